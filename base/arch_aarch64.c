@@ -1,0 +1,26 @@
+#include "base/arch.h"
+
+#include <elf.h>
+
+/*
+ * DWARF numbers: x0..x30, 31 sp; 32 is pc as DWARF for AArch64 numbers it. perf bits: x0..x29, LR, SP, PC.
+ * User addresses have at most 52 bits; the bits above bit 55 and the authentication code below it are
+ * cleared for code addresses (Linux Documentation/arch/arm64/pointer-authentication.rst: with 48-bit
+ * addresses the code occupies bits 54:48).
+ */
+const struct cprof_arch cprof_arch_aarch64 = {
+	.name = "aarch64",
+	.elf_machine = EM_AARCH64,
+	.n_regs = 33,
+	.sp = 31,
+	.fp = 29,
+	.ra = 30,
+	.ra_in_register = true,
+	.red_zone_bytes = 0,
+	.callee_saved = 0x3ff80000u, /* x19..x29 */
+	.code_addr_mask = (1ull << 48) - 1,
+	.perf_regs_mask = (1ull << 33) - 1,
+	.n_perf_regs = 33,
+	.perf_to_dwarf = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,
+			   17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, CPROF_ARCH_PC },
+};

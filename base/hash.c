@@ -1,0 +1,70 @@
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t cprof_hash_bytes(const void *bytes, size_t n)
+{
+	const uint8_t *at = bytes;
+	uint64_t hash = cprof_hash_u64(n + 1);
+	for (; n >= 8; at += 8, n -= 8) {
+		uint64_t word;
+		memcpy(&word, at, 8);
+		hash = cprof_hash_mix(hash, word);
+	}
+	uint64_t tail = 0;
+	if (n)
+		memcpy(&tail, at, n);
+	return cprof_hash_mix(hash, tail);
+}
+
+void cprof_map64_deinit(struct cprof_map64 *map)
+{
+	free(map->slots);
+	*map = (struct cprof_map64){ 0 };
+}
+
+static struct cprof_map64_slot *find(const struct cprof_map64 *map, uint64_t key)
+{
+	size_t at = cprof_hash_u64(key) & (map->cap - 1);
+	while (map->slots[at].used && map->slots[at].key != key)
+		at = (at + 1) & (map->cap - 1);
+	return &map->slots[at];
+}
+
+uint64_t *cprof_map64_get(const struct cprof_map64 *map, uint64_t key)
+{
+	if (!map->len)
+		return NULL;
+	struct cprof_map64_slot *slot = find(map, key);
+	return slot->used ? &slot->value : NULL;
+}
+
+static bool grow(struct cprof_map64 *map)
+{
+	struct cprof_map64 bigger = { .cap = map->cap ? map->cap * 2 : 16, .len = map->len };
+	bigger.slots = calloc(bigger.cap, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return false;
+	for (size_t i = 0; i < map->cap; i++) {
+		if (map->slots[i].used)
+			*find(&bigger, map->slots[i].key) = map->slots[i];
+	}
+	free(map->slots);
+	*map = bigger;
+	return true;
+}
+
+uint64_t *cprof_map64_put(struct cprof_map64 *map, uint64_t key, bool *ret_new)
+{
+	if (map->len >= map->cap / 4 * 3 && !grow(map))
+		return NULL;
+	struct cprof_map64_slot *slot = find(map, key);
+	if (ret_new)
+		*ret_new = !slot->used;
+	if (!slot->used) {
+		*slot = (struct cprof_map64_slot){ .key = key, .used = true };
+		map->len++;
+	}
+	return &slot->value;
+}

@@ -1,0 +1,399 @@
+#include "base/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+
+void cprof_strings_deinit(struct cprof_strings *strings)
+{
+	free(strings->items);
+	*strings = (struct cprof_strings){ 0 };
+}
+
+struct cprof_error *cprof_strings_add(struct cprof_strings *strings, const char *text)
+{
+	const char **items = realloc(strings->items, (strings->len + 1) * sizeof(*items));
+	if (!items)
+		return cprof_error_no_memory();
+	strings->items = items;
+	items[strings->len++] = text;
+	return NULL;
+}
+
+static bool parse_switch(const char *text, bool *ret)
+{
+	static const char *const yes[] = { "true", "t", "yes", "y", "1", "" };
+	static const char *const no[] = { "false", "f", "no", "n", "0" };
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		if (strcasecmp(text, yes[i]) == 0) {
+			*ret = true;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		if (strcasecmp(text, no[i]) == 0) {
+			*ret = false;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_uint(const char *text, char **ret_end, uint64_t *ret)
+{
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, ret_end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+	return errno == 0;
+}
+
+static bool parse_int(const char *text, int64_t *ret)
+{
+	char *end;
+	if (*text != '-' && *text != '+' && (*text < '0' || *text > '9'))
+		return false;
+	errno = 0;
+	*ret = strtoll(text, &end, 10);
+	return errno == 0 && end != text && !*end;
+}
+
+static bool parse_size(const char *text, uint64_t *ret)
+{
+	static const char units[] = "kmgt";
+	char *end;
+	uint64_t value;
+	if (!parse_uint(text, &end, &value))
+		return false;
+	if (*end) {
+		char lower = (char)(*end | 0x20);
+		const char *unit = strchr(units, lower);
+		if (!unit)
+			return false;
+		unsigned shift = 10 * (unsigned)(unit - units + 1);
+		if (value > UINT64_MAX >> shift)
+			return false;
+		value <<= shift;
+		end++;
+		if (strcasecmp(end, "b") == 0 || strcasecmp(end, "ib") == 0)
+			end = strchr(end, 0);
+	}
+	*ret = value;
+	return !*end;
+}
+
+static bool parse_double(const char *text, char **ret_end, double *ret)
+{
+	if (*text != '-' && *text != '.' && (*text < '0' || *text > '9'))
+		return false;
+	errno = 0;
+	*ret = strtod(text, ret_end);
+	return errno == 0 && isfinite(*ret) && *ret_end != text;
+}
+
+static bool parse_duration(const char *text, uint64_t *ret)
+{
+	/* clang-format off */
+	static const struct { const char *unit; double ns; } units[] = {
+		{ "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 }, { "ns", 1 },
+		{ "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 },
+	};
+	/* clang-format on */
+	char *end;
+	double value;
+	if (!parse_double(text, &end, &value) || value < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(end, units[i].unit) != 0)
+			continue;
+		double ns = value * units[i].ns;
+		if (ns >= 9.2e18)
+			return false;
+		*ret = (uint64_t)(ns + 0.5);
+		return true;
+	}
+	return false;
+}
+
+static const char *kind_wants(enum cprof_option_kind kind)
+{
+	switch (kind) {
+	case CPROF_OPT_SWITCH:
+		return "true or false";
+	case CPROF_OPT_UINT:
+		return "a number that is not negative";
+	case CPROF_OPT_INT:
+		return "a whole number";
+	case CPROF_OPT_SIZE:
+		return "a size such as 32768, 512k or 4M";
+	case CPROF_OPT_DOUBLE:
+		return "a number";
+	case CPROF_OPT_DURATION:
+		return "a duration such as 30, 1.5, 500ms or 2m";
+	case CPROF_OPT_STRING:
+	case CPROF_OPT_LIST:
+		break;
+	}
+	return "text";
+}
+
+static struct cprof_error *set(const struct cprof_option *row, const char *text, void *values)
+{
+	void *at = (char *)values + row->offset;
+	char *end;
+	bool ok = true;
+	switch (row->kind) {
+	case CPROF_OPT_SWITCH:
+		ok = parse_switch(text, at);
+		break;
+	case CPROF_OPT_STRING:
+		*(const char **)at = text;
+		break;
+	case CPROF_OPT_UINT:
+		ok = parse_uint(text, &end, at) && !*end;
+		break;
+	case CPROF_OPT_INT:
+		ok = parse_int(text, at);
+		break;
+	case CPROF_OPT_SIZE:
+		ok = parse_size(text, at);
+		break;
+	case CPROF_OPT_DOUBLE:
+		ok = parse_double(text, &end, at) && !*end;
+		break;
+	case CPROF_OPT_DURATION:
+		ok = parse_duration(text, at);
+		break;
+	case CPROF_OPT_LIST:
+		return cprof_strings_add(at, text);
+	}
+	if (ok)
+		return NULL;
+	return cprof_error_new(CPROF_ERR_USAGE, "-%s: \"%s\" is not %s", row->name, text,
+			       kind_wants(row->kind));
+}
+
+/* Levenshtein distance, bounded by the longest option name that can matter. */
+static size_t distance(const char *a, const char *b)
+{
+	enum { LONGEST = 64 };
+	size_t len_a = strlen(a), len_b = strlen(b);
+	if (len_a >= LONGEST || len_b >= LONGEST)
+		return SIZE_MAX;
+	size_t row[LONGEST];
+	for (size_t j = 0; j <= len_b; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= len_a; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= len_b; j++) {
+			size_t change = diagonal + (a[i - 1] != b[j - 1]);
+			size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			diagonal = row[j];
+			row[j] = change < shorter ? change : shorter;
+		}
+	}
+	return row[len_b];
+}
+
+const char *cprof_options_nearest(const char *word, const char *const *names, size_t n)
+{
+	const char *best = NULL;
+	size_t best_distance = strlen(word) / 2 + 1;
+	for (size_t i = 0; i < n; i++) {
+		size_t d = distance(word, names[i]);
+		/* A word cut short is nearer than its letters say: -sec means -seconds. */
+		if (strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0)
+			d = 1;
+		if (d < best_distance) {
+			best = names[i];
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static struct cprof_error *unknown(const struct cprof_option_table *table, const char *name)
+{
+	const char **names = calloc(table->n_rows + 1, sizeof(*names));
+	if (!names)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < table->n_rows; i++)
+		names[i] = table->rows[i].name;
+	const char *nearest = cprof_options_nearest(name, names, table->n_rows);
+	free(names);
+
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "unknown option -%s", name);
+	if (nearest)
+		return cprof_error_hint(err, "did you mean -%s? -help lists every option", nearest);
+	return cprof_error_hint(err, "-help lists every option");
+}
+
+static const struct cprof_option *lookup(const struct cprof_option_table *table, const char *name,
+					 size_t len)
+{
+	for (size_t i = 0; i < table->n_rows; i++) {
+		if (strlen(table->rows[i].name) == len && memcmp(table->rows[i].name, name, len) == 0)
+			return &table->rows[i];
+	}
+	return NULL;
+}
+
+static struct cprof_error *set_fallbacks(const struct cprof_option_table *table, void *values)
+{
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct cprof_option *row = &table->rows[i];
+		struct cprof_error *err = row->fallback ? set(row, row->fallback, values) : NULL;
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* One option at argv[*at]; moves *at past a value that stands in the next argument. */
+static struct cprof_error *parse_option(const struct cprof_option_table *table, int argc,
+				      char *const argv[], int *at, void *values)
+{
+	const char *name = argv[*at] + (argv[*at][1] == '-' ? 2 : 1);
+	const char *equals = strchr(name, '=');
+	size_t len = equals ? (size_t)(equals - name) : strlen(name);
+	const struct cprof_option *row = lookup(table, name, len);
+
+	if (!row) {
+		char *copy = strndup(name, len);
+		struct cprof_error *err = copy ? unknown(table, copy) : cprof_error_no_memory();
+		free(copy);
+		return err;
+	}
+	if (equals)
+		return set(row, equals + 1, values);
+	if (row->kind == CPROF_OPT_SWITCH)
+		return set(row, "true", values);
+	if (*at + 1 >= argc)
+		return cprof_error_new(CPROF_ERR_USAGE, "-%s needs %s", row->name,
+				       row->arg ? row->arg : "a value");
+	return set(row, argv[++*at], values);
+}
+
+struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
+				      char *const argv[], void *values, struct cprof_strings *rest,
+				      struct cprof_strings *after)
+{
+	struct cprof_error *err = set_fallbacks(table, values);
+	for (int at = 1; at < argc && !err; at++) {
+		if (strcmp(argv[at], "--") == 0) {
+			for (at++; at < argc && !err; at++)
+				err = cprof_strings_add(after ? after : rest, argv[at]);
+		} else if (argv[at][0] == '-' && argv[at][1]) {
+			err = parse_option(table, argc, argv, &at, values);
+		} else {
+			err = cprof_strings_add(rest, argv[at]);
+		}
+	}
+	return err;
+}
+
+/* Words of `text` from column `indent`, wrapped at column 80; the caller is at `column` already. */
+static void wrap(struct cprof_buffer *out, const char *text, size_t column, size_t indent)
+{
+	if (column > indent) {
+		cprof_buffer_putc(out, '\n');
+		column = 0;
+	}
+	cprof_buffer_printf(out, "%*s", (int)(indent - column), "");
+	column = indent;
+	while (*text) {
+		size_t word = strcspn(text, " ");
+		if (column + word > 80 && column > indent) {
+			cprof_buffer_printf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		}
+		cprof_buffer_append(out, text, word);
+		column += word;
+		text += word;
+		if (*text == ' ') {
+			cprof_buffer_putc(out, ' ');
+			column++;
+			text++;
+		}
+	}
+	cprof_buffer_putc(out, '\n');
+}
+
+static bool shown(const struct cprof_option *row, const char **group, bool *ret_heading)
+{
+	*ret_heading = row->group && (!*group || strcmp(row->group, *group) != 0);
+	if (row->group)
+		*group = row->group;
+	return !*group || strcmp(*group, "hidden") != 0;
+}
+
+void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out)
+{
+	const char *group = NULL;
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct cprof_option *row = &table->rows[i];
+		bool heading;
+		if (!shown(row, &group, &heading))
+			continue;
+		if (heading)
+			cprof_buffer_printf(out, "\n%s:\n", group);
+		size_t before = out->len;
+		cprof_buffer_printf(out, "  -%s%s%s", row->name, row->arg ? " " : "",
+				    row->arg ? row->arg : "");
+		size_t column = out->len - before;
+		struct cprof_buffer text = { 0 };
+		cprof_buffer_puts(&text, row->help);
+		if (row->fallback && *row->fallback)
+			cprof_buffer_printf(&text, " (default %s)", row->fallback);
+		wrap(out, cprof_buffer_text(&text), column + 1, 26);
+		cprof_buffer_deinit(&text);
+	}
+}
+
+/* roff: a backslash and a leading dot or quote mean something else there. */
+static void man_text(struct cprof_buffer *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\\')
+			cprof_buffer_puts(out, "\\e");
+		else if (*text == '-')
+			cprof_buffer_puts(out, "\\-");
+		else
+			cprof_buffer_putc(out, *text);
+	}
+}
+
+void cprof_options_man(const struct cprof_option_table *table, struct cprof_buffer *out)
+{
+	const char *group = NULL;
+	for (size_t i = 0; i < table->n_rows; i++) {
+		const struct cprof_option *row = &table->rows[i];
+		bool heading;
+		if (!shown(row, &group, &heading))
+			continue;
+		if (heading)
+			cprof_buffer_printf(out, ".SS %s\n", group);
+		cprof_buffer_puts(out, ".TP\n.B \\-");
+		man_text(out, row->name);
+		if (row->arg) {
+			cprof_buffer_puts(out, " \\fI");
+			man_text(out, row->arg);
+			cprof_buffer_puts(out, "\\fR");
+		}
+		cprof_buffer_putc(out, '\n');
+		man_text(out, row->help);
+		if (row->fallback && *row->fallback) {
+			cprof_buffer_puts(out, " (default ");
+			man_text(out, row->fallback);
+			cprof_buffer_putc(out, ')');
+		}
+		cprof_buffer_puts(out, ".\n");
+	}
+}

@@ -1,0 +1,69 @@
+/*
+ * base/options.h - command lines from one table of rows: parsing, --help, the man page.
+ *
+ * Go's habit: -name value, -name=value and --name are the same; a switch takes -name or -name=false; "--"
+ * ends the options. Options and other arguments may be mixed unless the table says otherwise.
+ */
+#ifndef CPROF_BASE_OPTIONS_H
+#define CPROF_BASE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+enum cprof_option_kind {
+	CPROF_OPT_SWITCH,   /* bool; true t yes y 1 / false f no n 0 */
+	CPROF_OPT_STRING,   /* const char *, borrowed from argv */
+	CPROF_OPT_UINT,     /* uint64_t, decimal or 0x */
+	CPROF_OPT_INT,      /* int64_t */
+	CPROF_OPT_SIZE,     /* uint64_t bytes; 512k 4M 1G are powers of 1024 */
+	CPROF_OPT_DOUBLE,   /* double, finite */
+	CPROF_OPT_DURATION, /* uint64_t ns; "1.5" is seconds, or 10ms 500us 2m 1h 100ns */
+	CPROF_OPT_LIST,     /* struct cprof_strings, appended to; repeatable */
+};
+
+struct cprof_strings {
+	const char **items; /* owned array of borrowed strings */
+	size_t len;
+};
+void cprof_strings_deinit(struct cprof_strings *strings);
+struct cprof_error *cprof_strings_add(struct cprof_strings *strings, const char *text);
+
+struct cprof_option {
+	const char *name;
+	enum cprof_option_kind kind;
+	size_t offset;        /* of the value in the caller's struct */
+	const char *fallback; /* parsed first, as if the user had given it; NULL leaves the value as it is */
+	const char *arg;      /* what help calls the value: "SECONDS"; NULL for a switch */
+	const char *help;     /* one sentence, no full stop */
+	const char *group;    /* heading in help; NULL continues the previous row's; "hidden" hides */
+};
+
+struct cprof_option_table {
+	const struct cprof_option *rows;
+	size_t n_rows;
+};
+
+/*
+ * Fill `values` (zeroed by the caller) from argv[1..]. Everything that is no option is appended to
+ * `rest`; what follows "--" goes to `after` where that is given (COMMAND ARGS), else to `rest`.
+ *
+ * Errors: CPROF_ERR_USAGE; an unknown option names the nearest one that exists.
+ */
+struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
+				      char *const argv[], void *values, struct cprof_strings *rest,
+				      struct cprof_strings *after);
+
+/* The rows as text for --help, grouped, 80 columns. */
+void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out);
+
+/* The same rows as mdoc/man "Options" items, for man pages that are made at build time. */
+void cprof_options_man(const struct cprof_option_table *table, struct cprof_buffer *out);
+
+/* Edit distance helper for "did you mean": the name in `names` nearest to `word`, or NULL if none is near. */
+const char *cprof_options_nearest(const char *word, const char *const *names, size_t n);
+
+#endif
