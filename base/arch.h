@@ -26,14 +26,14 @@ struct cprof_regs {
 
 struct cprof_arch {
 	const char *name;
-	uint16_t elf_machine;    /* EM_* */
-	uint8_t n_regs;          /* DWARF numbers 0 .. n_regs-1 are tracked */
-	uint8_t sp;              /* DWARF numbers */
+	uint16_t elf_machine; /* EM_* */
+	uint8_t n_regs;       /* DWARF numbers 0 .. n_regs-1 are tracked */
+	uint8_t sp;           /* DWARF numbers */
 	uint8_t fp;
-	uint8_t ra;              /* DWARF return address column; may be a pseudo register (x86-64) */
-	bool ra_in_register;     /* a leaf's return address is in `ra` itself (AArch64's x30) */
-	uint8_t red_zone_bytes;  /* below sp, still live (x86-64: 128) */
-	uint64_t callee_saved;   /* bit n: survives a call by the ABI */
+	uint8_t ra;             /* DWARF return address column; may be a pseudo register (x86-64) */
+	bool ra_in_register;    /* a leaf's return address is in `ra` itself (AArch64's x30) */
+	uint8_t red_zone_bytes; /* below sp, still live (x86-64: 128) */
+	uint64_t callee_saved;  /* bit n: survives a call by the ABI */
 
 	/* Clears what is no part of an address: pointer authentication, top-byte tags. */
 	uint64_t code_addr_mask;

@@ -21,6 +21,7 @@ const struct cprof_arch cprof_arch_aarch64 = {
 	.code_addr_mask = (1ull << 48) - 1,
 	.perf_regs_mask = (1ull << 33) - 1,
 	.n_perf_regs = 33,
-	.perf_to_dwarf = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,
-			   17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, CPROF_ARCH_PC },
+	.perf_to_dwarf = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+			   11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+			   22, 23, 24, 25, 26, 27, 28, 29, 30, 31, CPROF_ARCH_PC },
 };

@@ -15,7 +15,8 @@
 #include "base/error.h"
 
 struct cprof_buffer {
-	uint8_t *data; /* owned; a zero byte always stands at data[len] once anything was appended */
+	uint8_t *
+		data; /* owned; a zero byte always stands at data[len] once anything was appended */
 	size_t len;
 	size_t cap;
 	bool failed;

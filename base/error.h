@@ -37,7 +37,8 @@ struct cprof_error *cprof_error_os(int os_errno, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), returns_nonnull, warn_unused_result));
 
 /* The static out-of-memory error; costs nothing. */
-struct cprof_error *cprof_error_no_memory(void) __attribute__((returns_nonnull, warn_unused_result));
+struct cprof_error *cprof_error_no_memory(void)
+	__attribute__((returns_nonnull, warn_unused_result));
 
 /* Put "CONTEXT: " before the message, or set the hint. Each takes err and gives it back. */
 struct cprof_error *cprof_error_wrap(struct cprof_error *err, const char *fmt, ...)

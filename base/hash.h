@@ -34,8 +34,8 @@ struct cprof_map64 {
 		uint64_t key;
 		uint64_t value;
 		bool used;
-	} *slots;    /* owned */
-	size_t cap;  /* power of two, or 0 */
+	} * slots;  /* owned */
+	size_t cap; /* power of two, or 0 */
 	size_t len;
 };
 

@@ -66,7 +66,7 @@ static bool reserve_entry(struct cprof_intern *table)
 }
 
 struct cprof_error *cprof_intern_bytes(struct cprof_intern *table, const char *text, size_t n,
-				     uint32_t *ret_id)
+				       uint32_t *ret_id)
 {
 	uint64_t hash = cprof_hash_bytes(text, n);
 	uint64_t *first = cprof_map64_get(&table->by_hash, hash);
@@ -92,7 +92,8 @@ struct cprof_error *cprof_intern_bytes(struct cprof_intern *table, const char *t
 	return NULL;
 }
 
-struct cprof_error *cprof_intern_text(struct cprof_intern *table, const char *text, uint32_t *ret_id)
+struct cprof_error *cprof_intern_text(struct cprof_intern *table, const char *text,
+				      uint32_t *ret_id)
 {
 	return cprof_intern_bytes(table, text, strlen(text), ret_id);
 }

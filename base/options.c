@@ -239,7 +239,8 @@ static const struct cprof_option *lookup(const struct cprof_option_table *table,
 					 size_t len)
 {
 	for (size_t i = 0; i < table->n_rows; i++) {
-		if (strlen(table->rows[i].name) == len && memcmp(table->rows[i].name, name, len) == 0)
+		if (strlen(table->rows[i].name) == len &&
+		    memcmp(table->rows[i].name, name, len) == 0)
 			return &table->rows[i];
 	}
 	return NULL;
@@ -258,7 +259,7 @@ static struct cprof_error *set_fallbacks(const struct cprof_option_table *table,
 
 /* One option at argv[*at]; moves *at past a value that stands in the next argument. */
 static struct cprof_error *parse_option(const struct cprof_option_table *table, int argc,
-				      char *const argv[], int *at, void *values)
+					char *const argv[], int *at, void *values)
 {
 	const char *name = argv[*at] + (argv[*at][1] == '-' ? 2 : 1);
 	const char *equals = strchr(name, '=');
@@ -282,8 +283,8 @@ static struct cprof_error *parse_option(const struct cprof_option_table *table, 
 }
 
 struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
-				      char *const argv[], void *values, struct cprof_strings *rest,
-				      struct cprof_strings *after)
+					char *const argv[], void *values,
+					struct cprof_strings *rest, struct cprof_strings *after)
 {
 	struct cprof_error *err = set_fallbacks(table, values);
 	for (int at = 1; at < argc && !err; at++) {

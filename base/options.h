@@ -35,11 +35,12 @@ struct cprof_error *cprof_strings_add(struct cprof_strings *strings, const char 
 struct cprof_option {
 	const char *name;
 	enum cprof_option_kind kind;
-	size_t offset;        /* of the value in the caller's struct */
-	const char *fallback; /* parsed first, as if the user had given it; NULL leaves the value as it is */
-	const char *arg;      /* what help calls the value: "SECONDS"; NULL for a switch */
-	const char *help;     /* one sentence, no full stop */
-	const char *group;    /* heading in help; NULL continues the previous row's; "hidden" hides */
+	size_t offset; /* of the value in the caller's struct */
+	const char *
+		fallback; /* parsed first, as if the user had given it; NULL leaves the value as it is */
+	const char *arg;   /* what help calls the value: "SECONDS"; NULL for a switch */
+	const char *help;  /* one sentence, no full stop */
+	const char *group; /* heading in help; NULL continues the previous row's; "hidden" hides */
 };
 
 struct cprof_option_table {
@@ -54,8 +55,8 @@ struct cprof_option_table {
  * Errors: CPROF_ERR_USAGE; an unknown option names the nearest one that exists.
  */
 struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
-				      char *const argv[], void *values, struct cprof_strings *rest,
-				      struct cprof_strings *after);
+					char *const argv[], void *values,
+					struct cprof_strings *rest, struct cprof_strings *after);
 
 /* The rows as text for --help, grouped, 80 columns. */
 void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out);

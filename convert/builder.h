@@ -32,7 +32,7 @@ struct cprof_builder_frame {
 
 struct cprof_builder_label {
 	const char *key;
-	const char *str;  /* text label; or NULL, and then: */
+	const char *str; /* text label; or NULL, and then: */
 	int64_t num;
 	const char *unit; /* NULL for none; a number 0 needs one to survive in the format */
 };
@@ -40,12 +40,12 @@ struct cprof_builder_label {
 struct cprof_builder_mapping {
 	uint64_t start, limit, offset; /* the real VMA */
 	const char *filename;
-	const char *build_id;          /* hex; "" or NULL for unknown */
+	const char *build_id; /* hex; "" or NULL for unknown */
 };
 
 /* `types` are copied; values of cprof_builder_add() come in the same order. */
 struct cprof_error *cprof_builder_new(const struct cprof_builder_type *types, size_t n_types,
-				    struct cprof_builder **ret_builder);
+				      struct cprof_builder **ret_builder);
 void cprof_builder_free(struct cprof_builder *builder);
 
 /*
@@ -53,30 +53,30 @@ void cprof_builder_free(struct cprof_builder *builder);
  * new one: the caller knows which of its mappings are the same.
  */
 struct cprof_error *cprof_builder_mapping(struct cprof_builder *builder,
-					const struct cprof_builder_mapping *mapping,
-					uint32_t *ret_number);
+					  const struct cprof_builder_mapping *mapping,
+					  uint32_t *ret_number);
 
 /* A set of labels, known by a number from then on; equal sets get equal numbers. 0 is the empty set. */
 struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
-				       const struct cprof_builder_label *labels, size_t n_labels,
-				       uint32_t *ret_labels);
+					 const struct cprof_builder_label *labels, size_t n_labels,
+					 uint32_t *ret_labels);
 
 /*
  * Add `values` (one per type) to the sample with this stack (leaf first; may be empty) and label set.
  * A few hundred nanoseconds where the stack is known.
  */
 struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
-				    const struct cprof_builder_frame *frames, size_t n_frames,
-				    uint32_t labels, const int64_t *values);
+				      const struct cprof_builder_frame *frames, size_t n_frames,
+				      uint32_t labels, const int64_t *values);
 
 size_t cprof_builder_distinct_stacks(const struct cprof_builder *builder);
 size_t cprof_builder_distinct_locations(const struct cprof_builder *builder);
 
 /* One function at a location. Strings are copied by the builder during the call. */
 struct cprof_builder_line {
-	const char *name;        /* for people; never empty */
-	const char *system_name; /* as in the symbol table; NULL: same as name */
-	const char *filename;    /* NULL or "" where unknown */
+	const char *name;                 /* for people; never empty */
+	const char *system_name;          /* as in the symbol table; NULL: same as name */
+	const char *filename;             /* NULL or "" where unknown */
 	int64_t line, column, start_line; /* 0 where unknown */
 };
 
@@ -85,8 +85,8 @@ struct cprof_builder_line {
  * next call. Return 0 lines where nothing is known. Called once per distinct location, in order.
  */
 typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_builder_frame *frame,
-					      const struct cprof_builder_line **ret_lines,
-					      size_t *ret_n);
+						const struct cprof_builder_line **ret_lines,
+						size_t *ret_n);
 
 /*
  * The profile of everything added so far. `namer` may be NULL (addresses only). The mapping flags
@@ -95,7 +95,7 @@ typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_bu
  * comments are the caller's to set in *ret_profile.
  */
 struct cprof_error *cprof_builder_finish(struct cprof_builder *builder, cprof_builder_namer *namer,
-				       void *ctx, struct cprof_profile **ret_profile);
+					 void *ctx, struct cprof_profile **ret_profile);
 
 /* Forget all counts but keep mappings, locations, stacks and label sets: the next window of a series. */
 void cprof_builder_reset_values(struct cprof_builder *builder);

@@ -1,0 +1,337 @@
+#include "symbolize/module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <elfutils/libdwelf.h>
+
+#include "base/cleanup.h"
+
+#define VDSO_MAX     (64 * 1024)
+#define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
+
+void cprof_modules_init(struct cprof_modules *modules)
+{
+	*modules = (struct cprof_modules){ 0 };
+	elf_version(EV_CURRENT);
+}
+
+static void part_free(struct cprof_module_part *part)
+{
+	if (part->data && part->free)
+		part->free(part->data);
+	part->data = NULL;
+}
+
+static void module_free(struct cprof_module *module)
+{
+	if (!module)
+		return;
+	part_free(&module->unwind);
+	part_free(&module->names);
+	elf_end(module->elf);
+	free(module->image);
+	free(module->segments);
+	free(module->path);
+	free(module->why);
+	free(module);
+}
+
+void cprof_modules_deinit(struct cprof_modules *modules)
+{
+	for (size_t i = 0; i < modules->n; i++)
+		module_free(modules->all[i]);
+	free(modules->all);
+	*modules = (struct cprof_modules){ 0 };
+}
+
+static struct cprof_error *module_new(const char *path, struct cprof_module **ret_module)
+{
+	struct cprof_module *module = calloc(1, sizeof(*module));
+	char *copy = strdup(path);
+	if (!module || !copy) {
+		free(module);
+		free(copy);
+		return cprof_error_no_memory();
+	}
+	module->path = copy;
+	*ret_module = module;
+	return NULL;
+}
+
+/* Takes `module`, also on error. */
+static struct cprof_error *append(struct cprof_modules *modules, struct cprof_module *module)
+{
+	if (modules->n == modules->cap) {
+		size_t cap = modules->cap ? modules->cap * 2 : 32;
+		void *all = realloc(modules->all, cap * sizeof(*modules->all));
+		if (!all) {
+			module_free(module);
+			return cprof_error_no_memory();
+		}
+		modules->all = all;
+		modules->cap = cap;
+	}
+	module->id = (uint32_t)modules->n;
+	modules->all[modules->n++] = module;
+	return NULL;
+}
+
+/* ---- opening ---- */
+
+static struct cprof_error *read_segments(struct cprof_module *module)
+{
+	size_t n;
+	if (elf_getphdrnum(module->elf, &n) < 0)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "program headers: %s", elf_errmsg(-1));
+	if (n > SEGMENTS_MAX)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%zu program headers", n);
+	module->segments = calloc(n + 1, sizeof(*module->segments));
+	if (!module->segments)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < n; i++) {
+		GElf_Phdr phdr;
+		if (!gelf_getphdr(module->elf, (int)i, &phdr) || phdr.p_type != PT_LOAD)
+			continue;
+		module->segments[module->n_segments++] = (struct cprof_segment){
+			.file_addr = phdr.p_vaddr,
+			.offset = phdr.p_offset,
+			.file_size = phdr.p_filesz,
+			.mem_size = phdr.p_memsz,
+			.flags = phdr.p_flags,
+		};
+	}
+	return NULL;
+}
+
+static void read_build_id(struct cprof_module *module)
+{
+	const void *bits;
+	ssize_t len = dwelf_elf_gnu_build_id(module->elf, &bits);
+	if (len <= 0 || len > CPROF_BUILD_ID_MAX)
+		return;
+	memcpy(module->build_id, bits, (size_t)len);
+	module->build_id_len = (uint8_t)len;
+}
+
+static struct cprof_error *read_elf(struct cprof_module *module)
+{
+	GElf_Ehdr ehdr;
+	if (!module->elf || elf_kind(module->elf) != ELF_K_ELF || !gelf_getehdr(module->elf, &ehdr))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "not an ELF file");
+	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "not a 64-bit little-endian ELF file");
+	module->arch = cprof_arch_by_machine(ehdr.e_machine);
+	if (!module->arch)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "ELF machine %u is not supported",
+				       ehdr.e_machine);
+	read_build_id(module);
+	return read_segments(module);
+}
+
+static void become_opaque(struct cprof_module *module, struct cprof_error *err)
+{
+	elf_end(module->elf);
+	module->elf = NULL;
+	module->kind = CPROF_MODULE_OPAQUE;
+	module->why = strdup(err->message);
+	cprof_error_free(err);
+}
+
+static struct cprof_error *open_fd(struct cprof_module *module, int fd)
+{
+	/* libelf maps the whole file, after which the descriptor is not needed: one less per module. */
+	module->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (module->elf)
+		elf_cntl(module->elf, ELF_C_FDREAD);
+	return read_elf(module);
+}
+
+static bool is_file_of(int fd, const struct cprof_map *map)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_ino == map->inode &&
+	       ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev;
+}
+
+/* The very file that is mapped; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
+static int open_map_file(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)maps->pid,
+		 map->start, map->end);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* By name as the target sees it, and only if it still is the same file. */
+static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	char path[4096 + 64];
+	int n = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)maps->pid, map->path);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -1;
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && is_file_of(fd, map))
+		return cprof_take_fd(&fd);
+	/* The running program has one more name. */
+	if (map->inode == maps->exe_inode && map->dev == maps->exe_dev && maps->exe_inode) {
+		snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
+		return open(path, O_RDONLY | O_CLOEXEC);
+	}
+	if (fd >= 0)
+		errno = ESTALE;
+	return -1;
+}
+
+static struct cprof_error *open_file(const struct cprof_maps *maps, const struct cprof_map *map,
+				     struct cprof_module *module)
+{
+	module->kind = CPROF_MODULE_FILE;
+	CPROF_AUTO(close) int fd = open_map_file(maps, map);
+	if (fd < 0)
+		fd = open_by_path(maps, map);
+	if (fd < 0 && errno == ESTALE)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s: the file at this path is another one by now",
+				       map->path);
+	if (fd < 0)
+		return cprof_error_os(errno, "open %s", map->path);
+	return open_fd(module, fd);
+}
+
+static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct cprof_map *map,
+				     struct cprof_module *module)
+{
+	module->kind = CPROF_MODULE_VDSO;
+	uint64_t size = map->end - map->start;
+	if (size > VDSO_MAX || !maps->memory.read)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s cannot be read", map->path);
+	module->image = malloc(size);
+	if (!module->image)
+		return cprof_error_no_memory();
+	if (!maps->memory.read(maps->memory.ctx, map->start, module->image, size))
+		return cprof_error_new(CPROF_ERR_OS, "%s cannot be read from the process",
+				       map->path);
+	module->elf = elf_memory((char *)module->image, size);
+	return read_elf(module);
+}
+
+/* ---- finding ---- */
+
+static bool same_file(const struct cprof_module *module, const struct cprof_map *map)
+{
+	if (module->dev != map->dev || module->inode != map->inode)
+		return false;
+	/* An inode number may be used again by a new file while the old one is still mapped. */
+	if (module->build_id_len && map->build_id_len &&
+	    (module->build_id_len != map->build_id_len ||
+	     memcmp(module->build_id, map->build_id, map->build_id_len) != 0))
+		return false;
+	return map->inode != 0 || strcmp(module->path, map->path) == 0;
+}
+
+static struct cprof_module *find(const struct cprof_modules *modules, const struct cprof_map *map)
+{
+	for (size_t i = 0; i < modules->n; i++) {
+		if (same_file(modules->all[i], map))
+			return modules->all[i];
+	}
+	return NULL;
+}
+
+static struct cprof_error *open_any(const struct cprof_maps *maps, const struct cprof_map *map,
+				    struct cprof_module *module)
+{
+	if (strcmp(map->path, "[vdso]") == 0)
+		return open_vdso(maps, map, module);
+	if (map->inode)
+		return open_file(maps, map, module);
+	module->kind = CPROF_MODULE_ANONYMOUS;
+	return NULL;
+}
+
+struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map, struct cprof_module **ret_module)
+{
+	if (!map->module)
+		map->module = find(modules, map);
+	if (!map->module) {
+		struct cprof_module *module;
+		struct cprof_error *err = module_new(map->path, &module);
+		if (err)
+			return err;
+		module->dev = map->dev;
+		module->inode = map->inode;
+		err = open_any(maps, map, module);
+		if (err)
+			become_opaque(module, err);
+		err = append(modules, module);
+		if (err)
+			return err;
+		map->module = module;
+	}
+	*ret_module = map->module;
+	return NULL;
+}
+
+struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
+				       struct cprof_module **ret_module)
+{
+	struct cprof_module *module;
+	struct stat st;
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cprof_error_os(errno, "open %s", path);
+	struct cprof_error *err = module_new(path, &module);
+	if (err)
+		return err;
+	module->kind = CPROF_MODULE_FILE;
+	module->dev = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
+	module->inode = st.st_ino;
+	err = open_fd(module, fd);
+	if (err) {
+		module_free(module);
+		return cprof_error_wrap(err, "%s", path);
+	}
+	err = append(modules, module);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
+/* ---- addresses ---- */
+
+bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
+			    uint64_t addr, uint64_t *ret_file_addr)
+{
+	if (module->kind == CPROF_MODULE_ANONYMOUS)
+		return false;
+	uint64_t offset = addr - map->start + map->offset;
+	for (size_t i = 0; i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		/* The kernel maps whole pages: bytes around the segment are visible too, but belong to others. */
+		if (offset < segment->offset || offset - segment->offset >= segment->file_size)
+			continue;
+		if ((segment->flags & PF_X) == 0 && (map->prot & PROT_EXEC) != 0)
+			continue;
+		*ret_file_addr = offset - segment->offset + segment->file_addr;
+		return true;
+	}
+	return false;
+}
+
+const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text)
+{
+	text[0] = 0;
+	for (size_t i = 0; i < len; i++)
+		snprintf(text + 2 * i, 3, "%02x", build_id[i]);
+	return text;
+}

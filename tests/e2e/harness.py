@@ -1,0 +1,295 @@
+"""What the end-to-end tests share: start a target, attach to it, read the profile with somebody else's reader,
+and see that the target is still as it was.
+
+The profile is decoded by `protoc --decode`, never by our own reader."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build"))
+SHARED = os.path.join(os.path.dirname(ROOT), "shared")
+ATTACH = os.path.join(BUILD, "cprof-attach")
+CPROF = os.path.join(BUILD, "cprof")
+
+
+def target_path(name):
+    return os.path.join(BUILD, "targets", name)
+
+
+def need(command, reason=None):
+    """Skip, saying why, where a program that the test compares with is missing."""
+    path = shutil.which(command)
+    if not path:
+        raise unittest.SkipTest(reason or f"{command} is not installed")
+    return path
+
+
+def go_pprof():
+    """Debian's go tool pprof as an argument list; another Go's prints other header lines."""
+    for go in ("/usr/lib/go-1.19/bin/go",):
+        if os.path.exists(go):
+            return [go, "tool", "pprof"]
+    raise unittest.SkipTest("Debian's golang-go (1.19) is not installed")
+
+
+class Target:
+    """A running victim program: lines up to `ready` are in .said; .close() ends it and checks its exit."""
+
+    def __init__(self, argv, env=None, wait_for="ready", **popen):
+        self.argv = argv if isinstance(argv, list) else [argv]
+        if not os.path.isabs(self.argv[0]) and os.path.exists(target_path(self.argv[0])):
+            self.argv[0] = target_path(self.argv[0])
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+                                        env=env, **popen)
+        self.pid = self.process.pid
+        self.said = []
+        while wait_for:
+            line = self.process.stdout.readline()
+            if not line:
+                raise AssertionError(f"{self.argv[0]} ended before it was ready: {self.said}")
+            self.said.append(line.rstrip("\n"))
+            if line.strip() == wait_for:
+                break
+        match = re.search(r"^pid (\d+)$", "\n".join(self.said), re.M)
+        if match and not popen.get("preexec_fn"):
+            self.pid = int(match.group(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close(check=exc[0] is None)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def state(self):
+        """R, S, D, T, t, Z of the leader, as in proc(5)."""
+        with open(f"/proc/{self.pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
+    def close(self, sig=signal.SIGTERM, check=True, status=0, timeout=20):
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        try:
+            out, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise AssertionError(f"{self.argv[0]} did not end on signal {sig}")
+        if check and self.process.returncode != status:
+            raise AssertionError(f"{self.argv[0]} ended with {self.process.returncode}, want {status}")
+        return out
+
+
+class Footprint:
+    """What an attach must leave as it found it: descriptors, mappings, tracer, stop state, signal masks."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.fds = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
+        with open(f"/proc/{pid}/maps") as file:
+            self.maps = [line for line in file.read().splitlines()
+                         if "[heap]" not in line and "[stack" not in line and "x" in line.split()[1]]
+        with open(f"/proc/{pid}/status") as file:
+            status = file.read()
+        self.tracer = re.search(r"TracerPid:\s+(\d+)", status).group(1)
+        self.masks = re.findall(r"^Sig(?:Blk|Ign|Cgt):.*$", status, re.M)
+
+    def check_unchanged(self, test):
+        now = Footprint(self.pid)
+        test.assertEqual(now.fds, self.fds, "file descriptors of the target changed")
+        test.assertEqual(now.maps, self.maps, "executable mappings of the target changed")
+        test.assertEqual(now.tracer, "0", "somebody still traces the target")
+        test.assertEqual(now.masks, self.masks, "signal masks of the target changed")
+        with open(f"/proc/{self.pid}/stat") as file:
+            state = file.read().rsplit(")", 1)[1].split()[0]
+        test.assertNotIn(state, "tT", "the target is stopped")
+
+
+def run(argv, timeout=120, **more):
+    """Run to the end; .stdout and .stderr as text (bytes with text=False)."""
+    more.setdefault("text", True)
+    return subprocess.run(argv, capture_output=True, timeout=timeout, **more)
+
+
+def attach(*args, timeout=120, **more):
+    """cprof-attach with these arguments."""
+    return run([ATTACH, *map(str, args)], timeout=timeout, **more)
+
+
+# ---- profiles, decoded by protoc ----
+
+_TOKEN = re.compile(r'\s*(?:([a-z_]+)\s*(\{|:\s*("(?:[^"\\]|\\.)*"|[^\s{}]+))|(\}))')
+
+
+def _unescape(text):
+    return text.encode("latin-1").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+
+
+def _parse_text_format(text):
+    root, stack, at = {}, [], 0
+    current = root
+    while True:
+        match = _TOKEN.match(text, at)
+        if not match:
+            break
+        at = match.end()
+        if match.group(4):
+            current = stack.pop()
+        elif match.group(2) == "{":
+            child = {}
+            current.setdefault(match.group(1), []).append(child)
+            stack.append(current)
+            current = child
+        else:
+            value = match.group(3)
+            if value.startswith('"'):
+                value = _unescape(value[1:-1])
+            elif value in ("true", "false"):
+                value = value == "true"
+            else:
+                value = int(value)
+            current.setdefault(match.group(1), []).append(value)
+    if text[at:].strip():
+        raise AssertionError(f"protoc's output was not understood at {text[at:at + 60]!r}")
+    return root
+
+
+class Profile:
+    """A pprof file as plain Python: sample_types, samples [(stack, values, labels)], comments, ..."""
+
+    def __init__(self, data):
+        need("protoc", "protobuf-compiler is not installed")
+        raw = zlib.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
+        result = subprocess.run(["protoc", f"--proto_path={ROOT}/convert", "--decode=perftools.profiles.Profile",
+                                 "profile.proto"], input=raw, capture_output=True)
+        if result.returncode:
+            raise AssertionError(f"protoc --decode: {result.stderr.decode()}")
+        top = _parse_text_format(result.stdout.decode("latin-1"))
+        self.raw = top
+        self.strings = top.get("string_table", [])
+        string = lambda node, key: self.strings[node.get(key, [0])[0]]
+        number = lambda node, key: node.get(key, [0])[0]
+        self.sample_types = [(string(t, "type"), string(t, "unit")) for t in top.get("sample_type", [])]
+        self.period_type = [(string(t, "type"), string(t, "unit")) for t in top.get("period_type", [])]
+        self.period = number(top, "period")
+        self.time_nanos = number(top, "time_nanos")
+        self.duration_nanos = number(top, "duration_nanos")
+        self.default_sample_type = string(top, "default_sample_type")
+        self.comments = [self.strings[i] for i in top.get("comment", [])]
+        self.functions = {number(f, "id"): {"name": string(f, "name"), "system_name": string(f, "system_name"),
+                                            "file": string(f, "filename"), "start_line": number(f, "start_line")}
+                          for f in top.get("function", [])}
+        self.mappings = [{"id": number(m, "id"), "start": number(m, "memory_start"),
+                          "limit": number(m, "memory_limit"), "offset": number(m, "file_offset"),
+                          "file": string(m, "filename"), "build_id": string(m, "build_id"),
+                          "has_functions": m.get("has_functions", [False])[0],
+                          "has_inline_frames": m.get("has_inline_frames", [False])[0]}
+                         for m in top.get("mapping", [])]
+        self.locations = {}
+        for loc in top.get("location", []):
+            lines = [dict(self.functions[number(line, "function_id")], line=number(line, "line"))
+                     for line in loc.get("line", [])]
+            self.locations[number(loc, "id")] = {"address": number(loc, "address"), "lines": lines,
+                                                 "mapping": number(loc, "mapping_id")}
+        self.samples = []
+        for sample in top.get("sample", []):
+            labels = {}
+            for label in sample.get("label", []):
+                key = string(label, "key")
+                labels[key] = string(label, "str") if "str" in label else number(label, "num")
+            self.samples.append((self.stack(sample.get("location_id", [])), sample.get("value", []), labels))
+
+    def stack(self, ids):
+        """Function names, leaf first, inlined functions included."""
+        names = []
+        for location_id in ids:
+            lines = self.locations[location_id]["lines"]
+            names.extend([line["name"] for line in lines] or [hex(self.locations[location_id]["address"])])
+        return names
+
+    def total(self, index=0):
+        return sum(values[index] for _, values, _ in self.samples)
+
+    def share(self, predicate, index=0):
+        """The part (0..1) of value `index` that is in samples for which predicate(stack, labels) holds."""
+        total = self.total(index)
+        return sum(v[index] for s, v, labels in self.samples if predicate(s, labels)) / total if total else 0.0
+
+    @staticmethod
+    def read(path):
+        with open(path, "rb") as file:
+            return Profile(file.read())
+
+
+class TempDir(unittest.TestCase):
+    """A test case with a folder of its own in self.dir."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="cprof-test-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+
+class _Lines(unittest.TestResult):
+    """PASS, FAIL or SKIP and the test's name, a line each, which is what tests/run counts."""
+
+    def _say(self, word, test, more=""):
+        print(f"{word} {test.id()}{more}", flush=True)
+
+    def addSuccess(self, test):
+        self._say("PASS", test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self._say("SKIP", test, f": {reason}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        print(self.failures[-1][1], file=sys.stderr)
+        self._say("FAIL", test)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        print(self.errors[-1][1], file=sys.stderr)
+        self._say("FAIL", test)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            print(f"{subtest}: {err[1]}", file=sys.stderr)
+
+
+def main():
+    """Run the calling file's tests: test_x.py [PART_OF_A_NAME...]; exit status 0 if none failed."""
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    wanted = sys.argv[1:]
+
+    def flatten(item):
+        if isinstance(item, unittest.TestSuite):
+            for child in item:
+                yield from flatten(child)
+        else:
+            yield item
+
+    result = _Lines()
+    failed_subtests = 0
+    for test in flatten(suite):
+        if wanted and not any(word in test.id() for word in wanted):
+            continue
+        before = len(result.failures) + len(result.errors)
+        test.run(result)
+        if len(result.failures) + len(result.errors) > before and not getattr(test, "_outcome", None):
+            failed_subtests += 1
+    sys.exit(0 if result.wasSuccessful() else 1)

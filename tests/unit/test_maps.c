@@ -1,0 +1,114 @@
+#include "symbolize/maps.h"
+#include "tests/unit/test.h"
+
+#include <sys/mman.h>
+
+#define TEXT(s) (s), strlen(s)
+
+static const char two_maps[] =
+	"00400000-00401000 r-xp 00000000 fd:00 42 /usr/bin/a b\n"
+	"7f0000000000-7f0000002000 rw-p 00000000 00:00 0 \n"
+	"7f0000002000-7f0000003000 r-xp 00001000 fd:00 43                         /lib/gone.so (deleted)\n";
+
+static struct cprof_map at(uint64_t start, uint64_t end)
+{
+	return (struct cprof_map){ .start = start, .end = end, .offset = start, .path = "x" };
+}
+
+TEST(maps_parse_reads_every_field_of_proc_maps)
+{
+	struct cprof_maps maps;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+	CHECK(!cprof_maps_parse(&maps, TEXT(two_maps)));
+
+	const struct cprof_map *program = cprof_maps_find(&maps, 0x400fff);
+	CHECK(program);
+	CHECK_STR(program->path, "/usr/bin/a b");
+	CHECK_UINT(program->inode, 42);
+	CHECK_UINT(program->dev, 0xfdull << 32);
+	CHECK_UINT(program->prot, PROT_READ | PROT_EXEC);
+	CHECK(!cprof_maps_find(&maps, 0x401000));
+
+	const struct cprof_map *library = cprof_maps_find(&maps, 0x7f0000002000);
+	CHECK_STR(library->path, "/lib/gone.so");
+	CHECK(library->deleted);
+	CHECK_UINT(library->offset, 0x1000);
+	cprof_maps_deinit(&maps);
+}
+
+TEST(maps_parse_keeps_the_struct_of_a_mapping_that_is_still_there)
+{
+	struct cprof_maps maps;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+	CHECK(!cprof_maps_parse(&maps, TEXT(two_maps)));
+	const struct cprof_map *program = cprof_maps_find(&maps, 0x400000);
+	const struct cprof_map *library = cprof_maps_find(&maps, 0x7f0000002000);
+	uint64_t generation = maps.generation;
+	CHECK(!cprof_maps_parse(&maps, TEXT(two_maps)));
+	CHECK_UINT(maps.generation, generation);
+
+	CHECK(!cprof_maps_parse(&maps,
+				TEXT("00400000-00401000 r-xp 00000000 fd:00 42 /usr/bin/a b\n")));
+	CHECK(cprof_maps_find(&maps, 0x400000) == program);
+	CHECK(!cprof_maps_find(&maps, 0x7f0000002000));
+	CHECK(!library->live);
+	CHECK(maps.generation > generation);
+	cprof_maps_deinit(&maps);
+}
+
+TEST(maps_parse_refuses_malformed_text_and_changes_nothing)
+{
+	static const char *const bad[] = {
+		"nonsense\n",
+		"00400000-00401000 r-xp\n",
+		"00401000-00400000 r-xp 00000000 fd:00 42 /a\n",
+		"00400000-00402000 r-xp 00000000 fd:00 42 /a\n00401000-00403000 r-xp 0 fd:00 42 /b\n",
+	};
+	struct cprof_maps maps;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+	CHECK(!cprof_maps_parse(&maps, TEXT(two_maps)));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct cprof_error *err = cprof_maps_parse(&maps, TEXT(bad[i]));
+		if (!err)
+			TEST_FAIL("accepted: %s", bad[i]);
+		CHECK_UINT(err->code, CPROF_ERR_BAD_DATA);
+		cprof_error_free(err);
+		CHECK_UINT(maps.n_sorted, 3);
+	}
+	cprof_maps_deinit(&maps);
+}
+
+TEST(maps_add_takes_the_place_of_what_it_overlaps)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what;
+		uint64_t start, end;
+		size_t want_live;
+	} cases[] = {
+		{ "in free space", 0x9000, 0xa000, 3 },
+		{ "exactly over one", 0x1000, 0x4000, 2 },
+		{ "in the middle of one", 0x2000, 0x3000, 4 },
+		{ "over the end of one and the start of the next", 0x3000, 0x6000, 3 },
+		{ "over everything", 0x0, 0x10000, 1 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_maps maps;
+		struct cprof_map first = at(0x1000, 0x4000), second = at(0x5000, 0x8000);
+		struct cprof_map added = at(cases[i].start, cases[i].end);
+		const struct cprof_map *ret;
+		cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+		CHECK(!cprof_maps_add(&maps, &first, NULL));
+		CHECK(!cprof_maps_add(&maps, &second, NULL));
+		CHECK(!cprof_maps_add(&maps, &added, &ret));
+		if (maps.n_sorted != cases[i].want_live)
+			TEST_FAIL("%s: %zu live", cases[i].what, maps.n_sorted);
+		CHECK(cprof_maps_find(&maps, cases[i].start) == ret);
+		for (size_t j = 0; j < maps.n_sorted; j++) {
+			CHECK(j == 0 || maps.sorted[j - 1]->end <= maps.sorted[j]->start);
+			CHECK_UINT(maps.sorted[j]->offset, maps.sorted[j]->start);
+		}
+		cprof_maps_deinit(&maps);
+	}
+}
