@@ -269,6 +269,7 @@ class _Lines(unittest.TestResult):
         super().addSubTest(test, subtest, err)
         if err is not None:
             print(f"{subtest}: {err[1]}", file=sys.stderr)
+            self._say("FAIL", subtest)
 
 
 def main():
@@ -284,12 +285,7 @@ def main():
             yield item
 
     result = _Lines()
-    failed_subtests = 0
     for test in flatten(suite):
-        if wanted and not any(word in test.id() for word in wanted):
-            continue
-        before = len(result.failures) + len(result.errors)
-        test.run(result)
-        if len(result.failures) + len(result.errors) > before and not getattr(test, "_outcome", None):
-            failed_subtests += 1
+        if not wanted or any(word in test.id() for word in wanted):
+            test.run(result)
     sys.exit(0 if result.wasSuccessful() else 1)

@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 
 	pthread_create(&threads[0], NULL, crunch, NULL);
 	pthread_create(&threads[1], NULL, sorter, NULL);
-	printf("pid %d\nexpect main thread idle; crunch in hash_blocks; sorter in sort_round\nready\n",
+	printf("pid %d\nexpect main idle; crunch in hash_blocks; sorter in sort_round\nready\n",
 	       (int)getpid());
 	fflush(stdout);
 	if (argc > 1)
