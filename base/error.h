@@ -52,6 +52,24 @@ struct cprof_error *cprof_error_hint(struct cprof_error *err, const char *fmt, .
  */
 int cprof_error_exit_status(const struct cprof_error *err);
 
+/*
+ * clang's analyzer does not read returns_nonnull. Told otherwise, it knows that a function which returns
+ * one of these has failed, and does not follow the path on which it had succeeded.
+ */
+#if defined(__clang_analyzer__) && !defined(CPROF_BASE_ERROR_C)
+static inline struct cprof_error *cprof_error_not_null(struct cprof_error *err)
+{
+	if (!err)
+		__builtin_unreachable();
+	return err;
+}
+#define cprof_error_new(...)       cprof_error_not_null(cprof_error_new(__VA_ARGS__))
+#define cprof_error_os(...)        cprof_error_not_null(cprof_error_os(__VA_ARGS__))
+#define cprof_error_wrap(...)      cprof_error_not_null(cprof_error_wrap(__VA_ARGS__))
+#define cprof_error_hint(...)      cprof_error_not_null(cprof_error_hint(__VA_ARGS__))
+#define cprof_error_no_memory(...) cprof_error_not_null(cprof_error_no_memory(__VA_ARGS__))
+#endif
+
 /* NULL is a no-op, and so is the static out-of-memory error. */
 void cprof_error_free(struct cprof_error *err);
 

@@ -256,7 +256,7 @@ static struct cprof_error *parse_all(struct cprof_maps *maps, char *text, struct
 	unsigned line_no = 0;
 	char *save = NULL;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct cprof_map map, *adopted;
+		struct cprof_map map, *adopted = NULL;
 		line_no++;
 		if (!parse_line(line, &map))
 			return cprof_error_new(CPROF_ERR_BAD_DATA,
