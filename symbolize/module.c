@@ -10,9 +10,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 #include <elfutils/libdwelf.h>
 
 #include "base/cleanup.h"
+#include "symbolize/elf_file.h"
 
 #define VDSO_MAX     (64 * 1024)
 #define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
@@ -37,8 +39,9 @@ static void module_free(struct cprof_module *module)
 	part_free(&module->unwind);
 	part_free(&module->names);
 	elf_end(module->elf);
-	free(module->image);
+	cprof_image_free(module->image);
 	free(module->segments);
+	free(module->root);
 	free(module->path);
 	free(module->why);
 	free(module);
@@ -49,21 +52,30 @@ void cprof_modules_deinit(struct cprof_modules *modules)
 	for (size_t i = 0; i < modules->n; i++)
 		module_free(modules->all[i]);
 	free(modules->all);
+	cprof_map64_deinit(&modules->by_file);
 	*modules = (struct cprof_modules){ 0 };
 }
 
 static struct cprof_error *module_new(const char *path, struct cprof_module **ret_module)
 {
 	struct cprof_module *module = calloc(1, sizeof(*module));
-	char *copy = strdup(path);
-	if (!module || !copy) {
+	char *copy = strdup(path), *root = strdup("");
+	if (!module || !copy || !root) {
 		free(module);
 		free(copy);
+		free(root);
 		return cprof_error_no_memory();
 	}
 	module->path = copy;
+	module->root = root;
 	*ret_module = module;
 	return NULL;
+}
+
+static uint64_t file_key(uint64_t dev, uint64_t inode, const char *path)
+{
+	uint64_t seed = inode ? 0 : cprof_hash_bytes(path, strlen(path));
+	return cprof_hash_mix(cprof_hash_mix(seed, dev), inode);
 }
 
 /* Takes `module`, also on error. */
@@ -79,7 +91,15 @@ static struct cprof_error *append(struct cprof_modules *modules, struct cprof_mo
 		modules->all = all;
 		modules->cap = cap;
 	}
+	uint64_t *newest = cprof_map64_put(
+		&modules->by_file, file_key(module->dev, module->inode, module->path), NULL);
+	if (!newest) {
+		module_free(module);
+		return cprof_error_no_memory();
+	}
+	module->next_same = (uint32_t)*newest;
 	module->id = (uint32_t)modules->n;
+	*newest = module->id + 1;
 	modules->all[modules->n++] = module;
 	return NULL;
 }
@@ -141,25 +161,108 @@ static void become_opaque(struct cprof_module *module, struct cprof_error *err)
 {
 	elf_end(module->elf);
 	module->elf = NULL;
+	cprof_image_free(module->image);
+	module->image = NULL;
 	module->kind = CPROF_MODULE_OPAQUE;
 	module->why = strdup(err->message);
 	cprof_error_free(err);
 }
 
+/*
+ * What unwinding reads through libelf: headers and tables. Code and constants stay unread, they are most of a
+ * large file and can be had piece by piece (cprof_module_bytes).
+ */
+static bool is_table(const struct cprof_section *section)
+{
+	if (section->type == SHT_NOBITS || (section->flags & SHF_EXECINSTR))
+		return false;
+	if (section->flags & SHF_ALLOC)
+		return strncmp(section->name, ".rodata", 7) != 0;
+	return strcmp(section->name, ".debug_frame") == 0 ||
+	       strcmp(section->name, ".zdebug_frame") == 0 || section->type == SHT_STRTAB;
+}
+
+static void fill_segments(struct cprof_image *image)
+{
+	Elf64_Ehdr ehdr;
+	const uint8_t *bytes = cprof_image_at(image, 0, sizeof(ehdr));
+	if (!bytes)
+		return;
+	memcpy(&ehdr, bytes, sizeof(ehdr));
+	uint64_t table = (uint64_t)ehdr.e_phnum * sizeof(Elf64_Phdr);
+	const uint8_t *phdrs = cprof_image_at(image, ehdr.e_phoff, table);
+	for (size_t i = 0; phdrs && i < ehdr.e_phnum; i++) {
+		Elf64_Phdr phdr;
+		memcpy(&phdr, phdrs + i * sizeof(phdr), sizeof(phdr));
+		/* Without a section table nothing tells tables and code apart. */
+		if (!ehdr.e_shoff || phdr.p_type != PT_LOAD)
+			cprof_image_at(image, phdr.p_offset, phdr.p_filesz);
+	}
+}
+
+static struct cprof_error *fill_tables(struct cprof_image *image)
+{
+	struct cprof_elf *elf;
+	struct cprof_error *err = cprof_elf_open(image, true, &elf);
+	if (err)
+		return err;
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (is_table(&elf->sections[i]))
+			cprof_section_at(&elf->sections[i], 0, elf->sections[i].size);
+	}
+	cprof_elf_free(elf);
+	fill_segments(image);
+	return NULL;
+}
+
+static struct cprof_error *read_image(struct cprof_module *module)
+{
+	struct cprof_error *err = fill_tables(module->image);
+	if (err)
+		return err;
+	module->elf = elf_memory((char *)module->image->copy, module->image->size);
+	return read_elf(module);
+}
+
 static struct cprof_error *open_fd(struct cprof_module *module, int fd)
 {
-	/* libelf maps the whole file, after which the descriptor is not needed: one less per module. */
-	module->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (module->elf)
-		elf_cntl(module->elf, ELF_C_FDREAD);
-	return read_elf(module);
+	struct cprof_error *err = cprof_image_open(fd, module->path, &module->image);
+	return err ? err : read_image(module);
+}
+
+/*
+ * Device and inode of an open file in the words of /proc/PID/maps. stat(2) may call them differently (overlay
+ * and btrfs have devices of their own for it), so the file is mapped and the kernel asked about our mapping.
+ */
+static bool maps_words(int fd, uint64_t *ret_dev, uint64_t *ret_inode)
+{
+	void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (page == MAP_FAILED)
+		return false;
+	struct cprof_maps self;
+	cprof_maps_init(&self, getpid(), (struct cprof_memory){ 0 });
+	struct cprof_error *err = cprof_maps_refresh(&self);
+	const struct cprof_map *map = err ? NULL : cprof_maps_find(&self, (uint64_t)page);
+	if (map) {
+		*ret_dev = map->dev;
+		*ret_inode = map->inode;
+	}
+	cprof_error_free(err);
+	cprof_maps_deinit(&self);
+	munmap(page, 1);
+	return map != NULL;
 }
 
 static bool is_file_of(int fd, const struct cprof_map *map)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 && st.st_ino == map->inode &&
-	       ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev;
+	uint64_t dev, inode;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_ino == map->inode &&
+	    ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev)
+		return true;
+	return maps_words(fd, &dev, &inode) && dev == map->dev && inode == map->inode;
 }
 
 /* The very file that is mapped; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
@@ -214,14 +317,16 @@ static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct
 	uint64_t size = map->end - map->start;
 	if (size > VDSO_MAX || !maps->memory.read)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s cannot be read", map->path);
-	module->image = malloc(size);
-	if (!module->image)
+	uint8_t *bytes = malloc(size);
+	if (!bytes)
 		return cprof_error_no_memory();
-	if (!maps->memory.read(maps->memory.ctx, map->start, module->image, size))
+	if (!maps->memory.read(maps->memory.ctx, map->start, bytes, size)) {
+		free(bytes);
 		return cprof_error_new(CPROF_ERR_OS, "%s cannot be read from the process",
 				       map->path);
-	module->elf = elf_memory((char *)module->image, size);
-	return read_elf(module);
+	}
+	struct cprof_error *err = cprof_image_from_bytes(bytes, size, &module->image);
+	return err ? err : read_image(module);
 }
 
 /* ---- finding ---- */
@@ -240,9 +345,11 @@ static bool same_file(const struct cprof_module *module, const struct cprof_map 
 
 static struct cprof_module *find(const struct cprof_modules *modules, const struct cprof_map *map)
 {
-	for (size_t i = 0; i < modules->n; i++) {
-		if (same_file(modules->all[i], map))
-			return modules->all[i];
+	uint64_t key = file_key(map->dev, map->inode, map->path);
+	const uint64_t *newest = cprof_map64_get(&modules->by_file, key);
+	for (uint64_t id = newest ? *newest : 0; id; id = modules->all[id - 1]->next_same) {
+		if (same_file(modules->all[id - 1], map))
+			return modules->all[id - 1];
 	}
 	return NULL;
 }
@@ -270,6 +377,13 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 			return err;
 		module->dev = map->dev;
 		module->inode = map->inode;
+		free(module->root);
+		module->root = NULL;
+		if (asprintf(&module->root, "/proc/%d/root", (int)maps->pid) < 0) {
+			module->root = NULL;
+			module_free(module);
+			return cprof_error_no_memory();
+		}
 		err = open_any(maps, map, module);
 		if (err)
 			become_opaque(module, err);
@@ -326,6 +440,18 @@ bool cprof_module_file_addr(const struct cprof_module *module, const struct cpro
 		return true;
 	}
 	return false;
+}
+
+const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr, uint64_t n)
+{
+	for (size_t i = 0; module->image && i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		uint64_t at = file_addr - segment->file_addr;
+		if (file_addr >= segment->file_addr && at < segment->file_size &&
+		    n <= segment->file_size - at)
+			return cprof_image_at(module->image, segment->offset + at, n);
+	}
+	return NULL;
 }
 
 const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text)

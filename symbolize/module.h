@@ -18,6 +18,8 @@
 
 #include "base/arch.h"
 #include "base/error.h"
+#include "base/hash.h"
+#include "symbolize/image.h"
 #include "symbolize/maps.h"
 
 enum cprof_module_kind {
@@ -42,12 +44,18 @@ struct cprof_module {
 	char *path; /* owned; as the target names it */
 	uint8_t build_id[CPROF_BUILD_ID_MAX];
 	uint8_t build_id_len;
-	Elf *elf;       /* owned; NULL for ANONYMOUS and OPAQUE */
-	uint8_t *image; /* owned; what `elf` reads where there is no file (vdso) */
+	/*
+	 * Owned; NULL for ANONYMOUS and OPAQUE. It reads a private copy in which only the tables are filled: code
+	 * and read-only data are zero there until cprof_module_bytes() asked for them.
+	 */
+	Elf *elf;
+	struct cprof_image *image; /* owned; the file's bytes; NULL where elf is */
+	char *root;                /* owned; "/proc/42/root" it was opened under, "" for ours */
 	const struct cprof_arch *arch;
 	struct cprof_segment *segments; /* owned */
 	size_t n_segments;
-	char *why; /* owned; for OPAQUE: what failed, for -v and -why */
+	char *why;          /* owned; for OPAQUE: what failed, for -v and -why */
+	uint32_t next_same; /* id + 1 of an older module with the same device and inode, 0: none */
 
 	/* Hung on by their owners, with the way to free it; NULL until first used. */
 	struct cprof_module_part {
@@ -59,6 +67,8 @@ struct cprof_module {
 struct cprof_modules {
 	struct cprof_module **all; /* owned */
 	size_t n, cap;
+	struct cprof_map64
+		by_file; /* hash of device, inode and path to the newest module with it, + 1 */
 };
 
 void cprof_modules_init(struct cprof_modules *modules);
@@ -79,6 +89,13 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 /* Where run-time `addr`, inside `map`, lies in the module's file; false if in no load segment. */
 bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
 			    uint64_t addr, uint64_t *ret_file_addr);
+
+/*
+ * `n` bytes of the module's file (code, data) at `file_addr`; NULL where the file has none there. The file's
+ * bytes, not the process's: relocations and patches are not in them. Borrowed, as long as the module.
+ */
+const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr,
+				  uint64_t n);
 
 /* Lower-case hex, "" where unknown. `text` has room for 2 * CPROF_BUILD_ID_MAX + 1 bytes. */
 const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text);

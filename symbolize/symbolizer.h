@@ -11,15 +11,9 @@
 #define CPROF_SYMBOLIZE_SYMBOLIZER_H
 
 #include "base/error.h"
+#include "symbolize/demangle.h"
 #include "symbolize/maps.h"
 #include "symbolize/module.h"
-
-enum cprof_demangle {
-	CPROF_DEMANGLE_SHORT,     /* as pprof shows it: no parameters, no template arguments */
-	CPROF_DEMANGLE_TEMPLATES, /* no parameters */
-	CPROF_DEMANGLE_FULL,
-	CPROF_DEMANGLE_NONE,
-};
 
 struct cprof_symbolizer_options {
 	enum cprof_demangle demangle;
@@ -67,5 +61,11 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 /* The kernel's text [start, end) for its Mapping; false where kallsyms does not tell. */
 bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t *ret_start,
 				   uint64_t *ret_end);
+
+/*
+ * What users should know about names that are missing, a line each ("kernel names are hidden: ..."); "" where
+ * there is nothing to say. Borrowed until the next call of any function here.
+ */
+const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer);
 
 #endif

@@ -1,0 +1,173 @@
+#include "symbolize/demangle.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libiberty/demangle.h>
+
+#define STEPS_MAX 20000 /* shared subtrees make a small name a large walk */
+#define DEPTH_MAX 512
+#define NAME_MAX_ 16384 /* longer names are shown as they are */
+
+struct walk {
+	bool drop_templates;
+	unsigned steps;
+};
+
+/* Components that hold no subtrees in the place where the others do. */
+static bool is_leaf(enum demangle_component_type type)
+{
+	switch (type) {
+	case DEMANGLE_COMPONENT_NAME:
+	case DEMANGLE_COMPONENT_OPERATOR:
+	case DEMANGLE_COMPONENT_BUILTIN_TYPE:
+	case DEMANGLE_COMPONENT_EXTENDED_BUILTIN_TYPE:
+	case DEMANGLE_COMPONENT_SUB_STD:
+	case DEMANGLE_COMPONENT_CHARACTER:
+	case DEMANGLE_COMPONENT_NUMBER:
+	case DEMANGLE_COMPONENT_TEMPLATE_PARAM:
+	case DEMANGLE_COMPONENT_FUNCTION_PARAM:
+	case DEMANGLE_COMPONENT_UNNAMED_TYPE:
+	case DEMANGLE_COMPONENT_CTOR:
+	case DEMANGLE_COMPONENT_DTOR:
+	case DEMANGLE_COMPONENT_EXTENDED_OPERATOR:
+	case DEMANGLE_COMPONENT_FIXED_TYPE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_this_qualifier(enum demangle_component_type type)
+{
+	switch (type) {
+	case DEMANGLE_COMPONENT_RESTRICT_THIS:
+	case DEMANGLE_COMPONENT_VOLATILE_THIS:
+	case DEMANGLE_COMPONENT_CONST_THIS:
+	case DEMANGLE_COMPONENT_REFERENCE_THIS:
+	case DEMANGLE_COMPONENT_RVALUE_REFERENCE_THIS:
+	case DEMANGLE_COMPONENT_TRANSACTION_SAFE:
+	case DEMANGLE_COMPONENT_NOEXCEPT:
+	case DEMANGLE_COMPONENT_THROW_SPEC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What stands for `node` in the simplified name: the name without its parameters or template arguments. */
+static struct demangle_component *bare(const struct walk *walk, struct demangle_component *node)
+{
+	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
+		bool drop = node->type == DEMANGLE_COMPONENT_TYPED_NAME ||
+			    is_this_qualifier(node->type) ||
+			    (walk->drop_templates && node->type == DEMANGLE_COMPONENT_TEMPLATE);
+		if (!drop)
+			break;
+		node = node->u.s_binary.left;
+	}
+	return node;
+}
+
+static bool simplify(struct walk *walk, struct demangle_component **place, unsigned depth)
+{
+	struct demangle_component *node = *place = bare(walk, *place);
+	if (!node)
+		return true;
+	if (depth > DEPTH_MAX || walk->steps++ > STEPS_MAX)
+		return false;
+	if (is_leaf(node->type))
+		return true;
+	if (node->type == DEMANGLE_COMPONENT_LAMBDA || node->type == DEMANGLE_COMPONENT_DEFAULT_ARG)
+		return simplify(walk, &node->u.s_unary_num.sub, depth + 1);
+	return simplify(walk, &node->u.s_binary.left, depth + 1) &&
+	       simplify(walk, &node->u.s_binary.right, depth + 1);
+}
+
+static char *itanium(const char *mangled, enum cprof_demangle form)
+{
+	int options = DMGL_PARAMS | DMGL_ANSI;
+	void *memory = NULL;
+	size_t size;
+	if (form == CPROF_DEMANGLE_FULL)
+		return cplus_demangle_v3(mangled, options);
+	struct walk walk = { .drop_templates = form == CPROF_DEMANGLE_SHORT };
+	struct demangle_component *tree = cplus_demangle_v3_components(mangled, options, &memory);
+	char *text = NULL;
+	if (tree && simplify(&walk, &tree, 0))
+		text = cplus_demangle_print(options, tree, 64, &size);
+	free(memory);
+	return text;
+}
+
+/* ---- clones ---- */
+
+/* clang-format off */
+static const char *const clone_suffixes[] = {
+	"cold", "part", "constprop", "isra", "lto_priv", "llvm", "localalias", "clone", "warm", "hot",
+	"__uniq", "simdclone", "resume", "destroy", "cleanup", "unlikely", "specialized", "variant",
+};
+/* clang-format on */
+
+static bool is_clone_suffix(const char *text, size_t len)
+{
+	if (!len)
+		return false;
+	if (strspn(text, "0123456789") >= len)
+		return true;
+	for (size_t i = 0; i < sizeof(clone_suffixes) / sizeof(clone_suffixes[0]); i++) {
+		if (strlen(clone_suffixes[i]) == len && memcmp(clone_suffixes[i], text, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Length of `name` without the parts that compilers append to copies of a function: ".constprop.0". */
+static size_t without_clone(const char *name)
+{
+	size_t len = strlen(name);
+	size_t end = len;
+	bool worded = false; /* ".5" alone is part of a name; ".isra.5" is not */
+	for (size_t at = len; at-- > 1;) {
+		if (name[at] != '.')
+			continue;
+		if (!is_clone_suffix(name + at + 1, end - at - 1))
+			break;
+		worded = worded || strspn(name + at + 1, "0123456789") < end - at - 1;
+		end = at;
+		if (worded)
+			len = at;
+	}
+	return len;
+}
+
+/* ---- Rust ---- */
+
+/* "17h" and 16 hexadecimal digits before the final E: rustc's legacy mangling, which borrows C++'s. */
+static bool is_rust_legacy(const char *name, size_t len)
+{
+	if (len < 23 || strncmp(name, "_ZN", 3) != 0 || name[len - 1] != 'E')
+		return false;
+	const char *hash = name + len - 20;
+	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
+}
+
+char *cprof_demangle(const char *name, enum cprof_demangle form)
+{
+	if (form == CPROF_DEMANGLE_NONE)
+		return NULL;
+	size_t full = strlen(name), len = full > NAME_MAX_ ? full : without_clone(name);
+	char *plain = len < full ? strndup(name, len) : NULL;
+	const char *mangled = plain ? plain : name;
+	char *text = NULL;
+	if (full > NAME_MAX_)
+		return NULL;
+	if (strncmp(mangled, "_R", 2) == 0 || is_rust_legacy(mangled, len))
+		text = rust_demangle(mangled, 0);
+	if (!text && strncmp(mangled, "_Z", 2) == 0)
+		text = itanium(mangled, form);
+	if (!text)
+		return plain;
+	free(plain);
+	return text;
+}

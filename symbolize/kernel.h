@@ -1,0 +1,40 @@
+/*
+ * symbolize/kernel.h - the kernel's and its modules' functions, from /proc/kallsyms.
+ *
+ * Source of truth: proc(5) "/proc/kallsyms"; Documentation/admin-guide/sysctl/kernel.rst "kptr_restrict".
+ */
+#ifndef CPROF_SYMBOLIZE_KERNEL_H
+#define CPROF_SYMBOLIZE_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct cprof_kernel {
+	struct cprof_buffer text; /* owned; names point into it */
+	struct cprof_kernel_symbol {
+		uint64_t addr;
+		const char *name;
+		const char *module; /* "nf_tables"; "" for the kernel proper */
+	} * all;                    /* owned; by address */
+	size_t n;
+	uint64_t start, end; /* of the kernel's own text; 0, 0 where not told */
+	bool restricted;     /* all addresses read as 0 */
+};
+
+/* Errors: OS, DENIED (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`. */
+struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel);
+
+/* The same from text; takes `text`. Malformed lines are left out. Errors: NO_MEMORY. */
+struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof_buffer *text);
+
+void cprof_kernel_deinit(struct cprof_kernel *kernel);
+
+/* The function that holds `addr`, or NULL. */
+const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,
+						    uint64_t addr);
+
+#endif

@@ -1,0 +1,343 @@
+#include "symbolize/symbolizer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/intern.h"
+#include "symbolize/kernel.h"
+#include "symbolize/names.h"
+
+#define FRAMES_MAX                                                                                 \
+	64 /* inlined calls at one address; deeper nests lose their outer part's details */
+
+struct answer {
+	struct cprof_symbol_frame *frames; /* owned */
+	size_t n;
+};
+
+struct cprof_symbolizer {
+	const struct cprof_symbolizer_options *options;
+	struct cprof_modules *modules;
+	struct cprof_intern strings;
+	struct cprof_map64 demangled;  /* string id of a symbol -> string id of its name, + 1 */
+	struct cprof_map64 *by_module; /* owned; [module id]: file address -> index of answer + 1 */
+	size_t n_by_module;
+	struct cprof_map64 elsewhere; /* run-time addresses outside modules, kernel addresses */
+	struct answer *answers;       /* owned */
+	size_t n_answers, cap_answers;
+	struct cprof_kernel kernel;
+	bool kernel_tried;
+	struct cprof_buffer notes;
+};
+
+struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *options,
+					 struct cprof_modules *modules,
+					 struct cprof_symbolizer **ret_symbolizer)
+{
+	struct cprof_symbolizer *symbolizer = calloc(1, sizeof(*symbolizer));
+	if (!symbolizer)
+		return cprof_error_no_memory();
+	symbolizer->options = options;
+	symbolizer->modules = modules;
+	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
+	if (err) {
+		free(symbolizer);
+		return err;
+	}
+	*ret_symbolizer = symbolizer;
+	return NULL;
+}
+
+void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
+{
+	if (!symbolizer)
+		return;
+	for (size_t i = 0; i < symbolizer->n_by_module; i++)
+		cprof_map64_deinit(&symbolizer->by_module[i]);
+	free(symbolizer->by_module);
+	for (size_t i = 0; i < symbolizer->n_answers; i++)
+		free(symbolizer->answers[i].frames);
+	free(symbolizer->answers);
+	cprof_map64_deinit(&symbolizer->elsewhere);
+	cprof_map64_deinit(&symbolizer->demangled);
+	cprof_kernel_deinit(&symbolizer->kernel);
+	cprof_buffer_deinit(&symbolizer->notes);
+	cprof_intern_deinit(&symbolizer->strings);
+	free(symbolizer);
+}
+
+const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
+{
+	return cprof_buffer_text(&symbolizer->notes);
+}
+
+/* ---- strings ---- */
+
+static struct cprof_error *keep(struct cprof_symbolizer *symbolizer, const char *text,
+				const char **ret_text)
+{
+	uint32_t id;
+	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, text, &id);
+	if (!err)
+		*ret_text = cprof_intern_get(&symbolizer->strings, id);
+	return err;
+}
+
+/* The name to show for a symbol, demangled once however often it is met. */
+static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const char *symbol,
+				     const char **ret_name, const char **ret_system_name)
+{
+	uint32_t symbol_id, name_id;
+	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, symbol, &symbol_id);
+	if (err)
+		return err;
+	*ret_system_name = cprof_intern_get(&symbolizer->strings, symbol_id);
+	bool is_new;
+	uint64_t *known = cprof_map64_put(&symbolizer->demangled, symbol_id, &is_new);
+	if (!known)
+		return cprof_error_no_memory();
+	if (is_new) {
+		CPROF_AUTO(free)
+		char *text = cprof_demangle(symbol, symbolizer->options->demangle);
+		err = cprof_intern_text(&symbolizer->strings, text && *text ? text : symbol,
+					&name_id);
+		if (err)
+			return err;
+		*known = name_id;
+	}
+	*ret_name = cprof_intern_get(&symbolizer->strings, (uint32_t)*known);
+	return NULL;
+}
+
+/* ---- answers ---- */
+
+static struct cprof_error *store(struct cprof_symbolizer *symbolizer,
+				 const struct cprof_symbol_frame *frames, size_t n, uint64_t *place)
+{
+	if (symbolizer->n_answers == symbolizer->cap_answers) {
+		size_t cap = symbolizer->cap_answers ? symbolizer->cap_answers * 2 : 256;
+		void *answers = realloc(symbolizer->answers, cap * sizeof(*symbolizer->answers));
+		if (!answers)
+			return cprof_error_no_memory();
+		symbolizer->answers = answers;
+		symbolizer->cap_answers = cap;
+	}
+	struct cprof_symbol_frame *copy = malloc(n * sizeof(*frames));
+	if (!copy)
+		return cprof_error_no_memory();
+	memcpy(copy, frames, n * sizeof(*frames));
+	symbolizer->answers[symbolizer->n_answers++] = (struct answer){ copy, n };
+	*place = symbolizer->n_answers;
+	return NULL;
+}
+
+static void give(const struct cprof_symbolizer *symbolizer, uint64_t index,
+		 const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
+{
+	const struct answer *answer = &symbolizer->answers[index - 1];
+	*ret_frames = answer->frames;
+	*ret_n = answer->n;
+}
+
+/* ---- one address ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+/* "libc.so.6+0x1234": no name, but the place can be found again. */
+static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, const char *module,
+					 uint64_t offset, struct cprof_symbol_frame *frame)
+{
+	char text[300];
+	snprintf(text, sizeof(text), "%.255s+0x%" PRIx64, module, offset);
+	struct cprof_error *err = keep(symbolizer, text, &frame->name);
+	frame->system_name = frame->name;
+	frame->file = "";
+	return err;
+}
+
+static struct cprof_error *name_by_symbol(struct cprof_symbolizer *symbolizer,
+					  const struct cprof_names *names,
+					  const struct cprof_module *module, uint64_t file_addr,
+					  struct cprof_symbol_frame *frame)
+{
+	const struct cprof_symbol *symbol = cprof_symbols_find(&names->symbols, file_addr);
+	if (symbol)
+		return show_name(symbolizer, symbol->name, &frame->name, &frame->system_name);
+	return name_by_place(symbolizer, base_name(module->path), file_addr, frame);
+}
+
+static struct cprof_error *frame_from_dwarf(struct cprof_symbolizer *symbolizer,
+					    const struct cprof_dwarf_frame *from,
+					    struct cprof_symbol_frame *frame)
+{
+	struct cprof_error *err = keep(symbolizer, from->file, &frame->file);
+	frame->line = from->line;
+	frame->column = from->column;
+	frame->start_line = from->start_line;
+	if (err || (!*from->linkage_name && !*from->name))
+		return err;
+	return show_name(symbolizer, *from->linkage_name ? from->linkage_name : from->name,
+			 &frame->name, &frame->system_name);
+}
+
+static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
+				      struct cprof_module *module, uint64_t file_addr,
+				      struct cprof_symbol_frame *frames, size_t *ret_n)
+{
+	struct cprof_dwarf_frame found[FRAMES_MAX];
+	struct cprof_names *names;
+	struct cprof_error *err = cprof_names_get(module, &names);
+	if (err)
+		return err;
+	size_t n = 0, first = 0;
+	if (names->dwarf && !symbolizer->options->no_lines)
+		n = cprof_dwarf_frames(names->dwarf, file_addr, found, FRAMES_MAX);
+	if (n && symbolizer->options->no_inlines)
+		first = n - 1;
+	for (size_t i = first; i < n && !err; i++)
+		err = frame_from_dwarf(symbolizer, &found[i], &frames[i - first]);
+	*ret_n = n ? n - first : 1;
+	if (!err && !frames[*ret_n - 1].name)
+		err = name_by_symbol(symbolizer, names, module, file_addr, &frames[*ret_n - 1]);
+	return err;
+}
+
+static struct cprof_error *grow_modules(struct cprof_symbolizer *symbolizer, uint32_t id)
+{
+	if (id < symbolizer->n_by_module)
+		return NULL;
+	size_t n = symbolizer->modules->n > id ? symbolizer->modules->n : id + 1;
+	void *maps = realloc(symbolizer->by_module, n * sizeof(*symbolizer->by_module));
+	if (!maps)
+		return cprof_error_no_memory();
+	symbolizer->by_module = maps;
+	for (size_t i = symbolizer->n_by_module; i < n; i++)
+		symbolizer->by_module[i] = (struct cprof_map64){ 0 };
+	symbolizer->n_by_module = n;
+	return NULL;
+}
+
+static void clear(struct cprof_symbol_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		frames[i] = (struct cprof_symbol_frame){ .file = "" };
+}
+
+/* An address that lies in no ELF image that we can read. */
+static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
+					 const struct cprof_map *map, uint64_t addr,
+					 struct cprof_symbol_frame *frame)
+{
+	if (!map)
+		return name_by_place(symbolizer, "[unknown]", addr, frame);
+	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
+	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
+}
+
+struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
+					  const struct cprof_maps *maps, struct cprof_map *map,
+					  uint64_t addr,
+					  const struct cprof_symbol_frame **ret_frames,
+					  size_t *ret_n)
+{
+	struct cprof_symbol_frame frames[FRAMES_MAX];
+	struct cprof_module *module = NULL;
+	struct cprof_error *err = NULL;
+	struct cprof_map64 *known = &symbolizer->elsewhere;
+	uint64_t key = addr;
+	if (map) {
+		module = map->module;
+		if (!module)
+			err = cprof_modules_get(symbolizer->modules, maps, map, &module);
+		if (!err)
+			err = grow_modules(symbolizer, module->id);
+		if (err)
+			return err;
+		if (cprof_module_file_addr(module, map, addr, &key))
+			known = &symbolizer->by_module[module->id];
+		else
+			module = NULL;
+	}
+	/* Outside modules an address means something only within its process and mapping. */
+	if (!module)
+		key = cprof_hash_mix(cprof_hash_mix((uint64_t)maps->pid, map ? map->id + 1 : 0),
+				     addr);
+	uint64_t *place = cprof_map64_put(known, key, NULL);
+	if (!place)
+		return cprof_error_no_memory();
+	if (!*place) {
+		size_t n = 1;
+		clear(frames, FRAMES_MAX);
+		err = module ? ask_module(symbolizer, module, key, frames, &n)
+			     : ask_elsewhere(symbolizer, map, addr, frames);
+		if (!err)
+			err = store(symbolizer, frames, n, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
+/* ---- the kernel ---- */
+
+static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer)
+{
+	if (symbolizer->kernel_tried)
+		return NULL;
+	symbolizer->kernel_tried = true;
+	struct cprof_error *err = cprof_kernel_read(&symbolizer->kernel);
+	if (err && err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	if (err)
+		cprof_buffer_printf(&symbolizer->notes, "no kernel names: %s\n", err->message);
+	else if (symbolizer->kernel.restricted)
+		cprof_buffer_puts(
+			&symbolizer->notes,
+			"no kernel names: /proc/kallsyms hides its addresses; hint: run as "
+			"root, or set kernel.kptr_restrict to 0\n");
+	cprof_error_free(err);
+	return NULL;
+}
+
+struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
+					    const struct cprof_symbol_frame **ret_frames,
+					    size_t *ret_n)
+{
+	struct cprof_symbol_frame frame = { .file = "" };
+	struct cprof_error *err = need_kernel(symbolizer);
+	uint64_t *place = err ? NULL : cprof_map64_put(&symbolizer->elsewhere, addr, NULL);
+	if (!place)
+		return err ? err : cprof_error_no_memory();
+	if (!*place) {
+		const struct cprof_kernel_symbol *symbol =
+			cprof_kernel_find(&symbolizer->kernel, addr);
+		err = show_name(symbolizer, symbol ? symbol->name : "[kernel]", &frame.name,
+				&frame.system_name);
+		if (!err)
+			err = store(symbolizer, &frame, 1, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
+bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t *ret_start,
+				   uint64_t *ret_end)
+{
+	cprof_error_free(need_kernel(symbolizer));
+	const struct cprof_kernel *kernel = &symbolizer->kernel;
+	if (!kernel->start || kernel->end <= kernel->start)
+		return false;
+	*ret_start = kernel->start;
+	*ret_end = kernel->end;
+	return true;
+}
