@@ -1,0 +1,264 @@
+#include "attach/lock_graph.h"
+#include "attach/lock_wait.h"
+#include "attach/lock_word.h"
+#include "tests/unit/test.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+/* Target memory: 128 bytes at BASE. */
+#define BASE 0x5000u
+struct bytes {
+	uint32_t words[32];
+};
+
+static bool read_bytes(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	if (addr < BASE || addr > BASE + sizeof(struct bytes) ||
+	    n > BASE + sizeof(struct bytes) - addr)
+		return false;
+	memcpy(buf, (const char *)ctx + (addr - BASE), n);
+	return true;
+}
+
+/* The target's own threads 11, 12 and 13 are 1011, 1012 and 1013 to us: another pid namespace. */
+static pid_t thread_of(void *ctx, pid_t ns_tid)
+{
+	(void)ctx;
+	return ns_tid >= 11 && ns_tid <= 13 ? ns_tid + 1000 : 0;
+}
+
+TEST(lock_word_tells_every_glibc_mutex_type)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what;
+		uint32_t words[6]; /* lock, count, owner, nusers, kind, spins */
+		enum cprof_lock_kind kind;
+		pid_t owner;
+		bool plausible, died;
+	} cases[] = {
+		{ "normal", { 2, 0, 11, 1, 0, 0 }, CPROF_LOCK_MUTEX, 11, true, false },
+		{ "normal, process-shared", { 2, 0, 11, 1, 128, 0 }, CPROF_LOCK_MUTEX, 11, true, false },
+		{ "recursive, twice", { 2, 2, 11, 1, 1, 0 }, CPROF_LOCK_MUTEX_RECURSIVE, 11, true, false },
+		{ "errorcheck", { 2, 0, 11, 1, 2, 0 }, CPROF_LOCK_MUTEX_ERRORCHECK, 11, true, false },
+		{ "adaptive, with spins", { 2, 0, 11, 1, 3, 10 }, CPROF_LOCK_MUTEX_ADAPTIVE, 11, true, false },
+		{ "PI", { 0x8000000b, 0, 11, 1, 0x20, 0 }, CPROF_LOCK_MUTEX_PI, 11, true, false },
+		{ "robust", { 0x8000000c, 0, 12, 1, 0x10, 0 }, CPROF_LOCK_MUTEX_ROBUST, 12, true, false },
+		{ "robust, owner died", { 0xc0000000, 0, 12, 1, 0x10, 0 }, CPROF_LOCK_MUTEX_ROBUST, 0, true, true },
+		{ "free", { 0, 0, 0, 0, 0, 0 }, CPROF_LOCK_MUTEX, 0, true, false },
+		{ "free with an owner: no mutex", { 0, 0, 11, 1, 0, 0 }, CPROF_LOCK_MUTEX, 11, false, false },
+		{ "normal with a count: no mutex", { 2, 7, 11, 1, 0, 0 }, CPROF_LOCK_MUTEX, 11, false, false },
+		{ "lock word 3: no mutex", { 3, 0, 11, 1, 0, 0 }, CPROF_LOCK_MUTEX, 11, false, false },
+		{ "kind with strange bits: no mutex", { 2, 0, 11, 1, 0x4000, 0 }, CPROF_LOCK_MUTEX, 11, false, false },
+		{ "pointers: no mutex", { 2, 0x7f00, 0x80001234, 0x7fff, 0, 0 }, CPROF_LOCK_MUTEX, -2147478988, false, false },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		struct cprof_lock_word word;
+		memcpy(&bytes.words[4], cases[i].words, sizeof(cases[i].words));
+		CHECK(cprof_lock_word_glibc_mutex(&memory, BASE + 16, &word));
+		if (word.plausible != cases[i].plausible || word.kind != cases[i].kind ||
+		    word.owner != cases[i].owner || word.owner_died != cases[i].died)
+			TEST_FAIL("%s: kind %s owner %d plausible %d died %d", cases[i].what,
+				  cprof_lock_kind_name(word.kind), word.owner, word.plausible,
+				  word.owner_died);
+	}
+}
+
+TEST(lock_word_is_told_unreadable_memory)
+{
+	struct bytes bytes = { 0 };
+	struct cprof_memory memory = { read_bytes, &bytes };
+	struct cprof_lock_word word;
+	CHECK(!cprof_lock_word_glibc_mutex(&memory, BASE + 112, &word));
+	CHECK(!cprof_lock_word_glibc_rwlock(&memory, BASE + 100, &word));
+	CHECK(!cprof_lock_word_musl_mutex(&memory, BASE, &word));
+	CHECK(!cprof_lock_word_owned(&memory, 0, &word));
+	CHECK(!cprof_lock_word_owned(&memory, UINT64_MAX, &word));
+}
+
+struct wait_case {
+	const char *what;
+	int64_t nr;
+	uint64_t args[4];
+	const char *names[3];
+	uint32_t words[16]; /* at BASE */
+	enum cprof_lock_kind kind;
+	uint64_t addr;
+	pid_t owner, gone;
+	uint32_t readers;
+	bool timed;
+};
+
+#define PRIVATE_WAIT   0x80
+#define PRIVATE_BITSET 0x189
+#define LOCK_PI        0x86
+#define SHARED_BITSET  0x109
+
+/* clang-format off */
+static const struct wait_case wait_cases[] = {
+	{ "normal mutex", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "__lll_lock_wait", "pthread_mutex_lock", "work" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
+	{ "mutex without names: the words are enough", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "", "", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
+	{ "no names and no living owner: just a futex", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "", "", "" },
+	  { 2, 0, 99, 1, 0 }, CPROF_LOCK_FUTEX, BASE, 0, 0, 0, false },
+	{ "no names and value 1: just a futex", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "", "", "" },
+	  { 1, 0, 12, 1, 0 }, CPROF_LOCK_FUTEX, BASE, 0, 0, 0, false },
+	{ "mutex whose owner has ended", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "pthread_mutex_lock", "", "" },
+	  { 2, 0, 99, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 0, 99, 0, false },
+	{ "mutex with a timeout", SYS_futex, { BASE, PRIVATE_BITSET, 2, 0x7ffc }, { "__futex_abstimed_wait", "pthread_mutex_timedlock", "" },
+	  { 2, 0, 11, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1011, 0, 0, true },
+	{ "recursive mutex", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "pthread_mutex_lock", "", "" },
+	  { 2, 3, 13, 1, 1 }, CPROF_LOCK_MUTEX_RECURSIVE, BASE, 1013, 0, 0, false },
+	{ "PI mutex", SYS_futex, { BASE, LOCK_PI, 0 }, { "pthread_mutex_lock", "", "" },
+	  { 0x8000000b, 0, 11, 1, 0x20 }, CPROF_LOCK_MUTEX_PI, BASE, 1011, 0, 0, false },
+	{ "robust mutex", SYS_futex, { BASE, 0, 0x8000000c }, { "pthread_mutex_lock", "", "" },
+	  { 0x8000000c, 0, 12, 1, 0x10 }, CPROF_LOCK_MUTEX_ROBUST, BASE, 1012, 0, 0, false },
+	{ "mutex taken again after a condition", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "", "pthread_cond_wait", "work" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
+	{ "condition variable", SYS_futex, { BASE + 40, PRIVATE_BITSET, 0 }, { "", "pthread_cond_wait", "work" },
+	  { 0 }, CPROF_LOCK_CONDVAR, BASE + 40, 0, 0, 0, false },
+	{ "condition variable with thread ids behind it", SYS_futex, { BASE, PRIVATE_BITSET, 0 }, { "pthread_cond_timedwait", "", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_CONDVAR, BASE, 0, 0, 0, false },
+	{ "semaphore with a thread id behind it", SYS_futex, { BASE, PRIVATE_BITSET, 0 }, { "do_futex_wait", "__new_sem_wait_slow", "" },
+	  { 0, 0, 12, 1, 0 }, CPROF_LOCK_SEMAPHORE, BASE, 0, 0, 0, false },
+	{ "malloc's lock with a thread id behind it", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "__lll_lock_wait_private", "malloc", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_INTERNAL, BASE, 0, 0, 0, false },
+	{ "rwlock, reader behind a writer", SYS_futex, { BASE + 8, PRIVATE_BITSET, 3 }, { "__futex_wait", "pthread_rwlock_rdlock", "" },
+	  { 11, 0, 3, 1, 0, 0, 12, 0 }, CPROF_LOCK_RWLOCK_READ, BASE, 1012, 0, 0, false },
+	{ "rwlock, writer behind a writer", SYS_futex, { BASE + 12, PRIVATE_BITSET, 3 }, { "pthread_rwlock_wrlock", "", "" },
+	  { 3, 1, 1, 3, 0, 0, 11, 0 }, CPROF_LOCK_RWLOCK_WRITE, BASE, 1011, 0, 0, false },
+	{ "rwlock, writer behind two readers", SYS_futex, { BASE + 8, PRIVATE_BITSET, 2 }, { "pthread_rwlock_wrlock", "", "" },
+	  { 18, 0, 2, 1, 0, 0, 0, 0 }, CPROF_LOCK_RWLOCK_WRITE, BASE, 0, 0, 2, false },
+	{ "rwlock whose words are nonsense", SYS_futex, { BASE + 8, PRIVATE_BITSET, 3 }, { "pthread_rwlock_rdlock", "", "" },
+	  { 11, 0, 77, 1, 0, 0, 12, 0 }, CPROF_LOCK_RWLOCK_READ, BASE + 8, 0, 0, 0, false },
+	{ "join", SYS_futex, { BASE, SHARED_BITSET, 13 }, { "__pthread_clockjoin_ex", "", "" },
+	  { 13 }, CPROF_LOCK_JOIN, BASE, 1013, 0, 0, false },
+	{ "join without names", SYS_futex, { BASE, SHARED_BITSET, 13 }, { "", "", "" },
+	  { 13 }, CPROF_LOCK_JOIN, BASE, 1013, 0, 0, false },
+	{ "a private futex with a thread id in it is no join", SYS_futex, { BASE, PRIVATE_BITSET, 13 }, { "", "", "" },
+	  { 13 }, CPROF_LOCK_FUTEX, BASE, 0, 0, 0, false },
+	{ "musl normal mutex: 16 is EBUSY, not a thread", SYS_futex, { BASE + 4, PRIVATE_WAIT, 0x80000010 }, { "__timedwait", "pthread_mutex_lock", "" },
+	  { 0, 0x80000010, 1 }, CPROF_LOCK_MUTEX, BASE, 0, 0, 0, false },
+	{ "musl recursive mutex", SYS_futex, { BASE + 4, PRIVATE_WAIT, 0x8000000b }, { "__timedwait", "pthread_mutex_lock", "" },
+	  { 1, 0x8000000b, 1 }, CPROF_LOCK_MUTEX_RECURSIVE, BASE, 1011, 0, 0, false },
+	{ "Rust mutex with a thread id behind it", SYS_futex, { BASE, PRIVATE_BITSET, 2 }, { "syscall", "std::sys::sync::mutex::futex::Mutex::lock_contended", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX_RUST, BASE, 0, 0, 0, false },
+	{ "a waker is not waiting", SYS_futex, { BASE, 0x81, 1 }, { "", "", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_NONE, 0, 0, 0, 0, false },
+	{ "unreadable lock", SYS_futex, { 0x10, PRIVATE_WAIT, 2 }, { "pthread_mutex_lock", "", "" },
+	  { 0 }, CPROF_LOCK_MUTEX, 0x10, 0, 0, 0, false },
+	{ "not a futex", SYS_read, { BASE, PRIVATE_WAIT, 2 }, { "read", "pthread_mutex_lock", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_NONE, 0, 0, 0, 0, false },
+	{ "futex_wait of Linux 6.7", 455, { BASE, 2, UINT32_MAX, 0x82 }, { "", "pthread_mutex_lock", "" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
+};
+/* clang-format on */
+
+TEST(lock_wait_decodes_every_primitive_and_believes_no_chance_owner)
+{
+	for (size_t i = 0; i < sizeof(wait_cases) / sizeof(wait_cases[0]); i++) {
+		const struct wait_case *c = &wait_cases[i];
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		struct cprof_thread_call call = { .kind = CPROF_CALL_BLOCKED, .nr = c->nr };
+		struct cprof_lock_wait wait;
+		memcpy(bytes.words, c->words, sizeof(c->words));
+		memcpy(call.args, c->args, sizeof(c->args));
+		struct cprof_lock_wait_input input = { .call = &call,
+						       .names = c->names,
+						       .n_names = 3,
+						       .memory = &memory,
+						       .thread_of = thread_of };
+		cprof_lock_wait_decode(&input, &wait);
+		if (wait.kind != c->kind || wait.addr != c->addr || wait.owner != c->owner ||
+		    wait.gone_owner != c->gone || wait.readers != c->readers ||
+		    wait.timed != c->timed)
+			TEST_FAIL("%s: %s at 0x%" PRIx64 " owner %d gone %d readers %u timed %d",
+				  c->what, cprof_lock_kind_name(wait.kind), wait.addr, wait.owner,
+				  wait.gone_owner, wait.readers, wait.timed);
+	}
+}
+
+TEST(lock_wait_says_nothing_of_a_thread_that_is_not_in_a_call)
+{
+	struct cprof_thread_call call = { .kind = CPROF_CALL_OUTSIDE, .nr = SYS_futex };
+	struct cprof_lock_wait_input input = { .call = &call };
+	struct cprof_lock_wait wait;
+	cprof_lock_wait_decode(&input, &wait);
+	CHECK_UINT(wait.kind, CPROF_LOCK_NONE);
+	CHECK_STR(wait.call, "");
+}
+
+#define NONE CPROF_LOCK_GRAPH_NONE
+
+TEST(lock_graph_finds_exactly_the_cycles)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what;
+		size_t n, edges[8];
+		const char *want; /* nodes of each cycle, ';' after each */
+	} cases[] = {
+		{ "nobody", 0, { 0 }, "" },
+		{ "nobody waits", 3, { NONE, NONE, NONE }, "" },
+		{ "a chain", 4, { 1, 2, 3, NONE }, "" },
+		{ "ABBA", 2, { 1, 0 }, "0 1 ;" },
+		{ "a thread that waits for itself", 3, { NONE, 1, 1 }, "1 ;" },
+		{ "three ways", 4, { NONE, 2, 3, 1 }, "1 2 3 ;" },
+		{ "three ways, against the order", 3, { 2, 0, 1 }, "0 2 1 ;" },
+		{ "a queue that ends in a cycle", 5, { 1, 2, 3, 2, 3 }, "2 3 ;" },
+		{ "two cycles and a look-alike", 8, { 1, 0, 3, 4, 2, 6, 7, NONE }, "0 1 ;2 3 4 ;" },
+		{ "everybody waits for one who waits for nobody", 4, { 3, 3, 3, NONE }, "" },
+		{ "an edge out of range is none", 2, { 1, 7 }, "" },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_lock_cycles cycles;
+		char got[128] = "";
+		CHECK(!cprof_lock_graph_cycles(cases[i].edges, cases[i].n, &cycles));
+		for (size_t c = 0; c < cycles.n; c++) {
+			for (size_t k = 0; k < cycles.cycles[c].n; k++) {
+				size_t len = strlen(got);
+				got[len] = (char)('0' + cycles.cycles[c].nodes[k]);
+				got[len + 1] = ' ';
+				got[len + 2] = 0;
+			}
+			strcat(got, ";");
+		}
+		if (strcmp(got, cases[i].want) != 0)
+			TEST_FAIL("%s: \"%s\", want \"%s\"", cases[i].what, got, cases[i].want);
+		cprof_lock_cycles_deinit(&cycles);
+	}
+}
+
+TEST(lock_graph_counts_who_waits_through_others)
+{
+	static const size_t edges[] = { 1, 2, 3, 2, 3, NONE };
+	size_t waiters[6];
+	CHECK(!cprof_lock_graph_waiters(edges, 6, waiters));
+	CHECK_UINT(waiters[0], 0);
+	CHECK_UINT(waiters[1], 1);
+	CHECK_UINT(waiters[2], 2);
+	CHECK_UINT(waiters[3], 1);
+	CHECK_UINT(waiters[5], 0);
+}
+
+TEST(lock_graph_takes_a_million_threads_in_a_row)
+{
+	size_t n = 1000000;
+	size_t *edges = malloc(n * sizeof(*edges));
+	struct cprof_lock_cycles cycles;
+	CHECK(edges);
+	for (size_t i = 0; i < n; i++)
+		edges[i] = (i + 1) % n;
+	CHECK(!cprof_lock_graph_cycles(edges, n, &cycles));
+	CHECK_UINT(cycles.n, 1);
+	CHECK_UINT(cycles.cycles[0].n, n);
+	cprof_lock_cycles_deinit(&cycles);
+	free(edges);
+}
