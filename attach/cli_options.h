@@ -1,0 +1,69 @@
+/*
+ * attach/cli_options.h - the command line of cprof-attach: what the user asked for, from one table of rows.
+ *
+ * The rows give parsing, -help and the man page. Checks that need more than one value are in
+ * cprof_cli_options_parse(); whether a process exists or a file can be written is seen elsewhere.
+ */
+#ifndef CPROF_ATTACH_CLI_OPTIONS_H
+#define CPROF_ATTACH_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/options.h"
+
+struct cprof_attach_options {
+	/* what to profile */
+	struct cprof_strings pid_lists; /* each "PID[,PID...]" */
+	const char *name;
+	struct cprof_strings command; /* after "--" */
+	pid_t *pids;                  /* owned; from pid_lists, without doubles */
+	size_t n_pids;
+
+	/* how */
+	const char *mode;
+	uint64_t length_ns; /* 0: until stopped */
+	double rate_hz;
+	const char *event;
+	uint64_t stack_bytes;
+	bool user_only;
+	const char *strategy; /* "auto", or one row of the opening strategies */
+
+	/* names */
+	const char *demangle;
+	bool no_inlines, debuginfod;
+
+	/* where to */
+	const char *output; /* NULL: a name of our own; "-": stdout */
+	bool force;
+	struct cprof_strings labels; /* "key=value" */
+	const char *push_url;
+	const char *service;
+	const char *push_backend; /* "auto", or one row of the push back ends */
+
+	/* talk */
+	bool quiet, verbose, help, version, man;
+};
+
+extern const struct cprof_option_table cprof_cli_option_table;
+
+/* Fill zeroed `options` from argv. Errors: USAGE. Strings are borrowed from argv. */
+struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
+					    struct cprof_attach_options *options);
+void cprof_cli_options_deinit(struct cprof_attach_options *options);
+
+/*
+ * The command line as one line for the profile's comments: user, password and query of URLs and the value
+ * of everything called token, password, secret or key are replaced by "...". What follows "--" is left out
+ * but for the program's name: other people's command lines hold secrets too.
+ */
+void cprof_cli_options_describe(int argc, char *const argv[], struct cprof_buffer *out);
+
+/* "key=value" taken apart; USAGE if there is no key. `key` has room for n bytes. */
+struct cprof_error *cprof_cli_label_split(const char *text, char *key, size_t n,
+					  const char **ret_value);
+
+#endif

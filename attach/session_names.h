@@ -1,0 +1,41 @@
+/*
+ * attach/session_names.h - the end of a session: each distinct address named once, times and comments put in;
+ * a part of session.h.
+ */
+#ifndef CPROF_ATTACH_SESSION_NAMES_H
+#define CPROF_ATTACH_SESSION_NAMES_H
+
+#include "attach/mode.h"
+#include "convert/builder.h"
+#include "symbolize/maps.h"
+#include "symbolize/module.h"
+
+/* The address of the marker frame "[truncated]", which is in no mapping. */
+#define CPROF_SESSION_TRUNCATED 0
+
+/* Both x86-64 and AArch64 keep the kernel in the upper half. */
+#define CPROF_SESSION_KERNEL_START 0xffff800000000000ull
+
+/* What a mapping number of the builder stands for. */
+struct cprof_session_names {
+	struct cprof_session_name_source {
+		struct cprof_maps *maps; /* borrowed; NULL: the kernel */
+		struct cprof_map *map;
+	} * sources; /* owned; [number - 1] */
+	size_t n, cap;
+};
+
+/* A zeroed struct is empty. */
+void cprof_session_names_deinit(struct cprof_session_names *names);
+struct cprof_error *cprof_session_names_set(struct cprof_session_names *names, uint32_t number,
+					    struct cprof_maps *maps, struct cprof_map *map);
+
+/* The profile, without its period. Counts named locations in the run's report. */
+struct cprof_error *cprof_session_names_finish(const struct cprof_session_names *names,
+					       const struct cprof_mode_run *run,
+					       struct cprof_modules *modules,
+					       struct cprof_builder *builder,
+					       uint32_t kernel_mapping,
+					       struct cprof_profile **ret_profile);
+
+#endif
