@@ -38,6 +38,9 @@ struct cprof_arch {
 	/* Clears what is no part of an address: pointer authentication, top-byte tags. */
 	uint64_t code_addr_mask;
 
+	/* Is the last instruction in these `n` bytes (CPROF_ARCH_CALL_MAX, less at the start of a mapping) a call? */
+	bool (*ends_in_call)(const uint8_t *bytes, size_t n);
+
 	/*
 	 * PERF_SAMPLE_REGS_USER: the mask to ask for, and for each bit of it, lowest first, the DWARF
 	 * number that it fills. CPROF_ARCH_PC and CPROF_ARCH_SKIP are not DWARF numbers.
@@ -46,6 +49,8 @@ struct cprof_arch {
 	uint8_t n_perf_regs;
 	uint8_t perf_to_dwarf[64];
 };
+
+#define CPROF_ARCH_CALL_MAX 8 /* no call instruction is longer */
 
 #define CPROF_ARCH_PC   0xfe
 #define CPROF_ARCH_SKIP 0xff

@@ -1,6 +1,18 @@
 #include "base/arch.h"
 
 #include <elf.h>
+#include <string.h>
+
+/* Arm ARM "BL", "BLR", "BLRAA, BLRAAZ, BLRAB, BLRABZ". */
+static bool ends_in_call(const uint8_t *bytes, size_t n)
+{
+	uint32_t insn;
+	if (n < sizeof(insn))
+		return false;
+	memcpy(&insn, bytes + n - sizeof(insn), sizeof(insn));
+	return (insn & 0xfc000000) == 0x94000000 || (insn & 0xfffffc1f) == 0xd63f0000 ||
+	       (insn & 0xfefff800) == 0xd63f0800;
+}
 
 /*
  * DWARF numbers: x0..x30, 31 sp; 32 is pc as DWARF for AArch64 numbers it. perf bits: x0..x29, LR, SP, PC.
@@ -19,6 +31,7 @@ const struct cprof_arch cprof_arch_aarch64 = {
 	.red_zone_bytes = 0,
 	.callee_saved = 0x3ff80000u, /* x19..x29 */
 	.code_addr_mask = (1ull << 48) - 1,
+	.ends_in_call = ends_in_call,
 	.perf_regs_mask = (1ull << 33) - 1,
 	.n_perf_regs = 33,
 	.perf_to_dwarf = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,

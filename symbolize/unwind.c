@@ -1,0 +1,392 @@
+#include "symbolize/unwind_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* CFI instructions that one walk may run; the longest entry in libLLVM takes 3,000. */
+#define STEPS_PER_WALK 200000u
+/* How often a walk may go to a stack at a lower address (stackful coroutines, split stacks). */
+#define STACK_SWITCHES_MAX 8u
+
+struct cprof_error *cprof_unwinder_new(const struct cprof_arch *arch, struct cprof_modules *modules,
+				       struct cprof_unwinder **ret_unwinder)
+{
+	struct cprof_unwinder *unwinder = calloc(1, sizeof(*unwinder));
+	if (!unwinder)
+		return cprof_error_no_memory();
+	unwinder->arch = arch;
+	unwinder->modules = modules;
+	unwinder->live = malloc(CPROF_WALK_LIVE_BYTES);
+	struct cprof_error *err = unwinder->live ? cprof_unwind_rules_init(&unwinder->rules, arch)
+						 : cprof_error_no_memory();
+	if (err) {
+		cprof_unwinder_free(unwinder);
+		return err;
+	}
+	*ret_unwinder = unwinder;
+	return NULL;
+}
+
+void cprof_unwinder_free(struct cprof_unwinder *unwinder)
+{
+	if (!unwinder)
+		return;
+	cprof_unwind_rules_deinit(&unwinder->rules);
+	free(unwinder->live);
+	free(unwinder);
+}
+
+void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
+			  struct cprof_unwind_stats *ret_stats)
+{
+	*ret_stats = unwinder->stats;
+	ret_stats->cache_hits = unwinder->rules.hits;
+	ret_stats->cache_misses = unwinder->rules.misses;
+	ret_stats->cache_rules = unwinder->rules.n_rules;
+	ret_stats->cache_bytes = cprof_unwind_rules_bytes(&unwinder->rules);
+}
+
+/* ---- mappings ---- */
+
+/*
+ * The mapping of `addr`. The shortcut needs no trust: an id that is live and holds the address is the
+ * mapping, since live mappings do not overlap.
+ */
+static struct cprof_map *find_map(struct cprof_walk *w, uint64_t addr)
+{
+	const struct cprof_maps *maps = w->input->maps;
+	uint32_t *id = &w->unwinder->map_ids[(addr >> 12 ^ addr >> 20) & 255];
+	if (*id < maps->n_all) {
+		struct cprof_map *map = maps->all[*id];
+		if (map->live && map->start <= addr && addr < map->end)
+			return map;
+	}
+	struct cprof_map *map = cprof_maps_find(maps, addr);
+	if (map)
+		*id = map->id;
+	return map;
+}
+
+const struct cprof_map *cprof_walk_map(struct cprof_walk *w, uint64_t addr,
+				       struct cprof_module **ret_module)
+{
+	struct cprof_map *map = find_map(w, addr);
+	*ret_module = NULL;
+	if (!map || !(map->prot & PROT_EXEC))
+		return NULL;
+	*ret_module = map->module;
+	if (!map->module) {
+		struct cprof_error *err =
+			cprof_modules_get(w->unwinder->modules, w->input->maps, map, ret_module);
+		cprof_error_free(err);
+	}
+	return map;
+}
+
+bool cprof_walk_is_after_call(struct cprof_walk *w, uint64_t addr)
+{
+	uint8_t before[CPROF_ARCH_CALL_MAX];
+	struct cprof_module *module;
+	const struct cprof_map *map = cprof_walk_map(w, addr - 1, &module);
+	size_t n = sizeof(before);
+	if (!map)
+		return false;
+	if (addr - map->start < n)
+		n = (size_t)(addr - map->start);
+	return cprof_walk_code(w, map, addr - n, before, n) &&
+	       w->unwinder->arch->ends_in_call(before, n);
+}
+
+/* ---- one step, by rule ---- */
+
+static bool known(const struct cprof_regs *regs, unsigned reg)
+{
+	return regs->valid >> reg & 1;
+}
+
+static void set_reg(struct cprof_regs *regs, unsigned reg, uint64_t value)
+{
+	regs->r[reg] = value;
+	regs->valid |= 1ull << reg;
+}
+
+static bool evaluate(struct cprof_walk *w, int32_t number, const uint64_t *push,
+		     uint64_t *ret_value)
+{
+	const struct cprof_arch *arch = w->unwinder->arch;
+	const struct cprof_cfi_machine machine = {
+		.regs = &w->regs,
+		.pc_column = arch->ra_in_register ? CPROF_ARCH_PC : arch->ra,
+		.read = cprof_walk_read,
+		.ctx = w,
+	};
+	return cprof_cfi_evaluate(w->unwinder->rules.exprs[number], push, &machine, ret_value);
+}
+
+static bool find_cfa(struct cprof_walk *w, const struct cprof_unwind_rule *rule, uint64_t *ret_cfa)
+{
+	const struct cprof_regs *regs = &w->regs;
+	if (rule->cfa == CPROF_CFA_EXPR)
+		return evaluate(w, rule->offset, NULL, ret_cfa);
+	if (!known(regs, rule->cfa_reg))
+		return false;
+	uint64_t cfa = regs->r[rule->cfa_reg] + (uint64_t)(int64_t)rule->offset;
+	if (rule->cfa == CPROF_CFA_PLT && (regs->pc & 15) >= (uint64_t)(int64_t)rule->add)
+		cfa += 8;
+	*ret_cfa = cfa;
+	return rule->cfa != CPROF_CFA_DEREF || cprof_walk_word(w, cfa, ret_cfa);
+}
+
+/* Where a place that is in memory is; false if it is not, or can't be told. */
+static bool place_addr(struct cprof_walk *w, const struct cprof_unwind_place *place, uint64_t cfa,
+		       uint64_t *ret_addr)
+{
+	switch (place->from) {
+	case CPROF_FROM_CFA:
+		*ret_addr = cfa + (uint64_t)(int64_t)place->offset;
+		return true;
+	case CPROF_FROM_BASE:
+		*ret_addr = w->regs.r[place->base] + (uint64_t)(int64_t)place->offset;
+		return known(&w->regs, place->base);
+	case CPROF_FROM_STORE:
+		return evaluate(w, place->offset, &cfa, ret_addr);
+	default:
+		return false;
+	}
+}
+
+/* The value of a place that is not in memory. */
+static bool place_value(struct cprof_walk *w, const struct cprof_unwind_place *place, uint64_t cfa,
+			uint64_t *ret_value)
+{
+	switch (place->from) {
+	case CPROF_IS_CFA:
+		*ret_value = cfa + (uint64_t)(int64_t)place->offset;
+		return true;
+	case CPROF_IS_BASE:
+		*ret_value = w->regs.r[place->base] + (uint64_t)(int64_t)place->offset;
+		return known(&w->regs, place->base);
+	case CPROF_IS_EXPR:
+		return evaluate(w, place->offset, &cfa, ret_value);
+	default:
+		return false;
+	}
+}
+
+static bool in_memory(const struct cprof_unwind_place *place)
+{
+	return place->from <= CPROF_FROM_STORE;
+}
+
+/* The caller's value of one register into `caller`; false only where the walk must not go on without. */
+static bool restore_reg(struct cprof_walk *w, const struct cprof_unwind_place *place, uint64_t cfa,
+			struct cprof_regs *caller)
+{
+	uint64_t addr, value;
+	if (place->reg >= CPROF_ARCH_MAX_REGS)
+		return true;
+	if (!in_memory(place)) {
+		if (place_value(w, place, cfa, &value))
+			set_reg(caller, place->reg, value);
+		else
+			caller->valid &= ~(1ull << place->reg);
+		return !w->failed;
+	}
+	if (!place_addr(w, place, cfa, &addr)) {
+		caller->valid &= ~(1ull << place->reg);
+		return !w->failed;
+	}
+	/*
+	 * Below sp: in an epilogue that has popped the register already but still says where it was, the
+	 * register itself holds the caller's value again.
+	 */
+	if (place->from == CPROF_FROM_CFA && addr < w->regs.r[w->unwinder->arch->sp])
+		return true;
+	if (!cprof_walk_word(w, addr, &value))
+		return false;
+	set_reg(caller, place->reg, value);
+	return true;
+}
+
+static bool find_ra(struct cprof_walk *w, const struct cprof_unwind_rule *rule, uint64_t cfa,
+		    struct cprof_walk_caller *caller)
+{
+	uint64_t addr, ra;
+	caller->ra_slot = 0;
+	if (rule->ra_stays) {
+		if (!known(&w->regs, rule->ra.reg))
+			return false;
+		ra = w->regs.r[rule->ra.reg];
+		/* It told of one call; without having been stored it cannot tell of the next. */
+		caller->regs.valid &= ~(1ull << rule->ra.reg);
+	} else if (in_memory(&rule->ra)) {
+		if (!place_addr(w, &rule->ra, cfa, &addr) || !cprof_walk_word(w, addr, &ra))
+			return false;
+		caller->ra_slot = addr;
+		if (w->unwinder->arch->ra_in_register)
+			set_reg(&caller->regs, rule->ra.reg, ra);
+	} else if (!place_value(w, &rule->ra, cfa, &ra)) {
+		return false;
+	}
+	caller->regs.pc = ra & w->unwinder->arch->code_addr_mask;
+	return true;
+}
+
+static bool apply(struct cprof_walk *w, const struct cprof_unwind_rule *rule,
+		  struct cprof_walk_caller *caller)
+{
+	uint64_t cfa;
+	w->failed = false;
+	*caller = (struct cprof_walk_caller){ .regs = w->regs,
+					      .interrupted = rule->signal,
+					      .is_root = rule->root,
+					      .how = CPROF_FRAME_RULE };
+	if (rule->root)
+		return true;
+	if (!find_cfa(w, rule, &cfa) || !find_ra(w, rule, cfa, caller))
+		return false;
+	set_reg(&caller->regs, w->unwinder->arch->sp, cfa);
+	for (unsigned i = 0; i < rule->n_places; i++) {
+		if (!restore_reg(w, &rule->places[i], cfa, &caller->regs))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the walk ---- */
+
+static bool push_frame(struct cprof_walk *w, struct cprof_code_addr code, enum cprof_frame_how how)
+{
+	struct cprof_stack *stack = w->stack;
+	if (stack->len == stack->cap)
+		return false;
+	w->frame = (struct cprof_frame){ .code = code, .how = how, .live = w->live };
+	w->frame.map = cprof_walk_map(w, cprof_code_addr_lookup(code), &w->module);
+	stack->frames[stack->len++] = w->frame;
+	w->unwinder->stats.guessed += how == CPROF_FRAME_GUESS;
+	w->unwinder->stats.live += w->live;
+	return true;
+}
+
+static void not_a_return(struct cprof_walk *w)
+{
+	w->frame.code.is_return = false;
+	w->stack->frames[w->stack->len - 1].code.is_return = false;
+}
+
+static const struct cprof_unwind_rule *rule_at(struct cprof_walk *w, uint64_t addr)
+{
+	if (!w->module || !w->frame.map || w->module->kind == CPROF_MODULE_ANONYMOUS)
+		return NULL;
+	return cprof_unwind_rules_get(&w->unwinder->rules, w->module, w->frame.map, addr,
+				      &w->steps);
+}
+
+/* The rule for the current frame. A signal's return trampoline was not called: it is what it is. */
+static const struct cprof_unwind_rule *frame_rule(struct cprof_walk *w)
+{
+	const struct cprof_unwind_rule *rule = rule_at(w, cprof_code_addr_lookup(w->frame.code));
+	if (w->frame.code.is_return && rule && rule->signal)
+		not_a_return(w);
+	return rule;
+}
+
+/* The caller by rule; in the live process where the copy does not have it. */
+static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	const struct cprof_unwind_rule *rule = frame_rule(w);
+	if (!rule)
+		return false;
+	if (apply(w, rule, caller))
+		return true;
+	return w->failed && cprof_walk_go_live(w) && apply(w, rule, caller);
+}
+
+static bool by_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	w->failed = false;
+	if (cprof_walk_guess(w, caller))
+		return true;
+	return w->failed && cprof_walk_go_live(w) && cprof_walk_guess(w, caller);
+}
+
+/* Is the caller's frame further out than the one it called? */
+static bool advances(struct cprof_walk *w, const struct cprof_walk_caller *caller)
+{
+	unsigned sp = w->unwinder->arch->sp;
+	uint64_t from = w->regs.r[sp], to = caller->regs.r[sp];
+	if (to > from || caller->interrupted)
+		return true;
+	/* A leaf that has stored nothing, its return address being in a register. */
+	if (to == from)
+		return !caller->ra_slot && caller->regs.pc != w->regs.pc;
+	return caller->how == CPROF_FRAME_RULE && w->stack_switches++ < STACK_SWITCHES_MAX;
+}
+
+/* Move on to `caller`; false when the walk has ended, with the reason in stack->stop. */
+static bool move_out(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	struct cprof_stack *stack = w->stack;
+	if (caller->is_root || caller->regs.pc == 0) {
+		stack->stop = CPROF_STOP_ROOT;
+		return false;
+	}
+	if (!advances(w, caller)) {
+		stack->stop = CPROF_STOP_NOT_ADVANCING;
+		return false;
+	}
+	struct cprof_code_addr code = { caller->regs.pc, !caller->interrupted };
+	struct cprof_module *module;
+	if (!cprof_walk_map(w, cprof_code_addr_lookup(code), &module)) {
+		stack->stop = CPROF_STOP_NO_MAP;
+		return false;
+	}
+	if (caller->ra_slot)
+		cprof_walk_anchor(w, caller->ra_slot, caller->regs.pc);
+	w->regs = caller->regs;
+	if (!push_frame(w, code, caller->how)) {
+		stack->stop = CPROF_STOP_DEPTH;
+		return false;
+	}
+	return true;
+}
+
+static void walk(struct cprof_walk *w)
+{
+	struct cprof_walk_caller caller;
+	do {
+		w->failed = false;
+		if (by_rule(w, &caller))
+			continue;
+		if (w->failed) {
+			w->stack->stop = cprof_walk_why_unreadable(w);
+			return;
+		}
+		if (!by_guess(w, &caller)) {
+			w->stack->stop =
+				w->failed ? cprof_walk_why_unreadable(w) : CPROF_STOP_NO_RULE;
+			return;
+		}
+	} while (move_out(w, &caller));
+}
+
+void cprof_unwind(struct cprof_unwinder *unwinder, const struct cprof_unwind_input *input,
+		  struct cprof_stack *stack)
+{
+	struct cprof_walk w = {
+		.unwinder = unwinder,
+		.input = input,
+		.stack = stack,
+		.regs = *input->regs,
+		.sample_sp = input->regs->r[unwinder->arch->sp],
+		.steps = STEPS_PER_WALK,
+	};
+	stack->len = 0;
+	stack->stop = CPROF_STOP_DEPTH;
+	if (push_frame(&w, (struct cprof_code_addr){ input->regs->pc, false }, CPROF_FRAME_SAMPLE))
+		walk(&w);
+	unwinder->stats.walks++;
+	unwinder->stats.frames += stack->len;
+	unwinder->stats.stops[stack->stop]++;
+}
