@@ -1,0 +1,241 @@
+#include "attach/wait.h"
+#include "attach/futex.h"
+#include "attach/wait_charge.h"
+#include "attach/wait_kind.h"
+#include "attach/wait_table.h"
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "tests/unit/test.h"
+
+#include <linux/futex.h>
+#include <math.h>
+#include <sys/syscall.h>
+
+TEST(wait_weigh_gives_short_waits_the_rate_and_long_ones_themselves)
+{
+	/* clang-format off */
+	static const struct { uint64_t delay, rate; double count, delay_ns; } cases[] = {
+		{ 1000000, 1000000, 1, 1e6 },
+		{ 5000000, 1000000, 1, 5e6 },
+		{  250000, 1000000, 4, 1e6 },
+		{       0, 1000000, 1e6, 1e6 },
+		{     100,       1, 1, 100 },
+		{     100,       0, 1, 100 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_wait_weight got = cprof_wait_weigh(cases[i].delay, cases[i].rate);
+		if (got.count != cases[i].count || got.delay_ns != cases[i].delay_ns)
+			TEST_FAIL("case %zu: %g, %g", i, got.count, got.delay_ns);
+	}
+}
+
+/* The law is unbiased in count and delay whatever the mixture of waits: 3,000,000 drawn, both sums within 1 %. */
+TEST(wait_law_keeps_both_sums_unbiased_whatever_the_rate)
+{
+	static const uint64_t rates[] = { 1, 20000, 100000, 1000000 };
+	for (size_t r = 0; r < sizeof(rates) / sizeof(rates[0]); r++) {
+		double count = 0, delay = 0, true_delay = 0;
+		uint64_t random = 88172645463325252ull;
+		const int n = 3000000;
+		for (int i = 0; i < n; i++) {
+			random = cprof_hash_u64(random + (uint64_t)i);
+			uint64_t delay_ns = 10000 + random % 200000;
+			true_delay += (double)delay_ns;
+			random = cprof_hash_u64(random);
+			if (!cprof_wait_keeps(delay_ns, rates[r], random))
+				continue;
+			struct cprof_wait_weight w = cprof_wait_weigh(delay_ns, rates[r]);
+			count += w.count;
+			delay += w.delay_ns;
+		}
+		if (fabs(count / n - 1) > 0.02 || fabs(delay / true_delay - 1) > 0.01)
+			TEST_FAIL("rate %" PRIu64 ": count %g, delay %g of truth", rates[r],
+				  count / n, delay / true_delay);
+	}
+}
+
+TEST(wait_pace_doubles_above_its_target_and_halves_far_below)
+{
+	struct cprof_wait_pace pace = {
+		.rate_ns = 1000, .floor_ns = 1000, .ceiling_ns = 4000, .target_per_s = 1000
+	};
+	CHECK_UINT(cprof_wait_pace_next(&pace, 101, 100000000, 0), 2000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 50, 100000000, 0), 2000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 0, 100000000, 1), 4000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 5000, 100000000, 0), 4000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 0, 100000000, 0), 2000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 0, 100000000, 0), 1000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 0, 100000000, 0), 1000);
+	CHECK_UINT(cprof_wait_pace_next(&pace, 5000, 0, 0), 1000);
+}
+
+TEST(futex_op_tells_sleepers_from_wakers_whatever_the_flags)
+{
+	/* clang-format off */
+	static const struct { uint32_t op; enum cprof_futex_role role; } cases[] = {
+		{ 0, CPROF_FUTEX_WAITS }, { 128, CPROF_FUTEX_WAITS }, { 0x189, CPROF_FUTEX_WAITS },
+		{ 0x109, CPROF_FUTEX_WAITS }, { 0x86, CPROF_FUTEX_WAITS }, { 13, CPROF_FUTEX_WAITS },
+		{ 1, CPROF_FUTEX_WAKES }, { 0x81, CPROF_FUTEX_WAKES }, { 0x87, CPROF_FUTEX_WAKES },
+		{ 5, CPROF_FUTEX_WAKES }, { 8, CPROF_FUTEX_OTHER }, { 2, CPROF_FUTEX_OTHER },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CHECK_UINT(cprof_futex_op(cases[i].op)->role, cases[i].role);
+	CHECK(!cprof_futex_op(14));
+	CHECK(!cprof_futex_op(0x7f));
+}
+
+TEST(futex_filter_lists_every_value_of_the_roles_asked_for)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer waits = { 0 }, both = { 0 };
+	cprof_futex_filter(true, false, &waits);
+	cprof_futex_filter(true, true, &both);
+	static const char *const in[] = { "op == 0 ",  "op == 128 ", "op == 393", "op == 137 ",
+					  "op == 134", "op == 141",  "op == 265 " };
+	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
+		if (!strstr(cprof_buffer_text(&waits), in[i]))
+			TEST_FAIL("%s is not in %s", in[i], cprof_buffer_text(&waits));
+	}
+	CHECK(!strstr(cprof_buffer_text(&waits), "op == 129"));
+	CHECK(strstr(cprof_buffer_text(&both), "op == 129"));
+	CHECK(!strstr(cprof_buffer_text(&both), "op == 8 "));
+}
+
+/* clang-format off */
+static const struct {
+	const char *what;
+	struct cprof_wait wait;
+	const char *names[4];
+	enum cprof_wait_kind kind;
+	size_t entry;
+} kinds[] = {
+	/* numbers only: a stripped program */
+	{ "mutex", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "f" }, CPROF_WAIT_MUTEX, 0 },
+	{ "PI", { .syscall = SYS_futex, .futex_op = 0x86 }, { "f" }, CPROF_WAIT_PI_MUTEX, 0 },
+	{ "robust", { .syscall = SYS_futex, .futex_op = 0, .futex_val = 0x80001234 }, { "f" }, CPROF_WAIT_ROBUST_MUTEX, 0 },
+	{ "join", { .syscall = SYS_futex, .futex_op = 0x109, .futex_val = 1234 }, { "f" }, CPROF_WAIT_JOIN, 0 },
+	{ "future", { .syscall = SYS_futex, .futex_op = 0, .futex_val = 0x80000000 }, { "f" }, CPROF_WAIT_FUTURE, 0 },
+	{ "rdlock", { .syscall = SYS_futex, .futex_op = 0x189, .futex_val = 3 }, { "f" }, CPROF_WAIT_RWLOCK, 0 },
+	{ "condvar or semaphore", { .syscall = SYS_futex, .futex_op = 0x189 }, { "f" }, CPROF_WAIT_CONDVAR, 0 },
+	{ "unknown", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 77 }, { "f" }, CPROF_WAIT_FUTEX, 0 },
+	{ "no futex operation", { .syscall = SYS_futex, .futex_op = 99 }, { "f" }, CPROF_WAIT_FUTEX, 0 },
+	/* names */
+	{ "semaphore", { .syscall = SYS_futex, .futex_op = 0x189 }, { "__futex_abstimed_wait_common64", "__new_sem_wait_slow64", "main" }, CPROF_WAIT_SEMAPHORE, 1 },
+	{ "condvar", { .syscall = SYS_futex, .futex_op = 0x189 }, { "futex_wait", "___pthread_cond_wait", "main" }, CPROF_WAIT_CONDVAR, 1 },
+	{ "timedlock", { .syscall = SYS_futex, .futex_op = 0x189, .futex_val = 2 }, { "x", "__pthread_mutex_timedlock", "main" }, CPROF_WAIT_MUTEX, 1 },
+	{ "wrlock", { .syscall = SYS_futex, .futex_op = 0x189, .futex_val = 2 }, { "x", "__GI___pthread_rwlock_wrlock", "main" }, CPROF_WAIT_RWLOCK, 1 },
+	{ "barrier", { .syscall = SYS_futex, .futex_op = 0x80 }, { "x", "pthread_barrier_wait", "main" }, CPROF_WAIT_BARRIER, 1 },
+	{ "once", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 1 }, { "x", "__pthread_once_slow", "main" }, CPROF_WAIT_ONCE, 1 },
+	{ "robust by name", { .syscall = SYS_futex, .futex_op = 0, .futex_val = 0x80001234 }, { "x", "__pthread_mutex_lock_full", "main" }, CPROF_WAIT_ROBUST_MUTEX, 1 },
+	{ "a condvar's mutex", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "x", "pthread_cond_wait", "main" }, CPROF_WAIT_MUTEX, 1 },
+	{ "a mutex below once", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "pthread_mutex_lock", "init", "__pthread_once_slow" }, CPROF_WAIT_MUTEX, 0 },
+	{ "std::mutex", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "x", "pthread_mutex_lock", "std::mutex::lock" }, CPROF_WAIT_MUTEX, 2 },
+	{ "GIL", { .syscall = SYS_futex, .futex_op = 0x189 }, { "x", "pthread_cond_timedwait", "take_gil" }, CPROF_WAIT_GIL, 2 },
+	{ "Rust mutex", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 2 }, { "syscall", "std::sys::sync::mutex::futex::Mutex::lock_contended", "main" }, CPROF_WAIT_MUTEX, 1 },
+	{ "Rust park", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 0xffffffff }, { "syscall", "x", "std::thread::park" }, CPROF_WAIT_PARK, 2 },
+	{ "parking_lot", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 1 }, { "syscall", "parking_lot::raw_mutex::RawMutex::lock_slow" }, CPROF_WAIT_MUTEX, 1 },
+	{ "Go note", { .syscall = SYS_futex, .futex_op = 0x80 }, { "runtime.futex", "runtime.futexsleep", "runtime.notesleep" }, CPROF_WAIT_PARK, 2 },
+	{ "Go lock", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "runtime.futex", "runtime.futexsleep", "runtime.lock2" }, CPROF_WAIT_MUTEX, 2 },
+	/* other system calls */
+	{ "epoll", { .syscall = SYS_epoll_pwait }, { "epoll_pwait" }, CPROF_WAIT_POLL, 0 },
+	{ "flock", { .syscall = SYS_flock }, { "flock" }, CPROF_WAIT_FILE_LOCK, 0 },
+	{ "fault", { .syscall = CPROF_WAIT_NO_SYSCALL }, { "memcpy" }, CPROF_WAIT_PAGE_FAULT, 0 },
+	{ "unheard of", { .syscall = 9999 }, { "x" }, CPROF_WAIT_OTHER, 0 },
+	{ "no names", { .syscall = SYS_read }, { NULL }, CPROF_WAIT_IO, 0 },
+};
+/* clang-format on */
+
+TEST(wait_kind_tells_primitives_apart_by_numbers_and_names)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t n = 0, entry;
+		while (n < 4 && kinds[i].names[n])
+			n++;
+		enum cprof_wait_kind kind = cprof_wait_kind_tell(
+			cprof_wait_kind_by_number(&kinds[i].wait), kinds[i].names, n, &entry);
+		if (kind != kinds[i].kind || entry != kinds[i].entry)
+			TEST_FAIL("%s: %s, entry %zu", kinds[i].what, cprof_wait_kind_name(kind),
+				  entry);
+	}
+}
+
+TEST(wait_kind_has_a_name_for_every_kind)
+{
+	for (enum cprof_wait_kind kind = 0; kind < CPROF_WAIT_KIND_N; kind++)
+		CHECK(cprof_wait_kind_name(kind));
+	CHECK(cprof_wait_kind_contends(CPROF_WAIT_MUTEX));
+	CHECK(!cprof_wait_kind_contends(CPROF_WAIT_CONDVAR));
+}
+
+/* Three wait since 0, 10 and 20; releases at 100 and 150; a fourth gives up in between. */
+TEST(wait_charge_charges_every_nanosecond_of_waiting_once)
+{
+	struct cprof_wait_charge charge = { 0 };
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 10));
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 20));
+	CHECK(!cprof_wait_charge_begin(&charge, 0x2000, 50));
+
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 100), 100 + 90 + 80);
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 120));
+	cprof_wait_charge_abandon(&charge, 0x1000, 120);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 2, 150), 50 + 50);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 200), 0);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x2000, 5, 60), 10);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x3000, 1, 60), 0);
+	cprof_wait_charge_deinit(&charge);
+}
+
+TEST(wait_charge_forgives_a_waiter_that_gave_up_after_a_release)
+{
+	struct cprof_wait_charge charge = { 0 };
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 10), 20);
+	cprof_wait_charge_abandon(&charge, 0x1000, 0);
+	cprof_wait_charge_abandon(&charge, 0x1000, 0);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 30), 0);
+	cprof_wait_charge_deinit(&charge);
+}
+
+TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
+{
+	struct cprof_wait_table table = { 0 };
+	struct cprof_builder_frame frames[] = { { 0x10, 1 }, { 0x20, 1 } };
+	struct cprof_wait wait = { .tid = 7,
+				   .syscall = SYS_futex,
+				   .futex_op = 0x80,
+				   .futex_val = 2,
+				   .addr = 0x1000,
+				   .count = 1.5,
+				   .delay_ns = 10 };
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
+	wait.addr = 0x2000;
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 1));
+	CHECK_UINT(table.n_rows, 3);
+	CHECK_UINT(table.n_stacks, 2);
+	CHECK(table.rows[0].count == 3.0 && table.rows[0].delay_ns == 20.0);
+	cprof_wait_table_deinit(&table);
+}
+
+TEST(wait_table_stays_bounded_when_every_wait_has_a_lock_of_its_own)
+{
+	struct cprof_wait_table table = { 0 };
+	struct cprof_builder_frame frame = { 0x10, 1 };
+	struct cprof_wait wait = { .syscall = SYS_futex, .count = 1, .delay_ns = 1 };
+	double count = 0;
+	for (uint32_t i = 0; i < 2 * CPROF_WAIT_TABLE_MAX; i++) {
+		wait.addr = 8ull * i;
+		frame.addr = i % 16;
+		CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1));
+	}
+	CHECK(table.n_rows <= CPROF_WAIT_TABLE_MAX + 16);
+	CHECK_UINT(table.coarse, CPROF_WAIT_TABLE_MAX);
+	for (uint32_t i = 0; i < table.n_rows; i++)
+		count += table.rows[i].count;
+	CHECK(count == 2.0 * CPROF_WAIT_TABLE_MAX);
+	cprof_wait_table_deinit(&table);
+}
