@@ -1,101 +1,158 @@
 #include "symbolize/dwarf.h"
 
-#include <dwarf.h>
-#include <elfutils/libdw.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "symbolize/dwarf_calls.h"
+#include "symbolize/dwarf_index.h"
+#include "symbolize/dwarf_lines.h"
 
 struct cprof_dwarf {
-	Elf *elf;
-	Dwarf *dwarf;
+	struct cprof_dwarf_file file, alt;
+	struct cprof_dwarf_index index;
+	struct cprof_map64 calls;             /* unit offset -> index in all_calls + 1 */
+	struct cprof_map64 lines;             /* offset in .debug_line -> index in all_lines + 1 */
+	struct cprof_dwarf_calls **all_calls; /* owned */
+	struct cprof_dwarf_lines **all_lines; /* owned */
+	size_t n_calls, n_lines, cap_calls, cap_lines;
 };
+
+struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
+				    struct cprof_dwarf **ret_dwarf)
+{
+	*ret_dwarf = NULL;
+	struct cprof_dwarf *dwarf = calloc(1, sizeof(*dwarf));
+	if (!dwarf)
+		return cprof_error_no_memory();
+	if (!cprof_dwarf_file_init(&dwarf->file, elf)) {
+		cprof_dwarf_free(dwarf);
+		return NULL;
+	}
+	if (alt && cprof_dwarf_file_init(&dwarf->alt, alt))
+		dwarf->file.alt = &dwarf->alt;
+	*ret_dwarf = dwarf;
+	return NULL;
+}
 
 void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 {
 	if (!dwarf)
 		return;
-	dwarf_end(dwarf->dwarf);
-	elf_end(dwarf->elf);
+	for (size_t i = 0; i < dwarf->n_calls; i++)
+		cprof_dwarf_calls_free(dwarf->all_calls[i]);
+	for (size_t i = 0; i < dwarf->n_lines; i++)
+		cprof_dwarf_lines_free(dwarf->all_lines[i]);
+	free(dwarf->all_calls);
+	free(dwarf->all_lines);
+	cprof_map64_deinit(&dwarf->calls);
+	cprof_map64_deinit(&dwarf->lines);
+	cprof_dwarf_index_deinit(&dwarf->index);
+	cprof_dwarf_file_deinit(&dwarf->file);
+	cprof_dwarf_file_deinit(&dwarf->alt);
 	free(dwarf);
 }
 
-struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
-				    struct cprof_dwarf **ret_dwarf)
+/* ---- what was read already ---- */
+
+static bool reserve(void *array, size_t *cap, size_t n)
 {
-	(void)alt;
-	*ret_dwarf = NULL;
-	if (!cprof_elf_section(elf, ".debug_info") ||
-	    !cprof_image_at(elf->image, 0, elf->image->size))
-		return NULL;
-	struct cprof_dwarf *dwarf = calloc(1, sizeof(*dwarf));
-	if (!dwarf)
-		return cprof_error_no_memory();
-	dwarf->elf = elf_memory((char *)elf->image->copy, elf->image->size);
-	dwarf->dwarf = dwarf_begin_elf(dwarf->elf, DWARF_C_READ, NULL);
-	if (!dwarf->dwarf) {
-		cprof_dwarf_free(dwarf);
-		return NULL;
-	}
-	*ret_dwarf = dwarf;
-	return NULL;
+	if (n < *cap)
+		return true;
+	size_t wanted = *cap ? *cap * 2 : 16;
+	void *moved = realloc(*(void **)array, wanted * sizeof(void *));
+	if (!moved)
+		return false;
+	*(void **)array = moved;
+	*cap = wanted;
+	return true;
 }
 
-static const char *linkage(Dwarf_Die *die)
+/* The unit's functions and calls; NULL where they could not be read for want of memory. */
+static struct cprof_dwarf_calls *calls_of(struct cprof_dwarf *dwarf,
+					  const struct cprof_dwarf_unit *unit)
 {
-	Dwarf_Attribute attr;
-	const char *name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attr));
-	return name ? name : "";
+	uint64_t *place = cprof_map64_put(&dwarf->calls, unit->offset, NULL);
+	if (!place || !reserve(&dwarf->all_calls, &dwarf->cap_calls, dwarf->n_calls))
+		return NULL;
+	if (!*place) {
+		struct cprof_dwarf_calls *calls;
+		struct cprof_error *err = cprof_dwarf_calls_read(unit, &calls);
+		if (err) {
+			cprof_error_free(err);
+			return NULL;
+		}
+		dwarf->all_calls[dwarf->n_calls++] = calls;
+		*place = dwarf->n_calls;
+	}
+	return dwarf->all_calls[*place - 1];
+}
+
+static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
+					  const struct cprof_dwarf_unit *unit)
+{
+	uint64_t key = unit->has_stmt_list ? unit->stmt_list : UINT64_MAX;
+	uint64_t *place = cprof_map64_put(&dwarf->lines, key, NULL);
+	if (!place || !reserve(&dwarf->all_lines, &dwarf->cap_lines, dwarf->n_lines))
+		return NULL;
+	if (!*place) {
+		struct cprof_dwarf_lines *lines;
+		struct cprof_error *err = cprof_dwarf_lines_read(unit, &lines);
+		if (err) {
+			cprof_error_free(err);
+			return NULL;
+		}
+		dwarf->all_lines[dwarf->n_lines++] = lines;
+		*place = dwarf->n_lines;
+	}
+	return dwarf->all_lines[*place - 1];
+}
+
+/* ---- one address ---- */
+
+/* Where execution stands in the innermost frame; in each outer one it is the place of the call. */
+struct place {
+	const char *file;
+	uint32_t line, column;
+};
+
+static size_t chain(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *unit,
+		    uint64_t file_addr, struct place place, struct cprof_dwarf_lines *lines,
+		    struct cprof_dwarf_frame *frames, size_t cap)
+{
+	struct cprof_dwarf_calls *calls = calls_of(dwarf, unit);
+	struct cprof_dwarf_call *call =
+		calls ? cprof_dwarf_calls_find(unit, calls, file_addr) : NULL;
+	size_t n = 0;
+	for (; call; call = cprof_dwarf_calls_outer(unit, calls, call)) {
+		/* Too deep a nest keeps its innermost frames and the function itself. */
+		if (n == cap)
+			n--;
+		frames[n++] = (struct cprof_dwarf_frame){
+			call->name, call->linkage_name, place.file,
+			place.line, place.column,       call->start_line,
+		};
+		place = (struct place){ "", call->call_line, call->call_column };
+		if (lines && call->call_file)
+			place.file = cprof_dwarf_lines_path(unit, lines, call->call_file);
+	}
+	return n;
 }
 
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap)
 {
-	Dwarf_Die cu, *scopes;
-	if (!dwarf_addrdie(dwarf->dwarf, file_addr, &cu))
+	const struct cprof_dwarf_unit *unit =
+		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
+	if (!unit || !cap)
 		return 0;
-	Dwarf_Line *line = dwarf_getsrc_die(&cu, file_addr);
-	const char *file = "";
-	int line_no = 0, column = 0;
-	if (line) {
-		file = dwarf_linesrc(line, NULL, NULL);
-		dwarf_lineno(line, &line_no);
-		dwarf_linecol(line, &column);
-	}
-	int n_scopes = dwarf_getscopes(&cu, file_addr, &scopes);
-	size_t n = 0;
-	Dwarf_Files *files = NULL;
-	size_t n_files = 0;
-	dwarf_getsrcfiles(&cu, &files, &n_files);
-	for (int i = 0; i < n_scopes && n < cap; i++) {
-		int tag = dwarf_tag(&scopes[i]);
-		if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine)
-			continue;
-		const char *name = dwarf_diename(&scopes[i]);
-		int start = 0;
-		Dwarf_Attribute attr;
-		Dwarf_Word value;
-		if (dwarf_formudata(dwarf_attr_integrate(&scopes[i], DW_AT_decl_line, &attr),
-				    &value) == 0)
-			start = (int)value;
-		frames[n++] = (struct cprof_dwarf_frame){ name ? name : "", linkage(&scopes[i]),
-							  file ? file : "", (uint32_t)line_no,
-							  (uint32_t)column, (uint32_t)start };
-		if (tag == DW_TAG_subprogram)
-			break;
-		line_no = column = 0;
-		file = "";
-		if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attr), &value) == 0)
-			file = dwarf_filesrc(files, value, NULL, NULL);
-		if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attr), &value) == 0)
-			line_no = (int)value;
-		if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_column, &attr), &value) == 0)
-			column = (int)value;
-	}
-	if (n_scopes > 0)
-		free(scopes);
-	if (!n && line && cap)
-		frames[n++] = (struct cprof_dwarf_frame){
-			"", "", file ? file : "", (uint32_t)line_no, (uint32_t)column, 0
-		};
+	struct cprof_dwarf_lines *lines = lines_of(dwarf, unit);
+	const struct cprof_line_row *row = lines ? cprof_dwarf_lines_find(lines, file_addr) : NULL;
+	struct place place = { "", 0, 0 };
+	if (row)
+		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
+					row->column };
+	size_t n = chain(dwarf, unit, file_addr, place, lines, frames, cap);
+	if (!n && row)
+		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
+							  place.line, place.column, 0 };
 	return n;
 }

@@ -158,7 +158,6 @@ static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, co
 	snprintf(text, sizeof(text), "%.255s+0x%" PRIx64, module, offset);
 	struct cprof_error *err = keep(symbolizer, text, &frame->name);
 	frame->system_name = frame->name;
-	frame->file = "";
 	return err;
 }
 
@@ -241,44 +240,58 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }
 
+struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
+					       struct cprof_module *module, uint64_t file_addr,
+					       const struct cprof_symbol_frame **ret_frames,
+					       size_t *ret_n)
+{
+	struct cprof_error *err = grow_modules(symbolizer, module->id);
+	if (err)
+		return err;
+	uint64_t *place = cprof_map64_put(&symbolizer->by_module[module->id], file_addr, NULL);
+	if (!place)
+		return cprof_error_no_memory();
+	if (!*place) {
+		struct cprof_symbol_frame frames[FRAMES_MAX];
+		size_t n;
+		clear(frames, FRAMES_MAX);
+		err = ask_module(symbolizer, module, file_addr, frames, &n);
+		if (!err)
+			err = store(symbolizer, frames, n, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
 struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 					  const struct cprof_maps *maps, struct cprof_map *map,
 					  uint64_t addr,
 					  const struct cprof_symbol_frame **ret_frames,
 					  size_t *ret_n)
 {
-	struct cprof_symbol_frame frames[FRAMES_MAX];
-	struct cprof_module *module = NULL;
-	struct cprof_error *err = NULL;
-	struct cprof_map64 *known = &symbolizer->elsewhere;
-	uint64_t key = addr;
-	if (map) {
-		module = map->module;
-		if (!module)
-			err = cprof_modules_get(symbolizer->modules, maps, map, &module);
-		if (!err)
-			err = grow_modules(symbolizer, module->id);
+	struct cprof_module *module = map ? map->module : NULL;
+	uint64_t file_addr;
+	if (map && !module) {
+		struct cprof_error *err =
+			cprof_modules_get(symbolizer->modules, maps, map, &module);
 		if (err)
 			return err;
-		if (cprof_module_file_addr(module, map, addr, &key))
-			known = &symbolizer->by_module[module->id];
-		else
-			module = NULL;
 	}
+	if (module && cprof_module_file_addr(module, map, addr, &file_addr))
+		return cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
 	/* Outside modules an address means something only within its process and mapping. */
-	if (!module)
-		key = cprof_hash_mix(cprof_hash_mix((uint64_t)maps->pid, map ? map->id + 1 : 0),
-				     addr);
-	uint64_t *place = cprof_map64_put(known, key, NULL);
+	uint64_t where = cprof_hash_mix((uint64_t)maps->pid, map ? map->id + 1 : 0);
+	uint64_t *place =
+		cprof_map64_put(&symbolizer->elsewhere, cprof_hash_mix(where, addr), NULL);
 	if (!place)
 		return cprof_error_no_memory();
 	if (!*place) {
-		size_t n = 1;
-		clear(frames, FRAMES_MAX);
-		err = module ? ask_module(symbolizer, module, key, frames, &n)
-			     : ask_elsewhere(symbolizer, map, addr, frames);
+		struct cprof_symbol_frame frame = { .file = "" };
+		struct cprof_error *err = ask_elsewhere(symbolizer, map, addr, &frame);
 		if (!err)
-			err = store(symbolizer, frames, n, place);
+			err = store(symbolizer, &frame, 1, place);
 		if (err)
 			return err;
 	}

@@ -50,6 +50,12 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 					  const struct cprof_symbol_frame **ret_frames,
 					  size_t *ret_n);
 
+/* The same for an address as in the module's file, with no process (cprof -symbolize, tests). */
+struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
+					       struct cprof_module *module, uint64_t file_addr,
+					       const struct cprof_symbol_frame **ret_frames,
+					       size_t *ret_n);
+
 /*
  * Name a kernel address by /proc/kallsyms. Where that is restricted (kernel.kptr_restrict) the frame is
  * "[kernel]" and cprof_symbolizer_notes() carries the hint. ret_module: "[kernel.kallsyms]" or "[nf_tables]".

@@ -1,0 +1,47 @@
+/*
+ * symbolize/dwarf_calls.h - the functions of one unit and the calls inlined into them, by address.
+ *
+ * Owns the index that answers "which function, and which inlined calls around this address": the unit's entries
+ * are walked once, names are looked up when first asked for (through DW_AT_abstract_origin and
+ * DW_AT_specification, into other units and dwz's common file).
+ */
+#ifndef CPROF_SYMBOLIZE_DWARF_CALLS_H
+#define CPROF_SYMBOLIZE_DWARF_CALLS_H
+
+#include "symbolize/dwarf_file.h"
+#include "symbolize/intervals.h"
+
+#define CPROF_CALL_NONE UINT32_MAX
+
+struct cprof_dwarf_call {
+	uint64_t entry;  /* offset of its own entry */
+	uint32_t parent; /* the call it is inlined into; CPROF_CALL_NONE: a function of its own */
+	uint32_t call_file, call_line, call_column; /* where it was called; 0 unknown */
+
+	/* Looked up on demand. */
+	bool named;
+	uint32_t start_line;
+	const char *name, *linkage_name; /* "" where unknown */
+};
+
+struct cprof_dwarf_calls {
+	struct cprof_dwarf_call *all; /* owned */
+	size_t n, cap;
+	struct cprof_intervals intervals; /* what: index in all */
+};
+
+/* The index of `unit`; an unreadable rest of the unit is left out. Errors: NO_MEMORY. */
+struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
+					   struct cprof_dwarf_calls **ret_calls);
+void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls);
+
+/* The innermost call at `addr`, named, or NULL. */
+struct cprof_dwarf_call *cprof_dwarf_calls_find(const struct cprof_dwarf_unit *unit,
+						struct cprof_dwarf_calls *calls, uint64_t addr);
+
+/* The call around `call`, named; NULL where it is a function of its own. */
+struct cprof_dwarf_call *cprof_dwarf_calls_outer(const struct cprof_dwarf_unit *unit,
+						 struct cprof_dwarf_calls *calls,
+						 const struct cprof_dwarf_call *call);
+
+#endif
