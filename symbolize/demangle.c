@@ -171,3 +171,50 @@ char *cprof_demangle(const char *name, enum cprof_demangle form)
 	free(plain);
 	return text;
 }
+
+/* Length of "operator<<" and its kin at `text`, whose brackets are no template's; 0 where it is none. */
+static size_t operator_len(const char *text)
+{
+	static const char *const symbols[] = { "<=>", "<<=", ">>=", "->*", "<<", ">>",
+					       "<=",  ">=",  "->",  "<",   ">" };
+	const size_t word = sizeof("operator") - 1;
+	if (strncmp(text, "operator", word) != 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		if (strncmp(text + word, symbols[i], strlen(symbols[i])) == 0)
+			return word + strlen(symbols[i]);
+	}
+	return 0;
+}
+
+char *cprof_demangle_plain(const char *name, enum cprof_demangle form)
+{
+	if (form != CPROF_DEMANGLE_SHORT || !strchr(name, '<') || name[0] == '<')
+		return NULL;
+	char *text = strdup(name), *to = text;
+	unsigned nesting = 0;
+	for (const char *at = name; text && *at;) {
+		size_t operator_at = nesting ? 0 : operator_len(at);
+		if (operator_at) {
+			memcpy(to, at, operator_at);
+			to += operator_at;
+			at += operator_at;
+			continue;
+		}
+		/* "<lambda(int)>" after "::" is a name, not a list of arguments. */
+		if (*at == '<' && !nesting && to > text && to[-1] == ':') {
+			free(text);
+			return NULL;
+		}
+		if (*at == '<')
+			nesting++;
+		else if (*at == '>' && nesting)
+			nesting--;
+		else if (!nesting)
+			*to++ = *at;
+		at++;
+	}
+	if (text)
+		*to = 0;
+	return text;
+}

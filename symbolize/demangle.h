@@ -21,4 +21,10 @@ enum cprof_demangle {
 /* The name to show for symbol `name`: a malloc'd string, or NULL where `name` is the one to show. */
 char *cprof_demangle(const char *name, enum cprof_demangle form);
 
+/*
+ * The same for a name from debug information that was never mangled ("sort<int>"): only its template arguments
+ * may have to go.
+ */
+char *cprof_demangle_plain(const char *name, enum cprof_demangle form);
+
 #endif

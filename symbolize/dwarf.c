@@ -53,25 +53,13 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 
 /* ---- what was read already ---- */
 
-static bool reserve(void *array, size_t *cap, size_t n)
-{
-	if (n < *cap)
-		return true;
-	size_t wanted = *cap ? *cap * 2 : 16;
-	void *moved = realloc(*(void **)array, wanted * sizeof(void *));
-	if (!moved)
-		return false;
-	*(void **)array = moved;
-	*cap = wanted;
-	return true;
-}
-
 /* The unit's functions and calls; NULL where they could not be read for want of memory. */
 static struct cprof_dwarf_calls *calls_of(struct cprof_dwarf *dwarf,
 					  const struct cprof_dwarf_unit *unit)
 {
 	uint64_t *place = cprof_map64_put(&dwarf->calls, unit->offset, NULL);
-	if (!place || !reserve(&dwarf->all_calls, &dwarf->cap_calls, dwarf->n_calls))
+	if (!place || !cprof_dwarf_grow(&dwarf->all_calls, &dwarf->cap_calls, dwarf->n_calls,
+					sizeof(*dwarf->all_calls)))
 		return NULL;
 	if (!*place) {
 		struct cprof_dwarf_calls *calls;
@@ -91,7 +79,8 @@ static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
 {
 	uint64_t key = unit->has_stmt_list ? unit->stmt_list : UINT64_MAX;
 	uint64_t *place = cprof_map64_put(&dwarf->lines, key, NULL);
-	if (!place || !reserve(&dwarf->all_lines, &dwarf->cap_lines, dwarf->n_lines))
+	if (!place || !cprof_dwarf_grow(&dwarf->all_lines, &dwarf->cap_lines, dwarf->n_lines,
+					sizeof(*dwarf->all_lines)))
 		return NULL;
 	if (!*place) {
 		struct cprof_dwarf_lines *lines;
@@ -131,7 +120,8 @@ static size_t chain(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *un
 			place.line, place.column,       call->start_line,
 		};
 		place = (struct place){ "", call->call_line, call->call_column };
-		if (lines && call->call_file)
+		if (lines && call->call_file != CPROF_CALL_NONE &&
+		    (call->call_file || lines->version >= 5))
 			place.file = cprof_dwarf_lines_path(unit, lines, call->call_file);
 	}
 	return n;

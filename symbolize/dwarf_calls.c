@@ -1,6 +1,7 @@
 #include "symbolize/dwarf_calls.h"
 
 #include <dwarf.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "symbolize/dwarf_ranges.h"
@@ -12,6 +13,11 @@ void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls)
 {
 	if (!calls)
 		return;
+	for (size_t i = 0; i < calls->n_texts; i++)
+		free(calls->texts[i]);
+	free(calls->texts);
+	free(calls->scopes);
+	cprof_map64_deinit(&calls->scope_of);
 	free(calls->all);
 	cprof_intervals_deinit(&calls->intervals);
 	free(calls);
@@ -23,6 +29,8 @@ struct walk {
 	const struct cprof_dwarf_unit *unit;
 	struct cprof_dwarf_calls *calls;
 	struct cprof_error *err;
+	uint32_t
+		scope[DEPTH_MAX]; /* the namespace that entries at this depth stand in: index + 1 */
 	uint32_t around[DEPTH_MAX]; /* the call that entries at this depth stand in */
 	uint32_t depth;
 	uint32_t current; /* what add_range() adds to */
@@ -58,13 +66,26 @@ static bool add_call(struct walk *walk, const struct cprof_dwarf_call *call)
 	return true;
 }
 
+/* Remember the namespace of a function that has no linkage name to tell it: one with internal linkage. */
+static void note_scope(struct walk *walk, uint64_t entry)
+{
+	if (!walk->scope[walk->depth])
+		return;
+	uint64_t *place = cprof_map64_put(&walk->calls->scope_of, entry, NULL);
+	if (place)
+		*place = walk->scope[walk->depth];
+}
+
 /* Reads a function's or an inlined call's attributes; becomes a record only if it has code. */
 static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint64_t entry,
-		      struct cprof_cursor *cursor, uint64_t *ret_sibling)
+		      struct cprof_cursor *cursor)
 {
 	const struct cprof_dwarf_unit *unit = walk->unit;
+	bool has_name = false, has_linkage_name = false;
 	struct cprof_dwarf_extent extent = { 0 };
-	struct cprof_dwarf_call call = { .entry = entry, .name = "", .linkage_name = "" };
+	struct cprof_dwarf_call call = {
+		.entry = entry, .call_file = CPROF_CALL_NONE, .name = "", .linkage_name = ""
+	};
 	const struct cprof_abbrev_attr *attrs = &unit->abbrevs->attrs[abbrev->first_attr];
 	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
 		struct cprof_value value;
@@ -88,13 +109,19 @@ static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint
 		case DW_AT_call_column:
 			call.call_column = (uint32_t)value.u;
 			break;
-		case DW_AT_sibling:
-			*ret_sibling = value.kind == CPROF_VALUE_REF ? value.u : 0;
+		case DW_AT_name:
+			has_name = true;
+			break;
+		case DW_AT_linkage_name:
+		case DW_AT_MIPS_linkage_name:
+			has_linkage_name = true;
 			break;
 		default:
 			break;
 		}
 	}
+	if (has_name && !has_linkage_name)
+		note_scope(walk, entry);
 	if (extent.ranges.kind == CPROF_VALUE_NONE && extent.low.kind != CPROF_VALUE_ADDR)
 		return;
 	call.parent =
@@ -145,19 +172,39 @@ static bool jump(const struct cprof_dwarf_unit *unit, uint64_t sibling, struct c
 	return true;
 }
 
+/* The namespace that starts at the cursor becomes that of what follows one level down. */
+static uint32_t enter_namespace(struct walk *walk, const struct cprof_abbrev *abbrev,
+				struct cprof_cursor *cursor)
+{
+	struct cprof_dwarf_calls *calls = walk->calls;
+	struct cprof_dwarf_scope scope = { walk->scope[walk->depth], "(anonymous namespace)" };
+	const struct cprof_abbrev_attr *attrs = &walk->unit->abbrevs->attrs[abbrev->first_attr];
+	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
+		struct cprof_value value;
+		cprof_dwarf_unit_value(walk->unit, &attrs[i], cursor, &value);
+		if (attrs[i].name == DW_AT_name && value.kind == CPROF_VALUE_STRING)
+			scope.name = value.string;
+	}
+	if (!cprof_dwarf_grow(&calls->scopes, &calls->cap_scopes, calls->n_scopes, sizeof(scope))) {
+		walk->err = cprof_error_no_memory();
+		return 0;
+	}
+	calls->scopes[calls->n_scopes++] = scope;
+	return (uint32_t)calls->n_scopes;
+}
+
 static void read_entry(struct walk *walk, const struct cprof_abbrev *abbrev, uint64_t entry,
 		       struct cprof_cursor *cursor)
 {
 	const struct cprof_dwarf_unit *unit = walk->unit;
 	uint64_t sibling = 0;
+	uint32_t scope = walk->scope[walk->depth];
 	walk->current = walk->around[walk->depth];
 	if (abbrev->tag == DW_TAG_subprogram || abbrev->tag == DW_TAG_inlined_subroutine) {
-		size_t n = walk->calls->n;
-		read_call(walk, abbrev, entry, cursor, &sibling);
-		/* Declarations and abstract functions: nothing below them has code. */
-		if (walk->calls->n == n && sibling && abbrev->tag == DW_TAG_subprogram &&
-		    jump(unit, sibling, cursor))
-			return;
+		/* Below functions without code there still can be some: a local class's methods, lambdas. */
+		read_call(walk, abbrev, entry, cursor);
+	} else if (abbrev->tag == DW_TAG_namespace && abbrev->has_children) {
+		scope = enter_namespace(walk, abbrev, cursor);
 	} else {
 		if (abbrev->has_sibling && abbrev->has_children && skips_children(abbrev->tag))
 			sibling = sibling_of(unit, abbrev, *cursor);
@@ -172,6 +219,7 @@ static void read_entry(struct walk *walk, const struct cprof_abbrev *abbrev, uin
 		return;
 	}
 	walk->around[++walk->depth] = walk->current;
+	walk->scope[walk->depth] = scope;
 }
 
 static void walk_unit(struct walk *walk)
@@ -263,24 +311,58 @@ static bool read_names(const struct cprof_dwarf_unit *unit, uint64_t entry,
 	return leads_on;
 }
 
-static void find_names(const struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
+/* "ns::inner::name" for a name found at `entry` of this unit; the name as it is where nothing is known. */
+static const char *qualify(struct cprof_dwarf_calls *calls, uint64_t entry, const char *name)
+{
+	const uint64_t *scope_of = cprof_map64_get(&calls->scope_of, entry);
+	char *text = NULL;
+	uint64_t at = scope_of ? *scope_of : 0;
+	for (unsigned depth = 0; at && depth < HOPS_MAX; depth++) {
+		const struct cprof_dwarf_scope *scope = &calls->scopes[at - 1];
+		char *longer;
+		if (asprintf(&longer, "%s::%s", scope->name, text ? text : name) < 0)
+			break;
+		free(text);
+		text = longer;
+		at = scope->outer;
+	}
+	if (!text ||
+	    !cprof_dwarf_grow(&calls->texts, &calls->cap_texts, calls->n_texts, sizeof(text))) {
+		free(text);
+		return name;
+	}
+	calls->texts[calls->n_texts++] = text;
+	return text;
+}
+
+static void find_names(const struct cprof_dwarf_unit *unit, struct cprof_dwarf_calls *calls,
+		       struct cprof_dwarf_call *call)
 {
 	struct reference at = { unit->file, call->entry };
+	uint64_t named_at = 0;
 	call->named = true;
 	for (int hop = 0; hop < HOPS_MAX; hop++) {
 		const struct cprof_dwarf_unit *holder = unit;
-		if (at.file != unit->file || at.entry < unit->offset || at.entry >= unit->end)
-			holder = cprof_dwarf_file_unit_around(at.file, at.entry);
-		if (!holder || !read_names(holder, at.entry, call, &at))
-			return;
+		uint64_t entry = at.entry;
+		bool had_name = *call->name != 0;
+		if (at.file != unit->file || entry < unit->offset || entry >= unit->end)
+			holder = cprof_dwarf_file_unit_around(at.file, entry);
+		bool leads_on = holder && read_names(holder, entry, call, &at);
+		if (!had_name && *call->name && holder == unit)
+			named_at = entry;
+		if (!leads_on)
+			break;
 	}
+	if (named_at && !*call->linkage_name)
+		call->name = qualify(calls, named_at, call->name);
 }
 
 static struct cprof_dwarf_call *named(const struct cprof_dwarf_unit *unit,
+				      struct cprof_dwarf_calls *calls,
 				      struct cprof_dwarf_call *call)
 {
 	if (!call->named)
-		find_names(unit, call);
+		find_names(unit, calls, call);
 	return call;
 }
 
@@ -288,12 +370,13 @@ struct cprof_dwarf_call *cprof_dwarf_calls_find(const struct cprof_dwarf_unit *u
 						struct cprof_dwarf_calls *calls, uint64_t addr)
 {
 	uint32_t index = cprof_intervals_find(&calls->intervals, addr);
-	return index == CPROF_INTERVAL_NONE ? NULL : named(unit, &calls->all[index]);
+	return index == CPROF_INTERVAL_NONE ? NULL : named(unit, calls, &calls->all[index]);
 }
 
 struct cprof_dwarf_call *cprof_dwarf_calls_outer(const struct cprof_dwarf_unit *unit,
 						 struct cprof_dwarf_calls *calls,
 						 const struct cprof_dwarf_call *call)
 {
-	return call->parent == CPROF_CALL_NONE ? NULL : named(unit, &calls->all[call->parent]);
+	return call->parent == CPROF_CALL_NONE ? NULL
+					       : named(unit, calls, &calls->all[call->parent]);
 }

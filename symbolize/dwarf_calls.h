@@ -16,7 +16,8 @@
 struct cprof_dwarf_call {
 	uint64_t entry;  /* offset of its own entry */
 	uint32_t parent; /* the call it is inlined into; CPROF_CALL_NONE: a function of its own */
-	uint32_t call_file, call_line, call_column; /* where it was called; 0 unknown */
+	uint32_t call_file, call_line,
+		call_column; /* where it was called; CPROF_CALL_NONE, 0, 0 unknown */
 
 	/* Looked up on demand. */
 	bool named;
@@ -28,6 +29,15 @@ struct cprof_dwarf_calls {
 	struct cprof_dwarf_call *all; /* owned */
 	size_t n, cap;
 	struct cprof_intervals intervals; /* what: index in all */
+	struct cprof_dwarf_scope {        /* a namespace */
+		uint32_t outer;           /* index + 1; 0: none */
+		const char *name;
+	} * scopes; /* owned */
+	size_t n_scopes, cap_scopes;
+	struct cprof_map64
+		scope_of; /* entry of a function without linkage name -> index in scopes + 1 */
+	char **texts;     /* owned, and each of them; names put together here */
+	size_t n_texts, cap_texts;
 };
 
 /* The index of `unit`; an unreadable rest of the unit is left out. Errors: NO_MEMORY. */

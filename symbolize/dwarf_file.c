@@ -49,7 +49,7 @@ void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 	*file = (struct cprof_dwarf_file){ 0 };
 }
 
-static bool grow(void *array, size_t *cap, size_t n, size_t size)
+bool cprof_dwarf_grow(void *array, size_t *cap, size_t n, size_t size)
 {
 	if (n < *cap)
 		return true;
@@ -61,7 +61,6 @@ static bool grow(void *array, size_t *cap, size_t n, size_t size)
 	*cap = wanted;
 	return true;
 }
-
 /* ---- abbreviations ---- */
 
 /* Bytes that `form` takes in every entry of the unit, or -1. */
@@ -118,7 +117,7 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 			uint64_t code, struct cprof_abbrevs *abbrevs)
 {
 	if (abbrevs->n >= ABBREVS_MAX ||
-	    !grow(&abbrevs->all, &abbrevs->cap, abbrevs->n, sizeof(*abbrevs->all)))
+	    !cprof_dwarf_grow(&abbrevs->all, &abbrevs->cap, abbrevs->n, sizeof(*abbrevs->all)))
 		return false;
 	struct cprof_abbrev abbrev = { .code = code, .first_attr = (uint32_t)abbrevs->n_attrs };
 	abbrev.tag = (uint16_t)cprof_cursor_uleb(cursor);
@@ -134,7 +133,8 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 		if (form == DW_FORM_implicit_const)
 			attr.implicit = cprof_cursor_sleb(cursor);
 		if (abbrevs->n_attrs >= ABBREV_ATTRS_MAX ||
-		    !grow(&abbrevs->attrs, &abbrevs->cap_attrs, abbrevs->n_attrs, sizeof(attr)))
+		    !cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, abbrevs->n_attrs,
+				      sizeof(attr)))
 			return false;
 		abbrevs->attrs[abbrevs->n_attrs++] = attr;
 		abbrev.has_sibling |= name == DW_AT_sibling;
@@ -191,8 +191,8 @@ static const struct cprof_abbrevs *table_of(struct cprof_dwarf_file *file,
 		return NULL;
 	if (!*known) {
 		struct cprof_abbrevs *table = read_table(file, unit);
-		if (!grow(&file->tables, &file->cap_tables, file->n_tables,
-			  sizeof(*file->tables))) {
+		if (!cprof_dwarf_grow(&file->tables, &file->cap_tables, file->n_tables,
+				      sizeof(*file->tables))) {
 			abbrevs_free(table);
 			return NULL;
 		}
@@ -267,7 +267,8 @@ static struct cprof_dwarf_unit *add_unit(struct cprof_dwarf_file *file, uint64_t
 	uint64_t *place = cprof_map64_put(&file->unit_at, offset, NULL);
 	if (place && *place)
 		return file->units[*place - 1];
-	if (!place || !grow(&file->units, &file->cap_units, file->n_units, sizeof(*file->units)))
+	if (!place ||
+	    !cprof_dwarf_grow(&file->units, &file->cap_units, file->n_units, sizeof(*file->units)))
 		return NULL;
 	struct cprof_dwarf_unit *unit = malloc(sizeof(*unit));
 	if (!unit)

@@ -84,6 +84,9 @@ struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *f
 /* Walk all unit headers once; file->units then has them all. */
 void cprof_dwarf_file_scan(struct cprof_dwarf_file *file);
 
+/* Room for one more of `size` bytes in the array at `array` (a pointer to its pointer); false: no memory. */
+bool cprof_dwarf_grow(void *array, size_t *cap, size_t n, size_t size);
+
 /* ---- entries and attributes ---- */
 
 enum cprof_value_kind {

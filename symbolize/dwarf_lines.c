@@ -21,19 +21,6 @@ void cprof_dwarf_lines_free(struct cprof_dwarf_lines *lines)
 	free(lines);
 }
 
-static bool grow(void *array, size_t *cap, size_t n, size_t size)
-{
-	if (n < *cap)
-		return true;
-	size_t wanted = *cap ? *cap * 2 : 32;
-	void *moved = realloc(*(void **)array, wanted * size);
-	if (!moved)
-		return false;
-	*(void **)array = moved;
-	*cap = wanted;
-	return true;
-}
-
 struct program {
 	const struct cprof_dwarf_unit *unit;
 	struct cprof_dwarf_lines *lines;
@@ -51,7 +38,7 @@ static bool add_dir(struct program *program, const char *name)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
 	if (lines->n_dirs >= NAMES_MAX ||
-	    !grow(&lines->dirs, &lines->cap_dirs, lines->n_dirs, sizeof(*lines->dirs)))
+	    !cprof_dwarf_grow(&lines->dirs, &lines->cap_dirs, lines->n_dirs, sizeof(*lines->dirs)))
 		return false;
 	lines->dirs[lines->n_dirs++] = name;
 	return true;
@@ -60,8 +47,8 @@ static bool add_dir(struct program *program, const char *name)
 static bool add_file(struct program *program, const char *name, uint64_t dir)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
-	if (lines->n_files >= NAMES_MAX ||
-	    !grow(&lines->files, &lines->cap_files, lines->n_files, sizeof(*lines->files)))
+	if (lines->n_files >= NAMES_MAX || !cprof_dwarf_grow(&lines->files, &lines->cap_files,
+							     lines->n_files, sizeof(*lines->files)))
 		return false;
 	lines->files[lines->n_files++] = (struct cprof_line_file){ name, dir, NULL };
 	return true;
@@ -199,7 +186,8 @@ static bool emit(struct program *program, const struct state *state)
 	}
 	if (last && last->addr > state->row.addr)
 		return true;
-	if (!grow(&lines->rows, &lines->cap_rows, lines->n_rows, sizeof(*lines->rows))) {
+	if (!cprof_dwarf_grow(&lines->rows, &lines->cap_rows, lines->n_rows,
+			      sizeof(*lines->rows))) {
 		program->no_memory = true;
 		return false;
 	}
@@ -218,8 +206,8 @@ static bool end_sequence(struct program *program, struct state *state)
 	struct cprof_dwarf_lines *lines = program->lines;
 	uint32_t n = (uint32_t)lines->n_rows - state->first_row;
 	if (n && state->row.addr > lines->rows[state->first_row].addr) {
-		if (!grow(&lines->sequences, &lines->cap_sequences, lines->n_sequences,
-			  sizeof(*lines->sequences))) {
+		if (!cprof_dwarf_grow(&lines->sequences, &lines->cap_sequences, lines->n_sequences,
+				      sizeof(*lines->sequences))) {
 			program->no_memory = true;
 			return false;
 		}

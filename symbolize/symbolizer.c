@@ -90,6 +90,7 @@ static struct cprof_error *keep(struct cprof_symbolizer *symbolizer, const char 
 static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const char *symbol,
 				     const char **ret_name, const char **ret_system_name)
 {
+	enum cprof_demangle form = symbolizer->options->demangle;
 	uint32_t symbol_id, name_id;
 	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, symbol, &symbol_id);
 	if (err)
@@ -100,8 +101,9 @@ static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const 
 	if (!known)
 		return cprof_error_no_memory();
 	if (is_new) {
-		CPROF_AUTO(free)
-		char *text = cprof_demangle(symbol, symbolizer->options->demangle);
+		CPROF_AUTO(free) char *text = cprof_demangle(symbol, form);
+		if (!text)
+			text = cprof_demangle_plain(symbol, form);
 		err = cprof_intern_text(&symbolizer->strings, text && *text ? text : symbol,
 					&name_id);
 		if (err)
@@ -161,14 +163,20 @@ static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, co
 	return err;
 }
 
-static struct cprof_error *name_by_symbol(struct cprof_symbolizer *symbolizer,
+/*
+ * The function that was not inlined is in the symbol table too, and there with its linkage name also where
+ * the debug information leaves that out (functions with internal linkage, -gline-tables-only).
+ */
+static struct cprof_error *name_outermost(struct cprof_symbolizer *symbolizer,
 					  const struct cprof_names *names,
 					  const struct cprof_module *module, uint64_t file_addr,
 					  struct cprof_symbol_frame *frame)
 {
 	const struct cprof_symbol *symbol = cprof_symbols_find(&names->symbols, file_addr);
-	if (symbol)
+	if (symbol && (!frame->name || (symbol->rank & CPROF_SYMBOL_FUNCTION)))
 		return show_name(symbolizer, symbol->name, &frame->name, &frame->system_name);
+	if (frame->name)
+		return NULL;
 	return name_by_place(symbolizer, base_name(module->path), file_addr, frame);
 }
 
@@ -198,14 +206,18 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 	size_t n = 0, first = 0;
 	if (names->dwarf && !symbolizer->options->no_lines)
 		n = cprof_dwarf_frames(names->dwarf, file_addr, found, FRAMES_MAX);
-	if (n && symbolizer->options->no_inlines)
+	if (n && symbolizer->options->no_inlines) {
+		/* The line is that of the address, wherever its text came from. */
 		first = n - 1;
+		found[first].file = found[0].file;
+		found[first].line = found[0].line;
+		found[first].column = found[0].column;
+	}
 	for (size_t i = first; i < n && !err; i++)
 		err = frame_from_dwarf(symbolizer, &found[i], &frames[i - first]);
 	*ret_n = n ? n - first : 1;
-	if (!err && !frames[*ret_n - 1].name)
-		err = name_by_symbol(symbolizer, names, module, file_addr, &frames[*ret_n - 1]);
-	return err;
+	return err ? err
+		   : name_outermost(symbolizer, names, module, file_addr, &frames[*ret_n - 1]);
 }
 
 static struct cprof_error *grow_modules(struct cprof_symbolizer *symbolizer, uint32_t id)

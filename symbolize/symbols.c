@@ -6,7 +6,6 @@
 #define SYMBOLS_MAX (1u << 24)
 #define NESTING_MAX 256 /* how many overlapping symbols are tried around one address */
 #define RANK_SIZED  0x40
-#define RANK_FUNC   0x20
 #define RANK_GLOBAL 0x0c
 #define RANK_LOCAL  0x08
 #define RANK_WEAK   0x04
@@ -51,7 +50,7 @@ static uint8_t rank_of(const Elf64_Sym *sym)
 		rank = RANK_WEAK;
 	}
 	if (ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE)
-		rank |= RANK_FUNC;
+		rank |= CPROF_SYMBOL_FUNCTION;
 	if (sym->st_size)
 		rank |= RANK_SIZED;
 	return (uint8_t)rank;

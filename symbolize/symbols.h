@@ -24,6 +24,9 @@ struct cprof_symbol {
 	uint8_t rank;        /* higher wins at the same address */
 };
 
+/* In `rank`: it says that it is a function, not only a place. */
+#define CPROF_SYMBOL_FUNCTION 0x20
+
 struct cprof_symbols {
 	struct cprof_symbol *all; /* owned; by start, ends increasing within equal starts */
 	uint64_t *reach;          /* owned; the largest end of all[0..i] */

@@ -1,7 +1,7 @@
 /*
  * names - look addresses of one file up, as cprof-attach does after its window; for bench_names.py and by hand.
  *
- * Usage: names FILE [-print] [-cache DIR] < hexadecimal addresses as in the file, one a line
+ * Usage: names FILE [-print] [-mangled] [-cache DIR] < hexadecimal addresses as in the file, one a line
  * Prints what was measured on stderr; with -print the frames on stdout in llvm-symbolizer's layout.
  */
 #include <inttypes.h>
@@ -39,6 +39,8 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "-print") == 0)
 			printing = true;
+		else if (strcmp(argv[i], "-mangled") == 0)
+			options.demangle = CPROF_DEMANGLE_NONE;
 		else if (strcmp(argv[i], "-cache") == 0 && i + 1 < argc)
 			options.cache_dir = argv[++i];
 	}
