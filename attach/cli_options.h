@@ -32,6 +32,11 @@ struct cprof_attach_options {
 	bool user_only;
 	const char *strategy; /* "auto", or one row of the opening strategies */
 
+	/* block and mutex */
+	const char *block;        /* "contention" or "all" */
+	uint64_t block_rate_ns;   /* 0: adaptive */
+	const char *block_method; /* "auto", or one row of the tiers */
+
 	/* names */
 	const char *demangle;
 	bool no_inlines, debuginfod;

@@ -5,10 +5,14 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 
+extern const struct cprof_mode cprof_mode_block;
 extern const struct cprof_mode cprof_mode_cpu;
+extern const struct cprof_mode cprof_mode_mutex;
 
 const struct cprof_mode *const cprof_modes[] = {
 	&cprof_mode_cpu,
+	&cprof_mode_block,
+	&cprof_mode_mutex,
 };
 const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
 

@@ -46,11 +46,12 @@ static const struct {
  * From the innermost function outwards the first that matches decides, unless a row marked `outer` matches
  * further out: it is a lock built upon another (the GIL upon a condition variable).
  */
-static const struct {
+struct named {
 	const char *pattern;
 	enum cprof_wait_kind kind;
 	bool outer;
-} names_table[] = {
+};
+static const struct named waiting[] = {
 	/* glibc and musl */
 	{ "pthread_mutex_lock*",      CPROF_WAIT_MUTEX,     false },
 	{ "pthread_mutex_timedlock*", CPROF_WAIT_MUTEX,     false },
@@ -109,6 +110,42 @@ static const struct {
 	/* PostgreSQL: a heavyweight lock sleeps on a latch, a light one on a semaphore */
 	{ "LWLockAcquire*",           CPROF_WAIT_RWLOCK,    true  },
 	{ "ProcSleep",                CPROF_WAIT_RWLOCK,    true  },
+};
+
+/* The same for those who end waits. */
+static const struct named releasing[] = {
+	{ "pthread_mutex_unlock*",    CPROF_WAIT_MUTEX,     false },
+	{ "mtx_unlock",               CPROF_WAIT_MUTEX,     false },
+	{ "pthread_rwlock_unlock*",   CPROF_WAIT_RWLOCK,    false },
+	{ "pthread_cond_signal*",     CPROF_WAIT_CONDVAR,   false },
+	{ "pthread_cond_broadcast*",  CPROF_WAIT_CONDVAR,   false },
+	{ "cnd_signal",               CPROF_WAIT_CONDVAR,   false },
+	{ "cnd_broadcast",            CPROF_WAIT_CONDVAR,   false },
+	{ "pthread_cond_*wait*",      CPROF_WAIT_MUTEX,     false },
+	{ "sem_post*",                CPROF_WAIT_SEMAPHORE, false },
+	{ "new_sem_post*",            CPROF_WAIT_SEMAPHORE, false },
+	{ "pthread_barrier_wait",     CPROF_WAIT_BARRIER,   false },
+	{ "pthread_once*",            CPROF_WAIT_ONCE,      false },
+	{ "call_once",                CPROF_WAIT_ONCE,      false },
+	{ "lll_lock_wake_private",    CPROF_WAIT_MUTEX,     false },
+	{ "std::mutex::unlock",       CPROF_WAIT_MUTEX,     true  },
+	{ "std::__atomic_futex_unsigned_base*", CPROF_WAIT_FUTURE, false },
+	{ "std::__detail::__platform_notify*", CPROF_WAIT_ATOMIC, false },
+	{ "absl::*Mutex::Unlock*",    CPROF_WAIT_MUTEX,     true  },
+	{ "absl::*Mutex::ReaderUnlock*", CPROF_WAIT_RWLOCK, true  },
+	{ "std::sys::*mutex*::unlock*", CPROF_WAIT_MUTEX,   false },
+	{ "std::sys::*mutex*::wake*", CPROF_WAIT_MUTEX,     false },
+	{ "std::sys::*rwlock*wake*",  CPROF_WAIT_RWLOCK,    false },
+	{ "std::sys::*condvar*notify*", CPROF_WAIT_CONDVAR, false },
+	{ "std::thread::Thread::unpark*", CPROF_WAIT_PARK,  true  },
+	{ "parking_lot::raw_mutex::*unlock_slow", CPROF_WAIT_MUTEX, true },
+	{ "parking_lot::raw_rwlock::*unlock*slow", CPROF_WAIT_RWLOCK, true },
+	{ "parking_lot::condvar::*notify*", CPROF_WAIT_CONDVAR, true },
+	{ "runtime.unlock2",          CPROF_WAIT_MUTEX,     true  },
+	{ "runtime.notewakeup",       CPROF_WAIT_PARK,      true  },
+	{ "drop_gil",                 CPROF_WAIT_GIL,       true  },
+	{ "PyThread_release_lock",    CPROF_WAIT_MUTEX,     true  },
+	{ "LWLockRelease*",           CPROF_WAIT_RWLOCK,    true  },
 };
 
 /* Blocking system calls by what they wait for. */
@@ -224,19 +261,18 @@ static const char *plain(const char *name)
 	return name;
 }
 
-static bool tell_by_names(const char *const *names, size_t n_names, enum cprof_wait_kind *ret_kind,
-			  size_t *ret_entry)
+static bool tell_by_names(const struct named *table, size_t n_table, const char *const *names,
+			  size_t n_names, enum cprof_wait_kind *ret_kind, size_t *ret_entry)
 {
 	bool found = false;
 	for (size_t i = 0; i < n_names; i++) {
 		const char *name = plain(names[i]);
-		for (size_t row = 0; row < sizeof(names_table) / sizeof(names_table[0]); row++) {
-			if ((found && !names_table[row].outer) ||
-			    !glob(names_table[row].pattern, name))
+		for (size_t row = 0; row < n_table; row++) {
+			if ((found && !table[row].outer) || !glob(table[row].pattern, name))
 				continue;
-			*ret_kind = names_table[row].kind;
+			*ret_kind = table[row].kind;
 			/* A mutex stays a mutex for its caller: the entry is the function he called. */
-			if (!found || names_table[row].outer)
+			if (!found || table[row].outer)
 				*ret_entry = i;
 			found = true;
 			break;
@@ -299,7 +335,8 @@ enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const 
 {
 	enum cprof_wait_kind by_name;
 	*ret_entry = 0;
-	if (!tell_by_names(names, n_names, &by_name, ret_entry))
+	if (!tell_by_names(waiting, sizeof(waiting) / sizeof(waiting[0]), names, n_names, &by_name,
+			   ret_entry))
 		return by_number;
 	/* The names know a mutex; only the numbers know what protocol it follows. */
 	if (by_name == CPROF_WAIT_MUTEX &&
@@ -318,4 +355,26 @@ bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)
 	return kind == CPROF_WAIT_MUTEX || kind == CPROF_WAIT_PI_MUTEX ||
 	       kind == CPROF_WAIT_ROBUST_MUTEX || kind == CPROF_WAIT_RWLOCK ||
 	       kind == CPROF_WAIT_JOIN;
+}
+
+enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number,
+						  const char *const *names, size_t n_names,
+						  size_t *ret_entry)
+{
+	enum cprof_wait_kind by_name;
+	*ret_entry = 0;
+	if (!tell_by_names(releasing, sizeof(releasing) / sizeof(releasing[0]), names, n_names,
+			   &by_name, ret_entry))
+		return by_number;
+	if (by_name == CPROF_WAIT_MUTEX &&
+	    (by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX))
+		return by_number;
+	return by_name;
+}
+
+bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind)
+{
+	return kind == CPROF_WAIT_MUTEX || kind == CPROF_WAIT_PI_MUTEX ||
+	       kind == CPROF_WAIT_ROBUST_MUTEX || kind == CPROF_WAIT_RWLOCK ||
+	       kind == CPROF_WAIT_ONCE || kind == CPROF_WAIT_GIL || kind == CPROF_WAIT_FUTEX;
 }

@@ -59,6 +59,14 @@ enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait);
 enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const char *const *names,
 					  size_t n_names, size_t *ret_entry);
 
+/* The same for the stack of a release: "pthread_mutex_unlock". `by_number` is what the waiters' call said. */
+enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number,
+						  const char *const *names, size_t n_names,
+						  size_t *ret_entry);
+
+/* Whether it is held and released by somebody, which is what the mutex profile is about. */
+bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind);
+
 /* A short word for a blocking system call: "epoll_wait"; NULL where the number has no row. */
 const char *cprof_wait_syscall_name(int32_t syscall);
 

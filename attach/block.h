@@ -1,0 +1,81 @@
+/*
+ * attach/block.h - one run of the block or mutex mode: choose a tier, take its waits, make the profile.
+ *
+ * The tiers find waits, in three different ways; each is a row of cprof_block_tiers and hands every wait it
+ * kept to cprof_block_take(), weighed already. What is common is here: the walk of the stack, the sum
+ * (wait_table.h), the rate that follows the load, and at the end kinds, labels and sample types.
+ * docs/block.md says what each tier sees and how exact it is.
+ */
+#ifndef CPROF_ATTACH_BLOCK_H
+#define CPROF_ATTACH_BLOCK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/mode.h"
+#include "attach/session.h"
+#include "attach/wait.h"
+#include "attach/wait_table.h"
+#include "base/error.h"
+
+struct cprof_block {
+	const struct cprof_mode_run *run; /* borrowed, as all pointers here */
+	struct cprof_session *session;
+	struct cprof_process *process;
+
+	bool releases; /* mutex mode: tell who makes others wait; else who waits */
+	bool all;      /* every blocking system call, not futexes only */
+
+	bool adaptive;
+	uint64_t rate_ns; /* of Go's law, now; the tier follows it */
+	struct cprof_wait_pace pace;
+	uint64_t lost; /* waits that the tier knows it missed; it adds to this */
+
+	uint64_t records; /* waits taken so far */
+	struct cprof_wait_table table;
+};
+
+#define CPROF_BLOCK_FDS_MAX 1024
+
+struct cprof_block_tier {
+	const char *name; /* -block-method NAME, and in the profile's comments */
+	const char
+		*exactly; /* one line on what its numbers mean, for the summary and the comments */
+	bool tells_releases, tells_all;
+	uint64_t drain_ns; /* how often drain() wants to be called at least */
+
+	/*
+	 * Put the events in place; from then on waits are seen. Errors decide whether the next tier is tried:
+	 * DENIED, UNSUPPORTED and OS do, others end the run.
+	 */
+	struct cprof_error *(*open)(struct cprof_block *block, void **ret_state);
+	/* Undo everything, also after an error of drain(). The kernel does the same if we are killed. */
+	void (*close)(void *state);
+
+	/* Fill `fds` with what makes drain() worth calling; returns how many. May be NULL. */
+	size_t (*fds)(void *state, struct pollfd *fds, size_t cap);
+	struct cprof_error *(*drain)(void *state);
+
+	/* When thread `tid` began the wait it is in, CLOCK_MONOTONIC; false where the tier did not see that. */
+	bool (*since)(void *state, uint32_t tid, uint64_t *ret_mono_ns);
+	/* Notes about the run as a whole, at its end; may be NULL. */
+	void (*report)(void *state);
+};
+
+extern const struct cprof_block_tier cprof_block_tier_bpf;
+extern const struct cprof_block_tier cprof_block_tier_perf;
+extern const struct cprof_block_tier cprof_block_tier_proc;
+
+/*
+ * A wait (or in mutex mode a release) that the tier kept, with the moment at which its thread stood there. Walks the
+ * stack and adds it up; errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
+				     const struct cprof_session_moment *moment);
+
+/* The run function of both modes. */
+struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool releases,
+				    struct cprof_profile **ret_profile);
+
+#endif

@@ -1,0 +1,46 @@
+#include "attach/block_tracepoint.h"
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static uint64_t tracefs_id(const char *event)
+{
+	char path[128];
+	unsigned long long id = 0;
+	snprintf(path, sizeof(path), "/sys/kernel/tracing/events/syscalls/%s/id", event);
+	FILE *file = fopen(path, "r");
+	if (file && fscanf(file, "%llu", &id) != 1)
+		id = 0;
+	if (file)
+		fclose(file);
+	return id;
+}
+
+TEST(block_tracepoints_found_by_probing_are_those_of_tracefs)
+{
+	struct cprof_block_tracepoints found;
+	if (!tracefs_id("sys_enter_futex"))
+		test_skip("no tracefs to compare with");
+	struct cprof_error *err = cprof_block_tracepoints_probe(&found);
+	if (err)
+		TEST_FAIL("%s", err->message);
+	CHECK_UINT(found.enter_futex, tracefs_id("sys_enter_futex"));
+	CHECK_UINT(found.exit_futex, tracefs_id("sys_exit_futex"));
+	CHECK_UINT(found.enter_waitv, tracefs_id("sys_enter_futex_waitv"));
+	CHECK_UINT(found.exit_waitv, tracefs_id("sys_exit_futex_waitv"));
+}
+
+/* Every user may do this for his own processes; no capability, no tracefs. */
+TEST(block_tracepoints_are_found_by_a_user_without_privileges)
+{
+	struct cprof_block_tracepoints found;
+	uint64_t want = tracefs_id("sys_enter_futex");
+	if (geteuid() != 0 || !want)
+		test_skip("needs root, to read tracefs first and to become nobody then");
+	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+	struct cprof_error *err = cprof_block_tracepoints_probe(&found);
+	if (err)
+		TEST_FAIL("%s", err->message);
+	CHECK_UINT(found.enter_futex, want);
+}
