@@ -46,6 +46,7 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd)
 			sigaction(signals[i], &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* ulimit -f: write(2) says EFBIG */
 	*ret_fd = event_fd;
 	return NULL;
 }

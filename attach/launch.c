@@ -19,6 +19,7 @@ static _Noreturn void become(char **argv, int go_fd, int exec_fd)
 {
 	char byte;
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	if (read(go_fd, &byte, 1) != 1)
 		_exit(0);
 	execvp(argv[0], argv);

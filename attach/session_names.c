@@ -92,7 +92,7 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_builder_fram
 			.column = found[i].column,
 			.start_line = found[i].start_line,
 		};
-	if (n && found[n - 1].system_name && *found[n - 1].system_name)
+	if (n && !strstr(found[n - 1].name, "+0x")) /* "libc.so.6+0x1234" is a place, not a name */
 		namer->named++;
 	*ret_lines = namer->lines;
 	*ret_n = n;

@@ -152,6 +152,33 @@ static bool is_rust_legacy(const char *name, size_t len)
 	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
 }
 
+/* ---- names that need no demangling ---- */
+
+/*
+ * DWARF alone names a function that was always inlined, as in the source: "square<int>". Template arguments go as in
+ * mangled names. NULL where there are none, or where "<" may mean something else.
+ */
+static char *without_arguments(const char *name)
+{
+	if (!strchr(name, '<') || strstr(name, "operator") || name[0] == '<')
+		return NULL;
+	char *text = strdup(name), *out = text;
+	unsigned depth = 0;
+	for (const char *at = name; text && *at; at++) {
+		depth += *at == '<';
+		if (!depth)
+			*out++ = *at;
+		if (*at == '>' && depth)
+			depth--;
+	}
+	if (!text || depth || out == text) {
+		free(text);
+		return NULL;
+	}
+	*out = 0;
+	return text;
+}
+
 char *cprof_demangle(const char *name, enum cprof_demangle form)
 {
 	if (form == CPROF_DEMANGLE_NONE)
@@ -166,6 +193,8 @@ char *cprof_demangle(const char *name, enum cprof_demangle form)
 		text = rust_demangle(mangled, 0);
 	if (!text && strncmp(mangled, "_Z", 2) == 0)
 		text = itanium(mangled, form);
+	if (!text && form == CPROF_DEMANGLE_SHORT)
+		text = without_arguments(mangled);
 	if (!text)
 		return plain;
 	free(plain);

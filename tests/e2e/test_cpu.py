@@ -1,0 +1,302 @@
+"""-mode cpu on real processes: right functions, right shares, right labels, by every way of opening events."""
+
+import contextlib
+import os
+import re
+import subprocess
+
+import harness
+from harness import Footprint, Profile, Target, TempDir, attach, run, target_path
+
+ROOTS = {"_start", "__clone3", "clone3", "__clone", "clone", "ret_from_fork_asm"}
+
+
+def rooted_share(profile):
+    return profile.share(lambda stack, labels: stack[-1] in ROOTS)
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@contextlib.contextmanager
+def endless(argv):
+    """A program that knows no SIGTERM: it must live as long as we look, and is killed then."""
+    target = Target(argv)
+    try:
+        yield target
+        assert target.alive(), f"{argv[0]} died"
+    finally:
+        target.process.kill()
+        target.process.communicate()
+
+
+class Base(TempDir):
+    def profile(self, pid, *args, seconds=1):
+        out = self.path("cpu.pb.gz")
+        done = attach("-p", pid, "-seconds", seconds, "-o", out, "-f", *args)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.stderr = done.stderr
+        return Profile.read(out)
+
+
+class Cpu(Base):
+
+    def test_the_demo_target_shows_its_functions_threads_and_lines(self):
+        with Target("hot") as target:
+            before = Footprint(target.pid)
+            profile = self.profile(target.pid, seconds=2)
+            before.check_unchanged(self)
+        self.assertEqual(profile.sample_types, [("samples", "count"), ("cpu", "nanoseconds")])
+        self.assertEqual((profile.period_type, profile.period), ([("cpu", "nanoseconds")], 10_000_000))
+        self.assertEqual(profile.default_sample_type, "cpu")
+        self.assertGreater(profile.total(), 60)
+        self.assertEqual(profile.total(1), profile.total() * 10_000_000)
+        self.assertGreaterEqual(rooted_share(profile), 0.99)
+        self.assertGreater(profile.share(lambda s, l: "hash_blocks" in s or "fill_blocks" in s or "sort_round" in s), 0.97)
+        # The truth that the target prints: who works below what.
+        in_crunch = lambda s, l: l.get("thread") == "crunch"
+        crunch = profile.share(in_crunch)
+        self.assertGreater(crunch, 0.25)
+        self.assertGreater(profile.share(lambda s, l: in_crunch(s, l) and "crunch" in s), 0.98 * crunch)
+        sorter = profile.share(lambda s, l: l.get("thread") == "sorter")
+        self.assertGreater(profile.share(lambda s, l: l.get("thread") == "sorter" and "sort_round" in s), 0.95 * sorter)
+        # The inlined function comes before the one it is inlined into, at one address.
+        lines = [loc["lines"] for loc in profile.locations.values()]
+        inlined = [[line["name"] for line in names] for names in lines if len(names) > 1]
+        self.assertIn(["mix_hash", "hash_blocks"], inlined)
+        with open(os.path.join(harness.ROOT, "tests/targets/hot.c")) as file:
+            start = 1 + [i for i, text in enumerate(file) if "uint64_t hash_blocks(" in text][0]
+        found = [line for names in lines for line in names if line["name"] == "hash_blocks"]
+        self.assertTrue(all(start <= line["line"] <= start + 10 for line in found), found)
+        self.assertTrue(all(abs(line["start_line"] - start) <= 1 for line in found), found)
+        self.assertTrue(found[0]["file"].endswith("tests/targets/hot.c"))
+
+    def test_mappings_are_the_real_ones_and_the_program_comes_first(self):
+        with Target("hot") as target:
+            profile = self.profile(target.pid)
+            with open(f"/proc/{target.pid}/maps") as file:
+                real = {tuple(line.split()[0].split("-")): line.split() for line in file if "x" in line.split()[1]}
+        self.assertEqual(os.path.basename(profile.mappings[0]["file"]), "hot")
+        self.assertEqual(len(profile.mappings[0]["build_id"]), 40)
+        self.assertTrue(profile.mappings[0]["has_functions"])
+        self.assertTrue(profile.mappings[0]["has_inline_frames"])
+        for mapping in profile.mappings:
+            if mapping["file"].startswith("["):
+                continue
+            line = real[(f"{mapping['start']:x}".zfill(12), f"{mapping['limit']:x}".zfill(12))]
+            self.assertEqual(mapping["offset"], int(line[2], 16))
+            self.assertEqual(mapping["file"], line[5])
+        ranges = {m["id"]: (m["start"], m["limit"]) for m in profile.mappings}
+        for location in profile.locations.values():
+            low, high = ranges[location["mapping"]]
+            self.assertTrue(low <= location["address"] < high, location)
+
+    def test_callers_addresses_lie_inside_the_call(self):
+        with Target("hot") as target:
+            profile = self.profile(target.pid)
+        done = run(["objdump", "-d", "--no-show-raw-insn", target_path("hot")])
+        starts = {int(m.group(1), 16): m.group(2) for m in re.finditer(r"^\s+([0-9a-f]+):\s+(\S+)", done.stdout, re.M)}
+        base = profile.mappings[0]["start"] - profile.mappings[0]["offset"]
+        checked = 0
+        for sample in profile.raw["sample"]:
+            for place in sample["location_id"][1:]:
+                location = profile.locations[place]
+                if location["mapping"] != 1:
+                    continue
+                # The byte after our address starts an instruction: ours is the last byte of the call.
+                self.assertIn(location["address"] + 1 - base, starts)
+                checked += 1
+        self.assertGreater(checked, 10)
+
+    def test_comments_tell_version_command_kernel_and_counts(self):
+        with Target("hot") as target:
+            profile = self.profile(target.pid, "-label", "env=prod")
+        text = "\n".join(profile.comments)
+        self.assertRegex(text, r"cprof-attach \d+\.\d+")
+        self.assertIn(f"command: cprof-attach -p {target.pid}", text)
+        self.assertIn(os.uname().release, text)
+        self.assertRegex(text, r"samples: \d+, lost: 0, truncated stacks: \d+")
+        self.assertTrue(all(labels["env"] == "prod" for _, _, labels in profile.samples))
+        self.assertGreater(profile.time_nanos, 1_600_000_000 * 10**9)
+        self.assertAlmostEqual(profile.duration_nanos / 1e9, 1, delta=0.1)
+
+    def test_every_way_of_opening_counts_the_same_cpu_time(self):
+        for how in ("cpu", "thread-cpu", "thread"):
+            with self.subTest(how), Target("hot") as target:
+                start = cpu_ticks(target.pid)
+                profile = self.profile(target.pid, "-open", how, "-hz", "500", "-v", seconds=2)
+                ticks = cpu_ticks(target.pid) - start  # a little more than the window
+                self.assertIn(f"per {how} ", self.stderr)
+                self.assertLessEqual(profile.total(1) / 1e7, ticks * 1.05 + 2)
+                self.assertGreaterEqual(profile.total(1) / 1e7, ticks * 0.80 - 2)
+                self.assertGreaterEqual(rooted_share(profile), 0.99)
+
+    def test_kernel_frames_stand_above_user_frames_unless_left_out(self):
+        with Target(["turns", "kernel"]) as target:
+            profile = self.profile(target.pid)
+            without = self.profile(target.pid, "-user-only")
+        kernel_ids = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
+        self.assertTrue(kernel_ids)
+        for sample in profile.raw["sample"]:
+            kinds = [profile.locations[i]["mapping"] in kernel_ids for i in sample["location_id"]]
+            self.assertEqual(kinds, sorted(kinds, reverse=True), "kernel frames come first")
+        reading = profile.share(lambda s, l: "kernel_work" in s and len(s) > s.index("kernel_work") and
+                                any("read" in name for name in s[:s.index("kernel_work")]))
+        self.assertGreater(reading, 0.95)
+        self.assertFalse([m for m in without.mappings if m["file"].startswith("[kernel")])
+        self.assertGreater(without.total(), 0.7 * profile.total())  # the time stays
+
+    def test_several_processes_in_one_profile_are_told_apart_by_pid(self):
+        with Target("hot") as one, Target(["threads", "sleep", "3"]) as two:
+            profile = self.profile(f"{one.pid},{two.pid}")
+        pids = {labels["pid"] for _, _, labels in profile.samples}
+        self.assertEqual(pids, {one.pid, two.pid})
+        self.assertTrue(profile.share(lambda s, l: l["pid"] == two.pid and "busy_one" in s) > 0.1)
+        self.assertFalse([s for s, _, l in profile.samples if l["pid"] == two.pid and "hash_blocks" in s])
+
+    def test_rate_and_stack_size_are_taken(self):
+        with Target(["threads", "sleep", "0"]) as target:
+            fast = self.profile(target.pid, "-hz", "1000", "-stack-bytes", "4k")
+        self.assertEqual(fast.period, 1_000_000)
+        self.assertGreater(fast.total(), 300)
+
+    def test_another_event_has_types_of_its_own(self):
+        with Target("hot") as target:
+            profile = self.profile(target.pid, "-event", "context-switches", "-hz", "1000")
+        self.assertEqual(profile.sample_types, [("samples", "count"), ("context-switches", "count")])
+        self.assertEqual(profile.default_sample_type, "context-switches")
+
+    def test_events_are_listed_and_unknown_ones_refused(self):
+        listed = attach("-event", "list")
+        self.assertEqual(listed.returncode, 0)
+        self.assertIn("CPU-CLOCK", listed.stdout)
+        with Target("hot") as target:
+            bogus = attach("-p", target.pid, "-event", "no-such-event")
+            self.assertEqual(bogus.returncode, 2, bogus.stderr)
+            self.assertIn("-event list", bogus.stderr)
+            if "no processor counters" not in listed.stderr:
+                self.skipTest("this machine has a PMU, so cycles can be counted")
+            missing = attach("-p", target.pid, "-event", "cycles", "-o", self.path("x"))
+        self.assertEqual(missing.returncode, 1, missing.stderr)
+        self.assertIn("cannot count that event", missing.stderr)
+        self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_the_thread_created_later_is_seen_with_its_name(self):
+        for how in ("cpu", "thread-cpu", "thread"):
+            with self.subTest(how), Target(["threads", "churn", "200"]) as target:
+                profile = self.profile(target.pid, "-open", how, "-hz", "1000")
+                self.assertGreater(profile.share(lambda s, l: "brief_work" in s), 0.4 if how == "thread" else 0.7)
+                self.assertTrue(all(l["thread"] == "threads" for _, _, l in profile.samples))
+
+    def test_go_tool_pprof_reads_top_list_and_traces(self):
+        pprof = harness.go_pprof()
+        out = self.path("cpu.pb.gz")
+        with Target("hot") as target:
+            self.profile(target.pid)
+        top = run([*pprof, "-top", out], cwd=self.dir).stdout
+        self.assertRegex(top, r"mix_hash \(inline\)")
+        listed = run([*pprof, "-list", "hash_blocks", "-source_path", harness.ROOT, out], cwd=self.dir).stdout
+        self.assertRegex(listed, r"ROUTINE =+ hash_blocks in .*tests/targets/hot\.c")
+        self.assertRegex(listed, r"ms\s+\d+:\s+h = mix_hash\(h, words\[i\] \+ round\);")
+        traces = run([*pprof, "-traces", out], cwd=self.dir).stdout
+        self.assertRegex(traces, r"hash_blocks[^\n]*\n\s+crunch\n\s+start_thread\n\s+(__)?clone3")
+
+    def test_our_top_names_the_same_hot_function_as_go(self):
+        pprof = harness.go_pprof()
+        with Target("shapes") as target:
+            self.profile(target.pid)
+        out = self.path("cpu.pb.gz")
+        ours = run([harness.CPROF, "-top", out]).stdout
+        theirs = run([*pprof, "-top", out], cwd=self.dir).stdout
+        rows = lambda text: [line.split() for line in text.split("cum%\n", 1)[1].splitlines()]
+        self.assertEqual(rows(ours), rows(theirs))
+
+
+class Programs(Base):
+    """Programs as people run them."""
+
+    def test_cpp_templates_and_inlines_are_named_briefly(self):
+        with Target("shapes") as target:
+            profile = self.profile(target.pid)
+        names = {line["name"] for loc in profile.locations.values() for line in loc["lines"]}
+        self.assertIn("square", {n.split("<")[0] for n in names})
+        self.assertIn("shapes::Polygon::area", names)
+        self.assertIn("shapes::survey", names)
+        system = {line["system_name"] for loc in profile.locations.values() for line in loc["lines"]}
+        self.assertIn("_ZNK6shapes7PolygonILi3EE4areaEm", system)
+        self.assertGreaterEqual(rooted_share(profile), 0.99)
+
+    def test_a_static_program(self):
+        with Target("hot_static") as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
+        self.assertGreaterEqual(rooted_share(profile), 0.99)
+
+    def test_python_running_a_loop(self):
+        python = harness.need("python3.11")
+        loop = "import sys\nprint('ready', flush=True)\nx = 0\nwhile True:\n    x = (x * 31 + 7) % 1000003\n"
+        with endless([python, "-c", loop]) as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.share(lambda s, l: "_PyEval_EvalFrameDefault" in s), 0.9)
+        self.assertGreaterEqual(rooted_share(profile), 0.99)
+
+    def test_redis_under_load(self):
+        server, bench = harness.need("redis-server"), harness.need("redis-benchmark")
+        socket = self.path("redis.sock")
+        process = subprocess.Popen([server, "--port", "0", "--unixsocket", socket, "--save", "", "--daemonize", "no"],
+                                   stdout=subprocess.PIPE, text=True)
+        try:
+            for line in process.stdout:
+                if "eady to accept connections" in line or "server is now ready" in line:
+                    break
+            load = subprocess.Popen([bench, "-s", socket, "-q", "-n", "10000000", "-t", "set"],
+                                    stdout=subprocess.DEVNULL)
+            try:
+                profile = self.profile(process.pid, seconds=2)
+            finally:
+                load.kill()
+                load.wait()
+            self.assertIsNone(process.poll(), "redis-server died")
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+        self.assertEqual(process.returncode, 0)
+        self.assertGreater(profile.total(), 20)
+        self.assertEqual(profile.mappings[0]["file"], os.path.realpath(server))
+        self.assertGreaterEqual(rooted_share(profile), 0.99)
+
+    def test_a_rust_program(self):
+        rustc = harness.need("rustc", "no Rust toolchain is installed")
+        source = self.path("spin.rs")
+        with open(source, "w") as file:
+            file.write("""
+mod work {
+    #[inline(never)]
+    pub fn collatz<T: Into<u64>>(start: T) -> u64 {
+        let (mut n, mut steps) = (start.into(), 0);
+        while n != 1 { n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 }; steps += 1; }
+        steps
+    }
+}
+fn main() {
+    println!("pid {}\\nready", std::process::id());
+    let mut sum = 0u64;
+    for i in (1..u32::MAX).cycle() { sum = sum.wrapping_add(std::hint::black_box(work::collatz(i))); }
+    println!("{}", sum);
+}
+""")
+        done = run([rustc, "-O", "-g", "-o", self.path("spin"), source])
+        if done.returncode:
+            self.skipTest(f"rustc does not work here: {done.stderr[:200]}")
+        with endless([self.path("spin")]) as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.share(lambda s, l: any("collatz" in name for name in s)), 0.95)
+        names = {line["name"] for loc in profile.locations.values() for line in loc["lines"]}
+        self.assertIn("spin::work::collatz", names)
+
+
+if __name__ == "__main__":
+    harness.main()
