@@ -24,6 +24,22 @@ struct cprof_regs {
 	uint64_t valid;                  /* bit n: r[n] is known */
 };
 
+#define CPROF_ARCH_SIGRETURN_MAX 12
+#define CPROF_ARCH_SIGRETURNS    3
+
+/*
+ * What the kernel puts on the stack for a signal handler, seen from the code that the handler returns to:
+ * offsets from the stack pointer there.
+ */
+struct cprof_arch_sigframe {
+	struct {
+		uint8_t n;
+		uint8_t bytes[CPROF_ARCH_SIGRETURN_MAX];
+	} sigreturns[CPROF_ARCH_SIGRETURNS];      /* the code that ends a handler; n 0: no more */
+	uint16_t reg_offset[CPROF_ARCH_MAX_REGS]; /* by DWARF number; 0: not there */
+	uint16_t pc_offset;
+};
+
 struct cprof_arch {
 	const char *name;
 	uint16_t elf_machine; /* EM_* */
@@ -40,6 +56,8 @@ struct cprof_arch {
 
 	/* Is the last instruction in these `n` bytes (CPROF_ARCH_CALL_MAX, less at the start of a mapping) a call? */
 	bool (*ends_in_call)(const uint8_t *bytes, size_t n);
+
+	struct cprof_arch_sigframe sigframe;
 
 	/*
 	 * PERF_SAMPLE_REGS_USER: the mask to ask for, and for each bit of it, lowest first, the DWARF

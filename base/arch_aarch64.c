@@ -32,6 +32,17 @@ const struct cprof_arch cprof_arch_aarch64 = {
 	.callee_saved = 0x3ff80000u, /* x19..x29 */
 	.code_addr_mask = (1ull << 48) - 1,
 	.ends_in_call = ends_in_call,
+	/* struct rt_sigframe: siginfo (128), ucontext with its mcontext at 176: fault_address, x0..x30, sp, pc. */
+	.sigframe = {
+		.sigreturns = {
+			/* mov x8,#139; svc #0 */
+			{ 8, { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 } },
+		},
+		.reg_offset = { 312, 320, 328, 336, 344, 352, 360, 368, 376, 384, 392,
+				400, 408, 416, 424, 432, 440, 448, 456, 464, 472, 480,
+				488, 496, 504, 512, 520, 528, 536, 544, 552, 560 },
+		.pc_offset = 568,
+	},
 	.perf_regs_mask = (1ull << 33) - 1,
 	.n_perf_regs = 33,
 	.perf_to_dwarf = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,

@@ -45,6 +45,15 @@ const struct cprof_arch cprof_arch_x86_64 = {
 	.callee_saved = 1u << 3 | 1u << 6 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15,
 	.code_addr_mask = UINT64_MAX,
 	.ends_in_call = ends_in_call,
+	/* struct rt_sigframe behind its first word: ucontext with gregs at 40, in the order of struct sigcontext. */
+	.sigframe = {
+		.sigreturns = {
+			{ 9, { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 } }, /* mov $15,%rax; syscall */
+			{ 7, { 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05 } },		/* mov $15,%eax; syscall */
+		},
+		.reg_offset = { 144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96 },
+		.pc_offset = 168,
+	},
 	.perf_regs_mask = 0xff01ff,
 	.n_perf_regs = 17,
 	.perf_to_dwarf = { 0, 3, 2, 1, 4, 5, 6, 7, CPROF_ARCH_PC, 8, 9, 10, 11, 12, 13, 14, 15 },

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* CFI instructions that one walk may run; the longest entry in libLLVM takes 3,000. */
+/* CFI instructions that one walk may run; the longest entry in libLLVM takes 1,154. */
 #define STEPS_PER_WALK 200000u
 /* How often a walk may go to a stack at a lower address (stackful coroutines, split stacks). */
 #define STACK_SWITCHES_MAX 8u
@@ -84,18 +84,19 @@ const struct cprof_map *cprof_walk_map(struct cprof_walk *w, uint64_t addr,
 	return map;
 }
 
-bool cprof_walk_is_after_call(struct cprof_walk *w, uint64_t addr)
+bool cprof_walk_rule(struct cprof_walk *w, struct cprof_code_addr code,
+		     const struct cprof_unwind_rule **ret_rule, bool *ret_after_call)
 {
-	uint8_t before[CPROF_ARCH_CALL_MAX];
-	struct cprof_module *module;
-	const struct cprof_map *map = cprof_walk_map(w, addr - 1, &module);
-	size_t n = sizeof(before);
-	if (!map)
+	struct cprof_unwind_where where = { .code = code,
+					    .pid = w->input->maps->pid,
+					    .reader = &w->code };
+	where.map = cprof_walk_map(w, cprof_code_addr_lookup(code), &where.module);
+	*ret_rule = NULL;
+	*ret_after_call = false;
+	if (!where.map || !where.module)
 		return false;
-	if (addr - map->start < n)
-		n = (size_t)(addr - map->start);
-	return cprof_walk_code(w, map, addr - n, before, n) &&
-	       w->unwinder->arch->ends_in_call(before, n);
+	*ret_rule = cprof_unwind_rules_get(&w->unwinder->rules, &where, ret_after_call, &w->steps);
+	return true;
 }
 
 /* ---- one step, by rule ---- */
@@ -275,21 +276,57 @@ static void not_a_return(struct cprof_walk *w)
 	w->stack->frames[w->stack->len - 1].code.is_return = false;
 }
 
-static const struct cprof_unwind_rule *rule_at(struct cprof_walk *w, uint64_t addr)
+/*
+ * Does a function begin at exactly `addr`, or nothing known end there? A return address like that was put on
+ * the stack by hand: it is the outermost function of a coroutine, made by makecontext() and its like.
+ */
+static bool begins_here(struct cprof_walk *w, uint64_t addr)
 {
-	if (!w->module || !w->frame.map || w->module->kind == CPROF_MODULE_ANONYMOUS)
-		return NULL;
-	return cprof_unwind_rules_get(&w->unwinder->rules, w->module, w->frame.map, addr,
-				      &w->steps);
+	struct cprof_cfi *cfi;
+	struct cprof_cfi_fde fde;
+	struct cprof_module *module;
+	uint64_t file_addr;
+	const struct cprof_map *map = cprof_walk_map(w, addr, &module);
+	if (!map || !module || !cprof_module_file_addr(module, map, addr, &file_addr))
+		return false;
+	struct cprof_error *err = cprof_cfi_get(module, &cfi);
+	if (err) {
+		cprof_error_free(err);
+		return false;
+	}
+	if (cprof_cfi_find(cfi, file_addr, &fde) && fde.start == file_addr)
+		return true;
+	return !cprof_cfi_find(cfi, file_addr - 1, &fde);
 }
 
-/* The rule for the current frame. A signal's return trampoline was not called: it is what it is. */
+/*
+ * The rule for the current frame; NULL if there is none. A signal's return trampoline was not called, nor was
+ * the outermost function of a coroutine: their addresses are what they are.
+ */
 static const struct cprof_unwind_rule *frame_rule(struct cprof_walk *w)
 {
-	const struct cprof_unwind_rule *rule = rule_at(w, cprof_code_addr_lookup(w->frame.code));
-	if (w->frame.code.is_return && rule && rule->signal)
+	static const struct cprof_unwind_rule outermost = { .root = true };
+	const struct cprof_unwind_rule *rule, *exact;
+	struct cprof_code_addr code = w->frame.code;
+	bool after_call, unused;
+	cprof_walk_rule(w, code, &rule, &after_call);
+	if (!code.is_return || after_call)
+		return rule;
+	if (rule && rule->signal) {
 		not_a_return(w);
-	return rule;
+		return rule;
+	}
+	if (!cprof_walk_rule(w, (struct cprof_code_addr){ code.addr, false }, &exact, &unused))
+		return rule;
+	if (exact && exact->signal) {
+		not_a_return(w);
+		return exact;
+	}
+	if (w->frame.how == CPROF_FRAME_RULE && begins_here(w, code.addr)) {
+		not_a_return(w);
+		return &outermost;
+	}
+	return cprof_walk_rule(w, code, &rule, &after_call) ? rule : NULL;
 }
 
 /* The caller by rule; in the live process where the copy does not have it. */
@@ -298,9 +335,13 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 	const struct cprof_unwind_rule *rule = frame_rule(w);
 	if (!rule)
 		return false;
-	if (apply(w, rule, caller))
+	if (!apply(w, rule, caller) &&
+	    (!w->failed || !cprof_walk_go_live(w) || !apply(w, rule, caller)))
+		return false;
+	if (!rule->guessed)
 		return true;
-	return w->failed && cprof_walk_go_live(w) && apply(w, rule, caller);
+	caller->how = CPROF_FRAME_GUESS;
+	return cprof_walk_holds(w, caller);
 }
 
 static bool by_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
@@ -381,6 +422,7 @@ void cprof_unwind(struct cprof_unwinder *unwinder, const struct cprof_unwind_inp
 		.regs = *input->regs,
 		.sample_sp = input->regs->r[unwinder->arch->sp],
 		.steps = STEPS_PER_WALK,
+		.code = { cprof_walk_code, &w },
 	};
 	stack->len = 0;
 	stack->stop = CPROF_STOP_DEPTH;

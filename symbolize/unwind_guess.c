@@ -1,19 +1,33 @@
 #include "symbolize/unwind_walk.h"
 
-#include <gelf.h>
+#define ARGUMENTS_WITHIN    512u /* the frames of _start and what it calls, at most */
+#define ARGUMENTS_MAX       100000u
+#define ARGUMENTS_BYTES_MAX (16u << 20)
+
+bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *caller)
+{
+	const struct cprof_unwind_rule *rule;
+	bool after_call;
+	if (caller->is_root)
+		return true;
+	if (!cprof_walk_rule(w, (struct cprof_code_addr){ caller->regs.pc, true }, &rule,
+			     &after_call))
+		return false;
+	return after_call || (rule && rule->signal) ||
+	       (cprof_walk_rule(w, (struct cprof_code_addr){ caller->regs.pc, false }, &rule,
+				&after_call) &&
+		rule && rule->signal);
+}
 
 /* A caller whose pc and sp are these, if the pc can be a return address. */
 static bool accept(struct cprof_walk *w, uint64_t ra_slot, uint64_t ra, uint64_t sp,
 		   struct cprof_walk_caller *caller)
 {
-	ra &= w->unwinder->arch->code_addr_mask;
-	if (!cprof_walk_is_after_call(w, ra))
-		return false;
 	caller->how = CPROF_FRAME_GUESS;
-	caller->regs.pc = ra;
+	caller->regs.pc = ra & w->unwinder->arch->code_addr_mask;
 	caller->regs.r[w->unwinder->arch->sp] = sp;
 	caller->ra_slot = ra_slot;
-	return true;
+	return cprof_walk_holds(w, caller);
 }
 
 /* {caller's frame pointer, return address} stand at the frame pointer, on both of our CPUs. */
@@ -55,8 +69,39 @@ static bool by_stack_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 	return cprof_walk_word(w, sp, &ra) && accept(w, sp, ra, sp + 8, caller);
 }
 
+/*
+ * Start code of C libraries without unwind information calls main and never returns; what the code does
+ * to the stack cannot be told. But between it and the program's arguments, which the kernel has put at the
+ * outer end of the stack, there is nothing more.
+ */
+static bool before_arguments(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	uint64_t sp = w->regs.r[w->unwinder->arch->sp], argc, argv0, end;
+	if (!w->frame.code.is_return || sp % 8 != 0)
+		return false;
+	for (uint64_t at = sp; at < sp + ARGUMENTS_WITHIN; at += 8) {
+		if (!cprof_walk_word(w, at, &argc))
+			return false;
+		if (argc == 0 || argc > ARGUMENTS_MAX)
+			continue;
+		if (cprof_walk_word(w, at + 8, &argv0) && argv0 > at + 8 * argc &&
+		    argv0 - at < ARGUMENTS_BYTES_MAX &&
+		    cprof_walk_word(w, at + 8 * (argc + 1), &end) && end == 0) {
+			caller->is_root = true;
+			return true;
+		}
+		w->failed = false;
+	}
+	return false;
+}
+
 bool cprof_walk_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
 	*caller = (struct cprof_walk_caller){ .regs = w->regs };
-	return by_frame_pointer(w, caller) || by_stack_pointer(w, caller);
+	if (by_frame_pointer(w, caller) || by_stack_pointer(w, caller))
+		return true;
+	if (w->failed)
+		return false;
+	*caller = (struct cprof_walk_caller){ .regs = w->regs };
+	return before_arguments(w, caller);
 }

@@ -157,12 +157,13 @@ static bool file_code(const struct cprof_module *module, const struct cprof_map 
 	return true;
 }
 
-bool cprof_walk_code(struct cprof_walk *w, const struct cprof_map *map, uint64_t addr, void *buf,
-		     size_t n)
+bool cprof_walk_code(void *walk, uint64_t addr, void *buf, size_t n)
 {
-	if (addr < map->start || addr >= map->end || n > map->end - addr)
+	struct cprof_walk *w = walk;
+	struct cprof_module *module;
+	const struct cprof_map *map = cprof_walk_map(w, addr, &module);
+	if (!map || n > map->end - addr)
 		return false;
-	return file_code(map->module, map, addr, buf, n) ||
-	       read_from(w->input->live, addr, buf, n) ||
+	return file_code(module, map, addr, buf, n) || read_from(w->input->live, addr, buf, n) ||
 	       read_from(&w->input->maps->memory, addr, buf, n);
 }

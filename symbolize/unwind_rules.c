@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "symbolize/cfi_reader.h"
+#include "symbolize/unwind_code.h"
 
 /* 256 KB: ten times the distinct addresses of the busiest program measured (1,100). */
 #define SLOTS_BITS 14
@@ -11,12 +12,13 @@
 #define RULES_MAX 2048
 #define EXPRS_MAX 1024
 
-#define NO_RULE UINT32_MAX /* known to have none */
+#define NO_RULE    0x7fffffffu /* known to have none */
+#define AFTER_CALL 0x80000000u /* the code before the address ends in a call */
 
 struct cprof_unwind_slot {
-	uint64_t offset; /* in the module's file */
-	uint32_t module; /* its id + 1; 0: free */
-	uint32_t rule;
+	uint64_t offset; /* in the module's file; in anonymous memory the address */
+	uint32_t owner;  /* module or process; 0: free */
+	uint32_t rule;   /* its index or NO_RULE, and the bit AFTER_CALL */
 };
 
 struct cprof_error *cprof_unwind_rules_init(struct cprof_unwind_rules *rules,
@@ -212,46 +214,83 @@ static uint32_t intern(struct cprof_unwind_rules *rules, const struct cprof_unwi
 	return (uint32_t)rules->n_rules++;
 }
 
-static uint32_t learn(struct cprof_unwind_rules *rules, struct cprof_module *module,
-		      const struct cprof_map *map, uint64_t addr, uint32_t *steps)
+/* From call frame information. */
+static bool learn_cfi(struct cprof_unwind_rules *rules, const struct cprof_unwind_where *where,
+		      uint32_t *steps, struct cprof_unwind_rule *rule)
 {
 	struct cprof_cfi *cfi;
 	struct cprof_cfi_fde fde;
 	struct cprof_cfi_row row;
-	struct cprof_unwind_rule rule;
 	uint64_t file_addr;
-	if (!cprof_module_file_addr(module, map, addr, &file_addr))
-		return NO_RULE;
-	struct cprof_error *err = cprof_cfi_get(module, &cfi);
+	if (!cprof_module_file_addr(where->module, where->map, cprof_code_addr_lookup(where->code),
+				    &file_addr))
+		return false;
+	struct cprof_error *err = cprof_cfi_get(where->module, &cfi);
 	if (err) {
 		cprof_error_free(err);
-		return NO_RULE;
+		return false;
 	}
-	if (!cprof_cfi_find(cfi, file_addr, &fde) || !cprof_cfi_run(&fde, file_addr, steps, &row))
-		return NO_RULE;
+	return cprof_cfi_find(cfi, file_addr, &fde) &&
+	       cprof_cfi_run(&fde, file_addr, steps, &row) && compact(rules, &row, rule);
+}
+
+static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwind_where *where,
+		      uint32_t *steps)
+{
+	struct cprof_unwind_rule rule;
 	if (rules->n_rules == RULES_MAX || rules->n_exprs + CPROF_ARCH_MAX_REGS + 1 > EXPRS_MAX)
 		flush(rules);
-	return compact(rules, &row, &rule) ? intern(rules, &rule) : NO_RULE;
+	if (learn_cfi(rules, where, steps, &rule))
+		return intern(rules, &rule);
+	if (*steps == 0)
+		return NO_RULE;
+	if (cprof_unwind_code_sigreturn(rules->arch, where->reader, where->code.addr, &rule) ||
+	    cprof_unwind_code_rule(rules->arch, where->reader, where->code.addr, &rule))
+		return intern(rules, &rule);
+	return NO_RULE;
+}
+
+static bool is_after_call(const struct cprof_unwind_rules *rules,
+			  const struct cprof_unwind_where *where)
+{
+	uint8_t before[CPROF_ARCH_CALL_MAX];
+	uint64_t end = cprof_code_addr_lookup(where->code) + 1, left = end - where->map->start;
+	size_t n = left < sizeof(before) ? (size_t)left : sizeof(before);
+	return where->reader->read(where->reader->ctx, end - n, before, n) &&
+	       rules->arch->ends_in_call(before, n);
+}
+
+static struct cprof_unwind_slot *slot_of(struct cprof_unwind_rules *rules, uint64_t offset,
+					 uint32_t owner)
+{
+	uint64_t hash = (offset ^ (uint64_t)owner << 40) * 0x9e3779b97f4a7c15ull;
+	return &rules->slots[hash >> (64 - SLOTS_BITS)];
 }
 
 const struct cprof_unwind_rule *cprof_unwind_rules_get(struct cprof_unwind_rules *rules,
-						       struct cprof_module *module,
-						       const struct cprof_map *map, uint64_t addr,
-						       uint32_t *steps)
+						       const struct cprof_unwind_where *where,
+						       bool *ret_after_call, uint32_t *steps)
 {
-	uint64_t offset = addr - map->start + map->offset;
-	size_t at = (size_t)((offset ^ (uint64_t)module->id << 40) * 0x9e3779b97f4a7c15ull >>
-			     (64 - SLOTS_BITS));
-	struct cprof_unwind_slot *slot = &rules->slots[at];
-	if (slot->offset == offset && slot->module == module->id + 1) {
+	uint64_t offset = cprof_code_addr_lookup(where->code);
+	uint32_t owner = (uint32_t)where->pid | 0x80000000u;
+	if (where->module->kind != CPROF_MODULE_ANONYMOUS) {
+		offset += where->map->offset - where->map->start;
+		owner = where->module->id + 1;
+	}
+	struct cprof_unwind_slot *slot = slot_of(rules, offset, owner);
+	if (slot->offset == offset && slot->owner == owner) {
 		rules->hits++;
 	} else {
 		rules->misses++;
-		uint32_t rule = learn(rules, module, map, addr, steps);
+		uint32_t rule = learn(rules, where, steps);
+		*slot = (struct cprof_unwind_slot){ offset, owner, rule };
+		if (is_after_call(rules, where))
+			slot->rule |= AFTER_CALL;
 		/* Out of steps is no property of the address: do not remember it. */
 		if (rule == NO_RULE && *steps == 0)
-			return NULL;
-		*slot = (struct cprof_unwind_slot){ offset, module->id + 1, rule };
+			slot->owner = 0;
 	}
-	return slot->rule == NO_RULE ? NULL : &rules->rules[slot->rule];
+	*ret_after_call = (slot->rule & AFTER_CALL) != 0;
+	uint32_t rule = slot->rule & ~AFTER_CALL;
+	return rule == NO_RULE ? NULL : &rules->rules[rule];
 }

@@ -13,6 +13,7 @@
 #include "symbolize/cfi.h"
 #include "symbolize/maps.h"
 #include "symbolize/module.h"
+#include "symbolize/stack.h"
 
 /* Where the caller's value of a register is. */
 enum cprof_unwind_from {
@@ -43,6 +44,7 @@ struct cprof_unwind_rule {
 	uint8_t cfa; /* enum cprof_unwind_cfa */
 	uint8_t cfa_reg;
 	uint8_t n_places; /* registers other than the return address; what is not told about stays */
+	bool guessed;     /* read off the code: there is no unwind information */
 	bool root;        /* the return address is undefined: the outermost frame */
 	bool signal;      /* the caller was interrupted at exactly its pc */
 	bool ra_stays;    /* the return address is still in its register (AArch64 leaf) */
@@ -63,18 +65,33 @@ struct cprof_unwind_rules {
 	uint64_t hits, misses, flushes;
 };
 
+/* Reads bytes of code of a process. */
+struct cprof_unwind_code {
+	bool (*read)(void *ctx, uint64_t addr, void *buf, size_t n);
+	void *ctx;
+};
+
+/* A code address and what it belongs to. */
+struct cprof_unwind_where {
+	struct cprof_code_addr code;
+	const struct cprof_map *map;
+	struct cprof_module *module;
+	pid_t pid; /* tells apart the anonymous memory of processes */
+	const struct cprof_unwind_code *reader;
+};
+
 struct cprof_error *cprof_unwind_rules_init(struct cprof_unwind_rules *rules,
 					    const struct cprof_arch *arch);
 void cprof_unwind_rules_deinit(struct cprof_unwind_rules *rules);
 
 /*
- * The rule for run-time address `addr` of `map`, whose module is `module`; NULL if there is no unwind
- * information for it. Borrowed until the next call. At most *steps CFI instructions are run.
+ * The rule for a code address; NULL if neither unwind information nor the code itself tells one. Borrowed
+ * until the next call. ret_after_call: the code right before the address ends in a call. At most *steps CFI
+ * instructions are run.
  */
 const struct cprof_unwind_rule *cprof_unwind_rules_get(struct cprof_unwind_rules *rules,
-						       struct cprof_module *module,
-						       const struct cprof_map *map, uint64_t addr,
-						       uint32_t *steps);
+						       const struct cprof_unwind_where *where,
+						       bool *ret_after_call, uint32_t *steps);
 
 /* Bytes of heap held now. */
 size_t cprof_unwind_rules_bytes(const struct cprof_unwind_rules *rules);

@@ -46,8 +46,9 @@ struct cprof_walk {
 	uint64_t sample_sp;
 	struct cprof_walk_anchor anchors[CPROF_WALK_ANCHORS]; /* the latest return addresses */
 	unsigned n_anchors;
-	uint64_t ra_slot;        /* where the return address was read; 0: it was in a register */
-	uint32_t steps;          /* CFI instructions left for this walk */
+	uint64_t ra_slot; /* where the return address was read; 0: it was in a register */
+	uint32_t steps;   /* CFI instructions left for this walk */
+	struct cprof_unwind_code code; /* reads code through cprof_walk_code() */
 	unsigned stack_switches; /* times the walk went to a lower stack without a signal frame */
 };
 
@@ -66,9 +67,8 @@ void cprof_walk_anchor(struct cprof_walk *w, uint64_t addr, uint64_t value);
 /* Why a word could not be read. */
 enum cprof_stop cprof_walk_why_unreadable(struct cprof_walk *w);
 
-/* `n` bytes of code at `addr` in `map`: from the file, else from the process. */
-bool cprof_walk_code(struct cprof_walk *w, const struct cprof_map *map, uint64_t addr, void *buf,
-		     size_t n);
+/* `n` bytes of code at `addr`, all in one mapping: from the file, else from the process. */
+bool cprof_walk_code(void *walk, uint64_t addr, void *buf, size_t n);
 
 /* ---- unwind.c ---- */
 
@@ -76,8 +76,12 @@ bool cprof_walk_code(struct cprof_walk *w, const struct cprof_map *map, uint64_t
 const struct cprof_map *cprof_walk_map(struct cprof_walk *w, uint64_t addr,
 				       struct cprof_module **ret_module);
 
-/* Does the code before `addr` end in a call? */
-bool cprof_walk_is_after_call(struct cprof_walk *w, uint64_t addr);
+/*
+ * The rule for `code` (NULL if there is none); false if it is in no executable mapping. ret_after_call: the
+ * code before it ends in a call.
+ */
+bool cprof_walk_rule(struct cprof_walk *w, struct cprof_code_addr code,
+		     const struct cprof_unwind_rule **ret_rule, bool *ret_after_call);
 
 /* ---- unwind_guess.c ---- */
 
@@ -89,6 +93,9 @@ struct cprof_walk_caller {
 	enum cprof_frame_how how;
 	uint64_t ra_slot;
 };
+
+/* Can a guessed caller be one: does its return address follow a call, or end a signal handler? */
+bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *caller);
 
 /* Find the caller of w->frame without unwind information; false if nothing held. */
 bool cprof_walk_guess(struct cprof_walk *w, struct cprof_walk_caller *ret_caller);

@@ -1,0 +1,221 @@
+"""Whole frame lists: programs that announce their true call chain, sampled and walked by tests/tools/walk_stacks.
+
+A sample counts as right only if every frame is there, none is missing and none is too many."""
+
+import os
+import re
+import unittest
+
+import harness
+
+WALK = os.path.join(harness.BUILD, "tools", "walk_stacks")
+LIB = os.path.join(harness.BUILD, "targets", "libchain_lib.so")
+ANY = r"[^;]+"
+# What stands outside of main or of a thread's function: the C library's part.
+TAILS = (r"(__libc_start_call_main;__libc_start_main[^;]*;_start|start_thread;(__)?clone3?"
+         r"|(libc_start_main_stage2;__libc_start_main;)?(_start_c;)?_start(_c)?|__libc_start_main[^;]*;_start"
+         r"|start(;(__)?clone)?|libc_start_main_stage2|libc.so\+0x[0-9a-f]+)")
+
+
+def pattern(chain):
+    """The regular expression of an announced chain; decoration of frames has been taken off."""
+    out = []
+    for part in chain.split(";"):
+        many = re.fullmatch(r"(.+)\{(\d+)\}", part)
+        if part == "*":
+            out.append(f"({ANY};){{0,8}}")
+        elif part == "?":
+            out.append(f"({ANY};)?")
+        elif many:
+            out.append(f"({re.escape(many.group(1))};){{{many.group(2)}}}")
+        else:
+            out.append(re.escape(part) + ";")
+    return "".join(out)
+
+
+class Stacks:
+    """What walk_stacks printed: [(count, stop, [name...], [decorated name...])]."""
+
+    def __init__(self, text):
+        self.all = []
+        for line in text.splitlines():
+            count, stop, frames = line.split(" ", 2)
+            decorated = frames.split(";")
+            self.all.append((int(count), stop, [frame.rstrip("~+!") for frame in decorated], decorated))
+        self.total = sum(entry[0] for entry in self.all)
+
+
+class ChainTest(unittest.TestCase):
+    def walk(self, argv, samples=300, stack_bytes=32768, cap=1024, **target):
+        with harness.Target(argv, **target) as victim:
+            before = harness.Footprint(victim.pid)
+            result = harness.run([WALK, str(victim.pid), str(samples), str(stack_bytes), str(cap)])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            before.check_unchanged(self)
+        self.chains = [line[6:] for line in victim.said if line.startswith("chain ")]
+        self.stats = result.stderr
+        stacks = Stacks(result.stdout)
+        self.assertGreater(stacks.total, 0, "no samples were taken")
+        return stacks
+
+    def check(self, argv, share=0.99, tail=TAILS, stop="root", guessed=False, **walk):
+        stacks = self.walk(argv, **walk)
+        expressions = [re.compile(pattern(chain) + (tail + ";" if tail else "")) for chain in self.chains]
+        wrong = []
+        right = 0
+        for count, why, names, decorated in stacks.all:
+            joined = ";".join(names) + ";"
+            ok = why == stop and any(e.fullmatch(joined) for e in expressions)
+            if ok and not guessed and any(re.search(r"~[+!]*$", frame) for frame in decorated):
+                ok = False
+            right += count if ok else 0
+            if not ok:
+                wrong.append(f"{count} {why} {';'.join(decorated)[:600]}")
+        detail = "\n".join(wrong[:12])
+        self.assertGreaterEqual(right / stacks.total, share,
+                                f"{argv}: {right} of {stacks.total} right; announced {self.chains}; wrong:\n{detail}")
+        return stacks
+
+
+class Plain(ChainTest):
+    def test_prologues_and_epilogues_of_optimized_code(self):
+        self.check(["chain_plain"], samples=1000)
+
+    def test_a_thread_ends_at_clone(self):
+        self.check(["chain_plain", "thread"])
+
+    def test_alloca_large_frames_and_realigned_stacks(self):
+        self.check(["chain_frames"], stack_bytes=65528 - 8)
+
+    def test_tail_calls_and_a_noreturn_call_at_the_end(self):
+        self.check(["chain_tail"])
+
+    def test_binding_stubs(self):
+        self.check(["chain_calls", "plt"], env={**os.environ, "LD_BIND_NOW": ""}, samples=1000)
+
+    def test_the_kernels_library(self):
+        self.check(["chain_calls", "vdso"], samples=1000)
+
+    def test_exception_in_flight_with_a_destructor_running(self):
+        self.check(["chain_throw"])
+
+    def test_exceptions_thrown_all_the_time(self):
+        # While libgcc moves to the landing pad it overwrites its own frame with the new one: there is no right answer.
+        self.check(["chain_throw", "loop"], samples=1000, share=0.95)
+
+
+class Signals(ChainTest):
+    def test_handler_on_the_normal_stack(self):
+        stacks = self.check(["chain_signal"])
+        for _, _, names, decorated in stacks.all:
+            self.assertIn("trap_here!", decorated, "the interrupted frame's pc is no return address")
+
+    def test_handler_on_an_alternate_stack(self):
+        stacks = self.check(["chain_signal", "alt"], stack_bytes=8192)
+        self.assertIn("main+", stacks.all[0][3], "the normal stack is read from the live process")
+
+
+class Deep(ChainTest):
+    def test_forty_kilobytes_with_a_copy_of_eight(self):
+        stacks = self.check(["chain_deep", "100", "400"], stack_bytes=8192)
+        self.assertIn("main+", stacks.all[0][3])
+
+    def test_128_kilobytes_with_a_copy_of_32(self):
+        self.check(["chain_deep", "300", "400"])
+
+    def test_a_megabyte(self):
+        self.check(["chain_deep", "2500", "400"], cap=4096)
+
+    def test_recursion_of_100000_frames_is_bounded(self):
+        stacks = self.walk(["chain_deep", "100000", "0"], cap=512, samples=50)
+        for _, stop, names, _ in stacks.all:
+            self.assertEqual(stop, "depth")
+            self.assertEqual(names, ["bottom"] + ["descend"] * 511)
+
+    def test_recursion_of_100000_frames_whole(self):
+        self.check(["chain_deep", "100000", "0"], cap=200000, samples=5)
+
+    def test_two_moments_are_never_mixed(self):
+        stacks = self.walk(["chain_deep", "100", "400", "flip"], stack_bytes=8192, samples=400)
+        whole = 0
+        for count, stop, names, decorated in stacks.all:
+            joined = ";".join(names)
+            self.assertFalse("descend" in names and "other_way" in names, f"two moments in one stack: {joined}")
+            self.assertIn(stop, ("root", "copy-end"), joined)
+            whole += count if stop == "root" else 0
+        self.assertGreater(whole, 0)
+
+
+class NoTables(ChainTest):
+    def test_debug_frame_only(self):
+        self.check(["chain_debug_frame"], samples=1000)
+
+    def test_no_tables_with_frame_pointers(self):
+        self.check(["chain_no_tables_fp"], guessed=True, samples=1000)
+
+    def test_no_tables_without_frame_pointers(self):
+        self.check(["chain_no_tables"], guessed=True, samples=1000)
+
+    def test_assembly_with_frame_pointer(self):
+        self.check(["chain_asm", "fp"], guessed=True)
+
+    def test_assembly_without_frame_pointer(self):
+        self.check(["chain_asm", "nofp"], guessed=True)
+
+    def test_assembly_leaf(self):
+        self.check(["chain_asm", "leaf"], guessed=True)
+
+    def test_code_made_at_run_time_with_frame_pointer(self):
+        self.check(["chain_jit", "fp"], guessed=True)
+
+    def test_code_made_at_run_time_without_frame_pointer(self):
+        self.check(["chain_jit", "nofp"], guessed=True)
+
+    def test_coroutine_ends_at_its_trampoline(self):
+        self.check(["chain_coroutine"], tail="")
+
+
+class Files(ChainTest):
+    def test_static(self):
+        self.check(["chain_static"])
+
+    def test_static_pie(self):
+        self.check(["chain_static_pie"])
+
+    def test_not_position_independent(self):
+        self.check(["chain_no_pie"])
+
+    def test_library_whose_file_is_deleted(self):
+        self.check(["chain_library", LIB, "deleted"])
+
+    def test_library_in_a_memfd(self):
+        self.check(["chain_library", LIB, "memfd"])
+
+    def test_six_hundred_mappings(self):
+        self.check(["chain_library", LIB, "many"])
+
+
+class Musl(ChainTest):
+    def need(self, name):
+        if not os.path.exists(harness.target_path(name)):
+            self.skipTest("musl-gcc is not installed (musl-tools)")
+
+    def test_static(self):
+        self.need("chain_musl_static")
+        self.check(["chain_musl_static"], guessed=True)
+
+    def test_static_thread(self):
+        self.need("chain_musl_static")
+        self.check(["chain_musl_static", "thread"], guessed=True)
+
+    def test_dynamic(self):
+        self.need("chain_musl_shared")
+        self.check(["chain_musl_shared"], guessed=True)
+
+    def test_signal(self):
+        self.need("chain_musl_signal")
+        self.check(["chain_musl_signal", "alt"], guessed=True)
+
+
+if __name__ == "__main__":
+    harness.main()

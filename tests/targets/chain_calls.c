@@ -1,0 +1,36 @@
+/* chain_calls plt|vdso - most of the time in binding stubs, or in the kernel's library in user space. */
+#include <time.h>
+
+#include "chain.h"
+
+static NOINLINE void plt_loop(void)
+{
+	while (!chain_stop) {
+		for (int i = 0; i < 1000; i++)
+			chain_sink += (uint64_t)ffsll((long long)chain_sink);
+	}
+}
+
+static NOINLINE void vdso_loop(void)
+{
+	struct timespec now;
+	while (!chain_stop) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		chain_sink += (uint64_t)now.tv_nsec;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "vdso") == 0) {
+		printf("chain *;vdso_loop;main\n");
+		chain_ready();
+		vdso_loop();
+	} else {
+		printf("chain ?;plt_loop;main\n");
+		chain_ready();
+		plt_loop();
+	}
+	NOT_TAIL();
+	return 0;
+}
