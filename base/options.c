@@ -309,20 +309,18 @@ static void wrap(struct cprof_buffer *out, const char *text, size_t column, size
 	}
 	cprof_buffer_printf(out, "%*s", (int)(indent - column), "");
 	column = indent;
-	while (*text) {
+	for (bool first = true; *text; first = false) {
 		size_t word = strcspn(text, " ");
-		if (column + word > 80 && column > indent) {
+		if (!first && column + 1 + word > 80) {
 			cprof_buffer_printf(out, "\n%*s", (int)indent, "");
 			column = indent;
+		} else if (!first) {
+			cprof_buffer_putc(out, ' ');
+			column++;
 		}
 		cprof_buffer_append(out, text, word);
 		column += word;
-		text += word;
-		if (*text == ' ') {
-			cprof_buffer_putc(out, ' ');
-			column++;
-			text++;
-		}
+		text += word + strspn(text + word, " ");
 	}
 	cprof_buffer_putc(out, '\n');
 }

@@ -1,0 +1,157 @@
+#include "base/options.h"
+#include "tests/unit/test.h"
+
+struct values {
+	bool yes;
+	const char *text;
+	uint64_t number, bytes, time_ns;
+	int64_t whole;
+	double ratio;
+	struct cprof_strings labels;
+};
+
+#define AT(field) offsetof(struct values, field)
+/* clang-format off */
+static const struct cprof_option rows[] = {
+	{ "yes", CPROF_OPT_SWITCH, AT(yes), NULL, NULL, "a switch", "General" },
+	{ "text", CPROF_OPT_STRING, AT(text), "none", "TEXT", "some text", NULL },
+	{ "number", CPROF_OPT_UINT, AT(number), "7", "N", "a number whose help goes on for so long that it must be wrapped somewhere", NULL },
+	{ "bytes", CPROF_OPT_SIZE, AT(bytes), NULL, "SIZE", "a size", NULL },
+	{ "seconds", CPROF_OPT_DURATION, AT(time_ns), "30", "SECONDS", "a duration", "Time" },
+	{ "whole", CPROF_OPT_INT, AT(whole), "-1", "N", "a number with a sign", NULL },
+	{ "ratio", CPROF_OPT_DOUBLE, AT(ratio), NULL, "F", "a fraction", NULL },
+	{ "label", CPROF_OPT_LIST, AT(labels), NULL, "K=V", "repeatable", NULL },
+	{ "secret", CPROF_OPT_SWITCH, AT(yes), NULL, NULL, "not shown", "hidden" },
+};
+/* clang-format on */
+static const struct cprof_option_table table = { rows, sizeof(rows) / sizeof(rows[0]) };
+
+#define MAX_ARGS 8
+
+static struct cprof_error *parse(const char *const *args, struct values *values,
+				 struct cprof_strings *rest, struct cprof_strings *after)
+{
+	char *argv[MAX_ARGS + 2] = { (char[]){ "program" } };
+	int argc = 1;
+	for (size_t i = 0; i < MAX_ARGS && args[i]; i++)
+		argv[argc++] = (char *)(uintptr_t)args[i];
+	*values = (struct values){ 0 };
+	return cprof_options_parse(&table, argc, argv, values, rest, after);
+}
+
+TEST(options_take_a_value_after_a_blank_or_an_equals_sign_and_one_dash_or_two)
+{
+	static const char *const forms[][MAX_ARGS] = {
+		{ "-seconds", "1.5" },
+		{ "-seconds=1.5" },
+		{ "--seconds", "1.5" },
+		{ "--seconds=1500ms" },
+	};
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct values values;
+		struct cprof_strings rest = { 0 };
+		CHECK(!parse(forms[i], &values, &rest, NULL));
+		CHECK_UINT(values.time_ns, 1500000000);
+		CHECK_UINT(values.number, 7);
+		CHECK_STR(values.text, "none");
+		CHECK_UINT(rest.len, 0);
+	}
+}
+
+TEST(options_read_every_kind_of_value)
+{
+	static const char *const args[MAX_ARGS] = { "-yes",      "-bytes=4M",    "-whole=-3",
+						    "-ratio=.5", "-number=0x10", "-label=a=b",
+						    "-label",    "c=d" };
+	struct values values;
+	struct cprof_strings rest = { 0 };
+	CHECK(!parse(args, &values, &rest, NULL));
+	CHECK(values.yes);
+	CHECK_UINT(values.bytes, 4 << 20);
+	CHECK(values.whole == -3);
+	CHECK(values.ratio > 0.49 && values.ratio < 0.51);
+	CHECK_UINT(values.number, 16);
+	CHECK_UINT(values.labels.len, 2);
+	CHECK_STR(values.labels.items[1], "c=d");
+	cprof_strings_deinit(&values.labels);
+}
+
+TEST(options_keep_a_command_after_two_dashes_apart)
+{
+	static const char *const args[MAX_ARGS] = { "file", "-yes=false", "--", "ls", "-l" };
+	struct values values;
+	struct cprof_strings rest = { 0 }, after = { 0 };
+	CHECK(!parse(args, &values, &rest, &after));
+	CHECK(!values.yes);
+	CHECK_UINT(rest.len, 1);
+	CHECK_UINT(after.len, 2);
+	CHECK_STR(after.items[1], "-l");
+	cprof_strings_deinit(&rest);
+	cprof_strings_deinit(&after);
+}
+
+TEST(options_refuse_bad_input_with_a_usage_error)
+{
+	/* clang-format off */
+	static const struct {
+		const char *args[MAX_ARGS];
+		const char *want, *want_hint; /* parts of the message and the hint */
+	} cases[] = {
+		{ { "-secnds", "1" }, "unknown option -secnds", "did you mean -seconds?" },
+		{ { "-sec", "1" }, "unknown option -sec", "did you mean -seconds?" },
+		{ { "-zzzzzz" }, "unknown option -zzzzzz", "-help lists" },
+		{ { "-seconds" }, "-seconds needs SECONDS", NULL },
+		{ { "-seconds", "-1" }, "-seconds: \"-1\" is not a duration", NULL },
+		{ { "-seconds", "1 year" }, "is not a duration", NULL },
+		{ { "-seconds", "1e300" }, "is not a duration", NULL },
+		{ { "-number", "-1" }, "is not a number that is not negative", NULL },
+		{ { "-number", "99999999999999999999" }, "is not a number", NULL },
+		{ { "-bytes", "20000000T" }, "is not a size", NULL },
+		{ { "-bytes", "4X" }, "is not a size", NULL },
+		{ { "-ratio", "nan" }, "is not a number", NULL },
+		{ { "-whole", "" }, "is not a whole number", NULL },
+		{ { "-yes=maybe" }, "is not true or false", NULL },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct values values;
+		struct cprof_strings rest = { 0 };
+		struct cprof_error *err = parse(cases[i].args, &values, &rest, NULL);
+		if (!err || err->code != CPROF_ERR_USAGE || !strstr(err->message, cases[i].want))
+			TEST_FAIL("%s: %s", cases[i].args[0], err ? err->message : "accepted");
+		if (cases[i].want_hint && (!err->hint || !strstr(err->hint, cases[i].want_hint)))
+			TEST_FAIL("%s: hint %s", cases[i].args[0],
+				  err->hint ? err->hint : "(none)");
+		cprof_error_free(err);
+		cprof_strings_deinit(&values.labels);
+		cprof_strings_deinit(&rest);
+	}
+}
+
+TEST(options_help_shows_defaults_and_groups_and_never_passes_column_80)
+{
+	struct cprof_buffer out = { 0 };
+	cprof_options_help(&table, &out);
+	const char *text = cprof_buffer_text(&out);
+	CHECK(strstr(text, "\nTime:\n  -seconds SECONDS"));
+	CHECK(strstr(text, "(default 30)"));
+	CHECK(!strstr(text, "secret"));
+	CHECK(!strstr(text, " \n"));
+	while (*text) {
+		size_t line = strcspn(text, "\n");
+		if (line > 80)
+			TEST_FAIL("%zu columns: %.*s", line, (int)line, text);
+		text += line + (text[line] != 0);
+	}
+	cprof_buffer_deinit(&out);
+}
+
+TEST(options_man_page_escapes_what_roff_would_eat)
+{
+	struct cprof_buffer out = { 0 };
+	cprof_options_man(&table, &out);
+	CHECK(strstr(cprof_buffer_text(&out), ".SS Time\n"));
+	CHECK(strstr(cprof_buffer_text(&out),
+		     ".B \\-seconds \\fISECONDS\\fR\na duration (default 30).\n"));
+	cprof_buffer_deinit(&out);
+}
