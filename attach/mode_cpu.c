@@ -198,18 +198,6 @@ static void note_end(const struct cpu *cpu)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " samples are of 32-bit code and have no user stack",
 				  cpu->others);
-	struct cprof_unwind_stats stats;
-	cprof_session_unwind_stats(cpu->session, &stats);
-	cprof_report_note(report, CPROF_NOTE_DETAIL,
-			  "unwound %" PRIu64 " stacks, %" PRIu64 " frames; %" PRIu64
-			  " rules cached, %" PRIu64 " misses",
-			  stats.walks, stats.frames, stats.cache_rules, stats.cache_misses);
-	for (int stop = 0; stop < CPROF_STOP_N; stop++) {
-		if (stop != CPROF_STOP_ROOT && stats.stops[stop])
-			cprof_report_note(report, CPROF_NOTE_DETAIL,
-					  "%" PRIu64 " walks ended early: %s", stats.stops[stop],
-					  cprof_stop_name((enum cprof_stop)stop));
-	}
 }
 
 /* ---- opening ---- */

@@ -524,6 +524,23 @@ struct cprof_error *cprof_session_add(struct cprof_session *session,
 	return cprof_builder_add(session->builder, stack->frames, stack->n, labels, values);
 }
 
+/* How the walks ended: for -v, and a comment where not every stack is whole and by rule. */
+static struct cprof_error *tell_walks(const struct cprof_session *session,
+				      struct cprof_profile *profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer walks = { 0 }, cache = { 0 };
+	struct cprof_unwind_stats stats;
+	cprof_unwinder_stats(session->unwinder, &stats);
+	if (!stats.walks)
+		return NULL;
+	cprof_unwind_stats_describe(&stats, &walks, &cache);
+	cprof_report_note(session->run->report, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&walks));
+	cprof_report_note(session->run->report, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&cache));
+	if (stats.stops[CPROF_STOP_ROOT] == stats.walks && !stats.guessed)
+		return NULL;
+	return cprof_profile_add_comment(profile, cprof_buffer_text(&walks));
+}
+
 struct cprof_error *cprof_session_finish(struct cprof_session *session, const char *period_type,
 					 const char *period_unit, int64_t period,
 					 const char *default_type,
@@ -540,6 +557,8 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 		err = cprof_profile_set_period(profile, period_type, period_unit, period);
 	if (!err && default_type)
 		err = cprof_profile_set_default_type(profile, default_type);
+	if (!err)
+		err = tell_walks(session, profile);
 	if (err)
 		return err;
 	*ret_profile = cprof_take_ptr(&profile);

@@ -37,16 +37,6 @@ void cprof_unwinder_free(struct cprof_unwinder *unwinder)
 	free(unwinder);
 }
 
-void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
-			  struct cprof_unwind_stats *ret_stats)
-{
-	*ret_stats = unwinder->stats;
-	ret_stats->cache_hits = unwinder->rules.hits;
-	ret_stats->cache_misses = unwinder->rules.misses;
-	ret_stats->cache_rules = unwinder->rules.n_rules;
-	ret_stats->cache_bytes = cprof_unwind_rules_bytes(&unwinder->rules);
-}
-
 /* ---- mappings ---- */
 
 /*

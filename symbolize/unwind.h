@@ -13,6 +13,7 @@
 #define CPROF_SYMBOLIZE_UNWIND_H
 
 #include "base/arch.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "symbolize/maps.h"
@@ -55,5 +56,12 @@ void cprof_unwind(struct cprof_unwinder *unwinder, const struct cprof_unwind_inp
 
 void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
 			  struct cprof_unwind_stats *ret_stats);
+
+/*
+ * For -v and the profile's comments, without a newline: `walks` gets how the walks ended, by reason, and what
+ * was guessed; `cache` the hit rate and size of the rule cache. Both are appended to.
+ */
+void cprof_unwind_stats_describe(const struct cprof_unwind_stats *stats, struct cprof_buffer *walks,
+				 struct cprof_buffer *cache);
 
 #endif

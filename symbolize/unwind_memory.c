@@ -24,17 +24,27 @@ static bool fail(struct cprof_walk *w, uint64_t addr)
 
 /* ---- the live process ---- */
 
+/* Is the word at `addr` in what was read of the live stack? */
+static bool held(const struct cprof_walk *w, uint64_t addr)
+{
+	return addr >= w->live_start && w->live_size >= sizeof(uint64_t) &&
+	       addr - w->live_start <= w->live_size - sizeof(uint64_t);
+}
+
 /*
  * The outer frames of a stack hold still while the inner ones come and go. That they did is seen from the
- * return addresses that the walk came through last: they must stand, after the live words were read, where
+ * return addresses that the walk came through last: they must stand, together with the live words, where
  * they stood in the sample.
  */
 static bool anchors_hold(struct cprof_walk *w)
 {
 	for (unsigned i = 0; i < w->n_anchors; i++) {
-		uint64_t now;
-		if (!read_from(w->input->live, w->anchors[i].addr, &now, sizeof(now)) ||
-		    (now & w->unwinder->arch->code_addr_mask) != w->anchors[i].value)
+		uint64_t now, addr = w->anchors[i].addr;
+		if (held(w, addr))
+			memcpy(&now, w->unwinder->live + (addr - w->live_start), sizeof(now));
+		else if (!read_from(w->input->live, addr, &now, sizeof(now)))
+			return false;
+		if ((now & w->unwinder->arch->code_addr_mask) != w->anchors[i].value)
 			return false;
 	}
 	return true;
@@ -42,19 +52,34 @@ static bool anchors_hold(struct cprof_walk *w)
 
 static bool fill(struct cprof_walk *w, uint64_t start, size_t size)
 {
-	if (size == 0 || !read_from(w->input->live, start, w->unwinder->live, size))
+	if (size == 0 || size > CPROF_WALK_LIVE_BYTES ||
+	    !read_from(w->input->live, start, w->unwinder->live, size))
 		return false;
 	w->live_start = start;
 	w->live_size = size;
 	return true;
 }
 
-/* Read a piece of the live stack that holds the word at `addr`. */
-static bool refill(struct cprof_walk *w, uint64_t addr)
+/*
+ * Where to begin reading: at the frame, better still at the return addresses below it, so that those and
+ * what is built on them are read by one system call; at `addr` itself where it is too far from there.
+ */
+static uint64_t fill_start(const struct cprof_walk *w, uint64_t addr)
 {
 	uint64_t start = w->regs.r[w->unwinder->arch->sp];
 	if (addr < start || addr - start > CPROF_WALK_LIVE_BYTES / 2)
-		start = addr;
+		return addr;
+	for (unsigned i = 0; i < w->n_anchors; i++) {
+		if (w->anchors[i].addr < start && start - w->anchors[i].addr < PAGE)
+			start = w->anchors[i].addr;
+	}
+	return start & ~7ull;
+}
+
+/* Read a piece of the live stack that holds the word at `addr`. */
+static bool refill(struct cprof_walk *w, uint64_t addr)
+{
+	uint64_t start = fill_start(w, addr);
 	size_t size = w->live_refills++ ? CPROF_WALK_LIVE_BYTES : LIVE_FIRST_BYTES;
 	if (addr + sizeof(uint64_t) - start > size)
 		size = CPROF_WALK_LIVE_BYTES;
@@ -78,11 +103,8 @@ static bool live_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value)
 	uint64_t copied;
 	if (addr > UINT64_MAX - 2 * CPROF_WALK_LIVE_BYTES)
 		return fail(w, addr);
-	if (addr < w->live_start || w->live_size < sizeof(uint64_t) ||
-	    addr - w->live_start > w->live_size - sizeof(uint64_t)) {
-		if (!refill(w, addr) || w->live_size < addr - w->live_start + sizeof(uint64_t))
-			return fail(w, addr);
-	}
+	if (!held(w, addr) && (!refill(w, addr) || !held(w, addr)))
+		return fail(w, addr);
 	memcpy(ret_value, w->unwinder->live + (addr - w->live_start), sizeof(*ret_value));
 	/* One frame, one moment: what the copy has of this frame must be what stands there now. */
 	if (read_from(w->input->stack, addr, &copied, sizeof(copied)) && copied != *ret_value) {
