@@ -109,6 +109,8 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 	struct cprof_process *process = cprof_session_process(cpu->session, (pid_t)record->pid);
 	if (!process)
 		return NULL; /* somebody else's mapping, name or fork */
+	if (process->target->exited && record->time_ns > process->target->exited_mono_ns)
+		return NULL; /* somebody else who got the id */
 	switch (record->kind) {
 	case CPROF_PERF_EXEC: {
 		struct cprof_error *err = cprof_session_exec(cpu->session, process);

@@ -15,6 +15,7 @@
 
 #include "base/arch.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/file.h"
 
 #define PROC_TEXT_MAX 65536
@@ -212,8 +213,16 @@ bool cprof_target_alive(struct cprof_target *target)
 {
 	struct pollfd pidfd = { .fd = target->pidfd, .events = POLLIN };
 	if (!target->exited && poll(&pidfd, 1, 0) > 0)
-		target->exited = true;
+		cprof_target_ended(target);
 	return !target->exited;
+}
+
+void cprof_target_ended(struct cprof_target *target)
+{
+	if (target->exited)
+		return;
+	target->exited = true;
+	target->exited_mono_ns = cprof_clock_mono_ns();
 }
 
 struct cprof_error *cprof_target_threads(const struct cprof_target *target, pid_t **ret_tids,

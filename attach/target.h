@@ -26,7 +26,9 @@ struct cprof_target {
 	uid_t uid;
 	bool leader_gone; /* pthread_exit in main: other threads run on, /proc/PID/maps is empty */
 	bool exited;
-	bool launched; /* by us, for -- COMMAND; samples count from its exec on */
+	uint64_t
+		exited_mono_ns; /* when we saw it; whoever has its id after that is somebody else */
+	bool launched;          /* by us, for -- COMMAND; samples count from its exec on */
 
 	/* What it is called in its own PID namespace, and which that is (dev, inode of /proc/PID/ns/pid). */
 	pid_t ns_pid;
@@ -42,6 +44,9 @@ void cprof_target_close(struct cprof_target *target);
 
 /* False once the last thread has ended; remembered in target->exited. */
 bool cprof_target_alive(struct cprof_target *target);
+
+/* Its pidfd has become readable. */
+void cprof_target_ended(struct cprof_target *target);
 
 /*
  * A thread of it that runs: its pid, unless the leader is gone. /proc/TID and process_vm_readv work with it

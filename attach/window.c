@@ -58,15 +58,21 @@ static size_t fill(struct cprof_window *window, const struct pollfd *fds, size_t
 	return n;
 }
 
-static bool all_exited(struct cprof_window *window, const struct pollfd *pidfds)
+static void note_exits(struct cprof_window *window, const struct pollfd *pidfds)
 {
-	bool all = window->n_targets > 0;
 	for (size_t i = 0; i < window->n_targets; i++) {
 		if (pidfds[i].revents)
-			window->targets[i]->exited = true;
-		all = all && window->targets[i]->exited;
+			cprof_target_ended(window->targets[i]);
 	}
-	return all;
+}
+
+static bool all_exited(const struct cprof_window *window)
+{
+	for (size_t i = 0; i < window->n_targets; i++) {
+		if (!window->targets[i]->exited)
+			return false;
+	}
+	return window->n_targets > 0;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -79,7 +85,7 @@ bool cprof_window_wait(struct cprof_window *window, struct pollfd *fds, size_t n
 {
 	if (window->end != CPROF_WINDOW_OPEN)
 		return false;
-	uint64_t now = cprof_clock_mono_ns(), wait = at_most_ns;
+	uint64_t now = cprof_clock_mono_ns(), wait = all_exited(window) ? 0 : at_most_ns;
 	uint64_t deadline =
 		window->length_ns ? window->start_mono_ns + window->length_ns : UINT64_MAX;
 	wait = least(wait, deadline > now ? deadline - now : 0);
@@ -99,12 +105,14 @@ bool cprof_window_wait(struct cprof_window *window, struct pollfd *fds, size_t n
 			fds[i].revents = window->poll[i].revents;
 		if (window->poll[n_fds].revents)
 			return over(window, CPROF_WINDOW_STOPPED, now);
-		if (all_exited(window, &window->poll[n_fds + 1]))
-			return over(window, CPROF_WINDOW_EXITED, now);
+		note_exits(window, &window->poll[n_fds + 1]);
 	} else {
 		for (size_t i = 0; i < n_fds; i++)
 			fds[i].revents = 0;
 	}
+	/* Also where somebody else found out first, and we wait for that pidfd no more. */
+	if (all_exited(window))
+		return over(window, CPROF_WINDOW_EXITED, now);
 	if (now >= deadline)
 		return over(window, CPROF_WINDOW_TIME, deadline);
 	if (window->progress && now >= window->next_progress_ns) {

@@ -1,0 +1,378 @@
+"""What a profiler meets on a bad day. In none of these may the target die, stay stopped or change."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, need, run, target_path
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def names(profile):
+    return {line["name"] for loc in profile.locations.values() for line in loc["lines"]}
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root")
+
+
+class Base(TempDir):
+    def profile(self, pid, *args, seconds=1, prefix=(), timeout=60):
+        out = self.path("cpu.pb.gz")
+        done = run([*prefix, ATTACH if not prefix else self.tool(), *map(str, ("-p", pid, "-seconds", seconds, "-o", out,
+                                                                               "-f", *args))], timeout=timeout)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.stderr = done.stderr
+        return Profile.read(out)
+
+    def tool(self):
+        """The program and this folder where anybody may use them."""
+        os.chmod(self.dir, 0o777)
+        path = self.path("cprof-attach")
+        if not os.path.exists(path):
+            shutil.copy(ATTACH, path)
+        return path
+
+    def as_nobody(self, *argv):
+        """A target that belongs to an ordinary user."""
+        need("setpriv")
+        self.tool()
+        program = self.path(os.path.basename(argv[0]))
+        shutil.copy(target_path(argv[0]), program)
+        return Target([*NOBODY, program, *argv[1:]])
+
+
+class Refusals(Base):
+    def refused(self, status, text, *args, prefix=()):
+        tool = [*prefix, self.tool()] if prefix else [ATTACH]
+        done = run([*tool, *map(str, args), "-seconds", "1", "-o", self.path("x")], timeout=20)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertRegex(done.stderr, text)
+        self.assertFalse(os.path.exists(self.path("x")))
+        self.assertEqual(done.stdout, "")
+
+    def test_no_such_process(self):
+        with open("/proc/sys/kernel/pid_max") as file:
+            self.refused(3, "no process has the id", "-p", int(file.read()) - 1)
+        self.refused(3, 'no process is called "no-such-name-1"', "-n", "no-such-name-1")
+
+    def test_usage_names_the_nearest_flag(self):
+        self.refused(2, r"did you mean -seconds\?", "-p", 1, "-secnds", 3)
+        self.refused(2, r"did you mean -mode cpu\?", "-p", os.getpid(), "-mode", "cpuu")
+        self.refused(2, "not a process id.*\n.*-n redis", "-p", "redis")
+        self.refused(2, "nothing to profile")
+        self.refused(2, "exclude each other", "-p", 1, "-n", "init")
+        self.refused(2, "not between", "-p", 1, "-hz", 1000000)
+        self.refused(2, "not between", "-p", 1, "-stack-bytes", "1M")
+        self.refused(2, "KEY=VALUE", "-p", 1, "-label", "novalue")
+        self.refused(2, "is no option", "-p", 1, "stray")
+        self.refused(2, "-open sideways is not known", "-p", os.getpid(), "-open", "sideways")
+
+    def test_a_kernel_thread_a_zombie_and_a_thread_id(self):
+        if os.path.exists("/proc/2/comm") and open("/proc/2/comm").read() == "kthreadd\n":
+            self.refused(1, "is a kernel thread", "-p", 2)
+        child = subprocess.Popen(["true"])
+        while open(f"/proc/{child.pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z":
+            pass
+        self.refused(3, "it is a zombie", "-p", child.pid)
+        child.wait()
+        with Target("hot") as target:
+            tid = max(map(int, os.listdir(f"/proc/{target.pid}/task")))
+            self.refused(2, f"is a thread of process {target.pid}", "-p", tid)
+
+    def test_another_users_process_names_what_would_help(self):
+        need_root()
+        with Target("hot") as target:
+            self.refused(4, "CAP_SYS_PTRACE", "-p", target.pid, prefix=NOBODY)
+
+    def test_a_32_bit_program_is_refused_clearly(self):
+        program = self.path("spin32")
+        built = run(["gcc", "-m32", "-O1", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static", "-o", program,
+                     os.path.join(harness.ROOT, "tests/targets/lib/spin32.c")])
+        if built.returncode:
+            self.skipTest(f"cannot link 32-bit programs here: {built.stderr[-200:]}")
+        try:
+            process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
+        except OSError as error:
+            self.skipTest(f"this kernel runs no 32-bit programs: {error}")
+        try:
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            self.refused(1, "runs a 32-bit program", "-p", process.pid)
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_several_of_a_name_are_listed(self):
+        with Target("hot") as one, Target("hot") as two:
+            done = attach("-n", "hot", "-seconds", "1", "-o", self.path("x"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"-p {one.pid}", done.stderr)
+        self.assertIn(f"-p {two.pid}", done.stderr)
+
+
+class Targets(Base):
+    def test_the_leader_has_exited_and_threads_run_on(self):
+        target = Target(["threads", "orphan"])
+        try:
+            while target.state() != "Z":
+                pass
+            for how in ("cpu", "thread-cpu", "thread"):
+                with self.subTest(how):
+                    profile = self.profile(target.pid, "-open", how)
+                    self.assertGreater(profile.share(lambda s, l: "busy_orphan" in s and l["thread"] == "orphan"), 0.95)
+                    self.assertGreater(profile.total(), 20)
+            self.assertTrue(target.alive())
+        finally:
+            target.process.kill()
+            target.process.communicate()
+
+    def test_exec_turns_it_into_another_program(self):
+        for how in ("cpu", "thread-cpu"):
+            with self.subTest(how), Target(["turns", "exec", target_path("hot")]) as target:
+                out = self.path(f"{how}.pb.gz")
+                tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "2", "-o", out, "-open", how,
+                                         "-hz", "500"], stderr=subprocess.PIPE, text=True)
+                self.assertIn("profiling", tool.stderr.readline())
+                time.sleep(0.7)  # of work before the exec; nothing waits for it
+                target.process.stdin.write("go\n")
+                target.process.stdin.flush()
+                _, stderr = tool.communicate(timeout=30)
+                self.assertEqual(tool.returncode, 0, stderr)
+                profile = Profile.read(out)
+                before = profile.share(lambda s, l: "before_exec" in s)
+                after = profile.share(lambda s, l: "crunch" in s or "sorter" in s)
+                self.assertGreater(before, 0.05)
+                self.assertGreater(after, 0.25)
+                self.assertGreater(before + after, 0.93)
+                self.assertTrue(all(l["thread"] in ("crunch", "sorter", "hot")
+                                    for s, _, l in profile.samples if "hash_blocks" in s))
+
+    def test_a_forked_child_is_not_followed(self):
+        for how in ("cpu", "thread-cpu"):
+            with self.subTest(how), Target(["turns", "fork"]) as target:
+                profile = self.profile(target.pid, "-open", how)
+                self.assertGreater(profile.share(lambda s, l: "parent_work" in s), 0.97)
+                self.assertNotIn("child_work", names(profile))
+
+    def test_a_thousand_new_threads_a_second(self):
+        with Target(["threads", "churn", "1000"]) as target:
+            profile = self.profile(target.pid, "-hz", "500", seconds=2)
+            threads = len({l["tid"] for _, _, l in profile.samples})
+        self.assertGreater(threads, 50)
+        self.assertGreater(profile.share(lambda s, l: "brief_work" in s), 0.5)
+
+    def test_two_thousand_threads(self):
+        with Target(["threads", "sleep", "2000"]) as target:
+            before = len(os.listdir(f"/proc/{target.pid}/task"))
+            for how in ("cpu", "thread-cpu"):
+                with self.subTest(how):
+                    profile = self.profile(target.pid, "-open", how)
+                    self.assertGreater(profile.share(lambda s, l: l["thread"] == "one-worker"), 0.9)
+            self.assertEqual(len(os.listdir(f"/proc/{target.pid}/task")), before)
+
+    def test_few_descriptors(self):
+        with Target(["threads", "sleep", "600"]) as target:
+            for limit in ("256:256", "64:64"):
+                profile = self.profile(target.pid, prefix=["prlimit", f"--nofile={limit}"])
+                self.assertGreater(profile.share(lambda s, l: "busy_one" in s), 0.9)
+
+    def test_few_descriptors_without_privilege_still_sees_the_busy_thread(self):
+        need_root()
+        with self.as_nobody("threads", "sleep", "300") as target:
+            profile = self.profile(target.pid, prefix=["prlimit", "--nofile=256:256", *NOBODY])
+        self.assertIn("threads are not sampled", self.stderr)
+        self.assertTrue([c for c in profile.comments if "threads are not sampled" in c])
+        self.assertGreater(profile.share(lambda s, l: "busy_one" in s), 0.9)
+
+    def test_libraries_come_and_go(self):
+        plugin = target_path("libplugin.so")
+        with Target(["turns", "dlopen", plugin]) as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.share(lambda s, l: "plugin_inner" in s and "plugin_work" in s), 0.85)
+
+    def test_a_stopped_process_stays_stopped(self):
+        with Target("hot") as target:
+            os.kill(target.pid, signal.SIGSTOP)
+            while target.state() != "T":
+                pass
+            profile = self.profile(target.pid)
+            self.assertEqual(target.state(), "T")
+            os.kill(target.pid, signal.SIGCONT)
+        self.assertEqual(profile.total(), 0)
+
+    def test_a_deleted_and_a_replaced_program(self):
+        for way in ("deleted", "replaced", "overwritten name, other program"):
+            with self.subTest(way):
+                program = self.path("hot-copy")
+                shutil.copy(target_path("hot"), program)
+                with Target([program]) as target:
+                    os.unlink(program)
+                    if way != "deleted":
+                        shutil.copy(target_path("turns"), program)
+                    profile = self.profile(target.pid)
+                self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
+                self.assertNotIn("before_exec", names(profile))
+                os.path.exists(program) and os.unlink(program)
+
+    def test_stripped_programs_keep_whole_stacks(self):
+        program = self.path("hot-stripped")
+        self.assertEqual(run(["strip", "-o", program, target_path("hot")]).returncode, 0)
+        with Target([program]) as target:
+            profile = self.profile(target.pid)
+        roots = profile.share(lambda s, l: s[-1] in ("__clone3", "clone3", "_start"))
+        self.assertGreaterEqual(roots, 0.99)
+        self.assertTrue([n for n in names(profile) if n.startswith("hot-stripped+0x")])
+
+    def test_a_process_in_a_chroot_with_its_own_mounts_and_pids(self):
+        need_root()
+        root = self.path("root")
+        os.makedirs(os.path.join(root, "bin"))
+        os.makedirs(os.path.join(root, "proc"))
+        shutil.copy(target_path("hot"), os.path.join(root, "bin/only-in-here"))
+        for path in re.findall(r"(/\S+) \(0x", run(["ldd", target_path("hot")]).stdout):
+            os.makedirs(os.path.join(root, os.path.dirname(path).lstrip("/")), exist_ok=True)
+            shutil.copy(path, os.path.join(root, path.lstrip("/")))
+        process = subprocess.Popen(["unshare", "--pid", "--mount", "--fork", "--kill-child", "chroot", root,
+                                    "/bin/only-in-here"], stdout=subprocess.PIPE, text=True)
+        try:
+            said = [process.stdout.readline() for _ in range(3)]
+            self.assertIn("pid 1\n", said)
+            pid = int(run(["pgrep", "-x", "only-in-here"]).stdout)
+            for how in ("cpu", "thread-cpu"):
+                with self.subTest(how):
+                    profile = self.profile(pid, "-open", how)
+                    self.assertEqual(profile.mappings[0]["file"].split("/")[-1], "only-in-here")
+                    self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
+                    self.assertIn("mix_hash", names(profile))
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_from_inside_another_pid_namespace(self):
+        need_root()
+        script = f"""
+{target_path('hot')} > {self.path('said')} &
+hot=$!
+{ATTACH} -p $hot -seconds 1 -open cpu -v -o {self.path('in.pb.gz')} || exit 9
+unshare --pid --fork --kill-child {target_path('hot')} > {self.path('said2')} &
+while ! grep -q ready {self.path('said2')} 2>/dev/null; do :; done
+inner=$(pgrep -x hot | tail -1)
+{ATTACH} -p $inner -seconds 1 -open cpu -v -o {self.path('inner.pb.gz')}
+"""
+        done = run(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", script], timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in ("in", "inner"):
+            profile = Profile.read(self.path(f"{name}.pb.gz"))
+            self.assertGreater(profile.total(), 20, done.stderr)
+            self.assertGreater(profile.share(lambda s, l: l["thread"] in ("crunch", "sorter")), 0.97)
+
+    def test_a_process_that_gets_the_id_of_a_target_is_not_taken_for_it(self):
+        need_root()
+        script = """
+import os, signal, subprocess, sys
+attach, hot, turns, out = sys.argv[1:]
+keeps = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
+ends = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
+tool = subprocess.Popen([attach, '-p', f'{keeps.pid},{ends.pid}', '-seconds', '2', '-o', out], stderr=subprocess.PIPE, text=True)
+assert 'profiling' in tool.stderr.readline()
+ends.kill(); ends.wait()
+for _ in range(50):
+    with open('/proc/sys/kernel/ns_last_pid', 'w') as file:
+        file.write(str(ends.pid - 1))
+    again = subprocess.Popen([turns, 'fork'], stdout=subprocess.DEVNULL)
+    if again.pid == ends.pid:
+        break
+    again.kill(); again.wait()
+assert again.pid == ends.pid, 'the id could not be taken'
+sys.exit(tool.wait())
+"""
+        out = self.path("x.pb.gz")
+        done = run(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", script, ATTACH,
+                    target_path("hot"), target_path("turns"), out], timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        profile = Profile.read(out)
+        self.assertNotIn("parent_work", names(profile))
+        self.assertGreater(profile.total(), 50)
+
+    def test_a_target_that_ends_early_or_at_once(self):
+        with Target(["turns", "pipe"]) as target:
+            tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "20", "-o", self.path("early.pb.gz")],
+                                    stderr=subprocess.PIPE, text=True)
+            tool.stderr.readline()
+            target.process.stdin.write("\n")
+            target.process.stdin.flush()
+            _, stderr = tool.communicate(timeout=10)
+            self.assertEqual(tool.returncode, 0, stderr)
+            self.assertIn("ended early", stderr)
+            Profile.read(self.path("early.pb.gz"))
+        for attempt in range(15):
+            brief = subprocess.Popen(["true"])
+            done = attach("-p", brief.pid, "-seconds", "5", "-o", self.path("x"), "-f", timeout=10)
+            brief.wait()
+            self.assertIn(done.returncode, (0, 3), done.stderr)
+
+    def test_killing_us_harms_nobody_and_leaves_no_file(self):
+        with Target("hot") as target:
+            before = Footprint(target.pid)
+            tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "20"], cwd=self.dir,
+                                    stderr=subprocess.PIPE, text=True)
+            tool.stderr.readline()
+            time.sleep(0.2)
+            tool.kill()
+            tool.communicate()
+            before.check_unchanged(self)
+        self.assertEqual(os.listdir(self.dir), [])
+
+
+class Unprivileged(Base):
+    def setUp(self):
+        super().setUp()
+        need_root()
+
+    def test_an_ordinary_user_on_his_own_process(self):
+        with self.as_nobody("hot") as target:
+            profile = self.profile(target.pid, "-v", prefix=NOBODY)
+        self.assertIn("per thread-cpu", self.stderr)
+        self.assertIn("time spent in the kernel is not counted", self.stderr)
+        self.assertTrue([c for c in profile.comments if "kernel" in c and "not counted" in c])
+        self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
+        self.assertGreaterEqual(profile.share(lambda s, l: s[-1] in ("__clone3", "clone3", "_start")), 0.99)
+
+    def test_at_paranoid_3_it_works_or_says_what_to_change(self):
+        knob = "/proc/sys/kernel/perf_event_paranoid"
+        with open(knob) as file:
+            before = file.read()
+        try:
+            with open(knob, "w") as file:
+                file.write("3")
+            with self.as_nobody("hot") as target:
+                done = run([*NOBODY, self.tool(), "-p", str(target.pid), "-seconds", "1", "-o", self.path("x")])
+        finally:
+            with open(knob, "w") as file:
+                file.write(before)
+        if done.returncode == 4:  # Debian's own kernels refuse everything at 3
+            self.assertIn("kernel.perf_event_paranoid=2", done.stderr)
+        else:
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_little_memory_to_lock_makes_rings_smaller(self):
+        with self.as_nobody("hot") as target:
+            profile = self.profile(target.pid, "-v", "-hz", "1000",
+                                   prefix=["prlimit", "--memlock=0:0", *NOBODY])
+        rings = int(re.search(r"rings of (\d+) KiB", self.stderr).group(1))
+        self.assertLessEqual(rings, 512)
+        self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
+
+
+if __name__ == "__main__":
+    harness.main()
