@@ -69,8 +69,9 @@ static struct cprof_error *clean_file(struct info_maker *m, uint32_t file, uint3
 		return NULL;
 	if (!m->clean_files[file]) {
 		const struct cprof_config *config = &m->report->config;
-		const char *trimmed = cprof_path_trim(cprof_profile_text(m->profile, file),
-						      config->trim_path, config->source_path);
+		const char *trimmed = cprof_profile_text(m->profile, file);
+		if (!(m->report->format->flags & CPROF_FORMAT_WHOLE_PATHS))
+			trimmed = cprof_path_trim(trimmed, config->trim_path, config->source_path);
 		CPROF_AUTO(buffer) struct cprof_buffer clean = { 0 };
 		if (*trimmed)
 			cprof_path_clean(trimmed, &clean);

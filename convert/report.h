@@ -30,7 +30,8 @@ enum {
 	CPROF_FORMAT_GRAPH = 128,  /* drawn: nodes chosen by entropy, with tags; call_tree counts */
 	CPROF_FORMAT_TREE = 256,   /* call_tree counts */
 	CPROF_FORMAT_BINARY = 512, /* not for a terminal; see `suffix` */
-	CPROF_FORMAT_INTEGERS = 1024, /* values are printed whole, so the unit is chosen fine */
+	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
+	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
 };
 
 struct cprof_format {
