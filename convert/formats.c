@@ -25,6 +25,11 @@ const struct cprof_format *const cprof_formats[] = {
 	&cprof_format_eog,
 	&cprof_format_evince,
 	&cprof_format_gv,
+	&cprof_format_list,
+	&cprof_format_folded,
+	&cprof_format_flamegraph,
+	&cprof_format_speedscope,
+	&cprof_format_json,
 	NULL,
 };
 
