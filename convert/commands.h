@@ -45,7 +45,7 @@ struct cprof_command {
 };
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
-	cprof_command_report;
+	cprof_command_report, cprof_command_shell;
 
 /* All options of the program; built once by main(). */
 extern struct cprof_option_table cprof_option_rows;

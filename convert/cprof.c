@@ -42,10 +42,8 @@ static const struct cprof_option source_rows[] = {
 /* clang-format on */
 
 static const struct cprof_command *const commands[] = {
-	&cprof_command_help,
-	&cprof_command_version,
-	&cprof_command_man,
-	&cprof_command_report,
+	&cprof_command_help,   &cprof_command_version, &cprof_command_man,
+	&cprof_command_report, &cprof_command_shell, /* the shell takes what nobody else wants */
 };
 
 struct cprof_option_table cprof_option_rows;
@@ -195,9 +193,6 @@ static struct cprof_error *run(struct cprof_options *options)
 	const struct cprof_command *command = NULL;
 	for (size_t i = 0; !command && i < sizeof(commands) / sizeof(commands[0]); i++)
 		command = commands[i]->wanted(options) ? commands[i] : NULL;
-	if (!command)
-		return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE, "no report asked for"),
-					"cprof -top FILE; cprof -help lists the reports");
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_error *err = NULL;
 	if (command->needs_profile)

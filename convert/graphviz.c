@@ -38,8 +38,9 @@ struct cprof_error *cprof_graphviz_draw(const char *type, FILE *in, FILE *out)
 	posix_spawn_file_actions_destroy(&actions);
 	if (failed == ENOENT)
 		return cprof_error_hint(
-			cprof_error_new(CPROF_ERR_UNSUPPORTED,
-					"draw a graph: the program `dot` of Graphviz is not installed"),
+			cprof_error_new(
+				CPROF_ERR_UNSUPPORTED,
+				"draw a graph: the program `dot` of Graphviz is not installed"),
 			"apt-get install graphviz; or use -flamegraph, -tree or -dot, which need nothing");
 	if (failed)
 		return cprof_error_os(failed, "start dot");
@@ -85,5 +86,6 @@ struct cprof_error *cprof_graphviz_show(const char *viewer, const char *path, bo
 		return wait ? wait_for(pid, viewer) : NULL;
 	return cprof_error_hint(cprof_error_new(CPROF_ERR_UNSUPPORTED, "no %s to show %s",
 						web ? "browser" : viewer, path),
-				web ? "set BROWSER, or open the file by hand" : "open the file by hand");
+				web ? "set BROWSER, or open the file by hand"
+				    : "open the file by hand");
 }

@@ -105,6 +105,10 @@ static inline void cprof_auto_profile(struct cprof_profile **profile)
 	cprof_profile_free(*profile);
 }
 
+/* An independent copy. */
+struct cprof_error *cprof_profile_copy(const struct cprof_profile *profile,
+				       struct cprof_profile **ret_profile);
+
 /* Borrowed; stays valid as long as the profile. */
 static inline const char *cprof_profile_text(const struct cprof_profile *profile, uint32_t string)
 {

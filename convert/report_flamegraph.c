@@ -151,8 +151,9 @@ static void put_data(struct flame *f, uint32_t root)
 	for (uint32_t i = 0; i < f->n_names; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
 		const struct cprof_node_info *info = &f->tree->infos[f->names[i]];
-		cprof_graph_compose_name(report, info, cprof_profile_text(report->profile, info->name),
-					 cprof_profile_text(report->profile, info->file), " ", &name);
+		cprof_graph_compose_name(
+			report, info, cprof_profile_text(report->profile, info->name),
+			cprof_profile_text(report->profile, info->file), " ", &name);
 		fputs(i ? "," : "", f->out);
 		cprof_json_put_string(f->out, cprof_buffer_text(&name));
 	}
@@ -168,7 +169,8 @@ static struct cprof_error *put_page(struct flame *f)
 	const char *page = cprof_asset_flamegraph;
 	const char *at = memmem(page, cprof_asset_flamegraph_len, marker, sizeof(marker) - 1);
 	if (!at)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "the flame graph page has no place for data");
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "the flame graph page has no place for data");
 	struct cprof_error *err = choose(f);
 	if (err)
 		return err;

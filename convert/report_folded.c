@@ -17,7 +17,8 @@ static uint32_t find_path(const struct cprof_graph *tree, uint32_t node, uint32_
 	return n;
 }
 
-static struct cprof_error *put_stacks(struct cprof_report *report, struct cprof_graph *tree, FILE *out)
+static struct cprof_error *put_stacks(struct cprof_report *report, struct cprof_graph *tree,
+				      FILE *out)
 {
 	CPROF_AUTO(free) uint32_t *path = calloc((size_t)tree->n_nodes + 1, sizeof(*path));
 	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };

@@ -16,7 +16,8 @@ static void put_text(FILE *out, const char *key, const char *value)
 	cprof_json_put_string(out, value);
 }
 
-static void put_header(const struct cprof_report *report, const struct cprof_graph *graph, FILE *out)
+static void put_header(const struct cprof_report *report, const struct cprof_graph *graph,
+		       FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
 	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
@@ -38,7 +39,8 @@ static void put_header(const struct cprof_report *report, const struct cprof_gra
 	fputc(']', out);
 }
 
-static void put_node(struct cprof_report *report, struct cprof_graph *graph, uint32_t index, FILE *out)
+static void put_node(struct cprof_report *report, struct cprof_graph *graph, uint32_t index,
+		     FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
 	const struct cprof_node *node = &graph->nodes[index];

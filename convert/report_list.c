@@ -24,10 +24,11 @@ static void put_file(struct cprof_report *report, struct cprof_graph *graph,
 	char flat_text[CPROF_MEASURE_LABEL_MAX], cum_text[CPROF_MEASURE_LABEL_MAX], part[32];
 	int64_t flat, cum;
 	cprof_graph_sum(graph, nodes, n, &flat, &cum);
-	fprintf(out, "ROUTINE ======================== %s in %s\n", cprof_profile_text(p, info->name),
-		file);
+	fprintf(out, "ROUTINE ======================== %s in %s\n",
+		cprof_profile_text(p, info->name), file);
 	fprintf(out, "%10s %10s (flat, cum) %s of Total\n",
-		cprof_report_format(report, flat, flat_text), cprof_report_format(report, cum, cum_text),
+		cprof_report_format(report, flat, flat_text),
+		cprof_report_format(report, cum, cum_text),
 		cprof_measure_percentage(part, cum, report->total));
 	struct cprof_source_range range = cprof_source_listing_range(graph, nodes, n);
 	const char *failure = cprof_source_files_failure(files, file);
@@ -66,7 +67,8 @@ static struct cprof_error *write_list(struct cprof_report *report, FILE *out)
 	for (uint32_t i = 0; i < listing.n_routines; i++) {
 		const struct cprof_source_routine *routine = &listing.routines[i];
 		if (routine->has_file)
-			put_file(report, graph, files, listing.nodes + routine->first, routine->n, out);
+			put_file(report, graph, files, listing.nodes + routine->first, routine->n,
+				 out);
 		else
 			fprintf(out, "No source information for %s\n",
 				cprof_profile_text(report->profile, routine->name));

@@ -15,8 +15,8 @@
 /* The units that speedscope knows; all others are "none". */
 static const char *speedscope_unit(const char *unit)
 {
-	static const char *const known[] = { "nanoseconds", "microseconds", "milliseconds", "seconds",
-					     "bytes" };
+	static const char *const known[] = { "nanoseconds", "microseconds", "milliseconds",
+					     "seconds", "bytes" };
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strcmp(unit, known[i]) == 0)
 			return known[i];
@@ -52,15 +52,16 @@ static bool is_shown(const struct cprof_report *report, uint32_t sample)
 	       report->profile->samples[sample].n_locations > 0;
 }
 
-static void put_stack(const struct cprof_report *report, const struct cprof_graph *tree, uint32_t index,
-		      FILE *out)
+static void put_stack(const struct cprof_report *report, const struct cprof_graph *tree,
+		      uint32_t index, FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
 	const struct cprof_sample *sample = &p->samples[index];
 	char separator = '[';
 	for (uint32_t i = sample->n_locations; i-- > 0;) {
 		uint32_t location = p->stacks[sample->first_location + i];
-		for (uint32_t slot = tree->slot_of[location + 1]; slot-- > tree->slot_of[location];) {
+		for (uint32_t slot = tree->slot_of[location + 1];
+		     slot-- > tree->slot_of[location];) {
 			fprintf(out, "%c%u", separator, tree->slots[slot]);
 			separator = ',';
 		}
@@ -68,7 +69,8 @@ static void put_stack(const struct cprof_report *report, const struct cprof_grap
 	fputc(']', out);
 }
 
-static int64_t put_samples(const struct cprof_report *report, const struct cprof_graph *tree, FILE *out)
+static int64_t put_samples(const struct cprof_report *report, const struct cprof_graph *tree,
+			   FILE *out)
 {
 	int64_t total = 0;
 	bool first = true;

@@ -92,8 +92,8 @@ static FILE *open_file(const struct cprof_source_files *files, struct file *file
 		opened = open_below(dir, n, path);
 		dir += n + (dir[n] == ':');
 	}
-	if (!opened && asprintf(&file->failure, "could not find file %s on path %s", path,
-				files->search) < 0)
+	if (!opened &&
+	    asprintf(&file->failure, "could not find file %s on path %s", path, files->search) < 0)
 		file->failure = NULL;
 	return opened;
 }
@@ -128,7 +128,8 @@ static void read_file(const struct cprof_source_files *files, struct file *file)
 		got = room ? fread(room, 1, 65536, opened) : 0;
 		text.len += got;
 	}
-	if (ferror(opened) && asprintf(&file->failure, "read %s: %s", file->path, strerror(EIO)) < 0)
+	if (ferror(opened) &&
+	    asprintf(&file->failure, "read %s: %s", file->path, strerror(EIO)) < 0)
 		file->failure = NULL;
 	fclose(opened);
 	if (!text.data)
@@ -157,7 +158,8 @@ static struct file *find(struct cprof_source_files *files, const char *path)
 	return file;
 }
 
-const char *cprof_source_files_line(struct cprof_source_files *files, const char *path, int64_t line)
+const char *cprof_source_files_line(struct cprof_source_files *files, const char *path,
+				    int64_t line)
 {
 	struct file *file = find(files, path);
 	if (!file || !file->lines || line < 1 || (uint64_t)line > file->n_lines)

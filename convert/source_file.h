@@ -16,7 +16,7 @@ struct cprof_source_files;
  * and below their parents. `trim` as in cprof_path_trim().
  */
 struct cprof_error *cprof_source_files_new(const char *search, const char *trim,
-					 struct cprof_source_files **ret_files);
+					   struct cprof_source_files **ret_files);
 void cprof_source_files_free(struct cprof_source_files *files);
 static inline void cprof_auto_source_files(struct cprof_source_files **files)
 {
@@ -24,7 +24,8 @@ static inline void cprof_auto_source_files(struct cprof_source_files **files)
 }
 
 /* Line `line` from 1 of `path`, without its end; NULL where there is no such line or file. Borrowed. */
-const char *cprof_source_files_line(struct cprof_source_files *files, const char *path, int64_t line);
+const char *cprof_source_files_line(struct cprof_source_files *files, const char *path,
+				    int64_t line);
 
 /* Why `path` could not be read, or NULL. Borrowed. */
 const char *cprof_source_files_failure(struct cprof_source_files *files, const char *path);

@@ -20,8 +20,8 @@ static const struct cprof_node_info *info_of(const struct cprof_graph *graph, ui
 }
 
 /* Group the nodes of one function by file; those of no file only count where there is no other. */
-static struct cprof_error *add_function(struct cprof_source_listing *listing, struct cprof_graph *graph,
-					uint32_t first, uint32_t end)
+static struct cprof_error *add_function(struct cprof_source_listing *listing,
+					struct cprof_graph *graph, uint32_t first, uint32_t end)
 {
 	uint32_t *nodes = listing->nodes + first, n = end - first;
 	uint32_t name = info_of(graph, nodes[0])->name;
@@ -32,15 +32,14 @@ static struct cprof_error *add_function(struct cprof_source_listing *listing, st
 		while (stop < n && info_of(graph, nodes[stop])->file == file)
 			stop++;
 		if (file || !any) {
-			struct cprof_error *err =
-				cprof_profile_grow(&listing->routines, listing->n_routines,
-						   &listing->routines_room, 1,
-						   sizeof(*listing->routines));
+			struct cprof_error *err = cprof_profile_grow(
+				&listing->routines, listing->n_routines, &listing->routines_room, 1,
+				sizeof(*listing->routines));
 			if (err)
 				return err;
-			listing->routines[listing->n_routines++] = (struct cprof_source_routine){
-				name, file, any, first + at, stop - at
-			};
+			listing->routines[listing->n_routines++] =
+				(struct cprof_source_routine){ name, file, any, first + at,
+							       stop - at };
 		}
 		if (!any)
 			return NULL;

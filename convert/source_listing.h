@@ -9,7 +9,7 @@
 struct cprof_source_routine {
 	uint32_t name, file; /* strings */
 	bool has_file;
-	uint32_t first, n;   /* in nodes[]; the first tells where the listing begins */
+	uint32_t first, n; /* in nodes[]; the first tells where the listing begins */
 };
 
 struct cprof_source_listing {
@@ -21,7 +21,8 @@ struct cprof_source_listing {
 
 /* The nodes of `graph` whose function name matches. */
 struct cprof_error *cprof_source_listing_init(struct cprof_source_listing *listing,
-					      struct cprof_graph *graph, struct cprof_regex *symbol);
+					      struct cprof_graph *graph,
+					      struct cprof_regex *symbol);
 void cprof_source_listing_deinit(struct cprof_source_listing *listing);
 static inline void cprof_auto_source_listing(struct cprof_source_listing *listing)
 {

@@ -8,7 +8,8 @@ struct cprof_error *cprof_stack_tree_new(struct cprof_report *report, struct cpr
 	return cprof_graph_new(report, 0, ret_tree);
 }
 
-void cprof_stack_tree_name(struct cprof_graph *tree, uint32_t node, char avoid, struct cprof_buffer *out)
+void cprof_stack_tree_name(struct cprof_graph *tree, uint32_t node, char avoid,
+			   struct cprof_buffer *out)
 {
 	for (const char *at = cprof_graph_name(tree, node); *at; at++) {
 		if (*at == avoid)
