@@ -102,7 +102,7 @@ static void list_options(const struct session *session)
 	size_t n = 0;
 	for (size_t i = 0; i < cprof_config_n_options; i++) {
 		const struct cprof_option *row = &cprof_config_options[i];
-		if (!cprof_config_is_choice(row) && strcmp(row->name, "o") != 0)
+		if (!cprof_config_is_choice(row))
 			rows[n++] = row;
 	}
 	qsort(rows, n, sizeof(rows[0]), compare_rows);

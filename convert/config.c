@@ -54,7 +54,6 @@ const struct cprof_option cprof_config_options[] = {
 	{ "source_path", CPROF_OPT_STRING, AT(source_path), "", "DIRS", "where to look for source files, ':'-separated; the present directory if empty", NULL },
 	{ "trim_path", CPROF_OPT_STRING, AT(trim_path), "", "DIRS", "prefixes to take off source file names, ':'-separated", NULL },
 	{ "output", CPROF_OPT_STRING, AT(output), "", "FILE", "write the report there and not to stdout", NULL },
-	{ "o", CPROF_OPT_STRING, AT(output), NULL, "FILE", "short for -output", NULL },
 };
 /* clang-format on */
 const size_t cprof_config_n_options =

@@ -34,7 +34,8 @@ static const struct cprof_option source_rows[] = {
 	{ "contentions", CPROF_OPT_SWITCH, AT(contentions), NULL, NULL, "same as -sample_index=contentions", NULL },
 	{ "mean_delay", CPROF_OPT_SWITCH, AT(mean_delay), NULL, NULL, "same as -mean -sample_index=delay", NULL },
 
-	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", "Other" },
+	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
+	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
 	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
 	{ "help-man", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },
