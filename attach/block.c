@@ -18,6 +18,7 @@
 
 static const struct cprof_block_tier *const tiers[] = {
 	&cprof_block_tier_bpf,
+	&cprof_block_tier_perf,
 };
 #define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
 
@@ -60,7 +61,7 @@ static struct cprof_error *find_named(const char *method, const struct cprof_blo
 	}
 	struct cprof_error *err =
 		cprof_error_new(CPROF_ERR_USAGE, "-block-method: there is no \"%s\"", method);
-	return cprof_error_hint(err, "methods are auto and bpf");
+	return cprof_error_hint(err, "methods are auto, bpf and perf");
 }
 
 static struct cprof_error *check_tells(const struct cprof_block *block,
@@ -198,9 +199,12 @@ static struct cprof_error *describe(const struct cprof_block *block,
 				    struct cprof_profile *profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_buffer_printf(&text, "waits by %s: %s; rate %s%" PRIu64 " ns", tier->name,
-			    tier->exactly, block->adaptive ? "adaptive, last " : "",
-			    block->rate_ns);
+	cprof_buffer_printf(&text, "waits by %s: %s; ", tier->name, tier->exactly);
+	if (tier->thins)
+		cprof_buffer_printf(&text, "rate %s%" PRIu64 " ns",
+				    block->adaptive ? "adaptive, last " : "", block->rate_ns);
+	else
+		cprof_buffer_puts(&text, "every one is counted");
 	struct cprof_error *err = cprof_buffer_error(&text);
 	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
 }
@@ -209,7 +213,7 @@ static void tell(const struct cprof_block *block, const struct cprof_block_tier 
 {
 	struct cprof_report *report = block->run->report;
 	cprof_report_note(report, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
-	if (block->adaptive)
+	if (block->adaptive && tier->thins)
 		cprof_report_note(report, CPROF_NOTE_DETAIL,
 				  "rate followed the load, at last %" PRIu64 " ns", block->rate_ns);
 	if (block->table.coarse)

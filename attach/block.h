@@ -43,6 +43,7 @@ struct cprof_block_tier {
 	const char
 		*exactly; /* one line on what its numbers mean, for the summary and the comments */
 	bool tells_releases, tells_all;
+	bool thins;        /* keeps waits by Go's law at block->rate_ns; else every one */
 	uint64_t drain_ns; /* how often drain() wants to be called at least */
 
 	/*

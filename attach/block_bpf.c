@@ -388,6 +388,7 @@ const struct cprof_block_tier cprof_block_tier_bpf = {
 	.exactly = "asleep until woken, every wait timed in the kernel",
 	.tells_releases = true,
 	.tells_all = true,
+	.thins = true,
 	.drain_ns = 20000000,
 	.open = open_tier,
 	.close = close_tier,

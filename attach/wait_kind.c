@@ -228,11 +228,14 @@ bool cprof_wait_is_futex(int32_t syscall)
 	return syscall == SYS_futex || syscall == SYS_futex_waitv || syscall == SYS_futex_wait;
 }
 
-/* '*' matches any run of characters. Iterative: one star is remembered, which is enough. */
+/*
+ * '*' matches any run of characters. Iterative: one star is remembered, which is enough. A symbol's version
+ * ("@@GLIBC_2.34") is no part of its name.
+ */
 static bool glob(const char *pattern, const char *text)
 {
 	const char *star = NULL, *resume = NULL;
-	while (*text) {
+	while (*text && *text != '@') {
 		if (*pattern == '*') {
 			star = pattern++;
 			resume = text;

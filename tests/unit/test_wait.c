@@ -125,7 +125,7 @@ static const struct {
 	{ "condvar", { .syscall = SYS_futex, .futex_op = 0x189 }, { "futex_wait", "___pthread_cond_wait", "main" }, CPROF_WAIT_CONDVAR, 1 },
 	{ "timedlock", { .syscall = SYS_futex, .futex_op = 0x189, .futex_val = 2 }, { "x", "__pthread_mutex_timedlock", "main" }, CPROF_WAIT_MUTEX, 1 },
 	{ "wrlock", { .syscall = SYS_futex, .futex_op = 0x189, .futex_val = 2 }, { "x", "__GI___pthread_rwlock_wrlock", "main" }, CPROF_WAIT_RWLOCK, 1 },
-	{ "barrier", { .syscall = SYS_futex, .futex_op = 0x80 }, { "x", "pthread_barrier_wait", "main" }, CPROF_WAIT_BARRIER, 1 },
+	{ "barrier", { .syscall = SYS_futex, .futex_op = 0x80 }, { "x", "pthread_barrier_wait@@GLIBC_2.34", "main" }, CPROF_WAIT_BARRIER, 1 },
 	{ "once", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 1 }, { "x", "__pthread_once_slow", "main" }, CPROF_WAIT_ONCE, 1 },
 	{ "robust by name", { .syscall = SYS_futex, .futex_op = 0, .futex_val = 0x80001234 }, { "x", "__pthread_mutex_lock_full", "main" }, CPROF_WAIT_ROBUST_MUTEX, 1 },
 	{ "a condvar's mutex", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "x", "pthread_cond_wait", "main" }, CPROF_WAIT_MUTEX, 1 },

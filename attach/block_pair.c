@@ -1,0 +1,191 @@
+#include "attach/block_pair.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "attach/futex.h"
+#include "convert/profile.h"
+
+/* Memory stays bounded under thread churn and with locks that come and go: then all is begun anew. */
+#define THREADS_MAX 65536
+#define WAKES_MAX   65536
+
+void cprof_block_pair_deinit(struct cprof_block_pair *pair)
+{
+	cprof_map64_deinit(&pair->by_tid);
+	cprof_map64_deinit(&pair->by_addr);
+	free(pair->threads);
+	free(pair->wakes);
+	cprof_wait_charge_deinit(&pair->charge);
+	*pair = (struct cprof_block_pair){ 0 };
+}
+
+static struct cprof_block_pair_thread *thread_get(const struct cprof_block_pair *pair, uint32_t tid)
+{
+	const uint64_t *index = cprof_map64_get(&pair->by_tid, tid);
+	return index ? &pair->threads[*index] : NULL;
+}
+
+static struct cprof_block_pair_wake *wake_get(const struct cprof_block_pair *pair, uint64_t addr)
+{
+	const uint64_t *index = cprof_map64_get(&pair->by_addr, addr);
+	return index ? &pair->wakes[*index] : NULL;
+}
+
+static struct cprof_error *thread_put(struct cprof_block_pair *pair, uint32_t tid,
+				      struct cprof_block_pair_thread **ret)
+{
+	*ret = thread_get(pair, tid);
+	if (*ret)
+		return NULL;
+	if (pair->n_threads == THREADS_MAX) {
+		cprof_map64_deinit(&pair->by_tid);
+		pair->n_threads = 0;
+	}
+	struct cprof_error *err = cprof_profile_grow(&pair->threads, pair->n_threads,
+						     &pair->cap_threads, 1, sizeof(*pair->threads));
+	uint64_t *index = err ? NULL : cprof_map64_put(&pair->by_tid, tid, NULL);
+	if (!index)
+		return err ? err : cprof_error_no_memory();
+	*index = pair->n_threads;
+	*ret = &pair->threads[pair->n_threads++];
+	**ret = (struct cprof_block_pair_thread){ 0 };
+	return NULL;
+}
+
+static struct cprof_error *wake_put(struct cprof_block_pair *pair, uint64_t addr,
+				    struct cprof_block_pair_wake **ret)
+{
+	*ret = wake_get(pair, addr);
+	if (*ret)
+		return NULL;
+	if (pair->n_wakes == WAKES_MAX) {
+		cprof_map64_deinit(&pair->by_addr);
+		pair->n_wakes = 0;
+	}
+	struct cprof_error *err = cprof_profile_grow(&pair->wakes, pair->n_wakes, &pair->cap_wakes,
+						     1, sizeof(*pair->wakes));
+	uint64_t *index = err ? NULL : cprof_map64_put(&pair->by_addr, addr, NULL);
+	if (!index)
+		return err ? err : cprof_error_no_memory();
+	*index = pair->n_wakes;
+	*ret = &pair->wakes[pair->n_wakes++];
+	**ret = (struct cprof_block_pair_wake){ 0 };
+	return NULL;
+}
+
+static bool waits(uint32_t op)
+{
+	const struct cprof_futex_op *known = cprof_futex_op(op);
+	return known && known->role == CPROF_FUTEX_WAITS;
+}
+
+static bool wakes(uint32_t op)
+{
+	const struct cprof_futex_op *known = cprof_futex_op(op);
+	return known && known->role == CPROF_FUTEX_WAKES;
+}
+
+struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32_t tid,
+					   uint64_t now_ns, uint64_t addr, uint32_t op,
+					   uint32_t val)
+{
+	struct cprof_block_pair_thread *thread;
+	struct cprof_block_pair_wake *wake;
+	struct cprof_error *err = thread_put(pair, tid, &thread);
+	if (!err)
+		err = wake_put(pair, addr, &wake);
+	if (err)
+		return err;
+	/* An entry without a return before it: that record was lost, or the thread is followed twice. */
+	if (pair->releases && thread->entered_ns && waits(thread->op))
+		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns);
+	*thread = (struct cprof_block_pair_thread){
+		.entered_ns = now_ns, .addr = addr, .op = op, .val = val
+	};
+	if (wakes(op)) {
+		wake->at_ns = now_ns;
+		wake->tid = tid;
+		return NULL;
+	}
+	wake->op = op;
+	wake->val = val;
+	return pair->releases && waits(op) ? cprof_wait_charge_begin(&pair->charge, addr, now_ns)
+					   : NULL;
+}
+
+static void describe(const struct cprof_block_pair_thread *thread, uint32_t tid, uint64_t delay_ns,
+		     struct cprof_wait *wait)
+{
+	*wait = (struct cprof_wait){
+		.tid = tid,
+		.syscall = SYS_futex,
+		.futex_op = thread->op,
+		.futex_val = thread->val,
+		.addr = thread->addr,
+		.count = 1,
+		.delay_ns = delay_ns ? (double)delay_ns : 1,
+	};
+}
+
+static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pair_thread *thread,
+		     uint32_t tid, uint64_t now_ns, int64_t ret, struct cprof_wait *wait)
+{
+	if (pair->releases) {
+		if (ret < 0)
+			cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns);
+		return false;
+	}
+	if (ret == -EAGAIN) /* the word had changed already: it never slept */
+		return false;
+	uint64_t end_ns = now_ns;
+	const struct cprof_block_pair_wake *wake = wake_get(pair, thread->addr);
+	bool has_queue = ret == 0 && wake && wake->tid != tid && wake->at_ns > thread->entered_ns &&
+			 wake->at_ns < now_ns;
+	if (has_queue)
+		end_ns = wake->at_ns;
+	describe(thread, tid, end_ns - thread->entered_ns, wait);
+	wait->has_queue = has_queue;
+	wait->queue_ns = (double)(now_ns - end_ns);
+	return true;
+}
+
+static bool end_wake(struct cprof_block_pair *pair, const struct cprof_block_pair_thread *thread,
+		     uint32_t tid, int64_t ret, struct cprof_wait *wait)
+{
+	const struct cprof_block_pair_wake *waiters = wake_get(pair, thread->addr);
+	/* UNLOCK_PI returns 0 and has handed the lock to one waiter. */
+	bool pi = cprof_futex_op(thread->op)->pi;
+	uint64_t woken = ret > 0 ? (uint64_t)ret : ret == 0 && pi ? 1 : 0;
+	uint64_t charge_ns =
+		cprof_wait_charge_release(&pair->charge, thread->addr, woken, thread->entered_ns);
+	if (!charge_ns)
+		return false;
+	describe(thread, tid, charge_ns, wait);
+	wait->futex_op = waiters ? waiters->op : thread->op;
+	wait->futex_val = waiters ? waiters->val : thread->val;
+	return true;
+}
+
+bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
+			   int64_t ret, struct cprof_wait *wait)
+{
+	struct cprof_block_pair_thread *thread = thread_get(pair, tid);
+	if (!thread || !thread->entered_ns || now_ns < thread->entered_ns)
+		return false;
+	const struct cprof_block_pair_thread was = *thread;
+	thread->entered_ns = 0;
+	if (waits(was.op))
+		return end_wait(pair, &was, tid, now_ns, ret, wait);
+	return pair->releases && wakes(was.op) && end_wake(pair, &was, tid, ret, wait);
+}
+
+bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns)
+{
+	const struct cprof_block_pair_thread *thread = thread_get(pair, tid);
+	if (!thread || !thread->entered_ns || !waits(thread->op))
+		return false;
+	*ret_ns = thread->entered_ns;
+	return true;
+}

@@ -1,0 +1,58 @@
+/*
+ * attach/block_pair.h - from entries and returns of futex calls to waits and releases, without the kernel's help.
+ *
+ * The perf tier sees both as records in the order of time. A wait begins at its entry and ends at its return, or
+ * rather a little before: at the last wake on the same address by another thread, because what comes after that is
+ * waiting for a CPU. Pure: fed with numbers, no process needed.
+ */
+#ifndef CPROF_ATTACH_BLOCK_PAIR_H
+#define CPROF_ATTACH_BLOCK_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/wait.h"
+#include "attach/wait_charge.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+struct cprof_block_pair_thread {
+	uint64_t entered_ns; /* of the call it is in; 0: in none that we know of */
+	uint64_t addr;
+	uint32_t op, val;
+};
+
+struct cprof_block_pair_wake {
+	uint64_t at_ns;
+	uint32_t tid;
+	uint32_t op, val; /* of the last waiter that went to sleep there */
+};
+
+struct cprof_block_pair {
+	struct cprof_map64 by_tid, by_addr;      /* -> index */
+	struct cprof_block_pair_thread *threads; /* owned */
+	struct cprof_block_pair_wake *wakes;     /* owned */
+	uint32_t n_threads, cap_threads, n_wakes, cap_wakes;
+	struct cprof_wait_charge charge;
+	bool releases; /* keep account of who owes whom */
+};
+
+/* A zeroed struct (with `releases` set or not) is ready for use. */
+void cprof_block_pair_deinit(struct cprof_block_pair *pair);
+
+/* Thread `tid` enters futex(addr, op, val). Errors: NO_MEMORY. */
+struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32_t tid,
+					   uint64_t now_ns, uint64_t addr, uint32_t op,
+					   uint32_t val);
+
+/*
+ * Its call returns `ret`. True if that was a wait that slept (in `releases` a wake that ended waits somebody is
+ * charged for), which `*wait` then describes, with count 1 and its times.
+ */
+bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
+			   int64_t ret, struct cprof_wait *wait);
+
+/* Since when `tid` has been in a wait; false if it is in none. */
+bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * The perf tier: entries and returns of futex calls by perf, paired here. Every wait is seen, none is thinned; what
+ * the rings have no room for is lost and counted.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "attach/block.h"
+#include "attach/block_events.h"
+#include "attach/block_pair.h"
+#include "base/clock.h"
+
+/* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
+#define STACK_BYTES_ROOT 8192u
+#define STACK_BYTES_USER 2048u
+#define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
+#define LOOK_NS          1000000000ull
+
+struct perf_tier {
+	struct cprof_block *block;         /* borrowed */
+	struct cprof_block_events *events; /* owned */
+	struct cprof_block_pair pair;
+	uint64_t lost_told, looked_ns;
+};
+
+static void close_tier(void *state)
+{
+	struct perf_tier *tier = state;
+	cprof_block_events_close(tier->events);
+	cprof_block_pair_deinit(&tier->pair);
+	free(tier);
+}
+
+static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+{
+	struct perf_tier *tier = calloc(1, sizeof(*tier));
+	if (!tier)
+		return cprof_error_no_memory();
+	tier->block = block;
+	tier->pair.releases = block->releases;
+	uint64_t bytes = geteuid() == 0 ? STACK_BYTES_ROOT : STACK_BYTES_USER;
+	if (block->run->options->stack_bytes < bytes)
+		bytes = block->run->options->stack_bytes;
+	struct cprof_error *err = cprof_block_events_open(block->process->target, block->releases,
+							  (uint32_t)bytes, &tier->events);
+	if (err) {
+		close_tier(tier);
+		return err;
+	}
+	*ret_state = tier;
+	return NULL;
+}
+
+/* Owners that the call itself tells; others are beside the lock and have changed by now. */
+static void find_owner(struct cprof_wait *wait)
+{
+	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
+	if (kind == CPROF_WAIT_JOIN)
+		wait->owner_tid = wait->futex_val;
+	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
+		wait->owner_tid = wait->futex_val & 0x3fffffff;
+}
+
+static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_call *call)
+{
+	struct perf_tier *tier = ctx;
+	if (call->kind == CPROF_BLOCK_ENTER)
+		return cprof_block_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
+					      call->op, call->val);
+	struct cprof_wait wait;
+	if (!cprof_block_pair_exit(&tier->pair, call->tid, call->time_ns, call->ret, &wait) ||
+	    !call->record->sample.regs || call->record->sample.regs_32bit)
+		return NULL;
+	find_owner(&wait);
+	struct cprof_regs regs;
+	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
+	const struct cprof_session_moment moment = {
+		.process = tier->block->process,
+		.regs = &regs,
+		.stack_addr = regs.r[cprof_arch_host()->sp],
+		.stack = call->record->sample.stack,
+		.n_stack = call->record->sample.n_stack,
+		.live = true,
+	};
+	return cprof_block_take(tier->block, &wait, &moment);
+}
+
+static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
+{
+	if (now_ns - tier->looked_ns < LOOK_NS)
+		return;
+	tier->looked_ns = now_ns;
+	if (!cprof_block_events_see(tier->events))
+		cprof_report_note(
+			tier->block->run->report, CPROF_NOTE_WARNING,
+			"a BPF program of somebody else hides futex calls from perf (its "
+			"program on syscalls:sys_enter_futex returns 0): waits are missing");
+}
+
+static struct cprof_error *drain(void *state)
+{
+	struct perf_tier *tier = state;
+	uint64_t now_ns = cprof_clock_mono_ns();
+	const bool over = tier->block->run->window->end != CPROF_WINDOW_OPEN;
+	look_for_blindness(tier, now_ns);
+	struct cprof_error *err = cprof_block_events_drain(
+		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
+	uint64_t lost = cprof_block_events_lost(tier->events);
+	tier->block->lost += lost - tier->lost_told;
+	tier->lost_told = lost;
+	return err;
+}
+
+static size_t fds(void *state, struct pollfd *fds, size_t cap)
+{
+	const struct perf_tier *tier = state;
+	return cprof_block_events_fds(tier->events, fds, cap);
+}
+
+static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
+{
+	const struct perf_tier *tier = state;
+	return cprof_block_pair_since(&tier->pair, tid, ret_mono_ns);
+}
+
+const struct cprof_block_tier cprof_block_tier_perf = {
+	.name = "perf",
+	.exactly = "from the futex call's entry to the wake on its address, else to its return",
+	.tells_releases = true,
+	.tells_all = false,
+	.drain_ns = 20000000,
+	.open = open_tier,
+	.close = close_tier,
+	.fds = fds,
+	.drain = drain,
+	.since = since,
+};

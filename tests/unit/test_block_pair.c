@@ -1,0 +1,117 @@
+#include "attach/block_events.h"
+#include "attach/block_pair.h"
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+#define WAIT 0x80u
+#define WAKE 0x81u
+#define LOCK 0x1000u
+
+static struct cprof_wait wait;
+
+static void enter(struct cprof_block_pair *pair, uint32_t tid, uint64_t now, uint32_t op)
+{
+	CHECK(!cprof_block_pair_enter(pair, tid, now, LOCK, op, 2));
+}
+
+TEST(block_pair_ends_a_wait_at_the_wake_and_calls_the_rest_waiting_for_a_cpu)
+{
+	struct cprof_block_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 4000, WAKE);
+	CHECK(!cprof_block_pair_exit(&pair, 2, 4100, 1, &wait));
+	CHECK(cprof_block_pair_exit(&pair, 1, 5000, 0, &wait));
+	CHECK(wait.delay_ns == 3000 && wait.queue_ns == 1000 && wait.has_queue);
+	CHECK_UINT(wait.addr, LOCK);
+	CHECK_UINT(wait.futex_val, 2);
+	cprof_block_pair_deinit(&pair);
+}
+
+TEST(block_pair_counts_a_timeout_to_its_end_and_a_refusal_not_at_all)
+{
+	struct cprof_block_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(cprof_block_pair_exit(&pair, 1, 5000, -ETIMEDOUT, &wait));
+	CHECK(wait.delay_ns == 4000 && !wait.has_queue);
+	enter(&pair, 1, 6000, WAIT);
+	CHECK(!cprof_block_pair_exit(&pair, 1, 6100, -EAGAIN, &wait));
+	cprof_block_pair_deinit(&pair);
+}
+
+TEST(block_pair_survives_lost_and_doubled_records)
+{
+	struct cprof_block_pair pair = { 0 };
+	uint64_t since;
+	CHECK(!cprof_block_pair_exit(&pair, 1, 500, 0, &wait)); /* entry lost */
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 1, 1001, WAIT); /* told twice */
+	CHECK(cprof_block_pair_since(&pair, 1, &since));
+	CHECK_UINT(since, 1001);
+	CHECK(cprof_block_pair_exit(&pair, 1, 2000, 0, &wait));
+	CHECK(!cprof_block_pair_exit(&pair, 1, 2001, 0, &wait));
+	CHECK(!cprof_block_pair_since(&pair, 1, &since));
+	enter(&pair, 1, 3000, WAIT); /* its return is lost */
+	enter(&pair, 1, 9000, WAIT);
+	CHECK(cprof_block_pair_exit(&pair, 1, 9500, 0, &wait));
+	CHECK(wait.delay_ns == 500);
+	cprof_block_pair_deinit(&pair);
+}
+
+TEST(block_pair_charges_a_release_with_everybody_who_waits)
+{
+	struct cprof_block_pair pair = { .releases = true };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 2000, WAIT);
+	enter(&pair, 3, 4000, WAKE);
+	CHECK(cprof_block_pair_exit(&pair, 3, 4100, 1, &wait));
+	CHECK_UINT(wait.tid, 3);
+	CHECK(wait.delay_ns == 5000);
+	CHECK_UINT(wait.futex_op, WAIT); /* what its waiters did */
+	CHECK(!cprof_block_pair_exit(&pair, 1, 4200, 0, &wait));
+	enter(&pair, 3, 4500, WAKE);
+	CHECK(cprof_block_pair_exit(&pair, 3, 4600, 1, &wait));
+	CHECK(wait.delay_ns == 500);
+	enter(&pair, 3, 5000, WAKE); /* woke nobody */
+	CHECK(!cprof_block_pair_exit(&pair, 3, 5100, 0, &wait));
+	cprof_block_pair_deinit(&pair);
+}
+
+TEST(block_pair_stays_bounded_when_threads_and_locks_come_and_go)
+{
+	struct cprof_block_pair pair = { 0 };
+	for (uint32_t i = 1; i < 200000; i++) {
+		CHECK(!cprof_block_pair_enter(&pair, i, i, 16ull * i, WAIT, 2));
+		if (i % 2)
+			CHECK(cprof_block_pair_exit(&pair, i, i + 1, 0, &wait));
+	}
+	CHECK(pair.n_threads <= 65536 && pair.n_wakes <= 65536);
+	cprof_block_pair_deinit(&pair);
+}
+
+TEST(block_events_decode_takes_futex_calls_and_nothing_else)
+{
+	struct cprof_block_events_call call;
+	uint64_t raw[8] = { 522, SYS_futex, 0xabc000, 0x80, 2, 0, 0, 0 };
+	CHECK(cprof_block_events_decode(raw, sizeof(raw), 522, 521, &call));
+	CHECK(call.kind == CPROF_BLOCK_ENTER);
+	CHECK_UINT(call.addr, 0xabc000);
+	CHECK_UINT(call.op, 0x80);
+	CHECK_UINT(call.val, 2);
+	raw[0] = 521;
+	raw[2] = (uint64_t)-110;
+	CHECK(cprof_block_events_decode(raw, 24, 522, 521, &call));
+	CHECK(call.kind == CPROF_BLOCK_EXIT && call.ret == -110);
+
+	CHECK(!cprof_block_events_decode(raw, 23, 522, 521, &call)); /* cut */
+	raw[0] = 522;
+	CHECK(!cprof_block_events_decode(raw, 24, 522, 521,
+					 &call)); /* an entry without arguments */
+	raw[0] = 7;
+	CHECK(!cprof_block_events_decode(raw, sizeof(raw), 522, 521, &call)); /* another event */
+	raw[0] = 522;
+	raw[1] = SYS_read;
+	CHECK(!cprof_block_events_decode(raw, sizeof(raw), 522, 521, &call)); /* another call */
+	CHECK(!cprof_block_events_decode(NULL, 0, 522, 521, &call));
+}
