@@ -55,18 +55,40 @@ static bool is_this_qualifier(enum demangle_component_type type)
 	}
 }
 
-/* What stands for `node` in the simplified name: the name without its parameters or template arguments. */
+/* What stands for `node` in the simplified name: a template's name without its arguments. */
 static struct demangle_component *bare(const struct walk *walk, struct demangle_component *node)
 {
 	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
-		bool drop = node->type == DEMANGLE_COMPONENT_TYPED_NAME ||
-			    is_this_qualifier(node->type) ||
-			    (walk->drop_templates && node->type == DEMANGLE_COMPONENT_TEMPLATE);
-		if (!drop)
+		if (!walk->drop_templates || node->type != DEMANGLE_COMPONENT_TEMPLATE)
 			break;
 		node = node->u.s_binary.left;
 	}
+	/* "St4cout"'s kin: some abbreviations stand for a template with its arguments. */
+	if (node && walk->drop_templates && node->type == DEMANGLE_COMPONENT_SUB_STD) {
+		const char *bracket =
+			memchr(node->u.s_string.string, '<', (size_t)node->u.s_string.len);
+		if (bracket)
+			node->u.s_string.len = (int)(bracket - node->u.s_string.string);
+	}
 	return node;
+}
+
+/* The function that a local name stands in keeps its brackets and qualifiers, but not what is between them. */
+static void empty_brackets(struct demangle_component *node)
+{
+	for (unsigned depth = 0; node && depth < DEPTH_MAX && is_this_qualifier(node->type);
+	     depth++)
+		node = node->u.s_binary.left;
+	if (!node || node->type != DEMANGLE_COMPONENT_TYPED_NAME)
+		return;
+	struct demangle_component *type = node->u.s_binary.right;
+	for (unsigned depth = 0; type && depth < DEPTH_MAX && is_this_qualifier(type->type);
+	     depth++)
+		type = type->u.s_binary.left;
+	if (!type || type->type != DEMANGLE_COMPONENT_FUNCTION_TYPE)
+		return;
+	type->u.s_binary.left = NULL;
+	type->u.s_binary.right = NULL;
 }
 
 static bool simplify(struct walk *walk, struct demangle_component **place, unsigned depth)
@@ -80,8 +102,21 @@ static bool simplify(struct walk *walk, struct demangle_component **place, unsig
 		return true;
 	if (node->type == DEMANGLE_COMPONENT_LAMBDA || node->type == DEMANGLE_COMPONENT_DEFAULT_ARG)
 		return simplify(walk, &node->u.s_unary_num.sub, depth + 1);
+	if (node->type == DEMANGLE_COMPONENT_LOCAL_NAME)
+		empty_brackets(node->u.s_binary.left);
 	return simplify(walk, &node->u.s_binary.left, depth + 1) &&
 	       simplify(walk, &node->u.s_binary.right, depth + 1);
+}
+
+/* The function's name without its parameters, which stand around it. */
+static struct demangle_component *without_parameters(struct demangle_component *node)
+{
+	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
+		if (node->type != DEMANGLE_COMPONENT_TYPED_NAME && !is_this_qualifier(node->type))
+			break;
+		node = node->u.s_binary.left;
+	}
+	return node;
 }
 
 static char *itanium(const char *mangled, enum cprof_demangle form)
@@ -94,6 +129,7 @@ static char *itanium(const char *mangled, enum cprof_demangle form)
 	struct walk walk = { .drop_templates = form == CPROF_DEMANGLE_SHORT };
 	struct demangle_component *tree = cplus_demangle_v3_components(mangled, options, &memory);
 	char *text = NULL;
+	tree = without_parameters(tree);
 	if (tree && simplify(&walk, &tree, 0))
 		text = cplus_demangle_print(options, tree, 64, &size);
 	free(memory);
@@ -102,22 +138,27 @@ static char *itanium(const char *mangled, enum cprof_demangle form)
 
 /* ---- clones ---- */
 
-/* clang-format off */
-static const char *const clone_suffixes[] = {
-	"cold", "part", "constprop", "isra", "lto_priv", "llvm", "localalias", "clone", "warm", "hot",
-	"__uniq", "simdclone", "resume", "destroy", "cleanup", "unlikely", "specialized", "variant",
+/* What compilers append to copies of a function. Most carry a number, which keeps "pkg.part" out of it. */
+static const struct {
+	const char *word;
+	bool alone; /* also without a number */
+} clone_suffixes[] = {
+	{ "cold", true },       { "localalias", true }, { "part", false }, { "constprop", false },
+	{ "isra", false },      { "lto_priv", false },  { "llvm", false }, { "clone", false },
+	{ "simdclone", false }, { "__uniq", false },    { "warm", false },
 };
-/* clang-format on */
 
-static bool is_clone_suffix(const char *text, size_t len)
+static bool is_number(const char *text, size_t len)
 {
-	if (!len)
-		return false;
-	if (strspn(text, "0123456789") >= len)
-		return true;
+	return len && strspn(text, "0123456789") >= len;
+}
+
+static bool is_clone_word(const char *text, size_t len, bool has_number)
+{
 	for (size_t i = 0; i < sizeof(clone_suffixes) / sizeof(clone_suffixes[0]); i++) {
-		if (strlen(clone_suffixes[i]) == len && memcmp(clone_suffixes[i], text, len) == 0)
-			return true;
+		const char *word = clone_suffixes[i].word;
+		if (strlen(word) == len && memcmp(word, text, len) == 0)
+			return has_number || clone_suffixes[i].alone;
 	}
 	return false;
 }
@@ -125,18 +166,18 @@ static bool is_clone_suffix(const char *text, size_t len)
 /* Length of `name` without the parts that compilers append to copies of a function: ".constprop.0". */
 static size_t without_clone(const char *name)
 {
-	size_t len = strlen(name);
-	size_t end = len;
-	bool worded = false; /* ".5" alone is part of a name; ".isra.5" is not */
+	size_t len = strlen(name), end = len;
+	bool number = false; /* the part after `end` is one */
 	for (size_t at = len; at-- > 1;) {
 		if (name[at] != '.')
 			continue;
-		if (!is_clone_suffix(name + at + 1, end - at - 1))
-			break;
-		worded = worded || strspn(name + at + 1, "0123456789") < end - at - 1;
-		end = at;
-		if (worded)
+		size_t part = end - at - 1;
+		if (is_clone_word(name + at + 1, part, number))
 			len = at;
+		else if (number || !is_number(name + at + 1, part))
+			break;
+		number = is_number(name + at + 1, part);
+		end = at;
 	}
 	return len;
 }
@@ -152,30 +193,32 @@ static bool is_rust_legacy(const char *name, size_t len)
 	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
 }
 
-/* ---- names that need no demangling ---- */
-
-/*
- * DWARF alone names a function that was always inlined, as in the source: "square<int>". Template arguments go as in
- * mangled names. NULL where there are none, or where "<" may mean something else.
- */
-static char *without_arguments(const char *name)
+/* "Vec<u8>::push" becomes "Vec<>::push"; the brackets of "<T as Trait>::f" hold a path, not arguments. */
+static char *rust(const char *mangled, enum cprof_demangle form)
 {
-	if (!strchr(name, '<') || strstr(name, "operator") || name[0] == '<')
-		return NULL;
-	char *text = strdup(name), *out = text;
-	unsigned depth = 0;
-	for (const char *at = name; text && *at; at++) {
-		depth += *at == '<';
-		if (!depth)
-			*out++ = *at;
-		if (*at == '>' && depth)
-			depth--;
+	char *text = rust_demangle(mangled, 0);
+	/* The legacy mangling knows no arguments: what looks like them is part of a type's name. */
+	if (!text || form != CPROF_DEMANGLE_SHORT || mangled[1] != 'R')
+		return text;
+	char *to = text;
+	unsigned dropping = 0;
+	for (const char *at = text; *at; at++) {
+		bool arrow = at > text && at[-1] == '-';
+		bool is_args =
+			to > text &&
+			(to[-1] == ':' || to[-1] == '_' || (to[-1] >= '0' && to[-1] <= '9') ||
+			 (to[-1] >= 'A' && to[-1] <= 'Z') || (to[-1] >= 'a' && to[-1] <= 'z'));
+		if (*at == '<' && (dropping || is_args)) {
+			if (!dropping++)
+				*to++ = '<';
+		} else if (*at == '>' && !arrow && dropping) {
+			if (!--dropping)
+				*to++ = '>';
+		} else if (!dropping) {
+			*to++ = *at;
+		}
 	}
-	if (!text || depth || out == text) {
-		free(text);
-		return NULL;
-	}
-	*out = 0;
+	*to = 0;
 	return text;
 }
 
@@ -190,11 +233,9 @@ char *cprof_demangle(const char *name, enum cprof_demangle form)
 	if (full > NAME_MAX_)
 		return NULL;
 	if (strncmp(mangled, "_R", 2) == 0 || is_rust_legacy(mangled, len))
-		text = rust_demangle(mangled, 0);
+		text = rust(mangled, form);
 	if (!text && strncmp(mangled, "_Z", 2) == 0)
 		text = itanium(mangled, form);
-	if (!text && form == CPROF_DEMANGLE_SHORT)
-		text = without_arguments(mangled);
 	if (!text)
 		return plain;
 	free(plain);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "symbolize/debug_file.h"
+#include "symbolize/plt.h"
 
 static void names_free(void *data)
 {
@@ -13,6 +14,7 @@ static void names_free(void *data)
 	cprof_elf_free(names->debug);
 	cprof_elf_free(names->mini);
 	cprof_elf_free(names->self);
+	free(names->plt_names);
 	cprof_buffer_deinit(&names->trail);
 	free(names);
 }
@@ -42,6 +44,8 @@ static struct cprof_error *read_symbols(struct cprof_names *names)
 		if (!err)
 			err = add_table(names, names->self, SHT_DYNSYM, &added);
 	}
+	if (!err)
+		err = cprof_plt_add(names->self, &names->plt_names, &names->symbols);
 	return err ? err : cprof_symbols_sort(&names->symbols);
 }
 

@@ -18,6 +18,7 @@ struct cprof_names {
 	struct cprof_elf *debug; /* owned; NULL: none */
 	struct cprof_elf *alt;   /* owned; NULL: none */
 	struct cprof_symbols symbols;
+	char *plt_names;           /* owned; text of some of the symbols */
 	struct cprof_dwarf *dwarf; /* owned; NULL: none */
 	struct cprof_buffer trail; /* where files were looked for, a line each */
 };

@@ -9,6 +9,8 @@
 #include "base/intern.h"
 #include "symbolize/kernel.h"
 #include "symbolize/names.h"
+#include "symbolize/perf_map.h"
+#include "symbolize/plt.h"
 
 #define FRAMES_MAX                                                                                 \
 	64 /* inlined calls at one address; deeper nests lose their outer part's details */
@@ -28,6 +30,11 @@ struct cprof_symbolizer {
 	struct cprof_map64 elsewhere; /* run-time addresses outside modules, kernel addresses */
 	struct answer *answers;       /* owned */
 	size_t n_answers, cap_answers;
+	struct jit {
+		pid_t pid;
+		struct cprof_perf_map map;
+	} * jits; /* owned; one for each process that was asked about */
+	size_t n_jits;
 	struct cprof_kernel kernel;
 	bool kernel_tried;
 	struct cprof_buffer notes;
@@ -63,6 +70,9 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 	free(symbolizer->answers);
 	cprof_map64_deinit(&symbolizer->elsewhere);
 	cprof_map64_deinit(&symbolizer->demangled);
+	for (size_t i = 0; i < symbolizer->n_jits; i++)
+		cprof_perf_map_deinit(&symbolizer->jits[i].map);
+	free(symbolizer->jits);
 	cprof_kernel_deinit(&symbolizer->kernel);
 	cprof_buffer_deinit(&symbolizer->notes);
 	cprof_intern_deinit(&symbolizer->strings);
@@ -163,6 +173,19 @@ static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, co
 	return err;
 }
 
+/* glibc's own symbol table writes "timer_delete@@GLIBC_2.34": the version is no part of the name. */
+static struct cprof_error *show_symbol(struct cprof_symbolizer *symbolizer, const char *symbol,
+				       struct cprof_symbol_frame *frame)
+{
+	const char *version = strchr(symbol + 1, '@');
+	if (!version || strcmp(version, CPROF_PLT_SUFFIX) == 0)
+		return show_name(symbolizer, symbol, &frame->name, &frame->system_name);
+	CPROF_AUTO(free) char *plain = strndup(symbol, (size_t)(version - symbol));
+	if (!plain)
+		return cprof_error_no_memory();
+	return show_name(symbolizer, plain, &frame->name, &frame->system_name);
+}
+
 /*
  * The function that was not inlined is in the symbol table too, and there with its linkage name also where
  * the debug information leaves that out (functions with internal linkage, -gline-tables-only).
@@ -174,7 +197,7 @@ static struct cprof_error *name_outermost(struct cprof_symbolizer *symbolizer,
 {
 	const struct cprof_symbol *symbol = cprof_symbols_find(&names->symbols, file_addr);
 	if (symbol && (!frame->name || (symbol->rank & CPROF_SYMBOL_FUNCTION)))
-		return show_name(symbolizer, symbol->name, &frame->name, &frame->system_name);
+		return show_symbol(symbolizer, symbol->name, frame);
 	if (frame->name)
 		return NULL;
 	return name_by_place(symbolizer, base_name(module->path), file_addr, frame);
@@ -241,13 +264,45 @@ static void clear(struct cprof_symbol_frame *frames, size_t n)
 		frames[i] = (struct cprof_symbol_frame){ .file = "" };
 }
 
+/* The process's own map of its JIT code, read when the first address asks for it. */
+static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer, pid_t pid,
+				    const struct cprof_perf_map **ret_map)
+{
+	for (size_t i = 0; i < symbolizer->n_jits; i++) {
+		*ret_map = &symbolizer->jits[i].map;
+		if (symbolizer->jits[i].pid == pid)
+			return NULL;
+	}
+	void *jits =
+		realloc(symbolizer->jits, (symbolizer->n_jits + 1) * sizeof(*symbolizer->jits));
+	if (!jits)
+		return cprof_error_no_memory();
+	symbolizer->jits = jits;
+	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
+	*jit = (struct jit){ .pid = pid };
+	*ret_map = &jit->map;
+	struct cprof_error *err = cprof_perf_map_read(&jit->map, pid);
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_buffer_printf(&symbolizer->notes, "no names of JIT code: %s\n", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
 /* An address that lies in no ELF image that we can read. */
 static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
-					 const struct cprof_map *map, uint64_t addr,
-					 struct cprof_symbol_frame *frame)
+					 const struct cprof_maps *maps, const struct cprof_map *map,
+					 uint64_t addr, struct cprof_symbol_frame *frame)
 {
+	const struct cprof_perf_map *jit;
 	if (!map)
 		return name_by_place(symbolizer, "[unknown]", addr, frame);
+	struct cprof_error *err = maps->pid ? need_jit(symbolizer, maps->pid, &jit) : NULL;
+	if (err)
+		return err;
+	const char *name = maps->pid ? cprof_perf_map_find(jit, addr) : NULL;
+	if (name)
+		return show_name(symbolizer, name, &frame->name, &frame->system_name);
 	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }
@@ -301,7 +356,7 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 		return cprof_error_no_memory();
 	if (!*place) {
 		struct cprof_symbol_frame frame = { .file = "" };
-		struct cprof_error *err = ask_elsewhere(symbolizer, map, addr, &frame);
+		struct cprof_error *err = ask_elsewhere(symbolizer, maps, map, addr, &frame);
 		if (!err)
 			err = store(symbolizer, &frame, 1, place);
 		if (err)

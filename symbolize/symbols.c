@@ -5,7 +5,6 @@
 
 #define SYMBOLS_MAX (1u << 24)
 #define NESTING_MAX 256 /* how many overlapping symbols are tried around one address */
-#define RANK_SIZED  0x40
 #define RANK_GLOBAL 0x0c
 #define RANK_LOCAL  0x08
 #define RANK_WEAK   0x04
@@ -52,7 +51,7 @@ static uint8_t rank_of(const Elf64_Sym *sym)
 	if (ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE)
 		rank |= CPROF_SYMBOL_FUNCTION;
 	if (sym->st_size)
-		rank |= RANK_SIZED;
+		rank |= CPROF_SYMBOL_SIZED;
 	return (uint8_t)rank;
 }
 
@@ -122,9 +121,10 @@ struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struc
 
 /* ---- order ---- */
 
+/* What says "not for users": glibc's "__GI_" aliases come after everything else. */
 static size_t underscores(const char *name)
 {
-	return strspn(name, "_");
+	return strncmp(name, "__GI_", 5) == 0 ? SIZE_MAX : strspn(name, "_");
 }
 
 static int compare(const void *a_, const void *b_)
@@ -148,7 +148,8 @@ static void drop_losers(struct cprof_symbols *symbols)
 		struct cprof_symbol *last = kept ? &symbols->all[kept - 1] : NULL;
 		if (!last || last->start != symbols->all[i].start)
 			symbols->all[kept++] = symbols->all[i];
-		else if ((symbols->all[i].rank & RANK_SIZED) && symbols->all[i].end > last->end)
+		else if ((symbols->all[i].rank & CPROF_SYMBOL_SIZED) &&
+			 symbols->all[i].end > last->end)
 			last->end = symbols->all[i].end;
 	}
 	symbols->n = kept;
@@ -161,7 +162,7 @@ struct cprof_error *cprof_symbols_sort(struct cprof_symbols *symbols)
 	drop_losers(symbols);
 	for (size_t i = 0; i + 1 < symbols->n; i++) {
 		struct cprof_symbol *symbol = &symbols->all[i];
-		if (!(symbol->rank & RANK_SIZED) && symbol->end > symbol[1].start)
+		if (!(symbol->rank & CPROF_SYMBOL_SIZED) && symbol->end > symbol[1].start)
 			symbol->end = symbol[1].start;
 	}
 	free(symbols->reach);

@@ -26,6 +26,8 @@ struct cprof_symbol {
 
 /* In `rank`: it says that it is a function, not only a place. */
 #define CPROF_SYMBOL_FUNCTION 0x20
+/* In `rank`: it says where it ends. */
+#define CPROF_SYMBOL_SIZED 0x40
 
 struct cprof_symbols {
 	struct cprof_symbol *all; /* owned; by start, ends increasing within equal starts */
