@@ -35,6 +35,17 @@ static const struct cprof_option rows[] = {
 	{ "rate", ROW(CPROF_OPT_DURATION, block_rate_ns), "0", "DURATION", "keep one wait per so much waiting, and all longer ones; 0: adapt to the load", NULL },
 	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf or perf", NULL },
 
+	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
+	{ "group", ROW(CPROF_OPT_SWITCH, group), NULL, NULL, "with -text: threads with the same stack together", NULL },
+	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
+	{ "exit-code", ROW(CPROF_OPT_UINT, deadlock_status), "0", "N", "end with this status where a deadlock was found (10 is a good one)", NULL },
+	{ "repeat", ROW(CPROF_OPT_UINT, repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
+	{ "every", ROW(CPROF_OPT_DURATION, every_ns), "1s", "TIME", "time between snapshots", NULL },
+	{ "consistent", ROW(CPROF_OPT_SWITCH, consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
+	{ "means", ROW(CPROF_OPT_STRING, means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
+	{ "core", ROW(CPROF_OPT_STRING, core), NULL, "FILE", "look at this core file instead of a process", NULL },
+	{ "exe", ROW(CPROF_OPT_STRING, exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
+
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
 	{ "debuginfod", ROW(CPROF_OPT_SWITCH, debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
@@ -118,11 +129,12 @@ struct cprof_error *cprof_cli_label_split(const char *text, char *key, size_t n,
 
 static struct cprof_error *check_target(const struct cprof_attach_options *options)
 {
-	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0);
+	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0) +
+		   (options->core != NULL);
 	if (ways == 1 || (ways == 0 && strcmp(options->event, "list") == 0))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(
-		CPROF_ERR_USAGE, ways ? "-p, -n and -- COMMAND exclude each other"
+		CPROF_ERR_USAGE, ways ? "-p, -n, -core and -- COMMAND exclude each other"
 				      : "nothing to profile: give -p PID, -n NAME or -- COMMAND");
 	return cprof_error_hint(err, "for example cprof-attach -p $(pidof -s redis-server) "
 				     "-seconds 10");
@@ -148,6 +160,32 @@ static struct cprof_error *check_values(struct cprof_attach_options *options)
 	return NULL;
 }
 
+static struct cprof_error *check_threads(const struct cprof_attach_options *options)
+{
+	static const char *const means[] = { "auto", "bpf", "proc", "ptrace" };
+	bool known = false;
+	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++)
+		known = known || strcmp(options->means, means[i]) == 0;
+	if (!known)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-means: \"%s\" is not auto, bpf, proc or ptrace",
+				       options->means);
+	if (strcmp(options->text_format, "threads") != 0 &&
+	    strcmp(options->text_format, "goroutines") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-text-format: \"%s\" is not threads or goroutines",
+				       options->text_format);
+	if (options->deadlock_status > 255)
+		return cprof_error_new(CPROF_ERR_USAGE, "-exit-code: not between 0 and 255");
+	if (options->repeat < 1 || options->repeat > 1000000)
+		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: not between 1 and 1000000");
+	if (options->exe && !options->core)
+		return cprof_error_new(CPROF_ERR_USAGE, "-exe says nothing without -core FILE");
+	if (options->core && options->repeat > 1)
+		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: a core file does not change");
+	return NULL;
+}
+
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 					    struct cprof_attach_options *options)
 {
@@ -167,6 +205,8 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	err = parse_pids(options);
 	if (!err)
 		err = check_target(options);
+	if (!err)
+		err = check_threads(options);
 	return err ? err : check_values(options);
 }
 

@@ -37,6 +37,16 @@ struct cprof_attach_options {
 	uint64_t block_rate_ns;   /* 0: adaptive */
 	const char *block_method; /* "auto", or one row of the tiers */
 
+	/* threads mode */
+	bool text, group, consistent;
+	const char *text_format; /* "threads" or "goroutines" */
+	uint64_t
+		deadlock_status; /* exit status where a deadlock was found; 0: like any other run */
+	uint64_t repeat;
+	uint64_t every_ns;
+	const char *core, *exe; /* a core file in place of a process, and its program */
+	const char *means;      /* "auto", or the only means to be used */
+
 	/* names */
 	const char *demangle;
 	bool no_inlines, debuginfod;

@@ -1,10 +1,12 @@
 /* The program cprof-attach: read the command line, run one mode, write the profile, say how it went. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "attach/cli_options.h"
+#include "attach/core_file.h"
 #include "attach/interrupt.h"
 #include "attach/launch.h"
 #include "attach/mode.h"
@@ -29,8 +31,10 @@ struct program {
 	struct cprof_window window;
 	struct cprof_report report;
 	struct cprof_output output;
-	bool terminal;  /* stderr is one: the progress line rewrites itself */
-	bool line_open; /* it stands there without a newline */
+	bool terminal;   /* stderr is one: the progress line rewrites itself */
+	bool line_open;  /* it stands there without a newline */
+	bool no_profile; /* -text alone */
+	int exit_status; /* the mode's, if all goes well */
 };
 
 /* ---- talking ---- */
@@ -136,6 +140,19 @@ static int print_events(struct program *program)
 
 /* ---- getting ready ---- */
 
+/* What a core file is of takes a target's place for names and messages. */
+static struct cprof_error *open_core(struct program *program)
+{
+	program->targets = calloc(1, sizeof(*program->targets));
+	if (!program->targets)
+		return cprof_error_no_memory();
+	struct cprof_error *err =
+		cprof_core_file_target(program->options.core, &program->targets[0]);
+	if (!err)
+		program->n_targets = 1;
+	return err;
+}
+
 static struct cprof_error *open_targets(struct program *program)
 {
 	struct cprof_attach_options *options = &program->options;
@@ -143,6 +160,8 @@ static struct cprof_error *open_targets(struct program *program)
 	const pid_t *pids = options->pids;
 	size_t n = options->n_pids;
 	struct cprof_error *err = NULL;
+	if (options->core)
+		return open_core(program);
 	if (options->name) {
 		err = cprof_target_find(options->name, &named);
 		pids = &named;
@@ -183,6 +202,11 @@ static struct cprof_error *prepare(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
 	struct cprof_error *err = cprof_mode_find(options->mode, &program->mode);
+	if (!err && (options->text || options->core) && !program->mode->has_text)
+		err = cprof_error_new(CPROF_ERR_USAGE,
+				      "-mode %s knows neither -text nor -core; "
+				      "-mode threads does",
+				      program->mode->name);
 	if (!err && options->push_url)
 		err = cprof_push_check(options->push_url, options->push_backend);
 	if (!err)
@@ -192,9 +216,11 @@ static struct cprof_error *prepare(struct program *program)
 	if (program->mode->max_targets && program->n_targets > program->mode->max_targets)
 		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
 				       program->mode->name);
-	err = cprof_output_plan(options, program->mode->name,
-				(const struct cprof_target *const *)program->targets,
-				program->n_targets, &program->output);
+	program->no_profile = options->text && !options->output && !options->push_url;
+	if (!program->no_profile)
+		err = cprof_output_plan(options, program->mode->name,
+					(const struct cprof_target *const *)program->targets,
+					program->n_targets, &program->output);
 	if (err)
 		return err;
 	program->window = (struct cprof_window){
@@ -217,7 +243,9 @@ static void announce(struct program *program)
 			    program->targets[0]->comm, (int)program->targets[0]->pid);
 	if (program->n_targets > 1)
 		cprof_buffer_printf(&text, " and %zu more", program->n_targets - 1);
-	if (program->options.length_ns)
+	if (program->mode->instant)
+		;
+	else if (program->options.length_ns)
 		cprof_buffer_printf(&text, ", for %g s",
 				    (double)program->options.length_ns / (double)CPROF_NS_PER_S);
 	else
@@ -228,6 +256,15 @@ static void announce(struct program *program)
 
 /* ---- the work ---- */
 
+static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
+{
+	struct program *program = ctx;
+	end_line(program);
+	if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0)
+		return NULL;
+	return cprof_error_os(errno, "write to stdout");
+}
+
 static struct cprof_error *sample(struct program *program, struct cprof_profile **ret_profile)
 {
 	const struct cprof_mode_run run = {
@@ -237,6 +274,10 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 		.window = &program->window,
 		.command_line = cprof_buffer_text(&program->command_line),
 		.report = &program->report,
+		.print = program->options.text ? print_text : NULL,
+		.print_ctx = program,
+		.no_profile = program->no_profile,
+		.exit_status = &program->exit_status,
 	};
 	if (program->mode->alters_target)
 		cprof_interrupt_hold(true);
@@ -336,9 +377,9 @@ static int run(struct program *program)
 	if (!err) {
 		show_notes(program);
 		say(program, cprof_summary_ending(&program->window));
-		err = deliver(program, profile);
+		err = profile ? deliver(program, profile) : NULL;
 	}
-	return command_status(program, err ? fail(program, err) : 0);
+	return command_status(program, err ? fail(program, err) : program->exit_status);
 }
 
 static void program_deinit(struct program *program)

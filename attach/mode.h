@@ -30,12 +30,20 @@ struct cprof_mode_run {
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
 	struct cprof_report
 		*report; /* counts and notes for people; filled by the mode and the session */
+
+	/* -text: takes what the mode has to say on stdout, as it comes; NULL: not asked for. */
+	struct cprof_error *(*print)(void *ctx, const char *text, size_t n);
+	void *print_ctx;
+	bool no_profile; /* only text was asked for: *ret_profile may stay NULL */
+	int *exit_status; /* what the program ends with if all goes well; 0 unless the mode sets it */
 };
 
 struct cprof_mode {
 	const char *name;    /* -mode NAME, and the part of the default file name */
 	const char *summary; /* one line for -help */
 	size_t max_targets;  /* 0: as many as asked for */
+	bool instant;        /* looks at one moment: -seconds says nothing to it */
+	bool has_text;       /* knows -text, and with it how to read a core file (-core) */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 
 	/*

@@ -99,7 +99,7 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_builder_fram
 	return NULL;
 }
 
-static enum cprof_demangle demangle_of(const char *how)
+enum cprof_demangle cprof_session_names_demangle(const char *how)
 {
 	if (strcmp(how, "full") == 0)
 		return CPROF_DEMANGLE_FULL;
@@ -171,7 +171,7 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 					       struct cprof_profile **ret_profile)
 {
 	const struct cprof_symbolizer_options options = {
-		.demangle = demangle_of(run->options->demangle),
+		.demangle = cprof_session_names_demangle(run->options->demangle),
 		.no_inlines = run->options->no_inlines,
 		.debuginfod = run->options->debuginfod,
 	};

@@ -7,6 +7,7 @@
 
 #include "attach/mode.h"
 #include "convert/builder.h"
+#include "symbolize/demangle.h"
 #include "symbolize/maps.h"
 #include "symbolize/module.h"
 
@@ -29,6 +30,9 @@ struct cprof_session_names {
 void cprof_session_names_deinit(struct cprof_session_names *names);
 struct cprof_error *cprof_session_names_set(struct cprof_session_names *names, uint32_t number,
 					    struct cprof_maps *maps, struct cprof_map *map);
+
+/* What -demangle HOW asks for. */
+enum cprof_demangle cprof_session_names_demangle(const char *how);
 
 /* The profile, without its period. Counts named locations in the run's report. */
 struct cprof_error *cprof_session_names_finish(const struct cprof_session_names *names,

@@ -14,16 +14,21 @@
 /* A process cannot have more threads than /proc/sys/kernel/pid_max allows, which ends at 4 Mi. */
 #define THREADS_MAX ((size_t)4 << 20)
 
-/* The name is somebody else's bytes on their way to a terminal: control characters do not get there. */
+void cprof_thread_name_clean(char *name)
+{
+	for (unsigned char *c = (unsigned char *)name; *c; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	}
+}
+
 static void copy_name(char *to, const char *from, size_t n)
 {
 	if (n >= CPROF_THREAD_NAME_MAX)
 		n = CPROF_THREAD_NAME_MAX - 1;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)from[i];
-		to[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
+	memcpy(to, from, n);
 	to[n] = 0;
+	cprof_thread_name_clean(to);
 }
 
 /* The name stands in parentheses and may hold any, so it ends at the last one. */

@@ -70,6 +70,9 @@ bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret);
 bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *ret);
 bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret);
 
+/* Control characters of a name become '?': it is somebody else's bytes on their way to a terminal. */
+void cprof_thread_name_clean(char *name);
+
 /* Two readings of `syscall` that show one and the same wait. */
 bool cprof_thread_call_same(const struct cprof_thread_call *a, const struct cprof_thread_call *b);
 
