@@ -17,6 +17,7 @@
 struct cprof_debug_roots {
 	const char *target_root; /* "/proc/42/root"; "" where there is none, or it is ours */
 	const char *module_path; /* as the target names it */
+	bool debuginfod;         /* may ask servers, last */
 };
 
 /*

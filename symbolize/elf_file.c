@@ -143,6 +143,16 @@ struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name)
 	return NULL;
 }
 
+bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct cprof_section *section = &elf->sections[i];
+		if (named(section, name) && (section->type != SHT_NOBITS || section->inflated))
+			return true;
+	}
+	return false;
+}
+
 struct cprof_section *cprof_elf_section_of_type(struct cprof_elf *elf, uint32_t type)
 {
 	for (size_t i = 0; i < elf->n_sections; i++) {

@@ -43,6 +43,9 @@ void cprof_elf_free(struct cprof_elf *elf);
 /* By name, with its bytes in this file (no SHT_NOBITS); a compressed one is decompressed now. NULL: none, or broken. */
 struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name);
 
+/* Whether it has such a section with bytes; nothing is decompressed. */
+bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name);
+
 /* By type (SHT_SYMTAB); NULL: none. */
 struct cprof_section *cprof_elf_section_of_type(struct cprof_elf *elf, uint32_t type);
 

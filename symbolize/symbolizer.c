@@ -58,10 +58,22 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 	return NULL;
 }
 
+/* A cache that cannot be written costs time in the next profile and nothing in this one. */
+static void save_caches(struct cprof_symbolizer *symbolizer)
+{
+	for (size_t i = 0; i < symbolizer->modules->n; i++) {
+		struct cprof_names *names = symbolizer->modules->all[i]->names.data;
+		if (names)
+			cprof_error_free(cprof_names_save(names));
+	}
+}
+
 void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 {
 	if (!symbolizer)
 		return;
+	if (symbolizer->options->cache_dir)
+		save_caches(symbolizer);
 	for (size_t i = 0; i < symbolizer->n_by_module; i++)
 		cprof_map64_deinit(&symbolizer->by_module[i]);
 	free(symbolizer->by_module);
@@ -186,23 +198,6 @@ static struct cprof_error *show_symbol(struct cprof_symbolizer *symbolizer, cons
 	return show_name(symbolizer, plain, &frame->name, &frame->system_name);
 }
 
-/*
- * The function that was not inlined is in the symbol table too, and there with its linkage name also where
- * the debug information leaves that out (functions with internal linkage, -gline-tables-only).
- */
-static struct cprof_error *name_outermost(struct cprof_symbolizer *symbolizer,
-					  const struct cprof_names *names,
-					  const struct cprof_module *module, uint64_t file_addr,
-					  struct cprof_symbol_frame *frame)
-{
-	const struct cprof_symbol *symbol = cprof_symbols_find(&names->symbols, file_addr);
-	if (symbol && (!frame->name || (symbol->rank & CPROF_SYMBOL_FUNCTION)))
-		return show_symbol(symbolizer, symbol->name, frame);
-	if (frame->name)
-		return NULL;
-	return name_by_place(symbolizer, base_name(module->path), file_addr, frame);
-}
-
 static struct cprof_error *frame_from_dwarf(struct cprof_symbolizer *symbolizer,
 					    const struct cprof_dwarf_frame *from,
 					    struct cprof_symbol_frame *frame)
@@ -213,34 +208,44 @@ static struct cprof_error *frame_from_dwarf(struct cprof_symbolizer *symbolizer,
 	frame->start_line = from->start_line;
 	if (err || (!*from->linkage_name && !*from->name))
 		return err;
-	return show_name(symbolizer, *from->linkage_name ? from->linkage_name : from->name,
-			 &frame->name, &frame->system_name);
+	return show_symbol(symbolizer, *from->linkage_name ? from->linkage_name : from->name,
+			   frame);
 }
 
 static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 				      struct cprof_module *module, uint64_t file_addr,
 				      struct cprof_symbol_frame *frames, size_t *ret_n)
 {
+	const struct cprof_symbolizer_options *options = symbolizer->options;
+	const struct cprof_names_options from = { options->cache_dir, options->debuginfod };
 	struct cprof_dwarf_frame found[FRAMES_MAX];
 	struct cprof_names *names;
-	struct cprof_error *err = cprof_names_get(module, &names);
+	size_t n = 0, first = 0;
+	struct cprof_error *err = cprof_names_get(module, &from, &names);
+	if (!err)
+		err = cprof_names_frames(names, file_addr, found, FRAMES_MAX, &n);
 	if (err)
 		return err;
-	size_t n = 0, first = 0;
-	if (names->dwarf && !symbolizer->options->no_lines)
-		n = cprof_dwarf_frames(names->dwarf, file_addr, found, FRAMES_MAX);
-	if (n && symbolizer->options->no_inlines) {
+	if (options->no_inlines) {
 		/* The line is that of the address, wherever its text came from. */
 		first = n - 1;
 		found[first].file = found[0].file;
 		found[first].line = found[0].line;
 		found[first].column = found[0].column;
 	}
-	for (size_t i = first; i < n && !err; i++)
+	for (size_t i = first; i < n && !err; i++) {
+		if (options->no_lines)
+			found[i] =
+				(struct cprof_dwarf_frame){ .name = found[i].name,
+							    .linkage_name = found[i].linkage_name,
+							    .file = "" };
 		err = frame_from_dwarf(symbolizer, &found[i], &frames[i - first]);
-	*ret_n = n ? n - first : 1;
-	return err ? err
-		   : name_outermost(symbolizer, names, module, file_addr, &frames[*ret_n - 1]);
+	}
+	*ret_n = n - first;
+	if (!err && !frames[n - first - 1].name)
+		err = name_by_place(symbolizer, base_name(module->path), file_addr,
+				    &frames[n - first - 1]);
+	return err;
 }
 
 static struct cprof_error *grow_modules(struct cprof_symbolizer *symbolizer, uint32_t id)
