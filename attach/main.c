@@ -106,7 +106,7 @@ static int print_help(void)
 				 "       cprof-attach [options] -- COMMAND ARGS\n"
 				 "Profile a running process and write a pprof file.\n\nModes:\n");
 	for (size_t i = 0; i < cprof_n_modes; i++)
-		cprof_buffer_printf(&text, "  -mode %-17s %s\n", cprof_modes[i]->name,
+		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i]->name,
 				    cprof_modes[i]->summary);
 	cprof_options_help(&cprof_cli_option_table, &text);
 	cprof_buffer_puts(

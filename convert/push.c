@@ -1,7 +1,6 @@
 #include "convert/push.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "convert/curl_api.h"
 
 #define TRIES_DEFAULT      3
 #define FIRST_WAIT_NS      (CPROF_NS_PER_S / 2)
@@ -137,18 +137,21 @@ static struct cprof_error *choose(const char *url, const char *name, const struc
 struct cprof_error *cprof_push_check(const char *url, const char *backend)
 {
 	const struct backend *chosen;
-	CURLU *parsed = curl_url();
+	const struct cprof_curl_api *api;
+	struct cprof_error *err = cprof_curl_api_load(&api);
+	if (err)
+		return err;
+	CURLU *parsed = api->url();
 	char *host = NULL;
 	if (!parsed)
 		return cprof_error_no_memory();
 	bool http = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-	bool good = http && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		    curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-	curl_free(host);
-	curl_url_cleanup(parsed);
+	bool good = http && api->url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		    api->url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+	api->free(host);
+	api->url_cleanup(parsed);
 	if (!good) {
-		struct cprof_error *err = cprof_error_new(
-			CPROF_ERR_USAGE, "-push: that is no http:// or https:// URL");
+		err = cprof_error_new(CPROF_ERR_USAGE, "-push: that is no http:// or https:// URL");
 		return cprof_error_hint(err, "for example -push http://localhost:4040/ingest");
 	}
 	return choose(url, backend, &chosen);
@@ -185,11 +188,25 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	return size * n;
 }
 
-static bool set_up(CURL *curl, const struct cprof_push *push, const char *url,
-		   struct curl_slist *headers, struct answer *answer)
+/* As the program curl does; its library by itself looks at none of these. */
+static CURLcode trust(const struct cprof_curl_api *api, CURL *curl)
 {
+	const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = getenv("SSL_CERT_DIR");
+	if (!bundle || !*bundle)
+		bundle = getenv("SSL_CERT_FILE");
 	CURLcode bad = CURLE_OK;
-#define SET(option, value) bad = bad ? bad : curl_easy_setopt(curl, option, value)
+	if (bundle && *bundle)
+		bad = api->easy_setopt(curl, CURLOPT_CAINFO, bundle);
+	if (!bad && dir && *dir)
+		bad = api->easy_setopt(curl, CURLOPT_CAPATH, dir);
+	return bad;
+}
+
+static bool set_up(const struct cprof_curl_api *api, CURL *curl, const struct cprof_push *push,
+		   const char *url, struct curl_slist *headers, struct answer *answer)
+{
+	CURLcode bad = trust(api, curl);
+#define SET(option, value) bad = bad ? bad : api->easy_setopt(curl, option, value)
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_POST, 1L);
@@ -209,25 +226,25 @@ static bool set_up(CURL *curl, const struct cprof_push *push, const char *url,
 	return bad == CURLE_OK;
 }
 
-static void post_once(const struct cprof_push *push, const struct backend *backend, const char *url,
-		      struct answer *answer)
+static void post_once(const struct cprof_curl_api *api, const struct cprof_push *push,
+		      const struct backend *backend, const char *url, struct answer *answer)
 {
 	char type[80];
 	snprintf(type, sizeof(type), "Content-Type: %s", backend->content_type);
-	CURL *curl = curl_easy_init();
-	struct curl_slist *headers = curl_slist_append(NULL, type);
-	struct curl_slist *more = headers ? curl_slist_append(headers, "Expect:") : NULL;
-	if (!curl || !more || !set_up(curl, push, url, headers, answer)) {
+	CURL *curl = api->easy_init();
+	struct curl_slist *headers = api->slist_append(NULL, type);
+	struct curl_slist *more = headers ? api->slist_append(headers, "Expect:") : NULL;
+	if (!curl || !more || !set_up(api, curl, push, url, headers, answer)) {
 		answer->code = CURLE_OUT_OF_MEMORY;
 	} else {
 		curl_off_t after = 0;
-		answer->code = curl_easy_perform(curl);
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
-		if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
+		answer->code = api->easy_perform(curl);
+		api->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+		if (api->easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 			answer->retry_after_ns = (uint64_t)after * CPROF_NS_PER_S;
 	}
-	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
+	api->slist_free_all(headers);
+	api->easy_cleanup(curl);
 }
 
 /* ---- several tries ---- */
@@ -287,8 +304,8 @@ static void put_words(struct cprof_buffer *out, const struct cprof_buffer *body)
 	}
 }
 
-static struct cprof_error *undelivered(const char *shown, const struct answer *answer,
-				       unsigned tried)
+static struct cprof_error *undelivered(const struct cprof_curl_api *api, const char *shown,
+				       const struct answer *answer, unsigned tried)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer words = { 0 };
 	put_words(&words, &answer->body);
@@ -296,7 +313,7 @@ static struct cprof_error *undelivered(const char *shown, const struct answer *a
 	if (answer->code != CURLE_OK)
 		return cprof_error_new(CPROF_ERR_UNDELIVERED, "push to %s: %s%s", shown,
 				       *answer->problem ? answer->problem
-							: curl_easy_strerror(answer->code),
+							: api->easy_strerror(answer->code),
 				       times);
 	struct cprof_error *err = cprof_error_new(
 		CPROF_ERR_UNDELIVERED, "push to %s: the server answered %ld%s%s%s", shown,
@@ -312,7 +329,10 @@ static struct cprof_error *undelivered(const char *shown, const struct answer *a
 struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_buffer *answer_line)
 {
 	const struct backend *backend;
+	const struct cprof_curl_api *api;
 	struct cprof_error *err = choose(push->url, push->backend, &backend);
+	if (!err)
+		err = cprof_curl_api_load(&api);
 	if (err)
 		return err;
 	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
@@ -329,7 +349,7 @@ struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_
 	unsigned tries = push->tries ? push->tries : TRIES_DEFAULT;
 	for (unsigned tried = 1;; tried++) {
 		struct answer answer = { .code = CURLE_OK };
-		post_once(push, backend, cprof_buffer_text(&url), &answer);
+		post_once(api, push, backend, cprof_buffer_text(&url), &answer);
 		bool done = delivered(&answer);
 		if (done)
 			cprof_buffer_printf(answer_line, "delivered to %s (%s, %ld)",
@@ -338,7 +358,7 @@ struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_
 		else if (tried < tries && worth_another(&answer))
 			wait_before(push, tried, &answer);
 		else
-			err = undelivered(cprof_buffer_text(&shown), &answer, tried);
+			err = undelivered(api, cprof_buffer_text(&shown), &answer, tried);
 		cprof_buffer_deinit(&answer.body);
 		if (done || err)
 			return err;

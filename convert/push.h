@@ -3,7 +3,8 @@
  *
  * What differs between servers is a row of a table of back ends: how the URL, the headers and the body are made
  * from the profile's bytes, and which answers mean "try again". The transfer itself (TLS, proxies,
- * redirects) is libcurl's, with its habits: HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, ~/.netrc is not read.
+ * redirects) is libcurl's, with its habits: https_proxy, no_proxy, CURL_CA_BUNDLE,
+ * SSL_CERT_FILE; ~/.netrc is not read.
  *
  * Sources: RFC 9110 "Status Codes"; the Pyroscope server API's /ingest (query parameters name, from, until, format).
  */
