@@ -30,10 +30,14 @@ static struct cprof_error *function_start(struct cprof_thread_names *names, stru
 	name->module_offset = file_addr;
 	if (module->kind != CPROF_MODULE_FILE && module->kind != CPROF_MODULE_VDSO)
 		return NULL;
-	err = cprof_names_get(module, &found);
+	const struct cprof_names_options from = { names->options.cache_dir,
+						  names->options.debuginfod };
+	const struct cprof_symbol *symbol = NULL;
+	err = cprof_names_get(module, &from, &found);
+	if (!err)
+		err = cprof_names_symbol(found, file_addr, &symbol);
 	if (err)
 		return err;
-	const struct cprof_symbol *symbol = cprof_symbols_find(&found->symbols, file_addr);
 	if (symbol)
 		name->function_start = addr - (file_addr - symbol->start);
 	return NULL;

@@ -123,6 +123,15 @@ static struct cprof_error *need_symbols(struct cprof_names *names)
 	return names->symbols_read ? NULL : read_symbols(names);
 }
 
+struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_addr,
+				       const struct cprof_symbol **ret_symbol)
+{
+	struct cprof_error *err = need_symbols(names);
+	if (!err)
+		*ret_symbol = cprof_symbols_find(&names->symbols, file_addr);
+	return err;
+}
+
 /* ---- debug information ---- */
 
 static struct cprof_error *read_dwarf(struct cprof_names *names)

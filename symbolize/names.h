@@ -56,6 +56,10 @@ struct cprof_error *cprof_names_get(struct cprof_module *module,
 struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
 				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n);
 
+/* The symbol that covers `file_addr`, NULL: none. Errors: NO_MEMORY. */
+struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_addr,
+				       const struct cprof_symbol **ret_symbol);
+
 /* Read symbol tables and debug information now, for those who want to report on them. Errors: NO_MEMORY. */
 struct cprof_error *cprof_names_need(struct cprof_names *names);
 
