@@ -129,8 +129,7 @@ static bool cie_parse(struct cprof_cfi_reader *r, bool is_eh, struct cie *cie)
 static bool cie_find(const struct cprof_cfi_section *section, bool is_eh, uint64_t offset,
 		     struct cie *cie)
 {
-	struct cprof_cfi_reader r = { section->bytes, section->bytes + section->size, false },
-				entry;
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(section->bytes, section->size), entry;
 	const uint8_t *id_at;
 	uint64_t id;
 	bool dwarf64;
@@ -177,8 +176,7 @@ static bool fde_parse(const struct cprof_cfi *cfi, bool is_eh, uint64_t offset,
 		      struct cprof_cfi_fde *ret_fde)
 {
 	const struct cprof_cfi_section *section = is_eh ? &cfi->eh_frame : &cfi->debug_frame;
-	struct cprof_cfi_reader r = { section->bytes, section->bytes + section->size, false },
-				entry;
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(section->bytes, section->size), entry;
 	const uint8_t *id_at;
 	uint64_t id, cie_at, start, end;
 	bool dwarf64;
@@ -219,7 +217,7 @@ static void hdr_open(struct cprof_cfi *cfi)
 {
 	const struct cprof_cfi_section *hdr = &cfi->hdr;
 	const struct cprof_cfi_base base = { hdr->bytes, hdr->addr, hdr->addr };
-	struct cprof_cfi_reader r = { hdr->bytes, hdr->bytes + hdr->size, false };
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(hdr->bytes, hdr->size);
 	if (!hdr->bytes || !cfi->eh_frame.bytes || cprof_cfi_u8(&r) != 1)
 		return;
 	uint8_t frame_encoding = cprof_cfi_u8(&r), count_encoding = cprof_cfi_u8(&r);
@@ -288,15 +286,14 @@ static int by_start(const void *a, const void *b)
 static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *index)
 {
 	const struct cprof_cfi_section *section = is_eh ? &cfi->eh_frame : &cfi->debug_frame;
-	struct cprof_cfi_reader r = { section->bytes, section->bytes + section->size, false },
-				entry;
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(section->bytes, section->size), entry;
 	uint64_t id, known_at = UINT64_MAX, cie_at, start, end;
 	struct cie cie;
 	bool dwarf64, known = false;
 	const uint8_t *id_at;
 
 	index->built = true;
-	while (section->bytes && r.at < r.end) {
+	while (r.at < r.end) {
 		uint64_t offset = (uint64_t)(r.at - section->bytes);
 		if (!entry_open(&r, &entry, &id, &id_at, &dwarf64)) {
 			if (r.bad)
@@ -451,7 +448,7 @@ static void from_program_headers(const struct cprof_module *module, struct cprof
 			cfi->hdr = segment_bytes(module, phdr.p_vaddr);
 	}
 	const struct cprof_cfi_base base = { cfi->hdr.bytes, cfi->hdr.addr, cfi->hdr.addr };
-	struct cprof_cfi_reader r = { cfi->hdr.bytes, cfi->hdr.bytes + cfi->hdr.size, false };
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(cfi->hdr.bytes, cfi->hdr.size);
 	if (!cfi->hdr.bytes || cprof_cfi_u8(&r) != 1)
 		return;
 	uint8_t encoding = cprof_cfi_u8(&r);

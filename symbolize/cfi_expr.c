@@ -217,7 +217,7 @@ bool cprof_cfi_evaluate(struct cprof_cfi_expr expr, const uint64_t *first,
 {
 	struct machine m = {
 		.outside = outside,
-		.r = { expr.bytes, expr.bytes + expr.size, false },
+		.r = cprof_cfi_reader_of(expr.bytes, expr.size),
 		.start = expr.bytes,
 	};
 	if (!expr.size)

@@ -18,6 +18,12 @@ struct cprof_cfi_reader {
 	bool bad;
 };
 
+/* `bytes` may be NULL: then there are none. */
+static inline struct cprof_cfi_reader cprof_cfi_reader_of(const uint8_t *bytes, size_t size)
+{
+	return (struct cprof_cfi_reader){ bytes, bytes ? bytes + size : bytes, false };
+}
+
 static inline size_t cprof_cfi_left(const struct cprof_cfi_reader *r)
 {
 	return (size_t)(r->end - r->at);

@@ -69,7 +69,7 @@ static bool fits(int64_t value)
 /* `breg offset` and nothing else, or, with `deref`, that and a dereference. */
 static bool is_base(struct cprof_cfi_expr expr, bool deref, uint8_t *ret_reg, int32_t *ret_offset)
 {
-	struct cprof_cfi_reader r = { expr.bytes, expr.bytes + expr.size, false };
+	struct cprof_cfi_reader r = cprof_cfi_reader_of(expr.bytes, expr.size);
 	uint8_t op = cprof_cfi_u8(&r);
 	int64_t offset = cprof_cfi_sleb(&r);
 	if (op < DW_OP_breg0 || op > DW_OP_breg31 || !fits(offset))
