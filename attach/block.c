@@ -13,17 +13,17 @@
 #define RATE_START_NS   100000ull
 #define RATE_FLOOR_NS   1000ull
 #define RATE_CEILING_NS 1000000000ull
-#define RECORDS_PER_S                                                                              \
-	2000ull /* wanted: 2 us of the target each, and stacks enough for any report */
+#define RECORDS_PER_S   4000ull /* wanted: 3 us of the target each */
 
 static const struct cprof_block_tier *const tiers[] = {
 	&cprof_block_tier_bpf,
 	&cprof_block_tier_perf,
+	&cprof_block_tier_proc,
 };
 #define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
 
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
-				     const struct cprof_session_moment *moment)
+				     const struct cprof_session_moment *moment, uint32_t *ret_row)
 {
 	struct cprof_session_stack stack;
 	struct cprof_error *err = NULL;
@@ -34,7 +34,7 @@ struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cpr
 		err = cprof_session_walk(block->session, moment, &stack);
 	if (!err)
 		err = cprof_wait_table_add(&block->table, block->process->number, wait,
-					   stack.frames, stack.n);
+					   stack.frames, stack.n, ret_row);
 	if (err)
 		return err;
 	/* Names are asked for while the threads live; from then on they are known. */
@@ -61,7 +61,7 @@ static struct cprof_error *find_named(const char *method, const struct cprof_blo
 	}
 	struct cprof_error *err =
 		cprof_error_new(CPROF_ERR_USAGE, "-block-method: there is no \"%s\"", method);
-	return cprof_error_hint(err, "methods are auto, bpf and perf");
+	return cprof_error_hint(err, "methods are auto, bpf, perf and proc");
 }
 
 static struct cprof_error *check_tells(const struct cprof_block *block,
@@ -116,10 +116,11 @@ static struct cprof_error *open_tier(struct cprof_block *block,
 
 /* ---- the window ---- */
 
-static void pace(struct cprof_block *block, uint64_t *then_ns, uint64_t *records, uint64_t *lost)
+static void pace(struct cprof_block *block, const struct cprof_block_tier *tier, uint64_t *then_ns,
+		 uint64_t *records, uint64_t *lost)
 {
 	uint64_t now = cprof_clock_mono_ns();
-	if (!block->adaptive || now - *then_ns < PACE_NS)
+	if (!block->adaptive || !tier->thins || tier->counts_open || now - *then_ns < PACE_NS)
 		return;
 	block->rate_ns = cprof_wait_pace_next(&block->pace, block->records - *records,
 					      now - *then_ns, block->lost - *lost);
@@ -142,12 +143,13 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 	bool more = true;
 	while (more && !err) {
 		size_t n = tier->fds ? tier->fds(state, fds, CPROF_BLOCK_FDS_MAX) : 0;
-		more = cprof_window_wait(window, fds, n, tier->drain_ns, counts);
+		uint64_t pause = tier->pause_ns ? tier->pause_ns(state) : tier->drain_ns;
+		more = cprof_window_wait(window, fds, n, pause, counts);
 		err = tier->drain(state);
 		counts->lost = block->lost;
-		pace(block, &then_ns, &records, &lost);
+		pace(block, tier, &then_ns, &records, &lost);
 	}
-	if (!err && !block->releases)
+	if (!err && !block->releases && !tier->counts_open)
 		err = cprof_block_open_waits(block, tier, state);
 	if (!err && tier->report)
 		tier->report(state);

@@ -44,7 +44,10 @@ struct cprof_block_tier {
 		*exactly; /* one line on what its numbers mean, for the summary and the comments */
 	bool tells_releases, tells_all;
 	bool thins;        /* keeps waits by Go's law at block->rate_ns; else every one */
+	bool counts_open;  /* waits that are not over yet are in its sums already */
 	uint64_t drain_ns; /* how often drain() wants to be called at least */
+	uint64_t (*pause_ns)(
+		const void *state); /* instead of drain_ns, where that changes; may be NULL */
 
 	/*
 	 * Put the events in place; from then on waits are seen. Errors decide whether the next tier is tried:
@@ -70,10 +73,10 @@ extern const struct cprof_block_tier cprof_block_tier_proc;
 
 /*
  * A wait (or in mutex mode a release) that the tier kept, with the moment at which its thread stood there. Walks the
- * stack and adds it up; errors: NO_MEMORY.
+ * stack and adds it up; errors: NO_MEMORY. `*ret_row` is where it went, in block->table; may be NULL.
  */
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
-				     const struct cprof_session_moment *moment);
+				     const struct cprof_session_moment *moment, uint32_t *ret_row);
 
 /* The run function of both modes. */
 struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool releases,

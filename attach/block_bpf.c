@@ -49,7 +49,6 @@ struct bpf_tier {
 	size_t n_exit_fds;
 	uint64_t full_told;
 	struct fault *faults; /* owned; by tid modulo FAULTS_MAX */
-	uint64_t agree, agree_of;
 };
 
 /* ---- opening ---- */
@@ -265,7 +264,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * scale,
 	};
-	return cprof_block_take(tier->block, &wait, moment);
+	return cprof_block_take(tier->block, &wait, moment, NULL);
 }
 
 /* A fault's stack came when it began; walk it now, and add up its time when that comes. */
@@ -306,10 +305,6 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
 	if (event.what == CPROF_BLOCK_FAULT || event.what == CPROF_BLOCK_FAULT_END)
 		return tier->faults ? take_fault(tier, &event, &moment) : NULL;
-	if (event.first_waker && event.owner) {
-		tier->agree_of++;
-		tier->agree += event.first_waker == event.owner;
-	}
 	return take_wait(tier, &event, &moment);
 }
 
@@ -375,12 +370,6 @@ static void report(void *state)
 				  "%" PRIu64 " waits of %.3f s seen, %" PRIu64 " kept",
 				  (uint64_t)counts->waits, (double)counts->delay_ns / 1e9,
 				  (uint64_t)counts->kept);
-	if (tier->agree_of)
-		cprof_report_note(report, CPROF_NOTE_DETAIL,
-				  "the owner noted at the start ended %.2f %% of %" PRIu64
-				  " waits that have both",
-				  100.0 * (double)tier->agree / (double)tier->agree_of,
-				  tier->agree_of);
 }
 
 const struct cprof_block_tier cprof_block_tier_bpf = {

@@ -71,7 +71,7 @@ static struct cprof_error *take_one(struct cprof_block *block, pid_t tid, uint64
 		.stack_addr = call->sp,
 		.live = true,
 	};
-	return cprof_block_take(block, &with_owner, &moment);
+	return cprof_block_take(block, &with_owner, &moment, NULL);
 }
 
 struct cprof_error *cprof_block_open_waits(struct cprof_block *block,

@@ -82,7 +82,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_
 		.n_stack = call->record->sample.n_stack,
 		.live = true,
 	};
-	return cprof_block_take(tier->block, &wait, &moment);
+	return cprof_block_take(tier->block, &wait, &moment, NULL);
 }
 
 static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)

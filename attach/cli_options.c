@@ -33,7 +33,7 @@ static const struct cprof_option rows[] = {
 
 	{ "block", ROW(CPROF_OPT_STRING, block), "contention", "WHAT", "contention: waits for locks; all: every blocking system call", "Block and mutex profiles" },
 	{ "rate", ROW(CPROF_OPT_DURATION, block_rate_ns), "0", "DURATION", "keep one wait per so much waiting, and all longer ones; 0: adapt to the load", NULL },
-	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf or perf", NULL },
+	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
 
 	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
 	{ "group", ROW(CPROF_OPT_SWITCH, group), NULL, NULL, "with -text: threads with the same stack together", NULL },

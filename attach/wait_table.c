@@ -120,7 +120,8 @@ static struct cprof_error *find_row(struct cprof_wait_table *table,
 
 struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_t process,
 					 const struct cprof_wait *wait,
-					 const struct cprof_builder_frame *frames, size_t n_frames)
+					 const struct cprof_builder_frame *frames, size_t n_frames,
+					 uint32_t *ret_row)
 {
 	struct cprof_wait_row want = {
 		.process = process,
@@ -145,5 +146,7 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_
 	row->count += wait->count;
 	row->delay_ns += wait->delay_ns;
 	row->queue_ns += wait->queue_ns;
+	if (ret_row)
+		*ret_row = (uint32_t)(row - table->rows);
 	return NULL;
 }

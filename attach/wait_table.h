@@ -51,9 +51,10 @@ struct cprof_wait_table {
 /* A zeroed struct is an empty table. */
 void cprof_wait_table_deinit(struct cprof_wait_table *table);
 
-/* Frames are copied on first sight. Errors: NO_MEMORY. */
+/* Frames are copied on first sight. `*ret_row` is the row's index, for good; may be NULL. Errors: NO_MEMORY. */
 struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_t process,
 					 const struct cprof_wait *wait,
-					 const struct cprof_builder_frame *frames, size_t n_frames);
+					 const struct cprof_builder_frame *frames, size_t n_frames,
+					 uint32_t *ret_row);
 
 #endif

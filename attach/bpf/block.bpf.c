@@ -28,8 +28,7 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx;
-	unsigned long di, si, dx, orig_ax, ip, sp;
+	unsigned long di, si, dx, orig_ax;
 } CORE;
 #define SYSCALL_NR(regs) ((int)(regs)->orig_ax)
 #define ARG1(regs)       ((regs)->di)
@@ -40,7 +39,7 @@ struct pt_regs {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	unsigned long regs[31];
-	unsigned long sp, pc, orig_x0;
+	unsigned long orig_x0;
 	int syscallno;
 } CORE;
 #define SYSCALL_NR(regs) ((regs)->syscallno)
@@ -173,20 +172,6 @@ static __always_inline struct cprof_block_thread *thread_get(__u32 tid)
 	return thread;
 }
 
-static __always_inline void save_regs(struct cprof_block_thread *thread, struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	thread->ip = regs->ip;
-	thread->sp = regs->sp;
-	thread->bp = regs->bp;
-	thread->bx = regs->bx;
-	thread->r12 = regs->r12;
-	thread->r13 = regs->r13;
-	thread->r14 = regs->r14;
-	thread->r15 = regs->r15;
-#endif
-}
-
 static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __u64 now)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -199,10 +184,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 
 	thread->asleep_since_ns = now;
 	thread->woken_ns = 0;
-	thread->runs_since_wake = 0;
-	thread->waker = 0;
 	thread->syscall = nr;
-	save_regs(thread, regs);
 	if (!is_futex(nr)) {
 		thread->addr = nr < 0 ? 0 : ARG1(regs);
 		thread->lock_addr = 0;
@@ -241,7 +223,6 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 	thread->delay_ns += woken - thread->asleep_since_ns;
 	thread->queue_ns += now - woken;
 	thread->asleep_since_ns = 0;
-	thread->runs_since_wake = 1;
 	if (thread->syscall < 0 && tell_waits) {
 		struct cprof_block_event event = {
 			.what = CPROF_BLOCK_FAULT_END,
@@ -292,8 +273,6 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(waker);
 	int nr = SYSCALL_NR(regs);
 	int by_release = current >> 32 == target_tgid && wakes(nr, ARG2(regs));
-	if (by_release)
-		thread->waker = waker_tid;
 	if (!thread->lock_addr)
 		return 0;
 	__u64 charge = lock_end(thread->lock_addr, thread->asleep_since_ns, now, by_release);
@@ -353,7 +332,6 @@ static __always_inline void tell_wait(void *ctx, struct cprof_block_thread *thre
 		.op = thread->op,
 		.val = thread->val,
 		.owner = thread->owner,
-		.first_waker = thread->waker,
 		.rate_ns = rate,
 	};
 	thread->delay_ns = thread->queue_ns = 0;

@@ -28,7 +28,7 @@ struct cprof_block_event {
 	__u32 val;
 	__u32 owner;       /* the word behind the futex word when the wait began */
 	__u32 serial;      /* joins FAULT and FAULT_END of one thread */
-	__u32 first_waker; /* thread that ended the wait by a futex call of the target; 0 none */
+	__u32 pad;
 };
 
 /* What the program knows of a thread that sleeps or has slept in its present system call. */
@@ -45,10 +45,6 @@ struct cprof_block_thread {
 	__u32 op, val, owner;
 	__u32 charge_op, charge_val, charge_owner;
 	__u32 serial;
-	__u32 waker;
-	__u32 runs_since_wake; /* 0 until it ran again */
-	__u64 ip, sp, bp, bx, r12, r13, r14,
-		r15; /* x86-64: for the stacks of waits that stay open */
 };
 
 struct cprof_block_counts {
@@ -57,7 +53,6 @@ struct cprof_block_counts {
 	__u64 releases;
 	__u64 full;     /* a thread or a lock had no room in its map */
 	__u64 delay_ns; /* of all waits seen: what the estimates should add up to */
-	__u64 first_waker_is_owner, first_waker_known; /* holder agreement */
 };
 
 #endif

@@ -210,11 +210,11 @@ TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
 				   .addr = 0x1000,
 				   .count = 1.5,
 				   .delay_ns = 10 };
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
 	wait.addr = 0x2000;
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2));
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 1));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 1, NULL));
 	CHECK_UINT(table.n_rows, 3);
 	CHECK_UINT(table.n_stacks, 2);
 	CHECK(table.rows[0].count == 3.0 && table.rows[0].delay_ns == 20.0);
@@ -230,7 +230,7 @@ TEST(wait_table_stays_bounded_when_every_wait_has_a_lock_of_its_own)
 	for (uint32_t i = 0; i < 2 * CPROF_WAIT_TABLE_MAX; i++) {
 		wait.addr = 8ull * i;
 		frame.addr = i % 16;
-		CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1));
+		CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1, NULL));
 	}
 	CHECK(table.n_rows <= CPROF_WAIT_TABLE_MAX + 16);
 	CHECK_UINT(table.coarse, CPROF_WAIT_TABLE_MAX);
