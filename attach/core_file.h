@@ -18,8 +18,6 @@
 #include "attach/thread.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "symbolize/maps.h"
-#include "symbolize/module.h"
 
 struct cprof_core_segment {
 	uint64_t start, end; /* run-time addresses */
@@ -65,21 +63,9 @@ void cprof_core_file_deinit(struct cprof_core_file *core);
 /* `n` bytes at run-time address `addr`, as far as they were dumped. `ctx` is the core. */
 bool cprof_core_file_read(void *core, uint64_t addr, void *buf, size_t n);
 
-/* What became of the mapped files. */
-struct cprof_core_files {
-	size_t opened, missing, wrong;
-	char first_missing[256];
-	char first_wrong[256]; /* it is there, but its build-id is not the one in the core */
-};
-
-/*
- * Fill empty `maps`: dumped segments and mapped files, the vdso under its name. Files are opened into
- * `modules`, the main program from `exe` if that is given, the others from where they were. A file with another
- * build-id than the core's is not used: its names would be wrong. Errors: NO_MEMORY, BAD_DATA, and for `exe` OS.
- */
-struct cprof_error *cprof_core_file_maps(const struct cprof_core_file *core, const char *exe,
-					 struct cprof_modules *modules, struct cprof_maps *maps,
-					 struct cprof_core_files *ret_files);
+/* The segment that holds `addr`, or NULL. */
+const struct cprof_core_segment *cprof_core_file_segment(const struct cprof_core_file *core,
+							 uint64_t addr);
 
 /* Threads with registers and the stack as far as dumped. */
 struct cprof_error *cprof_core_file_snapshot(const struct cprof_core_file *core, size_t stack_bytes,

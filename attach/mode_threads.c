@@ -10,11 +10,14 @@
 #include <string.h>
 
 #include "attach/core_file.h"
+#include "attach/core_maps.h"
 #include "attach/mode.h"
 #include "attach/session.h"
 #include "attach/session_names.h"
 #include "attach/session_threads.h"
 #include "attach/thread_capture.h"
+#include "attach/thread_probe.h"
+#include "attach/thread_profile.h"
 #include "attach/thread_resolve.h"
 #include "attach/thread_text.h"
 #include "base/cleanup.h"
@@ -86,6 +89,9 @@ static struct cprof_error *make_own(struct view *view, struct cprof_memory memor
 	own->started = true;
 	cprof_target_mem_init(&own->mem, view->target);
 	cprof_maps_init(&own->maps, 0, memory);
+	/* Never: there is no /proc to read its mappings from. */
+	own->refreshed_mono_ns = cprof_clock_mono_ns();
+	own->refresh_after_ns = UINT64_MAX;
 	own->threads = cprof_session_threads_new();
 	view->process = own;
 	return own->threads ? NULL : cprof_error_no_memory();
@@ -169,6 +175,13 @@ static struct cprof_error *open_view(struct threads *threads, struct view *view)
 	return err;
 }
 
+static bool memory_answers(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	return cprof_thread_probe_answers(path, MEMORY_ANSWERS_NS);
+}
+
 static struct cprof_error *open_views(struct threads *threads)
 {
 	const struct cprof_mode_run *run = threads->run;
@@ -178,9 +191,7 @@ static struct cprof_error *open_views(struct threads *threads)
 	for (size_t i = 0; i < run->n_targets; i++) {
 		struct view *view = &threads->views[threads->n_views++];
 		view->target = run->targets[i];
-		view->mute = !run->options->core &&
-			     !cprof_thread_capture_memory_answers(view->target->pid, NULL,
-								  MEMORY_ANSWERS_NS);
+		view->mute = !run->options->core && !memory_answers(view->target->pid);
 	}
 	struct cprof_error *err = open_session(threads);
 	for (size_t i = 0; !err && !run->options->core && i < threads->n_views; i++)
@@ -332,74 +343,13 @@ static struct cprof_error *look_at_all(struct threads *threads, bool first)
 
 /* ---- the profile ---- */
 
-static const char *state_word(char state)
-{
-	switch (state) {
-	case 'R':
-		return "running";
-	case 'S':
-		return "sleeping";
-	case 'D':
-		return "disk sleep";
-	case 'T':
-		return "stopped";
-	case 't':
-		return "traced";
-	case 'Z':
-		return "zombie";
-	case 'X':
-		return "dead";
-	case 'I':
-		return "idle";
-	default:
-		return "unknown";
-	}
-}
-
-static struct cprof_error *add_thread(struct threads *threads, struct view *view,
-				      const struct cprof_thread *thread)
-{
-	struct cprof_builder_label labels[12];
-	char lock[32];
-	size_t n = 0;
-#define LABEL(...) labels[n++] = (struct cprof_builder_label){ __VA_ARGS__ }
-	LABEL(.key = "state", .str = state_word(thread->state));
-	LABEL(.key = "wait", .str = cprof_thread_text_reason(thread));
-	if (thread->wait.kind != CPROF_LOCK_NONE) {
-		snprintf(lock, sizeof(lock), "0x%llx", (unsigned long long)thread->wait.addr);
-		LABEL(.key = "lock", .str = lock);
-	}
-	if (thread->wait.owner)
-		LABEL(.key = "owner_tid", .num = thread->wait.owner);
-	if (thread->idle_ns)
-		LABEL(.key = "waited", .num = (int64_t)thread->idle_ns, .unit = "nanoseconds");
-	if (thread->stuck_ns)
-		LABEL(.key = "stuck", .num = (int64_t)thread->stuck_ns, .unit = "nanoseconds");
-	if (thread->cycle)
-		LABEL(.key = "deadlock", .num = (int64_t)thread->cycle);
-	if (thread->why)
-		LABEL(.key = "why", .str = thread->why);
-#undef LABEL
-	uint32_t set;
-	const int64_t one = 1;
-	const struct cprof_session_stack stack = { .frames = thread->frames,
-						   .n = thread->n_frames };
-	struct cprof_error *err = cprof_session_thread_name(threads->session, view->process,
-							    thread->tid, thread->name);
-	if (!err)
-		err = cprof_session_labels(threads->session, view->process, thread->tid, labels, n,
-					   &set);
-	return err ? err : cprof_session_add(threads->session, &stack, set, &one);
-}
-
 static struct cprof_error *make_profile(struct threads *threads, struct cprof_profile **ret_profile)
 {
 	struct cprof_report *report = threads->run->report;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < threads->n_views; i++) {
-		struct view *view = &threads->views[i];
-		for (size_t k = 0; !err && k < view->now.n; k++)
-			err = add_thread(threads, view, &view->now.threads[k]);
+		const struct view *view = &threads->views[i];
+		err = cprof_thread_profile_add(threads->session, view->process, &view->now);
 		report->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
 		report->counts.threads += view->now.n;
 	}
@@ -411,7 +361,7 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 /* ---- a core file ---- */
 
 static void tell_of_core(struct threads *threads, const struct view *view,
-			 const struct cprof_core_files *files)
+			 const struct cprof_core_maps_files *files)
 {
 	struct cprof_report *report = threads->run->report;
 	if (view->core.signal)
@@ -436,13 +386,13 @@ static void tell_of_core(struct threads *threads, const struct view *view,
 static struct cprof_error *open_core(struct threads *threads, struct view *view)
 {
 	const struct cprof_attach_options *options = threads->run->options;
-	struct cprof_core_files files;
+	struct cprof_core_maps_files files;
 	struct cprof_error *err = cprof_core_file_open(options->core, &view->core);
 	const struct cprof_memory memory = { .read = cprof_core_file_read, .ctx = &view->core };
 	if (!err)
 		err = make_own(view, memory);
 	if (!err)
-		err = cprof_core_file_maps(&view->core, options->exe,
+		err = cprof_core_maps_fill(&view->core, options->exe,
 					   cprof_session_modules(threads->session), &view->own.maps,
 					   &files);
 	if (!err)

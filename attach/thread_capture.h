@@ -52,11 +52,4 @@ struct cprof_error *cprof_thread_capture_take(struct cprof_thread_capture *captu
 struct cprof_error *cprof_thread_capture_states(struct cprof_thread_capture *capture,
 						struct cprof_thread_snapshot *ret_snapshot);
 
-/*
- * Whether the memory of process `pid` can be looked at: a thread that hangs in the kernel holding the address space's
- * lock would make every reader of it hang as well. Tries it in a thread of our own and gives up after `wait_ns`;
- * that thread then stays behind until our end. `path` NULL: /proc/PID/maps.
- */
-bool cprof_thread_capture_memory_answers(pid_t pid, const char *path, uint64_t wait_ns);
-
 #endif

@@ -77,7 +77,12 @@ static bool by_stack_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 static bool before_arguments(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
 	uint64_t sp = w->regs.r[w->unwinder->arch->sp], argc, argv0, end;
+	const struct cprof_unwind_rule *rule;
+	bool after_call;
 	if (!w->frame.code.is_return || sp % 8 != 0)
+		return false;
+	/* Not start code: a frame with a rule that wants a register we do not have (/proc tells sp and pc only). */
+	if (cprof_walk_rule(w, w->frame.code, &rule, &after_call) && rule)
 		return false;
 	for (uint64_t at = sp; at < sp + ARGUMENTS_WITHIN; at += 8) {
 		if (!cprof_walk_word(w, at, &argc))
