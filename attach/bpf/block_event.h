@@ -26,8 +26,8 @@ struct cprof_block_event {
 	__s32 syscall;
 	__u32 op;
 	__u32 val;
-	__u32 owner;       /* the word behind the futex word when the wait began */
-	__u32 serial;      /* joins FAULT and FAULT_END of one thread */
+	__u32 owner;  /* the word behind the futex word when the wait began */
+	__u32 serial; /* joins FAULT and FAULT_END of one thread */
 	__u32 pad;
 };
 
