@@ -49,6 +49,8 @@ static const struct cprof_option rows[] = {
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
 	{ "debuginfod", ROW(CPROF_OPT_SWITCH, debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
+	{ "no-cache", ROW(CPROF_OPT_SWITCH, no_cache), NULL, NULL, "keep no names on disk for the next profile (else in ~/.cache/cprof)", NULL },
+	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write here (default cprof.COMM.PID.MODE.TIME.pb.gz); \"-\" is stdout", "Output" },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
@@ -193,6 +195,10 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	options->length_ns = UINT64_MAX; /* not given */
 	struct cprof_error *err = cprof_options_parse(&cprof_cli_option_table, argc, argv, options,
 						      &rest, &options->command);
+	if (options->why) {
+		options->files = rest;
+		rest = (struct cprof_strings){ 0 };
+	}
 	if (!err && rest.len) {
 		err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", rest.items[0]);
 		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
@@ -200,6 +206,8 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	cprof_strings_deinit(&rest);
 	if (err || options->help || options->version || options->man)
 		return err;
+	if (options->why && options->files.len)
+		return NULL;
 	if (options->length_ns == UINT64_MAX)
 		options->length_ns = options->command.len ? 0 : LENGTH_DEFAULT_NS;
 	err = parse_pids(options);
@@ -213,6 +221,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 void cprof_cli_options_deinit(struct cprof_attach_options *options)
 {
 	cprof_strings_deinit(&options->pid_lists);
+	cprof_strings_deinit(&options->files);
 	cprof_strings_deinit(&options->command);
 	cprof_strings_deinit(&options->labels);
 	free(options->pids);

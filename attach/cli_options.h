@@ -49,7 +49,9 @@ struct cprof_attach_options {
 
 	/* names */
 	const char *demangle;
-	bool no_inlines, debuginfod;
+	bool no_inlines, debuginfod, no_cache;
+	bool why;                   /* explain names in place of profiling */
+	struct cprof_strings files; /* what -why is asked about, besides processes */
 
 	/* where to */
 	const char *output; /* NULL: a name of our own; "-": stdout */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "attach/cli_options.h"
+#include "attach/cmd_why.h"
 #include "attach/core_file.h"
 #include "attach/interrupt.h"
 #include "attach/launch.h"
@@ -104,6 +105,7 @@ static int print_help(void)
 	cprof_buffer_puts(&text, "Usage: cprof-attach -p PID [options]\n"
 				 "       cprof-attach -n NAME [options]\n"
 				 "       cprof-attach [options] -- COMMAND ARGS\n"
+				 "       cprof-attach -why FILE... | -why -p PID\n"
 				 "Profile a running process and write a pprof file.\n\nModes:\n");
 	for (size_t i = 0; i < cprof_n_modes; i++)
 		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i]->name,
@@ -252,6 +254,16 @@ static void announce(struct program *program)
 		cprof_buffer_puts(&text, program->launch.pid ? ", until it ends"
 							     : ", until Ctrl-C or its end");
 	say(program, cprof_buffer_text(&text));
+}
+
+static int explain_names(struct program *program)
+{
+	struct cprof_error *err = program->options.files.len ? NULL : open_targets(program);
+	for (size_t i = 0; i < program->n_targets && !err; i++)
+		err = cprof_cmd_why_process(program->targets[i], &program->options);
+	if (!err && program->options.files.len)
+		err = cprof_cmd_why_files(&program->options);
+	return err ? fail(program, err) : 0;
 }
 
 /* ---- the work ---- */
@@ -411,6 +423,8 @@ int main(int argc, char **argv)
 		status = print_man_options();
 	else if (strcmp(program.options.event, "list") == 0)
 		status = print_events(&program);
+	else if (program.options.why)
+		status = explain_names(&program);
 	else
 		status = run(&program);
 	program_deinit(&program);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "symbolize/symbol_cache.h"
 #include "symbolize/symbolizer.h"
 
 #define LINES_MAX 256 /* functions inlined into each other at one address; more are cut */
@@ -170,10 +171,13 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 					       uint32_t kernel_mapping,
 					       struct cprof_profile **ret_profile)
 {
+	CPROF_AUTO(free)
+	char *cache_dir = run->options->no_cache ? NULL : cprof_symbol_cache_default_dir();
 	const struct cprof_symbolizer_options options = {
 		.demangle = cprof_session_names_demangle(run->options->demangle),
 		.no_inlines = run->options->no_inlines,
 		.debuginfod = run->options->debuginfod,
+		.cache_dir = cache_dir,
 	};
 	struct namer namer = { .names = names, .kernel_low = UINT64_MAX };
 	for (size_t i = 0; i < names->n && !namer.any_maps; i++)

@@ -6,6 +6,8 @@
 #include "symbolize/dwarf_index.h"
 #include "symbolize/dwarf_lines.h"
 
+#define SPLIT_LOOK 64 /* units asked whether they are skeletons */
+
 struct cprof_dwarf {
 	struct cprof_dwarf_file file, alt;
 	struct cprof_dwarf_index index;
@@ -145,4 +147,18 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };
 	return n;
+}
+
+bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf)
+{
+	struct cprof_dwarf_file *file = &dwarf->file;
+	cprof_dwarf_file_scan(file);
+	/* One toolchain builds a file: the first units tell for all. */
+	for (size_t i = 0; i < file->n_units && i < SPLIT_LOOK; i++) {
+		const struct cprof_dwarf_unit *unit =
+			cprof_dwarf_file_unit(file, file->units[i]->offset);
+		if (unit && unit->is_split)
+			return true;
+	}
+	return false;
 }

@@ -365,6 +365,29 @@ static struct cprof_error *open_any(const struct cprof_maps *maps, const struct 
 	return NULL;
 }
 
+static bool same_inode(const char *a, const char *b)
+{
+	struct stat st_a, st_b;
+	return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
+/* Where the process sees the same files as we do, there is one place to look in, not two. */
+static struct cprof_error *set_root(struct cprof_module *module, pid_t pid)
+{
+	char root[64], mounts[64];
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", (int)pid);
+	if (!pid || (same_inode(root, "/") && same_inode(mounts, "/proc/self/ns/mnt")))
+		return NULL;
+	char *copy = strdup(root);
+	if (!copy)
+		return cprof_error_no_memory();
+	free(module->root);
+	module->root = copy;
+	return NULL;
+}
+
 struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module)
 {
@@ -377,12 +400,10 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 			return err;
 		module->dev = map->dev;
 		module->inode = map->inode;
-		free(module->root);
-		module->root = NULL;
-		if (asprintf(&module->root, "/proc/%d/root", (int)maps->pid) < 0) {
-			module->root = NULL;
+		err = set_root(module, maps->pid);
+		if (err) {
 			module_free(module);
-			return cprof_error_no_memory();
+			return err;
 		}
 		err = open_any(maps, map, module);
 		if (err)

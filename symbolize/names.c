@@ -26,11 +26,10 @@ static void names_free(void *data)
 
 /* ---- files ---- */
 
-/* What the answers depend on: the files they come from, and the places where better ones were not. */
+/* What the answers depend on: which files they come from. A debug package installed later makes a difference. */
 static uint64_t fingerprint(const struct cprof_names *names)
 {
-	uint64_t print = cprof_hash_bytes(cprof_buffer_text(&names->trail), names->trail.len);
-	print = cprof_hash_mix(print, names->module->image->size);
+	uint64_t print = cprof_hash_mix(0, names->module->image->size);
 	return cprof_hash_mix(print, names->debug ? names->debug->image->size : 0);
 }
 
@@ -205,6 +204,10 @@ struct cprof_error *cprof_names_save(struct cprof_names *names)
 	char key[2 * CPROF_BUILD_ID_MAX + 1];
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
 	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
+		return NULL;
+	/* Without its common part names are missing that may be there next time. */
+	if (!names->alt &&
+	    cprof_elf_has_section(names->debug ? names->debug : names->self, ".gnu_debugaltlink"))
 		return NULL;
 	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
 	struct cprof_error *err =
