@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,14 +63,15 @@ def perf_script(path, *fields):
 def measure(name, directory):
     argv, wait_for = WORKLOADS[name](directory)
     data = os.path.join(directory, "perf.data")
-    with harness.Target(argv, wait_for=wait_for, stderr=subprocess.DEVNULL) as target:
+    target = harness.Target(argv, wait_for=wait_for, stderr=subprocess.DEVNULL)
+    try:
         subprocess.run(["perf", "record", "-q", "-e", "cpu-clock:u", "-F", "999", "--call-graph", "dwarf,32768", "-m",
                         "2048", "-p", str(target.pid), "-o", data, "--", "sleep", "1.5"],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         result = harness.run([WALK, data, str(target.pid)])
         seconds, frames = perf_script(data, "-F", "comm,ip")
-        target.process.kill()
-        target.close(check=False)
+    finally:
+        target.close(sig=signal.SIGKILL, check=False)
     if result.returncode:
         raise SystemExit(f"{name}: {result.stderr}")
     row = {key: float(value) for key, value in (line.split() for line in result.stdout.splitlines())}
