@@ -18,6 +18,7 @@ BUILD = os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build"))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 ATTACH = os.path.join(BUILD, "cprof-attach")
 CPROF = os.path.join(BUILD, "cprof")
+RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}[os.uname().machine]
 
 
 def target_path(name):
@@ -102,14 +103,20 @@ class Footprint:
         with open(f"/proc/{pid}/status") as file:
             status = file.read()
         self.tracer = re.search(r"TracerPid:\s+(\d+)", status).group(1)
-        self.masks = re.findall(r"^Sig(?:Blk|Ign|Cgt):.*$", status, re.M)
+        self.masks = re.findall(r"^Sig(?:Ign|Cgt):.*$", status, re.M)
+        # While a thread is in sigwait the kernel shows the signals that it waits for as not blocked.
+        with open(f"/proc/{pid}/syscall") as file:
+            in_sigwait = file.read().split()[0] == RT_SIGTIMEDWAIT
+        self.blocked = None if in_sigwait else re.search(r"^SigBlk:.*$", status, re.M).group(0)
 
     def check_unchanged(self, test):
         now = Footprint(self.pid)
         test.assertEqual(now.fds, self.fds, "file descriptors of the target changed")
         test.assertEqual(now.maps, self.maps, "executable mappings of the target changed")
         test.assertEqual(now.tracer, "0", "somebody still traces the target")
-        test.assertEqual(now.masks, self.masks, "signal masks of the target changed")
+        test.assertEqual(now.masks, self.masks, "signal dispositions of the target changed")
+        if now.blocked and self.blocked:
+            test.assertEqual(now.blocked, self.blocked, "the signal mask of the target changed")
         with open(f"/proc/{self.pid}/stat") as file:
             state = file.read().rsplit(")", 1)[1].split()[0]
         test.assertNotIn(state, "tT", "the target is stopped")

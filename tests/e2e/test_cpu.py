@@ -101,13 +101,17 @@ class Cpu(Base):
         starts = {int(m.group(1), 16): m.group(2) for m in re.finditer(r"^\s+([0-9a-f]+):\s+(\S+)", done.stdout, re.M)}
         base = profile.mappings[0]["start"] - profile.mappings[0]["offset"]
         checked = 0
+        kernel = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
         for sample in profile.raw["sample"]:
-            for place in sample["location_id"][1:]:
-                location = profile.locations[place]
-                if location["mapping"] != 1:
+            places = [profile.locations[place] for place in sample["location_id"]]
+            for inner, location in zip(places, places[1:]):
+                # What the kernel interrupted is no caller: its address is that of the instruction itself.
+                if location["mapping"] != 1 or inner["mapping"] in kernel:
                     continue
                 # The byte after our address starts an instruction: ours is the last byte of the call.
-                self.assertIn(location["address"] + 1 - base, starts)
+                address = location["address"] - base
+                self.assertIn(address + 1, starts)
+                self.assertEqual(starts[max(start for start in starts if start <= address)], "call")
                 checked += 1
         self.assertGreater(checked, 10)
 
