@@ -10,10 +10,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "attach/block.h"
+#include "attach/block_open.h"
 #include "attach/block_tracepoint.h"
 #include "attach/bpf/block_event.h"
 #include "attach/perf_event.h"
@@ -188,6 +190,25 @@ static struct cprof_error *hook(struct bpf_tier *tier)
 	return why ? cprof_error_os(why, "attach the BPF programs to the scheduler") : NULL;
 }
 
+/* One that has woken meanwhile would be taken for asleep until it sleeps again: then it is taken back. */
+static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleeper)
+{
+	struct bpf_tier *tier = ctx;
+	struct bpf_map *threads = tier->skel->maps.threads;
+	const uint32_t tid = (uint32_t)sleeper->tid;
+	const struct cprof_block_thread thread = {
+		.asleep_since_ns = sleeper->now_ns,
+		.addr = sleeper->addr,
+		.syscall = SYS_futex,
+		.op = sleeper->op,
+		.val = sleeper->val,
+	};
+	if (bpf_map__update_elem(threads, &tid, sizeof(tid), &thread, sizeof(thread),
+				 BPF_NOEXIST) == 0 &&
+	    !cprof_block_open_still(tier->block, sleeper))
+		bpf_map__delete_elem(threads, &tid, sizeof(tid), 0);
+}
+
 static void close_tier(void *state)
 {
 	struct bpf_tier *tier = state;
@@ -223,6 +244,8 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 		err = open_rings(tier);
 	if (!err)
 		err = hook(tier);
+	if (!err && !block->releases)
+		cprof_block_open_before(block, put_sleeper, tier);
 	if (err) {
 		close_tier(tier);
 		return err;

@@ -1,6 +1,7 @@
 #include "attach/block_open.h"
 
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include "attach/thread_iter.h"
 #include "attach/thread_proc.h"
@@ -19,11 +20,49 @@ static bool read_call(const struct cprof_block *block, pid_t tid, struct cprof_t
 
 static bool in_scope(const struct cprof_block *block, const struct cprof_thread_call *call)
 {
-	if (call->kind == CPROF_CALL_OUTSIDE)
-		return block->all;
+	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
+		return block->all && call->sp;
 	if (call->kind != CPROF_CALL_BLOCKED)
 		return false;
 	return block->all || cprof_wait_is_futex((int32_t)call->nr);
+}
+
+static bool read_sleeper(const struct cprof_block *block, pid_t tid,
+			 struct cprof_block_open_sleeper *ret)
+{
+	struct cprof_thread_call call;
+	if (!read_call(block, tid, &call) || call.kind != CPROF_CALL_BLOCKED ||
+	    call.nr != SYS_futex)
+		return false;
+	*ret = (struct cprof_block_open_sleeper){
+		.tid = tid,
+		.now_ns = cprof_clock_mono_ns(),
+		.addr = call.args[0],
+		.op = (uint32_t)call.args[1],
+		.val = (uint32_t)call.args[2],
+	};
+	return true;
+}
+
+void cprof_block_open_before(struct cprof_block *block, cprof_block_open_fn *fn, void *ctx)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	struct cprof_error *err = cprof_thread_list(block->process->target->pid, &tids, &n);
+	cprof_error_free(err); /* it has ended already: the window will see that */
+	for (size_t i = 0; i < n; i++) {
+		struct cprof_block_open_sleeper sleeper;
+		if (read_sleeper(block, tids[i], &sleeper))
+			fn(ctx, &sleeper);
+	}
+}
+
+bool cprof_block_open_still(const struct cprof_block *block,
+			    const struct cprof_block_open_sleeper *sleeper)
+{
+	struct cprof_block_open_sleeper now;
+	return read_sleeper(block, sleeper->tid, &now) && now.addr == sleeper->addr &&
+	       now.op == sleeper->op && now.val == sleeper->val;
 }
 
 /* Its registers; false if it is not the wait that `call` shows any more. */

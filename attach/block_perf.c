@@ -7,6 +7,7 @@
 
 #include "attach/block.h"
 #include "attach/block_events.h"
+#include "attach/block_open.h"
 #include "attach/block_pair.h"
 #include "base/clock.h"
 
@@ -31,6 +32,15 @@ static void close_tier(void *state)
 	free(tier);
 }
 
+/* Its return will be told, its entry was before our time. */
+static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleeper)
+{
+	struct perf_tier *tier = ctx;
+	cprof_error_free(cprof_block_pair_enter(&tier->pair, (uint32_t)sleeper->tid,
+						sleeper->now_ns, sleeper->addr, sleeper->op,
+						sleeper->val));
+}
+
 static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
 {
 	struct perf_tier *tier = calloc(1, sizeof(*tier));
@@ -47,6 +57,8 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 		close_tier(tier);
 		return err;
 	}
+	if (!block->releases)
+		cprof_block_open_before(block, put_sleeper, tier);
 	*ret_state = tier;
 	return NULL;
 }

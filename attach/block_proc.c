@@ -173,8 +173,8 @@ static uint64_t read_runs(const struct seen *seen)
 
 static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
 {
-	if (call->kind == CPROF_CALL_OUTSIDE)
-		return tier->block->all;
+	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
+		return tier->block->all && call->sp;
 	return call->kind == CPROF_CALL_BLOCKED &&
 	       (tier->block->all || cprof_wait_is_futex((int32_t)call->nr));
 }

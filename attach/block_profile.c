@@ -44,13 +44,13 @@ struct names {
 static struct cprof_error *find_names(struct fill *fill, const struct cprof_builder_frame *frames,
 				      size_t n_frames, struct names *names)
 {
-	struct cprof_maps *maps = &fill->block->process->maps;
 	names->n = 0;
 	for (size_t i = 0; i < n_frames && names->n < CPROF_WAIT_NAMES; i++) {
 		const struct cprof_symbol_frame *found;
 		size_t n;
-		struct cprof_map *map = cprof_maps_find(maps, frames[i].addr);
-		if (!map)
+		const struct cprof_maps *maps;
+		struct cprof_map *map;
+		if (!cprof_session_frame_map(fill->block->session, &frames[i], &maps, &map))
 			continue;
 		struct cprof_error *err = cprof_symbolizer_addr(fill->symbolizer, maps, map,
 								frames[i].addr, &found, &n);

@@ -439,6 +439,19 @@ struct cprof_error *cprof_session_frames(struct cprof_session *session,
 	return add_user_frames(session, process, &stack, &ret_stack->n);
 }
 
+bool cprof_session_frame_map(const struct cprof_session *session,
+			     const struct cprof_builder_frame *frame,
+			     const struct cprof_maps **ret_maps, struct cprof_map **ret_map)
+{
+	if (!frame->mapping || frame->mapping > session->names.n)
+		return false;
+	const struct cprof_session_name_source *source =
+		&session->names.sources[frame->mapping - 1];
+	*ret_maps = source->maps;
+	*ret_map = source->map;
+	return source->maps != NULL;
+}
+
 /* ---- labels ---- */
 
 static struct cprof_error *make_labels(struct cprof_session *session,

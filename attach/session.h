@@ -107,6 +107,14 @@ struct cprof_error *cprof_session_frames(struct cprof_session *session,
 					 struct cprof_process *process, const uint64_t *pcs,
 					 size_t n, struct cprof_session_stack *ret_stack);
 
+/*
+ * The mapping that a frame of a stack lies in, also when it is mapped no more, for who looks at names himself.
+ * False for the kernel's frames and those in no mapping.
+ */
+bool cprof_session_frame_map(const struct cprof_session *session,
+			     const struct cprof_builder_frame *frame,
+			     const struct cprof_maps **ret_maps, struct cprof_map **ret_map);
+
 /* ---- labels ---- */
 
 /*

@@ -1,0 +1,274 @@
+"""Block and mutex profiles of programs whose waits are known, by each of the three ways to see them.
+
+waits.c measures its own waits, 13 kinds of primitive; locks.c makes well-known shapes of contention. A launched
+command is profiled from its first instruction to its end, so that counts have nothing to do with luck."""
+
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+import harness
+
+MS = 1_000_000
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def profile_of(test, kind, hold_us, count, method, mode="block", *more):
+    """(profile, contentions and delay that `waits` measured itself) of a run from its start to its end."""
+    out = test.path(f"{kind}.{method}.pb.gz")
+    result = harness.attach("-mode", mode, "-block-method", method, "-rate", "1ms", "-seconds", 60, "-f", "-o", out,
+                            *more, "--", harness.target_path("waits"), kind, hold_us, count)
+    test.assertEqual(result.returncode, 0, result.stderr)
+    truth = re.search(r"truth contentions (\d+) delay_ns (\d+)", result.stdout)
+    return harness.Profile.read(out), int(truth[1]), int(truth[2])
+
+
+def footprint(target):
+    """sigwait() takes its signals out of the mask while it waits, so look when the main thread is there again."""
+    calls = {"128", "137"}  # rt_sigtimedwait on x86-64 and AArch64
+    while True:
+        with open(f"/proc/{target.pid}/syscall") as file:
+            if file.read().split()[0] in calls:
+                return harness.Footprint(target.pid)
+
+
+def attach_to(test, shape, mode, method, seconds, *more):
+    """The profile of a running `locks`, which must be as it was afterwards, and what was said."""
+    out = test.path(f"{shape}.{mode}.{method}.pb.gz")
+    with harness.Target(["locks", *shape.split()]) as target:
+        before = footprint(target)
+        result = harness.attach("-p", target.pid, "-mode", mode, "-block-method", method, "-seconds", seconds, "-v",
+                                "-f", "-o", out, *more)
+        test.assertEqual(result.returncode, 0, result.stderr)
+        footprint(target)
+        before.check_unchanged(test)
+    return harness.Profile.read(out), result.stderr
+
+
+def sums(profile, wanted=lambda stack, labels: True):
+    """(contentions, delay, parked, parked delay) of the samples wanted."""
+    total = [0, 0, 0, 0]
+    for stack, values, labels in profile.samples:
+        if wanted(stack, labels):
+            for i, value in enumerate(values[:4]):
+                total[i] += value
+    return total
+
+
+def in_wait(stack, labels):
+    return any(name.startswith("wait_") for name in stack)
+
+
+# kind of waits.c -> (label, contends, a function that must be in the stack)
+PRIMITIVES = {
+    "mutex": ("mutex", True, "pthread_mutex_lock"),
+    "timedlock": ("mutex", True, "clocklock"),
+    "pi": ("pi_mutex", True, "pthread_mutex_lock"),
+    "robust": ("robust_mutex", True, "pthread_mutex_lock"),
+    "rdlock": ("rwlock", True, "rwlock_rdlock"),
+    "wrlock": ("rwlock", True, "rwlock_wrlock"),
+    "sem": ("semaphore", True, "sem_wait"),
+    "cond": ("condvar", False, "pthread_cond_wait"),
+    "cond_timed": ("condvar", False, "pthread_cond_"),
+    "barrier": ("barrier", True, "pthread_barrier_wait"),
+    "join": ("join", True, "join"),
+    "once": ("once", True, "once"),
+    "futex": ("futex", True, "syscall"),
+}
+
+
+class Primitives(harness.TempDir):
+    """200 waits of 3 ms on each primitive: delays within 2 %, counts within 3 %, kind and stack right."""
+
+    def check(self, kind, method, hold_us=3000, waits=200, count_margin=0.03, delay_margin=0.02):
+        label, contends, function = PRIMITIVES[kind]
+        profile, count, delay = profile_of(self, kind, hold_us, waits, method)
+        contentions, delayed, parked, parked_delay = sums(profile, in_wait)
+        got = (contentions, delayed) if contends else (parked, parked_delay)
+        self.assertEqual((parked, parked_delay) if contends else (contentions, delayed), (0, 0), "in the wrong pair")
+        self.assertAlmostEqual(got[0] / count, 1, delta=count_margin, msg=f"{kind} count {got[0]} of {count}")
+        # A PI mutex and a join have the kernel at work before they sleep and after they are woken.
+        margin = 0.06 if kind in ("pi", "join", "once") else delay_margin
+        self.assertAlmostEqual(got[1] / delay, 1, delta=margin, msg=f"{kind} delay {got[1]} of {delay}")
+        for stack, _, labels in profile.samples:
+            if in_wait(stack, labels):
+                self.assertEqual(labels["kind"], label)
+                self.assertTrue(any(function in name for name in stack), stack)
+                self.assertIn("clone", stack[-1], f"not rooted: {stack}")
+                self.assertEqual(labels["thread"], "waiter")
+        self.assertIn(f"waits by {method}:", " ".join(profile.comments))
+
+    def each(self, method, kinds, **more):
+        for kind in kinds:
+            with self.subTest(kind=kind):
+                self.check(kind, method, **more)
+
+    @unittest.skipUnless(is_root(), "the BPF tier needs root")
+    def test_bpf(self):
+        self.each("bpf", PRIMITIVES)
+
+    def test_perf(self):
+        self.each("perf", PRIMITIVES)
+
+    def test_proc(self):
+        # Looking every millisecond meets each of these waits ten times, on a machine that lets us look.
+        self.each("proc", ["mutex", "cond", "sem", "wrlock"], hold_us=10000, waits=80, count_margin=0.10,
+                  delay_margin=0.10)
+
+    def test_short_waits_are_thinned_without_bias(self):
+        if not is_root():
+            self.skipTest("the BPF tier needs root")
+        profile, count, delay = profile_of(self, "mutex", 200, 4000, "bpf")
+        contentions, delayed, _, _ = sums(profile, in_wait)
+        kept = int(re.search(r"samples: (\d+)", " ".join(profile.comments))[1])
+        self.assertLess(kept, count * 0.6)
+        self.assertAlmostEqual(contentions / count, 1, delta=0.15)
+        self.assertAlmostEqual(delayed / delay, 1, delta=0.10)
+
+
+class Shapes(harness.TempDir):
+    METHODS = ("bpf", "perf") if is_root() else ("perf",)
+
+    def test_mutex_mode_names_the_slow_holder(self):
+        for method in self.METHODS:
+            with self.subTest(method=method):
+                profile, _ = attach_to(self, "slow", "mutex", method, 2)
+                self.assertEqual(profile.sample_types, [("contentions", "count"), ("delay", "nanoseconds")])
+                share = profile.share(lambda stack, labels: "slow_unlock" in stack, 1)
+                self.assertGreaterEqual(share, 0.99, f"slow_unlock has {share:.4f} of the delay")
+
+    def test_block_mode_charges_the_waiters(self):
+        for method in self.METHODS:
+            with self.subTest(method=method):
+                profile, _ = attach_to(self, "slow", "block", method, 1)
+                self.assertEqual(profile.sample_types[:2], [("contentions", "count"), ("delay", "nanoseconds")])
+                self.assertEqual(profile.default_sample_type, "delay")
+                share = profile.share(lambda stack, labels: "fast_lock" in stack, 1)
+                self.assertGreaterEqual(share, 0.98)
+                # 32 threads wait nearly all of the time.
+                self.assertAlmostEqual(sums(profile)[1] / (32 * profile.duration_nanos), 0.96, delta=0.06)
+
+    def test_idle_pool_does_not_drown_the_contended_lock(self):
+        for method in self.METHODS + ("proc",):
+            with self.subTest(method=method):
+                profile, _ = attach_to(self, "idle", "block", method, 1)
+                share = profile.share(lambda stack, labels: "fast_lock" in stack or "slow_lock" in stack, 1)
+                self.assertGreaterEqual(share, 0.99)
+                parked = sums(profile, lambda stack, labels: "await_work" in stack)
+                self.assertEqual(parked[:2], [0, 0])
+                self.assertAlmostEqual(parked[3] / (500 * profile.duration_nanos), 1, delta=0.15)
+
+    def test_deadlock_shows_as_open_waits_with_their_owners(self):
+        for method in self.METHODS:
+            with self.subTest(method=method):
+                profile, _ = attach_to(self, "abba", "block", method, 1)
+                found = {labels["thread"]: labels for stack, _, labels in profile.samples if "take_second" in stack}
+                self.assertEqual(set(found), {"forwards", "backwards"})
+                for name, labels in found.items():
+                    other = "backwards" if name == "forwards" else "forwards"
+                    self.assertEqual(labels["open"], "true")
+                    self.assertTrue(labels["owner"].startswith(f"{other} ("), labels)
+                    self.assertTrue(labels["lock"].startswith("0x"), labels)
+
+    def test_forking_and_short_lived_threads(self):
+        for shape, function in (("fork", "fast_lock"), ("churn", "once_lock")):
+            for method in self.METHODS:
+                with self.subTest(shape=shape, method=method):
+                    profile, _ = attach_to(self, shape, "block", method, 1)
+                    self.assertGreater(sums(profile, lambda stack, labels: function in stack)[1], 100 * MS)
+                    self.assertFalse([s for s, _, _ in profile.samples if "forker" in s], "a child's wait")
+
+    def test_storm_is_bounded_and_losses_are_counted(self):
+        for method in self.METHODS:
+            with self.subTest(method=method):
+                with harness.Target(["locks", "storm"]) as target:
+                    out = self.path("storm.pb.gz")
+                    command = [harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method", method,
+                               "-seconds", "2", "-f", "-o", out]
+                    _, said, usage = run_measured(command)
+                    profile = harness.Profile.read(out)
+                self.assertLess(usage.ru_maxrss, 200 * 1024, "KB of memory")
+                self.assertRegex(" ".join(profile.comments), r"lost: \d+")
+                self.assertGreater(profile.share(lambda stack, labels: "ping_wait" in stack, 0), 0.99)
+
+
+def run_measured(command):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise AssertionError(said)
+    return process.returncode, said, usage
+
+
+class Scope(harness.TempDir):
+    @unittest.skipUnless(is_root(), "-block all needs the BPF tier, and that root")
+    def test_all_tells_every_blocking_call_by_its_reason(self):
+        profile, _, _ = profile_of(self, "mutex", 1000, 200, "bpf", "block", "-block", "all")
+        self.assertEqual(profile.sample_types[4:], [("offcpu", "nanoseconds"), ("runqueue", "nanoseconds")])
+        self.assertEqual(profile.default_sample_type, "offcpu")
+        calls = {labels.get("call") for _, _, labels in profile.samples}
+        self.assertLessEqual({"futex", "clock_nanosleep", "sigtimedwait"}, calls)
+        for stack, values, labels in profile.samples:
+            if labels.get("call") == "clock_nanosleep":
+                self.assertEqual(labels["kind"], "sleep")
+                self.assertEqual(values[:2], [0, 0], "a sleep is no contention")
+        self.assertGreater(profile.total(5), 0, "nobody ever waited for a CPU")
+
+    def test_a_killed_profiler_leaves_the_target_running(self):
+        for method in Shapes.METHODS + ("proc",):
+            with self.subTest(method=method), harness.Target(["locks", "storm"]) as target:
+                before = footprint(target)
+                attached = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method",
+                                             method, "-seconds", "30", "-o", self.path("never.pb.gz")],
+                                            stderr=subprocess.PIPE, text=True)
+                attached.stderr.readline()
+                target.process.send_signal(signal.SIGUSR1)
+                target.process.stdout.readline()
+                attached.kill()
+                attached.communicate()
+                footprint(target)
+                before.check_unchanged(self)
+                turns = 0
+                while not turns:  # a target that stands still makes this test run into its time limit
+                    target.process.send_signal(signal.SIGUSR1)
+                    turns = int(target.process.stdout.readline().split()[1])
+
+    @unittest.skipUnless(is_root(), "becomes another user")
+    def test_an_ordinary_user_gets_both_profiles_of_his_own_process(self):
+        os.chmod(self.dir, 0o777)
+        for mode, types in (("block", 4), ("mutex", 2)):
+            with self.subTest(mode=mode):
+                out = self.path(f"{mode}.pb.gz")
+                result = harness.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                                      harness.ATTACH, "-mode", mode, "-v", "-seconds", "60", "-o", out, "--",
+                                      harness.target_path("waits"), "mutex", "3000", "100"])
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn("waits by perf", result.stderr)
+                self.assertIn("not by bpf", result.stderr)
+                profile = harness.Profile.read(out)
+                self.assertEqual(len(profile.sample_types), types)
+                self.assertAlmostEqual(profile.total(0), 100, delta=3)
+
+    def test_bad_requests_are_refused_by_name(self):
+        with harness.Target(["locks", "abba"]) as target:
+            for args, words in ((["-block-method", "magic"], "methods are auto, bpf, perf and proc"),
+                                (["-block", "some"], "contention"),
+                                (["-mode", "mutex", "-block", "all"], "-block all does not go with it"),
+                                (["-rate", "soon"], "rate")):
+                result = harness.attach("-p", target.pid, "-mode", "block", "-seconds", 1, *args)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn(words, result.stderr)
+            result = harness.attach("-p", target.pid, "-mode", "mutex", "-seconds", 1, "-block-method", "proc")
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("not who ends a wait", result.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
