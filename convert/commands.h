@@ -45,7 +45,14 @@ struct cprof_command {
 };
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
-	cprof_command_report, cprof_command_shell;
+	cprof_command_report, cprof_command_shell, cprof_command_symbolize;
+
+/*
+ * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about
+ * what is missing: the report then shows addresses.
+ */
+struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
+					    struct cprof_profile *profile);
 
 /* All options of the program; built once by main(). */
 extern struct cprof_option_table cprof_option_rows;

@@ -19,7 +19,7 @@ static const struct cprof_option source_rows[] = {
 	{ "timeout", CPROF_OPT_INT, AT(timeout_s), "-1", "N", "seconds to wait for a URL; by default half as long again as it takes", NULL },
 	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, instead of the profile's", NULL },
 	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
-	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from; none: only from the profile", NULL },
+	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, with :force and :demangle=HOW; or a FILE to write again with names", NULL },
 	{ "all_frames", CPROF_OPT_SWITCH, AT(all_frames), NULL, NULL, "keep the frames that the profile says to drop", NULL },
 	{ "tools", CPROF_OPT_STRING, AT(tools), "", "DIRS", "where objdump is, ':'-separated (default $PPROF_TOOLS, then PATH)", NULL },
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
@@ -43,6 +43,7 @@ static const struct cprof_option source_rows[] = {
 /* clang-format on */
 
 static const struct cprof_command *const commands[] = {
+	&cprof_command_symbolize,
 	&cprof_command_help,   &cprof_command_version, &cprof_command_man,
 	&cprof_command_report, &cprof_command_shell, /* the shell takes what nobody else wants */
 };
@@ -198,6 +199,8 @@ static struct cprof_error *run(struct cprof_options *options)
 	struct cprof_error *err = NULL;
 	if (command->needs_profile)
 		err = load(options, &profile);
+	if (!err && profile)
+		err = cprof_command_add_names(options, profile);
 	return err ? err : command->run(options, profile);
 }
 

@@ -108,15 +108,23 @@ static bool simplify(struct walk *walk, struct demangle_component **place, unsig
 	       simplify(walk, &node->u.s_binary.right, depth + 1);
 }
 
-/* The function's name without its parameters, which stand around it. */
-static struct demangle_component *without_parameters(struct demangle_component *node)
+/*
+ * The function's name without its parameters, which stand around it, and its qualifiers, which stand around what is
+ * innermost of local names.
+ */
+static struct demangle_component *without_parameters(struct demangle_component *tree)
 {
-	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
-		if (node->type != DEMANGLE_COMPONENT_TYPED_NAME && !is_this_qualifier(node->type))
+	struct demangle_component **place = &tree;
+	for (unsigned depth = 0; *place && depth < DEPTH_MAX; depth++) {
+		struct demangle_component *node = *place;
+		if (node->type == DEMANGLE_COMPONENT_TYPED_NAME || is_this_qualifier(node->type))
+			*place = node->u.s_binary.left;
+		else if (node->type == DEMANGLE_COMPONENT_LOCAL_NAME)
+			place = &node->u.s_binary.right;
+		else
 			break;
-		node = node->u.s_binary.left;
 	}
-	return node;
+	return tree;
 }
 
 static char *itanium(const char *mangled, enum cprof_demangle form)

@@ -11,11 +11,9 @@
 struct cprof_dwarf {
 	struct cprof_dwarf_file file, alt;
 	struct cprof_dwarf_index index;
-	struct cprof_map64 calls;             /* unit offset -> index in all_calls + 1 */
 	struct cprof_map64 lines;             /* offset in .debug_line -> index in all_lines + 1 */
-	struct cprof_dwarf_calls **all_calls; /* owned */
 	struct cprof_dwarf_lines **all_lines; /* owned */
-	size_t n_calls, n_lines, cap_calls, cap_lines;
+	size_t n_lines, cap_lines;
 };
 
 struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
@@ -39,13 +37,9 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 {
 	if (!dwarf)
 		return;
-	for (size_t i = 0; i < dwarf->n_calls; i++)
-		cprof_dwarf_calls_free(dwarf->all_calls[i]);
 	for (size_t i = 0; i < dwarf->n_lines; i++)
 		cprof_dwarf_lines_free(dwarf->all_lines[i]);
-	free(dwarf->all_calls);
 	free(dwarf->all_lines);
-	cprof_map64_deinit(&dwarf->calls);
 	cprof_map64_deinit(&dwarf->lines);
 	cprof_dwarf_index_deinit(&dwarf->index);
 	cprof_dwarf_file_deinit(&dwarf->file);
@@ -54,27 +48,6 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 }
 
 /* ---- what was read already ---- */
-
-/* The unit's functions and calls; NULL where they could not be read for want of memory. */
-static struct cprof_dwarf_calls *calls_of(struct cprof_dwarf *dwarf,
-					  const struct cprof_dwarf_unit *unit)
-{
-	uint64_t *place = cprof_map64_put(&dwarf->calls, unit->offset, NULL);
-	if (!place || !cprof_dwarf_grow(&dwarf->all_calls, &dwarf->cap_calls, dwarf->n_calls,
-					sizeof(*dwarf->all_calls)))
-		return NULL;
-	if (!*place) {
-		struct cprof_dwarf_calls *calls;
-		struct cprof_error *err = cprof_dwarf_calls_read(unit, &calls);
-		if (err) {
-			cprof_error_free(err);
-			return NULL;
-		}
-		dwarf->all_calls[dwarf->n_calls++] = calls;
-		*place = dwarf->n_calls;
-	}
-	return dwarf->all_calls[*place - 1];
-}
 
 static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
 					  const struct cprof_dwarf_unit *unit)
@@ -105,15 +78,12 @@ struct place {
 	uint32_t line, column;
 };
 
-static size_t chain(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *unit,
-		    uint64_t file_addr, struct place place, struct cprof_dwarf_lines *lines,
-		    struct cprof_dwarf_frame *frames, size_t cap)
+static size_t chain(struct cprof_dwarf_unit *unit, uint64_t file_addr, struct place place,
+		    struct cprof_dwarf_lines *lines, struct cprof_dwarf_frame *frames, size_t cap)
 {
-	struct cprof_dwarf_calls *calls = calls_of(dwarf, unit);
-	struct cprof_dwarf_call *call =
-		calls ? cprof_dwarf_calls_find(unit, calls, file_addr) : NULL;
+	struct cprof_dwarf_call *call = cprof_dwarf_calls_find(unit, file_addr);
 	size_t n = 0;
-	for (; call; call = cprof_dwarf_calls_outer(unit, calls, call)) {
+	for (; call; call = cprof_dwarf_calls_outer(unit, call)) {
 		/* Too deep a nest keeps its innermost frames and the function itself. */
 		if (n == cap)
 			n--;
@@ -132,7 +102,7 @@ static size_t chain(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *un
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap)
 {
-	const struct cprof_dwarf_unit *unit =
+	struct cprof_dwarf_unit *unit =
 		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
 	if (!unit || !cap)
 		return 0;
@@ -142,7 +112,7 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	if (row)
 		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
 					row->column };
-	size_t n = chain(dwarf, unit, file_addr, place, lines, frames, cap);
+	size_t n = chain(unit, file_addr, place, lines, frames, cap);
 	if (!n && row)
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };

@@ -237,16 +237,12 @@ static void walk_unit(struct walk *walk)
 	}
 }
 
-struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
-					   struct cprof_dwarf_calls **ret_calls)
+static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,
+				      struct cprof_dwarf_calls *calls)
 {
-	struct cprof_dwarf_calls *calls = calloc(1, sizeof(*calls));
 	struct walk *walk = calloc(1, sizeof(*walk));
-	if (!calls || !walk) {
-		free(calls);
-		free(walk);
+	if (!walk)
 		return cprof_error_no_memory();
-	}
 	walk->unit = unit;
 	walk->calls = calls;
 	/* Honest lists take their own bytes; many entries sharing one list would not. */
@@ -254,14 +250,22 @@ struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
 	walk_unit(walk);
 	struct cprof_error *err = walk->err;
 	free(walk);
-	if (!err)
-		err = cprof_intervals_flatten(&calls->intervals);
+	return err ? err : cprof_intervals_flatten(&calls->intervals);
+}
+
+struct cprof_dwarf_calls *cprof_dwarf_calls_of(struct cprof_dwarf_unit *unit)
+{
+	if (unit->calls)
+		return unit->calls;
+	struct cprof_dwarf_calls *calls = calloc(1, sizeof(*calls));
+	struct cprof_error *err = calls ? read_calls(unit, calls) : cprof_error_no_memory();
 	if (err) {
 		cprof_dwarf_calls_free(calls);
-		return err;
+		cprof_error_free(err);
+		return NULL;
 	}
-	*ret_calls = calls;
-	return NULL;
+	unit->calls = calls;
+	return calls;
 }
 
 /* ---- names ---- */
@@ -335,48 +339,52 @@ static const char *qualify(struct cprof_dwarf_calls *calls, uint64_t entry, cons
 	return text;
 }
 
-static void find_names(const struct cprof_dwarf_unit *unit, struct cprof_dwarf_calls *calls,
-		       struct cprof_dwarf_call *call)
+static void find_names(struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
 {
 	struct reference at = { unit->file, call->entry };
+	struct cprof_dwarf_unit *named_in = NULL;
 	uint64_t named_at = 0;
 	call->named = true;
 	for (int hop = 0; hop < HOPS_MAX; hop++) {
-		const struct cprof_dwarf_unit *holder = unit;
+		struct cprof_dwarf_unit *holder = unit;
 		uint64_t entry = at.entry;
 		bool had_name = *call->name != 0;
 		if (at.file != unit->file || entry < unit->offset || entry >= unit->end)
 			holder = cprof_dwarf_file_unit_around(at.file, entry);
 		bool leads_on = holder && read_names(holder, entry, call, &at);
-		if (!had_name && *call->name && holder == unit)
+		if (!had_name && *call->name) {
+			named_in = holder;
 			named_at = entry;
+		}
 		if (!leads_on)
 			break;
 	}
-	if (named_at && !*call->linkage_name)
+	/* The name's namespace is where the name stands, which in LTO is another unit. */
+	if (!named_in || *call->linkage_name)
+		return;
+	struct cprof_dwarf_calls *calls = cprof_dwarf_calls_of(named_in);
+	if (calls)
 		call->name = qualify(calls, named_at, call->name);
 }
 
-static struct cprof_dwarf_call *named(const struct cprof_dwarf_unit *unit,
-				      struct cprof_dwarf_calls *calls,
-				      struct cprof_dwarf_call *call)
+static struct cprof_dwarf_call *named(struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
 {
 	if (!call->named)
-		find_names(unit, calls, call);
+		find_names(unit, call);
 	return call;
 }
 
-struct cprof_dwarf_call *cprof_dwarf_calls_find(const struct cprof_dwarf_unit *unit,
-						struct cprof_dwarf_calls *calls, uint64_t addr)
+struct cprof_dwarf_call *cprof_dwarf_calls_find(struct cprof_dwarf_unit *unit, uint64_t addr)
 {
-	uint32_t index = cprof_intervals_find(&calls->intervals, addr);
-	return index == CPROF_INTERVAL_NONE ? NULL : named(unit, calls, &calls->all[index]);
+	struct cprof_dwarf_calls *calls = cprof_dwarf_calls_of(unit);
+	uint32_t index =
+		calls ? cprof_intervals_find(&calls->intervals, addr) : CPROF_INTERVAL_NONE;
+	return index == CPROF_INTERVAL_NONE ? NULL : named(unit, &calls->all[index]);
 }
 
-struct cprof_dwarf_call *cprof_dwarf_calls_outer(const struct cprof_dwarf_unit *unit,
-						 struct cprof_dwarf_calls *calls,
+struct cprof_dwarf_call *cprof_dwarf_calls_outer(struct cprof_dwarf_unit *unit,
 						 const struct cprof_dwarf_call *call)
 {
 	return call->parent == CPROF_CALL_NONE ? NULL
-					       : named(unit, calls, &calls->all[call->parent]);
+					       : named(unit, &unit->calls->all[call->parent]);
 }

@@ -40,18 +40,15 @@ struct cprof_dwarf_calls {
 	size_t n_texts, cap_texts;
 };
 
-/* The index of `unit`; an unreadable rest of the unit is left out. Errors: NO_MEMORY. */
-struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
-					   struct cprof_dwarf_calls **ret_calls);
+/* The index of an opened unit, made on first use and kept by it; NULL: no memory. An unreadable rest is left out. */
+struct cprof_dwarf_calls *cprof_dwarf_calls_of(struct cprof_dwarf_unit *unit);
 void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls);
 
 /* The innermost call at `addr`, named, or NULL. */
-struct cprof_dwarf_call *cprof_dwarf_calls_find(const struct cprof_dwarf_unit *unit,
-						struct cprof_dwarf_calls *calls, uint64_t addr);
+struct cprof_dwarf_call *cprof_dwarf_calls_find(struct cprof_dwarf_unit *unit, uint64_t addr);
 
 /* The call around `call`, named; NULL where it is a function of its own. */
-struct cprof_dwarf_call *cprof_dwarf_calls_outer(const struct cprof_dwarf_unit *unit,
-						 struct cprof_dwarf_calls *calls,
+struct cprof_dwarf_call *cprof_dwarf_calls_outer(struct cprof_dwarf_unit *unit,
 						 const struct cprof_dwarf_call *call);
 
 #endif

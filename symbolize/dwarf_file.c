@@ -3,6 +3,8 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
+#include "symbolize/dwarf_calls.h"
+
 #define UNITS_MAX        (1u << 22)
 #define ABBREVS_MAX      (1u << 20)
 #define ABBREV_ATTRS_MAX (1u << 22)
@@ -38,8 +40,10 @@ static void abbrevs_free(struct cprof_abbrevs *abbrevs)
 
 void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 {
-	for (size_t i = 0; i < file->n_units; i++)
+	for (size_t i = 0; i < file->n_units; i++) {
+		cprof_dwarf_calls_free(file->units[i]->calls);
 		free(file->units[i]);
+	}
 	free(file->units);
 	for (size_t i = 0; i < file->n_tables; i++)
 		abbrevs_free(file->tables[i]);

@@ -53,6 +53,8 @@ struct cprof_dwarf_unit {
 	uint64_t str_offsets_base, addr_base, rnglists_base;
 	bool has_stmt_list, is_split;
 	const char *comp_dir, *name; /* "" where unknown */
+
+	struct cprof_dwarf_calls *calls; /* owned; NULL until cprof_dwarf_calls_of() */
 };
 
 struct cprof_dwarf_file {

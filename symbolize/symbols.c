@@ -155,11 +155,28 @@ static void drop_losers(struct cprof_symbols *symbols)
 	symbols->n = kept;
 }
 
+/* A label inside a function that says where it ends is a place in it, not another function. */
+static void drop_labels(struct cprof_symbols *symbols)
+{
+	size_t kept = 0;
+	uint64_t reach = 0;
+	for (size_t i = 0; i < symbols->n; i++) {
+		struct cprof_symbol symbol = symbols->all[i];
+		bool sized = symbol.rank & CPROF_SYMBOL_SIZED;
+		if (sized && symbol.end > reach)
+			reach = symbol.end;
+		if (sized || symbol.start >= reach)
+			symbols->all[kept++] = symbol;
+	}
+	symbols->n = kept;
+}
+
 struct cprof_error *cprof_symbols_sort(struct cprof_symbols *symbols)
 {
 	if (symbols->n)
 		qsort(symbols->all, symbols->n, sizeof(*symbols->all), compare);
 	drop_losers(symbols);
+	drop_labels(symbols);
 	for (size_t i = 0; i + 1 < symbols->n; i++) {
 		struct cprof_symbol *symbol = &symbols->all[i];
 		if (!(symbol->rank & CPROF_SYMBOL_SIZED) && symbol->end > symbol[1].start)

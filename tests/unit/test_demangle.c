@@ -1,0 +1,103 @@
+#include "symbolize/demangle.h"
+#include "tests/unit/test.h"
+
+TEST(demangle_gives_the_forms_that_pprof_gives)
+{
+	/* clang-format off */
+	static const struct {
+		const char *name, *want_short, *want_templates, *want_full;
+	} cases[] = {
+		{ "main", "main", "main", "main" },
+		{ "_ZN2ns3addEii", "ns::add", "ns::add", "ns::add(int, int)" },
+		{ "_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector::push_back",
+		  "std::vector<int, std::allocator<int> >::push_back",
+		  "std::vector<int, std::allocator<int> >::push_back(int const&)" },
+		{ "_ZNK3BoxIiE3getEv", "Box::get", "Box<int>::get", "Box<int>::get() const" },
+		{ "_ZN12_GLOBAL__N_14anonEi", "(anonymous namespace)::anon", "(anonymous namespace)::anon",
+		  "(anonymous namespace)::anon(int)" },
+		{ "_ZNSsC2EmcRKSaIcE", "std::basic_string::basic_string",
+		  "std::basic_string<char, std::char_traits<char>, std::allocator<char> >::basic_string",
+		  "std::basic_string<char, std::char_traits<char>, std::allocator<char> >::basic_string(unsigned long, char, std::allocator<char> const&)" },
+		{ "_ZlsRSoRK1A", "operator<<", "operator<<", "operator<<(std::ostream&, A const&)" },
+		{ "_ZN1AclEi", "A::operator()", "A::operator()", "A::operator()(int)" },
+		{ "_ZN1AcvbEv", "A::operator bool", "A::operator bool", "A::operator bool()" },
+		{ "_ZZ4mainENKUliE_clEi", "main::{lambda(int)#1}::operator()", "main::{lambda(int)#1}::operator()",
+		  "main::{lambda(int)#1}::operator()(int) const" },
+		{ "_ZZN1A3runEiENKUlvE_clEv", "A::run()::{lambda()#1}::operator()", "A::run()::{lambda()#1}::operator()",
+		  "A::run(int)::{lambda()#1}::operator()() const" },
+		{ "_ZTv0_n24_NSt7__cxx1118basic_stringstreamIcSt11char_traitsIcESaIcEED1Ev",
+		  "virtual thunk to std::__cxx11::basic_stringstream::~basic_stringstream()",
+		  "virtual thunk to std::__cxx11::basic_stringstream<char, std::char_traits<char>, std::allocator<char> >::~basic_stringstream()",
+		  "virtual thunk to std::__cxx11::basic_stringstream<char, std::char_traits<char>, std::allocator<char> >::~basic_stringstream()" },
+		/* copies that compilers make of a function */
+		{ "_Z3fooi.cold", "foo", "foo", "foo(int)" },
+		{ "_Z3fooi.constprop.0.isra.0", "foo", "foo", "foo(int)" },
+		{ "dictFind.part.0", "dictFind", "dictFind", "dictFind" },
+		{ "dictFind.constprop.0.cold", "dictFind", "dictFind", "dictFind" },
+		{ "read.lto_priv.12", "read", "read", "read" },
+		/* and what only looks like one */
+		{ "main.part", "main.part", "main.part", "main.part" },
+		{ "main.main.func1.2", "main.main.func1.2", "main.main.func1.2", "main.main.func1.2" },
+		{ ".cold", ".cold", ".cold", ".cold" },
+		{ "fseek.5", "fseek.5", "fseek.5", "fseek.5" },
+		/* Rust: legacy, which loses its hash, and v0, whose arguments become <> */
+		{ "_ZN3std2rt10lang_start17h0123456789abcdefE", "std::rt::lang_start", "std::rt::lang_start", "std::rt::lang_start" },
+		{ "_RNvC6_123foo3bar", "123foo::bar", "123foo::bar", "123foo::bar" },
+		{ "_RINvCs4fqI2P2rA04_7mycrate4funclE", "mycrate::func::<>", "mycrate::func::<i32>", "mycrate::func::<i32>" },
+		/* nonsense stays as it is */
+		{ "_Z", "_Z", "_Z", "_Z" },
+		{ "_ZN", "_ZN", "_ZN", "_ZN" },
+		{ "_RNv", "_RNv", "_RNv", "_RNv" },
+		{ "_Z9999999999foo", "_Z9999999999foo", "_Z9999999999foo", "_Z9999999999foo" },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const want[] = { cases[i].want_short, cases[i].want_templates,
+					     cases[i].want_full, cases[i].name };
+		for (int form = 0; form < 4; form++) {
+			char *text = cprof_demangle(cases[i].name, (enum cprof_demangle)form);
+			CHECK_STR(text ? text : cases[i].name, want[form]);
+			free(text);
+		}
+	}
+}
+
+TEST(demangle_plain_drops_template_arguments_and_keeps_operators)
+{
+	/* clang-format off */
+	static const struct {
+		const char *name, *want;
+	} cases[] = {
+		{ "square", "square" },
+		{ "square<int>", "square" },
+		{ "std::__pop_heap<std::vector<int>, A<B> >", "std::__pop_heap" },
+		{ "operator<<", "operator<<" },
+		{ "operator< <int>", "operator< " },
+		{ "operator<=>", "operator<=>" },
+		{ "operator-><T>", "operator->" },
+		{ "ns::<lambda(int)>", "ns::<lambda(int)>" },
+		{ "<lambda(int)>", "<lambda(int)>" },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = cprof_demangle_plain(cases[i].name, CPROF_DEMANGLE_SHORT);
+		CHECK_STR(text ? text : cases[i].name, cases[i].want);
+		free(text);
+		CHECK(!cprof_demangle_plain(cases[i].name, CPROF_DEMANGLE_FULL));
+	}
+}
+
+TEST(demangle_survives_names_made_to_explode)
+{
+	/* Substitutions that double at each step, and nesting deeper than any program has. */
+	char name[8192] = "_Z1fI1A";
+	for (int i = 0; i < 60; i++)
+		strcat(name, "S_IS0_S0_E");
+	strcat(name, "Evv");
+	free(cprof_demangle(name, CPROF_DEMANGLE_SHORT));
+	memset(name, 'P', sizeof(name) - 1);
+	memcpy(name, "_Z1f", 4);
+	name[sizeof(name) - 1] = 0;
+	for (int form = 0; form < 4; form++)
+		free(cprof_demangle(name, (enum cprof_demangle)form));
+}

@@ -1,0 +1,217 @@
+#include "symbolize/symbolizer.h"
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * One copy of each inlined function, with a mark in the machine code, so that the address is known and the
+ * answer is what the lines of this text say. Line numbers count from its first line.
+ */
+static const char program[] =
+	/*  1 */
+	"static volatile int sink;\n"
+	/*  2 */ "namespace {\n"
+	/*  3 */ "__attribute__((always_inline)) inline int inner(int x)\n"
+	/*  4 */ "{\n"
+	/*  5 */ "	__asm__ volatile(\".globl mark_inner\\nmark_inner: nop\" ::: \"memory\");\n"
+	/*  6 */ "	return sink + x;\n"
+	/*  7 */ "}\n"
+	/*  8 */ "}\n"
+	/*  9 */ "namespace ns {\n"
+	/* 10 */ "template <class T> __attribute__((always_inline)) inline T middle(T x)\n"
+	/* 11 */ "{\n"
+	/* 12 */ "	sink = x;\n"
+	/* 13 */ "	return inner(x)\n"
+	/* 14 */ "		* 3;\n"
+	/* 15 */ "}\n"
+	/* 16 */ "struct Outer {\n"
+	/* 17 */ "	int run(int);\n"
+	/* 18 */ "};\n"
+	/* 19 */ "__attribute__((noinline)) int Outer::run(int x)\n"
+	/* 20 */ "{\n"
+	/* 21 */ "	sink = 1;\n"
+	/* 22 */ "	return middle(x);\n"
+	/* 23 */ "}\n"
+	/* 24 */ "}\n"
+	/* 25 */ "__attribute__((noinline)) int plain(int x)\n"
+	/* 26 */ "{\n"
+	/* 27 */ "	__asm__ volatile(\".globl mark_plain\\nmark_plain: nop\" ::: \"memory\");\n"
+	/* 28 */ "	return sink - x;\n"
+	/* 29 */ "}\n"
+	/* 30 */ "int main(int argc, char **)\n"
+	/* 31 */ "{\n"
+	/* 32 */ "	ns::Outer outer;\n"
+	/* 33 */ "	return outer.run(argc) + plain(argc);\n"
+	/* 34 */ "}\n";
+
+struct built {
+	char dir[64];
+	struct cprof_modules modules;
+	struct cprof_module *module;
+	struct cprof_symbolizer_options options;
+	struct cprof_symbolizer *symbolizer;
+};
+
+static bool has_program(const char *name)
+{
+	char command[128];
+	snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", name);
+	return system(command) == 0;
+}
+
+/* False: this compiler cannot do it. */
+static bool build(struct built *built, const char *compiler, const char *flags)
+{
+	char command[512], path[96];
+	*built = (struct built){ 0 };
+	strcpy(built->dir, "/tmp/cprof-test-XXXXXX");
+	CHECK(mkdtemp(built->dir));
+	snprintf(path, sizeof(path), "%s/p.cc", built->dir);
+	FILE *file = fopen(path, "w");
+	CHECK(file && fputs(program, file) >= 0 && fclose(file) == 0);
+	snprintf(command, sizeof(command), "cd %s && %s -O2 %s p.cc -o p 2>/dev/null", built->dir,
+		 compiler, flags);
+	if (system(command) != 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/p", built->dir);
+	cprof_modules_init(&built->modules);
+	CHECK(!cprof_modules_open(&built->modules, path, &built->module));
+	CHECK(!cprof_symbolizer_new(&built->options, &built->modules, &built->symbolizer));
+	return true;
+}
+
+static void discard(struct built *built)
+{
+	char command[128];
+	cprof_symbolizer_free(built->symbolizer);
+	cprof_modules_deinit(&built->modules);
+	snprintf(command, sizeof(command), "rm -rf %s", built->dir);
+	CHECK(system(command) == 0);
+}
+
+static uint64_t address(const struct built *built, const char *symbol)
+{
+	char command[160], line[256] = "";
+	snprintf(command, sizeof(command), "nm %s/p | grep ' %s$'", built->dir, symbol);
+	FILE *pipe = popen(command, "r");
+	CHECK(pipe && fgets(line, sizeof(line), pipe));
+	pclose(pipe);
+	return strtoull(line, NULL, 16);
+}
+
+static void check_frame(const char *how, const struct cprof_symbol_frame *frame, const char *name,
+			int64_t line, int64_t start_line)
+{
+	const char *slash = strrchr(frame->file, '/');
+	if (strcmp(frame->name, name) != 0 || frame->line != line ||
+	    (start_line && frame->start_line != start_line) || !slash ||
+	    strcmp(slash, "/p.cc") != 0)
+		TEST_FAIL("%s: %s at %s:%d, starts at %d; want %s at p.cc:%d, %d", how, frame->name,
+			  frame->file, (int)frame->line, (int)frame->start_line, name, (int)line,
+			  (int)start_line);
+}
+
+static void check_chain(const char *how, struct built *built, bool has_start_lines)
+{
+	const struct cprof_symbol_frame *frames;
+	size_t n;
+	CHECK(!cprof_symbolizer_file_addr(built->symbolizer, built->module,
+					  address(built, "mark_inner"), &frames, &n));
+	if (n != 3)
+		TEST_FAIL("%s: %zu frames, the first is %s", how, n, frames[0].name);
+	check_frame(how, &frames[0], "(anonymous namespace)::inner", 5, has_start_lines ? 3 : 0);
+	check_frame(how, &frames[1], "ns::middle", 13, has_start_lines ? 10 : 0);
+	check_frame(how, &frames[2], "ns::Outer::run", 22, 0);
+	/* As in the symbol table, where LTO may have made a copy: ".constprop.0". */
+	CHECK(strncmp(frames[2].system_name, "_ZN2ns5Outer3runEi", 18) == 0);
+	CHECK(!cprof_symbolizer_file_addr(built->symbolizer, built->module,
+					  address(built, "mark_plain"), &frames, &n));
+	CHECK_UINT(n, 1);
+	check_frame(how, &frames[0], "plain", 27, has_start_lines ? 25 : 0);
+}
+
+TEST(dwarf_inline_chains_are_right_for_each_compiler_and_version)
+{
+	/* clang-format off */
+	static const struct {
+		const char *compiler, *flags;
+		bool no_start_lines;
+	} cases[] = {
+		{ "g++", "-gdwarf-2", false },
+		{ "g++", "-gdwarf-3", false },
+		{ "g++", "-gdwarf-4", false },
+		{ "g++", "-gdwarf-5", false },
+		{ "g++", "-g -gz=zlib", false },
+		{ "g++", "-g -gno-strict-dwarf -ffunction-sections -Wl,--gc-sections", false },
+		{ "g++", "-g -static", false },
+		{ "g++", "-g -flto", false },
+		{ "g++", "-g -fdebug-types-section", false },
+		{ "clang++", "-gdwarf-2", false },
+		{ "clang++", "-gdwarf-3", false },
+		{ "clang++", "-gdwarf-4", false },
+		{ "clang++", "-gdwarf-5", false },
+		{ "clang++", "-g -gz=zlib", false },
+		{ "clang++", "-gline-tables-only", true },
+	};
+	/* clang-format on */
+	size_t done = 0;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct built built;
+		char how[128];
+		if (!has_program(cases[i].compiler))
+			continue;
+		snprintf(how, sizeof(how), "%s %s", cases[i].compiler, cases[i].flags);
+		if (!build(&built, cases[i].compiler, cases[i].flags))
+			TEST_FAIL("%s: does not compile", how);
+		check_chain(how, &built, !cases[i].no_start_lines);
+		discard(&built);
+		done++;
+	}
+	if (!done)
+		test_skip("neither g++ nor clang++ is installed");
+}
+
+TEST(dwarf_split_units_still_give_functions_and_lines)
+{
+	static const char *const compilers[] = { "g++", "clang++" };
+	for (size_t i = 0; i < 2; i++) {
+		struct built built;
+		const struct cprof_symbol_frame *frames;
+		size_t n;
+		if (!has_program(compilers[i]))
+			continue;
+		CHECK(build(&built, compilers[i], "-g -gsplit-dwarf"));
+		CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module,
+						  address(&built, "mark_inner"), &frames, &n));
+		CHECK_STR(frames[n - 1].name, "ns::Outer::run");
+		check_frame(compilers[i], &frames[0], frames[0].name, 5, 0);
+		discard(&built);
+	}
+}
+
+TEST(dwarf_options_leave_out_inlines_or_lines)
+{
+	struct built built;
+	const struct cprof_symbol_frame *frames;
+	size_t n;
+	if (!has_program("g++"))
+		test_skip("g++ is not installed");
+	CHECK(build(&built, "g++", "-g"));
+	uint64_t addr = address(&built, "mark_inner");
+	cprof_symbolizer_free(built.symbolizer);
+	built.options = (struct cprof_symbolizer_options){ .no_inlines = true };
+	CHECK(!cprof_symbolizer_new(&built.options, &built.modules, &built.symbolizer));
+	CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module, addr, &frames, &n));
+	CHECK_UINT(n, 1);
+	check_frame("no inlines", &frames[0], "ns::Outer::run", 5, 0);
+
+	cprof_symbolizer_free(built.symbolizer);
+	built.options = (struct cprof_symbolizer_options){ .no_lines = true };
+	CHECK(!cprof_symbolizer_new(&built.options, &built.modules, &built.symbolizer));
+	CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module, addr, &frames, &n));
+	CHECK_UINT(frames[0].line, 0);
+	CHECK_STR(frames[0].file, "");
+	discard(&built);
+}
