@@ -185,6 +185,8 @@ static struct cprof_error *filter_by_name(struct cprof_profile *p,
 					  struct cprof_buffer *warnings)
 {
 	struct by_name f = { 0 };
+	if (!*config->focus && !*config->ignore && !*config->hide && !*config->show)
+		return NULL;
 	struct cprof_error *err = cprof_filter_match_init(&f.focus, p, "focus", config->focus);
 	if (!err)
 		err = cprof_filter_match_init(&f.ignore, p, "ignore", config->ignore);
@@ -192,7 +194,6 @@ static struct cprof_error *filter_by_name(struct cprof_profile *p,
 		err = cprof_filter_match_init(&f.hide, p, "hide", config->hide);
 	if (!err)
 		err = cprof_filter_match_init(&f.show, p, "show", config->show);
-	/* Even with none of them, a sample without a single frame does not survive: pprof's rule. */
 	if (!err)
 		err = run_by_name(&f, p);
 	if (!err) {

@@ -42,12 +42,18 @@ struct cprof_error *cprof_load_file(const char *path, struct cprof_buffer *out)
 	}
 }
 
+/* What the command line knows of the program. A profile without mappings gets one to hang that on. */
 static struct cprof_error *override_program(const struct cprof_load *load, struct cprof_profile *p)
 {
 	struct cprof_error *err = NULL;
-	if (p->n_mappings && load->program)
+	if (!p->n_mappings) {
+		err = cprof_profile_add_mapping(p, &(struct cprof_mapping){ 0 }, NULL);
+		for (uint32_t i = 0; !err && i < p->n_locations; i++)
+			p->locations[i].mapping = 1;
+	}
+	if (!err && load->program)
 		err = cprof_profile_string(p, load->program, &p->mappings[0].filename);
-	if (!err && p->n_mappings && load->build_id)
+	if (!err && load->build_id)
 		err = cprof_profile_string(p, load->build_id, &p->mappings[0].build_id);
 	return err;
 }
@@ -108,7 +114,7 @@ static struct cprof_error *load_list(const struct cprof_load *load,
 		}
 		if (n <= BATCH && i + 1 < names->len)
 			continue;
-		if (!n)
+		if (!n || names->len == 1) /* a single profile stays as it was written */
 			break;
 		struct cprof_profile *merged;
 		err = cprof_merge(batch, n, &merged);
