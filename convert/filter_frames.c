@@ -154,6 +154,7 @@ static bool tag_values(struct tag_frames *f, const struct cprof_sample *sample, 
 	const struct cprof_label *labels = p->labels + sample->first_label;
 	bool any = false, any_unit = false;
 	f->text.len = 0;
+	cprof_buffer_puts(&f->text, ""); /* a sample without the key gets an empty name */
 	for (uint32_t i = 0; i < sample->n_labels; i++)
 		any_unit = any_unit || (labels[i].is_num && labels[i].text &&
 					strcmp(cprof_profile_text(p, labels[i].key), key) == 0);

@@ -85,8 +85,8 @@ struct cprof_error *cprof_legacy_push_all(struct cprof_legacy *legacy, const cha
 		if (!cprof_scan_hex(&text, &address))
 			return cprof_error_new(CPROF_ERR_BAD_DATA,
 					       "failed to parse as hex 64-bit number: %.40s", text);
-		struct cprof_error *err =
-			cprof_legacy_push(legacy, address - (legacy->n_stack ? caller_less : leaf_less));
+		struct cprof_error *err = cprof_legacy_push(
+			legacy, address - (legacy->n_stack ? caller_less : leaf_less));
 		if (err)
 			return err;
 	}
@@ -101,8 +101,8 @@ struct cprof_error *cprof_legacy_add(struct cprof_legacy *legacy, const int64_t 
 	if (bytes)
 		err = cprof_profile_string(legacy->profile, "bytes", &label.key);
 	if (!err)
-		err = cprof_profile_add_sample(legacy->profile, legacy->stack, legacy->n_stack, &label,
-					       bytes ? 1 : 0, values);
+		err = cprof_profile_add_sample(legacy->profile, legacy->stack, legacy->n_stack,
+					       &label, bytes ? 1 : 0, values);
 	legacy->n_stack = 0;
 	return err;
 }

@@ -31,8 +31,8 @@ static inline void cprof_auto_lines(struct cprof_lines *lines)
 /* CPROF_ERR_BAD_DATA at the present line: "byte 123: WHY: the line". */
 struct cprof_error *cprof_lines_error(const struct cprof_lines *lines, const char *why);
 
-bool cprof_legacy_is_blank(const char *line);       /* or a comment */
-bool cprof_legacy_is_map_marker(const char *line);  /* the memory map follows */
+bool cprof_legacy_is_blank(const char *line);      /* or a comment */
+bool cprof_legacy_is_map_marker(const char *line); /* the memory map follows */
 
 /* A profile being read: each address becomes one location. */
 struct cprof_legacy {

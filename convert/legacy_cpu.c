@@ -48,8 +48,8 @@ static bool read_header(struct words *words, uint64_t *ret_kind, uint64_t *ret_p
 
 static struct cprof_error *bad(const struct words *words, const char *why)
 {
-	return cprof_error_new(CPROF_ERR_BAD_DATA, "byte %zu: %s", (size_t)(words->at - words->start),
-			       why);
+	return cprof_error_new(CPROF_ERR_BAD_DATA, "byte %zu: %s",
+			       (size_t)(words->at - words->start), why);
 }
 
 static struct cprof_error *read_stack(struct cprof_legacy *legacy, struct words *words, uint64_t n,
@@ -59,7 +59,8 @@ static struct cprof_error *read_stack(struct cprof_legacy *legacy, struct words 
 		uint64_t address;
 		if (!next_word(words, &address))
 			return bad(words, "a stack is cut off");
-		struct cprof_error *err = cprof_legacy_push(legacy, address - (i ? caller_less : 0));
+		struct cprof_error *err =
+			cprof_legacy_push(legacy, address - (i ? caller_less : 0));
 		if (err)
 			return err;
 	}
@@ -148,13 +149,14 @@ static struct cprof_error *read_profile(struct words *words, bool java, uint64_t
 		err = cprof_profile_set_period(legacy.profile, "cpu", "nanoseconds", period_ns);
 	if (!err)
 		err = read_samples(&legacy, words, period_ns, java ? 0 : 1);
-	CPROF_AUTO(lines) struct cprof_lines lines = { .at = (const char *)words->at,
-						       .end = (const char *)words->end,
-						       .start = (const char *)words->start,
-						       .line_start = (const char *)words->at };
+	CPROF_AUTO(lines)
+	struct cprof_lines lines = { .at = (const char *)words->at,
+				     .end = (const char *)words->end,
+				     .start = (const char *)words->start,
+				     .line_start = (const char *)words->at };
 	if (!err)
-		err = java ? cprof_legacy_java_names(&legacy, &lines, NULL) :
-			     finish_native(&legacy, &lines);
+		err = java ? cprof_legacy_java_names(&legacy, &lines, NULL)
+			   : finish_native(&legacy, &lines);
 	if (!err)
 		*ret_profile = cprof_take_ptr(&legacy.profile);
 	return err;

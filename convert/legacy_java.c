@@ -127,8 +127,8 @@ struct java {
 };
 
 /* "name = value"; false where the line is none, and *ret_known false where it is one we do not know. */
-static struct cprof_error *read_attribute(struct cprof_profile *p, struct java *java, const char *line,
-					  bool *ret_is, bool *ret_known)
+static struct cprof_error *read_attribute(struct cprof_profile *p, struct java *java,
+					  const char *line, bool *ret_is, bool *ret_known)
 {
 	static const char *const names[] = { "format", "resolution", "sampling period",
 					     "ms since reset" };
@@ -153,7 +153,8 @@ static struct cprof_error *read_attribute(struct cprof_profile *p, struct java *
 	*ret_known = which < (java->heap ? 2 : 4) && (which != 0 || strcmp(text, "java") == 0);
 	struct cprof_error *err = NULL;
 	if (which == 1 && p->n_types == 0) {
-		err = cprof_profile_add_type(p, java->heap ? "inuse_objects" : "contentions", "count");
+		err = cprof_profile_add_type(p, java->heap ? "inuse_objects" : "contentions",
+					     "count");
 		if (!err)
 			err = cprof_profile_add_type(p, java->heap ? "inuse_space" : "delay", text);
 	} else if (which == 2) {
@@ -180,7 +181,8 @@ static struct cprof_error *read_sample(struct cprof_legacy *legacy, const struct
 	if (java->heap) {
 		if (values[0] == 0)
 			return cprof_lines_error(lines, "bytes without objects");
-		block = values[0] == -1 ? (int64_t)(0 - (uint64_t)values[1]) : values[1] / values[0];
+		block = values[0] == -1 ? (int64_t)(0 - (uint64_t)values[1])
+					: values[1] / values[0];
 		cprof_legacy_unsample(&values[0], &values[1], JAVA_HEAP_RATE);
 	} else if (java->period) {
 		for (int i = 0; i < 2; i++)
@@ -190,9 +192,11 @@ static struct cprof_error *read_sample(struct cprof_legacy *legacy, const struct
 	return err ? err : cprof_legacy_add(legacy, values, java->heap ? &block : NULL);
 }
 
-static struct cprof_error *read_java(const char *bytes, size_t n, struct cprof_profile **ret_profile)
+static struct cprof_error *read_java(const char *bytes, size_t n,
+				     struct cprof_profile **ret_profile)
 {
-	CPROF_AUTO(lines) struct cprof_lines lines = {
+	CPROF_AUTO(lines)
+	struct cprof_lines lines = {
 		.at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes
 	};
 	CPROF_AUTO(legacy) struct cprof_legacy legacy = { 0 };

@@ -42,6 +42,7 @@ static const char *skip_log_prefix(const char *line)
 static const char *expand(struct map_reader *r, const char *text)
 {
 	r->line.len = 0;
+	cprof_buffer_puts(&r->line, ""); /* or a blank line would leave the previous one standing */
 	while (*text) {
 		size_t skip = 0;
 		for (size_t i = 0; !skip && *text == '$' && i < r->n_variables; i++) {
@@ -214,7 +215,8 @@ static struct cprof_error *read_map(struct map_reader *r, struct cprof_lines *li
 static bool adjacent(const struct cprof_mapping *a, const struct cprof_mapping *b)
 {
 	return (!a->filename || !b->filename || a->filename == b->filename) &&
-	       (!a->build_id || !b->build_id || a->build_id == b->build_id) && a->limit == b->start &&
+	       (!a->build_id || !b->build_id || a->build_id == b->build_id) &&
+	       a->limit == b->start &&
 	       (!a->offset || !b->offset || a->offset + (a->limit - a->start) == b->offset);
 }
 
@@ -280,7 +282,8 @@ static uint32_t find_mapping(struct cprof_profile *p, uint64_t address)
 		if (p->mappings[i].start <= address && address < p->mappings[i].limit)
 			return i + 1;
 	}
-	for (uint32_t i = 0; i < p->n_mappings; i++) { /* the first part of a split one is missing */
+	for (uint32_t i = 0; i < p->n_mappings;
+	     i++) { /* the first part of a split one is missing */
 		struct cprof_mapping *m = &p->mappings[i];
 		if (m->offset && m->start - m->offset <= address && address < m->start) {
 			m->start -= m->offset;
@@ -350,8 +353,11 @@ static struct cprof_error *set_dropped(struct cprof_profile *p)
 	bool heap = strcmp(first, "objects") == 0 || strcmp(first, "alloc_objects") == 0 ||
 		    strcmp(first, "inuse_objects") == 0 || strcmp(first, "allocations") == 0;
 	bool lock = strcmp(first, "contentions") == 0;
-	struct cprof_error *err = join(
-		p, heap ? allocator_frames : lock ? lock_frames : signal_frames, &p->drop_frames);
+	struct cprof_error *err = join(p,
+				       heap   ? allocator_frames
+				       : lock ? lock_frames
+					      : signal_frames,
+				       &p->drop_frames);
 	if (!err && heap)
 		err = join(p, allocator_kept, &p->keep_frames);
 	return err;

@@ -18,7 +18,9 @@
 
 static struct cprof_lines lines_of(const char *bytes, size_t n)
 {
-	return (struct cprof_lines){ .at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes };
+	return (struct cprof_lines){
+		.at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes
+	};
 }
 
 /* Everything up to the memory map is of no interest. */
@@ -70,7 +72,8 @@ static bool read_heap_header(const char *line, struct heap *heap)
 		return true;
 	}
 	heap->has_alloc = more;
-	if ((n == 8 && strncmp(kind, "heapz_v2", n) == 0) || (n == 7 && strncmp(kind, "heap_v2", n) == 0)) {
+	if ((n == 8 && strncmp(kind, "heapz_v2", n) == 0) ||
+	    (n == 7 && strncmp(kind, "heap_v2", n) == 0)) {
 		heap->sampled = true;
 	} else if (n == 11 && strncmp(kind, "heapprofile", n) == 0) {
 		heap->rate = 1;
@@ -98,8 +101,9 @@ static struct cprof_error *heap_value(const struct cprof_lines *lines, const str
 	return NULL;
 }
 
-static struct cprof_error *read_heap_sample(struct cprof_legacy *legacy, const struct cprof_lines *lines,
-					    struct heap *heap, const char *line)
+static struct cprof_error *read_heap_sample(struct cprof_legacy *legacy,
+					    const struct cprof_lines *lines, struct heap *heap,
+					    const char *line)
 {
 	int64_t values[4], block = 0;
 	size_t n = 0;
@@ -129,7 +133,8 @@ static struct cprof_error *add_heap_types(struct cprof_profile *p, const struct 
 	return cprof_profile_add_type(p, "inuse_space", "bytes");
 }
 
-static struct cprof_error *read_heap(const char *bytes, size_t n, struct cprof_profile **ret_profile)
+static struct cprof_error *read_heap(const char *bytes, size_t n,
+				     struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	CPROF_AUTO(legacy) struct cprof_legacy legacy = { 0 };
@@ -149,7 +154,8 @@ static struct cprof_error *read_heap(const char *bytes, size_t n, struct cprof_p
 const struct cprof_source_format cprof_source_heap = { "heap profile as text", read_heap };
 
 /* Counts: "NAME profile: total N", then "N @ 0x.. 0x..". */
-static struct cprof_error *read_count(const char *bytes, size_t n, struct cprof_profile **ret_profile)
+static struct cprof_error *read_count(const char *bytes, size_t n,
+				      struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	CPROF_AUTO(legacy) struct cprof_legacy legacy = { 0 };
@@ -211,8 +217,10 @@ static bool read_attribute(const char *line, struct contention *contention, stru
 	return false;
 }
 
-static struct cprof_error *read_contention_sample(struct cprof_legacy *legacy, struct cprof_lines *lines,
-						  const struct contention *contention, const char *line)
+static struct cprof_error *read_contention_sample(struct cprof_legacy *legacy,
+						  struct cprof_lines *lines,
+						  const struct contention *contention,
+						  const char *line)
 {
 	int64_t delay, count;
 	line += strcspn(line, "0123456789");
@@ -236,8 +244,9 @@ static struct cprof_error *read_contention(const char *bytes, size_t n,
 	CPROF_AUTO(legacy) struct cprof_legacy legacy = { 0 };
 	struct contention contention = { .period = 1 };
 	const char *line = cprof_lines_next(&lines);
-	if (!line || (strncmp(line, "--- contentionz ", 16) != 0 && strncmp(line, "--- mutex:", 10) != 0 &&
-		      strncmp(line, "--- contention:", 15) != 0))
+	if (!line ||
+	    (strncmp(line, "--- contentionz ", 16) != 0 && strncmp(line, "--- mutex:", 10) != 0 &&
+	     strncmp(line, "--- contention:", 15) != 0))
 		return NULL;
 	CHECK(cprof_legacy_init(&legacy));
 	struct cprof_profile *p = legacy.profile;
@@ -296,7 +305,8 @@ static struct cprof_error *read_thread(struct cprof_legacy *legacy, struct cprof
 	return NULL;
 }
 
-static struct cprof_error *read_threads(const char *bytes, size_t n, struct cprof_profile **ret_profile)
+static struct cprof_error *read_threads(const char *bytes, size_t n,
+					struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	CPROF_AUTO(legacy) struct cprof_legacy legacy = { 0 };

@@ -5,8 +5,9 @@
 
 /* In the order in which they are tried, after pprof's own format. */
 static const struct cprof_source_format *const formats[] = {
-	&cprof_source_cpu,	  &cprof_source_heap, &cprof_source_count, &cprof_source_thread,
-	&cprof_source_contention, &cprof_source_java, NULL,
+	&cprof_source_cpu,         &cprof_source_heap,       &cprof_source_count,
+	&cprof_source_thread,      &cprof_source_contention, &cprof_source_java,
+	&cprof_source_perf_script, &cprof_source_folded,     NULL,
 };
 
 struct cprof_error *cprof_source_decode(const uint8_t *bytes, size_t n,
