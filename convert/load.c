@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "convert/fetch.h"
 #include "convert/filter.h"
 #include "convert/merge.h"
 #include "convert/source.h"
@@ -58,12 +59,26 @@ static struct cprof_error *override_program(const struct cprof_load *load, struc
 	return err;
 }
 
-static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
+/* The bytes that `name` stands for; *remote is set where they came from a URL. */
+static struct cprof_error *load_bytes(const struct cprof_load *load, const char *name,
+				      struct cprof_buffer *bytes, bool *remote)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
+	int64_t seconds, timeout_s;
+	if (!cprof_fetch_url(load, name, &url, &seconds, &timeout_s))
+		return cprof_load_file(name, bytes);
+	*remote = true;
+	struct cprof_error *err = cprof_buffer_error(&url);
+	return err ? err
+		   : cprof_fetch_bytes(load, cprof_buffer_text(&url), seconds, timeout_s, bytes);
+}
+
+static struct cprof_error *load_one(const struct cprof_load *load, const char *name, bool *remote,
 				    struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	struct cprof_error *err = cprof_load_file(name, &bytes);
+	struct cprof_error *err = load_bytes(load, name, &bytes, remote);
 	if (!err)
 		err = cprof_source_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
 					  &profile);
@@ -97,12 +112,12 @@ static void free_all(struct cprof_profile **profiles, size_t n)
 /* All of one list merged into one. `what` is "source" or "base". */
 static struct cprof_error *load_list(const struct cprof_load *load,
 				     const struct cprof_strings *names, const char *what,
-				     struct cprof_profile **ret_profile)
+				     bool *remote, struct cprof_profile **ret_profile)
 {
 	struct cprof_profile *batch[BATCH + 1] = { NULL };
 	size_t n = 0, loaded = 0;
 	for (size_t i = 0; i < names->len; i++) {
-		struct cprof_error *err = load_one(load, names->items[i], &batch[n]);
+		struct cprof_error *err = load_one(load, names->items[i], remote, &batch[n]);
 		if (err && names->len == 1)
 			return err;
 		if (err) {
@@ -133,10 +148,11 @@ static struct cprof_error *load_list(const struct cprof_load *load,
 	return NULL;
 }
 
-static struct cprof_error *subtract(const struct cprof_load *load, struct cprof_profile **profile)
+static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,
+				    struct cprof_profile **profile)
 {
 	struct cprof_profile *pair[2] = { *profile, NULL };
-	struct cprof_error *err = load_list(load, load->bases, "base", &pair[1]);
+	struct cprof_error *err = load_list(load, load->bases, "base", remote, &pair[1]);
 	if (err)
 		return err;
 	if (load->diff_base)
@@ -172,11 +188,14 @@ struct cprof_error *cprof_load_profile(const struct cprof_load *load,
 				       struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	struct cprof_error *err = load_list(load, load->sources, "source", &profile);
+	bool remote = false;
+	struct cprof_error *err = load_list(load, load->sources, "source", &remote, &profile);
 	if (!err && load->bases->len)
-		err = subtract(load, &profile);
+		err = subtract(load, &remote, &profile);
 	if (!err)
 		err = finish(load, profile);
+	if (!err && remote)
+		cprof_fetch_save(load, profile);
 	if (!err)
 		*ret_profile = cprof_take_ptr(&profile);
 	return err;

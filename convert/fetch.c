@@ -1,0 +1,299 @@
+#include "convert/fetch.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/version.h"
+#include "convert/path.h"
+#include "convert/pprof_write.h"
+
+#define MAX_BYTES     UINT32_MAX
+#define QUICK_S       60  /* a profile that takes no time to record */
+#define GRACE_S       5   /* for the connection, on top of the recording */
+#define PROGRESS_S    5   /* between two lines of progress */
+#define MESSAGE_BYTES 400 /* of a server's own words in an error */
+
+static void say(const struct cprof_load *load, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(const struct cprof_load *load, const char *fmt, ...)
+{
+	struct cprof_buffer line = { 0 };
+	va_list ap;
+	va_start(ap, fmt);
+	cprof_buffer_vprintf(&line, fmt, ap);
+	va_end(ap);
+	load->say(load->ctx, cprof_buffer_text(&line));
+	cprof_buffer_deinit(&line);
+}
+
+/* "host:6060/path" is a URL without its scheme, "dir/file:1" is not: the port follows the host at once. */
+static bool has_host(const char *source)
+{
+	size_t n = strcspn(source, ":/");
+	if (n == 0 || source[n] != ':')
+		return false;
+	size_t digits = strspn(source + n + 1, "0123456789");
+	return digits > 0 && source[n + 1 + digits] == '/' && access(source, F_OK) != 0;
+}
+
+/* The value of seconds=N in a URL; 0 where there is none. */
+static int64_t seconds_in(const char *url)
+{
+	const char *query = strchr(url, '?');
+	while (query) {
+		if (strncmp(query + 1, "seconds=", 8) == 0)
+			return strtoll(query + 9, NULL, 10);
+		query = strchr(query + 1, '&');
+	}
+	return 0;
+}
+
+/* `url` without its seconds=N, if it has one. */
+static void put_without_seconds(const char *url, struct cprof_buffer *out)
+{
+	size_t path = strcspn(url, "?");
+	cprof_buffer_append(out, url, path);
+	char separator = '?';
+	for (const char *at = url + path; *at;) {
+		at++;
+		size_t n = strcspn(at, "&");
+		if (n && strncmp(at, "seconds=", 8) != 0) {
+			cprof_buffer_putc(out, separator);
+			cprof_buffer_append(out, at, n);
+			separator = '&';
+		}
+		at += n;
+	}
+}
+
+bool cprof_fetch_url(const struct cprof_load *load, const char *source,
+		     struct cprof_buffer *ret_url, int64_t *ret_seconds, int64_t *ret_timeout_s)
+{
+	bool scheme = strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
+	if (!scheme && !has_host(source))
+		return false;
+	if (!scheme)
+		cprof_buffer_puts(ret_url, "http://");
+	if (load->seconds > 0) {
+		put_without_seconds(source, ret_url);
+		cprof_buffer_printf(ret_url, "%cseconds=%" PRId64,
+				    strchr(cprof_buffer_text(ret_url), '?') ? '&' : '?',
+				    load->seconds);
+	} else {
+		cprof_buffer_puts(ret_url, source);
+	}
+	int64_t seconds = seconds_in(cprof_buffer_text(ret_url));
+	*ret_seconds = seconds > 0 && seconds < INT32_MAX ? seconds : 0;
+	*ret_timeout_s = load->timeout_s > 0 ? load->timeout_s
+			 : *ret_seconds      ? *ret_seconds + *ret_seconds / 2 + GRACE_S
+					     : QUICK_S + GRACE_S;
+	return true;
+}
+
+struct transfer {
+	const struct cprof_load *load;
+	struct cprof_buffer *out;
+	uint64_t began_mono_ns, said_mono_ns;
+	int64_t seconds;
+	bool too_long;
+};
+
+static size_t take_bytes(char *bytes, size_t one, size_t n, void *ctx)
+{
+	struct transfer *t = ctx;
+	(void)one;
+	if (t->out->len + n > MAX_BYTES) {
+		t->too_long = true;
+		return 0;
+	}
+	cprof_buffer_append(t->out, bytes, n);
+	return t->out->failed ? 0 : n;
+}
+
+static int show_progress(void *ctx, curl_off_t total, curl_off_t now, curl_off_t up_total,
+			 curl_off_t up)
+{
+	struct transfer *t = ctx;
+	(void)total, (void)up_total, (void)up;
+	uint64_t mono_ns = cprof_clock_mono_ns();
+	if (mono_ns - t->said_mono_ns < PROGRESS_S * CPROF_NS_PER_S)
+		return 0;
+	t->said_mono_ns = mono_ns;
+	int64_t waited = (int64_t)((mono_ns - t->began_mono_ns) / CPROF_NS_PER_S);
+	if (now > 0)
+		say(t->load, "... %" CURL_FORMAT_CURL_OFF_T " bytes so far", now);
+	else if (t->seconds > waited)
+		say(t->load, "... %" PRId64 " s to go", t->seconds - waited);
+	else
+		say(t->load, "... waiting for the server, %" PRId64 " s", waited);
+	return 0;
+}
+
+static void set_options(CURL *curl, struct transfer *t, const char *url, int64_t timeout_s)
+{
+	const struct cprof_load *load = t->load;
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout_s);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, show_progress);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+	if (load->tls_cert)
+		curl_easy_setopt(curl, CURLOPT_SSLCERT, load->tls_cert);
+	if (load->tls_key)
+		curl_easy_setopt(curl, CURLOPT_SSLKEY, load->tls_key);
+	if (load->tls_ca)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, load->tls_ca);
+}
+
+/* The server's answer where it is no success; what it says in plain text is shown. */
+static struct cprof_error *check_status(CURL *curl, const struct cprof_buffer *out)
+{
+	long status = 0;
+	char *type = NULL;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	if (status == 200)
+		return NULL;
+	const char *words =
+		type && strncmp(type, "text/plain", 10) == 0 ? cprof_buffer_text(out) : "";
+	return cprof_error_new(CPROF_ERR_OS, "the server answers %ld%s%.*s", status,
+			       *words ? ": " : "",
+			       (int)strcspn(words, "\r\n") < MESSAGE_BYTES
+				       ? (int)strcspn(words, "\r\n")
+				       : MESSAGE_BYTES,
+			       words);
+}
+
+struct cprof_error *cprof_fetch_bytes(const struct cprof_load *load, const char *url,
+				      int64_t seconds, int64_t timeout_s, struct cprof_buffer *out)
+{
+	struct transfer t = { .load = load, .out = out, .seconds = seconds };
+	t.began_mono_ns = t.said_mono_ns = cprof_clock_mono_ns();
+	char why[CURL_ERROR_SIZE] = "";
+	CURL *curl = curl_easy_init();
+	if (!curl)
+		return cprof_error_no_memory();
+	say(load, "Fetching profile over HTTP from %s", url);
+	if (seconds)
+		say(load, "Please wait... (%" PRId64 "s)", seconds);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+	set_options(curl, &t, url, timeout_s);
+	CURLcode code = curl_easy_perform(curl);
+	struct cprof_error *err = NULL;
+	if (t.too_long)
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 4 GiB");
+	else if (out->failed)
+		err = cprof_error_no_memory();
+	else if (code != CURLE_OK)
+		err = cprof_error_new(CPROF_ERR_OS, "%s",
+				      *why ? why : curl_easy_strerror(code));
+	else
+		err = check_status(curl, out);
+	if (code == CURLE_OPERATION_TIMEDOUT && !t.too_long)
+		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
+				       timeout_s);
+	curl_easy_cleanup(curl);
+	return err;
+}
+
+/* mkdir -p, for us alone: profiles tell what a program does. */
+static bool make_directories(char *path)
+{
+	for (char *at = path + 1; *at; at++) {
+		if (*at != '/')
+			continue;
+		*at = 0;
+		int failed = mkdir(path, 0700) != 0 && errno != EEXIST;
+		*at = '/';
+		if (failed)
+			return false;
+	}
+	return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static bool find_directory(struct cprof_buffer *out)
+{
+	const char *chosen = getenv("PPROF_TMPDIR"), *cache = getenv("XDG_CACHE_HOME");
+	const char *home = getenv("HOME");
+	if (chosen && *chosen)
+		cprof_buffer_puts(out, chosen);
+	else if (cache && *cache == '/')
+		cprof_buffer_printf(out, "%s/cprof", cache);
+	else if (home && *home)
+		cprof_buffer_printf(out, "%s/.cache/cprof", home);
+	else
+		cprof_buffer_puts(out, "/tmp/cprof");
+	return !out->failed && make_directories((char *)out->data);
+}
+
+/* DIR/pprof.PROGRAM.TYPE.TYPE.001.pb.gz, the first number that is free. */
+static int create_file(const struct cprof_profile *p, struct cprof_buffer *path)
+{
+	cprof_buffer_puts(path, "/pprof.");
+	if (p->n_mappings && p->mappings[0].filename)
+		cprof_buffer_printf(
+			path, "%s.",
+			cprof_path_base(cprof_profile_text(p, p->mappings[0].filename)));
+	for (uint32_t i = 0; i < p->n_types && i < 8; i++) {
+		for (const char *at = cprof_profile_text(p, p->types[i].type); *at; at++)
+			cprof_buffer_putc(path, *at == '/' ? '_' : *at);
+		cprof_buffer_putc(path, '.');
+	}
+	size_t prefix = path->len;
+	for (int i = 1; i < 10000; i++) {
+		path->len = prefix;
+		cprof_buffer_printf(path, "%03d.pb.gz", i);
+		int fd = path->failed ? -1
+				      : open(cprof_buffer_text(path),
+					     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+	}
+	return -1;
+}
+
+static bool write_all(int fd, const uint8_t *bytes, size_t n)
+{
+	while (n) {
+		ssize_t written = write(fd, bytes, n);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return false;
+		bytes += written;
+		n -= (size_t)written;
+	}
+	return true;
+}
+
+void cprof_fetch_save(const struct cprof_load *load, const struct cprof_profile *profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer path = { 0 }, bytes = { 0 };
+	struct cprof_error *err = cprof_pprof_encode(profile, 6, &bytes);
+	if (err) {
+		say(load, "Could not save profile: %s", err->message);
+		cprof_error_free(err);
+		return;
+	}
+	CPROF_AUTO(close) int fd = find_directory(&path) ? create_file(profile, &path) : -1;
+	if (fd < 0 || !write_all(fd, bytes.data, bytes.len))
+		say(load, "Could not save profile in %s: %s", cprof_buffer_text(&path),
+		    strerror(errno));
+	else
+		say(load, "Saved profile in %s", cprof_buffer_text(&path));
+}
