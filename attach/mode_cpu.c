@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define WAIT_NS   (250 * 1000000ull)
+#define WAIT_NS   (500 * 1000000ull)
 #define FOLLOW_NS (100 * 1000000ull)
 
 struct cpu {
@@ -24,8 +24,8 @@ struct cpu {
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
 	int64_t period; /* nanoseconds of a clock; 1 of another event, where samples carry their weight */
-	size_t map_seen; /* modules of mappings below this index of the first process are open */
-	uint64_t others; /* 32-bit samples, which cannot be unwound */
+	uint64_t lost_other; /* of the source, when mappings were last read because of it */
+	uint64_t others;     /* 32-bit samples, which cannot be unwound */
 };
 
 /* ---- records ---- */
@@ -151,7 +151,14 @@ static void count_threads(struct cpu *cpu)
 static struct cprof_error *drain(struct cpu *cpu, uint64_t until_ns)
 {
 	struct cprof_error *err = cprof_perf_source_drain(cpu->source, until_ns, on_record, cpu);
-	cpu->run->report->counts.lost = cprof_perf_source_lost(cpu->source);
+	cpu->run->report->counts.lost = cpu->source->lost_records;
+	if (cpu->source->lost_other == cpu->lost_other)
+		return err;
+	/* A busy neighbour made us miss mappings, maybe of ours. */
+	cpu->lost_other = cpu->source->lost_other;
+	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
+		err = cprof_session_refresh(cpu->session, cprof_session_process_at(cpu->session, i),
+					    CPROF_NS_PER_S);
 	return err;
 }
 
@@ -180,7 +187,11 @@ static struct cprof_error *sample(struct cpu *cpu)
 		}
 	}
 	cprof_perf_source_disable(source);
-	return err ? err : drain(cpu, UINT64_MAX);
+	if (!err)
+		err = drain(cpu, UINT64_MAX);
+	/* Only now: asking the kernel interrupts every CPU. */
+	cpu->run->report->counts.lost = cprof_perf_source_lost(source);
+	return err;
 }
 
 static void note_end(const struct cpu *cpu)

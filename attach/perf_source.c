@@ -13,8 +13,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-#define RING_SECONDS                                                                               \
-	0.3 /* of samples; woken when half full, and then we may have to wait for a CPU */
+/* Of samples in a ring. We are woken when it is half full, and may have to wait for a CPU then. */
+#define RING_SECONDS  0.6
 #define RING_LEAST    ((size_t)128 << 10)
 #define RING_MOST     ((size_t)4 << 20)
 #define RINGS_TOTAL   ((size_t)16 << 20) /* our resident memory stays below 40 MB */
@@ -114,7 +114,8 @@ struct cprof_error *cprof_perf_source_add_ring(struct cprof_perf_source *source,
 		close(fd);
 		return err;
 	}
-	source->poll[source->n_rings] = (struct pollfd){ .fd = event->fd, .events = POLLIN };
+	source->poll[source->n_rings] =
+		(struct pollfd){ .fd = samples ? event->fd : -1, .events = POLLIN };
 	source->rings[source->n_rings++] =
 		(struct cprof_perf_source_ring){ .event = event, .samples = samples };
 	return NULL;

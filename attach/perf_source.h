@@ -44,7 +44,7 @@ struct cprof_perf_source {
 		uint64_t next_ns;
 	} * rings; /* owned */
 	size_t n_rings;
-	struct pollfd *poll; /* owned; one per ring */
+	struct pollfd *poll; /* owned; one per ring, -1 where it is not worth waking up for */
 	int *fds;            /* owned; events whose samples go to another one's ring */
 	size_t n_fds, cap_fds;
 	struct cprof_map64 followed; /* thread ids that have events (thread-cpu, thread) */

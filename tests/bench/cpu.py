@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""What the CPU profile costs, as a table of medians and ratios; perf record + perf script in the same run.
+
+Usage: tests/bench/cpu.py [PART...]   parts: throughput sample perf open memory finish
+Needs root for the numbers that matter (events per CPU)."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import harness  # noqa: E402
+from harness import ATTACH, Profile, Target  # noqa: E402
+
+DIR = tempfile.mkdtemp(prefix="cprof-bench-")
+OUT = os.path.join(DIR, "cpu.pb.gz")
+
+
+def row(what, value, wanted=""):
+    print(f"{what:<66} {value:>14}  {wanted}", flush=True)
+
+
+def cpu_of(argv, **more):
+    """Run to its end; CPU seconds of it and its children, and its stderr."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(f"{argv}: {done.stderr}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stderr
+
+
+def samples_in(stderr):
+    return int(re.search(r"^([\d,]+) samples?, ", stderr, re.M).group(1).replace(",", ""))
+
+
+def rounds(target):
+    target.process.stdin.write("\n")
+    target.process.stdin.flush()
+    words = target.process.stdout.readline().split()
+    return int(words[1]), int(words[3]), time.monotonic_ns()
+
+
+def speed(target, seconds):
+    """Rounds per second of CPU time and per second of wall time."""
+    a = rounds(target)
+    time.sleep(seconds)
+    b = rounds(target)
+    return (b[0] - a[0]) / (b[1] - a[1]), (b[0] - a[0]) / (b[2] - a[2])
+
+
+def throughput():
+    """Bare and attached in turns, in one process, so that the machine's moods hit both alike."""
+    with Target(["depth", "20", "1"]) as target:
+        for hz, wanted in ((100, ">= 0.995"), (1000, ">= 0.98")):
+            by_cpu, by_wall = [], []
+            for _ in range(9):
+                bare = speed(target, 0.8)
+                tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "0", "-hz", str(hz), "-o", OUT, "-f"],
+                                        stderr=subprocess.PIPE, text=True)
+                tool.stderr.readline()
+                time.sleep(0.1)
+                attached = speed(target, 0.8)
+                tool.send_signal(signal.SIGINT)
+                tool.communicate()
+                again = speed(target, 0.8)
+                by_cpu.append(2 * attached[0] / (bare[0] + again[0]))
+                by_wall.append(2 * attached[1] / (bare[1] + again[1]))
+            row(f"throughput attached / bare at {hz} Hz, per CPU second", f"{statistics.median(by_cpu):.4f}", wanted)
+            row(f"throughput attached / bare at {hz} Hz, per wall second", f"{statistics.median(by_wall):.4f}", wanted)
+
+
+def ran_ns(pid):
+    """CPU time of a process so far, by its scheduler."""
+    with open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[0])
+
+
+def steady(target, hz, seconds=4):
+    """CPU seconds of ours per sample once everything is warm: samples are the target's CPU time times hz."""
+    tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "0", "-hz", str(hz), "-o", OUT, "-f"],
+                            stderr=subprocess.PIPE, text=True)
+    tool.stderr.readline()
+    time.sleep(1.5)
+    before, worked = ran_ns(tool.pid), rounds(target)[1]
+    time.sleep(seconds)
+    cost, work = ran_ns(tool.pid) - before, rounds(target)[1] - worked
+    tool.send_signal(signal.SIGINT)
+    tool.communicate()
+    return cost / (work * hz / 1e9) / 1e9
+
+
+def sample():
+    for depth in (20, 50):
+        with Target(["depth", str(depth), "1"]) as target:
+            for hz in (100, 1000):
+                warm = statistics.median(steady(target, hz) for _ in range(3))
+                row(f"own CPU per sample, {depth} frames, {hz} Hz, steady", f"{warm * 1e6:.1f} us",
+                    "<= 5 us" if depth == 20 else "")
+
+
+def perf():
+    tool = shutil.which("perf")
+    if not tool:
+        row("perf record + perf script", "no perf here")
+        return
+    data = os.path.join(DIR, "perf.data")
+    with Target(["depth", "20", "1"]) as target:
+        ours, theirs = [], []
+        for _ in range(3):
+            cpu, said = cpu_of([ATTACH, "-p", str(target.pid), "-seconds", "5", "-hz", "1000", "-o", OUT, "-f"])
+            ours.append(cpu / samples_in(said))
+            record, _ = cpu_of([tool, "record", "-q", "-e", "cpu-clock", "-F", "1000", "--call-graph", "dwarf,32768", "-p",
+                                str(target.pid), "-o", data, "--", "sleep", "5"])
+            done = subprocess.run([tool, "script", "-i", data, "-F", "ip"], capture_output=True, text=True)
+            n = len(re.findall(r"\n\n", done.stdout)) + 1
+            script, _ = cpu_of([tool, "script", "-i", data])
+            theirs.append((record + script) / n)
+        ratio = statistics.median(o / t for o, t in zip(ours, theirs))
+        row("own CPU per sample, 1000 Hz for 5 s, start and names included", f"{statistics.median(ours) * 1e6:.1f} us")
+        row("perf record + perf script (dwarf,32768), the same", f"{statistics.median(theirs) * 1e6:.1f} us")
+        row("  ratio", f"{ratio:.3f}", "<= 0.05")
+
+
+def opening():
+    for threads in (10, 1000):
+        with Target(["threads", "sleep", str(threads)]) as target:
+            for how in ("cpu", "thread-cpu"):
+                took = []
+                for _ in range(7):
+                    before = time.time_ns()
+                    subprocess.run([ATTACH, "-p", str(target.pid), "-seconds", "0.05", "-o", OUT, "-f", "-q", "-open", how],
+                                   check=True)
+                    took.append(Profile.read(OUT).time_nanos - before)
+                row(f"events open after start, {threads} threads, per {how}", f"{statistics.median(took) / 1e6:.1f} ms",
+                    "<= 10 ms" if how == "cpu" else "")
+
+
+def redis():
+    socket = os.path.join(DIR, "redis.sock")
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", ""],
+                              stdout=subprocess.PIPE, text=True)
+    for line in server.stdout:
+        if "eady to accept" in line:
+            break
+    load = subprocess.Popen(["redis-benchmark", "-s", socket, "-q", "-n", "100000000", "-t", "set,get,lpush"],
+                            stdout=subprocess.DEVNULL)
+    return server, load
+
+
+def end(*processes):
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def memory():
+    if not shutil.which("redis-server"):
+        row("resident memory on redis-server", "no redis here")
+        return
+    server, load = redis()
+    try:
+        tool = subprocess.Popen([ATTACH, "-p", str(server.pid), "-seconds", "0", "-hz", "1000", "-o", OUT, "-f", "-q"])
+        for after in (2, 12):
+            time.sleep(after if after == 2 else 10)
+            with open(f"/proc/{tool.pid}/status") as file:
+                kib = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+            row(f"resident memory on redis-server, 1000 Hz, after {after} s", f"{kib / 1024:.1f} MB", "<= 40 MB, flat")
+        tool.send_signal(signal.SIGINT)
+        _, _, usage = os.wait4(tool.pid, 0)
+        tool.returncode = 0
+        row("  peak, names and writing included", f"{usage.ru_maxrss / 1024:.1f} MB")
+    finally:
+        end(load, server)
+
+
+def end_times(what, pid, seconds):
+    """Wall and CPU time from the interrupt to the end: names, profile, file. CPU time is what a free machine needs."""
+    wall, cpu = [], []
+    for _ in range(5):
+        tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", "-o", OUT, "-f", "-q"])
+        time.sleep(seconds)
+        start, before = time.monotonic(), ran_ns(tool.pid)
+        tool.send_signal(signal.SIGINT)
+        _, _, usage = os.wait4(tool.pid, 0)
+        tool.returncode = 0
+        wall.append(time.monotonic() - start)
+        cpu.append(usage.ru_utime + usage.ru_stime - before / 1e9)
+    row(f"window end to exit, {what}", f"{statistics.median(wall) * 1000:.0f} ms", "<= 150 ms")
+    row("  CPU time of that", f"{statistics.median(cpu) * 1000:.0f} ms")
+
+
+PYTHON = """
+import json, re, collections
+print('ready', flush=True)
+while True:
+    text = json.dumps([{'a': i, 'b': [str(j) for j in range(i % 7)]} for i in range(200)])
+    collections.Counter(re.findall(r'\\w+', text)); json.loads(text); sorted(text)
+"""
+
+
+def finish():
+    """From the interrupt to the end of the process: names, profile, file."""
+    if shutil.which("redis-server"):
+        server, load = redis()
+        try:
+            end_times("redis-server", server.pid, 3)
+        finally:
+            end(load, server)
+    for python in ("/usr/bin/python3.11",):
+        if os.path.exists(python):
+            target = Target([python, "-c", PYTHON])
+            try:
+                end_times("python3.11 (python3.11-dbg, libc6-dbg)", target.pid, 3)
+            finally:
+                end(target.process)
+
+
+PARTS = {"throughput": throughput, "sample": sample, "perf": perf, "open": opening, "memory": memory, "finish": finish}
+
+
+def main():
+    chosen = sys.argv[1:] or list(PARTS)
+    for name in chosen:
+        if name not in PARTS:
+            sys.exit(f"{name} is no part; parts are {' '.join(PARTS)}")
+    try:
+        row("what", "median", "wanted")
+        for name in chosen:
+            PARTS[name]()
+    finally:
+        shutil.rmtree(DIR, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
