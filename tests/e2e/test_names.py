@@ -1,0 +1,348 @@
+"""Names of real processes: the right file whatever became of it, and no name from a wrong one."""
+
+import lzma
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+import harness
+from harness import ATTACH, CPROF, Profile, Target, TempDir, attach, need, run, target_path
+
+# Spins in one function with an inlined one; `ready` is printed first. SPIN is another name in each variant.
+PROGRAM = r"""
+#include <stdio.h>
+#include <signal.h>
+#include <unistd.h>
+static volatile sig_atomic_t stop;
+static void on_term(int sig) { (void)sig; stop = 1; }
+static volatile unsigned long sink;
+static inline __attribute__((always_inline)) void mix_inlined(void)
+{
+	for (int i = 0; i < 1000; i++)
+		sink = sink * 31 + 7;
+}
+static __attribute__((noinline)) void SPIN(void)
+{
+	mix_inlined();
+}
+int main(void)
+{
+	signal(SIGTERM, on_term);
+	printf("pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	while (!stop)
+		SPIN();
+	return 0;
+}
+"""
+
+
+class Base(TempDir):
+    def setUp(self):
+        super().setUp()
+        self.env = dict(os.environ, XDG_CACHE_HOME=self.path("cache"))
+
+    def compile(self, name, *flags, spin="spin_here", out=None):
+        need("gcc")
+        out = out or self.path(name)
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+        done = run(["gcc", "-O2", f"-DSPIN={spin}", "-x", "c", "-", "-o", out, *flags], input=PROGRAM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return out
+
+    def tool(self, *args):
+        done = run([need(args[0]), *args[1:]])
+        self.assertEqual(done.returncode, 0, f"{args}: {done.stderr}")
+        return done.stdout
+
+    def profile(self, pid, *args):
+        out = self.path("cpu.pb.gz")
+        done = attach("-p", pid, "-seconds", "0.5", "-hz", 1000, "-user-only", "-o", out, "-f", *args, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return Profile.read(out)
+
+    def why(self, *args):
+        done = attach("-why", *args, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def check_spins(self, profile, name="spin_here", inlined=True):
+        self.assertGreater(profile.total(), 20)
+        share = profile.share(lambda stack, labels: name in stack)
+        self.assertGreater(share, 0.95, f"{name} in {share:.2f} of the samples")
+        if inlined:
+            share = profile.share(lambda stack, labels: stack[0] == "mix_inlined")
+            self.assertGreater(share, 0.9, f"mix_inlined in {share:.2f}")
+        for location in profile.locations.values():
+            for line in location["lines"]:
+                self.assertTrue(line["name"] and line["system_name"])
+
+
+class Files(Base):
+    def test_a_program_replaced_while_it_runs_keeps_its_own_names(self):
+        program = self.compile("program", "-g")
+        other = self.compile("other", "-g", spin="wrong_name")
+        with Target([program]) as target:
+            os.rename(other, program)
+            profile = self.profile(target.pid)
+        self.check_spins(profile)
+        self.assertNotIn("wrong_name", str(profile.strings))
+
+    def test_a_deleted_program_keeps_its_names(self):
+        program = self.compile("program", "-g")
+        with Target([program]) as target:
+            os.unlink(program)
+            self.check_spins(self.profile(target.pid))
+
+    def test_a_library_cut_short_while_it_is_read_costs_names_and_nothing_else(self):
+        program = self.compile("program", "-g")
+        copy = self.path("copy")
+        shutil.copy(program, copy)
+        size = os.path.getsize(copy)
+        for keep in (0, 1, 64, 4096, size // 2, size - 1):
+            with open(program, "rb") as file:
+                data = file.read()[:keep]
+            with open(copy, "wb") as file:
+                file.write(data)
+            done = attach("-why", copy, env=self.env)
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+
+    def test_a_program_without_a_file_system_has_names(self):
+        program = self.compile("program", "-g")
+        script = ("import os,sys\nfd=os.memfd_create('hidden')\nos.write(fd,open(sys.argv[1],'rb').read())\n"
+                  "os.execve(fd,['hidden'],os.environ)")
+        with Target([sys.executable, "-c", script, program]) as target:
+            self.check_spins(self.profile(target.pid))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may change its root directory")
+    def test_a_target_in_a_root_of_its_own_is_searched_there(self):
+        root = self.path("root")
+        program = self.compile("", "-g", "-static", "-Wl,--build-id", out=f"{root}/bin/program")
+        build_id = self.build_id(program)
+        debug = f"{root}/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug"
+        os.makedirs(os.path.dirname(debug))
+        self.tool("objcopy", "--only-keep-debug", program, debug)
+        self.tool("strip", program)
+        with Target(["/bin/program"], preexec_fn=lambda: os.chroot(root) or os.chdir("/")) as target:
+            self.check_spins(self.profile(target.pid))
+            self.assertIn(f"/root/usr/lib/debug/.build-id/{build_id[:2]}", self.why("-p", str(target.pid)))
+
+    def build_id(self, path):
+        notes = self.tool("readelf", "-n", path)
+        return notes.split("Build ID:")[1].split()[0]
+
+
+class DebugFiles(Base):
+    def split(self, *flags):
+        """A stripped program and its debug file, tied together by a debuglink alone."""
+        program = self.compile("program", "-g", *flags)
+        os.makedirs(self.path(".debug"))
+        debug = self.path(".debug/program.debug")
+        self.tool("objcopy", "--only-keep-debug", program, debug)
+        self.tool("strip", program)
+        self.tool("objcopy", f"--add-gnu-debuglink={debug}", program)
+        return program, debug
+
+    def test_a_debuglink_whose_crc_agrees_is_followed(self):
+        program, _ = self.split("-Wl,--build-id=none")
+        with Target([program]) as target:
+            self.check_spins(self.profile(target.pid))
+
+    def test_a_debug_file_of_another_build_is_refused(self):
+        program, debug = self.split("-Wl,--build-id=none")
+        with open(debug, "ab") as file:
+            file.write(b"x")
+        self.assertIn("another build", self.why(program))
+        with Target([program]) as target:
+            profile = self.profile(target.pid)
+        self.assertNotIn("spin_here", profile.strings)
+        self.assertGreater(profile.share(lambda stack, labels: stack[0].startswith("program+0x")), 0.9)
+
+    def test_a_debug_file_with_another_build_id_is_refused(self):
+        program, debug = self.split("-Wl,--build-id=0x0102030405060708")
+        other = self.compile("other", "-g", "-Wl,--build-id=0x0909090909090909", spin="wrong_name")
+        self.tool("objcopy", "--only-keep-debug", other, debug)
+        self.assertIn("its build-id differs", self.why(program))
+        with Target([program]) as target:
+            self.assertNotIn("wrong_name", self.profile(target.pid).strings)
+
+    def test_mini_debug_info_names_functions(self):
+        program = self.compile("program")
+        mini = self.path("mini")
+        self.tool("objcopy", "-S", "--keep-symbol=spin_here", "--remove-section=.comment", program, mini)
+        with open(mini, "rb") as file:
+            packed = lzma.compress(file.read())
+        with open(self.path("mini.xz"), "wb") as file:
+            file.write(packed)
+        self.tool("strip", program)
+        self.tool("objcopy", "--add-section", f".gnu_debugdata={self.path('mini.xz')}", program)
+        self.assertIn("mini debug info", self.why(program))
+        with Target([program]) as target:
+            self.check_spins(self.profile(target.pid), inlined=False)
+
+    def test_without_any_symbols_the_place_is_the_name(self):
+        program = self.compile("program", "-static")
+        self.tool("strip", program)
+        with Target([program]) as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.share(lambda stack, labels: stack[0].startswith("program+0x")), 0.9)
+        self.assertIn("functions none (stripped)", self.why(program))
+
+
+JIT = r"""
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(void)
+{
+	/* mov $1000000,%ecx; 1: dec %ecx; jnz 1b; ret */
+	static const unsigned char code[] = { 0xb9, 0x40, 0x42, 0x0f, 0x00, 0xff, 0xc9, 0x75, 0xfc, 0xc3 };
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char path[64];
+	memcpy(page, code, sizeof(code));
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	FILE *map = fopen(path, "w");
+	fprintf(map, "%lx 100 LazyCompile:~hot loop /app/x.js:3\nbroken line\n", (unsigned long)page);
+	fclose(map);
+	printf("own pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	for (;;)
+		((void (*)(void))page)();
+}
+"""
+
+
+@unittest.skipUnless(os.uname().machine == "x86_64", "its machine code is for x86-64")
+class Jit(Base):
+    def build(self):
+        need("gcc")
+        out = self.path("jit")
+        done = run(["gcc", "-O1", "-x", "c", "-", "-o", out], input=JIT)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return out
+
+    def check(self, pid):
+        profile = self.profile(pid)
+        share = profile.share(lambda stack, labels: stack[0] == "LazyCompile:~hot loop /app/x.js:3")
+        self.assertGreater(share, 0.95)
+
+    def test_code_made_at_run_time_is_named_by_the_perf_map(self):
+        target = Target([self.build()])
+        self.addCleanup(lambda: os.path.exists(f"/tmp/perf-{target.pid}.map") and
+                        os.unlink(f"/tmp/perf-{target.pid}.map"))
+        try:
+            self.check(target.pid)
+            self.assertIn("from its perf map", self.why("-p", target.pid))
+        finally:
+            target.close(sig=signal.SIGKILL, check=False)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may make a pid namespace here")
+    def test_the_map_is_found_under_the_pid_and_in_the_tmp_that_the_target_sees(self):
+        need("unshare")
+        script = f"mount -t tmpfs none /tmp && exec {os.path.join('/mnt', 'jit')}"
+        program = self.build()
+        script = f"mount --bind {self.dir} /mnt && mount -t tmpfs none /tmp && exec /mnt/jit"
+        target = Target(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-c", script])
+        try:
+            children = open(f"/proc/{target.pid}/task/{target.pid}/children").read().split()
+            self.assertNotIn(f"own pid {children[0]}", target.said)
+            self.check(int(children[0]))
+        finally:
+            target.close(sig=signal.SIGKILL, check=False)
+
+
+class Cache(Base):
+    def files(self):
+        folder = self.path("cache/cprof")
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
+
+    def test_names_are_kept_by_build_id_and_a_broken_file_is_written_again(self):
+        program = self.compile("program", "-g", "-Wl,--build-id")
+        with Target([program]) as target:
+            self.check_spins(self.profile(target.pid))
+            mine = [path for path in self.files() if b"spin_here" in open(path, "rb").read()]
+            self.assertEqual(len(mine), 1, self.files())
+            self.assertEqual(os.stat(mine[0]).st_mode & 0o777, 0o600)
+            good = open(mine[0], "rb").read()
+            self.check_spins(self.profile(target.pid))
+            for bad in (b"", b"nonsense", good[:-1], good[:50] + b"\xff" + good[51:], good + b"x"):
+                with open(mine[0], "wb") as file:
+                    file.write(bad)
+                self.check_spins(self.profile(target.pid))
+                self.assertIn(b"spin_here", open(mine[0], "rb").read())
+
+    def test_it_can_be_turned_off(self):
+        program = self.compile("program", "-g", "-Wl,--build-id")
+        with Target([program]) as target:
+            self.check_spins(self.profile(target.pid, "-no-cache"))
+        self.assertEqual(self.files(), [])
+
+
+class Symbolize(Base):
+    def strip_names(self, path):
+        """The profile as one that was taken without symbols: addresses, mappings and build-ids are left."""
+        need("protoc")
+        base = ["protoc", f"--proto_path={harness.ROOT}/convert"]
+        import re
+        import zlib
+        raw = zlib.decompress(open(path, "rb").read(), 31)
+        text = subprocess.run([*base, "--decode=perftools.profiles.Profile", "profile.proto"], input=raw,
+                              capture_output=True, check=True).stdout.decode("latin-1")
+        text = re.sub(r"(?ms)^function \{\n.*?^\}\n", "", text)
+        text = re.sub(r"(?ms)^  line \{\n.*?^  \}\n", "", text)
+        text = re.sub(r"(?m)^  has_\w+: true\n", "", text)
+        return subprocess.run([*base, "--encode=perftools.profiles.Profile", "profile.proto"],
+                              input=text.encode("latin-1"), capture_output=True, check=True).stdout
+
+    def test_a_profile_of_addresses_gets_the_names_it_would_have_had(self):
+        program = self.compile("program", "-g", "-Wl,--build-id")
+        with Target([program]) as target:
+            want = self.profile(target.pid)
+        with open(self.path("bare.pb.gz"), "wb") as file:
+            file.write(self.strip_names(self.path("cpu.pb.gz")))
+        bare = Profile.read(self.path("bare.pb.gz"))
+        self.assertEqual(bare.functions, {})
+        done = run([CPROF, "-symbolize", self.path("bare.pb.gz")], env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        named = Profile.read(self.path("bare.named.pb.gz"))
+        self.assertEqual(sorted(stack for stack, _, _ in named.samples), sorted(stack for stack, _, _ in want.samples))
+        top = run([CPROF, "-top", self.path("bare.pb.gz")], env=self.env)
+        self.assertIn("spin_here", top.stdout)
+        self.assertIn("(inline)", top.stdout)
+
+    def test_a_file_with_another_build_id_gives_no_names(self):
+        program = self.compile("program", "-g", "-Wl,--build-id")
+        with Target([program]) as target:
+            self.profile(target.pid)
+        with open(self.path("bare.pb.gz"), "wb") as file:
+            file.write(self.strip_names(self.path("cpu.pb.gz")))
+        self.compile("program", "-g", "-Wl,--build-id", spin="wrong_name")
+        done = run([CPROF, "-symbolize", self.path("bare.pb.gz")], env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("wrong_name", Profile.read(self.path("bare.named.pb.gz")).strings)
+
+
+class Why(Base):
+    def test_it_names_the_package_and_what_was_looked_for(self):
+        if not os.path.exists("/var/lib/dpkg/info") or not os.path.exists("/usr/bin/redis-server"):
+            self.skipTest("no Debian with redis-server")
+        text = self.why("/usr/bin/redis-server")
+        self.assertIn("build-id", text)
+        self.assertIn(".debug: not there", text)
+        self.assertIn("apt install redis-server-dbgsym", text)
+
+    def test_it_refuses_what_is_no_program_and_says_why(self):
+        done = attach("-why", "/etc/passwd")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ELF", done.stderr)
+        done = attach("-why", "/no/such/file")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/no/such/file", done.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
