@@ -240,6 +240,23 @@ class Scope(harness.TempDir):
                     target.process.send_signal(signal.SIGUSR1)
                     turns = int(target.process.stdout.readline().split()[1])
 
+    @unittest.skipUnless(is_root(), "the BPF tier needs root")
+    def test_the_bpf_program_hides_nothing_from_other_perf_users(self):
+        with harness.Target(["locks", "slow"]) as target:
+            out = self.path("bpf.pb.gz")
+            beside = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method", "bpf",
+                                       "-seconds", "0", "-f", "-o", out], stderr=subprocess.PIPE, text=True)
+            beside.stderr.readline()
+            other = self.path("perf.pb.gz")
+            result = harness.attach("-p", target.pid, "-mode", "block", "-block-method", "perf", "-seconds", 1, "-f",
+                                    "-o", other)
+            beside.send_signal(signal.SIGINT)
+            beside.communicate(timeout=20)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("hides futex calls", result.stderr)
+        self.assertGreater(sums(harness.Profile.read(other))[0], 50)
+        self.assertGreater(sums(harness.Profile.read(out))[0], 50)
+
     @unittest.skipUnless(is_root(), "becomes another user")
     def test_an_ordinary_user_gets_both_profiles_of_his_own_process(self):
         os.chmod(self.dir, 0o777)

@@ -1,0 +1,41 @@
+/*
+ * Bytes as futex tracepoint records: decoded, paired, charged. Whatever comes, sums stay finite and times positive.
+ */
+#include <stdlib.h>
+
+#include "attach/block_events.h"
+#include "attach/block_pair.h"
+
+#define ENTER 522
+#define EXIT  521
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cprof_block_pair pair = { .releases = size && (data[0] & 1) };
+	uint64_t now_ns = 1;
+	for (size_t at = 1; at + 2 < size;) {
+		size_t n = data[at + 1] % 72;
+		uint32_t tid = data[at] % 8u + 1;
+		at += 2;
+		if (n > size - at)
+			n = size - at;
+		struct cprof_block_events_call call;
+		struct cprof_wait wait;
+		now_ns += data[at - 1];
+		if (cprof_block_events_decode(data + at, n, ENTER, EXIT, &call)) {
+			if (call.kind == CPROF_BLOCK_ENTER) {
+				if (cprof_block_pair_enter(&pair, tid, now_ns, call.addr, call.op,
+							   call.val))
+					abort();
+			} else if (cprof_block_pair_exit(&pair, tid, now_ns, call.ret, &wait)) {
+				if (!(wait.delay_ns > 0 && wait.queue_ns >= 0))
+					abort();
+			}
+		}
+		at += n;
+	}
+	cprof_block_pair_deinit(&pair);
+	return 0;
+}
