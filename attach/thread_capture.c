@@ -132,7 +132,8 @@ static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now
 	thread->start = row->start_ns;
 	thread->cpu_ns = row->ran_ns;
 	thread->switches = row->voluntary + row->involuntary;
-	thread->idle_ns = row->on_cpu ? 0 : idle_since(now_ns, row->last_ns);
+	/* One that is ready to run is not waiting for anything but a CPU. */
+	thread->idle_ns = thread->state == 'R' ? 0 : idle_since(now_ns, row->last_ns);
 	thread->means = CPROF_MEANS_NONE;
 	thread->why = NULL;
 	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_RUNNING, .nr = -1 };

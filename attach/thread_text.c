@@ -26,12 +26,9 @@ const char *cprof_thread_text_duration(uint64_t ns, char *buf)
 	return buf;
 }
 
-const char *cprof_thread_text_reason(const struct cprof_thread *thread)
+/* What it would be at if it were not stopped. */
+static const char *activity(const struct cprof_thread *thread)
 {
-	if (thread->state == 'Z' || thread->state == 'X')
-		return "ended";
-	if (thread->state == 'T')
-		return "stopped";
 	if (thread->wait.kind != CPROF_LOCK_NONE)
 		return cprof_lock_kind_name(thread->wait.kind);
 	if (thread->wait.call && *thread->wait.call)
@@ -40,13 +37,22 @@ const char *cprof_thread_text_reason(const struct cprof_thread *thread)
 	case CPROF_CALL_BLOCKED:
 		return "system call";
 	case CPROF_CALL_OUTSIDE:
-		return thread->state == 't' ? "traced" : thread->state ? "page fault" : "running";
+		return thread->state == 't'                           ? "traced"
+		       : thread->state == 'D' || thread->state == 'S' ? "page fault"
+								      : "running";
 	case CPROF_CALL_RUNNING:
 		return "running";
 	case CPROF_CALL_UNKNOWN:
 		break;
 	}
 	return "unknown";
+}
+
+const char *cprof_thread_text_reason(const struct cprof_thread *thread)
+{
+	if (thread->state == 'Z' || thread->state == 'X')
+		return "ended";
+	return thread->state == 'T' ? "stopped" : activity(thread);
 }
 
 /* ---- header ---- */
@@ -87,6 +93,10 @@ static void put_reason(const struct cprof_thread_snapshot *snapshot,
 {
 	const char *reason = cprof_thread_text_reason(thread);
 	cprof_buffer_puts(out, reason);
+	if (thread->state == 'T' && thread->call.kind == CPROF_CALL_BLOCKED) {
+		reason = activity(thread);
+		cprof_buffer_printf(out, " in %s", reason);
+	}
 	if (strcmp(reason, "system call") == 0)
 		cprof_buffer_printf(out, " %" PRId64, thread->call.nr);
 	put_lock(snapshot, thread, out);

@@ -1,0 +1,549 @@
+"""-mode threads on real processes: every stack, every wait and owner, deadlocks, hard days, core files."""
+
+import ctypes
+import glob
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, go_pprof, main, need, run, target_path  # noqa: E402
+
+HEADER = re.compile(r'^thread (\d+) "([^"]*)" \[(.*)\]:$')
+
+# name of the thread -> how its wait is called; the function that waits is wait_for_NAME
+WAITS = {
+    "mutex": r"mutex 0x\w+ held by \d+ \"holder\"",
+    "recursive": r"recursive mutex 0x\w+ held by \d+ \"holder\"",
+    "errorcheck": r"errorcheck mutex 0x\w+ held by \d+ \"holder\"",
+    "adaptive": r"adaptive mutex 0x\w+ held by \d+ \"holder\"",
+    "pi": r"PI mutex 0x\w+ held by \d+ \"holder\"",
+    "robust": r"robust mutex 0x\w+ held by \d+ \"holder\"",
+    "shared": r"mutex 0x\w+ held by \d+ \"holder\"",
+    "timed": r"mutex 0x\w+ held by \d+ \"holder\" with a timeout",
+    "rdlock": r"rwlock read 0x\w+ held by \d+ \"holder\"",
+    "wrlock": r"rwlock write 0x\w+ held by \d+ \"holder\"",
+    "wrlock2": r"rwlock write 0x\w+ held by 1 reader",
+    "cond": r"condvar 0x\w+",
+    "condtimed": r"condvar 0x\w+",
+    "sem": r"semaphore 0x\w+",
+    "barrier": r"barrier 0x\w+",
+    "join": r"join of \d+ \"holder\"",
+    "sleep": r"clock_nanosleep",
+    "read": r"read",
+    "poll": r"p?poll",
+    "epoll": r"epoll_p?wait",
+}
+
+
+class Thread:
+    def __init__(self, tid, name, about):
+        self.tid, self.name, self.about, self.functions, self.lines, self.notes = int(tid), name, about, [], [], []
+
+
+def parse(text):
+    """The threads of -text, up to the deadlocks; by name (the last one of a name)."""
+    threads, current = [], None
+    for line in text.split("\n"):
+        match = HEADER.match(line)
+        if line.startswith("deadlock:"):
+            break
+        if match:
+            current = Thread(*match.groups())
+            threads.append(current)
+        elif line.endswith("(...)"):
+            current.functions.append(line[:-5])
+        elif line.startswith("\t"):
+            current.lines.append(line[1:])
+        elif line.startswith("("):
+            current.notes.append(line)
+    return threads
+
+
+def by_name(threads):
+    return {thread.name: thread for thread in threads}
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+class Threads(TempDir):
+    def text(self, pid, *more, status=0, **how):
+        result = attach("-mode", "threads", "-p", pid, "-text", *more, **how)
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.err = result.stderr
+        return result.stdout
+
+    def check_complete(self, threads, expect=None):
+        for thread in threads:
+            if expect and thread.name not in expect:
+                continue
+            self.assertFalse(thread.notes, f"{thread.name}: {thread.notes}")
+            self.assertIn(thread.functions[-1], ("_start", "clone3", "__clone3", "__GI___clone3", "clone"),
+                          f"{thread.name}: {thread.functions}")
+
+    # ---- stacks, waits, owners ----
+
+    def every_primitive(self, means):
+        with Target(["lockers", "all"]) as target:
+            before = Footprint(target.pid)
+            threads = parse(self.text(target.pid, "-means", means, "-v"))
+            before.check_unchanged(self)
+            self.assertIn("0 stops", self.err)
+            self.assertEqual(len(threads), len(os.listdir(f"/proc/{target.pid}/task")))
+            self.check_complete(threads)
+            found = by_name(threads)
+            for name, about in WAITS.items():
+                with self.subTest(means=means, thread=name):
+                    self.assertRegex(found[name].about, f"^{about}, ")
+                    self.assertIn(f"wait_for_{name}", found[name].functions)
+                    at = found[name].functions.index(f"wait_for_{name}")
+                    self.assertEqual(found[name].functions[at + 1], f"waiter_{name}")
+            self.assertIn("run_all_the_time", found["busy"].functions)
+            self.assertRegex(found["busy"].about, "^running, R, ")
+            self.assertIn("hold_everything", found["holder"].functions)
+            self.assertRegex(found["holder"].about, r"\b11 waiting for it")
+            self.assertRegex("\n".join(found["mutex"].lines), r"lockers\.c:\d+ \+0x")
+
+    def test_every_primitive_is_told_by_the_bpf_iterator(self):
+        if os.geteuid() != 0:
+            self.skipTest("a BPF program needs root")
+        self.every_primitive("bpf")
+        self.assertRegex(self.err, r"registers by bpf 2\d, proc 0")
+
+    def test_every_primitive_is_told_by_proc_alone(self):
+        self.every_primitive("proc")
+        self.assertRegex(self.err, r"registers by bpf 0, proc 2\d")
+
+    def test_frame_pointers_that_proc_does_not_tell_are_found(self):
+        """-O0 code finds every frame through rbp, of which /proc/PID/task/TID/syscall says nothing."""
+        with Target(["lockers_O0", "all"]) as target:
+            threads = parse(self.text(target.pid, "-means", "proc"))
+            self.check_complete(threads)
+            found = by_name(threads)
+            for name in WAITS:
+                at = found[name].functions.index(f"wait_for_{name}")
+                self.assertEqual(found[name].functions[at + 1], f"waiter_{name}")
+            if os.geteuid() == 0:
+                exact = by_name(parse(self.text(target.pid, "-means", "bpf")))
+                for name in WAITS:
+                    self.assertEqual(found[name].functions, exact[name].functions)
+
+    def test_a_deep_stack_is_whole(self):
+        with Target(["lockers", "deep"]) as target:
+            thread = by_name(parse(self.text(target.pid)))["deep"]
+            self.assertEqual(thread.functions.count("go_deep"), 301)
+            self.check_complete([thread])
+
+    def test_the_time_waited_is_the_time_waited(self):
+        with Target(["lockers", "self"]) as target:
+            time.sleep(1.5)
+            about = by_name(parse(self.text(target.pid)))["twice"].about
+            match = re.search(r", (\d+\.\d)s, S, ", about)
+            self.assertTrue(match, about)
+            self.assertTrue(1.2 <= float(match.group(1)) <= 20, about)
+
+    # ---- deadlocks ----
+
+    def test_deadlocks_are_found_and_told(self):
+        expected = {
+            "abba": (2, ["ring-0", "ring-1"], "  1 more wait behind them"),
+            "three": (3, ["ring-0", "ring-1", "ring-2"], None),
+            "rwlock": (2, ["writer", "reader"], None),
+            "self": (1, ["twice"], None),
+        }
+        ways = ["auto", "proc", "ptrace"] if os.geteuid() == 0 else ["auto"]
+        for what, (n, names, behind) in expected.items():
+            with Target(["lockers", what]) as target:
+                for means in ways:
+                    with self.subTest(what=what, means=means):
+                        text = self.text(target.pid, "-exit-code", "10", "-means", means, status=10)
+                        told = text[text.index("deadlock:"):]
+                        head = ("a thread waits for a lock that it holds itself" if n == 1 else
+                                f"{n} threads wait for each other")
+                        self.assertIn(head, told.split("\n")[0])
+                        self.assertEqual(len(re.findall(r"^  thread \d+ ", told, re.M)), n)
+                        self.assertEqual({t.name for t in parse(told.split("\n\n", 1)[1])}, set(names))
+                        if behind:
+                            self.assertIn(behind, told)
+                        self.assertIn("deadlock:", self.err)
+                self.text(target.pid, status=0)
+
+    def test_what_only_looks_like_a_deadlock_is_none(self):
+        with Target(["lockers", "lookalike"]) as target:
+            for means in ["auto", "proc"] * 5:
+                text = self.text(target.pid, "-exit-code", "10", "-means", means)
+                self.assertNotIn("deadlock:", text)
+            found = by_name(parse(text))
+            self.assertIn("with a timeout", found["gives-up"].about)
+            self.assertIn('held by', found["patient"].about)
+            self.assertIn('held by', found["chain-waiter"].about)
+
+    def test_a_lock_whose_owner_has_ended_is_told(self):
+        with Target(["lockers", "gone"]) as target:
+            text = self.text(target.pid, "-exit-code", "10")
+            self.assertRegex(by_name(parse(text))["mutex"].about, r"^mutex 0x\w+ held by \d+, which has ended")
+            self.assertNotIn("deadlock:", text)
+
+    # ---- nobody notices ----
+
+    def test_200_threads_are_read_without_a_stop_or_an_eintr(self):
+        target = Target(["lockers", "crowd", "200"])
+        self.addCleanup(target.process.kill)
+        before = Footprint(target.pid)
+        for means in ("auto", "proc") * 3:
+            threads = parse(self.text(target.pid, "-means", means, "-v"))
+            self.assertIn("; 0 stops", self.err)
+            self.assertEqual(len(threads), 201)
+            self.check_complete(threads)
+            for thread in threads:
+                if thread.name.startswith("crowd-"):
+                    self.assertEqual(thread.functions.count("crowd_level"), 5, thread.functions)
+        before.check_unchanged(self)
+        self.assertIn("eintr 0\n", target.close())
+
+    def test_consistent_stops_all_and_says_what_that_does(self):
+        if os.geteuid() != 0:
+            self.skipTest("tracing may need root")
+        target = Target(["lockers", "crowd", "100"])
+        self.addCleanup(target.process.kill)
+        before = Footprint(target.pid)
+        threads = parse(self.text(target.pid, "-consistent"))
+        self.assertEqual(len(threads), 101)
+        self.check_complete(threads)
+        self.assertRegex(self.err, r"warning: 101 threads of \d+ were stopped, .*EINTR")
+        before.check_unchanged(self)
+        # This is why it is not the default: epoll_wait and sigtimedwait came back with EINTR.
+        self.assertGreater(int(re.search(r"eintr (\d+)", target.close()).group(1)), 0)
+
+    def test_a_killed_consistent_run_leaves_everybody_running(self):
+        if os.geteuid() != 0:
+            self.skipTest("tracing may need root")
+        with Target(["lockers", "crowd", "300"]) as target:
+            for i in range(12):
+                process = subprocess.Popen([ATTACH, "-mode", "threads", "-p", str(target.pid), "-text", "-consistent"],
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(0.015 + 0.004 * i)
+                process.kill()
+                process.wait()
+            for path in glob.glob(f"/proc/{target.pid}/task/*/status"):
+                with open(path) as file:
+                    status = file.read()
+                self.assertRegex(status, r"TracerPid:\s+0\n")
+                self.assertNotRegex(status, r"State:\s+[tT] ")
+
+    # ---- snapshots in a row ----
+
+    def test_repeat_marks_the_threads_that_do_not_move(self):
+        with Target(["lockers", "abba"]) as target:
+            text = self.text(target.pid, "-repeat", "3", "-every", "300ms")
+            parts = [thread for thread in parse(text.replace("deadlock:", "again:")) if thread.name == "queued"]
+            self.assertEqual(len(parts), 3)
+            self.assertNotIn("stuck", parts[0].about)
+            self.assertRegex(parts[1].about, r"stuck for [2-9]\d\dms")
+            self.assertRegex(parts[2].about, r"stuck for ([6-9]\d\dms|1\.\ds)")
+
+    # ---- forms of output ----
+
+    def test_the_profile_has_a_sample_for_each_thread(self):
+        path = self.path("threads.pb.gz")
+        with Target(["lockers", "abba"]) as target:
+            result = attach("-mode", "threads", "-p", target.pid, "-o", path)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            n = len(os.listdir(f"/proc/{target.pid}/task"))
+        profile = Profile.read(path)
+        self.assertEqual(profile.sample_types, [("threads", "count")])
+        self.assertEqual(profile.total(), n)
+        found = {labels["thread"]: (stack, labels) for stack, _, labels in profile.samples}
+        stack, labels = found["ring-0"]
+        self.assertIn("take_next", stack)
+        self.assertEqual(labels["state"], "sleeping")
+        self.assertEqual(labels["wait"], "mutex")
+        self.assertEqual(labels["owner_tid"], found["ring-1"][1]["tid"])
+        self.assertEqual(labels["deadlock"], 1)
+        self.assertNotIn("deadlock", found["queued"][1])
+        self.assertTrue(any("deadlock: 2 threads" in comment for comment in profile.comments), profile.comments)
+        top = run([*go_pprof(), "-top", "-nodecount=3", path])
+        self.assertEqual(top.returncode, 0, top.stderr)
+        self.assertIn("Type: threads", top.stdout)
+
+    def test_text_and_a_file_in_one_run(self):
+        path = self.path("both.pb.gz")
+        with Target(["lockers", "crowd", "8"]) as target:
+            text = self.text(target.pid, "-o", path)
+        self.assertEqual(len(parse(text)), Profile.read(path).total())
+
+    def test_text_alone_writes_no_file(self):
+        with Target(["lockers", "crowd", "4"]) as target:
+            self.text(target.pid, cwd=self.dir)
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_group_puts_equal_stacks_together(self):
+        with Target(["lockers", "crowd", "40"]) as target:
+            text = self.text(target.pid, "-group")
+        groups = re.findall(r"^(\d+) threads \[(\S+)", text, re.M)
+        self.assertEqual(sorted(n for n, _ in groups), ["10", "10", "10", "10"])
+        self.assertIn("epoll_wait,", dict((w, n) for n, w in groups))
+        self.assertEqual(len(re.findall(r"^main\(", text, re.M)), 1)
+
+    def test_goroutine_headers_are_those_of_go(self):
+        with Target(["lockers", "abba"]) as target:
+            text = self.text(target.pid, "-text-format", "goroutines")
+        blocks = text.strip().split("\n\n")
+        self.assertEqual(len(blocks), 4)
+        for block in blocks:
+            lines = block.split("\n")
+            self.assertRegex(lines[0], r"^goroutine \d+ \[[^\]]+\]:$")
+            for name, place in zip(lines[1::2], lines[2::2]):
+                self.assertTrue(name.endswith("(...)"), block)
+                self.assertRegex(place, r"^\t\S.*?(:\d+)?( \+0x[0-9a-f]+)?$")
+
+    def test_bad_options_are_refused(self):
+        for args, word in ((["-means", "magic"], "-means"), (["-text-format", "json"], "-text-format"),
+                           (["-exit-code", "300"], "-exit-code"), (["-repeat", "0"], "-repeat"),
+                           (["-exe", "/bin/true"], "-core")):
+            result = attach("-mode", "threads", "-p", os.getpid(), *args)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(word, result.stderr)
+        result = attach("-mode", "cpu", "-text", "-p", os.getpid())
+        self.assertEqual(result.returncode, 2, result.stderr)
+
+    # ---- hard days ----
+
+    def test_job_stopped_threads_have_stacks_and_stay_stopped(self):
+        target = Target(["lockers", "crowd", "20"])
+        self.addCleanup(target.process.kill)
+        os.kill(target.pid, signal.SIGSTOP)
+        try:
+            while target.state() != "T":
+                time.sleep(0.01)
+            for more in ([], ["-means", "proc"]):
+                threads = parse(self.text(target.pid, *more))
+                self.assertEqual(len(threads), 21)
+                self.check_complete(threads)
+                for thread in threads:
+                    self.assertRegex(thread.about, r"^stopped in \w+.*, T, ")
+                self.assertEqual(target.state(), "T")
+        finally:
+            os.kill(target.pid, signal.SIGCONT)
+        target.close()
+
+    def test_a_leader_that_has_ended_hides_nobody(self):
+        with Target(["lockers", "leader"]) as target:
+            while target.state() != "Z":
+                time.sleep(0.01)
+            for more in ([], ["-means", "proc"]):
+                found = by_name(parse(self.text(target.pid, *more)))
+                self.assertEqual(found["lockers"].functions, [])
+                self.assertIn("ended", found["lockers"].about)
+                self.assertIn("wait_for_sleep", found["sleep"].functions)
+                self.assertIn("wait_for_epoll", found["epoll"].functions)
+                self.check_complete([found["sleep"], found["epoll"]])
+
+    def test_uninterruptible_threads_have_a_row_and_a_stack(self):
+        target = Target(["lockers", "vfork"])
+        self.addCleanup(target.process.kill)
+        try:
+            for more in ([], ["-means", "proc"], ["-consistent"]):
+                found = by_name(parse(self.text(target.pid, *more, timeout=10)))
+                self.assertRegex(found["vforker"].about, r", D, ")
+                self.assertIn("wait_for_sleep", found["sleep"].functions)
+                if more != ["-consistent"]:
+                    self.assertIn("uninterruptible", found["vforker"].functions)
+        finally:
+            children = run(["pgrep", "-P", str(target.pid)]).stdout.split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+            target.close()
+
+    def test_threads_that_come_and_go_disturb_nobody(self):
+        with Target(["lockers", "exiting"]) as target:
+            for means in ("auto", "proc") * 5:
+                found = by_name(parse(self.text(target.pid, "-means", means)))
+                self.assertIn("wait_for_sleep", found["sleep"].functions)
+                self.check_complete([found["sleep"]])
+
+    def test_2000_threads(self):
+        try:
+            target = Target(["lockers", "crowd", "2000"])
+        except AssertionError:
+            self.skipTest("2,000 threads cannot be started here")
+        self.addCleanup(target.process.kill)
+        for means in ("auto", "proc"):
+            start = time.monotonic()
+            threads = parse(self.text(target.pid, "-means", means))
+            self.assertLess(time.monotonic() - start, 10)
+            self.assertEqual(len(threads), 2001)
+            self.check_complete(threads)
+        self.assertIn("eintr 0\n", target.close())
+
+    def test_more_busy_threads_than_processors(self):
+        with Target(["lockers", "busy", "12"]) as target:
+            for means in ("auto", "proc"):
+                start = time.monotonic()
+                threads = [t for t in parse(self.text(target.pid, "-means", means)) if t.name == "busy"]
+                self.assertLess(time.monotonic() - start, 10)
+                self.assertEqual(len(threads), 12)
+                for thread in threads:
+                    self.assertIn("run_all_the_time", thread.functions, thread.notes)
+
+    def test_a_process_that_a_debugger_holds(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        with Target(["lockers", "self"]) as target:
+            tid = max(int(t) for t in os.listdir(f"/proc/{target.pid}/task"))
+            if libc.ptrace(0x4206, tid, None, None) != 0:  # PTRACE_SEIZE
+                self.skipTest("this user may not trace")
+            self.assertEqual(libc.ptrace(0x4207, tid, None, None), 0)  # PTRACE_INTERRUPT
+            os.waitpid(tid, 0x40000000)  # __WALL
+            try:
+                found = by_name(parse(self.text(target.pid)))
+                self.assertIn("lock_twice", found["twice"].functions)
+                self.assertRegex(found["twice"].about, ", t, ")
+                found = by_name(parse(self.text(target.pid, "-consistent")))
+                self.assertTrue(any("cannot be traced" in note for note in found["twice"].notes), found["twice"].notes)
+            finally:
+                libc.ptrace(17, tid, None, None)  # PTRACE_DETACH
+
+    def test_an_ordinary_user_and_own_process(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs to be able to become somebody else")
+        if not os.access(os.path.dirname(ATTACH), os.X_OK):
+            self.skipTest("the build directory is private")
+        with Target(["lockers", "all"], preexec_fn=as_nobody) as target:
+            text = attach("-mode", "threads", "-p", target.pid, "-text", "-v", preexec_fn=as_nobody)
+            self.assertEqual(text.returncode, 0, text.stderr)
+            threads = parse(text.stdout)
+            self.check_complete(threads)
+            found = by_name(threads)
+            for name in WAITS:
+                self.assertIn(f"wait_for_{name}", found[name].functions)
+            self.assertIn("run_all_the_time", found["busy"].functions)
+            self.assertIn("; 0 stops", text.stderr)
+
+    def test_somebody_elses_process_is_refused_with_a_hint(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs to be able to become somebody else")
+        with Target(["lockers", "self"]) as target:
+            result = attach("-mode", "threads", "-p", target.pid, "-text", preexec_fn=as_nobody)
+            self.assertEqual(result.returncode, 4, result.stderr)
+            self.assertIn("hint:", result.stderr)
+            self.assertEqual(result.stdout, "")
+
+    def test_owners_are_found_in_another_pid_namespace(self):
+        need("unshare", "util-linux is not installed")
+        if os.geteuid() != 0:
+            self.skipTest("a pid namespace needs root")
+        target = Target(["unshare", "--pid", "--fork", "--kill-child", target_path("lockers"), "abba"])
+        try:
+            inside = int(run(["pgrep", "-P", str(target.process.pid)]).stdout.split()[0])
+            for means in ("auto", "proc"):
+                text = self.text(inside, "-exit-code", "10", "-means", means, status=10)
+                self.assertIn("deadlock: 2 threads wait for each other", text)
+                self.assertEqual({t.name for t in parse(text[text.index("deadlock:"):].split("\n\n", 1)[1])},
+                                 {"ring-0", "ring-1"})
+        finally:
+            target.process.kill()
+            target.process.communicate()
+
+    def test_no_such_process(self):
+        result = attach("-mode", "threads", "-text", "-p", 1 << 22)
+        self.assertEqual(result.returncode, 3)
+
+    def test_a_process_that_dies_meanwhile_ends_the_run(self):
+        target = Target(["lockers", "crowd", "50"])
+        self.addCleanup(target.process.kill)
+        killer = threading.Timer(0.5, target.process.kill)
+        killer.start()
+        result = attach("-mode", "threads", "-text", "-repeat", "100", "-every", "50ms", "-p", target.pid, timeout=30)
+        killer.join()
+        target.process.communicate()
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertGreater(len(parse(result.stdout)), 50)
+
+    # ---- core files ----
+
+    def core(self, target, what):
+        """A core file of the running target: by the kernel, or by gcore."""
+        if what == "gcore":
+            need("gcore", "gdb is not installed")
+            result = run(["gcore", "-o", self.path("core"), str(target.pid)])
+            self.assertEqual(result.returncode, 0, result.stderr)
+        else:
+            target.process.send_signal(signal.SIGABRT)
+            target.process.communicate(timeout=20)
+        return glob.glob(self.path("core*"))[0]
+
+    def kernel_core_target(self, *args):
+        with open("/proc/sys/kernel/core_pattern") as file:
+            pattern = file.read().strip()
+        if pattern.startswith("|") or "/" in pattern:
+            self.skipTest(f"kernel.core_pattern is {pattern}")
+
+        def prepare():
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+        target = Target(["lockers", *args], cwd=self.dir, preexec_fn=prepare)
+        self.addCleanup(target.process.kill)
+        return target
+
+    def check_core_all(self, path):
+        result = attach("-mode", "threads", "-core", path, "-exe", target_path("lockers"), "-text")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        threads = parse(result.stdout)
+        self.check_complete(threads)
+        found = [(thread.functions, thread.about) for thread in threads]
+        for name, about in WAITS.items():
+            about = about.replace("holder", "lockers")
+            self.assertTrue(any(f"wait_for_{name}" in functions and re.match(about, text) for functions, text in found),
+                            f"{name}: {result.stdout}")
+
+    def test_a_core_file_of_the_kernel(self):
+        target = self.kernel_core_target("all")
+        self.check_core_all(self.core(target, "kernel"))
+
+    def test_a_core_file_of_gcore(self):
+        with Target(["lockers", "all"]) as target:
+            path = self.core(target, "gcore")
+        self.check_core_all(path)
+
+    def test_a_deadlock_is_seen_in_a_core_file(self):
+        path = self.core(self.kernel_core_target("three"), "kernel")
+        out = self.path("core.pb.gz")
+        result = attach("-mode", "threads", "-core", path, "-exit-code", "10", "-text", "-o", out)
+        self.assertEqual(result.returncode, 10, result.stderr)
+        self.assertIn("deadlock: 3 threads wait for each other", result.stdout)
+        self.assertIn("SIGABRT", result.stderr)
+        profile = Profile.read(out)
+        self.assertEqual(profile.total(), 4)
+        self.assertTrue(profile.mappings[0]["file"].endswith("/lockers"), profile.mappings[0])
+        self.assertEqual(sum(labels.get("deadlock", 0) for _, _, labels in profile.samples), 3)
+
+    def test_another_program_than_the_cores_is_not_believed(self):
+        path = self.core(self.kernel_core_target("self"), "kernel")
+        result = attach("-mode", "threads", "-core", path, "-exe", target_path("hot"), "-text")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("build-id differs", result.stderr)
+        self.assertNotIn("hash_blocks", result.stdout)
+
+    def test_what_is_no_core_file_is_refused(self):
+        with open(self.path("packed"), "wb") as file:
+            file.write(b"\x28\xb5\x2f\xfd" + bytes(100))
+        for path, status, word in ((self.path("missing"), 1, "missing"), (target_path("lockers"), 1, "not a core file"),
+                                   (__file__, 1, "not a core file"), (self.path("packed"), 1, "zstd -d")):
+            result = attach("-mode", "threads", "-text", "-core", path)
+            self.assertEqual(result.returncode, status, f"{path}: {result.stderr}")
+            self.assertIn(word, result.stderr)
+
+
+if __name__ == "__main__":
+    main()
