@@ -1,0 +1,44 @@
+/*
+ * Any bytes as a cache file. The fingerprint is the file's own, and the checksum is made right, so that what lies behind
+ * them is reached as well.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "symbolize/symbol_cache.h"
+
+#define HEADER 40 /* magic, fingerprint, checksum, four counts */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+extern size_t fuzz_touched;
+size_t fuzz_touched; /* so that no look at a string is optimized away */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cprof_symbol_cache cache;
+	uint64_t fingerprint = 0;
+	uint8_t *copy = malloc(size + 1);
+	if (!copy || cprof_symbol_cache_init(&cache)) {
+		free(copy);
+		return 0;
+	}
+	memcpy(copy, data, size);
+	if (size >= HEADER) {
+		uint64_t sum = cprof_hash_bytes(copy + HEADER, size - HEADER);
+		memcpy(&fingerprint, copy + 8, 8);
+		memcpy(copy + 16, &sum, 8);
+	}
+	struct cprof_dwarf_frame frames[4];
+	if (cprof_symbol_cache_parse(&cache, copy, size, fingerprint)) {
+		for (size_t i = 0; i < cache.n_answers; i++) {
+			size_t n = cprof_symbol_cache_get(&cache, cache.answers[i].addr, frames, 4);
+			for (size_t j = 0; j < n; j++)
+				fuzz_touched += strlen(frames[j].name) + strlen(frames[j].file);
+		}
+	}
+	cprof_symbol_cache_deinit(&cache);
+	free(copy);
+	return 0;
+}
