@@ -175,7 +175,7 @@ class Push(TempDir):
         with Target("hot") as target:
             for args in (("-push", "ftp://x/"), ("-push", "localhost:4040"), ("-push", "http://"),
                          ("-push", "http://localhost/", "-push-as", "carrier-pigeon")):
-                done = attach("-p", target.pid, "-seconds", "30", *args, cwd=self.dir, timeout=10)
+                done = attach("-p", target.pid, "-seconds", "60", *args, cwd=self.dir, timeout=40)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertNotIn("profiling", done.stderr)
 
