@@ -1,0 +1,216 @@
+#include "attach/patch.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+struct plan {
+	const uint8_t *code;
+	size_t n;
+	uint64_t addr; /* of code[0], after endbr64 */
+	uint64_t hole;
+	struct cprof_patch *patch;
+	ZydisDecoder decoder;
+};
+
+static struct cprof_error *refuse(uint64_t addr, const char *why)
+{
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED, "entry at 0x%llx: %s",
+			       (unsigned long long)addr, why);
+}
+
+static bool fits_rel32(uint64_t from_end, uint64_t to)
+{
+	int64_t distance = (int64_t)(to - from_end);
+	return distance == (int32_t)distance;
+}
+
+static void put_rel32(uint8_t *at, uint64_t from_end, uint64_t to)
+{
+	int32_t distance = (int32_t)(to - from_end);
+	memcpy(at, &distance, sizeof(distance));
+}
+
+static bool is_branch(const ZydisDecodedInstruction *insn)
+{
+	return insn->raw.imm[0].is_relative;
+}
+
+static uint64_t branch_target(const ZydisDecodedInstruction *insn, uint64_t addr)
+{
+	return addr + insn->length + (uint64_t)insn->raw.imm[0].value.s;
+}
+
+/* Is it RIP-relative: mod 0, r/m 5. */
+static bool is_rip_relative(const ZydisDecodedInstruction *insn)
+{
+	return (insn->attributes & ZYDIS_ATTRIB_HAS_MODRM) && insn->raw.modrm.mod == 0 &&
+	       insn->raw.modrm.rm == 5;
+}
+
+/* A branch, in its long form, to where it went before. */
+static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInstruction *insn,
+				       uint64_t addr, bool *ret_ends)
+{
+	struct cprof_patch *patch = plan->patch;
+	uint8_t *out = patch->hole + patch->hole_len;
+	uint64_t target = branch_target(insn, addr);
+	bool conditional = insn->meta.category == ZYDIS_CATEGORY_COND_BR;
+	bool short_jcc =
+		insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (insn->opcode & 0xf0) == 0x70;
+	bool long_jcc = insn->opcode_map == ZYDIS_OPCODE_MAP_0F && (insn->opcode & 0xf0) == 0x80;
+	size_t length = conditional ? 6 : 5;
+	uint64_t end = plan->hole + patch->hole_len + length;
+
+	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
+		return refuse(plan->addr,
+			      "it begins with a call, whose return address would be ours");
+	if (conditional ? !(short_jcc || long_jcc) : insn->mnemonic != ZYDIS_MNEMONIC_JMP)
+		return refuse(plan->addr, "it begins with a branch that has no long form");
+	if (!fits_rel32(end, target))
+		return refuse(plan->addr, "a branch of it cannot reach from the trampoline");
+	if (target > plan->addr && target < plan->addr + 16)
+		return refuse(plan->addr, "its first instructions branch into themselves");
+	if (conditional) {
+		out[0] = 0x0f;
+		out[1] = (uint8_t)(0x80 | (insn->opcode & 15));
+	} else {
+		out[0] = 0xe9;
+	}
+	put_rel32(out + length - 4, end, target);
+	patch->hole_len = (uint8_t)(patch->hole_len + length);
+	*ret_ends = !conditional;
+	return NULL;
+}
+
+static struct cprof_error *move_plain(struct plan *plan, const ZydisDecodedInstruction *insn,
+				      size_t at)
+{
+	struct cprof_patch *patch = plan->patch;
+	uint8_t *out = patch->hole + patch->hole_len;
+	memcpy(out, plan->code + at, insn->length);
+	if (is_rip_relative(insn)) {
+		uint64_t target = plan->addr + at + insn->length + (uint64_t)insn->raw.disp.value;
+		uint64_t end = plan->hole + patch->hole_len + insn->length;
+		if (!fits_rel32(end, target) || insn->raw.disp.size != 32)
+			return refuse(plan->addr,
+				      "data of it cannot be reached from the trampoline");
+		put_rel32(out + insn->raw.disp.offset, end, target);
+	}
+	patch->hole_len = (uint8_t)(patch->hole_len + insn->length);
+	return NULL;
+}
+
+/* Between the end of a very short function and the next one: nothing that is ever executed. */
+static bool is_padding(const ZydisDecodedInstruction *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_NOP || insn->mnemonic == ZYDIS_MNEMONIC_INT3;
+}
+
+static struct cprof_error *displace(struct plan *plan)
+{
+	struct cprof_patch *patch = plan->patch;
+	size_t at = 0;
+	bool ended = false;
+
+	while (at < CPROF_PATCH_JUMP) {
+		ZydisDecodedInstruction insn;
+		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&plan->decoder, plan->code + at,
+							 plan->n - at, &insn, operands)))
+			return refuse(plan->addr, "its first instructions cannot be decoded");
+		if (ended) {
+			if (!is_padding(&insn))
+				return refuse(plan->addr, "it is shorter than a jump");
+			at += insn.length;
+			continue;
+		}
+		if (insn.mnemonic == ZYDIS_MNEMONIC_INT3)
+			return refuse(plan->addr, "there is a breakpoint in it already");
+		patch->from[patch->n_instructions] = (uint8_t)at;
+		patch->to[patch->n_instructions++] = patch->hole_len;
+
+		struct cprof_error *err =
+			is_branch(&insn) ? move_branch(plan, &insn, plan->addr + at, &ended)
+					 : move_plain(plan, &insn, at);
+		if (err)
+			return err;
+		if (insn.meta.category == ZYDIS_CATEGORY_RET ||
+		    insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR)
+			ended = true;
+		at += insn.length;
+	}
+	patch->displaced = (uint8_t)at;
+
+	uint64_t end = plan->hole + patch->hole_len + 5;
+	if (!fits_rel32(end, plan->addr + at))
+		return refuse(plan->addr, "it is too far from the injected page");
+	patch->hole[patch->hole_len] = 0xe9;
+	put_rel32(patch->hole + patch->hole_len + 1, end, plan->addr + at);
+	patch->hole_len = (uint8_t)(patch->hole_len + 5);
+	return NULL;
+}
+
+/* A loop back to the first instructions would run into the middle of the jump. */
+static struct cprof_error *look_for_branches_back(struct plan *plan)
+{
+	uint64_t end = plan->addr + plan->patch->displaced;
+	for (size_t at = plan->patch->displaced; at < plan->n;) {
+		ZydisDecodedInstruction insn;
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+			    &plan->decoder, NULL, plan->code + at, plan->n - at, &insn))) {
+			at++;
+			continue;
+		}
+		if (is_branch(&insn)) {
+			uint64_t target = branch_target(&insn, plan->addr + at);
+			if (target > plan->addr && target < end)
+				return refuse(plan->addr,
+					      "it branches back into its first instructions");
+		}
+		at += insn.length;
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
+				     uint64_t hole, struct cprof_patch *ret_patch)
+{
+	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+	if (n > sizeof(endbr64) && memcmp(code, endbr64, sizeof(endbr64)) == 0) {
+		/* It stays: an indirect call must find it where it was. */
+		code += sizeof(endbr64);
+		n -= sizeof(endbr64);
+		addr += sizeof(endbr64);
+	}
+	struct cprof_patch patch = { .addr = addr };
+	struct plan plan = { .code = code, .n = n, .addr = addr, .hole = hole, .patch = &patch };
+
+	if (n < 8)
+		return refuse(addr, "it is shorter than a jump");
+	if ((addr & 4095) + CPROF_PATCH_JUMP > 4096)
+		return refuse(addr, "a jump would cross a page and could not be written at once");
+	if (!fits_rel32(addr + CPROF_PATCH_JUMP, stub))
+		return refuse(addr, "it is too far from the injected page");
+	ZydisDecoderInit(&plan.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+
+	struct cprof_error *err = displace(&plan);
+	if (!err)
+		err = look_for_branches_back(&plan);
+	if (err)
+		return err;
+	memcpy(patch.original, code, sizeof(patch.original));
+	memcpy(patch.patched, code, sizeof(patch.patched));
+	patch.patched[0] = 0xe9;
+	put_rel32(patch.patched + 1, addr + CPROF_PATCH_JUMP, stub);
+	*ret_patch = patch;
+	return NULL;
+}
+
+uint64_t cprof_patch_move(const struct cprof_patch *patch, uint64_t hole, uint64_t pc)
+{
+	for (size_t i = 1; i < patch->n_instructions; i++) {
+		if (pc == patch->addr + patch->from[i])
+			return hole + patch->to[i];
+	}
+	return pc;
+}
