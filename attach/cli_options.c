@@ -23,6 +23,7 @@ static const struct cprof_option rows[] = {
 
 	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
 	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
+	{ "rate", ROW(CPROF_OPT_STRING, rate), NULL, "RATE", "-mode heap: one sample per so many BYTES allocated (default 524288; 1: every call); block, mutex: keep one wait per DURATION of waiting, and all longer ones (default 0: adapt to the load)", NULL },
 	{ "label", ROW(CPROF_OPT_LIST, labels), NULL, "K=V", "put this label on every sample; repeatable", NULL },
 
 	{ "hz", ROW(CPROF_OPT_DOUBLE, rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },
@@ -32,7 +33,6 @@ static const struct cprof_option rows[] = {
 	{ "open", ROW(CPROF_OPT_STRING, strategy), "auto", "HOW", "open events only in this way: cpu, thread-cpu or thread", NULL },
 
 	{ "block", ROW(CPROF_OPT_STRING, block), "contention", "WHAT", "contention: waits for locks; all: every blocking system call", "Block and mutex profiles" },
-	{ "rate", ROW(CPROF_OPT_DURATION, block_rate_ns), "0", "DURATION", "keep one wait per so much waiting, and all longer ones; 0: adapt to the load", NULL },
 	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
 
 	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
@@ -45,6 +45,8 @@ static const struct cprof_option rows[] = {
 	{ "means", ROW(CPROF_OPT_STRING, means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
 	{ "core", ROW(CPROF_OPT_STRING, core), NULL, "FILE", "look at this core file instead of a process", NULL },
 	{ "exe", ROW(CPROF_OPT_STRING, exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
+
+	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", "Heap profile" },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
@@ -133,7 +135,8 @@ static struct cprof_error *check_target(const struct cprof_attach_options *optio
 {
 	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0) +
 		   (options->core != NULL);
-	if (ways == 1 || (ways == 0 && strcmp(options->event, "list") == 0))
+	if (ways == 1 || (ways == 0 && options->repair_pid) ||
+	    (ways == 0 && strcmp(options->event, "list") == 0))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(
 		CPROF_ERR_USAGE, ways ? "-p, -n, -core and -- COMMAND exclude each other"
@@ -142,8 +145,31 @@ static struct cprof_error *check_target(const struct cprof_attach_options *optio
 				     "-seconds 10");
 }
 
+#define HEAP_RATE_DEFAULT 524288
+#define HEAP_RATE_MAX     (1ull << 40)
+
+/* Bytes in the heap mode, a duration in the others. */
+static struct cprof_error *parse_rate(struct cprof_attach_options *options)
+{
+	options->heap_rate = HEAP_RATE_DEFAULT;
+	if (!options->rate)
+		return NULL;
+	if (strcmp(options->mode, "heap") != 0)
+		return cprof_options_value("rate", CPROF_OPT_DURATION, options->rate,
+					   &options->block_rate_ns);
+	struct cprof_error *err =
+		cprof_options_value("rate", CPROF_OPT_SIZE, options->rate, &options->heap_rate);
+	if (!err && (options->heap_rate < 1 || options->heap_rate > HEAP_RATE_MAX))
+		err = cprof_error_new(CPROF_ERR_USAGE, "-rate: not between 1 and %llu bytes",
+				      HEAP_RATE_MAX);
+	return err;
+}
+
 static struct cprof_error *check_values(struct cprof_attach_options *options)
 {
+	struct cprof_error *bad = parse_rate(options);
+	if (bad)
+		return bad;
 	if (!(options->rate_hz >= 0.1 && options->rate_hz <= RATE_MAX))
 		return cprof_error_new(CPROF_ERR_USAGE, "-hz: %g is not between 0.1 and %g",
 				       options->rate_hz, RATE_MAX);

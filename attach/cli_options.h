@@ -31,6 +31,10 @@ struct cprof_attach_options {
 	uint64_t stack_bytes;
 	bool user_only;
 	const char *strategy; /* "auto", or one row of the opening strategies */
+	const char *
+		rate; /* as given: what it is depends on the mode, see heap_rate and block_rate_ns */
+	uint64_t repair_pid; /* 0: nothing to repair */
+	uint64_t heap_rate;  /* mean bytes between two samples; 1: every allocation */
 
 	/* block and mutex */
 	const char *block;        /* "contention" or "all" */

@@ -8,6 +8,7 @@
 #include "attach/cli_options.h"
 #include "attach/cmd_why.h"
 #include "attach/core_file.h"
+#include "attach/heap_repair.h"
 #include "attach/interrupt.h"
 #include "attach/launch.h"
 #include "attach/mode.h"
@@ -394,6 +395,29 @@ static int run(struct program *program)
 	return command_status(program, err ? fail(program, err) : program->exit_status);
 }
 
+/* -repair PID */
+static int repair(struct program *program)
+{
+	struct cprof_heap_repair done;
+	cprof_interrupt_hold(true);
+	struct cprof_error *err = cprof_heap_repair((pid_t)program->options.repair_pid, &done);
+	cprof_interrupt_hold(false);
+	if (err)
+		return fail(program, err);
+	if (!done.pages) {
+		say(program, "nothing of a heap profile is left in it");
+		return 0;
+	}
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(
+		&text, "restored %u places, %u page%s %s; its threads stood still for %.1f ms",
+		done.restored, done.pages, done.pages == 1 ? "" : "s",
+		done.page_kept ? "kept because a thread is inside: try again" : "removed",
+		(double)done.pause_ns / 1e6);
+	say(program, cprof_buffer_text(&text));
+	return done.page_kept ? 1 : 0;
+}
+
 static void program_deinit(struct program *program)
 {
 	for (size_t i = 0; i < program->n_targets; i++)
@@ -421,6 +445,8 @@ int main(int argc, char **argv)
 		printf("cprof-attach %s\n", CPROF_VERSION);
 	else if (program.options.man)
 		status = print_man_options();
+	else if (program.options.repair_pid)
+		status = repair(&program);
 	else if (strcmp(program.options.event, "list") == 0)
 		status = print_events(&program);
 	else if (program.options.why)

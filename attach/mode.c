@@ -7,14 +7,13 @@
 
 extern const struct cprof_mode cprof_mode_block;
 extern const struct cprof_mode cprof_mode_cpu;
+extern const struct cprof_mode cprof_mode_heap;
 extern const struct cprof_mode cprof_mode_mutex;
 extern const struct cprof_mode cprof_mode_threads;
 
 const struct cprof_mode *const cprof_modes[] = {
-	&cprof_mode_cpu,
-	&cprof_mode_block,
-	&cprof_mode_mutex,
-	&cprof_mode_threads,
+	&cprof_mode_cpu,   &cprof_mode_heap,    &cprof_mode_block,
+	&cprof_mode_mutex, &cprof_mode_threads,
 };
 const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
 

@@ -179,6 +179,13 @@ static struct cprof_error *set(const struct cprof_option *row, const char *text,
 			       kind_wants(row->kind));
 }
 
+struct cprof_error *cprof_options_value(const char *name, enum cprof_option_kind kind,
+					const char *text, void *ret)
+{
+	const struct cprof_option row = { .name = name, .kind = kind };
+	return set(&row, text, ret);
+}
+
 /* Levenshtein distance, bounded by the longest option name that can matter. */
 static size_t distance(const char *a, const char *b)
 {

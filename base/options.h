@@ -58,6 +58,13 @@ struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, 
 					char *const argv[], void *values,
 					struct cprof_strings *rest, struct cprof_strings *after);
 
+/*
+ * Read one value, for an option whose kind depends on another one. The error (USAGE) names it as `name`; *ret is
+ * what `kind` says.
+ */
+struct cprof_error *cprof_options_value(const char *name, enum cprof_option_kind kind,
+					const char *text, void *ret);
+
 /* The rows as text for --help, grouped, 80 columns. */
 void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out);
 

@@ -1,0 +1,694 @@
+#include "attach/heap_install.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "attach/heap_owner.h"
+#include "attach/heap_plan.h"
+#include "attach/heap_threads.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA           0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#define STOP_TIMEOUT_NS (500 * 1000000ull)
+#define ATTACH_TRIES    8
+#define DETACH_TRIES    60
+
+static void nap_ms(unsigned ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+	nanosleep(&ts, NULL);
+}
+
+void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_target *target,
+			     struct cprof_maps *maps, struct cprof_modules *modules)
+{
+	*install =
+		(struct cprof_heap_install){ .target = target, .maps = maps, .modules = modules };
+}
+
+void cprof_heap_install_deinit(struct cprof_heap_install *install)
+{
+	for (uint32_t i = 0; i < CPROF_HEAP_IMAGES_MAX; i++)
+		free(install->images[i].copy);
+	for (size_t i = 0; i < install->n_hooks; i++)
+		free(install->hooks[i].refused);
+	free(install->hooks);
+	cprof_alloc_entries_deinit(&install->entries);
+	*install = (struct cprof_heap_install){ 0 };
+}
+
+/* ---- data, while the target runs or stands ---- */
+
+bool cprof_heap_read(const struct cprof_heap_install *install, uint64_t addr, void *buf, size_t n)
+{
+	struct iovec local = { buf, n }, remote = { (void *)(uintptr_t)addr, n };
+	pid_t tid = cprof_target_living_tid(install->target);
+	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)n;
+}
+
+bool cprof_heap_write(const struct cprof_heap_install *install, uint64_t addr, const void *buf,
+		      size_t n)
+{
+	struct iovec local = { (void *)(uintptr_t)buf, n }, remote = { (void *)(uintptr_t)addr, n };
+	pid_t tid = cprof_target_living_tid(install->target);
+	return process_vm_writev(tid, &local, 1, &remote, 1, 0) == (ssize_t)n;
+}
+
+static uint64_t data_at(const struct cprof_heap_install *install, size_t offset)
+{
+	return install->data + offset;
+}
+
+#define AT(install, member) data_at(install, offsetof(struct cprof_shim_data, member))
+
+static struct cprof_error *put(const struct cprof_heap_install *install, uint64_t addr,
+			       const void *buf, size_t n)
+{
+	if (cprof_heap_write(install, addr, buf, n))
+		return NULL;
+	return cprof_error_os(errno, "write %zu bytes at 0x%" PRIx64 " of process %d", n, addr,
+			      (int)install->target->pid);
+}
+
+/* ---- what the shim finds ---- */
+
+static void draw_quantiles(uint32_t *quantile)
+{
+	for (unsigned i = 0; i < CPROF_SHIM_QUANTILES; i++)
+		quantile[i] =
+			(uint32_t)lround(-log1p(-(double)i / CPROF_SHIM_QUANTILES) * (1 << 24));
+}
+
+/* A slot for a thread we have in our hands: its first gap drawn, the bounds of its stack known. */
+static struct cprof_error *put_slot(struct cprof_heap_install *install,
+				    const struct cprof_tracee *thread, uint32_t tid,
+				    struct cprof_shim_slot *taken)
+{
+	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
+	uint64_t tp = thread->regs.fs_base;
+	uint64_t at = tp * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_slot *slot = &taken[(at + i) & mask];
+		if (slot->key == tp)
+			return NULL;
+		if (slot->key)
+			continue;
+		slot->key = tp;
+		slot->period = install->period;
+		double unit = -log1p(-drand48());
+		slot->left = install->period <= CPROF_SHIM_EVERY
+				     ? 0
+				     : (uint64_t)(unit * (double)install->period) + 1;
+		slot->random = (uint32_t)lrand48() << 1 | 1;
+		if (tid && cprof_heap_threads_bounds(install->maps, thread->regs.rsp, tp,
+						     &slot->stack_start, &slot->stack_end))
+			slot->tid = tid;
+		return put(install, AT(install, slots) + ((at + i) & mask) * sizeof(*slot), slot,
+			   sizeof(*slot));
+	}
+	return NULL; /* it will find one of its own */
+}
+
+static struct cprof_error *put_slots(struct cprof_heap_install *install,
+				     const struct cprof_ptrace *trace, const uint32_t *ns_tids,
+				     uint32_t tid_offset)
+{
+	CPROF_AUTO(free)
+	struct cprof_shim_slot *slots = calloc(1u << CPROF_SHIM_SLOTS_LOG2, sizeof(*slots));
+	if (!slots)
+		return cprof_error_no_memory();
+	srand48((long)(install->nonce >> 1));
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state != CPROF_TRACEE_STOPPED)
+			continue;
+		struct cprof_error *err =
+			put_slot(install, &trace->threads[i], tid_offset ? ns_tids[i] : 0, slots);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct cprof_error *fill_data(struct cprof_heap_install *install,
+				     const struct cprof_ptrace *trace, const uint32_t *ns_tids,
+				     uint32_t tid_offset)
+{
+	static uint32_t quantile[CPROF_SHIM_QUANTILES];
+	draw_quantiles(quantile);
+	struct cprof_shim_control control = { .magic = install->nonce,
+					      .enabled = 1,
+					      .period = install->period };
+	struct cprof_error *err = put(install, AT(install, quantile), quantile, sizeof(quantile));
+	if (!err)
+		err = put_slots(install, trace, ns_tids, tid_offset);
+	if (!err)
+		err = put(install, AT(install, control), &control, sizeof(control));
+	return err;
+}
+
+/* ---- mappings ---- */
+
+static struct cprof_error *remote_call(struct cprof_remote *remote, const char *what, long number,
+				       const uint64_t args[6])
+{
+	int64_t result;
+	struct cprof_error *err = cprof_remote_syscall(remote, number, args, &result);
+	if (!err && result < 0 && result > -4096)
+		err = cprof_error_os((int)-result, "%s in the target", what);
+	return err ? cprof_error_wrap(err, "heap profile") : NULL;
+}
+
+static struct cprof_error *remote_map(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+				      uint64_t prot)
+{
+	const uint64_t args[6] = { addr,       bytes,
+				   prot,       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+				   UINT64_MAX, 0 };
+	return remote_call(remote, "mmap", SYS_mmap, args);
+}
+
+static struct cprof_error *remote_unmap(struct cprof_remote *remote, uint64_t addr, uint64_t bytes)
+{
+	const uint64_t args[6] = { addr, bytes };
+	return remote_call(remote, "munmap", SYS_munmap, args);
+}
+
+static struct cprof_error *remote_advise(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+					 uint64_t advice)
+{
+	const uint64_t args[6] = { addr, bytes, advice };
+	return remote_call(remote, "madvise", SYS_madvise, args);
+}
+
+/* "[anon:cprof-shim]" in maps; kernels without CONFIG_ANON_VMA_NAME refuse, which does no harm. */
+static void remote_name(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+			uint64_t name_addr)
+{
+	const uint64_t args[6] = { PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, bytes, name_addr };
+	int64_t result;
+	cprof_error_free(cprof_remote_syscall(remote, SYS_prctl, args, &result));
+}
+
+static struct cprof_error *map_data(struct cprof_heap_install *install, struct cprof_remote *remote)
+{
+	struct cprof_error *err =
+		remote_map(remote, install->data, install->data_bytes, PROT_READ | PROT_WRITE);
+	if (err)
+		return err;
+	install->data_mapped = true;
+	err = remote_advise(remote, install->data, install->data_bytes, MADV_WIPEONFORK);
+	if (!err)
+		err = remote_advise(remote, install->data, install->data_bytes, MADV_DONTDUMP);
+	if (err)
+		return err;
+	/* A few pages are touched: a huge one for that would be somebody's 2 MiB. */
+	cprof_error_free(
+		remote_advise(remote, install->data, install->data_bytes, MADV_NOHUGEPAGE));
+	return NULL;
+}
+
+static struct cprof_error *map_all(struct cprof_heap_install *install, struct cprof_ptrace *trace,
+				   struct cprof_remote *remote)
+{
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_heap_image *image = &install->images[i];
+		struct cprof_error *err = remote_map(remote, image->addr, install->image_bytes,
+						     PROT_READ | PROT_EXEC);
+		if (err)
+			return err;
+		image->mapped = true;
+		err = cprof_ptrace_write(trace, image->addr, image->copy, install->image_bytes);
+		if (err)
+			return err;
+	}
+	struct cprof_error *err = map_data(install, remote);
+	if (err)
+		return err;
+	/* The name is read from the target's memory; it is in the data for this moment only. */
+	const char name[] = "cprof-shim";
+	uint64_t at = AT(install, stacks);
+	err = put(install, at, name, sizeof(name));
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < install->n_images; i++)
+		remote_name(remote, install->images[i].addr, install->image_bytes, at);
+	remote_name(remote, install->data, install->data_bytes, at);
+	return NULL;
+}
+
+/* What can be unmapped is; what cannot is left to -repair, which finds it by its first bytes. */
+static void unmap_all(struct cprof_heap_install *install, struct cprof_remote *remote)
+{
+	if (install->data_mapped) {
+		struct cprof_error *err = remote_unmap(remote, install->data, install->data_bytes);
+		install->data_mapped = err != NULL;
+		cprof_error_free(err);
+	}
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_heap_image *image = &install->images[i];
+		if (!image->mapped)
+			continue;
+		struct cprof_error *err = remote_unmap(remote, image->addr, install->image_bytes);
+		image->mapped = err != NULL;
+		cprof_error_free(err);
+	}
+}
+
+/* ---- jumps ---- */
+
+static struct cprof_error *stop(struct cprof_heap_install *install, struct cprof_ptrace *trace,
+				bool suspend_seccomp)
+{
+	const struct cprof_ptrace_options options = { .timeout_ns = STOP_TIMEOUT_NS,
+						      .suspend_seccomp = suspend_seccomp };
+	return cprof_ptrace_stop(trace, install->target->pid, &options);
+}
+
+/* Does the mapping that the patch was planned for still lie there? */
+static bool same_place(const struct cprof_heap_install *install, const struct cprof_shim_patch *row)
+{
+	const struct cprof_map *map = cprof_maps_find(install->maps, row->addr);
+	return map && map->start == row->map_start && map->dev == row->map_dev &&
+	       map->inode == row->map_inode && map->offset == row->map_offset;
+}
+
+static struct cprof_error *changed(const struct cprof_heap_install *install)
+{
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "process %d changed its code while it was being looked at",
+			       (int)install->target->pid);
+}
+
+/* The code is still what was relocated. */
+static struct cprof_error *check_code(const struct cprof_heap_install *install,
+				      const struct cprof_ptrace *trace)
+{
+	for (size_t i = 0; i < install->n_hooks; i++) {
+		const struct cprof_heap_hook *hook = &install->hooks[i];
+		uint8_t now[8];
+		if (hook->refused)
+			continue;
+		struct cprof_shim_patch row = cprof_heap_plan_row(hook);
+		if (!same_place(install, &row))
+			return changed(install);
+		struct cprof_error *err = cprof_ptrace_read(trace, row.addr, now, sizeof(now));
+		if (err)
+			return err;
+		if (memcmp(now, row.original, sizeof(now)) != 0)
+			return changed(install);
+	}
+	return NULL;
+}
+
+static struct cprof_shim_range interior(const struct cprof_patch *patch)
+{
+	return (struct cprof_shim_range){ patch->addr + 1, patch->addr + patch->displaced };
+}
+
+/* Would somebody come back from a signal handler into the middle of a jump? */
+static bool awaited(const struct cprof_heap_install *install, const struct cprof_ptrace *trace)
+{
+	struct cprof_shim_range ranges[CPROF_SHIM_MAX_ENTRIES];
+	size_t n = 0;
+	for (size_t i = 0; i < install->n_hooks && n < CPROF_SHIM_MAX_ENTRIES; i++) {
+		if (!install->hooks[i].refused)
+			ranges[n++] = interior(&install->hooks[i].patch);
+	}
+	return cprof_heap_threads_return_into(trace, install->maps, ranges, n);
+}
+
+/* Threads in the first instructions go on in the copies of these, which are there already. */
+static struct cprof_error *move_threads(struct cprof_heap_install *install,
+					struct cprof_ptrace *trace)
+{
+	for (size_t t = 0; t < trace->n; t++) {
+		struct cprof_tracee *thread = &trace->threads[t];
+		if (thread->state != CPROF_TRACEE_STOPPED)
+			continue;
+		for (size_t i = 0; i < install->n_hooks; i++) {
+			const struct cprof_heap_hook *hook = &install->hooks[i];
+			if (hook->refused)
+				continue;
+			struct user_regs_struct regs = thread->regs;
+			regs.rip = cprof_patch_move(&hook->patch, hook->hole, regs.rip);
+			if (regs.rip == thread->regs.rip)
+				continue;
+			struct cprof_error *err = cprof_ptrace_set_regs(thread, &regs);
+			if (err)
+				return err;
+			install->moved++;
+		}
+	}
+	return NULL;
+}
+
+/* free before malloc: a sampled block must not be freed unseen. `first`: only these kinds. */
+static struct cprof_error *jump(struct cprof_heap_install *install,
+				const struct cprof_ptrace *trace, bool frees)
+{
+	for (size_t i = 0; i < install->n_hooks; i++) {
+		const struct cprof_heap_hook *hook = &install->hooks[i];
+		if (hook->refused || (hook->entry.kind == CPROF_SHIM_FREE) != frees)
+			continue;
+		struct cprof_error *err = cprof_ptrace_poke(trace, hook->patch.addr,
+							    hook->patch.patched, CPROF_PATCH_JUMP);
+		if (err)
+			return err;
+		install->patched++;
+	}
+	return NULL;
+}
+
+/* ---- attach ---- */
+
+static uint32_t *ns_tids_of(const struct cprof_ptrace *trace)
+{
+	uint32_t *tids = calloc(trace->n + 1, sizeof(*tids));
+	for (size_t i = 0; tids && i < trace->n; i++) {
+		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
+			tids[i] = cprof_heap_threads_ns_tid(trace->pid, trace->threads[i].tid);
+	}
+	return tids;
+}
+
+/* Stubs find their slot by the thread pointer; a thread without one would fault there. */
+static struct cprof_error *check_threads(const struct cprof_ptrace *trace)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		const struct cprof_tracee *thread = &trace->threads[i];
+		uint64_t self = 0;
+		if (thread->state != CPROF_TRACEE_STOPPED)
+			continue;
+		struct cprof_error *err =
+			cprof_ptrace_read(trace, thread->regs.fs_base, &self, sizeof(self));
+		cprof_error_free(err);
+		if (err || self != thread->regs.fs_base || !self)
+			return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					       "thread %d has no thread pointer as the x86-64 ABI "
+					       "wants it",
+					       (int)thread->tid);
+	}
+	return NULL;
+}
+
+/* Seccomp: 2 in the status, and we cannot lift it for the while: a call it forbids would be the end of the target. */
+static struct cprof_error *check_seccomp(const struct cprof_ptrace *trace)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)trace->pid);
+	CPROF_AUTO(fclose) FILE *file = fopen(path, "re");
+	char line[256];
+	int mode = 0;
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Seccomp: %d", &mode) == 1)
+			break;
+	}
+	if (!mode || trace->seccomp_suspended)
+		return NULL;
+	struct cprof_error *err =
+		cprof_error_new(CPROF_ERR_DENIED,
+				"process %d runs under a seccomp filter, which may kill it for the "
+				"system calls that an attach needs",
+				(int)trace->pid);
+	return cprof_error_hint(err, "as root the filter can be suspended for these calls");
+}
+
+static struct cprof_error *change(struct cprof_heap_install *install, struct cprof_ptrace *trace,
+				  struct cprof_remote *remote, const uint32_t *ns_tids,
+				  uint32_t tid_offset)
+{
+	for (uint32_t i = 0; i < install->n_images; i++)
+		install->images[i].copy->tid_offset = tid_offset;
+	struct cprof_error *err = map_all(install, trace, remote);
+	if (!err)
+		err = fill_data(install, trace, ns_tids, tid_offset);
+	/* From here on the borrowed thread is itself again: it may be one that has to be moved. */
+	if (err)
+		unmap_all(install, remote);
+	cprof_remote_end(remote);
+	if (err)
+		return err;
+	err = move_threads(install, trace);
+	if (!err)
+		err = jump(install, trace, true);
+	if (!err)
+		err = jump(install, trace, false);
+	install->attached = true; /* also on error: what was changed must be put back */
+	return err;
+}
+
+/* With all threads stopped. *ret_again: not now, but soon. */
+static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
+					  struct cprof_ptrace *trace, bool *ret_again)
+{
+	*ret_again = false;
+	struct cprof_error *err = cprof_maps_refresh(install->maps);
+	if (!err)
+		err = cprof_heap_owner_check(install->maps);
+	if (!err)
+		err = check_seccomp(trace);
+	if (!err)
+		err = check_threads(trace);
+	if (!err)
+		err = check_code(install, trace);
+	if (err)
+		return err;
+	if (awaited(install, trace)) {
+		*ret_again = true;
+		return cprof_error_new(
+			CPROF_ERR_UNSUPPORTED,
+			"a thread of process %d is in a signal handler that interrupted "
+			"the allocator at its first instructions",
+			(int)trace->pid);
+	}
+	CPROF_AUTO(free) uint32_t *ns_tids = ns_tids_of(trace);
+	if (!ns_tids)
+		return cprof_error_no_memory();
+	uint32_t tid_offset = cprof_heap_threads_tid_offset(trace, ns_tids);
+
+	struct cprof_remote remote;
+	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
+	if (err) {
+		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
+		return err;
+	}
+	return change(install, trace, &remote, ns_tids, tid_offset);
+}
+
+static struct cprof_error *attach_once(struct cprof_heap_install *install, bool suspend_seccomp,
+				       bool *ret_again)
+{
+	struct cprof_ptrace trace;
+	struct cprof_error *err = stop(install, &trace, suspend_seccomp);
+	if (err) {
+		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
+		return err;
+	}
+	err = attach_stopped(install, &trace, ret_again);
+	cprof_ptrace_resume(&trace);
+	if (trace.pause_ns > install->attach_ns)
+		install->attach_ns = trace.pause_ns;
+	return err;
+}
+
+struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
+				      const struct cprof_heap_install_options *options)
+{
+	struct cprof_error *err = cprof_maps_refresh(install->maps);
+	if (!err)
+		err = cprof_heap_owner_check(install->maps);
+	if (!err)
+		err = cprof_heap_plan(install, options);
+	for (unsigned try = 0; !err && try < ATTACH_TRIES; try++) {
+		bool again = false;
+		err = attach_once(install, options->suspend_seccomp, &again);
+		if (!err || !again || try + 1 == ATTACH_TRIES)
+			break;
+		cprof_error_free(err);
+		err = NULL;
+		nap_ms(20u << try);
+	}
+	if (err && install->attached)
+		cprof_error_free(cprof_heap_detach(install, NULL, NULL));
+	return err;
+}
+
+/* ---- detach ---- */
+
+/* One patch back: only where the place is the same and our jump is in it. */
+static struct cprof_error *restore(struct cprof_heap_install *install,
+				   const struct cprof_ptrace *trace,
+				   const struct cprof_shim_patch *row)
+{
+	uint8_t now[8];
+	if (!same_place(install, row) || row->len > 8 || row->len == 0) {
+		install->lost_objects++;
+		return NULL;
+	}
+	struct cprof_error *err = cprof_ptrace_read(trace, row->addr, now, row->len);
+	if (err)
+		return err;
+	if (memcmp(now, row->original, row->len) == 0)
+		return NULL; /* it never came to be changed */
+	if (memcmp(now, row->patched, row->len) != 0) {
+		install->lost_objects++;
+		return NULL; /* somebody else changed it; not ours to undo */
+	}
+	err = cprof_ptrace_poke(trace, row->addr, row->original, row->len);
+	if (!err)
+		err = cprof_ptrace_read(trace, row->addr, now, row->len);
+	if (!err && memcmp(now, row->original, row->len) != 0)
+		err = cprof_error_new(CPROF_ERR_OS, "0x%" PRIx64 " did not take its bytes back",
+				      row->addr);
+	install->restored += !err;
+	return err;
+}
+
+static struct cprof_error *restore_all(struct cprof_heap_install *install,
+				       const struct cprof_ptrace *trace)
+{
+	struct cprof_error *first = NULL;
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		const struct cprof_shim_image *image = install->images[i].copy;
+		/* malloc before free, the other way round than they came: rows are by address, so two passes. */
+		for (uint32_t p = 0; p < image->n_patches && p < CPROF_SHIM_MAX_ENTRIES; p++) {
+			struct cprof_error *err = restore(install, trace, &image->patches[p]);
+			if (!first)
+				first = err;
+			else
+				cprof_error_free(err);
+		}
+	}
+	return first;
+}
+
+/* Is somebody in our code, or on the way back into it? */
+static bool occupied(const struct cprof_heap_install *install, const struct cprof_ptrace *trace)
+{
+	struct cprof_shim_range ranges[CPROF_HEAP_IMAGES_MAX];
+	uint64_t in_flight = 0;
+	for (uint32_t i = 0; i < install->n_images; i++)
+		ranges[i] =
+			(struct cprof_shim_range){ install->images[i].addr,
+						   install->images[i].addr + install->image_bytes };
+	if (install->data_mapped && !cprof_heap_read(install, AT(install, control.in_flight),
+						     &in_flight, sizeof(in_flight)))
+		return true;
+	return in_flight || cprof_heap_threads_run_in(trace, ranges, install->n_images) ||
+	       cprof_heap_threads_return_into(trace, install->maps, ranges, install->n_images);
+}
+
+/* It runs another program now, or another thing lies where we were. */
+static bool gone(const struct cprof_heap_install *install)
+{
+	uint64_t head[2];
+	const struct cprof_heap_image *image = &install->images[0];
+	const struct cprof_map *map = cprof_maps_find(install->maps, image->addr);
+	if (!map || map->start != image->addr ||
+	    !cprof_heap_read(install, image->addr, head, sizeof(head)))
+		return true;
+	return head[0] != image->copy->magic;
+}
+
+static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
+					  struct cprof_ptrace *trace, cprof_heap_final **final,
+					  void *ctx, bool *ret_again)
+{
+	*ret_again = false;
+	struct cprof_error *err = cprof_maps_refresh(install->maps);
+	if (err)
+		return err;
+	if (gone(install)) {
+		install->data_mapped = install->attached = false;
+		return NULL;
+	}
+	err = restore_all(install, trace);
+	if (!err && *final) {
+		err = (*final)(ctx);
+		*final = NULL;
+	}
+	if (err)
+		return err;
+	if (occupied(install, trace)) {
+		*ret_again = true;
+		return NULL;
+	}
+	struct cprof_remote remote;
+	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
+	if (err) {
+		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
+		if (*ret_again) {
+			cprof_error_free(err);
+			err = NULL;
+		}
+		return err;
+	}
+	unmap_all(install, &remote);
+	cprof_remote_end(&remote);
+	cprof_remote_clear_slack(trace, install->maps);
+	install->attached = false;
+	return NULL;
+}
+
+/* The target has ended: nothing is left to put back. */
+static bool is_end(const struct cprof_heap_install *install, const struct cprof_error *err)
+{
+	return err->code == CPROF_ERR_NO_TARGET || !cprof_target_alive(install->target);
+}
+
+struct cprof_error *cprof_heap_detach(struct cprof_heap_install *install, cprof_heap_final *final,
+				      void *ctx)
+{
+	struct cprof_error *err = NULL;
+	bool again = install->attached;
+
+	for (unsigned try = 0; again && try < DETACH_TRIES; try++) {
+		if (try)
+			nap_ms(try < 10 ? 2 : 20);
+		struct cprof_ptrace trace;
+		err = stop(install, &trace, true);
+		if (err) {
+			again = err->code == CPROF_ERR_UNSUPPORTED;
+			if (!again || try + 1 == DETACH_TRIES)
+				break;
+			cprof_error_free(err);
+			err = NULL;
+			continue;
+		}
+		err = detach_stopped(install, &trace, &final, ctx, &again);
+		cprof_ptrace_resume(&trace);
+		if (trace.pause_ns > install->detach_ns)
+			install->detach_ns = trace.pause_ns;
+	}
+	if (err && is_end(install, err)) {
+		cprof_error_free(err);
+		err = NULL;
+		install->attached = false;
+	}
+	install->page_kept = install->attached && !err;
+	if (final) {
+		struct cprof_error *last = final(ctx);
+		if (err)
+			cprof_error_free(last);
+		else
+			err = last;
+	}
+	return err;
+}

@@ -1,0 +1,182 @@
+#include "attach/heap_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/heap_threads.h"
+#include "base/cleanup.h"
+
+#define LIVE_CHUNK 16384u /* entries read at once */
+
+#define AT(install, member) ((install)->data + offsetof(struct cprof_shim_data, member))
+
+struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
+					   const struct cprof_heap_install *install)
+{
+	*reader = (struct cprof_heap_reader){ .install = install };
+	reader->cells = calloc(CPROF_SHIM_CELLS, sizeof(*reader->cells));
+	reader->stack = malloc(CPROF_SHIM_STACK_BYTES);
+	return reader->cells && reader->stack ? NULL : cprof_error_no_memory();
+}
+
+void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
+{
+	free(reader->cells);
+	free(reader->stack);
+	*reader = (struct cprof_heap_reader){ 0 };
+}
+
+/* Only a process that still holds our data is written to: after an exec the same address may be anything. */
+static bool look(struct cprof_heap_reader *reader)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct cprof_shim_control control;
+	if (reader->over || !install->data_mapped ||
+	    !cprof_heap_read(install, AT(install, control), &control, sizeof(control)) ||
+	    control.magic != install->nonce) {
+		reader->over = true;
+		return false;
+	}
+	reader->control = control;
+	return true;
+}
+
+static void write_word(const struct cprof_heap_reader *reader, uint64_t addr, uint64_t word)
+{
+	cprof_heap_write(reader->install, addr, &word, sizeof(word));
+}
+
+/* We were slow and it stopped counting on us. Every thread's countdown is begun afresh. */
+static void wake(struct cprof_heap_reader *reader)
+{
+	const struct cprof_heap_install *install = reader->install;
+	reader->slept++;
+	write_word(reader, AT(install, control.enabled), 1);
+	for (size_t i = 0; i < 1u << CPROF_SHIM_SLOTS_LOG2; i++) {
+		struct cprof_shim_slot slot;
+		uint64_t addr = AT(install, slots) + i * sizeof(slot);
+		if (cprof_heap_read(install, addr, &slot, sizeof(slot)) && slot.key &&
+		    slot.left > CPROF_SHIM_DORMANT / 2)
+			/* 1 sets off a sample that belongs to no gap: the key is taken away instead, and the
+			 * thread finds itself new. */
+			write_word(reader, addr, 0);
+	}
+}
+
+/*
+ * The shim copied to the end of a page because it did not know the stack. If it is a thread's own, tell it: the bounds
+ * first, then whose they are.
+ */
+static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell *cell)
+{
+	const struct cprof_heap_install *install = reader->install;
+	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
+	uint64_t bounds[2];
+	if (!cell->tid || !cell->bounded ||
+	    !cprof_heap_threads_bounds(install->maps, cell->sp, cell->thread_pointer, &bounds[0],
+				       &bounds[1]))
+		return;
+	uint64_t at = cell->thread_pointer * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
+	for (uint64_t i = 0; i < 8; i++) {
+		uint64_t addr =
+			AT(install, slots) + ((at + i) & mask) * sizeof(struct cprof_shim_slot);
+		struct cprof_shim_slot slot;
+		if (!cprof_heap_read(install, addr, &slot, sizeof(slot)))
+			return;
+		if (slot.key != cell->thread_pointer)
+			continue;
+		uint32_t nobody = 0;
+		uint64_t tid_at = addr + offsetof(struct cprof_shim_slot, tid);
+		cprof_heap_write(install, tid_at, &nobody, sizeof(nobody));
+		cprof_heap_write(install, addr + offsetof(struct cprof_shim_slot, stack_start),
+				 bounds, sizeof(bounds));
+		cprof_heap_write(install, tid_at, &cell->tid, sizeof(cell->tid));
+		return;
+	}
+}
+
+static struct cprof_error *hand_over(struct cprof_heap_reader *reader, size_t index,
+				     cprof_heap_sample_fn *fn, void *ctx)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct cprof_shim_cell *cell = &reader->cells[index];
+	uint64_t stack = AT(install, stacks) + index * CPROF_SHIM_STACK_BYTES;
+
+	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
+	    !cprof_heap_read(install, stack, reader->stack, cell->stack_bytes))
+		cell->stack_bytes = 0;
+	struct cprof_error *err = fn(ctx, cell, reader->stack);
+	teach(reader, cell);
+	uint32_t free_state = CPROF_SHIM_CELL_FREE;
+	cprof_heap_write(install, AT(install, cells) + index * sizeof(*cell), &free_state,
+			 sizeof(free_state));
+	return err;
+}
+
+struct order {
+	uint64_t id;
+	size_t index;
+};
+
+static int by_id(const void *a_, const void *b_)
+{
+	const struct order *a = a_, *b = b_;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
+					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct order ready[CPROF_SHIM_CELLS];
+	size_t n = 0;
+
+	*ret_samples = 0;
+	if (!look(reader))
+		return NULL;
+	if (!reader->control.enabled)
+		wake(reader);
+	if (reader->control.full_streak)
+		write_word(reader, AT(install, control.full_streak), 0);
+	if (!cprof_heap_read(install, AT(install, cells), reader->cells,
+			     CPROF_SHIM_CELLS * sizeof(*reader->cells)))
+		return NULL;
+	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		if (reader->cells[i].state == CPROF_SHIM_CELL_READY)
+			ready[n++] = (struct order){ reader->cells[i].id, i };
+	}
+	qsort(ready, n, sizeof(ready[0]), by_id);
+	for (size_t i = 0; i < n; i++) {
+		struct cprof_error *err = hand_over(reader, ready[i].index, fn, ctx);
+		if (err)
+			return err;
+		++*ret_samples;
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
+					   struct cprof_map64 *ret_ids)
+{
+	const struct cprof_heap_install *install = reader->install;
+	CPROF_AUTO(free)
+	struct cprof_shim_live *live = malloc(LIVE_CHUNK * sizeof(*live));
+	if (!live)
+		return cprof_error_no_memory();
+	for (uint64_t at = 0; at < install->live_entries; at += LIVE_CHUNK) {
+		if (!cprof_heap_read(install, AT(install, live) + at * sizeof(*live), live,
+				     LIVE_CHUNK * sizeof(*live)))
+			return NULL;
+		for (size_t i = 0; i < LIVE_CHUNK; i++) {
+			if (live[i].ptr > 1 && !cprof_map64_put(ret_ids, live[i].id, NULL))
+				return cprof_error_no_memory();
+		}
+	}
+	return NULL;
+}
+
+void cprof_heap_reader_set_period(struct cprof_heap_reader *reader, uint64_t period)
+{
+	if (look(reader))
+		write_word(reader, AT(reader->install, control.period), period);
+}

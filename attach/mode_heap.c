@@ -1,0 +1,335 @@
+/*
+ * -mode heap: who allocates, and what of it lives, by samples of allocations (injected fast breakpoints).
+ *
+ * The mechanism is heap_install.h's and the shim's; here is the run: attach, poll, detach, profile. The file's values are
+ * unsampled already. docs/heap.md.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/heap_install.h"
+#include "attach/heap_profile.h"
+#include "attach/heap_reader.h"
+#include "attach/mode.h"
+#include "attach/session.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define POLL_NS      (10 * 1000000ull)
+#define POLL_BUSY_NS (1 * 1000000ull)
+#define REFRESH_NS   (1000 * 1000000ull)
+
+struct heap {
+	const struct cprof_mode_run *run;
+	struct cprof_session *session;
+	struct cprof_process *process;
+	struct cprof_heap_install install;
+	struct cprof_heap_reader reader;
+	struct cprof_heap_profile profile;
+};
+
+/* ---- samples ---- */
+
+/* The function that was called, by the stub that took the sample; NULL: not one of ours. */
+static const struct cprof_heap_hook *hook_of(const struct heap *heap,
+					     const struct cprof_shim_cell *cell)
+{
+	for (size_t i = 0; i < heap->install.n_hooks; i++) {
+		const struct cprof_heap_hook *hook = &heap->install.hooks[i];
+		if (!hook->refused && hook->stub == cell->entry && hook->image == cell->image)
+			return hook;
+	}
+	return NULL;
+}
+
+/* DWARF numbers of x86-64, System V psABI "DWARF Register Number Mapping". */
+static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc)
+{
+	struct cprof_regs regs = { .pc = pc };
+	const struct {
+		unsigned number;
+		uint64_t value;
+	} known[] = { { 3, cell->rbx },  { 6, cell->rbp },  { 7, cell->sp },  { 12, cell->r12 },
+		      { 13, cell->r13 }, { 14, cell->r14 }, { 15, cell->r15 } };
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		regs.r[known[i].number] = known[i].value;
+		regs.valid |= 1ull << known[i].number;
+	}
+	return regs;
+}
+
+static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
+				     const uint8_t *bytes)
+{
+	struct heap *heap = ctx;
+	const struct cprof_heap_hook *hook = hook_of(heap, cell);
+	struct cprof_regs regs = regs_of(cell, hook ? hook->entry.addr : cell->ret);
+	struct cprof_session_moment moment = {
+		.process = heap->process,
+		.regs = &regs,
+		.stack_addr = cell->sp,
+		.stack = bytes,
+		.n_stack = cell->stack_bytes,
+		.live = true, /* outer frames hold still for the moment since */
+	};
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_session_walk(heap->session, &moment, &stack);
+	if (err)
+		return err;
+	heap->run->report->counts.samples++;
+	/* The walk began in malloc itself; the stack begins with who called it. */
+	size_t skip = hook && stack.n > 1;
+	return cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
+				      stack.frames + skip, stack.n - skip);
+}
+
+static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
+{
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err =
+		cprof_heap_reader_poll(&heap->reader, on_sample, heap, ret_samples);
+	heap->run->report->counts.lost =
+		heap->reader.control.lost + heap->reader.control.table_full;
+	if (err || !cprof_heap_profile_crowded(&heap->profile))
+		return err;
+	struct cprof_map64 alive = { 0 };
+	err = cprof_heap_reader_live(&heap->reader, &alive);
+	if (!err)
+		cprof_heap_profile_forget(&heap->profile, &alive);
+	cprof_map64_deinit(&alive);
+	return err;
+}
+
+/* With the target's threads standing still and its code restored: the last samples, and what lives. */
+static struct cprof_error *last_look(void *ctx)
+{
+	struct heap *heap = ctx;
+	size_t n;
+	struct cprof_map64 alive = { 0 };
+	struct cprof_error *err = NULL;
+	for (unsigned turn = 0; !err && turn < 2; turn++)
+		err = poll_once(heap, &n);
+	if (!err)
+		err = cprof_heap_reader_live(&heap->reader, &alive);
+	if (!err)
+		cprof_heap_profile_settle(&heap->profile, &alive);
+	cprof_map64_deinit(&alive);
+	return err;
+}
+
+static struct cprof_error *sample(struct heap *heap)
+{
+	struct cprof_window *window = heap->run->window;
+	uint64_t wait_ns = POLL_NS;
+	struct cprof_error *err = NULL;
+
+	cprof_window_start(window);
+	while (!err && !heap->reader.over &&
+	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
+		size_t n;
+		err = cprof_session_refresh(heap->session, heap->process, REFRESH_NS);
+		if (!err)
+			err = poll_once(heap, &n);
+		wait_ns = n > CPROF_SHIM_CELLS / 16 ? POLL_BUSY_NS : POLL_NS;
+	}
+	return err;
+}
+
+/* ---- the profile ---- */
+
+static struct cprof_error *labels_of(const struct heap *heap, uint64_t size, uint32_t *ret_labels)
+{
+	const struct cprof_strings *more = &heap->run->options->labels;
+	CPROF_AUTO(free)
+	struct cprof_builder_label *labels = calloc(more->len + 1, sizeof(*labels));
+	CPROF_AUTO(free) char *keys = calloc(more->len + 1, 256);
+	if (!labels || !keys)
+		return cprof_error_no_memory();
+	labels[0] = (struct cprof_builder_label){ .key = "bytes",
+						  .num = (int64_t)size,
+						  .unit = "bytes" };
+	for (size_t i = 0; i < more->len; i++) {
+		struct cprof_builder_label *label = &labels[i + 1];
+		label->key = keys + i * 256;
+		struct cprof_error *err =
+			cprof_cli_label_split(more->items[i], keys + i * 256, 256, &label->str);
+		if (err)
+			return err;
+	}
+	return cprof_builder_labels(cprof_session_builder(heap->session), labels, more->len + 1,
+				    ret_labels);
+}
+
+static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_row *row)
+{
+	uint32_t labels;
+	struct cprof_error *err = labels_of(heap, row->size, &labels);
+	if (err)
+		return err;
+	const int64_t values[] = { llround(row->alloc.objects), llround(row->alloc.bytes),
+				   llround(row->inuse.objects), llround(row->inuse.bytes) };
+	return cprof_builder_add(cprof_session_builder(heap->session),
+				 heap->profile.frames + row->first_frame, row->n_frames, labels,
+				 values);
+}
+
+static const char *human(double bytes, char *text, size_t n)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	size_t unit = 0;
+	for (; bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		bytes /= 1024;
+	snprintf(text, n, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+	return text;
+}
+
+static void note_totals(const struct heap *heap)
+{
+	char text[4][32];
+	const struct cprof_heap_profile *profile = &heap->profile;
+	cprof_report_note(
+		heap->run->report, CPROF_NOTE_PLAIN,
+		"allocated %s ±%s (95 %%) in %" PRIu64 " sampled calls; in use of that %s "
+		"±%s in %" PRIu64 " live samples",
+		human(profile->alloc.bytes, text[0], 32),
+		human(cprof_heap_error95(&profile->alloc), text[1], 32), profile->alloc.samples,
+		human(profile->inuse.bytes, text[2], 32),
+		human(cprof_heap_error95(&profile->inuse), text[3], 32), profile->inuse.samples);
+	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+			  "in use means: allocated since the attach and not freed; what process %d "
+			  "held before is not in this profile",
+			  (int)heap->run->targets[0]->pid);
+}
+
+static void note_hooks(const struct heap *heap)
+{
+	const struct cprof_heap_install *install = &heap->install;
+	for (size_t i = 0; i < install->n_hooks; i++) {
+		const struct cprof_heap_hook *hook = &install->hooks[i];
+		if (!hook->refused)
+			cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
+					  "hooked %s at 0x%" PRIx64 " in %s", hook->entry.name,
+					  hook->entry.addr, hook->entry.map->path);
+		else
+			cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+					  "not hooked: %s in %s: %s", hook->entry.name,
+					  hook->entry.map->path, hook->refused);
+	}
+}
+
+static void note_mechanism(const struct heap *heap)
+{
+	struct cprof_report *report = heap->run->report;
+	const struct cprof_heap_install *install = &heap->install;
+	const struct cprof_shim_control *control = &heap->reader.control;
+	cprof_report_note(report, CPROF_NOTE_PLAIN,
+			  "threads stood still %.1f ms for the attach and %.1f ms for the detach; "
+			  "%u entry points hooked, %u restored",
+			  (double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
+			  install->patched, install->restored);
+	if (control->lost)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
+				  " bytes in sum: raise -rate",
+				  control->lost, control->lost_bytes);
+	if (control->table_full)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " sampled blocks found no room in the table of live "
+				  "blocks and count as freed: raise -rate",
+				  control->table_full);
+	if (heap->reader.slept)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "cprof-attach could not keep up and sampling paused %" PRIu64
+				  " times: raise -rate",
+				  heap->reader.slept);
+	if (install->page_kept)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "a thread was still inside the injected page, so it stays mapped "
+				  "(nothing leads to it any more); remove it later with "
+				  "cprof-attach -repair %d",
+				  (int)heap->run->targets[0]->pid);
+	if (install->lost_objects)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"%u hooked functions were unmapped or changed by somebody else and "
+			"were not restored",
+			install->lost_objects);
+}
+
+static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
+{
+	heap->run->report->counts.stacks = heap->profile.n_rows;
+	note_hooks(heap);
+	note_mechanism(heap);
+	note_totals(heap);
+	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {
+		struct cprof_error *err = add_row(heap, &heap->profile.rows[i]);
+		if (err)
+			return err;
+	}
+	return cprof_session_finish(heap->session, "space", "bytes",
+				    (int64_t)heap->run->options->heap_rate, "inuse_space",
+				    ret_profile);
+}
+
+/* ---- the run ---- */
+
+static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile **ret_profile)
+{
+	const struct cprof_heap_install_options options = {
+		.period = heap->run->options->heap_rate,
+		.suspend_seccomp = true,
+	};
+	struct cprof_error *err = cprof_heap_attach(&heap->install, &options);
+	if (err)
+		return cprof_error_wrap(err, "heap profile of process %d",
+					(int)heap->run->targets[0]->pid);
+	err = cprof_heap_reader_init(&heap->reader, &heap->install);
+	if (!err)
+		err = sample(heap);
+	/* Whatever happened: out of the target first. */
+	struct cprof_error *out = cprof_heap_detach(&heap->install, err ? NULL : last_look, heap);
+	if (err)
+		cprof_error_free(out);
+	else
+		err = out;
+	return err ? err : finish(heap, ret_profile);
+}
+
+static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
+{
+	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
+							   { "alloc_space", "bytes" },
+							   { "inuse_objects", "count" },
+							   { "inuse_space", "bytes" } };
+	struct heap heap = { .run = run };
+	if (run->targets[0]->launched)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					"-mode heap attaches to a running process, and %s has not "
+					"begun yet",
+					run->targets[0]->comm),
+			"start it, then give -p PID");
+	struct cprof_error *err = cprof_session_new(run, types, 4, &heap.session);
+	if (err)
+		return err;
+	heap.process = cprof_session_process_at(heap.session, 0);
+	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
+				cprof_session_modules(heap.session));
+	err = profile_heap(&heap, ret_profile);
+	cprof_heap_profile_deinit(&heap.profile);
+	cprof_heap_reader_deinit(&heap.reader);
+	cprof_heap_install_deinit(&heap.install);
+	cprof_session_free(heap.session);
+	return err;
+}
+
+const struct cprof_mode cprof_mode_heap = {
+	.name = "heap",
+	.summary = "who allocates memory, and what of it is in use",
+	.max_targets = 1,
+	.alters_target = true,
+	.run = run,
+};

@@ -1,0 +1,90 @@
+"""What the heap tests share: a target that is told what to allocate, an attach that is known to be in place, and a look at
+every executable byte."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+
+
+def executable_bytes(pid):
+    """Every r-x mapping of the target with its content."""
+    out = {}
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            fields = line.split()
+            if "x" not in fields[1] or "[vsyscall]" in line or "[vvar" in line:
+                continue
+            start, end = (int(x, 16) for x in fields[0].split("-"))
+            mem.seek(start)
+            out[fields[0], " ".join(fields[5:])] = mem.read(end - start)
+    return out
+
+
+def shim_pages(pid):
+    """Anonymous executable mappings: ours, in the targets of these tests."""
+    with open(f"/proc/{pid}/maps") as maps:
+        return [line for line in maps if line.split()[1].startswith("r-x") and line.split()[4] == "0"
+                and "[v" not in line]
+
+
+def tracer(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"TracerPid:\s+(\d+)", status.read()).group(1))
+
+
+class Recording:
+    """cprof-attach -mode heap in the background; after start() the jumps are in place, stop() ends it with SIGINT."""
+
+    def __init__(self, pid, *args):
+        self.pid = pid
+        self.path = tempfile.mktemp(prefix="cprof-heap-", suffix=".pb.gz")
+        self.process = subprocess.Popen([harness.ATTACH, "-p", str(pid), "-mode", "heap", "-seconds", "0", "-v",
+                                         "-o", self.path, *map(str, args)], stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while not (shim_pages(pid) and tracer(pid) == 0):
+            if self.process.poll() is not None:
+                raise AssertionError(f"cprof-attach ended: {self.process.stderr.read()}")
+            if time.monotonic() > deadline:
+                raise AssertionError("cprof-attach did not attach")
+            time.sleep(0.001)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.stderr = self.process.communicate(timeout=60)[1]
+        if self.process.returncode:
+            raise AssertionError(f"cprof-attach: exit status {self.process.returncode}: {self.stderr}")
+        profile = harness.Profile.read(self.path)
+        os.unlink(self.path)
+        return profile
+
+
+class Truth(harness.Target):
+    """heap_truth, told what to do; returns {function: (objects, bytes, live objects, live bytes)}."""
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        truth, other = {}, []
+        for line in self.process.stdout:
+            words = line.split()
+            if words == ["done"]:
+                return (truth, other) if other else truth
+            if words[0] == "truth":
+                truth[words[1]] = tuple(map(int, words[2:]))
+            else:
+                other.append(line.strip())
+        raise AssertionError("the target ended")
+
+
+def sums(profile, name):
+    """The four values of all samples with this function in their stack."""
+    total = [0, 0, 0, 0]
+    for stack, values, _ in profile.samples:
+        if name in stack:
+            total = [a + b for a, b in zip(total, values)]
+    return tuple(total)

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""-mode heap: what is counted, what is left behind, and what happens when somebody dies."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+from heap_harness import Recording, Truth, executable_bytes, shim_pages, sums, tracer
+
+KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "60"))
+CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "40"))
+
+
+class Counting(unittest.TestCase):
+    def check_exact(self, target_name):
+        with Truth(target_name) as target:
+            before = executable_bytes(target.pid)
+            recording = Recording(target.pid, "-rate", 1)
+            truth = target.tell("every")
+            profile = recording.stop()
+            self.assertEqual(executable_bytes(target.pid), before)
+            self.assertIn(" 0 lost", recording.stderr)
+            self.assertEqual(profile.sample_types, [("alloc_objects", "count"), ("alloc_space", "bytes"),
+                                                    ("inuse_objects", "count"), ("inuse_space", "bytes")])
+            self.assertEqual(profile.default_sample_type, "inuse_space")
+            self.assertEqual((profile.period_type, profile.period), ([("space", "bytes")], 1))
+            self.assertGreater(len(truth), 6)
+            for name, want in truth.items():
+                with self.subTest(function=name):
+                    self.assertEqual(sums(profile, name), want)
+            target.tell("drop")
+            self.close(target)
+
+    def close(self, target):
+        target.process.stdin.write("quit\n")
+        target.process.stdin.flush()
+        self.assertEqual(target.process.wait(timeout=20), 0)
+
+    def test_rate_1_is_exact_to_the_byte_with_glibc(self):
+        self.check_exact("heap_truth")
+
+    def test_rate_1_is_exact_to_the_byte_in_a_static_program(self):
+        self.check_exact("heap_truth_static")
+
+    def test_rate_1_is_exact_to_the_byte_with_musl(self):
+        if not os.path.exists(harness.target_path("heap_truth_musl")):
+            raise unittest.SkipTest("musl-tools is not installed: heap_truth_musl was not built")
+        self.check_exact("heap_truth_musl")
+
+    def test_a_sampled_profile_is_within_its_error(self):
+        with Truth("heap_truth") as target:
+            recording = Recording(target.pid, "-rate", 1 << 20)
+            truth = target.tell("mixed 60000 7")
+            profile = recording.stop()
+            self.assertIn(" 0 lost", recording.stderr)
+            want = sum(t[1] for t in truth.values())
+            live = sum(t[3] for t in truth.values())
+            # 1 / sqrt(samples), five times over
+            self.assertLess(abs(profile.total(1) / want - 1), 5 / (want / (1 << 20)) ** 0.5)
+            self.assertLess(abs(profile.total(3) / live - 1), 5 / (live / (1 << 20)) ** 0.5)
+            for _, _, labels in profile.samples:
+                self.assertIn("bytes", labels)
+            self.close(target)
+
+    def test_a_forked_child_runs_on_and_can_free_what_was_sampled(self):
+        with Truth("heap_truth") as target:
+            recording = Recording(target.pid, "-rate", 4096)
+            target.tell("mixed 5000 3")
+            _, said = target.tell("fork")
+            self.assertEqual(said, ["child 0"])
+            recording.stop()
+            self.close(target)
+
+
+class Guest(unittest.TestCase):
+    """The target is a guest room."""
+
+    def churn(self):
+        return harness.Target(["heap_churn", "2"])
+
+    def end(self, target):
+        self.assertRegex(target.close(), r"rounds \d+ bad 0")
+
+    def test_nothing_is_left_after_many_cycles(self):
+        target = self.churn()
+        before, footprint = executable_bytes(target.pid), harness.Footprint(target.pid)
+        for _ in range(CYCLES):
+            result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.02", "-o", os.devnull, "-f")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(executable_bytes(target.pid), before)
+        footprint.check_unchanged(self)
+        self.end(target)
+
+    def test_a_killed_profiler_never_harms_and_repair_removes_the_rest(self):
+        random.seed(20)
+        target = self.churn()
+        before = executable_bytes(target.pid)
+        found = 0
+        for _ in range(KILLS):
+            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.03",
+                                        "-o", "/dev/null", "-f", "-q"], stderr=subprocess.DEVNULL)
+            time.sleep(random.random() * 0.15)
+            process.kill()
+            process.wait()
+            self.assertTrue(target.alive(), "the target died with its profiler")
+            left = bool(shim_pages(target.pid))
+            result = harness.attach("-repair", target.pid)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found += left
+            self.assertTrue(target.alive(), "the target died of the repair")
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.assertGreater(found, 0, "no kill hit while attached: the test shows nothing")
+        self.end(target)
+
+    def test_a_killed_run_is_named_by_the_next_one_and_a_living_one_too(self):
+        target = self.churn()
+        recording = Recording(target.pid)
+        second = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "1", "-o", "-")
+        self.assertEqual(second.returncode, 4)
+        self.assertIn(f"PID {recording.process.pid}", second.stderr)
+        repair = harness.attach("-repair", target.pid)
+        self.assertEqual(repair.returncode, 4)
+        recording.process.kill()
+        recording.process.communicate()
+        third = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "1", "-o", "-")
+        self.assertEqual(third.returncode, 4)
+        self.assertIn(f"-repair {target.pid}", third.stderr)
+        repair = harness.attach("-repair", target.pid)
+        self.assertEqual(repair.returncode, 0, repair.stderr)
+        self.assertEqual(shim_pages(target.pid), [])
+        repair = harness.attach("-repair", target.pid)
+        self.assertIn("nothing", repair.stderr)
+        self.end(target)
+
+    def test_a_tracer_is_named(self):
+        harness.need("strace")
+        target = self.churn()
+        strace = subprocess.Popen(["strace", "-f", "-e", "trace=none", "-p", str(target.pid)],
+                                  stderr=subprocess.DEVNULL)
+        while tracer(target.pid) == 0:
+            time.sleep(0.01)
+        result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "1", "-o", "-")
+        self.assertEqual(result.returncode, 4)
+        self.assertIn(f"traced by strace (PID {strace.pid})", result.stderr)
+        strace.terminate()
+        strace.wait()
+        self.end(target)
+
+    def test_a_job_stopped_target_stays_stopped_and_goes_on_afterwards(self):
+        target = self.churn()
+        before = executable_bytes(target.pid)
+        os.kill(target.pid, signal.SIGSTOP)
+        while target.state() != "T":
+            time.sleep(0.01)
+        result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.1", "-o", os.devnull, "-f")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(target.state(), "T")
+        self.assertEqual(executable_bytes(target.pid), before)
+        os.kill(target.pid, signal.SIGCONT)
+        self.end(target)
+
+    def test_a_target_that_dies_ends_the_run(self):
+        target = self.churn()
+        recording = Recording(target.pid)
+        target.process.kill()
+        target.process.wait()
+        _, stderr = recording.process.communicate(timeout=30)
+        self.assertEqual(recording.process.returncode, 0, stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
