@@ -579,8 +579,9 @@ static struct cprof_error *restore_all(struct cprof_heap_install *install,
 	return first;
 }
 
-/* Is somebody in our code, or on the way back into it? */
-static bool occupied(const struct cprof_heap_install *install, const struct cprof_ptrace *trace)
+/* Why the pages cannot be unmapped now: somebody is in our code, or on the way back into it. NULL: they can. */
+static const char *occupied(const struct cprof_heap_install *install,
+			    const struct cprof_ptrace *trace)
 {
 	struct cprof_shim_range ranges[CPROF_HEAP_IMAGES_MAX];
 	uint64_t in_flight = 0;
@@ -590,9 +591,14 @@ static bool occupied(const struct cprof_heap_install *install, const struct cpro
 						   install->images[i].addr + install->image_bytes };
 	if (install->data_mapped && !cprof_heap_read(install, AT(install, control.in_flight),
 						     &in_flight, sizeof(in_flight)))
-		return true;
-	return in_flight || cprof_heap_threads_run_in(trace, ranges, install->n_images) ||
-	       cprof_heap_threads_return_into(trace, install->maps, ranges, install->n_images);
+		return "its counters cannot be read";
+	if (in_flight)
+		return "a sampled allocation is still under way";
+	if (cprof_heap_threads_run_in(trace, ranges, install->n_images))
+		return "a thread executes it";
+	if (cprof_heap_threads_return_into(trace, install->maps, ranges, install->n_images))
+		return "a thread will return into it from a signal handler";
+	return NULL;
 }
 
 /* It runs another program now, or another thing lies where we were. */
@@ -619,6 +625,9 @@ static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
 		install->data_mapped = install->attached = false;
 		return NULL;
 	}
+	/* A run that was killed while it unmapped leaves a thread that still does so a moment later. */
+	if (!cprof_maps_find(install->maps, install->data))
+		install->data_mapped = false;
 	err = restore_all(install, trace);
 	if (!err && *final) {
 		err = (*final)(ctx);
@@ -626,7 +635,8 @@ static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
 	}
 	if (err)
 		return err;
-	if (occupied(install, trace)) {
+	install->kept_why = occupied(install, trace);
+	if (install->kept_why) {
 		*ret_again = true;
 		return NULL;
 	}
@@ -635,6 +645,7 @@ static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
 	if (err) {
 		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
 		if (*ret_again) {
+			install->kept_why = "no thread could be borrowed to unmap it";
 			cprof_error_free(err);
 			err = NULL;
 		}

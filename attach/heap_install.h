@@ -60,7 +60,8 @@ struct cprof_heap_install {
 	uint64_t attach_ns,
 		detach_ns; /* how long the threads stood still; detach: the longest of its stops */
 	uint32_t patched, restored, moved;
-	bool page_kept;        /* somebody was still inside */
+	bool page_kept;
+	const char *kept_why; /* what the last try to unmap found; static text */
 	uint32_t lost_objects; /* patches whose mapping was gone or another by then */
 };
 

@@ -91,6 +91,7 @@ static struct cprof_error *repair(struct cprof_heap_install *install,
 	ret_repair->restored = install->restored;
 	ret_repair->lost_objects = install->lost_objects;
 	ret_repair->page_kept = install->page_kept;
+	ret_repair->kept_why = install->kept_why;
 	ret_repair->pause_ns = install->detach_ns;
 	return err;
 }

@@ -18,7 +18,8 @@ struct cprof_heap_repair {
 	uint32_t pages;        /* code mappings found */
 	uint32_t restored;     /* places whose bytes were put back */
 	uint32_t lost_objects; /* places that were another's by now, and left alone */
-	bool page_kept;        /* a thread is inside still: try again later */
+	bool page_kept;        /* try again later: */
+	const char *kept_why;  /* static text */
 	uint64_t pause_ns;     /* the longest time its threads stood still */
 };
 

@@ -409,11 +409,14 @@ static int repair(struct program *program)
 		return 0;
 	}
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_buffer_printf(
-		&text, "restored %u places, %u page%s %s; its threads stood still for %.1f ms",
-		done.restored, done.pages, done.pages == 1 ? "" : "s",
-		done.page_kept ? "kept because a thread is inside: try again" : "removed",
-		(double)done.pause_ns / 1e6);
+	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done.restored, done.pages,
+			    done.pages == 1 ? "" : "s");
+	if (done.page_kept)
+		cprof_buffer_printf(&text, "kept because %s: try again later", done.kept_why);
+	else
+		cprof_buffer_puts(&text, "removed");
+	cprof_buffer_printf(&text, "; its threads stood still for %.1f ms",
+			    (double)done.pause_ns / 1e6);
 	say(program, cprof_buffer_text(&text));
 	return done.page_kept ? 1 : 0;
 }

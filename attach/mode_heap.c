@@ -128,7 +128,7 @@ static struct cprof_error *sample(struct heap *heap)
 	cprof_window_start(window);
 	while (!err && !heap->reader.over &&
 	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
-		size_t n;
+		size_t n = 0;
 		err = cprof_session_refresh(heap->session, heap->process, REFRESH_NS);
 		if (!err)
 			err = poll_once(heap, &n);
@@ -245,11 +245,11 @@ static void note_mechanism(const struct heap *heap)
 				  " times: raise -rate",
 				  heap->reader.slept);
 	if (install->page_kept)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "a thread was still inside the injected page, so it stays mapped "
-				  "(nothing leads to it any more); remove it later with "
-				  "cprof-attach -repair %d",
-				  (int)heap->run->targets[0]->pid);
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"the injected page stays mapped, because %s (nothing leads to it any "
+			"more); remove it later with cprof-attach -repair %d",
+			install->kept_why, (int)heap->run->targets[0]->pid);
 	if (install->lost_objects)
 		cprof_report_note(
 			report, CPROF_NOTE_WARNING,

@@ -158,6 +158,10 @@ class Guest(unittest.TestCase):
             time.sleep(0.01)
         result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.1", "-o", os.devnull, "-f")
         self.assertEqual(result.returncode, 0, result.stderr)
+        # Each thread is told anew to stop when it is let go, which takes a moment; it executes nothing before that.
+        deadline = time.monotonic() + 10
+        while target.state() != "T" and time.monotonic() < deadline:
+            time.sleep(0.001)
         self.assertEqual(target.state(), "T")
         self.assertEqual(executable_bytes(target.pid), before)
         os.kill(target.pid, signal.SIGCONT)
