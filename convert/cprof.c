@@ -43,9 +43,8 @@ static const struct cprof_option source_rows[] = {
 /* clang-format on */
 
 static const struct cprof_command *const commands[] = {
-	&cprof_command_symbolize,
-	&cprof_command_help,   &cprof_command_version, &cprof_command_man,
-	&cprof_command_report, &cprof_command_shell, /* the shell takes what nobody else wants */
+	&cprof_command_symbolize, &cprof_command_help,  &cprof_command_version, &cprof_command_man,
+	&cprof_command_report,    &cprof_command_shell, /* the shell takes what nobody else wants */
 };
 
 struct cprof_option_table cprof_option_rows;

@@ -171,12 +171,11 @@ static struct cprof_error *check_status(CURL *curl, const struct cprof_buffer *o
 		return NULL;
 	const char *words =
 		type && strncmp(type, "text/plain", 10) == 0 ? cprof_buffer_text(out) : "";
-	return cprof_error_new(CPROF_ERR_OS, "the server answers %ld%s%.*s", status,
-			       *words ? ": " : "",
-			       (int)strcspn(words, "\r\n") < MESSAGE_BYTES
-				       ? (int)strcspn(words, "\r\n")
-				       : MESSAGE_BYTES,
-			       words);
+	return cprof_error_new(
+		CPROF_ERR_OS, "the server answers %ld%s%.*s", status, *words ? ": " : "",
+		(int)strcspn(words, "\r\n") < MESSAGE_BYTES ? (int)strcspn(words, "\r\n")
+							    : MESSAGE_BYTES,
+		words);
 }
 
 struct cprof_error *cprof_fetch_bytes(const struct cprof_load *load, const char *url,
@@ -200,8 +199,7 @@ struct cprof_error *cprof_fetch_bytes(const struct cprof_load *load, const char 
 	else if (out->failed)
 		err = cprof_error_no_memory();
 	else if (code != CURLE_OK)
-		err = cprof_error_new(CPROF_ERR_OS, "%s",
-				      *why ? why : curl_easy_strerror(code));
+		err = cprof_error_new(CPROF_ERR_OS, "%s", *why ? why : curl_easy_strerror(code));
 	else
 		err = check_status(curl, out);
 	if (code == CURLE_OPERATION_TIMEDOUT && !t.too_long)

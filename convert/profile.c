@@ -3,20 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cprof_error *cprof_profile_new(struct cprof_profile **ret_profile)
-{
-	struct cprof_profile *profile = calloc(1, sizeof(*profile));
-	if (!profile)
-		return cprof_error_no_memory();
-	struct cprof_error *err = cprof_intern_init(&profile->strings);
-	if (err) {
-		free(profile);
-		return err;
-	}
-	*ret_profile = profile;
-	return NULL;
-}
-
 void cprof_profile_free(struct cprof_profile *profile)
 {
 	if (!profile)
@@ -69,6 +55,43 @@ struct cprof_error *cprof_profile_grow(void *array_pointer, uint32_t n, uint32_t
 #define GROW(profile, array, extra)                                                                \
 	cprof_profile_grow(&(profile)->array, (profile)->n_##array, &(profile)->room.array,        \
 			   (extra), sizeof(*(profile)->array))
+
+/* No array is ever NULL, so that an empty one may be pointed into like any other. */
+static struct cprof_error *make_room(struct cprof_profile *profile)
+{
+	struct cprof_error *err = GROW(profile, mappings, 1);
+	if (!err)
+		err = GROW(profile, functions, 1);
+	if (!err)
+		err = GROW(profile, lines, 1);
+	if (!err)
+		err = GROW(profile, locations, 1);
+	if (!err)
+		err = GROW(profile, stacks, 1);
+	if (!err)
+		err = GROW(profile, labels, 1);
+	if (!err)
+		err = GROW(profile, comments, 1);
+	if (!err && !(profile->values = calloc(1, sizeof(*profile->values))))
+		err = cprof_error_no_memory();
+	return err;
+}
+
+struct cprof_error *cprof_profile_new(struct cprof_profile **ret_profile)
+{
+	struct cprof_profile *profile = calloc(1, sizeof(*profile));
+	if (!profile)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_intern_init(&profile->strings);
+	if (!err)
+		err = make_room(profile);
+	if (err) {
+		cprof_profile_free(profile);
+		return err;
+	}
+	*ret_profile = profile;
+	return NULL;
+}
 
 struct cprof_error *cprof_profile_add_type(struct cprof_profile *profile, const char *type,
 					   const char *unit)
