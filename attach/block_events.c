@@ -61,7 +61,7 @@ static struct perf_event_attr make_attr(const struct cprof_block_events *events,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		.wakeup_watermark = RING_LEAST / 2,
+		.wakeup_watermark = (uint32_t)(geteuid() == 0 ? RING_BYTES / 4 : RING_LEAST),
 	};
 }
 

@@ -100,7 +100,7 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
 		return err;
 	/* An entry without a return before it: that record was lost, or the thread is followed twice. */
 	if (pair->releases && thread->entered_ns && waits(thread->op))
-		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns);
+		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns, now_ns);
 	*thread = (struct cprof_block_pair_thread){
 		.entered_ns = now_ns, .addr = addr, .op = op, .val = val
 	};
@@ -134,7 +134,8 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 {
 	if (pair->releases) {
 		if (ret < 0)
-			cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns);
+			cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns,
+						  now_ns);
 		return false;
 	}
 	if (ret == -EAGAIN) /* the word had changed already: it never slept */

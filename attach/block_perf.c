@@ -12,7 +12,7 @@
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
-#define STACK_BYTES_ROOT 8192u
+#define STACK_BYTES_ROOT 4096u
 #define STACK_BYTES_USER 2048u
 #define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
 #define LOOK_NS          1000000000ull

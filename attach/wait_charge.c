@@ -47,13 +47,16 @@ struct cprof_error *cprof_wait_charge_begin(struct cprof_wait_charge *charge, ui
 	return NULL;
 }
 
-void cprof_wait_charge_abandon(struct cprof_wait_charge *charge, uint64_t addr, uint64_t began_ns)
+void cprof_wait_charge_abandon(struct cprof_wait_charge *charge, uint64_t addr, uint64_t began_ns,
+			       uint64_t now_ns)
 {
 	struct cprof_wait_lock *lock = find(charge, addr);
 	if (!lock || lock->waiters == 0)
 		return;
 	lock->waiters--;
-	lock->since_sum_ns -= began_ns > lock->released_ns ? began_ns : lock->released_ns;
+	uint64_t since_ns = began_ns > lock->released_ns ? began_ns : lock->released_ns;
+	lock->since_sum_ns -= since_ns;
+	lock->debt_ns += now_ns > since_ns ? now_ns - since_ns : 0;
 	if (lock->waiters == 0)
 		lock->since_sum_ns = 0;
 }
@@ -65,7 +68,8 @@ uint64_t cprof_wait_charge_release(struct cprof_wait_charge *charge, uint64_t ad
 	if (!lock || lock->waiters == 0 || woken == 0)
 		return 0;
 	/* Unsigned sums may wrap; their difference is right as long as the true one fits. */
-	uint64_t charged_ns = lock->waiters * now_ns - lock->since_sum_ns;
+	uint64_t charged_ns = lock->waiters * now_ns - lock->since_sum_ns + lock->debt_ns;
+	lock->debt_ns = 0;
 	lock->waiters -= woken < lock->waiters ? woken : lock->waiters;
 	lock->since_sum_ns = lock->waiters * now_ns;
 	lock->released_ns = now_ns;

@@ -20,6 +20,7 @@ struct cprof_wait_lock {
 	uint64_t waiters;
 	uint64_t since_sum_ns; /* sum of the moments since which each of them is uncharged */
 	uint64_t released_ns;  /* the last release, when their clocks started anew */
+	uint64_t debt_ns;      /* uncharged time of those who gave up waiting since then */
 };
 
 struct cprof_wait_charge {
@@ -36,10 +37,12 @@ struct cprof_error *cprof_wait_charge_begin(struct cprof_wait_charge *charge, ui
 					    uint64_t now_ns);
 
 /*
- * A thread stops waiting without anybody's release (timeout, signal): nobody pays for it. `began_ns` as given to
- * begin.
+ * A thread stops waiting without anybody's release (timeout, signal). Whoever releases next pays for that time too: he
+ * was made to wait, and a lock that is waited for in slices (Python's global lock: 5 ms) has hardly other waits.
+ * `began_ns` as given to begin.
  */
-void cprof_wait_charge_abandon(struct cprof_wait_charge *charge, uint64_t addr, uint64_t began_ns);
+void cprof_wait_charge_abandon(struct cprof_wait_charge *charge, uint64_t addr, uint64_t began_ns,
+			       uint64_t now_ns);
 
 /*
  * `woken` threads are woken by one release at `now_ns`. Returns the nanoseconds that the release has to answer

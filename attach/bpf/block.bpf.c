@@ -79,6 +79,7 @@ struct lock {
 	__u32 waiters;
 	__u64 since_sum_ns;
 	__u64 released_ns;
+	__u64 debt_ns; /* of those who left without a release */
 };
 
 struct {
@@ -136,7 +137,7 @@ static __always_inline void lock_begin(__u64 addr, __u64 now)
 	bpf_spin_unlock(&lock->guard);
 }
 
-/* One waiter leaves the queue: by a release, which is then charged with the whole queue's time, or by itself. */
+/* One waiter leaves the queue: by a release, which then pays for the whole queue, or by itself, to be paid later. */
 static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int released)
 {
 	struct lock *lock = bpf_map_lookup_elem(&locks, &addr);
@@ -146,13 +147,16 @@ static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int re
 	bpf_spin_lock(&lock->guard);
 	if (lock->waiters) {
 		if (released) {
-			charge = lock->waiters * now - lock->since_sum_ns;
+			charge = lock->waiters * now - lock->since_sum_ns + lock->debt_ns;
+			lock->debt_ns = 0;
 			lock->waiters--;
 			lock->since_sum_ns = lock->waiters * now;
 			lock->released_ns = now;
 		} else {
+			__u64 since = began > lock->released_ns ? began : lock->released_ns;
 			lock->waiters--;
-			lock->since_sum_ns -= began > lock->released_ns ? began : lock->released_ns;
+			lock->since_sum_ns -= since;
+			lock->debt_ns += now > since ? now - since : 0;
 		}
 	}
 	bpf_spin_unlock(&lock->guard);
@@ -208,8 +212,9 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	bpf_probe_read_user(&owner, sizeof(owner), (void *)(thread->addr + OWNER_OFFSET));
 	thread->owner = owner;
 	if (tell_releases) {
-		thread->lock_addr = thread->addr;
+		/* In this order: who is just about to wake it on another CPU must not leave the queue first. */
 		lock_begin(thread->addr, now);
+		*(volatile __u64 *)&thread->lock_addr = thread->addr;
 	}
 }
 
@@ -222,6 +227,13 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 	__u64 woken = thread->woken_ns ? thread->woken_ns : now;
 	thread->delay_ns += woken - thread->asleep_since_ns;
 	thread->queue_ns += now - woken;
+	/*
+	 * sched_waking is told before the sleeper has gone to sleep where the two race; then it is this short sleep's only
+	 * end, and must not leave a waiter behind in the queue.
+	 */
+	if (thread->lock_addr)
+		lock_end(thread->lock_addr, thread->asleep_since_ns, now, 0);
+	thread->lock_addr = 0;
 	thread->asleep_since_ns = 0;
 	if (thread->syscall < 0 && tell_waits) {
 		struct cprof_block_event event = {
@@ -294,8 +306,12 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 tid = task->pid;
-	if (task->tgid == target_tgid)
-		bpf_map_delete_elem(&threads, &tid);
+	if (task->tgid != target_tgid)
+		return 0;
+	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	if (thread && thread->lock_addr)
+		lock_end(thread->lock_addr, thread->asleep_since_ns, bpf_ktime_get_ns(), 0);
+	bpf_map_delete_elem(&threads, &tid);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What watching waits costs the target, beside other tools: block.py [ROUNDS].
+"""What watching waits costs the target, beside other tools: block.py [ROUNDS [TOOL...]].
 
 Each row: the target bare, with the tool, and bare again; the ratio of turns per second with the tool to the mean of
 the two bare runs around it (median of the rounds, lowest, highest), and the target's processor time per turn in the
@@ -143,7 +143,8 @@ def be_first():
 
 def main():
     be_first()
-    tools = [tool for tool in TOOLS if available(*tool)]
+    wanted = sys.argv[2:]
+    tools = [tool for tool in TOOLS if available(*tool) and (not wanted or any(w in tool[0] for w in wanted))]
     for title, pace in LOADS:
         with harness.Target(["lockload", pace]) as target:
             first = switches(target.pid)

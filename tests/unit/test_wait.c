@@ -168,7 +168,7 @@ TEST(wait_kind_has_a_name_for_every_kind)
 	CHECK(!cprof_wait_kind_contends(CPROF_WAIT_CONDVAR));
 }
 
-/* Three wait since 0, 10 and 20; releases at 100 and 150; a fourth gives up in between. */
+/* Three wait since 0, 10 and 20; releases at 100 and 150; a fourth gives up in between, after 15. */
 TEST(wait_charge_charges_every_nanosecond_of_waiting_once)
 {
 	struct cprof_wait_charge charge = { 0 };
@@ -179,23 +179,25 @@ TEST(wait_charge_charges_every_nanosecond_of_waiting_once)
 
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 100), 100 + 90 + 80);
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 120));
-	cprof_wait_charge_abandon(&charge, 0x1000, 120);
-	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 2, 150), 50 + 50);
+	cprof_wait_charge_abandon(&charge, 0x1000, 120, 135);
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 2, 150), 50 + 50 + 15);
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 200), 0);
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x2000, 5, 60), 10);
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x3000, 1, 60), 0);
 	cprof_wait_charge_deinit(&charge);
 }
 
-TEST(wait_charge_forgives_a_waiter_that_gave_up_after_a_release)
+TEST(wait_charge_lets_the_next_release_pay_for_who_gave_up_since_the_last_one)
 {
 	struct cprof_wait_charge charge = { 0 };
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 10), 20);
-	cprof_wait_charge_abandon(&charge, 0x1000, 0);
-	cprof_wait_charge_abandon(&charge, 0x1000, 0);
-	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 30), 0);
+	cprof_wait_charge_abandon(&charge, 0x1000, 0, 17); /* 7 since the release */
+	cprof_wait_charge_abandon(&charge, 0x1000, 0, 18); /* nobody waits */
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 30), 0); /* nor is woken */
+	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 40));
+	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 45), 5 + 7);
 	cprof_wait_charge_deinit(&charge);
 }
 
