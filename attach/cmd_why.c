@@ -18,15 +18,18 @@ static struct cprof_error *print(const struct cprof_buffer *out)
 }
 
 /* The cache would hide what is found and what is not, so it is left alone. */
-static struct cprof_names_options names_options(const struct cprof_attach_options *options)
+static struct cprof_names_options names_options(const struct cprof_attach_options *options,
+						struct cprof_debuginfod *debuginfod)
 {
-	return (struct cprof_names_options){ .debuginfod = options->debuginfod };
+	return (struct cprof_names_options){ .debuginfod =
+						     options->debuginfod ? debuginfod : NULL };
 }
 
 struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 					  const struct cprof_attach_options *options)
 {
-	const struct cprof_names_options from = names_options(options);
+	struct cprof_debuginfod debuginfod = { 0 };
+	const struct cprof_names_options from = names_options(options, &debuginfod);
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
 	struct cprof_modules modules;
 	struct cprof_maps maps;
@@ -41,12 +44,14 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 		err = print(&out);
 	cprof_modules_deinit(&modules);
 	cprof_maps_deinit(&maps);
+	cprof_debuginfod_deinit(&debuginfod);
 	return err;
 }
 
 struct cprof_error *cprof_cmd_why_files(const struct cprof_attach_options *options)
 {
-	const struct cprof_names_options from = names_options(options);
+	struct cprof_debuginfod debuginfod = { 0 };
+	const struct cprof_names_options from = names_options(options, &debuginfod);
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; i < options->files.len && !err; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
@@ -60,5 +65,6 @@ struct cprof_error *cprof_cmd_why_files(const struct cprof_attach_options *optio
 			err = print(&out);
 		cprof_modules_deinit(&modules);
 	}
+	cprof_debuginfod_deinit(&debuginfod);
 	return err;
 }

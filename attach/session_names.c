@@ -164,6 +164,24 @@ static void narrow_kernel(struct cprof_profile *profile, const struct namer *nam
 	profile->mappings[kernel_mapping - 1].limit = end;
 }
 
+/* Shown at once: somebody may be waiting for a download. */
+static void say_waiting(void *ctx, const char *text)
+{
+	const struct cprof_mode_run *run = ctx;
+	cprof_report_note(run->report, CPROF_NOTE_PLAIN, "%s", text);
+	if (run->window->progress)
+		run->window->progress(run->window->progress_ctx, run->window, &run->report->counts);
+}
+
+static void report_notes(struct cprof_report *report, const char *notes)
+{
+	for (const char *at = notes; *at;) {
+		int len = (int)strcspn(at, "\n");
+		cprof_report_note(report, CPROF_NOTE_WARNING, "%.*s", len, at);
+		at += len + (at[len] == '\n');
+	}
+}
+
 struct cprof_error *cprof_session_names_finish(const struct cprof_session_names *names,
 					       const struct cprof_mode_run *run,
 					       struct cprof_modules *modules,
@@ -178,6 +196,8 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 		.no_inlines = run->options->no_inlines,
 		.debuginfod = run->options->debuginfod,
 		.cache_dir = cache_dir,
+		.say = say_waiting,
+		.say_ctx = (void *)(uintptr_t)run,
 	};
 	struct namer namer = { .names = names, .kernel_low = UINT64_MAX };
 	for (size_t i = 0; i < names->n && !namer.any_maps; i++)
@@ -189,6 +209,7 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 	err = cprof_builder_finish(builder, name_frame, &namer, &profile);
 	if (!err)
 		narrow_kernel(profile, &namer, kernel_mapping);
+	report_notes(run->report, cprof_symbolizer_notes(namer.symbolizer));
 	cprof_symbolizer_free(namer.symbolizer);
 	run->report->counts.named = namer.named;
 	if (!err)

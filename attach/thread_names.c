@@ -30,8 +30,7 @@ static struct cprof_error *function_start(struct cprof_thread_names *names, stru
 	name->module_offset = file_addr;
 	if (module->kind != CPROF_MODULE_FILE && module->kind != CPROF_MODULE_VDSO)
 		return NULL;
-	const struct cprof_names_options from = { names->options.cache_dir,
-						  names->options.debuginfod };
+	const struct cprof_names_options from = { .cache_dir = names->options.cache_dir };
 	const struct cprof_symbol *symbol = NULL;
 	err = cprof_names_get(module, &from, &found);
 	if (!err)

@@ -60,14 +60,10 @@ static const char *refusal(struct cprof_elf *elf, const struct want *want)
 	return "has no build-id to prove that it belongs here";
 }
 
-static struct cprof_error *try_path(const char *path, const struct want *want,
-				    struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+/* Sets *ret_elf if the file at `fd` is the one wanted. `path` is for the trail. */
+static struct cprof_error *try_fd(int fd, const char *path, const struct want *want,
+				  struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0) {
-		say(trail, path, errno == ENOENT ? "not there" : strerror(errno));
-		return NULL;
-	}
 	struct cprof_image *image;
 	struct cprof_elf *elf = NULL;
 	struct cprof_error *err = cprof_image_open(fd, path, &image);
@@ -86,6 +82,31 @@ static struct cprof_error *try_path(const char *path, const struct want *want,
 		cprof_elf_free(elf);
 	else
 		*ret_elf = elf;
+	return NULL;
+}
+
+static struct cprof_error *try_path(const char *path, const struct want *want,
+				    struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		say(trail, path, errno == ENOENT ? "not there" : strerror(errno));
+		return NULL;
+	}
+	return try_fd(fd, path, want, trail, ret_elf);
+}
+
+static struct cprof_error *by_debuginfod(const struct want *want, struct cprof_debuginfod *from,
+					 struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	char why[160];
+	if (!from || want->build_id_len < 2)
+		return NULL;
+	CPROF_AUTO(close)
+	int fd = cprof_debuginfod_find(from, want->build_id, want->build_id_len, why, sizeof(why));
+	if (fd >= 0)
+		return try_fd(fd, "debuginfod", want, trail, ret_elf);
+	say(trail, "debuginfod", why);
 	return NULL;
 }
 
@@ -162,6 +183,8 @@ struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
 	struct cprof_error *err = by_build_id(&want, roots, trail, ret_elf);
 	if (!err && !*ret_elf)
 		err = by_debuglink(elf, &want, roots, trail, ret_elf);
+	if (!err && !*ret_elf)
+		err = by_debuginfod(&want, roots->debuginfod, trail, ret_elf);
 	return err;
 }
 

@@ -11,13 +11,14 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "symbolize/debuginfod.h"
 #include "symbolize/elf_file.h"
 
 /* Where a search begins: paths are tried as the target sees them, then as we do. */
 struct cprof_debug_roots {
 	const char *target_root; /* "/proc/42/root"; "" where there is none, or it is ours */
 	const char *module_path; /* as the target names it */
-	bool debuginfod;         /* may ask servers, last */
+	struct cprof_debuginfod *debuginfod; /* ask servers, last; NULL: no */
 };
 
 /*

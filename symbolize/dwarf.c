@@ -14,6 +14,7 @@ struct cprof_dwarf {
 	struct cprof_map64 lines;             /* offset in .debug_line -> index in all_lines + 1 */
 	struct cprof_dwarf_lines **all_lines; /* owned */
 	size_t n_lines, cap_lines;
+	bool met_split;
 };
 
 struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
@@ -106,6 +107,7 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
 	if (!unit || !cap)
 		return 0;
+	dwarf->met_split |= unit->is_split;
 	struct cprof_dwarf_lines *lines = lines_of(dwarf, unit);
 	const struct cprof_line_row *row = lines ? cprof_dwarf_lines_find(lines, file_addr) : NULL;
 	struct place place = { "", 0, 0 };
@@ -117,6 +119,11 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };
 	return n;
+}
+
+bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf)
+{
+	return dwarf->met_split;
 }
 
 bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf)

@@ -34,7 +34,10 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf);
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap);
 
-/* Whether units were met whose entries are in .dwo files that could not be read. */
+/* Whether an answer so far came from a unit whose inlined calls are in a .dwo file. */
+bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
+
+/* Whether there are units whose entries are in .dwo files that could not be read. */
 bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf);
 
 #endif

@@ -135,7 +135,7 @@ struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_
 
 static struct cprof_error *read_dwarf(struct cprof_names *names)
 {
-	struct cprof_debug_roots roots = { names->module->root, names->module->path, false };
+	struct cprof_debug_roots roots = { names->module->root, names->module->path, NULL };
 	names->dwarf_read = true;
 	if (!names->self)
 		return NULL;

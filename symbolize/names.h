@@ -10,6 +10,7 @@
 #define CPROF_SYMBOLIZE_NAMES_H
 
 #include "base/buffer.h"
+#include "symbolize/debuginfod.h"
 #include "symbolize/dwarf.h"
 #include "symbolize/go_table.h"
 #include "symbolize/module.h"
@@ -17,8 +18,8 @@
 #include "symbolize/symbols.h"
 
 struct cprof_names_options {
-	const char *cache_dir; /* NULL: no cache on disk */
-	bool debuginfod;       /* may ask servers for missing files */
+	const char *cache_dir;               /* NULL: no cache on disk */
+	struct cprof_debuginfod *debuginfod; /* asked for missing files; NULL: nobody is */
 };
 
 struct cprof_names {

@@ -35,6 +35,7 @@ struct cprof_symbolizer {
 		struct cprof_perf_map map;
 	} * jits; /* owned; one for each process that was asked about */
 	size_t n_jits;
+	struct cprof_debuginfod debuginfod;
 	struct cprof_kernel kernel;
 	bool kernel_tried;
 	struct cprof_buffer notes;
@@ -49,6 +50,8 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 		return cprof_error_no_memory();
 	symbolizer->options = options;
 	symbolizer->modules = modules;
+	symbolizer->debuginfod.say = options->say;
+	symbolizer->debuginfod.say_ctx = options->say_ctx;
 	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
 	if (err) {
 		free(symbolizer);
@@ -85,14 +88,32 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 	for (size_t i = 0; i < symbolizer->n_jits; i++)
 		cprof_perf_map_deinit(&symbolizer->jits[i].map);
 	free(symbolizer->jits);
+	cprof_debuginfod_deinit(&symbolizer->debuginfod);
 	cprof_kernel_deinit(&symbolizer->kernel);
 	cprof_buffer_deinit(&symbolizer->notes);
 	cprof_intern_deinit(&symbolizer->strings);
 	free(symbolizer);
 }
 
+/* Once for each module, however many addresses it concerns. */
+static void note(struct cprof_symbolizer *symbolizer, const char *path, const char *text)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	cprof_buffer_printf(&line, "%s: %s\n", path, text);
+	if (!strstr(cprof_buffer_text(&symbolizer->notes), cprof_buffer_text(&line)))
+		cprof_buffer_puts(&symbolizer->notes, cprof_buffer_text(&line));
+}
+
 const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
 {
+	for (size_t i = 0; i < symbolizer->modules->n; i++) {
+		const struct cprof_module *module = symbolizer->modules->all[i];
+		const struct cprof_names *names = module->names.data;
+		if (names && names->dwarf && cprof_dwarf_met_split(names->dwarf))
+			note(symbolizer, module->path,
+			     "its debug information is in .dwo files, which are not read: functions "
+			     "and lines are named, inlined calls are not");
+	}
 	return cprof_buffer_text(&symbolizer->notes);
 }
 
@@ -217,7 +238,9 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 				      struct cprof_symbol_frame *frames, size_t *ret_n)
 {
 	const struct cprof_symbolizer_options *options = symbolizer->options;
-	const struct cprof_names_options from = { options->cache_dir, options->debuginfod };
+	const struct cprof_names_options from = { options->cache_dir,
+						  options->debuginfod ? &symbolizer->debuginfod
+								      : NULL };
 	struct cprof_dwarf_frame found[FRAMES_MAX];
 	struct cprof_names *names;
 	size_t n = 0, first = 0;
@@ -308,6 +331,8 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 	const char *name = maps->pid ? cprof_perf_map_find(jit, addr) : NULL;
 	if (name)
 		return show_name(symbolizer, name, &frame->name, &frame->system_name);
+	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)
+		note(symbolizer, map->path, map->module->why);
 	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }

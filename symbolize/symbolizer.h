@@ -21,6 +21,10 @@ struct cprof_symbolizer_options {
 	bool no_lines;         /* names only */
 	bool debuginfod;       /* may ask DEBUGINFOD_URLS for missing files */
 	const char *cache_dir; /* NULL: no cache on disk */
+
+	/* Told to people while they wait for a download; may be NULL. */
+	void (*say)(void *ctx, const char *text);
+	void *say_ctx;
 };
 
 struct cprof_symbol_frame {

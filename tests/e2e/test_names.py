@@ -1,11 +1,15 @@
 """Names of real processes: the right file whatever became of it, and no name from a wrong one."""
 
+import glob
+import http.server
 import lzma
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 import harness
@@ -324,6 +328,66 @@ class Symbolize(Base):
         done = run([CPROF, "-symbolize", self.path("bare.pb.gz")], env=self.env)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("wrong_name", Profile.read(self.path("bare.named.pb.gz")).strings)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A debuginfod server with one file; it notes what it was asked for."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        if self.server.delay:
+            time.sleep(self.server.delay)
+        if self.path == f"/buildid/{self.server.build_id}/debuginfo":
+            with open(self.server.file, "rb") as file:
+                body = file.read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            self.send_error(404)
+
+    def log_message(self, *args):
+        pass
+
+
+class Debuginfod(Base):
+    def setUp(self):
+        super().setUp()
+        if not glob.glob("/usr/lib/*/libdebuginfod.so.1"):
+            self.skipTest("libdebuginfod1 is not installed")
+        self.program = self.compile("program", "-g", "-Wl,--build-id")
+        self.tool("objcopy", "--only-keep-debug", self.program, self.path("debug"))
+        notes = self.tool("readelf", "-n", self.program)
+        self.tool("strip", self.program)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.build_id = notes.split("Build ID:")[1].split()[0]
+        self.server.file, self.server.asked, self.server.delay = self.path("debug"), [], 0
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.env.update(DEBUGINFOD_URLS=f"http://127.0.0.1:{self.server.server_address[1]}",
+                        DEBUGINFOD_CACHE_PATH=self.path("client-cache"))
+
+    def test_nobody_is_asked_unless_the_user_wants_it(self):
+        with Target([self.program]) as target:
+            self.profile(target.pid)
+        self.assertEqual(self.server.asked, [])
+
+    def test_with_the_option_the_debug_file_comes_from_the_server(self):
+        with Target([self.program]) as target:
+            self.check_spins(self.profile(target.pid, "-debuginfod"))
+        self.assertIn(f"/buildid/{self.server.build_id}/debuginfo", self.server.asked)
+
+    def test_a_file_of_another_build_is_refused_whoever_serves_it(self):
+        other = self.compile("other", "-g", "-Wl,--build-id=0x0909090909090909", spin="wrong_name")
+        self.tool("objcopy", "--only-keep-debug", other, self.path("debug"))
+        with Target([self.program]) as target:
+            self.assertNotIn("wrong_name", self.profile(target.pid, "-debuginfod").strings)
+
+    def test_without_a_server_it_says_so(self):
+        self.env.pop("DEBUGINFOD_URLS")
+        self.assertIn("DEBUGINFOD_URLS is not set", self.why("-debuginfod", self.program))
 
 
 class Why(Base):
