@@ -337,6 +337,9 @@ static void walk_user(struct cprof_session *session, const struct cprof_session_
 		.regs = moment->regs,
 		.stack = &memory,
 		.live = moment->live && !process->target->exited ? &live : NULL,
+		.copy = copy.bytes,
+		.copy_addr = copy.start,
+		.copy_size = moment->n_stack,
 	};
 	cprof_target_mem_begin(&process->mem);
 	*stack = (struct cprof_stack){ .frames = session->walked, .cap = CPROF_SESSION_DEPTH_MAX };

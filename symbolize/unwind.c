@@ -74,19 +74,29 @@ const struct cprof_map *cprof_walk_map(struct cprof_walk *w, uint64_t addr,
 	return map;
 }
 
+/* The rule for `code`, which is in `map` of `module`. */
+static const struct cprof_unwind_rule *rule_in(struct cprof_walk *w, struct cprof_code_addr code,
+					       const struct cprof_map *map,
+					       struct cprof_module *module, bool *ret_after_call)
+{
+	const struct cprof_unwind_where where = { .code = code,
+						  .map = map,
+						  .module = module,
+						  .pid = w->input->maps->pid,
+						  .reader = &w->code };
+	*ret_after_call = false;
+	if (!map || !module)
+		return NULL;
+	return cprof_unwind_rules_get(&w->unwinder->rules, &where, ret_after_call, &w->steps);
+}
+
 bool cprof_walk_rule(struct cprof_walk *w, struct cprof_code_addr code,
 		     const struct cprof_unwind_rule **ret_rule, bool *ret_after_call)
 {
-	struct cprof_unwind_where where = { .code = code,
-					    .pid = w->input->maps->pid,
-					    .reader = &w->code };
-	where.map = cprof_walk_map(w, cprof_code_addr_lookup(code), &where.module);
-	*ret_rule = NULL;
-	*ret_after_call = false;
-	if (!where.map || !where.module)
-		return false;
-	*ret_rule = cprof_unwind_rules_get(&w->unwinder->rules, &where, ret_after_call, &w->steps);
-	return true;
+	struct cprof_module *module;
+	const struct cprof_map *map = cprof_walk_map(w, cprof_code_addr_lookup(code), &module);
+	*ret_rule = rule_in(w, code, map, module, ret_after_call);
+	return map && module;
 }
 
 /* ---- one step, by rule ---- */
@@ -170,93 +180,94 @@ static bool in_memory(const struct cprof_unwind_place *place)
 	return place->from <= CPROF_FROM_STORE;
 }
 
-/* The caller's value of one register into `caller`; false only where the walk must not go on without. */
-static bool restore_reg(struct cprof_walk *w, const struct cprof_unwind_place *place, uint64_t cfa,
-			struct cprof_regs *caller)
+/* The caller's value of one register; false only where the walk must not go on without. */
+static inline bool restore_reg(struct cprof_walk *w, const struct cprof_unwind_place *place,
+			       uint64_t cfa, struct cprof_walk_caller *caller)
 {
 	uint64_t addr, value;
-	if (place->reg >= CPROF_ARCH_MAX_REGS)
-		return true;
-	if (!in_memory(place)) {
-		if (place_value(w, place, cfa, &value))
-			set_reg(caller, place->reg, value);
-		else
-			caller->valid &= ~(1ull << place->reg);
+	bool known_place = in_memory(place) ? place_addr(w, place, cfa, &addr)
+					    : place_value(w, place, cfa, &value);
+	if (!known_place) {
+		caller->lost |= 1ull << place->reg;
 		return !w->failed;
 	}
-	if (!place_addr(w, place, cfa, &addr)) {
-		caller->valid &= ~(1ull << place->reg);
-		return !w->failed;
+	if (in_memory(place)) {
+		/*
+		 * Below sp: in an epilogue that has popped the register already but still says where it was,
+		 * the register itself holds the caller's value again.
+		 */
+		if (place->from == CPROF_FROM_CFA && addr < w->regs.r[w->unwinder->arch->sp])
+			return true;
+		if (!cprof_walk_word(w, addr, &value))
+			return false;
 	}
-	/*
-	 * Below sp: in an epilogue that has popped the register already but still says where it was, the
-	 * register itself holds the caller's value again.
-	 */
-	if (place->from == CPROF_FROM_CFA && addr < w->regs.r[w->unwinder->arch->sp])
-		return true;
-	if (!cprof_walk_word(w, addr, &value))
-		return false;
-	set_reg(caller, place->reg, value);
+	cprof_walk_caller_set(caller, place->reg, value);
 	return true;
 }
 
 static bool find_ra(struct cprof_walk *w, const struct cprof_unwind_rule *rule, uint64_t cfa,
 		    struct cprof_walk_caller *caller)
 {
-	uint64_t addr, ra;
-	caller->ra_slot = 0;
+	uint64_t ra;
 	if (rule->ra_stays) {
 		if (!known(&w->regs, rule->ra.reg))
 			return false;
 		ra = w->regs.r[rule->ra.reg];
 		/* It told of one call; without having been stored it cannot tell of the next. */
-		caller->regs.valid &= ~(1ull << rule->ra.reg);
+		caller->lost |= 1ull << rule->ra.reg;
 	} else if (in_memory(&rule->ra)) {
-		if (!place_addr(w, &rule->ra, cfa, &addr) || !cprof_walk_word(w, addr, &ra))
+		if (!place_addr(w, &rule->ra, cfa, &caller->ra_slot) ||
+		    !cprof_walk_word(w, caller->ra_slot, &ra))
 			return false;
-		caller->ra_slot = addr;
-		if (w->unwinder->arch->ra_in_register)
-			set_reg(&caller->regs, rule->ra.reg, ra);
+		if (w->unwinder->arch->ra_in_register && rule->ra.reg < CPROF_ARCH_MAX_REGS)
+			cprof_walk_caller_set(caller, rule->ra.reg, ra);
 	} else if (!place_value(w, &rule->ra, cfa, &ra)) {
 		return false;
 	}
-	caller->regs.pc = ra & w->unwinder->arch->code_addr_mask;
+	caller->pc = ra & w->unwinder->arch->code_addr_mask;
 	return true;
 }
 
 static bool apply(struct cprof_walk *w, const struct cprof_unwind_rule *rule,
 		  struct cprof_walk_caller *caller)
 {
-	uint64_t cfa;
 	w->failed = false;
-	*caller = (struct cprof_walk_caller){ .regs = w->regs,
-					      .interrupted = rule->signal,
-					      .is_root = rule->root,
-					      .how = CPROF_FRAME_RULE };
+	cprof_walk_caller_init(caller, CPROF_FRAME_RULE);
+	caller->interrupted = rule->signal;
+	caller->is_root = rule->root;
 	if (rule->root)
 		return true;
-	if (!find_cfa(w, rule, &cfa) || !find_ra(w, rule, cfa, caller))
+	if (!find_cfa(w, rule, &caller->sp) || !find_ra(w, rule, caller->sp, caller))
 		return false;
-	set_reg(&caller->regs, w->unwinder->arch->sp, cfa);
+	uint64_t cfa = caller->sp;
 	for (unsigned i = 0; i < rule->n_places; i++) {
-		if (!restore_reg(w, &rule->places[i], cfa, &caller->regs))
+		if (!restore_reg(w, &rule->places[i], cfa, caller))
 			return false;
 	}
 	return true;
 }
 
+/* The caller becomes the frame to be left next. */
+static void become(struct cprof_walk *w, const struct cprof_walk_caller *caller)
+{
+	struct cprof_regs *regs = &w->regs;
+	regs->pc = caller->pc;
+	regs->valid &= ~caller->lost;
+	set_reg(regs, w->unwinder->arch->sp, caller->sp);
+	for (unsigned i = 0; i < caller->n_set; i++)
+		set_reg(regs, caller->set[i].reg, caller->set[i].value);
+}
+
 /* ---- the walk ---- */
 
-static bool push_frame(struct cprof_walk *w, struct cprof_code_addr code, enum cprof_frame_how how)
+static bool push_frame(struct cprof_walk *w)
 {
 	struct cprof_stack *stack = w->stack;
 	if (stack->len == stack->cap)
 		return false;
-	w->frame = (struct cprof_frame){ .code = code, .how = how, .live = w->live };
-	w->frame.map = cprof_walk_map(w, cprof_code_addr_lookup(code), &w->module);
 	stack->frames[stack->len++] = w->frame;
-	w->unwinder->stats.guessed += how == CPROF_FRAME_GUESS;
-	w->unwinder->stats.live += w->live;
+	w->unwinder->stats.guessed += w->frame.how == CPROF_FRAME_GUESS;
+	w->unwinder->stats.live += w->frame.live;
 	return true;
 }
 
@@ -299,7 +310,7 @@ static const struct cprof_unwind_rule *frame_rule(struct cprof_walk *w)
 	const struct cprof_unwind_rule *rule, *exact;
 	struct cprof_code_addr code = w->frame.code;
 	bool after_call, unused;
-	cprof_walk_rule(w, code, &rule, &after_call);
+	rule = rule_in(w, code, w->frame.map, w->module, &after_call);
 	if (!code.is_return || after_call)
 		return rule;
 	if (rule && rule->signal) {
@@ -316,7 +327,19 @@ static const struct cprof_unwind_rule *frame_rule(struct cprof_walk *w)
 		not_a_return(w);
 		return &outermost;
 	}
-	return cprof_walk_rule(w, code, &rule, &after_call) ? rule : NULL;
+	return rule_in(w, code, w->frame.map, w->module, &after_call);
+}
+
+/*
+ * Hand-written code may keep its frame's address in a register that calls need not preserve. Further out than
+ * the innermost frame that is as good as a guess, though by rule.
+ */
+static bool doubtful(const struct cprof_walk *w, const struct cprof_unwind_rule *rule)
+{
+	const struct cprof_arch *arch = w->unwinder->arch;
+	uint64_t kept = arch->callee_saved | 1ull << arch->sp | 1ull << arch->fp;
+	return w->frame.code.is_return && !rule->root && rule->cfa != CPROF_CFA_EXPR &&
+	       !(kept >> rule->cfa_reg & 1);
 }
 
 /* The caller by rule; in the live process where the copy does not have it. */
@@ -328,10 +351,9 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 	if (!apply(w, rule, caller) &&
 	    (!w->failed || !cprof_walk_go_live(w) || !apply(w, rule, caller)))
 		return false;
-	if (!rule->guessed)
-		return true;
-	caller->how = CPROF_FRAME_GUESS;
-	return cprof_walk_holds(w, caller);
+	if (rule->guessed)
+		caller->how = CPROF_FRAME_GUESS;
+	return (!rule->guessed && !doubtful(w, rule)) || cprof_walk_holds(w, caller);
 }
 
 static bool by_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
@@ -345,21 +367,20 @@ static bool by_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
 /* Is the caller's frame further out than the one it called? */
 static bool advances(struct cprof_walk *w, const struct cprof_walk_caller *caller)
 {
-	unsigned sp = w->unwinder->arch->sp;
-	uint64_t from = w->regs.r[sp], to = caller->regs.r[sp];
+	uint64_t from = w->regs.r[w->unwinder->arch->sp], to = caller->sp;
 	if (to > from || caller->interrupted)
 		return true;
 	/* A leaf that has stored nothing, its return address being in a register. */
 	if (to == from)
-		return !caller->ra_slot && caller->regs.pc != w->regs.pc;
+		return !caller->ra_slot && caller->pc != w->regs.pc;
 	return caller->how == CPROF_FRAME_RULE && w->stack_switches++ < STACK_SWITCHES_MAX;
 }
 
 /* Move on to `caller`; false when the walk has ended, with the reason in stack->stop. */
-static bool move_out(struct cprof_walk *w, struct cprof_walk_caller *caller)
+static bool move_out(struct cprof_walk *w, const struct cprof_walk_caller *caller)
 {
 	struct cprof_stack *stack = w->stack;
-	if (caller->is_root || caller->regs.pc == 0) {
+	if (caller->is_root || caller->pc == 0) {
 		stack->stop = CPROF_STOP_ROOT;
 		return false;
 	}
@@ -367,16 +388,17 @@ static bool move_out(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		stack->stop = CPROF_STOP_NOT_ADVANCING;
 		return false;
 	}
-	struct cprof_code_addr code = { caller->regs.pc, !caller->interrupted };
-	struct cprof_module *module;
-	if (!cprof_walk_map(w, cprof_code_addr_lookup(code), &module)) {
+	const struct cprof_code_addr code = { caller->pc, !caller->interrupted };
+	w->frame = (struct cprof_frame){ .code = code, .how = caller->how, .live = w->live };
+	w->frame.map = cprof_walk_map(w, cprof_code_addr_lookup(code), &w->module);
+	if (!w->frame.map) {
 		stack->stop = CPROF_STOP_NO_MAP;
 		return false;
 	}
 	if (caller->ra_slot)
-		cprof_walk_anchor(w, caller->ra_slot, caller->regs.pc);
-	w->regs = caller->regs;
-	if (!push_frame(w, code, caller->how)) {
+		cprof_walk_anchor(w, caller->ra_slot, caller->pc);
+	become(w, caller);
+	if (!push_frame(w)) {
 		stack->stop = CPROF_STOP_DEPTH;
 		return false;
 	}
@@ -414,9 +436,17 @@ void cprof_unwind(struct cprof_unwinder *unwinder, const struct cprof_unwind_inp
 		.steps = STEPS_PER_WALK,
 		.code = { cprof_walk_code, &w },
 	};
+	if (input->copy && input->copy_size >= sizeof(uint64_t)) {
+		w.copy = input->copy;
+		w.copy_addr = input->copy_addr;
+		w.copy_last = input->copy_size - sizeof(uint64_t);
+	}
+	w.frame = (struct cprof_frame){ .code = { input->regs->pc, false },
+					.how = CPROF_FRAME_SAMPLE };
+	w.frame.map = cprof_walk_map(&w, input->regs->pc, &w.module);
 	stack->len = 0;
 	stack->stop = CPROF_STOP_DEPTH;
-	if (push_frame(&w, (struct cprof_code_addr){ input->regs->pc, false }, CPROF_FRAME_SAMPLE))
+	if (push_frame(&w))
 		walk(&w);
 	unwinder->stats.walks++;
 	unwinder->stats.frames += stack->len;

@@ -29,6 +29,10 @@ struct cprof_unwind_input {
 		*stack; /* the moment of the sample: reads only what was copied then */
 	const struct cprof_memory
 		*live; /* the process as it is now, for what the copy lacks; NULL: none */
+	/* The bytes behind `stack`, where they are at hand: spares a call per word. NULL: `stack` alone. */
+	const uint8_t *copy;
+	uint64_t copy_addr; /* of copy[0] in the target */
+	size_t copy_size;
 };
 
 /* Counts since the unwinder was made; for the summary, -v and the profile's comments. */

@@ -10,11 +10,10 @@ bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *call
 	bool after_call;
 	if (caller->is_root)
 		return true;
-	if (!cprof_walk_rule(w, (struct cprof_code_addr){ caller->regs.pc, true }, &rule,
-			     &after_call))
+	if (!cprof_walk_rule(w, (struct cprof_code_addr){ caller->pc, true }, &rule, &after_call))
 		return false;
 	return after_call || (rule && rule->signal) ||
-	       (cprof_walk_rule(w, (struct cprof_code_addr){ caller->regs.pc, false }, &rule,
+	       (cprof_walk_rule(w, (struct cprof_code_addr){ caller->pc, false }, &rule,
 				&after_call) &&
 		rule && rule->signal);
 }
@@ -23,9 +22,8 @@ bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *call
 static bool accept(struct cprof_walk *w, uint64_t ra_slot, uint64_t ra, uint64_t sp,
 		   struct cprof_walk_caller *caller)
 {
-	caller->how = CPROF_FRAME_GUESS;
-	caller->regs.pc = ra & w->unwinder->arch->code_addr_mask;
-	caller->regs.r[w->unwinder->arch->sp] = sp;
+	caller->pc = ra & w->unwinder->arch->code_addr_mask;
+	caller->sp = sp;
 	caller->ra_slot = ra_slot;
 	return cprof_walk_holds(w, caller);
 }
@@ -52,7 +50,7 @@ static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 	}
 	if (!accept(w, fp + 8, ra, fp + 16, caller))
 		return false;
-	caller->regs.r[arch->fp] = caller_fp;
+	cprof_walk_caller_set(caller, arch->fp, caller_fp);
 	return true;
 }
 
@@ -102,11 +100,11 @@ static bool before_arguments(struct cprof_walk *w, struct cprof_walk_caller *cal
 
 bool cprof_walk_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
-	*caller = (struct cprof_walk_caller){ .regs = w->regs };
+	cprof_walk_caller_init(caller, CPROF_FRAME_GUESS);
 	if (by_frame_pointer(w, caller) || by_stack_pointer(w, caller))
 		return true;
 	if (w->failed)
 		return false;
-	*caller = (struct cprof_walk_caller){ .regs = w->regs };
+	cprof_walk_caller_init(caller, CPROF_FRAME_GUESS);
 	return before_arguments(w, caller);
 }

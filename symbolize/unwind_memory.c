@@ -114,7 +114,7 @@ static bool live_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value)
 	return true;
 }
 
-bool cprof_walk_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value)
+bool cprof_walk_slow_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value)
 {
 	if (w->live)
 		return live_word(w, addr, ret_value);

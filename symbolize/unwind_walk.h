@@ -7,6 +7,8 @@
 #ifndef CPROF_SYMBOLIZE_UNWIND_WALK_H
 #define CPROF_SYMBOLIZE_UNWIND_WALK_H
 
+#include <string.h>
+
 #include "symbolize/unwind.h"
 #include "symbolize/unwind_rules.h"
 
@@ -32,22 +34,22 @@ struct cprof_walk {
 	struct cprof_unwinder *unwinder;
 	const struct cprof_unwind_input *input;
 	struct cprof_stack *stack;
-	struct cprof_regs regs;      /* of the frame that is being left */
-	struct cprof_frame frame;    /* and its code address */
-	struct cprof_module *module; /* of that address; NULL where there is none */
-	uint64_t doubtful;           /* bit n: r[n] need not have survived the calls since */
-	bool live;                   /* words come from the live process by now */
-	bool mismatch;               /* the live process does not fit the copy */
-	bool failed;                 /* a word of this frame could not be read... */
-	uint64_t failed_addr;        /* ...this one */
-	uint64_t live_start;         /* what unwinder->live holds */
+	struct cprof_regs regs;        /* of the frame that is being left */
+	struct cprof_frame frame;      /* and its code address */
+	struct cprof_module *module;   /* of that address; NULL where there is none */
+	bool live;                     /* words come from the live process by now */
+	bool mismatch;                 /* the live process does not fit the copy */
+	bool failed;                   /* a word of this frame could not be read... */
+	uint64_t failed_addr;          /* ...this one */
+	const uint8_t *copy;           /* as in input; NULL if it has no whole word */
+	uint64_t copy_addr, copy_last; /* the first word's address, and the last word's less that */
+	uint64_t live_start;           /* what unwinder->live holds */
 	size_t live_size;
 	unsigned live_refills;
 	uint64_t sample_sp;
 	struct cprof_walk_anchor anchors[CPROF_WALK_ANCHORS]; /* the latest return addresses */
 	unsigned n_anchors;
-	uint64_t ra_slot; /* where the return address was read; 0: it was in a register */
-	uint32_t steps;   /* CFI instructions left for this walk */
+	uint32_t steps;                /* CFI instructions left for this walk */
 	struct cprof_unwind_code code; /* reads code through cprof_walk_code() */
 	unsigned stack_switches; /* times the walk went to a lower stack without a signal frame */
 };
@@ -55,7 +57,18 @@ struct cprof_walk {
 /* ---- unwind_memory.c ---- */
 
 /* The word at `addr` at the moment this frame is read at; false sets failed and failed_addr. */
-bool cprof_walk_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value);
+bool cprof_walk_slow_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value);
+
+/* The same; nearly all words are in the copy. */
+static inline bool cprof_walk_word(struct cprof_walk *w, uint64_t addr, uint64_t *ret_value)
+{
+	uint64_t at = addr - w->copy_addr;
+	if (!w->copy || w->live || at > w->copy_last)
+		return cprof_walk_slow_word(w, addr, ret_value);
+	memcpy(ret_value, w->copy + at, sizeof(*ret_value));
+	return true;
+}
+
 bool cprof_walk_read(void *walk, uint64_t addr, void *buf, size_t n);
 
 /* Go on in the live process, if there is one and it fits what was copied. False: w->failed tells why. */
@@ -85,14 +98,37 @@ bool cprof_walk_rule(struct cprof_walk *w, struct cprof_code_addr code,
 
 /* ---- unwind_guess.c ---- */
 
-/* What is known of the caller. */
+/* What is known of the caller: what differs from the frame being left. */
 struct cprof_walk_caller {
-	struct cprof_regs regs; /* pc and sp set */
-	bool interrupted;       /* it did not call: it was interrupted at exactly its pc */
-	bool is_root;           /* there is no caller */
+	uint64_t pc, sp;
+	uint64_t ra_slot; /* where the return address was read; 0: it was in a register */
+	bool interrupted; /* it did not call: it was interrupted at exactly its pc */
+	bool is_root;     /* there is no caller */
 	enum cprof_frame_how how;
-	uint64_t ra_slot;
+	uint64_t lost; /* bit n: register n is not known any more */
+	unsigned n_set;
+	struct {
+		uint64_t value;
+		uint8_t reg;
+	} set[CPROF_ARCH_MAX_REGS + 1]; /* n_set of them are written */
 };
+
+/* Not a struct assignment: clearing `set` would cost as much as the rest of a step. */
+static inline void cprof_walk_caller_init(struct cprof_walk_caller *caller,
+					  enum cprof_frame_how how)
+{
+	caller->pc = caller->sp = caller->ra_slot = caller->lost = 0;
+	caller->interrupted = caller->is_root = false;
+	caller->how = how;
+	caller->n_set = 0;
+}
+
+static inline void cprof_walk_caller_set(struct cprof_walk_caller *caller, uint8_t reg,
+					 uint64_t value)
+{
+	caller->set[caller->n_set].reg = reg;
+	caller->set[caller->n_set++].value = value;
+}
 
 /* Can a guessed caller be one: does its return address follow a call, or end a signal handler? */
 bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *caller);

@@ -38,7 +38,7 @@ WORKLOADS = {
     "20 frames": lambda d: (["chain_deep", "15", "40", "flip"], "ready"),
     "64 frames": lambda d: (["chain_deep", "60", "40", "flip"], "ready"),
     "binding stubs": lambda d: (["chain_calls", "plt"], "ready"),
-    "realigned stack": lambda d: (["chain_frames"], "ready"),
+    "realigned stack": lambda d: (["chain_frames", "touch"], "ready"),
     "signal handler": lambda d: (["chain_signal"], "ready"),
     "C++ exceptions": lambda d: (["chain_throw", "loop"], "ready"),
     "python3 json": lambda d: (["python3", "-c", PYTHON], "ready"),

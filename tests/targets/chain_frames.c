@@ -1,7 +1,12 @@
-/* chain_frames - alloca, frames of 20 KB, a stack realigned to 64 bytes (DRAP). */
+/*
+ * chain_frames [touch] - alloca, frames of 20 KB, a stack realigned to 64 bytes (DRAP). Unless told to, the large
+ * frame is not written to: a sample's copy of the stack ends at the first page that is not there yet.
+ */
 #include <alloca.h>
 
 #include "chain.h"
+
+static int touch;
 
 static NOINLINE void with_alloca(size_t n)
 {
@@ -14,6 +19,8 @@ static NOINLINE void with_alloca(size_t n)
 static NOINLINE void with_large_frame(size_t n)
 {
 	volatile char bytes[20000];
+	for (size_t i = 0; touch && i < sizeof(bytes); i += 64)
+		bytes[i] = 1;
 	bytes[n] = 1;
 	with_alloca(n);
 	bytes[n + 1] = bytes[n];
@@ -40,6 +47,7 @@ static NOINLINE void realigned_again(size_t n)
 int main(int argc, char **argv)
 {
 	(void)argv;
+	touch = argc > 1;
 	printf("chain spin;with_alloca;with_large_frame;realigned;realigned_again;main\n");
 	chain_ready();
 	realigned_again(100 + (size_t)argc);
