@@ -41,19 +41,31 @@ struct cie {
 	const uint8_t *program, *program_end;
 };
 
+/* Have bytes [at, at + n) of the section read from the file; false if they are not there. */
+static bool need(const struct cprof_cfi_section *section, uint64_t at, uint64_t n)
+{
+	if (at > section->size || n > section->size - at)
+		return false;
+	return !section->image || cprof_image_at(section->image, section->offset + at, n);
+}
+
 /* ---- entries ---- */
 
 /*
  * The length field at r->at and the id behind it. ret_entry reads what follows the id, up to the entry's
  * end; r moves on to the next entry. False at a terminator or at what is no entry.
  */
-static bool entry_open(struct cprof_cfi_reader *r, struct cprof_cfi_reader *ret_entry,
-		       uint64_t *ret_id, const uint8_t **ret_id_at, bool *ret_dwarf64)
+static bool entry_open(const struct cprof_cfi_section *section, struct cprof_cfi_reader *r,
+		       struct cprof_cfi_reader *ret_entry, uint64_t *ret_id,
+		       const uint8_t **ret_id_at, bool *ret_dwarf64)
 {
+	uint64_t at = (uint64_t)(r->at - section->bytes), left = cprof_cfi_left(r);
+	r->bad = r->bad || !need(section, at, left < 12 ? left : 12);
 	uint64_t length = cprof_cfi_fixed(r, 4);
 	bool dwarf64 = length == 0xffffffff;
 	if (dwarf64)
 		length = cprof_cfi_fixed(r, 8);
+	r->bad = r->bad || !need(section, (uint64_t)(r->at - section->bytes), length);
 	const uint8_t *bytes = cprof_cfi_bytes(r, length);
 	if (!bytes || length == 0)
 		return false;
@@ -136,7 +148,7 @@ static bool cie_find(const struct cprof_cfi_section *section, bool is_eh, uint64
 	if (offset >= section->size)
 		return false;
 	r.at += offset;
-	if (!entry_open(&r, &entry, &id, &id_at, &dwarf64))
+	if (!entry_open(section, &r, &entry, &id, &id_at, &dwarf64))
 		return false;
 	if (is_eh ? id != 0 : id != (dwarf64 ? UINT64_MAX : 0xffffffff))
 		return false;
@@ -184,7 +196,7 @@ static bool fde_parse(const struct cprof_cfi *cfi, bool is_eh, uint64_t offset,
 	if (offset >= section->size)
 		return false;
 	r.at += offset;
-	if (!entry_open(&r, &entry, &id, &id_at, &dwarf64) ||
+	if (!entry_open(section, &r, &entry, &id, &id_at, &dwarf64) ||
 	    !cie_offset(section, is_eh, id, id_at, dwarf64, &cie_at) ||
 	    !cie_find(section, is_eh, cie_at, &cie) ||
 	    !fde_range(&entry, section, cfi->hdr.addr, &cie, &start, &end))
@@ -218,7 +230,8 @@ static void hdr_open(struct cprof_cfi *cfi)
 	const struct cprof_cfi_section *hdr = &cfi->hdr;
 	const struct cprof_cfi_base base = { hdr->bytes, hdr->addr, hdr->addr };
 	struct cprof_cfi_reader r = cprof_cfi_reader_of(hdr->bytes, hdr->size);
-	if (!hdr->bytes || !cfi->eh_frame.bytes || cprof_cfi_u8(&r) != 1)
+	if (!hdr->bytes || !cfi->eh_frame.bytes || !need(hdr, 0, hdr->size < 32 ? hdr->size : 32) ||
+	    cprof_cfi_u8(&r) != 1)
 		return;
 	uint8_t frame_encoding = cprof_cfi_u8(&r), count_encoding = cprof_cfi_u8(&r);
 	uint8_t table_encoding = cprof_cfi_u8(&r);
@@ -246,14 +259,17 @@ static bool table_find(const struct cprof_cfi *cfi, uint64_t file_addr,
 		       struct cprof_cfi_fde *ret_fde)
 {
 	size_t low = 0, high = cfi->n_table;
+	const uint64_t table_at = (uint64_t)(cfi->table - cfi->hdr.bytes);
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
+		if (!need(&cfi->hdr, table_at + middle * 8, 8))
+			return false;
 		if (table_addr(cfi, middle, 0) <= file_addr)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low > 0 &&
+	return low > 0 && need(&cfi->hdr, table_at + (low - 1) * 8, 8) &&
 	       fde_parse(cfi, true, table_addr(cfi, low - 1, 1) - cfi->eh_frame.addr, ret_fde) &&
 	       ret_fde->start <= file_addr && file_addr < ret_fde->end;
 }
@@ -295,7 +311,7 @@ static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *i
 	index->built = true;
 	while (r.at < r.end) {
 		uint64_t offset = (uint64_t)(r.at - section->bytes);
-		if (!entry_open(&r, &entry, &id, &id_at, &dwarf64)) {
+		if (!entry_open(section, &r, &entry, &id, &id_at, &dwarf64)) {
 			if (r.bad)
 				break;
 			continue; /* a terminator: the linker may have put more behind it */
@@ -374,64 +390,77 @@ void cprof_cfi_free(struct cprof_cfi *cfi)
 	free(cfi);
 }
 
-static struct cprof_cfi_section section_bytes(Elf_Scn *scn, const GElf_Shdr *shdr)
+/* The section's bytes, left in the file's image, which reads them when they are needed. */
+static struct cprof_cfi_section section_bytes(const struct cprof_module *module,
+					      const GElf_Shdr *shdr)
 {
-	Elf_Data *data = shdr->sh_type == SHT_NOBITS ? NULL : elf_rawdata(scn, NULL);
-	if (!data || !data->d_buf)
+	struct cprof_image *image = module->image;
+	if (shdr->sh_type == SHT_NOBITS || shdr->sh_offset >= image->size)
 		return (struct cprof_cfi_section){ 0 };
-	return (struct cprof_cfi_section){ data->d_buf, data->d_size, shdr->sh_addr };
+	uint64_t left = image->size - shdr->sh_offset;
+	return (struct cprof_cfi_section){ .bytes = image->copy + shdr->sh_offset,
+					   .size = shdr->sh_size < left ? shdr->sh_size : left,
+					   .addr = shdr->sh_addr,
+					   .image = image,
+					   .offset = shdr->sh_offset };
 }
 
 /* A compressed .debug_frame (Go's linker writes them), unpacked into memory of ours. */
-static struct cprof_cfi_section unpacked(Elf_Scn *scn, const GElf_Shdr *shdr, uint8_t **ret_owned)
+static struct cprof_cfi_section unpacked(const struct cprof_module *module, Elf_Scn *scn,
+					 const GElf_Shdr *shdr, uint8_t **ret_owned)
 {
-	struct cprof_cfi_section none = { 0 };
+	struct cprof_cfi_section none = { 0 }, packed = section_bytes(module, shdr);
 	GElf_Chdr chdr;
 	if (!(shdr->sh_flags & SHF_COMPRESSED))
-		return section_bytes(scn, shdr);
-	if (*ret_owned || !gelf_getchdr(scn, &chdr) || chdr.ch_size > DECOMPRESSED_MAX ||
-	    elf_compress(scn, 0, 0) < 0)
+		return packed;
+	if (*ret_owned || !need(&packed, 0, packed.size) || !gelf_getchdr(scn, &chdr) ||
+	    chdr.ch_size > DECOMPRESSED_MAX || elf_compress(scn, 0, 0) < 0)
 		return none;
 	Elf_Data *data = elf_getdata(scn, NULL);
 	if (!data || !data->d_buf || !data->d_size || !(*ret_owned = malloc(data->d_size)))
 		return none;
 	memcpy(*ret_owned, data->d_buf, data->d_size);
-	return (struct cprof_cfi_section){ *ret_owned, data->d_size, shdr->sh_addr };
+	return (struct cprof_cfi_section){ .bytes = *ret_owned,
+					   .size = data->d_size,
+					   .addr = shdr->sh_addr };
 }
 
-static void from_section_headers(Elf *elf, struct cprof_cfi *cfi)
+static void from_section_headers(const struct cprof_module *module, struct cprof_cfi *cfi)
 {
 	size_t names, n = 0;
-	if (elf_getshdrstrndx(elf, &names) < 0)
+	if (elf_getshdrstrndx(module->elf, &names) < 0)
 		return;
-	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(elf, scn)) && n < SECTIONS_MAX; n++) {
+	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(module->elf, scn)) && n < SECTIONS_MAX; n++) {
 		GElf_Shdr shdr;
-		const char *name =
-			gelf_getshdr(scn, &shdr) ? elf_strptr(elf, names, shdr.sh_name) : NULL;
+		const char *name = gelf_getshdr(scn, &shdr)
+					   ? elf_strptr(module->elf, names, shdr.sh_name)
+					   : NULL;
 		if (!name)
 			continue;
 		if (strcmp(name, ".eh_frame") == 0)
-			cfi->eh_frame = section_bytes(scn, &shdr);
+			cfi->eh_frame = section_bytes(module, &shdr);
 		else if (strcmp(name, ".eh_frame_hdr") == 0)
-			cfi->hdr = section_bytes(scn, &shdr);
+			cfi->hdr = section_bytes(module, &shdr);
 		else if (strcmp(name, ".debug_frame") == 0)
-			cfi->debug_frame = unpacked(scn, &shdr, &cfi->decompressed);
+			cfi->debug_frame = unpacked(module, scn, &shdr, &cfi->decompressed);
 	}
 }
 
 /* The bytes from `file_addr` to the end of its segment. */
 static struct cprof_cfi_section segment_bytes(const struct cprof_module *module, uint64_t file_addr)
 {
-	size_t size;
-	const uint8_t *file = (const uint8_t *)elf_rawfile(module->elf, &size);
-	for (size_t i = 0; file && i < module->n_segments; i++) {
+	struct cprof_image *image = module->image;
+	for (size_t i = 0; i < module->n_segments; i++) {
 		const struct cprof_segment *s = &module->segments[i];
 		uint64_t at = file_addr - s->file_addr;
-		if (file_addr < s->file_addr || at >= s->file_size || s->offset > size ||
-		    s->file_size > size - s->offset)
+		if (file_addr < s->file_addr || at >= s->file_size || s->offset > image->size ||
+		    s->file_size > image->size - s->offset)
 			continue;
-		return (struct cprof_cfi_section){ file + s->offset + at,
-						   (size_t)(s->file_size - at), file_addr };
+		return (struct cprof_cfi_section){ .bytes = image->copy + s->offset + at,
+						   .size = s->file_size - at,
+						   .addr = file_addr,
+						   .image = image,
+						   .offset = s->offset + at };
 	}
 	return (struct cprof_cfi_section){ 0 };
 }
@@ -449,7 +478,7 @@ static void from_program_headers(const struct cprof_module *module, struct cprof
 	}
 	const struct cprof_cfi_base base = { cfi->hdr.bytes, cfi->hdr.addr, cfi->hdr.addr };
 	struct cprof_cfi_reader r = cprof_cfi_reader_of(cfi->hdr.bytes, cfi->hdr.size);
-	if (!cfi->hdr.bytes || cprof_cfi_u8(&r) != 1)
+	if (!cfi->hdr.bytes || !need(&cfi->hdr, 0, 12) || cprof_cfi_u8(&r) != 1)
 		return;
 	uint8_t encoding = cprof_cfi_u8(&r);
 	cprof_cfi_fixed(&r, 2);
@@ -471,8 +500,8 @@ struct cprof_error *cprof_cfi_get(struct cprof_module *module, struct cprof_cfi 
 		struct cprof_error *err = cprof_cfi_new(none, none, none, &cfi);
 		if (err)
 			return err;
-		if (module->elf) {
-			from_section_headers(module->elf, cfi);
+		if (module->elf && module->image) {
+			from_section_headers(module, cfi);
 			if (!cfi->eh_frame.bytes)
 				from_program_headers(module, cfi);
 			hdr_open(cfi);

@@ -23,6 +23,9 @@ struct cprof_cfi_section {
 	const uint8_t *bytes;
 	size_t size;
 	uint64_t addr; /* as in the file */
+	/* Where the bytes are a part of a file that is read piece by piece: they are zero until asked for. */
+	struct cprof_image *image; /* borrowed; NULL: all bytes are there */
+	uint64_t offset;           /* of bytes[0] in it */
 };
 
 /* What the entry that covers an address says; points into the section. */

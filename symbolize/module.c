@@ -169,17 +169,12 @@ static void become_opaque(struct cprof_module *module, struct cprof_error *err)
 }
 
 /*
- * What unwinding reads through libelf: headers and tables. Code and constants stay unread, they are most of a
- * large file and can be had piece by piece (cprof_module_bytes).
+ * What is read through libelf: headers, section names and the build-id. The rest, unwind tables too, stays unread
+ * and can be had piece by piece (cprof_module_bytes): they are 30 MB of libLLVM, of which a walk needs little.
  */
 static bool is_table(const struct cprof_section *section)
 {
-	if (section->type == SHT_NOBITS || (section->flags & SHF_EXECINSTR))
-		return false;
-	if (section->flags & SHF_ALLOC)
-		return strncmp(section->name, ".rodata", 7) != 0;
-	return strcmp(section->name, ".debug_frame") == 0 ||
-	       strcmp(section->name, ".zdebug_frame") == 0 || section->type == SHT_STRTAB;
+	return section->type == SHT_NOTE || strcmp(section->name, ".shstrtab") == 0;
 }
 
 static void fill_segments(struct cprof_image *image)
@@ -194,8 +189,7 @@ static void fill_segments(struct cprof_image *image)
 	for (size_t i = 0; phdrs && i < ehdr.e_phnum; i++) {
 		Elf64_Phdr phdr;
 		memcpy(&phdr, phdrs + i * sizeof(phdr), sizeof(phdr));
-		/* Without a section table nothing tells tables and code apart. */
-		if (!ehdr.e_shoff || phdr.p_type != PT_LOAD)
+		if (phdr.p_type == PT_NOTE)
 			cprof_image_at(image, phdr.p_offset, phdr.p_filesz);
 	}
 }

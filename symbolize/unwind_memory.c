@@ -1,8 +1,5 @@
 #include "symbolize/unwind_walk.h"
 
-#include <gelf.h>
-#include <string.h>
-
 #define PAGE 4096u
 /* The first look into the live process: most walks that outgrow their copy need only a little more. */
 #define LIVE_FIRST_BYTES 8192u
@@ -168,15 +165,12 @@ enum cprof_stop cprof_walk_why_unreadable(struct cprof_walk *w)
 static bool file_code(const struct cprof_module *module, const struct cprof_map *map, uint64_t addr,
 		      void *buf, size_t n)
 {
-	size_t size;
-	if (!module || !module->elf)
+	if (!module || !module->image)
 		return false;
-	const char *file = elf_rawfile(module->elf, &size);
-	uint64_t offset = addr - map->start + map->offset;
-	if (!file || offset > size || n > size - offset)
-		return false;
-	memcpy(buf, file + offset, n);
-	return true;
+	const uint8_t *bytes = cprof_image_at(module->image, addr - map->start + map->offset, n);
+	if (bytes)
+		memcpy(buf, bytes, n);
+	return bytes;
 }
 
 bool cprof_walk_code(void *walk, uint64_t addr, void *buf, size_t n)

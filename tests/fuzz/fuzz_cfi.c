@@ -18,7 +18,7 @@ static bool read_word(void *ctx, uint64_t addr, void *buf, size_t n)
 static struct cprof_cfi_section take(const uint8_t **data, size_t *size, size_t want, uint64_t addr)
 {
 	size_t n = want < *size ? want : *size;
-	struct cprof_cfi_section section = { *data, n, addr };
+	struct cprof_cfi_section section = { .bytes = *data, .size = n, .addr = addr };
 	*data += n;
 	*size -= n;
 	return section;

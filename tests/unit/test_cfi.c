@@ -74,7 +74,14 @@ static size_t put_fde(struct bytes *b, size_t cie, uint64_t start_addr, uint32_t
 
 static struct cprof_cfi_section section(const struct bytes *b, uint64_t addr)
 {
-	return (struct cprof_cfi_section){ b->n ? b->at : NULL, b->n, addr };
+	return (struct cprof_cfi_section){ .bytes = b->n ? b->at : NULL,
+					   .size = b->n,
+					   .addr = addr };
+}
+
+static struct cprof_cfi_section bytes_of(const uint8_t *at, size_t n)
+{
+	return (struct cprof_cfi_section){ .bytes = at, .size = n, .addr = EH_ADDR };
 }
 
 static struct cprof_cfi *open_eh(const struct bytes *eh, const struct bytes *hdr)
@@ -320,8 +327,7 @@ TEST(cfi_cut_off_or_with_any_byte_changed_is_read_within_its_bounds)
 			memcpy(copy, eh.at, eh.n);
 			if (n < eh.n)
 				copy[n] = (uint8_t)value;
-			CHECK(!cprof_cfi_new((struct cprof_cfi_section){ copy, eh.n, EH_ADDR },
-					     none, none, &cfi));
+			CHECK(!cprof_cfi_new(bytes_of(copy, eh.n), none, none, &cfi));
 			row_at(cfi, CODE + 50, &row);
 			cprof_cfi_free(cfi);
 			free(copy);
@@ -331,8 +337,7 @@ TEST(cfi_cut_off_or_with_any_byte_changed_is_read_within_its_bounds)
 		struct cprof_cfi_row row;
 		struct cprof_cfi_section none = { 0 };
 		memcpy(cut, eh.at, n);
-		CHECK(!cprof_cfi_new((struct cprof_cfi_section){ cut, n, EH_ADDR }, none, none,
-				     &cfi));
+		CHECK(!cprof_cfi_new(bytes_of(cut, n), none, none, &cfi));
 		CHECK(n == eh.n || !row_at(cfi, CODE + 50, &row));
 		cprof_cfi_free(cfi);
 		free(cut);
@@ -509,7 +514,9 @@ TEST(cfi_of_real_libraries_reads_as_libdw_reads_it)
 		cprof_modules_init(&modules);
 		CHECK(!cprof_modules_open(&modules, paths[i], &module));
 		CHECK(!cprof_cfi_get(module, &ours));
-		Dwarf_CFI *theirs = dwarf_getcfi_elf(module->elf);
+		int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+		Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+		Dwarf_CFI *theirs = dwarf_getcfi_elf(elf);
 		CHECK(theirs);
 		for (size_t k = 0; k < module->n_segments; k++) {
 			const struct cprof_segment *s = &module->segments[k];
@@ -519,6 +526,8 @@ TEST(cfi_of_real_libraries_reads_as_libdw_reads_it)
 				compare_at(theirs, ours, s->file_addr + at, &same);
 		}
 		dwarf_cfi_end(theirs);
+		elf_end(elf);
+		close(fd);
 		cprof_modules_deinit(&modules);
 	}
 	if (!same)
