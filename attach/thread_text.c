@@ -231,9 +231,13 @@ static bool same_stack(const struct cprof_thread *a, const struct cprof_thread *
 	return true;
 }
 
+/* Of all that same_stack() compares; threads of a deadlock stay by themselves. */
 static uint64_t stack_hash(const struct cprof_thread *thread)
 {
-	uint64_t hash = thread->n_frames;
+	const char *reason = cprof_thread_text_reason(thread);
+	uint64_t hash = cprof_hash_bytes(reason, strlen(reason));
+	if (thread->cycle)
+		hash = cprof_hash_mix(hash, (uint64_t)thread->tid);
 	for (size_t i = 0; i < thread->n_frames; i++)
 		hash = cprof_hash_mix(hash, thread->frames[i].addr);
 	return hash;

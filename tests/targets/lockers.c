@@ -1,10 +1,11 @@
 /*
  * Threads that wait, each in a function of its own name, on every primitive; or that deadlock.
  *
- *     lockers all | abba | rwlock | three | self | robust | lookalike | crowd N | eintr N | exiting | busy N | deep
+ *     lockers all | abba | rwlock | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
+ *             vfork | leader
  *
  * Prints "pid N", what to expect, and "ready" once every thread has announced itself and had time to block; how
- * many EINTRs were seen is printed at the end ("eintr N"). Ends on SIGTERM with status 0.
+ * many EINTRs were seen is printed at the end ("eintr N"), and how long `watched` did not run ("gap_us N"). Ends on SIGTERM with status 0.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
-#define KEEP     __asm__ volatile("" ::: "memory") /* no tail call: the frame stays */
+#endif
+#define KEEP __asm__ volatile("" ::: "memory") /* no tail call: the frame stays */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t recursive_mutex, errorcheck_mutex, adaptive_mutex, pi_mutex, robust_mutex,
@@ -408,6 +413,30 @@ static void *crowd_member(void *arg)
 	return NULL;
 }
 
+/* Looks at the clock all the time: the longest gap between two looks is how long it did not run. */
+static atomic_ulong longest_gap_ns;
+
+static unsigned long clock_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (unsigned long)now.tv_sec * 1000000000ul + (unsigned long)now.tv_nsec;
+}
+
+static void *clock_watcher(void *arg)
+{
+	(void)arg;
+	announce("clock");
+	unsigned long before = clock_now_ns();
+	while (!atomic_load(&stop)) {
+		unsigned long now = clock_now_ns();
+		if (now - before > atomic_load(&longest_gap_ns))
+			atomic_store(&longest_gap_ns, now - before);
+		before = now;
+	}
+	return NULL;
+}
+
 static void *short_life(void *arg)
 {
 	(void)arg;
@@ -486,6 +515,10 @@ static bool begin(const char *what, int n)
 	} else if (strcmp(what, "crowd") == 0) {
 		for (intptr_t i = 0; i < n; i++)
 			start(crowd_member, (void *)i);
+	} else if (strcmp(what, "watched") == 0) {
+		for (intptr_t i = 0; i < n - 2; i++) /* with the clock and main: n */
+			start(crowd_member, (void *)i);
+		start(clock_watcher, NULL);
 	} else if (strcmp(what, "exiting") == 0) {
 		start(breeder, NULL);
 		start(waiter_sleep, NULL);
@@ -509,8 +542,9 @@ static bool begin(const char *what, int n)
 static void on_term(int signal_no)
 {
 	(void)signal_no;
-	char text[32];
-	int n = snprintf(text, sizeof(text), "eintr %d\n", atomic_load(&eintr));
+	char text[64];
+	int n = snprintf(text, sizeof(text), "eintr %d\ngap_us %lu\n", atomic_load(&eintr),
+			 atomic_load(&longest_gap_ns) / 1000);
 	_exit(write(1, text, (size_t)n) == n ? 0 : 1);
 }
 
