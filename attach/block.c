@@ -46,6 +46,12 @@ struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cpr
 	return NULL;
 }
 
+uint64_t cprof_block_end_ns(const struct cprof_block *block)
+{
+	const struct cprof_window *window = block->run->window;
+	return window->end == CPROF_WINDOW_OPEN ? UINT64_MAX : window->end_mono_ns;
+}
+
 /* ---- choosing a tier ---- */
 
 static struct cprof_error *find_named(const char *method, const struct cprof_block_tier **ret_tier)

@@ -78,6 +78,9 @@ extern const struct cprof_block_tier cprof_block_tier_proc;
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
 				     const struct cprof_session_moment *moment, uint32_t *ret_row);
 
+/* Where the window ended; UINT64_MAX while it is open. What happens after it is not counted. */
+uint64_t cprof_block_end_ns(const struct cprof_block *block);
+
 /* The run function of both modes. */
 struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool releases,
 				    struct cprof_profile **ret_profile);

@@ -271,7 +271,7 @@ static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
 }
 
 static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_block_event *event,
-				     const struct cprof_session_moment *moment)
+				     const struct cprof_session_moment *moment, bool open)
 {
 	const struct cprof_wait_weight weight = cprof_wait_weigh(event->delay_ns, event->rate_ns);
 	const double scale = event->delay_ns ? weight.delay_ns / (double)event->delay_ns : 1;
@@ -282,6 +282,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.futex_val = event->val,
 		.addr = event->addr,
 		.owner_tid = event->owner,
+		.open = open,
 		.has_queue = true,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,
@@ -312,7 +313,7 @@ static struct cprof_error *take_fault(struct bpf_tier *tier, const struct cprof_
 	then.n_stack = 0;
 	done.rate_ns = 1;
 	fault->used = false;
-	return take_wait(tier, &done, &then);
+	return take_wait(tier, &done, &then, false);
 }
 
 static struct cprof_error *take_sample(struct bpf_tier *tier,
@@ -326,9 +327,16 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	memcpy(&event, record->sample.raw, sizeof(event));
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
+	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
+	const uint64_t end_ns = cprof_block_end_ns(tier->block);
+	const bool late = record->time_ns > end_ns;
+	if (late && (tier->block->releases || event.delay_ns <= record->time_ns - end_ns))
+		return NULL;
+	if (late)
+		event.delay_ns -= record->time_ns - end_ns;
 	if (event.what == CPROF_BLOCK_FAULT || event.what == CPROF_BLOCK_FAULT_END)
 		return tier->faults ? take_fault(tier, &event, &moment) : NULL;
-	return take_wait(tier, &event, &moment);
+	return take_wait(tier, &event, &moment, late);
 }
 
 static struct cprof_error *take_record(const struct perf_event_header *header, void *ctx)

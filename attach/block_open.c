@@ -142,7 +142,9 @@ struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
 			continue;
 		if (tier->since && tier->since(state, (uint32_t)tids[i], &seen) && seen > since)
 			since = seen;
-		err = take_one(block, tids[i], cprof_clock_mono_ns(), since, &call, &regs);
+		if (since < cprof_block_end_ns(block))
+			err = take_one(block, tids[i], cprof_block_end_ns(block), since, &call,
+				       &regs);
 	}
 	cprof_thread_iter_close(iter);
 	return err;

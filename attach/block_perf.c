@@ -76,13 +76,20 @@ static void find_owner(struct cprof_wait *wait)
 static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_call *call)
 {
 	struct perf_tier *tier = ctx;
+	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
+	const uint64_t end_ns = cprof_block_end_ns(tier->block);
+	const bool late = call->time_ns > end_ns;
+	if (late && (call->kind == CPROF_BLOCK_ENTER || tier->block->releases))
+		return NULL;
 	if (call->kind == CPROF_BLOCK_ENTER)
 		return cprof_block_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
 					      call->op, call->val);
 	struct cprof_wait wait;
-	if (!cprof_block_pair_exit(&tier->pair, call->tid, call->time_ns, call->ret, &wait) ||
+	if (!cprof_block_pair_exit(&tier->pair, call->tid, late ? end_ns : call->time_ns, call->ret,
+				   &wait) ||
 	    !call->record->sample.regs || call->record->sample.regs_32bit)
 		return NULL;
+	wait.open = late;
 	find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);

@@ -109,7 +109,7 @@ static const struct named waiting[] = {
 	{ "gvl_acquire*",             CPROF_WAIT_GIL,       true  },
 	/* PostgreSQL: a heavyweight lock sleeps on a latch, a light one on a semaphore */
 	{ "LWLockAcquire*",           CPROF_WAIT_RWLOCK,    true  },
-	{ "ProcSleep",                CPROF_WAIT_RWLOCK,    true  },
+	{ "ProcSleep", CPROF_WAIT_MUTEX, true },
 };
 
 /* The same for those who end waits. */
