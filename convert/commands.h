@@ -22,9 +22,9 @@ struct cprof_options {
 
 	struct cprof_strings bases, diff_bases;
 	int64_t seconds, timeout_s;
-	const char *build_id, *comment, *symbolize, *tools, *http;
+	const char *build_id, *comment, *symbolize;
 	const char *tls_cert, *tls_key, *tls_ca;
-	bool all_frames, no_browser;
+	bool all_frames;
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;
 	bool help, version, help_man;

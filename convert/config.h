@@ -37,6 +37,7 @@ struct cprof_config {
 	bool call_tree;
 	bool intel_syntax;
 	const char *source_path, *trim_path; /* ':'-separated */
+	const char *tools;                   /* where binutils are, likewise */
 
 	/* How much of it. */
 	int64_t nodecount; /* -1: as many as the report likes */

@@ -21,7 +21,6 @@ static const struct cprof_option source_rows[] = {
 	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
 	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, with :force and :demangle=HOW; or a FILE to write again with names", NULL },
 	{ "all_frames", CPROF_OPT_SWITCH, AT(all_frames), NULL, NULL, "keep the frames that the profile says to drop", NULL },
-	{ "tools", CPROF_OPT_STRING, AT(tools), "", "DIRS", "where objdump is, ':'-separated (default $PPROF_TOOLS, then PATH)", NULL },
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
 	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
 	{ "tls_ca", CPROF_OPT_STRING, AT(tls_ca), "", "FILE", "certificates to trust", NULL },

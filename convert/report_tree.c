@@ -53,12 +53,24 @@ static struct cprof_error *put_node(struct cprof_report *report, struct cprof_gr
 	return put_edges(report, graph, index, false, out);
 }
 
+static bool any_matches(const struct cprof_report *report, struct cprof_graph *graph)
+{
+	for (uint32_t i = 0; i < graph->n_order; i++) {
+		if (cprof_regex_match(report->symbol, cprof_graph_name(graph, graph->order[i])))
+			return true;
+	}
+	return false;
+}
+
 static struct cprof_error *write_tree(struct cprof_report *report, FILE *out)
 {
 	CPROF_AUTO(graph) struct cprof_graph *graph = NULL;
 	struct cprof_error *err = cprof_graph_trimmed(report, CPROF_GRAPH_EDGES, &graph);
 	if (err)
 		return err;
+	if (report->symbol && !any_matches(report, graph))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
+				       report->symbol_text);
 	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };
 	cprof_report_labels(report, graph, false, &labels);
 	err = cprof_buffer_error(&labels);
@@ -66,19 +78,14 @@ static struct cprof_error *write_tree(struct cprof_report *report, FILE *out)
 		return err;
 	fprintf(out, "%s%s%s", cprof_buffer_text(&labels), separator, legend);
 	int64_t sum = 0;
-	bool matched = false;
 	for (uint32_t i = 0; !err && i < graph->n_order; i++) {
 		if (report->symbol &&
 		    !cprof_regex_match(report->symbol, cprof_graph_name(graph, graph->order[i])))
 			continue;
-		matched = true;
 		err = put_node(report, graph, graph->order[i], &sum, out);
 	}
 	if (!err && graph->n_order)
 		fputs(separator, out);
-	if (!err && report->symbol && !matched)
-		err = cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
-				      report->symbol_text);
 	return err;
 }
 
