@@ -11,9 +11,8 @@
 #include "base/file.h"
 
 #define SCAN_MAX ((size_t)8 << 20) /* of one stack, from the stack pointer up */
-#define FRAME_RIP                                                                                  \
-	168u /* of the saved pc in a signal frame, from the restorer's address: "struct rt_sigframe" */
-#define TCB_BYTES    2048u
+/* Of the saved pc in a signal frame, from the restorer's address: "struct rt_sigframe". */
+#define FRAME_RIP    176u
 #define GLIBC_TID    0x2d0u
 #define MUSL_TID     0x30u
 #define NATIVE_STACK 0x40000000ull /* larger ones are no stacks */

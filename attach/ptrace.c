@@ -281,6 +281,23 @@ bool cprof_ptrace_all_stopped(const struct cprof_ptrace *trace)
 	return stopped > 0;
 }
 
+/*
+ * Is nobody missing? Reading /proc/PID/task can end early when the thread it stands at exits in that moment, so
+ * the kernel's own count must agree: "Threads:", which has the leader in it after it ended before the others.
+ */
+static bool complete(const struct cprof_ptrace *trace)
+{
+	size_t stopped = 0;
+	bool leader = false;
+	for (size_t i = 0; i < trace->n; i++) {
+		stopped += trace->threads[i].state == CPROF_TRACEE_STOPPED;
+		leader |= trace->threads[i].tid == trace->pid &&
+			  trace->threads[i].state == CPROF_TRACEE_STOPPED;
+	}
+	long threads = status_field(trace->pid, trace->pid, "\nThreads:\t", NULL);
+	return threads >= 0 && stopped + !leader == (size_t)threads;
+}
+
 /* Sweep and wait until a sweep with all known threads stopped finds no new one. */
 static struct cprof_error *stop(struct cprof_ptrace *trace,
 				const struct cprof_ptrace_options *options)
@@ -291,7 +308,7 @@ static struct cprof_error *stop(struct cprof_ptrace *trace,
 		struct cprof_error *err = sweep(trace, options, &fresh);
 		if (err)
 			return err;
-		if (!fresh && collect(trace) == 0)
+		if (!fresh && collect(trace) == 0 && complete(trace))
 			break;
 		for (unsigned turn = 0; collect(trace); turn++) {
 			if (cprof_clock_mono_ns() > until)
@@ -299,6 +316,8 @@ static struct cprof_error *stop(struct cprof_ptrace *trace,
 			if (turn > 4)
 				nap(turn < 50 ? 20000 : 500000);
 		}
+		if (round > 4)
+			nap(50000);
 		if (cprof_clock_mono_ns() > until)
 			return too_slow(trace);
 	}

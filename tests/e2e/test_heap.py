@@ -167,6 +167,46 @@ class Guest(unittest.TestCase):
         os.kill(target.pid, signal.SIGCONT)
         self.end(target)
 
+    def check_guest(self, **env):
+        target = harness.Target(["heap_guest"], env=dict(os.environ, **env))
+        before = executable_bytes(target.pid)
+        for rate in (524288, 20000, 1, 524288, 20000, 4096):
+            result = harness.attach("-p", target.pid, "-mode", "heap", "-rate", rate, "-seconds", "0.3", "-o", os.devnull,
+                                    "-f")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.assertIn("all well", target.close())
+
+    def test_threads_forks_exceptions_signals_and_coroutines_go_on_with_glibc(self):
+        self.check_guest()
+
+    def test_threads_forks_exceptions_signals_and_coroutines_go_on_with_jemalloc(self):
+        library = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+        if not os.path.exists(library):
+            raise unittest.SkipTest("libjemalloc2 is not installed")
+        self.check_guest(LD_PRELOAD=library)
+
+    def test_every_system_call_of_the_tracer_may_be_its_last(self):
+        """SIGKILL at the n-th ptrace call, for many n: attach, sampling and detach are about 120 of them."""
+        harness.need("strace")
+        target = harness.Target(["heap_churn", "4"])
+        before = executable_bytes(target.pid)
+        step = int(os.environ.get("CPROF_HEAP_KILL_STEP", "6"))
+        reached_end = False
+        for n in range(1, 1000, step):
+            result = harness.run(["strace", "-f", "-o", os.devnull, "-e", "trace=ptrace", "-e",
+                                  f"inject=ptrace:signal=KILL:when={n}", harness.ATTACH, "-p", str(target.pid), "-mode",
+                                  "heap", "-seconds", "0.02", "-o", os.devnull, "-f", "-q"])
+            self.assertTrue(target.alive(), f"killed at ptrace call {n}, the target died")
+            repair = harness.attach("-repair", target.pid)
+            self.assertEqual(repair.returncode, 0, repair.stderr)
+            if result.returncode == 0:
+                reached_end = True
+                break
+        self.assertTrue(reached_end)
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.end(target)
+
     def test_a_target_that_dies_ends_the_run(self):
         target = self.churn()
         recording = Recording(target.pid)

@@ -1,0 +1,137 @@
+#include "attach/patch.h"
+
+#include "tests/unit/test.h"
+
+#define ADDR 0x7f0000001000ull
+#define STUB 0x7f0000100000ull
+#define HOLE 0x7f0000100100ull
+
+static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
+				   struct cprof_patch *patch)
+{
+	uint8_t function[64];
+	memset(function, 0x90, sizeof(function));
+	memcpy(function, code, n);
+	return cprof_patch_plan(function, sizeof(function), addr, STUB, HOLE, patch);
+}
+
+static int64_t rel32(const uint8_t *bytes)
+{
+	int32_t value;
+	memcpy(&value, bytes, sizeof(value));
+	return value;
+}
+
+TEST(patch_relocates_the_first_instructions_of_real_allocators)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what;
+		uint8_t code[16];
+		size_t n;
+		uint8_t displaced;
+		size_t hole_len; /* with the jump back */
+	} rows[] = {
+		{ "glibc malloc: push r12, push rbp, push rbx, mov rdi,rbx",
+		  { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb }, 7, 7, 12 },
+		{ "glibc free: test rdi,rdi; je rel32",
+		  { 0x48, 0x85, 0xff, 0x0f, 0x84, 0x10, 0x01, 0, 0 }, 9, 9, 14 },
+		{ "jemalloc malloc: cmp imm32,rdi", { 0x48, 0x81, 0xff, 0, 0x10, 0, 0 }, 7, 7, 12 },
+		{ "glibc memalign: cmpb 0,rip-relative", { 0x80, 0x3d, 0x10, 0, 0, 0, 0 }, 7, 7, 12 },
+		{ "musl malloc: jmp rel32", { 0xe9, 0, 1, 0, 0 }, 5, 5, 10 },
+		{ "mimalloc free: mov, test, je rel8 grows to rel32",
+		  { 0x89, 0xf9, 0x85, 0xff, 0x74, 0x5d }, 6, 6, 15 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_patch patch;
+		struct cprof_error *err = plan_at(rows[i].code, rows[i].n, ADDR, &patch);
+		if (err)
+			TEST_FAIL("%s: %s", rows[i].what, err->message);
+		CHECK_UINT(patch.displaced, rows[i].displaced);
+		CHECK_UINT(patch.hole_len, rows[i].hole_len);
+		CHECK_UINT(patch.patched[0], 0xe9);
+		CHECK_UINT(ADDR + 5 + (uint64_t)rel32(patch.patched + 1), STUB);
+		/* The last thing in the trampoline leads behind what gave way. */
+		CHECK_UINT(patch.hole[patch.hole_len - 5], 0xe9);
+		CHECK_UINT(HOLE + patch.hole_len + (uint64_t)rel32(patch.hole + patch.hole_len - 4),
+			   ADDR + patch.displaced);
+		CHECK(memcmp(patch.original, rows[i].code, 5) == 0);
+		CHECK(memcmp(patch.patched + 5, patch.original + 5, 3) == 0);
+	}
+}
+
+TEST(patch_keeps_where_branches_and_data_lead_to)
+{
+	struct cprof_patch patch;
+	const uint8_t jcc[] = { 0x48, 0x85, 0xff, 0x74, 0x40 };
+	CHECK(!plan_at(jcc, sizeof(jcc), ADDR, &patch));
+	CHECK_UINT(patch.hole[3], 0x0f);
+	CHECK_UINT(patch.hole[4], 0x84);
+	CHECK_UINT(HOLE + 9 + (uint64_t)rel32(patch.hole + 5), ADDR + 5 + 0x40);
+
+	const uint8_t data[] = { 0x48, 0x8b, 0x05, 0x00, 0x20, 0x00, 0x00 };
+	CHECK(!plan_at(data, sizeof(data), ADDR, &patch));
+	CHECK_UINT(HOLE + 7 + (uint64_t)rel32(patch.hole + 3), ADDR + 7 + 0x2000);
+}
+
+TEST(patch_leaves_endbr64_where_it_is)
+{
+	struct cprof_patch patch;
+	const uint8_t code[] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb };
+	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
+	CHECK_UINT(patch.addr, ADDR + 4);
+	CHECK_UINT(patch.displaced, 7);
+}
+
+TEST(patch_refuses_what_cannot_be_moved_and_says_why)
+{
+	/* clang-format off */
+	static const struct {
+		const char *why;
+		uint8_t code[16];
+		size_t n;
+		uint64_t addr;
+	} rows[] = {
+		{ "begins with a call", { 0xe8, 0, 1, 0, 0 }, 5, ADDR },
+		{ "no long form", { 0xe3, 0x10, 0x90, 0x90, 0x90 }, 5, ADDR }, /* jrcxz */
+		{ "branch into themselves", { 0x48, 0x85, 0xff, 0x74, 0xfe }, 5, ADDR },
+		{ "branches back into", { 0x41, 0x54, 0x55, 0x53, 0x90, 0x90, 0xeb, 0xfa }, 8, ADDR },
+		{ "shorter than a jump", { 0xc3, 0x48, 0x89, 0xf8, 0xc3 }, 5, ADDR },
+		{ "breakpoint", { 0xcc, 0x54, 0x55, 0x53, 0x90 }, 5, ADDR },
+		{ "cannot be decoded", { 0x06, 0x06, 0x06, 0x06, 0x06 }, 5, ADDR },
+		{ "cross a page", { 0x41, 0x54, 0x55, 0x53, 0x90 }, 5, ADDR + 0xffc },
+		{ "too far", { 0x41, 0x54, 0x55, 0x53, 0x90 }, 5, 0x400000 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_patch patch;
+		struct cprof_error *err = plan_at(rows[i].code, rows[i].n, rows[i].addr, &patch);
+		if (!err)
+			TEST_FAIL("patched what should be refused: %s", rows[i].why);
+		if (!strstr(err->message, rows[i].why))
+			TEST_FAIL("%s: says \"%s\"", rows[i].why, err->message);
+		cprof_error_free(err);
+	}
+}
+
+TEST(patch_takes_a_function_as_short_as_a_jump_with_padding_behind)
+{
+	struct cprof_patch patch;
+	const uint8_t code[] = { 0x31, 0xc0, 0xc3, 0x66, 0x0f, 0x1f, 0x44, 0, 0 };
+	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
+	CHECK_UINT(patch.hole[0], 0x31);
+	CHECK_UINT(patch.hole[2], 0xc3);
+}
+
+TEST(patch_moves_a_thread_from_an_instruction_to_its_copy)
+{
+	struct cprof_patch patch;
+	const uint8_t code[] = { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb };
+	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR); /* it will meet the jump */
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 2), HOLE + 2);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 4), HOLE + 4);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 7), ADDR + 7);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR - 1), ADDR - 1);
+}
