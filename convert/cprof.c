@@ -2,7 +2,6 @@
  * convert/cprof.c - the program cprof: reads the command line and hands over to a command.
  */
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +36,7 @@ static const struct cprof_option source_rows[] = {
 	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
 	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
-	{ "help-man", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },
+	{ "man-options", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },
 };
 /* clang-format on */
 
@@ -217,8 +216,6 @@ static int report_error(struct cprof_error *err)
 int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
-	signal(SIGPIPE,
-	       SIG_IGN); /* `cprof -top | head` ends with a write error, not a dead process */
 	struct cprof_options options = { 0 };
 	CPROF_AUTO(free) struct cprof_option *rows = NULL;
 	struct cprof_error *err = build_rows(&rows);

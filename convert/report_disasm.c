@@ -210,7 +210,10 @@ static bool is_wanted(struct listing *l, const struct cprof_mapping *mapping, ui
 		uint32_t node = l->graph->order[i];
 		const struct cprof_node_info *info =
 			cprof_graph_info(l->graph, &l->graph->nodes[node]);
-		if (info->objfile && info->objfile == mapping->filename &&
+		if (!info->objfile || info->objfile != mapping->filename)
+			continue;
+		const char *name = cprof_profile_text(l->report->profile, info->name);
+		if (cprof_regex_match(l->report->symbol, name) ||
 		    cprof_regex_match(l->report->symbol, cprof_graph_name(l->graph, node)))
 			return true;
 	}

@@ -1,0 +1,227 @@
+"""The program cprof as its users meet it: files, pipes, URLs, the shell, pictures, and everything that can be wrong."""
+
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from harness import BUILD, CPROF
+
+FOLDED = b"main;work;spin 60\nmain;work 30\nmain;idle 10\n"
+
+
+def cprof(*arguments, stdin=None, status=0, env=None, cwd=None):
+    run = subprocess.run([CPROF, *arguments], input=stdin, timeout=60, check=False, cwd=cwd,
+                         env=dict(os.environ, TZ="UTC", **(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if run.returncode != status:
+        raise AssertionError(f"{arguments}: exit {run.returncode}, want {status}: {run.stderr.decode()}")
+    return run.stdout, run.stderr.decode()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    profile = b""
+    asked = []
+
+    def do_GET(self):  # noqa: N802, the base class's name
+        Server.asked.append(self.path)
+        if self.path.startswith("/busy"):
+            self.answer(500, "text/plain; charset=utf-8", b"Could not enable CPU profiling: in use\n")
+        else:
+            self.answer(200, "application/octet-stream", Server.profile)
+
+    def answer(self, status, kind, body):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Cprof(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.file = os.path.join(cls.folder.name, "a.pb.gz")
+        cls.proto, _ = cprof("-proto", "-", stdin=FOLDED)
+        with open(cls.file, "wb") as out:
+            out.write(cls.proto)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def test_protoc_reads_what_proto_writes(self):
+        if not shutil.which("protoc"):
+            self.skipTest("protoc is not installed")
+        source = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "convert")
+        text = subprocess.run(["protoc", "--decode=perftools.profiles.Profile", f"-I{source}", "profile.proto"],
+                              input=gzip.decompress(self.proto), stdout=subprocess.PIPE, check=True).stdout.decode()
+        self.assertEqual(sorted(re.findall(r"value: (\d+)", text)), ["10", "30", "60"])
+        self.assertIn('string_table: "spin"', text)
+
+    def test_several_files_add_up_and_a_base_is_taken_away(self):
+        out, _ = cprof("-top", self.file, self.file)
+        self.assertIn(b"of 200 total", out)
+        out, _ = cprof("-top", "-base", self.file, self.file, self.file)
+        self.assertIn(b"of 100 total", out)
+        out, _ = cprof("-top", "-diff_base", self.file, self.file)
+        self.assertIn(b"accounting for 0", out)
+
+    def test_a_missing_file_is_said_and_left_out_where_there_are_others(self):
+        out, err = cprof("-top", self.file, self.path("nowhere"))
+        self.assertIn(b"of 100 total", out)
+        self.assertIn("nowhere: open", err)
+        self.assertIn("Fetched 1 source profiles out of 2", err)
+        _, err = cprof("-top", self.path("nowhere"), status=1)
+        self.assertIn("No such file or directory", err)
+
+    def test_usage_errors_exit_with_2_and_name_the_way_out(self):
+        for arguments, want in ((["-topp", self.file], "did you mean -top"), (["-top"], "no profile source"),
+                                (["-top", "-tree", self.file], "at most one output format"),
+                                (["-top", "-base=a", "-diff_base=b", self.file], "cannot both be specified"),
+                                (["-top", "-normalize", self.file], "must have base profile"),
+                                (["-top", "-cum", "-flat", self.file], "conflicting options set"),
+                                (["-top", "-focus=(a", self.file], "parsing focus regexp: error parsing regexp: missing closing )"),
+                                (["-top", "-focus=(?=a)b", self.file], "unsupported Perl syntax"),
+                                (["-top", "-sample_index=nope", self.file], "must be one of: [samples]")):
+            with self.subTest(arguments=arguments):
+                _, err = cprof(*arguments, status=2)
+                self.assertIn(want, err)
+
+    def test_a_damaged_file_gives_its_offset_and_exit_1(self):
+        plain = gzip.decompress(self.proto)
+        for cut in range(1, len(plain), 7):
+            run = subprocess.run([CPROF, "-top", "-"], input=plain[:cut], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, check=False, timeout=20)
+            self.assertIn(run.returncode, (0, 1))
+            if run.returncode:
+                self.assertRegex(run.stderr.decode(), r"byte \d+|no samples")
+        _, err = cprof("-top", "-", stdin=self.proto[:40], status=1)
+        self.assertIn("the data ends early at byte 40", err)
+
+    def test_urls_are_fetched_with_seconds_and_kept(self):
+        Server.profile = self.proto
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        saved = self.path("saved")
+        try:
+            out, err = cprof("-top", "-seconds=3", f"{host}/debug/pprof/profile", env={"PPROF_TMPDIR": saved})
+            self.assertIn(b"of 100 total", out)
+            self.assertEqual(Server.asked[-1], "/debug/pprof/profile?seconds=3")
+            self.assertIn("Please wait... (3s)", err)
+            kept = [os.path.join(saved, name) for name in os.listdir(saved)]
+            self.assertEqual(cprof("-top", kept[0])[0], out)
+            cprof("-top", f"http://{host}/p?seconds=5&x=1", env={"PPROF_TMPDIR": saved})
+            self.assertEqual(Server.asked[-1], "/p?seconds=5&x=1")
+            _, err = cprof("-top", f"http://{host}/busy", status=1)
+            self.assertIn("the server answers 500: Could not enable CPU profiling: in use", err)
+        finally:
+            server.shutdown()
+            server.server_close()
+        _, err = cprof("-top", f"http://{host}/gone", status=1)
+        self.assertIn("connect", err)
+
+    def test_the_shell_works_on_a_pipe(self):
+        target = self.path("out.txt")
+        lines = f"top1\ntop 2 -cum\nfocus=idle\ntop\n:\ntree > {target}\ntpo\nsample_index=7\no\nhelp peek\nq\ntop\n"
+        out, err = cprof(self.file, stdin=lines.encode())
+        text = out.decode()
+        self.assertEqual(text.count("flat%"), 3)  # nothing after q
+        self.assertIn("Showing top 1 nodes out of 4", text)
+        self.assertIn("Active filters:\n   focus=idle", text)
+        self.assertIn("peek RE", text)
+        self.assertIn('unrecognized command: "tpo"', err)
+        self.assertIn("sample_index \"7\" must be one of", err)
+        self.assertIn("granularity               = functions", err)
+        with open(target, encoding="utf-8") as saved:
+            self.assertIn("spin", saved.read())
+
+    def test_our_own_formats_say_what_the_profile_says(self):
+        out, _ = cprof("-folded", self.file)
+        self.assertEqual(sorted(out.splitlines()), sorted(FOLDED.splitlines()))
+        data = json.loads(cprof("-json", self.file)[0])
+        self.assertEqual({node["name"]: (node["flat"], node["cum"]) for node in data["nodes"]},
+                         {"spin": (60, 60), "work": (30, 90), "idle": (10, 10), "main": (0, 100)})
+        self.assertEqual(len(data["calls"]), 3)
+        scope = json.loads(cprof("-speedscope", self.file)[0])
+        self.assertEqual(sum(scope["profiles"][0]["weights"]), 100)
+        self.assertEqual(scope["profiles"][0]["endValue"], 100)
+        stack = scope["profiles"][0]["samples"][0]
+        self.assertEqual([scope["shared"]["frames"][frame]["name"] for frame in stack], ["main", "work", "spin"])
+
+    def test_the_flame_graph_is_one_page_that_asks_nobody_for_anything(self):
+        page = cprof("-flamegraph", self.file)[0].decode()
+        self.assertNotRegex(page, r"(src|href)=|url\(|https?://|import ")
+        data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.S).group(1))
+        self.assertEqual((data["total"], data["width"], data["hidden"]), (100, 100, 0))
+        self.assertEqual(data["frames"], "0,0,100,,1,1,90,,2,2,60,,1,3,10,")
+        evil, _ = cprof("-flamegraph", "-", stdin=b"</script><b>;a 1\n")
+        self.assertNotIn(b"</script><b>", evil)
+        if shutil.which("node"):
+            script = page.split("<script>")[1].split("</script>")[0]
+            subprocess.run(["node", "--check", "-"], input=script.encode(), check=True, timeout=30)
+
+    def test_a_flame_graph_of_many_stacks_stays_below_a_megabyte(self):
+        lines = b"".join(b"main;" + b";".join(b"function_%d" % (i * 7 % 9000 + d) for d in range(20)) + b" %d\n" % (i % 9 + 1)
+                         for i in range(20000))
+        page, _ = cprof("-flamegraph", "-", stdin=lines)
+        self.assertLess(len(page), 1_000_000)
+        self.assertGreater(len(page), 300_000)
+
+    def test_graphviz_draws_and_its_absence_is_explained(self):
+        if shutil.which("dot"):
+            self.assertTrue(cprof("-svg", self.file)[0].lstrip().startswith(b"<?xml"))
+            self.assertTrue(cprof("-png", self.file)[0].startswith(b"\x89PNG"))
+        _, err = cprof("-svg", self.file, status=1, env={"PATH": "/nonexistent"})
+        self.assertIn("`dot` of Graphviz is not installed", err)
+        self.assertIn("apt-get install graphviz", err)
+
+    def test_web_hands_the_picture_to_the_browser(self):
+        if not shutil.which("dot"):
+            self.skipTest("Graphviz is not installed")
+        browser = self.path("browser")
+        with open(browser, "w", encoding="utf-8") as script:
+            script.write(f"#!/bin/sh\ncp \"$1\" {self.path('shown')}\n")
+        os.chmod(browser, 0o755)
+        cprof("-web", self.file, env={"BROWSER": browser, "TMPDIR": self.folder.name})
+        with open(self.path("shown"), "rb") as shown:
+            self.assertIn(b"<svg", shown.read())
+
+    def test_disasm_and_weblist_show_the_code_of_a_program(self):
+        program = os.path.join(BUILD, "targets", "hot")
+        if not shutil.which("objdump") or not os.path.exists(program):
+            self.skipTest("no objdump or no target program")
+        symbols = subprocess.run(["nm", "-C", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+        address = int(next(line.split()[0] for line in symbols.splitlines() if line.endswith(" T main")), 16)
+        script = f"hot 1/1 1.0: 1000000 cpu-clock:\n\t{address:x} main+0x0 ({program})\n\n"
+        out = cprof("-disasm=^main$", "-", stdin=script.encode())[0].decode()
+        self.assertIn("ROUTINE ======================== main\n", out)
+        self.assertRegex(out, rf"1ms +1ms +{address:x}: [a-z]")
+        page = self.path("w.html")
+        cprof("-weblist=main", f"-output={page}", "-", stdin=script.encode())
+        with open(page, encoding="utf-8") as text:
+            self.assertIn("<h2>main", text.read())
+        _, err = cprof("-disasm=nothing_like_it", "-", stdin=script.encode(), status=1)
+        self.assertIn("no matches found for regexp: nothing_like_it", err)
+
+    def test_a_reader_that_goes_away_ends_the_report_quietly(self):
+        many = b"".join(b"a;b%d 1\n" % i for i in range(50000))
+        run = subprocess.run(f"{CPROF} -traces - | head -1", shell=True, input=many, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, check=True, timeout=30)
+        self.assertEqual(run.stdout, b"Type: samples\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
