@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,12 +13,13 @@
 #define NOT_FOUND      127 /* as a shell reports it */
 #define NOT_EXECUTABLE 126
 
-/* In the child, with signals as a fresh program has them. Never returns. */
+/*
+ * In the child. Our own signal handlers come after the fork, so the command gets the dispositions that we were started
+ * with (nohup's, a shell's background job's). Never returns.
+ */
 static _Noreturn void become(char **argv, int go_fd, int exec_fd)
 {
 	char byte;
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
 	if (read(go_fd, &byte, 1) != 1)
 		_exit(0);
 	execvp(argv[0], argv);

@@ -195,9 +195,21 @@ class Cpu(Base):
     def test_the_thread_created_later_is_seen_with_its_name(self):
         for how in ("cpu", "thread-cpu", "thread"):
             with self.subTest(how), Target(["threads", "churn", "200"]) as target:
+                ticks = cpu_ticks(target.pid)
                 profile = self.profile(target.pid, "-open", how, "-hz", "1000")
+                ticks = cpu_ticks(target.pid) - ticks
                 self.assertGreater(profile.share(lambda s, l: "brief_work" in s), 0.4 if how == "thread" else 0.7)
+                self.assertLessEqual(profile.total(1) / 1e7, ticks * 1.15 + 3, "something was counted twice")
                 self.assertTrue(all(l["thread"] == "threads" for _, _, l in profile.samples))
+
+    def test_a_walk_that_ends_early_is_marked_and_counted(self):
+        with Target(["turns", "lost"]) as target:
+            profile = self.profile(target.pid, "-v")
+        marked = profile.share(lambda s, l: s[-1] == "[truncated]" and "no_way_back" in s)
+        self.assertGreater(marked, 0.9)
+        truncated = int(re.search(r"truncated stacks: (\d+)", "\n".join(profile.comments)).group(1))
+        self.assertEqual(truncated, sum(v[0] for s, v, _ in profile.samples if s[-1] == "[truncated]"))
+        self.assertRegex(self.stderr, r"[1-9]\d*\.\d % truncated")
 
     def test_go_tool_pprof_reads_top_list_and_traces(self):
         pprof = harness.go_pprof()

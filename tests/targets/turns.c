@@ -4,6 +4,7 @@
  *   fork          forks a child that works in child_work() while the parent works in parent_work()
  *   dlopen LIB    loads LIB, calls its plugin_work() for a while, unloads it, over and over
  *   kernel        spends its time in read(2) of /dev/zero
+ *   lost          works on a stack that leads nowhere: a page of nonsense
  *   pipe          waits for a line, then ends
  */
 #include <dlfcn.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -60,6 +62,27 @@ static __attribute__((noinline)) void kernel_work(void)
 		sink++;
 }
 
+/* Leaves its stack for one of nonsense and never returns: nobody can tell who called. */
+static __attribute__((noinline)) void no_way_back(void)
+{
+	char *page =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(page, 0x11, 1 << 20); /* a zero would say that this is the outermost frame */
+#if defined(__x86_64__)
+	__asm__ volatile("mov %0, %%rsp\n\txor %%ebp, %%ebp\n1:\tincq %1\n\tjmp 1b"
+			 :
+			 : "r"(page + (1 << 19)), "m"(sink)
+			 : "memory");
+#elif defined(__aarch64__)
+	__asm__ volatile("mov sp, %0\n\tmov x29, xzr\n\tmov x30, xzr\n1:\tadd x1, x1, #1\n\tb 1b"
+			 :
+			 : "r"(page + (1 << 19))
+			 : "x1", "memory");
+#endif
+	for (;;)
+		sink++;
+}
+
 static void on_term(int signal_no)
 {
 	(void)signal_no;
@@ -88,5 +111,7 @@ int main(int argc, char **argv)
 		kernel_work();
 	while (strcmp(what, "dlopen") == 0)
 		use_plugin(argv[2]);
+	if (strcmp(what, "lost") == 0)
+		no_way_back();
 	return getchar() == EOF;
 }
