@@ -28,6 +28,18 @@ static bool accept(struct cprof_walk *w, uint64_t ra_slot, uint64_t ra, uint64_t
 	return cprof_walk_holds(w, caller);
 }
 
+/*
+ * Interpreters written at run time (HotSpot's) push the address of their return stub themselves, so that no call stands
+ * before it. Between two pieces of generated code a frame pointer that leads outwards is believed without.
+ */
+static bool within_generated(struct cprof_walk *w, uint64_t ra, uint64_t fp, uint64_t caller_fp)
+{
+	struct cprof_module *module;
+	return w->module && w->module->kind == CPROF_MODULE_ANONYMOUS && caller_fp > fp &&
+	       cprof_walk_map(w, ra - 1, &module) && module &&
+	       module->kind == CPROF_MODULE_ANONYMOUS;
+}
+
 /* {caller's frame pointer, return address} stand at the frame pointer, on both of our CPUs. */
 static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
@@ -48,7 +60,7 @@ static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 		caller->is_root = true;
 		return true;
 	}
-	if (!accept(w, fp + 8, ra, fp + 16, caller))
+	if (!accept(w, fp + 8, ra, fp + 16, caller) && !within_generated(w, ra, fp, caller_fp))
 		return false;
 	cprof_walk_caller_set(caller, arch->fp, caller_fp);
 	return true;
