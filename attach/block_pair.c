@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "attach/futex.h"
+#include "attach/wait_kind.h"
 #include "convert/profile.h"
 
 /* Memory stays bounded under thread churn and with locks that come and go: then all is begun anew. */
@@ -124,6 +125,7 @@ static void describe(const struct cprof_block_pair_thread *thread, uint32_t tid,
 		.futex_op = thread->op,
 		.futex_val = thread->val,
 		.addr = thread->addr,
+		.owner_tid = thread->owner,
 		.count = 1,
 		.delay_ns = delay_ns ? (double)delay_ns : 1,
 	};
@@ -180,6 +182,30 @@ bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t
 	if (waits(was.op))
 		return end_wait(pair, &was, tid, now_ns, ret, wait);
 	return pair->releases && wakes(was.op) && end_wake(pair, &was, tid, ret, wait);
+}
+
+/* struct __pthread_mutex_s of glibc: __lock, __count, __owner. A PI mutex has its owner in the lock word. */
+#define OWNER_OFFSET 8
+
+void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_memory *memory)
+{
+	for (uint32_t i = 0; i < pair->n_threads; i++) {
+		struct cprof_block_pair_thread *thread = &pair->threads[i];
+		if (!thread->entered_ns || thread->looked || !waits(thread->op))
+			continue;
+		thread->looked = true;
+		const struct cprof_wait as_wait = { .syscall = SYS_futex,
+						    .futex_op = thread->op,
+						    .futex_val = thread->val };
+		enum cprof_wait_kind kind = cprof_wait_kind_by_number(&as_wait);
+		uint32_t word = 0;
+		if (kind == CPROF_WAIT_MUTEX &&
+		    memory->read(memory->ctx, thread->addr + OWNER_OFFSET, &word, sizeof(word)))
+			thread->owner = word;
+		if (kind == CPROF_WAIT_PI_MUTEX &&
+		    memory->read(memory->ctx, thread->addr, &word, sizeof(word)))
+			thread->owner = cprof_futex_word_owner(word);
+	}
 }
 
 bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns)

@@ -15,11 +15,15 @@
 #include "attach/wait_charge.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory.h"
 
 struct cprof_block_pair_thread {
 	uint64_t entered_ns; /* of the call it is in; 0: in none that we know of */
 	uint64_t addr;
 	uint32_t op, val;
+	uint32_t
+		owner; /* thread id beside or in the futex word, as read during the wait; 0 unknown */
+	bool looked;   /* for that owner */
 };
 
 struct cprof_block_pair_wake {
@@ -51,6 +55,12 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
  */
 bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
 			   int64_t ret, struct cprof_wait *wait);
+
+/*
+ * Look into `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before anybody
+ * looks: they have no owner then, rather than a later one.
+ */
+void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_memory *memory);
 
 /* Since when `tid` has been in a wait; false if it is in none. */
 bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns);

@@ -9,6 +9,7 @@
 #include "attach/block_events.h"
 #include "attach/block_open.h"
 #include "attach/block_pair.h"
+#include "attach/futex.h"
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
@@ -63,14 +64,14 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 	return NULL;
 }
 
-/* Owners that the call itself tells; others are beside the lock and have changed by now. */
+/* Owners that the call itself tells; others were looked for while the wait went on. */
 static void find_owner(struct cprof_wait *wait)
 {
 	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
 	if (kind == CPROF_WAIT_JOIN)
 		wait->owner_tid = wait->futex_val;
 	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
-		wait->owner_tid = wait->futex_val & 0x3fffffff;
+		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
 }
 
 static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_call *call)
@@ -116,6 +117,12 @@ static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
 			"program on syscalls:sys_enter_futex returns 0): waits are missing");
 }
 
+/* Past the page that a walk may have kept: owners change. */
+static bool read_word(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	return cprof_target_mem_read(ctx, addr, buf, n);
+}
+
 static struct cprof_error *drain(void *state)
 {
 	struct perf_tier *tier = state;
@@ -124,6 +131,9 @@ static struct cprof_error *drain(void *state)
 	look_for_blindness(tier, now_ns);
 	struct cprof_error *err = cprof_block_events_drain(
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
+	const struct cprof_memory memory = { .read = read_word, .ctx = &tier->block->process->mem };
+	if (!err && !tier->block->releases)
+		cprof_block_pair_look(&tier->pair, &memory);
 	uint64_t lost = cprof_block_events_lost(tier->events);
 	tier->block->lost += lost - tier->lost_told;
 	tier->lost_told = lost;

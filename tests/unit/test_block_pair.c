@@ -59,6 +59,34 @@ TEST(block_pair_survives_lost_and_doubled_records)
 	cprof_block_pair_deinit(&pair);
 }
 
+static bool read_owner(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	(void)ctx;
+	uint32_t word = addr == LOCK + 8 ? 42 : addr == LOCK ? 0x80000007 : 0;
+	memcpy(buf, &word, n);
+	return word != 0;
+}
+
+TEST(block_pair_finds_the_owner_of_a_mutex_while_it_is_waited_for)
+{
+	struct cprof_block_pair pair = { 0 };
+	const struct cprof_memory memory = { .read = read_owner };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1000, 0x86);                                    /* LOCK_PI */
+	CHECK(!cprof_block_pair_enter(&pair, 3, 1000, LOCK, 0x189, 0)); /* a condition variable */
+	cprof_block_pair_look(&pair, &memory);
+	CHECK(cprof_block_pair_exit(&pair, 1, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 42);
+	CHECK(cprof_block_pair_exit(&pair, 2, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	CHECK(cprof_block_pair_exit(&pair, 3, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	enter(&pair, 1, 3000, WAIT); /* a new wait, over before anybody looks */
+	CHECK(cprof_block_pair_exit(&pair, 1, 3100, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	cprof_block_pair_deinit(&pair);
+}
+
 TEST(block_pair_charges_a_release_with_everybody_who_waits)
 {
 	struct cprof_block_pair pair = { .releases = true };
