@@ -40,6 +40,12 @@ static bool within_generated(struct cprof_walk *w, uint64_t ra, uint64_t fp, uin
 	       module->kind == CPROF_MODULE_ANONYMOUS;
 }
 
+static bool in_code(struct cprof_walk *w, uint64_t addr)
+{
+	struct cprof_module *module;
+	return cprof_walk_map(w, addr, &module);
+}
+
 /* {caller's frame pointer, return address} stand at the frame pointer, on both of our CPUs. */
 static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
@@ -60,7 +66,9 @@ static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 		caller->is_root = true;
 		return true;
 	}
-	if (!accept(w, fp + 8, ra, fp + 16, caller) && !within_generated(w, ra, fp, caller_fp))
+	/* The outermost function was called by nobody (Go's goroutines return to the middle of goexit). */
+	if (!accept(w, fp + 8, ra, fp + 16, caller) && !within_generated(w, ra, fp, caller_fp) &&
+	    !(caller_fp == 0 && in_code(w, caller->pc)))
 		return false;
 	cprof_walk_caller_set(caller, arch->fp, caller_fp);
 	return true;

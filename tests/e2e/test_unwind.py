@@ -4,12 +4,15 @@ A sample counts as right only if every frame is there, none is missing and none 
 
 import os
 import re
+import shutil
+import tempfile
 import unittest
 
 import harness
 
 WALK = os.path.join(harness.BUILD, "tools", "walk_stacks")
 LIB = os.path.join(harness.BUILD, "targets", "libchain_lib.so")
+LANG = os.path.join(harness.ROOT, "tests", "targets", "lang")
 ANY = r"[^;]+"
 # What stands outside of main or of a thread's function: the C library's part.
 TAILS = (r"(__libc_start_call_main;__libc_start_main[^;]*;_start|start_thread;(__)?clone3?"
@@ -41,17 +44,21 @@ class Stacks:
         for line in text.splitlines():
             count, stop, frames = line.split(" ", 2)
             decorated = frames.split(";")
-            self.all.append((int(count), stop, [frame.rstrip("~+!") for frame in decorated], decorated))
+            self.all.append((int(count), stop, [frame.rstrip("~+!").removesuffix(".abi0") for frame in decorated], decorated))
         self.total = sum(entry[0] for entry in self.all)
 
 
 class ChainTest(unittest.TestCase):
-    def walk(self, argv, samples=300, stack_bytes=32768, cap=1024, **target):
-        with harness.Target(argv, **target) as victim:
+    def walk(self, argv, samples=300, stack_bytes=32768, cap=1024, status=0, reloads=False, **target):
+        victim = harness.Target(argv, **target)
+        try:
             before = harness.Footprint(victim.pid)
             result = harness.run([WALK, str(victim.pid), str(samples), str(stack_bytes), str(cap)])
             self.assertEqual(result.returncode, 0, result.stderr)
-            before.check_unchanged(self)
+            if not reloads:
+                before.check_unchanged(self)
+        finally:
+            victim.close(status=status)
         self.chains = [line[6:] for line in victim.said if line.startswith("chain ")]
         self.stats = result.stderr
         stacks = Stacks(result.stdout)
@@ -191,6 +198,10 @@ class Files(ChainTest):
     def test_library_in_a_memfd(self):
         self.check(["chain_library", LIB, "memfd"])
 
+    def test_library_that_comes_and_goes(self):
+        # Where the mappings are a moment old, the library's own frames have no map; all others must be right.
+        self.check(["chain_library", LIB, "reload"], share=0.9, reloads=True)
+
     def test_six_hundred_mappings(self):
         self.check(["chain_library", LIB, "many"])
 
@@ -215,6 +226,35 @@ class Musl(ChainTest):
     def test_signal(self):
         self.need("chain_musl_signal")
         self.check(["chain_musl_signal", "alt"], guessed=True)
+
+
+class Languages(ChainTest):
+    def build(self, argv, **more):
+        if not os.path.exists(argv[0]):
+            self.skipTest(f"{os.path.basename(argv[0])} is not installed")
+        self.dir = tempfile.mkdtemp(prefix="cprof-test-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        binary = os.path.join(self.dir, "chain")
+        result = harness.run([*argv, "-o", binary, *more.pop("after")], env={**os.environ, **more})
+        if result.returncode:
+            self.skipTest(f"{argv[0]} does not build here: {result.stderr.strip()[-200:]}")
+        return binary
+
+    def go(self, *flags):
+        return self.build(["/usr/lib/go-1.19/bin/go", "build", *flags], GOFLAGS="-mod=mod", GO111MODULE="off",
+                          GOROOT="", GOCACHE="/tmp/cprof-go-cache", after=[os.path.join(LANG, "chain.go")])
+
+    def test_go(self):
+        # The rest is the runtime's own threads.
+        self.check([self.go()], tail="", share=0.95)
+
+    def test_go_stripped_has_only_frame_pointers(self):
+        self.check([self.go("-ldflags=-s -w")], tail="", guessed=True, share=0.95)
+
+    def test_rust(self):
+        rustc = shutil.which("rustc") or "rustc"
+        self.check([self.build([rustc, "-O", "-C", "debuginfo=0"], after=[os.path.join(LANG, "chain.rs")])],
+                   status=-15)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ static NOINLINE void short_work(void *arg)
 		chain_sink = chain_sink * 3 + 1;
 }
 
-static void reload(const char *path)
+static NOINLINE void reload(const char *path)
 {
 	while (!chain_stop) {
 		void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
