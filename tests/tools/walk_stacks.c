@@ -154,6 +154,11 @@ static void take_sample(struct session *s, const uint8_t *record)
 	};
 	struct cprof_stack stack = { .frames = s->frames, .cap = cap };
 	cprof_unwind(s->unwinder, &input, &stack);
+	if (stack.stop == CPROF_STOP_NO_MAP) {
+		/* Our mappings may be a moment old. */
+		cprof_error_free(cprof_maps_refresh(&s->maps));
+		cprof_unwind(s->unwinder, &input, &stack);
+	}
 	char *text = NULL;
 	size_t text_size;
 	FILE *out = open_memstream(&text, &text_size);
