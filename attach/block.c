@@ -1,11 +1,14 @@
 #include "attach/block.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attach/block_open.h"
 #include "attach/block_profile.h"
+#include "attach/futex.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -21,6 +24,33 @@ static const struct cprof_block_tier *const tiers[] = {
 	&cprof_block_tier_proc,
 };
 #define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
+
+void cprof_block_find_owner(struct cprof_wait *wait)
+{
+	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
+	if (kind == CPROF_WAIT_JOIN)
+		wait->owner_tid = wait->futex_val;
+	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
+		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
+}
+
+/*
+ * An owner is a number that stood where owners stand, and one only if it is a
+ * thread's of the target: asked while it lives. Its name is asked for then too.
+ */
+static void check_owner(struct cprof_block *block, const struct cprof_wait *wait)
+{
+	char path[64];
+	bool is_new;
+	uint64_t *known = cprof_map64_put(&block->threads, wait->owner_tid, &is_new);
+	if (!known || !is_new)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)block->process->target->pid,
+		 wait->owner_tid);
+	*known = access(path, F_OK) == 0;
+	if (*known)
+		cprof_session_thread(block->session, block->process, (pid_t)wait->owner_tid);
+}
 
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
 				     const struct cprof_session_moment *moment, uint32_t *ret_row)
@@ -40,7 +70,7 @@ struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cpr
 	/* Names are asked for while the threads live; from then on they are known. */
 	cprof_session_thread(block->session, block->process, (pid_t)wait->tid);
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
-		cprof_session_thread(block->session, block->process, (pid_t)wait->owner_tid);
+		check_owner(block, wait);
 	block->records++;
 	block->run->report->counts.samples++;
 	return NULL;
@@ -266,6 +296,7 @@ struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool relea
 	if (!err)
 		err = run_with(&block, ret_profile);
 	cprof_wait_table_deinit(&block.table);
+	cprof_map64_deinit(&block.threads);
 	cprof_session_free(block.session);
 	return err;
 }

@@ -34,6 +34,7 @@ struct cprof_block {
 
 	uint64_t records; /* waits taken so far */
 	struct cprof_wait_table table;
+	struct cprof_map64 threads; /* numbers seen as owners -> 1 where that was a thread then */
 };
 
 #define CPROF_BLOCK_FDS_MAX 1024
@@ -77,6 +78,9 @@ extern const struct cprof_block_tier cprof_block_tier_proc;
  */
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
 				     const struct cprof_session_moment *moment, uint32_t *ret_row);
+
+/* The owner that the call itself tells, where it does: who is joined, and who holds a robust mutex. */
+void cprof_block_find_owner(struct cprof_wait *wait);
 
 /* Where the window ended; UINT64_MAX while it is open. What happens after it is not counted. */
 uint64_t cprof_block_end_ns(const struct cprof_block *block);

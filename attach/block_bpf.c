@@ -275,7 +275,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 {
 	const struct cprof_wait_weight weight = cprof_wait_weigh(event->delay_ns, event->rate_ns);
 	const double scale = event->delay_ns ? weight.delay_ns / (double)event->delay_ns : 1;
-	const struct cprof_wait wait = {
+	struct cprof_wait wait = {
 		.tid = event->tid,
 		.syscall = event->syscall < 0 ? CPROF_WAIT_NO_SYSCALL : event->syscall,
 		.futex_op = event->op,
@@ -288,6 +288,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * scale,
 	};
+	cprof_block_find_owner(&wait);
 	return cprof_block_take(tier->block, &wait, moment, NULL);
 }
 

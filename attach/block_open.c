@@ -110,6 +110,7 @@ static struct cprof_error *take_one(struct cprof_block *block, pid_t tid, uint64
 		.stack_addr = call->sp,
 		.live = true,
 	};
+	cprof_block_find_owner(&with_owner);
 	return cprof_block_take(block, &with_owner, &moment, NULL);
 }
 

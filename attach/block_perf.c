@@ -9,7 +9,6 @@
 #include "attach/block_events.h"
 #include "attach/block_open.h"
 #include "attach/block_pair.h"
-#include "attach/futex.h"
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
@@ -64,16 +63,6 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 	return NULL;
 }
 
-/* Owners that the call itself tells; others were looked for while the wait went on. */
-static void find_owner(struct cprof_wait *wait)
-{
-	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
-	if (kind == CPROF_WAIT_JOIN)
-		wait->owner_tid = wait->futex_val;
-	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
-		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
-}
-
 static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_call *call)
 {
 	struct perf_tier *tier = ctx;
@@ -91,7 +80,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_
 	    !call->record->sample.regs || call->record->sample.regs_32bit)
 		return NULL;
 	wait.open = late;
-	find_owner(&wait);
+	cprof_block_find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
 	const struct cprof_session_moment moment = {

@@ -198,6 +198,7 @@ static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, 
 	if (blocked && cprof_wait_is_futex(wait.syscall) &&
 	    cprof_target_mem_read(&tier->block->process->mem, wait.addr + 8, &owner, sizeof(owner)))
 		wait.owner_tid = owner;
+	cprof_block_find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_thread_regs_from_call(call, &regs);
 	const struct cprof_session_moment moment = {

@@ -64,22 +64,10 @@ static struct cprof_error *find_names(struct fill *fill, const struct cprof_buil
 	return NULL;
 }
 
-/* A number that memory holds is an owner only if it is a thread's of the target, alive or seen waiting. */
-static bool is_thread(struct fill *fill, uint32_t tid)
+static bool is_thread(const struct fill *fill, uint32_t tid)
 {
-	char path[64];
-	bool is_new;
-	if (tid == 0)
-		return false;
-	uint64_t *known = cprof_map64_put(&fill->threads, tid, &is_new);
-	if (!known)
-		return false;
-	if (is_new) {
-		snprintf(path, sizeof(path), "/proc/%d/task/%u",
-			 (int)fill->block->process->target->pid, tid);
-		*known = access(path, F_OK) == 0;
-	}
-	return *known;
+	const uint64_t *known = cprof_map64_get(&fill->block->threads, tid);
+	return known && *known;
 }
 
 struct texts {
@@ -167,14 +155,8 @@ struct cprof_error *cprof_block_profile_fill(struct cprof_block *block)
 	struct fill fill = { .block = block };
 	struct cprof_error *err = cprof_symbolizer_new(
 		&options, cprof_session_modules(block->session), &fill.symbolizer);
-	for (uint32_t i = 0; !err && i < block->table.n_rows; i++) {
-		uint64_t *known = cprof_map64_put(&fill.threads, block->table.rows[i].tid, NULL);
-		if (known)
-			*known = 1;
-	}
 	for (uint32_t i = 0; !err && i < block->table.n_rows; i++)
 		err = fill_row(&fill, &block->table.rows[i]);
 	cprof_symbolizer_free(fill.symbolizer);
-	cprof_map64_deinit(&fill.threads);
 	return err;
 }

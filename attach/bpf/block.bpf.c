@@ -176,6 +176,19 @@ static __always_inline struct cprof_block_thread *thread_get(__u32 tid)
 	return thread;
 }
 
+/*
+ * glibc keeps a mutex's owner 8 bytes behind its futex word, and a rwlock's writer 12 or 16 behind its two, with zeros
+ * between. The reader of the event believes only numbers of threads.
+ */
+static __always_inline __u32 read_owner(__u64 addr, __u32 op, __u32 val)
+{
+	__u32 words[3] = {};
+	bpf_probe_read_user(words, sizeof(words), (void *)(addr + OWNER_OFFSET));
+	if (words[0] || FUTEX_COMMAND(op) != FUTEX_WAIT_BITSET || (val != 2 && val != 3))
+		return words[0];
+	return words[1] ? words[1] : words[2];
+}
+
 static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __u64 now)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -208,9 +221,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	thread->addr = ARG1(regs);
 	thread->op = ARG2(regs);
 	thread->val = ARG3(regs);
-	__u32 owner = 0;
-	bpf_probe_read_user(&owner, sizeof(owner), (void *)(thread->addr + OWNER_OFFSET));
-	thread->owner = owner;
+	thread->owner = read_owner(thread->addr, thread->op, thread->val);
 	if (tell_releases) {
 		/* In this order: who is just about to wake it on another CPU must not leave the queue first. */
 		lock_begin(thread->addr, now);

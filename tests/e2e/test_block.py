@@ -103,6 +103,8 @@ class Primitives(harness.TempDir):
                 self.assertTrue(any(function in name for name in stack), stack)
                 self.assertIn("clone", stack[-1], f"not rooted: {stack}")
                 self.assertEqual(labels["thread"], "waiter")
+                if method == "bpf" and label in ("mutex", "pi_mutex", "robust_mutex", "rwlock"):
+                    self.assertTrue(labels.get("owner", "").startswith("holder ("), labels)
         self.assertIn(f"waits by {method}:", " ".join(profile.comments))
 
     def each(self, method, kinds, **more):
@@ -184,6 +186,23 @@ class Shapes(harness.TempDir):
                     profile, _ = attach_to(self, shape, "block", method, 1)
                     self.assertGreater(sums(profile, lambda stack, labels: function in stack)[1], 100 * MS)
                     self.assertFalse([s for s, _, _ in profile.samples if "forker" in s], "a child's wait")
+
+    def test_the_ways_of_the_cxx_library(self):
+        want = {"wait_mutex": "mutex", "wait_recursive": "mutex", "wait_timed": "mutex", "wait_shared": "rwlock",
+                "wait_condition": "condvar", "wait_future": "future"}
+        out = self.path("cxx.pb.gz")
+        with harness.Target("locks_cxx") as target:
+            result = harness.attach("-p", target.pid, "-mode", "block", "-seconds", 1, "-f", "-o", out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        most = {}
+        for stack, values, labels in harness.Profile.read(out).samples:
+            for name in stack:
+                short = name.split("::")[-1]
+                if short in want:
+                    kinds = most.setdefault(short, {})
+                    kinds[labels["kind"]] = kinds.get(labels["kind"], 0) + values[1] + values[3]
+        # A future's wait_ holds the join of its worker as well.
+        self.assertEqual({name: max(kinds, key=kinds.get) for name, kinds in most.items()}, want)
 
     def test_storm_is_bounded_and_losses_are_counted(self):
         for method in self.METHODS:

@@ -193,8 +193,8 @@ TEST(wait_charge_lets_the_next_release_pay_for_who_gave_up_since_the_last_one)
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 0));
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 10), 20);
-	cprof_wait_charge_abandon(&charge, 0x1000, 0, 17); /* 7 since the release */
-	cprof_wait_charge_abandon(&charge, 0x1000, 0, 18); /* nobody waits */
+	cprof_wait_charge_abandon(&charge, 0x1000, 0, 17);                /* 7 since the release */
+	cprof_wait_charge_abandon(&charge, 0x1000, 0, 18);                /* nobody waits */
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 30), 0); /* nor is woken */
 	CHECK(!cprof_wait_charge_begin(&charge, 0x1000, 40));
 	CHECK_UINT(cprof_wait_charge_release(&charge, 0x1000, 1, 45), 5 + 7);
