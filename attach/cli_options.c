@@ -46,7 +46,9 @@ static const struct cprof_option rows[] = {
 	{ "core", ROW(CPROF_OPT_STRING, core), NULL, "FILE", "look at this core file instead of a process", NULL },
 	{ "exe", ROW(CPROF_OPT_STRING, exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
 
-	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", "Heap profile" },
+	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor", "Heap profile" },
+	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, heap_baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
+	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
@@ -165,9 +167,28 @@ static struct cprof_error *parse_rate(struct cprof_attach_options *options)
 	return err;
 }
 
+/* "1%", "0.5" or "2.5%": percent of one processor. */
+static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
+{
+	if (!options->overhead)
+		return NULL;
+	char *end;
+	errno = 0;
+	double percent = strtod(options->overhead, &end);
+	end += *end == '%';
+	if (errno || end == options->overhead || *end || !(percent >= 0.01 && percent <= 100))
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-overhead: \"%s\" is not a percentage between 0.01 and 100",
+				       options->overhead);
+	options->heap_overhead = percent / 100;
+	return NULL;
+}
+
 static struct cprof_error *check_values(struct cprof_attach_options *options)
 {
 	struct cprof_error *bad = parse_rate(options);
+	if (!bad)
+		bad = parse_overhead(options);
 	if (bad)
 		return bad;
 	if (!(options->rate_hz >= 0.1 && options->rate_hz <= RATE_MAX))

@@ -33,8 +33,11 @@ struct cprof_attach_options {
 	const char *strategy; /* "auto", or one row of the opening strategies */
 	const char *
 		rate; /* as given: what it is depends on the mode, see heap_rate and block_rate_ns */
-	uint64_t repair_pid; /* 0: nothing to repair */
-	uint64_t heap_rate;  /* mean bytes between two samples; 1: every allocation */
+	uint64_t repair_pid;  /* 0: nothing to repair */
+	const char *overhead; /* "1%"; NULL: the rate stays as it is */
+	double heap_overhead; /* the same as a share, 0.01; 0 */
+	bool heap_baseline;
+	uint64_t heap_rate; /* mean bytes between two samples; 1: every allocation */
 
 	/* block and mutex */
 	const char *block;        /* "contention" or "all" */

@@ -10,16 +10,18 @@
 #include <string.h>
 
 #include "attach/heap_install.h"
+#include "attach/heap_pace.h"
 #include "attach/heap_profile.h"
 #include "attach/heap_reader.h"
 #include "attach/mode.h"
 #include "attach/session.h"
+#include "attach/session_names.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 #define POLL_NS      (10 * 1000000ull)
 #define POLL_BUSY_NS (1 * 1000000ull)
-#define REFRESH_NS   (1000 * 1000000ull)
+#define LOOK_NS      (1000 * 1000000ull)
 
 struct heap {
 	const struct cprof_mode_run *run;
@@ -28,6 +30,10 @@ struct heap {
 	struct cprof_heap_install install;
 	struct cprof_heap_reader reader;
 	struct cprof_heap_profile profile;
+	struct cprof_heap_pace pace;
+	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
+	uint64_t looked_mono_ns;
+	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
 };
 
 /* ---- samples ---- */
@@ -92,14 +98,22 @@ static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 		cprof_heap_reader_poll(&heap->reader, on_sample, heap, ret_samples);
 	heap->run->report->counts.lost =
 		heap->reader.control.lost + heap->reader.control.table_full;
-	if (err || !cprof_heap_profile_crowded(&heap->profile))
-		return err;
-	struct cprof_map64 alive = { 0 };
-	err = cprof_heap_reader_live(&heap->reader, &alive);
-	if (!err)
-		cprof_heap_profile_forget(&heap->profile, &alive);
-	cprof_map64_deinit(&alive);
 	return err;
+}
+
+static struct cprof_error *look_at_the_living(struct heap *heap)
+{
+	struct cprof_map64 alive = { 0 };
+	struct cprof_error *err = cprof_heap_reader_live(&heap->reader, &alive);
+	if (err || heap->reader.over) {
+		cprof_map64_deinit(&alive);
+		return err;
+	}
+	cprof_map64_deinit(&heap->alive);
+	heap->alive = alive;
+	if (cprof_heap_profile_crowded(&heap->profile))
+		cprof_heap_profile_forget(&heap->profile, &heap->alive);
+	return NULL;
 }
 
 /* With the target's threads standing still and its code restored: the last samples, and what lives. */
@@ -107,15 +121,35 @@ static struct cprof_error *last_look(void *ctx)
 {
 	struct heap *heap = ctx;
 	size_t n;
-	struct cprof_map64 alive = { 0 };
 	struct cprof_error *err = NULL;
 	for (unsigned turn = 0; !err && turn < 2; turn++)
 		err = poll_once(heap, &n);
 	if (!err)
-		err = cprof_heap_reader_live(&heap->reader, &alive);
+		err = look_at_the_living(heap);
 	if (!err)
-		cprof_heap_profile_settle(&heap->profile, &alive);
-	cprof_map64_deinit(&alive);
+		cprof_heap_profile_settle(&heap->profile, &heap->alive);
+	if (heap->reader.over)
+		cprof_report_note(
+			heap->run->report, CPROF_NOTE_WARNING,
+			"the process ended or ran another program: in use is what lived at "
+			"the last look before, up to a second earlier");
+	return err;
+}
+
+/* Once a second: mappings, what lives, and whether sampling costs what it may. */
+static struct cprof_error *every_second(struct heap *heap)
+{
+	uint64_t now = cprof_clock_mono_ns();
+	if (now - heap->looked_mono_ns < LOOK_NS)
+		return NULL;
+	heap->looked_mono_ns = now;
+	struct cprof_error *err = cprof_session_refresh(heap->session, heap->process, 0);
+	if (!err)
+		err = look_at_the_living(heap);
+	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
+	    cprof_heap_pace_next(&heap->pace, heap->run->report->counts.samples,
+				 cprof_clock_cpu_ns(), now))
+		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
 	return err;
 }
 
@@ -129,9 +163,9 @@ static struct cprof_error *sample(struct heap *heap)
 	while (!err && !heap->reader.over &&
 	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
 		size_t n = 0;
-		err = cprof_session_refresh(heap->session, heap->process, REFRESH_NS);
+		err = poll_once(heap, &n);
 		if (!err)
-			err = poll_once(heap, &n);
+			err = every_second(heap);
 		wait_ns = n > CPROF_SHIM_CELLS / 16 ? POLL_BUSY_NS : POLL_NS;
 	}
 	return err;
@@ -229,6 +263,12 @@ static void note_mechanism(const struct heap *heap)
 			  "%u entry points hooked, %u restored",
 			  (double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
 			  install->patched, install->restored);
+	if (heap->profile.period_max > heap->profile.period_min)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"the rate went from %" PRIu64 " to %" PRIu64
+			" bytes to stay within -overhead; each sample is weighed with its own",
+			heap->profile.period_min, heap->profile.period_max);
 	if (control->lost)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
@@ -258,12 +298,48 @@ static void note_mechanism(const struct heap *heap)
 			install->lost_objects);
 }
 
+/* Objects that came while we were attached: their allocators were not hooked. */
+static struct cprof_error *note_newcomers(struct heap *heap)
+{
+	struct cprof_alloc_entries *entries = &heap->install.entries;
+	size_t known = entries->n;
+	struct cprof_error *err = cprof_alloc_find(entries, &heap->process->maps,
+						   cprof_session_modules(heap->session));
+	for (size_t i = known; !err && i < entries->n; i++) {
+		if (entries->all[i].kind != CPROF_SHIM_FREE)
+			cprof_report_note(
+				heap->run->report, CPROF_NOTE_WARNING,
+				"%s was loaded after the attach: what its %s allocates is "
+				"not in the profile",
+				entries->all[i].map->path, entries->all[i].name);
+	}
+	return err;
+}
+
+static struct cprof_error *add_baseline(struct heap *heap)
+{
+	const struct cprof_builder_frame frame = { .addr = CPROF_SESSION_BEFORE };
+	const int64_t values[] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
+	uint32_t labels;
+	if (!heap->baseline_bytes)
+		return NULL;
+	struct cprof_error *err = labels_of(heap, heap->baseline_bytes, &labels);
+	return err ? err
+		   : cprof_builder_add(cprof_session_builder(heap->session), &frame, 1, labels,
+				       values);
+}
+
 static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
 {
 	heap->run->report->counts.stacks = heap->profile.n_rows;
 	note_hooks(heap);
 	note_mechanism(heap);
 	note_totals(heap);
+	struct cprof_error *late = note_newcomers(heap);
+	if (!late)
+		late = add_baseline(heap);
+	if (late)
+		return late;
 	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {
 		struct cprof_error *err = add_row(heap, &heap->profile.rows[i]);
 		if (err)
@@ -282,7 +358,14 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 		.period = heap->run->options->heap_rate,
 		.suspend_seccomp = true,
 	};
-	struct cprof_error *err = cprof_heap_attach(&heap->install, &options);
+	struct cprof_error *err = NULL;
+	heap->pace = (struct cprof_heap_pace){ .base = options.period,
+					       .period = options.period,
+					       .budget = heap->run->options->heap_overhead };
+	if (heap->run->options->heap_baseline)
+		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
+	if (!err)
+		err = cprof_heap_attach(&heap->install, &options);
 	if (err)
 		return cprof_error_wrap(err, "heap profile of process %d",
 					(int)heap->run->targets[0]->pid);
@@ -319,6 +402,7 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
 				cprof_session_modules(heap.session));
 	err = profile_heap(&heap, ret_profile);
+	cprof_map64_deinit(&heap.alive);
 	cprof_heap_profile_deinit(&heap.profile);
 	cprof_heap_reader_deinit(&heap.reader);
 	cprof_heap_install_deinit(&heap.install);

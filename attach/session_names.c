@@ -67,10 +67,13 @@ static struct cprof_error *look_up(struct namer *namer, const struct cprof_build
 static struct cprof_error *name_frame(void *ctx, const struct cprof_builder_frame *frame,
 				      const struct cprof_builder_line **ret_lines, size_t *ret_n)
 {
-	static const struct cprof_builder_line truncated = { .name = "[truncated]" };
+	static const struct cprof_builder_line markers[] = {
+		[CPROF_SESSION_TRUNCATED] = { .name = "[truncated]" },
+		[CPROF_SESSION_BEFORE] = { .name = "[allocated before attach]" },
+	};
 	struct namer *namer = ctx;
-	if (frame->addr == CPROF_SESSION_TRUNCATED && !frame->mapping) {
-		*ret_lines = &truncated;
+	if (frame->addr <= CPROF_SESSION_BEFORE && !frame->mapping) {
+		*ret_lines = &markers[frame->addr];
 		*ret_n = 1;
 		namer->named++;
 		return NULL;

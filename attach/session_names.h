@@ -13,6 +13,8 @@
 
 /* The address of the marker frame "[truncated]", which is in no mapping. */
 #define CPROF_SESSION_TRUNCATED 0
+/* And this one is "[allocated before attach]", the heap mode's. */
+#define CPROF_SESSION_BEFORE 1
 
 /* Both x86-64 and AArch64 keep the kernel in the upper half. */
 #define CPROF_SESSION_KERNEL_START 0xffff800000000000ull

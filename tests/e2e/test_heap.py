@@ -66,6 +66,37 @@ class Counting(unittest.TestCase):
                 self.assertIn("bytes", labels)
             self.close(target)
 
+    def test_a_rate_that_changes_midway_stays_right(self):
+        with Truth("heap_truth") as target:
+            want, got = 0, 0
+            for seed in range(1, 9):
+                recording = Recording(target.pid, "-rate", 524288, "-overhead", "0.01%")
+                truth = target.tell(f"mixed 20000 {seed}")
+                time.sleep(1.2)  # the controller looks once a second
+                more = target.tell(f"mixed 20000 {seed + 100}")
+                profile = recording.stop()
+                if seed == 1:
+                    self.assertRegex("\n".join(profile.comments), "the rate went from 524288 to")
+                self.assertIn(" 0 lost", recording.stderr)
+                want += sum(t[1] for t in truth.values()) + sum(t[1] for t in more.values())
+                got += profile.total(1)
+                target.tell("drop")
+            self.assertLess(abs(got / want - 1), 0.05)
+            self.close(target)
+
+    def test_what_was_held_before_is_one_sample_when_asked_for(self):
+        with Truth("heap_truth") as target:
+            target.tell("mixed 60000 5")
+            recording = Recording(target.pid, "-heap-baseline", "-rate", 4096)
+            target.tell("mixed 200 6")
+            profile = recording.stop()
+            held = sums(profile, "[allocated before attach]")
+            with open(f"/proc/{target.pid}/statm") as statm:
+                rss = int(statm.read().split()[1]) * 4096
+            self.assertEqual(held[0:3], (0, 0, 1))
+            self.assertTrue(0.5 * rss < held[3] < 1.05 * rss, (held, rss))
+            self.close(target)
+
     def test_a_forked_child_runs_on_and_can_free_what_was_sampled(self):
         with Truth("heap_truth") as target:
             recording = Recording(target.pid, "-rate", 4096)

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "attach/alloc_family.h"
+#include "attach/heap_pace.h"
 #include "attach/heap_room.h"
 #include "tests/unit/test.h"
 
@@ -168,4 +169,20 @@ TEST(heap_room_is_near_marked_free_and_out_of_growing_things_way)
 		CHECK(!(addr > 0x7ffff7ff0000 + 0x8000000 && addr < 0x7ffffffde000));
 	}
 	cprof_maps_deinit(&maps);
+}
+
+TEST(heap_pace_raises_the_period_over_budget_and_comes_back_to_the_one_asked_for)
+{
+	struct cprof_heap_pace pace = { .base = 524288, .period = 524288, .budget = 0.01 };
+	uint64_t second = 1000000000ull, samples = 0;
+	CHECK(!cprof_heap_pace_next(&pace, 0, 0, second)); /* the first look says nothing */
+	for (uint64_t i = 2; i < 12; i++) {
+		samples += 100000ull * 524288 / pace.period; /* a constant churn */
+		cprof_heap_pace_next(&pace, samples, 0, i * second);
+	}
+	double cost = 100000.0 * 524288 / (double)pace.period * 2.5e-6;
+	CHECK(cost < 0.0101 && cost > 0.003);
+	for (uint64_t i = 12; i < 40; i++)
+		cprof_heap_pace_next(&pace, samples, 0, i * second); /* and then nothing */
+	CHECK_UINT(pace.period, 524288);
 }
