@@ -27,25 +27,53 @@ struct cprof_error *cprof_intervals_add(struct cprof_intervals *intervals,
 static int compare(const void *a_, const void *b_)
 {
 	const struct cprof_interval *a = a_, *b = b_;
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	if (a->depth != b->depth)
-		return a->depth < b->depth ? -1 : 1;
-	/* Equal depth: the one written first wins, as it does for other readers. */
-	return a->what > b->what ? -1 : a->what < b->what;
+	return a->start < b->start ? -1 : a->start > b->start;
 }
 
 struct sweep {
 	struct cprof_intervals *intervals;
-	const struct cprof_interval **open; /* by depth: the last is the innermost */
+	const struct cprof_interval *
+		*open; /* a heap: the innermost is [0]; some have ended already */
 	size_t n_open;
 };
+
+/* Whether `a` is what holds where both do. */
+static bool is_inner(const struct cprof_interval *a, const struct cprof_interval *b)
+{
+	if (a->depth != b->depth)
+		return a->depth > b->depth;
+	if (a->start != b->start)
+		return a->start > b->start;
+	return a->what < b->what; /* the one written first, as other readers have it */
+}
+
+static void push(struct sweep *sweep, const struct cprof_interval *interval)
+{
+	size_t at = sweep->n_open++;
+	for (size_t up; at && is_inner(interval, sweep->open[up = (at - 1) / 2]); at = up)
+		sweep->open[at] = sweep->open[up];
+	sweep->open[at] = interval;
+}
+
+static void pop(struct sweep *sweep)
+{
+	const struct cprof_interval *last = sweep->open[--sweep->n_open];
+	size_t at = 0;
+	for (size_t down; (down = 2 * at + 1) < sweep->n_open; at = down) {
+		if (down + 1 < sweep->n_open && is_inner(sweep->open[down + 1], sweep->open[down]))
+			down++;
+		if (!is_inner(sweep->open[down], last))
+			break;
+		sweep->open[at] = sweep->open[down];
+	}
+	sweep->open[at] = last;
+}
 
 /* A new piece starts at `addr`; where two start at once, the later one is meant. */
 static void cut(struct sweep *sweep, uint64_t addr)
 {
 	struct cprof_intervals *intervals = sweep->intervals;
-	uint32_t what = sweep->n_open ? sweep->open[sweep->n_open - 1]->what : CPROF_INTERVAL_NONE;
+	uint32_t what = sweep->n_open ? sweep->open[0]->what : CPROF_INTERVAL_NONE;
 	if (intervals->n && intervals->pieces[intervals->n - 1].start == addr)
 		intervals->n--;
 	if (intervals->n && intervals->pieces[intervals->n - 1].what == what)
@@ -53,13 +81,13 @@ static void cut(struct sweep *sweep, uint64_t addr)
 	intervals->pieces[intervals->n++] = (struct cprof_interval_piece){ addr, what };
 }
 
-/* Close what ends at or before `addr`, innermost first; what lies open below and ended earlier goes silently. */
+/* Close what ends at or before `addr`, innermost first; what ended unseen below it goes silently. */
 static void close_until(struct sweep *sweep, uint64_t addr)
 {
-	while (sweep->n_open && sweep->open[sweep->n_open - 1]->end <= addr) {
-		uint64_t end = sweep->open[--sweep->n_open]->end;
-		while (sweep->n_open && sweep->open[sweep->n_open - 1]->end <= end)
-			sweep->n_open--;
+	while (sweep->n_open && sweep->open[0]->end <= addr) {
+		uint64_t end = sweep->open[0]->end;
+		while (sweep->n_open && sweep->open[0]->end <= end)
+			pop(sweep);
 		cut(sweep, end);
 	}
 }
@@ -78,7 +106,7 @@ struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
 	for (size_t i = 0; i < n; i++) {
 		const struct cprof_interval *interval = &intervals->added[i];
 		close_until(&sweep, interval->start);
-		sweep.open[sweep.n_open++] = interval;
+		push(&sweep, interval);
 		cut(&sweep, interval->start);
 	}
 	close_until(&sweep, UINT64_MAX);

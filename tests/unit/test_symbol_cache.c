@@ -1,0 +1,132 @@
+#include "symbolize/symbol_cache.h"
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define KEY   "0123456789abcdef"
+#define PRINT 77
+
+static const struct cprof_dwarf_frame frames[] = {
+	{ "inner", "_Z5inneri", "/src/a.cc", 3, 4, 1 },
+	{ "outer", "", "/src/b.cc", 30, 0, 28 },
+};
+
+static char dir[64];
+
+static void save(void)
+{
+	struct cprof_symbol_cache cache;
+	CHECK(!cprof_symbol_cache_init(&cache));
+	CHECK(!cprof_symbol_cache_put(&cache, 0x1000, frames, 2));
+	CHECK(!cprof_symbol_cache_put(&cache, 0x2000, frames + 1, 1));
+	CHECK(!cprof_symbol_cache_put(&cache, 0x1000, frames + 1, 1)); /* the first answer stays */
+	CHECK(!cprof_symbol_cache_save(&cache, dir, KEY, PRINT));
+	cprof_symbol_cache_deinit(&cache);
+}
+
+static size_t load(uint64_t fingerprint, uint64_t addr, struct cprof_dwarf_frame *found)
+{
+	static struct cprof_symbol_cache cache; /* the strings are looked at after this returns */
+	CHECK(!cprof_symbol_cache_init(&cache));
+	CHECK(!cprof_symbol_cache_load(&cache, dir, KEY, fingerprint));
+	return cprof_symbol_cache_get(&cache, addr, found, 4);
+}
+
+static void make_dir(void)
+{
+	strcpy(dir, "/tmp/cprof-test-XXXXXX");
+	CHECK(mkdtemp(dir));
+	strcat(dir, "/deep/er");
+}
+
+static void remove_dir(void)
+{
+	char command[128];
+	snprintf(command, sizeof(command), "rm -rf %.22s", dir);
+	CHECK(system(command) == 0);
+}
+
+TEST(symbol_cache_gives_back_what_was_saved_for_the_same_files_only)
+{
+	struct cprof_dwarf_frame found[4];
+	make_dir();
+	save();
+	CHECK_UINT(load(PRINT, 0x1000, found), 2);
+	CHECK_STR(found[0].name, "inner");
+	CHECK_STR(found[0].linkage_name, "_Z5inneri");
+	CHECK_STR(found[0].file, "/src/a.cc");
+	CHECK_UINT(found[0].line, 3);
+	CHECK_UINT(found[0].column, 4);
+	CHECK_UINT(found[1].start_line, 28);
+	CHECK_UINT(load(PRINT, 0x2000, found), 1);
+	CHECK_UINT(load(PRINT, 0x3000, found), 0);
+	CHECK_UINT(load(PRINT + 1, 0x1000, found), 0);
+	remove_dir();
+}
+
+TEST(symbol_cache_takes_no_answer_from_a_file_that_is_broken_anywhere)
+{
+	struct cprof_buffer good = { 0 };
+	char path[128];
+	make_dir();
+	save();
+	snprintf(path, sizeof(path), "%s/" KEY ".names", dir);
+	CHECK(!cprof_file_read(path, 1 << 20, &good));
+	for (size_t i = 0; i < good.len; i++) {
+		struct cprof_symbol_cache cache;
+		CHECK(!cprof_symbol_cache_init(&cache));
+		good.data[i] ^= 0x40;
+		CHECK(!cprof_symbol_cache_parse(&cache, good.data, good.len, PRINT));
+		CHECK(!cprof_symbol_cache_parse(&cache, good.data, i, PRINT));
+		CHECK_UINT(cache.n_answers, 0);
+		good.data[i] ^= 0x40;
+		CHECK(cprof_symbol_cache_parse(&cache, good.data, good.len, PRINT));
+		cprof_symbol_cache_deinit(&cache);
+	}
+	cprof_buffer_deinit(&good);
+	remove_dir();
+}
+
+TEST(symbol_cache_survives_many_writers_at_once)
+{
+	struct cprof_dwarf_frame found[4];
+	make_dir();
+	for (int i = 0; i < 8; i++) {
+		if (fork() == 0) {
+			for (int j = 0; j < 50; j++) {
+				save();
+				if (load(PRINT, 0x1000, found) != 2)
+					_exit(1);
+			}
+			_exit(0);
+		}
+	}
+	int status, bad = 0;
+	while (wait(&status) > 0)
+		bad += status != 0;
+	CHECK_UINT(bad, 0);
+	remove_dir();
+}
+
+TEST(symbol_cache_refuses_a_directory_of_somebody_else)
+{
+	struct cprof_symbol_cache cache;
+	if (geteuid() != 0)
+		test_skip("only root can make a directory of somebody else");
+	make_dir();
+	save();
+	CHECK(chown(dir, 12345, 12345) == 0);
+	CHECK(!cprof_symbol_cache_init(&cache));
+	struct cprof_error *err = cprof_symbol_cache_save(&cache, dir, KEY, PRINT);
+	CHECK(err);
+	CHECK_UINT(err->code, CPROF_ERR_DENIED);
+	cprof_error_free(err);
+	cprof_symbol_cache_deinit(&cache);
+	remove_dir();
+}

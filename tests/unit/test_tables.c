@@ -1,0 +1,168 @@
+/* Tables of text and bytes that others write: perf maps, kallsyms, Go's table. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "symbolize/dwarf.h"
+#include "symbolize/go_table.h"
+#include "symbolize/kernel.h"
+#include "symbolize/perf_map.h"
+#include "symbolize/symbolizer.h"
+#include "tests/unit/test.h"
+
+static struct cprof_buffer text_of(const char *text)
+{
+	struct cprof_buffer buffer = { 0 };
+	cprof_buffer_puts(&buffer, text);
+	return buffer;
+}
+
+TEST(perf_map_later_lines_win_and_malformed_ones_are_counted)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what, *text;
+		uint64_t addr;
+		const char *want;
+		size_t want_malformed;
+	} cases[] = {
+		{ "a name with blanks", "1000 10 LazyCompile:~f /x.js:1\n", 0x100f, "LazyCompile:~f /x.js:1", 0 },
+		{ "0x before numbers", "0x1000 0x10 f\n", 0x1000, "f", 0 },
+		{ "the end is not in it", "1000 10 f\n", 0x1010, NULL, 0 },
+		{ "code replaced by newer code", "1000 40 old\n1010 10 new\n", 0x1018, "new", 0 },
+		{ "what is left of the old", "1000 40 old\n1010 10 new\n", 0x1030, "old", 0 },
+		{ "newer code that covers all of the old", "1010 10 old\n1000 40 new\n", 0x1018, "new", 0 },
+		{ "no newline at the end", "1000 10 f", 0x1000, "f", 0 },
+		{ "no size", "1000 f\n", 0x1000, NULL, 1 },
+		{ "size zero", "1000 0 f\n", 0x1000, NULL, 1 },
+		{ "no name", "1000 10 \n", 0x1000, NULL, 1 },
+		{ "no numbers", "hello world foo\n", 0x1000, NULL, 1 },
+		{ "past the end of memory", "ffffffffffffffff 10 f\n", 0xffffffffffffffff, NULL, 1 },
+		{ "a number with too many digits", "11111111111111111 10 f\n", 0x1000, NULL, 1 },
+		{ "a negative size", "1000 -10 f\n", 0x1000, NULL, 1 },
+		{ "a size no function has", "1000 fffffffff f\n", 0x1000, NULL, 1 },
+		{ "a good line after a bad one", "bad\n1000 10 f\n", 0x1000, "f", 1 },
+		{ "nothing", "", 0x1000, NULL, 0 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_perf_map map;
+		struct cprof_buffer text = text_of(cases[i].text);
+		CHECK(!cprof_perf_map_parse(&map, &text));
+		const char *got = cprof_perf_map_find(&map, cases[i].addr);
+		if (!got != !cases[i].want || (got && strcmp(got, cases[i].want) != 0) ||
+		    map.n_malformed != cases[i].want_malformed)
+			TEST_FAIL("%s: %s, %zu malformed", cases[i].what, got ? got : "(none)",
+				  map.n_malformed);
+		cprof_perf_map_deinit(&map);
+	}
+}
+
+TEST(kernel_names_functions_and_modules_and_knows_when_addresses_are_hidden)
+{
+	struct cprof_kernel kernel;
+	struct cprof_buffer text = text_of("ffffffff81000000 T _text\n"
+					   "ffffffff81000000 T _stext\n"
+					   "ffffffff81000100 T do_one\n"
+					   "ffffffff81000200 d a_variable\n"
+					   "nonsense\n"
+					   "ffffffff81000300 t do_two\n"
+					   "ffffffff82000000 T _etext\n"
+					   "ffffffffc0000000 t nft_do\t[nf_tables]\n");
+	CHECK(!cprof_kernel_parse(&kernel, &text));
+	CHECK(!kernel.restricted);
+	CHECK_UINT(kernel.n, 3);
+	CHECK_UINT(kernel.start, 0xffffffff81000000);
+	CHECK_UINT(kernel.end, 0xffffffff82000000);
+	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffff81000200)->name, "do_one");
+	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffff81000300)->name, "do_two");
+	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffffc0000010)->module, "nf_tables");
+	CHECK(!cprof_kernel_find(&kernel, 0xffffffff81000000));
+	CHECK(!cprof_kernel_find(&kernel, UINT64_MAX));
+	cprof_kernel_deinit(&kernel);
+
+	text = text_of("0000000000000000 T a\n0000000000000000 t b\n");
+	CHECK(!cprof_kernel_parse(&kernel, &text));
+	CHECK(kernel.restricted);
+	CHECK(!cprof_kernel_find(&kernel, 0));
+	cprof_kernel_deinit(&kernel);
+
+	text = text_of("");
+	CHECK(!cprof_kernel_parse(&kernel, &text));
+	CHECK(!kernel.restricted);
+	cprof_kernel_deinit(&kernel);
+}
+
+static struct cprof_module *seed(struct cprof_modules *modules, const char *name)
+{
+	struct cprof_module *module;
+	char path[512];
+	snprintf(path, sizeof(path), CPROF_SOURCE_DIR "/tests/fuzz/corpus/names/%s", name);
+	cprof_modules_init(modules);
+	CHECK(!cprof_modules_open(modules, path, &module));
+	return module;
+}
+
+TEST(go_table_gives_functions_and_lines_of_a_stripped_go_program)
+{
+	/* The seed's table: main.main [0x1000, 0x1040) line 10, from 0x1010 on 12; main.work [0x1040, 0x1080). */
+	static const struct {
+		uint64_t addr;
+		const char *name;
+		int64_t line, start_line;
+	} cases[] = {
+		{ 0x1000, "main.main", 10, 9 },
+		{ 0x100f, "main.main", 10, 9 },
+		{ 0x1010, "main.main", 12, 9 },
+		{ 0x1040, "main.work", 10, 20 },
+	};
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, "go.so");
+	const struct cprof_symbolizer_options options = { 0 };
+	struct cprof_symbolizer *symbolizer;
+	CHECK(!cprof_symbolizer_new(&options, &modules, &symbolizer));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct cprof_symbol_frame *frames;
+		size_t n;
+		CHECK(!cprof_symbolizer_file_addr(symbolizer, module, cases[i].addr, &frames, &n));
+		CHECK_STR(frames[0].name, cases[i].name);
+		CHECK_STR(frames[0].file, "/app/main.go");
+		CHECK_UINT(frames[0].line, cases[i].line);
+		CHECK_UINT(frames[0].start_line, cases[i].start_line);
+	}
+	cprof_symbolizer_free(symbolizer);
+	cprof_modules_deinit(&modules);
+}
+
+TEST(names_of_a_file_with_broken_bytes_anywhere_are_fewer_and_never_a_crash)
+{
+	static const char *const seeds[] = { "gcc5.so", "clang4.so", "zlib.so", "mini.so" };
+	for (size_t s = 0; s < sizeof(seeds) / sizeof(seeds[0]); s++) {
+		char path[512];
+		CPROF_AUTO(buffer) struct cprof_buffer good = { 0 };
+		snprintf(path, sizeof(path), CPROF_SOURCE_DIR "/tests/fuzz/corpus/names/%s",
+			 seeds[s]);
+		CHECK(!cprof_file_read(path, 1 << 20, &good));
+		for (size_t at = 0; at < good.len; at += 7) {
+			struct cprof_image *image;
+			struct cprof_elf *elf;
+			struct cprof_dwarf *dwarf;
+			struct cprof_dwarf_frame frames[8];
+			uint8_t *bytes = malloc(good.len);
+			memcpy(bytes, good.data, good.len);
+			bytes[at] ^= 0xff;
+			CHECK(!cprof_image_from_bytes(bytes, good.len, &image));
+			struct cprof_error *err = cprof_elf_open(image, false, &elf);
+			if (err) {
+				cprof_error_free(err);
+				continue;
+			}
+			CHECK(!cprof_dwarf_new(elf, NULL, &dwarf));
+			for (uint64_t addr = 0x200; dwarf && addr < 0x1100; addr += 16)
+				cprof_dwarf_frames(dwarf, addr, frames, 8);
+			cprof_dwarf_free(dwarf);
+			cprof_elf_free(elf);
+		}
+	}
+}
