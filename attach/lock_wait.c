@@ -4,57 +4,23 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "attach/wait_kind.h"
+
 /* How deep below the system call the name of the primitive can stand: wrapper, slow path, the function. */
 #define NAMES_MAX 6
 
-/* System calls in which threads are commonly found asleep. Not all exist on every CPU. */
+/* System calls in which threads are found asleep, besides those that wait_kind.h knows. */
 static const struct {
 	int64_t nr;
 	const char *name;
 } call_names[] = {
-	{ SYS_futex, "futex" },
-	{ SYS_clock_nanosleep, "clock_nanosleep" },
-	{ SYS_nanosleep, "nanosleep" },
-	{ SYS_epoll_pwait, "epoll_pwait" },
-	{ SYS_ppoll, "ppoll" },
-	{ SYS_pselect6, "pselect6" },
-	{ SYS_read, "read" },
-	{ SYS_readv, "readv" },
-	{ SYS_pread64, "pread64" },
 	{ SYS_preadv, "preadv" },
-	{ SYS_write, "write" },
-	{ SYS_writev, "writev" },
-	{ SYS_pwrite64, "pwrite64" },
 	{ SYS_pwritev, "pwritev" },
-	{ SYS_recvfrom, "recvfrom" },
-	{ SYS_recvmsg, "recvmsg" },
-	{ SYS_recvmmsg, "recvmmsg" },
-	{ SYS_sendto, "sendto" },
-	{ SYS_sendmsg, "sendmsg" },
 	{ SYS_sendfile, "sendfile" },
-	{ SYS_splice, "splice" },
-	{ SYS_accept, "accept" },
-	{ SYS_accept4, "accept4" },
-	{ SYS_connect, "connect" },
-	{ SYS_wait4, "wait4" },
-	{ SYS_waitid, "waitid" },
-	{ SYS_rt_sigtimedwait, "rt_sigtimedwait" },
-	{ SYS_rt_sigsuspend, "rt_sigsuspend" },
-	{ SYS_semtimedop, "semtimedop" },
-	{ SYS_semop, "semop" },
-	{ SYS_msgrcv, "msgrcv" },
 	{ SYS_msgsnd, "msgsnd" },
-	{ SYS_mq_timedreceive, "mq_timedreceive" },
 	{ SYS_mq_timedsend, "mq_timedsend" },
-	{ SYS_flock, "flock" },
-	{ SYS_fcntl, "fcntl" },
-	{ SYS_fsync, "fsync" },
-	{ SYS_fdatasync, "fdatasync" },
 	{ SYS_sync, "sync" },
-	{ SYS_openat, "openat" },
 	{ SYS_ioctl, "ioctl" },
-	{ SYS_io_getevents, "io_getevents" },
-	{ SYS_io_uring_enter, "io_uring_enter" },
 	{ SYS_clone, "clone" },
 	{ SYS_clone3, "clone3" },
 	{ SYS_execve, "execve" },
@@ -63,35 +29,19 @@ static const struct {
 	{ SYS_restart_syscall, "restart_syscall" },
 	{ SYS_exit, "exit" },
 	{ SYS_exit_group, "exit_group" },
-#ifdef SYS_epoll_pwait2
-	{ SYS_epoll_pwait2, "epoll_pwait2" },
-#endif
-#ifdef SYS_futex_waitv
-	{ SYS_futex_waitv, "futex_waitv" },
-#endif
-#ifdef SYS_epoll_wait
-	{ SYS_epoll_wait, "epoll_wait" },
-#endif
-#ifdef SYS_poll
-	{ SYS_poll, "poll" },
-#endif
-#ifdef SYS_select
-	{ SYS_select, "select" },
-#endif
-#ifdef SYS_pause
-	{ SYS_pause, "pause" },
-#endif
 #ifdef SYS_vfork
 	{ SYS_vfork, "vfork" },
 #endif
 #ifdef SYS_open
 	{ SYS_open, "open" },
 #endif
-	{ 455, "futex_wait" }, /* the same number everywhere; newer than Debian 12's headers */
 };
 
 const char *cprof_lock_wait_call_name(int64_t nr)
 {
+	const char *name = nr >= 0 && nr <= INT32_MAX ? cprof_wait_syscall_name((int32_t)nr) : NULL;
+	if (name)
+		return name;
 	for (size_t i = 0; i < sizeof(call_names) / sizeof(call_names[0]); i++) {
 		if (call_names[i].nr == nr)
 			return call_names[i].name;
@@ -345,6 +295,16 @@ static void decode_futex2(const struct cprof_lock_wait_input *input, struct cpro
 	decode_wait(input, &call, ret);
 }
 
+/*
+ * A wait with a timeout that was interrupted (by SIGSTOP, say) goes on as restart_syscall, with the registers as
+ * they were; that it was a futex only the names tell.
+ */
+static bool is_restarted_futex(const struct cprof_lock_wait_input *input)
+{
+	return input->call->nr == SYS_restart_syscall &&
+	       kind_by_names(input)->kind != CPROF_LOCK_NONE;
+}
+
 void cprof_lock_wait_decode(const struct cprof_lock_wait_input *input, struct cprof_lock_wait *ret)
 {
 	*ret = (struct cprof_lock_wait){ .call = "" };
@@ -352,7 +312,7 @@ void cprof_lock_wait_decode(const struct cprof_lock_wait_input *input, struct cp
 		return;
 	const char *name = cprof_lock_wait_call_name(input->call->nr);
 	ret->call = name ? name : "";
-	if (input->call->nr == SYS_futex)
+	if (input->call->nr == SYS_futex || is_restarted_futex(input))
 		decode_futex(input, ret);
 	else if (name && strcmp(name, "futex_wait") == 0)
 		decode_futex2(input, ret);

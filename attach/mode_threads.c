@@ -52,6 +52,7 @@ struct threads {
 	struct cprof_symbolizer_options symbolizer;
 	struct view *views; /* owned */
 	size_t n_views;
+	uint64_t snapshot; /* number of the one being taken, from 1 */
 };
 
 /* ---- life ---- */
@@ -290,6 +291,22 @@ static void tell(struct threads *threads, const struct view *view)
 	*threads->run->exit_status = (int)threads->run->options->deadlock_status;
 }
 
+/* Which process and snapshot the threads below are of, where there are several. */
+static void put_title(const struct threads *threads, const struct view *view,
+		      struct cprof_buffer *out)
+{
+	uint64_t repeat = threads->run->options->repeat;
+	if (threads->n_views < 2 && repeat < 2)
+		return;
+	cprof_buffer_printf(out, "=== process %d \"%s\"", (int)view->target->pid,
+			    view->target->comm);
+	if (repeat > 1)
+		cprof_buffer_printf(out, ", snapshot %llu of %llu",
+				    (unsigned long long)threads->snapshot,
+				    (unsigned long long)repeat);
+	cprof_buffer_puts(out, " ===\n\n");
+}
+
 static struct cprof_error *print(struct threads *threads, struct view *view)
 {
 	const struct cprof_mode_run *run = threads->run;
@@ -300,6 +317,8 @@ static struct cprof_error *print(struct threads *threads, struct view *view)
 		.go_words = strcmp(run->options->text_format, "goroutines") == 0,
 	};
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!options.go_words)
+		put_title(threads, view, &text);
 	struct cprof_error *err =
 		cprof_thread_text_write(&view->now, &view->names, &options, &text);
 	return err ? err : run->print(run->print_ctx, cprof_buffer_text(&text), text.len);
@@ -326,6 +345,7 @@ static struct cprof_error *look(struct threads *threads, struct view *view)
 /* A process that ends between two snapshots ends the run; what was seen is still handed out. */
 static struct cprof_error *look_at_all(struct threads *threads, bool first)
 {
+	threads->snapshot++;
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct view *view = &threads->views[i];
 		struct cprof_error *err = look(threads, view);
@@ -454,6 +474,11 @@ static struct cprof_error *threads_run(const struct cprof_mode_run *run,
 				.no_inlines = run->options->no_inlines,
 				.debuginfod = run->options->debuginfod },
 	};
+	if (run->options->command.len)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-mode threads looks at a process that runs already"),
+			"start the command, then give its process id: -p PID");
 	struct cprof_error *err = open_views(&threads);
 	if (!err)
 		err = run->options->core ? look_at_core(&threads) : watch(&threads);

@@ -246,11 +246,30 @@ class Threads(TempDir):
     def test_repeat_marks_the_threads_that_do_not_move(self):
         with Target(["lockers", "abba"]) as target:
             text = self.text(target.pid, "-repeat", "3", "-every", "300ms")
+            self.assertEqual(re.findall(r"^=== process \d+ \"lockers\", snapshot (\d) of 3 ===$", text, re.M), ["1", "2", "3"])
             parts = [thread for thread in parse(text.replace("deadlock:", "again:")) if thread.name == "queued"]
             self.assertEqual(len(parts), 3)
             self.assertNotIn("stuck", parts[0].about)
             self.assertRegex(parts[1].about, r"stuck for [2-9]\d\dms")
             self.assertRegex(parts[2].about, r"stuck for ([6-9]\d\dms|1\.\ds)")
+
+    def test_two_processes_in_one_run(self):
+        path = self.path("two.pb.gz")
+        with Target(["lockers", "self"]) as one, Target(["lockers", "abba"]) as two:
+            text = self.text(f"{one.pid},{two.pid}", "-o", path)
+            n = sum(len(os.listdir(f"/proc/{target.pid}/task")) for target in (one, two))
+            pids = {one.pid, two.pid}
+        self.assertEqual(text.count("=== process "), 2)
+        self.assertIn("lock_twice(", text)
+        self.assertIn("take_next(", text)
+        profile = Profile.read(path)
+        self.assertEqual(profile.total(), n)
+        self.assertEqual({labels["pid"] for _, _, labels in profile.samples}, pids)
+
+    def test_a_command_is_refused(self):
+        result = attach("-mode", "threads", "-text", "--", "sleep", "1")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("-p PID", result.stderr)
 
     # ---- forms of output ----
 

@@ -154,6 +154,10 @@ static const struct wait_case wait_cases[] = {
 	  { 0 }, CPROF_LOCK_MUTEX, 0x10, 0, 0, 0, false },
 	{ "not a futex", SYS_read, { BASE, PRIVATE_WAIT, 2 }, { "read", "pthread_mutex_lock", "" },
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_NONE, 0, 0, 0, 0, false },
+	{ "a timed wait that SIGSTOP has interrupted", SYS_restart_syscall, { BASE, PRIVATE_BITSET, 2, 0x7ffc }, { "", "pthread_mutex_timedlock", "" },
+	  { 2, 0, 11, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1011, 0, 0, true },
+	{ "a sleep that SIGSTOP has interrupted", SYS_restart_syscall, { BASE, PRIVATE_BITSET, 2, 0x7ffc }, { "", "nanosleep", "" },
+	  { 2, 0, 11, 1, 0 }, CPROF_LOCK_NONE, 0, 0, 0, 0, false },
 	{ "futex_wait of Linux 6.7", 455, { BASE, 2, UINT32_MAX, 0x82 }, { "", "pthread_mutex_lock", "" },
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
 };
