@@ -108,6 +108,9 @@ struct cprof_value {
 	const char *string; /* CPROF_VALUE_STRING; never NULL then */
 };
 
+/* Bytes that `form` takes in every entry of the unit, or -1. */
+int cprof_dwarf_form_size(const struct cprof_dwarf_unit *unit, uint16_t form);
+
 /* A cursor on the entry at `offset` of an opened unit. */
 struct cprof_cursor cprof_dwarf_unit_cursor(const struct cprof_dwarf_unit *unit, uint64_t offset);
 
