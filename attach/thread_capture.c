@@ -518,10 +518,12 @@ static struct cprof_error *look_again(struct cprof_thread_capture *capture,
 }
 
 static struct cprof_error *freeze(struct cprof_thread_capture *capture,
-				  struct cprof_thread_snapshot *snapshot, bool everybody)
+				  struct cprof_thread_snapshot *snapshot, bool everybody,
+				  size_t *ret_born)
 {
 	CPROF_AUTO(free) struct cprof_thread **list = NULL;
 	size_t n;
+	*ret_born = 0;
 	struct cprof_error *err = unreached(snapshot, everybody, &list, &n);
 	if (err || n == 0)
 		return err;
@@ -529,13 +531,41 @@ static struct cprof_error *freeze(struct cprof_thread_capture *capture,
 		.target = capture->target,
 		.threads = list,
 		.n = n,
+		.everybody = everybody,
 		.stack_bytes = capture->options.stack_bytes,
 	};
 	err = cprof_thread_freeze_take(&freeze);
+	*ret_born = freeze.born;
 	snapshot->stops += freeze.stops;
 	if (freeze.longest_stop_ns > snapshot->longest_stop_ns)
 		snapshot->longest_stop_ns = freeze.longest_stop_ns;
 	return err;
+}
+
+/* Nobody may be born between the list and the stop. */
+static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture,
+					    struct cprof_thread_snapshot *snapshot)
+{
+	size_t born = 0;
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		struct cprof_error *err = freeze(capture, snapshot, true, &born);
+		if (err || !born)
+			return err;
+		struct cprof_thread_snapshot again = { .stops = snapshot->stops,
+						       .longest_stop_ns =
+							       snapshot->longest_stop_ns };
+		err = observe(capture, &again);
+		cprof_thread_snapshot_deinit(snapshot);
+		*snapshot = again;
+		if (err)
+			return err;
+	}
+	cprof_report_note(
+		capture->report, CPROF_NOTE_WARNING,
+		"threads: %d begins new threads faster than they can be stopped; the snapshot is "
+		"not of one moment",
+		(int)capture->target->pid);
+	return copy_stacks(capture, snapshot);
 }
 
 /* Why a thread that was not reached was not, as far as its state tells. */
@@ -562,18 +592,19 @@ static void explain(const struct cprof_thread_capture *capture,
 static struct cprof_error *take(struct cprof_thread_capture *capture,
 				struct cprof_thread_snapshot *snapshot)
 {
+	size_t born;
 	struct cprof_error *err = observe(capture, snapshot);
 	if (err)
 		return err;
 	if (capture->options.stops == CPROF_STOPS_ALL)
-		return freeze(capture, snapshot, true);
+		return freeze_everybody(capture, snapshot);
 	err = copy_stacks(capture, snapshot);
 	if (!err)
 		err = sample_running(capture, snapshot);
 	if (!err && lacks_some(snapshot))
 		err = look_again(capture, snapshot);
 	if (!err && capture->options.stops == CPROF_STOPS_LAST)
-		err = freeze(capture, snapshot, false);
+		err = freeze(capture, snapshot, false, &born);
 	return err;
 }
 

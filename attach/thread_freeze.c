@@ -160,6 +160,36 @@ static void release(struct work *work)
 	}
 }
 
+/* A leader that has ended is listed until the last thread has. */
+static bool lives(pid_t pid, pid_t tid)
+{
+	char text[1024];
+	struct cprof_thread_stat stat;
+	return cprof_thread_read(pid, tid, "stat", text, sizeof(text)) > 0 &&
+	       cprof_thread_stat_parse(text, &stat) && stat.state != 'Z' && stat.state != 'X';
+}
+
+/* While all known threads stand still the kernel's list can only hold others that were born before. */
+static void count_born(struct work *work)
+{
+	const struct cprof_thread_freeze *freeze = work->freeze;
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	cprof_error_free(cprof_thread_list(freeze->target->pid, &tids, &n));
+	for (size_t i = 0; i < n; i++) {
+		size_t low = 0, high = freeze->n;
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+			if (freeze->threads[middle]->tid < tids[i])
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		bool known = low < freeze->n && freeze->threads[low]->tid == tids[i];
+		work->freeze->born += !known && lives(freeze->target->pid, tids[i]);
+	}
+}
+
 /* The tracer. What it has seized and not detached is released by its end. */
 static void *trace(void *arg)
 {
@@ -168,7 +198,10 @@ static void *trace(void *arg)
 	uint64_t start_ns = cprof_clock_mono_ns();
 	interrupt(work);
 	wait_all(work);
-	read_all(work);
+	if (work->freeze->everybody)
+		count_born(work);
+	if (!work->freeze->born)
+		read_all(work);
 	release(work);
 	work->freeze->longest_stop_ns = work->freeze->stops ? cprof_clock_mono_ns() - start_ns : 0;
 	return NULL;
@@ -190,7 +223,7 @@ struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze)
 	CPROF_AUTO(free) struct held_thread *held = calloc(freeze->n, sizeof(*held));
 	CPROF_AUTO(free) uint8_t *scratch = malloc(freeze->stack_bytes);
 	struct work work = { .freeze = freeze, .held = held, .scratch = scratch };
-	freeze->stops = freeze->longest_stop_ns = 0;
+	freeze->stops = freeze->longest_stop_ns = freeze->born = 0;
 	if (!held || !scratch)
 		return cprof_error_no_memory();
 	pthread_t tracer;

@@ -20,10 +20,12 @@
 struct cprof_thread_freeze {
 	struct cprof_target *target; /* borrowed, as all */
 	struct cprof_thread **threads;
-	size_t n;
+	size_t n;       /* by tid, ascending */
+	bool everybody; /* these are to be all threads of the target: see `born` */
 	size_t stack_bytes;
 
-	uint64_t stops;           /* results: threads that were stopped, */
+	uint64_t stops; /* results: threads that were stopped, */
+	size_t born; /* threads that came into being before all stood still; nothing was read then: list anew */
 	uint64_t longest_stop_ns; /* and the time from the first interrupt to the last release */
 };
 

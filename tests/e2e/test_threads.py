@@ -345,7 +345,7 @@ class Threads(TempDir):
         try:
             while target.state() != "T":
                 time.sleep(0.01)
-            for more in ([], ["-means", "proc"]):
+            for more in ([], ["-means", "proc"], ["-consistent"]):
                 threads = parse(self.text(target.pid, *more))
                 self.assertEqual(len(threads), 21)
                 self.check_complete(threads)
@@ -360,8 +360,9 @@ class Threads(TempDir):
         with Target(["lockers", "leader"]) as target:
             while target.state() != "Z":
                 time.sleep(0.01)
-            for more in ([], ["-means", "proc"]):
+            for more in ([], ["-means", "proc"], ["-consistent"]):
                 found = by_name(parse(self.text(target.pid, *more)))
+                self.assertNotIn("faster", self.err)
                 self.assertEqual(found["lockers"].functions, [])
                 self.assertIn("ended", found["lockers"].about)
                 self.assertIn("wait_for_sleep", found["sleep"].functions)
@@ -390,6 +391,17 @@ class Threads(TempDir):
                 found = by_name(parse(self.text(target.pid, "-means", means)))
                 self.assertIn("wait_for_sleep", found["sleep"].functions)
                 self.check_complete([found["sleep"]])
+
+    def test_all_are_stopped_together_also_while_threads_are_born(self):
+        if os.geteuid() != 0:
+            self.skipTest("tracing may need root")
+        with Target(["lockers", "exiting"]) as target:
+            for _ in range(8):
+                found = by_name(parse(self.text(target.pid, "-consistent")))
+                self.assertIn("wait_for_sleep", found["sleep"].functions)
+                self.check_complete([found["sleep"]])
+            with open(f"/proc/{target.pid}/status") as file:
+                self.assertRegex(file.read(), r"TracerPid:\s+0\n")
 
     def test_2000_threads(self):
         try:
