@@ -3,14 +3,14 @@
 #
 # Installs what building and testing need, builds with gcc and clang (warnings are errors) and with
 # AddressSanitizer and UBSan, and runs all tests. The last line is "N passed, N failed, N skipped"; each
-# skip says why above it. STEP is one or more of: build unit e2e asan clang style fuzz valgrind.
+# skip says why above it. STEP is one or more of: build unit e2e asan clang cross style fuzz valgrind.
 set -uo pipefail
 cd "$(dirname "$0")"
 [[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0; }
 tests/install-packages test || exit 1
 
 steps=("$@")
-[[ ${#steps[@]} -eq 0 ]] && steps=(build style unit e2e asan clang fuzz valgrind)
+[[ ${#steps[@]} -eq 0 ]] && steps=(build style unit e2e asan clang cross fuzz valgrind)
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 jobs=$(nproc)
@@ -75,6 +75,7 @@ for step in "${steps[@]}"; do
 		;;
 	clang) whole "build with clang, warnings are errors" cmake_build build-clang \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
+	cross) lines cross tests/cross ;;
 	fuzz) lines fuzz tests/fuzz/smoke ;;
 	valgrind) lines valgrind tests/valgrind ;;
 	*) echo "test.sh: no step \"$step\"" >&2; exit 2 ;;

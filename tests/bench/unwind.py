@@ -18,6 +18,7 @@ import harness  # noqa: E402
 
 WALK = os.path.join(harness.BUILD, "tests", "bench", "unwind")
 LINES = 20000
+SECONDS = 3
 
 
 def c_source(directory):
@@ -66,7 +67,7 @@ def measure(name, directory):
     target = harness.Target(argv, wait_for=wait_for, stderr=subprocess.DEVNULL)
     try:
         subprocess.run(["perf", "record", "-q", "-e", "cpu-clock:u", "-F", "999", "--call-graph", "dwarf,32768", "-m",
-                        "2048", "-p", str(target.pid), "-o", data, "--", "sleep", "1.5"],
+                        "2048", "-p", str(target.pid), "-o", data, "--", "sleep", str(SECONDS)],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         result = harness.run([WALK, data, str(target.pid)])
         seconds, frames = perf_script(data, "-F", "comm,ip")

@@ -8,6 +8,8 @@
 
 #include "tests/unit/test.h"
 
+#if defined(__x86_64__) /* registers by name; test_unwind_walk.c needs no machine */
+
 /* A stack copied at one moment, as in a perf sample. */
 struct copy {
 	uint64_t start;
@@ -85,9 +87,11 @@ TEST(unwind_of_our_own_stack_agrees_with_libgcc_up_to_the_root)
 	for (int round = 0; round < 2; round++) {
 		cprof_unwind(unwinder, &input, &stack);
 		CHECK_UINT(stack.stop, CPROF_STOP_ROOT);
-		CHECK_UINT(stack.len, (size_t)c.n_truth);
+		/* Inside of our caller stands what took the truth: backtrace() and whatever wraps it. */
+		CHECK(stack.len >= 5 && (size_t)c.n_truth >= stack.len);
 		for (size_t i = 1; i < stack.len; i++)
-			CHECK_UINT(frames[i].code.addr, (uintptr_t)c.truth[i]);
+			CHECK_UINT(frames[i].code.addr,
+				   (uintptr_t)c.truth[(size_t)c.n_truth - stack.len + i]);
 	}
 	struct cprof_unwind_stats stats;
 	cprof_unwinder_stats(unwinder, &stats);
@@ -99,3 +103,5 @@ TEST(unwind_of_our_own_stack_agrees_with_libgcc_up_to_the_root)
 	cprof_maps_deinit(&maps);
 	cprof_modules_deinit(&modules);
 }
+
+#endif
