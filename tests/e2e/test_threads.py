@@ -178,6 +178,16 @@ class Threads(TempDir):
                         self.assertIn("deadlock:", self.err)
                 self.text(target.pid, status=0)
 
+    def test_a_deadlock_is_found_with_each_c_library(self):
+        for name in ("ring_plain", "ring_musl"):
+            if not os.path.exists(target_path(name)):
+                self.skipTest(f"{name} was not built: musl-tools is not installed")
+            with self.subTest(name), Target([name]) as target:
+                text = self.text(target.pid, "-exit-code", "10", status=10)
+                told = text[text.index("deadlock:"):]
+                self.assertEqual(len(re.findall(r"^  thread \d+ .* waits for recursive mutex 0x\w+ held by", told, re.M)), 2)
+                self.assertEqual(told.count("take_other(...)"), 2)
+
     def test_what_only_looks_like_a_deadlock_is_none(self):
         with Target(["lockers", "lookalike"]) as target:
             for means in ["auto", "proc"] * 5:
