@@ -8,6 +8,7 @@
 #include "symbolize/go_table.h"
 #include "symbolize/kernel.h"
 #include "symbolize/perf_map.h"
+#include "symbolize/plt.h"
 #include "symbolize/symbolizer.h"
 #include "tests/unit/test.h"
 
@@ -132,6 +133,33 @@ TEST(go_table_gives_functions_and_lines_of_a_stripped_go_program)
 		CHECK_UINT(frames[0].start_line, cases[i].start_line);
 	}
 	cprof_symbolizer_free(symbolizer);
+	cprof_modules_deinit(&modules);
+}
+
+TEST(plt_entries_are_named_by_what_they_call)
+{
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, "gcc5.so");
+	struct cprof_symbols symbols = { 0 };
+	struct cprof_elf *elf;
+	char *names;
+	CHECK(!cprof_elf_open(module->image, true, &elf));
+	CHECK(!cprof_plt_add(elf, &names, &symbols));
+	CHECK(!cprof_symbols_sort(&symbols));
+	const struct cprof_section *plt = cprof_elf_section(elf, ".plt");
+	/* The first 16 bytes are common to all entries; this library has two: ext and ns::A::f. */
+	CHECK_UINT(symbols.n, plt->size / 16 - 1);
+	bool found = false;
+	for (uint64_t at = plt->addr + 16; at < plt->addr + plt->size; at += 16) {
+		const struct cprof_symbol *symbol = cprof_symbols_find(&symbols, at + 15);
+		CHECK(symbol && symbol->start == at);
+		found |= strcmp(symbol->name, "ext@plt") == 0;
+	}
+	CHECK(found);
+	CHECK(!cprof_symbols_find(&symbols, plt->addr));
+	cprof_symbols_deinit(&symbols);
+	free(names);
+	cprof_elf_free(elf);
 	cprof_modules_deinit(&modules);
 }
 
