@@ -15,6 +15,7 @@
 #include "attach/heap_owner.h"
 #include "attach/heap_plan.h"
 #include "attach/heap_threads.h"
+#include "attach/seccomp.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -408,26 +409,59 @@ static struct cprof_error *check_threads(const struct cprof_ptrace *trace)
 	return NULL;
 }
 
-/* Seccomp: 2 in the status, and we cannot lift it for the while: a call it forbids would be the end of the target. */
-static struct cprof_error *check_seccomp(const struct cprof_ptrace *trace)
+/* "Seccomp:" of the status: 0 none, 1 strict, 2 filters. */
+static int seccomp_mode(pid_t pid, pid_t tid)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)trace->pid);
+	char path[64], line[256];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
 	CPROF_AUTO(fclose) FILE *file = fopen(path, "re");
-	char line[256];
 	int mode = 0;
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "Seccomp: %d", &mode) == 1)
 			break;
 	}
-	if (!mode || trace->seccomp_suspended)
+	return mode;
+}
+
+/*
+ * While we live the borrowed thread's filter is suspended; if we are killed, the call that is under way meets it. So it
+ * must be one that does not kill for any of the calls we need.
+ */
+static struct cprof_error *check_seccomp(const struct cprof_heap_install *install,
+					 const struct cprof_ptrace *trace,
+					 const struct cprof_remote *remote)
+{
+	int mode = seccomp_mode(trace->pid, remote->thread->tid);
+	if (!mode)
 		return NULL;
-	struct cprof_error *err =
-		cprof_error_new(CPROF_ERR_DENIED,
-				"process %d runs under a seccomp filter, which may kill it for the "
-				"system calls that an attach needs",
-				(int)trace->pid);
-	return cprof_error_hint(err, "as root the filter can be suspended for these calls");
+	if (mode != 2 || !trace->seccomp_suspended) {
+		struct cprof_error *err = cprof_error_new(
+			CPROF_ERR_DENIED,
+			"process %d runs under a seccomp filter, which may kill it for the system "
+			"calls that this needs",
+			(int)trace->pid);
+		return cprof_error_hint(err, "as root the filter can be read and suspended");
+	}
+	const uint64_t anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	const uint64_t image = install->images[0].addr, data = install->data;
+	const struct cprof_seccomp_call calls[] = {
+		{ "mmap",
+		  SYS_mmap,
+		  { image, install->image_bytes, PROT_READ | PROT_EXEC, anonymous, UINT64_MAX } },
+		{ "mmap",
+		  SYS_mmap,
+		  { data, install->data_bytes, PROT_READ | PROT_WRITE, anonymous, UINT64_MAX } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_WIPEONFORK } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_DONTDUMP } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_NOHUGEPAGE } },
+		{ "prctl",
+		  SYS_prctl,
+		  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, data, install->data_bytes, data } },
+		{ "munmap", SYS_munmap, { data, install->data_bytes } },
+		{ "rt_sigreturn", SYS_rt_sigreturn, { 0 } },
+	};
+	return cprof_seccomp_check(remote->thread->tid, calls, sizeof(calls) / sizeof(calls[0]),
+				   remote->gadgets.syscall_ret + 2);
 }
 
 static struct cprof_error *change(struct cprof_heap_install *install, struct cprof_ptrace *trace,
@@ -463,8 +497,6 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 	if (!err)
 		err = cprof_heap_owner_check(install->maps);
 	if (!err)
-		err = check_seccomp(trace);
-	if (!err)
 		err = check_threads(trace);
 	if (!err)
 		err = check_code(install, trace);
@@ -487,6 +519,11 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
 	if (err) {
 		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
+		return err;
+	}
+	err = check_seccomp(install, trace, &remote);
+	if (err) {
+		cprof_remote_end(&remote);
 		return err;
 	}
 	return change(install, trace, &remote, ns_tids, tid_offset);

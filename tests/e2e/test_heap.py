@@ -238,6 +238,18 @@ class Guest(unittest.TestCase):
         self.assertEqual(executable_bytes(target.pid), before)
         self.end(target)
 
+    def test_a_seccomp_filter_that_only_refuses_is_no_obstacle_one_that_kills_is(self):
+        for verdict, status in (("errno", 0), ("kill", 1)):
+            target = harness.Target(["heap_seccomp", verdict])
+            before = executable_bytes(target.pid)
+            result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.2", "-o", os.devnull, "-f")
+            self.assertEqual(result.returncode, status, result.stderr)
+            if status:
+                self.assertIn("seccomp filter", result.stderr)
+                self.assertIn("prctl", result.stderr)
+            self.assertEqual(executable_bytes(target.pid), before)
+            self.assertIn("all well", target.close())
+
     def test_a_target_that_dies_ends_the_run(self):
         target = self.churn()
         recording = Recording(target.pid)
