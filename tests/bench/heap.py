@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a heap profile costs its target: pairs of free and malloc per second, with and without, turn about in one process.
+"""What a heap profile costs its target: pairs of free and malloc per processor second, with and without, turn about in one process.
 
 heap.py [TURNS]: prints the ratio to bare of each way, medians over the turns. Run it on a quiet machine."""
 
@@ -25,12 +25,12 @@ class Churn:
             pass
 
     def rate(self, tenths):
-        """Pairs per tenth of a second: the median of so many, begun after now."""
+        """Pairs per microsecond of the target's processor time: the median of so many tenths, begun after now."""
         now, got = time.monotonic_ns(), []
         while len(got) < tenths:
-            at, pairs = map(int, self.process.stdout.readline().split())
-            if at > now + 200_000_000:
-                got.append(pairs)
+            at, pairs, cpu = map(int, self.process.stdout.readline().split())
+            if at > now + 200_000_000 and cpu:
+                got.append(pairs * 1000 / cpu)
         return statistics.median(got)
 
     def close(self):
@@ -48,13 +48,13 @@ def ratios(churn, turns, *args):
         recording.process.communicate()
         after = churn.rate(5)
         out.append(watched / ((bare + after) / 2))
-        gigabytes.append(bare * 10 * 2056 / 1e9)
+        gigabytes.append(bare * 1e6 * 2056 / 1e9)
     return statistics.median(out), min(out), max(out), statistics.median(gigabytes)
 
 
 def main():
     turns = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    print(f"{'':44} ratio to bare (lowest, highest)   bare churn")
+    print(f"{'':44} ratio to bare (lowest, highest)   bare churn per processor")
     for spin, name in ((0, "extreme churn"), (int(os.environ.get("CPROF_HEAP_SPIN", "1500")), "server")):
         churn = Churn(spin)
         for rate, what in (((1 << 40), "no samples"), (524288, "-rate 524288")):
