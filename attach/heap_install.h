@@ -61,7 +61,7 @@ struct cprof_heap_install {
 		detach_ns; /* how long the threads stood still; detach: the longest of its stops */
 	uint32_t patched, restored, moved;
 	bool page_kept;
-	const char *kept_why; /* what the last try to unmap found; static text */
+	const char *kept_why;  /* what the last try to unmap found; static text */
 	uint32_t lost_objects; /* patches whose mapping was gone or another by then */
 };
 
