@@ -44,7 +44,7 @@ static const struct {
 /*
  * Function names, leading underscores and glibc's decorations taken off; '*' at an end matches anything there.
  * From the innermost function outwards the first that matches decides, unless a row marked `outer` matches
- * further out: it is a lock built upon another (the GIL upon a condition variable).
+ * further out: it is a lock built upon another (the GIL upon a condition variable), or one whose numbers may be any.
  */
 struct named {
 	const char *pattern;
@@ -87,9 +87,10 @@ static const struct named waiting[] = {
 	/* Rust: standard library (futex flavour) and parking_lot */
 	{ "std::sys::*mutex*lock_contended",     CPROF_WAIT_MUTEX,   false },
 	{ "std::sys::*rwlock*_contended",        CPROF_WAIT_RWLOCK,  false },
-	{ "std::sys::*condvar*wait*",            CPROF_WAIT_CONDVAR, false },
-	{ "std::sys::*once*",                    CPROF_WAIT_ONCE,    false },
+	{ "std::sys::*condvar*wait*",            CPROF_WAIT_CONDVAR, true },
+	{ "std::sys::*once::futex*",             CPROF_WAIT_ONCE,    false },
 	{ "std::sys::*pthread::thread::Thread::join", CPROF_WAIT_JOIN, false },
+	{ "std::sys*thread_park*::park*",        CPROF_WAIT_PARK,    true  },
 	{ "std::thread::park*",                  CPROF_WAIT_PARK,    true  },
 	{ "parking_lot::raw_mutex::*lock_slow",  CPROF_WAIT_MUTEX,   true  },
 	{ "parking_lot::raw_rwlock::*_slow",     CPROF_WAIT_RWLOCK,  true  },
@@ -137,7 +138,8 @@ static const struct named releasing[] = {
 	{ "std::sys::*mutex*::wake*", CPROF_WAIT_MUTEX,     false },
 	{ "std::sys::*rwlock*wake*",  CPROF_WAIT_RWLOCK,    false },
 	{ "std::sys::*condvar*notify*", CPROF_WAIT_CONDVAR, false },
-	{ "std::thread::Thread::unpark*", CPROF_WAIT_PARK,  true  },
+	{ "std::sys*thread_park*::unpark*", CPROF_WAIT_PARK, true  },
+	{ "std::thread::Thread*::unpark*", CPROF_WAIT_PARK,  true  },
 	{ "parking_lot::raw_mutex::*unlock_slow", CPROF_WAIT_MUTEX, true },
 	{ "parking_lot::raw_rwlock::*unlock*slow", CPROF_WAIT_RWLOCK, true },
 	{ "parking_lot::condvar::*notify*", CPROF_WAIT_CONDVAR, true },
@@ -254,30 +256,32 @@ static bool glob(const char *pattern, const char *text)
 	return *pattern == '\0';
 }
 
-/* "___pthread_mutex_lock" and "__GI___pthread_mutex_lock" are pthread_mutex_lock to their callers. */
+/*
+ * "___pthread_mutex_lock" and "__GI___pthread_mutex_lock" are pthread_mutex_lock to their callers. Rust's newer names
+ * have the type in angle brackets: "<std::sys::sync::mutex::futex::Mutex>::lock_contended".
+ */
 static const char *plain(const char *name)
 {
 	if (strncmp(name, "__GI_", 5) == 0)
 		name += 5;
-	while (*name == '_')
+	while (*name == '_' || *name == '<')
 		name++;
 	return name;
 }
 
-static bool tell_by_names(const struct named *table, size_t n_table, const char *const *names,
-			  size_t n_names, enum cprof_wait_kind *ret_kind, size_t *ret_entry)
+/* The row that decides, or NULL. */
+static const struct named *tell_by_names(const struct named *table, size_t n_table,
+					 const char *const *names, size_t n_names,
+					 size_t *ret_entry)
 {
-	bool found = false;
+	const struct named *found = NULL;
 	for (size_t i = 0; i < n_names; i++) {
 		const char *name = plain(names[i]);
 		for (size_t row = 0; row < n_table; row++) {
 			if ((found && !table[row].outer) || !glob(table[row].pattern, name))
 				continue;
-			*ret_kind = table[row].kind;
-			/* A mutex stays a mutex for its caller: the entry is the function he called. */
-			if (!found || table[row].outer)
-				*ret_entry = i;
-			found = true;
+			found = &table[row];
+			*ret_entry = i;
 			break;
 		}
 	}
@@ -336,21 +340,21 @@ enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait)
 enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const char *const *names,
 					  size_t n_names, size_t *ret_entry)
 {
-	enum cprof_wait_kind by_name;
 	*ret_entry = 0;
-	if (!tell_by_names(waiting, sizeof(waiting) / sizeof(waiting[0]), names, n_names, &by_name,
-			   ret_entry))
+	const struct named *row = tell_by_names(waiting, sizeof(waiting) / sizeof(waiting[0]),
+						names, n_names, ret_entry);
+	if (!row)
 		return by_number;
 	/* The names know a mutex; only the numbers know what protocol it follows. */
-	if (by_name == CPROF_WAIT_MUTEX &&
+	if (row->kind == CPROF_WAIT_MUTEX &&
 	    (by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX))
 		return by_number;
 	/* Inside pthread_cond_wait a wait with a mutex's numbers is for getting the mutex back. */
-	if (by_name == CPROF_WAIT_CONDVAR &&
+	if (row->kind == CPROF_WAIT_CONDVAR && !row->outer &&
 	    (by_number == CPROF_WAIT_MUTEX || by_number == CPROF_WAIT_PI_MUTEX ||
 	     by_number == CPROF_WAIT_ROBUST_MUTEX))
 		return by_number;
-	return by_name;
+	return row->kind;
 }
 
 bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)
@@ -364,15 +368,15 @@ enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number
 						  const char *const *names, size_t n_names,
 						  size_t *ret_entry)
 {
-	enum cprof_wait_kind by_name;
 	*ret_entry = 0;
-	if (!tell_by_names(releasing, sizeof(releasing) / sizeof(releasing[0]), names, n_names,
-			   &by_name, ret_entry))
+	const struct named *row = tell_by_names(releasing, sizeof(releasing) / sizeof(releasing[0]),
+						names, n_names, ret_entry);
+	if (!row)
 		return by_number;
-	if (by_name == CPROF_WAIT_MUTEX &&
+	if (row->kind == CPROF_WAIT_MUTEX &&
 	    (by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX))
 		return by_number;
-	return by_name;
+	return row->kind;
 }
 
 bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind)

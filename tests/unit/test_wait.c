@@ -134,6 +134,8 @@ static const struct {
 	{ "GIL", { .syscall = SYS_futex, .futex_op = 0x189 }, { "x", "pthread_cond_timedwait", "take_gil" }, CPROF_WAIT_GIL, 2 },
 	{ "Rust mutex", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 2 }, { "syscall", "std::sys::sync::mutex::futex::Mutex::lock_contended", "main" }, CPROF_WAIT_MUTEX, 1 },
 	{ "Rust park", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 0xffffffff }, { "syscall", "x", "std::thread::park" }, CPROF_WAIT_PARK, 2 },
+	{ "Rust rwlock, newer names", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 77 }, { "syscall", "<std::sys::sync::rwlock::futex::RwLock>::write_contended", "main" }, CPROF_WAIT_RWLOCK, 1 },
+	{ "Rust condvar, newer names", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 2 }, { "syscall", "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout", "main" }, CPROF_WAIT_CONDVAR, 1 },
 	{ "parking_lot", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 1 }, { "syscall", "parking_lot::raw_mutex::RawMutex::lock_slow" }, CPROF_WAIT_MUTEX, 1 },
 	{ "Go note", { .syscall = SYS_futex, .futex_op = 0x80 }, { "runtime.futex", "runtime.futexsleep", "runtime.notesleep" }, CPROF_WAIT_PARK, 2 },
 	{ "Go lock", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "runtime.futex", "runtime.futexsleep", "runtime.lock2" }, CPROF_WAIT_MUTEX, 2 },
