@@ -257,5 +257,78 @@ class Languages(ChainTest):
                    status=-15)
 
 
+class Attach(ChainTest):
+    """The same through cprof-attach and its profile, kernel frames included."""
+
+    def profile(self, argv, *options):
+        with harness.Target(argv) as victim, tempfile.TemporaryDirectory() as directory:
+            before = harness.Footprint(victim.pid)
+            path = os.path.join(directory, "cpu.pb.gz")
+            result = harness.attach("-p", victim.pid, "-seconds", 1, "-hz", 500, "-v", "-o", path, *options)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            before.check_unchanged(self)
+            self.said = result.stderr
+            profile = harness.Profile.read(path)
+        chains = [line[6:] for line in victim.said if line.startswith("chain ")]
+        self.expressions = [re.compile(pattern(chain) + TAILS + ";") for chain in chains]
+        self.kernel_ids = {m["id"] for m in profile.mappings if "kernel" in m["file"]}
+        return profile
+
+    def stacks(self, profile):
+        """(count, kernel names, user names) of each sample; fails where kernel frames are not the inner ones."""
+        for sample in profile.raw["sample"]:
+            ids = sample["location_id"]
+            kernel = [profile.locations[i]["mapping"] in self.kernel_ids for i in ids]
+            n = kernel.index(False) if False in kernel else len(ids)
+            self.assertNotIn(True, kernel[n:], "a kernel frame outside of a user frame")
+            yield sample["value"][0], profile.stack(ids[:n]), profile.stack(ids[n:])
+
+    def check_profile(self, argv, *options, share=0.99):
+        profile = self.profile(argv, *options)
+        right = total = 0
+        wrong = []
+        for count, kernel, user in self.stacks(profile):
+            total += count
+            if any(e.fullmatch(";".join(user) + ";") for e in self.expressions):
+                right += count
+            else:
+                wrong.append(f"{count} {kernel} {user}"[:500])
+        self.assertGreater(total, 0)
+        self.assertGreaterEqual(right / total, share, "\n".join(wrong[:5]))
+        return profile
+
+    def test_signal_handler_on_an_alternate_stack(self):
+        self.check_profile(["chain_signal", "alt"], "-user-only")
+        self.assertRegex(self.said, r"ended by root \d+ \(100.0 %\)")
+
+    def test_a_megabyte_of_stack_in_400_frames(self):
+        self.check_profile(["chain_deep", "400", "2500"], "-user-only")
+        self.assertRegex(self.said, r"read later from the live process [1-9]")
+
+    def test_guesses_are_counted_and_told(self):
+        profile = self.check_profile(["chain_asm", "nofp"], "-user-only")
+        self.assertRegex(self.said, r"of which guessed [1-9]")
+        self.assertTrue(any("of which guessed" in comment for comment in profile.comments), profile.comments)
+
+    def test_deep_recursion_is_cut_and_says_so(self):
+        profile = self.profile(["chain_deep", "100000", "0"], "-user-only")
+        for _, _, user in self.stacks(profile):
+            self.assertEqual(user[-1], "[truncated]")
+            self.assertEqual(user[0], "bottom")
+            self.assertEqual(set(user[1:-1]), {"descend"})
+        self.assertRegex(self.said, r"depth \d+ \(100.0 %\)")
+        self.assertTrue(any(" depth " in comment for comment in profile.comments), profile.comments)
+
+    def test_kernel_frames_of_a_system_call_stand_inside_of_the_users(self):
+        profile = self.check_profile(["chain_calls", "kernel"])
+        if not self.kernel_ids:
+            self.skipTest("kernel frames are not permitted here")
+        in_kernel = sum(count for count, kernel, _ in self.stacks(profile) if kernel)
+        self.assertGreater(in_kernel / profile.total(), 0.5)
+
+    def test_kernel_frames_of_interrupts_stand_inside_of_the_users(self):
+        self.check_profile(["chain_plain"])
+
+
 if __name__ == "__main__":
     harness.main()

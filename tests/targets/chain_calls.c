@@ -1,4 +1,5 @@
-/* chain_calls plt|vdso - most of the time in binding stubs, or in the kernel's library in user space. */
+/* chain_calls plt|vdso|kernel - most of the time in binding stubs, in the kernel's library, or in the kernel. */
+#include <fcntl.h>
 #include <time.h>
 
 #include "chain.h"
@@ -20,12 +21,24 @@ static NOINLINE void vdso_loop(void)
 	}
 }
 
+static NOINLINE void kernel_loop(int fd)
+{
+	static char bytes[1 << 20];
+	while (!chain_stop && read(fd, bytes, sizeof(bytes)) > 0)
+		chain_sink++;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "vdso") == 0) {
 		printf("chain *;vdso_loop;main\n");
 		chain_ready();
 		vdso_loop();
+	} else if (argc > 1 && strcmp(argv[1], "kernel") == 0) {
+		int fd = open("/dev/zero", O_RDONLY);
+		printf("chain *;kernel_loop;main\n");
+		chain_ready();
+		kernel_loop(fd);
 	} else {
 		printf("chain ?;plt_loop;main\n");
 		chain_ready();
