@@ -33,7 +33,6 @@ struct cprof_error *cprof_filter_tag_frames(struct cprof_profile *profile,
 					    struct cprof_buffer *warnings);
 
 /* Forget what the granularity does not show: addresses, lines, files, functions, inlined frames. */
-struct cprof_error *cprof_filter_aggregate(struct cprof_profile *profile,
-					   const struct cprof_config *config);
+void cprof_filter_aggregate(struct cprof_profile *profile, const struct cprof_config *config);
 
 #endif

@@ -287,13 +287,12 @@ struct cprof_error *cprof_filter_tag_frames(struct cprof_profile *profile,
 	return err;
 }
 
-struct cprof_error *cprof_filter_aggregate(struct cprof_profile *p,
-					   const struct cprof_config *config)
+void cprof_filter_aggregate(struct cprof_profile *p, const struct cprof_config *config)
 {
 	enum cprof_granularity by = config->granularity;
 	bool inlines = !config->noinlines, address = by == CPROF_BY_ADDRESS;
 	if (address && inlines)
-		return NULL; /* nothing is forgotten */
+		return; /* nothing is forgotten */
 	bool function = by != CPROF_BY_FILE, file = by != CPROF_BY_FUNCTION;
 	bool line = by == CPROF_BY_LINE || address;
 	for (uint32_t i = 0; i < p->n_mappings; i++) {
@@ -326,5 +325,4 @@ struct cprof_error *cprof_filter_aggregate(struct cprof_profile *p,
 				at->column = 0;
 		}
 	}
-	return NULL;
 }

@@ -9,7 +9,7 @@ const char *cprof_path_base(const char *path)
 	const char *slash = strrchr(path, '/');
 	if (!*path)
 		return ".";
-	return slash && slash[1] ? slash + 1 : slash && slash == path ? "/" : slash ? path : path;
+	return slash && slash[1] ? slash + 1 : path;
 }
 
 /* Take the last part off `out`, unless it is one that cannot be taken back. */

@@ -6,8 +6,7 @@
 
 #include "base/buffer.h"
 
-/* The part behind the last slash, which trailing slashes do not count for; "." for "". Borrowed from `path`
- * unless it ends in a slash, and then `out` holds it. */
+/* The part behind the last slash, "." for ""; a path that ends in a slash is given back whole. Borrowed from `path`. */
 const char *cprof_path_base(const char *path);
 
 /* Append the shortest equal path: no "//", "." or inner ".."; "." for "". */

@@ -265,6 +265,27 @@ static struct cprof_error *read_lines(struct script *s, struct cprof_lines *line
 	return err ? err : end_sample(s);
 }
 
+/* The first file that is neither a library nor part of the kernel is the program, and stands first. */
+static void put_main_first(struct cprof_profile *p)
+{
+	uint32_t main_number = 0;
+	for (uint32_t i = 0; !main_number && i < p->n_mappings; i++) {
+		const char *file = cprof_profile_text(p, p->mappings[i].filename);
+		if (*file && *file != '[' && !strstr(file, ".so"))
+			main_number = i + 1;
+	}
+	if (main_number < 2)
+		return;
+	struct cprof_mapping first = p->mappings[0];
+	p->mappings[0] = p->mappings[main_number - 1];
+	p->mappings[main_number - 1] = first;
+	for (uint32_t i = 0; i < p->n_locations; i++) {
+		uint32_t *number = &p->locations[i].mapping;
+		if (*number == 1 || *number == main_number)
+			*number = *number == 1 ? main_number : 1;
+	}
+}
+
 static bool looks_like_script(const char *bytes, size_t n)
 {
 	CPROF_AUTO(lines)
@@ -291,8 +312,10 @@ static struct cprof_error *read_perf_script(const char *bytes, size_t n,
 	struct cprof_error *err = cprof_profile_new(&s.profile);
 	if (!err)
 		err = read_lines(&s, &lines);
-	if (!err)
+	if (!err) {
+		put_main_first(s.profile);
 		*ret_profile = cprof_take_ptr(&s.profile);
+	}
 	cprof_profile_free(s.profile);
 	cprof_map64_deinit(&s.mappings);
 	cprof_map64_deinit(&s.locations);

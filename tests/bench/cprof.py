@@ -19,8 +19,8 @@ MAKE = next((path for path in (os.path.join(BUILD, "bench", "make_stacks"),
 
 
 def measure(command, times):
-    """Median seconds, and the highest peak of resident memory in MB."""
-    seconds, peak = [], 0
+    """Median seconds on the clock and of processor time, and the highest peak of resident memory in MB."""
+    seconds, processor, peak = [], [], 0
     for _ in range(times):
         began = time.monotonic()
         pid = os.posix_spawn(command[0], command, dict(os.environ, PPROF_BINARY_PATH="/nonexist"),
@@ -30,8 +30,9 @@ def measure(command, times):
         if status:
             sys.exit(f"{' '.join(command)}: status {status:#x}")
         seconds.append(time.monotonic() - began)
+        processor.append(usage.ru_utime + usage.ru_stime)
         peak = max(peak, usage.ru_maxrss / 1024)
-    return statistics.median(seconds), peak
+    return statistics.median(seconds), statistics.median(processor), peak
 
 
 def pprof_binary():
@@ -45,10 +46,11 @@ def pprof_binary():
 
 def row(name, arguments, times, pprof, slow_times=1):
     ours = measure([os.path.join(BUILD, "cprof")] + arguments, times)
-    line = f"{name:32s} {ours[0]:8.3f} s {ours[1]:7.0f} MB"
+    line = f"{name:24s} {ours[0]:8.3f} {ours[1]:8.3f} {ours[2]:7.0f}"
     if pprof:
         theirs = measure([pprof, "-symbolize=none"] + arguments, slow_times)
-        line += f" {theirs[0]:9.3f} s {theirs[1]:7.0f} MB {theirs[0] / ours[0]:7.1f}x {ours[1] / theirs[1]:7.2f}"
+        line += (f" {theirs[0]:10.3f} {theirs[1]:8.3f} {theirs[2]:7.0f} {theirs[0] / ours[0]:9.1f}x"
+                 f" {theirs[1] / ours[1]:6.1f}x {ours[2] / theirs[2]:6.2f}")
     print(line, flush=True)
 
 
@@ -57,7 +59,7 @@ def main():
     pprof = pprof_binary()
     if not pprof:
         print("Debian's golang-go is not installed: cprof alone, without a peer")
-    print(f"{'report':32s} {'cprof':>21s} {'go tool pprof':>22s} {'faster':>8s} {'memory':>7s}")
+    print(f"{'':24s} {'cprof: s, cpu s, MB':>25s} {'go tool pprof: s, cpu s, MB':>27s} {'faster, in cpu, memory':>24s}")
     if os.path.exists(LARGE):
         row("large.cpu -top", ["-top", LARGE], 7, pprof, 5)
     else:
