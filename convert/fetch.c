@@ -74,7 +74,8 @@ static void put_without_seconds(const char *url, struct cprof_buffer *out)
 	}
 }
 
-bool cprof_fetch_url(const struct cprof_load *load, const char *source,
+/* The URL that `source` means, if it means one, and how long it may take. */
+static bool read_url(const struct cprof_load *load, const char *source,
 		     struct cprof_buffer *ret_url, int64_t *ret_seconds, int64_t *ret_timeout_s)
 {
 	bool scheme = strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
@@ -98,60 +99,72 @@ bool cprof_fetch_url(const struct cprof_load *load, const char *source,
 	return true;
 }
 
+/* A URL on its way. */
 struct transfer {
 	const struct cprof_load *load;
-	struct cprof_buffer *out;
-	uint64_t began_mono_ns, said_mono_ns;
-	int64_t seconds;
+	struct cprof_fetch *fetch;
+	CURL *curl;
+	int64_t seconds, timeout_s;
 	bool too_long;
+	char why[CURL_ERROR_SIZE];
+};
+
+/* All of them. */
+struct fetching {
+	const struct cprof_load *load;
+	CURLM *multi;
+	struct transfer *transfers;
+	size_t n;
+	uint64_t began_mono_ns, said_mono_ns;
 };
 
 static size_t take_bytes(char *bytes, size_t one, size_t n, void *ctx)
 {
 	struct transfer *t = ctx;
 	(void)one;
-	if (t->out->len + n > MAX_BYTES) {
+	if (t->fetch->bytes.len + n > MAX_BYTES) {
 		t->too_long = true;
 		return 0;
 	}
-	cprof_buffer_append(t->out, bytes, n);
-	return t->out->failed ? 0 : n;
+	cprof_buffer_append(&t->fetch->bytes, bytes, n);
+	return t->fetch->bytes.failed ? 0 : n;
 }
 
-static int show_progress(void *ctx, curl_off_t total, curl_off_t now, curl_off_t up_total,
-			 curl_off_t up)
+static void show_progress(struct fetching *f)
 {
-	struct transfer *t = ctx;
-	(void)total, (void)up_total, (void)up;
 	uint64_t mono_ns = cprof_clock_mono_ns();
-	if (mono_ns - t->said_mono_ns < PROGRESS_S * CPROF_NS_PER_S)
-		return 0;
-	t->said_mono_ns = mono_ns;
-	int64_t waited = (int64_t)((mono_ns - t->began_mono_ns) / CPROF_NS_PER_S);
-	if (now > 0)
-		say(t->load, "... %" CURL_FORMAT_CURL_OFF_T " bytes so far", now);
-	else if (t->seconds > waited)
-		say(t->load, "... %" PRId64 " s to go", t->seconds - waited);
+	if (mono_ns - f->said_mono_ns < PROGRESS_S * CPROF_NS_PER_S)
+		return;
+	f->said_mono_ns = mono_ns;
+	int64_t waited = (int64_t)((mono_ns - f->began_mono_ns) / CPROF_NS_PER_S), longest = 0;
+	size_t bytes = 0;
+	for (size_t i = 0; i < f->n; i++) {
+		bytes += f->transfers[i].fetch->bytes.len;
+		longest = f->transfers[i].seconds > longest ? f->transfers[i].seconds : longest;
+	}
+	if (longest > waited)
+		say(f->load, "... %" PRId64 " s to go", longest - waited);
+	else if (bytes)
+		say(f->load, "... %zu bytes so far", bytes);
 	else
-		say(t->load, "... waiting for the server, %" PRId64 " s", waited);
-	return 0;
+		say(f->load, "... waiting for the server, %" PRId64 " s", waited);
 }
 
-static void set_options(CURL *curl, struct transfer *t, const char *url, int64_t timeout_s)
+static void set_options(struct transfer *t)
 {
 	const struct cprof_load *load = t->load;
-	curl_easy_setopt(curl, CURLOPT_URL, url);
+	CURL *curl = t->curl;
+	curl_easy_setopt(curl, CURLOPT_URL, cprof_buffer_text(&t->fetch->url));
+	curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->why);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout_s);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)t->timeout_s);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, show_progress);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
 	if (load->tls_cert)
 		curl_easy_setopt(curl, CURLOPT_SSLCERT, load->tls_cert);
 	if (load->tls_key)
@@ -178,35 +191,124 @@ static struct cprof_error *check_status(CURL *curl, const struct cprof_buffer *o
 		words);
 }
 
-struct cprof_error *cprof_fetch_bytes(const struct cprof_load *load, const char *url,
-				      int64_t seconds, int64_t timeout_s, struct cprof_buffer *out)
+static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 {
-	struct transfer t = { .load = load, .out = out, .seconds = seconds };
-	t.began_mono_ns = t.said_mono_ns = cprof_clock_mono_ns();
-	char why[CURL_ERROR_SIZE] = "";
-	CURL *curl = curl_easy_init();
-	if (!curl)
+	const struct cprof_buffer *bytes = &t->fetch->bytes;
+	if (t->too_long)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 4 GiB");
+	if (bytes->failed)
 		return cprof_error_no_memory();
-	say(load, "Fetching profile over HTTP from %s", url);
-	if (seconds)
-		say(load, "Please wait... (%" PRId64 "s)", seconds);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-	set_options(curl, &t, url, timeout_s);
-	CURLcode code = curl_easy_perform(curl);
-	struct cprof_error *err = NULL;
-	if (t.too_long)
-		err = cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 4 GiB");
-	else if (out->failed)
-		err = cprof_error_no_memory();
-	else if (code != CURLE_OK)
-		err = cprof_error_new(CPROF_ERR_OS, "%s", *why ? why : curl_easy_strerror(code));
-	else
-		err = check_status(curl, out);
-	if (code == CURLE_OPERATION_TIMEDOUT && !t.too_long)
+	if (code == CURLE_OK)
+		return check_status(t->curl, bytes);
+	struct cprof_error *err =
+		cprof_error_new(CPROF_ERR_OS, "%s", *t->why ? t->why : curl_easy_strerror(code));
+	if (code == CURLE_OPERATION_TIMEDOUT)
 		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
-				       timeout_s);
-	curl_easy_cleanup(curl);
+				       t->timeout_s);
 	return err;
+}
+
+static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch *fetch,
+					  int64_t seconds, int64_t timeout_s)
+{
+	struct transfer *t = &f->transfers[f->n];
+	*t = (struct transfer){ .load = f->load,
+				.fetch = fetch,
+				.curl = curl_easy_init(),
+				.seconds = seconds,
+				.timeout_s = timeout_s };
+	if (!t->curl || fetch->url.failed) {
+		curl_easy_cleanup(t->curl);
+		return cprof_error_no_memory();
+	}
+	f->n++;
+	set_options(t);
+	curl_multi_add_handle(f->multi, t->curl);
+	say(f->load, "Fetching profile over HTTP from %s", cprof_buffer_text(&fetch->url));
+	if (seconds)
+		say(f->load, "Please wait... (%" PRId64 "s)", seconds);
+	return NULL;
+}
+
+static void take_ended(struct fetching *f)
+{
+	int left;
+	for (CURLMsg *message; (message = curl_multi_info_read(f->multi, &left));) {
+		struct transfer *t = NULL;
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+		t->fetch->err = end_transfer(t, message->data.result);
+	}
+}
+
+static struct cprof_error *run_transfers(struct fetching *f)
+{
+	int running = 0;
+	do {
+		CURLMcode code = curl_multi_perform(f->multi, &running);
+		if (code == CURLM_OK && running)
+			code = curl_multi_poll(f->multi, NULL, 0, 1000, NULL);
+		if (code != CURLM_OK)
+			return cprof_error_new(CPROF_ERR_OS, "fetch: %s",
+					       curl_multi_strerror(code));
+		take_ended(f);
+		if (running)
+			show_progress(f);
+	} while (running);
+	return NULL;
+}
+
+static struct cprof_error *begin_all(struct fetching *f, const struct cprof_strings *names,
+				     struct cprof_fetch *fetches)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < names->len; i++) {
+		int64_t seconds, timeout_s;
+		fetches[i].is_url =
+			read_url(f->load, names->items[i], &fetches[i].url, &seconds, &timeout_s);
+		if (fetches[i].is_url)
+			err = begin_transfer(f, &fetches[i], seconds, timeout_s);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_fetch_all(const struct cprof_load *load,
+				    const struct cprof_strings *names,
+				    struct cprof_fetch **ret_fetches)
+{
+	struct fetching f = { .load = load, .multi = curl_multi_init() };
+	f.began_mono_ns = f.said_mono_ns = cprof_clock_mono_ns();
+	struct cprof_fetch *fetches = calloc(names->len + 1, sizeof(*fetches));
+	f.transfers = calloc(names->len + 1, sizeof(*f.transfers));
+	struct cprof_error *err =
+		fetches && f.transfers && f.multi ? NULL : cprof_error_no_memory();
+	if (!err)
+		err = begin_all(&f, names, fetches);
+	if (!err)
+		err = run_transfers(&f);
+	for (size_t i = 0; i < f.n; i++) {
+		curl_multi_remove_handle(f.multi, f.transfers[i].curl);
+		curl_easy_cleanup(f.transfers[i].curl);
+	}
+	curl_multi_cleanup(f.multi);
+	free(f.transfers);
+	if (err) {
+		cprof_fetch_free(fetches, names->len);
+		return err;
+	}
+	*ret_fetches = fetches;
+	return NULL;
+}
+
+void cprof_fetch_free(struct cprof_fetch *fetches, size_t n)
+{
+	for (size_t i = 0; fetches && i < n; i++) {
+		cprof_buffer_deinit(&fetches[i].url);
+		cprof_buffer_deinit(&fetches[i].bytes);
+		cprof_error_free(fetches[i].err);
+	}
+	free(fetches);
 }
 
 /* mkdir -p, for us alone: profiles tell what a program does. */

@@ -8,19 +8,23 @@
 #include "base/error.h"
 #include "convert/load.h"
 
-/*
- * Whether `source` names a URL and not a file, and the URL to ask: a scheme is added to "host:port/path", and
- * seconds=N where -seconds is given. *ret_timeout_s is how long it may take. False (and nothing written) for a file.
- */
-bool cprof_fetch_url(const struct cprof_load *load, const char *source,
-		     struct cprof_buffer *ret_url, int64_t *ret_seconds, int64_t *ret_timeout_s);
+/* One source of a list: what came of it, if it is a URL. */
+struct cprof_fetch {
+	bool is_url; /* false: a file, and all else is empty */
+	struct cprof_buffer
+		url; /* that was asked: with a scheme, and with seconds=N where -seconds is given */
+	struct cprof_buffer bytes;
+	struct cprof_error *err; /* owned; NULL if the bytes are there */
+};
 
 /*
- * Fetch `url`, appended to `out`. Says what it waits for, and for how long still. Errors: CPROF_ERR_OS with curl's or the
- * server's words; CPROF_ERR_UNSUPPORTED for more than 4 GiB.
+ * Fetch all URLs among `names`, all at the same time, because what they record should be one stretch of time. Says what it
+ * waits for, and for how long still. `*ret_fetches` has an entry for each name; an entry's error is curl's or the server's words.
  */
-struct cprof_error *cprof_fetch_bytes(const struct cprof_load *load, const char *url,
-				      int64_t seconds, int64_t timeout_s, struct cprof_buffer *out);
+struct cprof_error *cprof_fetch_all(const struct cprof_load *load,
+				    const struct cprof_strings *names,
+				    struct cprof_fetch **ret_fetches);
+void cprof_fetch_free(struct cprof_fetch *fetches, size_t n);
 
 /* Save a profile that came from a URL in $PPROF_TMPDIR or the cache directory, and say where. Failing is only said. */
 void cprof_fetch_save(const struct cprof_load *load, const struct cprof_profile *profile);

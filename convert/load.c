@@ -59,26 +59,18 @@ static struct cprof_error *override_program(const struct cprof_load *load, struc
 	return err;
 }
 
-/* The bytes that `name` stands for; *remote is set where they came from a URL. */
-static struct cprof_error *load_bytes(const struct cprof_load *load, const char *name,
-				      struct cprof_buffer *bytes, bool *remote)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
-	int64_t seconds, timeout_s;
-	if (!cprof_fetch_url(load, name, &url, &seconds, &timeout_s))
-		return cprof_load_file(name, bytes);
-	*remote = true;
-	struct cprof_error *err = cprof_buffer_error(&url);
-	return err ? err
-		   : cprof_fetch_bytes(load, cprof_buffer_text(&url), seconds, timeout_s, bytes);
-}
-
-static struct cprof_error *load_one(const struct cprof_load *load, const char *name, bool *remote,
-				    struct cprof_profile **ret_profile)
+/* The profile in `fetch`, or where that is no URL, in the file `name`. */
+static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
+				    struct cprof_fetch *fetch, struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	struct cprof_error *err = load_bytes(load, name, &bytes, remote);
+	struct cprof_error *err =
+		fetch->is_url ? cprof_take_ptr(&fetch->err) : cprof_load_file(name, &bytes);
+	if (fetch->is_url) {
+		bytes = fetch->bytes;
+		fetch->bytes = (struct cprof_buffer){ 0 };
+	}
 	if (!err)
 		err = cprof_source_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
 					  &profile);
@@ -110,14 +102,15 @@ static void free_all(struct cprof_profile **profiles, size_t n)
 }
 
 /* All of one list merged into one. `what` is "source" or "base". */
-static struct cprof_error *load_list(const struct cprof_load *load,
-				     const struct cprof_strings *names, const char *what,
-				     bool *remote, struct cprof_profile **ret_profile)
+static struct cprof_error *merge_list(const struct cprof_load *load,
+				      const struct cprof_strings *names, const char *what,
+				      struct cprof_fetch *fetches,
+				      struct cprof_profile **ret_profile)
 {
 	struct cprof_profile *batch[BATCH + 1] = { NULL };
 	size_t n = 0, loaded = 0;
 	for (size_t i = 0; i < names->len; i++) {
-		struct cprof_error *err = load_one(load, names->items[i], remote, &batch[n]);
+		struct cprof_error *err = load_one(load, names->items[i], &fetches[i], &batch[n]);
 		if (err && names->len == 1)
 			return err;
 		if (err) {
@@ -146,6 +139,21 @@ static struct cprof_error *load_list(const struct cprof_load *load,
 		say(load, "Fetched %zu %s profiles out of %zu", loaded, what, names->len);
 	*ret_profile = batch[0];
 	return NULL;
+}
+
+static struct cprof_error *load_list(const struct cprof_load *load,
+				     const struct cprof_strings *names, const char *what,
+				     bool *remote, struct cprof_profile **ret_profile)
+{
+	struct cprof_fetch *fetches;
+	struct cprof_error *err = cprof_fetch_all(load, names, &fetches);
+	if (err)
+		return err;
+	for (size_t i = 0; i < names->len; i++)
+		*remote = *remote || fetches[i].is_url;
+	err = merge_list(load, names, what, fetches, ret_profile);
+	cprof_fetch_free(fetches, names->len);
+	return err;
 }
 
 static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,

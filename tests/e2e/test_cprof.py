@@ -27,11 +27,15 @@ def cprof(*arguments, stdin=None, status=0, env=None, cwd=None):
 class Server(http.server.BaseHTTPRequestHandler):
     profile = b""
     asked = []
+    together = threading.Barrier(2, timeout=30)
 
     def do_GET(self):  # noqa: N802, the base class's name
         Server.asked.append(self.path)
         if self.path.startswith("/busy"):
             self.answer(500, "text/plain; charset=utf-8", b"Could not enable CPU profiling: in use\n")
+        elif self.path.startswith("/together"):
+            Server.together.wait()  # nobody gets an answer before both have asked
+            self.answer(200, "application/octet-stream", Server.profile)
         else:
             self.answer(200, "application/octet-stream", Server.profile)
 
@@ -110,7 +114,7 @@ class Cprof(unittest.TestCase):
         _, err = cprof("-top", "-", stdin=self.proto[:40], status=1)
         self.assertIn("the data ends early at byte 40", err)
 
-    def test_urls_are_fetched_with_seconds_and_kept(self):
+    def test_urls_are_fetched_at_the_same_time_with_seconds_and_kept(self):
         Server.profile = self.proto
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -125,6 +129,8 @@ class Cprof(unittest.TestCase):
             self.assertEqual(cprof("-top", kept[0])[0], out)
             cprof("-top", f"http://{host}/p?seconds=5&x=1", env={"PPROF_TMPDIR": saved})
             self.assertEqual(Server.asked[-1], "/p?seconds=5&x=1")
+            out, _ = cprof("-top", f"{host}/together/1", f"http://{host}/together/2", env={"PPROF_TMPDIR": saved})
+            self.assertIn(b"of 200 total", out)
             _, err = cprof("-top", f"http://{host}/busy", status=1)
             self.assertIn("the server answers 500: Could not enable CPU profiling: in use", err)
         finally:
