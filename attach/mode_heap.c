@@ -166,7 +166,10 @@ static struct cprof_error *sample(struct heap *heap)
 		err = poll_once(heap, &n);
 		if (!err)
 			err = every_second(heap);
-		wait_ns = n > CPROF_SHIM_CELLS / 16 ? POLL_BUSY_NS : POLL_NS;
+		/* Nearly full once means that it may be full the next time: look again at once. */
+		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
+			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
+						      : POLL_NS;
 	}
 	return err;
 }

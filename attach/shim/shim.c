@@ -18,7 +18,7 @@ extern const volatile struct cprof_shim_image shim_image HIDDEN;
 /* What entry.S has pushed, lowest address first. */
 struct shim_frame {
 	uint64_t result; /* of the original function, for shim_leave */
-	uint64_t cell;   /* index + 1 of the cell taken, 0: not sampled */
+	uint64_t cell;   /* 1: this call is a sample; in shim_leave index + 1 of its cell */
 	uint64_t size;
 	uint64_t period;
 	uint64_t id;
@@ -307,9 +307,7 @@ static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 		add(&data->control.nested, 1);
 		return;
 	}
-	frame->cell = cell_take(data, frame->period, &frame->id);
-	if (!frame->cell)
-		lose(data, frame->size, frame->period);
+	frame->cell = 1;
 }
 
 /* What to call for this allocation, or 0 to go on to the function as if nothing had been here. */
@@ -394,10 +392,17 @@ static void fill(struct cprof_shim_data *data, const struct shim_frame *frame, u
 	__atomic_store_n(&cell->state, CPROF_SHIM_CELL_READY, __ATOMIC_RELEASE);
 }
 
-static void drop_cell(struct cprof_shim_data *data, const struct shim_frame *frame)
+/* The block is there and its caller does not have it yet: nobody can free it while it is noted. */
+static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_t ptr)
 {
-	__atomic_store_n(&data->cells[(frame->cell - 1) % CPROF_SHIM_CELLS].state,
-			 CPROF_SHIM_CELL_FREE, __ATOMIC_RELEASE);
+	frame->cell = cell_take(data, frame->period, &frame->id);
+	if (!frame->cell) {
+		lose(data, frame->size, frame->period);
+		return;
+	}
+	if (!live_insert(data, ptr, frame->id))
+		add(&data->control.table_full, 1);
+	fill(data, frame, ptr);
 }
 
 /* Did the original give a block, and which? NULL is none; posix_memalign says it in another way. */
@@ -423,13 +428,8 @@ int shim_leave(struct shim_frame *frame)
 		if (!ptr && frame->old_id != UINT64_MAX && frame->size)
 			live_insert(data, frame->old,
 				    frame->old_id); /* realloc failed: it lives on */
-		if (frame->cell && !ptr) {
-			drop_cell(data, frame);
-		} else if (frame->cell) {
-			if (!live_insert(data, ptr, frame->id))
-				add(&data->control.table_full, 1);
-			fill(data, frame, ptr);
-		}
+		if (frame->cell && ptr)
+			note(data, frame, ptr);
 	}
 	slot->busy_sp = 0;
 	add(&data->control.in_flight, (uint64_t)-1);

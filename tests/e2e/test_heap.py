@@ -117,13 +117,22 @@ class Guest(unittest.TestCase):
         self.assertRegex(target.close(), r"rounds \d+ bad 0")
 
     def test_nothing_is_left_after_many_cycles(self):
-        target = self.churn()
+        target = harness.Target(["heap_churn", os.environ.get("CPROF_HEAP_THREADS", "2")])
         before, footprint = executable_bytes(target.pid), harness.Footprint(target.pid)
-        for _ in range(CYCLES):
+
+        def size():
+            with open(f"/proc/{target.pid}/maps") as maps, open(f"/proc/{target.pid}/statm") as statm:
+                return len(maps.readlines()), int(statm.read().split()[1]) * 4096
+
+        for cycle in range(CYCLES):
             result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.02", "-o", os.devnull, "-f")
             self.assertEqual(result.returncode, 0, result.stderr)
+            if cycle == CYCLES // 4:
+                maps, resident = size()
         self.assertEqual(executable_bytes(target.pid), before)
         footprint.check_unchanged(self)
+        self.assertLessEqual(size()[0], maps + 4)
+        self.assertLess(size()[1], resident * 1.5 + (4 << 20))
         self.end(target)
 
     def test_a_killed_profiler_never_harms_and_repair_removes_the_rest(self):
