@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "symbolize/debug_file.h"
+#include "symbolize/eh_index.h"
 #include "symbolize/plt.h"
 
 static void names_free(void *data)
@@ -129,6 +130,11 @@ struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_
 	if (!err)
 		*ret_symbol = cprof_symbols_find(&names->symbols, file_addr);
 	return err;
+}
+
+uint64_t cprof_names_start(struct cprof_names *names, uint64_t file_addr)
+{
+	return names->self ? cprof_eh_index_start(names->self, file_addr) : file_addr;
 }
 
 /* ---- debug information ---- */

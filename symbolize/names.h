@@ -57,6 +57,12 @@ struct cprof_error *cprof_names_get(struct cprof_module *module,
 struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
 				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n);
 
+/*
+ * Where the function around `file_addr` starts as far as unwind information tells, for functions without a name;
+ * `file_addr` itself otherwise.
+ */
+uint64_t cprof_names_start(struct cprof_names *names, uint64_t file_addr);
+
 /* The symbol that covers `file_addr`, NULL: none. Errors: NO_MEMORY. */
 struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_addr,
 				       const struct cprof_symbol **ret_symbol);

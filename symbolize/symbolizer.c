@@ -266,8 +266,8 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 	}
 	*ret_n = n - first;
 	if (!err && !frames[n - first - 1].name)
-		err = name_by_place(symbolizer, base_name(module->path), file_addr,
-				    &frames[n - first - 1]);
+		err = name_by_place(symbolizer, base_name(module->path),
+				    cprof_names_start(names, file_addr), &frames[n - first - 1]);
 	return err;
 }
 

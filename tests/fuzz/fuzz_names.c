@@ -4,6 +4,7 @@
 
 #include "symbolize/debug_file.h"
 #include "symbolize/dwarf.h"
+#include "symbolize/eh_index.h"
 #include "symbolize/go_table.h"
 #include "symbolize/plt.h"
 
@@ -68,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cprof_symbols_find(&symbols, symbols.all[i].start);
 		ask(dwarf, go, symbols.all[i].start);
 		ask(dwarf, go, symbols.all[i].end - 1);
+		fuzz_touched += cprof_eh_index_start(elf, symbols.all[i].start + 1) & 1;
 	}
 	for (uint64_t addr = 0x1000; addr < 0x1200; addr += 8)
 		ask(dwarf, go, addr);

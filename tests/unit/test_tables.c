@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "symbolize/dwarf.h"
+#include "symbolize/eh_index.h"
 #include "symbolize/go_table.h"
 #include "symbolize/kernel.h"
 #include "symbolize/perf_map.h"
@@ -159,6 +160,28 @@ TEST(plt_entries_are_named_by_what_they_call)
 	CHECK(!cprof_symbols_find(&symbols, plt->addr));
 	cprof_symbols_deinit(&symbols);
 	free(names);
+	cprof_elf_free(elf);
+	cprof_modules_deinit(&modules);
+}
+
+TEST(eh_index_gives_the_start_of_each_function_that_the_symbol_table_knows)
+{
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, "clang5.so");
+	struct cprof_symbols symbols = { 0 };
+	struct cprof_elf *elf;
+	CHECK(!cprof_elf_open(module->image, true, &elf));
+	CHECK(!cprof_symbols_add_table(&symbols, elf, cprof_elf_section_of_type(elf, SHT_SYMTAB),
+				       NULL));
+	CHECK(!cprof_symbols_sort(&symbols));
+	CHECK(symbols.n >= 2);
+	for (size_t i = 0; i < symbols.n; i++) {
+		CHECK_UINT(cprof_eh_index_start(elf, symbols.all[i].start), symbols.all[i].start);
+		CHECK_UINT(cprof_eh_index_start(elf, symbols.all[i].end - 1), symbols.all[i].start);
+	}
+	CHECK_UINT(cprof_eh_index_start(elf, 1), 1);
+	CHECK_UINT(cprof_eh_index_start(elf, UINT64_MAX), UINT64_MAX);
+	cprof_symbols_deinit(&symbols);
 	cprof_elf_free(elf);
 	cprof_modules_deinit(&modules);
 }
