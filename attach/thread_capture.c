@@ -1,83 +1,45 @@
 #include "attach/thread_capture.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "attach/thread_freeze.h"
-#include "attach/thread_iter.h"
+#include "attach/thread_observer.h"
 #include "attach/thread_running.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 /* How often a thread that has moved while it was read is read again. */
 #define ROUNDS_MAX 4
-/* Inode of the initial pid namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
-#define INITIAL_PIDNS_INODE 0xEFFFFFFCul
 
 struct cprof_thread_capture {
 	struct cprof_target *target; /* borrowed */
 	struct cprof_report *report; /* borrowed */
 	struct cprof_thread_capture_options options;
-	struct cprof_thread_iter *iter; /* owned; NULL: not to be had */
-	uint64_t tick_ns;
-	int task_fd; /* /proc/PID/task */
+	struct cprof_thread_observer observer;
 	int perf_fd; /* keeps perf warm; -1: none */
 };
-
-/* A BPF program sees the numbers of the initial namespace; elsewhere they would be other processes'. */
-static bool in_initial_pidns(void)
-{
-	struct stat st;
-	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
-}
-
-static void open_iter(struct cprof_thread_capture *capture)
-{
-	if (capture->options.no_iter)
-		return;
-	if (!in_initial_pidns()) {
-		cprof_report_note(
-			capture->report, CPROF_NOTE_DETAIL,
-			"threads: no BPF task iterator inside a pid namespace; using /proc");
-		return;
-	}
-	struct cprof_error *err = cprof_thread_iter_open(capture->target->pid, &capture->iter);
-	if (err)
-		cprof_report_note(capture->report, CPROF_NOTE_DETAIL, "threads: %s; using /proc",
-				  err->message);
-	cprof_error_free(err);
-}
 
 struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 					     const struct cprof_thread_capture_options *options,
 					     struct cprof_report *report,
 					     struct cprof_thread_capture **ret_capture)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)target->pid);
-	CPROF_AUTO(close) int task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task_fd < 0)
-		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
 	struct cprof_thread_capture *capture = calloc(1, sizeof(*capture));
 	if (!capture)
 		return cprof_error_no_memory();
-	long ticks = sysconf(_SC_CLK_TCK);
-	*capture = (struct cprof_thread_capture){
-		.target = target,
-		.report = report,
-		.options = *options,
-		.tick_ns = CPROF_NS_PER_S / (uint64_t)(ticks > 0 ? ticks : 100),
-		.task_fd = cprof_take_fd(&task_fd),
-		.perf_fd = options->no_perf ? -1 : cprof_thread_running_prepare(),
-	};
-	open_iter(capture);
+	struct cprof_error *err =
+		cprof_thread_observer_open(target, options->no_iter, report, &capture->observer);
+	if (err) {
+		free(capture);
+		return err;
+	}
+	capture->target = target;
+	capture->report = report;
+	capture->options = *options;
+	capture->perf_fd = options->no_perf ? -1 : cprof_thread_running_prepare();
 	*ret_capture = capture;
 	return NULL;
 }
@@ -86,195 +48,17 @@ void cprof_thread_capture_free(struct cprof_thread_capture *capture)
 {
 	if (!capture)
 		return;
-	cprof_thread_iter_close(capture->iter);
-	close(capture->task_fd);
+	cprof_thread_observer_close(&capture->observer);
 	if (capture->perf_fd >= 0)
 		close(capture->perf_fd);
 	free(capture);
-}
-
-/*
- * The scheduler's clock now, the one that exec_start is in: our own exec_start, which yielding brings up to date.
- * 0 where the kernel does not show it. Differs between CPUs by the time stolen from each.
- */
-static uint64_t scheduler_now_ns(void)
-{
-	char text[4096];
-	struct cprof_thread_switches self;
-	sched_yield();
-	if (cprof_thread_read(getpid(), gettid(), "sched", text, sizeof(text)) <= 0 ||
-	    !cprof_thread_sched_parse(text, &self))
-		return 0;
-	return self.last_ns;
-}
-
-static uint64_t idle_since(uint64_t now_ns, uint64_t last_ns)
-{
-	return now_ns > last_ns && last_ns ? now_ns - last_ns : 0;
-}
-
-static bool has_stack(char state)
-{
-	return state != 'Z' && state != 'X' && state != 'x';
-}
-
-/* ---- one thread, by iterator ---- */
-
-static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now_ns,
-			   struct cprof_thread *thread)
-{
-	thread->tid = (pid_t)row->tid;
-	memcpy(thread->name, row->name, sizeof(row->name));
-	thread->name[sizeof(row->name)] = 0;
-	cprof_thread_name_clean(thread->name);
-	thread->state = cprof_thread_iter_state(row);
-	thread->cpu = (int)row->cpu;
-	thread->start = row->start_ns;
-	thread->cpu_ns = row->ran_ns;
-	thread->switches = row->voluntary + row->involuntary;
-	/* One that is ready to run is not waiting for anything but a CPU. */
-	thread->idle_ns = thread->state == 'R' ? 0 : idle_since(now_ns, row->last_ns);
-	thread->means = CPROF_MEANS_NONE;
-	thread->why = NULL;
-	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_RUNNING, .nr = -1 };
-	if (!has_stack(thread->state) || row->on_cpu)
-		return;
-	/* Also of a thread that waits for a CPU: it went into the kernel to be preempted. */
-	cprof_thread_regs_from_kernel(row->regs, &thread->regs);
-	thread->means = CPROF_MEANS_ITER;
-	if (thread->state != 'R')
-		cprof_thread_regs_call(row->regs, &thread->call);
-}
-
-/* ---- one thread, by /proc ---- */
-
-static bool read_at(const struct cprof_thread_capture *capture, pid_t tid, const char *name,
-		    char *buf, size_t cap)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
-	CPROF_AUTO(close) int fd = openat(capture->task_fd, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, cap - 1);
-	if (n <= 0)
-		return false;
-	buf[n] = 0;
-	return true;
-}
-
-/* How often it has run: from `sched`; where the kernel was built without, from `status`. */
-static void read_switches(const struct cprof_thread_capture *capture, uint64_t now_ns,
-			  struct cprof_thread *thread)
-{
-	char text[4096];
-	struct cprof_thread_switches switches;
-	struct cprof_thread_status status;
-	if (read_at(capture, thread->tid, "sched", text, sizeof(text)) &&
-	    cprof_thread_sched_parse(text, &switches)) {
-		thread->switches = switches.count;
-		thread->cpu_ns = switches.ran_ns ? switches.ran_ns : thread->cpu_ns;
-		thread->idle_ns = idle_since(now_ns, switches.last_ns);
-	} else if (read_at(capture, thread->tid, "status", text, sizeof(text)) &&
-		   cprof_thread_status_parse(text, &status) && status.has_switches) {
-		thread->switches = status.switches;
-	}
-}
-
-static void fill_from_proc(const struct cprof_thread_capture *capture, pid_t tid, uint64_t now_ns,
-			   struct cprof_thread *thread)
-{
-	char text[1024];
-	struct cprof_thread_stat stat;
-	thread->tid = tid;
-	thread->cpu = -1;
-	thread->means = CPROF_MEANS_NONE;
-	thread->why = NULL;
-	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_UNKNOWN, .nr = -1 };
-	if (!read_at(capture, tid, "stat", text, sizeof(text)) ||
-	    !cprof_thread_stat_parse(text, &stat)) {
-		thread->state = 'X';
-		thread->why = "it has ended";
-		return;
-	}
-	memcpy(thread->name, stat.name, sizeof(stat.name));
-	thread->state = stat.state;
-	thread->cpu = stat.cpu;
-	thread->start = stat.start_ticks;
-	thread->cpu_ns = (stat.user_ticks + stat.system_ticks) * capture->tick_ns;
-	read_switches(capture, now_ns, thread);
-	if (!has_stack(stat.state))
-		return;
-	if (!read_at(capture, tid, "syscall", text, sizeof(text)) ||
-	    !cprof_thread_call_parse(text, &thread->call)) {
-		thread->why = "/proc/PID/task/TID/syscall cannot be read";
-		return;
-	}
-	if (thread->call.kind == CPROF_CALL_RUNNING) {
-		thread->idle_ns = 0;
-		return;
-	}
-	cprof_thread_regs_from_call(&thread->call, &thread->regs);
-	thread->means = CPROF_MEANS_PROC;
-}
-
-/* ---- all threads ---- */
-
-static struct cprof_error *room_for(struct cprof_thread_snapshot *snapshot, size_t n)
-{
-	snapshot->threads = calloc(n ? n : 1, sizeof(*snapshot->threads));
-	return snapshot->threads ? NULL : cprof_error_no_memory();
-}
-
-static struct cprof_error *observe_by_iter(struct cprof_thread_capture *capture,
-					   struct cprof_thread_snapshot *snapshot)
-{
-	CPROF_AUTO(free) struct cprof_thread_iter_row *rows = NULL;
-	size_t n;
-	uint64_t now_ns = scheduler_now_ns();
-	struct cprof_error *err = cprof_thread_iter_read(capture->iter, &rows, &n);
-	if (!err && n == 0)
-		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
-				      (int)capture->target->pid);
-	if (!err)
-		err = room_for(snapshot, n);
-	if (err)
-		return err;
-	for (size_t i = 0; i < n; i++)
-		fill_from_iter(&rows[i], now_ns, &snapshot->threads[snapshot->n++]);
-	cprof_thread_snapshot_sort(snapshot);
-	return NULL;
-}
-
-static struct cprof_error *observe_by_proc(struct cprof_thread_capture *capture,
-					   struct cprof_thread_snapshot *snapshot)
-{
-	CPROF_AUTO(free) pid_t *tids = NULL;
-	size_t n;
-	struct cprof_error *err = cprof_thread_list(capture->target->pid, &tids, &n);
-	if (!err)
-		err = room_for(snapshot, n);
-	if (err)
-		return err;
-	uint64_t now_ns = scheduler_now_ns();
-	for (size_t i = 0; i < n; i++)
-		fill_from_proc(capture, tids[i], now_ns, &snapshot->threads[snapshot->n++]);
-	cprof_thread_snapshot_sort(snapshot);
-	return NULL;
-}
-
-static struct cprof_error *observe(struct cprof_thread_capture *capture,
-				   struct cprof_thread_snapshot *snapshot)
-{
-	struct cprof_error *err = capture->iter ? observe_by_iter(capture, snapshot)
-						: observe_by_proc(capture, snapshot);
-	snapshot->mono_ns = cprof_clock_mono_ns();
-	return err;
 }
 
 struct cprof_error *cprof_thread_capture_states(struct cprof_thread_capture *capture,
 						struct cprof_thread_snapshot *ret_snapshot)
 {
 	struct cprof_thread_snapshot snapshot = { 0 };
-	struct cprof_error *err = observe(capture, &snapshot);
+	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, &snapshot);
 	if (err)
 		cprof_thread_snapshot_deinit(&snapshot);
 	else
@@ -346,7 +130,7 @@ static struct cprof_error *confirm_by_iter(struct cprof_thread_capture *capture,
 					   size_t *n_pending)
 {
 	struct cprof_thread_snapshot now = { 0 };
-	struct cprof_error *err = observe_by_iter(capture, &now);
+	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, &now);
 	if (err) {
 		cprof_thread_snapshot_deinit(&now);
 		return err;
@@ -373,29 +157,15 @@ static struct cprof_error *confirm_by_iter(struct cprof_thread_capture *capture,
 	return NULL;
 }
 
-/* Still in the same call, and not run since: two files instead of three. */
-static bool keeps_still(const struct cprof_thread_capture *capture,
-			const struct cprof_thread *thread, uint64_t now_ns)
-{
-	char text[1024];
-	struct cprof_thread now = { .tid = thread->tid };
-	if (!read_at(capture, thread->tid, "syscall", text, sizeof(text)) ||
-	    !cprof_thread_call_parse(text, &now.call) ||
-	    !cprof_thread_call_same(&thread->call, &now.call))
-		return false;
-	read_switches(capture, now_ns, &now);
-	return now.switches == thread->switches;
-}
-
 static void confirm_by_proc(struct cprof_thread_capture *capture, struct cprof_thread *thread,
 			    uint64_t now_ns, bool *pending)
 {
-	if (keeps_still(capture, thread, now_ns)) {
+	if (cprof_thread_observer_keeps_still(&capture->observer, thread, now_ns)) {
 		*pending = false;
 		return;
 	}
 	struct cprof_thread now = { 0 };
-	fill_from_proc(capture, thread->tid, now_ns, &now);
+	cprof_thread_observer_fill(&capture->observer, thread->tid, now_ns, &now);
 	replace(thread, &now);
 	*pending = thread->means != CPROF_MEANS_NONE;
 }
@@ -406,7 +176,7 @@ static struct cprof_error *copy_round(struct cprof_thread_capture *capture,
 				      uint8_t *scratch, size_t *ret_pending)
 {
 	pid_t reader = cprof_target_living_tid(capture->target);
-	uint64_t now_ns = capture->iter ? 0 : scheduler_now_ns();
+	uint64_t now_ns = capture->observer.iter ? 0 : cprof_thread_observer_clock_ns();
 	*ret_pending = 0;
 	for (size_t i = 0; i < snapshot->n; i++) {
 		if (!pending[i])
@@ -416,12 +186,13 @@ static struct cprof_error *copy_round(struct cprof_thread_capture *capture,
 		if (err)
 			return err;
 		/* By /proc each thread is asked by itself: right away, while it is still likely to be there. */
-		if (!capture->iter) {
+		if (!capture->observer.iter) {
 			confirm_by_proc(capture, &snapshot->threads[i], now_ns, &pending[i]);
 			*ret_pending += pending[i];
 		}
 	}
-	return capture->iter ? confirm_by_iter(capture, snapshot, pending, ret_pending) : NULL;
+	return capture->observer.iter ? confirm_by_iter(capture, snapshot, pending, ret_pending)
+				      : NULL;
 }
 
 static struct cprof_error *copy_stacks(struct cprof_thread_capture *capture,
@@ -462,7 +233,8 @@ static struct cprof_error *unreached(const struct cprof_thread_snapshot *snapsho
 		return cprof_error_no_memory();
 	for (size_t i = 0; i < snapshot->n; i++) {
 		struct cprof_thread *thread = &snapshot->threads[i];
-		if (has_stack(thread->state) && (everybody || thread->means == CPROF_MEANS_NONE))
+		if (cprof_thread_observer_has_stack(thread->state) &&
+		    (everybody || thread->means == CPROF_MEANS_NONE))
 			list[n++] = thread;
 	}
 	*ret_list = list;
@@ -490,7 +262,7 @@ static struct cprof_error *sample_running(struct cprof_thread_capture *capture,
 static bool lacks_some(const struct cprof_thread_snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->n; i++) {
-		if (has_stack(snapshot->threads[i].state) &&
+		if (cprof_thread_observer_has_stack(snapshot->threads[i].state) &&
 		    snapshot->threads[i].means == CPROF_MEANS_NONE)
 			return true;
 	}
@@ -502,7 +274,7 @@ static struct cprof_error *look_again(struct cprof_thread_capture *capture,
 				      struct cprof_thread_snapshot *snapshot)
 {
 	struct cprof_thread_snapshot now = { 0 };
-	struct cprof_error *err = observe(capture, &now);
+	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, &now);
 	size_t found = 0;
 	for (size_t i = 0; !err && i < snapshot->n; i++) {
 		struct cprof_thread *thread = &snapshot->threads[i];
@@ -554,7 +326,7 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 		struct cprof_thread_snapshot again = { .stops = snapshot->stops,
 						       .longest_stop_ns =
 							       snapshot->longest_stop_ns };
-		err = observe(capture, &again);
+		err = cprof_thread_observer_take(&capture->observer, &again);
 		cprof_thread_snapshot_deinit(snapshot);
 		*snapshot = again;
 		if (err)
@@ -576,13 +348,13 @@ static void explain(const struct cprof_thread_capture *capture,
 		struct cprof_thread *thread = &snapshot->threads[i];
 		snapshot->by_means[thread->means]++;
 		if (thread->state == 'D')
-			read_at(capture, thread->tid, "wchan", thread->wchan,
-				sizeof(thread->wchan));
+			cprof_thread_observer_read(&capture->observer, thread->tid, "wchan",
+						   thread->wchan, sizeof(thread->wchan));
 		if (thread->means != CPROF_MEANS_NONE || thread->why)
 			continue;
 		if (thread->state == 'Z')
 			thread->why = "it has ended, others of the process go on";
-		else if (!has_stack(thread->state))
+		else if (!cprof_thread_observer_has_stack(thread->state))
 			thread->why = "it has ended";
 		else
 			thread->why = "it runs, and no sample of it came in time";
@@ -593,7 +365,7 @@ static struct cprof_error *take(struct cprof_thread_capture *capture,
 				struct cprof_thread_snapshot *snapshot)
 {
 	size_t born;
-	struct cprof_error *err = observe(capture, snapshot);
+	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, snapshot);
 	if (err)
 		return err;
 	if (capture->options.stops == CPROF_STOPS_ALL)

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/perf_record.h"
 #include "attach/perf_ring.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -78,47 +79,31 @@ static void stop(struct event *event)
 	close(event->fd);
 }
 
-/* What is left of a record, consumed piece by piece. */
-struct rest {
-	const uint8_t *at;
-	size_t n;
-};
-
-static bool take(struct rest *rest, void *to, size_t n)
-{
-	if (rest->n < n)
-		return false;
-	memcpy(to, rest->at, n);
-	rest->at += n;
-	rest->n -= n;
-	return true;
-}
-
-/* { u64 abi; u64 regs[abi ? n : 0]; u64 size; u8 data[size]; u64 dyn_size (if size); } */
 bool cprof_thread_running_decode(const struct perf_event_header *record,
 				 struct cprof_thread *thread)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
-	struct rest rest = { (const uint8_t *)(record + 1), record->size - sizeof(*record) };
-	uint64_t abi, regs[64], size, used = 0;
-	if (record->type != PERF_RECORD_SAMPLE || !take(&rest, &abi, sizeof(abi)) ||
-	    abi != PERF_SAMPLE_REGS_ABI_64 ||
-	    !take(&rest, regs, arch->n_perf_regs * sizeof(*regs)) ||
-	    !take(&rest, &size, sizeof(size)) || size > rest.n)
+	const struct cprof_perf_layout layout = {
+		.sample_type = PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+		.n_regs = arch->n_perf_regs,
+	};
+	struct cprof_perf_record sample;
+	struct cprof_error *err = cprof_perf_record_decode(&layout, record, &sample);
+	if (err || sample.kind != CPROF_PERF_SAMPLE || !sample.sample.regs ||
+	    sample.sample.regs_32bit) {
+		cprof_error_free(err);
 		return false;
-	const uint8_t *bytes = rest.at;
-	rest.at += size;
-	rest.n -= size;
-	if (size && (!take(&rest, &used, sizeof(used)) || used > size))
-		return false;
-	uint8_t *stack = malloc(used ? used : 1);
+	}
+	size_t n = sample.sample.n_stack;
+	uint8_t *stack = malloc(n ? n : 1);
 	if (!stack)
 		return false;
-	memcpy(stack, bytes, used);
+	if (n)
+		memcpy(stack, sample.sample.stack, n);
 	free(thread->stack);
 	thread->stack = stack;
-	thread->n_stack = used;
-	cprof_arch_regs_from_perf(arch, regs, &thread->regs);
+	thread->n_stack = n;
+	cprof_arch_regs_from_perf(arch, sample.sample.regs, &thread->regs);
 	thread->stack_addr = thread->regs.r[arch->sp];
 	thread->means = CPROF_MEANS_PERF;
 	thread->why = NULL;
