@@ -57,25 +57,35 @@ def speed(target, seconds):
     return (b[0] - a[0]) / (b[1] - a[1]), (b[0] - a[0]) / (b[2] - a[2])
 
 
+def beside(target, tool):
+    """Throughput with `tool` attached to that without, before and after: per CPU second and per wall second."""
+    bare = speed(target, 0.6)
+    process = subprocess.Popen(tool, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    time.sleep(0.4)  # until it samples; perf says nothing when it does
+    attached = speed(target, 0.8)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    again = speed(target, 0.6)
+    return [2 * attached[i] / (bare[i] + again[i]) for i in (0, 1)]
+
+
 def throughput():
-    """Bare and attached in turns, in one process, so that the machine's moods hit both alike."""
+    """In turns, in one process, so that the machine's moods hit all alike."""
     with Target(["depth", "20", "1"]) as target:
-        for hz, wanted in ((100, ">= 0.995"), (1000, ">= 0.98")):
-            by_cpu, by_wall = [], []
-            for _ in range(9):
-                bare = speed(target, 0.8)
-                tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "0", "-hz", str(hz), "-o", OUT, "-f"],
-                                        stderr=subprocess.PIPE, text=True)
-                tool.stderr.readline()
-                time.sleep(0.1)
-                attached = speed(target, 0.8)
-                tool.send_signal(signal.SIGINT)
-                tool.communicate()
-                again = speed(target, 0.8)
-                by_cpu.append(2 * attached[0] / (bare[0] + again[0]))
-                by_wall.append(2 * attached[1] / (bare[1] + again[1]))
-            row(f"throughput attached / bare at {hz} Hz, per CPU second", f"{statistics.median(by_cpu):.4f}", wanted)
-            row(f"throughput attached / bare at {hz} Hz, per wall second", f"{statistics.median(by_wall):.4f}", wanted)
+        ours = lambda hz: [ATTACH, "-p", str(target.pid), "-seconds", "0", "-hz", str(hz), "-o", OUT, "-f"]
+        rows = [("at 100 Hz", ours(100), ">= 0.995"), ("at 1000 Hz", ours(1000), ">= 0.98")]
+        if shutil.which("perf"):
+            rows.append(("by perf record -F 1000 (dwarf,32768)",
+                         ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1000", "--call-graph", "dwarf,32768", "-p",
+                          str(target.pid), "-o", os.path.join(DIR, "perf.data")], ""))
+        ratios = {what: [] for what, _, _ in rows}
+        for _ in range(9):
+            for what, tool, _ in rows:
+                ratios[what].append(beside(target, tool))
+        for what, _, wanted in rows:
+            for i, second in enumerate(("CPU", "wall")):
+                middle = statistics.median(ratio[i] for ratio in ratios[what])
+                row(f"throughput attached / bare {what}, per {second} second", f"{middle:.4f}", wanted)
 
 
 def ran_ns(pid):
@@ -184,11 +194,11 @@ def memory():
         end(load, server)
 
 
-def end_times(what, pid, seconds):
+def end_times(what, pid, seconds, *more):
     """Wall and CPU time from the interrupt to the end: names, profile, file. CPU time is what a free machine needs."""
     wall, cpu = [], []
     for _ in range(5):
-        tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", "-o", OUT, "-f", "-q"])
+        tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", "-o", OUT, "-f", "-q", *more])
         time.sleep(seconds)
         start, before = time.monotonic(), ran_ns(tool.pid)
         tool.send_signal(signal.SIGINT)
@@ -215,6 +225,7 @@ def finish():
         server, load = redis()
         try:
             end_times("redis-server", server.pid, 3)
+            end_times("redis-server, -no-cache", server.pid, 3, "-no-cache")
         finally:
             end(load, server)
     for python in ("/usr/bin/python3.11",):
@@ -222,6 +233,7 @@ def finish():
             target = Target([python, "-c", PYTHON])
             try:
                 end_times("python3.11 (python3.11-dbg, libc6-dbg)", target.pid, 3)
+                end_times("the same, -no-cache", target.pid, 3, "-no-cache")
             finally:
                 end(target.process)
 
