@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "symbolize/cfi_reader.h"
+#include "symbolize/debug_file.h"
+#include "symbolize/elf_file.h"
 
 #define SECTIONS_MAX 100000
 /* More than any program needs, less than what hostile section headers would cost in time. */
 #define ENTRIES_MAX        (8u << 20)
-#define DECOMPRESSED_MAX   ((uint64_t)512 << 20)
 #define HDR_TABLE_ENCODING (CPROF_CFI_PE_DATAREL | CPROF_CFI_PE_SDATA4)
 
 /* One FDE in an index of ours. */
@@ -28,7 +29,10 @@ struct cprof_cfi {
 	const uint8_t *table; /* in hdr: n_table pairs of (start, entry), relative to hdr */
 	size_t n_table;
 	struct index eh_index, debug_index;
-	uint8_t *decompressed; /* owned; a compressed .debug_frame */
+	struct cprof_elf *elf; /* owned; the module's file, or its separate debug file */
+	/* Where the separate debug file is looked for, once, when all else has no answer. */
+	struct cprof_module *module;
+	struct cprof_cfi *separate; /* owned; of that file; has no `module` itself */
 };
 
 /* What a common information entry says. */
@@ -345,6 +349,42 @@ static bool index_find(const struct cprof_cfi *cfi, bool is_eh, const struct ind
 	       ret_fde->start <= file_addr && file_addr < ret_fde->end;
 }
 
+/* A section's bytes, left in the file's image, which reads them when they are needed. */
+static struct cprof_cfi_section section_bytes(struct cprof_elf *elf, const char *name)
+{
+	const struct cprof_section *section = cprof_elf_section(elf, name);
+	const uint8_t *bytes = section ? cprof_section_at(section, 0, 0) : NULL;
+	if (!bytes || !section->size)
+		return (struct cprof_cfi_section){ 0 };
+	return (struct cprof_cfi_section){ .bytes = bytes,
+					   .size = section->size,
+					   .addr = section->addr,
+					   .image = section->image,
+					   .offset = section->offset };
+}
+
+/*
+ * The .debug_frame of the module's separate debug file, from this machine only: nobody waits for a server in the
+ * middle of a walk.
+ */
+static void open_separate(struct cprof_cfi *cfi)
+{
+	const struct cprof_debug_roots roots = { cfi->module->root, cfi->module->path, NULL };
+	struct cprof_elf *elf = NULL;
+	struct cprof_error *err =
+		cfi->elf ? cprof_debug_file_find(cfi->elf, &roots, NULL, &elf) : NULL;
+	cfi->module = NULL;
+	if (!err && elf) {
+		const struct cprof_cfi_section none = { 0 };
+		err = cprof_cfi_new(none, none, section_bytes(elf, ".debug_frame"), &cfi->separate);
+		if (!err)
+			cfi->separate->elf = elf;
+		else
+			cprof_elf_free(elf);
+	}
+	cprof_error_free(err);
+}
+
 bool cprof_cfi_find(struct cprof_cfi *cfi, uint64_t file_addr, struct cprof_cfi_fde *ret_fde)
 {
 	if (cfi->n_table && table_find(cfi, file_addr, ret_fde))
@@ -355,13 +395,17 @@ bool cprof_cfi_find(struct cprof_cfi *cfi, uint64_t file_addr, struct cprof_cfi_
 		return true;
 	if (!cfi->debug_index.built)
 		index_build(cfi, false, &cfi->debug_index);
-	return index_find(cfi, false, &cfi->debug_index, file_addr, ret_fde);
+	if (index_find(cfi, false, &cfi->debug_index, file_addr, ret_fde))
+		return true;
+	if (cfi->module)
+		open_separate(cfi);
+	return cfi->separate && cprof_cfi_find(cfi->separate, file_addr, ret_fde);
 }
 
 size_t cprof_cfi_bytes_held(const struct cprof_cfi *cfi)
 {
 	return sizeof(*cfi) + (cfi->eh_index.cap + cfi->debug_index.cap) * sizeof(struct entry) +
-	       (cfi->decompressed ? cfi->debug_frame.size : 0);
+	       (cfi->separate ? cprof_cfi_bytes_held(cfi->separate) : 0);
 }
 
 /* ---- finding the sections ---- */
@@ -386,64 +430,21 @@ void cprof_cfi_free(struct cprof_cfi *cfi)
 		return;
 	free(cfi->eh_index.entries);
 	free(cfi->debug_index.entries);
-	free(cfi->decompressed);
+	cprof_cfi_free(cfi->separate);
+	cprof_elf_free(cfi->elf);
 	free(cfi);
-}
-
-/* The section's bytes, left in the file's image, which reads them when they are needed. */
-static struct cprof_cfi_section section_bytes(const struct cprof_module *module,
-					      const GElf_Shdr *shdr)
-{
-	struct cprof_image *image = module->image;
-	if (shdr->sh_type == SHT_NOBITS || shdr->sh_offset >= image->size)
-		return (struct cprof_cfi_section){ 0 };
-	uint64_t left = image->size - shdr->sh_offset;
-	return (struct cprof_cfi_section){ .bytes = image->copy + shdr->sh_offset,
-					   .size = shdr->sh_size < left ? shdr->sh_size : left,
-					   .addr = shdr->sh_addr,
-					   .image = image,
-					   .offset = shdr->sh_offset };
-}
-
-/* A compressed .debug_frame (Go's linker writes them), unpacked into memory of ours. */
-static struct cprof_cfi_section unpacked(const struct cprof_module *module, Elf_Scn *scn,
-					 const GElf_Shdr *shdr, uint8_t **ret_owned)
-{
-	struct cprof_cfi_section none = { 0 }, packed = section_bytes(module, shdr);
-	GElf_Chdr chdr;
-	if (!(shdr->sh_flags & SHF_COMPRESSED))
-		return packed;
-	if (*ret_owned || !need(&packed, 0, packed.size) || !gelf_getchdr(scn, &chdr) ||
-	    chdr.ch_size > DECOMPRESSED_MAX || elf_compress(scn, 0, 0) < 0)
-		return none;
-	Elf_Data *data = elf_getdata(scn, NULL);
-	if (!data || !data->d_buf || !data->d_size || !(*ret_owned = malloc(data->d_size)))
-		return none;
-	memcpy(*ret_owned, data->d_buf, data->d_size);
-	return (struct cprof_cfi_section){ .bytes = *ret_owned,
-					   .size = data->d_size,
-					   .addr = shdr->sh_addr };
 }
 
 static void from_section_headers(const struct cprof_module *module, struct cprof_cfi *cfi)
 {
-	size_t names, n = 0;
-	if (elf_getshdrstrndx(module->elf, &names) < 0)
+	struct cprof_error *err = cprof_elf_open(module->image, true, &cfi->elf);
+	if (err) {
+		cprof_error_free(err);
 		return;
-	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(module->elf, scn)) && n < SECTIONS_MAX; n++) {
-		GElf_Shdr shdr;
-		const char *name = gelf_getshdr(scn, &shdr)
-					   ? elf_strptr(module->elf, names, shdr.sh_name)
-					   : NULL;
-		if (!name)
-			continue;
-		if (strcmp(name, ".eh_frame") == 0)
-			cfi->eh_frame = section_bytes(module, &shdr);
-		else if (strcmp(name, ".eh_frame_hdr") == 0)
-			cfi->hdr = section_bytes(module, &shdr);
-		else if (strcmp(name, ".debug_frame") == 0)
-			cfi->debug_frame = unpacked(module, scn, &shdr, &cfi->decompressed);
 	}
+	cfi->eh_frame = section_bytes(cfi->elf, ".eh_frame");
+	cfi->hdr = section_bytes(cfi->elf, ".eh_frame_hdr");
+	cfi->debug_frame = section_bytes(cfi->elf, ".debug_frame");
 }
 
 /* The bytes from `file_addr` to the end of its segment. */
@@ -505,6 +506,7 @@ struct cprof_error *cprof_cfi_get(struct cprof_module *module, struct cprof_cfi 
 			if (!cfi->eh_frame.bytes)
 				from_program_headers(module, cfi);
 			hdr_open(cfi);
+			cfi->module = module;
 		}
 		module->unwind.data = cfi;
 		module->unwind.free = free_part;

@@ -157,6 +157,16 @@ class NoTables(ChainTest):
     def test_debug_frame_only(self):
         self.check(["chain_debug_frame"], samples=1000)
 
+    def test_debug_frame_in_a_separate_debug_file(self):
+        harness.need("objcopy")
+        with tempfile.TemporaryDirectory() as directory:
+            full = harness.target_path("chain_debug_frame")
+            binary, debug = os.path.join(directory, "chain"), os.path.join(directory, "chain.debug")
+            for argv in (["objcopy", "--only-keep-debug", full, debug], ["strip", "-o", binary, full],
+                         ["objcopy", f"--add-gnu-debuglink={debug}", binary]):
+                self.assertEqual(harness.run(argv).returncode, 0)
+            self.check([binary])
+
     def test_no_tables_with_frame_pointers(self):
         self.check(["chain_no_tables_fp"], guessed=True, samples=1000)
 
