@@ -21,6 +21,9 @@
 
 #define POLL_NS      (10 * 1000000ull)
 #define POLL_BUSY_NS (1 * 1000000ull)
+#define CALM_SAMPLES 5000 /* a second: the burst is over, and twice as many are no trouble */
+#define EASE_NS      (20 * 1000000ull)
+#define PERIOD_MAX   (1ull << 34)
 #define LOOK_NS      (1000 * 1000000ull)
 
 struct heap {
@@ -33,6 +36,9 @@ struct heap {
 	struct cprof_heap_pace pace;
 	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
 	uint64_t looked_mono_ns;
+	uint64_t second_samples; /* at that moment */
+	uint64_t lost_seen, samples_seen,
+		eased_mono_ns;   /* when the period was last looked at for losses */
 	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
 };
 
@@ -150,7 +156,34 @@ static struct cprof_error *every_second(struct heap *heap)
 	    cprof_heap_pace_next(&heap->pace, heap->run->report->counts.samples,
 				 cprof_clock_cpu_ns(), now))
 		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+	uint64_t samples = heap->run->report->counts.samples;
+	if (!err && heap->run->options->heap_overhead <= 0 && heap->pace.period > heap->pace.base &&
+	    samples - heap->second_samples < CALM_SAMPLES) {
+		heap->pace.period /= 2;
+		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+	}
+	heap->second_samples = samples;
 	return err;
+}
+
+/*
+ * Losing samples makes every total too small; half as many, each standing for twice as much, does not. Not where the
+ * user wants every call.
+ */
+static void ease(struct heap *heap)
+{
+	const struct cprof_counts *counts = &heap->run->report->counts;
+	uint64_t now = cprof_clock_mono_ns(), lost = heap->reader.control.lost;
+	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < EASE_NS)
+		return;
+	if ((lost - heap->lost_seen) * 50 > counts->samples - heap->samples_seen &&
+	    heap->pace.period < PERIOD_MAX) {
+		heap->pace.period *= 2;
+		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+	}
+	heap->lost_seen = lost;
+	heap->samples_seen = counts->samples;
+	heap->eased_mono_ns = now;
 }
 
 static struct cprof_error *sample(struct heap *heap)
@@ -164,6 +197,7 @@ static struct cprof_error *sample(struct heap *heap)
 	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
 		size_t n = 0;
 		err = poll_once(heap, &n);
+		ease(heap);
 		if (!err)
 			err = every_second(heap);
 		/* Nearly full once means that it may be full the next time: look again at once. */
@@ -267,11 +301,10 @@ static void note_mechanism(const struct heap *heap)
 			  (double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
 			  install->patched, install->restored);
 	if (heap->profile.period_max > heap->profile.period_min)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
-			"the rate went from %" PRIu64 " to %" PRIu64
-			" bytes to stay within -overhead; each sample is weighed with its own",
-			heap->profile.period_min, heap->profile.period_max);
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "the rate went from %" PRIu64 " to %" PRIu64
+				  " bytes to keep up; each sample is weighed with its own",
+				  heap->profile.period_min, heap->profile.period_max);
 	if (control->lost)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
