@@ -32,11 +32,11 @@
 #define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 #define FAULTS_MAX     4096
 
-/* A page fault's stack, kept until its time is known. */
+/* A page fault that has begun; its stack is walked already, its time is still to come. */
 struct fault {
 	uint32_t tid, serial;
+	uint32_t row; /* of the sums */
 	bool used;
-	struct cprof_regs regs;
 };
 
 struct bpf_tier {
@@ -283,7 +283,6 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.addr = event->addr,
 		.owner_tid = event->owner,
 		.open = open,
-		.has_queue = true,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * scale,
@@ -292,29 +291,27 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 	return cprof_block_take(tier->block, &wait, moment, NULL);
 }
 
-/* A fault's stack came when it began; walk it now, and add up its time when that comes. */
-static struct cprof_error *take_fault(struct bpf_tier *tier, const struct cprof_block_event *event,
-				      const struct cprof_session_moment *moment)
+/* A fault's stack comes when it begins and must be walked then: later it is another one. */
+static struct cprof_error *begin_fault(struct bpf_tier *tier, const struct cprof_block_event *event,
+				       const struct cprof_session_moment *moment)
 {
 	struct fault *fault = &tier->faults[event->tid % FAULTS_MAX];
-	if (event->what == CPROF_BLOCK_FAULT) {
-		*fault = (struct fault){ .tid = event->tid,
-					 .serial = event->serial,
-					 .used = true,
-					 .regs = *moment->regs };
-		return NULL;
-	}
+	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
+	*fault = (struct fault){ .tid = event->tid, .serial = event->serial, .used = true };
+	return cprof_block_take(tier->block, &wait, moment, &fault->row);
+}
+
+static void end_fault(struct bpf_tier *tier, const struct cprof_block_event *event)
+{
+	struct fault *fault = &tier->faults[event->tid % FAULTS_MAX];
 	if (!fault->used || fault->tid != event->tid || fault->serial != event->serial)
-		return NULL;
-	struct cprof_block_event done = *event;
-	struct cprof_session_moment then = *moment;
-	then.regs = &fault->regs;
-	then.stack_addr = fault->regs.r[cprof_arch_host()->sp];
-	then.stack = NULL;
-	then.n_stack = 0;
-	done.rate_ns = 1;
+		return;
+	struct cprof_wait_row *row = &tier->block->table.rows[fault->row];
+	const double times = event->val;
 	fault->used = false;
-	return take_wait(tier, &done, &then, false);
+	row->count += times;
+	row->delay_ns += (double)event->delay_ns * times;
+	row->queue_ns += (double)event->queue_ns * times;
 }
 
 static struct cprof_error *take_sample(struct bpf_tier *tier,
@@ -328,6 +325,12 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	memcpy(&event, record->sample.raw, sizeof(event));
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
+	if (event.what == CPROF_BLOCK_FAULT && tier->faults)
+		return begin_fault(tier, &event, &moment);
+	if (event.what == CPROF_BLOCK_FAULT_END && tier->faults)
+		end_fault(tier, &event);
+	if (event.what == CPROF_BLOCK_FAULT_END)
+		return NULL;
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_block_end_ns(tier->block);
 	const bool late = record->time_ns > end_ns;
@@ -335,8 +338,6 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		return NULL;
 	if (late)
 		event.delay_ns -= record->time_ns - end_ns;
-	if (event.what == CPROF_BLOCK_FAULT || event.what == CPROF_BLOCK_FAULT_END)
-		return tier->faults ? take_fault(tier, &event, &moment) : NULL;
 	return take_wait(tier, &event, &moment, late);
 }
 

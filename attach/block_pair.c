@@ -149,7 +149,6 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 	if (has_queue)
 		end_ns = wake->at_ns;
 	describe(thread, tid, end_ns - thread->entered_ns, wait);
-	wait->has_queue = has_queue;
 	wait->queue_ns = (double)(now_ns - end_ns);
 	return true;
 }

@@ -22,7 +22,6 @@ struct cprof_wait {
 	uint64_t addr;      /* of the futex word; first argument of other calls */
 	uint32_t owner_tid; /* who held it when the wait began; 0 unknown */
 	bool open;          /* not over yet: the time is the time until now */
-	bool has_queue;     /* queue is known */
 
 	/* Estimates: this wait stands for `count` waits that took `delay_ns` together. */
 	double count;

@@ -52,6 +52,7 @@ struct pt_regs {
 #error "no table for this CPU"
 #endif
 
+#define FAULT_RATE_NS     100000 /* up to this rate every page fault is told */
 #define FUTEX_COMMAND(op) ((op)&127)
 #define OWNER_OFFSET      8 /* struct __pthread_mutex_s: __owner behind __lock and __count */
 
@@ -205,8 +206,14 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	if (!is_futex(nr)) {
 		thread->addr = nr < 0 ? 0 : ARG1(regs);
 		thread->lock_addr = 0;
-		if (nr < 0 && tell_waits) {
-			/* No exit hook follows a page fault: its stack is told now, its time later. */
+		/*
+		 * No exit hook follows a page fault: its stack is told now, its time later. So it is kept without knowing
+		 * how long it will take: one in so many, fewer as the rate rises.
+		 */
+		__u64 every = rate_ns / FAULT_RATE_NS;
+		thread->val = 0;
+		if (nr < 0 && tell_waits && (every < 2 || bpf_get_prandom_u32() % every == 0)) {
+			thread->val = every < 2 ? 1 : every;
 			struct cprof_block_event event = {
 				.what = CPROF_BLOCK_FAULT,
 				.tid = task->pid,
@@ -246,11 +253,14 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 		lock_end(thread->lock_addr, thread->asleep_since_ns, now, 0);
 	thread->lock_addr = 0;
 	thread->asleep_since_ns = 0;
-	if (thread->syscall < 0 && tell_waits) {
+	if (thread->syscall < 0 && !thread->val) {
+		thread->delay_ns = thread->queue_ns = 0;
+	} else if (thread->syscall < 0 && tell_waits) {
 		struct cprof_block_event event = {
 			.what = CPROF_BLOCK_FAULT_END,
 			.tid = tid,
 			.syscall = thread->syscall,
+			.val = thread->val,
 			.serial = thread->serial,
 			.delay_ns = thread->delay_ns,
 			.queue_ns = thread->queue_ns,

@@ -25,7 +25,7 @@ struct cprof_block_event {
 	__u32 tid; /* of the initial namespace, as all here */
 	__s32 syscall;
 	__u32 op;
-	__u32 val;
+	__u32 val;    /* of FAULT_END: how many faults it stands for */
 	__u32 owner;  /* the word behind the futex word when the wait began */
 	__u32 serial; /* joins FAULT and FAULT_END of one thread */
 	__u32 pad;

@@ -242,6 +242,20 @@ class Scope(harness.TempDir):
                 self.assertEqual(values[:2], [0, 0], "a sleep is no contention")
         self.assertGreater(profile.total(5), 0, "nobody ever waited for a CPU")
 
+    @unittest.skipUnless(is_root(), "-block all needs the BPF tier, and that root")
+    def test_all_tells_page_faults_that_wait_for_the_disk(self):
+        out = self.path("faults.pb.gz")
+        result = harness.attach("-mode", "block", "-block", "all", "-seconds", 60, "-o", out, "--",
+                                harness.target_path("faults"), os.path.join(harness.BUILD, "faults.dat"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        slept = int(re.search(r"major (\d+)", result.stdout)[1])
+        if slept < 100:
+            self.skipTest(f"only {slept} page faults had to read: that file system keeps everything in memory")
+        faults = [(s, v) for s, v, labels in harness.Profile.read(out).samples if labels["kind"] == "page_fault"]
+        mine = sum(values[2] for stack, values in faults if "touch_pages" in stack)
+        self.assertGreater(mine, slept * 0.3, f"{mine} of {slept} page faults")
+        self.assertLess(mine, slept * 1.5)
+
     def test_a_killed_profiler_leaves_the_target_running(self):
         for method in Shapes.METHODS + ("proc",):
             with self.subTest(method=method), harness.Target(["locks", "storm"]) as target:
