@@ -34,13 +34,18 @@ static struct cprof_error *copy_strings(const struct cprof_intern *from, struct 
 struct cprof_error *cprof_profile_copy(const struct cprof_profile *profile,
 				       struct cprof_profile **ret_profile)
 {
-	CPROF_AUTO(profile) struct cprof_profile *copy = NULL;
-	struct cprof_error *err = cprof_profile_new(&copy);
+	/* Not by cprof_profile_new(): every array is replaced by a copy below. */
+	CPROF_AUTO(profile) struct cprof_profile *copy = calloc(1, sizeof(*copy));
+	struct cprof_intern strings;
+	if (!copy)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_intern_init(&strings);
 	if (!err)
-		err = copy_strings(&profile->strings, &copy->strings);
-	if (err)
+		err = copy_strings(&profile->strings, &strings);
+	if (err) {
+		cprof_intern_deinit(&strings);
 		return err;
-	struct cprof_intern strings = copy->strings;
+	}
 	*copy = *profile;
 	copy->strings = strings;
 	copy->function_map = (struct cprof_map64){ 0 };
