@@ -246,7 +246,7 @@ static struct cprof_error *sample_running(struct cprof_thread_capture *capture,
 					  struct cprof_thread_snapshot *snapshot)
 {
 	CPROF_AUTO(free) struct cprof_thread **list = NULL;
-	size_t n;
+	size_t n = 0;
 	struct cprof_error *err = unreached(snapshot, false, &list, &n);
 	if (err || n == 0 || capture->options.no_perf)
 		return err;
@@ -294,7 +294,7 @@ static struct cprof_error *freeze(struct cprof_thread_capture *capture,
 				  size_t *ret_born)
 {
 	CPROF_AUTO(free) struct cprof_thread **list = NULL;
-	size_t n;
+	size_t n = 0;
 	*ret_born = 0;
 	struct cprof_error *err = unreached(snapshot, everybody, &list, &n);
 	if (err || n == 0)

@@ -116,11 +116,16 @@ static void store(struct code *code, int off, uint8_t src, uint8_t size)
 	emit(code, BPF_STX | BPF_MEM | (size == 8 ? BPF_DW : BPF_W), BPF_REG_10, src, off, 0);
 }
 
+static void add(struct code *code, uint8_t dst, int32_t plus)
+{
+	emit(code, BPF_ALU64 | BPF_K, dst, 0, 0, plus); /* and BPF_ADD, which is 0 */
+}
+
 static void move(struct code *code, uint8_t dst, uint8_t src, uint32_t plus)
 {
 	emit(code, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
 	if (plus)
-		emit(code, BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, (int32_t)plus);
+		add(code, dst, (int32_t)plus);
 }
 
 static void set(struct code *code, uint8_t dst, int32_t value)
@@ -138,7 +143,7 @@ static void copy(struct code *code, uint8_t from, uint32_t off, size_t row_offse
 {
 	move(code, BPF_REG_3, from, off);
 	move(code, BPF_REG_1, BPF_REG_10, 0);
-	emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, (int32_t)row_offset - ROW_BYTES);
+	add(code, BPF_REG_1, (int32_t)row_offset - ROW_BYTES);
 	set(code, BPF_REG_2, (int32_t)n);
 	call(code, BPF_FUNC_probe_read_kernel);
 }
@@ -194,7 +199,7 @@ static struct cprof_error *assemble(struct code *code, const struct btf *btf, pi
 	load(code, BPF_REG_1, BPF_REG_6, CTX_META, 8);
 	load(code, BPF_REG_1, BPF_REG_1, META_SEQ, 8);
 	move(code, BPF_REG_2, BPF_REG_10, 0);
-	emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -ROW_BYTES);
+	add(code, BPF_REG_2, -ROW_BYTES);
 	set(code, BPF_REG_3, ROW_BYTES);
 	call(code, BPF_FUNC_seq_write);
 
@@ -223,8 +228,11 @@ static struct cprof_error *load_program(pid_t pid, int *ret_fd)
 	if (hook < 0)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "BPF task iterator: not in this kernel");
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER,
-		    .attach_btf_id = (uint32_t)hook);
+	const struct bpf_prog_load_opts opts = {
+		.sz = sizeof(opts),
+		.expected_attach_type = BPF_TRACE_ITER,
+		.attach_btf_id = (uint32_t)hook,
+	};
 	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cprof_threads", LICENSE_TEXT, code.insns,
 			       (size_t)code.n, &opts);
 	if (fd < 0)
@@ -237,7 +245,11 @@ static struct cprof_error *load_program(pid_t pid, int *ret_fd)
 static struct cprof_error *attach(int program_fd, pid_t pid, int *ret_fd)
 {
 	union bpf_iter_link_info info = { .task = { .pid = (uint32_t)pid } };
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &info, .iter_info_len = sizeof(info));
+	const struct bpf_link_create_opts opts = {
+		.sz = sizeof(opts),
+		.iter_info = &info,
+		.iter_info_len = sizeof(info),
+	};
 	int fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &opts);
 	if (fd == -EINVAL)
 		fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, NULL);

@@ -21,8 +21,8 @@
 
 struct event {
 	struct cprof_thread *thread; /* borrowed */
-	int fd;
 	void *pages;
+	int fd;
 	bool sampled;
 };
 
@@ -178,7 +178,7 @@ struct cprof_error *cprof_thread_running_sample(struct cprof_thread **threads, s
 	if (!ring)
 		return cprof_error_no_memory();
 	for (size_t at = 0; at < n; at += BATCH) {
-		struct event events[BATCH];
+		struct event events[BATCH] = { 0 };
 		size_t batch = n - at < BATCH ? n - at : BATCH;
 		for (size_t i = 0; i < batch; i++) {
 			events[i] = (struct event){ .thread = threads[at + i], .fd = -1 };
