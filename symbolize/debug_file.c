@@ -31,21 +31,21 @@ static void say(struct cprof_buffer *trail, const char *path, const char *what)
 
 /* ---- proof ---- */
 
-static bool crc_matches(struct cprof_image *image, uint32_t want)
+/* Past the image, which would keep all of a large file in memory. */
+static bool crc_matches(int fd, uint32_t want)
 {
+	CPROF_AUTO(free) uint8_t *piece = malloc(CRC_PIECE);
 	uLong crc = crc32(0, NULL, 0);
-	for (uint64_t at = 0; at < image->size;) {
-		uint64_t len = image->size - at < CRC_PIECE ? image->size - at : CRC_PIECE;
-		const uint8_t *bytes = cprof_image_at(image, at, len);
-		if (!bytes)
-			return false;
-		crc = crc32(crc, bytes, (uInt)len);
-		at += len;
+	off_t at = 0;
+	ssize_t n;
+	while (piece && (n = pread(fd, piece, CRC_PIECE, at)) > 0) {
+		crc = crc32(crc, piece, (uInt)n);
+		at += n;
 	}
-	return (uint32_t)crc == want;
+	return piece && at && (uint32_t)crc == want;
 }
 
-static const char *refusal(struct cprof_elf *elf, const struct want *want)
+static const char *refusal(struct cprof_elf *elf, int fd, const struct want *want)
 {
 	uint8_t build_id[CPROF_BUILD_ID_MAX];
 	uint8_t len = cprof_elf_build_id(elf, build_id);
@@ -54,9 +54,8 @@ static const char *refusal(struct cprof_elf *elf, const struct want *want)
 		return same ? NULL : "belongs to another build (its build-id differs)";
 	}
 	if (want->check_crc)
-		return crc_matches(elf->image, want->crc)
-			       ? NULL
-			       : "belongs to another build (its CRC differs)";
+		return crc_matches(fd, want->crc) ? NULL
+						  : "belongs to another build (its CRC differs)";
 	return "has no build-id to prove that it belongs here";
 }
 
@@ -76,7 +75,7 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 		cprof_error_free(err);
 		return NULL;
 	}
-	const char *why_not = refusal(elf, want);
+	const char *why_not = refusal(elf, fd, want);
 	say(trail, path, why_not ? why_not : "taken");
 	if (why_not)
 		cprof_elf_free(elf);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Naming addresses: ours against llvm-symbolizer, addr2line, eu-addr2line and go tool pprof, same addresses, one run.
 
-Usage: tests/bench/names.py [-n 10000] [-runs 5] FILE...     FILE: a program with debug information
+Usage: tests/bench/names.py [-n 10000] [-runs 5] [-no-go] FILE...     FILE: a program with debug information
        tests/bench/names.py -make-redis DIR                   build redis-server (-O2 -g) from Debian's source package
        tests/bench/names.py -make-big DIR [-units 100]         generate a C++ program with > 100 MB of debug information
 
@@ -120,6 +120,8 @@ def addresses(path, n):
     return ["0x" + a for a in random.sample(all_of_them, min(n, len(all_of_them)))]
 
 
+LIMIT_S = 60  # nobody waits longer for a tool
+
 # A small process between us and the program: the peak memory that the kernel reports for a child counts what the parent
 # had when it forked.
 LAUNCHER = ("import os,sys,time;t=time.monotonic();p=os.posix_spawnp(sys.argv[1],sys.argv[1:],os.environ);"
@@ -129,8 +131,8 @@ LAUNCHER = ("import os,sys,time;t=time.monotonic();p=os.posix_spawnp(sys.argv[1]
 
 def measure(argv, text):
     """Seconds, seconds of processor time, peak MB, exit status."""
-    done = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *argv], input=text.encode(), stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE)
+    done = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, "timeout", str(LIMIT_S), *argv], input=text.encode(),
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wall, cpu, peak, status = done.stderr.decode().strip().splitlines()[-1].split()
     return float(wall), float(cpu), float(peak), int(status)
 
@@ -149,18 +151,34 @@ def field(number, value):
     return varint(number << 3) + varint(value)
 
 
+BASE = 0x555555554000
+
+
+def code_segment(path):
+    """(address, offset, size) of the program header that holds the code."""
+    done = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        words = line.split()
+        if words[:1] == ["LOAD"] and "E" in words[6:8]:
+            return int(words[2], 16), int(words[1], 16), int(words[4], 16)
+    raise SystemExit(f"{path} has no code")
+
+
 def bare_profile(path, addrs):
-    """A profile of these addresses without names, for go tool pprof: one mapping, addresses as in the file."""
+    """A profile of these addresses without names, for go tool pprof: one mapping, as the kernel would have made it."""
+    addr, offset, size = code_segment(path)
+    start = BASE + (addr & ~4095)
+    end = (BASE + addr + size + 4095) & ~4095
     strings = [b"", b"samples", b"count", path.encode()]
     out = field(1, field(1, 1) + field(2, 2))
-    out += field(3, field(1, 1) + field(2, 0) + field(3, (1 << 64) - 1) + field(5, 3))
-    for i, addr in enumerate(addrs, 1):
-        out += field(4, field(1, i) + field(2, 1) + field(3, int(addr, 16)))
+    out += field(3, field(1, 1) + field(2, start) + field(3, end) + field(4, offset & ~4095) + field(5, 3))
+    for i, text in enumerate(addrs, 1):
+        out += field(4, field(1, i) + field(2, 1) + field(3, BASE + int(text, 16)))
         out += field(2, field(1, i) + field(2, 1))
     return out + b"".join(field(6, s) for s in strings)
 
 
-def bench(path, n, runs):
+def bench(path, n, runs, with_go):
     addrs = addresses(path, n)
     text = "".join(a + "\n" for a in addrs)
     work = tempfile.mkdtemp(prefix="cprof-bench-")
@@ -168,7 +186,7 @@ def bench(path, n, runs):
     pb = os.path.join(work, "bare.pb")
     with open(pb, "wb") as file:
         file.write(bare_profile(path, addrs))
-    go = [GO, "tool", "pprof", "-top", path, pb]
+    go = [GO, "tool", "pprof", "-symbolize=local", "-top", path, pb]
     peers = [
         ("ours, cold", [NAMES, path]),
         ("ours, from the cache", [NAMES, path, "-cache", cache]),
@@ -176,16 +194,16 @@ def bench(path, n, runs):
         ("addr2line -fi", ["addr2line", "-f", "-i", "-C", "-e", path]),
         ("eu-addr2line -fi", ["eu-addr2line", "-f", "-i", "-e", path]),
     ]
-    if os.path.exists(GO):
+    if with_go and os.path.exists(GO):
         peers.append(("go tool pprof -top", go))
     measure([NAMES, path, "-cache", cache], text)
     print(f"\n{path}: {len(addrs)} addresses, {debug_bytes(path) / 1e6:.0f} MB of debug sections, median of {runs}")
     print(f"  {'':24} {'seconds':>9} {'cpu s':>9} {'ratio':>7} {'peak MB':>8}")
     ours = None
     for name, argv in peers:
-        results = [measure(argv, text) for _ in range(runs if "eu-" not in name else 1)]
+        results = [measure(argv, text) for _ in range(1 if "eu-" in name or "go " in name else runs)]
         if any(r[3] for r in results):
-            print(f"  {name:24} failed")
+            print(f"  {name:24} failed, or took more than {LIMIT_S} s")
             continue
         wall, cpu = (statistics.median(r[i] for r in results) for i in (0, 1))
         ours = ours or cpu
@@ -196,11 +214,13 @@ def bench(path, n, runs):
 
 
 def main(args):
-    n, runs, files, units = 10000, 5, [], 100
+    n, runs, files, units, go = 10000, 5, [], 100, True
     while args:
         arg = args.pop(0)
         if arg == "-n":
             n = int(args.pop(0))
+        elif arg == "-no-go":
+            go = False
         elif arg == "-runs":
             runs = int(args.pop(0))
         elif arg == "-units":
@@ -217,7 +237,7 @@ def main(args):
     if not files:
         sys.exit(__doc__)
     for path in files:
-        bench(path, n, runs)
+        bench(path, n, runs, go)
 
 
 if __name__ == "__main__":
