@@ -226,12 +226,9 @@ class Guest(unittest.TestCase):
             raise unittest.SkipTest("libjemalloc2 is not installed")
         self.check_guest(LD_PRELOAD=library)
 
-    def test_every_system_call_of_the_tracer_may_be_its_last(self):
-        """SIGKILL at the n-th ptrace call, for many n: attach, sampling and detach are about 120 of them."""
+    def kill_at_each_ptrace_call(self, target, step, ending):
         harness.need("strace")
-        target = harness.Target(["heap_churn", "4"])
         before = executable_bytes(target.pid)
-        step = int(os.environ.get("CPROF_HEAP_KILL_STEP", "6"))
         reached_end = False
         for n in range(1, 1000, step):
             result = harness.run(["strace", "-f", "-o", os.devnull, "-e", "trace=ptrace", "-e",
@@ -245,7 +242,17 @@ class Guest(unittest.TestCase):
                 break
         self.assertTrue(reached_end)
         self.assertEqual(executable_bytes(target.pid), before)
-        self.end(target)
+        self.assertIn(ending, target.close())
+
+    def test_every_system_call_of_the_tracer_may_be_its_last(self):
+        """SIGKILL at the n-th ptrace call, for many n: attach, sampling and detach are about 120 of them."""
+        self.kill_at_each_ptrace_call(harness.Target(["heap_churn", "4"]), int(os.environ.get("CPROF_HEAP_KILL_STEP", "6")),
+                                      "bad 0")
+
+    def test_a_borrowed_thread_keeps_all_that_it_is_when_the_tracer_dies(self):
+        """Registers, vector state, rounding mode, signal mask, alternate stack, sleeps: the target checks them itself."""
+        self.kill_at_each_ptrace_call(harness.Target(["heap_registers"]), int(os.environ.get("CPROF_HEAP_KILL_STEP", "3")),
+                                      "all well")
 
     def test_a_seccomp_filter_that_only_refuses_is_no_obstacle_one_that_kills_is(self):
         for verdict, status in (("errno", 0), ("kill", 1)):
