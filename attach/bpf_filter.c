@@ -14,6 +14,10 @@
 #define PER_TARGET 13   /* instructions */
 #define INFO_AT    (-8) /* struct bpf_pidns_info on the program's stack */
 
+/* Their other parts (BPF_LD, BPF_IMM; BPF_ADD, BPF_K) are zeros. */
+#define LOAD_U64   BPF_DW
+#define ADD_NUMBER BPF_ALU64
+
 struct program {
 	struct bpf_insn *at;
 	size_t n;
@@ -29,7 +33,7 @@ static void emit(struct program *program, uint8_t code, unsigned dst, unsigned s
 
 static void emit_u64(struct program *program, unsigned dst, uint64_t value)
 {
-	emit(program, BPF_LD | BPF_DW | BPF_IMM, dst, 0, 0, (int32_t)(uint32_t)value);
+	emit(program, LOAD_U64, dst, 0, 0, (int32_t)(uint32_t)value);
 	emit(program, 0, 0, 0, 0, (int32_t)(uint32_t)(value >> 32));
 }
 
@@ -45,7 +49,7 @@ static void emit_target(struct program *program, const struct cprof_target *targ
 	emit_u64(program, BPF_REG_1, kernel_dev(target->pidns_dev));
 	emit_u64(program, BPF_REG_2, target->pidns_inode);
 	emit(program, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_10, 0, 0);
-	emit(program, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, INFO_AT);
+	emit(program, ADD_NUMBER, BPF_REG_3, 0, 0, INFO_AT);
 	emit(program, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, sizeof(struct bpf_pidns_info));
 	emit(program, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_ns_current_pid_tgid);
 	emit(program, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 4, 0); /* another namespace */

@@ -20,7 +20,7 @@
 static _Noreturn void become(char **argv, int go_fd, int exec_fd)
 {
 	char byte;
-	if (read(go_fd, &byte, 1) != 1)
+	if (read(go_fd, &byte, 1) != 1 || !argv[0])
 		_exit(0);
 	execvp(argv[0], argv);
 	int why = errno;
@@ -74,7 +74,10 @@ static void close_fd(int *fd)
 
 void cprof_launch_go(struct cprof_launch *launch)
 {
-	ssize_t n = write(launch->go_fd, "g", 1);
+	ssize_t n;
+	if (write(launch->go_fd, "g", 1) != 1) {
+		/* It was killed while it waited; then the read below finds the end. */
+	}
 	close_fd(&launch->go_fd);
 	do {
 		n = read(launch->exec_fd, &launch->exec_errno, sizeof(launch->exec_errno));

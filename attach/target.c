@@ -156,7 +156,7 @@ static struct cprof_error *check_state(struct cprof_target *target, const struct
 
 static struct cprof_error *fill(struct cprof_target *target)
 {
-	struct stat_line stat;
+	struct stat_line stat = { 0 };
 	struct cprof_error *err = read_stat(target->pid, &stat);
 	if (err)
 		return err;
@@ -258,7 +258,7 @@ struct cprof_error *cprof_target_threads(const struct cprof_target *target, pid_
 
 pid_t cprof_target_living_tid(const struct cprof_target *target)
 {
-	struct stat_line stat;
+	struct stat_line stat = { 0 };
 	struct cprof_error *err = read_stat(target->pid, &stat);
 	if (!err && stat.state != 'Z' && stat.state != 'X')
 		return target->pid;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -278,7 +279,10 @@ static void wait_before(const struct cprof_push *push, unsigned tried, const str
 {
 	uint64_t first = push->first_wait_ns ? push->first_wait_ns : FIRST_WAIT_NS;
 	uint64_t wait = first << (tried - 1);
-	wait -= (uint64_t)((double)(wait / 2) * (double)rand() / ((double)RAND_MAX + 1));
+	uint32_t chance = 0;
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		chance = (uint32_t)cprof_clock_mono_ns();
+	wait -= (wait / 2 >> 16) * (chance >> 16);
 	if (answer->retry_after_ns)
 		wait = answer->retry_after_ns < RETRY_AFTER_MAX_NS ? answer->retry_after_ns
 								   : RETRY_AFTER_MAX_NS;

@@ -35,7 +35,7 @@ def endless(argv):
 
 
 class Base(TempDir):
-    def profile(self, pid, *args, seconds=1):
+    def profile(self, pid, *args, seconds=0.8):
         out = self.path("cpu.pb.gz")
         done = attach("-p", pid, "-seconds", seconds, "-o", out, "-f", *args)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -126,18 +126,18 @@ class Cpu(Base):
         self.assertRegex(text, r"samples: \d+, lost: 0, truncated stacks: \d+")
         self.assertTrue(all(labels["env"] == "prod" for _, _, labels in profile.samples))
         self.assertGreater(profile.time_nanos, 1_600_000_000 * 10**9)
-        self.assertAlmostEqual(profile.duration_nanos / 1e9, 1, delta=0.1)
+        self.assertAlmostEqual(profile.duration_nanos / 1e9, 0.8, delta=0.05)
 
     def test_every_way_of_opening_counts_the_same_cpu_time(self):
         for how in ("cpu", "thread-cpu", "thread"):
             with self.subTest(how), Target("hot") as target:
                 start, ticks = time.monotonic(), cpu_ticks(target.pid)
-                profile = self.profile(target.pid, "-open", how, "-hz", "500", "-v", seconds=2)
+                profile = self.profile(target.pid, "-open", how, "-hz", "500", "-v", seconds=1.2)
                 ticks, took = cpu_ticks(target.pid) - ticks, time.monotonic() - start
                 self.assertIn(f"per {how} ", self.stderr)
                 # The window is a part of what we timed. Counting something twice or missing a thread is further off.
                 self.assertLessEqual(profile.total(1) / 1e7, ticks * 1.1 + 3)
-                self.assertGreaterEqual(profile.total(1) / 1e7, ticks * 2 / took * 0.7 - 3)
+                self.assertGreaterEqual(profile.total(1) / 1e7, ticks * 1.2 / took * 0.7 - 5)
                 self.assertGreaterEqual(rooted_share(profile), 0.99)
 
     def test_kernel_frames_stand_above_user_frames_unless_left_out(self):

@@ -25,10 +25,10 @@ def need_root():
 
 
 class Base(TempDir):
-    def profile(self, pid, *args, seconds=1, prefix=(), timeout=60):
+    def profile(self, pid, *args, seconds=0.6, prefix=(), timeout=60):
         out = self.path("cpu.pb.gz")
-        done = run([*prefix, ATTACH if not prefix else self.tool(), *map(str, ("-p", pid, "-seconds", seconds, "-o", out,
-                                                                               "-f", *args))], timeout=timeout)
+        done = run([*prefix, ATTACH if not prefix else self.tool(), *map(str, ("-hz", 250, "-p", pid, "-seconds", seconds,
+                                                                               "-o", out, "-f", *args))], timeout=timeout)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.stderr = done.stderr
         return Profile.read(out)
