@@ -23,10 +23,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define STACK_BYTES       (64 * 1024)
-#define CORE_STACK_BYTES  (8 * 1024 * 1024)
-#define RUNNING_NS        (200 * 1000000ull)
-#define SECOND_LOOK_NS    (50 * 1000000ull)
+#define STACK_BYTES      (64 * 1024)
+#define CORE_STACK_BYTES (8 * 1024 * 1024)
+#define RUNNING_NS       (200 * 1000000ull)
+#define SECOND_LOOK_NS   (50 * 1000000ull)
+#define TOLD_MAX                                                                                   \
+	16 /* snapshots that are told of one by one: notes stay, and a watch may last days */
 #define SETTLE_NS         (20 * 1000000ull)
 #define MEMORY_ANSWERS_NS (1000 * 1000000ull)
 
@@ -263,6 +265,10 @@ static void tell(struct threads *threads, const struct view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
 	struct cprof_report *report = threads->run->report;
+	if (now->n_cycles)
+		*threads->run->exit_status = (int)threads->run->options->deadlock_status;
+	if (threads->snapshot > TOLD_MAX)
+		return;
 	if (now->stops)
 		cprof_report_note(
 			report, CPROF_NOTE_WARNING,
@@ -288,7 +294,6 @@ static void tell(struct threads *threads, const struct view *view)
 	if (text.len)
 		text.data[text.len - 1] = 0;
 	cprof_report_note(report, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
-	*threads->run->exit_status = (int)threads->run->options->deadlock_status;
 }
 
 /* Which process and snapshot the threads below are of, where there are several. */

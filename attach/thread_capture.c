@@ -88,8 +88,12 @@ static size_t copy_stack(pid_t reader, uint64_t sp, uint8_t *buf, size_t cap)
 static struct cprof_error *take_stack(const struct cprof_thread_capture *capture, pid_t reader,
 				      uint8_t *scratch, struct cprof_thread *thread)
 {
-	uint8_t sp_reg = cprof_arch_host()->sp;
-	uint64_t sp = thread->regs.r[sp_reg] - cprof_arch_host()->red_zone_bytes;
+	const struct cprof_arch *arch = cprof_arch_host();
+	if (capture->options.stack_bytes == 0) {
+		thread->why = "the memory of the process does not answer";
+		return NULL;
+	}
+	uint64_t sp = thread->regs.r[arch->sp] - arch->red_zone_bytes;
 	size_t n = copy_stack(reader, sp, scratch, capture->options.stack_bytes);
 	free(thread->stack);
 	thread->stack = NULL;
@@ -199,7 +203,7 @@ static struct cprof_error *copy_stacks(struct cprof_thread_capture *capture,
 				       struct cprof_thread_snapshot *snapshot)
 {
 	CPROF_AUTO(free) bool *pending = calloc(snapshot->n ? snapshot->n : 1, sizeof(*pending));
-	CPROF_AUTO(free) uint8_t *scratch = malloc(capture->options.stack_bytes);
+	CPROF_AUTO(free) uint8_t *scratch = malloc(capture->options.stack_bytes + 1);
 	size_t n_pending = 0;
 	if (!pending || !scratch)
 		return cprof_error_no_memory();

@@ -24,7 +24,7 @@ enum cprof_thread_stops {
 
 struct cprof_thread_capture_options {
 	enum cprof_thread_stops stops;
-	size_t stack_bytes;    /* copied per thread, at most */
+	size_t stack_bytes;    /* copied per thread, at most; 0: leave the memory alone */
 	bool no_iter, no_perf; /* leave a means out, for tests and for comparing */
 	uint64_t running_ns;   /* how long to wait for running threads' samples */
 };

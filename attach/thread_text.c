@@ -209,7 +209,7 @@ static struct cprof_error *put_stack(const struct cprof_thread *thread,
 	}
 	if (thread->why)
 		cprof_buffer_printf(out, "(%s: %s)\n",
-				    thread->n_frames ? "stack may be wrong" : "no stack",
+				    thread->n_frames ? "the stack ends here" : "no stack",
 				    thread->why);
 	else if (thread->means != CPROF_MEANS_NONE && thread->stop != CPROF_STOP_ROOT)
 		cprof_buffer_printf(out, "(the stack ends here: %s)\n", stop_words(thread->stop));
