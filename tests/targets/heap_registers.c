@@ -64,8 +64,8 @@ static __attribute__((noinline)) void general(uint64_t seed)
 
 #define EACH(DO)                                                                                   \
 	DO(0)                                                                                      \
-	DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)   \
-		DO(15)
+	DO(1)                                                                                      \
+	DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 
 #define VECTORS(name, isa, mov, reg, bytes)                                                        \
 	static __attribute__((noinline, target(isa))) void name(uint8_t seed)                      \
