@@ -379,12 +379,17 @@ static struct cprof_error *jump(struct cprof_heap_install *install,
 
 /* ---- attach ---- */
 
-static uint32_t *ns_tids_of(const struct cprof_ptrace *trace)
+/* The threads' ids as they know them. In our own PID namespace these are the ones we know: no file to read for each. */
+static uint32_t *ns_tids_of(const struct cprof_heap_install *install,
+			    const struct cprof_ptrace *trace)
 {
+	bool same = install->target->ns_pid == install->target->pid;
 	uint32_t *tids = calloc(trace->n + 1, sizeof(*tids));
 	for (size_t i = 0; tids && i < trace->n; i++) {
 		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
-			tids[i] = cprof_heap_threads_ns_tid(trace->pid, trace->threads[i].tid);
+			tids[i] =
+				same ? (uint32_t)trace->threads[i].tid
+				     : cprof_heap_threads_ns_tid(trace->pid, trace->threads[i].tid);
 	}
 	return tids;
 }
@@ -510,7 +515,7 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 			"the allocator at its first instructions",
 			(int)trace->pid);
 	}
-	CPROF_AUTO(free) uint32_t *ns_tids = ns_tids_of(trace);
+	CPROF_AUTO(free) uint32_t *ns_tids = ns_tids_of(install, trace);
 	if (!ns_tids)
 		return cprof_error_no_memory();
 	uint32_t tid_offset = cprof_heap_threads_tid_offset(trace, ns_tids);
