@@ -10,6 +10,7 @@
 #include "convert/fetch.h"
 #include "convert/filter.h"
 #include "convert/merge.h"
+#include "convert/pprof_read.h"
 #include "convert/source.h"
 
 #define READ_BYTES (1u << 20)
@@ -59,6 +60,18 @@ static struct cprof_error *override_program(const struct cprof_load *load, struc
 	return err;
 }
 
+/* Decompress in place, so that a large file is not held twice while it is read. */
+static struct cprof_error *unpack(struct cprof_buffer *bytes)
+{
+	if (!cprof_pprof_is_gzip(bytes->data, bytes->len))
+		return NULL;
+	struct cprof_buffer plain = { 0 };
+	struct cprof_error *err = cprof_pprof_inflate(bytes->data, bytes->len, &plain);
+	cprof_buffer_deinit(bytes);
+	*bytes = plain;
+	return err;
+}
+
 /* The profile in `fetch`, or where that is no URL, in the file `name`. */
 static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
 				    struct cprof_fetch *fetch, struct cprof_profile **ret_profile)
@@ -71,6 +84,8 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 		bytes = fetch->bytes;
 		fetch->bytes = (struct cprof_buffer){ 0 };
 	}
+	if (!err)
+		err = unpack(&bytes);
 	if (!err)
 		err = cprof_source_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
 					  &profile);

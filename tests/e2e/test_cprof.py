@@ -4,7 +4,9 @@ import gzip
 import http.server
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import tempfile
@@ -153,6 +155,39 @@ class Cprof(unittest.TestCase):
         self.assertIn("granularity               = functions", err)
         with open(target, encoding="utf-8") as saved:
             self.assertIn("spin", saved.read())
+
+    def test_the_shell_edits_completes_and_remembers_on_a_terminal(self):
+        master, slave = pty.openpty()
+        shell = subprocess.Popen([CPROF, self.file], stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, close_fds=True,
+                                 env=dict(os.environ, TERM="dumb", HOME=self.folder.name, XDG_STATE_HOME=""))
+        os.close(slave)
+        seen = b""
+
+        def wait_for(what):
+            nonlocal seen
+            while what not in seen:
+                ready, _, _ = select.select([master], [], [], 20)
+                self.assertTrue(ready, f"no {what!r} in {seen!r}")
+                seen += os.read(master, 4096)
+            seen = seen[seen.index(what) + len(what):]
+
+        try:
+            wait_for(b"(cprof) ")
+            os.write(master, b"topp\b2\n")  # a letter taken back
+            wait_for(b"Showing top 2 nodes out of 4")
+            wait_for(b"(cprof) ")
+            os.write(master, b"foc\t=idle\n")
+            wait_for(b"(cprof) ")
+            os.write(master, b"top\n")
+            wait_for(b"focus=idle")
+            wait_for(b"(cprof) ")
+            os.write(master, b"q\n")
+            self.assertEqual(shell.wait(20), 0)
+        finally:
+            shell.kill()
+            os.close(master)
+        with open(self.path(".cprof_history"), encoding="utf-8") as history:
+            self.assertIn("top2", history.read())
 
     def test_our_own_formats_say_what_the_profile_says(self):
         out, _ = cprof("-folded", self.file)
