@@ -250,6 +250,12 @@ static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,
 	walk_unit(walk);
 	struct cprof_error *err = walk->err;
 	free(walk);
+	void *fitting =
+		err || !calls->n ? NULL : realloc(calls->all, calls->n * sizeof(*calls->all));
+	if (fitting) {
+		calls->all = fitting;
+		calls->cap = calls->n;
+	}
 	return err ? err : cprof_intervals_flatten(&calls->intervals);
 }
 

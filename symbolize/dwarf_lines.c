@@ -159,7 +159,8 @@ static bool read_header(struct program *program)
 /* ---- the program ---- */
 
 struct state {
-	struct cprof_line_row row;
+	uint64_t addr, file, column;
+	uint32_t line;
 	uint32_t first_row;
 	bool dropped; /* the linker left this sequence without code */
 };
@@ -167,7 +168,19 @@ struct state {
 static void advance(const struct program *program, struct state *state, uint64_t operations)
 {
 	/* Machines that pack several operations into an instruction (max_ops > 1) are none of ours. */
-	state->row.addr += operations * program->min_inst;
+	state->addr += operations * program->min_inst;
+}
+
+/* A row is small, because a large program has millions of them. */
+static struct cprof_line_row row_of(const struct state *state)
+{
+	return (struct cprof_line_row){
+		.addr = state->addr,
+		.line = state->line,
+		.file = state->file < CPROF_LINE_NO_FILE ? (uint16_t)state->file
+							 : CPROF_LINE_NO_FILE,
+		.column = state->column < UINT16_MAX ? (uint16_t)state->column : 0,
+	};
 }
 
 static bool emit(struct program *program, const struct state *state)
@@ -180,24 +193,25 @@ static bool emit(struct program *program, const struct state *state)
 	struct cprof_line_row *last =
 		lines->n_rows > state->first_row ? &lines->rows[lines->n_rows - 1] : NULL;
 	/* Of several rows at an address the last one counts. Addresses only grow within a sequence. */
-	if (last && last->addr == state->row.addr) {
-		*last = state->row;
+	if (last && last->addr == state->addr) {
+		*last = row_of(state);
 		return true;
 	}
-	if (last && last->addr > state->row.addr)
+	if (last && last->addr > state->addr)
 		return true;
 	if (!cprof_dwarf_grow(&lines->rows, &lines->cap_rows, lines->n_rows,
 			      sizeof(*lines->rows))) {
 		program->no_memory = true;
 		return false;
 	}
-	lines->rows[lines->n_rows++] = state->row;
+	lines->rows[lines->n_rows++] = row_of(state);
 	return true;
 }
 
 static void start_sequence(const struct program *program, struct state *state)
 {
-	*state = (struct state){ .row = { .line = 1, .file = 1 },
+	*state = (struct state){ .line = 1,
+				 .file = 1,
 				 .first_row = (uint32_t)program->lines->n_rows };
 }
 
@@ -205,7 +219,7 @@ static bool end_sequence(struct program *program, struct state *state)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
 	uint32_t n = (uint32_t)lines->n_rows - state->first_row;
-	if (n && state->row.addr > lines->rows[state->first_row].addr) {
+	if (n && state->addr > lines->rows[state->first_row].addr) {
 		if (!cprof_dwarf_grow(&lines->sequences, &lines->cap_sequences, lines->n_sequences,
 				      sizeof(*lines->sequences))) {
 			program->no_memory = true;
@@ -213,7 +227,7 @@ static bool end_sequence(struct program *program, struct state *state)
 		}
 		lines->sequences[lines->n_sequences++] =
 			(struct cprof_line_sequence){ lines->rows[state->first_row].addr,
-						      state->row.addr, state->first_row, n };
+						      state->addr, state->first_row, n };
 	} else {
 		lines->n_rows = state->first_row;
 	}
@@ -233,9 +247,9 @@ static bool extended(struct program *program, struct state *state)
 		return end_sequence(program, state);
 	case DW_LNE_set_address: {
 		size_t size = cprof_cursor_left(&operand);
-		state->row.addr = size <= 8 ? cprof_cursor_fixed(&operand, size) : 0;
+		state->addr = size <= 8 ? cprof_cursor_fixed(&operand, size) : 0;
 		uint64_t top = size == 4 ? UINT32_MAX : UINT64_MAX;
-		state->dropped = state->row.addr <= 1 || state->row.addr >= top - 1;
+		state->dropped = state->addr <= 1 || state->addr >= top - 1;
 		return true;
 	}
 	default: /* define_file, discriminators and vendors' own say nothing about lines */
@@ -253,19 +267,19 @@ static bool standard(struct program *program, struct state *state, uint8_t opcod
 		advance(program, state, cprof_cursor_uleb(code));
 		break;
 	case DW_LNS_advance_line:
-		state->row.line += (uint32_t)cprof_cursor_sleb(code);
+		state->line += (uint32_t)cprof_cursor_sleb(code);
 		break;
 	case DW_LNS_set_file:
-		state->row.file = (uint32_t)cprof_cursor_uleb(code);
+		state->file = cprof_cursor_uleb(code);
 		break;
 	case DW_LNS_set_column:
-		state->row.column = (uint32_t)cprof_cursor_uleb(code);
+		state->column = cprof_cursor_uleb(code);
 		break;
 	case DW_LNS_const_add_pc:
 		advance(program, state, (255u - program->opcode_base) / program->line_range);
 		break;
 	case DW_LNS_fixed_advance_pc:
-		state->row.addr += cprof_cursor_u16(code);
+		state->addr += cprof_cursor_u16(code);
 		break;
 	default: /* flags we do not keep, and opcodes from the future: the header tells their operands */
 		for (uint8_t i = program->operands[opcode - 1]; i; i--)
@@ -284,8 +298,8 @@ static void run(struct program *program)
 		if (opcode >= program->opcode_base) {
 			unsigned special = opcode - program->opcode_base;
 			advance(program, &state, special / program->line_range);
-			state.row.line += (uint32_t)(program->line_base +
-						     (int)(special % program->line_range));
+			state.line += (uint32_t)(program->line_base +
+						 (int)(special % program->line_range));
 			good = emit(program, &state);
 		} else if (opcode == 0) {
 			good = extended(program, &state);
@@ -295,6 +309,12 @@ static void run(struct program *program)
 	}
 	/* What no end_sequence closed has no end, so nothing can be said about it. */
 	program->lines->n_rows = state.first_row;
+	void *fitting = realloc(program->lines->rows,
+				(program->lines->n_rows + 1) * sizeof(*program->lines->rows));
+	if (fitting) {
+		program->lines->rows = fitting;
+		program->lines->cap_rows = program->lines->n_rows + 1;
+	}
 }
 
 static int by_start(const void *a_, const void *b_)
@@ -369,7 +389,7 @@ static char *join(const char *a, const char *b)
 const char *cprof_dwarf_lines_path(const struct cprof_dwarf_unit *unit,
 				   struct cprof_dwarf_lines *lines, uint64_t file)
 {
-	if (file >= lines->n_files)
+	if (file >= lines->n_files || file == CPROF_LINE_NO_FILE)
 		return "";
 	struct cprof_line_file *entry = &lines->files[file];
 	if (!entry->path) {

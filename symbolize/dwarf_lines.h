@@ -10,9 +10,13 @@
 
 struct cprof_line_row {
 	uint64_t addr;
-	uint32_t line, file; /* as in the program: an index that depends on the version */
-	uint32_t column;
+	uint32_t line;
+	uint16_t
+		file; /* as in the program: an index that depends on the version; CPROF_LINE_NO_FILE: too large to keep */
+	uint16_t column;
 };
+
+#define CPROF_LINE_NO_FILE UINT16_MAX
 
 struct cprof_dwarf_lines {
 	struct cprof_line_row *rows; /* owned; by address within a sequence */

@@ -114,6 +114,9 @@ struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
 	free(intervals->added);
 	intervals->added = NULL;
 	intervals->n_added = intervals->cap_added = 0;
+	void *fitting = realloc(intervals->pieces, (intervals->n + 1) * sizeof(*intervals->pieces));
+	if (fitting)
+		intervals->pieces = fitting;
 	return NULL;
 }
 
