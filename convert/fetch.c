@@ -1,6 +1,5 @@
 #include "convert/fetch.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "convert/curl_api.h"
 #include "convert/path.h"
 #include "convert/pprof_write.h"
 
@@ -101,6 +101,7 @@ static bool read_url(const struct cprof_load *load, const char *source,
 
 /* A URL on its way. */
 struct transfer {
+	const struct cprof_curl_api *api;
 	const struct cprof_load *load;
 	struct cprof_fetch *fetch;
 	CURL *curl;
@@ -111,6 +112,7 @@ struct transfer {
 
 /* All of them. */
 struct fetching {
+	const struct cprof_curl_api *api; /* NULL until the first URL */
 	const struct cprof_load *load;
 	CURLM *multi;
 	struct transfer *transfers;
@@ -153,33 +155,35 @@ static void show_progress(struct fetching *f)
 static void set_options(struct transfer *t)
 {
 	const struct cprof_load *load = t->load;
+	const struct cprof_curl_api *api = t->api;
 	CURL *curl = t->curl;
-	curl_easy_setopt(curl, CURLOPT_URL, cprof_buffer_text(&t->fetch->url));
-	curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->why);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)t->timeout_s);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
+	api->easy_setopt(curl, CURLOPT_URL, cprof_buffer_text(&t->fetch->url));
+	api->easy_setopt(curl, CURLOPT_PRIVATE, t);
+	api->easy_setopt(curl, CURLOPT_ERRORBUFFER, t->why);
+	api->easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	api->easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+	api->easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
+	api->easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION);
+	api->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	api->easy_setopt(curl, CURLOPT_TIMEOUT, (long)t->timeout_s);
+	api->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	api->easy_setopt(curl, CURLOPT_WRITEDATA, t);
 	if (load->tls_cert)
-		curl_easy_setopt(curl, CURLOPT_SSLCERT, load->tls_cert);
+		api->easy_setopt(curl, CURLOPT_SSLCERT, load->tls_cert);
 	if (load->tls_key)
-		curl_easy_setopt(curl, CURLOPT_SSLKEY, load->tls_key);
+		api->easy_setopt(curl, CURLOPT_SSLKEY, load->tls_key);
 	if (load->tls_ca)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, load->tls_ca);
+		api->easy_setopt(curl, CURLOPT_CAINFO, load->tls_ca);
 }
 
 /* The server's answer where it is no success; what it says in plain text is shown. */
-static struct cprof_error *check_status(CURL *curl, const struct cprof_buffer *out)
+static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *curl,
+					const struct cprof_buffer *out)
 {
 	long status = 0;
 	char *type = NULL;
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	api->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	api->easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	if (status == 200)
 		return NULL;
 	const char *words =
@@ -199,13 +203,22 @@ static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 	if (bytes->failed)
 		return cprof_error_no_memory();
 	if (code == CURLE_OK)
-		return check_status(t->curl, bytes);
+		return check_status(t->api, t->curl, bytes);
 	struct cprof_error *err =
-		cprof_error_new(CPROF_ERR_OS, "%s", *t->why ? t->why : curl_easy_strerror(code));
+		cprof_error_new(CPROF_ERR_OS, "%s", *t->why ? t->why : t->api->easy_strerror(code));
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
 				       t->timeout_s);
 	return err;
+}
+
+static struct cprof_error *begin_curl(struct fetching *f)
+{
+	struct cprof_error *err = cprof_curl_api_load(&f->api);
+	if (err)
+		return err;
+	f->multi = f->api->multi_init();
+	return f->multi ? NULL : cprof_error_no_memory();
 }
 
 static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch *fetch,
@@ -214,16 +227,17 @@ static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch
 	struct transfer *t = &f->transfers[f->n];
 	*t = (struct transfer){ .load = f->load,
 				.fetch = fetch,
-				.curl = curl_easy_init(),
+				.api = f->api,
+				.curl = f->api->easy_init(),
 				.seconds = seconds,
 				.timeout_s = timeout_s };
 	if (!t->curl || fetch->url.failed) {
-		curl_easy_cleanup(t->curl);
+		f->api->easy_cleanup(t->curl);
 		return cprof_error_no_memory();
 	}
 	f->n++;
 	set_options(t);
-	curl_multi_add_handle(f->multi, t->curl);
+	f->api->multi_add_handle(f->multi, t->curl);
 	say(f->load, "Fetching profile over HTTP from %s", cprof_buffer_text(&fetch->url));
 	if (seconds)
 		say(f->load, "Please wait... (%" PRId64 "s)", seconds);
@@ -233,11 +247,11 @@ static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch
 static void take_ended(struct fetching *f)
 {
 	int left;
-	for (CURLMsg *message; (message = curl_multi_info_read(f->multi, &left));) {
+	for (CURLMsg *message; (message = f->api->multi_info_read(f->multi, &left));) {
 		struct transfer *t = NULL;
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+		f->api->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
 		t->fetch->err = end_transfer(t, message->data.result);
 	}
 }
@@ -246,12 +260,12 @@ static struct cprof_error *run_transfers(struct fetching *f)
 {
 	int running = 0;
 	do {
-		CURLMcode code = curl_multi_perform(f->multi, &running);
+		CURLMcode code = f->api->multi_perform(f->multi, &running);
 		if (code == CURLM_OK && running)
-			code = curl_multi_poll(f->multi, NULL, 0, 1000, NULL);
+			code = f->api->multi_poll(f->multi, NULL, 0, 1000, NULL);
 		if (code != CURLM_OK)
 			return cprof_error_new(CPROF_ERR_OS, "fetch: %s",
-					       curl_multi_strerror(code));
+					       f->api->multi_strerror(code));
 		take_ended(f);
 		if (running)
 			show_progress(f);
@@ -267,7 +281,9 @@ static struct cprof_error *begin_all(struct fetching *f, const struct cprof_stri
 		int64_t seconds, timeout_s;
 		fetches[i].is_url =
 			read_url(f->load, names->items[i], &fetches[i].url, &seconds, &timeout_s);
-		if (fetches[i].is_url)
+		if (fetches[i].is_url && !f->multi)
+			err = begin_curl(f);
+		if (fetches[i].is_url && !err)
 			err = begin_transfer(f, &fetches[i], seconds, timeout_s);
 	}
 	return err;
@@ -277,21 +293,21 @@ struct cprof_error *cprof_fetch_all(const struct cprof_load *load,
 				    const struct cprof_strings *names,
 				    struct cprof_fetch **ret_fetches)
 {
-	struct fetching f = { .load = load, .multi = curl_multi_init() };
+	struct fetching f = { .load = load };
 	f.began_mono_ns = f.said_mono_ns = cprof_clock_mono_ns();
 	struct cprof_fetch *fetches = calloc(names->len + 1, sizeof(*fetches));
 	f.transfers = calloc(names->len + 1, sizeof(*f.transfers));
-	struct cprof_error *err =
-		fetches && f.transfers && f.multi ? NULL : cprof_error_no_memory();
+	struct cprof_error *err = fetches && f.transfers ? NULL : cprof_error_no_memory();
 	if (!err)
 		err = begin_all(&f, names, fetches);
-	if (!err)
+	if (!err && f.n)
 		err = run_transfers(&f);
 	for (size_t i = 0; i < f.n; i++) {
-		curl_multi_remove_handle(f.multi, f.transfers[i].curl);
-		curl_easy_cleanup(f.transfers[i].curl);
+		f.api->multi_remove_handle(f.multi, f.transfers[i].curl);
+		f.api->easy_cleanup(f.transfers[i].curl);
 	}
-	curl_multi_cleanup(f.multi);
+	if (f.multi)
+		f.api->multi_cleanup(f.multi);
 	free(f.transfers);
 	if (err) {
 		cprof_fetch_free(fetches, names->len);
