@@ -194,9 +194,11 @@ static inline bool restore_reg(struct cprof_walk *w, const struct cprof_unwind_p
 	if (in_memory(place)) {
 		/*
 		 * Below sp: in an epilogue that has popped the register already but still says where it was,
-		 * the register itself holds the caller's value again.
+		 * the register itself holds the caller's value again. Only where code was interrupted: a frame
+		 * that called is in no epilogue, and if its words are lower it is on another stack.
 		 */
-		if (place->from == CPROF_FROM_CFA && addr < w->regs.r[w->unwinder->arch->sp])
+		if (place->from == CPROF_FROM_CFA && !w->frame.code.is_return &&
+		    addr < w->regs.r[w->unwinder->arch->sp])
 			return true;
 		if (!cprof_walk_word(w, addr, &value))
 			return false;

@@ -188,6 +188,9 @@ class NoTables(ChainTest):
     def test_code_made_at_run_time_without_frame_pointer(self):
         self.check(["chain_jit", "nofp"], guessed=True)
 
+    def test_stack_that_was_switched_to_and_fro(self):
+        self.check(["chain_switch"])
+
     def test_coroutine_ends_at_its_trampoline(self):
         self.check(["chain_coroutine"], tail="")
 
