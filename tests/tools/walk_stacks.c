@@ -1,11 +1,15 @@
 /*
- * walk_stacks PID [SAMPLES [STACK_BYTES [CAP]]] - sample every thread of PID, walk each stack at once, and
+ * walk_stacks PID [SAMPLES [STACK_BYTES [CAP [libdwfl]]]] - sample every thread of PID, walk each stack at once, and
  * print every distinct one: "COUNT STOP frame;frame;..." innermost first. What is special about a frame stands behind its
  * name: ~ guessed, + from the live process, ! not a return address. The table of counts goes to stderr.
+ *
+  With "libdwfl" elfutils' own walk is
+ * printed instead, for comparison.
  *
  * The unwinder alone, with no profile in between: what the tests of whole frame lists look at.
  */
 #include <dirent.h>
+#include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/perf_event.h>
@@ -120,6 +124,88 @@ static void print_stack(FILE *out, struct cprof_symbolizer *symbolizer,
 	}
 }
 
+/* ---- elfutils ---- */
+
+static Dwfl *dwfl; /* NULL: our own walk */
+static const struct copy *dwfl_copy;
+static const struct cprof_regs *dwfl_regs;
+
+static pid_t next_thread(Dwfl *of, void *arg, void **thread)
+{
+	if (*thread)
+		return 0;
+	*thread = arg;
+	return dwfl_pid(of);
+}
+
+static bool get_thread(Dwfl *of, pid_t tid, void *arg, void **thread)
+{
+	(void)of;
+	(void)tid;
+	*thread = arg;
+	return true;
+}
+
+static bool memory_read(Dwfl *of, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
+{
+	(void)of;
+	(void)arg;
+	return copy_read((void *)(uintptr_t)dwfl_copy, addr, result, sizeof(*result));
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *arg)
+{
+	(void)arg;
+	Dwarf_Word words[17];
+	memcpy(words, dwfl_regs->r, 16 * sizeof(words[0]));
+	words[16] = dwfl_regs->pc;
+	return dwfl_thread_state_registers(thread, 0, 17, words);
+}
+
+static int no_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
+			const char *file, const char *link, GElf_Word crc, char **path)
+{
+	(void)module, (void)data, (void)name, (void)base, (void)file, (void)link, (void)crc;
+	*path = NULL;
+	return -1;
+}
+
+static bool dwfl_open(pid_t pid)
+{
+	static const Dwfl_Callbacks callbacks = { .find_elf = dwfl_linux_proc_find_elf,
+						  .find_debuginfo = no_debuginfo };
+	static const Dwfl_Thread_Callbacks threads = { .next_thread = next_thread,
+						       .get_thread = get_thread,
+						       .memory_read = memory_read,
+						       .set_initial_registers = set_registers };
+	static int anything;
+	dwfl = dwfl_begin(&callbacks);
+	return dwfl && dwfl_linux_proc_report(dwfl, pid) == 0 &&
+	       dwfl_report_end(dwfl, NULL, NULL) == 0 &&
+	       dwfl_attach_state(dwfl, NULL, pid, &threads, &anything);
+}
+
+static int on_frame(Dwfl_Frame *frame, void *arg)
+{
+	struct cprof_stack *stack = arg;
+	Dwarf_Addr pc;
+	bool is_activation;
+	if (!dwfl_frame_pc(frame, &pc, &is_activation) || stack->len == stack->cap)
+		return DWARF_CB_ABORT;
+	stack->frames[stack->len++] = (struct cprof_frame){ .code = { pc, !is_activation } };
+	return DWARF_CB_OK;
+}
+
+/* A walk without an error ends where libdwfl thinks is the root. */
+static void dwfl_walk(const struct cprof_maps *maps, struct cprof_stack *stack)
+{
+	int status = dwfl_getthread_frames(dwfl, maps->pid, on_frame, stack);
+	stack->stop = status == 0 ? CPROF_STOP_ROOT : CPROF_STOP_NO_RULE;
+	for (size_t i = 0; i < stack->len; i++)
+		stack->frames[i].map =
+			cprof_maps_find(maps, cprof_code_addr_lookup(stack->frames[i].code));
+}
+
 /* ---- samples ---- */
 
 struct session {
@@ -153,8 +239,14 @@ static void take_sample(struct session *s, const uint8_t *record)
 		.maps = &s->maps, .regs = &regs, .stack = &stack_memory, .live = &live
 	};
 	struct cprof_stack stack = { .frames = s->frames, .cap = cap };
-	cprof_unwind(s->unwinder, &input, &stack);
-	if (stack.stop == CPROF_STOP_NO_MAP) {
+	if (dwfl) {
+		dwfl_copy = &copy;
+		dwfl_regs = &regs;
+		dwfl_walk(&s->maps, &stack);
+	} else {
+		cprof_unwind(s->unwinder, &input, &stack);
+	}
+	if (!dwfl && stack.stop == CPROF_STOP_NO_MAP) {
 		/* Our mappings may be a moment old. */
 		cprof_error_free(cprof_maps_refresh(&s->maps));
 		cprof_unwind(s->unwinder, &input, &stack);
@@ -255,6 +347,10 @@ int main(int argc, char **argv)
 		stack_bytes = (uint32_t)atoi(argv[3]);
 	if (argc > 4)
 		cap = (size_t)atoi(argv[4]);
+	if (argc > 5 && !dwfl_open(s.pid)) {
+		fprintf(stderr, "walk_stacks: libdwfl: %s\n", dwfl_errmsg(-1));
+		return 1;
+	}
 	s.frames = calloc(cap, sizeof(*s.frames));
 	struct cprof_error *err = session_open(&s);
 	if (err) {
@@ -273,5 +369,6 @@ int main(int argc, char **argv)
 	}
 	print_all(&s);
 	session_close(&s);
+	dwfl_end(dwfl);
 	return 0;
 }
