@@ -13,12 +13,14 @@ import os
 import random
 import re
 import subprocess
+import tempfile
 import unittest
 
-from harness import CPROF, SHARED, go_pprof
+from harness import ATTACH, CPROF, SHARED, Target, attach, go_pprof
 
 GOLDEN = os.path.join(SHARED, "pprof-golden")
 COMBINATIONS = int(os.environ.get("CPROF_DIFFERENTIAL", "300"))
+SEED = int(os.environ.get("CPROF_SEED", "20261123"))
 ENVIRONMENT = dict(os.environ, TZ="UTC", PPROF_BINARY_PATH="/nonexist", HOME="/nonexist")
 
 INPUTS = ["contention", "cpu", "cpu_mangled", "cpusmall", "go_allocs", "go_block", "go_goroutine", "go_heap",
@@ -58,9 +60,11 @@ CHOICES = [
 TIME = re.compile(rb"(?m)^Time: .*\n|Time: [^\\\n]*\\l")
 
 
-def draw(random_source):
+def draw(random_source, recorded=()):
     folder, names = random_source.choice([("inputs", INPUTS), ("inputs", INPUTS), ("profile_testdata", LEGACY)])
     name = random_source.choice(names) + (".pb.gz" if folder == "inputs" else "")
+    if recorded:
+        folder, name = "inputs", random_source.choice(recorded)
     arguments = [random_source.choice(REPORTS)]
     if arguments == ["-traces"] and folder != "inputs":
         arguments = ["-top"]
@@ -71,7 +75,7 @@ def draw(random_source):
         arguments.append(random_source.choice(["-base=", "-diff_base="]) + os.path.join(folder, name))
     elif folder == "inputs" and random_source.random() < 0.1:
         arguments.append(os.path.join(folder, name))
-    return arguments + [os.path.join(folder, name)]
+    return arguments + [os.path.join(folder, name)]  # a recorded profile's path is absolute and stays as it is
 
 
 def run(command, arguments):
@@ -108,9 +112,24 @@ class Differential(unittest.TestCase):
     maxDiff = None
 
     def test_random_combinations_print_what_go_tool_pprof_prints(self):
+        source = random.Random(SEED)
+        self.compare([draw(source) for _ in range(COMBINATIONS)])
+
+    def test_profiles_that_we_record_ourselves_print_what_go_tool_pprof_prints(self):
+        if not os.path.exists(ATTACH):
+            self.skipTest("cprof-attach is not built")
+        with tempfile.TemporaryDirectory() as scratch, Target(["hot"]) as target:
+            recorded = [os.path.join(scratch, name) for name in ("cpu.pb.gz", "threads.pb.gz")]
+            for path, options in zip(recorded, (["-seconds", "1"], ["-mode", "threads"])):
+                done = attach("-p", target.pid, *options, "-o", path)
+                if done.returncode == 4:
+                    self.skipTest(f"may not attach here: {done.stderr}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+            source = random.Random(SEED)
+            self.compare([draw(source, recorded) for _ in range(COMBINATIONS // 5)])
+
+    def compare(self, combinations):
         oracle = go_pprof() + ["-symbolize=none"]
-        source = random.Random(int(os.environ.get("CPROF_SEED", "20261123")))
-        combinations = [draw(source) for _ in range(COMBINATIONS)]
 
         def both(arguments):
             return run([CPROF, "-symbolize=none"], arguments), run(oracle, arguments)
@@ -125,7 +144,7 @@ class Differential(unittest.TestCase):
             print(f"different: {arguments}\n--- ours {ours[0]}\n{ours[1].decode(errors='replace')[:1500]}{ours[2].decode()[:300]}"
                   f"\n--- pprof {theirs[0]}\n{theirs[1].decode(errors='replace')[:1500]}{theirs[2].decode()[:300]}")
         self.assertEqual([entry[0] for entry in different], [])
-        self.assertGreater(compared, COMBINATIONS // 2, "too few combinations that pprof takes")
+        self.assertGreater(compared, len(combinations) // 2, "too few combinations that pprof takes")
 
 
 if __name__ == "__main__":
