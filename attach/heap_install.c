@@ -301,7 +301,7 @@ static struct cprof_error *changed(const struct cprof_heap_install *install)
 static struct cprof_error *check_code(const struct cprof_heap_install *install,
 				      const struct cprof_ptrace *trace)
 {
-	for (size_t i = 0; i < install->n_hooks; i++) {
+	for (size_t i = install->n_done; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];
 		uint8_t now[8];
 		if (hook->refused)
@@ -328,7 +328,7 @@ static bool awaited(const struct cprof_heap_install *install, const struct cprof
 {
 	struct cprof_shim_range ranges[CPROF_SHIM_MAX_ENTRIES];
 	size_t n = 0;
-	for (size_t i = 0; i < install->n_hooks && n < CPROF_SHIM_MAX_ENTRIES; i++) {
+	for (size_t i = install->n_done; i < install->n_hooks && n < CPROF_SHIM_MAX_ENTRIES; i++) {
 		if (!install->hooks[i].refused)
 			ranges[n++] = interior(&install->hooks[i].patch);
 	}
@@ -343,7 +343,7 @@ static struct cprof_error *move_threads(struct cprof_heap_install *install,
 		struct cprof_tracee *thread = &trace->threads[t];
 		if (thread->state != CPROF_TRACEE_STOPPED)
 			continue;
-		for (size_t i = 0; i < install->n_hooks; i++) {
+		for (size_t i = install->n_done; i < install->n_hooks; i++) {
 			const struct cprof_heap_hook *hook = &install->hooks[i];
 			if (hook->refused)
 				continue;
@@ -364,7 +364,7 @@ static struct cprof_error *move_threads(struct cprof_heap_install *install,
 static struct cprof_error *jump(struct cprof_heap_install *install,
 				const struct cprof_ptrace *trace, bool frees)
 {
-	for (size_t i = 0; i < install->n_hooks; i++) {
+	for (size_t i = install->n_done; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];
 		if (hook->refused || (hook->entry.kind == CPROF_SHIM_FREE) != frees)
 			continue;
@@ -490,6 +490,7 @@ static struct cprof_error *change(struct cprof_heap_install *install, struct cpr
 	if (!err)
 		err = jump(install, trace, false);
 	install->attached = true; /* also on error: what was changed must be put back */
+	install->n_done = install->n_hooks;
 	return err;
 }
 
@@ -572,6 +573,91 @@ struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 	return err;
 }
 
+/* It runs another program now, or another thing lies where we were. */
+static bool gone(const struct cprof_heap_install *install)
+{
+	uint64_t head[2];
+	const struct cprof_heap_image *image = &install->images[0];
+	const struct cprof_map *map = cprof_maps_find(install->maps, image->addr);
+	if (!map || map->start != image->addr ||
+	    !cprof_heap_read(install, image->addr, head, sizeof(head)))
+		return true;
+	return head[0] != image->copy->magic;
+}
+
+/* ---- allocators that come later ---- */
+
+/* The code mappings once more: stubs in use are as they were, and nothing leads to the new ones yet. */
+static struct cprof_error *rewrite_images(const struct cprof_heap_install *install,
+					  const struct cprof_ptrace *trace)
+{
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_error *err =
+			cprof_ptrace_write(trace, install->images[i].addr, install->images[i].copy,
+					   install->image_bytes);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static bool any_new(const struct cprof_heap_install *install)
+{
+	for (size_t i = install->n_done; i < install->n_hooks; i++) {
+		if (!install->hooks[i].refused)
+			return true;
+	}
+	return false;
+}
+
+static struct cprof_error *extend_stopped(struct cprof_heap_install *install,
+					  struct cprof_ptrace *trace)
+{
+	struct cprof_error *err = cprof_maps_refresh(install->maps);
+	if (!err && gone(install))
+		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d runs another program",
+				       (int)install->target->pid);
+	if (!err)
+		err = check_code(install, trace);
+	if (!err && awaited(install, trace))
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED, "a signal handler is in the way");
+	if (!err)
+		err = rewrite_images(install, trace);
+	if (!err)
+		err = move_threads(install, trace);
+	if (!err)
+		err = jump(install, trace, true);
+	if (!err)
+		err = jump(install, trace, false);
+	return err;
+}
+
+struct cprof_error *cprof_heap_extend(struct cprof_heap_install *install)
+{
+	struct cprof_error *err = cprof_heap_plan_more(install);
+	if (err)
+		return err;
+	if (!any_new(install)) {
+		install->n_done = install->n_hooks;
+		return NULL;
+	}
+	struct cprof_ptrace trace;
+	err = stop(install, &trace, false);
+	if (err)
+		return err;
+	err = extend_stopped(install, &trace);
+	cprof_ptrace_resume(&trace);
+	if (trace.pause_ns > install->attach_ns)
+		install->attach_ns = trace.pause_ns;
+	/* What did not work once (the object went away meanwhile) is not tried every second. */
+	for (size_t i = install->n_done; err && i < install->n_hooks; i++) {
+		if (!install->hooks[i].refused)
+			install->hooks[i].refused = strdup(err->message);
+	}
+	install->n_done = install->n_hooks;
+	return err;
+}
+
 /* ---- detach ---- */
 
 /* One patch back: only where the place is the same and our jump is in it. */
@@ -641,18 +727,6 @@ static const char *occupied(const struct cprof_heap_install *install,
 	if (cprof_heap_threads_return_into(trace, install->maps, ranges, install->n_images))
 		return "a thread will return into it from a signal handler";
 	return NULL;
-}
-
-/* It runs another program now, or another thing lies where we were. */
-static bool gone(const struct cprof_heap_install *install)
-{
-	uint64_t head[2];
-	const struct cprof_heap_image *image = &install->images[0];
-	const struct cprof_map *map = cprof_maps_find(install->maps, image->addr);
-	if (!map || map->start != image->addr ||
-	    !cprof_heap_read(install, image->addr, head, sizeof(head)))
-		return true;
-	return head[0] != image->copy->magic;
 }
 
 static struct cprof_error *detach_stopped(struct cprof_heap_install *install,

@@ -52,7 +52,7 @@ struct cprof_heap_install {
 	uint64_t data, data_bytes, live_entries;
 	bool data_mapped, attached;
 	struct cprof_heap_hook *hooks; /* owned */
-	size_t n_hooks;
+	size_t n_hooks, n_done;        /* those before n_done are in place (or refused) */
 	uint64_t nonce;
 	uint64_t period;
 
@@ -85,6 +85,13 @@ void cprof_heap_install_deinit(struct cprof_heap_install *install);
  */
 struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 				      const struct cprof_heap_install_options *options);
+
+/*
+ * Hook the allocators of objects that were mapped since (dlopen); install->maps must be fresh. Stops the threads only if there
+ * are any. What cannot be hooked gets its reason. Errors as cprof_heap_attach(); after one of them what was in place
+ * is in place still; if the threads could not be stopped the next call tries again.
+ */
+struct cprof_error *cprof_heap_extend(struct cprof_heap_install *install);
 
 /* Called by detach while the threads stand still and the original bytes are back: the last look at the data. */
 typedef struct cprof_error *cprof_heap_final(void *ctx);

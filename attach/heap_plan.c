@@ -187,6 +187,18 @@ struct cprof_shim_patch cprof_heap_plan_row(const struct cprof_heap_hook *hook)
 	return row;
 }
 
+/* Enter a hook in the copy of its code mapping. */
+static void enter(struct cprof_heap_install *install, const struct cprof_heap_hook *hook)
+{
+	struct cprof_heap_image *place = &install->images[hook->image];
+	struct cprof_shim_image *image = place->copy;
+	image->entries[hook->stub] =
+		(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
+	image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
+	memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
+	       hook->patch.hole_len);
+}
+
 static void fill_image(struct cprof_heap_install *install, uint32_t index)
 {
 	struct cprof_heap_image *place = &install->images[index];
@@ -207,14 +219,8 @@ static void fill_image(struct cprof_heap_install *install, uint32_t index)
 	memcpy(image->ranges, install->entries.ranges, sizeof(image->ranges));
 
 	for (size_t i = 0; i < install->n_hooks; i++) {
-		const struct cprof_heap_hook *hook = &install->hooks[i];
-		if (hook->image != index || hook->refused)
-			continue;
-		image->entries[hook->stub] =
-			(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
-		image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
-		memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
-		       hook->patch.hole_len);
+		if (install->hooks[i].image == index && !install->hooks[i].refused)
+			enter(install, &install->hooks[i]);
 	}
 }
 
@@ -297,5 +303,51 @@ struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
 		err = nothing(install);
 	for (uint32_t i = 0; !err && i < install->n_images; i++)
 		fill_image(install, i);
+	return err;
+}
+
+/* The code mapping that can serve `addr`; n_images if none is near enough. */
+static uint32_t image_near(const struct cprof_heap_install *install, uint64_t addr)
+{
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		int64_t distance = (int64_t)(install->images[i].addr - addr);
+		if (distance < INT32_MAX - (1 << 20) && distance > INT32_MIN + (1 << 20) &&
+		    install->images[i].copy->n_patches < CPROF_SHIM_MAX_ENTRIES)
+			return i;
+	}
+	return install->n_images;
+}
+
+struct cprof_error *cprof_heap_plan_more(struct cprof_heap_install *install)
+{
+	size_t known = install->entries.n;
+	struct cprof_error *err =
+		cprof_alloc_find(&install->entries, install->maps, install->modules);
+	if (err || install->entries.n == known)
+		return err;
+	size_t n_hooks = install->n_hooks + install->entries.n - known;
+	struct cprof_heap_hook *hooks = realloc(install->hooks, n_hooks * sizeof(*hooks));
+	if (!hooks)
+		return cprof_error_no_memory();
+	install->hooks = hooks;
+	for (size_t i = known; !err && i < install->entries.n; i++) {
+		size_t at = install->n_hooks++;
+		struct cprof_heap_hook *hook = &hooks[at];
+		*hook = (struct cprof_heap_hook){ .entry = install->entries.all[i] };
+		hook->image = image_near(install, hook->entry.addr);
+		if (hook->entry.throws)
+			refuse(hook, "it throws, and came after the attach");
+		else if (hook->image == install->n_images)
+			refuse(hook, "it came after the attach, too far from the injected page");
+		else
+			err = relocate(install, at);
+		if (!err && !hook->refused)
+			enter(install, hook);
+	}
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_shim_image *image = install->images[i].copy;
+		image->n_ranges = (uint32_t)install->entries.n_ranges;
+		memcpy(image->ranges, install->entries.ranges, sizeof(image->ranges));
+	}
 	return err;
 }

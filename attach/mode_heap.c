@@ -142,6 +142,22 @@ static struct cprof_error *last_look(void *ctx)
 	return err;
 }
 
+/* Allocators that came by dlopen. If the threads could not be stopped just now, the next second will do. */
+static struct cprof_error *hook_newcomers(struct heap *heap)
+{
+	if (heap->reader.over)
+		return NULL;
+	struct cprof_error *err = cprof_heap_extend(&heap->install);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
+				  "an allocator loaded later was not hooked at once: %s",
+				  err->message);
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err;
+}
+
 /* Once a second: mappings, what lives, and whether sampling costs what it may. */
 static struct cprof_error *every_second(struct heap *heap)
 {
@@ -150,6 +166,8 @@ static struct cprof_error *every_second(struct heap *heap)
 		return NULL;
 	heap->looked_mono_ns = now;
 	struct cprof_error *err = cprof_session_refresh(heap->session, heap->process, 0);
+	if (!err)
+		err = hook_newcomers(heap);
 	if (!err)
 		err = look_at_the_living(heap);
 	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
@@ -334,24 +352,6 @@ static void note_mechanism(const struct heap *heap)
 			install->lost_objects);
 }
 
-/* Objects that came while we were attached: their allocators were not hooked. */
-static struct cprof_error *note_newcomers(struct heap *heap)
-{
-	struct cprof_alloc_entries *entries = &heap->install.entries;
-	size_t known = entries->n;
-	struct cprof_error *err = cprof_alloc_find(entries, &heap->process->maps,
-						   cprof_session_modules(heap->session));
-	for (size_t i = known; !err && i < entries->n; i++) {
-		if (entries->all[i].kind != CPROF_SHIM_FREE)
-			cprof_report_note(
-				heap->run->report, CPROF_NOTE_WARNING,
-				"%s was loaded after the attach: what its %s allocates is "
-				"not in the profile",
-				entries->all[i].map->path, entries->all[i].name);
-	}
-	return err;
-}
-
 static struct cprof_error *add_baseline(struct heap *heap)
 {
 	const struct cprof_builder_frame frame = { .addr = CPROF_SESSION_BEFORE };
@@ -371,9 +371,7 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 	note_hooks(heap);
 	note_mechanism(heap);
 	note_totals(heap);
-	struct cprof_error *late = note_newcomers(heap);
-	if (!late)
-		late = add_baseline(heap);
+	struct cprof_error *late = add_baseline(heap);
 	if (late)
 		return late;
 	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {

@@ -10,6 +10,8 @@ struct plan {
 	uint64_t hole;
 	struct cprof_patch *patch;
 	ZydisDecoder decoder;
+	uint64_t targets[CPROF_PATCH_JUMP]; /* of the displaced branches; no more than that fit */
+	size_t n_targets;
 };
 
 static struct cprof_error *refuse(uint64_t addr, const char *why)
@@ -68,8 +70,8 @@ static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInst
 		return refuse(plan->addr, "it begins with a branch that has no long form");
 	if (!fits_rel32(end, target))
 		return refuse(plan->addr, "a branch of it cannot reach from the trampoline");
-	if (target > plan->addr && target < plan->addr + 16)
-		return refuse(plan->addr, "its first instructions branch into themselves");
+	if (plan->n_targets < sizeof(plan->targets) / sizeof(plan->targets[0]))
+		plan->targets[plan->n_targets++] = target;
 	if (conditional) {
 		out[0] = 0x0f;
 		out[1] = (uint8_t)(0x80 | (insn->opcode & 15));
@@ -140,6 +142,10 @@ static struct cprof_error *displace(struct plan *plan)
 		at += insn.length;
 	}
 	patch->displaced = (uint8_t)at;
+	for (size_t i = 0; i < plan->n_targets; i++) {
+		if (plan->targets[i] > plan->addr && plan->targets[i] < plan->addr + at)
+			return refuse(plan->addr, "its first instructions branch into themselves");
+	}
 
 	uint64_t end = plan->hole + patch->hole_len + 5;
 	if (!fits_rel32(end, plan->addr + at))

@@ -84,6 +84,25 @@ class Counting(unittest.TestCase):
             self.assertLess(abs(got / want - 1), 0.05)
             self.close(target)
 
+    def test_an_allocator_that_is_loaded_later_is_hooked_too(self):
+        with Truth("heap_truth") as target:
+            recording = Recording(target.pid, "-rate", 1)
+            target.tell("load")
+            code = lambda: {k: v for k, v in executable_bytes(target.pid).items() if "heap_pool" in k[1]}
+            before = code()
+            self.assertTrue(before)
+            deadline = time.monotonic() + 20
+            while code() == before:  # cprof-attach looks once a second
+                self.assertLess(time.monotonic(), deadline, "it was not hooked")
+                time.sleep(0.01)
+            while tracer(target.pid):
+                time.sleep(0.001)
+            truth = target.tell("pool")
+            profile = recording.stop()
+            self.assertEqual(sums(profile, "way_pool"), truth["way_pool"])
+            self.assertEqual(code(), before)
+            self.close(target)
+
     def test_what_was_held_before_is_one_sample_when_asked_for(self):
         with Truth("heap_truth") as target:
             target.tell("mixed 60000 5")

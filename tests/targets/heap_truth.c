@@ -5,11 +5,14 @@
  *   every     each allocator function, 100 blocks each; every other block is freed
  *   mixed N S N blocks of skewed sizes drawn from seed S, from three call chains; some are kept
  *   drop      frees everything that was kept
+ *   load      opens heap_pool, an allocator of its own, with dlopen (not in static programs)
+ *   pool      100 blocks from that; every other one is freed
  *   fork      forks a child that allocates, frees, and exits 0 if all went well
  *   quit
  * Before "done" come lines "truth FUNCTION objects bytes live_objects live_bytes", one per chain. It uses neither stdio
  * nor other functions that allocate.
  */
+#include <dlfcn.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -156,6 +159,37 @@ static void mixed(uint32_t n, uint32_t seed)
 		    live[c]);
 }
 
+#ifdef HEAP_TRUTH_POOL
+static void *(*pool_malloc)(size_t);
+static void (*pool_free)(void *);
+
+static void load(void)
+{
+	void *library = dlopen(HEAP_TRUTH_POOL, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		_exit(5);
+	pool_malloc = (void *(*)(size_t))dlsym(library, "malloc");
+	pool_free = (void (*)(void *))dlsym(library, "free");
+}
+
+WAY(way_pool, pool_malloc(n))
+
+static void pool(void)
+{
+	size_t bytes = 0, live = 0;
+	for (size_t i = 0; i < BLOCKS; i++) {
+		size_t n = 100 + i;
+		void *block = way_pool(n);
+		bytes += n;
+		if (i % 2)
+			pool_free(block);
+		else
+			live += n;
+	}
+	say("truth way_pool %d %zu %d %zu\n", BLOCKS, bytes, BLOCKS / 2, live);
+}
+#endif
+
 static void drop(void)
 {
 	while (n_kept)
@@ -198,6 +232,12 @@ int main(void)
 			mixed((uint32_t)count, (uint32_t)seed);
 		} else if (strcmp(line, "drop") == 0) {
 			drop();
+#ifdef HEAP_TRUTH_POOL
+		} else if (strcmp(line, "load") == 0) {
+			load();
+		} else if (strcmp(line, "pool") == 0) {
+			pool();
+#endif
 		} else if (strcmp(line, "fork") == 0) {
 			fork_child();
 		} else {

@@ -38,6 +38,7 @@ TEST(patch_relocates_the_first_instructions_of_real_allocators)
 		  { 0x48, 0x85, 0xff, 0x0f, 0x84, 0x10, 0x01, 0, 0 }, 9, 9, 14 },
 		{ "jemalloc malloc: cmp imm32,rdi", { 0x48, 0x81, 0xff, 0, 0x10, 0, 0 }, 7, 7, 12 },
 		{ "glibc memalign: cmpb 0,rip-relative", { 0x80, 0x3d, 0x10, 0, 0, 0, 0 }, 7, 7, 12 },
+		{ "test rdi,rdi; je to just behind", { 0x48, 0x85, 0xff, 0x74, 0x03, 0xc6, 0x07, 0, 0xc3 }, 9, 5, 14 },
 		{ "musl malloc: jmp rel32", { 0xe9, 0, 1, 0, 0 }, 5, 5, 10 },
 		{ "mimalloc free: mov, test, je rel8 grows to rel32",
 		  { 0x89, 0xf9, 0x85, 0xff, 0x74, 0x5d }, 6, 6, 15 },
