@@ -353,9 +353,14 @@ class Threads(TempDir):
         self.addCleanup(target.process.kill)
         os.kill(target.pid, signal.SIGSTOP)
         try:
-            while target.state() != "T":
-                time.sleep(0.01)
+            def states():
+                for path in glob.glob(f"/proc/{target.pid}/task/*/stat"):
+                    with open(path) as file:
+                        yield file.read().rsplit(")", 1)[1].split()[0]
+
             for more in ([], ["-means", "proc"], ["-consistent"]):
+                while set(states()) != {"T"}:
+                    time.sleep(0.01)
                 threads = parse(self.text(target.pid, *more))
                 self.assertEqual(len(threads), 21)
                 self.check_complete(threads)
