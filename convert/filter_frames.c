@@ -291,8 +291,6 @@ void cprof_filter_aggregate(struct cprof_profile *p, const struct cprof_config *
 {
 	enum cprof_granularity by = config->granularity;
 	bool inlines = !config->noinlines, address = by == CPROF_BY_ADDRESS;
-	if (address && inlines)
-		return; /* nothing is forgotten */
 	bool function = by != CPROF_BY_FILE, file = by != CPROF_BY_FUNCTION;
 	bool line = by == CPROF_BY_LINE || address;
 	for (uint32_t i = 0; i < p->n_mappings; i++) {

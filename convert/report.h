@@ -32,6 +32,7 @@ enum {
 	CPROF_FORMAT_BINARY = 512, /* not for a terminal; see `suffix` */
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
+	CPROF_FORMAT_COLUMNS = 4096,     /* source columns are kept, whatever -showcolumns says */
 };
 
 struct cprof_format {

@@ -234,6 +234,7 @@ const struct cprof_format cprof_format_raw = {
 	.name = "raw",
 	.help = "everything in the profile, as text",
 	.suffix = "txt",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_INLINES,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_INLINES |
+		 CPROF_FORMAT_COLUMNS,
 	.write = write_raw,
 };
