@@ -11,8 +11,8 @@ import unittest
 import harness
 from heap_harness import Recording, Truth, executable_bytes, shim_pages, sums, tracer
 
-KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "60"))
-CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "40"))
+KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "40"))
+CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "25"))
 
 
 class Counting(unittest.TestCase):
