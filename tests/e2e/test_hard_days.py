@@ -129,7 +129,7 @@ class Targets(Base):
                 with self.subTest(how):
                     profile = self.profile(target.pid, "-open", how)
                     self.assertGreater(profile.share(lambda s, l: "busy_orphan" in s and l["thread"] == "orphan"), 0.95)
-                    self.assertGreater(profile.total(), 5)
+                    self.assertGreater(profile.total(), 1)
             self.assertTrue(target.alive())
         finally:
             target.process.kill()
@@ -273,7 +273,7 @@ inner=$(pgrep -x hot | tail -1)
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("in", "inner"):
             profile = Profile.read(self.path(f"{name}.pb.gz"))
-            self.assertGreater(profile.total(), 5, done.stderr)
+            self.assertGreater(profile.total(), 1, done.stderr)
             self.assertGreater(profile.share(lambda s, l: l["thread"] in ("crunch", "sorter")), 0.97)
 
     def test_a_process_that_gets_the_id_of_a_target_is_not_taken_for_it(self):
