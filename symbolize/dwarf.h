@@ -27,6 +27,9 @@ struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt
 				    struct cprof_dwarf **ret_dwarf);
 void cprof_dwarf_free(struct cprof_dwarf *dwarf);
 
+/* Where .dwo files may be opened: below `root` (borrowed; "" is ours). Without this call none is. */
+void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root);
+
 /*
  * The frames at `file_addr`, innermost inlined call first; at most `cap`. 0: nothing known. The last one may
  * have no name (only lines were kept).
@@ -34,7 +37,7 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf);
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap);
 
-/* Whether an answer so far came from a unit whose inlined calls are in a .dwo file. */
+/* Whether an answer so far came from a unit whose .dwo file could not be had: inlined calls are missing. */
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
 
 /* Whether there are units whose entries are in .dwo files that could not be read. */

@@ -29,6 +29,20 @@ bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf)
 	return true;
 }
 
+bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				 const struct cprof_dwarf_file *skeleton)
+{
+	*file = (struct cprof_dwarf_file){ .elf = elf };
+	file->info = cprof_elf_section(elf, ".debug_info.dwo");
+	file->abbrev = cprof_elf_section(elf, ".debug_abbrev.dwo");
+	file->str = cprof_elf_section(elf, ".debug_str.dwo");
+	file->str_offsets = cprof_elf_section(elf, ".debug_str_offsets.dwo");
+	file->rnglists = cprof_elf_section(elf, ".debug_rnglists.dwo");
+	file->addr = skeleton->addr;
+	file->ranges = skeleton->ranges;
+	return file->info && file->abbrev;
+}
+
 static void abbrevs_free(struct cprof_abbrevs *abbrevs)
 {
 	if (!abbrevs)
@@ -191,7 +205,7 @@ static bool read_header(struct cprof_dwarf_file *file, uint64_t offset,
 	unit->file = file;
 	unit->offset = offset;
 	unit->end = offset + start + length;
-	unit->comp_dir = unit->name = "";
+	unit->comp_dir = unit->name = unit->dwo_name = "";
 	unit->version = cprof_cursor_u16(&cursor);
 	unit->type = DW_UT_compile;
 	if (unit->version >= 5) {
@@ -199,7 +213,7 @@ static bool read_header(struct cprof_dwarf_file *file, uint64_t offset,
 		unit->addr_size = cprof_cursor_u8(&cursor);
 		unit->abbrev_offset = cprof_cursor_fixed(&cursor, unit->offset_size);
 		if (unit->type == DW_UT_skeleton || unit->type == DW_UT_split_compile)
-			cprof_cursor_skip(&cursor, 8);
+			unit->dwo_id = cprof_cursor_u64(&cursor);
 		else if (unit->type == DW_UT_type || unit->type == DW_UT_split_type)
 			cprof_cursor_skip(&cursor, 8ull + unit->offset_size);
 	} else {
@@ -251,7 +265,15 @@ static void note_root(struct cprof_dwarf_unit *unit, uint16_t name, const struct
 		break;
 	case DW_AT_dwo_name:
 	case DW_AT_GNU_dwo_name:
-		unit->is_split = true;
+		/* The .dwo file's own unit may have it, too. */
+		unit->is_split = unit->type != DW_UT_split_compile && unit->file->line;
+		unit->dwo_name = value->kind == CPROF_VALUE_STRING ? value->string : "";
+		break;
+	case DW_AT_GNU_dwo_id:
+		unit->dwo_id = value->u;
+		break;
+	case DW_AT_GNU_ranges_base:
+		unit->ranges_base = value->u;
 		break;
 	default:
 		break;
@@ -283,7 +305,9 @@ static bool read_root(struct cprof_dwarf_unit *unit)
 	if (!abbrev)
 		return false;
 	/* Without the attribute the table of a unit of its own starts after one header. */
-	unit->str_offsets_base = unit->offset_size == 8 ? 16 : 8;
+	if (unit->version >= 5)
+		unit->str_offsets_base = unit->offset_size == 8 ? 16 : 8;
+	unit->rnglists_base = unit->offset_size == 8 ? 20 : 12;
 	read_bases(unit, abbrev, cursor);
 	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
 		const struct cprof_abbrev_attr *attr =

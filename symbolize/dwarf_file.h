@@ -53,6 +53,8 @@ struct cprof_dwarf_unit {
 	uint64_t str_offsets_base, addr_base, rnglists_base;
 	bool has_stmt_list, is_split;
 	const char *comp_dir, *name; /* "" where unknown */
+	const char *dwo_name;        /* of a skeleton: the file with its entries; "" otherwise */
+	uint64_t dwo_id, ranges_base;
 
 	struct cprof_dwarf_calls *calls; /* owned; NULL until cprof_dwarf_calls_of() */
 };
@@ -74,6 +76,10 @@ struct cprof_dwarf_file {
 
 /* False: `elf` has no .debug_info. */
 bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf);
+
+/* The same for a .dwo file; addresses, and ranges before DWARF 5, stay in `skeleton`, the file that it belongs to. */
+bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				 const struct cprof_dwarf_file *skeleton);
 void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file);
 
 /* The unit that starts at `offset`, opened; NULL where there is none or it is broken. */

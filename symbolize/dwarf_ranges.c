@@ -128,7 +128,8 @@ size_t cprof_dwarf_ranges(const struct cprof_dwarf_unit *unit,
 		uint64_t offset = extent->ranges.u;
 		if (extent->ranges.kind == CPROF_VALUE_LISTX && !list_at(unit, offset, &offset))
 			return 0;
-		return unit->version >= 5 ? new_list(&walk, offset) : old_list(&walk, offset);
+		return unit->version >= 5 ? new_list(&walk, offset)
+					  : old_list(&walk, unit->ranges_base + offset);
 	}
 	if (extent->low.kind != CPROF_VALUE_ADDR || extent->high.kind == CPROF_VALUE_NONE)
 		return 0;

@@ -149,6 +149,8 @@ static struct cprof_error *read_dwarf(struct cprof_names *names)
 	struct cprof_error *err = cprof_debug_file_alt(holder, &roots, &names->trail, &names->alt);
 	if (!err)
 		err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
+	if (!err && names->dwarf)
+		cprof_dwarf_look_in(names->dwarf, names->module->root);
 	if (!err && !names->dwarf)
 		err = cprof_go_table_new(names->self, &names->go);
 	return err;
@@ -211,7 +213,9 @@ struct cprof_error *cprof_names_save(struct cprof_names *names)
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
 	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
 		return NULL;
-	/* Without its common part names are missing that may be there next time. */
+	/* Without all its parts names are missing that may be there next time. */
+	if (cprof_dwarf_met_split(names->dwarf))
+		return NULL;
 	if (!names->alt &&
 	    cprof_elf_has_section(names->debug ? names->debug : names->self, ".gnu_debugaltlink"))
 		return NULL;

@@ -61,6 +61,15 @@ static bool has_program(const char *name)
 	return system(command) == 0;
 }
 
+static void open_built(struct built *built)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/p", built->dir);
+	cprof_modules_init(&built->modules);
+	CHECK(!cprof_modules_open(&built->modules, path, &built->module));
+	CHECK(!cprof_symbolizer_new(&built->options, &built->modules, &built->symbolizer));
+}
+
 /* False: this compiler cannot do it. */
 static bool build(struct built *built, const char *compiler, const char *flags)
 {
@@ -75,10 +84,7 @@ static bool build(struct built *built, const char *compiler, const char *flags)
 		 compiler, flags);
 	if (system(command) != 0)
 		return false;
-	snprintf(path, sizeof(path), "%s/p", built->dir);
-	cprof_modules_init(&built->modules);
-	CHECK(!cprof_modules_open(&built->modules, path, &built->module));
-	CHECK(!cprof_symbolizer_new(&built->options, &built->modules, &built->symbolizer));
+	open_built(built);
 	return true;
 }
 
@@ -174,20 +180,37 @@ TEST(dwarf_inline_chains_are_right_for_each_compiler_and_version)
 		test_skip("neither g++ nor clang++ is installed");
 }
 
-TEST(dwarf_split_units_still_give_functions_and_lines)
+TEST(dwarf_split_units_give_inline_chains_and_without_their_files_functions_and_lines)
 {
-	static const char *const compilers[] = { "g++", "clang++" };
-	for (size_t i = 0; i < 2; i++) {
+	/* In two steps: compiling and linking at once, clang would throw the .dwo file away with the object. */
+	static const char *const cases[][2] = {
+		{ "g++", "-gdwarf-4 -gsplit-dwarf -c p.cc -o p.o && g++ p.o -o p; true" },
+		{ "g++", "-gdwarf-5 -gsplit-dwarf -c p.cc -o p.o && g++ p.o -o p; true" },
+		{ "clang++", "-gdwarf-4 -gsplit-dwarf -c p.cc -o p.o && clang++ p.o -o p; true" },
+		{ "clang++", "-gdwarf-5 -gsplit-dwarf -c p.cc -o p.o && clang++ p.o -o p; true" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct built built;
+		char how[128], command[160];
 		const struct cprof_symbol_frame *frames;
 		size_t n;
-		if (!has_program(compilers[i]))
+		if (!has_program(cases[i][0]))
 			continue;
-		CHECK(build(&built, compilers[i], "-g -gsplit-dwarf"));
+		snprintf(how, sizeof(how), "%s %.24s", cases[i][0], cases[i][1]);
+		CHECK(build(&built, cases[i][0], cases[i][1]));
+		check_chain(how, &built, true);
+		CHECK_STR(cprof_symbolizer_notes(built.symbolizer), "");
+
+		snprintf(command, sizeof(command), "rm %s/p.dwo", built.dir);
+		CHECK(system(command) == 0);
+		cprof_symbolizer_free(built.symbolizer);
+		cprof_modules_deinit(&built.modules);
+		open_built(&built);
 		CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module,
 						  address(&built, "mark_inner"), &frames, &n));
-		CHECK_STR(frames[n - 1].name, "ns::Outer::run");
-		check_frame(compilers[i], &frames[0], frames[0].name, 5, 0);
+		CHECK_UINT(n, 1);
+		check_frame(how, &frames[0], "ns::Outer::run", 5, 0);
+		CHECK(strstr(cprof_symbolizer_notes(built.symbolizer), ".dwo"));
 		discard(&built);
 	}
 }
