@@ -12,6 +12,9 @@
 #define RULES_MAX 2048
 #define EXPRS_MAX 1024
 
+/* What reading the code for a rule costs of a walk's steps: it is 600 instructions at most. */
+#define CODE_STEPS 1000u
+
 #define NO_RULE    0x7fffffffu /* known to have none */
 #define AFTER_CALL 0x80000000u /* the code before the address ends in a call */
 
@@ -242,8 +245,11 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 		flush(rules);
 	if (learn_cfi(rules, where, steps, &rule))
 		return intern(rules, &rule);
-	if (*steps == 0)
+	if (*steps < CODE_STEPS) {
+		*steps = 0;
 		return NO_RULE;
+	}
+	*steps -= CODE_STEPS;
 	if (cprof_unwind_code_sigreturn(rules->arch, where->reader, where->code.addr, &rule) ||
 	    cprof_unwind_code_rule(rules->arch, where->reader, where->code.addr, &rule))
 		return intern(rules, &rule);

@@ -87,7 +87,7 @@ void cprof_unwind_rules_deinit(struct cprof_unwind_rules *rules);
 /*
  * The rule for a code address; NULL if neither unwind information nor the code itself tells one. Borrowed
  * until the next call. ret_after_call: the code right before the address ends in a call. At most *steps CFI
- * instructions are run.
+ * instructions are run, and code is read for a share of them.
  */
 const struct cprof_unwind_rule *cprof_unwind_rules_get(struct cprof_unwind_rules *rules,
 						       const struct cprof_unwind_where *where,
