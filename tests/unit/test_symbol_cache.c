@@ -33,6 +33,7 @@ static void save(void)
 static size_t load(uint64_t fingerprint, uint64_t addr, struct cprof_dwarf_frame *found)
 {
 	static struct cprof_symbol_cache cache; /* the strings are looked at after this returns */
+	cprof_symbol_cache_deinit(&cache);
 	CHECK(!cprof_symbol_cache_init(&cache));
 	CHECK(!cprof_symbol_cache_load(&cache, dir, KEY, fingerprint));
 	return cprof_symbol_cache_get(&cache, addr, found, 4);
