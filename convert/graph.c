@@ -12,11 +12,7 @@ struct builder {
 	const struct cprof_profile *profile;
 	unsigned parts;
 	bool tree;
-	uint32_t *node_of;   /* info -> node; NONE: not kept */
-	uint32_t *node_seen; /* node -> the last sample (+ 1) that counted for it */
-	uint32_t node_seen_room;
-	uint32_t *edge_seen;
-	uint32_t edge_seen_room;
+	uint32_t *node_of;           /* info -> node; NONE: not kept */
 	struct cprof_map64 edge_map; /* src << 32 | dest -> edge + 1 */
 	struct cprof_map64 tree_map; /* (parent + 1) << 32 | info -> node + 1 */
 	uint32_t *path;              /* nodes of one sample, each once, for tags */
@@ -28,12 +24,8 @@ static struct cprof_error *add_node(struct builder *b, uint32_t info, uint32_t *
 	struct cprof_graph *g = b->graph;
 	struct cprof_error *err =
 		cprof_profile_grow(&g->nodes, g->n_nodes, &g->nodes_room, 1, sizeof(*g->nodes));
-	if (!err)
-		err = cprof_profile_grow(&b->node_seen, g->n_nodes, &b->node_seen_room, 1,
-					 sizeof(*b->node_seen));
 	if (err)
 		return err;
-	b->node_seen[g->n_nodes] = 0;
 	g->nodes[g->n_nodes] = (struct cprof_node){ .info = info,
 						    .first_in = CPROF_GRAPH_NONE,
 						    .first_out = CPROF_GRAPH_NONE,
@@ -70,12 +62,8 @@ static struct cprof_error *find_edge(struct builder *b, uint32_t src, uint32_t d
 	if (!*place) {
 		struct cprof_error *err = cprof_profile_grow(&g->edges, g->n_edges, &g->edges_room,
 							     1, sizeof(*g->edges));
-		if (!err)
-			err = cprof_profile_grow(&b->edge_seen, g->n_edges, &b->edge_seen_room, 1,
-						 sizeof(*b->edge_seen));
 		if (err)
 			return err;
-		b->edge_seen[g->n_edges] = 0;
 		g->edges[g->n_edges] = (struct cprof_edge){ .src = src,
 							    .dest = dest,
 							    .next_in = g->nodes[dest].first_in,
@@ -98,10 +86,12 @@ static struct cprof_error *add_edge(struct builder *b, uint32_t src, uint32_t de
 {
 	uint32_t index;
 	struct cprof_error *err = find_edge(b, src, dest, &index);
-	if (err || b->edge_seen[index] == w.stamp)
+	if (err)
 		return err;
-	b->edge_seen[index] = w.stamp;
 	struct cprof_edge *edge = &b->graph->edges[index];
+	if (edge->seen == w.stamp)
+		return NULL;
+	edge->seen = w.stamp;
 	edge->weight = cprof_measure_add(edge->weight, w.value);
 	edge->weight_div = cprof_measure_add(edge->weight_div, w.divisor);
 	edge->residual = edge->residual || residual;
@@ -127,21 +117,20 @@ struct walk {
 static struct cprof_error *visit(struct builder *b, uint32_t slot, bool is_inline, struct weight w,
 				 struct walk *at)
 {
-	uint32_t info = b->graph->slots[slot], node;
+	uint32_t info = b->graph->slots[slot], node = CPROF_GRAPH_NONE;
 	struct cprof_error *err = NULL;
-	if (b->tree) {
+	if (b->tree)
 		err = tree_node(b, at->parent, info, &node);
-		if (err)
-			return err;
-	} else {
+	else
 		node = b->node_of[info];
-		if (node == CPROF_GRAPH_NONE) {
-			at->residual = true;
-			return NULL;
-		}
+	if (err)
+		return err;
+	if (node >= b->graph->n_nodes) { /* CPROF_GRAPH_NONE: not kept */
+		at->residual = true;
+		return NULL;
 	}
-	if (b->node_seen[node] != w.stamp) { /* recursion counts once */
-		b->node_seen[node] = w.stamp;
+	if (b->graph->nodes[node].seen != w.stamp) { /* recursion counts once */
+		b->graph->nodes[node].seen = w.stamp;
 		add_cum(b, node, w);
 	}
 	if ((b->parts & CPROF_GRAPH_EDGES) && at->parent != CPROF_GRAPH_NONE && at->parent != node)
@@ -263,8 +252,6 @@ struct cprof_error *cprof_graph_build(struct cprof_graph *graph, const bool *kep
 	if (!err)
 		err = select_nodes(graph);
 	free(b.node_of);
-	free(b.node_seen);
-	free(b.edge_seen);
 	free(b.path);
 	cprof_map64_deinit(&b.edge_map);
 	cprof_map64_deinit(&b.tree_map);

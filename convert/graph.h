@@ -31,6 +31,7 @@ struct cprof_node {
 	int64_t score;                /* for sorting by entropy */
 	uint32_t first_in, first_out; /* in edges[], linked by next_in and next_out */
 	uint32_t first_tag;           /* in tags[], linked by next */
+	uint32_t seen;                /* graph.c's own: the last sample (+ 1) that counted here */
 };
 
 struct cprof_edge {
@@ -40,6 +41,7 @@ struct cprof_edge {
 	bool residual; /* goes over nodes that are not shown */
 	bool is_inline;
 	bool removed;
+	uint32_t seen; /* as in a node */
 };
 
 /* A label on part of a node's samples (drawings only). */

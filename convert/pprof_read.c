@@ -94,7 +94,7 @@ static struct cprof_error *next_field(struct span *message, struct field *ret, b
 	if (!*ret_more)
 		return NULL;
 	uint64_t key, length;
-	ret->tag = message->at;
+	*ret = (struct field){ .tag = message->at };
 	if (!read_varint(message, &key))
 		return bad(message, ret->tag, "a field number is cut off or longer than 10 bytes");
 	if (key >> 3 == 0 || key >> 3 > 0x1fffffff)
@@ -148,11 +148,10 @@ static struct cprof_error *expect(const struct span *message, const struct field
 
 #define TYPE(name) (&perftools__profiles__##name##__descriptor)
 
-/* Numbers of a message whose fields 1..n are all plain varints; other numbers are skipped. */
+/* Numbers of a message whose fields 1..n are all plain varints, into `ret` (zeroed); other numbers are skipped. */
 static struct cprof_error *read_scalars(struct span message, const ProtobufCMessageDescriptor *type,
 					uint64_t *ret, uint32_t n)
 {
-	memset(ret, 0, n * sizeof(*ret));
 	struct field field;
 	bool more;
 	struct cprof_error *err;
@@ -252,7 +251,7 @@ static struct cprof_error *read_string(struct reader *r, const struct field *fie
 static struct cprof_error *read_value_type(struct reader *r, const struct field *field,
 					   struct cprof_value_type *ret)
 {
-	uint64_t v[2];
+	uint64_t v[2] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(value_type), v, 2);
 	if (!err)
 		err = string_of(r, field->tag, v[0], &ret->type);
@@ -263,7 +262,7 @@ static struct cprof_error *read_value_type(struct reader *r, const struct field 
 
 static struct cprof_error *read_mapping(struct reader *r, const struct field *field)
 {
-	uint64_t v[10];
+	uint64_t v[10] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(mapping), v, 10);
 	if (err)
 		return err;
@@ -286,7 +285,7 @@ static struct cprof_error *read_mapping(struct reader *r, const struct field *fi
 
 static struct cprof_error *read_function(struct reader *r, const struct field *field)
 {
-	uint64_t v[5];
+	uint64_t v[5] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(function), v, 5);
 	if (err)
 		return err;
@@ -304,7 +303,7 @@ static struct cprof_error *read_function(struct reader *r, const struct field *f
 
 static struct cprof_error *read_line(struct reader *r, const struct field *field)
 {
-	uint64_t v[3];
+	uint64_t v[3] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(line), v, 3);
 	if (err)
 		return err;
@@ -407,7 +406,7 @@ read_repeated(struct reader *r, const struct span *message, struct field *field,
 
 static struct cprof_error *read_label(struct reader *r, const struct field *field)
 {
-	uint64_t v[4];
+	uint64_t v[4] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(label), v, 4);
 	if (err || (!v[1] && !v[2] && !v[3])) /* neither text nor number: says nothing */
 		return err;
