@@ -12,7 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static struct cprof_block_events *open_own(void)
+/* On this process itself; the caller closes both. */
+static struct cprof_block_events *open_own(struct cprof_target **ret_target)
 {
 	struct cprof_target *target;
 	struct cprof_block_events *events;
@@ -23,6 +24,7 @@ static struct cprof_block_events *open_own(void)
 		test_skip(err->message);
 	if (err)
 		TEST_FAIL("%s", err->message);
+	*ret_target = target;
 	return events;
 }
 
@@ -58,7 +60,8 @@ static void *wait_for_nothing(void *arg)
 
 TEST(block_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stacks)
 {
-	struct cprof_block_events *events = open_own();
+	struct cprof_target *target;
+	struct cprof_block_events *events = open_own(&target);
 	struct seen seen = { 0 };
 	pthread_t thread;
 	CHECK(pthread_create(&thread, NULL, wait_for_nothing, NULL) == 0);
@@ -69,6 +72,7 @@ TEST(block_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stac
 	CHECK(seen.enters >= 5 && seen.exits >= 5);
 	CHECK_UINT(seen.with_stack, seen.exits);
 	cprof_block_events_close(events);
+	cprof_target_close(target);
 }
 
 /* What an early version of a well-known tool does: a program on the tracepoint that returns 0. */
@@ -92,7 +96,8 @@ TEST(block_events_notice_when_a_program_of_somebody_else_hides_futex_calls)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	struct cprof_block_tracepoints points;
-	struct cprof_block_events *events = open_own();
+	struct cprof_target *target;
+	struct cprof_block_events *events = open_own(&target);
 	CHECK(!cprof_block_tracepoints_find(&points));
 	CHECK(cprof_block_events_see(events));
 
@@ -106,4 +111,5 @@ TEST(block_events_notice_when_a_program_of_somebody_else_hides_futex_calls)
 	CHECK(cprof_block_events_see(events));
 	close(program);
 	cprof_block_events_close(events);
+	cprof_target_close(target);
 }
