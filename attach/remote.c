@@ -1,5 +1,6 @@
 #include "attach/remote.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <elf.h>
 #include <stdio.h>
@@ -271,6 +272,34 @@ static void restart(const struct user_regs_struct *regs, uint64_t *ret_ip, uint6
 	}
 }
 
+/* Components that a process gets only when it asks for them: AMX's tiles. */
+#define XFEATURE_DYNAMIC (3ull << 17)
+
+/*
+ * How much of the register set belongs into a signal frame. ptrace shows the largest layout there is; a frame that says so
+ * for a process that never asked for AMX is taken for a broken one, and all beyond SSE would be lost. The layout
+ * is the CPU's: CPUID leaf 0x0d (Intel SDM volume 1, "Enumeration of CPU support for XSAVE").
+ */
+static size_t frame_bytes(const uint8_t *xstate, size_t n, uint64_t *ret_features)
+{
+	uint64_t features, in_use;
+	size_t end = 576; /* x87, SSE and the header */
+	memcpy(&features, xstate + FX_SW_OFFSET, sizeof(features));
+	memcpy(&in_use, xstate + 512, sizeof(in_use));
+	if (!(in_use & XFEATURE_DYNAMIC))
+		features &= ~XFEATURE_DYNAMIC;
+	for (unsigned i = 2; i < 63; i++) {
+		unsigned size, offset, c, d;
+		if (!(features >> i & 1))
+			continue;
+		__cpuid_count(0x0d, i, size, offset, c, d);
+		if (size && (size_t)offset + size <= n && (size_t)offset + size > end)
+			end = (size_t)offset + size;
+	}
+	*ret_features = features;
+	return end;
+}
+
 static struct cprof_error *read_xstate(pid_t tid, uint8_t *buf, size_t *ret_n)
 {
 	struct iovec io = { buf, XSTATE_MAX };
@@ -291,9 +320,11 @@ static struct cprof_error *make_frame(struct cprof_remote *remote, uint8_t *imag
 	if (!xstate)
 		return cprof_error_no_memory();
 	size_t n_xstate;
+	uint64_t features;
 	struct cprof_error *err = read_xstate(remote->thread->tid, xstate, &n_xstate);
 	if (err)
 		return err;
+	n_xstate = frame_bytes(xstate, n_xstate, &features);
 
 	/* Two words more below the frame: pop %rax; ret takes the number of rt_sigreturn and goes to the syscall. */
 	bool by_hand = !remote->gadgets.sigreturn;
@@ -308,8 +339,7 @@ static struct cprof_error *make_frame(struct cprof_remote *remote, uint8_t *imag
 	struct fx_sw sw = { .magic1 = FP_XSTATE_MAGIC1,
 			    .extended_size = (uint32_t)n_xstate + 4,
 			    .xstate_size = (uint32_t)n_xstate };
-	/* The kernel keeps the mask of state components it saves here, see "struct _xstate". */
-	memcpy(&sw.xfeatures, xstate + FX_SW_OFFSET, sizeof(sw.xfeatures));
+	sw.xfeatures = features;
 	memcpy(xstate + FX_SW_OFFSET, &sw, sizeof(sw));
 	uint32_t magic2 = FP_XSTATE_MAGIC2;
 	memcpy(xstate + n_xstate, &magic2, sizeof(magic2));

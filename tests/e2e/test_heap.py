@@ -270,8 +270,9 @@ class Guest(unittest.TestCase):
 
     def test_a_borrowed_thread_keeps_all_that_it_is_when_the_tracer_dies(self):
         """Registers, vector state, rounding mode, signal mask, alternate stack, sleeps: the target checks them itself."""
-        self.kill_at_each_ptrace_call(harness.Target(["heap_registers"]), int(os.environ.get("CPROF_HEAP_KILL_STEP", "3")),
-                                      "all well")
+        for how in ([], ["busy"]):
+            self.kill_at_each_ptrace_call(harness.Target(["heap_registers", *how]),
+                                          int(os.environ.get("CPROF_HEAP_KILL_STEP", "2")), "all well")
 
     def test_a_seccomp_filter_that_only_refuses_is_no_obstacle_one_that_kills_is(self):
         for verdict, status in (("errno", 0), ("kill", 1)):
