@@ -149,7 +149,7 @@ static struct cprof_error *put_numbers(struct boxes *boxes, struct cprof_graph *
 		if (tag->removed || !tag->is_num || tag->group != group)
 			continue;
 		struct cprof_error *err = cprof_profile_grow(&shown, n, &room, 1, sizeof(*shown));
-		if (err) {
+		if (err || !shown) {
 			free(shown);
 			return err;
 		}
@@ -162,7 +162,7 @@ static struct cprof_error *put_numbers(struct boxes *boxes, struct cprof_graph *
 			 cprof_profile_text(boxes->report->profile, tag->name));
 	}
 	size_t kept = collapse(boxes, shown, n);
-	for (size_t i = 0; i < kept; i++) {
+	for (size_t i = 0; shown && i < kept; i++) {
 		int64_t flat = value_of(shown[i].flat, shown[i].flat_div);
 		int64_t cum = value_of(shown[i].cum, shown[i].cum_div);
 		bool plain = boxes->flat || flat == cum;
@@ -190,7 +190,7 @@ static struct cprof_error *put_texts(struct boxes *boxes, struct cprof_graph *gr
 		if (tag->removed || tag->is_num)
 			continue;
 		err = cprof_profile_grow(&shown, n, &room, 1, sizeof(*shown));
-		if (err)
+		if (err || !shown)
 			break;
 		shown[n] = (struct shown){ .first = tag,
 					   .flat = tag->flat,

@@ -129,7 +129,7 @@ const char *cprof_measure_label_text(char *text, int64_t value, const char *from
 	if (n > 3 && strcmp(text + n - 3, ".00") == 0)
 		text[n -= 3] = 0;
 	if (strcmp(text, "0") == 0 || strcmp(text, "-0") == 0)
-		return strcpy(text, "0");
+		return memcpy(text, "0", sizeof("0"));
 	snprintf(text + n, CPROF_MEASURE_LABEL_MAX - (size_t)n, "%s", scaled.unit);
 	return text;
 }

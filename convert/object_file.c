@@ -134,10 +134,11 @@ struct cprof_error *cprof_object_file_open(const struct cprof_profile *profile,
 			cprof_error_new(CPROF_ERR_UNSUPPORTED, "the program %s is not here", name),
 			"put it in a directory that PPROF_BINARY_PATH names");
 	CPROF_AUTO(object_file) struct cprof_object_file *file = calloc(1, sizeof(*file));
+	const char *usual = getenv("PPROF_TOOLS");
+	if (!*tools && usual)
+		tools = usual;
 	if (!file || !(file->path = strdup(cprof_buffer_text(&path))) ||
-	    !(file->tools = strdup(*tools                  ? tools
-				   : getenv("PPROF_TOOLS") ? getenv("PPROF_TOOLS")
-							   : "")))
+	    !(file->tools = strdup(tools)))
 		return cprof_error_no_memory();
 	file->mapping = *mapping;
 	struct cprof_error *err = read_segments(file);

@@ -254,11 +254,11 @@ static struct cprof_error *write_dot(struct cprof_report *report, FILE *out)
 #define DRAWN(id, type, shown_in, text)                                                            \
 	const struct cprof_format cprof_format_##id = {                                            \
 		.name = #id,                                                                       \
-		.help = text,                                                                      \
-		.suffix = type,                                                                    \
+		.help = (text),                                                                    \
+		.suffix = (type),                                                                  \
 		.flags = CPROF_FORMAT_GRAPH | CPROF_FORMAT_BINARY,                                 \
-		.graphviz = type,                                                                  \
-		.viewer = shown_in,                                                                \
+		.graphviz = (type),                                                                \
+		.viewer = (shown_in),                                                              \
 		.write = write_dot,                                                                \
 	}
 

@@ -37,7 +37,7 @@ static char *label_line(const struct cprof_report *report, const struct cprof_la
 	for (uint32_t i = at; i < n; i++) {
 		if (labels[i].is_num != labels[at].is_num || labels[i].key != labels[at].key)
 			continue;
-		cprof_buffer_puts(&line, i == at ? " " : " ");
+		cprof_buffer_putc(&line, ' ');
 		if (labels[i].is_num)
 			cprof_measure_label(&line, labels[i].num,
 					    cprof_report_label_unit(report, labels[i].key), "auto");
