@@ -43,7 +43,7 @@ static int compare_shown(const void *a, const void *b, void *boxes)
 
 static void sort_shown(struct boxes *boxes, struct shown *shown, size_t n)
 {
-	if (n)
+	if (shown && n)
 		qsort_r(shown, n, sizeof(*shown), compare_shown, boxes);
 }
 
