@@ -202,7 +202,7 @@ static struct cprof_error *put_texts(struct boxes *boxes, struct cprof_graph *gr
 	}
 	if (!err)
 		sort_shown(boxes, shown, n);
-	for (uint32_t i = 0; !err && i < n && i < MAX_TAGS; i++) {
+	for (uint32_t i = 0; !err && shown && i < n && i < MAX_TAGS; i++) {
 		int64_t weight = boxes->flat ? value_of(shown[i].flat, shown[i].flat_div)
 					     : value_of(shown[i].cum, shown[i].cum_div);
 		if (!weight)
