@@ -1,6 +1,8 @@
 #include "symbolize/demangle.h"
 #include "tests/unit/test.h"
 
+#include <stdio.h>
+
 TEST(demangle_gives_the_forms_that_pprof_gives)
 {
 	/* clang-format off */
@@ -100,4 +102,22 @@ TEST(demangle_survives_names_made_to_explode)
 	name[sizeof(name) - 1] = 0;
 	for (int form = 0; form < 4; form++)
 		free(cprof_demangle(name, (enum cprof_demangle)form));
+}
+
+TEST(demangle_leaves_a_rust_name_that_would_print_as_gigabytes)
+{
+	/* Back references to back references; found by the fuzz target, whose seed it is now. */
+	char path[512], name[1024];
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/demangle/rust-backrefs-explode",
+		 CPROF_SOURCE_DIR);
+	FILE *file = fopen(path, "r");
+	CHECK(file);
+	name[fread(name, 1, sizeof(name) - 1, file)] = 0;
+	fclose(file);
+	char *left = cprof_demangle(name, CPROF_DEMANGLE_FULL);
+	CHECK(!left || strlen(left) <= strlen(name));
+	free(left);
+	char *next = cprof_demangle("_RNvC6_123foo3bar", CPROF_DEMANGLE_FULL);
+	CHECK_STR(next, "123foo::bar");
+	free(next);
 }
