@@ -23,6 +23,7 @@
 #include "attach/perf_source.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include "block.skel.h"
 
@@ -32,11 +33,15 @@
 #define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 #define FAULTS_MAX     4096
 
-/* A page fault that has begun; its stack is walked already, its time is still to come. */
+/*
+ * Half of a page fault. Its beginning brings the stack, which is walked at once, its end brings the time. A thread
+ * that wakes on another CPU ends in another ring, and rings are read one after the other: either half may come first.
+ */
 struct fault {
 	uint32_t tid, serial;
-	uint32_t row; /* of the sums */
-	bool used;
+	enum { FAULT_NONE, FAULT_BEGUN, FAULT_ENDED } half; /* the one that is known */
+	uint32_t row;                                       /* of the sums; known if begun */
+	double times, delay_ns, queue_ns;                   /* known if ended */
 };
 
 struct bpf_tier {
@@ -50,7 +55,7 @@ struct bpf_tier {
 	int *exit_fds; /* owned; tracepoints of returning system calls, with our program */
 	size_t n_exit_fds;
 	uint64_t full_told;
-	struct fault *faults; /* owned; by tid modulo FAULTS_MAX */
+	struct fault *faults; /* owned; by thread and serial, see fault_at() */
 };
 
 /* ---- opening ---- */
@@ -291,27 +296,57 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 	return cprof_block_take(tier->block, &wait, moment, NULL);
 }
 
+/* The place of this fault's other half; an older fault that never got its own gives way. */
+static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_block_event *event,
+			      bool *ret_is_its)
+{
+	uint64_t key = (uint64_t)event->tid << 32 | event->serial;
+	struct fault *fault = &tier->faults[cprof_hash_u64(key) % FAULTS_MAX];
+	*ret_is_its = fault->half != FAULT_NONE && fault->tid == event->tid &&
+		      fault->serial == event->serial;
+	if (!*ret_is_its)
+		*fault = (struct fault){ .tid = event->tid, .serial = event->serial };
+	return fault;
+}
+
+static void count_fault(struct bpf_tier *tier, struct fault *fault)
+{
+	struct cprof_wait_row *row = &tier->block->table.rows[fault->row];
+	row->count += fault->times;
+	row->delay_ns += fault->delay_ns;
+	row->queue_ns += fault->queue_ns;
+	fault->half = FAULT_NONE;
+}
+
 /* A fault's stack comes when it begins and must be walked then: later it is another one. */
 static struct cprof_error *begin_fault(struct bpf_tier *tier, const struct cprof_block_event *event,
 				       const struct cprof_session_moment *moment)
 {
-	struct fault *fault = &tier->faults[event->tid % FAULTS_MAX];
+	bool is_its;
+	struct fault *fault = fault_at(tier, event, &is_its);
 	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
-	*fault = (struct fault){ .tid = event->tid, .serial = event->serial, .used = true };
-	return cprof_block_take(tier->block, &wait, moment, &fault->row);
+	struct cprof_error *err = cprof_block_take(tier->block, &wait, moment, &fault->row);
+	if (err)
+		return err;
+	if (is_its && fault->half == FAULT_ENDED)
+		count_fault(tier, fault);
+	else
+		fault->half = FAULT_BEGUN;
+	return NULL;
 }
 
 static void end_fault(struct bpf_tier *tier, const struct cprof_block_event *event)
 {
-	struct fault *fault = &tier->faults[event->tid % FAULTS_MAX];
-	if (!fault->used || fault->tid != event->tid || fault->serial != event->serial)
-		return;
-	struct cprof_wait_row *row = &tier->block->table.rows[fault->row];
+	bool is_its;
+	struct fault *fault = fault_at(tier, event, &is_its);
 	const double times = event->val;
-	fault->used = false;
-	row->count += times;
-	row->delay_ns += (double)event->delay_ns * times;
-	row->queue_ns += (double)event->queue_ns * times;
+	fault->times = times;
+	fault->delay_ns = (double)event->delay_ns * times;
+	fault->queue_ns = (double)event->queue_ns * times;
+	if (is_its && fault->half == FAULT_BEGUN)
+		count_fault(tier, fault);
+	else
+		fault->half = FAULT_ENDED;
 }
 
 static struct cprof_error *take_sample(struct bpf_tier *tier,
@@ -319,18 +354,21 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 {
 	struct cprof_block_event event;
 	struct cprof_regs regs;
-	if (record->sample.n_raw < sizeof(event) || !record->sample.regs ||
-	    record->sample.regs_32bit)
+	if (record->sample.n_raw < sizeof(event))
 		return NULL;
 	memcpy(&event, record->sample.raw, sizeof(event));
+	if (event.what == CPROF_BLOCK_FAULT_END) {
+		/* Told while another thread leaves the CPU: the registers are that one's, and the idle one has none. */
+		if (tier->faults)
+			end_fault(tier, &event);
+		return NULL;
+	}
+	if (!record->sample.regs || record->sample.regs_32bit)
+		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
-	if (event.what == CPROF_BLOCK_FAULT && tier->faults)
-		return begin_fault(tier, &event, &moment);
-	if (event.what == CPROF_BLOCK_FAULT_END && tier->faults)
-		end_fault(tier, &event);
-	if (event.what == CPROF_BLOCK_FAULT_END)
-		return NULL;
+	if (event.what == CPROF_BLOCK_FAULT)
+		return tier->faults ? begin_fault(tier, &event, &moment) : NULL;
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_block_end_ns(tier->block);
 	const bool late = record->time_ns > end_ns;

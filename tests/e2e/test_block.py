@@ -248,13 +248,13 @@ class Scope(harness.TempDir):
         result = harness.attach("-mode", "block", "-block", "all", "-seconds", 60, "-o", out, "--",
                                 harness.target_path("faults"), os.path.join(harness.BUILD, "faults.dat"))
         self.assertEqual(result.returncode, 0, result.stderr)
-        slept = int(re.search(r"major (\d+)", result.stdout)[1])
+        major, slept = map(int, re.search(r"major (\d+) slept (\d+)", result.stdout).groups())
         if slept < 100:
-            self.skipTest(f"only {slept} page faults had to read: that file system keeps everything in memory")
+            self.skipTest(f"only {slept} of {major} page faults had to wait: that file system keeps everything in memory")
         faults = [(s, v) for s, v, labels in harness.Profile.read(out).samples if labels["kind"] == "page_fault"]
         mine = sum(values[2] for stack, values in faults if "touch_pages" in stack)
-        self.assertGreater(mine, slept * 0.3, f"{mine} of {slept} page faults")
-        self.assertLess(mine, slept * 1.5)
+        self.assertGreater(mine, slept * 0.8, f"{mine} of {slept} page faults")
+        self.assertLess(mine, slept * 1.2)
 
     def test_a_killed_profiler_leaves_the_target_running(self):
         for method in Shapes.METHODS + ("proc",):

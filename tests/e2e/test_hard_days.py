@@ -241,7 +241,7 @@ class Targets(Base):
         for path in re.findall(r"(/\S+) \(0x", run(["ldd", target_path("hot")]).stdout):
             os.makedirs(os.path.join(root, os.path.dirname(path).lstrip("/")), exist_ok=True)
             shutil.copy(path, os.path.join(root, path.lstrip("/")))
-        process = subprocess.Popen(["unshare", "--pid", "--mount", "--fork", "--kill-child", "chroot", root,
+        process = subprocess.Popen(["unshare", "--pid", "--mount", "--propagation", "unchanged", "--fork", "--kill-child", "chroot", root,
                                     "/bin/only-in-here"], stdout=subprocess.PIPE, text=True)
         try:
             said = [process.stdout.readline() for _ in range(3)]
@@ -269,7 +269,7 @@ while ! grep -q ready {self.path('said2')} 2>/dev/null; do :; done
 inner=$(pgrep -x hot | tail -1)
 {ATTACH} -p $inner -seconds 1 -open cpu -v -o {self.path('inner.pb.gz')}
 """
-        done = run(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", script], timeout=60)
+        done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", "bash", "-c", script], timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("in", "inner"):
             profile = Profile.read(self.path(f"{name}.pb.gz"))
@@ -297,7 +297,7 @@ assert again.pid == ends.pid, 'the id could not be taken'
 sys.exit(tool.wait())
 """
         out = self.path("x.pb.gz")
-        done = run(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c", script, ATTACH,
+        done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", sys.executable, "-c", script, ATTACH,
                     target_path("hot"), target_path("turns"), out], timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         profile = Profile.read(out)
