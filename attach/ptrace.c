@@ -174,17 +174,19 @@ static bool is_event_stop(int status)
 }
 
 /* Take in what waitpid() said of a thread that was interrupted. */
-static void arrived(struct cprof_tracee *thread, int status)
+static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int status)
 {
 	if (!WIFSTOPPED(status)) {
+		trace->ending |= WIFSIGNALED(status);
 		thread->state = CPROF_TRACEE_GONE;
 		return;
 	}
 	if (is_event_stop(status)) {
 		thread->job_stopped = WSTOPSIG(status) != SIGTRAP;
 		thread->state = CPROF_TRACEE_STOPPED;
+		/* Only SIGKILL takes a thread out of its stop, and it takes them all. */
 		if (trace_call(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)&thread->regs) < 0)
-			thread->state = CPROF_TRACEE_GONE;
+			trace->ending = true;
 		return;
 	}
 	/*
@@ -209,7 +211,7 @@ static size_t collect(struct cprof_ptrace *trace)
 			if (got < 0)
 				thread->state = CPROF_TRACEE_GONE;
 			else
-				arrived(thread, status);
+				arrived(trace, thread, status);
 		}
 		missing += thread->state == CPROF_TRACEE_RUNNING;
 	}
@@ -218,8 +220,10 @@ static size_t collect(struct cprof_ptrace *trace)
 
 static void let_go(struct cprof_tracee *thread)
 {
-	if (thread->state == CPROF_TRACEE_STOPPED)
-		trace_call(PTRACE_DETACH, thread->tid, 0, 0);
+	/* Killed while it stood still: its parent hears of it only once we have taken note of its end. */
+	if (thread->state == CPROF_TRACEE_STOPPED &&
+	    trace_call(PTRACE_DETACH, thread->tid, 0, 0) < 0)
+		waitpid(thread->tid, NULL, __WALL | WNOHANG);
 	thread->state = CPROF_TRACEE_GONE;
 }
 
@@ -295,7 +299,10 @@ static bool complete(const struct cprof_ptrace *trace)
 			  trace->threads[i].state == CPROF_TRACEE_STOPPED;
 	}
 	long threads = status_field(trace->pid, trace->pid, "\nThreads:\t", NULL);
-	return threads >= 0 && stopped + !leader == (size_t)threads;
+	/* Ended and collected by its parent, or about to be: nobody is left who could be missing. */
+	if (threads <= 0)
+		return stopped == 0;
+	return stopped + !leader == (size_t)threads;
 }
 
 /* Sweep and wait until a sweep with all known threads stopped finds no new one. */
@@ -310,12 +317,15 @@ static struct cprof_error *stop(struct cprof_ptrace *trace,
 			return err;
 		if (!fresh && collect(trace) == 0 && complete(trace))
 			break;
-		for (unsigned turn = 0; collect(trace); turn++) {
+		for (unsigned turn = 0; collect(trace) && !trace->ending; turn++) {
 			if (cprof_clock_mono_ns() > until)
 				return too_slow(trace);
 			if (turn > 4)
 				nap(turn < 50 ? 20000 : 500000);
 		}
+		if (trace->ending)
+			return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has been killed",
+					       (int)trace->pid);
 		if (round > 4)
 			nap(50000);
 		if (cprof_clock_mono_ns() > until)

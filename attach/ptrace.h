@@ -42,6 +42,7 @@ struct cprof_ptrace {
 	bool seccomp_suspended; /* PTRACE_O_SUSPEND_SECCOMP is in force */
 	uint64_t stop_mono_ns;  /* when the first was told to stop */
 	uint64_t pause_ns;      /* how long the last stop took, set by resume */
+	bool ending; /* a thread was killed while we stopped it: so is the whole process */
 };
 
 struct cprof_ptrace_options {
