@@ -38,7 +38,7 @@ static const struct cprof_option rows[] = {
 	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
 	{ "group", ROW(CPROF_OPT_SWITCH, group), NULL, NULL, "with -text: threads with the same stack together", NULL },
 	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
-	{ "exit-code", ROW(CPROF_OPT_UINT, deadlock_status), "0", "N", "end with this status where a deadlock was found (10 is a good one)", NULL },
+	{ "exit-code", ROW(CPROF_OPT_SWITCH, deadlock_status), NULL, NULL, "end with status 10 where a deadlock was found, for scripts", NULL },
 	{ "repeat", ROW(CPROF_OPT_UINT, repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
 	{ "every", ROW(CPROF_OPT_DURATION, every_ns), "1s", "TIME", "time between snapshots", NULL },
 	{ "consistent", ROW(CPROF_OPT_SWITCH, consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
@@ -224,8 +224,6 @@ static struct cprof_error *check_threads(const struct cprof_attach_options *opti
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-text-format: \"%s\" is not threads or goroutines",
 				       options->text_format);
-	if (options->deadlock_status > 255)
-		return cprof_error_new(CPROF_ERR_USAGE, "-exit-code: not between 0 and 255");
 	if (options->repeat < 1 || options->repeat > 1000000)
 		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: not between 1 and 1000000");
 	if (options->exe && !options->core)

@@ -47,8 +47,7 @@ struct cprof_attach_options {
 	/* threads mode */
 	bool text, group, consistent;
 	const char *text_format; /* "threads" or "goroutines" */
-	uint64_t
-		deadlock_status; /* exit status where a deadlock was found; 0: like any other run */
+	bool deadlock_status;    /* a deadlock that was found is told by the exit status */
 	uint64_t repeat;
 	uint64_t every_ns;
 	const char *core, *exe; /* a core file in place of a process, and its program */

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+#define DEADLOCK_STATUS  10 /* -exit-code; docs/exit-status.md */
 #define STACK_BYTES      (64 * 1024)
 #define CORE_STACK_BYTES (8 * 1024 * 1024)
 #define RUNNING_NS       (200 * 1000000ull)
@@ -265,8 +266,8 @@ static void tell(struct threads *threads, const struct view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
 	struct cprof_report *report = threads->run->report;
-	if (now->n_cycles)
-		*threads->run->exit_status = (int)threads->run->options->deadlock_status;
+	if (now->n_cycles && threads->run->options->deadlock_status)
+		*threads->run->exit_status = DEADLOCK_STATUS;
 	if (threads->snapshot > TOLD_MAX)
 		return;
 	if (now->stops)

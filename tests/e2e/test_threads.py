@@ -166,7 +166,7 @@ class Threads(TempDir):
             with Target(["lockers", what]) as target:
                 for means in ways:
                     with self.subTest(what=what, means=means):
-                        text = self.text(target.pid, "-exit-code", "10", "-means", means, status=10)
+                        text = self.text(target.pid, "-exit-code", "-means", means, status=10)
                         told = text[text.index("deadlock:"):]
                         head = ("a thread waits for a lock that it holds itself" if n == 1 else
                                 f"{n} threads wait for each other")
@@ -183,7 +183,7 @@ class Threads(TempDir):
             if not os.path.exists(target_path(name)):
                 self.skipTest(f"{name} was not built: musl-tools is not installed")
             with self.subTest(name), Target([name]) as target:
-                text = self.text(target.pid, "-exit-code", "10", status=10)
+                text = self.text(target.pid, "-exit-code", status=10)
                 told = text[text.index("deadlock:"):]
                 self.assertEqual(len(re.findall(r"^  thread \d+ .* waits for recursive mutex 0x\w+ held by", told, re.M)), 2)
                 self.assertEqual(told.count("take_other(...)"), 2)
@@ -191,7 +191,7 @@ class Threads(TempDir):
     def test_what_only_looks_like_a_deadlock_is_none(self):
         with Target(["lockers", "lookalike"]) as target:
             for means in ["auto", "proc"] * 5:
-                text = self.text(target.pid, "-exit-code", "10", "-means", means)
+                text = self.text(target.pid, "-exit-code", "-means", means)
                 self.assertNotIn("deadlock:", text)
             found = by_name(parse(text))
             self.assertIn("with a timeout", found["gives-up"].about)
@@ -200,7 +200,7 @@ class Threads(TempDir):
 
     def test_a_lock_whose_owner_has_ended_is_told(self):
         with Target(["lockers", "gone"]) as target:
-            text = self.text(target.pid, "-exit-code", "10")
+            text = self.text(target.pid, "-exit-code")
             self.assertRegex(by_name(parse(text))["mutex"].about, r"^mutex 0x\w+ held by \d+, which has ended")
             self.assertNotIn("deadlock:", text)
 
@@ -338,7 +338,7 @@ class Threads(TempDir):
 
     def test_bad_options_are_refused(self):
         for args, word in ((["-means", "magic"], "-means"), (["-text-format", "json"], "-text-format"),
-                           (["-exit-code", "300"], "-exit-code"), (["-repeat", "0"], "-repeat"),
+                           (["-exit-code=300"], "-exit-code"), (["-repeat", "0"], "-repeat"),
                            (["-exe", "/bin/true"], "-core")):
             result = attach("-mode", "threads", "-p", os.getpid(), *args)
             self.assertEqual(result.returncode, 2, result.stderr)
@@ -493,7 +493,7 @@ class Threads(TempDir):
         try:
             inside = int(run(["pgrep", "-P", str(target.process.pid)]).stdout.split()[0])
             for means in ("auto", "proc"):
-                text = self.text(inside, "-exit-code", "10", "-means", means, status=10)
+                text = self.text(inside, "-exit-code", "-means", means, status=10)
                 self.assertIn("deadlock: 2 threads wait for each other", text)
                 self.assertEqual({t.name for t in parse(text[text.index("deadlock:"):].split("\n\n", 1)[1])},
                                  {"ring-0", "ring-1"})
@@ -565,7 +565,7 @@ class Threads(TempDir):
     def test_a_deadlock_is_seen_in_a_core_file(self):
         path = self.core(self.kernel_core_target("three"), "kernel")
         out = self.path("core.pb.gz")
-        result = attach("-mode", "threads", "-core", path, "-exit-code", "10", "-text", "-o", out)
+        result = attach("-mode", "threads", "-core", path, "-exit-code", "-text", "-o", out)
         self.assertEqual(result.returncode, 10, result.stderr)
         self.assertIn("deadlock: 3 threads wait for each other", result.stdout)
         self.assertIn("SIGABRT", result.stderr)
