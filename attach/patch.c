@@ -49,6 +49,43 @@ static bool is_rip_relative(const ZydisDecodedInstruction *insn)
 	       insn->raw.modrm.rm == 5;
 }
 
+/*
+ * push $return_addr; jmp: a call that comes back to where the function's own would, not to us. 13 bytes and the jump.
+ */
+static struct cprof_error *push_return(struct plan *plan, uint64_t return_addr)
+{
+	struct cprof_patch *patch = plan->patch;
+	uint8_t *out = patch->hole + patch->hole_len;
+	const uint32_t low = (uint32_t)return_addr, high = (uint32_t)(return_addr >> 32);
+	if (return_addr < plan->addr + CPROF_PATCH_JUMP)
+		return refuse(plan->addr, "it would return from a call into the jump");
+	out[0] = 0x68; /* push, sign-extended; then its upper half */
+	memcpy(out + 1, &low, sizeof(low));
+	memcpy(out + 5, "\xc7\x44\x24\x04", 4); /* movl $high, 4(%rsp) */
+	memcpy(out + 9, &high, sizeof(high));
+	patch->hole_len = (uint8_t)(patch->hole_len + 13);
+	return NULL;
+}
+
+/* call rel32. */
+static struct cprof_error *move_call(struct plan *plan, const ZydisDecodedInstruction *insn,
+				     uint64_t addr)
+{
+	struct cprof_patch *patch = plan->patch;
+	uint64_t target = branch_target(insn, addr);
+	struct cprof_error *err = push_return(plan, addr + insn->length);
+	if (err)
+		return err;
+	uint8_t *out = patch->hole + patch->hole_len;
+	uint64_t end = plan->hole + patch->hole_len + 5;
+	if (!fits_rel32(end, target))
+		return refuse(plan->addr, "a call of it cannot reach from the trampoline");
+	out[0] = 0xe9;
+	put_rel32(out + 1, end, target);
+	patch->hole_len = (uint8_t)(patch->hole_len + 5);
+	return NULL;
+}
+
 /* A branch, in its long form, to where it went before. */
 static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInstruction *insn,
 				       uint64_t addr, bool *ret_ends)
@@ -64,8 +101,7 @@ static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInst
 	uint64_t end = plan->hole + patch->hole_len + length;
 
 	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
-		return refuse(plan->addr,
-			      "it begins with a call, whose return address would be ours");
+		return move_call(plan, insn, addr);
 	if (conditional ? !(short_jcc || long_jcc) : insn->mnemonic != ZYDIS_MNEMONIC_JMP)
 		return refuse(plan->addr, "it begins with a branch that has no long form");
 	if (!fits_rel32(end, target))
@@ -102,6 +138,42 @@ static struct cprof_error *move_plain(struct plan *plan, const ZydisDecodedInstr
 	return NULL;
 }
 
+/* Is the memory that it reads found by the stack pointer? */
+static bool is_stack_relative(const ZydisDecodedInstruction *insn)
+{
+	return insn->raw.modrm.mod != 3 && insn->raw.modrm.rm == 4 && insn->raw.sib.base == 4 &&
+	       !insn->raw.rex.B;
+}
+
+/*
+ * call *operand: a push, and the same with /4 (jmp) in place of /2 (call), Intel SDM Vol. 2 "CALL", "JMP". A copy of the
+ * call would return into the injected page, which may be gone by then.
+ */
+static struct cprof_error *move_indirect_call(struct plan *plan,
+					      const ZydisDecodedInstruction *insn, size_t at)
+{
+	if (insn->opcode != 0xff || insn->raw.modrm.reg != 2 || is_stack_relative(insn))
+		return refuse(plan->addr, "it begins with a call that cannot be moved");
+	struct cprof_error *err = push_return(plan, plan->addr + at + insn->length);
+	if (err)
+		return err;
+	uint8_t *copy = plan->patch->hole + plan->patch->hole_len;
+	err = move_plain(plan, insn, at);
+	if (!err)
+		copy[insn->raw.modrm.offset] ^= (2 ^ 4) << 3;
+	return err;
+}
+
+static struct cprof_error *move(struct plan *plan, const ZydisDecodedInstruction *insn, size_t at,
+				bool *ret_ends)
+{
+	if (is_branch(insn))
+		return move_branch(plan, insn, plan->addr + at, ret_ends);
+	if (insn->meta.category == ZYDIS_CATEGORY_CALL)
+		return move_indirect_call(plan, insn, at);
+	return move_plain(plan, insn, at);
+}
+
 /* Between the end of a very short function and the next one: nothing that is ever executed. */
 static bool is_padding(const ZydisDecodedInstruction *insn)
 {
@@ -131,9 +203,7 @@ static struct cprof_error *displace(struct plan *plan)
 		patch->from[patch->n_instructions] = (uint8_t)at;
 		patch->to[patch->n_instructions++] = patch->hole_len;
 
-		struct cprof_error *err =
-			is_branch(&insn) ? move_branch(plan, &insn, plan->addr + at, &ended)
-					 : move_plain(plan, &insn, at);
+		struct cprof_error *err = move(plan, &insn, at, &ended);
 		if (err)
 			return err;
 		if (insn.meta.category == ZYDIS_CATEGORY_RET ||

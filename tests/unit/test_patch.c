@@ -76,6 +76,39 @@ TEST(patch_keeps_where_branches_and_data_lead_to)
 	CHECK_UINT(HOLE + 7 + (uint64_t)rel32(patch.hole + 3), ADDR + 7 + 0x2000);
 }
 
+static uint64_t pushed(const uint8_t *bytes)
+{
+	uint32_t low, high;
+	CHECK_UINT(bytes[0], 0x68);
+	CHECK(memcmp(bytes + 5, "\xc7\x44\x24\x04", 4) == 0);
+	memcpy(&low, bytes + 1, sizeof(low));
+	memcpy(&high, bytes + 9, sizeof(high));
+	return (uint64_t)high << 32 | low;
+}
+
+TEST(patch_lets_a_call_return_to_the_function_itself_and_not_to_us)
+{
+	struct cprof_patch patch;
+	const uint8_t direct[] = { 0x48, 0x83, 0xec, 0x08, 0xe8, 0x00, 0x01, 0x00, 0x00 };
+	CHECK(!plan_at(direct, sizeof(direct), ADDR, &patch));
+	CHECK_UINT(patch.displaced, 9);
+	CHECK_UINT(pushed(patch.hole + 4), ADDR + 9);
+	CHECK_UINT(patch.hole[17], 0xe9);
+	CHECK_UINT(HOLE + 22 + (uint64_t)rel32(patch.hole + 18), ADDR + 9 + 0x100);
+
+	/* call *0x2000(%rip), as -fno-plt makes it; call *8(%r12,%rax,8) */
+	const uint8_t slot[] = { 0xff, 0x15, 0x00, 0x20, 0x00, 0x00 };
+	CHECK(!plan_at(slot, sizeof(slot), ADDR, &patch));
+	CHECK_UINT(pushed(patch.hole), ADDR + 6);
+	CHECK_UINT(patch.hole[13], 0xff);
+	CHECK_UINT(patch.hole[14], 0x25);
+	CHECK_UINT(HOLE + 19 + (uint64_t)rel32(patch.hole + 15), ADDR + 6 + 0x2000);
+	const uint8_t table[] = { 0x41, 0xff, 0x54, 0xc4, 0x08 };
+	CHECK(!plan_at(table, sizeof(table), ADDR, &patch));
+	CHECK_UINT(pushed(patch.hole), ADDR + 5);
+	CHECK(memcmp(patch.hole + 13, "\x41\xff\x64\xc4\x08", 5) == 0);
+}
+
 TEST(patch_leaves_endbr64_where_it_is)
 {
 	struct cprof_patch patch;
@@ -94,7 +127,9 @@ TEST(patch_refuses_what_cannot_be_moved_and_says_why)
 		size_t n;
 		uint64_t addr;
 	} rows[] = {
-		{ "begins with a call", { 0xe8, 0, 1, 0, 0 }, 5, ADDR },
+		{ "return from a call into the jump", { 0xff, 0xd0, 0x90, 0x90, 0x90 }, 5, ADDR },
+		{ "a call that cannot be moved", { 0x53, 0xff, 0x54, 0x24, 0x08 }, 5, ADDR }, /* call *8(%rsp) */
+		{ "a call of it cannot reach", { 0xe8, 0, 0, 0, 0x80 }, 5, ADDR },
 		{ "no long form", { 0xe3, 0x10, 0x90, 0x90, 0x90 }, 5, ADDR }, /* jrcxz */
 		{ "branch into themselves", { 0x48, 0x85, 0xff, 0x74, 0xfe }, 5, ADDR },
 		{ "branches back into", { 0x41, 0x54, 0x55, 0x53, 0x90, 0x90, 0xeb, 0xfa }, 8, ADDR },
