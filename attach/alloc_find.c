@@ -36,13 +36,15 @@ static bool grow(void *array_, size_t n, size_t *cap, size_t size)
 	return true;
 }
 
-struct cprof_error *cprof_alloc_entries_add(struct cprof_alloc_entries *entries,
-					    const struct cprof_alloc_entry *entry)
+static struct cprof_error *add_entry(struct cprof_alloc_entries *entries,
+				     const struct cprof_alloc_entry *entry)
 {
 	for (size_t i = 0; i < entries->n; i++) {
 		struct cprof_alloc_entry *known = &entries->all[i];
 		if (known->addr != entry->addr)
 			continue;
+		if (known->custom)
+			return NULL;
 		/* A C++ name of what is malloc as well (tcmalloc's delete is free): the plain name stays. */
 		if (entry->group < known->group ||
 		    (entry->group == known->group && strlen(entry->name) < strlen(known->name)))
@@ -59,13 +61,14 @@ struct cprof_error *cprof_alloc_entries_add(struct cprof_alloc_entries *entries,
 
 /* The object's symbol tables, unsorted: the names are wanted, all of them. */
 struct object {
-	struct cprof_elf *elf, *mini;
+	struct cprof_elf *elf, *mini, *debug;
 	struct cprof_symbols symbols;
 };
 
 static void object_close(struct object *object)
 {
 	cprof_symbols_deinit(&object->symbols);
+	cprof_elf_free(object->debug);
 	cprof_elf_free(object->mini);
 	cprof_elf_free(object->elf);
 }
@@ -102,6 +105,16 @@ static struct cprof_error *object_open(struct cprof_module *module, struct objec
 	if (!err && object->mini)
 		err = add_tables(object, object->mini);
 	return err;
+}
+
+/* The symbols of its separate debug file as well: for names that only the user knows. */
+static struct cprof_error *object_add_debug_file(struct cprof_module *module, struct object *object)
+{
+	const struct cprof_debug_roots roots = { module->root, module->path, NULL };
+	if (!object->elf)
+		return NULL;
+	struct cprof_error *err = cprof_debug_file_find(object->elf, &roots, NULL, &object->debug);
+	return err || !object->debug ? err : add_tables(object, object->debug);
 }
 
 static bool run_time(const struct cprof_module *module, const struct cprof_map *map,
@@ -299,7 +312,7 @@ static struct cprof_error *look_at(struct cprof_alloc_entries *entries, struct c
 		collect(&object, module, map, found);
 	for (size_t i = 0; !err && i < found->n; i++) {
 		if (belongs(found, i))
-			err = cprof_alloc_entries_add(entries, &found->all[i]);
+			err = add_entry(entries, &found->all[i]);
 	}
 	object_close(&object);
 	if (err)
@@ -338,30 +351,50 @@ struct cprof_error *cprof_alloc_find(struct cprof_alloc_entries *entries, struct
 	return NULL;
 }
 
-bool cprof_alloc_find_symbol(struct cprof_maps *maps, struct cprof_modules *modules,
-			     const char *name, struct cprof_alloc_entry *ret_entry)
+static struct cprof_error *each_symbol_of(struct cprof_module *module, struct cprof_map *map,
+					  cprof_alloc_symbol_fn *fn, void *ctx)
+{
+	struct object object;
+	struct cprof_error *err = object_open(module, &object);
+	if (!err)
+		err = object_add_debug_file(module, &object);
+	for (size_t i = 0; !err && i < object.symbols.n; i++) {
+		const struct cprof_symbol *symbol = &object.symbols.all[i];
+		uint64_t addr, end;
+		if (run_time(module, map, symbol, &addr, &end))
+			err = fn(ctx, map, symbol->name, addr, end);
+	}
+	object_close(&object);
+	return err;
+}
+
+struct cprof_error *cprof_alloc_each_symbol(struct cprof_maps *maps, struct cprof_modules *modules,
+					    cprof_alloc_symbol_fn *fn, void *ctx)
 {
 	for (size_t i = 0; i < maps->n_sorted; i++) {
 		struct cprof_map *map = maps->sorted[i];
 		struct cprof_module *module;
 		if (!(map->prot & PROT_EXEC) || !map->inode)
 			continue;
-		struct object object;
 		struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
 		if (!err)
-			err = object_open(module, &object);
-		if (err) {
-			cprof_error_free(err);
-			return false;
-		}
-		struct cprof_alloc_entry entry = { .map = map };
-		entry.addr = address_of(&object, module, map, name, &entry.end);
-		object_close(&object);
-		if (!entry.addr)
-			continue;
-		snprintf(entry.name, sizeof(entry.name), "%s", name);
-		*ret_entry = entry;
-		return true;
+			err = each_symbol_of(module, map, fn, ctx);
+		if (err)
+			return err;
 	}
-	return false;
+	return NULL;
+}
+
+struct cprof_error *cprof_alloc_entries_add_custom(struct cprof_alloc_entries *entries,
+						   const struct cprof_alloc_entry *entry)
+{
+	for (size_t i = 0; i < entries->n; i++) {
+		if (entries->all[i].addr == entry->addr) {
+			entries->all[i] = *entry;
+			return NULL;
+		}
+	}
+	if (!cprof_shim_frees(entry->kind))
+		add_range(entries, entry->addr, entry->end, 0);
+	return add_entry(entries, entry);
 }

@@ -19,7 +19,9 @@ struct cprof_alloc_entry {
 	uint8_t group;
 	uint64_t sister; /* run-time address of the one that does not throw; 0: not needed */
 	bool throws;
-	struct cprof_map *map; /* borrowed: the executable mapping it lies in */
+	bool custom;                 /* the user's own: */
+	struct cprof_shim_pool pool; /* what its arguments mean */
+	struct cprof_map *map;       /* borrowed: the executable mapping it lies in */
 };
 
 struct cprof_alloc_entries {
@@ -40,12 +42,22 @@ void cprof_alloc_entries_deinit(struct cprof_alloc_entries *entries);
 struct cprof_error *cprof_alloc_find(struct cprof_alloc_entries *entries, struct cprof_maps *maps,
 				     struct cprof_modules *modules);
 
-/* The run-time address and end of the function `name` (exact spelling) in any object; false if there is none. */
-bool cprof_alloc_find_symbol(struct cprof_maps *maps, struct cprof_modules *modules,
-			     const char *name, struct cprof_alloc_entry *ret_entry);
+/*
+ * A symbol of a function in some object's tables (the object's own, .gnu_debugdata, its separate debug file), run-time
+ * addresses. `name` is borrowed for the call. An error ends the search and is passed on.
+ */
+typedef struct cprof_error *cprof_alloc_symbol_fn(void *ctx, struct cprof_map *map,
+						  const char *name, uint64_t addr, uint64_t end);
 
-/* Add a custom one (-heap-hook). Errors: NO_MEMORY. */
-struct cprof_error *cprof_alloc_entries_add(struct cprof_alloc_entries *entries,
-					    const struct cprof_alloc_entry *entry);
+/* Each of them in every executable file mapping; aliases and what is in several tables come several times. */
+struct cprof_error *cprof_alloc_each_symbol(struct cprof_maps *maps, struct cprof_modules *modules,
+					    cprof_alloc_symbol_fn *fn, void *ctx);
+
+/*
+ * Add one of the user's (-heap-hook): it takes the place of a known one at its address, and calls from inside of it are
+ * the allocator's own. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_alloc_entries_add_custom(struct cprof_alloc_entries *entries,
+						   const struct cprof_alloc_entry *entry);
 
 #endif

@@ -48,6 +48,7 @@ static const struct cprof_option rows[] = {
 
 	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor", "Heap profile" },
 	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, heap_baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
+	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
@@ -184,11 +185,21 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 	return NULL;
 }
 
+static struct cprof_error *parse_heap_hooks(struct cprof_attach_options *options)
+{
+	if (options->heap_hook_texts.len && strcmp(options->mode, "heap") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE, "-heap-hook says nothing without -mode "
+							"heap");
+	return cprof_pool_specs_parse(&options->heap_hook_texts, &options->heap_hooks);
+}
+
 static struct cprof_error *check_values(struct cprof_attach_options *options)
 {
 	struct cprof_error *bad = parse_rate(options);
 	if (!bad)
 		bad = parse_overhead(options);
+	if (!bad)
+		bad = parse_heap_hooks(options);
 	if (bad)
 		return bad;
 	if (!(options->rate_hz >= 0.1 && options->rate_hz <= RATE_MAX))
@@ -269,6 +280,8 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	cprof_strings_deinit(&options->files);
 	cprof_strings_deinit(&options->command);
 	cprof_strings_deinit(&options->labels);
+	cprof_strings_deinit(&options->heap_hook_texts);
+	cprof_pool_specs_deinit(&options->heap_hooks);
 	free(options->pids);
 	*options = (struct cprof_attach_options){ 0 };
 }

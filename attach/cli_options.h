@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/pool_spec.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/options.h"
@@ -37,6 +38,8 @@ struct cprof_attach_options {
 	const char *overhead; /* "1%"; NULL: the rate stays as it is */
 	double heap_overhead; /* the same as a share, 0.01; 0 */
 	bool heap_baseline;
+	struct cprof_strings heap_hook_texts;
+	struct cprof_pool_specs heap_hooks; /* the same, taken apart */
 	uint64_t heap_rate; /* mean bytes between two samples; 1: every allocation */
 
 	/* block and mutex */

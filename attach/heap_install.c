@@ -366,7 +366,7 @@ static struct cprof_error *jump(struct cprof_heap_install *install,
 {
 	for (size_t i = install->n_done; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];
-		if (hook->refused || (hook->entry.kind == CPROF_SHIM_FREE) != frees)
+		if (hook->refused || cprof_shim_frees(hook->entry.kind) != frees)
 			continue;
 		struct cprof_error *err = cprof_ptrace_poke(trace, hook->patch.addr,
 							    hook->patch.patched, CPROF_PATCH_JUMP);

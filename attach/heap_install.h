@@ -16,6 +16,7 @@
 
 #include "attach/alloc_find.h"
 #include "attach/patch.h"
+#include "attach/pool_spec.h"
 #include "attach/ptrace.h"
 #include "attach/remote.h"
 #include "attach/shim_proto.h"
@@ -67,8 +68,9 @@ struct cprof_heap_install {
 
 /* What is wanted. */
 struct cprof_heap_install_options {
-	uint64_t period;      /* bytes; 1: every call */
-	bool suspend_seccomp; /* we may: root */
+	uint64_t period;                      /* bytes; 1: every call */
+	bool suspend_seccomp;                 /* we may: root */
+	const struct cprof_pool_specs *pools; /* borrowed; the user's own allocators; NULL: none */
 };
 
 void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_target *target,
@@ -81,7 +83,7 @@ void cprof_heap_install_deinit(struct cprof_heap_install *install);
  * the target is as it was.
  *
  * Errors: NO_TARGET, DENIED (permission; traced by another; another cprof-attach is active: says which),
- * UNSUPPORTED (no allocator found, none of its entry points can be patched, no room, seccomp).
+ * USAGE (a pool that is not there), UNSUPPORTED (no allocator found, none of its entry points can be patched, no room, seccomp).
  */
 struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 				      const struct cprof_heap_install_options *options);

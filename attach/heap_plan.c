@@ -7,6 +7,8 @@
 
 #include "attach/heap_owner.h"
 #include "attach/heap_room.h"
+#include "attach/pool_code.h"
+#include "attach/pool_find.h"
 #include "base/cleanup.h"
 
 #define PAGE         4096u
@@ -187,6 +189,18 @@ struct cprof_shim_patch cprof_heap_plan_row(const struct cprof_heap_hook *hook)
 	return row;
 }
 
+/* A pool's stub learns which arguments count. */
+static void enter_pool(struct cprof_shim_image *image, const struct cprof_heap_hook *hook)
+{
+	uint32_t n;
+	uint8_t code[CPROF_POOL_CODE_BYTES];
+	uint8_t *stub = (uint8_t *)image + stubs(&n)[hook->stub].stub;
+	image->pools[hook->stub] = hook->entry.pool;
+	cprof_pool_code_make(&hook->entry.pool, code);
+	memcpy(stub, code,
+	       cprof_shim_frees(hook->entry.kind) ? CPROF_SHIM_POOL_OLD_BYTES : sizeof(code));
+}
+
 /* Enter a hook in the copy of its code mapping. */
 static void enter(struct cprof_heap_install *install, const struct cprof_heap_hook *hook)
 {
@@ -195,6 +209,8 @@ static void enter(struct cprof_heap_install *install, const struct cprof_heap_ho
 	image->entries[hook->stub] =
 		(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
 	image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
+	if (hook->entry.custom)
+		enter_pool(image, hook);
 	memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
 	       hook->patch.hole_len);
 }
@@ -252,7 +268,7 @@ static struct cprof_error *nothing(const struct cprof_heap_install *install)
 {
 	for (size_t i = 0; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];
-		if (hook->refused && hook->entry.kind != CPROF_SHIM_FREE)
+		if (hook->refused && !cprof_shim_frees(hook->entry.kind))
 			return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 					       "no allocator of process %d can be hooked; %s: %s",
 					       (int)install->target->pid, hook->entry.name,
@@ -270,7 +286,7 @@ static struct cprof_error *nothing(const struct cprof_heap_install *install)
 static bool any_alloc(const struct cprof_heap_install *install)
 {
 	for (size_t i = 0; i < install->n_hooks; i++) {
-		if (!install->hooks[i].refused && install->hooks[i].entry.kind != CPROF_SHIM_FREE)
+		if (!install->hooks[i].refused && !cprof_shim_frees(install->hooks[i].entry.kind))
 			return true;
 	}
 	return false;
@@ -289,6 +305,9 @@ struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
 	struct cprof_error *err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	if (!err)
 		err = cprof_alloc_find(&install->entries, install->maps, install->modules);
+	if (!err && options->pools)
+		err = cprof_pool_find(options->pools, install->maps, install->modules,
+				      &install->entries);
 	if (!err)
 		err = make_hooks(install);
 	if (!err && !install->n_hooks)

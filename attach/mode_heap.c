@@ -14,6 +14,7 @@
 #include "attach/heap_profile.h"
 #include "attach/heap_reader.h"
 #include "attach/mode.h"
+#include "attach/pool_find.h"
 #include "attach/session.h"
 #include "attach/session_names.h"
 #include "base/cleanup.h"
@@ -72,6 +73,19 @@ static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc
 	return regs;
 }
 
+/*
+ * Made while a function of -heap-hook was about to allocate: by its helpers, to get the memory that it hands out. Those
+ * bytes are counted there. Like the allocator's calls of itself such a sample is thrown away whole.
+ */
+static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack *stack)
+{
+	for (size_t i = 1; heap->run->options->heap_hooks.n && i < stack->n; i++) {
+		if (cprof_pool_find_inside(&heap->install.entries, stack->frames[i].addr))
+			return true;
+	}
+	return false;
+}
+
 static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
 				     const uint8_t *bytes)
 {
@@ -90,6 +104,8 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 	struct cprof_error *err = cprof_session_walk(heap->session, &moment, &stack);
 	if (err)
 		return err;
+	if (for_a_pool(heap, &stack))
+		return NULL;
 	heap->run->report->counts.samples++;
 	/* The walk began in malloc itself; the stack begins with who called it. */
 	size_t skip = hook && stack.n > 1;
@@ -391,6 +407,7 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	const struct cprof_heap_install_options options = {
 		.period = heap->run->options->heap_rate,
 		.suspend_seccomp = true,
+		.pools = &heap->run->options->heap_hooks,
 	};
 	struct cprof_error *err = NULL;
 	heap->pace = (struct cprof_heap_pace){ .base = options.period,

@@ -25,12 +25,13 @@
 #define CPROF_SHIM_SLOT_MARK_SP   16
 #define CPROF_SHIM_SLOT_MARK_RET  24
 #define CPROF_SHIM_SLOT_MARK_SIZE 32
+#define CPROF_SHIM_SLOT_MARK_STUB 40
 
 /* Offsets in struct cprof_shim_image that the assembly needs. */
 #define CPROF_SHIM_IMAGE_SLOTS   48
 #define CPROF_SHIM_IMAGE_FILTER  56
 #define CPROF_SHIM_IMAGE_ENTRIES 512
-#define CPROF_SHIM_IMAGE_BYTES   8192
+#define CPROF_SHIM_IMAGE_BYTES   12288
 #define CPROF_SHIM_ENTRY_BYTES   16
 
 /* Room behind a stub for the displaced instructions and the jump back. */
@@ -39,13 +40,21 @@
 /* What a stub takes the size from, and what it means. */
 #define CPROF_SHIM_ARG0           0 /* malloc(size), operator new */
 #define CPROF_SHIM_ARG1           1 /* memalign(alignment, size) */
-#define CPROF_SHIM_ARG2           2 /* custom pools */
-#define CPROF_SHIM_ARG3           3
-#define CPROF_SHIM_CALLOC         4 /* (n, size) */
-#define CPROF_SHIM_REALLOC        5 /* (old, size) */
-#define CPROF_SHIM_POSIX_MEMALIGN 6 /* (out, alignment, size) */
-#define CPROF_SHIM_FREE           7 /* (old, ...) */
-#define CPROF_SHIM_KINDS          8
+#define CPROF_SHIM_CALLOC         2 /* (n, size) */
+#define CPROF_SHIM_REALLOC        3 /* (old, size) */
+#define CPROF_SHIM_POSIX_MEMALIGN 4 /* (out, alignment, size) */
+#define CPROF_SHIM_FREE           5 /* (old, ...) */
+#define CPROF_SHIM_POOL           6 /* the user's own: struct cprof_shim_pool says what is where */
+#define CPROF_SHIM_POOL_REALLOC   7
+#define CPROF_SHIM_POOL_FREE      8
+#define CPROF_SHIM_KINDS          9
+
+/*
+ * A pool's stub begins with room for instructions that are made at attach: first rax = the old block, then r10 = the
+ * size, with the overflow flag set where a product does not fit.
+ */
+#define CPROF_SHIM_POOL_OLD_BYTES  3
+#define CPROF_SHIM_POOL_SIZE_BYTES 10
 
 /* Why a stub went the slow way. */
 #define CPROF_SHIM_WHY_FIRED  0 /* the countdown was taken down and is through */
@@ -57,9 +66,9 @@
 #include <stdint.h>
 
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
-#define CPROF_SHIM_VERSION 1
+#define CPROF_SHIM_VERSION 2
 
-#define CPROF_SHIM_MAX_ENTRIES 64
+#define CPROF_SHIM_MAX_ENTRIES 84
 #define CPROF_SHIM_MAX_RANGES  16
 #define CPROF_SHIM_QUANTILES   4096
 #define CPROF_SHIM_CELLS       1024
@@ -79,10 +88,32 @@ struct cprof_shim_patch {
 	uint8_t patched[8];
 };
 
+static inline int cprof_shim_frees(unsigned kind)
+{
+	return kind == CPROF_SHIM_FREE || kind == CPROF_SHIM_POOL_FREE;
+}
+
 struct cprof_shim_entry {
 	uint64_t trampoline; /* the displaced instructions, then the rest of the function */
 	uint64_t
 		call; /* what the slow path calls: the trampoline, or for a function that throws, its sister's */
+};
+
+/* One argument of a function, of those in registers: 0 is rdi, 5 is r9. */
+struct cprof_shim_operand {
+	uint8_t arg; /* CPROF_SHIM_NO_ARG: there is none */
+	uint8_t low; /* 1: only its lower 32 bits count, it is an int */
+};
+#define CPROF_SHIM_ARGS   6
+#define CPROF_SHIM_NO_ARG 0xff
+
+/* What the arguments of a pool's function mean (-heap-hook). */
+struct cprof_shim_pool {
+	struct cprof_shim_operand size, times; /* their product; without size: `bytes` */
+	struct cprof_shim_operand old;         /* the block to be freed or moved */
+	uint8_t untracked;                     /* 1: nobody will free its blocks one by one */
+	uint8_t pad;
+	uint32_t bytes; /* of every block, or of each of `size` pieces; 0: not given; below 2^31 */
 };
 
 /* Written by us, read by the shim and by -repair; the machine code follows at CPROF_SHIM_IMAGE_BYTES. */
@@ -111,6 +142,7 @@ struct cprof_shim_image {
 	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 104 - 16 * CPROF_SHIM_MAX_RANGES];
 
 	struct cprof_shim_entry entries[CPROF_SHIM_MAX_ENTRIES];
+	struct cprof_shim_pool pools[CPROF_SHIM_MAX_ENTRIES]; /* by the same index */
 	struct cprof_shim_patch patches[CPROF_SHIM_MAX_ENTRIES];
 };
 
@@ -124,12 +156,13 @@ struct cprof_shim_slot {
 	uint64_t key;  /* thread pointer, 0: free */
 	uint64_t left; /* bytes until the next sample, from 1; 0: every call */
 	uint64_t mark_sp, mark_ret, mark_size; /* a call that may go on to malloc by a jump */
+	uint64_t mark_stub;                    /* and whose it was */
 	uint64_t period;                       /* in force when `left` was drawn */
 	uint64_t busy_sp; /* stack pointer of the slow path that is under way, or 0 */
 	uint32_t random;
 	uint32_t tid;                    /* whose stack the bounds are; checked before use */
 	uint64_t stack_start, stack_end; /* [start, end) mapped as long as that thread lives */
-	uint64_t pad[6];
+	uint64_t pad[5];
 };
 
 /* A sampled block that lives. */
@@ -191,8 +224,11 @@ _Static_assert(offsetof(struct cprof_shim_slot, mark_sp) == CPROF_SHIM_SLOT_MARK
 _Static_assert(offsetof(struct cprof_shim_slot, mark_ret) == CPROF_SHIM_SLOT_MARK_RET, "mark_ret");
 _Static_assert(offsetof(struct cprof_shim_slot, mark_size) == CPROF_SHIM_SLOT_MARK_SIZE,
 	       "mark_size");
+_Static_assert(offsetof(struct cprof_shim_slot, mark_stub) == CPROF_SHIM_SLOT_MARK_STUB,
+	       "mark_stub");
 _Static_assert(sizeof(struct cprof_shim_cell) == 128, "cell size");
 _Static_assert(sizeof(struct cprof_shim_control) == 128, "control size");
+_Static_assert(sizeof(struct cprof_shim_pool) == 12, "pool size");
 _Static_assert(sizeof(struct cprof_shim_entry) == CPROF_SHIM_ENTRY_BYTES, "entry size");
 _Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
 _Static_assert(offsetof(struct cprof_shim_image, filter) == CPROF_SHIM_IMAGE_FILTER, "filter");

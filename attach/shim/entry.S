@@ -45,6 +45,23 @@ shim_image:
 	mov	%rsp, CPROF_SHIM_SLOT_MARK_SP(%rax)
 	mov	%r11, CPROF_SHIM_SLOT_MARK_RET(%rax)
 	mov	\size, CPROF_SHIM_SLOT_MARK_SIZE(%rax)
+	movq	$index, CPROF_SHIM_SLOT_MARK_STUB(%rax)
+.endm
+
+/* Not over the mark of another function that came here by a jump. */
+.macro REMEMBER_UNLESS_JUMPED_TO size
+	mov	(%rsp), %r11
+	cmp	%rsp, CPROF_SHIM_SLOT_MARK_SP(%rax)
+	jne	mark_\@
+	cmp	%r11, CPROF_SHIM_SLOT_MARK_RET(%rax)
+	jne	mark_\@
+	cmp	\size, CPROF_SHIM_SLOT_MARK_SIZE(%rax)
+	jne	mark_\@
+	cmpq	$index, CPROF_SHIM_SLOT_MARK_STUB(%rax)
+	jne	marked_\@
+mark_\@:
+	REMEMBER \size
+marked_\@:
 .endm
 
 .macro GO_SLOW why, kind, to
@@ -145,17 +162,89 @@ filter_\@:
 	.set index, index + 1
 .endm
 
+/*
+ * A pool of the user's. It often hands a large request on to malloc, by a jump even: the mark tells malloc's slow
+ * path, as for realloc.
+ */
+.macro POOL_SIZE
+	.fill	CPROF_SHIM_POOL_SIZE_BYTES, 1, 0x90
+.endm
+
+.macro POOL_OLD
+	.fill	CPROF_SHIM_POOL_OLD_BYTES, 1, 0x90
+.endm
+
+.macro STUB_POOL
+	.p2align 6
+stub_\@:
+	POOL_OLD
+	POOL_SIZE
+	jo	miss_\@
+	FIND_SLOT
+	jne	miss_\@
+	REMEMBER_UNLESS_JUMPED_TO %r10
+	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
+	jbe	fired_\@
+hole_\@:
+	HOLE
+fired_\@:
+	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL, slow_alloc
+miss_\@:
+	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL, slow_alloc
+	.pushsection .stubs
+	.long	stub_\@, hole_\@, CPROF_SHIM_POOL
+	.popsection
+	.set index, index + 1
+.endm
+
+.macro STUB_POOL_REALLOC
+	.p2align 6
+stub_\@:
+	POOL_OLD
+	POOL_SIZE
+	jo	miss_\@
+	LOOK_AT_FILTER %rax
+	jne	filter_\@
+	FIND_SLOT
+	jne	miss_\@
+	REMEMBER_UNLESS_JUMPED_TO %r10
+	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
+	jbe	fired_\@
+hole_\@:
+	HOLE
+fired_\@:
+	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL_REALLOC, slow_alloc
+miss_\@:
+	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL_REALLOC, slow_alloc
+filter_\@:
+	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_REALLOC, slow_alloc
+	.pushsection .stubs
+	.long	stub_\@, hole_\@, CPROF_SHIM_POOL_REALLOC
+	.popsection
+	.set index, index + 1
+.endm
+
+.macro STUB_POOL_FREE
+	.p2align 6
+stub_\@:
+	POOL_OLD
+	LOOK_AT_FILTER %rax
+	jne	filter_\@
+hole_\@:
+	HOLE
+filter_\@:
+	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_FREE, slow_free
+	.pushsection .stubs
+	.long	stub_\@, hole_\@, CPROF_SHIM_POOL_FREE
+	.popsection
+	.set index, index + 1
+.endm
+
 .rept 18
 	STUB_SIZE CPROF_SHIM_ARG0, %rdi
 .endr
 .rept 6
 	STUB_SIZE CPROF_SHIM_ARG1, %rsi, 1
-.endr
-.rept 2
-	STUB_SIZE CPROF_SHIM_ARG2, %rdx
-.endr
-.rept 2
-	STUB_SIZE CPROF_SHIM_ARG3, %rcx
 .endr
 .rept 3
 	STUB_CALLOC
@@ -169,6 +258,18 @@ filter_\@:
 .rept 26
 	STUB_FREE
 .endr
+.rept 10
+	STUB_POOL
+.endr
+.rept 4
+	STUB_POOL_REALLOC
+.endr
+.rept 10
+	STUB_POOL_FREE
+.endr
+.if index > 84			/* CPROF_SHIM_MAX_ENTRIES */
+	.error "more stubs than entries"
+.endif
 
 /* struct shim_frame of shim.c, from the stack pointer up: 8 words of its own, the registers, index, return address. */
 .macro SAVE

@@ -22,9 +22,9 @@ struct shim_frame {
 	uint64_t size;
 	uint64_t period;
 	uint64_t id;
-	uint64_t old, old_id; /* realloc of a sampled block: what it was */
-	uint64_t slot;        /* address of ours */
-	uint64_t rdi, rsi, rdx, rcx, r8, r9;
+	uint64_t old, old_id;          /* realloc of a sampled block: what it was */
+	uint64_t slot;                 /* address of ours */
+	uint64_t arg[CPROF_SHIM_ARGS]; /* rdi, rsi, rdx, rcx, r8, r9 */
 	uint64_t rbx, rbp, r12, r13, r14, r15;
 	uint64_t index; /* stub | why << 16 */
 	uint64_t ret;   /* return address of the hooked function */
@@ -244,8 +244,10 @@ static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *f
 	/* A slow path that a longjmp left behind is one further in than we are. */
 	if (slot->busy_sp && sp < slot->busy_sp)
 		return 1;
-	if (kind == CPROF_SHIM_ARG0 && slot->mark_sp == sp && slot->mark_ret == frame->ret &&
-	    slot->mark_size == frame->size)
+	/* A jump, from another one that left a mark. Those of memalign and realloc are always their own. */
+	int may_be_jumped_to = kind != CPROF_SHIM_ARG1 && kind != CPROF_SHIM_REALLOC;
+	if (may_be_jumped_to && slot->mark_stub != (frame->index & 0xff) && slot->mark_sp == sp &&
+	    slot->mark_ret == frame->ret && slot->mark_size == frame->size)
 		return 1;
 	uint32_t n = shim_image.n_ranges;
 	for (uint32_t i = 0; i < n && i < CPROF_SHIM_MAX_RANGES; i++) {
@@ -256,23 +258,67 @@ static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *f
 	return 0;
 }
 
+static const volatile struct cprof_shim_pool *pool_of(const struct shim_frame *frame)
+{
+	return &shim_image.pools[(frame->index & 0xff) % CPROF_SHIM_MAX_ENTRIES];
+}
+
+static uint64_t operand(const struct shim_frame *frame,
+			const volatile struct cprof_shim_operand *operand)
+{
+	if (operand->arg >= CPROF_SHIM_ARGS)
+		return 0;
+	uint64_t value = frame->arg[operand->arg];
+	return operand->low ? (uint32_t)value : value;
+}
+
+static uint64_t product(uint64_t a, uint64_t b)
+{
+	uint64_t size;
+	return __builtin_mul_overflow(a, b, &size) ? 0 : size;
+}
+
+static uint64_t pool_size(const struct shim_frame *frame)
+{
+	const volatile struct cprof_shim_pool *pool = pool_of(frame);
+	if (pool->size.arg == CPROF_SHIM_NO_ARG)
+		return pool->bytes;
+	uint64_t size = operand(frame, &pool->size);
+	if (pool->times.arg != CPROF_SHIM_NO_ARG)
+		return product(size, operand(frame, &pool->times));
+	return pool->bytes ? product(size, pool->bytes) : size;
+}
+
 static uint64_t requested(const struct shim_frame *frame, uint64_t kind)
 {
 	switch (kind) {
 	case CPROF_SHIM_ARG1:
 	case CPROF_SHIM_REALLOC:
-		return frame->rsi;
-	case CPROF_SHIM_ARG2:
+		return frame->arg[1];
 	case CPROF_SHIM_POSIX_MEMALIGN:
-		return frame->rdx;
-	case CPROF_SHIM_ARG3:
-		return frame->rcx;
-	case CPROF_SHIM_CALLOC: {
-		uint64_t size;
-		return __builtin_mul_overflow(frame->rdi, frame->rsi, &size) ? 0 : size;
-	}
+		return frame->arg[2];
+	case CPROF_SHIM_CALLOC:
+		return product(frame->arg[0], frame->arg[1]);
+	case CPROF_SHIM_POOL:
+	case CPROF_SHIM_POOL_REALLOC:
+		return pool_size(frame);
 	default:
-		return frame->rdi;
+		return frame->arg[0];
+	}
+}
+
+/* The block that this call frees or moves; 0: none. */
+static uint64_t old_block(const struct shim_frame *frame, uint64_t kind)
+{
+	switch (kind) {
+	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_FREE:
+		return frame->arg[0];
+	case CPROF_SHIM_POOL_REALLOC:
+	case CPROF_SHIM_POOL_FREE:
+		return operand(frame, &pool_of(frame)->old);
+	default:
+		return 0;
 	}
 }
 
@@ -320,7 +366,7 @@ uint64_t shim_enter(struct shim_frame *frame)
 
 	frame->cell = 0;
 	frame->old_id = UINT64_MAX;
-	frame->old = frame->rdi;
+	frame->old = old_block(frame, kind);
 	struct cprof_shim_slot *slot = slot_find(data, thread_pointer(), &is_new);
 	frame->slot = (uint64_t)(uintptr_t)slot;
 	if (!awake(data)) {
@@ -328,7 +374,7 @@ uint64_t shim_enter(struct shim_frame *frame)
 		store(&slot->left, CPROF_SHIM_DORMANT);
 		return 0;
 	}
-	if (kind == CPROF_SHIM_REALLOC)
+	if (frame->old)
 		frame->old_id = live_remove(data, frame->old);
 	frame->size = requested(frame, kind);
 	choose(data, slot, frame, is_new, why, kind);
@@ -400,7 +446,9 @@ static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_
 		lose(data, frame->size, frame->period);
 		return;
 	}
-	if (!live_insert(data, ptr, frame->id))
+	uint64_t kind = frame->index >> 8 & 0xff;
+	int untracked = kind == CPROF_SHIM_POOL && pool_of(frame)->untracked;
+	if (!untracked && !live_insert(data, ptr, frame->id))
 		add(&data->control.table_full, 1);
 	fill(data, frame, ptr);
 }
@@ -410,7 +458,7 @@ static uint64_t block(const struct shim_frame *frame, uint64_t kind)
 {
 	if (kind != CPROF_SHIM_POSIX_MEMALIGN)
 		return frame->result;
-	return (uint32_t)frame->result ? 0 : *(const uint64_t *)(uintptr_t)frame->rdi;
+	return (uint32_t)frame->result ? 0 : *(const uint64_t *)(uintptr_t)frame->arg[0];
 }
 
 /* After the call of the original. 1: it gave nothing and its sister is to say so in its own way (operator new). */
@@ -442,5 +490,5 @@ void shim_free(struct shim_frame *frame)
 	struct cprof_shim_data *data = DATA;
 
 	if (awake(data))
-		live_remove(data, frame->rdi);
+		live_remove(data, old_block(frame, frame->index >> 8 & 0xff));
 }
