@@ -24,6 +24,7 @@ struct cprof_alloc_function {
 	uint8_t group;
 	const char *
 		sister; /* of a function that throws: the one that returns NULL instead; else NULL */
+	struct cprof_shim_pool pool; /* of the kinds POOL and POOL_REALLOC: which arguments count */
 };
 
 /* The row for `symbol`, or NULL. *ret_prefix: index of its prefix, 0 is none. */

@@ -14,6 +14,8 @@
 #define HELPERS_GAP 16384u
 /* A symbol without size: not looked at further than this. */
 #define FUNCTION_MAX 16384u
+/* Names of an object that mean something, each of them in up to three tables. */
+#define CANDIDATES_MAX 512u
 
 void cprof_alloc_entries_deinit(struct cprof_alloc_entries *entries)
 {
@@ -149,8 +151,8 @@ static uint64_t address_of(const struct object *object, const struct cprof_modul
 }
 
 struct candidates {
-	struct cprof_alloc_entry all[128];
-	size_t prefix[128];
+	struct cprof_alloc_entry all[CANDIDATES_MAX];
+	size_t prefix[CANDIDATES_MAX];
 	size_t n;
 	uint32_t has_malloc; /* bit p: with prefix p */
 };
@@ -158,7 +160,7 @@ struct candidates {
 static void collect(const struct object *object, const struct cprof_module *module,
 		    struct cprof_map *map, struct candidates *found)
 {
-	for (size_t i = 0; i < object->symbols.n && found->n < 128; i++) {
+	for (size_t i = 0; i < object->symbols.n && found->n < CANDIDATES_MAX; i++) {
 		const struct cprof_symbol *symbol = &object->symbols.all[i];
 		size_t prefix;
 		const struct cprof_alloc_function *row =
@@ -170,6 +172,7 @@ static void collect(const struct object *object, const struct cprof_module *modu
 		entry.kind = row->kind;
 		entry.group = row->group;
 		entry.throws = row->sister != NULL;
+		entry.pool = row->pool;
 		uint64_t end;
 		if (row->sister)
 			entry.sister = address_of(object, module, map, row->sister, &end);

@@ -209,7 +209,8 @@ static void enter(struct cprof_heap_install *install, const struct cprof_heap_ho
 	image->entries[hook->stub] =
 		(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
 	image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
-	if (hook->entry.custom)
+	if (hook->entry.kind == CPROF_SHIM_POOL || hook->entry.kind == CPROF_SHIM_POOL_REALLOC ||
+	    hook->entry.kind == CPROF_SHIM_POOL_FREE)
 		enter_pool(image, hook);
 	memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
 	       hook->patch.hole_len);

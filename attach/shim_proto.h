@@ -31,7 +31,7 @@
 #define CPROF_SHIM_IMAGE_SLOTS   48
 #define CPROF_SHIM_IMAGE_FILTER  56
 #define CPROF_SHIM_IMAGE_ENTRIES 512
-#define CPROF_SHIM_IMAGE_BYTES   12288
+#define CPROF_SHIM_IMAGE_BYTES   16384
 #define CPROF_SHIM_ENTRY_BYTES   16
 
 /* Room behind a stub for the displaced instructions and the jump back. */
@@ -44,10 +44,11 @@
 #define CPROF_SHIM_REALLOC        3 /* (old, size) */
 #define CPROF_SHIM_POSIX_MEMALIGN 4 /* (out, alignment, size) */
 #define CPROF_SHIM_FREE           5 /* (old, ...) */
-#define CPROF_SHIM_POOL           6 /* the user's own: struct cprof_shim_pool says what is where */
+#define CPROF_SHIM_POOL           6 /* any other: struct cprof_shim_pool says what is where */
 #define CPROF_SHIM_POOL_REALLOC   7
 #define CPROF_SHIM_POOL_FREE      8
-#define CPROF_SHIM_KINDS          9
+#define CPROF_SHIM_XALLOC         9 /* (old, size, ...): in place, or not at all; returns the size it has */
+#define CPROF_SHIM_KINDS          10
 
 /*
  * A pool's stub begins with room for instructions that are made at attach: first rax = the old block, then r10 = the
@@ -68,7 +69,7 @@
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
 #define CPROF_SHIM_VERSION 2
 
-#define CPROF_SHIM_MAX_ENTRIES 84
+#define CPROF_SHIM_MAX_ENTRIES 144
 #define CPROF_SHIM_MAX_RANGES  16
 #define CPROF_SHIM_QUANTILES   4096
 #define CPROF_SHIM_CELLS       1024
@@ -107,7 +108,7 @@ struct cprof_shim_operand {
 #define CPROF_SHIM_ARGS   6
 #define CPROF_SHIM_NO_ARG 0xff
 
-/* What the arguments of a pool's function mean (-heap-hook). */
+/* What the arguments of a pool's function mean: -heap-hook, and what fits no other kind. */
 struct cprof_shim_pool {
 	struct cprof_shim_operand size, times; /* their product; without size: `bytes` */
 	struct cprof_shim_operand old;         /* the block to be freed or moved */

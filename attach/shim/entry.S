@@ -82,7 +82,7 @@ stub_\@:
 	FIND_SLOT
 	jne	miss_\@
 .if \mark
-	REMEMBER \size
+	REMEMBER_UNLESS_JUMPED_TO \size
 .endif
 	sub	\size, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
@@ -120,8 +120,8 @@ miss_\@:
 	.set index, index + 1
 .endm
 
-/* realloc(NULL, size) often goes on to malloc by a jump: the mark tells malloc's slow path. */
-.macro STUB_REALLOC
+/* realloc(NULL, size) often goes on to malloc by a jump: the mark tells malloc's slow path. xallocx does not care. */
+.macro STUB_REALLOC kind=CPROF_SHIM_REALLOC
 	.p2align 6
 stub_\@:
 	LOOK_AT_FILTER %rdi
@@ -130,19 +130,19 @@ stub_\@:
 	jne	miss_\@
 	test	%rdi, %rdi
 	jnz	1f
-	REMEMBER %rsi
+	REMEMBER_UNLESS_JUMPED_TO %rsi
 1:	sub	%rsi, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
 hole_\@:
 	HOLE
 fired_\@:
-	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FIRED, \kind, slow_alloc
 miss_\@:
-	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_MISS, \kind, slow_alloc
 filter_\@:
-	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FILTER, \kind, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_REALLOC
+	.long	stub_\@, hole_\@, \kind
 	.popsection
 	.set index, index + 1
 .endm
@@ -163,8 +163,8 @@ filter_\@:
 .endm
 
 /*
- * A pool of the user's. It often hands a large request on to malloc, by a jump even: the mark tells malloc's slow
- * path, as for realloc.
+ * Any arguments. A pool often hands a large request on to malloc, by a jump even: the mark tells malloc's slow path, as
+ * for realloc.
  */
 .macro POOL_SIZE
 	.fill	CPROF_SHIM_POOL_SIZE_BYTES, 1, 0x90
@@ -240,34 +240,23 @@ filter_\@:
 	.set index, index + 1
 .endm
 
-.rept 18
-	STUB_SIZE CPROF_SHIM_ARG0, %rdi
+.macro STUBS number, kind:vararg
+.rept \number
+	\kind
 .endr
-.rept 6
-	STUB_SIZE CPROF_SHIM_ARG1, %rsi, 1
-.endr
-.rept 3
-	STUB_CALLOC
-.endr
-.rept 4
-	STUB_REALLOC
-.endr
-.rept 3
-	STUB_SIZE CPROF_SHIM_POSIX_MEMALIGN, %rdx
-.endr
-.rept 26
-	STUB_FREE
-.endr
-.rept 10
-	STUB_POOL
-.endr
-.rept 4
-	STUB_POOL_REALLOC
-.endr
-.rept 10
-	STUB_POOL_FREE
-.endr
-.if index > 84			/* CPROF_SHIM_MAX_ENTRIES */
+.endm
+
+	STUBS 30, STUB_SIZE CPROF_SHIM_ARG0, %rdi
+	STUBS 16, STUB_SIZE CPROF_SHIM_ARG1, %rsi, 1
+	STUBS 8, STUB_CALLOC
+	STUBS 14, STUB_REALLOC
+	STUBS 2, STUB_REALLOC CPROF_SHIM_XALLOC
+	STUBS 4, STUB_SIZE CPROF_SHIM_POSIX_MEMALIGN, %rdx
+	STUBS 26, STUB_FREE
+	STUBS 14, STUB_POOL
+	STUBS 20, STUB_POOL_REALLOC
+	STUBS 10, STUB_POOL_FREE
+.if index > 144			/* CPROF_SHIM_MAX_ENTRIES */
 	.error "more stubs than entries"
 .endif
 

@@ -237,16 +237,15 @@ static void lose(struct cprof_shim_data *data, uint64_t size, uint64_t period)
 }
 
 /* Is this call one that the allocator makes itself while serving another that was counted already? */
-static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *frame, uint64_t kind)
+static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *frame)
 {
 	uint64_t sp = (uint64_t)(uintptr_t)&frame->ret;
 
 	/* A slow path that a longjmp left behind is one further in than we are. */
 	if (slot->busy_sp && sp < slot->busy_sp)
 		return 1;
-	/* A jump, from another one that left a mark. Those of memalign and realloc are always their own. */
-	int may_be_jumped_to = kind != CPROF_SHIM_ARG1 && kind != CPROF_SHIM_REALLOC;
-	if (may_be_jumped_to && slot->mark_stub != (frame->index & 0xff) && slot->mark_sp == sp &&
+	/* A jump, from another one that left a mark. */
+	if (slot->mark_stub != (frame->index & 0xff) && slot->mark_sp == sp &&
 	    slot->mark_ret == frame->ret && slot->mark_size == frame->size)
 		return 1;
 	uint32_t n = shim_image.n_ranges;
@@ -294,6 +293,7 @@ static uint64_t requested(const struct shim_frame *frame, uint64_t kind)
 	switch (kind) {
 	case CPROF_SHIM_ARG1:
 	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
 		return frame->arg[1];
 	case CPROF_SHIM_POSIX_MEMALIGN:
 		return frame->arg[2];
@@ -312,6 +312,7 @@ static uint64_t old_block(const struct shim_frame *frame, uint64_t kind)
 {
 	switch (kind) {
 	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
 	case CPROF_SHIM_FREE:
 		return frame->arg[0];
 	case CPROF_SHIM_POOL_REALLOC:
@@ -339,13 +340,13 @@ static int count(struct cprof_shim_data *data, struct cprof_shim_slot *slot, int
 
 /* Take this call as a sample if it is one: frame->cell tells. */
 static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
-		   struct shim_frame *frame, int is_new, uint64_t why, uint64_t kind)
+		   struct shim_frame *frame, int is_new, uint64_t why)
 {
 	if (!count(data, slot, is_new, why, frame->size))
 		return;
 	frame->period = load(&slot->period);
 	rearm(data, slot);
-	if (nested(slot, frame, kind)) {
+	if (nested(slot, frame)) {
 		/*
 		 * Its bytes went through the countdown and are thrown away whole: what is left of a Poisson
 		 * process outside of them is one still.
@@ -377,7 +378,7 @@ uint64_t shim_enter(struct shim_frame *frame)
 	if (frame->old)
 		frame->old_id = live_remove(data, frame->old);
 	frame->size = requested(frame, kind);
-	choose(data, slot, frame, is_new, why, kind);
+	choose(data, slot, frame, is_new, why);
 	if (!frame->cell && frame->old_id == UINT64_MAX)
 		return 0;
 
@@ -453,9 +454,11 @@ static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_
 	fill(data, frame, ptr);
 }
 
-/* Did the original give a block, and which? NULL is none; posix_memalign says it in another way. */
+/* Did the original give a block, and which? NULL is none; posix_memalign and xallocx say it in another way. */
 static uint64_t block(const struct shim_frame *frame, uint64_t kind)
 {
+	if (kind == CPROF_SHIM_XALLOC)
+		return frame->result >= frame->size ? frame->old : 0;
 	if (kind != CPROF_SHIM_POSIX_MEMALIGN)
 		return frame->result;
 	return (uint32_t)frame->result ? 0 : *(const uint64_t *)(uintptr_t)frame->arg[0];
