@@ -119,20 +119,26 @@ static struct cprof_error *object_add_debug_file(struct cprof_module *module, st
 	return err || !object->debug ? err : add_tables(object, object->debug);
 }
 
+/*
+ * A program whose symbols are elsewhere may have its allocator inside. Libraries export theirs, and their debug files,
+ * large ones often, are not opened for nothing.
+ */
+static bool is_stripped_program(const struct cprof_maps *maps, const struct cprof_map *map,
+				const struct object *object)
+{
+	return object->elf && map->inode == maps->exe_inode && map->dev == maps->exe_dev &&
+	       !cprof_elf_section_of_type(object->elf, SHT_SYMTAB);
+}
+
 static bool run_time(const struct cprof_module *module, const struct cprof_map *map,
 		     const struct cprof_symbol *symbol, uint64_t *ret_addr, uint64_t *ret_end)
 {
-	uint64_t base;
-	if (!cprof_module_file_addr(module, map, map->start, &base))
+	if (!cprof_module_run_time(module, map, symbol->start, ret_addr))
 		return false;
-	if (symbol->start < base || symbol->start - base >= map->end - map->start)
-		return false;
-	*ret_addr = map->start + (symbol->start - base);
-	*ret_end = map->start + (symbol->end - base);
+	uint64_t bytes = symbol->end - symbol->start;
+	*ret_end = *ret_addr + (bytes < FUNCTION_MAX ? bytes : FUNCTION_MAX);
 	if (*ret_end > map->end)
 		*ret_end = map->end;
-	if (*ret_end - *ret_addr > FUNCTION_MAX)
-		*ret_end = *ret_addr + FUNCTION_MAX;
 	return true;
 }
 
@@ -154,7 +160,8 @@ struct candidates {
 	struct cprof_alloc_entry all[CANDIDATES_MAX];
 	size_t prefix[CANDIDATES_MAX];
 	size_t n;
-	uint32_t has_malloc; /* bit p: with prefix p */
+	uint32_t
+		allocates; /* bit p: there is malloc, or with prefix p any function that allocates */
 };
 
 static void collect(const struct object *object, const struct cprof_module *module,
@@ -176,8 +183,8 @@ static void collect(const struct object *object, const struct cprof_module *modu
 		uint64_t end;
 		if (row->sister)
 			entry.sister = address_of(object, module, map, row->sister, &end);
-		if (strcmp(row->name, "malloc") == 0)
-			found->has_malloc |= 1u << prefix;
+		if (strcmp(row->name, "malloc") == 0 || (prefix && !cprof_shim_frees(row->kind)))
+			found->allocates |= 1u << prefix;
 		found->prefix[found->n] = prefix;
 		found->all[found->n++] = entry;
 	}
@@ -194,11 +201,11 @@ static uint64_t named(const struct candidates *found, const char *name)
 
 /*
  * A function belongs to an allocator only if the same object has its malloc: somebody's own "free" is not the C
- * library's. A __libc_ name that is no alias of the plain one would be counted twice.
+ * library's. A prefix says more: a linker may have left out an unused mi_malloc, not what the program allocates with. A __libc_ name that is no alias of the plain one would be counted twice.
  */
 static bool belongs(const struct candidates *found, size_t i)
 {
-	if (!(found->has_malloc & 1u << found->prefix[i]))
+	if (!(found->allocates & 1u << found->prefix[i]))
 		return false;
 	const struct cprof_alloc_entry *entry = &found->all[i];
 	if (strncmp(entry->name, "__libc_", 7) != 0)
@@ -310,6 +317,8 @@ static struct cprof_error *look_at(struct cprof_alloc_entries *entries, struct c
 	if (!found)
 		return cprof_error_no_memory();
 	err = object_open(module, &object);
+	if (!err && is_stripped_program(maps, map, &object))
+		err = object_add_debug_file(module, &object);
 	size_t from = entries->n;
 	if (!err)
 		collect(&object, module, map, found);

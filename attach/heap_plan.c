@@ -280,8 +280,9 @@ static struct cprof_error *nothing(const struct cprof_heap_install *install)
 				"no allocator was found in process %d: no object of it has a "
 				"symbol malloc",
 				(int)install->target->pid);
-	return cprof_error_hint(err, "a program that brings its own, or is stripped and static, "
-				     "cannot be profiled by -mode heap");
+	return cprof_error_hint(err,
+				"a program that brings its own, or is static and stripped: name "
+				"its functions, by address if need be, with -heap-hook");
 }
 
 static bool any_alloc(const struct cprof_heap_install *install)

@@ -308,6 +308,23 @@ static void note_totals(const struct heap *heap)
 			  (int)heap->run->targets[0]->pid);
 }
 
+/* Was nothing allocated, or not through what we know? */
+static void note_silence(const struct heap *heap)
+{
+	uint64_t n = 0;
+	const struct cprof_shim_control *control = &heap->reader.control;
+	for (size_t i = 0; i < heap->install.n_hooks; i++)
+		n += !heap->install.hooks[i].refused;
+	if (heap->run->report->counts.samples || control->lost || control->nested ||
+	    heap->profile.alloc.samples)
+		return;
+	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+			  "no sampled allocation went through the %" PRIu64
+			  " functions that are hooked: either little was allocated, or by an "
+			  "allocator that has no symbols (name its functions with -heap-hook)",
+			  n);
+}
+
 static void note_hooks(const struct heap *heap)
 {
 	const struct cprof_heap_install *install = &heap->install;
@@ -387,6 +404,7 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 	note_hooks(heap);
 	note_mechanism(heap);
 	note_totals(heap);
+	note_silence(heap);
 	struct cprof_error *late = add_baseline(heap);
 	if (late)
 		return late;

@@ -457,6 +457,23 @@ bool cprof_module_file_addr(const struct cprof_module *module, const struct cpro
 	return false;
 }
 
+bool cprof_module_run_time(const struct cprof_module *module, const struct cprof_map *map,
+			   uint64_t file_addr, uint64_t *ret_addr)
+{
+	for (size_t i = 0; i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		if (file_addr < segment->file_addr ||
+		    file_addr - segment->file_addr >= segment->file_size)
+			continue;
+		uint64_t offset = file_addr - segment->file_addr + segment->offset;
+		if (offset < map->offset || offset - map->offset >= map->end - map->start)
+			return false;
+		*ret_addr = map->start + (offset - map->offset);
+		return true;
+	}
+	return false;
+}
+
 const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr, uint64_t n)
 {
 	for (size_t i = 0; module->image && i < module->n_segments; i++) {

@@ -90,6 +90,10 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
 			    uint64_t addr, uint64_t *ret_file_addr);
 
+/* The other way round: where in `map` the module's `file_addr` is; false if not in this mapping. */
+bool cprof_module_run_time(const struct cprof_module *module, const struct cprof_map *map,
+			   uint64_t file_addr, uint64_t *ret_addr);
+
 /*
  * `n` bytes of the module's file (code, data) at `file_addr`; NULL where the file has none there. The file's
  * bytes, not the process's: relocations and patches are not in them. Borrowed, as long as the module.
