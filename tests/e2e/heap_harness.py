@@ -80,6 +80,13 @@ class Truth(harness.Target):
                 other.append(line.strip())
         raise AssertionError("the target ended")
 
+    def quit(self):
+        """It ends by itself, and well."""
+        self.process.stdin.write("quit\n")
+        self.process.stdin.flush()
+        if self.process.wait(timeout=20):
+            raise AssertionError(f"{self.argv[0]} ended with {self.process.returncode}")
+
 
 def sums(profile, name):
     """The four values of all samples with this function in their stack."""
