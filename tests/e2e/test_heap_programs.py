@@ -2,6 +2,7 @@
 # asan: yes
 """-mode heap on programs as people run them: the right stacks, and the program is well during and after."""
 
+import glob
 import os
 import shutil
 import subprocess
@@ -94,6 +95,89 @@ class Programs(harness.TempDir):
         finally:
             server.terminate()
         self.assertEqual(server.wait(timeout=20), 0)
+
+
+class Databases(harness.TempDir):
+    def test_sqlite_in_python_keeps_its_integrity_and_shows_who_holds_the_cache(self):
+        python = "/usr/bin/python3.11"
+        if not os.path.exists(python):
+            raise unittest.SkipTest("python3.11 is not installed")
+        script = self.path("rows.py")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("import sqlite3, sys\n"
+                       "db = sqlite3.connect(':memory:')\n"
+                       "db.execute('create table t (k integer primary key, v text)')\n"
+                       "print('ready', flush=True)\n"
+                       "for line in sys.stdin:\n"
+                       "    db.executemany('insert into t (v) values (?)', (('x' * 1000,) for _ in range(20000)))\n"
+                       "    db.commit()\n"
+                       "    print(*db.execute('pragma integrity_check').fetchone(),\n"
+                       "          *db.execute('select count(*), sum(length(v)) from t').fetchone(), flush=True)\n")
+        process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def more():
+            process.stdin.write("more\n")
+            process.stdin.flush()
+            return process.stdout.readline().split()
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        before = executable_bytes(process.pid)
+        recording = Recording(process.pid, "-rate", 65536)
+        self.assertEqual(more(), ["ok", "20000", "20000000"])
+        profile = recording.stop()
+        self.assertEqual(executable_bytes(process.pid), before)
+        # Three rows of 1,000 bytes to a page of 4,096: 27 MB are held in pages, for inserts.
+        self.assertTrue(20e6 < profile.total(3) < 35e6, profile.total(3))
+        self.assertGreater(profile.share(lambda stack, _: "sqlite3_step" in stack, 3), 0.9)
+        self.assertEqual(more(), ["ok", "40000", "40000000"])
+        process.stdin.close()
+        self.assertEqual(process.wait(timeout=20), 0)
+
+    def start_postgres(self, tools):
+        def as_postgres(*argv, **more):
+            return subprocess.run(["runuser", "-u", "postgres", "--", *argv], capture_output=True, text=True, cwd=self.dir,
+                                  **more)
+        shutil.chown(self.dir, "postgres")
+        made = as_postgres(f"{tools}/initdb", "-D", f"{self.dir}/data", "-A", "trust", "--no-sync")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        with open(self.path("log"), "w", encoding="utf-8") as log:
+            server = subprocess.Popen(["runuser", "-u", "postgres", "--", f"{tools}/postgres", "-D", f"{self.dir}/data", "-k",
+                                       self.dir, "-c", "listen_addresses=", "-c", "fsync=off"], stdout=log, stderr=log)
+        self.addCleanup(server.wait, 60)
+        self.addCleanup(as_postgres, f"{tools}/pg_ctl", "-D", f"{self.dir}/data", "stop", "-m", "fast")
+        deadline = time.monotonic() + 60
+        while as_postgres(f"{tools}/pg_isready", "-q", "-h", self.dir).returncode:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        return as_postgres
+
+    def test_postgres_answers_right_and_shows_its_malloc_and_its_palloc(self):
+        tools = max(glob.glob("/usr/lib/postgresql/*/bin"), default=None)
+        if not tools or not os.path.exists(f"{tools}/initdb") or not shutil.which("runuser") or os.geteuid():
+            raise unittest.SkipTest("postgresql is not installed (or this is not root, who can run it as its user)")
+        as_postgres = self.start_postgres(tools)
+        client = subprocess.Popen(["runuser", "-u", "postgres", "--", "psql", "-h", self.dir, "-X", "-q", "-A", "-t"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def ask(query):
+            client.stdin.write(query + ";\n")
+            client.stdin.flush()
+            return client.stdout.readline().strip()
+        client.stdin.write("set work_mem = '64MB'; set jit = off; set max_parallel_workers_per_gather = 0;\n")
+        backend = int(ask("select pg_backend_pid()"))
+        groups = "select count(*), sum(n) from (select i % 50000, count(*) n from generate_series(1, 300000) i group by 1) x"
+        before = executable_bytes(backend)
+        for hooks in ((), ("-heap-hook", "alloc=palloc,size=arg1,free=pfree", "-heap-hook", "alloc=palloc0,size=arg1")):
+            recording = Recording(backend, "-rate", 65536, *hooks)
+            self.assertEqual([ask(groups) for _ in range(3)], ["50000|300000"] * 3)
+            profile = recording.stop()
+            self.assertEqual(executable_bytes(backend), before)
+            self.assertGreater(profile.share(lambda stack, _: "ExecMakeTableFunctionResult" in stack, 1), 0.4)
+            self.assertEqual(profile.share(lambda stack, _: "palloc0" in stack, 1) > 0, not hooks)
+            self.assertEqual(ask(groups), "50000|300000")
+        client.stdin.close()
+        self.assertEqual(client.wait(timeout=20), 0)
+        checked = as_postgres(f"{tools}/pg_amcheck", "-h", self.dir, "--install-missing", "postgres")
+        self.assertEqual(checked.returncode, 0, checked.stderr)
 
 
 if __name__ == "__main__":
