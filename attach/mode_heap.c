@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "attach/heap_install.h"
 #include "attach/heap_pace.h"
@@ -450,6 +451,25 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	return err ? err : finish(heap, ret_profile);
 }
 
+/*
+ * What is read of a process that is about to end is anything: no symbols, no code, no mappings. It ends a moment after
+ * that, and then this is what happened.
+ */
+static struct cprof_error *explain(struct cprof_target *target, struct cprof_error *err)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+	if (err->code == CPROF_ERR_NO_MEMORY || err->code == CPROF_ERR_USAGE ||
+	    err->code == CPROF_ERR_NO_TARGET)
+		return err;
+	for (unsigned turn = 0; turn < 20 && cprof_target_alive(target); turn++)
+		nanosleep(&moment, NULL);
+	if (cprof_target_alive(target))
+		return err;
+	cprof_error_free(err);
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended while it was looked at",
+			       (int)target->pid);
+}
+
 static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
 {
 	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
@@ -466,11 +486,13 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 			"start it, then give -p PID");
 	struct cprof_error *err = cprof_session_new(run, types, 4, &heap.session);
 	if (err)
-		return err;
+		return explain(run->targets[0], err);
 	heap.process = cprof_session_process_at(heap.session, 0);
 	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
 				cprof_session_modules(heap.session));
 	err = profile_heap(&heap, ret_profile);
+	if (err)
+		err = explain(run->targets[0], err);
 	cprof_map64_deinit(&heap.alive);
 	cprof_heap_profile_deinit(&heap.profile);
 	cprof_heap_reader_deinit(&heap.reader);

@@ -129,8 +129,14 @@ static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 	}
 	if (done < 0) {
 		int os_errno = errno;
-		if (os_errno == ESRCH || ending(trace->pid, tid))
+		if (os_errno == ESRCH || ending(trace->pid, tid)) {
+			/*
+			 * If it was ours before and was killed while we let it go, it stays in the kernel's
+			 * count of threads until we have taken note.
+			 */
+			waitpid(tid, NULL, __WALL | WNOHANG);
 			return NULL;
+		}
 		return refused(trace->pid, tid, os_errno);
 	}
 	/* Fails only for a thread that has ended; waiting for it will tell. */
@@ -221,9 +227,13 @@ static size_t collect(struct cprof_ptrace *trace)
 static void let_go(struct cprof_tracee *thread)
 {
 	/* Killed while it stood still: its parent hears of it only once we have taken note of its end. */
-	if (thread->state == CPROF_TRACEE_STOPPED &&
-	    trace_call(PTRACE_DETACH, thread->tid, 0, 0) < 0)
-		waitpid(thread->tid, NULL, __WALL | WNOHANG);
+	bool killed = thread->state == CPROF_TRACEE_STOPPED &&
+		      trace_call(PTRACE_DETACH, thread->tid, 0, 0) < 0;
+	for (unsigned turn = 0; killed && turn < 50; turn++) {
+		if (waitpid(thread->tid, NULL, __WALL | WNOHANG) != 0)
+			break;
+		nap(200000);
+	}
 	thread->state = CPROF_TRACEE_GONE;
 }
 

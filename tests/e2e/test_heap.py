@@ -286,6 +286,19 @@ class Guest(unittest.TestCase):
             self.assertEqual(executable_bytes(target.pid), before)
             self.assertIn("all well", target.close())
 
+    def test_a_target_may_be_killed_at_any_moment(self):
+        """Planning, stopping, sampling, letting go: the run ends at once, well or with "has ended"."""
+        random.seed(5)
+        for sig in [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV] * int(os.environ.get("CPROF_HEAP_ENDS", "6")):
+            target = harness.Target(["heap_churn", "3"])
+            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.1", "-o",
+                                        os.devnull, "-f"], stderr=subprocess.PIPE, text=True)
+            time.sleep(random.random() * 0.3)
+            target.process.send_signal(sig)
+            _, stderr = process.communicate(timeout=20)
+            self.assertIn(process.returncode, (0, 3), stderr)
+            target.process.communicate(timeout=20)
+
     def test_a_target_that_dies_ends_the_run(self):
         target = self.churn()
         recording = Recording(target.pid)
