@@ -14,6 +14,7 @@
 
 #include "attach/heap_owner.h"
 #include "attach/heap_plan.h"
+#include "attach/heap_sharers.h"
 #include "attach/heap_threads.h"
 #include "attach/seccomp.h"
 #include "base/cleanup.h"
@@ -551,12 +552,27 @@ static struct cprof_error *attach_once(struct cprof_heap_install *install, bool 
 	return err;
 }
 
+static struct cprof_error *check_sharers(const struct cprof_heap_install *install)
+{
+	pid_t sharer = cprof_heap_sharer(install->target->pid);
+	if (!sharer)
+		return NULL;
+	struct cprof_error *err =
+		cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				"process %d shares its memory with process %d, which is no thread "
+				"of it and would run on while its code is changed",
+				(int)install->target->pid, (int)sharer);
+	return cprof_error_hint(err, "it was made by clone with CLONE_VM; try when it has ended");
+}
+
 struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 				      const struct cprof_heap_install_options *options)
 {
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = cprof_heap_owner_check(install->maps);
+	if (!err)
+		err = check_sharers(install);
 	if (!err)
 		err = cprof_heap_plan(install, options);
 	for (unsigned try = 0; !err && try < ATTACH_TRIES; try++) {

@@ -286,6 +286,15 @@ class Guest(unittest.TestCase):
             self.assertEqual(executable_bytes(target.pid), before)
             self.assertIn("all well", target.close())
 
+    def test_a_process_in_the_same_memory_that_is_no_thread_is_an_obstacle(self):
+        target = harness.Target(["heap_shared"])
+        before = executable_bytes(target.pid)
+        result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.2", "-o", "-")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(f"shares its memory with process {target.said[1].split()[1]}", result.stderr)
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.assertIn("all well", target.close())
+
     def test_a_target_may_be_killed_at_any_moment(self):
         """Planning, stopping, sampling, letting go: the run ends at once, well or with "has ended"."""
         random.seed(5)
