@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -448,13 +449,33 @@ struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_
 	return NULL;
 }
 
+/*
+ * waitpid() that does not wait for ever: that a process was killed is told by its leader only when all other threads were
+ * taken note of, and these are ours too.
+ */
+static bool next_stop(pid_t tid, int *ret_status)
+{
+	for (unsigned turn = 0;; turn++) {
+		pid_t got = waitpid(tid, ret_status, __WALL | WNOHANG);
+		if (got != 0)
+			return got > 0 && WIFSTOPPED(*ret_status);
+		if (turn < 200) {
+			sched_yield();
+			continue;
+		}
+		if (turn % 16 == 0 && ending(tid, tid))
+			return false;
+		nap(turn < 400 ? 20000 : 500000);
+	}
+}
+
 struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, bool want_event)
 {
 	int sig = 0;
 	for (unsigned turn = 0; turn < 64; turn++) {
 		int status;
 		if (trace_call(request, thread->tid, 0, (uintptr_t)sig) < 0 ||
-		    waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status)) {
+		    !next_stop(thread->tid, &status)) {
 			thread->state = CPROF_TRACEE_GONE;
 			return cprof_error_new(CPROF_ERR_NO_TARGET, "thread %d has ended",
 					       (int)thread->tid);
