@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """What a heap profile costs its target: pairs of free and malloc per processor second, with and without, turn about in one process.
 
-heap.py [TURNS]: prints the ratio to bare of each way, medians over the turns. Run it on a quiet machine."""
+heap.py [TURNS [ours|others]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that
+are installed: heaptrack and bpftrace attached in the same way, and allocators that profile themselves, against the same
+allocator that does not. Run it on a quiet machine."""
 
 import os
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -52,8 +56,82 @@ def ratios(churn, turns, *args):
     return statistics.median(out), min(out), max(out), statistics.median(gigabytes)
 
 
+LIBC = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4"
+JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+PROBES = f"uprobe:{LIBC}:malloc {{ @a = count(); }} uprobe:{LIBC}:free {{ @f = count(); }}"
+
+
+def attached(argv, turns):
+    """The ratio with another tool attached; a process of its own each time, for some do not survive it."""
+    out = []
+    for _ in range(turns):
+        churn = Churn(0)
+        bare = churn.rate(5)
+        with tempfile.TemporaryDirectory() as here:
+            tool = subprocess.Popen([a.replace("PID", str(churn.process.pid)) for a in argv], cwd=here,
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                    start_new_session=True)
+            time.sleep(5)  # gdb and LLVM are slow to start
+            out.append(churn.rate(5) / bare)
+            os.killpg(tool.pid, signal.SIGINT)
+            try:
+                tool.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(tool.pid, signal.SIGKILL)
+                tool.wait()
+        churn.close()
+    return statistics.median(out), min(out), max(out)
+
+
+def preloaded(library, settings, turns):
+    """The ratio of an allocator that profiles itself to the same one that does not, turn about."""
+    out = []
+    with tempfile.TemporaryDirectory() as here:
+        env = {name: value.replace("HERE", here) for name, value in settings.items()}
+        for _ in range(turns):
+            rates = []
+            for more in ({}, env):
+                churn = Churn(0, dict(more, LD_PRELOAD=library))
+                rates.append(churn.rate(5))
+                churn.close()
+            out.append(rates[1] / rates[0])
+    return statistics.median(out), min(out), max(out)
+
+
+def others(turns):
+    rows = [("heaptrack -p", lambda: attached(["heaptrack", "-p", "PID"], turns), shutil.which("heaptrack")),
+            ("bpftrace, uprobes on malloc and free", lambda: attached(["bpftrace", "-p", "PID", "-e", PROBES], turns),
+             shutil.which("bpftrace")),
+            ("tcmalloc, its sampling at 524288", lambda: preloaded(TCMALLOC, {"TCMALLOC_SAMPLE_PARAMETER": "524288"}, turns),
+             os.path.exists(TCMALLOC)),
+            ("tcmalloc, HEAPPROFILE", lambda: preloaded(TCMALLOC, {"HEAPPROFILE": "HERE/heap"}, turns),
+             os.path.exists(TCMALLOC)),
+            ("jemalloc, prof:true, lg_prof_sample:19",
+             lambda: preloaded(JEMALLOC, {"MALLOC_CONF": "prof:true,lg_prof_sample:19"}, turns), has_prof(JEMALLOC))]
+    for name, measure, there in rows:
+        if not there:
+            print(f"{name:44} not installed, or built without it")
+            continue
+        ratio, low, high = measure()
+        print(f"{name:44} {ratio:6.3f} ({low:.3f}, {high:.3f})", flush=True)
+
+
+def has_prof(library):
+    """jemalloc says so on stderr if it was built without its profiler."""
+    if not os.path.exists(library):
+        return False
+    said = subprocess.run(["/bin/true"], env=dict(os.environ, LD_PRELOAD=library, MALLOC_CONF="prof:true"), capture_output=True,
+                          text=True, check=False)
+    return not said.stderr
+
+
 def main():
     turns = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    which = sys.argv[2] if len(sys.argv) > 2 else "all"
+    if which == "others":
+        others(turns)
+        return
     print(f"{'':44} ratio to bare (lowest, highest)   bare churn per processor")
     for spin, name in ((0, "extreme churn"), (int(os.environ.get("CPROF_HEAP_SPIN", "1500")), "server")):
         churn = Churn(spin)
@@ -61,6 +139,8 @@ def main():
             ratio, low, high, gigabytes = ratios(churn, turns, "-rate", rate)
             print(f"{name + ', ' + what:44} {ratio:6.3f} ({low:.3f}, {high:.3f})           {gigabytes:6.1f} GB/s", flush=True)
         churn.close()
+    if which == "all":
+        others(turns)
 
 
 main()
