@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,8 @@
 #define PAGE         4096u
 /* A thread that does not come for this long while the others stand still is let alone. */
 #define LINGER_NS (2 * CPROF_NS_PER_S)
+
+#define SPINS 100 /* a system call on the other processor takes some microseconds */
 
 /* glibc declares the request as an enum whose name musl does not have. */
 static long trace_call(int request, pid_t tid, uintptr_t addr, uintptr_t data)
@@ -138,7 +139,10 @@ static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 			waitpid(tid, NULL, __WALL | WNOHANG);
 			return NULL;
 		}
-		return refused(trace->pid, tid, os_errno);
+		/* Ours still, from a stop that it was too slow for. */
+		bool ours = status_field(trace->pid, tid, "\nTracerPid:\t", NULL) == getpid();
+		if (!ours)
+			return refused(trace->pid, tid, os_errno);
 	}
 	/* Fails only for a thread that has ended; waiting for it will tell. */
 	trace_call(PTRACE_INTERRUPT, tid, 0, 0);
@@ -277,8 +281,9 @@ static struct cprof_error *too_slow(const struct cprof_ptrace *trace)
 			"thread %d of process %d does not stop (state %c in the kernel)",
 			(int)trace->threads[i].tid, (int)trace->pid, state);
 		return cprof_error_hint(
-			err,
-			"it waits for a vfork child or for a device; try again when that is over");
+			err, state == 'R' ? "the machine is too busy to let it run; try again later"
+					  : "it waits for a vfork child or for a device; try "
+					    "again when that is over");
 	}
 	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 			       "process %d starts threads faster than they can be stopped",
@@ -459,13 +464,11 @@ static bool next_stop(pid_t tid, int *ret_status)
 		pid_t got = waitpid(tid, ret_status, __WALL | WNOHANG);
 		if (got != 0)
 			return got > 0 && WIFSTOPPED(*ret_status);
-		if (turn < 200) {
-			sched_yield();
+		if (turn < SPINS)
 			continue;
-		}
 		if (turn % 16 == 0 && ending(tid, tid))
 			return false;
-		nap(turn < 400 ? 20000 : 500000);
+		nap(turn < 200 ? 10000 : 500000);
 	}
 }
 

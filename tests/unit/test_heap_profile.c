@@ -125,7 +125,9 @@ TEST(alloc_family_knows_names_and_prefixes)
 		{ "malloc", CPROF_SHIM_ARG0 }, { "je_malloc", CPROF_SHIM_ARG0 }, { "_rjem_mallocx", CPROF_SHIM_ARG0 },
 		{ "__libc_free", CPROF_SHIM_FREE }, { "mi_realloc", CPROF_SHIM_REALLOC }, { "_Znwm", CPROF_SHIM_ARG0 },
 		{ "_ZdlPvm", CPROF_SHIM_FREE }, { "posix_memalign", CPROF_SHIM_POSIX_MEMALIGN },
-		{ "je__Znwm", -1 }, { "mallocs", -1 }, { "xmalloc", -1 }, { "", -1 }, { "je_", -1 }, { "reallocarray", -1 },
+		{ "je__Znwm", -1 }, { "mallocs", -1 }, { "xmalloc", -1 }, { "", -1 }, { "je_", -1 }, { "reallocarrays", -1 },
+		{ "reallocarray", CPROF_SHIM_POOL_REALLOC }, { "mi_heap_calloc", CPROF_SHIM_POOL },
+		{ "xallocx", CPROF_SHIM_XALLOC }, { "mi_realloc_aligned", CPROF_SHIM_REALLOC },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
