@@ -3,6 +3,9 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
+/* The opcode extensions of ff that are call and jmp. */
+enum { CALL_REG = 2, JMP_REG = 4 };
+
 struct plan {
 	const uint8_t *code;
 	size_t n;
@@ -152,7 +155,7 @@ static bool is_stack_relative(const ZydisDecodedInstruction *insn)
 static struct cprof_error *move_indirect_call(struct plan *plan,
 					      const ZydisDecodedInstruction *insn, size_t at)
 {
-	if (insn->opcode != 0xff || insn->raw.modrm.reg != 2 || is_stack_relative(insn))
+	if (insn->opcode != 0xff || insn->raw.modrm.reg != CALL_REG || is_stack_relative(insn))
 		return refuse(plan->addr, "it begins with a call that cannot be moved");
 	struct cprof_error *err = push_return(plan, plan->addr + at + insn->length);
 	if (err)
@@ -160,7 +163,7 @@ static struct cprof_error *move_indirect_call(struct plan *plan,
 	uint8_t *copy = plan->patch->hole + plan->patch->hole_len;
 	err = move_plain(plan, insn, at);
 	if (!err)
-		copy[insn->raw.modrm.offset] ^= (2 ^ 4) << 3;
+		copy[insn->raw.modrm.offset] ^= (CALL_REG ^ JMP_REG) << 3;
 	return err;
 }
 

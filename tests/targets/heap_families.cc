@@ -16,7 +16,17 @@
 #include <new>
 #include <unistd.h>
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline, optnone))
+#else
 #define NOINLINE __attribute__((noinline, noclone, noipa))
+#endif
+
+/* Sized deallocation, which clang has to be asked for. */
+void operator delete(void *block, size_t n) noexcept;
+void operator delete[](void *block, size_t n) noexcept;
+void operator delete(void *block, size_t n, std::align_val_t align) noexcept;
+void operator delete[](void *block, size_t n, std::align_val_t align) noexcept;
 
 enum { BLOCKS = 60 };
 

@@ -12,7 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline, optnone, used))
+#else
 #define NOINLINE __attribute__((noinline, noclone, noipa))
+#endif
 
 enum { BLOCKS = 100, CHUNK = 65536 };
 
