@@ -21,6 +21,9 @@ struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
 
 void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
 {
+	for (size_t i = 0; reader->kept && i < CPROF_SHIM_CELLS; i++)
+		free(reader->kept[i]);
+	free(reader->kept);
 	free(reader->cells);
 	free(reader->stack);
 	*reader = (struct cprof_heap_reader){ 0 };
@@ -95,16 +98,24 @@ static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell
 	}
 }
 
-static struct cprof_error *hand_over(struct cprof_heap_reader *reader, size_t index,
-				     cprof_heap_sample_fn *fn, void *ctx)
+static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
 {
 	const struct cprof_heap_install *install = reader->install;
 	struct cprof_shim_cell *cell = &reader->cells[index];
 	uint64_t stack = AT(install, stacks) + index * CPROF_SHIM_STACK_BYTES;
 
 	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
-	    !cprof_heap_read(install, stack, reader->stack, cell->stack_bytes))
+	    !cprof_heap_read(install, stack, to, cell->stack_bytes))
 		cell->stack_bytes = 0;
+}
+
+static struct cprof_error *hand_over(struct cprof_heap_reader *reader, size_t index,
+				     cprof_heap_sample_fn *fn, void *ctx)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct cprof_shim_cell *cell = &reader->cells[index];
+
+	read_stack(reader, index, reader->stack);
 	struct cprof_error *err = fn(ctx, cell, reader->stack);
 	teach(reader, cell);
 	uint32_t free_state = CPROF_SHIM_CELL_FREE;
@@ -124,12 +135,64 @@ static int by_id(const void *a_, const void *b_)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
+/* The cells that are ready, as they are in reader->cells. */
+static size_t sort_ready(const struct cprof_heap_reader *reader, struct order *ready)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		if (reader->cells[i].state == CPROF_SHIM_CELL_READY)
+			ready[n++] = (struct order){ reader->cells[i].id, i };
+	}
+	qsort(ready, n, sizeof(ready[0]), by_id);
+	return n;
+}
+
+static bool read_cells(struct cprof_heap_reader *reader)
+{
+	return cprof_heap_read(reader->install, AT(reader->install, cells), reader->cells,
+			       CPROF_SHIM_CELLS * sizeof(*reader->cells));
+}
+
+struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
+{
+	if (reader->kept || !look(reader) || !read_cells(reader))
+		return NULL;
+	reader->kept = calloc(CPROF_SHIM_CELLS, sizeof(*reader->kept));
+	if (!reader->kept)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		struct cprof_shim_cell *cell = &reader->cells[i];
+		if (cell->state != CPROF_SHIM_CELL_READY)
+			continue;
+		if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES)
+			cell->stack_bytes = 0;
+		reader->kept[i] = malloc(cell->stack_bytes + 1);
+		if (!reader->kept[i])
+			return cprof_error_no_memory();
+		read_stack(reader, i, reader->kept[i]);
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
+					   cprof_heap_sample_fn *fn, void *ctx)
+{
+	struct order ready[CPROF_SHIM_CELLS];
+	size_t n = reader->kept ? sort_ready(reader, ready) : 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t index = ready[i].index;
+		struct cprof_error *err = fn(ctx, &reader->cells[index], reader->kept[index]);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
 struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
 {
 	const struct cprof_heap_install *install = reader->install;
 	struct order ready[CPROF_SHIM_CELLS];
-	size_t n = 0;
 
 	*ret_samples = 0;
 	if (!look(reader))
@@ -138,14 +201,9 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 		wake(reader);
 	if (reader->control.full_streak)
 		write_word(reader, AT(install, control.full_streak), 0);
-	if (!cprof_heap_read(install, AT(install, cells), reader->cells,
-			     CPROF_SHIM_CELLS * sizeof(*reader->cells)))
+	if (!read_cells(reader))
 		return NULL;
-	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
-		if (reader->cells[i].state == CPROF_SHIM_CELL_READY)
-			ready[n++] = (struct order){ reader->cells[i].id, i };
-	}
-	qsort(ready, n, sizeof(ready[0]), by_id);
+	size_t n = sort_ready(reader, ready);
 	for (size_t i = 0; i < n; i++) {
 		struct cprof_error *err = hand_over(reader, ready[i].index, fn, ctx);
 		if (err)

@@ -15,6 +15,8 @@ struct cprof_heap_reader {
 	const struct cprof_heap_install *install; /* borrowed */
 	struct cprof_shim_cell *cells;            /* owned; CPROF_SHIM_CELLS of them */
 	uint8_t *stack;                           /* owned; one stack copy */
+	uint8_t **
+		kept; /* owned, and each of them; the stacks of cells that are to be handed over later; or NULL */
 	uint64_t seen_ticket;
 	bool over; /* the target's data is gone: it ended, or runs another program */
 
@@ -37,6 +39,16 @@ typedef struct cprof_error *cprof_heap_sample_fn(void *ctx, const struct cprof_s
 struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 					   cprof_heap_sample_fn *fn, void *ctx,
 					   size_t *ret_samples);
+
+/*
+ * Copy every sample that is ready, for cprof_heap_reader_kept(): what must be quick, because the target stands still. The
+ * cells stay taken. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader);
+
+/* Hand what was kept to `fn`, oldest first. Needs no target. Errors: those of `fn`. */
+struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
+					   cprof_heap_sample_fn *fn, void *ctx);
 
 /* The ids of the sampled blocks that live now, as keys of `ret_ids` (initialized empty by the caller). */
 struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,

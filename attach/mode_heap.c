@@ -27,6 +27,7 @@
 #define EASE_NS      (20 * 1000000ull)
 #define PERIOD_MAX   (1ull << 34)
 #define LOOK_NS      (1000 * 1000000ull)
+#define DRAINED      16 /* samples: so few cost less than a stop */
 
 struct heap {
 	const struct cprof_mode_run *run;
@@ -114,13 +115,18 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 				      stack.frames + skip, stack.n - skip);
 }
 
+static void count_lost(struct heap *heap)
+{
+	const struct cprof_shim_control *control = &heap->reader.control;
+	heap->run->report->counts.lost = control->lost + control->table_full;
+}
+
 static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 {
 	cprof_target_mem_begin(&heap->process->mem);
 	struct cprof_error *err =
 		cprof_heap_reader_poll(&heap->reader, on_sample, heap, ret_samples);
-	heap->run->report->counts.lost =
-		heap->reader.control.lost + heap->reader.control.table_full;
+	count_lost(heap);
 	return err;
 }
 
@@ -139,16 +145,20 @@ static struct cprof_error *look_at_the_living(struct heap *heap)
 	return NULL;
 }
 
-/* With the target's threads standing still and its code restored: the last samples, and what lives. */
+/* With the target's threads standing still and its code restored: a copy of the last samples, and what lives. */
 static struct cprof_error *last_look(void *ctx)
 {
 	struct heap *heap = ctx;
-	size_t n;
-	struct cprof_error *err = NULL;
-	for (unsigned turn = 0; !err && turn < 2; turn++)
-		err = poll_once(heap, &n);
-	if (!err)
-		err = look_at_the_living(heap);
+	struct cprof_error *err = cprof_heap_reader_keep(&heap->reader);
+	count_lost(heap);
+	return err ? err : look_at_the_living(heap);
+}
+
+/* When they run again: walk the stacks of those samples, and tell what is in use. */
+static struct cprof_error *settle(struct heap *heap)
+{
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err = cprof_heap_reader_kept(&heap->reader, on_sample, heap);
 	if (!err)
 		cprof_heap_profile_settle(&heap->profile, &heap->alive);
 	if (heap->reader.over)
@@ -240,6 +250,16 @@ static struct cprof_error *sample(struct heap *heap)
 			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
 						      : POLL_NS;
 	}
+	return err;
+}
+
+/* What is waiting already need not be looked at while the threads stand still for the detach. */
+static struct cprof_error *drain(struct heap *heap)
+{
+	struct cprof_error *err = NULL;
+	size_t n = DRAINED;
+	for (unsigned turn = 0; !err && !heap->reader.over && n >= DRAINED && turn < 8; turn++)
+		err = poll_once(heap, &n);
 	return err;
 }
 
@@ -442,12 +462,16 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	err = cprof_heap_reader_init(&heap->reader, &heap->install);
 	if (!err)
 		err = sample(heap);
+	if (!err)
+		err = drain(heap);
 	/* Whatever happened: out of the target first. */
 	struct cprof_error *out = cprof_heap_detach(&heap->install, err ? NULL : last_look, heap);
 	if (err)
 		cprof_error_free(out);
 	else
 		err = out;
+	if (!err)
+		err = settle(heap);
 	return err ? err : finish(heap, ret_profile);
 }
 

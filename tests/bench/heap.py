@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a heap profile costs its target: pairs of free and malloc per processor second, with and without, turn about in one process.
 
-heap.py [TURNS [ours|others]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that
+heap.py [TURNS [ours|server|others]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that
 are installed: heaptrack and bpftrace attached in the same way, and allocators that profile themselves, against the same
 allocator that does not. Run it on a quiet machine."""
 
@@ -133,7 +133,9 @@ def main():
         others(turns)
         return
     print(f"{'':44} ratio to bare (lowest, highest)   bare churn per processor")
-    for spin, name in ((0, "extreme churn"), (int(os.environ.get("CPROF_HEAP_SPIN", "1500")), "server")):
+    for spin, name in ((0, "extreme churn"), (int(os.environ.get("CPROF_HEAP_SPIN", "6500")), "server")):
+        if which == "server" and not spin:
+            continue
         churn = Churn(spin)
         for rate, what in (((1 << 40), "no samples"), (524288, "-rate 524288")):
             ratio, low, high, gigabytes = ratios(churn, turns, "-rate", rate)
