@@ -1,16 +1,13 @@
 #include "symbolize/dwarf.h"
 
 #include <dwarf.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "symbolize/dwarf_calls.h"
 #include "symbolize/dwarf_index.h"
 #include "symbolize/dwarf_lines.h"
+#include "symbolize/dwarf_split.h"
 
-#define SPLIT_NONE UINT64_MAX
 #define SPLIT_LOOK 64 /* units asked whether they are skeletons */
 
 struct cprof_dwarf {
@@ -20,14 +17,7 @@ struct cprof_dwarf {
 	struct cprof_dwarf_lines **all_lines; /* owned */
 	size_t n_lines, cap_lines;
 	bool met_split;
-	const char *root;            /* borrowed; NULL: no .dwo file may be opened */
-	struct cprof_map64 split_of; /* skeleton's offset -> index in splits + 1, or SPLIT_NONE */
-	struct split {
-		struct cprof_elf *elf;
-		struct cprof_dwarf_file file;
-		struct cprof_dwarf_unit *unit; /* borrowed from file */
-	} * *splits;                           /* owned, and each of them */
-	size_t n_splits, cap_splits;
+	struct cprof_dwarf_split split;
 };
 
 struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
@@ -43,6 +33,7 @@ struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt
 	}
 	if (alt && cprof_dwarf_file_init(&dwarf->alt, alt))
 		dwarf->file.alt = &dwarf->alt;
+	cprof_dwarf_split_init(&dwarf->split, &dwarf->file);
 	*ret_dwarf = dwarf;
 	return NULL;
 }
@@ -54,13 +45,7 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 	for (size_t i = 0; i < dwarf->n_lines; i++)
 		cprof_dwarf_lines_free(dwarf->all_lines[i]);
 	free(dwarf->all_lines);
-	for (size_t i = 0; i < dwarf->n_splits; i++) {
-		cprof_dwarf_file_deinit(&dwarf->splits[i]->file);
-		cprof_elf_free(dwarf->splits[i]->elf);
-		free(dwarf->splits[i]);
-	}
-	free(dwarf->splits);
-	cprof_map64_deinit(&dwarf->split_of);
+	cprof_dwarf_split_deinit(&dwarf->split);
 	cprof_map64_deinit(&dwarf->lines);
 	cprof_dwarf_index_deinit(&dwarf->index);
 	cprof_dwarf_file_deinit(&dwarf->file);
@@ -91,87 +76,10 @@ static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
 	return dwarf->all_lines[*place - 1];
 }
 
-/* ---- split units ---- */
-
-void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root)
+void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root, const char *program_path)
 {
-	dwarf->root = root;
-}
-
-static struct cprof_elf *open_elf(const char *path)
-{
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct cprof_image *image;
-	struct cprof_elf *elf = NULL;
-	struct cprof_error *err = fd < 0 ? NULL : cprof_image_open(fd, path, &image);
-	if (fd >= 0 && !err)
-		err = cprof_elf_open(image, false, &elf);
-	cprof_error_free(err);
-	return elf;
-}
-
-/* The unit of `split` that belongs to `skeleton`: the id in both says so, not the file's name. */
-static struct cprof_dwarf_unit *find_split_unit(struct split *split,
-						const struct cprof_dwarf_unit *skeleton)
-{
-	cprof_dwarf_file_scan(&split->file);
-	for (size_t i = 0; i < split->file.n_units; i++) {
-		struct cprof_dwarf_unit *unit =
-			cprof_dwarf_file_unit(&split->file, split->file.units[i]->offset);
-		if (!unit || unit->dwo_id != skeleton->dwo_id || unit->type == DW_UT_split_type)
-			continue;
-		unit->addr_base = skeleton->addr_base;
-		unit->low_pc = skeleton->low_pc;
-		unit->ranges_base = skeleton->ranges_base;
-		return unit;
-	}
-	return NULL;
-}
-
-static struct split *open_split(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *skeleton)
-{
-	char path[4096];
-	const char *dir = skeleton->dwo_name[0] == '/' ? "" : skeleton->comp_dir;
-	struct split *split = calloc(1, sizeof(*split));
-	if (!split)
-		return NULL;
-	snprintf(path, sizeof(path), "%s%s/%s", dwarf->root, dir, skeleton->dwo_name);
-	split->elf = open_elf(path);
-	if (!split->elf && dwarf->root[0])
-		split->elf = open_elf(path + strlen(dwarf->root));
-	if (split->elf && cprof_dwarf_file_init_split(&split->file, split->elf, &dwarf->file))
-		split->unit = find_split_unit(split, skeleton);
-	if (split->unit)
-		return split;
-	cprof_dwarf_file_deinit(&split->file);
-	cprof_elf_free(split->elf);
-	free(split);
-	return NULL;
-}
-
-/* The unit with the entries of `skeleton`, or NULL. */
-static struct cprof_dwarf_unit *split_of(struct cprof_dwarf *dwarf,
-					 const struct cprof_dwarf_unit *skeleton)
-{
-	uint64_t *place = cprof_map64_put(&dwarf->split_of, skeleton->offset, NULL);
-	if (!place || *place == SPLIT_NONE || !dwarf->root || !skeleton->dwo_id)
-		return NULL;
-	if (!*place) {
-		struct split *split = open_split(dwarf, skeleton);
-		*place = SPLIT_NONE;
-		if (!split)
-			return NULL;
-		if (!cprof_dwarf_grow(&dwarf->splits, &dwarf->cap_splits, dwarf->n_splits,
-				      sizeof(*dwarf->splits))) {
-			cprof_dwarf_file_deinit(&split->file);
-			cprof_elf_free(split->elf);
-			free(split);
-			return NULL;
-		}
-		dwarf->splits[dwarf->n_splits++] = split;
-		*place = dwarf->n_splits;
-	}
-	return dwarf->splits[*place - 1]->unit;
+	dwarf->split.root = root;
+	dwarf->split.program_path = program_path;
 }
 
 /* ---- one address ---- */
@@ -211,7 +119,8 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
 	if (!unit || !cap)
 		return 0;
-	struct cprof_dwarf_unit *code = unit->is_split ? split_of(dwarf, unit) : unit;
+	struct cprof_dwarf_unit *code =
+		unit->is_split ? cprof_dwarf_split_unit(&dwarf->split, unit) : unit;
 	dwarf->met_split |= !code;
 	/* The skeleton itself knows no functions, but lines. */
 	code = code ? code : unit;
@@ -241,7 +150,7 @@ bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf)
 	for (size_t i = 0; i < file->n_units && i < SPLIT_LOOK; i++) {
 		const struct cprof_dwarf_unit *unit =
 			cprof_dwarf_file_unit(file, file->units[i]->offset);
-		if (unit && unit->is_split && !split_of(dwarf, unit))
+		if (unit && unit->is_split && !cprof_dwarf_split_unit(&dwarf->split, unit))
 			return true;
 	}
 	return false;

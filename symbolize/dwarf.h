@@ -27,8 +27,11 @@ struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt
 				    struct cprof_dwarf **ret_dwarf);
 void cprof_dwarf_free(struct cprof_dwarf *dwarf);
 
-/* Where .dwo files may be opened: below `root` (borrowed; "" is ours). Without this call none is. */
-void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root);
+/*
+ * Where .dwo and .dwp files may be opened: below `root` ("" is ours), the package beside `program_path`. Both are
+ * borrowed. Without this call none is.
+ */
+void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root, const char *program_path);
 
 /*
  * The frames at `file_addr`, innermost inlined call first; at most `cap`. 0: nothing known. The last one may
@@ -37,10 +40,10 @@ void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root);
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap);
 
-/* Whether an answer so far came from a unit whose .dwo file could not be had: inlined calls are missing. */
+/* Whether an answer so far came from a unit whose .dwo file, or part of a .dwp, could not be had: inlined calls are missing. */
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
 
-/* Whether there are units whose entries are in .dwo files that could not be read. */
+/* Whether there are units whose entries are in .dwo files or a .dwp that could not be read. */
 bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf);
 
 #endif

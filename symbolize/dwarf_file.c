@@ -43,6 +43,21 @@ bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf
 	return file->info && file->abbrev;
 }
 
+void cprof_dwarf_file_init_package(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				   struct cprof_dwarf_slices *slices,
+				   const struct cprof_dwarf_file *skeleton)
+{
+	*file = (struct cprof_dwarf_file){ .elf = elf };
+	file->info = &slices->info;
+	file->abbrev = &slices->abbrev;
+	file->str =
+		cprof_elf_section(elf, ".debug_str.dwo"); /* one for all, with offsets put right */
+	file->str_offsets = slices->str_offsets.size ? &slices->str_offsets : NULL;
+	file->rnglists = slices->rnglists.size ? &slices->rnglists : NULL;
+	file->addr = skeleton->addr;
+	file->ranges = skeleton->ranges;
+}
+
 static void abbrevs_free(struct cprof_abbrevs *abbrevs)
 {
 	if (!abbrevs)

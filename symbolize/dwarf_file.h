@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "symbolize/dwarf_cursor.h"
+#include "symbolize/dwarf_package.h"
 #include "symbolize/elf_file.h"
 
 struct cprof_abbrev_attr {
@@ -80,6 +81,11 @@ bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf)
 /* The same for a .dwo file; addresses, and ranges before DWARF 5, stay in `skeleton`, the file that it belongs to. */
 bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,
 				 const struct cprof_dwarf_file *skeleton);
+
+/* The same for what `slices` of the package in `elf` hold of one .dwo file; they are borrowed. */
+void cprof_dwarf_file_init_package(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				   struct cprof_dwarf_slices *slices,
+				   const struct cprof_dwarf_file *skeleton);
 void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file);
 
 /* The unit that starts at `offset`, opened; NULL where there is none or it is broken. */

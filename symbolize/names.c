@@ -150,7 +150,7 @@ static struct cprof_error *read_dwarf(struct cprof_names *names)
 	if (!err)
 		err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
 	if (!err && names->dwarf)
-		cprof_dwarf_look_in(names->dwarf, names->module->root);
+		cprof_dwarf_look_in(names->dwarf, names->module->root, names->module->path);
 	if (!err && !names->dwarf)
 		err = cprof_go_table_new(names->self, &names->go);
 	return err;

@@ -111,9 +111,8 @@ const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
 		const struct cprof_names *names = module->names.data;
 		if (names && names->dwarf && cprof_dwarf_met_split(names->dwarf))
 			note(symbolizer, module->path,
-			     "its debug information is in .dwo files that were not found where it was compiled "
-			     "(.dwp files are not read): functions and lines are named, inlined calls "
-			     "are not");
+			     "its debug information is in .dwo files that were not found where it was compiled, "
+			     "nor in a .dwp beside it: functions and lines are named, inlined calls are not");
 	}
 	return cprof_buffer_text(&symbolizer->notes);
 }

@@ -68,9 +68,12 @@ static void put_dwarf(struct cprof_buffer *out, const struct cprof_names *names)
 				    names->debug ? "the debug file" : "the file itself",
 				    names->alt ? " and dwz's common file" : "");
 	if (names->dwarf && cprof_dwarf_missing_split(names->dwarf))
-		cprof_buffer_puts(out,
-				  INDENT "          parts are in .dwo files that were not found: "
-					 "no inlined calls there\n");
+		cprof_buffer_puts(
+			out,
+			INDENT "          parts are in .dwo files that were found neither where it "
+			       "was compiled\n" INDENT
+			       "          nor beside it, nor in a .dwp beside it: no inlined calls "
+			       "there\n");
 }
 
 /* ---- what would be better ---- */

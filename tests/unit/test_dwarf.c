@@ -215,6 +215,44 @@ TEST(dwarf_split_units_give_inline_chains_and_without_their_files_functions_and_
 	}
 }
 
+TEST(dwarf_packages_of_split_units_give_inline_chains)
+{
+	/* A second unit, first in the package: parts of the one that is asked for do not start at 0. */
+	static const char compile[] =
+		"%s -c p.cc -o p.o && echo 'int other(int x) { return x + 1; }' >q.cc && "
+		"%s -O2 %s -c q.cc -o q.o && %s q.o p.o -o p && %s && rm p.dwo q.dwo";
+	static const char *const cases[][3] = {
+		{ "g++", "-gdwarf-4 -gsplit-dwarf", "dwp -e p -o p.dwp" },
+		/* No dwp with DWARF 5: that of binutils 2.40 crashes. */
+		{ "g++", "-gdwarf-5 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		{ "g++", "-gdwarf-4 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		{ "clang++", "-gdwarf-4 -gsplit-dwarf", "dwp -e p -o p.dwp" },
+		{ "clang++", "-gdwarf-5 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		{ "clang++", "-gdwarf-4 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
+	};
+	size_t done = 0;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct built built;
+		char how[128], command[400], packer[16];
+		const char *compiler = cases[i][0], *flags = cases[i][1];
+		snprintf(packer, sizeof(packer), "%.*s", (int)strcspn(cases[i][2], " "),
+			 cases[i][2]);
+		if (!has_program(compiler) || !has_program(packer))
+			continue;
+		snprintf(how, sizeof(how), "%s %s, %s", compiler, flags, cases[i][2]);
+		snprintf(command, sizeof(command), compile, flags, compiler, flags, compiler,
+			 cases[i][2]);
+		if (!build(&built, compiler, strcat(command, " && :")))
+			TEST_FAIL("%s: does not compile", how);
+		check_chain(how, &built, true);
+		CHECK_STR(cprof_symbolizer_notes(built.symbolizer), "");
+		discard(&built);
+		done++;
+	}
+	if (!done)
+		test_skip("neither g++ and dwp nor clang++ and llvm-dwp are installed");
+}
+
 TEST(dwarf_options_leave_out_inlines_or_lines)
 {
 	struct built built;
