@@ -356,8 +356,10 @@ static struct cprof_cfi_section section_bytes(struct cprof_elf *elf, const char 
 	const uint8_t *bytes = section ? cprof_section_at(section, 0, 0) : NULL;
 	if (!bytes || !section->size)
 		return (struct cprof_cfi_section){ 0 };
+	/* A header may promise more than the file has. */
+	uint64_t left = section->image->size - section->offset;
 	return (struct cprof_cfi_section){ .bytes = bytes,
-					   .size = section->size,
+					   .size = section->size < left ? section->size : left,
 					   .addr = section->addr,
 					   .image = section->image,
 					   .offset = section->offset };
