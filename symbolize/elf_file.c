@@ -5,11 +5,13 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/cleanup.h"
 #include "symbolize/maps.h"
 
 #define SECTIONS_MAX       (1u << 20)
 #define INFLATE_LIMIT      (4ull << 30)
-#define COMPRESS_ZSTD      2  /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
+#define COMPRESS_ZSTD      2 /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
+#define PIECE              (1u << 18)
 #define ZDEBUG_HEADER_SIZE 12 /* "ZLIB" and the size, big-endian */
 
 static struct cprof_error *bad(const char *what)
@@ -19,38 +21,79 @@ static struct cprof_error *bad(const char *what)
 
 /* ---- decompression ---- */
 
-static bool inflate_zlib(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size)
+/* The compressed bytes of a section, a piece at a time: all of them at once are half of a debug file. */
+struct pieces {
+	const struct cprof_section *section;
+	uint64_t at;
+	uint8_t *piece; /* owned; PIECE bytes */
+	size_t len;     /* of them; 0: the end, or unreadable */
+};
+
+static bool next_piece(struct pieces *pieces)
+{
+	uint64_t left = pieces->section->size - pieces->at;
+	pieces->len = left < PIECE ? (size_t)left : PIECE;
+	if (!cprof_image_copy(pieces->section->image, pieces->section->offset + pieces->at,
+			      pieces->piece, pieces->len))
+		pieces->len = 0;
+	pieces->at += pieces->len;
+	return pieces->len != 0;
+}
+
+static bool inflate_zlib(struct pieces *in, uint8_t *out, size_t out_size)
 {
 	z_stream z = { 0 };
 	if (inflateInit(&z) != Z_OK)
 		return false;
 	int rc = Z_OK;
-	size_t in_left = in_size, out_left = out_size;
-	z.next_in = (Bytef *)(uintptr_t)in;
-	z.next_out = out;
-	/* zlib counts in 32 bits: feed it in pieces. */
-	while (rc == Z_OK && out_left) {
-		uInt give = (uInt)(in_left < (1u << 30) ? in_left : 1u << 30);
-		uInt room = (uInt)(out_left < (1u << 30) ? out_left : 1u << 30);
-		z.avail_in = give;
+	size_t done = 0;
+	while (rc == Z_OK && done < out_size) {
+		if (!z.avail_in) {
+			if (!next_piece(in))
+				break;
+			z.next_in = in->piece;
+			z.avail_in = (uInt)in->len;
+		}
+		/* zlib counts in 32 bits. */
+		uInt room = (uInt)(out_size - done < 1u << 30 ? out_size - done : 1u << 30);
+		z.next_out = out + done;
 		z.avail_out = room;
 		rc = inflate(&z, Z_NO_FLUSH);
-		in_left -= give - z.avail_in;
-		out_left -= room - z.avail_out;
-		if (give == z.avail_in && room == z.avail_out)
-			break;
+		done += room - z.avail_out;
 	}
 	inflateEnd(&z);
-	return out_left == 0;
+	return done == out_size;
 }
 
-static bool inflate_any(uint32_t type, const uint8_t *in, size_t in_size, uint8_t *out,
-			size_t out_size)
+static bool inflate_zstd(struct pieces *in, uint8_t *out, size_t out_size)
 {
-	if (type == ELFCOMPRESS_ZLIB)
-		return inflate_zlib(in, in_size, out, out_size);
-	if (type == COMPRESS_ZSTD)
-		return ZSTD_decompress(out, out_size, in, in_size) == out_size;
+	ZSTD_DStream *stream = ZSTD_createDStream();
+	ZSTD_inBuffer from = { in->piece, 0, 0 };
+	ZSTD_outBuffer to = { out, out_size, 0 };
+	bool good = stream != NULL;
+	while (good && to.pos < to.size) {
+		size_t before = to.pos;
+		if (from.pos == from.size) {
+			if (!next_piece(in))
+				break;
+			from = (ZSTD_inBuffer){ in->piece, in->len, 0 };
+		}
+		good = !ZSTD_isError(ZSTD_decompressStream(stream, &to, &from)) &&
+		       (to.pos != before || from.pos == from.size);
+	}
+	ZSTD_freeDStream(stream);
+	return good && to.pos == out_size;
+}
+
+static bool inflate_any(uint32_t type, const struct cprof_section *section, size_t skip,
+			uint8_t *out, size_t out_size)
+{
+	CPROF_AUTO(free) uint8_t *piece = malloc(PIECE);
+	struct pieces in = { section, skip, piece, 0 };
+	if (piece && type == ELFCOMPRESS_ZLIB)
+		return inflate_zlib(&in, out, out_size);
+	if (piece && type == COMPRESS_ZSTD)
+		return inflate_zstd(&in, out, out_size);
 	return false;
 }
 
@@ -95,11 +138,10 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 	/* deflate packs at most 1032 to 1; a header that promises more lies. */
 	if (!size || size > elf->inflate_limit || size / 1100 > section->size)
 		return false;
-	const uint8_t *in = cprof_section_at(section, skip, section->size - skip);
-	uint8_t *out = in ? malloc(size) : NULL;
+	uint8_t *out = malloc(size);
 	if (!out)
 		return false;
-	if (!inflate_any(type, in, section->size - skip, out, size)) {
+	if (!inflate_any(type, section, skip, out, size)) {
 		free(out);
 		return false;
 	}

@@ -13,6 +13,7 @@
 
 #define CHUNK_SHIFT 16
 #define CHUNK       (1ull << CHUNK_SHIFT)
+#define PAGE        4096ull
 #define SIZE_MAX_   (64ull << 30)
 
 enum chunk_state { CHUNK_ABSENT, CHUNK_READ, CHUNK_FAILED };
@@ -35,23 +36,29 @@ static ssize_t read_at(const struct cprof_image *image, uint64_t offset, void *b
 	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 }
 
-static bool read_chunk(struct cprof_image *image, uint64_t chunk)
+static bool read_all(const struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len)
 {
-	uint64_t start = chunk << CHUNK_SHIFT;
-	uint64_t end = start + CHUNK < image->size ? start + CHUNK : image->size;
-	uint64_t at = start;
-	while (at < end) {
-		ssize_t n = read_at(image, at, image->copy + at, (size_t)(end - at));
+	for (uint64_t done = 0; done < len;) {
+		ssize_t n = read_at(image, offset + done, buf + done, (size_t)(len - done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return false;
-		at += (uint64_t)n;
+		done += (uint64_t)n;
 	}
 	/* The copy is what counts from now on; the file's pages need not count as ours too. */
+	uint64_t skip = offset & (PAGE - 1);
 	if (image->source)
-		madvise((void *)(uintptr_t)(image->source + start), end - start, MADV_DONTNEED);
+		madvise((void *)(uintptr_t)(image->source + offset - skip), len + skip,
+			MADV_DONTNEED);
 	return true;
+}
+
+static bool read_chunk(struct cprof_image *image, uint64_t chunk)
+{
+	uint64_t start = chunk << CHUNK_SHIFT;
+	uint64_t end = start + CHUNK < image->size ? start + CHUNK : image->size;
+	return read_all(image, start, image->copy + start, end - start);
 }
 
 const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64_t len)
@@ -68,6 +75,17 @@ const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64
 		}
 	}
 	return image->copy + offset;
+}
+
+bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+	if (offset > image->size || len > image->size - offset)
+		return false;
+	if (!image->chunks) {
+		memcpy(buf, image->copy + offset, len);
+		return true;
+	}
+	return read_all(image, offset, buf, len);
 }
 
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit)

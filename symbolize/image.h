@@ -45,6 +45,12 @@ void cprof_image_free(struct cprof_image *image);
  */
 const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64_t len);
 
+/*
+ * The bytes as they are in the file now, past the copy: for what is read once and then held by nobody. False where
+ * any of them is outside the file or could not be read.
+ */
+bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len);
+
 /* Like cprof_image_at for a zero-terminated string that ends before `limit`; NULL where it does not. */
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit);
 

@@ -47,6 +47,22 @@ TEST(image_never_changes_under_its_reader)
 	cprof_image_free(image);
 }
 
+TEST(image_copies_out_without_keeping_anything)
+{
+	struct cprof_image *image;
+	uint8_t bytes[8];
+	int fd = make_file("abc");
+	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(cprof_image_copy(image, 1023, bytes, 4) && memcmp(bytes, "\0abc", 4) == 0);
+	CHECK_UINT(cprof_image_resident(image), 0);
+	CHECK(!cprof_image_copy(image, SIZE - 3, bytes, 4));
+	CHECK(!cprof_image_copy(image, UINT64_MAX, bytes, 4));
+	CHECK(ftruncate(fd, 1000) == 0);
+	CHECK(!cprof_image_copy(image, 200 * 1024, bytes, 4));
+	close(fd);
+	cprof_image_free(image);
+}
+
 TEST(image_reads_only_the_pieces_that_were_asked_for)
 {
 	struct cprof_image *image;
