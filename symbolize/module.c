@@ -288,13 +288,19 @@ static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *m
 	return -1;
 }
 
+int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	CPROF_AUTO(close) int fd = open_map_file(maps, map);
+	if (fd < 0)
+		fd = open_by_path(maps, map);
+	return fd < 0 ? -1 : cprof_take_fd(&fd);
+}
+
 static struct cprof_error *open_file(const struct cprof_maps *maps, const struct cprof_map *map,
 				     struct cprof_module *module)
 {
 	module->kind = CPROF_MODULE_FILE;
-	CPROF_AUTO(close) int fd = open_map_file(maps, map);
-	if (fd < 0)
-		fd = open_by_path(maps, map);
+	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
 	if (fd < 0 && errno == ESTALE)
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
 				       "%s: the file at this path is another one by now",

@@ -82,6 +82,12 @@ void cprof_modules_deinit(struct cprof_modules *modules);
 struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module);
 
+/*
+ * The file behind a mapping of a living process, whatever became of its path, open for reading; -1 and errno where it
+ * cannot be had (ESTALE: another file is at its path by now).
+ */
+int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map);
+
 /* A module from a file of ours, with no process (tests, cprof -symbolize). Errors: OS, BAD_DATA. */
 struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
 				       struct cprof_module **ret_module);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/intern.h"
+#include "symbolize/jit_dump.h"
 #include "symbolize/kernel.h"
 #include "symbolize/names.h"
 #include "symbolize/perf_map.h"
@@ -33,6 +34,7 @@ struct cprof_symbolizer {
 	struct jit {
 		pid_t pid;
 		struct cprof_perf_map map;
+		struct cprof_jit_dump dump;
 	} * jits; /* owned; one for each process that was asked about */
 	size_t n_jits;
 	struct cprof_debuginfod debuginfod;
@@ -71,6 +73,12 @@ static void save_caches(struct cprof_symbolizer *symbolizer)
 	}
 }
 
+static void jit_deinit(struct jit *jit)
+{
+	cprof_perf_map_deinit(&jit->map);
+	cprof_jit_dump_deinit(&jit->dump);
+}
+
 void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 {
 	if (!symbolizer)
@@ -86,7 +94,7 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 	cprof_map64_deinit(&symbolizer->elsewhere);
 	cprof_map64_deinit(&symbolizer->demangled);
 	for (size_t i = 0; i < symbolizer->n_jits; i++)
-		cprof_perf_map_deinit(&symbolizer->jits[i].map);
+		jit_deinit(&symbolizer->jits[i]);
 	free(symbolizer->jits);
 	cprof_debuginfod_deinit(&symbolizer->debuginfod);
 	cprof_kernel_deinit(&symbolizer->kernel);
@@ -292,13 +300,23 @@ static void clear(struct cprof_symbol_frame *frames, size_t n)
 		frames[i] = (struct cprof_symbol_frame){ .file = "" };
 }
 
-/* The process's own map of its JIT code, read when the first address asks for it. */
-static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer, pid_t pid,
-				    const struct cprof_perf_map **ret_map)
+/* Anything but a lack of memory costs names, and the user is told. */
+static struct cprof_error *note_jit(struct cprof_symbolizer *symbolizer, struct cprof_error *err)
+{
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_buffer_printf(&symbolizer->notes, "no names of JIT code: %s\n", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* What the process itself tells about its JIT code, read when the first address asks for it. */
+static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
+				    const struct cprof_maps *maps, const struct jit **ret_jit)
 {
 	for (size_t i = 0; i < symbolizer->n_jits; i++) {
-		*ret_map = &symbolizer->jits[i].map;
-		if (symbolizer->jits[i].pid == pid)
+		*ret_jit = &symbolizer->jits[i];
+		if (symbolizer->jits[i].pid == maps->pid)
 			return NULL;
 	}
 	void *jits =
@@ -307,14 +325,10 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer, pid_t p
 		return cprof_error_no_memory();
 	symbolizer->jits = jits;
 	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
-	*jit = (struct jit){ .pid = pid };
-	*ret_map = &jit->map;
-	struct cprof_error *err = cprof_perf_map_read(&jit->map, pid);
-	if (!err || err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	cprof_buffer_printf(&symbolizer->notes, "no names of JIT code: %s\n", err->message);
-	cprof_error_free(err);
-	return NULL;
+	*jit = (struct jit){ .pid = maps->pid };
+	*ret_jit = jit;
+	struct cprof_error *err = note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps->pid));
+	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps));
 }
 
 /* An address that lies in no ELF image that we can read. */
@@ -322,13 +336,17 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 					 const struct cprof_maps *maps, const struct cprof_map *map,
 					 uint64_t addr, struct cprof_symbol_frame *frame)
 {
-	const struct cprof_perf_map *jit;
+	const struct jit *jit;
+	const char *name = NULL;
 	if (!map)
 		return name_by_place(symbolizer, "[unknown]", addr, frame);
-	struct cprof_error *err = maps->pid ? need_jit(symbolizer, maps->pid, &jit) : NULL;
+	struct cprof_error *err = maps->pid ? need_jit(symbolizer, maps, &jit) : NULL;
 	if (err)
 		return err;
-	const char *name = maps->pid ? cprof_perf_map_find(jit, addr) : NULL;
+	if (maps->pid)
+		name = cprof_perf_map_find(&jit->map, addr);
+	if (maps->pid && !name)
+		name = cprof_jit_dump_find(&jit->dump, addr);
 	if (name)
 		return show_name(symbolizer, name, &frame->name, &frame->system_name);
 	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "symbolize/jit_dump.h"
 #include "symbolize/kernel.h"
 #include "symbolize/package.h"
 #include "symbolize/perf_map.h"
@@ -129,31 +130,48 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
 
 /* ---- a process ---- */
 
+static void put_jit_names(struct cprof_buffer *out, const struct cprof_perf_map *map,
+			  const struct cprof_jit_dump *dump)
+{
+	if (map->n)
+		cprof_buffer_printf(out, INDENT "functions %zu, from its perf map\n", map->n);
+	if (dump->n)
+		cprof_buffer_printf(out, INDENT "functions %zu, from its jitdump\n", dump->n);
+	if (!map->n && !dump->n)
+		put_lines(
+			out, "no names",
+			"it writes no /tmp/perf-PID.map, and no jitdump that it has mapped\n"
+			"Node: --perf-basic-prof; Python 3.12: -X perf; Java: a perf-map agent, or "
+			"perf's libperf-jvmti.so\n");
+}
+
 static struct cprof_error *put_jit(const struct cprof_maps *maps, size_t n, uint64_t bytes,
 				   struct cprof_buffer *out)
 {
 	struct cprof_perf_map map;
+	struct cprof_jit_dump dump;
 	if (!n)
 		return NULL;
 	cprof_buffer_printf(out,
 			    "[anonymous memory] (%zu executable areas, %llu KB: code made at run "
 			    "time)\n",
 			    n, (unsigned long long)(bytes >> 10));
-	struct cprof_error *err = cprof_perf_map_read(&map, maps->pid);
-	if (err && err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	if (err)
-		put_lines(out, "no names", err->message);
-	else if (map.n)
-		cprof_buffer_printf(out, INDENT "functions %zu, from its perf map\n", map.n);
-	else
-		put_lines(
-			out, "no names",
-			"it writes no /tmp/perf-PID.map\n"
-			"Node: --perf-basic-prof; Python 3.12: -X perf; Java: a perf-map agent\n");
-	cprof_error_free(err);
+	struct cprof_error *errs[] = { cprof_perf_map_read(&map, maps->pid),
+				       cprof_jit_dump_read(&dump, maps) };
+	struct cprof_error *no_memory = NULL;
+	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
+		if (errs[i] && errs[i]->code == CPROF_ERR_NO_MEMORY && !no_memory) {
+			no_memory = errs[i];
+			continue;
+		}
+		if (errs[i])
+			put_lines(out, "not read", errs[i]->message);
+		cprof_error_free(errs[i]);
+	}
+	put_jit_names(out, &map, &dump);
 	cprof_perf_map_deinit(&map);
-	return NULL;
+	cprof_jit_dump_deinit(&dump);
+	return no_memory;
 }
 
 struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cprof_maps *maps,
@@ -166,7 +184,8 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 	for (size_t i = 0; i < maps->n_sorted && !err; i++) {
 		struct cprof_map *map = maps->sorted[i];
 		struct cprof_module *module;
-		if (!(map->prot & PROT_EXEC) || strcmp(map->path, "[vsyscall]") == 0)
+		if (!(map->prot & PROT_EXEC) || strcmp(map->path, "[vsyscall]") == 0 ||
+		    cprof_jit_dump_is(map->path))
 			continue;
 		err = cprof_modules_get(modules, maps, map, &module);
 		if (err)

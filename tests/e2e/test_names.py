@@ -220,12 +220,52 @@ int main(void)
 """
 
 
+# The same code, named in a jitdump. A second record takes its place, a third is not finished yet.
+JIT_DUMP = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static void load(int fd, void *page, unsigned long index, const char *name, int tail)
+{
+	uint64_t code = (uint64_t)page, head[7] = { 0, 1, 1, code, code, 100, index };
+	size_t len = strlen(name) + 1;
+	((uint32_t *)head)[1] = (uint32_t)(sizeof(head) + len + 10);
+	if (write(fd, head, sizeof(head)) < 0 || write(fd, name, len) < 0 || write(fd, page, (size_t)tail) < 0)
+		_exit(1);
+}
+int main(int argc, char **argv)
+{
+	static const unsigned char code[] = { 0xb9, 0x40, 0x42, 0x0f, 0x00, 0xff, 0xc9, 0x75, 0xfc, 0xc3 };
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t header[10] = { 0x4a695444, 1, 40, 62, 0, (uint32_t)getpid() };
+	char path[200];
+	memcpy(page, code, sizeof(code));
+	snprintf(path, sizeof(path), "%s/jit-%d.dump", argv[1], (int)getpid());
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (argc < 2 || write(fd, header, sizeof(header)) < 0)
+		return 1;
+	mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	load(fd, page, 1, "was here before", 10);
+	load(fd, page, 2, "LazyCompile:~hot loop /app/x.js:3", 10);
+	load(fd, (char *)page + 2048, 3, "in the making", 2);
+	close(fd);
+	printf("own pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	for (;;)
+		((void (*)(void))page)();
+}
+"""
+
+
 @unittest.skipUnless(os.uname().machine == "x86_64", "its machine code is for x86-64")
 class Jit(Base):
-    def build(self):
+    def build(self, source=JIT):
         need("gcc")
         out = self.path("jit")
-        done = run(["gcc", "-O1", "-x", "c", "-", "-o", out], input=JIT)
+        done = run(["gcc", "-O1", "-x", "c", "-", "-o", out], input=source)
         self.assertEqual(done.returncode, 0, done.stderr)
         return out
 
@@ -241,6 +281,19 @@ class Jit(Base):
         try:
             self.check(target.pid)
             self.assertIn("from its perf map", self.why("-p", target.pid))
+        finally:
+            target.close(sig=signal.SIGKILL, check=False)
+
+    def test_code_made_at_run_time_is_named_by_the_jitdump_that_it_has_mapped(self):
+        target = Target([self.build(JIT_DUMP), self.dir])
+        try:
+            self.check(target.pid)
+            text = self.why("-p", target.pid)
+            self.assertIn("functions 3, from its jitdump", text)
+            self.assertNotIn(".dump\n", text)  # the mark is no module
+            for name in glob.glob(self.path("jit-*.dump")):
+                os.unlink(name)  # the mapping still leads to it
+            self.check(target.pid)
         finally:
             target.close(sig=signal.SIGKILL, check=False)
 
