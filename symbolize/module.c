@@ -425,7 +425,9 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return cprof_error_os(errno, "open %s", path);
-	struct cprof_error *err = module_new(path, &module);
+	/* As a process's mapping would name it: what lies beside the file is found from anywhere, and through links. */
+	CPROF_AUTO(free) char *real = realpath(path, NULL);
+	struct cprof_error *err = module_new(real ? real : path, &module);
 	if (err)
 		return err;
 	module->kind = CPROF_MODULE_FILE;

@@ -453,7 +453,21 @@ class Why(Base):
         text = self.why("/usr/bin/redis-server")
         self.assertIn("build-id", text)
         self.assertIn(".debug: not there", text)
-        self.assertIn("apt install redis-server-dbgsym", text)
+        # The program is a link to a file of another package, and that one's debug package is the right one.
+        self.assertIn("apt install redis-tools-dbgsym", text)
+
+    def test_a_file_is_the_same_by_whatever_path_it_is_named(self):
+        program = self.compile("program", "-g")
+        os.makedirs(self.path(".debug"))
+        self.tool("objcopy", "--only-keep-debug", program, self.path(".debug/program.debug"))
+        self.tool("strip", program)
+        self.tool("objcopy", f"--add-gnu-debuglink={self.path('.debug/program.debug')}", program)
+        os.makedirs(self.path("elsewhere"))
+        os.symlink(program, self.path("elsewhere/link"))
+        for path, cwd in (("program", self.dir), ("../program", self.path("elsewhere")), (self.path("elsewhere/link"), "/")):
+            done = run([ATTACH, "-why", path], env=self.env, cwd=cwd)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("inlined calls from the DWARF of the debug file", done.stdout, path)
 
     def test_it_refuses_what_is_no_program_and_says_why(self):
         done = attach("-why", "/etc/passwd")
