@@ -150,7 +150,9 @@ static struct cprof_abbrevs *read_table(struct cprof_dwarf_file *file,
 		return NULL;
 	struct cprof_cursor cursor = { bytes, bytes + (file->abbrev->size - offset), false };
 	abbrevs->dense = true;
-	bool good = true;
+	/* Never NULL, also where no entry has an attribute. */
+	bool good =
+		cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, 0, sizeof(*abbrevs->attrs));
 	for (uint64_t code; good && (code = cprof_cursor_uleb(&cursor)) != 0;)
 		good = file->abbrev_work < ABBREV_WORK && read_abbrev(unit, &cursor, code, abbrevs);
 	file->abbrev_work += (uint64_t)(cursor.at - bytes);
