@@ -372,13 +372,25 @@ static bool same_inode(const char *a, const char *b)
 	       st_a.st_ino == st_b.st_ino;
 }
 
-/* Where the process sees the same files as we do, there is one place to look in, not two. */
-static struct cprof_error *set_root(struct cprof_module *module, pid_t pid)
+/*
+ * Where the process sees the same files as we do, there is one place to look in, not two. Asked once for a process
+ * and the program that it runs: it may have thousands of modules, and changes its root before it starts a program.
+ */
+static struct cprof_error *set_root(struct cprof_modules *modules, struct cprof_module *module,
+				    const struct cprof_maps *maps)
 {
 	char root[64], mounts[64];
+	pid_t pid = maps->pid;
+	uint64_t key =
+		cprof_hash_mix(cprof_hash_mix((uint64_t)pid, maps->exe_dev), maps->exe_inode);
 	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
 	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", (int)pid);
-	if (!pid || (same_inode(root, "/") && same_inode(mounts, "/proc/self/ns/mnt")))
+	if (pid && key != modules->root_of) {
+		modules->root_of = key;
+		modules->root_is_ours =
+			same_inode(root, "/") && same_inode(mounts, "/proc/self/ns/mnt");
+	}
+	if (!pid || modules->root_is_ours)
 		return NULL;
 	char *copy = strdup(root);
 	if (!copy)
@@ -400,7 +412,7 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 			return err;
 		module->dev = map->dev;
 		module->inode = map->inode;
-		err = set_root(module, maps->pid);
+		err = set_root(modules, module, maps);
 		if (err) {
 			module_free(module);
 			return err;

@@ -67,6 +67,9 @@ struct cprof_module {
 struct cprof_modules {
 	struct cprof_module **all; /* owned */
 	size_t n, cap;
+	uint64_t
+		root_of; /* hash of the process and program asked last where it sees files; 0: none */
+	bool root_is_ours; /* and the answer: where we do */
 	struct cprof_map64
 		by_file; /* hash of device, inode and path to the newest module with it, + 1 */
 };

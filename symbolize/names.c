@@ -207,8 +207,9 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 				: NULL;
 }
 
-struct cprof_error *cprof_names_save(struct cprof_names *names)
+struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 {
+	*ret_saved = false;
 	char key[2 * CPROF_BUILD_ID_MAX + 1];
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
 	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
@@ -222,7 +223,9 @@ struct cprof_error *cprof_names_save(struct cprof_names *names)
 	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
 	struct cprof_error *err =
 		cprof_symbol_cache_save(&names->cache, names->cache_dir, key, names->fingerprint);
-	if (!err)
-		names->cache.n_loaded = names->cache.n_answers;
-	return err;
+	if (err)
+		return err;
+	names->cache.n_loaded = names->cache.n_answers;
+	*ret_saved = true;
+	return NULL;
 }

@@ -70,7 +70,7 @@ struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_
 /* Read symbol tables and debug information now, for those who want to report on them. Errors: NO_MEMORY. */
 struct cprof_error *cprof_names_need(struct cprof_names *names);
 
-/* Write new answers to the cache on disk, if there is one. Errors: as cprof_symbol_cache_save(). */
-struct cprof_error *cprof_names_save(struct cprof_names *names);
+/* Write new answers to the cache on disk, if there is one; *ret_saved: there were. Errors: as cprof_symbol_cache_save(). */
+struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved);
 
 #endif

@@ -17,7 +17,9 @@
 #define FILE_MAX    (64u << 20)
 #define DIR_MAX     (512ull << 20) /* all files together */
 #define DIR_KEEP    (384ull << 20) /* what stays when that was reached */
-#define ANSWERS_MAX (1u << 19)     /* of one file; a binary has fewer hot addresses */
+#define FILES_MAX   16384
+#define FILES_KEEP  12288
+#define ANSWERS_MAX (1u << 19) /* of one file; a binary has fewer hot addresses */
 #define SUFFIX      ".names"
 #define STRING_MAX  (1u << 16)
 
@@ -341,6 +343,18 @@ static struct cprof_error *write_whole(const char *dir, const char *key,
 	return NULL;
 }
 
+struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
+					    const char *key, uint64_t fingerprint)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *err = make_dir(dir);
+	if (!err)
+		err = compose(cache, fingerprint, &bytes);
+	if (!err && bytes.len > FILE_MAX)
+		return NULL; /* as it is on disk it can be read; larger it could not */
+	return err ? err : write_whole(dir, key, &bytes);
+}
+
 /* ---- bounds ---- */
 
 struct old_file {
@@ -357,7 +371,7 @@ static int by_use(const void *a_, const void *b_)
 	return a->used.tv_nsec < b->used.tv_nsec ? -1 : a->used.tv_nsec > b->used.tv_nsec;
 }
 
-static void shrink(const char *dir)
+void cprof_symbol_cache_trim(const char *dir)
 {
 	CPROF_AUTO(closedir) DIR *listing = opendir(dir);
 	CPROF_AUTO(free) struct old_file *files = NULL;
@@ -373,29 +387,17 @@ static void shrink(const char *dir)
 		memcpy(files[n].name, entry->d_name, strlen(entry->d_name) + 1);
 		total += files[n++].size;
 	}
-	if (total <= DIR_MAX)
+	uint64_t keep = total > DIR_MAX ? DIR_KEEP : DIR_MAX;
+	size_t keep_files = n > FILES_MAX ? FILES_KEEP : FILES_MAX, left = n;
+	if (total <= DIR_MAX && n <= FILES_MAX)
 		return;
 	qsort(files, n, sizeof(*files), by_use);
-	for (size_t i = 0; i < n && total > DIR_KEEP; i++) {
-		if (unlinkat(dirfd(listing), files[i].name, 0) == 0)
+	for (size_t i = 0; i < n && (total > keep || left > keep_files); i++) {
+		if (unlinkat(dirfd(listing), files[i].name, 0) == 0) {
 			total -= files[i].size;
+			left--;
+		}
 	}
-}
-
-struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
-					    const char *key, uint64_t fingerprint)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_error *err = make_dir(dir);
-	if (!err)
-		err = compose(cache, fingerprint, &bytes);
-	if (!err && bytes.len > FILE_MAX)
-		return NULL; /* as it is on disk it can be read; larger it could not */
-	if (!err)
-		err = write_whole(dir, key, &bytes);
-	if (!err)
-		shrink(dir);
-	return err;
 }
 
 char *cprof_symbol_cache_default_dir(void)

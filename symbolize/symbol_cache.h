@@ -53,11 +53,14 @@ bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *b
 			      uint64_t fingerprint);
 
 /*
- * Write all answers, and drop the least recently used files where `dir` has grown too large. Makes `dir`. Errors: OS,
- * DENIED (the directory is somebody else's), NO_MEMORY; callers may well ignore them.
+ * Write all answers. Makes `dir`. Errors: OS, DENIED (the directory is somebody else's), NO_MEMORY; callers may well
+ * ignore them. After the last one: cprof_symbol_cache_trim().
  */
 struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
 					    const char *key, uint64_t fingerprint);
+
+/* Drop the least recently used files where `dir` has grown too large. Looks at every file: once a run, not once a module. */
+void cprof_symbol_cache_trim(const char *dir);
 
 /* The frames of `addr`, innermost first: at most `cap`; 0: not known. Strings are borrowed from the cache. */
 size_t cprof_symbol_cache_get(const struct cprof_symbol_cache *cache, uint64_t addr,

@@ -66,11 +66,16 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 /* A cache that cannot be written costs time in the next profile and nothing in this one. */
 static void save_caches(struct cprof_symbolizer *symbolizer)
 {
+	bool any = false, saved = false;
 	for (size_t i = 0; i < symbolizer->modules->n; i++) {
 		struct cprof_names *names = symbolizer->modules->all[i]->names.data;
 		if (names)
-			cprof_error_free(cprof_names_save(names));
+			cprof_error_free(cprof_names_save(names, &saved));
+		any |= saved;
+		saved = false;
 	}
+	if (any)
+		cprof_symbol_cache_trim(symbolizer->options->cache_dir);
 }
 
 static void jit_deinit(struct jit *jit)

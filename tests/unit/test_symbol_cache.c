@@ -131,3 +131,43 @@ TEST(symbol_cache_refuses_a_directory_of_somebody_else)
 	cprof_symbol_cache_deinit(&cache);
 	remove_dir();
 }
+
+static void make_old_file(const char *name, off_t size, time_t used)
+{
+	char path[128];
+	const struct timespec times[2] = { { used, 0 }, { used, 0 } };
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && ftruncate(fd, size) == 0 && futimens(fd, times) == 0);
+	close(fd);
+}
+
+static bool is_there(const char *name)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+TEST(symbol_cache_drops_what_was_not_used_for_longest)
+{
+	make_dir();
+	save();
+	make_old_file("oldest", 200 << 20, 1000);
+	make_old_file("newest", 200 << 20, 3000);
+	make_old_file("middle", 100 << 20, 2000);
+	cprof_symbol_cache_trim(dir);
+	CHECK(is_there("oldest") && is_there("middle") && is_there("newest"));
+	make_old_file("straw", 20 << 20, 2500);
+	cprof_symbol_cache_trim(dir);
+	CHECK(!is_there("oldest") && is_there("middle") && is_there("newest"));
+	CHECK(is_there("straw"));
+	for (int i = 0; i < 16384; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "small%d", i);
+		make_old_file(name, 1, 4000 + i);
+	}
+	cprof_symbol_cache_trim(dir);
+	CHECK(!is_there("newest") && !is_there("small0") && is_there("small16383"));
+	remove_dir();
+}
