@@ -15,8 +15,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define WAIT_NS   (500 * 1000000ull)
-#define FOLLOW_NS (100 * 1000000ull)
+#define WAIT_NS        (500 * 1000000ull)
+#define FOLLOW_NS      (100 * 1000000ull)
+#define OPENED_BETWEEN 64 /* modules opened between two looks at the rings */
 
 struct cpu {
 	const struct cprof_mode_run *run;
@@ -162,6 +163,18 @@ static struct cprof_error *drain(struct cpu *cpu, uint64_t until_ns)
 	return err;
 }
 
+/* Ten thousand modules take a second: what is sampled meanwhile would not all fit into the rings. */
+static struct cprof_error *open_first_modules(struct cpu *cpu, struct cprof_process *process)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < process->maps.n_sorted; i++) {
+		err = open_module(cpu, process, process->maps.sorted[i]);
+		if (!err && i % OPENED_BETWEEN == OPENED_BETWEEN - 1)
+			err = drain(cpu, cprof_clock_mono_ns());
+	}
+	return err;
+}
+
 static struct cprof_error *sample(struct cpu *cpu)
 {
 	struct cprof_window *window = cpu->run->window;
@@ -172,7 +185,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_perf_source_enable(source);
 	cprof_window_start(window);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
-		err = open_modules(cpu, cprof_session_process_at(cpu->session, i));
+		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
 					 source->opener->follow ? FOLLOW_NS : WAIT_NS,
 					 &cpu->run->report->counts)) {
