@@ -139,6 +139,78 @@ class Files(Base):
         return notes.split("Build ID:")[1].split()[0]
 
 
+# A library whose function, build-id and so contents differ: a text of its own is put into the compiled file.
+LIBRARY = r"""
+static __attribute__((noinline)) int fn_00000(int x)
+{
+	volatile int s = 0;
+	for (int i = 0; i < 2000; i++)
+		s += i * x;
+	return s;
+}
+int entry(int x) { return fn_00000(x) + 1; }
+"""
+
+HOST = r"""
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static volatile sig_atomic_t stop;
+static void on_term(int sig) { (void)sig; stop = 1; }
+int main(int argc, char **argv)
+{
+	int n = argc - 1;
+	int (**f)(int) = calloc((size_t)n, sizeof(*f));
+	signal(SIGTERM, on_term);
+	for (int i = 0; i < n; i++) {
+		void *library = dlopen(argv[i + 1], RTLD_NOW | RTLD_LOCAL);
+		if (!library || !(f[i] = (int (*)(int))dlsym(library, "entry")))
+			return 1;
+	}
+	printf("pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	for (int i = 0; !stop; i = (i + 1) % n)
+		f[i](i);
+	return 0;
+}
+"""
+
+
+class ManyModules(Base):
+    N = 2000
+
+    def build(self):
+        need("gcc")
+        build_id = "11" * 20
+        for source, out, flags in ((LIBRARY, "template", ["-g", "-shared", "-fPIC", "-nostdlib", f"-Wl,--build-id=0x{build_id}"]),
+                                   (HOST, "host", ["-ldl"])):
+            done = run(["gcc", "-O1", "-x", "c", "-", "-o", self.path(out), *flags], input=source)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.path("template"), "rb") as file:
+            template = file.read()
+        for i in range(self.N):
+            own_id = (i + 1).to_bytes(20, "big")
+            with open(self.path(f"l{i}.so"), "wb") as file:
+                file.write(template.replace(bytes.fromhex(build_id), own_id).replace(b"fn_00000", b"fn_%05d" % i))
+        return [self.path("host"), *(self.path(f"l{i}.so") for i in range(self.N))]
+
+    def test_thousands_of_modules_are_named_each_by_its_own_file(self):
+        with Target(self.build()) as target:
+            profile = self.profile(target.pid)
+        self.assertGreater(profile.total(), 20)
+        leaves = {stack[0] for stack, _, _ in profile.samples}
+        self.assertGreater(len(leaves), 20)
+        share = profile.share(lambda stack, labels: stack[0].startswith("fn_") or stack[0] in ("entry", "main"))
+        self.assertGreater(share, 0.95)
+        files = {mapping["id"]: mapping["file"] for mapping in profile.mappings}
+        for location in profile.locations.values():
+            name = location["lines"][0]["name"]
+            if name.startswith("fn_"):
+                self.assertTrue(files[location["mapping"]].endswith(f"/l{int(name[3:])}.so"), (name, location))
+
+
 class DebugFiles(Base):
     def split(self, *flags):
         """A stripped program and its debug file, tied together by a debuglink alone."""
