@@ -95,14 +95,16 @@ static struct cprof_error *try_path(const char *path, const struct want *want,
 	return try_fd(fd, path, want, trail, ret_elf);
 }
 
-static struct cprof_error *by_debuginfod(const struct want *want, struct cprof_debuginfod *from,
+static struct cprof_error *by_debuginfod(const struct want *want,
+					 const struct cprof_debug_roots *roots,
 					 struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
 	char why[160];
-	if (!from || want->build_id_len < 2)
+	if (!roots->debuginfod || want->build_id_len < 2)
 		return NULL;
 	CPROF_AUTO(close)
-	int fd = cprof_debuginfod_find(from, want->build_id, want->build_id_len, why, sizeof(why));
+	int fd = cprof_debuginfod_find(roots->debuginfod, roots->module_path, want->build_id,
+				       want->build_id_len, why, sizeof(why));
 	if (fd >= 0)
 		return try_fd(fd, "debuginfod", want, trail, ret_elf);
 	say(trail, "debuginfod", why);
@@ -183,7 +185,7 @@ struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
 	if (!err && !*ret_elf)
 		err = by_debuglink(elf, &want, roots, trail, ret_elf);
 	if (!err && !*ret_elf)
-		err = by_debuginfod(&want, roots->debuginfod, trail, ret_elf);
+		err = by_debuginfod(&want, roots, trail, ret_elf);
 	return err;
 }
 

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,15 +43,27 @@ static void *symbol(const struct cprof_debuginfod *debuginfod, const char *name)
 	return dlsym(debuginfod->library, name);
 }
 
+__attribute__((format(printf, 2, 3))) static void say(const struct cprof_debuginfod *debuginfod,
+						      const char *format, ...)
+{
+	char text[300];
+	int n = snprintf(text, sizeof(text), "debuginfod: ");
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+	va_end(args);
+	if (debuginfod->say)
+		debuginfod->say(debuginfod->say_ctx, text);
+}
+
 static int progress(struct debuginfod_client *client, long done, long total)
 {
 	struct cprof_debuginfod *debuginfod = get_data(client);
 	uint64_t now_ns = cprof_clock_mono_ns();
-	if (debuginfod->say && done > 0 && now_ns - debuginfod->said_ns > SAY_EVERY_NS) {
-		char text[120];
-		snprintf(text, sizeof(text), "debuginfod: %ld of %ld KB", done >> 10, total >> 10);
-		debuginfod->say(debuginfod->say_ctx, text);
+	if (done >> 10 != debuginfod->said_kb && now_ns - debuginfod->said_ns > SAY_EVERY_NS) {
+		say(debuginfod, "%ld of %ld KB", done >> 10, total >> 10);
 		debuginfod->said_ns = now_ns;
+		debuginfod->said_kb = done >> 10;
 	}
 	return now_ns > debuginfod->deadline_ns;
 }
@@ -89,30 +103,36 @@ static uint64_t limit(uint64_t given_ns, uint64_t fallback_ns)
 	return given_ns ? given_ns : fallback_ns;
 }
 
-int cprof_debuginfod_find(struct cprof_debuginfod *debuginfod, const uint8_t *build_id, size_t len,
-			  char *why, size_t why_size)
+int cprof_debuginfod_find(struct cprof_debuginfod *debuginfod, const char *name,
+			  const uint8_t *build_id, size_t len, char *why, size_t why_size)
 {
 	uint64_t total_ns = limit(debuginfod->total_limit_ns, TOTAL_LIMIT_NS);
 	if (load(debuginfod) && debuginfod->spent_ns >= total_ns)
 		debuginfod->broken = TIME_OVER;
 	if (debuginfod->broken) {
 		snprintf(why, why_size, "%s", reasons[debuginfod->broken]);
+		if (!debuginfod->said_broken)
+			say(debuginfod, "%s", why);
+		debuginfod->said_broken = true;
 		return -1;
 	}
 	uint64_t start_ns = cprof_clock_mono_ns(), left_ns = total_ns - debuginfod->spent_ns;
 	uint64_t file_ns = limit(debuginfod->file_limit_ns, FILE_LIMIT_NS);
 	debuginfod->deadline_ns = start_ns + (file_ns < left_ns ? file_ns : left_ns);
-	if (debuginfod->say)
-		debuginfod->say(debuginfod->say_ctx, "debuginfod: asking for a debug file");
+	debuginfod->said_kb = 0;
+	say(debuginfod, "asking for the debug file of %.200s", name);
 	find_fn *find = (find_fn *)symbol(debuginfod, "debuginfod_find_debuginfo");
 	int fd = find(debuginfod->client, build_id, (int)len, NULL);
 	debuginfod->spent_ns += cprof_clock_mono_ns() - start_ns;
 	if (fd >= 0)
 		snprintf(why, why_size, "taken");
 	else if (cprof_clock_mono_ns() > debuginfod->deadline_ns)
-		snprintf(why, why_size, "not there in time");
+		snprintf(why, why_size, "not there in time (%" PRIu64 " s)",
+			 (uint64_t)((debuginfod->deadline_ns - start_ns) / CPROF_NS_PER_S));
 	else
 		snprintf(why, why_size, "%s", fd == -ENOENT ? "no server has it" : strerror(-fd));
+	if (fd < 0)
+		say(debuginfod, "%.200s: %s", name, why);
 	return fd;
 }
 

@@ -10,6 +10,7 @@
 #ifndef CPROF_SYMBOLIZE_DEBUGINFOD_H
 #define CPROF_SYMBOLIZE_DEBUGINFOD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,15 +23,17 @@ struct cprof_debuginfod {
 	/* Private. */
 	void *library, *client;
 	uint64_t spent_ns, deadline_ns, said_ns;
+	long said_kb;
+	bool said_broken;
 	int broken; /* why nothing more is asked: 0, or one of the reasons in debuginfod.c */
 };
 
 /*
- * An open descriptor (the caller's) on the debug file for `build_id`, or -1; then `why` says why, in words. Blocks while
+ * An open descriptor (the caller's) on the debug file for `build_id` of the program `name`, or -1; then `why` says why, in words. Blocks while
  * it downloads, never after its limits.
  */
-int cprof_debuginfod_find(struct cprof_debuginfod *debuginfod, const uint8_t *build_id, size_t len,
-			  char *why, size_t why_size);
+int cprof_debuginfod_find(struct cprof_debuginfod *debuginfod, const char *name,
+			  const uint8_t *build_id, size_t len, char *why, size_t why_size);
 
 void cprof_debuginfod_deinit(struct cprof_debuginfod *debuginfod);
 

@@ -463,15 +463,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append(self.path)
-        if self.server.delay:
-            time.sleep(self.server.delay)
         if self.path == f"/buildid/{self.server.build_id}/debuginfo":
             with open(self.server.file, "rb") as file:
                 body = file.read()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            pieces = self.server.pieces
+            for i in range(pieces):
+                self.wfile.write(body[len(body) * i // pieces:len(body) * (i + 1) // pieces])
+                self.wfile.flush()
+                if pieces > 1:
+                    time.sleep(0.7)
         else:
             self.send_error(404)
 
@@ -490,7 +493,7 @@ class Debuginfod(Base):
         self.tool("strip", self.program)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.build_id = notes.split("Build ID:")[1].split()[0]
-        self.server.file, self.server.asked, self.server.delay = self.path("debug"), [], 0
+        self.server.file, self.server.asked, self.server.pieces = self.path("debug"), [], 1
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
@@ -506,6 +509,27 @@ class Debuginfod(Base):
         with Target([self.program]) as target:
             self.check_spins(self.profile(target.pid, "-debuginfod"))
         self.assertIn(f"/buildid/{self.server.build_id}/debuginfo", self.server.asked)
+
+    def test_who_waits_is_told_for_what_and_how_far_it_is(self):
+        with open(self.path("pad"), "wb") as file:
+            file.write(os.urandom(1 << 20))
+        self.tool("objcopy", f"--add-section=.pad={self.path('pad')}", self.path("debug"))
+        self.server.pieces = 4
+        with Target([self.program]) as target:
+            done = attach("-p", target.pid, "-seconds", "0.5", "-debuginfod", "-f", "-o", self.path("cpu.pb.gz"), env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"debuginfod: asking for the debug file of {self.program}", done.stderr)
+        self.assertRegex(done.stderr, r"debuginfod: \d+ of \d{4} KB")
+
+    def test_who_gets_nothing_is_told_why(self):
+        self.server.build_id = "0000"
+        with Target([self.program]) as target:
+            args = ["-p", target.pid, "-seconds", "0.5", "-debuginfod", "-f", "-o", self.path("cpu.pb.gz")]
+            done = attach(*args, env=self.env)
+            self.assertIn(f"debuginfod: {self.program}: no server has it", done.stderr)
+            self.env.pop("DEBUGINFOD_URLS")
+            done = attach(*args, env=self.env)
+            self.assertIn("debuginfod: DEBUGINFOD_URLS is not set", done.stderr)
 
     def test_a_file_of_another_build_is_refused_whoever_serves_it(self):
         other = self.compile("other", "-g", "-Wl,--build-id=0x0909090909090909", spin="wrong_name")
