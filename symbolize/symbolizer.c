@@ -435,7 +435,7 @@ static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer)
 		cprof_buffer_puts(
 			&symbolizer->notes,
 			"no kernel names: /proc/kallsyms hides its addresses; hint: run as "
-			"root, or set kernel.kptr_restrict to 0\n");
+			"root, or set kernel.kptr_restrict to 0 and kernel.perf_event_paranoid to 1\n");
 	cprof_error_free(err);
 	return NULL;
 }

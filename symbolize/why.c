@@ -216,7 +216,7 @@ struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)
 		put_lines(
 			out, "no names",
 			"/proc/kallsyms hides its addresses\nrun as root, or set kernel.kptr_restrict "
-			"to 0\n");
+			"to 0 and kernel.perf_event_paranoid to 1\n");
 	else
 		cprof_buffer_printf(out, INDENT "functions %zu, from /proc/kallsyms\n", kernel.n);
 	cprof_error_free(err);
