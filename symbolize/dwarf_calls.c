@@ -31,7 +31,8 @@ struct walk {
 	struct cprof_error *err;
 	uint32_t
 		scope[DEPTH_MAX]; /* the namespace that entries at this depth stand in: index + 1 */
-	uint32_t around[DEPTH_MAX]; /* the call that entries at this depth stand in */
+	uint32_t around[DEPTH_MAX];  /* the call that entries at this depth stand in */
+	bool in_function[DEPTH_MAX]; /* whether one is around them, with code or without */
 	uint32_t depth;
 	uint32_t current; /* what add_range() adds to */
 	uint64_t ranges_left;
@@ -130,15 +131,19 @@ static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint
 		cprof_dwarf_ranges(unit, &extent, add_range, walk);
 }
 
-/* Types hold no code of their own; compilers that say where the next entry is spare us their members. */
-static bool skips_children(uint16_t tag)
+/*
+ * Types hold no code of their own; compilers that say where the next entry is spare us their members. Only a class in
+ * a function may hold its methods' code: of lambdas, with gcc up to -O1.
+ */
+static bool skips_children(uint16_t tag, bool in_function)
 {
 	switch (tag) {
 	case DW_TAG_structure_type:
 	case DW_TAG_class_type:
 	case DW_TAG_union_type:
-	case DW_TAG_enumeration_type:
 	case DW_TAG_interface_type:
+		return !in_function;
+	case DW_TAG_enumeration_type:
 	case DW_TAG_subroutine_type:
 	case DW_TAG_array_type:
 	case DW_TAG_call_site:
@@ -206,7 +211,8 @@ static void read_entry(struct walk *walk, const struct cprof_abbrev *abbrev, uin
 	} else if (abbrev->tag == DW_TAG_namespace && abbrev->has_children) {
 		scope = enter_namespace(walk, abbrev, cursor);
 	} else {
-		if (abbrev->has_sibling && abbrev->has_children && skips_children(abbrev->tag))
+		if (abbrev->has_sibling && abbrev->has_children &&
+		    skips_children(abbrev->tag, walk->in_function[walk->depth]))
 			sibling = sibling_of(unit, abbrev, *cursor);
 		cprof_dwarf_unit_skip(unit, abbrev, cursor);
 		if (sibling && jump(unit, sibling, cursor))
@@ -218,7 +224,9 @@ static void read_entry(struct walk *walk, const struct cprof_abbrev *abbrev, uin
 		cprof_cursor_fail(cursor);
 		return;
 	}
+	bool in_function = walk->in_function[walk->depth] || abbrev->tag == DW_TAG_subprogram;
 	walk->around[++walk->depth] = walk->current;
+	walk->in_function[walk->depth] = in_function;
 	walk->scope[walk->depth] = scope;
 }
 

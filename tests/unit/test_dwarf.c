@@ -44,7 +44,19 @@ static const char program[] =
 	/* 31 */ "{\n"
 	/* 32 */ "	ns::Outer outer;\n"
 	/* 33 */ "	return outer.run(argc) + plain(argc);\n"
-	/* 34 */ "}\n";
+	/* 34 */ "}\n"
+	/* 35 */ "__attribute__((always_inline)) inline int third(int x)\n"
+	/* 36 */ "{\n"
+	/* 37 */ "	__asm__ volatile(\".globl mark_third\\nmark_third: nop\" ::: \"memory\");\n"
+	/* 38 */ "	return sink + x;\n"
+	/* 39 */ "}\n"
+	/* 40 */ "__attribute__((used, noinline)) int local(int n)\n"
+	/* 41 */ "{\n"
+	/* 42 */ "	auto f = [&](int y) __attribute__((noinline)) {\n"
+	/* 43 */ "		return third(y) + n;\n"
+	/* 44 */ "	};\n"
+	/* 45 */ "	return f(n) + f(n + 1);\n"
+	/* 46 */ "}\n";
 
 struct built {
 	char dir[64];
@@ -215,6 +227,39 @@ TEST(dwarf_split_units_give_inline_chains_and_without_their_files_functions_and_
 		CHECK(strstr(cprof_symbolizer_notes(built.symbolizer), ".dwo"));
 		discard(&built);
 	}
+}
+
+TEST(dwarf_functions_of_local_classes_have_their_inline_chains)
+{
+	/* Up to -O1 gcc puts a lambda's code into its class, and that into the function around it. */
+	static const char *const cases[][2] = {
+		{ "g++", "-g -O1" },
+		{ "g++", "-g" },
+		{ "g++", "-g -O0" },
+		{ "clang++", "-g -O1" },
+	};
+	size_t done = 0;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct built built;
+		char how[64];
+		const struct cprof_symbol_frame *frames;
+		size_t n;
+		if (!has_program(cases[i][0]))
+			continue;
+		snprintf(how, sizeof(how), "%s %s", cases[i][0], cases[i][1]);
+		CHECK(build(&built, cases[i][0], cases[i][1]));
+		CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module,
+						  address(&built, "mark_third"), &frames, &n));
+		if (n != 2)
+			TEST_FAIL("%s: %zu frames, the first is %s", how, n, frames[0].name);
+		check_frame(how, &frames[0], "third", 37, 35);
+		CHECK_UINT((uint64_t)frames[1].line, 43);
+		CHECK(strncmp(frames[1].system_name, "_ZZ5localiENK", 13) == 0);
+		discard(&built);
+		done++;
+	}
+	if (!done)
+		test_skip("neither g++ nor clang++ is installed");
 }
 
 TEST(dwarf_rewritten_by_other_tools_gives_inline_chains)
