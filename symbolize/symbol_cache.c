@@ -13,7 +13,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-#define MAGIC       "cprofnm1"
+/* Its last digit changes with the layout, and when answers that were kept so far may be wrong. */
+#define MAGIC       "cprofnm2"
 #define FILE_MAX    (64u << 20)
 #define DIR_MAX     (512ull << 20) /* all files together */
 #define DIR_KEEP    (384ull << 20) /* what stays when that was reached */
