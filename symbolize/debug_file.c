@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libdeflate.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/cleanup.h"
 #include "symbolize/module.h"
@@ -35,14 +35,14 @@ static void say(struct cprof_buffer *trail, const char *path, const char *what)
 static bool crc_matches(int fd, uint32_t want)
 {
 	CPROF_AUTO(free) uint8_t *piece = malloc(CRC_PIECE);
-	uLong crc = crc32(0, NULL, 0);
+	uint32_t crc = 0;
 	off_t at = 0;
 	ssize_t n;
 	while (piece && (n = pread(fd, piece, CRC_PIECE, at)) > 0) {
-		crc = crc32(crc, piece, (uInt)n);
+		crc = libdeflate_crc32(crc, piece, (size_t)n);
 		at += n;
 	}
-	return piece && at && (uint32_t)crc == want;
+	return piece && at && crc == want;
 }
 
 static const char *refusal(struct cprof_elf *elf, int fd, const struct want *want)
