@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/cpu_account.h"
 #include "attach/mode.h"
 #include "attach/perf_event_name.h"
 #include "attach/perf_source.h"
@@ -24,6 +25,7 @@ struct cpu {
 	struct cprof_perf_event_name event;
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
+	struct cprof_cpu_account account;
 	int64_t period; /* nanoseconds of a clock; 1 of another event, where samples carry their weight */
 	uint64_t lost_other; /* of the source, when mappings were last read because of it */
 	uint64_t others;     /* 32-bit samples, which cannot be unwound */
@@ -184,6 +186,8 @@ static struct cprof_error *sample(struct cpu *cpu)
 
 	cprof_perf_source_enable(source);
 	cprof_window_start(window);
+	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
+				source->kernel_excluded);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
@@ -200,11 +204,31 @@ static struct cprof_error *sample(struct cpu *cpu)
 		}
 	}
 	cprof_perf_source_disable(source);
+	cprof_cpu_account_stop(&cpu->account);
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
 	/* Only now: asking the kernel interrupts every CPU. */
 	cpu->run->report->counts.lost = cprof_perf_source_lost(source);
 	return err;
+}
+
+/* Lost samples and threads without events have been told of already. */
+static void note_short_account(const struct cpu *cpu)
+{
+	const struct cprof_cpu_account *account = &cpu->account;
+	const struct cprof_counts *counts = &cpu->run->report->counts;
+	uint64_t period_ns = (uint64_t)cpu->period, sampled_ns = counts->samples * period_ns;
+	if (!cpu->event.is_clock || !cpu->source->opener->clock_per_thread || !account->known ||
+	    counts->lost || cpu->source->unfollowed ||
+	    !cprof_cpu_account_short(account->used_ns, sampled_ns, period_ns))
+		return;
+	cprof_report_note(
+		cpu->run->report, CPROF_NOTE_WARNING,
+		"only %.2f of %.2f s of processor time were sampled: a thread that ends "
+		"within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
+		"CAP_BPF and CAP_PERFMON, allow -open cpu, which sees them all)",
+		(double)sampled_ns / 1e9, (double)account->used_ns / 1e9, (double)period_ns / 1e6,
+		cpu->source->opener->name);
 }
 
 static void note_end(const struct cpu *cpu)
@@ -224,6 +248,7 @@ static void note_end(const struct cpu *cpu)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " samples are of 32-bit code and have no user stack",
 				  cpu->others);
+	note_short_account(cpu);
 }
 
 /* ---- opening ---- */

@@ -128,6 +128,7 @@ static struct cprof_error *follow(struct cprof_perf_source *source)
 const struct cprof_perf_opener cprof_perf_open_thread = {
 	.name = "thread",
 	.summary = "an event and a ring for each thread, new ones by looking",
+	.clock_per_thread = true,
 	.open = open_all,
 	.follow = follow,
 };

@@ -114,5 +114,6 @@ static struct cprof_error *open_all(struct cprof_perf_source *source)
 const struct cprof_perf_opener cprof_perf_open_thread_cpu = {
 	.name = "thread-cpu",
 	.summary = "an inherited event for each thread and CPU",
+	.clock_per_thread = true,
 	.open = open_all,
 };

@@ -59,6 +59,7 @@ struct cprof_perf_source {
 struct cprof_perf_opener {
 	const char *name;
 	const char *summary;
+	bool clock_per_thread; /* a thread that works for less than a period is never sampled */
 	/* Open everything, disabled. An error makes the next row be tried; what was opened is closed by the caller. */
 	struct cprof_error *(*open)(struct cprof_perf_source *source);
 	/* Look for new threads, about 10 times a second; NULL: they are there by themselves. */

@@ -25,7 +25,7 @@
 struct stat_line {
 	char state;
 	unsigned flags;
-	uint64_t start_ticks;
+	uint64_t start_ticks, user_ticks, system_ticks;
 };
 
 static struct cprof_error *proc_read(pid_t pid, const char *file, struct cprof_buffer *out)
@@ -43,14 +43,16 @@ static struct cprof_error *read_stat(pid_t pid, struct stat_line *ret)
 	if (err)
 		return err;
 	const char *after = strrchr(cprof_buffer_text(&text), ')');
-	unsigned long long start;
+	unsigned long long start, user, system;
 	if (!after ||
 	    sscanf(after + 1,
-		   " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+		   " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d "
 		   "%*d %llu",
-		   &ret->state, &ret->flags, &start) != 3)
+		   &ret->state, &ret->flags, &user, &system, &start) != 5)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "/proc/%d/stat is malformed", (int)pid);
 	ret->start_ticks = start;
+	ret->user_ticks = user;
+	ret->system_ticks = system;
 	return NULL;
 }
 
@@ -177,6 +179,21 @@ static struct cprof_error *fill(struct cprof_target *target)
 	target->uid = (uid_t)uid;
 	read_namespace(target, text);
 	return cprof_target_check_program(target);
+}
+
+bool cprof_target_cpu_time(const struct cprof_target *target, uint64_t *ret_user_ns,
+			   uint64_t *ret_system_ns)
+{
+	struct stat_line stat;
+	struct cprof_error *err = read_stat(target->pid, &stat);
+	bool known = !err && stat.start_ticks == target->start_ticks;
+	cprof_error_free(err);
+	if (!known)
+		return false;
+	uint64_t tick_ns = CPROF_NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	*ret_user_ns = stat.user_ticks * tick_ns;
+	*ret_system_ns = stat.system_ticks * tick_ns;
+	return true;
 }
 
 struct cprof_error *cprof_target_open(pid_t pid, struct cprof_target **ret_target)

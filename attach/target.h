@@ -57,6 +57,10 @@ pid_t cprof_target_living_tid(const struct cprof_target *target);
 /* CPROF_ERR_UNSUPPORTED if the program it runs is not one for this CPU (32-bit). Also after an exec. */
 struct cprof_error *cprof_target_check_program(const struct cprof_target *target);
 
+/* Its CPU time so far, of threads that have ended too, to the kernel's tick. False: it has ended and is gone. */
+bool cprof_target_cpu_time(const struct cprof_target *target, uint64_t *ret_user_ns,
+			   uint64_t *ret_system_ns);
+
 /*
  * The thread ids, ascending as the kernel lists them. `*ret_tids` is the caller's to free. A process that
  * ended meanwhile: NO_TARGET.

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -131,6 +132,31 @@ def run(argv, timeout=120, **more):
 def attach(*args, timeout=120, **more):
     """cprof-attach with these arguments."""
     return run([ATTACH, *map(str, args)], timeout=timeout, **more)
+
+
+def cpu_ticks(pid):
+    """CPU time of a process so far, threads that have ended included: 100 ticks are a second."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def attach_while_it_works(pid, ticks, *args, timeout=60):
+    """cprof-attach until the process has used `ticks` of CPU time, however long that takes on a busy machine; .worked is
+    what it used in the window."""
+    tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True)
+    said = [tool.stderr.readline()]
+    while "profiling" not in said[-1] and tool.poll() is None:
+        said.append(tool.stderr.readline())
+    before, deadline = cpu_ticks(pid), time.monotonic() + timeout
+    while tool.poll() is None and cpu_ticks(pid) < before + ticks and time.monotonic() < deadline:
+        time.sleep(0.01)
+    worked = cpu_ticks(pid) - before
+    tool.send_signal(signal.SIGINT)
+    out, more = tool.communicate(timeout=timeout)
+    done = subprocess.CompletedProcess(tool.args, tool.returncode, out, "".join(said) + more)
+    done.worked = worked
+    return done
 
 
 # ---- profiles, decoded by protoc ----

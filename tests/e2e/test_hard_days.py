@@ -10,7 +10,7 @@ import time
 import unittest
 
 import harness
-from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, need, run, target_path
+from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, attach_while_it_works, need, run, target_path
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -165,7 +165,10 @@ class Targets(Base):
 
     def test_a_thousand_new_threads_a_second(self):
         with Target(["threads", "churn", "1000"]) as target:
-            profile = self.profile(target.pid, "-hz", "500", seconds=2)
+            out = self.path("cpu.pb.gz")
+            done = attach_while_it_works(target.pid, 60, "-hz", "1000", "-o", out)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            profile = Profile.read(out)
             threads = len({l["tid"] for _, _, l in profile.samples})
         self.assertGreater(threads, 20)
         self.assertGreater(profile.share(lambda s, l: "brief_work" in s), 0.5)

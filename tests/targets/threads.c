@@ -1,8 +1,8 @@
 /*
  * threads - a process of many threads. Usage: threads WHAT [N]
- *   sleep N   N threads sleep, one works in busy_one()
- *   churn N   N threads a second are created, work a little in brief_work() and end
- *   orphan    main() ends with pthread_exit; a worker goes on in busy_orphan()
+ *   sleep N        N threads sleep, one works in busy_one()
+ *   churn N [MS]   N threads a second are created, work MS (0.5) milliseconds in brief_work() and end
+ *   orphan         main() ends with pthread_exit; a worker goes on in busy_orphan()
  */
 #include <pthread.h>
 #include <signal.h>
@@ -21,10 +21,17 @@ static __attribute__((noinline)) void busy_one(uint64_t rounds)
 		sink += i * i;
 }
 
+static long brief_us = 500;
+
+/* By the thread's own clock: how busy the machine is makes no difference. */
 static __attribute__((noinline)) void brief_work(void)
 {
-	for (uint64_t i = 0; i < 1000000; i++) /* about half a millisecond */
-		sink += i * i;
+	struct timespec now = { 0 };
+	while (now.tv_sec * 1000000 + now.tv_nsec / 1000 < brief_us) {
+		for (uint64_t i = 0; i < 10000; i++)
+			sink += i * i;
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	}
 }
 
 static __attribute__((noinline)) void busy_orphan(void)
@@ -97,6 +104,7 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "sleep";
 	long n = argc > 2 ? atol(argv[2]) : 100;
+	brief_us = argc > 3 ? (long)(atof(argv[3]) * 1000) : brief_us;
 	signal(SIGTERM, on_term);
 	if (strcmp(what, "sleep") == 0) {
 		for (long i = 0; i < n; i++)
