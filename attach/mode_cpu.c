@@ -127,6 +127,11 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 		return cprof_session_thread_name(cpu->session, process, (pid_t)record->tid,
 						 record->comm);
 	case CPROF_PERF_FORK:
+		if (record->tid ==
+		    record->pid) { /* not a thread of it, but a process with its id */
+			cprof_target_replaced(process->target, record->time_ns);
+			return NULL;
+		}
 		return cprof_session_thread_fork(cpu->session, process, (pid_t)record->tid,
 						 (pid_t)record->fork.ptid);
 	default:

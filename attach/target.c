@@ -242,6 +242,13 @@ void cprof_target_ended(struct cprof_target *target)
 	target->exited_mono_ns = cprof_clock_mono_ns();
 }
 
+void cprof_target_replaced(struct cprof_target *target, uint64_t mono_ns)
+{
+	if (!target->exited || mono_ns < target->exited_mono_ns)
+		target->exited_mono_ns = mono_ns;
+	target->exited = true;
+}
+
 struct cprof_error *cprof_target_threads(const struct cprof_target *target, pid_t **ret_tids,
 					 size_t *ret_n)
 {

@@ -48,6 +48,9 @@ bool cprof_target_alive(struct cprof_target *target);
 /* Its pidfd has become readable. */
 void cprof_target_ended(struct cprof_target *target);
 
+/* A new process got its id at `mono_ns`: it had ended by then, whenever we see that. */
+void cprof_target_replaced(struct cprof_target *target, uint64_t mono_ns);
+
 /*
  * A thread of it that runs: its pid, unless the leader is gone. /proc/TID and process_vm_readv work with it
  * where they would not with the pid. The pid if none is found.

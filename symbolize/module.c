@@ -268,24 +268,36 @@ static int open_map_file(const struct cprof_maps *maps, const struct cprof_map *
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* By name as the target sees it, and only if it still is the same file. */
+static int open_same(const char *path, const struct cprof_map *map)
+{
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || is_file_of(fd, map))
+		return cprof_take_fd(&fd);
+	errno = ESTALE;
+	return -1;
+}
+
+/*
+ * By name as the target sees it, and only if it still is the same file. A process that has ended has no root any
+ * more; most often it was ours.
+ */
 static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
 {
 	char path[4096 + 64];
 	int n = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)maps->pid, map->path);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return -1;
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && is_file_of(fd, map))
-		return cprof_take_fd(&fd);
+	int fd = open_same(path, map), why = errno;
 	/* The running program has one more name. */
-	if (map->inode == maps->exe_inode && map->dev == maps->exe_dev && maps->exe_inode) {
+	if (fd < 0 && map->inode == maps->exe_inode && map->dev == maps->exe_dev &&
+	    maps->exe_inode) {
 		snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
-		return open(path, O_RDONLY | O_CLOEXEC);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	if (fd >= 0)
-		errno = ESTALE;
-	return -1;
+	if (fd < 0 && why == ENOENT && map->path[0] == '/')
+		fd = open_same(map->path, map);
+	errno = fd < 0 && why == ESTALE ? ESTALE : errno;
+	return fd;
 }
 
 int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map)

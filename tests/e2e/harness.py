@@ -141,20 +141,22 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def attach_while_it_works(pid, ticks, *args, timeout=60):
-    """cprof-attach until the process has used `ticks` of CPU time, however long that takes on a busy machine; .worked is
-    what it used in the window."""
-    tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True)
-    said = [tool.stderr.readline()]
-    while "profiling" not in said[-1] and tool.poll() is None:
-        said.append(tool.stderr.readline())
-    before, deadline = cpu_ticks(pid), time.monotonic() + timeout
-    while tool.poll() is None and cpu_ticks(pid) < before + ticks and time.monotonic() < deadline:
+def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60):
+    """cprof-attach for `seconds`, and on until the process has used `ticks` of CPU time, however long that takes on a busy
+    machine; .worked is what it used in the window."""
+    process = subprocess.Popen([*tool, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True)
+    said = [process.stderr.readline()]
+    while "profiling" not in said[-1] and process.poll() is None:
+        said.append(process.stderr.readline())
+    before, start, worked = cpu_ticks(pid), time.monotonic(), 0
+    while process.poll() is None and (worked < ticks or time.monotonic() < start + seconds):
+        if time.monotonic() > start + timeout:
+            break
         time.sleep(0.01)
-    worked = cpu_ticks(pid) - before
-    tool.send_signal(signal.SIGINT)
-    out, more = tool.communicate(timeout=timeout)
-    done = subprocess.CompletedProcess(tool.args, tool.returncode, out, "".join(said) + more)
+        worked = cpu_ticks(pid) - before
+    process.send_signal(signal.SIGINT)
+    out, more = process.communicate(timeout=timeout)
+    done = subprocess.CompletedProcess(process.args, process.returncode, out, "".join(said) + more)
     done.worked = worked
     return done
 

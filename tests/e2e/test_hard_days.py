@@ -10,7 +10,7 @@ import time
 import unittest
 
 import harness
-from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, attach_while_it_works, need, run, target_path
+from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, attach_while_it_works, cpu_ticks, need, run, target_path
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -25,10 +25,12 @@ def need_root():
 
 
 class Base(TempDir):
-    def profile(self, pid, *args, seconds=0.6, prefix=(), timeout=60):
+    def profile(self, pid, *args, seconds=0.6, prefix=(), timeout=60, ticks=None):
+        """For `seconds`, and on until the target has worked half of that time: a busy machine takes no samples away."""
         out = self.path("cpu.pb.gz")
-        done = run([*prefix, ATTACH if not prefix else self.tool(), *map(str, ("-hz", 250, "-p", pid, "-seconds", seconds,
-                                                                               "-o", out, "-f", *args))], timeout=timeout)
+        tool = [*prefix, self.tool()] if prefix else [ATTACH]
+        done = attach_while_it_works(pid, seconds * 50 if ticks is None else ticks, "-hz", 250, "-o", out, "-f", *args,
+                                     seconds=seconds, tool=tool, timeout=timeout)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.stderr = done.stderr
         return Profile.read(out)
@@ -191,6 +193,8 @@ class Targets(Base):
     def test_few_descriptors_without_privilege_still_sees_the_busy_thread(self):
         need_root()
         with self.as_nobody("threads", "sleep", "300") as target:
+            while cpu_ticks(target.pid) < 50:  # the busy one is started last; its work tells which one it is
+                time.sleep(0.01)
             profile = self.profile(target.pid, prefix=["prlimit", "--nofile=256:256", *NOBODY])
         self.assertIn("threads are not sampled", self.stderr)
         self.assertTrue([c for c in profile.comments if "threads are not sampled" in c])
@@ -207,7 +211,7 @@ class Targets(Base):
             os.kill(target.pid, signal.SIGSTOP)
             while target.state() != "T":
                 pass
-            profile = self.profile(target.pid)
+            profile = self.profile(target.pid, ticks=0)
             self.assertEqual(target.state(), "T")
             os.kill(target.pid, signal.SIGCONT)
         self.assertEqual(profile.total(), 0)

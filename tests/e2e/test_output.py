@@ -188,6 +188,29 @@ class Endings(TempDir):
             done = attach("-o", out, "-f", "--", *command)
             self.assertEqual(done.returncode, status, done.stderr)
 
+    def test_a_command_that_has_ended_before_we_look_has_whole_stacks_with_names(self):
+        """As on a busy machine: /proc/PID is gone, the files are still there."""
+        # The command stops us, its parent, works, and ends.
+        work = "kill -STOP $PPID; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
+        tool = subprocess.Popen([ATTACH, "-hz", "200", "-o", self.path("x"), "--", "sh", "-c", work], stderr=subprocess.PIPE,
+                                text=True)
+        state = lambda pid: open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        while state(tool.pid) != "T":
+            time.sleep(0.01)
+        with open(f"/proc/{tool.pid}/task/{tool.pid}/children") as file:
+            (child,) = map(int, file.read().split())
+        while state(child) != "Z":
+            time.sleep(0.01)
+        tool.send_signal(signal.SIGCONT)
+        _, stderr = tool.communicate(timeout=40)
+        self.assertEqual(tool.returncode, 0, stderr)
+        self.assertNotIn("warning", stderr)
+        profile = Profile.read(self.path("x"))
+        self.assertGreater(profile.total(), 20)
+        self.assertGreater(profile.share(lambda s, l: s[-1] == "_start" or s[-1].startswith("dash+0x")), 0.95, stderr)
+        self.assertGreater(profile.share(lambda s, l: any(n.startswith("__libc_start") for n in s)), 0.9, stderr)
+        self.assertLess(profile.share(lambda s, l: s[-1] == "[truncated]"), 0.05, stderr)
+
     def test_a_command_that_outlives_the_window_goes_on(self):
         done = attach("-o", self.path("x"), "-seconds", "0.3", "--", "sh", "-c", "sleep 0.8; echo done; exit 3")
         self.assertEqual(done.returncode, 3, done.stderr)
