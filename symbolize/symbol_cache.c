@@ -246,18 +246,27 @@ static int open_own(const char *dir, const char *key, int flags)
 	return fd;
 }
 
+struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
+						 struct cprof_buffer *ret_bytes)
+{
+	CPROF_AUTO(close) int fd = open_own(dir, key, O_RDONLY);
+	if (fd < 0)
+		return NULL;
+	struct cprof_error *err = cprof_file_read_fd(fd, key, FILE_MAX, ret_bytes);
+	if (!err)
+		futimens(fd, NULL); /* used: the last to be dropped */
+	return err;
+}
+
 struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, const char *dir,
 					    const char *key, uint64_t fingerprint)
 {
-	CPROF_AUTO(close) int fd = open_own(dir, key, O_RDONLY);
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	if (fd < 0)
-		return NULL;
-	struct cprof_error *err = cprof_file_read_fd(fd, key, FILE_MAX, &bytes);
+	struct cprof_error *err = cprof_symbol_cache_read_file(dir, key, &bytes);
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
-	if (!err && cprof_symbol_cache_parse(cache, bytes.data, bytes.len, fingerprint))
-		futimens(fd, NULL); /* used: the last to be dropped */
+	if (!err)
+		cprof_symbol_cache_parse(cache, bytes.data, bytes.len, fingerprint);
 	cprof_error_free(err);
 	return NULL;
 }
@@ -344,16 +353,21 @@ static struct cprof_error *write_whole(const char *dir, const char *key,
 	return NULL;
 }
 
+struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
+						  const struct cprof_buffer *bytes)
+{
+	if (bytes->len > FILE_MAX)
+		return NULL; /* as it is on disk it can be read; larger it could not */
+	struct cprof_error *err = make_dir(dir);
+	return err ? err : write_whole(dir, key, bytes);
+}
+
 struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
 					    const char *key, uint64_t fingerprint)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_error *err = make_dir(dir);
-	if (!err)
-		err = compose(cache, fingerprint, &bytes);
-	if (!err && bytes.len > FILE_MAX)
-		return NULL; /* as it is on disk it can be read; larger it could not */
-	return err ? err : write_whole(dir, key, &bytes);
+	struct cprof_error *err = compose(cache, fingerprint, &bytes);
+	return err ? err : cprof_symbol_cache_write_file(dir, key, &bytes);
 }
 
 /* ---- bounds ---- */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/intern.h"
@@ -69,5 +70,14 @@ size_t cprof_symbol_cache_get(const struct cprof_symbol_cache *cache, uint64_t a
 /* Remember the frames of `addr`. Errors: NO_MEMORY. */
 struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uint64_t addr,
 					   const struct cprof_dwarf_frame *frames, size_t n);
+
+/*
+ * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours.
+ * Writing makes `dir` and keeps it small, as above.
+ */
+struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
+						 struct cprof_buffer *ret_bytes);
+struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
+						  const struct cprof_buffer *bytes);
 
 #endif

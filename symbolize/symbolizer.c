@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/intern.h"
 #include "symbolize/jit_dump.h"
-#include "symbolize/kernel.h"
+#include "symbolize/kernel_cache.h"
 #include "symbolize/names.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/plt.h"
@@ -39,7 +39,8 @@ struct cprof_symbolizer {
 	size_t n_jits;
 	struct cprof_debuginfod debuginfod;
 	struct cprof_kernel kernel;
-	bool kernel_tried;
+	bool kernel_tried; /* the cache was asked */
+	bool kernel_read;  /* `kernel` is the whole table, or cannot be had */
 	struct cprof_buffer notes;
 };
 
@@ -421,11 +422,10 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 
 /* ---- the kernel ---- */
 
-static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer)
+static struct cprof_error *read_kernel(struct cprof_symbolizer *symbolizer, uint64_t boot)
 {
-	if (symbolizer->kernel_tried)
-		return NULL;
-	symbolizer->kernel_tried = true;
+	symbolizer->kernel_read = true;
+	cprof_kernel_deinit(&symbolizer->kernel);
 	struct cprof_error *err = cprof_kernel_read(&symbolizer->kernel);
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
@@ -436,8 +436,29 @@ static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer)
 			&symbolizer->notes,
 			"no kernel names: /proc/kallsyms hides its addresses; hint: run as "
 			"root, or set kernel.kptr_restrict to 0 and kernel.perf_event_paranoid to 1\n");
+	else if (boot)
+		cprof_kernel_cache_save(&symbolizer->kernel, symbolizer->options->cache_dir, boot);
 	cprof_error_free(err);
 	return NULL;
+}
+
+/* The table that has `addr`: what the disk knows of this boot, or else the kernel's own, modules and all. */
+static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr)
+{
+	const struct cprof_kernel *kernel = &symbolizer->kernel;
+	uint64_t boot = 0;
+	if (symbolizer->kernel_read)
+		return NULL;
+	if (!symbolizer->kernel_tried && symbolizer->options->cache_dir) {
+		boot = cprof_kernel_cache_boot();
+		if (cprof_kernel_cache_load(&symbolizer->kernel, symbolizer->options->cache_dir,
+					    boot))
+			boot = 0; /* need not be written again */
+	}
+	symbolizer->kernel_tried = true;
+	if (addr >= kernel->start && addr < kernel->end)
+		return NULL;
+	return read_kernel(symbolizer, boot);
 }
 
 struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
@@ -445,7 +466,7 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 					    size_t *ret_n)
 {
 	struct cprof_symbol_frame frame = { .file = "" };
-	struct cprof_error *err = need_kernel(symbolizer);
+	struct cprof_error *err = need_kernel(symbolizer, addr);
 	uint64_t *place = err ? NULL : cprof_map64_put(&symbolizer->elsewhere, addr, NULL);
 	if (!place)
 		return err ? err : cprof_error_no_memory();
@@ -466,8 +487,9 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t *ret_start,
 				   uint64_t *ret_end)
 {
-	cprof_error_free(need_kernel(symbolizer));
 	const struct cprof_kernel *kernel = &symbolizer->kernel;
+	if (!symbolizer->kernel_tried)
+		cprof_error_free(need_kernel(symbolizer, 0));
 	if (!kernel->start || kernel->end <= kernel->start)
 		return false;
 	*ret_start = kernel->start;

@@ -141,10 +141,11 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60):
+def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60, **popen):
     """cprof-attach for `seconds`, and on until the process has used `ticks` of CPU time, however long that takes on a busy
     machine; .worked is what it used in the window."""
-    process = subprocess.Popen([*tool, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*tool, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True,
+                               **popen)
     said = [process.stderr.readline()]
     while "profiling" not in said[-1] and process.poll() is None:
         said.append(process.stderr.readline())

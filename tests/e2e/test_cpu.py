@@ -157,6 +157,34 @@ class Cpu(Base):
         self.assertFalse([m for m in without.mappings if m["file"].startswith("[kernel")])
         self.assertGreater(without.total(), 0.6 * ticks - 3)  # the time stays
 
+    def test_kernel_functions_are_read_from_the_kernel_once_per_boot(self):
+        strace = harness.need("strace")
+        env, out, calls = {**os.environ, "XDG_CACHE_HOME": self.path("cache")}, self.path("cpu.pb.gz"), self.path("calls")
+        with open("/proc/kallsyms") as file:
+            real = {line.split()[2].split(".")[0] for line in file}
+            file.seek(0)
+            if not int(file.readline().split()[0], 16) and os.geteuid() != 0:
+                self.skipTest("kallsyms hides its addresses")
+        asked = []
+        with Target(["turns", "kernel"]) as target:
+            for turn in ("first", "cached", "broken", "cached again", "-no-cache"):
+                if turn == "broken":
+                    with open(self.path("cache/cprof/kernel.names"), "r+b") as file:
+                        file.write(b"not ours")
+                done = attach_while_it_works(target.pid, 15, "-hz", "500", "-o", out, "-f",
+                                             *([turn] if turn[0] == "-" else []), env=env,
+                                             tool=[strace, "-D", "-qq", "-e", "trace=openat", "-o", calls, harness.ATTACH])
+                self.assertEqual(done.returncode, 0, done.stderr)
+                profile = Profile.read(out)
+                kernel = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
+                names = {loc["lines"][0]["name"] for loc in profile.locations.values() if loc["mapping"] in kernel}
+                self.assertTrue(names)
+                self.assertFalse({name.split(".")[0] for name in names} - real, turn)
+                with open(calls) as file:
+                    asked.append("/proc/kallsyms" in file.read())
+        self.assertEqual(asked, [True, False, True, False, True])
+        self.assertEqual(os.stat(self.path("cache/cprof/kernel.names")).st_mode & 0o777, 0o600)
+
     def test_several_processes_in_one_profile_are_told_apart_by_pid(self):
         with Target("hot") as one, Target(["threads", "sleep", "3"]) as two:
             profile = self.profile(f"{one.pid},{two.pid}")
