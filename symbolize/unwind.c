@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
+
 /* CFI instructions that one walk may run; the longest entry in libLLVM takes 1,154. */
 #define STEPS_PER_WALK 200000u
 /* How often a walk may go to a stack at a lower address (stackful coroutines, split stacks). */
@@ -448,6 +450,8 @@ void cprof_unwind(struct cprof_unwinder *unwinder, const struct cprof_unwind_inp
 	w.frame.map = cprof_walk_map(&w, input->regs->pc, &w.module);
 	stack->len = 0;
 	stack->stop = CPROF_STOP_DEPTH;
+	/* A compiler may put other code where some was: what it looks like is believed for a second. */
+	unwinder->rules.epoch = (uint32_t)(cprof_clock_ns(CLOCK_MONOTONIC_COARSE) / CPROF_NS_PER_S);
 	if (push_frame(&w))
 		walk(&w);
 	unwinder->stats.walks++;

@@ -15,6 +15,8 @@
 /* What reading the code for a rule costs of a walk's steps: it is 600 instructions at most. */
 #define CODE_STEPS 1000u
 
+#define EPOCH_SHIFT 52 /* no address of a user has bits there */
+
 #define NO_RULE    0x7fffffffu /* known to have none */
 #define AFTER_CALL 0x80000000u /* the code before the address ends in a call */
 
@@ -279,7 +281,9 @@ const struct cprof_unwind_rule *cprof_unwind_rules_get(struct cprof_unwind_rules
 {
 	uint64_t offset = cprof_code_addr_lookup(where->code);
 	uint32_t owner = (uint32_t)where->pid | 0x80000000u;
-	if (where->module->kind != CPROF_MODULE_ANONYMOUS) {
+	if (where->module->kind == CPROF_MODULE_ANONYMOUS) {
+		offset ^= (uint64_t)rules->epoch << EPOCH_SHIFT;
+	} else {
 		offset += where->map->offset - where->map->start;
 		owner = where->module->id + 1;
 	}

@@ -63,6 +63,7 @@ struct cprof_unwind_rules {
 	struct cprof_cfi_expr *exprs;  /* owned */
 	size_t n_exprs;
 	uint64_t hits, misses, flushes;
+	uint32_t epoch; /* another number: what was read off code made at run time is read again */
 };
 
 /* Reads bytes of code of a process. */
