@@ -79,7 +79,7 @@ def throughput():
                          ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1000", "--call-graph", "dwarf,32768", "-p",
                           str(target.pid), "-o", os.path.join(DIR, "perf.data")], ""))
         ratios = {what: [] for what, _, _ in rows}
-        for _ in range(9):
+        for _ in range(15):
             for what, tool, _ in rows:
                 ratios[what].append(beside(target, tool))
         for what, _, wanted in rows:
