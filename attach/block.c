@@ -52,19 +52,22 @@ static void check_owner(struct cprof_block *block, const struct cprof_wait *wait
 		cprof_session_thread(block->session, block->process, (pid_t)wait->owner_tid);
 }
 
-struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
-				     const struct cprof_session_moment *moment, uint32_t *ret_row)
+struct cprof_error *cprof_block_walk(struct cprof_block *block,
+				     const struct cprof_session_moment *moment,
+				     struct cprof_session_stack *ret_stack)
 {
-	struct cprof_session_stack stack;
 	struct cprof_error *err = NULL;
 	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
 	if (!block->process->started)
 		err = cprof_session_exec(block->session, block->process);
-	if (!err)
-		err = cprof_session_walk(block->session, moment, &stack);
-	if (!err)
-		err = cprof_wait_table_add(&block->table, block->process->number, wait,
-					   stack.frames, stack.n, ret_row);
+	return err ? err : cprof_session_walk(block->session, moment, ret_stack);
+}
+
+struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cprof_wait *wait,
+				    const struct cprof_session_stack *stack, uint32_t *ret_row)
+{
+	struct cprof_error *err = cprof_wait_table_add(&block->table, block->process->number, wait,
+						       stack->frames, stack->n, ret_row);
 	if (err)
 		return err;
 	/* Names are asked for while the threads live; from then on they are known. */
@@ -74,6 +77,14 @@ struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cpr
 	block->records++;
 	block->run->report->counts.samples++;
 	return NULL;
+}
+
+struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
+				     const struct cprof_session_moment *moment, uint32_t *ret_row)
+{
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_block_walk(block, moment, &stack);
+	return err ? err : cprof_block_add(block, wait, &stack, ret_row);
 }
 
 uint64_t cprof_block_end_ns(const struct cprof_block *block)
@@ -156,7 +167,7 @@ static void pace(struct cprof_block *block, const struct cprof_block_tier *tier,
 		 uint64_t *records, uint64_t *lost)
 {
 	uint64_t now = cprof_clock_mono_ns();
-	if (!block->adaptive || !tier->thins || tier->counts_open || now - *then_ns < PACE_NS)
+	if (!block->adaptive || !tier->thins || tier->mark_open || now - *then_ns < PACE_NS)
 		return;
 	block->rate_ns = cprof_wait_pace_next(&block->pace, block->records - *records,
 					      now - *then_ns, block->lost - *lost);
@@ -185,8 +196,9 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 		counts->lost = block->lost;
 		pace(block, tier, &then_ns, &records, &lost);
 	}
-	if (!err && !block->releases && !tier->counts_open)
-		err = cprof_block_open_waits(block, tier, state);
+	if (!err && !block->releases)
+		err = tier->mark_open ? tier->mark_open(state)
+				      : cprof_block_open_waits(block, tier, state);
 	if (!err && tier->report)
 		tier->report(state);
 	return err;

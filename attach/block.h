@@ -45,7 +45,6 @@ struct cprof_block_tier {
 		*exactly; /* one line on what its numbers mean, for the summary and the comments */
 	bool tells_releases, tells_all;
 	bool thins;        /* keeps waits by Go's law at block->rate_ns; else every one */
-	bool counts_open;  /* waits that are not over yet are in its sums already */
 	uint64_t drain_ns; /* how often drain() wants to be called at least */
 	uint64_t (*pause_ns)(
 		const void *state); /* instead of drain_ns, where that changes; may be NULL */
@@ -62,6 +61,11 @@ struct cprof_block_tier {
 	size_t (*fds)(void *state, struct pollfd *fds, size_t cap);
 	struct cprof_error *(*drain)(void *state);
 
+	/*
+	 * At the end, where waits that are not over yet are in the sums already: label them. NULL: they are not, and
+	 * block_open.h looks for them.
+	 */
+	struct cprof_error *(*mark_open)(void *state);
 	/* When thread `tid` began the wait it is in, CLOCK_MONOTONIC; false where the tier did not see that. */
 	bool (*since)(void *state, uint32_t tid, uint64_t *ret_mono_ns);
 	/* Notes about the run as a whole, at its end; may be NULL. */
@@ -78,6 +82,13 @@ extern const struct cprof_block_tier cprof_block_tier_proc;
  */
 struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
 				     const struct cprof_session_moment *moment, uint32_t *ret_row);
+
+/* The two halves of it: where there is something to be done about the stack in between. */
+struct cprof_error *cprof_block_walk(struct cprof_block *block,
+				     const struct cprof_session_moment *moment,
+				     struct cprof_session_stack *ret_stack);
+struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cprof_wait *wait,
+				    const struct cprof_session_stack *stack, uint32_t *ret_row);
 
 /* The owner that the call itself tells, where it does: who is joined, and who holds a robust mutex. */
 void cprof_block_find_owner(struct cprof_wait *wait);

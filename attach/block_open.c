@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
+#include "attach/block_sleeper.h"
 #include "attach/thread_iter.h"
 #include "attach/thread_proc.h"
+#include "attach/thread_regs.h"
 #include "attach/wait_kind.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -65,31 +67,15 @@ bool cprof_block_open_still(const struct cprof_block *block,
 	       now.op == sleeper->op && now.val == sleeper->val;
 }
 
-/* Its registers; false if it is not the wait that `call` shows any more. */
-static bool find_regs(const struct cprof_thread_iter_row *rows, size_t n, pid_t tid,
-		      const struct cprof_thread_call *call, struct cprof_regs *ret_regs)
+static struct cprof_error *take_one(struct cprof_block_sleepers *sleepers,
+				    const struct cprof_block_look *look, uint64_t now_ns,
+				    uint64_t since_ns, const struct cprof_regs *regs)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct cprof_thread_call seen;
-		if (rows[i].tid != (uint32_t)tid)
-			continue;
-		cprof_thread_regs_call(rows[i].regs, &seen);
-		if (seen.sp != call->sp || seen.pc != call->pc)
-			return false;
-		cprof_thread_regs_from_kernel(rows[i].regs, ret_regs);
-		return true;
-	}
-	cprof_thread_regs_from_call(call, ret_regs);
-	return true;
-}
-
-static struct cprof_error *take_one(struct cprof_block *block, pid_t tid, uint64_t now_ns,
-				    uint64_t since_ns, const struct cprof_thread_call *call,
-				    const struct cprof_regs *regs)
-{
+	struct cprof_block *block = sleepers->block;
+	const struct cprof_thread_call *call = &look->call;
 	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
-	const struct cprof_wait wait = {
-		.tid = (uint32_t)tid,
+	struct cprof_wait wait = {
+		.tid = (uint32_t)look->tid,
 		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
 		.futex_op = (uint32_t)call->args[1],
 		.futex_val = (uint32_t)call->args[2],
@@ -98,29 +84,75 @@ static struct cprof_error *take_one(struct cprof_block *block, pid_t tid, uint64
 		.count = 1,
 		.delay_ns = now_ns > since_ns ? (double)(now_ns - since_ns) : 1,
 	};
-	struct cprof_wait with_owner = wait;
 	/* __owner of a pthread mutex; believed only where kind and thread ids agree with it. */
 	uint32_t owner = 0;
 	if (blocked && cprof_wait_is_futex(wait.syscall) &&
 	    cprof_target_mem_read(&block->process->mem, wait.addr + 8, &owner, sizeof(owner)))
-		with_owner.owner_tid = owner;
-	const struct cprof_session_moment moment = {
-		.process = block->process,
-		.regs = regs,
-		.stack_addr = call->sp,
-		.live = true,
-	};
-	cprof_block_find_owner(&with_owner);
-	return cprof_block_take(block, &with_owner, &moment, NULL);
+		wait.owner_tid = owner;
+	cprof_block_find_owner(&wait);
+	struct cprof_session_stack stack;
+	bool caught;
+	struct cprof_error *err = cprof_block_sleepers_walk(sleepers, look, regs, &caught, &stack);
+	return err ? err : cprof_block_add(block, &wait, &stack, NULL);
+}
+
+/* What take_threads() goes by. */
+struct open_waits {
+	struct cprof_block_sleepers sleepers;
+	const struct cprof_block_tier *tier; /* borrowed */
+	void *state;                         /* the tier's */
+	struct cprof_thread_iter_row *rows;  /* owned */
+	size_t n_rows;
+};
+
+/* All its registers, where the iterator tells them; false if it is not in the wait that `call` shows any more. */
+static bool find_regs(const struct open_waits *open, pid_t tid,
+		      const struct cprof_thread_call *call, struct cprof_regs *ret_regs,
+		      bool *ret_known)
+{
+	*ret_known = false;
+	for (size_t i = 0; i < open->n_rows; i++) {
+		struct cprof_thread_call seen;
+		if (open->rows[i].tid != (uint32_t)tid)
+			continue;
+		cprof_thread_regs_call(open->rows[i].regs, &seen);
+		if (seen.sp != call->sp || seen.pc != call->pc)
+			return false;
+		cprof_thread_regs_from_kernel(open->rows[i].regs, ret_regs);
+		*ret_known = true;
+	}
+	return true;
+}
+
+static struct cprof_error *take_thread(struct open_waits *open, pid_t tid)
+{
+	struct cprof_block *block = open->sleepers.block;
+	const uint64_t end_ns = cprof_block_end_ns(block);
+	uint64_t since = block->run->window->start_mono_ns, seen;
+	struct cprof_regs regs;
+	bool all_known = false;
+	struct cprof_block_look look;
+	cprof_block_look_open(block->process->target->pid, tid, &look);
+	bool sleeps = look.syscall_fd >= 0 && cprof_block_look_take(&look) &&
+		      in_scope(block, &look.call) &&
+		      find_regs(open, tid, &look.call, &regs, &all_known);
+	if (sleeps && open->tier->since && open->tier->since(open->state, (uint32_t)tid, &seen) &&
+	    seen > since)
+		since = seen;
+	struct cprof_error *err = NULL;
+	if (sleeps && since < end_ns)
+		err = take_one(&open->sleepers, &look, end_ns, since, all_known ? &regs : NULL);
+	cprof_block_look_close(&look);
+	return err;
 }
 
 struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
 					   const struct cprof_block_tier *tier, void *state)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
-	CPROF_AUTO(free) struct cprof_thread_iter_row *rows = NULL;
 	struct cprof_thread_iter *iter = NULL;
-	size_t n = 0, n_rows = 0;
+	struct open_waits open = { .tier = tier, .state = state };
+	size_t n = 0;
 	pid_t pid = block->process->target->pid;
 
 	struct cprof_error *err = cprof_thread_list(pid, &tids, &n);
@@ -130,23 +162,14 @@ struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
 	}
 	err = cprof_thread_iter_open(pid, &iter);
 	if (!err)
-		err = cprof_thread_iter_read(iter, &rows, &n_rows);
+		err = cprof_thread_iter_read(iter, &open.rows, &open.n_rows);
 	cprof_error_free(err); /* then pc and sp have to do */
-	err = NULL;
 
-	for (size_t i = 0; !err && i < n; i++) {
-		struct cprof_thread_call call;
-		struct cprof_regs regs;
-		uint64_t since = block->run->window->start_mono_ns, seen;
-		if (!read_call(block, tids[i], &call) || !in_scope(block, &call) ||
-		    !find_regs(rows, n_rows, tids[i], &call, &regs))
-			continue;
-		if (tier->since && tier->since(state, (uint32_t)tids[i], &seen) && seen > since)
-			since = seen;
-		if (since < cprof_block_end_ns(block))
-			err = take_one(block, tids[i], cprof_block_end_ns(block), since, &call,
-				       &regs);
-	}
+	err = cprof_block_sleepers_init(&open.sleepers, block);
+	for (size_t i = 0; !err && i < n; i++)
+		err = take_thread(&open, tids[i]);
+	cprof_block_sleepers_deinit(&open.sleepers);
 	cprof_thread_iter_close(iter);
+	free(open.rows);
 	return err;
 }

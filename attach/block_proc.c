@@ -4,8 +4,8 @@
  * thread asleep stands for T. How many waits those were is known for the long ones, which are met twice; for those
  * met once it is told from how often the thread was put on a CPU since it was met before (/proc/TID/schedstat).
  *
- * Nothing is opened by the kernel for us, nobody is stopped. Registers but pc and sp are unknown, so a stack may end
- * at a frame that needs them.
+ * Nothing is opened by the kernel for us, nobody is stopped. How a stack is read of a thread that may wake at any
+ * time is block_sleeper.h's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +16,8 @@
 #include <unistd.h>
 
 #include "attach/block.h"
+#include "attach/block_sleeper.h"
 #include "attach/perf_source.h"
-#include "attach/thread_proc.h"
-#include "attach/thread_regs.h"
 #include "attach/wait_kind.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -29,24 +28,25 @@
 #define SHARE       20 /* at most one part in so many of our time goes into looking */
 #define LIST_NS     100000000ull
 #define THREADS_MAX 8192
-#define TEXT_MAX    256
+#define ROWS_MAX    65536
 
 struct seen {
-	pid_t tid;
-	int syscall_fd, schedstat_fd; /* owned */
+	struct cprof_block_look look; /* owns its files; the call and the runs of the last look */
 	bool listed;                  /* in the last list of threads */
-	bool asleep;                  /* at the last look, in `call` */
-	struct cprof_thread_call call;
-	uint64_t runs;  /* how often it had been put on a CPU then */
-	double guessed; /* how many waits this one was counted as */
-	uint32_t row;   /* of the sums, where this wait is */
+	bool asleep;                  /* at the last look */
+	uint32_t row;                 /* of the sums, where the wait of the last look is */
+	double guessed;               /* how many waits that one was counted as, and for how long */
+	double delay_ns;
 };
 
 struct proc_tier {
 	struct cprof_block *block; /* borrowed */
-	struct seen *threads;      /* owned */
+	struct cprof_block_sleepers sleepers;
+	struct seen *threads; /* owned */
 	size_t n, cap;
 	struct cprof_map64 by_tid; /* -> index + 1; 0: gone */
+	struct cprof_map64
+		rows; /* hash of thread and call -> row of its last stack that was caught */
 	uint64_t listed_ns, looked_ns, look_ns;
 	uint64_t took_ns; /* CPU time of a look, running mean */
 	uint64_t unfollowed;
@@ -55,22 +55,6 @@ struct proc_tier {
 };
 
 /* ---- threads ---- */
-
-static void forget(struct seen *seen)
-{
-	if (seen->syscall_fd >= 0)
-		close(seen->syscall_fd);
-	if (seen->schedstat_fd >= 0)
-		close(seen->schedstat_fd);
-	seen->syscall_fd = seen->schedstat_fd = -1;
-}
-
-static int open_file(pid_t pid, pid_t tid, const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
 
 static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 {
@@ -83,21 +67,20 @@ static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 		tier->cap = cap;
 	}
 	pid_t pid = tier->block->process->target->pid;
-	struct seen seen = { .tid = tid, .listed = true };
-	seen.syscall_fd = open_file(pid, tid, "syscall");
-	int why = errno;
-	if (seen.syscall_fd < 0 && (why == EMFILE || why == ENFILE)) {
+	struct seen seen = { .listed = true };
+	cprof_block_look_open(pid, tid, &seen.look);
+	int why = seen.look.syscall_fd < 0 ? -seen.look.syscall_fd : 0;
+	if (why == EMFILE || why == ENFILE) {
 		tier->unfollowed++;
 		return NULL;
 	}
-	if (seen.syscall_fd < 0 && why != ENOENT && why != ESRCH)
-		return cprof_error_os(why, "open /proc/%d/task/%d/syscall", (int)pid, (int)tid);
-	if (seen.syscall_fd < 0)
+	if (why == ENOENT || why == ESRCH)
 		return NULL;
-	seen.schedstat_fd = open_file(pid, tid, "schedstat");
+	if (why)
+		return cprof_error_os(why, "open /proc/%d/task/%d/syscall", (int)pid, (int)tid);
 	uint64_t *index = cprof_map64_put(&tier->by_tid, (uint64_t)tid, NULL);
 	if (!index) {
-		forget(&seen);
+		cprof_block_look_close(&seen.look);
 		return cprof_error_no_memory();
 	}
 	tier->threads[tier->n++] = seen;
@@ -112,16 +95,16 @@ static struct cprof_error *drop_unlisted(struct proc_tier *tier)
 	cprof_map64_deinit(&tier->by_tid);
 	for (size_t i = 0; i < tier->n; i++) {
 		if (!tier->threads[i].listed) {
-			forget(&tier->threads[i]);
+			cprof_block_look_close(&tier->threads[i].look);
 			continue;
 		}
 		tier->threads[kept] = tier->threads[i];
-		uint64_t *index =
-			cprof_map64_put(&tier->by_tid, (uint64_t)tier->threads[kept].tid, NULL);
+		uint64_t *index = cprof_map64_put(&tier->by_tid,
+						  (uint64_t)tier->threads[kept].look.tid, NULL);
 		if (index)
 			*index = ++kept;
 		else
-			forget(&tier->threads[i]);
+			cprof_block_look_close(&tier->threads[i].look);
 	}
 	tier->n = kept;
 	return NULL;
@@ -151,26 +134,6 @@ static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
 
 /* ---- looking ---- */
 
-static bool read_at(int fd, char *text, size_t cap)
-{
-	ssize_t n = fd < 0 ? -1 : pread(fd, text, cap - 1, 0);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	return true;
-}
-
-/* The third number: how often it was put on a CPU. A wait in which it stays the same is one wait. */
-static uint64_t read_runs(const struct seen *seen)
-{
-	char text[TEXT_MAX];
-	unsigned long long ran_ns, queued_ns, runs;
-	if (!read_at(seen->schedstat_fd, text, sizeof(text)) ||
-	    sscanf(text, "%llu %llu %llu", &ran_ns, &queued_ns, &runs) != 3)
-		return 0;
-	return runs;
-}
-
 static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
 {
 	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
@@ -179,73 +142,112 @@ static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_cal
 	       (tier->block->all || cprof_wait_is_futex((int32_t)call->nr));
 }
 
-/* This look stands for `delay_ns` of waiting, and for `count` waits. */
-static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, double count,
-				     uint64_t delay_ns)
+static void describe(const struct proc_tier *tier, const struct seen *seen,
+		     struct cprof_wait *ret_wait)
 {
-	const struct cprof_thread_call *call = &seen->call;
+	const struct cprof_thread_call *call = &seen->look.call;
 	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
-	struct cprof_wait wait = {
-		.tid = (uint32_t)seen->tid,
+	*ret_wait = (struct cprof_wait){
+		.tid = (uint32_t)seen->look.tid,
 		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
 		.futex_op = (uint32_t)call->args[1],
 		.futex_val = (uint32_t)call->args[2],
 		.addr = blocked ? call->args[0] : 0,
-		.count = count,
-		.delay_ns = (double)delay_ns,
 	};
 	uint32_t owner;
-	if (blocked && cprof_wait_is_futex(wait.syscall) &&
-	    cprof_target_mem_read(&tier->block->process->mem, wait.addr + 8, &owner, sizeof(owner)))
-		wait.owner_tid = owner;
-	cprof_block_find_owner(&wait);
-	struct cprof_regs regs;
-	cprof_thread_regs_from_call(call, &regs);
-	const struct cprof_session_moment moment = {
-		.process = tier->block->process,
-		.regs = &regs,
-		.stack_addr = call->sp,
-		.live = true,
-	};
-	return cprof_block_take(tier->block, &wait, &moment, &seen->row);
+	if (blocked && cprof_wait_is_futex(ret_wait->syscall) &&
+	    cprof_target_mem_read(&tier->block->process->mem, ret_wait->addr + 8, &owner,
+				  sizeof(owner)))
+		ret_wait->owner_tid = owner;
+	cprof_block_find_owner(ret_wait);
+}
+
+static uint64_t hash_look(const struct cprof_block_look *look)
+{
+	const struct cprof_thread_call *call = &look->call;
+	uint64_t hash = cprof_hash_mix((uint64_t)look->tid, (uint64_t)call->nr);
+	hash = cprof_hash_mix(cprof_hash_mix(hash, call->sp), call->pc);
+	return cprof_hash_mix(cprof_hash_mix(hash, call->args[0]), call->args[1]);
+}
+
+/* What a thread's waits in one and the same call are added to, should one of them go by too fast for its stack. */
+static struct cprof_error *remember(struct proc_tier *tier, const struct seen *seen)
+{
+	if (tier->rows.len >= ROWS_MAX)
+		cprof_map64_deinit(&tier->rows);
+	uint64_t *row = cprof_map64_put(&tier->rows, hash_look(&seen->look), NULL);
+	if (!row)
+		return cprof_error_no_memory();
+	*row = seen->row;
+	return NULL;
+}
+
+/*
+ * This look stands for `delay_ns` of waiting, and for `count` waits. It counts also where the thread was gone before
+ * its stack was read, or short waits would come out too small: by the stack of its last wait that looked like this
+ * one, else by the innermost frame alone.
+ */
+static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, double count,
+				     uint64_t delay_ns)
+{
+	struct cprof_wait wait;
+	struct cprof_session_stack stack;
+	bool caught;
+	describe(tier, seen, &wait);
+	wait.count = count;
+	wait.delay_ns = (double)delay_ns;
+	struct cprof_error *err =
+		cprof_block_sleepers_walk(&tier->sleepers, &seen->look, NULL, &caught, &stack);
+	if (err)
+		return err;
+	const uint64_t *known =
+		caught ? NULL : cprof_map64_get(&tier->rows, hash_look(&seen->look));
+	if (known) {
+		seen->row = (uint32_t)*known;
+		tier->block->table.rows[seen->row].count += count;
+		tier->block->table.rows[seen->row].delay_ns += (double)delay_ns;
+		return NULL;
+	}
+	err = cprof_block_add(tier->block, &wait, &stack, &seen->row);
+	return err || !caught ? err : remember(tier, seen);
 }
 
 /*
  * A wait met anew is as many waits as the thread made since it was met before, at least one. If the next look meets
  * the same one it is a long one, and the guess is taken back: it is one.
  */
-static double count_look(struct seen *seen, bool same, uint64_t runs)
+static double count_look(struct seen *seen, bool same, uint64_t runs_before)
 {
+	uint64_t runs = seen->look.runs;
 	double before = same ? seen->guessed : 0;
-	seen->guessed = !same && seen->runs && runs > seen->runs ? (double)(runs - seen->runs) : 1;
+	seen->guessed =
+		!same && runs_before && runs > runs_before ? (double)(runs - runs_before) : 1;
 	return seen->guessed - before;
 }
 
 static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, uint64_t step_ns)
 {
-	char text[TEXT_MAX];
-	struct cprof_thread_call call;
-	bool asleep = read_at(seen->syscall_fd, text, sizeof(text)) &&
-		      cprof_thread_call_parse(text, &call) && call.kind != CPROF_CALL_RUNNING;
-	if (!asleep) {
-		seen->asleep = false;
+	const struct cprof_block_look last = seen->look;
+	const bool slept = seen->asleep;
+	seen->asleep = cprof_block_look_take(&seen->look);
+	if (!seen->asleep) { /* the last wait and its runs are what the next one is compared with */
+		seen->look = last;
 		return NULL;
 	}
+	const bool same = slept && seen->look.runs == last.runs &&
+			  cprof_thread_call_same(&last.call, &seen->look.call);
 	/* Also of a wait that is out of scope, so that its runs are not put down to the next one. */
-	uint64_t runs = read_runs(seen);
-	bool same =
-		seen->asleep && runs == seen->runs && cprof_thread_call_same(&seen->call, &call);
-	double count = count_look(seen, same, runs);
-	if (same && in_scope(tier, &call)) { /* its stack is what it was */
-		struct cprof_wait_row *row = &tier->block->table.rows[seen->row];
-		row->count += count;
-		row->delay_ns += (double)step_ns;
+	double count = count_look(seen, same, last.runs);
+	seen->delay_ns = (double)step_ns + (same ? seen->delay_ns : 0);
+	if (!in_scope(tier, &seen->look.call))
 		return NULL;
-	}
-	seen->asleep = true;
-	seen->call = call;
-	seen->runs = runs;
-	return in_scope(tier, &call) ? take_look(tier, seen, count, step_ns) : NULL;
+	if (!same)
+		return take_look(tier, seen, count, step_ns);
+	/* Its stack is what it was. */
+	struct cprof_wait_row *row = &tier->block->table.rows[seen->row];
+	row->count += count;
+	row->delay_ns += (double)step_ns;
+	return NULL;
 }
 
 /* Many threads make a look dear: then looks become rarer and the profile coarser, not the machine slower. */
@@ -284,17 +286,36 @@ static struct cprof_error *drain(void *state)
 	return err;
 }
 
+/* What has slept since its last look is in the sums up to then: that part of them is an open wait. */
+static struct cprof_error *mark_open(void *state)
+{
+	struct proc_tier *tier = state;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < tier->n; i++) {
+		struct seen *seen = &tier->threads[i];
+		struct cprof_block_look now = seen->look;
+		if (seen->asleep && in_scope(tier, &seen->look.call) &&
+		    cprof_block_look_take(&now) && now.runs == seen->look.runs &&
+		    cprof_thread_call_same(&now.call, &seen->look.call))
+			err = cprof_wait_table_open(&tier->block->table, seen->row, seen->guessed,
+						    seen->delay_ns);
+	}
+	return err;
+}
+
 /* ---- opening ---- */
 
 static void close_tier(void *state)
 {
 	struct proc_tier *tier = state;
 	for (size_t i = 0; i < tier->n; i++)
-		forget(&tier->threads[i]);
+		cprof_block_look_close(&tier->threads[i].look);
 	if (tier->task_fd >= 0)
 		close(tier->task_fd);
+	cprof_block_sleepers_deinit(&tier->sleepers);
 	free(tier->threads);
 	cprof_map64_deinit(&tier->by_tid);
+	cprof_map64_deinit(&tier->rows);
 	free(tier);
 }
 
@@ -310,9 +331,11 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)block->process->target->pid);
 	tier->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cprof_perf_source_raise_files(2048);
-	struct cprof_error *err = list_threads(tier, tier->looked_ns);
-	char text[TEXT_MAX];
-	if (!err && tier->n && !read_at(tier->threads[0].syscall_fd, text, sizeof(text)))
+	struct cprof_error *err = cprof_block_sleepers_init(&tier->sleepers, block);
+	if (!err)
+		err = list_threads(tier, tier->looked_ns);
+	char text[1];
+	if (!err && tier->n && pread(tier->threads[0].look.syscall_fd, text, sizeof(text), 0) <= 0)
 		err = cprof_error_os(errno, "read /proc/%d/syscall",
 				     (int)block->process->target->pid);
 	if (err && err->code == CPROF_ERR_DENIED)
@@ -347,12 +370,12 @@ const struct cprof_block_tier cprof_block_tier_proc = {
 		"by looking every so often; delays are unbiased, counts of waits shorter than that are guessed",
 	.tells_releases = false,
 	.tells_all = true,
-	.counts_open = true,
 	.thins = true,
 	.drain_ns = LOOK_NS,
 	.pause_ns = pause_ns,
 	.open = open_tier,
 	.close = close_tier,
 	.drain = drain,
+	.mark_open = mark_open,
 	.report = report,
 };

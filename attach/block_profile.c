@@ -118,6 +118,9 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 {
 	struct cprof_block *block = fill->block;
 	const struct cprof_wait_stack *stack = &block->table.stacks[row->stack];
+	/* All of it turned out to be open, or it is a page fault that never ended. */
+	if (llround(row->count) == 0 && llround(row->delay_ns) == 0)
+		return NULL;
 	struct cprof_session_stack shown = { .frames = &block->table.frames[stack->first],
 					     .n = stack->n };
 	struct names names;

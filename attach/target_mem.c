@@ -39,6 +39,31 @@ bool cprof_target_mem_read(struct cprof_target_mem *mem, uint64_t addr, void *bu
 	return ok && cprof_target_alive(mem->target);
 }
 
+static size_t copy_once(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap)
+{
+	struct iovec local = { .iov_base = buf, .iov_len = cap };
+	struct iovec remote[2];
+	size_t first = CPROF_TARGET_MEM_PAGE - (addr & (CPROF_TARGET_MEM_PAGE - 1));
+	if (first > cap)
+		first = cap;
+	remote[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)addr, .iov_len = first };
+	remote[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)(addr + first),
+				    .iov_len = cap - first };
+	mem->reads++;
+	ssize_t n = process_vm_readv(mem->tid, &local, 1, remote, cap > first ? 2 : 1, 0);
+	return n > 0 ? (size_t)n : 0;
+}
+
+size_t cprof_target_mem_copy(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap)
+{
+	size_t n = copy_once(mem, addr, buf, cap);
+	if (!n && errno == ESRCH && cprof_target_alive(mem->target)) {
+		mem->tid = cprof_target_living_tid(mem->target);
+		n = copy_once(mem, addr, buf, cap);
+	}
+	return n && cprof_target_alive(mem->target) ? n : 0;
+}
+
 static bool read_cached(void *ctx, uint64_t addr, void *buf, size_t n)
 {
 	struct cprof_target_mem *mem = ctx;

@@ -31,4 +31,10 @@ struct cprof_memory cprof_target_mem_view(struct cprof_target_mem *mem);
 /* Exactly `n` bytes, past any page kept. False if any of them cannot be read or the process has ended. */
 bool cprof_target_mem_read(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t n);
 
+/*
+ * From `addr` upwards as far as memory goes, at most `cap` bytes, in one system call: what lies behind the end of a
+ * stack does not spoil the rest. Returns the number of bytes, 0 if not even the first can be read.
+ */
+size_t cprof_target_mem_copy(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap);
+
 #endif

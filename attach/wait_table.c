@@ -150,3 +150,19 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_
 		*ret_row = (uint32_t)(row - table->rows);
 	return NULL;
 }
+
+struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
+					  double count, double delay_ns)
+{
+	struct cprof_wait_row want = table->rows[from], *row;
+	want.open = true;
+	want.count = want.delay_ns = want.queue_ns = 0;
+	struct cprof_error *err = find_row(table, &want, &row);
+	if (err)
+		return err;
+	row->count += count;
+	row->delay_ns += delay_ns;
+	table->rows[from].count -= count;
+	table->rows[from].delay_ns -= delay_ns;
+	return NULL;
+}

@@ -57,4 +57,8 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_
 					 const struct cprof_builder_frame *frames, size_t n_frames,
 					 uint32_t *ret_row);
 
+/* `count` waits of `delay_ns` that were added to row `from` turn out to be open: move them to the row that says so. */
+struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
+					  double count, double delay_ns);
+
 #endif

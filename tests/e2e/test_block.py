@@ -18,11 +18,11 @@ def is_root():
     return os.geteuid() == 0
 
 
-def profile_of(test, kind, hold_us, count, method, mode="block", *more):
+def profile_of(test, kind, hold_us, count, method, mode="block", *more, program="waits"):
     """(profile, contentions and delay that `waits` measured itself) of a run from its start to its end."""
     out = test.path(f"{kind}.{method}.pb.gz")
     result = harness.attach("-mode", mode, "-block-method", method, "-rate", "1ms", "-seconds", 60, "-f", "-o", out,
-                            *more, "--", harness.target_path("waits"), kind, hold_us, count)
+                            *more, "--", harness.target_path(program), kind, hold_us, count)
     test.assertEqual(result.returncode, 0, result.stderr)
     truth = re.search(r"truth contentions (\d+) delay_ns (\d+)", result.stdout)
     return harness.Profile.read(out), int(truth[1]), int(truth[2])
@@ -124,6 +124,14 @@ class Primitives(harness.TempDir):
         self.each("proc", ["mutex", "cond", "sem", "wrlock"], hold_us=10000, waits=80, count_margin=0.10,
                   delay_margin=0.10)
 
+    def test_proc_finds_frame_pointers_that_it_is_not_told(self):
+        """-O0 code finds every frame through rbp, of which /proc/PID/task/TID/syscall says nothing."""
+        profile, _, _ = profile_of(self, "mutex", 10000, 40, "proc", program="waits_O0")
+        for stack, _, _ in profile.samples:
+            self.assertNotIn("[truncated]", stack)
+        whole = sums(profile, lambda stack, labels: "wait_mutex" in stack and "clone" in stack[-1])
+        self.assertGreater(whole[1], 100 * MS)
+
     def test_short_waits_are_thinned_without_bias(self):
         if not is_root():
             self.skipTest("the BPF tier needs root")
@@ -167,8 +175,17 @@ class Shapes(harness.TempDir):
                 self.assertEqual(parked[:2], [0, 0])
                 self.assertAlmostEqual(parked[3] / (500 * profile.duration_nanos), 1, delta=0.15)
 
+    def test_a_thread_that_goes_on_while_it_is_looked_at_has_the_stack_of_its_wait(self):
+        """By /proc nothing holds it still: half of the stack would be of the nap that follows the wait."""
+        profile, _ = attach_to(self, "brief", "block", "proc", 2, "-rate", "1ms")
+        waits = [(stack, values) for stack, values, labels in profile.samples if labels["kind"] == "mutex"]
+        self.assertFalse([stack for stack, _ in waits if "clock_nanosleep" in stack or "brief_nap" in stack])
+        whole = sum(values[1] for stack, values in waits if "brief_lock" in stack)
+        self.assertGreater(whole, 100 * MS)
+        self.assertGreater(whole / sum(values[1] for _, values in waits), 0.95)
+
     def test_deadlock_shows_as_open_waits_with_their_owners(self):
-        for method in self.METHODS:
+        for method in self.METHODS + ("proc",):
             with self.subTest(method=method):
                 profile, _ = attach_to(self, "abba", "block", method, 1)
                 found = {labels["thread"]: labels for stack, _, labels in profile.samples if "take_second" in stack}

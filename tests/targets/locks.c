@@ -1,7 +1,8 @@
 /*
- * locks - well-known shapes of contention: locks slow|idle|abba|herd|fork|churn|storm [THREADS]. Runs until SIGTERM.
+ * locks - well-known shapes of contention: locks slow|brief|idle|abba|herd|fork|churn|storm [THREADS]. Runs until SIGTERM.
  *
  * slow   one thread holds a mutex for 100 ms at a time, 32 others want it for a moment
+ * brief  eight threads fight for a mutex that is held for 100 us, and nap for as long in between
  * idle   500 threads of a pool sleep on a condition variable, two threads fight for a mutex
  * abba   two threads have taken two mutexes in opposite order and never go on
  * herd   a broadcast every 10 ms wakes 32 threads, which all want the condition's mutex
@@ -69,6 +70,30 @@ static void *slow_holder(void *arg)
 		nap_us(hold_us);
 		slow_unlock();
 		nap_us(1000);
+	}
+	return NULL;
+}
+
+NOINLINE static void brief_lock(void)
+{
+	pthread_mutex_lock(&lock);
+	NOT_TAIL;
+}
+NOINLINE static void brief_nap(void)
+{
+	nap_us(100);
+	NOT_TAIL;
+}
+
+static void *brief_user(void *arg)
+{
+	(void)arg;
+	pthread_setname_np(pthread_self(), "brief");
+	for (;;) {
+		brief_lock();
+		nap_us(100);
+		pthread_mutex_unlock(&lock);
+		brief_nap();
 	}
 	return NULL;
 }
@@ -223,6 +248,9 @@ static bool run(const char *shape, int n)
 			start(fast_user, 0);
 		if (strcmp(shape, "fork") == 0)
 			start(forker, 0);
+	} else if (strcmp(shape, "brief") == 0) {
+		for (int i = 0; i < (n ? n : 8); i++)
+			start(brief_user, 0);
 	} else if (strcmp(shape, "idle") == 0) {
 		for (int i = 0; i < (n ? n : 500); i++)
 			start(pool_thread, 0);

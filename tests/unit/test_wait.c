@@ -225,6 +225,22 @@ TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
 	cprof_wait_table_deinit(&table);
 }
 
+TEST(wait_table_moves_what_is_open_to_a_row_that_says_so)
+{
+	struct cprof_wait_table table = { 0 };
+	struct cprof_builder_frame frame = { 0x10, 1 };
+	struct cprof_wait wait = { .syscall = SYS_futex, .addr = 8, .count = 3, .delay_ns = 30 };
+	uint32_t row;
+	CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1, &row));
+	CHECK(!cprof_wait_table_open(&table, row, 1, 12));
+	CHECK(!cprof_wait_table_open(&table, row, 1, 8));
+	CHECK_UINT(table.n_rows, 2);
+	CHECK(!table.rows[0].open && table.rows[0].count == 1 && table.rows[0].delay_ns == 10);
+	CHECK(table.rows[1].open && table.rows[1].count == 2 && table.rows[1].delay_ns == 20);
+	CHECK_UINT(table.rows[1].addr, 8);
+	cprof_wait_table_deinit(&table);
+}
+
 TEST(wait_table_stays_bounded_when_every_wait_has_a_lock_of_its_own)
 {
 	struct cprof_wait_table table = { 0 };
