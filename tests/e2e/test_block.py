@@ -18,11 +18,21 @@ def is_root():
     return os.geteuid() == 0
 
 
+def go_first():
+    """In a child before its exec: run ahead of whatever else the machine does, where that is permitted, because what
+    a lock's waiters and a profiler that looks every millisecond do depends on when they are let run. Not as real-time
+    threads: the kernel lets those spin for a PI mutex."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    except OSError:
+        pass
+
+
 def profile_of(test, kind, hold_us, count, method, mode="block", *more, program="waits"):
     """(profile, contentions and delay that `waits` measured itself) of a run from its start to its end."""
     out = test.path(f"{kind}.{method}.pb.gz")
     result = harness.attach("-mode", mode, "-block-method", method, "-rate", "1ms", "-seconds", 60, "-f", "-o", out,
-                            *more, "--", harness.target_path(program), kind, hold_us, count)
+                            *more, "--", harness.target_path(program), kind, hold_us, count, preexec_fn=go_first)
     test.assertEqual(result.returncode, 0, result.stderr)
     truth = re.search(r"truth contentions (\d+) delay_ns (\d+)", result.stdout)
     return harness.Profile.read(out), int(truth[1]), int(truth[2])
@@ -40,10 +50,10 @@ def footprint(target):
 def attach_to(test, shape, mode, method, seconds, *more):
     """The profile of a running `locks`, which must be as it was afterwards, and what was said."""
     out = test.path(f"{shape}.{mode}.{method}.pb.gz")
-    with harness.Target(["locks", *shape.split()]) as target:
+    with harness.Target(["locks", *shape.split()], preexec_fn=go_first) as target:
         before = footprint(target)
         result = harness.attach("-p", target.pid, "-mode", mode, "-block-method", method, "-seconds", seconds, "-v",
-                                "-f", "-o", out, *more)
+                                "-f", "-o", out, *more, preexec_fn=go_first)
         test.assertEqual(result.returncode, 0, result.stderr)
         footprint(target)
         before.check_unchanged(test)
@@ -162,8 +172,9 @@ class Shapes(harness.TempDir):
                 self.assertEqual(profile.default_sample_type, "delay")
                 share = profile.share(lambda stack, labels: "fast_lock" in stack, 1)
                 self.assertGreaterEqual(share, 0.98)
-                # 32 threads wait nearly all of the time.
-                self.assertAlmostEqual(sums(profile)[1] / (32 * profile.duration_nanos), 0.96, delta=0.06)
+                # 32 threads wait nearly all of the time; the slow one waits for them now and then.
+                fast = sums(profile, lambda stack, labels: labels["thread"] == "fast")[1]
+                self.assertAlmostEqual(fast / (32 * profile.duration_nanos), 0.95, delta=0.051)
 
     def test_idle_pool_does_not_drown_the_contended_lock(self):
         for method in self.METHODS + ("proc",):
