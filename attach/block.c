@@ -11,7 +11,9 @@
 #include "attach/futex.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "symbolize/symbol_cache.h"
 
+#define EARLY_NS        1000000ull
 #define PACE_NS         100000000ull /* how often the rate follows the load */
 #define RATE_START_NS   100000ull
 #define RATE_FLOOR_NS   1000ull
@@ -85,6 +87,17 @@ struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cpr
 	struct cprof_session_stack stack;
 	struct cprof_error *err = cprof_block_walk(block, moment, &stack);
 	return err ? err : cprof_block_add(block, wait, &stack, ret_row);
+}
+
+struct cprof_symbolizer_options cprof_block_symbolizer(const struct cprof_block *block)
+{
+	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
+	return (struct cprof_symbolizer_options){
+		.demangle = CPROF_DEMANGLE_SHORT,
+		.no_lines = true,
+		.debuginfod = block->run->options->debuginfod,
+		.cache_dir = block->cache_dir,
+	};
 }
 
 uint64_t cprof_block_end_ns(const struct cprof_block *block)
@@ -191,6 +204,9 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 	while (more && !err) {
 		size_t n = tier->fds ? tier->fds(state, fds, CPROF_BLOCK_FDS_MAX) : 0;
 		uint64_t pause = tier->pause_ns ? tier->pause_ns(state) : tier->drain_ns;
+		/* A command may be short: its mappings are read at its first wait, and it must live then. */
+		if (!block->process->started && pause > EARLY_NS)
+			pause = EARLY_NS;
 		more = cprof_window_wait(window, fds, n, pause, counts);
 		err = tier->drain(state);
 		counts->lost = block->lost;
@@ -214,6 +230,7 @@ static struct cprof_error *set_up(struct cprof_block *block, const struct cprof_
 		.run = run,
 		.releases = releases,
 		.all = strcmp(scope, "all") == 0,
+		.cache_dir = run->options->no_cache ? NULL : cprof_symbol_cache_default_dir(),
 		.adaptive = run->options->block_rate_ns == 0,
 		.rate_ns =
 			run->options->block_rate_ns ? run->options->block_rate_ns : RATE_START_NS,
@@ -243,6 +260,18 @@ static struct cprof_error *set_up(struct cprof_block *block, const struct cprof_
 	return err;
 }
 
+/* Is who pays the one who held it? Where locks name their owner that can be checked. */
+static void put_agreement(const struct cprof_block *block, struct cprof_buffer *text)
+{
+	if (block->owned)
+		cprof_buffer_printf(text,
+				    "%" PRIu64 " of %" PRIu64
+				    " mutexes (%.1f %%) were released by the "
+				    "thread that they named as their owner",
+				    block->agreed, block->owned,
+				    100 * (double)block->agreed / (double)block->owned);
+}
+
 /* What the numbers of this profile mean goes with it. */
 static struct cprof_error *describe(const struct cprof_block *block,
 				    const struct cprof_block_tier *tier,
@@ -255,6 +284,9 @@ static struct cprof_error *describe(const struct cprof_block *block,
 				    block->adaptive ? "adaptive, last " : "", block->rate_ns);
 	else
 		cprof_buffer_puts(&text, "every one is counted");
+	if (block->owned)
+		cprof_buffer_puts(&text, "; ");
+	put_agreement(block, &text);
 	struct cprof_error *err = cprof_buffer_error(&text);
 	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
 }
@@ -266,6 +298,10 @@ static void tell(const struct cprof_block *block, const struct cprof_block_tier 
 	if (block->adaptive && tier->thins)
 		cprof_report_note(report, CPROF_NOTE_DETAIL,
 				  "rate followed the load, at last %" PRIu64 " ns", block->rate_ns);
+	CPROF_AUTO(buffer) struct cprof_buffer agreement = { 0 };
+	put_agreement(block, &agreement);
+	if (block->owned)
+		cprof_report_note(report, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
 	if (block->table.coarse)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " waits have no lock and thread labels: more than %d "
@@ -310,5 +346,6 @@ struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool relea
 	cprof_wait_table_deinit(&block.table);
 	cprof_map64_deinit(&block.threads);
 	cprof_session_free(block.session);
+	free(block.cache_dir);
 	return err;
 }

@@ -18,11 +18,14 @@
 #include "attach/wait.h"
 #include "attach/wait_table.h"
 #include "base/error.h"
+#include "symbolize/symbolizer.h"
 
 struct cprof_block {
 	const struct cprof_mode_run *run; /* borrowed, as all pointers here */
 	struct cprof_session *session;
 	struct cprof_process *process;
+
+	char *cache_dir; /* owned; of symbols, NULL: none */
 
 	bool releases; /* mutex mode: tell who makes others wait; else who waits */
 	bool all;      /* every blocking system call, not futexes only */
@@ -31,6 +34,9 @@ struct cprof_block {
 	uint64_t rate_ns; /* of Go's law, now; the tier follows it */
 	struct cprof_wait_pace pace;
 	uint64_t lost; /* waits that the tier knows it missed; it adds to this */
+
+	/* Releases of mutexes that had named an owner, and those by that very thread: the tier's, at its end. */
+	uint64_t owned, agreed;
 
 	uint64_t records; /* waits taken so far */
 	struct cprof_wait_table table;
@@ -89,6 +95,12 @@ struct cprof_error *cprof_block_walk(struct cprof_block *block,
 				     struct cprof_session_stack *ret_stack);
 struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cprof_wait *wait,
 				    const struct cprof_session_stack *stack, uint32_t *ret_row);
+
+/*
+ * How names are looked up while the mode needs them itself: as at the end of the session, since a module's files are
+ * opened once, by whoever asks first.
+ */
+struct cprof_symbolizer_options cprof_block_symbolizer(const struct cprof_block *block);
 
 /* The owner that the call itself tells, where it does: who is joined, and who holds a robust mutex. */
 void cprof_block_find_owner(struct cprof_wait *wait);

@@ -433,6 +433,8 @@ static void report(void *state)
 	const struct bpf_tier *tier = state;
 	const struct cprof_block_counts *counts = &tier->skel->bss->counts;
 	struct cprof_report *report = tier->block->run->report;
+	tier->block->owned = counts->owned;
+	tier->block->agreed = counts->agreed;
 	if (tier->block->releases)
 		cprof_report_note(report, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
 				  (uint64_t)counts->releases);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "attach/futex.h"
+#include "base/cleanup.h"
+#include "symbolize/names.h"
 #include "symbolize/symbolizer.h"
 
 /* Contention first, what merely waits for work apart from it, so that an idle pool drowns nothing. */
@@ -31,6 +33,7 @@ const struct cprof_builder_type *cprof_block_profile_types(bool releases, bool a
 struct fill {
 	struct cprof_block *block;           /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
+	struct cprof_builder_frame *frames;  /* borrowed; room for one stack */
 	struct cprof_map64 threads; /* thread id -> 1 where it is (or was) one of the target's */
 };
 
@@ -62,6 +65,40 @@ static struct cprof_error *find_names(struct fill *fill, const struct cprof_buil
 		}
 	}
 	return NULL;
+}
+
+/*
+ * The innermost function shown is the library's own, pthread_mutex_lock say. Where in it the call stands is of no
+ * interest, and the functions inlined there, which its debug file tells, would stand for it: so it is shown by where it
+ * begins. A lock inlined into a function of the program stays what it is.
+ */
+static struct cprof_error *show_entry(const struct fill *fill, const struct names *names,
+				      size_t entry, struct cprof_builder_frame *frame)
+{
+	size_t whole = entry;
+	while (whole + 1 < names->n && names->frame[whole + 1] == names->frame[entry])
+		whole++;
+	const struct cprof_maps *maps;
+	struct cprof_map *map;
+	struct cprof_module *module;
+	uint64_t file_addr;
+	if (!cprof_wait_kind_knows(names->text[whole], fill->block->releases) ||
+	    !cprof_session_frame_map(fill->block->session, frame, &maps, &map))
+		return NULL;
+	struct cprof_error *err =
+		cprof_modules_get(cprof_session_modules(fill->block->session), maps, map, &module);
+	if (err || module->kind != CPROF_MODULE_FILE ||
+	    !cprof_module_file_addr(module, map, frame->addr, &file_addr))
+		return err;
+	const struct cprof_symbol *symbol;
+	struct cprof_names *found; /* open already: it has just told a name */
+	const struct cprof_names_options options = { .cache_dir = fill->block->cache_dir };
+	err = cprof_names_get(module, &options, &found);
+	if (!err)
+		err = cprof_names_symbol(found, file_addr, &symbol);
+	if (!err && symbol)
+		frame->addr -= file_addr - symbol->start;
+	return err;
 }
 
 static bool is_thread(const struct fill *fill, uint32_t tid)
@@ -134,10 +171,17 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 			: cprof_wait_kind_tell(row->by_number, names.text, names.n, &entry);
 	if (block->releases && !cprof_wait_kind_is_lock(kind))
 		return NULL;
+	struct cprof_builder_frame *cut = fill->frames;
 	if (entry < names.n) {
 		shown.frames += names.frame[entry];
 		shown.n -= names.frame[entry];
 	}
+	memcpy(cut, shown.frames, shown.n * sizeof(*cut)); /* the table's may be other rows' too */
+	shown.frames = cut;
+	if (entry < names.n)
+		err = show_entry(fill, &names, entry, cut);
+	if (err)
+		return err;
 
 	struct texts texts;
 	struct cprof_builder_label labels[8];
@@ -152,10 +196,12 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 
 struct cprof_error *cprof_block_profile_fill(struct cprof_block *block)
 {
-	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
-	const struct cprof_symbolizer_options options = { .demangle = CPROF_DEMANGLE_SHORT,
-							  .no_lines = false };
-	struct fill fill = { .block = block };
+	const struct cprof_symbolizer_options options = cprof_block_symbolizer(block);
+	CPROF_AUTO(free)
+	struct cprof_builder_frame *frames = calloc(CPROF_SESSION_DEPTH_MAX + 1, sizeof(*frames));
+	if (!frames)
+		return cprof_error_no_memory();
+	struct fill fill = { .block = block, .frames = frames };
 	struct cprof_error *err = cprof_symbolizer_new(
 		&options, cprof_session_modules(block->session), &fill.symbolizer);
 	for (uint32_t i = 0; !err && i < block->table.n_rows; i++)

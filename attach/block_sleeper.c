@@ -16,8 +16,7 @@
 struct cprof_error *cprof_block_sleepers_init(struct cprof_block_sleepers *sleepers,
 					      struct cprof_block *block)
 {
-	const struct cprof_symbolizer_options options = { .demangle = CPROF_DEMANGLE_SHORT,
-							  .no_lines = true };
+	const struct cprof_symbolizer_options options = cprof_block_symbolizer(block);
 	*sleepers = (struct cprof_block_sleepers){
 		.block = block,
 		.cap = block->run->options->stack_bytes,

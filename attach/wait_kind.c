@@ -288,6 +288,15 @@ static const struct named *tell_by_names(const struct named *table, size_t n_tab
 	return found;
 }
 
+bool cprof_wait_kind_knows(const char *name, bool releases)
+{
+	size_t entry;
+	const struct named *table = releases ? releasing : waiting;
+	const size_t n = releases ? sizeof(releasing) / sizeof(releasing[0])
+				  : sizeof(waiting) / sizeof(waiting[0]);
+	return tell_by_names(table, n, &name, 1, &entry) != NULL;
+}
+
 /* What glibc 2.36 passes, measured primitive by primitive; docs/block.md has the list. */
 static enum cprof_wait_kind tell_by_futex(const struct cprof_wait *wait)
 {

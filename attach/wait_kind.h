@@ -64,6 +64,9 @@ enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number
 						  const char *const *names, size_t n_names,
 						  size_t *ret_entry);
 
+/* Whether a function of this name is one that users know as waiting (`releases`: as ending waits). */
+bool cprof_wait_kind_knows(const char *name, bool releases);
+
 /* Whether it is held and released by somebody, which is what the mutex profile is about. */
 bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind);
 

@@ -81,6 +81,7 @@ struct lock {
 	__u64 since_sum_ns;
 	__u64 released_ns;
 	__u64 debt_ns; /* of those who left without a release */
+	__u32 owner;   /* as the lock itself said when the last one joined; 0 unknown */
 };
 
 struct {
@@ -120,7 +121,7 @@ static __always_inline int keeps(__u64 delay, __u64 rate)
 	return ((__u64)bpf_get_prandom_u32() * rate) >> 32 < delay;
 }
 
-static __always_inline void lock_begin(__u64 addr, __u64 now)
+static __always_inline void lock_begin(__u64 addr, __u64 now, __u32 owner)
 {
 	struct lock *lock = bpf_map_lookup_elem(&locks, &addr);
 	if (!lock) {
@@ -135,11 +136,16 @@ static __always_inline void lock_begin(__u64 addr, __u64 now)
 	bpf_spin_lock(&lock->guard);
 	lock->waiters++;
 	lock->since_sum_ns += now;
+	lock->owner = owner;
 	bpf_spin_unlock(&lock->guard);
 }
 
-/* One waiter leaves the queue: by a release, which then pays for the whole queue, or by itself, to be paid later. */
-static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int released)
+/*
+ * One waiter leaves the queue: by a release, which then pays for the whole queue, or by itself, to be paid later.
+ * `*owner` is whom the lock named, once only: after a release its owner is somebody else.
+ */
+static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int released,
+				      __u32 *owner)
 {
 	struct lock *lock = bpf_map_lookup_elem(&locks, &addr);
 	__u64 charge = 0;
@@ -148,6 +154,8 @@ static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int re
 	bpf_spin_lock(&lock->guard);
 	if (lock->waiters) {
 		if (released) {
+			*owner = lock->owner;
+			lock->owner = 0;
 			charge = lock->waiters * now - lock->since_sum_ns + lock->debt_ns;
 			lock->debt_ns = 0;
 			lock->waiters--;
@@ -188,6 +196,13 @@ static __always_inline __u32 read_owner(__u64 addr, __u32 op, __u32 val)
 	if (words[0] || FUTEX_COMMAND(op) != FUTEX_WAIT_BITSET || (val != 2 && val != 3))
 		return words[0];
 	return words[1] ? words[1] : words[2];
+}
+
+/* glibc's mutexes; behind another futex word, a Go or Rust program's say, may stand anything. */
+static __always_inline int names_owner(__u32 op, __u32 val)
+{
+	__u32 command = FUTEX_COMMAND(op);
+	return command == FUTEX_LOCK_PI || (command == FUTEX_WAIT && (val == 2 || val >> 31));
 }
 
 static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __u64 now)
@@ -231,7 +246,8 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	thread->owner = read_owner(thread->addr, thread->op, thread->val);
 	if (tell_releases) {
 		/* In this order: who is just about to wake it on another CPU must not leave the queue first. */
-		lock_begin(thread->addr, now);
+		lock_begin(thread->addr, now,
+			   names_owner(thread->op, thread->val) ? thread->owner : 0);
 		*(volatile __u64 *)&thread->lock_addr = thread->addr;
 	}
 }
@@ -249,8 +265,9 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 	 * sched_waking is told before the sleeper has gone to sleep where the two race; then it is this short sleep's only
 	 * end, and must not leave a waiter behind in the queue.
 	 */
+	__u32 owner;
 	if (thread->lock_addr)
-		lock_end(thread->lock_addr, thread->asleep_since_ns, now, 0);
+		lock_end(thread->lock_addr, thread->asleep_since_ns, now, 0, &owner);
 	thread->lock_addr = 0;
 	thread->asleep_since_ns = 0;
 	if (thread->syscall < 0 && !thread->val) {
@@ -308,10 +325,18 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	int by_release = current >> 32 == target_tgid && wakes(nr, ARG2(regs));
 	if (!thread->lock_addr)
 		return 0;
-	__u64 charge = lock_end(thread->lock_addr, thread->asleep_since_ns, now, by_release);
+	__u32 owner = 0;
+	__u64 charge =
+		lock_end(thread->lock_addr, thread->asleep_since_ns, now, by_release, &owner);
 	thread->lock_addr = 0;
 	if (!by_release)
 		return 0;
+	/* A word that is no thread's number was no owner. */
+	if (owner && (owner == waker_tid || bpf_map_lookup_elem(&threads, &owner))) {
+		__sync_fetch_and_add(&counts.owned, 1);
+		if (owner == waker_tid)
+			__sync_fetch_and_add(&counts.agreed, 1);
+	}
 	struct cprof_block_thread *payer = thread_get(waker_tid);
 	if (!payer)
 		return 0;
@@ -330,8 +355,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (task->tgid != target_tgid)
 		return 0;
 	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	__u32 owner;
 	if (thread && thread->lock_addr)
-		lock_end(thread->lock_addr, thread->asleep_since_ns, bpf_ktime_get_ns(), 0);
+		lock_end(thread->lock_addr, thread->asleep_since_ns, bpf_ktime_get_ns(), 0, &owner);
 	bpf_map_delete_elem(&threads, &tid);
 	return 0;
 }

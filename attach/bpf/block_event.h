@@ -51,6 +51,8 @@ struct cprof_block_counts {
 	__u64 waits; /* seen, kept or not */
 	__u64 kept;
 	__u64 releases;
+	__u64 owned;    /* of mutexes that named an owner before */
+	__u64 agreed;   /* and that one released it */
 	__u64 full;     /* a thread or a lock had no room in its map */
 	__u64 delay_ns; /* of all waits seen: what the estimates should add up to */
 };
