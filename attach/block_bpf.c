@@ -32,6 +32,7 @@
 #define RATE_MAX_NS    4000000000ull /* the program multiplies it with 32 random bits */
 #define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 #define FAULTS_MAX     4096
+#define OWNER_OFFSET   8 /* struct __pthread_mutex_s: __owner */
 
 /*
  * Half of a page fault. Its beginning brings the stack, which is walked at once, its end brings the time. A thread
@@ -201,8 +202,12 @@ static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleepe
 	struct bpf_tier *tier = ctx;
 	struct bpf_map *threads = tier->skel->maps.threads;
 	const uint32_t tid = (uint32_t)sleeper->tid;
+	uint32_t owner = 0; /* as the program reads it where a wait begins */
+	cprof_target_mem_read(&tier->block->process->mem, sleeper->addr + OWNER_OFFSET, &owner,
+			      sizeof(owner));
 	const struct cprof_block_thread thread = {
 		.asleep_since_ns = sleeper->now_ns,
+		.owner = owner,
 		.addr = sleeper->addr,
 		.syscall = SYS_futex,
 		.op = sleeper->op,

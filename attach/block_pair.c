@@ -103,11 +103,12 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
 	if (pair->releases && thread->entered_ns && waits(thread->op))
 		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns, now_ns);
 	*thread = (struct cprof_block_pair_thread){
-		.entered_ns = now_ns, .addr = addr, .op = op, .val = val
+		.entered_ns = now_ns, .addr = addr, .op = op, .val = val, .wakes = wake->n
 	};
 	if (wakes(op)) {
 		wake->at_ns = now_ns;
 		wake->tid = tid;
+		wake->wakers[wake->n++ % CPROF_BLOCK_PAIR_WAKERS] = tid;
 		return NULL;
 	}
 	wake->op = op;
@@ -131,6 +132,16 @@ static void describe(const struct cprof_block_pair_thread *thread, uint32_t tid,
 	};
 }
 
+/* 0: nobody, or so many wakes ago that it is not known any more. */
+static uint32_t first_waker(const struct cprof_block_pair_thread *thread,
+			    const struct cprof_block_pair_wake *wake)
+{
+	const uint32_t since = wake->n - thread->wakes;
+	return since && since <= CPROF_BLOCK_PAIR_WAKERS
+		       ? wake->wakers[thread->wakes % CPROF_BLOCK_PAIR_WAKERS]
+		       : 0;
+}
+
 static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pair_thread *thread,
 		     uint32_t tid, uint64_t now_ns, int64_t ret, struct cprof_wait *wait)
 {
@@ -150,6 +161,9 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 		end_ns = wake->at_ns;
 	describe(thread, tid, end_ns - thread->entered_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
+	/* Its own number: we looked when it had the lock already. */
+	if ((!wait->owner_tid || wait->owner_tid == tid) && wake)
+		wait->owner_tid = first_waker(thread, wake);
 	return true;
 }
 

@@ -24,12 +24,17 @@ struct cprof_block_pair_thread {
 	uint32_t
 		owner; /* thread id beside or in the futex word, as read during the wait; 0 unknown */
 	bool looked;   /* for that owner */
+	uint32_t wakes; /* on its address before it went to sleep there */
 };
+
+#define CPROF_BLOCK_PAIR_WAKERS 16
 
 struct cprof_block_pair_wake {
 	uint64_t at_ns;
 	uint32_t tid;
 	uint32_t op, val; /* of the last waiter that went to sleep there */
+	uint32_t n;       /* wakes so far, and who made the last of them */
+	uint32_t wakers[CPROF_BLOCK_PAIR_WAKERS];
 };
 
 struct cprof_block_pair {
@@ -58,7 +63,8 @@ bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t
 
 /*
  * Look into `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before anybody
- * looks: they have no owner then, rather than a later one.
+ * looks. Of those the owner is who made the first wake after they began: it held the lock, or it would not have released
+ * it.
  */
 void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_memory *memory);
 

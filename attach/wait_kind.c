@@ -61,6 +61,8 @@ static const struct named waiting[] = {
 	{ "mtx_timedlock",            CPROF_WAIT_MUTEX,     false },
 	{ "pthread_rwlock_*lock*",    CPROF_WAIT_RWLOCK,    false },
 	{ "pthread_cond_*wait*",      CPROF_WAIT_CONDVAR,   false },
+	{ "pthread_cond_signal*",     CPROF_WAIT_FUTEX,     false }, /* for the last ones woken to leave */
+	{ "pthread_cond_broadcast*",  CPROF_WAIT_FUTEX,     false },
 	{ "cnd_wait",                 CPROF_WAIT_CONDVAR,   false },
 	{ "cnd_timedwait",            CPROF_WAIT_CONDVAR,   false },
 	{ "sem_wait*",                CPROF_WAIT_SEMAPHORE, false },

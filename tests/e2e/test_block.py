@@ -113,7 +113,7 @@ class Primitives(harness.TempDir):
                 self.assertRegex(stack[0], f"^_*{function}", stack)
                 self.assertIn("clone", stack[-1], f"not rooted: {stack}")
                 self.assertEqual(labels["thread"], "waiter")
-                if method == "bpf" and label in ("mutex", "pi_mutex", "robust_mutex", "rwlock"):
+                if method != "proc" and label in ("mutex", "pi_mutex", "robust_mutex", "rwlock"):
                     self.assertTrue(labels.get("owner", "").startswith("holder ("), labels)
         self.assertIn(f"waits by {method}:", " ".join(profile.comments))
 
@@ -223,9 +223,50 @@ class Shapes(harness.TempDir):
                     self.assertTrue(labels["owner"].startswith(f"{other} ("), labels)
                     self.assertTrue(labels["lock"].startswith("0x"), labels)
 
+    def test_thundering_herd_is_told_from_the_wait_that_it_was_woken_from(self):
+        """32 threads are woken together and all want the condition's mutex: that part of pthread_cond_wait contends."""
+        for method in self.METHODS + ("proc",):
+            with self.subTest(method=method):
+                profile, _ = attach_to(self, "herd", "block", method, 2)
+                contends = [(stack, values, labels) for stack, values, labels in profile.samples if values[1]]
+                if method != "proc":  # which seldom meets the few microseconds of it
+                    self.assertGreater(sum(values[0] for _, values, _ in contends), 50)
+                for stack, values, labels in contends:  # who wakes waits for the last ones woken to have left
+                    self.assertEqual(labels["kind"], "futex" if "broadcaster" in stack else "mutex", stack)
+                    self.assertEqual(values[2:4], [0, 0])
+                parked = sums(profile, lambda stack, labels: labels["kind"] == "condvar" and "await_work" in stack)
+                self.assertAlmostEqual(parked[3] / (32 * profile.duration_nanos), 0.9, delta=0.12)
+                if method != "proc":
+                    self.assertAlmostEqual(parked[2] / (32 * profile.duration_nanos / (10 * MS)), 0.85, delta=0.2)
+
+    def test_the_three_ways_tell_the_same_of_one_target(self):
+        """Each within what docs/block.md says of it, at the same time."""
+        methods = self.METHODS + ("proc",)
+        with harness.Target(["waits", "mutex", "5000"], preexec_fn=go_first) as target:
+            runs = {method: subprocess.Popen(
+                [harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method", method, "-seconds", "3", "-f",
+                 "-o", self.path(f"{method}.pb.gz")], stderr=subprocess.PIPE, text=True, preexec_fn=go_first)
+                for method in methods}
+            for run in runs.values():
+                said = run.communicate(timeout=60)[1]
+                self.assertEqual(run.returncode, 0, said)
+        rates, stacks = {}, {}
+        for method in methods:
+            profile = harness.Profile.read(self.path(f"{method}.pb.gz"))
+            found = sums(profile, in_wait)
+            self.assertEqual(found[2:], [0, 0])
+            rates[method] = [value / profile.duration_nanos for value in found[:2]]
+            stacks[method] = {(tuple(stack), labels["kind"], labels["thread"], labels["lock"], labels.get("owner"))
+                              for stack, _, labels in profile.samples if in_wait(stack, labels)}
+        for method in methods[1:]:
+            margin = 0.10 if method == "proc" else 0.02
+            for mine, best in zip(rates[method], rates[methods[0]]):
+                self.assertAlmostEqual(mine / best, 1, delta=margin, msg=f"{rates}")
+            self.assertEqual(stacks[method], stacks[methods[0]])
+
     def test_forking_and_short_lived_threads(self):
         for shape, function in (("fork", "fast_lock"), ("churn", "once_lock")):
-            for method in self.METHODS:
+            for method in self.METHODS + ("proc",):
                 with self.subTest(shape=shape, method=method):
                     profile, _ = attach_to(self, shape, "block", method, 1)
                     self.assertGreater(sums(profile, lambda stack, labels: function in stack)[1], 100 * MS)

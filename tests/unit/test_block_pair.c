@@ -87,6 +87,38 @@ TEST(block_pair_finds_the_owner_of_a_mutex_while_it_is_waited_for)
 	cprof_block_pair_deinit(&pair);
 }
 
+TEST(block_pair_takes_who_releases_first_for_the_owner_of_a_short_wait)
+{
+	struct cprof_block_pair pair = { 0 };
+	enter(&pair, 8, 900, WAKE); /* before: not the one that is waited for */
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1100, WAIT);
+	enter(&pair, 7, 1200, WAKE);
+	enter(&pair, 3, 1250, WAIT);
+	CHECK(cprof_block_pair_exit(&pair, 1, 1300, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	enter(&pair, 1, 1400, WAKE);
+	CHECK(cprof_block_pair_exit(&pair, 2, 1500, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	CHECK(cprof_block_pair_exit(&pair, 3, 1500, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 1);
+	enter(&pair, 3, 2000, WAIT); /* wakes after its entry: more than are remembered */
+	for (uint32_t i = 0; i <= CPROF_BLOCK_PAIR_WAKERS; i++)
+		enter(&pair, 10 + i, 2100 + i, WAKE);
+	CHECK(cprof_block_pair_exit(&pair, 3, 3000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	const struct cprof_memory memory = { .read = read_owner };
+	enter(&pair, 42, 3100, WAIT); /* looked at when it had the lock already */
+	cprof_block_pair_look(&pair, &memory);
+	enter(&pair, 9, 3200, WAKE);
+	CHECK(cprof_block_pair_exit(&pair, 42, 3300, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 9);
+	enter(&pair, 4, 4000, WAIT);
+	CHECK(cprof_block_pair_exit(&pair, 4, 5000, -ETIMEDOUT, &wait)); /* nobody */
+	CHECK_UINT(wait.owner_tid, 0);
+	cprof_block_pair_deinit(&pair);
+}
+
 TEST(block_pair_charges_a_release_with_everybody_who_waits)
 {
 	struct cprof_block_pair pair = { .releases = true };
