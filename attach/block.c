@@ -18,7 +18,7 @@
 #define RATE_START_NS   100000ull
 #define RATE_FLOOR_NS   1000ull
 #define RATE_CEILING_NS 1000000000ull
-#define RECORDS_PER_S   4000ull /* wanted: 3 us of the target each */
+#define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
 
 static const struct cprof_block_tier *const tiers[] = {
 	&cprof_block_tier_bpf,

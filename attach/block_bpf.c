@@ -55,6 +55,7 @@ struct bpf_tier {
 	size_t n_rings;
 	int *exit_fds; /* owned; tracepoints of returning system calls, with our program */
 	size_t n_exit_fds;
+	bool at_resume; /* waits are told where a thread goes on, not where its call returns */
 	uint64_t full_told;
 	struct fault *faults; /* owned; by thread and serial, see fault_at() */
 };
@@ -94,8 +95,11 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		skel->rodata->tell_releases = block->releases;
 		skel->rodata->tell_waits = !block->releases;
 		skel->data->rate_ns = block->rate_ns;
+		skel->rodata->tell_at_resume = tier->at_resume;
 		bpf_program__set_autoload(skel->progs.on_any_return, block->all);
-		bpf_program__set_autoload(skel->progs.on_futex_return, !block->all);
+		bpf_program__set_autoload(skel->progs.on_futex_return,
+					  !block->all && !tier->at_resume);
+		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
 		why = -block_bpf__load(skel);
 	}
 	libbpf_set_print(before);
@@ -164,11 +168,12 @@ static struct cprof_error *open_rings(struct bpf_tier *tier)
 /* One event for the whole machine: a program on a tracepoint runs for every process, whoever opened it. */
 static struct cprof_error *hook_return(struct bpf_tier *tier, uint64_t id)
 {
+	/* Never enabled: the program runs all the same, and CPU 0 has no event to count. */
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_TRACEPOINT,
 		.size = sizeof(attr),
 		.config = id,
-		.sample_period = 1,
+		.disabled = 1,
 	};
 	int fd = cprof_perf_event_open(&attr, -1, 0, -1);
 	if (fd < 0)
@@ -184,11 +189,12 @@ static struct cprof_error *hook(struct bpf_tier *tier)
 {
 	struct cprof_block_tracepoints points;
 	struct cprof_error *err = NULL;
-	if (!tier->block->all)
+	const bool returns = !tier->block->all && !tier->at_resume;
+	if (returns)
 		err = cprof_block_tracepoints_find(&points);
-	if (!err && !tier->block->all)
+	if (!err && returns)
 		err = hook_return(tier, points.exit_futex);
-	if (!err && !tier->block->all && points.exit_waitv)
+	if (!err && returns && points.exit_waitv)
 		err = hook_return(tier, points.exit_waitv);
 	if (err)
 		return err;
@@ -235,6 +241,15 @@ static void close_tier(void *state)
 	free(tier);
 }
 
+/* Since Linux 6.16. */
+static bool has_resume(void)
+{
+	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	bool has = libbpf_find_vmlinux_btf_id("sched_exit_tp", BPF_TRACE_RAW_TP) > 0;
+	libbpf_set_print(before);
+	return has;
+}
+
 static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
 {
 	struct cprof_error *err = check_namespace();
@@ -245,6 +260,7 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 		return cprof_error_no_memory();
 	tier->block = block;
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
+	tier->at_resume = !block->all && !block->releases && has_resume();
 	tier->faults = block->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
 	if (!tier->exit_fds || (block->all && !tier->faults))
 		err = cprof_error_no_memory();
@@ -381,6 +397,11 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		return NULL;
 	if (late)
 		event.delay_ns -= record->time_ns - end_ns;
+	const uint64_t start_ns = tier->block->run->window->start_mono_ns,
+		       began_ns = record->time_ns - event.queue_ns - event.delay_ns;
+	if (!late && !tier->block->releases && began_ns < start_ns)
+		event.delay_ns -=
+			start_ns - began_ns < event.delay_ns ? start_ns - began_ns : event.delay_ns;
 	return take_wait(tier, &event, &moment, late);
 }
 
@@ -396,6 +417,22 @@ static struct cprof_error *take_record(const struct perf_event_header *header, v
 	return record.kind == CPROF_PERF_SAMPLE ? take_sample(tier, &record) : NULL;
 }
 
+static struct cprof_block_counts sum_counts(const struct bpf_tier *tier)
+{
+	struct cprof_block_counts sum = { 0 };
+	for (size_t i = 0; i < CPROF_BLOCK_CPUS; i++) {
+		const struct cprof_block_counts *one = &tier->skel->bss->counts[i];
+		sum.waits += one->waits;
+		sum.kept += one->kept;
+		sum.releases += one->releases;
+		sum.owned += one->owned;
+		sum.agreed += one->agreed;
+		sum.full += one->full;
+		sum.delay_ns += one->delay_ns;
+	}
+	return sum;
+}
+
 static struct cprof_error *drain(void *state)
 {
 	struct bpf_tier *tier = state;
@@ -406,7 +443,7 @@ static struct cprof_error *drain(void *state)
 		size_t n;
 		err = cprof_perf_ring_drain(&tier->rings[i].event->ring, take_record, tier, &n);
 	}
-	uint64_t full = tier->skel->bss->counts.full;
+	uint64_t full = sum_counts(tier).full;
 	tier->block->lost += full - tier->full_told;
 	tier->full_told = full;
 	return err;
@@ -426,28 +463,28 @@ static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 	const struct bpf_tier *tier = state;
 	struct cprof_block_thread thread;
 	if (bpf_map__lookup_elem(tier->skel->maps.threads, &tid, sizeof(tid), &thread,
-				 sizeof(thread), 0) ||
-	    !thread.asleep_since_ns)
-		return false;
-	*ret_mono_ns = thread.asleep_since_ns;
+				 sizeof(thread), 0))
+		return false; /* asleep since before our time */
+	/* It has woken since its call was read: that wait has been told. */
+	*ret_mono_ns = thread.asleep_since_ns ? thread.asleep_since_ns : UINT64_MAX;
 	return true;
 }
 
 static void report(void *state)
 {
 	const struct bpf_tier *tier = state;
-	const struct cprof_block_counts *counts = &tier->skel->bss->counts;
+	const struct cprof_block_counts counts = sum_counts(tier);
 	struct cprof_report *report = tier->block->run->report;
-	tier->block->owned = counts->owned;
-	tier->block->agreed = counts->agreed;
+	tier->block->owned = counts.owned;
+	tier->block->agreed = counts.agreed;
 	if (tier->block->releases)
 		cprof_report_note(report, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
-				  (uint64_t)counts->releases);
+				  (uint64_t)counts.releases);
 	else
 		cprof_report_note(report, CPROF_NOTE_DETAIL,
 				  "%" PRIu64 " waits of %.3f s seen, %" PRIu64 " kept",
-				  (uint64_t)counts->waits, (double)counts->delay_ns / 1e9,
-				  (uint64_t)counts->kept);
+				  (uint64_t)counts.waits, (double)counts.delay_ns / 1e9,
+				  (uint64_t)counts.kept);
 }
 
 const struct cprof_block_tier cprof_block_tier_bpf = {

@@ -2,8 +2,10 @@
  * block.bpf.c - times the waits of one process, keeps some by Go's law, and lets perf copy the stacks of those.
  *
  * A wait begins where a thread is switched out asleep (sched_switch), ends where it is woken (sched_waking), and
- * is told when its system call returns: only there is the thread itself `current`, with its registers and stack to
- * be copied, and the time known that decides whether it is kept. In mutex mode the waker answers instead, at the
+ * is told when the thread itself is `current` again, with its registers and stack to be copied, and the time known
+ * that decides whether it is kept. The kernel tells that moment since 6.16 (sched_exit_tp, where a schedule() comes
+ * back). Before that, and where one call may sleep several times (-block all), the return of its system call has to
+ * do, which makes every system call of the machine a little slower. In mutex mode the waker answers instead, at the
  * return of its own futex call.
  *
  * The exit hooks return 1: a program on a tracepoint that returns 0 hides the event from every other perf user
@@ -62,10 +64,14 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile __u32 target_tgid;
 const volatile __u32 all_syscalls; /* -block all: every sleep, not futexes only */
 const volatile __u32 tell_waits, tell_releases;
+const volatile __u32 tell_at_resume; /* on_resume tells waits, no return from a call */
 
 /* Changed while running. */
 volatile __u64 rate_ns = 1;
-struct cprof_block_counts counts;
+struct cprof_block_counts counts[CPROF_BLOCK_CPUS];
+
+#define COUNT(what, n)                                                                             \
+	__sync_fetch_and_add(&counts[bpf_get_smp_processor_id() & (CPROF_BLOCK_CPUS - 1)].what, n)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -129,7 +135,7 @@ static __always_inline void lock_begin(__u64 addr, __u64 now, __u32 owner)
 		bpf_map_update_elem(&locks, &addr, &empty, BPF_NOEXIST);
 		lock = bpf_map_lookup_elem(&locks, &addr);
 		if (!lock) {
-			__sync_fetch_and_add(&counts.full, 1);
+			COUNT(full, 1);
 			return;
 		}
 	}
@@ -181,7 +187,7 @@ static __always_inline struct cprof_block_thread *thread_get(__u32 tid)
 	bpf_map_update_elem(&threads, &tid, &empty, BPF_NOEXIST);
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread)
-		__sync_fetch_and_add(&counts.full, 1);
+		COUNT(full, 1);
 	return thread;
 }
 
@@ -252,12 +258,9 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	}
 }
 
-static __always_inline void runs_again(void *ctx, struct task_struct *task, __u64 now)
+static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thread, __u32 tid,
+				      __u64 now)
 {
-	__u32 tid = task->pid;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
-	if (!thread || !thread->asleep_since_ns)
-		return;
 	__u64 woken = thread->woken_ns ? thread->woken_ns : now;
 	thread->delay_ns += woken - thread->asleep_since_ns;
 	thread->queue_ns += now - woken;
@@ -287,6 +290,14 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 	}
 }
 
+static __always_inline void runs_again(void *ctx, struct task_struct *task, __u64 now)
+{
+	__u32 tid = task->pid;
+	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	if (thread && thread->asleep_since_ns)
+		end_sleep(ctx, thread, tid, now);
+}
+
 /* TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE; a stopped or dying task does not wait for anything of ours. */
 #define ASLEEP 3
 
@@ -294,7 +305,7 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	int out = prev->tgid == target_tgid, in = next->tgid == target_tgid;
+	int out = prev->tgid == target_tgid, in = !tell_at_resume && next->tgid == target_tgid;
 	if (!out && !in)
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
@@ -333,9 +344,9 @@ int BPF_PROG(on_waking, struct task_struct *task)
 		return 0;
 	/* A word that is no thread's number was no owner. */
 	if (owner && (owner == waker_tid || bpf_map_lookup_elem(&threads, &owner))) {
-		__sync_fetch_and_add(&counts.owned, 1);
+		COUNT(owned, 1);
 		if (owner == waker_tid)
-			__sync_fetch_and_add(&counts.agreed, 1);
+			COUNT(agreed, 1);
 	}
 	struct cprof_block_thread *payer = thread_get(waker_tid);
 	if (!payer)
@@ -377,32 +388,32 @@ static __always_inline void tell_release(void *ctx, struct cprof_block_thread *t
 		.rate_ns = rate,
 	};
 	thread->charge_ns = 0;
-	__sync_fetch_and_add(&counts.releases, 1);
+	COUNT(releases, 1);
 	if (keeps(event.delay_ns, rate))
 		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
 }
 
 static __always_inline void tell_wait(void *ctx, struct cprof_block_thread *thread, __u32 tid)
 {
-	__u64 rate = rate_ns;
+	__u64 rate = rate_ns, delay_ns = thread->delay_ns, queue_ns = thread->queue_ns;
+	thread->delay_ns = thread->queue_ns = 0;
+	COUNT(waits, 1);
+	COUNT(delay_ns, delay_ns);
+	if (!keeps(delay_ns, rate))
+		return;
+	COUNT(kept, 1);
 	struct cprof_block_event event = {
 		.what = CPROF_BLOCK_WAIT,
 		.tid = tid,
 		.syscall = thread->syscall,
-		.delay_ns = thread->delay_ns,
-		.queue_ns = thread->queue_ns,
+		.delay_ns = delay_ns,
+		.queue_ns = queue_ns,
 		.addr = thread->addr,
 		.op = thread->op,
 		.val = thread->val,
 		.owner = thread->owner,
 		.rate_ns = rate,
 	};
-	thread->delay_ns = thread->queue_ns = 0;
-	__sync_fetch_and_add(&counts.waits, 1);
-	__sync_fetch_and_add(&counts.delay_ns, event.delay_ns);
-	if (!keeps(event.delay_ns, rate))
-		return;
-	__sync_fetch_and_add(&counts.kept, 1);
 	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
 }
 
@@ -421,6 +432,23 @@ static __always_inline void syscall_returns(void *ctx)
 		tell_wait(ctx, thread, tid);
 	else
 		thread->delay_ns = thread->queue_ns = 0;
+}
+
+/* A schedule() comes back in the thread that it was switched to; all that is known of it here are sleeps in futex calls. */
+SEC("tp_btf/sched_exit_tp")
+int BPF_PROG(on_resume)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (task->tgid != target_tgid)
+		return 0;
+	__u32 tid = task->pid;
+	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	if (!thread || !thread->asleep_since_ns)
+		return 0;
+	end_sleep(ctx, thread, tid, bpf_ktime_get_ns());
+	if (thread->delay_ns)
+		tell_wait(ctx, thread, tid);
+	return 0;
 }
 
 /* Attached to sys_exit_futex and its kin; the default scope. */

@@ -47,6 +47,8 @@ struct cprof_block_thread {
 	__u32 serial;
 };
 
+/* Kept for each CPU (modulo CPROF_BLOCK_CPUS), or they would fight for the memory: the sum is what counts. */
+#define CPROF_BLOCK_CPUS 64
 struct cprof_block_counts {
 	__u64 waits; /* seen, kept or not */
 	__u64 kept;
@@ -55,6 +57,6 @@ struct cprof_block_counts {
 	__u64 agreed;   /* and that one released it */
 	__u64 full;     /* a thread or a lock had no room in its map */
 	__u64 delay_ns; /* of all waits seen: what the estimates should add up to */
-};
+} __attribute__((aligned(64)));
 
 #endif
