@@ -159,7 +159,11 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 			 wake->at_ns < now_ns;
 	if (has_queue)
 		end_ns = wake->at_ns;
-	describe(thread, tid, end_ns - thread->entered_ns, wait);
+	const uint64_t begin_ns =
+		thread->entered_ns > pair->from_ns ? thread->entered_ns : pair->from_ns;
+	if (end_ns < begin_ns)
+		return false;
+	describe(thread, tid, end_ns - begin_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
 	/* Its own number: we looked when it had the lock already. */
 	if ((!wait->owner_tid || wait->owner_tid == tid) && wake)

@@ -43,7 +43,8 @@ struct cprof_block_pair {
 	struct cprof_block_pair_wake *wakes;     /* owned */
 	uint32_t n_threads, cap_threads, n_wakes, cap_wakes;
 	struct cprof_wait_charge charge;
-	bool releases; /* keep account of who owes whom */
+	bool releases;    /* keep account of who owes whom */
+	uint64_t from_ns; /* waits count from then on at the earliest */
 };
 
 /* A zeroed struct (with `releases` set or not) is ready for use. */

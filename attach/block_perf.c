@@ -69,8 +69,9 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_block_end_ns(tier->block);
 	const bool late = call->time_ns > end_ns;
-	if (late && (call->kind == CPROF_BLOCK_ENTER || tier->block->releases))
+	if (late && tier->block->releases)
 		return NULL;
+	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
 	if (call->kind == CPROF_BLOCK_ENTER)
 		return cprof_block_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
 					      call->op, call->val);
@@ -117,6 +118,7 @@ static struct cprof_error *drain(void *state)
 	struct perf_tier *tier = state;
 	uint64_t now_ns = cprof_clock_mono_ns();
 	const bool over = tier->block->run->window->end != CPROF_WINDOW_OPEN;
+	tier->pair.from_ns = tier->block->run->window->start_mono_ns;
 	look_for_blindness(tier, now_ns);
 	struct cprof_error *err = cprof_block_events_drain(
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
@@ -138,7 +140,10 @@ static size_t fds(void *state, struct pollfd *fds, size_t cap)
 static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 {
 	const struct perf_tier *tier = state;
-	return cprof_block_pair_since(&tier->pair, tid, ret_mono_ns);
+	/* Whose entry is lost, or comes just now, has not been asleep from the window's start on. */
+	if (!cprof_block_pair_since(&tier->pair, tid, ret_mono_ns))
+		*ret_mono_ns = UINT64_MAX;
+	return true;
 }
 
 const struct cprof_block_tier cprof_block_tier_perf = {

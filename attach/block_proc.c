@@ -265,7 +265,8 @@ static void follow_pace(struct proc_tier *tier, uint64_t took_ns)
 static struct cprof_error *drain(void *state)
 {
 	struct proc_tier *tier = state;
-	uint64_t now_ns = cprof_clock_mono_ns();
+	const uint64_t clock_ns = cprof_clock_mono_ns(), end_ns = cprof_block_end_ns(tier->block);
+	const uint64_t now_ns = clock_ns < end_ns ? clock_ns : end_ns; /* we may come late */
 	struct cprof_error *err = NULL;
 	/* The task folder has two links more than there are threads; one may still come as another goes. */
 	struct stat st;
@@ -275,7 +276,7 @@ static struct cprof_error *drain(void *state)
 	}
 	if (now_ns - tier->listed_ns >= LIST_NS)
 		err = list_threads(tier, now_ns);
-	uint64_t step_ns = now_ns - tier->looked_ns;
+	uint64_t step_ns = now_ns > tier->looked_ns ? now_ns - tier->looked_ns : 0;
 	if (err || step_ns < tier->look_ns / 2)
 		return err;
 	tier->looked_ns = now_ns;

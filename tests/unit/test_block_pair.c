@@ -40,6 +40,17 @@ TEST(block_pair_counts_a_timeout_to_its_end_and_a_refusal_not_at_all)
 	cprof_block_pair_deinit(&pair);
 }
 
+TEST(block_pair_counts_a_wait_from_the_windows_start)
+{
+	struct cprof_block_pair pair = { .from_ns = 2000 };
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(cprof_block_pair_exit(&pair, 1, 5000, 0, &wait));
+	CHECK(wait.delay_ns == 3000);
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(!cprof_block_pair_exit(&pair, 1, 1500, 0, &wait));
+	cprof_block_pair_deinit(&pair);
+}
+
 TEST(block_pair_survives_lost_and_doubled_records)
 {
 	struct cprof_block_pair pair = { 0 };
