@@ -115,6 +115,7 @@ static struct cprof_error *open_thread(struct cprof_block_events *events, pid_t 
 	struct cprof_error *err = cprof_buffer_error(&enter_filter);
 	for (size_t cpu = 0; !err && cpu < events->n_cpus; cpu++) {
 		struct perf_event_attr attr = make_attr(events, events->points.enter_futex);
+		attr.task = 1; /* tell threads' ends */
 		err = open_one(events, &attr, tid, cpu, cprof_buffer_text(&enter_filter));
 		if (err)
 			break;
@@ -307,6 +308,10 @@ static struct cprof_error *hand_out(struct cprof_block_events *events,
 	if (record.kind == CPROF_PERF_LOST)
 		events->lost += record.lost;
 	struct cprof_block_events_call call = { .tid = record.tid, .time_ns = record.time_ns };
+	if (record.kind == CPROF_PERF_EXIT && record.pid == (uint32_t)events->target->pid) {
+		call.kind = CPROF_BLOCK_ENDED;
+		return fn(ctx, &call);
+	}
 	if (record.kind != CPROF_PERF_SAMPLE || record.pid != (uint32_t)events->target->pid ||
 	    !cprof_block_events_decode(record.sample.raw, record.sample.n_raw,
 				       events->points.enter_futex, events->points.exit_futex,

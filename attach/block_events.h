@@ -24,6 +24,7 @@ struct cprof_block_events;
 enum cprof_block_events_kind {
 	CPROF_BLOCK_ENTER,
 	CPROF_BLOCK_EXIT,
+	CPROF_BLOCK_ENDED, /* the thread itself has: the kernel wakes who joins it */
 };
 
 struct cprof_block_events_call {

@@ -88,6 +88,31 @@ static bool wakes(uint32_t op)
 	return known && known->role == CPROF_FUTEX_WAKES;
 }
 
+static bool joins(const struct cprof_block_pair_thread *thread)
+{
+	const struct cprof_wait as_wait = { .syscall = SYS_futex,
+					    .futex_op = thread->op,
+					    .futex_val = thread->val };
+	return thread->entered_ns && cprof_wait_kind_by_number(&as_wait) == CPROF_WAIT_JOIN;
+}
+
+static void note_wake(struct cprof_block_pair_wake *wake, uint32_t tid, uint64_t now_ns)
+{
+	wake->at_ns = now_ns;
+	wake->tid = tid;
+	wake->wakers[wake->n++ % CPROF_BLOCK_PAIR_WAKERS] = tid;
+}
+
+void cprof_block_pair_ended(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns)
+{
+	for (uint32_t i = 0; pair->joins && i < pair->n_threads; i++) {
+		const struct cprof_block_pair_thread *thread = &pair->threads[i];
+		struct cprof_block_pair_wake *wake = wake_get(pair, thread->addr);
+		if (wake && joins(thread) && thread->val == tid)
+			note_wake(wake, tid, now_ns);
+	}
+}
+
 struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32_t tid,
 					   uint64_t now_ns, uint64_t addr, uint32_t op,
 					   uint32_t val)
@@ -106,13 +131,12 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
 		.entered_ns = now_ns, .addr = addr, .op = op, .val = val, .wakes = wake->n
 	};
 	if (wakes(op)) {
-		wake->at_ns = now_ns;
-		wake->tid = tid;
-		wake->wakers[wake->n++ % CPROF_BLOCK_PAIR_WAKERS] = tid;
+		note_wake(wake, tid, now_ns);
 		return NULL;
 	}
 	wake->op = op;
 	wake->val = val;
+	pair->joins += joins(thread);
 	return pair->releases && waits(op) ? cprof_wait_charge_begin(&pair->charge, addr, now_ns)
 					   : NULL;
 }
@@ -195,6 +219,7 @@ bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t
 	if (!thread || !thread->entered_ns || now_ns < thread->entered_ns)
 		return false;
 	const struct cprof_block_pair_thread was = *thread;
+	pair->joins -= pair->joins && joins(thread);
 	thread->entered_ns = 0;
 	if (waits(was.op))
 		return end_wait(pair, &was, tid, now_ns, ret, wait);

@@ -42,6 +42,7 @@ struct cprof_block_pair {
 	struct cprof_block_pair_thread *threads; /* owned */
 	struct cprof_block_pair_wake *wakes;     /* owned */
 	uint32_t n_threads, cap_threads, n_wakes, cap_wakes;
+	uint32_t joins; /* threads in a wait that ends with another thread, at most */
 	struct cprof_wait_charge charge;
 	bool releases;    /* keep account of who owes whom */
 	uint64_t from_ns; /* waits count from then on at the earliest */
@@ -61,6 +62,9 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
  */
 bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
 			   int64_t ret, struct cprof_wait *wait);
+
+/* Thread `tid` has ended: that is the wake of those who join it, made by the kernel without any call. */
+void cprof_block_pair_ended(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns);
 
 /*
  * Look into `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before anybody

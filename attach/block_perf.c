@@ -75,6 +75,10 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_
 	if (call->kind == CPROF_BLOCK_ENTER)
 		return cprof_block_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
 					      call->op, call->val);
+	if (call->kind == CPROF_BLOCK_ENDED) {
+		cprof_block_pair_ended(&tier->pair, call->tid, call->time_ns);
+		return NULL;
+	}
 	struct cprof_wait wait;
 	if (!cprof_block_pair_exit(&tier->pair, call->tid, late ? end_ns : call->time_ns, call->ret,
 				   &wait) ||

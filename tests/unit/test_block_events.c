@@ -29,7 +29,7 @@ static struct cprof_block_events *open_own(struct cprof_target **ret_target)
 }
 
 struct seen {
-	unsigned enters, exits, with_stack;
+	unsigned enters, exits, ended, with_stack;
 	uint64_t last_ns;
 };
 
@@ -40,6 +40,8 @@ static struct cprof_error *note(void *ctx, const struct cprof_block_events_call 
 	seen->last_ns = call->time_ns;
 	if (call->kind == CPROF_BLOCK_ENTER)
 		seen->enters++;
+	else if (call->kind == CPROF_BLOCK_ENDED)
+		seen->ended++;
 	else
 		seen->exits++;
 	if (call->kind == CPROF_BLOCK_EXIT && call->record->sample.regs &&
@@ -70,6 +72,7 @@ TEST(block_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stac
 	if (err)
 		TEST_FAIL("%s", err->message);
 	CHECK(seen.enters >= 5 && seen.exits >= 5);
+	CHECK_UINT(seen.ended, 1);
 	CHECK_UINT(seen.with_stack, seen.exits);
 	cprof_block_events_close(events);
 	cprof_target_close(target);

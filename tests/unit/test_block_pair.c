@@ -51,6 +51,18 @@ TEST(block_pair_counts_a_wait_from_the_windows_start)
 	cprof_block_pair_deinit(&pair);
 }
 
+TEST(block_pair_ends_a_join_where_the_thread_ends)
+{
+	struct cprof_block_pair pair = { 0 };
+	CHECK(!cprof_block_pair_enter(&pair, 1, 1000, LOCK, 0x109, 77));
+	cprof_block_pair_ended(&pair, 76, 2000);
+	cprof_block_pair_ended(&pair, 77, 3000);
+	CHECK(cprof_block_pair_exit(&pair, 1, 9000, 0, &wait));
+	CHECK(wait.delay_ns == 2000 && wait.queue_ns == 6000);
+	CHECK_UINT(pair.joins, 0);
+	cprof_block_pair_deinit(&pair);
+}
+
 TEST(block_pair_survives_lost_and_doubled_records)
 {
 	struct cprof_block_pair pair = { 0 };
