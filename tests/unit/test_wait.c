@@ -137,6 +137,9 @@ static const struct {
 	{ "Rust rwlock, newer names", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 77 }, { "syscall", "<std::sys::sync::rwlock::futex::RwLock>::write_contended", "main" }, CPROF_WAIT_RWLOCK, 1 },
 	{ "Rust condvar, newer names", { .syscall = SYS_futex, .futex_op = 0x89, .futex_val = 2 }, { "syscall", "<std::sys::sync::condvar::futex::Condvar>::wait_optional_timeout", "main" }, CPROF_WAIT_CONDVAR, 1 },
 	{ "parking_lot", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 1 }, { "syscall", "parking_lot::raw_mutex::RawMutex::lock_slow" }, CPROF_WAIT_MUTEX, 1 },
+	{ "absl mutex", { .syscall = SYS_futex, .futex_op = 0x89 }, { "syscall", "AbslInternalPerThreadSemWait_debian3", "absl::debian3::Mutex::LockSlow", "absl::debian3::Mutex::Lock" }, CPROF_WAIT_MUTEX, 3 },
+	{ "absl condvar without its local names", { .syscall = SYS_futex, .futex_op = 0x89 }, { "syscall", "AbslInternalPerThreadSemWait_debian3", "lib+0x51ec", "idle" }, CPROF_WAIT_CONDVAR, 1 },
+	{ "who broadcasts", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 3 }, { "futex_wait", "__condvar_quiesce_and_switch_g1", "___pthread_cond_broadcast", "main" }, CPROF_WAIT_FUTEX, 2 },
 	{ "Go note", { .syscall = SYS_futex, .futex_op = 0x80 }, { "runtime.futex", "runtime.futexsleep", "runtime.notesleep" }, CPROF_WAIT_PARK, 2 },
 	{ "Go lock", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "runtime.futex", "runtime.futexsleep", "runtime.lock2" }, CPROF_WAIT_MUTEX, 2 },
 	/* other system calls */
@@ -160,6 +163,22 @@ TEST(wait_kind_tells_primitives_apart_by_numbers_and_names)
 			TEST_FAIL("%s: %s, entry %zu", kinds[i].what, cprof_wait_kind_name(kind),
 				  entry);
 	}
+}
+
+TEST(wait_kind_knows_releases_of_parking_lot_however_they_are_inlined)
+{
+	static const char *const names[] = {
+		"syscall",
+		"<parking_lot::raw_mutex::RawMutex as lock_api::mutex::RawMutex>::unlock",
+		"<lock_api::mutex::MutexGuard<R,T> as core::ops::drop::Drop>::drop"
+	};
+	size_t entry;
+	CHECK_UINT(cprof_wait_kind_tell_release(CPROF_WAIT_FUTEX, names, 3, &entry),
+		   CPROF_WAIT_MUTEX);
+	CHECK_UINT(entry, 1);
+	CHECK(cprof_wait_kind_knows(names[1], true) && !cprof_wait_kind_knows(names[2], true));
+	CHECK(cprof_wait_kind_knows("___pthread_mutex_lock", false) &&
+	      !cprof_wait_kind_knows("my_lock", false));
 }
 
 TEST(wait_kind_has_a_name_for_every_kind)
