@@ -1,51 +1,24 @@
 /*
  * -mode threads: every thread's stack now, whom it waits for, and who waits for each other.
  *
- * Takes a snapshot (thread_capture.h, or a core file), resolves it (thread_resolve.h), looks a second time where threads seem
- * to wait for each other, and hands out text, a profile or both. Does not stop the target unless asked to.
+ * Takes snapshots of each process (thread_view.h) or of a core file, and hands out text, a profile or both. Does not stop the
+ * target unless asked to.
  */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/core_file.h"
-#include "attach/core_maps.h"
 #include "attach/mode.h"
 #include "attach/session.h"
 #include "attach/session_names.h"
-#include "attach/session_threads.h"
-#include "attach/thread_capture.h"
-#include "attach/thread_probe.h"
 #include "attach/thread_profile.h"
-#include "attach/thread_resolve.h"
 #include "attach/thread_text.h"
+#include "attach/thread_view.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 
-#define DEADLOCK_STATUS  10 /* -exit-code; docs/exit-status.md */
-#define STACK_BYTES      (64 * 1024)
-#define CORE_STACK_BYTES (8 * 1024 * 1024)
-#define RUNNING_NS       (200 * 1000000ull)
-#define SECOND_LOOK_NS   (50 * 1000000ull)
+#define DEADLOCK_STATUS 10 /* -exit-code; docs/exit-status.md */
 #define TOLD_MAX                                                                                   \
 	16 /* snapshots that are told of one by one: notes stay, and a watch may last days */
-#define SETTLE_NS         (20 * 1000000ull)
-#define MEMORY_ANSWERS_NS (1000 * 1000000ull)
-
-/* One process, or core file, and what is known of it. */
-struct view {
-	struct cprof_target *target; /* borrowed */
-	struct cprof_process
-		*process; /* the session's; or `own` where there is no process to look into */
-	struct cprof_process own;
-	struct cprof_thread_capture *capture; /* owned; NULL for a core file */
-	struct cprof_core_file core;
-	struct cprof_thread_names names;
-	struct cprof_thread_resolver resolver;
-	struct cprof_thread_snapshot before, now;
-	bool mute; /* its memory does not answer: rows only */
-};
 
 struct threads {
 	const struct cprof_mode_run *run;
@@ -53,68 +26,22 @@ struct threads {
 	struct cprof_target **session_targets; /* owned */
 	struct cprof_session *session;         /* owned */
 	struct cprof_symbolizer_options symbolizer;
-	struct view *views; /* owned */
+	struct cprof_thread_view *views; /* owned */
 	size_t n_views;
 	uint64_t snapshot; /* number of the one being taken, from 1 */
 };
 
 /* ---- life ---- */
 
-static void view_deinit(struct view *view)
-{
-	cprof_thread_snapshot_deinit(&view->before);
-	cprof_thread_snapshot_deinit(&view->now);
-	cprof_thread_resolver_deinit(&view->resolver);
-	cprof_thread_names_deinit(&view->names);
-	cprof_thread_capture_free(view->capture);
-}
-
 static void threads_deinit(struct threads *threads)
 {
 	for (size_t i = 0; i < threads->n_views; i++)
-		view_deinit(&threads->views[i]);
+		cprof_thread_view_close(&threads->views[i]);
 	cprof_session_free(threads->session);
-	for (size_t i = 0; i < threads->n_views; i++) {
-		struct cprof_process *own = &threads->views[i].own;
-		cprof_session_threads_free(own->threads);
-		cprof_maps_deinit(&own->maps);
-		free(own->mapping_numbers);
-		cprof_core_file_deinit(&threads->views[i].core);
-	}
+	for (size_t i = 0; i < threads->n_views; i++)
+		cprof_thread_view_deinit(&threads->views[i]);
 	free(threads->views);
 	free(threads->session_targets);
-}
-
-/* A process that the session does not know: it has no memory that could be read. */
-static struct cprof_error *make_own(struct view *view, struct cprof_memory memory)
-{
-	struct cprof_process *own = &view->own;
-	own->target = view->target;
-	own->started = true;
-	cprof_target_mem_init(&own->mem, view->target);
-	cprof_maps_init(&own->maps, 0, memory);
-	/* Never: there is no /proc to read its mappings from. */
-	own->refreshed_mono_ns = cprof_clock_mono_ns();
-	own->refresh_after_ns = UINT64_MAX;
-	own->threads = cprof_session_threads_new();
-	view->process = own;
-	return own->threads ? NULL : cprof_error_no_memory();
-}
-
-static struct cprof_thread_capture_options capture_options(const struct threads *threads,
-							   const struct view *view)
-{
-	const struct cprof_attach_options *options = threads->run->options;
-	bool ptrace = strcmp(options->means, "ptrace") == 0;
-	return (struct cprof_thread_capture_options){
-		.stops = view->mute                      ? CPROF_STOPS_NEVER
-			 : ptrace || options->consistent ? CPROF_STOPS_ALL
-							 : CPROF_STOPS_LAST,
-		.stack_bytes = view->mute ? 0 : STACK_BYTES,
-		.no_iter = strcmp(options->means, "proc") == 0,
-		.no_perf = view->mute,
-		.running_ns = RUNNING_NS,
-	};
 }
 
 static struct cprof_error *open_session(struct threads *threads)
@@ -127,63 +54,11 @@ static struct cprof_error *open_session(struct threads *threads)
 	threads->session_run.targets = threads->session_targets;
 	threads->session_run.n_targets = 0;
 	for (size_t i = 0; i < threads->n_views; i++) {
-		struct view *view = &threads->views[i];
+		struct cprof_thread_view *view = &threads->views[i];
 		if (!view->mute && !threads->run->options->core)
 			threads->session_targets[threads->session_run.n_targets++] = view->target;
 	}
 	return cprof_session_new(&threads->session_run, types, 1, &threads->session);
-}
-
-static struct cprof_error *open_names(struct threads *threads, struct view *view,
-				      struct cprof_memory memory)
-{
-	view->resolver = (struct cprof_thread_resolver){
-		.session = threads->session,
-		.process = view->process,
-		.names = &view->names,
-		.memory = memory,
-		.live = !threads->run->options->core && !view->mute,
-	};
-	return cprof_thread_names_init(&view->names, &threads->symbolizer,
-				       cprof_session_modules(threads->session),
-				       &view->process->maps);
-}
-
-static bool read_nothing(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	(void)ctx, (void)addr, (void)buf, (void)n;
-	return false;
-}
-
-static struct cprof_error *open_view(struct threads *threads, struct view *view)
-{
-	struct cprof_memory memory = { .read = read_nothing };
-	struct cprof_error *err = NULL;
-	if (view->mute) {
-		cprof_report_note(
-			threads->run->report, CPROF_NOTE_WARNING,
-			"process %d: its memory does not answer, a thread of it hangs in the kernel "
-			"holding it; states only, no stacks",
-			(int)view->target->pid);
-		err = make_own(view, memory);
-	} else {
-		view->process = cprof_session_process(threads->session, view->target->pid);
-		memory = cprof_target_mem_view(&view->process->mem);
-	}
-	if (!err)
-		err = open_names(threads, view, memory);
-	const struct cprof_thread_capture_options options = capture_options(threads, view);
-	if (!err)
-		err = cprof_thread_capture_new(view->target, &options, threads->run->report,
-					       &view->capture);
-	return err;
-}
-
-static bool memory_answers(pid_t pid)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	return cprof_thread_probe_answers(path, MEMORY_ANSWERS_NS);
 }
 
 static struct cprof_error *open_views(struct threads *threads)
@@ -192,77 +67,18 @@ static struct cprof_error *open_views(struct threads *threads)
 	threads->views = calloc(run->n_targets + 1, sizeof(*threads->views));
 	if (!threads->views)
 		return cprof_error_no_memory();
-	for (size_t i = 0; i < run->n_targets; i++) {
-		struct view *view = &threads->views[threads->n_views++];
-		view->target = run->targets[i];
-		view->mute = !run->options->core && !memory_answers(view->target->pid);
-	}
+	for (size_t i = 0; i < run->n_targets; i++)
+		cprof_thread_view_init(&threads->views[threads->n_views++], run, run->targets[i]);
 	struct cprof_error *err = open_session(threads);
 	for (size_t i = 0; !err && !run->options->core && i < threads->n_views; i++)
-		err = open_view(threads, &threads->views[i]);
+		err = cprof_thread_view_open(&threads->views[i], threads->session,
+					     &threads->symbolizer);
 	return err;
 }
 
 /* ---- a snapshot ---- */
 
-/* False: the window is over, by Ctrl-C or the targets' end. */
-static bool rest(struct threads *threads, uint64_t ns)
-{
-	uint64_t end_ns = cprof_clock_mono_ns() + ns, now_ns;
-	bool open = true;
-	while (open && (now_ns = cprof_clock_mono_ns()) < end_ns)
-		open = cprof_window_wait(threads->run->window, NULL, 0, end_ns - now_ns,
-					 &threads->run->report->counts);
-	return open;
-}
-
-/* Those that were stopped get back into their waits; that is not a move of theirs. */
-static struct cprof_error *let_settle(struct threads *threads, struct view *view)
-{
-	struct cprof_thread_snapshot settled = { 0 };
-	rest(threads, SETTLE_NS);
-	struct cprof_error *err = cprof_thread_capture_states(view->capture, &settled);
-	if (!err)
-		cprof_thread_snapshot_rebase(&view->now, &settled);
-	cprof_thread_snapshot_deinit(&settled);
-	return err;
-}
-
-/* Twice: a cycle counts only if nobody in it has moved since. */
-static struct cprof_error *find_deadlocks(struct threads *threads, struct view *view)
-{
-	struct cprof_lock_cycles cycles = { 0 };
-	struct cprof_thread_snapshot later = { 0 };
-	struct cprof_error *err = cprof_thread_resolve_cycles(&view->now, &cycles);
-	if (err || !cycles.n) {
-		cprof_lock_cycles_deinit(&cycles);
-		return err;
-	}
-	if (view->capture && view->now.stops)
-		err = let_settle(threads, view);
-	if (view->capture && !err) {
-		rest(threads, SECOND_LOOK_NS);
-		err = cprof_thread_capture_states(view->capture, &later);
-	}
-	if (!err)
-		cprof_thread_resolve_confirm(&view->resolver, &view->now,
-					     view->capture ? &later : NULL, &cycles);
-	cprof_thread_snapshot_deinit(&later);
-	cprof_lock_cycles_deinit(&cycles);
-	return err;
-}
-
-static struct cprof_error *resolve(struct threads *threads, struct view *view)
-{
-	struct cprof_error *err = cprof_thread_resolver_ids(&view->resolver, &view->now);
-	if (!err)
-		err = cprof_thread_resolve(&view->resolver, &view->now);
-	if (!err)
-		err = find_deadlocks(threads, view);
-	return err;
-}
-
-static void tell(struct threads *threads, const struct view *view)
+static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
 	struct cprof_report *report = threads->run->report;
@@ -298,7 +114,7 @@ static void tell(struct threads *threads, const struct view *view)
 }
 
 /* Which process and snapshot the threads below are of, where there are several. */
-static void put_title(const struct threads *threads, const struct view *view,
+static void put_title(const struct threads *threads, const struct cprof_thread_view *view,
 		      struct cprof_buffer *out)
 {
 	uint64_t repeat = threads->run->options->repeat;
@@ -313,7 +129,7 @@ static void put_title(const struct threads *threads, const struct view *view,
 	cprof_buffer_puts(out, " ===\n\n");
 }
 
-static struct cprof_error *print(struct threads *threads, struct view *view)
+static struct cprof_error *print(struct threads *threads, struct cprof_thread_view *view)
 {
 	const struct cprof_mode_run *run = threads->run;
 	if (!run->print)
@@ -330,20 +146,12 @@ static struct cprof_error *print(struct threads *threads, struct view *view)
 	return err ? err : run->print(run->print_ctx, cprof_buffer_text(&text), text.len);
 }
 
-static struct cprof_error *look(struct threads *threads, struct view *view)
+/* Take it, and hand it out. */
+static struct cprof_error *look(struct threads *threads, struct cprof_thread_view *view)
 {
-	cprof_thread_snapshot_deinit(&view->before);
-	view->before = view->now;
-	view->now = (struct cprof_thread_snapshot){ 0 };
-	struct cprof_error *err = cprof_thread_capture_take(view->capture, &view->now);
-	/* Threads come with mappings: stacks and code that were not there when the session began. */
-	if (!err && !view->mute)
-		err = cprof_session_refresh(threads->session, view->process, 0);
-	if (!err)
-		err = resolve(threads, view);
+	struct cprof_error *err = cprof_thread_view_look(view);
 	if (err)
 		return err;
-	cprof_thread_snapshot_mark_stuck(&view->now, &view->before);
 	tell(threads, view);
 	return print(threads, view);
 }
@@ -353,7 +161,7 @@ static struct cprof_error *look_at_all(struct threads *threads, bool first)
 {
 	threads->snapshot++;
 	for (size_t i = 0; i < threads->n_views; i++) {
-		struct view *view = &threads->views[i];
+		struct cprof_thread_view *view = &threads->views[i];
 		struct cprof_error *err = look(threads, view);
 		if (err && err->code == CPROF_ERR_NO_TARGET && !first) {
 			cprof_error_free(err);
@@ -374,7 +182,7 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 	struct cprof_report *report = threads->run->report;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < threads->n_views; i++) {
-		const struct view *view = &threads->views[i];
+		const struct cprof_thread_view *view = &threads->views[i];
 		err = cprof_thread_profile_add(threads->session, view->process, &view->now);
 		report->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
 		report->counts.threads += view->now.n;
@@ -386,7 +194,7 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 
 /* ---- a core file ---- */
 
-static void tell_of_core(struct threads *threads, const struct view *view,
+static void tell_of_core(struct threads *threads, const struct cprof_thread_view *view,
 			 const struct cprof_core_maps_files *files)
 {
 	struct cprof_report *report = threads->run->report;
@@ -409,29 +217,8 @@ static void tell_of_core(struct threads *threads, const struct view *view,
 			files->wrong, files->first_wrong);
 }
 
-static struct cprof_error *open_core(struct threads *threads, struct view *view)
-{
-	const struct cprof_attach_options *options = threads->run->options;
-	struct cprof_core_maps_files files;
-	struct cprof_error *err = cprof_core_file_open(options->core, &view->core);
-	const struct cprof_memory memory = { .read = cprof_core_file_read, .ctx = &view->core };
-	if (!err)
-		err = make_own(view, memory);
-	if (!err)
-		err = cprof_core_maps_fill(&view->core, options->exe,
-					   cprof_session_modules(threads->session), &view->own.maps,
-					   &files);
-	if (!err)
-		err = open_names(threads, view, memory);
-	if (!err)
-		err = cprof_core_file_snapshot(&view->core, CORE_STACK_BYTES, &view->now);
-	if (!err)
-		tell_of_core(threads, view, &files);
-	return err;
-}
-
 /* pprof takes the first mapping for the program that a profile is of. */
-static struct cprof_error *number_main(struct threads *threads, struct view *view)
+static struct cprof_error *number_main(struct threads *threads, struct cprof_thread_view *view)
 {
 	const struct cprof_map *map = cprof_maps_main(&view->own.maps);
 	struct cprof_session_stack stack;
@@ -441,13 +228,17 @@ static struct cprof_error *number_main(struct threads *threads, struct view *vie
 
 static struct cprof_error *look_at_core(struct threads *threads)
 {
-	struct view *view = &threads->views[0];
+	struct cprof_thread_view *view = &threads->views[0];
+	struct cprof_core_maps_files files;
 	cprof_window_start(threads->run->window);
-	struct cprof_error *err = open_core(threads, view);
+	struct cprof_error *err =
+		cprof_thread_view_open_core(view, threads->session, &threads->symbolizer, &files);
+	if (!err)
+		tell_of_core(threads, view, &files);
 	if (!err)
 		err = number_main(threads, view);
 	if (!err)
-		err = resolve(threads, view);
+		err = cprof_thread_view_resolve(view);
 	if (err)
 		return cprof_error_wrap(err, "%s", threads->run->options->core);
 	tell(threads, view);
@@ -464,7 +255,7 @@ static struct cprof_error *watch(struct threads *threads)
 	cprof_window_start(window);
 	struct cprof_error *err = look_at_all(threads, true);
 	for (uint64_t i = 1; !err && i < options->repeat; i++) {
-		if (!rest(threads, options->every_ns))
+		if (!cprof_thread_view_rest(threads->run, options->every_ns))
 			break;
 		err = look_at_all(threads, false);
 	}

@@ -44,6 +44,12 @@ struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 	return NULL;
 }
 
+void cprof_thread_capture_set_options(struct cprof_thread_capture *capture,
+				      const struct cprof_thread_capture_options *options)
+{
+	capture->options = *options;
+}
+
 void cprof_thread_capture_free(struct cprof_thread_capture *capture)
 {
 	if (!capture)

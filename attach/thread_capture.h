@@ -36,6 +36,10 @@ struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 					     const struct cprof_thread_capture_options *options,
 					     struct cprof_report *report,
 					     struct cprof_thread_capture **ret_capture);
+/* From the next snapshot on; `no_iter` stays what it was. */
+void cprof_thread_capture_set_options(struct cprof_thread_capture *capture,
+				      const struct cprof_thread_capture_options *options);
+
 void cprof_thread_capture_free(struct cprof_thread_capture *capture);
 
 /*

@@ -2,19 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 struct probe {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool done, abandoned;
-	char path[128];
+	char dir[96];
 };
 
 static void probe_free(struct probe *probe)
@@ -24,16 +26,25 @@ static void probe_free(struct probe *probe)
 	free(probe);
 }
 
+/* At most `n` bytes from `offset` on; how many came. Also an error is an answer. */
+static size_t ask(const struct probe *probe, const char *file, uint64_t offset, char *buf, size_t n)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", probe->dir, file);
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : pread(fd, buf, n, (off_t)offset);
+	return got > 0 ? (size_t)got : 0;
+}
+
 static void *probe_run(void *arg)
 {
 	struct probe *probe = arg;
-	char byte;
-	int fd = open(probe->path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		ssize_t n = read(fd, &byte, 1);
-		(void)n; /* also an error is an answer */
-		close(fd);
-	}
+	char line[32];
+	uint64_t start;
+	line[ask(probe, "maps", 0, line, sizeof(line) - 1)] = 0;
+	/* An address that is mapped: for another one the kernel would take the lock for writing. */
+	if (sscanf(line, "%" SCNx64 "-", &start) == 1)
+		ask(probe, "mem", start, line, 1);
 	pthread_mutex_lock(&probe->lock);
 	probe->done = true;
 	bool abandoned = probe->abandoned;
@@ -44,7 +55,7 @@ static void *probe_run(void *arg)
 	return NULL;
 }
 
-static struct probe *probe_new(const char *path)
+static struct probe *probe_new(const char *dir)
 {
 	struct probe *probe = calloc(1, sizeof(*probe));
 	pthread_condattr_t attr;
@@ -55,13 +66,13 @@ static struct probe *probe_new(const char *path)
 	pthread_mutex_init(&probe->lock, NULL);
 	pthread_cond_init(&probe->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	snprintf(probe->path, sizeof(probe->path), "%s", path);
+	snprintf(probe->dir, sizeof(probe->dir), "%s", dir);
 	return probe;
 }
 
-bool cprof_thread_probe_answers(const char *path, uint64_t wait_ns)
+bool cprof_thread_probe_answers(const char *dir, uint64_t wait_ns)
 {
-	struct probe *probe = probe_new(path);
+	struct probe *probe = probe_new(dir);
 	pthread_t thread;
 	if (!probe)
 		return true; /* nothing known against it */

@@ -400,6 +400,86 @@ class Threads(TempDir):
                 os.kill(int(child), signal.SIGKILL)
             target.close()
 
+    def hung_address_space(self):
+        """A target on a file system that is about to hang: hung_unmap.c."""
+        if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            self.skipTest("FUSE needs root and /dev/fuse")
+        where = self.path("mnt")
+        os.mkdir(where)
+        server = subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"), where],
+                                  stdout=subprocess.PIPE, text=True)
+
+        def end():
+            # First of all: whoever reads the memory of the target waits for it, also where no signal is heard.
+            server.kill()
+            server.wait()
+            subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
+
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(end)
+        if server.stdout.readline().strip() != "ready":
+            self.skipTest("FUSE is not in this kernel")
+        target = Target(["hung_unmap", os.path.join(where, "file")])
+        self.addCleanup(target.process.communicate)
+        self.addCleanup(target.process.kill)
+        self.addCleanup(end)
+        return target, end
+
+    def hang(self, target):
+        target.process.stdin.write("h")
+        target.process.stdin.flush()
+        self.assertEqual(target.process.stdout.readline(), "hung\n")
+
+    def finish(self, process, end):
+        """Its output; one that hangs is given back before anything else is done, else nobody can end it."""
+        out = [None, None]
+        reader = threading.Thread(target=lambda: out.__setitem__(slice(None), process.communicate()))
+        reader.start()
+        reader.join(20)
+        if reader.is_alive():
+            end()
+            process.kill()
+            reader.join()
+            self.fail("it hangs with its target")
+        return out
+
+    def test_a_locked_address_space_hangs_nobody_else(self):
+        target, end = self.hung_address_space()
+        self.hang(target)
+        for more in ([], ["-means", "proc"], ["-consistent"]):
+            with self.subTest(more=more):
+                process = subprocess.Popen([ATTACH, "-mode", "threads", "-text", "-p", str(target.pid), *more],
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                out, err = self.finish(process, end)
+                self.assertEqual(process.returncode, 0, err)
+                self.assertIn("its memory does not answer", err)
+                found = by_name(parse(out))
+                self.assertEqual(set(found), {"hung_unmap", "unmapper", "mapper"})
+                self.assertRegex(found["unmapper"].about, "^munmap at .*, D, ")
+                self.assertRegex(found["mapper"].about, "^mmap at .*, D, ")
+                self.assertRegex(found["hung_unmap"].about, "^pause, .*S, ")
+                self.assertTrue(all("memory" in thread.notes[0] for thread in found.values()), out)
+
+    def test_an_address_space_that_is_locked_between_two_snapshots(self):
+        target, end = self.hung_address_space()
+        with open(self.path("out"), "w+") as out:
+            process = subprocess.Popen([ATTACH, "-mode", "threads", "-text", "-p", str(target.pid), "-repeat", "4",
+                                        "-every", "1s"], stdout=out, stderr=subprocess.PIPE, text=True)
+            while not os.path.getsize(out.name) and process.poll() is None:
+                time.sleep(0.01)
+            self.hang(target)
+            _, err = self.finish(process, end)
+            out.seek(0)
+            out = out.read()
+        self.assertEqual(process.returncode, 0, err)
+        snapshots = [by_name(parse(text)) for text in re.split(r"=== process .*", out)[1:]]
+        self.assertEqual(len(snapshots), 4, out)
+        self.assertIn("main", snapshots[0]["hung_unmap"].functions)
+        self.assertRegex(snapshots[0]["mapper"].about, "^semaphore ")
+        self.assertRegex(snapshots[3]["mapper"].about, "^mmap at .*, D, ")
+        self.assertIn("memory", snapshots[3]["hung_unmap"].notes[0])
+        self.assertEqual(err.count("its memory does not answer"), 1, err)
+
     def test_threads_that_come_and_go_disturb_nobody(self):
         with Target(["lockers", "exiting"]) as target:
             for means in ("auto", "proc") * 5:

@@ -156,15 +156,29 @@ TEST(thread_running_decode_refuses_records_that_break_their_format)
 
 TEST(thread_probe_gives_up_on_a_file_that_does_not_answer)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/tmp/cprof-probe-%d", (int)getpid());
-	CHECK(mkfifo(path, 0600) == 0);
-	uint64_t start_ns = cprof_clock_mono_ns();
-	bool answers = cprof_thread_probe_answers(path, 50 * 1000000ull);
-	uint64_t took_ns = cprof_clock_mono_ns() - start_ns;
-	unlink(path);
-	CHECK(!answers); /* nobody opens the other end */
-	CHECK(took_ns >= 50 * 1000000ull);
-	CHECK(cprof_thread_probe_answers("/proc/self/maps", 10 * CPROF_NS_PER_S));
+	static const char *const hangs[] = { "maps", "mem" };
+	for (size_t i = 0; i < 2; i++) {
+		char dir[] = "/tmp/cprof-probe-XXXXXX", maps[64], mem[64];
+		CHECK(mkdtemp(dir) != NULL);
+		snprintf(maps, sizeof(maps), "%s/maps", dir);
+		snprintf(mem, sizeof(mem), "%s/mem", dir);
+		FILE *file = i == 0 ? NULL : fopen(maps, "w");
+		if (file) {
+			fputs("1000-2000 r--p 00000000 00:00 0\n", file);
+			fclose(file);
+		}
+		CHECK(mkfifo(i == 0 ? maps : mem, 0600) == 0);
+		uint64_t start_ns = cprof_clock_mono_ns();
+		bool answers = cprof_thread_probe_answers(dir, 50 * 1000000ull);
+		uint64_t took_ns = cprof_clock_mono_ns() - start_ns;
+		unlink(maps);
+		unlink(mem);
+		rmdir(dir);
+		if (answers) /* nobody opens the other end */
+			printf("%s\n", hangs[i]);
+		CHECK(!answers);
+		CHECK(took_ns >= 50 * 1000000ull);
+	}
+	CHECK(cprof_thread_probe_answers("/proc/thread-self", 10 * CPROF_NS_PER_S));
 	CHECK(cprof_thread_probe_answers("/nowhere", 10 * CPROF_NS_PER_S));
 }
