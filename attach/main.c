@@ -33,10 +33,11 @@ struct program {
 	struct cprof_window window;
 	struct cprof_report report;
 	struct cprof_output output;
-	bool terminal;   /* stderr is one: the progress line rewrites itself */
-	bool line_open;  /* it stands there without a newline */
-	bool no_profile; /* -text alone */
-	int exit_status; /* the mode's, if all goes well */
+	bool terminal;      /* stderr is one: the progress line rewrites itself */
+	bool line_open;     /* it stands there without a newline */
+	bool no_profile;    /* -text alone */
+	bool stdout_closed; /* whoever read the text has gone */
+	int exit_status;    /* the mode's, if all goes well */
 };
 
 /* ---- talking ---- */
@@ -273,9 +274,15 @@ static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
 {
 	struct program *program = ctx;
 	end_line(program);
-	if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0)
+	if (program->stdout_closed || (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0))
 		return NULL;
-	return cprof_error_os(errno, "write to stdout");
+	if (errno != EPIPE)
+		return cprof_error_os(errno, "write to stdout");
+	/* `| head` has seen enough; a profile that was asked for as well is another matter. */
+	program->stdout_closed = true;
+	if (program->no_profile)
+		cprof_window_stop(&program->window);
+	return NULL;
 }
 
 static struct cprof_error *sample(struct program *program, struct cprof_profile **ret_profile)

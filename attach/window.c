@@ -35,6 +35,12 @@ static bool over(struct cprof_window *window, enum cprof_window_end why, uint64_
 	return false;
 }
 
+void cprof_window_stop(struct cprof_window *window)
+{
+	if (window->end == CPROF_WINDOW_OPEN)
+		over(window, CPROF_WINDOW_STOPPED, cprof_clock_mono_ns());
+}
+
 /* The caller's descriptors, then stop_fd, then a pidfd per target that still runs. */
 static size_t fill(struct cprof_window *window, const struct pollfd *fds, size_t n_fds)
 {

@@ -59,6 +59,9 @@ void cprof_window_start(struct cprof_window *window);
 bool cprof_window_wait(struct cprof_window *window, struct pollfd *fds, size_t n_fds,
 		       uint64_t at_most_ns, const struct cprof_counts *counts);
 
+/* End it as if stop_fd had become readable. */
+void cprof_window_stop(struct cprof_window *window);
+
 /* Since the start, or all of it once it is over. */
 uint64_t cprof_window_elapsed_ns(const struct cprof_window *window);
 
