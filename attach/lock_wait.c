@@ -8,6 +8,7 @@
 
 /* How deep below the system call the name of the primitive can stand: wrapper, slow path, the function. */
 #define NAMES_MAX 6
+#define CALLS_MAX 512 /* system call numbers that are looked through for a name */
 
 /* System calls in which threads are found asleep, besides those that wait_kind.h knows. */
 static const struct {
@@ -61,7 +62,8 @@ static const struct name_kind {
 } name_kinds[] = {
 	{ "lll_lock_wait_private", CPROF_LOCK_INTERNAL, false },
 	{ "_M_futex_wait_until", CPROF_LOCK_FUTURE, false },
-	{ "__atomic_wait_address", CPROF_LOCK_FUTURE, false },
+	{ "std::__detail::__platform_wait", CPROF_LOCK_ATOMIC, true },
+	{ "std::__atomic_wait_address", CPROF_LOCK_ATOMIC, true },
 	/* Rust, as v0 and as legacy symbols have it: "<a::Mutex>::lock" and "a::Mutex::lock". */
 	{ "mutex::futex::Mutex", CPROF_LOCK_MUTEX_RUST, true },
 	{ "futex_mutex::Mutex", CPROF_LOCK_MUTEX_RUST, true },
@@ -74,6 +76,13 @@ static const struct name_kind {
 	{ "rwlock::futex::RwLock", CPROF_LOCK_RWLOCK_WRITE, true },
 	{ "futex_rwlock::RwLock", CPROF_LOCK_RWLOCK_WRITE, true },
 	{ "once::futex::Once", CPROF_LOCK_ONCE, true },
+	{ "RawRwLock::lock_shared", CPROF_LOCK_RWLOCK_READ, true },
+	{ "RawRwLock>::lock_shared", CPROF_LOCK_RWLOCK_READ, true },
+	{ "parking_lot::raw_rwlock", CPROF_LOCK_RWLOCK_WRITE, true },
+	{ "parking_lot::condvar", CPROF_LOCK_CONDVAR, true },
+	/* The standard library's; parking_lot has a thread_parker of its own under each of its locks. */
+	{ "thread_parking::", CPROF_LOCK_PARK, true },
+	{ "sys_common::thread_parker", CPROF_LOCK_PARK, true },
 	{ "rwlock_rdlock", CPROF_LOCK_RWLOCK_READ, false },
 	{ "rwlock_timedrdlock", CPROF_LOCK_RWLOCK_READ, false },
 	{ "rwlock_clockrdlock", CPROF_LOCK_RWLOCK_READ, false },
@@ -302,8 +311,27 @@ static void decode_futex2(const struct cprof_lock_wait_input *input, struct cpro
 
 /*
  * A wait with a timeout that was interrupted (by SIGSTOP, say) goes on as restart_syscall, with the registers as
- * they were; that it was a futex only the names tell.
+ * they were; what it was only the names tell.
  */
+/* "__clock_nanosleep" is what glibc calls the wrapper of that system call. */
+static const char *restarted_call(const struct cprof_lock_wait_input *input)
+{
+	for (size_t i = 0; i < input->n_names && i < NAMES_MAX; i++) {
+		const char *name = input->names[i];
+		if (strncmp(name, "__GI_", 5) == 0)
+			name += 5;
+		name += strspn(name, "_");
+		size_t n = strcspn(name, "@"); /* a symbol's version is no part of its name */
+		for (int64_t nr = 0; nr < CALLS_MAX; nr++) {
+			const char *known = cprof_lock_wait_call_name(nr);
+			if (known && nr != SYS_restart_syscall && strlen(known) == n &&
+			    strncmp(known, name, n) == 0)
+				return known;
+		}
+	}
+	return "restart_syscall";
+}
+
 static bool is_restarted_futex(const struct cprof_lock_wait_input *input)
 {
 	return input->call->nr == SYS_restart_syscall &&
@@ -323,4 +351,6 @@ void cprof_lock_wait_decode(const struct cprof_lock_wait_input *input, struct cp
 		decode_futex2(input, ret);
 	else if (name && strcmp(name, "futex_waitv") == 0)
 		ret->kind = CPROF_LOCK_FUTEX;
+	else if (input->call->nr == SYS_restart_syscall)
+		ret->call = restarted_call(input);
 }

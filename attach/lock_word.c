@@ -22,6 +22,8 @@ static const char *const names[CPROF_LOCK_N] = {
 	[CPROF_LOCK_BARRIER] = "barrier",
 	[CPROF_LOCK_ONCE] = "once",
 	[CPROF_LOCK_FUTURE] = "future",
+	[CPROF_LOCK_ATOMIC] = "atomic wait",
+	[CPROF_LOCK_PARK] = "park",
 	[CPROF_LOCK_FUTEX] = "futex",
 };
 

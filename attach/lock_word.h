@@ -35,8 +35,10 @@ enum cprof_lock_kind {
 	CPROF_LOCK_SEMAPHORE,
 	CPROF_LOCK_BARRIER,
 	CPROF_LOCK_ONCE,
-	CPROF_LOCK_FUTURE, /* std::future, std::atomic::wait, std::latch */
-	CPROF_LOCK_FUTEX,  /* a futex of which nothing more is known */
+	CPROF_LOCK_FUTURE,
+	CPROF_LOCK_ATOMIC, /* std::atomic::wait, std::latch, std::counting_semaphore */
+	CPROF_LOCK_PARK,  /* Rust's thread::park, on which channels and blocking queues are built */
+	CPROF_LOCK_FUTEX, /* a futex of which nothing more is known */
 	CPROF_LOCK_N,
 };
 

@@ -156,6 +156,16 @@ static const struct wait_case wait_cases[] = {
 	  { 18, 0, 2, 1, 0, 0, 0, 0 }, CPROF_LOCK_RWLOCK_WRITE, BASE + 8, 0, 0, 0, false },
 	{ "Rust's FnOnce is no pthread_once", SYS_futex, { BASE, PRIVATE_BITSET, 0 }, { "syscall", "core::ops::function::FnOnce::call_once{{vtable.shim}}", "" },
 	  { 0 }, CPROF_LOCK_FUTEX, BASE, 0, 0, 0, false },
+	{ "Rust's thread::park", SYS_futex, { BASE, PRIVATE_BITSET, 0xffffffff }, { "syscall", "std::sys::pal::unix::futex::futex_wait", "<std::sys::sync::thread_parking::futex::Parker>::park" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_PARK, BASE, 0, 0, 0, false },
+	{ "parking_lot parks in its own way: it is the mutex", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::thread_parker::imp::ThreadParker::park", "parking_lot::raw_mutex::RawMutex::lock_slow" },
+	  { 1 }, CPROF_LOCK_MUTEX_RUST, BASE, 0, 0, 0, false },
+	{ "parking_lot rwlock, reader", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::parking_lot::park", "<parking_lot::raw_rwlock::RawRwLock>::lock_shared_slow" },
+	  { 1 }, CPROF_LOCK_RWLOCK_READ, BASE, 0, 0, 0, false },
+	{ "parking_lot rwlock, writer", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::parking_lot::park", "parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow" },
+	  { 1 }, CPROF_LOCK_RWLOCK_WRITE, BASE, 0, 0, 0, false },
+	{ "std::atomic::wait with a thread id behind it", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "syscall", "std::__detail::__platform_wait<int>", "std::__atomic_wait_address_bare" },
+	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_ATOMIC, BASE, 0, 0, 0, false },
 	{ "a waker is not waiting", SYS_futex, { BASE, 0x81, 1 }, { "", "", "" },
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_NONE, 0, 0, 0, 0, false },
 	{ "unreadable lock", SYS_futex, { 0x10, PRIVATE_WAIT, 2 }, { "pthread_mutex_lock", "", "" },
@@ -170,6 +180,38 @@ static const struct wait_case wait_cases[] = {
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_MUTEX, BASE, 1012, 0, 0, false },
 };
 /* clang-format on */
+
+static pid_t nobody(void *ctx, pid_t ns_tid)
+{
+	(void)ctx, (void)ns_tid;
+	return 0;
+}
+
+TEST(lock_wait_names_a_restarted_system_call_by_its_wrapper)
+{
+	static const struct {
+		const char *names[2], *want;
+	} cases[] = {
+		{ { "clock_nanosleep@@GLIBC_2.17", "__clock_nanosleep" }, "clock_nanosleep" },
+		{ { "__GI___poll", "work" }, "poll" },
+		{ { "", "restart_syscall" }, "restart_syscall" },
+		{ { "futex_of_theirs", "read_all" }, "restart_syscall" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		const struct cprof_thread_call call = { .kind = CPROF_CALL_BLOCKED,
+							.nr = SYS_restart_syscall };
+		const struct cprof_lock_wait_input input = { .call = &call,
+							     .names = cases[i].names,
+							     .n_names = 2,
+							     .memory = &memory,
+							     .thread_of = nobody };
+		struct cprof_lock_wait wait;
+		cprof_lock_wait_decode(&input, &wait);
+		CHECK_STR(wait.call, cases[i].want);
+	}
+}
 
 TEST(lock_wait_decodes_every_primitive_and_believes_no_chance_owner)
 {
