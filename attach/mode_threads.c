@@ -78,6 +78,15 @@ static struct cprof_error *open_views(struct threads *threads)
 
 /* ---- a snapshot ---- */
 
+static bool has_frozen(const struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (cprof_thread_is_frozen(&snapshot->threads[i]))
+			return true;
+	}
+	return false;
+}
+
 static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
@@ -86,6 +95,11 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 		*threads->run->exit_status = DEADLOCK_STATUS;
 	if (threads->snapshot > TOLD_MAX)
 		return;
+	if (has_frozen(now))
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "process %d is frozen by its cgroup: nothing of it moves until "
+				  "that is thawed (cgroup.freeze, freezer.state)",
+				  (int)view->target->pid);
 	if (now->stops)
 		cprof_report_note(
 			report, CPROF_NOTE_WARNING,

@@ -1,6 +1,7 @@
 #include "attach/thread.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *cprof_thread_means_name(enum cprof_thread_means means)
 {
@@ -20,6 +21,17 @@ void cprof_thread_snapshot_deinit(struct cprof_thread_snapshot *snapshot)
 	}
 	free(snapshot->threads);
 	*snapshot = (struct cprof_thread_snapshot){ 0 };
+}
+
+/* cgroup v1 has a place of its own for it; with v2 it is a stop on the way to a signal, which sleeps nowhere else. */
+bool cprof_thread_is_frozen(const struct cprof_thread *thread)
+{
+	static const char *const places[] = { "__refrigerator", "do_freezer_trap", "get_signal" };
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (strcmp(thread->wchan, places[i]) == 0)
+			return thread->state == 'D' || thread->state == 'S';
+	}
+	return false;
 }
 
 size_t cprof_thread_snapshot_find(const struct cprof_thread_snapshot *snapshot, pid_t tid)

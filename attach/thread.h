@@ -42,7 +42,7 @@ struct cprof_thread {
 	uint64_t idle_ns;  /* since it last ran, by the scheduler's clock; 0: unknown, or it runs */
 	uint64_t switches; /* unchanged: it has not run */
 	uint64_t stuck_ns; /* not moved since a snapshot so long ago; 0: it has, or the first one */
-	char wchan[40];    /* where in the kernel, for D state; "" unknown */
+	char wchan[40];    /* where in the kernel, for D state and frozen ones; "" unknown */
 
 	struct cprof_thread_call call; /* BLOCKED or OUTSIDE where it sleeps */
 	enum cprof_thread_means means;
@@ -76,6 +76,9 @@ struct cprof_thread_snapshot {
 };
 
 void cprof_thread_snapshot_deinit(struct cprof_thread_snapshot *snapshot);
+
+/* Its cgroup's freezer holds it, as far as wchan tells: it moves when the cgroup is thawed. */
+bool cprof_thread_is_frozen(const struct cprof_thread *thread);
 
 /* The index of thread `tid`, or SIZE_MAX. */
 size_t cprof_thread_snapshot_find(const struct cprof_thread_snapshot *snapshot, pid_t tid);

@@ -19,7 +19,8 @@ struct cprof_thread_capture {
 	struct cprof_report *report; /* borrowed */
 	struct cprof_thread_capture_options options;
 	struct cprof_thread_observer observer;
-	int perf_fd; /* keeps perf warm; -1: none */
+	int perf_fd;      /* keeps perf warm; -1: none */
+	bool told_denied; /* that threads may not be stopped */
 };
 
 struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
@@ -324,6 +325,32 @@ static struct cprof_error *freeze(struct cprof_thread_capture *capture,
 	return err;
 }
 
+static bool reached_some(const struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->threads[i].means != CPROF_MEANS_NONE)
+			return true;
+	}
+	return false;
+}
+
+/* The last resort. Where it is not permitted (seccomp, Yama, a debugger) those that were reached are still told of. */
+static struct cprof_error *freeze_the_rest(struct cprof_thread_capture *capture,
+					   struct cprof_thread_snapshot *snapshot)
+{
+	size_t born;
+	struct cprof_error *err = freeze(capture, snapshot, false, &born);
+	if (!err || err->code != CPROF_ERR_DENIED || !reached_some(snapshot))
+		return err;
+	if (!capture->told_denied)
+		cprof_report_note(capture->report, CPROF_NOTE_WARNING,
+				  "threads without a stack: %s%s%s", err->message,
+				  err->hint ? "; " : "", err->hint ? err->hint : "");
+	capture->told_denied = true;
+	cprof_error_free(err);
+	return NULL;
+}
+
 /* Nobody may be born between the list and the stop. */
 static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture,
 					    struct cprof_thread_snapshot *snapshot)
@@ -350,6 +377,19 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 	return copy_stacks(capture, snapshot);
 }
 
+/* Where in the kernel it is, where that says more than its system call does. A read costs 10 us, so not of everybody. */
+static void read_wchan(const struct cprof_thread_capture *capture, size_t at,
+		       struct cprof_thread *thread)
+{
+	bool asleep = thread->state == 'S' && (at == 0 || thread->call.kind == CPROF_CALL_OUTSIDE);
+	if (thread->state != 'D' && !asleep)
+		return;
+	cprof_thread_observer_read(&capture->observer, thread->tid, "wchan", thread->wchan,
+				   sizeof(thread->wchan));
+	if (asleep && !cprof_thread_is_frozen(thread))
+		*thread->wchan = 0;
+}
+
 /* Why a thread that was not reached was not, as far as its state tells. */
 static void explain(const struct cprof_thread_capture *capture,
 		    struct cprof_thread_snapshot *snapshot)
@@ -357,9 +397,7 @@ static void explain(const struct cprof_thread_capture *capture,
 	for (size_t i = 0; i < snapshot->n; i++) {
 		struct cprof_thread *thread = &snapshot->threads[i];
 		snapshot->by_means[thread->means]++;
-		if (thread->state == 'D')
-			cprof_thread_observer_read(&capture->observer, thread->tid, "wchan",
-						   thread->wchan, sizeof(thread->wchan));
+		read_wchan(capture, i, thread);
 		if (thread->means != CPROF_MEANS_NONE || thread->why)
 			continue;
 		if (thread->state == 'Z')
@@ -374,7 +412,6 @@ static void explain(const struct cprof_thread_capture *capture,
 static struct cprof_error *take(struct cprof_thread_capture *capture,
 				struct cprof_thread_snapshot *snapshot)
 {
-	size_t born;
 	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, snapshot);
 	if (err)
 		return err;
@@ -386,7 +423,7 @@ static struct cprof_error *take(struct cprof_thread_capture *capture,
 	if (!err && lacks_some(snapshot))
 		err = look_again(capture, snapshot);
 	if (!err && capture->options.stops == CPROF_STOPS_LAST)
-		err = freeze(capture, snapshot, false, &born);
+		err = freeze_the_rest(capture, snapshot);
 	return err;
 }
 

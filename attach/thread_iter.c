@@ -330,7 +330,8 @@ struct cprof_error *cprof_thread_iter_read(struct cprof_thread_iter *iter,
 char cprof_thread_iter_state(const struct cprof_thread_iter_row *row)
 {
 	enum { INTERRUPTIBLE = 1, UNINTERRUPTIBLE = 2, STOPPED = 4, TRACED = 8, PARKED = 0x40 };
-	enum { NOLOAD = 0x400, EXIT_DEAD = 0x10, EXIT_ZOMBIE = 0x20 };
+	enum { NOLOAD = 0x400, RTLOCK_WAIT = 0x1000, FROZEN = 0x8000 };
+	enum { EXIT_DEAD = 0x10, EXIT_ZOMBIE = 0x20 };
 	if (row->exit_state & EXIT_ZOMBIE)
 		return 'Z';
 	if (row->exit_state & EXIT_DEAD)
@@ -343,5 +344,8 @@ char cprof_thread_iter_state(const struct cprof_thread_iter_row *row)
 		return 'P';
 	if (row->state & UNINTERRUPTIBLE)
 		return row->state & NOLOAD ? 'I' : 'D';
+	/* Linux 6.1: states of their own, shown like the one above. */
+	if (row->state & (RTLOCK_WAIT | FROZEN))
+		return 'D';
 	return row->state & INTERRUPTIBLE ? 'S' : 'R';
 }

@@ -37,6 +37,8 @@ static const char *activity(const struct cprof_thread *thread)
 	case CPROF_CALL_BLOCKED:
 		return "system call";
 	case CPROF_CALL_OUTSIDE:
+		if (cprof_thread_is_frozen(thread))
+			return "frozen";
 		return thread->state == 't'                           ? "traced"
 		       : thread->state == 'D' || thread->state == 'S' ? "page fault"
 								      : "running";
@@ -100,7 +102,9 @@ static void put_reason(const struct cprof_thread_snapshot *snapshot,
 	if (strcmp(reason, "system call") == 0)
 		cprof_buffer_printf(out, " %" PRId64, thread->call.nr);
 	put_lock(snapshot, thread, out);
-	if (*thread->wchan && strcmp(thread->wchan, "0") != 0)
+	if (cprof_thread_is_frozen(thread))
+		cprof_buffer_puts(out, thread->call.kind == CPROF_CALL_BLOCKED ? ", frozen" : "");
+	else if (*thread->wchan && strcmp(thread->wchan, "0") != 0)
 		cprof_buffer_printf(out, " at %s", thread->wchan);
 }
 
@@ -207,9 +211,12 @@ static struct cprof_error *put_stack(const struct cprof_thread *thread,
 		if (err)
 			return err;
 	}
+	bool whole = thread->means != CPROF_MEANS_NONE && thread->stop == CPROF_STOP_ROOT;
 	if (thread->why)
 		cprof_buffer_printf(out, "(%s: %s)\n",
-				    thread->n_frames ? "the stack ends here" : "no stack",
+				    !thread->n_frames ? "no stack"
+				    : whole           ? "not stopped with the others"
+						      : "the stack ends here",
 				    thread->why);
 	else if (thread->means != CPROF_MEANS_NONE && thread->stop != CPROF_STOP_ROOT)
 		cprof_buffer_printf(out, "(the stack ends here: %s)\n", stop_words(thread->stop));

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -74,6 +75,29 @@ def as_nobody():
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
+
+
+SYSCALLS = {"x86_64": {"ptrace": 101, "perf_event_open": 298, "bpf": 321},
+            "aarch64": {"ptrace": 117, "perf_event_open": 241, "bpf": 280}}[os.uname().machine]
+
+
+def denying(*names):
+    """A preexec_fn: from now on these system calls fail with EPERM, by a seccomp filter (seccomp(2), <linux/filter.h>)."""
+    code = [(0x20, 0, 0, 0)]  # load the number
+    for name in names:
+        code += [(0x15, 0, 1, SYSCALLS[name]), (0x06, 0, 0, 0x00050000 | 1)]  # if it is this one: errno 1
+    code.append((0x06, 0, 0, 0x7FFF0000))  # else allow
+    filters = b"".join(struct.pack("<HBBI", *insn) for insn in code)
+
+    def install():
+        libc = ctypes.CDLL(None, use_errno=True)
+        buffer = ctypes.create_string_buffer(filters)
+        program = struct.pack("<HxxxxxxQ", len(code), ctypes.addressof(buffer))
+        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        if libc.prctl(22, 2, program, 0, 0) != 0:  # PR_SET_SECCOMP, a filter
+            os._exit(99)
+
+    return install
 
 
 class Threads(TempDir):
@@ -316,6 +340,19 @@ class Threads(TempDir):
             self.text(target.pid, cwd=self.dir)
         self.assertEqual(os.listdir(self.dir), [])
 
+    def test_a_reader_that_goes_away_is_no_failure(self):
+        path = self.path("head.pb.gz")
+        with Target(["lockers", "crowd", "400"]) as target:
+            for more in ([], ["-o", path], ["-repeat", "1000", "-every", "10ms"]):
+                process = subprocess.Popen([ATTACH, "-mode", "threads", "-p", str(target.pid), "-text", "-q", *more],
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                process.stdout.readline()
+                process.stdout.close()
+                err = process.stderr.read()
+                self.assertEqual(process.wait(timeout=20), 0)
+                self.assertEqual(err, "")
+        self.assertEqual(Profile.read(path).total(), 401)
+
     def test_group_puts_equal_stacks_together(self):
         with Target(["lockers", "crowd", "40"]) as target:
             text = self.text(target.pid, "-group")
@@ -480,6 +517,63 @@ class Threads(TempDir):
         self.assertIn("memory", snapshots[3]["hung_unmap"].notes[0])
         self.assertEqual(err.count("its memory does not answer"), 1, err)
 
+    def cgroup(self, *controls):
+        """A new cgroup in each hierarchy that has one of these files: [(directory, path of the file)]."""
+        found = []
+        for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer", "/sys/fs/cgroup/memory"):
+            where = os.path.join(top, f"cprof-test-{os.getpid()}")
+            try:
+                os.mkdir(where)
+            except OSError:
+                continue
+            self.addCleanup(os.rmdir, where)
+            found += [(where, os.path.join(where, name)) for name in controls if os.path.exists(os.path.join(where, name))]
+        if not found:
+            self.skipTest(f"no cgroup with {' or '.join(controls)} can be made here")
+        return found
+
+    def test_frozen_threads_have_their_waits_and_are_told_to_be_frozen(self):
+        for where, control in self.cgroup("cgroup.freeze", "freezer.state"):
+            frozen, thawed = ("FROZEN", "THAWED") if control.endswith("state") else ("1", "0")
+            target = Target(["lockers", "abba"])
+            self.addCleanup(target.process.kill)
+            with open(os.path.join(where, "cgroup.procs"), "w") as file:
+                file.write(str(target.pid))
+            try:
+                with open(control, "w") as file:
+                    file.write(frozen)
+                time.sleep(0.1)
+                for more in ([], ["-means", "proc"], ["-consistent"]):
+                    with self.subTest(control=control, more=more):
+                        text = self.text(target.pid, "-exit-code", *more, status=10)
+                        self.assertIn("deadlock: 2 threads wait for each other", text)
+                        self.assertRegex(by_name(parse(text))["lockers"].about, "^pause, frozen, ")
+                        self.assertRegex(self.err, r"warning: process \d+ is frozen by its cgroup")
+            finally:
+                with open(control, "w") as file:
+                    file.write(thawed)
+                target.close()
+
+    def test_a_process_that_is_killed_for_its_memory(self):
+        """A dump of one that is about to die, dies meanwhile, or is half gone has rows, or says that it has ended."""
+        where, limit = self.cgroup("memory.limit_in_bytes", "memory.max")[0]
+        with open(limit, "w") as file:
+            file.write(str(48 << 20))
+        ended = 0
+        for more in ([], ["-means", "proc"], ["-consistent"], ["-repeat", "50", "-every", "2ms"]) * 3:
+            target = Target(["eater", os.path.join(where, "cgroup.procs")])
+            self.addCleanup(target.process.kill)
+            result = None
+            while result is None or (result.returncode == 0 and target.alive()):
+                result = attach("-mode", "threads", "-text", "-p", target.pid, *more, timeout=20)
+                self.assertIn(result.returncode, (0, 3), result.stderr)
+                for thread in parse(result.stdout):
+                    self.assertTrue(thread.functions or thread.notes, result.stdout)
+            ended += "ended" in result.stderr
+            target.process.communicate(timeout=20)
+            self.assertEqual(target.process.returncode, -signal.SIGKILL)
+        self.assertGreater(ended, 0)
+
     def test_threads_that_come_and_go_disturb_nobody(self):
         with Target(["lockers", "exiting"]) as target:
             for means in ("auto", "proc") * 5:
@@ -555,6 +649,28 @@ class Threads(TempDir):
                 self.assertIn(f"wait_for_{name}", found[name].functions)
             self.assertIn("run_all_the_time", found["busy"].functions)
             self.assertIn("; 0 stops", text.stderr)
+
+    def test_what_may_not_be_stopped_does_not_hide_the_others(self):
+        """As in a container whose seccomp filter denies bpf, perf_event_open and ptrace: nothing reaches a running thread."""
+        denied = denying("bpf", "perf_event_open", "ptrace")
+        with Target(["lockers", "all"]) as target:
+            result = attach("-mode", "threads", "-p", target.pid, "-text", preexec_fn=denied)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("warning: threads without a stack: ", result.stderr)
+            self.assertIn("yama.ptrace_scope", result.stderr)
+            found = by_name(parse(result.stdout))
+            self.assertEqual(found["busy"].notes, ["(no stack: it cannot be traced)"])
+            for name, about in WAITS.items():
+                self.assertRegex(found[name].about, f"^{about}, ")
+                self.assertIn(f"wait_for_{name}", found[name].functions)
+            # With -consistent there is nothing to tell without stops.
+            result = attach("-mode", "threads", "-p", target.pid, "-text", "-consistent", preexec_fn=denied)
+            self.assertEqual(result.returncode, 4, result.stderr)
+
+    def test_a_target_under_seccomp(self):
+        with Target(["lockers", "abba"], preexec_fn=denying("bpf", "perf_event_open", "ptrace")) as target:
+            for more in ([], ["-means", "proc"], ["-consistent"]):
+                self.assertIn("deadlock: 2 threads", self.text(target.pid, "-exit-code", *more, status=10))
 
     def test_somebody_elses_process_is_refused_with_a_hint(self):
         if os.geteuid() != 0:

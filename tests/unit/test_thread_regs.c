@@ -115,3 +115,22 @@ TEST(thread_iter_shows_the_registers_that_proc_shows)
 	free(tids);
 	cprof_thread_iter_close(iter);
 }
+
+TEST(thread_iter_state_is_the_letter_that_proc_shows)
+{
+	/* include/linux/sched.h of 6.18; TASK_FREEZABLE is 0x2000, TASK_FROZEN 0x8000. */
+	static const struct {
+		uint32_t state, exit_state;
+		char want;
+	} cases[] = {
+		{ 0, 0, 'R' },       { 0x1, 0, 'S' },    { 0x2001, 0, 'S' }, { 0x2, 0, 'D' },
+		{ 0x102, 0, 'D' },   { 0x402, 0, 'I' },  { 0x104, 0, 'T' },  { 0x108, 0, 't' },
+		{ 0x40, 0, 'P' },    { 0x1000, 0, 'D' }, { 0x8000, 0, 'D' }, { 0x80, 0x20, 'Z' },
+		{ 0x80, 0x10, 'X' },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct cprof_thread_iter_row row = { .state = cases[i].state,
+							   .exit_state = cases[i].exit_state };
+		CHECK_UINT(cprof_thread_iter_state(&row), cases[i].want);
+	}
+}

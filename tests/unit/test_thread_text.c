@@ -153,6 +153,37 @@ TEST(thread_text_says_why_there_is_no_stack)
 	tear_down(&f);
 }
 
+TEST(thread_text_tells_what_a_freezer_holds)
+{
+	struct fixture f;
+	set_up(&f, 1);
+	strcpy(f.threads[0].wchan, "get_signal");
+	check_text(&f, false, false,
+		   "thread 100 \"t0\" [read, frozen, S, cpu 1]:\n[unknown]+0x1000(...)\n\t?\n\n");
+	f.threads[0].call.kind = CPROF_CALL_OUTSIDE;
+	f.threads[0].wait.call = "";
+	f.threads[0].state = 'D';
+	strcpy(f.threads[0].wchan, "__refrigerator");
+	check_text(&f, false, false,
+		   "thread 100 \"t0\" [frozen, D, cpu 1]:\n[unknown]+0x1000(...)\n\t?\n\n");
+	strcpy(f.threads[0].wchan, "folio_wait_bit");
+	check_text(&f, false, false,
+		   "thread 100 \"t0\" [page fault at folio_wait_bit, D, cpu 1]:\n"
+		   "[unknown]+0x1000(...)\n\t?\n\n");
+	tear_down(&f);
+}
+
+TEST(thread_text_tells_a_whole_stack_that_was_not_read_with_the_others)
+{
+	struct fixture f;
+	set_up(&f, 1);
+	f.threads[0].why = "it cannot be traced";
+	check_text(&f, false, false,
+		   "thread 100 \"t0\" [read, S, cpu 1]:\n[unknown]+0x1000(...)\n\t?\n"
+		   "(not stopped with the others: it cannot be traced)\n\n");
+	tear_down(&f);
+}
+
 TEST(thread_text_groups_equal_stacks_with_equal_waits_only)
 {
 	struct fixture f;
