@@ -172,6 +172,10 @@ static struct cprof_error *add_segment(struct cprof_core_file *core, const GElf_
 	};
 	if (segment.end <= segment.start)
 		return NULL; /* empty, or around the end of the address space */
+	uint64_t end;
+	if (!__builtin_add_overflow(segment.offset, segment.file_size, &end) &&
+	    end > core->whole_bytes)
+		core->whole_bytes = end;
 	/* A core file that was cut (disk full, ulimit -c) still has its first segments. */
 	if (segment.offset > core->n_bytes)
 		segment.file_size = 0;

@@ -35,6 +35,8 @@ struct cprof_core_mapping { /* of NT_FILE */
 struct cprof_core_file {
 	const uint8_t *bytes; /* owned mapping of the file, or borrowed */
 	size_t n_bytes;
+	uint64_t
+		whole_bytes; /* that its program headers speak of; more than n_bytes: it is cut off */
 	bool mapped;
 	pid_t pid;
 	int signal;     /* that killed it; 0: none (gcore) */

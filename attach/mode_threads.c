@@ -5,6 +5,7 @@
  * target unless asked to.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,34 @@ static bool has_frozen(const struct cprof_thread_snapshot *snapshot)
 	return false;
 }
 
+/* Each of several processes by its number: notes that are alike are told once. */
+static void tell_means(const struct threads *threads, const struct cprof_thread_view *view)
+{
+	const struct cprof_thread_snapshot *now = &view->now;
+	char of[32] = "";
+	if (threads->n_views > 1)
+		snprintf(of, sizeof(of), " of %d", (int)view->target->pid);
+	cprof_report_note(threads->run->report, CPROF_NOTE_DETAIL,
+			  "threads%s: %zu in %.2f ms; registers by bpf %llu, proc %llu, perf %llu, "
+			  "ptrace %llu, none %llu; %llu stops",
+			  of, now->n, (double)now->capture_ns / 1e6,
+			  (unsigned long long)now->by_means[CPROF_MEANS_ITER],
+			  (unsigned long long)now->by_means[CPROF_MEANS_PROC],
+			  (unsigned long long)now->by_means[CPROF_MEANS_PERF],
+			  (unsigned long long)now->by_means[CPROF_MEANS_STOP],
+			  (unsigned long long)now->by_means[CPROF_MEANS_NONE],
+			  (unsigned long long)now->stops);
+}
+
+static void tell_deadlocks(struct cprof_report *report, const struct cprof_thread_snapshot *now)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_thread_text_deadlocks(now, &text);
+	if (text.len)
+		text.data[text.len - 1] = 0;
+	cprof_report_note(report, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
+}
+
 static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
@@ -107,24 +136,9 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 			"sigtimedwait and others returned EINTR to those that were in them",
 			(unsigned long long)now->stops, (int)view->target->pid,
 			(double)now->longest_stop_ns / 1e6);
-	cprof_report_note(
-		report, CPROF_NOTE_DETAIL,
-		"threads: %zu in %.2f ms; registers by bpf %llu, proc %llu, perf %llu, ptrace %llu, "
-		"none %llu; %llu stops",
-		now->n, (double)now->capture_ns / 1e6,
-		(unsigned long long)now->by_means[CPROF_MEANS_ITER],
-		(unsigned long long)now->by_means[CPROF_MEANS_PROC],
-		(unsigned long long)now->by_means[CPROF_MEANS_PERF],
-		(unsigned long long)now->by_means[CPROF_MEANS_STOP],
-		(unsigned long long)now->by_means[CPROF_MEANS_NONE],
-		(unsigned long long)now->stops);
-	if (!now->n_cycles)
-		return;
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_thread_text_deadlocks(now, &text);
-	if (text.len)
-		text.data[text.len - 1] = 0;
-	cprof_report_note(report, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
+	tell_means(threads, view);
+	if (now->n_cycles)
+		tell_deadlocks(report, now);
 }
 
 /* Which process and snapshot the threads below are of, where there are several. */
@@ -217,6 +231,12 @@ static void tell_of_core(struct threads *threads, const struct cprof_thread_view
 				  (int)view->core.threads[0].tid, view->core.signal,
 				  sigabbrev_np(view->core.signal) ? sigabbrev_np(view->core.signal)
 								  : "?");
+	if (view->core.whole_bytes > view->core.n_bytes)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"the core file is cut off, %zu of %llu bytes are there (disk full, ulimit -c?): "
+			"stacks and locks may be among the others",
+			view->core.n_bytes, (unsigned long long)view->core.whole_bytes);
 	if (files->missing)
 		cprof_report_note(
 			report, CPROF_NOTE_WARNING,

@@ -290,7 +290,9 @@ class Threads(TempDir):
     def test_two_processes_in_one_run(self):
         path = self.path("two.pb.gz")
         with Target(["lockers", "self"]) as one, Target(["lockers", "abba"]) as two:
-            text = self.text(f"{one.pid},{two.pid}", "-o", path)
+            text = self.text(f"{one.pid},{two.pid}", "-o", path, "-v")
+            for target in (one, two):
+                self.assertIn(f"threads of {target.pid}: ", self.err)
             n = sum(len(os.listdir(f"/proc/{target.pid}/task")) for target in (one, two))
             pids = {one.pid, two.pid}
         self.assertEqual(text.count("=== process "), 2)
@@ -769,6 +771,26 @@ class Threads(TempDir):
         self.assertEqual(profile.total(), 4)
         self.assertTrue(profile.mappings[0]["file"].endswith("/lockers"), profile.mappings[0])
         self.assertEqual(sum(labels.get("deadlock", 0) for _, _, labels in profile.samples), 3)
+
+    def test_a_core_file_that_is_cut_off(self):
+        path = self.core(self.kernel_core_target("all"), "kernel")
+        whole = os.path.getsize(path)
+        result = attach("-mode", "threads", "-core", path, "-text")
+        self.assertNotIn("cut off", result.stderr)
+        stacks = []
+        for share in (0.5, 0.2):
+            os.truncate(path, int(whole * share))
+            result = attach("-mode", "threads", "-core", path, "-text")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(f"warning: the core file is cut off, {int(whole * share)} of ", result.stderr)
+            threads = parse(result.stdout)
+            self.assertEqual(len(threads), 23)
+            stacks.append(sum(not thread.notes for thread in threads))
+        self.assertGreater(stacks[0], stacks[1])
+        os.truncate(path, 2000)
+        result = attach("-mode", "threads", "-core", path, "-text")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cut off", result.stderr)
 
     def test_another_program_than_the_cores_is_not_believed(self):
         path = self.core(self.kernel_core_target("self"), "kernel")
