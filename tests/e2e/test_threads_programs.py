@@ -1,0 +1,188 @@
+"""-mode threads on programs as they run: every thread has a whole stack, and the program does not notice."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Footprint, TempDir, attach, main, need, run  # noqa: E402
+from test_threads import by_name, parse  # noqa: E402
+
+JAVA = """
+public class Held {
+    static final Object one = new Object(), two = new Object();
+    static void rest(long ms) { try { Thread.sleep(ms); } catch (InterruptedException e) { } }
+    static void takeTwo() { synchronized (two) { System.out.println("never"); } }
+    static void takeOne() { synchronized (one) { System.out.println("never"); } }
+    static volatile long sink;
+    static void spin() { while (true) sink = sink * 31 + 7; }
+    public static void main(String[] args) {
+        new Thread(() -> { synchronized (one) { rest(300); takeTwo(); } }, "first").start();
+        new Thread(() -> { synchronized (two) { rest(300); takeOne(); } }, "second").start();
+        new Thread(Held::spin, "spinner").start();
+        rest(800);
+        System.out.println("ready");
+        for (long n = 0;; n++) { rest(20); System.out.println(n); }
+    }
+}
+"""
+
+PYTHON = """
+import threading, time
+one, two = threading.Lock(), threading.Lock()
+def take(a, b):
+    with a:
+        time.sleep(0.2)
+        b.acquire()
+threading.Thread(target=take, args=(one, two), daemon=True).start()
+threading.Thread(target=take, args=(two, one), daemon=True).start()
+def spin():
+    while True: pass
+threading.Thread(target=spin, daemon=True).start()
+time.sleep(0.6)
+print("ready", flush=True)
+time.sleep(3600)
+"""
+
+
+# A stripped program's _start has no name.
+ROOT = r"^(_start|clone|__clone|clone3|__clone3|__GI___clone3?|java\+0x\w+)$"
+
+
+class Programs(TempDir):
+    def start(self, argv, **how):
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, **how)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        while process.poll() is None:
+            if process.stdout.readline().strip() == "ready":
+                return process
+        self.fail(f"{argv[0]} ended before it was ready")
+
+    def look(self, pids, *more):
+        """The threads of these processes; each has a whole stack, none was stopped."""
+        pids = [pids] if isinstance(pids, int) else pids
+        before = [Footprint(pid) for pid in pids]
+        result = attach("-mode", "threads", "-text", "-v", "-p", ",".join(map(str, pids)), *more, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(re.findall("; 0 stops", result.stderr)), len(pids), result.stderr)
+        for footprint in before:
+            footprint.check_unchanged(self)
+        threads = parse(result.stdout)
+        self.assertEqual(len(threads), sum(len(os.listdir(f"/proc/{pid}/task")) for pid in pids))
+        for thread in threads:
+            self.assertFalse(thread.notes, f"{thread.name}: {thread.notes} {thread.functions}")
+            self.assertRegex(thread.functions[-1], ROOT, thread.functions)
+        return threads
+
+    def test_python(self):
+        python = "/usr/bin/python3"
+        if not os.path.exists(python):
+            self.skipTest("python3 is not installed")
+        process = self.start([python, "-c", PYTHON])
+        for means in ("auto", "proc"):
+            threads = self.look(process.pid, "-means", means)
+            self.assertEqual(len(threads), 4)
+            waits = sorted(re.match(r"\w+", thread.about).group(0) for thread in threads)
+            self.assertEqual(waits[1:], ["running", "semaphore", "semaphore"], waits)
+            self.assertEqual(waits[0], "clock_nanosleep")
+
+    def test_java(self):
+        javac, java = need("javac"), need("java")
+        with open(self.path("Held.java"), "w") as file:
+            file.write(JAVA)
+        self.assertEqual(run([javac, "-d", self.dir, self.path("Held.java")]).returncode, 0)
+        process = self.start([java, "-cp", self.dir, "Held"])
+        for means in ("auto", "proc"):
+            found = by_name(self.look(process.pid, "-means", means))
+            for name in ("first", "second"):
+                self.assertIn("ObjectMonitor::enter", found[name].functions)
+                self.assertRegex(found[name].about, "^condvar ")
+            self.assertRegex(found["spinner"].about, "^running, R, ")
+            self.assertIn("JavaThread::thread_main_inner", found["spinner"].functions)
+        # With the names of the code that the JVM made: its own agent writes them (JDK 17).
+        jcmd = shutil.which("jcmd")
+        if jcmd and run([jcmd, str(process.pid), "Compiler.perfmap"]).returncode == 0:
+            self.addCleanup(lambda: [os.unlink(path) for path in glob.glob(f"/tmp/perf-{process.pid}.map")])
+            spinner = by_name(self.look(process.pid))["spinner"]
+            self.assertTrue(any("Held.spin" in name or name == "Interpreter" for name in spinner.functions), spinner.functions)
+        # It goes on counting.
+        last = int(process.stdout.readline())
+        while int(process.stdout.readline()) < last + 100:
+            pass
+        self.assertIsNone(process.poll())
+
+    def test_node(self):
+        node = need("node")
+        process = self.start([node, "-e", "new (require('worker_threads').Worker)('setInterval(() => {}, 1000)', {eval: true});"
+                                          "setTimeout(() => console.log('ready'), 500); setInterval(() => {}, 1000)"])
+        for means in ("auto", "proc"):
+            threads = self.look(process.pid, "-means", means)
+            self.assertGreater(len(threads), 5)
+            self.assertIn("uv_run", threads[0].functions)
+
+    def test_nginx(self):
+        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        if not os.path.exists(nginx):
+            self.skipTest("nginx is not installed")
+        with open(self.path("nginx.conf"), "w") as file:
+            file.write(f"daemon off; worker_processes 2; pid {self.dir}/pid; error_log {self.dir}/log; events {{}}\n"
+                       f"http {{ access_log off; server {{ listen unix:{self.dir}/socket; return 200; }} }}\n")
+        server = subprocess.Popen([nginx, "-c", self.path("nginx.conf"), "-p", self.dir], stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.terminate)
+        workers = []
+        while server.poll() is None and len(workers) < 2:
+            workers = [int(pid) for pid in run(["pgrep", "-P", str(server.pid)]).stdout.split()]
+            time.sleep(0.05)
+        time.sleep(0.2)
+        for means in ("auto", "proc"):
+            threads = self.look([server.pid, *workers], "-means", means)
+            self.assertEqual([re.match(r"\w+", thread.about).group(0) for thread in threads],
+                             ["sigsuspend", "epoll_wait", "epoll_wait"])
+            self.assertTrue(all("main" in thread.functions for thread in threads))
+
+    def test_postgres(self):
+        """One session waits for a row that another one holds."""
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+        if not found:
+            self.skipTest("postgresql is not installed")
+        if os.geteuid() == 0 and not shutil.which("setpriv"):
+            self.skipTest("util-linux is not installed")
+        os.chmod(self.dir, 0o777)
+        as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        data, binaries = self.path("data"), found[-1]
+        result = run([*as_user, f"{binaries}/initdb", "-U", "postgres", "-D", data, "--no-sync"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        server = subprocess.Popen([*as_user, f"{binaries}/postgres", "-D", data, "-k", self.dir, "-c", "listen_addresses="],
+                                  stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.send_signal, signal.SIGQUIT)
+        psql = [f"{binaries}/psql", "-h", self.dir, "-U", "postgres", "-qtA"]
+        while run([*psql, "-c", "create table t(i int primary key); insert into t values (1)"]).returncode:
+            self.assertIsNone(server.poll(), "postgres has ended")
+            time.sleep(0.2)
+        for _ in range(2):
+            session = subprocess.Popen(psql, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, text=True)
+            self.addCleanup(session.wait)
+            self.addCleanup(session.kill)
+            session.stdin.write("begin; update t set i = i; select pg_sleep(3600);\n")
+            session.stdin.flush()
+            time.sleep(0.5)
+        pids = [server.pid, *map(int, run(["pgrep", "-P", str(server.pid)]).stdout.split())]
+        for means in ("auto", "proc"):
+            threads = self.look(pids, "-means", means)
+            self.assertEqual(sum("ProcSleep" in thread.functions for thread in threads), 1)
+            self.assertTrue(all("main" in thread.functions for thread in threads))
+
+
+if __name__ == "__main__":
+    main()
