@@ -37,6 +37,26 @@ struct work {
 	size_t n_seized;
 };
 
+/* A leader that has ended is listed until the last thread has. */
+static bool lives(pid_t pid, pid_t tid)
+{
+	enum { EXITING = 4 }; /* PF_EXITING: on its way through do_exit() */
+	char text[1024];
+	struct cprof_thread_stat stat;
+	return cprof_thread_read(pid, tid, "stat", text, sizeof(text)) > 0 &&
+	       cprof_thread_stat_parse(text, &stat) && stat.state != 'Z' && stat.state != 'X' &&
+	       !(stat.flags & EXITING);
+}
+
+/* Why PTRACE_SEIZE failed. A thread that is being killed may be traced no more, which is nobody's denial. */
+static const char *why_not(struct work *work, pid_t tid, int error)
+{
+	if (error == ESRCH || !lives(work->freeze->target->pid, tid))
+		return "it has ended";
+	work->seize_errno = error;
+	return "it cannot be traced";
+}
+
 static void seize(struct work *work)
 {
 	for (size_t i = 0; i < work->freeze->n; i++) {
@@ -47,9 +67,7 @@ static void seize(struct work *work)
 			continue;
 		}
 		if (ptrace(PTRACE_SEIZE, thread->tid, NULL, NULL) < 0) {
-			if (errno != ESRCH)
-				work->seize_errno = errno;
-			thread->why = errno == ESRCH ? "it has ended" : "it cannot be traced";
+			thread->why = why_not(work, thread->tid, errno);
 			continue;
 		}
 		work->held[i].held = HELD_SEIZED;
@@ -158,15 +176,6 @@ static void release(struct work *work)
 		else if (work->held[i].held == HELD_SEIZED)
 			thread->why = "it did not stop in time";
 	}
-}
-
-/* A leader that has ended is listed until the last thread has. */
-static bool lives(pid_t pid, pid_t tid)
-{
-	char text[1024];
-	struct cprof_thread_stat stat;
-	return cprof_thread_read(pid, tid, "stat", text, sizeof(text)) > 0 &&
-	       cprof_thread_stat_parse(text, &stat) && stat.state != 'Z' && stat.state != 'X';
 }
 
 /* While all known threads stand still the kernel's list can only hold others that were born before. */

@@ -42,14 +42,14 @@ bool cprof_thread_stat_parse(const char *text, struct cprof_thread_stat *ret)
 	*ret = (struct cprof_thread_stat){ .tid = (pid_t)tid, .cpu = -1 };
 	copy_name(ret->name, open + 1, (size_t)(close - open - 1));
 
-	/* Fields 3, 14, 15, 22 and 39 of proc(5). */
+	/* Fields 3, 9, 14, 15, 22 and 39 of proc(5). */
 	int n = sscanf(close + 1,
-		       " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64
+		       " %c %*s %*s %*s %*s %*s %" SCNu64 " %*s %*s %*s %*s %" SCNu64 " %" SCNu64
 		       " %*s %*s %*s %*s %*s %*s %" SCNu64
 		       " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d",
-		       &ret->state, &ret->user_ticks, &ret->system_ticks, &ret->start_ticks,
-		       &ret->cpu);
-	return n >= 4 && strchr("RSDTtZXxKWPI", ret->state);
+		       &ret->state, &ret->flags, &ret->user_ticks, &ret->system_ticks,
+		       &ret->start_ticks, &ret->cpu);
+	return n >= 5 && strchr("RSDTtZXxKWPI", ret->state);
 }
 
 bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret)

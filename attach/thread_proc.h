@@ -25,6 +25,7 @@ struct cprof_thread_stat {
 	pid_t tid;
 	char name[CPROF_THREAD_NAME_MAX]; /* bytes that are no printable ASCII or UTF-8 are '?' */
 	char state;                       /* R S D T t Z X I P */
+	uint64_t flags;                   /* PF_... of include/linux/sched.h */
 	uint64_t user_ticks, system_ticks;
 	uint64_t start_ticks; /* since boot; with the tid it names a thread for good */
 	int cpu;              /* that it last ran on */

@@ -31,6 +31,7 @@ TEST(thread_stat_parse_reads_the_fields_whatever_the_name_holds)
 		CHECK_STR(stat.name, cases[i].want);
 		CHECK_UINT(stat.tid, 22082);
 		CHECK_UINT(stat.state, 'S');
+		CHECK_UINT(stat.flags, 4194304);
 		CHECK_UINT(stat.user_ticks, 11);
 		CHECK_UINT(stat.system_ticks, 22);
 		CHECK_UINT(stat.start_ticks, 180275);
