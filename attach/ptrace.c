@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "attach/ptrace_denied.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -60,29 +61,6 @@ static long status_field(pid_t pid, pid_t tid, const char *field, char *ret_stat
 		*ret_state = state[8];
 	const char *found = strstr(cprof_buffer_text(&text), field);
 	return found ? strtol(found + strlen(field), NULL, 10) : -1;
-}
-
-/* Why PTRACE_SEIZE said no: somebody else traces it, or we may not. */
-static struct cprof_error *refused(pid_t pid, pid_t tid, int os_errno)
-{
-	long tracer = status_field(pid, tid, "\nTracerPid:\t", NULL);
-	if (tracer > 0) {
-		char path[64], name[64] = "?";
-		snprintf(path, sizeof(path), "/proc/%ld/comm", tracer);
-		CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd >= 0 ? read(fd, name, sizeof(name) - 1) : 0;
-		if (n > 0)
-			name[n - (name[n - 1] == '\n')] = 0;
-		struct cprof_error *err = cprof_error_new(
-			CPROF_ERR_DENIED, "process %d is being traced by %s (PID %ld)", (int)pid,
-			name, tracer);
-		return cprof_error_hint(
-			err, "only one tracer at a time is possible: let %s detach first", name);
-	}
-	struct cprof_error *err = cprof_error_os(os_errno, "PTRACE_SEIZE of thread %d", (int)tid);
-	return cprof_error_hint(
-		err, "run as the owner of the process or as root; kernel.yama.ptrace_scope "
-		     "must be 0 or the capability CAP_SYS_PTRACE be there");
 }
 
 static struct cprof_tracee *find(struct cprof_ptrace *trace, pid_t tid)
@@ -142,7 +120,7 @@ static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 		/* Ours still, from a stop that it was too slow for. */
 		bool ours = status_field(trace->pid, tid, "\nTracerPid:\t", NULL) == getpid();
 		if (!ours)
-			return refused(trace->pid, tid, os_errno);
+			return cprof_ptrace_denied(trace->pid, tid, os_errno);
 	}
 	/* Fails only for a thread that has ended; waiting for it will tell. */
 	trace_call(PTRACE_INTERRUPT, tid, 0, 0);

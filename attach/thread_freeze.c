@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "attach/ptrace_denied.h"
 #include "attach/thread_regs.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -33,7 +34,8 @@ struct work {
 	struct cprof_thread_freeze *freeze;
 	struct held_thread *held; /* one per thread */
 	uint8_t *scratch;
-	int seize_errno;
+	int seize_errno; /* of thread `denied`, the first that may not be traced */
+	pid_t denied;
 	size_t n_seized;
 };
 
@@ -53,6 +55,8 @@ static const char *why_not(struct work *work, pid_t tid, int error)
 {
 	if (error == ESRCH || !lives(work->freeze->target->pid, tid))
 		return "it has ended";
+	if (!work->seize_errno)
+		work->denied = tid;
 	work->seize_errno = error;
 	return "it cannot be traced";
 }
@@ -216,17 +220,6 @@ static void *trace(void *arg)
 	return NULL;
 }
 
-static struct cprof_error *denied(const struct work *work)
-{
-	struct cprof_error *err =
-		cprof_error_os(work->seize_errno, "stop threads of %d: PTRACE_SEIZE",
-			       (int)work->freeze->target->pid);
-	return cprof_error_hint(err,
-				"another debugger may hold it (TracerPid in /proc/%d/status); else "
-				"lower kernel.yama.ptrace_scope to 0 or run as root",
-				(int)work->freeze->target->pid);
-}
-
 struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze)
 {
 	CPROF_AUTO(free) struct held_thread *held = calloc(freeze->n, sizeof(*held));
@@ -246,6 +239,8 @@ struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze)
 		return cprof_error_os(status, "start a thread");
 	pthread_join(tracer, NULL);
 	if (!work.n_seized && work.seize_errno)
-		return denied(&work);
+		return cprof_error_wrap(
+			cprof_ptrace_denied(freeze->target->pid, work.denied, work.seize_errno),
+			"stop threads of %d", (int)freeze->target->pid);
 	return NULL;
 }

@@ -621,20 +621,32 @@ class Threads(TempDir):
     def test_a_process_that_a_debugger_holds(self):
         libc = ctypes.CDLL(None, use_errno=True)
         libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-        with Target(["lockers", "self"]) as target:
-            tid = max(int(t) for t in os.listdir(f"/proc/{target.pid}/task"))
+        held = []
+
+        def hold(tid):
             if libc.ptrace(0x4206, tid, None, None) != 0:  # PTRACE_SEIZE
                 self.skipTest("this user may not trace")
             self.assertEqual(libc.ptrace(0x4207, tid, None, None), 0)  # PTRACE_INTERRUPT
             os.waitpid(tid, 0x40000000)  # __WALL
+            held.append(tid)
+
+        with Target(["lockers", "self"]) as target:
+            *others, last = sorted(int(tid) for tid in os.listdir(f"/proc/{target.pid}/task"))
             try:
+                hold(last)
                 found = by_name(parse(self.text(target.pid)))
                 self.assertIn("lock_twice", found["twice"].functions)
                 self.assertRegex(found["twice"].about, ", t, ")
                 found = by_name(parse(self.text(target.pid, "-consistent")))
-                self.assertTrue(any("cannot be traced" in note for note in found["twice"].notes), found["twice"].notes)
+                self.assertEqual(found["twice"].notes, ["(not stopped with the others: it cannot be traced)"])
+                for tid in others:
+                    hold(tid)
+                result = attach("-mode", "threads", "-text", "-consistent", "-p", target.pid)
+                self.assertEqual(result.returncode, 4, result.stderr)
+                self.assertIn("is being traced by python", result.stderr)
             finally:
-                libc.ptrace(17, tid, None, None)  # PTRACE_DETACH
+                for tid in held:
+                    libc.ptrace(17, tid, None, None)  # PTRACE_DETACH
 
     def test_an_ordinary_user_and_own_process(self):
         if os.geteuid() != 0:

@@ -1,3 +1,4 @@
+#include "attach/ptrace_denied.h"
 #include "attach/thread.h"
 #include "attach/thread_fp.h"
 #include "attach/thread_probe.h"
@@ -5,7 +6,10 @@
 #include "base/clock.h"
 #include "tests/unit/test.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,4 +185,26 @@ TEST(thread_probe_gives_up_on_a_file_that_does_not_answer)
 	}
 	CHECK(cprof_thread_probe_answers("/proc/thread-self", 10 * CPROF_NS_PER_S));
 	CHECK(cprof_thread_probe_answers("/nowhere", 10 * CPROF_NS_PER_S));
+}
+
+/* ---- a denial ---- */
+
+TEST(ptrace_denied_names_the_knob_that_would_help)
+{
+	static const struct {
+		int scope;
+		const char *want;
+	} cases[] = {
+		{ -1, "run as the owner" }, { 0, "run as the owner" },     { 1, "ptrace_scope=0" },
+		{ 2, "CAP_SYS_PTRACE" },    { 3, "before the next boot" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *hint = cprof_ptrace_denied_hint(cases[i].scope);
+		CHECK(strstr(hint, cases[i].want) != NULL);
+		CHECK(strstr(hint, "kernel.yama.ptrace_scope") != NULL);
+	}
+	struct cprof_error *err = cprof_ptrace_denied(getpid(), getpid(), EPERM);
+	CHECK_UINT(err->code, CPROF_ERR_DENIED);
+	CHECK(err->hint != NULL);
+	cprof_error_free(err);
 }
