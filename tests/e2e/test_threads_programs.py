@@ -104,7 +104,8 @@ class Programs(TempDir):
             found = by_name(self.look(process.pid, "-means", means))
             for name in ("first", "second"):
                 self.assertIn("ObjectMonitor::enter", found[name].functions)
-                self.assertRegex(found[name].about, "^condvar ")
+                # A JVM looks at its monitors itself now and then: the thread may be about to run.
+                self.assertRegex(found[name].about, "^(condvar|running|mutex)")
             self.assertRegex(found["spinner"].about, "^running, R, ")
             self.assertIn("JavaThread::thread_main_inner", found["spinner"].functions)
         # With the names of the code that the JVM made: its own agent writes them (JDK 17).
