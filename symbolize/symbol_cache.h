@@ -73,7 +73,7 @@ struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uin
 
 /*
  * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours.
- * Writing makes `dir` and keeps it small, as above.
+ * Writing makes `dir`.
  */
 struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
 						 struct cprof_buffer *ret_bytes);
