@@ -7,9 +7,14 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
-/* Steps of PCRE2's matcher for one text: a few milliseconds. Function names need some hundreds. */
+/*
+ * Steps of PCRE2's matcher for one text: a few milliseconds; function names need some hundreds. And
+ * time for all texts together, because a profile has many names.
+ */
 #define MATCH_STEPS 1000000u
+#define MATCH_NS    (5 * CPROF_NS_PER_S)
 #define MAX_REPEAT  1000 /* RE2's own bound for {n,m} */
 
 struct cprof_regex {
@@ -17,7 +22,8 @@ struct cprof_regex {
 	pcre2_match_data *match;
 	pcre2_match_context *limits;
 	char *pattern;
-	bool gave_up;
+	uint64_t spent_ns;
+	bool gave_up; /* from then on nothing matches, so that the error comes soon */
 };
 
 static struct cprof_error *refuse(const char *why, const char *at, size_t n)
@@ -36,28 +42,91 @@ struct walk {
 	bool repeated;   /* ... and it has been repeated already */
 };
 
-static struct cprof_error *walk_escape(struct walk *w)
+/* "\\123": one to three octal digits. A single digit other than 0 would be a backreference, which RE2 has not. */
+static struct cprof_error *walk_octal(struct walk *w)
+{
+	size_t n = strspn(w->at + 1, "01234567");
+	if (n == 0 || (n == 1 && w->at[1] != '0'))
+		return refuse("invalid escape sequence", w->at, 2);
+	unsigned value = 0;
+	n = n < 3 ? n : 3;
+	for (size_t i = 1; i <= n; i++)
+		value = value * 8 + (unsigned)(w->at[i] - '0');
+	cprof_buffer_printf(&w->out, "\\x{%x}", value);
+	w->at += 1 + n;
+	return NULL;
+}
+
+/* "\\x4f" or "\\x{1F600}"; PCRE2 would also take fewer digits. */
+static struct cprof_error *walk_hex(struct walk *w)
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+	bool braces = w->at[2] == '{';
+	size_t n = strspn(w->at + 2 + braces, digits), length = 4;
+	if (braces)
+		length = n && w->at[3 + n] == '}' ? 4 + n : 0;
+	else if (n < 2)
+		length = 0;
+	if (!length)
+		return refuse("invalid escape sequence", w->at, 2);
+	cprof_buffer_append(&w->out, w->at, length);
+	w->at += length;
+	return NULL;
+}
+
+/*
+ * What RE2 means by the letters whose meaning is not quite PCRE2's: a blank is no vertical tab, and
+ * the opposite of a class takes in all of Unicode (PCRE2 10.42 forgets it where a text may have bytes
+ * that are no UTF-8). Inside of brackets only the bare list may stand.
+ */
+static const char *translate_letter(char c, bool in_class)
+{
+	switch (c) {
+	case 'v':
+		return "\\x0b";
+	case 's':
+		return in_class ? "\\t\\n\\f\\r " : "[\\t\\n\\f\\r ]";
+	case 'S':
+		return in_class ? "\\x00-\\x08\\x0b\\x0e-\\x1f\\x21-\\x{10ffff}"
+				: "[^\\t\\n\\f\\r ]";
+	case 'D':
+		return in_class ? "\\x00-/:-\\x{10ffff}" : "[^0-9]";
+	case 'W':
+		return in_class ? "\\x00-/:-@\\x5b-\\x5e`\\x7b-\\x{10ffff}" : "[^\\w]";
+	default:
+		return NULL;
+	}
+}
+
+static struct cprof_error *walk_escape(struct walk *w, bool in_class)
 {
 	char c = w->at[1];
 	if (!c)
 		return refuse("trailing backslash at end of expression", "", 0);
-	if (c == 'Q') {
+	if (c == 'Q' && !in_class) {
 		const char *end = strstr(w->at, "\\E");
 		size_t n = end ? (size_t)(end + 2 - w->at) : strlen(w->at);
 		cprof_buffer_append(&w->out, w->at, n);
 		w->at += n;
 		return NULL;
 	}
-	bool octal = c == '0' || (c >= '1' && c <= '7' && w->at[2] >= '0' && w->at[2] <= '7');
+	if (c >= '0' && c <= '7')
+		return walk_octal(w);
+	if (c == 'x')
+		return walk_hex(w);
 	bool alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-	if (alnum && !octal && !strchr("dDsSwWafnrtvAbBzpPx", c))
+	const char *known = in_class ? "dDsSwWafnrtvpP" : "dDsSwWafnrtvAbBzpP";
+	if (c & 0x80 || (alnum && !strchr(known, c)))
 		return refuse("invalid escape sequence", w->at, 2);
-	if (c == 'v') { /* RE2: the vertical tab; PCRE2: any vertical space */
-		cprof_buffer_puts(&w->out, "\\x0b");
-	} else {
-		cprof_buffer_append(&w->out, w->at, 2);
-	}
-	w->at += 2;
+	const char *translated = translate_letter(c, in_class);
+	size_t n = 2;
+	if ((c | 0x20) == 'p' && w->at[2] == '{') /* \p{Greek} */
+		n += strcspn(w->at + 2, "}") + (strchr(w->at, '}') != NULL);
+	if (translated)
+		cprof_buffer_puts(&w->out, translated);
+	else
+		cprof_buffer_append(&w->out, w->at, n);
+	w->at += n;
 	return NULL;
 }
 
@@ -81,7 +150,7 @@ static struct cprof_error *walk_class(struct walk *w)
 			cprof_buffer_puts(&w->out, "\\[");
 			w->at++;
 		} else if (*w->at == '\\') {
-			err = walk_escape(w);
+			err = walk_escape(w, true);
 		} else {
 			cprof_buffer_putc(&w->out, *w->at++);
 		}
@@ -158,6 +227,19 @@ static struct cprof_error *walk_repeat(struct walk *w, size_t n)
 	return NULL;
 }
 
+/* "^", "$", "\\b" and the like; RE2 lets them be repeated, PCRE2 only as a group. */
+static bool walk_assertion(struct walk *w)
+{
+	size_t n = strchr("^$", *w->at)                                     ? 1
+		   : *w->at == '\\' && w->at[1] && strchr("AbBz", w->at[1]) ? 2
+									    : 0;
+	if (!n)
+		return false;
+	cprof_buffer_printf(&w->out, "(?:%.*s)", (int)n, w->at);
+	w->at += n;
+	return true;
+}
+
 static struct cprof_error *walk_one(struct walk *w)
 {
 	bool too_many = false;
@@ -172,9 +254,11 @@ static struct cprof_error *walk_one(struct walk *w)
 	bool flags_only = w->at[0] == '(' && w->at[1] == '?';
 	w->repeatable = *w->at != '(' && *w->at != '|' && !flags_only;
 	w->repeated = false;
+	if (walk_assertion(w))
+		return NULL;
 	switch (*w->at) {
 	case '\\':
-		return walk_escape(w);
+		return walk_escape(w, false);
 	case '[':
 		return walk_class(w);
 	case '(':
@@ -183,6 +267,9 @@ static struct cprof_error *walk_one(struct walk *w)
 		if (w->depth == 0)
 			return refuse("unexpected )", w->pattern, strlen(w->pattern));
 		w->depth--;
+		break;
+	case '{': /* no count: a brace like any other, in PCRE2 from 10.43 on only when quoted */
+		cprof_buffer_putc(&w->out, '\\');
 		break;
 	}
 	cprof_buffer_putc(&w->out, *w->at++);
@@ -257,11 +344,13 @@ void cprof_regex_free(struct cprof_regex *regex)
 
 bool cprof_regex_match_bytes(struct cprof_regex *regex, const char *text, size_t n)
 {
-	if (!regex)
+	if (!regex || regex->gave_up)
 		return false;
+	uint64_t began_ns = cprof_clock_mono_ns();
 	int found =
 		pcre2_match(regex->code, (PCRE2_SPTR)text, n, 0, 0, regex->match, regex->limits);
-	if (found < 0 && found != PCRE2_ERROR_NOMATCH)
+	regex->spent_ns += cprof_clock_mono_ns() - began_ns;
+	if ((found < 0 && found != PCRE2_ERROR_NOMATCH) || regex->spent_ns > MATCH_NS)
 		regex->gave_up = true;
 	return found > 0;
 }
@@ -286,10 +375,15 @@ struct cprof_error *cprof_regex_error(const struct cprof_regex *regex)
 {
 	if (!regex || !regex->gave_up)
 		return NULL;
-	return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
-						"regexp `%s`: matching took more than %u steps",
-						regex->pattern, MATCH_STEPS),
-				"write the expression without nested repetitions");
+	struct cprof_error *err =
+		regex->spent_ns > MATCH_NS
+			? cprof_error_new(CPROF_ERR_USAGE,
+					  "regexp `%s`: matching took more than 5 s",
+					  regex->pattern)
+			: cprof_error_new(CPROF_ERR_USAGE,
+					  "regexp `%s`: matching took more than %u steps",
+					  regex->pattern, MATCH_STEPS);
+	return cprof_error_hint(err, "write the expression without nested repetitions");
 }
 
 const char *cprof_regex_pattern(const struct cprof_regex *regex)

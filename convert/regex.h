@@ -2,8 +2,8 @@
  * convert/regex.h - regular expressions in RE2's syntax, as pprof's users write them, through PCRE2.
  *
  * What RE2 has not (backreferences, lookaround, possessive and atomic groups, recursion, verbs) is
- * refused with the words that Go uses; what both have but mean differently ('$', '\v') is translated. A
- * match is bounded in steps, so that no pattern can hang a report.
+ * refused with the words that Go uses; what both have but mean differently ('$', '\v', '\s') is translated. A
+ * match is bounded in steps and all matches together in time, so that no pattern can hang a report.
  */
 #ifndef CPROF_CONVERT_REGEX_H
 #define CPROF_CONVERT_REGEX_H
@@ -23,7 +23,7 @@ static inline void cprof_auto_regex(struct cprof_regex **regex)
 	cprof_regex_free(*regex);
 }
 
-/* Anywhere in `text`. A match that ran out of steps is false and remembered. NULL matches nothing. */
+/* Anywhere in `text`. A match that ran out of steps is false, and so are all that come after it. NULL matches nothing. */
 bool cprof_regex_match(struct cprof_regex *regex, const char *text);
 bool cprof_regex_match_bytes(struct cprof_regex *regex, const char *text, size_t n);
 

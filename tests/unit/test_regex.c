@@ -28,6 +28,14 @@ TEST(regex_refuses_what_re2_has_not_in_the_words_of_go)
 		{ "\\K", "invalid escape sequence" },
 		{ "(*FAIL)", "missing argument to repetition operator" },
 		{ "[b-a]", "error parsing regexp" },
+		{ "\\x4", "error parsing regexp: invalid escape sequence: `\\x`" },
+		{ "\\x{41", "invalid escape sequence" },
+		{ "\\8", "invalid escape sequence" },
+		{ "\\\xc3\xa9", "invalid escape sequence" },
+		{ "[\\b]", "invalid escape sequence: `\\b`" },
+		{ "[\\Qa\\E]", "invalid escape sequence: `\\Q`" },
+		{ "a\\Z", "invalid escape sequence: `\\Z`" },
+		{ "\\C", "invalid escape sequence: `\\C`" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cprof_regex *regex = NULL;
@@ -64,6 +72,17 @@ TEST(regex_matches_as_re2_does)
 		{ "\\bfoo\\b", "a foo b", true },
 		{ "", "anything", true },
 		{ "[[]", "[", true },
+		{ "a{x", "a{x", true },
+		{ "\\101\\x41\\x{41}", "AAA", true },
+		{ "(?:^)*a|^*b|\\b+c", "b", true },
+		{ "^\\W$", "\xf0\x9f\x98\x80", true },
+		{ "^[\\W]$", "\xf0\x9f\x98\x80", true },
+		{ "^[^\\w]$", "\xf0\x9f\x98\x80", true },
+		{ "^\\D[\\D]\\S[\\S]$", "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", true },
+		{ "\\s|[\\s]", "\v", false },
+		{ "^\\S[\\S]$", "\v\v", true },
+		{ "\\p{Greek}[\\p{L}]\\pL", "\xcf\x83\xcf\x83\xcf\x83", true },
+		{ "\\p{^L}\\PL", "12", true },
 		{ "\xc3\xa9", "caf\xc3\xa9", true },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -87,6 +106,7 @@ TEST(regex_gives_up_on_a_match_that_would_take_for_ever_and_says_so)
 	struct cprof_error *err = cprof_regex_new("^(a|a|a|aa)+$", &regex);
 	CHECK(!err);
 	CHECK(!cprof_regex_match(regex, text));
+	CHECK(!cprof_regex_match(regex, "a")); /* or 100,000 names would take as long each */
 	err = cprof_regex_error(regex);
 	CHECK(err && strstr(err->message, "steps"));
 	cprof_error_free(err);
