@@ -143,19 +143,22 @@ struct cprof_error *cprof_config_set(struct cprof_config *config, const char *na
 	/* One row without its default, or setting one option would reset it before. */
 	struct cprof_option one = *row;
 	one.fallback = NULL;
-	struct cprof_buffer argument = { 0 };
-	cprof_buffer_printf(&argument, "-%s=", name);
-	size_t prefix = argument.len;
-	cprof_buffer_puts(&argument, value);
+	/* In a copy: a value that is refused must not stay, or the next setting would be refused for it. */
+	struct cprof_config changed = *config;
+	CPROF_AUTO(buffer) struct cprof_buffer argument = { 0 };
+	cprof_buffer_printf(&argument, "-%s=%s", name, value);
 	char *argv[] = { NULL, (char *)argument.data, NULL };
 	struct cprof_error *err = cprof_buffer_error(&argument);
 	if (!err)
-		err = parse(config, &one, 1, 2, argv);
+		err = parse(&changed, &one, 1, 2, argv);
 	if (!err && row->kind == CPROF_OPT_STRING)
-		*(const char **)((char *)config + row->offset) = value; /* not the buffer's copy */
-	(void)prefix;
-	cprof_buffer_deinit(&argument);
-	return err ? err : cprof_config_settle(config);
+		*(const char **)((char *)&changed + row->offset) =
+			value; /* not the buffer's copy */
+	if (!err)
+		err = cprof_config_settle(&changed);
+	if (!err)
+		*config = changed;
+	return err;
 }
 
 bool cprof_config_known(const char *name, bool *ret_is_switch)

@@ -129,3 +129,22 @@ TEST(shell_line_says_what_it_does_not_understand)
 	}
 	close_shell(&shell);
 }
+
+TEST(shell_line_forgets_a_value_that_it_refused)
+{
+	struct shell shell;
+	open_shell(&shell);
+	static const char *const refused[] = { "sort=sideways", "granularity=atoms",
+					       "nodecount=many" };
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		struct cprof_shell_line line;
+		struct cprof_error *err = cprof_shell_line_read(
+			refused[i], shell.profile, &shell.config, &shell.memory, &line);
+		CHECK(err != NULL);
+		cprof_error_free(err);
+		type(&shell, "granularity=lines"); /* fails the test where it is refused */
+		CHECK_UINT(shell.config.granularity, CPROF_BY_LINE);
+		type(&shell, "granularity=functions");
+	}
+	close_shell(&shell);
+}
