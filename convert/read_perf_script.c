@@ -1,141 +1,49 @@
 /*
  * convert/read_perf_script.c - the text of `perf script`: recordings made by perf, opened here.
  *
- * perf-script(1): a line "COMM PID/TID [CPU] TIME: PERIOD EVENT:" a sample, then a line "ADDRESS SYMBOL+OFFSET (FILE)"
- * a frame, leaf first, then an empty one. Inlined functions have "(inlined)" for a file and stand before the
- * function that they are part of.
+ * A sample is a header line, then a frame a line, leaf first, then an empty line; without callers, all on one line.
+ * Inlined functions have "(inlined)" for a file and the address of the function that they are part of. The text is
+ * read twice: which events there are, and so the sample types, is only known at its end.
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "convert/legacy.h"
+#include "convert/perf_script_line.h"
 #include "convert/source.h"
 
 #define MAX_INLINED 64
+#define MAX_EVENTS  64
 
 struct script {
 	struct cprof_profile *profile; /* owned until taken */
 	struct cprof_map64 mappings;   /* file name -> number */
 	struct cprof_map64
 		locations; /* hash of address and names -> location + 1; see find_location() */
-	struct cprof_line lines[MAX_INLINED];
+	uint32_t events[MAX_EVENTS]; /* strings, by first appearance */
+	uint32_t n_events;
+	bool any_period, any_time;            /* what the headers of this text have */
+	struct cprof_line lines[MAX_INLINED]; /* of the location being read */
 	uint32_t n_lines;
+	uint64_t inlined_at;    /* their address */
+	uint64_t frame_address; /* of the frame read last: its source may stand on the next line */
+	bool frame_inlined;
+	uint32_t frame_name, frame_file;
+	uint32_t frame_source;
+	int64_t frame_line;
+	bool frame_waits;
 	uint32_t *stack;
 	uint32_t n_stack, stack_room;
 	struct cprof_label labels[2]; /* of the sample being read */
-	int64_t values[2];
+	uint32_t n_labels;
+	int64_t values[MAX_EVENTS];
 	bool open; /* a sample has begun */
 };
 
-/* The words of a sample's header that matter. */
-struct header {
-	const char *comm;
-	size_t comm_n;
-	int64_t tid;
-	int64_t period; /* 1 where perf does not tell */
-	const char *event;
-	size_t event_n;
-};
-
-/* "TIME:" : digits, a point, digits, a colon. */
-static const char *find_time(const char *line)
+static struct cprof_error *keep(struct script *s, struct cprof_perf_script_text text, uint32_t *ret)
 {
-	for (const char *at = line; (at = strchr(at, ':')); at++) {
-		const char *start = at;
-		bool point = false;
-		while (start > line && (isdigit((unsigned char)start[-1]) || start[-1] == '.'))
-			point = *--start == '.' || point;
-		if (point && start < at && (start == line || start[-1] == ' '))
-			return start;
-	}
-	return NULL;
-}
-
-static bool read_header(const char *line, struct header *header)
-{
-	const char *time = find_time(line);
-	if (!time || isspace((unsigned char)*line))
-		return false;
-	const char *end = time;
-	while (end > line && end[-1] == ' ')
-		end--;
-	if (end > line && end[-1] == ']') { /* [cpu] */
-		end = memrchr(line, '[', (size_t)(end - line));
-		if (!end)
-			return false;
-		while (end > line && end[-1] == ' ')
-			end--;
-	}
-	const char *ids = end;
-	while (ids > line && (isdigit((unsigned char)ids[-1]) || ids[-1] == '/'))
-		ids--;
-	const char *slash = memchr(ids, '/', (size_t)(end - ids));
-	const char *tid = slash ? slash + 1 : ids;
-	if (ids == end || ids == line || !cprof_scan_number(&tid, &header->tid))
-		return false;
-	while (ids > line && ids[-1] == ' ')
-		ids--;
-	header->comm = line;
-	header->comm_n = (size_t)(ids - line);
-	const char *rest = strchr(time, ':') + 1;
-	header->period = 1;
-	cprof_scan_number(&rest, &header->period);
-	rest += strspn(rest, " ");
-	header->event = rest;
-	header->event_n = strcspn(rest, " ");
-	while (header->event_n && rest[header->event_n - 1] == ':')
-		header->event_n--;
-	return header->event_n > 0;
-}
-
-static struct cprof_error *end_sample(struct script *s)
-{
-	if (!s->open)
-		return NULL;
-	s->open = false;
-	struct cprof_error *err =
-		cprof_profile_add_sample(s->profile, s->stack, s->n_stack, s->labels, 2, s->values);
-	s->n_stack = s->n_lines = 0;
-	return err;
-}
-
-/* Types follow from the first event: clocks count nanoseconds, everything else itself. */
-static struct cprof_error *begin_types(struct script *s, const struct header *header)
-{
-	bool clock = memmem(header->event, header->event_n, "-clock", 6) != NULL;
-	CPROF_AUTO(free) char *event = strndup(header->event, header->event_n);
-	if (!event)
-		return cprof_error_no_memory();
-	struct cprof_error *err = cprof_profile_add_type(s->profile, "samples", "count");
-	if (!err)
-		err = cprof_profile_add_type(s->profile, clock ? "cpu" : event,
-					     clock ? "nanoseconds" : "count");
-	return err;
-}
-
-static struct cprof_error *begin_sample(struct script *s, const struct header *header)
-{
-	struct cprof_profile *p = s->profile;
-	struct cprof_error *err = end_sample(s);
-	if (!err && p->n_types == 0)
-		err = begin_types(s, header);
-	s->labels[0] = (struct cprof_label){ 0 };
-	s->labels[1] = (struct cprof_label){ .is_num = true, .num = header->tid };
-	if (!err)
-		err = cprof_profile_string(p, "thread", &s->labels[0].key);
-	if (!err)
-		err = cprof_intern_bytes(&p->strings, header->comm, header->comm_n,
-					 &s->labels[0].text);
-	if (!err)
-		err = cprof_profile_string(p, "tid", &s->labels[1].key);
-	if (!err) /* a thread number 0 needs a unit to be kept */
-		err = cprof_profile_string(p, header->tid ? "" : "id", &s->labels[1].text);
-	s->values[0] = 1;
-	s->values[1] = header->period;
-	s->open = !err;
-	return err;
+	return cprof_intern_bytes(&s->profile->strings, text.n ? text.at : "", text.n, ret);
 }
 
 static struct cprof_error *find_mapping(struct script *s, uint32_t file, uint32_t *ret)
@@ -162,7 +70,8 @@ static bool same_location(const struct script *s, uint32_t index, uint64_t addre
 	if (known->address != address || known->mapping != mapping || known->n_lines != s->n_lines)
 		return false;
 	for (uint32_t i = 0; i < s->n_lines; i++) {
-		if (s->profile->lines[known->first_line + i].function != s->lines[i].function)
+		const struct cprof_line *line = &s->profile->lines[known->first_line + i];
+		if (line->function != s->lines[i].function || line->line != s->lines[i].line)
 			return false;
 	}
 	return true;
@@ -173,7 +82,8 @@ static struct cprof_error *push_location(struct script *s, uint64_t address, uin
 {
 	uint64_t hash = cprof_hash_mix(address, mapping);
 	for (uint32_t i = 0; i < s->n_lines; i++)
-		hash = cprof_hash_mix(hash, s->lines[i].function);
+		hash = cprof_hash_mix(hash,
+				      s->lines[i].function ^ (uint64_t)s->lines[i].line << 32);
 	for (;; hash = cprof_hash_u64(hash + 1)) {
 		uint64_t *place = cprof_map64_put(&s->locations, hash, NULL);
 		if (!place)
@@ -198,71 +108,239 @@ static struct cprof_error *push_location(struct script *s, uint64_t address, uin
 	}
 }
 
-static struct cprof_error *add_function(struct script *s, const char *name, size_t n)
+static struct cprof_error *add_function(struct script *s)
 {
-	struct cprof_function function = { 0 };
-	struct cprof_error *err = cprof_intern_bytes(&s->profile->strings, name, n, &function.name);
-	function.system_name = function.name;
-	if (!err && s->n_lines < MAX_INLINED) {
-		s->lines[s->n_lines] = (struct cprof_line){ 0 };
-		err = cprof_profile_function(s->profile, &function, &s->lines[s->n_lines].function);
-		s->n_lines += !err;
+	struct cprof_function function = { .name = s->frame_name,
+					   .system_name = s->frame_name,
+					   .filename = s->frame_source };
+	if (!function.name || s->n_lines == MAX_INLINED)
+		return NULL;
+	struct cprof_line *line = &s->lines[s->n_lines];
+	*line = (struct cprof_line){ .line = s->frame_line };
+	struct cprof_error *err = cprof_profile_function(s->profile, &function, &line->function);
+	s->n_lines += !err;
+	return err;
+}
+
+/* The frame that was read last is complete: its source, if perf prints any, has been seen. */
+static struct cprof_error *end_frame(struct script *s)
+{
+	uint32_t mapping = 0;
+	if (!s->frame_waits)
+		return NULL;
+	s->frame_waits = false;
+	struct cprof_error *err = NULL;
+	/* perf calls a function inlined, too, whose name it knows better from the debug information. */
+	if (s->n_lines && s->inlined_at != s->frame_address)
+		err = push_location(s, s->inlined_at, 0);
+	if (!err)
+		err = add_function(s);
+	if (err || s->frame_inlined) {
+		s->inlined_at = s->frame_address;
+		return err;
+	}
+	err = find_mapping(s, s->frame_file, &mapping);
+	if (!err && s->frame_source) {
+		s->profile->mappings[mapping - 1].has_filenames = true;
+		s->profile->mappings[mapping - 1].has_line_numbers = s->frame_line != 0;
+	}
+	return err ? err : push_location(s, s->frame_address, mapping);
+}
+
+static struct cprof_error *begin_frame(struct script *s,
+				       const struct cprof_perf_script_frame *frame)
+{
+	struct cprof_error *err = end_frame(s);
+	s->frame_address = frame->address;
+	s->frame_inlined = frame->inlined;
+	s->frame_source = 0;
+	s->frame_line = 0;
+	s->frame_waits = true;
+	if (!err)
+		err = keep(s, frame->name, &s->frame_name);
+	return err ? err : keep(s, frame->file, &s->frame_file);
+}
+
+static struct cprof_error *end_sample(struct script *s)
+{
+	struct cprof_error *err = end_frame(s);
+	if (!err && s->n_lines)
+		err = push_location(s, s->inlined_at, 0);
+	if (err || !s->open)
+		return err;
+	s->open = false;
+	err = cprof_profile_add_sample(s->profile, s->stack, s->n_stack, s->labels, s->n_labels,
+				       s->values);
+	s->n_stack = 0;
+	return err;
+}
+
+static struct cprof_error *put_label(struct script *s, const char *key, const char *unit,
+				     struct cprof_label label)
+{
+	struct cprof_error *err = cprof_profile_string(s->profile, key, &label.key);
+	if (!err && label.is_num)
+		err = cprof_profile_string(s->profile, unit, &label.text);
+	s->labels[s->n_labels++] = label;
+	return err;
+}
+
+static struct cprof_error *find_event(struct script *s, const struct cprof_perf_script_line *line,
+				      uint32_t *ret_index)
+{
+	uint32_t name;
+	struct cprof_error *err = keep(s, line->event, &name);
+	if (err)
+		return err;
+	for (*ret_index = 0; *ret_index < s->n_events; ++*ret_index) {
+		if (s->events[*ret_index] == name)
+			return NULL;
+	}
+	if (s->n_events == MAX_EVENTS)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than %d events", MAX_EVENTS);
+	s->events[s->n_events++] = name;
+	return NULL;
+}
+
+/* The values of a sample stand in the order of the types that set_types() makes. */
+static struct cprof_error *set_values(struct script *s, const struct cprof_perf_script_line *line)
+{
+	uint32_t event;
+	struct cprof_error *err = find_event(s, line, &event);
+	int64_t weight = line->has_period ? line->period : 1;
+	memset(s->values, 0, sizeof(s->values));
+	if (s->n_events < 2) {
+		s->values[0] = 1;
+		s->values[1] = weight;
+	} else if (!err) {
+		s->values[event] = weight;
 	}
 	return err;
 }
 
-/* "   ADDRESS SYMBOL+0xOFFSET (FILE)" */
-static struct cprof_error *read_frame(struct script *s, const struct cprof_lines *lines,
-				      const char *line)
+static struct cprof_error *begin_sample(struct script *s, const struct cprof_perf_script_line *line)
 {
-	uint64_t address;
-	line += strspn(line, " \t");
-	if (!cprof_scan_hex(&line, &address) || *line != ' ')
-		return cprof_lines_error(lines, "not a frame");
-	line += strspn(line, " ");
-	size_t n = strlen(line);
-	const char *open = n && line[n - 1] == ')' ? memrchr(line, '(', n) : NULL;
-	const char *file = open ? open + 1 : "";
-	size_t file_n = open ? (size_t)(line + n - 1 - file) : 0;
-	size_t name_n = open ? (size_t)(open - line) : n;
-	while (name_n && line[name_n - 1] == ' ')
-		name_n--;
-	const char *offset = memmem(line, name_n, "+0x", 3);
-	for (const char *next = offset; next;
-	     next = memmem(next + 1, (size_t)(line + name_n - next - 1), "+0x", 3))
-		offset = next;
-	if (offset)
-		name_n = (size_t)(offset - line);
-	struct cprof_error *err = NULL;
-	if (name_n && !(name_n == 9 && strncmp(line, "[unknown]", 9) == 0))
-		err = add_function(s, line, name_n);
-	if (err || (file_n == 7 && strncmp(file, "inlined", 7) == 0))
-		return err;
-	uint32_t string, mapping = 0;
-	err = cprof_intern_bytes(&s->profile->strings, file, file_n, &string);
+	struct cprof_label comm = { 0 }, tid = { .is_num = true, .num = line->tid };
+	struct cprof_error *err = end_sample(s);
+	s->n_labels = 0;
+	if (!err && line->comm.n)
+		err = keep(s, line->comm, &comm.text);
+	if (!err && comm.text)
+		err = put_label(s, "thread", "", comm);
+	if (!err && line->has_tid) /* a thread number 0 needs a unit to be kept */
+		err = put_label(s, "tid", line->tid ? "" : "id", tid);
 	if (!err)
-		err = find_mapping(s, string, &mapping);
-	return err ? err : push_location(s, address, mapping);
+		err = set_values(s, line);
+	s->open = !err;
+	if (!err && line->has_frame)
+		err = begin_frame(s, &line->frame);
+	return err;
 }
 
-static struct cprof_error *read_lines(struct script *s, struct cprof_lines *lines)
+static struct cprof_error *set_source(struct script *s, const struct cprof_perf_script_line *line)
 {
+	if (!s->frame_waits)
+		return NULL;
+	s->frame_line = line->source.n ? line->source_line : 0;
+	return keep(s, line->source, &s->frame_source);
+}
+
+static struct cprof_error *take_line(struct script *s, const struct cprof_lines *lines,
+				     const struct cprof_perf_script_line *line)
+{
+	static const struct cprof_perf_script_line nobody;
+	struct cprof_error *err = NULL;
+	switch (line->kind) {
+	case CPROF_PERF_SCRIPT_END:
+		return end_sample(s);
+	case CPROF_PERF_SCRIPT_IGNORE:
+		return NULL;
+	case CPROF_PERF_SCRIPT_HEADER:
+		if (line->has_time == s->any_time)
+			return begin_sample(s, line);
+		return cprof_lines_error(lines, "not the header of a sample");
+	case CPROF_PERF_SCRIPT_FRAME:
+		if (!s->open) /* nothing but frames is printed */
+			err = begin_sample(s, &nobody);
+		return err ? err : begin_frame(s, &line->frame);
+	case CPROF_PERF_SCRIPT_SOURCE:
+		return set_source(s, line);
+	default:
+		return cprof_lines_error(lines, "not a frame");
+	}
+}
+
+static struct cprof_lines lines_of(const char *bytes, size_t n)
+{
+	return (struct cprof_lines){
+		.at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes
+	};
+}
+
+static struct cprof_error *read_lines(struct script *s, const char *bytes, size_t n)
+{
+	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	const char *line;
 	struct cprof_error *err = NULL;
-	while (!err && (line = cprof_lines_next(lines))) {
-		struct header header;
-		if (!line[strspn(line, " \t")])
-			err = end_sample(s);
-		else if (*line == '#')
-			continue;
-		else if (!isspace((unsigned char)*line) && read_header(line, &header))
-			err = begin_sample(s, &header);
-		else if (s->open)
-			err = read_frame(s, lines, line);
-		else
-			err = cprof_lines_error(lines, "not the header of a sample");
+	while (!err && (line = cprof_lines_next(&lines))) {
+		struct cprof_perf_script_line read;
+		cprof_perf_script_line_read(line, &read);
+		err = take_line(s, &lines, &read);
 	}
 	return err ? err : end_sample(s);
+}
+
+/* Which events there are, and whether perf printed times and periods. */
+static struct cprof_error *find_events(struct script *s, const char *bytes, size_t n)
+{
+	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
+	const char *line;
+	struct cprof_error *err = NULL;
+	bool any = false;
+	while (!err && (line = cprof_lines_next(&lines))) {
+		struct cprof_perf_script_line read;
+		uint32_t event;
+		cprof_perf_script_line_read(line, &read);
+		if (read.kind != CPROF_PERF_SCRIPT_HEADER)
+			continue;
+		s->any_time = any ? s->any_time : read.has_time;
+		s->any_period |= read.has_period;
+		any = true;
+		err = find_event(s, &read, &event);
+		if (err)
+			err = cprof_error_wrap(err, "byte %zu",
+					       (size_t)(lines.line_start - lines.start));
+	}
+	return err;
+}
+
+/* Clocks count nanoseconds, everything else itself. */
+static struct cprof_error *add_event_type(struct script *s, uint32_t event, bool only)
+{
+	const char *name = cprof_profile_text(s->profile, event);
+	bool clock = s->any_period && strstr(name, "-clock");
+	return cprof_profile_add_type(s->profile,
+				      clock && only ? "cpu"
+				      : *name       ? name
+						    : "events",
+				      clock ? "nanoseconds" : "count");
+}
+
+static struct cprof_error *set_types(struct script *s)
+{
+	struct cprof_error *err = NULL;
+	if (s->n_events < 2) {
+		err = cprof_profile_add_type(s->profile, "samples", "count");
+		return err || !s->any_period
+			       ? err
+			       : add_event_type(s, s->n_events ? s->events[0] : 0, true);
+	}
+	for (uint32_t i = 0; i < s->n_events && !err; i++)
+		err = add_event_type(s, s->events[i], false);
+	/* As perf report: the event that was asked for first. */
+	return err ? err
+		   : cprof_profile_set_default_type(s->profile,
+						    cprof_profile_text(s->profile, s->events[0]));
 }
 
 /* The first file that is neither a library nor part of the kernel is the program, and stands first. */
@@ -286,17 +364,26 @@ static void put_main_first(struct cprof_profile *p)
 	}
 }
 
+/* A header that says when, who and what; or frames as only perf prints them, after a header of fewer words. */
 static bool looks_like_script(const char *bytes, size_t n)
 {
-	CPROF_AUTO(lines)
-	struct cprof_lines lines = {
-		.at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes
-	};
+	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
+	struct cprof_perf_script_line read = { 0 };
 	const char *line;
-	struct header header;
-	while ((line = cprof_lines_next(&lines)) && cprof_legacy_is_blank(line))
-		;
-	return line && read_header(line, &header);
+	bool header = false;
+	while ((line = cprof_lines_next(&lines))) {
+		cprof_perf_script_line_read(line, &read);
+		if (read.kind == CPROF_PERF_SCRIPT_END || read.kind == CPROF_PERF_SCRIPT_IGNORE)
+			continue;
+		if (read.kind == CPROF_PERF_SCRIPT_FRAME)
+			return *line == '\t';
+		if (header || read.kind != CPROF_PERF_SCRIPT_HEADER)
+			return false;
+		if (read.has_time && (read.event.n || read.has_tid))
+			return true;
+		header = true;
+	}
+	return false;
 }
 
 static struct cprof_error *read_perf_script(const char *bytes, size_t n,
@@ -304,14 +391,14 @@ static struct cprof_error *read_perf_script(const char *bytes, size_t n,
 {
 	if (!looks_like_script(bytes, n))
 		return NULL;
-	CPROF_AUTO(lines)
-	struct cprof_lines lines = {
-		.at = bytes, .end = bytes + n, .start = bytes, .line_start = bytes
-	};
 	struct script s = { 0 };
 	struct cprof_error *err = cprof_profile_new(&s.profile);
 	if (!err)
-		err = read_lines(&s, &lines);
+		err = find_events(&s, bytes, n);
+	if (!err)
+		err = set_types(&s);
+	if (!err)
+		err = read_lines(&s, bytes, n);
 	if (!err) {
 		put_main_first(s.profile);
 		*ret_profile = cprof_take_ptr(&s.profile);

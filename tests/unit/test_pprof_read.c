@@ -355,6 +355,8 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 		{ "a;b 1\na 1\na 1\na 1\na 1\na 1\na 1\na 1\na;c 2x\n", "folded stacks: byte 34" },
 		{ "comm 12 3.4: 1 cpu-clock:\n\t zz foo (bar)\n",
 		  "perf script text: byte 26: not a frame" },
+		{ "comm 12 3.4: 1 cpu-clock:\n\t 10 foo (bar)\n\ncomm 12\n",
+		  "byte 42: not the header of a sample: comm 12" },
 		{ "just some text\n", "malformed profile" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
