@@ -12,13 +12,15 @@
 #include "base/cleanup.h"
 #include "convert/commands.h"
 #include "convert/pprof_write.h"
+#include "convert/remote_symbols.h"
 #include "symbolize/symbol_cache.h"
 #include "symbolize/symbolizer.h"
 
 #define LINES_MAX 64
 
 struct modes {
-	bool none, force, is_file; /* is_file: no mode at all but a profile's name */
+	bool no_local, no_remote, force;
+	bool is_file; /* no mode at all but a profile's name */
 	struct cprof_symbolizer_options names;
 };
 
@@ -54,9 +56,10 @@ static bool take_word(struct modes *modes, const char *word, size_t len)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strlen(known[i].word) != len || strncmp(known[i].word, word, len) != 0)
 			continue;
-		modes->none |= strcmp(known[i].word, "none") == 0 ||
-			       strcmp(known[i].word, "no") == 0 ||
-			       strcmp(known[i].word, "remote") == 0;
+		bool none = strcmp(known[i].word, "none") == 0 || strcmp(known[i].word, "no") == 0;
+		modes->no_local |= none || strcmp(known[i].word, "remote") == 0;
+		modes->no_remote |= none || strcmp(known[i].word, "local") == 0 ||
+				    strcmp(known[i].word, "fastlocal") == 0;
 		modes->force |= strcmp(known[i].word, "force") == 0;
 		modes->names.no_lines |= strcmp(known[i].word, "fastlocal") == 0;
 		if (known[i].demangle >= 0)
@@ -240,7 +243,24 @@ struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
 {
 	struct naming naming = { .profile = profile, .options = options };
 	naming.modes = parse_modes(options->symbolize);
-	return naming.modes.none ? NULL : name_all(&naming);
+	return naming.modes.no_local ? NULL : name_all(&naming);
+}
+
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
+						   const struct cprof_source_url *url,
+						   struct cprof_profile *profile)
+{
+	const struct cprof_options *options = ctx;
+	const struct modes modes = parse_modes(options->symbolize);
+	/* Files know lines and inlined functions, too, so they come first. */
+	struct cprof_error *err = cprof_command_add_names(options, profile);
+	if (err || modes.no_remote)
+		return err;
+	err = cprof_remote_symbols_add(load, url, modes.force, profile);
+	if (err) /* a profile without names is better than none */
+		load->say(load->ctx, err->message);
+	cprof_error_free(err);
+	return NULL;
 }
 
 /* ---- the command ---- */

@@ -54,6 +54,11 @@ extern const struct cprof_command cprof_command_help, cprof_command_version, cpr
 struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
 					    struct cprof_profile *profile);
 
+/* For cprof_load.add_names, with the options for a context: the same, and then by asking the server. */
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
+						   const struct cprof_source_url *url,
+						   struct cprof_profile *profile);
+
 /* All options of the program; built once by main(). */
 extern struct cprof_option_table cprof_option_rows;
 

@@ -18,7 +18,7 @@ static const struct cprof_option source_rows[] = {
 	{ "timeout", CPROF_OPT_INT, AT(timeout_s), "-1", "N", "seconds to wait for a URL; by default half as long again as it takes", NULL },
 	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, instead of the profile's", NULL },
 	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
-	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, with :force and :demangle=HOW; or a FILE to write again with names", NULL },
+	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, remote (the server that the profile is from), with :force and :demangle=HOW; or a FILE to write again with names", NULL },
 	{ "all_frames", CPROF_OPT_SWITCH, AT(all_frames), NULL, NULL, "keep the frames that the profile says to drop", NULL },
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
 	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
@@ -182,7 +182,9 @@ static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **
 		.tls_cert = *o->tls_cert ? o->tls_cert : NULL,
 		.tls_key = *o->tls_key ? o->tls_key : NULL,
 		.tls_ca = *o->tls_ca ? o->tls_ca : NULL,
+		.add_names = cprof_command_add_remote_names,
 		.say = cprof_command_say,
+		.ctx = o,
 	};
 	return cprof_load_profile(&load, ret_profile);
 }

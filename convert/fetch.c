@@ -16,8 +16,6 @@
 #include "convert/pprof_write.h"
 
 #define MAX_BYTES     UINT32_MAX
-#define QUICK_S       60  /* a profile that takes no time to record */
-#define GRACE_S       5   /* for the connection, on top of the recording */
 #define PROGRESS_S    5   /* between two lines of progress */
 #define MESSAGE_BYTES 400 /* of a server's own words in an error */
 
@@ -34,78 +32,12 @@ static void say(const struct cprof_load *load, const char *fmt, ...)
 	cprof_buffer_deinit(&line);
 }
 
-/* "host:6060/path" is a URL without its scheme, "dir/file:1" is not: the port follows the host at once. */
-static bool has_host(const char *source)
-{
-	size_t n = strcspn(source, ":/");
-	if (n == 0 || source[n] != ':')
-		return false;
-	size_t digits = strspn(source + n + 1, "0123456789");
-	return digits > 0 && source[n + 1 + digits] == '/' && access(source, F_OK) != 0;
-}
-
-/* The value of seconds=N in a URL; 0 where there is none. */
-static int64_t seconds_in(const char *url)
-{
-	const char *query = strchr(url, '?');
-	while (query) {
-		if (strncmp(query + 1, "seconds=", 8) == 0)
-			return strtoll(query + 9, NULL, 10);
-		query = strchr(query + 1, '&');
-	}
-	return 0;
-}
-
-/* `url` without its seconds=N, if it has one. */
-static void put_without_seconds(const char *url, struct cprof_buffer *out)
-{
-	size_t path = strcspn(url, "?");
-	cprof_buffer_append(out, url, path);
-	char separator = '?';
-	for (const char *at = url + path; *at;) {
-		at++;
-		size_t n = strcspn(at, "&");
-		if (n && strncmp(at, "seconds=", 8) != 0) {
-			cprof_buffer_putc(out, separator);
-			cprof_buffer_append(out, at, n);
-			separator = '&';
-		}
-		at += n;
-	}
-}
-
-/* The URL that `source` means, if it means one, and how long it may take. */
-static bool read_url(const struct cprof_load *load, const char *source,
-		     struct cprof_buffer *ret_url, int64_t *ret_seconds, int64_t *ret_timeout_s)
-{
-	bool scheme = strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
-	if (!scheme && !has_host(source))
-		return false;
-	if (!scheme)
-		cprof_buffer_puts(ret_url, "http://");
-	if (load->seconds > 0) {
-		put_without_seconds(source, ret_url);
-		cprof_buffer_printf(ret_url, "%cseconds=%" PRId64,
-				    strchr(cprof_buffer_text(ret_url), '?') ? '&' : '?',
-				    load->seconds);
-	} else {
-		cprof_buffer_puts(ret_url, source);
-	}
-	int64_t seconds = seconds_in(cprof_buffer_text(ret_url));
-	*ret_seconds = seconds > 0 && seconds < INT32_MAX ? seconds : 0;
-	*ret_timeout_s = load->timeout_s > 0 ? load->timeout_s
-			 : *ret_seconds      ? *ret_seconds + *ret_seconds / 2 + GRACE_S
-					     : QUICK_S + GRACE_S;
-	return true;
-}
-
 /* A URL on its way. */
 struct transfer {
 	const struct cprof_curl_api *api;
 	const struct cprof_load *load;
 	struct cprof_fetch *fetch;
 	CURL *curl;
-	int64_t seconds, timeout_s;
 	bool too_long;
 	char why[CURL_ERROR_SIZE];
 };
@@ -142,7 +74,9 @@ static void show_progress(struct fetching *f)
 	size_t bytes = 0;
 	for (size_t i = 0; i < f->n; i++) {
 		bytes += f->transfers[i].fetch->bytes.len;
-		longest = f->transfers[i].seconds > longest ? f->transfers[i].seconds : longest;
+		longest = f->transfers[i].fetch->url.seconds > longest
+				  ? f->transfers[i].fetch->url.seconds
+				  : longest;
 	}
 	if (longest > waited)
 		say(f->load, "... %" PRId64 " s to go", longest - waited);
@@ -152,28 +86,37 @@ static void show_progress(struct fetching *f)
 		say(f->load, "... waiting for the server, %" PRId64 " s", waited);
 }
 
-static void set_options(struct transfer *t)
+void cprof_fetch_set_options(const struct cprof_curl_api *api, void *curl,
+			     const struct cprof_load *load, bool insecure)
 {
-	const struct cprof_load *load = t->load;
-	const struct cprof_curl_api *api = t->api;
-	CURL *curl = t->curl;
-	api->easy_setopt(curl, CURLOPT_URL, cprof_buffer_text(&t->fetch->url));
-	api->easy_setopt(curl, CURLOPT_PRIVATE, t);
-	api->easy_setopt(curl, CURLOPT_ERRORBUFFER, t->why);
 	api->easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	api->easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
 	api->easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
 	api->easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION);
 	api->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	api->easy_setopt(curl, CURLOPT_TIMEOUT, (long)t->timeout_s);
-	api->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-	api->easy_setopt(curl, CURLOPT_WRITEDATA, t);
+	if (insecure) {
+		api->easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+		api->easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
 	if (load->tls_cert)
 		api->easy_setopt(curl, CURLOPT_SSLCERT, load->tls_cert);
 	if (load->tls_key)
 		api->easy_setopt(curl, CURLOPT_SSLKEY, load->tls_key);
 	if (load->tls_ca)
 		api->easy_setopt(curl, CURLOPT_CAINFO, load->tls_ca);
+}
+
+static void set_options(struct transfer *t)
+{
+	const struct cprof_curl_api *api = t->api;
+	const struct cprof_source_url *url = &t->fetch->url;
+	cprof_fetch_set_options(api, t->curl, t->load, url->insecure);
+	api->easy_setopt(t->curl, CURLOPT_URL, cprof_buffer_text(&url->text));
+	api->easy_setopt(t->curl, CURLOPT_PRIVATE, t);
+	api->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->why);
+	api->easy_setopt(t->curl, CURLOPT_TIMEOUT, (long)url->timeout_s);
+	api->easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	api->easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
 }
 
 /* The server's answer where it is no success; what it says in plain text is shown. */
@@ -208,7 +151,11 @@ static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 		cprof_error_new(CPROF_ERR_OS, "%s", *t->why ? t->why : t->api->easy_strerror(code));
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
-				       t->timeout_s);
+				       t->fetch->url.timeout_s);
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		err = cprof_error_hint(
+			err,
+			"-tls_ca FILE names a certificate to trust; https+insecure:// trusts anyone");
 	return err;
 }
 
@@ -221,26 +168,22 @@ static struct cprof_error *begin_curl(struct fetching *f)
 	return f->multi ? NULL : cprof_error_no_memory();
 }
 
-static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch *fetch,
-					  int64_t seconds, int64_t timeout_s)
+static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch *fetch)
 {
 	struct transfer *t = &f->transfers[f->n];
-	*t = (struct transfer){ .load = f->load,
-				.fetch = fetch,
-				.api = f->api,
-				.curl = f->api->easy_init(),
-				.seconds = seconds,
-				.timeout_s = timeout_s };
-	if (!t->curl || fetch->url.failed) {
+	*t = (struct transfer){
+		.load = f->load, .fetch = fetch, .api = f->api, .curl = f->api->easy_init()
+	};
+	if (!t->curl || fetch->url.text.failed) {
 		f->api->easy_cleanup(t->curl);
 		return cprof_error_no_memory();
 	}
 	f->n++;
 	set_options(t);
 	f->api->multi_add_handle(f->multi, t->curl);
-	say(f->load, "Fetching profile over HTTP from %s", cprof_buffer_text(&fetch->url));
-	if (seconds)
-		say(f->load, "Please wait... (%" PRId64 "s)", seconds);
+	say(f->load, "Fetching profile over HTTP from %s", cprof_buffer_text(&fetch->url.text));
+	if (fetch->url.seconds)
+		say(f->load, "Please wait... (%" PRId64 "s)", fetch->url.seconds);
 	return NULL;
 }
 
@@ -278,13 +221,12 @@ static struct cprof_error *begin_all(struct fetching *f, const struct cprof_stri
 {
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < names->len; i++) {
-		int64_t seconds, timeout_s;
-		fetches[i].is_url =
-			read_url(f->load, names->items[i], &fetches[i].url, &seconds, &timeout_s);
+		fetches[i].is_url = cprof_source_url_read(names->items[i], f->load->seconds,
+							  f->load->timeout_s, &fetches[i].url);
 		if (fetches[i].is_url && !f->multi)
 			err = begin_curl(f);
 		if (fetches[i].is_url && !err)
-			err = begin_transfer(f, &fetches[i], seconds, timeout_s);
+			err = begin_transfer(f, &fetches[i]);
 	}
 	return err;
 }
@@ -320,7 +262,7 @@ struct cprof_error *cprof_fetch_all(const struct cprof_load *load,
 void cprof_fetch_free(struct cprof_fetch *fetches, size_t n)
 {
 	for (size_t i = 0; fetches && i < n; i++) {
-		cprof_buffer_deinit(&fetches[i].url);
+		cprof_buffer_deinit(&fetches[i].url.text);
 		cprof_buffer_deinit(&fetches[i].bytes);
 		cprof_error_free(fetches[i].err);
 	}

@@ -91,6 +91,8 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 					  &profile);
 	if (!err)
 		err = override_program(load, profile);
+	if (!err && fetch->is_url && load->add_names)
+		err = load->add_names(load->ctx, load, &fetch->url, profile);
 	if (err)
 		return cprof_error_wrap(err, "%s", name);
 	*ret_profile = cprof_take_ptr(&profile);

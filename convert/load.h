@@ -8,6 +8,8 @@
 #include "base/options.h"
 #include "convert/profile.h"
 
+struct cprof_source_url;
+
 struct cprof_load {
 	const struct cprof_strings *sources; /* files and URLs, at least one */
 	const struct cprof_strings *bases;   /* to be subtracted; may be empty */
@@ -18,6 +20,14 @@ struct cprof_load {
 	const char *comment;            /* added; NULL: none */
 	int64_t seconds, timeout_s;     /* for URLs; -1: not given */
 	const char *tls_cert, *tls_key, *tls_ca; /* for https; NULL: curl's defaults */
+
+	/*
+	 * Names for the addresses of a profile that came from a URL, before it is merged with others: the same address
+	 * may be something else in the next process. May be NULL.
+	 */
+	struct cprof_error *(*add_names)(void *ctx, const struct cprof_load *load,
+					 const struct cprof_source_url *url,
+					 struct cprof_profile *profile);
 
 	/* A line for people: progress, what was skipped and why. Called while loading; never NULL. */
 	void (*say)(void *ctx, const char *line);

@@ -1,5 +1,7 @@
 #include "convert/source.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "convert/pprof_read.h"
 
@@ -9,6 +11,54 @@ static const struct cprof_source_format *const formats[] = {
 	&cprof_source_thread,      &cprof_source_contention, &cprof_source_java,
 	&cprof_source_perf_script, &cprof_source_folded,     NULL,
 };
+
+/* What people give to cprof by mistake, or because another tool would have taken it. */
+static const struct {
+	const char *begins, *what, *hint;
+} foreign[] = {
+	{ "PERFILE2", "a recording of perf", "perf script -i FILE | cprof -top -" },
+	{ "\177ELF", "a program", "cprof PROGRAM PROFILE; cprof-attach records one" },
+	{ "\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc FILE | cprof -top -" },
+	{ "\xfd"
+	  "7zXZ",
+	  "compressed with xz", "xz -dc FILE | cprof -top -" },
+	{ "BZh", "compressed with bzip2", "bzip2 -dc FILE | cprof -top -" },
+	{ "go 1.", "an execution trace of a Go program", "go tool trace FILE reads it" },
+	{ "goroutine ", "stacks of goroutines as text", "fetch it with debug=1 or without debug" },
+	{ "<", "a web page",
+	  "profiles of Go programs are at /debug/pprof/profile, /debug/pprof/heap ..." },
+	{ "{", "JSON", "cprof reads pprof files, folded stacks and the text of perf script" },
+};
+
+static bool is_text(const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\r' && bytes[i] != '\n')
+			return false;
+	}
+	return n > 0;
+}
+
+/* The error of the reader of pprof's own format says little where the file was never meant to be one. */
+static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes, size_t n)
+{
+	size_t blank = strspn((const char *)bytes, " \t\r\n");
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		size_t length = strlen(foreign[i].begins);
+		if (n - blank < length || memcmp(bytes + blank, foreign[i].begins, length) != 0)
+			continue;
+		cprof_error_free(err);
+		return cprof_error_hint(cprof_error_new(CPROF_ERR_BAD_DATA,
+							"no profile: from byte %zu on it is %s",
+							blank, foreign[i].what),
+					"%s", foreign[i].hint);
+	}
+	if (is_text(bytes, n < 256 ? n : 256))
+		return cprof_error_hint(
+			err,
+			"as text it is none of: folded stacks, perf script, profiles of gperftools and Go");
+	return err;
+}
 
 struct cprof_error *cprof_source_decode(const uint8_t *bytes, size_t n,
 					struct cprof_profile **ret_profile)
@@ -30,7 +80,7 @@ struct cprof_error *cprof_source_decode(const uint8_t *bytes, size_t n,
 			err = cprof_error_wrap(err, "%s", formats[i]->name);
 	}
 	if (!profile && !err)
-		return pprof_err;
+		return explain(pprof_err, bytes, n);
 	cprof_error_free(pprof_err);
 	if (err)
 		return err;

@@ -51,6 +51,41 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Symbols(http.server.BaseHTTPRequestHandler):
+    """A server of profiles that are text, and of the names to their addresses."""
+    only_get = False
+    heap = b"heap profile: 4: 400 [4: 400] @ heapprofile\n3: 300 [3: 300] @ 0x1001 0x2001\n1: 100 [1: 100] @ 0x2001\n"
+    names = {0x1000: b"inner", 0x2000: b"outer(int)"}
+
+    def do_GET(self):  # noqa: N802
+        path, _, query = self.path.partition("?")
+        if path.endswith("/heap"):
+            self.answer(200, Symbols.heap)
+        elif path in ("/debug/pprof/symbol", "/pprof/symbol"):
+            self.name(query)
+        else:
+            self.answer(404, b"")
+
+    def do_POST(self):  # noqa: N802
+        addresses = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.only_get or not self.path.endswith("/symbol"):
+            self.answer(405 if self.only_get and self.path.endswith("/symbol") else 404, b"")
+        else:
+            self.name(addresses)
+
+    def name(self, addresses):
+        known = [(a, Symbols.names[int(a, 16)]) for a in addresses.split("+") if int(a, 16) in Symbols.names]
+        self.answer(200, b"num_symbols: 1\n" + b"".join(b"%s\t%s\n" % (a.encode(), name) for a, name in known))
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
 class Cprof(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -133,6 +168,8 @@ class Cprof(unittest.TestCase):
             self.assertEqual(Server.asked[-1], "/p?seconds=5&x=1")
             out, _ = cprof("-top", f"{host}/together/1", f"http://{host}/together/2", env={"PPROF_TMPDIR": saved})
             self.assertIn(b"of 200 total", out)
+            cprof("-top", "-seconds=2", host, env={"PPROF_TMPDIR": saved})
+            self.assertEqual(Server.asked[-1], "/debug/pprof/profile?seconds=2")
             _, err = cprof("-top", f"http://{host}/busy", status=1)
             self.assertIn("the server answers 500: Could not enable CPU profiling: in use", err)
         finally:
@@ -140,6 +177,40 @@ class Cprof(unittest.TestCase):
             server.server_close()
         _, err = cprof("-top", f"http://{host}/gone", status=1)
         self.assertIn("connect", err)
+
+    def test_addresses_are_named_by_the_server_that_they_came_from(self):
+        for only_get in (False, True):  # Go's own server takes no POST there since its version 1.22
+            with self.subTest(only_get=only_get):
+                server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Server", (Symbols,), {"only_get": only_get}))
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+                url = f"http://127.0.0.1:{server.server_port}"
+                try:
+                    for path in ("/debug/pprof/heap?debug=1", "/pprof/heap"):
+                        out, err = cprof("-top", url + path, env={"PPROF_TMPDIR": self.path("named")})
+                        self.assertRegex(out, rb"300B 75.00% .* inner\n")
+                        self.assertRegex(out, rb"100B .* 400B +100%  outer\(int\)\n")
+                        self.assertNotIn("names from", err)
+                    out, _ = cprof("-top", "-symbolize=local", url + "/pprof/heap", env={"PPROF_TMPDIR": self.path("named")})
+                    self.assertNotIn(b"inner", out)
+                    out, err = cprof("-top", url + "/other/heap", env={"PPROF_TMPDIR": self.path("named")})
+                    self.assertIn(b"of 400B total", out)  # without names, but not without a report
+                    self.assertIn(f"names from {url}/other/symbolz: the server answers 404", err)
+                finally:
+                    server.shutdown()
+                    server.server_close()
+
+    def test_what_is_no_profile_is_called_by_its_name(self):
+        for start, what, hint in ((b"PERFILE2\0\0", "a recording of perf", "perf script -i FILE"),
+                                  (b"\x7fELF\2\1", "a program", "cprof PROGRAM PROFILE"),
+                                  (b"\n <!DOCTYPE html>", "from byte 2 on it is a web page", "/debug/pprof/heap"),
+                                  (b"\x28\xb5\x2f\xfd\0", "compressed with zstd", "zstd -dc"),
+                                  (b"go 1.19 trace\0\0\0", "an execution trace", "go tool trace"),
+                                  (b"goroutine 1 [running]:\n", "stacks of goroutines", "debug=1"),
+                                  (b"dear diary\n", "malformed profile at byte 0", "as text it is none of")):
+            with self.subTest(start=start):
+                _, err = cprof("-top", "-", stdin=start, status=1)
+                self.assertIn(what, err)
+                self.assertIn(hint, err)
 
     def test_the_shell_works_on_a_pipe(self):
         target = self.path("out.txt")
