@@ -245,20 +245,25 @@ static struct cprof_error *add_frames(struct tag_frames *f, const struct cprof_c
 	uint32_t *stacks = room > UINT32_MAX ? NULL : calloc(room + 1, sizeof(*stacks));
 	if (!stacks)
 		return cprof_error_no_memory();
-	uint32_t n = 0, added;
-	struct cprof_error *err = NULL;
+	CPROF_AUTO(free) uint32_t *roots = calloc(extra, sizeof(*roots));
+	uint32_t n = 0, added, n_roots;
+	struct cprof_error *err = roots ? NULL : cprof_error_no_memory();
 	for (uint32_t i = 0; !err && i < p->n_samples; i++) {
 		struct cprof_sample *sample = &p->samples[i];
 		uint32_t first = n;
-		err = put_frames(f, sample, config->tagleaf, stacks + n, &added, leaf_hit);
+		/* Roots are made first, as pprof does it: -raw shows in which order locations came. */
+		err = put_frames(f, sample, config->tagroot, roots, &n_roots, root_hit);
+		if (!err)
+			err = put_frames(f, sample, config->tagleaf, stacks + n, &added, leaf_hit);
+		if (err)
+			break;
 		n += added;
 		if (sample->n_locations)
 			memcpy(stacks + n, p->stacks + sample->first_location,
 			       sample->n_locations * sizeof(*stacks));
 		n += sample->n_locations;
-		if (!err)
-			err = put_frames(f, sample, config->tagroot, stacks + n, &added, root_hit);
-		n += added;
+		memcpy(stacks + n, roots, n_roots * sizeof(*roots));
+		n += n_roots;
 		sample->first_location = first;
 		sample->n_locations = n - first;
 	}

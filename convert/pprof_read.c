@@ -219,6 +219,27 @@ static struct cprof_error *put_id(struct reader *r, struct id_map *map, const ui
 	return NULL;
 }
 
+/* Remember an id for -raw, from the first on that is not what its place says. */
+static struct cprof_error *keep_id(uint64_t **ids, uint32_t *n, uint32_t index, uint64_t id)
+{
+	if (!*ids && id == (uint64_t)index + 1)
+		return NULL;
+	if (!*ids ||
+	    (index & (index - 1)) == 0) { /* room for a power of two, as it grows one by one */
+		size_t room = 64;
+		while (room <= index)
+			room *= 2;
+		uint64_t *grown = reallocarray(*ids, room, sizeof(**ids));
+		if (!grown)
+			return cprof_error_no_memory();
+		*ids = grown;
+	}
+	for (; *n < index; ++*n)
+		(*ids)[*n] = (uint64_t)*n + 1;
+	(*ids)[(*n)++] = id;
+	return NULL;
+}
+
 /* Index + 1, or 0 where the file has no such id. */
 static inline uint32_t get_id(const struct id_map *map, uint64_t id)
 {
@@ -280,6 +301,9 @@ static struct cprof_error *read_mapping(struct reader *r, const struct field *fi
 		err = string_of(r, field->tag, v[5], &mapping.build_id);
 	if (!err)
 		err = put_id(r, &r->mappings, field->tag, v[0], r->profile->n_mappings, "mapping");
+	if (!err)
+		err = keep_id(&r->profile->mapping_ids, &r->profile->n_mapping_ids,
+			      r->profile->n_mappings, v[0]);
 	return err ? err : cprof_profile_add_mapping(r->profile, &mapping, NULL);
 }
 
@@ -351,6 +375,9 @@ static struct cprof_error *read_location(struct reader *r, const struct field *o
 	}
 	if (!err)
 		err = put_id(r, &r->locations, outer->tag, id, r->profile->n_locations, "location");
+	if (!err)
+		err = keep_id(&r->profile->location_ids, &r->profile->n_location_ids,
+			      r->profile->n_locations, id);
 	return err ? err
 		   : cprof_profile_add_location(r->profile, &location, r->lines, r->n_lines, NULL);
 }

@@ -19,6 +19,8 @@ void cprof_profile_free(struct cprof_profile *profile)
 	free(profile->stacks);
 	free(profile->labels);
 	free(profile->comments);
+	free(profile->location_ids);
+	free(profile->mapping_ids);
 	free(profile);
 }
 

@@ -74,6 +74,13 @@ struct cprof_profile {
 	struct cprof_location *locations;
 	uint32_t n_locations;
 
+	/*
+	 * What the file called them, where that is not index + 1; NULL otherwise. Only for people who look at the
+	 * file itself (-raw); those added later go on from the highest.
+	 */
+	uint64_t *location_ids, *mapping_ids;
+	uint32_t n_location_ids, n_mapping_ids;
+
 	struct cprof_sample *samples;
 	uint32_t n_samples;
 	int64_t *values;  /* sample i, type t: values[i * n_types + t] */

@@ -65,6 +65,10 @@ struct cprof_error *cprof_profile_copy(const struct cprof_profile *profile,
 	COPY(stacks, copy->n_stacks);
 	COPY(labels, copy->n_labels);
 	COPY(comments, copy->n_comments);
+	if (copy->location_ids)
+		COPY(location_ids, copy->n_location_ids);
+	if (copy->mapping_ids)
+		COPY(mapping_ids, copy->n_mapping_ids);
 #undef COPY
 	if (!ok)
 		return cprof_error_no_memory();

@@ -188,8 +188,8 @@ static struct cprof_error *write_callgrind(struct cprof_report *report, FILE *ou
 }
 
 #define CALLGRIND_FLAGS                                                                            \
-	(CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_INLINES |                    \
-	 CPROF_FORMAT_OBJECTS | CPROF_FORMAT_TREE | CPROF_FORMAT_BINARY | CPROF_FORMAT_INTEGERS)
+	(CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_OBJECTS |                    \
+	 CPROF_FORMAT_TREE | CPROF_FORMAT_BINARY | CPROF_FORMAT_INTEGERS)
 
 const struct cprof_format cprof_format_callgrind = {
 	.name = "callgrind",

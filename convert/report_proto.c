@@ -32,8 +32,8 @@ const struct cprof_format cprof_format_proto = {
 	.name = "proto",
 	.help = "the profile itself, merged and filtered, as a compressed pprof file",
 	.suffix = "pb.gz",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_INLINES |
-		 CPROF_FORMAT_BINARY | CPROF_FORMAT_COLUMNS,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_BINARY |
+		 CPROF_FORMAT_COLUMNS,
 	.write = write_proto,
 };
 

@@ -162,15 +162,37 @@ static struct cprof_error *put_labels(const struct cprof_profile *p,
 	return err;
 }
 
+/* The numbers that the file gave its locations, or its mappings. */
+struct ids {
+	const uint64_t *ids;
+	uint32_t n;
+	uint64_t highest; /* what has been added since goes on from there */
+};
+
+static struct ids ids_of(const uint64_t *ids, uint32_t n)
+{
+	struct ids all = { ids, n, 0 };
+	for (uint32_t i = 0; i < n; i++)
+		all.highest = ids[i] > all.highest ? ids[i] : all.highest;
+	return all;
+}
+
+static uint64_t id_at(const struct ids *ids, uint32_t index)
+{
+	return index < ids->n ? ids->ids[index] : ids->highest + (index - ids->n) + 1;
+}
+
 static struct cprof_error *put_samples(const struct cprof_profile *p, FILE *out)
 {
+	const struct ids locations = ids_of(p->location_ids, p->n_location_ids);
 	for (uint32_t i = 0; i < p->n_samples; i++) {
 		const struct cprof_sample *sample = &p->samples[i];
 		for (uint32_t t = 0; t < p->n_types; t++)
 			fprintf(out, " %10" PRId64, p->values[(size_t)i * p->n_types + t]);
 		fputs(": ", out);
 		for (uint32_t j = 0; j < sample->n_locations; j++)
-			fprintf(out, "%u ", p->stacks[sample->first_location + j] + 1);
+			fprintf(out, "%" PRIu64 " ",
+				id_at(&locations, p->stacks[sample->first_location + j]));
 		fputc('\n', out);
 		struct cprof_error *err = put_labels(p, sample, false, out);
 		if (!err)
@@ -183,12 +205,15 @@ static struct cprof_error *put_samples(const struct cprof_profile *p, FILE *out)
 
 static void put_locations(const struct cprof_profile *p, FILE *out)
 {
+	const struct ids locations = ids_of(p->location_ids, p->n_location_ids);
+	const struct ids mappings = ids_of(p->mapping_ids, p->n_mapping_ids);
 	fputs("Locations\n", out);
 	for (uint32_t i = 0; i < p->n_locations; i++) {
 		const struct cprof_location *location = &p->locations[i];
-		fprintf(out, "%6u: 0x%" PRIx64 " ", i + 1, location->address);
+		fprintf(out, "%6" PRIu64 ": 0x%" PRIx64 " ", id_at(&locations, i),
+			location->address);
 		if (location->mapping)
-			fprintf(out, "M=%u ", location->mapping);
+			fprintf(out, "M=%" PRIu64 " ", id_at(&mappings, location->mapping - 1));
 		if (location->is_folded)
 			fputs("[F] ", out);
 		for (uint32_t j = 0; j < location->n_lines; j++) {
@@ -207,14 +232,16 @@ static void put_locations(const struct cprof_profile *p, FILE *out)
 
 static void put_mappings(const struct cprof_profile *p, FILE *out)
 {
+	const struct ids mappings = ids_of(p->mapping_ids, p->n_mapping_ids);
 	fputs("Mappings\n", out);
 	for (uint32_t i = 0; i < p->n_mappings; i++) {
 		const struct cprof_mapping *m = &p->mappings[i];
-		fprintf(out, "%u: 0x%" PRIx64 "/0x%" PRIx64 "/0x%" PRIx64 " %s %s %s%s%s%s\n",
-			i + 1, m->start, m->limit, m->offset, cprof_profile_text(p, m->filename),
-			cprof_profile_text(p, m->build_id), m->has_functions ? "[FN]" : "",
-			m->has_filenames ? "[FL]" : "", m->has_line_numbers ? "[LN]" : "",
-			m->has_inline_frames ? "[IN]" : "");
+		fprintf(out,
+			"%" PRIu64 ": 0x%" PRIx64 "/0x%" PRIx64 "/0x%" PRIx64 " %s %s %s%s%s%s\n",
+			id_at(&mappings, i), m->start, m->limit, m->offset,
+			cprof_profile_text(p, m->filename), cprof_profile_text(p, m->build_id),
+			m->has_functions ? "[FN]" : "", m->has_filenames ? "[FL]" : "",
+			m->has_line_numbers ? "[LN]" : "", m->has_inline_frames ? "[IN]" : "");
 	}
 }
 
@@ -234,7 +261,6 @@ const struct cprof_format cprof_format_raw = {
 	.name = "raw",
 	.help = "everything in the profile, as text",
 	.suffix = "txt",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_INLINES |
-		 CPROF_FORMAT_COLUMNS,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_COLUMNS,
 	.write = write_raw,
 };

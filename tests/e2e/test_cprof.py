@@ -111,6 +111,13 @@ class Cprof(unittest.TestCase):
         self.assertEqual(sorted(re.findall(r"value: (\d+)", text)), ["10", "30", "60"])
         self.assertIn('string_table: "spin"', text)
 
+    def test_raw_shows_the_numbers_that_a_file_gives_its_parts(self):
+        inner, outer = bytes([8, 0xe8, 7, 16, 7, 24, 9]), bytes([8, 2, 24, 5])  # locations 1000 (of mapping 7) and 2
+        wire = (b"\x0a\x02\x08\x01" + b"\x12\x07\x08\xe8\x07\x08\x02\x10\x03" + b"\x1a\x02\x08\x07" + b"\x22\x07" + inner +
+                b"\x22\x04" + outer + b"\x32\x00\x32\x01n")
+        out, _ = cprof("-raw", "-", stdin=wire)
+        self.assertIn(b"          3: 1000 2 \nLocations\n  1000: 0x9 M=7 \n     2: 0x5 \nMappings\n7: ", out)
+
     def test_several_files_add_up_and_a_base_is_taken_away(self):
         out, _ = cprof("-top", self.file, self.file)
         self.assertIn(b"of 200 total", out)
