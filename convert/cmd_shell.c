@@ -1,9 +1,13 @@
 /*
  * convert/cmd_shell.c - the interactive shell: reads lines, by libedit on a terminal, and runs them.
  */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <editline/readline.h>
@@ -151,13 +155,43 @@ static void help(const char *topic)
 	}
 }
 
-static struct cprof_error *run_report(struct session *session, const struct cprof_shell_line *line)
+static struct cprof_error *run_report(const struct session *session,
+				      const struct cprof_shell_line *line)
 {
 	CPROF_AUTO(profile) struct cprof_profile *copy = NULL;
 	struct cprof_error *err = cprof_profile_copy(session->profile, &copy);
 	return err ? err
 		   : cprof_command_write_report(copy, line->format, line->argument, &line->config,
 						true);
+}
+
+/*
+ * On a terminal a report runs in a child: Ctrl-C then ends a report that takes too long, and neither the shell nor what
+ * was set in it.
+ */
+static struct cprof_error *run_in_child(const struct session *session,
+					const struct cprof_shell_line *line)
+{
+	fflush(stdout);
+	pid_t child = fork();
+	if (child < 0)
+		return run_report(session, line);
+	if (child == 0) {
+		signal(SIGINT, SIG_DFL);
+		struct cprof_error *err = run_report(session, line);
+		if (err)
+			print_error(err);
+		_exit(fflush(stdout) != 0);
+	}
+	int status = 0;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGINT)
+		return cprof_error_new(CPROF_ERR_OS, "the report ended with signal %d",
+				       WTERMSIG(status));
+	if (WIFSIGNALED(status))
+		fputc('\n', stderr);
+	return NULL;
 }
 
 /* Run one line; false when the shell is to end. */
@@ -167,7 +201,7 @@ static bool run_line(struct session *session, const char *text)
 	struct cprof_error *err = cprof_shell_line_read(text, session->profile, &session->config,
 							&session->memory, &line);
 	if (!err && line.kind == CPROF_SHELL_REPORT)
-		err = run_report(session, &line);
+		err = session->terminal ? run_in_child(session, &line) : run_report(session, &line);
 	if (err) {
 		print_error(err);
 		return true;
@@ -179,7 +213,7 @@ static bool run_line(struct session *session, const char *text)
 	return line.kind != CPROF_SHELL_QUIT;
 }
 
-/* The n-th word that begins like `text`: commands and options first, then functions. */
+/* The n-th word that begins like `text`: commands and options first, then sample types, then functions. */
 static char *complete_word(const char *text, int state)
 {
 	static size_t at;
@@ -189,14 +223,13 @@ static char *complete_word(const char *text, int state)
 	while (cprof_formats[formats])
 		formats++;
 	const struct cprof_profile *p = running->profile;
-	for (; at < formats + cprof_config_n_options + p->n_functions; at++) {
-		const char *name =
-			at < formats ? cprof_formats[at]->name
-			: at < formats + cprof_config_n_options
-				? cprof_config_options[at - formats].name
-				: cprof_profile_text(
-					  p,
-					  p->functions[at - formats - cprof_config_n_options].name);
+	size_t options = formats + cprof_config_n_options, types = options + p->n_types;
+	for (; at < types + p->n_functions; at++) {
+		const char *name = at < formats   ? cprof_formats[at]->name
+				   : at < options ? cprof_config_options[at - formats].name
+				   : at < types
+					   ? cprof_profile_text(p, p->types[at - options].type)
+					   : cprof_profile_text(p, p->functions[at - types].name);
 		if (n && strncmp(name, text, n) == 0) {
 			at++;
 			return strdup(name);
@@ -222,9 +255,45 @@ static void find_history(char *path, size_t room)
 		snprintf(path, room, "%s/.cprof_history", home);
 }
 
+/* Where Ctrl-C goes while a line is typed: that line is given up, as in other shells. */
+static sigjmp_buf at_prompt;
+static volatile sig_atomic_t typing;
+
+static void on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	if (!typing)
+		return;
+	typing = 0;
+	siglongjmp(at_prompt, 1); /* libedit has put the terminal back and called us with kill(2) */
+}
+
+static char *read_line(void)
+{
+	while (sigsetjmp(at_prompt, 1) != 0)
+		fputc('\n', stdout);
+	typing = 1;
+	char *line = readline(prompt);
+	typing = 0;
+	return line;
+}
+
+static void remember(const char *line, const char *history)
+{
+	if (!line[strspn(line, " \t")])
+		return;
+	add_history(line);
+	if (!*history)
+		return;
+	mode_t old = umask(077); /* what was looked for is nobody else's business */
+	write_history(history);
+	umask(old);
+}
+
 static void read_terminal(struct session *session)
 {
 	char history[4096], *line;
+	struct sigaction action = { .sa_handler = on_interrupt }, before;
 	find_history(history, sizeof(history));
 	rl_readline_name = "cprof";
 	rl_attempted_completion_function = complete;
@@ -232,18 +301,14 @@ static void read_terminal(struct session *session)
 	stifle_history(1000);
 	if (*history)
 		read_history(history);
-	for (bool more = true; more && (line = readline(prompt));) {
-		if (line[strspn(line, " \t")])
-			add_history(line);
+	sigaction(SIGINT, &action, &before);
+	for (bool more = true; more && (line = read_line());) {
+		remember(line, history);
 		more = run_line(session, line);
 		free(line);
 		fflush(stdout);
 	}
-	if (*history) {
-		mode_t old = umask(077); /* what was looked for is nobody else's business */
-		write_history(history);
-		umask(old);
-	}
+	sigaction(SIGINT, &before, NULL);
 }
 
 static void read_pipe(struct session *session)

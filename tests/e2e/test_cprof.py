@@ -1,5 +1,6 @@
 """The program cprof as its users meet it: files, pipes, URLs, the shell, pictures, and everything that can be wrong."""
 
+import fcntl
 import gzip
 import http.server
 import json
@@ -10,7 +11,9 @@ import select
 import shutil
 import subprocess
 import tempfile
+import termios
 import threading
+import time
 import unittest
 
 from harness import BUILD, CPROF
@@ -24,6 +27,16 @@ def cprof(*arguments, stdin=None, status=0, env=None, cwd=None):
     if run.returncode != status:
         raise AssertionError(f"{arguments}: exit {run.returncode}, want {status}: {run.stderr.decode()}")
     return run.stdout, run.stderr.decode()
+
+
+def children(pid):
+    """The names of a process's children."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as pids:
+        names = []
+        for child in pids.read().split():
+            with open(f"/proc/{child}/comm", encoding="ascii", errors="replace") as name:
+                names.append(name.read().strip())
+        return names
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -237,6 +250,7 @@ class Cprof(unittest.TestCase):
     def test_the_shell_edits_completes_and_remembers_on_a_terminal(self):
         master, slave = pty.openpty()
         shell = subprocess.Popen([CPROF, self.file], stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, close_fds=True,
+                                 start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
                                  env=dict(os.environ, TERM="dumb", HOME=self.folder.name, XDG_STATE_HOME=""))
         os.close(slave)
         seen = b""
@@ -255,11 +269,24 @@ class Cprof(unittest.TestCase):
             wait_for(b"Showing top 2 nodes out of 4")
             wait_for(b"(cprof) ")
             os.write(master, b"foc\t=idle\n")
+            wait_for(b"=idle")  # completing draws the prompt again
             wait_for(b"(cprof) ")
             os.write(master, b"top\n")
             wait_for(b"focus=idle")
             wait_for(b"(cprof) ")
-            os.write(master, b"q\n")
+            os.write(master, b"unwanted\x03")  # Ctrl-C gives up the line
+            wait_for(b"(cprof) ")
+            os.mkfifo(self.path("nobody_reads"))
+            os.write(master, f"top > {self.path('nobody_reads')}\n".encode())
+            wait_for(b"nobody_reads")
+            while "cprof" not in children(shell.pid):  # the report waits for a reader that never comes
+                time.sleep(0.02)
+            os.write(master, b"\x03")  # ... and a report that takes too long
+            wait_for(b"(cprof) ")
+            os.write(master, b"top\n")  # nothing of what was set is lost
+            wait_for(b"focus=idle")
+            wait_for(b"(cprof) ")
+            os.write(master, b"\x04")
             self.assertEqual(shell.wait(20), 0)
         finally:
             shell.kill()
