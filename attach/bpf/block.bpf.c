@@ -38,6 +38,7 @@ struct pt_regs {
 #define ARG3(regs)       ((regs)->dx)
 #define NR_FUTEX         202
 #define NR_FUTEX_WAITV   449
+#define NR_FUTEX_WAIT    455
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	unsigned long regs[31];
@@ -50,6 +51,7 @@ struct pt_regs {
 #define ARG3(regs)       ((regs)->regs[2])
 #define NR_FUTEX         98
 #define NR_FUTEX_WAITV   449
+#define NR_FUTEX_WAIT    455
 #else
 #error "no table for this CPU"
 #endif
@@ -105,7 +107,9 @@ struct {
 
 static __always_inline int is_futex(int nr)
 {
-	return nr == NR_FUTEX || nr == NR_FUTEX_WAITV;
+	/* No hook of ours is on the return of the newest one: it must be told elsewhere. */
+	return nr == NR_FUTEX || nr == NR_FUTEX_WAITV ||
+	       (nr == NR_FUTEX_WAIT && (tell_at_resume || all_syscalls));
 }
 
 static __always_inline int wakes(int nr, __u32 op)

@@ -125,6 +125,16 @@ class Primitives(harness.TempDir):
     def test_bpf(self):
         self.each("bpf", PRIMITIVES)
 
+    @unittest.skipUnless(is_root(), "the BPF tier needs root")
+    def test_bpf_tells_the_newer_system_call(self):
+        """futex_wait (Linux 6.7); nobody's library uses it yet. Told where a thread goes on, which the kernel says since 6.16."""
+        if tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) < (6, 16):
+            self.skipTest("Linux is older than 6.16")
+        profile, count, delay = profile_of(self, "futex_wait", 3000, 100, "bpf")
+        contentions, delayed, _, _ = sums(profile, in_wait)
+        self.assertAlmostEqual(contentions / count, 1, delta=0.03)
+        self.assertAlmostEqual(delayed / delay, 1, delta=0.02)
+
     def test_perf(self):
         self.each("perf", PRIMITIVES)
 

@@ -45,7 +45,7 @@ static void nap(uint64_t ns)
  * for hold_ns, releases. Turns are given by spinning on `turn` with naps, so that no other futex is used.
  */
 static atomic_int turn;
-static atomic_int waiter_tid;
+static atomic_int waiter_tid, waits_in = SYS_futex; /* the system call that it sleeps in */
 
 static void await_turn(int want)
 {
@@ -62,7 +62,7 @@ static void await_sleep(void)
 			 atomic_load(&waiter_tid));
 		FILE *file = fopen(path, "re");
 		char number[16];
-		snprintf(number, sizeof(number), "%d ", SYS_futex);
+		snprintf(number, sizeof(number), "%d ", atomic_load(&waits_in));
 		bool asleep = file && fgets(text, sizeof(text), file) &&
 			      strncmp(text, number, strlen(number)) == 0;
 		if (file)
@@ -323,6 +323,19 @@ NOINLINE static void release_futex(void)
 	syscall(SYS_futex, &own_word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* The same by the system call that Linux 6.7 has for waiting alone; the flags say 32 bits, private. */
+#define FUTEX_WAIT_NUMBER 455
+static void hold_futex_wait(void)
+{
+	atomic_store(&waits_in, FUTEX_WAIT_NUMBER);
+	hold_futex();
+}
+NOINLINE static void wait_futex_wait(void)
+{
+	while (__atomic_load_n(&own_word, __ATOMIC_SEQ_CST) == 77)
+		syscall(FUTEX_WAIT_NUMBER, &own_word, 77ul, ~0ul, 0x82u, NULL, CLOCK_MONOTONIC);
+}
+
 static const struct kind kinds[] = {
 	{ "mutex", hold_mutex, wait_mutex, release_mutex, after_mutex },
 	{ "timedlock", hold_mutex, wait_timedlock, release_mutex, after_mutex },
@@ -337,6 +350,7 @@ static const struct kind kinds[] = {
 	{ "join", hold_join, wait_join, release_join, after_nothing },
 	{ "once", hold_once, wait_once, release_once, after_nothing },
 	{ "futex", hold_futex, wait_futex, release_futex, after_nothing },
+	{ "futex_wait", hold_futex_wait, wait_futex_wait, release_futex, after_nothing },
 };
 
 static const struct kind *kind;
