@@ -178,13 +178,13 @@ class Shapes(harness.TempDir):
     def test_mutex_mode_names_the_slow_holder(self):
         for method in self.METHODS:
             with self.subTest(method=method):
-                profile, _ = attach_to(self, "slow", "mutex", method, 2)
+                profile, _ = attach_to(self, "slower", "mutex", method, 3)
                 self.assertEqual(profile.sample_types, [("contentions", "count"), ("delay", "nanoseconds")])
                 share = profile.share(lambda stack, labels: "slow_unlock" in stack, 1)
                 if method == "bpf":
                     agreed, named = map(int, re.search(r"; (\d+) of (\d+) mutexes .* were released by the thread that",
                                                        " ".join(profile.comments)).groups())
-                    self.assertGreater(named, 10)
+                    self.assertGreater(named, 2)
                     self.assertGreaterEqual(agreed / named, 0.95, "released by others than who held them")
                 self.assertRegex(profile.samples[0][0][0], "^_*pthread_mutex_unlock")
                 self.assertGreaterEqual(share, 0.99, f"slow_unlock has {share:.4f} of the delay")

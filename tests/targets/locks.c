@@ -1,7 +1,8 @@
 /*
- * locks - well-known shapes of contention: locks slow|brief|idle|abba|herd|fork|churn|storm [THREADS]. Runs until SIGTERM.
+ * locks - well-known shapes of contention: locks slow|slower|brief|idle|abba|herd|fork|churn|storm [THREADS]. Runs until SIGTERM.
  *
  * slow   one thread holds a mutex for 100 ms at a time, 32 others want it for a moment
+ * slower as slow, but for 400 ms: what the 32 do in between is less of it, also where they are let run late
  * brief  eight threads fight for a mutex that is held for 100 us, and nap for as long in between
  * idle   500 threads of a pool sleep on a condition variable, two threads fight for a mutex
  * abba   two threads have taken two mutexes in opposite order and never go on
@@ -242,8 +243,9 @@ static void start(void *(*run)(void *), intptr_t arg)
 
 static bool run(const char *shape, int n)
 {
-	if (strcmp(shape, "slow") == 0 || strcmp(shape, "fork") == 0) {
-		start(slow_holder, 100000);
+	const bool slower = strcmp(shape, "slower") == 0;
+	if (strcmp(shape, "slow") == 0 || slower || strcmp(shape, "fork") == 0) {
+		start(slow_holder, slower ? 400000 : 100000);
 		for (int i = 0; i < (n ? n : 32); i++)
 			start(fast_user, 0);
 		if (strcmp(shape, "fork") == 0)

@@ -333,7 +333,8 @@ static void hold_futex_wait(void)
 NOINLINE static void wait_futex_wait(void)
 {
 	while (__atomic_load_n(&own_word, __ATOMIC_SEQ_CST) == 77)
-		syscall(FUTEX_WAIT_NUMBER, &own_word, 77ul, ~0ul, 0x82u, NULL, CLOCK_MONOTONIC);
+		syscall(FUTEX_WAIT_NUMBER, &own_word, 77ul, 0xfffffffful, 0x82u, NULL,
+			CLOCK_MONOTONIC);
 }
 
 static const struct kind kinds[] = {
