@@ -1,5 +1,6 @@
 """The program cprof as its users meet it: files, pipes, URLs, the shell, pictures, and everything that can be wrong."""
 
+import contextlib
 import fcntl
 import gzip
 import http.server
@@ -34,8 +35,9 @@ def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as pids:
         names = []
         for child in pids.read().split():
-            with open(f"/proc/{child}/comm", encoding="ascii", errors="replace") as name:
-                names.append(name.read().strip())
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may have ended meanwhile
+                with open(f"/proc/{child}/comm", encoding="ascii", errors="replace") as name:
+                    names.append(name.read().strip())
         return names
 
 
