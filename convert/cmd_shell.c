@@ -172,12 +172,19 @@ static struct cprof_error *run_report(const struct session *session,
 static struct cprof_error *run_in_child(const struct session *session,
 					const struct cprof_shell_line *line)
 {
+	sigset_t interrupt, before;
 	fflush(stdout);
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt,
+		    &before); /* the child is not to take it as the shell does */
 	pid_t child = fork();
+	if (child == 0)
+		signal(SIGINT, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (child < 0)
 		return run_report(session, line);
 	if (child == 0) {
-		signal(SIGINT, SIG_DFL);
 		struct cprof_error *err = run_report(session, line);
 		if (err)
 			print_error(err);
