@@ -183,6 +183,9 @@ static void collect(const struct object *object, const struct cprof_module *modu
 		uint64_t end;
 		if (row->sister)
 			entry.sister = address_of(object, module, map, row->sister, &end);
+		/* In a static program the C++ library's own, alone: it calls malloc and is counted there. */
+		if (row->sister && !entry.sister)
+			continue;
 		if (strcmp(row->name, "malloc") == 0 || (prefix && !cprof_shim_frees(row->kind)))
 			found->allocates |= 1u << prefix;
 		found->prefix[found->n] = prefix;

@@ -103,6 +103,16 @@ class Counting(unittest.TestCase):
             self.assertEqual(code(), before)
             self.close(target)
 
+    def test_operator_new_of_a_static_program_is_counted(self):
+        with harness.Target(["heap_new_static"]) as target:
+            recording = Recording(target.pid, "-rate", 65536)
+            time.sleep(0.5)
+            profile = recording.stop()
+            self.assertNotIn("not hooked", recording.stderr)
+            by_new, by_malloc = sums(profile, "by_new")[1], sums(profile, "by_malloc")[1]
+            self.assertGreater(by_malloc, 10 << 20)
+            self.assertLess(abs(by_new / by_malloc - 1), 0.5)
+
     def test_what_was_held_before_is_one_sample_when_asked_for(self):
         with Truth("heap_truth") as target:
             target.tell("mixed 60000 5")
