@@ -40,6 +40,7 @@ struct cprof_attach_options {
 	bool heap_baseline;
 	struct cprof_strings heap_hook_texts;
 	struct cprof_pool_specs heap_hooks; /* the same, taken apart */
+	const char *heap_method;            /* "auto", or one row of the methods */
 	uint64_t heap_rate; /* mean bytes between two samples; 1: every allocation */
 
 	/* block and mutex */

@@ -565,6 +565,15 @@ static struct cprof_error *check_sharers(const struct cprof_heap_install *instal
 	return cprof_error_hint(err, "it was made by clone with CLONE_VM; try when it has ended");
 }
 
+static bool any_new(const struct cprof_heap_install *install)
+{
+	for (size_t i = install->n_done; i < install->n_hooks; i++) {
+		if (!install->hooks[i].refused)
+			return true;
+	}
+	return false;
+}
+
 struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 				      const struct cprof_heap_install_options *options)
 {
@@ -575,6 +584,10 @@ struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 		err = check_sharers(install);
 	if (!err)
 		err = cprof_heap_plan(install, options);
+	if (!err && !any_new(install)) {
+		install->n_done = install->n_hooks;
+		return NULL; /* nothing is to be injected: all is watched by other means */
+	}
 	for (unsigned try = 0; !err && try < ATTACH_TRIES; try++) {
 		bool again = false;
 		err = attach_once(install, options->suspend_seccomp, &again);
@@ -615,15 +628,6 @@ static struct cprof_error *rewrite_images(const struct cprof_heap_install *insta
 			return err;
 	}
 	return NULL;
-}
-
-static bool any_new(const struct cprof_heap_install *install)
-{
-	for (size_t i = install->n_done; i < install->n_hooks; i++) {
-		if (!install->hooks[i].refused)
-			return true;
-	}
-	return false;
 }
 
 static struct cprof_error *extend_stopped(struct cprof_heap_install *install,

@@ -38,7 +38,10 @@ struct cprof_heap_hook {
 	uint32_t image, stub; /* indices */
 	uint64_t hole;        /* run-time address of the trampoline */
 	struct cprof_patch patch;
-	char *refused; /* owned; why it is not patched; NULL: it is */
+	char *refused;  /* owned; why it is not patched; NULL: it is */
+	bool beyond_us; /* refused for a limit of ours, not for what it is like */
+	bool by_uprobe; /* watched by a uprobe (heap_method.c) */
+	bool slow;      /* one of the dear ones */
 };
 
 struct cprof_heap_install {
@@ -56,6 +59,13 @@ struct cprof_heap_install {
 	size_t n_hooks, n_done;        /* those before n_done are in place (or refused) */
 	uint64_t nonce;
 	uint64_t period;
+
+	/*
+	 * Called when hooks from number `from` on are planned and before any of them is put in place: may refuse more of
+	 * them, and watch them in another way. May be NULL.
+	 */
+	struct cprof_error *(*planned)(void *ctx, size_t from);
+	void *planned_ctx;
 
 	/* For the summary. */
 	uint64_t attach_ns,

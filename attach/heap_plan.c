@@ -38,10 +38,11 @@ static const struct cprof_shim_stub *stubs(uint32_t *ret_n)
 	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail[0]);
 }
 
-static void refuse(struct cprof_heap_hook *hook, const char *why)
+void cprof_heap_plan_refuse(struct cprof_heap_hook *hook, const char *why)
 {
+	char *copy = strdup(why); /* `why` may be what is there */
 	free(hook->refused);
-	hook->refused = strdup(why);
+	hook->refused = copy;
 }
 
 /* ---- where ---- */
@@ -137,11 +138,12 @@ static struct cprof_error *relocate(struct cprof_heap_install *install, size_t i
 
 	int64_t stub = take_stub(install, index);
 	if (stub < 0) {
-		refuse(hook, "there are more functions of its kind than stubs");
+		hook->beyond_us = true;
+		cprof_heap_plan_refuse(hook, "there are more functions of its kind than stubs");
 		return NULL;
 	}
 	if (!install->maps->memory.read(install->maps->memory.ctx, hook->entry.addr, code, bytes)) {
-		refuse(hook, "its code cannot be read");
+		cprof_heap_plan_refuse(hook, "its code cannot be read");
 		return NULL;
 	}
 	const struct cprof_heap_image *image = &install->images[hook->image];
@@ -154,7 +156,7 @@ static struct cprof_error *relocate(struct cprof_heap_install *install, size_t i
 		return NULL;
 	if (err->code == CPROF_ERR_NO_MEMORY)
 		return err;
-	refuse(hook, err->message);
+	cprof_heap_plan_refuse(hook, err->message);
 	cprof_error_free(err);
 	return NULL;
 }
@@ -257,8 +259,9 @@ static struct cprof_error *make_hooks(struct cprof_heap_install *install)
 	for (size_t i = 0; i < install->entries.n; i++) {
 		install->hooks[i].entry = install->entries.all[i];
 		if (install->entries.all[i].throws && !install->entries.all[i].sister)
-			refuse(&install->hooks[i],
-			       "it throws, and its object has no variant that does not");
+			cprof_heap_plan_refuse(
+				&install->hooks[i],
+				"it throws, and its object has no variant that does not");
 	}
 	install->n_hooks = install->entries.n;
 	qsort(install->hooks, install->n_hooks, sizeof(*install->hooks), by_address);
@@ -270,10 +273,12 @@ static struct cprof_error *nothing(const struct cprof_heap_install *install)
 	for (size_t i = 0; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];
 		if (hook->refused && !cprof_shim_frees(hook->entry.kind))
-			return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-					       "no allocator of process %d can be hooked; %s: %s",
-					       (int)install->target->pid, hook->entry.name,
-					       hook->refused);
+			return cprof_error_hint(
+				cprof_error_new(CPROF_ERR_UNSUPPORTED,
+						"no allocator of process %d can be hooked; %s: %s",
+						(int)install->target->pid, hook->entry.name,
+						hook->refused),
+				"where uprobes are permitted, -heap-method uprobe watches them");
 	}
 	struct cprof_error *err =
 		cprof_error_new(CPROF_ERR_UNSUPPORTED,
@@ -288,10 +293,25 @@ static struct cprof_error *nothing(const struct cprof_heap_install *install)
 static bool any_alloc(const struct cprof_heap_install *install)
 {
 	for (size_t i = 0; i < install->n_hooks; i++) {
-		if (!install->hooks[i].refused && !cprof_shim_frees(install->hooks[i].entry.kind))
+		if ((!install->hooks[i].refused || install->hooks[i].by_uprobe) &&
+		    !cprof_shim_frees(install->hooks[i].entry.kind))
 			return true;
 	}
 	return false;
+}
+
+struct cprof_error *cprof_heap_plan_entries(struct cprof_heap_install *install,
+					    const struct cprof_pool_specs *pools)
+{
+	struct cprof_error *err =
+		cprof_alloc_find(&install->entries, install->maps, install->modules);
+	if (!err && pools)
+		err = cprof_pool_find(pools, install->maps, install->modules, &install->entries);
+	if (!err)
+		err = make_hooks(install);
+	if (!err && !install->n_hooks)
+		err = nothing(install);
+	return err;
 }
 
 struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
@@ -306,20 +326,15 @@ struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
 
 	struct cprof_error *err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	if (!err)
-		err = cprof_alloc_find(&install->entries, install->maps, install->modules);
-	if (!err && options->pools)
-		err = cprof_pool_find(options->pools, install->maps, install->modules,
-				      &install->entries);
-	if (!err)
-		err = make_hooks(install);
-	if (!err && !install->n_hooks)
-		err = nothing(install);
+		err = cprof_heap_plan_entries(install, options->pools);
 	if (!err)
 		err = place(install);
 	for (size_t i = 0; !err && i < install->n_hooks; i++) {
 		if (!install->hooks[i].refused)
 			err = relocate(install, i);
 	}
+	if (!err && install->planned)
+		err = install->planned(install->planned_ctx, 0);
 	if (!err && !any_alloc(install))
 		err = nothing(install);
 	for (uint32_t i = 0; !err && i < install->n_images; i++)
@@ -339,7 +354,7 @@ static uint32_t image_near(const struct cprof_heap_install *install, uint64_t ad
 	return install->n_images;
 }
 
-struct cprof_error *cprof_heap_plan_more(struct cprof_heap_install *install)
+struct cprof_error *cprof_heap_plan_more_entries(struct cprof_heap_install *install)
 {
 	size_t known = install->entries.n;
 	struct cprof_error *err =
@@ -351,19 +366,32 @@ struct cprof_error *cprof_heap_plan_more(struct cprof_heap_install *install)
 	if (!hooks)
 		return cprof_error_no_memory();
 	install->hooks = hooks;
-	for (size_t i = known; !err && i < install->entries.n; i++) {
-		size_t at = install->n_hooks++;
-		struct cprof_heap_hook *hook = &hooks[at];
-		*hook = (struct cprof_heap_hook){ .entry = install->entries.all[i] };
+	for (size_t i = known; i < install->entries.n; i++)
+		hooks[install->n_hooks++] =
+			(struct cprof_heap_hook){ .entry = install->entries.all[i] };
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_plan_more(struct cprof_heap_install *install)
+{
+	const size_t from = install->n_hooks;
+	struct cprof_error *err = cprof_heap_plan_more_entries(install);
+	for (size_t at = from; !err && at < install->n_hooks; at++) {
+		struct cprof_heap_hook *hook = &install->hooks[at];
 		hook->image = image_near(install, hook->entry.addr);
 		if (hook->entry.throws)
-			refuse(hook, "it throws, and came after the attach");
+			cprof_heap_plan_refuse(hook, "it throws, and came after the attach");
 		else if (hook->image == install->n_images)
-			refuse(hook, "it came after the attach, too far from the injected page");
+			cprof_heap_plan_refuse(
+				hook, "it came after the attach, too far from the injected page");
 		else
 			err = relocate(install, at);
-		if (!err && !hook->refused)
-			enter(install, hook);
+	}
+	if (!err && install->planned && from < install->n_hooks)
+		err = install->planned(install->planned_ctx, from);
+	for (size_t at = from; !err && at < install->n_hooks; at++) {
+		if (!install->hooks[at].refused)
+			enter(install, &install->hooks[at]);
 	}
 	for (uint32_t i = 0; i < install->n_images; i++) {
 		struct cprof_shim_image *image = install->images[i].copy;

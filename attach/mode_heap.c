@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "attach/heap_install.h"
+#include "attach/heap_method.h"
 #include "attach/heap_pace.h"
 #include "attach/heap_profile.h"
 #include "attach/heap_reader.h"
@@ -35,6 +36,7 @@ struct heap {
 	struct cprof_process *process;
 	struct cprof_heap_install install;
 	struct cprof_heap_reader reader;
+	struct cprof_heap_sources sources;
 	struct cprof_heap_profile profile;
 	struct cprof_heap_pace pace;
 	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
@@ -46,18 +48,6 @@ struct heap {
 };
 
 /* ---- samples ---- */
-
-/* The function that was called, by the stub that took the sample; NULL: not one of ours. */
-static const struct cprof_heap_hook *hook_of(const struct heap *heap,
-					     const struct cprof_shim_cell *cell)
-{
-	for (size_t i = 0; i < heap->install.n_hooks; i++) {
-		const struct cprof_heap_hook *hook = &heap->install.hooks[i];
-		if (!hook->refused && hook->stub == cell->entry && hook->image == cell->image)
-			return hook;
-	}
-	return NULL;
-}
 
 /* DWARF numbers of x86-64, System V psABI "DWARF Register Number Mapping". */
 static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc)
@@ -92,7 +82,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 				     const uint8_t *bytes)
 {
 	struct heap *heap = ctx;
-	const struct cprof_heap_hook *hook = hook_of(heap, cell);
+	const struct cprof_heap_hook *hook = cprof_heap_sources_hook(&heap->sources, cell);
 	struct cprof_regs regs = regs_of(cell, hook ? hook->entry.addr : cell->ret);
 	struct cprof_session_moment moment = {
 		.process = heap->process,
@@ -117,15 +107,15 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 
 static void count_lost(struct heap *heap)
 {
-	const struct cprof_shim_control *control = &heap->reader.control;
-	heap->run->report->counts.lost = control->lost + control->table_full;
+	heap->run->report->counts.lost = cprof_heap_sources_lost(&heap->sources) +
+					 cprof_heap_sources_table_full(&heap->sources);
 }
 
 static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 {
 	cprof_target_mem_begin(&heap->process->mem);
 	struct cprof_error *err =
-		cprof_heap_reader_poll(&heap->reader, on_sample, heap, ret_samples);
+		cprof_heap_sources_poll(&heap->sources, on_sample, heap, ret_samples);
 	count_lost(heap);
 	return err;
 }
@@ -133,7 +123,7 @@ static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 static struct cprof_error *look_at_the_living(struct heap *heap)
 {
 	struct cprof_map64 alive = { 0 };
-	struct cprof_error *err = cprof_heap_reader_live(&heap->reader, &alive);
+	struct cprof_error *err = cprof_heap_sources_live(&heap->sources, &alive);
 	if (err || heap->reader.over) {
 		cprof_map64_deinit(&alive);
 		return err;
@@ -149,7 +139,8 @@ static struct cprof_error *look_at_the_living(struct heap *heap)
 static struct cprof_error *last_look(void *ctx)
 {
 	struct heap *heap = ctx;
-	struct cprof_error *err = cprof_heap_reader_keep(&heap->reader);
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err = cprof_heap_sources_keep(&heap->sources, on_sample, heap);
 	count_lost(heap);
 	return err ? err : look_at_the_living(heap);
 }
@@ -158,10 +149,10 @@ static struct cprof_error *last_look(void *ctx)
 static struct cprof_error *settle(struct heap *heap)
 {
 	cprof_target_mem_begin(&heap->process->mem);
-	struct cprof_error *err = cprof_heap_reader_kept(&heap->reader, on_sample, heap);
+	struct cprof_error *err = cprof_heap_sources_kept(&heap->sources, on_sample, heap);
 	if (!err)
 		cprof_heap_profile_settle(&heap->profile, &heap->alive);
-	if (heap->reader.over)
+	if (cprof_heap_sources_over(&heap->sources))
 		cprof_report_note(
 			heap->run->report, CPROF_NOTE_WARNING,
 			"the process ended or ran another program: in use is what lived at "
@@ -172,9 +163,9 @@ static struct cprof_error *settle(struct heap *heap)
 /* Allocators that came by dlopen. If the threads could not be stopped just now, the next second will do. */
 static struct cprof_error *hook_newcomers(struct heap *heap)
 {
-	if (heap->reader.over)
+	if (cprof_heap_sources_over(&heap->sources))
 		return NULL;
-	struct cprof_error *err = cprof_heap_extend(&heap->install);
+	struct cprof_error *err = cprof_heap_sources_extend(&heap->sources);
 	if (err && err->code != CPROF_ERR_NO_MEMORY) {
 		cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
 				  "an allocator loaded later was not hooked at once: %s",
@@ -200,12 +191,12 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
 	    cprof_heap_pace_next(&heap->pace, heap->run->report->counts.samples,
 				 cprof_clock_cpu_ns(), now))
-		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
 	uint64_t samples = heap->run->report->counts.samples;
 	if (!err && heap->run->options->heap_overhead <= 0 && heap->pace.period > heap->pace.base &&
 	    samples - heap->second_samples < CALM_SAMPLES) {
 		heap->pace.period /= 2;
-		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
 	}
 	heap->second_samples = samples;
 	return err;
@@ -218,13 +209,13 @@ static struct cprof_error *every_second(struct heap *heap)
 static void ease(struct heap *heap)
 {
 	const struct cprof_counts *counts = &heap->run->report->counts;
-	uint64_t now = cprof_clock_mono_ns(), lost = heap->reader.control.lost;
+	uint64_t now = cprof_clock_mono_ns(), lost = cprof_heap_sources_lost(&heap->sources);
 	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < EASE_NS)
 		return;
 	if ((lost - heap->lost_seen) * 50 > counts->samples - heap->samples_seen &&
 	    heap->pace.period < PERIOD_MAX) {
 		heap->pace.period *= 2;
-		cprof_heap_reader_set_period(&heap->reader, heap->pace.period);
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
 	}
 	heap->lost_seen = lost;
 	heap->samples_seen = counts->samples;
@@ -238,7 +229,7 @@ static struct cprof_error *sample(struct heap *heap)
 	struct cprof_error *err = NULL;
 
 	cprof_window_start(window);
-	while (!err && !heap->reader.over &&
+	while (!err && !cprof_heap_sources_over(&heap->sources) &&
 	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
 		size_t n = 0;
 		err = poll_once(heap, &n);
@@ -258,7 +249,8 @@ static struct cprof_error *drain(struct heap *heap)
 {
 	struct cprof_error *err = NULL;
 	size_t n = DRAINED;
-	for (unsigned turn = 0; !err && !heap->reader.over && n >= DRAINED && turn < 8; turn++)
+	for (unsigned turn = 0;
+	     !err && n >= DRAINED && !cprof_heap_sources_over(&heap->sources) && turn < 8; turn++)
 		err = poll_once(heap, &n);
 	return err;
 }
@@ -333,60 +325,49 @@ static void note_totals(const struct heap *heap)
 static void note_silence(const struct heap *heap)
 {
 	uint64_t n = 0;
-	const struct cprof_shim_control *control = &heap->reader.control;
 	for (size_t i = 0; i < heap->install.n_hooks; i++)
-		n += !heap->install.hooks[i].refused;
-	if (heap->run->report->counts.samples || control->lost || control->nested ||
-	    heap->profile.alloc.samples)
+		n += !heap->install.hooks[i].refused || heap->install.hooks[i].by_uprobe;
+	if (heap->run->report->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
+	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
 		return;
 	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
 			  "no sampled allocation went through the %" PRIu64
-			  " functions that are hooked: either little was allocated, or by an "
+			  " functions that are watched: either little was allocated, or by an "
 			  "allocator that has no symbols (name its functions with -heap-hook)",
 			  n);
-}
-
-static void note_hooks(const struct heap *heap)
-{
-	const struct cprof_heap_install *install = &heap->install;
-	for (size_t i = 0; i < install->n_hooks; i++) {
-		const struct cprof_heap_hook *hook = &install->hooks[i];
-		if (!hook->refused)
-			cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
-					  "hooked %s at 0x%" PRIx64 " in %s", hook->entry.name,
-					  hook->entry.addr, hook->entry.map->path);
-		else
-			cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
-					  "not hooked: %s in %s: %s", hook->entry.name,
-					  hook->entry.map->path, hook->refused);
-	}
 }
 
 static void note_mechanism(const struct heap *heap)
 {
 	struct cprof_report *report = heap->run->report;
 	const struct cprof_heap_install *install = &heap->install;
-	const struct cprof_shim_control *control = &heap->reader.control;
-	cprof_report_note(report, CPROF_NOTE_PLAIN,
-			  "threads stood still %.1f ms for the attach and %.1f ms for the detach; "
-			  "%u entry points hooked, %u restored",
-			  (double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
-			  install->patched, install->restored);
+	const uint64_t lost = cprof_heap_sources_lost(&heap->sources);
+	const uint64_t table_full = cprof_heap_sources_table_full(&heap->sources);
+	if (!install->patched)
+		cprof_report_note(report, CPROF_NOTE_PLAIN,
+				  "no thread was stopped, nothing was injected");
+	else
+		cprof_report_note(
+			report, CPROF_NOTE_PLAIN,
+			"threads stood still %.1f ms for the attach and %.1f ms for the detach; "
+			"%u entry points hooked, %u restored",
+			(double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
+			install->patched, install->restored);
 	if (heap->profile.period_max > heap->profile.period_min)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "the rate went from %" PRIu64 " to %" PRIu64
 				  " bytes to keep up; each sample is weighed with its own",
 				  heap->profile.period_min, heap->profile.period_max);
-	if (control->lost)
+	if (lost)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
 				  " bytes in sum: raise -rate",
-				  control->lost, control->lost_bytes);
-	if (control->table_full)
+				  lost, cprof_heap_sources_lost_bytes(&heap->sources));
+	if (table_full)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "%" PRIu64 " sampled blocks found no room in the table of live "
 				  "blocks and count as freed: raise -rate",
-				  control->table_full);
+				  table_full);
 	if (heap->reader.slept)
 		cprof_report_note(report, CPROF_NOTE_WARNING,
 				  "cprof-attach could not keep up and sampling paused %" PRIu64
@@ -422,7 +403,7 @@ static struct cprof_error *add_baseline(struct heap *heap)
 static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
 {
 	heap->run->report->counts.stacks = heap->profile.n_rows;
-	note_hooks(heap);
+	cprof_heap_sources_report(&heap->sources);
 	note_mechanism(heap);
 	note_totals(heap);
 	note_silence(heap);
@@ -455,17 +436,16 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	if (heap->run->options->heap_baseline)
 		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
 	if (!err)
-		err = cprof_heap_attach(&heap->install, &options);
+		err = cprof_heap_sources_attach(&heap->sources, &options);
 	if (err)
 		return cprof_error_wrap(err, "heap profile of process %d",
 					(int)heap->run->targets[0]->pid);
-	err = cprof_heap_reader_init(&heap->reader, &heap->install);
-	if (!err)
-		err = sample(heap);
+	err = sample(heap);
 	if (!err)
 		err = drain(heap);
 	/* Whatever happened: out of the target first. */
-	struct cprof_error *out = cprof_heap_detach(&heap->install, err ? NULL : last_look, heap);
+	struct cprof_error *out =
+		cprof_heap_sources_detach(&heap->sources, err ? NULL : last_look, heap);
 	if (err)
 		cprof_error_free(out);
 	else
@@ -508,17 +488,24 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 					"begun yet",
 					run->targets[0]->comm),
 			"start it, then give -p PID");
-	struct cprof_error *err = cprof_session_new(run, types, 4, &heap.session);
+	struct cprof_error *err =
+		cprof_heap_method_find(run->options->heap_method, &heap.sources.method);
+	if (!err)
+		err = cprof_session_new(run, types, 4, &heap.session);
 	if (err)
 		return explain(run->targets[0], err);
 	heap.process = cprof_session_process_at(heap.session, 0);
 	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
 				cprof_session_modules(heap.session));
+	heap.sources.install = &heap.install;
+	heap.sources.reader = &heap.reader;
+	heap.sources.report = run->report;
 	err = profile_heap(&heap, ret_profile);
 	if (err)
 		err = explain(run->targets[0], err);
 	cprof_map64_deinit(&heap.alive);
 	cprof_heap_profile_deinit(&heap.profile);
+	cprof_heap_sources_deinit(&heap.sources);
 	cprof_heap_reader_deinit(&heap.reader);
 	cprof_heap_install_deinit(&heap.install);
 	cprof_session_free(heap.session);

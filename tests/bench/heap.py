@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import harness  # noqa: E402
-from heap_harness import Recording  # noqa: E402
+from heap_harness import Watching  # noqa: E402
 
 PAIRS = os.path.join(harness.BUILD, "tests", "bench", "heap_pairs")
 
@@ -42,11 +42,11 @@ class Churn:
         self.process.wait()
 
 
-def ratios(churn, turns, *args):
+def ratios(churn, turns, method, *args):
     out, gigabytes = [], []
     for _ in range(turns):
         bare = churn.rate(5)
-        recording = Recording(churn.process.pid, *args)
+        recording = Watching(churn.process.pid, method, *args)
         watched = churn.rate(5)
         recording.process.send_signal(signal.SIGINT)
         recording.process.communicate()
@@ -137,8 +137,10 @@ def main():
         if which == "server" and not spin:
             continue
         churn = Churn(spin)
-        for rate, what in (((1 << 40), "no samples"), (524288, "-rate 524288")):
-            ratio, low, high, gigabytes = ratios(churn, turns, "-rate", rate)
+        for method, rate, what in (("inline", 1 << 40, "no samples"), ("inline", 524288, "-rate 524288"),
+                                   ("uprobe", 524288, "-heap-method uprobe"),
+                                   ("uprobe-perf", 524288, "... before Linux 6.13")):
+            ratio, low, high, gigabytes = ratios(churn, turns, method, "-rate", rate)
             print(f"{name + ', ' + what:44} {ratio:6.3f} ({low:.3f}, {high:.3f})           {gigabytes:6.1f} GB/s", flush=True)
         churn.close()
     if which == "all":

@@ -99,8 +99,9 @@ class Footprint:
         self.pid = pid
         self.fds = sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
         with open(f"/proc/{pid}/maps") as file:
-            self.maps = [line for line in file.read().splitlines()
-                         if "[heap]" not in line and "[stack" not in line and "x" in line.split()[1]]
+            # [uprobes] is the kernel's own page, which stays in a process that had a uprobe.
+            self.maps = [line for line in file.read().splitlines() if "[heap]" not in line and "[stack" not in line
+                         and "[uprobes" not in line and "x" in line.split()[1]]
         with open(f"/proc/{pid}/status") as file:
             status = file.read()
         self.tracer = re.search(r"TracerPid:\s+(\d+)", status).group(1)

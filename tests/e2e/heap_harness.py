@@ -10,14 +10,16 @@ import time
 
 import harness
 
+POLLS = ("7", "271")  # poll, ppoll: what cprof-attach does once its window is open
+
 
 def executable_bytes(pid):
-    """Every r-x mapping of the target with its content."""
+    """Every r-x mapping of the target with its content. [uprobes], which nobody can read, is the kernel's and stays."""
     out = {}
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
         for line in maps:
             fields = line.split()
-            if "x" not in fields[1] or "[vsyscall]" in line or "[vvar" in line:
+            if "x" not in fields[1] or "[vsyscall]" in line or "[vvar" in line or "[uprobes" in line:
                 continue
             start, end = (int(x, 16) for x in fields[0].split("-"))
             mem.seek(start)
@@ -61,6 +63,31 @@ class Recording:
         profile = harness.Profile.read(self.path)
         os.unlink(self.path)
         return profile
+
+
+class Watching(Recording):
+    """The same by any method: it is in place once cprof-attach waits in its window."""
+
+    def __init__(self, pid, method, *args):
+        self.pid = pid
+        self.path = tempfile.mktemp(prefix="cprof-heap-", suffix=".pb.gz")
+        self.process = subprocess.Popen([harness.ATTACH, "-p", str(pid), "-mode", "heap", "-heap-method", method,
+                                         "-seconds", "0", "-v", "-o", self.path, *map(str, args)],
+                                        stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while self.system_call() not in POLLS:
+            if self.process.poll() is not None:
+                raise AssertionError(f"cprof-attach ended: {self.process.stderr.read()}")
+            if time.monotonic() > deadline:
+                raise AssertionError("cprof-attach did not attach")
+            time.sleep(0.001)
+
+    def system_call(self):
+        try:
+            with open(f"/proc/{self.process.pid}/syscall") as file:
+                return file.read().split()[0]
+        except OSError:
+            return ""
 
 
 class Truth(harness.Target):

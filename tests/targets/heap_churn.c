@@ -1,8 +1,9 @@
 /*
  * heap_churn - a busy allocator: threads that allocate and free blocks of 16 to 4096 bytes, all checked.
  *
- * Usage: heap_churn [THREADS [SECONDS]]. Each block is filled with a pattern and compared before it is freed, so an
- * allocator gone wrong shows up as "bad block" and exit status 1. Prints "rounds N bad 0" at its end.
+ * Usage: heap_churn [THREADS [SECONDS|orphan]]. Each block is filled with a pattern and compared before it is freed, so an
+ * allocator gone wrong shows up as "bad block" and exit status 1. Prints "rounds N bad 0" at its end. With "orphan" SIGALRM
+ * ends its first thread only.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -102,10 +103,13 @@ int main(int argc, char **argv)
 		pthread_create(&threads[i], NULL, churn, (void *)(uintptr_t)(i + 1));
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
-	if (argc > 2)
+	const int orphan = argc > 2 && strcmp(argv[2], "orphan") == 0;
+	if (argc > 2 && !orphan)
 		alarm((unsigned)atoi(argv[2]));
 	int signal_no;
 	sigwait(&ends, &signal_no);
+	if (orphan && signal_no == SIGALRM)
+		pthread_exit(NULL); /* the others go on, and do not end */
 	stop = 1;
 	for (int i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);

@@ -7,6 +7,7 @@
  *   drop      frees everything that was kept
  *   load      opens heap_pool, an allocator of its own, with dlopen (not in static programs)
  *   pool      100 blocks from that; every other one is freed
+ *   filter    puts itself under a seccomp filter, which allows everything
  *   fork      forks a child that allocates, frees, and exits 0 if all went well
  *   quit
  * Before "done" come lines "truth FUNCTION objects bytes live_objects live_bytes", one per chain. It uses neither stdio
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,6 +192,22 @@ static void pool(void)
 }
 #endif
 
+static void filter(void)
+{
+	/* linux/filter.h and linux/seccomp.h, which musl's compiler does not find: BPF_RET | BPF_K, SECCOMP_RET_ALLOW. */
+	struct {
+		uint16_t code;
+		uint8_t yes, no;
+		uint32_t k;
+	} allow = { 0x06, 0, 0, 0x7fff0000 };
+	struct {
+		unsigned short n;
+		void *filter;
+	} program = { 1, &allow };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &program))
+		_exit(6);
+}
+
 static void drop(void)
 {
 	while (n_kept)
@@ -232,6 +250,8 @@ int main(void)
 			mixed((uint32_t)count, (uint32_t)seed);
 		} else if (strcmp(line, "drop") == 0) {
 			drop();
+		} else if (strcmp(line, "filter") == 0) {
+			filter();
 #ifdef HEAP_TRUTH_POOL
 		} else if (strcmp(line, "load") == 0) {
 			load();

@@ -1,0 +1,378 @@
+#!/usr/bin/env python3
+"""-mode heap by uprobes: the same counts, nothing injected, nobody stopped, and nothing left but what the kernel keeps."""
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import harness
+from heap_harness import POLLS, Truth, Watching, executable_bytes, shim_pages, sums, tracer
+
+KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "40"))
+WAYS = ("uprobe", "uprobe-perf")
+
+
+@unittest.skipIf(os.geteuid(), "uprobes need root")
+class Counting(unittest.TestCase):
+    def check_exact(self, target_name, method, *said, before_that=None):
+        with Truth(target_name) as target:
+            if before_that:
+                target.tell(before_that)
+            before = executable_bytes(target.pid)
+            recording = Watching(target.pid, method, "-rate", 1)
+            truth = target.tell("every")
+            profile = recording.stop()
+            self.assertEqual(executable_bytes(target.pid), before)
+            self.assertIn(" 0 lost", recording.stderr)
+            self.assertGreater(len(truth), 6)
+            for name, want in truth.items():
+                with self.subTest(method=method, function=name):
+                    self.assertEqual(sums(profile, name), want)
+            for words in said:
+                self.assertIn(words, recording.stderr)
+            self.assertRegex("\n".join(profile.comments), "watched by uprobes")
+            target.tell("drop")
+            self.close(target)
+
+    def close(self, target):
+        target.process.stdin.write("quit\n")
+        target.process.stdin.flush()
+        self.assertEqual(target.process.wait(timeout=20), 0)
+
+    def test_rate_1_is_exact_to_the_byte_with_glibc(self):
+        for way in WAYS:
+            self.check_exact("heap_truth", way, "no thread was stopped, nothing was injected")
+
+    def test_rate_1_is_exact_to_the_byte_in_a_static_program(self):
+        for way in WAYS:
+            self.check_exact("heap_truth_static", way)
+
+    def test_rate_1_is_exact_to_the_byte_with_musl(self):
+        if not os.path.exists(harness.target_path("heap_truth_musl")):
+            raise unittest.SkipTest("musl-tools is not installed: heap_truth_musl was not built")
+        for way in WAYS:
+            self.check_exact("heap_truth_musl", way)
+
+    def test_rate_1_is_exact_under_a_seccomp_filter(self):
+        for name in ("heap_truth", "heap_truth_static", "heap_truth_stubborn"):
+            for way in WAYS:
+                self.check_exact(name, way, before_that="filter")
+
+    def test_what_throws_is_seen_by_its_return_instructions(self):
+        jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+        if not os.path.exists(jemalloc):
+            raise unittest.SkipTest("libjemalloc2 is not installed")
+        for way in WAYS:
+            with harness.Target(["heap_new"], env=dict(os.environ, LD_PRELOAD=jemalloc)) as target:
+                recording = Watching(target.pid, way, "-rate", 65536)
+                time.sleep(0.5)
+                profile = recording.stop()
+                self.assertRegex(recording.stderr, r"watched by a uprobe \(single-stepped\): _Znwm")
+                self.assertIn(" 0 lost", recording.stderr)
+                by_new, by_malloc = sums(profile, "by_new"), sums(profile, "by_malloc")
+                self.assertGreater(by_malloc[1], 1 << 20)
+                self.assertLess(abs(by_new[1] / by_malloc[1] - 1), 0.7)
+                self.assertLess(by_new[3], 1 << 18)
+
+    def test_what_cannot_be_patched_is_watched_by_uprobes(self):
+        self.check_exact("heap_truth_stubborn", "auto", "because malloc cannot be patched",
+                         "it is shorter than a jump")
+
+    def check_told(self, argv, command, *args, env=None):
+        with Truth(argv, env=env) as target:
+            for way in WAYS:
+                recording = Watching(target.pid, way, "-rate", 1, *args)
+                truth = target.tell(command)
+                profile = recording.stop()
+                self.assertNotIn("not hooked", recording.stderr)
+                self.assertIn(" 0 lost", recording.stderr)
+                self.assertGreater(len(truth), 6)
+                for name, want in truth.items():
+                    with self.subTest(allocator=(env or {}).get("LD_PRELOAD"), method=way, function=name):
+                        self.assertEqual(sums(profile, name), want)
+            target.quit()
+
+    def test_every_function_of_every_allocator(self):
+        # Not tcmalloc's: where its operator new returns cannot be told, for it ends by jumps into other objects.
+        for name in (None, "libjemalloc.so.2", "libmimalloc.so.2.0"):
+            library = f"/usr/lib/x86_64-linux-gnu/{name}" if name else ""
+            if not name or os.path.exists(library):
+                self.check_told("heap_families", "families", env=dict(os.environ, LD_PRELOAD=library))
+
+    def test_allocators_of_a_programs_own(self):
+        specs = ["alloc=pool_take,size=arg2,free=pool_give,ptr=arg2", "alloc=slab_get,size=48,free=slab_put",
+                 "alloc=grid_take,size=arg2:32*arg3:32", "alloc=items_take,size=arg1*24",
+                 "alloc=hand_on@heap_pools,size=arg1",
+                 "alloc=house::arena::take,size=arg2,free=house::arena::give(void*),ptr=arg2",
+                 "alloc=pool_move,size=arg3,old=arg2"]
+        with Truth("heap_pools") as target:
+            region = target.said[1].split()[1]
+            for way in WAYS:
+                recording = Watching(target.pid, way, "-rate", 1, *[word for spec in [*specs, f"alloc={region},size=arg2,free=none"]
+                                                                    for word in ("-heap-hook", spec)])
+                truth = target.tell("pools")
+                profile = recording.stop()
+                self.assertEqual(len(truth), 9)
+                for name, want in truth.items():
+                    with self.subTest(method=way, user=name):
+                        self.assertEqual(sums(profile, name), want)
+            target.quit()
+
+    def test_inline_leaves_out_what_cannot_be_patched_by_name(self):
+        with Truth("heap_truth_stubborn") as target:
+            recording = Watching(target.pid, "inline", "-rate", 1)
+            truth = target.tell("every")
+            profile = recording.stop()
+            self.assertRegex(recording.stderr, "not hooked: malloc in .*: it is shorter than a jump")
+            self.assertRegex("\n".join(profile.comments), "not hooked: malloc in ")
+            self.assertEqual(sums(profile, "way_malloc"), (0, 0, 0, 0))
+            self.assertEqual(sums(profile, "way_valloc"), truth["way_valloc"])
+            self.close(target)
+
+    def test_jumps_in_one_object_and_uprobes_in_another(self):
+        with Truth("heap_truth_stubborn") as target:
+            recording = Watching(target.pid, "auto", "-rate", 1)
+            target.tell("load")
+            code = lambda: {k: v for k, v in executable_bytes(target.pid).items() if "heap_pool" in k[1]}
+            before = code()
+            deadline = time.monotonic() + 20
+            while code() == before:  # cprof-attach looks once a second
+                self.assertLess(time.monotonic(), deadline, "it was not hooked")
+                time.sleep(0.01)
+            while tracer(target.pid):
+                time.sleep(0.001)
+            truth = target.tell("pool") | target.tell("every")
+            profile = recording.stop()
+            self.assertRegex(recording.stderr, r"[1-9]\d* entry points hooked")
+            for name, want in truth.items():
+                with self.subTest(function=name):
+                    self.assertEqual(sums(profile, name), want)
+            self.assertEqual(code(), before)
+            self.close(target)
+
+    def test_an_allocator_that_is_loaded_later_is_watched_too(self):
+        with Truth("heap_truth") as target:
+            recording = Watching(target.pid, "uprobe", "-rate", 1)
+            target.tell("load")
+            code = lambda: {k: v for k, v in executable_bytes(target.pid).items() if "heap_pool" in k[1]}
+            before, deadline = code(), time.monotonic() + 20
+            while sum(a != b for a, b in zip(b"".join(before.values()), b"".join(code().values()))) < 2:
+                self.assertLess(time.monotonic(), deadline, "it was not watched")
+                time.sleep(0.01)
+            while recording.system_call() not in POLLS:
+                time.sleep(0.001)
+            truth = target.tell("pool")
+            profile = recording.stop()
+            self.assertEqual(sums(profile, "way_pool"), truth["way_pool"])
+            self.assertEqual(code(), before)
+            self.close(target)
+
+    def test_a_sampled_profile_is_within_its_error(self):
+        for way in WAYS:
+            with Truth("heap_truth") as target:
+                recording = Watching(target.pid, way, "-rate", 1 << 20)
+                truth = target.tell("mixed 60000 7")
+                profile = recording.stop()
+                self.assertIn(" 0 lost", recording.stderr)
+                want = sum(t[1] for t in truth.values())
+                live = sum(t[3] for t in truth.values())
+                # 1 / sqrt(samples), five times over
+                self.assertLess(abs(profile.total(1) / want - 1), 5 / (want / (1 << 20)) ** 0.5)
+                self.assertLess(abs(profile.total(3) / live - 1), 5 / (live / (1 << 20)) ** 0.5)
+                self.close(target)
+
+    def test_a_forked_child_runs_on_and_can_free_what_was_sampled(self):
+        for way in WAYS:
+            with Truth("heap_truth") as target:
+                recording = Watching(target.pid, way, "-rate", 4096)
+                target.tell("mixed 5000 3")
+                _, said = target.tell("fork")
+                self.assertEqual(said, ["child 0"])
+                profile = recording.stop()
+                self.assertEqual([stack for stack, _, _ in profile.samples if "fork_child" in stack], [])
+                self.close(target)
+
+
+@unittest.skipIf(os.geteuid(), "uprobes need root")
+class Guest(unittest.TestCase):
+    def churn(self, *argv):
+        return harness.Target(list(argv) or ["heap_churn", "2"])
+
+    def end(self, target):
+        self.assertRegex(target.close(), r"rounds \d+ bad 0")
+
+    def attach(self, pid, *args, seconds="0.3"):
+        return harness.attach("-p", pid, "-mode", "heap", "-heap-method", "uprobe", "-seconds", seconds, "-o", os.devnull,
+                              "-f", *args)
+
+    def test_a_killed_profiler_leaves_nothing(self):
+        random.seed(21)
+        target = self.churn()
+        before = executable_bytes(target.pid)
+        for kill in range(KILLS):
+            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method",
+                                        WAYS[kill % 2], "-seconds", "0.1", "-o", "/dev/null", "-f", "-q"],
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(random.random() * 0.4)
+            process.kill()
+            process.wait()
+            self.assertTrue(target.alive(), "the target died with its profiler")
+        deadline = time.monotonic() + 20
+        while executable_bytes(target.pid) != before:  # the kernel takes its time to close a dead one's files
+            self.assertLess(time.monotonic(), deadline, "breakpoints were left")
+            time.sleep(0.05)
+        self.assertEqual(shim_pages(target.pid), [])
+        self.end(target)
+
+    def test_nothing_is_left_after_many_cycles(self):
+        target = self.churn()
+        before, footprint = executable_bytes(target.pid), harness.Footprint(target.pid)
+        for _ in range(6):
+            result = self.attach(target.pid, seconds="0.05")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(executable_bytes(target.pid), before)
+        footprint.check_unchanged(self)
+        self.end(target)
+
+    def test_a_traced_target_can_be_watched(self):
+        harness.need("strace")
+        target = self.churn()
+        strace = subprocess.Popen(["strace", "-f", "-e", "trace=none", "-p", str(target.pid)],
+                                  stderr=subprocess.DEVNULL)
+        while tracer(target.pid) == 0:
+            time.sleep(0.01)
+        inline = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "1", "-o", "-")
+        self.assertEqual(inline.returncode, 4)
+        self.assertIn("-heap-method uprobe", inline.stderr)
+        result = self.attach(target.pid)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stderr, r"in [1-9]\d* sampled calls")
+        strace.terminate()
+        strace.wait()
+        self.end(target)
+
+    def test_a_target_under_a_seccomp_filter_that_kills_can_be_watched(self):
+        target = harness.Target(["heap_seccomp", "kill"])
+        inline = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.2", "-o", os.devnull, "-f")
+        self.assertEqual(inline.returncode, 1)
+        self.assertIn("-heap-method uprobe", inline.stderr)
+        for rate in (4096, 1):
+            result = self.attach(target.pid, "-rate", rate)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("all well", target.close())
+
+    def test_threads_forks_exceptions_signals_and_coroutines_go_on(self):
+        jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+        for env in ({}, {"LD_PRELOAD": jemalloc} if os.path.exists(jemalloc) else {}):
+            target = harness.Target(["heap_guest"], env=dict(os.environ, **env))
+            before = executable_bytes(target.pid)
+            for way in WAYS:
+                for rate in (524288, 20000, 1):
+                    result = harness.attach("-p", target.pid, "-mode", "heap", "-heap-method", way, "-rate", rate,
+                                            "-seconds", "0.3", "-o", os.devnull, "-f")
+                    self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(executable_bytes(target.pid), before)
+            self.assertIn("all well", target.close())
+
+    def test_an_exec_ends_the_run(self):
+        for way in WAYS:
+            target = subprocess.Popen(["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(60)'"],
+                                      stdin=subprocess.PIPE)
+            recording = Watching(target.pid, way, "-rate", 1)
+            target.stdin.write(b"go\n")
+            target.stdin.flush()
+            _, stderr = recording.process.communicate(timeout=30)
+            self.assertEqual(recording.process.returncode, 0, stderr)
+            self.assertIn("ran another program", stderr)
+            target.kill()
+            target.wait()
+            target.stdin.close()
+
+    def test_a_target_that_dies_ends_the_run(self):
+        target = self.churn()
+        recording = Watching(target.pid, "uprobe")
+        target.process.kill()
+        target.process.wait()
+        _, stderr = recording.process.communicate(timeout=30)
+        self.assertEqual(recording.process.returncode, 0, stderr)
+
+    def test_who_may_not_is_told_what_it_takes(self):
+        harness.need("setpriv")
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        with harness.Target(["heap_churn", "1"]) as mine, tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            with subprocess.Popen([*nobody, "sleep", "60"]) as target:
+                while os.stat(f"/proc/{target.pid}").st_uid != 65534:
+                    time.sleep(0.01)
+                result = harness.run([*nobody, harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method",
+                                      "uprobe", "-seconds", "0.1", "-o", f"{folder}/h.pb.gz"])
+                target.kill()
+            self.assertEqual(result.returncode, 4, result.stderr)
+            self.assertIn("CAP_BPF and CAP_PERFMON", result.stderr)
+            self.assertTrue(mine.alive())
+
+    def test_auto_without_permission_says_what_is_missing(self):
+        harness.need("setpriv")
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        target = subprocess.Popen([*nobody, harness.target_path("heap_truth_stubborn")], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        while target.stdout.readline().strip() != "ready":
+            pass
+        result = harness.run([*nobody, harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.1", "-f",
+                              "-o", "/dev/null"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stderr, "not hooked: malloc in .*: it is shorter than a jump")
+        self.assertRegex(result.stderr, "not watched by uprobes either: .*CAP_BPF and CAP_PERFMON")
+        target.communicate("quit\n")
+
+    def test_other_processes_keep_their_code(self):
+        """They map the same C library; the breakpoints are in the target's copy of it only."""
+        with harness.Target(["heap_churn", "1"]) as other, harness.Target(["heap_churn", "1"]) as target:
+            before = executable_bytes(other.pid), executable_bytes(target.pid)
+            for way in WAYS:
+                recording = Watching(target.pid, way)
+                self.assertEqual(executable_bytes(other.pid), before[0])
+                self.assertNotEqual(executable_bytes(target.pid), before[1])
+                recording.stop()
+            self.assertEqual((executable_bytes(other.pid), executable_bytes(target.pid)), before)
+
+    def end_first_thread(self, target):
+        os.kill(target.pid, signal.SIGALRM)
+        while target.state() != "Z":
+            time.sleep(0.01)
+
+    def test_a_process_whose_first_thread_has_ended(self):
+        target = self.churn("heap_churn", "1", "orphan")
+        self.end_first_thread(target)
+        result = self.attach(target.pid)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stderr, r"in [1-9]\d* sampled calls")
+        target.process.kill()
+
+    def test_the_first_thread_may_end_meanwhile(self):
+        for way in WAYS:
+            target = self.churn("heap_churn", "1", "orphan")
+            recording = Watching(target.pid, way, "-rate", 1 << 40)
+            self.end_first_thread(target)
+            time.sleep(2.5)  # it looks once a second
+            other = max(map(int, os.listdir(f"/proc/{target.pid}/task")))  # the first has no memory any more
+            watched = executable_bytes(other)
+            recording.stop()
+            self.assertNotEqual(executable_bytes(other), watched, "the probes had gone before")
+            self.assertRegex(recording.stderr, r"each of [1-9]\d* calls")
+            self.assertEqual("attached by ended" in recording.stderr, way == "uprobe-perf")
+            target.process.kill()
+
+    def test_a_method_that_is_none_is_named(self):
+        with harness.Target(["heap_churn", "1"]) as target:
+            result = harness.attach("-p", target.pid, "-mode", "heap", "-heap-method", "magic", "-seconds", "0.1")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("auto, inline or uprobe", result.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
