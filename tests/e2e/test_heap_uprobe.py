@@ -200,7 +200,9 @@ class Counting(unittest.TestCase):
 @unittest.skipIf(os.geteuid(), "uprobes need root")
 class Guest(unittest.TestCase):
     def churn(self, *argv):
-        return harness.Target(list(argv) or ["heap_churn", "2"])
+        target = harness.Target(list(argv) or ["heap_churn", "2"])
+        self.addCleanup(target.close, check=False)  # a test that fails leaves nobody behind
+        return target
 
     def end(self, target):
         self.assertRegex(target.close(), r"rounds \d+ bad 0")
