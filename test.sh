@@ -50,10 +50,12 @@ cmake_build() { # FOLDER CMAKE-ARGUMENTS...
 }
 
 e2e() { # BUILD-FOLDER TEST-FILES...
-	local build=$1 file
+	local build=$1 file since
 	shift
 	for file in "$@"; do
+		since=$SECONDS
 		lines "$file" env CPROF_BUILD="$PWD/$build" timeout 900 python3 "$file"
+		echo "   $file took $((SECONDS - since)) s" >&2
 	done
 }
 
