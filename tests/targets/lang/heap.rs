@@ -25,12 +25,13 @@ fn main() {
     let mut wide = Vec::with_capacity(10000);
     for line in std::io::stdin().lock().lines() {
         if line.unwrap() == "quit" { break; }
-        let (mut a, mut z, mut s) = (0, 0, 0);
+        let (mut a, mut z, mut s, mut sum) = (0, 0, 0, 0u64);
         for i in 0..100 { keep_vec(&mut kept, i); a += 1000 + i; }
         for i in 1..101 { zeroed(&mut kept, 64 * i); z += 64 * i; }
         for _ in 0..100 { grow(&mut kept); }
         for _ in 0..100 { aligned(&mut wide); }
-        for i in 1..101 { std::hint::black_box(drop_box(i)); s += 8 * i; }
+        for i in 1..101 { sum += drop_box(i); s += 8 * i; }
+        assert!(sum % 3 == 0);
         println!("truth keep_vec 100 {} 100 {}", a, a);
         println!("truth zeroed 100 {} 100 {}", z, z);
         println!("truth grow 200 {} 100 {}", 100 * 5100, 100 * 5000);
