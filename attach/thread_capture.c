@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach/thread_freeze.h"
@@ -381,11 +382,16 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 static void read_wchan(const struct cprof_thread_capture *capture, size_t at,
 		       struct cprof_thread *thread)
 {
+	static const struct timespec moment = { .tv_nsec = 2000000 };
 	bool asleep = thread->state == 'S' && (at == 0 || thread->call.kind == CPROF_CALL_OUTSIDE);
 	if (thread->state != 'D' && !asleep)
 		return;
-	cprof_thread_observer_read(&capture->observer, thread->tid, "wchan", thread->wchan,
-				   sizeof(thread->wchan));
+	/* One that we have just let go needs a moment to be back where its cgroup keeps it frozen. */
+	unsigned tries = at == 0 && thread->means == CPROF_MEANS_STOP ? 6 : 1;
+	do {
+		cprof_thread_observer_read(&capture->observer, thread->tid, "wchan", thread->wchan,
+					   sizeof(thread->wchan));
+	} while (--tries && !cprof_thread_is_frozen(thread) && nanosleep(&moment, NULL) == 0);
 	if (asleep && !cprof_thread_is_frozen(thread))
 		*thread->wchan = 0;
 }
