@@ -405,7 +405,7 @@ static __always_inline int same_program(void)
 	return 0;
 }
 
-/* Entry and return come to the same program, in both ways of attaching it (attach/heap_uprobe_attach.c). */
+/* Entry and return come to the same program, in both ways of attaching it (attach/heap_uprobe_link.c). */
 SEC("uprobe")
 int on_call(struct registers *regs)
 {
