@@ -218,6 +218,7 @@ static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleepe
 		.syscall = SYS_futex,
 		.op = sleeper->op,
 		.val = sleeper->val,
+		.unsure = 1,
 	};
 	if (bpf_map__update_elem(threads, &tid, sizeof(tid), &thread, sizeof(thread),
 				 BPF_NOEXIST) == 0 &&
@@ -296,11 +297,13 @@ static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
 	};
 }
 
+/* `part_ns` of its time lie in the window. */
 static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_block_event *event,
-				     const struct cprof_session_moment *moment, bool open)
+				     uint64_t part_ns, const struct cprof_session_moment *moment,
+				     bool open)
 {
-	const struct cprof_wait_weight weight = cprof_wait_weigh(event->delay_ns, event->rate_ns);
-	const double scale = event->delay_ns ? weight.delay_ns / (double)event->delay_ns : 1;
+	const struct cprof_wait_weight weight =
+		cprof_wait_weigh_part(event->delay_ns, part_ns, event->rate_ns);
 	struct cprof_wait wait = {
 		.tid = event->tid,
 		.syscall = event->syscall < 0 ? CPROF_WAIT_NO_SYSCALL : event->syscall,
@@ -311,7 +314,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.open = open,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,
-		.queue_ns = (double)event->queue_ns * scale,
+		.queue_ns = (double)event->queue_ns * weight.count,
 	};
 	cprof_block_find_owner(&wait);
 	return cprof_block_take(tier->block, &wait, moment, NULL);
@@ -390,19 +393,17 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
 	if (event.what == CPROF_BLOCK_FAULT)
 		return tier->faults ? begin_fault(tier, &event, &moment) : NULL;
-	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_block_end_ns(tier->block);
-	const bool late = record->time_ns > end_ns;
-	if (late && (tier->block->releases || event.delay_ns <= record->time_ns - end_ns))
-		return NULL;
-	if (late)
-		event.delay_ns -= record->time_ns - end_ns;
-	const uint64_t start_ns = tier->block->run->window->start_mono_ns,
-		       began_ns = record->time_ns - event.queue_ns - event.delay_ns;
-	if (!late && !tier->block->releases && began_ns < start_ns)
-		event.delay_ns -=
-			start_ns - began_ns < event.delay_ns ? start_ns - began_ns : event.delay_ns;
-	return take_wait(tier, &event, &moment, late);
+	if (tier->block->releases)
+		return record->time_ns > end_ns
+			       ? NULL
+			       : take_wait(tier, &event, event.delay_ns, &moment, false);
+	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
+	const uint64_t woken_ns = record->time_ns - event.queue_ns;
+	const uint64_t part_ns =
+		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
+				   tier->block->run->window->start_mono_ns, end_ns);
+	return part_ns ? take_wait(tier, &event, part_ns, &moment, woken_ns > end_ns) : NULL;
 }
 
 static struct cprof_error *take_record(const struct perf_event_header *header, void *ctx)

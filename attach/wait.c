@@ -12,6 +12,22 @@ struct cprof_wait_weight cprof_wait_weigh(uint64_t delay_ns, uint64_t rate_ns)
 	return (struct cprof_wait_weight){ (double)rate_ns / (double)delay_ns, (double)rate_ns };
 }
 
+struct cprof_wait_weight cprof_wait_weigh_part(uint64_t delay_ns, uint64_t part_ns,
+					       uint64_t rate_ns)
+{
+	struct cprof_wait_weight weight = cprof_wait_weigh(delay_ns, rate_ns);
+	if (part_ns < delay_ns)
+		weight.delay_ns = weight.count * (double)part_ns;
+	return weight;
+}
+
+uint64_t cprof_wait_part_ns(uint64_t began_ns, uint64_t woken_ns, uint64_t from_ns, uint64_t to_ns)
+{
+	const uint64_t begin_ns = began_ns > from_ns ? began_ns : from_ns,
+		       end_ns = woken_ns < to_ns ? woken_ns : to_ns;
+	return end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
+
 bool cprof_wait_keeps(uint64_t delay_ns, uint64_t rate_ns, uint64_t random)
 {
 	if (delay_ns == 0)

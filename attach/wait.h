@@ -40,6 +40,16 @@ struct cprof_wait_weight {
 };
 struct cprof_wait_weight cprof_wait_weigh(uint64_t delay_ns, uint64_t rate_ns);
 
+/*
+ * The same for a wait of `delay_ns` of which only `part_ns` lie in the window: it was kept for its whole length, so
+ * that alone says how many waits it stands for, and `part_ns` how long they count.
+ */
+struct cprof_wait_weight cprof_wait_weigh_part(uint64_t delay_ns, uint64_t part_ns,
+					       uint64_t rate_ns);
+
+/* How much of the wait from began_ns to woken_ns lies between from_ns and to_ns; 0 where it lies beside it. */
+uint64_t cprof_wait_part_ns(uint64_t began_ns, uint64_t woken_ns, uint64_t from_ns, uint64_t to_ns);
+
 /* Whether the law keeps it; `random` is uniform over 64 bits. What the BPF program computes in 32 bits. */
 bool cprof_wait_keeps(uint64_t delay_ns, uint64_t rate_ns, uint64_t random);
 

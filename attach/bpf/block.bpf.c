@@ -227,6 +227,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 
 	thread->asleep_since_ns = now;
 	thread->woken_ns = 0;
+	thread->unsure = 0;
 	thread->syscall = nr;
 	if (!is_futex(nr)) {
 		thread->addr = nr < 0 ? 0 : ARG1(regs);
@@ -262,9 +263,26 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	}
 }
 
-static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thread, __u32 tid,
-				      __u64 now)
+/* Whether the task, asleep until now, is in the call that `thread` tells of; it could be preempted in a later one. */
+static __always_inline int is_in_call(struct task_struct *task,
+				      const struct cprof_block_thread *thread)
 {
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	return SYSCALL_NR(regs) == thread->syscall && ARG1(regs) == thread->addr &&
+	       (__u32)ARG2(regs) == thread->op;
+}
+
+static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thread,
+				      struct task_struct *task, __u64 now)
+{
+	__u32 tid = task->pid;
+	if (thread->unsure) {
+		thread->unsure = 0;
+		if (!is_in_call(task, thread)) {
+			thread->asleep_since_ns = 0;
+			return;
+		}
+	}
 	__u64 woken = thread->woken_ns ? thread->woken_ns : now;
 	thread->delay_ns += woken - thread->asleep_since_ns;
 	thread->queue_ns += now - woken;
@@ -299,7 +317,7 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 	__u32 tid = task->pid;
 	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (thread && thread->asleep_since_ns)
-		end_sleep(ctx, thread, tid, now);
+		end_sleep(ctx, thread, task, now);
 }
 
 /* TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE; a stopped or dying task does not wait for anything of ours. */
@@ -449,7 +467,7 @@ int BPF_PROG(on_resume)
 	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread || !thread->asleep_since_ns)
 		return 0;
-	end_sleep(ctx, thread, tid, bpf_ktime_get_ns());
+	end_sleep(ctx, thread, task, bpf_ktime_get_ns());
 	if (thread->delay_ns)
 		tell_wait(ctx, thread, tid);
 	return 0;

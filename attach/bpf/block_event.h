@@ -45,6 +45,8 @@ struct cprof_block_thread {
 	__u32 op, val, owner;
 	__u32 charge_op, charge_val, charge_owner;
 	__u32 serial;
+	__u32 unsure; /* written from outside, for a wait that had begun before: it may have ended meanwhile */
+	__u32 pad;
 };
 
 /* Kept for each CPU (modulo CPROF_BLOCK_CPUS), or they would fight for the memory: the sum is what counts. */

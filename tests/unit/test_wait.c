@@ -30,6 +30,47 @@ TEST(wait_weigh_gives_short_waits_the_rate_and_long_ones_themselves)
 	}
 }
 
+/* A wait of which 1 ns reaches into the window is one wait, not a hundred thousand. */
+TEST(wait_weigh_part_counts_the_whole_wait_and_the_time_of_its_part)
+{
+	/* clang-format off */
+	static const struct { uint64_t delay, part, rate; double count, delay_ns; } cases[] = {
+		{  250000,  250000, 1000000, 4, 1e6 },
+		{  250000,       1, 1000000, 4, 4 },
+		{  250000,       0, 1000000, 4, 0 },
+		{ 5000000, 1000000, 1000000, 1, 1e6 },
+		{ 5000000,       1,  100000, 1, 1 },
+		{       0,       0, 1000000, 1e6, 1e6 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_wait_weight got =
+			cprof_wait_weigh_part(cases[i].delay, cases[i].part, cases[i].rate);
+		if (got.count != cases[i].count || got.delay_ns != cases[i].delay_ns)
+			TEST_FAIL("case %zu: %g, %g", i, got.count, got.delay_ns);
+	}
+}
+
+TEST(wait_part_is_what_lies_in_the_window)
+{
+	/* clang-format off */
+	static const struct { uint64_t began, woken, part; } cases[] = {
+		{ 110, 150, 40 },
+		{  90, 150, 50 },
+		{ 190, 250, 10 },
+		{  50, 250, 100 },
+		{  50, 100, 0 },
+		{  50,  99, 0 },
+		{ 200, 250, 0 },
+		{ 201, 250, 0 },
+		{ 150, 150, 0 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CHECK_UINT(cprof_wait_part_ns(cases[i].began, cases[i].woken, 100, 200),
+			   cases[i].part);
+}
+
 /* The law is unbiased in count and delay whatever the mixture of waits: 3,000,000 drawn, both sums within 1 %. */
 TEST(wait_law_keeps_both_sums_unbiased_whatever_the_rate)
 {
