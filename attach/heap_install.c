@@ -9,9 +9,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 
+#include "attach/heap_memory.h"
 #include "attach/heap_owner.h"
 #include "attach/heap_plan.h"
 #include "attach/heap_sharers.h"
@@ -60,17 +60,15 @@ void cprof_heap_install_deinit(struct cprof_heap_install *install)
 
 bool cprof_heap_read(const struct cprof_heap_install *install, uint64_t addr, void *buf, size_t n)
 {
-	struct iovec local = { buf, n }, remote = { (void *)(uintptr_t)addr, n };
-	pid_t tid = cprof_target_living_tid(install->target);
-	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)n;
+	const struct cprof_heap_span span = { addr, buf, n };
+	return cprof_heap_memory_read(install->target, &span, 1);
 }
 
 bool cprof_heap_write(const struct cprof_heap_install *install, uint64_t addr, const void *buf,
 		      size_t n)
 {
-	struct iovec local = { (void *)(uintptr_t)buf, n }, remote = { (void *)(uintptr_t)addr, n };
-	pid_t tid = cprof_target_living_tid(install->target);
-	return process_vm_writev(tid, &local, 1, &remote, 1, 0) == (ssize_t)n;
+	const struct cprof_heap_span span = { addr, (void *)(uintptr_t)buf, n };
+	return cprof_heap_memory_write(install->target, &span, 1);
 }
 
 static uint64_t data_at(const struct cprof_heap_install *install, size_t offset)

@@ -3,10 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/heap_memory.h"
 #include "attach/heap_threads.h"
 #include "base/cleanup.h"
 
 #define LIVE_CHUNK 16384u /* entries read at once */
+#define ROUND      16u    /* cells handed over at once */
+/* Where a cell was not free the shim tries the next ones (cell_take), and others may have come since we looked. */
+#define BEYOND 16u
 
 #define AT(install, member) ((install)->data + offsetof(struct cprof_shim_data, member))
 
@@ -15,8 +19,8 @@ struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
 {
 	*reader = (struct cprof_heap_reader){ .install = install };
 	reader->cells = calloc(CPROF_SHIM_CELLS, sizeof(*reader->cells));
-	reader->stack = malloc(CPROF_SHIM_STACK_BYTES);
-	return reader->cells && reader->stack ? NULL : cprof_error_no_memory();
+	reader->stacks = malloc((size_t)ROUND * CPROF_SHIM_STACK_BYTES);
+	return reader->cells && reader->stacks ? NULL : cprof_error_no_memory();
 }
 
 void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
@@ -25,7 +29,7 @@ void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
 		free(reader->kept[i]);
 	free(reader->kept);
 	free(reader->cells);
-	free(reader->stack);
+	free(reader->stacks);
 	*reader = (struct cprof_heap_reader){ 0 };
 }
 
@@ -98,30 +102,17 @@ static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell
 	}
 }
 
-static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
+static uint64_t stack_at(const struct cprof_heap_reader *reader, size_t index)
 {
-	const struct cprof_heap_install *install = reader->install;
-	struct cprof_shim_cell *cell = &reader->cells[index];
-	uint64_t stack = AT(install, stacks) + index * CPROF_SHIM_STACK_BYTES;
-
-	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
-	    !cprof_heap_read(install, stack, to, cell->stack_bytes))
-		cell->stack_bytes = 0;
+	return AT(reader->install, stacks) + index * CPROF_SHIM_STACK_BYTES;
 }
 
-static struct cprof_error *hand_over(struct cprof_heap_reader *reader, size_t index,
-				     cprof_heap_sample_fn *fn, void *ctx)
+static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
 {
-	const struct cprof_heap_install *install = reader->install;
 	struct cprof_shim_cell *cell = &reader->cells[index];
-
-	read_stack(reader, index, reader->stack);
-	struct cprof_error *err = fn(ctx, cell, reader->stack);
-	teach(reader, cell);
-	uint32_t free_state = CPROF_SHIM_CELL_FREE;
-	cprof_heap_write(install, AT(install, cells) + index * sizeof(*cell), &free_state,
-			 sizeof(free_state));
-	return err;
+	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
+	    !cprof_heap_read(reader->install, stack_at(reader, index), to, cell->stack_bytes))
+		cell->stack_bytes = 0;
 }
 
 struct order {
@@ -147,10 +138,38 @@ static size_t sort_ready(const struct cprof_heap_reader *reader, struct order *r
 	return n;
 }
 
+/* Cells first to first + n - 1, around the end. */
+static bool read_some(struct cprof_heap_reader *reader, uint64_t first, uint64_t n)
+{
+	const uint64_t from = first % CPROF_SHIM_CELLS;
+	const uint64_t straight = from + n > CPROF_SHIM_CELLS ? CPROF_SHIM_CELLS - from : n;
+	const size_t size = sizeof(*reader->cells);
+	const struct cprof_heap_span spans[] = {
+		{ AT(reader->install, cells) + from * size, &reader->cells[from], straight * size },
+		{ AT(reader->install, cells), reader->cells, (n - straight) * size },
+	};
+	return cprof_heap_memory_read(reader->install->target, spans, n > straight ? 2 : 1);
+}
+
 static bool read_cells(struct cprof_heap_reader *reader)
 {
-	return cprof_heap_read(reader->install, AT(reader->install, cells), reader->cells,
-			       CPROF_SHIM_CELLS * sizeof(*reader->cells));
+	return read_some(reader, 0, CPROF_SHIM_CELLS);
+}
+
+/* How many samples are on their way to us, in cells. */
+static uint64_t outstanding(const struct cprof_heap_reader *reader)
+{
+	uint64_t gone = reader->control.lost + reader->handed;
+	return reader->control.ticket > gone ? reader->control.ticket - gone : 0;
+}
+
+/* The cells that were taken since the last time, or all of them. */
+static bool read_new_cells(struct cprof_heap_reader *reader)
+{
+	const uint64_t n = reader->control.ticket - reader->seen_ticket + BEYOND;
+	return reader->behind || n > CPROF_SHIM_CELLS / 2
+		       ? read_cells(reader)
+		       : read_some(reader, reader->seen_ticket, n);
 }
 
 struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
@@ -188,6 +207,55 @@ struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
 	return NULL;
 }
 
+/* The stacks of up to ROUND cells, in one system call if none of them is odd. */
+static void read_stacks(const struct cprof_heap_reader *reader, const struct order *ready, size_t n)
+{
+	struct cprof_heap_span spans[ROUND];
+	bool odd = false;
+	for (size_t i = 0; i < n; i++) {
+		const size_t index = ready[i].index;
+		const uint32_t bytes = reader->cells[index].stack_bytes;
+		odd = odd || bytes > CPROF_SHIM_STACK_BYTES;
+		spans[i] = (struct cprof_heap_span){ stack_at(reader, index),
+						     reader->stacks + i * CPROF_SHIM_STACK_BYTES,
+						     bytes };
+	}
+	if (!odd && cprof_heap_memory_read(reader->install->target, spans, n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		read_stack(reader, ready[i].index, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
+}
+
+static void give_back(struct cprof_heap_reader *reader, const struct order *ready, size_t n)
+{
+	struct cprof_heap_span spans[ROUND];
+	uint32_t free_state = CPROF_SHIM_CELL_FREE;
+	for (size_t i = 0; i < n; i++) {
+		const size_t index = ready[i].index;
+		reader->cells[index].state = CPROF_SHIM_CELL_FREE;
+		spans[i] = (struct cprof_heap_span){ AT(reader->install, cells) +
+							     index * sizeof(*reader->cells),
+						     &free_state, sizeof(free_state) };
+	}
+	cprof_heap_memory_write(reader->install->target, spans, n);
+	reader->handed += n;
+}
+
+/* At most ROUND of them. They are given back whatever `fn` says. */
+static struct cprof_error *hand_over(struct cprof_heap_reader *reader, const struct order *ready,
+				     size_t n, cprof_heap_sample_fn *fn, void *ctx)
+{
+	struct cprof_error *err = NULL;
+	read_stacks(reader, ready, n);
+	for (size_t i = 0; !err && i < n; i++) {
+		const struct cprof_shim_cell *cell = &reader->cells[ready[i].index];
+		err = fn(ctx, cell, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
+		teach(reader, cell);
+	}
+	give_back(reader, ready, n);
+	return err;
+}
+
 struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
 {
@@ -201,14 +269,18 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 		wake(reader);
 	if (reader->control.full_streak)
 		write_word(reader, AT(install, control.full_streak), 0);
-	if (!read_cells(reader))
+	const uint64_t expected = outstanding(reader);
+	if (!expected || !read_new_cells(reader))
 		return NULL;
-	size_t n = sort_ready(reader, ready);
-	for (size_t i = 0; i < n; i++) {
-		struct cprof_error *err = hand_over(reader, ready[i].index, fn, ctx);
+	const size_t n = sort_ready(reader, ready);
+	reader->seen_ticket = reader->control.ticket;
+	reader->behind = n < expected;
+	while (*ret_samples < n) {
+		const size_t left = n - *ret_samples, some = left < ROUND ? left : ROUND;
+		struct cprof_error *err = hand_over(reader, ready + *ret_samples, some, fn, ctx);
 		if (err)
 			return err;
-		++*ret_samples;
+		*ret_samples += some;
 	}
 	return NULL;
 }
