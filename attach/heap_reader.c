@@ -9,8 +9,6 @@
 
 #define LIVE_CHUNK 16384u /* entries read at once */
 #define ROUND      16u    /* cells handed over at once */
-/* Where a cell was not free the shim tries the next ones (cell_take), and others may have come since we looked. */
-#define BEYOND 16u
 
 #define AT(install, member) ((install)->data + offsetof(struct cprof_shim_data, member))
 
@@ -138,22 +136,10 @@ static size_t sort_ready(const struct cprof_heap_reader *reader, struct order *r
 	return n;
 }
 
-/* Cells first to first + n - 1, around the end. */
-static bool read_some(struct cprof_heap_reader *reader, uint64_t first, uint64_t n)
+static bool read_cells(struct cprof_heap_reader *reader, size_t n)
 {
-	const uint64_t from = first % CPROF_SHIM_CELLS;
-	const uint64_t straight = from + n > CPROF_SHIM_CELLS ? CPROF_SHIM_CELLS - from : n;
-	const size_t size = sizeof(*reader->cells);
-	const struct cprof_heap_span spans[] = {
-		{ AT(reader->install, cells) + from * size, &reader->cells[from], straight * size },
-		{ AT(reader->install, cells), reader->cells, (n - straight) * size },
-	};
-	return cprof_heap_memory_read(reader->install->target, spans, n > straight ? 2 : 1);
-}
-
-static bool read_cells(struct cprof_heap_reader *reader)
-{
-	return read_some(reader, 0, CPROF_SHIM_CELLS);
+	return cprof_heap_read(reader->install, AT(reader->install, cells), reader->cells,
+			       n * sizeof(*reader->cells));
 }
 
 /* How many samples are on their way to us, in cells. */
@@ -163,18 +149,18 @@ static uint64_t outstanding(const struct cprof_heap_reader *reader)
 	return reader->control.ticket > gone ? reader->control.ticket - gone : 0;
 }
 
-/* The cells that were taken since the last time, or all of them. */
-static bool read_new_cells(struct cprof_heap_reader *reader)
+/* As many as are expected are found among the first cells, most often; a few may not be ready yet. */
+static size_t find_ready(struct cprof_heap_reader *reader, uint64_t expected, struct order *ready)
 {
-	const uint64_t n = reader->control.ticket - reader->seen_ticket + BEYOND;
-	return reader->behind || n > CPROF_SHIM_CELLS / 2
-		       ? read_cells(reader)
-		       : read_some(reader, reader->seen_ticket, n);
+	size_t n = read_cells(reader, CPROF_SHIM_NEAR) ? sort_ready(reader, ready) : 0;
+	if (n < expected)
+		n = read_cells(reader, CPROF_SHIM_CELLS) ? sort_ready(reader, ready) : 0;
+	return n;
 }
 
 struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
 {
-	if (reader->kept || !look(reader) || !read_cells(reader))
+	if (reader->kept || !look(reader) || !read_cells(reader, CPROF_SHIM_CELLS))
 		return NULL;
 	reader->kept = calloc(CPROF_SHIM_CELLS, sizeof(*reader->kept));
 	if (!reader->kept)
@@ -270,11 +256,7 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 	if (reader->control.full_streak)
 		write_word(reader, AT(install, control.full_streak), 0);
 	const uint64_t expected = outstanding(reader);
-	if (!expected || !read_new_cells(reader))
-		return NULL;
-	const size_t n = sort_ready(reader, ready);
-	reader->seen_ticket = reader->control.ticket;
-	reader->behind = n < expected;
+	const size_t n = expected ? find_ready(reader, expected, ready) : 0;
 	while (*ret_samples < n) {
 		const size_t left = n - *ret_samples, some = left < ROUND ? left : ROUND;
 		struct cprof_error *err = hand_over(reader, ready + *ret_samples, some, fn, ctx);

@@ -17,10 +17,8 @@ struct cprof_heap_reader {
 	uint8_t *stacks;                          /* owned; copies of some, for one round */
 	uint8_t **
 		kept; /* owned, and each of them; the stacks of cells that are to be handed over later; or NULL */
-	uint64_t handed;      /* samples handed over so far */
-	uint64_t seen_ticket; /* samples before it were looked for already */
-	bool behind;          /* some of those were not ready: they may be anywhere */
-	bool over;            /* the target's data is gone: it ended, or runs another program */
+	uint64_t handed; /* samples handed over so far */
+	bool over;       /* the target's data is gone: it ended, or runs another program */
 
 	struct cprof_shim_control control; /* as read last */
 	uint64_t slept;                    /* how often the shim had gone to sleep and was woken */

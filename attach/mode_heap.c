@@ -225,7 +225,7 @@ static void ease(struct heap *heap)
 static struct cprof_error *sample(struct heap *heap)
 {
 	struct cprof_window *window = heap->run->window;
-	uint64_t wait_ns = POLL_NS;
+	uint64_t wait_ns = POLL_BUSY_NS; /* how much there is to do is not known yet */
 	struct cprof_error *err = NULL;
 
 	cprof_window_start(window);

@@ -73,6 +73,8 @@
 #define CPROF_SHIM_MAX_RANGES  16
 #define CPROF_SHIM_QUANTILES   4096
 #define CPROF_SHIM_CELLS       1024
+#define CPROF_SHIM_NEAR                                                                            \
+	128 /* of them, the first: taken before others, so that they stay in the caches */
 #define CPROF_SHIM_STACK_BYTES 16384
 #define CPROF_SHIM_PROBES      32           /* live[]: how far from its place an entry may be */
 #define CPROF_SHIM_DORMANT     (1ull << 62) /* a countdown that never ends */

@@ -205,17 +205,23 @@ static uint64_t live_remove(struct cprof_shim_data *data, uint64_t ptr)
 	return UINT64_MAX;
 }
 
+/* In the first turns one of a few, which stay in the caches; where those are full, any. */
+static uint64_t cell_at(uint64_t id, uint32_t turn)
+{
+	return turn < 4 ? (id + turn) % CPROF_SHIM_NEAR : (id + turn) % CPROF_SHIM_CELLS;
+}
+
 /*
  * A free cell's index + 1 and the sample's id. With every call recorded (-rate 1) the target waits a little for
  * its reader, a bounded number of turns without a system call; a reader that does not come puts the shim to sleep.
  */
 static uint64_t cell_take(struct cprof_shim_data *data, uint64_t period, uint64_t *ret_id)
 {
-	uint32_t turns = period <= CPROF_SHIM_EVERY ? 2000000 : 4;
+	uint32_t turns = period <= CPROF_SHIM_EVERY ? 2000000 : 8;
 
 	*ret_id = add(&data->control.ticket, 1);
 	for (uint32_t i = 0; i < turns; i++) {
-		uint64_t at = (*ret_id + i) % CPROF_SHIM_CELLS;
+		uint64_t at = cell_at(*ret_id, i);
 		uint32_t free = CPROF_SHIM_CELL_FREE;
 		if (__atomic_compare_exchange_n(&data->cells[at].state, &free,
 						CPROF_SHIM_CELL_TAKEN, 0, __ATOMIC_ACQUIRE,
