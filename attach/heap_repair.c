@@ -116,6 +116,10 @@ struct cprof_error *cprof_heap_repair(pid_t pid, struct cprof_heap_repair *ret_r
 	cprof_modules_init(&modules);
 	cprof_heap_install_init(&install, target, &maps, &modules);
 	err = repair(&install, ret_repair);
+	if (!err)
+		err = cprof_maps_refresh(&maps);
+	if (!err)
+		err = cprof_heap_uprobe_left_remove(&maps, mem, &ret_repair->left);
 	cprof_heap_install_deinit(&install);
 	cprof_modules_deinit(&modules);
 	cprof_maps_deinit(&maps);

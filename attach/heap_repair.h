@@ -3,7 +3,7 @@
  *
  * Everything needed is in the code page it left (shim_proto.h): which bytes were changed, what they were, and in which
  * mapping. Each place is compared before it is touched. Works on forked children of a profiled process too, which carry
- * the jumps of their parent. Uses the detach of heap_install.h.
+ * the jumps of their parent. Uses the detach of heap_install.h. Breakpoints that are left are heap_uprobe_left.h's.
  */
 #ifndef CPROF_ATTACH_HEAP_REPAIR_H
 #define CPROF_ATTACH_HEAP_REPAIR_H
@@ -12,15 +12,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/heap_uprobe_left.h"
 #include "base/error.h"
 
 struct cprof_heap_repair {
-	uint32_t pages;        /* code mappings found */
-	uint32_t restored;     /* places whose bytes were put back */
-	uint32_t lost_objects; /* places that were another's by now, and left alone */
-	bool page_kept;        /* try again later: */
-	const char *kept_why;  /* static text */
-	uint64_t pause_ns;     /* the longest time its threads stood still */
+	uint32_t pages;                     /* code mappings found */
+	uint32_t restored;                  /* places whose bytes were put back */
+	uint32_t lost_objects;              /* places that were another's by now, and left alone */
+	bool page_kept;                     /* try again later: */
+	const char *kept_why;               /* static text */
+	struct cprof_heap_uprobe_left left; /* breakpoints */
+	uint64_t pause_ns;                  /* the longest time its threads stood still */
 };
 
 /*

@@ -100,19 +100,25 @@ static void status_line(const char *path, const char *key, char *line, size_t n)
 		 at ? at + strlen(key) : "");
 }
 
+bool cprof_heap_uprobe_file_traced(const struct cprof_maps *maps)
+{
+	char path[64], tracer[32];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)maps->pid);
+	status_line(path, "\nTracerPid:\t", tracer, sizeof(tracer));
+	return strcmp(tracer, "0") != 0;
+}
+
 const char *cprof_heap_uprobe_file_changed(struct cprof_heap_uprobe_file *file,
 					   const struct cprof_maps *maps, uint64_t addr)
 {
 	uint8_t now, original;
-	char path[64], tracer[32];
 	if (!read_code(file, addr, &original, 1) ||
 	    !maps->memory.read(maps->memory.ctx, addr, &now, 1))
 		return "its code cannot be read";
 	if (now == original)
 		return NULL;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)maps->pid);
-	status_line(path, "\nTracerPid:\t", tracer, sizeof(tracer));
 	if (now == 0xcc)
-		return strcmp(tracer, "0") == 0 ? NULL : "a debugger's breakpoint is in it";
+		return cprof_heap_uprobe_file_traced(maps) ? "a debugger's breakpoint is in it"
+							   : NULL;
 	return "its code in memory is not that of its file";
 }

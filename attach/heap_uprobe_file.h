@@ -33,6 +33,9 @@ const char *cprof_heap_uprobe_file_path(const struct cprof_heap_uprobe_file *fil
 /* Its bytes by run-time address, within the mapping. */
 struct cprof_memory cprof_heap_uprobe_file_code(struct cprof_heap_uprobe_file *file);
 
+/* Is it under a debugger? Its breakpoints look like ours. */
+bool cprof_heap_uprobe_file_traced(const struct cprof_maps *maps);
+
 /*
  * Why there must be no probe at `addr`: a debugger's breakpoint is there, or other bytes than the file's are. NULL:
  * there may. Another uprobe's breakpoint does no harm.

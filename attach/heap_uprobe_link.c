@@ -99,16 +99,26 @@ static struct cprof_error *attach_perf(int program, const char *path,
 	return err;
 }
 
-int cprof_heap_uprobe_return_event(const char *path, uint64_t offset, pid_t tid)
+static int open_event(const char *path, uint64_t offset, pid_t tid, bool returns)
 {
 	struct perf_event_attr attr = { .size = sizeof(attr),
-					.config = 1,
+					.config = returns,
 					.uprobe_path = (uint64_t)(uintptr_t)path,
 					.probe_offset = offset };
 	struct cprof_error *err = pmu_type(&attr.type);
 	const bool known = !err;
 	cprof_error_free(err);
 	return known ? cprof_perf_event_open(&attr, tid, -1, -1) : -1;
+}
+
+int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid)
+{
+	return open_event(path, offset, tid, false);
+}
+
+int cprof_heap_uprobe_return_event(const char *path, uint64_t offset, pid_t tid)
+{
+	return open_event(path, offset, tid, true);
 }
 
 const struct cprof_heap_uprobe_way cprof_heap_uprobe_ways[] = {

@@ -45,7 +45,8 @@ struct cprof_heap_uprobe_way {
 				      int *fds, size_t *ret_n);
 };
 
-/* A probe on a function's return without a program, for trying out; its descriptor, or -1 and errno. */
+/* A probe at a place, or on a function's return, without a program; its descriptor, or -1 and errno. */
+int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid);
 int cprof_heap_uprobe_return_event(const char *path, uint64_t offset, pid_t tid);
 
 /* In the order of trying. */

@@ -402,6 +402,34 @@ static int run(struct program *program)
 	return command_status(program, err ? fail(program, err) : program->exit_status);
 }
 
+static void say_restored(struct program *program, const struct cprof_heap_repair *done)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done->restored, done->pages,
+			    done->pages == 1 ? "" : "s");
+	if (done->page_kept)
+		cprof_buffer_printf(&text, "kept because %s: try again later", done->kept_why);
+	else
+		cprof_buffer_puts(&text, "removed");
+	cprof_buffer_printf(&text, "; its threads stood still for %.1f ms",
+			    (double)done->pause_ns / 1e6);
+	say(program, cprof_buffer_text(&text));
+}
+
+static void say_left(struct program *program, const struct cprof_heap_uprobe_left *left)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (left->removed)
+		cprof_buffer_printf(&text, "took out %u breakpoint%s that nobody held any more",
+				    left->removed, left->removed == 1 ? "" : "s");
+	if (left->held)
+		cprof_buffer_printf(&text, "%s%u breakpoint%s of another tool left alone, in %s",
+				    left->removed ? "; " : "", left->held,
+				    left->held == 1 ? "" : "s", left->path);
+	if (text.len)
+		say(program, cprof_buffer_text(&text));
+}
+
 /* -repair PID */
 static int repair(struct program *program)
 {
@@ -411,20 +439,11 @@ static int repair(struct program *program)
 	cprof_interrupt_hold(false);
 	if (err)
 		return fail(program, err);
-	if (!done.pages) {
+	if (done.pages)
+		say_restored(program, &done);
+	else if (!done.left.removed)
 		say(program, "nothing of a heap profile is left in it");
-		return 0;
-	}
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done.restored, done.pages,
-			    done.pages == 1 ? "" : "s");
-	if (done.page_kept)
-		cprof_buffer_printf(&text, "kept because %s: try again later", done.kept_why);
-	else
-		cprof_buffer_puts(&text, "removed");
-	cprof_buffer_printf(&text, "; its threads stood still for %.1f ms",
-			    (double)done.pause_ns / 1e6);
-	say(program, cprof_buffer_text(&text));
+	say_left(program, &done.left);
 	return done.page_kept ? 1 : 0;
 }
 

@@ -15,6 +15,7 @@
 #include "attach/heap_pace.h"
 #include "attach/heap_profile.h"
 #include "attach/heap_reader.h"
+#include "attach/heap_uprobe_left.h"
 #include "attach/mode.h"
 #include "attach/pool_find.h"
 #include "attach/session.h"
@@ -422,6 +423,25 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 
 /* ---- the run ---- */
 
+/* Breakpoints of a run that was killed would be taken for another tool's, and its functions left to uprobes. */
+static struct cprof_error *remove_left(struct heap *heap)
+{
+	struct cprof_heap_uprobe_left left;
+	struct cprof_error *err = cprof_maps_refresh(&heap->process->maps);
+	if (!err)
+		err = cprof_heap_uprobe_left_remove(&heap->process->maps, &heap->process->mem,
+						    &left);
+	if (!err && left.removed)
+		cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+				  "took out %u breakpoint%s first that nobody held any more: a "
+				  "tool with uprobes was killed here",
+				  left.removed, left.removed == 1 ? "" : "s");
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_error_free(err); /* the attach itself says what is wrong */
+	return NULL;
+}
+
 static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile **ret_profile)
 {
 	const struct cprof_heap_install_options options = {
@@ -435,6 +455,8 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 					       .budget = heap->run->options->heap_overhead };
 	if (heap->run->options->heap_baseline)
 		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
+	if (!err)
+		err = remove_left(heap);
 	if (!err)
 		err = cprof_heap_sources_attach(&heap->sources, &options);
 	if (err)
