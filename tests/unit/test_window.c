@@ -18,7 +18,7 @@ TEST(window_ends_when_its_time_is_over_and_not_before)
 	CHECK_UINT(window.end, CPROF_WINDOW_TIME);
 	CHECK_UINT(cprof_window_elapsed_ns(&window), 30 * MS);
 	CHECK(cprof_clock_mono_ns() >= window.start_mono_ns + 30 * MS);
-	CHECK(rounds >= 1 && rounds <= 10);
+	CHECK(rounds <= 10); /* none, where the machine lets us run after 30 ms only */
 	CHECK(!cprof_window_wait(&window, NULL, 0, 10 * MS, NULL)); /* and stays over */
 	cprof_window_deinit(&window);
 }
