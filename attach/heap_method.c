@@ -1,5 +1,6 @@
 #include "attach/heap_method.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "attach/heap_plan.h"
 #include "base/cleanup.h"
 
+#define PLACES   8       /* chosen for our mappings before we give up */
 #define PAUSE_NS 2000000 /* a program that is under way in the kernel has ended by then */
 
 /* ---- uprobes ---- */
@@ -288,11 +290,38 @@ static struct cprof_error *with_hint(const struct cprof_heap_sources *sources,
 		      : cprof_error_hint(err, "%s", method);
 }
 
+/* As before the attach, of which nothing is left in the target. */
+static void begin_again(struct cprof_heap_sources *sources)
+{
+	struct cprof_heap_install *install = sources->install;
+	struct cprof_target *target = install->target;
+	struct cprof_maps *maps = install->maps;
+	struct cprof_modules *modules = install->modules;
+	cprof_heap_uprobe_close(sources->uprobe);
+	sources->uprobe = NULL;
+	free(sources->no_uprobe);
+	sources->no_uprobe = NULL;
+	cprof_heap_install_deinit(install);
+	cprof_heap_install_init(install, target, maps, modules);
+}
+
+/* The target may map something at the place that we have chosen before we do: then another is chosen. */
+static struct cprof_error *attach(struct cprof_heap_sources *sources)
+{
+	struct cprof_error *err = sources->method->attach(sources);
+	for (unsigned place = 1; err && err->os_errno == EEXIST && place < PLACES; place++) {
+		cprof_error_free(err);
+		begin_again(sources);
+		err = sources->method->attach(sources);
+	}
+	return err;
+}
+
 struct cprof_error *cprof_heap_sources_attach(struct cprof_heap_sources *sources,
 					      const struct cprof_heap_install_options *options)
 {
 	sources->options = *options;
-	struct cprof_error *err = sources->method->attach(sources);
+	struct cprof_error *err = attach(sources);
 	if (!err && sources->install->attached)
 		err = cprof_heap_reader_init(sources->reader, sources->install);
 	if (err)

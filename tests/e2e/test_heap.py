@@ -164,6 +164,15 @@ class Guest(unittest.TestCase):
         self.assertLess(size()[1], resident * 1.5 + (4 << 20))
         self.end(target)
 
+    def test_a_place_that_is_taken_before_we_are_there_is_no_obstacle(self):
+        target = harness.Target(["heap_maps"])
+        before = executable_bytes(target.pid)
+        for _ in range(20):
+            result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.02", "-o", os.devnull, "-f")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.assertRegex(target.close(), r"maps [1-9]\d*")
+
     def test_a_killed_profiler_never_harms_and_repair_removes_the_rest(self):
         random.seed(20)
         target = self.churn()
