@@ -21,9 +21,12 @@ struct cprof_perf_event_name {
 
 /*
  * Any name libpfm4 knows: "cycles", "LLC-load-misses", "page-faults", "r01c2", "cycles:u". Errors: USAGE for an
- * unknown name; whether this machine can count it is seen when opening.
+ * unknown name; whether this machine can count it is seen when opening. The clocks are known without libpfm4.
  */
 struct cprof_error *cprof_perf_event_name_find(const char *name, struct cprof_perf_event_name *ret);
+
+/* The same, libpfm4 being asked for the clocks as well. UNSUPPORTED where it is not installed. */
+struct cprof_error *cprof_perf_event_name_ask(const char *name, struct cprof_perf_event_name *ret);
 
 /*
  * One line per event that can be opened here and now, with its description, appended to `out`. `*ret_pmu` tells

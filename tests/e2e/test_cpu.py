@@ -3,8 +3,10 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import harness
 from harness import Footprint, Profile, Target, TempDir, attach, attach_while_it_works, cpu_ticks, run, target_path
@@ -219,6 +221,22 @@ class Cpu(Base):
         self.assertEqual(missing.returncode, 1, missing.stderr)
         self.assertIn("cannot count that event", missing.stderr)
         self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_a_start_waits_for_no_library_that_it_does_not_need(self):
+        """libcurl and libpfm4 cost more milliseconds than opening the events; the profile's time is when they are open."""
+        for event, wanted in (("cpu-clock", False), ("page-faults", True)):
+            with self.subTest(event), Target(["threads", "sleep", "1000"]) as target:
+                tool = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-seconds", "0", "-event", event, "-o", self.path("x"),
+                                         "-f"], stderr=subprocess.PIPE, text=True)
+                tool.stderr.readline()
+                loaded, deadline = "", time.monotonic() + 30
+                while "perf_event" not in loaded and time.monotonic() < deadline:
+                    loaded = Path(f"/proc/{tool.pid}/maps").read_text()
+                tool.send_signal(signal.SIGINT)
+                said = tool.communicate()[1]
+                self.assertEqual(tool.returncode, 0, said)
+                self.assertEqual("libpfm" in loaded, wanted)
+                self.assertNotIn("libcurl", loaded)
 
     def test_the_thread_created_later_is_seen_with_its_name(self):
         for how in ("cpu", "thread-cpu", "thread"):
