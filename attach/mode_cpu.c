@@ -186,13 +186,14 @@ static struct cprof_error *sample(struct cpu *cpu)
 {
 	struct cprof_window *window = cpu->run->window;
 	struct cprof_perf_source *source = cpu->source;
-	struct cprof_error *err = NULL;
 	uint64_t counted_ns = 0;
 
+	/* First of all: what is mapped from now on is told, and what was before is read after. */
 	cprof_perf_source_enable(source);
 	cprof_window_start(window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				source->kernel_excluded);
+	struct cprof_error *err = cprof_session_look(cpu->session);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
@@ -309,7 +310,8 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 						    { run->options->event, "count" } };
 	err = open_source(&cpu);
 	if (!err)
-		err = cprof_session_new(run, cpu.event.is_clock ? clock : other, 2, &cpu.session);
+		err = cprof_session_prepare(run, cpu.event.is_clock ? clock : other, 2,
+					    &cpu.session);
 	if (!err)
 		err = sample(&cpu);
 	if (!err)

@@ -49,14 +49,7 @@ static struct cprof_error *open_process(struct cprof_session *session,
 	cprof_target_mem_init(&process->mem, target);
 	cprof_maps_init(&process->maps, process->mem.tid, cprof_target_mem_view(&process->mem));
 	process->threads = cprof_session_threads_new();
-	if (!process->threads)
-		return cprof_error_no_memory();
-	if (target->launched)
-		return NULL;
-	struct cprof_error *err = cprof_session_refresh(session, process, 0);
-	if (!err)
-		err = number_main(session, process);
-	return err;
+	return process->threads ? NULL : cprof_error_no_memory();
 }
 
 static struct cprof_error *open_parts(struct cprof_session *session,
@@ -79,9 +72,9 @@ static struct cprof_error *open_parts(struct cprof_session *session,
 	return err;
 }
 
-struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
-				      const struct cprof_builder_type *types, size_t n_types,
-				      struct cprof_session **ret_session)
+struct cprof_error *cprof_session_prepare(const struct cprof_mode_run *run,
+					  const struct cprof_builder_type *types, size_t n_types,
+					  struct cprof_session **ret_session)
 {
 	if (!cprof_arch_host())
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "stacks of this CPU are not known");
@@ -90,6 +83,37 @@ struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
 		return cprof_error_no_memory();
 	session->run = run;
 	struct cprof_error *err = open_parts(session, types, n_types);
+	if (err) {
+		cprof_session_free(session);
+		return err;
+	}
+	*ret_session = session;
+	return NULL;
+}
+
+struct cprof_error *cprof_session_look(struct cprof_session *session)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < session->n_processes; i++) {
+		struct cprof_process *process = &session->processes[i];
+		if (process->target->launched)
+			continue; /* to be read when it runs its own program: cprof_session_exec() */
+		err = cprof_session_refresh(session, process, 0);
+		if (!err)
+			err = number_main(session, process);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
+				      const struct cprof_builder_type *types, size_t n_types,
+				      struct cprof_session **ret_session)
+{
+	struct cprof_session *session;
+	struct cprof_error *err = cprof_session_prepare(run, types, n_types, &session);
+	if (err)
+		return err;
+	err = cprof_session_look(session);
 	if (err) {
 		cprof_session_free(session);
 		return err;

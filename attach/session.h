@@ -47,6 +47,16 @@ struct cprof_process {
 struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
 				      const struct cprof_builder_type *types, size_t n_types,
 				      struct cprof_session **ret_session);
+
+/*
+ * The same in two steps, for who must not be kept waiting while a thousand mappings are read. Until the second is done
+ * stacks of processes that run already cannot be walked. Errors: NO_MEMORY; NO_TARGET, DENIED, NO_MEMORY.
+ */
+struct cprof_error *cprof_session_prepare(const struct cprof_mode_run *run,
+					  const struct cprof_builder_type *types, size_t n_types,
+					  struct cprof_session **ret_session);
+struct cprof_error *cprof_session_look(struct cprof_session *session);
+
 void cprof_session_free(struct cprof_session *session);
 
 /* The process with this pid (as seen in our /proc), or NULL if it is no target. */
