@@ -354,6 +354,12 @@ size_t cprof_builder_distinct_locations(const struct cprof_builder *builder)
 	return builder->locations.n;
 }
 
+struct cprof_builder_frame cprof_builder_location(const struct cprof_builder *builder, size_t index)
+{
+	const struct frame *frame = &builder->locations.at[index];
+	return (struct cprof_builder_frame){ frame->addr, frame->mapping };
+}
+
 void cprof_builder_reset_values(struct cprof_builder *builder)
 {
 	size_t n = (size_t)builder->samples.n * builder->types.n;

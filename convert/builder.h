@@ -72,6 +72,10 @@ struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
 size_t cprof_builder_distinct_stacks(const struct cprof_builder *builder);
 size_t cprof_builder_distinct_locations(const struct cprof_builder *builder);
 
+/* The location that came as number `index` (from 0, less than their count). */
+struct cprof_builder_frame cprof_builder_location(const struct cprof_builder *builder,
+						  size_t index);
+
 /* One function at a location. Strings are copied by the builder during the call. */
 struct cprof_builder_line {
 	const char *name;                 /* for people; never empty */

@@ -29,6 +29,18 @@ bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf)
 	return true;
 }
 
+void cprof_dwarf_file_ahead(struct cprof_elf *elf, struct cprof_ahead *ahead, uint64_t *left)
+{
+	/* In the order in which cprof_dwarf_file_init() will ask. */
+	static const char *const names[] = {
+		".debug_info",        ".debug_abbrev",  ".debug_str",      ".debug_line",
+		".debug_line_str",    ".debug_ranges",  ".debug_rnglists", ".debug_addr",
+		".debug_str_offsets", ".debug_aranges",
+	};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		cprof_elf_section_ahead(elf, names[i], ahead, left);
+}
+
 bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,
 				 const struct cprof_dwarf_file *skeleton)
 {

@@ -78,24 +78,37 @@ static bool is_zdebug(const struct cprof_section *section)
 	return strncmp(section->name, ".zdebug", 7) == 0;
 }
 
+/* deflate packs at most 1032 to 1; a header that promises more lies. */
+static bool is_plausible(const struct cprof_elf *elf, const struct cprof_section *section,
+			 uint64_t size)
+{
+	return size && size <= elf->inflate_limit && size / 1100 <= section->size;
+}
+
+static struct cprof_error *inflate_now(const struct cprof_section *section, uint32_t type,
+				       uint64_t size, size_t skip, struct cprof_image **ret_image)
+{
+	uint8_t *out = malloc(size);
+	if (!out)
+		return cprof_error_no_memory();
+	if (!inflate_any(type, section, skip, out, size)) {
+		free(out);
+		return bad("a compressed section is broken");
+	}
+	return cprof_image_from_bytes(out, size, ret_image);
+}
+
 static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section)
 {
 	uint32_t type;
 	uint64_t size;
-	size_t skip;
-	if (!read_header(section, &type, &size, &skip))
+	size_t skip, n_made = 0;
+	if (!read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size))
 		return false;
-	/* deflate packs at most 1032 to 1; a header that promises more lies. */
-	if (!size || size > elf->inflate_limit || size / 1100 > section->size)
-		return false;
-	uint8_t *out = malloc(size);
-	if (!out)
-		return false;
-	if (!inflate_any(type, section, skip, out, size)) {
-		free(out);
-		return false;
-	}
-	struct cprof_error *err = cprof_image_from_bytes(out, size, &section->image);
+	uint8_t *made = section->ahead ? cprof_ahead_piece_bytes(section->ahead, &n_made) : NULL;
+	struct cprof_error *err = made && n_made == size
+					  ? cprof_image_borrow(made, size, &section->image)
+					  : inflate_now(section, type, size, skip, &section->image);
 	if (err) {
 		cprof_error_free(err);
 		return false;
@@ -126,13 +139,48 @@ static struct cprof_section *ready(struct cprof_elf *elf, struct cprof_section *
 	return section;
 }
 
-struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name)
+static struct cprof_section *find(struct cprof_elf *elf, const char *name)
 {
 	for (size_t i = 0; i < elf->n_sections; i++) {
 		if (named(&elf->sections[i], name))
-			return ready(elf, &elf->sections[i]);
+			return &elf->sections[i];
 	}
 	return NULL;
+}
+
+struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name)
+{
+	struct cprof_section *section = find(elf, name);
+	return section ? ready(elf, section) : NULL;
+}
+
+static size_t make_section(void *ctx, uint8_t *room, size_t cap)
+{
+	const struct cprof_section *section = ctx;
+	uint32_t type;
+	uint64_t size;
+	size_t skip;
+	return read_header(section, &type, &size, &skip) && size == cap &&
+			       inflate_any(type, section, skip, room, cap)
+		       ? cap
+		       : 0;
+}
+
+void cprof_elf_section_ahead(struct cprof_elf *elf, const char *name, struct cprof_ahead *ahead,
+			     uint64_t *left)
+{
+	struct cprof_section *section = find(elf, name);
+	uint32_t type;
+	uint64_t size;
+	size_t skip;
+	if (!section || section->type == SHT_NOBITS || section->inflated || section->ahead ||
+	    !((section->flags & SHF_COMPRESSED) || is_zdebug(section)) ||
+	    !read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size) ||
+	    size > *left)
+		return;
+	section->ahead = cprof_ahead_add(ahead, make_section, section, size);
+	if (section->ahead)
+		*left -= size;
 }
 
 bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name)
@@ -254,6 +302,7 @@ void cprof_elf_free(struct cprof_elf *elf)
 	for (size_t i = 0; i < elf->n_sections; i++) {
 		if (elf->sections[i].inflated)
 			cprof_image_free(elf->sections[i].image);
+		cprof_ahead_piece_free(elf->sections[i].ahead);
 	}
 	free(elf->sections);
 	if (!elf->borrowed)

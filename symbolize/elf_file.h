@@ -12,6 +12,7 @@
 
 #include <elf.h>
 
+#include "base/ahead.h"
 #include "base/error.h"
 #include "symbolize/image.h"
 
@@ -24,6 +25,7 @@ struct cprof_section {
 	/* Private. */
 	struct cprof_image *image; /* what offset counts in; its own after decompression */
 	bool inflated;
+	struct cprof_ahead_piece *ahead; /* owned; its decompressed bytes, once they are made */
 };
 
 struct cprof_elf {
@@ -42,6 +44,13 @@ void cprof_elf_free(struct cprof_elf *elf);
 
 /* By name, with its bytes in this file (no SHT_NOBITS); a compressed one is decompressed now. NULL: none, or broken. */
 struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name);
+
+/*
+ * Have the section decompressed meanwhile, if it is compressed and takes at most `*left` bytes, which go off that then.
+ * The file must live until the child has been started.
+ */
+void cprof_elf_section_ahead(struct cprof_elf *elf, const char *name, struct cprof_ahead *ahead,
+			     uint64_t *left);
 
 /* Whether it has such a section with bytes; nothing is decompressed. */
 bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name);

@@ -182,13 +182,23 @@ struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,
 	return NULL;
 }
 
+struct cprof_error *cprof_image_borrow(uint8_t *bytes, size_t size, struct cprof_image **ret_image)
+{
+	struct cprof_image *image = calloc(1, sizeof(*image));
+	if (!image)
+		return cprof_error_no_memory();
+	*image = (struct cprof_image){ .size = size, .copy = bytes, .fd = -1, .borrowed = true };
+	*ret_image = image;
+	return NULL;
+}
+
 void cprof_image_free(struct cprof_image *image)
 {
 	if (!image)
 		return;
 	if (image->heap)
 		free(image->copy);
-	else if (image->copy)
+	else if (image->copy && !image->borrowed)
 		munmap(image->copy, image->size);
 	if (image->source)
 		munmap((void *)(uintptr_t)image->source, image->size);

@@ -25,6 +25,7 @@ struct cprof_image {
 	int fd;          /* owned; instead of `source` where copying from it is not permitted */
 	uint8_t *chunks; /* owned; what became of each CHUNK bytes; NULL: all are there */
 	bool heap;       /* copy came from malloc */
+	bool borrowed;   /* copy is somebody else's */
 };
 
 /*
@@ -36,6 +37,9 @@ struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_imag
 /* From bytes in memory; takes `bytes` (malloc), also on error. */
 struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,
 					   struct cprof_image **ret_image);
+
+/* The same from bytes that stay the caller's, and live as long as the image. */
+struct cprof_error *cprof_image_borrow(uint8_t *bytes, size_t size, struct cprof_image **ret_image);
 
 void cprof_image_free(struct cprof_image *image);
 

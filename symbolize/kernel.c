@@ -1,9 +1,14 @@
 #include "symbolize/kernel.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/file.h"
+#include "symbolize/kernel_cache.h"
 
 #define KALLSYMS_MAX (256u << 20)
 #define SYMBOL_MAX                                                                                 \
@@ -110,15 +115,48 @@ struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof
 	return NULL;
 }
 
-struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel)
+static struct cprof_error *get_text(const struct cprof_ahead_piece *made, struct cprof_buffer *text)
+{
+	size_t n = 0;
+	const uint8_t *bytes = made ? cprof_ahead_piece_bytes(made, &n) : NULL;
+	if (!bytes)
+		return cprof_file_read("/proc/kallsyms", KALLSYMS_MAX, text);
+	cprof_buffer_append(text, bytes, n);
+	return cprof_buffer_error(text);
+}
+
+struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
+				      const struct cprof_ahead_piece *made)
 {
 	struct cprof_buffer text = { 0 };
-	struct cprof_error *err = cprof_file_read("/proc/kallsyms", KALLSYMS_MAX, &text);
+	struct cprof_error *err = get_text(made, &text);
 	if (err) {
 		cprof_buffer_deinit(&text);
 		return err;
 	}
 	return cprof_kernel_parse(kernel, &text);
+}
+
+size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap)
+{
+	CPROF_AUTO(close) int fd = -1;
+	const char *cache_dir = ctx;
+	struct cprof_kernel cached;
+	size_t n = 0;
+	if (cache_dir && cprof_kernel_cache_load(&cached, cache_dir, cprof_kernel_cache_boot())) {
+		cprof_kernel_deinit(&cached);
+		return 0;
+	}
+	fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && n < cap) {
+		ssize_t got = read(fd, room + n, cap - n);
+		if (got == 0)
+			return n;
+		if (got < 0 && errno != EINTR)
+			return 0;
+		n += got > 0 ? (size_t)got : 0;
+	}
+	return 0;
 }
 
 const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ahead.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -25,8 +26,16 @@ struct cprof_kernel {
 	bool restricted;     /* all addresses read as 0 */
 };
 
-/* Errors: OS, DENIED (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`. */
-struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel);
+/*
+ * `text`: made by cprof_kernel_text(), if that has happened already; NULL, or not made: it is read now. Errors: OS, DENIED
+ * (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`.
+ */
+struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
+				      const struct cprof_ahead_piece *text);
+
+/* A cprof_ahead_fn: the text of /proc/kallsyms, unless the cache in the directory `ctx` (NULL: none) is of this boot. */
+size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap);
+#define CPROF_KERNEL_TEXT_MAX (64u << 20)
 
 /* The same from text; takes `text`. Malformed lines are left out. Errors: NO_MEMORY. */
 struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof_buffer *text);

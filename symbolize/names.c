@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "symbolize/debug_file.h"
+#include "symbolize/dwarf_file.h"
 #include "symbolize/eh_index.h"
 #include "symbolize/plt.h"
 
@@ -165,6 +166,18 @@ struct cprof_error *cprof_names_need(struct cprof_names *names)
 {
 	struct cprof_error *err = need_symbols(names);
 	return err ? err : need_dwarf(names);
+}
+
+void cprof_names_ahead(struct cprof_names *names, uint64_t file_addr, struct cprof_ahead *ahead,
+		       uint64_t *left)
+{
+	struct cprof_dwarf_frame frame;
+	struct cprof_elf *holder = names->debug ? names->debug : names->self;
+	if (!holder || names->dwarf_read || names->ahead_asked ||
+	    cprof_symbol_cache_get(&names->cache, file_addr, &frame, 1))
+		return;
+	names->ahead_asked = true;
+	cprof_dwarf_file_ahead(holder, ahead, left);
 }
 
 /* ---- one address ---- */

@@ -426,7 +426,8 @@ static struct cprof_error *read_kernel(struct cprof_symbolizer *symbolizer, uint
 {
 	symbolizer->kernel_read = true;
 	cprof_kernel_deinit(&symbolizer->kernel);
-	struct cprof_error *err = cprof_kernel_read(&symbolizer->kernel);
+	struct cprof_error *err =
+		cprof_kernel_read(&symbolizer->kernel, symbolizer->options->kernel_text);
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	if (err)

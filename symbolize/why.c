@@ -204,7 +204,7 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)
 {
 	struct cprof_kernel kernel = { 0 };
-	struct cprof_error *err = cprof_kernel_read(&kernel);
+	struct cprof_error *err = cprof_kernel_read(&kernel, NULL);
 	cprof_buffer_puts(out, "[kernel]\n");
 	if (err && err->code == CPROF_ERR_NO_MEMORY) {
 		cprof_kernel_deinit(&kernel);

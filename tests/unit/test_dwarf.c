@@ -1,3 +1,4 @@
+#include "symbolize/names.h"
 #include "symbolize/symbolizer.h"
 #include "tests/unit/test.h"
 
@@ -288,6 +289,49 @@ TEST(dwarf_rewritten_by_other_tools_gives_inline_chains)
 	}
 	if (!done)
 		test_skip("g++, or dwz, objcopy and strip, are not installed");
+}
+
+/* Have the debug information decompressed by a child, which may not get far. */
+static void work_ahead(struct built *built, uint64_t limit, bool start, bool wait)
+{
+	const struct cprof_names_options options = { 0 };
+	struct cprof_ahead ahead = { 0 };
+	struct cprof_names *names;
+	CHECK(!cprof_names_get(built->module, &options, &names));
+	cprof_names_ahead(names, address(built, "mark_inner"), &ahead, &limit);
+	if (start)
+		cprof_ahead_start(&ahead);
+	while (wait && cprof_ahead_busy(&ahead))
+		usleep(1000);
+	cprof_ahead_stop(&ahead);
+}
+
+TEST(dwarf_decompressed_ahead_is_taken_where_it_is_whole_and_gives_the_same)
+{
+	static const struct {
+		const char *what;
+		uint64_t limit;
+		bool start, wait, taken;
+	} rows[] = {
+		{ "the child has ended", 1 << 20, true, true, true },
+		{ "the child was never started", 1 << 20, false, false, false },
+		{ "the sections are too large", 10, true, true, false },
+	};
+	if (!has_program("g++") || !has_program("objcopy"))
+		test_skip("g++ or objcopy is not installed");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct built built;
+		CHECK(build(&built, "g++",
+			    "-g p.cc -o p && cp p unchanged && "
+			    "objcopy --compress-debug-sections=zlib p && :"));
+		work_ahead(&built, rows[i].limit, rows[i].start, rows[i].wait);
+		check_chain(rows[i].what, &built, true);
+		const struct cprof_names *names = built.module->names.data;
+		const struct cprof_section *info = cprof_elf_section(names->self, ".debug_info");
+		CHECK(info && info->inflated);
+		CHECK_UINT(info->image->borrowed, rows[i].taken);
+		discard(&built);
+	}
 }
 
 TEST(dwarf_packages_of_split_units_give_inline_chains)
