@@ -353,11 +353,11 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 		unlink(program->output.path);
 
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_summary_end(&program->report.counts, cprof_clock_cpu_ns(),
-			  file_goes || (err && err->code != CPROF_ERR_UNDELIVERED)
-				  ? NULL
-				  : program->output.path,
-			  bytes.len, &text);
+	cprof_summary_end(
+		&program->report.counts, cprof_clock_cpu_ns() + program->report.counts.ahead_cpu_ns,
+		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
+									 : program->output.path,
+		bytes.len, &text);
 	if (!program->options.quiet) {
 		end_line(program);
 		fputs(cprof_buffer_text(&text), stderr);

@@ -204,6 +204,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 			err = source->opener->follow(source);
 		if (!err)
 			err = drain(cpu, now);
+		cprof_session_ahead(cpu->session);
 		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
 			count_threads(cpu);
 			counted_ns = now;

@@ -80,6 +80,9 @@ struct cprof_error *cprof_session_refresh(struct cprof_session *session,
 struct cprof_error *cprof_session_exec(struct cprof_session *session,
 				       struct cprof_process *process);
 
+/* While there is nothing else to do: have prepared what the names of the stacks so far will take. Never blocks. */
+void cprof_session_ahead(struct cprof_session *session);
+
 /* ---- a stack ---- */
 
 struct cprof_session_moment {

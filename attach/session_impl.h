@@ -6,6 +6,7 @@
 #define CPROF_ATTACH_SESSION_IMPL_H
 
 #include "attach/session.h"
+#include "attach/session_ahead.h"
 #include "attach/session_names.h"
 #include "attach/session_threads.h"
 
@@ -25,7 +26,8 @@ struct cprof_session {
 		frames[CPROF_SESSION_KERNEL_DEPTH_MAX + CPROF_SESSION_DEPTH_MAX + 1];
 
 	struct cprof_session_names names; /* what the namer needs: mapping number -> mapping */
-	uint32_t kernel_mapping;          /* 0 until a kernel frame was seen */
+	struct cprof_session_ahead ahead;
+	uint32_t kernel_mapping; /* 0 until a kernel frame was seen */
 
 	struct cprof_builder_label fixed[CPROF_SESSION_LABELS_MAX]; /* the -label ones */
 	char *fixed_keys[CPROF_SESSION_LABELS_MAX];                 /* owned */

@@ -189,6 +189,7 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 					       const struct cprof_mode_run *run,
 					       struct cprof_modules *modules,
 					       struct cprof_builder *builder,
+					       const struct cprof_ahead_piece *kernel_text,
 					       uint32_t kernel_mapping,
 					       struct cprof_profile **ret_profile)
 {
@@ -199,6 +200,7 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 		.no_inlines = run->options->no_inlines,
 		.debuginfod = run->options->debuginfod,
 		.cache_dir = cache_dir,
+		.kernel_text = kernel_text,
 		.say = say_waiting,
 		.say_ctx = (void *)(uintptr_t)run,
 	};

@@ -6,6 +6,7 @@
 #define CPROF_ATTACH_SESSION_NAMES_H
 
 #include "attach/mode.h"
+#include "base/ahead.h"
 #include "convert/builder.h"
 #include "symbolize/demangle.h"
 #include "symbolize/maps.h"
@@ -36,11 +37,12 @@ struct cprof_error *cprof_session_names_set(struct cprof_session_names *names, u
 /* What -demangle HOW asks for. */
 enum cprof_demangle cprof_session_names_demangle(const char *how);
 
-/* The profile, without its period. Counts named locations in the run's report. */
+/* The profile, without its period. `kernel_text` as in symbolizer.h. Counts named locations in the run's report. */
 struct cprof_error *cprof_session_names_finish(const struct cprof_session_names *names,
 					       const struct cprof_mode_run *run,
 					       struct cprof_modules *modules,
 					       struct cprof_builder *builder,
+					       const struct cprof_ahead_piece *kernel_text,
 					       uint32_t kernel_mapping,
 					       struct cprof_profile **ret_profile);
 

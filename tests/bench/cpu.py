@@ -249,20 +249,29 @@ def memory():
         end(load, server)
 
 
+def children_ns(pid):
+    """CPU time of children that it has waited for: who prepares names while the window is open."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[13]) + int(fields[14])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def end_times(what, pid, seconds, *more):
     """Wall and CPU time from the interrupt to the end: names, profile, file. CPU time is what a free machine needs."""
-    wall, cpu = [], []
-    for _ in range(5):
+    wall, cpu, whole = [], [], []
+    for _ in range(7):
         tool = subprocess.Popen([ATTACH, "-p", str(pid), "-seconds", "0", "-o", OUT, "-f", "-q", *more])
         time.sleep(seconds)
-        start, before = time.monotonic(), ran_ns(tool.pid)
+        start, before = time.monotonic(), ran_ns(tool.pid) + children_ns(tool.pid)
         tool.send_signal(signal.SIGINT)
         _, _, usage = os.wait4(tool.pid, 0)
         tool.returncode = 0
         wall.append(time.monotonic() - start)
-        cpu.append(usage.ru_utime + usage.ru_stime - before / 1e9)
+        whole.append(usage.ru_utime + usage.ru_stime)
+        cpu.append(whole[-1] - before / 1e9)
     row(f"window end to exit, {what}", f"{statistics.median(wall) * 1000:.0f} ms", "<= 150 ms")
     row("  CPU time of that", f"{statistics.median(cpu) * 1000:.0f} ms")
+    row("  CPU time of the whole run, children included", f"{statistics.median(whole) * 1000:.0f} ms")
 
 
 PYTHON = """

@@ -175,7 +175,7 @@ class Cpu(Base):
                         file.write(b"not ours")
                 done = attach_while_it_works(target.pid, 15, "-hz", "500", "-o", out, "-f",
                                              *([turn] if turn[0] == "-" else []), env=env,
-                                             tool=[strace, "-D", "-qq", "-e", "trace=openat", "-o", calls, harness.ATTACH])
+                                             tool=[strace, "-D", "-f", "-qq", "-e", "trace=openat", "-o", calls, harness.ATTACH])
                 self.assertEqual(done.returncode, 0, done.stderr)
                 profile = Profile.read(out)
                 kernel = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
@@ -271,6 +271,23 @@ class Cpu(Base):
         truncated = int(re.search(r"truncated stacks: (\d+)", "\n".join(profile.comments)).group(1))
         self.assertEqual(truncated, sum(v[0] for s, v, _ in profile.samples if s[-1] == "[truncated]"))
         self.assertRegex(self.stderr, r"[1-9]\d*\.\d % truncated")
+
+    def test_packed_debug_information_is_unpacked_while_sampling_and_names_the_same(self):
+        """By a child of ours that must not be needed: a run that is stopped at once, before it has made anything, has names too."""
+        harness.need("objcopy")
+        packed = self.path("packed")
+        subprocess.run(["objcopy", "--compress-debug-sections=zlib", target_path("hot"), packed], check=True)
+        with Target([packed]) as target:
+            whole = self.profile_work(target.pid, "-v", "-no-cache", seconds=2)
+            said = re.search(r"prepared while sampling: ([\d.]+) MB of debug information", self.stderr)
+            self.assertTrue(said, self.stderr)
+            self.assertGreater(float(said.group(1)), 0)
+            brief = self.profile_work(target.pid, "-no-cache", ticks=2)
+        for profile in (whole, brief):
+            lines = [loc["lines"] for loc in profile.locations.values()]
+            inlined = [[line["name"] for line in names] for names in lines if len(names) > 1]
+            self.assertTrue(inlined or profile is brief)
+            self.assertTrue(any(line["file"].endswith("tests/targets/hot.c") and line["line"] for names in lines for line in names))
 
     def test_go_tool_pprof_reads_top_list_and_traces(self):
         pprof = harness.go_pprof()
