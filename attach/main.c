@@ -20,6 +20,7 @@
 #include "base/version.h"
 #include "convert/pprof_write.h"
 #include "convert/push.h"
+#include "symbolize/package.h"
 
 #define ABORTED 130 /* as a shell reports SIGINT */
 
@@ -307,6 +308,19 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 	return err;
 }
 
+/* Which package has the names that are missing. Reads the package manager's lists, so not before the file is there. */
+static void say_what_is_missing(struct program *program)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer advice = { 0 };
+	const struct cprof_report *report = &program->report;
+	if (program->options.quiet || !report->unnamed.root || !report->unnamed.path)
+		return;
+	cprof_error_free(cprof_package_advise(report->unnamed.root, report->unnamed.path, &advice));
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_summary_nameless(report, cprof_buffer_text(&advice), &text);
+	say(program, cprof_buffer_text(&text));
+}
+
 /* Send it; without -o the file was only a safeguard, and goes once the server has it. */
 static struct cprof_error *push(struct program *program, const struct cprof_buffer *bytes,
 				bool *ret_file_goes)
@@ -362,6 +376,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 		end_line(program);
 		fputs(cprof_buffer_text(&text), stderr);
 	}
+	say_what_is_missing(program);
 	return err;
 }
 

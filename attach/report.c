@@ -10,6 +10,8 @@ void cprof_report_deinit(struct cprof_report *report)
 	for (size_t i = 0; i < report->n_notes; i++)
 		free(report->notes[i].text);
 	free(report->notes);
+	free(report->unnamed.root);
+	free(report->unnamed.path);
 	*report = (struct cprof_report){ 0 };
 }
 

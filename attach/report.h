@@ -39,6 +39,12 @@ struct cprof_report {
 		bool shown; /* main.c's */
 	} * notes;          /* owned */
 	size_t n_notes;
+
+	/* The file that most of the addresses without a name are of; a path of NULL: none is worth a word. */
+	struct cprof_unnamed {
+		char *root, *path; /* owned; as in struct cprof_module */
+		uint64_t locations;
+	} unnamed;
 };
 
 /* A zeroed struct is an empty report. */

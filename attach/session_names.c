@@ -9,7 +9,8 @@
 #include "symbolize/symbol_cache.h"
 #include "symbolize/symbolizer.h"
 
-#define LINES_MAX 256 /* functions inlined into each other at one address; more are cut */
+#define NAMELESS_PART 20  /* of so many addresses one without a name is worth a hint */
+#define LINES_MAX     256 /* functions inlined into each other at one address; more are cut */
 
 void cprof_session_names_deinit(struct cprof_session_names *names)
 {
@@ -41,7 +42,35 @@ struct namer {
 	struct cprof_builder_line lines[LINES_MAX];
 	uint64_t named;
 	uint64_t kernel_low, kernel_high; /* of the addresses seen */
+	uint64_t *nameless;               /* borrowed; [module id]: locations without a name */
+	size_t n_nameless;
 };
+
+static void count_nameless(struct namer *namer, const struct cprof_builder_frame *frame)
+{
+	const struct cprof_map *map =
+		frame->mapping ? namer->names->sources[frame->mapping - 1].map : NULL;
+	const struct cprof_module *module = map ? map->module : NULL;
+	if (module && module->kind == CPROF_MODULE_FILE && module->id < namer->n_nameless)
+		namer->nameless[module->id]++;
+}
+
+/* One file, the worst; and only where its names would change the picture. */
+static void report_nameless(const struct namer *namer, const struct cprof_modules *modules,
+			    struct cprof_report *report)
+{
+	size_t worst = 0;
+	for (size_t i = 1; i < namer->n_nameless; i++) {
+		if (namer->nameless[i] > namer->nameless[worst])
+			worst = i;
+	}
+	if (!namer->n_nameless || !namer->nameless[worst] ||
+	    namer->nameless[worst] * NAMELESS_PART < report->counts.locations)
+		return;
+	const struct cprof_module *module = modules->all[worst];
+	report->unnamed = (struct cprof_unnamed){ strdup(module->root ? module->root : ""),
+						  strdup(module->path), namer->nameless[worst] };
+}
 
 static struct cprof_error *look_up(struct namer *namer, const struct cprof_builder_frame *frame,
 				   const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
@@ -98,6 +127,8 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_builder_fram
 		};
 	if (n && !strstr(found[n - 1].name, "+0x")) /* "libc.so.6+0x1234" is a place, not a name */
 		namer->named++;
+	else if (n)
+		count_nameless(namer, frame);
 	*ret_lines = namer->lines;
 	*ret_n = n;
 	return NULL;
@@ -211,12 +242,16 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 	if (err)
 		return err;
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	CPROF_AUTO(free) uint64_t *nameless = calloc(modules->n + 1, sizeof(*nameless));
+	namer.nameless = nameless;
+	namer.n_nameless = nameless ? modules->n : 0;
 	err = cprof_builder_finish(builder, name_frame, &namer, &profile);
 	if (!err)
 		narrow_kernel(profile, &namer, kernel_mapping);
 	report_notes(run->report, cprof_symbolizer_notes(namer.symbolizer));
 	cprof_symbolizer_free(namer.symbolizer);
 	run->report->counts.named = namer.named;
+	report_nameless(&namer, modules, run->report);
 	if (!err)
 		err = add_comments(profile, run);
 	if (err)

@@ -19,4 +19,8 @@ const char *cprof_summary_ending(const struct cprof_window *window);
 void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, const char *path,
 		       size_t bytes, struct cprof_buffer *out);
 
+/* One line, without a newline, on the file that most addresses without a name are of, and `advice` (may be "") on it. */
+void cprof_summary_nameless(const struct cprof_report *report, const char *advice,
+			    struct cprof_buffer *out);
+
 #endif

@@ -275,9 +275,18 @@ class DebugFiles(Base):
         program = self.compile("program", "-static")
         self.tool("strip", program)
         with Target([program]) as target:
-            profile = self.profile(target.pid)
+            profile, words = self.profile_and_words(target.pid)
         self.assertGreater(profile.share(lambda stack, labels: stack[0].startswith("program+0x")), 0.9)
         self.assertIn("functions none (stripped)", self.why(program))
+        self.assertRegex(words.splitlines()[-1], r"^hint: \d+ % of the addresses are of program and have no name: cprof-attach -why ")
+
+    def test_names_that_are_missing_are_told_once_and_not_where_that_is_not_wanted(self):
+        stripped, named = self.compile("program", "-static"), self.compile("named", "-g")
+        self.tool("strip", stripped)
+        with Target([stripped]) as target:
+            self.assertEqual(self.profile_and_words(target.pid, "-q")[1], "")
+        with Target([named]) as target:
+            self.assertNotIn("hint", self.profile_and_words(target.pid)[1])
 
 
 JIT = r"""
