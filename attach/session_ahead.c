@@ -26,7 +26,9 @@ static void ask_module(struct cprof_session_ahead *ahead, struct cprof_module *m
 	const struct cprof_names_options options = { .cache_dir = ahead->cache_dir };
 	struct cprof_names *names;
 	uint64_t file_addr, left = BYTES_MAX - ahead->taken;
-	if (!module || !module->image || !cprof_module_file_addr(module, map, addr, &file_addr))
+	/* A debug file is proved by its build-id; without one by a sum over all of it, for which rings cannot wait. */
+	if (!module || !module->image || !module->build_id_len ||
+	    !cprof_module_file_addr(module, map, addr, &file_addr))
 		return;
 	struct cprof_error *err = cprof_names_get(module, &options, &names);
 	if (!err)
