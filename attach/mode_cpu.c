@@ -120,7 +120,10 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 		return err ? err : open_modules(cpu, process);
 	}
 	case CPROF_PERF_SAMPLE:
-		return process->started ? on_sample(cpu, process, record) : NULL;
+		/* Some events count already while others are being opened. */
+		if (!process->started || record->time_ns < cpu->run->window->start_mono_ns)
+			return NULL;
+		return on_sample(cpu, process, record);
 	case CPROF_PERF_MAP:
 		return process->started ? on_map(cpu, process, record) : NULL;
 	case CPROF_PERF_COMM:

@@ -4,7 +4,8 @@
  *
  * An inherited event cannot be mapped without a CPU (EINVAL), hence threads x CPUs. A thread created while we
  * open is either inherited by one we had opened already (then a FORK record says so) or not (then it needs its
- * own): opening it in both cases would count it twice.
+ * own): opening it in both cases would count it twice. An event that is disabled is inherited without a record, so
+ * events count from their opening on. That saves an ioctl and an interrupt for each, too: 20 ms with 1,000 threads.
  */
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -13,7 +14,8 @@
 #include "attach/perf_source.h"
 #include "base/cleanup.h"
 
-#define ROUNDS_MAX 20 /* looks at the thread list; a list that never settles is given up on */
+#define BETWEEN    128 /* threads opened between two looks at the rings, which fill meanwhile */
+#define ROUNDS_MAX 20  /* looks at the thread list; a list that never settles is given up on */
 
 /* The first event of each CPU owns its ring. */
 static struct cprof_error *open_thread(struct cprof_perf_source *source, pid_t tid, const int *cpus,
@@ -21,6 +23,7 @@ static struct cprof_error *open_thread(struct cprof_perf_source *source, pid_t t
 {
 	for (size_t i = 0; i < n_cpus; i++) {
 		struct perf_event_attr attr = cprof_perf_source_attr(source, true);
+		attr.disabled = 0;
 		attr.inherit = 1;
 		attr.watermark = 1;
 		attr.wakeup_watermark = (uint32_t)(ring_bytes / 2);
@@ -74,8 +77,11 @@ static struct cprof_error *open_new(struct cprof_perf_source *source,
 			return cprof_error_no_memory();
 		if (!added)
 			continue;
-		(*ret_opened)++;
-		err = open_thread(source, tids[i], cpus, n_cpus, ring_bytes);
+		err = ++*ret_opened % BETWEEN
+			      ? NULL
+			      : cprof_perf_source_drain(source, UINT64_MAX, note_fork, source);
+		if (!err)
+			err = open_thread(source, tids[i], cpus, n_cpus, ring_bytes);
 		/* Ended meanwhile. */
 		if (err && err->code == CPROF_ERR_NO_TARGET) {
 			cprof_error_free(err);
@@ -115,5 +121,6 @@ const struct cprof_perf_opener cprof_perf_open_thread_cpu = {
 	.name = "thread-cpu",
 	.summary = "an inherited event for each thread and CPU",
 	.clock_per_thread = true,
+	.live = true,
 	.open = open_all,
 };

@@ -310,9 +310,24 @@ static void control(struct cprof_perf_source *source, unsigned long request)
 		ioctl(source->fds[i], request, 0);
 }
 
+static uint64_t lost_by_kernel(const struct cprof_perf_source *source)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < source->n_rings; i++) {
+		if (source->rings[i].samples)
+			n += cprof_perf_event_lost(source->rings[i].event->fd);
+	}
+	return n;
+}
+
 void cprof_perf_source_enable(struct cprof_perf_source *source)
 {
-	control(source, PERF_EVENT_IOC_ENABLE);
+	if (!source->opener->live) {
+		control(source, PERF_EVENT_IOC_ENABLE);
+		return;
+	}
+	source->lost_before = lost_by_kernel(source);
+	source->lost_records = 0;
 }
 
 void cprof_perf_source_disable(struct cprof_perf_source *source)
@@ -393,10 +408,6 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 
 uint64_t cprof_perf_source_lost(const struct cprof_perf_source *source)
 {
-	uint64_t by_kernel = 0;
-	for (size_t i = 0; i < source->n_rings; i++) {
-		if (source->rings[i].samples)
-			by_kernel += cprof_perf_event_lost(source->rings[i].event->fd);
-	}
+	uint64_t by_kernel = lost_by_kernel(source) - source->lost_before;
 	return by_kernel > source->lost_records ? by_kernel : source->lost_records;
 }

@@ -52,6 +52,7 @@ struct cprof_perf_source {
 
 	uint64_t last_ns;      /* of the newest record handed out */
 	uint64_t lost_records; /* by LOST records of sample rings */
+	uint64_t lost_before;  /* by the kernel's count, before the start */
 	uint64_t lost_other;   /* records of other rings: mappings may be stale */
 	uint64_t throttled;
 };
@@ -60,17 +61,19 @@ struct cprof_perf_opener {
 	const char *name;
 	const char *summary;
 	bool clock_per_thread; /* a thread that works for less than a period is never sampled */
-	/* Open everything, disabled. An error makes the next row be tried; what was opened is closed by the caller. */
+	bool live; /* events count from their opening on, so there may be samples from before the start */
+	/* Open everything, disabled unless `live`. An error makes the next row be tried; what was opened is closed by the caller. */
 	struct cprof_error *(*open)(struct cprof_perf_source *source);
 	/* Look for new threads, about 10 times a second; NULL: they are there by themselves. */
 	struct cprof_error *(*follow)(struct cprof_perf_source *source);
 };
 
-/* Open for `request` (copied), everything disabled. Errors: DENIED, UNSUPPORTED, NO_TARGET, OS. */
+/* Open for `request` (copied), everything disabled unless the opener is `live`. Errors: DENIED, UNSUPPORTED, NO_TARGET, OS. */
 struct cprof_error *cprof_perf_source_open(const struct cprof_perf_source_request *request,
 					   struct cprof_perf_source **ret_source);
 void cprof_perf_source_close(struct cprof_perf_source *source);
 
+/* The start: what is lost counts from here on. Samples from before may still come out of rings. */
 void cprof_perf_source_enable(struct cprof_perf_source *source);
 void cprof_perf_source_disable(struct cprof_perf_source *source);
 

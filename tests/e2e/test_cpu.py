@@ -249,6 +249,20 @@ class Cpu(Base):
                 self.assertLessEqual(profile.total(1) / 1e7, self.worked * 1.3 + 10, "something was counted twice")
                 self.assertTrue(all(l["thread"] == "threads" for _, _, l in profile.samples))
 
+    def test_a_thread_created_while_events_are_opened_is_not_counted_twice(self):
+        """Its creator's events are inherited: with events of its own as well it had two clocks."""
+        with Target(["threads", "sleep", "1000"]) as target:
+            threads = len(os.listdir(f"/proc/{target.pid}/task"))
+            tool = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-seconds", "0.3", "-open", "thread-cpu", "-v", "-o",
+                                     self.path("x")], stderr=subprocess.PIPE, text=True)
+            while tool.poll() is None and len(os.listdir(f"/proc/{tool.pid}/fd")) < 300:
+                pass
+            os.kill(target.pid, signal.SIGUSR1)
+            said = tool.communicate()[1]
+            self.assertEqual(len(os.listdir(f"/proc/{target.pid}/task")), threads + 20)
+        self.assertEqual(tool.returncode, 0, said)
+        self.assertEqual(int(re.search(r"\): (\d+) descriptors", said).group(1)), threads * os.cpu_count(), said)
+
     def test_threads_too_brief_for_a_clock_of_their_own_are_told(self):
         """Ten milliseconds between samples, threads of one: per thread none of them is ever sampled."""
         for how in ("cpu", "thread-cpu"):

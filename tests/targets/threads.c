@@ -1,6 +1,6 @@
 /*
  * threads - a process of many threads. Usage: threads WHAT [N]
- *   sleep N        N threads sleep, one works in busy_one()
+ *   sleep N        N threads sleep, one works in busy_one(); at each SIGUSR1 main() starts 20 more that sleep
  *   churn N [MS]   N threads a second are created, work MS (0.5) milliseconds in brief_work() and end
  *   orphan         main() ends with pthread_exit; a worker goes on in busy_orphan()
  */
@@ -91,6 +91,14 @@ static void on_term(int signal_no)
 	_exit(0);
 }
 
+static volatile sig_atomic_t more;
+
+static void on_more(int signal_no)
+{
+	(void)signal_no;
+	more = 1;
+}
+
 static _Noreturn void churn(long per_second)
 {
 	const struct timespec gap = { .tv_nsec = 1000000000L / per_second };
@@ -106,6 +114,7 @@ int main(int argc, char **argv)
 	long n = argc > 2 ? atol(argv[2]) : 100;
 	brief_us = argc > 3 ? (long)(atof(argv[3]) * 1000) : brief_us;
 	signal(SIGTERM, on_term);
+	signal(SIGUSR1, on_more);
 	if (strcmp(what, "sleep") == 0) {
 		for (long i = 0; i < n; i++)
 			start(sleeper);
@@ -119,6 +128,10 @@ int main(int argc, char **argv)
 		churn(n);
 	if (strcmp(what, "orphan") == 0)
 		pthread_exit(NULL);
-	for (;;)
+	for (;;) {
 		pause();
+		for (int i = 0; more && i < 20; i++)
+			start(sleeper);
+		more = 0;
+	}
 }
