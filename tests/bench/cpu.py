@@ -143,7 +143,11 @@ def perf():
 
 
 def spawn(argv, stdout=None):
-    """Start it without a copy of this interpreter on the way; the clock before, and its pid."""
+    """
+    Start it without a copy of this interpreter on the way; the clock before, and its pid. A shell has been idle when its user starts
+    something: from a parent that was just computing, the kernel puts the child on the CPU where the target works, to wait there.
+    """
+    time.sleep(0.1)
     files = [(os.POSIX_SPAWN_DUP2, stdout, 1)] if stdout is not None else []
     before = time.time_ns()
     return before, os.posix_spawnp(argv[0], argv, os.environ, file_actions=files)
@@ -182,33 +186,33 @@ def start_perf(pid):
     os.write(tell, b"enable\n")
     before, tool = spawn(["perf", "record", "-q", "-D", "-1", "--control", f"fd:{control},{answer}", "-e", "cpu-clock", "-F", "100",
                           "--call-graph", "dwarf,32768", "-p", str(pid), "-o", os.path.join(DIR, "perf.data")])
-    os.read(hear, 64)
+    for fd in (control, answer):
+        os.close(fd)  # perf's only: should it end without a word, so does the wait for one
+    heard = os.read(hear, 64)
     took = time.time_ns() - before
-    os.write(tell, b"stop\n")
     os.kill(tool, signal.SIGINT)
     os.waitpid(tool, 0)
-    for fd in (control, tell, hear, answer):
+    for fd in (tell, hear):
         os.close(fd)
+    if not heard:
+        sys.exit("perf record ended early")
     return took
 
 
 def opening():
-    """In turns, as a busy machine makes everybody wait: a process that runs when its 4 ms are over stands behind the others."""
+    """The floor and ours in turns, as a busy machine makes both wait: who runs when his 4 ms are over stands behind the others. Those who
+    open thousands of events come later: the kernel is busy with what they leave."""
     for threads in (10, 1000):
         with Target(["threads", "sleep", str(threads)]) as target:
-            rows = [("a C program's main after its start: the least possible", start_any, ""),
-                    (f"events open after start, {threads} threads, per cpu", lambda: start_ours(target.pid, "cpu"), "<= 10 ms"),
-                    (f"events open after start, {threads} threads, per thread-cpu",
-                     lambda: start_ours(target.pid, "thread-cpu"), "")]
-            if shutil.which("perf"):
-                rows.append((f"events open after start, {threads} threads, perf record", lambda: start_perf(target.pid), ""))
-            took = {what: [] for what, _, _ in rows}
-            for _ in range(15):
-                for what, measure, _ in rows:
-                    took[what].append(measure() / 1e6)
-            for what, _, wanted in rows:
-                row(what, f"{statistics.median(took[what]):.1f} ms", wanted)
-                row("  least", f"{min(took[what]):.1f} ms")
+            floor = ("a C program's main after its start: the least possible", start_any, "")
+            cpu = (f"events open after start, {threads} threads, per cpu", lambda: start_ours(target.pid, "cpu"), "<= 10 ms")
+            thread = (f"events open after start, {threads} threads, per thread-cpu", lambda: start_ours(target.pid, "thread-cpu"), "")
+            perf_record = (f"events open after start, {threads} threads, perf record", lambda: start_perf(target.pid), "")
+            for rows in [(floor, cpu), (thread,), (perf_record,)][: 3 if shutil.which("perf") else 2]:
+                took = [[measure() / 1e6 for _, measure, _ in rows] for _ in range(15)]
+                for i, (what, _, wanted) in enumerate(rows):
+                    row(what, f"{statistics.median(ms[i] for ms in took):.1f} ms", wanted)
+                    row("  least", f"{min(ms[i] for ms in took):.1f} ms")
 
 
 def redis():

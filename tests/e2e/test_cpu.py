@@ -296,7 +296,7 @@ class Cpu(Base):
             said = re.search(r"prepared while sampling: ([\d.]+) MB of debug information", self.stderr)
             self.assertTrue(said, self.stderr)
             self.assertGreater(float(said.group(1)), 0)
-            brief = self.profile_work(target.pid, "-no-cache", ticks=2)
+            brief = self.profile_work(target.pid, "-no-cache", ticks=20)
         for profile in (whole, brief):
             lines = [loc["lines"] for loc in profile.locations.values()]
             inlined = [[line["name"] for line in names] for names in lines if len(names) > 1]
