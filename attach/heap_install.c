@@ -14,6 +14,7 @@
 #include "attach/heap_memory.h"
 #include "attach/heap_owner.h"
 #include "attach/heap_plan.h"
+#include "attach/heap_restore.h"
 #include "attach/heap_sharers.h"
 #include "attach/heap_threads.h"
 #include "attach/seccomp.h"
@@ -296,6 +297,12 @@ static struct cprof_error *changed(const struct cprof_heap_install *install)
 			       (int)install->target->pid);
 }
 
+/* Where a jump takes the place of a jump, the first byte is not ours to write: 1. */
+static size_t first_changed(const struct cprof_patch *patch)
+{
+	return patch->original[0] == patch->patched[0];
+}
+
 /* The code is still what was relocated. */
 static struct cprof_error *check_code(const struct cprof_heap_install *install,
 				      const struct cprof_ptrace *trace)
@@ -311,7 +318,8 @@ static struct cprof_error *check_code(const struct cprof_heap_install *install,
 		struct cprof_error *err = cprof_ptrace_read(trace, row.addr, now, sizeof(now));
 		if (err)
 			return err;
-		if (memcmp(now, row.original, sizeof(now)) != 0)
+		size_t from = first_changed(&hook->patch);
+		if (memcmp(now + from, row.original + from, sizeof(now) - from) != 0)
 			return changed(install);
 	}
 	return NULL;
@@ -367,8 +375,10 @@ static struct cprof_error *jump(struct cprof_heap_install *install,
 		const struct cprof_heap_hook *hook = &install->hooks[i];
 		if (hook->refused || cprof_shim_frees(hook->entry.kind) != frees)
 			continue;
-		struct cprof_error *err = cprof_ptrace_poke(trace, hook->patch.addr,
-							    hook->patch.patched, CPROF_PATCH_JUMP);
+		size_t from = first_changed(&hook->patch);
+		struct cprof_error *err =
+			cprof_ptrace_poke(trace, hook->patch.addr + from,
+					  hook->patch.patched + from, CPROF_PATCH_JUMP - from);
 		if (err)
 			return err;
 		install->patched++;
@@ -678,32 +688,16 @@ struct cprof_error *cprof_heap_extend(struct cprof_heap_install *install)
 
 /* ---- detach ---- */
 
-/* One patch back: only where the place is the same and our jump is in it. */
 static struct cprof_error *restore(struct cprof_heap_install *install,
 				   const struct cprof_ptrace *trace,
 				   const struct cprof_shim_patch *row)
 {
-	uint8_t now[8];
-	if (!same_place(install, row) || row->len > 8 || row->len == 0) {
-		install->lost_objects++;
-		return NULL;
-	}
-	struct cprof_error *err = cprof_ptrace_read(trace, row->addr, now, row->len);
-	if (err)
-		return err;
-	if (memcmp(now, row->original, row->len) == 0)
-		return NULL; /* it never came to be changed */
-	if (memcmp(now, row->patched, row->len) != 0) {
-		install->lost_objects++;
-		return NULL; /* somebody else changed it; not ours to undo */
-	}
-	err = cprof_ptrace_poke(trace, row->addr, row->original, row->len);
-	if (!err)
-		err = cprof_ptrace_read(trace, row->addr, now, row->len);
-	if (!err && memcmp(now, row->original, row->len) != 0)
-		err = cprof_error_new(CPROF_ERR_OS, "0x%" PRIx64 " did not take its bytes back",
-				      row->addr);
-	install->restored += !err;
+	enum cprof_heap_restored what = CPROF_HEAP_RESTORE_NOT_OURS;
+	struct cprof_error *err = NULL;
+	if (same_place(install, row))
+		err = cprof_heap_restore(trace, row, &what);
+	install->restored += !err && what == CPROF_HEAP_RESTORE_DONE;
+	install->lost_objects += !err && what == CPROF_HEAP_RESTORE_NOT_OURS;
 	return err;
 }
 

@@ -382,18 +382,24 @@ struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t
 			      (unsigned long long)addr);
 }
 
-struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
-				      const uint8_t *bytes, size_t n)
+static bool write_memory(const struct cprof_tracee *thread, uint64_t addr, const void *bytes,
+			 size_t n)
 {
-	const struct cprof_tracee *thread = any_stopped(trace);
-	if (!thread)
-		return nobody(trace);
-	uint64_t room = PAGE - (addr & (PAGE - 1));
-	if (n == 0 || n > 8 || n > room)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "0x%llx: %zu bytes cross a page",
-				       (unsigned long long)addr, n);
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)thread->tid);
+	CPROF_AUTO(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && pwrite(fd, bytes, n, (off_t)addr) == (ssize_t)n;
+}
 
-	/* The eight bytes that are written lie in one page as well: one copy in the kernel, whole or not at all. */
+/*
+ * For a hardened kernel (proc_mem.force_override), which lets only ptrace itself write to r-x memory, and eight bytes at
+ * a time: one copy as well, for all of them lie in one page. A byte beside ours that is changed meanwhile, by a
+ * uprobe, would be put back.
+ */
+static struct cprof_error *poke_word(const struct cprof_tracee *thread, uint64_t addr,
+				     const uint8_t *bytes, size_t n)
+{
+	uint64_t room = PAGE - (addr & (PAGE - 1));
 	uint64_t at = room < 8 ? addr - (8 - room) : addr;
 	errno = 0;
 	long word = trace_call(PTRACE_PEEKTEXT, thread->tid, at, 0);
@@ -405,26 +411,35 @@ struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t
 	return NULL;
 }
 
+struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
+				      const uint8_t *bytes, size_t n)
+{
+	const struct cprof_tracee *thread = any_stopped(trace);
+	if (!thread)
+		return nobody(trace);
+	if (n == 0 || n > 8 || n > PAGE - (addr & (PAGE - 1)))
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "0x%llx: %zu bytes cross a page",
+				       (unsigned long long)addr, n);
+	if (write_memory(thread, addr, bytes, n))
+		return NULL;
+	return poke_word(thread, addr, bytes, n);
+}
+
 struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_t addr,
 				       const void *bytes, size_t n)
 {
 	const struct cprof_tracee *thread = any_stopped(trace);
 	if (!thread)
 		return nobody(trace);
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)thread->tid);
-	CPROF_AUTO(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && pwrite(fd, bytes, n, (off_t)addr) == (ssize_t)n)
+	if (write_memory(thread, addr, bytes, n))
 		return NULL;
-
-	/* A hardened kernel (proc_mem.force_override) lets only ptrace itself write to r-x memory. */
 	for (size_t done = 0; done < n;) {
 		uint64_t room = PAGE - ((addr + done) & (PAGE - 1));
 		size_t part = n - done < 8 ? n - done : 8;
 		if (part > room)
 			part = (size_t)room;
 		struct cprof_error *err =
-			cprof_ptrace_poke(trace, addr + done, (const uint8_t *)bytes + done, part);
+			poke_word(thread, addr + done, (const uint8_t *)bytes + done, part);
 		if (err)
 			return err;
 		done += part;

@@ -70,13 +70,14 @@ struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
 					  const struct user_regs_struct *regs);
 
 /*
- * Write 1 to 8 bytes at `addr` in the text of the stopped process with one POKE: all of them or none, also if
- * we are killed meanwhile. They must not cross a page. Works on r-x mappings.
+ * Write 1 to 8 bytes at `addr` in the text of the stopped process, and no other: a uprobe of somebody else's may come or
+ * go beside them. In one copy within the kernel: all of them or none, also if we are killed meanwhile. They must not
+ * cross a page. Works on r-x mappings.
  */
 struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
 				      const uint8_t *bytes, size_t n);
 
-/* Any number of bytes into memory that nothing runs in yet: by POKEs, so that r-x mappings work too. */
+/* Any number of bytes into memory that nothing runs in yet; r-x mappings too. */
 struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_t addr,
 				       const void *bytes, size_t n);
 

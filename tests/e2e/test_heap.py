@@ -264,16 +264,16 @@ class Guest(unittest.TestCase):
             raise unittest.SkipTest("libjemalloc2 is not installed")
         self.check_guest(LD_PRELOAD=library)
 
-    def kill_at_each_ptrace_call(self, target, step, ending):
+    def kill_at_each(self, call, target, step, ending):
         harness.need("strace")
         before = executable_bytes(target.pid)
         reached_end = False
         # Few samples: strace stops us at every system call, and walking the stacks of a flood takes seconds then.
         for n in range(1, 1000, step):
-            result = harness.run(["strace", "-f", "-o", os.devnull, "-e", "trace=ptrace", "-e",
-                                  f"inject=ptrace:signal=KILL:when={n}", harness.ATTACH, "-p", str(target.pid), "-mode",
+            result = harness.run(["strace", "-f", "-o", os.devnull, "-e", f"trace={call}", "-e",
+                                  f"inject={call}:signal=KILL:when={n}", harness.ATTACH, "-p", str(target.pid), "-mode",
                                   "heap", "-rate", "64m", "-seconds", "0.02", "-o", os.devnull, "-f", "-q"])
-            self.assertTrue(target.alive(), f"killed at ptrace call {n}, the target died")
+            self.assertTrue(target.alive(), f"killed at {call} number {n}, the target died")
             repair = harness.attach("-repair", target.pid)
             self.assertEqual(repair.returncode, 0, repair.stderr)
             if result.returncode == 0:
@@ -284,15 +284,16 @@ class Guest(unittest.TestCase):
         self.assertIn(ending, target.close())
 
     def test_every_system_call_of_the_tracer_may_be_its_last(self):
-        """SIGKILL at the n-th ptrace call, for many n: attach, sampling and detach are about 120 of them."""
-        self.kill_at_each_ptrace_call(harness.Target(["heap_churn", "4"]), int(os.environ.get("CPROF_HEAP_KILL_STEP", "6")),
-                                      "bad 0")
+        """SIGKILL at the n-th ptrace call, for many n: attach, sampling and detach are about 90 of them. And at each write."""
+        step = int(os.environ.get("CPROF_HEAP_KILL_STEP", "6"))
+        for call, every in (("ptrace", step), ("pwrite64", 1)):
+            self.kill_at_each(call, harness.Target(["heap_churn", "4"]), every, "bad 0")
 
     def test_a_borrowed_thread_keeps_all_that_it_is_when_the_tracer_dies(self):
         """Registers, vector state, rounding mode, signal mask, alternate stack, sleeps: the target checks them itself."""
         for how in ([], ["busy"]):
-            self.kill_at_each_ptrace_call(harness.Target(["heap_registers", *how]),
-                                          int(os.environ.get("CPROF_HEAP_KILL_STEP", "2")), "all well")
+            self.kill_at_each("ptrace", harness.Target(["heap_registers", *how]),
+                              int(os.environ.get("CPROF_HEAP_KILL_STEP", "2")), "all well")
 
     def test_a_seccomp_filter_that_only_refuses_is_no_obstacle_one_that_kills_is(self):
         for verdict, status in (("errno", 0), ("kill", 1)):
