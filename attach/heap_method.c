@@ -476,8 +476,9 @@ static void report_hook(const struct cprof_heap_sources *sources,
 				  hook->entry.addr, hook->entry.map->path);
 	else if (!hook->refused)
 		cprof_report_note(sources->report, CPROF_NOTE_DETAIL,
-				  "hooked %s at 0x%" PRIx64 " in %s", hook->entry.name,
-				  hook->entry.addr, hook->entry.map->path);
+				  "hooked %s at 0x%" PRIx64 " in %s%s", hook->entry.name,
+				  hook->entry.addr, hook->entry.map->path,
+				  hook->patch.at_entry ? ", at its first byte" : "");
 	else
 		cprof_report_note(sources->report, CPROF_NOTE_WARNING, "not hooked: %s in %s: %s",
 				  hook->entry.name, hook->entry.map->path, hook->refused);
@@ -486,12 +487,20 @@ static void report_hook(const struct cprof_heap_sources *sources,
 void cprof_heap_sources_report(const struct cprof_heap_sources *sources)
 {
 	const struct cprof_heap_install *install = sources->install;
-	unsigned n = 0, slow = 0;
+	unsigned n = 0, slow = 0, patched = 0, at_entry = 0;
 	for (size_t i = 0; i < install->n_hooks; i++) {
-		report_hook(sources, &install->hooks[i]);
-		n += install->hooks[i].by_uprobe;
-		slow += install->hooks[i].by_uprobe && install->hooks[i].slow;
+		const struct cprof_heap_hook *hook = &install->hooks[i];
+		report_hook(sources, hook);
+		n += hook->by_uprobe;
+		slow += hook->by_uprobe && hook->slow;
+		patched += !hook->refused;
+		at_entry += !hook->refused && hook->patch.at_entry;
 	}
+	if (at_entry)
+		cprof_report_note(sources->report, CPROF_NOTE_DETAIL,
+				  "%u of %u functions were patched at their first byte, where "
+				  "another tool's uprobe meanwhile would have been fatal",
+				  at_entry, patched);
 	if (n)
 		cprof_report_note(sources->report, CPROF_NOTE_WARNING,
 				  "%u entry points were watched by uprobes: each of %" PRIu64

@@ -122,6 +122,35 @@ static int64_t take_stub(const struct cprof_heap_install *install, size_t hook)
 	return -1;
 }
 
+static uint8_t bit_of(const struct cprof_shim_operand *operand)
+{
+	return operand->arg < CPROF_SHIM_ARGS ? (uint8_t)(1u << operand->arg) : 0;
+}
+
+/* The arguments that the hook's stub and its slow path read, or hand on to another function. */
+static uint8_t arguments_of(const struct cprof_alloc_entry *entry)
+{
+	enum { RDI = 1, RSI = 2, RDX = 4, RCX = 8 };
+	static const uint8_t by_kind[CPROF_SHIM_KINDS] = {
+		[CPROF_SHIM_ARG0] = RDI,
+		[CPROF_SHIM_ARG1] = RSI,
+		[CPROF_SHIM_CALLOC] = RDI | RSI,
+		[CPROF_SHIM_REALLOC] = RDI | RSI,
+		[CPROF_SHIM_POSIX_MEMALIGN] = RDI | RDX,
+		[CPROF_SHIM_FREE] = RDI,
+		[CPROF_SHIM_XALLOC] = RDI | RSI,
+	};
+	const struct cprof_shim_pool *pool = &entry->pool;
+	uint8_t arguments = by_kind[entry->kind];
+	if (entry->kind == CPROF_SHIM_POOL || entry->kind == CPROF_SHIM_POOL_REALLOC ||
+	    entry->kind == CPROF_SHIM_POOL_FREE)
+		arguments = bit_of(&pool->size) | bit_of(&pool->times) | bit_of(&pool->old);
+	/* None that throws has more of them. */
+	if (entry->throws)
+		arguments |= RDI | RSI | RDX | RCX;
+	return arguments;
+}
+
 static struct cprof_error *relocate(struct cprof_heap_install *install, size_t index)
 {
 	struct cprof_heap_hook *hook = &install->hooks[index];
@@ -151,7 +180,7 @@ static struct cprof_error *relocate(struct cprof_heap_install *install, size_t i
 	hook->hole = image->addr + all[stub].hole;
 	struct cprof_error *err =
 		cprof_patch_plan(code, bytes, hook->entry.addr, image->addr + all[stub].stub,
-				 hook->hole, &hook->patch);
+				 hook->hole, arguments_of(&hook->entry), &hook->patch);
 	if (!err)
 		return NULL;
 	if (err->code == CPROF_ERR_NO_MEMORY)
@@ -192,11 +221,10 @@ struct cprof_shim_patch cprof_heap_plan_row(const struct cprof_heap_hook *hook)
 }
 
 /* A pool's stub learns which arguments count. */
-static void enter_pool(struct cprof_shim_image *image, const struct cprof_heap_hook *hook)
+static void enter_pool(struct cprof_shim_image *image, const struct cprof_heap_hook *hook,
+		       uint8_t *stub)
 {
-	uint32_t n;
 	uint8_t code[CPROF_POOL_CODE_BYTES];
-	uint8_t *stub = (uint8_t *)image + stubs(&n)[hook->stub].stub;
 	image->pools[hook->stub] = hook->entry.pool;
 	cprof_pool_code_make(&hook->entry.pool, code);
 	memcpy(stub, code,
@@ -208,12 +236,15 @@ static void enter(struct cprof_heap_install *install, const struct cprof_heap_ho
 {
 	struct cprof_heap_image *place = &install->images[hook->image];
 	struct cprof_shim_image *image = place->copy;
+	uint32_t n;
+	uint8_t *stub = (uint8_t *)image + stubs(&n)[hook->stub].stub;
 	image->entries[hook->stub] =
 		(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
 	image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
 	if (hook->entry.kind == CPROF_SHIM_POOL || hook->entry.kind == CPROF_SHIM_POOL_REALLOC ||
 	    hook->entry.kind == CPROF_SHIM_POOL_FREE)
-		enter_pool(image, hook);
+		enter_pool(image, hook, stub);
+	memcpy(stub - hook->patch.undo_len, hook->patch.undo, hook->patch.undo_len);
 	memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
 	       hook->patch.hole_len);
 }

@@ -3,13 +3,17 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
+#include "attach/patch_first.h"
+
 /* The opcode extensions of ff that are call and jmp. */
 enum { CALL_REG = 2, JMP_REG = 4 };
 
 struct plan {
 	const uint8_t *code;
 	size_t n;
-	uint64_t addr; /* of code[0], after endbr64 */
+	uint64_t addr; /* of code[0], where the jump goes */
+	uint64_t
+		interior; /* from here to the end of what is displaced nobody may come by a branch */
 	uint64_t hole;
 	struct cprof_patch *patch;
 	ZydisDecoder decoder;
@@ -216,7 +220,7 @@ static struct cprof_error *displace(struct plan *plan)
 	}
 	patch->displaced = (uint8_t)at;
 	for (size_t i = 0; i < plan->n_targets; i++) {
-		if (plan->targets[i] > plan->addr && plan->targets[i] < plan->addr + at)
+		if (plan->targets[i] >= plan->interior && plan->targets[i] < plan->addr + at)
 			return refuse(plan->addr, "its first instructions branch into themselves");
 	}
 
@@ -242,7 +246,7 @@ static struct cprof_error *look_for_branches_back(struct plan *plan)
 		}
 		if (is_branch(&insn)) {
 			uint64_t target = branch_target(&insn, plan->addr + at);
-			if (target > plan->addr && target < end)
+			if (target >= plan->interior && target < end)
 				return refuse(plan->addr,
 					      "it branches back into its first instructions");
 		}
@@ -251,36 +255,89 @@ static struct cprof_error *look_for_branches_back(struct plan *plan)
 	return NULL;
 }
 
-struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
-				     uint64_t hole, struct cprof_patch *ret_patch)
+/* The jump goes to plan->addr. */
+static struct cprof_error *place(struct plan *plan, uint64_t stub)
 {
-	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
-	if (n > sizeof(endbr64) && memcmp(code, endbr64, sizeof(endbr64)) == 0) {
-		/* It stays: an indirect call must find it where it was. */
-		code += sizeof(endbr64);
-		n -= sizeof(endbr64);
-		addr += sizeof(endbr64);
-	}
-	struct cprof_patch patch = { .addr = addr };
-	struct plan plan = { .code = code, .n = n, .addr = addr, .hole = hole, .patch = &patch };
-
-	if (n < 8)
-		return refuse(addr, "it is shorter than a jump");
-	if ((addr & 4095) + CPROF_PATCH_JUMP > 4096)
-		return refuse(addr, "a jump would cross a page and could not be written at once");
-	if (!fits_rel32(addr + CPROF_PATCH_JUMP, stub))
-		return refuse(addr, "it is too far from the injected page");
-	ZydisDecoderInit(&plan.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-
-	struct cprof_error *err = displace(&plan);
+	struct cprof_patch *patch = plan->patch;
+	if (plan->n < 8)
+		return refuse(plan->addr, "it is shorter than a jump");
+	if ((plan->addr & 4095) + CPROF_PATCH_JUMP > 4096)
+		return refuse(plan->addr,
+			      "a jump would cross a page and could not be written at once");
+	uint64_t to = stub - patch->undo_len, end = plan->addr + CPROF_PATCH_JUMP;
+	if (!fits_rel32(end, to))
+		return refuse(plan->addr, "it is too far from the injected page");
+	struct cprof_error *err = displace(plan);
 	if (!err)
-		err = look_for_branches_back(&plan);
+		err = look_for_branches_back(plan);
 	if (err)
 		return err;
-	memcpy(patch.original, code, sizeof(patch.original));
-	memcpy(patch.patched, code, sizeof(patch.patched));
-	patch.patched[0] = 0xe9;
-	put_rel32(patch.patched + 1, addr + CPROF_PATCH_JUMP, stub);
+	patch->addr = plan->addr;
+	memcpy(patch->original, plan->code, sizeof(patch->original));
+	memcpy(patch->patched, plan->code, sizeof(patch->patched));
+	patch->patched[0] = 0xe9;
+	put_rel32(patch->patched + 1, end, to);
+	return NULL;
+}
+
+/* Behind `length` bytes that stay. */
+static void skip(struct plan *plan, size_t length)
+{
+	plan->code += length;
+	plan->n -= length;
+	plan->addr += length;
+}
+
+/*
+ * A copy of the first instruction begins the trampoline, for the stub has changed what it did. A branch from within the
+ * function to what follows it would be taken for a call.
+ */
+static struct cprof_error *place_behind(struct plan *plan, const struct cprof_patch_first *first,
+					uint64_t stub)
+{
+	ZydisDecodedInstruction insn;
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&plan->decoder, NULL, plan->code, plan->n,
+							&insn)))
+		return refuse(plan->addr, "its first instruction cannot be decoded");
+	struct cprof_error *err = move_plain(plan, &insn, 0);
+	if (err)
+		return err;
+	memcpy(plan->patch->undo, first->undo, sizeof(first->undo));
+	plan->patch->undo_len = first->undo_len;
+	skip(plan, first->length);
+	plan->interior = plan->addr;
+	return place(plan, stub);
+}
+
+struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
+				     uint64_t hole, uint8_t arguments,
+				     struct cprof_patch *ret_patch)
+{
+	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+	struct cprof_patch patch = { .addr = addr };
+	struct plan plan = { .code = code, .n = n, .addr = addr, .hole = hole, .patch = &patch };
+	struct cprof_patch_first first;
+	struct cprof_error *err;
+	ZydisDecoderInit(&plan.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+
+	if (n > sizeof(endbr64) && memcmp(code, endbr64, sizeof(endbr64)) == 0) {
+		/* It stays: an indirect call must find it where it was. It does nothing. */
+		skip(&plan, sizeof(endbr64));
+	} else if (cprof_patch_first(code, n, arguments, &first)) {
+		struct plan behind = plan;
+		err = place_behind(&behind, &first, stub);
+		if (!err)
+			*ret_patch = patch;
+		if (!err || err->code == CPROF_ERR_NO_MEMORY)
+			return err;
+		cprof_error_free(err);
+		patch = (struct cprof_patch){ 0 };
+	}
+	plan.interior = plan.addr + 1;
+	err = place(&plan, stub);
+	if (err)
+		return err;
+	patch.at_entry = patch.addr == addr && patch.original[0] != patch.patched[0];
 	*ret_patch = patch;
 	return NULL;
 }

@@ -34,8 +34,11 @@
 #define CPROF_SHIM_IMAGE_BYTES   16384
 #define CPROF_SHIM_ENTRY_BYTES   16
 
-/* Room behind a stub for the displaced instructions and the jump back. */
+/* Room behind a stub for the first and the displaced instructions and the jump back. */
 #define CPROF_SHIM_HOLE_BYTES 64
+
+/* Room before it, for one that takes back what the first instruction did, and flows into the stub. */
+#define CPROF_SHIM_UNDO_BYTES 8
 
 /* What a stub takes the size from, and what it means. */
 #define CPROF_SHIM_ARG0           0 /* malloc(size), operator new */

@@ -4,7 +4,8 @@
  * A stub runs in place of a function's first instructions, on every call, and ends in a copy of those
  * instructions (the hole, filled at attach) that jumps back behind them. It jumps in and jumps out: nothing is
  * pushed, so that stacks, exceptions and unwinders see what they always saw. It may use rax, r10 and r11,
- * which no caller expects to survive a call (System V psABI "Register Usage").
+ * which no caller expects to survive a call (System V psABI "Register Usage"). The very first instruction may have
+ * been executed already (attach/patch_first.h): then what lies before the stub has taken it back.
  *
  * The countdown is one unsigned subtraction in memory: a signal handler that allocates in between finds it
  * before or after, never halfway.
@@ -74,10 +75,16 @@ marked_\@:
 	.fill	CPROF_SHIM_HOLE_BYTES, 1, 0x90
 .endm
 
+/* Where the function's first instruction stayed in front of the jump, what takes it back is copied to the end of this. */
+.macro UNDO
+	.p2align 6
+	.fill	CPROF_SHIM_UNDO_BYTES, 1, 0x90
+.endm
+
 .set index, 0
 
 .macro STUB_SIZE kind, size, mark=0
-	.p2align 6
+	UNDO
 stub_\@:
 	FIND_SLOT
 	jne	miss_\@
@@ -99,7 +106,7 @@ miss_\@:
 .endm
 
 .macro STUB_CALLOC
-	.p2align 6
+	UNDO
 stub_\@:
 	mov	%rdi, %r10
 	imul	%rsi, %r10
@@ -122,7 +129,7 @@ miss_\@:
 
 /* realloc(NULL, size) often goes on to malloc by a jump: the mark tells malloc's slow path. xallocx does not care. */
 .macro STUB_REALLOC kind=CPROF_SHIM_REALLOC
-	.p2align 6
+	UNDO
 stub_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
@@ -148,7 +155,7 @@ filter_\@:
 .endm
 
 .macro STUB_FREE
-	.p2align 6
+	UNDO
 stub_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
@@ -175,7 +182,7 @@ filter_\@:
 .endm
 
 .macro STUB_POOL
-	.p2align 6
+	UNDO
 stub_\@:
 	POOL_OLD
 	POOL_SIZE
@@ -198,7 +205,7 @@ miss_\@:
 .endm
 
 .macro STUB_POOL_REALLOC
-	.p2align 6
+	UNDO
 stub_\@:
 	POOL_OLD
 	POOL_SIZE
@@ -225,7 +232,7 @@ filter_\@:
 .endm
 
 .macro STUB_POOL_FREE
-	.p2align 6
+	UNDO
 stub_\@:
 	POOL_OLD
 	LOOK_AT_FILTER %rax

@@ -1,7 +1,7 @@
 /*
  * heap_pools - allocators of a program's own, of the kinds that -heap-hook is for, and the truth about them.
  *
- * Reads "pools", "drop" and "quit" from stdin like heap_truth.c and answers in the same way. Each user of a pool is a
+ * Reads "pools", "odd" and "quit" from stdin like heap_truth.c and answers in the same way. Each user of a pool is a
  * function of its own. The pools are fed by helpers that call malloc, directly and by a jump, or by mmap.
  */
 #include <cstdarg>
@@ -113,6 +113,15 @@ NOINLINE void *hand_on(size_t n)
 	return malloc(n);
 }
 
+/* One whose first instruction is not the same when it is executed twice. */
+__asm__(".text\n"
+	".type odd_take, @function\n"
+	"odd_take: add $15, %rdi\n"
+	"and $-16, %rdi\n"
+	"jmp malloc@PLT\n"
+	".size odd_take, . - odd_take\n");
+void *odd_take(size_t n);
+
 /* Between the pools in the text, but none of them. */
 static NOINLINE void *plain(size_t n)
 {
@@ -168,6 +177,7 @@ USER(use_items, items_take(n / 24, &pool))
 USER(use_region, region_take(&pool, n))
 USER(use_hand_on, hand_on(n))
 USER(use_plain, plain(n))
+USER(use_odd, odd_take(n))
 USER(use_arena, arena.take(n))
 USER(use_move, pool_move(&pool, moving, n))
 
@@ -238,6 +248,8 @@ int main()
 		n = 0;
 		if (strcmp(line, "pools") == 0)
 			pools();
+		else if (strcmp(line, "odd") == 0)
+			run("use_odd", use_odd, free, 0);
 		else
 			return strcmp(line, "quit") != 0;
 		say("done\n");

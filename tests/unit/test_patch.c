@@ -5,6 +5,7 @@
 #define ADDR 0x7f0000001000ull
 #define STUB 0x7f0000100000ull
 #define HOLE 0x7f0000100100ull
+#define RDI  1 /* the argument that the stub reads */
 
 static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
 				   struct cprof_patch *patch)
@@ -12,7 +13,7 @@ static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
 	uint8_t function[64];
 	memset(function, 0x90, sizeof(function));
 	memcpy(function, code, n);
-	return cprof_patch_plan(function, sizeof(function), addr, STUB, HOLE, patch);
+	return cprof_patch_plan(function, sizeof(function), addr, STUB, HOLE, RDI, patch);
 }
 
 static int64_t rel32(const uint8_t *bytes)
@@ -27,21 +28,28 @@ TEST(patch_relocates_the_first_instructions_of_real_allocators)
 	/* clang-format off */
 	static const struct {
 		const char *what;
-		uint8_t code[16];
+		uint8_t code[24];
 		size_t n;
+		uint8_t stays; /* bytes before the jump */
+		uint8_t undo_len;
 		uint8_t displaced;
 		size_t hole_len; /* with the jump back */
 	} rows[] = {
 		{ "glibc malloc: push r12, push rbp, push rbx, mov rdi,rbx",
-		  { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb }, 7, 7, 12 },
+		  { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb }, 7, 2, 5, 5, 12 },
 		{ "glibc free: test rdi,rdi; je rel32",
-		  { 0x48, 0x85, 0xff, 0x0f, 0x84, 0x10, 0x01, 0, 0 }, 9, 9, 14 },
-		{ "jemalloc malloc: cmp imm32,rdi", { 0x48, 0x81, 0xff, 0, 0x10, 0, 0 }, 7, 7, 12 },
-		{ "glibc memalign: cmpb 0,rip-relative", { 0x80, 0x3d, 0x10, 0, 0, 0, 0 }, 7, 7, 12 },
-		{ "test rdi,rdi; je to just behind", { 0x48, 0x85, 0xff, 0x74, 0x03, 0xc6, 0x07, 0, 0xc3 }, 9, 5, 14 },
-		{ "musl malloc: jmp rel32", { 0xe9, 0, 1, 0, 0 }, 5, 5, 10 },
-		{ "mimalloc free: mov, test, je rel8 grows to rel32",
-		  { 0x89, 0xf9, 0x85, 0xff, 0x74, 0x5d }, 6, 6, 15 },
+		  { 0x48, 0x85, 0xff, 0x0f, 0x84, 0x10, 0x01, 0, 0 }, 9, 3, 0, 6, 14 },
+		{ "jemalloc malloc: cmp imm32,rdi; ja rel32",
+		  { 0x48, 0x81, 0xff, 0, 0x10, 0, 0, 0x0f, 0x87, 0, 1, 0, 0 }, 13, 7, 0, 6, 18 },
+		{ "glibc memalign: cmpb 0,rip-relative; je rel8; 3 more",
+		  { 0x80, 0x3d, 0x10, 0, 0, 0, 0, 0x74, 0x40, 0x48, 0x89, 0xfb }, 12, 7, 0, 5, 7 + 6 + 3 + 5 },
+		{ "test rdi,rdi; je to just behind",
+		  { 0x48, 0x85, 0xff, 0x74, 0x03, 0xc6, 0x07, 0, 0xc3 }, 9, 3, 0, 5, 3 + 6 + 3 + 5 },
+		{ "musl malloc: jmp rel32", { 0xe9, 0, 1, 0, 0 }, 5, 0, 0, 5, 10 },
+		{ "mimalloc free: mov edi,ecx, test, je rel8 grows to rel32, 1 more",
+		  { 0x89, 0xf9, 0x85, 0xff, 0x74, 0x5d, 0x55 }, 7, 2, 0, 5, 2 + 2 + 6 + 1 + 5 },
+		{ "sub 0x18,rsp; mov", { 0x48, 0x83, 0xec, 0x18, 0xb8, 1, 0, 0, 0 }, 9, 4, 5, 5, 4 + 5 + 5 },
+		{ "sub 0x188,rsp; mov", { 0x48, 0x81, 0xec, 0x88, 1, 0, 0, 0xb8, 1, 0, 0, 0 }, 12, 7, 8, 5, 7 + 5 + 5 },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -49,17 +57,68 @@ TEST(patch_relocates_the_first_instructions_of_real_allocators)
 		struct cprof_error *err = plan_at(rows[i].code, rows[i].n, ADDR, &patch);
 		if (err)
 			TEST_FAIL("%s: %s", rows[i].what, err->message);
+		CHECK_UINT(patch.addr, ADDR + rows[i].stays);
+		CHECK_UINT(patch.undo_len, rows[i].undo_len);
+		CHECK(!patch.at_entry);
 		CHECK_UINT(patch.displaced, rows[i].displaced);
 		CHECK_UINT(patch.hole_len, rows[i].hole_len);
 		CHECK_UINT(patch.patched[0], 0xe9);
-		CHECK_UINT(ADDR + 5 + (uint64_t)rel32(patch.patched + 1), STUB);
+		CHECK_UINT(patch.addr + 5 + (uint64_t)rel32(patch.patched + 1),
+			   STUB - patch.undo_len);
 		/* The last thing in the trampoline leads behind what gave way. */
 		CHECK_UINT(patch.hole[patch.hole_len - 5], 0xe9);
 		CHECK_UINT(HOLE + patch.hole_len + (uint64_t)rel32(patch.hole + patch.hole_len - 4),
-			   ADDR + patch.displaced);
-		CHECK(memcmp(patch.original, rows[i].code, 5) == 0);
+			   patch.addr + patch.displaced);
+		CHECK(memcmp(patch.original, rows[i].code + rows[i].stays, 5) == 0);
 		CHECK(memcmp(patch.patched + 5, patch.original + 5, 3) == 0);
 	}
+}
+
+TEST(patch_takes_the_entry_where_the_first_instruction_cannot_stay)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what;
+		uint8_t code[16];
+		size_t n;
+		uint64_t addr;
+	} rows[] = {
+		{ "add 15,rdi: not the same the second time", { 0x48, 0x83, 0xc7, 0x0f, 0x55, 0x53 }, 6, ADDR },
+		{ "mov 8(rax),rax: reads what it writes", { 0x48, 0x8b, 0x40, 0x08, 0x55, 0x53 }, 6, ADDR },
+		{ "xor edi,edi: the stub wants to know it", { 0x31, 0xff, 0x55, 0x53, 0x48, 0x89, 0xfb }, 7, ADDR },
+		{ "mov rsi,rdi: the same", { 0x48, 0x89, 0xf7, 0x55, 0x53 }, 5, ADDR },
+		{ "mov rdi,rbx: its caller wants it back", { 0x48, 0x89, 0xfb, 0x55, 0x53 }, 5, ADDR },
+		{ "mov rsp,rbp", { 0x48, 0x89, 0xe5, 0x55, 0x53 }, 5, ADDR },
+		{ "mov 1,al: not all of it", { 0xb0, 0x01, 0x55, 0x53, 0x90 }, 5, ADDR },
+		{ "mov rdi,(rsi): memory", { 0x48, 0x89, 0x3e, 0x55, 0x53 }, 5, ADDR },
+		{ "push 0", { 0x6a, 0x00, 0x55, 0x53, 0x90 }, 5, ADDR },
+		{ "add 8,rsp", { 0x48, 0x83, 0xc4, 0x08, 0x55, 0x53 }, 6, ADDR },
+		{ "sub rdi,rsp", { 0x48, 0x29, 0xfc, 0x55, 0x53 }, 5, ADDR },
+		{ "pxor xmm0,xmm0", { 0x66, 0x0f, 0xef, 0xc0, 0x55, 0x53 }, 6, ADDR },
+		{ "a page ends behind it", { 0x55, 0x53, 0x48, 0x89, 0xfb }, 5, ADDR + 0xffb },
+		{ "cmp imm32,rdi; inc rdi; a loop back to that",
+		  { 0x48, 0x81, 0xff, 0, 0x10, 0, 0, 0x48, 0xff, 0xc7, 0x90, 0x90, 0x75, 0xf9 }, 14, ADDR },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_patch patch;
+		struct cprof_error *err = plan_at(rows[i].code, rows[i].n, rows[i].addr, &patch);
+		if (err)
+			TEST_FAIL("%s: %s", rows[i].what, err->message);
+		if (patch.addr != rows[i].addr || !patch.at_entry || patch.undo_len)
+			TEST_FAIL("%s: patched at 0x%" PRIx64, rows[i].what, patch.addr);
+		CHECK(memcmp(patch.hole, rows[i].code, 4) == 0);
+	}
+}
+
+TEST(patch_goes_by_what_the_stub_wants_to_know)
+{
+	struct cprof_patch patch;
+	uint8_t code[32] = { 0x31, 0xc9, 0x55, 0x53, 0x48, 0x89, 0xfb }; /* xor ecx,ecx */
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, HOLE, 1 | 2 | 4, &patch));
+	CHECK_UINT(patch.addr, ADDR + 2);
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, HOLE, 8, &patch));
+	CHECK_UINT(patch.addr, ADDR);
 }
 
 TEST(patch_keeps_where_branches_and_data_lead_to)
@@ -91,7 +150,7 @@ TEST(patch_lets_a_call_return_to_the_function_itself_and_not_to_us)
 	struct cprof_patch patch;
 	const uint8_t direct[] = { 0x48, 0x83, 0xec, 0x08, 0xe8, 0x00, 0x01, 0x00, 0x00 };
 	CHECK(!plan_at(direct, sizeof(direct), ADDR, &patch));
-	CHECK_UINT(patch.displaced, 9);
+	CHECK_UINT(patch.displaced, 5);
 	CHECK_UINT(pushed(patch.hole + 4), ADDR + 9);
 	CHECK_UINT(patch.hole[17], 0xe9);
 	CHECK_UINT(HOLE + 22 + (uint64_t)rel32(patch.hole + 18), ADDR + 9 + 0x100);
@@ -165,9 +224,17 @@ TEST(patch_moves_a_thread_from_an_instruction_to_its_copy)
 	struct cprof_patch patch;
 	const uint8_t code[] = { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb };
 	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR); /* it will meet the jump */
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 2), HOLE + 2);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 2), ADDR + 2); /* it will meet the jump */
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 3), HOLE + 3);
 	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 4), HOLE + 4);
 	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 7), ADDR + 7);
 	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR - 1), ADDR - 1);
+
+	const uint8_t at_entry[] = { 0x48, 0x89, 0xf7, 0x55, 0x53 };
+	CHECK(!plan_at(at_entry, sizeof(at_entry), ADDR, &patch));
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 3), HOLE + 3);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 4), HOLE + 4);
+	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 5), ADDR + 5);
 }
