@@ -16,6 +16,7 @@
 
 #define DELETED " (deleted)"
 /* A process at vm.max_map_count (65,530 by default, often raised to 262,144) still fits. */
+#define TURNS         8 /* how often a text that contradicts itself is read */
 #define MAPS_TEXT_MAX ((size_t)512 << 20)
 
 void cprof_maps_init(struct cprof_maps *maps, pid_t pid, struct cprof_memory memory)
@@ -252,6 +253,7 @@ static struct cprof_error *adopt(struct cprof_maps *maps, const struct cprof_map
 static struct cprof_error *parse_all(struct cprof_maps *maps, char *text, struct cprof_map ***fresh,
 				     size_t *n_fresh)
 {
+	const size_t known = maps->n_all;
 	size_t cap = 0;
 	unsigned line_no = 0;
 	char *save = NULL;
@@ -262,9 +264,15 @@ static struct cprof_error *parse_all(struct cprof_maps *maps, char *text, struct
 			return cprof_error_new(CPROF_ERR_BAD_DATA,
 					       "maps line %u is malformed: \"%.80s\"", line_no,
 					       line);
-		if (*n_fresh && map.start < (*fresh)[*n_fresh - 1]->end)
+		struct cprof_map *last = *n_fresh ? (*fresh)[*n_fresh - 1] : NULL;
+		if (last && map.start == last->start) {
+			/* It grew while the kernel wrote the text: the later line counts. */
+			last->live = last->live && last->id < known;
+			--*n_fresh;
+		} else if (last && map.start < last->end) {
 			return cprof_error_new(CPROF_ERR_BAD_DATA,
 					       "maps line %u overlaps the one before", line_no);
+		}
 		struct cprof_error *err = adopt(maps, &map, &adopted);
 		if (err)
 			return err;
@@ -321,7 +329,7 @@ static void read_exe(struct cprof_maps *maps)
 	maps->exe_inode = st.st_ino;
 }
 
-struct cprof_error *cprof_maps_refresh(struct cprof_maps *maps)
+static struct cprof_error *read_once(struct cprof_maps *maps)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)maps->pid);
@@ -331,4 +339,15 @@ struct cprof_error *cprof_maps_refresh(struct cprof_maps *maps)
 		return cprof_error_wrap(err, "mappings of %d", (int)maps->pid);
 	read_exe(maps);
 	return cprof_maps_parse(maps, cprof_buffer_text(&text), text.len);
+}
+
+/* The kernel makes the text mapping by mapping, without a lock since Linux 6.17: what contradicts itself is read again. */
+struct cprof_error *cprof_maps_refresh(struct cprof_maps *maps)
+{
+	struct cprof_error *err = read_once(maps);
+	for (unsigned turn = 1; err && err->code == CPROF_ERR_BAD_DATA && turn < TURNS; turn++) {
+		cprof_error_free(err);
+		err = read_once(maps);
+	}
+	return err;
 }

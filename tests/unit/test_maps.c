@@ -1,7 +1,12 @@
 #include "symbolize/maps.h"
 #include "tests/unit/test.h"
 
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #define TEXT(s) (s), strlen(s)
 
@@ -78,6 +83,20 @@ TEST(maps_parse_refuses_malformed_text_and_changes_nothing)
 	cprof_maps_deinit(&maps);
 }
 
+TEST(maps_parse_takes_the_later_line_of_a_mapping_that_grew_meanwhile)
+{
+	struct cprof_maps maps;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+	CHECK(!cprof_maps_parse(&maps, TEXT("00400000-00401000 rw-p 00000000 00:00 0\n"
+					    "00400000-00402000 rw-p 00000000 00:00 0\n"
+					    "00402000-00403000 ---p 00000000 00:00 0\n")));
+	CHECK_UINT(maps.n_sorted, 2);
+	CHECK_UINT(cprof_maps_find(&maps, 0x400000)->end, 0x402000);
+	CHECK_UINT(maps.n_all, 3);
+	CHECK(!maps.all[0]->live && maps.all[1]->live && maps.all[2]->live);
+	cprof_maps_deinit(&maps);
+}
+
 TEST(maps_add_takes_the_place_of_what_it_overlaps)
 {
 	/* clang-format off */
@@ -111,4 +130,40 @@ TEST(maps_add_takes_the_place_of_what_it_overlaps)
 		}
 		cprof_maps_deinit(&maps);
 	}
+}
+
+/* A mapping that grows into its neighbour, as malloc's arenas do, without end. */
+static _Noreturn void change(void)
+{
+	const size_t n = 500, page = 4096;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	char *base = mmap(NULL, n * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (;;) {
+		for (size_t i = 0; i < n - 1; i++) {
+			if (mprotect(base + i * page, page, PROT_READ | PROT_WRITE))
+				_exit(1);
+		}
+		mprotect(base, n * page, PROT_NONE);
+	}
+}
+
+/* Where the kernel takes no lock for it (Linux 6.17) what grows may be in the text twice, or overlap. */
+TEST(maps_that_change_while_they_are_read_are_read_again)
+{
+	struct timespec start, now;
+	struct cprof_maps maps;
+	pid_t child = fork();
+	if (child == 0)
+		change();
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	cprof_maps_init(&maps, child, (struct cprof_memory){ 0 });
+	do {
+		struct cprof_error *err = cprof_maps_refresh(&maps);
+		if (err)
+			TEST_FAIL("%s", err->message);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - start.tv_sec < 2);
+	cprof_maps_deinit(&maps);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 }
