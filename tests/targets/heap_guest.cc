@@ -187,6 +187,7 @@ static void *jump_churn(void *)
 
 struct coroutine {
 	ucontext_t main, own;
+	bool last; /* it frees what it has and does not go on */
 };
 
 static void body(unsigned high, unsigned low)
@@ -199,6 +200,8 @@ static void body(unsigned high, unsigned low)
 		swapcontext(&self->own, &self->main);
 		for (void *block : blocks)
 			free(block);
+		if (self->last)
+			swapcontext(&self->own, &self->main);
 	}
 }
 
@@ -216,7 +219,7 @@ static void *coroutine_churn(void *)
 			char *stack = (char *)mmap(nullptr, bytes + 2 * page, PROT_NONE,
 						   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			mprotect(stack + page, bytes, PROT_READ | PROT_WRITE);
-			coroutine *one = new coroutine;
+			coroutine *one = new coroutine();
 			getcontext(&one->own);
 			one->own.uc_stack.ss_sp = stack + page;
 			one->own.uc_stack.ss_size = bytes;
@@ -228,8 +231,11 @@ static void *coroutine_churn(void *)
 		for (int round = 0; round < 50; round++)
 			for (coroutine *one : all)
 				swapcontext(&one->main, &one->own);
-		for (coroutine *one : all)
+		for (coroutine *one : all) {
+			one->last = true;
+			swapcontext(&one->main, &one->own);
 			delete one;
+		}
 		for (char *stack : stacks)
 			munmap(stack, bytes + 2 * page);
 		turns[5]++;
