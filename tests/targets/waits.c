@@ -2,8 +2,8 @@
  * waits - threads that wait for known times on one kind of primitive, and say afterwards how long it was.
  *
  * Usage: waits KIND HOLD_US [COUNT]. It runs until SIGTERM or COUNT waits, and prints on SIGUSR1 and at its end
- * a line "truth contentions N delay_ns D": for each wait the time from just before the blocking call, which is
- * known to block, until the moment just before the call that ends it. Kinds are the rows of `kinds` below.
+ * a line "truth contentions N delay_ns D least_ns L most_ns M": for each wait the time from just before the blocking call, which is
+ * known to block, until the moment just before the call that ends it; and the bounds of note_wait(). Kinds are the rows of `kinds` below.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -24,8 +24,8 @@ static atomic_bool stop;
 static uint64_t hold_ns;
 
 /* Written by the waiter before it blocks and by the releaser before it releases; both know of each other. */
-static atomic_ullong began_ns, released_ns;
-static atomic_ullong true_count, true_delay_ns, count_max;
+static atomic_ullong began_ns, asleep_ns, released_ns;
+static atomic_ullong true_count, true_delay_ns, least_delay_ns, most_delay_ns, count_max;
 
 static uint64_t now_ns(void)
 {
@@ -73,10 +73,17 @@ static void await_sleep(void)
 	}
 }
 
-static void note_wait(void)
+/*
+ * It slept from some moment after began_ns on, and for certain from asleep_ns, until some moment after released_ns, and for
+ * certain not beyond `ended`: where the machine lets a thread stand in between, only these are known.
+ */
+static void note_wait(uint64_t ended)
 {
+	const uint64_t began = atomic_load(&began_ns), released = atomic_load(&released_ns);
 	atomic_fetch_add(&true_count, 1);
-	atomic_fetch_add(&true_delay_ns, atomic_load(&released_ns) - atomic_load(&began_ns));
+	atomic_fetch_add(&true_delay_ns, released - began);
+	atomic_fetch_add(&least_delay_ns, released - atomic_load(&asleep_ns));
+	atomic_fetch_add(&most_delay_ns, ended - began);
 }
 
 struct kind {
@@ -367,8 +374,9 @@ static void *waiter(void *arg)
 			break;
 		atomic_store(&began_ns, now_ns());
 		kind->wait();
+		const uint64_t ended = now_ns();
 		kind->after();
-		note_wait();
+		note_wait(ended);
 		if (atomic_load(&count_max) &&
 		    atomic_load(&true_count) >= atomic_load(&count_max)) {
 			kill(getpid(), SIGTERM);
@@ -388,6 +396,7 @@ static void *holder(void *arg)
 		kind->hold();
 		atomic_store(&turn, 1);
 		await_sleep();
+		atomic_store(&asleep_ns, now_ns());
 		nap(hold_ns);
 		atomic_store(&released_ns, now_ns());
 		kind->release();
@@ -400,9 +409,11 @@ static void *holder(void *arg)
 
 static void print_truth(void)
 {
-	printf("truth contentions %llu delay_ns %llu\n",
+	printf("truth contentions %llu delay_ns %llu least_ns %llu most_ns %llu\n",
 	       (unsigned long long)atomic_load(&true_count),
-	       (unsigned long long)atomic_load(&true_delay_ns));
+	       (unsigned long long)atomic_load(&true_delay_ns),
+	       (unsigned long long)atomic_load(&least_delay_ns),
+	       (unsigned long long)atomic_load(&most_delay_ns));
 	fflush(stdout);
 }
 
