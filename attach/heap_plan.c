@@ -124,7 +124,8 @@ static int64_t take_stub(const struct cprof_heap_install *install, size_t hook)
 
 static uint8_t bit_of(const struct cprof_shim_operand *operand)
 {
-	return operand->arg < CPROF_SHIM_ARGS ? (uint8_t)(1u << operand->arg) : 0;
+	static const uint8_t bits[CPROF_SHIM_ARGS] = { 1, 2, 4, 8, 16, 32 };
+	return operand->arg < CPROF_SHIM_ARGS ? bits[operand->arg] : 0;
 }
 
 /* The arguments that the hook's stub and its slow path read, or hand on to another function. */
