@@ -1,10 +1,10 @@
 /*
  * attach/heap_uprobe_left.h - breakpoints of uprobes that nobody holds any more, and how they are taken out.
  *
- * A tracer that gets SIGKILL while it closes its uprobes leaves them in the target's memory for ever: the kernel gives up
- * where it finds the signal pending ("failed to unregister, leaking uprobe" in its log). The target runs on as before,
- * through a trap at every call. A uprobe put on the same place and taken off again takes the old one with it, and
- * does nothing to one that another tool still holds.
+ * A tracer that gets SIGKILL while it closes its uprobes may leave them in the target's memory: the kernel gives up
+ * where it finds the signal pending ("failed to unregister, leaking uprobe" in its log). Linux 6.18 takes such a one out when
+ * it is hit; a function that is hardly ever called keeps it. A uprobe put on the same place and taken off again takes the
+ * old one with it, and does nothing to one that another tool still holds.
  *
  * Looks at the pages only that the process has of its own in its files' code. Does not stop the target.
  */
