@@ -39,7 +39,7 @@ bool cprof_target_mem_read(struct cprof_target_mem *mem, uint64_t addr, void *bu
 	return ok && cprof_target_alive(mem->target);
 }
 
-static size_t copy_once(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap)
+size_t cprof_target_mem_copy_by(pid_t tid, uint64_t addr, void *buf, size_t cap)
 {
 	struct iovec local = { .iov_base = buf, .iov_len = cap };
 	struct iovec remote[2];
@@ -49,9 +49,14 @@ static size_t copy_once(struct cprof_target_mem *mem, uint64_t addr, void *buf, 
 	remote[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)addr, .iov_len = first };
 	remote[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)(addr + first),
 				    .iov_len = cap - first };
-	mem->reads++;
-	ssize_t n = process_vm_readv(mem->tid, &local, 1, remote, cap > first ? 2 : 1, 0);
+	ssize_t n = process_vm_readv(tid, &local, 1, remote, cap > first ? 2 : 1, 0);
 	return n > 0 ? (size_t)n : 0;
+}
+
+static size_t copy_once(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap)
+{
+	mem->reads++;
+	return cprof_target_mem_copy_by(mem->tid, addr, buf, cap);
 }
 
 size_t cprof_target_mem_copy(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap)

@@ -37,4 +37,7 @@ bool cprof_target_mem_read(struct cprof_target_mem *mem, uint64_t addr, void *bu
  */
 size_t cprof_target_mem_copy(struct cprof_target_mem *mem, uint64_t addr, void *buf, size_t cap);
 
+/* The same through thread `tid`, without a look at whether the process is still that one. */
+size_t cprof_target_mem_copy_by(pid_t tid, uint64_t addr, void *buf, size_t cap);
+
 #endif

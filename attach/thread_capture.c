@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/target_mem.h"
 #include "attach/thread_freeze.h"
 #include "attach/thread_observer.h"
 #include "attach/thread_running.h"
@@ -76,22 +76,6 @@ struct cprof_error *cprof_thread_capture_states(struct cprof_thread_capture *cap
 
 /* ---- stacks ---- */
 
-/* From sp outwards as far as memory goes, at most `cap` bytes. 0: unreadable. */
-static size_t copy_stack(pid_t reader, uint64_t sp, uint8_t *buf, size_t cap)
-{
-	struct iovec local = { .iov_base = buf, .iov_len = cap };
-	struct iovec remote[2];
-	/* One page at least on its own, so that what lies behind the end of the stack does not spoil it. */
-	size_t first = 4096 - (sp & 4095);
-	if (first > cap)
-		first = cap;
-	remote[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)sp, .iov_len = first };
-	remote[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)(sp + first),
-				    .iov_len = cap - first };
-	ssize_t n = process_vm_readv(reader, &local, 1, remote, cap > first ? 2 : 1, 0);
-	return n > 0 ? (size_t)n : 0;
-}
-
 /* Copies into a buffer of its own size, since most stacks are short. */
 static struct cprof_error *take_stack(const struct cprof_thread_capture *capture, pid_t reader,
 				      uint8_t *scratch, struct cprof_thread *thread)
@@ -102,7 +86,7 @@ static struct cprof_error *take_stack(const struct cprof_thread_capture *capture
 		return NULL;
 	}
 	uint64_t sp = thread->regs.r[arch->sp] - arch->red_zone_bytes;
-	size_t n = copy_stack(reader, sp, scratch, capture->options.stack_bytes);
+	size_t n = cprof_target_mem_copy_by(reader, sp, scratch, capture->options.stack_bytes);
 	free(thread->stack);
 	thread->stack = NULL;
 	thread->stack_addr = sp;

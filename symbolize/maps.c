@@ -15,8 +15,8 @@
 #include "base/file.h"
 
 #define DELETED " (deleted)"
+#define TURNS   8 /* how often a text that contradicts itself is read */
 /* A process at vm.max_map_count (65,530 by default, often raised to 262,144) still fits. */
-#define TURNS         8 /* how often a text that contradicts itself is read */
 #define MAPS_TEXT_MAX ((size_t)512 << 20)
 
 void cprof_maps_init(struct cprof_maps *maps, pid_t pid, struct cprof_memory memory)
