@@ -2,7 +2,7 @@
  * base/library.h - a shared library that is loaded when it is first wanted and not at every start.
  *
  * For libraries that most runs never call and that cost much to load. Who uses one declares a struct of function
- * pointers, with the library's own types, and a row per function (convert/curl_api.h, attach/pfm_api.h).
+ * pointers, with the library's own types, and a row per function (convert/net/curl_api.h, attach/perf/pfm_api.h).
  */
 #ifndef CPROF_BASE_LIBRARY_H
 #define CPROF_BASE_LIBRARY_H

@@ -16,7 +16,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "symbolize/unwind.h"
+#include "symbolize/unwind/unwind.h"
 
 #define SAMPLES_MAX 20000
 #define FRAMES_MAX  512

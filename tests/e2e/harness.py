@@ -207,7 +207,7 @@ class Profile:
     def __init__(self, data):
         need("protoc", "protobuf-compiler is not installed")
         raw = zlib.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
-        result = subprocess.run(["protoc", f"--proto_path={ROOT}/convert", "--decode=perftools.profiles.Profile",
+        result = subprocess.run(["protoc", f"--proto_path={ROOT}/convert/profile", "--decode=perftools.profiles.Profile",
                                  "profile.proto"], input=raw, capture_output=True)
         if result.returncode:
             raise AssertionError(f"protoc --decode: {result.stderr.decode()}")

@@ -3,8 +3,8 @@
  */
 #include <stdlib.h>
 
-#include "attach/block_events.h"
-#include "attach/block_pair.h"
+#include "attach/waits/block_events.h"
+#include "attach/waits/block_pair.h"
 
 #define ENTER 522
 #define EXIT  521

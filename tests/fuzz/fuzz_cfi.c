@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "symbolize/cfi.h"
+#include "symbolize/unwind/cfi.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Bytes as a core file: threads, stacks and memory are inside the file, whatever it says. */
 #include <stdlib.h>
 
-#include "attach/core_file.h"
+#include "attach/threads/core_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/dwarf_calls.h"
-#include "symbolize/dwarf_package.h"
+#include "symbolize/dwarf/dwarf_calls.h"
+#include "symbolize/dwarf/dwarf_package.h"
 
 #define SLOTS_MAX 64
 #define UNITS_MAX 16

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/heap_probe.h"
+#include "attach/heap/uprobe/heap_probe.h"
 
 #define ADDR 0x7f0000001000ull
 

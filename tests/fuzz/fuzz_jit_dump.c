@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/jit_dump.h"
+#include "symbolize/names/jit_dump.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Any bytes as /proc/kallsyms. */
 #include <string.h>
 
-#include "symbolize/kernel.h"
+#include "symbolize/names/kernel.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "symbolize/kernel_cache.h"
+#include "symbolize/names/kernel_cache.h"
 
 #define HEADER  48 /* magic, boot, checksum, start, end, two counts */
 #define CHECKED 24 /* what the checksum covers begins here */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/patch.h"
+#include "attach/heap/inject/patch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

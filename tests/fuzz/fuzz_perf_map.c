@@ -1,7 +1,7 @@
 /* Any bytes as a perf map: lines in, then look-ups around every start. */
 #include <string.h>
 
-#include "symbolize/perf_map.h"
+#include "symbolize/names/perf_map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

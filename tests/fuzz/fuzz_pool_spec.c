@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/pool_code.h"
-#include "attach/pool_spec.h"
+#include "attach/heap/alloc/pool_code.h"
+#include "attach/heap/alloc/pool_spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

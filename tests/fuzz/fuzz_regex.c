@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/regex.h"
+#include "convert/report/regex.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/remote_symbols.h"
+#include "convert/net/remote_symbols.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/seccomp.h"
+#include "attach/target/seccomp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

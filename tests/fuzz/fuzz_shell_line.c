@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/shell_line.h"
+#include "convert/cli/shell_line.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

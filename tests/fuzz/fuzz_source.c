@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/filter.h"
-#include "convert/merge.h"
-#include "convert/pprof_write.h"
-#include "convert/report.h"
-#include "convert/source.h"
+#include "convert/report/filter.h"
+#include "convert/profile/merge.h"
+#include "convert/profile/pprof_write.h"
+#include "convert/report/report.h"
+#include "convert/formats/source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "symbolize/symbol_cache.h"
+#include "symbolize/names/symbol_cache.h"
 
 #define HEADER 40 /* magic, fingerprint, checksum, four counts */
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/thread_proc.h"
+#include "attach/target/thread_proc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Arbitrary code, read for what it does to the stack. */
 #include <stdlib.h>
 
-#include "symbolize/unwind_code.h"
+#include "symbolize/unwind/unwind_code.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

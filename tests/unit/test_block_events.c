@@ -1,6 +1,6 @@
-#include "attach/block_events.h"
-#include "attach/block_tracepoint.h"
-#include "attach/perf_event.h"
+#include "attach/waits/block_events.h"
+#include "attach/waits/block_tracepoint.h"
+#include "attach/perf/perf_event.h"
 #include "tests/unit/test.h"
 
 #include <bpf/bpf.h>

@@ -1,5 +1,5 @@
-#include "attach/block_events.h"
-#include "attach/block_pair.h"
+#include "attach/waits/block_events.h"
+#include "attach/waits/block_pair.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>

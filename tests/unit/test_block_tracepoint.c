@@ -1,4 +1,4 @@
-#include "attach/block_tracepoint.h"
+#include "attach/waits/block_tracepoint.h"
 #include "tests/unit/test.h"
 
 #include <sched.h>

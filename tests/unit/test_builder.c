@@ -1,9 +1,9 @@
-#include "convert/builder.h"
+#include "convert/profile/builder.h"
 
 #include <stdio.h>
 
-#include "convert/pprof_write.h"
-#include "convert/profile.pb-c.h"
+#include "convert/profile/pprof_write.h"
+#include "convert/profile/profile.pb-c.h"
 #include "tests/unit/test.h"
 
 typedef Perftools__Profiles__Profile pb_profile;

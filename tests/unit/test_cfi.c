@@ -1,4 +1,4 @@
-#include "symbolize/cfi.h"
+#include "symbolize/unwind/cfi.h"
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>

@@ -1,4 +1,4 @@
-#include "attach/cli_options.h"
+#include "attach/cli/cli_options.h"
 
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
-#include "attach/core_file.h"
-#include "attach/thread_regs.h"
+#include "attach/threads/core_file.h"
+#include "attach/target/thread_regs.h"
 #include "tests/unit/test.h"
 
 #include <elf.h>

@@ -1,4 +1,4 @@
-#include "attach/cpu_account.h"
+#include "attach/cpu/cpu_account.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "attach/heap_probe.h"
+#include "attach/heap/uprobe/heap_probe.h"
 
 #include "tests/unit/test.h"
 

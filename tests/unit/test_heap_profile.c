@@ -1,10 +1,10 @@
-#include "attach/heap_profile.h"
+#include "attach/heap/heap_profile.h"
 
 #include <math.h>
 
-#include "attach/alloc_family.h"
-#include "attach/heap_pace.h"
-#include "attach/heap_room.h"
+#include "attach/heap/alloc/alloc_family.h"
+#include "attach/heap/heap_pace.h"
+#include "attach/heap/inject/heap_room.h"
 #include "tests/unit/test.h"
 
 static const struct cprof_builder_frame stack_a[] = { { 0x1000, 1 }, { 0x2000, 1 } };

@@ -1,4 +1,4 @@
-#include "attach/heap_restore.h"
+#include "attach/heap/inject/heap_restore.h"
 
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
-#include "symbolize/image.h"
-#include "symbolize/module.h"
+#include "symbolize/elf/image.h"
+#include "symbolize/process/module.h"
 #include "tests/unit/test.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/intervals.h"
+#include "symbolize/elf/intervals.h"
 #include "tests/unit/test.h"
 
 #define N     60

@@ -1,4 +1,4 @@
-#include "symbolize/jit_dump.h"
+#include "symbolize/names/jit_dump.h"
 #include "tests/unit/test.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "symbolize/kernel_cache.h"
+#include "symbolize/names/kernel_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-#include "attach/lock_graph.h"
-#include "attach/lock_wait.h"
-#include "attach/lock_word.h"
+#include "attach/locks/lock_graph.h"
+#include "attach/locks/lock_wait.h"
+#include "attach/locks/lock_word.h"
 #include "tests/unit/test.h"
 
 #include <linux/futex.h>

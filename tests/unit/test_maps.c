@@ -1,4 +1,4 @@
-#include "symbolize/maps.h"
+#include "symbolize/process/maps.h"
 #include "tests/unit/test.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "convert/measure.h"
+#include "convert/profile/measure.h"
 
 #include "tests/unit/test.h"
 

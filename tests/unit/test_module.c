@@ -1,4 +1,4 @@
-#include "symbolize/module.h"
+#include "symbolize/process/module.h"
 
 #include <elf.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "attach/patch.h"
+#include "attach/heap/inject/patch.h"
 
 #include "tests/unit/test.h"
 

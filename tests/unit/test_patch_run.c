@@ -1,7 +1,7 @@
 /* Functions that are patched and called: they do what they did, and the stub sees what their caller passed. */
 #include <sys/mman.h>
 
-#include "attach/patch.h"
+#include "attach/heap/inject/patch.h"
 #include "tests/unit/test.h"
 
 #define BYTES 4096u

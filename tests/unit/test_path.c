@@ -1,4 +1,4 @@
-#include "convert/path.h"
+#include "base/path.h"
 
 #include "tests/unit/test.h"
 

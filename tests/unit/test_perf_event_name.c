@@ -1,4 +1,4 @@
-#include "attach/perf_event_name.h"
+#include "attach/perf/perf_event_name.h"
 
 #include "tests/unit/test.h"
 

@@ -1,4 +1,4 @@
-#include "attach/perf_record.h"
+#include "attach/perf/perf_record.h"
 
 #include <linux/perf_event.h>
 

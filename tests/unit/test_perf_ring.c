@@ -1,4 +1,4 @@
-#include "attach/perf_ring.h"
+#include "attach/perf/perf_ring.h"
 #include "tests/unit/test.h"
 
 #define RING_SIZE 64

@@ -1,10 +1,10 @@
-#include "convert/perf_script_line.h"
+#include "convert/formats/perf_script_line.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "convert/source.h"
+#include "convert/formats/source.h"
 #include "tests/unit/test.h"
 
 /* One line as text: kind, then what it says, in a fixed order. */

@@ -1,4 +1,4 @@
-#include "attach/perf_source.h"
+#include "attach/perf/perf_source.h"
 
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
-#include "attach/pool_code.h"
-#include "attach/pool_spec.h"
+#include "attach/heap/alloc/pool_code.h"
+#include "attach/heap/alloc/pool_spec.h"
 #include "tests/unit/test.h"
 
 TEST(pool_spec_says_which_argument_is_what)

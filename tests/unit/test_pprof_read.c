@@ -1,11 +1,11 @@
-#include "convert/pprof_read.h"
+#include "convert/profile/pprof_read.h"
 
 #include <stdio.h>
 #include <zlib.h>
 
-#include "convert/merge.h"
-#include "convert/pprof_write.h"
-#include "convert/source.h"
+#include "convert/profile/merge.h"
+#include "convert/profile/pprof_write.h"
+#include "convert/formats/source.h"
 #include "tests/unit/test.h"
 
 static void ok(struct cprof_error *err)

@@ -1,4 +1,4 @@
-#include "convert/regex.h"
+#include "convert/report/regex.h"
 
 #include <string.h>
 

@@ -2,11 +2,11 @@
  * tests/unit/test_report.c - reports on two small profiles, whole texts. That they are also what the original tool prints is
  * checked by tests/e2e/test_golden.py and test_differential.py where that tool and its data are at hand.
  */
-#include "convert/report.h"
+#include "convert/report/report.h"
 
 #include <stdio.h>
 
-#include "convert/source.h"
+#include "convert/formats/source.h"
 #include "tests/unit/test.h"
 
 static const char folded[] = "main;parse;read 30\nmain;parse 20\nmain;run;step;read 25\n"

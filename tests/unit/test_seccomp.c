@@ -1,4 +1,4 @@
-#include "attach/seccomp.h"
+#include "attach/target/seccomp.h"
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>

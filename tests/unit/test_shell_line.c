@@ -1,4 +1,4 @@
-#include "convert/shell_line.h"
+#include "convert/cli/shell_line.h"
 
 #include "tests/unit/test.h"
 

@@ -1,8 +1,8 @@
-#include "convert/source_url.h"
+#include "convert/net/source_url.h"
 
 #include <string.h>
 
-#include "convert/remote_symbols.h"
+#include "convert/net/remote_symbols.h"
 #include "tests/unit/test.h"
 
 TEST(source_url_reads_what_go_tool_pprof_takes_for_a_url)

@@ -1,4 +1,4 @@
-#include "attach/summary.h"
+#include "attach/cli/summary.h"
 
 #include "tests/unit/test.h"
 

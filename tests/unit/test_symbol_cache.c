@@ -1,4 +1,4 @@
-#include "symbolize/symbol_cache.h"
+#include "symbolize/names/symbol_cache.h"
 #include "tests/unit/test.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/symbols.h"
+#include "symbolize/names/symbols.h"
 #include "tests/unit/test.h"
 
 #define SIZED    CPROF_SYMBOL_SIZED

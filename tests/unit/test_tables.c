@@ -4,13 +4,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "symbolize/dwarf.h"
-#include "symbolize/eh_index.h"
-#include "symbolize/go_table.h"
-#include "symbolize/kernel.h"
-#include "symbolize/perf_map.h"
-#include "symbolize/plt.h"
-#include "symbolize/symbolizer.h"
+#include "symbolize/dwarf/dwarf.h"
+#include "symbolize/elf/eh_index.h"
+#include "symbolize/names/go_table.h"
+#include "symbolize/names/kernel.h"
+#include "symbolize/names/perf_map.h"
+#include "symbolize/names/plt.h"
+#include "symbolize/names/symbolizer.h"
 #include "tests/unit/test.h"
 
 static struct cprof_buffer text_of(const char *text)

@@ -1,8 +1,8 @@
-#include "attach/ptrace_denied.h"
-#include "attach/thread.h"
-#include "attach/thread_fp.h"
-#include "attach/thread_probe.h"
-#include "attach/thread_running.h"
+#include "attach/target/ptrace_denied.h"
+#include "attach/threads/thread.h"
+#include "attach/threads/thread_fp.h"
+#include "attach/target/thread_probe.h"
+#include "attach/threads/thread_running.h"
 #include "base/clock.h"
 #include "tests/unit/test.h"
 

@@ -1,4 +1,4 @@
-#include "attach/thread_proc.h"
+#include "attach/target/thread_proc.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>

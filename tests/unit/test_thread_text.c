@@ -1,4 +1,4 @@
-#include "attach/thread_text.h"
+#include "attach/threads/thread_text.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>

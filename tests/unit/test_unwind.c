@@ -1,4 +1,4 @@
-#include "symbolize/unwind.h"
+#include "symbolize/unwind/unwind.h"
 
 #include <execinfo.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/unwind_rules.h"
+#include "symbolize/unwind/unwind_rules.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
-#include "symbolize/unwind.h"
+#include "symbolize/unwind/unwind.h"
 
 #include <dwarf.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "symbolize/cfi.h"
+#include "symbolize/unwind/cfi.h"
 #include "tests/unit/test.h"
 
 /*

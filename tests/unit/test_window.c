@@ -1,4 +1,4 @@
-#include "attach/window.h"
+#include "attach/run/window.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,0 +1,356 @@
+#include "attach/cli/cli_options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define RATE_MAX    10000.0
+#define STACK_MAX   65528 /* perf_event_open(2): a u16 record size, 8-byte aligned */
+#define TARGETS_MAX 64
+
+#define LENGTH_DEFAULT_NS (30 * CPROF_NS_PER_S)
+
+/* clang-format off */
+#define ROW(kind, field) kind, offsetof(struct cprof_attach_options, field)
+static const struct cprof_option rows[] = {
+	{ "p", ROW(CPROF_OPT_LIST, pid_lists), NULL, "PID[,PID]", "the process or processes to profile", "Target" },
+	{ "n", ROW(CPROF_OPT_STRING, name), NULL, "NAME", "the one process of this name", NULL },
+
+	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
+	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
+	{ "rate", ROW(CPROF_OPT_STRING, rate), NULL, "RATE", "-mode heap: one sample per so many BYTES allocated (default 524288; 1: every call); block, mutex: keep one wait per DURATION of waiting, and all longer ones (default 0: adapt to the load)", NULL },
+	{ "label", ROW(CPROF_OPT_LIST, labels), NULL, "K=V", "put this label on every sample; repeatable", NULL },
+
+	{ "hz", ROW(CPROF_OPT_DOUBLE, rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },
+	{ "event", ROW(CPROF_OPT_STRING, event), "cpu-clock", "NAME", "sample another event; \"list\" prints what this machine can open", NULL },
+	{ "stack-bytes", ROW(CPROF_OPT_SIZE, stack_bytes), "32768", "N", "bytes of stack copied with each sample, up to 65528", NULL },
+	{ "user-only", ROW(CPROF_OPT_SWITCH, user_only), NULL, NULL, "leave kernel frames out", NULL },
+	{ "open", ROW(CPROF_OPT_STRING, strategy), "auto", "HOW", "open events only in this way: cpu, thread-cpu or thread", NULL },
+
+	{ "block", ROW(CPROF_OPT_STRING, block), "contention", "WHAT", "contention: waits for locks; all: every blocking system call", "Block and mutex profiles" },
+	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
+
+	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
+	{ "group", ROW(CPROF_OPT_SWITCH, group), NULL, NULL, "with -text: threads with the same stack together", NULL },
+	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
+	{ "exit-code", ROW(CPROF_OPT_SWITCH, deadlock_status), NULL, NULL, "end with status 10 where a deadlock was found, for scripts", NULL },
+	{ "repeat", ROW(CPROF_OPT_UINT, repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
+	{ "every", ROW(CPROF_OPT_DURATION, every_ns), "1s", "TIME", "time between snapshots", NULL },
+	{ "consistent", ROW(CPROF_OPT_SWITCH, consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
+	{ "means", ROW(CPROF_OPT_STRING, means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
+	{ "core", ROW(CPROF_OPT_STRING, core), NULL, "FILE", "look at this core file instead of a process", NULL },
+	{ "exe", ROW(CPROF_OPT_STRING, exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
+
+	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor", "Heap profile" },
+	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, heap_baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
+	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
+	{ "heap-method", ROW(CPROF_OPT_STRING, heap_method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
+	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
+
+	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
+	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
+	{ "debuginfod", ROW(CPROF_OPT_SWITCH, debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
+	{ "no-cache", ROW(CPROF_OPT_SWITCH, no_cache), NULL, NULL, "keep no names on disk for the next profile (else in ~/.cache/cprof)", NULL },
+	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
+
+	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write here (default cprof.COMM.PID.MODE.TIME.pb.gz); \"-\" is stdout", "Output" },
+	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
+	{ "push", ROW(CPROF_OPT_STRING, push_url), NULL, "URL", "send the profile there as well", NULL },
+	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: raw or pyroscope; auto goes by the URL", NULL },
+	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
+
+	{ "q", ROW(CPROF_OPT_SWITCH, quiet), NULL, NULL, "say nothing but errors", "Talk" },
+	{ "v", ROW(CPROF_OPT_SWITCH, verbose), NULL, NULL, "say how things are done", NULL },
+	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", NULL },
+	{ "version", ROW(CPROF_OPT_SWITCH, version), NULL, NULL, "print the version", NULL },
+	{ "h", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", "hidden" },
+	{ "man-options", ROW(CPROF_OPT_SWITCH, man), NULL, NULL, "print the options as man page source", NULL },
+};
+/* clang-format on */
+
+const struct cprof_option_table cprof_cli_option_table = { rows, sizeof(rows) / sizeof(rows[0]) };
+
+static struct cprof_error *add_pid(struct cprof_attach_options *options, const char *text,
+				   size_t len)
+{
+	CPROF_AUTO(free) char *copy = strndup(text, len);
+	if (!copy)
+		return cprof_error_no_memory();
+	char *end;
+	errno = 0;
+	long pid = strtol(copy, &end, 10);
+	if (!isdigit((unsigned char)copy[0]) || *end || errno || pid <= 0 || pid > INT32_MAX) {
+		struct cprof_error *err =
+			cprof_error_new(CPROF_ERR_USAGE, "-p: \"%s\" is not a process id", copy);
+		return cprof_error_hint(err, "to choose a process by its name use -n %s",
+					*copy ? copy : "NAME");
+	}
+	for (size_t i = 0; i < options->n_pids; i++) {
+		if (options->pids[i] == pid)
+			return NULL;
+	}
+	if (options->n_pids == TARGETS_MAX)
+		return cprof_error_new(CPROF_ERR_USAGE, "-p: more than %d processes", TARGETS_MAX);
+	options->pids[options->n_pids++] = (pid_t)pid;
+	return NULL;
+}
+
+static struct cprof_error *parse_pids(struct cprof_attach_options *options)
+{
+	options->pids = calloc(TARGETS_MAX, sizeof(*options->pids));
+	if (!options->pids)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < options->pid_lists.len; i++) {
+		for (const char *at = options->pid_lists.items[i];; at++) {
+			size_t len = strcspn(at, ",");
+			struct cprof_error *err = add_pid(options, at, len);
+			if (err)
+				return err;
+			at += len;
+			if (!*at)
+				break;
+		}
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_cli_label_split(const char *text, char *key, size_t n,
+					  const char **ret_value)
+{
+	const char *equals = strchr(text, '=');
+	size_t len = equals ? (size_t)(equals - text) : 0;
+	if (!len || len >= n) {
+		struct cprof_error *err =
+			cprof_error_new(CPROF_ERR_USAGE, "-label: \"%s\" is not KEY=VALUE", text);
+		return cprof_error_hint(err, "for example -label env=prod");
+	}
+	memcpy(key, text, len);
+	key[len] = 0;
+	*ret_value = equals + 1;
+	return NULL;
+}
+
+static struct cprof_error *check_target(const struct cprof_attach_options *options)
+{
+	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0) +
+		   (options->core != NULL);
+	if (ways == 1 || (ways == 0 && options->repair_pid) ||
+	    (ways == 0 && strcmp(options->event, "list") == 0))
+		return NULL;
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_USAGE, ways ? "-p, -n, -core and -- COMMAND exclude each other"
+				      : "nothing to profile: give -p PID, -n NAME or -- COMMAND");
+	return cprof_error_hint(err, "for example cprof-attach -p $(pidof -s redis-server) "
+				     "-seconds 10");
+}
+
+#define HEAP_RATE_DEFAULT 524288
+#define HEAP_RATE_MAX     (1ull << 40)
+
+/* Bytes in the heap mode, a duration in the others. */
+static struct cprof_error *parse_rate(struct cprof_attach_options *options)
+{
+	options->heap_rate = HEAP_RATE_DEFAULT;
+	if (!options->rate)
+		return NULL;
+	if (strcmp(options->mode, "heap") != 0)
+		return cprof_options_value("rate", CPROF_OPT_DURATION, options->rate,
+					   &options->block_rate_ns);
+	struct cprof_error *err =
+		cprof_options_value("rate", CPROF_OPT_SIZE, options->rate, &options->heap_rate);
+	if (!err && (options->heap_rate < 1 || options->heap_rate > HEAP_RATE_MAX))
+		err = cprof_error_new(CPROF_ERR_USAGE, "-rate: not between 1 and %llu bytes",
+				      HEAP_RATE_MAX);
+	return err;
+}
+
+/* "1%", "0.5" or "2.5%": percent of one processor. */
+static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
+{
+	if (!options->overhead)
+		return NULL;
+	char *end;
+	errno = 0;
+	double percent = strtod(options->overhead, &end);
+	end += *end == '%';
+	if (errno || end == options->overhead || *end || !(percent >= 0.01 && percent <= 100))
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-overhead: \"%s\" is not a percentage between 0.01 and 100",
+				       options->overhead);
+	options->heap_overhead = percent / 100;
+	return NULL;
+}
+
+static struct cprof_error *parse_heap_hooks(struct cprof_attach_options *options)
+{
+	if (options->heap_hook_texts.len && strcmp(options->mode, "heap") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE, "-heap-hook says nothing without -mode "
+							"heap");
+	return cprof_pool_specs_parse(&options->heap_hook_texts, &options->heap_hooks);
+}
+
+static struct cprof_error *check_values(struct cprof_attach_options *options)
+{
+	struct cprof_error *bad = parse_rate(options);
+	if (!bad)
+		bad = parse_overhead(options);
+	if (!bad)
+		bad = parse_heap_hooks(options);
+	if (bad)
+		return bad;
+	if (!(options->rate_hz >= 0.1 && options->rate_hz <= RATE_MAX))
+		return cprof_error_new(CPROF_ERR_USAGE, "-hz: %g is not between 0.1 and %g",
+				       options->rate_hz, RATE_MAX);
+	if (options->stack_bytes > STACK_MAX || options->stack_bytes < 256)
+		return cprof_error_new(CPROF_ERR_USAGE, "-stack-bytes: not between 256 and %d",
+				       STACK_MAX);
+	options->stack_bytes &= ~(uint64_t)7;
+	for (size_t i = 0; i < options->labels.len; i++) {
+		char key[256];
+		const char *value;
+		struct cprof_error *err =
+			cprof_cli_label_split(options->labels.items[i], key, sizeof(key), &value);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct cprof_error *check_threads(const struct cprof_attach_options *options)
+{
+	static const char *const means[] = { "auto", "bpf", "proc", "ptrace" };
+	bool known = false;
+	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++)
+		known = known || strcmp(options->means, means[i]) == 0;
+	if (!known)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-means: \"%s\" is not auto, bpf, proc or ptrace",
+				       options->means);
+	if (strcmp(options->text_format, "threads") != 0 &&
+	    strcmp(options->text_format, "goroutines") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-text-format: \"%s\" is not threads or goroutines",
+				       options->text_format);
+	if (options->repeat < 1 || options->repeat > 1000000)
+		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: not between 1 and 1000000");
+	if (options->exe && !options->core)
+		return cprof_error_new(CPROF_ERR_USAGE, "-exe says nothing without -core FILE");
+	if (options->core && options->repeat > 1)
+		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: a core file does not change");
+	return NULL;
+}
+
+struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
+					    struct cprof_attach_options *options)
+{
+	struct cprof_strings rest = { 0 };
+	options->length_ns = UINT64_MAX; /* not given */
+	struct cprof_error *err = cprof_options_parse(&cprof_cli_option_table, argc, argv, options,
+						      &rest, &options->command);
+	if (options->why) {
+		options->files = rest;
+		rest = (struct cprof_strings){ 0 };
+	}
+	if (!err && rest.len) {
+		err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", rest.items[0]);
+		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
+	}
+	cprof_strings_deinit(&rest);
+	if (err || options->help || options->version || options->man)
+		return err;
+	if (options->why && options->files.len)
+		return NULL;
+	if (options->length_ns == UINT64_MAX)
+		options->length_ns = options->command.len ? 0 : LENGTH_DEFAULT_NS;
+	err = parse_pids(options);
+	if (!err)
+		err = check_target(options);
+	if (!err)
+		err = check_threads(options);
+	return err ? err : check_values(options);
+}
+
+void cprof_cli_options_deinit(struct cprof_attach_options *options)
+{
+	cprof_strings_deinit(&options->pid_lists);
+	cprof_strings_deinit(&options->files);
+	cprof_strings_deinit(&options->command);
+	cprof_strings_deinit(&options->labels);
+	cprof_strings_deinit(&options->heap_hook_texts);
+	cprof_pool_specs_deinit(&options->heap_hooks);
+	free(options->pids);
+	*options = (struct cprof_attach_options){ 0 };
+}
+
+static bool secret_name(const char *text, size_t len)
+{
+	static const char *const words[] = {
+		"token", "passw", "secret", "key", "auth", "credential"
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i]);
+		for (size_t at = 0; at + n <= len; at++) {
+			if (strncasecmp(text + at, words[i], n) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* scheme://user:password@host/path?query: the middle parts that may be shown. */
+static void describe_url(const char *url, struct cprof_buffer *out)
+{
+	const char *rest = strstr(url, "://") + 3;
+	cprof_buffer_append(out, url, (size_t)(rest - url));
+	size_t authority = strcspn(rest, "/?#");
+	const char *at = memrchr(rest, '@', authority);
+	if (at) {
+		cprof_buffer_puts(out, "...@");
+		authority -= (size_t)(at + 1 - rest);
+		rest = at + 1;
+	}
+	size_t shown = authority + strcspn(rest + authority, "?#");
+	cprof_buffer_append(out, rest, shown);
+	if (rest[shown])
+		cprof_buffer_puts(out, "?...");
+}
+
+static void describe_value(const char *text, bool secret, struct cprof_buffer *out)
+{
+	if (secret)
+		cprof_buffer_puts(out, "...");
+	else if (strstr(text, "://"))
+		describe_url(text, out);
+	else
+		cprof_buffer_puts(out, text);
+}
+
+void cprof_cli_options_describe(int argc, char *const argv[], struct cprof_buffer *out)
+{
+	cprof_buffer_puts(out, "cprof-attach");
+	bool secret = false;
+	for (int i = 1; i < argc; i++) {
+		cprof_buffer_putc(out, ' ');
+		if (strcmp(argv[i], "--") == 0) {
+			cprof_buffer_printf(out, "-- %s", i + 1 < argc ? argv[i + 1] : "");
+			if (i + 2 < argc)
+				cprof_buffer_puts(out, " ...");
+			return;
+		}
+		const char *equals = strchr(argv[i], '='), *url = strstr(argv[i], "://");
+		if (equals && !(url && url < equals)) { /* -push=URL, and the K=V of -label K=V */
+			size_t len = (size_t)(equals + 1 - argv[i]);
+			cprof_buffer_append(out, argv[i], len);
+			describe_value(equals + 1, secret || secret_name(argv[i], len), out);
+			secret = false;
+			continue;
+		}
+		describe_value(argv[i], secret, out);
+		secret = argv[i][0] == '-' && secret_name(argv[i], strlen(argv[i]));
+	}
+}

@@ -1,0 +1,70 @@
+#include "attach/cli/cmd_why.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "attach/target/target_mem.h"
+#include "base/cleanup.h"
+#include "symbolize/names/why.h"
+
+static struct cprof_error *print(const struct cprof_buffer *out)
+{
+	struct cprof_error *err = cprof_buffer_error(out);
+	if (err)
+		return err;
+	if (fputs(cprof_buffer_text(out), stdout) == EOF || fflush(stdout) == EOF)
+		return cprof_error_os(errno, "write to stdout");
+	return NULL;
+}
+
+/* The cache would hide what is found and what is not, so it is left alone. */
+static struct cprof_names_options names_options(const struct cprof_attach_options *options,
+						struct cprof_debuginfod *debuginfod)
+{
+	return (struct cprof_names_options){ .debuginfod =
+						     options->debuginfod ? debuginfod : NULL };
+}
+
+struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
+					  const struct cprof_attach_options *options)
+{
+	struct cprof_debuginfod debuginfod = { 0 };
+	const struct cprof_names_options from = names_options(options, &debuginfod);
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	struct cprof_modules modules;
+	struct cprof_maps maps;
+	struct cprof_target_mem memory;
+	cprof_target_mem_init(&memory, target);
+	cprof_maps_init(&maps, cprof_target_living_tid(target), cprof_target_mem_view(&memory));
+	cprof_modules_init(&modules);
+	struct cprof_error *err = cprof_why_process(&modules, &maps, &from, &out);
+	if (!err && !options->user_only)
+		err = cprof_why_kernel(&out);
+	if (!err)
+		err = print(&out);
+	cprof_modules_deinit(&modules);
+	cprof_maps_deinit(&maps);
+	cprof_debuginfod_deinit(&debuginfod);
+	return err;
+}
+
+struct cprof_error *cprof_cmd_why_files(const struct cprof_attach_options *options)
+{
+	struct cprof_debuginfod debuginfod = { 0 };
+	const struct cprof_names_options from = names_options(options, &debuginfod);
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < options->files.len && !err; i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+		struct cprof_modules modules;
+		struct cprof_module *module;
+		cprof_modules_init(&modules);
+		err = cprof_modules_open(&modules, options->files.items[i], &module);
+		if (!err)
+			err = cprof_why_module(module, &from, &out);
+		if (!err)
+			err = print(&out);
+		cprof_modules_deinit(&modules);
+	}
+	cprof_debuginfod_deinit(&debuginfod);
+	return err;
+}

@@ -1,0 +1,35 @@
+/*
+ * attach/cli/interrupt.h - Ctrl-C and SIGTERM for a program that wants to save its work: the first ends the window,
+ * the second ends the program.
+ *
+ * The program's own (main.c uses it, libraries do not): there is one set of signal handlers in a process.
+ */
+#ifndef CPROF_ATTACH_CLI_INTERRUPT_H
+#define CPROF_ATTACH_CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/*
+ * From now on SIGINT, SIGTERM and SIGHUP make `*ret_fd` readable; it stays ours. SIGPIPE is ignored, so that
+ * a reader that goes away is an error of write(2).
+ */
+struct cprof_error *cprof_interrupt_init(int *ret_fd);
+
+/* How often the user has asked us to end. */
+int cprof_interrupt_count(void);
+
+/*
+ * The second signal removes `path` (a half-written file; NULL for none) and ends the program at once with
+ * status 130. `path` must stay where it is.
+ */
+void cprof_interrupt_unlink(const char *path);
+
+/*
+ * While something in a target must be put back first, a second signal is only counted; main.c ends
+ * with 130 after the mode has returned. Calls nest.
+ */
+void cprof_interrupt_hold(bool hold);
+
+#endif

@@ -1,0 +1,502 @@
+/* The program cprof-attach: read the command line, run one mode, write the profile, say how it went. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/cli/cli_options.h"
+#include "attach/cli/cmd_why.h"
+#include "attach/threads/core_file.h"
+#include "attach/heap/inject/heap_repair.h"
+#include "attach/cli/interrupt.h"
+#include "attach/target/launch.h"
+#include "attach/run/mode.h"
+#include "attach/cli/output.h"
+#include "attach/perf/perf_event_name.h"
+#include "attach/cli/summary.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/version.h"
+#include "convert/profile/pprof_write.h"
+#include "convert/push/push.h"
+#include "symbolize/names/package.h"
+
+#define ABORTED 130 /* as a shell reports SIGINT */
+
+struct program {
+	struct cprof_attach_options options;
+	struct cprof_buffer command_line;
+	const struct cprof_mode *mode;
+	struct cprof_target **targets;
+	size_t n_targets;
+	struct cprof_launch launch;
+	struct cprof_window window;
+	struct cprof_report report;
+	struct cprof_output output;
+	bool terminal;      /* stderr is one: the progress line rewrites itself */
+	bool line_open;     /* it stands there without a newline */
+	bool no_profile;    /* -text alone */
+	bool stdout_closed; /* whoever read the text has gone */
+	int exit_status;    /* the mode's, if all goes well */
+};
+
+/* ---- talking ---- */
+
+static void end_line(struct program *program)
+{
+	if (program->line_open)
+		fputc('\n', stderr);
+	program->line_open = false;
+}
+
+static void say(struct program *program, const char *text)
+{
+	if (program->options.quiet || !*text)
+		return;
+	end_line(program);
+	fprintf(stderr, "%s\n", text);
+}
+
+static void show_notes(struct program *program)
+{
+	for (size_t i = 0; i < program->report.n_notes; i++) {
+		struct cprof_note *note = &program->report.notes[i];
+		if (note->shown || program->options.quiet ||
+		    (note->kind == CPROF_NOTE_DETAIL && !program->options.verbose))
+			continue;
+		end_line(program);
+		fprintf(stderr, "%s%s\n", note->kind == CPROF_NOTE_WARNING ? "warning: " : "",
+			note->text);
+		note->shown = true;
+	}
+}
+
+static void show_progress(void *ctx, const struct cprof_window *window,
+			  const struct cprof_counts *counts)
+{
+	struct program *program = ctx;
+	show_notes(program);
+	if (program->options.quiet)
+		return;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_summary_progress(window, counts, &text);
+	if (program->terminal) {
+		fprintf(stderr, "\r%s\033[K", cprof_buffer_text(&text));
+		program->line_open = true;
+	} else {
+		fprintf(stderr, "%s\n", cprof_buffer_text(&text));
+	}
+	fflush(stderr);
+}
+
+static int fail(struct program *program, struct cprof_error *err)
+{
+	int status = cprof_error_exit_status(err);
+	show_notes(program);
+	end_line(program);
+	fprintf(stderr, "cprof-attach: %s\n", err->message);
+	if (err->hint)
+		fprintf(stderr, "hint: %s\n", err->hint);
+	cprof_error_free(err);
+	return status;
+}
+
+static int print_help(void)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_puts(&text, "Usage: cprof-attach -p PID [options]\n"
+				 "       cprof-attach -n NAME [options]\n"
+				 "       cprof-attach [options] -- COMMAND ARGS\n"
+				 "       cprof-attach -why FILE... | -why -p PID\n"
+				 "Profile a running process and write a pprof file.\n\nModes:\n");
+	for (size_t i = 0; i < cprof_n_modes; i++)
+		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i]->name,
+				    cprof_modes[i]->summary);
+	cprof_options_help(&cprof_cli_option_table, &text);
+	cprof_buffer_puts(
+		&text, "\nExit status: 0 ok, 2 usage, 3 no such process, 4 not permitted, "
+		       "5 not delivered,\n1 anything else, 130 aborted; with COMMAND its own.\n");
+	fputs(cprof_buffer_text(&text), stdout);
+	return 0;
+}
+
+static int print_man_options(void)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_options_man(&cprof_cli_option_table, &text);
+	fputs(cprof_buffer_text(&text), stdout);
+	return 0;
+}
+
+static int print_events(struct program *program)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	bool pmu;
+	struct cprof_error *err = cprof_perf_event_name_list(&text, &pmu);
+	if (err)
+		return fail(program, err);
+	fputs(cprof_buffer_text(&text), stdout);
+	if (!pmu)
+		say(program,
+		    "this machine has no processor counters (a virtual machine?): software events only");
+	return 0;
+}
+
+/* ---- getting ready ---- */
+
+/* What a core file is of takes a target's place for names and messages. */
+static struct cprof_error *open_core(struct program *program)
+{
+	program->targets = calloc(1, sizeof(*program->targets));
+	if (!program->targets)
+		return cprof_error_no_memory();
+	struct cprof_error *err =
+		cprof_core_file_target(program->options.core, &program->targets[0]);
+	if (!err)
+		program->n_targets = 1;
+	return err;
+}
+
+static struct cprof_error *open_targets(struct program *program)
+{
+	struct cprof_attach_options *options = &program->options;
+	pid_t named;
+	const pid_t *pids = options->pids;
+	size_t n = options->n_pids;
+	struct cprof_error *err = NULL;
+	if (options->core)
+		return open_core(program);
+	if (options->name) {
+		err = cprof_target_find(options->name, &named);
+		pids = &named;
+		n = 1;
+	} else if (options->command.len) {
+		err = cprof_launch_start(&options->command, &program->launch);
+		pids = &program->launch.pid;
+		n = 1;
+	}
+	if (err)
+		return err;
+	program->targets = calloc(n, sizeof(*program->targets));
+	if (!program->targets)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < n; i++) {
+		err = cprof_target_open(pids[i], &program->targets[i]);
+		if (err)
+			return err;
+		program->n_targets++;
+	}
+	if (program->launch.pid) {
+		const char *name = strrchr(options->command.items[0], '/');
+		program->targets[0]->launched = true;
+		snprintf(program->targets[0]->comm, sizeof(program->targets[0]->comm), "%s",
+			 name ? name + 1 : options->command.items[0]);
+	}
+	return NULL;
+}
+
+static void let_go(void *ctx)
+{
+	struct program *program = ctx;
+	if (program->launch.pid)
+		cprof_launch_go(&program->launch);
+}
+
+static struct cprof_error *prepare(struct program *program)
+{
+	const struct cprof_attach_options *options = &program->options;
+	struct cprof_error *err = cprof_mode_find(options->mode, &program->mode);
+	if (!err && (options->text || options->core) && !program->mode->has_text)
+		err = cprof_error_new(CPROF_ERR_USAGE,
+				      "-mode %s knows neither -text nor -core; "
+				      "-mode threads does",
+				      program->mode->name);
+	if (!err && options->push_url)
+		err = cprof_push_check(options->push_url, options->push_backend);
+	if (!err)
+		err = open_targets(program);
+	if (err)
+		return err;
+	if (program->mode->max_targets && program->n_targets > program->mode->max_targets)
+		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
+				       program->mode->name);
+	program->no_profile = options->text && !options->output && !options->push_url;
+	if (!program->no_profile)
+		err = cprof_output_plan(options, program->mode->name,
+					(const struct cprof_target *const *)program->targets,
+					program->n_targets, &program->output);
+	if (err)
+		return err;
+	program->window = (struct cprof_window){
+		.length_ns = options->length_ns,
+		.targets = program->targets,
+		.n_targets = program->n_targets,
+		.on_start = let_go,
+		.start_ctx = program,
+		.progress = show_progress,
+		.progress_ctx = program,
+		.progress_every_ns = (program->terminal ? 1 : 10) * CPROF_NS_PER_S,
+	};
+	return cprof_interrupt_init(&program->window.stop_fd);
+}
+
+static void announce(struct program *program)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "profiling (%s) %s, pid %d", program->mode->name,
+			    program->targets[0]->comm, (int)program->targets[0]->pid);
+	if (program->n_targets > 1)
+		cprof_buffer_printf(&text, " and %zu more", program->n_targets - 1);
+	if (program->mode->instant)
+		;
+	else if (program->options.length_ns)
+		cprof_buffer_printf(&text, ", for %g s",
+				    (double)program->options.length_ns / (double)CPROF_NS_PER_S);
+	else
+		cprof_buffer_puts(&text, program->launch.pid ? ", until it ends"
+							     : ", until Ctrl-C or its end");
+	say(program, cprof_buffer_text(&text));
+}
+
+static int explain_names(struct program *program)
+{
+	struct cprof_error *err = program->options.files.len ? NULL : open_targets(program);
+	for (size_t i = 0; i < program->n_targets && !err; i++)
+		err = cprof_cmd_why_process(program->targets[i], &program->options);
+	if (!err && program->options.files.len)
+		err = cprof_cmd_why_files(&program->options);
+	return err ? fail(program, err) : 0;
+}
+
+/* ---- the work ---- */
+
+static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
+{
+	struct program *program = ctx;
+	end_line(program);
+	if (program->stdout_closed || (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0))
+		return NULL;
+	if (errno != EPIPE)
+		return cprof_error_os(errno, "write to stdout");
+	/* `| head` has seen enough; a profile that was asked for as well is another matter. */
+	program->stdout_closed = true;
+	if (program->no_profile)
+		cprof_window_stop(&program->window);
+	return NULL;
+}
+
+static struct cprof_error *sample(struct program *program, struct cprof_profile **ret_profile)
+{
+	const struct cprof_mode_run run = {
+		.options = &program->options,
+		.targets = program->targets,
+		.n_targets = program->n_targets,
+		.window = &program->window,
+		.command_line = cprof_buffer_text(&program->command_line),
+		.report = &program->report,
+		.print = program->options.text ? print_text : NULL,
+		.print_ctx = program,
+		.no_profile = program->no_profile,
+		.exit_status = &program->exit_status,
+	};
+	if (program->mode->alters_target)
+		cprof_interrupt_hold(true);
+	struct cprof_error *err = program->mode->run(&run, ret_profile);
+	if (program->mode->alters_target)
+		cprof_interrupt_hold(false);
+	return err;
+}
+
+/* Which package has the names that are missing. Reads the package manager's lists, so not before the file is there. */
+static void say_what_is_missing(struct program *program)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer advice = { 0 };
+	const struct cprof_report *report = &program->report;
+	if (program->options.quiet || !report->unnamed.root || !report->unnamed.path)
+		return;
+	cprof_error_free(cprof_package_advise(report->unnamed.root, report->unnamed.path, &advice));
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_summary_nameless(report, cprof_buffer_text(&advice), &text);
+	say(program, cprof_buffer_text(&text));
+}
+
+/* Send it; without -o the file was only a safeguard, and goes once the server has it. */
+static struct cprof_error *push(struct program *program, const struct cprof_buffer *bytes,
+				bool *ret_file_goes)
+{
+	const struct cprof_attach_options *options = &program->options;
+	const struct cprof_push push = {
+		.url = options->push_url,
+		.backend = options->push_backend,
+		.service = options->service ? options->service : program->targets[0]->comm,
+		.labels = options->labels.items,
+		.n_labels = options->labels.len,
+		.from_wall_ns = program->window.start_wall_ns,
+		.until_wall_ns =
+			program->window.start_wall_ns + cprof_window_elapsed_ns(&program->window),
+		.body = bytes->data,
+		.n_body = bytes->len,
+	};
+	CPROF_AUTO(buffer) struct cprof_buffer answer = { 0 };
+	struct cprof_error *err = cprof_push_send(&push, &answer);
+	if (!err) {
+		say(program, cprof_buffer_text(&answer));
+		*ret_file_goes = !options->output;
+		return NULL;
+	}
+	if (!err->hint)
+		return cprof_error_hint(err, "the profile is kept in %s", program->output.path);
+	return cprof_error_hint(err, "%s; the profile is kept in %s", err->hint,
+				program->output.path);
+}
+
+static struct cprof_error *deliver(struct program *program, const struct cprof_profile *profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
+	if (err)
+		return err;
+	cprof_interrupt_unlink(program->output.temp);
+	err = cprof_output_write(&program->output, &bytes);
+	cprof_interrupt_unlink(NULL);
+	bool file_goes = false;
+	if (!err && program->options.push_url)
+		err = push(program, &bytes, &file_goes);
+	if (file_goes && program->output.kind == CPROF_OUTPUT_FILE)
+		unlink(program->output.path);
+
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_summary_end(
+		&program->report.counts, cprof_clock_cpu_ns() + program->report.counts.ahead_cpu_ns,
+		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
+									 : program->output.path,
+		bytes.len, &text);
+	if (!program->options.quiet) {
+		end_line(program);
+		fputs(cprof_buffer_text(&text), stderr);
+	}
+	say_what_is_missing(program);
+	return err;
+}
+
+/* Of a launched command: its own status, unless ours says that something went wrong. */
+static int command_status(struct program *program, int status)
+{
+	if (!program->launch.pid || program->launch.go_fd >= 0)
+		return status;
+	int theirs = cprof_launch_wait(&program->launch);
+	if (program->launch.exec_errno) {
+		end_line(program);
+		fprintf(stderr, "cprof-attach: cannot run %s: %s\n",
+			program->options.command.items[0], strerror(program->launch.exec_errno));
+		return theirs;
+	}
+	return status ? status : theirs;
+}
+
+static int run(struct program *program)
+{
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = prepare(program);
+	if (err)
+		return fail(program, err);
+	announce(program);
+	err = sample(program, &profile);
+	if (cprof_interrupt_count() > 1)
+		return ABORTED;
+	if (program->launch.exec_errno) {
+		cprof_error_free(err);
+		return command_status(program, 0);
+	}
+	if (!err) {
+		show_notes(program);
+		say(program, cprof_summary_ending(&program->window));
+		err = profile ? deliver(program, profile) : NULL;
+	}
+	return command_status(program, err ? fail(program, err) : program->exit_status);
+}
+
+static void say_restored(struct program *program, const struct cprof_heap_repair *done)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done->restored, done->pages,
+			    done->pages == 1 ? "" : "s");
+	if (done->page_kept)
+		cprof_buffer_printf(&text, "kept because %s: try again later", done->kept_why);
+	else
+		cprof_buffer_puts(&text, "removed");
+	cprof_buffer_printf(&text, "; its threads stood still for %.1f ms",
+			    (double)done->pause_ns / 1e6);
+	say(program, cprof_buffer_text(&text));
+}
+
+static void say_left(struct program *program, const struct cprof_heap_uprobe_left *left)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (left->removed)
+		cprof_buffer_printf(&text, "took out %u breakpoint%s that nobody held any more",
+				    left->removed, left->removed == 1 ? "" : "s");
+	if (left->held)
+		cprof_buffer_printf(&text, "%s%u breakpoint%s of another tool left alone, in %s",
+				    left->removed ? "; " : "", left->held,
+				    left->held == 1 ? "" : "s", left->path);
+	if (text.len)
+		say(program, cprof_buffer_text(&text));
+}
+
+/* -repair PID */
+static int repair(struct program *program)
+{
+	struct cprof_heap_repair done;
+	cprof_interrupt_hold(true);
+	struct cprof_error *err = cprof_heap_repair((pid_t)program->options.repair_pid, &done);
+	cprof_interrupt_hold(false);
+	if (err)
+		return fail(program, err);
+	if (done.pages)
+		say_restored(program, &done);
+	else if (!done.left.removed)
+		say(program, "nothing of a heap profile is left in it");
+	say_left(program, &done.left);
+	return done.page_kept ? 1 : 0;
+}
+
+static void program_deinit(struct program *program)
+{
+	for (size_t i = 0; i < program->n_targets; i++)
+		cprof_target_close(program->targets[i]);
+	free(program->targets);
+	cprof_launch_deinit(&program->launch);
+	cprof_window_deinit(&program->window);
+	cprof_report_deinit(&program->report);
+	cprof_output_deinit(&program->output);
+	cprof_cli_options_deinit(&program->options);
+	cprof_buffer_deinit(&program->command_line);
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = { .terminal = isatty(STDERR_FILENO) };
+	int status = 0;
+	struct cprof_error *err = cprof_cli_options_parse(argc, argv, &program.options);
+	cprof_cli_options_describe(argc, argv, &program.command_line);
+	if (err)
+		status = fail(&program, err);
+	else if (program.options.help)
+		status = print_help();
+	else if (program.options.version)
+		printf("cprof-attach %s\n", CPROF_VERSION);
+	else if (program.options.man)
+		status = print_man_options();
+	else if (program.options.repair_pid)
+		status = repair(&program);
+	else if (strcmp(program.options.event, "list") == 0)
+		status = print_events(&program);
+	else if (program.options.why)
+		status = explain_names(&program);
+	else
+		status = run(&program);
+	program_deinit(&program);
+	return status;
+}

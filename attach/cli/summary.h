@@ -1,0 +1,26 @@
+/*
+ * attach/cli/summary.h - the texts of a run for people: the live line, and what came out at the end. Prints nothing.
+ */
+#ifndef CPROF_ATTACH_CLI_SUMMARY_H
+#define CPROF_ATTACH_CLI_SUMMARY_H
+
+#include "attach/run/report.h"
+#include "attach/run/window.h"
+#include "base/buffer.h"
+
+/* "12 s left, 1,200 samples, 0 lost, 4 threads, 0.1 % truncated" without a newline. */
+void cprof_summary_progress(const struct cprof_window *window, const struct cprof_counts *counts,
+			    struct cprof_buffer *out);
+
+/* Why the window ended earlier than asked, as a sentence; "" if it did not. */
+const char *cprof_summary_ending(const struct cprof_window *window);
+
+/* The end summary, a few lines. `path` may be NULL (no file was kept). */
+void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, const char *path,
+		       size_t bytes, struct cprof_buffer *out);
+
+/* One line, without a newline, on the file that most addresses without a name are of, and `advice` (may be "") on it. */
+void cprof_summary_nameless(const struct cprof_report *report, const char *advice,
+			    struct cprof_buffer *out);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * -mode cpu: where processor time goes, by samples of a perf event (cpu-clock unless -event says otherwise).
+ *
+ * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at -hz on
+ * average, and each sample weighs the events counted since the last one.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/cpu/cpu_account.h"
+#include "attach/run/mode.h"
+#include "attach/perf/perf_event_name.h"
+#include "attach/perf/perf_source.h"
+#include "attach/run/session.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define WAIT_NS        (500 * 1000000ull)
+#define FOLLOW_NS      (100 * 1000000ull)
+#define OPENED_BETWEEN 64 /* modules opened between two looks at the rings */
+
+struct cpu {
+	const struct cprof_mode_run *run;
+	struct cprof_perf_event_name event;
+	struct cprof_perf_source *source;
+	struct cprof_session *session;
+	struct cprof_cpu_account account;
+	int64_t period; /* nanoseconds of a clock; 1 of another event, where samples carry their weight */
+	uint64_t lost_other; /* of the source, when mappings were last read because of it */
+	uint64_t others;     /* 32-bit samples, which cannot be unwound */
+};
+
+/* ---- records ---- */
+
+static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *process,
+				     const struct cprof_perf_record *record)
+{
+	const struct cprof_arch *arch = cprof_arch_host();
+	struct cprof_session_moment moment = {
+		.process = process,
+		.kernel = record->sample.kernel,
+		.n_kernel = record->sample.n_kernel,
+		.stack = record->sample.stack,
+		.n_stack = record->sample.n_stack,
+		.live = true,
+	};
+	struct cprof_regs regs;
+	cpu->run->report->counts.samples++;
+	cpu->others += record->sample.regs_32bit;
+	if (record->sample.regs && !record->sample.regs_32bit) {
+		cprof_arch_regs_from_perf(arch, record->sample.regs, &regs);
+		moment.regs = &regs;
+		moment.stack_addr = regs.r[arch->sp];
+	}
+	struct cprof_session_stack stack;
+	uint32_t labels;
+	int64_t weight = cpu->event.is_clock ? cpu->period : (int64_t)record->sample.period;
+	const int64_t values[] = { 1, weight };
+	struct cprof_error *err = cprof_session_walk(cpu->session, &moment, &stack);
+	if (!err)
+		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
+					   &labels);
+	return err ? err : cprof_session_add(cpu->session, &stack, labels, values);
+}
+
+/* Open the module now: the process may be gone when its samples are looked at. */
+static struct cprof_error *open_module(struct cpu *cpu, struct cprof_process *process,
+				       struct cprof_map *map)
+{
+	struct cprof_module *module;
+	if (map->module || !(map->prot & 4) || process->target->exited)
+		return NULL;
+	return cprof_modules_get(cprof_session_modules(cpu->session), &process->maps, map, &module);
+}
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t len = strlen(text), n = strlen(tail);
+	return len >= n && strcmp(text + len - n, tail) == 0;
+}
+
+static struct cprof_error *on_map(struct cpu *cpu, struct cprof_process *process,
+				  const struct cprof_perf_record *record)
+{
+	struct cprof_map map = cprof_perf_record_map(record);
+	/* A deleted file (a memfd): /proc tells apart what is its name and what is not. */
+	if (ends_with(map.path, " (deleted)"))
+		return cprof_session_refresh(cpu->session, process, 0);
+	const struct cprof_map *added;
+	struct cprof_error *err = cprof_maps_add(&process->maps, &map, &added);
+	if (err && err->code == CPROF_ERR_BAD_DATA) { /* an empty range says nothing */
+		cprof_error_free(err);
+		return NULL;
+	}
+	return err ? err : open_module(cpu, process, process->maps.all[added->id]);
+}
+
+static struct cprof_error *open_modules(struct cpu *cpu, struct cprof_process *process)
+{
+	for (size_t i = 0; i < process->maps.n_sorted; i++) {
+		struct cprof_error *err = open_module(cpu, process, process->maps.sorted[i]);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
+{
+	struct cpu *cpu = ctx;
+	struct cprof_process *process = cprof_session_process(cpu->session, (pid_t)record->pid);
+	if (!process)
+		return NULL; /* somebody else's mapping, name or fork */
+	if (process->target->exited && record->time_ns > process->target->exited_mono_ns)
+		return NULL; /* somebody else who got the id */
+	switch (record->kind) {
+	case CPROF_PERF_EXEC: {
+		struct cprof_error *err = cprof_session_exec(cpu->session, process);
+		return err ? err : open_modules(cpu, process);
+	}
+	case CPROF_PERF_SAMPLE:
+		/* Some events count already while others are being opened. */
+		if (!process->started || record->time_ns < cpu->run->window->start_mono_ns)
+			return NULL;
+		return on_sample(cpu, process, record);
+	case CPROF_PERF_MAP:
+		return process->started ? on_map(cpu, process, record) : NULL;
+	case CPROF_PERF_COMM:
+		return cprof_session_thread_name(cpu->session, process, (pid_t)record->tid,
+						 record->comm);
+	case CPROF_PERF_FORK:
+		if (record->tid ==
+		    record->pid) { /* not a thread of it, but a process with its id */
+			cprof_target_replaced(process->target, record->time_ns);
+			return NULL;
+		}
+		return cprof_session_thread_fork(cpu->session, process, (pid_t)record->tid,
+						 (pid_t)record->fork.ptid);
+	default:
+		return NULL;
+	}
+}
+
+/* ---- the window ---- */
+
+static void count_threads(struct cpu *cpu)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < cpu->run->n_targets; i++) {
+		pid_t *tids = NULL;
+		size_t more = 0;
+		if (!cpu->run->targets[i]->exited)
+			cprof_error_free(cprof_target_threads(cpu->run->targets[i], &tids, &more));
+		free(tids);
+		n += more;
+	}
+	if (n)
+		cpu->run->report->counts.threads = n;
+}
+
+static struct cprof_error *drain(struct cpu *cpu, uint64_t until_ns)
+{
+	struct cprof_error *err = cprof_perf_source_drain(cpu->source, until_ns, on_record, cpu);
+	cpu->run->report->counts.lost = cpu->source->lost_records;
+	if (cpu->source->lost_other == cpu->lost_other)
+		return err;
+	/* A busy neighbour made us miss mappings, maybe of ours. */
+	cpu->lost_other = cpu->source->lost_other;
+	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
+		err = cprof_session_refresh(cpu->session, cprof_session_process_at(cpu->session, i),
+					    CPROF_NS_PER_S);
+	return err;
+}
+
+/* Ten thousand modules take a second: what is sampled meanwhile would not all fit into the rings. */
+static struct cprof_error *open_first_modules(struct cpu *cpu, struct cprof_process *process)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < process->maps.n_sorted; i++) {
+		err = open_module(cpu, process, process->maps.sorted[i]);
+		if (!err && i % OPENED_BETWEEN == OPENED_BETWEEN - 1)
+			err = drain(cpu, cprof_clock_mono_ns());
+	}
+	return err;
+}
+
+static struct cprof_error *sample(struct cpu *cpu)
+{
+	struct cprof_window *window = cpu->run->window;
+	struct cprof_perf_source *source = cpu->source;
+	uint64_t counted_ns = 0;
+
+	/* First of all: what is mapped from now on is told, and what was before is read after. */
+	cprof_perf_source_enable(source);
+	cprof_window_start(window);
+	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
+				source->kernel_excluded);
+	struct cprof_error *err = cprof_session_look(cpu->session);
+	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
+		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
+	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
+					 source->opener->follow ? FOLLOW_NS : WAIT_NS,
+					 &cpu->run->report->counts)) {
+		uint64_t now = cprof_clock_mono_ns();
+		if (source->opener->follow)
+			err = source->opener->follow(source);
+		if (!err)
+			err = drain(cpu, now);
+		cprof_session_ahead(cpu->session);
+		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
+			count_threads(cpu);
+			counted_ns = now;
+		}
+	}
+	cprof_perf_source_disable(source);
+	cprof_cpu_account_stop(&cpu->account);
+	if (!err)
+		err = drain(cpu, UINT64_MAX);
+	/* Only now: asking the kernel interrupts every CPU. */
+	cpu->run->report->counts.lost = cprof_perf_source_lost(source);
+	return err;
+}
+
+/* Lost samples and threads without events have been told of already. */
+static void note_short_account(const struct cpu *cpu)
+{
+	const struct cprof_cpu_account *account = &cpu->account;
+	const struct cprof_counts *counts = &cpu->run->report->counts;
+	uint64_t period_ns = (uint64_t)cpu->period, sampled_ns = counts->samples * period_ns;
+	if (!cpu->event.is_clock || !cpu->source->opener->clock_per_thread || !account->known ||
+	    counts->lost || cpu->source->unfollowed ||
+	    !cprof_cpu_account_short(account->used_ns, sampled_ns, period_ns))
+		return;
+	cprof_report_note(
+		cpu->run->report, CPROF_NOTE_WARNING,
+		"only %.2f of %.2f s of processor time were sampled: a thread that ends "
+		"within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
+		"CAP_BPF and CAP_PERFMON, allow -open cpu, which sees them all)",
+		(double)sampled_ns / 1e9, (double)account->used_ns / 1e9, (double)period_ns / 1e6,
+		cpu->source->opener->name);
+}
+
+static void note_end(const struct cpu *cpu)
+{
+	struct cprof_report *report = cpu->run->report;
+	const struct cprof_counts *counts = &report->counts;
+	if (counts->lost)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " samples were lost: lower -hz or -stack-bytes",
+				  counts->lost);
+	if (cpu->source->throttled)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "the kernel throttled sampling %" PRIu64
+				  " times: see kernel.perf_event_max_sample_rate",
+				  cpu->source->throttled);
+	if (cpu->others)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " samples are of 32-bit code and have no user stack",
+				  cpu->others);
+	note_short_account(cpu);
+}
+
+/* ---- opening ---- */
+
+static struct cprof_error *open_source(struct cpu *cpu)
+{
+	const struct cprof_attach_options *options = cpu->run->options;
+	struct cprof_perf_source_request request = {
+		.name = options->event,
+		.stack_bytes = options->stack_bytes,
+		.rate_hz = options->rate_hz,
+		.kernel_frames = !options->user_only,
+		.strategy = options->strategy,
+		.targets = cpu->run->targets,
+		.n_targets = cpu->run->n_targets,
+		.report = cpu->run->report,
+	};
+	struct perf_event_attr *attr = &request.attr;
+	attr->type = cpu->event.type;
+	attr->config = cpu->event.config;
+	attr->config1 = cpu->event.config1;
+	attr->config2 = cpu->event.config2;
+	attr->exclude_kernel = cpu->event.user_only;
+	if (cpu->event.is_clock) {
+		attr->sample_period = (uint64_t)cpu->period;
+	} else {
+		attr->freq = 1;
+		attr->sample_freq = (uint64_t)(options->rate_hz < 1 ? 1 : options->rate_hz);
+	}
+	return cprof_perf_source_open(&request, &cpu->source);
+}
+
+static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_profile)
+{
+	const char *event = cpu->run->options->event;
+	note_end(cpu);
+	if (cpu->event.is_clock)
+		return cprof_session_finish(cpu->session, "cpu", "nanoseconds", cpu->period, "cpu",
+					    ret_profile);
+	return cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
+}
+
+static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
+{
+	struct cpu cpu = { .run = run };
+	struct cprof_error *err = cprof_perf_event_name_find(run->options->event, &cpu.event);
+	if (err)
+		return err;
+	cpu.period = (int64_t)((double)CPROF_NS_PER_S / run->options->rate_hz + 0.5);
+	const struct cprof_builder_type clock[] = { { "samples", "count" },
+						    { "cpu", "nanoseconds" } };
+	const struct cprof_builder_type other[] = { { "samples", "count" },
+						    { run->options->event, "count" } };
+	err = open_source(&cpu);
+	if (!err)
+		err = cprof_session_prepare(run, cpu.event.is_clock ? clock : other, 2,
+					    &cpu.session);
+	if (!err)
+		err = sample(&cpu);
+	if (!err)
+		err = finish(&cpu, ret_profile);
+	cprof_session_free(cpu.session);
+	cprof_perf_source_close(cpu.source);
+	return err;
+}
+
+const struct cprof_mode cprof_mode_cpu = {
+	.name = "cpu",
+	.summary = "where processor time (or another -event) goes",
+	.run = run,
+};

@@ -1,0 +1,171 @@
+#include "attach/heap/heap_profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More rows than this, and sizes are told apart by an eighth of a power of two only. */
+#define ROWS_EXACT 100000u
+#define BLOCKS_MIN 65536u
+#define EVERY      1u
+
+void cprof_heap_profile_deinit(struct cprof_heap_profile *profile)
+{
+	free(profile->rows);
+	free(profile->frames);
+	free(profile->blocks);
+	cprof_map64_deinit(&profile->by_hash);
+	*profile = (struct cprof_heap_profile){ 0 };
+}
+
+double cprof_heap_probability(uint64_t size, uint64_t period)
+{
+	return period <= EVERY ? 1.0 : -expm1(-(double)size / (double)period);
+}
+
+static bool grow(void *array_, size_t want, size_t *cap, size_t size)
+{
+	void **array = array_;
+	if (want <= *cap)
+		return true;
+	size_t bigger = *cap ? *cap * 2 : 256;
+	while (bigger < want)
+		bigger *= 2;
+	void *grown = realloc(*array, bigger * size);
+	if (!grown)
+		return false;
+	*array = grown;
+	*cap = bigger;
+	return true;
+}
+
+/* The size that the label shows. */
+static uint64_t size_class(const struct cprof_heap_profile *profile, uint64_t size)
+{
+	if (profile->n_rows < ROWS_EXACT || size < 16)
+		return size;
+	unsigned shift = 63 - (unsigned)__builtin_clzll(size) - 3;
+	return (size >> shift) << shift;
+}
+
+static uint64_t hash_of(const struct cprof_builder_frame *frames, size_t n, uint64_t size)
+{
+	uint64_t hash = cprof_hash_mix(n, size);
+	for (size_t i = 0; i < n; i++)
+		hash = cprof_hash_mix(hash, frames[i].addr);
+	return hash;
+}
+
+static bool same(const struct cprof_heap_profile *profile, const struct cprof_heap_row *row,
+		 const struct cprof_builder_frame *frames, size_t n, uint64_t size)
+{
+	if (row->size != size || row->n_frames != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct cprof_builder_frame *frame = &profile->frames[row->first_frame + i];
+		if (frame->addr != frames[i].addr || frame->mapping != frames[i].mapping)
+			return false;
+	}
+	return true;
+}
+
+static struct cprof_error *find_row(struct cprof_heap_profile *profile,
+				    const struct cprof_builder_frame *frames, size_t n,
+				    uint64_t size, uint32_t *ret_row)
+{
+	uint64_t *head = cprof_map64_put(&profile->by_hash, hash_of(frames, n, size), NULL);
+	if (!head)
+		return cprof_error_no_memory();
+	for (uint32_t at = (uint32_t)*head; at; at = profile->rows[at - 1].next) {
+		if (same(profile, &profile->rows[at - 1], frames, n, size)) {
+			*ret_row = at - 1;
+			return NULL;
+		}
+	}
+	size_t cap = profile->cap_rows;
+	if (!grow(&profile->rows, (size_t)profile->n_rows + 1, &cap, sizeof(*profile->rows)) ||
+	    !grow(&profile->frames, profile->n_frames + n, &profile->cap_frames,
+		  sizeof(*profile->frames)))
+		return cprof_error_no_memory();
+	profile->cap_rows = (uint32_t)cap;
+	if (n)
+		memcpy(profile->frames + profile->n_frames, frames, n * sizeof(*frames));
+	profile->rows[profile->n_rows] =
+		(struct cprof_heap_row){ .first_frame = (uint32_t)profile->n_frames,
+					 .n_frames = (uint32_t)n,
+					 .next = (uint32_t)*head,
+					 .size = size };
+	profile->n_frames += n;
+	*ret_row = profile->n_rows++;
+	*head = profile->n_rows;
+	return NULL;
+}
+
+static void count(struct cprof_heap_totals *totals, uint64_t size, uint64_t period)
+{
+	double p = cprof_heap_probability(size, period), bytes = (double)size;
+	totals->samples++;
+	totals->objects += 1 / p;
+	totals->bytes += bytes / p;
+	totals->variance += bytes * bytes * (1 - p) / (p * p);
+}
+
+struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, uint64_t id,
+					   uint64_t size, uint64_t period,
+					   const struct cprof_builder_frame *frames,
+					   size_t n_frames)
+{
+	uint32_t row;
+	if (!period || (!size && period > EVERY))
+		return NULL; /* not possible; the target's memory may hold anything */
+	struct cprof_error *err =
+		find_row(profile, frames, n_frames, size_class(profile, size), &row);
+	if (err)
+		return err;
+	if (!grow(&profile->blocks, profile->n_blocks + 1, &profile->cap_blocks,
+		  sizeof(*profile->blocks)))
+		return cprof_error_no_memory();
+	profile->blocks[profile->n_blocks++] =
+		(struct cprof_heap_block){ .id = id, .period = period, .row = row, .size = size };
+	count(&profile->rows[row].alloc, size, period);
+	count(&profile->alloc, size, period);
+	if (!profile->period_min || period < profile->period_min)
+		profile->period_min = period;
+	if (period > profile->period_max)
+		profile->period_max = period;
+	return NULL;
+}
+
+bool cprof_heap_profile_crowded(const struct cprof_heap_profile *profile)
+{
+	return profile->n_blocks > BLOCKS_MIN && profile->n_blocks > profile->sweep_at;
+}
+
+void cprof_heap_profile_forget(struct cprof_heap_profile *profile, const struct cprof_map64 *alive)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < profile->n_blocks; i++) {
+		if (cprof_map64_get(alive, profile->blocks[i].id))
+			profile->blocks[kept++] = profile->blocks[i];
+	}
+	profile->n_blocks = kept;
+	profile->sweep_at = kept * 2;
+}
+
+void cprof_heap_profile_settle(struct cprof_heap_profile *profile, const struct cprof_map64 *alive)
+{
+	cprof_heap_profile_forget(profile, alive);
+	profile->inuse = (struct cprof_heap_totals){ 0 };
+	for (uint32_t i = 0; i < profile->n_rows; i++)
+		profile->rows[i].inuse = (struct cprof_heap_totals){ 0 };
+	for (size_t i = 0; i < profile->n_blocks; i++) {
+		const struct cprof_heap_block *block = &profile->blocks[i];
+		count(&profile->rows[block->row].inuse, block->size, block->period);
+		count(&profile->inuse, block->size, block->period);
+	}
+}
+
+double cprof_heap_error95(const struct cprof_heap_totals *totals)
+{
+	return 1.96 * sqrt(totals->variance);
+}

@@ -1,0 +1,296 @@
+#include "attach/heap/inject/heap_pages.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "attach/target/heap_memory.h"
+#include "attach/heap/inject/heap_threads.h"
+#include "attach/target/seccomp.h"
+#include "base/cleanup.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA           0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+/* ---- data, while the target runs or stands ---- */
+
+bool cprof_heap_read(const struct cprof_heap_install *install, uint64_t addr, void *buf, size_t n)
+{
+	const struct cprof_heap_span span = { addr, buf, n };
+	return cprof_heap_memory_read(install->target, &span, 1);
+}
+
+bool cprof_heap_write(const struct cprof_heap_install *install, uint64_t addr, const void *buf,
+		      size_t n)
+{
+	const struct cprof_heap_span span = { addr, (void *)(uintptr_t)buf, n };
+	return cprof_heap_memory_write(install->target, &span, 1);
+}
+
+static uint64_t data_at(const struct cprof_heap_install *install, size_t offset)
+{
+	return install->data + offset;
+}
+
+#define AT(install, member) data_at(install, offsetof(struct cprof_shim_data, member))
+
+static struct cprof_error *put(const struct cprof_heap_install *install, uint64_t addr,
+			       const void *buf, size_t n)
+{
+	if (cprof_heap_write(install, addr, buf, n))
+		return NULL;
+	return cprof_error_os(errno, "write %zu bytes at 0x%" PRIx64 " of process %d", n, addr,
+			      (int)install->target->pid);
+}
+
+/* ---- what the shim finds ---- */
+
+static void draw_quantiles(uint32_t *quantile)
+{
+	for (unsigned i = 0; i < CPROF_SHIM_QUANTILES; i++)
+		quantile[i] =
+			(uint32_t)lround(-log1p(-(double)i / CPROF_SHIM_QUANTILES) * (1 << 24));
+}
+
+/* A slot for a thread we have in our hands: its first gap drawn, the bounds of its stack known. */
+static struct cprof_error *put_slot(struct cprof_heap_install *install,
+				    const struct cprof_tracee *thread, uint32_t tid,
+				    struct cprof_shim_slot *taken)
+{
+	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
+	uint64_t tp = thread->regs.fs_base;
+	uint64_t at = tp * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_slot *slot = &taken[(at + i) & mask];
+		if (slot->key == tp)
+			return NULL;
+		if (slot->key)
+			continue;
+		slot->key = tp;
+		slot->period = install->period;
+		double unit = -log1p(-drand48());
+		slot->left = install->period <= CPROF_SHIM_EVERY
+				     ? 0
+				     : (uint64_t)(unit * (double)install->period) + 1;
+		slot->random = (uint32_t)lrand48() << 1 | 1;
+		if (tid && cprof_heap_threads_bounds(install->maps, thread->regs.rsp, tp,
+						     &slot->stack_start, &slot->stack_end))
+			slot->tid = tid;
+		return put(install, AT(install, slots) + ((at + i) & mask) * sizeof(*slot), slot,
+			   sizeof(*slot));
+	}
+	return NULL; /* it will find one of its own */
+}
+
+static struct cprof_error *put_slots(struct cprof_heap_install *install,
+				     const struct cprof_ptrace *trace, const uint32_t *ns_tids,
+				     uint32_t tid_offset)
+{
+	CPROF_AUTO(free)
+	struct cprof_shim_slot *slots = calloc(1u << CPROF_SHIM_SLOTS_LOG2, sizeof(*slots));
+	if (!slots)
+		return cprof_error_no_memory();
+	srand48((long)(install->nonce >> 1));
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state != CPROF_TRACEE_STOPPED)
+			continue;
+		struct cprof_error *err =
+			put_slot(install, &trace->threads[i], tid_offset ? ns_tids[i] : 0, slots);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_pages_fill(struct cprof_heap_install *install,
+					  const struct cprof_ptrace *trace, const uint32_t *ns_tids,
+					  uint32_t tid_offset)
+{
+	static uint32_t quantile[CPROF_SHIM_QUANTILES];
+	draw_quantiles(quantile);
+	struct cprof_shim_control control = { .magic = install->nonce,
+					      .enabled = 1,
+					      .period = install->period };
+	struct cprof_error *err = put(install, AT(install, quantile), quantile, sizeof(quantile));
+	if (!err)
+		err = put_slots(install, trace, ns_tids, tid_offset);
+	if (!err)
+		err = put(install, AT(install, control), &control, sizeof(control));
+	return err;
+}
+
+/* ---- mappings ---- */
+
+static struct cprof_error *remote_call(struct cprof_remote *remote, const char *what, long number,
+				       const uint64_t args[6])
+{
+	int64_t result;
+	struct cprof_error *err = cprof_remote_syscall(remote, number, args, &result);
+	if (!err && result < 0 && result > -4096)
+		err = cprof_error_os((int)-result, "%s in the target", what);
+	return err ? cprof_error_wrap(err, "heap profile") : NULL;
+}
+
+static struct cprof_error *remote_map(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+				      uint64_t prot)
+{
+	const uint64_t args[6] = { addr,       bytes,
+				   prot,       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+				   UINT64_MAX, 0 };
+	return remote_call(remote, "mmap", SYS_mmap, args);
+}
+
+static struct cprof_error *remote_unmap(struct cprof_remote *remote, uint64_t addr, uint64_t bytes)
+{
+	const uint64_t args[6] = { addr, bytes };
+	return remote_call(remote, "munmap", SYS_munmap, args);
+}
+
+static struct cprof_error *remote_advise(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+					 uint64_t advice)
+{
+	const uint64_t args[6] = { addr, bytes, advice };
+	return remote_call(remote, "madvise", SYS_madvise, args);
+}
+
+/* "[anon:cprof-shim]" in maps; kernels without CONFIG_ANON_VMA_NAME refuse, which does no harm. */
+static void remote_name(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
+			uint64_t name_addr)
+{
+	const uint64_t args[6] = { PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, bytes, name_addr };
+	int64_t result;
+	cprof_error_free(cprof_remote_syscall(remote, SYS_prctl, args, &result));
+}
+
+static struct cprof_error *map_data(struct cprof_heap_install *install, struct cprof_remote *remote)
+{
+	struct cprof_error *err =
+		remote_map(remote, install->data, install->data_bytes, PROT_READ | PROT_WRITE);
+	if (err)
+		return err;
+	install->data_mapped = true;
+	err = remote_advise(remote, install->data, install->data_bytes, MADV_WIPEONFORK);
+	if (!err)
+		err = remote_advise(remote, install->data, install->data_bytes, MADV_DONTDUMP);
+	if (err)
+		return err;
+	/* A few pages are touched: a huge one for that would be somebody's 2 MiB. */
+	cprof_error_free(
+		remote_advise(remote, install->data, install->data_bytes, MADV_NOHUGEPAGE));
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_pages_map(struct cprof_heap_install *install,
+					 struct cprof_ptrace *trace, struct cprof_remote *remote)
+{
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_heap_image *image = &install->images[i];
+		struct cprof_error *err = remote_map(remote, image->addr, install->image_bytes,
+						     PROT_READ | PROT_EXEC);
+		if (err)
+			return err;
+		image->mapped = true;
+		err = cprof_ptrace_write(trace, image->addr, image->copy, install->image_bytes);
+		if (err)
+			return err;
+	}
+	struct cprof_error *err = map_data(install, remote);
+	if (err)
+		return err;
+	/* The name is read from the target's memory; it is in the data for this moment only. */
+	const char name[] = "cprof-shim";
+	uint64_t at = AT(install, stacks);
+	err = put(install, at, name, sizeof(name));
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < install->n_images; i++)
+		remote_name(remote, install->images[i].addr, install->image_bytes, at);
+	remote_name(remote, install->data, install->data_bytes, at);
+	return NULL;
+}
+
+/* What can be unmapped is; what cannot is left to -repair, which finds it by its first bytes. */
+void cprof_heap_pages_unmap(struct cprof_heap_install *install, struct cprof_remote *remote)
+{
+	if (install->data_mapped) {
+		struct cprof_error *err = remote_unmap(remote, install->data, install->data_bytes);
+		install->data_mapped = err != NULL;
+		cprof_error_free(err);
+	}
+	for (uint32_t i = 0; i < install->n_images; i++) {
+		struct cprof_heap_image *image = &install->images[i];
+		if (!image->mapped)
+			continue;
+		struct cprof_error *err = remote_unmap(remote, image->addr, install->image_bytes);
+		image->mapped = err != NULL;
+		cprof_error_free(err);
+	}
+}
+
+/* ---- may we? ---- */
+
+/* "Seccomp:" of the status: 0 none, 1 strict, 2 filters. */
+static int seccomp_mode(pid_t pid, pid_t tid)
+{
+	char path[64], line[256];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	CPROF_AUTO(fclose) FILE *file = fopen(path, "re");
+	int mode = 0;
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Seccomp: %d", &mode) == 1)
+			break;
+	}
+	return mode;
+}
+
+/*
+ * While we live the borrowed thread's filter is suspended; if we are killed, the call that is under way meets it. So it
+ * must be one that does not kill for any of the calls we need.
+ */
+struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_install *install,
+					       const struct cprof_ptrace *trace,
+					       const struct cprof_remote *remote)
+{
+	int mode = seccomp_mode(trace->pid, remote->thread->tid);
+	if (!mode)
+		return NULL;
+	if (mode != 2 || !trace->seccomp_suspended) {
+		struct cprof_error *err = cprof_error_new(
+			CPROF_ERR_DENIED,
+			"process %d runs under a seccomp filter, which may kill it for the system "
+			"calls that this needs",
+			(int)trace->pid);
+		return cprof_error_hint(err, "as root the filter can be read and suspended");
+	}
+	const uint64_t anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	const uint64_t image = install->images[0].addr, data = install->data;
+	const struct cprof_seccomp_call calls[] = {
+		{ "mmap",
+		  SYS_mmap,
+		  { image, install->image_bytes, PROT_READ | PROT_EXEC, anonymous, UINT64_MAX } },
+		{ "mmap",
+		  SYS_mmap,
+		  { data, install->data_bytes, PROT_READ | PROT_WRITE, anonymous, UINT64_MAX } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_WIPEONFORK } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_DONTDUMP } },
+		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_NOHUGEPAGE } },
+		{ "prctl",
+		  SYS_prctl,
+		  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, data, install->data_bytes, data } },
+		{ "munmap", SYS_munmap, { data, install->data_bytes } },
+		{ "rt_sigreturn", SYS_rt_sigreturn, { 0 } },
+	};
+	return cprof_seccomp_check(remote->thread->tid, calls, sizeof(calls) / sizeof(calls[0]),
+				   remote->gadgets.syscall_ret + 2);
+}

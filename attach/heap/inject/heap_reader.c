@@ -1,0 +1,294 @@
+#include "attach/heap/inject/heap_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/target/heap_memory.h"
+#include "attach/heap/inject/heap_threads.h"
+#include "base/cleanup.h"
+
+#define LIVE_CHUNK 16384u /* entries read at once */
+#define ROUND      16u    /* cells handed over at once */
+
+#define AT(install, member) ((install)->data + offsetof(struct cprof_shim_data, member))
+
+struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
+					   const struct cprof_heap_install *install)
+{
+	*reader = (struct cprof_heap_reader){ .install = install };
+	reader->cells = calloc(CPROF_SHIM_CELLS, sizeof(*reader->cells));
+	reader->stacks = malloc((size_t)ROUND * CPROF_SHIM_STACK_BYTES);
+	return reader->cells && reader->stacks ? NULL : cprof_error_no_memory();
+}
+
+void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
+{
+	for (size_t i = 0; reader->kept && i < CPROF_SHIM_CELLS; i++)
+		free(reader->kept[i]);
+	free(reader->kept);
+	free(reader->cells);
+	free(reader->stacks);
+	*reader = (struct cprof_heap_reader){ 0 };
+}
+
+/* Only a process that still holds our data is written to: after an exec the same address may be anything. */
+static bool look(struct cprof_heap_reader *reader)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct cprof_shim_control control;
+	if (reader->over || !install->data_mapped ||
+	    !cprof_heap_read(install, AT(install, control), &control, sizeof(control)) ||
+	    control.magic != install->nonce) {
+		reader->over = true;
+		return false;
+	}
+	reader->control = control;
+	return true;
+}
+
+static void write_word(const struct cprof_heap_reader *reader, uint64_t addr, uint64_t word)
+{
+	cprof_heap_write(reader->install, addr, &word, sizeof(word));
+}
+
+/* We were slow and it stopped counting on us. Every thread's countdown is begun afresh. */
+static void wake(struct cprof_heap_reader *reader)
+{
+	const struct cprof_heap_install *install = reader->install;
+	reader->slept++;
+	write_word(reader, AT(install, control.enabled), 1);
+	for (size_t i = 0; i < 1u << CPROF_SHIM_SLOTS_LOG2; i++) {
+		struct cprof_shim_slot slot;
+		uint64_t addr = AT(install, slots) + i * sizeof(slot);
+		if (cprof_heap_read(install, addr, &slot, sizeof(slot)) && slot.key &&
+		    slot.left > CPROF_SHIM_DORMANT / 2)
+			/* 1 sets off a sample that belongs to no gap: the key is taken away instead, and the
+			 * thread finds itself new. */
+			write_word(reader, addr, 0);
+	}
+}
+
+/*
+ * The shim copied to the end of a page because it did not know the stack. If it is a thread's own, tell it: the bounds
+ * first, then whose they are.
+ */
+static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell *cell)
+{
+	const struct cprof_heap_install *install = reader->install;
+	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
+	uint64_t bounds[2];
+	if (!cell->tid || !cell->bounded ||
+	    !cprof_heap_threads_bounds(install->maps, cell->sp, cell->thread_pointer, &bounds[0],
+				       &bounds[1]))
+		return;
+	uint64_t at = cell->thread_pointer * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
+	for (uint64_t i = 0; i < 8; i++) {
+		uint64_t addr =
+			AT(install, slots) + ((at + i) & mask) * sizeof(struct cprof_shim_slot);
+		struct cprof_shim_slot slot;
+		if (!cprof_heap_read(install, addr, &slot, sizeof(slot)))
+			return;
+		if (slot.key != cell->thread_pointer)
+			continue;
+		uint32_t nobody = 0;
+		uint64_t tid_at = addr + offsetof(struct cprof_shim_slot, tid);
+		cprof_heap_write(install, tid_at, &nobody, sizeof(nobody));
+		cprof_heap_write(install, addr + offsetof(struct cprof_shim_slot, stack_start),
+				 bounds, sizeof(bounds));
+		cprof_heap_write(install, tid_at, &cell->tid, sizeof(cell->tid));
+		return;
+	}
+}
+
+static uint64_t stack_at(const struct cprof_heap_reader *reader, size_t index)
+{
+	return AT(reader->install, stacks) + index * CPROF_SHIM_STACK_BYTES;
+}
+
+static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
+{
+	struct cprof_shim_cell *cell = &reader->cells[index];
+	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
+	    !cprof_heap_read(reader->install, stack_at(reader, index), to, cell->stack_bytes))
+		cell->stack_bytes = 0;
+}
+
+struct order {
+	uint64_t id;
+	size_t index;
+};
+
+static int by_id(const void *a_, const void *b_)
+{
+	const struct order *a = a_, *b = b_;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* The cells that are ready, as they are in reader->cells. */
+static size_t sort_ready(const struct cprof_heap_reader *reader, struct order *ready)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		if (reader->cells[i].state == CPROF_SHIM_CELL_READY)
+			ready[n++] = (struct order){ reader->cells[i].id, i };
+	}
+	qsort(ready, n, sizeof(ready[0]), by_id);
+	return n;
+}
+
+static bool read_cells(struct cprof_heap_reader *reader, size_t n)
+{
+	return cprof_heap_read(reader->install, AT(reader->install, cells), reader->cells,
+			       n * sizeof(*reader->cells));
+}
+
+/* How many samples are on their way to us, in cells. */
+static uint64_t outstanding(const struct cprof_heap_reader *reader)
+{
+	uint64_t gone = reader->control.lost + reader->handed;
+	return reader->control.ticket > gone ? reader->control.ticket - gone : 0;
+}
+
+/* As many as are expected are found among the first cells, most often; a few may not be ready yet. */
+static size_t find_ready(struct cprof_heap_reader *reader, uint64_t expected, struct order *ready)
+{
+	size_t n = read_cells(reader, CPROF_SHIM_NEAR) ? sort_ready(reader, ready) : 0;
+	if (n < expected)
+		n = read_cells(reader, CPROF_SHIM_CELLS) ? sort_ready(reader, ready) : 0;
+	return n;
+}
+
+struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
+{
+	if (reader->kept || !look(reader) || !read_cells(reader, CPROF_SHIM_CELLS))
+		return NULL;
+	reader->kept = calloc(CPROF_SHIM_CELLS, sizeof(*reader->kept));
+	if (!reader->kept)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		struct cprof_shim_cell *cell = &reader->cells[i];
+		if (cell->state != CPROF_SHIM_CELL_READY)
+			continue;
+		if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES)
+			cell->stack_bytes = 0;
+		reader->kept[i] = malloc(cell->stack_bytes + 1);
+		if (!reader->kept[i])
+			return cprof_error_no_memory();
+		read_stack(reader, i, reader->kept[i]);
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
+					   cprof_heap_sample_fn *fn, void *ctx)
+{
+	struct order ready[CPROF_SHIM_CELLS];
+	size_t n = reader->kept ? sort_ready(reader, ready) : 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t index = ready[i].index;
+		struct cprof_error *err = fn(ctx, &reader->cells[index], reader->kept[index]);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* The stacks of up to ROUND cells, in one system call if none of them is odd. */
+static void read_stacks(const struct cprof_heap_reader *reader, const struct order *ready, size_t n)
+{
+	struct cprof_heap_span spans[ROUND];
+	bool odd = false;
+	for (size_t i = 0; i < n; i++) {
+		const size_t index = ready[i].index;
+		const uint32_t bytes = reader->cells[index].stack_bytes;
+		odd = odd || bytes > CPROF_SHIM_STACK_BYTES;
+		spans[i] = (struct cprof_heap_span){ stack_at(reader, index),
+						     reader->stacks + i * CPROF_SHIM_STACK_BYTES,
+						     bytes };
+	}
+	if (!odd && cprof_heap_memory_read(reader->install->target, spans, n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		read_stack(reader, ready[i].index, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
+}
+
+static void give_back(struct cprof_heap_reader *reader, const struct order *ready, size_t n)
+{
+	struct cprof_heap_span spans[ROUND];
+	uint32_t free_state = CPROF_SHIM_CELL_FREE;
+	for (size_t i = 0; i < n; i++) {
+		const size_t index = ready[i].index;
+		reader->cells[index].state = CPROF_SHIM_CELL_FREE;
+		spans[i] = (struct cprof_heap_span){ AT(reader->install, cells) +
+							     index * sizeof(*reader->cells),
+						     &free_state, sizeof(free_state) };
+	}
+	cprof_heap_memory_write(reader->install->target, spans, n);
+	reader->handed += n;
+}
+
+/* At most ROUND of them. They are given back whatever `fn` says. */
+static struct cprof_error *hand_over(struct cprof_heap_reader *reader, const struct order *ready,
+				     size_t n, cprof_heap_sample_fn *fn, void *ctx)
+{
+	struct cprof_error *err = NULL;
+	read_stacks(reader, ready, n);
+	for (size_t i = 0; !err && i < n; i++) {
+		const struct cprof_shim_cell *cell = &reader->cells[ready[i].index];
+		err = fn(ctx, cell, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
+		teach(reader, cell);
+	}
+	give_back(reader, ready, n);
+	return err;
+}
+
+struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
+					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
+{
+	const struct cprof_heap_install *install = reader->install;
+	struct order ready[CPROF_SHIM_CELLS];
+
+	*ret_samples = 0;
+	if (!look(reader))
+		return NULL;
+	if (!reader->control.enabled)
+		wake(reader);
+	if (reader->control.full_streak)
+		write_word(reader, AT(install, control.full_streak), 0);
+	const uint64_t expected = outstanding(reader);
+	const size_t n = expected ? find_ready(reader, expected, ready) : 0;
+	while (*ret_samples < n) {
+		const size_t left = n - *ret_samples, some = left < ROUND ? left : ROUND;
+		struct cprof_error *err = hand_over(reader, ready + *ret_samples, some, fn, ctx);
+		if (err)
+			return err;
+		*ret_samples += some;
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
+					   struct cprof_map64 *ret_ids)
+{
+	const struct cprof_heap_install *install = reader->install;
+	CPROF_AUTO(free)
+	struct cprof_shim_live *live = malloc(LIVE_CHUNK * sizeof(*live));
+	if (!live)
+		return cprof_error_no_memory();
+	for (uint64_t at = 0; at < install->live_entries; at += LIVE_CHUNK) {
+		if (!cprof_heap_read(install, AT(install, live) + at * sizeof(*live), live,
+				     LIVE_CHUNK * sizeof(*live)))
+			return NULL;
+		for (size_t i = 0; i < LIVE_CHUNK; i++) {
+			if (live[i].ptr > 1 && !cprof_map64_put(ret_ids, live[i].id, NULL))
+				return cprof_error_no_memory();
+		}
+	}
+	return NULL;
+}
+
+void cprof_heap_reader_set_period(struct cprof_heap_reader *reader, uint64_t period)
+{
+	if (look(reader))
+		write_word(reader, AT(reader->install, control.period), period);
+}

@@ -1,0 +1,543 @@
+/*
+ * -mode heap: who allocates, and what of it lives, by samples of allocations (injected fast breakpoints).
+ *
+ * The mechanism is heap_install.h's and the shim's; here is the run: attach, poll, detach, profile. The file's values are
+ * unsampled already. docs/heap.md.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attach/heap/inject/heap_install.h"
+#include "attach/heap/heap_method.h"
+#include "attach/heap/heap_pace.h"
+#include "attach/heap/heap_profile.h"
+#include "attach/heap/inject/heap_reader.h"
+#include "attach/heap/uprobe/heap_uprobe_left.h"
+#include "attach/run/mode.h"
+#include "attach/heap/alloc/pool_find.h"
+#include "attach/run/session.h"
+#include "attach/run/session_names.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define POLL_NS      (10 * 1000000ull)
+#define POLL_BUSY_NS (1 * 1000000ull)
+#define CALM_SAMPLES 5000 /* a second: the burst is over, and twice as many are no trouble */
+#define EASE_NS      (20 * 1000000ull)
+#define PERIOD_MAX   (1ull << 34)
+#define LOOK_NS      (1000 * 1000000ull)
+#define DRAINED      16 /* samples: so few cost less than a stop */
+
+struct heap {
+	const struct cprof_mode_run *run;
+	struct cprof_session *session;
+	struct cprof_process *process;
+	struct cprof_heap_install install;
+	struct cprof_heap_reader reader;
+	struct cprof_heap_sources sources;
+	struct cprof_heap_profile profile;
+	struct cprof_heap_pace pace;
+	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
+	uint64_t looked_mono_ns;
+	uint64_t second_samples; /* at that moment */
+	uint64_t lost_seen, samples_seen,
+		eased_mono_ns;   /* when the period was last looked at for losses */
+	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
+};
+
+/* ---- samples ---- */
+
+/* DWARF numbers of x86-64, System V psABI "DWARF Register Number Mapping". */
+static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc)
+{
+	struct cprof_regs regs = { .pc = pc };
+	const struct {
+		unsigned number;
+		uint64_t value;
+	} known[] = { { 3, cell->rbx },  { 6, cell->rbp },  { 7, cell->sp },  { 12, cell->r12 },
+		      { 13, cell->r13 }, { 14, cell->r14 }, { 15, cell->r15 } };
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		regs.r[known[i].number] = known[i].value;
+		regs.valid |= 1ull << known[i].number;
+	}
+	return regs;
+}
+
+/*
+ * Made while a function of -heap-hook was about to allocate: by its helpers, to get the memory that it hands out. Those
+ * bytes are counted there. Like the allocator's calls of itself such a sample is thrown away whole.
+ */
+static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack *stack)
+{
+	for (size_t i = 1; heap->run->options->heap_hooks.n && i < stack->n; i++) {
+		if (cprof_pool_find_inside(&heap->install.entries, stack->frames[i].addr))
+			return true;
+	}
+	return false;
+}
+
+static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
+				     const uint8_t *bytes)
+{
+	struct heap *heap = ctx;
+	const struct cprof_heap_hook *hook = cprof_heap_sources_hook(&heap->sources, cell);
+	struct cprof_regs regs = regs_of(cell, hook ? hook->entry.addr : cell->ret);
+	struct cprof_session_moment moment = {
+		.process = heap->process,
+		.regs = &regs,
+		.stack_addr = cell->sp,
+		.stack = bytes,
+		.n_stack = cell->stack_bytes,
+		.live = true, /* outer frames hold still for the moment since */
+	};
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_session_walk(heap->session, &moment, &stack);
+	if (err)
+		return err;
+	if (for_a_pool(heap, &stack))
+		return NULL;
+	heap->run->report->counts.samples++;
+	/* The walk began in malloc itself; the stack begins with who called it. */
+	size_t skip = hook && stack.n > 1;
+	return cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
+				      stack.frames + skip, stack.n - skip);
+}
+
+static void count_lost(struct heap *heap)
+{
+	heap->run->report->counts.lost = cprof_heap_sources_lost(&heap->sources) +
+					 cprof_heap_sources_table_full(&heap->sources);
+}
+
+static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
+{
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err =
+		cprof_heap_sources_poll(&heap->sources, on_sample, heap, ret_samples);
+	count_lost(heap);
+	return err;
+}
+
+static struct cprof_error *look_at_the_living(struct heap *heap)
+{
+	struct cprof_map64 alive = { 0 };
+	struct cprof_error *err = cprof_heap_sources_live(&heap->sources, &alive);
+	if (err || heap->reader.over) {
+		cprof_map64_deinit(&alive);
+		return err;
+	}
+	cprof_map64_deinit(&heap->alive);
+	heap->alive = alive;
+	if (cprof_heap_profile_crowded(&heap->profile))
+		cprof_heap_profile_forget(&heap->profile, &heap->alive);
+	return NULL;
+}
+
+/* With the target's threads standing still and its code restored: a copy of the last samples, and what lives. */
+static struct cprof_error *last_look(void *ctx)
+{
+	struct heap *heap = ctx;
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err = cprof_heap_sources_keep(&heap->sources, on_sample, heap);
+	count_lost(heap);
+	return err ? err : look_at_the_living(heap);
+}
+
+/* When they run again: walk the stacks of those samples, and tell what is in use. */
+static struct cprof_error *settle(struct heap *heap)
+{
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err = cprof_heap_sources_kept(&heap->sources, on_sample, heap);
+	if (!err)
+		cprof_heap_profile_settle(&heap->profile, &heap->alive);
+	if (cprof_heap_sources_over(&heap->sources))
+		cprof_report_note(
+			heap->run->report, CPROF_NOTE_WARNING,
+			"the process ended or ran another program: in use is what lived at "
+			"the last look before, up to a second earlier");
+	return err;
+}
+
+/* Allocators that came by dlopen. If the threads could not be stopped just now, the next second will do. */
+static struct cprof_error *hook_newcomers(struct heap *heap)
+{
+	if (cprof_heap_sources_over(&heap->sources))
+		return NULL;
+	struct cprof_error *err = cprof_heap_sources_extend(&heap->sources);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
+				  "an allocator loaded later was not hooked at once: %s",
+				  err->message);
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err;
+}
+
+/* Once a second: mappings, what lives, and whether sampling costs what it may. */
+static struct cprof_error *every_second(struct heap *heap)
+{
+	uint64_t now = cprof_clock_mono_ns();
+	if (now - heap->looked_mono_ns < LOOK_NS)
+		return NULL;
+	heap->looked_mono_ns = now;
+	struct cprof_error *err = cprof_session_refresh(heap->session, heap->process, 0);
+	if (!err)
+		err = hook_newcomers(heap);
+	if (!err)
+		err = look_at_the_living(heap);
+	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
+	    cprof_heap_pace_next(&heap->pace, heap->run->report->counts.samples,
+				 cprof_clock_cpu_ns(), now))
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+	uint64_t samples = heap->run->report->counts.samples;
+	if (!err && heap->run->options->heap_overhead <= 0 && heap->pace.period > heap->pace.base &&
+	    samples - heap->second_samples < CALM_SAMPLES) {
+		heap->pace.period /= 2;
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+	}
+	heap->second_samples = samples;
+	return err;
+}
+
+/*
+ * Losing samples makes every total too small; half as many, each standing for twice as much, does not. Not where the
+ * user wants every call.
+ */
+static void ease(struct heap *heap)
+{
+	const struct cprof_counts *counts = &heap->run->report->counts;
+	uint64_t now = cprof_clock_mono_ns(), lost = cprof_heap_sources_lost(&heap->sources);
+	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < EASE_NS)
+		return;
+	if ((lost - heap->lost_seen) * 50 > counts->samples - heap->samples_seen &&
+	    heap->pace.period < PERIOD_MAX) {
+		heap->pace.period *= 2;
+		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+	}
+	heap->lost_seen = lost;
+	heap->samples_seen = counts->samples;
+	heap->eased_mono_ns = now;
+}
+
+static struct cprof_error *sample(struct heap *heap)
+{
+	struct cprof_window *window = heap->run->window;
+	uint64_t wait_ns = POLL_BUSY_NS; /* how much there is to do is not known yet */
+	struct cprof_error *err = NULL;
+
+	cprof_window_start(window);
+	while (!err && !cprof_heap_sources_over(&heap->sources) &&
+	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
+		size_t n = 0;
+		err = poll_once(heap, &n);
+		ease(heap);
+		if (!err)
+			err = every_second(heap);
+		/* Nearly full once means that it may be full the next time: look again at once. */
+		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
+			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
+						      : POLL_NS;
+	}
+	return err;
+}
+
+/* What is waiting already need not be looked at while the threads stand still for the detach. */
+static struct cprof_error *drain(struct heap *heap)
+{
+	struct cprof_error *err = NULL;
+	size_t n = DRAINED;
+	for (unsigned turn = 0;
+	     !err && n >= DRAINED && !cprof_heap_sources_over(&heap->sources) && turn < 8; turn++)
+		err = poll_once(heap, &n);
+	return err;
+}
+
+/* ---- the profile ---- */
+
+static struct cprof_error *labels_of(const struct heap *heap, uint64_t size, uint32_t *ret_labels)
+{
+	const struct cprof_strings *more = &heap->run->options->labels;
+	CPROF_AUTO(free)
+	struct cprof_builder_label *labels = calloc(more->len + 1, sizeof(*labels));
+	CPROF_AUTO(free) char *keys = calloc(more->len + 1, 256);
+	if (!labels || !keys)
+		return cprof_error_no_memory();
+	labels[0] = (struct cprof_builder_label){ .key = "bytes",
+						  .num = (int64_t)size,
+						  .unit = "bytes" };
+	for (size_t i = 0; i < more->len; i++) {
+		struct cprof_builder_label *label = &labels[i + 1];
+		label->key = keys + i * 256;
+		struct cprof_error *err =
+			cprof_cli_label_split(more->items[i], keys + i * 256, 256, &label->str);
+		if (err)
+			return err;
+	}
+	return cprof_builder_labels(cprof_session_builder(heap->session), labels, more->len + 1,
+				    ret_labels);
+}
+
+static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_row *row)
+{
+	uint32_t labels;
+	struct cprof_error *err = labels_of(heap, row->size, &labels);
+	if (err)
+		return err;
+	const int64_t values[] = { llround(row->alloc.objects), llround(row->alloc.bytes),
+				   llround(row->inuse.objects), llround(row->inuse.bytes) };
+	return cprof_builder_add(cprof_session_builder(heap->session),
+				 heap->profile.frames + row->first_frame, row->n_frames, labels,
+				 values);
+}
+
+static const char *human(double bytes, char *text, size_t n)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	size_t unit = 0;
+	for (; bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		bytes /= 1024;
+	snprintf(text, n, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+	return text;
+}
+
+static void note_totals(const struct heap *heap)
+{
+	char text[4][32];
+	const struct cprof_heap_profile *profile = &heap->profile;
+	cprof_report_note(
+		heap->run->report, CPROF_NOTE_PLAIN,
+		"allocated %s ±%s (95 %%) in %" PRIu64 " sampled calls; in use of that %s "
+		"±%s in %" PRIu64 " live samples",
+		human(profile->alloc.bytes, text[0], 32),
+		human(cprof_heap_error95(&profile->alloc), text[1], 32), profile->alloc.samples,
+		human(profile->inuse.bytes, text[2], 32),
+		human(cprof_heap_error95(&profile->inuse), text[3], 32), profile->inuse.samples);
+	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+			  "in use means: allocated since the attach and not freed; what process %d "
+			  "held before is not in this profile",
+			  (int)heap->run->targets[0]->pid);
+}
+
+/* Was nothing allocated, or not through what we know? */
+static void note_silence(const struct heap *heap)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < heap->install.n_hooks; i++)
+		n += !heap->install.hooks[i].refused || heap->install.hooks[i].by_uprobe;
+	if (heap->run->report->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
+	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
+		return;
+	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+			  "no sampled allocation went through the %" PRIu64
+			  " functions that are watched: either little was allocated, or by an "
+			  "allocator that has no symbols (name its functions with -heap-hook)",
+			  n);
+}
+
+static void note_mechanism(const struct heap *heap)
+{
+	struct cprof_report *report = heap->run->report;
+	const struct cprof_heap_install *install = &heap->install;
+	const uint64_t lost = cprof_heap_sources_lost(&heap->sources);
+	const uint64_t table_full = cprof_heap_sources_table_full(&heap->sources);
+	if (!install->patched)
+		cprof_report_note(report, CPROF_NOTE_PLAIN,
+				  "no thread was stopped, nothing was injected");
+	else
+		cprof_report_note(
+			report, CPROF_NOTE_PLAIN,
+			"threads stood still %.1f ms for the attach and %.1f ms for the detach; "
+			"%u entry points hooked, %u restored",
+			(double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
+			install->patched, install->restored);
+	if (heap->profile.period_max > heap->profile.period_min)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "the rate went from %" PRIu64 " to %" PRIu64
+				  " bytes to keep up; each sample is weighed with its own",
+				  heap->profile.period_min, heap->profile.period_max);
+	if (lost)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
+				  " bytes in sum: raise -rate",
+				  lost, cprof_heap_sources_lost_bytes(&heap->sources));
+	if (table_full)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " sampled blocks found no room in the table of live "
+				  "blocks and count as freed: raise -rate",
+				  table_full);
+	if (heap->reader.slept)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "cprof-attach could not keep up and sampling paused %" PRIu64
+				  " times: raise -rate",
+				  heap->reader.slept);
+	if (install->page_kept)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"the injected page stays mapped, because %s (nothing leads to it any "
+			"more); remove it later with cprof-attach -repair %d",
+			install->kept_why, (int)heap->run->targets[0]->pid);
+	if (install->lost_objects)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"%u hooked functions were unmapped or changed by somebody else and "
+			"were not restored",
+			install->lost_objects);
+}
+
+static struct cprof_error *add_baseline(struct heap *heap)
+{
+	const struct cprof_builder_frame frame = { .addr = CPROF_SESSION_BEFORE };
+	const int64_t values[] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
+	uint32_t labels;
+	if (!heap->baseline_bytes)
+		return NULL;
+	struct cprof_error *err = labels_of(heap, heap->baseline_bytes, &labels);
+	return err ? err
+		   : cprof_builder_add(cprof_session_builder(heap->session), &frame, 1, labels,
+				       values);
+}
+
+static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
+{
+	heap->run->report->counts.stacks = heap->profile.n_rows;
+	cprof_heap_sources_report(&heap->sources);
+	note_mechanism(heap);
+	note_totals(heap);
+	note_silence(heap);
+	struct cprof_error *late = add_baseline(heap);
+	if (late)
+		return late;
+	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {
+		struct cprof_error *err = add_row(heap, &heap->profile.rows[i]);
+		if (err)
+			return err;
+	}
+	return cprof_session_finish(heap->session, "space", "bytes",
+				    (int64_t)heap->run->options->heap_rate, "inuse_space",
+				    ret_profile);
+}
+
+/* ---- the run ---- */
+
+/* Breakpoints of a run that was killed would be taken for another tool's, and its functions left to uprobes. */
+static struct cprof_error *remove_left(struct heap *heap)
+{
+	struct cprof_heap_uprobe_left left;
+	struct cprof_error *err = cprof_maps_refresh(&heap->process->maps);
+	if (!err)
+		err = cprof_heap_uprobe_left_remove(&heap->process->maps, &heap->process->mem,
+						    &left);
+	if (!err && left.removed)
+		cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
+				  "took out %u breakpoint%s first that nobody held any more: a "
+				  "tool with uprobes was killed here",
+				  left.removed, left.removed == 1 ? "" : "s");
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_error_free(err); /* the attach itself says what is wrong */
+	return NULL;
+}
+
+static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile **ret_profile)
+{
+	const struct cprof_heap_install_options options = {
+		.period = heap->run->options->heap_rate,
+		.suspend_seccomp = true,
+		.pools = &heap->run->options->heap_hooks,
+	};
+	struct cprof_error *err = NULL;
+	heap->pace = (struct cprof_heap_pace){ .base = options.period,
+					       .period = options.period,
+					       .budget = heap->run->options->heap_overhead };
+	if (heap->run->options->heap_baseline)
+		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
+	if (!err)
+		err = remove_left(heap);
+	if (!err)
+		err = cprof_heap_sources_attach(&heap->sources, &options);
+	if (err)
+		return cprof_error_wrap(err, "heap profile of process %d",
+					(int)heap->run->targets[0]->pid);
+	err = sample(heap);
+	if (!err)
+		err = drain(heap);
+	/* Whatever happened: out of the target first. */
+	struct cprof_error *out =
+		cprof_heap_sources_detach(&heap->sources, err ? NULL : last_look, heap);
+	if (err)
+		cprof_error_free(out);
+	else
+		err = out;
+	if (!err)
+		err = settle(heap);
+	return err ? err : finish(heap, ret_profile);
+}
+
+/*
+ * What is read of a process that is about to end is anything: no symbols, no code, no mappings. It ends a moment after
+ * that, and then this is what happened.
+ */
+static struct cprof_error *explain(struct cprof_target *target, struct cprof_error *err)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+	if (err->code == CPROF_ERR_NO_MEMORY || err->code == CPROF_ERR_USAGE ||
+	    err->code == CPROF_ERR_NO_TARGET)
+		return err;
+	for (unsigned turn = 0; turn < 20 && cprof_target_alive(target); turn++)
+		nanosleep(&moment, NULL);
+	if (cprof_target_alive(target))
+		return err;
+	cprof_error_free(err);
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended while it was looked at",
+			       (int)target->pid);
+}
+
+static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
+{
+	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
+							   { "alloc_space", "bytes" },
+							   { "inuse_objects", "count" },
+							   { "inuse_space", "bytes" } };
+	struct heap heap = { .run = run };
+	if (run->targets[0]->launched)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					"-mode heap attaches to a running process, and %s has not "
+					"begun yet",
+					run->targets[0]->comm),
+			"start it, then give -p PID");
+	struct cprof_error *err =
+		cprof_heap_method_find(run->options->heap_method, &heap.sources.method);
+	if (!err)
+		err = cprof_session_new(run, types, 4, &heap.session);
+	if (err)
+		return explain(run->targets[0], err);
+	heap.process = cprof_session_process_at(heap.session, 0);
+	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
+				cprof_session_modules(heap.session));
+	heap.sources.install = &heap.install;
+	heap.sources.reader = &heap.reader;
+	heap.sources.report = run->report;
+	err = profile_heap(&heap, ret_profile);
+	if (err)
+		err = explain(run->targets[0], err);
+	cprof_map64_deinit(&heap.alive);
+	cprof_heap_profile_deinit(&heap.profile);
+	cprof_heap_sources_deinit(&heap.sources);
+	cprof_heap_reader_deinit(&heap.reader);
+	cprof_heap_install_deinit(&heap.install);
+	cprof_session_free(heap.session);
+	return err;
+}
+
+const struct cprof_mode cprof_mode_heap = {
+	.name = "heap",
+	.summary = "who allocates memory, and what of it is in use",
+	.max_targets = 1,
+	.alters_target = true,
+	.run = run,
+};

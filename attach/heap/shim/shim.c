@@ -1,0 +1,503 @@
+/*
+ * attach/heap/shim/shim.c - the slow path: what happens in the target for one allocation in half a megabyte.
+ *
+ * Freestanding: no libc, no thread-local storage, no vector registers, no lock, no system call, nothing that can
+ * wait (but for -rate 1, see cell_take). Everything shared is changed with single atomic operations, so a signal
+ * handler that allocates in the middle, and a thread that never comes back (longjmp), leave it consistent.
+ *
+ * In a forked child the data is all zeros (MADV_WIPEONFORK), also from one instruction to the next if a signal
+ * handler forked; indices are masked with constants, so zeros are harmless, and a zero magic means: do nothing.
+ */
+#include "attach/heap/shim/shim_proto.h"
+
+#define DATA   ((struct cprof_shim_data *)(uintptr_t)shim_image.data)
+#define HIDDEN __attribute__((visibility("hidden")))
+
+extern const volatile struct cprof_shim_image shim_image HIDDEN;
+
+/* What entry.S has pushed, lowest address first. */
+struct shim_frame {
+	uint64_t result; /* of the original function, for shim_leave */
+	uint64_t cell;   /* 1: this call is a sample; in shim_leave index + 1 of its cell */
+	uint64_t size;
+	uint64_t period;
+	uint64_t id;
+	uint64_t old, old_id;          /* realloc of a sampled block: what it was */
+	uint64_t slot;                 /* address of ours */
+	uint64_t arg[CPROF_SHIM_ARGS]; /* rdi, rsi, rdx, rcx, r8, r9 */
+	uint64_t rbx, rbp, r12, r13, r14, r15;
+	uint64_t index; /* stub | why << 16 */
+	uint64_t ret;   /* return address of the hooked function */
+};
+
+uint64_t shim_enter(struct shim_frame *frame) HIDDEN;
+int shim_leave(struct shim_frame *frame) HIDDEN;
+void shim_free(struct shim_frame *frame) HIDDEN;
+
+static inline uint64_t thread_pointer(void)
+{
+	uint64_t tp;
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+	return tp;
+}
+
+static inline uint64_t hash(uint64_t x)
+{
+	return x * CPROF_SHIM_HASH;
+}
+
+static inline uint64_t load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void store(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t add(uint64_t *word, uint64_t n)
+{
+	return __atomic_fetch_add(word, n, __ATOMIC_RELAXED);
+}
+
+static inline int swap(uint64_t *word, uint64_t from, uint64_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static int awake(const struct cprof_shim_data *data)
+{
+	return load(&data->control.magic) == shim_image.nonce && load(&data->control.magic) &&
+	       load(&data->control.enabled);
+}
+
+/* xorshift32; the state is the thread's own, and a lost update costs nothing. */
+static uint32_t draw(struct cprof_shim_slot *slot)
+{
+	uint32_t x = slot->random;
+	if (!x)
+		x = (uint32_t)(hash(slot->key) >> 32) | 1;
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	slot->random = x;
+	return x;
+}
+
+/*
+ * The next gap, exponential with mean `period`, by the table of quantiles: 12 bits choose the step, 20 the place
+ * in it. The last step has no end; by the law's lack of memory it is its edge plus a gap drawn afresh.
+ */
+static void rearm(struct cprof_shim_data *data, struct cprof_shim_slot *slot)
+{
+	uint64_t period = load(&data->control.period);
+	uint64_t units = 0; /* 24 fractional bits */
+
+	store(&slot->period, period);
+	if (period <= CPROF_SHIM_EVERY) {
+		store(&slot->left, 0);
+		return;
+	}
+	for (int again = 0; again < 4; again++) {
+		uint32_t x = draw(slot);
+		uint32_t step = x >> 20, part = x & 0xfffff;
+		uint64_t low = data->quantile[step];
+		if (step == CPROF_SHIM_QUANTILES - 1) {
+			units += low;
+			continue;
+		}
+		uint64_t high = data->quantile[step + 1];
+		units += low + (((high - low) * part) >> 20);
+		break;
+	}
+	store(&slot->left, (uint64_t)(((unsigned __int128)units * period) >> 24) + 1);
+}
+
+/*
+ * This thread's slot: at its place or one of the next seven; else a free one; else the one at its place is taken
+ * over, whose owner (dead, most likely) will get another: a countdown begun afresh at any moment is as good.
+ */
+static struct cprof_shim_slot *slot_find(struct cprof_shim_data *data, uint64_t tp, int *ret_new)
+{
+	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
+	uint64_t at = hash(tp) >> (64 - CPROF_SHIM_SLOTS_LOG2);
+
+	*ret_new = 0;
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_slot *slot = &data->slots[(at + i) & mask];
+		if (load(&slot->key) == tp)
+			return slot;
+	}
+	*ret_new = 1;
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_slot *slot = &data->slots[(at + i) & mask];
+		if (!load(&slot->key) && swap(&slot->key, 0, tp))
+			return slot;
+	}
+	struct cprof_shim_slot *slot = &data->slots[at & mask];
+	store(&slot->left,
+	      CPROF_SHIM_DORMANT); /* the former owner must not see our gap as through */
+	__atomic_store_n(&slot->tid, 0, __ATOMIC_RELAXED);
+	store(&slot->busy_sp, 0);
+	store(&slot->key, tp);
+	return slot;
+}
+
+static uint8_t *filter_byte(struct cprof_shim_data *data, uint64_t ptr)
+{
+	return &data->filter[hash(ptr) >> CPROF_SHIM_FILTER_SHIFT];
+}
+
+/* 255 stays: a count that was full cannot be taken down again. */
+static void filter_count(struct cprof_shim_data *data, uint64_t ptr, int by)
+{
+	uint8_t *byte = filter_byte(data, ptr);
+	uint8_t was = __atomic_load_n(byte, __ATOMIC_RELAXED);
+	do {
+		if (was == 255 || (was == 0 && by < 0))
+			return;
+	} while (!__atomic_compare_exchange_n(byte, &was, (uint8_t)(was + by), 0, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+}
+
+/* False: no room near its place. An entry left with the same address was freed in a way we did not see. */
+static int live_insert(struct cprof_shim_data *data, uint64_t ptr, uint64_t id)
+{
+	uint64_t at = hash(ptr) >> 20;
+
+	for (uint64_t i = 0; i < CPROF_SHIM_PROBES; i++) {
+		struct cprof_shim_live *live = &data->live[(at + i) & shim_image.live_mask];
+		if (load(&live->ptr) == ptr) {
+			store(&live->id, id);
+			return 1;
+		}
+	}
+	for (uint64_t i = 0; i < CPROF_SHIM_PROBES; i++) {
+		struct cprof_shim_live *live = &data->live[(at + i) & shim_image.live_mask];
+		if (load(&live->ptr) == 0 && swap(&live->ptr, 0, 1)) {
+			store(&live->id, id);
+			__atomic_store_n(&live->ptr, ptr, __ATOMIC_RELEASE);
+			filter_count(data, ptr, 1);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* The sample's id, or UINT64_MAX if `ptr` is no sampled block. Done before the block is freed. */
+static uint64_t live_remove(struct cprof_shim_data *data, uint64_t ptr)
+{
+	uint64_t at = hash(ptr) >> 20;
+
+	if (ptr <= 1)
+		return UINT64_MAX;
+	for (uint64_t i = 0; i < CPROF_SHIM_PROBES; i++) {
+		struct cprof_shim_live *live = &data->live[(at + i) & shim_image.live_mask];
+		if (load(&live->ptr) != ptr)
+			continue;
+		uint64_t id = load(&live->id);
+		if (swap(&live->ptr, ptr, 0)) {
+			filter_count(data, ptr, -1);
+			return id;
+		}
+	}
+	return UINT64_MAX;
+}
+
+/* In the first turns one of a few, which stay in the caches; where those are full, any. */
+static uint64_t cell_at(uint64_t id, uint32_t turn)
+{
+	return turn < 4 ? (id + turn) % CPROF_SHIM_NEAR : (id + turn) % CPROF_SHIM_CELLS;
+}
+
+/*
+ * A free cell's index + 1 and the sample's id. With every call recorded (-rate 1) the target waits a little for
+ * its reader, a bounded number of turns without a system call; a reader that does not come puts the shim to sleep.
+ */
+static uint64_t cell_take(struct cprof_shim_data *data, uint64_t period, uint64_t *ret_id)
+{
+	uint32_t turns = period <= CPROF_SHIM_EVERY ? 2000000 : 8;
+
+	*ret_id = add(&data->control.ticket, 1);
+	for (uint32_t i = 0; i < turns; i++) {
+		uint64_t at = cell_at(*ret_id, i);
+		uint32_t free = CPROF_SHIM_CELL_FREE;
+		if (__atomic_compare_exchange_n(&data->cells[at].state, &free,
+						CPROF_SHIM_CELL_TAKEN, 0, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return at + 1;
+		if (i >= 16)
+			__asm__ volatile("pause");
+	}
+	return 0;
+}
+
+static void lose(struct cprof_shim_data *data, uint64_t size, uint64_t period)
+{
+	add(&data->control.lost, 1);
+	add(&data->control.lost_bytes, size);
+	if (add(&data->control.full_streak, 1) > CPROF_SHIM_FULL_LIMIT ||
+	    period <= CPROF_SHIM_EVERY)
+		store(&data->control.enabled, 0);
+}
+
+/* Is this call one that the allocator makes itself while serving another that was counted already? */
+static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *frame)
+{
+	uint64_t sp = (uint64_t)(uintptr_t)&frame->ret;
+
+	/* A slow path that a longjmp left behind is one further in than we are. */
+	if (slot->busy_sp && sp < slot->busy_sp)
+		return 1;
+	/* A jump, from another one that left a mark. */
+	if (slot->mark_stub != (frame->index & 0xff) && slot->mark_sp == sp &&
+	    slot->mark_ret == frame->ret && slot->mark_size == frame->size)
+		return 1;
+	uint32_t n = shim_image.n_ranges;
+	for (uint32_t i = 0; i < n && i < CPROF_SHIM_MAX_RANGES; i++) {
+		if (frame->ret - shim_image.ranges[i].start <
+		    shim_image.ranges[i].end - shim_image.ranges[i].start)
+			return 1;
+	}
+	return 0;
+}
+
+static const volatile struct cprof_shim_pool *pool_of(const struct shim_frame *frame)
+{
+	return &shim_image.pools[(frame->index & 0xff) % CPROF_SHIM_MAX_ENTRIES];
+}
+
+static uint64_t operand(const struct shim_frame *frame,
+			const volatile struct cprof_shim_operand *operand)
+{
+	if (operand->arg >= CPROF_SHIM_ARGS)
+		return 0;
+	uint64_t value = frame->arg[operand->arg];
+	return operand->low ? (uint32_t)value : value;
+}
+
+static uint64_t product(uint64_t a, uint64_t b)
+{
+	uint64_t size;
+	return __builtin_mul_overflow(a, b, &size) ? 0 : size;
+}
+
+static uint64_t pool_size(const struct shim_frame *frame)
+{
+	const volatile struct cprof_shim_pool *pool = pool_of(frame);
+	if (pool->size.arg == CPROF_SHIM_NO_ARG)
+		return pool->bytes;
+	uint64_t size = operand(frame, &pool->size);
+	if (pool->times.arg != CPROF_SHIM_NO_ARG)
+		return product(size, operand(frame, &pool->times));
+	return pool->bytes ? product(size, pool->bytes) : size;
+}
+
+static uint64_t requested(const struct shim_frame *frame, uint64_t kind)
+{
+	switch (kind) {
+	case CPROF_SHIM_ARG1:
+	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
+		return frame->arg[1];
+	case CPROF_SHIM_POSIX_MEMALIGN:
+		return frame->arg[2];
+	case CPROF_SHIM_CALLOC:
+		return product(frame->arg[0], frame->arg[1]);
+	case CPROF_SHIM_POOL:
+	case CPROF_SHIM_POOL_REALLOC:
+		return pool_size(frame);
+	default:
+		return frame->arg[0];
+	}
+}
+
+/* The block that this call frees or moves; 0: none. */
+static uint64_t old_block(const struct shim_frame *frame, uint64_t kind)
+{
+	switch (kind) {
+	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
+	case CPROF_SHIM_FREE:
+		return frame->arg[0];
+	case CPROF_SHIM_POOL_REALLOC:
+	case CPROF_SHIM_POOL_FREE:
+		return operand(frame, &pool_of(frame)->old);
+	default:
+		return 0;
+	}
+}
+
+/* Count what the stub has not counted. True: the countdown is through. */
+static int count(struct cprof_shim_data *data, struct cprof_shim_slot *slot, int is_new,
+		 uint64_t why, uint64_t size)
+{
+	if (is_new)
+		rearm(data, slot);
+	else if (why == CPROF_SHIM_WHY_FIRED)
+		return 1;
+	uint64_t left = load(&slot->left);
+	if (size >= left)
+		return 1;
+	store(&slot->left, left - size);
+	return 0;
+}
+
+/* Take this call as a sample if it is one: frame->cell tells. */
+static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		   struct shim_frame *frame, int is_new, uint64_t why)
+{
+	if (!count(data, slot, is_new, why, frame->size))
+		return;
+	frame->period = load(&slot->period);
+	rearm(data, slot);
+	if (nested(slot, frame)) {
+		/*
+		 * Its bytes went through the countdown and are thrown away whole: what is left of a Poisson
+		 * process outside of them is one still.
+		 */
+		add(&data->control.nested, 1);
+		return;
+	}
+	frame->cell = 1;
+}
+
+/* What to call for this allocation, or 0 to go on to the function as if nothing had been here. */
+uint64_t shim_enter(struct shim_frame *frame)
+{
+	struct cprof_shim_data *data = DATA;
+	uint64_t index = frame->index & 0xff, kind = frame->index >> 8 & 0xff,
+		 why = frame->index >> 16;
+	int is_new;
+
+	frame->cell = 0;
+	frame->old_id = UINT64_MAX;
+	frame->old = old_block(frame, kind);
+	struct cprof_shim_slot *slot = slot_find(data, thread_pointer(), &is_new);
+	frame->slot = (uint64_t)(uintptr_t)slot;
+	if (!awake(data)) {
+		/* A forked child, or nobody reads: from now on this thread pays the subtraction only. */
+		store(&slot->left, CPROF_SHIM_DORMANT);
+		return 0;
+	}
+	if (frame->old)
+		frame->old_id = live_remove(data, frame->old);
+	frame->size = requested(frame, kind);
+	choose(data, slot, frame, is_new, why);
+	if (!frame->cell && frame->old_id == UINT64_MAX)
+		return 0;
+
+	slot->busy_sp = (uint64_t)(uintptr_t)&frame->ret;
+	add(&data->control.in_flight, 1);
+	return shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES].call;
+}
+
+/*
+ * The stack from `sp` on. Within bounds that are known to be this thread's own, as much as there is room for;
+ * otherwise to the end of the page that `sp` is in, which is mapped, or we would not be here.
+ */
+static uint32_t copy_stack(uint8_t *to, const struct cprof_shim_slot *slot, uint32_t tid,
+			   uint64_t sp, uint32_t *ret_bounded)
+{
+	uint64_t end = (sp | 4095) + 1;
+
+	*ret_bounded = 1;
+	if (tid && __atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE) == tid &&
+	    sp >= slot->stack_start && sp < slot->stack_end) {
+		end = slot->stack_end;
+		*ret_bounded = 0;
+	}
+	uint64_t bytes = end - sp;
+	if (bytes > CPROF_SHIM_STACK_BYTES)
+		bytes = CPROF_SHIM_STACK_BYTES;
+	uint64_t n = bytes;
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(sp), "+c"(n) : : "memory");
+	return (uint32_t)bytes;
+}
+
+static void fill(struct cprof_shim_data *data, const struct shim_frame *frame, uint64_t ptr)
+{
+	uint64_t at = (frame->cell - 1) % CPROF_SHIM_CELLS;
+	struct cprof_shim_cell *cell = &data->cells[at];
+	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
+	uint64_t tp = thread_pointer();
+
+	cell->entry = (uint32_t)(frame->index & 0xff);
+	cell->image = shim_image.index;
+	cell->id = frame->id;
+	cell->ptr = ptr;
+	cell->size = frame->size;
+	cell->period = frame->period;
+	cell->thread_pointer = tp;
+	cell->sp = (uint64_t)(uintptr_t)&frame->ret;
+	cell->ret = frame->ret;
+	cell->rbx = frame->rbx;
+	cell->rbp = frame->rbp;
+	cell->r12 = frame->r12;
+	cell->r13 = frame->r13;
+	cell->r14 = frame->r14;
+	cell->r15 = frame->r15;
+	cell->tid = shim_image.tid_offset
+			    ? *(const volatile uint32_t *)(uintptr_t)(tp + shim_image.tid_offset)
+			    : 0;
+	cell->stack_bytes = copy_stack(data->stacks[at], slot, cell->tid, cell->sp, &cell->bounded);
+	__atomic_store_n(&cell->state, CPROF_SHIM_CELL_READY, __ATOMIC_RELEASE);
+}
+
+/* The block is there and its caller does not have it yet: nobody can free it while it is noted. */
+static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_t ptr)
+{
+	frame->cell = cell_take(data, frame->period, &frame->id);
+	if (!frame->cell) {
+		lose(data, frame->size, frame->period);
+		return;
+	}
+	uint64_t kind = frame->index >> 8 & 0xff;
+	int untracked = kind == CPROF_SHIM_POOL && pool_of(frame)->untracked;
+	if (!untracked && !live_insert(data, ptr, frame->id))
+		add(&data->control.table_full, 1);
+	fill(data, frame, ptr);
+}
+
+/* Did the original give a block, and which? NULL is none; posix_memalign and xallocx say it in another way. */
+static uint64_t block(const struct shim_frame *frame, uint64_t kind)
+{
+	if (kind == CPROF_SHIM_XALLOC)
+		return frame->result >= frame->size ? frame->old : 0;
+	if (kind != CPROF_SHIM_POSIX_MEMALIGN)
+		return frame->result;
+	return (uint32_t)frame->result ? 0 : *(const uint64_t *)(uintptr_t)frame->arg[0];
+}
+
+/* After the call of the original. 1: it gave nothing and its sister is to say so in its own way (operator new). */
+int shim_leave(struct shim_frame *frame)
+{
+	struct cprof_shim_data *data = DATA;
+	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
+	uint64_t index = frame->index & 0xff, kind = frame->index >> 8 & 0xff;
+	const volatile struct cprof_shim_entry *entry =
+		&shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES];
+	uint64_t ptr = block(frame, kind);
+	int again = !ptr && entry->call != entry->trampoline;
+
+	if (awake(data)) {
+		if (!ptr && frame->old_id != UINT64_MAX && frame->size)
+			live_insert(data, frame->old,
+				    frame->old_id); /* realloc failed: it lives on */
+		if (frame->cell && ptr)
+			note(data, frame, ptr);
+	}
+	slot->busy_sp = 0;
+	add(&data->control.in_flight, (uint64_t)-1);
+	return again;
+}
+
+/* Before the original free runs: afterwards another thread may get the same address. */
+void shim_free(struct shim_frame *frame)
+{
+	struct cprof_shim_data *data = DATA;
+
+	if (awake(data))
+		live_remove(data, old_block(frame, frame->index >> 8 & 0xff));
+}

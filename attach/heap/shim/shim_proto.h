@@ -1,0 +1,246 @@
+/*
+ * attach/heap/shim/shim_proto.h - what the injected code and cprof-attach say to each other: layouts, nothing else.
+ *
+ * The only header that attach/shim/ includes. The target gets two mappings:
+ *
+ *   code (r-x)  struct cprof_shim_image, then the machine code: stubs, slow path. Written once, before
+ *               any jump leads to it; it names every byte changed in the target, so that -repair needs
+ *               nothing else.
+ *   data (rw-)  struct cprof_shim_data, private, zero in forked children (MADV_WIPEONFORK), where zero
+ *               means: do nothing.
+ *
+ * All sizes but that of `live` are constants, so no index computed by the code can leave the mapping, even
+ * if the data turns to zeros in the middle (a fork from a signal handler).
+ */
+#ifndef CPROF_ATTACH_HEAP_SHIM_SHIM_PROTO_H
+#define CPROF_ATTACH_HEAP_SHIM_SHIM_PROTO_H
+
+#define CPROF_SHIM_SLOTS_LOG2   12
+#define CPROF_SHIM_SLOT_SHIFT   7 /* a slot is 128 bytes: two cache lines, fetched as a pair */
+#define CPROF_SHIM_FILTER_LOG2  16
+#define CPROF_SHIM_FILTER_SHIFT 48
+#define CPROF_SHIM_HASH         0x9e3779b97f4a7c15
+
+#define CPROF_SHIM_SLOT_LEFT      8
+#define CPROF_SHIM_SLOT_MARK_SP   16
+#define CPROF_SHIM_SLOT_MARK_RET  24
+#define CPROF_SHIM_SLOT_MARK_SIZE 32
+#define CPROF_SHIM_SLOT_MARK_STUB 40
+
+/* Offsets in struct cprof_shim_image that the assembly needs. */
+#define CPROF_SHIM_IMAGE_SLOTS   48
+#define CPROF_SHIM_IMAGE_FILTER  56
+#define CPROF_SHIM_IMAGE_ENTRIES 512
+#define CPROF_SHIM_IMAGE_BYTES   16384
+#define CPROF_SHIM_ENTRY_BYTES   16
+
+/* Room behind a stub for the first and the displaced instructions and the jump back. */
+#define CPROF_SHIM_HOLE_BYTES 64
+
+/* Room before it, for one that takes back what the first instruction did, and flows into the stub. */
+#define CPROF_SHIM_UNDO_BYTES 8
+
+/* What a stub takes the size from, and what it means. */
+#define CPROF_SHIM_ARG0           0 /* malloc(size), operator new */
+#define CPROF_SHIM_ARG1           1 /* memalign(alignment, size) */
+#define CPROF_SHIM_CALLOC         2 /* (n, size) */
+#define CPROF_SHIM_REALLOC        3 /* (old, size) */
+#define CPROF_SHIM_POSIX_MEMALIGN 4 /* (out, alignment, size) */
+#define CPROF_SHIM_FREE           5 /* (old, ...) */
+#define CPROF_SHIM_POOL           6 /* any other: struct cprof_shim_pool says what is where */
+#define CPROF_SHIM_POOL_REALLOC   7
+#define CPROF_SHIM_POOL_FREE      8
+#define CPROF_SHIM_XALLOC         9 /* (old, size, ...): in place, or not at all; returns the size it has */
+#define CPROF_SHIM_KINDS          10
+
+/*
+ * A pool's stub begins with room for instructions that are made at attach: first rax = the old block, then r10 = the
+ * size, with the overflow flag set where a product does not fit.
+ */
+#define CPROF_SHIM_POOL_OLD_BYTES  3
+#define CPROF_SHIM_POOL_SIZE_BYTES 10
+
+/* Why a stub went the slow way. */
+#define CPROF_SHIM_WHY_FIRED  0 /* the countdown was taken down and is through */
+#define CPROF_SHIM_WHY_MISS   1 /* the slot is another thread's; nothing was counted */
+#define CPROF_SHIM_WHY_FILTER 2 /* the old block may be a sampled one; nothing was counted */
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+
+#define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
+#define CPROF_SHIM_VERSION 2
+
+#define CPROF_SHIM_MAX_ENTRIES 144
+#define CPROF_SHIM_MAX_RANGES  16
+#define CPROF_SHIM_QUANTILES   4096
+#define CPROF_SHIM_CELLS       1024
+#define CPROF_SHIM_NEAR                                                                            \
+	128 /* of them, the first: taken before others, so that they stay in the caches */
+#define CPROF_SHIM_STACK_BYTES 16384
+#define CPROF_SHIM_PROBES      32           /* live[]: how far from its place an entry may be */
+#define CPROF_SHIM_DORMANT     (1ull << 62) /* a countdown that never ends */
+#define CPROF_SHIM_FULL_LIMIT  65536 /* samples lost in a row before the shim goes to sleep */
+#define CPROF_SHIM_EVERY       1     /* period: every call is recorded */
+
+/* One changed place in the target's text: enough to put it back, and to see whether it still is that place. */
+struct cprof_shim_patch {
+	uint64_t addr;
+	uint64_t map_start, map_dev, map_inode, map_offset;
+	uint8_t len; /* of original[] and patched[] that differ in meaning: the jump */
+	uint8_t pad[7];
+	uint8_t original[8];
+	uint8_t patched[8];
+};
+
+static inline int cprof_shim_frees(unsigned kind)
+{
+	return kind == CPROF_SHIM_FREE || kind == CPROF_SHIM_POOL_FREE;
+}
+
+struct cprof_shim_entry {
+	uint64_t trampoline; /* the displaced instructions, then the rest of the function */
+	uint64_t
+		call; /* what the slow path calls: the trampoline, or for a function that throws, its sister's */
+};
+
+/* One argument of a function, of those in registers: 0 is rdi, 5 is r9. */
+struct cprof_shim_operand {
+	uint8_t arg; /* CPROF_SHIM_NO_ARG: there is none */
+	uint8_t low; /* 1: only its lower 32 bits count, it is an int */
+};
+#define CPROF_SHIM_ARGS   6
+#define CPROF_SHIM_NO_ARG 0xff
+
+/* What the arguments of a pool's function mean: -heap-hook, and what fits no other kind. */
+struct cprof_shim_pool {
+	struct cprof_shim_operand size, times; /* their product; without size: `bytes` */
+	struct cprof_shim_operand old;         /* the block to be freed or moved */
+	uint8_t untracked;                     /* 1: nobody will free its blocks one by one */
+	uint8_t pad;
+	uint32_t bytes; /* of every block, or of each of `size` pieces; 0: not given; below 2^31 */
+};
+
+/* Written by us, read by the shim and by -repair; the machine code follows at CPROF_SHIM_IMAGE_BYTES. */
+struct cprof_shim_image {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t image_bytes; /* of the whole code mapping */
+	uint64_t data;        /* address of struct cprof_shim_data */
+	uint64_t data_bytes;
+	uint64_t live_mask;  /* entries in live[] - 1 */
+	uint32_t tid_offset; /* of a thread's id from its thread pointer; 0: not known */
+	uint32_t n_ranges;
+	uint64_t slots;  /* address of data->slots */
+	uint64_t filter; /* address of data->filter */
+
+	/* Who did this, for the next one who comes along. */
+	uint64_t tool_pid, tool_start_ticks, tool_pidns;
+	uint64_t nonce; /* this session's; data->control.magic is the same while it lasts */
+	uint32_t n_patches;
+	uint32_t index; /* of this code mapping among those of the session */
+
+	/* Return addresses in these ranges: a call of the allocator by itself, counted already. */
+	struct cprof_shim_range {
+		uint64_t start, end;
+	} ranges[CPROF_SHIM_MAX_RANGES];
+	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 104 - 16 * CPROF_SHIM_MAX_RANGES];
+
+	struct cprof_shim_entry entries[CPROF_SHIM_MAX_ENTRIES];
+	struct cprof_shim_pool pools[CPROF_SHIM_MAX_ENTRIES]; /* by the same index */
+	struct cprof_shim_patch patches[CPROF_SHIM_MAX_ENTRIES];
+};
+
+/* At the end of the built blob: where its stubs are, as offsets from its start; then offset and length of this list. */
+struct cprof_shim_stub {
+	uint32_t stub, hole, kind;
+};
+
+/* A thread's countdown. Found by the thread pointer's hash; its owner is whoever has this thread pointer. */
+struct cprof_shim_slot {
+	uint64_t key;  /* thread pointer, 0: free */
+	uint64_t left; /* bytes until the next sample, from 1; 0: every call */
+	uint64_t mark_sp, mark_ret, mark_size; /* a call that may go on to malloc by a jump */
+	uint64_t mark_stub;                    /* and whose it was */
+	uint64_t period;                       /* in force when `left` was drawn */
+	uint64_t busy_sp; /* stack pointer of the slow path that is under way, or 0 */
+	uint32_t random;
+	uint32_t tid;                    /* whose stack the bounds are; checked before use */
+	uint64_t stack_start, stack_end; /* [start, end) mapped as long as that thread lives */
+	uint64_t pad[5];
+};
+
+/* A sampled block that lives. */
+struct cprof_shim_live {
+	uint64_t ptr; /* 0 free, 1 being written */
+	uint64_t id;
+};
+
+enum { CPROF_SHIM_CELL_FREE, CPROF_SHIM_CELL_TAKEN, CPROF_SHIM_CELL_READY };
+
+/* One sample on its way to us. */
+struct cprof_shim_cell {
+	uint32_t state;
+	uint32_t entry; /* index in image->entries */
+	uint64_t id;
+	uint64_t ptr, size;
+	uint64_t period;
+	uint64_t thread_pointer;
+	uint64_t sp, ret; /* at the entry of the function: sp points at ret */
+	uint64_t rbx, rbp, r12, r13, r14, r15;
+	uint32_t tid;         /* 0 where tid_offset is not known */
+	uint32_t stack_bytes; /* copied from sp on */
+	uint32_t
+		bounded; /* the copy ended at the end of a page: the bounds of this stack were not known */
+	uint32_t image; /* image->index of the stub */
+};
+
+struct cprof_shim_control {
+	uint64_t magic; /* image->nonce; anything else: do nothing */
+	uint64_t enabled;
+	uint64_t period; /* mean bytes between samples; CPROF_SHIM_EVERY */
+	uint64_t ticket; /* next sample's id */
+	uint64_t
+		in_flight; /* calls of the original under way, with a return address into our code */
+	uint64_t lost;     /* samples without a free cell */
+	uint64_t lost_bytes;
+	uint64_t table_full;  /* samples without room in live[] */
+	uint64_t full_streak; /* set to 0 by us at every visit */
+	uint64_t
+		nested; /* samples that fell on a call by the allocator itself, or inside the slow path */
+	uint64_t pad[6];
+};
+
+struct cprof_shim_data {
+	struct cprof_shim_control control;
+	uint8_t pad[4096 - sizeof(struct cprof_shim_control)];
+	/* Edges of the unit exponential's quantiles, 24 fractional bits: quantile[i] = -ln(1 - i/N). */
+	uint32_t quantile[CPROF_SHIM_QUANTILES];
+	uint8_t filter[1u << CPROF_SHIM_FILTER_LOG2];
+	struct cprof_shim_slot slots[1u << CPROF_SHIM_SLOTS_LOG2];
+	struct cprof_shim_cell cells[CPROF_SHIM_CELLS];
+	uint8_t stacks[CPROF_SHIM_CELLS][CPROF_SHIM_STACK_BYTES];
+	struct cprof_shim_live live[]; /* image->live_mask + 1 */
+};
+
+_Static_assert(sizeof(struct cprof_shim_slot) == 1u << CPROF_SHIM_SLOT_SHIFT, "slot size");
+_Static_assert(offsetof(struct cprof_shim_slot, left) == CPROF_SHIM_SLOT_LEFT, "left");
+_Static_assert(offsetof(struct cprof_shim_slot, mark_sp) == CPROF_SHIM_SLOT_MARK_SP, "mark_sp");
+_Static_assert(offsetof(struct cprof_shim_slot, mark_ret) == CPROF_SHIM_SLOT_MARK_RET, "mark_ret");
+_Static_assert(offsetof(struct cprof_shim_slot, mark_size) == CPROF_SHIM_SLOT_MARK_SIZE,
+	       "mark_size");
+_Static_assert(offsetof(struct cprof_shim_slot, mark_stub) == CPROF_SHIM_SLOT_MARK_STUB,
+	       "mark_stub");
+_Static_assert(sizeof(struct cprof_shim_cell) == 128, "cell size");
+_Static_assert(sizeof(struct cprof_shim_control) == 128, "control size");
+_Static_assert(sizeof(struct cprof_shim_pool) == 12, "pool size");
+_Static_assert(sizeof(struct cprof_shim_entry) == CPROF_SHIM_ENTRY_BYTES, "entry size");
+_Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
+_Static_assert(offsetof(struct cprof_shim_image, filter) == CPROF_SHIM_IMAGE_FILTER, "filter");
+_Static_assert(offsetof(struct cprof_shim_image, entries) == CPROF_SHIM_IMAGE_ENTRIES, "entries");
+_Static_assert(sizeof(struct cprof_shim_image) <= CPROF_SHIM_IMAGE_BYTES, "image size");
+_Static_assert(sizeof(struct cprof_shim_data) % 4096 == 0, "live[] starts a page");
+
+#endif
+#endif

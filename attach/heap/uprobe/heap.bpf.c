@@ -1,0 +1,426 @@
+/*
+ * heap.bpf.c - counts the bytes that one process allocates, picks samples, and follows them until they are freed.
+ *
+ * The same law as attach/heap/shim/shim.c, which does this inside of the target: a countdown per thread, gaps exponential
+ * with mean T, samples that fall on the allocator's calls of itself thrown away. Runs where uprobes are: at the entry
+ * of each function, and when a call returns whose result is wanted. There the caller's registers are as they were,
+ * and its stack has not changed, so that is the moment for copying both.
+ *
+ * The kernel runs this only for threads that share the target's memory: a uprobe that was opened for a task has its
+ * breakpoints in that task's memory alone. What is left to see to is an exec, which makes it another memory.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "heap_event.h"
+
+#define CORE __attribute__((preserve_access_index))
+
+struct mm_struct;
+
+struct task_struct {
+	struct mm_struct *mm;
+} CORE;
+
+/* What a uprobe's program gets: all of them, as the thread has them. Linux arch/x86/include/uapi/asm/ptrace.h. */
+struct registers {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+#define PAGE          4096u
+#define STALE_NS      1000000000ull
+#define PERIOD_NARROW (1ull << 32)
+
+/* What a program at a session's entry says; where the return has a probe of its own the number means nothing. */
+#define TELL_RETURN 0
+#define DONE        1
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Set before loading. */
+const volatile __u32 always_returns; /* every call's return comes here; else only those asked for */
+const volatile __u32 quantile[CPROF_HEAP_BPF_QUANTILES];
+
+/* Changed while running. */
+volatile __u64 period_bytes = 1;
+volatile __u32 enabled;
+struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
+struct cprof_heap_bpf_range ranges[CPROF_HEAP_BPF_RANGES];
+struct cprof_heap_bpf_counts counts;
+__u64 next_id = 1;
+__u64 target_mm;
+
+struct {
+	__uint(type,
+	       BPF_MAP_TYPE_LRU_HASH); /* who is thrown out draws a gap anew, which is as good */
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct cprof_heap_bpf_thread);
+} threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536); /* more where every call is recorded */
+	__type(key, __u64);         /* address of a sampled block */
+	__type(value, __u64);       /* the sample's id */
+} live SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} samples SEC(".maps");
+
+static __always_inline void add(__u64 *count, __u64 n)
+{
+	__sync_fetch_and_add(count, n);
+}
+
+/* ---- the countdown ---- */
+
+/* The next gap: 12 random bits choose the step of the table, 20 the place in it; the last step has no end. */
+static __always_inline void rearm(struct cprof_heap_bpf_thread *thread)
+{
+	__u64 period = period_bytes, units = 0; /* 24 fractional bits */
+
+	thread->period = period;
+	thread->left = 0;
+	if (period <= CPROF_SHIM_EVERY)
+		return;
+	for (int again = 0; again < 4; again++) {
+		__u32 x = bpf_get_prandom_u32();
+		__u32 step = x >> 20, part = x & 0xfffff;
+		if (step >= CPROF_HEAP_BPF_QUANTILES - 1) {
+			units += quantile[CPROF_HEAP_BPF_QUANTILES - 1];
+			continue;
+		}
+		__u64 low = quantile[step], high = quantile[step + 1];
+		units += low + (((high - low) * part) >> 20);
+		break;
+	}
+	/* 30 bits of units times 32 of the period fit; a longer period does without its last bits. */
+	if (period < PERIOD_NARROW)
+		thread->left = ((units * period) >> 24) + 1;
+	else
+		thread->left = ((units * (period >> 12)) >> 12) + 1;
+}
+
+static __always_inline struct cprof_heap_bpf_thread *thread_get(void)
+{
+	static const struct cprof_heap_bpf_thread empty;
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct cprof_heap_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	if (thread)
+		return thread;
+	bpf_map_update_elem(&threads, &tid, &empty, BPF_NOEXIST);
+	thread = bpf_map_lookup_elem(&threads, &tid);
+	if (thread)
+		rearm(thread);
+	return thread;
+}
+
+/* ---- the living ---- */
+
+/* The sample's id, or 0 if `ptr` is no sampled block. Done before the block is freed. */
+static __always_inline __u64 live_remove(__u64 ptr)
+{
+	__u64 *at = ptr ? bpf_map_lookup_elem(&live, &ptr) : 0;
+	if (!at)
+		return 0;
+	__u64 id = *at;
+	return bpf_map_delete_elem(&live, &ptr) ? 0 : id;
+}
+
+static __always_inline void live_insert(__u64 ptr, __u64 id)
+{
+	if (bpf_map_update_elem(&live, &ptr, &id, BPF_ANY))
+		add(&counts.table_full, 1);
+}
+
+/* ---- entry ---- */
+
+/* A load from the context must name its place; the compiler would like to do them all by one with a place computed. */
+#define LOAD(member)                                                                               \
+	({                                                                                         \
+		__u64 loaded = regs->member;                                                       \
+		barrier_var(loaded);                                                               \
+		loaded;                                                                            \
+	})
+
+static __always_inline __u64 argument(const struct registers *regs,
+				      const struct cprof_shim_operand *operand)
+{
+	__u64 value = 0;
+	if (operand->arg == 0)
+		value = LOAD(di);
+	else if (operand->arg == 1)
+		value = LOAD(si);
+	else if (operand->arg == 2)
+		value = LOAD(dx);
+	else if (operand->arg == 3)
+		value = LOAD(cx);
+	else if (operand->arg == 4)
+		value = LOAD(r8);
+	else if (operand->arg == 5)
+		value = LOAD(r9);
+	return operand->low ? (__u32)value : value;
+}
+
+static __always_inline __u64 product(__u64 n, __u64 size)
+{
+	__u64 most = n ? ~0ull / n : 0;
+	barrier_var(most); /* else the compiler makes it a product of 128 bits, which BPF has not */
+	return size > most ? 0 : n * size; /* what overflows will not be served */
+}
+
+static __always_inline __u64 pool_size(const struct registers *regs,
+				       const struct cprof_shim_pool *pool)
+{
+	if (pool->size.arg == CPROF_SHIM_NO_ARG)
+		return pool->bytes;
+	__u64 size = argument(regs, &pool->size);
+	if (pool->times.arg != CPROF_SHIM_NO_ARG)
+		return product(size, argument(regs, &pool->times));
+	return pool->bytes ? product(size, pool->bytes) : size;
+}
+
+static __always_inline __u64 requested(const struct registers *regs,
+				       const struct cprof_heap_bpf_hook *hook)
+{
+	switch (hook->kind) {
+	case CPROF_SHIM_ARG1:
+	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
+		return LOAD(si);
+	case CPROF_SHIM_POSIX_MEMALIGN:
+		return LOAD(dx);
+	case CPROF_SHIM_CALLOC:
+		return product(LOAD(di), LOAD(si));
+	case CPROF_SHIM_POOL:
+	case CPROF_SHIM_POOL_REALLOC:
+		return pool_size(regs, &hook->pool);
+	default:
+		return LOAD(di);
+	}
+}
+
+/* The block that this call frees or moves; 0: none. */
+static __always_inline __u64 old_block(const struct registers *regs,
+				       const struct cprof_heap_bpf_hook *hook)
+{
+	switch (hook->kind) {
+	case CPROF_SHIM_REALLOC:
+	case CPROF_SHIM_XALLOC:
+	case CPROF_SHIM_FREE:
+		return LOAD(di);
+	case CPROF_SHIM_POOL_REALLOC:
+	case CPROF_SHIM_POOL_FREE:
+		return argument(regs, &hook->pool.old);
+	default:
+		return 0;
+	}
+}
+
+static __always_inline int in_ranges(__u64 ret)
+{
+	for (int i = 0; i < CPROF_HEAP_BPF_RANGES; i++) {
+		if (ret - ranges[i].start < ranges[i].end - ranges[i].start)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * A call that the allocator makes itself while it serves another one that was counted already: from its own code, or
+ * by a jump, with the return address and the stack pointer of the call before.
+ */
+static __always_inline int nested(const struct cprof_heap_bpf_thread *thread, __u32 index, __u64 sp,
+				  __u64 ret, __u64 size)
+{
+	const struct cprof_heap_bpf_pending *pending = &thread->pending;
+
+	/* Further in than a call that goes on; one that was left by a longjmp does not count for ever. */
+	if (pending->sp && sp <= pending->sp && bpf_ktime_get_ns() - pending->since_ns < STALE_NS)
+		return 1;
+	/* Where each return is seen, a mark that is still there is of a call that goes on. */
+	if (thread->mark_hook != index && thread->mark_sp == sp && thread->mark_size == size &&
+	    (always_returns || thread->mark_ret == ret))
+		return 1;
+	return in_ranges(ret);
+}
+
+static __always_inline int begin(const struct registers *regs, __u32 index,
+				 const struct cprof_heap_bpf_hook *hook)
+{
+	__u64 old = old_block(regs, hook);
+	if (cprof_shim_frees(hook->kind)) {
+		add(&counts.frees, 1);
+		live_remove(old);
+		return DONE;
+	}
+	add(&counts.calls, 1);
+	struct cprof_heap_bpf_thread *thread = thread_get();
+	if (!thread)
+		return DONE;
+
+	__u64 old_id = live_remove(old);
+	__u64 size = requested(regs, hook), period = thread->period;
+	int fired = size >= thread->left;
+	if (fired)
+		rearm(thread);
+	else
+		thread->left -= size;
+
+	__u64 sp = regs->sp, ret = 0;
+	bpf_probe_read_user(&ret, sizeof(ret), (void *)sp);
+	if (fired && nested(thread, index, sp, ret, size)) {
+		add(&counts.nested, 1);
+		fired = 0;
+	}
+	thread->mark_sp = sp;
+	thread->mark_ret = ret;
+	thread->mark_size = size;
+	thread->mark_hook = index;
+	if (!fired && !old_id)
+		return DONE;
+	if (thread->pending.sp && thread->pending.sampled)
+		add(&counts.untold, 1);
+	thread->pending = (struct cprof_heap_bpf_pending){
+		.sp = sp,
+		.exit_sp = hook->by_rets ? sp : sp + 8,
+		.ret = ret,
+		.size = size,
+		.period = period,
+		.old = old,
+		.old_id = old_id,
+		.out = regs->di,
+		.since_ns = bpf_ktime_get_ns(),
+		.hook = index,
+		.sampled = fired,
+	};
+	return hook->by_rets ? DONE : TELL_RETURN;
+}
+
+/* ---- return ---- */
+
+/* As far as it is there and there is room: to the end of the page, then page by page. */
+static __always_inline __u32 copy_stack(__u8 *to, __u64 sp)
+{
+	__u32 n = PAGE - (sp & (PAGE - 1));
+	if (bpf_probe_read_user(to, n, (void *)sp))
+		return 0;
+	for (int i = 0; i < CPROF_HEAP_BPF_STACK / PAGE; i++) {
+		if (n > CPROF_HEAP_BPF_STACK - PAGE)
+			break;
+		if (bpf_probe_read_user(to + n, PAGE, (void *)(sp + n)))
+			break;
+		n += PAGE;
+	}
+	return n;
+}
+
+/* The block is there and its caller does not have it yet: nobody can free it while it is noted. */
+static __always_inline void note(const struct registers *regs,
+				 const struct cprof_heap_bpf_pending *pending, __u64 ptr)
+{
+	struct cprof_heap_bpf_event *event = bpf_ringbuf_reserve(&samples, sizeof(*event), 0);
+	if (!event) {
+		add(&counts.lost, 1);
+		add(&counts.lost_bytes, pending->size);
+		return;
+	}
+	event->id = __sync_fetch_and_add(&next_id, 1);
+	event->ptr = ptr;
+	event->size = pending->size;
+	event->period = pending->period;
+	event->sp = pending->sp;
+	event->ret = pending->ret;
+	event->rbx = regs->bx;
+	event->rbp = regs->bp;
+	event->r12 = regs->r12;
+	event->r13 = regs->r13;
+	event->r14 = regs->r14;
+	event->r15 = regs->r15;
+	event->hook = pending->hook;
+	event->stack_bytes = copy_stack(event->stack, pending->sp);
+	/* The kernel may have put an address of its own there, to see the return. */
+	*(__u64 *)event->stack = pending->ret;
+	__u32 index = pending->hook;
+	if (index < CPROF_HEAP_BPF_HOOKS && !hooks[index].pool.untracked)
+		live_insert(ptr, event->id);
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline __u64 block(const struct registers *regs,
+				   const struct cprof_heap_bpf_pending *pending)
+{
+	__u32 index = pending->hook;
+	__u64 ptr = regs->ax;
+	if (index >= CPROF_HEAP_BPF_HOOKS)
+		return 0;
+	if (hooks[index].kind == CPROF_SHIM_XALLOC)
+		return ptr >= pending->size ? pending->old : 0;
+	if (hooks[index].kind != CPROF_SHIM_POSIX_MEMALIGN)
+		return ptr;
+	if ((__u32)ptr || bpf_probe_read_user(&ptr, sizeof(ptr), (void *)pending->out))
+		return 0;
+	return ptr;
+}
+
+/* At a return instruction the return address is still on the stack; behind it, where the kernel's own was, no more. */
+static __always_inline int end(const struct registers *regs, int at_return)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct cprof_heap_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	if (!thread)
+		return DONE;
+	if (thread->mark_sp + (at_return ? 0 : 8) == regs->sp)
+		thread->mark_sp = 0;
+	struct cprof_heap_bpf_pending *pending = &thread->pending;
+	if (!pending->sp || pending->exit_sp != regs->sp)
+		return DONE;
+	__u64 ptr = block(regs, pending);
+	if (!ptr && pending->old_id && pending->size)
+		live_insert(pending->old, pending->old_id); /* realloc failed: it lives on */
+	if (ptr && pending->sampled)
+		note(regs, pending, ptr);
+	pending->sp = 0;
+	return DONE;
+}
+
+/* The memory that the first call is in is the target's; after an exec it is another one. */
+static __always_inline int same_program(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 mm = (__u64)task->mm;
+	if (target_mm == mm)
+		return !counts.exec;
+	if (!target_mm && !__sync_val_compare_and_swap(&target_mm, 0, mm))
+		return 1;
+	if (target_mm == mm)
+		return 1;
+	counts.exec = 1;
+	return 0;
+}
+
+/* Entry and return come to the same program, in both ways of attaching it (attach/heap/uprobe/heap_uprobe_link.c). */
+SEC("uprobe")
+int on_call(struct registers *regs)
+{
+	__u64 cookie = bpf_get_attach_cookie(regs);
+	__u32 index = cookie & CPROF_HEAP_BPF_INDEX;
+	int result = DONE;
+
+	if (!enabled || index >= CPROF_HEAP_BPF_HOOKS || !same_program())
+		return always_returns ? 0 : DONE;
+	const struct cprof_heap_bpf_hook *hook = &hooks[index];
+	const int at_return = (cookie & CPROF_HEAP_BPF_AT_RETURN) != 0;
+	if (!at_return && regs->ip == hook->addr)
+		result = begin(regs, index, hook);
+	else
+		result = end(regs, at_return);
+	/* 0 keeps a perf event of ours from writing samples nobody reads. */
+	return always_returns ? 0 : result;
+}

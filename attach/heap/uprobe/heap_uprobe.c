@@ -1,0 +1,466 @@
+#include "attach/heap/uprobe/heap_uprobe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/heap/uprobe/heap_event.h"
+#include "attach/heap/uprobe/heap_probe.h"
+#include "attach/heap/uprobe/heap_uprobe_file.h"
+#include "attach/heap/uprobe/heap_uprobe_link.h"
+#include "attach/heap/uprobe/heap_uprobe_try.h"
+#include "base/cleanup.h"
+
+#include "heap.skel.h"
+
+#define EVERY_BELOW 8192u /* such periods record so much that everything is made larger */
+#define LIVE_EVERY  (1u << 19)
+#define RING_EVERY  (64u << 20)
+#define BATCH       4096u
+#define FIRST_ID    (1ull << 62) /* a shim counts from 0 */
+
+/* The probes of one function. */
+struct probes {
+	uint32_t number;
+	struct cprof_heap_uprobe_file *file; /* borrowed */
+	struct cprof_heap_uprobe_spots spots;
+	int fds[CPROF_HEAP_UPROBE_FDS]; /* owned */
+	size_t n_fds;
+};
+
+struct cprof_heap_uprobe {
+	struct cprof_target *target;   /* borrowed */
+	const struct cprof_maps *maps; /* borrowed */
+	size_t way;                    /* index in cprof_heap_uprobe_ways */
+	uint64_t period;
+	struct heap_bpf *skel;                 /* owned */
+	struct ring_buffer *ring;              /* owned */
+	bool spare_returns;                    /* its return addresses must be left alone */
+	pid_t tid;                             /* the thread that the probes were attached by */
+	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
+	size_t n_files;
+	struct probes *probes[CPROF_HEAP_BPF_HOOKS]; /* owned */
+	size_t n_probes;
+
+	/* What the program is told; kept here because another way means another program. */
+	struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
+	struct cprof_heap_bpf_range ranges[CPROF_HEAP_BPF_RANGES];
+
+	/* During a poll. */
+	cprof_heap_sample_fn *fn;
+	void *ctx;
+	struct cprof_error *err; /* owned */
+	size_t n_samples;
+};
+
+/* ---- opening ---- */
+
+static int be_quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static void fill(const struct cprof_heap_uprobe *uprobe)
+{
+	const struct cprof_heap_uprobe_way *way = &cprof_heap_uprobe_ways[uprobe->way];
+	struct heap_bpf *skel = uprobe->skel;
+	skel->rodata->always_returns = way->always_returns;
+	for (unsigned i = 0; i < CPROF_HEAP_BPF_QUANTILES; i++)
+		skel->rodata->quantile[i] =
+			(uint32_t)lround(-log1p(-(double)i / CPROF_HEAP_BPF_QUANTILES) * (1 << 24));
+	skel->data->period_bytes = uprobe->period;
+	skel->data->next_id = FIRST_ID;
+	if (uprobe->period < EVERY_BELOW) {
+		bpf_map__set_max_entries(skel->maps.live, LIVE_EVERY);
+		bpf_map__set_max_entries(skel->maps.samples, RING_EVERY);
+	}
+	bpf_program__set_expected_attach_type(skel->progs.on_call, way->attach_type);
+}
+
+static void tell(struct cprof_heap_uprobe *uprobe)
+{
+	memcpy(uprobe->skel->bss->hooks, uprobe->hooks, sizeof(uprobe->hooks));
+	memcpy(uprobe->skel->bss->ranges, uprobe->ranges, sizeof(uprobe->ranges));
+}
+
+static struct cprof_error *not_permitted(struct cprof_error *err)
+{
+	if (err->os_errno == EPERM || err->os_errno == EACCES) {
+		err->code = CPROF_ERR_DENIED;
+		return cprof_error_hint(
+			err, "uprobes need root, or CAP_BPF and CAP_PERFMON for cprof-attach (and "
+			     "CAP_SYS_ADMIN on Linux before 6.13)");
+	}
+	if (err->code == CPROF_ERR_OS)
+		err->code = CPROF_ERR_UNSUPPORTED;
+	return err;
+}
+
+static struct cprof_error *load(struct cprof_heap_uprobe *uprobe)
+{
+	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	uprobe->skel = heap_bpf__open();
+	int why = uprobe->skel ? 0 : errno;
+	if (uprobe->skel) {
+		fill(uprobe);
+		why = -heap_bpf__load(uprobe->skel);
+	}
+	libbpf_set_print(before);
+	if (!why) {
+		tell(uprobe);
+		return NULL;
+	}
+	/* EACCES is the verifier's: another kernel than the program was made for. */
+	struct cprof_error *err = cprof_error_os(why, "load the BPF program for uprobes");
+	if (why == EACCES)
+		err->code = CPROF_ERR_UNSUPPORTED;
+	else
+		err = not_permitted(err);
+	return err->hint ? err
+			 : cprof_error_hint(err,
+					    "uprobes need Linux 5.15 or later, with BPF and BTF");
+}
+
+/* ---- samples ---- */
+
+/* The shim's own form. */
+static struct cprof_shim_cell cell_of(const struct cprof_heap_bpf_event *event)
+{
+	return (struct cprof_shim_cell){
+		.entry = event->hook,
+		.image = CPROF_HEAP_UPROBE_IMAGE,
+		.id = event->id,
+		.ptr = event->ptr,
+		.size = event->size,
+		.period = event->period,
+		.sp = event->sp,
+		.ret = event->ret,
+		.rbx = event->rbx,
+		.rbp = event->rbp,
+		.r12 = event->r12,
+		.r13 = event->r13,
+		.r14 = event->r14,
+		.r15 = event->r15,
+		.stack_bytes = event->stack_bytes <= CPROF_HEAP_BPF_STACK ? event->stack_bytes : 0,
+	};
+}
+
+/* Negative ends the poll: after an error, and now and then, so that other work is done where samples never end. */
+static int on_record(void *ctx, void *data, size_t size)
+{
+	struct cprof_heap_uprobe *uprobe = ctx;
+	const struct cprof_heap_bpf_event *event = data;
+	if (size < sizeof(*event))
+		return 0;
+	const struct cprof_shim_cell cell = cell_of(event);
+	uprobe->err = uprobe->fn(uprobe->ctx, &cell, event->stack);
+	return uprobe->err || ++uprobe->n_samples >= BATCH ? -EAGAIN : 0;
+}
+
+/* ---- ways ---- */
+
+static struct cprof_error *open_way(struct cprof_heap_uprobe *uprobe, size_t way)
+{
+	ring_buffer__free(uprobe->ring);
+	heap_bpf__destroy(uprobe->skel);
+	uprobe->ring = NULL;
+	uprobe->skel = NULL;
+	uprobe->way = way;
+	struct cprof_error *err = load(uprobe);
+	if (err)
+		return err;
+	uprobe->ring =
+		ring_buffer__new(bpf_map__fd(uprobe->skel->maps.samples), on_record, uprobe, NULL);
+	return uprobe->ring ? NULL : cprof_error_os(errno, "map the ring of the BPF program");
+}
+
+struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
+					   const struct cprof_maps *maps, uint64_t period,
+					   size_t way, struct cprof_heap_uprobe **ret_uprobe)
+{
+	struct cprof_heap_uprobe *uprobe = calloc(1, sizeof(*uprobe));
+	if (!uprobe)
+		return cprof_error_no_memory();
+	uprobe->target = target;
+	uprobe->maps = maps;
+	uprobe->period = period;
+	uprobe->tid = cprof_target_living_tid(target);
+	uprobe->spare_returns = cprof_heap_uprobe_try_spare(target->pid);
+	struct cprof_error *err = open_way(uprobe, way);
+	if (err) {
+		cprof_heap_uprobe_close(uprobe);
+		return err;
+	}
+	*ret_uprobe = uprobe;
+	return NULL;
+}
+
+static void detach(struct probes *probes)
+{
+	while (probes->n_fds)
+		close(probes->fds[--probes->n_fds]);
+}
+
+void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe)
+{
+	if (!uprobe)
+		return;
+	cprof_heap_uprobe_enable(uprobe, false);
+	for (size_t i = 0; i < uprobe->n_probes; i++) {
+		detach(uprobe->probes[i]);
+		free(uprobe->probes[i]);
+	}
+	for (size_t i = 0; i < uprobe->n_files; i++)
+		cprof_heap_uprobe_file_close(uprobe->files[i]);
+	ring_buffer__free(uprobe->ring);
+	heap_bpf__destroy(uprobe->skel);
+	free(uprobe->files);
+	free(uprobe);
+}
+
+/* ---- probes ---- */
+
+static struct cprof_error *attach(const struct cprof_heap_uprobe *uprobe, struct probes *probes)
+{
+	char path[64];
+	return cprof_heap_uprobe_ways[uprobe->way].attach(
+		bpf_program__fd(uprobe->skel->progs.on_call),
+		cprof_heap_uprobe_file_path(probes->file, path, sizeof(path)), &probes->spots,
+		uprobe->tid, probes->fds, &probes->n_fds);
+}
+
+/* The first function shows which way this kernel and this process allow. */
+static struct cprof_error *attach_first(struct cprof_heap_uprobe *uprobe, struct probes *probes)
+{
+	struct cprof_error *err = NULL;
+	for (;;) {
+		const struct cprof_heap_uprobe_way *way = &cprof_heap_uprobe_ways[uprobe->way];
+		if (!way->by_leader || uprobe->tid == uprobe->target->pid) {
+			cprof_error_free(err);
+			err = attach(uprobe, probes);
+			if (!err)
+				return NULL;
+		}
+		if (uprobe->way + 1 == cprof_heap_uprobe_n_ways)
+			return err;
+		struct cprof_error *bad = open_way(uprobe, uprobe->way + 1);
+		if (bad) {
+			cprof_error_free(err);
+			return bad;
+		}
+	}
+}
+
+/* Takes `probes`, also on error. */
+static struct cprof_error *put(struct cprof_heap_uprobe *uprobe, struct probes *probes)
+{
+	struct cprof_error *err =
+		uprobe->n_probes ? attach(uprobe, probes) : attach_first(uprobe, probes);
+	if (err) {
+		free(probes);
+		return not_permitted(err);
+	}
+	uprobe->probes[uprobe->n_probes++] = probes;
+	return NULL;
+}
+
+static struct cprof_error *file_of(struct cprof_heap_uprobe *uprobe, const struct cprof_map *map,
+				   struct cprof_heap_uprobe_file **ret_file)
+{
+	for (size_t i = 0; i < uprobe->n_files; i++) {
+		if (uprobe->files[i]->map == map) {
+			*ret_file = uprobe->files[i];
+			return NULL;
+		}
+	}
+	void *grown = realloc(uprobe->files, (uprobe->n_files + 1) * sizeof(*uprobe->files));
+	if (!grown)
+		return cprof_error_no_memory();
+	uprobe->files = grown;
+	struct cprof_error *err = cprof_heap_uprobe_file_open(uprobe->maps, map, ret_file);
+	if (!err)
+		uprobe->files[uprobe->n_files++] = *ret_file;
+	return err;
+}
+
+static void add_spot(struct probes *probes, uint64_t addr, uint32_t cookie)
+{
+	const struct cprof_map *map = probes->file->map;
+	struct cprof_heap_uprobe_spots *spots = &probes->spots;
+	spots->offsets[spots->n] = map->offset + (addr - map->start);
+	spots->cookies[spots->n++] = cookie;
+}
+
+static_assert(CPROF_HEAP_PROBE_RETS < CPROF_HEAP_UPROBE_SPOTS, "all ways out and the entry");
+
+/* The ways out first: a call that is seen to begin must be seen to end. */
+static struct probes *make_probes(struct cprof_heap_uprobe_file *file, uint32_t number,
+				  const struct cprof_heap_probe *plan, bool by_rets, bool returns)
+{
+	struct probes *probes = calloc(1, sizeof(*probes));
+	if (!probes)
+		return NULL;
+	probes->number = number;
+	probes->file = file;
+	for (size_t i = 0; by_rets && i < plan->n_rets; i++)
+		add_spot(probes, plan->rets[i], number | CPROF_HEAP_BPF_AT_RETURN);
+	add_spot(probes, plan->addr, number);
+	probes->spots.returns = returns;
+	return probes;
+}
+
+struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
+					  const struct cprof_alloc_entry *entry, bool *ret_slow)
+{
+	if (number >= CPROF_HEAP_BPF_HOOKS || uprobe->n_probes == CPROF_HEAP_BPF_HOOKS)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "there are too many functions");
+	struct cprof_heap_uprobe_file *file;
+	struct cprof_error *err = file_of(uprobe, entry->map, &file);
+	if (err)
+		return err;
+	const bool frees = cprof_shim_frees(entry->kind);
+	const bool by_rets = !frees && (entry->throws || uprobe->spare_returns);
+	const struct cprof_memory code = cprof_heap_uprobe_file_code(file);
+	struct cprof_heap_probe plan;
+	err = cprof_heap_probe_plan(&code, entry->addr, entry->end, by_rets, &plan);
+	if (err)
+		return err;
+	const char *why = cprof_heap_uprobe_file_changed(file, uprobe->maps, plan.addr);
+	if (why)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s", why);
+	struct probes *probes = make_probes(file, number, &plan, by_rets, !frees && !by_rets);
+	if (!probes)
+		return cprof_error_no_memory();
+	uprobe->hooks[number] = (struct cprof_heap_bpf_hook){
+		.addr = plan.addr, .kind = entry->kind, .by_rets = by_rets, .pool = entry->pool
+	};
+	tell(uprobe);
+	*ret_slow = plan.slow || by_rets; /* no kernel emulates a return */
+	return put(uprobe, probes);
+}
+
+void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number)
+{
+	for (size_t i = 0; i < uprobe->n_probes; i++) {
+		if (uprobe->probes[i]->number != number)
+			continue;
+		detach(uprobe->probes[i]);
+		free(uprobe->probes[i]);
+		uprobe->probes[i] = uprobe->probes[--uprobe->n_probes];
+		return;
+	}
+}
+
+void cprof_heap_uprobe_ranges(struct cprof_heap_uprobe *uprobe,
+			      const struct cprof_shim_range *ranges, size_t n)
+{
+	memset(uprobe->ranges, 0, sizeof(uprobe->ranges));
+	for (size_t i = 0; i < n && i < CPROF_HEAP_BPF_RANGES; i++)
+		uprobe->ranges[i] = (struct cprof_heap_bpf_range){ .start = ranges[i].start,
+								   .end = ranges[i].end };
+	tell(uprobe);
+}
+
+void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on)
+{
+	if (uprobe->skel)
+		uprobe->skel->bss->enabled = on;
+}
+
+/* ---- the run ---- */
+
+struct cprof_error *cprof_heap_uprobe_poll(struct cprof_heap_uprobe *uprobe,
+					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
+{
+	uprobe->fn = fn;
+	uprobe->ctx = ctx;
+	uprobe->n_samples = 0;
+	ring_buffer__consume(uprobe->ring);
+	*ret_samples = uprobe->n_samples;
+	struct cprof_error *err = uprobe->err;
+	uprobe->err = NULL;
+	return err;
+}
+
+struct cprof_error *cprof_heap_uprobe_live(const struct cprof_heap_uprobe *uprobe,
+					   struct cprof_map64 *ids)
+{
+	CPROF_AUTO(free) uint64_t *keys = calloc(BATCH, sizeof(*keys));
+	CPROF_AUTO(free) uint64_t *values = calloc(BATCH, sizeof(*values));
+	if (!keys || !values)
+		return cprof_error_no_memory();
+	const int fd = bpf_map__fd(uprobe->skel->maps.live);
+	uint32_t at, next;
+	bool first = true;
+	for (int why = 0; why != ENOENT; first = false, at = next) {
+		uint32_t n = BATCH;
+		why = bpf_map_lookup_batch(fd, first ? NULL : &at, &next, keys, values, &n, NULL)
+			      ? errno
+			      : 0;
+		if (why && why != ENOENT)
+			return cprof_error_os(why, "read the table of live blocks");
+		for (uint32_t i = 0; i < n; i++) {
+			if (!cprof_map64_put(ids, values[i], NULL))
+				return cprof_error_no_memory();
+		}
+	}
+	return NULL;
+}
+
+void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t period)
+{
+	uprobe->period = period;
+	uprobe->skel->data->period_bytes = period;
+}
+
+/* The old ones see nothing any more: the thread that they go by has no memory. */
+static struct cprof_error *renew(struct cprof_heap_uprobe *uprobe)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < uprobe->n_probes; i++) {
+		detach(uprobe->probes[i]);
+		err = attach(uprobe, uprobe->probes[i]);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, bool *ret_renewed)
+{
+	const pid_t tid = cprof_target_living_tid(uprobe->target);
+	*ret_renewed = false;
+	/* A session's probes stay in whatever becomes of the first thread. */
+	if (tid == uprobe->tid || cprof_heap_uprobe_ways[uprobe->way].by_leader ||
+	    !uprobe->n_probes || !cprof_target_alive(uprobe->target))
+		return NULL;
+	uprobe->tid = tid;
+	*ret_renewed = true;
+	return renew(uprobe);
+}
+
+void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
+			      struct cprof_heap_uprobe_counts *ret_counts)
+{
+	const struct cprof_heap_bpf_counts *counts = &uprobe->skel->bss->counts;
+	*ret_counts = (struct cprof_heap_uprobe_counts){
+		.calls = counts->calls,
+		.frees = counts->frees,
+		.lost = counts->lost + counts->untold,
+		.lost_bytes = counts->lost_bytes,
+		.table_full = counts->table_full,
+		.nested = counts->nested,
+		.over = counts->exec != 0,
+	};
+}
+
+const char *cprof_heap_uprobe_how(const struct cprof_heap_uprobe *uprobe)
+{
+	return cprof_heap_uprobe_ways[uprobe->way].name;
+}

@@ -1,0 +1,84 @@
+/*
+ * attach/heap/uprobe/heap_uprobe.h - watch allocator functions by uprobes: for what cannot be patched, or where nothing may be injected.
+ *
+ * The kernel puts a breakpoint at each function and runs attach/heap/uprobe/heap.bpf.c there, which does what the shim does:
+ * countdown, samples, following of the sampled blocks. Nothing of ours is in the target, no thread of it is stopped,
+ * and the kernel takes the breakpoints out when we end in whatever way. The price is a trap a call (docs/heap.md).
+ *
+ * Owns the BPF program, its ring and the probes. Where in a function a probe goes is heap_probe.h's, how it is attached
+ * heap_uprobe_link.h's. Samples are handed out as the shim's are, so that what follows is the same.
+ */
+#ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_H
+#define CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/heap/alloc/alloc_find.h"
+#include "attach/heap/inject/heap_reader.h"
+#include "attach/target/target.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+/* In the `image` of a sample's cell: its `entry` is the number given to cprof_heap_uprobe_add(). */
+#define CPROF_HEAP_UPROBE_IMAGE UINT32_MAX
+
+struct cprof_heap_uprobe;
+
+struct cprof_heap_uprobe_counts {
+	uint64_t calls, frees; /* that came past a probe */
+	uint64_t lost, lost_bytes, table_full, nested;
+	bool over; /* the process runs another program: nothing is counted any more */
+};
+
+/*
+ * Load the program; nothing is attached yet and nothing counted. `way` is the first of cprof_heap_uprobe_ways to be
+ * tried. Errors: DENIED (the hint names the capabilities),
+ * UNSUPPORTED (the kernel cannot do it).
+ */
+struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
+					   const struct cprof_maps *maps, uint64_t period,
+					   size_t way, struct cprof_heap_uprobe **ret_uprobe);
+
+/* Ends counting and takes every probe out. NULL is no uprobe. */
+void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);
+
+/*
+ * Put a probe at `entry`, whose samples will bear `number`. *ret_slow: an instruction with a probe cannot be emulated by
+ * the kernel, which makes each call ten times dearer. UNSUPPORTED says why this one cannot be watched.
+ */
+struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
+					  const struct cprof_alloc_entry *entry, bool *ret_slow);
+
+/* Take that one out again. */
+void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number);
+
+/* Return addresses in these ranges are the allocators' own. Up to CPROF_HEAP_BPF_RANGES. */
+void cprof_heap_uprobe_ranges(struct cprof_heap_uprobe *uprobe,
+			      const struct cprof_shim_range *ranges, size_t n);
+
+/* From now on calls are counted, or no longer. */
+void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on);
+
+/* As cprof_heap_reader_poll() and its sisters. Ids are none that a shim gives. */
+struct cprof_error *cprof_heap_uprobe_poll(struct cprof_heap_uprobe *uprobe,
+					   cprof_heap_sample_fn *fn, void *ctx,
+					   size_t *ret_samples);
+struct cprof_error *cprof_heap_uprobe_live(const struct cprof_heap_uprobe *uprobe,
+					   struct cprof_map64 *ids);
+void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t period);
+
+/*
+ * The thread that the kernel knows the process by has ended: its probes may have gone with it, and are put in anew
+ * for one that lives. Call it about once a second. *ret_renewed says whether that was so.
+ */
+struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, bool *ret_renewed);
+
+void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
+			      struct cprof_heap_uprobe_counts *ret_counts);
+
+/* How the probes are attached: "session" or "perf". */
+const char *cprof_heap_uprobe_how(const struct cprof_heap_uprobe *uprobe);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * attach/perf/perf_source.h - the perf events of a run: opened in the best way that is permitted, and all their rings
+ * read as one stream in the order of time.
+ *
+ * A way of opening is a const struct, one file each (perf_open_*.c), tried in the order of the table:
+ *   cpu         an event per CPU and a BPF program that keeps our processes' samples: 2 descriptors a CPU
+ *   thread-cpu  an inherited event per thread and CPU: no privilege on own processes, many descriptors
+ *   thread      an event and a small ring per thread: fewest descriptors without privilege; new threads are
+ *               picked up by looking for them
+ */
+#ifndef CPROF_ATTACH_PERF_PERF_SOURCE_H
+#define CPROF_ATTACH_PERF_PERF_SOURCE_H
+
+#include <poll.h>
+
+#include "attach/perf/perf_event.h"
+#include "attach/perf/perf_record.h"
+#include "attach/run/report.h"
+#include "attach/target/target.h"
+#include "base/hash.h"
+
+struct cprof_perf_source_request {
+	struct perf_event_attr attr; /* the event and its period; what is sampled with it is ours */
+	const char *name;            /* of the event, for messages */
+	uint64_t stack_bytes;
+	double rate_hz;                /* per CPU, to choose the size of rings */
+	bool kernel_frames;            /* where permitted */
+	const char *strategy;          /* "auto" or a row's name */
+	struct cprof_target **targets; /* borrowed */
+	size_t n_targets;
+	struct cprof_report *report; /* borrowed; ways that failed, limits that were met */
+};
+
+struct cprof_perf_source {
+	struct cprof_perf_source_request request;
+	const struct cprof_perf_opener *opener;
+	struct cprof_perf_layout layout;
+	bool kernel_excluded; /* not permitted: time in the kernel is not sampled at all */
+
+	struct cprof_perf_source_ring {
+		struct cprof_perf_event_ring *event;  /* owned */
+		bool samples;                         /* else only mappings, names, forks */
+		const struct perf_event_header *next; /* oldest record of this round; NULL: none */
+		uint64_t next_ns;
+	} * rings; /* owned */
+	size_t n_rings;
+	struct pollfd *poll; /* owned; one per ring, -1 where it is not worth waking up for */
+	int *fds;            /* owned; events whose samples go to another one's ring */
+	size_t n_fds, cap_fds;
+	struct cprof_map64 followed; /* thread ids that have events (thread-cpu, thread) */
+	uint64_t unfollowed;         /* threads for which there was no descriptor */
+
+	uint64_t last_ns;      /* of the newest record handed out */
+	uint64_t lost_records; /* by LOST records of sample rings */
+	uint64_t lost_before;  /* by the kernel's count, before the start */
+	uint64_t lost_other;   /* records of other rings: mappings may be stale */
+	uint64_t throttled;
+};
+
+struct cprof_perf_opener {
+	const char *name;
+	const char *summary;
+	bool clock_per_thread; /* a thread that works for less than a period is never sampled */
+	bool live; /* events count from their opening on, so there may be samples from before the start */
+	/* Open everything, disabled unless `live`. An error makes the next row be tried; what was opened is closed by the caller. */
+	struct cprof_error *(*open)(struct cprof_perf_source *source);
+	/* Look for new threads, about 10 times a second; NULL: they are there by themselves. */
+	struct cprof_error *(*follow)(struct cprof_perf_source *source);
+};
+
+/* Open for `request` (copied), everything disabled unless the opener is `live`. Errors: DENIED, UNSUPPORTED, NO_TARGET, OS. */
+struct cprof_error *cprof_perf_source_open(const struct cprof_perf_source_request *request,
+					   struct cprof_perf_source **ret_source);
+void cprof_perf_source_close(struct cprof_perf_source *source);
+
+/* The start: what is lost counts from here on. Samples from before may still come out of rings. */
+void cprof_perf_source_enable(struct cprof_perf_source *source);
+void cprof_perf_source_disable(struct cprof_perf_source *source);
+
+/*
+ * Hand out every record up to `until_ns` (UINT64_MAX: all), all rings merged in the order of time. LOST and
+ * THROTTLE are counted here and not handed out. A ring whose bytes make no sense is emptied and noted. `record` is valid
+ * during the call. Errors: whatever `fn` returned.
+ */
+typedef struct cprof_error *cprof_perf_source_fn(void *ctx, const struct cprof_perf_record *record);
+struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, uint64_t until_ns,
+					    cprof_perf_source_fn *fn, void *ctx);
+
+/* Samples known to be lost so far, from LOST records and the kernel's own count. */
+uint64_t cprof_perf_source_lost(const struct cprof_perf_source *source);
+
+/* ---- for the rows ---- */
+
+extern const struct cprof_perf_opener cprof_perf_open_cpu;
+extern const struct cprof_perf_opener cprof_perf_open_thread_cpu;
+extern const struct cprof_perf_opener cprof_perf_open_thread;
+
+/* The attr of a sampling event; with `side_band` also mappings, names and forks of its thread. */
+struct perf_event_attr cprof_perf_source_attr(const struct cprof_perf_source *source,
+					      bool side_band);
+
+/*
+ * Open for one (pid, cpu). Where the kernel refuses its own part (paranoid 2) the whole source falls back to
+ * user code only; where it lacks PERF_FORMAT_LOST that is left out. -1 and errno.
+ */
+int cprof_perf_source_open_one(struct cprof_perf_source *source, struct perf_event_attr *attr,
+			       pid_t pid, int cpu);
+
+/* Map a ring on `fd`, which is taken also on error. */
+struct cprof_error *cprof_perf_source_add_ring(struct cprof_perf_source *source, int fd,
+					       size_t bytes, bool samples);
+
+/* Keep an fd that writes into another's ring; taken also on error. */
+struct cprof_error *cprof_perf_source_add_fd(struct cprof_perf_source *source, int fd);
+
+/* Bytes for one of `n` sample rings. */
+size_t cprof_perf_source_ring_bytes(const struct cprof_perf_source *source, size_t n);
+
+/* The CPUs that are on, ascending; the caller frees `*ret_cpus`. */
+struct cprof_error *cprof_perf_source_cpus(int **ret_cpus, size_t *ret_n);
+
+/* Raise our own limit of open files so that `n` more fit, as far as we may. */
+void cprof_perf_source_raise_files(size_t n);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * attach/run/report.h - what a run tells people: counts as they grow, and notes worth a line of text.
+ *
+ * Filled by modes and the session, shown by main.c (progress line, end summary, -v) and carried into the
+ * profile's comments by the session. Nothing here prints.
+ */
+#ifndef CPROF_ATTACH_RUN_REPORT_H
+#define CPROF_ATTACH_RUN_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct cprof_counts {
+	uint64_t samples;   /* events kept; in the heap mode allocations sampled, in block waits */
+	uint64_t lost;      /* known to have been missed: ring full, throttled */
+	uint64_t truncated; /* stacks whose walk did not reach the outermost frame */
+	uint64_t threads;   /* of all targets, now */
+	uint64_t stacks;    /* distinct ones */
+	uint64_t
+		locations; /* distinct ones, and how many of them got a function name (after the window) */
+	uint64_t named;
+	uint64_t ahead_cpu_ns; /* processor time of children of ours that prepared names */
+};
+
+enum cprof_note_kind {
+	CPROF_NOTE_DETAIL, /* shown with -v: which strategy was taken, what was skipped on the way */
+	CPROF_NOTE_PLAIN,  /* a line on stderr unless -q */
+	CPROF_NOTE_WARNING, /* the same, marked, and a comment in the profile */
+};
+
+struct cprof_report {
+	struct cprof_counts counts;
+	struct cprof_note {
+		enum cprof_note_kind kind;
+		char *text; /* owned */
+		bool shown; /* main.c's */
+	} * notes;          /* owned */
+	size_t n_notes;
+
+	/* The file that most of the addresses without a name are of; a path of NULL: none is worth a word. */
+	struct cprof_unnamed {
+		char *root, *path; /* owned; as in struct cprof_module */
+		uint64_t locations;
+	} unnamed;
+};
+
+/* A zeroed struct is an empty report. */
+void cprof_report_deinit(struct cprof_report *report);
+
+/* Add a line; the same text twice is kept once. Running out of memory loses the line, nothing else. */
+void cprof_report_note(struct cprof_report *report, enum cprof_note_kind kind, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,492 @@
+#include "attach/target/ptrace.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "attach/target/ptrace_denied.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+#define PAGE         4096u
+/* A thread that does not come for this long while the others stand still is let alone. */
+#define LINGER_NS (2 * CPROF_NS_PER_S)
+
+#define SPINS 100 /* a system call on the other processor takes some microseconds */
+
+/* glibc declares the request as an enum whose name musl does not have. */
+static long trace_call(int request, pid_t tid, uintptr_t addr, uintptr_t data)
+{
+	return ptrace((enum __ptrace_request)request, tid, (void *)addr, (void *)data);
+}
+
+static void nap(uint64_t ns)
+{
+	struct timespec ts = { .tv_nsec = (long)ns };
+	nanosleep(&ts, NULL);
+}
+
+/* ---- who is there ---- */
+
+/* The value after `field` in /proc/PID/task/TID/status as a number; -1 if it is not there. */
+static long status_field(pid_t pid, pid_t tid, const char *field, char *ret_state)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
+	if (err) {
+		cprof_error_free(err);
+		return -1;
+	}
+	const char *state = strstr(cprof_buffer_text(&text), "\nState:\t");
+	if (ret_state && state)
+		*ret_state = state[8];
+	const char *found = strstr(cprof_buffer_text(&text), field);
+	return found ? strtol(found + strlen(field), NULL, 10) : -1;
+}
+
+static struct cprof_tracee *find(struct cprof_ptrace *trace, pid_t tid)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].tid == tid)
+			return &trace->threads[i];
+	}
+	return NULL;
+}
+
+/* A thread that ends just now is none to stop: ESRCH, or EPERM for a zombie. */
+static bool ending(pid_t pid, pid_t tid)
+{
+	char state = 'X';
+	status_field(pid, tid, "\nTgid:\t", &state);
+	return state == 'Z' || state == 'X';
+}
+
+static struct cprof_error *reserve(struct cprof_ptrace *trace)
+{
+	if (trace->n < trace->cap)
+		return NULL;
+	size_t cap = trace->cap ? trace->cap * 2 : 32;
+	void *grown = realloc(trace->threads, cap * sizeof(*trace->threads));
+	if (!grown)
+		return cprof_error_no_memory();
+	trace->threads = grown;
+	trace->cap = cap;
+	return NULL;
+}
+
+static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
+				 const struct cprof_ptrace_options *options)
+{
+	struct cprof_error *err = reserve(trace);
+	if (err)
+		return err;
+	long done = -1;
+	if (options->suspend_seccomp)
+		done = trace_call(PTRACE_SEIZE, tid, 0,
+				  PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+	if (done < 0) {
+		trace->seccomp_suspended = false;
+		done = trace_call(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD);
+	}
+	if (done < 0) {
+		int os_errno = errno;
+		if (os_errno == ESRCH || ending(trace->pid, tid)) {
+			/*
+			 * If it was ours before and was killed while we let it go, it stays in the kernel's
+			 * count of threads until we have taken note.
+			 */
+			waitpid(tid, NULL, __WALL | WNOHANG);
+			return NULL;
+		}
+		/* Ours still, from a stop that it was too slow for. */
+		bool ours = status_field(trace->pid, tid, "\nTracerPid:\t", NULL) == getpid();
+		if (!ours)
+			return cprof_ptrace_denied(trace->pid, tid, os_errno);
+	}
+	/* Fails only for a thread that has ended; waiting for it will tell. */
+	trace_call(PTRACE_INTERRUPT, tid, 0, 0);
+	trace->threads[trace->n++] = (struct cprof_tracee){ .tid = tid };
+	return NULL;
+}
+
+/* Seize and interrupt every thread not known yet; `*ret_new` counts them. */
+static struct cprof_error *sweep(struct cprof_ptrace *trace,
+				 const struct cprof_ptrace_options *options, size_t *ret_new)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)trace->pid);
+	CPROF_AUTO(closedir) DIR *dir = opendir(path);
+	if (!dir)
+		return cprof_error_new(CPROF_ERR_NO_TARGET, "no process %d", (int)trace->pid);
+
+	struct dirent *entry;
+	*ret_new = 0;
+	while ((entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (find(trace, tid))
+			continue;
+		size_t before = trace->n;
+		struct cprof_error *err = seize(trace, tid, options);
+		if (err)
+			return err;
+		*ret_new += trace->n - before;
+	}
+	return NULL;
+}
+
+/* ---- how they stop ---- */
+
+static bool is_event_stop(int status)
+{
+	return WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_STOP;
+}
+
+/* Take in what waitpid() said of a thread that was interrupted. */
+static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int status)
+{
+	if (!WIFSTOPPED(status)) {
+		trace->ending |= WIFSIGNALED(status);
+		thread->state = CPROF_TRACEE_GONE;
+		return;
+	}
+	if (is_event_stop(status)) {
+		thread->job_stopped = WSTOPSIG(status) != SIGTRAP;
+		thread->state = CPROF_TRACEE_STOPPED;
+		/* Only SIGKILL takes a thread out of its stop, and it takes them all. */
+		if (trace_call(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)&thread->regs) < 0)
+			trace->ending = true;
+		return;
+	}
+	/*
+	 * A signal of its own came first. It is delivered as it was meant to be; the thread then runs
+	 * into our interrupt before it executes anything.
+	 */
+	int sig = WSTOPSIG(status) == SYSCALL_STOP ? 0 : WSTOPSIG(status);
+	trace_call(PTRACE_CONT, thread->tid, 0, (uintptr_t)sig);
+}
+
+/* One look at every thread that still runs; how many are not there yet. */
+static size_t collect(struct cprof_ptrace *trace)
+{
+	size_t missing = 0;
+	for (size_t i = 0; i < trace->n; i++) {
+		struct cprof_tracee *thread = &trace->threads[i];
+		while (thread->state == CPROF_TRACEE_RUNNING) {
+			int status;
+			pid_t got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+			if (got == 0)
+				break;
+			if (got < 0)
+				thread->state = CPROF_TRACEE_GONE;
+			else
+				arrived(trace, thread, status);
+		}
+		missing += thread->state == CPROF_TRACEE_RUNNING;
+	}
+	return missing;
+}
+
+static void let_go(struct cprof_tracee *thread)
+{
+	/* Killed while it stood still: its parent hears of it only once we have taken note of its end. */
+	bool killed = thread->state == CPROF_TRACEE_STOPPED &&
+		      trace_call(PTRACE_DETACH, thread->tid, 0, 0) < 0;
+	for (unsigned turn = 0; killed && turn < 50; turn++) {
+		if (waitpid(thread->tid, NULL, __WALL | WNOHANG) != 0)
+			break;
+		nap(200000);
+	}
+	thread->state = CPROF_TRACEE_GONE;
+}
+
+static void deinit(struct cprof_ptrace *trace)
+{
+	free(trace->threads);
+	trace->threads = NULL;
+	trace->n = trace->cap = 0;
+}
+
+void cprof_ptrace_resume(struct cprof_ptrace *trace)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
+			let_go(&trace->threads[i]);
+	}
+	if (trace->stop_mono_ns)
+		trace->pause_ns = cprof_clock_mono_ns() - trace->stop_mono_ns;
+	/*
+	 * A thread that could not be stopped can only be let go when it is: everything else runs meanwhile.
+	 * If it does not come at all, the kernel lets it go when we end.
+	 */
+	uint64_t until = cprof_clock_mono_ns() + LINGER_NS;
+	while (collect(trace) && cprof_clock_mono_ns() < until)
+		nap(1000000);
+	for (size_t i = 0; i < trace->n; i++)
+		let_go(&trace->threads[i]);
+	deinit(trace);
+}
+
+static struct cprof_error *too_slow(const struct cprof_ptrace *trace)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state != CPROF_TRACEE_RUNNING)
+			continue;
+		char state = '?';
+		status_field(trace->pid, trace->threads[i].tid, "\nTgid:\t", &state);
+		struct cprof_error *err = cprof_error_new(
+			CPROF_ERR_UNSUPPORTED,
+			"thread %d of process %d does not stop (state %c in the kernel)",
+			(int)trace->threads[i].tid, (int)trace->pid, state);
+		return cprof_error_hint(
+			err, state == 'R' ? "the machine is too busy to let it run; try again later"
+					  : "it waits for a vfork child or for a device; try "
+					    "again when that is over");
+	}
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "process %d starts threads faster than they can be stopped",
+			       (int)trace->pid);
+}
+
+bool cprof_ptrace_all_stopped(const struct cprof_ptrace *trace)
+{
+	size_t stopped = 0;
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state == CPROF_TRACEE_RUNNING)
+			return false;
+		stopped += trace->threads[i].state == CPROF_TRACEE_STOPPED;
+	}
+	return stopped > 0;
+}
+
+/*
+ * Is nobody missing? Reading /proc/PID/task can end early when the thread it stands at exits in that moment, so
+ * the kernel's own count must agree: "Threads:", which has the leader in it after it ended before the others.
+ */
+static bool complete(const struct cprof_ptrace *trace)
+{
+	size_t stopped = 0;
+	bool leader = false;
+	for (size_t i = 0; i < trace->n; i++) {
+		stopped += trace->threads[i].state == CPROF_TRACEE_STOPPED;
+		leader |= trace->threads[i].tid == trace->pid &&
+			  trace->threads[i].state == CPROF_TRACEE_STOPPED;
+	}
+	long threads = status_field(trace->pid, trace->pid, "\nThreads:\t", NULL);
+	/* Ended and collected by its parent, or about to be: nobody is left who could be missing. */
+	if (threads <= 0)
+		return stopped == 0;
+	return stopped + !leader == (size_t)threads;
+}
+
+/* Sweep and wait until a sweep with all known threads stopped finds no new one. */
+static struct cprof_error *stop(struct cprof_ptrace *trace,
+				const struct cprof_ptrace_options *options)
+{
+	uint64_t until = trace->stop_mono_ns + options->timeout_ns;
+	for (unsigned round = 0;; round++) {
+		size_t fresh;
+		struct cprof_error *err = sweep(trace, options, &fresh);
+		if (err)
+			return err;
+		if (!fresh && collect(trace) == 0 && complete(trace))
+			break;
+		for (unsigned turn = 0; collect(trace) && !trace->ending; turn++) {
+			if (cprof_clock_mono_ns() > until)
+				return too_slow(trace);
+			if (turn > 4)
+				nap(turn < 50 ? 20000 : 500000);
+		}
+		if (trace->ending)
+			return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has been killed",
+					       (int)trace->pid);
+		if (round > 4)
+			nap(50000);
+		if (cprof_clock_mono_ns() > until)
+			return too_slow(trace);
+	}
+	if (!cprof_ptrace_all_stopped(trace))
+		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
+				       (int)trace->pid);
+	return NULL;
+}
+
+struct cprof_error *cprof_ptrace_stop(struct cprof_ptrace *trace, pid_t pid,
+				      const struct cprof_ptrace_options *options)
+{
+	*trace = (struct cprof_ptrace){ .pid = pid,
+					.seccomp_suspended = options->suspend_seccomp,
+					.stop_mono_ns = cprof_clock_mono_ns() };
+	struct cprof_error *err = stop(trace, options);
+	if (err)
+		cprof_ptrace_resume(trace);
+	return err;
+}
+
+/* ---- what can be done to them ---- */
+
+struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
+					  const struct user_regs_struct *regs)
+{
+	if (trace_call(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)regs) < 0)
+		return cprof_error_os(errno, "PTRACE_SETREGS of thread %d", (int)thread->tid);
+	thread->regs = *regs;
+	return NULL;
+}
+
+static const struct cprof_tracee *any_stopped(const struct cprof_ptrace *trace)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
+			return &trace->threads[i];
+	}
+	return NULL;
+}
+
+static struct cprof_error *nobody(const struct cprof_ptrace *trace)
+{
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "no thread of process %d is left",
+			       (int)trace->pid);
+}
+
+struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t addr, void *bytes,
+				      size_t n)
+{
+	const struct cprof_tracee *thread = any_stopped(trace);
+	if (!thread)
+		return nobody(trace);
+	struct iovec local = { bytes, n }, remote = { (void *)(uintptr_t)addr, n };
+	if (process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) == (ssize_t)n)
+		return NULL;
+	return cprof_error_os(errno ? errno : EFAULT, "read %zu bytes at 0x%llx", n,
+			      (unsigned long long)addr);
+}
+
+static bool write_memory(const struct cprof_tracee *thread, uint64_t addr, const void *bytes,
+			 size_t n)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)thread->tid);
+	CPROF_AUTO(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && pwrite(fd, bytes, n, (off_t)addr) == (ssize_t)n;
+}
+
+/*
+ * For a hardened kernel (proc_mem.force_override), which lets only ptrace itself write to r-x memory, and eight bytes at
+ * a time: one copy as well, for all of them lie in one page. A byte beside ours that is changed meanwhile, by a
+ * uprobe, would be put back.
+ */
+static struct cprof_error *poke_word(const struct cprof_tracee *thread, uint64_t addr,
+				     const uint8_t *bytes, size_t n)
+{
+	uint64_t room = PAGE - (addr & (PAGE - 1));
+	uint64_t at = room < 8 ? addr - (8 - room) : addr;
+	errno = 0;
+	long word = trace_call(PTRACE_PEEKTEXT, thread->tid, at, 0);
+	if (errno)
+		return cprof_error_os(errno, "PTRACE_PEEKTEXT at 0x%llx", (unsigned long long)at);
+	memcpy((uint8_t *)&word + (addr - at), bytes, n);
+	if (trace_call(PTRACE_POKETEXT, thread->tid, at, (uintptr_t)word) < 0)
+		return cprof_error_os(errno, "PTRACE_POKETEXT at 0x%llx", (unsigned long long)at);
+	return NULL;
+}
+
+struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
+				      const uint8_t *bytes, size_t n)
+{
+	const struct cprof_tracee *thread = any_stopped(trace);
+	if (!thread)
+		return nobody(trace);
+	if (n == 0 || n > 8 || n > PAGE - (addr & (PAGE - 1)))
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "0x%llx: %zu bytes cross a page",
+				       (unsigned long long)addr, n);
+	if (write_memory(thread, addr, bytes, n))
+		return NULL;
+	return poke_word(thread, addr, bytes, n);
+}
+
+struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_t addr,
+				       const void *bytes, size_t n)
+{
+	const struct cprof_tracee *thread = any_stopped(trace);
+	if (!thread)
+		return nobody(trace);
+	if (write_memory(thread, addr, bytes, n))
+		return NULL;
+	for (size_t done = 0; done < n;) {
+		uint64_t room = PAGE - ((addr + done) & (PAGE - 1));
+		size_t part = n - done < 8 ? n - done : 8;
+		if (part > room)
+			part = (size_t)room;
+		struct cprof_error *err =
+			poke_word(thread, addr + done, (const uint8_t *)bytes + done, part);
+		if (err)
+			return err;
+		done += part;
+	}
+	return NULL;
+}
+
+/*
+ * waitpid() that does not wait for ever: that a process was killed is told by its leader only when all other threads were
+ * taken note of, and these are ours too.
+ */
+static bool next_stop(pid_t tid, int *ret_status)
+{
+	for (unsigned turn = 0;; turn++) {
+		pid_t got = waitpid(tid, ret_status, __WALL | WNOHANG);
+		if (got != 0)
+			return got > 0 && WIFSTOPPED(*ret_status);
+		if (turn < SPINS)
+			continue;
+		if (turn % 16 == 0 && ending(tid, tid))
+			return false;
+		nap(turn < 200 ? 10000 : 500000);
+	}
+}
+
+struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, bool want_event)
+{
+	int sig = 0;
+	for (unsigned turn = 0; turn < 64; turn++) {
+		int status;
+		if (trace_call(request, thread->tid, 0, (uintptr_t)sig) < 0 ||
+		    !next_stop(thread->tid, &status)) {
+			thread->state = CPROF_TRACEE_GONE;
+			return cprof_error_new(CPROF_ERR_NO_TARGET, "thread %d has ended",
+					       (int)thread->tid);
+		}
+		sig = 0;
+		if (is_event_stop(status)) {
+			if (want_event)
+				return NULL;
+		} else if (WSTOPSIG(status) == SYSCALL_STOP) {
+			if (!want_event)
+				return NULL;
+		} else {
+			sig = WSTOPSIG(status);
+		}
+	}
+	return cprof_error_new(CPROF_ERR_OS, "thread %d does not run to its next stop",
+			       (int)thread->tid);
+}

@@ -1,0 +1,94 @@
+/*
+ * attach/target/ptrace.h - stop every thread of a process for a moment, and let them go as if nothing had been.
+ *
+ * Owns which threads are stopped and how. Running code in one of them is remote.h's, changing code bytes
+ * install.h's. Stopping is PTRACE_SEIZE and PTRACE_INTERRUPT: no SIGSTOP is sent, signals that arrive stay
+ * with the thread they were meant for, a job-stopped process stays stopped, and if we die the kernel lets every
+ * thread go where it stands. All calls must come from the thread that stopped the process.
+ *
+ * What a stop does that can be seen: system calls that signal(7) "Interruption of system calls and library
+ * functions by stop signals" lists (epoll_wait, semop, sigtimedwait, ...) return EINTR, as after SIGSTOP and
+ * SIGCONT. All others are restarted by the kernel.
+ *
+ * Source of truth: ptrace(2) "PTRACE_SEIZE", "Stopped states".
+ */
+#ifndef CPROF_ATTACH_TARGET_PTRACE_H
+#define CPROF_ATTACH_TARGET_PTRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "base/error.h"
+
+struct cprof_tracee {
+	pid_t tid;
+	enum cprof_tracee_state {
+		CPROF_TRACEE_RUNNING, /* seized, told to stop, not there yet */
+		CPROF_TRACEE_STOPPED, /* in an event stop: registers and memory can be changed */
+		CPROF_TRACEE_GONE,    /* ended, or let go */
+	} state;
+	bool job_stopped; /* by SIGSTOP and the like: stays so when let go */
+	struct user_regs_struct
+		regs; /* as they were when it stopped; kept up to date by whoever sets them */
+};
+
+struct cprof_ptrace {
+	pid_t pid;
+	struct cprof_tracee *threads; /* owned */
+	size_t n, cap;
+	bool seccomp_suspended; /* PTRACE_O_SUSPEND_SECCOMP is in force */
+	uint64_t stop_mono_ns;  /* when the first was told to stop */
+	uint64_t pause_ns;      /* how long the last stop took, set by resume */
+	bool ending; /* a thread was killed while we stopped it: so is the whole process */
+};
+
+struct cprof_ptrace_options {
+	uint64_t timeout_ns; /* to get all of them; then all are let go again */
+	bool suspend_seccomp; /* asked for; needs CAP_SYS_ADMIN and is no error where it is refused */
+};
+
+/*
+ * Stop all threads of `pid`, those too that are born meanwhile. On error nothing is stopped.
+ *
+ * Errors: NO_TARGET; DENIED, naming the tracer where there is one (gdb, strace, another profiler) and else what
+ * permission is lacking; UNSUPPORTED with CPROF_ERR_UNSUPPORTED if a thread cannot be stopped in time (waiting
+ * for a vfork child, or in the kernel in state D): names the thread. Try again later.
+ */
+struct cprof_error *cprof_ptrace_stop(struct cprof_ptrace *trace, pid_t pid,
+				      const struct cprof_ptrace_options *options);
+
+/* Let all of them go on where they are (or where their registers were set to). Never fails. */
+void cprof_ptrace_resume(struct cprof_ptrace *trace);
+
+/* True while the process may run: at least one thread was stopped and none of the others lives on. */
+bool cprof_ptrace_all_stopped(const struct cprof_ptrace *trace);
+
+struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
+					  const struct user_regs_struct *regs);
+
+/*
+ * Write 1 to 8 bytes at `addr` in the text of the stopped process, and no other: a uprobe of somebody else's may come or
+ * go beside them. In one copy within the kernel: all of them or none, also if we are killed meanwhile. They must not
+ * cross a page. Works on r-x mappings.
+ */
+struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
+				      const uint8_t *bytes, size_t n);
+
+/* Any number of bytes into memory that nothing runs in yet; r-x mappings too. */
+struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_t addr,
+				       const void *bytes, size_t n);
+
+/* Read through the stopped process. */
+struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t addr, void *bytes,
+				      size_t n);
+
+/*
+ * For remote.h: let one stopped thread run to its next stop of the given kind. `request` is PTRACE_SYSCALL or
+ * PTRACE_CONT; want_event: an event stop is waited for, otherwise a system call stop.
+ */
+struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, bool want_event);
+
+#endif

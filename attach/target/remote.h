@@ -1,0 +1,73 @@
+/*
+ * attach/target/remote.h - system calls executed by a stopped thread of the target, that undo themselves.
+ *
+ * Before the thread runs anything, a signal frame holding all that it is (registers, vector state, signal
+ * mask) is put below its stack pointer, and the return address is the C library's own way back from a signal
+ * handler. The thread executes "syscall; ret" found in its own text. If we live, we read the result and set the
+ * registers back ourselves; if we are killed at any moment, it executes the call, returns into rt_sigreturn and
+ * goes on as if nothing had happened.
+ *
+ * While we live its signals are blocked, so that none meets the borrowed registers; they stay pending and are
+ * delivered afterwards. No single step and no breakpoint: their SIGTRAP kills if the tracer is gone.
+ *
+ * Sources: rt_sigreturn(2); Linux arch/x86/kernel/signal_64.c, arch/x86/include/uapi/asm/sigcontext.h.
+ */
+#ifndef CPROF_ATTACH_TARGET_REMOTE_H
+#define CPROF_ATTACH_TARGET_REMOTE_H
+
+#include "attach/target/ptrace.h"
+#include "symbolize/process/maps.h"
+
+/* Code of the target's that is used as it stands. */
+struct cprof_remote_gadgets {
+	uint64_t syscall_ret; /* 0f 05 c3 */
+	uint64_t
+		sigreturn; /* mov $15, %eax; syscall: the C library's; 0 where no handler was ever set up */
+	uint64_t pop_rax; /* 58 c3, pop %rax; ret: with it the first one makes that call too */
+	uint64_t slack;   /* where there is neither: unused zeros at the end of a page of text */
+};
+
+struct cprof_remote {
+	struct cprof_ptrace *trace;  /* borrowed */
+	struct cprof_tracee *thread; /* borrowed: the one that does it */
+	struct cprof_remote_gadgets gadgets;
+	struct user_regs_struct kept; /* what it was */
+	uint64_t mask;                /* its signals blocked then */
+	uint64_t frame;               /* address of the signal frame */
+	uint64_t stack; /* where the first return address lies: the frame, or two words below */
+	bool away;      /* its registers are not its own now */
+};
+
+/*
+ * What is put into the slack, and taken out again, where a program (static, without signal handlers) brings no signal
+ * return of its own: mov $15, %eax; syscall, and a mark by which -repair knows it.
+ */
+#define CPROF_REMOTE_SLACK_BYTES 16
+extern const uint8_t cprof_remote_slack[CPROF_REMOTE_SLACK_BYTES];
+
+/* Zeros again where a killed run left that; true if something was there. The process must be stopped. */
+bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cprof_maps *maps);
+
+/*
+ * Look for both in the executable mappings; reads the target's memory and does not stop it. UNSUPPORTED where there
+ * is none, and for a process with shadow stacks, where the way back is barred.
+ */
+struct cprof_error *cprof_remote_find_gadgets(const struct cprof_maps *maps,
+					      struct cprof_remote_gadgets *ret_gadgets);
+
+/*
+ * Choose a thread whose stack has room, and make it ready. `maps` must be of now. UNSUPPORTED if every thread
+ * runs on a stack that we do not know to have room (coroutines): try again later.
+ */
+struct cprof_error *cprof_remote_begin(struct cprof_remote *remote, struct cprof_ptrace *trace,
+				       const struct cprof_remote_gadgets *gadgets,
+				       const struct cprof_maps *maps);
+
+/* One system call; *ret_result is what it returned, -errno included. Errors: NO_TARGET, OS. */
+struct cprof_error *cprof_remote_syscall(struct cprof_remote *remote, long number,
+					 const uint64_t args[6], int64_t *ret_result);
+
+/* Make the thread what it was. Must be called after begin, whatever happened in between. */
+void cprof_remote_end(struct cprof_remote *remote);
+
+#endif

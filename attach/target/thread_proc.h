@@ -1,0 +1,89 @@
+/*
+ * attach/target/thread_proc.h - what /proc says of one thread: the parsers, and reading the files.
+ *
+ * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched,wchan}. What the numbers mean together
+ * (blocked, running, waiting for what) is thread_row.h's; the parsers here need no process.
+ *
+ * Source of truth: proc(5); fs/proc/base.c proc_pid_syscall() and fs/proc/array.c do_task_stat(). A thread
+ * may be gone between any two reads: that is an everyday end, told by `false`.
+ */
+#ifndef CPROF_ATTACH_TARGET_THREAD_PROC_H
+#define CPROF_ATTACH_TARGET_THREAD_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+#define CPROF_THREAD_NAME_MAX                                                                      \
+	64 /* the kernel's comm has 15 bytes, but kworkers' names are longer */
+
+/* /proc/PID/task/TID/stat */
+struct cprof_thread_stat {
+	pid_t tid;
+	char name[CPROF_THREAD_NAME_MAX]; /* bytes that are no printable ASCII or UTF-8 are '?' */
+	char state;                       /* R S D T t Z X I P */
+	uint64_t flags;                   /* PF_... of include/linux/sched.h */
+	uint64_t user_ticks, system_ticks;
+	uint64_t start_ticks; /* since boot; with the tid it names a thread for good */
+	int cpu;              /* that it last ran on */
+};
+
+/* /proc/PID/task/TID/syscall */
+enum cprof_thread_call_kind {
+	CPROF_CALL_UNKNOWN, /* not permitted, or the thread is gone */
+	CPROF_CALL_RUNNING, /* on a CPU or waiting for one: the kernel has nothing to show */
+	CPROF_CALL_BLOCKED, /* asleep in a system call: all fields */
+	CPROF_CALL_OUTSIDE, /* asleep, but not in a system call (page fault, stop): sp and pc */
+};
+
+struct cprof_thread_call {
+	enum cprof_thread_call_kind kind;
+	int64_t nr; /* -1 for OUTSIDE */
+	uint64_t args[6];
+	uint64_t sp, pc;
+};
+
+/* /proc/PID/task/TID/sched, and where that is missing /proc/PID/task/TID/status */
+struct cprof_thread_switches {
+	uint64_t count;   /* voluntary + involuntary: unchanged means that it has not run */
+	uint64_t ran_ns;  /* CPU time so far, 0 unknown */
+	uint64_t last_ns; /* scheduler clock when it last ran, 0 unknown */
+	bool has_count;
+};
+
+/* /proc/PID/task/TID/status, the rarely needed rest */
+struct cprof_thread_status {
+	pid_t tgid;
+	pid_t tracer;
+	pid_t ns_tid; /* the tid as the target itself sees it: what lock words hold */
+	int seccomp;  /* 0 off, 1 strict, 2 filter */
+	uint64_t switches;
+	bool has_switches;
+	char state;
+};
+
+/* All: false where `text` is not of that format; then `*ret` is unspecified. `text` is zero-terminated. */
+bool cprof_thread_stat_parse(const char *text, struct cprof_thread_stat *ret);
+bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret);
+bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *ret);
+bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret);
+
+/* Control characters of a name become '?': it is somebody else's bytes on their way to a terminal. */
+void cprof_thread_name_clean(char *name);
+
+/* Two readings of `syscall` that show one and the same wait. */
+bool cprof_thread_call_same(const struct cprof_thread_call *a, const struct cprof_thread_call *b);
+
+/*
+ * Read /proc/PID/task/TID/NAME; at most cap - 1 bytes are kept and a zero is put behind them. The result is
+ * the number of bytes, or -errno. Blocks no longer than the kernel needs to write the line.
+ */
+int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t cap);
+
+/* The thread ids of `pid`, in the order of the kernel (oldest first). `*ret_tids` is malloc'ed. */
+struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n);
+
+#endif

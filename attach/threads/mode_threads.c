@@ -1,0 +1,328 @@
+/*
+ * -mode threads: every thread's stack now, whom it waits for, and who waits for each other.
+ *
+ * Takes snapshots of each process (thread_view.h) or of a core file, and hands out text, a profile or both. Does not stop the
+ * target unless asked to.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/run/mode.h"
+#include "attach/run/session.h"
+#include "attach/run/session_names.h"
+#include "attach/threads/thread_profile.h"
+#include "attach/threads/thread_text.h"
+#include "attach/threads/thread_view.h"
+#include "base/cleanup.h"
+
+#define DEADLOCK_STATUS 10 /* -exit-code; docs/exit-status.md */
+#define TOLD_MAX                                                                                   \
+	16 /* snapshots that are told of one by one: notes stay, and a watch may last days */
+
+struct threads {
+	const struct cprof_mode_run *run;
+	struct cprof_mode_run session_run;     /* the run, with the targets that have memory */
+	struct cprof_target **session_targets; /* owned */
+	struct cprof_session *session;         /* owned */
+	struct cprof_symbolizer_options symbolizer;
+	struct cprof_thread_view *views; /* owned */
+	size_t n_views;
+	uint64_t snapshot; /* number of the one being taken, from 1 */
+};
+
+/* ---- life ---- */
+
+static void threads_deinit(struct threads *threads)
+{
+	for (size_t i = 0; i < threads->n_views; i++)
+		cprof_thread_view_close(&threads->views[i]);
+	cprof_session_free(threads->session);
+	for (size_t i = 0; i < threads->n_views; i++)
+		cprof_thread_view_deinit(&threads->views[i]);
+	free(threads->views);
+	free(threads->session_targets);
+}
+
+static struct cprof_error *open_session(struct threads *threads)
+{
+	static const struct cprof_builder_type types[] = { { "threads", "count" } };
+	threads->session_targets = calloc(threads->n_views + 1, sizeof(*threads->session_targets));
+	if (!threads->session_targets)
+		return cprof_error_no_memory();
+	threads->session_run = *threads->run;
+	threads->session_run.targets = threads->session_targets;
+	threads->session_run.n_targets = 0;
+	for (size_t i = 0; i < threads->n_views; i++) {
+		struct cprof_thread_view *view = &threads->views[i];
+		if (!view->mute && !threads->run->options->core)
+			threads->session_targets[threads->session_run.n_targets++] = view->target;
+	}
+	return cprof_session_new(&threads->session_run, types, 1, &threads->session);
+}
+
+static struct cprof_error *open_views(struct threads *threads)
+{
+	const struct cprof_mode_run *run = threads->run;
+	threads->views = calloc(run->n_targets + 1, sizeof(*threads->views));
+	if (!threads->views)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < run->n_targets; i++)
+		cprof_thread_view_init(&threads->views[threads->n_views++], run, run->targets[i]);
+	struct cprof_error *err = open_session(threads);
+	for (size_t i = 0; !err && !run->options->core && i < threads->n_views; i++)
+		err = cprof_thread_view_open(&threads->views[i], threads->session,
+					     &threads->symbolizer);
+	return err;
+}
+
+/* ---- a snapshot ---- */
+
+static bool has_frozen(const struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (cprof_thread_is_frozen(&snapshot->threads[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Each of several processes by its number: notes that are alike are told once. */
+static void tell_means(const struct threads *threads, const struct cprof_thread_view *view)
+{
+	const struct cprof_thread_snapshot *now = &view->now;
+	char of[32] = "";
+	if (threads->n_views > 1)
+		snprintf(of, sizeof(of), " of %d", (int)view->target->pid);
+	cprof_report_note(threads->run->report, CPROF_NOTE_DETAIL,
+			  "threads%s: %zu in %.2f ms; registers by bpf %llu, proc %llu, perf %llu, "
+			  "ptrace %llu, none %llu; %llu stops",
+			  of, now->n, (double)now->capture_ns / 1e6,
+			  (unsigned long long)now->by_means[CPROF_MEANS_ITER],
+			  (unsigned long long)now->by_means[CPROF_MEANS_PROC],
+			  (unsigned long long)now->by_means[CPROF_MEANS_PERF],
+			  (unsigned long long)now->by_means[CPROF_MEANS_STOP],
+			  (unsigned long long)now->by_means[CPROF_MEANS_NONE],
+			  (unsigned long long)now->stops);
+}
+
+static void tell_deadlocks(struct cprof_report *report, const struct cprof_thread_snapshot *now)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_thread_text_deadlocks(now, &text);
+	if (text.len)
+		text.data[text.len - 1] = 0;
+	cprof_report_note(report, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
+}
+
+static void tell(struct threads *threads, const struct cprof_thread_view *view)
+{
+	const struct cprof_thread_snapshot *now = &view->now;
+	struct cprof_report *report = threads->run->report;
+	if (now->n_cycles && threads->run->options->deadlock_status)
+		*threads->run->exit_status = DEADLOCK_STATUS;
+	if (threads->snapshot > TOLD_MAX)
+		return;
+	if (has_frozen(now))
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "process %d is frozen by its cgroup: nothing of it moves until "
+				  "that is thawed (cgroup.freeze, freezer.state)",
+				  (int)view->target->pid);
+	if (now->stops)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"%llu threads of %d were stopped, for %.1f ms together: epoll_wait, semop, "
+			"sigtimedwait and others returned EINTR to those that were in them",
+			(unsigned long long)now->stops, (int)view->target->pid,
+			(double)now->longest_stop_ns / 1e6);
+	tell_means(threads, view);
+	if (now->n_cycles)
+		tell_deadlocks(report, now);
+}
+
+/* Which process and snapshot the threads below are of, where there are several. */
+static void put_title(const struct threads *threads, const struct cprof_thread_view *view,
+		      struct cprof_buffer *out)
+{
+	uint64_t repeat = threads->run->options->repeat;
+	if (threads->n_views < 2 && repeat < 2)
+		return;
+	cprof_buffer_printf(out, "=== process %d \"%s\"", (int)view->target->pid,
+			    view->target->comm);
+	if (repeat > 1)
+		cprof_buffer_printf(out, ", snapshot %llu of %llu",
+				    (unsigned long long)threads->snapshot,
+				    (unsigned long long)repeat);
+	cprof_buffer_puts(out, " ===\n\n");
+}
+
+static struct cprof_error *print(struct threads *threads, struct cprof_thread_view *view)
+{
+	const struct cprof_mode_run *run = threads->run;
+	if (!run->print)
+		return NULL;
+	const struct cprof_thread_text_options options = {
+		.group = run->options->group,
+		.go_words = strcmp(run->options->text_format, "goroutines") == 0,
+	};
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!options.go_words)
+		put_title(threads, view, &text);
+	struct cprof_error *err =
+		cprof_thread_text_write(&view->now, &view->names, &options, &text);
+	return err ? err : run->print(run->print_ctx, cprof_buffer_text(&text), text.len);
+}
+
+/* Take it, and hand it out. */
+static struct cprof_error *look(struct threads *threads, struct cprof_thread_view *view)
+{
+	struct cprof_error *err = cprof_thread_view_look(view);
+	if (err)
+		return err;
+	tell(threads, view);
+	return print(threads, view);
+}
+
+/* A process that ends between two snapshots ends the run; what was seen is still handed out. */
+static struct cprof_error *look_at_all(struct threads *threads, bool first)
+{
+	threads->snapshot++;
+	for (size_t i = 0; i < threads->n_views; i++) {
+		struct cprof_thread_view *view = &threads->views[i];
+		struct cprof_error *err = look(threads, view);
+		if (err && err->code == CPROF_ERR_NO_TARGET && !first) {
+			cprof_error_free(err);
+			view->now = view->before;
+			view->before = (struct cprof_thread_snapshot){ 0 };
+			continue;
+		}
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* ---- the profile ---- */
+
+static struct cprof_error *make_profile(struct threads *threads, struct cprof_profile **ret_profile)
+{
+	struct cprof_report *report = threads->run->report;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < threads->n_views; i++) {
+		const struct cprof_thread_view *view = &threads->views[i];
+		err = cprof_thread_profile_add(threads->session, view->process, &view->now);
+		report->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
+		report->counts.threads += view->now.n;
+	}
+	return err ? err
+		   : cprof_session_finish(threads->session, "threads", "count", 1, "threads",
+					  ret_profile);
+}
+
+/* ---- a core file ---- */
+
+static void tell_of_core(struct threads *threads, const struct cprof_thread_view *view,
+			 const struct cprof_core_maps_files *files)
+{
+	struct cprof_report *report = threads->run->report;
+	if (view->core.signal)
+		cprof_report_note(report, CPROF_NOTE_PLAIN, "thread %d took signal %d (SIG%s)",
+				  (int)view->core.threads[0].tid, view->core.signal,
+				  sigabbrev_np(view->core.signal) ? sigabbrev_np(view->core.signal)
+								  : "?");
+	if (view->core.whole_bytes > view->core.n_bytes)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"the core file is cut off, %zu of %llu bytes are there (disk full, ulimit -c?): "
+			"stacks and locks may be among the others",
+			view->core.n_bytes, (unsigned long long)view->core.whole_bytes);
+	if (files->missing)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"%zu mapped files are not here, for example %s: their functions have no names, "
+			"and stacks may end there",
+			files->missing, files->first_missing);
+	if (files->wrong)
+		cprof_report_note(
+			report, CPROF_NOTE_WARNING,
+			"%zu mapped files are others than when the core was written, for example %s, "
+			"and are left out (their build-id differs)",
+			files->wrong, files->first_wrong);
+}
+
+/* pprof takes the first mapping for the program that a profile is of. */
+static struct cprof_error *number_main(struct threads *threads, struct cprof_thread_view *view)
+{
+	const struct cprof_map *map = cprof_maps_main(&view->own.maps);
+	struct cprof_session_stack stack;
+	return map ? cprof_session_frames(threads->session, view->process, &map->start, 1, &stack)
+		   : NULL;
+}
+
+static struct cprof_error *look_at_core(struct threads *threads)
+{
+	struct cprof_thread_view *view = &threads->views[0];
+	struct cprof_core_maps_files files;
+	cprof_window_start(threads->run->window);
+	struct cprof_error *err =
+		cprof_thread_view_open_core(view, threads->session, &threads->symbolizer, &files);
+	if (!err)
+		tell_of_core(threads, view, &files);
+	if (!err)
+		err = number_main(threads, view);
+	if (!err)
+		err = cprof_thread_view_resolve(view);
+	if (err)
+		return cprof_error_wrap(err, "%s", threads->run->options->core);
+	tell(threads, view);
+	return print(threads, view);
+}
+
+/* ---- the run ---- */
+
+static struct cprof_error *watch(struct threads *threads)
+{
+	const struct cprof_attach_options *options = threads->run->options;
+	struct cprof_window *window = threads->run->window;
+	window->length_ns = 0; /* as many snapshots as asked for, however long that takes */
+	cprof_window_start(window);
+	struct cprof_error *err = look_at_all(threads, true);
+	for (uint64_t i = 1; !err && i < options->repeat; i++) {
+		if (!cprof_thread_view_rest(threads->run, options->every_ns))
+			break;
+		err = look_at_all(threads, false);
+	}
+	return err;
+}
+
+static struct cprof_error *threads_run(const struct cprof_mode_run *run,
+				       struct cprof_profile **ret_profile)
+{
+	struct threads threads = {
+		.run = run,
+		.symbolizer = { .demangle = cprof_session_names_demangle(run->options->demangle),
+				.no_inlines = run->options->no_inlines,
+				.debuginfod = run->options->debuginfod },
+	};
+	if (run->options->command.len)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-mode threads looks at a process that runs already"),
+			"start the command, then give its process id: -p PID");
+	struct cprof_error *err = open_views(&threads);
+	if (!err)
+		err = run->options->core ? look_at_core(&threads) : watch(&threads);
+	if (!err && !run->no_profile)
+		err = make_profile(&threads, ret_profile);
+	threads_deinit(&threads);
+	return err;
+}
+
+const struct cprof_mode cprof_mode_threads = {
+	.name = "threads",
+	.summary = "every thread's stack now, without stopping it; deadlocks",
+	.instant = true,
+	.has_text = true,
+	.run = threads_run,
+};

@@ -1,0 +1,351 @@
+#include "attach/threads/thread_iter.h"
+
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+#define INSNS_MAX    128
+#define ROWS_MAX     ((size_t)4 << 20) /* PID_MAX_LIMIT */
+#define ROW_BYTES    ((int)sizeof(struct cprof_thread_iter_row))
+#define BPF_STACK    512
+#define CTX_META     0 /* struct bpf_iter__task */
+#define CTX_TASK     8
+#define META_SEQ     0              /* struct bpf_iter_meta */
+#define LICENSE_TEXT "Dual BSD/GPL" /* the helpers are for programs with a GPL-compatible licence */
+
+static_assert(sizeof(struct cprof_thread_iter_row) % 8 == 0, "no padding at the end");
+static_assert(offsetof(struct cprof_thread_iter_row, voluntary) == 24, "no padding");
+static_assert(sizeof(struct cprof_thread_iter_row) < BPF_STACK,
+	      "the row is built on the BPF stack");
+
+struct cprof_thread_iter {
+	int program_fd, link_fd;
+};
+
+/* A member of task_struct, by path, and where it goes in the row. The kernel renamed `state` in 5.14. */
+struct field {
+	const char *path, *older_path;
+	uint8_t size;
+	size_t row_offset;
+};
+
+#define ROW(member) offsetof(struct cprof_thread_iter_row, member)
+/* clang-format off */
+static const struct field fields[] = {
+	{ "pid", NULL, 4, ROW(tid) },
+	{ "__state", "state", 4, ROW(state) },
+	{ "exit_state", NULL, 4, ROW(exit_state) },
+	{ "on_cpu", NULL, 4, ROW(on_cpu) },
+	{ "thread_info.cpu", "cpu", 4, ROW(cpu) },
+	{ "flags", NULL, 4, ROW(task_flags) },
+	{ "nvcsw", NULL, 8, ROW(voluntary) },
+	{ "nivcsw", NULL, 8, ROW(involuntary) },
+	{ "se.sum_exec_runtime", NULL, 8, ROW(ran_ns) },
+	{ "se.exec_start", NULL, 8, ROW(last_ns) },
+	{ "start_time", NULL, 8, ROW(start_ns) },
+};
+/* clang-format on */
+
+/* Member `name` (n bytes) of struct type `type`: its byte offset and type; looks into unnamed members one level deep. */
+static bool member(const struct btf *btf, uint32_t type, const char *name, size_t n,
+		   uint32_t *offset, uint32_t *ret_type)
+{
+	const struct btf_type *t = btf__type_by_id(btf, type);
+	if (!t || !btf_is_composite(t))
+		return false;
+	const struct btf_member *m = btf_members(t);
+	for (uint32_t i = 0; i < btf_vlen(t); i++) {
+		const char *found = btf__name_by_offset(btf, m[i].name_off);
+		if (found && strncmp(found, name, n) == 0 && !found[n]) {
+			*offset += btf_member_bit_offset(t, i) / 8;
+			*ret_type = m[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "se.exec_start" in task_struct. */
+static bool member_path(const struct btf *btf, uint32_t type, const char *path,
+			uint32_t *ret_offset)
+{
+	uint32_t offset = 0;
+	while (path && *path) {
+		size_t n = strcspn(path, ".");
+		if (!member(btf, type, path, n, &offset, &type))
+			return false;
+		path += n + (path[n] == '.');
+	}
+	*ret_offset = offset;
+	return path != NULL;
+}
+
+/* ---- a very small assembler ---- */
+
+struct code {
+	struct bpf_insn insns[INSNS_MAX];
+	int n;
+};
+
+static void emit(struct code *code, uint8_t opcode, uint8_t dst, uint8_t src, int off, int32_t imm)
+{
+	struct bpf_insn insn = { .code = opcode, .off = (int16_t)off, .imm = imm };
+	insn.dst_reg = (uint8_t)(dst & 15u) & 15u;
+	insn.src_reg = (uint8_t)(src & 15u) & 15u;
+	if (code->n < INSNS_MAX)
+		code->insns[code->n] = insn;
+	code->n++;
+}
+
+static void load(struct code *code, uint8_t dst, uint8_t src, uint32_t off, uint8_t size)
+{
+	emit(code, BPF_LDX | BPF_MEM | (size == 8 ? BPF_DW : BPF_W), dst, src, (int)off, 0);
+}
+
+static void store(struct code *code, int off, uint8_t src, uint8_t size)
+{
+	emit(code, BPF_STX | BPF_MEM | (size == 8 ? BPF_DW : BPF_W), BPF_REG_10, src, off, 0);
+}
+
+static void add(struct code *code, uint8_t dst, int32_t plus)
+{
+	emit(code, BPF_ALU64 | BPF_K, dst, 0, 0, plus); /* and BPF_ADD, which is 0 */
+}
+
+static void move(struct code *code, uint8_t dst, uint8_t src, uint32_t plus)
+{
+	emit(code, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+	if (plus)
+		add(code, dst, (int32_t)plus);
+}
+
+static void set(struct code *code, uint8_t dst, int32_t value)
+{
+	emit(code, BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, value);
+}
+
+static void call(struct code *code, int helper)
+{
+	emit(code, BPF_JMP | BPF_CALL, 0, 0, 0, helper);
+}
+
+/* Copy `n` kernel bytes at register `from` + `off` into the row at `row_offset`. */
+static void copy(struct code *code, uint8_t from, uint32_t off, size_t row_offset, size_t n)
+{
+	move(code, BPF_REG_3, from, off);
+	move(code, BPF_REG_1, BPF_REG_10, 0);
+	add(code, BPF_REG_1, (int32_t)row_offset - ROW_BYTES);
+	set(code, BPF_REG_2, (int32_t)n);
+	call(code, BPF_FUNC_probe_read_kernel);
+}
+
+static struct cprof_error *missing(const char *what)
+{
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "BPF task iterator: this kernel's task_struct has no %s", what);
+}
+
+/* Fields one by one; their offsets fit the instructions' 16 bits or the kernel refuses. */
+static struct cprof_error *emit_fields(struct code *code, const struct btf *btf, uint32_t task)
+{
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		uint32_t off;
+		if (!member_path(btf, task, fields[i].path, &off) &&
+		    !member_path(btf, task, fields[i].older_path, &off))
+			return missing(fields[i].path);
+		if (off > INT16_MAX)
+			return missing(fields[i].path);
+		load(code, BPF_REG_0, BPF_REG_7, off, fields[i].size);
+		store(code, (int)fields[i].row_offset - ROW_BYTES, BPF_REG_0, fields[i].size);
+	}
+	return NULL;
+}
+
+/* r6 is the context, r7 the task; the row is at r10 - ROW_BYTES. */
+static struct cprof_error *assemble(struct code *code, const struct btf *btf, pid_t pid)
+{
+	int task = btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
+	uint32_t tgid, comm;
+	if (task < 0 || !member_path(btf, (uint32_t)task, "tgid", &tgid) ||
+	    !member_path(btf, (uint32_t)task, "comm", &comm))
+		return missing("tgid or comm");
+
+	move(code, BPF_REG_6, BPF_REG_1, 0);
+	load(code, BPF_REG_7, BPF_REG_6, CTX_TASK, 8);
+	int no_task = code->n;
+	emit(code, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_7, 0, 0, 0);
+	load(code, BPF_REG_0, BPF_REG_7, tgid, 4);
+	int other_process = code->n;
+	emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, pid);
+
+	struct cprof_error *err = emit_fields(code, btf, (uint32_t)task);
+	if (err)
+		return err;
+	copy(code, BPF_REG_7, comm, ROW(name), sizeof(((struct cprof_thread_iter_row *)0)->name));
+	move(code, BPF_REG_1, BPF_REG_7, 0);
+	call(code, BPF_FUNC_task_pt_regs);
+	move(code, BPF_REG_8, BPF_REG_0, 0);
+	copy(code, BPF_REG_8, 0, ROW(regs), CPROF_THREAD_REGS_WORDS * 8);
+
+	load(code, BPF_REG_1, BPF_REG_6, CTX_META, 8);
+	load(code, BPF_REG_1, BPF_REG_1, META_SEQ, 8);
+	move(code, BPF_REG_2, BPF_REG_10, 0);
+	add(code, BPF_REG_2, -ROW_BYTES);
+	set(code, BPF_REG_3, ROW_BYTES);
+	call(code, BPF_FUNC_seq_write);
+
+	code->insns[no_task].off = (int16_t)(code->n - no_task - 1);
+	code->insns[other_process].off = (int16_t)(code->n - other_process - 1);
+	set(code, BPF_REG_0, 0);
+	emit(code, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	if (code->n > INSNS_MAX)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "BPF task iterator: program too long");
+	return NULL;
+}
+
+static struct cprof_error *load_program(pid_t pid, int *ret_fd)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "BPF task iterator: the kernel's BTF: %s", strerror(errno));
+	struct code code = { .n = 0 };
+	struct cprof_error *err = assemble(&code, btf, pid);
+	int hook = btf__find_by_name_kind(btf, "bpf_iter_task", BTF_KIND_FUNC);
+	btf__free(btf);
+	if (err)
+		return err;
+	if (hook < 0)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "BPF task iterator: not in this kernel");
+	const struct bpf_prog_load_opts opts = {
+		.sz = sizeof(opts),
+		.expected_attach_type = BPF_TRACE_ITER,
+		.attach_btf_id = (uint32_t)hook,
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cprof_threads", LICENSE_TEXT, code.insns,
+			       (size_t)code.n, &opts);
+	if (fd < 0)
+		return cprof_error_os(-fd, "BPF task iterator: load");
+	*ret_fd = fd;
+	return NULL;
+}
+
+/* From Linux 6.1 the kernel walks only this process; before, all, and the program filters. */
+static struct cprof_error *attach(int program_fd, pid_t pid, int *ret_fd)
+{
+	union bpf_iter_link_info info = { .task = { .pid = (uint32_t)pid } };
+	const struct bpf_link_create_opts opts = {
+		.sz = sizeof(opts),
+		.iter_info = &info,
+		.iter_info_len = sizeof(info),
+	};
+	int fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &opts);
+	if (fd == -EINVAL)
+		fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, NULL);
+	if (fd < 0)
+		return cprof_error_os(-fd, "BPF task iterator: attach");
+	*ret_fd = fd;
+	return NULL;
+}
+
+struct cprof_error *cprof_thread_iter_open(pid_t pid, struct cprof_thread_iter **ret_iter)
+{
+	CPROF_AUTO(close) int program_fd = -1;
+	CPROF_AUTO(close) int link_fd = -1;
+	struct cprof_error *err = load_program(pid, &program_fd);
+	if (!err)
+		err = attach(program_fd, pid, &link_fd);
+	if (err)
+		return err;
+	struct cprof_thread_iter *iter = malloc(sizeof(*iter));
+	if (!iter)
+		return cprof_error_no_memory();
+	*iter = (struct cprof_thread_iter){ .program_fd = cprof_take_fd(&program_fd),
+					    .link_fd = cprof_take_fd(&link_fd) };
+	*ret_iter = iter;
+	return NULL;
+}
+
+void cprof_thread_iter_close(struct cprof_thread_iter *iter)
+{
+	if (!iter)
+		return;
+	close(iter->link_fd);
+	close(iter->program_fd);
+	free(iter);
+}
+
+/* One read returns whole rows as far as the kernel's buffer of a few pages holds them; 0 is the end. */
+static struct cprof_error *read_rows(int fd, struct cprof_buffer *rows)
+{
+	for (;;) {
+		uint8_t *room =
+			cprof_buffer_reserve(rows, 64 * sizeof(struct cprof_thread_iter_row));
+		if (!room)
+			return cprof_error_no_memory();
+		ssize_t n = read(fd, room, 64 * sizeof(struct cprof_thread_iter_row));
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return cprof_error_os(errno, "BPF task iterator: read");
+		if (n == 0)
+			return NULL;
+		rows->len += (size_t)n;
+		if (rows->len > ROWS_MAX * sizeof(struct cprof_thread_iter_row))
+			return cprof_error_new(CPROF_ERR_BAD_DATA,
+					       "BPF task iterator: does not end");
+	}
+}
+
+struct cprof_error *cprof_thread_iter_read(struct cprof_thread_iter *iter,
+					   struct cprof_thread_iter_row **ret_rows, size_t *ret_n)
+{
+	CPROF_AUTO(close) int fd = bpf_iter_create(iter->link_fd);
+	if (fd < 0)
+		return cprof_error_os(-fd, "BPF task iterator: create");
+	CPROF_AUTO(buffer) struct cprof_buffer rows = { 0 };
+	struct cprof_error *err = read_rows(fd, &rows);
+	if (err)
+		return err;
+	if (rows.len % sizeof(struct cprof_thread_iter_row))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "BPF task iterator: half a row");
+	*ret_n = rows.len / sizeof(struct cprof_thread_iter_row);
+	*ret_rows = (struct cprof_thread_iter_row *)(void *)rows.data;
+	rows = (struct cprof_buffer){ 0 };
+	return NULL;
+}
+
+/* include/linux/sched.h: the low bits of __state, as fs/proc/array.c shows them. */
+char cprof_thread_iter_state(const struct cprof_thread_iter_row *row)
+{
+	enum { INTERRUPTIBLE = 1, UNINTERRUPTIBLE = 2, STOPPED = 4, TRACED = 8, PARKED = 0x40 };
+	enum { NOLOAD = 0x400, RTLOCK_WAIT = 0x1000, FROZEN = 0x8000 };
+	enum { EXIT_DEAD = 0x10, EXIT_ZOMBIE = 0x20 };
+	if (row->exit_state & EXIT_ZOMBIE)
+		return 'Z';
+	if (row->exit_state & EXIT_DEAD)
+		return 'X';
+	if (row->state & TRACED)
+		return 't';
+	if (row->state & STOPPED)
+		return 'T';
+	if (row->state & PARKED)
+		return 'P';
+	if (row->state & UNINTERRUPTIBLE)
+		return row->state & NOLOAD ? 'I' : 'D';
+	/* Linux 6.1: states of their own, shown like the one above. */
+	if (row->state & (RTLOCK_WAIT | FROZEN))
+		return 'D';
+	return row->state & INTERRUPTIBLE ? 'S' : 'R';
+}

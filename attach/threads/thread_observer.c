@@ -1,0 +1,256 @@
+#include "attach/threads/thread_observer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/* Inode of the initial pid namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
+#define INITIAL_PIDNS_INODE 0xEFFFFFFCul
+
+/* A BPF program sees the numbers of the initial namespace; elsewhere they would be other processes'. */
+static bool in_initial_pidns(void)
+{
+	struct stat st;
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
+}
+
+static void open_iter(struct cprof_thread_observer *observer, struct cprof_report *report)
+{
+	if (!in_initial_pidns()) {
+		cprof_report_note(
+			report, CPROF_NOTE_DETAIL,
+			"threads: no BPF task iterator inside a pid namespace; using /proc");
+		return;
+	}
+	struct cprof_error *err = cprof_thread_iter_open(observer->target->pid, &observer->iter);
+	if (err)
+		cprof_report_note(report, CPROF_NOTE_DETAIL, "threads: %s; using /proc",
+				  err->message);
+	cprof_error_free(err);
+}
+
+struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool no_iter,
+					       struct cprof_report *report,
+					       struct cprof_thread_observer *ret_observer)
+{
+	char path[64];
+	long ticks = sysconf(_SC_CLK_TCK);
+	struct cprof_thread_observer observer = {
+		.target = target,
+		.tick_ns = CPROF_NS_PER_S / (uint64_t)(ticks > 0 ? ticks : 100),
+	};
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)target->pid);
+	observer.task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (observer.task_fd < 0)
+		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
+	if (!no_iter)
+		open_iter(&observer, report);
+	*ret_observer = observer;
+	return NULL;
+}
+
+void cprof_thread_observer_close(struct cprof_thread_observer *observer)
+{
+	cprof_thread_iter_close(observer->iter);
+	close(observer->task_fd);
+}
+
+/*
+ * The scheduler's clock now, the one that exec_start is in: our own exec_start, which yielding brings up to date.
+ * 0 where the kernel does not show it. Differs between CPUs by the time stolen from each.
+ */
+uint64_t cprof_thread_observer_clock_ns(void)
+{
+	char text[4096];
+	struct cprof_thread_switches self;
+	sched_yield();
+	if (cprof_thread_read(getpid(), gettid(), "sched", text, sizeof(text)) <= 0 ||
+	    !cprof_thread_sched_parse(text, &self))
+		return 0;
+	return self.last_ns;
+}
+
+static uint64_t idle_since(uint64_t now_ns, uint64_t last_ns)
+{
+	return now_ns > last_ns && last_ns ? now_ns - last_ns : 0;
+}
+
+bool cprof_thread_observer_has_stack(char state)
+{
+	return state != 'Z' && state != 'X' && state != 'x';
+}
+
+/* ---- one thread, by iterator ---- */
+
+static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now_ns,
+			   struct cprof_thread *thread)
+{
+	thread->tid = (pid_t)row->tid;
+	memcpy(thread->name, row->name, sizeof(row->name));
+	thread->name[sizeof(row->name)] = 0;
+	cprof_thread_name_clean(thread->name);
+	thread->state = cprof_thread_iter_state(row);
+	thread->cpu = (int)row->cpu;
+	thread->start = row->start_ns;
+	thread->cpu_ns = row->ran_ns;
+	thread->switches = row->voluntary + row->involuntary;
+	/* One that is ready to run is not waiting for anything but a CPU. */
+	thread->idle_ns = thread->state == 'R' ? 0 : idle_since(now_ns, row->last_ns);
+	thread->means = CPROF_MEANS_NONE;
+	thread->why = NULL;
+	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_RUNNING, .nr = -1 };
+	if (!cprof_thread_observer_has_stack(thread->state) || row->on_cpu)
+		return;
+	/* Also of a thread that waits for a CPU: it went into the kernel to be preempted. */
+	cprof_thread_regs_from_kernel(row->regs, &thread->regs);
+	thread->means = CPROF_MEANS_ITER;
+	if (thread->state != 'R')
+		cprof_thread_regs_call(row->regs, &thread->call);
+}
+
+/* ---- one thread, by /proc ---- */
+
+bool cprof_thread_observer_read(const struct cprof_thread_observer *observer, pid_t tid,
+				const char *name, char *buf, size_t cap)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
+	CPROF_AUTO(close) int fd = openat(observer->task_fd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, cap - 1);
+	if (n <= 0)
+		return false;
+	buf[n] = 0;
+	return true;
+}
+
+/* How often it has run: from `sched`; where the kernel was built without, from `status`. */
+static void read_switches(const struct cprof_thread_observer *observer, uint64_t now_ns,
+			  struct cprof_thread *thread)
+{
+	char text[4096];
+	struct cprof_thread_switches switches;
+	struct cprof_thread_status status;
+	if (cprof_thread_observer_read(observer, thread->tid, "sched", text, sizeof(text)) &&
+	    cprof_thread_sched_parse(text, &switches)) {
+		thread->switches = switches.count;
+		thread->cpu_ns = switches.ran_ns ? switches.ran_ns : thread->cpu_ns;
+		thread->idle_ns = idle_since(now_ns, switches.last_ns);
+	} else if (cprof_thread_observer_read(observer, thread->tid, "status", text,
+					      sizeof(text)) &&
+		   cprof_thread_status_parse(text, &status) && status.has_switches) {
+		thread->switches = status.switches;
+	}
+}
+
+void cprof_thread_observer_fill(const struct cprof_thread_observer *observer, pid_t tid,
+				uint64_t now_ns, struct cprof_thread *thread)
+{
+	char text[1024];
+	struct cprof_thread_stat stat;
+	thread->tid = tid;
+	thread->cpu = -1;
+	thread->means = CPROF_MEANS_NONE;
+	thread->why = NULL;
+	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_UNKNOWN, .nr = -1 };
+	if (!cprof_thread_observer_read(observer, tid, "stat", text, sizeof(text)) ||
+	    !cprof_thread_stat_parse(text, &stat)) {
+		thread->state = 'X';
+		thread->why = "it has ended";
+		return;
+	}
+	memcpy(thread->name, stat.name, sizeof(stat.name));
+	thread->state = stat.state;
+	thread->cpu = stat.cpu;
+	thread->start = stat.start_ticks;
+	thread->cpu_ns = (stat.user_ticks + stat.system_ticks) * observer->tick_ns;
+	read_switches(observer, now_ns, thread);
+	if (!cprof_thread_observer_has_stack(stat.state))
+		return;
+	if (!cprof_thread_observer_read(observer, tid, "syscall", text, sizeof(text)) ||
+	    !cprof_thread_call_parse(text, &thread->call)) {
+		thread->why = "/proc/PID/task/TID/syscall cannot be read";
+		return;
+	}
+	if (thread->call.kind == CPROF_CALL_RUNNING) {
+		thread->idle_ns = 0;
+		return;
+	}
+	cprof_thread_regs_from_call(&thread->call, &thread->regs);
+	thread->means = CPROF_MEANS_PROC;
+}
+
+/* ---- all threads ---- */
+
+static struct cprof_error *room_for(struct cprof_thread_snapshot *snapshot, size_t n)
+{
+	snapshot->threads = calloc(n ? n : 1, sizeof(*snapshot->threads));
+	return snapshot->threads ? NULL : cprof_error_no_memory();
+}
+
+static struct cprof_error *observe_by_iter(struct cprof_thread_observer *observer,
+					   struct cprof_thread_snapshot *snapshot)
+{
+	CPROF_AUTO(free) struct cprof_thread_iter_row *rows = NULL;
+	size_t n;
+	uint64_t now_ns = cprof_thread_observer_clock_ns();
+	struct cprof_error *err = cprof_thread_iter_read(observer->iter, &rows, &n);
+	if (!err && n == 0)
+		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
+				      (int)observer->target->pid);
+	if (!err)
+		err = room_for(snapshot, n);
+	if (err)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		fill_from_iter(&rows[i], now_ns, &snapshot->threads[snapshot->n++]);
+	cprof_thread_snapshot_sort(snapshot);
+	return NULL;
+}
+
+static struct cprof_error *observe_by_proc(struct cprof_thread_observer *observer,
+					   struct cprof_thread_snapshot *snapshot)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n;
+	struct cprof_error *err = cprof_thread_list(observer->target->pid, &tids, &n);
+	if (!err)
+		err = room_for(snapshot, n);
+	if (err)
+		return err;
+	uint64_t now_ns = cprof_thread_observer_clock_ns();
+	for (size_t i = 0; i < n; i++)
+		cprof_thread_observer_fill(observer, tids[i], now_ns,
+					   &snapshot->threads[snapshot->n++]);
+	cprof_thread_snapshot_sort(snapshot);
+	return NULL;
+}
+
+struct cprof_error *cprof_thread_observer_take(struct cprof_thread_observer *observer,
+					       struct cprof_thread_snapshot *snapshot)
+{
+	struct cprof_error *err = observer->iter ? observe_by_iter(observer, snapshot)
+						 : observe_by_proc(observer, snapshot);
+	snapshot->mono_ns = cprof_clock_mono_ns();
+	return err;
+}
+
+bool cprof_thread_observer_keeps_still(const struct cprof_thread_observer *observer,
+				       const struct cprof_thread *thread, uint64_t now_ns)
+{
+	char text[1024];
+	struct cprof_thread now = { .tid = thread->tid };
+	if (!cprof_thread_observer_read(observer, thread->tid, "syscall", text, sizeof(text)) ||
+	    !cprof_thread_call_parse(text, &now.call) ||
+	    !cprof_thread_call_same(&thread->call, &now.call))
+		return false;
+	read_switches(observer, now_ns, &now);
+	return now.switches == thread->switches;
+}

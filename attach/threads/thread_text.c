@@ -1,0 +1,417 @@
+#include "attach/threads/thread_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+#define NS_PER_MS 1000000ull
+#define GROUP_IDS 24 /* members of a group that are named; the rest is counted */
+
+const char *cprof_thread_text_duration(uint64_t ns, char *buf)
+{
+	uint64_t s = ns / CPROF_NS_PER_S, ms = ns / NS_PER_MS;
+	if (ms < 1000)
+		snprintf(buf, 32, "%" PRIu64 "ms", ms);
+	else if (s < 60)
+		snprintf(buf, 32, "%" PRIu64 ".%" PRIu64 "s", s, ms % 1000 / 100);
+	else if (s < 3600)
+		snprintf(buf, 32, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
+	else
+		snprintf(buf, 32, "%" PRIu64 "h%" PRIu64 "m", s / 3600, s / 60 % 60);
+	return buf;
+}
+
+/* What it would be at if it were not stopped. */
+static const char *activity(const struct cprof_thread *thread)
+{
+	if (thread->wait.kind != CPROF_LOCK_NONE)
+		return cprof_lock_kind_name(thread->wait.kind);
+	if (thread->wait.call && *thread->wait.call)
+		return thread->wait.call;
+	switch (thread->call.kind) {
+	case CPROF_CALL_BLOCKED:
+		return "system call";
+	case CPROF_CALL_OUTSIDE:
+		if (cprof_thread_is_frozen(thread))
+			return "frozen";
+		return thread->state == 't'                           ? "traced"
+		       : thread->state == 'D' || thread->state == 'S' ? "page fault"
+								      : "running";
+	case CPROF_CALL_RUNNING:
+		return "running";
+	case CPROF_CALL_UNKNOWN:
+		break;
+	}
+	return "unknown";
+}
+
+const char *cprof_thread_text_reason(const struct cprof_thread *thread)
+{
+	if (thread->state == 'Z' || thread->state == 'X')
+		return "ended";
+	return thread->state == 'T' ? "stopped" : activity(thread);
+}
+
+/* ---- header ---- */
+
+static const struct cprof_thread *by_index(const struct cprof_thread_snapshot *snapshot, size_t i)
+{
+	return i < snapshot->n ? &snapshot->threads[i] : NULL;
+}
+
+/* " 0x5586e1fba0c0 held by 24103 "worker-2"" */
+static void put_lock(const struct cprof_thread_snapshot *snapshot,
+		     const struct cprof_thread *thread, struct cprof_buffer *out)
+{
+	const struct cprof_lock_wait *wait = &thread->wait;
+	const struct cprof_thread *owner = by_index(snapshot, thread->owner);
+	if (wait->kind == CPROF_LOCK_NONE)
+		return;
+	if (wait->kind == CPROF_LOCK_JOIN && owner) {
+		cprof_buffer_printf(out, " of %d \"%s\"", (int)owner->tid, owner->name);
+		return;
+	}
+	cprof_buffer_printf(out, " 0x%" PRIx64, wait->addr);
+	if (owner == thread)
+		cprof_buffer_puts(out, " held by itself");
+	else if (owner)
+		cprof_buffer_printf(out, " held by %d \"%s\"", (int)owner->tid, owner->name);
+	else if (wait->gone_owner)
+		cprof_buffer_printf(out, " held by %d, which has ended", (int)wait->gone_owner);
+	else if (wait->readers)
+		cprof_buffer_printf(out, " held by %u reader%s", wait->readers,
+				    wait->readers == 1 ? "" : "s");
+	if (wait->timed && cprof_lock_kind_is_owned(wait->kind))
+		cprof_buffer_puts(out, " with a timeout");
+}
+
+static void put_reason(const struct cprof_thread_snapshot *snapshot,
+		       const struct cprof_thread *thread, struct cprof_buffer *out)
+{
+	const char *reason = cprof_thread_text_reason(thread);
+	cprof_buffer_puts(out, reason);
+	if (thread->state == 'T' && thread->call.kind == CPROF_CALL_BLOCKED) {
+		reason = activity(thread);
+		cprof_buffer_printf(out, " in %s", reason);
+	}
+	if (strcmp(reason, "system call") == 0)
+		cprof_buffer_printf(out, " %" PRId64, thread->call.nr);
+	put_lock(snapshot, thread, out);
+	if (cprof_thread_is_frozen(thread))
+		cprof_buffer_puts(out, thread->call.kind == CPROF_CALL_BLOCKED ? ", frozen" : "");
+	else if (*thread->wchan && strcmp(thread->wchan, "0") != 0)
+		cprof_buffer_printf(out, " at %s", thread->wchan);
+}
+
+static void put_times(const struct cprof_thread *thread, struct cprof_buffer *out)
+{
+	char text[32];
+	if (thread->idle_ns >= NS_PER_MS)
+		cprof_buffer_printf(out, ", %s", cprof_thread_text_duration(thread->idle_ns, text));
+	if (thread->state)
+		cprof_buffer_printf(out, ", %c", thread->state);
+	if (thread->cpu >= 0)
+		cprof_buffer_printf(out, ", cpu %d", thread->cpu);
+	if (thread->cpu_ns)
+		cprof_buffer_printf(out, ", %.2fs CPU", (double)thread->cpu_ns / 1e9);
+	if (thread->stuck_ns)
+		cprof_buffer_printf(out, ", stuck for %s",
+				    cprof_thread_text_duration(thread->stuck_ns, text));
+	if (thread->waiters)
+		cprof_buffer_printf(out, ", %zu waiting for it", thread->waiters);
+}
+
+/* As runtime.goroutineheader writes it: minutes, and only whole ones. */
+static void put_go_header(const struct cprof_thread *thread, struct cprof_buffer *out)
+{
+	cprof_buffer_printf(out, "goroutine %d [%s", (int)thread->tid,
+			    cprof_thread_text_reason(thread));
+	if (thread->idle_ns >= 60 * CPROF_NS_PER_S)
+		cprof_buffer_printf(out, ", %llu minutes", thread->idle_ns / (60 * CPROF_NS_PER_S));
+	cprof_buffer_puts(out, "]:\n");
+}
+
+static void put_header(const struct cprof_thread_snapshot *snapshot,
+		       const struct cprof_thread *thread, struct cprof_buffer *out)
+{
+	cprof_buffer_printf(out, "thread %d \"%s\" [", (int)thread->tid, thread->name);
+	put_reason(snapshot, thread, out);
+	put_times(thread, out);
+	if (thread->cycle)
+		cprof_buffer_printf(out, ", deadlock %zu", thread->cycle);
+	cprof_buffer_puts(out, "]:\n");
+}
+
+/* ---- stack ---- */
+
+static void put_place(const struct cprof_thread_name *name, const struct cprof_symbol_frame *frame,
+		      bool physical, uint64_t addr, struct cprof_buffer *out)
+{
+	cprof_buffer_putc(out, '\t');
+	if (*frame->file && frame->line)
+		cprof_buffer_printf(out, "%s:%" PRId64, frame->file, frame->line);
+	else if (*frame->file)
+		cprof_buffer_puts(out, frame->file);
+	else
+		cprof_buffer_puts(out, *name->module ? name->module : "?");
+	if (physical && name->function_start && addr >= name->function_start)
+		cprof_buffer_printf(out, " +0x%" PRIx64, addr - name->function_start);
+	cprof_buffer_putc(out, '\n');
+}
+
+/* `caller`: 1 where the look-up address is one before the return address, which is what people expect to see. */
+static struct cprof_error *put_frame(struct cprof_thread_names *names, uint64_t lookup,
+				     unsigned caller, struct cprof_buffer *out)
+{
+	struct cprof_thread_name name;
+	struct cprof_error *err = cprof_thread_names_get(names, lookup, &name);
+	if (err)
+		return err;
+	for (size_t i = 0; i < name.n; i++) {
+		cprof_buffer_printf(out, "%s(...)\n", name.frames[i].name);
+		put_place(&name, &name.frames[i], i + 1 == name.n, lookup + caller, out);
+	}
+	return NULL;
+}
+
+static const char *stop_words(enum cprof_stop stop)
+{
+	switch (stop) {
+	case CPROF_STOP_ROOT:
+	case CPROF_STOP_N:
+		break;
+	case CPROF_STOP_DEPTH:
+		return "it is deeper than we follow";
+	case CPROF_STOP_COPY_END:
+	case CPROF_STOP_UNREADABLE:
+		return "its memory cannot be read there";
+	case CPROF_STOP_NOT_ADVANCING:
+		return "the next frame is not further out";
+	case CPROF_STOP_NO_MAP:
+		return "the return address is in no code";
+	case CPROF_STOP_NO_RULE:
+		return "no unwind information";
+	}
+	return "";
+}
+
+static struct cprof_error *put_stack(const struct cprof_thread *thread,
+				     struct cprof_thread_names *names, struct cprof_buffer *out)
+{
+	for (size_t i = 0; i < thread->n_frames; i++) {
+		const struct cprof_builder_frame *frame = &thread->frames[i];
+		if (!frame->addr && !frame->mapping) /* the marker of a stack that is cut */
+			continue;
+		struct cprof_error *err = put_frame(names, frame->addr, i > 0, out);
+		if (err)
+			return err;
+	}
+	bool whole = thread->means != CPROF_MEANS_NONE && thread->stop == CPROF_STOP_ROOT;
+	if (thread->why)
+		cprof_buffer_printf(out, "(%s: %s)\n",
+				    !thread->n_frames ? "no stack"
+				    : whole           ? "not stopped with the others"
+						      : "the stack ends here",
+				    thread->why);
+	else if (thread->means != CPROF_MEANS_NONE && thread->stop != CPROF_STOP_ROOT)
+		cprof_buffer_printf(out, "(the stack ends here: %s)\n", stop_words(thread->stop));
+	cprof_buffer_putc(out, '\n');
+	return NULL;
+}
+
+/* ---- groups ---- */
+
+static bool same_stack(const struct cprof_thread *a, const struct cprof_thread *b)
+{
+	if (a->n_frames != b->n_frames || !a->n_frames || a->cycle || b->cycle ||
+	    strcmp(cprof_thread_text_reason(a), cprof_thread_text_reason(b)) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_frames; i++) {
+		if (a->frames[i].addr != b->frames[i].addr)
+			return false;
+	}
+	return true;
+}
+
+/* Of all that same_stack() compares; threads of a deadlock stay by themselves. */
+static uint64_t stack_hash(const struct cprof_thread *thread)
+{
+	const char *reason = cprof_thread_text_reason(thread);
+	uint64_t hash = cprof_hash_bytes(reason, strlen(reason));
+	if (thread->cycle)
+		hash = cprof_hash_mix(hash, (uint64_t)thread->tid);
+	for (size_t i = 0; i < thread->n_frames; i++)
+		hash = cprof_hash_mix(hash, thread->frames[i].addr);
+	return hash;
+}
+
+/* next[i]: the following member of i's group, n at its end; first[i]: i begins a group. */
+static struct cprof_error *group(const struct cprof_thread_snapshot *snapshot, size_t *next,
+				 bool *first)
+{
+	struct cprof_map64 groups = { 0 }; /* hash of the stack -> its last member + 1 */
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		const struct cprof_thread *thread = &snapshot->threads[i];
+		uint64_t *last = cprof_map64_put(&groups, stack_hash(thread), NULL);
+		if (!last) {
+			err = cprof_error_no_memory();
+			break;
+		}
+		next[i] = snapshot->n;
+		first[i] = !*last || !same_stack(&snapshot->threads[*last - 1], thread);
+		if (!first[i])
+			next[*last - 1] = i;
+		*last = i + 1;
+	}
+	cprof_map64_deinit(&groups);
+	return err;
+}
+
+static void put_group_header(const struct cprof_thread_snapshot *snapshot, size_t at,
+			     const size_t *next, struct cprof_buffer *out)
+{
+	size_t members = 0, longest = at;
+	for (size_t i = at; i < snapshot->n; i = next[i]) {
+		members++;
+		if (snapshot->threads[i].idle_ns > snapshot->threads[longest].idle_ns)
+			longest = i;
+	}
+	char text[32];
+	cprof_buffer_printf(out, "%zu threads [", members);
+	put_reason(snapshot, &snapshot->threads[at], out);
+	if (snapshot->threads[longest].idle_ns >= NS_PER_MS)
+		cprof_buffer_printf(
+			out, ", up to %s",
+			cprof_thread_text_duration(snapshot->threads[longest].idle_ns, text));
+	cprof_buffer_puts(out, "]: ");
+	size_t shown = 0;
+	for (size_t i = at; i < snapshot->n && shown < GROUP_IDS; i = next[i]) {
+		cprof_buffer_printf(out, "%s%d \"%s\"", shown ? ", " : "",
+				    (int)snapshot->threads[i].tid, snapshot->threads[i].name);
+		shown++;
+	}
+	if (shown < members)
+		cprof_buffer_printf(out, " and %zu more", members - shown);
+	cprof_buffer_puts(out, ":\n");
+}
+
+static struct cprof_error *put_groups(const struct cprof_thread_snapshot *snapshot,
+				      struct cprof_thread_names *names, struct cprof_buffer *out)
+{
+	CPROF_AUTO(free) size_t *next = calloc(snapshot->n + 1, sizeof(*next));
+	CPROF_AUTO(free) bool *first = calloc(snapshot->n + 1, sizeof(*first));
+	if (!next || !first)
+		return cprof_error_no_memory();
+	struct cprof_error *err = group(snapshot, next, first);
+	for (size_t i = 0; !err && i < snapshot->n; i++) {
+		if (!first[i])
+			continue;
+		if (next[i] == snapshot->n)
+			put_header(snapshot, &snapshot->threads[i], out);
+		else
+			put_group_header(snapshot, i, next, out);
+		err = put_stack(&snapshot->threads[i], names, out);
+	}
+	return err;
+}
+
+/* ---- deadlocks ---- */
+
+static size_t waiting_behind(const struct cprof_thread_snapshot *snapshot, size_t cycle)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->threads[i].cycle == cycle)
+			n += snapshot->threads[i].waiters;
+	}
+	return n;
+}
+
+static size_t first_of(const struct cprof_thread_snapshot *snapshot, size_t cycle)
+{
+	size_t i = 0;
+	while (i < snapshot->n && snapshot->threads[i].cycle != cycle)
+		i++;
+	return i;
+}
+
+static void put_deadlock(const struct cprof_thread_snapshot *snapshot, size_t cycle,
+			 struct cprof_buffer *out)
+{
+	size_t start = first_of(snapshot, cycle), n = 0, i = start;
+	if (start == snapshot->n)
+		return;
+	do {
+		n++;
+		i = snapshot->threads[i].owner;
+	} while (i != start);
+	if (n == 1)
+		cprof_buffer_puts(out,
+				  "deadlock: a thread waits for a lock that it holds itself\n");
+	else
+		cprof_buffer_printf(out, "deadlock: %zu threads wait for each other\n", n);
+	do {
+		const struct cprof_thread *thread = &snapshot->threads[i];
+		cprof_buffer_printf(out, "  thread %d \"%s\" waits for ", (int)thread->tid,
+				    thread->name);
+		put_reason(snapshot, thread, out);
+		cprof_buffer_putc(out, '\n');
+		i = thread->owner;
+	} while (i != start);
+	size_t behind = waiting_behind(snapshot, cycle);
+	if (behind)
+		cprof_buffer_printf(out, "  %zu more wait behind them\n", behind);
+}
+
+void cprof_thread_text_deadlocks(const struct cprof_thread_snapshot *snapshot,
+				 struct cprof_buffer *out)
+{
+	for (size_t cycle = 1; cycle <= snapshot->n_cycles; cycle++)
+		put_deadlock(snapshot, cycle, out);
+}
+
+/* A deadlock once more, with the stacks of its threads together. */
+static struct cprof_error *put_deadlocks(const struct cprof_thread_snapshot *snapshot,
+					 struct cprof_thread_names *names, struct cprof_buffer *out)
+{
+	struct cprof_error *err = NULL;
+	for (size_t cycle = 1; !err && cycle <= snapshot->n_cycles; cycle++) {
+		put_deadlock(snapshot, cycle, out);
+		cprof_buffer_putc(out, '\n');
+		size_t start = first_of(snapshot, cycle), i = start;
+		do {
+			put_header(snapshot, &snapshot->threads[i], out);
+			err = put_stack(&snapshot->threads[i], names, out);
+			i = snapshot->threads[i].owner;
+		} while (!err && i != start);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_thread_text_write(const struct cprof_thread_snapshot *snapshot,
+					    struct cprof_thread_names *names,
+					    const struct cprof_thread_text_options *options,
+					    struct cprof_buffer *out)
+{
+	struct cprof_error *err = NULL;
+	if (options->group && !options->go_words) {
+		err = put_groups(snapshot, names, out);
+	} else {
+		for (size_t i = 0; !err && i < snapshot->n; i++) {
+			if (options->go_words)
+				put_go_header(&snapshot->threads[i], out);
+			else
+				put_header(snapshot, &snapshot->threads[i], out);
+			err = put_stack(&snapshot->threads[i], names, out);
+		}
+	}
+	if (!err && !options->go_words)
+		err = put_deadlocks(snapshot, names, out);
+	return err ? err : cprof_buffer_error(out);
+}

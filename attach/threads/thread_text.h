@@ -1,0 +1,45 @@
+/*
+ * attach/threads/thread_text.h - a resolved snapshot as text: what Go's goroutine?debug=2 is for goroutines.
+ *
+ *     thread 24101 "worker-0" [mutex 0x5586e1fba0c0 held by 24103 "worker-2", 5m12s, S, cpu 1, 0.52s CPU]:
+ *     pthread_mutex_lock(...)
+ *     	/usr/lib/x86_64-linux-gnu/libc.so.6 +0x11b
+ *     transfer(...)
+ *     	bank.c:49 +0x2b
+ *
+ * A file:line or, without debug information, the module stands behind a tab; +0x2b is the distance from the start of the
+ * function. Inlined functions have none. With `go_words` the header is one that readers of Go's dumps
+ * understand: "goroutine 24101 [mutex, 5 minutes]:".
+ */
+#ifndef CPROF_ATTACH_THREADS_THREAD_TEXT_H
+#define CPROF_ATTACH_THREADS_THREAD_TEXT_H
+
+#include <stdbool.h>
+
+#include "attach/threads/thread.h"
+#include "attach/threads/thread_names.h"
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct cprof_thread_text_options {
+	bool group;    /* identical stacks once, with all the threads that have it */
+	bool go_words; /* headers as of goroutines */
+};
+
+/* All threads, then the deadlocks. `out` is appended to. Errors: NO_MEMORY. */
+struct cprof_error *cprof_thread_text_write(const struct cprof_thread_snapshot *snapshot,
+					    struct cprof_thread_names *names,
+					    const struct cprof_thread_text_options *options,
+					    struct cprof_buffer *out);
+
+/* The deadlocks alone, a paragraph each without stacks: for people, and the profile's comments. */
+void cprof_thread_text_deadlocks(const struct cprof_thread_snapshot *snapshot,
+				 struct cprof_buffer *out);
+
+/* What a thread is at: "mutex", "epoll_wait", "running", "stopped", ... Static. */
+const char *cprof_thread_text_reason(const struct cprof_thread *thread);
+
+/* "250ms", "12s", "5m12s", "3h4m". `buf` has room for 32 bytes. */
+const char *cprof_thread_text_duration(uint64_t ns, char *buf);
+
+#endif

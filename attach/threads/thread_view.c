@@ -1,0 +1,249 @@
+#include "attach/threads/thread_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/run/session_threads.h"
+#include "attach/target/thread_probe.h"
+#include "base/clock.h"
+
+#define STACK_BYTES       (64 * 1024)
+#define CORE_STACK_BYTES  (8 * 1024 * 1024)
+#define RUNNING_NS        (200 * 1000000ull)
+#define SECOND_LOOK_NS    (50 * 1000000ull)
+#define SETTLE_NS         (20 * 1000000ull)
+#define MEMORY_ANSWERS_NS (1000 * 1000000ull)
+
+/* ---- life ---- */
+
+static bool memory_answers(const struct cprof_target *target)
+{
+	char dir[64];
+	snprintf(dir, sizeof(dir), "/proc/%d/task/%d", (int)target->pid,
+		 (int)cprof_target_living_tid(target));
+	return cprof_thread_probe_answers(dir, MEMORY_ANSWERS_NS);
+}
+
+static void tell_mute(const struct cprof_thread_view *view)
+{
+	cprof_report_note(
+		view->run->report, CPROF_NOTE_WARNING,
+		"process %d: its memory does not answer, a thread of it hangs in the kernel "
+		"holding it; states only, no stacks",
+		(int)view->target->pid);
+}
+
+void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_mode_run *run,
+			    struct cprof_target *target)
+{
+	*view = (struct cprof_thread_view){ .run = run, .target = target };
+	view->mute = !run->options->core && !memory_answers(target);
+	if (view->mute)
+		tell_mute(view);
+}
+
+/* A process that the session does not know: it has no memory that could be read. */
+static struct cprof_error *make_own(struct cprof_thread_view *view, struct cprof_memory memory)
+{
+	struct cprof_process *own = &view->own;
+	own->target = view->target;
+	own->started = true;
+	cprof_target_mem_init(&own->mem, view->target);
+	cprof_maps_init(&own->maps, 0, memory);
+	/* Never: there is no /proc to read its mappings from. */
+	own->refreshed_mono_ns = cprof_clock_mono_ns();
+	own->refresh_after_ns = UINT64_MAX;
+	own->threads = cprof_session_threads_new();
+	view->process = own;
+	return own->threads ? NULL : cprof_error_no_memory();
+}
+
+static struct cprof_thread_capture_options capture_options(const struct cprof_thread_view *view)
+{
+	const struct cprof_attach_options *options = view->run->options;
+	bool ptrace = strcmp(options->means, "ptrace") == 0;
+	return (struct cprof_thread_capture_options){
+		.stops = view->mute                      ? CPROF_STOPS_NEVER
+			 : ptrace || options->consistent ? CPROF_STOPS_ALL
+							 : CPROF_STOPS_LAST,
+		.stack_bytes = view->mute ? 0 : STACK_BYTES,
+		.no_iter = strcmp(options->means, "proc") == 0,
+		.no_perf = view->mute,
+		.running_ns = RUNNING_NS,
+	};
+}
+
+static bool read_nothing(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	(void)ctx, (void)addr, (void)buf, (void)n;
+	return false;
+}
+
+static struct cprof_memory memory_of(const struct cprof_thread_view *view)
+{
+	return view->mute ? (struct cprof_memory){ .read = read_nothing }
+			  : cprof_target_mem_view(&view->process->mem);
+}
+
+static struct cprof_error *open_names(struct cprof_thread_view *view, struct cprof_memory memory,
+				      const struct cprof_symbolizer_options *symbolizer)
+{
+	view->resolver = (struct cprof_thread_resolver){
+		.session = view->session,
+		.process = view->process,
+		.names = &view->names,
+		.memory = memory,
+		.live = !view->run->options->core && !view->mute,
+	};
+	return cprof_thread_names_init(&view->names, symbolizer,
+				       cprof_session_modules(view->session), &view->process->maps);
+}
+
+struct cprof_error *cprof_thread_view_open(struct cprof_thread_view *view,
+					   struct cprof_session *session,
+					   const struct cprof_symbolizer_options *symbolizer)
+{
+	struct cprof_error *err = NULL;
+	view->session = session;
+	if (view->mute)
+		err = make_own(view, (struct cprof_memory){ .read = read_nothing });
+	else
+		view->process = cprof_session_process(session, view->target->pid);
+	if (!err)
+		err = open_names(view, memory_of(view), symbolizer);
+	const struct cprof_thread_capture_options options = capture_options(view);
+	return err ? err
+		   : cprof_thread_capture_new(view->target, &options, view->run->report,
+					      &view->capture);
+}
+
+struct cprof_error *cprof_thread_view_open_core(struct cprof_thread_view *view,
+						struct cprof_session *session,
+						const struct cprof_symbolizer_options *symbolizer,
+						struct cprof_core_maps_files *ret_files)
+{
+	const struct cprof_attach_options *options = view->run->options;
+	view->session = session;
+	struct cprof_error *err = cprof_core_file_open(options->core, &view->core);
+	const struct cprof_memory memory = { .read = cprof_core_file_read, .ctx = &view->core };
+	if (!err)
+		err = make_own(view, memory);
+	if (!err)
+		err = cprof_core_maps_fill(&view->core, options->exe,
+					   cprof_session_modules(session), &view->own.maps,
+					   ret_files);
+	if (!err)
+		err = open_names(view, memory, symbolizer);
+	if (!err)
+		err = cprof_core_file_snapshot(&view->core, CORE_STACK_BYTES, &view->now);
+	return err;
+}
+
+void cprof_thread_view_close(struct cprof_thread_view *view)
+{
+	cprof_thread_snapshot_deinit(&view->before);
+	cprof_thread_snapshot_deinit(&view->now);
+	cprof_thread_resolver_deinit(&view->resolver);
+	cprof_thread_names_deinit(&view->names);
+	cprof_thread_capture_free(view->capture);
+	view->capture = NULL;
+}
+
+void cprof_thread_view_deinit(struct cprof_thread_view *view)
+{
+	cprof_session_threads_free(view->own.threads);
+	cprof_maps_deinit(&view->own.maps);
+	free(view->own.mapping_numbers);
+	cprof_core_file_deinit(&view->core);
+}
+
+/* ---- a snapshot ---- */
+
+bool cprof_thread_view_rest(const struct cprof_mode_run *run, uint64_t ns)
+{
+	uint64_t end_ns = cprof_clock_mono_ns() + ns, now_ns;
+	bool open = true;
+	while (open && (now_ns = cprof_clock_mono_ns()) < end_ns)
+		open = cprof_window_wait(run->window, NULL, 0, end_ns - now_ns,
+					 &run->report->counts);
+	return open;
+}
+
+/* Those that were stopped get back into their waits; that is not a move of theirs. */
+static struct cprof_error *let_settle(struct cprof_thread_view *view)
+{
+	struct cprof_thread_snapshot settled = { 0 };
+	cprof_thread_view_rest(view->run, SETTLE_NS);
+	struct cprof_error *err = cprof_thread_capture_states(view->capture, &settled);
+	if (!err)
+		cprof_thread_snapshot_rebase(&view->now, &settled);
+	cprof_thread_snapshot_deinit(&settled);
+	return err;
+}
+
+/* Twice: a cycle counts only if nobody in it has moved since. */
+static struct cprof_error *find_deadlocks(struct cprof_thread_view *view)
+{
+	struct cprof_lock_cycles cycles = { 0 };
+	struct cprof_thread_snapshot later = { 0 };
+	struct cprof_error *err = cprof_thread_resolve_cycles(&view->now, &cycles);
+	if (err || !cycles.n) {
+		cprof_lock_cycles_deinit(&cycles);
+		return err;
+	}
+	if (view->capture && view->now.stops)
+		err = let_settle(view);
+	if (view->capture && !err) {
+		cprof_thread_view_rest(view->run, SECOND_LOOK_NS);
+		err = cprof_thread_capture_states(view->capture, &later);
+	}
+	if (!err)
+		cprof_thread_resolve_confirm(&view->resolver, &view->now,
+					     view->capture ? &later : NULL, &cycles);
+	cprof_thread_snapshot_deinit(&later);
+	cprof_lock_cycles_deinit(&cycles);
+	return err;
+}
+
+struct cprof_error *cprof_thread_view_resolve(struct cprof_thread_view *view)
+{
+	struct cprof_error *err = cprof_thread_resolver_ids(&view->resolver, &view->now);
+	if (!err)
+		err = cprof_thread_resolve(&view->resolver, &view->now);
+	return err ? err : find_deadlocks(view);
+}
+
+/* A thread may have begun to hang since the snapshot before, or have come back. */
+static void listen(struct cprof_thread_view *view)
+{
+	bool mute = !memory_answers(view->target);
+	if (mute == view->mute || view->process == &view->own)
+		return;
+	view->mute = mute;
+	view->resolver.live = !mute;
+	view->resolver.memory = memory_of(view);
+	const struct cprof_thread_capture_options options = capture_options(view);
+	cprof_thread_capture_set_options(view->capture, &options);
+	if (mute)
+		tell_mute(view);
+}
+
+struct cprof_error *cprof_thread_view_look(struct cprof_thread_view *view)
+{
+	bool first = !view->before.n && !view->now.n;
+	cprof_thread_snapshot_deinit(&view->before);
+	view->before = view->now;
+	view->now = (struct cprof_thread_snapshot){ 0 };
+	if (!first)
+		listen(view);
+	struct cprof_error *err = cprof_thread_capture_take(view->capture, &view->now);
+	/* Threads come with mappings: stacks and code that were not there when the session began. */
+	if (!err && !view->mute)
+		err = cprof_session_refresh(view->session, view->process, 0);
+	if (!err)
+		err = cprof_thread_view_resolve(view);
+	if (!err)
+		cprof_thread_snapshot_mark_stuck(&view->now, &view->before);
+	return err;
+}

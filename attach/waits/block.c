@@ -1,0 +1,351 @@
+#include "attach/waits/block.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/waits/block_open.h"
+#include "attach/waits/block_profile.h"
+#include "attach/locks/futex.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "symbolize/names/symbol_cache.h"
+
+#define EARLY_NS        1000000ull
+#define PACE_NS         100000000ull /* how often the rate follows the load */
+#define RATE_START_NS   100000ull
+#define RATE_FLOOR_NS   1000ull
+#define RATE_CEILING_NS 1000000000ull
+#define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
+
+static const struct cprof_block_tier *const tiers[] = {
+	&cprof_block_tier_bpf,
+	&cprof_block_tier_perf,
+	&cprof_block_tier_proc,
+};
+#define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
+
+void cprof_block_find_owner(struct cprof_wait *wait)
+{
+	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
+	if (kind == CPROF_WAIT_JOIN)
+		wait->owner_tid = wait->futex_val;
+	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
+		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
+}
+
+/*
+ * An owner is a number that stood where owners stand, and one only if it is a
+ * thread's of the target: asked while it lives. Its name is asked for then too.
+ */
+static void check_owner(struct cprof_block *block, const struct cprof_wait *wait)
+{
+	char path[64];
+	bool is_new;
+	uint64_t *known = cprof_map64_put(&block->threads, wait->owner_tid, &is_new);
+	if (!known || !is_new)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)block->process->target->pid,
+		 wait->owner_tid);
+	*known = access(path, F_OK) == 0;
+	if (*known)
+		cprof_session_thread(block->session, block->process, (pid_t)wait->owner_tid);
+}
+
+struct cprof_error *cprof_block_walk(struct cprof_block *block,
+				     const struct cprof_session_moment *moment,
+				     struct cprof_session_stack *ret_stack)
+{
+	struct cprof_error *err = NULL;
+	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
+	if (!block->process->started)
+		err = cprof_session_exec(block->session, block->process);
+	return err ? err : cprof_session_walk(block->session, moment, ret_stack);
+}
+
+struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cprof_wait *wait,
+				    const struct cprof_session_stack *stack, uint32_t *ret_row)
+{
+	struct cprof_error *err = cprof_wait_table_add(&block->table, block->process->number, wait,
+						       stack->frames, stack->n, ret_row);
+	if (err)
+		return err;
+	/* Names are asked for while the threads live; from then on they are known. */
+	cprof_session_thread(block->session, block->process, (pid_t)wait->tid);
+	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
+		check_owner(block, wait);
+	block->records++;
+	block->run->report->counts.samples++;
+	return NULL;
+}
+
+struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
+				     const struct cprof_session_moment *moment, uint32_t *ret_row)
+{
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_block_walk(block, moment, &stack);
+	return err ? err : cprof_block_add(block, wait, &stack, ret_row);
+}
+
+struct cprof_symbolizer_options cprof_block_symbolizer(const struct cprof_block *block)
+{
+	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
+	return (struct cprof_symbolizer_options){
+		.demangle = CPROF_DEMANGLE_SHORT,
+		.no_lines = true,
+		.debuginfod = block->run->options->debuginfod,
+		.cache_dir = block->cache_dir,
+	};
+}
+
+uint64_t cprof_block_end_ns(const struct cprof_block *block)
+{
+	const struct cprof_window *window = block->run->window;
+	return window->end == CPROF_WINDOW_OPEN ? UINT64_MAX : window->end_mono_ns;
+}
+
+/* ---- choosing a tier ---- */
+
+static struct cprof_error *find_named(const char *method, const struct cprof_block_tier **ret_tier)
+{
+	*ret_tier = NULL;
+	if (strcmp(method, "auto") == 0)
+		return NULL;
+	for (size_t i = 0; i < N_TIERS; i++) {
+		if (strcmp(tiers[i]->name, method) == 0) {
+			*ret_tier = tiers[i];
+			return NULL;
+		}
+	}
+	struct cprof_error *err =
+		cprof_error_new(CPROF_ERR_USAGE, "-block-method: there is no \"%s\"", method);
+	return cprof_error_hint(err, "methods are auto, bpf, perf and proc");
+}
+
+static struct cprof_error *check_tells(const struct cprof_block *block,
+				       const struct cprof_block_tier *tier)
+{
+	if (block->releases && !tier->tells_releases)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "it sees who waits, but not who ends a wait");
+	if (block->all && !tier->tells_all)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "it sees futex calls only, not -block all");
+	return NULL;
+}
+
+static struct cprof_error *try_tier(struct cprof_block *block, const struct cprof_block_tier *tier,
+				    void **ret_state)
+{
+	struct cprof_error *err = check_tells(block, tier);
+	return err ? err : tier->open(block, ret_state);
+}
+
+static bool try_next(const struct cprof_error *err)
+{
+	return err->code == CPROF_ERR_DENIED || err->code == CPROF_ERR_UNSUPPORTED ||
+	       err->code == CPROF_ERR_OS;
+}
+
+static struct cprof_error *open_tier(struct cprof_block *block,
+				     const struct cprof_block_tier **ret_tier, void **ret_state)
+{
+	const struct cprof_block_tier *named;
+	struct cprof_error *err = find_named(block->run->options->block_method, &named);
+	if (err)
+		return err;
+	if (named) {
+		*ret_tier = named;
+		err = try_tier(block, named, ret_state);
+		return err ? cprof_error_wrap(err, "-block-method %s", named->name) : NULL;
+	}
+	for (size_t i = 0; i < N_TIERS; i++) {
+		cprof_error_free(err);
+		err = try_tier(block, tiers[i], ret_state);
+		*ret_tier = tiers[i];
+		if (!err || !try_next(err))
+			return err;
+		cprof_report_note(block->run->report, CPROF_NOTE_DETAIL, "not by %s: %s",
+				  tiers[i]->name, err->message);
+	}
+	return cprof_error_wrap(err, "no way to see waits is open to us; the last one, %s",
+				tiers[N_TIERS - 1]->name);
+}
+
+/* ---- the window ---- */
+
+static void pace(struct cprof_block *block, const struct cprof_block_tier *tier, uint64_t *then_ns,
+		 uint64_t *records, uint64_t *lost)
+{
+	uint64_t now = cprof_clock_mono_ns();
+	if (!block->adaptive || !tier->thins || tier->mark_open || now - *then_ns < PACE_NS)
+		return;
+	block->rate_ns = cprof_wait_pace_next(&block->pace, block->records - *records,
+					      now - *then_ns, block->lost - *lost);
+	*then_ns = now;
+	*records = block->records;
+	*lost = block->lost;
+}
+
+static struct cprof_error *sample(struct cprof_block *block, const struct cprof_block_tier *tier,
+				  void *state)
+{
+	struct cprof_window *window = block->run->window;
+	struct cprof_counts *counts = &block->run->report->counts;
+	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_BLOCK_FDS_MAX, sizeof(*fds));
+	if (!fds)
+		return cprof_error_no_memory();
+	cprof_window_start(window);
+	uint64_t then_ns = window->start_mono_ns, records = 0, lost = 0;
+	struct cprof_error *err = NULL;
+	bool more = true;
+	while (more && !err) {
+		size_t n = tier->fds ? tier->fds(state, fds, CPROF_BLOCK_FDS_MAX) : 0;
+		uint64_t pause = tier->pause_ns ? tier->pause_ns(state) : tier->drain_ns;
+		/* A command may be short: its mappings are read at its first wait, and it must live then. */
+		if (!block->process->started && pause > EARLY_NS)
+			pause = EARLY_NS;
+		more = cprof_window_wait(window, fds, n, pause, counts);
+		err = tier->drain(state);
+		counts->lost = block->lost;
+		pace(block, tier, &then_ns, &records, &lost);
+	}
+	if (!err && !block->releases)
+		err = tier->mark_open ? tier->mark_open(state)
+				      : cprof_block_open_waits(block, tier, state);
+	if (!err && tier->report)
+		tier->report(state);
+	return err;
+}
+
+/* ---- the run ---- */
+
+static struct cprof_error *set_up(struct cprof_block *block, const struct cprof_mode_run *run,
+				  bool releases)
+{
+	const char *scope = run->options->block;
+	*block = (struct cprof_block){
+		.run = run,
+		.releases = releases,
+		.all = strcmp(scope, "all") == 0,
+		.cache_dir = run->options->no_cache ? NULL : cprof_symbol_cache_default_dir(),
+		.adaptive = run->options->block_rate_ns == 0,
+		.rate_ns =
+			run->options->block_rate_ns ? run->options->block_rate_ns : RATE_START_NS,
+		.pace = { .rate_ns = RATE_START_NS,
+			  .floor_ns = RATE_FLOOR_NS,
+			  .ceiling_ns = RATE_CEILING_NS,
+			  .target_per_s = RECORDS_PER_S },
+	};
+	if (!block->all && strcmp(scope, "contention") != 0) {
+		struct cprof_error *err =
+			cprof_error_new(CPROF_ERR_USAGE, "-block: there is no \"%s\"", scope);
+		return cprof_error_hint(err,
+					"give -block contention (futexes) or -block all (every "
+					"blocking system call)");
+	}
+	if (block->all && releases)
+		return cprof_error_new(
+			CPROF_ERR_USAGE,
+			"-mode mutex is about locks: -block all does not go with it");
+	size_t n_types;
+	const char *default_type;
+	const struct cprof_builder_type *types =
+		cprof_block_profile_types(releases, block->all, &n_types, &default_type);
+	struct cprof_error *err = cprof_session_new(run, types, n_types, &block->session);
+	if (!err)
+		block->process = cprof_session_process_at(block->session, 0);
+	return err;
+}
+
+/* Is who pays the one who held it? Where locks name their owner that can be checked. */
+static void put_agreement(const struct cprof_block *block, struct cprof_buffer *text)
+{
+	if (block->owned)
+		cprof_buffer_printf(text,
+				    "%" PRIu64 " of %" PRIu64
+				    " mutexes (%.1f %%) were released by the "
+				    "thread that they named as their owner",
+				    block->agreed, block->owned,
+				    100 * (double)block->agreed / (double)block->owned);
+}
+
+/* What the numbers of this profile mean goes with it. */
+static struct cprof_error *describe(const struct cprof_block *block,
+				    const struct cprof_block_tier *tier,
+				    struct cprof_profile *profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "waits by %s: %s; ", tier->name, tier->exactly);
+	if (tier->thins)
+		cprof_buffer_printf(&text, "rate %s%" PRIu64 " ns",
+				    block->adaptive ? "adaptive, last " : "", block->rate_ns);
+	else
+		cprof_buffer_puts(&text, "every one is counted");
+	if (block->owned)
+		cprof_buffer_puts(&text, "; ");
+	put_agreement(block, &text);
+	struct cprof_error *err = cprof_buffer_error(&text);
+	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
+}
+
+static void tell(const struct cprof_block *block, const struct cprof_block_tier *tier)
+{
+	struct cprof_report *report = block->run->report;
+	cprof_report_note(report, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
+	if (block->adaptive && tier->thins)
+		cprof_report_note(report, CPROF_NOTE_DETAIL,
+				  "rate followed the load, at last %" PRIu64 " ns", block->rate_ns);
+	CPROF_AUTO(buffer) struct cprof_buffer agreement = { 0 };
+	put_agreement(block, &agreement);
+	if (block->owned)
+		cprof_report_note(report, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
+	if (block->table.coarse)
+		cprof_report_note(report, CPROF_NOTE_WARNING,
+				  "%" PRIu64 " waits have no lock and thread labels: more than %d "
+				  "distinct ones",
+				  block->table.coarse, CPROF_WAIT_TABLE_MAX);
+}
+
+static struct cprof_error *run_with(struct cprof_block *block, struct cprof_profile **ret_profile)
+{
+	const struct cprof_block_tier *tier;
+	void *state = NULL;
+	struct cprof_error *err = open_tier(block, &tier, &state);
+	if (err)
+		return err;
+	err = sample(block, tier, state);
+	tier->close(state);
+	if (!err)
+		err = cprof_block_profile_fill(block);
+	if (err)
+		return err;
+	tell(block, tier);
+	size_t n_types;
+	const char *default_type;
+	cprof_block_profile_types(block->releases, block->all, &n_types, &default_type);
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	err = cprof_session_finish(block->session, "contentions", "count", 1, default_type,
+				   &profile);
+	if (!err)
+		err = describe(block, tier, profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
+	return err;
+}
+
+struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool releases,
+				    struct cprof_profile **ret_profile)
+{
+	struct cprof_block block;
+	struct cprof_error *err = set_up(&block, run, releases);
+	if (!err)
+		err = run_with(&block, ret_profile);
+	cprof_wait_table_deinit(&block.table);
+	cprof_map64_deinit(&block.threads);
+	cprof_session_free(block.session);
+	free(block.cache_dir);
+	return err;
+}

@@ -1,0 +1,504 @@
+/*
+ * The BPF tier: a program in the kernel times every wait and keeps some by Go's law; perf copies registers and stack
+ * of those into a ring per CPU. attach/waits/block.bpf.c is the program and says how it works.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/waits/block.h"
+#include "attach/waits/block_open.h"
+#include "attach/waits/block_tracepoint.h"
+#include "attach/waits/block_event.h"
+#include "attach/perf/perf_event.h"
+#include "attach/perf/perf_record.h"
+#include "attach/perf/perf_source.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+#include "block.skel.h"
+
+#define RING_BYTES     ((size_t)4 << 20)
+#define RING_LEAST     ((size_t)256 << 10)
+#define RATE_MAX_NS    4000000000ull /* the program multiplies it with 32 random bits */
+#define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
+#define FAULTS_MAX     4096
+#define OWNER_OFFSET   8 /* struct __pthread_mutex_s: __owner */
+
+/*
+ * Half of a page fault. Its beginning brings the stack, which is walked at once, its end brings the time. A thread
+ * that wakes on another CPU ends in another ring, and rings are read one after the other: either half may come first.
+ */
+struct fault {
+	uint32_t tid, serial;
+	enum { FAULT_NONE, FAULT_BEGUN, FAULT_ENDED } half; /* the one that is known */
+	uint32_t row;                                       /* of the sums; known if begun */
+	double times, delay_ns, queue_ns;                   /* known if ended */
+};
+
+struct bpf_tier {
+	struct cprof_block *block; /* borrowed */
+	struct block_bpf *skel;    /* owned */
+	struct cprof_perf_layout layout;
+	struct ring {
+		struct cprof_perf_event_ring *event; /* owned */
+	} * rings;                                   /* owned */
+	size_t n_rings;
+	int *exit_fds; /* owned; tracepoints of returning system calls, with our program */
+	size_t n_exit_fds;
+	bool at_resume; /* waits are told where a thread goes on, not where its call returns */
+	uint64_t full_told;
+	struct fault *faults; /* owned; by thread and serial, see fault_at() */
+};
+
+/* ---- opening ---- */
+
+/* Task and thread ids inside the kernel are those of the first namespace; elsewhere ours mean nothing to it. */
+static struct cprof_error *check_namespace(void)
+{
+	struct stat st;
+	if (stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PIDNS_INIT_INO)
+		return NULL;
+	return cprof_error_new(
+		CPROF_ERR_UNSUPPORTED,
+		"we are in a PID namespace of our own, whose thread ids the BPF program "
+		"does not know");
+}
+
+static int be_quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static struct cprof_error *load(struct bpf_tier *tier)
+{
+	const struct cprof_block *block = tier->block;
+	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	tier->skel = block_bpf__open();
+	int why = tier->skel ? 0 : errno;
+	if (tier->skel) {
+		struct block_bpf *skel = tier->skel;
+		skel->rodata->target_tgid = (uint32_t)block->process->target->pid;
+		skel->rodata->all_syscalls = block->all;
+		skel->rodata->tell_releases = block->releases;
+		skel->rodata->tell_waits = !block->releases;
+		skel->data->rate_ns = block->rate_ns;
+		skel->rodata->tell_at_resume = tier->at_resume;
+		bpf_program__set_autoload(skel->progs.on_any_return, block->all);
+		bpf_program__set_autoload(skel->progs.on_futex_return,
+					  !block->all && !tier->at_resume);
+		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
+		why = -block_bpf__load(skel);
+	}
+	libbpf_set_print(before);
+	if (!why)
+		return NULL;
+	struct cprof_error *err = cprof_error_os(why, "load the BPF program");
+	if (why == EPERM || why == EACCES)
+		return cprof_error_hint(
+			err, "run as root, or give cprof-attach CAP_BPF and CAP_PERFMON");
+	err->code = CPROF_ERR_UNSUPPORTED; /* no BTF, or a kernel with other tracepoint arguments */
+	return err;
+}
+
+static struct cprof_error *open_ring(struct bpf_tier *tier, int cpu)
+{
+	const struct cprof_arch *arch = cprof_arch_host();
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.sample_period = 1,
+		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW |
+			       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+		.sample_regs_user = arch->perf_regs_mask,
+		.sample_stack_user = (uint32_t)tier->block->run->options->stack_bytes,
+		.sample_id_all = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.watermark = 1,
+		.wakeup_watermark = RING_BYTES / 4,
+	};
+	tier->layout = (struct cprof_perf_layout){ .sample_type = attr.sample_type,
+						   .n_regs = arch->n_perf_regs };
+	int fd = cprof_perf_event_open(&attr, -1, cpu, -1);
+	if (fd < 0)
+		return cprof_perf_event_refused(errno, "ring for the BPF program");
+	struct cprof_perf_event_ring *event;
+	struct cprof_error *err = cprof_perf_event_map(fd, RING_BYTES, RING_LEAST, &event);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	tier->rings[tier->n_rings++].event = event;
+	uint32_t key = (uint32_t)cpu;
+	if (bpf_map__update_elem(tier->skel->maps.events, &key, sizeof(key), &fd, sizeof(fd), 0))
+		return cprof_error_os(errno, "give CPU %d's ring to the BPF program", cpu);
+	ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+	return NULL;
+}
+
+static struct cprof_error *open_rings(struct bpf_tier *tier)
+{
+	CPROF_AUTO(free) int *cpus = NULL;
+	size_t n;
+	struct cprof_error *err = cprof_perf_source_cpus(&cpus, &n);
+	if (err)
+		return err;
+	tier->rings = calloc(n, sizeof(*tier->rings));
+	if (!tier->rings)
+		return cprof_error_no_memory();
+	for (size_t i = 0; !err && i < n; i++)
+		err = open_ring(tier, cpus[i]);
+	return err;
+}
+
+/* One event for the whole machine: a program on a tracepoint runs for every process, whoever opened it. */
+static struct cprof_error *hook_return(struct bpf_tier *tier, uint64_t id)
+{
+	/* Never enabled: the program runs all the same, and CPU 0 has no event to count. */
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT,
+		.size = sizeof(attr),
+		.config = id,
+		.disabled = 1,
+	};
+	int fd = cprof_perf_event_open(&attr, -1, 0, -1);
+	if (fd < 0)
+		return cprof_perf_event_refused(errno, "system call return");
+	tier->exit_fds[tier->n_exit_fds++] = fd;
+	int program = bpf_program__fd(tier->skel->progs.on_futex_return);
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, program) < 0)
+		return cprof_error_os(errno, "attach the BPF program to the return of futex");
+	return NULL;
+}
+
+static struct cprof_error *hook(struct bpf_tier *tier)
+{
+	struct cprof_block_tracepoints points;
+	struct cprof_error *err = NULL;
+	const bool returns = !tier->block->all && !tier->at_resume;
+	if (returns)
+		err = cprof_block_tracepoints_find(&points);
+	if (!err && returns)
+		err = hook_return(tier, points.exit_futex);
+	if (!err && returns && points.exit_waitv)
+		err = hook_return(tier, points.exit_waitv);
+	if (err)
+		return err;
+	int why = -block_bpf__attach(tier->skel);
+	return why ? cprof_error_os(why, "attach the BPF programs to the scheduler") : NULL;
+}
+
+/* One that has woken meanwhile would be taken for asleep until it sleeps again: then it is taken back. */
+static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleeper)
+{
+	struct bpf_tier *tier = ctx;
+	struct bpf_map *threads = tier->skel->maps.threads;
+	const uint32_t tid = (uint32_t)sleeper->tid;
+	uint32_t owner = 0; /* as the program reads it where a wait begins */
+	cprof_target_mem_read(&tier->block->process->mem, sleeper->addr + OWNER_OFFSET, &owner,
+			      sizeof(owner));
+	const struct cprof_block_thread thread = {
+		.asleep_since_ns = sleeper->now_ns,
+		.owner = owner,
+		.addr = sleeper->addr,
+		.syscall = SYS_futex,
+		.op = sleeper->op,
+		.val = sleeper->val,
+		.unsure = 1,
+	};
+	if (bpf_map__update_elem(threads, &tid, sizeof(tid), &thread, sizeof(thread),
+				 BPF_NOEXIST) == 0 &&
+	    !cprof_block_open_still(tier->block, sleeper))
+		bpf_map__delete_elem(threads, &tid, sizeof(tid), 0);
+}
+
+static void close_tier(void *state)
+{
+	struct bpf_tier *tier = state;
+	if (!tier)
+		return;
+	for (size_t i = 0; i < tier->n_exit_fds; i++)
+		close(tier->exit_fds[i]);
+	block_bpf__destroy(tier->skel);
+	for (size_t i = 0; i < tier->n_rings; i++)
+		cprof_perf_event_unmap(tier->rings[i].event);
+	free(tier->rings);
+	free(tier->exit_fds);
+	free(tier->faults);
+	free(tier);
+}
+
+/* Since Linux 6.16. */
+static bool has_resume(void)
+{
+	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	bool has = libbpf_find_vmlinux_btf_id("sched_exit_tp", BPF_TRACE_RAW_TP) > 0;
+	libbpf_set_print(before);
+	return has;
+}
+
+static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+{
+	struct cprof_error *err = check_namespace();
+	if (err)
+		return err;
+	struct bpf_tier *tier = calloc(1, sizeof(*tier));
+	if (!tier)
+		return cprof_error_no_memory();
+	tier->block = block;
+	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
+	tier->at_resume = !block->all && !block->releases && has_resume();
+	tier->faults = block->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
+	if (!tier->exit_fds || (block->all && !tier->faults))
+		err = cprof_error_no_memory();
+	if (!err)
+		err = load(tier);
+	if (!err)
+		err = open_rings(tier);
+	if (!err)
+		err = hook(tier);
+	if (!err && !block->releases)
+		cprof_block_open_before(block, put_sleeper, tier);
+	if (err) {
+		close_tier(tier);
+		return err;
+	}
+	*ret_state = tier;
+	return NULL;
+}
+
+/* ---- reading ---- */
+
+static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
+					     const struct cprof_perf_record *record,
+					     const struct cprof_regs *regs)
+{
+	return (struct cprof_session_moment){
+		.process = tier->block->process,
+		.regs = regs,
+		.stack_addr = regs->r[cprof_arch_host()->sp],
+		.stack = record->sample.stack,
+		.n_stack = record->sample.n_stack,
+		.live = true, /* beyond the copy are frames that the thread has not left yet */
+	};
+}
+
+/* `part_ns` of its time lie in the window. */
+static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_block_event *event,
+				     uint64_t part_ns, const struct cprof_session_moment *moment,
+				     bool open)
+{
+	const struct cprof_wait_weight weight =
+		cprof_wait_weigh_part(event->delay_ns, part_ns, event->rate_ns);
+	struct cprof_wait wait = {
+		.tid = event->tid,
+		.syscall = event->syscall < 0 ? CPROF_WAIT_NO_SYSCALL : event->syscall,
+		.futex_op = event->op,
+		.futex_val = event->val,
+		.addr = event->addr,
+		.owner_tid = event->owner,
+		.open = open,
+		.count = weight.count,
+		.delay_ns = weight.delay_ns,
+		.queue_ns = (double)event->queue_ns * weight.count,
+	};
+	cprof_block_find_owner(&wait);
+	return cprof_block_take(tier->block, &wait, moment, NULL);
+}
+
+/* The place of this fault's other half; an older fault that never got its own gives way. */
+static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_block_event *event,
+			      bool *ret_is_its)
+{
+	uint64_t key = (uint64_t)event->tid << 32 | event->serial;
+	struct fault *fault = &tier->faults[cprof_hash_u64(key) % FAULTS_MAX];
+	*ret_is_its = fault->half != FAULT_NONE && fault->tid == event->tid &&
+		      fault->serial == event->serial;
+	if (!*ret_is_its)
+		*fault = (struct fault){ .tid = event->tid, .serial = event->serial };
+	return fault;
+}
+
+static void count_fault(struct bpf_tier *tier, struct fault *fault)
+{
+	struct cprof_wait_row *row = &tier->block->table.rows[fault->row];
+	row->count += fault->times;
+	row->delay_ns += fault->delay_ns;
+	row->queue_ns += fault->queue_ns;
+	fault->half = FAULT_NONE;
+}
+
+/* A fault's stack comes when it begins and must be walked then: later it is another one. */
+static struct cprof_error *begin_fault(struct bpf_tier *tier, const struct cprof_block_event *event,
+				       const struct cprof_session_moment *moment)
+{
+	bool is_its;
+	struct fault *fault = fault_at(tier, event, &is_its);
+	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
+	struct cprof_error *err = cprof_block_take(tier->block, &wait, moment, &fault->row);
+	if (err)
+		return err;
+	if (is_its && fault->half == FAULT_ENDED)
+		count_fault(tier, fault);
+	else
+		fault->half = FAULT_BEGUN;
+	return NULL;
+}
+
+static void end_fault(struct bpf_tier *tier, const struct cprof_block_event *event)
+{
+	bool is_its;
+	struct fault *fault = fault_at(tier, event, &is_its);
+	const double times = event->val;
+	fault->times = times;
+	fault->delay_ns = (double)event->delay_ns * times;
+	fault->queue_ns = (double)event->queue_ns * times;
+	if (is_its && fault->half == FAULT_BEGUN)
+		count_fault(tier, fault);
+	else
+		fault->half = FAULT_ENDED;
+}
+
+static struct cprof_error *take_sample(struct bpf_tier *tier,
+				       const struct cprof_perf_record *record)
+{
+	struct cprof_block_event event;
+	struct cprof_regs regs;
+	if (record->sample.n_raw < sizeof(event))
+		return NULL;
+	memcpy(&event, record->sample.raw, sizeof(event));
+	if (event.what == CPROF_BLOCK_FAULT_END) {
+		/* Told while another thread leaves the CPU: the registers are that one's, and the idle one has none. */
+		if (tier->faults)
+			end_fault(tier, &event);
+		return NULL;
+	}
+	if (!record->sample.regs || record->sample.regs_32bit)
+		return NULL;
+	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
+	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
+	if (event.what == CPROF_BLOCK_FAULT)
+		return tier->faults ? begin_fault(tier, &event, &moment) : NULL;
+	const uint64_t end_ns = cprof_block_end_ns(tier->block);
+	if (tier->block->releases)
+		return record->time_ns > end_ns
+			       ? NULL
+			       : take_wait(tier, &event, event.delay_ns, &moment, false);
+	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
+	const uint64_t woken_ns = record->time_ns - event.queue_ns;
+	const uint64_t part_ns =
+		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
+				   tier->block->run->window->start_mono_ns, end_ns);
+	return part_ns ? take_wait(tier, &event, part_ns, &moment, woken_ns > end_ns) : NULL;
+}
+
+static struct cprof_error *take_record(const struct perf_event_header *header, void *ctx)
+{
+	struct bpf_tier *tier = ctx;
+	struct cprof_perf_record record;
+	struct cprof_error *err = cprof_perf_record_decode(&tier->layout, header, &record);
+	if (err)
+		return err;
+	if (record.kind == CPROF_PERF_LOST)
+		tier->block->lost += record.lost;
+	return record.kind == CPROF_PERF_SAMPLE ? take_sample(tier, &record) : NULL;
+}
+
+static struct cprof_block_counts sum_counts(const struct bpf_tier *tier)
+{
+	struct cprof_block_counts sum = { 0 };
+	for (size_t i = 0; i < CPROF_BLOCK_CPUS; i++) {
+		const struct cprof_block_counts *one = &tier->skel->bss->counts[i];
+		sum.waits += one->waits;
+		sum.kept += one->kept;
+		sum.releases += one->releases;
+		sum.owned += one->owned;
+		sum.agreed += one->agreed;
+		sum.full += one->full;
+		sum.delay_ns += one->delay_ns;
+	}
+	return sum;
+}
+
+static struct cprof_error *drain(void *state)
+{
+	struct bpf_tier *tier = state;
+	struct cprof_error *err = NULL;
+	tier->skel->data->rate_ns =
+		tier->block->rate_ns < RATE_MAX_NS ? tier->block->rate_ns : RATE_MAX_NS;
+	for (size_t i = 0; !err && i < tier->n_rings; i++) {
+		size_t n;
+		err = cprof_perf_ring_drain(&tier->rings[i].event->ring, take_record, tier, &n);
+	}
+	uint64_t full = sum_counts(tier).full;
+	tier->block->lost += full - tier->full_told;
+	tier->full_told = full;
+	return err;
+}
+
+static size_t fds(void *state, struct pollfd *fds, size_t cap)
+{
+	const struct bpf_tier *tier = state;
+	size_t n = 0;
+	for (; n < tier->n_rings && n < cap; n++)
+		fds[n] = (struct pollfd){ .fd = tier->rings[n].event->fd, .events = POLLIN };
+	return n;
+}
+
+static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
+{
+	const struct bpf_tier *tier = state;
+	struct cprof_block_thread thread;
+	if (bpf_map__lookup_elem(tier->skel->maps.threads, &tid, sizeof(tid), &thread,
+				 sizeof(thread), 0))
+		return false; /* asleep since before our time */
+	/* It has woken since its call was read: that wait has been told. */
+	*ret_mono_ns = thread.asleep_since_ns ? thread.asleep_since_ns : UINT64_MAX;
+	return true;
+}
+
+static void report(void *state)
+{
+	const struct bpf_tier *tier = state;
+	const struct cprof_block_counts counts = sum_counts(tier);
+	struct cprof_report *report = tier->block->run->report;
+	tier->block->owned = counts.owned;
+	tier->block->agreed = counts.agreed;
+	if (tier->block->releases)
+		cprof_report_note(report, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
+				  (uint64_t)counts.releases);
+	else
+		cprof_report_note(report, CPROF_NOTE_DETAIL,
+				  "%" PRIu64 " waits of %.3f s seen, %" PRIu64 " kept",
+				  (uint64_t)counts.waits, (double)counts.delay_ns / 1e9,
+				  (uint64_t)counts.kept);
+}
+
+const struct cprof_block_tier cprof_block_tier_bpf = {
+	.name = "bpf",
+	.exactly = "asleep until woken, every wait timed in the kernel",
+	.tells_releases = true,
+	.tells_all = true,
+	.thins = true,
+	.drain_ns = 20000000,
+	.open = open_tier,
+	.close = close_tier,
+	.fds = fds,
+	.drain = drain,
+	.since = since,
+	.report = report,
+};

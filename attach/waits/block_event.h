@@ -1,0 +1,64 @@
+/*
+ * attach/waits/block_event.h - what the BPF program of the block and mutex modes and attach/waits/block_bpf.c say to each other.
+ *
+ * Compiled on both sides, so it uses the kernel's integer names only and every struct has a fixed size.
+ */
+#ifndef CPROF_ATTACH_WAITS_BLOCK_EVENT_H
+#define CPROF_ATTACH_WAITS_BLOCK_EVENT_H
+
+#include <linux/types.h>
+
+enum {
+	CPROF_BLOCK_WAIT,    /* a wait that is over; the stack is the waiter's */
+	CPROF_BLOCK_RELEASE, /* a futex wake that ended waits; the stack is the waker's */
+	CPROF_BLOCK_FAULT, /* a thread falls asleep outside of system calls; its times follow in FAULT_END */
+	CPROF_BLOCK_FAULT_END,
+};
+
+/* The raw part of a sample; user registers and stack come beside it. */
+struct cprof_block_event {
+	__u64 delay_ns; /* asleep, or what the release is charged with */
+	__u64 queue_ns; /* woken and waiting for a CPU */
+	__u64 addr;
+	__u64 rate_ns; /* the rate this one was kept by */
+	__u32 what;
+	__u32 tid; /* of the initial namespace, as all here */
+	__s32 syscall;
+	__u32 op;
+	__u32 val;    /* of FAULT_END: how many faults it stands for */
+	__u32 owner;  /* the word behind the futex word when the wait began */
+	__u32 serial; /* joins FAULT and FAULT_END of one thread */
+	__u32 pad;
+};
+
+/* What the program knows of a thread that sleeps or has slept in its present system call. */
+struct cprof_block_thread {
+	__u64 asleep_since_ns; /* CLOCK_MONOTONIC; 0: not asleep */
+	__u64 woken_ns;        /* 0: not yet */
+	__u64 delay_ns;        /* earlier sleeps of the same call */
+	__u64 queue_ns;
+	__u64 addr;
+	__u64 lock_addr; /* counted in locks under this address; 0: not counted */
+	__u64 charge_ns; /* as a waker, in its present futex call */
+	__u64 charge_addr;
+	__s32 syscall;
+	__u32 op, val, owner;
+	__u32 charge_op, charge_val, charge_owner;
+	__u32 serial;
+	__u32 unsure; /* written from outside, for a wait that had begun before: it may have ended meanwhile */
+	__u32 pad;
+};
+
+/* Kept for each CPU (modulo CPROF_BLOCK_CPUS), or they would fight for the memory: the sum is what counts. */
+#define CPROF_BLOCK_CPUS 64
+struct cprof_block_counts {
+	__u64 waits; /* seen, kept or not */
+	__u64 kept;
+	__u64 releases;
+	__u64 owned;    /* of mutexes that named an owner before */
+	__u64 agreed;   /* and that one released it */
+	__u64 full;     /* a thread or a lock had no room in its map */
+	__u64 delay_ns; /* of all waits seen: what the estimates should add up to */
+} __attribute__((aligned(64)));
+
+#endif

@@ -1,0 +1,375 @@
+#include "attach/waits/block_events.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/waits/block_tracepoint.h"
+#include "attach/locks/futex.h"
+#include "attach/perf/perf_event.h"
+#include "attach/perf/perf_source.h"
+#include "base/arch.h"
+#include "base/cleanup.h"
+#include "base/hash.h"
+
+#define RING_BYTES ((size_t)8 << 20)
+#define RING_LEAST ((size_t)64 << 10)
+#define ROUNDS_MAX 10 /* looks at the thread list until it has nobody new */
+#define THREADS_MAX                                                                                \
+	65536 /* with two events per CPU each this is far beyond any limit of open files */
+
+struct cprof_block_events {
+	const struct cprof_target *target; /* borrowed */
+	struct cprof_block_tracepoints points;
+	bool releases, inherit_thread;
+	uint32_t stack_bytes;
+	struct cprof_perf_layout light, heavy;
+	int *cpus; /* owned */
+	size_t n_cpus;
+	struct ring {
+		struct cprof_perf_event_ring *event; /* owned */
+		const struct perf_event_header *next;
+		uint64_t next_ns;
+	} * rings; /* owned; one per CPU */
+	size_t n_rings;
+	int *fds; /* owned; events that write into those rings */
+	size_t n_fds, cap_fds;
+	struct cprof_map64 followed; /* thread ids */
+	int own_fd;                  /* counts our own calls */
+	uint64_t lost;
+};
+
+/* ---- opening ---- */
+
+static struct perf_event_attr make_attr(const struct cprof_block_events *events, uint64_t id)
+{
+	return (struct perf_event_attr){
+		.type = PERF_TYPE_TRACEPOINT,
+		.size = sizeof(struct perf_event_attr),
+		.config = id,
+		.sample_period = 1,
+		.sample_type = events->light.sample_type,
+		.exclude_kernel =
+			1, /* what an ordinary user may ask for; the registers are the user's anyhow */
+		.inherit = 1,
+		.sample_id_all = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.watermark = 1,
+		.wakeup_watermark = (uint32_t)(geteuid() == 0 ? RING_BYTES / 4 : RING_LEAST),
+	};
+}
+
+static struct cprof_error *keep_fd(struct cprof_block_events *events, int fd)
+{
+	if (events->n_fds == events->cap_fds) {
+		size_t cap = events->cap_fds ? events->cap_fds * 2 : 256;
+		int *grown = realloc(events->fds, cap * sizeof(*grown));
+		if (!grown) {
+			close(fd);
+			return cprof_error_no_memory();
+		}
+		events->fds = grown;
+		events->cap_fds = cap;
+	}
+	events->fds[events->n_fds++] = fd;
+	return NULL;
+}
+
+/* Open, filter, and send to the CPU's ring; the first event of a CPU becomes its ring. */
+static struct cprof_error *open_one(struct cprof_block_events *events, struct perf_event_attr *attr,
+				    pid_t tid, size_t cpu, const char *filter)
+{
+	int fd = cprof_perf_event_open(attr, tid, events->cpus[cpu], -1);
+	if (fd < 0)
+		return cprof_perf_event_refused(errno, "futex tracepoint");
+	struct cprof_error *err = NULL;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) < 0)
+		err = cprof_error_os(errno, "filter futex calls by \"%s\"", filter);
+	if (!err && cpu == events->n_rings) {
+		err = cprof_perf_event_map(fd, RING_BYTES, RING_LEAST,
+					   &events->rings[events->n_rings].event);
+		if (!err) {
+			events->n_rings++;
+			return NULL;
+		}
+	}
+	if (!err && ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, events->rings[cpu].event->fd) < 0)
+		err = cprof_error_os(errno, "share a ring");
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return keep_fd(events, fd);
+}
+
+static struct cprof_error *open_thread(struct cprof_block_events *events, pid_t tid)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer enter_filter = { 0 };
+	cprof_futex_filter(true, true, &enter_filter);
+	struct cprof_error *err = cprof_buffer_error(&enter_filter);
+	for (size_t cpu = 0; !err && cpu < events->n_cpus; cpu++) {
+		struct perf_event_attr attr = make_attr(events, events->points.enter_futex);
+		attr.task = 1; /* tell threads' ends */
+		err = open_one(events, &attr, tid, cpu, cprof_buffer_text(&enter_filter));
+		if (err)
+			break;
+		/* Waits return 0 or an error, wakes how many they woke; UNLOCK_PI returns 0 too. */
+		attr = make_attr(events, events->points.exit_futex);
+		attr.sample_type = events->heavy.sample_type;
+		attr.sample_regs_user = cprof_arch_host()->perf_regs_mask;
+		attr.sample_stack_user = events->stack_bytes;
+		err = open_one(events, &attr, tid, cpu,
+			       events->releases ? "ret >= 0" : "ret <= 0 && ret != -11");
+		if (err || !events->releases)
+			continue;
+		attr = make_attr(events, events->points.exit_futex);
+		err = open_one(events, &attr, tid, cpu, "ret < 0");
+	}
+	return err;
+}
+
+static struct cprof_error *open_new_threads(struct cprof_block_events *events, size_t *ret_new)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n;
+	*ret_new = 0;
+	struct cprof_error *err = cprof_target_threads(events->target, &tids, &n);
+	if (err)
+		return err;
+	cprof_perf_source_raise_files((n + 1) * events->n_cpus * (events->releases ? 3 : 2));
+	for (size_t i = 0; i < n && i < THREADS_MAX; i++) {
+		bool added;
+		if (!cprof_map64_put(&events->followed, (uint64_t)tids[i], &added))
+			return cprof_error_no_memory();
+		if (!added)
+			continue;
+		++*ret_new;
+		err = open_thread(events, tids[i]);
+		if (err && err->code == CPROF_ERR_NO_TARGET) { /* ended meanwhile */
+			cprof_error_free(err);
+			err = NULL;
+		}
+		if (err && err->os_errno == EMFILE)
+			return cprof_error_hint(
+				err,
+				"%zu threads need %zu descriptors: raise ulimit -n, or "
+				"run as root for -block-method bpf",
+				n, n * events->n_cpus * 2);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* A thread born while we look is inherited by its creator, or is in the next list; in both, it is told twice. */
+static struct cprof_error *open_threads(struct cprof_block_events *events)
+{
+	size_t added = 1;
+	for (int round = 0; added && round < ROUNDS_MAX; round++) {
+		struct cprof_error *err = open_new_threads(events, &added);
+		if (err)
+			return err;
+	}
+	if (!events->n_rings)
+		return cprof_error_os(ESRCH, "follow the threads of %d", (int)events->target->pid);
+	return NULL;
+}
+
+static int open_own(const struct cprof_block_events *events)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT,
+		.size = sizeof(attr),
+		.config = events->points.enter_futex,
+		.sample_type = PERF_SAMPLE_RAW,
+		.exclude_kernel = 1,
+	};
+	return cprof_perf_event_open(&attr, 0, -1, -1);
+}
+
+struct cprof_error *cprof_block_events_open(const struct cprof_target *target, bool releases,
+					    uint32_t stack_bytes, struct cprof_block_events **ret)
+{
+	struct cprof_block_events *events = calloc(1, sizeof(*events));
+	if (!events)
+		return cprof_error_no_memory();
+	const uint64_t light = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW;
+	*events = (struct cprof_block_events){
+		.target = target,
+		.releases = releases,
+		.stack_bytes = stack_bytes,
+		.light = { .sample_type = light },
+		.heavy = { .sample_type = light | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+			   .n_regs = cprof_arch_host()->n_perf_regs },
+		.own_fd = -1,
+	};
+	struct cprof_error *err = cprof_block_tracepoints_find(&events->points);
+	if (!err)
+		err = cprof_perf_source_cpus(&events->cpus, &events->n_cpus);
+	if (!err) {
+		events->rings = calloc(events->n_cpus, sizeof(*events->rings));
+		err = events->rings ? NULL : cprof_error_no_memory();
+	}
+	if (!err)
+		err = open_threads(events);
+	if (err) {
+		cprof_block_events_close(events);
+		return err;
+	}
+	events->own_fd = open_own(events);
+	*ret = events;
+	return NULL;
+}
+
+void cprof_block_events_close(struct cprof_block_events *events)
+{
+	if (!events)
+		return;
+	if (events->own_fd >= 0)
+		close(events->own_fd);
+	for (size_t i = 0; i < events->n_fds; i++)
+		close(events->fds[i]);
+	for (size_t i = 0; i < events->n_rings; i++)
+		cprof_perf_event_unmap(events->rings[i].event);
+	cprof_map64_deinit(&events->followed);
+	free(events->fds);
+	free(events->rings);
+	free(events->cpus);
+	free(events);
+}
+
+/* ---- reading ---- */
+
+size_t cprof_block_events_fds(const struct cprof_block_events *events, struct pollfd *fds,
+			      size_t cap)
+{
+	size_t n = 0;
+	for (; n < events->n_rings && n < cap; n++)
+		fds[n] = (struct pollfd){ .fd = events->rings[n].event->fd, .events = POLLIN };
+	return n;
+}
+
+/* include/trace/events/syscalls.h: common fields of 8 bytes, the number, then arguments or result of 8 each. */
+struct raw_enter {
+	uint16_t type;
+	uint8_t flags, preempt;
+	int32_t pid;
+	int32_t nr, pad;
+	uint64_t args[3];
+};
+struct raw_exit {
+	uint16_t type;
+	uint8_t flags, preempt;
+	int32_t pid;
+	int32_t nr, pad;
+	int64_t ret;
+};
+
+bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
+			       struct cprof_block_events_call *ret)
+{
+	struct raw_enter enter;
+	struct raw_exit exit_call;
+	uint16_t type;
+	if (n_raw < sizeof(exit_call))
+		return false;
+	memcpy(&type, raw, sizeof(type));
+	if (type == exit_id) {
+		memcpy(&exit_call, raw, sizeof(exit_call));
+		ret->kind = CPROF_BLOCK_EXIT;
+		ret->ret = exit_call.ret;
+		return exit_call.nr == SYS_futex;
+	}
+	if (type != enter_id || n_raw < sizeof(enter))
+		return false;
+	memcpy(&enter, raw, sizeof(enter));
+	ret->kind = CPROF_BLOCK_ENTER;
+	ret->addr = enter.args[0];
+	ret->op = (uint32_t)enter.args[1];
+	ret->val = (uint32_t)enter.args[2];
+	return enter.nr == SYS_futex;
+}
+
+/* Both kinds begin alike, so the light layout reads what tells them apart. */
+static struct cprof_error *hand_out(struct cprof_block_events *events,
+				    const struct perf_event_header *header,
+				    cprof_block_events_fn *fn, void *ctx)
+{
+	struct cprof_perf_record record;
+	struct cprof_error *err = cprof_perf_record_decode(&events->light, header, &record);
+	if (err)
+		return err;
+	if (record.kind == CPROF_PERF_LOST)
+		events->lost += record.lost;
+	struct cprof_block_events_call call = { .tid = record.tid, .time_ns = record.time_ns };
+	if (record.kind == CPROF_PERF_EXIT && record.pid == (uint32_t)events->target->pid) {
+		call.kind = CPROF_BLOCK_ENDED;
+		return fn(ctx, &call);
+	}
+	if (record.kind != CPROF_PERF_SAMPLE || record.pid != (uint32_t)events->target->pid ||
+	    !cprof_block_events_decode(record.sample.raw, record.sample.n_raw,
+				       events->points.enter_futex, events->points.exit_futex,
+				       &call))
+		return NULL;
+	const bool heavy = call.kind == CPROF_BLOCK_EXIT && !(events->releases && call.ret < 0);
+	if (heavy)
+		err = cprof_perf_record_decode(&events->heavy, header, &record);
+	call.record = &record;
+	return err ? err : fn(ctx, &call);
+}
+
+static struct cprof_error *peek(struct cprof_block_events *events, struct ring *ring)
+{
+	struct cprof_error *err = cprof_perf_ring_peek(&ring->event->ring, &ring->next);
+	if (!err && ring->next)
+		ring->next_ns = cprof_perf_record_time(&events->light, ring->next);
+	return err;
+}
+
+struct cprof_error *cprof_block_events_drain(struct cprof_block_events *events, uint64_t until_ns,
+					     cprof_block_events_fn *fn, void *ctx)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < events->n_rings; i++) {
+		cprof_perf_ring_begin(&events->rings[i].event->ring);
+		err = peek(events, &events->rings[i]);
+	}
+	while (!err) {
+		struct ring *oldest = NULL;
+		for (size_t i = 0; i < events->n_rings; i++) {
+			struct ring *ring = &events->rings[i];
+			if (ring->next && (!oldest || ring->next_ns < oldest->next_ns))
+				oldest = ring;
+		}
+		if (!oldest || oldest->next_ns > until_ns)
+			break;
+		err = hand_out(events, oldest->next, fn, ctx);
+		cprof_perf_ring_consume(&oldest->event->ring);
+		if (!err)
+			err = peek(events, oldest);
+	}
+	return err;
+}
+
+uint64_t cprof_block_events_lost(const struct cprof_block_events *events)
+{
+	return events->lost;
+}
+
+bool cprof_block_events_see(const struct cprof_block_events *events)
+{
+	uint64_t before, after;
+	uint32_t word = 0;
+	if (events->own_fd < 0 ||
+	    read(events->own_fd, &before, sizeof(before)) != (ssize_t)sizeof(before))
+		return true; /* no means to tell */
+	syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	return read(events->own_fd, &after, sizeof(after)) != (ssize_t)sizeof(after) ||
+	       after > before;
+}

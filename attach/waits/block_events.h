@@ -1,0 +1,71 @@
+/*
+ * attach/waits/block_events.h - the futex tracepoints of one process's threads, opened with perf and read in order of time.
+ *
+ * Works for an ordinary user on his own processes at kernel.perf_event_paranoid 2, without tracefs: system call
+ * tracepoints are open to everybody, and registers and stack at the return from a call are the user's. Per thread and
+ * CPU there is one event on the entry (arguments only) and one on the return (with registers and stack), inherited
+ * by new threads; a CPU's events share a ring.
+ *
+ * Source of truth: perf_event_open(2); the `format` files under events/syscalls in tracefs.
+ */
+#ifndef CPROF_ATTACH_WAITS_BLOCK_EVENTS_H
+#define CPROF_ATTACH_WAITS_BLOCK_EVENTS_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/perf/perf_record.h"
+#include "attach/target/target.h"
+#include "base/error.h"
+
+struct cprof_block_events;
+
+enum cprof_block_events_kind {
+	CPROF_BLOCK_ENTER,
+	CPROF_BLOCK_EXIT,
+	CPROF_BLOCK_ENDED, /* the thread itself has: the kernel wakes who joins it */
+};
+
+struct cprof_block_events_call {
+	enum cprof_block_events_kind kind;
+	uint32_t tid;
+	uint64_t time_ns;
+	uint64_t addr;    /* ENTER */
+	uint32_t op, val; /* ENTER */
+	int64_t ret;      /* EXIT */
+	const struct cprof_perf_record
+		*record; /* with registers and stack at an EXIT that has them */
+};
+
+/*
+ * Open for every thread of `target`. `releases`: wakes are what gets a stack, else waits. Errors: DENIED,
+ * UNSUPPORTED, NO_TARGET, OS (too many threads for the limit of open files; the hint says so).
+ */
+struct cprof_error *cprof_block_events_open(const struct cprof_target *target, bool releases,
+					    uint32_t stack_bytes, struct cprof_block_events **ret);
+void cprof_block_events_close(struct cprof_block_events *events);
+
+size_t cprof_block_events_fds(const struct cprof_block_events *events, struct pollfd *fds,
+			      size_t cap);
+
+/* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. */
+typedef struct cprof_error *cprof_block_events_fn(void *ctx,
+						  const struct cprof_block_events_call *call);
+struct cprof_error *cprof_block_events_drain(struct cprof_block_events *events, uint64_t until_ns,
+					     cprof_block_events_fn *fn, void *ctx);
+
+/* Records that the rings had no room for, so far. */
+uint64_t cprof_block_events_lost(const struct cprof_block_events *events);
+
+/*
+ * Makes a futex call and sees whether perf counts it. False: some BPF program on the tracepoint hides it from all
+ * perf users of this machine (it returns 0), and the profile is too small.
+ */
+bool cprof_block_events_see(const struct cprof_block_events *events);
+
+/* One raw record, for tests and fuzzing: false where it is no futex call of these tracepoints. */
+bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
+			       struct cprof_block_events_call *ret);
+
+#endif

@@ -1,0 +1,175 @@
+#include "attach/waits/block_open.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "attach/waits/block_sleeper.h"
+#include "attach/threads/thread_iter.h"
+#include "attach/target/thread_proc.h"
+#include "attach/target/thread_regs.h"
+#include "attach/locks/wait_kind.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define CALL_TEXT_MAX 256
+
+static bool read_call(const struct cprof_block *block, pid_t tid, struct cprof_thread_call *ret)
+{
+	char text[CALL_TEXT_MAX];
+	int n = cprof_thread_read(block->process->target->pid, tid, "syscall", text, sizeof(text));
+	return n > 0 && cprof_thread_call_parse(text, ret);
+}
+
+static bool in_scope(const struct cprof_block *block, const struct cprof_thread_call *call)
+{
+	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
+		return block->all && call->sp;
+	if (call->kind != CPROF_CALL_BLOCKED)
+		return false;
+	return block->all || cprof_wait_is_futex((int32_t)call->nr);
+}
+
+static bool read_sleeper(const struct cprof_block *block, pid_t tid,
+			 struct cprof_block_open_sleeper *ret)
+{
+	struct cprof_thread_call call;
+	if (!read_call(block, tid, &call) || call.kind != CPROF_CALL_BLOCKED ||
+	    call.nr != SYS_futex)
+		return false;
+	*ret = (struct cprof_block_open_sleeper){
+		.tid = tid,
+		.now_ns = cprof_clock_mono_ns(),
+		.addr = call.args[0],
+		.op = (uint32_t)call.args[1],
+		.val = (uint32_t)call.args[2],
+	};
+	return true;
+}
+
+void cprof_block_open_before(struct cprof_block *block, cprof_block_open_fn *fn, void *ctx)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	struct cprof_error *err = cprof_thread_list(block->process->target->pid, &tids, &n);
+	cprof_error_free(err); /* it has ended already: the window will see that */
+	for (size_t i = 0; i < n; i++) {
+		struct cprof_block_open_sleeper sleeper;
+		if (read_sleeper(block, tids[i], &sleeper))
+			fn(ctx, &sleeper);
+	}
+}
+
+bool cprof_block_open_still(const struct cprof_block *block,
+			    const struct cprof_block_open_sleeper *sleeper)
+{
+	struct cprof_block_open_sleeper now;
+	return read_sleeper(block, sleeper->tid, &now) && now.addr == sleeper->addr &&
+	       now.op == sleeper->op && now.val == sleeper->val;
+}
+
+static struct cprof_error *take_one(struct cprof_block_sleepers *sleepers,
+				    const struct cprof_block_look *look, uint64_t now_ns,
+				    uint64_t since_ns, const struct cprof_regs *regs)
+{
+	struct cprof_block *block = sleepers->block;
+	const struct cprof_thread_call *call = &look->call;
+	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
+	struct cprof_wait wait = {
+		.tid = (uint32_t)look->tid,
+		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
+		.futex_op = (uint32_t)call->args[1],
+		.futex_val = (uint32_t)call->args[2],
+		.addr = blocked ? call->args[0] : 0,
+		.open = true,
+		.count = 1,
+		.delay_ns = now_ns > since_ns ? (double)(now_ns - since_ns) : 1,
+	};
+	/* __owner of a pthread mutex; believed only where kind and thread ids agree with it. */
+	uint32_t owner = 0;
+	if (blocked && cprof_wait_is_futex(wait.syscall) &&
+	    cprof_target_mem_read(&block->process->mem, wait.addr + 8, &owner, sizeof(owner)))
+		wait.owner_tid = owner;
+	cprof_block_find_owner(&wait);
+	struct cprof_session_stack stack;
+	bool caught;
+	struct cprof_error *err = cprof_block_sleepers_walk(sleepers, look, regs, &caught, &stack);
+	return err ? err : cprof_block_add(block, &wait, &stack, NULL);
+}
+
+/* What take_threads() goes by. */
+struct open_waits {
+	struct cprof_block_sleepers sleepers;
+	const struct cprof_block_tier *tier; /* borrowed */
+	void *state;                         /* the tier's */
+	struct cprof_thread_iter_row *rows;  /* owned */
+	size_t n_rows;
+};
+
+/* All its registers, where the iterator tells them; false if it is not in the wait that `call` shows any more. */
+static bool find_regs(const struct open_waits *open, pid_t tid,
+		      const struct cprof_thread_call *call, struct cprof_regs *ret_regs,
+		      bool *ret_known)
+{
+	*ret_known = false;
+	for (size_t i = 0; i < open->n_rows; i++) {
+		struct cprof_thread_call seen;
+		if (open->rows[i].tid != (uint32_t)tid)
+			continue;
+		cprof_thread_regs_call(open->rows[i].regs, &seen);
+		if (seen.sp != call->sp || seen.pc != call->pc)
+			return false;
+		cprof_thread_regs_from_kernel(open->rows[i].regs, ret_regs);
+		*ret_known = true;
+	}
+	return true;
+}
+
+static struct cprof_error *take_thread(struct open_waits *open, pid_t tid)
+{
+	struct cprof_block *block = open->sleepers.block;
+	const uint64_t end_ns = cprof_block_end_ns(block);
+	uint64_t since = block->run->window->start_mono_ns, seen;
+	struct cprof_regs regs;
+	bool all_known = false;
+	struct cprof_block_look look;
+	cprof_block_look_open(block->process->target->pid, tid, &look);
+	bool sleeps = look.syscall_fd >= 0 && cprof_block_look_take(&look) &&
+		      in_scope(block, &look.call) &&
+		      find_regs(open, tid, &look.call, &regs, &all_known);
+	if (sleeps && open->tier->since && open->tier->since(open->state, (uint32_t)tid, &seen) &&
+	    seen > since)
+		since = seen;
+	struct cprof_error *err = NULL;
+	if (sleeps && since < end_ns)
+		err = take_one(&open->sleepers, &look, end_ns, since, all_known ? &regs : NULL);
+	cprof_block_look_close(&look);
+	return err;
+}
+
+struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
+					   const struct cprof_block_tier *tier, void *state)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	struct cprof_thread_iter *iter = NULL;
+	struct open_waits open = { .tier = tier, .state = state };
+	size_t n = 0;
+	pid_t pid = block->process->target->pid;
+
+	struct cprof_error *err = cprof_thread_list(pid, &tids, &n);
+	if (err) { /* it has ended: nothing is open */
+		cprof_error_free(err);
+		return NULL;
+	}
+	err = cprof_thread_iter_open(pid, &iter);
+	if (!err)
+		err = cprof_thread_iter_read(iter, &open.rows, &open.n_rows);
+	cprof_error_free(err); /* then pc and sp have to do */
+
+	err = cprof_block_sleepers_init(&open.sleepers, block);
+	for (size_t i = 0; !err && i < n; i++)
+		err = take_thread(&open, tids[i]);
+	cprof_block_sleepers_deinit(&open.sleepers);
+	cprof_thread_iter_close(iter);
+	free(open.rows);
+	return err;
+}

@@ -1,0 +1,382 @@
+/*
+ * The /proc tier: where no event may be had, look at /proc/PID/task/TID/syscall every T. A wait of d is met with
+ * p = min(1, d / T): that is Go's law at rate T, by nature. So the sum of delays is unbiased: each look that meets a
+ * thread asleep stands for T. How many waits those were is known for the long ones, which are met twice; for those
+ * met once it is told from how often the thread was put on a CPU since it was met before (/proc/TID/schedstat).
+ *
+ * Nothing is opened by the kernel for us, nobody is stopped. How a stack is read of a thread that may wake at any
+ * time is block_sleeper.h's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/waits/block.h"
+#include "attach/waits/block_sleeper.h"
+#include "attach/perf/perf_source.h"
+#include "attach/locks/wait_kind.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+#define LOOK_NS     1000000ull /* T for few threads; 3 us of ours for each thread and look */
+#define LOOK_MAX_NS 50000000ull
+#define SHARE       20 /* at most one part in so many of our time goes into looking */
+#define LIST_NS     100000000ull
+#define THREADS_MAX 8192
+#define ROWS_MAX    65536
+
+struct seen {
+	struct cprof_block_look look; /* owns its files; the call and the runs of the last look */
+	bool listed;                  /* in the last list of threads */
+	bool asleep;                  /* at the last look */
+	uint32_t row;                 /* of the sums, where the wait of the last look is */
+	double guessed;               /* how many waits that one was counted as, and for how long */
+	double delay_ns;
+};
+
+struct proc_tier {
+	struct cprof_block *block; /* borrowed */
+	struct cprof_block_sleepers sleepers;
+	struct seen *threads; /* owned */
+	size_t n, cap;
+	struct cprof_map64 by_tid; /* -> index + 1; 0: gone */
+	struct cprof_map64
+		rows; /* hash of thread and call -> row of its last stack that was caught */
+	uint64_t listed_ns, looked_ns, look_ns;
+	uint64_t took_ns; /* CPU time of a look, running mean */
+	uint64_t unfollowed;
+	int task_fd; /* owned; /proc/PID/task */
+	uint64_t links;
+};
+
+/* ---- threads ---- */
+
+static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
+{
+	if (tier->n == tier->cap) {
+		size_t cap = tier->cap ? tier->cap * 2 : 64;
+		void *grown = realloc(tier->threads, cap * sizeof(*tier->threads));
+		if (!grown)
+			return cprof_error_no_memory();
+		tier->threads = grown;
+		tier->cap = cap;
+	}
+	pid_t pid = tier->block->process->target->pid;
+	struct seen seen = { .listed = true };
+	cprof_block_look_open(pid, tid, &seen.look);
+	int why = seen.look.syscall_fd < 0 ? -seen.look.syscall_fd : 0;
+	if (why == EMFILE || why == ENFILE) {
+		tier->unfollowed++;
+		return NULL;
+	}
+	if (why == ENOENT || why == ESRCH)
+		return NULL;
+	if (why)
+		return cprof_error_os(why, "open /proc/%d/task/%d/syscall", (int)pid, (int)tid);
+	uint64_t *index = cprof_map64_put(&tier->by_tid, (uint64_t)tid, NULL);
+	if (!index) {
+		cprof_block_look_close(&seen.look);
+		return cprof_error_no_memory();
+	}
+	tier->threads[tier->n++] = seen;
+	*index = tier->n;
+	return NULL;
+}
+
+/* Close what has gone; the list and its index are made anew, so both stay as long as the process has threads. */
+static struct cprof_error *drop_unlisted(struct proc_tier *tier)
+{
+	size_t kept = 0;
+	cprof_map64_deinit(&tier->by_tid);
+	for (size_t i = 0; i < tier->n; i++) {
+		if (!tier->threads[i].listed) {
+			cprof_block_look_close(&tier->threads[i].look);
+			continue;
+		}
+		tier->threads[kept] = tier->threads[i];
+		uint64_t *index = cprof_map64_put(&tier->by_tid,
+						  (uint64_t)tier->threads[kept].look.tid, NULL);
+		if (index)
+			*index = ++kept;
+		else
+			cprof_block_look_close(&tier->threads[i].look);
+	}
+	tier->n = kept;
+	return NULL;
+}
+
+static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	tier->listed_ns = now_ns;
+	struct cprof_error *err = cprof_target_threads(tier->block->process->target, &tids, &n);
+	if (err && err->code == CPROF_ERR_NO_TARGET) {
+		cprof_error_free(err);
+		err = NULL;
+	}
+	for (size_t i = 0; i < tier->n; i++)
+		tier->threads[i].listed = false;
+	for (size_t i = 0; !err && i < n; i++) {
+		const uint64_t *index = cprof_map64_get(&tier->by_tid, (uint64_t)tids[i]);
+		if (index)
+			tier->threads[*index - 1].listed = true;
+		else if (tier->n < THREADS_MAX)
+			err = follow(tier, tids[i]);
+	}
+	return err ? err : drop_unlisted(tier);
+}
+
+/* ---- looking ---- */
+
+static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
+{
+	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
+		return tier->block->all && call->sp;
+	return call->kind == CPROF_CALL_BLOCKED &&
+	       (tier->block->all || cprof_wait_is_futex((int32_t)call->nr));
+}
+
+static void describe(const struct proc_tier *tier, const struct seen *seen,
+		     struct cprof_wait *ret_wait)
+{
+	const struct cprof_thread_call *call = &seen->look.call;
+	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
+	*ret_wait = (struct cprof_wait){
+		.tid = (uint32_t)seen->look.tid,
+		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
+		.futex_op = (uint32_t)call->args[1],
+		.futex_val = (uint32_t)call->args[2],
+		.addr = blocked ? call->args[0] : 0,
+	};
+	uint32_t owner;
+	if (blocked && cprof_wait_is_futex(ret_wait->syscall) &&
+	    cprof_target_mem_read(&tier->block->process->mem, ret_wait->addr + 8, &owner,
+				  sizeof(owner)))
+		ret_wait->owner_tid = owner;
+	cprof_block_find_owner(ret_wait);
+}
+
+static uint64_t hash_look(const struct cprof_block_look *look)
+{
+	const struct cprof_thread_call *call = &look->call;
+	uint64_t hash = cprof_hash_mix((uint64_t)look->tid, (uint64_t)call->nr);
+	hash = cprof_hash_mix(cprof_hash_mix(hash, call->sp), call->pc);
+	return cprof_hash_mix(cprof_hash_mix(hash, call->args[0]), call->args[1]);
+}
+
+/* What a thread's waits in one and the same call are added to, should one of them go by too fast for its stack. */
+static struct cprof_error *remember(struct proc_tier *tier, const struct seen *seen)
+{
+	if (tier->rows.len >= ROWS_MAX)
+		cprof_map64_deinit(&tier->rows);
+	uint64_t *row = cprof_map64_put(&tier->rows, hash_look(&seen->look), NULL);
+	if (!row)
+		return cprof_error_no_memory();
+	*row = seen->row;
+	return NULL;
+}
+
+/*
+ * This look stands for `delay_ns` of waiting, and for `count` waits. It counts also where the thread was gone before
+ * its stack was read, or short waits would come out too small: by the stack of its last wait that looked like this
+ * one, else by the innermost frame alone.
+ */
+static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, double count,
+				     uint64_t delay_ns)
+{
+	struct cprof_wait wait;
+	struct cprof_session_stack stack;
+	bool caught;
+	describe(tier, seen, &wait);
+	wait.count = count;
+	wait.delay_ns = (double)delay_ns;
+	struct cprof_error *err =
+		cprof_block_sleepers_walk(&tier->sleepers, &seen->look, NULL, &caught, &stack);
+	if (err)
+		return err;
+	const uint64_t *known =
+		caught ? NULL : cprof_map64_get(&tier->rows, hash_look(&seen->look));
+	if (known) {
+		seen->row = (uint32_t)*known;
+		tier->block->table.rows[seen->row].count += count;
+		tier->block->table.rows[seen->row].delay_ns += (double)delay_ns;
+		return NULL;
+	}
+	err = cprof_block_add(tier->block, &wait, &stack, &seen->row);
+	return err || !caught ? err : remember(tier, seen);
+}
+
+/*
+ * A wait met anew is as many waits as the thread made since it was met before, at least one. If the next look meets
+ * the same one it is a long one, and the guess is taken back: it is one.
+ */
+static double count_look(struct seen *seen, bool same, uint64_t runs_before)
+{
+	uint64_t runs = seen->look.runs;
+	double before = same ? seen->guessed : 0;
+	seen->guessed =
+		!same && runs_before && runs > runs_before ? (double)(runs - runs_before) : 1;
+	return seen->guessed - before;
+}
+
+static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, uint64_t step_ns)
+{
+	const struct cprof_block_look last = seen->look;
+	const bool slept = seen->asleep;
+	seen->asleep = cprof_block_look_take(&seen->look);
+	if (!seen->asleep) { /* the last wait and its runs are what the next one is compared with */
+		seen->look = last;
+		return NULL;
+	}
+	const bool same = slept && seen->look.runs == last.runs &&
+			  cprof_thread_call_same(&last.call, &seen->look.call);
+	/* Also of a wait that is out of scope, so that its runs are not put down to the next one. */
+	double count = count_look(seen, same, last.runs);
+	seen->delay_ns = (double)step_ns + (same ? seen->delay_ns : 0);
+	if (!in_scope(tier, &seen->look.call))
+		return NULL;
+	if (!same)
+		return take_look(tier, seen, count, step_ns);
+	/* Its stack is what it was. */
+	struct cprof_wait_row *row = &tier->block->table.rows[seen->row];
+	row->count += count;
+	row->delay_ns += (double)step_ns;
+	return NULL;
+}
+
+/* Many threads make a look dear: then looks become rarer and the profile coarser, not the machine slower. */
+static void follow_pace(struct proc_tier *tier, uint64_t took_ns)
+{
+	if (!tier->block->adaptive)
+		return;
+	tier->took_ns = (tier->took_ns * 15 + took_ns) / 16;
+	tier->look_ns = tier->took_ns * SHARE > LOOK_NS ? tier->took_ns * SHARE : LOOK_NS;
+	if (tier->look_ns > LOOK_MAX_NS)
+		tier->look_ns = LOOK_MAX_NS;
+	tier->block->rate_ns = tier->look_ns;
+}
+
+static struct cprof_error *drain(void *state)
+{
+	struct proc_tier *tier = state;
+	const uint64_t clock_ns = cprof_clock_mono_ns(), end_ns = cprof_block_end_ns(tier->block);
+	const uint64_t now_ns = clock_ns < end_ns ? clock_ns : end_ns; /* we may come late */
+	struct cprof_error *err = NULL;
+	/* The task folder has two links more than there are threads; one may still come as another goes. */
+	struct stat st;
+	if (fstat(tier->task_fd, &st) == 0 && (uint64_t)st.st_nlink != tier->links) {
+		tier->links = st.st_nlink;
+		tier->listed_ns = 0;
+	}
+	if (now_ns - tier->listed_ns >= LIST_NS)
+		err = list_threads(tier, now_ns);
+	uint64_t step_ns = now_ns > tier->looked_ns ? now_ns - tier->looked_ns : 0;
+	if (err || step_ns < tier->look_ns / 2)
+		return err;
+	tier->looked_ns = now_ns;
+	uint64_t cpu_ns = cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (size_t i = 0; !err && i < tier->n; i++)
+		err = look_at(tier, &tier->threads[i], step_ns);
+	follow_pace(tier, cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+	return err;
+}
+
+/* What has slept since its last look is in the sums up to then: that part of them is an open wait. */
+static struct cprof_error *mark_open(void *state)
+{
+	struct proc_tier *tier = state;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < tier->n; i++) {
+		struct seen *seen = &tier->threads[i];
+		struct cprof_block_look now = seen->look;
+		if (seen->asleep && in_scope(tier, &seen->look.call) &&
+		    cprof_block_look_take(&now) && now.runs == seen->look.runs &&
+		    cprof_thread_call_same(&now.call, &seen->look.call))
+			err = cprof_wait_table_open(&tier->block->table, seen->row, seen->guessed,
+						    seen->delay_ns);
+	}
+	return err;
+}
+
+/* ---- opening ---- */
+
+static void close_tier(void *state)
+{
+	struct proc_tier *tier = state;
+	for (size_t i = 0; i < tier->n; i++)
+		cprof_block_look_close(&tier->threads[i].look);
+	if (tier->task_fd >= 0)
+		close(tier->task_fd);
+	cprof_block_sleepers_deinit(&tier->sleepers);
+	free(tier->threads);
+	cprof_map64_deinit(&tier->by_tid);
+	cprof_map64_deinit(&tier->rows);
+	free(tier);
+}
+
+static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+{
+	struct proc_tier *tier = calloc(1, sizeof(*tier));
+	if (!tier)
+		return cprof_error_no_memory();
+	tier->block = block;
+	tier->look_ns = block->adaptive ? LOOK_NS : block->rate_ns;
+	tier->looked_ns = cprof_clock_mono_ns();
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)block->process->target->pid);
+	tier->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cprof_perf_source_raise_files(2048);
+	struct cprof_error *err = cprof_block_sleepers_init(&tier->sleepers, block);
+	if (!err)
+		err = list_threads(tier, tier->looked_ns);
+	char text[1];
+	if (!err && tier->n && pread(tier->threads[0].look.syscall_fd, text, sizeof(text), 0) <= 0)
+		err = cprof_error_os(errno, "read /proc/%d/syscall",
+				     (int)block->process->target->pid);
+	if (err && err->code == CPROF_ERR_DENIED)
+		err = cprof_error_hint(err, "run as root, or allow it with sysctl "
+					    "kernel.yama.ptrace_scope=0");
+	if (err) {
+		close_tier(tier);
+		return err;
+	}
+	*ret_state = tier;
+	return NULL;
+}
+
+static uint64_t pause_ns(const void *state)
+{
+	const struct proc_tier *tier = state;
+	return tier->look_ns;
+}
+
+static void report(void *state)
+{
+	const struct proc_tier *tier = state;
+	if (tier->unfollowed)
+		cprof_report_note(
+			tier->block->run->report, CPROF_NOTE_WARNING,
+			"some threads were not looked at: out of descriptors; raise ulimit -n");
+}
+
+const struct cprof_block_tier cprof_block_tier_proc = {
+	.name = "proc",
+	.exactly =
+		"by looking every so often; delays are unbiased, counts of waits shorter than that are guessed",
+	.tells_releases = false,
+	.tells_all = true,
+	.thins = true,
+	.drain_ns = LOOK_NS,
+	.pause_ns = pause_ns,
+	.open = open_tier,
+	.close = close_tier,
+	.drain = drain,
+	.mark_open = mark_open,
+	.report = report,
+};

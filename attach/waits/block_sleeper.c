@@ -1,0 +1,169 @@
+#include "attach/waits/block_sleeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "attach/threads/thread_fp.h"
+#include "attach/target/thread_regs.h"
+#include "attach/threads/thread_resolve.h"
+
+#define TEXT_MAX  256
+#define TRIES_MAX 4 /* looks at a thread that sleeps and runs all the time */
+
+struct cprof_error *cprof_block_sleepers_init(struct cprof_block_sleepers *sleepers,
+					      struct cprof_block *block)
+{
+	const struct cprof_symbolizer_options options = cprof_block_symbolizer(block);
+	*sleepers = (struct cprof_block_sleepers){
+		.block = block,
+		.cap = block->run->options->stack_bytes,
+	};
+	sleepers->bytes = malloc(sleepers->cap);
+	if (!sleepers->bytes)
+		return cprof_error_no_memory();
+	return cprof_thread_names_init(&sleepers->names, &options,
+				       cprof_session_modules(block->session),
+				       &block->process->maps);
+}
+
+void cprof_block_sleepers_deinit(struct cprof_block_sleepers *sleepers)
+{
+	cprof_thread_names_deinit(&sleepers->names);
+	free(sleepers->bytes);
+	sleepers->bytes = NULL;
+}
+
+/* ---- looking ---- */
+
+static int open_file(pid_t pid, pid_t tid, const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", (int)pid, (int)tid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+void cprof_block_look_open(pid_t pid, pid_t tid, struct cprof_block_look *ret_look)
+{
+	*ret_look = (struct cprof_block_look){
+		.tid = tid,
+		.syscall_fd = open_file(pid, tid, "syscall"),
+		.schedstat_fd = -1,
+	};
+	if (ret_look->syscall_fd >= 0)
+		ret_look->schedstat_fd = open_file(pid, tid, "schedstat");
+}
+
+void cprof_block_look_close(struct cprof_block_look *look)
+{
+	if (look->syscall_fd >= 0)
+		close(look->syscall_fd);
+	if (look->schedstat_fd >= 0)
+		close(look->schedstat_fd);
+	look->syscall_fd = look->schedstat_fd = -1;
+}
+
+static bool read_at(int fd, char *text, size_t cap)
+{
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, cap - 1, 0);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
+/* The third number: how often it was put on a CPU. A wait in which it stays the same is one wait. */
+static uint64_t read_runs(const struct cprof_block_look *look)
+{
+	char text[TEXT_MAX];
+	unsigned long long ran_ns, queued_ns, runs;
+	if (!read_at(look->schedstat_fd, text, sizeof(text)) ||
+	    sscanf(text, "%llu %llu %llu", &ran_ns, &queued_ns, &runs) != 3)
+		return 0;
+	return runs;
+}
+
+/* The count before the call: if it is still the same later, the thread has slept from the call on, or longer. */
+bool cprof_block_look_take(struct cprof_block_look *look)
+{
+	char text[TEXT_MAX];
+	look->runs = read_runs(look);
+	return read_at(look->syscall_fd, text, sizeof(text)) &&
+	       cprof_thread_call_parse(text, &look->call) && look->call.kind != CPROF_CALL_RUNNING;
+}
+
+static bool sleeps_on(const struct cprof_block_look *look)
+{
+	struct cprof_block_look now = *look;
+	if (look->runs)
+		return read_runs(look) == look->runs;
+	return cprof_block_look_take(&now) && cprof_thread_call_same(&now.call, &look->call);
+}
+
+/* ---- walking ---- */
+
+/* Bytes copied from a little below sp on; 0: not of this sleep. */
+static size_t copy_of_sleep(const struct cprof_block_sleepers *sleepers,
+			    const struct cprof_block_look *look, uint64_t addr)
+{
+	struct cprof_block_look again = *look;
+	struct cprof_target_mem *mem = &sleepers->block->process->mem;
+	for (int i = 0; i < TRIES_MAX; i++) {
+		size_t n = cprof_target_mem_copy(mem, addr, sleepers->bytes, sleepers->cap);
+		if (sleeps_on(&again))
+			return n;
+		if (!cprof_block_look_take(&again) ||
+		    !cprof_thread_call_same(&again.call, &look->call))
+			return 0;
+	}
+	return 0;
+}
+
+static struct cprof_error *search_fp(struct cprof_block_sleepers *sleepers,
+				     struct cprof_session_moment *moment,
+				     struct cprof_session_stack *stack)
+{
+	struct cprof_block *block = sleepers->block;
+	struct cprof_thread_resolver resolver = {
+		.session = block->session,
+		.process = block->process,
+		.names = &sleepers->names,
+		.memory = cprof_target_mem_view(&block->process->mem),
+		.live = true,
+	};
+	struct cprof_thread thread = {
+		.regs = *moment->regs,
+		.stack_addr = moment->stack_addr,
+		.stack = sleepers->bytes,
+		.n_stack = moment->n_stack,
+	};
+	return cprof_thread_fp_search(&resolver, &thread, moment, stack);
+}
+
+struct cprof_error *cprof_block_sleepers_walk(struct cprof_block_sleepers *sleepers,
+					      const struct cprof_block_look *look,
+					      const struct cprof_regs *regs, bool *ret_caught,
+					      struct cprof_session_stack *ret_stack)
+{
+	struct cprof_regs known;
+	if (!regs)
+		cprof_thread_regs_from_call(&look->call, &known);
+	const uint64_t addr = look->call.sp - cprof_arch_host()->red_zone_bytes;
+	const size_t n = copy_of_sleep(sleepers, look, addr);
+	struct cprof_session_moment moment = {
+		.process = sleepers->block->process,
+		.regs = regs ? regs : &known,
+		.stack_addr = addr,
+		.stack = sleepers->bytes,
+		.n_stack = n,
+		.live = n > 0, /* frames beyond the copy are left late */
+	};
+	*ret_caught = n > 0;
+	struct cprof_error *err = cprof_block_walk(sleepers->block, &moment, ret_stack);
+	if (err || n == 0 || ret_stack->stop == CPROF_STOP_ROOT)
+		return err;
+	return search_fp(sleepers, &moment, ret_stack);
+}

@@ -1,0 +1,148 @@
+/*
+ * convert/cli/cmd_report.c - one report: from the command line or the shell to a file, a screen or a viewer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "convert/cli/commands.h"
+#include "convert/cli/graphviz.h"
+
+/* The text of a report, or the picture that Graphviz makes of it. */
+static struct cprof_error *write_to(struct cprof_report *report, FILE *out)
+{
+	const char *type = report->format->graphviz;
+	if (!type)
+		return cprof_report_write(report, out);
+	CPROF_AUTO(fclose) FILE *graph = tmpfile();
+	if (!graph)
+		return cprof_error_os(errno, "create a temporary file");
+	struct cprof_error *err = cprof_report_write(report, graph);
+	return err ? err : cprof_graphviz_draw(type, graph, out);
+}
+
+static struct cprof_error *write_file(struct cprof_report *report, const char *path, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!file) {
+		struct cprof_error *err = cprof_error_os(errno, "create %s", path);
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	struct cprof_error *err = write_to(report, file);
+	if (fclose(file) != 0 && !err)
+		err = cprof_error_os(errno, "write %s", path);
+	return err;
+}
+
+/* DIR/profile001.svg, or the first number that is free. */
+static struct cprof_error *write_numbered(struct cprof_report *report, const char *dir,
+					  const char *prefix, struct cprof_buffer *path)
+{
+	for (int i = 1; i < 10000; i++) {
+		path->len = 0;
+		cprof_buffer_printf(path, "%s%s%s%03d.%s", dir, *dir ? "/" : "", prefix, i,
+				    report->format->suffix);
+		struct cprof_error *err = cprof_buffer_error(path);
+		if (!err && access(cprof_buffer_text(path), F_OK) == 0)
+			continue;
+		if (!err)
+			err = write_file(report, cprof_buffer_text(path), O_EXCL);
+		if (err && err->os_errno == EEXIST) { /* somebody was faster */
+			cprof_error_free(err);
+			continue;
+		}
+		return err;
+	}
+	return cprof_error_new(CPROF_ERR_EXISTS, "all of %s001 to %s9999.%s exist", prefix, prefix,
+			       report->format->suffix);
+}
+
+static struct cprof_error *show(struct cprof_report *report, bool interactive)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer path = { 0 };
+	const char *dir = getenv("TMPDIR");
+	struct cprof_error *err =
+		write_numbered(report, dir && *dir ? dir : "/tmp", "cprof", &path);
+	if (err)
+		return err;
+	fprintf(stderr, "Generated %s\n", cprof_buffer_text(&path));
+	return cprof_graphviz_show(report->format->viewer, cprof_buffer_text(&path), !interactive);
+}
+
+static struct cprof_error *deliver(struct cprof_report *report, bool interactive)
+{
+	const char *path = report->config.output;
+	const struct cprof_format *format = report->format;
+	if (*path) {
+		fprintf(stderr, "Generating report in %s\n", path);
+		return write_file(report, path, O_TRUNC);
+	}
+	if (format->viewer)
+		return show(report, interactive);
+	if (!(format->flags & CPROF_FORMAT_BINARY) || !(interactive || isatty(STDOUT_FILENO)))
+		return write_to(report, stdout);
+	/* Pictures and compressed files have no place on a screen. */
+	CPROF_AUTO(buffer) struct cprof_buffer numbered = { 0 };
+	struct cprof_error *err = write_numbered(report, "", "profile", &numbered);
+	if (!err)
+		fprintf(stderr, "Generated report in %s\n", cprof_buffer_text(&numbered));
+	return err;
+}
+
+struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
+					       const struct cprof_format *format,
+					       const char *argument,
+					       const struct cprof_config *config, bool interactive)
+{
+	struct cprof_report *report;
+	struct cprof_error *err = cprof_report_new(profile, format, argument, config, &report);
+	if (err)
+		return err;
+	fputs(cprof_buffer_text(&report->warnings), stderr);
+	err = deliver(report, interactive);
+	cprof_report_free(report);
+	return err;
+}
+
+/* The first report asked for; *ret_n counts them. */
+static const struct cprof_format *find(const struct cprof_options *options, const char **ret_arg,
+				       size_t *ret_n)
+{
+	const struct cprof_format *found = NULL;
+	*ret_n = 0;
+	*ret_arg = NULL;
+	for (size_t i = 0; cprof_formats[i]; i++) {
+		const char *arg = options->format_arg[i];
+		if (!options->format_on[i] && !(arg && *arg))
+			continue;
+		found = cprof_formats[i];
+		*ret_arg = arg;
+		++*ret_n;
+	}
+	return found;
+}
+
+static bool wants_report(const struct cprof_options *options)
+{
+	const char *argument;
+	size_t n;
+	return find(options, &argument, &n) != NULL;
+}
+
+static struct cprof_error *run_report(struct cprof_options *options, struct cprof_profile *profile)
+{
+	const char *argument;
+	size_t n;
+	const struct cprof_format *format = find(options, &argument, &n);
+	if (n > 1)
+		return cprof_error_new(CPROF_ERR_USAGE, "must set at most one output format");
+	return cprof_command_write_report(profile, format, argument, &options->config, false);
+}
+
+const struct cprof_command cprof_command_report = { "report", wants_report, true, run_report };

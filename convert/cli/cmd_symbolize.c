@@ -1,0 +1,331 @@
+/*
+ * convert/cli/cmd_symbolize.c - names for profiles that have only addresses: before a report, or as a command of its own.
+ *
+ * The glue between a profile and symbolize/, which knows nothing of profiles. A file counts for a mapping only with the
+ * mapping's build-id; without one only the program that the command line names.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "convert/cli/commands.h"
+#include "convert/profile/pprof_write.h"
+#include "convert/net/remote_symbols.h"
+#include "symbolize/names/symbol_cache.h"
+#include "symbolize/names/symbolizer.h"
+
+#define LINES_MAX 64
+
+struct modes {
+	bool no_local, no_remote, force;
+	bool is_file; /* no mode at all but a profile's name */
+	struct cprof_symbolizer_options names;
+};
+
+struct naming {
+	struct cprof_profile *profile;
+	const struct cprof_options *options;
+	struct modes modes;
+	struct cprof_modules modules;
+	struct cprof_symbolizer *symbolizer;
+	uint32_t n_wanted, n_named;
+};
+
+/* ---- the option's words ---- */
+
+static bool take_word(struct modes *modes, const char *word, size_t len)
+{
+	static const struct {
+		const char *word;
+		int demangle; /* -1: says nothing of that */
+	} known[] = {
+		{ "", -1 },
+		{ "none", -1 },
+		{ "local", -1 },
+		{ "fastlocal", -1 },
+		{ "remote", -1 },
+		{ "force", -1 },
+		{ "no", -1 },
+		{ "demangle=default", CPROF_DEMANGLE_SHORT },
+		{ "demangle=templates", CPROF_DEMANGLE_TEMPLATES },
+		{ "demangle=full", CPROF_DEMANGLE_FULL },
+		{ "demangle=none", CPROF_DEMANGLE_NONE },
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strlen(known[i].word) != len || strncmp(known[i].word, word, len) != 0)
+			continue;
+		bool none = strcmp(known[i].word, "none") == 0 || strcmp(known[i].word, "no") == 0;
+		modes->no_local |= none || strcmp(known[i].word, "remote") == 0;
+		modes->no_remote |= none || strcmp(known[i].word, "local") == 0 ||
+				    strcmp(known[i].word, "fastlocal") == 0;
+		modes->force |= strcmp(known[i].word, "force") == 0;
+		modes->names.no_lines |= strcmp(known[i].word, "fastlocal") == 0;
+		if (known[i].demangle >= 0)
+			modes->names.demangle = (enum cprof_demangle)known[i].demangle;
+		return true;
+	}
+	return false;
+}
+
+static struct modes parse_modes(const char *text)
+{
+	struct modes modes = { 0 };
+	for (const char *at = text;;) {
+		size_t len = strcspn(at, ":");
+		if (!take_word(&modes, at, len)) {
+			modes = (struct modes){ .is_file = true };
+			break;
+		}
+		if (!at[len])
+			break;
+		at += len + 1;
+	}
+	modes.names.no_inlines = modes.names.no_lines;
+	return modes;
+}
+
+/* ---- files ---- */
+
+static bool is_build(const struct cprof_module *module, const char *build_id)
+{
+	char hex[2 * CPROF_BUILD_ID_MAX + 1];
+	cprof_build_id_hex(module->build_id, module->build_id_len, hex);
+	return *build_id && strcasecmp(hex, build_id) == 0;
+}
+
+/* Sets *ret_module if `path` is the file that the mapping was made from. */
+static void try_file(struct naming *naming, const char *path, const char *build_id, bool trusted,
+		     struct cprof_module **ret_module)
+{
+	struct cprof_module *module;
+	struct cprof_error *err = cprof_modules_open(&naming->modules, path, &module);
+	if (!err && (*build_id ? is_build(module, build_id) : trusted))
+		*ret_module = module;
+	cprof_error_free(err);
+}
+
+/* As pprof does: below each directory of PPROF_BINARY_PATH by build-id, by base name, by whole path. */
+static void try_path(struct naming *naming, const char *file, const char *build_id,
+		     struct cprof_module **ret_module)
+{
+	const char *dirs = getenv("PPROF_BINARY_PATH"), *slash = strrchr(file, '/');
+	const char *base = slash ? slash + 1 : file;
+	while (dirs && *dirs && !*ret_module) {
+		int len = (int)strcspn(dirs, ":");
+		char paths[3][4096];
+		snprintf(paths[0], sizeof(paths[0]), "%.*s/%s/%s", len, dirs, build_id, base);
+		snprintf(paths[1], sizeof(paths[1]), "%.*s/%s", len, dirs, base);
+		snprintf(paths[2], sizeof(paths[2]), "%.*s/%s", len, dirs, file);
+		for (size_t i = 0; i < 3 && !*ret_module; i++)
+			try_file(naming, paths[i], build_id, false, ret_module);
+		dirs += len + (dirs[len] == ':');
+	}
+}
+
+static struct cprof_module *find_module(struct naming *naming, uint32_t number)
+{
+	const struct cprof_mapping *mapping = &naming->profile->mappings[number];
+	const char *file = cprof_profile_text(naming->profile, mapping->filename);
+	const char *build_id = cprof_profile_text(naming->profile, mapping->build_id);
+	struct cprof_module *module = NULL;
+	if (number == 0 && naming->options->program)
+		try_file(naming, naming->options->program, build_id, true, &module);
+	if (!module && *build_id)
+		try_path(naming, file, build_id, &module);
+	if (!module && file[0] == '/')
+		try_file(naming, file, build_id, false, &module);
+	return module;
+}
+
+/* ---- locations ---- */
+
+static bool file_address(const struct cprof_module *module, const struct cprof_mapping *mapping,
+			 uint64_t address, uint64_t *ret_file_addr)
+{
+	const struct cprof_map map = { .start = mapping->start,
+				       .end = mapping->limit,
+				       .offset = mapping->offset,
+				       .prot = PROT_READ | PROT_EXEC };
+	/* A mapping of everything from 0 says that addresses are the file's own. */
+	if (!mapping->start && !mapping->offset &&
+	    (!mapping->limit || mapping->limit == UINT64_MAX)) {
+		*ret_file_addr = address;
+		return true;
+	}
+	return cprof_module_file_addr(module, &map, address, ret_file_addr);
+}
+
+static struct cprof_error *make_line(struct naming *naming, const struct cprof_symbol_frame *frame,
+				     struct cprof_line *line)
+{
+	struct cprof_function function = { .start_line = frame->start_line };
+	struct cprof_profile *profile = naming->profile;
+	struct cprof_error *err = cprof_profile_string(profile, frame->name, &function.name);
+	if (!err)
+		err = cprof_profile_string(profile, frame->system_name, &function.system_name);
+	if (!err)
+		err = cprof_profile_string(profile, frame->file, &function.filename);
+	line->line = frame->line;
+	line->column = frame->column;
+	return err ? err : cprof_profile_function(profile, &function, &line->function);
+}
+
+static struct cprof_error *name_location(struct naming *naming, struct cprof_module *module,
+					 struct cprof_mapping *mapping, uint32_t index)
+{
+	const struct cprof_symbol_frame *frames;
+	struct cprof_line lines[LINES_MAX];
+	size_t n;
+	uint64_t file_addr;
+	naming->n_wanted++;
+	if (!file_address(module, mapping, naming->profile->locations[index].address, &file_addr))
+		return NULL;
+	struct cprof_error *err =
+		cprof_symbolizer_file_addr(naming->symbolizer, module, file_addr, &frames, &n);
+	n = n < LINES_MAX ? n : LINES_MAX;
+	for (size_t i = 0; i < n && !err; i++)
+		err = make_line(naming, &frames[i], &lines[i]);
+	if (!err)
+		err = cprof_profile_set_lines(naming->profile, index, lines, n);
+	if (err)
+		return err;
+	naming->n_named++;
+	mapping->has_functions = true;
+	mapping->has_filenames |= *frames[0].file != 0;
+	mapping->has_line_numbers |= frames[0].line != 0;
+	mapping->has_inline_frames |= n > 1;
+	return NULL;
+}
+
+static struct cprof_error *name_mapping(struct naming *naming, uint32_t number)
+{
+	struct cprof_profile *profile = naming->profile;
+	struct cprof_mapping *mapping = &profile->mappings[number];
+	bool has_names =
+		mapping->has_functions || mapping->has_filenames || mapping->has_line_numbers;
+	struct cprof_module *module = NULL;
+	struct cprof_error *err = NULL;
+	bool tried = false;
+	if (has_names && !naming->modes.force)
+		return NULL;
+	for (uint32_t i = 0; i < profile->n_locations && !err; i++) {
+		const struct cprof_location *location = &profile->locations[i];
+		if (location->mapping != number + 1 || (location->n_lines && !naming->modes.force))
+			continue;
+		if (!tried)
+			module = find_module(naming, number);
+		tried = true;
+		if (!module)
+			break;
+		err = name_location(naming, module, &profile->mappings[number], i);
+	}
+	return err;
+}
+
+static struct cprof_error *name_all(struct naming *naming)
+{
+	CPROF_AUTO(free) char *cache_dir = cprof_symbol_cache_default_dir();
+	naming->modes.names.cache_dir = cache_dir;
+	cprof_modules_init(&naming->modules);
+	struct cprof_error *err =
+		cprof_symbolizer_new(&naming->modes.names, &naming->modules, &naming->symbolizer);
+	for (uint32_t i = 0; i < naming->profile->n_mappings && !err; i++)
+		err = name_mapping(naming, i);
+	cprof_symbolizer_free(naming->symbolizer);
+	cprof_modules_deinit(&naming->modules);
+	return err;
+}
+
+struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
+					    struct cprof_profile *profile)
+{
+	struct naming naming = { .profile = profile, .options = options };
+	naming.modes = parse_modes(options->symbolize);
+	return naming.modes.no_local ? NULL : name_all(&naming);
+}
+
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
+						   const struct cprof_source_url *url,
+						   struct cprof_profile *profile)
+{
+	const struct cprof_options *options = ctx;
+	const struct modes modes = parse_modes(options->symbolize);
+	/* Files know lines and inlined functions, too, so they come first. */
+	struct cprof_error *err = cprof_command_add_names(options, profile);
+	if (err || modes.no_remote)
+		return err;
+	err = cprof_remote_symbols_add(load, url, modes.force, profile);
+	if (err) /* a profile without names is better than none */
+		load->say(load->ctx, err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* ---- the command ---- */
+
+static bool wanted(const struct cprof_options *options)
+{
+	return parse_modes(options->symbolize).is_file;
+}
+
+/* "cpu.pb.gz" becomes "cpu.named.pb.gz". */
+static char *output_name(const struct cprof_options *options)
+{
+	static const char suffix[] = ".pb.gz";
+	const char *in = options->symbolize;
+	size_t len = strlen(in), tail = sizeof(suffix) - 1;
+	char *text;
+	if (*options->config.output)
+		return strdup(options->config.output);
+	if (len > tail && strcmp(in + len - tail, suffix) == 0)
+		len -= tail;
+	return asprintf(&text, "%.*s.named%s", (int)len, in, suffix) < 0 ? NULL : text;
+}
+
+static struct cprof_error *write_profile(const struct cprof_profile *profile, const char *path)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
+	if (err)
+		return err;
+	CPROF_AUTO(fclose) FILE *file = fopen(path, "we");
+	if (!file || fwrite(bytes.data, 1, bytes.len, file) != bytes.len || fflush(file) != 0)
+		return cprof_error_os(errno, "write %s", path);
+	return NULL;
+}
+
+static struct cprof_error *run(struct cprof_options *options, struct cprof_profile *unused)
+{
+	(void)unused;
+	CPROF_AUTO(free) char *path = output_name(options);
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_strings source = { 0 }, none = { 0 };
+	struct cprof_error *err =
+		path ? cprof_strings_add(&source, options->symbolize) : cprof_error_no_memory();
+	const struct cprof_load load = { .sources = &source,
+					 .bases = &none,
+					 .seconds = -1,
+					 .timeout_s = -1,
+					 .all_frames = true,
+					 .say = cprof_command_say };
+	if (!err)
+		err = cprof_load_profile(&load, &profile);
+	cprof_strings_deinit(&source);
+	struct naming naming = { .profile = profile, .options = options };
+	if (!err)
+		err = name_all(&naming);
+	if (!err)
+		err = write_profile(profile, path);
+	if (!err)
+		fprintf(stderr, "named %u of %u addresses that had a file, written to %s\n",
+			naming.n_named, naming.n_wanted, path);
+	return err;
+}
+
+const struct cprof_command cprof_command_symbolize = {
+	.name = "symbolize",
+	.wanted = wanted,
+	.run = run,
+};

@@ -1,0 +1,77 @@
+/*
+ * convert/cli/commands.h - what the parts of the program cprof share: its options, and its table of commands.
+ *
+ * A command is what the command line asks for instead of a report: the shell, the server, a man page. Each is
+ * a file cmd_*.c and a row in cprof.c; these files and cprof.c are the only ones here that print.
+ */
+#ifndef CPROF_CONVERT_CLI_COMMANDS_H
+#define CPROF_CONVERT_CLI_COMMANDS_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "convert/report/config.h"
+#include "convert/cli/load.h"
+#include "convert/report/report.h"
+
+#define CPROF_MAX_FORMATS 64
+
+struct cprof_options {
+	struct cprof_config config; /* first: its rows' offsets are into it */
+
+	struct cprof_strings bases, diff_bases;
+	int64_t seconds, timeout_s;
+	const char *build_id, *comment, *symbolize;
+	const char *tls_cert, *tls_key, *tls_ca;
+	bool all_frames;
+	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
+	bool total_delay, contentions, mean_delay;
+	bool help, version, help_man;
+
+	bool format_on[CPROF_MAX_FORMATS]; /* formats without a parameter, by their number */
+	const char *format_arg[CPROF_MAX_FORMATS]; /* formats with one */
+
+	struct cprof_strings sources; /* what is no option */
+	const char *program;          /* the first source, where it is an executable */
+};
+
+struct cprof_command {
+	const char *name;
+	/* Whether the options ask for this command. */
+	bool (*wanted)(const struct cprof_options *options);
+	bool needs_profile; /* it is loaded before, and `profile` is NULL otherwise */
+	struct cprof_error *(*run)(struct cprof_options *options, struct cprof_profile *profile);
+};
+
+extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
+	cprof_command_report, cprof_command_shell, cprof_command_symbolize;
+
+/*
+ * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about
+ * what is missing: the report then shows addresses.
+ */
+struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
+					    struct cprof_profile *profile);
+
+/* For cprof_load.add_names, with the options for a context: the same, and then by asking the server. */
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
+						   const struct cprof_source_url *url,
+						   struct cprof_profile *profile);
+
+/* All options of the program; built once by main(). */
+extern struct cprof_option_table cprof_option_rows;
+
+/*
+ * Prepare and write one report: to `output`, or where that is "" to stdout, through Graphviz and a viewer where the
+ * format wants them. Changes `profile`. `interactive` keeps binary data off the terminal whatever it is.
+ */
+struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
+					       const struct cprof_format *format,
+					       const char *argument,
+					       const struct cprof_config *config, bool interactive);
+
+/* A line on stderr. */
+void cprof_command_say(void *ctx, const char *line);
+
+#endif

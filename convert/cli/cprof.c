@@ -1,0 +1,241 @@
+/*
+ * convert/cli/cprof.c - the program cprof: reads the command line and hands over to a command.
+ */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "convert/cli/commands.h"
+
+#define AT(field) offsetof(struct cprof_options, field)
+
+/* clang-format off */
+static const struct cprof_option source_rows[] = {
+	{ "base", CPROF_OPT_LIST, AT(bases), NULL, "SOURCE", "subtract this profile (repeatable)", "Sources" },
+	{ "diff_base", CPROF_OPT_LIST, AT(diff_bases), NULL, "SOURCE", "compare with this profile: subtract it, and show percentages of it (repeatable)", NULL },
+	{ "seconds", CPROF_OPT_INT, AT(seconds), "-1", "N", "length of a profile that is fetched from a URL", NULL },
+	{ "timeout", CPROF_OPT_INT, AT(timeout_s), "-1", "N", "seconds to wait for a URL; by default half as long again as it takes", NULL },
+	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, instead of the profile's", NULL },
+	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
+	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, remote (the server that the profile is from), with :force and :demangle=HOW; or a FILE to write again with names", NULL },
+	{ "all_frames", CPROF_OPT_SWITCH, AT(all_frames), NULL, NULL, "keep the frames that the profile says to drop", NULL },
+	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
+	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
+	{ "tls_ca", CPROF_OPT_STRING, AT(tls_ca), "", "FILE", "certificates to trust", NULL },
+
+	{ "inuse_space", CPROF_OPT_SWITCH, AT(inuse_space), NULL, NULL, "same as -sample_index=inuse_space", "Shorthands" },
+	{ "inuse_objects", CPROF_OPT_SWITCH, AT(inuse_objects), NULL, NULL, "same as -sample_index=inuse_objects", NULL },
+	{ "alloc_space", CPROF_OPT_SWITCH, AT(alloc_space), NULL, NULL, "same as -sample_index=alloc_space", NULL },
+	{ "alloc_objects", CPROF_OPT_SWITCH, AT(alloc_objects), NULL, NULL, "same as -sample_index=alloc_objects", NULL },
+	{ "total_delay", CPROF_OPT_SWITCH, AT(total_delay), NULL, NULL, "same as -sample_index=delay", NULL },
+	{ "contentions", CPROF_OPT_SWITCH, AT(contentions), NULL, NULL, "same as -sample_index=contentions", NULL },
+	{ "mean_delay", CPROF_OPT_SWITCH, AT(mean_delay), NULL, NULL, "same as -mean -sample_index=delay", NULL },
+
+	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
+	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
+	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
+	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
+	{ "man-options", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },
+};
+/* clang-format on */
+
+static const struct cprof_command *const commands[] = {
+	&cprof_command_symbolize, &cprof_command_help,  &cprof_command_version, &cprof_command_man,
+	&cprof_command_report,    &cprof_command_shell, /* the shell takes what nobody else wants */
+};
+
+struct cprof_option_table cprof_option_rows;
+
+static size_t append_formats(struct cprof_option *rows)
+{
+	size_t n = 0;
+	for (size_t i = 0; cprof_formats[i] && i < CPROF_MAX_FORMATS; i++) {
+		const struct cprof_format *format = cprof_formats[i];
+		rows[n++] = (struct cprof_option){
+			.name = format->name,
+			.kind = format->arg ? CPROF_OPT_STRING : CPROF_OPT_SWITCH,
+			.offset = format->arg ? AT(format_arg) + i * sizeof(const char *)
+					      : AT(format_on) + i * sizeof(bool),
+			.arg = format->arg,
+			.help = format->help,
+			.group = i == 0 ? "Reports (at most one; none starts the shell)" : NULL,
+		};
+	}
+	return n;
+}
+
+static struct cprof_error *build_rows(struct cprof_option **ret_rows)
+{
+	size_t n_sources = sizeof(source_rows) / sizeof(source_rows[0]);
+	struct cprof_option *rows =
+		calloc(CPROF_MAX_FORMATS + cprof_config_n_options + n_sources, sizeof(*rows));
+	if (!rows)
+		return cprof_error_no_memory();
+	size_t n = append_formats(rows);
+	memcpy(rows + n, cprof_config_options, cprof_config_n_options * sizeof(*rows));
+	n += cprof_config_n_options;
+	memcpy(rows + n, source_rows, sizeof(source_rows));
+	cprof_option_rows = (struct cprof_option_table){ rows, n + n_sources };
+	*ret_rows = rows;
+	return NULL;
+}
+
+void cprof_command_say(void *ctx, const char *line)
+{
+	(void)ctx;
+	size_t n = strlen(line);
+	fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
+}
+
+/* One of the shorthands: it gives way to -sample_index and to those before it. */
+static void take_shorthand(struct cprof_options *options, bool on, const char *name,
+			   const char *type)
+{
+	if (!on)
+		return;
+	if (!*options->config.sample_index)
+		options->config.sample_index = type;
+	else
+		fprintf(stderr, "Multiple value selections, ignoring %s\n", name);
+}
+
+static void take_shorthands(struct cprof_options *o)
+{
+	take_shorthand(o, o->total_delay, "-total_delay", "delay");
+	take_shorthand(o, o->mean_delay, "-mean_delay", "delay");
+	take_shorthand(o, o->contentions, "-contentions", "contentions");
+	take_shorthand(o, o->inuse_space, "-inuse_space", "inuse_space");
+	take_shorthand(o, o->inuse_objects, "-inuse_objects", "inuse_objects");
+	take_shorthand(o, o->alloc_space, "-alloc_space", "alloc_space");
+	take_shorthand(o, o->alloc_objects, "-alloc_objects", "alloc_objects");
+	o->config.mean = o->config.mean || o->mean_delay;
+}
+
+static bool is_elf(const char *path)
+{
+	char magic[4] = "";
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return false;
+	bool elf = fread(magic, 1, 4, file) == 4 && memcmp(magic, "\177ELF", 4) == 0;
+	fclose(file);
+	return elf;
+}
+
+/* "cprof PROGRAM PROFILE": the first of several may be the program, or its build id. */
+static void take_program(struct cprof_options *options)
+{
+	if (options->sources.len < 2)
+		return;
+	const char *first = options->sources.items[0];
+	if (is_elf(first))
+		options->program = first;
+	else if (!*options->build_id && !first[strspn(first, "0123456789abcdefABCDEF")])
+		options->build_id = first;
+	else
+		return;
+	options->sources.len--;
+	memmove(options->sources.items, options->sources.items + 1,
+		options->sources.len * sizeof(*options->sources.items));
+}
+
+static void drop_empty(struct cprof_strings *strings)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < strings->len; i++) {
+		if (*strings->items[i])
+			strings->items[n++] = strings->items[i];
+	}
+	strings->len = n;
+}
+
+static struct cprof_error *check_options(struct cprof_options *o)
+{
+	drop_empty(&o->bases);
+	drop_empty(&o->diff_bases);
+	if (o->bases.len && o->diff_bases.len)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-base and -diff_base flags cannot both be specified");
+	if (o->config.normalize && !o->bases.len && !o->diff_bases.len)
+		return cprof_error_new(CPROF_ERR_USAGE, "must have base profile to normalize by");
+	return NULL;
+}
+
+static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **ret_profile)
+{
+	if (!o->sources.len)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "no profile source specified"),
+			"cprof [options] FILE|URL...; cprof -help lists the options");
+	struct cprof_load load = {
+		.sources = &o->sources,
+		.bases = o->diff_bases.len ? &o->diff_bases : &o->bases,
+		.diff_base = o->diff_bases.len > 0,
+		.normalize = o->config.normalize,
+		.all_frames = o->all_frames,
+		.program = o->program,
+		.build_id = *o->build_id ? o->build_id : NULL,
+		.comment = o->comment,
+		.seconds = o->seconds,
+		.timeout_s = o->timeout_s,
+		.tls_cert = *o->tls_cert ? o->tls_cert : NULL,
+		.tls_key = *o->tls_key ? o->tls_key : NULL,
+		.tls_ca = *o->tls_ca ? o->tls_ca : NULL,
+		.add_names = cprof_command_add_remote_names,
+		.say = cprof_command_say,
+		.ctx = o,
+	};
+	return cprof_load_profile(&load, ret_profile);
+}
+
+static struct cprof_error *run(struct cprof_options *options)
+{
+	const struct cprof_command *command = NULL;
+	for (size_t i = 0; !command && i < sizeof(commands) / sizeof(commands[0]); i++)
+		command = commands[i]->wanted(options) ? commands[i] : NULL;
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = NULL;
+	if (command->needs_profile)
+		err = load(options, &profile);
+	if (!err && profile)
+		err = cprof_command_add_names(options, profile);
+	return err ? err : command->run(options, profile);
+}
+
+static int report_error(struct cprof_error *err)
+{
+	int status = cprof_error_exit_status(err);
+	if (err) {
+		fprintf(stderr, "cprof: %s\n", err->message);
+		if (err->hint)
+			fprintf(stderr, "hint: %s\n", err->hint);
+	}
+	cprof_error_free(err);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, "");
+	struct cprof_options options = { 0 };
+	CPROF_AUTO(free) struct cprof_option *rows = NULL;
+	struct cprof_error *err = build_rows(&rows);
+	if (!err)
+		err = cprof_options_parse(&cprof_option_rows, argc, argv, &options,
+					  &options.sources, NULL);
+	if (!err)
+		err = cprof_config_settle(&options.config);
+	if (!err)
+		err = check_options(&options);
+	if (!err) {
+		take_shorthands(&options);
+		take_program(&options);
+		err = run(&options);
+	}
+	int status = report_error(err);
+	cprof_strings_deinit(&options.sources);
+	cprof_strings_deinit(&options.bases);
+	cprof_strings_deinit(&options.diff_bases);
+	return status;
+}

@@ -1,0 +1,227 @@
+#include "convert/cli/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "convert/net/fetch.h"
+#include "convert/report/filter.h"
+#include "convert/profile/merge.h"
+#include "convert/profile/pprof_read.h"
+#include "convert/formats/source.h"
+
+#define READ_BYTES (1u << 20)
+#define BATCH      16 /* profiles held at once before they are merged */
+
+struct cprof_error *cprof_load_file(const char *path, struct cprof_buffer *out)
+{
+	CPROF_AUTO(close) int fd = -1;
+	bool is_stdin = strcmp(path, "-") == 0;
+	if (!is_stdin) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return cprof_error_os(errno, "open %s", path);
+	}
+	struct stat st;
+	if (!is_stdin && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+		return cprof_error_os(EISDIR, "read %s", path);
+	for (;;) {
+		uint8_t *room = cprof_buffer_reserve(out, READ_BYTES);
+		if (!room)
+			return cprof_error_no_memory();
+		ssize_t got = read(is_stdin ? STDIN_FILENO : fd, room, READ_BYTES);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return cprof_error_os(errno, "read %s", path);
+		out->len += (size_t)got;
+		out->data[out->len] = 0;
+		if (got == 0)
+			return NULL;
+	}
+}
+
+/* What the command line knows of the program. A profile without mappings gets one to hang that on. */
+static struct cprof_error *override_program(const struct cprof_load *load, struct cprof_profile *p)
+{
+	struct cprof_error *err = NULL;
+	if (!p->n_mappings) {
+		err = cprof_profile_add_mapping(p, &(struct cprof_mapping){ 0 }, NULL);
+		for (uint32_t i = 0; !err && i < p->n_locations; i++)
+			p->locations[i].mapping = 1;
+	}
+	if (!err && load->program)
+		err = cprof_profile_string(p, load->program, &p->mappings[0].filename);
+	if (!err && load->build_id)
+		err = cprof_profile_string(p, load->build_id, &p->mappings[0].build_id);
+	return err;
+}
+
+/* Decompress in place, so that a large file is not held twice while it is read. */
+static struct cprof_error *unpack(struct cprof_buffer *bytes)
+{
+	if (!cprof_pprof_is_gzip(bytes->data, bytes->len))
+		return NULL;
+	struct cprof_buffer plain = { 0 };
+	struct cprof_error *err = cprof_pprof_inflate(bytes->data, bytes->len, &plain);
+	cprof_buffer_deinit(bytes);
+	*bytes = plain;
+	return err;
+}
+
+/* The profile in `fetch`, or where that is no URL, in the file `name`. */
+static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
+				    struct cprof_fetch *fetch, struct cprof_profile **ret_profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err =
+		fetch->is_url ? cprof_take_ptr(&fetch->err) : cprof_load_file(name, &bytes);
+	if (fetch->is_url) {
+		bytes = fetch->bytes;
+		fetch->bytes = (struct cprof_buffer){ 0 };
+	}
+	if (!err)
+		err = unpack(&bytes);
+	if (!err)
+		err = cprof_source_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
+					  &profile);
+	if (!err)
+		err = override_program(load, profile);
+	if (!err && fetch->is_url && load->add_names)
+		err = load->add_names(load->ctx, load, &fetch->url, profile);
+	if (err)
+		return cprof_error_wrap(err, "%s", name);
+	*ret_profile = cprof_take_ptr(&profile);
+	return NULL;
+}
+
+static void say(const struct cprof_load *load, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(const struct cprof_load *load, const char *fmt, ...)
+{
+	struct cprof_buffer line = { 0 };
+	va_list ap;
+	va_start(ap, fmt);
+	cprof_buffer_vprintf(&line, fmt, ap);
+	va_end(ap);
+	load->say(load->ctx, cprof_buffer_text(&line));
+	cprof_buffer_deinit(&line);
+}
+
+static void free_all(struct cprof_profile **profiles, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cprof_profile_free(profiles[i]);
+}
+
+/* All of one list merged into one. `what` is "source" or "base". */
+static struct cprof_error *merge_list(const struct cprof_load *load,
+				      const struct cprof_strings *names, const char *what,
+				      struct cprof_fetch *fetches,
+				      struct cprof_profile **ret_profile)
+{
+	struct cprof_profile *batch[BATCH + 1] = { NULL };
+	size_t n = 0, loaded = 0;
+	for (size_t i = 0; i < names->len; i++) {
+		struct cprof_error *err = load_one(load, names->items[i], &fetches[i], &batch[n]);
+		if (err && names->len == 1)
+			return err;
+		if (err) {
+			say(load, "%s", err->message);
+			cprof_error_free(err);
+		} else {
+			loaded++;
+			n++;
+		}
+		if (n <= BATCH && i + 1 < names->len)
+			continue;
+		if (!n || names->len == 1) /* a single profile stays as it was written */
+			break;
+		struct cprof_profile *merged;
+		err = cprof_merge(batch, n, &merged);
+		if (err) {
+			free_all(batch, n);
+			return err;
+		}
+		batch[0] = merged;
+		n = 1;
+	}
+	if (!loaded)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "failed to fetch any %s profiles", what);
+	if (loaded != names->len)
+		say(load, "Fetched %zu %s profiles out of %zu", loaded, what, names->len);
+	*ret_profile = batch[0];
+	return NULL;
+}
+
+static struct cprof_error *load_list(const struct cprof_load *load,
+				     const struct cprof_strings *names, const char *what,
+				     bool *remote, struct cprof_profile **ret_profile)
+{
+	struct cprof_fetch *fetches;
+	struct cprof_error *err = cprof_fetch_all(load, names, &fetches);
+	if (err)
+		return err;
+	for (size_t i = 0; i < names->len; i++)
+		*remote = *remote || fetches[i].is_url;
+	err = merge_list(load, names, what, fetches, ret_profile);
+	cprof_fetch_free(fetches, names->len);
+	return err;
+}
+
+static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,
+				    struct cprof_profile **profile)
+{
+	struct cprof_profile *pair[2] = { *profile, NULL };
+	struct cprof_error *err = load_list(load, load->bases, "base", remote, &pair[1]);
+	if (err)
+		return err;
+	if (load->diff_base)
+		err = cprof_merge_label_all(pair[1], "pprof::base", "true");
+	if (!err && load->normalize)
+		err = cprof_merge_normalize(pair[0], pair[1]);
+	if (err) {
+		cprof_profile_free(pair[1]);
+		return err;
+	}
+	cprof_merge_scale(pair[1], -1);
+	*profile = NULL; /* merging takes both */
+	return cprof_merge(pair, 2, profile);
+}
+
+static struct cprof_error *finish(const struct cprof_load *load, struct cprof_profile *profile)
+{
+	struct cprof_error *err = NULL;
+	if (!load->all_frames)
+		err = cprof_filter_drop_frames(profile);
+	if (err && err->code == CPROF_ERR_USAGE) {
+		/* An expression of the profile's that we cannot use is no reason to show nothing. */
+		say(load, "%s; frames are not dropped", err->message);
+		cprof_error_free(err);
+		err = NULL;
+	}
+	if (!err && load->comment && *load->comment)
+		err = cprof_profile_add_comment(profile, load->comment);
+	return err;
+}
+
+struct cprof_error *cprof_load_profile(const struct cprof_load *load,
+				       struct cprof_profile **ret_profile)
+{
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	bool remote = false;
+	struct cprof_error *err = load_list(load, load->sources, "source", &remote, &profile);
+	if (!err && load->bases->len)
+		err = subtract(load, &remote, &profile);
+	if (!err)
+		err = finish(load, profile);
+	if (!err && remote)
+		cprof_fetch_save(load, profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
+	return err;
+}

@@ -1,0 +1,47 @@
+/*
+ * convert/cli/load.h - from the names on a command line to one profile: read or fetch, merge, subtract, tidy.
+ */
+#ifndef CPROF_CONVERT_CLI_LOAD_H
+#define CPROF_CONVERT_CLI_LOAD_H
+
+#include "base/error.h"
+#include "base/options.h"
+#include "convert/profile/profile.h"
+
+struct cprof_source_url;
+
+struct cprof_load {
+	const struct cprof_strings *sources; /* files and URLs, at least one */
+	const struct cprof_strings *bases;   /* to be subtracted; may be empty */
+	bool diff_base;                      /* bases are marked, and percentages are of them */
+	bool normalize;
+	bool all_frames; /* keep what the profile says to drop (allocator internals) */
+	const char *program, *build_id; /* override the first mapping's; NULL: as in the profile */
+	const char *comment;            /* added; NULL: none */
+	int64_t seconds, timeout_s;     /* for URLs; -1: not given */
+	const char *tls_cert, *tls_key, *tls_ca; /* for https; NULL: curl's defaults */
+
+	/*
+	 * Names for the addresses of a profile that came from a URL, before it is merged with others: the same address
+	 * may be something else in the next process. May be NULL.
+	 */
+	struct cprof_error *(*add_names)(void *ctx, const struct cprof_load *load,
+					 const struct cprof_source_url *url,
+					 struct cprof_profile *profile);
+
+	/* A line for people: progress, what was skipped and why. Called while loading; never NULL. */
+	void (*say)(void *ctx, const char *line);
+	void *ctx;
+};
+
+/*
+ * Sources that cannot be had are said and left out, as long as one remains. What came from a URL is saved in
+ * $PPROF_TMPDIR or the cache directory, so that it can be looked at again.
+ */
+struct cprof_error *cprof_load_profile(const struct cprof_load *load,
+				       struct cprof_profile **ret_profile);
+
+/* The bytes of a file; "-" is stdin. Appended to `out`. */
+struct cprof_error *cprof_load_file(const char *path, struct cprof_buffer *out);
+
+#endif

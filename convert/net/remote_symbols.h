@@ -1,0 +1,24 @@
+/*
+ * convert/net/remote_symbols.h - names of addresses from the server that a profile came from.
+ *
+ * Profiles as text (Go's "?debug=1", gperftools' and tcmalloc's servers) have addresses only; the process that wrote
+ * them knows their names, and this machine may not have its program. Source of truth for the exchange: gperftools,
+ * "pprof and Remote Servers": addresses joined by '+' are posted, lines "0xADDRESS NAME" come back.
+ */
+#ifndef CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
+#define CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
+
+#include "base/error.h"
+#include "convert/cli/load.h"
+#include "convert/net/source_url.h"
+
+/* Name what has no name yet (`force`: everything), by asking the server behind `url`. */
+struct cprof_error *cprof_remote_symbols_add(const struct cprof_load *load,
+					     const struct cprof_source_url *url, bool force,
+					     struct cprof_profile *profile);
+
+/* Take the names in a server's answer, for the locations of this mapping (its number). `answer` ends with a zero byte. */
+struct cprof_error *cprof_remote_symbols_take(struct cprof_profile *profile, uint32_t mapping,
+					      const char *answer, size_t n);
+
+#endif

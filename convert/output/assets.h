@@ -1,0 +1,13 @@
+/*
+ * convert/output/assets.h - files that are built into the library: pages that reports are put into.
+ */
+#ifndef CPROF_CONVERT_OUTPUT_ASSETS_H
+#define CPROF_CONVERT_OUTPUT_ASSETS_H
+
+#include <stddef.h>
+
+/* assets/flamegraph.html; its data goes where "@DATA@" stands. */
+extern const char cprof_asset_flamegraph[];
+extern const size_t cprof_asset_flamegraph_len;
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * convert/output/dot_tags.h - the small boxes for tags beside a node in a drawing. report_dot.c's own.
+ */
+#ifndef CPROF_CONVERT_OUTPUT_DOT_TAGS_H
+#define CPROF_CONVERT_OUTPUT_DOT_TAGS_H
+
+#include <stdio.h>
+
+#include "convert/graph/graph.h"
+
+/* Write the boxes of `node`, which is drawn as N`id`. `*ret_any` tells whether there are any. */
+struct cprof_error *cprof_dot_tags_write(struct cprof_graph *graph, uint32_t node, uint32_t id,
+					 FILE *out, bool *ret_any);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * convert/output/json.h - writing JSON text.
+ */
+#ifndef CPROF_CONVERT_OUTPUT_JSON_H
+#define CPROF_CONVERT_OUTPUT_JSON_H
+
+#include <stdio.h>
+
+/*
+ * `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD; '<' is escaped too, so that the
+ * string may stand within an HTML script.
+ */
+void cprof_json_put_string(FILE *out, const char *text);
+
+#endif

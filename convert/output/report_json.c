@@ -1,0 +1,111 @@
+/*
+ * convert/output/report_json.c - json: the top entries and the calls between them, for scripts.
+ *
+ * Values are the profile's own numbers in the unit named in "unit"; nothing is rounded.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "convert/graph/graph.h"
+#include "convert/output/json.h"
+
+static void put_text(FILE *out, const char *key, const char *value)
+{
+	fprintf(out, "\"%s\":", key);
+	cprof_json_put_string(out, value);
+}
+
+static void put_header(const struct cprof_report *report, const struct cprof_graph *graph,
+		       FILE *out)
+{
+	const struct cprof_profile *p = report->profile;
+	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
+	cprof_report_type_label(report, &type);
+	fputc('{', out);
+	put_text(out, "program", cprof_report_title(report));
+	fputc(',', out);
+	put_text(out, "type", cprof_buffer_text(&type));
+	fputc(',', out);
+	put_text(out, "unit", report->sample_unit);
+	fprintf(out, ",\"total\":%" PRId64 ",\"time_ns\":%" PRId64 ",\"duration_ns\":%" PRId64,
+		report->total, p->time_ns, p->duration_ns);
+	fprintf(out, ",\n\"nodes_in_all\":%u,\"nodes_dropped\":%u,\n\"comments\":[",
+		graph->original_nodes + graph->dropped_nodes, graph->dropped_nodes);
+	for (uint32_t i = 0; i < p->n_comments; i++) {
+		fputs(i ? "," : "", out);
+		cprof_json_put_string(out, cprof_profile_text(p, p->comments[i]));
+	}
+	fputc(']', out);
+}
+
+static void put_node(struct cprof_report *report, struct cprof_graph *graph, uint32_t index,
+		     FILE *out)
+{
+	const struct cprof_profile *p = report->profile;
+	const struct cprof_node *node = &graph->nodes[index];
+	const struct cprof_node_info *info = cprof_graph_info(graph, node);
+	fputc('{', out);
+	put_text(out, "name", cprof_graph_name(graph, index));
+	if (info->name) {
+		fputc(',', out);
+		put_text(out, "function", cprof_profile_text(p, info->name));
+	}
+	if (info->file) {
+		fputc(',', out);
+		put_text(out, "file", cprof_profile_text(p, info->file));
+	}
+	if (info->line)
+		fprintf(out, ",\"line\":%" PRId64, info->line);
+	if (info->address)
+		fprintf(out, ",\"address\":\"0x%" PRIx64 "\"", info->address);
+	fprintf(out, ",\"flat\":%" PRId64 ",\"cum\":%" PRId64 "}", cprof_node_flat(node),
+		cprof_node_cum(node));
+}
+
+static void put_edges(const struct cprof_graph *graph, const uint32_t *place, FILE *out)
+{
+	bool first = true;
+	fputs("],\n\"calls\":[", out);
+	for (uint32_t i = 0; i < graph->n_edges; i++) {
+		const struct cprof_edge *edge = &graph->edges[i];
+		if (edge->removed || !place[edge->src] || !place[edge->dest])
+			continue;
+		fprintf(out,
+			"%s\n{\"from\":%u,\"to\":%u,\"value\":%" PRId64
+			",\"inline\":%s,\"indirect\":%s}",
+			first ? "" : ",", place[edge->src] - 1, place[edge->dest] - 1,
+			cprof_edge_weight(edge), edge->is_inline ? "true" : "false",
+			edge->residual ? "true" : "false");
+		first = false;
+	}
+	fputs("]}\n", out);
+}
+
+static struct cprof_error *write_json(struct cprof_report *report, FILE *out)
+{
+	CPROF_AUTO(graph) struct cprof_graph *graph = NULL;
+	struct cprof_error *err = cprof_graph_trimmed(report, CPROF_GRAPH_EDGES, &graph);
+	if (err)
+		return err;
+	CPROF_AUTO(free) uint32_t *place = calloc((size_t)graph->n_nodes + 1, sizeof(*place));
+	if (!place)
+		return cprof_error_no_memory();
+	put_header(report, graph, out);
+	fputs(",\n\"nodes\":[", out);
+	for (uint32_t i = 0; i < graph->n_order; i++) {
+		place[graph->order[i]] = i + 1;
+		fputs(i ? ",\n" : "\n", out);
+		put_node(report, graph, graph->order[i], out);
+	}
+	put_edges(graph, place, out);
+	return NULL;
+}
+
+const struct cprof_format cprof_format_json = {
+	.name = "json",
+	.help = "the top entries and the calls between them, for scripts",
+	.suffix = "json",
+	.flags = CPROF_FORMAT_ALL_NODES,
+	.write = write_json,
+};

@@ -1,0 +1,23 @@
+/*
+ * convert/output/shorten.h - function names short enough to be drawn: without packages, namespaces, arguments.
+ */
+#ifndef CPROF_CONVERT_OUTPUT_SHORTEN_H
+#define CPROF_CONVERT_OUTPUT_SHORTEN_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct cprof_shortener;
+
+struct cprof_error *cprof_shortener_new(struct cprof_shortener **ret_shortener);
+void cprof_shortener_free(struct cprof_shortener *shortener);
+static inline void cprof_auto_shortener(struct cprof_shortener **shortener)
+{
+	cprof_shortener_free(*shortener);
+}
+
+/* The short form of `name`, appended to `out`: the first of Go's, Java's and C++'s shapes that it has. */
+void cprof_shortener_shorten(struct cprof_shortener *shortener, const char *name,
+			     struct cprof_buffer *out);
+
+#endif

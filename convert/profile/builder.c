@@ -1,0 +1,564 @@
+#include "convert/profile/builder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* A run of entries in a shared array: a stack in `stacks`, a label set in `labels`. */
+struct run {
+	uint32_t first, n;
+};
+
+struct frame {
+	uint64_t addr;
+	uint32_t mapping;
+};
+
+struct sample {
+	uint32_t stack, labels;
+};
+
+/* An array with its length and room; ROOM() grows it. */
+#define ARRAY(type)                                                                                \
+	struct {                                                                                   \
+		type *at;                                                                          \
+		uint32_t n, room;                                                                  \
+	}
+#define ROOM(array, extra)                                                                         \
+	cprof_profile_grow(&(array).at, (array).n, &(array).room, (extra), sizeof(*(array).at))
+
+struct cprof_builder {
+	struct cprof_intern strings;
+	ARRAY(struct cprof_value_type) types;
+	ARRAY(struct cprof_mapping) mappings;
+	ARRAY(struct frame) locations;
+	ARRAY(uint32_t) stacks; /* location indices */
+	ARRAY(struct run) stack_runs;
+	ARRAY(struct cprof_label) labels; /* each set sorted, so equal sets look equal */
+	ARRAY(struct run) label_runs;     /* [0] is the empty set */
+	ARRAY(struct sample) samples;
+	int64_t *values; /* n_types a sample; as many rows as samples.room */
+
+	/* Hash -> index + 1. Unequal things with one hash go on to the hash of the hash. */
+	struct cprof_map64 location_map, stack_map, label_map, sample_map;
+	uint32_t *scratch; /* one stack as locations */
+	uint32_t scratch_room;
+	ARRAY(struct cprof_label) label_scratch;
+};
+
+struct cprof_error *cprof_builder_new(const struct cprof_builder_type *types, size_t n_types,
+				      struct cprof_builder **ret_builder)
+{
+	struct cprof_builder *builder = calloc(1, sizeof(*builder));
+	if (!builder)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_intern_init(&builder->strings);
+	if (!err)
+		err = ROOM(builder->types, n_types);
+	if (!err)
+		err = ROOM(builder->label_runs, 1);
+	if (!err)
+		builder->label_runs.at[builder->label_runs.n++] = (struct run){ 0 };
+	for (size_t i = 0; !err && i < n_types; i++) {
+		struct cprof_value_type *type = &builder->types.at[builder->types.n++];
+		err = cprof_intern_text(&builder->strings, types[i].type, &type->type);
+		if (!err)
+			err = cprof_intern_text(&builder->strings, types[i].unit, &type->unit);
+	}
+	if (err) {
+		cprof_builder_free(builder);
+		return err;
+	}
+	*ret_builder = builder;
+	return NULL;
+}
+
+void cprof_builder_free(struct cprof_builder *builder)
+{
+	if (!builder)
+		return;
+	cprof_intern_deinit(&builder->strings);
+	cprof_map64_deinit(&builder->location_map);
+	cprof_map64_deinit(&builder->stack_map);
+	cprof_map64_deinit(&builder->label_map);
+	cprof_map64_deinit(&builder->sample_map);
+	free(builder->types.at);
+	free(builder->mappings.at);
+	free(builder->locations.at);
+	free(builder->stacks.at);
+	free(builder->stack_runs.at);
+	free(builder->labels.at);
+	free(builder->label_runs.at);
+	free(builder->label_scratch.at);
+	free(builder->samples.at);
+	free(builder->values);
+	free(builder->scratch);
+	free(builder);
+}
+
+static struct cprof_error *intern(struct cprof_builder *builder, const char *text, uint32_t *ret)
+{
+	return cprof_intern_text(&builder->strings, text ? text : "", ret);
+}
+
+struct cprof_error *cprof_builder_mapping(struct cprof_builder *builder,
+					  const struct cprof_builder_mapping *mapping,
+					  uint32_t *ret_number)
+{
+	struct cprof_mapping added = { .start = mapping->start,
+				       .limit = mapping->limit,
+				       .offset = mapping->offset };
+	struct cprof_error *err = intern(builder, mapping->filename, &added.filename);
+	if (!err)
+		err = intern(builder, mapping->build_id, &added.build_id);
+	if (!err)
+		err = ROOM(builder->mappings, 1);
+	if (err)
+		return err;
+	builder->mappings.at[builder->mappings.n++] = added;
+	*ret_number = builder->mappings.n;
+	return NULL;
+}
+
+/* Label sets are compared by content, so the order in which a caller lists them must not matter. */
+static int compare_labels(const void *a, const void *b)
+{
+	const struct cprof_label *x = a, *y = b;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	if (x->is_num != y->is_num)
+		return x->is_num ? 1 : -1;
+	if (x->text != y->text)
+		return x->text < y->text ? -1 : 1;
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+static bool same_labels(const struct cprof_label *a, const struct cprof_label *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (compare_labels(&a[i], &b[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t hash_labels(const struct cprof_label *labels, size_t n)
+{
+	uint64_t hash = n;
+	for (size_t i = 0; i < n; i++) {
+		hash = cprof_hash_mix(hash, (uint64_t)labels[i].key << 32 | labels[i].text);
+		hash = cprof_hash_mix(hash, (uint64_t)labels[i].num);
+		hash = cprof_hash_mix(hash, labels[i].is_num);
+	}
+	return hash;
+}
+
+static struct cprof_error *read_labels(struct cprof_builder *builder,
+				       const struct cprof_builder_label *labels, size_t n)
+{
+	builder->label_scratch.n = 0;
+	struct cprof_error *err = ROOM(builder->label_scratch, n);
+	for (size_t i = 0; !err && i < n; i++) {
+		struct cprof_label *label = &builder->label_scratch.at[i];
+		*label = (struct cprof_label){ .is_num = !labels[i].str,
+					       .num = labels[i].str ? 0 : labels[i].num };
+		err = intern(builder, labels[i].key, &label->key);
+		if (!err)
+			err = intern(builder, label->is_num ? labels[i].unit : labels[i].str,
+				     &label->text);
+	}
+	if (!err && n)
+		qsort(builder->label_scratch.at, n, sizeof(*builder->label_scratch.at),
+		      compare_labels);
+	return err;
+}
+
+struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
+					 const struct cprof_builder_label *labels, size_t n_labels,
+					 uint32_t *ret_labels)
+{
+	*ret_labels = 0;
+	if (!n_labels)
+		return NULL;
+	struct cprof_error *err = read_labels(builder, labels, n_labels);
+	if (!err)
+		err = ROOM(builder->labels, n_labels);
+	if (!err)
+		err = ROOM(builder->label_runs, 1);
+	if (err)
+		return err;
+
+	const struct cprof_label *set = builder->label_scratch.at;
+	for (uint64_t hash = hash_labels(set, n_labels);; hash = cprof_hash_u64(hash + 1)) {
+		bool added;
+		uint64_t *place = cprof_map64_put(&builder->label_map, hash, &added);
+		if (!place)
+			return cprof_error_no_memory();
+		if (added) {
+			memcpy(builder->labels.at + builder->labels.n, set,
+			       n_labels * sizeof(*set));
+			builder->label_runs.at[builder->label_runs.n] =
+				(struct run){ builder->labels.n, (uint32_t)n_labels };
+			builder->labels.n += (uint32_t)n_labels;
+			*place = builder->label_runs.n++;
+		}
+		const struct run *run = &builder->label_runs.at[*place];
+		if (run->n == n_labels &&
+		    same_labels(builder->labels.at + run->first, set, n_labels)) {
+			*ret_labels = (uint32_t)*place;
+			return NULL;
+		}
+	}
+}
+
+static struct cprof_error *location_of(struct cprof_builder *builder,
+				       const struct cprof_builder_frame *frame, uint32_t *ret)
+{
+	uint64_t hash = cprof_hash_mix(frame->mapping, frame->addr);
+	for (;; hash = cprof_hash_u64(hash + 1)) {
+		uint64_t *place = cprof_map64_get(&builder->location_map, hash);
+		if (!place)
+			break;
+		const struct frame *known = &builder->locations.at[*place];
+		if (known->addr == frame->addr && known->mapping == frame->mapping) {
+			*ret = (uint32_t)*place;
+			return NULL;
+		}
+	}
+	struct cprof_error *err = ROOM(builder->locations, 1);
+	uint64_t *place = err ? NULL : cprof_map64_put(&builder->location_map, hash, NULL);
+	if (!place)
+		return err ? err : cprof_error_no_memory();
+	builder->locations.at[builder->locations.n] = (struct frame){ frame->addr, frame->mapping };
+	*place = builder->locations.n;
+	*ret = builder->locations.n++;
+	return NULL;
+}
+
+static struct cprof_error *read_stack(struct cprof_builder *builder,
+				      const struct cprof_builder_frame *frames, size_t n)
+{
+	struct cprof_error *err = cprof_profile_grow(&builder->scratch, 0, &builder->scratch_room,
+						     n, sizeof(*builder->scratch));
+	for (size_t i = 0; !err && i < n; i++) {
+		if (frames[i].mapping > builder->mappings.n)
+			return cprof_error_new(CPROF_ERR_BAD_DATA,
+					       "frame %zu names mapping %u of %u", i,
+					       frames[i].mapping, builder->mappings.n);
+		err = location_of(builder, &frames[i], &builder->scratch[i]);
+	}
+	return err;
+}
+
+static struct cprof_error *stack_of(struct cprof_builder *builder, size_t n, uint32_t *ret)
+{
+	uint64_t hash = n;
+	for (size_t i = 0; i < n; i++)
+		hash = cprof_hash_mix(hash, builder->scratch[i]);
+	for (;; hash = cprof_hash_u64(hash + 1)) {
+		uint64_t *place = cprof_map64_get(&builder->stack_map, hash);
+		if (!place)
+			break;
+		const struct run *run = &builder->stack_runs.at[*place];
+		if (run->n == n && (!n || memcmp(builder->stacks.at + run->first, builder->scratch,
+						 n * sizeof(uint32_t)) == 0)) {
+			*ret = (uint32_t)*place;
+			return NULL;
+		}
+	}
+	struct cprof_error *err = ROOM(builder->stacks, n);
+	if (!err)
+		err = ROOM(builder->stack_runs, 1);
+	uint64_t *place = err ? NULL : cprof_map64_put(&builder->stack_map, hash, NULL);
+	if (!place)
+		return err ? err : cprof_error_no_memory();
+	if (n)
+		memcpy(builder->stacks.at + builder->stacks.n, builder->scratch,
+		       n * sizeof(uint32_t));
+	builder->stack_runs.at[builder->stack_runs.n] =
+		(struct run){ builder->stacks.n, (uint32_t)n };
+	builder->stacks.n += (uint32_t)n;
+	*place = builder->stack_runs.n;
+	*ret = builder->stack_runs.n++;
+	return NULL;
+}
+
+/* samples.room counts both arrays; it is only moved on once both have grown. */
+static struct cprof_error *grow_samples(struct cprof_builder *builder)
+{
+	uint32_t room = builder->samples.room;
+	struct cprof_error *err = ROOM(builder->samples, 1);
+	if (err || builder->samples.room == room)
+		return err;
+	size_t row_bytes = builder->types.n * sizeof(*builder->values);
+	int64_t *values =
+		reallocarray(builder->values, builder->samples.room, row_bytes ? row_bytes : 1);
+	if (!values) {
+		builder->samples.room = room;
+		return cprof_error_no_memory();
+	}
+	builder->values = values;
+	return NULL;
+}
+
+static struct cprof_error *sample_of(struct cprof_builder *builder, struct sample sample,
+				     uint32_t *ret)
+{
+	struct cprof_error *err = grow_samples(builder);
+	if (err)
+		return err;
+	bool added;
+	uint64_t key = (uint64_t)sample.stack << 32 | sample.labels;
+	uint64_t *place = cprof_map64_put(&builder->sample_map, key, &added);
+	if (!place)
+		return cprof_error_no_memory();
+	if (added) {
+		uint32_t types = builder->types.n;
+		*place = builder->samples.n++;
+		builder->samples.at[*place] = sample;
+		if (types)
+			memset(builder->values + *place * types, 0,
+			       types * sizeof(*builder->values));
+	}
+	*ret = (uint32_t)*place;
+	return NULL;
+}
+
+struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
+				      const struct cprof_builder_frame *frames, size_t n_frames,
+				      uint32_t labels, const int64_t *values)
+{
+	if (labels >= builder->label_runs.n)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "sample names label set %u of %u",
+				       labels, builder->label_runs.n - 1);
+	struct sample sample = { .labels = labels };
+	uint32_t index;
+	struct cprof_error *err = read_stack(builder, frames, n_frames);
+	if (!err)
+		err = stack_of(builder, n_frames, &sample.stack);
+	if (!err)
+		err = sample_of(builder, sample, &index);
+	for (uint32_t i = 0; !err && i < builder->types.n; i++)
+		builder->values[(size_t)index * builder->types.n + i] += values[i];
+	return err;
+}
+
+size_t cprof_builder_distinct_stacks(const struct cprof_builder *builder)
+{
+	return builder->stack_runs.n;
+}
+
+size_t cprof_builder_distinct_locations(const struct cprof_builder *builder)
+{
+	return builder->locations.n;
+}
+
+struct cprof_builder_frame cprof_builder_location(const struct cprof_builder *builder, size_t index)
+{
+	const struct frame *frame = &builder->locations.at[index];
+	return (struct cprof_builder_frame){ frame->addr, frame->mapping };
+}
+
+void cprof_builder_reset_values(struct cprof_builder *builder)
+{
+	size_t n = (size_t)builder->samples.n * builder->types.n;
+	if (n)
+		memset(builder->values, 0, n * sizeof(*builder->values));
+}
+
+/* What finish() carries along: where the builder's things have gone in the profile. */
+struct finish {
+	const struct cprof_builder *builder;
+	struct cprof_profile *profile; /* owned until handed out */
+	uint32_t *strings;             /* builder's string -> profile's + 1, 0: not yet */
+	uint32_t *locations;           /* likewise */
+	cprof_builder_namer *namer;
+	void *ctx;
+	ARRAY(struct cprof_line) lines; /* of one location */
+	uint32_t *stack;                /* of one sample */
+	uint32_t stack_room;
+	struct flags {
+		bool any, functions, filenames, lines, inlines;
+	} * flags; /* one a mapping */
+};
+
+static struct cprof_error *carry_string(struct finish *f, uint32_t from, uint32_t *ret)
+{
+	if (!f->strings[from]) {
+		uint32_t string;
+		struct cprof_error *err = cprof_profile_string(
+			f->profile, cprof_intern_get(&f->builder->strings, from), &string);
+		if (err)
+			return err;
+		f->strings[from] = string + 1;
+	}
+	*ret = f->strings[from] - 1;
+	return NULL;
+}
+
+static struct cprof_error *name_line(struct finish *f, const struct cprof_builder_line *from,
+				     struct cprof_line *ret)
+{
+	struct cprof_function function = { .start_line = from->start_line };
+	struct cprof_error *err = cprof_profile_string(f->profile, from->name, &function.name);
+	if (!err)
+		err = cprof_profile_string(f->profile,
+					   from->system_name ? from->system_name : from->name,
+					   &function.system_name);
+	if (!err)
+		err = cprof_profile_string(f->profile, from->filename, &function.filename);
+	*ret = (struct cprof_line){ .line = from->line, .column = from->column };
+	if (!err)
+		err = cprof_profile_function(f->profile, &function, &ret->function);
+	return err;
+}
+
+static void note_flags(struct flags *flags, const struct cprof_builder_line *lines, size_t n)
+{
+	bool named = n > 0, filed = n > 0, lined = n > 0;
+	for (size_t i = 0; i < n; i++) {
+		filed = filed && lines[i].filename && *lines[i].filename;
+		lined = lined && lines[i].line;
+	}
+	/* Inlines: known for the mapping once one was resolved; pprof's own symbolizer says it so. */
+	*flags = (struct flags){
+		.any = true,
+		.functions = named && (!flags->any || flags->functions),
+		.filenames = filed && (!flags->any || flags->filenames),
+		.lines = lined && (!flags->any || flags->lines),
+		.inlines = n > 1 || flags->inlines,
+	};
+}
+
+static struct cprof_error *name_location(struct finish *f, uint32_t index)
+{
+	const struct frame *from = &f->builder->locations.at[index];
+	struct cprof_builder_frame frame = { from->addr, from->mapping };
+	const struct cprof_builder_line *lines = NULL;
+	size_t n = 0;
+	struct cprof_error *err = f->namer ? f->namer(f->ctx, &frame, &lines, &n) : NULL;
+	f->lines.n = 0;
+	if (!err)
+		err = ROOM(f->lines, n);
+	for (size_t i = 0; !err && i < n; i++)
+		err = name_line(f, &lines[i], &f->lines.at[i]);
+	struct cprof_location location = { .address = from->addr, .mapping = from->mapping };
+	if (!err)
+		err = cprof_profile_add_location(f->profile, &location, f->lines.at, n,
+						 &f->locations[index]);
+	if (err)
+		return err;
+	f->locations[index]++;
+	if (from->mapping)
+		note_flags(&f->flags[from->mapping - 1], lines, n);
+	return NULL;
+}
+
+static struct cprof_error *carry_header(struct finish *f)
+{
+	const struct cprof_builder *b = f->builder;
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < b->types.n; i++)
+		err = cprof_profile_add_type(f->profile,
+					     cprof_intern_get(&b->strings, b->types.at[i].type),
+					     cprof_intern_get(&b->strings, b->types.at[i].unit));
+	for (uint32_t i = 0; !err && i < b->mappings.n; i++) {
+		struct cprof_mapping mapping = b->mappings.at[i];
+		err = carry_string(f, mapping.filename, &mapping.filename);
+		if (!err)
+			err = carry_string(f, mapping.build_id, &mapping.build_id);
+		if (!err)
+			err = cprof_profile_add_mapping(f->profile, &mapping, NULL);
+	}
+	return err;
+}
+
+static bool all_zero(const int64_t *values, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (values[i])
+			return false;
+	}
+	return true;
+}
+
+static struct cprof_error *carry_labels(struct finish *f, struct run run, struct cprof_label **ret)
+{
+	struct cprof_label *labels = calloc(run.n ? run.n : 1, sizeof(*labels));
+	if (!labels)
+		return cprof_error_no_memory();
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < run.n; i++) {
+		labels[i] = f->builder->labels.at[run.first + i];
+		err = carry_string(f, labels[i].key, &labels[i].key);
+		if (!err)
+			err = carry_string(f, labels[i].text, &labels[i].text);
+	}
+	*ret = labels;
+	return err;
+}
+
+static struct cprof_error *carry_sample(struct finish *f, uint32_t index)
+{
+	const struct cprof_builder *b = f->builder;
+	const int64_t *values = b->values + (size_t)index * b->types.n;
+	if (all_zero(values, b->types.n))
+		return NULL;
+	struct run run = b->stack_runs.at[b->samples.at[index].stack];
+	struct cprof_error *err =
+		cprof_profile_grow(&f->stack, 0, &f->stack_room, run.n, sizeof(*f->stack));
+	for (uint32_t i = 0; !err && i < run.n; i++) {
+		uint32_t location = b->stacks.at[run.first + i];
+		if (!f->locations[location])
+			err = name_location(f, location);
+		f->stack[i] = f->locations[location] - 1;
+	}
+	CPROF_AUTO(free) struct cprof_label *labels = NULL;
+	struct run label_run = b->label_runs.at[b->samples.at[index].labels];
+	if (!err)
+		err = carry_labels(f, label_run, &labels);
+	if (!err)
+		err = cprof_profile_add_sample(f->profile, f->stack, run.n, labels, label_run.n,
+					       values);
+	return err;
+}
+
+static void set_flags(struct finish *f)
+{
+	for (uint32_t i = 0; i < f->profile->n_mappings; i++) {
+		struct cprof_mapping *mapping = &f->profile->mappings[i];
+		mapping->has_functions = f->flags[i].functions;
+		mapping->has_filenames = f->flags[i].filenames;
+		mapping->has_line_numbers = f->flags[i].lines;
+		mapping->has_inline_frames = f->flags[i].inlines;
+	}
+}
+
+struct cprof_error *cprof_builder_finish(struct cprof_builder *builder, cprof_builder_namer *namer,
+					 void *ctx, struct cprof_profile **ret_profile)
+{
+	struct finish f = { .builder = builder, .namer = namer, .ctx = ctx };
+	f.strings = calloc(builder->strings.len, sizeof(*f.strings));
+	f.locations = calloc((size_t)builder->locations.n + 1, sizeof(*f.locations));
+	f.flags = calloc((size_t)builder->mappings.n + 1, sizeof(*f.flags));
+	struct cprof_error *err = f.strings && f.locations && f.flags
+					  ? cprof_profile_new(&f.profile)
+					  : cprof_error_no_memory();
+	if (!err)
+		err = carry_header(&f);
+	for (uint32_t i = 0; !err && i < builder->samples.n; i++)
+		err = carry_sample(&f, i);
+	if (!err) {
+		set_flags(&f);
+		*ret_profile = f.profile;
+	} else {
+		cprof_profile_free(f.profile);
+	}
+	free(f.strings);
+	free(f.locations);
+	free(f.flags);
+	free(f.lines.at);
+	free(f.stack);
+	return err;
+}

@@ -1,0 +1,35 @@
+/*
+ * convert/profile/merge.h - several profiles into one; scaling; subtracting a base.
+ *
+ * Equal stacks with equal labels add up. Mappings are recognized by build id (or name), offset and
+ * size, so the same program at two load addresses is one. The result is tidy: nothing unused in it,
+ * everything numbered in the order in which its samples mention it, no sample without a value.
+ */
+#ifndef CPROF_CONVERT_PROFILE_MERGE_H
+#define CPROF_CONVERT_PROFILE_MERGE_H
+
+#include "base/error.h"
+#include "convert/profile/profile.h"
+
+/*
+ * Merge `n` >= 1 profiles; also tidies a single one. Takes the profiles: each is freed and its pointer set to
+ * NULL, on errors too, because two copies of a large profile need not be in memory for longer than needed.
+ *
+ * Where sample types differ, the types that all have remain, in the first profile's order; where units
+ * differ, all are scaled to the finest. Errors: CPROF_ERR_USAGE where nothing is common.
+ */
+struct cprof_error *cprof_merge(struct cprof_profile **profiles, size_t n,
+				struct cprof_profile **ret_profile);
+
+/* Multiply every value (rounding to nearest) and drop the samples that have none left. */
+void cprof_merge_scale(struct cprof_profile *profile, double ratio);
+
+/* Scale each type of `profile` so that its sum is that of `base`. Errors: CPROF_ERR_USAGE: not comparable. */
+struct cprof_error *cprof_merge_normalize(struct cprof_profile *profile,
+					  const struct cprof_profile *base);
+
+/* Give every sample the text label key=value, replacing one that it has. */
+struct cprof_error *cprof_merge_label_all(struct cprof_profile *profile, const char *key,
+					  const char *value);
+
+#endif

@@ -1,0 +1,634 @@
+#include "convert/profile/pprof_read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "convert/profile/profile.pb-c.h"
+
+/* What a wire type says about the bytes that follow: protobuf encoding, "Message structure". */
+enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
+
+/* A stretch of the file being read; `start` is for offsets in messages. */
+struct span {
+	const uint8_t *at, *end;
+	const uint8_t *start;
+};
+
+struct field {
+	uint32_t number;
+	enum wire wire;
+	uint64_t value;     /* varint or fixed */
+	struct span bytes;  /* WIRE_BYTES */
+	const uint8_t *tag; /* where the field begins */
+};
+
+/* File ids (any 64-bit number) to indices: an array while they are small, as they nearly always are. */
+struct id_map {
+	uint32_t *dense; /* index + 1 by id */
+	size_t dense_len;
+	struct cprof_map64 sparse;
+};
+
+struct reader {
+	struct cprof_profile *profile; /* owned until handed out */
+	struct span file;
+	uint32_t *strings; /* string_table index -> intern id */
+	size_t n_strings;
+	size_t strings_room;
+	struct id_map mappings, functions, locations;
+	bool time_seen;
+	uint32_t *stack; /* one sample's locations; its values; its labels; one location's lines */
+	uint32_t n_stack, stack_room;
+	int64_t *values;
+	uint32_t n_values, values_room;
+	struct cprof_label *labels;
+	uint32_t n_labels, labels_room;
+	struct cprof_line *lines;
+	uint32_t n_lines, lines_room;
+};
+
+static struct cprof_error *bad(const struct span *where, const uint8_t *at, const char *why)
+{
+	return cprof_error_new(CPROF_ERR_BAD_DATA, "malformed profile at byte %zu: %s",
+			       (size_t)(at - where->start), why);
+}
+
+static bool read_varint(struct span *span, uint64_t *ret)
+{
+	uint64_t value = 0;
+	const uint8_t *at = span->at;
+	if (at < span->end && *at < 0x80) { /* most are one byte */
+		*ret = *at;
+		span->at = at + 1;
+		return true;
+	}
+	for (unsigned shift = 0; at < span->end && shift < 70; shift += 7) {
+		uint8_t byte = *at++;
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			span->at = at;
+			*ret = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_fixed(struct span *span, size_t n, uint64_t *ret)
+{
+	if ((size_t)(span->end - span->at) < n)
+		return false;
+	*ret = 0;
+	for (size_t i = 0; i < n; i++)
+		*ret |= (uint64_t)span->at[i] << (8 * i);
+	span->at += n;
+	return true;
+}
+
+/* The next field of a message; *ret_more is false at its end. */
+static struct cprof_error *next_field(struct span *message, struct field *ret, bool *ret_more)
+{
+	*ret_more = message->at < message->end;
+	if (!*ret_more)
+		return NULL;
+	uint64_t key, length;
+	*ret = (struct field){ .tag = message->at };
+	if (!read_varint(message, &key))
+		return bad(message, ret->tag, "a field number is cut off or longer than 10 bytes");
+	if (key >> 3 == 0 || key >> 3 > 0x1fffffff)
+		return bad(message, ret->tag, "a field number is 0 or beyond 2^29");
+	ret->number = (uint32_t)(key >> 3);
+	ret->wire = (enum wire)(key & 7);
+	bool ok = false;
+	switch (ret->wire) {
+	case WIRE_VARINT:
+		ok = read_varint(message, &ret->value);
+		break;
+	case WIRE_64:
+		ok = read_fixed(message, 8, &ret->value);
+		break;
+	case WIRE_32:
+		ok = read_fixed(message, 4, &ret->value);
+		break;
+	case WIRE_BYTES:
+		ok = read_varint(message, &length) &&
+		     length <= (uint64_t)(message->end - message->at);
+		if (ok) {
+			ret->bytes =
+				(struct span){ message->at, message->at + length, message->start };
+			message->at += length;
+		}
+		break;
+	default:
+		return bad(message, ret->tag, "unknown wire type");
+	}
+	return ok ? NULL : bad(message, ret->tag, "the field runs past the end of its message");
+}
+
+/* The error for a field of a known number with the wrong wire type, by its name in profile.proto. */
+static struct cprof_error *wrong_type(const struct span *message, const struct field *field,
+				      const ProtobufCMessageDescriptor *type)
+{
+	const ProtobufCFieldDescriptor *known =
+		protobuf_c_message_descriptor_get_field(type, field->number);
+	return cprof_error_new(
+		CPROF_ERR_BAD_DATA,
+		"malformed profile at byte %zu: %s.%s has wire type %d, a type mismatch",
+		(size_t)(field->tag - message->start), type->short_name, known ? known->name : "?",
+		(int)field->wire);
+}
+
+static struct cprof_error *expect(const struct span *message, const struct field *field,
+				  enum wire wire, const ProtobufCMessageDescriptor *type)
+{
+	return field->wire == wire ? NULL : wrong_type(message, field, type);
+}
+
+#define TYPE(name) (&perftools__profiles__##name##__descriptor)
+
+/* Numbers of a message whose fields 1..n are all plain varints, into `ret` (zeroed); other numbers are skipped. */
+static struct cprof_error *read_scalars(struct span message, const ProtobufCMessageDescriptor *type,
+					uint64_t *ret, uint32_t n)
+{
+	struct field field;
+	bool more;
+	struct cprof_error *err;
+	while (!(err = next_field(&message, &field, &more)) && more) {
+		if (field.number > n)
+			continue;
+		err = expect(&message, &field, WIRE_VARINT, type);
+		if (err)
+			return err;
+		ret[field.number - 1] = field.value;
+	}
+	return err;
+}
+
+static struct cprof_error *string_of(const struct reader *r, const uint8_t *at, uint64_t index,
+				     uint32_t *ret)
+{
+	if (index == 0 && r->n_strings == 0) {
+		*ret = 0;
+		return NULL;
+	}
+	if (index >= r->n_strings)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "malformed profile at byte %zu: string %" PRId64
+				       " of a table of %zu",
+				       (size_t)(at - r->file.start), (int64_t)index, r->n_strings);
+	*ret = r->strings[index];
+	return NULL;
+}
+
+static struct cprof_error *put_id(struct reader *r, struct id_map *map, const uint8_t *at,
+				  uint64_t id, uint32_t index, const char *what)
+{
+	if (id == 0)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "malformed profile at byte %zu: %s with the reserved id 0",
+				       (size_t)(at - r->file.start), what);
+	uint64_t *place = NULL;
+	bool added = true;
+	if (id < map->dense_len) {
+		added = !map->dense[id] && !cprof_map64_get(&map->sparse, id);
+		map->dense[id] = added ? index + 1 : map->dense[id];
+	} else if (id <= (uint64_t)index * 2 + 1024) {
+		size_t len = (size_t)id * 2 + 1024;
+		uint32_t *dense = reallocarray(map->dense, len, sizeof(*dense));
+		if (!dense)
+			return cprof_error_no_memory();
+		memset(dense + map->dense_len, 0, (len - map->dense_len) * sizeof(*dense));
+		map->dense = dense;
+		map->dense_len = len;
+		/* An id met while the array was shorter stays in the map; both are looked at. */
+		added = !cprof_map64_get(&map->sparse, id);
+		dense[id] = index + 1;
+	} else {
+		place = cprof_map64_put(&map->sparse, id, &added);
+		if (!place)
+			return cprof_error_no_memory();
+		*place = (uint64_t)index + 1;
+	}
+	if (!added)
+		return cprof_error_new(
+			CPROF_ERR_BAD_DATA,
+			"malformed profile at byte %zu: a second %s with id %" PRIu64,
+			(size_t)(at - r->file.start), what, id);
+	return NULL;
+}
+
+/* Remember an id for -raw, from the first on that is not what its place says. */
+static struct cprof_error *keep_id(uint64_t **ids, uint32_t *n, uint32_t index, uint64_t id)
+{
+	if (!*ids && id == (uint64_t)index + 1)
+		return NULL;
+	if (!*ids ||
+	    (index & (index - 1)) == 0) { /* room for a power of two, as it grows one by one */
+		size_t room = 64;
+		while (room <= index)
+			room *= 2;
+		uint64_t *grown = reallocarray(*ids, room, sizeof(**ids));
+		if (!grown)
+			return cprof_error_no_memory();
+		*ids = grown;
+	}
+	for (; *n < index; ++*n)
+		(*ids)[*n] = (uint64_t)*n + 1;
+	(*ids)[(*n)++] = id;
+	return NULL;
+}
+
+/* Index + 1, or 0 where the file has no such id. */
+static inline uint32_t get_id(const struct id_map *map, uint64_t id)
+{
+	if (id < map->dense_len && map->dense[id])
+		return map->dense[id];
+	uint64_t *place = map->sparse.len ? cprof_map64_get(&map->sparse, id) : NULL;
+	return place ? (uint32_t)*place : 0;
+}
+
+static struct cprof_error *read_string(struct reader *r, const struct field *field)
+{
+	if (r->n_strings == 0 && field->bytes.at != field->bytes.end)
+		return bad(&r->file, field->tag, "string_table[0] must be ''");
+	if (r->n_strings == r->strings_room) {
+		size_t room = r->strings_room ? r->strings_room * 2 : 256;
+		uint32_t *grown = reallocarray(r->strings, room, sizeof(*grown));
+		if (!grown)
+			return cprof_error_no_memory();
+		r->strings = grown;
+		r->strings_room = room;
+	}
+	struct cprof_error *err = cprof_intern_bytes(
+		&r->profile->strings, (const char *)field->bytes.at,
+		(size_t)(field->bytes.end - field->bytes.at), &r->strings[r->n_strings]);
+	if (!err)
+		r->n_strings++;
+	return err;
+}
+
+static struct cprof_error *read_value_type(struct reader *r, const struct field *field,
+					   struct cprof_value_type *ret)
+{
+	uint64_t v[2] = { 0 };
+	struct cprof_error *err = read_scalars(field->bytes, TYPE(value_type), v, 2);
+	if (!err)
+		err = string_of(r, field->tag, v[0], &ret->type);
+	if (!err)
+		err = string_of(r, field->tag, v[1], &ret->unit);
+	return err;
+}
+
+static struct cprof_error *read_mapping(struct reader *r, const struct field *field)
+{
+	uint64_t v[10] = { 0 };
+	struct cprof_error *err = read_scalars(field->bytes, TYPE(mapping), v, 10);
+	if (err)
+		return err;
+	struct cprof_mapping mapping = {
+		.start = v[1],
+		.limit = v[2],
+		.offset = v[3],
+		.has_functions = v[6],
+		.has_filenames = v[7],
+		.has_line_numbers = v[8],
+		.has_inline_frames = v[9],
+	};
+	err = string_of(r, field->tag, v[4], &mapping.filename);
+	if (!err)
+		err = string_of(r, field->tag, v[5], &mapping.build_id);
+	if (!err)
+		err = put_id(r, &r->mappings, field->tag, v[0], r->profile->n_mappings, "mapping");
+	if (!err)
+		err = keep_id(&r->profile->mapping_ids, &r->profile->n_mapping_ids,
+			      r->profile->n_mappings, v[0]);
+	return err ? err : cprof_profile_add_mapping(r->profile, &mapping, NULL);
+}
+
+static struct cprof_error *read_function(struct reader *r, const struct field *field)
+{
+	uint64_t v[5] = { 0 };
+	struct cprof_error *err = read_scalars(field->bytes, TYPE(function), v, 5);
+	if (err)
+		return err;
+	struct cprof_function function = { .start_line = (int64_t)v[4] };
+	err = string_of(r, field->tag, v[1], &function.name);
+	if (!err)
+		err = string_of(r, field->tag, v[2], &function.system_name);
+	if (!err)
+		err = string_of(r, field->tag, v[3], &function.filename);
+	if (!err)
+		err = put_id(r, &r->functions, field->tag, v[0], r->profile->n_functions,
+			     "function");
+	return err ? err : cprof_profile_add_function(r->profile, &function, NULL);
+}
+
+static struct cprof_error *read_line(struct reader *r, const struct field *field)
+{
+	uint64_t v[3] = { 0 };
+	struct cprof_error *err = read_scalars(field->bytes, TYPE(line), v, 3);
+	if (err)
+		return err;
+	uint32_t function = get_id(&r->functions, v[0]);
+	if (!function)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "malformed profile at byte %zu: a line of a location names "
+				       "function %" PRIu64 ", which the file does not have",
+				       (size_t)(field->tag - r->file.start), v[0]);
+	err = cprof_profile_grow(&r->lines, r->n_lines, &r->lines_room, 1, sizeof(*r->lines));
+	if (err)
+		return err;
+	r->lines[r->n_lines++] = (struct cprof_line){ function - 1, (int64_t)v[1], (int64_t)v[2] };
+	return NULL;
+}
+
+static struct cprof_error *read_location(struct reader *r, const struct field *outer)
+{
+	struct cprof_location location = { 0 };
+	struct span message = outer->bytes;
+	struct field field;
+	bool more;
+	uint64_t id = 0;
+	struct cprof_error *err;
+	r->n_lines = 0;
+	while (!(err = next_field(&message, &field, &more)) && more) {
+		if (field.number == 0 || field.number > 5)
+			continue;
+		err = expect(&message, &field, field.number == 4 ? WIRE_BYTES : WIRE_VARINT,
+			     TYPE(location));
+		if (err)
+			return err;
+		if (field.number == 1)
+			id = field.value;
+		else if (field.number == 2)
+			location.mapping = get_id(&r->mappings, field.value);
+		else if (field.number == 3)
+			location.address = field.value;
+		else if (field.number == 5)
+			location.is_folded = field.value;
+		else
+			err = read_line(r, &field);
+		if (err)
+			return err;
+	}
+	if (!err)
+		err = put_id(r, &r->locations, outer->tag, id, r->profile->n_locations, "location");
+	if (!err)
+		err = keep_id(&r->profile->location_ids, &r->profile->n_location_ids,
+			      r->profile->n_locations, id);
+	return err ? err
+		   : cprof_profile_add_location(r->profile, &location, r->lines, r->n_lines, NULL);
+}
+
+static struct cprof_error *push_location(struct reader *r, const uint8_t *at, uint64_t id)
+{
+	uint32_t index = get_id(&r->locations, id);
+	if (!index)
+		return cprof_error_new(
+			CPROF_ERR_BAD_DATA,
+			"malformed profile at byte %zu: a sample names location %" PRIu64
+			", which the file does not have",
+			(size_t)(at - r->file.start), id);
+	struct cprof_error *err =
+		cprof_profile_grow(&r->stack, r->n_stack, &r->stack_room, 1, sizeof(*r->stack));
+	if (!err)
+		r->stack[r->n_stack++] = index - 1;
+	return err;
+}
+
+static struct cprof_error *push_value(struct reader *r, const uint8_t *at, uint64_t value)
+{
+	(void)at;
+	struct cprof_error *err =
+		cprof_profile_grow(&r->values, r->n_values, &r->values_room, 1, sizeof(*r->values));
+	if (!err)
+		r->values[r->n_values++] = (int64_t)value;
+	return err;
+}
+
+/* A repeated number, packed or one by one. */
+static struct cprof_error *
+read_repeated(struct reader *r, const struct span *message, struct field *field,
+	      const ProtobufCMessageDescriptor *type,
+	      struct cprof_error *push(struct reader *, const uint8_t *, uint64_t))
+{
+	if (field->wire == WIRE_VARINT)
+		return push(r, field->tag, field->value);
+	if (field->wire != WIRE_BYTES)
+		return wrong_type(message, field, type);
+	while (field->bytes.at < field->bytes.end) {
+		uint64_t value;
+		const uint8_t *at = field->bytes.at;
+		if (!read_varint(&field->bytes, &value))
+			return bad(&r->file, at,
+				   "a packed number is cut off or longer than 10 bytes");
+		struct cprof_error *err = push(r, at, value);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct cprof_error *read_label(struct reader *r, const struct field *field)
+{
+	uint64_t v[4] = { 0 };
+	struct cprof_error *err = read_scalars(field->bytes, TYPE(label), v, 4);
+	if (err || (!v[1] && !v[2] && !v[3])) /* neither text nor number: says nothing */
+		return err;
+	struct cprof_label label = { .is_num = !v[1], .num = v[1] ? 0 : (int64_t)v[2] };
+	err = string_of(r, field->tag, v[0], &label.key);
+	if (!err)
+		err = string_of(r, field->tag, v[1] ? v[1] : v[3], &label.text);
+	if (!err)
+		err = cprof_profile_grow(&r->labels, r->n_labels, &r->labels_room, 1,
+					 sizeof(*r->labels));
+	if (!err)
+		r->labels[r->n_labels++] = label;
+	return err;
+}
+
+static struct cprof_error *read_sample(struct reader *r, const struct field *outer)
+{
+	struct span message = outer->bytes;
+	struct field field;
+	bool more;
+	struct cprof_error *err;
+	r->n_stack = r->n_values = r->n_labels = 0;
+	while (!(err = next_field(&message, &field, &more)) && more) {
+		if (field.number == 1)
+			err = read_repeated(r, &message, &field, TYPE(sample), push_location);
+		else if (field.number == 2)
+			err = read_repeated(r, &message, &field, TYPE(sample), push_value);
+		else if (field.number == 3)
+			err = expect(&message, &field, WIRE_BYTES, TYPE(sample));
+		if (!err && field.number == 3)
+			err = read_label(r, &field);
+		if (err)
+			return err;
+	}
+	if (!err && r->n_values != r->profile->n_types)
+		err = cprof_error_new(CPROF_ERR_BAD_DATA,
+				      "malformed profile at byte %zu: a sample has %u values, the "
+				      "profile %u types",
+				      (size_t)(outer->tag - r->file.start), r->n_values,
+				      r->profile->n_types);
+	if (!err && r->profile->n_types == 0)
+		err = bad(&r->file, outer->tag, "samples, but no sample type");
+	return err ? err
+		   : cprof_profile_add_sample(r->profile, r->stack, r->n_stack, r->labels,
+					      r->n_labels, r->values);
+}
+
+static struct cprof_error *push_comment(struct reader *r, const uint8_t *at, uint64_t index)
+{
+	uint32_t string;
+	struct cprof_error *err = string_of(r, at, index, &string);
+	return err ? err
+		   : cprof_profile_add_comment(r->profile, cprof_profile_text(r->profile, string));
+}
+
+/* Fields 7 to 15 but for sample-like ones: single numbers. */
+static struct cprof_error *read_header(struct reader *r, const struct field *field)
+{
+	struct cprof_profile *p = r->profile;
+	switch (field->number) {
+	case 7:
+		return string_of(r, field->tag, field->value, &p->drop_frames);
+	case 8:
+		return string_of(r, field->tag, field->value, &p->keep_frames);
+	case 9:
+		if (r->time_seen)
+			return bad(&r->file, field->tag,
+				   "a second time_nanos: concatenated profiles detected");
+		r->time_seen = field->value != 0;
+		p->time_ns = (int64_t)field->value;
+		return NULL;
+	case 10:
+		p->duration_ns = (int64_t)field->value;
+		return NULL;
+	case 12:
+		p->period = (int64_t)field->value;
+		return NULL;
+	case 14:
+		return string_of(r, field->tag, field->value, &p->default_type);
+	default:
+		return string_of(r, field->tag, field->value, &p->doc_url);
+	}
+}
+
+static struct cprof_error *read_type(struct reader *r, const struct field *field)
+{
+	struct cprof_value_type type;
+	struct cprof_error *err = read_value_type(r, field, &type);
+	return err ? err
+		   : cprof_profile_add_type(r->profile, cprof_profile_text(r->profile, type.type),
+					    cprof_profile_text(r->profile, type.unit));
+}
+
+/*
+ * The file is walked once per pass, because samples come before the tables that they refer to. Each
+ * pass takes the fields it knows; the walk itself is a few instructions per message.
+ */
+enum pass { PASS_STRINGS, PASS_TABLES, PASS_LOCATIONS, PASS_SAMPLES, N_PASSES };
+
+/* clang-format off */
+static const struct {
+	enum pass pass;
+	enum wire wire;
+} fields[] = {
+	[1] = { PASS_TABLES, WIRE_BYTES },   [2] = { PASS_SAMPLES, WIRE_BYTES },
+	[3] = { PASS_TABLES, WIRE_BYTES },   [4] = { PASS_LOCATIONS, WIRE_BYTES },
+	[5] = { PASS_TABLES, WIRE_BYTES },   [6] = { PASS_STRINGS, WIRE_BYTES },
+	[7] = { PASS_TABLES, WIRE_VARINT },  [8] = { PASS_TABLES, WIRE_VARINT },
+	[9] = { PASS_TABLES, WIRE_VARINT },  [10] = { PASS_TABLES, WIRE_VARINT },
+	[11] = { PASS_TABLES, WIRE_BYTES },  [12] = { PASS_TABLES, WIRE_VARINT },
+	[13] = { PASS_TABLES, WIRE_VARINT }, [14] = { PASS_TABLES, WIRE_VARINT },
+	[15] = { PASS_TABLES, WIRE_VARINT },
+};
+/* clang-format on */
+
+static struct cprof_error *read_field(struct reader *r, struct field *field)
+{
+	switch (field->number) {
+	case 1:
+		return read_type(r, field);
+	case 2:
+		return read_sample(r, field);
+	case 3:
+		return read_mapping(r, field);
+	case 4:
+		return read_location(r, field);
+	case 5:
+		return read_function(r, field);
+	case 6:
+		return read_string(r, field);
+	case 11:
+		return read_value_type(r, field, &r->profile->period_type);
+	case 13:
+		return read_repeated(r, &r->file, field, TYPE(profile), push_comment);
+	default:
+		return read_header(r, field);
+	}
+}
+
+static struct cprof_error *read_pass(struct reader *r, enum pass pass)
+{
+	struct span message = r->file;
+	struct field field;
+	bool more;
+	struct cprof_error *err;
+	while (!(err = next_field(&message, &field, &more)) && more) {
+		if (field.number >= sizeof(fields) / sizeof(fields[0]) ||
+		    fields[field.number].pass != pass)
+			continue;
+		if (field.number != 13)
+			err = expect(&message, &field, fields[field.number].wire, TYPE(profile));
+		if (!err)
+			err = read_field(r, &field);
+		if (err)
+			return err;
+	}
+	return err;
+}
+
+static void reader_deinit(struct reader *r)
+{
+	struct id_map *maps[] = { &r->mappings, &r->functions, &r->locations };
+	for (size_t i = 0; i < 3; i++) {
+		free(maps[i]->dense);
+		cprof_map64_deinit(&maps[i]->sparse);
+	}
+	free(r->strings);
+	free(r->stack);
+	free(r->values);
+	free(r->labels);
+	free(r->lines);
+	cprof_profile_free(r->profile);
+}
+
+static struct cprof_error *decode_plain(const uint8_t *bytes, size_t n,
+					struct cprof_profile **ret_profile)
+{
+	if (n == 0)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "empty input file");
+	struct reader r = { .file = { bytes, bytes + n, bytes } };
+	struct cprof_error *err = cprof_profile_new(&r.profile);
+	for (int pass = 0; !err && pass < N_PASSES; pass++)
+		err = read_pass(&r, (enum pass)pass);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&r.profile);
+	reader_deinit(&r);
+	return err;
+}
+
+struct cprof_error *cprof_pprof_decode(const uint8_t *bytes, size_t n,
+				       struct cprof_profile **ret_profile)
+{
+	if (!cprof_pprof_is_gzip(bytes, n))
+		return decode_plain(bytes, n, ret_profile);
+	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
+	struct cprof_error *err = cprof_pprof_inflate(bytes, n, &plain);
+	return err ? err : decode_plain(plain.data, plain.len, ret_profile);
+}

@@ -1,0 +1,43 @@
+/*
+ * convert/push/push.h - one finished profile to one server over HTTP, tried a few times.
+ *
+ * What differs between servers is a row of a table of back ends: how the URL, the headers and the body are made
+ * from the profile's bytes, and which answers mean "try again". The transfer itself (TLS, proxies,
+ * redirects) is libcurl's, with its habits: https_proxy, no_proxy, CURL_CA_BUNDLE,
+ * SSL_CERT_FILE; ~/.netrc is not read.
+ *
+ * Sources: RFC 9110 "Status Codes"; the Pyroscope server API's /ingest (query parameters name, from, until, format).
+ */
+#ifndef CPROF_CONVERT_PUSH_PUSH_H
+#define CPROF_CONVERT_PUSH_PUSH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct cprof_push {
+	const char *url;
+	const char *backend;       /* "auto" or a back end's name */
+	const char *service;       /* what the collector calls the application */
+	const char *const *labels; /* "key=value" */
+	size_t n_labels;
+	uint64_t from_wall_ns, until_wall_ns;
+	const void *body; /* gzip pprof */
+	size_t n_body;
+	unsigned tries; /* 0: 3 */
+	uint64_t
+		first_wait_ns; /* 0: 500 ms; doubled from try to try, a random half of it taken off */
+};
+
+/* Before anything is sampled: is the URL one, and the back end known? USAGE. */
+struct cprof_error *cprof_push_check(const char *url, const char *backend);
+
+/*
+ * Send it; up to about 30 s. On success `answer` gets one line for people ("delivered to ..."). Errors:
+ * UNDELIVERED, with the server's status and its own words, without what is secret in the URL.
+ */
+struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_buffer *answer);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * convert/report/report.h - a report on a profile: prepare (value, total, filters, granularity), then write.
+ *
+ * Every format is a const struct cprof_format in a file of its own (report_*.c), listed once in
+ * formats.c. What they share lives here: the value of a sample, labels, units. Layouts and rounding are
+ * those of google/pprof to the byte.
+ */
+#ifndef CPROF_CONVERT_REPORT_REPORT_H
+#define CPROF_CONVERT_REPORT_REPORT_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "convert/report/config.h"
+#include "convert/profile/measure.h"
+#include "convert/profile/profile.h"
+#include "convert/report/regex.h"
+
+struct cprof_report;
+
+/* How a format wants the options bent before it starts. */
+enum {
+	CPROF_FORMAT_NO_TRIM = 1,   /* everything is shown, whatever -trim says */
+	CPROF_FORMAT_ADDRESSES = 2, /* granularity addresses */
+	CPROF_FORMAT_LINES = 4,     /* granularity lines */
+	CPROF_FORMAT_INLINES = 8,   /* inlined functions, whatever -noinlines says */
+	CPROF_FORMAT_NO_INLINES = 16,
+	CPROF_FORMAT_ALL_NODES = 32, /* nodecount -1 means all, not 80 */
+	CPROF_FORMAT_OBJECTS = 64,   /* same names in different files of the program stay apart */
+	CPROF_FORMAT_GRAPH = 128,  /* drawn: nodes chosen by entropy, with tags; call_tree counts */
+	CPROF_FORMAT_TREE = 256,   /* call_tree counts */
+	CPROF_FORMAT_BINARY = 512, /* not for a terminal; see `suffix` */
+	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
+	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
+	CPROF_FORMAT_COLUMNS = 4096,     /* source columns are kept, whatever -showcolumns says */
+};
+
+struct cprof_format {
+	const char *name; /* "top" */
+	const char *arg;  /* what its parameter is called ("RE"), or NULL */
+	const char *help;
+	const char *suffix; /* of a file that holds it: "txt", "pb.gz" */
+	unsigned flags;
+	const char *graphviz; /* the text is a graph and is passed through `dot -T<this>` */
+	const char *viewer;   /* then shown in: "web", "kcachegrind", ... ; NULL: written */
+	struct cprof_error *(*write)(struct cprof_report *report, FILE *out);
+};
+
+/* All formats, ended by NULL; and by name, NULL if there is none. */
+extern const struct cprof_format *const cprof_formats[];
+const struct cprof_format *cprof_format_find(const char *name);
+
+struct cprof_report {
+	struct cprof_profile *profile; /* borrowed; filtered and aggregated by prepare */
+	const struct cprof_format *format;
+	struct cprof_config config;          /* with the format's wishes applied */
+	uint32_t type;                       /* the sample type shown */
+	const char *type_name, *sample_unit; /* borrowed from the profile */
+	const char *output_unit;             /* "minimum" until a unit has been chosen */
+	double ratio;                        /* 1 / divide_by */
+	int64_t total;
+	struct cprof_regex *symbol; /* owned: the parameter of list, peek, ... or NULL */
+	const char *symbol_text;
+	uint32_t *label_units; /* owned: string number of a key -> string of its unit */
+	uint32_t n_label_units;
+	struct cprof_buffer warnings; /* owned: lines for people, as they came up */
+};
+
+/*
+ * Prepare a report of `profile`, which is changed by it (pass a copy to keep it). `argument` is the format's
+ * parameter or NULL. Errors: CPROF_ERR_USAGE for bad expressions and unknown types.
+ */
+struct cprof_error *cprof_report_new(struct cprof_profile *profile,
+				     const struct cprof_format *format, const char *argument,
+				     const struct cprof_config *config,
+				     struct cprof_report **ret_report);
+void cprof_report_free(struct cprof_report *report);
+
+/* Write it. Streams: memory does not grow with the length of the text. */
+struct cprof_error *cprof_report_write(struct cprof_report *report, FILE *out);
+
+/* What the formats share. */
+
+static inline int64_t cprof_report_value(const struct cprof_report *report, uint32_t sample)
+{
+	return report->profile->values[(size_t)sample * report->profile->n_types + report->type];
+}
+
+/* The divisor of a mean: the first value, or 0 without -mean. */
+static inline int64_t cprof_report_divisor(const struct cprof_report *report, uint32_t sample)
+{
+	return report->config.mean
+		       ? report->profile->values[(size_t)sample * report->profile->n_types]
+		       : 0;
+}
+
+/* A value as printed, in the report's unit; `text` has CPROF_MEASURE_LABEL_MAX bytes and is returned. */
+const char *cprof_report_format(const struct cprof_report *report, int64_t value, char *text);
+
+/* A type name with "mean_" where that is asked for; appended. */
+void cprof_report_type_label(const struct cprof_report *report, struct cprof_buffer *out);
+
+/* The header lines on the profile, "File: ..." to "Duration: ...", each ended by a newline. */
+void cprof_report_profile_labels(const struct cprof_report *report, struct cprof_buffer *out);
+
+struct cprof_graph;
+/* All header lines of a graph-like report. `full` is for drawings: profile labels always, and a hint at the end. */
+void cprof_report_labels(const struct cprof_report *report, const struct cprof_graph *graph,
+			 bool full, struct cprof_buffer *out);
+
+/* The unit of numeric label `key`: as found in the profile, or guessed from the key. */
+const char *cprof_report_label_unit(const struct cprof_report *report, uint32_t key);
+
+/* The program's name as a title: the last part of the first mapping's file; "" where unknown. */
+const char *cprof_report_title(const struct cprof_report *report);
+
+#endif

@@ -1,0 +1,157 @@
+#include "symbolize/dwarf/dwarf.h"
+
+#include <dwarf.h>
+#include <stdlib.h>
+
+#include "symbolize/dwarf/dwarf_calls.h"
+#include "symbolize/dwarf/dwarf_index.h"
+#include "symbolize/dwarf/dwarf_lines.h"
+#include "symbolize/dwarf/dwarf_split.h"
+
+#define SPLIT_LOOK 64 /* units asked whether they are skeletons */
+
+struct cprof_dwarf {
+	struct cprof_dwarf_file file, alt;
+	struct cprof_dwarf_index index;
+	struct cprof_map64 lines;             /* offset in .debug_line -> index in all_lines + 1 */
+	struct cprof_dwarf_lines **all_lines; /* owned */
+	size_t n_lines, cap_lines;
+	bool met_split;
+	struct cprof_dwarf_split split;
+};
+
+struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt,
+				    struct cprof_dwarf **ret_dwarf)
+{
+	*ret_dwarf = NULL;
+	struct cprof_dwarf *dwarf = calloc(1, sizeof(*dwarf));
+	if (!dwarf)
+		return cprof_error_no_memory();
+	if (!cprof_dwarf_file_init(&dwarf->file, elf)) {
+		cprof_dwarf_free(dwarf);
+		return NULL;
+	}
+	if (alt && cprof_dwarf_file_init(&dwarf->alt, alt))
+		dwarf->file.alt = &dwarf->alt;
+	cprof_dwarf_split_init(&dwarf->split, &dwarf->file);
+	*ret_dwarf = dwarf;
+	return NULL;
+}
+
+void cprof_dwarf_free(struct cprof_dwarf *dwarf)
+{
+	if (!dwarf)
+		return;
+	for (size_t i = 0; i < dwarf->n_lines; i++)
+		cprof_dwarf_lines_free(dwarf->all_lines[i]);
+	free(dwarf->all_lines);
+	cprof_dwarf_split_deinit(&dwarf->split);
+	cprof_map64_deinit(&dwarf->lines);
+	cprof_dwarf_index_deinit(&dwarf->index);
+	cprof_dwarf_file_deinit(&dwarf->file);
+	cprof_dwarf_file_deinit(&dwarf->alt);
+	free(dwarf);
+}
+
+/* ---- what was read already ---- */
+
+static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
+					  const struct cprof_dwarf_unit *unit)
+{
+	uint64_t key = unit->has_stmt_list ? unit->stmt_list : UINT64_MAX;
+	uint64_t *place = cprof_map64_put(&dwarf->lines, key, NULL);
+	if (!place || !cprof_dwarf_grow(&dwarf->all_lines, &dwarf->cap_lines, dwarf->n_lines,
+					sizeof(*dwarf->all_lines)))
+		return NULL;
+	if (!*place) {
+		struct cprof_dwarf_lines *lines;
+		struct cprof_error *err = cprof_dwarf_lines_read(unit, &lines);
+		if (err) {
+			cprof_error_free(err);
+			return NULL;
+		}
+		dwarf->all_lines[dwarf->n_lines++] = lines;
+		*place = dwarf->n_lines;
+	}
+	return dwarf->all_lines[*place - 1];
+}
+
+void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root, const char *program_path)
+{
+	dwarf->split.root = root;
+	dwarf->split.program_path = program_path;
+}
+
+/* ---- one address ---- */
+
+/* Where execution stands in the innermost frame; in each outer one it is the place of the call. */
+struct place {
+	const char *file;
+	uint32_t line, column;
+};
+
+static size_t chain(struct cprof_dwarf_unit *unit, const struct cprof_dwarf_unit *lines_unit,
+		    uint64_t file_addr, struct place place, struct cprof_dwarf_lines *lines,
+		    struct cprof_dwarf_frame *frames, size_t cap)
+{
+	struct cprof_dwarf_call *call = cprof_dwarf_calls_find(unit, file_addr);
+	size_t n = 0;
+	for (; call; call = cprof_dwarf_calls_outer(unit, call)) {
+		/* Too deep a nest keeps its innermost frames and the function itself. */
+		if (n == cap)
+			n--;
+		frames[n++] = (struct cprof_dwarf_frame){
+			call->name, call->linkage_name, place.file,
+			place.line, place.column,       call->start_line,
+		};
+		place = (struct place){ "", call->call_line, call->call_column };
+		if (lines && call->call_file != CPROF_CALL_NONE &&
+		    (call->call_file || lines->version >= 5))
+			place.file = cprof_dwarf_lines_path(lines_unit, lines, call->call_file);
+	}
+	return n;
+}
+
+size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
+			  struct cprof_dwarf_frame *frames, size_t cap)
+{
+	struct cprof_dwarf_unit *unit =
+		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
+	if (!unit || !cap)
+		return 0;
+	struct cprof_dwarf_unit *code =
+		unit->is_split ? cprof_dwarf_split_unit(&dwarf->split, unit) : unit;
+	dwarf->met_split |= !code;
+	/* The skeleton itself knows no functions, but lines. */
+	code = code ? code : unit;
+	struct cprof_dwarf_lines *lines = lines_of(dwarf, unit);
+	const struct cprof_line_row *row = lines ? cprof_dwarf_lines_find(lines, file_addr) : NULL;
+	struct place place = { "", 0, 0 };
+	if (row)
+		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
+					row->column };
+	size_t n = chain(code, unit, file_addr, place, lines, frames, cap);
+	if (!n && row)
+		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
+							  place.line, place.column, 0 };
+	return n;
+}
+
+bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf)
+{
+	return dwarf->met_split;
+}
+
+bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf)
+{
+	struct cprof_dwarf_file *file = &dwarf->file;
+	cprof_dwarf_file_scan(file);
+	/* One toolchain builds a file: the first units tell for all. */
+	for (size_t i = 0; i < file->n_units && i < SPLIT_LOOK; i++) {
+		const struct cprof_dwarf_unit *unit =
+			cprof_dwarf_file_unit(file, file->units[i]->offset);
+		if (unit && unit->is_split && !cprof_dwarf_split_unit(&dwarf->split, unit))
+			return true;
+	}
+	return false;
+}

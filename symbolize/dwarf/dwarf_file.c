@@ -1,0 +1,433 @@
+#include "symbolize/dwarf/dwarf_file.h"
+
+#include <dwarf.h>
+#include <stdlib.h>
+
+#include "symbolize/dwarf/dwarf_calls.h"
+
+#define UNITS_MAX        (1u << 22)
+#define ABBREVS_MAX      (1u << 20)
+#define ABBREV_ATTRS_MAX (1u << 22)
+#define ABBREV_WORK                                                                                \
+	(256u << 20) /* bytes of tables read for one file; hostile files have overlapping ones */
+
+bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf)
+{
+	*file = (struct cprof_dwarf_file){ .elf = elf };
+	file->info = cprof_elf_section(elf, ".debug_info");
+	file->abbrev = cprof_elf_section(elf, ".debug_abbrev");
+	if (!file->info || !file->abbrev)
+		return false;
+	file->str = cprof_elf_section(elf, ".debug_str");
+	file->line = cprof_elf_section(elf, ".debug_line");
+	file->line_str = cprof_elf_section(elf, ".debug_line_str");
+	file->ranges = cprof_elf_section(elf, ".debug_ranges");
+	file->rnglists = cprof_elf_section(elf, ".debug_rnglists");
+	file->addr = cprof_elf_section(elf, ".debug_addr");
+	file->str_offsets = cprof_elf_section(elf, ".debug_str_offsets");
+	file->aranges = cprof_elf_section(elf, ".debug_aranges");
+	return true;
+}
+
+void cprof_dwarf_file_ahead(struct cprof_elf *elf, struct cprof_ahead *ahead, uint64_t *left)
+{
+	/* In the order in which cprof_dwarf_file_init() will ask. */
+	static const char *const names[] = {
+		".debug_info",        ".debug_abbrev",  ".debug_str",      ".debug_line",
+		".debug_line_str",    ".debug_ranges",  ".debug_rnglists", ".debug_addr",
+		".debug_str_offsets", ".debug_aranges",
+	};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		cprof_elf_section_ahead(elf, names[i], ahead, left);
+}
+
+bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				 const struct cprof_dwarf_file *skeleton)
+{
+	*file = (struct cprof_dwarf_file){ .elf = elf };
+	file->info = cprof_elf_section(elf, ".debug_info.dwo");
+	file->abbrev = cprof_elf_section(elf, ".debug_abbrev.dwo");
+	file->str = cprof_elf_section(elf, ".debug_str.dwo");
+	file->str_offsets = cprof_elf_section(elf, ".debug_str_offsets.dwo");
+	file->rnglists = cprof_elf_section(elf, ".debug_rnglists.dwo");
+	file->addr = skeleton->addr;
+	file->ranges = skeleton->ranges;
+	return file->info && file->abbrev;
+}
+
+void cprof_dwarf_file_init_package(struct cprof_dwarf_file *file, struct cprof_elf *elf,
+				   struct cprof_dwarf_slices *slices,
+				   const struct cprof_dwarf_file *skeleton)
+{
+	*file = (struct cprof_dwarf_file){ .elf = elf };
+	file->info = &slices->info;
+	file->abbrev = &slices->abbrev;
+	file->str =
+		cprof_elf_section(elf, ".debug_str.dwo"); /* one for all, with offsets put right */
+	file->str_offsets = slices->str_offsets.size ? &slices->str_offsets : NULL;
+	file->rnglists = slices->rnglists.size ? &slices->rnglists : NULL;
+	file->addr = skeleton->addr;
+	file->ranges = skeleton->ranges;
+}
+
+static void abbrevs_free(struct cprof_abbrevs *abbrevs)
+{
+	if (!abbrevs)
+		return;
+	free(abbrevs->all);
+	free(abbrevs->attrs);
+	free(abbrevs);
+}
+
+void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
+{
+	for (size_t i = 0; i < file->n_units; i++) {
+		cprof_dwarf_calls_free(file->units[i]->calls);
+		free(file->units[i]);
+	}
+	free(file->units);
+	for (size_t i = 0; i < file->n_tables; i++)
+		abbrevs_free(file->tables[i]);
+	free(file->tables);
+	cprof_map64_deinit(&file->unit_at);
+	cprof_map64_deinit(&file->table_at);
+	*file = (struct cprof_dwarf_file){ 0 };
+}
+
+bool cprof_dwarf_grow(void *array, size_t *cap, size_t n, size_t size)
+{
+	if (n < *cap)
+		return true;
+	size_t wanted = *cap ? *cap * 2 : 64;
+	void *moved = realloc(*(void **)array, wanted * size);
+	if (!moved)
+		return false;
+	*(void **)array = moved;
+	*cap = wanted;
+	return true;
+}
+/* ---- abbreviations ---- */
+
+static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor *cursor,
+			uint64_t code, struct cprof_abbrevs *abbrevs)
+{
+	if (abbrevs->n >= ABBREVS_MAX ||
+	    !cprof_dwarf_grow(&abbrevs->all, &abbrevs->cap, abbrevs->n, sizeof(*abbrevs->all)))
+		return false;
+	struct cprof_abbrev abbrev = { .code = code, .first_attr = (uint32_t)abbrevs->n_attrs };
+	abbrev.tag = (uint16_t)cprof_cursor_uleb(cursor);
+	abbrev.has_children = cprof_cursor_u8(cursor) != 0;
+	int size = 0;
+	while (!cursor->failed) {
+		struct cprof_abbrev_attr attr = { 0 };
+		uint64_t name = cprof_cursor_uleb(cursor), form = cprof_cursor_uleb(cursor);
+		if (!name && !form)
+			break;
+		attr.name = name > UINT16_MAX ? UINT16_MAX : (uint16_t)name;
+		attr.form = form > UINT16_MAX ? UINT16_MAX : (uint16_t)form;
+		if (form == DW_FORM_implicit_const)
+			attr.implicit = cprof_cursor_sleb(cursor);
+		if (abbrevs->n_attrs >= ABBREV_ATTRS_MAX ||
+		    !cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, abbrevs->n_attrs,
+				      sizeof(attr)))
+			return false;
+		abbrevs->attrs[abbrevs->n_attrs++] = attr;
+		abbrev.has_sibling |= name == DW_AT_sibling;
+		int one = cprof_dwarf_form_size(unit, attr.form);
+		size = size < 0 || one < 0 || size + one > INT16_MAX ? -1 : size + one;
+	}
+	abbrev.n_attrs = (uint32_t)(abbrevs->n_attrs - abbrev.first_attr);
+	abbrev.size = (int16_t)size;
+	abbrevs->dense = abbrevs->dense && code == abbrevs->n + 1;
+	abbrevs->all[abbrevs->n++] = abbrev;
+	return !cursor->failed;
+}
+
+static int by_code(const void *a_, const void *b_)
+{
+	const struct cprof_abbrev *a = a_, *b = b_;
+	return a->code < b->code ? -1 : a->code > b->code;
+}
+
+static struct cprof_abbrevs *read_table(struct cprof_dwarf_file *file,
+					const struct cprof_dwarf_unit *unit)
+{
+	uint64_t offset = unit->abbrev_offset;
+	const uint8_t *bytes =
+		offset < file->abbrev->size
+			? cprof_section_at(file->abbrev, offset, file->abbrev->size - offset)
+			: NULL;
+	struct cprof_abbrevs *abbrevs = bytes ? calloc(1, sizeof(*abbrevs)) : NULL;
+	if (!abbrevs)
+		return NULL;
+	struct cprof_cursor cursor = { bytes, bytes + (file->abbrev->size - offset), false };
+	abbrevs->dense = true;
+	/* Never NULL, also where no entry has an attribute. */
+	bool good =
+		cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, 0, sizeof(*abbrevs->attrs));
+	for (uint64_t code; good && (code = cprof_cursor_uleb(&cursor)) != 0;)
+		good = file->abbrev_work < ABBREV_WORK && read_abbrev(unit, &cursor, code, abbrevs);
+	file->abbrev_work += (uint64_t)(cursor.at - bytes);
+	if (!good) {
+		abbrevs_free(abbrevs);
+		return NULL;
+	}
+	if (!abbrevs->dense && abbrevs->n)
+		qsort(abbrevs->all, abbrevs->n, sizeof(*abbrevs->all), by_code);
+	return abbrevs;
+}
+
+static const struct cprof_abbrevs *table_of(struct cprof_dwarf_file *file,
+					    const struct cprof_dwarf_unit *unit)
+{
+	/* The sizes of entries depend on how the unit writes offsets, so that is part of the key. */
+	uint64_t key = unit->abbrev_offset << 8 | (uint64_t)(unit->version < 3) << 7 |
+		       (uint64_t)unit->offset_size << 3 | (unit->addr_size & 7);
+	uint64_t *known = cprof_map64_put(&file->table_at, key, NULL);
+	if (!known)
+		return NULL;
+	if (!*known) {
+		struct cprof_abbrevs *table = read_table(file, unit);
+		if (!cprof_dwarf_grow(&file->tables, &file->cap_tables, file->n_tables,
+				      sizeof(*file->tables))) {
+			abbrevs_free(table);
+			return NULL;
+		}
+		file->tables[file->n_tables++] = table;
+		*known = file->n_tables;
+	}
+	return file->tables[*known - 1];
+}
+
+static const struct cprof_abbrev *find_abbrev(const struct cprof_abbrevs *abbrevs, uint64_t code)
+{
+	if (abbrevs->dense)
+		return code - 1 < abbrevs->n ? &abbrevs->all[code - 1] : NULL;
+	size_t low = 0, high = abbrevs->n;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (abbrevs->all[mid].code == code)
+			return &abbrevs->all[mid];
+		if (abbrevs->all[mid].code < code)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+/* ---- units ---- */
+
+/* The header at `offset`; false where it makes no sense, and then nothing after it can be found. */
+static bool read_header(struct cprof_dwarf_file *file, uint64_t offset,
+			struct cprof_dwarf_unit *unit)
+{
+	uint64_t left = file->info->size - offset, want = left < 40 ? left : 40;
+	const uint8_t *bytes = cprof_section_at(file->info, offset, want);
+	if (!bytes)
+		return false;
+	struct cprof_cursor cursor = { bytes, bytes + want, false };
+	uint64_t length = cprof_cursor_length(&cursor, &unit->offset_size);
+	uint64_t start = (uint64_t)(cursor.at - bytes);
+	if (cursor.failed || length < 2 || length > left - start)
+		return false;
+	unit->file = file;
+	unit->offset = offset;
+	unit->end = offset + start + length;
+	unit->comp_dir = unit->name = unit->dwo_name = "";
+	unit->version = cprof_cursor_u16(&cursor);
+	unit->type = DW_UT_compile;
+	if (unit->version >= 5) {
+		unit->type = cprof_cursor_u8(&cursor);
+		unit->addr_size = cprof_cursor_u8(&cursor);
+		unit->abbrev_offset = cprof_cursor_fixed(&cursor, unit->offset_size);
+		if (unit->type == DW_UT_skeleton || unit->type == DW_UT_split_compile)
+			unit->dwo_id = cprof_cursor_u64(&cursor);
+		else if (unit->type == DW_UT_type || unit->type == DW_UT_split_type)
+			cprof_cursor_skip(&cursor, 8ull + unit->offset_size);
+	} else {
+		unit->abbrev_offset = cprof_cursor_fixed(&cursor, unit->offset_size);
+		unit->addr_size = cprof_cursor_u8(&cursor);
+	}
+	unit->entries = offset + (uint64_t)(cursor.at - bytes);
+	unit->broken = cursor.failed || unit->version < 2 || unit->version > 5 ||
+		       (unit->addr_size != 8 && unit->addr_size != 4) || unit->entries > unit->end;
+	return true;
+}
+
+static struct cprof_dwarf_unit *add_unit(struct cprof_dwarf_file *file, uint64_t offset)
+{
+	struct cprof_dwarf_unit header = { 0 };
+	if (offset >= file->info->size || file->n_units >= UNITS_MAX ||
+	    !read_header(file, offset, &header))
+		return NULL;
+	uint64_t *place = cprof_map64_put(&file->unit_at, offset, NULL);
+	if (place && *place)
+		return file->units[*place - 1];
+	if (!place ||
+	    !cprof_dwarf_grow(&file->units, &file->cap_units, file->n_units, sizeof(*file->units)))
+		return NULL;
+	struct cprof_dwarf_unit *unit = malloc(sizeof(*unit));
+	if (!unit)
+		return NULL;
+	*unit = header;
+	file->units[file->n_units++] = unit;
+	*place = file->n_units;
+	return unit;
+}
+
+static void note_root(struct cprof_dwarf_unit *unit, uint16_t name, const struct cprof_value *value)
+{
+	switch (name) {
+	case DW_AT_stmt_list:
+		unit->has_stmt_list = value->kind != CPROF_VALUE_NONE;
+		unit->stmt_list = value->u;
+		break;
+	case DW_AT_comp_dir:
+		unit->comp_dir = value->kind == CPROF_VALUE_STRING ? value->string : "";
+		break;
+	case DW_AT_name:
+		unit->name = value->kind == CPROF_VALUE_STRING ? value->string : "";
+		break;
+	case DW_AT_low_pc:
+		unit->low_pc = value->u;
+		break;
+	case DW_AT_dwo_name:
+	case DW_AT_GNU_dwo_name:
+		/* The .dwo file's own unit may have it, too. */
+		unit->is_split = unit->type != DW_UT_split_compile && unit->file->line;
+		unit->dwo_name = value->kind == CPROF_VALUE_STRING ? value->string : "";
+		break;
+	case DW_AT_GNU_dwo_id:
+		unit->dwo_id = value->u;
+		break;
+	case DW_AT_GNU_ranges_base:
+		unit->ranges_base = value->u;
+		break;
+	default:
+		break;
+	}
+}
+
+/* The bases that other attributes of the same entry may need: they can stand after those, so they go first. */
+static void read_bases(struct cprof_dwarf_unit *unit, const struct cprof_abbrev *abbrev,
+		       struct cprof_cursor cursor)
+{
+	struct cprof_value value;
+	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
+		const struct cprof_abbrev_attr *attr =
+			&unit->abbrevs->attrs[abbrev->first_attr + i];
+		cprof_dwarf_unit_value(unit, attr, &cursor, &value);
+		if (attr->name == DW_AT_str_offsets_base)
+			unit->str_offsets_base = value.u;
+		else if (attr->name == DW_AT_addr_base || attr->name == DW_AT_GNU_addr_base)
+			unit->addr_base = value.u;
+		else if (attr->name == DW_AT_rnglists_base)
+			unit->rnglists_base = value.u;
+	}
+}
+
+static bool read_root(struct cprof_dwarf_unit *unit)
+{
+	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
+	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
+	if (!abbrev)
+		return false;
+	/* Without the attribute the table of a unit of its own starts after one header. */
+	if (unit->version >= 5)
+		unit->str_offsets_base = unit->offset_size == 8 ? 16 : 8;
+	unit->rnglists_base = unit->offset_size == 8 ? 20 : 12;
+	read_bases(unit, abbrev, cursor);
+	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
+		const struct cprof_abbrev_attr *attr =
+			&unit->abbrevs->attrs[abbrev->first_attr + i];
+		struct cprof_value value;
+		cprof_dwarf_unit_value(unit, attr, &cursor, &value);
+		note_root(unit, attr->name, &value);
+	}
+	return true;
+}
+
+static struct cprof_dwarf_unit *open_unit(struct cprof_dwarf_unit *unit)
+{
+	if (!unit->opened && !unit->broken) {
+		struct cprof_dwarf_file *file = unit->file;
+		unit->opened = true;
+		unit->bytes = cprof_section_at(file->info, unit->offset, unit->end - unit->offset);
+		unit->abbrevs = unit->bytes ? table_of(file, unit) : NULL;
+		unit->broken = !unit->abbrevs || !read_root(unit);
+	}
+	return unit->broken ? NULL : unit;
+}
+
+struct cprof_dwarf_unit *cprof_dwarf_file_unit(struct cprof_dwarf_file *file, uint64_t offset)
+{
+	struct cprof_dwarf_unit *unit = add_unit(file, offset);
+	return unit ? open_unit(unit) : NULL;
+}
+
+static int by_offset(const void *a_, const void *b_)
+{
+	const struct cprof_dwarf_unit *a = *(struct cprof_dwarf_unit *const *)a_;
+	const struct cprof_dwarf_unit *b = *(struct cprof_dwarf_unit *const *)b_;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+void cprof_dwarf_file_scan(struct cprof_dwarf_file *file)
+{
+	if (file->scanned)
+		return;
+	file->scanned = true;
+	for (uint64_t offset = 0; offset < file->info->size;) {
+		struct cprof_dwarf_unit *unit = add_unit(file, offset);
+		if (!unit)
+			break;
+		offset = unit->end;
+	}
+	if (file->n_units)
+		qsort(file->units, file->n_units, sizeof(*file->units), by_offset);
+	for (size_t i = 0; i < file->n_units; i++) {
+		uint64_t *place = cprof_map64_get(&file->unit_at, file->units[i]->offset);
+		if (place)
+			*place = i + 1;
+	}
+}
+
+struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *file,
+						      uint64_t offset)
+{
+	cprof_dwarf_file_scan(file);
+	size_t low = 0, high = file->n_units;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (file->units[mid]->offset <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || offset >= file->units[low - 1]->end)
+		return NULL;
+	return open_unit(file->units[low - 1]);
+}
+
+/* ---- entries ---- */
+
+struct cprof_cursor cprof_dwarf_unit_cursor(const struct cprof_dwarf_unit *unit, uint64_t offset)
+{
+	const uint8_t *end = unit->bytes + (unit->end - unit->offset);
+	if (offset < unit->entries || offset > unit->end)
+		return (struct cprof_cursor){ end, end, true };
+	return (struct cprof_cursor){ unit->bytes + (offset - unit->offset), end, false };
+}
+
+const struct cprof_abbrev *cprof_dwarf_unit_entry(const struct cprof_dwarf_unit *unit,
+						  struct cprof_cursor *cursor)
+{
+	uint64_t code = cprof_cursor_uleb(cursor);
+	if (!code)
+		return NULL;
+	const struct cprof_abbrev *abbrev = find_abbrev(unit->abbrevs, code);
+	if (!abbrev)
+		cprof_cursor_fail(cursor);
+	return abbrev;
+}

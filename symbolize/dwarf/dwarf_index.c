@@ -1,0 +1,157 @@
+#include "symbolize/dwarf/dwarf_index.h"
+
+#include <dwarf.h>
+#include <stdlib.h>
+
+#include "symbolize/dwarf/dwarf_ranges.h"
+
+#define RANGES_MAX (1u << 24)
+
+void cprof_dwarf_index_deinit(struct cprof_dwarf_index *index)
+{
+	cprof_intervals_deinit(&index->from_aranges);
+	cprof_intervals_deinit(&index->from_units);
+	cprof_map64_deinit(&index->listed);
+	free(index->units);
+	*index = (struct cprof_dwarf_index){ 0 };
+}
+
+static bool add_unit(struct cprof_dwarf_index *index, uint64_t offset)
+{
+	if (index->n_units == index->cap_units) {
+		size_t cap = index->cap_units ? index->cap_units * 2 : 64;
+		void *units = realloc(index->units, cap * sizeof(*index->units));
+		if (!units)
+			return false;
+		index->units = units;
+		index->cap_units = cap;
+	}
+	index->units[index->n_units++] = offset;
+	return true;
+}
+
+static bool add_range(struct cprof_dwarf_index *index, struct cprof_intervals *to, uint64_t start,
+		      uint64_t end)
+{
+	struct cprof_interval interval = { start, end, 0, (uint32_t)index->n_units - 1 };
+	if (to->n_added >= RANGES_MAX)
+		return false;
+	struct cprof_error *err = cprof_intervals_add(to, &interval);
+	cprof_error_free(err);
+	return !err;
+}
+
+/* ---- .debug_aranges ---- */
+
+/* One set; the cursor holds exactly its bytes. A broken set costs the units that it lists. */
+static void read_set(struct cprof_dwarf_index *index, struct cprof_cursor cursor,
+		     uint8_t offset_size, uint64_t header_start)
+{
+	const uint8_t *start = cursor.at;
+	uint16_t version = cprof_cursor_u16(&cursor);
+	uint64_t unit = cprof_cursor_fixed(&cursor, offset_size);
+	uint8_t addr_size = cprof_cursor_u8(&cursor), segment_size = cprof_cursor_u8(&cursor);
+	if (cursor.failed || version != 2 || segment_size || (addr_size != 8 && addr_size != 4))
+		return;
+	/* Tuples are aligned to their size, counted from the set's start. */
+	uint64_t done = header_start + (uint64_t)(cursor.at - start);
+	cprof_cursor_skip(&cursor,
+			  (2ull * addr_size - done % (2ull * addr_size)) % (2ull * addr_size));
+	uint64_t *listed = cprof_map64_put(&index->listed, unit, NULL);
+	if (cursor.failed || !listed || !add_unit(index, unit))
+		return;
+	*listed = 1;
+	while (cprof_cursor_left(&cursor) >= 2ull * addr_size) {
+		uint64_t addr = cprof_cursor_fixed(&cursor, addr_size);
+		uint64_t len = cprof_cursor_fixed(&cursor, addr_size);
+		if (!addr && !len)
+			break;
+		if (addr > 1 && len && addr + len > addr &&
+		    !add_range(index, &index->from_aranges, addr, addr + len))
+			break;
+	}
+}
+
+static void read_aranges(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file)
+{
+	const struct cprof_section *section = file->aranges;
+	const uint8_t *bytes = section ? cprof_section_at(section, 0, section->size) : NULL;
+	index->aranges_read = true;
+	if (!bytes)
+		return;
+	struct cprof_cursor cursor = { bytes, bytes + section->size, false };
+	while (cprof_cursor_left(&cursor) > 4) {
+		const uint8_t *start = cursor.at;
+		uint8_t offset_size;
+		uint64_t length = cprof_cursor_length(&cursor, &offset_size);
+		if (cursor.failed || length > cprof_cursor_left(&cursor))
+			break;
+		struct cprof_cursor set = { cursor.at, cursor.at + length, false };
+		read_set(index, set, offset_size, (uint64_t)(cursor.at - start));
+		cursor.at += length;
+	}
+	cprof_error_free(cprof_intervals_flatten(&index->from_aranges));
+}
+
+/* ---- the units' own ranges ---- */
+
+struct root_walk {
+	struct cprof_dwarf_index *index;
+};
+
+static bool add_root_range(void *ctx, uint64_t start, uint64_t end)
+{
+	struct root_walk *walk = ctx;
+	return add_range(walk->index, &walk->index->from_units, start, end);
+}
+
+static void read_root(struct cprof_dwarf_index *index, const struct cprof_dwarf_unit *unit)
+{
+	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
+	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
+	struct cprof_dwarf_extent extent = { 0 };
+	for (uint32_t i = 0; abbrev && i < abbrev->n_attrs; i++) {
+		const struct cprof_abbrev_attr *attr =
+			&unit->abbrevs->attrs[abbrev->first_attr + i];
+		struct cprof_value value;
+		cprof_dwarf_unit_value(unit, attr, &cursor, &value);
+		if (attr->name == DW_AT_low_pc)
+			extent.low = value;
+		else if (attr->name == DW_AT_high_pc)
+			extent.high = value;
+		else if (attr->name == DW_AT_ranges)
+			extent.ranges = value;
+	}
+	struct root_walk walk = { index };
+	if (add_unit(index, unit->offset))
+		cprof_dwarf_ranges(unit, &extent, add_root_range, &walk);
+}
+
+static void read_units(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file)
+{
+	index->units_read = true;
+	cprof_dwarf_file_scan(file);
+	for (size_t i = 0; i < file->n_units; i++) {
+		uint64_t offset = file->units[i]->offset;
+		if (cprof_map64_get(&index->listed, offset))
+			continue;
+		const struct cprof_dwarf_unit *unit = cprof_dwarf_file_unit(file, offset);
+		if (unit && unit->type != DW_UT_partial && unit->type != DW_UT_type)
+			read_root(index, unit);
+	}
+	cprof_error_free(cprof_intervals_flatten(&index->from_units));
+}
+
+struct cprof_dwarf_unit *cprof_dwarf_index_find(struct cprof_dwarf_index *index,
+						struct cprof_dwarf_file *file, uint64_t addr)
+{
+	if (!index->aranges_read)
+		read_aranges(index, file);
+	uint32_t what = cprof_intervals_find(&index->from_aranges, addr);
+	if (what == CPROF_INTERVAL_NONE) {
+		if (!index->units_read)
+			read_units(index, file);
+		what = cprof_intervals_find(&index->from_units, addr);
+	}
+	return what == CPROF_INTERVAL_NONE ? NULL : cprof_dwarf_file_unit(file, index->units[what]);
+}

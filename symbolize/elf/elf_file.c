@@ -1,0 +1,347 @@
+#include "symbolize/elf/elf_file.h"
+
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "base/cleanup.h"
+#include "symbolize/process/maps.h"
+
+#define SECTIONS_MAX       (1u << 20)
+#define INFLATE_LIMIT      (4ull << 30)
+#define COMPRESS_ZSTD      2  /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
+#define ZDEBUG_HEADER_SIZE 12 /* "ZLIB" and the size, big-endian */
+
+static struct cprof_error *bad(const char *what)
+{
+	return cprof_error_new(CPROF_ERR_BAD_DATA, "ELF: %s", what);
+}
+
+/* ---- decompression ---- */
+
+/* All at once: the size is known, and that is twice as fast as zlib, which must be able to stop anywhere. */
+static bool inflate_zlib(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size)
+{
+	struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
+	if (!inflater)
+		return false;
+	bool whole = libdeflate_zlib_decompress(inflater, in, in_size, out, out_size, NULL) ==
+		     LIBDEFLATE_SUCCESS;
+	libdeflate_free_decompressor(inflater);
+	return whole;
+}
+
+/* The packed bytes are held only meanwhile: kept in the image's copy they are half as much again as a debug file. */
+static bool inflate_any(uint32_t type, const struct cprof_section *section, size_t skip,
+			uint8_t *out, size_t out_size)
+{
+	size_t in_size = section->size - skip;
+	CPROF_AUTO(free) uint8_t *in = in_size <= section->image->size ? malloc(in_size) : NULL;
+	if (!in || !cprof_image_copy(section->image, section->offset + skip, in, in_size))
+		return false;
+	if (type == ELFCOMPRESS_ZLIB)
+		return inflate_zlib(in, in_size, out, out_size);
+	if (type == COMPRESS_ZSTD)
+		return ZSTD_decompress(out, out_size, in, in_size) == out_size;
+	return false;
+}
+
+/* What the header of a compressed section says; false where there is none that makes sense. */
+static bool read_header(const struct cprof_section *section, uint32_t *ret_type, uint64_t *ret_size,
+			size_t *ret_skip)
+{
+	if (section->flags & SHF_COMPRESSED) {
+		Elf64_Chdr chdr;
+		const uint8_t *bytes = cprof_section_at(section, 0, sizeof(chdr));
+		if (!bytes)
+			return false;
+		memcpy(&chdr, bytes, sizeof(chdr));
+		*ret_type = chdr.ch_type;
+		*ret_size = chdr.ch_size;
+		*ret_skip = sizeof(chdr);
+		return true;
+	}
+	const uint8_t *bytes = cprof_section_at(section, 0, ZDEBUG_HEADER_SIZE);
+	if (!bytes || memcmp(bytes, "ZLIB", 4) != 0)
+		return false;
+	*ret_type = ELFCOMPRESS_ZLIB;
+	*ret_size = 0;
+	*ret_skip = ZDEBUG_HEADER_SIZE;
+	for (int i = 4; i < 12; i++)
+		*ret_size = *ret_size << 8 | bytes[i];
+	return true;
+}
+
+static bool is_zdebug(const struct cprof_section *section)
+{
+	return strncmp(section->name, ".zdebug", 7) == 0;
+}
+
+/* deflate packs at most 1032 to 1; a header that promises more lies. */
+static bool is_plausible(const struct cprof_elf *elf, const struct cprof_section *section,
+			 uint64_t size)
+{
+	return size && size <= elf->inflate_limit && size / 1100 <= section->size;
+}
+
+static struct cprof_error *inflate_now(const struct cprof_section *section, uint32_t type,
+				       uint64_t size, size_t skip, struct cprof_image **ret_image)
+{
+	uint8_t *out = malloc(size);
+	if (!out)
+		return cprof_error_no_memory();
+	if (!inflate_any(type, section, skip, out, size)) {
+		free(out);
+		return bad("a compressed section is broken");
+	}
+	return cprof_image_from_bytes(out, size, ret_image);
+}
+
+static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section)
+{
+	uint32_t type;
+	uint64_t size;
+	size_t skip, n_made = 0;
+	if (!read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size))
+		return false;
+	uint8_t *made = section->ahead ? cprof_ahead_piece_bytes(section->ahead, &n_made) : NULL;
+	struct cprof_error *err = made && n_made == size
+					  ? cprof_image_borrow(made, size, &section->image)
+					  : inflate_now(section, type, size, skip, &section->image);
+	if (err) {
+		cprof_error_free(err);
+		return false;
+	}
+	elf->inflate_limit -= size;
+	section->inflated = true;
+	section->offset = 0;
+	section->size = size;
+	section->flags &= ~(uint64_t)SHF_COMPRESSED;
+	return true;
+}
+
+/* ---- finding ---- */
+
+static bool named(const struct cprof_section *section, const char *name)
+{
+	if (strcmp(section->name, name) == 0)
+		return true;
+	return is_zdebug(section) && name[0] == '.' && strcmp(section->name + 2, name + 1) == 0;
+}
+
+static struct cprof_section *ready(struct cprof_elf *elf, struct cprof_section *section)
+{
+	if (section->type == SHT_NOBITS || section->inflated)
+		return section->inflated ? section : NULL;
+	if ((section->flags & SHF_COMPRESSED) || is_zdebug(section))
+		return inflate_section(elf, section) ? section : NULL;
+	return section;
+}
+
+static struct cprof_section *find(struct cprof_elf *elf, const char *name)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (named(&elf->sections[i], name))
+			return &elf->sections[i];
+	}
+	return NULL;
+}
+
+struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name)
+{
+	struct cprof_section *section = find(elf, name);
+	return section ? ready(elf, section) : NULL;
+}
+
+static size_t make_section(void *ctx, uint8_t *room, size_t cap)
+{
+	const struct cprof_section *section = ctx;
+	uint32_t type;
+	uint64_t size;
+	size_t skip;
+	return read_header(section, &type, &size, &skip) && size == cap &&
+			       inflate_any(type, section, skip, room, cap)
+		       ? cap
+		       : 0;
+}
+
+void cprof_elf_section_ahead(struct cprof_elf *elf, const char *name, struct cprof_ahead *ahead,
+			     uint64_t *left)
+{
+	struct cprof_section *section = find(elf, name);
+	uint32_t type;
+	uint64_t size;
+	size_t skip;
+	if (!section || section->type == SHT_NOBITS || section->inflated || section->ahead ||
+	    !((section->flags & SHF_COMPRESSED) || is_zdebug(section)) ||
+	    !read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size) ||
+	    size > *left)
+		return;
+	section->ahead = cprof_ahead_add(ahead, make_section, section, size);
+	if (section->ahead)
+		*left -= size;
+}
+
+bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		const struct cprof_section *section = &elf->sections[i];
+		if (named(section, name) && (section->type != SHT_NOBITS || section->inflated))
+			return true;
+	}
+	return false;
+}
+
+struct cprof_section *cprof_elf_section_of_type(struct cprof_elf *elf, uint32_t type)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (elf->sections[i].type == type)
+			return ready(elf, &elf->sections[i]);
+	}
+	return NULL;
+}
+
+const struct cprof_section *cprof_elf_section_at(const struct cprof_elf *elf, size_t index)
+{
+	return index < elf->n_sections ? &elf->sections[index] : NULL;
+}
+
+/* ---- opening ---- */
+
+static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr *ehdr)
+{
+	size_t n = ehdr->e_shnum, names = ehdr->e_shstrndx;
+	if (!ehdr->e_shoff)
+		return NULL; /* stripped of its section table: segments only */
+	if (ehdr->e_shentsize != sizeof(Elf64_Shdr))
+		return bad("unknown section header size");
+	Elf64_Shdr first;
+	const uint8_t *bytes = cprof_image_at(elf->image, ehdr->e_shoff, sizeof(first));
+	if (!bytes)
+		return bad("section headers lie outside the file");
+	memcpy(&first, bytes, sizeof(first));
+	/* More than 0xff00 sections: the true numbers stand in the first header. */
+	n = n ? n : first.sh_size;
+	names = names == SHN_XINDEX ? first.sh_link : names;
+	if (n > SECTIONS_MAX)
+		return bad("too many sections");
+	bytes = cprof_image_at(elf->image, ehdr->e_shoff, n * sizeof(Elf64_Shdr));
+	if (!bytes)
+		return bad("section headers lie outside the file");
+	elf->sections = calloc(n, sizeof(*elf->sections));
+	if (!elf->sections)
+		return cprof_error_no_memory();
+	elf->n_sections = n;
+	Elf64_Shdr strings = { 0 };
+	if (names < n)
+		memcpy(&strings, bytes + names * sizeof(strings), sizeof(strings));
+	for (size_t i = 0; i < n; i++) {
+		Elf64_Shdr shdr;
+		memcpy(&shdr, bytes + i * sizeof(shdr), sizeof(shdr));
+		const char *name = NULL;
+		if (shdr.sh_name < strings.sh_size && strings.sh_offset < elf->image->size)
+			name = cprof_image_string(elf->image, strings.sh_offset + shdr.sh_name,
+						  strings.sh_offset + strings.sh_size);
+		elf->sections[i] = (struct cprof_section){
+			.name = name ? name : "",
+			.type = shdr.sh_type,
+			.link = shdr.sh_link,
+			.info = shdr.sh_info,
+			.flags = shdr.sh_flags,
+			.addr = shdr.sh_addr,
+			.offset = shdr.sh_offset,
+			.size = shdr.sh_size,
+			.entsize = shdr.sh_entsize,
+			.image = elf->image,
+		};
+	}
+	return NULL;
+}
+
+static struct cprof_error *read_all(struct cprof_elf *elf)
+{
+	Elf64_Ehdr ehdr;
+	const uint8_t *bytes = cprof_image_at(elf->image, 0, sizeof(ehdr));
+	if (!bytes || memcmp(bytes, ELFMAG, SELFMAG) != 0)
+		return bad("no ELF file");
+	memcpy(&ehdr, bytes, sizeof(ehdr));
+	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "not a 64-bit little-endian ELF file");
+	elf->type = ehdr.e_type;
+	elf->machine = ehdr.e_machine;
+	return read_sections(elf, &ehdr);
+}
+
+struct cprof_error *cprof_elf_open(struct cprof_image *image, bool borrowed,
+				   struct cprof_elf **ret_elf)
+{
+	struct cprof_elf *elf = calloc(1, sizeof(*elf));
+	if (!elf) {
+		if (!borrowed)
+			cprof_image_free(image);
+		return cprof_error_no_memory();
+	}
+	elf->image = image;
+	elf->borrowed = borrowed;
+	elf->inflate_limit = INFLATE_LIMIT;
+	struct cprof_error *err = read_all(elf);
+	if (err) {
+		cprof_elf_free(elf);
+		return err;
+	}
+	*ret_elf = elf;
+	return NULL;
+}
+
+void cprof_elf_free(struct cprof_elf *elf)
+{
+	if (!elf)
+		return;
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (elf->sections[i].inflated)
+			cprof_image_free(elf->sections[i].image);
+		cprof_ahead_piece_free(elf->sections[i].ahead);
+	}
+	free(elf->sections);
+	if (!elf->borrowed)
+		cprof_image_free(elf->image);
+	free(elf);
+}
+
+/* ---- build-id ---- */
+
+static uint8_t build_id_in(const struct cprof_section *section, uint8_t *build_id)
+{
+	uint64_t at = 0;
+	Elf64_Nhdr nhdr;
+	const uint8_t *bytes;
+	while ((bytes = cprof_section_at(section, at, sizeof(nhdr)))) {
+		memcpy(&nhdr, bytes, sizeof(nhdr));
+		uint64_t name = at + sizeof(nhdr), desc = name + ((nhdr.n_namesz + 3ull) & ~3ull);
+		if (nhdr.n_type == NT_GNU_BUILD_ID && nhdr.n_namesz == 4 && nhdr.n_descsz &&
+		    nhdr.n_descsz <= CPROF_BUILD_ID_MAX) {
+			const uint8_t *owner = cprof_section_at(section, name, 4);
+			const uint8_t *id = cprof_section_at(section, desc, nhdr.n_descsz);
+			if (owner && id && memcmp(owner, "GNU", 4) == 0) {
+				memcpy(build_id, id, nhdr.n_descsz);
+				return (uint8_t)nhdr.n_descsz;
+			}
+		}
+		at = desc + ((nhdr.n_descsz + 3ull) & ~3ull);
+	}
+	return 0;
+}
+
+uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		uint8_t len = 0;
+		if (elf->sections[i].type == SHT_NOTE)
+			len = build_id_in(&elf->sections[i], build_id);
+		if (len)
+			return len;
+	}
+	return 0;
+}

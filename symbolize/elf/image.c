@@ -1,0 +1,209 @@
+#include "symbolize/elf/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define CHUNK_SHIFT 16
+#define CHUNK       (1ull << CHUNK_SHIFT)
+#define PAGE        4096ull
+#define SIZE_MAX_   (64ull << 30)
+
+enum chunk_state { CHUNK_ABSENT, CHUNK_READ, CHUNK_FAILED };
+
+static uint64_t n_chunks(const struct cprof_image *image)
+{
+	return (image->size + CHUNK - 1) >> CHUNK_SHIFT;
+}
+
+/*
+ * Copying out of our own mapping by a system call gives EFAULT where touching it would give SIGBUS. Sandboxes
+ * may forbid the call; then the descriptor is kept and read with pread.
+ */
+static ssize_t read_at(const struct cprof_image *image, uint64_t offset, void *buf, size_t len)
+{
+	if (image->fd >= 0)
+		return pread(image->fd, buf, len, (off_t)offset);
+	struct iovec local = { buf, len };
+	struct iovec remote = { (void *)(uintptr_t)(image->source + offset), len };
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+}
+
+static bool read_all(const struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		ssize_t n = read_at(image, offset + done, buf + done, (size_t)(len - done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		done += (uint64_t)n;
+	}
+	/* The copy is what counts from now on; the file's pages need not count as ours too. */
+	uint64_t skip = offset & (PAGE - 1);
+	if (image->source)
+		madvise((void *)(uintptr_t)(image->source + offset - skip), len + skip,
+			MADV_DONTNEED);
+	return true;
+}
+
+static bool read_chunk(struct cprof_image *image, uint64_t chunk)
+{
+	uint64_t start = chunk << CHUNK_SHIFT;
+	uint64_t end = start + CHUNK < image->size ? start + CHUNK : image->size;
+	return read_all(image, start, image->copy + start, end - start);
+}
+
+const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64_t len)
+{
+	if (offset > image->size || len > image->size - offset)
+		return NULL;
+	if (image->chunks && len) {
+		uint64_t last = (offset + len - 1) >> CHUNK_SHIFT;
+		for (uint64_t i = offset >> CHUNK_SHIFT; i <= last; i++) {
+			if (image->chunks[i] == CHUNK_ABSENT)
+				image->chunks[i] = read_chunk(image, i) ? CHUNK_READ : CHUNK_FAILED;
+			if (image->chunks[i] == CHUNK_FAILED)
+				return NULL;
+		}
+	}
+	return image->copy + offset;
+}
+
+bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+	if (offset > image->size || len > image->size - offset)
+		return false;
+	if (!image->chunks) {
+		memcpy(buf, image->copy + offset, len);
+		return true;
+	}
+	return read_all(image, offset, buf, len);
+}
+
+const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit)
+{
+	if (limit > image->size)
+		limit = image->size;
+	for (uint64_t at = offset; at < limit;) {
+		uint64_t end = ((at >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT;
+		if (end > limit)
+			end = limit;
+		const uint8_t *bytes = cprof_image_at(image, at, end - at);
+		if (!bytes)
+			return NULL;
+		if (memchr(bytes, 0, (size_t)(end - at)))
+			return (const char *)image->copy + offset;
+		at = end;
+	}
+	return NULL;
+}
+
+uint64_t cprof_image_resident(const struct cprof_image *image)
+{
+	uint64_t n = 0;
+	if (!image->chunks)
+		return image->size;
+	for (uint64_t i = 0; i < n_chunks(image); i++)
+		n += image->chunks[i] == CHUNK_READ ? CHUNK : 0;
+	return n < image->size ? n : image->size;
+}
+
+/* ---- opening ---- */
+
+static struct cprof_error *reserve(struct cprof_image *image)
+{
+	void *copy = mmap(NULL, image->size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (copy == MAP_FAILED)
+		return cprof_error_no_memory();
+	image->copy = copy;
+	image->chunks = calloc(n_chunks(image), 1);
+	return image->chunks ? NULL : cprof_error_no_memory();
+}
+
+static struct cprof_error *hold(struct cprof_image *image, int fd, const char *name)
+{
+	uint8_t probe;
+	void *source = mmap(NULL, image->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (source != MAP_FAILED) {
+		image->source = source;
+		if (read_at(image, 0, &probe, 1) == 1)
+			return NULL;
+		munmap(source, image->size);
+		image->source = NULL;
+	}
+	image->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return image->fd < 0 ? cprof_error_os(errno, "keep %s open", name) : NULL;
+}
+
+struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_image **ret_image)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return cprof_error_os(errno, "stat %s", name);
+	if (!S_ISREG(st.st_mode))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s is no regular file", name);
+	if (st.st_size <= 0 || (uint64_t)st.st_size > SIZE_MAX_)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s is %s", name,
+				       st.st_size ? "larger than 64 GiB" : "empty");
+	struct cprof_image *image = calloc(1, sizeof(*image));
+	if (!image)
+		return cprof_error_no_memory();
+	*image = (struct cprof_image){ .size = (uint64_t)st.st_size, .fd = -1 };
+	struct cprof_error *err = reserve(image);
+	if (!err)
+		err = hold(image, fd, name);
+	if (err) {
+		cprof_image_free(image);
+		return err;
+	}
+	*ret_image = image;
+	return NULL;
+}
+
+struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,
+					   struct cprof_image **ret_image)
+{
+	struct cprof_image *image = calloc(1, sizeof(*image));
+	if (!image) {
+		free(bytes);
+		return cprof_error_no_memory();
+	}
+	*image = (struct cprof_image){ .size = size, .copy = bytes, .fd = -1, .heap = true };
+	*ret_image = image;
+	return NULL;
+}
+
+struct cprof_error *cprof_image_borrow(uint8_t *bytes, size_t size, struct cprof_image **ret_image)
+{
+	struct cprof_image *image = calloc(1, sizeof(*image));
+	if (!image)
+		return cprof_error_no_memory();
+	*image = (struct cprof_image){ .size = size, .copy = bytes, .fd = -1, .borrowed = true };
+	*ret_image = image;
+	return NULL;
+}
+
+void cprof_image_free(struct cprof_image *image)
+{
+	if (!image)
+		return;
+	if (image->heap)
+		free(image->copy);
+	else if (image->copy && !image->borrowed)
+		munmap(image->copy, image->size);
+	if (image->source)
+		munmap((void *)(uintptr_t)image->source, image->size);
+	if (image->fd >= 0)
+		close(image->fd);
+	free(image->chunks);
+	free(image);
+}

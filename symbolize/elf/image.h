@@ -1,0 +1,64 @@
+/*
+ * symbolize/elf/image.h - the bytes of a file that others may change or truncate while we read it.
+ *
+ * Owns a lazily filled private copy: a piece that was read once never changes under its reader, what nobody
+ * asks for is never read, and a file cut short is an answer (NULL), not a SIGBUS. The file stays reachable
+ * after it was deleted, and costs address space instead of a descriptor (ten thousand modules, 256 descriptors).
+ *
+ * Leaves the meaning of the bytes to elf_file.h.
+ */
+#ifndef CPROF_SYMBOLIZE_ELF_IMAGE_H
+#define CPROF_SYMBOLIZE_ELF_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct cprof_image {
+	uint64_t size; /* when it was opened */
+
+	/* Private; cprof_image_at() is the way in. */
+	uint8_t *copy;         /* owned; `size` bytes, zero where not read yet */
+	const uint8_t *source; /* owned; the file, mapped; never dereferenced (it may shrink) */
+	int fd;          /* owned; instead of `source` where copying from it is not permitted */
+	uint8_t *chunks; /* owned; what became of each CHUNK bytes; NULL: all are there */
+	bool heap;       /* copy came from malloc */
+	bool borrowed;   /* copy is somebody else's */
+};
+
+/*
+ * The file behind `fd`, which stays the caller's and may be closed afterwards. `name` is for messages.
+ * Errors: OS, BAD_DATA (no regular file, empty, larger than 64 GiB), NO_MEMORY.
+ */
+struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_image **ret_image);
+
+/* From bytes in memory; takes `bytes` (malloc), also on error. */
+struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,
+					   struct cprof_image **ret_image);
+
+/* The same from bytes that stay the caller's, and live as long as the image. */
+struct cprof_error *cprof_image_borrow(uint8_t *bytes, size_t size, struct cprof_image **ret_image);
+
+void cprof_image_free(struct cprof_image *image);
+
+/*
+ * `len` bytes at `offset`; NULL where any of them is outside the file or could not be read (any more).
+ * Borrowed until the image is freed, and constant from now on.
+ */
+const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64_t len);
+
+/*
+ * The bytes as they are in the file now, past the copy: for what is read once and then held by nobody. False where
+ * any of them is outside the file or could not be read.
+ */
+bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len);
+
+/* Like cprof_image_at for a zero-terminated string that ends before `limit`; NULL where it does not. */
+const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit);
+
+/* Bytes of the copy that were really read: what the image costs in memory. */
+uint64_t cprof_image_resident(const struct cprof_image *image);
+
+#endif

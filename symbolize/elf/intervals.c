@@ -1,0 +1,134 @@
+#include "symbolize/elf/intervals.h"
+
+#include <stdlib.h>
+
+void cprof_intervals_deinit(struct cprof_intervals *intervals)
+{
+	free(intervals->added);
+	free(intervals->pieces);
+	*intervals = (struct cprof_intervals){ 0 };
+}
+
+struct cprof_error *cprof_intervals_add(struct cprof_intervals *intervals,
+					const struct cprof_interval *interval)
+{
+	if (intervals->n_added == intervals->cap_added) {
+		size_t cap = intervals->cap_added ? intervals->cap_added * 2 : 64;
+		void *added = realloc(intervals->added, cap * sizeof(*intervals->added));
+		if (!added)
+			return cprof_error_no_memory();
+		intervals->added = added;
+		intervals->cap_added = cap;
+	}
+	intervals->added[intervals->n_added++] = *interval;
+	return NULL;
+}
+
+static int compare(const void *a_, const void *b_)
+{
+	const struct cprof_interval *a = a_, *b = b_;
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+struct sweep {
+	struct cprof_intervals *intervals;
+	const struct cprof_interval *
+		*open; /* a heap: the innermost is [0]; some have ended already */
+	size_t n_open;
+};
+
+/* Whether `a` is what holds where both do. */
+static bool is_inner(const struct cprof_interval *a, const struct cprof_interval *b)
+{
+	if (a->depth != b->depth)
+		return a->depth > b->depth;
+	if (a->start != b->start)
+		return a->start > b->start;
+	return a->what < b->what; /* the one written first, as other readers have it */
+}
+
+static void push(struct sweep *sweep, const struct cprof_interval *interval)
+{
+	size_t at = sweep->n_open++;
+	for (size_t up; at && is_inner(interval, sweep->open[up = (at - 1) / 2]); at = up)
+		sweep->open[at] = sweep->open[up];
+	sweep->open[at] = interval;
+}
+
+static void pop(struct sweep *sweep)
+{
+	const struct cprof_interval *last = sweep->open[--sweep->n_open];
+	size_t at = 0;
+	for (size_t down; (down = 2 * at + 1) < sweep->n_open; at = down) {
+		if (down + 1 < sweep->n_open && is_inner(sweep->open[down + 1], sweep->open[down]))
+			down++;
+		if (!is_inner(sweep->open[down], last))
+			break;
+		sweep->open[at] = sweep->open[down];
+	}
+	sweep->open[at] = last;
+}
+
+/* A new piece starts at `addr`; where two start at once, the later one is meant. */
+static void cut(struct sweep *sweep, uint64_t addr)
+{
+	struct cprof_intervals *intervals = sweep->intervals;
+	uint32_t what = sweep->n_open ? sweep->open[0]->what : CPROF_INTERVAL_NONE;
+	if (intervals->n && intervals->pieces[intervals->n - 1].start == addr)
+		intervals->n--;
+	if (intervals->n && intervals->pieces[intervals->n - 1].what == what)
+		return;
+	intervals->pieces[intervals->n++] = (struct cprof_interval_piece){ addr, what };
+}
+
+/* Close what ends at or before `addr`, innermost first; what ended unseen below it goes silently. */
+static void close_until(struct sweep *sweep, uint64_t addr)
+{
+	while (sweep->n_open && sweep->open[0]->end <= addr) {
+		uint64_t end = sweep->open[0]->end;
+		while (sweep->n_open && sweep->open[0]->end <= end)
+			pop(sweep);
+		cut(sweep, end);
+	}
+}
+
+struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
+{
+	size_t n = intervals->n_added;
+	struct sweep sweep = { intervals, malloc((n + 1) * sizeof(*sweep.open)), 0 };
+	intervals->pieces = malloc((2 * n + 1) * sizeof(*intervals->pieces));
+	if (!sweep.open || !intervals->pieces) {
+		free(sweep.open);
+		return cprof_error_no_memory();
+	}
+	if (n)
+		qsort(intervals->added, n, sizeof(*intervals->added), compare);
+	for (size_t i = 0; i < n; i++) {
+		const struct cprof_interval *interval = &intervals->added[i];
+		close_until(&sweep, interval->start);
+		push(&sweep, interval);
+		cut(&sweep, interval->start);
+	}
+	close_until(&sweep, UINT64_MAX);
+	free(sweep.open);
+	free(intervals->added);
+	intervals->added = NULL;
+	intervals->n_added = intervals->cap_added = 0;
+	void *fitting = realloc(intervals->pieces, (intervals->n + 1) * sizeof(*intervals->pieces));
+	if (fitting)
+		intervals->pieces = fitting;
+	return NULL;
+}
+
+uint32_t cprof_intervals_find(const struct cprof_intervals *intervals, uint64_t addr)
+{
+	size_t low = 0, high = intervals->n;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (intervals->pieces[mid].start <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low ? intervals->pieces[low - 1].what : CPROF_INTERVAL_NONE;
+}

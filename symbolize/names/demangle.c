@@ -1,0 +1,355 @@
+#include "symbolize/names/demangle.h"
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libiberty/demangle.h>
+
+#include "base/buffer.h"
+
+#define STEPS_MAX     20000 /* shared subtrees make a small name a large walk */
+#define DEPTH_MAX     512
+#define NAME_MAX_     16384 /* longer names are shown as they are */
+#define RUST_TEXT_MAX (64 * 1024)
+
+struct walk {
+	bool drop_templates;
+	unsigned steps;
+};
+
+/* Components that hold no subtrees in the place where the others do. */
+static bool is_leaf(enum demangle_component_type type)
+{
+	switch (type) {
+	case DEMANGLE_COMPONENT_NAME:
+	case DEMANGLE_COMPONENT_OPERATOR:
+	case DEMANGLE_COMPONENT_BUILTIN_TYPE:
+	case DEMANGLE_COMPONENT_EXTENDED_BUILTIN_TYPE:
+	case DEMANGLE_COMPONENT_SUB_STD:
+	case DEMANGLE_COMPONENT_CHARACTER:
+	case DEMANGLE_COMPONENT_NUMBER:
+	case DEMANGLE_COMPONENT_TEMPLATE_PARAM:
+	case DEMANGLE_COMPONENT_FUNCTION_PARAM:
+	case DEMANGLE_COMPONENT_UNNAMED_TYPE:
+	case DEMANGLE_COMPONENT_CTOR:
+	case DEMANGLE_COMPONENT_DTOR:
+	case DEMANGLE_COMPONENT_EXTENDED_OPERATOR:
+	case DEMANGLE_COMPONENT_FIXED_TYPE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_this_qualifier(enum demangle_component_type type)
+{
+	switch (type) {
+	case DEMANGLE_COMPONENT_RESTRICT_THIS:
+	case DEMANGLE_COMPONENT_VOLATILE_THIS:
+	case DEMANGLE_COMPONENT_CONST_THIS:
+	case DEMANGLE_COMPONENT_REFERENCE_THIS:
+	case DEMANGLE_COMPONENT_RVALUE_REFERENCE_THIS:
+	case DEMANGLE_COMPONENT_TRANSACTION_SAFE:
+	case DEMANGLE_COMPONENT_NOEXCEPT:
+	case DEMANGLE_COMPONENT_THROW_SPEC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What stands for `node` in the simplified name: a template's name without its arguments. */
+static struct demangle_component *bare(const struct walk *walk, struct demangle_component *node)
+{
+	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
+		if (!walk->drop_templates || node->type != DEMANGLE_COMPONENT_TEMPLATE)
+			break;
+		node = node->u.s_binary.left;
+	}
+	/* "St4cout"'s kin: some abbreviations stand for a template with its arguments. */
+	if (node && walk->drop_templates && node->type == DEMANGLE_COMPONENT_SUB_STD) {
+		const char *bracket =
+			memchr(node->u.s_string.string, '<', (size_t)node->u.s_string.len);
+		if (bracket)
+			node->u.s_string.len = (int)(bracket - node->u.s_string.string);
+	}
+	return node;
+}
+
+/* The function that a local name stands in keeps its brackets and qualifiers, but not what is between them. */
+static void empty_brackets(struct demangle_component *node)
+{
+	for (unsigned depth = 0; node && depth < DEPTH_MAX && is_this_qualifier(node->type);
+	     depth++)
+		node = node->u.s_binary.left;
+	if (!node || node->type != DEMANGLE_COMPONENT_TYPED_NAME)
+		return;
+	struct demangle_component *type = node->u.s_binary.right;
+	for (unsigned depth = 0; type && depth < DEPTH_MAX && is_this_qualifier(type->type);
+	     depth++)
+		type = type->u.s_binary.left;
+	if (!type || type->type != DEMANGLE_COMPONENT_FUNCTION_TYPE)
+		return;
+	type->u.s_binary.left = NULL;
+	type->u.s_binary.right = NULL;
+}
+
+static bool simplify(struct walk *walk, struct demangle_component **place, unsigned depth)
+{
+	struct demangle_component *node = *place = bare(walk, *place);
+	if (!node)
+		return true;
+	if (depth > DEPTH_MAX || walk->steps++ > STEPS_MAX)
+		return false;
+	if (is_leaf(node->type))
+		return true;
+	if (node->type == DEMANGLE_COMPONENT_LAMBDA || node->type == DEMANGLE_COMPONENT_DEFAULT_ARG)
+		return simplify(walk, &node->u.s_unary_num.sub, depth + 1);
+	if (node->type == DEMANGLE_COMPONENT_LOCAL_NAME)
+		empty_brackets(node->u.s_binary.left);
+	return simplify(walk, &node->u.s_binary.left, depth + 1) &&
+	       simplify(walk, &node->u.s_binary.right, depth + 1);
+}
+
+/*
+ * The function's name without its parameters, which stand around it, and its qualifiers, which stand around what is
+ * innermost of local names.
+ */
+static struct demangle_component *without_parameters(struct demangle_component *tree)
+{
+	struct demangle_component **place = &tree;
+	for (unsigned depth = 0; *place && depth < DEPTH_MAX; depth++) {
+		struct demangle_component *node = *place;
+		if (node->type == DEMANGLE_COMPONENT_TYPED_NAME || is_this_qualifier(node->type))
+			*place = node->u.s_binary.left;
+		else if (node->type == DEMANGLE_COMPONENT_LOCAL_NAME)
+			place = &node->u.s_binary.right;
+		else
+			break;
+	}
+	return tree;
+}
+
+static char *itanium(const char *mangled, enum cprof_demangle form)
+{
+	int options = DMGL_PARAMS | DMGL_ANSI;
+	void *memory = NULL;
+	size_t size;
+	if (form == CPROF_DEMANGLE_FULL)
+		return cplus_demangle_v3(mangled, options);
+	struct walk walk = { .drop_templates = form == CPROF_DEMANGLE_SHORT };
+	struct demangle_component *tree = cplus_demangle_v3_components(mangled, options, &memory);
+	char *text = NULL;
+	tree = without_parameters(tree);
+	if (tree && simplify(&walk, &tree, 0))
+		text = cplus_demangle_print(options, tree, 64, &size);
+	free(memory);
+	return text;
+}
+
+/* ---- clones ---- */
+
+/* What compilers append to copies of a function. Most carry a number, which keeps "pkg.part" out of it. */
+static const struct {
+	const char *word;
+	bool alone; /* also without a number */
+} clone_suffixes[] = {
+	{ "cold", true },       { "localalias", true }, { "part", false }, { "constprop", false },
+	{ "isra", false },      { "lto_priv", false },  { "llvm", false }, { "clone", false },
+	{ "simdclone", false }, { "__uniq", false },    { "warm", false },
+};
+
+static bool is_number(const char *text, size_t len)
+{
+	return len && strspn(text, "0123456789") >= len;
+}
+
+static bool is_clone_word(const char *text, size_t len, bool has_number)
+{
+	for (size_t i = 0; i < sizeof(clone_suffixes) / sizeof(clone_suffixes[0]); i++) {
+		const char *word = clone_suffixes[i].word;
+		if (strlen(word) == len && memcmp(word, text, len) == 0)
+			return has_number || clone_suffixes[i].alone;
+	}
+	return false;
+}
+
+/* Length of `name` without the parts that compilers append to copies of a function: ".constprop.0". */
+static size_t without_clone(const char *name)
+{
+	size_t len = strlen(name), end = len;
+	bool number = false; /* the part after `end` is one */
+	for (size_t at = len; at-- > 1;) {
+		if (name[at] != '.')
+			continue;
+		size_t part = end - at - 1;
+		if (is_clone_word(name + at + 1, part, number))
+			len = at;
+		else if (number || !is_number(name + at + 1, part))
+			break;
+		number = is_number(name + at + 1, part);
+		end = at;
+	}
+	return len;
+}
+
+/* ---- Rust ---- */
+
+/* "17h" and 16 hexadecimal digits before the final E: rustc's legacy mangling, which borrows C++'s. */
+static bool is_rust_legacy(const char *name, size_t len)
+{
+	if (len < 23 || strncmp(name, "_ZN", 3) != 0 || name[len - 1] != 'E')
+		return false;
+	const char *hash = name + len - 20;
+	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
+}
+
+/* What libiberty prints of one name, piece by piece, up to a bound. */
+struct printed {
+	const char *mangled;
+	size_t len;
+	struct cprof_buffer text;
+	jmp_buf too_much;
+};
+
+/* The linker's: where this program's own constants lie. */
+extern const char __executable_start[], _end[];
+
+/*
+ * A Rust name may refer back to itself, so that a hundred bytes print as gigabytes, and libiberty has
+ * no way to be told to stop but to be left. It may be left where it holds no memory: while it prints a
+ * piece of the name or a constant of its own; only decoded punycode is printed from memory.
+ */
+static void print(const char *piece, size_t n, void *ctx)
+{
+	struct printed *printed = ctx;
+	if (printed->text.len < RUST_TEXT_MAX) {
+		cprof_buffer_append(&printed->text, piece, n);
+		return;
+	}
+	bool of_name = piece >= printed->mangled && piece <= printed->mangled + printed->len;
+	bool constant = piece >= __executable_start && piece < _end;
+	if (of_name || constant)
+		longjmp(printed->too_much, 1);
+}
+
+/* A function of its own: nothing that setjmp's second return could find changed lives here. */
+static bool print_all(struct printed *printed)
+{
+	if (setjmp(printed->too_much) != 0)
+		return false;
+	return rust_demangle_callback(printed->mangled, 0, print, printed) != 0;
+}
+
+/* The plain name, or NULL: not Rust, or too long to be of use. The caller frees it. */
+static char *rust_text(const char *mangled)
+{
+	struct printed *printed = calloc(1, sizeof(*printed));
+	char *text = NULL;
+	if (!printed)
+		return NULL;
+	printed->mangled = mangled;
+	printed->len = strlen(mangled);
+	if (print_all(printed) && printed->text.len && printed->text.len < RUST_TEXT_MAX)
+		text = strdup(cprof_buffer_text(&printed->text));
+	cprof_buffer_deinit(&printed->text);
+	free(printed);
+	return text;
+}
+
+/* "Vec<u8>::push" becomes "Vec<>::push"; the brackets of "<T as Trait>::f" hold a path, not arguments. */
+static char *rust(const char *mangled, enum cprof_demangle form)
+{
+	char *text = rust_text(mangled);
+	/* The legacy mangling knows no arguments: what looks like them is part of a type's name. */
+	if (!text || form != CPROF_DEMANGLE_SHORT || mangled[1] != 'R')
+		return text;
+	char *to = text;
+	unsigned dropping = 0;
+	for (const char *at = text; *at; at++) {
+		bool arrow = at > text && at[-1] == '-';
+		bool is_args =
+			to > text &&
+			(to[-1] == ':' || to[-1] == '_' || (to[-1] >= '0' && to[-1] <= '9') ||
+			 (to[-1] >= 'A' && to[-1] <= 'Z') || (to[-1] >= 'a' && to[-1] <= 'z'));
+		if (*at == '<' && (dropping || is_args)) {
+			if (!dropping++)
+				*to++ = '<';
+		} else if (*at == '>' && !arrow && dropping) {
+			if (!--dropping)
+				*to++ = '>';
+		} else if (!dropping) {
+			*to++ = *at;
+		}
+	}
+	*to = 0;
+	return text;
+}
+
+char *cprof_demangle(const char *name, enum cprof_demangle form)
+{
+	if (form == CPROF_DEMANGLE_NONE)
+		return NULL;
+	size_t full = strlen(name), len = full > NAME_MAX_ ? full : without_clone(name);
+	char *plain = len < full ? strndup(name, len) : NULL;
+	const char *mangled = plain ? plain : name;
+	char *text = NULL;
+	if (full > NAME_MAX_)
+		return NULL;
+	if (strncmp(mangled, "_R", 2) == 0 || is_rust_legacy(mangled, len))
+		text = rust(mangled, form);
+	if (!text && strncmp(mangled, "_Z", 2) == 0)
+		text = itanium(mangled, form);
+	if (!text)
+		return plain;
+	free(plain);
+	return text;
+}
+
+/* Length of "operator<<" and its kin at `text`, whose brackets are no template's; 0 where it is none. */
+static size_t operator_len(const char *text)
+{
+	static const char *const symbols[] = { "<=>", "<<=", ">>=", "->*", "<<", ">>",
+					       "<=",  ">=",  "->",  "<",   ">" };
+	const size_t word = sizeof("operator") - 1;
+	if (strncmp(text, "operator", word) != 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		if (strncmp(text + word, symbols[i], strlen(symbols[i])) == 0)
+			return word + strlen(symbols[i]);
+	}
+	return 0;
+}
+
+char *cprof_demangle_plain(const char *name, enum cprof_demangle form)
+{
+	if (form != CPROF_DEMANGLE_SHORT || !strchr(name, '<') || name[0] == '<')
+		return NULL;
+	char *text = strdup(name), *to = text;
+	unsigned nesting = 0;
+	for (const char *at = name; text && *at;) {
+		size_t operator_at = nesting ? 0 : operator_len(at);
+		if (operator_at) {
+			memcpy(to, at, operator_at);
+			to += operator_at;
+			at += operator_at;
+			continue;
+		}
+		/* "<lambda(int)>" after "::" is a name, not a list of arguments. */
+		if (*at == '<' && !nesting && to > text && to[-1] == ':') {
+			free(text);
+			return NULL;
+		}
+		if (*at == '<')
+			nesting++;
+		else if (*at == '>' && nesting)
+			nesting--;
+		else if (!nesting)
+			*to++ = *at;
+		at++;
+	}
+	if (text)
+		*to = 0;
+	return text;
+}

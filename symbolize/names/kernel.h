@@ -1,0 +1,49 @@
+/*
+ * symbolize/names/kernel.h - the kernel's and its modules' functions, from /proc/kallsyms.
+ *
+ * Source of truth: proc(5) "/proc/kallsyms"; Documentation/admin-guide/sysctl/kernel.rst "kptr_restrict".
+ */
+#ifndef CPROF_SYMBOLIZE_NAMES_KERNEL_H
+#define CPROF_SYMBOLIZE_NAMES_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ahead.h"
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct cprof_kernel {
+	struct cprof_buffer text; /* owned; names point into it */
+	struct cprof_kernel_symbol {
+		uint64_t addr;
+		const char *name;
+		const char *module; /* "nf_tables"; "" for the kernel proper */
+	} * all;                    /* owned; by address */
+	size_t n;
+	uint64_t start, end; /* of the kernel's own text; 0, 0 where not told */
+	bool restricted;     /* all addresses read as 0 */
+};
+
+/*
+ * `text`: made by cprof_kernel_text(), if that has happened already; NULL, or not made: it is read now. Errors: OS, DENIED
+ * (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`.
+ */
+struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
+				      const struct cprof_ahead_piece *text);
+
+/* A cprof_ahead_fn: the text of /proc/kallsyms, unless the cache in the directory `ctx` (NULL: none) is of this boot. */
+size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap);
+#define CPROF_KERNEL_TEXT_MAX (64u << 20)
+
+/* The same from text; takes `text`. Malformed lines are left out. Errors: NO_MEMORY. */
+struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof_buffer *text);
+
+void cprof_kernel_deinit(struct cprof_kernel *kernel);
+
+/* The function that holds `addr`, or NULL. */
+const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,
+						    uint64_t addr);
+
+#endif

@@ -1,0 +1,165 @@
+#include "symbolize/names/kernel_cache.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "symbolize/names/symbol_cache.h"
+
+#define MAGIC      "cprofks1"
+#define KEY        "kernel"
+#define SYMBOL_MAX (1u << 22)
+
+/* In the byte order of this machine, as in symbol_cache.c; `entries`, then `text`. */
+struct header {
+	char magic[8];
+	uint64_t boot;
+	uint64_t checksum; /* of everything behind it */
+	uint64_t start, end;
+	uint32_t n, text_size;
+};
+struct entry {
+	uint32_t offset; /* from start */
+	uint32_t name;   /* in text */
+};
+static_assert(sizeof(struct header) == 48, "layout of the cache file");
+static_assert(sizeof(struct entry) == 8, "layout of the cache file");
+
+static uint64_t checksum(const struct cprof_buffer *bytes)
+{
+	size_t skip = offsetof(struct header, start);
+	return cprof_hash_bytes(bytes->data + skip, bytes->len - skip);
+}
+
+uint64_t cprof_kernel_cache_boot(void)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer id = { 0 };
+	struct utsname name;
+	struct cprof_error *err = cprof_file_read("/proc/sys/kernel/random/boot_id", 4096, &id);
+	bool told = !err && id.len >= 32 && uname(&name) == 0;
+	cprof_error_free(err);
+	if (!told)
+		return 0;
+	uint64_t boot = cprof_hash_bytes(id.data, id.len);
+	boot = cprof_hash_mix(boot, cprof_hash_bytes(name.release, strlen(name.release)));
+	return boot ? boot : 1;
+}
+
+/* ---- reading ---- */
+
+/* Everything is checked here: sizes before the checksum, and each entry before it is believed. */
+static bool check_entries(const struct header *header, const struct entry *entries,
+			  const char *text)
+{
+	uint32_t before = 0;
+	if (!header->text_size || text[header->text_size - 1])
+		return false;
+	for (uint32_t i = 0; i < header->n; i++) {
+		if (entries[i].offset < before || entries[i].name >= header->text_size ||
+		    entries[i].offset >= header->end - header->start)
+			return false;
+		before = entries[i].offset;
+	}
+	return true;
+}
+
+static bool check_header(const struct cprof_buffer *bytes, uint64_t boot, struct header *header)
+{
+	if (bytes->len < sizeof(*header))
+		return false;
+	memcpy(header, bytes->data, sizeof(*header));
+	uint64_t entries = (uint64_t)header->n * sizeof(struct entry);
+	return memcmp(header->magic, MAGIC, sizeof(header->magic)) == 0 && header->boot == boot &&
+	       header->n && header->n <= SYMBOL_MAX && header->end > header->start &&
+	       bytes->len - sizeof(*header) == entries + header->text_size &&
+	       checksum(bytes) == header->checksum;
+}
+
+bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *bytes,
+			      uint64_t boot)
+{
+	struct header header;
+	*kernel = (struct cprof_kernel){ .text = *bytes };
+	*bytes = (struct cprof_buffer){ 0 };
+	if (!check_header(&kernel->text, boot, &header)) {
+		cprof_kernel_deinit(kernel);
+		return false;
+	}
+	const struct entry *entries = (const void *)(kernel->text.data + sizeof(header));
+	const char *text = (const char *)(entries + header.n);
+	if (check_entries(&header, entries, text))
+		kernel->all = malloc(header.n * sizeof(*kernel->all));
+	if (!kernel->all) {
+		cprof_kernel_deinit(kernel);
+		return false;
+	}
+	for (uint32_t i = 0; i < header.n; i++)
+		kernel->all[i] = (struct cprof_kernel_symbol){
+			.addr = header.start + entries[i].offset,
+			.name = text + entries[i].name,
+			.module = "",
+		};
+	kernel->n = header.n;
+	kernel->start = header.start;
+	kernel->end = header.end;
+	return true;
+}
+
+bool cprof_kernel_cache_load(struct cprof_kernel *kernel, const char *dir, uint64_t boot)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	*kernel = (struct cprof_kernel){ 0 };
+	if (!boot)
+		return false;
+	struct cprof_error *err = cprof_symbol_cache_read_file(dir, KEY, &bytes);
+	bool read = !err && bytes.len;
+	cprof_error_free(err);
+	return read && cprof_kernel_cache_parse(kernel, &bytes, boot);
+}
+
+/* ---- writing ---- */
+
+bool cprof_kernel_cache_compose(const struct cprof_kernel *kernel, uint64_t boot,
+				struct cprof_buffer *out)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct header header = { .boot = boot, .start = kernel->start, .end = kernel->end };
+	if (kernel->end <= kernel->start || kernel->end - kernel->start > UINT32_MAX)
+		return false;
+	memcpy(header.magic, MAGIC, sizeof(header.magic));
+	cprof_buffer_append(out, &header, sizeof(header));
+	for (size_t i = 0; i < kernel->n && header.n < SYMBOL_MAX; i++) {
+		const struct cprof_kernel_symbol *symbol = &kernel->all[i];
+		if (symbol->addr < kernel->start || symbol->addr >= kernel->end)
+			continue;
+		struct entry entry = { (uint32_t)(symbol->addr - kernel->start),
+				       (uint32_t)text.len };
+		cprof_buffer_append(out, &entry, sizeof(entry));
+		cprof_buffer_append(&text, symbol->name, strlen(symbol->name) + 1);
+		header.n++;
+	}
+	header.text_size = (uint32_t)text.len;
+	cprof_buffer_append(out, text.data, text.len);
+	struct cprof_error *err = cprof_buffer_error(&text);
+	err = err ? err : cprof_buffer_error(out);
+	bool good = !err && header.n;
+	cprof_error_free(err);
+	if (!good)
+		return false;
+	memcpy(out->data, &header, sizeof(header));
+	header.checksum = checksum(out);
+	memcpy(out->data, &header, sizeof(header));
+	return true;
+}
+
+void cprof_kernel_cache_save(const struct cprof_kernel *kernel, const char *dir, uint64_t boot)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	if (boot && cprof_kernel_cache_compose(kernel, boot, &bytes))
+		cprof_error_free(cprof_symbol_cache_write_file(dir, KEY, &bytes));
+}

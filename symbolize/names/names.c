@@ -1,0 +1,244 @@
+#include "symbolize/names/names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "symbolize/process/debug_file.h"
+#include "symbolize/dwarf/dwarf_file.h"
+#include "symbolize/elf/eh_index.h"
+#include "symbolize/names/plt.h"
+
+static void names_free(void *data)
+{
+	struct cprof_names *names = data;
+	cprof_go_table_free(names->go);
+	cprof_dwarf_free(names->dwarf);
+	cprof_symbols_deinit(&names->symbols);
+	cprof_symbol_cache_deinit(&names->cache);
+	cprof_elf_free(names->alt);
+	cprof_elf_free(names->debug);
+	cprof_elf_free(names->mini);
+	cprof_elf_free(names->self);
+	free(names->plt_names);
+	free(names->cache_dir);
+	cprof_buffer_deinit(&names->trail);
+	free(names);
+}
+
+/* ---- files ---- */
+
+/* What the answers depend on: which files they come from. A debug package installed later makes a difference. */
+static uint64_t fingerprint(const struct cprof_names *names)
+{
+	uint64_t print = cprof_hash_mix(0, names->module->image->size);
+	return cprof_hash_mix(print, names->debug ? names->debug->image->size : 0);
+}
+
+static void load_cache(struct cprof_names *names, const char *dir)
+{
+	char key[2 * CPROF_BUILD_ID_MAX + 1];
+	/* Without a build-id nothing tells one version of a file from the next. */
+	if (!dir || names->module->build_id_len < 8)
+		return;
+	names->cache_dir = strdup(dir);
+	names->fingerprint = fingerprint(names);
+	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
+	if (names->cache_dir)
+		cprof_error_free(cprof_symbol_cache_load(&names->cache, names->cache_dir, key,
+							 names->fingerprint));
+}
+
+static struct cprof_error *open_files(struct cprof_names *names,
+				      const struct cprof_names_options *options)
+{
+	struct cprof_module *module = names->module;
+	struct cprof_debug_roots roots = { module->root, module->path, options->debuginfod };
+	struct cprof_error *err = cprof_elf_open(module->image, true, &names->self);
+	if (!err && !cprof_elf_has_section(names->self, ".debug_info"))
+		err = cprof_debug_file_find(names->self, &roots, &names->trail, &names->debug);
+	return err;
+}
+
+struct cprof_error *cprof_names_get(struct cprof_module *module,
+				    const struct cprof_names_options *options,
+				    struct cprof_names **ret_names)
+{
+	if (!module->names.data) {
+		struct cprof_names *names = calloc(1, sizeof(*names));
+		if (!names)
+			return cprof_error_no_memory();
+		names->module = module;
+		struct cprof_error *err = cprof_symbol_cache_init(&names->cache);
+		if (!err)
+			err = open_files(names, options);
+		if (err && err->code == CPROF_ERR_NO_MEMORY) {
+			names_free(names);
+			return err;
+		}
+		if (err)
+			cprof_buffer_printf(&names->trail, "%s: %s\n", module->path, err->message);
+		cprof_error_free(err);
+		load_cache(names, options->cache_dir);
+		module->names.data = names;
+		module->names.free = names_free;
+	}
+	*ret_names = module->names.data;
+	return NULL;
+}
+
+/* ---- symbol tables ---- */
+
+static struct cprof_error *add_table(struct cprof_names *names, struct cprof_elf *elf,
+				     uint32_t type, size_t *ret_added)
+{
+	const struct cprof_section *table = elf ? cprof_elf_section_of_type(elf, type) : NULL;
+	*ret_added = 0;
+	return table ? cprof_symbols_add_table(&names->symbols, elf, table, ret_added) : NULL;
+}
+
+/*
+ * The fullest table wins and holds what the others have: .symtab of the debug file, else of the module, else
+ * mini debug info together with .dynsym (it leaves out what is there).
+ */
+static struct cprof_error *read_symbols(struct cprof_names *names)
+{
+	names->symbols_read = true;
+	struct cprof_error *err = add_table(names, names->debug, SHT_SYMTAB, &names->n_symtab);
+	if (!err && !names->n_symtab)
+		err = add_table(names, names->self, SHT_SYMTAB, &names->n_symtab);
+	if (!err && !names->n_symtab && names->self) {
+		err = cprof_debug_file_unpack(names->self, &names->mini);
+		if (!err)
+			err = add_table(names, names->mini, SHT_SYMTAB, &names->n_mini);
+		if (!err)
+			err = add_table(names, names->self, SHT_DYNSYM, &names->n_dynsym);
+	}
+	if (!err && names->self)
+		err = cprof_plt_add(names->self, &names->plt_names, &names->symbols);
+	return err ? err : cprof_symbols_sort(&names->symbols);
+}
+
+static struct cprof_error *need_symbols(struct cprof_names *names)
+{
+	return names->symbols_read ? NULL : read_symbols(names);
+}
+
+struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_addr,
+				       const struct cprof_symbol **ret_symbol)
+{
+	struct cprof_error *err = need_symbols(names);
+	if (!err)
+		*ret_symbol = cprof_symbols_find(&names->symbols, file_addr);
+	return err;
+}
+
+uint64_t cprof_names_start(struct cprof_names *names, uint64_t file_addr)
+{
+	return names->self ? cprof_eh_index_start(names->self, file_addr) : file_addr;
+}
+
+/* ---- debug information ---- */
+
+static struct cprof_error *read_dwarf(struct cprof_names *names)
+{
+	struct cprof_debug_roots roots = { names->module->root, names->module->path, NULL };
+	names->dwarf_read = true;
+	if (!names->self)
+		return NULL;
+	struct cprof_elf *holder = names->debug ? names->debug : names->self;
+	struct cprof_error *err = cprof_debug_file_alt(holder, &roots, &names->trail, &names->alt);
+	if (!err)
+		err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
+	if (!err && names->dwarf)
+		cprof_dwarf_look_in(names->dwarf, names->module->root, names->module->path);
+	if (!err && !names->dwarf)
+		err = cprof_go_table_new(names->self, &names->go);
+	return err;
+}
+
+static struct cprof_error *need_dwarf(struct cprof_names *names)
+{
+	return names->dwarf_read ? NULL : read_dwarf(names);
+}
+
+struct cprof_error *cprof_names_need(struct cprof_names *names)
+{
+	struct cprof_error *err = need_symbols(names);
+	return err ? err : need_dwarf(names);
+}
+
+void cprof_names_ahead(struct cprof_names *names, uint64_t file_addr, struct cprof_ahead *ahead,
+		       uint64_t *left)
+{
+	struct cprof_dwarf_frame frame;
+	struct cprof_elf *holder = names->debug ? names->debug : names->self;
+	if (!holder || names->dwarf_read || names->ahead_asked ||
+	    cprof_symbol_cache_get(&names->cache, file_addr, &frame, 1))
+		return;
+	names->ahead_asked = true;
+	cprof_dwarf_file_ahead(holder, ahead, left);
+}
+
+/* ---- one address ---- */
+
+/*
+ * The function that was not inlined is in the symbol table too, and there with its linkage name also where
+ * the debug information leaves that out (functions with internal linkage, -gline-tables-only).
+ */
+static void prefer_symbol(const struct cprof_names *names, uint64_t file_addr,
+			  struct cprof_dwarf_frame *frame)
+{
+	const struct cprof_symbol *symbol = cprof_symbols_find(&names->symbols, file_addr);
+	bool nameless = !*frame->name && !*frame->linkage_name;
+	if (symbol && (nameless || (symbol->rank & CPROF_SYMBOL_FUNCTION)))
+		frame->linkage_name = symbol->name;
+}
+
+struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
+				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n)
+{
+	size_t n = cprof_symbol_cache_get(&names->cache, file_addr, frames, cap);
+	*ret_n = n;
+	if (n)
+		return NULL;
+	struct cprof_error *err = cprof_names_need(names);
+	if (err)
+		return err;
+	if (names->dwarf)
+		n = cprof_dwarf_frames(names->dwarf, file_addr, frames, cap);
+	if (!n) {
+		frames[0] =
+			(struct cprof_dwarf_frame){ .name = "", .linkage_name = "", .file = "" };
+		if (names->go)
+			cprof_go_table_find(names->go, file_addr, &frames[0]);
+		n = 1;
+	}
+	prefer_symbol(names, file_addr, &frames[n - 1]);
+	*ret_n = n;
+	return names->cache_dir ? cprof_symbol_cache_put(&names->cache, file_addr, frames, n)
+				: NULL;
+}
+
+struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
+{
+	*ret_saved = false;
+	char key[2 * CPROF_BUILD_ID_MAX + 1];
+	/* Symbol tables alone are read faster than a cache of them would be worth. */
+	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
+		return NULL;
+	/* Without all its parts names are missing that may be there next time. */
+	if (cprof_dwarf_met_split(names->dwarf))
+		return NULL;
+	if (!names->alt &&
+	    cprof_elf_has_section(names->debug ? names->debug : names->self, ".gnu_debugaltlink"))
+		return NULL;
+	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
+	struct cprof_error *err =
+		cprof_symbol_cache_save(&names->cache, names->cache_dir, key, names->fingerprint);
+	if (err)
+		return err;
+	names->cache.n_loaded = names->cache.n_answers;
+	*ret_saved = true;
+	return NULL;
+}

@@ -1,0 +1,83 @@
+/*
+ * symbolize/names/names.h - everything that knows names in one module, opened on its first question.
+ *
+ * Owns which files are asked (the module itself, mini debug info, separate debug file, dwz's common file) and in
+ * which order their answers count; hangs on the module as module->names. Each file is read when an address needs
+ * it: one whose answer is in the cache on disk (symbol_cache.h) needs none. The answers of one profile are kept, and
+ * their names demangled, by symbolizer.h.
+ */
+#ifndef CPROF_SYMBOLIZE_NAMES_NAMES_H
+#define CPROF_SYMBOLIZE_NAMES_NAMES_H
+
+#include "base/buffer.h"
+#include "symbolize/process/debuginfod.h"
+#include "symbolize/dwarf/dwarf.h"
+#include "symbolize/names/go_table.h"
+#include "symbolize/process/module.h"
+#include "symbolize/names/symbol_cache.h"
+#include "symbolize/names/symbols.h"
+
+struct cprof_names_options {
+	const char *cache_dir;               /* NULL: no cache on disk */
+	struct cprof_debuginfod *debuginfod; /* asked for missing files; NULL: nobody is */
+};
+
+struct cprof_names {
+	struct cprof_module *module; /* borrowed */
+	struct cprof_elf *self;      /* owned; reads the module's own image; NULL: broken */
+	struct cprof_elf *debug;     /* owned; NULL: none */
+	struct cprof_elf *mini;      /* owned; NULL: none, or not read yet */
+	struct cprof_elf *alt;       /* owned; NULL: none, or not read yet */
+	struct cprof_buffer trail;   /* where files were looked for, a line each */
+
+	bool symbols_read, dwarf_read, ahead_asked;
+	struct cprof_symbols symbols;
+	size_t n_symtab, n_dynsym, n_mini; /* symbols that came from each */
+	char *plt_names;                   /* owned; text of some of the symbols */
+	struct cprof_dwarf *dwarf;         /* owned; NULL: none */
+	struct cprof_go_table *go;         /* owned; NULL: no Go program, or not needed */
+
+	char *cache_dir; /* owned; NULL: none */
+	uint64_t fingerprint;
+	struct cprof_symbol_cache cache;
+};
+
+/*
+ * The names of `module` (one with an image), opened on first use with `options`; what is broken or missing is left
+ * out and noted in the trail. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_names_get(struct cprof_module *module,
+				    const struct cprof_names_options *options,
+				    struct cprof_names **ret_names);
+
+/*
+ * The frames at `file_addr`, innermost first, mangled names: at most `cap`, at least one. The last is the function that
+ * was not inlined, and may have no name at all. Strings are borrowed from the names. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
+				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n);
+
+/*
+ * Where the function around `file_addr` starts as far as unwind information tells, for functions without a name;
+ * `file_addr` itself otherwise.
+ */
+uint64_t cprof_names_start(struct cprof_names *names, uint64_t file_addr);
+
+/* The symbol that covers `file_addr`, NULL: none. Errors: NO_MEMORY. */
+struct cprof_error *cprof_names_symbol(struct cprof_names *names, uint64_t file_addr,
+				       const struct cprof_symbol **ret_symbol);
+
+/* Read symbol tables and debug information now, for those who want to report on them. Errors: NO_MEMORY. */
+struct cprof_error *cprof_names_need(struct cprof_names *names);
+
+/*
+ * The name of `file_addr` will be wanted: have what that takes decompressed meanwhile, unless it is known already. At
+ * most `*left` bytes, which go off that.
+ */
+void cprof_names_ahead(struct cprof_names *names, uint64_t file_addr, struct cprof_ahead *ahead,
+		       uint64_t *left);
+
+/* Write new answers to the cache on disk, if there is one; *ret_saved: there were. Errors: as cprof_symbol_cache_save(). */
+struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved);
+
+#endif

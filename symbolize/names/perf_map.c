@@ -1,0 +1,151 @@
+#include "symbolize/names/perf_map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#define FILE_MAX      (512u << 20)
+#define LINES_MAX     (1u << 23)
+#define STATUS_MAX    (64u << 10)
+#define CODE_SIZE_MAX (1ull << 32) /* no function is larger; a line that says so is broken */
+
+void cprof_perf_map_deinit(struct cprof_perf_map *map)
+{
+	cprof_buffer_deinit(&map->text);
+	free(map->names);
+	cprof_intervals_deinit(&map->intervals);
+	*map = (struct cprof_perf_map){ 0 };
+}
+
+/* ---- lines ---- */
+
+/* "7f1234500000 1a0 name with blanks", both numbers hexadecimal, with or without 0x. */
+static bool parse_line(char *line, struct cprof_interval *interval, const char **ret_name)
+{
+	char *end;
+	errno = 0;
+	if (*line == '-' || *line == ' ')
+		return false;
+	uint64_t start = strtoull(line, &end, 16);
+	if (end == line || *end != ' ')
+		return false;
+	char *at = end + 1;
+	uint64_t size = strtoull(at, &end, 16);
+	if (*at == '-' || end == at || *end != ' ' || !end[1] || errno)
+		return false;
+	if (!size || size > CODE_SIZE_MAX || start + size < start)
+		return false;
+	interval->start = start;
+	interval->end = start + size;
+	*ret_name = end + 1;
+	return true;
+}
+
+static struct cprof_error *add(struct cprof_perf_map *map, struct cprof_interval *interval,
+			       const char *name)
+{
+	if (map->n == map->cap) {
+		size_t cap = map->cap ? map->cap * 2 : 1024;
+		void *names = realloc(map->names, cap * sizeof(*map->names));
+		if (!names)
+			return cprof_error_no_memory();
+		map->names = names;
+		map->cap = cap;
+	}
+	interval->what = (uint32_t)map->n;
+	interval->depth =
+		(uint32_t)map->n; /* of two that overlap the later line is what runs there now */
+	map->names[map->n++] = name;
+	return cprof_intervals_add(&map->intervals, interval);
+}
+
+struct cprof_error *cprof_perf_map_parse(struct cprof_perf_map *map, struct cprof_buffer *text)
+{
+	*map = (struct cprof_perf_map){ .text = *text };
+	*text = (struct cprof_buffer){ 0 };
+	char *save = NULL, *first = map->text.data ? (char *)map->text.data : (char[]){ "" };
+	struct cprof_error *err = NULL;
+	for (char *line = strtok_r(first, "\n", &save); line && !err && map->n < LINES_MAX;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct cprof_interval interval;
+		const char *name;
+		if (parse_line(line, &interval, &name))
+			err = add(map, &interval, name);
+		else
+			map->n_malformed++;
+	}
+	return err ? err : cprof_intervals_flatten(&map->intervals);
+}
+
+const char *cprof_perf_map_find(const struct cprof_perf_map *map, uint64_t addr)
+{
+	uint32_t what = cprof_intervals_find(&map->intervals, addr);
+	return what == CPROF_INTERVAL_NONE ? NULL : map->names[what];
+}
+
+/* ---- the file ---- */
+
+/* The pid that the process knows itself by: the last number of NSpid. `pid` where that is not told. */
+static pid_t own_pid(pid_t pid)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer status = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	struct cprof_error *err = cprof_file_read(path, STATUS_MAX, &status);
+	const char *line = err ? NULL : strstr(cprof_buffer_text(&status), "\nNSpid:");
+	cprof_error_free(err);
+	if (!line)
+		return pid;
+	line += strlen("\nNSpid:");
+	long number = pid;
+	for (char *end; *line == '\t' || *line == ' '; line = end) {
+		long next = strtol(line, &end, 10);
+		if (end == line)
+			break;
+		number = next;
+	}
+	return (pid_t)number;
+}
+
+static bool is_by(uid_t owner, pid_t pid)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (owner == 0 || owner == geteuid())
+		return true;
+	return stat(path, &st) == 0 && st.st_uid == owner;
+}
+
+struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid)
+{
+	char path[128];
+	*map = (struct cprof_perf_map){ 0 };
+	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%d.map", (int)pid, (int)own_pid(pid));
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0) {
+		/* The process may have ended; what it wrote stays, where its /tmp is ours. */
+		snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	}
+	if (fd < 0)
+		return errno == ENOENT ? NULL : cprof_error_os(errno, "open %s", path);
+	struct stat st;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_by(st.st_uid, pid))
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s is not a plain file of the process's user", path);
+	struct cprof_buffer text = { 0 };
+	struct cprof_error *err = cprof_file_read_fd(fd, path, FILE_MAX, &text);
+	if (err) {
+		cprof_buffer_deinit(&text);
+		return err;
+	}
+	return cprof_perf_map_parse(map, &text);
+}

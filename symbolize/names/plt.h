@@ -1,0 +1,18 @@
+/*
+ * symbolize/names/plt.h - names for the procedure linkage table: "read@plt".
+ *
+ * Linkers give its entries no symbols, but they stand in the order of .rela.plt. Source of truth: System V psABI
+ * "Procedure Linkage Table" (x86-64, AArch64).
+ */
+#ifndef CPROF_SYMBOLIZE_NAMES_PLT_H
+#define CPROF_SYMBOLIZE_NAMES_PLT_H
+
+#include "symbolize/names/symbols.h"
+
+#define CPROF_PLT_SUFFIX "@plt"
+
+/* Add a symbol for each entry that can be told. *ret_names (malloc) holds their text. Errors: NO_MEMORY. */
+struct cprof_error *cprof_plt_add(struct cprof_elf *elf, char **ret_names,
+				  struct cprof_symbols *symbols);
+
+#endif

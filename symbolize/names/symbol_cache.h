@@ -1,0 +1,83 @@
+/*
+ * symbolize/names/symbol_cache.h - answers of earlier profiles, on disk, a file for each build-id.
+ *
+ * Owns the file's layout, its checks and its bounds. What an answer was made from (which debug file, how large,
+ * how old) is its fingerprint: with another one, as after installing a debug package, the file counts for nothing.
+ * Files appear whole by rename(2), so parallel users never see a part; the last writer wins. A broken file is no
+ * error but no answers, and is written anew.
+ */
+#ifndef CPROF_SYMBOLIZE_NAMES_SYMBOL_CACHE_H
+#define CPROF_SYMBOLIZE_NAMES_SYMBOL_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/intern.h"
+#include "symbolize/dwarf/dwarf.h"
+
+struct cprof_symbol_cache {
+	struct cprof_intern strings;
+	struct cprof_map64 by_addr; /* file address -> index in answers + 1 */
+	struct cprof_cached_answer {
+		uint64_t addr;
+		uint32_t first, n; /* in frames */
+	} * answers;               /* owned */
+	struct cprof_cached_frame {
+		uint32_t name, linkage_name, file; /* string ids */
+		uint32_t line, column, start_line;
+	} * frames; /* owned */
+	size_t n_answers, cap_answers, n_frames, cap_frames;
+	size_t n_loaded; /* answers that came from disk */
+};
+
+/*
+ * $XDG_CACHE_HOME/cprof or $HOME/.cache/cprof; NULL where neither is set. malloc'd.
+ */
+char *cprof_symbol_cache_default_dir(void);
+
+struct cprof_error *cprof_symbol_cache_init(struct cprof_symbol_cache *cache);
+void cprof_symbol_cache_deinit(struct cprof_symbol_cache *cache);
+
+/*
+ * Take over what `dir` has for `key` (a build-id in hex) and `fingerprint`. Nothing there, or nothing usable, is no
+ * error. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, const char *dir,
+					    const char *key, uint64_t fingerprint);
+
+/* The same from bytes: false where they are not a whole, sound file for `fingerprint`; nothing is taken then. */
+bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *bytes, size_t len,
+			      uint64_t fingerprint);
+
+/*
+ * Write all answers. Makes `dir`. Errors: OS, DENIED (the directory is somebody else's), NO_MEMORY; callers may well
+ * ignore them. After the last one: cprof_symbol_cache_trim().
+ */
+struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
+					    const char *key, uint64_t fingerprint);
+
+/* Drop the least recently used files where `dir` has grown too large. Looks at every file: once a run, not once a module. */
+void cprof_symbol_cache_trim(const char *dir);
+
+/* The frames of `addr`, innermost first: at most `cap`; 0: not known. Strings are borrowed from the cache. */
+size_t cprof_symbol_cache_get(const struct cprof_symbol_cache *cache, uint64_t addr,
+			      struct cprof_dwarf_frame *frames, size_t cap);
+
+/* Remember the frames of `addr`. Errors: NO_MEMORY. */
+struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uint64_t addr,
+					   const struct cprof_dwarf_frame *frames, size_t n);
+
+/*
+ * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours.
+ * Writing makes `dir`.
+ */
+struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
+						 struct cprof_buffer *ret_bytes);
+struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
+						  const struct cprof_buffer *bytes);
+
+#endif

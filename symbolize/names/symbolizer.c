@@ -1,0 +1,499 @@
+#include "symbolize/names/symbolizer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/intern.h"
+#include "symbolize/names/jit_dump.h"
+#include "symbolize/names/kernel_cache.h"
+#include "symbolize/names/names.h"
+#include "symbolize/names/perf_map.h"
+#include "symbolize/names/plt.h"
+
+#define FRAMES_MAX                                                                                 \
+	64 /* inlined calls at one address; deeper nests lose their outer part's details */
+
+struct answer {
+	struct cprof_symbol_frame *frames; /* owned */
+	size_t n;
+};
+
+struct cprof_symbolizer {
+	const struct cprof_symbolizer_options *options;
+	struct cprof_modules *modules;
+	struct cprof_intern strings;
+	struct cprof_map64 demangled;  /* string id of a symbol -> string id of its name, + 1 */
+	struct cprof_map64 *by_module; /* owned; [module id]: file address -> index of answer + 1 */
+	size_t n_by_module;
+	struct cprof_map64 elsewhere; /* run-time addresses outside modules, kernel addresses */
+	struct answer *answers;       /* owned */
+	size_t n_answers, cap_answers;
+	struct jit {
+		pid_t pid;
+		struct cprof_perf_map map;
+		struct cprof_jit_dump dump;
+	} * jits; /* owned; one for each process that was asked about */
+	size_t n_jits;
+	struct cprof_debuginfod debuginfod;
+	struct cprof_kernel kernel;
+	bool kernel_tried; /* the cache was asked */
+	bool kernel_read;  /* `kernel` is the whole table, or cannot be had */
+	struct cprof_buffer notes;
+};
+
+struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *options,
+					 struct cprof_modules *modules,
+					 struct cprof_symbolizer **ret_symbolizer)
+{
+	struct cprof_symbolizer *symbolizer = calloc(1, sizeof(*symbolizer));
+	if (!symbolizer)
+		return cprof_error_no_memory();
+	symbolizer->options = options;
+	symbolizer->modules = modules;
+	symbolizer->debuginfod.say = options->say;
+	symbolizer->debuginfod.say_ctx = options->say_ctx;
+	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
+	if (err) {
+		free(symbolizer);
+		return err;
+	}
+	*ret_symbolizer = symbolizer;
+	return NULL;
+}
+
+/* A cache that cannot be written costs time in the next profile and nothing in this one. */
+static void save_caches(struct cprof_symbolizer *symbolizer)
+{
+	bool any = false, saved = false;
+	for (size_t i = 0; i < symbolizer->modules->n; i++) {
+		struct cprof_names *names = symbolizer->modules->all[i]->names.data;
+		if (names)
+			cprof_error_free(cprof_names_save(names, &saved));
+		any |= saved;
+		saved = false;
+	}
+	if (any)
+		cprof_symbol_cache_trim(symbolizer->options->cache_dir);
+}
+
+static void jit_deinit(struct jit *jit)
+{
+	cprof_perf_map_deinit(&jit->map);
+	cprof_jit_dump_deinit(&jit->dump);
+}
+
+void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
+{
+	if (!symbolizer)
+		return;
+	if (symbolizer->options->cache_dir)
+		save_caches(symbolizer);
+	for (size_t i = 0; i < symbolizer->n_by_module; i++)
+		cprof_map64_deinit(&symbolizer->by_module[i]);
+	free(symbolizer->by_module);
+	for (size_t i = 0; i < symbolizer->n_answers; i++)
+		free(symbolizer->answers[i].frames);
+	free(symbolizer->answers);
+	cprof_map64_deinit(&symbolizer->elsewhere);
+	cprof_map64_deinit(&symbolizer->demangled);
+	for (size_t i = 0; i < symbolizer->n_jits; i++)
+		jit_deinit(&symbolizer->jits[i]);
+	free(symbolizer->jits);
+	cprof_debuginfod_deinit(&symbolizer->debuginfod);
+	cprof_kernel_deinit(&symbolizer->kernel);
+	cprof_buffer_deinit(&symbolizer->notes);
+	cprof_intern_deinit(&symbolizer->strings);
+	free(symbolizer);
+}
+
+/* Once for each module, however many addresses it concerns. */
+static void note(struct cprof_symbolizer *symbolizer, const char *path, const char *text)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	cprof_buffer_printf(&line, "%s: %s\n", path, text);
+	if (!strstr(cprof_buffer_text(&symbolizer->notes), cprof_buffer_text(&line)))
+		cprof_buffer_puts(&symbolizer->notes, cprof_buffer_text(&line));
+}
+
+const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
+{
+	for (size_t i = 0; i < symbolizer->modules->n; i++) {
+		const struct cprof_module *module = symbolizer->modules->all[i];
+		const struct cprof_names *names = module->names.data;
+		if (names && names->dwarf && cprof_dwarf_met_split(names->dwarf))
+			note(symbolizer, module->path,
+			     "its debug information is in .dwo files that were not found where it was compiled, "
+			     "nor in a .dwp beside it: functions and lines are named, inlined calls are not");
+	}
+	return cprof_buffer_text(&symbolizer->notes);
+}
+
+/* ---- strings ---- */
+
+static struct cprof_error *keep(struct cprof_symbolizer *symbolizer, const char *text,
+				const char **ret_text)
+{
+	uint32_t id;
+	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, text, &id);
+	if (!err)
+		*ret_text = cprof_intern_get(&symbolizer->strings, id);
+	return err;
+}
+
+/* The name to show for a symbol, demangled once however often it is met. */
+static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const char *symbol,
+				     const char **ret_name, const char **ret_system_name)
+{
+	enum cprof_demangle form = symbolizer->options->demangle;
+	uint32_t symbol_id, name_id;
+	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, symbol, &symbol_id);
+	if (err)
+		return err;
+	*ret_system_name = cprof_intern_get(&symbolizer->strings, symbol_id);
+	bool is_new;
+	uint64_t *known = cprof_map64_put(&symbolizer->demangled, symbol_id, &is_new);
+	if (!known)
+		return cprof_error_no_memory();
+	if (is_new) {
+		CPROF_AUTO(free) char *text = cprof_demangle(symbol, form);
+		if (!text)
+			text = cprof_demangle_plain(symbol, form);
+		err = cprof_intern_text(&symbolizer->strings, text && *text ? text : symbol,
+					&name_id);
+		if (err)
+			return err;
+		*known = name_id;
+	}
+	*ret_name = cprof_intern_get(&symbolizer->strings, (uint32_t)*known);
+	return NULL;
+}
+
+/* ---- answers ---- */
+
+static struct cprof_error *store(struct cprof_symbolizer *symbolizer,
+				 const struct cprof_symbol_frame *frames, size_t n, uint64_t *place)
+{
+	if (symbolizer->n_answers == symbolizer->cap_answers) {
+		size_t cap = symbolizer->cap_answers ? symbolizer->cap_answers * 2 : 256;
+		void *answers = realloc(symbolizer->answers, cap * sizeof(*symbolizer->answers));
+		if (!answers)
+			return cprof_error_no_memory();
+		symbolizer->answers = answers;
+		symbolizer->cap_answers = cap;
+	}
+	struct cprof_symbol_frame *copy = malloc(n * sizeof(*frames));
+	if (!copy)
+		return cprof_error_no_memory();
+	memcpy(copy, frames, n * sizeof(*frames));
+	symbolizer->answers[symbolizer->n_answers++] = (struct answer){ copy, n };
+	*place = symbolizer->n_answers;
+	return NULL;
+}
+
+static void give(const struct cprof_symbolizer *symbolizer, uint64_t index,
+		 const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
+{
+	const struct answer *answer = &symbolizer->answers[index - 1];
+	*ret_frames = answer->frames;
+	*ret_n = answer->n;
+}
+
+/* ---- one address ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+/* "libc.so.6+0x1234": no name, but the place can be found again. */
+static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, const char *module,
+					 uint64_t offset, struct cprof_symbol_frame *frame)
+{
+	char text[300];
+	snprintf(text, sizeof(text), "%.255s+0x%" PRIx64, module, offset);
+	struct cprof_error *err = keep(symbolizer, text, &frame->name);
+	frame->system_name = frame->name;
+	return err;
+}
+
+/* glibc's own symbol table writes "timer_delete@@GLIBC_2.34": the version is no part of the name. */
+static struct cprof_error *show_symbol(struct cprof_symbolizer *symbolizer, const char *symbol,
+				       struct cprof_symbol_frame *frame)
+{
+	const char *version = strchr(symbol + 1, '@');
+	if (!version || strcmp(version, CPROF_PLT_SUFFIX) == 0)
+		return show_name(symbolizer, symbol, &frame->name, &frame->system_name);
+	CPROF_AUTO(free) char *plain = strndup(symbol, (size_t)(version - symbol));
+	if (!plain)
+		return cprof_error_no_memory();
+	return show_name(symbolizer, plain, &frame->name, &frame->system_name);
+}
+
+static struct cprof_error *frame_from_dwarf(struct cprof_symbolizer *symbolizer,
+					    const struct cprof_dwarf_frame *from,
+					    struct cprof_symbol_frame *frame)
+{
+	struct cprof_error *err = keep(symbolizer, from->file, &frame->file);
+	frame->line = from->line;
+	frame->column = from->column;
+	frame->start_line = from->start_line;
+	if (err || (!*from->linkage_name && !*from->name))
+		return err;
+	return show_symbol(symbolizer, *from->linkage_name ? from->linkage_name : from->name,
+			   frame);
+}
+
+static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
+				      struct cprof_module *module, uint64_t file_addr,
+				      struct cprof_symbol_frame *frames, size_t *ret_n)
+{
+	const struct cprof_symbolizer_options *options = symbolizer->options;
+	const struct cprof_names_options from = { options->cache_dir,
+						  options->debuginfod ? &symbolizer->debuginfod
+								      : NULL };
+	struct cprof_dwarf_frame found[FRAMES_MAX];
+	struct cprof_names *names;
+	size_t n = 0, first = 0;
+	struct cprof_error *err = cprof_names_get(module, &from, &names);
+	if (!err)
+		err = cprof_names_frames(names, file_addr, found, FRAMES_MAX, &n);
+	if (err)
+		return err;
+	if (options->no_inlines) {
+		/* The line is that of the address, wherever its text came from. */
+		first = n - 1;
+		found[first].file = found[0].file;
+		found[first].line = found[0].line;
+		found[first].column = found[0].column;
+	}
+	for (size_t i = first; i < n && !err; i++) {
+		if (options->no_lines)
+			found[i] =
+				(struct cprof_dwarf_frame){ .name = found[i].name,
+							    .linkage_name = found[i].linkage_name,
+							    .file = "" };
+		err = frame_from_dwarf(symbolizer, &found[i], &frames[i - first]);
+	}
+	*ret_n = n - first;
+	if (!err && !frames[n - first - 1].name)
+		err = name_by_place(symbolizer, base_name(module->path),
+				    cprof_names_start(names, file_addr), &frames[n - first - 1]);
+	return err;
+}
+
+static struct cprof_error *grow_modules(struct cprof_symbolizer *symbolizer, uint32_t id)
+{
+	if (id < symbolizer->n_by_module)
+		return NULL;
+	size_t n = symbolizer->modules->n > id ? symbolizer->modules->n : id + 1;
+	void *maps = realloc(symbolizer->by_module, n * sizeof(*symbolizer->by_module));
+	if (!maps)
+		return cprof_error_no_memory();
+	symbolizer->by_module = maps;
+	for (size_t i = symbolizer->n_by_module; i < n; i++)
+		symbolizer->by_module[i] = (struct cprof_map64){ 0 };
+	symbolizer->n_by_module = n;
+	return NULL;
+}
+
+static void clear(struct cprof_symbol_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		frames[i] = (struct cprof_symbol_frame){ .file = "" };
+}
+
+/* Anything but a lack of memory costs names, and the user is told. */
+static struct cprof_error *note_jit(struct cprof_symbolizer *symbolizer, struct cprof_error *err)
+{
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_buffer_printf(&symbolizer->notes, "no names of JIT code: %s\n", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* What the process itself tells about its JIT code, read when the first address asks for it. */
+static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
+				    const struct cprof_maps *maps, const struct jit **ret_jit)
+{
+	for (size_t i = 0; i < symbolizer->n_jits; i++) {
+		*ret_jit = &symbolizer->jits[i];
+		if (symbolizer->jits[i].pid == maps->pid)
+			return NULL;
+	}
+	void *jits =
+		realloc(symbolizer->jits, (symbolizer->n_jits + 1) * sizeof(*symbolizer->jits));
+	if (!jits)
+		return cprof_error_no_memory();
+	symbolizer->jits = jits;
+	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
+	*jit = (struct jit){ .pid = maps->pid };
+	*ret_jit = jit;
+	struct cprof_error *err = note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps->pid));
+	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps));
+}
+
+/* An address that lies in no ELF image that we can read. */
+static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
+					 const struct cprof_maps *maps, const struct cprof_map *map,
+					 uint64_t addr, struct cprof_symbol_frame *frame)
+{
+	const struct jit *jit;
+	const char *name = NULL;
+	if (!map)
+		return name_by_place(symbolizer, "[unknown]", addr, frame);
+	struct cprof_error *err = maps->pid ? need_jit(symbolizer, maps, &jit) : NULL;
+	if (err)
+		return err;
+	if (maps->pid)
+		name = cprof_perf_map_find(&jit->map, addr);
+	if (maps->pid && !name)
+		name = cprof_jit_dump_find(&jit->dump, addr);
+	if (name)
+		return show_name(symbolizer, name, &frame->name, &frame->system_name);
+	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)
+		note(symbolizer, map->path, map->module->why);
+	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
+	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
+}
+
+struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
+					       struct cprof_module *module, uint64_t file_addr,
+					       const struct cprof_symbol_frame **ret_frames,
+					       size_t *ret_n)
+{
+	struct cprof_error *err = grow_modules(symbolizer, module->id);
+	if (err)
+		return err;
+	uint64_t *place = cprof_map64_put(&symbolizer->by_module[module->id], file_addr, NULL);
+	if (!place)
+		return cprof_error_no_memory();
+	if (!*place) {
+		struct cprof_symbol_frame frames[FRAMES_MAX];
+		size_t n;
+		clear(frames, FRAMES_MAX);
+		err = ask_module(symbolizer, module, file_addr, frames, &n);
+		if (!err)
+			err = store(symbolizer, frames, n, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
+struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
+					  const struct cprof_maps *maps, struct cprof_map *map,
+					  uint64_t addr,
+					  const struct cprof_symbol_frame **ret_frames,
+					  size_t *ret_n)
+{
+	struct cprof_module *module = map ? map->module : NULL;
+	uint64_t file_addr;
+	if (map && !module) {
+		struct cprof_error *err =
+			cprof_modules_get(symbolizer->modules, maps, map, &module);
+		if (err)
+			return err;
+	}
+	if (module && cprof_module_file_addr(module, map, addr, &file_addr))
+		return cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
+	/* Outside modules an address means something only within its process and mapping. */
+	uint64_t where = cprof_hash_mix((uint64_t)maps->pid, map ? map->id + 1 : 0);
+	uint64_t *place =
+		cprof_map64_put(&symbolizer->elsewhere, cprof_hash_mix(where, addr), NULL);
+	if (!place)
+		return cprof_error_no_memory();
+	if (!*place) {
+		struct cprof_symbol_frame frame = { .file = "" };
+		struct cprof_error *err = ask_elsewhere(symbolizer, maps, map, addr, &frame);
+		if (!err)
+			err = store(symbolizer, &frame, 1, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
+/* ---- the kernel ---- */
+
+static struct cprof_error *read_kernel(struct cprof_symbolizer *symbolizer, uint64_t boot)
+{
+	symbolizer->kernel_read = true;
+	cprof_kernel_deinit(&symbolizer->kernel);
+	struct cprof_error *err =
+		cprof_kernel_read(&symbolizer->kernel, symbolizer->options->kernel_text);
+	if (err && err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	if (err)
+		cprof_buffer_printf(&symbolizer->notes, "no kernel names: %s\n", err->message);
+	else if (symbolizer->kernel.restricted)
+		cprof_buffer_puts(
+			&symbolizer->notes,
+			"no kernel names: /proc/kallsyms hides its addresses; hint: run as "
+			"root, or set kernel.kptr_restrict to 0 and kernel.perf_event_paranoid to 1\n");
+	else if (boot)
+		cprof_kernel_cache_save(&symbolizer->kernel, symbolizer->options->cache_dir, boot);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* The table that has `addr`: what the disk knows of this boot, or else the kernel's own, modules and all. */
+static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr)
+{
+	const struct cprof_kernel *kernel = &symbolizer->kernel;
+	uint64_t boot = 0;
+	if (symbolizer->kernel_read)
+		return NULL;
+	if (!symbolizer->kernel_tried && symbolizer->options->cache_dir) {
+		boot = cprof_kernel_cache_boot();
+		if (cprof_kernel_cache_load(&symbolizer->kernel, symbolizer->options->cache_dir,
+					    boot))
+			boot = 0; /* need not be written again */
+	}
+	symbolizer->kernel_tried = true;
+	if (addr >= kernel->start && addr < kernel->end)
+		return NULL;
+	return read_kernel(symbolizer, boot);
+}
+
+struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
+					    const struct cprof_symbol_frame **ret_frames,
+					    size_t *ret_n)
+{
+	struct cprof_symbol_frame frame = { .file = "" };
+	struct cprof_error *err = need_kernel(symbolizer, addr);
+	uint64_t *place = err ? NULL : cprof_map64_put(&symbolizer->elsewhere, addr, NULL);
+	if (!place)
+		return err ? err : cprof_error_no_memory();
+	if (!*place) {
+		const struct cprof_kernel_symbol *symbol =
+			cprof_kernel_find(&symbolizer->kernel, addr);
+		err = show_name(symbolizer, symbol ? symbol->name : "[kernel]", &frame.name,
+				&frame.system_name);
+		if (!err)
+			err = store(symbolizer, &frame, 1, place);
+		if (err)
+			return err;
+	}
+	give(symbolizer, *place, ret_frames, ret_n);
+	return NULL;
+}
+
+bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t *ret_start,
+				   uint64_t *ret_end)
+{
+	const struct cprof_kernel *kernel = &symbolizer->kernel;
+	if (!symbolizer->kernel_tried)
+		cprof_error_free(need_kernel(symbolizer, 0));
+	if (!kernel->start || kernel->end <= kernel->start)
+		return false;
+	*ret_start = kernel->start;
+	*ret_end = kernel->end;
+	return true;
+}

@@ -1,0 +1,217 @@
+#include "symbolize/names/symbols.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SYMBOLS_MAX (1u << 24)
+#define NESTING_MAX 256 /* how many overlapping symbols are tried around one address */
+#define RANK_GLOBAL 0x0c
+#define RANK_LOCAL  0x08
+#define RANK_WEAK   0x04
+
+void cprof_symbols_deinit(struct cprof_symbols *symbols)
+{
+	free(symbols->all);
+	free(symbols->reach);
+	*symbols = (struct cprof_symbols){ 0 };
+}
+
+struct cprof_error *cprof_symbols_add(struct cprof_symbols *symbols,
+				      const struct cprof_symbol *symbol)
+{
+	if (symbols->n == symbols->cap) {
+		size_t cap = symbols->cap ? symbols->cap * 2 : 256;
+		void *all = realloc(symbols->all, cap * sizeof(*symbols->all));
+		if (!all)
+			return cprof_error_no_memory();
+		symbols->all = all;
+		symbols->cap = cap;
+	}
+	symbols->all[symbols->n++] = *symbol;
+	symbols->sorted = false;
+	return NULL;
+}
+
+/* ---- what a symbol is worth ---- */
+
+static uint8_t rank_of(const Elf64_Sym *sym)
+{
+	unsigned rank = 0;
+	switch (ELF64_ST_BIND(sym->st_info)) {
+	case STB_GLOBAL:
+	case STB_GNU_UNIQUE:
+		rank = RANK_GLOBAL;
+		break;
+	case STB_LOCAL:
+		rank = RANK_LOCAL;
+		break;
+	default:
+		rank = RANK_WEAK;
+	}
+	if (ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE)
+		rank |= CPROF_SYMBOL_FUNCTION;
+	if (sym->st_size)
+		rank |= CPROF_SYMBOL_SIZED;
+	return (uint8_t)rank;
+}
+
+/* Labels that tools leave in tables: ARM mapping symbols and compiler temporaries are no functions. */
+static bool is_label_noise(const char *name)
+{
+	return name[0] == '$' || strncmp(name, ".L", 2) == 0;
+}
+
+static bool is_code(const struct cprof_elf *elf, const Elf64_Sym *sym)
+{
+	unsigned type = ELF64_ST_TYPE(sym->st_info);
+	if (sym->st_shndx == SHN_UNDEF)
+		return false;
+	if (type == STT_FUNC || type == STT_GNU_IFUNC)
+		return true;
+	if (type != STT_NOTYPE)
+		return false;
+	const struct cprof_section *section = cprof_elf_section_at(elf, sym->st_shndx);
+	return section && (section->flags & SHF_EXECINSTR);
+}
+
+/* Where a symbol without size ends at the latest. */
+static uint64_t section_end(const struct cprof_elf *elf, const Elf64_Sym *sym)
+{
+	const struct cprof_section *section = cprof_elf_section_at(elf, sym->st_shndx);
+	if (!section || sym->st_value < section->addr)
+		return sym->st_value + 1;
+	return section->addr + section->size;
+}
+
+struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struct cprof_elf *elf,
+					    const struct cprof_section *table, size_t *ret_added)
+{
+	const struct cprof_section *names = cprof_elf_section_at(elf, table->link);
+	size_t n = table->size / sizeof(Elf64_Sym), added = 0;
+	if (n > SYMBOLS_MAX)
+		n = SYMBOLS_MAX;
+	const uint8_t *bytes = cprof_section_at(table, 0, n * sizeof(Elf64_Sym));
+	/* All names at once: asking for each would test the same pieces of the file again and again. */
+	const uint8_t *text = names ? cprof_section_at(names, 0, names->size) : NULL;
+	size_t text_len = text ? names->size : 0;
+	while (text_len && text[text_len - 1])
+		text_len--;
+	for (size_t i = 1; bytes && i < n; i++) {
+		Elf64_Sym sym;
+		memcpy(&sym, bytes + i * sizeof(sym), sizeof(sym));
+		if (sym.st_name >= text_len || !is_code(elf, &sym))
+			continue;
+		const char *name = (const char *)text + sym.st_name;
+		if (!*name || is_label_noise(name))
+			continue;
+		struct cprof_symbol symbol = { .start = sym.st_value, .name = name };
+		symbol.rank = rank_of(&sym);
+		symbol.end = sym.st_size ? sym.st_value + sym.st_size : section_end(elf, &sym);
+		if (symbol.end <= symbol.start)
+			continue;
+		struct cprof_error *err = cprof_symbols_add(symbols, &symbol);
+		if (err)
+			return err;
+		added++;
+	}
+	if (ret_added)
+		*ret_added = added;
+	return NULL;
+}
+
+/* ---- order ---- */
+
+/* What says "not for users": glibc's "__GI_" aliases come after everything else. */
+static size_t underscores(const char *name)
+{
+	return strncmp(name, "__GI_", 5) == 0 ? SIZE_MAX : strspn(name, "_");
+}
+
+static int compare(const void *a_, const void *b_)
+{
+	const struct cprof_symbol *a = a_, *b = b_;
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	if (a->rank != b->rank)
+		return a->rank > b->rank ? -1 : 1;
+	size_t au = underscores(a->name), bu = underscores(b->name);
+	if (au != bu)
+		return au < bu ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+/* At one address only the best stays; it may not lose reach by that. */
+static void drop_losers(struct cprof_symbols *symbols)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < symbols->n; i++) {
+		struct cprof_symbol *last = kept ? &symbols->all[kept - 1] : NULL;
+		if (!last || last->start != symbols->all[i].start)
+			symbols->all[kept++] = symbols->all[i];
+		else if ((symbols->all[i].rank & CPROF_SYMBOL_SIZED) &&
+			 symbols->all[i].end > last->end)
+			last->end = symbols->all[i].end;
+	}
+	symbols->n = kept;
+}
+
+/* A label inside a function that says where it ends is a place in it, not another function. */
+static void drop_labels(struct cprof_symbols *symbols)
+{
+	size_t kept = 0;
+	uint64_t reach = 0;
+	for (size_t i = 0; i < symbols->n; i++) {
+		struct cprof_symbol symbol = symbols->all[i];
+		bool sized = symbol.rank & CPROF_SYMBOL_SIZED;
+		if (sized && symbol.end > reach)
+			reach = symbol.end;
+		if (sized || symbol.start >= reach)
+			symbols->all[kept++] = symbol;
+	}
+	symbols->n = kept;
+}
+
+struct cprof_error *cprof_symbols_sort(struct cprof_symbols *symbols)
+{
+	if (symbols->n)
+		qsort(symbols->all, symbols->n, sizeof(*symbols->all), compare);
+	drop_losers(symbols);
+	drop_labels(symbols);
+	for (size_t i = 0; i + 1 < symbols->n; i++) {
+		struct cprof_symbol *symbol = &symbols->all[i];
+		if (!(symbol->rank & CPROF_SYMBOL_SIZED) && symbol->end > symbol[1].start)
+			symbol->end = symbol[1].start;
+	}
+	free(symbols->reach);
+	symbols->reach = malloc((symbols->n + 1) * sizeof(*symbols->reach));
+	if (!symbols->reach)
+		return cprof_error_no_memory();
+	uint64_t reach = 0;
+	for (size_t i = 0; i < symbols->n; i++) {
+		if (symbols->all[i].end > reach)
+			reach = symbols->all[i].end;
+		symbols->reach[i] = reach;
+	}
+	symbols->sorted = true;
+	return NULL;
+}
+
+const struct cprof_symbol *cprof_symbols_find(const struct cprof_symbols *symbols,
+					      uint64_t file_addr)
+{
+	size_t low = 0, high = symbols->n;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (symbols->all[mid].start <= file_addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (size_t i = low, tries = 0; i-- > 0 && tries < NESTING_MAX; tries++) {
+		if (symbols->all[i].end > file_addr)
+			return &symbols->all[i];
+		if (symbols->reach[i] <= file_addr)
+			break;
+	}
+	return NULL;
+}

@@ -1,0 +1,269 @@
+#include "symbolize/process/debug_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <lzma.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "symbolize/process/module.h"
+
+#define DEBUG_DIR       "/usr/lib/debug"
+#define MINI_DEBUG_MAX  (256u << 20)
+#define LZMA_MEMORY_MAX (256u << 20)
+#define PATH_TEXT_MAX   4096
+#define CRC_PIECE       (1u << 16)
+
+struct want {
+	uint8_t build_id[CPROF_BUILD_ID_MAX];
+	uint8_t build_id_len;
+	bool check_crc;
+	uint32_t crc;
+};
+
+static void say(struct cprof_buffer *trail, const char *path, const char *what)
+{
+	if (trail)
+		cprof_buffer_printf(trail, "%s: %s\n", path, what);
+}
+
+/* ---- proof ---- */
+
+/* Past the image, which would keep all of a large file in memory. */
+static bool crc_matches(int fd, uint32_t want)
+{
+	CPROF_AUTO(free) uint8_t *piece = malloc(CRC_PIECE);
+	uint32_t crc = 0;
+	off_t at = 0;
+	ssize_t n;
+	while (piece && (n = pread(fd, piece, CRC_PIECE, at)) > 0) {
+		crc = libdeflate_crc32(crc, piece, (size_t)n);
+		at += n;
+	}
+	return piece && at && crc == want;
+}
+
+static const char *refusal(struct cprof_elf *elf, int fd, const struct want *want)
+{
+	uint8_t build_id[CPROF_BUILD_ID_MAX];
+	uint8_t len = cprof_elf_build_id(elf, build_id);
+	if (want->build_id_len && len) {
+		bool same = len == want->build_id_len && memcmp(build_id, want->build_id, len) == 0;
+		return same ? NULL : "belongs to another build (its build-id differs)";
+	}
+	if (want->check_crc)
+		return crc_matches(fd, want->crc) ? NULL
+						  : "belongs to another build (its CRC differs)";
+	return "has no build-id to prove that it belongs here";
+}
+
+/* Sets *ret_elf if the file at `fd` is the one wanted. `path` is for the trail. */
+static struct cprof_error *try_fd(int fd, const char *path, const struct want *want,
+				  struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	struct cprof_image *image;
+	struct cprof_elf *elf = NULL;
+	struct cprof_error *err = cprof_image_open(fd, path, &image);
+	if (!err)
+		err = cprof_elf_open(image, false, &elf);
+	if (err) {
+		say(trail, path, err->message);
+		if (err->code == CPROF_ERR_NO_MEMORY)
+			return err;
+		cprof_error_free(err);
+		return NULL;
+	}
+	const char *why_not = refusal(elf, fd, want);
+	say(trail, path, why_not ? why_not : "taken");
+	if (why_not)
+		cprof_elf_free(elf);
+	else
+		*ret_elf = elf;
+	return NULL;
+}
+
+static struct cprof_error *try_path(const char *path, const struct want *want,
+				    struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		say(trail, path, errno == ENOENT ? "not there" : strerror(errno));
+		return NULL;
+	}
+	return try_fd(fd, path, want, trail, ret_elf);
+}
+
+static struct cprof_error *by_debuginfod(const struct want *want,
+					 const struct cprof_debug_roots *roots,
+					 struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	char why[160];
+	if (!roots->debuginfod || want->build_id_len < 2)
+		return NULL;
+	CPROF_AUTO(close)
+	int fd = cprof_debuginfod_find(roots->debuginfod, roots->module_path, want->build_id,
+				       want->build_id_len, why, sizeof(why));
+	if (fd >= 0)
+		return try_fd(fd, "debuginfod", want, trail, ret_elf);
+	say(trail, "debuginfod", why);
+	return NULL;
+}
+
+/* `path` (absolute) below the target's root, then below ours. */
+static struct cprof_error *try_roots(const struct cprof_debug_roots *roots, const char *path,
+				     const struct want *want, struct cprof_buffer *trail,
+				     struct cprof_elf **ret_elf)
+{
+	char full[PATH_TEXT_MAX];
+	struct cprof_error *err = NULL;
+	if (roots->target_root[0]) {
+		int n = snprintf(full, sizeof(full), "%s%s", roots->target_root, path);
+		if (n > 0 && (size_t)n < sizeof(full))
+			err = try_path(full, want, trail, ret_elf);
+	}
+	if (!err && !*ret_elf)
+		err = try_path(path, want, trail, ret_elf);
+	return err;
+}
+
+/* ---- where to look ---- */
+
+static struct cprof_error *by_build_id(const struct want *want,
+				       const struct cprof_debug_roots *roots,
+				       struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	char hex[2 * CPROF_BUILD_ID_MAX + 1], path[PATH_TEXT_MAX];
+	if (want->build_id_len < 2)
+		return NULL;
+	cprof_build_id_hex(want->build_id, want->build_id_len, hex);
+	snprintf(path, sizeof(path), DEBUG_DIR "/.build-id/%.2s/%s.debug", hex, hex + 2);
+	return try_roots(roots, path, want, trail, ret_elf);
+}
+
+static struct cprof_error *by_debuglink(struct cprof_elf *elf, struct want *want,
+					const struct cprof_debug_roots *roots,
+					struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	const struct cprof_section *link = cprof_elf_section(elf, ".gnu_debuglink");
+	const char *name = link ? cprof_section_string(link, 0) : NULL;
+	if (!name || !*name || strchr(name, '/') || !roots->module_path ||
+	    roots->module_path[0] != '/')
+		return NULL;
+	const uint8_t *crc = cprof_section_at(link, (strlen(name) + 4) & ~(size_t)3, 4);
+	if (!crc)
+		return NULL;
+	memcpy(&want->crc, crc, 4);
+	want->check_crc = true;
+	size_t dir = (size_t)(strrchr(roots->module_path, '/') - roots->module_path);
+	if (dir > PATH_TEXT_MAX / 2)
+		return NULL;
+	static const char *const forms[] = { "%2$.*1$s/%3$s", "%2$.*1$s/.debug/%3$s",
+					     DEBUG_DIR "%2$.*1$s/%3$s" };
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !err && !*ret_elf; i++) {
+		char path[PATH_TEXT_MAX];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		int n = snprintf(path, sizeof(path), forms[i], (int)dir, roots->module_path, name);
+#pragma GCC diagnostic pop
+		if (n > 0 && (size_t)n < sizeof(path))
+			err = try_roots(roots, path, want, trail, ret_elf);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
+					  const struct cprof_debug_roots *roots,
+					  struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	struct want want = { 0 };
+	*ret_elf = NULL;
+	want.build_id_len = cprof_elf_build_id(elf, want.build_id);
+	struct cprof_error *err = by_build_id(&want, roots, trail, ret_elf);
+	if (!err && !*ret_elf)
+		err = by_debuglink(elf, &want, roots, trail, ret_elf);
+	if (!err && !*ret_elf)
+		err = by_debuginfod(&want, roots, trail, ret_elf);
+	return err;
+}
+
+struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
+					 const struct cprof_debug_roots *roots,
+					 struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	struct want want = { 0 };
+	*ret_elf = NULL;
+	const struct cprof_section *link = cprof_elf_section(debug, ".gnu_debugaltlink");
+	const char *name = link ? cprof_section_string(link, 0) : NULL;
+	if (!name)
+		return NULL;
+	uint64_t at = strlen(name) + 1, len = link->size - at;
+	const uint8_t *id =
+		len >= 2 && len <= CPROF_BUILD_ID_MAX ? cprof_section_at(link, at, len) : NULL;
+	if (!id)
+		return NULL;
+	want.build_id_len = (uint8_t)len;
+	memcpy(want.build_id, id, len);
+	struct cprof_error *err = by_build_id(&want, roots, trail, ret_elf);
+	if (err || *ret_elf)
+		return err;
+	if (name[0] == '/')
+		return try_roots(roots, name, &want, trail, ret_elf);
+	/* dwz writes it relative to the debug file; Debian's all lie in this directory. */
+	const char *base = strrchr(name, '/');
+	char path[PATH_TEXT_MAX];
+	if (strstr(name, "/.dwz/")) {
+		snprintf(path, sizeof(path), DEBUG_DIR "%s", strstr(name, "/.dwz/"));
+		return try_roots(roots, path, &want, trail, ret_elf);
+	}
+	snprintf(path, sizeof(path), DEBUG_DIR "/.dwz/x86_64-linux-gnu/%s", base ? base + 1 : name);
+	return try_roots(roots, path, &want, trail, ret_elf);
+}
+
+/* ---- mini debug info ---- */
+
+static bool unxz(const uint8_t *in, size_t in_size, struct cprof_buffer *out)
+{
+	lzma_stream lzma = LZMA_STREAM_INIT;
+	if (lzma_stream_decoder(&lzma, LZMA_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK)
+		return false;
+	lzma.next_in = in;
+	lzma.avail_in = in_size;
+	lzma_ret rc = LZMA_OK;
+	while (rc == LZMA_OK && out->len < MINI_DEBUG_MAX) {
+		uint8_t *room = cprof_buffer_reserve(out, CRC_PIECE);
+		if (!room)
+			break;
+		lzma.next_out = room;
+		lzma.avail_out = CRC_PIECE;
+		rc = lzma_code(&lzma, LZMA_FINISH);
+		out->len += CRC_PIECE - lzma.avail_out;
+	}
+	lzma_end(&lzma);
+	return rc == LZMA_STREAM_END;
+}
+
+struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_elf **ret_elf)
+{
+	*ret_elf = NULL;
+	const struct cprof_section *packed = cprof_elf_section(elf, ".gnu_debugdata");
+	const uint8_t *in = packed ? cprof_section_at(packed, 0, packed->size) : NULL;
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	if (!in || !unxz(in, packed->size, &out) || !out.len)
+		return NULL;
+	struct cprof_image *image;
+	uint8_t *bytes = cprof_take_ptr(&out.data);
+	size_t len = out.len;
+	out = (struct cprof_buffer){ 0 };
+	struct cprof_error *err = cprof_image_from_bytes(bytes, len, &image);
+	if (err)
+		return err;
+	err = cprof_elf_open(image, false, ret_elf);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err;
+}

@@ -1,0 +1,43 @@
+/*
+ * symbolize/process/debug_file.h - the files that hold a module's names: itself, its separate debug file, mini debug info.
+ *
+ * Owns where such files are looked for and the proof that one belongs to the module: the same build-id, or for
+ * a debuglink without one the CRC of the whole file. A path alone proves nothing; a wrong file is worse than none.
+ *
+ * Source of truth: gdb manual "Separate Debug Files", "MiniDebugInfo".
+ */
+#ifndef CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
+#define CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "symbolize/process/debuginfod.h"
+#include "symbolize/elf/elf_file.h"
+
+/* Where a search begins: paths are tried as the target sees them, then as we do. */
+struct cprof_debug_roots {
+	const char *target_root; /* "/proc/42/root"; "" where there is none, or it is ours */
+	const char *module_path; /* as the target names it */
+	struct cprof_debuginfod *debuginfod; /* ask servers, last; NULL: no */
+};
+
+/*
+ * The separate debug file of `elf`, by build-id directory, then by debuglink. *ret_elf NULL: none found; `trail`
+ * (may be NULL) then and otherwise gets a line for every place that was tried and what came of it. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
+					  const struct cprof_debug_roots *roots,
+					  struct cprof_buffer *trail, struct cprof_elf **ret_elf);
+
+/* The ELF file packed in .gnu_debugdata (symbol table only), or NULL where there is none. Errors: NO_MEMORY. */
+struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_elf **ret_elf);
+
+/*
+ * The file of common parts that dwz made, named in .gnu_debugaltlink of the debug file at `debug_path`.
+ * *ret_elf NULL: none named or none found.
+ */
+struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
+					 const struct cprof_debug_roots *roots,
+					 struct cprof_buffer *trail, struct cprof_elf **ret_elf);
+
+#endif

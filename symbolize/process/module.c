@@ -1,0 +1,527 @@
+#include "symbolize/process/module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <elfutils/libdwelf.h>
+
+#include "base/cleanup.h"
+#include "symbolize/elf/elf_file.h"
+
+#define VDSO_MAX     (64 * 1024)
+#define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
+
+void cprof_modules_init(struct cprof_modules *modules)
+{
+	*modules = (struct cprof_modules){ 0 };
+	elf_version(EV_CURRENT);
+}
+
+static void part_free(struct cprof_module_part *part)
+{
+	if (part->data && part->free)
+		part->free(part->data);
+	part->data = NULL;
+}
+
+static void module_free(struct cprof_module *module)
+{
+	if (!module)
+		return;
+	part_free(&module->unwind);
+	part_free(&module->names);
+	elf_end(module->elf);
+	cprof_image_free(module->image);
+	free(module->segments);
+	free(module->root);
+	free(module->path);
+	free(module->why);
+	free(module);
+}
+
+void cprof_modules_deinit(struct cprof_modules *modules)
+{
+	for (size_t i = 0; i < modules->n; i++)
+		module_free(modules->all[i]);
+	free(modules->all);
+	cprof_map64_deinit(&modules->by_file);
+	*modules = (struct cprof_modules){ 0 };
+}
+
+static struct cprof_error *module_new(const char *path, struct cprof_module **ret_module)
+{
+	struct cprof_module *module = calloc(1, sizeof(*module));
+	char *copy = strdup(path), *root = strdup("");
+	if (!module || !copy || !root) {
+		free(module);
+		free(copy);
+		free(root);
+		return cprof_error_no_memory();
+	}
+	module->path = copy;
+	module->root = root;
+	*ret_module = module;
+	return NULL;
+}
+
+static uint64_t file_key(uint64_t dev, uint64_t inode, const char *path)
+{
+	uint64_t seed = inode ? 0 : cprof_hash_bytes(path, strlen(path));
+	return cprof_hash_mix(cprof_hash_mix(seed, dev), inode);
+}
+
+/* Takes `module`, also on error. */
+static struct cprof_error *append(struct cprof_modules *modules, struct cprof_module *module)
+{
+	if (modules->n == modules->cap) {
+		size_t cap = modules->cap ? modules->cap * 2 : 32;
+		void *all = realloc(modules->all, cap * sizeof(*modules->all));
+		if (!all) {
+			module_free(module);
+			return cprof_error_no_memory();
+		}
+		modules->all = all;
+		modules->cap = cap;
+	}
+	uint64_t *newest = cprof_map64_put(
+		&modules->by_file, file_key(module->dev, module->inode, module->path), NULL);
+	if (!newest) {
+		module_free(module);
+		return cprof_error_no_memory();
+	}
+	module->next_same = (uint32_t)*newest;
+	module->id = (uint32_t)modules->n;
+	*newest = module->id + 1;
+	modules->all[modules->n++] = module;
+	return NULL;
+}
+
+/* ---- opening ---- */
+
+static struct cprof_error *read_segments(struct cprof_module *module)
+{
+	size_t n;
+	if (elf_getphdrnum(module->elf, &n) < 0)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "program headers: %s", elf_errmsg(-1));
+	if (n > SEGMENTS_MAX)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%zu program headers", n);
+	module->segments = calloc(n + 1, sizeof(*module->segments));
+	if (!module->segments)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < n; i++) {
+		GElf_Phdr phdr;
+		if (!gelf_getphdr(module->elf, (int)i, &phdr) || phdr.p_type != PT_LOAD)
+			continue;
+		module->segments[module->n_segments++] = (struct cprof_segment){
+			.file_addr = phdr.p_vaddr,
+			.offset = phdr.p_offset,
+			.file_size = phdr.p_filesz,
+			.mem_size = phdr.p_memsz,
+			.flags = phdr.p_flags,
+		};
+	}
+	return NULL;
+}
+
+static void read_build_id(struct cprof_module *module)
+{
+	const void *bits;
+	ssize_t len = dwelf_elf_gnu_build_id(module->elf, &bits);
+	if (len <= 0 || len > CPROF_BUILD_ID_MAX)
+		return;
+	memcpy(module->build_id, bits, (size_t)len);
+	module->build_id_len = (uint8_t)len;
+}
+
+static struct cprof_error *read_elf(struct cprof_module *module)
+{
+	GElf_Ehdr ehdr;
+	if (!module->elf || elf_kind(module->elf) != ELF_K_ELF || !gelf_getehdr(module->elf, &ehdr))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "not an ELF file");
+	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "not a 64-bit little-endian ELF file");
+	module->arch = cprof_arch_by_machine(ehdr.e_machine);
+	if (!module->arch)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "ELF machine %u is not supported",
+				       ehdr.e_machine);
+	read_build_id(module);
+	return read_segments(module);
+}
+
+static void become_opaque(struct cprof_module *module, struct cprof_error *err)
+{
+	elf_end(module->elf);
+	module->elf = NULL;
+	cprof_image_free(module->image);
+	module->image = NULL;
+	module->kind = CPROF_MODULE_OPAQUE;
+	module->why = strdup(err->message);
+	cprof_error_free(err);
+}
+
+/*
+ * What is read through libelf: headers, section names and the build-id. The rest, unwind tables too, stays unread
+ * and can be had piece by piece (cprof_module_bytes): they are 30 MB of libLLVM, of which a walk needs little.
+ */
+static bool is_table(const struct cprof_section *section)
+{
+	return section->type == SHT_NOTE || strcmp(section->name, ".shstrtab") == 0;
+}
+
+static void fill_segments(struct cprof_image *image)
+{
+	Elf64_Ehdr ehdr;
+	const uint8_t *bytes = cprof_image_at(image, 0, sizeof(ehdr));
+	if (!bytes)
+		return;
+	memcpy(&ehdr, bytes, sizeof(ehdr));
+	uint64_t table = (uint64_t)ehdr.e_phnum * sizeof(Elf64_Phdr);
+	const uint8_t *phdrs = cprof_image_at(image, ehdr.e_phoff, table);
+	for (size_t i = 0; phdrs && i < ehdr.e_phnum; i++) {
+		Elf64_Phdr phdr;
+		memcpy(&phdr, phdrs + i * sizeof(phdr), sizeof(phdr));
+		if (phdr.p_type == PT_NOTE)
+			cprof_image_at(image, phdr.p_offset, phdr.p_filesz);
+	}
+}
+
+static struct cprof_error *fill_tables(struct cprof_image *image)
+{
+	struct cprof_elf *elf;
+	struct cprof_error *err = cprof_elf_open(image, true, &elf);
+	if (err)
+		return err;
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (is_table(&elf->sections[i]))
+			cprof_section_at(&elf->sections[i], 0, elf->sections[i].size);
+	}
+	cprof_elf_free(elf);
+	fill_segments(image);
+	return NULL;
+}
+
+static struct cprof_error *read_image(struct cprof_module *module)
+{
+	struct cprof_error *err = fill_tables(module->image);
+	if (err)
+		return err;
+	module->elf = elf_memory((char *)module->image->copy, module->image->size);
+	return read_elf(module);
+}
+
+static struct cprof_error *open_fd(struct cprof_module *module, int fd)
+{
+	struct cprof_error *err = cprof_image_open(fd, module->path, &module->image);
+	return err ? err : read_image(module);
+}
+
+/*
+ * Device and inode of an open file in the words of /proc/PID/maps. stat(2) may call them differently (overlay
+ * and btrfs have devices of their own for it), so the file is mapped and the kernel asked about our mapping.
+ */
+static bool maps_words(int fd, uint64_t *ret_dev, uint64_t *ret_inode)
+{
+	void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (page == MAP_FAILED)
+		return false;
+	struct cprof_maps self;
+	cprof_maps_init(&self, getpid(), (struct cprof_memory){ 0 });
+	struct cprof_error *err = cprof_maps_refresh(&self);
+	const struct cprof_map *map = err ? NULL : cprof_maps_find(&self, (uint64_t)page);
+	if (map) {
+		*ret_dev = map->dev;
+		*ret_inode = map->inode;
+	}
+	cprof_error_free(err);
+	cprof_maps_deinit(&self);
+	munmap(page, 1);
+	return map != NULL;
+}
+
+static bool is_file_of(int fd, const struct cprof_map *map)
+{
+	struct stat st;
+	uint64_t dev, inode;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_ino == map->inode &&
+	    ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev)
+		return true;
+	return maps_words(fd, &dev, &inode) && dev == map->dev && inode == map->inode;
+}
+
+/* The very file that is mapped; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
+static int open_map_file(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)maps->pid,
+		 map->start, map->end);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int open_same(const char *path, const struct cprof_map *map)
+{
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || is_file_of(fd, map))
+		return cprof_take_fd(&fd);
+	errno = ESTALE;
+	return -1;
+}
+
+/*
+ * By name as the target sees it, and only if it still is the same file. A process that has ended has no root any
+ * more; most often it was ours.
+ */
+static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	char path[4096 + 64];
+	int n = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)maps->pid, map->path);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -1;
+	int fd = open_same(path, map), why = errno;
+	/* The running program has one more name. */
+	if (fd < 0 && map->inode == maps->exe_inode && map->dev == maps->exe_dev &&
+	    maps->exe_inode) {
+		snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	if (fd < 0 && why == ENOENT && map->path[0] == '/')
+		fd = open_same(map->path, map);
+	errno = fd < 0 && why == ESTALE ? ESTALE : errno;
+	return fd;
+}
+
+int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	CPROF_AUTO(close) int fd = open_map_file(maps, map);
+	if (fd < 0)
+		fd = open_by_path(maps, map);
+	return fd < 0 ? -1 : cprof_take_fd(&fd);
+}
+
+static struct cprof_error *open_file(const struct cprof_maps *maps, const struct cprof_map *map,
+				     struct cprof_module *module)
+{
+	module->kind = CPROF_MODULE_FILE;
+	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
+	if (fd < 0 && errno == ESTALE)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s: the file at this path is another one by now",
+				       map->path);
+	if (fd < 0)
+		return cprof_error_os(errno, "open %s", map->path);
+	return open_fd(module, fd);
+}
+
+static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct cprof_map *map,
+				     struct cprof_module *module)
+{
+	module->kind = CPROF_MODULE_VDSO;
+	uint64_t size = map->end - map->start;
+	if (size > VDSO_MAX || !maps->memory.read)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s cannot be read", map->path);
+	uint8_t *bytes = malloc(size);
+	if (!bytes)
+		return cprof_error_no_memory();
+	if (!maps->memory.read(maps->memory.ctx, map->start, bytes, size)) {
+		free(bytes);
+		return cprof_error_new(CPROF_ERR_OS, "%s cannot be read from the process",
+				       map->path);
+	}
+	struct cprof_error *err = cprof_image_from_bytes(bytes, size, &module->image);
+	return err ? err : read_image(module);
+}
+
+/* ---- finding ---- */
+
+static bool same_file(const struct cprof_module *module, const struct cprof_map *map)
+{
+	if (module->dev != map->dev || module->inode != map->inode)
+		return false;
+	/* An inode number may be used again by a new file while the old one is still mapped. */
+	if (module->build_id_len && map->build_id_len &&
+	    (module->build_id_len != map->build_id_len ||
+	     memcmp(module->build_id, map->build_id, map->build_id_len) != 0))
+		return false;
+	return map->inode != 0 || strcmp(module->path, map->path) == 0;
+}
+
+static struct cprof_module *find(const struct cprof_modules *modules, const struct cprof_map *map)
+{
+	uint64_t key = file_key(map->dev, map->inode, map->path);
+	const uint64_t *newest = cprof_map64_get(&modules->by_file, key);
+	for (uint64_t id = newest ? *newest : 0; id; id = modules->all[id - 1]->next_same) {
+		if (same_file(modules->all[id - 1], map))
+			return modules->all[id - 1];
+	}
+	return NULL;
+}
+
+static struct cprof_error *open_any(const struct cprof_maps *maps, const struct cprof_map *map,
+				    struct cprof_module *module)
+{
+	if (strcmp(map->path, "[vdso]") == 0)
+		return open_vdso(maps, map, module);
+	if (map->inode)
+		return open_file(maps, map, module);
+	module->kind = CPROF_MODULE_ANONYMOUS;
+	return NULL;
+}
+
+static bool same_inode(const char *a, const char *b)
+{
+	struct stat st_a, st_b;
+	return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+	       st_a.st_ino == st_b.st_ino;
+}
+
+/*
+ * Where the process sees the same files as we do, there is one place to look in, not two. Asked once for a process
+ * and the program that it runs: it may have thousands of modules, and changes its root before it starts a program.
+ */
+static struct cprof_error *set_root(struct cprof_modules *modules, struct cprof_module *module,
+				    const struct cprof_maps *maps)
+{
+	char root[64], mounts[64];
+	pid_t pid = maps->pid;
+	uint64_t key =
+		cprof_hash_mix(cprof_hash_mix((uint64_t)pid, maps->exe_dev), maps->exe_inode);
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	snprintf(mounts, sizeof(mounts), "/proc/%d/ns/mnt", (int)pid);
+	if (pid && key != modules->root_of) {
+		modules->root_of = key;
+		modules->root_is_ours =
+			same_inode(root, "/") && same_inode(mounts, "/proc/self/ns/mnt");
+	}
+	if (!pid || modules->root_is_ours)
+		return NULL;
+	char *copy = strdup(root);
+	if (!copy)
+		return cprof_error_no_memory();
+	free(module->root);
+	module->root = copy;
+	return NULL;
+}
+
+struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map, struct cprof_module **ret_module)
+{
+	if (!map->module)
+		map->module = find(modules, map);
+	if (!map->module) {
+		struct cprof_module *module;
+		struct cprof_error *err = module_new(map->path, &module);
+		if (err)
+			return err;
+		module->dev = map->dev;
+		module->inode = map->inode;
+		err = set_root(modules, module, maps);
+		if (err) {
+			module_free(module);
+			return err;
+		}
+		err = open_any(maps, map, module);
+		if (err)
+			become_opaque(module, err);
+		err = append(modules, module);
+		if (err)
+			return err;
+		map->module = module;
+	}
+	*ret_module = map->module;
+	return NULL;
+}
+
+struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
+				       struct cprof_module **ret_module)
+{
+	struct cprof_module *module;
+	struct stat st;
+	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cprof_error_os(errno, "open %s", path);
+	/* As a process's mapping would name it: what lies beside the file is found from anywhere, and through links. */
+	CPROF_AUTO(free) char *real = realpath(path, NULL);
+	struct cprof_error *err = module_new(real ? real : path, &module);
+	if (err)
+		return err;
+	module->kind = CPROF_MODULE_FILE;
+	module->dev = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
+	module->inode = st.st_ino;
+	err = open_fd(module, fd);
+	if (err) {
+		module_free(module);
+		return cprof_error_wrap(err, "%s", path);
+	}
+	err = append(modules, module);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
+/* ---- addresses ---- */
+
+bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
+			    uint64_t addr, uint64_t *ret_file_addr)
+{
+	if (module->kind == CPROF_MODULE_ANONYMOUS)
+		return false;
+	uint64_t offset = addr - map->start + map->offset;
+	for (size_t i = 0; i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		/* The kernel maps whole pages: bytes around the segment are visible too, but belong to others. */
+		if (offset < segment->offset || offset - segment->offset >= segment->file_size)
+			continue;
+		if ((segment->flags & PF_X) == 0 && (map->prot & PROT_EXEC) != 0)
+			continue;
+		*ret_file_addr = offset - segment->offset + segment->file_addr;
+		return true;
+	}
+	return false;
+}
+
+bool cprof_module_run_time(const struct cprof_module *module, const struct cprof_map *map,
+			   uint64_t file_addr, uint64_t *ret_addr)
+{
+	for (size_t i = 0; i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		if (file_addr < segment->file_addr ||
+		    file_addr - segment->file_addr >= segment->file_size)
+			continue;
+		uint64_t offset = file_addr - segment->file_addr + segment->offset;
+		if (offset < map->offset || offset - map->offset >= map->end - map->start)
+			return false;
+		*ret_addr = map->start + (offset - map->offset);
+		return true;
+	}
+	return false;
+}
+
+const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr, uint64_t n)
+{
+	for (size_t i = 0; module->image && i < module->n_segments; i++) {
+		const struct cprof_segment *segment = &module->segments[i];
+		uint64_t at = file_addr - segment->file_addr;
+		if (file_addr >= segment->file_addr && at < segment->file_size &&
+		    n <= segment->file_size - at)
+			return cprof_image_at(module->image, segment->offset + at, n);
+	}
+	return NULL;
+}
+
+const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text)
+{
+	text[0] = 0;
+	for (size_t i = 0; i < len; i++)
+		snprintf(text + 2 * i, 3, "%02x", build_id[i]);
+	return text;
+}

@@ -1,0 +1,116 @@
+/*
+ * symbolize/process/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
+ *
+ * Owns which file it is, its Elf handle and its load segments, and is the only place that converts
+ * between run-time addresses (uint64_t addr) and addresses as in the file (uint64_t file_addr). Unwind
+ * rules (unwind.h), debug files and names (symbolizer.h) hang their own caches on a module.
+ *
+ * A module is identified by what it is, never by its path alone: device, inode and build-id as the kernel
+ * reports them for the mapping. It is opened through /proc/PID/map_files (the very file that is mapped,
+ * even if it was deleted or replaced), else through /proc/PID/root + path if device and inode agree.
+ *
+ * libelf and libdw are not thread-safe: one thread uses a cprof_modules and all that hangs on it.
+ */
+#ifndef CPROF_SYMBOLIZE_PROCESS_MODULE_H
+#define CPROF_SYMBOLIZE_PROCESS_MODULE_H
+
+#include <libelf.h>
+
+#include "base/arch.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "symbolize/elf/image.h"
+#include "symbolize/process/maps.h"
+
+enum cprof_module_kind {
+	CPROF_MODULE_FILE,      /* a file on disk, or a memfd */
+	CPROF_MODULE_VDSO,      /* an image that exists only in memory */
+	CPROF_MODULE_ANONYMOUS, /* executable memory with no file: JIT code */
+	CPROF_MODULE_OPAQUE,    /* a file that is no ELF, or could not be opened; see `why` */
+};
+
+struct cprof_segment {      /* a PT_LOAD program header */
+	uint64_t file_addr; /* p_vaddr */
+	uint64_t offset;    /* p_offset */
+	uint64_t file_size;
+	uint64_t mem_size;
+	uint32_t flags; /* PF_* */
+};
+
+struct cprof_module {
+	enum cprof_module_kind kind;
+	uint32_t id; /* index in its cprof_modules */
+	uint64_t dev, inode;
+	char *path; /* owned; as the target names it */
+	uint8_t build_id[CPROF_BUILD_ID_MAX];
+	uint8_t build_id_len;
+	/*
+	 * Owned; NULL for ANONYMOUS and OPAQUE. It reads a private copy in which only the tables are filled: code
+	 * and read-only data are zero there until cprof_module_bytes() asked for them.
+	 */
+	Elf *elf;
+	struct cprof_image *image; /* owned; the file's bytes; NULL where elf is */
+	char *root;                /* owned; "/proc/42/root" it was opened under, "" for ours */
+	const struct cprof_arch *arch;
+	struct cprof_segment *segments; /* owned */
+	size_t n_segments;
+	char *why;          /* owned; for OPAQUE: what failed, for -v and -why */
+	uint32_t next_same; /* id + 1 of an older module with the same device and inode, 0: none */
+
+	/* Hung on by their owners, with the way to free it; NULL until first used. */
+	struct cprof_module_part {
+		void *data;
+		void (*free)(void *data);
+	} unwind, names;
+};
+
+struct cprof_modules {
+	struct cprof_module **all; /* owned */
+	size_t n, cap;
+	uint64_t
+		root_of; /* hash of the process and program asked last where it sees files; 0: none */
+	bool root_is_ours; /* and the answer: where we do */
+	struct cprof_map64
+		by_file; /* hash of device, inode and path to the newest module with it, + 1 */
+};
+
+void cprof_modules_init(struct cprof_modules *modules);
+void cprof_modules_deinit(struct cprof_modules *modules);
+
+/*
+ * The module behind `map` of `maps`, opened on first use and remembered in map->module. Never NULL on
+ * success: what can't be opened is CPROF_MODULE_OPAQUE and says why, and is not tried again. Takes 50 us to
+ * 1 ms on first use; does not stop the target. Errors: NO_MEMORY only.
+ */
+struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map, struct cprof_module **ret_module);
+
+/*
+ * The file behind a mapping of a living process, whatever became of its path, open for reading; -1 and errno where it
+ * cannot be had (ESTALE: another file is at its path by now).
+ */
+int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map);
+
+/* A module from a file of ours, with no process (tests, cprof -symbolize). Errors: OS, BAD_DATA. */
+struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
+				       struct cprof_module **ret_module);
+
+/* Where run-time `addr`, inside `map`, lies in the module's file; false if in no load segment. */
+bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
+			    uint64_t addr, uint64_t *ret_file_addr);
+
+/* The other way round: where in `map` the module's `file_addr` is; false if not in this mapping. */
+bool cprof_module_run_time(const struct cprof_module *module, const struct cprof_map *map,
+			   uint64_t file_addr, uint64_t *ret_addr);
+
+/*
+ * `n` bytes of the module's file (code, data) at `file_addr`; NULL where the file has none there. The file's
+ * bytes, not the process's: relocations and patches are not in them. Borrowed, as long as the module.
+ */
+const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr,
+				  uint64_t n);
+
+/* Lower-case hex, "" where unknown. `text` has room for 2 * CPROF_BUILD_ID_MAX + 1 bytes. */
+const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text);
+
+#endif
