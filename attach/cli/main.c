@@ -32,7 +32,7 @@ struct program {
 	size_t n_targets;
 	struct cprof_launch launch;
 	struct cprof_window window;
-	struct cprof_report report;
+	struct cprof_run_log log;
 	struct cprof_output output;
 	bool terminal;      /* stderr is one: the progress line rewrites itself */
 	bool line_open;     /* it stands there without a newline */
@@ -60,8 +60,8 @@ static void say(struct program *program, const char *text)
 
 static void show_notes(struct program *program)
 {
-	for (size_t i = 0; i < program->report.n_notes; i++) {
-		struct cprof_note *note = &program->report.notes[i];
+	for (size_t i = 0; i < program->log.n_notes; i++) {
+		struct cprof_note *note = &program->log.notes[i];
 		if (note->shown || program->options.quiet ||
 		    (note->kind == CPROF_NOTE_DETAIL && !program->options.verbose))
 			continue;
@@ -294,7 +294,7 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 		.n_targets = program->n_targets,
 		.window = &program->window,
 		.command_line = cprof_buffer_text(&program->command_line),
-		.report = &program->report,
+		.log = &program->log,
 		.print = program->options.text ? print_text : NULL,
 		.print_ctx = program,
 		.no_profile = program->no_profile,
@@ -312,12 +312,12 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 static void say_what_is_missing(struct program *program)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer advice = { 0 };
-	const struct cprof_report *report = &program->report;
-	if (program->options.quiet || !report->unnamed.root || !report->unnamed.path)
+	const struct cprof_run_log *log = &program->log;
+	if (program->options.quiet || !log->unnamed.root || !log->unnamed.path)
 		return;
-	cprof_error_free(cprof_package_advise(report->unnamed.root, report->unnamed.path, &advice));
+	cprof_error_free(cprof_package_advise(log->unnamed.root, log->unnamed.path, &advice));
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_summary_nameless(report, cprof_buffer_text(&advice), &text);
+	cprof_summary_nameless(log, cprof_buffer_text(&advice), &text);
 	say(program, cprof_buffer_text(&text));
 }
 
@@ -368,7 +368,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_end(
-		&program->report.counts, cprof_clock_cpu_ns() + program->report.counts.ahead_cpu_ns,
+		&program->log.counts, cprof_clock_cpu_ns() + program->log.counts.ahead_cpu_ns,
 		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
 									 : program->output.path,
 		bytes.len, &text);
@@ -469,7 +469,7 @@ static void program_deinit(struct program *program)
 	free(program->targets);
 	cprof_launch_deinit(&program->launch);
 	cprof_window_deinit(&program->window);
-	cprof_report_deinit(&program->report);
+	cprof_run_log_deinit(&program->log);
 	cprof_output_deinit(&program->output);
 	cprof_cli_options_deinit(&program->options);
 	cprof_buffer_deinit(&program->command_line);

@@ -104,12 +104,12 @@ void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, c
 	cprof_buffer_putc(out, '\n');
 }
 
-void cprof_summary_nameless(const struct cprof_report *report, const char *advice,
+void cprof_summary_nameless(const struct cprof_run_log *log, const char *advice,
 			    struct cprof_buffer *out)
 {
-	const char *path = report->unnamed.path, *slash = strrchr(path, '/');
+	const char *path = log->unnamed.path, *slash = strrchr(path, '/');
 	cprof_buffer_printf(out, "hint: %.0f %% of the addresses are of %s and have no name: ",
-			    percent(report->unnamed.locations, report->counts.locations),
+			    percent(log->unnamed.locations, log->counts.locations),
 			    slash ? slash + 1 : path);
 	if (*advice) {
 		cprof_buffer_printf(out, "%.*s", (int)strcspn(advice, "\n"), advice);

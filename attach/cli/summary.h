@@ -4,7 +4,7 @@
 #ifndef CPROF_ATTACH_CLI_SUMMARY_H
 #define CPROF_ATTACH_CLI_SUMMARY_H
 
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/run/window.h"
 #include "base/buffer.h"
 
@@ -20,7 +20,7 @@ void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, c
 		       size_t bytes, struct cprof_buffer *out);
 
 /* One line, without a newline, on the file that most addresses without a name are of, and `advice` (may be "") on it. */
-void cprof_summary_nameless(const struct cprof_report *report, const char *advice,
+void cprof_summary_nameless(const struct cprof_run_log *log, const char *advice,
 			    struct cprof_buffer *out);
 
 #endif

@@ -46,7 +46,7 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 		.live = true,
 	};
 	struct cprof_regs regs;
-	cpu->run->report->counts.samples++;
+	cpu->run->log->counts.samples++;
 	cpu->others += record->sample.regs_32bit;
 	if (record->sample.regs && !record->sample.regs_32bit) {
 		cprof_arch_regs_from_perf(arch, record->sample.regs, &regs);
@@ -156,13 +156,13 @@ static void count_threads(struct cpu *cpu)
 		n += more;
 	}
 	if (n)
-		cpu->run->report->counts.threads = n;
+		cpu->run->log->counts.threads = n;
 }
 
 static struct cprof_error *drain(struct cpu *cpu, uint64_t until_ns)
 {
 	struct cprof_error *err = cprof_perf_source_drain(cpu->source, until_ns, on_record, cpu);
-	cpu->run->report->counts.lost = cpu->source->lost_records;
+	cpu->run->log->counts.lost = cpu->source->lost_records;
 	if (cpu->source->lost_other == cpu->lost_other)
 		return err;
 	/* A busy neighbour made us miss mappings, maybe of ours. */
@@ -201,7 +201,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
 					 source->opener->follow ? FOLLOW_NS : WAIT_NS,
-					 &cpu->run->report->counts)) {
+					 &cpu->run->log->counts)) {
 		uint64_t now = cprof_clock_mono_ns();
 		if (source->opener->follow)
 			err = source->opener->follow(source);
@@ -218,7 +218,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
 	/* Only now: asking the kernel interrupts every CPU. */
-	cpu->run->report->counts.lost = cprof_perf_source_lost(source);
+	cpu->run->log->counts.lost = cprof_perf_source_lost(source);
 	return err;
 }
 
@@ -226,14 +226,14 @@ static struct cprof_error *sample(struct cpu *cpu)
 static void note_short_account(const struct cpu *cpu)
 {
 	const struct cprof_cpu_account *account = &cpu->account;
-	const struct cprof_counts *counts = &cpu->run->report->counts;
+	const struct cprof_counts *counts = &cpu->run->log->counts;
 	uint64_t period_ns = (uint64_t)cpu->period, sampled_ns = counts->samples * period_ns;
 	if (!cpu->event.is_clock || !cpu->source->opener->clock_per_thread || !account->known ||
 	    counts->lost || cpu->source->unfollowed ||
 	    !cprof_cpu_account_short(account->used_ns, sampled_ns, period_ns))
 		return;
-	cprof_report_note(
-		cpu->run->report, CPROF_NOTE_WARNING,
+	cprof_run_log_note(
+		cpu->run->log, CPROF_NOTE_WARNING,
 		"only %.2f of %.2f s of processor time were sampled: a thread that ends "
 		"within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
 		"CAP_BPF and CAP_PERFMON, allow -open cpu, which sees them all)",
@@ -243,21 +243,21 @@ static void note_short_account(const struct cpu *cpu)
 
 static void note_end(const struct cpu *cpu)
 {
-	struct cprof_report *report = cpu->run->report;
-	const struct cprof_counts *counts = &report->counts;
+	struct cprof_run_log *log = cpu->run->log;
+	const struct cprof_counts *counts = &log->counts;
 	if (counts->lost)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%" PRIu64 " samples were lost: lower -hz or -stack-bytes",
-				  counts->lost);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " samples were lost: lower -hz or -stack-bytes",
+				   counts->lost);
 	if (cpu->source->throttled)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "the kernel throttled sampling %" PRIu64
-				  " times: see kernel.perf_event_max_sample_rate",
-				  cpu->source->throttled);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "the kernel throttled sampling %" PRIu64
+				   " times: see kernel.perf_event_max_sample_rate",
+				   cpu->source->throttled);
 	if (cpu->others)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%" PRIu64 " samples are of 32-bit code and have no user stack",
-				  cpu->others);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " samples are of 32-bit code and have no user stack",
+				   cpu->others);
 	note_short_account(cpu);
 }
 
@@ -274,7 +274,7 @@ static struct cprof_error *open_source(struct cpu *cpu)
 		.strategy = options->strategy,
 		.targets = cpu->run->targets,
 		.n_targets = cpu->run->n_targets,
-		.report = cpu->run->report,
+		.log = cpu->run->log,
 	};
 	struct perf_event_attr *attr = &request.attr;
 	attr->type = cpu->event.type;

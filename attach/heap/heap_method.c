@@ -123,10 +123,10 @@ static struct cprof_error *take_object(struct cprof_heap_sources *sources, size_
 	struct cprof_error *err = add_object(sources, first, map);
 	if (err)
 		return err;
-	cprof_report_note(sources->report, CPROF_NOTE_WARNING,
-			  "%s is watched by uprobes, which is slower, because %s "
-			  "(-heap-method inline leaves out what cannot be patched)",
-			  map->path, why);
+	cprof_run_log_note(sources->log, CPROF_NOTE_WARNING,
+			   "%s is watched by uprobes, which is slower, because %s "
+			   "(-heap-method inline leaves out what cannot be patched)",
+			   map->path, why);
 	for (size_t i = first; i < install->n_hooks; i++) {
 		if (install->hooks[i].entry.map == map && !install->hooks[i].refused)
 			cprof_heap_plan_refuse(&install->hooks[i], why);
@@ -340,8 +340,8 @@ struct cprof_error *cprof_heap_sources_extend(struct cprof_heap_sources *sources
 	if (sources->uprobe)
 		cprof_heap_uprobe_enable(sources->uprobe, true);
 	if (renewed)
-		cprof_report_note(
-			sources->report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			sources->log, CPROF_NOTE_WARNING,
 			"the thread that the uprobes were attached by ended, and for up to "
 			"a second nothing was seen by them");
 	return err;
@@ -470,18 +470,18 @@ static void report_hook(const struct cprof_heap_sources *sources,
 			const struct cprof_heap_hook *hook)
 {
 	if (hook->by_uprobe)
-		cprof_report_note(sources->report, CPROF_NOTE_DETAIL,
-				  "watched by a uprobe%s: %s at 0x%" PRIx64 " in %s",
-				  hook->slow ? " (single-stepped)" : "", hook->entry.name,
-				  hook->entry.addr, hook->entry.map->path);
+		cprof_run_log_note(sources->log, CPROF_NOTE_DETAIL,
+				   "watched by a uprobe%s: %s at 0x%" PRIx64 " in %s",
+				   hook->slow ? " (single-stepped)" : "", hook->entry.name,
+				   hook->entry.addr, hook->entry.map->path);
 	else if (!hook->refused)
-		cprof_report_note(sources->report, CPROF_NOTE_DETAIL,
-				  "hooked %s at 0x%" PRIx64 " in %s%s", hook->entry.name,
-				  hook->entry.addr, hook->entry.map->path,
-				  hook->patch.at_entry ? ", at its first byte" : "");
+		cprof_run_log_note(sources->log, CPROF_NOTE_DETAIL,
+				   "hooked %s at 0x%" PRIx64 " in %s%s", hook->entry.name,
+				   hook->entry.addr, hook->entry.map->path,
+				   hook->patch.at_entry ? ", at its first byte" : "");
 	else
-		cprof_report_note(sources->report, CPROF_NOTE_WARNING, "not hooked: %s in %s: %s",
-				  hook->entry.name, hook->entry.map->path, hook->refused);
+		cprof_run_log_note(sources->log, CPROF_NOTE_WARNING, "not hooked: %s in %s: %s",
+				   hook->entry.name, hook->entry.map->path, hook->refused);
 }
 
 void cprof_heap_sources_report(const struct cprof_heap_sources *sources)
@@ -497,19 +497,20 @@ void cprof_heap_sources_report(const struct cprof_heap_sources *sources)
 		at_entry += !hook->refused && hook->patch.at_entry;
 	}
 	if (at_entry)
-		cprof_report_note(sources->report, CPROF_NOTE_DETAIL,
-				  "%u of %u functions were patched at their first byte, where "
-				  "another tool's uprobe meanwhile would have been fatal",
-				  at_entry, patched);
+		cprof_run_log_note(sources->log, CPROF_NOTE_DETAIL,
+				   "%u of %u functions were patched at their first byte, where "
+				   "another tool's uprobe meanwhile would have been fatal",
+				   at_entry, patched);
 	if (n)
-		cprof_report_note(sources->report, CPROF_NOTE_WARNING,
-				  "%u entry points were watched by uprobes: each of %" PRIu64
-				  " calls and %" PRIu64
-				  " frees took a trap, about 1 us more (about 10 us at %u of them, "
-				  "where the kernel single-steps)",
-				  n, sources->counts.calls, sources->counts.frees, slow);
+		cprof_run_log_note(
+			sources->log, CPROF_NOTE_WARNING,
+			"%u entry points were watched by uprobes: each of %" PRIu64
+			" calls and %" PRIu64
+			" frees took a trap, about 1 us more (about 10 us at %u of them, "
+			"where the kernel single-steps)",
+			n, sources->counts.calls, sources->counts.frees, slow);
 	if (sources->no_uprobe)
-		cprof_report_note(sources->report, CPROF_NOTE_WARNING,
-				  "what cannot be patched is not watched by uprobes either: %s",
-				  sources->no_uprobe);
+		cprof_run_log_note(sources->log, CPROF_NOTE_WARNING,
+				   "what cannot be patched is not watched by uprobes either: %s",
+				   sources->no_uprobe);
 }

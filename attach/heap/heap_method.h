@@ -13,7 +13,7 @@
 #include "attach/heap/inject/heap_install.h"
 #include "attach/heap/inject/heap_reader.h"
 #include "attach/heap/uprobe/heap_uprobe.h"
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -23,7 +23,7 @@ struct cprof_heap_sources {
 	const struct cprof_heap_method *method;
 	struct cprof_heap_install *install; /* borrowed; initialized by the caller */
 	struct cprof_heap_reader *reader;   /* borrowed */
-	struct cprof_report *report;        /* borrowed */
+	struct cprof_run_log *log;          /* borrowed */
 	struct cprof_heap_install_options options;
 	struct cprof_heap_uprobe *uprobe; /* owned; NULL: no function is watched by uprobes */
 	char *no_uprobe;                  /* owned; why there are none where some were wanted */

@@ -99,7 +99,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 		return err;
 	if (for_a_pool(heap, &stack))
 		return NULL;
-	heap->run->report->counts.samples++;
+	heap->run->log->counts.samples++;
 	/* The walk began in malloc itself; the stack begins with who called it. */
 	size_t skip = hook && stack.n > 1;
 	return cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
@@ -108,8 +108,8 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 
 static void count_lost(struct heap *heap)
 {
-	heap->run->report->counts.lost = cprof_heap_sources_lost(&heap->sources) +
-					 cprof_heap_sources_table_full(&heap->sources);
+	heap->run->log->counts.lost = cprof_heap_sources_lost(&heap->sources) +
+				      cprof_heap_sources_table_full(&heap->sources);
 }
 
 static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
@@ -154,8 +154,8 @@ static struct cprof_error *settle(struct heap *heap)
 	if (!err)
 		cprof_heap_profile_settle(&heap->profile, &heap->alive);
 	if (cprof_heap_sources_over(&heap->sources))
-		cprof_report_note(
-			heap->run->report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			heap->run->log, CPROF_NOTE_WARNING,
 			"the process ended or ran another program: in use is what lived at "
 			"the last look before, up to a second earlier");
 	return err;
@@ -168,9 +168,9 @@ static struct cprof_error *hook_newcomers(struct heap *heap)
 		return NULL;
 	struct cprof_error *err = cprof_heap_sources_extend(&heap->sources);
 	if (err && err->code != CPROF_ERR_NO_MEMORY) {
-		cprof_report_note(heap->run->report, CPROF_NOTE_DETAIL,
-				  "an allocator loaded later was not hooked at once: %s",
-				  err->message);
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_DETAIL,
+				   "an allocator loaded later was not hooked at once: %s",
+				   err->message);
 		cprof_error_free(err);
 		err = NULL;
 	}
@@ -190,10 +190,10 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (!err)
 		err = look_at_the_living(heap);
 	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
-	    cprof_heap_pace_next(&heap->pace, heap->run->report->counts.samples,
-				 cprof_clock_cpu_ns(), now))
+	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples, cprof_clock_cpu_ns(),
+				 now))
 		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
-	uint64_t samples = heap->run->report->counts.samples;
+	uint64_t samples = heap->run->log->counts.samples;
 	if (!err && heap->run->options->heap_overhead <= 0 && heap->pace.period > heap->pace.base &&
 	    samples - heap->second_samples < CALM_SAMPLES) {
 		heap->pace.period /= 2;
@@ -209,7 +209,7 @@ static struct cprof_error *every_second(struct heap *heap)
  */
 static void ease(struct heap *heap)
 {
-	const struct cprof_counts *counts = &heap->run->report->counts;
+	const struct cprof_counts *counts = &heap->run->log->counts;
 	uint64_t now = cprof_clock_mono_ns(), lost = cprof_heap_sources_lost(&heap->sources);
 	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < EASE_NS)
 		return;
@@ -231,7 +231,7 @@ static struct cprof_error *sample(struct heap *heap)
 
 	cprof_window_start(window);
 	while (!err && !cprof_heap_sources_over(&heap->sources) &&
-	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->report->counts)) {
+	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->log->counts)) {
 		size_t n = 0;
 		err = poll_once(heap, &n);
 		ease(heap);
@@ -308,18 +308,19 @@ static void note_totals(const struct heap *heap)
 {
 	char text[4][32];
 	const struct cprof_heap_profile *profile = &heap->profile;
-	cprof_report_note(
-		heap->run->report, CPROF_NOTE_PLAIN,
+	cprof_run_log_note(
+		heap->run->log, CPROF_NOTE_PLAIN,
 		"allocated %s ±%s (95 %%) in %" PRIu64 " sampled calls; in use of that %s "
 		"±%s in %" PRIu64 " live samples",
 		human(profile->alloc.bytes, text[0], 32),
 		human(cprof_heap_error95(&profile->alloc), text[1], 32), profile->alloc.samples,
 		human(profile->inuse.bytes, text[2], 32),
 		human(cprof_heap_error95(&profile->inuse), text[3], 32), profile->inuse.samples);
-	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
-			  "in use means: allocated since the attach and not freed; what process %d "
-			  "held before is not in this profile",
-			  (int)heap->run->targets[0]->pid);
+	cprof_run_log_note(
+		heap->run->log, CPROF_NOTE_WARNING,
+		"in use means: allocated since the attach and not freed; what process %d "
+		"held before is not in this profile",
+		(int)heap->run->targets[0]->pid);
 }
 
 /* Was nothing allocated, or not through what we know? */
@@ -328,61 +329,61 @@ static void note_silence(const struct heap *heap)
 	uint64_t n = 0;
 	for (size_t i = 0; i < heap->install.n_hooks; i++)
 		n += !heap->install.hooks[i].refused || heap->install.hooks[i].by_uprobe;
-	if (heap->run->report->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
+	if (heap->run->log->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
 	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
 		return;
-	cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
-			  "no sampled allocation went through the %" PRIu64
-			  " functions that are watched: either little was allocated, or by an "
-			  "allocator that has no symbols (name its functions with -heap-hook)",
-			  n);
+	cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+			   "no sampled allocation went through the %" PRIu64
+			   " functions that are watched: either little was allocated, or by an "
+			   "allocator that has no symbols (name its functions with -heap-hook)",
+			   n);
 }
 
 static void note_mechanism(const struct heap *heap)
 {
-	struct cprof_report *report = heap->run->report;
+	struct cprof_run_log *log = heap->run->log;
 	const struct cprof_heap_install *install = &heap->install;
 	const uint64_t lost = cprof_heap_sources_lost(&heap->sources);
 	const uint64_t table_full = cprof_heap_sources_table_full(&heap->sources);
 	if (!install->patched)
-		cprof_report_note(report, CPROF_NOTE_PLAIN,
-				  "no thread was stopped, nothing was injected");
+		cprof_run_log_note(log, CPROF_NOTE_PLAIN,
+				   "no thread was stopped, nothing was injected");
 	else
-		cprof_report_note(
-			report, CPROF_NOTE_PLAIN,
+		cprof_run_log_note(
+			log, CPROF_NOTE_PLAIN,
 			"threads stood still %.1f ms for the attach and %.1f ms for the detach; "
 			"%u entry points hooked, %u restored",
 			(double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
 			install->patched, install->restored);
 	if (heap->profile.period_max > heap->profile.period_min)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "the rate went from %" PRIu64 " to %" PRIu64
-				  " bytes to keep up; each sample is weighed with its own",
-				  heap->profile.period_min, heap->profile.period_max);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "the rate went from %" PRIu64 " to %" PRIu64
+				   " bytes to keep up; each sample is weighed with its own",
+				   heap->profile.period_min, heap->profile.period_max);
 	if (lost)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%" PRIu64 " samples were lost, of blocks of %" PRIu64
-				  " bytes in sum: raise -rate",
-				  lost, cprof_heap_sources_lost_bytes(&heap->sources));
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " samples were lost, of blocks of %" PRIu64
+				   " bytes in sum: raise -rate",
+				   lost, cprof_heap_sources_lost_bytes(&heap->sources));
 	if (table_full)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%" PRIu64 " sampled blocks found no room in the table of live "
-				  "blocks and count as freed: raise -rate",
-				  table_full);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " sampled blocks found no room in the table of live "
+				   "blocks and count as freed: raise -rate",
+				   table_full);
 	if (heap->reader.slept)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "cprof-attach could not keep up and sampling paused %" PRIu64
-				  " times: raise -rate",
-				  heap->reader.slept);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "cprof-attach could not keep up and sampling paused %" PRIu64
+				   " times: raise -rate",
+				   heap->reader.slept);
 	if (install->page_kept)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"the injected page stays mapped, because %s (nothing leads to it any "
 			"more); remove it later with cprof-attach -repair %d",
 			install->kept_why, (int)heap->run->targets[0]->pid);
 	if (install->lost_objects)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"%u hooked functions were unmapped or changed by somebody else and "
 			"were not restored",
 			install->lost_objects);
@@ -403,7 +404,7 @@ static struct cprof_error *add_baseline(struct heap *heap)
 
 static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
 {
-	heap->run->report->counts.stacks = heap->profile.n_rows;
+	heap->run->log->counts.stacks = heap->profile.n_rows;
 	cprof_heap_sources_report(&heap->sources);
 	note_mechanism(heap);
 	note_totals(heap);
@@ -432,10 +433,10 @@ static struct cprof_error *remove_left(struct heap *heap)
 		err = cprof_heap_uprobe_left_remove(&heap->process->maps, &heap->process->mem,
 						    &left);
 	if (!err && left.removed)
-		cprof_report_note(heap->run->report, CPROF_NOTE_WARNING,
-				  "took out %u breakpoint%s first that nobody held any more: a "
-				  "tool with uprobes was killed here",
-				  left.removed, left.removed == 1 ? "" : "s");
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "took out %u breakpoint%s first that nobody held any more: a "
+				   "tool with uprobes was killed here",
+				   left.removed, left.removed == 1 ? "" : "s");
 	if (!err || err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	cprof_error_free(err); /* the attach itself says what is wrong */
@@ -521,7 +522,7 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 				cprof_session_modules(heap.session));
 	heap.sources.install = &heap.install;
 	heap.sources.reader = &heap.reader;
-	heap.sources.report = run->report;
+	heap.sources.log = run->log;
 	err = profile_heap(&heap, ret_profile);
 	if (err)
 		err = explain(run->targets[0], err);

@@ -213,24 +213,25 @@ static void forget(struct cprof_perf_source *source)
 
 static void note_limits(struct cprof_perf_source *source)
 {
-	struct cprof_report *report = source->request.report;
-	cprof_report_note(report, CPROF_NOTE_DETAIL,
-			  "events opened per %s (%s): %zu descriptors, "
-			  "%zu rings of %zu KiB",
-			  source->opener->name, source->opener->summary,
-			  source->n_fds + source->n_rings, source->n_rings,
-			  source->n_rings ? (size_t)source->rings[0].event->ring.size / 1024 : 0);
+	struct cprof_run_log *log = source->request.log;
+	cprof_run_log_note(log, CPROF_NOTE_DETAIL,
+			   "events opened per %s (%s): %zu descriptors, "
+			   "%zu rings of %zu KiB",
+			   source->opener->name, source->opener->summary,
+			   source->n_fds + source->n_rings, source->n_rings,
+			   source->n_rings ? (size_t)source->rings[0].event->ring.size / 1024 : 0);
 	if (source->kernel_excluded && !source->request.attr.exclude_kernel)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"time spent in the kernel is not counted: kernel.perf_event_paranoid "
 			"is %d (1 or less, root or CAP_PERFMON would allow it)",
 			cprof_perf_event_paranoid());
 	if (source->unfollowed)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%llu threads are not sampled: out of file descriptors or memory "
-				  "for rings (raise ulimit -n and ulimit -l, or run as root)",
-				  (unsigned long long)source->unfollowed);
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
+			"%llu threads are not sampled: out of file descriptors or memory "
+			"for rings (raise ulimit -n and ulimit -l, or run as root)",
+			(unsigned long long)source->unfollowed);
 }
 
 static bool wanted(const struct cprof_perf_source_request *request, size_t i)
@@ -264,9 +265,9 @@ static struct cprof_error *try_openers(struct cprof_perf_source *source)
 		if (!last)
 			return NULL;
 		forget(source);
-		cprof_report_note(source->request.report, CPROF_NOTE_DETAIL,
-				  "events per %s: not possible: %s", openers[i]->name,
-				  last->message);
+		cprof_run_log_note(source->request.log, CPROF_NOTE_DETAIL,
+				   "events per %s: not possible: %s", openers[i]->name,
+				   last->message);
 		if (final(last))
 			return last;
 	}
@@ -341,7 +342,7 @@ static void look(struct cprof_perf_source *source, struct cprof_perf_source_ring
 {
 	struct cprof_error *err = cprof_perf_ring_peek(&ring->event->ring, &ring->next);
 	if (err) {
-		cprof_report_note(source->request.report, CPROF_NOTE_WARNING, "%s", err->message);
+		cprof_run_log_note(source->request.log, CPROF_NOTE_WARNING, "%s", err->message);
 		cprof_error_free(err);
 		ring->next = NULL;
 	}
@@ -366,7 +367,7 @@ static struct cprof_error *hand_out(struct cprof_perf_source *source,
 	struct cprof_perf_record record;
 	struct cprof_error *err = cprof_perf_record_decode(&source->layout, ring->next, &record);
 	if (err) { /* counted like a record that never came, and told once per kind */
-		cprof_report_note(source->request.report, CPROF_NOTE_WARNING, "%s", err->message);
+		cprof_run_log_note(source->request.log, CPROF_NOTE_WARNING, "%s", err->message);
 		cprof_error_free(err);
 		source->lost_records += ring->samples;
 		return NULL;

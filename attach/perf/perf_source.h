@@ -15,7 +15,7 @@
 
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "base/hash.h"
 
@@ -28,7 +28,7 @@ struct cprof_perf_source_request {
 	const char *strategy;          /* "auto" or a row's name */
 	struct cprof_target **targets; /* borrowed */
 	size_t n_targets;
-	struct cprof_report *report; /* borrowed; ways that failed, limits that were met */
+	struct cprof_run_log *log; /* borrowed; ways that failed, limits that were met */
 };
 
 struct cprof_perf_source {

@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #include "attach/cli/cli_options.h"
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "attach/run/window.h"
 #include "base/error.h"
@@ -28,8 +28,8 @@ struct cprof_mode_run {
 	size_t n_targets;
 	struct cprof_window *window;
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
-	struct cprof_report
-		*report; /* counts and notes for people; filled by the mode and the session */
+	struct cprof_run_log
+		*log; /* counts and notes for people; filled by the mode and the session */
 
 	/* -text: takes what the mode has to say on stdout, as it comes; NULL: not asked for. */
 	struct cprof_error *(*print)(void *ctx, const char *text, size_t n);

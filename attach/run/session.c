@@ -167,9 +167,9 @@ struct cprof_builder *cprof_session_builder(struct cprof_session *session)
 	return session->builder;
 }
 
-struct cprof_report *cprof_session_report(struct cprof_session *session)
+struct cprof_run_log *cprof_session_log(struct cprof_session *session)
 {
-	return session->run->report;
+	return session->run->log;
 }
 
 void cprof_session_unwind_stats(const struct cprof_session *session,
@@ -238,8 +238,8 @@ struct cprof_error *cprof_session_exec(struct cprof_session *session, struct cpr
 		return err;
 	err = cprof_target_check_program(process->target);
 	if (err && err->code == CPROF_ERR_UNSUPPORTED) {
-		cprof_report_note(session->run->report, CPROF_NOTE_WARNING, "after exec: %s",
-				  err->message);
+		cprof_run_log_note(session->run->log, CPROF_NOTE_WARNING, "after exec: %s",
+				   err->message);
 		process->started = false; /* its registers and stacks would be misread */
 	}
 	cprof_error_free(err);
@@ -270,8 +270,8 @@ static struct cprof_error *tell_walks(const struct cprof_session *session,
 	if (!stats.walks)
 		return NULL;
 	cprof_unwind_stats_describe(&stats, &walks, &cache);
-	cprof_report_note(session->run->report, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&walks));
-	cprof_report_note(session->run->report, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&cache));
+	cprof_run_log_note(session->run->log, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&walks));
+	cprof_run_log_note(session->run->log, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&cache));
 	if (stats.stops[CPROF_STOP_ROOT] == stats.walks && !stats.guessed)
 		return NULL;
 	return cprof_profile_add_comment(profile, cprof_buffer_text(&walks));
@@ -282,11 +282,11 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 					 const char *default_type,
 					 struct cprof_profile **ret_profile)
 {
-	struct cprof_counts *counts = &session->run->report->counts;
+	struct cprof_counts *counts = &session->run->log->counts;
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	counts->stacks = cprof_builder_distinct_stacks(session->builder);
 	counts->locations = cprof_builder_distinct_locations(session->builder);
-	cprof_session_ahead_stop(&session->ahead, session->run->report);
+	cprof_session_ahead_stop(&session->ahead, session->run->log);
 	struct cprof_error *err = cprof_session_names_finish(
 		&session->names, session->run, &session->modules, session->builder,
 		session->ahead.kernel, session->kernel_mapping, &profile);

@@ -66,7 +66,7 @@ struct cprof_process *cprof_session_process_at(struct cprof_session *session, si
 /* The parts, for modes that do some of the work themselves. */
 struct cprof_modules *cprof_session_modules(struct cprof_session *session);
 struct cprof_builder *cprof_session_builder(struct cprof_session *session);
-struct cprof_report *cprof_session_report(struct cprof_session *session);
+struct cprof_run_log *cprof_session_log(struct cprof_session *session);
 void cprof_session_unwind_stats(const struct cprof_session *session,
 				struct cprof_unwind_stats *ret_stats);
 
@@ -106,7 +106,7 @@ struct cprof_session_stack {
 
 /*
  * Walk the stack of `moment`. A moment whose pc lies in no known mapping makes the mappings be read again (at most
- * every 50 ms, less often while that finds nothing new). Counts truncated stacks in the report. Errors: NO_MEMORY.
+ * every 50 ms, less often while that finds nothing new). Counts truncated stacks in the run's log. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_session_walk(struct cprof_session *session,
 				       const struct cprof_session_moment *moment,
@@ -154,14 +154,14 @@ const char *cprof_session_thread(struct cprof_session *session, struct cprof_pro
 
 /* ---- the end ---- */
 
-/* Add one row: values in the order of `types`. Does not count in the report. */
+/* Add one row: values in the order of `types`. Does not count in the run's log. */
 struct cprof_error *cprof_session_add(struct cprof_session *session,
 				      const struct cprof_session_stack *stack, uint32_t labels,
 				      const int64_t *values);
 
 /*
  * Names for every address, and the profile with times, comments (version, command line, kernel, counts, the
- * report's warnings) and `period`. `default_type` may be NULL. The session can go on afterwards.
+ * log's warnings) and `period`. `default_type` may be NULL. The session can go on afterwards.
  */
 struct cprof_error *cprof_session_finish(struct cprof_session *session, const char *period_type,
 					 const char *period_unit, int64_t period,

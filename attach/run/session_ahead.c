@@ -60,13 +60,13 @@ void cprof_session_ahead_look(struct cprof_session_ahead *ahead, const struct cp
 	cprof_ahead_start(&ahead->ahead);
 }
 
-void cprof_session_ahead_stop(struct cprof_session_ahead *ahead, struct cprof_report *report)
+void cprof_session_ahead_stop(struct cprof_session_ahead *ahead, struct cprof_run_log *log)
 {
 	cprof_ahead_stop(&ahead->ahead);
-	report->counts.ahead_cpu_ns = ahead->ahead.cpu_ns;
+	log->counts.ahead_cpu_ns = ahead->ahead.cpu_ns;
 	if (ahead->taken || ahead->kernel_asked)
-		cprof_report_note(
-			report, CPROF_NOTE_DETAIL,
+		cprof_run_log_note(
+			log, CPROF_NOTE_DETAIL,
 			"prepared while sampling: %.1f MB of debug information%s, in %.3f s of "
 			"a child's processor time",
 			(double)ahead->taken / 1e6,

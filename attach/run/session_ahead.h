@@ -27,7 +27,7 @@ void cprof_session_ahead_look(struct cprof_session_ahead *ahead, const struct cp
 			      const struct cprof_builder *builder);
 
 /* No more of it: names are wanted now. What was made by then is used. */
-void cprof_session_ahead_stop(struct cprof_session_ahead *ahead, struct cprof_report *report);
+void cprof_session_ahead_stop(struct cprof_session_ahead *ahead, struct cprof_run_log *log);
 
 void cprof_session_ahead_deinit(struct cprof_session_ahead *ahead);
 

@@ -57,7 +57,7 @@ static void count_nameless(struct namer *namer, const struct cprof_builder_frame
 
 /* One file, the worst; and only where its names would change the picture. */
 static void report_nameless(const struct namer *namer, const struct cprof_modules *modules,
-			    struct cprof_report *report)
+			    struct cprof_run_log *log)
 {
 	size_t worst = 0;
 	for (size_t i = 1; i < namer->n_nameless; i++) {
@@ -65,11 +65,11 @@ static void report_nameless(const struct namer *namer, const struct cprof_module
 			worst = i;
 	}
 	if (!namer->n_nameless || !namer->nameless[worst] ||
-	    namer->nameless[worst] * NAMELESS_PART < report->counts.locations)
+	    namer->nameless[worst] * NAMELESS_PART < log->counts.locations)
 		return;
 	const struct cprof_module *module = modules->all[worst];
-	report->unnamed = (struct cprof_unnamed){ strdup(module->root ? module->root : ""),
-						  strdup(module->path), namer->nameless[worst] };
+	log->unnamed = (struct cprof_unnamed){ strdup(module->root ? module->root : ""),
+					       strdup(module->path), namer->nameless[worst] };
 }
 
 static struct cprof_error *look_up(struct namer *namer, const struct cprof_builder_frame *frame,
@@ -161,7 +161,7 @@ static struct cprof_error *comment(struct cprof_profile *profile, const char *fm
 static struct cprof_error *add_comments(struct cprof_profile *profile,
 					const struct cprof_mode_run *run)
 {
-	const struct cprof_counts *counts = &run->report->counts;
+	const struct cprof_counts *counts = &run->log->counts;
 	struct utsname host = { .release = "?" };
 	uname(&host);
 	struct cprof_error *err = comment(profile, "cprof-attach %s", CPROF_VERSION);
@@ -177,9 +177,9 @@ static struct cprof_error *add_comments(struct cprof_profile *profile,
 		err = comment(profile, "samples: %llu, lost: %llu, truncated stacks: %llu",
 			      (unsigned long long)counts->samples, (unsigned long long)counts->lost,
 			      (unsigned long long)counts->truncated);
-	for (size_t i = 0; !err && i < run->report->n_notes; i++) {
-		if (run->report->notes[i].kind == CPROF_NOTE_WARNING)
-			err = comment(profile, "warning: %s", run->report->notes[i].text);
+	for (size_t i = 0; !err && i < run->log->n_notes; i++) {
+		if (run->log->notes[i].kind == CPROF_NOTE_WARNING)
+			err = comment(profile, "warning: %s", run->log->notes[i].text);
 	}
 	return err;
 }
@@ -202,16 +202,16 @@ static void narrow_kernel(struct cprof_profile *profile, const struct namer *nam
 static void say_waiting(void *ctx, const char *text)
 {
 	const struct cprof_mode_run *run = ctx;
-	cprof_report_note(run->report, CPROF_NOTE_PLAIN, "%s", text);
+	cprof_run_log_note(run->log, CPROF_NOTE_PLAIN, "%s", text);
 	if (run->window->progress)
-		run->window->progress(run->window->progress_ctx, run->window, &run->report->counts);
+		run->window->progress(run->window->progress_ctx, run->window, &run->log->counts);
 }
 
-static void report_notes(struct cprof_report *report, const char *notes)
+static void report_notes(struct cprof_run_log *log, const char *notes)
 {
 	for (const char *at = notes; *at;) {
 		int len = (int)strcspn(at, "\n");
-		cprof_report_note(report, CPROF_NOTE_WARNING, "%.*s", len, at);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING, "%.*s", len, at);
 		at += len + (at[len] == '\n');
 	}
 }
@@ -248,10 +248,10 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 	err = cprof_builder_finish(builder, name_frame, &namer, &profile);
 	if (!err)
 		narrow_kernel(profile, &namer, kernel_mapping);
-	report_notes(run->report, cprof_symbolizer_notes(namer.symbolizer));
+	report_notes(run->log, cprof_symbolizer_notes(namer.symbolizer));
 	cprof_symbolizer_free(namer.symbolizer);
-	run->report->counts.named = namer.named;
-	report_nameless(&namer, modules, run->report);
+	run->log->counts.named = namer.named;
+	report_nameless(&namer, modules, run->log);
 	if (!err)
 		err = add_comments(profile, run);
 	if (err)

@@ -37,7 +37,7 @@ struct cprof_error *cprof_session_names_set(struct cprof_session_names *names, u
 /* What -demangle HOW asks for. */
 enum cprof_demangle cprof_session_names_demangle(const char *how);
 
-/* The profile, without its period. `kernel_text` as in symbolizer.h. Counts named locations in the run's report. */
+/* The profile, without its period. `kernel_text` as in symbolizer.h. Counts named locations in the run's log. */
 struct cprof_error *cprof_session_names_finish(const struct cprof_session_names *names,
 					       const struct cprof_mode_run *run,
 					       struct cprof_modules *modules,

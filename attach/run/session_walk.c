@@ -150,7 +150,7 @@ static void mark_truncated(struct cprof_session *session, struct cprof_session_s
 	stack->truncated = true;
 	session->frames[stack->n++] =
 		(struct cprof_builder_frame){ .addr = CPROF_SESSION_TRUNCATED, .mapping = 0 };
-	session->run->report->counts.truncated++;
+	session->run->log->counts.truncated++;
 }
 
 struct cprof_error *cprof_session_walk(struct cprof_session *session,

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 
 enum cprof_window_end {

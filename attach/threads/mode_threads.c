@@ -95,50 +95,51 @@ static void tell_means(const struct threads *threads, const struct cprof_thread_
 	char of[32] = "";
 	if (threads->n_views > 1)
 		snprintf(of, sizeof(of), " of %d", (int)view->target->pid);
-	cprof_report_note(threads->run->report, CPROF_NOTE_DETAIL,
-			  "threads%s: %zu in %.2f ms; registers by bpf %llu, proc %llu, perf %llu, "
-			  "ptrace %llu, none %llu; %llu stops",
-			  of, now->n, (double)now->capture_ns / 1e6,
-			  (unsigned long long)now->by_means[CPROF_MEANS_ITER],
-			  (unsigned long long)now->by_means[CPROF_MEANS_PROC],
-			  (unsigned long long)now->by_means[CPROF_MEANS_PERF],
-			  (unsigned long long)now->by_means[CPROF_MEANS_STOP],
-			  (unsigned long long)now->by_means[CPROF_MEANS_NONE],
-			  (unsigned long long)now->stops);
+	cprof_run_log_note(
+		threads->run->log, CPROF_NOTE_DETAIL,
+		"threads%s: %zu in %.2f ms; registers by bpf %llu, proc %llu, perf %llu, "
+		"ptrace %llu, none %llu; %llu stops",
+		of, now->n, (double)now->capture_ns / 1e6,
+		(unsigned long long)now->by_means[CPROF_MEANS_ITER],
+		(unsigned long long)now->by_means[CPROF_MEANS_PROC],
+		(unsigned long long)now->by_means[CPROF_MEANS_PERF],
+		(unsigned long long)now->by_means[CPROF_MEANS_STOP],
+		(unsigned long long)now->by_means[CPROF_MEANS_NONE],
+		(unsigned long long)now->stops);
 }
 
-static void tell_deadlocks(struct cprof_report *report, const struct cprof_thread_snapshot *now)
+static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_snapshot *now)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_thread_text_deadlocks(now, &text);
 	if (text.len)
 		text.data[text.len - 1] = 0;
-	cprof_report_note(report, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
+	cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
 }
 
 static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
-	struct cprof_report *report = threads->run->report;
+	struct cprof_run_log *log = threads->run->log;
 	if (now->n_cycles && threads->run->options->deadlock_status)
 		*threads->run->exit_status = DEADLOCK_STATUS;
 	if (threads->snapshot > TOLD_MAX)
 		return;
 	if (has_frozen(now))
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "process %d is frozen by its cgroup: nothing of it moves until "
-				  "that is thawed (cgroup.freeze, freezer.state)",
-				  (int)view->target->pid);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "process %d is frozen by its cgroup: nothing of it moves until "
+				   "that is thawed (cgroup.freeze, freezer.state)",
+				   (int)view->target->pid);
 	if (now->stops)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"%llu threads of %d were stopped, for %.1f ms together: epoll_wait, semop, "
 			"sigtimedwait and others returned EINTR to those that were in them",
 			(unsigned long long)now->stops, (int)view->target->pid,
 			(double)now->longest_stop_ns / 1e6);
 	tell_means(threads, view);
 	if (now->n_cycles)
-		tell_deadlocks(report, now);
+		tell_deadlocks(log, now);
 }
 
 /* Which process and snapshot the threads below are of, where there are several. */
@@ -207,13 +208,13 @@ static struct cprof_error *look_at_all(struct threads *threads, bool first)
 
 static struct cprof_error *make_profile(struct threads *threads, struct cprof_profile **ret_profile)
 {
-	struct cprof_report *report = threads->run->report;
+	struct cprof_run_log *log = threads->run->log;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < threads->n_views; i++) {
 		const struct cprof_thread_view *view = &threads->views[i];
 		err = cprof_thread_profile_add(threads->session, view->process, &view->now);
-		report->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
-		report->counts.threads += view->now.n;
+		log->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
+		log->counts.threads += view->now.n;
 	}
 	return err ? err
 		   : cprof_session_finish(threads->session, "threads", "count", 1, "threads",
@@ -225,27 +226,27 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 static void tell_of_core(struct threads *threads, const struct cprof_thread_view *view,
 			 const struct cprof_core_maps_files *files)
 {
-	struct cprof_report *report = threads->run->report;
+	struct cprof_run_log *log = threads->run->log;
 	if (view->core.signal)
-		cprof_report_note(report, CPROF_NOTE_PLAIN, "thread %d took signal %d (SIG%s)",
-				  (int)view->core.threads[0].tid, view->core.signal,
-				  sigabbrev_np(view->core.signal) ? sigabbrev_np(view->core.signal)
-								  : "?");
+		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "thread %d took signal %d (SIG%s)",
+				   (int)view->core.threads[0].tid, view->core.signal,
+				   sigabbrev_np(view->core.signal) ? sigabbrev_np(view->core.signal)
+								   : "?");
 	if (view->core.whole_bytes > view->core.n_bytes)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"the core file is cut off, %zu of %llu bytes are there (disk full, ulimit -c?): "
 			"stacks and locks may be among the others",
 			view->core.n_bytes, (unsigned long long)view->core.whole_bytes);
 	if (files->missing)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"%zu mapped files are not here, for example %s: their functions have no names, "
 			"and stacks may end there",
 			files->missing, files->first_missing);
 	if (files->wrong)
-		cprof_report_note(
-			report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
 			"%zu mapped files are others than when the core was written, for example %s, "
 			"and are left out (their build-id differs)",
 			files->wrong, files->first_wrong);

@@ -17,7 +17,7 @@
 
 struct cprof_thread_capture {
 	struct cprof_target *target; /* borrowed */
-	struct cprof_report *report; /* borrowed */
+	struct cprof_run_log *log;   /* borrowed */
 	struct cprof_thread_capture_options options;
 	struct cprof_thread_observer observer;
 	int perf_fd;      /* keeps perf warm; -1: none */
@@ -26,20 +26,20 @@ struct cprof_thread_capture {
 
 struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 					     const struct cprof_thread_capture_options *options,
-					     struct cprof_report *report,
+					     struct cprof_run_log *log,
 					     struct cprof_thread_capture **ret_capture)
 {
 	struct cprof_thread_capture *capture = calloc(1, sizeof(*capture));
 	if (!capture)
 		return cprof_error_no_memory();
 	struct cprof_error *err =
-		cprof_thread_observer_open(target, options->no_iter, report, &capture->observer);
+		cprof_thread_observer_open(target, options->no_iter, log, &capture->observer);
 	if (err) {
 		free(capture);
 		return err;
 	}
 	capture->target = target;
-	capture->report = report;
+	capture->log = log;
 	capture->options = *options;
 	capture->perf_fd = options->no_perf ? -1 : cprof_thread_running_prepare();
 	*ret_capture = capture;
@@ -249,8 +249,8 @@ static struct cprof_error *sample_running(struct cprof_thread_capture *capture,
 	err = cprof_thread_running_sample(list, n, capture->options.running_ns);
 	if (!err)
 		return NULL;
-	cprof_report_note(capture->report, CPROF_NOTE_DETAIL, "threads: running threads: %s",
-			  err->message);
+	cprof_run_log_note(capture->log, CPROF_NOTE_DETAIL, "threads: running threads: %s",
+			   err->message);
 	cprof_error_free(err);
 	return NULL;
 }
@@ -328,9 +328,9 @@ static struct cprof_error *freeze_the_rest(struct cprof_thread_capture *capture,
 	if (!err || err->code != CPROF_ERR_DENIED || !reached_some(snapshot))
 		return err;
 	if (!capture->told_denied)
-		cprof_report_note(capture->report, CPROF_NOTE_WARNING,
-				  "threads without a stack: %s%s%s", err->message,
-				  err->hint ? "; " : "", err->hint ? err->hint : "");
+		cprof_run_log_note(capture->log, CPROF_NOTE_WARNING,
+				   "threads without a stack: %s%s%s", err->message,
+				   err->hint ? "; " : "", err->hint ? err->hint : "");
 	capture->told_denied = true;
 	cprof_error_free(err);
 	return NULL;
@@ -354,8 +354,8 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 		if (err)
 			return err;
 	}
-	cprof_report_note(
-		capture->report, CPROF_NOTE_WARNING,
+	cprof_run_log_note(
+		capture->log, CPROF_NOTE_WARNING,
 		"threads: %d begins new threads faster than they can be stopped; the snapshot is "
 		"not of one moment",
 		(int)capture->target->pid);

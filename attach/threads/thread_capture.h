@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
 #include "base/error.h"
@@ -31,10 +31,10 @@ struct cprof_thread_capture_options {
 
 struct cprof_thread_capture;
 
-/* `target` and `report` are borrowed. Means that this machine does not permit are noted (-v) and left out. */
+/* `target` and `log` are borrowed. Means that this machine does not permit are noted (-v) and left out. */
 struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 					     const struct cprof_thread_capture_options *options,
-					     struct cprof_report *report,
+					     struct cprof_run_log *log,
 					     struct cprof_thread_capture **ret_capture);
 /* From the next snapshot on; `no_iter` stays what it was. */
 void cprof_thread_capture_set_options(struct cprof_thread_capture *capture,

@@ -75,14 +75,14 @@ static struct cprof_error *try_fp(struct cprof_thread_resolver *resolver,
 				  uint64_t fp, struct cprof_session_stack *stack, bool *ret_good)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
-	struct cprof_report *report = cprof_session_report(resolver->session);
-	uint64_t truncated = report->counts.truncated;
+	struct cprof_run_log *log = cprof_session_log(resolver->session);
+	uint64_t truncated = log->counts.truncated;
 	regs->r[arch->fp] = fp;
 	regs->valid |= 1ull << arch->fp;
 	moment->regs = regs;
 	struct cprof_error *err = cprof_session_walk(resolver->session, moment, stack);
 	*ret_good = !err && stack->stop == CPROF_STOP_ROOT;
-	report->counts.truncated = *ret_good ? truncated - 1 : truncated;
+	log->counts.truncated = *ret_good ? truncated - 1 : truncated;
 	return err;
 }
 
@@ -148,10 +148,10 @@ struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolve
 	if (search.found)
 		return NULL;
 	/* Walk once more as it was: the frames of the last try are in the session's array now. */
-	struct cprof_report *report = cprof_session_report(resolver->session);
-	uint64_t truncated = report->counts.truncated;
+	struct cprof_run_log *log = cprof_session_log(resolver->session);
+	uint64_t truncated = log->counts.truncated;
 	moment->regs = &thread->regs;
 	err = cprof_session_walk(resolver->session, moment, stack);
-	report->counts.truncated = truncated;
+	log->counts.truncated = truncated;
 	return err;
 }

@@ -22,23 +22,23 @@ static bool in_initial_pidns(void)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
 }
 
-static void open_iter(struct cprof_thread_observer *observer, struct cprof_report *report)
+static void open_iter(struct cprof_thread_observer *observer, struct cprof_run_log *log)
 {
 	if (!in_initial_pidns()) {
-		cprof_report_note(
-			report, CPROF_NOTE_DETAIL,
+		cprof_run_log_note(
+			log, CPROF_NOTE_DETAIL,
 			"threads: no BPF task iterator inside a pid namespace; using /proc");
 		return;
 	}
 	struct cprof_error *err = cprof_thread_iter_open(observer->target->pid, &observer->iter);
 	if (err)
-		cprof_report_note(report, CPROF_NOTE_DETAIL, "threads: %s; using /proc",
-				  err->message);
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "threads: %s; using /proc",
+				   err->message);
 	cprof_error_free(err);
 }
 
 struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool no_iter,
-					       struct cprof_report *report,
+					       struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer)
 {
 	char path[64];
@@ -52,7 +52,7 @@ struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool
 	if (observer.task_fd < 0)
 		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
 	if (!no_iter)
-		open_iter(&observer, report);
+		open_iter(&observer, log);
 	*ret_observer = observer;
 	return NULL;
 }

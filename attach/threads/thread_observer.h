@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "attach/run/report.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
 #include "attach/threads/thread_iter.h"
@@ -25,7 +25,7 @@ struct cprof_thread_observer {
 
 /* `no_iter`: /proc only. Why the iterator is not to be had is noted (-v). Errors: NO_TARGET, OS. */
 struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool no_iter,
-					       struct cprof_report *report,
+					       struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer);
 void cprof_thread_observer_close(struct cprof_thread_observer *observer);
 

@@ -27,8 +27,8 @@ static bool memory_answers(const struct cprof_target *target)
 
 static void tell_mute(const struct cprof_thread_view *view)
 {
-	cprof_report_note(
-		view->run->report, CPROF_NOTE_WARNING,
+	cprof_run_log_note(
+		view->run->log, CPROF_NOTE_WARNING,
 		"process %d: its memory does not answer, a thread of it hangs in the kernel "
 		"holding it; states only, no stacks",
 		(int)view->target->pid);
@@ -114,7 +114,7 @@ struct cprof_error *cprof_thread_view_open(struct cprof_thread_view *view,
 		err = open_names(view, memory_of(view), symbolizer);
 	const struct cprof_thread_capture_options options = capture_options(view);
 	return err ? err
-		   : cprof_thread_capture_new(view->target, &options, view->run->report,
+		   : cprof_thread_capture_new(view->target, &options, view->run->log,
 					      &view->capture);
 }
 
@@ -165,8 +165,7 @@ bool cprof_thread_view_rest(const struct cprof_mode_run *run, uint64_t ns)
 	uint64_t end_ns = cprof_clock_mono_ns() + ns, now_ns;
 	bool open = true;
 	while (open && (now_ns = cprof_clock_mono_ns()) < end_ns)
-		open = cprof_window_wait(run->window, NULL, 0, end_ns - now_ns,
-					 &run->report->counts);
+		open = cprof_window_wait(run->window, NULL, 0, end_ns - now_ns, &run->log->counts);
 	return open;
 }
 

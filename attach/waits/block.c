@@ -77,7 +77,7 @@ struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cpro
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
 		check_owner(block, wait);
 	block->records++;
-	block->run->report->counts.samples++;
+	block->run->log->counts.samples++;
 	return NULL;
 }
 
@@ -167,8 +167,8 @@ static struct cprof_error *open_tier(struct cprof_block *block,
 		*ret_tier = tiers[i];
 		if (!err || !try_next(err))
 			return err;
-		cprof_report_note(block->run->report, CPROF_NOTE_DETAIL, "not by %s: %s",
-				  tiers[i]->name, err->message);
+		cprof_run_log_note(block->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
+				   tiers[i]->name, err->message);
 	}
 	return cprof_error_wrap(err, "no way to see waits is open to us; the last one, %s",
 				tiers[N_TIERS - 1]->name);
@@ -193,7 +193,7 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 				  void *state)
 {
 	struct cprof_window *window = block->run->window;
-	struct cprof_counts *counts = &block->run->report->counts;
+	struct cprof_counts *counts = &block->run->log->counts;
 	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_BLOCK_FDS_MAX, sizeof(*fds));
 	if (!fds)
 		return cprof_error_no_memory();
@@ -215,8 +215,8 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 	if (!err && !block->releases)
 		err = tier->mark_open ? tier->mark_open(state)
 				      : cprof_block_open_waits(block, tier, state);
-	if (!err && tier->report)
-		tier->report(state);
+	if (!err && tier->tell)
+		tier->tell(state);
 	return err;
 }
 
@@ -293,20 +293,21 @@ static struct cprof_error *describe(const struct cprof_block *block,
 
 static void tell(const struct cprof_block *block, const struct cprof_block_tier *tier)
 {
-	struct cprof_report *report = block->run->report;
-	cprof_report_note(report, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
+	struct cprof_run_log *log = block->run->log;
+	cprof_run_log_note(log, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
 	if (block->adaptive && tier->thins)
-		cprof_report_note(report, CPROF_NOTE_DETAIL,
-				  "rate followed the load, at last %" PRIu64 " ns", block->rate_ns);
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL,
+				   "rate followed the load, at last %" PRIu64 " ns",
+				   block->rate_ns);
 	CPROF_AUTO(buffer) struct cprof_buffer agreement = { 0 };
 	put_agreement(block, &agreement);
 	if (block->owned)
-		cprof_report_note(report, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
+		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
 	if (block->table.coarse)
-		cprof_report_note(report, CPROF_NOTE_WARNING,
-				  "%" PRIu64 " waits have no lock and thread labels: more than %d "
-				  "distinct ones",
-				  block->table.coarse, CPROF_WAIT_TABLE_MAX);
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " waits have no lock and thread labels: more than %d "
+				   "distinct ones",
+				   block->table.coarse, CPROF_WAIT_TABLE_MAX);
 }
 
 static struct cprof_error *run_with(struct cprof_block *block, struct cprof_profile **ret_profile)

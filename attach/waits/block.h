@@ -75,7 +75,7 @@ struct cprof_block_tier {
 	/* When thread `tid` began the wait it is in, CLOCK_MONOTONIC; false where the tier did not see that. */
 	bool (*since)(void *state, uint32_t tid, uint64_t *ret_mono_ns);
 	/* Notes about the run as a whole, at its end; may be NULL. */
-	void (*report)(void *state);
+	void (*tell)(void *state);
 };
 
 extern const struct cprof_block_tier cprof_block_tier_bpf;

@@ -471,21 +471,21 @@ static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 	return true;
 }
 
-static void report(void *state)
+static void tell(void *state)
 {
 	const struct bpf_tier *tier = state;
 	const struct cprof_block_counts counts = sum_counts(tier);
-	struct cprof_report *report = tier->block->run->report;
+	struct cprof_run_log *log = tier->block->run->log;
 	tier->block->owned = counts.owned;
 	tier->block->agreed = counts.agreed;
 	if (tier->block->releases)
-		cprof_report_note(report, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
-				  (uint64_t)counts.releases);
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
+				   (uint64_t)counts.releases);
 	else
-		cprof_report_note(report, CPROF_NOTE_DETAIL,
-				  "%" PRIu64 " waits of %.3f s seen, %" PRIu64 " kept",
-				  (uint64_t)counts.waits, (double)counts.delay_ns / 1e9,
-				  (uint64_t)counts.kept);
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL,
+				   "%" PRIu64 " waits of %.3f s seen, %" PRIu64 " kept",
+				   (uint64_t)counts.waits, (double)counts.delay_ns / 1e9,
+				   (uint64_t)counts.kept);
 }
 
 const struct cprof_block_tier cprof_block_tier_bpf = {
@@ -500,5 +500,5 @@ const struct cprof_block_tier cprof_block_tier_bpf = {
 	.fds = fds,
 	.drain = drain,
 	.since = since,
-	.report = report,
+	.tell = tell,
 };

@@ -105,8 +105,8 @@ static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
 		return;
 	tier->looked_ns = now_ns;
 	if (!cprof_block_events_see(tier->events))
-		cprof_report_note(
-			tier->block->run->report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			tier->block->run->log, CPROF_NOTE_WARNING,
 			"a BPF program of somebody else hides futex calls from perf (its "
 			"program on syscalls:sys_enter_futex returns 0): waits are missing");
 }

@@ -356,12 +356,12 @@ static uint64_t pause_ns(const void *state)
 	return tier->look_ns;
 }
 
-static void report(void *state)
+static void tell(void *state)
 {
 	const struct proc_tier *tier = state;
 	if (tier->unfollowed)
-		cprof_report_note(
-			tier->block->run->report, CPROF_NOTE_WARNING,
+		cprof_run_log_note(
+			tier->block->run->log, CPROF_NOTE_WARNING,
 			"some threads were not looked at: out of descriptors; raise ulimit -n");
 }
 
@@ -378,5 +378,5 @@ const struct cprof_block_tier cprof_block_tier_proc = {
 	.close = close_tier,
 	.drain = drain,
 	.mark_open = mark_open,
-	.report = report,
+	.tell = tell,
 };

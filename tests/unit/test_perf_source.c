@@ -7,7 +7,7 @@
 /* A source with rings in plain memory; records are COMM ones whose name is their mark. */
 struct fake {
 	struct cprof_perf_source source;
-	struct cprof_report report;
+	struct cprof_run_log log;
 	struct cprof_perf_source_ring slots[3];
 	struct cprof_perf_event_ring events[3];
 	struct perf_event_mmap_page metas[3];
@@ -23,7 +23,7 @@ static struct fake *fake_new(void)
 	fake->source.rings = fake->slots;
 	fake->source.n_rings = 3;
 	fake->source.layout.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME;
-	fake->source.request.report = &fake->report;
+	fake->source.request.log = &fake->log;
 	for (int i = 0; i < 3; i++) {
 		fake->slots[i].event = &fake->events[i];
 		fake->slots[i].samples = i < 2;
@@ -37,7 +37,7 @@ static struct fake *fake_new(void)
 
 static void fake_free(struct fake *fake)
 {
-	cprof_report_deinit(&fake->report);
+	cprof_run_log_deinit(&fake->log);
 	free(fake);
 }
 
@@ -117,8 +117,8 @@ TEST(perf_source_goes_on_after_a_ring_of_nonsense)
 	put_mark(fake, 1, 'a', 10);
 	CHECK(!cprof_perf_source_drain(&fake->source, UINT64_MAX, see, fake));
 	CHECK_STR(fake->seen, "a");
-	CHECK_UINT(fake->report.n_notes, 1);
-	CHECK_UINT(fake->report.notes[0].kind, CPROF_NOTE_WARNING);
+	CHECK_UINT(fake->log.n_notes, 1);
+	CHECK_UINT(fake->log.notes[0].kind, CPROF_NOTE_WARNING);
 	put_mark(fake, 0, 'b', 20);
 	CHECK(!cprof_perf_source_drain(&fake->source, UINT64_MAX, see, fake));
 	CHECK_STR(fake->seen, "ab");

@@ -14,12 +14,12 @@ TEST(summary_tells_whose_names_are_missing_and_the_first_line_of_advice)
 		  "cprof-attach -why '/opt/my server' says what would help" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct cprof_report report = {
+		const struct cprof_run_log log = {
 			.counts.locations = 100,
 			.unnamed = { .path = (char *)(uintptr_t)rows[i].path, .locations = 12 },
 		};
 		struct cprof_buffer out = { 0 };
-		cprof_summary_nameless(&report, rows[i].advice, &out);
+		cprof_summary_nameless(&log, rows[i].advice, &out);
 		CHECK_STR(cprof_buffer_text(&out), rows[i].want);
 		cprof_buffer_deinit(&out);
 	}

@@ -1,11 +1,11 @@
 /*
- * attach/run/report.h - what a run tells people: counts as they grow, and notes worth a line of text.
+ * attach/run/run_log.h - what a run tells people: counts as they grow, and notes worth a line of text.
  *
  * Filled by modes and the session, shown by main.c (progress line, end summary, -v) and carried into the
  * profile's comments by the session. Nothing here prints.
  */
-#ifndef CPROF_ATTACH_RUN_REPORT_H
-#define CPROF_ATTACH_RUN_REPORT_H
+#ifndef CPROF_ATTACH_RUN_RUN_LOG_H
+#define CPROF_ATTACH_RUN_RUN_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ enum cprof_note_kind {
 	CPROF_NOTE_WARNING, /* the same, marked, and a comment in the profile */
 };
 
-struct cprof_report {
+struct cprof_run_log {
 	struct cprof_counts counts;
 	struct cprof_note {
 		enum cprof_note_kind kind;
@@ -47,11 +47,11 @@ struct cprof_report {
 	} unnamed;
 };
 
-/* A zeroed struct is an empty report. */
-void cprof_report_deinit(struct cprof_report *report);
+/* A zeroed struct is an empty log. */
+void cprof_run_log_deinit(struct cprof_run_log *log);
 
 /* Add a line; the same text twice is kept once. Running out of memory loses the line, nothing else. */
-void cprof_report_note(struct cprof_report *report, enum cprof_note_kind kind, const char *fmt, ...)
+void cprof_run_log_note(struct cprof_run_log *log, enum cprof_note_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,0 +1,45 @@
+#include "attach/run/run_log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void cprof_run_log_deinit(struct cprof_run_log *log)
+{
+	for (size_t i = 0; i < log->n_notes; i++)
+		free(log->notes[i].text);
+	free(log->notes);
+	free(log->unnamed.root);
+	free(log->unnamed.path);
+	*log = (struct cprof_run_log){ 0 };
+}
+
+static bool known(const struct cprof_run_log *log, const char *text)
+{
+	for (size_t i = 0; i < log->n_notes; i++) {
+		if (strcmp(log->notes[i].text, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+void cprof_run_log_note(struct cprof_run_log *log, enum cprof_note_kind kind, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+	va_start(ap, fmt);
+	int n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	struct cprof_note *notes = NULL;
+	if (!known(log, text))
+		notes = realloc(log->notes, (log->n_notes + 1) * sizeof(*notes));
+	if (!notes) {
+		free(text);
+		return;
+	}
+	log->notes = notes;
+	notes[log->n_notes++] = (struct cprof_note){ .kind = kind, .text = text };
+}
