@@ -1,7 +1,7 @@
 /*
  * attach/locks/wait.h - one wait of one thread as a tier tells it, and Go's law for keeping and weighing waits.
  *
- * The tiers (block_perf.h, block_bpf.h, block_proc.h) make these; wait_kind.h says what kind of lock it
+ * The tiers (wait_tier_*.c) make these; wait_kind.h says what kind of lock it
  * was; wait_table.h adds them up. The same struct carries a release in mutex mode: then `delay_ns` is what
  * the releasing thread made others wait, and the stack is its own.
  */

@@ -1,10 +1,10 @@
 /* -mode block: where threads wait, and for how long. */
-#include "attach/waits/block.h"
+#include "attach/waits/wait_intake.h"
 
 static struct cprof_error *run_block(const struct cprof_mode_run *run,
 				     struct cprof_profile **ret_profile)
 {
-	return cprof_block_run(run, false, ret_profile);
+	return cprof_wait_run(run, false, ret_profile);
 }
 
 extern const struct cprof_mode cprof_mode_block;

@@ -1,10 +1,10 @@
 /* -mode mutex: who makes others wait, by the stack that released the lock. */
-#include "attach/waits/block.h"
+#include "attach/waits/wait_intake.h"
 
 static struct cprof_error *run_mutex(const struct cprof_mode_run *run,
 				     struct cprof_profile **ret_profile)
 {
-	return cprof_block_run(run, true, ret_profile);
+	return cprof_wait_run(run, true, ret_profile);
 }
 
 extern const struct cprof_mode cprof_mode_mutex;

@@ -14,7 +14,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "heap_event.h"
+#include "heap_bpf.h"
 
 #define CORE __attribute__((preserve_access_index))
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/heap/uprobe/heap_event.h"
+#include "attach/heap/uprobe/heap_bpf.h"
 #include "attach/heap/uprobe/heap_probe.h"
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"

@@ -1,33 +1,33 @@
 /*
- * attach/waits/block_open.h - the waits that reach over an end of the window: into it from before, or out of it.
+ * attach/waits/wait_edges.h - the waits that reach over an end of the window: into it from before, or out of it.
  *
  * No event tells that a thread had been asleep already when events began, and none tells of a deadlock or an idle
  * pool when they end. A wait that began earlier counts from the window's start, one that is not over up to now. Each thread of the target that sleeps at this moment is looked at once, without
  * stopping it: its registers come from the kernel's task iterator where that is permitted (thread_iter.h), else
  * from /proc, which knows only pc and sp.
  */
-#ifndef CPROF_ATTACH_WAITS_BLOCK_OPEN_H
-#define CPROF_ATTACH_WAITS_BLOCK_OPEN_H
+#ifndef CPROF_ATTACH_WAITS_WAIT_EDGES_H
+#define CPROF_ATTACH_WAITS_WAIT_EDGES_H
 
-#include "attach/waits/block.h"
+#include "attach/waits/wait_intake.h"
 
 /*
  * Show `fn` every thread that sleeps in a futex call at this moment, right after the tier's events are in place. It
  * may be awake again when `fn` hears of it: `still` asks once more.
  */
-struct cprof_block_open_sleeper {
+struct cprof_wait_edges_sleeper {
 	pid_t tid;
 	uint64_t now_ns;
 	uint64_t addr;
 	uint32_t op, val;
 };
-typedef void cprof_block_open_fn(void *ctx, const struct cprof_block_open_sleeper *sleeper);
-void cprof_block_open_before(struct cprof_block *block, cprof_block_open_fn *fn, void *ctx);
-bool cprof_block_open_still(const struct cprof_block *block,
-			    const struct cprof_block_open_sleeper *sleeper);
+typedef void cprof_wait_edges_fn(void *ctx, const struct cprof_wait_edges_sleeper *sleeper);
+void cprof_wait_edges_before(struct cprof_wait_intake *intake, cprof_wait_edges_fn *fn, void *ctx);
+bool cprof_wait_edges_still(const struct cprof_wait_intake *intake,
+			    const struct cprof_wait_edges_sleeper *sleeper);
 
 /* Take every open wait in scope; its time runs from where `tier` saw it begin, else from the window's start. */
-struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
-					   const struct cprof_block_tier *tier, void *state);
+struct cprof_error *cprof_wait_edges_take(struct cprof_wait_intake *intake,
+					  const struct cprof_wait_tier *tier, void *state);
 
 #endif

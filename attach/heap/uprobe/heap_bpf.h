@@ -1,10 +1,10 @@
 /*
- * attach/heap/uprobe/heap_event.h - what the BPF program of the heap mode's uprobes and attach/heap/uprobe/heap_uprobe.c say to each other.
+ * attach/heap/uprobe/heap_bpf.h - what the BPF program of the heap mode's uprobes and attach/heap/uprobe/heap_uprobe.c say to each other.
  *
  * Compiled on both sides, so it uses the kernel's integer names only and every struct has a fixed size.
  */
-#ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_EVENT_H
-#define CPROF_ATTACH_HEAP_UPROBE_HEAP_EVENT_H
+#ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_BPF_H
+#define CPROF_ATTACH_HEAP_UPROBE_HEAP_BPF_H
 
 #include <linux/types.h>
 

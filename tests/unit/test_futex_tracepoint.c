@@ -1,4 +1,4 @@
-#include "attach/waits/block_tracepoint.h"
+#include "attach/waits/futex_tracepoint.h"
 #include "tests/unit/test.h"
 
 #include <sched.h>
@@ -29,13 +29,13 @@ static uint64_t tracefs_id(const char *event)
 	return id;
 }
 
-TEST(block_tracepoints_found_by_probing_are_those_of_tracefs)
+TEST(futex_tracepoints_found_by_probing_are_those_of_tracefs)
 {
-	struct cprof_block_tracepoints found;
+	struct cprof_futex_tracepoints found;
 	see_tracefs();
 	if (!tracefs_id("sys_enter_futex"))
 		test_skip("no tracefs to compare with, and none could be mounted");
-	struct cprof_error *err = cprof_block_tracepoints_probe(&found);
+	struct cprof_error *err = cprof_futex_tracepoints_probe(&found);
 	if (err)
 		TEST_FAIL("%s", err->message);
 	CHECK_UINT(found.enter_futex, tracefs_id("sys_enter_futex"));
@@ -45,15 +45,15 @@ TEST(block_tracepoints_found_by_probing_are_those_of_tracefs)
 }
 
 /* Every user may do this for his own processes; no capability, no tracefs. */
-TEST(block_tracepoints_are_found_by_a_user_without_privileges)
+TEST(futex_tracepoints_are_found_by_a_user_without_privileges)
 {
-	struct cprof_block_tracepoints found;
+	struct cprof_futex_tracepoints found;
 	see_tracefs();
 	uint64_t want = tracefs_id("sys_enter_futex");
 	if (geteuid() != 0 || !want)
 		test_skip("needs root, to read tracefs first and to become nobody then");
 	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	struct cprof_error *err = cprof_block_tracepoints_probe(&found);
+	struct cprof_error *err = cprof_futex_tracepoints_probe(&found);
 	if (err)
 		TEST_FAIL("%s", err->message);
 	CHECK_UINT(found.enter_futex, want);

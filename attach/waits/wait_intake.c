@@ -1,4 +1,4 @@
-#include "attach/waits/block.h"
+#include "attach/waits/wait_intake.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/waits/block_open.h"
-#include "attach/waits/block_profile.h"
+#include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_profile.h"
 #include "attach/locks/futex.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -20,14 +20,14 @@
 #define RATE_CEILING_NS 1000000000ull
 #define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
 
-static const struct cprof_block_tier *const tiers[] = {
-	&cprof_block_tier_bpf,
-	&cprof_block_tier_perf,
-	&cprof_block_tier_proc,
+static const struct cprof_wait_tier *const tiers[] = {
+	&cprof_wait_tier_bpf,
+	&cprof_wait_tier_perf,
+	&cprof_wait_tier_proc,
 };
 #define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
 
-void cprof_block_find_owner(struct cprof_wait *wait)
+void cprof_wait_intake_find_owner(struct cprof_wait *wait)
 {
 	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
 	if (kind == CPROF_WAIT_JOIN)
@@ -40,75 +40,79 @@ void cprof_block_find_owner(struct cprof_wait *wait)
  * An owner is a number that stood where owners stand, and one only if it is a
  * thread's of the target: asked while it lives. Its name is asked for then too.
  */
-static void check_owner(struct cprof_block *block, const struct cprof_wait *wait)
+static void check_owner(struct cprof_wait_intake *intake, const struct cprof_wait *wait)
 {
 	char path[64];
 	bool is_new;
-	uint64_t *known = cprof_map64_put(&block->threads, wait->owner_tid, &is_new);
+	uint64_t *known = cprof_map64_put(&intake->threads, wait->owner_tid, &is_new);
 	if (!known || !is_new)
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)block->process->target->pid,
+	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)intake->process->target->pid,
 		 wait->owner_tid);
 	*known = access(path, F_OK) == 0;
 	if (*known)
-		cprof_session_thread(block->session, block->process, (pid_t)wait->owner_tid);
+		cprof_session_thread(intake->session, intake->process, (pid_t)wait->owner_tid);
 }
 
-struct cprof_error *cprof_block_walk(struct cprof_block *block,
-				     const struct cprof_session_moment *moment,
-				     struct cprof_session_stack *ret_stack)
+struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
+					   const struct cprof_session_moment *moment,
+					   struct cprof_session_stack *ret_stack)
 {
 	struct cprof_error *err = NULL;
 	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
-	if (!block->process->started)
-		err = cprof_session_exec(block->session, block->process);
-	return err ? err : cprof_session_walk(block->session, moment, ret_stack);
+	if (!intake->process->started)
+		err = cprof_session_exec(intake->session, intake->process);
+	return err ? err : cprof_session_walk(intake->session, moment, ret_stack);
 }
 
-struct cprof_error *cprof_block_add(struct cprof_block *block, const struct cprof_wait *wait,
-				    const struct cprof_session_stack *stack, uint32_t *ret_row)
+struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
+					  const struct cprof_wait *wait,
+					  const struct cprof_session_stack *stack,
+					  uint32_t *ret_row)
 {
-	struct cprof_error *err = cprof_wait_table_add(&block->table, block->process->number, wait,
-						       stack->frames, stack->n, ret_row);
+	struct cprof_error *err = cprof_wait_table_add(&intake->table, intake->process->number,
+						       wait, stack->frames, stack->n, ret_row);
 	if (err)
 		return err;
 	/* Names are asked for while the threads live; from then on they are known. */
-	cprof_session_thread(block->session, block->process, (pid_t)wait->tid);
+	cprof_session_thread(intake->session, intake->process, (pid_t)wait->tid);
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
-		check_owner(block, wait);
-	block->records++;
-	block->run->log->counts.samples++;
+		check_owner(intake, wait);
+	intake->records++;
+	intake->run->log->counts.samples++;
 	return NULL;
 }
 
-struct cprof_error *cprof_block_take(struct cprof_block *block, const struct cprof_wait *wait,
-				     const struct cprof_session_moment *moment, uint32_t *ret_row)
+struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
+					   const struct cprof_wait *wait,
+					   const struct cprof_session_moment *moment,
+					   uint32_t *ret_row)
 {
 	struct cprof_session_stack stack;
-	struct cprof_error *err = cprof_block_walk(block, moment, &stack);
-	return err ? err : cprof_block_add(block, wait, &stack, ret_row);
+	struct cprof_error *err = cprof_wait_intake_walk(intake, moment, &stack);
+	return err ? err : cprof_wait_intake_add(intake, wait, &stack, ret_row);
 }
 
-struct cprof_symbolizer_options cprof_block_symbolizer(const struct cprof_block *block)
+struct cprof_symbolizer_options cprof_wait_intake_symbolizer(const struct cprof_wait_intake *intake)
 {
 	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
 	return (struct cprof_symbolizer_options){
 		.demangle = CPROF_DEMANGLE_SHORT,
 		.no_lines = true,
-		.debuginfod = block->run->options->debuginfod,
-		.cache_dir = block->cache_dir,
+		.debuginfod = intake->run->options->debuginfod,
+		.cache_dir = intake->cache_dir,
 	};
 }
 
-uint64_t cprof_block_end_ns(const struct cprof_block *block)
+uint64_t cprof_wait_intake_end_ns(const struct cprof_wait_intake *intake)
 {
-	const struct cprof_window *window = block->run->window;
+	const struct cprof_window *window = intake->run->window;
 	return window->end == CPROF_WINDOW_OPEN ? UINT64_MAX : window->end_mono_ns;
 }
 
 /* ---- choosing a tier ---- */
 
-static struct cprof_error *find_named(const char *method, const struct cprof_block_tier **ret_tier)
+static struct cprof_error *find_named(const char *method, const struct cprof_wait_tier **ret_tier)
 {
 	*ret_tier = NULL;
 	if (strcmp(method, "auto") == 0)
@@ -124,23 +128,23 @@ static struct cprof_error *find_named(const char *method, const struct cprof_blo
 	return cprof_error_hint(err, "methods are auto, bpf, perf and proc");
 }
 
-static struct cprof_error *check_tells(const struct cprof_block *block,
-				       const struct cprof_block_tier *tier)
+static struct cprof_error *check_tells(const struct cprof_wait_intake *intake,
+				       const struct cprof_wait_tier *tier)
 {
-	if (block->releases && !tier->tells_releases)
+	if (intake->releases && !tier->tells_releases)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "it sees who waits, but not who ends a wait");
-	if (block->all && !tier->tells_all)
+	if (intake->all && !tier->tells_all)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "it sees futex calls only, not -block all");
 	return NULL;
 }
 
-static struct cprof_error *try_tier(struct cprof_block *block, const struct cprof_block_tier *tier,
-				    void **ret_state)
+static struct cprof_error *try_tier(struct cprof_wait_intake *intake,
+				    const struct cprof_wait_tier *tier, void **ret_state)
 {
-	struct cprof_error *err = check_tells(block, tier);
-	return err ? err : tier->open(block, ret_state);
+	struct cprof_error *err = check_tells(intake, tier);
+	return err ? err : tier->open(intake, ret_state);
 }
 
 static bool try_next(const struct cprof_error *err)
@@ -149,25 +153,25 @@ static bool try_next(const struct cprof_error *err)
 	       err->code == CPROF_ERR_OS;
 }
 
-static struct cprof_error *open_tier(struct cprof_block *block,
-				     const struct cprof_block_tier **ret_tier, void **ret_state)
+static struct cprof_error *open_tier(struct cprof_wait_intake *intake,
+				     const struct cprof_wait_tier **ret_tier, void **ret_state)
 {
-	const struct cprof_block_tier *named;
-	struct cprof_error *err = find_named(block->run->options->block_method, &named);
+	const struct cprof_wait_tier *named;
+	struct cprof_error *err = find_named(intake->run->options->block_method, &named);
 	if (err)
 		return err;
 	if (named) {
 		*ret_tier = named;
-		err = try_tier(block, named, ret_state);
+		err = try_tier(intake, named, ret_state);
 		return err ? cprof_error_wrap(err, "-block-method %s", named->name) : NULL;
 	}
 	for (size_t i = 0; i < N_TIERS; i++) {
 		cprof_error_free(err);
-		err = try_tier(block, tiers[i], ret_state);
+		err = try_tier(intake, tiers[i], ret_state);
 		*ret_tier = tiers[i];
 		if (!err || !try_next(err))
 			return err;
-		cprof_run_log_note(block->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
+		cprof_run_log_note(intake->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
 				   tiers[i]->name, err->message);
 	}
 	return cprof_error_wrap(err, "no way to see waits is open to us; the last one, %s",
@@ -176,25 +180,25 @@ static struct cprof_error *open_tier(struct cprof_block *block,
 
 /* ---- the window ---- */
 
-static void pace(struct cprof_block *block, const struct cprof_block_tier *tier, uint64_t *then_ns,
-		 uint64_t *records, uint64_t *lost)
+static void pace(struct cprof_wait_intake *intake, const struct cprof_wait_tier *tier,
+		 uint64_t *then_ns, uint64_t *records, uint64_t *lost)
 {
 	uint64_t now = cprof_clock_mono_ns();
-	if (!block->adaptive || !tier->thins || tier->mark_open || now - *then_ns < PACE_NS)
+	if (!intake->adaptive || !tier->thins || tier->mark_open || now - *then_ns < PACE_NS)
 		return;
-	block->rate_ns = cprof_wait_pace_next(&block->pace, block->records - *records,
-					      now - *then_ns, block->lost - *lost);
+	intake->rate_ns = cprof_wait_pace_next(&intake->pace, intake->records - *records,
+					       now - *then_ns, intake->lost - *lost);
 	*then_ns = now;
-	*records = block->records;
-	*lost = block->lost;
+	*records = intake->records;
+	*lost = intake->lost;
 }
 
-static struct cprof_error *sample(struct cprof_block *block, const struct cprof_block_tier *tier,
-				  void *state)
+static struct cprof_error *sample(struct cprof_wait_intake *intake,
+				  const struct cprof_wait_tier *tier, void *state)
 {
-	struct cprof_window *window = block->run->window;
-	struct cprof_counts *counts = &block->run->log->counts;
-	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_BLOCK_FDS_MAX, sizeof(*fds));
+	struct cprof_window *window = intake->run->window;
+	struct cprof_counts *counts = &intake->run->log->counts;
+	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_WAIT_TIER_FDS_MAX, sizeof(*fds));
 	if (!fds)
 		return cprof_error_no_memory();
 	cprof_window_start(window);
@@ -202,19 +206,19 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
-		size_t n = tier->fds ? tier->fds(state, fds, CPROF_BLOCK_FDS_MAX) : 0;
+		size_t n = tier->fds ? tier->fds(state, fds, CPROF_WAIT_TIER_FDS_MAX) : 0;
 		uint64_t pause = tier->pause_ns ? tier->pause_ns(state) : tier->drain_ns;
 		/* A command may be short: its mappings are read at its first wait, and it must live then. */
-		if (!block->process->started && pause > EARLY_NS)
+		if (!intake->process->started && pause > EARLY_NS)
 			pause = EARLY_NS;
 		more = cprof_window_wait(window, fds, n, pause, counts);
 		err = tier->drain(state);
-		counts->lost = block->lost;
-		pace(block, tier, &then_ns, &records, &lost);
+		counts->lost = intake->lost;
+		pace(intake, tier, &then_ns, &records, &lost);
 	}
-	if (!err && !block->releases)
+	if (!err && !intake->releases)
 		err = tier->mark_open ? tier->mark_open(state)
-				      : cprof_block_open_waits(block, tier, state);
+				      : cprof_wait_edges_take(intake, tier, state);
 	if (!err && tier->tell)
 		tier->tell(state);
 	return err;
@@ -222,11 +226,11 @@ static struct cprof_error *sample(struct cprof_block *block, const struct cprof_
 
 /* ---- the run ---- */
 
-static struct cprof_error *set_up(struct cprof_block *block, const struct cprof_mode_run *run,
-				  bool releases)
+static struct cprof_error *set_up(struct cprof_wait_intake *intake,
+				  const struct cprof_mode_run *run, bool releases)
 {
 	const char *scope = run->options->block;
-	*block = (struct cprof_block){
+	*intake = (struct cprof_wait_intake){
 		.run = run,
 		.releases = releases,
 		.all = strcmp(scope, "all") == 0,
@@ -239,114 +243,115 @@ static struct cprof_error *set_up(struct cprof_block *block, const struct cprof_
 			  .ceiling_ns = RATE_CEILING_NS,
 			  .target_per_s = RECORDS_PER_S },
 	};
-	if (!block->all && strcmp(scope, "contention") != 0) {
+	if (!intake->all && strcmp(scope, "contention") != 0) {
 		struct cprof_error *err =
 			cprof_error_new(CPROF_ERR_USAGE, "-block: there is no \"%s\"", scope);
 		return cprof_error_hint(err,
 					"give -block contention (futexes) or -block all (every "
 					"blocking system call)");
 	}
-	if (block->all && releases)
+	if (intake->all && releases)
 		return cprof_error_new(
 			CPROF_ERR_USAGE,
 			"-mode mutex is about locks: -block all does not go with it");
 	size_t n_types;
 	const char *default_type;
 	const struct cprof_builder_type *types =
-		cprof_block_profile_types(releases, block->all, &n_types, &default_type);
-	struct cprof_error *err = cprof_session_new(run, types, n_types, &block->session);
+		cprof_wait_profile_types(releases, intake->all, &n_types, &default_type);
+	struct cprof_error *err = cprof_session_new(run, types, n_types, &intake->session);
 	if (!err)
-		block->process = cprof_session_process_at(block->session, 0);
+		intake->process = cprof_session_process_at(intake->session, 0);
 	return err;
 }
 
 /* Is who pays the one who held it? Where locks name their owner that can be checked. */
-static void put_agreement(const struct cprof_block *block, struct cprof_buffer *text)
+static void put_agreement(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
 {
-	if (block->owned)
+	if (intake->owned)
 		cprof_buffer_printf(text,
 				    "%" PRIu64 " of %" PRIu64
 				    " mutexes (%.1f %%) were released by the "
 				    "thread that they named as their owner",
-				    block->agreed, block->owned,
-				    100 * (double)block->agreed / (double)block->owned);
+				    intake->agreed, intake->owned,
+				    100 * (double)intake->agreed / (double)intake->owned);
 }
 
 /* What the numbers of this profile mean goes with it. */
-static struct cprof_error *describe(const struct cprof_block *block,
-				    const struct cprof_block_tier *tier,
+static struct cprof_error *describe(const struct cprof_wait_intake *intake,
+				    const struct cprof_wait_tier *tier,
 				    struct cprof_profile *profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_buffer_printf(&text, "waits by %s: %s; ", tier->name, tier->exactly);
 	if (tier->thins)
 		cprof_buffer_printf(&text, "rate %s%" PRIu64 " ns",
-				    block->adaptive ? "adaptive, last " : "", block->rate_ns);
+				    intake->adaptive ? "adaptive, last " : "", intake->rate_ns);
 	else
 		cprof_buffer_puts(&text, "every one is counted");
-	if (block->owned)
+	if (intake->owned)
 		cprof_buffer_puts(&text, "; ");
-	put_agreement(block, &text);
+	put_agreement(intake, &text);
 	struct cprof_error *err = cprof_buffer_error(&text);
 	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
 }
 
-static void tell(const struct cprof_block *block, const struct cprof_block_tier *tier)
+static void tell(const struct cprof_wait_intake *intake, const struct cprof_wait_tier *tier)
 {
-	struct cprof_run_log *log = block->run->log;
+	struct cprof_run_log *log = intake->run->log;
 	cprof_run_log_note(log, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
-	if (block->adaptive && tier->thins)
+	if (intake->adaptive && tier->thins)
 		cprof_run_log_note(log, CPROF_NOTE_DETAIL,
 				   "rate followed the load, at last %" PRIu64 " ns",
-				   block->rate_ns);
+				   intake->rate_ns);
 	CPROF_AUTO(buffer) struct cprof_buffer agreement = { 0 };
-	put_agreement(block, &agreement);
-	if (block->owned)
+	put_agreement(intake, &agreement);
+	if (intake->owned)
 		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
-	if (block->table.coarse)
+	if (intake->table.coarse)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%" PRIu64 " waits have no lock and thread labels: more than %d "
 				   "distinct ones",
-				   block->table.coarse, CPROF_WAIT_TABLE_MAX);
+				   intake->table.coarse, CPROF_WAIT_TABLE_MAX);
 }
 
-static struct cprof_error *run_with(struct cprof_block *block, struct cprof_profile **ret_profile)
+static struct cprof_error *run_with(struct cprof_wait_intake *intake,
+				    struct cprof_profile **ret_profile)
 {
-	const struct cprof_block_tier *tier;
+	const struct cprof_wait_tier *tier;
 	void *state = NULL;
-	struct cprof_error *err = open_tier(block, &tier, &state);
+	struct cprof_error *err = open_tier(intake, &tier, &state);
 	if (err)
 		return err;
-	err = sample(block, tier, state);
+	err = sample(intake, tier, state);
 	tier->close(state);
 	if (!err)
-		err = cprof_block_profile_fill(block);
+		err = cprof_wait_profile_fill(intake);
 	if (err)
 		return err;
-	tell(block, tier);
+	tell(intake, tier);
 	size_t n_types;
 	const char *default_type;
-	cprof_block_profile_types(block->releases, block->all, &n_types, &default_type);
+	cprof_wait_profile_types(intake->releases, intake->all, &n_types, &default_type);
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	err = cprof_session_finish(block->session, "contentions", "count", 1, default_type,
+	err = cprof_session_finish(intake->session, "contentions", "count", 1, default_type,
 				   &profile);
 	if (!err)
-		err = describe(block, tier, profile);
+		err = describe(intake, tier, profile);
 	if (!err)
 		*ret_profile = cprof_take_ptr(&profile);
 	return err;
 }
 
-struct cprof_error *cprof_block_run(const struct cprof_mode_run *run, bool releases,
-				    struct cprof_profile **ret_profile)
+struct cprof_error *cprof_wait_run(const struct cprof_mode_run *run, bool releases,
+				   struct cprof_profile **ret_profile)
 {
-	struct cprof_block block;
-	struct cprof_error *err = set_up(&block, run, releases);
+	struct cprof_wait_intake intake;
+	struct cprof_error *err = set_up(&intake, run, releases);
 	if (!err)
-		err = run_with(&block, ret_profile);
-	cprof_wait_table_deinit(&block.table);
-	cprof_map64_deinit(&block.threads);
-	cprof_session_free(block.session);
-	free(block.cache_dir);
+		err = run_with(&intake, ret_profile);
+	cprof_wait_table_deinit(&intake.table);
+	cprof_map64_deinit(&intake.threads);
+	cprof_session_free(intake.session);
+	free(intake.cache_dir);
 	return err;
 }

@@ -1,4 +1,4 @@
-#include "attach/waits/block_profile.h"
+#include "attach/waits/wait_profile.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,8 +21,8 @@ enum { CONTENTIONS, DELAY, PARKED, PARKED_DELAY, OFFCPU, RUNQUEUE, N_TYPES };
 #define N_CONTENTION_TYPES 4
 #define N_MUTEX_TYPES      2
 
-const struct cprof_builder_type *cprof_block_profile_types(bool releases, bool all, size_t *ret_n,
-							   const char **ret_default)
+const struct cprof_builder_type *cprof_wait_profile_types(bool releases, bool all, size_t *ret_n,
+							  const char **ret_default)
 {
 	*ret_n = releases ? N_MUTEX_TYPES : all ? N_TYPES : N_CONTENTION_TYPES;
 	*ret_default = all && !releases ? "offcpu" : "delay";
@@ -31,7 +31,7 @@ const struct cprof_builder_type *cprof_block_profile_types(bool releases, bool a
 
 /* What a filling goes on with from row to row. */
 struct fill {
-	struct cprof_block *block;           /* borrowed */
+	struct cprof_wait_intake *intake;    /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
 	struct cprof_builder_frame *frames;  /* borrowed; room for one stack */
 	struct cprof_map64 threads; /* thread id -> 1 where it is (or was) one of the target's */
@@ -53,7 +53,7 @@ static struct cprof_error *find_names(struct fill *fill, const struct cprof_buil
 		size_t n;
 		const struct cprof_maps *maps;
 		struct cprof_map *map;
-		if (!cprof_session_frame_map(fill->block->session, &frames[i], &maps, &map))
+		if (!cprof_session_frame_map(fill->intake->session, &frames[i], &maps, &map))
 			continue;
 		struct cprof_error *err = cprof_symbolizer_addr(fill->symbolizer, maps, map,
 								frames[i].addr, &found, &n);
@@ -82,17 +82,17 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 	struct cprof_map *map;
 	struct cprof_module *module;
 	uint64_t file_addr;
-	if (!cprof_wait_kind_knows(names->text[whole], fill->block->releases) ||
-	    !cprof_session_frame_map(fill->block->session, frame, &maps, &map))
+	if (!cprof_wait_kind_knows(names->text[whole], fill->intake->releases) ||
+	    !cprof_session_frame_map(fill->intake->session, frame, &maps, &map))
 		return NULL;
 	struct cprof_error *err =
-		cprof_modules_get(cprof_session_modules(fill->block->session), maps, map, &module);
+		cprof_modules_get(cprof_session_modules(fill->intake->session), maps, map, &module);
 	if (err || module->kind != CPROF_MODULE_FILE ||
 	    !cprof_module_file_addr(module, map, frame->addr, &file_addr))
 		return err;
 	const struct cprof_symbol *symbol;
 	struct cprof_names *found; /* open already: it has just told a name */
-	const struct cprof_names_options options = { .cache_dir = fill->block->cache_dir };
+	const struct cprof_names_options options = { .cache_dir = fill->intake->cache_dir };
 	err = cprof_names_get(module, &options, &found);
 	if (!err)
 		err = cprof_names_symbol(found, file_addr, &symbol);
@@ -103,7 +103,7 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 
 static bool is_thread(const struct fill *fill, uint32_t tid)
 {
-	const uint64_t *known = cprof_map64_get(&fill->block->threads, tid);
+	const uint64_t *known = cprof_map64_get(&fill->intake->threads, tid);
 	return known && *known;
 }
 
@@ -115,7 +115,7 @@ static size_t make_labels(struct fill *fill, const struct cprof_wait_row *row,
 			  enum cprof_wait_kind kind, struct texts *texts,
 			  struct cprof_builder_label *labels)
 {
-	struct cprof_block *block = fill->block;
+	struct cprof_wait_intake *intake = fill->intake;
 	size_t n = 0;
 	labels[n++] =
 		(struct cprof_builder_label){ .key = "kind", .str = cprof_wait_kind_name(kind) };
@@ -123,27 +123,27 @@ static size_t make_labels(struct fill *fill, const struct cprof_wait_row *row,
 		snprintf(texts->lock, sizeof(texts->lock), "0x%" PRIx64, row->addr);
 		labels[n++] = (struct cprof_builder_label){ .key = "lock", .str = texts->lock };
 	}
-	if (!block->releases && cprof_wait_kind_has_owner(kind) &&
+	if (!intake->releases && cprof_wait_kind_has_owner(kind) &&
 	    is_thread(fill, row->owner_tid)) {
-		snprintf(
-			texts->owner, sizeof(texts->owner), "%s (%u)",
-			cprof_session_thread(block->session, block->process, (pid_t)row->owner_tid),
-			row->owner_tid);
+		snprintf(texts->owner, sizeof(texts->owner), "%s (%u)",
+			 cprof_session_thread(intake->session, intake->process,
+					      (pid_t)row->owner_tid),
+			 row->owner_tid);
 		labels[n++] = (struct cprof_builder_label){ .key = "owner", .str = texts->owner };
 	}
 	const char *call = cprof_wait_syscall_name(row->syscall);
-	if (block->all && call)
+	if (intake->all && call)
 		labels[n++] = (struct cprof_builder_label){ .key = "call", .str = call };
 	if (row->open)
 		labels[n++] = (struct cprof_builder_label){ .key = "open", .str = "true" };
 	return n;
 }
 
-static void make_values(const struct cprof_block *block, const struct cprof_wait_row *row,
+static void make_values(const struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
 			enum cprof_wait_kind kind, int64_t *values)
 {
 	const int64_t count = llround(row->count), delay = llround(row->delay_ns);
-	const bool contends = block->releases || cprof_wait_kind_contends(kind);
+	const bool contends = intake->releases || cprof_wait_kind_contends(kind);
 	memset(values, 0, N_TYPES * sizeof(*values));
 	values[contends ? CONTENTIONS : PARKED] = count;
 	values[contends ? DELAY : PARKED_DELAY] = delay;
@@ -153,12 +153,12 @@ static void make_values(const struct cprof_block *block, const struct cprof_wait
 
 static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_row *row)
 {
-	struct cprof_block *block = fill->block;
-	const struct cprof_wait_stack *stack = &block->table.stacks[row->stack];
+	struct cprof_wait_intake *intake = fill->intake;
+	const struct cprof_wait_stack *stack = &intake->table.stacks[row->stack];
 	/* All of it turned out to be open, or it is a page fault that never ended. */
 	if (llround(row->count) == 0 && llround(row->delay_ns) == 0)
 		return NULL;
-	struct cprof_session_stack shown = { .frames = &block->table.frames[stack->first],
+	struct cprof_session_stack shown = { .frames = &intake->table.frames[stack->first],
 					     .n = stack->n };
 	struct names names;
 	struct cprof_error *err = find_names(fill, shown.frames, shown.n, &names);
@@ -166,10 +166,10 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 		return err;
 	size_t entry;
 	enum cprof_wait_kind kind =
-		block->releases
+		intake->releases
 			? cprof_wait_kind_tell_release(row->by_number, names.text, names.n, &entry)
 			: cprof_wait_kind_tell(row->by_number, names.text, names.n, &entry);
-	if (block->releases && !cprof_wait_kind_is_lock(kind))
+	if (intake->releases && !cprof_wait_kind_is_lock(kind))
 		return NULL;
 	struct cprof_builder_frame *cut = fill->frames;
 	if (entry < names.n) {
@@ -188,24 +188,24 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 	int64_t values[N_TYPES];
 	uint32_t set;
 	size_t n_labels = make_labels(fill, row, kind, &texts, labels);
-	make_values(block, row, kind, values);
-	err = cprof_session_labels(block->session, block->process, (pid_t)row->tid, labels,
+	make_values(intake, row, kind, values);
+	err = cprof_session_labels(intake->session, intake->process, (pid_t)row->tid, labels,
 				   n_labels, &set);
-	return err ? err : cprof_session_add(block->session, &shown, set, values);
+	return err ? err : cprof_session_add(intake->session, &shown, set, values);
 }
 
-struct cprof_error *cprof_block_profile_fill(struct cprof_block *block)
+struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 {
-	const struct cprof_symbolizer_options options = cprof_block_symbolizer(block);
+	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
 	CPROF_AUTO(free)
 	struct cprof_builder_frame *frames = calloc(CPROF_SESSION_DEPTH_MAX + 1, sizeof(*frames));
 	if (!frames)
 		return cprof_error_no_memory();
-	struct fill fill = { .block = block, .frames = frames };
+	struct fill fill = { .intake = intake, .frames = frames };
 	struct cprof_error *err = cprof_symbolizer_new(
-		&options, cprof_session_modules(block->session), &fill.symbolizer);
-	for (uint32_t i = 0; !err && i < block->table.n_rows; i++)
-		err = fill_row(&fill, &block->table.rows[i]);
+		&options, cprof_session_modules(intake->session), &fill.symbolizer);
+	for (uint32_t i = 0; !err && i < intake->table.n_rows; i++)
+		err = fill_row(&fill, &intake->table.rows[i]);
 	cprof_symbolizer_free(fill.symbolizer);
 	return err;
 }

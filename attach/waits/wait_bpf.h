@@ -1,22 +1,22 @@
 /*
- * attach/waits/block_event.h - what the BPF program of the block and mutex modes and attach/waits/block_bpf.c say to each other.
+ * attach/waits/wait_bpf.h - what the BPF program of the block and mutex modes and attach/waits/wait_tier_bpf.c say to each other.
  *
  * Compiled on both sides, so it uses the kernel's integer names only and every struct has a fixed size.
  */
-#ifndef CPROF_ATTACH_WAITS_BLOCK_EVENT_H
-#define CPROF_ATTACH_WAITS_BLOCK_EVENT_H
+#ifndef CPROF_ATTACH_WAITS_WAIT_BPF_H
+#define CPROF_ATTACH_WAITS_WAIT_BPF_H
 
 #include <linux/types.h>
 
 enum {
-	CPROF_BLOCK_WAIT,    /* a wait that is over; the stack is the waiter's */
-	CPROF_BLOCK_RELEASE, /* a futex wake that ended waits; the stack is the waker's */
-	CPROF_BLOCK_FAULT, /* a thread falls asleep outside of system calls; its times follow in FAULT_END */
-	CPROF_BLOCK_FAULT_END,
+	CPROF_WAIT_BPF_WAIT,    /* a wait that is over; the stack is the waiter's */
+	CPROF_WAIT_BPF_RELEASE, /* a futex wake that ended waits; the stack is the waker's */
+	CPROF_WAIT_BPF_FAULT, /* a thread falls asleep outside of system calls; its times follow in FAULT_END */
+	CPROF_WAIT_BPF_FAULT_END,
 };
 
 /* The raw part of a sample; user registers and stack come beside it. */
-struct cprof_block_event {
+struct cprof_wait_bpf_event {
 	__u64 delay_ns; /* asleep, or what the release is charged with */
 	__u64 queue_ns; /* woken and waiting for a CPU */
 	__u64 addr;
@@ -32,7 +32,7 @@ struct cprof_block_event {
 };
 
 /* What the program knows of a thread that sleeps or has slept in its present system call. */
-struct cprof_block_thread {
+struct cprof_wait_bpf_thread {
 	__u64 asleep_since_ns; /* CLOCK_MONOTONIC; 0: not asleep */
 	__u64 woken_ns;        /* 0: not yet */
 	__u64 delay_ns;        /* earlier sleeps of the same call */
@@ -49,9 +49,9 @@ struct cprof_block_thread {
 	__u32 pad;
 };
 
-/* Kept for each CPU (modulo CPROF_BLOCK_CPUS), or they would fight for the memory: the sum is what counts. */
-#define CPROF_BLOCK_CPUS 64
-struct cprof_block_counts {
+/* Kept for each CPU (modulo CPROF_WAIT_BPF_CPUS), or they would fight for the memory: the sum is what counts. */
+#define CPROF_WAIT_BPF_CPUS 64
+struct cprof_wait_bpf_counts {
 	__u64 waits; /* seen, kept or not */
 	__u64 kept;
 	__u64 releases;

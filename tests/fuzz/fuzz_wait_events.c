@@ -3,8 +3,8 @@
  */
 #include <stdlib.h>
 
-#include "attach/waits/block_events.h"
-#include "attach/waits/block_pair.h"
+#include "attach/waits/wait_events.h"
+#include "attach/waits/wait_pair.h"
 
 #define ENTER 522
 #define EXIT  521
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct cprof_block_pair pair = { .releases = size && (data[0] & 1) };
+	struct cprof_wait_pair pair = { .releases = size && (data[0] & 1) };
 	uint64_t now_ns = 1;
 	for (size_t at = 1; at + 2 < size;) {
 		size_t n = data[at + 1] % 72;
@@ -21,21 +21,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += 2;
 		if (n > size - at)
 			n = size - at;
-		struct cprof_block_events_call call;
+		struct cprof_wait_events_call call;
 		struct cprof_wait wait;
 		now_ns += data[at - 1];
-		if (cprof_block_events_decode(data + at, n, ENTER, EXIT, &call)) {
-			if (call.kind == CPROF_BLOCK_ENTER) {
-				if (cprof_block_pair_enter(&pair, tid, now_ns, call.addr, call.op,
-							   call.val))
+		if (cprof_wait_events_decode(data + at, n, ENTER, EXIT, &call)) {
+			if (call.kind == CPROF_WAIT_EVENTS_ENTER) {
+				if (cprof_wait_pair_enter(&pair, tid, now_ns, call.addr, call.op,
+							  call.val))
 					abort();
-			} else if (cprof_block_pair_exit(&pair, tid, now_ns, call.ret, &wait)) {
+			} else if (cprof_wait_pair_exit(&pair, tid, now_ns, call.ret, &wait)) {
 				if (!(wait.delay_ns > 0 && wait.queue_ns >= 0))
 					abort();
 			}
 		}
 		at += n;
 	}
-	cprof_block_pair_deinit(&pair);
+	cprof_wait_pair_deinit(&pair);
 	return 0;
 }

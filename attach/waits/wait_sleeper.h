@@ -1,23 +1,23 @@
 /*
- * attach/waits/block_sleeper.h - the stack of a thread that sleeps and goes on whenever it likes, known from /proc.
+ * attach/waits/wait_sleeper.h - the stack of a thread that sleeps and goes on whenever it likes, known from /proc.
  *
  * Nobody holds the thread for us. Its stack is copied at once, and the copy is believed only if the thread has not
  * been put on a CPU from before its call was read until after the copy: read word by word while it goes on, the inner
  * half would be of one wait and the outer half of what the thread did next. The copy is walked at leisure. Of the
  * registers /proc tells pc and sp; the frame pointer is searched for where the walk needs it (thread_fp.h).
  */
-#ifndef CPROF_ATTACH_WAITS_BLOCK_SLEEPER_H
-#define CPROF_ATTACH_WAITS_BLOCK_SLEEPER_H
+#ifndef CPROF_ATTACH_WAITS_WAIT_SLEEPER_H
+#define CPROF_ATTACH_WAITS_WAIT_SLEEPER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/waits/block.h"
+#include "attach/waits/wait_intake.h"
 #include "attach/threads/thread_names.h"
 #include "attach/target/thread_proc.h"
 
 /* One look at one thread: what it sleeps in, and how often it had been put on a CPU just before we asked. */
-struct cprof_block_look {
+struct cprof_wait_sleeper {
 	pid_t tid;
 	int syscall_fd, schedstat_fd; /* borrowed; of /proc/PID/task/TID; the second may be -1 */
 	struct cprof_thread_call call;
@@ -25,24 +25,24 @@ struct cprof_block_look {
 };
 
 /* What walking them needs; one for all threads. */
-struct cprof_block_sleepers {
-	struct cprof_block *block; /* borrowed */
+struct cprof_wait_sleepers {
+	struct cprof_wait_intake *intake; /* borrowed */
 	struct cprof_thread_names names;
 	uint8_t *bytes; /* owned; room for one stack */
 	size_t cap;
 };
 
 /* Errors: NO_MEMORY. */
-struct cprof_error *cprof_block_sleepers_init(struct cprof_block_sleepers *sleepers,
-					      struct cprof_block *block);
-void cprof_block_sleepers_deinit(struct cprof_block_sleepers *sleepers);
+struct cprof_error *cprof_wait_sleepers_init(struct cprof_wait_sleepers *sleepers,
+					     struct cprof_wait_intake *intake);
+void cprof_wait_sleepers_deinit(struct cprof_wait_sleepers *sleepers);
 
-/* Open the files of a thread; a negative syscall_fd is -errno. Close both with cprof_block_look_close(). */
-void cprof_block_look_open(pid_t pid, pid_t tid, struct cprof_block_look *ret_look);
-void cprof_block_look_close(struct cprof_block_look *look);
+/* Open the files of a thread; a negative syscall_fd is -errno. Close both with cprof_wait_sleeper_close(). */
+void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_look);
+void cprof_wait_sleeper_close(struct cprof_wait_sleeper *look);
 
 /* True if it sleeps; fills in call and runs. */
-bool cprof_block_look_take(struct cprof_block_look *look);
+bool cprof_wait_sleeper_take(struct cprof_wait_sleeper *look);
 
 /*
  * Walk the stack of the sleep that `look` saw. `regs` are its registers where somebody knows them all, else NULL. Where
@@ -50,9 +50,9 @@ bool cprof_block_look_take(struct cprof_block_look *look);
  * the stack is that of this sleep; false: it is gone, `*ret_stack` is the innermost frame and the mark of a stack
  * that is cut. Errors: NO_MEMORY.
  */
-struct cprof_error *cprof_block_sleepers_walk(struct cprof_block_sleepers *sleepers,
-					      const struct cprof_block_look *look,
-					      const struct cprof_regs *regs, bool *ret_caught,
-					      struct cprof_session_stack *ret_stack);
+struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
+					     const struct cprof_wait_sleeper *look,
+					     const struct cprof_regs *regs, bool *ret_caught,
+					     struct cprof_session_stack *ret_stack);
 
 #endif

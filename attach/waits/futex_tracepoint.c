@@ -1,4 +1,4 @@
-#include "attach/waits/block_tracepoint.h"
+#include "attach/waits/futex_tracepoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,11 +40,11 @@ static uint64_t read_id(const char *root, const char *event)
 	return strtoull(cprof_buffer_text(&text), NULL, 10);
 }
 
-static bool from_tracefs(struct cprof_block_tracepoints *ret)
+static bool from_tracefs(struct cprof_futex_tracepoints *ret)
 {
 	static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
-		*ret = (struct cprof_block_tracepoints){
+		*ret = (struct cprof_futex_tracepoints){
 			.enter_futex = read_id(roots[i], "sys_enter_futex"),
 			.exit_futex = read_id(roots[i], "sys_exit_futex"),
 			.enter_waitv = read_id(roots[i], "sys_enter_futex_waitv"),
@@ -75,7 +75,7 @@ static void boot_id(char *id, size_t n)
 	snprintf(id, n, "%.36s", cprof_buffer_text(&text));
 }
 
-static bool from_cache(struct cprof_block_tracepoints *ret)
+static bool from_cache(struct cprof_futex_tracepoints *ret)
 {
 	char path[4096], id[40], seen[40];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
@@ -88,7 +88,7 @@ static bool from_cache(struct cprof_block_tracepoints *ret)
 			  &at[1], &at[2], &at[3]) != 5)
 		return false;
 	boot_id(id, sizeof(id));
-	*ret = (struct cprof_block_tracepoints){ .enter_futex = at[0],
+	*ret = (struct cprof_futex_tracepoints){ .enter_futex = at[0],
 						 .exit_futex = at[1],
 						 .enter_waitv = at[2],
 						 .exit_waitv = at[3],
@@ -97,7 +97,7 @@ static bool from_cache(struct cprof_block_tracepoints *ret)
 }
 
 /* What cannot be written is probed again the next time. */
-static void to_cache(const struct cprof_block_tracepoints *ids)
+static void to_cache(const struct cprof_futex_tracepoints *ids)
 {
 	char path[4096], temporary[4110], id[40], line[160];
 	if (!cache_path(path, sizeof(path)))
@@ -250,7 +250,7 @@ static pid_t fork_probe(const int *pipe_fds)
 	_exit(0);
 }
 
-struct cprof_error *cprof_block_tracepoints_probe(struct cprof_block_tracepoints *ret)
+struct cprof_error *cprof_futex_tracepoints_probe(struct cprof_futex_tracepoints *ret)
 {
 	int pipe_fds[2];
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -282,7 +282,7 @@ struct cprof_error *cprof_block_tracepoints_probe(struct cprof_block_tracepoints
 			"no tracepoint counts futex calls (%u of those tried could be "
 			"opened)",
 			result.opened);
-	*ret = (struct cprof_block_tracepoints){ .enter_futex = result.ids[0],
+	*ret = (struct cprof_futex_tracepoints){ .enter_futex = result.ids[0],
 						 .exit_futex = result.ids[1],
 						 .enter_waitv = result.ids[2],
 						 .exit_waitv = result.ids[3],
@@ -290,11 +290,11 @@ struct cprof_error *cprof_block_tracepoints_probe(struct cprof_block_tracepoints
 	return NULL;
 }
 
-struct cprof_error *cprof_block_tracepoints_find(struct cprof_block_tracepoints *ret)
+struct cprof_error *cprof_futex_tracepoints_find(struct cprof_futex_tracepoints *ret)
 {
 	if (from_tracefs(ret) || from_cache(ret))
 		return NULL;
-	struct cprof_error *err = cprof_block_tracepoints_probe(ret);
+	struct cprof_error *err = cprof_futex_tracepoints_probe(ret);
 	if (!err)
 		to_cache(ret);
 	return err;

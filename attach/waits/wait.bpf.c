@@ -1,5 +1,5 @@
 /*
- * block.bpf.c - times the waits of one process, keeps some by Go's law, and lets perf copy the stacks of those.
+ * wait.bpf.c - times the waits of one process, keeps some by Go's law, and lets perf copy the stacks of those.
  *
  * A wait begins where a thread is switched out asleep (sched_switch), ends where it is woken (sched_waking), and
  * is told when the thread itself is `current` again, with its registers and stack to be copied, and the time known
@@ -19,7 +19,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "block_event.h"
+#include "wait_bpf.h"
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -70,16 +70,17 @@ const volatile __u32 tell_at_resume; /* on_resume tells waits, no return from a 
 
 /* Changed while running. */
 volatile __u64 rate_ns = 1;
-struct cprof_block_counts counts[CPROF_BLOCK_CPUS];
+struct cprof_wait_bpf_counts counts[CPROF_WAIT_BPF_CPUS];
 
 #define COUNT(what, n)                                                                             \
-	__sync_fetch_and_add(&counts[bpf_get_smp_processor_id() & (CPROF_BLOCK_CPUS - 1)].what, n)
+	__sync_fetch_and_add(&counts[bpf_get_smp_processor_id() & (CPROF_WAIT_BPF_CPUS - 1)].what, \
+			     n)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, __u32);
-	__type(value, struct cprof_block_thread);
+	__type(value, struct cprof_wait_bpf_thread);
 } threads SEC(".maps");
 
 /* The queue behind one futex: see attach/waits/wait_charge.h, which keeps the same sums outside the kernel. */
@@ -127,7 +128,7 @@ static __always_inline int keeps(__u64 delay, __u64 rate)
 {
 	if (delay >= rate)
 		return 1;
-	/* 32 random bits times a rate below 2^32 (block_bpf.c sees to that) do not overflow. */
+	/* 32 random bits times a rate below 2^32 (wait_tier_bpf.c sees to that) do not overflow. */
 	return ((__u64)bpf_get_prandom_u32() * rate) >> 32 < delay;
 }
 
@@ -182,12 +183,12 @@ static __always_inline __u64 lock_end(__u64 addr, __u64 began, __u64 now, int re
 	return (__s64)charge > 0 ? charge : 0;
 }
 
-static __always_inline struct cprof_block_thread *thread_get(__u32 tid)
+static __always_inline struct cprof_wait_bpf_thread *thread_get(__u32 tid)
 {
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (thread)
 		return thread;
-	static const struct cprof_block_thread empty;
+	static const struct cprof_wait_bpf_thread empty;
 	bpf_map_update_elem(&threads, &tid, &empty, BPF_NOEXIST);
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread)
@@ -221,7 +222,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	int nr = SYSCALL_NR(regs);
 	if (!all_syscalls && !is_futex(nr))
 		return;
-	struct cprof_block_thread *thread = thread_get(task->pid);
+	struct cprof_wait_bpf_thread *thread = thread_get(task->pid);
 	if (!thread)
 		return;
 
@@ -240,8 +241,8 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 		thread->val = 0;
 		if (nr < 0 && tell_waits && (every < 2 || bpf_get_prandom_u32() % every == 0)) {
 			thread->val = every < 2 ? 1 : every;
-			struct cprof_block_event event = {
-				.what = CPROF_BLOCK_FAULT,
+			struct cprof_wait_bpf_event event = {
+				.what = CPROF_WAIT_BPF_FAULT,
 				.tid = task->pid,
 				.syscall = nr,
 				.serial = ++thread->serial,
@@ -265,14 +266,14 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 
 /* Whether the task, asleep until now, is in the call that `thread` tells of; it could be preempted in a later one. */
 static __always_inline int is_in_call(struct task_struct *task,
-				      const struct cprof_block_thread *thread)
+				      const struct cprof_wait_bpf_thread *thread)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	return SYSCALL_NR(regs) == thread->syscall && ARG1(regs) == thread->addr &&
 	       (__u32)ARG2(regs) == thread->op;
 }
 
-static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thread,
+static __always_inline void end_sleep(void *ctx, struct cprof_wait_bpf_thread *thread,
 				      struct task_struct *task, __u64 now)
 {
 	__u32 tid = task->pid;
@@ -298,8 +299,8 @@ static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thre
 	if (thread->syscall < 0 && !thread->val) {
 		thread->delay_ns = thread->queue_ns = 0;
 	} else if (thread->syscall < 0 && tell_waits) {
-		struct cprof_block_event event = {
-			.what = CPROF_BLOCK_FAULT_END,
+		struct cprof_wait_bpf_event event = {
+			.what = CPROF_WAIT_BPF_FAULT_END,
 			.tid = tid,
 			.syscall = thread->syscall,
 			.val = thread->val,
@@ -315,7 +316,7 @@ static __always_inline void end_sleep(void *ctx, struct cprof_block_thread *thre
 static __always_inline void runs_again(void *ctx, struct task_struct *task, __u64 now)
 {
 	__u32 tid = task->pid;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (thread && thread->asleep_since_ns)
 		end_sleep(ctx, thread, task, now);
 }
@@ -344,7 +345,7 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	if (task->tgid != target_tgid)
 		return 0;
 	__u32 tid = task->pid;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread || !thread->asleep_since_ns || thread->woken_ns)
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
@@ -370,7 +371,7 @@ int BPF_PROG(on_waking, struct task_struct *task)
 		if (owner == waker_tid)
 			COUNT(agreed, 1);
 	}
-	struct cprof_block_thread *payer = thread_get(waker_tid);
+	struct cprof_wait_bpf_thread *payer = thread_get(waker_tid);
 	if (!payer)
 		return 0;
 	payer->charge_ns += charge;
@@ -387,7 +388,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 tid = task->pid;
 	if (task->tgid != target_tgid)
 		return 0;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	__u32 owner;
 	if (thread && thread->lock_addr)
 		lock_end(thread->lock_addr, thread->asleep_since_ns, bpf_ktime_get_ns(), 0, &owner);
@@ -395,11 +396,11 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-static __always_inline void tell_release(void *ctx, struct cprof_block_thread *thread, __u32 tid)
+static __always_inline void tell_release(void *ctx, struct cprof_wait_bpf_thread *thread, __u32 tid)
 {
 	__u64 rate = rate_ns;
-	struct cprof_block_event event = {
-		.what = CPROF_BLOCK_RELEASE,
+	struct cprof_wait_bpf_event event = {
+		.what = CPROF_WAIT_BPF_RELEASE,
 		.tid = tid,
 		.syscall = NR_FUTEX,
 		.delay_ns = thread->charge_ns,
@@ -415,7 +416,7 @@ static __always_inline void tell_release(void *ctx, struct cprof_block_thread *t
 		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
 }
 
-static __always_inline void tell_wait(void *ctx, struct cprof_block_thread *thread, __u32 tid)
+static __always_inline void tell_wait(void *ctx, struct cprof_wait_bpf_thread *thread, __u32 tid)
 {
 	__u64 rate = rate_ns, delay_ns = thread->delay_ns, queue_ns = thread->queue_ns;
 	thread->delay_ns = thread->queue_ns = 0;
@@ -424,8 +425,8 @@ static __always_inline void tell_wait(void *ctx, struct cprof_block_thread *thre
 	if (!keeps(delay_ns, rate))
 		return;
 	COUNT(kept, 1);
-	struct cprof_block_event event = {
-		.what = CPROF_BLOCK_WAIT,
+	struct cprof_wait_bpf_event event = {
+		.what = CPROF_WAIT_BPF_WAIT,
 		.tid = tid,
 		.syscall = thread->syscall,
 		.delay_ns = delay_ns,
@@ -445,7 +446,7 @@ static __always_inline void syscall_returns(void *ctx)
 	__u32 tid = (__u32)current;
 	if (current >> 32 != target_tgid)
 		return;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread)
 		return;
 	if (tell_releases && thread->charge_ns)
@@ -464,7 +465,7 @@ int BPF_PROG(on_resume)
 	if (task->tgid != target_tgid)
 		return 0;
 	__u32 tid = task->pid;
-	struct cprof_block_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread || !thread->asleep_since_ns)
 		return 0;
 	end_sleep(ctx, thread, task, bpf_ktime_get_ns());

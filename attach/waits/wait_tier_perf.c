@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "attach/waits/block.h"
-#include "attach/waits/block_events.h"
-#include "attach/waits/block_open.h"
-#include "attach/waits/block_pair.h"
+#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_events.h"
+#include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_pair.h"
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
@@ -18,85 +18,84 @@
 #define LOOK_NS          1000000000ull
 
 struct perf_tier {
-	struct cprof_block *block;         /* borrowed */
-	struct cprof_block_events *events; /* owned */
-	struct cprof_block_pair pair;
+	struct cprof_wait_intake *intake; /* borrowed */
+	struct cprof_wait_events *events; /* owned */
+	struct cprof_wait_pair pair;
 	uint64_t lost_told, looked_ns;
 };
 
 static void close_tier(void *state)
 {
 	struct perf_tier *tier = state;
-	cprof_block_events_close(tier->events);
-	cprof_block_pair_deinit(&tier->pair);
+	cprof_wait_events_close(tier->events);
+	cprof_wait_pair_deinit(&tier->pair);
 	free(tier);
 }
 
 /* Its return will be told, its entry was before our time. */
-static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleeper)
+static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleeper)
 {
 	struct perf_tier *tier = ctx;
-	cprof_error_free(cprof_block_pair_enter(&tier->pair, (uint32_t)sleeper->tid,
-						sleeper->now_ns, sleeper->addr, sleeper->op,
-						sleeper->val));
+	cprof_error_free(cprof_wait_pair_enter(&tier->pair, (uint32_t)sleeper->tid, sleeper->now_ns,
+					       sleeper->addr, sleeper->op, sleeper->val));
 }
 
-static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **ret_state)
 {
 	struct perf_tier *tier = calloc(1, sizeof(*tier));
 	if (!tier)
 		return cprof_error_no_memory();
-	tier->block = block;
-	tier->pair.releases = block->releases;
+	tier->intake = intake;
+	tier->pair.releases = intake->releases;
 	uint64_t bytes = geteuid() == 0 ? STACK_BYTES_ROOT : STACK_BYTES_USER;
-	if (block->run->options->stack_bytes < bytes)
-		bytes = block->run->options->stack_bytes;
-	struct cprof_error *err = cprof_block_events_open(block->process->target, block->releases,
-							  (uint32_t)bytes, &tier->events);
+	if (intake->run->options->stack_bytes < bytes)
+		bytes = intake->run->options->stack_bytes;
+	struct cprof_error *err = cprof_wait_events_open(intake->process->target, intake->releases,
+							 (uint32_t)bytes, &tier->events);
 	if (err) {
 		close_tier(tier);
 		return err;
 	}
-	if (!block->releases)
-		cprof_block_open_before(block, put_sleeper, tier);
+	if (!intake->releases)
+		cprof_wait_edges_before(intake, put_sleeper, tier);
 	*ret_state = tier;
 	return NULL;
 }
 
-static struct cprof_error *take_call(void *ctx, const struct cprof_block_events_call *call)
+static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_call *call)
 {
 	struct perf_tier *tier = ctx;
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
-	const uint64_t end_ns = cprof_block_end_ns(tier->block);
+	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	const bool late = call->time_ns > end_ns;
-	if (late && tier->block->releases)
+	if (late && tier->intake->releases)
 		return NULL;
 	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
-	if (call->kind == CPROF_BLOCK_ENTER)
-		return cprof_block_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
-					      call->op, call->val);
-	if (call->kind == CPROF_BLOCK_ENDED) {
-		cprof_block_pair_ended(&tier->pair, call->tid, call->time_ns);
+	if (call->kind == CPROF_WAIT_EVENTS_ENTER)
+		return cprof_wait_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
+					     call->op, call->val);
+	if (call->kind == CPROF_WAIT_EVENTS_ENDED) {
+		cprof_wait_pair_ended(&tier->pair, call->tid, call->time_ns);
 		return NULL;
 	}
 	struct cprof_wait wait;
-	if (!cprof_block_pair_exit(&tier->pair, call->tid, late ? end_ns : call->time_ns, call->ret,
-				   &wait) ||
+	if (!cprof_wait_pair_exit(&tier->pair, call->tid, late ? end_ns : call->time_ns, call->ret,
+				  &wait) ||
 	    !call->record->sample.regs || call->record->sample.regs_32bit)
 		return NULL;
 	wait.open = late;
-	cprof_block_find_owner(&wait);
+	cprof_wait_intake_find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
 	const struct cprof_session_moment moment = {
-		.process = tier->block->process,
+		.process = tier->intake->process,
 		.regs = &regs,
 		.stack_addr = regs.r[cprof_arch_host()->sp],
 		.stack = call->record->sample.stack,
 		.n_stack = call->record->sample.n_stack,
 		.live = true,
 	};
-	return cprof_block_take(tier->block, &wait, &moment, NULL);
+	return cprof_wait_intake_take(tier->intake, &wait, &moment, NULL);
 }
 
 static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
@@ -104,9 +103,9 @@ static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
 	if (now_ns - tier->looked_ns < LOOK_NS)
 		return;
 	tier->looked_ns = now_ns;
-	if (!cprof_block_events_see(tier->events))
+	if (!cprof_wait_events_see(tier->events))
 		cprof_run_log_note(
-			tier->block->run->log, CPROF_NOTE_WARNING,
+			tier->intake->run->log, CPROF_NOTE_WARNING,
 			"a BPF program of somebody else hides futex calls from perf (its "
 			"program on syscalls:sys_enter_futex returns 0): waits are missing");
 }
@@ -121,16 +120,17 @@ static struct cprof_error *drain(void *state)
 {
 	struct perf_tier *tier = state;
 	uint64_t now_ns = cprof_clock_mono_ns();
-	const bool over = tier->block->run->window->end != CPROF_WINDOW_OPEN;
-	tier->pair.from_ns = tier->block->run->window->start_mono_ns;
+	const bool over = tier->intake->run->window->end != CPROF_WINDOW_OPEN;
+	tier->pair.from_ns = tier->intake->run->window->start_mono_ns;
 	look_for_blindness(tier, now_ns);
-	struct cprof_error *err = cprof_block_events_drain(
+	struct cprof_error *err = cprof_wait_events_drain(
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
-	const struct cprof_memory memory = { .read = read_word, .ctx = &tier->block->process->mem };
-	if (!err && !tier->block->releases)
-		cprof_block_pair_look(&tier->pair, &memory);
-	uint64_t lost = cprof_block_events_lost(tier->events);
-	tier->block->lost += lost - tier->lost_told;
+	const struct cprof_memory memory = { .read = read_word,
+					     .ctx = &tier->intake->process->mem };
+	if (!err && !tier->intake->releases)
+		cprof_wait_pair_asleep(&tier->pair, &memory);
+	uint64_t lost = cprof_wait_events_lost(tier->events);
+	tier->intake->lost += lost - tier->lost_told;
 	tier->lost_told = lost;
 	return err;
 }
@@ -138,19 +138,19 @@ static struct cprof_error *drain(void *state)
 static size_t fds(void *state, struct pollfd *fds, size_t cap)
 {
 	const struct perf_tier *tier = state;
-	return cprof_block_events_fds(tier->events, fds, cap);
+	return cprof_wait_events_fds(tier->events, fds, cap);
 }
 
 static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 {
 	const struct perf_tier *tier = state;
 	/* Whose entry is lost, or comes just now, has not been asleep from the window's start on. */
-	if (!cprof_block_pair_since(&tier->pair, tid, ret_mono_ns))
+	if (!cprof_wait_pair_since(&tier->pair, tid, ret_mono_ns))
 		*ret_mono_ns = UINT64_MAX;
 	return true;
 }
 
-const struct cprof_block_tier cprof_block_tier_perf = {
+const struct cprof_wait_tier cprof_wait_tier_perf = {
 	.name = "perf",
 	.exactly = "from the futex call's entry to the wake on its address, else to its return",
 	.tells_releases = true,

@@ -1,6 +1,6 @@
 /*
  * The BPF tier: a program in the kernel times every wait and keeps some by Go's law; perf copies registers and stack
- * of those into a ring per CPU. attach/waits/block.bpf.c is the program and says how it works.
+ * of those into a ring per CPU. attach/waits/wait.bpf.c is the program and says how it works.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/waits/block.h"
-#include "attach/waits/block_open.h"
-#include "attach/waits/block_tracepoint.h"
-#include "attach/waits/block_event.h"
+#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_edges.h"
+#include "attach/waits/futex_tracepoint.h"
+#include "attach/waits/wait_bpf.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
 #include "attach/perf/perf_source.h"
@@ -25,7 +25,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-#include "block.skel.h"
+#include "wait.skel.h"
 
 #define RING_BYTES     ((size_t)4 << 20)
 #define RING_LEAST     ((size_t)256 << 10)
@@ -46,8 +46,8 @@ struct fault {
 };
 
 struct bpf_tier {
-	struct cprof_block *block; /* borrowed */
-	struct block_bpf *skel;    /* owned */
+	struct cprof_wait_intake *intake; /* borrowed */
+	struct wait_bpf *skel;            /* owned */
 	struct cprof_perf_layout layout;
 	struct ring {
 		struct cprof_perf_event_ring *event; /* owned */
@@ -84,23 +84,23 @@ static int be_quiet(enum libbpf_print_level level, const char *format, va_list a
 
 static struct cprof_error *load(struct bpf_tier *tier)
 {
-	const struct cprof_block *block = tier->block;
+	const struct cprof_wait_intake *intake = tier->intake;
 	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
-	tier->skel = block_bpf__open();
+	tier->skel = wait_bpf__open();
 	int why = tier->skel ? 0 : errno;
 	if (tier->skel) {
-		struct block_bpf *skel = tier->skel;
-		skel->rodata->target_tgid = (uint32_t)block->process->target->pid;
-		skel->rodata->all_syscalls = block->all;
-		skel->rodata->tell_releases = block->releases;
-		skel->rodata->tell_waits = !block->releases;
-		skel->data->rate_ns = block->rate_ns;
+		struct wait_bpf *skel = tier->skel;
+		skel->rodata->target_tgid = (uint32_t)intake->process->target->pid;
+		skel->rodata->all_syscalls = intake->all;
+		skel->rodata->tell_releases = intake->releases;
+		skel->rodata->tell_waits = !intake->releases;
+		skel->data->rate_ns = intake->rate_ns;
 		skel->rodata->tell_at_resume = tier->at_resume;
-		bpf_program__set_autoload(skel->progs.on_any_return, block->all);
+		bpf_program__set_autoload(skel->progs.on_any_return, intake->all);
 		bpf_program__set_autoload(skel->progs.on_futex_return,
-					  !block->all && !tier->at_resume);
+					  !intake->all && !tier->at_resume);
 		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
-		why = -block_bpf__load(skel);
+		why = -wait_bpf__load(skel);
 	}
 	libbpf_set_print(before);
 	if (!why)
@@ -124,7 +124,7 @@ static struct cprof_error *open_ring(struct bpf_tier *tier, int cpu)
 		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW |
 			       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
 		.sample_regs_user = arch->perf_regs_mask,
-		.sample_stack_user = (uint32_t)tier->block->run->options->stack_bytes,
+		.sample_stack_user = (uint32_t)tier->intake->run->options->stack_bytes,
 		.sample_id_all = 1,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
@@ -187,31 +187,31 @@ static struct cprof_error *hook_return(struct bpf_tier *tier, uint64_t id)
 
 static struct cprof_error *hook(struct bpf_tier *tier)
 {
-	struct cprof_block_tracepoints points;
+	struct cprof_futex_tracepoints points;
 	struct cprof_error *err = NULL;
-	const bool returns = !tier->block->all && !tier->at_resume;
+	const bool returns = !tier->intake->all && !tier->at_resume;
 	if (returns)
-		err = cprof_block_tracepoints_find(&points);
+		err = cprof_futex_tracepoints_find(&points);
 	if (!err && returns)
 		err = hook_return(tier, points.exit_futex);
 	if (!err && returns && points.exit_waitv)
 		err = hook_return(tier, points.exit_waitv);
 	if (err)
 		return err;
-	int why = -block_bpf__attach(tier->skel);
+	int why = -wait_bpf__attach(tier->skel);
 	return why ? cprof_error_os(why, "attach the BPF programs to the scheduler") : NULL;
 }
 
 /* One that has woken meanwhile would be taken for asleep until it sleeps again: then it is taken back. */
-static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleeper)
+static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleeper)
 {
 	struct bpf_tier *tier = ctx;
 	struct bpf_map *threads = tier->skel->maps.threads;
 	const uint32_t tid = (uint32_t)sleeper->tid;
 	uint32_t owner = 0; /* as the program reads it where a wait begins */
-	cprof_target_mem_read(&tier->block->process->mem, sleeper->addr + OWNER_OFFSET, &owner,
+	cprof_target_mem_read(&tier->intake->process->mem, sleeper->addr + OWNER_OFFSET, &owner,
 			      sizeof(owner));
-	const struct cprof_block_thread thread = {
+	const struct cprof_wait_bpf_thread thread = {
 		.asleep_since_ns = sleeper->now_ns,
 		.owner = owner,
 		.addr = sleeper->addr,
@@ -222,7 +222,7 @@ static void put_sleeper(void *ctx, const struct cprof_block_open_sleeper *sleepe
 	};
 	if (bpf_map__update_elem(threads, &tid, sizeof(tid), &thread, sizeof(thread),
 				 BPF_NOEXIST) == 0 &&
-	    !cprof_block_open_still(tier->block, sleeper))
+	    !cprof_wait_edges_still(tier->intake, sleeper))
 		bpf_map__delete_elem(threads, &tid, sizeof(tid), 0);
 }
 
@@ -233,7 +233,7 @@ static void close_tier(void *state)
 		return;
 	for (size_t i = 0; i < tier->n_exit_fds; i++)
 		close(tier->exit_fds[i]);
-	block_bpf__destroy(tier->skel);
+	wait_bpf__destroy(tier->skel);
 	for (size_t i = 0; i < tier->n_rings; i++)
 		cprof_perf_event_unmap(tier->rings[i].event);
 	free(tier->rings);
@@ -251,7 +251,7 @@ static bool has_resume(void)
 	return has;
 }
 
-static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **ret_state)
 {
 	struct cprof_error *err = check_namespace();
 	if (err)
@@ -259,11 +259,11 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 	struct bpf_tier *tier = calloc(1, sizeof(*tier));
 	if (!tier)
 		return cprof_error_no_memory();
-	tier->block = block;
+	tier->intake = intake;
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
-	tier->at_resume = !block->all && !block->releases && has_resume();
-	tier->faults = block->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
-	if (!tier->exit_fds || (block->all && !tier->faults))
+	tier->at_resume = !intake->all && !intake->releases && has_resume();
+	tier->faults = intake->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
+	if (!tier->exit_fds || (intake->all && !tier->faults))
 		err = cprof_error_no_memory();
 	if (!err)
 		err = load(tier);
@@ -271,8 +271,8 @@ static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state
 		err = open_rings(tier);
 	if (!err)
 		err = hook(tier);
-	if (!err && !block->releases)
-		cprof_block_open_before(block, put_sleeper, tier);
+	if (!err && !intake->releases)
+		cprof_wait_edges_before(intake, put_sleeper, tier);
 	if (err) {
 		close_tier(tier);
 		return err;
@@ -288,7 +288,7 @@ static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
 					     const struct cprof_regs *regs)
 {
 	return (struct cprof_session_moment){
-		.process = tier->block->process,
+		.process = tier->intake->process,
 		.regs = regs,
 		.stack_addr = regs->r[cprof_arch_host()->sp],
 		.stack = record->sample.stack,
@@ -298,9 +298,9 @@ static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
 }
 
 /* `part_ns` of its time lie in the window. */
-static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_block_event *event,
-				     uint64_t part_ns, const struct cprof_session_moment *moment,
-				     bool open)
+static struct cprof_error *take_wait(struct bpf_tier *tier,
+				     const struct cprof_wait_bpf_event *event, uint64_t part_ns,
+				     const struct cprof_session_moment *moment, bool open)
 {
 	const struct cprof_wait_weight weight =
 		cprof_wait_weigh_part(event->delay_ns, part_ns, event->rate_ns);
@@ -316,12 +316,12 @@ static struct cprof_error *take_wait(struct bpf_tier *tier, const struct cprof_b
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * weight.count,
 	};
-	cprof_block_find_owner(&wait);
-	return cprof_block_take(tier->block, &wait, moment, NULL);
+	cprof_wait_intake_find_owner(&wait);
+	return cprof_wait_intake_take(tier->intake, &wait, moment, NULL);
 }
 
 /* The place of this fault's other half; an older fault that never got its own gives way. */
-static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_block_event *event,
+static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_wait_bpf_event *event,
 			      bool *ret_is_its)
 {
 	uint64_t key = (uint64_t)event->tid << 32 | event->serial;
@@ -335,7 +335,7 @@ static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_block_ev
 
 static void count_fault(struct bpf_tier *tier, struct fault *fault)
 {
-	struct cprof_wait_row *row = &tier->block->table.rows[fault->row];
+	struct cprof_wait_row *row = &tier->intake->table.rows[fault->row];
 	row->count += fault->times;
 	row->delay_ns += fault->delay_ns;
 	row->queue_ns += fault->queue_ns;
@@ -343,13 +343,14 @@ static void count_fault(struct bpf_tier *tier, struct fault *fault)
 }
 
 /* A fault's stack comes when it begins and must be walked then: later it is another one. */
-static struct cprof_error *begin_fault(struct bpf_tier *tier, const struct cprof_block_event *event,
+static struct cprof_error *begin_fault(struct bpf_tier *tier,
+				       const struct cprof_wait_bpf_event *event,
 				       const struct cprof_session_moment *moment)
 {
 	bool is_its;
 	struct fault *fault = fault_at(tier, event, &is_its);
 	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
-	struct cprof_error *err = cprof_block_take(tier->block, &wait, moment, &fault->row);
+	struct cprof_error *err = cprof_wait_intake_take(tier->intake, &wait, moment, &fault->row);
 	if (err)
 		return err;
 	if (is_its && fault->half == FAULT_ENDED)
@@ -359,7 +360,7 @@ static struct cprof_error *begin_fault(struct bpf_tier *tier, const struct cprof
 	return NULL;
 }
 
-static void end_fault(struct bpf_tier *tier, const struct cprof_block_event *event)
+static void end_fault(struct bpf_tier *tier, const struct cprof_wait_bpf_event *event)
 {
 	bool is_its;
 	struct fault *fault = fault_at(tier, event, &is_its);
@@ -376,12 +377,12 @@ static void end_fault(struct bpf_tier *tier, const struct cprof_block_event *eve
 static struct cprof_error *take_sample(struct bpf_tier *tier,
 				       const struct cprof_perf_record *record)
 {
-	struct cprof_block_event event;
+	struct cprof_wait_bpf_event event;
 	struct cprof_regs regs;
 	if (record->sample.n_raw < sizeof(event))
 		return NULL;
 	memcpy(&event, record->sample.raw, sizeof(event));
-	if (event.what == CPROF_BLOCK_FAULT_END) {
+	if (event.what == CPROF_WAIT_BPF_FAULT_END) {
 		/* Told while another thread leaves the CPU: the registers are that one's, and the idle one has none. */
 		if (tier->faults)
 			end_fault(tier, &event);
@@ -391,10 +392,10 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
-	if (event.what == CPROF_BLOCK_FAULT)
+	if (event.what == CPROF_WAIT_BPF_FAULT)
 		return tier->faults ? begin_fault(tier, &event, &moment) : NULL;
-	const uint64_t end_ns = cprof_block_end_ns(tier->block);
-	if (tier->block->releases)
+	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
+	if (tier->intake->releases)
 		return record->time_ns > end_ns
 			       ? NULL
 			       : take_wait(tier, &event, event.delay_ns, &moment, false);
@@ -402,7 +403,7 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	const uint64_t woken_ns = record->time_ns - event.queue_ns;
 	const uint64_t part_ns =
 		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
-				   tier->block->run->window->start_mono_ns, end_ns);
+				   tier->intake->run->window->start_mono_ns, end_ns);
 	return part_ns ? take_wait(tier, &event, part_ns, &moment, woken_ns > end_ns) : NULL;
 }
 
@@ -414,15 +415,15 @@ static struct cprof_error *take_record(const struct perf_event_header *header, v
 	if (err)
 		return err;
 	if (record.kind == CPROF_PERF_LOST)
-		tier->block->lost += record.lost;
+		tier->intake->lost += record.lost;
 	return record.kind == CPROF_PERF_SAMPLE ? take_sample(tier, &record) : NULL;
 }
 
-static struct cprof_block_counts sum_counts(const struct bpf_tier *tier)
+static struct cprof_wait_bpf_counts sum_counts(const struct bpf_tier *tier)
 {
-	struct cprof_block_counts sum = { 0 };
-	for (size_t i = 0; i < CPROF_BLOCK_CPUS; i++) {
-		const struct cprof_block_counts *one = &tier->skel->bss->counts[i];
+	struct cprof_wait_bpf_counts sum = { 0 };
+	for (size_t i = 0; i < CPROF_WAIT_BPF_CPUS; i++) {
+		const struct cprof_wait_bpf_counts *one = &tier->skel->bss->counts[i];
 		sum.waits += one->waits;
 		sum.kept += one->kept;
 		sum.releases += one->releases;
@@ -439,13 +440,13 @@ static struct cprof_error *drain(void *state)
 	struct bpf_tier *tier = state;
 	struct cprof_error *err = NULL;
 	tier->skel->data->rate_ns =
-		tier->block->rate_ns < RATE_MAX_NS ? tier->block->rate_ns : RATE_MAX_NS;
+		tier->intake->rate_ns < RATE_MAX_NS ? tier->intake->rate_ns : RATE_MAX_NS;
 	for (size_t i = 0; !err && i < tier->n_rings; i++) {
 		size_t n;
 		err = cprof_perf_ring_drain(&tier->rings[i].event->ring, take_record, tier, &n);
 	}
 	uint64_t full = sum_counts(tier).full;
-	tier->block->lost += full - tier->full_told;
+	tier->intake->lost += full - tier->full_told;
 	tier->full_told = full;
 	return err;
 }
@@ -462,7 +463,7 @@ static size_t fds(void *state, struct pollfd *fds, size_t cap)
 static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 {
 	const struct bpf_tier *tier = state;
-	struct cprof_block_thread thread;
+	struct cprof_wait_bpf_thread thread;
 	if (bpf_map__lookup_elem(tier->skel->maps.threads, &tid, sizeof(tid), &thread,
 				 sizeof(thread), 0))
 		return false; /* asleep since before our time */
@@ -474,11 +475,11 @@ static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 static void tell(void *state)
 {
 	const struct bpf_tier *tier = state;
-	const struct cprof_block_counts counts = sum_counts(tier);
-	struct cprof_run_log *log = tier->block->run->log;
-	tier->block->owned = counts.owned;
-	tier->block->agreed = counts.agreed;
-	if (tier->block->releases)
+	const struct cprof_wait_bpf_counts counts = sum_counts(tier);
+	struct cprof_run_log *log = tier->intake->run->log;
+	tier->intake->owned = counts.owned;
+	tier->intake->agreed = counts.agreed;
+	if (tier->intake->releases)
 		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
 				   (uint64_t)counts.releases);
 	else
@@ -488,7 +489,7 @@ static void tell(void *state)
 				   (uint64_t)counts.kept);
 }
 
-const struct cprof_block_tier cprof_block_tier_bpf = {
+const struct cprof_wait_tier cprof_wait_tier_bpf = {
 	.name = "bpf",
 	.exactly = "asleep until woken, every wait timed in the kernel",
 	.tells_releases = true,

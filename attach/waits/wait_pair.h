@@ -1,12 +1,12 @@
 /*
- * attach/waits/block_pair.h - from entries and returns of futex calls to waits and releases, without the kernel's help.
+ * attach/waits/wait_pair.h - from entries and returns of futex calls to waits and releases, without the kernel's help.
  *
  * The perf tier sees both as records in the order of time. A wait begins at its entry and ends at its return, or
  * rather a little before: at the last wake on the same address by another thread, because what comes after that is
  * waiting for a CPU. Pure: fed with numbers, no process needed.
  */
-#ifndef CPROF_ATTACH_WAITS_BLOCK_PAIR_H
-#define CPROF_ATTACH_WAITS_BLOCK_PAIR_H
+#ifndef CPROF_ATTACH_WAITS_WAIT_PAIR_H
+#define CPROF_ATTACH_WAITS_WAIT_PAIR_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-struct cprof_block_pair_thread {
+struct cprof_wait_pair_thread {
 	uint64_t entered_ns; /* of the call it is in; 0: in none that we know of */
 	uint64_t addr;
 	uint32_t op, val;
@@ -27,20 +27,20 @@ struct cprof_block_pair_thread {
 	uint32_t wakes; /* on its address before it went to sleep there */
 };
 
-#define CPROF_BLOCK_PAIR_WAKERS 16
+#define CPROF_WAIT_PAIR_WAKERS 16
 
-struct cprof_block_pair_wake {
+struct cprof_wait_pair_wake {
 	uint64_t at_ns;
 	uint32_t tid;
 	uint32_t op, val; /* of the last waiter that went to sleep there */
 	uint32_t n;       /* wakes so far, and who made the last of them */
-	uint32_t wakers[CPROF_BLOCK_PAIR_WAKERS];
+	uint32_t wakers[CPROF_WAIT_PAIR_WAKERS];
 };
 
-struct cprof_block_pair {
-	struct cprof_map64 by_tid, by_addr;      /* -> index */
-	struct cprof_block_pair_thread *threads; /* owned */
-	struct cprof_block_pair_wake *wakes;     /* owned */
+struct cprof_wait_pair {
+	struct cprof_map64 by_tid, by_addr;     /* -> index */
+	struct cprof_wait_pair_thread *threads; /* owned */
+	struct cprof_wait_pair_wake *wakes;     /* owned */
 	uint32_t n_threads, cap_threads, n_wakes, cap_wakes;
 	uint32_t joins; /* threads in a wait that ends with another thread, at most */
 	struct cprof_wait_charge charge;
@@ -49,31 +49,31 @@ struct cprof_block_pair {
 };
 
 /* A zeroed struct (with `releases` set or not) is ready for use. */
-void cprof_block_pair_deinit(struct cprof_block_pair *pair);
+void cprof_wait_pair_deinit(struct cprof_wait_pair *pair);
 
 /* Thread `tid` enters futex(addr, op, val). Errors: NO_MEMORY. */
-struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32_t tid,
-					   uint64_t now_ns, uint64_t addr, uint32_t op,
-					   uint32_t val);
+struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t tid,
+					  uint64_t now_ns, uint64_t addr, uint32_t op,
+					  uint32_t val);
 
 /*
  * Its call returns `ret`. True if that was a wait that slept (in `releases` a wake that ended waits somebody is
  * charged for), which `*wait` then describes, with count 1 and its times.
  */
-bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
-			   int64_t ret, struct cprof_wait *wait);
+bool cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns, int64_t ret,
+			  struct cprof_wait *wait);
 
 /* Thread `tid` has ended: that is the wake of those who join it, made by the kernel without any call. */
-void cprof_block_pair_ended(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns);
+void cprof_wait_pair_ended(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns);
 
 /*
  * Look into `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before anybody
  * looks. Of those the owner is who made the first wake after they began: it held the lock, or it would not have released
  * it.
  */
-void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_memory *memory);
+void cprof_wait_pair_asleep(struct cprof_wait_pair *pair, const struct cprof_memory *memory);
 
 /* Since when `tid` has been in a wait; false if it is in none. */
-bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns);
+bool cprof_wait_pair_since(const struct cprof_wait_pair *pair, uint32_t tid, uint64_t *ret_ns);
 
 #endif

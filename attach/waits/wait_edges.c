@@ -1,9 +1,9 @@
-#include "attach/waits/block_open.h"
+#include "attach/waits/wait_edges.h"
 
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#include "attach/waits/block_sleeper.h"
+#include "attach/waits/wait_sleeper.h"
 #include "attach/threads/thread_iter.h"
 #include "attach/target/thread_proc.h"
 #include "attach/target/thread_regs.h"
@@ -13,30 +13,31 @@
 
 #define CALL_TEXT_MAX 256
 
-static bool read_call(const struct cprof_block *block, pid_t tid, struct cprof_thread_call *ret)
+static bool read_call(const struct cprof_wait_intake *intake, pid_t tid,
+		      struct cprof_thread_call *ret)
 {
 	char text[CALL_TEXT_MAX];
-	int n = cprof_thread_read(block->process->target->pid, tid, "syscall", text, sizeof(text));
+	int n = cprof_thread_read(intake->process->target->pid, tid, "syscall", text, sizeof(text));
 	return n > 0 && cprof_thread_call_parse(text, ret);
 }
 
-static bool in_scope(const struct cprof_block *block, const struct cprof_thread_call *call)
+static bool in_scope(const struct cprof_wait_intake *intake, const struct cprof_thread_call *call)
 {
 	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return block->all && call->sp;
+		return intake->all && call->sp;
 	if (call->kind != CPROF_CALL_BLOCKED)
 		return false;
-	return block->all || cprof_wait_is_futex((int32_t)call->nr);
+	return intake->all || cprof_wait_is_futex((int32_t)call->nr);
 }
 
-static bool read_sleeper(const struct cprof_block *block, pid_t tid,
-			 struct cprof_block_open_sleeper *ret)
+static bool read_sleeper(const struct cprof_wait_intake *intake, pid_t tid,
+			 struct cprof_wait_edges_sleeper *ret)
 {
 	struct cprof_thread_call call;
-	if (!read_call(block, tid, &call) || call.kind != CPROF_CALL_BLOCKED ||
+	if (!read_call(intake, tid, &call) || call.kind != CPROF_CALL_BLOCKED ||
 	    call.nr != SYS_futex)
 		return false;
-	*ret = (struct cprof_block_open_sleeper){
+	*ret = (struct cprof_wait_edges_sleeper){
 		.tid = tid,
 		.now_ns = cprof_clock_mono_ns(),
 		.addr = call.args[0],
@@ -46,32 +47,32 @@ static bool read_sleeper(const struct cprof_block *block, pid_t tid,
 	return true;
 }
 
-void cprof_block_open_before(struct cprof_block *block, cprof_block_open_fn *fn, void *ctx)
+void cprof_wait_edges_before(struct cprof_wait_intake *intake, cprof_wait_edges_fn *fn, void *ctx)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	size_t n = 0;
-	struct cprof_error *err = cprof_thread_list(block->process->target->pid, &tids, &n);
+	struct cprof_error *err = cprof_thread_list(intake->process->target->pid, &tids, &n);
 	cprof_error_free(err); /* it has ended already: the window will see that */
 	for (size_t i = 0; i < n; i++) {
-		struct cprof_block_open_sleeper sleeper;
-		if (read_sleeper(block, tids[i], &sleeper))
+		struct cprof_wait_edges_sleeper sleeper;
+		if (read_sleeper(intake, tids[i], &sleeper))
 			fn(ctx, &sleeper);
 	}
 }
 
-bool cprof_block_open_still(const struct cprof_block *block,
-			    const struct cprof_block_open_sleeper *sleeper)
+bool cprof_wait_edges_still(const struct cprof_wait_intake *intake,
+			    const struct cprof_wait_edges_sleeper *sleeper)
 {
-	struct cprof_block_open_sleeper now;
-	return read_sleeper(block, sleeper->tid, &now) && now.addr == sleeper->addr &&
+	struct cprof_wait_edges_sleeper now;
+	return read_sleeper(intake, sleeper->tid, &now) && now.addr == sleeper->addr &&
 	       now.op == sleeper->op && now.val == sleeper->val;
 }
 
-static struct cprof_error *take_one(struct cprof_block_sleepers *sleepers,
-				    const struct cprof_block_look *look, uint64_t now_ns,
+static struct cprof_error *take_one(struct cprof_wait_sleepers *sleepers,
+				    const struct cprof_wait_sleeper *look, uint64_t now_ns,
 				    uint64_t since_ns, const struct cprof_regs *regs)
 {
-	struct cprof_block *block = sleepers->block;
+	struct cprof_wait_intake *intake = sleepers->intake;
 	const struct cprof_thread_call *call = &look->call;
 	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
 	struct cprof_wait wait = {
@@ -87,21 +88,21 @@ static struct cprof_error *take_one(struct cprof_block_sleepers *sleepers,
 	/* __owner of a pthread mutex; believed only where kind and thread ids agree with it. */
 	uint32_t owner = 0;
 	if (blocked && cprof_wait_is_futex(wait.syscall) &&
-	    cprof_target_mem_read(&block->process->mem, wait.addr + 8, &owner, sizeof(owner)))
+	    cprof_target_mem_read(&intake->process->mem, wait.addr + 8, &owner, sizeof(owner)))
 		wait.owner_tid = owner;
-	cprof_block_find_owner(&wait);
+	cprof_wait_intake_find_owner(&wait);
 	struct cprof_session_stack stack;
 	bool caught;
-	struct cprof_error *err = cprof_block_sleepers_walk(sleepers, look, regs, &caught, &stack);
-	return err ? err : cprof_block_add(block, &wait, &stack, NULL);
+	struct cprof_error *err = cprof_wait_sleepers_walk(sleepers, look, regs, &caught, &stack);
+	return err ? err : cprof_wait_intake_add(intake, &wait, &stack, NULL);
 }
 
 /* What take_threads() goes by. */
 struct open_waits {
-	struct cprof_block_sleepers sleepers;
-	const struct cprof_block_tier *tier; /* borrowed */
-	void *state;                         /* the tier's */
-	struct cprof_thread_iter_row *rows;  /* owned */
+	struct cprof_wait_sleepers sleepers;
+	const struct cprof_wait_tier *tier; /* borrowed */
+	void *state;                        /* the tier's */
+	struct cprof_thread_iter_row *rows; /* owned */
 	size_t n_rows;
 };
 
@@ -126,15 +127,15 @@ static bool find_regs(const struct open_waits *open, pid_t tid,
 
 static struct cprof_error *take_thread(struct open_waits *open, pid_t tid)
 {
-	struct cprof_block *block = open->sleepers.block;
-	const uint64_t end_ns = cprof_block_end_ns(block);
-	uint64_t since = block->run->window->start_mono_ns, seen;
+	struct cprof_wait_intake *intake = open->sleepers.intake;
+	const uint64_t end_ns = cprof_wait_intake_end_ns(intake);
+	uint64_t since = intake->run->window->start_mono_ns, seen;
 	struct cprof_regs regs;
 	bool all_known = false;
-	struct cprof_block_look look;
-	cprof_block_look_open(block->process->target->pid, tid, &look);
-	bool sleeps = look.syscall_fd >= 0 && cprof_block_look_take(&look) &&
-		      in_scope(block, &look.call) &&
+	struct cprof_wait_sleeper look;
+	cprof_wait_sleeper_open(intake->process->target->pid, tid, &look);
+	bool sleeps = look.syscall_fd >= 0 && cprof_wait_sleeper_take(&look) &&
+		      in_scope(intake, &look.call) &&
 		      find_regs(open, tid, &look.call, &regs, &all_known);
 	if (sleeps && open->tier->since && open->tier->since(open->state, (uint32_t)tid, &seen) &&
 	    seen > since)
@@ -142,18 +143,18 @@ static struct cprof_error *take_thread(struct open_waits *open, pid_t tid)
 	struct cprof_error *err = NULL;
 	if (sleeps && since < end_ns)
 		err = take_one(&open->sleepers, &look, end_ns, since, all_known ? &regs : NULL);
-	cprof_block_look_close(&look);
+	cprof_wait_sleeper_close(&look);
 	return err;
 }
 
-struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
-					   const struct cprof_block_tier *tier, void *state)
+struct cprof_error *cprof_wait_edges_take(struct cprof_wait_intake *intake,
+					  const struct cprof_wait_tier *tier, void *state)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	struct cprof_thread_iter *iter = NULL;
 	struct open_waits open = { .tier = tier, .state = state };
 	size_t n = 0;
-	pid_t pid = block->process->target->pid;
+	pid_t pid = intake->process->target->pid;
 
 	struct cprof_error *err = cprof_thread_list(pid, &tids, &n);
 	if (err) { /* it has ended: nothing is open */
@@ -165,10 +166,10 @@ struct cprof_error *cprof_block_open_waits(struct cprof_block *block,
 		err = cprof_thread_iter_read(iter, &open.rows, &open.n_rows);
 	cprof_error_free(err); /* then pc and sp have to do */
 
-	err = cprof_block_sleepers_init(&open.sleepers, block);
+	err = cprof_wait_sleepers_init(&open.sleepers, intake);
 	for (size_t i = 0; !err && i < n; i++)
 		err = take_thread(&open, tids[i]);
-	cprof_block_sleepers_deinit(&open.sleepers);
+	cprof_wait_sleepers_deinit(&open.sleepers);
 	cprof_thread_iter_close(iter);
 	free(open.rows);
 	return err;

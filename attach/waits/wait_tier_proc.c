@@ -5,7 +5,7 @@
  * met once it is told from how often the thread was put on a CPU since it was met before (/proc/TID/schedstat).
  *
  * Nothing is opened by the kernel for us, nobody is stopped. How a stack is read of a thread that may wake at any
- * time is block_sleeper.h's.
+ * time is wait_sleeper.h's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/waits/block.h"
-#include "attach/waits/block_sleeper.h"
+#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_sleeper.h"
 #include "attach/perf/perf_source.h"
 #include "attach/locks/wait_kind.h"
 #include "base/cleanup.h"
@@ -31,17 +31,17 @@
 #define ROWS_MAX    65536
 
 struct seen {
-	struct cprof_block_look look; /* owns its files; the call and the runs of the last look */
-	bool listed;                  /* in the last list of threads */
-	bool asleep;                  /* at the last look */
-	uint32_t row;                 /* of the sums, where the wait of the last look is */
-	double guessed;               /* how many waits that one was counted as, and for how long */
+	struct cprof_wait_sleeper look; /* owns its files; the call and the runs of the last look */
+	bool listed;                    /* in the last list of threads */
+	bool asleep;                    /* at the last look */
+	uint32_t row;                   /* of the sums, where the wait of the last look is */
+	double guessed; /* how many waits that one was counted as, and for how long */
 	double delay_ns;
 };
 
 struct proc_tier {
-	struct cprof_block *block; /* borrowed */
-	struct cprof_block_sleepers sleepers;
+	struct cprof_wait_intake *intake; /* borrowed */
+	struct cprof_wait_sleepers sleepers;
 	struct seen *threads; /* owned */
 	size_t n, cap;
 	struct cprof_map64 by_tid; /* -> index + 1; 0: gone */
@@ -66,9 +66,9 @@ static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 		tier->threads = grown;
 		tier->cap = cap;
 	}
-	pid_t pid = tier->block->process->target->pid;
+	pid_t pid = tier->intake->process->target->pid;
 	struct seen seen = { .listed = true };
-	cprof_block_look_open(pid, tid, &seen.look);
+	cprof_wait_sleeper_open(pid, tid, &seen.look);
 	int why = seen.look.syscall_fd < 0 ? -seen.look.syscall_fd : 0;
 	if (why == EMFILE || why == ENFILE) {
 		tier->unfollowed++;
@@ -80,7 +80,7 @@ static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 		return cprof_error_os(why, "open /proc/%d/task/%d/syscall", (int)pid, (int)tid);
 	uint64_t *index = cprof_map64_put(&tier->by_tid, (uint64_t)tid, NULL);
 	if (!index) {
-		cprof_block_look_close(&seen.look);
+		cprof_wait_sleeper_close(&seen.look);
 		return cprof_error_no_memory();
 	}
 	tier->threads[tier->n++] = seen;
@@ -95,7 +95,7 @@ static struct cprof_error *drop_unlisted(struct proc_tier *tier)
 	cprof_map64_deinit(&tier->by_tid);
 	for (size_t i = 0; i < tier->n; i++) {
 		if (!tier->threads[i].listed) {
-			cprof_block_look_close(&tier->threads[i].look);
+			cprof_wait_sleeper_close(&tier->threads[i].look);
 			continue;
 		}
 		tier->threads[kept] = tier->threads[i];
@@ -104,7 +104,7 @@ static struct cprof_error *drop_unlisted(struct proc_tier *tier)
 		if (index)
 			*index = ++kept;
 		else
-			cprof_block_look_close(&tier->threads[i].look);
+			cprof_wait_sleeper_close(&tier->threads[i].look);
 	}
 	tier->n = kept;
 	return NULL;
@@ -115,7 +115,7 @@ static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	size_t n = 0;
 	tier->listed_ns = now_ns;
-	struct cprof_error *err = cprof_target_threads(tier->block->process->target, &tids, &n);
+	struct cprof_error *err = cprof_target_threads(tier->intake->process->target, &tids, &n);
 	if (err && err->code == CPROF_ERR_NO_TARGET) {
 		cprof_error_free(err);
 		err = NULL;
@@ -137,9 +137,9 @@ static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
 static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
 {
 	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return tier->block->all && call->sp;
+		return tier->intake->all && call->sp;
 	return call->kind == CPROF_CALL_BLOCKED &&
-	       (tier->block->all || cprof_wait_is_futex((int32_t)call->nr));
+	       (tier->intake->all || cprof_wait_is_futex((int32_t)call->nr));
 }
 
 static void describe(const struct proc_tier *tier, const struct seen *seen,
@@ -156,13 +156,13 @@ static void describe(const struct proc_tier *tier, const struct seen *seen,
 	};
 	uint32_t owner;
 	if (blocked && cprof_wait_is_futex(ret_wait->syscall) &&
-	    cprof_target_mem_read(&tier->block->process->mem, ret_wait->addr + 8, &owner,
+	    cprof_target_mem_read(&tier->intake->process->mem, ret_wait->addr + 8, &owner,
 				  sizeof(owner)))
 		ret_wait->owner_tid = owner;
-	cprof_block_find_owner(ret_wait);
+	cprof_wait_intake_find_owner(ret_wait);
 }
 
-static uint64_t hash_look(const struct cprof_block_look *look)
+static uint64_t hash_look(const struct cprof_wait_sleeper *look)
 {
 	const struct cprof_thread_call *call = &look->call;
 	uint64_t hash = cprof_hash_mix((uint64_t)look->tid, (uint64_t)call->nr);
@@ -197,18 +197,18 @@ static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, 
 	wait.count = count;
 	wait.delay_ns = (double)delay_ns;
 	struct cprof_error *err =
-		cprof_block_sleepers_walk(&tier->sleepers, &seen->look, NULL, &caught, &stack);
+		cprof_wait_sleepers_walk(&tier->sleepers, &seen->look, NULL, &caught, &stack);
 	if (err)
 		return err;
 	const uint64_t *known =
 		caught ? NULL : cprof_map64_get(&tier->rows, hash_look(&seen->look));
 	if (known) {
 		seen->row = (uint32_t)*known;
-		tier->block->table.rows[seen->row].count += count;
-		tier->block->table.rows[seen->row].delay_ns += (double)delay_ns;
+		tier->intake->table.rows[seen->row].count += count;
+		tier->intake->table.rows[seen->row].delay_ns += (double)delay_ns;
 		return NULL;
 	}
-	err = cprof_block_add(tier->block, &wait, &stack, &seen->row);
+	err = cprof_wait_intake_add(tier->intake, &wait, &stack, &seen->row);
 	return err || !caught ? err : remember(tier, seen);
 }
 
@@ -227,9 +227,9 @@ static double count_look(struct seen *seen, bool same, uint64_t runs_before)
 
 static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, uint64_t step_ns)
 {
-	const struct cprof_block_look last = seen->look;
+	const struct cprof_wait_sleeper last = seen->look;
 	const bool slept = seen->asleep;
-	seen->asleep = cprof_block_look_take(&seen->look);
+	seen->asleep = cprof_wait_sleeper_take(&seen->look);
 	if (!seen->asleep) { /* the last wait and its runs are what the next one is compared with */
 		seen->look = last;
 		return NULL;
@@ -244,7 +244,7 @@ static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, ui
 	if (!same)
 		return take_look(tier, seen, count, step_ns);
 	/* Its stack is what it was. */
-	struct cprof_wait_row *row = &tier->block->table.rows[seen->row];
+	struct cprof_wait_row *row = &tier->intake->table.rows[seen->row];
 	row->count += count;
 	row->delay_ns += (double)step_ns;
 	return NULL;
@@ -253,19 +253,20 @@ static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, ui
 /* Many threads make a look dear: then looks become rarer and the profile coarser, not the machine slower. */
 static void follow_pace(struct proc_tier *tier, uint64_t took_ns)
 {
-	if (!tier->block->adaptive)
+	if (!tier->intake->adaptive)
 		return;
 	tier->took_ns = (tier->took_ns * 15 + took_ns) / 16;
 	tier->look_ns = tier->took_ns * SHARE > LOOK_NS ? tier->took_ns * SHARE : LOOK_NS;
 	if (tier->look_ns > LOOK_MAX_NS)
 		tier->look_ns = LOOK_MAX_NS;
-	tier->block->rate_ns = tier->look_ns;
+	tier->intake->rate_ns = tier->look_ns;
 }
 
 static struct cprof_error *drain(void *state)
 {
 	struct proc_tier *tier = state;
-	const uint64_t clock_ns = cprof_clock_mono_ns(), end_ns = cprof_block_end_ns(tier->block);
+	const uint64_t clock_ns = cprof_clock_mono_ns(),
+		       end_ns = cprof_wait_intake_end_ns(tier->intake);
 	const uint64_t now_ns = clock_ns < end_ns ? clock_ns : end_ns; /* we may come late */
 	struct cprof_error *err = NULL;
 	/* The task folder has two links more than there are threads; one may still come as another goes. */
@@ -294,11 +295,11 @@ static struct cprof_error *mark_open(void *state)
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < tier->n; i++) {
 		struct seen *seen = &tier->threads[i];
-		struct cprof_block_look now = seen->look;
+		struct cprof_wait_sleeper now = seen->look;
 		if (seen->asleep && in_scope(tier, &seen->look.call) &&
-		    cprof_block_look_take(&now) && now.runs == seen->look.runs &&
+		    cprof_wait_sleeper_take(&now) && now.runs == seen->look.runs &&
 		    cprof_thread_call_same(&now.call, &seen->look.call))
-			err = cprof_wait_table_open(&tier->block->table, seen->row, seen->guessed,
+			err = cprof_wait_table_open(&tier->intake->table, seen->row, seen->guessed,
 						    seen->delay_ns);
 	}
 	return err;
@@ -310,35 +311,35 @@ static void close_tier(void *state)
 {
 	struct proc_tier *tier = state;
 	for (size_t i = 0; i < tier->n; i++)
-		cprof_block_look_close(&tier->threads[i].look);
+		cprof_wait_sleeper_close(&tier->threads[i].look);
 	if (tier->task_fd >= 0)
 		close(tier->task_fd);
-	cprof_block_sleepers_deinit(&tier->sleepers);
+	cprof_wait_sleepers_deinit(&tier->sleepers);
 	free(tier->threads);
 	cprof_map64_deinit(&tier->by_tid);
 	cprof_map64_deinit(&tier->rows);
 	free(tier);
 }
 
-static struct cprof_error *open_tier(struct cprof_block *block, void **ret_state)
+static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **ret_state)
 {
 	struct proc_tier *tier = calloc(1, sizeof(*tier));
 	if (!tier)
 		return cprof_error_no_memory();
-	tier->block = block;
-	tier->look_ns = block->adaptive ? LOOK_NS : block->rate_ns;
+	tier->intake = intake;
+	tier->look_ns = intake->adaptive ? LOOK_NS : intake->rate_ns;
 	tier->looked_ns = cprof_clock_mono_ns();
 	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)block->process->target->pid);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)intake->process->target->pid);
 	tier->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cprof_perf_source_raise_files(2048);
-	struct cprof_error *err = cprof_block_sleepers_init(&tier->sleepers, block);
+	struct cprof_error *err = cprof_wait_sleepers_init(&tier->sleepers, intake);
 	if (!err)
 		err = list_threads(tier, tier->looked_ns);
 	char text[1];
 	if (!err && tier->n && pread(tier->threads[0].look.syscall_fd, text, sizeof(text), 0) <= 0)
 		err = cprof_error_os(errno, "read /proc/%d/syscall",
-				     (int)block->process->target->pid);
+				     (int)intake->process->target->pid);
 	if (err && err->code == CPROF_ERR_DENIED)
 		err = cprof_error_hint(err, "run as root, or allow it with sysctl "
 					    "kernel.yama.ptrace_scope=0");
@@ -361,11 +362,11 @@ static void tell(void *state)
 	const struct proc_tier *tier = state;
 	if (tier->unfollowed)
 		cprof_run_log_note(
-			tier->block->run->log, CPROF_NOTE_WARNING,
+			tier->intake->run->log, CPROF_NOTE_WARNING,
 			"some threads were not looked at: out of descriptors; raise ulimit -n");
 }
 
-const struct cprof_block_tier cprof_block_tier_proc = {
+const struct cprof_wait_tier cprof_wait_tier_proc = {
 	.name = "proc",
 	.exactly =
 		"by looking every so often; delays are unbiased, counts of waits shorter than that are guessed",

@@ -1,4 +1,4 @@
-#include "attach/waits/block_sleeper.h"
+#include "attach/waits/wait_sleeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,23 +13,23 @@
 #define TEXT_MAX  256
 #define TRIES_MAX 4 /* looks at a thread that sleeps and runs all the time */
 
-struct cprof_error *cprof_block_sleepers_init(struct cprof_block_sleepers *sleepers,
-					      struct cprof_block *block)
+struct cprof_error *cprof_wait_sleepers_init(struct cprof_wait_sleepers *sleepers,
+					     struct cprof_wait_intake *intake)
 {
-	const struct cprof_symbolizer_options options = cprof_block_symbolizer(block);
-	*sleepers = (struct cprof_block_sleepers){
-		.block = block,
-		.cap = block->run->options->stack_bytes,
+	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
+	*sleepers = (struct cprof_wait_sleepers){
+		.intake = intake,
+		.cap = intake->run->options->stack_bytes,
 	};
 	sleepers->bytes = malloc(sleepers->cap);
 	if (!sleepers->bytes)
 		return cprof_error_no_memory();
 	return cprof_thread_names_init(&sleepers->names, &options,
-				       cprof_session_modules(block->session),
-				       &block->process->maps);
+				       cprof_session_modules(intake->session),
+				       &intake->process->maps);
 }
 
-void cprof_block_sleepers_deinit(struct cprof_block_sleepers *sleepers)
+void cprof_wait_sleepers_deinit(struct cprof_wait_sleepers *sleepers)
 {
 	cprof_thread_names_deinit(&sleepers->names);
 	free(sleepers->bytes);
@@ -46,9 +46,9 @@ static int open_file(pid_t pid, pid_t tid, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-void cprof_block_look_open(pid_t pid, pid_t tid, struct cprof_block_look *ret_look)
+void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_look)
 {
-	*ret_look = (struct cprof_block_look){
+	*ret_look = (struct cprof_wait_sleeper){
 		.tid = tid,
 		.syscall_fd = open_file(pid, tid, "syscall"),
 		.schedstat_fd = -1,
@@ -57,7 +57,7 @@ void cprof_block_look_open(pid_t pid, pid_t tid, struct cprof_block_look *ret_lo
 		ret_look->schedstat_fd = open_file(pid, tid, "schedstat");
 }
 
-void cprof_block_look_close(struct cprof_block_look *look)
+void cprof_wait_sleeper_close(struct cprof_wait_sleeper *look)
 {
 	if (look->syscall_fd >= 0)
 		close(look->syscall_fd);
@@ -76,7 +76,7 @@ static bool read_at(int fd, char *text, size_t cap)
 }
 
 /* The third number: how often it was put on a CPU. A wait in which it stays the same is one wait. */
-static uint64_t read_runs(const struct cprof_block_look *look)
+static uint64_t read_runs(const struct cprof_wait_sleeper *look)
 {
 	char text[TEXT_MAX];
 	unsigned long long ran_ns, queued_ns, runs;
@@ -87,7 +87,7 @@ static uint64_t read_runs(const struct cprof_block_look *look)
 }
 
 /* The count before the call: if it is still the same later, the thread has slept from the call on, or longer. */
-bool cprof_block_look_take(struct cprof_block_look *look)
+bool cprof_wait_sleeper_take(struct cprof_wait_sleeper *look)
 {
 	char text[TEXT_MAX];
 	look->runs = read_runs(look);
@@ -95,43 +95,43 @@ bool cprof_block_look_take(struct cprof_block_look *look)
 	       cprof_thread_call_parse(text, &look->call) && look->call.kind != CPROF_CALL_RUNNING;
 }
 
-static bool sleeps_on(const struct cprof_block_look *look)
+static bool sleeps_on(const struct cprof_wait_sleeper *look)
 {
-	struct cprof_block_look now = *look;
+	struct cprof_wait_sleeper now = *look;
 	if (look->runs)
 		return read_runs(look) == look->runs;
-	return cprof_block_look_take(&now) && cprof_thread_call_same(&now.call, &look->call);
+	return cprof_wait_sleeper_take(&now) && cprof_thread_call_same(&now.call, &look->call);
 }
 
 /* ---- walking ---- */
 
 /* Bytes copied from a little below sp on; 0: not of this sleep. */
-static size_t copy_of_sleep(const struct cprof_block_sleepers *sleepers,
-			    const struct cprof_block_look *look, uint64_t addr)
+static size_t copy_of_sleep(const struct cprof_wait_sleepers *sleepers,
+			    const struct cprof_wait_sleeper *look, uint64_t addr)
 {
-	struct cprof_block_look again = *look;
-	struct cprof_target_mem *mem = &sleepers->block->process->mem;
+	struct cprof_wait_sleeper again = *look;
+	struct cprof_target_mem *mem = &sleepers->intake->process->mem;
 	for (int i = 0; i < TRIES_MAX; i++) {
 		size_t n = cprof_target_mem_copy(mem, addr, sleepers->bytes, sleepers->cap);
 		if (sleeps_on(&again))
 			return n;
-		if (!cprof_block_look_take(&again) ||
+		if (!cprof_wait_sleeper_take(&again) ||
 		    !cprof_thread_call_same(&again.call, &look->call))
 			return 0;
 	}
 	return 0;
 }
 
-static struct cprof_error *search_fp(struct cprof_block_sleepers *sleepers,
+static struct cprof_error *search_fp(struct cprof_wait_sleepers *sleepers,
 				     struct cprof_session_moment *moment,
 				     struct cprof_session_stack *stack)
 {
-	struct cprof_block *block = sleepers->block;
+	struct cprof_wait_intake *intake = sleepers->intake;
 	struct cprof_thread_resolver resolver = {
-		.session = block->session,
-		.process = block->process,
+		.session = intake->session,
+		.process = intake->process,
 		.names = &sleepers->names,
-		.memory = cprof_target_mem_view(&block->process->mem),
+		.memory = cprof_target_mem_view(&intake->process->mem),
 		.live = true,
 	};
 	struct cprof_thread thread = {
@@ -143,10 +143,10 @@ static struct cprof_error *search_fp(struct cprof_block_sleepers *sleepers,
 	return cprof_thread_fp_search(&resolver, &thread, moment, stack);
 }
 
-struct cprof_error *cprof_block_sleepers_walk(struct cprof_block_sleepers *sleepers,
-					      const struct cprof_block_look *look,
-					      const struct cprof_regs *regs, bool *ret_caught,
-					      struct cprof_session_stack *ret_stack)
+struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
+					     const struct cprof_wait_sleeper *look,
+					     const struct cprof_regs *regs, bool *ret_caught,
+					     struct cprof_session_stack *ret_stack)
 {
 	struct cprof_regs known;
 	if (!regs)
@@ -154,7 +154,7 @@ struct cprof_error *cprof_block_sleepers_walk(struct cprof_block_sleepers *sleep
 	const uint64_t addr = look->call.sp - cprof_arch_host()->red_zone_bytes;
 	const size_t n = copy_of_sleep(sleepers, look, addr);
 	struct cprof_session_moment moment = {
-		.process = sleepers->block->process,
+		.process = sleepers->intake->process,
 		.regs = regs ? regs : &known,
 		.stack_addr = addr,
 		.stack = sleepers->bytes,
@@ -162,7 +162,7 @@ struct cprof_error *cprof_block_sleepers_walk(struct cprof_block_sleepers *sleep
 		.live = n > 0, /* frames beyond the copy are left late */
 	};
 	*ret_caught = n > 0;
-	struct cprof_error *err = cprof_block_walk(sleepers->block, &moment, ret_stack);
+	struct cprof_error *err = cprof_wait_intake_walk(sleepers->intake, &moment, ret_stack);
 	if (err || n == 0 || ret_stack->stop == CPROF_STOP_ROOT)
 		return err;
 	return search_fp(sleepers, &moment, ret_stack);

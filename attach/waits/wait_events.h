@@ -1,5 +1,5 @@
 /*
- * attach/waits/block_events.h - the futex tracepoints of one process's threads, opened with perf and read in order of time.
+ * attach/waits/wait_events.h - the futex tracepoints of one process's threads, opened with perf and read in order of time.
  *
  * Works for an ordinary user on his own processes at kernel.perf_event_paranoid 2, without tracefs: system call
  * tracepoints are open to everybody, and registers and stack at the return from a call are the user's. Per thread and
@@ -8,8 +8,8 @@
  *
  * Source of truth: perf_event_open(2); the `format` files under events/syscalls in tracefs.
  */
-#ifndef CPROF_ATTACH_WAITS_BLOCK_EVENTS_H
-#define CPROF_ATTACH_WAITS_BLOCK_EVENTS_H
+#ifndef CPROF_ATTACH_WAITS_WAIT_EVENTS_H
+#define CPROF_ATTACH_WAITS_WAIT_EVENTS_H
 
 #include <poll.h>
 #include <stdbool.h>
@@ -19,16 +19,16 @@
 #include "attach/target/target.h"
 #include "base/error.h"
 
-struct cprof_block_events;
+struct cprof_wait_events;
 
-enum cprof_block_events_kind {
-	CPROF_BLOCK_ENTER,
-	CPROF_BLOCK_EXIT,
-	CPROF_BLOCK_ENDED, /* the thread itself has: the kernel wakes who joins it */
+enum cprof_wait_events_kind {
+	CPROF_WAIT_EVENTS_ENTER,
+	CPROF_WAIT_EVENTS_EXIT,
+	CPROF_WAIT_EVENTS_ENDED, /* the thread itself has: the kernel wakes who joins it */
 };
 
-struct cprof_block_events_call {
-	enum cprof_block_events_kind kind;
+struct cprof_wait_events_call {
+	enum cprof_wait_events_kind kind;
 	uint32_t tid;
 	uint64_t time_ns;
 	uint64_t addr;    /* ENTER */
@@ -42,30 +42,30 @@ struct cprof_block_events_call {
  * Open for every thread of `target`. `releases`: wakes are what gets a stack, else waits. Errors: DENIED,
  * UNSUPPORTED, NO_TARGET, OS (too many threads for the limit of open files; the hint says so).
  */
-struct cprof_error *cprof_block_events_open(const struct cprof_target *target, bool releases,
-					    uint32_t stack_bytes, struct cprof_block_events **ret);
-void cprof_block_events_close(struct cprof_block_events *events);
+struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bool releases,
+					   uint32_t stack_bytes, struct cprof_wait_events **ret);
+void cprof_wait_events_close(struct cprof_wait_events *events);
 
-size_t cprof_block_events_fds(const struct cprof_block_events *events, struct pollfd *fds,
-			      size_t cap);
+size_t cprof_wait_events_fds(const struct cprof_wait_events *events, struct pollfd *fds,
+			     size_t cap);
 
 /* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. */
-typedef struct cprof_error *cprof_block_events_fn(void *ctx,
-						  const struct cprof_block_events_call *call);
-struct cprof_error *cprof_block_events_drain(struct cprof_block_events *events, uint64_t until_ns,
-					     cprof_block_events_fn *fn, void *ctx);
+typedef struct cprof_error *cprof_wait_events_fn(void *ctx,
+						 const struct cprof_wait_events_call *call);
+struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, uint64_t until_ns,
+					    cprof_wait_events_fn *fn, void *ctx);
 
 /* Records that the rings had no room for, so far. */
-uint64_t cprof_block_events_lost(const struct cprof_block_events *events);
+uint64_t cprof_wait_events_lost(const struct cprof_wait_events *events);
 
 /*
  * Makes a futex call and sees whether perf counts it. False: some BPF program on the tracepoint hides it from all
  * perf users of this machine (it returns 0), and the profile is too small.
  */
-bool cprof_block_events_see(const struct cprof_block_events *events);
+bool cprof_wait_events_see(const struct cprof_wait_events *events);
 
 /* One raw record, for tests and fuzzing: false where it is no futex call of these tracepoints. */
-bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
-			       struct cprof_block_events_call *ret);
+bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
+			      struct cprof_wait_events_call *ret);
 
 #endif

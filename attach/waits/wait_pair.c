@@ -1,4 +1,4 @@
-#include "attach/waits/block_pair.h"
+#include "attach/waits/wait_pair.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,30 +12,30 @@
 #define THREADS_MAX 65536
 #define WAKES_MAX   65536
 
-void cprof_block_pair_deinit(struct cprof_block_pair *pair)
+void cprof_wait_pair_deinit(struct cprof_wait_pair *pair)
 {
 	cprof_map64_deinit(&pair->by_tid);
 	cprof_map64_deinit(&pair->by_addr);
 	free(pair->threads);
 	free(pair->wakes);
 	cprof_wait_charge_deinit(&pair->charge);
-	*pair = (struct cprof_block_pair){ 0 };
+	*pair = (struct cprof_wait_pair){ 0 };
 }
 
-static struct cprof_block_pair_thread *thread_get(const struct cprof_block_pair *pair, uint32_t tid)
+static struct cprof_wait_pair_thread *thread_get(const struct cprof_wait_pair *pair, uint32_t tid)
 {
 	const uint64_t *index = cprof_map64_get(&pair->by_tid, tid);
 	return index ? &pair->threads[*index] : NULL;
 }
 
-static struct cprof_block_pair_wake *wake_get(const struct cprof_block_pair *pair, uint64_t addr)
+static struct cprof_wait_pair_wake *wake_get(const struct cprof_wait_pair *pair, uint64_t addr)
 {
 	const uint64_t *index = cprof_map64_get(&pair->by_addr, addr);
 	return index ? &pair->wakes[*index] : NULL;
 }
 
-static struct cprof_error *thread_put(struct cprof_block_pair *pair, uint32_t tid,
-				      struct cprof_block_pair_thread **ret)
+static struct cprof_error *thread_put(struct cprof_wait_pair *pair, uint32_t tid,
+				      struct cprof_wait_pair_thread **ret)
 {
 	*ret = thread_get(pair, tid);
 	if (*ret)
@@ -51,12 +51,12 @@ static struct cprof_error *thread_put(struct cprof_block_pair *pair, uint32_t ti
 		return err ? err : cprof_error_no_memory();
 	*index = pair->n_threads;
 	*ret = &pair->threads[pair->n_threads++];
-	**ret = (struct cprof_block_pair_thread){ 0 };
+	**ret = (struct cprof_wait_pair_thread){ 0 };
 	return NULL;
 }
 
-static struct cprof_error *wake_put(struct cprof_block_pair *pair, uint64_t addr,
-				    struct cprof_block_pair_wake **ret)
+static struct cprof_error *wake_put(struct cprof_wait_pair *pair, uint64_t addr,
+				    struct cprof_wait_pair_wake **ret)
 {
 	*ret = wake_get(pair, addr);
 	if (*ret)
@@ -72,7 +72,7 @@ static struct cprof_error *wake_put(struct cprof_block_pair *pair, uint64_t addr
 		return err ? err : cprof_error_no_memory();
 	*index = pair->n_wakes;
 	*ret = &pair->wakes[pair->n_wakes++];
-	**ret = (struct cprof_block_pair_wake){ 0 };
+	**ret = (struct cprof_wait_pair_wake){ 0 };
 	return NULL;
 }
 
@@ -88,7 +88,7 @@ static bool wakes(uint32_t op)
 	return known && known->role == CPROF_FUTEX_WAKES;
 }
 
-static bool joins(const struct cprof_block_pair_thread *thread)
+static bool joins(const struct cprof_wait_pair_thread *thread)
 {
 	const struct cprof_wait as_wait = { .syscall = SYS_futex,
 					    .futex_op = thread->op,
@@ -96,29 +96,28 @@ static bool joins(const struct cprof_block_pair_thread *thread)
 	return thread->entered_ns && cprof_wait_kind_by_number(&as_wait) == CPROF_WAIT_JOIN;
 }
 
-static void note_wake(struct cprof_block_pair_wake *wake, uint32_t tid, uint64_t now_ns)
+static void note_wake(struct cprof_wait_pair_wake *wake, uint32_t tid, uint64_t now_ns)
 {
 	wake->at_ns = now_ns;
 	wake->tid = tid;
-	wake->wakers[wake->n++ % CPROF_BLOCK_PAIR_WAKERS] = tid;
+	wake->wakers[wake->n++ % CPROF_WAIT_PAIR_WAKERS] = tid;
 }
 
-void cprof_block_pair_ended(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns)
+void cprof_wait_pair_ended(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns)
 {
 	for (uint32_t i = 0; pair->joins && i < pair->n_threads; i++) {
-		const struct cprof_block_pair_thread *thread = &pair->threads[i];
-		struct cprof_block_pair_wake *wake = wake_get(pair, thread->addr);
+		const struct cprof_wait_pair_thread *thread = &pair->threads[i];
+		struct cprof_wait_pair_wake *wake = wake_get(pair, thread->addr);
 		if (wake && joins(thread) && thread->val == tid)
 			note_wake(wake, tid, now_ns);
 	}
 }
 
-struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32_t tid,
-					   uint64_t now_ns, uint64_t addr, uint32_t op,
-					   uint32_t val)
+struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t tid,
+					  uint64_t now_ns, uint64_t addr, uint32_t op, uint32_t val)
 {
-	struct cprof_block_pair_thread *thread;
-	struct cprof_block_pair_wake *wake;
+	struct cprof_wait_pair_thread *thread;
+	struct cprof_wait_pair_wake *wake;
 	struct cprof_error *err = thread_put(pair, tid, &thread);
 	if (!err)
 		err = wake_put(pair, addr, &wake);
@@ -127,7 +126,7 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
 	/* An entry without a return before it: that record was lost, or the thread is followed twice. */
 	if (pair->releases && thread->entered_ns && waits(thread->op))
 		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns, now_ns);
-	*thread = (struct cprof_block_pair_thread){
+	*thread = (struct cprof_wait_pair_thread){
 		.entered_ns = now_ns, .addr = addr, .op = op, .val = val, .wakes = wake->n
 	};
 	if (wakes(op)) {
@@ -141,7 +140,7 @@ struct cprof_error *cprof_block_pair_enter(struct cprof_block_pair *pair, uint32
 					   : NULL;
 }
 
-static void describe(const struct cprof_block_pair_thread *thread, uint32_t tid, uint64_t delay_ns,
+static void describe(const struct cprof_wait_pair_thread *thread, uint32_t tid, uint64_t delay_ns,
 		     struct cprof_wait *wait)
 {
 	*wait = (struct cprof_wait){
@@ -157,16 +156,16 @@ static void describe(const struct cprof_block_pair_thread *thread, uint32_t tid,
 }
 
 /* 0: nobody, or so many wakes ago that it is not known any more. */
-static uint32_t first_waker(const struct cprof_block_pair_thread *thread,
-			    const struct cprof_block_pair_wake *wake)
+static uint32_t first_waker(const struct cprof_wait_pair_thread *thread,
+			    const struct cprof_wait_pair_wake *wake)
 {
 	const uint32_t since = wake->n - thread->wakes;
-	return since && since <= CPROF_BLOCK_PAIR_WAKERS
-		       ? wake->wakers[thread->wakes % CPROF_BLOCK_PAIR_WAKERS]
+	return since && since <= CPROF_WAIT_PAIR_WAKERS
+		       ? wake->wakers[thread->wakes % CPROF_WAIT_PAIR_WAKERS]
 		       : 0;
 }
 
-static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pair_thread *thread,
+static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_thread *thread,
 		     uint32_t tid, uint64_t now_ns, int64_t ret, struct cprof_wait *wait)
 {
 	if (pair->releases) {
@@ -178,7 +177,7 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 	if (ret == -EAGAIN) /* the word had changed already: it never slept */
 		return false;
 	uint64_t end_ns = now_ns;
-	const struct cprof_block_pair_wake *wake = wake_get(pair, thread->addr);
+	const struct cprof_wait_pair_wake *wake = wake_get(pair, thread->addr);
 	bool has_queue = ret == 0 && wake && wake->tid != tid && wake->at_ns > thread->entered_ns &&
 			 wake->at_ns < now_ns;
 	if (has_queue)
@@ -195,10 +194,10 @@ static bool end_wait(struct cprof_block_pair *pair, const struct cprof_block_pai
 	return true;
 }
 
-static bool end_wake(struct cprof_block_pair *pair, const struct cprof_block_pair_thread *thread,
+static bool end_wake(struct cprof_wait_pair *pair, const struct cprof_wait_pair_thread *thread,
 		     uint32_t tid, int64_t ret, struct cprof_wait *wait)
 {
-	const struct cprof_block_pair_wake *waiters = wake_get(pair, thread->addr);
+	const struct cprof_wait_pair_wake *waiters = wake_get(pair, thread->addr);
 	/* UNLOCK_PI returns 0 and has handed the lock to one waiter. */
 	bool pi = cprof_futex_op(thread->op)->pi;
 	uint64_t woken = ret > 0 ? (uint64_t)ret : ret == 0 && pi ? 1 : 0;
@@ -212,13 +211,13 @@ static bool end_wake(struct cprof_block_pair *pair, const struct cprof_block_pai
 	return true;
 }
 
-bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t now_ns,
-			   int64_t ret, struct cprof_wait *wait)
+bool cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns, int64_t ret,
+			  struct cprof_wait *wait)
 {
-	struct cprof_block_pair_thread *thread = thread_get(pair, tid);
+	struct cprof_wait_pair_thread *thread = thread_get(pair, tid);
 	if (!thread || !thread->entered_ns || now_ns < thread->entered_ns)
 		return false;
-	const struct cprof_block_pair_thread was = *thread;
+	const struct cprof_wait_pair_thread was = *thread;
 	pair->joins -= pair->joins && joins(thread);
 	thread->entered_ns = 0;
 	if (waits(was.op))
@@ -229,10 +228,10 @@ bool cprof_block_pair_exit(struct cprof_block_pair *pair, uint32_t tid, uint64_t
 /* struct __pthread_mutex_s of glibc: __lock, __count, __owner. A PI mutex has its owner in the lock word. */
 #define OWNER_OFFSET 8
 
-void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_memory *memory)
+void cprof_wait_pair_asleep(struct cprof_wait_pair *pair, const struct cprof_memory *memory)
 {
 	for (uint32_t i = 0; i < pair->n_threads; i++) {
-		struct cprof_block_pair_thread *thread = &pair->threads[i];
+		struct cprof_wait_pair_thread *thread = &pair->threads[i];
 		if (!thread->entered_ns || thread->looked || !waits(thread->op))
 			continue;
 		thread->looked = true;
@@ -250,9 +249,9 @@ void cprof_block_pair_look(struct cprof_block_pair *pair, const struct cprof_mem
 	}
 }
 
-bool cprof_block_pair_since(const struct cprof_block_pair *pair, uint32_t tid, uint64_t *ret_ns)
+bool cprof_wait_pair_since(const struct cprof_wait_pair *pair, uint32_t tid, uint64_t *ret_ns)
 {
-	const struct cprof_block_pair_thread *thread = thread_get(pair, tid);
+	const struct cprof_wait_pair_thread *thread = thread_get(pair, tid);
 	if (!thread || !thread->entered_ns || !waits(thread->op))
 		return false;
 	*ret_ns = thread->entered_ns;

@@ -1,4 +1,4 @@
-#include "attach/waits/block_events.h"
+#include "attach/waits/wait_events.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/waits/block_tracepoint.h"
+#include "attach/waits/futex_tracepoint.h"
 #include "attach/locks/futex.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_source.h"
@@ -23,9 +23,9 @@
 #define THREADS_MAX                                                                                \
 	65536 /* with two events per CPU each this is far beyond any limit of open files */
 
-struct cprof_block_events {
+struct cprof_wait_events {
 	const struct cprof_target *target; /* borrowed */
-	struct cprof_block_tracepoints points;
+	struct cprof_futex_tracepoints points;
 	bool releases, inherit_thread;
 	uint32_t stack_bytes;
 	struct cprof_perf_layout light, heavy;
@@ -46,7 +46,7 @@ struct cprof_block_events {
 
 /* ---- opening ---- */
 
-static struct perf_event_attr make_attr(const struct cprof_block_events *events, uint64_t id)
+static struct perf_event_attr make_attr(const struct cprof_wait_events *events, uint64_t id)
 {
 	return (struct perf_event_attr){
 		.type = PERF_TYPE_TRACEPOINT,
@@ -65,7 +65,7 @@ static struct perf_event_attr make_attr(const struct cprof_block_events *events,
 	};
 }
 
-static struct cprof_error *keep_fd(struct cprof_block_events *events, int fd)
+static struct cprof_error *keep_fd(struct cprof_wait_events *events, int fd)
 {
 	if (events->n_fds == events->cap_fds) {
 		size_t cap = events->cap_fds ? events->cap_fds * 2 : 256;
@@ -82,7 +82,7 @@ static struct cprof_error *keep_fd(struct cprof_block_events *events, int fd)
 }
 
 /* Open, filter, and send to the CPU's ring; the first event of a CPU becomes its ring. */
-static struct cprof_error *open_one(struct cprof_block_events *events, struct perf_event_attr *attr,
+static struct cprof_error *open_one(struct cprof_wait_events *events, struct perf_event_attr *attr,
 				    pid_t tid, size_t cpu, const char *filter)
 {
 	int fd = cprof_perf_event_open(attr, tid, events->cpus[cpu], -1);
@@ -108,7 +108,7 @@ static struct cprof_error *open_one(struct cprof_block_events *events, struct pe
 	return keep_fd(events, fd);
 }
 
-static struct cprof_error *open_thread(struct cprof_block_events *events, pid_t tid)
+static struct cprof_error *open_thread(struct cprof_wait_events *events, pid_t tid)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer enter_filter = { 0 };
 	cprof_futex_filter(true, true, &enter_filter);
@@ -134,7 +134,7 @@ static struct cprof_error *open_thread(struct cprof_block_events *events, pid_t 
 	return err;
 }
 
-static struct cprof_error *open_new_threads(struct cprof_block_events *events, size_t *ret_new)
+static struct cprof_error *open_new_threads(struct cprof_wait_events *events, size_t *ret_new)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	size_t n;
@@ -168,7 +168,7 @@ static struct cprof_error *open_new_threads(struct cprof_block_events *events, s
 }
 
 /* A thread born while we look is inherited by its creator, or is in the next list; in both, it is told twice. */
-static struct cprof_error *open_threads(struct cprof_block_events *events)
+static struct cprof_error *open_threads(struct cprof_wait_events *events)
 {
 	size_t added = 1;
 	for (int round = 0; added && round < ROUNDS_MAX; round++) {
@@ -181,7 +181,7 @@ static struct cprof_error *open_threads(struct cprof_block_events *events)
 	return NULL;
 }
 
-static int open_own(const struct cprof_block_events *events)
+static int open_own(const struct cprof_wait_events *events)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_TRACEPOINT,
@@ -193,14 +193,14 @@ static int open_own(const struct cprof_block_events *events)
 	return cprof_perf_event_open(&attr, 0, -1, -1);
 }
 
-struct cprof_error *cprof_block_events_open(const struct cprof_target *target, bool releases,
-					    uint32_t stack_bytes, struct cprof_block_events **ret)
+struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bool releases,
+					   uint32_t stack_bytes, struct cprof_wait_events **ret)
 {
-	struct cprof_block_events *events = calloc(1, sizeof(*events));
+	struct cprof_wait_events *events = calloc(1, sizeof(*events));
 	if (!events)
 		return cprof_error_no_memory();
 	const uint64_t light = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW;
-	*events = (struct cprof_block_events){
+	*events = (struct cprof_wait_events){
 		.target = target,
 		.releases = releases,
 		.stack_bytes = stack_bytes,
@@ -209,7 +209,7 @@ struct cprof_error *cprof_block_events_open(const struct cprof_target *target, b
 			   .n_regs = cprof_arch_host()->n_perf_regs },
 		.own_fd = -1,
 	};
-	struct cprof_error *err = cprof_block_tracepoints_find(&events->points);
+	struct cprof_error *err = cprof_futex_tracepoints_find(&events->points);
 	if (!err)
 		err = cprof_perf_source_cpus(&events->cpus, &events->n_cpus);
 	if (!err) {
@@ -219,7 +219,7 @@ struct cprof_error *cprof_block_events_open(const struct cprof_target *target, b
 	if (!err)
 		err = open_threads(events);
 	if (err) {
-		cprof_block_events_close(events);
+		cprof_wait_events_close(events);
 		return err;
 	}
 	events->own_fd = open_own(events);
@@ -227,7 +227,7 @@ struct cprof_error *cprof_block_events_open(const struct cprof_target *target, b
 	return NULL;
 }
 
-void cprof_block_events_close(struct cprof_block_events *events)
+void cprof_wait_events_close(struct cprof_wait_events *events)
 {
 	if (!events)
 		return;
@@ -246,8 +246,7 @@ void cprof_block_events_close(struct cprof_block_events *events)
 
 /* ---- reading ---- */
 
-size_t cprof_block_events_fds(const struct cprof_block_events *events, struct pollfd *fds,
-			      size_t cap)
+size_t cprof_wait_events_fds(const struct cprof_wait_events *events, struct pollfd *fds, size_t cap)
 {
 	size_t n = 0;
 	for (; n < events->n_rings && n < cap; n++)
@@ -271,8 +270,8 @@ struct raw_exit {
 	int64_t ret;
 };
 
-bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
-			       struct cprof_block_events_call *ret)
+bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
+			      struct cprof_wait_events_call *ret)
 {
 	struct raw_enter enter;
 	struct raw_exit exit_call;
@@ -282,14 +281,14 @@ bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id,
 	memcpy(&type, raw, sizeof(type));
 	if (type == exit_id) {
 		memcpy(&exit_call, raw, sizeof(exit_call));
-		ret->kind = CPROF_BLOCK_EXIT;
+		ret->kind = CPROF_WAIT_EVENTS_EXIT;
 		ret->ret = exit_call.ret;
 		return exit_call.nr == SYS_futex;
 	}
 	if (type != enter_id || n_raw < sizeof(enter))
 		return false;
 	memcpy(&enter, raw, sizeof(enter));
-	ret->kind = CPROF_BLOCK_ENTER;
+	ret->kind = CPROF_WAIT_EVENTS_ENTER;
 	ret->addr = enter.args[0];
 	ret->op = (uint32_t)enter.args[1];
 	ret->val = (uint32_t)enter.args[2];
@@ -297,9 +296,9 @@ bool cprof_block_events_decode(const void *raw, size_t n_raw, uint64_t enter_id,
 }
 
 /* Both kinds begin alike, so the light layout reads what tells them apart. */
-static struct cprof_error *hand_out(struct cprof_block_events *events,
+static struct cprof_error *hand_out(struct cprof_wait_events *events,
 				    const struct perf_event_header *header,
-				    cprof_block_events_fn *fn, void *ctx)
+				    cprof_wait_events_fn *fn, void *ctx)
 {
 	struct cprof_perf_record record;
 	struct cprof_error *err = cprof_perf_record_decode(&events->light, header, &record);
@@ -307,24 +306,24 @@ static struct cprof_error *hand_out(struct cprof_block_events *events,
 		return err;
 	if (record.kind == CPROF_PERF_LOST)
 		events->lost += record.lost;
-	struct cprof_block_events_call call = { .tid = record.tid, .time_ns = record.time_ns };
+	struct cprof_wait_events_call call = { .tid = record.tid, .time_ns = record.time_ns };
 	if (record.kind == CPROF_PERF_EXIT && record.pid == (uint32_t)events->target->pid) {
-		call.kind = CPROF_BLOCK_ENDED;
+		call.kind = CPROF_WAIT_EVENTS_ENDED;
 		return fn(ctx, &call);
 	}
 	if (record.kind != CPROF_PERF_SAMPLE || record.pid != (uint32_t)events->target->pid ||
-	    !cprof_block_events_decode(record.sample.raw, record.sample.n_raw,
-				       events->points.enter_futex, events->points.exit_futex,
-				       &call))
+	    !cprof_wait_events_decode(record.sample.raw, record.sample.n_raw,
+				      events->points.enter_futex, events->points.exit_futex, &call))
 		return NULL;
-	const bool heavy = call.kind == CPROF_BLOCK_EXIT && !(events->releases && call.ret < 0);
+	const bool heavy =
+		call.kind == CPROF_WAIT_EVENTS_EXIT && !(events->releases && call.ret < 0);
 	if (heavy)
 		err = cprof_perf_record_decode(&events->heavy, header, &record);
 	call.record = &record;
 	return err ? err : fn(ctx, &call);
 }
 
-static struct cprof_error *peek(struct cprof_block_events *events, struct ring *ring)
+static struct cprof_error *peek(struct cprof_wait_events *events, struct ring *ring)
 {
 	struct cprof_error *err = cprof_perf_ring_peek(&ring->event->ring, &ring->next);
 	if (!err && ring->next)
@@ -332,8 +331,8 @@ static struct cprof_error *peek(struct cprof_block_events *events, struct ring *
 	return err;
 }
 
-struct cprof_error *cprof_block_events_drain(struct cprof_block_events *events, uint64_t until_ns,
-					     cprof_block_events_fn *fn, void *ctx)
+struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, uint64_t until_ns,
+					    cprof_wait_events_fn *fn, void *ctx)
 {
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < events->n_rings; i++) {
@@ -357,12 +356,12 @@ struct cprof_error *cprof_block_events_drain(struct cprof_block_events *events, 
 	return err;
 }
 
-uint64_t cprof_block_events_lost(const struct cprof_block_events *events)
+uint64_t cprof_wait_events_lost(const struct cprof_wait_events *events)
 {
 	return events->lost;
 }
 
-bool cprof_block_events_see(const struct cprof_block_events *events)
+bool cprof_wait_events_see(const struct cprof_wait_events *events)
 {
 	uint64_t before, after;
 	uint32_t word = 0;

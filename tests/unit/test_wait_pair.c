@@ -1,0 +1,199 @@
+#include "attach/waits/wait_events.h"
+#include "attach/waits/wait_pair.h"
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+#define WAIT 0x80u
+#define WAKE 0x81u
+#define LOCK 0x1000u
+
+static struct cprof_wait wait;
+
+static void enter(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now, uint32_t op)
+{
+	CHECK(!cprof_wait_pair_enter(pair, tid, now, LOCK, op, 2));
+}
+
+TEST(wait_pair_ends_a_wait_at_the_wake_and_calls_the_rest_waiting_for_a_cpu)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 4000, WAKE);
+	CHECK(!cprof_wait_pair_exit(&pair, 2, 4100, 1, &wait));
+	CHECK(cprof_wait_pair_exit(&pair, 1, 5000, 0, &wait));
+	CHECK(wait.delay_ns == 3000 && wait.queue_ns == 1000);
+	CHECK_UINT(wait.addr, LOCK);
+	CHECK_UINT(wait.futex_val, 2);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_counts_a_timeout_to_its_end_and_a_refusal_not_at_all)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 5000, -ETIMEDOUT, &wait));
+	CHECK(wait.delay_ns == 4000 && wait.queue_ns == 0);
+	enter(&pair, 1, 6000, WAIT);
+	CHECK(!cprof_wait_pair_exit(&pair, 1, 6100, -EAGAIN, &wait));
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_counts_a_wait_from_the_windows_start)
+{
+	struct cprof_wait_pair pair = { .from_ns = 2000 };
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 5000, 0, &wait));
+	CHECK(wait.delay_ns == 3000);
+	enter(&pair, 1, 1000, WAIT);
+	CHECK(!cprof_wait_pair_exit(&pair, 1, 1500, 0, &wait));
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_ends_a_join_where_the_thread_ends)
+{
+	struct cprof_wait_pair pair = { 0 };
+	CHECK(!cprof_wait_pair_enter(&pair, 1, 1000, LOCK, 0x109, 77));
+	cprof_wait_pair_ended(&pair, 76, 2000);
+	cprof_wait_pair_ended(&pair, 77, 3000);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 9000, 0, &wait));
+	CHECK(wait.delay_ns == 2000 && wait.queue_ns == 6000);
+	CHECK_UINT(pair.joins, 0);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_survives_lost_and_doubled_records)
+{
+	struct cprof_wait_pair pair = { 0 };
+	uint64_t since;
+	CHECK(!cprof_wait_pair_exit(&pair, 1, 500, 0, &wait)); /* entry lost */
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 1, 1001, WAIT); /* told twice */
+	CHECK(cprof_wait_pair_since(&pair, 1, &since));
+	CHECK_UINT(since, 1001);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 2000, 0, &wait));
+	CHECK(!cprof_wait_pair_exit(&pair, 1, 2001, 0, &wait));
+	CHECK(!cprof_wait_pair_since(&pair, 1, &since));
+	enter(&pair, 1, 3000, WAIT); /* its return is lost */
+	enter(&pair, 1, 9000, WAIT);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 9500, 0, &wait));
+	CHECK(wait.delay_ns == 500);
+	cprof_wait_pair_deinit(&pair);
+}
+
+static bool read_owner(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	(void)ctx;
+	uint32_t word = addr == LOCK + 8 ? 42 : addr == LOCK ? 0x80000007 : 0;
+	memcpy(buf, &word, n);
+	return word != 0;
+}
+
+TEST(wait_pair_finds_the_owner_of_a_mutex_while_it_is_waited_for)
+{
+	struct cprof_wait_pair pair = { 0 };
+	const struct cprof_memory memory = { .read = read_owner };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1000, 0x86);                                   /* LOCK_PI */
+	CHECK(!cprof_wait_pair_enter(&pair, 3, 1000, LOCK, 0x189, 0)); /* a condition variable */
+	cprof_wait_pair_asleep(&pair, &memory);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 42);
+	CHECK(cprof_wait_pair_exit(&pair, 2, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	CHECK(cprof_wait_pair_exit(&pair, 3, 2000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	enter(&pair, 1, 3000, WAIT); /* a new wait, over before anybody looks */
+	CHECK(cprof_wait_pair_exit(&pair, 1, 3100, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_takes_who_releases_first_for_the_owner_of_a_short_wait)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 8, 900, WAKE); /* before: not the one that is waited for */
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1100, WAIT);
+	enter(&pair, 7, 1200, WAKE);
+	enter(&pair, 3, 1250, WAIT);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 1300, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	enter(&pair, 1, 1400, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 2, 1500, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 7);
+	CHECK(cprof_wait_pair_exit(&pair, 3, 1500, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 1);
+	enter(&pair, 3, 2000, WAIT); /* wakes after its entry: more than are remembered */
+	for (uint32_t i = 0; i <= CPROF_WAIT_PAIR_WAKERS; i++)
+		enter(&pair, 10 + i, 2100 + i, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 3, 3000, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 0);
+	const struct cprof_memory memory = { .read = read_owner };
+	enter(&pair, 42, 3100, WAIT); /* looked at when it had the lock already */
+	cprof_wait_pair_asleep(&pair, &memory);
+	enter(&pair, 9, 3200, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 42, 3300, 0, &wait));
+	CHECK_UINT(wait.owner_tid, 9);
+	enter(&pair, 4, 4000, WAIT);
+	CHECK(cprof_wait_pair_exit(&pair, 4, 5000, -ETIMEDOUT, &wait)); /* nobody */
+	CHECK_UINT(wait.owner_tid, 0);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_charges_a_release_with_everybody_who_waits)
+{
+	struct cprof_wait_pair pair = { .releases = true };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 2000, WAIT);
+	enter(&pair, 3, 4000, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 3, 4100, 1, &wait));
+	CHECK_UINT(wait.tid, 3);
+	CHECK(wait.delay_ns == 5000);
+	CHECK_UINT(wait.futex_op, WAIT); /* what its waiters did */
+	CHECK(!cprof_wait_pair_exit(&pair, 1, 4200, 0, &wait));
+	enter(&pair, 3, 4500, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 3, 4600, 1, &wait));
+	CHECK(wait.delay_ns == 500);
+	enter(&pair, 3, 5000, WAKE); /* woke nobody */
+	CHECK(!cprof_wait_pair_exit(&pair, 3, 5100, 0, &wait));
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_stays_bounded_when_threads_and_locks_come_and_go)
+{
+	struct cprof_wait_pair pair = { 0 };
+	for (uint32_t i = 1; i < 200000; i++) {
+		CHECK(!cprof_wait_pair_enter(&pair, i, i, 16ull * i, WAIT, 2));
+		if (i % 2)
+			CHECK(cprof_wait_pair_exit(&pair, i, i + 1, 0, &wait));
+	}
+	CHECK(pair.n_threads <= 65536 && pair.n_wakes <= 65536);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_events_decode_takes_futex_calls_and_nothing_else)
+{
+	struct cprof_wait_events_call call;
+	uint64_t raw[8] = { 522, SYS_futex, 0xabc000, 0x80, 2, 0, 0, 0 };
+	CHECK(cprof_wait_events_decode(raw, sizeof(raw), 522, 521, &call));
+	CHECK(call.kind == CPROF_WAIT_EVENTS_ENTER);
+	CHECK_UINT(call.addr, 0xabc000);
+	CHECK_UINT(call.op, 0x80);
+	CHECK_UINT(call.val, 2);
+	raw[0] = 521;
+	raw[2] = (uint64_t)-110;
+	CHECK(cprof_wait_events_decode(raw, 24, 522, 521, &call));
+	CHECK(call.kind == CPROF_WAIT_EVENTS_EXIT && call.ret == -110);
+
+	CHECK(!cprof_wait_events_decode(raw, 23, 522, 521, &call)); /* cut */
+	raw[0] = 522;
+	CHECK(!cprof_wait_events_decode(raw, 24, 522, 521, &call)); /* an entry without arguments */
+	raw[0] = 7;
+	CHECK(!cprof_wait_events_decode(raw, sizeof(raw), 522, 521, &call)); /* another event */
+	raw[0] = 522;
+	raw[1] = SYS_read;
+	CHECK(!cprof_wait_events_decode(raw, sizeof(raw), 522, 521, &call)); /* another call */
+	CHECK(!cprof_wait_events_decode(NULL, 0, 522, 521, &call));
+}
