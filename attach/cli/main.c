@@ -368,7 +368,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_end(
-		&program->log.counts, cprof_clock_cpu_ns() + program->log.counts.ahead_cpu_ns,
+		&program->log.counts, cprof_clock_cpu_ns() + program->log.counts.prefetch_cpu_ns,
 		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
 									 : program->output.path,
 		bytes.len, &text);

@@ -37,7 +37,7 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 				     const struct cprof_perf_record *record)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
-	struct cprof_session_moment moment = {
+	struct cprof_session_sample sample = {
 		.process = process,
 		.kernel = record->sample.kernel,
 		.n_kernel = record->sample.n_kernel,
@@ -50,14 +50,14 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 	cpu->others += record->sample.regs_32bit;
 	if (record->sample.regs && !record->sample.regs_32bit) {
 		cprof_arch_regs_from_perf(arch, record->sample.regs, &regs);
-		moment.regs = &regs;
-		moment.stack_addr = regs.r[arch->sp];
+		sample.regs = &regs;
+		sample.stack_addr = regs.r[arch->sp];
 	}
 	struct cprof_session_stack stack;
 	uint32_t labels;
 	int64_t weight = cpu->event.is_clock ? cpu->period : (int64_t)record->sample.period;
 	const int64_t values[] = { 1, weight };
-	struct cprof_error *err = cprof_session_walk(cpu->session, &moment, &stack);
+	struct cprof_error *err = cprof_session_walk(cpu->session, &sample, &stack);
 	if (!err)
 		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
 					   &labels);
@@ -207,7 +207,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 			err = source->opener->follow(source);
 		if (!err)
 			err = drain(cpu, now);
-		cprof_session_ahead(cpu->session);
+		cprof_session_prefetch(cpu->session);
 		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
 			count_threads(cpu);
 			counted_ns = now;

@@ -85,7 +85,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 	struct heap *heap = ctx;
 	const struct cprof_heap_hook *hook = cprof_heap_sources_hook(&heap->sources, cell);
 	struct cprof_regs regs = regs_of(cell, hook ? hook->entry.addr : cell->ret);
-	struct cprof_session_moment moment = {
+	struct cprof_session_sample sample = {
 		.process = heap->process,
 		.regs = &regs,
 		.stack_addr = cell->sp,
@@ -94,7 +94,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 		.live = true, /* outer frames hold still for the moment since */
 	};
 	struct cprof_session_stack stack;
-	struct cprof_error *err = cprof_session_walk(heap->session, &moment, &stack);
+	struct cprof_error *err = cprof_session_walk(heap->session, &sample, &stack);
 	if (err)
 		return err;
 	if (for_a_pool(heap, &stack))

@@ -22,7 +22,7 @@ struct cprof_counts {
 	uint64_t
 		locations; /* distinct ones, and how many of them got a function name (after the window) */
 	uint64_t named;
-	uint64_t ahead_cpu_ns; /* processor time of children of ours that prepared names */
+	uint64_t prefetch_cpu_ns; /* processor time of children of ours that prepared names */
 };
 
 enum cprof_note_kind {

@@ -135,7 +135,7 @@ void cprof_session_free(struct cprof_session *session)
 	free(session->processes);
 	cprof_unwinder_free(session->unwinder);
 	cprof_builder_free(session->builder);
-	cprof_session_ahead_deinit(&session->ahead);
+	cprof_session_prefetch_deinit(&session->prefetch);
 	cprof_modules_deinit(&session->modules);
 	cprof_session_names_deinit(&session->names);
 	for (size_t i = 0; i < session->n_fixed; i++)
@@ -246,9 +246,10 @@ struct cprof_error *cprof_session_exec(struct cprof_session *session, struct cpr
 	return NULL;
 }
 
-void cprof_session_ahead(struct cprof_session *session)
+void cprof_session_prefetch(struct cprof_session *session)
 {
-	cprof_session_ahead_look(&session->ahead, session->run, &session->names, session->builder);
+	cprof_session_prefetch_start(&session->prefetch, session->run, &session->names,
+				     session->builder);
 }
 
 /* ---- the end ---- */
@@ -286,10 +287,10 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	counts->stacks = cprof_builder_distinct_stacks(session->builder);
 	counts->locations = cprof_builder_distinct_locations(session->builder);
-	cprof_session_ahead_stop(&session->ahead, session->run->log);
+	cprof_session_prefetch_stop(&session->prefetch, session->run->log);
 	struct cprof_error *err = cprof_session_names_finish(
 		&session->names, session->run, &session->modules, session->builder,
-		session->ahead.kernel, session->kernel_mapping, &profile);
+		session->prefetch.kernel, session->kernel_mapping, &profile);
 	if (!err)
 		err = cprof_profile_set_period(profile, period_type, period_unit, period);
 	if (!err && default_type)

@@ -1,10 +1,10 @@
 /*
- * attach/run/session.h - from a moment in a thread (registers, stack bytes) to a row of the profile.
+ * attach/run/session.h - from a sample of a thread (registers, stack bytes) to a row of the profile.
  *
  * What every mode shares: per process the mappings, the memory and the threads' names; one set of opened modules,
  * one unwinder, one builder, and at the end one symbolizer. Stacks are walked while the process lives, so that
  * its modules get opened before they vanish; names are looked up once per distinct address, in
- * cprof_session_finish(). How moments come about (perf, a shim's ring, /proc) is the modes'.
+ * cprof_session_finish(). How samples come about (perf, a shim's ring, /proc) is the modes'.
  *
  * One thread uses a session. Nothing here stops a target.
  */
@@ -81,13 +81,13 @@ struct cprof_error *cprof_session_exec(struct cprof_session *session,
 				       struct cprof_process *process);
 
 /* While there is nothing else to do: have prepared what the names of the stacks so far will take. Never blocks. */
-void cprof_session_ahead(struct cprof_session *session);
+void cprof_session_prefetch(struct cprof_session *session);
 
 /* ---- a stack ---- */
 
-struct cprof_session_moment {
+struct cprof_session_sample {
 	struct cprof_process *process;
-	const struct cprof_regs *regs; /* NULL: no user part (a kernel thread's moment) */
+	const struct cprof_regs *regs; /* NULL: no user part (a kernel thread's sample) */
 	uint64_t stack_addr;           /* where `stack` was copied from; usually sp */
 	const void *stack;             /* may be NULL, n_stack 0 */
 	size_t n_stack;
@@ -105,16 +105,16 @@ struct cprof_session_stack {
 };
 
 /*
- * Walk the stack of `moment`. A moment whose pc lies in no known mapping makes the mappings be read again (at most
+ * Walk the stack of `sample`. A sample whose pc lies in no known mapping makes the mappings be read again (at most
  * every 50 ms, less often while that finds nothing new). Counts truncated stacks in the run's log. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_session_walk(struct cprof_session *session,
-				       const struct cprof_session_moment *moment,
+				       const struct cprof_session_sample *sample,
 				       struct cprof_session_stack *ret_stack);
 
 /*
  * The stack frames of `pcs` (run-time addresses, innermost first, as a shim or a frame pointer chain gives
- * them; all but the first are return addresses), for moments that need no unwinding.
+ * them; all but the first are return addresses), for samples that need no unwinding.
  */
 struct cprof_error *cprof_session_frames(struct cprof_session *session,
 					 struct cprof_process *process, const uint64_t *pcs,

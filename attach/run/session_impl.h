@@ -6,7 +6,7 @@
 #define CPROF_ATTACH_RUN_SESSION_IMPL_H
 
 #include "attach/run/session.h"
-#include "attach/run/session_ahead.h"
+#include "attach/run/session_prefetch.h"
 #include "attach/run/session_names.h"
 #include "attach/run/session_threads.h"
 
@@ -26,7 +26,7 @@ struct cprof_session {
 		frames[CPROF_SESSION_KERNEL_DEPTH_MAX + CPROF_SESSION_DEPTH_MAX + 1];
 
 	struct cprof_session_names names; /* what the namer needs: mapping number -> mapping */
-	struct cprof_session_ahead ahead;
+	struct cprof_session_prefetch prefetch;
 	uint32_t kernel_mapping; /* 0 until a kernel frame was seen */
 
 	struct cprof_builder_label fixed[CPROF_SESSION_LABELS_MAX]; /* the -label ones */

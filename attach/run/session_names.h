@@ -6,7 +6,7 @@
 #define CPROF_ATTACH_RUN_SESSION_NAMES_H
 
 #include "attach/run/mode.h"
-#include "base/ahead.h"
+#include "base/prefetch.h"
 #include "convert/profile/builder.h"
 #include "symbolize/names/demangle.h"
 #include "symbolize/process/maps.h"
@@ -42,7 +42,7 @@ struct cprof_error *cprof_session_names_finish(const struct cprof_session_names 
 					       const struct cprof_mode_run *run,
 					       struct cprof_modules *modules,
 					       struct cprof_builder *builder,
-					       const struct cprof_ahead_piece *kernel_text,
+					       const struct cprof_prefetch_piece *kernel_text,
 					       uint32_t kernel_mapping,
 					       struct cprof_profile **ret_profile);
 

@@ -78,23 +78,23 @@ static bool read_copy(void *ctx, uint64_t addr, void *buf, size_t n)
 	return true;
 }
 
-static void walk_user(struct cprof_session *session, const struct cprof_session_moment *moment,
+static void walk_user(struct cprof_session *session, const struct cprof_session_sample *sample,
 		      struct cprof_stack *stack)
 {
-	struct cprof_process *process = moment->process;
-	struct copy copy = { .bytes = moment->stack,
-			     .start = moment->stack_addr,
-			     .end = moment->stack_addr + moment->n_stack };
+	struct cprof_process *process = sample->process;
+	struct copy copy = { .bytes = sample->stack,
+			     .start = sample->stack_addr,
+			     .end = sample->stack_addr + sample->n_stack };
 	const struct cprof_memory memory = { .read = read_copy, .ctx = &copy };
 	const struct cprof_memory live = cprof_target_mem_view(&process->mem);
 	const struct cprof_unwind_input input = {
 		.maps = &process->maps,
-		.regs = moment->regs,
+		.regs = sample->regs,
 		.stack = &memory,
-		.live = moment->live && !process->target->exited ? &live : NULL,
+		.live = sample->live && !process->target->exited ? &live : NULL,
 		.copy = copy.bytes,
 		.copy_addr = copy.start,
-		.copy_size = moment->n_stack,
+		.copy_size = sample->n_stack,
 	};
 	cprof_target_mem_begin(&process->mem);
 	*stack = (struct cprof_stack){ .frames = session->walked, .cap = CPROF_SESSION_DEPTH_MAX };
@@ -154,21 +154,21 @@ static void mark_truncated(struct cprof_session *session, struct cprof_session_s
 }
 
 struct cprof_error *cprof_session_walk(struct cprof_session *session,
-				       const struct cprof_session_moment *moment,
+				       const struct cprof_session_sample *sample,
 				       struct cprof_session_stack *ret_stack)
 {
-	struct cprof_process *process = moment->process;
+	struct cprof_process *process = sample->process;
 	struct cprof_session_stack stack = { .frames = session->frames, .stop = CPROF_STOP_ROOT };
 	struct cprof_error *err =
-		add_kernel_frames(session, moment->kernel, moment->n_kernel, &stack.n);
-	if (!err && moment->regs) {
+		add_kernel_frames(session, sample->kernel, sample->n_kernel, &stack.n);
+	if (!err && sample->regs) {
 		struct cprof_stack walked;
-		walk_user(session, moment, &walked);
+		walk_user(session, sample, &walked);
 		uint64_t before = process->maps.generation;
 		if (missed(&walked))
 			err = cprof_session_refresh(session, process, process->refresh_after_ns);
 		if (!err && process->maps.generation != before)
-			walk_user(session, moment, &walked);
+			walk_user(session, sample, &walked);
 		stack.stop = walked.stop;
 		if (!err)
 			err = add_user_frames(session, process, &walked, &stack.n);

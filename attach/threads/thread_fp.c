@@ -71,7 +71,7 @@ static uint64_t word_at(const struct cprof_thread *thread, size_t offset)
 
 /* Walk with `fp` as the frame pointer; true if that reaches the root. Failed tries do not count as truncated stacks. */
 static struct cprof_error *try_fp(struct cprof_thread_resolver *resolver,
-				  struct cprof_session_moment *moment, struct cprof_regs *regs,
+				  struct cprof_session_sample *sample, struct cprof_regs *regs,
 				  uint64_t fp, struct cprof_session_stack *stack, bool *ret_good)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
@@ -79,8 +79,8 @@ static struct cprof_error *try_fp(struct cprof_thread_resolver *resolver,
 	uint64_t truncated = log->counts.truncated;
 	regs->r[arch->fp] = fp;
 	regs->valid |= 1ull << arch->fp;
-	moment->regs = regs;
-	struct cprof_error *err = cprof_session_walk(resolver->session, moment, stack);
+	sample->regs = regs;
+	struct cprof_error *err = cprof_session_walk(resolver->session, sample, stack);
 	*ret_good = !err && stack->stop == CPROF_STOP_ROOT;
 	log->counts.truncated = *ret_good ? truncated - 1 : truncated;
 	return err;
@@ -89,7 +89,7 @@ static struct cprof_error *try_fp(struct cprof_thread_resolver *resolver,
 struct search {
 	struct cprof_thread_resolver *resolver;
 	struct cprof_thread *thread;
-	struct cprof_session_moment *moment;
+	struct cprof_session_sample *sample;
 	struct cprof_session_stack *stack;
 	uint64_t function; /* start of the function whose frame pointer is wanted; 0 unknown */
 	bool found;
@@ -109,7 +109,7 @@ static struct cprof_error *pass(struct search *search, bool proven)
 		if (proven && (!target || target != search->function))
 			continue;
 		struct cprof_regs regs = thread->regs;
-		struct cprof_error *err = try_fp(search->resolver, search->moment, &regs, fp,
+		struct cprof_error *err = try_fp(search->resolver, search->sample, &regs, fp,
 						 search->stack, &search->found);
 		tries++;
 		if (err)
@@ -124,7 +124,7 @@ static struct cprof_error *pass(struct search *search, bool proven)
 
 struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolver,
 					   struct cprof_thread *thread,
-					   struct cprof_session_moment *moment,
+					   struct cprof_session_sample *sample,
 					   struct cprof_session_stack *stack)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
@@ -137,7 +137,7 @@ struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolve
 		cprof_thread_names_get(resolver->names, stack->frames[stack->n - 2].addr, &name);
 	if (err)
 		return err;
-	struct search search = { resolver, thread, moment, stack, name.function_start, false };
+	struct search search = { resolver, thread, sample, stack, name.function_start, false };
 	if (search.function)
 		err = pass(&search, true);
 	if (!err && !search.found)
@@ -150,8 +150,8 @@ struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolve
 	/* Walk once more as it was: the frames of the last try are in the session's array now. */
 	struct cprof_run_log *log = cprof_session_log(resolver->session);
 	uint64_t truncated = log->counts.truncated;
-	moment->regs = &thread->regs;
-	err = cprof_session_walk(resolver->session, moment, stack);
+	sample->regs = &thread->regs;
+	err = cprof_session_walk(resolver->session, sample, stack);
 	log->counts.truncated = truncated;
 	return err;
 }

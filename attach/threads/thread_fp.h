@@ -16,13 +16,13 @@
 struct cprof_thread_resolver;
 
 /*
- * Where `stack`, the result of walking `moment`, ended for want of a frame pointer, try the candidates in
- * moment->stack. On success thread->regs has the frame pointer, fp_searched is set and `stack` is the whole one; else both
+ * Where `stack`, the result of walking `sample`, ended for want of a frame pointer, try the candidates in
+ * sample->stack. On success thread->regs has the frame pointer, fp_searched is set and `stack` is the whole one; else both
  * are as they were. Preferred is a candidate whose return address follows a direct call of the very function in question.
  */
 struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolver,
 					   struct cprof_thread *thread,
-					   struct cprof_session_moment *moment,
+					   struct cprof_session_sample *sample,
 					   struct cprof_session_stack *stack);
 
 /*

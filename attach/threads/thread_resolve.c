@@ -76,7 +76,7 @@ static pid_t thread_of(void *ctx, pid_t ns_tid)
 
 static struct cprof_error *walk(struct cprof_thread_resolver *resolver, struct cprof_thread *thread)
 {
-	struct cprof_session_moment moment = {
+	struct cprof_session_sample sample = {
 		.process = resolver->process,
 		.regs = &thread->regs,
 		.stack_addr = thread->stack_addr,
@@ -85,9 +85,9 @@ static struct cprof_error *walk(struct cprof_thread_resolver *resolver, struct c
 		.live = resolver->live,
 	};
 	struct cprof_session_stack stack;
-	struct cprof_error *err = cprof_session_walk(resolver->session, &moment, &stack);
+	struct cprof_error *err = cprof_session_walk(resolver->session, &sample, &stack);
 	if (!err && stack.stop != CPROF_STOP_ROOT)
-		err = cprof_thread_fp_search(resolver, thread, &moment, &stack);
+		err = cprof_thread_fp_search(resolver, thread, &sample, &stack);
 	if (err)
 		return err;
 	/* The session's marker of a stack that is cut is for profiles; text has words for it. */

@@ -55,14 +55,14 @@ static void check_owner(struct cprof_wait_intake *intake, const struct cprof_wai
 }
 
 struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
-					   const struct cprof_session_moment *moment,
+					   const struct cprof_session_sample *sample,
 					   struct cprof_session_stack *ret_stack)
 {
 	struct cprof_error *err = NULL;
 	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
 	if (!intake->process->started)
 		err = cprof_session_exec(intake->session, intake->process);
-	return err ? err : cprof_session_walk(intake->session, moment, ret_stack);
+	return err ? err : cprof_session_walk(intake->session, sample, ret_stack);
 }
 
 struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
@@ -85,11 +85,11 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 
 struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
 					   const struct cprof_wait *wait,
-					   const struct cprof_session_moment *moment,
+					   const struct cprof_session_sample *sample,
 					   uint32_t *ret_row)
 {
 	struct cprof_session_stack stack;
-	struct cprof_error *err = cprof_wait_intake_walk(intake, moment, &stack);
+	struct cprof_error *err = cprof_wait_intake_walk(intake, sample, &stack);
 	return err ? err : cprof_wait_intake_add(intake, wait, &stack, ret_row);
 }
 

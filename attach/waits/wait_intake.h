@@ -83,17 +83,17 @@ extern const struct cprof_wait_tier cprof_wait_tier_perf;
 extern const struct cprof_wait_tier cprof_wait_tier_proc;
 
 /*
- * A wait (or in mutex mode a release) that the tier kept, with the moment at which its thread stood there. Walks the
+ * A wait (or in mutex mode a release) that the tier kept, with the sample taken of its thread there. Walks the
  * stack and adds it up; errors: NO_MEMORY. `*ret_row` is where it went, in block->table; may be NULL.
  */
 struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
 					   const struct cprof_wait *wait,
-					   const struct cprof_session_moment *moment,
+					   const struct cprof_session_sample *sample,
 					   uint32_t *ret_row);
 
 /* The two halves of it: where there is something to be done about the stack in between. */
 struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
-					   const struct cprof_session_moment *moment,
+					   const struct cprof_session_sample *sample,
 					   struct cprof_session_stack *ret_stack);
 struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 					  const struct cprof_wait *wait,

@@ -123,7 +123,7 @@ static size_t copy_of_sleep(const struct cprof_wait_sleepers *sleepers,
 }
 
 static struct cprof_error *search_fp(struct cprof_wait_sleepers *sleepers,
-				     struct cprof_session_moment *moment,
+				     struct cprof_session_sample *sample,
 				     struct cprof_session_stack *stack)
 {
 	struct cprof_wait_intake *intake = sleepers->intake;
@@ -135,12 +135,12 @@ static struct cprof_error *search_fp(struct cprof_wait_sleepers *sleepers,
 		.live = true,
 	};
 	struct cprof_thread thread = {
-		.regs = *moment->regs,
-		.stack_addr = moment->stack_addr,
+		.regs = *sample->regs,
+		.stack_addr = sample->stack_addr,
 		.stack = sleepers->bytes,
-		.n_stack = moment->n_stack,
+		.n_stack = sample->n_stack,
 	};
-	return cprof_thread_fp_search(&resolver, &thread, moment, stack);
+	return cprof_thread_fp_search(&resolver, &thread, sample, stack);
 }
 
 struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
@@ -153,7 +153,7 @@ struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleeper
 		cprof_thread_regs_from_call(&look->call, &known);
 	const uint64_t addr = look->call.sp - cprof_arch_host()->red_zone_bytes;
 	const size_t n = copy_of_sleep(sleepers, look, addr);
-	struct cprof_session_moment moment = {
+	struct cprof_session_sample sample = {
 		.process = sleepers->intake->process,
 		.regs = regs ? regs : &known,
 		.stack_addr = addr,
@@ -162,8 +162,8 @@ struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleeper
 		.live = n > 0, /* frames beyond the copy are left late */
 	};
 	*ret_caught = n > 0;
-	struct cprof_error *err = cprof_wait_intake_walk(sleepers->intake, &moment, ret_stack);
+	struct cprof_error *err = cprof_wait_intake_walk(sleepers->intake, &sample, ret_stack);
 	if (err || n == 0 || ret_stack->stop == CPROF_STOP_ROOT)
 		return err;
-	return search_fp(sleepers, &moment, ret_stack);
+	return search_fp(sleepers, &sample, ret_stack);
 }

@@ -283,11 +283,11 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 
 /* ---- reading ---- */
 
-static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
+static struct cprof_session_sample sample_of(const struct bpf_tier *tier,
 					     const struct cprof_perf_record *record,
 					     const struct cprof_regs *regs)
 {
-	return (struct cprof_session_moment){
+	return (struct cprof_session_sample){
 		.process = tier->intake->process,
 		.regs = regs,
 		.stack_addr = regs->r[cprof_arch_host()->sp],
@@ -300,7 +300,7 @@ static struct cprof_session_moment moment_of(const struct bpf_tier *tier,
 /* `part_ns` of its time lie in the window. */
 static struct cprof_error *take_wait(struct bpf_tier *tier,
 				     const struct cprof_wait_bpf_event *event, uint64_t part_ns,
-				     const struct cprof_session_moment *moment, bool open)
+				     const struct cprof_session_sample *sample, bool open)
 {
 	const struct cprof_wait_weight weight =
 		cprof_wait_weigh_part(event->delay_ns, part_ns, event->rate_ns);
@@ -317,7 +317,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier,
 		.queue_ns = (double)event->queue_ns * weight.count,
 	};
 	cprof_wait_intake_find_owner(&wait);
-	return cprof_wait_intake_take(tier->intake, &wait, moment, NULL);
+	return cprof_wait_intake_take(tier->intake, &wait, sample, NULL);
 }
 
 /* The place of this fault's other half; an older fault that never got its own gives way. */
@@ -345,12 +345,12 @@ static void count_fault(struct bpf_tier *tier, struct fault *fault)
 /* A fault's stack comes when it begins and must be walked then: later it is another one. */
 static struct cprof_error *begin_fault(struct bpf_tier *tier,
 				       const struct cprof_wait_bpf_event *event,
-				       const struct cprof_session_moment *moment)
+				       const struct cprof_session_sample *sample)
 {
 	bool is_its;
 	struct fault *fault = fault_at(tier, event, &is_its);
 	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
-	struct cprof_error *err = cprof_wait_intake_take(tier->intake, &wait, moment, &fault->row);
+	struct cprof_error *err = cprof_wait_intake_take(tier->intake, &wait, sample, &fault->row);
 	if (err)
 		return err;
 	if (is_its && fault->half == FAULT_ENDED)
@@ -391,20 +391,20 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	if (!record->sample.regs || record->sample.regs_32bit)
 		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
-	const struct cprof_session_moment moment = moment_of(tier, record, &regs);
+	const struct cprof_session_sample sample = sample_of(tier, record, &regs);
 	if (event.what == CPROF_WAIT_BPF_FAULT)
-		return tier->faults ? begin_fault(tier, &event, &moment) : NULL;
+		return tier->faults ? begin_fault(tier, &event, &sample) : NULL;
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	if (tier->intake->releases)
 		return record->time_ns > end_ns
 			       ? NULL
-			       : take_wait(tier, &event, event.delay_ns, &moment, false);
+			       : take_wait(tier, &event, event.delay_ns, &sample, false);
 	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
 	const uint64_t woken_ns = record->time_ns - event.queue_ns;
 	const uint64_t part_ns =
 		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
 				   tier->intake->run->window->start_mono_ns, end_ns);
-	return part_ns ? take_wait(tier, &event, part_ns, &moment, woken_ns > end_ns) : NULL;
+	return part_ns ? take_wait(tier, &event, part_ns, &sample, woken_ns > end_ns) : NULL;
 }
 
 static struct cprof_error *take_record(const struct perf_event_header *header, void *ctx)

@@ -87,7 +87,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 	cprof_wait_intake_find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
-	const struct cprof_session_moment moment = {
+	const struct cprof_session_sample sample = {
 		.process = tier->intake->process,
 		.regs = &regs,
 		.stack_addr = regs.r[cprof_arch_host()->sp],
@@ -95,7 +95,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 		.n_stack = call->record->sample.n_stack,
 		.live = true,
 	};
-	return cprof_wait_intake_take(tier->intake, &wait, &moment, NULL);
+	return cprof_wait_intake_take(tier->intake, &wait, &sample, NULL);
 }
 
 static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)

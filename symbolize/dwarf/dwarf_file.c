@@ -29,7 +29,8 @@ bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf)
 	return true;
 }
 
-void cprof_dwarf_file_ahead(struct cprof_elf *elf, struct cprof_ahead *ahead, uint64_t *left)
+void cprof_dwarf_file_prefetch(struct cprof_elf *elf, struct cprof_prefetch *prefetch,
+			       uint64_t *left)
 {
 	/* In the order in which cprof_dwarf_file_init() will ask. */
 	static const char *const names[] = {
@@ -38,7 +39,7 @@ void cprof_dwarf_file_ahead(struct cprof_elf *elf, struct cprof_ahead *ahead, ui
 		".debug_str_offsets", ".debug_aranges",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		cprof_elf_section_ahead(elf, names[i], ahead, left);
+		cprof_elf_section_prefetch(elf, names[i], prefetch, left);
 }
 
 bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,

@@ -78,8 +78,9 @@ struct cprof_dwarf_file {
 /* False: `elf` has no .debug_info. */
 bool cprof_dwarf_file_init(struct cprof_dwarf_file *file, struct cprof_elf *elf);
 
-/* Have what that will need decompressed meanwhile (cprof_elf_section_ahead). */
-void cprof_dwarf_file_ahead(struct cprof_elf *elf, struct cprof_ahead *ahead, uint64_t *left);
+/* Have what that will need decompressed meanwhile (cprof_elf_section_prefetch). */
+void cprof_dwarf_file_prefetch(struct cprof_elf *elf, struct cprof_prefetch *prefetch,
+			       uint64_t *left);
 
 /* cprof_dwarf_file_init() for a .dwo file; addresses, and ranges before DWARF 5, stay in `skeleton`, the file that it belongs to. */
 bool cprof_dwarf_file_init_split(struct cprof_dwarf_file *file, struct cprof_elf *elf,

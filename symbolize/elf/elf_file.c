@@ -105,7 +105,8 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 	size_t skip, n_made = 0;
 	if (!read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size))
 		return false;
-	uint8_t *made = section->ahead ? cprof_ahead_piece_bytes(section->ahead, &n_made) : NULL;
+	uint8_t *made =
+		section->prefetch ? cprof_prefetch_piece_bytes(section->prefetch, &n_made) : NULL;
 	struct cprof_error *err = made && n_made == size
 					  ? cprof_image_borrow(made, size, &section->image)
 					  : inflate_now(section, type, size, skip, &section->image);
@@ -166,20 +167,20 @@ static size_t make_section(void *ctx, uint8_t *room, size_t cap)
 		       : 0;
 }
 
-void cprof_elf_section_ahead(struct cprof_elf *elf, const char *name, struct cprof_ahead *ahead,
-			     uint64_t *left)
+void cprof_elf_section_prefetch(struct cprof_elf *elf, const char *name,
+				struct cprof_prefetch *prefetch, uint64_t *left)
 {
 	struct cprof_section *section = find(elf, name);
 	uint32_t type;
 	uint64_t size;
 	size_t skip;
-	if (!section || section->type == SHT_NOBITS || section->inflated || section->ahead ||
+	if (!section || section->type == SHT_NOBITS || section->inflated || section->prefetch ||
 	    !((section->flags & SHF_COMPRESSED) || is_zdebug(section)) ||
 	    !read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size) ||
 	    size > *left)
 		return;
-	section->ahead = cprof_ahead_add(ahead, make_section, section, size);
-	if (section->ahead)
+	section->prefetch = cprof_prefetch_add(prefetch, make_section, section, size);
+	if (section->prefetch)
 		*left -= size;
 }
 
@@ -302,7 +303,7 @@ void cprof_elf_free(struct cprof_elf *elf)
 	for (size_t i = 0; i < elf->n_sections; i++) {
 		if (elf->sections[i].inflated)
 			cprof_image_free(elf->sections[i].image);
-		cprof_ahead_piece_free(elf->sections[i].ahead);
+		cprof_prefetch_piece_free(elf->sections[i].prefetch);
 	}
 	free(elf->sections);
 	if (!elf->borrowed)

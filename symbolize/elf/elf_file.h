@@ -12,7 +12,7 @@
 
 #include <elf.h>
 
-#include "base/ahead.h"
+#include "base/prefetch.h"
 #include "base/error.h"
 #include "symbolize/elf/image.h"
 
@@ -25,7 +25,8 @@ struct cprof_section {
 	/* Private. */
 	struct cprof_image *image; /* what offset counts in; its own after decompression */
 	bool inflated;
-	struct cprof_ahead_piece *ahead; /* owned; its decompressed bytes, once they are made */
+	struct cprof_prefetch_piece
+		*prefetch; /* owned; its decompressed bytes, once they are made */
 };
 
 struct cprof_elf {
@@ -49,8 +50,8 @@ struct cprof_section *cprof_elf_section(struct cprof_elf *elf, const char *name)
  * Have the section decompressed meanwhile, if it is compressed and takes at most `*left` bytes, which go off that then.
  * The file must live until the child has been started.
  */
-void cprof_elf_section_ahead(struct cprof_elf *elf, const char *name, struct cprof_ahead *ahead,
-			     uint64_t *left);
+void cprof_elf_section_prefetch(struct cprof_elf *elf, const char *name,
+				struct cprof_prefetch *prefetch, uint64_t *left);
 
 /* Whether it has such a section with bytes; nothing is decompressed. */
 bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name);

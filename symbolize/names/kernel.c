@@ -115,10 +115,11 @@ struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof
 	return NULL;
 }
 
-static struct cprof_error *get_text(const struct cprof_ahead_piece *made, struct cprof_buffer *text)
+static struct cprof_error *get_text(const struct cprof_prefetch_piece *made,
+				    struct cprof_buffer *text)
 {
 	size_t n = 0;
-	const uint8_t *bytes = made ? cprof_ahead_piece_bytes(made, &n) : NULL;
+	const uint8_t *bytes = made ? cprof_prefetch_piece_bytes(made, &n) : NULL;
 	if (!bytes)
 		return cprof_file_read("/proc/kallsyms", KALLSYMS_MAX, text);
 	cprof_buffer_append(text, bytes, n);
@@ -126,7 +127,7 @@ static struct cprof_error *get_text(const struct cprof_ahead_piece *made, struct
 }
 
 struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
-				      const struct cprof_ahead_piece *made)
+				      const struct cprof_prefetch_piece *made)
 {
 	struct cprof_buffer text = { 0 };
 	struct cprof_error *err = get_text(made, &text);

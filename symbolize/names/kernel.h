@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/ahead.h"
+#include "base/prefetch.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -31,9 +31,9 @@ struct cprof_kernel {
  * (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`.
  */
 struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
-				      const struct cprof_ahead_piece *text);
+				      const struct cprof_prefetch_piece *text);
 
-/* A cprof_ahead_fn: the text of /proc/kallsyms, unless the cache in the directory `ctx` (NULL: none) is of this boot. */
+/* A cprof_prefetch_fn: the text of /proc/kallsyms, unless the cache in the directory `ctx` (NULL: none) is of this boot. */
 size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap);
 #define CPROF_KERNEL_TEXT_MAX (64u << 20)
 

@@ -168,16 +168,16 @@ struct cprof_error *cprof_names_need(struct cprof_names *names)
 	return err ? err : need_dwarf(names);
 }
 
-void cprof_names_ahead(struct cprof_names *names, uint64_t file_addr, struct cprof_ahead *ahead,
-		       uint64_t *left)
+void cprof_names_prefetch(struct cprof_names *names, uint64_t file_addr,
+			  struct cprof_prefetch *prefetch, uint64_t *left)
 {
 	struct cprof_dwarf_frame frame;
 	struct cprof_elf *holder = names->debug ? names->debug : names->self;
-	if (!holder || names->dwarf_read || names->ahead_asked ||
+	if (!holder || names->dwarf_read || names->prefetch_asked ||
 	    cprof_symbol_cache_get(&names->cache, file_addr, &frame, 1))
 		return;
-	names->ahead_asked = true;
-	cprof_dwarf_file_ahead(holder, ahead, left);
+	names->prefetch_asked = true;
+	cprof_dwarf_file_prefetch(holder, prefetch, left);
 }
 
 /* ---- one address ---- */

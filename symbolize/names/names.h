@@ -30,7 +30,7 @@ struct cprof_names {
 	struct cprof_elf *alt;       /* owned; NULL: none, or not read yet */
 	struct cprof_buffer trail;   /* where files were looked for, a line each */
 
-	bool symbols_read, dwarf_read, ahead_asked;
+	bool symbols_read, dwarf_read, prefetch_asked;
 	struct cprof_symbols symbols;
 	size_t n_symtab, n_dynsym, n_mini; /* symbols that came from each */
 	char *plt_names;                   /* owned; text of some of the symbols */
@@ -74,8 +74,8 @@ struct cprof_error *cprof_names_need(struct cprof_names *names);
  * The name of `file_addr` will be wanted: have what that takes decompressed meanwhile, unless it is known already. At
  * most `*left` bytes, which go off that.
  */
-void cprof_names_ahead(struct cprof_names *names, uint64_t file_addr, struct cprof_ahead *ahead,
-		       uint64_t *left);
+void cprof_names_prefetch(struct cprof_names *names, uint64_t file_addr,
+			  struct cprof_prefetch *prefetch, uint64_t *left);
 
 /* Write new answers to the cache on disk, if there is one; *ret_saved: there were. Errors: as cprof_symbol_cache_save(). */
 struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved);

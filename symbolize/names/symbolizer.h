@@ -21,7 +21,7 @@ struct cprof_symbolizer_options {
 	bool no_lines;         /* names only */
 	bool debuginfod;       /* may ask DEBUGINFOD_URLS for missing files */
 	const char *cache_dir; /* NULL: no cache on disk */
-	const struct cprof_ahead_piece
+	const struct cprof_prefetch_piece
 		*kernel_text; /* by cprof_kernel_text(), for when it is needed; NULL: none */
 
 	/* Told to people while they wait for a download; may be NULL. */

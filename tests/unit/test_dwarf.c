@@ -295,15 +295,15 @@ TEST(dwarf_rewritten_by_other_tools_gives_inline_chains)
 static void work_ahead(struct built *built, uint64_t limit, bool start, bool wait)
 {
 	const struct cprof_names_options options = { 0 };
-	struct cprof_ahead ahead = { 0 };
+	struct cprof_prefetch prefetch = { 0 };
 	struct cprof_names *names;
 	CHECK(!cprof_names_get(built->module, &options, &names));
-	cprof_names_ahead(names, address(built, "mark_inner"), &ahead, &limit);
+	cprof_names_prefetch(names, address(built, "mark_inner"), &prefetch, &limit);
 	if (start)
-		cprof_ahead_start(&ahead);
-	while (wait && cprof_ahead_busy(&ahead))
+		cprof_prefetch_start(&prefetch);
+	while (wait && cprof_prefetch_busy(&prefetch))
 		usleep(1000);
-	cprof_ahead_stop(&ahead);
+	cprof_prefetch_stop(&prefetch);
 }
 
 TEST(dwarf_decompressed_ahead_is_taken_where_it_is_whole_and_gives_the_same)

@@ -1,4 +1,4 @@
-#include "base/ahead.h"
+#include "base/prefetch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 #define NICENESS 10   /* a tenth of a processor where everybody wants one */
 #define HEAD     4096 /* a page of its own for what the two tell each other */
 
-struct cprof_ahead_piece {
+struct cprof_prefetch_piece {
 	struct head {
 		_Atomic size_t made; /* 0: not yet */
 	} * head;                    /* owned; of the mapping that both see, before the room */
@@ -25,12 +25,12 @@ struct cprof_ahead_piece {
 
 /* ---- pieces ---- */
 
-struct cprof_ahead_piece *cprof_ahead_add(struct cprof_ahead *ahead, cprof_ahead_fn *fn, void *ctx,
-					  size_t cap)
+struct cprof_prefetch_piece *cprof_prefetch_add(struct cprof_prefetch *prefetch,
+						cprof_prefetch_fn *fn, void *ctx, size_t cap)
 {
-	if (ahead->n_jobs == CPROF_AHEAD_MAX || !cap || cap > SIZE_MAX - HEAD)
+	if (prefetch->n_jobs == CPROF_PREFETCH_MAX || !cap || cap > SIZE_MAX - HEAD)
 		return NULL;
-	struct cprof_ahead_piece *piece = calloc(1, sizeof(*piece));
+	struct cprof_prefetch_piece *piece = calloc(1, sizeof(*piece));
 	if (!piece)
 		return NULL;
 	uint8_t *map = mmap(NULL, HEAD + cap, PROT_READ | PROT_WRITE,
@@ -39,18 +39,18 @@ struct cprof_ahead_piece *cprof_ahead_add(struct cprof_ahead *ahead, cprof_ahead
 		free(piece);
 		return NULL;
 	}
-	*piece = (struct cprof_ahead_piece){ (struct head *)map, map + HEAD, cap };
-	ahead->jobs[ahead->n_jobs++] = (struct cprof_ahead_job){ fn, ctx, piece };
+	*piece = (struct cprof_prefetch_piece){ (struct head *)map, map + HEAD, cap };
+	prefetch->jobs[prefetch->n_jobs++] = (struct cprof_prefetch_job){ fn, ctx, piece };
 	return piece;
 }
 
-uint8_t *cprof_ahead_piece_bytes(const struct cprof_ahead_piece *piece, size_t *ret_n)
+uint8_t *cprof_prefetch_piece_bytes(const struct cprof_prefetch_piece *piece, size_t *ret_n)
 {
 	*ret_n = atomic_load_explicit(&piece->head->made, memory_order_acquire);
 	return *ret_n ? piece->room : NULL;
 }
 
-void cprof_ahead_piece_free(struct cprof_ahead_piece *piece)
+void cprof_prefetch_piece_free(struct cprof_prefetch_piece *piece)
 {
 	if (!piece)
 		return;
@@ -60,23 +60,23 @@ void cprof_ahead_piece_free(struct cprof_ahead_piece *piece)
 
 /* ---- the child ---- */
 
-_Noreturn static void work(const struct cprof_ahead *ahead, pid_t parent)
+_Noreturn static void work(const struct cprof_prefetch *prefetch, pid_t parent)
 {
 	/* All signals stay blocked: Ctrl-C is for the parent, whose handler and descriptors are here too. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NAME, "cprof-ahead");
+	prctl(PR_SET_NAME, "cprof-prefetch");
 	setpriority(PRIO_PROCESS, 0, NICENESS);
-	for (size_t i = 0; i < ahead->n_jobs && getppid() == parent; i++) {
-		const struct cprof_ahead_job *job = &ahead->jobs[i];
+	for (size_t i = 0; i < prefetch->n_jobs && getppid() == parent; i++) {
+		const struct cprof_prefetch_job *job = &prefetch->jobs[i];
 		size_t made = job->fn(job->ctx, job->piece->room, job->piece->cap);
 		atomic_store_explicit(&job->piece->head->made, made, memory_order_release);
 	}
 	_exit(0);
 }
 
-void cprof_ahead_start(struct cprof_ahead *ahead)
+void cprof_prefetch_start(struct cprof_prefetch *prefetch)
 {
-	if (!ahead->n_jobs || cprof_ahead_busy(ahead))
+	if (!prefetch->n_jobs || cprof_prefetch_busy(prefetch))
 		return;
 	sigset_t all, before;
 	pid_t parent = getpid();
@@ -84,10 +84,10 @@ void cprof_ahead_start(struct cprof_ahead *ahead)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid_t child = fork();
 	if (child == 0)
-		work(ahead, parent);
+		work(prefetch, parent);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	ahead->child = child < 0 ? 0 : child;
-	ahead->n_jobs = 0;
+	prefetch->child = child < 0 ? 0 : child;
+	prefetch->n_jobs = 0;
 }
 
 static uint64_t cpu_of(const struct rusage *usage)
@@ -96,26 +96,26 @@ static uint64_t cpu_of(const struct rusage *usage)
 	       (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000;
 }
 
-bool cprof_ahead_busy(struct cprof_ahead *ahead)
+bool cprof_prefetch_busy(struct cprof_prefetch *prefetch)
 {
 	struct rusage usage;
-	if (!ahead->child)
+	if (!prefetch->child)
 		return false;
-	pid_t got = wait4(ahead->child, NULL, WNOHANG, &usage);
+	pid_t got = wait4(prefetch->child, NULL, WNOHANG, &usage);
 	if (got == 0 || (got < 0 && errno == EINTR))
 		return true;
-	if (got == ahead->child)
-		ahead->cpu_ns += cpu_of(&usage);
-	ahead->child = 0;
+	if (got == prefetch->child)
+		prefetch->cpu_ns += cpu_of(&usage);
+	prefetch->child = 0;
 	return false;
 }
 
-void cprof_ahead_stop(struct cprof_ahead *ahead)
+void cprof_prefetch_stop(struct cprof_prefetch *prefetch)
 {
-	ahead->n_jobs = 0;
-	if (!cprof_ahead_busy(ahead))
+	prefetch->n_jobs = 0;
+	if (!cprof_prefetch_busy(prefetch))
 		return;
-	kill(ahead->child, SIGKILL);
+	kill(prefetch->child, SIGKILL);
 	/* It ends when it next runs; who waits for that is the system, should we be gone by then. */
-	cprof_ahead_busy(ahead);
+	cprof_prefetch_busy(prefetch);
 }

@@ -1,0 +1,86 @@
+#include "attach/run/session_prefetch.h"
+
+#include <stdlib.h>
+
+#include "symbolize/names/kernel.h"
+#include "symbolize/names/names.h"
+#include "symbolize/names/symbol_cache.h"
+
+/* Held until the window ends, though not as our resident memory: nobody maps what nobody asks for. */
+#define BYTES_MAX (128ull << 20)
+#define AT_ONCE   4096 /* locations looked at before the rings are drained again */
+
+static void ask_kernel(struct cprof_session_prefetch *prefetch)
+{
+	if (prefetch->kernel_asked)
+		return;
+	prefetch->kernel_asked = true;
+	prefetch->kernel = cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_text,
+					      prefetch->cache_dir, CPROF_KERNEL_TEXT_MAX);
+}
+
+/* Whatever fails here fails again when names are wanted, and is told then. */
+static void ask_module(struct cprof_session_prefetch *prefetch, struct cprof_module *module,
+		       const struct cprof_map *map, uint64_t addr)
+{
+	const struct cprof_names_options options = { .cache_dir = prefetch->cache_dir };
+	struct cprof_names *names;
+	uint64_t file_addr, left = BYTES_MAX - prefetch->taken;
+	/* A debug file is proved by its build-id; without one by a sum over all of it, for which rings cannot wait. */
+	if (!module || !module->image || !module->build_id_len ||
+	    !cprof_module_file_addr(module, map, addr, &file_addr))
+		return;
+	struct cprof_error *err = cprof_names_get(module, &options, &names);
+	if (!err)
+		cprof_names_prefetch(names, file_addr, &prefetch->prefetch, &left);
+	cprof_error_free(err);
+	prefetch->taken = BYTES_MAX - left;
+}
+
+void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
+				  const struct cprof_mode_run *run,
+				  const struct cprof_session_names *names,
+				  const struct cprof_builder *builder)
+{
+	size_t n = cprof_builder_distinct_locations(builder);
+	/* Debug files from a server are for after the window, and who has none yet must not be asked before. */
+	if (run->options->debuginfod || cprof_prefetch_busy(&prefetch->prefetch) ||
+	    prefetch->n_seen == n)
+		return;
+	if (!prefetch->n_seen && !run->options->no_cache)
+		prefetch->cache_dir = cprof_symbol_cache_default_dir();
+	for (size_t i = 0; i < AT_ONCE && prefetch->n_seen < n; i++) {
+		struct cprof_builder_frame frame =
+			cprof_builder_location(builder, prefetch->n_seen++);
+		if (!frame.mapping || frame.mapping > names->n)
+			continue;
+		const struct cprof_session_name_source *source = &names->sources[frame.mapping - 1];
+		if (!source->maps)
+			ask_kernel(prefetch);
+		else
+			ask_module(prefetch, source->map->module, source->map, frame.addr);
+	}
+	cprof_prefetch_start(&prefetch->prefetch);
+}
+
+void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch, struct cprof_run_log *log)
+{
+	cprof_prefetch_stop(&prefetch->prefetch);
+	log->counts.prefetch_cpu_ns = prefetch->prefetch.cpu_ns;
+	if (prefetch->taken || prefetch->kernel_asked)
+		cprof_run_log_note(
+			log, CPROF_NOTE_DETAIL,
+			"prepared while sampling: %.1f MB of debug information%s, in %.3f s of "
+			"a child's processor time",
+			(double)prefetch->taken / 1e6,
+			prefetch->kernel_asked ? " and the kernel's symbols" : "",
+			(double)prefetch->prefetch.cpu_ns / 1e9);
+}
+
+void cprof_session_prefetch_deinit(struct cprof_session_prefetch *prefetch)
+{
+	cprof_prefetch_stop(&prefetch->prefetch);
+	cprof_prefetch_piece_free(prefetch->kernel);
+	free(prefetch->cache_dir);
+	*prefetch = (struct cprof_session_prefetch){ 0 };
+}
