@@ -150,7 +150,7 @@ static struct cprof_error *write_all(int fd, const char *name, const struct cpro
 }
 
 /* rename(2), but not over a file that is there; link(2) where the file system has no such rename. */
-static int place(const char *temp, const char *path, bool replace)
+static int rename_into_place(const char *temp, const char *path, bool replace)
 {
 	if (replace)
 		return rename(temp, path);
@@ -175,7 +175,7 @@ static struct cprof_error *give_name(struct cprof_output *output)
 			path = NULL;
 		if (!path)
 			return cprof_error_no_memory();
-		if (place(output->temp, path, output->replace) == 0) {
+		if (rename_into_place(output->temp, path, output->replace) == 0) {
 			free(output->path);
 			output->path = path;
 			return NULL;

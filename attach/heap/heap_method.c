@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "attach/heap/inject/heap_owner.h"
+#include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_plan.h"
 #include "base/cleanup.h"
 
@@ -227,7 +227,7 @@ static struct cprof_error *attach_uprobe(struct cprof_heap_sources *sources)
 	struct cprof_heap_install *install = sources->install;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
-		err = cprof_heap_owner_check(install->maps);
+		err = cprof_heap_claim_check(install->maps);
 	if (!err)
 		err = cprof_heap_plan_entries(install, sources->options.pools);
 	if (!err)
@@ -277,7 +277,7 @@ static struct cprof_error *with_hint(const struct cprof_heap_sources *sources,
 	    sources->method->attach == attach_uprobe ||
 	    (err->hint && strstr(err->hint, "-heap-method")))
 		return err;
-	struct cprof_error *other = cprof_heap_owner_check(sources->install->maps);
+	struct cprof_error *other = cprof_heap_claim_check(sources->install->maps);
 	const bool helps = !other && cprof_target_alive(sources->install->target);
 	cprof_error_free(other);
 	if (!helps)

@@ -338,7 +338,7 @@ void cprof_perf_source_disable(struct cprof_perf_source *source)
 
 /* ---- reading ---- */
 
-static void look(struct cprof_perf_source *source, struct cprof_perf_source_ring *ring)
+static void peek_next(struct cprof_perf_source *source, struct cprof_perf_source_ring *ring)
 {
 	struct cprof_error *err = cprof_perf_ring_peek(&ring->event->ring, &ring->next);
 	if (err) {
@@ -394,7 +394,7 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 {
 	for (size_t i = 0; i < source->n_rings; i++) {
 		cprof_perf_ring_begin(&source->rings[i].event->ring);
-		look(source, &source->rings[i]);
+		peek_next(source, &source->rings[i]);
 	}
 	struct cprof_perf_source_ring *ring;
 	while ((ring = oldest(source)) && ring->next_ns <= until_ns) {
@@ -402,7 +402,7 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 		cprof_perf_ring_consume(&ring->event->ring);
 		if (err)
 			return err;
-		look(source, ring);
+		peek_next(source, ring);
 	}
 	return NULL;
 }

@@ -176,9 +176,9 @@ static struct cprof_error *print(struct threads *threads, struct cprof_thread_vi
 }
 
 /* Take it, and hand it out. */
-static struct cprof_error *look(struct threads *threads, struct cprof_thread_view *view)
+static struct cprof_error *snapshot_one(struct threads *threads, struct cprof_thread_view *view)
 {
-	struct cprof_error *err = cprof_thread_view_look(view);
+	struct cprof_error *err = cprof_thread_view_snapshot(view);
 	if (err)
 		return err;
 	tell(threads, view);
@@ -186,12 +186,12 @@ static struct cprof_error *look(struct threads *threads, struct cprof_thread_vie
 }
 
 /* A process that ends between two snapshots ends the run; what was seen is still handed out. */
-static struct cprof_error *look_at_all(struct threads *threads, bool first)
+static struct cprof_error *snapshot_all(struct threads *threads, bool first)
 {
 	threads->snapshot++;
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct cprof_thread_view *view = &threads->views[i];
-		struct cprof_error *err = look(threads, view);
+		struct cprof_error *err = snapshot_one(threads, view);
 		if (err && err->code == CPROF_ERR_NO_TARGET && !first) {
 			cprof_error_free(err);
 			view->now = view->before;
@@ -261,7 +261,7 @@ static struct cprof_error *number_main(struct threads *threads, struct cprof_thr
 		   : NULL;
 }
 
-static struct cprof_error *look_at_core(struct threads *threads)
+static struct cprof_error *snapshot_core(struct threads *threads)
 {
 	struct cprof_thread_view *view = &threads->views[0];
 	struct cprof_core_maps_files files;
@@ -288,11 +288,11 @@ static struct cprof_error *watch(struct threads *threads)
 	struct cprof_window *window = threads->run->window;
 	window->length_ns = 0; /* as many snapshots as asked for, however long that takes */
 	cprof_window_start(window);
-	struct cprof_error *err = look_at_all(threads, true);
+	struct cprof_error *err = snapshot_all(threads, true);
 	for (uint64_t i = 1; !err && i < options->repeat; i++) {
 		if (!cprof_thread_view_rest(threads->run, options->every_ns))
 			break;
-		err = look_at_all(threads, false);
+		err = snapshot_all(threads, false);
 	}
 	return err;
 }
@@ -313,7 +313,7 @@ static struct cprof_error *threads_run(const struct cprof_mode_run *run,
 			"start the command, then give its process id: -p PID");
 	struct cprof_error *err = open_views(&threads);
 	if (!err)
-		err = run->options->core ? look_at_core(&threads) : watch(&threads);
+		err = run->options->core ? snapshot_core(&threads) : watch(&threads);
 	if (!err && !run->no_profile)
 		err = make_profile(&threads, ret_profile);
 	threads_deinit(&threads);

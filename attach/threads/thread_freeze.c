@@ -89,7 +89,7 @@ static void interrupt(struct work *work)
 }
 
 /* One look at a thread that was told to stop. */
-static void look(struct work *work, size_t i)
+static void reap_stop(struct work *work, size_t i)
 {
 	int status;
 	struct held_thread *held = &work->held[i];
@@ -114,7 +114,7 @@ static void wait_all(struct work *work)
 		size_t open = 0;
 		for (size_t i = 0; i < work->freeze->n; i++) {
 			if (work->held[i].held == HELD_SEIZED)
-				look(work, i);
+				reap_stop(work, i);
 			open += work->held[i].held == HELD_SEIZED;
 		}
 		if (!open || cprof_clock_mono_ns() >= end_ns)

@@ -228,7 +228,7 @@ static void listen(struct cprof_thread_view *view)
 		tell_mute(view);
 }
 
-struct cprof_error *cprof_thread_view_look(struct cprof_thread_view *view)
+struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view)
 {
 	bool first = !view->before.n && !view->now.n;
 	cprof_thread_snapshot_deinit(&view->before);

@@ -50,7 +50,7 @@ void cprof_thread_view_close(struct cprof_thread_view *view);
 void cprof_thread_view_deinit(struct cprof_thread_view *view);
 
 /* A new snapshot in view->now, resolved, the older one in view->before. NO_TARGET once the process has ended. */
-struct cprof_error *cprof_thread_view_look(struct cprof_thread_view *view);
+struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view);
 
 /* Stacks, waits, owners and confirmed deadlocks of view->now. */
 struct cprof_error *cprof_thread_view_resolve(struct cprof_thread_view *view);

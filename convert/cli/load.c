@@ -11,7 +11,7 @@
 #include "convert/report/filter.h"
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_read.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #define READ_BYTES (1u << 20)
 #define BATCH      16 /* profiles held at once before they are merged */
@@ -87,8 +87,8 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 	if (!err)
 		err = unpack(&bytes);
 	if (!err)
-		err = cprof_source_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
-					  &profile);
+		err = cprof_input_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
+					 &profile);
 	if (!err)
 		err = override_program(load, profile);
 	if (!err && fetch->is_url && load->add_names)

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "convert/formats/legacy.h"
 #include "convert/formats/legacy_java.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 struct words {
 	const uint8_t *at, *end, *start;
@@ -174,4 +174,4 @@ static struct cprof_error *read_cpu(const char *bytes, size_t n, struct cprof_pr
 	return NULL;
 }
 
-const struct cprof_source_format cprof_source_cpu = { "binary CPU profile", read_cpu };
+const struct cprof_input_format cprof_input_cpu = { "binary CPU profile", read_cpu };

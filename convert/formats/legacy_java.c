@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #define JAVA_HEAP_RATE 524288 /* bytes between samples; the agent has no other */
 
@@ -226,4 +226,4 @@ static struct cprof_error *read_java(const char *bytes, size_t n,
 	return err;
 }
 
-const struct cprof_source_format cprof_source_java = { "Java profile", read_java };
+const struct cprof_input_format cprof_input_java = { "Java profile", read_java };

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "convert/formats/legacy.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #define CHECK(err)                                                                                 \
 	do {                                                                                       \
@@ -151,7 +151,7 @@ static struct cprof_error *read_heap(const char *bytes, size_t n,
 	return finish(&legacy, &lines, line, ret_profile);
 }
 
-const struct cprof_source_format cprof_source_heap = { "heap profile as text", read_heap };
+const struct cprof_input_format cprof_input_heap = { "heap profile as text", read_heap };
 
 /* Counts: "NAME profile: total N", then "N @ 0x.. 0x..". */
 static struct cprof_error *read_count(const char *bytes, size_t n,
@@ -185,7 +185,7 @@ static struct cprof_error *read_count(const char *bytes, size_t n,
 	return finish(&legacy, &lines, line, ret_profile);
 }
 
-const struct cprof_source_format cprof_source_count = { "count profile as text", read_count };
+const struct cprof_input_format cprof_input_count = { "count profile as text", read_count };
 
 /* Contention: a "---" header, "name = value" lines, then "CYCLES COUNT @ 0x..". */
 struct contention {
@@ -268,8 +268,8 @@ static struct cprof_error *read_contention(const char *bytes, size_t n,
 	return finish(&legacy, &lines, line, ret_profile);
 }
 
-const struct cprof_source_format cprof_source_contention = { "contention profile as text",
-							     read_contention };
+const struct cprof_input_format cprof_input_contention = { "contention profile as text",
+							   read_contention };
 
 /* Threads: "--- Thread ID (name: NAME/TID) stack: ---", then lines with addresses. */
 static bool is_thread(const char *line)
@@ -335,4 +335,4 @@ static struct cprof_error *read_threads(const char *bytes, size_t n,
 	return NULL;
 }
 
-const struct cprof_source_format cprof_source_thread = { "thread profile as text", read_threads };
+const struct cprof_input_format cprof_input_thread = { "thread profile as text", read_threads };

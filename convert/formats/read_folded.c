@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "convert/formats/legacy.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #define CHECK_LINES 8 /* so many must look right before the file is taken for folded stacks */
 
@@ -141,4 +141,4 @@ static struct cprof_error *read_folded(const char *bytes, size_t n,
 	return err;
 }
 
-const struct cprof_source_format cprof_source_folded = { "folded stacks", read_folded };
+const struct cprof_input_format cprof_input_folded = { "folded stacks", read_folded };

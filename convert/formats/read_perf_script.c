@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "convert/formats/legacy.h"
 #include "convert/formats/perf_script_line.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #define MAX_INLINED 64
 #define MAX_EVENTS  64
@@ -410,5 +410,4 @@ static struct cprof_error *read_perf_script(const char *bytes, size_t n,
 	return err;
 }
 
-const struct cprof_source_format cprof_source_perf_script = { "perf script text",
-							      read_perf_script };
+const struct cprof_input_format cprof_input_perf_script = { "perf script text", read_perf_script };

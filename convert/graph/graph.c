@@ -46,7 +46,7 @@ static struct cprof_error *tree_node(struct builder *b, uint32_t parent, uint32_
 		if (err)
 			return err;
 		/* Nodes of one function under one parent belong together; see the callgrind report. */
-		b->graph->nodes[node].function = parent;
+		b->graph->nodes[node].parent = parent;
 		*place = (uint64_t)node + 1;
 	}
 	*ret = (uint32_t)(*place - 1);

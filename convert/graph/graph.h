@@ -26,7 +26,7 @@ struct cprof_node_info {
 struct cprof_node {
 	uint32_t info; /* in infos[] */
 	uint32_t
-		function; /* equal for nodes of one function, in one call path where the graph is a tree */
+		parent; /* the node that calls it, CPROF_GRAPH_NONE for a root; only where the graph is a tree */
 	int64_t flat, flat_div, cum, cum_div;
 	int64_t score;                /* for sorting by entropy */
 	uint32_t first_in, first_out; /* in edges[], linked by next_in and next_out */

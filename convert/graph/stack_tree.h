@@ -7,7 +7,7 @@
 #include "convert/graph/graph.h"
 
 /*
- * The call tree of a report, as a graph without edges: node.function is the parent (CPROF_GRAPH_NONE for a
+ * The call tree of a report, as a graph without edges: node.parent is the parent (CPROF_GRAPH_NONE for a
  * root), which always stands before its children. Sets report->config.call_tree.
  */
 struct cprof_error *cprof_stack_tree_new(struct cprof_report *report,

@@ -81,7 +81,7 @@ static struct cprof_error *number_variants(struct writer *w)
 		uint64_t key = cprof_hash_mix(cprof_hash_mix(name, info->objfile),
 					      (uint64_t)info->start_line);
 		if (w->tree)
-			key = cprof_hash_mix(key, (uint64_t)node->function + 1);
+			key = cprof_hash_mix(key, (uint64_t)node->parent + 1);
 		bool added;
 		uint64_t *variant = cprof_map64_put(&seen, key, &added);
 		uint64_t *count = cprof_map64_put(&w->n_variants, name, NULL);

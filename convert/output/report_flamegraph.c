@@ -34,8 +34,8 @@ static void weigh(struct flame *f)
 	for (uint32_t i = f->tree->n_nodes; i-- > 0;) {
 		const struct cprof_node *node = &f->tree->nodes[i];
 		f->weight[i] += (uint64_t)cprof_measure_abs(cprof_node_flat(node));
-		if (node->function != CPROF_GRAPH_NONE)
-			f->weight[node->function] += f->weight[i];
+		if (node->parent != CPROF_GRAPH_NONE)
+			f->weight[node->parent] += f->weight[i];
 	}
 }
 
@@ -83,7 +83,7 @@ static void link_children(struct flame *f, uint32_t *ret_roots)
 	for (uint32_t i = 0; i < f->tree->n_nodes; i++)
 		f->first_child[i] = f->next_sibling[i] = CPROF_GRAPH_NONE;
 	for (uint32_t i = f->tree->n_nodes; i-- > 0;) {
-		uint32_t parent = f->tree->nodes[i].function;
+		uint32_t parent = f->tree->nodes[i].parent;
 		uint32_t *first = parent == CPROF_GRAPH_NONE ? ret_roots : &f->first_child[parent];
 		if (!f->kept[i])
 			continue;
@@ -119,7 +119,7 @@ static void put_nodes(struct flame *f, uint32_t root)
 			continue;
 		}
 		while (at != CPROF_GRAPH_NONE && f->next_sibling[at] == CPROF_GRAPH_NONE) {
-			at = f->tree->nodes[at].function;
+			at = f->tree->nodes[at].parent;
 			depth--;
 		}
 		if (at != CPROF_GRAPH_NONE)
@@ -132,7 +132,7 @@ static void put_data(struct flame *f, uint32_t root)
 	const struct cprof_report *report = f->report;
 	uint64_t whole = 0;
 	for (uint32_t i = 0; i < f->tree->n_nodes; i++) {
-		if (f->tree->nodes[i].function == CPROF_GRAPH_NONE)
+		if (f->tree->nodes[i].parent == CPROF_GRAPH_NONE)
 			whole += f->weight[i];
 	}
 	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };

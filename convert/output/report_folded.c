@@ -12,7 +12,7 @@
 static uint32_t find_path(const struct cprof_graph *tree, uint32_t node, uint32_t *path)
 {
 	uint32_t n = 0;
-	for (; node != CPROF_GRAPH_NONE; node = tree->nodes[node].function)
+	for (; node != CPROF_GRAPH_NONE; node = tree->nodes[node].parent)
 		path[n++] = node;
 	return n;
 }

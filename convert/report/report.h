@@ -2,7 +2,7 @@
  * convert/report/report.h - a report on a profile: prepare (value, total, filters, granularity), then write.
  *
  * Every format is a const struct cprof_format in a file of its own (report_*.c), listed once in
- * formats.c. What they share lives here: the value of a sample, labels, units. Layouts and rounding are
+ * format_table.c. What they share lives here: the value of a sample, labels, units. Layouts and rounding are
  * those of google/pprof to the byte.
  */
 #ifndef CPROF_CONVERT_REPORT_REPORT_H

@@ -13,7 +13,7 @@ static void check_place(const struct cprof_patch *patch, uint64_t addr, uint64_t
 	const uint64_t stays = patch->addr - addr;
 	int32_t distance;
 	memcpy(&distance, patch->patched + 1, sizeof(distance));
-	if (stays > 15 || stays >= patch->hole_len || (patch->at_entry && stays) ||
+	if (stays > 15 || stays >= patch->trampoline_len || (patch->at_entry && stays) ||
 	    patch->addr + 5 + (uint64_t)(int64_t)distance != stub - patch->undo_len ||
 	    patch->undo_len > sizeof(patch->undo) || (!stays && patch->undo_len))
 		abort();
@@ -21,23 +21,24 @@ static void check_place(const struct cprof_patch *patch, uint64_t addr, uint64_t
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	const uint64_t addr = 0x7f0000001000, stub = 0x7f0000100000, hole = 0x7f0000100100;
+	const uint64_t addr = 0x7f0000001000, stub = 0x7f0000100000, trampoline = 0x7f0000100100;
 	struct cprof_patch patch;
 	if (!n)
 		return 0;
 	struct cprof_error *err =
-		cprof_patch_plan(data + 1, n - 1, addr, stub, hole, data[0] & 63, &patch);
+		cprof_patch_plan(data + 1, n - 1, addr, stub, trampoline, data[0] & 63, &patch);
 	if (err) {
 		cprof_error_free(err);
 		return 0;
 	}
 	check_place(&patch, addr, stub);
-	if (patch.displaced < CPROF_PATCH_JUMP || patch.hole_len > sizeof(patch.hole) ||
+	if (patch.displaced < CPROF_PATCH_JUMP || patch.trampoline_len > sizeof(patch.trampoline) ||
 	    patch.n_instructions == 0 || patch.n_instructions > sizeof(patch.from))
 		abort();
 	for (uint64_t pc = addr; pc < patch.addr + patch.displaced; pc++) {
-		uint64_t to = cprof_patch_move(&patch, hole, pc);
-		if (to != pc && (pc <= patch.addr || to < hole || to >= hole + patch.hole_len))
+		uint64_t to = cprof_patch_move(&patch, trampoline, pc);
+		if (to != pc && (pc <= patch.addr || to < trampoline ||
+				 to >= trampoline + patch.trampoline_len))
 			abort();
 	}
 	return 0;

@@ -4,7 +4,7 @@
 
 #include "attach/heap/alloc/alloc_family.h"
 #include "attach/heap/heap_pace.h"
-#include "attach/heap/inject/heap_room.h"
+#include "attach/heap/inject/heap_place.h"
 #include "tests/unit/test.h"
 
 static const struct cprof_builder_frame stack_a[] = { { 0x1000, 1 }, { 0x2000, 1 } };
@@ -158,9 +158,9 @@ TEST(heap_room_is_near_marked_free_and_out_of_growing_things_way)
 		     { 0x7ffff7c10000, 0x2000000 } };
 	for (size_t i = 0; i < 3; i++) {
 		uint64_t addr = 0;
-		CHECK(cprof_heap_room_near(&maps, rows[i].low, rows[i].low + 0x1000, rows[i].bytes,
-					   0, 0, &addr));
-		CHECK(cprof_heap_room_marked(addr));
+		CHECK(cprof_heap_place_near(&maps, rows[i].low, rows[i].low + 0x1000, rows[i].bytes,
+					    0, 0, &addr));
+		CHECK(cprof_heap_place_marked(addr));
 		int64_t distance = (int64_t)(addr - rows[i].low);
 		CHECK(distance < INT32_MAX && distance > INT32_MIN);
 		for (size_t m = 0; m < maps.n_sorted; m++)

@@ -2,10 +2,10 @@
 
 #include "tests/unit/test.h"
 
-#define ADDR 0x7f0000001000ull
-#define STUB 0x7f0000100000ull
-#define HOLE 0x7f0000100100ull
-#define RDI  1 /* the argument that the stub reads */
+#define ADDR       0x7f0000001000ull
+#define STUB       0x7f0000100000ull
+#define TRAMPOLINE 0x7f0000100100ull
+#define RDI        1 /* the argument that the stub reads */
 
 static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
 				   struct cprof_patch *patch)
@@ -13,7 +13,7 @@ static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
 	uint8_t function[64];
 	memset(function, 0x90, sizeof(function));
 	memcpy(function, code, n);
-	return cprof_patch_plan(function, sizeof(function), addr, STUB, HOLE, RDI, patch);
+	return cprof_patch_plan(function, sizeof(function), addr, STUB, TRAMPOLINE, RDI, patch);
 }
 
 static int64_t rel32(const uint8_t *bytes)
@@ -33,7 +33,7 @@ TEST(patch_relocates_the_first_instructions_of_real_allocators)
 		uint8_t stays; /* bytes before the jump */
 		uint8_t undo_len;
 		uint8_t displaced;
-		size_t hole_len; /* with the jump back */
+		size_t trampoline_len; /* with the jump back */
 	} rows[] = {
 		{ "glibc malloc: push r12, push rbp, push rbx, mov rdi,rbx",
 		  { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb }, 7, 2, 5, 5, 12 },
@@ -61,13 +61,14 @@ TEST(patch_relocates_the_first_instructions_of_real_allocators)
 		CHECK_UINT(patch.undo_len, rows[i].undo_len);
 		CHECK(!patch.at_entry);
 		CHECK_UINT(patch.displaced, rows[i].displaced);
-		CHECK_UINT(patch.hole_len, rows[i].hole_len);
+		CHECK_UINT(patch.trampoline_len, rows[i].trampoline_len);
 		CHECK_UINT(patch.patched[0], 0xe9);
 		CHECK_UINT(patch.addr + 5 + (uint64_t)rel32(patch.patched + 1),
 			   STUB - patch.undo_len);
 		/* The last thing in the trampoline leads behind what gave way. */
-		CHECK_UINT(patch.hole[patch.hole_len - 5], 0xe9);
-		CHECK_UINT(HOLE + patch.hole_len + (uint64_t)rel32(patch.hole + patch.hole_len - 4),
+		CHECK_UINT(patch.trampoline[patch.trampoline_len - 5], 0xe9);
+		CHECK_UINT(TRAMPOLINE + patch.trampoline_len +
+				   (uint64_t)rel32(patch.trampoline + patch.trampoline_len - 4),
 			   patch.addr + patch.displaced);
 		CHECK(memcmp(patch.original, rows[i].code + rows[i].stays, 5) == 0);
 		CHECK(memcmp(patch.patched + 5, patch.original + 5, 3) == 0);
@@ -107,7 +108,7 @@ TEST(patch_takes_the_entry_where_the_first_instruction_cannot_stay)
 			TEST_FAIL("%s: %s", rows[i].what, err->message);
 		if (patch.addr != rows[i].addr || !patch.at_entry || patch.undo_len)
 			TEST_FAIL("%s: patched at 0x%" PRIx64, rows[i].what, patch.addr);
-		CHECK(memcmp(patch.hole, rows[i].code, 4) == 0);
+		CHECK(memcmp(patch.trampoline, rows[i].code, 4) == 0);
 	}
 }
 
@@ -115,9 +116,9 @@ TEST(patch_goes_by_what_the_stub_wants_to_know)
 {
 	struct cprof_patch patch;
 	uint8_t code[32] = { 0x31, 0xc9, 0x55, 0x53, 0x48, 0x89, 0xfb }; /* xor ecx,ecx */
-	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, HOLE, 1 | 2 | 4, &patch));
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 1 | 2 | 4, &patch));
 	CHECK_UINT(patch.addr, ADDR + 2);
-	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, HOLE, 8, &patch));
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 8, &patch));
 	CHECK_UINT(patch.addr, ADDR);
 }
 
@@ -126,13 +127,13 @@ TEST(patch_keeps_where_branches_and_data_lead_to)
 	struct cprof_patch patch;
 	const uint8_t jcc[] = { 0x48, 0x85, 0xff, 0x74, 0x40 };
 	CHECK(!plan_at(jcc, sizeof(jcc), ADDR, &patch));
-	CHECK_UINT(patch.hole[3], 0x0f);
-	CHECK_UINT(patch.hole[4], 0x84);
-	CHECK_UINT(HOLE + 9 + (uint64_t)rel32(patch.hole + 5), ADDR + 5 + 0x40);
+	CHECK_UINT(patch.trampoline[3], 0x0f);
+	CHECK_UINT(patch.trampoline[4], 0x84);
+	CHECK_UINT(TRAMPOLINE + 9 + (uint64_t)rel32(patch.trampoline + 5), ADDR + 5 + 0x40);
 
 	const uint8_t data[] = { 0x48, 0x8b, 0x05, 0x00, 0x20, 0x00, 0x00 };
 	CHECK(!plan_at(data, sizeof(data), ADDR, &patch));
-	CHECK_UINT(HOLE + 7 + (uint64_t)rel32(patch.hole + 3), ADDR + 7 + 0x2000);
+	CHECK_UINT(TRAMPOLINE + 7 + (uint64_t)rel32(patch.trampoline + 3), ADDR + 7 + 0x2000);
 }
 
 static uint64_t pushed(const uint8_t *bytes)
@@ -151,21 +152,21 @@ TEST(patch_lets_a_call_return_to_the_function_itself_and_not_to_us)
 	const uint8_t direct[] = { 0x48, 0x83, 0xec, 0x08, 0xe8, 0x00, 0x01, 0x00, 0x00 };
 	CHECK(!plan_at(direct, sizeof(direct), ADDR, &patch));
 	CHECK_UINT(patch.displaced, 5);
-	CHECK_UINT(pushed(patch.hole + 4), ADDR + 9);
-	CHECK_UINT(patch.hole[17], 0xe9);
-	CHECK_UINT(HOLE + 22 + (uint64_t)rel32(patch.hole + 18), ADDR + 9 + 0x100);
+	CHECK_UINT(pushed(patch.trampoline + 4), ADDR + 9);
+	CHECK_UINT(patch.trampoline[17], 0xe9);
+	CHECK_UINT(TRAMPOLINE + 22 + (uint64_t)rel32(patch.trampoline + 18), ADDR + 9 + 0x100);
 
 	/* call *0x2000(%rip), as -fno-plt makes it; call *8(%r12,%rax,8) */
 	const uint8_t slot[] = { 0xff, 0x15, 0x00, 0x20, 0x00, 0x00 };
 	CHECK(!plan_at(slot, sizeof(slot), ADDR, &patch));
-	CHECK_UINT(pushed(patch.hole), ADDR + 6);
-	CHECK_UINT(patch.hole[13], 0xff);
-	CHECK_UINT(patch.hole[14], 0x25);
-	CHECK_UINT(HOLE + 19 + (uint64_t)rel32(patch.hole + 15), ADDR + 6 + 0x2000);
+	CHECK_UINT(pushed(patch.trampoline), ADDR + 6);
+	CHECK_UINT(patch.trampoline[13], 0xff);
+	CHECK_UINT(patch.trampoline[14], 0x25);
+	CHECK_UINT(TRAMPOLINE + 19 + (uint64_t)rel32(patch.trampoline + 15), ADDR + 6 + 0x2000);
 	const uint8_t table[] = { 0x41, 0xff, 0x54, 0xc4, 0x08 };
 	CHECK(!plan_at(table, sizeof(table), ADDR, &patch));
-	CHECK_UINT(pushed(patch.hole), ADDR + 5);
-	CHECK(memcmp(patch.hole + 13, "\x41\xff\x64\xc4\x08", 5) == 0);
+	CHECK_UINT(pushed(patch.trampoline), ADDR + 5);
+	CHECK(memcmp(patch.trampoline + 13, "\x41\xff\x64\xc4\x08", 5) == 0);
 }
 
 TEST(patch_leaves_endbr64_where_it_is)
@@ -215,8 +216,8 @@ TEST(patch_takes_a_function_as_short_as_a_jump_with_padding_behind)
 	struct cprof_patch patch;
 	const uint8_t code[] = { 0x31, 0xc0, 0xc3, 0x66, 0x0f, 0x1f, 0x44, 0, 0 };
 	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
-	CHECK_UINT(patch.hole[0], 0x31);
-	CHECK_UINT(patch.hole[2], 0xc3);
+	CHECK_UINT(patch.trampoline[0], 0x31);
+	CHECK_UINT(patch.trampoline[2], 0xc3);
 }
 
 TEST(patch_moves_a_thread_from_an_instruction_to_its_copy)
@@ -224,17 +225,18 @@ TEST(patch_moves_a_thread_from_an_instruction_to_its_copy)
 	struct cprof_patch patch;
 	const uint8_t code[] = { 0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb };
 	CHECK(!plan_at(code, sizeof(code), ADDR, &patch));
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 2), ADDR + 2); /* it will meet the jump */
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 3), HOLE + 3);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 4), HOLE + 4);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 7), ADDR + 7);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR - 1), ADDR - 1);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR), ADDR);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 2),
+		   ADDR + 2); /* it will meet the jump */
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 3), TRAMPOLINE + 3);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 4), TRAMPOLINE + 4);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 7), ADDR + 7);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR - 1), ADDR - 1);
 
 	const uint8_t at_entry[] = { 0x48, 0x89, 0xf7, 0x55, 0x53 };
 	CHECK(!plan_at(at_entry, sizeof(at_entry), ADDR, &patch));
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR), ADDR);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 3), HOLE + 3);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 4), HOLE + 4);
-	CHECK_UINT(cprof_patch_move(&patch, HOLE, ADDR + 5), ADDR + 5);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR), ADDR);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 3), TRAMPOLINE + 3);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 4), TRAMPOLINE + 4);
+	CHECK_UINT(cprof_patch_move(&patch, TRAMPOLINE, ADDR + 5), ADDR + 5);
 }

@@ -4,9 +4,9 @@
 #include "attach/heap/inject/patch.h"
 #include "tests/unit/test.h"
 
-#define BYTES 4096u
-#define STUB  1024u /* offsets in the mapping */
-#define HOLE  2048u
+#define BYTES      4096u
+#define STUB       1024u /* offsets in the mapping */
+#define TRAMPOLINE 2048u
 #define AWAY                                                                                       \
 	3072u /* where the kernel would execute the first instruction of a function with a uprobe on it */
 #define SEEN (4096u - 64)
@@ -146,15 +146,15 @@ static void run(const struct row *row, uint8_t *plain, uint8_t *page)
 	memcpy(page, row->begin, n);
 	memcpy(plain, row->begin, n);
 	struct cprof_error *err = cprof_patch_plan(page, n, (uintptr_t)page, (uintptr_t)page + STUB,
-						   (uintptr_t)page + HOLE, 1 | 2, &patch);
+						   (uintptr_t)page + TRAMPOLINE, 1 | 2, &patch);
 	if (err)
 		TEST_FAIL("%s: %s", row->name, err->message);
 	CHECK_UINT(patch.addr - (uintptr_t)page, row->first);
 	CHECK_UINT(patch.at_entry, row->first == 0);
 	memcpy(page + row->first, patch.patched, CPROF_PATCH_JUMP);
 	memcpy(page + STUB - patch.undo_len, patch.undo, patch.undo_len);
-	memcpy(page + HOLE, patch.hole, patch.hole_len);
-	make_stub(page + STUB, seen, page + HOLE);
+	memcpy(page + TRAMPOLINE, patch.trampoline, patch.trampoline_len);
+	make_stub(page + STUB, seen, page + TRAMPOLINE);
 
 	/* A stub that returns at once, for comparison. */
 	uint8_t *bare = page + AWAY + 256, *away = page + AWAY;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 #include "tests/unit/test.h"
 
 /* One line as text: kind, then what it says, in a fixed order. */
@@ -95,8 +95,7 @@ TEST(perf_script_line_reads_what_any_choice_of_fields_prints)
 static struct cprof_profile *read(const char *text)
 {
 	struct cprof_profile *profile = NULL;
-	struct cprof_error *err =
-		cprof_source_decode((const uint8_t *)text, strlen(text), &profile);
+	struct cprof_error *err = cprof_input_decode((const uint8_t *)text, strlen(text), &profile);
 	if (err)
 		TEST_FAIL("%s", err->message);
 	return profile;

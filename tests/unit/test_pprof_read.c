@@ -5,7 +5,7 @@
 
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_write.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 #include "tests/unit/test.h"
 
 static void ok(struct cprof_error *err)
@@ -361,8 +361,8 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cprof_profile *profile = NULL;
-		struct cprof_error *err = cprof_source_decode((const uint8_t *)rows[i].text,
-							      strlen(rows[i].text), &profile);
+		struct cprof_error *err = cprof_input_decode((const uint8_t *)rows[i].text,
+							     strlen(rows[i].text), &profile);
 		if (!err || !strstr(err->message, rows[i].want))
 			TEST_FAIL("%s: \"%s\", want \"%s\"", rows[i].text,
 				  err ? err->message : "accepted", rows[i].want);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 #include "tests/unit/test.h"
 
 static const char folded[] = "main;parse;read 30\nmain;parse 20\nmain;run;step;read 25\n"
@@ -39,7 +39,7 @@ static char *write_report(const char *source, const char *format, const char *ar
 	struct cprof_config config;
 	char *text;
 	size_t n;
-	ok(cprof_source_decode((const uint8_t *)source, strlen(source), &profile));
+	ok(cprof_input_decode((const uint8_t *)source, strlen(source), &profile));
 	ok(cprof_config_init(&config));
 	set_all(&config, options);
 	ok(cprof_report_new(profile, cprof_format_find(format), argument, &config, &report));
@@ -291,7 +291,7 @@ TEST(report_refuses_what_makes_no_sense)
 		struct cprof_profile *profile;
 		struct cprof_report *report = NULL;
 		struct cprof_config config;
-		ok(cprof_source_decode((const uint8_t *)folded, strlen(folded), &profile));
+		ok(cprof_input_decode((const uint8_t *)folded, strlen(folded), &profile));
 		ok(cprof_config_init(&config));
 		set_all(&config, none);
 		ok(cprof_config_set(&config, rows[i].option, rows[i].value));

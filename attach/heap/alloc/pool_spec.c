@@ -72,7 +72,7 @@ static struct cprof_error *size(char *text, struct cprof_shim_pool *pool)
 				     : bytes(star + 1, &pool->bytes);
 }
 
-static struct cprof_error *place(char *text, struct cprof_pool_place *ret)
+static struct cprof_error *name_or_addr(char *text, struct cprof_pool_place *ret)
 {
 	if (!*text)
 		return bad(text, "names nothing: a function's name or address is wanted");
@@ -147,7 +147,7 @@ static struct cprof_error *alloc_part(const struct given *given, struct cprof_po
 			       : NULL;
 	if (!given->size)
 		return bad(spec->text, "does not say which argument is the size: size=argN");
-	struct cprof_error *err = place(given->alloc, &spec->alloc);
+	struct cprof_error *err = name_or_addr(given->alloc, &spec->alloc);
 	if (!err)
 		err = size(given->size, &spec->alloc_args);
 	if (!err && given->old)
@@ -166,7 +166,7 @@ static struct cprof_error *free_part(const struct given *given, struct cprof_poo
 		spec->alloc_args.untracked = 1;
 		return NULL;
 	}
-	struct cprof_error *err = place(given->free, &spec->free);
+	struct cprof_error *err = name_or_addr(given->free, &spec->free);
 	return err || !given->ptr ? err : operand(given->ptr, &spec->free_arg);
 }
 

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "attach/heap/inject/heap_owner.h"
+#include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_pages.h"
 #include "attach/heap/inject/heap_plan.h"
 #include "attach/heap/inject/heap_restore.h"
@@ -131,7 +131,7 @@ static struct cprof_error *move_threads(struct cprof_heap_install *install,
 			if (hook->refused)
 				continue;
 			struct user_regs_struct regs = thread->regs;
-			regs.rip = cprof_patch_move(&hook->patch, hook->hole, regs.rip);
+			regs.rip = cprof_patch_move(&hook->patch, hook->trampoline, regs.rip);
 			if (regs.rip == thread->regs.rip)
 				continue;
 			struct cprof_error *err = cprof_ptrace_set_regs(thread, &regs);
@@ -231,7 +231,7 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 	*ret_again = false;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
-		err = cprof_heap_owner_check(install->maps);
+		err = cprof_heap_claim_check(install->maps);
 	if (!err)
 		err = check_threads(trace);
 	if (!err)
@@ -308,7 +308,7 @@ struct cprof_error *cprof_heap_attach(struct cprof_heap_install *install,
 {
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
-		err = cprof_heap_owner_check(install->maps);
+		err = cprof_heap_claim_check(install->maps);
 	if (!err)
 		err = check_sharers(install);
 	if (!err)

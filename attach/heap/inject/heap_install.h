@@ -36,7 +36,7 @@ struct cprof_heap_image {
 struct cprof_heap_hook {
 	struct cprof_alloc_entry entry;
 	uint32_t image, stub; /* indices */
-	uint64_t hole;        /* run-time address of the trampoline */
+	uint64_t trampoline;  /* run-time address of the trampoline */
 	struct cprof_patch patch;
 	char *refused;  /* owned; why it is not patched; NULL: it is */
 	bool beyond_us; /* refused for a limit of ours, not for what it is like */

@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "attach/target/heap_memory.h"
+#include "attach/target/target_spans.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "attach/target/seccomp.h"
 #include "base/cleanup.h"
@@ -27,15 +27,15 @@
 
 bool cprof_heap_read(const struct cprof_heap_install *install, uint64_t addr, void *buf, size_t n)
 {
-	const struct cprof_heap_span span = { addr, buf, n };
-	return cprof_heap_memory_read(install->target, &span, 1);
+	const struct cprof_target_span span = { addr, buf, n };
+	return cprof_target_spans_read(install->target, &span, 1);
 }
 
 bool cprof_heap_write(const struct cprof_heap_install *install, uint64_t addr, const void *buf,
 		      size_t n)
 {
-	const struct cprof_heap_span span = { addr, (void *)(uintptr_t)buf, n };
-	return cprof_heap_memory_write(install->target, &span, 1);
+	const struct cprof_target_span span = { addr, (void *)(uintptr_t)buf, n };
+	return cprof_target_spans_write(install->target, &span, 1);
 }
 
 static uint64_t data_at(const struct cprof_heap_install *install, size_t offset)

@@ -5,8 +5,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "attach/heap/inject/heap_owner.h"
-#include "attach/heap/inject/heap_room.h"
+#include "attach/heap/inject/heap_claim.h"
+#include "attach/heap/inject/heap_place.h"
 #include "attach/heap/alloc/pool_code.h"
 #include "attach/heap/alloc/pool_find.h"
 #include "base/cleanup.h"
@@ -55,8 +55,8 @@ static struct cprof_error *no_room(uint64_t addr)
 }
 
 /* One code mapping for the entries [first, last], which are near each other. */
-static struct cprof_error *place_image(struct cprof_heap_install *install, uint64_t low,
-				       uint64_t high)
+static struct cprof_error *add_image(struct cprof_heap_install *install, uint64_t low,
+				     uint64_t high)
 {
 	if (install->n_images == CPROF_HEAP_IMAGES_MAX)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
@@ -67,15 +67,15 @@ static struct cprof_error *place_image(struct cprof_heap_install *install, uint6
 	if (!image->copy)
 		return cprof_error_no_memory();
 	memcpy(image->copy, cprof_shim_blob, blob_bytes());
-	if (!cprof_heap_room_near(install->maps, low, high, install->image_bytes, 0, 0,
-				  &image->addr))
+	if (!cprof_heap_place_near(install->maps, low, high, install->image_bytes, 0, 0,
+				   &image->addr))
 		return no_room(low);
 	install->n_images++;
 	return NULL;
 }
 
 /* Entries are sorted by address. */
-static struct cprof_error *place(struct cprof_heap_install *install)
+static struct cprof_error *choose_addresses(struct cprof_heap_install *install)
 {
 	struct cprof_heap_hook *hooks = install->hooks;
 	uint64_t low = 0;
@@ -87,7 +87,7 @@ static struct cprof_error *place(struct cprof_heap_install *install)
 				end++;
 			low = addr;
 			struct cprof_error *err =
-				place_image(install, low, hooks[end - 1].entry.addr + PAGE);
+				add_image(install, low, hooks[end - 1].entry.addr + PAGE);
 			if (err)
 				return err;
 		}
@@ -97,9 +97,9 @@ static struct cprof_error *place(struct cprof_heap_install *install)
 	install->data_bytes = sizeof(struct cprof_shim_data) +
 			      install->live_entries * sizeof(struct cprof_shim_live);
 	/* Near the first code mapping for no reason but that a place near it is usual for such mappings. */
-	if (!cprof_heap_room_near(install->maps, first->addr, first->addr, install->data_bytes,
-				  first->addr - PAGE, first->addr + install->image_bytes + PAGE,
-				  &install->data))
+	if (!cprof_heap_place_near(install->maps, first->addr, first->addr, install->data_bytes,
+				   first->addr - PAGE, first->addr + install->image_bytes + PAGE,
+				   &install->data))
 		return no_room(first->addr);
 	return NULL;
 }
@@ -178,10 +178,10 @@ static struct cprof_error *relocate(struct cprof_heap_install *install, size_t i
 	}
 	const struct cprof_heap_image *image = &install->images[hook->image];
 	hook->stub = (uint32_t)stub;
-	hook->hole = image->addr + all[stub].hole;
+	hook->trampoline = image->addr + all[stub].trampoline;
 	struct cprof_error *err =
 		cprof_patch_plan(code, bytes, hook->entry.addr, image->addr + all[stub].stub,
-				 hook->hole, arguments_of(&hook->entry), &hook->patch);
+				 hook->trampoline, arguments_of(&hook->entry), &hook->patch);
 	if (!err)
 		return NULL;
 	if (err->code == CPROF_ERR_NO_MEMORY)
@@ -196,11 +196,11 @@ static uint64_t sister_call(const struct cprof_heap_install *install,
 			    const struct cprof_heap_hook *hook)
 {
 	if (!hook->entry.throws)
-		return hook->hole;
+		return hook->trampoline;
 	for (size_t i = 0; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *other = &install->hooks[i];
 		if (other->entry.addr == hook->entry.sister && !other->refused)
-			return other->hole;
+			return other->trampoline;
 	}
 	return hook->entry.sister;
 }
@@ -240,14 +240,14 @@ static void enter(struct cprof_heap_install *install, const struct cprof_heap_ho
 	uint32_t n;
 	uint8_t *stub = (uint8_t *)image + stubs(&n)[hook->stub].stub;
 	image->entries[hook->stub] =
-		(struct cprof_shim_entry){ hook->hole, sister_call(install, hook) };
+		(struct cprof_shim_entry){ hook->trampoline, sister_call(install, hook) };
 	image->patches[image->n_patches++] = cprof_heap_plan_row(hook);
 	if (hook->entry.kind == CPROF_SHIM_POOL || hook->entry.kind == CPROF_SHIM_POOL_REALLOC ||
 	    hook->entry.kind == CPROF_SHIM_POOL_FREE)
 		enter_pool(image, hook, stub);
 	memcpy(stub - hook->patch.undo_len, hook->patch.undo, hook->patch.undo_len);
-	memcpy((uint8_t *)image + (hook->hole - place->addr), hook->patch.hole,
-	       hook->patch.hole_len);
+	memcpy((uint8_t *)image + (hook->trampoline - place->addr), hook->patch.trampoline,
+	       hook->patch.trampoline_len);
 }
 
 static void fill_image(struct cprof_heap_install *install, uint32_t index)
@@ -265,7 +265,7 @@ static void fill_image(struct cprof_heap_install *install, uint32_t index)
 	image->filter = install->data + offsetof(struct cprof_shim_data, filter);
 	image->nonce = install->nonce;
 	image->index = index;
-	cprof_heap_owner_fill(image);
+	cprof_heap_claim_fill(image);
 	image->n_ranges = (uint32_t)install->entries.n_ranges;
 	memcpy(image->ranges, install->entries.ranges, sizeof(image->ranges));
 
@@ -360,7 +360,7 @@ struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
 	if (!err)
 		err = cprof_heap_plan_entries(install, options->pools);
 	if (!err)
-		err = place(install);
+		err = choose_addresses(install);
 	for (size_t i = 0; !err && i < install->n_hooks; i++) {
 		if (!install->hooks[i].refused)
 			err = relocate(install, i);

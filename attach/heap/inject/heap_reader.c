@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/target/heap_memory.h"
+#include "attach/target/target_spans.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "base/cleanup.h"
 
@@ -32,7 +32,7 @@ void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
 }
 
 /* Only a process that still holds our data is written to: after an exec the same address may be anything. */
-static bool look(struct cprof_heap_reader *reader)
+static bool read_control(struct cprof_heap_reader *reader)
 {
 	const struct cprof_heap_install *install = reader->install;
 	struct cprof_shim_control control;
@@ -160,7 +160,7 @@ static size_t find_ready(struct cprof_heap_reader *reader, uint64_t expected, st
 
 struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
 {
-	if (reader->kept || !look(reader) || !read_cells(reader, CPROF_SHIM_CELLS))
+	if (reader->kept || !read_control(reader) || !read_cells(reader, CPROF_SHIM_CELLS))
 		return NULL;
 	reader->kept = calloc(CPROF_SHIM_CELLS, sizeof(*reader->kept));
 	if (!reader->kept)
@@ -196,17 +196,17 @@ struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
 /* The stacks of up to ROUND cells, in one system call if none of them is odd. */
 static void read_stacks(const struct cprof_heap_reader *reader, const struct order *ready, size_t n)
 {
-	struct cprof_heap_span spans[ROUND];
+	struct cprof_target_span spans[ROUND];
 	bool odd = false;
 	for (size_t i = 0; i < n; i++) {
 		const size_t index = ready[i].index;
 		const uint32_t bytes = reader->cells[index].stack_bytes;
 		odd = odd || bytes > CPROF_SHIM_STACK_BYTES;
-		spans[i] = (struct cprof_heap_span){ stack_at(reader, index),
-						     reader->stacks + i * CPROF_SHIM_STACK_BYTES,
-						     bytes };
+		spans[i] = (struct cprof_target_span){ stack_at(reader, index),
+						       reader->stacks + i * CPROF_SHIM_STACK_BYTES,
+						       bytes };
 	}
-	if (!odd && cprof_heap_memory_read(reader->install->target, spans, n))
+	if (!odd && cprof_target_spans_read(reader->install->target, spans, n))
 		return;
 	for (size_t i = 0; i < n; i++)
 		read_stack(reader, ready[i].index, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
@@ -214,16 +214,16 @@ static void read_stacks(const struct cprof_heap_reader *reader, const struct ord
 
 static void give_back(struct cprof_heap_reader *reader, const struct order *ready, size_t n)
 {
-	struct cprof_heap_span spans[ROUND];
+	struct cprof_target_span spans[ROUND];
 	uint32_t free_state = CPROF_SHIM_CELL_FREE;
 	for (size_t i = 0; i < n; i++) {
 		const size_t index = ready[i].index;
 		reader->cells[index].state = CPROF_SHIM_CELL_FREE;
-		spans[i] = (struct cprof_heap_span){ AT(reader->install, cells) +
-							     index * sizeof(*reader->cells),
-						     &free_state, sizeof(free_state) };
+		spans[i] = (struct cprof_target_span){ AT(reader->install, cells) +
+							       index * sizeof(*reader->cells),
+						       &free_state, sizeof(free_state) };
 	}
-	cprof_heap_memory_write(reader->install->target, spans, n);
+	cprof_target_spans_write(reader->install->target, spans, n);
 	reader->handed += n;
 }
 
@@ -249,7 +249,7 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 	struct order ready[CPROF_SHIM_CELLS];
 
 	*ret_samples = 0;
-	if (!look(reader))
+	if (!read_control(reader))
 		return NULL;
 	if (!reader->control.enabled)
 		wake(reader);
@@ -289,6 +289,6 @@ struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
 
 void cprof_heap_reader_set_period(struct cprof_heap_reader *reader, uint64_t period)
 {
-	if (look(reader))
+	if (read_control(reader))
 		write_word(reader, AT(reader->install, control.period), period);
 }

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "attach/heap/inject/heap_install.h"
-#include "attach/heap/inject/heap_owner.h"
+#include "attach/heap/inject/heap_claim.h"
 #include "attach/target/target_mem.h"
 #include "base/cleanup.h"
 
@@ -33,7 +33,7 @@ static struct cprof_error *busy(const struct cprof_maps *maps, const struct cpro
 static struct cprof_error *adopt(struct cprof_heap_install *install, const struct cprof_map *map,
 				 const struct cprof_shim_image *image)
 {
-	if (image->magic && cprof_heap_owner_alive(image)) {
+	if (image->magic && cprof_heap_claim_alive(image)) {
 		/* In a forked child the parent's run is alive, but has nothing to do with this process. */
 		uint64_t magic = 0;
 		install->maps->memory.read(install->maps->memory.ctx, image->data, &magic,
@@ -66,7 +66,7 @@ static struct cprof_error *adopt_all(struct cprof_heap_install *install)
 	if (!image)
 		return cprof_error_no_memory();
 	while (install->n_images < CPROF_HEAP_IMAGES_MAX &&
-	       cprof_heap_owner_find(install->maps, from, &map, image)) {
+	       cprof_heap_claim_find(install->maps, from, &map, image)) {
 		struct cprof_error *err = adopt(install, map, image);
 		if (err)
 			return err;

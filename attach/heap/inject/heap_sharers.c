@@ -20,7 +20,7 @@ static bool same_memory(pid_t a, pid_t b)
 }
 
 /* A process that shares the memory of `pid`, other than `but`; 0: none. */
-static pid_t look(pid_t pid, pid_t but)
+static pid_t find_sharer(pid_t pid, pid_t but)
 {
 	CPROF_AUTO(closedir) DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -39,7 +39,7 @@ pid_t cprof_heap_sharer(pid_t pid)
 	const struct timespec moment = { .tv_nsec = MOMENT_NS };
 	pid_t transient = 0;
 	for (unsigned turn = 0; turn < 3; turn++) {
-		pid_t found = look(pid, transient);
+		pid_t found = find_sharer(pid, transient);
 		for (unsigned i = 0; i < MOMENTS && found && same_memory(pid, found); i++)
 			nanosleep(&moment, NULL);
 		if (!found || same_memory(pid, found))

@@ -14,7 +14,7 @@ struct plan {
 	uint64_t addr; /* of code[0], where the jump goes */
 	uint64_t
 		interior; /* from here to the end of what is displaced nobody may come by a branch */
-	uint64_t hole;
+	uint64_t trampoline;
 	struct cprof_patch *patch;
 	ZydisDecoder decoder;
 	uint64_t targets[CPROF_PATCH_JUMP]; /* of the displaced branches; no more than that fit */
@@ -62,7 +62,7 @@ static bool is_rip_relative(const ZydisDecodedInstruction *insn)
 static struct cprof_error *push_return(struct plan *plan, uint64_t return_addr)
 {
 	struct cprof_patch *patch = plan->patch;
-	uint8_t *out = patch->hole + patch->hole_len;
+	uint8_t *out = patch->trampoline + patch->trampoline_len;
 	const uint32_t low = (uint32_t)return_addr, high = (uint32_t)(return_addr >> 32);
 	if (return_addr < plan->addr + CPROF_PATCH_JUMP)
 		return refuse(plan->addr, "it would return from a call into the jump");
@@ -70,7 +70,7 @@ static struct cprof_error *push_return(struct plan *plan, uint64_t return_addr)
 	memcpy(out + 1, &low, sizeof(low));
 	memcpy(out + 5, "\xc7\x44\x24\x04", 4); /* movl $high, 4(%rsp) */
 	memcpy(out + 9, &high, sizeof(high));
-	patch->hole_len = (uint8_t)(patch->hole_len + 13);
+	patch->trampoline_len = (uint8_t)(patch->trampoline_len + 13);
 	return NULL;
 }
 
@@ -83,13 +83,13 @@ static struct cprof_error *move_call(struct plan *plan, const ZydisDecodedInstru
 	struct cprof_error *err = push_return(plan, addr + insn->length);
 	if (err)
 		return err;
-	uint8_t *out = patch->hole + patch->hole_len;
-	uint64_t end = plan->hole + patch->hole_len + 5;
+	uint8_t *out = patch->trampoline + patch->trampoline_len;
+	uint64_t end = plan->trampoline + patch->trampoline_len + 5;
 	if (!fits_rel32(end, target))
 		return refuse(plan->addr, "a call of it cannot reach from the trampoline");
 	out[0] = 0xe9;
 	put_rel32(out + 1, end, target);
-	patch->hole_len = (uint8_t)(patch->hole_len + 5);
+	patch->trampoline_len = (uint8_t)(patch->trampoline_len + 5);
 	return NULL;
 }
 
@@ -98,14 +98,14 @@ static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInst
 				       uint64_t addr, bool *ret_ends)
 {
 	struct cprof_patch *patch = plan->patch;
-	uint8_t *out = patch->hole + patch->hole_len;
+	uint8_t *out = patch->trampoline + patch->trampoline_len;
 	uint64_t target = branch_target(insn, addr);
 	bool conditional = insn->meta.category == ZYDIS_CATEGORY_COND_BR;
 	bool short_jcc =
 		insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (insn->opcode & 0xf0) == 0x70;
 	bool long_jcc = insn->opcode_map == ZYDIS_OPCODE_MAP_0F && (insn->opcode & 0xf0) == 0x80;
 	size_t length = conditional ? 6 : 5;
-	uint64_t end = plan->hole + patch->hole_len + length;
+	uint64_t end = plan->trampoline + patch->trampoline_len + length;
 
 	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
 		return move_call(plan, insn, addr);
@@ -122,7 +122,7 @@ static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInst
 		out[0] = 0xe9;
 	}
 	put_rel32(out + length - 4, end, target);
-	patch->hole_len = (uint8_t)(patch->hole_len + length);
+	patch->trampoline_len = (uint8_t)(patch->trampoline_len + length);
 	*ret_ends = !conditional;
 	return NULL;
 }
@@ -131,17 +131,17 @@ static struct cprof_error *move_plain(struct plan *plan, const ZydisDecodedInstr
 				      size_t at)
 {
 	struct cprof_patch *patch = plan->patch;
-	uint8_t *out = patch->hole + patch->hole_len;
+	uint8_t *out = patch->trampoline + patch->trampoline_len;
 	memcpy(out, plan->code + at, insn->length);
 	if (is_rip_relative(insn)) {
 		uint64_t target = plan->addr + at + insn->length + (uint64_t)insn->raw.disp.value;
-		uint64_t end = plan->hole + patch->hole_len + insn->length;
+		uint64_t end = plan->trampoline + patch->trampoline_len + insn->length;
 		if (!fits_rel32(end, target) || insn->raw.disp.size != 32)
 			return refuse(plan->addr,
 				      "data of it cannot be reached from the trampoline");
 		put_rel32(out + insn->raw.disp.offset, end, target);
 	}
-	patch->hole_len = (uint8_t)(patch->hole_len + insn->length);
+	patch->trampoline_len = (uint8_t)(patch->trampoline_len + insn->length);
 	return NULL;
 }
 
@@ -164,7 +164,7 @@ static struct cprof_error *move_indirect_call(struct plan *plan,
 	struct cprof_error *err = push_return(plan, plan->addr + at + insn->length);
 	if (err)
 		return err;
-	uint8_t *copy = plan->patch->hole + plan->patch->hole_len;
+	uint8_t *copy = plan->patch->trampoline + plan->patch->trampoline_len;
 	err = move_plain(plan, insn, at);
 	if (!err)
 		copy[insn->raw.modrm.offset] ^= (CALL_REG ^ JMP_REG) << 3;
@@ -208,7 +208,7 @@ static struct cprof_error *displace(struct plan *plan)
 		if (insn.mnemonic == ZYDIS_MNEMONIC_INT3)
 			return refuse(plan->addr, "there is a breakpoint in it already");
 		patch->from[patch->n_instructions] = (uint8_t)at;
-		patch->to[patch->n_instructions++] = patch->hole_len;
+		patch->to[patch->n_instructions++] = patch->trampoline_len;
 
 		struct cprof_error *err = move(plan, &insn, at, &ended);
 		if (err)
@@ -224,12 +224,12 @@ static struct cprof_error *displace(struct plan *plan)
 			return refuse(plan->addr, "its first instructions branch into themselves");
 	}
 
-	uint64_t end = plan->hole + patch->hole_len + 5;
+	uint64_t end = plan->trampoline + patch->trampoline_len + 5;
 	if (!fits_rel32(end, plan->addr + at))
 		return refuse(plan->addr, "it is too far from the injected page");
-	patch->hole[patch->hole_len] = 0xe9;
-	put_rel32(patch->hole + patch->hole_len + 1, end, plan->addr + at);
-	patch->hole_len = (uint8_t)(patch->hole_len + 5);
+	patch->trampoline[patch->trampoline_len] = 0xe9;
+	put_rel32(patch->trampoline + patch->trampoline_len + 1, end, plan->addr + at);
+	patch->trampoline_len = (uint8_t)(patch->trampoline_len + 5);
 	return NULL;
 }
 
@@ -256,7 +256,7 @@ static struct cprof_error *look_for_branches_back(struct plan *plan)
 }
 
 /* The jump goes to plan->addr. */
-static struct cprof_error *place(struct plan *plan, uint64_t stub)
+static struct cprof_error *plan_jump(struct plan *plan, uint64_t stub)
 {
 	struct cprof_patch *patch = plan->patch;
 	if (plan->n < 8)
@@ -292,8 +292,8 @@ static void skip(struct plan *plan, size_t length)
  * A copy of the first instruction begins the trampoline, for the stub has changed what it did. A branch from within the
  * function to what follows it would be taken for a call.
  */
-static struct cprof_error *place_behind(struct plan *plan, const struct cprof_patch_first *first,
-					uint64_t stub)
+static struct cprof_error *jump_behind_first(struct plan *plan,
+					     const struct cprof_patch_first *first, uint64_t stub)
 {
 	ZydisDecodedInstruction insn;
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&plan->decoder, NULL, plan->code, plan->n,
@@ -306,16 +306,18 @@ static struct cprof_error *place_behind(struct plan *plan, const struct cprof_pa
 	plan->patch->undo_len = first->undo_len;
 	skip(plan, first->length);
 	plan->interior = plan->addr;
-	return place(plan, stub);
+	return plan_jump(plan, stub);
 }
 
 struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
-				     uint64_t hole, uint8_t arguments,
+				     uint64_t trampoline, uint8_t arguments,
 				     struct cprof_patch *ret_patch)
 {
 	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
 	struct cprof_patch patch = { .addr = addr };
-	struct plan plan = { .code = code, .n = n, .addr = addr, .hole = hole, .patch = &patch };
+	struct plan plan = {
+		.code = code, .n = n, .addr = addr, .trampoline = trampoline, .patch = &patch
+	};
 	struct cprof_patch_first first;
 	struct cprof_error *err;
 	ZydisDecoderInit(&plan.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
@@ -325,7 +327,7 @@ struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t add
 		skip(&plan, sizeof(endbr64));
 	} else if (cprof_patch_first(code, n, arguments, &first)) {
 		struct plan behind = plan;
-		err = place_behind(&behind, &first, stub);
+		err = jump_behind_first(&behind, &first, stub);
 		if (!err)
 			*ret_patch = patch;
 		if (!err || err->code == CPROF_ERR_NO_MEMORY)
@@ -334,7 +336,7 @@ struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t add
 		patch = (struct cprof_patch){ 0 };
 	}
 	plan.interior = plan.addr + 1;
-	err = place(&plan, stub);
+	err = plan_jump(&plan, stub);
 	if (err)
 		return err;
 	patch.at_entry = patch.addr == addr && patch.original[0] != patch.patched[0];
@@ -342,11 +344,11 @@ struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t add
 	return NULL;
 }
 
-uint64_t cprof_patch_move(const struct cprof_patch *patch, uint64_t hole, uint64_t pc)
+uint64_t cprof_patch_move(const struct cprof_patch *patch, uint64_t trampoline, uint64_t pc)
 {
 	for (size_t i = 1; i < patch->n_instructions; i++) {
 		if (pc == patch->addr + patch->from[i])
-			return hole + patch->to[i];
+			return trampoline + patch->to[i];
 	}
 	return pc;
 }

@@ -33,11 +33,11 @@ struct cprof_patch {
 	uint8_t displaced;               /* bytes of whole instructions that gave way, at least 5 */
 	uint8_t original[8], patched[8]; /* the first CPROF_PATCH_JUMP bytes count */
 
-	uint8_t hole
-		[CPROF_SHIM_HOLE_BYTES]; /* for the trampoline: the first and those instructions, then a jump back */
-	uint8_t hole_len;
+	uint8_t trampoline
+		[CPROF_SHIM_TRAMPOLINE_BYTES]; /* for the trampoline: the first and those instructions, then a jump back */
+	uint8_t trampoline_len;
 
-	/* Displaced instruction i starts at addr + from[i] and is found again at hole + to[i]. */
+	/* Displaced instruction i starts at addr + from[i] and is found again at trampoline + to[i]. */
 	uint8_t n_instructions;
 	uint8_t from[8], to[8];
 };
@@ -45,18 +45,18 @@ struct cprof_patch {
 /*
  * `code` holds the `n` bytes of the function at run-time `addr` (as much of it as is known, at least until its
  * end or CPROF_PATCH_WINDOW bytes); the jump will lead to `stub`, or to what undoes the first instruction before it; the
- * trampoline will lie at `hole`. `arguments` are those that the stub wants to know (patch_first.h).
+ * trampoline will lie at `trampoline`. `arguments` are those that the stub wants to know (patch_first.h).
  *
  * CPROF_ERR_UNSUPPORTED says why this function cannot be patched.
  */
 struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
-				     uint64_t hole, uint8_t arguments,
+				     uint64_t trampoline, uint8_t arguments,
 				     struct cprof_patch *ret_patch);
 
 /*
  * Where a thread that stands at `pc` goes on once the patch is in place: inside the displaced instructions
  * that is in the trampoline, everywhere else `pc` itself.
  */
-uint64_t cprof_patch_move(const struct cprof_patch *patch, uint64_t hole, uint64_t pc);
+uint64_t cprof_patch_move(const struct cprof_patch *patch, uint64_t trampoline, uint64_t pc);
 
 #endif

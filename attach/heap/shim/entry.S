@@ -2,7 +2,7 @@
  * attach/heap/shim/entry.S - the way into the shim: one stub per hooked function, and the common slow path.
  *
  * A stub runs in place of a function's first instructions, on every call, and ends in a copy of those
- * instructions (the hole, filled at attach) that jumps back behind them. It jumps in and jumps out: nothing is
+ * instructions (the trampoline, filled at attach) that jumps back behind them. It jumps in and jumps out: nothing is
  * pushed, so that stacks, exceptions and unwinders see what they always saw. It may use rax, r10 and r11,
  * which no caller expects to survive a call (System V psABI "Register Usage"). The very first instruction may have
  * been executed already (attach/heap/inject/patch_first.h): then what lies before the stub has taken it back.
@@ -71,8 +71,8 @@ marked_\@:
 .endm
 
 /* The displaced instructions are copied here. It is never executed before that. */
-.macro HOLE
-	.fill	CPROF_SHIM_HOLE_BYTES, 1, 0x90
+.macro TRAMPOLINE
+	.fill	CPROF_SHIM_TRAMPOLINE_BYTES, 1, 0x90
 .endm
 
 /* Where the function's first instruction stayed in front of the jump, what takes it back is copied to the end of this. */
@@ -93,14 +93,14 @@ stub_\@:
 .endif
 	sub	\size, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, \kind, slow_alloc
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, \kind, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, \kind
+	.long	stub_\@, trampoline_\@, \kind
 	.popsection
 	.set index, index + 1
 .endm
@@ -115,14 +115,14 @@ stub_\@:
 	jne	miss_\@
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_CALLOC, slow_alloc
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_CALLOC, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_CALLOC
+	.long	stub_\@, trampoline_\@, CPROF_SHIM_CALLOC
 	.popsection
 	.set index, index + 1
 .endm
@@ -140,8 +140,8 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %rsi
 1:	sub	%rsi, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, \kind, slow_alloc
 miss_\@:
@@ -149,7 +149,7 @@ miss_\@:
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, \kind, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, \kind
+	.long	stub_\@, trampoline_\@, \kind
 	.popsection
 	.set index, index + 1
 .endm
@@ -159,12 +159,12 @@ filter_\@:
 stub_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_FREE
+	.long	stub_\@, trampoline_\@, CPROF_SHIM_FREE
 	.popsection
 	.set index, index + 1
 .endm
@@ -192,14 +192,14 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %r10
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL, slow_alloc
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_POOL
+	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL
 	.popsection
 	.set index, index + 1
 .endm
@@ -217,8 +217,8 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %r10
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL_REALLOC, slow_alloc
 miss_\@:
@@ -226,7 +226,7 @@ miss_\@:
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_REALLOC, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_POOL_REALLOC
+	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL_REALLOC
 	.popsection
 	.set index, index + 1
 .endm
@@ -237,12 +237,12 @@ stub_\@:
 	POOL_OLD
 	LOOK_AT_FILTER %rax
 	jne	filter_\@
-hole_\@:
-	HOLE
+trampoline_\@:
+	TRAMPOLINE
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, hole_\@, CPROF_SHIM_POOL_FREE
+	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL_FREE
 	.popsection
 	.set index, index + 1
 .endm

@@ -35,7 +35,7 @@
 #define CPROF_SHIM_ENTRY_BYTES   16
 
 /* Room behind a stub for the first and the displaced instructions and the jump back. */
-#define CPROF_SHIM_HOLE_BYTES 64
+#define CPROF_SHIM_TRAMPOLINE_BYTES 64
 
 /* Room before it, for one that takes back what the first instruction did, and flows into the stub. */
 #define CPROF_SHIM_UNDO_BYTES 8
@@ -154,7 +154,7 @@ struct cprof_shim_image {
 
 /* At the end of the built blob: where its stubs are, as offsets from its start; then offset and length of this list. */
 struct cprof_shim_stub {
-	uint32_t stub, hole, kind;
+	uint32_t stub, trampoline, kind;
 };
 
 /* A thread's countdown. Found by the thread pointer's hash; its owner is whoever has this thread pointer. */

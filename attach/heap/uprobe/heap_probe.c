@@ -180,7 +180,7 @@ static bool passes(const struct insn *insn)
 	return true;
 }
 
-static struct cprof_error *place(struct flow *flow)
+static struct cprof_error *choose_entry(struct flow *flow)
 {
 	struct cprof_heap_probe *probe = flow->probe;
 	uint64_t first = 0;
@@ -221,7 +221,7 @@ struct cprof_error *cprof_heap_probe_plan(const struct cprof_memory *code, uint6
 	if (ways_out && flow.unknown)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "where it returns is not known: %s",
 				       flow.unknown);
-	struct cprof_error *err = place(&flow);
+	struct cprof_error *err = choose_entry(&flow);
 	if (!err)
 		*ret_probe = probe;
 	return err;

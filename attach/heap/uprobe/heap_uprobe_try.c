@@ -95,7 +95,7 @@ static bool has_line(const char *text, const char *key, const char *word, const 
 	return found && found < at + n;
 }
 
-static void look(const char *path, bool *filter, bool *shadow)
+static void read_status(const char *path, bool *filter, bool *shadow)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
@@ -115,7 +115,7 @@ bool cprof_heap_uprobe_try_spare(pid_t pid)
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, entry->d_name);
-		look(path, &filter, &shadow);
+		read_status(path, &filter, &shadow);
 	}
 	return shadow || (filter && !cprof_heap_uprobe_try_filter());
 }

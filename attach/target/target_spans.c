@@ -1,4 +1,4 @@
-#include "attach/target/heap_memory.h"
+#include "attach/target/target_spans.h"
 
 #include <errno.h>
 #include <sys/uio.h>
@@ -8,9 +8,9 @@ typedef ssize_t transfer_fn(pid_t pid, const struct iovec *local, unsigned long 
 			    unsigned long flags);
 
 static bool transfer(const struct cprof_target *target, transfer_fn *fn,
-		     const struct cprof_heap_span *spans, size_t n_spans)
+		     const struct cprof_target_span *spans, size_t n_spans)
 {
-	struct iovec local[CPROF_HEAP_SPANS], remote[CPROF_HEAP_SPANS];
+	struct iovec local[CPROF_TARGET_SPANS_MAX], remote[CPROF_TARGET_SPANS_MAX];
 	size_t bytes = 0;
 	for (size_t i = 0; i < n_spans; i++) {
 		local[i] = (struct iovec){ spans[i].buf, spans[i].n };
@@ -24,14 +24,14 @@ static bool transfer(const struct cprof_target *target, transfer_fn *fn,
 	return done == (ssize_t)bytes;
 }
 
-bool cprof_heap_memory_read(const struct cprof_target *target, const struct cprof_heap_span *spans,
-			    size_t n_spans)
+bool cprof_target_spans_read(const struct cprof_target *target,
+			     const struct cprof_target_span *spans, size_t n_spans)
 {
 	return transfer(target, process_vm_readv, spans, n_spans);
 }
 
-bool cprof_heap_memory_write(const struct cprof_target *target, const struct cprof_heap_span *spans,
-			     size_t n_spans)
+bool cprof_target_spans_write(const struct cprof_target *target,
+			      const struct cprof_target_span *spans, size_t n_spans)
 {
 	return transfer(target, process_vm_writev, spans, n_spans);
 }

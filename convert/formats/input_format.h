@@ -1,17 +1,17 @@
 /*
- * convert/formats/source.h - bytes of unknown kind to a profile: which formats are understood, and in what order.
+ * convert/formats/input_format.h - bytes of unknown kind to a profile: which formats are understood, and in what order.
  *
- * Each is a const row in source.c: pprof's own, the original tool's text and binary formats, folded
+ * Each is a const row in input_format.c: pprof's own, the original tool's text and binary formats, folded
  * stacks, perf script text. A row looks at the bytes and says "not mine" (no error and no profile), or
  * takes them; from then on what is wrong with them is an error.
  */
-#ifndef CPROF_CONVERT_FORMATS_SOURCE_H
-#define CPROF_CONVERT_FORMATS_SOURCE_H
+#ifndef CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
+#define CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
 
 #include "base/error.h"
 #include "convert/profile/profile.h"
 
-struct cprof_source_format {
+struct cprof_input_format {
 	const char *name; /* for messages: "legacy heap profile" */
 	/* `*ret_profile` stays NULL where the bytes are of another format. `bytes` ends with a zero byte. */
 	struct cprof_error *(*read)(const char *bytes, size_t n,
@@ -22,11 +22,11 @@ struct cprof_source_format {
  * The profile in a file's bytes, compressed or not. Errors: CPROF_ERR_BAD_DATA with offset and reason, of the format
  * that the bytes are most likely in.
  */
-struct cprof_error *cprof_source_decode(const uint8_t *bytes, size_t n,
-					struct cprof_profile **ret_profile);
+struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
+				       struct cprof_profile **ret_profile);
 
-extern const struct cprof_source_format cprof_source_cpu, cprof_source_heap, cprof_source_count,
-	cprof_source_thread, cprof_source_contention, cprof_source_java, cprof_source_perf_script,
-	cprof_source_folded;
+extern const struct cprof_input_format cprof_input_cpu, cprof_input_heap, cprof_input_count,
+	cprof_input_thread, cprof_input_contention, cprof_input_java, cprof_input_perf_script,
+	cprof_input_folded;
 
 #endif

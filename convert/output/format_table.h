@@ -1,8 +1,8 @@
 /*
- * convert/output/formats.h - the report formats; the list itself is in formats.c.
+ * convert/output/format_table.h - the report formats; the list itself is in format_table.c.
  */
-#ifndef CPROF_CONVERT_OUTPUT_FORMATS_H
-#define CPROF_CONVERT_OUTPUT_FORMATS_H
+#ifndef CPROF_CONVERT_OUTPUT_FORMAT_TABLE_H
+#define CPROF_CONVERT_OUTPUT_FORMAT_TABLE_H
 
 #include "convert/report/report.h"
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "convert/output/formats.h"
+#include "convert/output/format_table.h"
 
 const struct cprof_format *const cprof_formats[] = {
 	&cprof_format_top,        &cprof_format_text,      &cprof_format_tree,

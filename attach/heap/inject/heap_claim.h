@@ -1,10 +1,10 @@
 /*
- * attach/heap/inject/heap_owner.h - whose shim it is that is found in a process, and whether that run is still alive.
+ * attach/heap/inject/heap_claim.h - whose shim it is that is found in a process, and whether that run is still alive.
  *
  * A run signs the code page with its process id, the id's start time and its PID namespace (shim_proto.h).
  */
-#ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_OWNER_H
-#define CPROF_ATTACH_HEAP_INJECT_HEAP_OWNER_H
+#ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_CLAIM_H
+#define CPROF_ATTACH_HEAP_INJECT_HEAP_CLAIM_H
 
 #include <stdbool.h>
 
@@ -13,19 +13,19 @@
 #include "symbolize/process/maps.h"
 
 /* Sign as this process. */
-void cprof_heap_owner_fill(struct cprof_shim_image *image);
+void cprof_heap_claim_fill(struct cprof_shim_image *image);
 
 /* True if the process that signed lives (or cannot be seen from this PID namespace, so that we cannot know). */
-bool cprof_heap_owner_alive(const struct cprof_shim_image *image);
+bool cprof_heap_claim_alive(const struct cprof_shim_image *image);
 
 /*
  * The next mapping of ours in `maps` at or above `from`: *ret_map and the head of its page. One that was mapped but
  * never written (its maker was killed right then) has magic 0. False if there is none.
  */
-bool cprof_heap_owner_find(const struct cprof_maps *maps, uint64_t from,
+bool cprof_heap_claim_find(const struct cprof_maps *maps, uint64_t from,
 			   const struct cprof_map **ret_map, struct cprof_shim_image *ret_image);
 
 /* NULL if nobody is in there; else CPROF_ERR_DENIED saying who is attached, or how to remove what was left. */
-struct cprof_error *cprof_heap_owner_check(const struct cprof_maps *maps);
+struct cprof_error *cprof_heap_claim_check(const struct cprof_maps *maps);
 
 #endif

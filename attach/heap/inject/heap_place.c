@@ -1,4 +1,4 @@
-#include "attach/heap/inject/heap_room.h"
+#include "attach/heap/inject/heap_place.h"
 
 #include <string.h>
 
@@ -11,12 +11,12 @@
 #define BRK_ROOM   0x10000000ull /* what a heap that grows upwards may want */
 #define STACK_ROOM 0x8000000ull  /* and a stack downwards */
 
-bool cprof_heap_room_marked(uint64_t addr)
+bool cprof_heap_place_marked(uint64_t addr)
 {
 	return addr / PAGE % MARK == MARKED;
 }
 
-struct hole {
+struct gap {
 	uint64_t start, end;
 };
 
@@ -32,25 +32,25 @@ static uint64_t program_end(const struct cprof_maps *maps)
 	return end;
 }
 
-/* The hole behind mapping `i` (before the first for i == n), less the room that its neighbours grow into. */
-static struct hole hole_after(const struct cprof_maps *maps, size_t i)
+/* The gap behind mapping `i` (before the first for i == n), less the room that its neighbours grow into. */
+static struct gap gap_after(const struct cprof_maps *maps, size_t i)
 {
-	struct hole hole = { LOWEST, HIGHEST };
+	struct gap gap = { LOWEST, HIGHEST };
 	if (i < maps->n_sorted) {
 		const struct cprof_map *below = maps->sorted[i];
-		hole.start = below->end + PAGE;
+		gap.start = below->end + PAGE;
 		uint64_t program = program_end(maps);
 		if (strcmp(below->path, "[heap]") == 0 ||
 		    (program && below->end >= program && below->end - program < BRK_ROOM))
-			hole.start += BRK_ROOM;
+			gap.start += BRK_ROOM;
 	}
 	size_t next = i < maps->n_sorted ? i + 1 : 0;
 	if (next < maps->n_sorted) {
 		const struct cprof_map *above = maps->sorted[next];
 		uint64_t room = strcmp(above->path, "[stack]") == 0 ? STACK_ROOM : PAGE;
-		hole.end = above->start > room ? above->start - room : 0;
+		gap.end = above->start > room ? above->start - room : 0;
 	}
-	return hole;
+	return gap;
 }
 
 static uint64_t clip(uint64_t value, uint64_t low, uint64_t high)
@@ -59,45 +59,45 @@ static uint64_t clip(uint64_t value, uint64_t low, uint64_t high)
 }
 
 /* The marked page in [start, end - bytes] that is nearest to `want`. */
-static bool place(struct hole hole, uint64_t bytes, uint64_t want, uint64_t *ret_addr)
+static bool nearest_marked(struct gap gap, uint64_t bytes, uint64_t want, uint64_t *ret_addr)
 {
-	if (hole.end <= hole.start || hole.end - hole.start < bytes + MARK * PAGE)
+	if (gap.end <= gap.start || gap.end - gap.start < bytes + MARK * PAGE)
 		return false;
-	uint64_t last = hole.end - bytes;
-	uint64_t page = clip(want, hole.start, last) / PAGE;
+	uint64_t last = gap.end - bytes;
+	uint64_t page = clip(want, gap.start, last) / PAGE;
 	uint64_t down = page - (page + MARK - MARKED) % MARK;
 	uint64_t up = down + MARK;
-	if (down * PAGE >= hole.start && down * PAGE <= last)
+	if (down * PAGE >= gap.start && down * PAGE <= last)
 		*ret_addr = down * PAGE;
-	else if (up * PAGE >= hole.start && up * PAGE <= last)
+	else if (up * PAGE >= gap.start && up * PAGE <= last)
 		*ret_addr = up * PAGE;
 	else
 		return false;
 	return true;
 }
 
-bool cprof_heap_room_near(const struct cprof_maps *maps, uint64_t low, uint64_t high,
-			  uint64_t bytes, uint64_t avoid_start, uint64_t avoid_end,
-			  uint64_t *ret_addr)
+bool cprof_heap_place_near(const struct cprof_maps *maps, uint64_t low, uint64_t high,
+			   uint64_t bytes, uint64_t avoid_start, uint64_t avoid_end,
+			   uint64_t *ret_addr)
 {
 	uint64_t first = high > REACH ? high - REACH : LOWEST;
 	uint64_t last = low < HIGHEST - REACH ? low + REACH : HIGHEST;
 	uint64_t best = UINT64_MAX;
 
 	for (size_t i = 0; i <= maps->n_sorted; i++) {
-		struct hole hole = hole_after(maps, i);
-		hole.start = hole.start < first ? first : hole.start;
-		hole.end = hole.end > last ? last : hole.end;
-		if (avoid_start < avoid_end && hole.start < avoid_end && hole.end > avoid_start) {
+		struct gap gap = gap_after(maps, i);
+		gap.start = gap.start < first ? first : gap.start;
+		gap.end = gap.end > last ? last : gap.end;
+		if (avoid_start < avoid_end && gap.start < avoid_end && gap.end > avoid_start) {
 			/* Of the two parts the larger is enough. */
-			if (avoid_start > hole.start &&
-			    avoid_start - hole.start > hole.end - clip(avoid_end, 0, hole.end))
-				hole.end = avoid_start - PAGE;
+			if (avoid_start > gap.start &&
+			    avoid_start - gap.start > gap.end - clip(avoid_end, 0, gap.end))
+				gap.end = avoid_start - PAGE;
 			else
-				hole.start = avoid_end + PAGE;
+				gap.start = avoid_end + PAGE;
 		}
 		uint64_t addr;
-		if (!place(hole, bytes, low, &addr))
+		if (!nearest_marked(gap, bytes, low, &addr))
 			continue;
 		uint64_t distance = addr > low ? addr - low : low - addr;
 		if (distance < best) {

@@ -1,4 +1,4 @@
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 #include <string.h>
 
@@ -6,10 +6,10 @@
 #include "convert/profile/pprof_read.h"
 
 /* In the order in which they are tried, after pprof's own format. */
-static const struct cprof_source_format *const formats[] = {
-	&cprof_source_cpu,         &cprof_source_heap,       &cprof_source_count,
-	&cprof_source_thread,      &cprof_source_contention, &cprof_source_java,
-	&cprof_source_perf_script, &cprof_source_folded,     NULL,
+static const struct cprof_input_format *const formats[] = {
+	&cprof_input_cpu,         &cprof_input_heap,       &cprof_input_count,
+	&cprof_input_thread,      &cprof_input_contention, &cprof_input_java,
+	&cprof_input_perf_script, &cprof_input_folded,     NULL,
 };
 
 /* What people give to cprof by mistake, or because another tool would have taken it. */
@@ -60,8 +60,8 @@ static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes
 	return err;
 }
 
-struct cprof_error *cprof_source_decode(const uint8_t *bytes, size_t n,
-					struct cprof_profile **ret_profile)
+struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
+				       struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
 	struct cprof_error *err = NULL;

@@ -1,5 +1,5 @@
 /*
- * tests/fuzz/fuzz_source.c - any file that somebody gives cprof: every reader, then a report, a merge and the writer.
+ * tests/fuzz/fuzz_input_format.c - any file that somebody gives cprof: every reader, then a report, a merge and the writer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_write.h"
 #include "convert/report/report.h"
-#include "convert/formats/source.h"
+#include "convert/formats/input_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,7 +38,7 @@ static void write_again(const struct cprof_profile *profile)
 	struct cprof_profile *read;
 	if (cprof_pprof_encode(profile, 0, &bytes) || !bytes.len)
 		abort();
-	struct cprof_error *err = cprof_source_decode(bytes.data, bytes.len, &read);
+	struct cprof_error *err = cprof_input_decode(bytes.data, bytes.len, &read);
 	if (err)
 		abort(); /* what we write we must be able to read */
 	cprof_profile_free(read);
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = malloc(size); /* the readers of text are promised a zero byte behind it */
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = 0;
-	struct cprof_error *err = cprof_source_decode((const uint8_t *)text, size - 1, &profile);
+	struct cprof_error *err = cprof_input_decode((const uint8_t *)text, size - 1, &profile);
 	free(text);
 	if (err) {
 		cprof_error_free(err);

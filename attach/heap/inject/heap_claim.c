@@ -1,4 +1,4 @@
-#include "attach/heap/inject/heap_owner.h"
+#include "attach/heap/inject/heap_claim.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "attach/heap/inject/heap_plan.h"
-#include "attach/heap/inject/heap_room.h"
+#include "attach/heap/inject/heap_place.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -35,14 +35,14 @@ static uint64_t pid_namespace(void)
 	return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-void cprof_heap_owner_fill(struct cprof_shim_image *image)
+void cprof_heap_claim_fill(struct cprof_shim_image *image)
 {
 	image->tool_pid = (uint64_t)getpid();
 	image->tool_start_ticks = start_ticks(image->tool_pid);
 	image->tool_pidns = pid_namespace();
 }
 
-bool cprof_heap_owner_alive(const struct cprof_shim_image *image)
+bool cprof_heap_claim_alive(const struct cprof_shim_image *image)
 {
 	if (image->tool_pidns != pid_namespace())
 		return true;
@@ -74,10 +74,10 @@ static bool is_ours(const struct cprof_maps *maps, const struct cprof_map *map,
 	if (image->magic == CPROF_SHIM_MAGIC)
 		return map->end - map->start >= image->image_bytes;
 	return map->end - map->start == cprof_heap_plan_image_bytes() &&
-	       cprof_heap_room_marked(map->start) && all_zero(maps, map);
+	       cprof_heap_place_marked(map->start) && all_zero(maps, map);
 }
 
-bool cprof_heap_owner_find(const struct cprof_maps *maps, uint64_t from,
+bool cprof_heap_claim_find(const struct cprof_maps *maps, uint64_t from,
 			   const struct cprof_map **ret_map, struct cprof_shim_image *ret_image)
 {
 	for (size_t i = 0; i < maps->n_sorted; i++) {
@@ -90,16 +90,16 @@ bool cprof_heap_owner_find(const struct cprof_maps *maps, uint64_t from,
 	return false;
 }
 
-struct cprof_error *cprof_heap_owner_check(const struct cprof_maps *maps)
+struct cprof_error *cprof_heap_claim_check(const struct cprof_maps *maps)
 {
 	const struct cprof_map *map;
 	CPROF_AUTO(free) struct cprof_shim_image *image = malloc(sizeof(*image));
 	if (!image)
 		return cprof_error_no_memory();
-	if (!cprof_heap_owner_find(maps, 0, &map, image))
+	if (!cprof_heap_claim_find(maps, 0, &map, image))
 		return NULL;
 	struct cprof_error *err;
-	if (image->magic && cprof_heap_owner_alive(image)) {
+	if (image->magic && cprof_heap_claim_alive(image)) {
 		err = cprof_error_new(CPROF_ERR_DENIED,
 				      "a heap profile of process %d is being taken by PID %llu",
 				      (int)maps->pid, (unsigned long long)image->tool_pid);
