@@ -8,10 +8,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "symbolize/names/symbol_cache.h"
 
 #define RATE_MAX    10000.0
 #define STACK_MAX   65528 /* perf_event_open(2): a u16 record size, 8-byte aligned */
 #define TARGETS_MAX 64
+
+#define LABEL_KEY_MAX 255
 
 #define LENGTH_DEFAULT_NS (30 * CPROF_NS_PER_S)
 
@@ -26,35 +29,35 @@ static const struct cprof_option rows[] = {
 	{ "rate", ROW(CPROF_OPT_STRING, rate), NULL, "RATE", "-mode heap: one sample per so many BYTES allocated (default 524288; 1: every call); block, mutex: keep one wait per DURATION of waiting, and all longer ones (default 0: adapt to the load)", NULL },
 	{ "label", ROW(CPROF_OPT_LIST, labels), NULL, "K=V", "put this label on every sample; repeatable", NULL },
 
-	{ "hz", ROW(CPROF_OPT_DOUBLE, rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },
-	{ "event", ROW(CPROF_OPT_STRING, event), "cpu-clock", "NAME", "sample another event; \"list\" prints what this machine can open", NULL },
-	{ "stack-bytes", ROW(CPROF_OPT_SIZE, stack_bytes), "32768", "N", "bytes of stack copied with each sample, up to 65528", NULL },
-	{ "user-only", ROW(CPROF_OPT_SWITCH, user_only), NULL, NULL, "leave kernel frames out", NULL },
-	{ "open", ROW(CPROF_OPT_STRING, strategy), "auto", "HOW", "open events only in this way: cpu, thread-cpu or thread", NULL },
+	{ "hz", ROW(CPROF_OPT_DOUBLE, requests.cpu.rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },
+	{ "event", ROW(CPROF_OPT_STRING, requests.cpu.event), "cpu-clock", "NAME", "sample another event; \"list\" prints what this machine can open", NULL },
+	{ "stack-bytes", ROW(CPROF_OPT_SIZE, requests.cpu.stack_bytes), "32768", "N", "bytes of stack copied with each sample, up to 65528", NULL },
+	{ "user-only", ROW(CPROF_OPT_SWITCH, requests.cpu.user_only), NULL, NULL, "leave kernel frames out", NULL },
+	{ "open", ROW(CPROF_OPT_STRING, requests.cpu.strategy), "auto", "HOW", "open events only in this way: cpu, thread-cpu or thread", NULL },
 
 	{ "block", ROW(CPROF_OPT_STRING, block), "contention", "WHAT", "contention: waits for locks; all: every blocking system call", "Block and mutex profiles" },
-	{ "block-method", ROW(CPROF_OPT_STRING, block_method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
+	{ "block-method", ROW(CPROF_OPT_STRING, requests.waits.method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
 
 	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
-	{ "group", ROW(CPROF_OPT_SWITCH, group), NULL, NULL, "with -text: threads with the same stack together", NULL },
+	{ "group", ROW(CPROF_OPT_SWITCH, requests.threads.group), NULL, NULL, "with -text: threads with the same stack together", NULL },
 	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
 	{ "exit-code", ROW(CPROF_OPT_SWITCH, deadlock_status), NULL, NULL, "end with status 10 where a deadlock was found, for scripts", NULL },
-	{ "repeat", ROW(CPROF_OPT_UINT, repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
-	{ "every", ROW(CPROF_OPT_DURATION, every_ns), "1s", "TIME", "time between snapshots", NULL },
-	{ "consistent", ROW(CPROF_OPT_SWITCH, consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
-	{ "means", ROW(CPROF_OPT_STRING, means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
-	{ "core", ROW(CPROF_OPT_STRING, core), NULL, "FILE", "look at this core file instead of a process", NULL },
-	{ "exe", ROW(CPROF_OPT_STRING, exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
+	{ "repeat", ROW(CPROF_OPT_UINT, requests.threads.repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
+	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "time between snapshots", NULL },
+	{ "consistent", ROW(CPROF_OPT_SWITCH, requests.threads.consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
+	{ "means", ROW(CPROF_OPT_STRING, requests.threads.means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
+	{ "core", ROW(CPROF_OPT_STRING, requests.threads.core), NULL, "FILE", "look at this core file instead of a process", NULL },
+	{ "exe", ROW(CPROF_OPT_STRING, requests.threads.exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
 
 	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor", "Heap profile" },
-	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, heap_baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
+	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, requests.heap.baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
 	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
-	{ "heap-method", ROW(CPROF_OPT_STRING, heap_method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
+	{ "heap-method", ROW(CPROF_OPT_STRING, requests.heap.method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
-	{ "no-inlines", ROW(CPROF_OPT_SWITCH, no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
-	{ "debuginfod", ROW(CPROF_OPT_SWITCH, debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
+	{ "no-inlines", ROW(CPROF_OPT_SWITCH, naming.no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
+	{ "debuginfod", ROW(CPROF_OPT_SWITCH, naming.debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
 	{ "no-cache", ROW(CPROF_OPT_SWITCH, no_cache), NULL, NULL, "keep no names on disk for the next profile (else in ~/.cache/cprof)", NULL },
 	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
@@ -119,28 +122,37 @@ static struct cprof_error *parse_pids(struct cprof_attach_options *options)
 	return NULL;
 }
 
-struct cprof_error *cprof_cli_label_split(const char *text, char *key, size_t n,
-					  const char **ret_value)
+static struct cprof_error *split_label(const char *text, struct cprof_run_label *ret_label)
 {
 	const char *equals = strchr(text, '=');
 	size_t len = equals ? (size_t)(equals - text) : 0;
-	if (!len || len >= n) {
+	if (!len || len > LABEL_KEY_MAX) {
 		struct cprof_error *err =
 			cprof_error_new(CPROF_ERR_USAGE, "-label: \"%s\" is not KEY=VALUE", text);
 		return cprof_error_hint(err, "for example -label env=prod");
 	}
-	memcpy(key, text, len);
-	key[len] = 0;
-	*ret_value = equals + 1;
-	return NULL;
+	ret_label->key = strndup(text, len);
+	ret_label->value = equals + 1;
+	return ret_label->key ? NULL : cprof_error_no_memory();
+}
+
+static struct cprof_error *split_labels(struct cprof_attach_options *options)
+{
+	options->label_pairs = calloc(options->labels.len + 1, sizeof(*options->label_pairs));
+	if (!options->label_pairs)
+		return cprof_error_no_memory();
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < options->labels.len; i++)
+		err = split_label(options->labels.items[i], &options->label_pairs[i]);
+	return err;
 }
 
 static struct cprof_error *check_target(const struct cprof_attach_options *options)
 {
 	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0) +
-		   (options->core != NULL);
+		   (options->requests.threads.core != NULL);
 	if (ways == 1 || (ways == 0 && options->repair_pid) ||
-	    (ways == 0 && strcmp(options->event, "list") == 0))
+	    (ways == 0 && strcmp(options->requests.cpu.event, "list") == 0))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(
 		CPROF_ERR_USAGE, ways ? "-p, -n, -core and -- COMMAND exclude each other"
@@ -149,21 +161,20 @@ static struct cprof_error *check_target(const struct cprof_attach_options *optio
 				     "-seconds 10");
 }
 
-#define HEAP_RATE_DEFAULT 524288
-#define HEAP_RATE_MAX     (1ull << 40)
+#define HEAP_RATE_MAX (1ull << 40)
 
 /* Bytes in the heap mode, a duration in the others. */
 static struct cprof_error *parse_rate(struct cprof_attach_options *options)
 {
-	options->heap_rate = HEAP_RATE_DEFAULT;
+	uint64_t *bytes = &options->requests.heap.period_bytes;
+	*bytes = cprof_mode_defaults.heap.period_bytes;
 	if (!options->rate)
 		return NULL;
 	if (strcmp(options->mode, "heap") != 0)
 		return cprof_options_value("rate", CPROF_OPT_DURATION, options->rate,
-					   &options->block_rate_ns);
-	struct cprof_error *err =
-		cprof_options_value("rate", CPROF_OPT_SIZE, options->rate, &options->heap_rate);
-	if (!err && (options->heap_rate < 1 || options->heap_rate > HEAP_RATE_MAX))
+					   &options->requests.waits.rate_ns);
+	struct cprof_error *err = cprof_options_value("rate", CPROF_OPT_SIZE, options->rate, bytes);
+	if (!err && (*bytes < 1 || *bytes > HEAP_RATE_MAX))
 		err = cprof_error_new(CPROF_ERR_USAGE, "-rate: not between 1 and %llu bytes",
 				      HEAP_RATE_MAX);
 	return err;
@@ -182,7 +193,7 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-overhead: \"%s\" is not a percentage between 0.01 and 100",
 				       options->overhead);
-	options->heap_overhead = percent / 100;
+	options->requests.heap.overhead = percent / 100;
 	return NULL;
 }
 
@@ -191,58 +202,102 @@ static struct cprof_error *parse_heap_hooks(struct cprof_attach_options *options
 	if (options->heap_hook_texts.len && strcmp(options->mode, "heap") != 0)
 		return cprof_error_new(CPROF_ERR_USAGE, "-heap-hook says nothing without -mode "
 							"heap");
+	options->requests.heap.pools = &options->heap_hooks;
 	return cprof_pool_specs_parse(&options->heap_hook_texts, &options->heap_hooks);
 }
 
-static struct cprof_error *check_values(struct cprof_attach_options *options)
+static struct cprof_error *parse_block(struct cprof_attach_options *options)
 {
-	struct cprof_error *bad = parse_rate(options);
-	if (!bad)
-		bad = parse_overhead(options);
-	if (!bad)
-		bad = parse_heap_hooks(options);
-	if (bad)
-		return bad;
-	if (!(options->rate_hz >= 0.1 && options->rate_hz <= RATE_MAX))
-		return cprof_error_new(CPROF_ERR_USAGE, "-hz: %g is not between 0.1 and %g",
-				       options->rate_hz, RATE_MAX);
-	if (options->stack_bytes > STACK_MAX || options->stack_bytes < 256)
-		return cprof_error_new(CPROF_ERR_USAGE, "-stack-bytes: not between 256 and %d",
-				       STACK_MAX);
-	options->stack_bytes &= ~(uint64_t)7;
-	for (size_t i = 0; i < options->labels.len; i++) {
-		char key[256];
-		const char *value;
+	const char *scope = options->block;
+	options->requests.waits.all = strcmp(scope, "all") == 0;
+	if (!options->requests.waits.all && strcmp(scope, "contention") != 0) {
 		struct cprof_error *err =
-			cprof_cli_label_split(options->labels.items[i], key, sizeof(key), &value);
-		if (err)
-			return err;
+			cprof_error_new(CPROF_ERR_USAGE, "-block: there is no \"%s\"", scope);
+		return cprof_error_hint(err,
+					"give -block contention (futexes) or -block all (every "
+					"blocking system call)");
 	}
+	if (options->requests.waits.all && strcmp(options->mode, "mutex") == 0)
+		return cprof_error_new(
+			CPROF_ERR_USAGE,
+			"-mode mutex is about locks: -block all does not go with it");
 	return NULL;
 }
 
-static struct cprof_error *check_threads(const struct cprof_attach_options *options)
+static void parse_demangle(struct cprof_attach_options *options)
 {
+	static const struct {
+		const char *name;
+		enum cprof_demangle demangle;
+	} forms[] = { { "full", CPROF_DEMANGLE_FULL },
+		      { "templates", CPROF_DEMANGLE_TEMPLATES },
+		      { "none", CPROF_DEMANGLE_NONE } };
+	options->naming.demangle = CPROF_DEMANGLE_SHORT;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (strcmp(options->demangle, forms[i].name) == 0)
+			options->naming.demangle = forms[i].demangle;
+	}
+}
+
+static struct cprof_error *parse_naming(struct cprof_attach_options *options)
+{
+	parse_demangle(options);
+	if (!options->no_cache)
+		options->naming.cache_dir = options->cache_dir = cprof_symbol_cache_default_dir();
+	return NULL;
+}
+
+static struct cprof_error *check_cpu(struct cprof_attach_options *options)
+{
+	struct cprof_cpu_request *cpu = &options->requests.cpu;
+	if (!(cpu->rate_hz >= 0.1 && cpu->rate_hz <= RATE_MAX))
+		return cprof_error_new(CPROF_ERR_USAGE, "-hz: %g is not between 0.1 and %g",
+				       cpu->rate_hz, RATE_MAX);
+	if (cpu->stack_bytes > STACK_MAX || cpu->stack_bytes < 256)
+		return cprof_error_new(CPROF_ERR_USAGE, "-stack-bytes: not between 256 and %d",
+				       STACK_MAX);
+	cpu->stack_bytes &= ~(uint64_t)7;
+	options->requests.waits.stack_bytes = cpu->stack_bytes;
+	return NULL;
+}
+
+static struct cprof_error *check_threads(struct cprof_attach_options *options)
+{
+	struct cprof_threads_request *threads = &options->requests.threads;
 	static const char *const means[] = { "auto", "bpf", "proc", "ptrace" };
 	bool known = false;
 	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++)
-		known = known || strcmp(options->means, means[i]) == 0;
+		known = known || strcmp(threads->means, means[i]) == 0;
 	if (!known)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-means: \"%s\" is not auto, bpf, proc or ptrace",
-				       options->means);
+				       threads->means);
 	if (strcmp(options->text_format, "threads") != 0 &&
 	    strcmp(options->text_format, "goroutines") != 0)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-text-format: \"%s\" is not threads or goroutines",
 				       options->text_format);
-	if (options->repeat < 1 || options->repeat > 1000000)
+	threads->go_words = strcmp(options->text_format, "goroutines") == 0;
+	if (threads->repeat < 1 || threads->repeat > 1000000)
 		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: not between 1 and 1000000");
-	if (options->exe && !options->core)
+	if (threads->exe && !threads->core)
 		return cprof_error_new(CPROF_ERR_USAGE, "-exe says nothing without -core FILE");
-	if (options->core && options->repeat > 1)
+	if (threads->core && threads->repeat > 1)
 		return cprof_error_new(CPROF_ERR_USAGE, "-repeat: a core file does not change");
 	return NULL;
+}
+
+/* From what was typed to what the modes are asked for; what is no sense in itself is refused. */
+static struct cprof_error *fill_requests(struct cprof_attach_options *options)
+{
+	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
+		check_threads, parse_rate, parse_overhead, parse_heap_hooks,
+		parse_block,   check_cpu,  split_labels,   parse_naming,
+	};
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)
+		err = steps[i](options);
+	return err;
 }
 
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
@@ -270,9 +325,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	err = parse_pids(options);
 	if (!err)
 		err = check_target(options);
-	if (!err)
-		err = check_threads(options);
-	return err ? err : check_values(options);
+	return err ? err : fill_requests(options);
 }
 
 void cprof_cli_options_deinit(struct cprof_attach_options *options)
@@ -283,6 +336,10 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	cprof_strings_deinit(&options->labels);
 	cprof_strings_deinit(&options->heap_hook_texts);
 	cprof_pool_specs_deinit(&options->heap_hooks);
+	for (size_t i = 0; options->label_pairs && options->label_pairs[i].key; i++)
+		free((char *)(uintptr_t)options->label_pairs[i].key);
+	free(options->label_pairs);
+	free(options->cache_dir);
 	free(options->pids);
 	*options = (struct cprof_attach_options){ 0 };
 }

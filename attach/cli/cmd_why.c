@@ -21,8 +21,8 @@ static struct cprof_error *print(const struct cprof_buffer *out)
 static struct cprof_names_options names_options(const struct cprof_attach_options *options,
 						struct cprof_debuginfod *debuginfod)
 {
-	return (struct cprof_names_options){ .debuginfod =
-						     options->debuginfod ? debuginfod : NULL };
+	return (struct cprof_names_options){ .debuginfod = options->naming.debuginfod ? debuginfod
+										      : NULL };
 }
 
 struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
@@ -38,7 +38,7 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 	cprof_maps_init(&maps, cprof_target_living_tid(target), cprof_target_mem_view(&memory));
 	cprof_modules_init(&modules);
 	struct cprof_error *err = cprof_why_process(&modules, &maps, &from, &out);
-	if (!err && !options->user_only)
+	if (!err && !options->requests.cpu.user_only)
 		err = cprof_why_kernel(&out);
 	if (!err)
 		err = print(&out);

@@ -11,7 +11,7 @@
 #include "attach/heap/inject/heap_repair.h"
 #include "attach/cli/interrupt.h"
 #include "attach/target/launch.h"
-#include "attach/run/mode.h"
+#include "attach/modes/mode.h"
 #include "attach/cli/output.h"
 #include "attach/perf/perf_event_name.h"
 #include "attach/cli/summary.h"
@@ -22,7 +22,8 @@
 #include "convert/push/push.h"
 #include "symbolize/names/package.h"
 
-#define ABORTED 130 /* as a shell reports SIGINT */
+#define ABORTED         130 /* as a shell reports SIGINT */
+#define DEADLOCK_STATUS 10  /* -exit-code; docs/exit-status.md */
 
 struct program {
 	struct cprof_attach_options options;
@@ -38,7 +39,6 @@ struct program {
 	bool line_open;     /* it stands there without a newline */
 	bool no_profile;    /* -text alone */
 	bool stdout_closed; /* whoever read the text has gone */
-	int exit_status;    /* the mode's, if all goes well */
 };
 
 /* ---- talking ---- */
@@ -111,8 +111,8 @@ static int print_help(void)
 				 "       cprof-attach -why FILE... | -why -p PID\n"
 				 "Profile a running process and write a pprof file.\n\nModes:\n");
 	for (size_t i = 0; i < cprof_n_modes; i++)
-		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i]->name,
-				    cprof_modes[i]->summary);
+		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i].name,
+				    cprof_modes[i].summary);
 	cprof_options_help(&cprof_cli_option_table, &text);
 	cprof_buffer_puts(
 		&text, "\nExit status: 0 ok, 2 usage, 3 no such process, 4 not permitted, "
@@ -151,8 +151,8 @@ static struct cprof_error *open_core(struct program *program)
 	program->targets = calloc(1, sizeof(*program->targets));
 	if (!program->targets)
 		return cprof_error_no_memory();
-	struct cprof_error *err =
-		cprof_core_file_target(program->options.core, &program->targets[0]);
+	struct cprof_error *err = cprof_core_file_target(program->options.requests.threads.core,
+							 &program->targets[0]);
 	if (!err)
 		program->n_targets = 1;
 	return err;
@@ -165,7 +165,7 @@ static struct cprof_error *open_targets(struct program *program)
 	const pid_t *pids = options->pids;
 	size_t n = options->n_pids;
 	struct cprof_error *err = NULL;
-	if (options->core)
+	if (options->requests.threads.core)
 		return open_core(program);
 	if (options->name) {
 		err = cprof_target_find(options->name, &named);
@@ -207,7 +207,7 @@ static struct cprof_error *prepare(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
 	struct cprof_error *err = cprof_mode_find(options->mode, &program->mode);
-	if (!err && (options->text || options->core) && !program->mode->has_text)
+	if (!err && (options->text || options->requests.threads.core) && !program->mode->has_text)
 		err = cprof_error_new(CPROF_ERR_USAGE,
 				      "-mode %s knows neither -text nor -core; "
 				      "-mode threads does",
@@ -288,21 +288,24 @@ static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
 
 static struct cprof_error *sample(struct program *program, struct cprof_profile **ret_profile)
 {
-	const struct cprof_mode_run run = {
-		.options = &program->options,
+	const struct cprof_attach_options *options = &program->options;
+	const struct cprof_run run = {
 		.targets = program->targets,
 		.n_targets = program->n_targets,
 		.window = &program->window,
-		.command_line = cprof_buffer_text(&program->command_line),
 		.log = &program->log,
-		.print = program->options.text ? print_text : NULL,
-		.print_ctx = program,
-		.no_profile = program->no_profile,
-		.exit_status = &program->exit_status,
+		.naming = options->naming,
+		.labels = options->label_pairs,
+		.n_labels = options->labels.len,
+		.command_line = cprof_buffer_text(&program->command_line),
 	};
+	struct cprof_mode_requests requests = options->requests;
+	requests.threads.print = options->text ? print_text : NULL;
+	requests.threads.print_ctx = program;
+	requests.threads.no_profile = program->no_profile;
 	if (program->mode->alters_target)
 		cprof_interrupt_hold(true);
-	struct cprof_error *err = program->mode->run(&run, ret_profile);
+	struct cprof_error *err = program->mode->run(&run, &requests, ret_profile);
 	if (program->mode->alters_target)
 		cprof_interrupt_hold(false);
 	return err;
@@ -414,7 +417,8 @@ static int run(struct program *program)
 		say(program, cprof_summary_ending(&program->window));
 		err = profile ? deliver(program, profile) : NULL;
 	}
-	return command_status(program, err ? fail(program, err) : program->exit_status);
+	const bool deadlock = program->options.deadlock_status && program->log.counts.deadlocks;
+	return command_status(program, err ? fail(program, err) : deadlock ? DEADLOCK_STATUS : 0);
 }
 
 static void say_restored(struct program *program, const struct cprof_heap_repair *done)
@@ -491,7 +495,7 @@ int main(int argc, char **argv)
 		status = print_man_options();
 	else if (program.options.repair_pid)
 		status = repair(&program);
-	else if (strcmp(program.options.event, "list") == 0)
+	else if (strcmp(program.options.requests.cpu.event, "list") == 0)
 		status = print_events(&program);
 	else if (program.options.why)
 		status = explain_names(&program);

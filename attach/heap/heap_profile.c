@@ -2,7 +2,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/array.h"
 
 /* More rows than this, and sizes are told apart by an eighth of a power of two only. */
 #define ROWS_EXACT 100000u
@@ -12,7 +13,6 @@
 void cprof_heap_profile_deinit(struct cprof_heap_profile *profile)
 {
 	free(profile->rows);
-	free(profile->frames);
 	free(profile->blocks);
 	cprof_map64_deinit(&profile->by_hash);
 	*profile = (struct cprof_heap_profile){ 0 };
@@ -21,22 +21,6 @@ void cprof_heap_profile_deinit(struct cprof_heap_profile *profile)
 double cprof_heap_probability(uint64_t size, uint64_t period)
 {
 	return period <= EVERY ? 1.0 : -expm1(-(double)size / (double)period);
-}
-
-static bool grow(void *array_, size_t want, size_t *cap, size_t size)
-{
-	void **array = array_;
-	if (want <= *cap)
-		return true;
-	size_t bigger = *cap ? *cap * 2 : 256;
-	while (bigger < want)
-		bigger *= 2;
-	void *grown = realloc(*array, bigger * size);
-	if (!grown)
-		return false;
-	*array = grown;
-	*cap = bigger;
-	return true;
 }
 
 /* The size that the label shows. */
@@ -48,54 +32,26 @@ static uint64_t size_class(const struct cprof_heap_profile *profile, uint64_t si
 	return (size >> shift) << shift;
 }
 
-static uint64_t hash_of(const struct cprof_builder_frame *frames, size_t n, uint64_t size)
-{
-	uint64_t hash = cprof_hash_mix(n, size);
-	for (size_t i = 0; i < n; i++)
-		hash = cprof_hash_mix(hash, frames[i].addr);
-	return hash;
-}
-
-static bool same(const struct cprof_heap_profile *profile, const struct cprof_heap_row *row,
-		 const struct cprof_builder_frame *frames, size_t n, uint64_t size)
-{
-	if (row->size != size || row->n_frames != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		const struct cprof_builder_frame *frame = &profile->frames[row->first_frame + i];
-		if (frame->addr != frames[i].addr || frame->mapping != frames[i].mapping)
-			return false;
-	}
-	return true;
-}
-
-static struct cprof_error *find_row(struct cprof_heap_profile *profile,
-				    const struct cprof_builder_frame *frames, size_t n,
+static struct cprof_error *find_row(struct cprof_heap_profile *profile, uint32_t stack,
 				    uint64_t size, uint32_t *ret_row)
 {
-	uint64_t *head = cprof_map64_put(&profile->by_hash, hash_of(frames, n, size), NULL);
+	uint64_t *head = cprof_map64_put(&profile->by_hash, cprof_hash_mix(stack, size), NULL);
 	if (!head)
 		return cprof_error_no_memory();
 	for (uint32_t at = (uint32_t)*head; at; at = profile->rows[at - 1].next) {
-		if (same(profile, &profile->rows[at - 1], frames, n, size)) {
+		const struct cprof_heap_row *row = &profile->rows[at - 1];
+		if (row->stack == stack && row->size == size) {
 			*ret_row = at - 1;
 			return NULL;
 		}
 	}
-	size_t cap = profile->cap_rows;
-	if (!grow(&profile->rows, (size_t)profile->n_rows + 1, &cap, sizeof(*profile->rows)) ||
-	    !grow(&profile->frames, profile->n_frames + n, &profile->cap_frames,
-		  sizeof(*profile->frames)))
+	if (!CPROF_ARRAY_ROOM(profile->rows, profile->n_rows, profile->cap_rows, 1))
 		return cprof_error_no_memory();
-	profile->cap_rows = (uint32_t)cap;
-	if (n)
-		memcpy(profile->frames + profile->n_frames, frames, n * sizeof(*frames));
-	profile->rows[profile->n_rows] =
-		(struct cprof_heap_row){ .first_frame = (uint32_t)profile->n_frames,
-					 .n_frames = (uint32_t)n,
-					 .next = (uint32_t)*head,
-					 .size = size };
-	profile->n_frames += n;
+	profile->rows[profile->n_rows] = (struct cprof_heap_row){
+		.stack = stack,
+		.next = (uint32_t)*head,
+		.size = size,
+	};
 	*ret_row = profile->n_rows++;
 	*head = profile->n_rows;
 	return NULL;
@@ -111,19 +67,15 @@ static void count(struct cprof_heap_totals *totals, uint64_t size, uint64_t peri
 }
 
 struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, uint64_t id,
-					   uint64_t size, uint64_t period,
-					   const struct cprof_builder_frame *frames,
-					   size_t n_frames)
+					   uint64_t size, uint64_t period, uint32_t stack)
 {
 	uint32_t row;
 	if (!period || (!size && period > EVERY))
 		return NULL; /* not possible; the target's memory may hold anything */
-	struct cprof_error *err =
-		find_row(profile, frames, n_frames, size_class(profile, size), &row);
+	struct cprof_error *err = find_row(profile, stack, size_class(profile, size), &row);
 	if (err)
 		return err;
-	if (!grow(&profile->blocks, profile->n_blocks + 1, &profile->cap_blocks,
-		  sizeof(*profile->blocks)))
+	if (!CPROF_ARRAY_ROOM(profile->blocks, profile->n_blocks, profile->cap_blocks, 1))
 		return cprof_error_no_memory();
 	profile->blocks[profile->n_blocks++] =
 		(struct cprof_heap_block){ .id = id, .period = period, .row = row, .size = size };

@@ -1,7 +1,7 @@
 /*
  * attach/heap/heap_profile.h - from sampled allocations to totals: unsampling, what lives, and how wrong it may be.
  *
- * Pure: stacks are frames, blocks are ids. A sample of `size` bytes taken with mean period T had the probability
+ * Pure: stacks are numbers (stack_table.h), blocks are ids. A sample of `size` bytes taken with mean period T had the probability
  * p = 1 - exp(-size/T); it stands for 1/p objects and size/p bytes (Horvitz and Thompson), each sample by itself, never
  * an average. Sums are kept as doubles per (stack, size) and rounded once, at the end.
  *
@@ -16,7 +16,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "convert/profile/builder.h"
 
 struct cprof_heap_totals {
 	double objects, bytes;
@@ -26,14 +25,12 @@ struct cprof_heap_totals {
 
 struct cprof_heap_profile {
 	struct cprof_heap_row {
-		uint32_t first_frame, n_frames; /* in frames[] */
-		uint32_t next;                  /* row + 1 with the same hash */
+		uint32_t stack;
+		uint32_t next; /* row + 1 with the same hash */
 		uint64_t size;
 		struct cprof_heap_totals alloc, inuse;
 	} * rows; /* owned */
 	uint32_t n_rows, cap_rows;
-	struct cprof_builder_frame *frames; /* owned */
-	size_t n_frames, cap_frames;
 	struct cprof_map64 by_hash; /* of stack and size -> row + 1 */
 
 	struct cprof_heap_block {
@@ -52,11 +49,9 @@ void cprof_heap_profile_deinit(struct cprof_heap_profile *profile);
 /* How likely it was that a block of `size` bytes was sampled; 1 where every call is recorded (period 1). */
 double cprof_heap_probability(uint64_t size, uint64_t period);
 
-/* Take in one sample. Frames are copied on first sight of the stack. Errors: NO_MEMORY. */
+/* Take in one sample, of stack number `stack`. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, uint64_t id,
-					   uint64_t size, uint64_t period,
-					   const struct cprof_builder_frame *frames,
-					   size_t n_frames);
+					   uint64_t size, uint64_t period, uint32_t stack);
 
 /* Is it time to forget freed blocks? Then give the living ones' ids to cprof_heap_profile_forget(). */
 bool cprof_heap_profile_crowded(const struct cprof_heap_profile *profile);

@@ -1,83 +1,57 @@
-#include <stdio.h>
+#include "attach/run/session.h"
+
+#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/utsname.h>
 
-#include "attach/run/session_impl.h"
+#include "attach/run/profile_names.h"
+#include "attach/run/sample_labels.h"
+#include "attach/run/session_prefetch.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/version.h"
 
-#define MISS_WAIT_NS     (50 * 1000000ull)
-#define MISS_WAIT_MAX_NS (5 * CPROF_NS_PER_S)
+struct cprof_session {
+	const struct cprof_run *run;   /* borrowed, as all of it */
+	struct cprof_builder *builder; /* owned, as all the rest */
+	struct cprof_modules modules;
+	struct cprof_process *processes;
+	size_t n_processes;
+	struct cprof_mapping_numbers numbers;
+	struct cprof_stack_walker walker;
+	struct cprof_sample_labels labels;
+	struct cprof_session_prefetch prefetch;
+};
 
 /* ---- life ---- */
 
-static struct cprof_error *split_labels(struct cprof_session *session)
+static struct cprof_error *open_processes(struct cprof_session *session)
 {
-	const struct cprof_strings *labels = &session->run->options->labels;
-	for (size_t i = 0; i < labels->len && session->n_fixed < CPROF_SESSION_LABELS_MAX - 4;
-	     i++) {
-		char key[256];
-		struct cprof_builder_label *label = &session->fixed[session->n_fixed];
-		struct cprof_error *err =
-			cprof_cli_label_split(labels->items[i], key, sizeof(key), &label->str);
-		if (err)
-			return err;
-		char *copy = strdup(key);
-		if (!copy)
-			return cprof_error_no_memory();
-		session->fixed_keys[session->n_fixed++] = copy;
-		label->key = copy;
-	}
-	return NULL;
-}
-
-/* pprof takes the first mapping for the program that a profile is of. */
-static struct cprof_error *number_main(struct cprof_session *session, struct cprof_process *process)
-{
-	struct cprof_map *map = cprof_maps_main(&process->maps);
-	uint32_t number;
-	return map ? cprof_session_number_mapping(session, process, map, &number) : NULL;
-}
-
-static struct cprof_error *open_process(struct cprof_session *session,
-					struct cprof_process *process, uint32_t number)
-{
-	struct cprof_target *target = session->run->targets[number];
-	process->target = target;
-	process->number = number;
-	process->started = !target->launched;
-	cprof_target_mem_init(&process->mem, target);
-	cprof_maps_init(&process->maps, process->mem.tid, cprof_target_mem_view(&process->mem));
-	process->threads = cprof_session_threads_new();
-	return process->threads ? NULL : cprof_error_no_memory();
+	const struct cprof_run *run = session->run;
+	session->processes = calloc(run->n_targets + 1, sizeof(*session->processes));
+	struct cprof_error *err = session->processes ? NULL : cprof_error_no_memory();
+	for (size_t i = 0; !err && i < run->n_targets; i++)
+		err = cprof_process_open(&session->processes[session->n_processes++],
+					 run->targets[i]);
+	return err;
 }
 
 static struct cprof_error *open_parts(struct cprof_session *session,
 				      const struct cprof_builder_type *types, size_t n_types)
 {
-	const struct cprof_mode_run *run = session->run;
 	cprof_modules_init(&session->modules);
-	session->processes = calloc(run->n_targets + 1, sizeof(*session->processes));
-	if (!session->processes)
-		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_builder_new(types, n_types, &session->builder);
-	if (!err)
-		err = cprof_unwinder_new(cprof_arch_host(), &session->modules, &session->unwinder);
-	if (!err)
-		err = split_labels(session);
-	for (size_t i = 0; !err && i < run->n_targets; i++) {
-		session->n_processes++;
-		err = open_process(session, &session->processes[i], (uint32_t)i);
-	}
-	return err;
+	if (err)
+		return err;
+	cprof_mapping_numbers_init(&session->numbers, session->builder, &session->modules);
+	cprof_sample_labels_init(&session->labels, session->builder, session->run);
+	err = cprof_stack_walker_init(&session->walker, &session->numbers, session->run->log);
+	return err ? err : open_processes(session);
 }
 
-struct cprof_error *cprof_session_prepare(const struct cprof_mode_run *run,
+struct cprof_error *cprof_session_prepare(const struct cprof_run *run,
 					  const struct cprof_builder_type *types, size_t n_types,
 					  struct cprof_session **ret_session)
 {
-	if (!cprof_arch_host())
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "stacks of this CPU are not known");
 	struct cprof_session *session = calloc(1, sizeof(*session));
 	if (!session)
 		return cprof_error_no_memory();
@@ -91,21 +65,29 @@ struct cprof_error *cprof_session_prepare(const struct cprof_mode_run *run,
 	return NULL;
 }
 
-struct cprof_error *cprof_session_look(struct cprof_session *session)
+/* pprof takes the first mapping for the program that a profile is of. */
+static struct cprof_error *number_main(struct cprof_session *session, struct cprof_process *process)
+{
+	struct cprof_map *map = cprof_maps_main(&process->maps);
+	uint32_t number;
+	return map ? cprof_mapping_numbers_get(&session->numbers, process, map, &number) : NULL;
+}
+
+struct cprof_error *cprof_session_read_targets(struct cprof_session *session)
 {
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < session->n_processes; i++) {
 		struct cprof_process *process = &session->processes[i];
 		if (process->target->launched)
 			continue; /* to be read when it runs its own program: cprof_session_exec() */
-		err = cprof_session_refresh(session, process, 0);
+		err = cprof_process_refresh(process, 0);
 		if (!err)
 			err = number_main(session, process);
 	}
 	return err;
 }
 
-struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
+struct cprof_error *cprof_session_new(const struct cprof_run *run,
 				      const struct cprof_builder_type *types, size_t n_types,
 				      struct cprof_session **ret_session)
 {
@@ -113,7 +95,7 @@ struct cprof_error *cprof_session_new(const struct cprof_mode_run *run,
 	struct cprof_error *err = cprof_session_prepare(run, types, n_types, &session);
 	if (err)
 		return err;
-	err = cprof_session_look(session);
+	err = cprof_session_read_targets(session);
 	if (err) {
 		cprof_session_free(session);
 		return err;
@@ -126,22 +108,19 @@ void cprof_session_free(struct cprof_session *session)
 {
 	if (!session)
 		return;
-	for (size_t i = 0; i < session->n_processes; i++) {
-		struct cprof_process *process = &session->processes[i];
-		cprof_session_threads_free(process->threads);
-		cprof_maps_deinit(&process->maps);
-		free(process->mapping_numbers);
-	}
-	free(session->processes);
-	cprof_unwinder_free(session->unwinder);
-	cprof_builder_free(session->builder);
 	cprof_session_prefetch_deinit(&session->prefetch);
+	for (size_t i = 0; i < session->n_processes; i++)
+		cprof_process_close(&session->processes[i]);
+	free(session->processes);
+	cprof_stack_walker_deinit(&session->walker);
+	cprof_builder_free(session->builder);
 	cprof_modules_deinit(&session->modules);
-	cprof_session_names_deinit(&session->names);
-	for (size_t i = 0; i < session->n_fixed; i++)
-		free(session->fixed_keys[i]);
+	cprof_mapping_numbers_deinit(&session->numbers);
+	cprof_sample_labels_deinit(&session->labels);
 	free(session);
 }
+
+/* ---- its parts ---- */
 
 struct cprof_process *cprof_session_process(struct cprof_session *session, pid_t pid)
 {
@@ -162,11 +141,6 @@ struct cprof_modules *cprof_session_modules(struct cprof_session *session)
 	return &session->modules;
 }
 
-struct cprof_builder *cprof_session_builder(struct cprof_session *session)
-{
-	return session->builder;
-}
-
 struct cprof_run_log *cprof_session_log(struct cprof_session *session)
 {
 	return session->run->log;
@@ -175,63 +149,12 @@ struct cprof_run_log *cprof_session_log(struct cprof_session *session)
 void cprof_session_unwind_stats(const struct cprof_session *session,
 				struct cprof_unwind_stats *ret_stats)
 {
-	cprof_unwinder_stats(session->unwinder, ret_stats);
-}
-
-/* ---- what happens to a process ---- */
-
-/* Read the mappings as they are now; true in `*ret_gone` if there is nobody left to have any. */
-static struct cprof_error *read_maps(struct cprof_process *process, bool *ret_gone)
-{
-	*ret_gone = false;
-	struct cprof_error *err = cprof_maps_refresh(&process->maps);
-	if (!err || err->code != CPROF_ERR_NO_TARGET)
-		return err;
-	*ret_gone = true;
-	cprof_error_free(err);
-	return NULL;
-}
-
-struct cprof_error *cprof_session_refresh(struct cprof_session *session,
-					  struct cprof_process *process, uint64_t at_least_ns)
-{
-	(void)session;
-	uint64_t now = cprof_clock_mono_ns(), before = process->maps.generation;
-	if (process->refreshed_mono_ns && now - process->refreshed_mono_ns < at_least_ns)
-		return NULL;
-	bool first = !process->refreshed_mono_ns, gone;
-	process->refreshed_mono_ns = now;
-	struct cprof_error *err = read_maps(process, &gone);
-	if (!err && (gone || !process->maps.n_sorted) && cprof_target_alive(process->target)) {
-		/* The thread through which we look has ended, or is a leader without memory. */
-		process->mem.tid = process->maps.pid = cprof_target_living_tid(process->target);
-		err = read_maps(process, &gone);
-	}
-	if (err)
-		return err;
-	if (first && gone)
-		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
-				       (int)process->target->pid);
-	process->refresh_after_ns =
-		process->maps.generation != before ? MISS_WAIT_NS : process->refresh_after_ns * 2;
-	if (process->refresh_after_ns > MISS_WAIT_MAX_NS)
-		process->refresh_after_ns = MISS_WAIT_MAX_NS;
-	if (process->refresh_after_ns < MISS_WAIT_NS)
-		process->refresh_after_ns = MISS_WAIT_NS;
-	return NULL;
+	cprof_unwinder_stats(session->walker.unwinder, ret_stats);
 }
 
 struct cprof_error *cprof_session_exec(struct cprof_session *session, struct cprof_process *process)
 {
-	cprof_maps_clear(&process->maps);
-	cprof_session_threads_clear(process->threads);
-	process->started = true;
-	process->target->leader_gone = false;
-	process->mem.tid = process->maps.pid = process->target->pid;
-	process->refreshed_mono_ns = cprof_clock_mono_ns();
-	process->refresh_after_ns = MISS_WAIT_NS;
-	bool gone;
-	struct cprof_error *err = read_maps(process, &gone);
+	struct cprof_error *err = cprof_process_exec(process);
 	if (!err)
 		err = number_main(session, process);
 	if (err)
@@ -248,11 +171,63 @@ struct cprof_error *cprof_session_exec(struct cprof_session *session, struct cpr
 
 void cprof_session_prefetch(struct cprof_session *session)
 {
-	cprof_session_prefetch_start(&session->prefetch, session->run, &session->names,
-				     session->builder);
+	cprof_session_prefetch_start(&session->prefetch, &session->run->naming, &session->numbers);
 }
 
-/* ---- the end ---- */
+/* ---- stacks and rows ---- */
+
+struct cprof_error *cprof_session_walk(struct cprof_session *session,
+				       const struct cprof_session_sample *sample,
+				       struct cprof_session_stack *ret_stack)
+{
+	return cprof_stack_walker_walk(&session->walker, sample, ret_stack);
+}
+
+struct cprof_error *cprof_session_frames(struct cprof_session *session,
+					 struct cprof_process *process, const uint64_t *pcs,
+					 size_t n, struct cprof_session_stack *ret_stack)
+{
+	return cprof_stack_walker_frames(&session->walker, process, pcs, n, ret_stack);
+}
+
+struct cprof_error *cprof_session_stack(struct cprof_session *session,
+					const struct cprof_session_stack *stack,
+					uint32_t *ret_number)
+{
+	return cprof_builder_stack(session->builder, stack->frames, stack->n, ret_number);
+}
+
+const struct cprof_stack_table *cprof_session_stacks(const struct cprof_session *session)
+{
+	return cprof_builder_stacks(session->builder);
+}
+
+bool cprof_session_frame_map(const struct cprof_session *session,
+			     const struct cprof_stack_frame *frame,
+			     const struct cprof_maps **ret_maps, struct cprof_map **ret_map)
+{
+	const struct cprof_mapping_source *source =
+		cprof_mapping_numbers_source(&session->numbers, frame->mapping);
+	if (!source || !source->maps)
+		return false;
+	*ret_maps = source->maps;
+	*ret_map = source->map;
+	return true;
+}
+
+struct cprof_error *cprof_session_labels(struct cprof_session *session,
+					 struct cprof_process *process, pid_t tid,
+					 const struct cprof_builder_label *extra, size_t n_extra,
+					 uint32_t *ret_labels)
+{
+	return cprof_sample_labels_get(&session->labels, process, tid, extra, n_extra, ret_labels);
+}
+
+struct cprof_error *cprof_session_add_stack(struct cprof_session *session, uint32_t number,
+					    uint32_t labels, const int64_t *values)
+{
+	return cprof_builder_add_stack(session->builder, number, labels, values);
+}
 
 struct cprof_error *cprof_session_add(struct cprof_session *session,
 				      const struct cprof_session_stack *stack, uint32_t labels,
@@ -261,13 +236,53 @@ struct cprof_error *cprof_session_add(struct cprof_session *session,
 	return cprof_builder_add(session->builder, stack->frames, stack->n, labels, values);
 }
 
+/* ---- the end ---- */
+
+static struct cprof_error *comment(struct cprof_profile *profile, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static struct cprof_error *comment(struct cprof_profile *profile, const char *fmt, ...)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	va_list ap;
+	va_start(ap, fmt);
+	cprof_buffer_vprintf(&text, fmt, ap);
+	va_end(ap);
+	struct cprof_error *err = cprof_buffer_error(&text);
+	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
+}
+
+static struct cprof_error *add_comments(struct cprof_profile *profile, const struct cprof_run *run)
+{
+	const struct cprof_counts *counts = &run->log->counts;
+	struct utsname host = { .release = "?" };
+	uname(&host);
+	struct cprof_error *err = comment(profile, "cprof-attach %s", CPROF_VERSION);
+	if (!err && run->command_line)
+		err = comment(profile, "command: %s", run->command_line);
+	for (size_t i = 0; !err && i < run->n_targets; i++)
+		err = comment(profile, "process: %s %d", run->targets[i]->comm,
+			      (int)run->targets[i]->pid);
+	if (!err)
+		err = comment(profile, "kernel: %s %s %s", host.sysname, host.release,
+			      host.machine);
+	if (!err)
+		err = comment(profile, "samples: %llu, lost: %llu, truncated stacks: %llu",
+			      (unsigned long long)counts->samples, (unsigned long long)counts->lost,
+			      (unsigned long long)counts->truncated);
+	for (size_t i = 0; !err && i < run->log->n_notes; i++) {
+		if (run->log->notes[i].kind == CPROF_NOTE_WARNING)
+			err = comment(profile, "warning: %s", run->log->notes[i].text);
+	}
+	return err;
+}
+
 /* How the walks ended: for -v, and a comment where not every stack is whole and by rule. */
 static struct cprof_error *tell_walks(const struct cprof_session *session,
 				      struct cprof_profile *profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer walks = { 0 }, cache = { 0 };
 	struct cprof_unwind_stats stats;
-	cprof_unwinder_stats(session->unwinder, &stats);
+	cprof_unwinder_stats(session->walker.unwinder, &stats);
 	if (!stats.walks)
 		return NULL;
 	cprof_unwind_stats_describe(&stats, &walks, &cache);
@@ -283,14 +298,14 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 					 const char *default_type,
 					 struct cprof_profile **ret_profile)
 {
-	struct cprof_counts *counts = &session->run->log->counts;
+	const struct cprof_run *run = session->run;
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	counts->stacks = cprof_builder_distinct_stacks(session->builder);
-	counts->locations = cprof_builder_distinct_locations(session->builder);
-	cprof_session_prefetch_stop(&session->prefetch, session->run->log);
-	struct cprof_error *err = cprof_session_names_finish(
-		&session->names, session->run, &session->modules, session->builder,
-		session->prefetch.kernel, session->kernel_mapping, &profile);
+	cprof_session_prefetch_stop(&session->prefetch, run->log);
+	run->log->counts.stacks = cprof_builder_sampled_stacks(session->builder);
+	struct cprof_error *err = cprof_profile_names_finish(run, &session->numbers,
+							     session->prefetch.kernel, &profile);
+	if (!err)
+		err = add_comments(profile, run);
 	if (!err)
 		err = cprof_profile_set_period(profile, period_type, period_unit, period);
 	if (!err && default_type)
@@ -299,6 +314,8 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 		err = tell_walks(session, profile);
 	if (err)
 		return err;
+	profile->time_ns = (int64_t)run->window->start_wall_ns;
+	profile->duration_ns = (int64_t)cprof_window_elapsed_ns(run->window);
 	*ret_profile = cprof_take_ptr(&profile);
 	return NULL;
 }

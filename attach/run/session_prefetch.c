@@ -1,29 +1,30 @@
 #include "attach/run/session_prefetch.h"
 
-#include <stdlib.h>
-
 #include "symbolize/names/kernel.h"
 #include "symbolize/names/names.h"
-#include "symbolize/names/symbol_cache.h"
 
 /* Held until the window ends, though not as our resident memory: nobody maps what nobody asks for. */
 #define BYTES_MAX (128ull << 20)
 #define AT_ONCE   4096 /* locations looked at before the rings are drained again */
 
-static void ask_kernel(struct cprof_session_prefetch *prefetch)
+static void ask_kernel(struct cprof_session_prefetch *prefetch,
+		       const struct cprof_run_naming *naming)
 {
 	if (prefetch->kernel_asked)
 		return;
 	prefetch->kernel_asked = true;
-	prefetch->kernel = cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_text,
-					      prefetch->cache_dir, CPROF_KERNEL_TEXT_MAX);
+	prefetch->kernel =
+		cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_text,
+				   (void *)(uintptr_t)naming->cache_dir, CPROF_KERNEL_TEXT_MAX);
 }
 
 /* Whatever fails here fails again when names are wanted, and is told then. */
-static void ask_module(struct cprof_session_prefetch *prefetch, struct cprof_module *module,
-		       const struct cprof_map *map, uint64_t addr)
+static void ask_module(struct cprof_session_prefetch *prefetch,
+		       const struct cprof_run_naming *naming, const struct cprof_map *map,
+		       uint64_t addr)
 {
-	const struct cprof_names_options options = { .cache_dir = prefetch->cache_dir };
+	const struct cprof_names_options options = { .cache_dir = naming->cache_dir };
+	struct cprof_module *module = map->module;
 	struct cprof_names *names;
 	uint64_t file_addr, left = BYTES_MAX - prefetch->taken;
 	/* A debug file is proved by its build-id; without one by a sum over all of it, for which rings cannot wait. */
@@ -38,27 +39,24 @@ static void ask_module(struct cprof_session_prefetch *prefetch, struct cprof_mod
 }
 
 void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
-				  const struct cprof_mode_run *run,
-				  const struct cprof_session_names *names,
-				  const struct cprof_builder *builder)
+				  const struct cprof_run_naming *naming,
+				  const struct cprof_mapping_numbers *numbers)
 {
-	size_t n = cprof_builder_distinct_locations(builder);
+	const struct cprof_stack_table *stacks = cprof_builder_stacks(numbers->builder);
 	/* Debug files from a server are for after the window, and who has none yet must not be asked before. */
-	if (run->options->debuginfod || cprof_prefetch_busy(&prefetch->prefetch) ||
-	    prefetch->n_seen == n)
+	if (naming->debuginfod || cprof_prefetch_busy(&prefetch->prefetch) ||
+	    prefetch->n_seen == stacks->n_frames)
 		return;
-	if (!prefetch->n_seen && !run->options->no_cache)
-		prefetch->cache_dir = cprof_symbol_cache_default_dir();
-	for (size_t i = 0; i < AT_ONCE && prefetch->n_seen < n; i++) {
-		struct cprof_builder_frame frame =
-			cprof_builder_location(builder, prefetch->n_seen++);
-		if (!frame.mapping || frame.mapping > names->n)
+	for (size_t i = 0; i < AT_ONCE && prefetch->n_seen < stacks->n_frames; i++) {
+		const struct cprof_stack_frame *frame = &stacks->frames[prefetch->n_seen++];
+		const struct cprof_mapping_source *source =
+			cprof_mapping_numbers_source(numbers, frame->mapping);
+		if (!source)
 			continue;
-		const struct cprof_session_name_source *source = &names->sources[frame.mapping - 1];
 		if (!source->maps)
-			ask_kernel(prefetch);
+			ask_kernel(prefetch, naming);
 		else
-			ask_module(prefetch, source->map->module, source->map, frame.addr);
+			ask_module(prefetch, naming, source->map, frame->addr);
 	}
 	cprof_prefetch_start(&prefetch->prefetch);
 }
@@ -81,6 +79,5 @@ void cprof_session_prefetch_deinit(struct cprof_session_prefetch *prefetch)
 {
 	cprof_prefetch_stop(&prefetch->prefetch);
 	cprof_prefetch_piece_free(prefetch->kernel);
-	free(prefetch->cache_dir);
 	*prefetch = (struct cprof_session_prefetch){ 0 };
 }

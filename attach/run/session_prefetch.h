@@ -1,6 +1,6 @@
 /*
- * attach/run/session_prefetch.h - what naming a session's addresses will take, prepared by a child while the window is open; a part
- * of session.h.
+ * attach/run/session_prefetch.h - what naming a session's addresses will take, prepared by a child
+ * while the window is open.
  *
  * Debug packages are compressed: of 70 ms that the names of a Python program took, 50 went into decompressing two debug
  * files. Only that, and reading /proc/kallsyms, is done ahead. The names themselves are looked up after the window, once.
@@ -8,25 +8,23 @@
 #ifndef CPROF_ATTACH_RUN_SESSION_PREFETCH_H
 #define CPROF_ATTACH_RUN_SESSION_PREFETCH_H
 
-#include "attach/run/mode.h"
-#include "attach/run/session_names.h"
+#include "attach/run/mapping_numbers.h"
+#include "attach/run/run.h"
 #include "base/prefetch.h"
 
 struct cprof_session_prefetch {
 	struct cprof_prefetch prefetch;
-	size_t n_seen;  /* locations of the builder looked at so far */
-	uint64_t taken; /* bytes asked for */
+	uint32_t n_seen; /* frames of the stack table looked at so far */
+	uint64_t taken;  /* bytes asked for */
 	bool kernel_asked;
 	struct cprof_prefetch_piece
 		*kernel; /* owned; text of /proc/kallsyms; NULL: not asked for */
-	char *cache_dir; /* owned; NULL: not looked up, or no cache */
 };
 
 /* Look at the locations that are new, and start a child where they will need anything. Microseconds where nothing is new. */
 void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
-				  const struct cprof_mode_run *run,
-				  const struct cprof_session_names *names,
-				  const struct cprof_builder *builder);
+				  const struct cprof_run_naming *naming,
+				  const struct cprof_mapping_numbers *numbers);
 
 /* No more of it: names are wanted now. What was made by then is used. */
 void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch,

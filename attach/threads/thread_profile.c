@@ -57,8 +57,7 @@ static struct cprof_error *add_thread(struct cprof_session *session, struct cpro
 	const int64_t one = 1;
 	const struct cprof_session_stack stack = { .frames = thread->frames,
 						   .n = thread->n_frames };
-	struct cprof_error *err =
-		cprof_session_thread_name(session, process, thread->tid, thread->name);
+	struct cprof_error *err = cprof_process_name_thread(process, thread->tid, thread->name);
 	if (!err)
 		err = cprof_session_labels(session, process, thread->tid, labels, n, &set);
 	return err ? err : cprof_session_add(session, &stack, set, &one);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/run/session_threads.h"
 #include "attach/target/thread_probe.h"
 #include "base/clock.h"
 
@@ -34,11 +33,12 @@ static void tell_mute(const struct cprof_thread_view *view)
 		(int)view->target->pid);
 }
 
-void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_mode_run *run,
+void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_run *run,
+			    const struct cprof_threads_request *request,
 			    struct cprof_target *target)
 {
-	*view = (struct cprof_thread_view){ .run = run, .target = target };
-	view->mute = !run->options->core && !memory_answers(target);
+	*view = (struct cprof_thread_view){ .run = run, .request = request, .target = target };
+	view->mute = !request->core && !memory_answers(target);
 	if (view->mute)
 		tell_mute(view);
 }
@@ -46,29 +46,20 @@ void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_m
 /* A process that the session does not know: it has no memory that could be read. */
 static struct cprof_error *make_own(struct cprof_thread_view *view, struct cprof_memory memory)
 {
-	struct cprof_process *own = &view->own;
-	own->target = view->target;
-	own->started = true;
-	cprof_target_mem_init(&own->mem, view->target);
-	cprof_maps_init(&own->maps, 0, memory);
-	/* Never: there is no /proc to read its mappings from. */
-	own->refreshed_mono_ns = cprof_clock_mono_ns();
-	own->refresh_after_ns = UINT64_MAX;
-	own->threads = cprof_session_threads_new();
-	view->process = own;
-	return own->threads ? NULL : cprof_error_no_memory();
+	view->process = &view->own;
+	return cprof_process_open_unseen(&view->own, view->target, memory);
 }
 
 static struct cprof_thread_capture_options capture_options(const struct cprof_thread_view *view)
 {
-	const struct cprof_attach_options *options = view->run->options;
-	bool ptrace = strcmp(options->means, "ptrace") == 0;
+	const struct cprof_threads_request *request = view->request;
+	bool ptrace = strcmp(request->means, "ptrace") == 0;
 	return (struct cprof_thread_capture_options){
 		.stops = view->mute                      ? CPROF_STOPS_NEVER
-			 : ptrace || options->consistent ? CPROF_STOPS_ALL
+			 : ptrace || request->consistent ? CPROF_STOPS_ALL
 							 : CPROF_STOPS_LAST,
 		.stack_bytes = view->mute ? 0 : STACK_BYTES,
-		.no_iter = strcmp(options->means, "proc") == 0,
+		.no_iter = strcmp(request->means, "proc") == 0,
 		.no_perf = view->mute,
 		.running_ns = RUNNING_NS,
 	};
@@ -94,7 +85,7 @@ static struct cprof_error *open_names(struct cprof_thread_view *view, struct cpr
 		.process = view->process,
 		.names = &view->names,
 		.memory = memory,
-		.live = !view->run->options->core && !view->mute,
+		.live = !view->request->core && !view->mute,
 	};
 	return cprof_thread_names_init(&view->names, symbolizer,
 				       cprof_session_modules(view->session), &view->process->maps);
@@ -123,14 +114,13 @@ struct cprof_error *cprof_thread_view_open_core(struct cprof_thread_view *view,
 						const struct cprof_symbolizer_options *symbolizer,
 						struct cprof_core_maps_files *ret_files)
 {
-	const struct cprof_attach_options *options = view->run->options;
 	view->session = session;
-	struct cprof_error *err = cprof_core_file_open(options->core, &view->core);
+	struct cprof_error *err = cprof_core_file_open(view->request->core, &view->core);
 	const struct cprof_memory memory = { .read = cprof_core_file_read, .ctx = &view->core };
 	if (!err)
 		err = make_own(view, memory);
 	if (!err)
-		err = cprof_core_maps_fill(&view->core, options->exe,
+		err = cprof_core_maps_fill(&view->core, view->request->exe,
 					   cprof_session_modules(session), &view->own.maps,
 					   ret_files);
 	if (!err)
@@ -152,15 +142,13 @@ void cprof_thread_view_close(struct cprof_thread_view *view)
 
 void cprof_thread_view_deinit(struct cprof_thread_view *view)
 {
-	cprof_session_threads_free(view->own.threads);
-	cprof_maps_deinit(&view->own.maps);
-	free(view->own.mapping_numbers);
+	cprof_process_close(&view->own);
 	cprof_core_file_deinit(&view->core);
 }
 
 /* ---- a snapshot ---- */
 
-bool cprof_thread_view_rest(const struct cprof_mode_run *run, uint64_t ns)
+bool cprof_thread_view_rest(const struct cprof_run *run, uint64_t ns)
 {
 	uint64_t end_ns = cprof_clock_mono_ns() + ns, now_ns;
 	bool open = true;
@@ -239,7 +227,7 @@ struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view)
 	struct cprof_error *err = cprof_thread_capture_take(view->capture, &view->now);
 	/* Threads come with mappings: stacks and code that were not there when the session began. */
 	if (!err && !view->mute)
-		err = cprof_session_refresh(view->session, view->process, 0);
+		err = cprof_process_refresh(view->process, 0);
 	if (!err)
 		err = cprof_thread_view_resolve(view);
 	if (!err)

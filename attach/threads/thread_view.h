@@ -3,22 +3,23 @@
  *
  * Owns what lasts from one snapshot to the next: the way to read the threads (thread_capture.h, or a core file), names,
  * the snapshot before. Looks a second time where threads seem to wait for each other, and sees before each snapshot whether
- * the memory answers (thread_probe.h). What is told, printed and written of it is mode_threads.c's.
+ * the memory answers (thread_probe.h). What is told, printed and written of it is threads_run.c's.
  */
 #ifndef CPROF_ATTACH_THREADS_THREAD_VIEW_H
 #define CPROF_ATTACH_THREADS_THREAD_VIEW_H
 
 #include "attach/threads/core_file.h"
 #include "attach/threads/core_maps.h"
-#include "attach/run/mode.h"
 #include "attach/run/session.h"
 #include "attach/threads/thread_capture.h"
 #include "attach/threads/thread_resolve.h"
+#include "attach/threads/threads_request.h"
 
 struct cprof_thread_view {
-	const struct cprof_mode_run *run; /* borrowed */
-	struct cprof_target *target;      /* borrowed */
-	struct cprof_session *session;    /* borrowed */
+	const struct cprof_run *run;                 /* borrowed */
+	const struct cprof_threads_request *request; /* borrowed */
+	struct cprof_target *target;                 /* borrowed */
+	struct cprof_session *session;               /* borrowed */
 	struct cprof_process
 		*process; /* the session's; or `own` where there is none to look into */
 	struct cprof_process own;
@@ -31,7 +32,8 @@ struct cprof_thread_view {
 };
 
 /* See whether the memory of `target` answers; the session takes only targets whose does. */
-void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_mode_run *run,
+void cprof_thread_view_init(struct cprof_thread_view *view, const struct cprof_run *run,
+			    const struct cprof_threads_request *request,
 			    struct cprof_target *target);
 
 /* Make ready to take snapshots; `session` knows the target unless the view is mute. Errors: as thread_capture.h's. */
@@ -56,6 +58,6 @@ struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view);
 struct cprof_error *cprof_thread_view_resolve(struct cprof_thread_view *view);
 
 /* False: the window is over, by Ctrl-C or the targets' end. */
-bool cprof_thread_view_rest(const struct cprof_mode_run *run, uint64_t ns);
+bool cprof_thread_view_rest(const struct cprof_run *run, uint64_t ns);
 
 #endif

@@ -24,10 +24,10 @@ static bool read_call(const struct cprof_wait_intake *intake, pid_t tid,
 static bool in_scope(const struct cprof_wait_intake *intake, const struct cprof_thread_call *call)
 {
 	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return intake->all && call->sp;
+		return intake->request->all && call->sp;
 	if (call->kind != CPROF_CALL_BLOCKED)
 		return false;
-	return intake->all || cprof_wait_is_futex((int32_t)call->nr);
+	return intake->request->all || cprof_wait_is_futex((int32_t)call->nr);
 }
 
 static bool read_sleeper(const struct cprof_wait_intake *intake, pid_t tid,

@@ -11,13 +11,13 @@
 #include "attach/locks/futex.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "symbolize/names/symbol_cache.h"
 
 #define EARLY_NS        1000000ull
 #define PACE_NS         100000000ull /* how often the rate follows the load */
 #define RATE_START_NS   100000ull
 #define RATE_FLOOR_NS   1000ull
 #define RATE_CEILING_NS 1000000000ull
+#define STACKS_MAX      131072  /* distinct ones; waits beyond are added up without a stack */
 #define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
 
 static const struct cprof_wait_tier *const tiers[] = {
@@ -51,7 +51,7 @@ static void check_owner(struct cprof_wait_intake *intake, const struct cprof_wai
 		 wait->owner_tid);
 	*known = access(path, F_OK) == 0;
 	if (*known)
-		cprof_session_thread(intake->session, intake->process, (pid_t)wait->owner_tid);
+		cprof_process_thread_name(intake->process, (pid_t)wait->owner_tid);
 }
 
 struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
@@ -70,12 +70,17 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 					  const struct cprof_session_stack *stack,
 					  uint32_t *ret_row)
 {
-	struct cprof_error *err = cprof_wait_table_add(&intake->table, intake->process->number,
-						       wait, stack->frames, stack->n, ret_row);
+	struct cprof_session_stack kept = *stack;
+	uint32_t number;
+	if (cprof_session_stacks(intake->session)->n_stacks >= STACKS_MAX)
+		kept.n = 0;
+	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
+	if (!err)
+		err = cprof_wait_table_add(&intake->table, wait, number, ret_row);
 	if (err)
 		return err;
 	/* Names are asked for while the threads live; from then on they are known. */
-	cprof_session_thread(intake->session, intake->process, (pid_t)wait->tid);
+	cprof_process_thread_name(intake->process, (pid_t)wait->tid);
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
 		check_owner(intake, wait);
 	intake->records++;
@@ -99,8 +104,8 @@ struct cprof_symbolizer_options cprof_wait_intake_symbolizer(const struct cprof_
 	return (struct cprof_symbolizer_options){
 		.demangle = CPROF_DEMANGLE_SHORT,
 		.no_lines = true,
-		.debuginfod = intake->run->options->debuginfod,
-		.cache_dir = intake->cache_dir,
+		.debuginfod = intake->run->naming.debuginfod,
+		.cache_dir = intake->run->naming.cache_dir,
 	};
 }
 
@@ -131,10 +136,10 @@ static struct cprof_error *find_named(const char *method, const struct cprof_wai
 static struct cprof_error *check_tells(const struct cprof_wait_intake *intake,
 				       const struct cprof_wait_tier *tier)
 {
-	if (intake->releases && !tier->tells_releases)
+	if (intake->request->releases && !tier->tells_releases)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "it sees who waits, but not who ends a wait");
-	if (intake->all && !tier->tells_all)
+	if (intake->request->all && !tier->tells_all)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "it sees futex calls only, not -block all");
 	return NULL;
@@ -157,7 +162,7 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake,
 				     const struct cprof_wait_tier **ret_tier, void **ret_state)
 {
 	const struct cprof_wait_tier *named;
-	struct cprof_error *err = find_named(intake->run->options->block_method, &named);
+	struct cprof_error *err = find_named(intake->request->method, &named);
 	if (err)
 		return err;
 	if (named) {
@@ -216,7 +221,7 @@ static struct cprof_error *sample(struct cprof_wait_intake *intake,
 		counts->lost = intake->lost;
 		pace(intake, tier, &then_ns, &records, &lost);
 	}
-	if (!err && !intake->releases)
+	if (!err && !intake->request->releases)
 		err = tier->mark_open ? tier->mark_open(state)
 				      : cprof_wait_edges_take(intake, tier, state);
 	if (!err && tier->tell)
@@ -226,38 +231,23 @@ static struct cprof_error *sample(struct cprof_wait_intake *intake,
 
 /* ---- the run ---- */
 
-static struct cprof_error *set_up(struct cprof_wait_intake *intake,
-				  const struct cprof_mode_run *run, bool releases)
+static struct cprof_error *set_up(struct cprof_wait_intake *intake, const struct cprof_run *run,
+				  const struct cprof_wait_request *request)
 {
-	const char *scope = run->options->block;
 	*intake = (struct cprof_wait_intake){
 		.run = run,
-		.releases = releases,
-		.all = strcmp(scope, "all") == 0,
-		.cache_dir = run->options->no_cache ? NULL : cprof_symbol_cache_default_dir(),
-		.adaptive = run->options->block_rate_ns == 0,
-		.rate_ns =
-			run->options->block_rate_ns ? run->options->block_rate_ns : RATE_START_NS,
+		.request = request,
+		.adaptive = request->rate_ns == 0,
+		.rate_ns = request->rate_ns ? request->rate_ns : RATE_START_NS,
 		.pace = { .rate_ns = RATE_START_NS,
 			  .floor_ns = RATE_FLOOR_NS,
 			  .ceiling_ns = RATE_CEILING_NS,
 			  .target_per_s = RECORDS_PER_S },
 	};
-	if (!intake->all && strcmp(scope, "contention") != 0) {
-		struct cprof_error *err =
-			cprof_error_new(CPROF_ERR_USAGE, "-block: there is no \"%s\"", scope);
-		return cprof_error_hint(err,
-					"give -block contention (futexes) or -block all (every "
-					"blocking system call)");
-	}
-	if (intake->all && releases)
-		return cprof_error_new(
-			CPROF_ERR_USAGE,
-			"-mode mutex is about locks: -block all does not go with it");
 	size_t n_types;
 	const char *default_type;
 	const struct cprof_builder_type *types =
-		cprof_wait_profile_types(releases, intake->all, &n_types, &default_type);
+		cprof_wait_profile_types(request->releases, request->all, &n_types, &default_type);
 	struct cprof_error *err = cprof_session_new(run, types, n_types, &intake->session);
 	if (!err)
 		intake->process = cprof_session_process_at(intake->session, 0);
@@ -331,7 +321,8 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	tell(intake, tier);
 	size_t n_types;
 	const char *default_type;
-	cprof_wait_profile_types(intake->releases, intake->all, &n_types, &default_type);
+	cprof_wait_profile_types(intake->request->releases, intake->request->all, &n_types,
+				 &default_type);
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	err = cprof_session_finish(intake->session, "contentions", "count", 1, default_type,
 				   &profile);
@@ -342,16 +333,16 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	return err;
 }
 
-struct cprof_error *cprof_wait_run(const struct cprof_mode_run *run, bool releases,
+struct cprof_error *cprof_wait_run(const struct cprof_run *run,
+				   const struct cprof_wait_request *request,
 				   struct cprof_profile **ret_profile)
 {
 	struct cprof_wait_intake intake;
-	struct cprof_error *err = set_up(&intake, run, releases);
+	struct cprof_error *err = set_up(&intake, run, request);
 	if (!err)
 		err = run_with(&intake, ret_profile);
 	cprof_wait_table_deinit(&intake.table);
 	cprof_map64_deinit(&intake.threads);
 	cprof_session_free(intake.session);
-	free(intake.cache_dir);
 	return err;
 }

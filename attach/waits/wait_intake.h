@@ -13,22 +13,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/run/mode.h"
+#include "attach/run/run.h"
 #include "attach/run/session.h"
 #include "attach/locks/wait.h"
+#include "attach/waits/wait_request.h"
 #include "attach/waits/wait_table.h"
 #include "base/error.h"
 #include "symbolize/names/symbolizer.h"
 
 struct cprof_wait_intake {
-	const struct cprof_mode_run *run; /* borrowed, as all pointers here */
+	const struct cprof_run *run; /* borrowed, as all pointers here */
+	const struct cprof_wait_request *request;
 	struct cprof_session *session;
 	struct cprof_process *process;
-
-	char *cache_dir; /* owned; of symbols, NULL: none */
-
-	bool releases; /* mutex mode: tell who makes others wait; else who waits */
-	bool all;      /* every blocking system call, not futexes only */
 
 	bool adaptive;
 	uint64_t rate_ns; /* of Go's law, now; the tier follows it */
@@ -114,7 +111,8 @@ void cprof_wait_intake_find_owner(struct cprof_wait *wait);
 uint64_t cprof_wait_intake_end_ns(const struct cprof_wait_intake *intake);
 
 /* The run function of both modes. */
-struct cprof_error *cprof_wait_run(const struct cprof_mode_run *run, bool releases,
+struct cprof_error *cprof_wait_run(const struct cprof_run *run,
+				   const struct cprof_wait_request *request,
 				   struct cprof_profile **ret_profile);
 
 #endif

@@ -21,6 +21,8 @@ enum { CONTENTIONS, DELAY, PARKED, PARKED_DELAY, OFFCPU, RUNQUEUE, N_TYPES };
 #define N_CONTENTION_TYPES 4
 #define N_MUTEX_TYPES      2
 
+#define FRAMES_MAX (CPROF_KERNEL_DEPTH_MAX + CPROF_STACK_DEPTH_MAX + 1) /* of one stack */
+
 const struct cprof_builder_type *cprof_wait_profile_types(bool releases, bool all, size_t *ret_n,
 							  const char **ret_default)
 {
@@ -82,7 +84,7 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 	struct cprof_map *map;
 	struct cprof_module *module;
 	uint64_t file_addr;
-	if (!cprof_wait_kind_knows(names->text[whole], fill->intake->releases) ||
+	if (!cprof_wait_kind_knows(names->text[whole], fill->intake->request->releases) ||
 	    !cprof_session_frame_map(fill->intake->session, frame, &maps, &map))
 		return NULL;
 	struct cprof_error *err =
@@ -92,7 +94,8 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 		return err;
 	const struct cprof_symbol *symbol;
 	struct cprof_names *found; /* open already: it has just told a name */
-	const struct cprof_names_options options = { .cache_dir = fill->intake->cache_dir };
+	const struct cprof_names_options options = { .cache_dir =
+							     fill->intake->run->naming.cache_dir };
 	err = cprof_names_get(module, &options, &found);
 	if (!err)
 		err = cprof_names_symbol(found, file_addr, &symbol);
@@ -123,16 +126,15 @@ static size_t make_labels(struct fill *fill, const struct cprof_wait_row *row,
 		snprintf(texts->lock, sizeof(texts->lock), "0x%" PRIx64, row->addr);
 		labels[n++] = (struct cprof_builder_label){ .key = "lock", .str = texts->lock };
 	}
-	if (!intake->releases && cprof_wait_kind_has_owner(kind) &&
+	if (!intake->request->releases && cprof_wait_kind_has_owner(kind) &&
 	    is_thread(fill, row->owner_tid)) {
 		snprintf(texts->owner, sizeof(texts->owner), "%s (%u)",
-			 cprof_session_thread(intake->session, intake->process,
-					      (pid_t)row->owner_tid),
+			 cprof_process_thread_name(intake->process, (pid_t)row->owner_tid),
 			 row->owner_tid);
 		labels[n++] = (struct cprof_builder_label){ .key = "owner", .str = texts->owner };
 	}
 	const char *call = cprof_wait_syscall_name(row->syscall);
-	if (intake->all && call)
+	if (intake->request->all && call)
 		labels[n++] = (struct cprof_builder_label){ .key = "call", .str = call };
 	if (row->open)
 		labels[n++] = (struct cprof_builder_label){ .key = "open", .str = "true" };
@@ -143,7 +145,7 @@ static void make_values(const struct cprof_wait_intake *intake, const struct cpr
 			enum cprof_wait_kind kind, int64_t *values)
 {
 	const int64_t count = llround(row->count), delay = llround(row->delay_ns);
-	const bool contends = intake->releases || cprof_wait_kind_contends(kind);
+	const bool contends = intake->request->releases || cprof_wait_kind_contends(kind);
 	memset(values, 0, N_TYPES * sizeof(*values));
 	values[contends ? CONTENTIONS : PARKED] = count;
 	values[contends ? DELAY : PARKED_DELAY] = delay;
@@ -151,35 +153,41 @@ static void make_values(const struct cprof_wait_intake *intake, const struct cpr
 	values[RUNQUEUE] = llround(row->queue_ns);
 }
 
+/* A copy in fill->frames: one frame of it may be changed, and the table's are other rows' too. */
+static struct cprof_session_stack copy_stack(struct fill *fill, uint32_t number)
+{
+	const struct cprof_stack_table *table = cprof_session_stacks(fill->intake->session);
+	uint32_t n;
+	const uint32_t *items = cprof_stack_table_items(table, number, &n);
+	for (uint32_t i = 0; i < n; i++)
+		fill->frames[i] = table->frames[items[i]];
+	return (struct cprof_session_stack){ .frames = fill->frames, .n = n };
+}
+
 static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_row *row)
 {
 	struct cprof_wait_intake *intake = fill->intake;
-	const struct cprof_wait_stack *stack = &intake->table.stacks[row->stack];
 	/* All of it turned out to be open, or it is a page fault that never ended. */
 	if (llround(row->count) == 0 && llround(row->delay_ns) == 0)
 		return NULL;
-	struct cprof_session_stack shown = { .frames = &intake->table.frames[stack->first],
-					     .n = stack->n };
+	struct cprof_session_stack shown = copy_stack(fill, row->stack);
 	struct names names;
 	struct cprof_error *err = find_names(fill, shown.frames, shown.n, &names);
 	if (err)
 		return err;
 	size_t entry;
 	enum cprof_wait_kind kind =
-		intake->releases
+		intake->request->releases
 			? cprof_wait_kind_tell_release(row->by_number, names.text, names.n, &entry)
 			: cprof_wait_kind_tell(row->by_number, names.text, names.n, &entry);
-	if (intake->releases && !cprof_wait_kind_is_lock(kind))
+	if (intake->request->releases && !cprof_wait_kind_is_lock(kind))
 		return NULL;
-	struct cprof_builder_frame *cut = fill->frames;
 	if (entry < names.n) {
 		shown.frames += names.frame[entry];
 		shown.n -= names.frame[entry];
 	}
-	memcpy(cut, shown.frames, shown.n * sizeof(*cut)); /* the table's may be other rows' too */
-	shown.frames = cut;
 	if (entry < names.n)
-		err = show_entry(fill, &names, entry, cut);
+		err = show_entry(fill, &names, entry, shown.frames);
 	if (err)
 		return err;
 
@@ -198,7 +206,7 @@ struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 {
 	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
 	CPROF_AUTO(free)
-	struct cprof_builder_frame *frames = calloc(CPROF_SESSION_DEPTH_MAX + 1, sizeof(*frames));
+	struct cprof_builder_frame *frames = calloc(FRAMES_MAX, sizeof(*frames));
 	if (!frames)
 		return cprof_error_no_memory();
 	struct fill fill = { .intake = intake, .frames = frames };

@@ -19,7 +19,7 @@ struct cprof_error *cprof_wait_sleepers_init(struct cprof_wait_sleepers *sleeper
 	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
 	*sleepers = (struct cprof_wait_sleepers){
 		.intake = intake,
-		.cap = intake->run->options->stack_bytes,
+		.cap = intake->request->stack_bytes,
 	};
 	sleepers->bytes = malloc(sleepers->cap);
 	if (!sleepers->bytes)

@@ -4,7 +4,7 @@
  * Between the tiers and the session: estimates are kept as floating point (one wait may stand for 3.7), and what
  * kind of lock a stack waits for is decided once per distinct row, at the end, when names are looked up anyway.
  * Memory is bounded: beyond CPROF_WAIT_TABLE_MAX rows new ones are told apart by stack only, which the labels then
- * lack, and beyond CPROF_WAIT_TABLE_STACKS stacks waits are added to one row without a stack. Both are counted.
+ * lack. Those are counted. Stacks are numbers of the session's table.
  */
 #ifndef CPROF_ATTACH_WAITS_WAIT_TABLE_H
 #define CPROF_ATTACH_WAITS_WAIT_TABLE_H
@@ -16,14 +16,11 @@
 #include "attach/locks/wait_kind.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "convert/profile/builder.h"
 
-#define CPROF_WAIT_TABLE_MAX    65536
-#define CPROF_WAIT_TABLE_STACKS 131072
+#define CPROF_WAIT_TABLE_MAX 65536
 
 struct cprof_wait_row {
-	uint32_t stack;   /* index in stacks */
-	uint32_t process; /* the target's number */
+	uint32_t stack; /* its number in the session (stack_table.h) */
 	uint32_t tid;
 	uint32_t owner_tid;
 	uint64_t addr;
@@ -33,28 +30,19 @@ struct cprof_wait_row {
 	double count, delay_ns, queue_ns;
 };
 
-struct cprof_wait_stack {
-	uint32_t first, n; /* in frames */
-	uint64_t hash;
-};
-
 struct cprof_wait_table {
-	struct cprof_wait_row *rows; /* owned, as all arrays here */
-	struct cprof_wait_stack *stacks;
-	struct cprof_builder_frame *frames;
-	uint32_t n_rows, cap_rows, n_stacks, cap_stacks;
-	uint32_t n_frames, cap_frames;
-	struct cprof_map64 row_by_hash, stack_by_hash;
+	struct cprof_wait_row *rows; /* owned */
+	uint32_t n_rows, cap_rows;
+	struct cprof_map64 row_by_hash;
 	uint64_t coarse; /* waits whose lock and thread were not kept, for want of room */
 };
 
 /* A zeroed struct is an empty table. */
 void cprof_wait_table_deinit(struct cprof_wait_table *table);
 
-/* Frames are copied on first sight. `*ret_row` is the row's index, for good; may be NULL. Errors: NO_MEMORY. */
-struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table, uint32_t process,
-					 const struct cprof_wait *wait,
-					 const struct cprof_builder_frame *frames, size_t n_frames,
+/* Add a wait with that stack. `*ret_row` is the row's index, for good; may be NULL. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
+					 const struct cprof_wait *wait, uint32_t stack,
 					 uint32_t *ret_row);
 
 /* `count` waits of `delay_ns` that were added to row `from` turn out to be open: move them to the row that says so. */

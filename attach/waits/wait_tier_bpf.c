@@ -91,14 +91,14 @@ static struct cprof_error *load(struct bpf_tier *tier)
 	if (tier->skel) {
 		struct wait_bpf *skel = tier->skel;
 		skel->rodata->target_tgid = (uint32_t)intake->process->target->pid;
-		skel->rodata->all_syscalls = intake->all;
-		skel->rodata->tell_releases = intake->releases;
-		skel->rodata->tell_waits = !intake->releases;
+		skel->rodata->all_syscalls = intake->request->all;
+		skel->rodata->tell_releases = intake->request->releases;
+		skel->rodata->tell_waits = !intake->request->releases;
 		skel->data->rate_ns = intake->rate_ns;
 		skel->rodata->tell_at_resume = tier->at_resume;
-		bpf_program__set_autoload(skel->progs.on_any_return, intake->all);
+		bpf_program__set_autoload(skel->progs.on_any_return, intake->request->all);
 		bpf_program__set_autoload(skel->progs.on_futex_return,
-					  !intake->all && !tier->at_resume);
+					  !intake->request->all && !tier->at_resume);
 		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
 		why = -wait_bpf__load(skel);
 	}
@@ -124,7 +124,7 @@ static struct cprof_error *open_ring(struct bpf_tier *tier, int cpu)
 		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW |
 			       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
 		.sample_regs_user = arch->perf_regs_mask,
-		.sample_stack_user = (uint32_t)tier->intake->run->options->stack_bytes,
+		.sample_stack_user = (uint32_t)tier->intake->request->stack_bytes,
 		.sample_id_all = 1,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
@@ -189,7 +189,7 @@ static struct cprof_error *hook(struct bpf_tier *tier)
 {
 	struct cprof_futex_tracepoints points;
 	struct cprof_error *err = NULL;
-	const bool returns = !tier->intake->all && !tier->at_resume;
+	const bool returns = !tier->intake->request->all && !tier->at_resume;
 	if (returns)
 		err = cprof_futex_tracepoints_find(&points);
 	if (!err && returns)
@@ -261,9 +261,9 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 		return cprof_error_no_memory();
 	tier->intake = intake;
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
-	tier->at_resume = !intake->all && !intake->releases && has_resume();
-	tier->faults = intake->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
-	if (!tier->exit_fds || (intake->all && !tier->faults))
+	tier->at_resume = !intake->request->all && !intake->request->releases && has_resume();
+	tier->faults = intake->request->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
+	if (!tier->exit_fds || (intake->request->all && !tier->faults))
 		err = cprof_error_no_memory();
 	if (!err)
 		err = load(tier);
@@ -271,7 +271,7 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 		err = open_rings(tier);
 	if (!err)
 		err = hook(tier);
-	if (!err && !intake->releases)
+	if (!err && !intake->request->releases)
 		cprof_wait_edges_before(intake, put_sleeper, tier);
 	if (err) {
 		close_tier(tier);
@@ -395,7 +395,7 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	if (event.what == CPROF_WAIT_BPF_FAULT)
 		return tier->faults ? begin_fault(tier, &event, &sample) : NULL;
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
-	if (tier->intake->releases)
+	if (tier->intake->request->releases)
 		return record->time_ns > end_ns
 			       ? NULL
 			       : take_wait(tier, &event, event.delay_ns, &sample, false);
@@ -479,7 +479,7 @@ static void tell(void *state)
 	struct cprof_run_log *log = tier->intake->run->log;
 	tier->intake->owned = counts.owned;
 	tier->intake->agreed = counts.agreed;
-	if (tier->intake->releases)
+	if (tier->intake->request->releases)
 		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "%" PRIu64 " releases seen",
 				   (uint64_t)counts.releases);
 	else

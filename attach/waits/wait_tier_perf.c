@@ -46,17 +46,17 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	if (!tier)
 		return cprof_error_no_memory();
 	tier->intake = intake;
-	tier->pair.releases = intake->releases;
+	tier->pair.releases = intake->request->releases;
 	uint64_t bytes = geteuid() == 0 ? STACK_BYTES_ROOT : STACK_BYTES_USER;
-	if (intake->run->options->stack_bytes < bytes)
-		bytes = intake->run->options->stack_bytes;
-	struct cprof_error *err = cprof_wait_events_open(intake->process->target, intake->releases,
-							 (uint32_t)bytes, &tier->events);
+	if (intake->request->stack_bytes < bytes)
+		bytes = intake->request->stack_bytes;
+	struct cprof_error *err = cprof_wait_events_open(
+		intake->process->target, intake->request->releases, (uint32_t)bytes, &tier->events);
 	if (err) {
 		close_tier(tier);
 		return err;
 	}
-	if (!intake->releases)
+	if (!intake->request->releases)
 		cprof_wait_edges_before(intake, put_sleeper, tier);
 	*ret_state = tier;
 	return NULL;
@@ -68,7 +68,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	const bool late = call->time_ns > end_ns;
-	if (late && tier->intake->releases)
+	if (late && tier->intake->request->releases)
 		return NULL;
 	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
 	if (call->kind == CPROF_WAIT_EVENTS_ENTER)
@@ -127,7 +127,7 @@ static struct cprof_error *drain(void *state)
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
 	const struct cprof_memory memory = { .read = read_word,
 					     .ctx = &tier->intake->process->mem };
-	if (!err && !tier->intake->releases)
+	if (!err && !tier->intake->request->releases)
 		cprof_wait_pair_asleep(&tier->pair, &memory);
 	uint64_t lost = cprof_wait_events_lost(tier->events);
 	tier->intake->lost += lost - tier->lost_told;

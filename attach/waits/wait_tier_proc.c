@@ -137,9 +137,9 @@ static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
 static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
 {
 	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return tier->intake->all && call->sp;
+		return tier->intake->request->all && call->sp;
 	return call->kind == CPROF_CALL_BLOCKED &&
-	       (tier->intake->all || cprof_wait_is_futex((int32_t)call->nr));
+	       (tier->intake->request->all || cprof_wait_is_futex((int32_t)call->nr));
 }
 
 static void describe(const struct proc_tier *tier, const struct seen *seen,

@@ -5,14 +5,9 @@
 
 #include "base/cleanup.h"
 
-/* A run of entries in a shared array: a stack in `stacks`, a label set in `labels`. */
+/* A run of entries in a shared array: a label set in `labels`. */
 struct run {
 	uint32_t first, n;
-};
-
-struct frame {
-	uint64_t addr;
-	uint32_t mapping;
 };
 
 struct sample {
@@ -32,18 +27,14 @@ struct cprof_builder {
 	struct cprof_intern strings;
 	ARRAY(struct cprof_value_type) types;
 	ARRAY(struct cprof_mapping) mappings;
-	ARRAY(struct frame) locations;
-	ARRAY(uint32_t) stacks; /* location indices */
-	ARRAY(struct run) stack_runs;
+	struct cprof_stack_table stacks;
 	ARRAY(struct cprof_label) labels; /* each set sorted, so equal sets look equal */
 	ARRAY(struct run) label_runs;     /* [0] is the empty set */
 	ARRAY(struct sample) samples;
 	int64_t *values; /* n_types a sample; as many rows as samples.room */
 
 	/* Hash -> index + 1. Unequal things with one hash go on to the hash of the hash. */
-	struct cprof_map64 location_map, stack_map, label_map, sample_map;
-	uint32_t *scratch; /* one stack as locations */
-	uint32_t scratch_room;
+	struct cprof_map64 label_map, sample_map;
 	ARRAY(struct cprof_label) label_scratch;
 };
 
@@ -79,21 +70,16 @@ void cprof_builder_free(struct cprof_builder *builder)
 	if (!builder)
 		return;
 	cprof_intern_deinit(&builder->strings);
-	cprof_map64_deinit(&builder->location_map);
-	cprof_map64_deinit(&builder->stack_map);
 	cprof_map64_deinit(&builder->label_map);
 	cprof_map64_deinit(&builder->sample_map);
 	free(builder->types.at);
 	free(builder->mappings.at);
-	free(builder->locations.at);
-	free(builder->stacks.at);
-	free(builder->stack_runs.at);
+	cprof_stack_table_deinit(&builder->stacks);
 	free(builder->labels.at);
 	free(builder->label_runs.at);
 	free(builder->label_scratch.at);
 	free(builder->samples.at);
 	free(builder->values);
-	free(builder->scratch);
 	free(builder);
 }
 
@@ -212,78 +198,6 @@ struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
 	}
 }
 
-static struct cprof_error *location_of(struct cprof_builder *builder,
-				       const struct cprof_builder_frame *frame, uint32_t *ret)
-{
-	uint64_t hash = cprof_hash_mix(frame->mapping, frame->addr);
-	for (;; hash = cprof_hash_u64(hash + 1)) {
-		uint64_t *place = cprof_map64_get(&builder->location_map, hash);
-		if (!place)
-			break;
-		const struct frame *known = &builder->locations.at[*place];
-		if (known->addr == frame->addr && known->mapping == frame->mapping) {
-			*ret = (uint32_t)*place;
-			return NULL;
-		}
-	}
-	struct cprof_error *err = ROOM(builder->locations, 1);
-	uint64_t *place = err ? NULL : cprof_map64_put(&builder->location_map, hash, NULL);
-	if (!place)
-		return err ? err : cprof_error_no_memory();
-	builder->locations.at[builder->locations.n] = (struct frame){ frame->addr, frame->mapping };
-	*place = builder->locations.n;
-	*ret = builder->locations.n++;
-	return NULL;
-}
-
-static struct cprof_error *read_stack(struct cprof_builder *builder,
-				      const struct cprof_builder_frame *frames, size_t n)
-{
-	struct cprof_error *err = cprof_profile_grow(&builder->scratch, 0, &builder->scratch_room,
-						     n, sizeof(*builder->scratch));
-	for (size_t i = 0; !err && i < n; i++) {
-		if (frames[i].mapping > builder->mappings.n)
-			return cprof_error_new(CPROF_ERR_BAD_DATA,
-					       "frame %zu names mapping %u of %u", i,
-					       frames[i].mapping, builder->mappings.n);
-		err = location_of(builder, &frames[i], &builder->scratch[i]);
-	}
-	return err;
-}
-
-static struct cprof_error *stack_of(struct cprof_builder *builder, size_t n, uint32_t *ret)
-{
-	uint64_t hash = n;
-	for (size_t i = 0; i < n; i++)
-		hash = cprof_hash_mix(hash, builder->scratch[i]);
-	for (;; hash = cprof_hash_u64(hash + 1)) {
-		uint64_t *place = cprof_map64_get(&builder->stack_map, hash);
-		if (!place)
-			break;
-		const struct run *run = &builder->stack_runs.at[*place];
-		if (run->n == n && (!n || memcmp(builder->stacks.at + run->first, builder->scratch,
-						 n * sizeof(uint32_t)) == 0)) {
-			*ret = (uint32_t)*place;
-			return NULL;
-		}
-	}
-	struct cprof_error *err = ROOM(builder->stacks, n);
-	if (!err)
-		err = ROOM(builder->stack_runs, 1);
-	uint64_t *place = err ? NULL : cprof_map64_put(&builder->stack_map, hash, NULL);
-	if (!place)
-		return err ? err : cprof_error_no_memory();
-	if (n)
-		memcpy(builder->stacks.at + builder->stacks.n, builder->scratch,
-		       n * sizeof(uint32_t));
-	builder->stack_runs.at[builder->stack_runs.n] =
-		(struct run){ builder->stacks.n, (uint32_t)n };
-	builder->stacks.n += (uint32_t)n;
-	*place = builder->stack_runs.n;
-	*ret = builder->stack_runs.n++;
-	return NULL;
-}
-
 /* samples.room counts both arrays; it is only moved on once both have grown. */
 static struct cprof_error *grow_samples(struct cprof_builder *builder)
 {
@@ -325,39 +239,56 @@ static struct cprof_error *sample_of(struct cprof_builder *builder, struct sampl
 	return NULL;
 }
 
-struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
-				      const struct cprof_builder_frame *frames, size_t n_frames,
-				      uint32_t labels, const int64_t *values)
+struct cprof_error *cprof_builder_stack(struct cprof_builder *builder,
+					const struct cprof_stack_frame *frames, size_t n_frames,
+					uint32_t *ret_stack)
+{
+	for (size_t i = 0; i < n_frames; i++) {
+		if (frames[i].mapping > builder->mappings.n)
+			return cprof_error_new(CPROF_ERR_BAD_DATA,
+					       "frame %zu names mapping %u of %u", i,
+					       frames[i].mapping, builder->mappings.n);
+	}
+	return cprof_stack_table_add(&builder->stacks, frames, n_frames, ret_stack);
+}
+
+struct cprof_error *cprof_builder_add_stack(struct cprof_builder *builder, uint32_t stack,
+					    uint32_t labels, const int64_t *values)
 {
 	if (labels >= builder->label_runs.n)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "sample names label set %u of %u",
 				       labels, builder->label_runs.n - 1);
-	struct sample sample = { .labels = labels };
 	uint32_t index;
-	struct cprof_error *err = read_stack(builder, frames, n_frames);
-	if (!err)
-		err = stack_of(builder, n_frames, &sample.stack);
-	if (!err)
-		err = sample_of(builder, sample, &index);
+	struct cprof_error *err = sample_of(builder, (struct sample){ stack, labels }, &index);
 	for (uint32_t i = 0; !err && i < builder->types.n; i++)
 		builder->values[(size_t)index * builder->types.n + i] += values[i];
 	return err;
 }
 
-size_t cprof_builder_distinct_stacks(const struct cprof_builder *builder)
+struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
+				      const struct cprof_stack_frame *frames, size_t n_frames,
+				      uint32_t labels, const int64_t *values)
 {
-	return builder->stack_runs.n;
+	uint32_t stack;
+	struct cprof_error *err = cprof_builder_stack(builder, frames, n_frames, &stack);
+	return err ? err : cprof_builder_add_stack(builder, stack, labels, values);
 }
 
-size_t cprof_builder_distinct_locations(const struct cprof_builder *builder)
+const struct cprof_stack_table *cprof_builder_stacks(const struct cprof_builder *builder)
 {
-	return builder->locations.n;
+	return &builder->stacks;
 }
 
-struct cprof_builder_frame cprof_builder_location(const struct cprof_builder *builder, size_t index)
+size_t cprof_builder_sampled_stacks(const struct cprof_builder *builder)
 {
-	const struct frame *frame = &builder->locations.at[index];
-	return (struct cprof_builder_frame){ frame->addr, frame->mapping };
+	size_t n = 0;
+	CPROF_AUTO(free) bool *seen = calloc(builder->stacks.n_stacks + 1, sizeof(*seen));
+	for (uint32_t i = 0; seen && i < builder->samples.n; i++) {
+		uint32_t stack = builder->samples.at[i].stack;
+		n += !seen[stack];
+		seen[stack] = true;
+	}
+	return n;
 }
 
 void cprof_builder_reset_values(struct cprof_builder *builder)
@@ -433,11 +364,10 @@ static void note_flags(struct flags *flags, const struct cprof_builder_line *lin
 
 static struct cprof_error *name_location(struct finish *f, uint32_t index)
 {
-	const struct frame *from = &f->builder->locations.at[index];
-	struct cprof_builder_frame frame = { from->addr, from->mapping };
+	const struct cprof_stack_frame *from = &f->builder->stacks.frames[index];
 	const struct cprof_builder_line *lines = NULL;
 	size_t n = 0;
-	struct cprof_error *err = f->namer ? f->namer(f->ctx, &frame, &lines, &n) : NULL;
+	struct cprof_error *err = f->namer ? f->namer(f->ctx, from, &lines, &n) : NULL;
 	f->lines.n = 0;
 	if (!err)
 		err = ROOM(f->lines, n);
@@ -505,21 +435,22 @@ static struct cprof_error *carry_sample(struct finish *f, uint32_t index)
 	const int64_t *values = b->values + (size_t)index * b->types.n;
 	if (all_zero(values, b->types.n))
 		return NULL;
-	struct run run = b->stack_runs.at[b->samples.at[index].stack];
+	uint32_t n;
+	const uint32_t *frames =
+		cprof_stack_table_items(&b->stacks, b->samples.at[index].stack, &n);
 	struct cprof_error *err =
-		cprof_profile_grow(&f->stack, 0, &f->stack_room, run.n, sizeof(*f->stack));
-	for (uint32_t i = 0; !err && i < run.n; i++) {
-		uint32_t location = b->stacks.at[run.first + i];
-		if (!f->locations[location])
-			err = name_location(f, location);
-		f->stack[i] = f->locations[location] - 1;
+		cprof_profile_grow(&f->stack, 0, &f->stack_room, n, sizeof(*f->stack));
+	for (uint32_t i = 0; !err && i < n; i++) {
+		if (!f->locations[frames[i]])
+			err = name_location(f, frames[i]);
+		f->stack[i] = f->locations[frames[i]] - 1;
 	}
 	CPROF_AUTO(free) struct cprof_label *labels = NULL;
 	struct run label_run = b->label_runs.at[b->samples.at[index].labels];
 	if (!err)
 		err = carry_labels(f, label_run, &labels);
 	if (!err)
-		err = cprof_profile_add_sample(f->profile, f->stack, run.n, labels, label_run.n,
+		err = cprof_profile_add_sample(f->profile, f->stack, n, labels, label_run.n,
 					       values);
 	return err;
 }
@@ -540,7 +471,7 @@ struct cprof_error *cprof_builder_finish(struct cprof_builder *builder, cprof_bu
 {
 	struct finish f = { .builder = builder, .namer = namer, .ctx = ctx };
 	f.strings = calloc(builder->strings.len, sizeof(*f.strings));
-	f.locations = calloc((size_t)builder->locations.n + 1, sizeof(*f.locations));
+	f.locations = calloc((size_t)builder->stacks.n_frames + 1, sizeof(*f.locations));
 	f.flags = calloc((size_t)builder->mappings.n + 1, sizeof(*f.flags));
 	struct cprof_error *err = f.strings && f.locations && f.flags
 					  ? cprof_profile_new(&f.profile)

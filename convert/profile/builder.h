@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "convert/profile/profile.h"
+#include "convert/profile/stack_table.h"
 
 struct cprof_builder;
 
@@ -24,11 +25,7 @@ struct cprof_builder_type {
 	const char *unit; /* "nanoseconds" */
 };
 
-/* A code address as it goes into Location.address: callers already have 1 taken off. */
-struct cprof_builder_frame {
-	uint64_t addr;
-	uint32_t mapping; /* from cprof_builder_mapping(), or 0 where the address belongs to none */
-};
+#define cprof_builder_frame cprof_stack_frame
 
 struct cprof_builder_label {
 	const char *key;
@@ -69,12 +66,21 @@ struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
 				      const struct cprof_builder_frame *frames, size_t n_frames,
 				      uint32_t labels, const int64_t *values);
 
-size_t cprof_builder_distinct_stacks(const struct cprof_builder *builder);
-size_t cprof_builder_distinct_locations(const struct cprof_builder *builder);
+/*
+ * The same in two steps, for who counts by stack until the end: the number of a stack (stack_table.h), which has no sample yet,
+ * and the sample.
+ */
+struct cprof_error *cprof_builder_stack(struct cprof_builder *builder,
+					const struct cprof_stack_frame *frames, size_t n_frames,
+					uint32_t *ret_stack);
+struct cprof_error *cprof_builder_add_stack(struct cprof_builder *builder, uint32_t stack,
+					    uint32_t labels, const int64_t *values);
 
-/* The location that came as number `index` (from 0, less than their count). */
-struct cprof_builder_frame cprof_builder_location(const struct cprof_builder *builder,
-						  size_t index);
+/* All stacks and frames so far; borrowed. */
+const struct cprof_stack_table *cprof_builder_stacks(const struct cprof_builder *builder);
+
+/* Distinct stacks that have samples. */
+size_t cprof_builder_sampled_stacks(const struct cprof_builder *builder);
 
 /* One function at a location. Strings are copied by the builder during the call. */
 struct cprof_builder_line {
@@ -86,7 +92,7 @@ struct cprof_builder_line {
 
 /*
  * The namer: fill `*ret_lines` (innermost inlined function first) for one location; borrowed until the
- * next call. Return 0 lines where nothing is known. Called once per distinct location, in order.
+ * next call. Return 0 lines where nothing is known. Called once per distinct location of samples, in order.
  */
 typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_builder_frame *frame,
 						const struct cprof_builder_line **ret_lines,

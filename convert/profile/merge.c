@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "convert/profile/measure.h"
 #include "convert/profile/merge_types.h"
+#include "convert/profile/stack_table.h"
 
 /* The profile being put together, and where the present source's things have gone in it. */
 struct merger {
@@ -218,10 +219,9 @@ static struct cprof_error *map_labels(struct merger *m, const struct cprof_sampl
 static bool same_sample(const struct merger *m, uint32_t index, const struct cprof_sample *sample)
 {
 	const struct cprof_sample *known = &m->into->samples[index];
-	if (known->n_locations != sample->n_locations || known->n_labels != sample->n_labels)
-		return false;
-	if (sample->n_locations && memcmp(m->into->stacks + known->first_location, m->stack,
-					  sample->n_locations * sizeof(*m->stack)) != 0)
+	if (known->n_labels != sample->n_labels ||
+	    !cprof_stack_equal(m->into->stacks + known->first_location, known->n_locations,
+			       m->stack, sample->n_locations))
 		return false;
 	for (uint32_t i = 0; i < sample->n_labels; i++) {
 		const struct cprof_label *a = &m->into->labels[known->first_label + i];
@@ -235,9 +235,7 @@ static bool same_sample(const struct merger *m, uint32_t index, const struct cpr
 
 static uint64_t hash_sample(const struct merger *m, const struct cprof_sample *sample)
 {
-	uint64_t hash = sample->n_locations;
-	for (uint32_t i = 0; i < sample->n_locations; i++)
-		hash = cprof_hash_mix(hash, m->stack[i]);
+	uint64_t hash = cprof_stack_hash(m->stack, sample->n_locations);
 	for (uint32_t i = 0; i < sample->n_labels; i++) {
 		hash = cprof_hash_mix(hash, (uint64_t)m->labels[i].key << 32 | m->labels[i].text);
 		hash = cprof_hash_mix(hash, (uint64_t)m->labels[i].num);

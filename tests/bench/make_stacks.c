@@ -69,7 +69,7 @@ static struct cprof_error *make(size_t n, struct cprof_builder *builder)
 		&(struct cprof_builder_mapping){ 0x1000, 0x1000000, 0, "/usr/bin/program", "abcd" },
 		&mapping);
 	size_t depth = 0;
-	while (!err && cprof_builder_distinct_stacks(builder) < n) {
+	while (!err && cprof_builder_stacks(builder)->n_stacks < n) {
 		int64_t count = (int64_t)(next() % 5) + 1;
 		depth = change(frames, depth);
 		err = cprof_builder_add(builder, frames, depth, 0,

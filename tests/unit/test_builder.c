@@ -75,8 +75,8 @@ TEST(builder_adds_equal_stacks_up_and_keeps_the_order_of_first_appearance)
 	add(builder, stack_b, 2, 0, 1);
 	add(builder, stack_a, 2, 0, 2);
 	add(builder, stack_b, 2, 0, 4);
-	CHECK_UINT(cprof_builder_distinct_stacks(builder), 2);
-	CHECK_UINT(cprof_builder_distinct_locations(builder), 3);
+	CHECK_UINT(cprof_builder_stacks(builder)->n_stacks, 2);
+	CHECK_UINT(cprof_builder_stacks(builder)->n_frames, 3);
 
 	struct cprof_profile *profile;
 	ok(cprof_builder_finish(builder, NULL, NULL, &profile));

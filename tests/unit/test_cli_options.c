@@ -20,10 +20,58 @@ TEST(cli_options_defaults_are_those_of_the_help)
 	CHECK_UINT(options.n_pids, 1);
 	CHECK_UINT(options.pids[0], 12);
 	CHECK_UINT(options.length_ns, 30000000000);
-	CHECK(options.rate_hz == 100);
-	CHECK_UINT(options.stack_bytes, 32768);
 	CHECK_STR(options.mode, "cpu");
-	CHECK_STR(options.event, "cpu-clock");
+	cprof_cli_options_deinit(&options);
+}
+
+/* Whoever fills requests without a command line starts from the defaults of the modes. */
+TEST(cli_options_ask_for_what_modes_do_by_default)
+{
+	struct cprof_attach_options options;
+	const struct cprof_mode_requests *want = &cprof_mode_defaults;
+	CHECK(!parse(ARGS("-p", "12"), &options));
+	const struct cprof_mode_requests *got = &options.requests;
+	CHECK_STR(got->cpu.event, want->cpu.event);
+	CHECK(got->cpu.rate_hz == want->cpu.rate_hz);
+	CHECK_UINT(got->cpu.stack_bytes, want->cpu.stack_bytes);
+	CHECK_UINT(got->cpu.user_only, want->cpu.user_only);
+	CHECK_STR(got->cpu.strategy, want->cpu.strategy);
+	CHECK_UINT(got->heap.period_bytes, want->heap.period_bytes);
+	CHECK(got->heap.overhead == want->heap.overhead);
+	CHECK_STR(got->heap.method, want->heap.method);
+	CHECK_UINT(got->heap.pools->n, 0);
+	CHECK_UINT(got->heap.baseline, want->heap.baseline);
+	CHECK_UINT(got->waits.all, want->waits.all);
+	CHECK_UINT(got->waits.rate_ns, want->waits.rate_ns);
+	CHECK_STR(got->waits.method, want->waits.method);
+	CHECK_UINT(got->waits.stack_bytes, want->waits.stack_bytes);
+	CHECK_UINT(got->threads.repeat, want->threads.repeat);
+	CHECK_UINT(got->threads.every_ns, want->threads.every_ns);
+	CHECK_STR(got->threads.means, want->threads.means);
+	CHECK_UINT(got->threads.consistent, want->threads.consistent);
+	CHECK(!got->threads.core && !got->threads.exe && !got->threads.print);
+	CHECK_UINT(options.naming.demangle, CPROF_DEMANGLE_SHORT);
+	cprof_cli_options_deinit(&options);
+}
+
+TEST(cli_options_fill_the_request_of_the_mode_they_are_about)
+{
+	struct cprof_attach_options options;
+	CHECK(!parse(ARGS("-p", "1", "-mode", "heap", "-rate", "1m", "-overhead", "2%"), &options));
+	CHECK_UINT(options.requests.heap.period_bytes, 1 << 20);
+	CHECK(options.requests.heap.overhead == 0.02);
+	cprof_cli_options_deinit(&options);
+	CHECK(!parse(ARGS("-p", "1", "-mode", "block", "-rate", "1us", "-block", "all"), &options));
+	CHECK_UINT(options.requests.waits.rate_ns, 1000);
+	CHECK(options.requests.waits.all);
+	cprof_cli_options_deinit(&options);
+	CHECK(!parse(ARGS("-p", "1", "-stack-bytes", "1001", "-label", "a=b=c", "-demangle=full"),
+		     &options));
+	CHECK_UINT(options.requests.cpu.stack_bytes, 1000);
+	CHECK_UINT(options.requests.waits.stack_bytes, 1000);
+	CHECK_STR(options.label_pairs[0].key, "a");
+	CHECK_STR(options.label_pairs[0].value, "b=c");
+	CHECK_UINT(options.naming.demangle, CPROF_DEMANGLE_FULL);
 	cprof_cli_options_deinit(&options);
 }
 
@@ -65,6 +113,8 @@ TEST(cli_options_refuse_what_makes_no_sense)
 		{ "x", "-p", "1", "-stack-bytes", "70000", NULL },
 		{ "x", "-p", "1", "-seconds", "-1", NULL },
 		{ "x", "-p", "1", "-label", "=v", NULL },
+		{ "x", "-p", "1", "-block", "some", NULL },
+		{ "x", "-p", "1", "-mode", "mutex", "-block", "all", NULL },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct cprof_attach_options options;

@@ -7,13 +7,13 @@
 #include "attach/heap/inject/heap_place.h"
 #include "tests/unit/test.h"
 
-static const struct cprof_builder_frame stack_a[] = { { 0x1000, 1 }, { 0x2000, 1 } };
-static const struct cprof_builder_frame stack_b[] = { { 0x1004, 1 }, { 0x2000, 1 } };
+/* Numbers of stacks. */
+enum { stack_a, stack_b };
 
 static void add(struct cprof_heap_profile *profile, uint64_t id, uint64_t size, uint64_t period,
-		const struct cprof_builder_frame *stack)
+		uint32_t stack)
 {
-	CHECK(!cprof_heap_profile_add(profile, id, size, period, stack, 2));
+	CHECK(!cprof_heap_profile_add(profile, id, size, period, stack));
 }
 
 TEST(heap_profile_unsamples_each_sample_with_its_own_period)

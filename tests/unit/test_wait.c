@@ -266,7 +266,6 @@ TEST(wait_charge_lets_the_next_release_pay_for_who_gave_up_since_the_last_one)
 TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
 {
 	struct cprof_wait_table table = { 0 };
-	struct cprof_builder_frame frames[] = { { 0x10, 1 }, { 0x20, 1 } };
 	struct cprof_wait wait = { .tid = 7,
 				   .syscall = SYS_futex,
 				   .futex_op = 0x80,
@@ -274,13 +273,12 @@ TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
 				   .addr = 0x1000,
 				   .count = 1.5,
 				   .delay_ns = 10 };
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
+	CHECK(!cprof_wait_table_add(&table, &wait, 0, NULL));
+	CHECK(!cprof_wait_table_add(&table, &wait, 0, NULL));
 	wait.addr = 0x2000;
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 2, NULL));
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, frames, 1, NULL));
+	CHECK(!cprof_wait_table_add(&table, &wait, 0, NULL));
+	CHECK(!cprof_wait_table_add(&table, &wait, 1, NULL));
 	CHECK_UINT(table.n_rows, 3);
-	CHECK_UINT(table.n_stacks, 2);
 	CHECK(table.rows[0].count == 3.0 && table.rows[0].delay_ns == 20.0);
 	cprof_wait_table_deinit(&table);
 }
@@ -288,10 +286,9 @@ TEST(wait_table_adds_equal_rows_and_keeps_different_locks_apart)
 TEST(wait_table_moves_what_is_open_to_a_row_that_says_so)
 {
 	struct cprof_wait_table table = { 0 };
-	struct cprof_builder_frame frame = { 0x10, 1 };
 	struct cprof_wait wait = { .syscall = SYS_futex, .addr = 8, .count = 3, .delay_ns = 30 };
 	uint32_t row;
-	CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1, &row));
+	CHECK(!cprof_wait_table_add(&table, &wait, 0, &row));
 	CHECK(!cprof_wait_table_open(&table, row, 1, 12));
 	CHECK(!cprof_wait_table_open(&table, row, 1, 8));
 	CHECK_UINT(table.n_rows, 2);
@@ -304,13 +301,11 @@ TEST(wait_table_moves_what_is_open_to_a_row_that_says_so)
 TEST(wait_table_stays_bounded_when_every_wait_has_a_lock_of_its_own)
 {
 	struct cprof_wait_table table = { 0 };
-	struct cprof_builder_frame frame = { 0x10, 1 };
 	struct cprof_wait wait = { .syscall = SYS_futex, .count = 1, .delay_ns = 1 };
 	double count = 0;
 	for (uint32_t i = 0; i < 2 * CPROF_WAIT_TABLE_MAX; i++) {
 		wait.addr = 8ull * i;
-		frame.addr = i % 16;
-		CHECK(!cprof_wait_table_add(&table, 0, &wait, &frame, 1, NULL));
+		CHECK(!cprof_wait_table_add(&table, &wait, i % 16, NULL));
 	}
 	CHECK(table.n_rows <= CPROF_WAIT_TABLE_MAX + 16);
 	CHECK_UINT(table.coarse, CPROF_WAIT_TABLE_MAX);

@@ -1,4 +1,4 @@
-#include "attach/run/session_threads.h"
+#include "attach/run/process_threads.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,69 +6,58 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
 
-struct cprof_session_threads {
+struct cprof_process_threads {
 	struct cprof_map64 by_tid;       /* -> index + 1 */
-	struct cprof_session_thread *at; /* owned */
+	struct cprof_process_thread *at; /* owned */
 	size_t n, cap;
 };
 
-struct cprof_session_threads *cprof_session_threads_new(void)
+struct cprof_process_threads *cprof_process_threads_new(void)
 {
-	return calloc(1, sizeof(struct cprof_session_threads));
+	return calloc(1, sizeof(struct cprof_process_threads));
 }
 
-void cprof_session_threads_free(struct cprof_session_threads *threads)
+void cprof_process_threads_free(struct cprof_process_threads *threads)
 {
 	if (!threads)
 		return;
-	cprof_session_threads_clear(threads);
+	cprof_process_threads_clear(threads);
 	free(threads->at);
 	free(threads);
 }
 
-void cprof_session_threads_clear(struct cprof_session_threads *threads)
+void cprof_process_threads_clear(struct cprof_process_threads *threads)
 {
 	cprof_map64_deinit(&threads->by_tid);
 	threads->n = 0;
 }
 
-static bool grow(struct cprof_session_threads *threads)
-{
-	if (threads->n < threads->cap)
-		return true;
-	size_t cap = threads->cap ? threads->cap * 2 : 64;
-	void *grown = realloc(threads->at, cap * sizeof(*threads->at));
-	if (!grown)
-		return false;
-	threads->at = grown;
-	threads->cap = cap;
-	return true;
-}
-
 /* The entry for `tid`, made without a name if there was none. */
-static struct cprof_session_thread *entry(struct cprof_session_threads *threads, pid_t tid,
+static struct cprof_process_thread *entry(struct cprof_process_threads *threads, pid_t tid,
 					  bool *ret_new)
 {
 	uint64_t *known = cprof_map64_get(&threads->by_tid, (uint64_t)tid);
 	*ret_new = !known;
 	if (known)
 		return &threads->at[*known - 1];
-	if (threads->n >= CPROF_SESSION_THREADS_MAX)
-		cprof_session_threads_clear(threads);
-	uint64_t *place =
-		grow(threads) ? cprof_map64_put(&threads->by_tid, (uint64_t)tid, NULL) : NULL;
+	if (threads->n >= CPROF_PROCESS_THREADS_MAX)
+		cprof_process_threads_clear(threads);
+	if (!CPROF_ARRAY_ROOM(threads->at, threads->n, threads->cap, 1))
+		return NULL;
+	uint64_t *place = cprof_map64_put(&threads->by_tid, (uint64_t)tid, NULL);
 	if (!place)
 		return NULL;
-	struct cprof_session_thread *thread = &threads->at[threads->n++];
-	*thread = (struct cprof_session_thread){ 0 };
+	struct cprof_process_thread *thread = &threads->at[threads->n++];
+	*thread = (struct cprof_process_thread){ 0 };
 	*place = threads->n;
 	return thread;
 }
 
-static void rename_to(struct cprof_session_thread *thread, const char *name)
+static void rename_to(struct cprof_process_thread *thread, const char *name)
 {
 	if (strcmp(thread->name, name) == 0)
 		return;
@@ -90,11 +79,11 @@ static bool read_name(pid_t pid, pid_t tid, char *name, size_t n)
 	return true;
 }
 
-struct cprof_session_thread *cprof_session_threads_get(struct cprof_session_threads *threads,
+struct cprof_process_thread *cprof_process_threads_get(struct cprof_process_threads *threads,
 						       const struct cprof_target *target, pid_t tid)
 {
 	bool added;
-	struct cprof_session_thread *thread = entry(threads, tid, &added);
+	struct cprof_process_thread *thread = entry(threads, tid, &added);
 	if (!thread || !added)
 		return thread;
 	char name[CPROF_COMM_MAX];
@@ -102,23 +91,23 @@ struct cprof_session_thread *cprof_session_threads_get(struct cprof_session_thre
 	return thread;
 }
 
-bool cprof_session_threads_set(struct cprof_session_threads *threads, pid_t tid, const char *name)
+bool cprof_process_threads_set(struct cprof_process_threads *threads, pid_t tid, const char *name)
 {
 	bool added;
-	struct cprof_session_thread *thread = entry(threads, tid, &added);
+	struct cprof_process_thread *thread = entry(threads, tid, &added);
 	if (thread)
 		rename_to(thread, name);
 	return thread;
 }
 
-bool cprof_session_threads_fork(struct cprof_session_threads *threads,
+bool cprof_process_threads_fork(struct cprof_process_threads *threads,
 				const struct cprof_target *target, pid_t tid, pid_t parent)
 {
 	char name[CPROF_COMM_MAX];
-	const struct cprof_session_thread *from =
-		cprof_session_threads_get(threads, target, parent);
+	const struct cprof_process_thread *from =
+		cprof_process_threads_get(threads, target, parent);
 	if (!from)
 		return false;
 	snprintf(name, sizeof(name), "%s", from->name);
-	return cprof_session_threads_set(threads, tid, name);
+	return cprof_process_threads_set(threads, tid, name);
 }

@@ -1,29 +1,23 @@
-/*
- * -mode threads: every thread's stack now, whom it waits for, and who waits for each other.
- *
- * Takes snapshots of each process (thread_view.h) or of a core file, and hands out text, a profile or both. Does not stop the
- * target unless asked to.
- */
+#include "attach/threads/threads_run.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/run/mode.h"
 #include "attach/run/session.h"
-#include "attach/run/session_names.h"
 #include "attach/threads/thread_profile.h"
 #include "attach/threads/thread_text.h"
 #include "attach/threads/thread_view.h"
 #include "base/cleanup.h"
 
-#define DEADLOCK_STATUS 10 /* -exit-code; docs/exit-status.md */
 #define TOLD_MAX                                                                                   \
 	16 /* snapshots that are told of one by one: notes stay, and a watch may last days */
 
 struct threads {
-	const struct cprof_mode_run *run;
-	struct cprof_mode_run session_run;     /* the run, with the targets that have memory */
+	const struct cprof_run *run;
+	const struct cprof_threads_request *request;
+	struct cprof_run session_run;          /* the run, with the targets that have memory */
 	struct cprof_target **session_targets; /* owned */
 	struct cprof_session *session;         /* owned */
 	struct cprof_symbolizer_options symbolizer;
@@ -56,7 +50,7 @@ static struct cprof_error *open_session(struct threads *threads)
 	threads->session_run.n_targets = 0;
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct cprof_thread_view *view = &threads->views[i];
-		if (!view->mute && !threads->run->options->core)
+		if (!view->mute && !threads->request->core)
 			threads->session_targets[threads->session_run.n_targets++] = view->target;
 	}
 	return cprof_session_new(&threads->session_run, types, 1, &threads->session);
@@ -64,14 +58,15 @@ static struct cprof_error *open_session(struct threads *threads)
 
 static struct cprof_error *open_views(struct threads *threads)
 {
-	const struct cprof_mode_run *run = threads->run;
+	const struct cprof_run *run = threads->run;
 	threads->views = calloc(run->n_targets + 1, sizeof(*threads->views));
 	if (!threads->views)
 		return cprof_error_no_memory();
 	for (size_t i = 0; i < run->n_targets; i++)
-		cprof_thread_view_init(&threads->views[threads->n_views++], run, run->targets[i]);
+		cprof_thread_view_init(&threads->views[threads->n_views++], run, threads->request,
+				       run->targets[i]);
 	struct cprof_error *err = open_session(threads);
-	for (size_t i = 0; !err && !run->options->core && i < threads->n_views; i++)
+	for (size_t i = 0; !err && !threads->request->core && i < threads->n_views; i++)
 		err = cprof_thread_view_open(&threads->views[i], threads->session,
 					     &threads->symbolizer);
 	return err;
@@ -121,8 +116,7 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
 	struct cprof_run_log *log = threads->run->log;
-	if (now->n_cycles && threads->run->options->deadlock_status)
-		*threads->run->exit_status = DEADLOCK_STATUS;
+	log->counts.deadlocks += now->n_cycles;
 	if (threads->snapshot > TOLD_MAX)
 		return;
 	if (has_frozen(now))
@@ -146,7 +140,7 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 static void put_title(const struct threads *threads, const struct cprof_thread_view *view,
 		      struct cprof_buffer *out)
 {
-	uint64_t repeat = threads->run->options->repeat;
+	uint64_t repeat = threads->request->repeat;
 	if (threads->n_views < 2 && repeat < 2)
 		return;
 	cprof_buffer_printf(out, "=== process %d \"%s\"", (int)view->target->pid,
@@ -160,19 +154,19 @@ static void put_title(const struct threads *threads, const struct cprof_thread_v
 
 static struct cprof_error *print(struct threads *threads, struct cprof_thread_view *view)
 {
-	const struct cprof_mode_run *run = threads->run;
-	if (!run->print)
+	const struct cprof_threads_request *request = threads->request;
+	if (!request->print)
 		return NULL;
 	const struct cprof_thread_text_options options = {
-		.group = run->options->group,
-		.go_words = strcmp(run->options->text_format, "goroutines") == 0,
+		.group = request->group,
+		.go_words = request->go_words,
 	};
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	if (!options.go_words)
 		put_title(threads, view, &text);
 	struct cprof_error *err =
 		cprof_thread_text_write(&view->now, &view->names, &options, &text);
-	return err ? err : run->print(run->print_ctx, cprof_buffer_text(&text), text.len);
+	return err ? err : request->print(request->print_ctx, cprof_buffer_text(&text), text.len);
 }
 
 /* Take it, and hand it out. */
@@ -275,7 +269,7 @@ static struct cprof_error *snapshot_core(struct threads *threads)
 	if (!err)
 		err = cprof_thread_view_resolve(view);
 	if (err)
-		return cprof_error_wrap(err, "%s", threads->run->options->core);
+		return cprof_error_wrap(err, "%s", threads->request->core);
 	tell(threads, view);
 	return print(threads, view);
 }
@@ -284,46 +278,39 @@ static struct cprof_error *snapshot_core(struct threads *threads)
 
 static struct cprof_error *watch(struct threads *threads)
 {
-	const struct cprof_attach_options *options = threads->run->options;
 	struct cprof_window *window = threads->run->window;
 	window->length_ns = 0; /* as many snapshots as asked for, however long that takes */
 	cprof_window_start(window);
 	struct cprof_error *err = snapshot_all(threads, true);
-	for (uint64_t i = 1; !err && i < options->repeat; i++) {
-		if (!cprof_thread_view_rest(threads->run, options->every_ns))
+	for (uint64_t i = 1; !err && i < threads->request->repeat; i++) {
+		if (!cprof_thread_view_rest(threads->run, threads->request->every_ns))
 			break;
 		err = snapshot_all(threads, false);
 	}
 	return err;
 }
 
-static struct cprof_error *threads_run(const struct cprof_mode_run *run,
-				       struct cprof_profile **ret_profile)
+struct cprof_error *cprof_threads_run(const struct cprof_run *run,
+				      const struct cprof_threads_request *request,
+				      struct cprof_profile **ret_profile)
 {
 	struct threads threads = {
 		.run = run,
-		.symbolizer = { .demangle = cprof_session_names_demangle(run->options->demangle),
-				.no_inlines = run->options->no_inlines,
-				.debuginfod = run->options->debuginfod },
+		.request = request,
+		.symbolizer = { .demangle = run->naming.demangle,
+				.no_inlines = run->naming.no_inlines,
+				.debuginfod = run->naming.debuginfod },
 	};
-	if (run->options->command.len)
+	if (run->n_targets && run->targets[0]->launched)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE,
 					"-mode threads looks at a process that runs already"),
 			"start the command, then give its process id: -p PID");
 	struct cprof_error *err = open_views(&threads);
 	if (!err)
-		err = run->options->core ? snapshot_core(&threads) : watch(&threads);
-	if (!err && !run->no_profile)
+		err = request->core ? snapshot_core(&threads) : watch(&threads);
+	if (!err && !request->no_profile)
 		err = make_profile(&threads, ret_profile);
 	threads_deinit(&threads);
 	return err;
 }
-
-const struct cprof_mode cprof_mode_threads = {
-	.name = "threads",
-	.summary = "every thread's stack now, without stopping it; deadlocks",
-	.instant = true,
-	.has_text = true,
-	.run = threads_run,
-};

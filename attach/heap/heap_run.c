@@ -1,9 +1,9 @@
 /*
- * -mode heap: who allocates, and what of it lives, by samples of allocations (injected fast breakpoints).
- *
- * The mechanism is heap_install.h's and the shim's; here is the run: attach, poll, detach, profile. The file's values are
- * unsampled already. docs/heap.md.
+ * The run of a heap profile: attach, poll, detach, profile. How allocators are watched is heap_method.h's. The file's values
+ * are unsampled already.
  */
+#include "attach/heap/heap_run.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,10 +16,8 @@
 #include "attach/heap/heap_profile.h"
 #include "attach/heap/inject/heap_reader.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
-#include "attach/run/mode.h"
 #include "attach/heap/alloc/pool_find.h"
 #include "attach/run/session.h"
-#include "attach/run/session_names.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -32,7 +30,8 @@
 #define DRAINED      16 /* samples: so few cost less than a stop */
 
 struct heap {
-	const struct cprof_mode_run *run;
+	const struct cprof_run *run;
+	const struct cprof_heap_request *request;
 	struct cprof_session *session;
 	struct cprof_process *process;
 	struct cprof_heap_install install;
@@ -67,12 +66,13 @@ static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc
 }
 
 /*
- * Made while a function of -heap-hook was about to allocate: by its helpers, to get the memory that it hands out. Those
+ * Made while a function of a pool was about to allocate: by its helpers, to get the memory that it hands out. Those
  * bytes are counted there. Like the allocator's calls of itself such a sample is thrown away whole.
  */
 static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack *stack)
 {
-	for (size_t i = 1; heap->run->options->heap_hooks.n && i < stack->n; i++) {
+	const struct cprof_pool_specs *pools = heap->request->pools;
+	for (size_t i = 1; pools && pools->n && i < stack->n; i++) {
 		if (cprof_pool_find_inside(&heap->install.entries, stack->frames[i].addr))
 			return true;
 	}
@@ -101,9 +101,15 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 		return NULL;
 	heap->run->log->counts.samples++;
 	/* The walk began in malloc itself; the stack begins with who called it. */
-	size_t skip = hook && stack.n > 1;
-	return cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
-				      stack.frames + skip, stack.n - skip);
+	if (hook && stack.n > 1) {
+		stack.frames++;
+		stack.n--;
+	}
+	uint32_t number;
+	err = cprof_session_stack(heap->session, &stack, &number);
+	return err ? err
+		   : cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
+					    number);
 }
 
 static void count_lost(struct heap *heap)
@@ -184,17 +190,17 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (now - heap->looked_mono_ns < LOOK_NS)
 		return NULL;
 	heap->looked_mono_ns = now;
-	struct cprof_error *err = cprof_session_refresh(heap->session, heap->process, 0);
+	struct cprof_error *err = cprof_process_refresh(heap->process, 0);
 	if (!err)
 		err = hook_newcomers(heap);
 	if (!err)
 		err = look_at_the_living(heap);
-	if (!err && heap->run->options->heap_overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
+	if (!err && heap->request->overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
 	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples, cprof_clock_cpu_ns(),
 				 now))
 		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
 	uint64_t samples = heap->run->log->counts.samples;
-	if (!err && heap->run->options->heap_overhead <= 0 && heap->pace.period > heap->pace.base &&
+	if (!err && heap->request->overhead <= 0 && heap->pace.period > heap->pace.base &&
 	    samples - heap->second_samples < CALM_SAMPLES) {
 		heap->pace.period /= 2;
 		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
@@ -258,40 +264,22 @@ static struct cprof_error *drain(struct heap *heap)
 
 /* ---- the profile ---- */
 
-static struct cprof_error *labels_of(const struct heap *heap, uint64_t size, uint32_t *ret_labels)
+/* Blocks of one stack are told apart by size. */
+static struct cprof_error *size_label(struct heap *heap, uint64_t size, uint32_t *ret_labels)
 {
-	const struct cprof_strings *more = &heap->run->options->labels;
-	CPROF_AUTO(free)
-	struct cprof_builder_label *labels = calloc(more->len + 1, sizeof(*labels));
-	CPROF_AUTO(free) char *keys = calloc(more->len + 1, 256);
-	if (!labels || !keys)
-		return cprof_error_no_memory();
-	labels[0] = (struct cprof_builder_label){ .key = "bytes",
-						  .num = (int64_t)size,
-						  .unit = "bytes" };
-	for (size_t i = 0; i < more->len; i++) {
-		struct cprof_builder_label *label = &labels[i + 1];
-		label->key = keys + i * 256;
-		struct cprof_error *err =
-			cprof_cli_label_split(more->items[i], keys + i * 256, 256, &label->str);
-		if (err)
-			return err;
-	}
-	return cprof_builder_labels(cprof_session_builder(heap->session), labels, more->len + 1,
-				    ret_labels);
+	const struct cprof_builder_label label = { .key = "bytes",
+						   .num = (int64_t)size,
+						   .unit = "bytes" };
+	return cprof_session_labels(heap->session, heap->process, 0, &label, 1, ret_labels);
 }
 
 static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_row *row)
 {
 	uint32_t labels;
-	struct cprof_error *err = labels_of(heap, row->size, &labels);
-	if (err)
-		return err;
+	struct cprof_error *err = size_label(heap, row->size, &labels);
 	const int64_t values[] = { llround(row->alloc.objects), llround(row->alloc.bytes),
 				   llround(row->inuse.objects), llround(row->inuse.bytes) };
-	return cprof_builder_add(cprof_session_builder(heap->session),
-				 heap->profile.frames + row->first_frame, row->n_frames, labels,
-				 values);
+	return err ? err : cprof_session_add_stack(heap->session, row->stack, labels, values);
 }
 
 static const char *human(double bytes, char *text, size_t n)
@@ -391,20 +379,18 @@ static void note_mechanism(const struct heap *heap)
 
 static struct cprof_error *add_baseline(struct heap *heap)
 {
-	const struct cprof_builder_frame frame = { .addr = CPROF_SESSION_BEFORE };
+	struct cprof_stack_frame frame = { .addr = CPROF_MARKER_BEFORE };
+	const struct cprof_session_stack stack = { .frames = &frame, .n = 1 };
 	const int64_t values[] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
 	uint32_t labels;
 	if (!heap->baseline_bytes)
 		return NULL;
-	struct cprof_error *err = labels_of(heap, heap->baseline_bytes, &labels);
-	return err ? err
-		   : cprof_builder_add(cprof_session_builder(heap->session), &frame, 1, labels,
-				       values);
+	struct cprof_error *err = size_label(heap, heap->baseline_bytes, &labels);
+	return err ? err : cprof_session_add(heap->session, &stack, labels, values);
 }
 
 static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
 {
-	heap->run->log->counts.stacks = heap->profile.n_rows;
 	cprof_heap_sources_report(&heap->sources);
 	note_mechanism(heap);
 	note_totals(heap);
@@ -418,7 +404,7 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 			return err;
 	}
 	return cprof_session_finish(heap->session, "space", "bytes",
-				    (int64_t)heap->run->options->heap_rate, "inuse_space",
+				    (int64_t)heap->request->period_bytes, "inuse_space",
 				    ret_profile);
 }
 
@@ -446,15 +432,15 @@ static struct cprof_error *remove_left(struct heap *heap)
 static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile **ret_profile)
 {
 	const struct cprof_heap_install_options options = {
-		.period = heap->run->options->heap_rate,
+		.period = heap->request->period_bytes,
 		.suspend_seccomp = true,
-		.pools = &heap->run->options->heap_hooks,
+		.pools = heap->request->pools,
 	};
 	struct cprof_error *err = NULL;
 	heap->pace = (struct cprof_heap_pace){ .base = options.period,
 					       .period = options.period,
-					       .budget = heap->run->options->heap_overhead };
-	if (heap->run->options->heap_baseline)
+					       .budget = heap->request->overhead };
+	if (heap->request->baseline)
 		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
 	if (!err)
 		err = remove_left(heap);
@@ -497,13 +483,15 @@ static struct cprof_error *explain(struct cprof_target *target, struct cprof_err
 			       (int)target->pid);
 }
 
-static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
+struct cprof_error *cprof_heap_run(const struct cprof_run *run,
+				   const struct cprof_heap_request *request,
+				   struct cprof_profile **ret_profile)
 {
 	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
 							   { "alloc_space", "bytes" },
 							   { "inuse_objects", "count" },
 							   { "inuse_space", "bytes" } };
-	struct heap heap = { .run = run };
+	struct heap heap = { .run = run, .request = request };
 	if (run->targets[0]->launched)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_UNSUPPORTED,
@@ -511,8 +499,7 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 					"begun yet",
 					run->targets[0]->comm),
 			"start it, then give -p PID");
-	struct cprof_error *err =
-		cprof_heap_method_find(run->options->heap_method, &heap.sources.method);
+	struct cprof_error *err = cprof_heap_method_find(request->method, &heap.sources.method);
 	if (!err)
 		err = cprof_session_new(run, types, 4, &heap.session);
 	if (err)
@@ -534,11 +521,3 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 	cprof_session_free(heap.session);
 	return err;
 }
-
-const struct cprof_mode cprof_mode_heap = {
-	.name = "heap",
-	.summary = "who allocates memory, and what of it is in use",
-	.max_targets = 1,
-	.alters_target = true,
-	.run = run,
-};

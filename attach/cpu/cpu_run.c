@@ -1,15 +1,14 @@
 /*
- * -mode cpu: where processor time goes, by samples of a perf event (cpu-clock unless -event says otherwise).
- *
- * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at -hz on
- * average, and each sample weighs the events counted since the last one.
+ * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at the rate asked for
+ * on average, and each sample weighs the events counted since the last one.
  */
+#include "attach/cpu/cpu_run.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attach/cpu/cpu_account.h"
-#include "attach/run/mode.h"
 #include "attach/perf/perf_event_name.h"
 #include "attach/perf/perf_source.h"
 #include "attach/run/session.h"
@@ -21,7 +20,8 @@
 #define OPENED_BETWEEN 64 /* modules opened between two looks at the rings */
 
 struct cpu {
-	const struct cprof_mode_run *run;
+	const struct cprof_run *run;
+	const struct cprof_cpu_request *request;
 	struct cprof_perf_event_name event;
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
@@ -86,7 +86,7 @@ static struct cprof_error *on_map(struct cpu *cpu, struct cprof_process *process
 	struct cprof_map map = cprof_perf_record_map(record);
 	/* A deleted file (a memfd): /proc tells apart what is its name and what is not. */
 	if (ends_with(map.path, " (deleted)"))
-		return cprof_session_refresh(cpu->session, process, 0);
+		return cprof_process_refresh(process, 0);
 	const struct cprof_map *added;
 	struct cprof_error *err = cprof_maps_add(&process->maps, &map, &added);
 	if (err && err->code == CPROF_ERR_BAD_DATA) { /* an empty range says nothing */
@@ -127,15 +127,14 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 	case CPROF_PERF_MAP:
 		return process->started ? on_map(cpu, process, record) : NULL;
 	case CPROF_PERF_COMM:
-		return cprof_session_thread_name(cpu->session, process, (pid_t)record->tid,
-						 record->comm);
+		return cprof_process_name_thread(process, (pid_t)record->tid, record->comm);
 	case CPROF_PERF_FORK:
 		if (record->tid ==
 		    record->pid) { /* not a thread of it, but a process with its id */
 			cprof_target_replaced(process->target, record->time_ns);
 			return NULL;
 		}
-		return cprof_session_thread_fork(cpu->session, process, (pid_t)record->tid,
+		return cprof_process_fork_thread(process, (pid_t)record->tid,
 						 (pid_t)record->fork.ptid);
 	default:
 		return NULL;
@@ -168,7 +167,7 @@ static struct cprof_error *drain(struct cpu *cpu, uint64_t until_ns)
 	/* A busy neighbour made us miss mappings, maybe of ours. */
 	cpu->lost_other = cpu->source->lost_other;
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
-		err = cprof_session_refresh(cpu->session, cprof_session_process_at(cpu->session, i),
+		err = cprof_process_refresh(cprof_session_process_at(cpu->session, i),
 					    CPROF_NS_PER_S);
 	return err;
 }
@@ -196,7 +195,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_window_start(window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				source->kernel_excluded);
-	struct cprof_error *err = cprof_session_look(cpu->session);
+	struct cprof_error *err = cprof_session_read_targets(cpu->session);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
@@ -265,13 +264,13 @@ static void note_end(const struct cpu *cpu)
 
 static struct cprof_error *open_source(struct cpu *cpu)
 {
-	const struct cprof_attach_options *options = cpu->run->options;
+	const struct cprof_cpu_request *wanted = cpu->request;
 	struct cprof_perf_source_request request = {
-		.name = options->event,
-		.stack_bytes = options->stack_bytes,
-		.rate_hz = options->rate_hz,
-		.kernel_frames = !options->user_only,
-		.strategy = options->strategy,
+		.name = wanted->event,
+		.stack_bytes = wanted->stack_bytes,
+		.rate_hz = wanted->rate_hz,
+		.kernel_frames = !wanted->user_only,
+		.strategy = wanted->strategy,
 		.targets = cpu->run->targets,
 		.n_targets = cpu->run->n_targets,
 		.log = cpu->run->log,
@@ -286,14 +285,14 @@ static struct cprof_error *open_source(struct cpu *cpu)
 		attr->sample_period = (uint64_t)cpu->period;
 	} else {
 		attr->freq = 1;
-		attr->sample_freq = (uint64_t)(options->rate_hz < 1 ? 1 : options->rate_hz);
+		attr->sample_freq = (uint64_t)(wanted->rate_hz < 1 ? 1 : wanted->rate_hz);
 	}
 	return cprof_perf_source_open(&request, &cpu->source);
 }
 
 static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_profile)
 {
-	const char *event = cpu->run->options->event;
+	const char *event = cpu->request->event;
 	note_end(cpu);
 	if (cpu->event.is_clock)
 		return cprof_session_finish(cpu->session, "cpu", "nanoseconds", cpu->period, "cpu",
@@ -301,17 +300,19 @@ static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_pr
 	return cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
 }
 
-static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_profile **ret_profile)
+struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
+				  const struct cprof_cpu_request *request,
+				  struct cprof_profile **ret_profile)
 {
-	struct cpu cpu = { .run = run };
-	struct cprof_error *err = cprof_perf_event_name_find(run->options->event, &cpu.event);
+	struct cpu cpu = { .run = run, .request = request };
+	struct cprof_error *err = cprof_perf_event_name_find(request->event, &cpu.event);
 	if (err)
 		return err;
-	cpu.period = (int64_t)((double)CPROF_NS_PER_S / run->options->rate_hz + 0.5);
+	cpu.period = (int64_t)((double)CPROF_NS_PER_S / request->rate_hz + 0.5);
 	const struct cprof_builder_type clock[] = { { "samples", "count" },
 						    { "cpu", "nanoseconds" } };
 	const struct cprof_builder_type other[] = { { "samples", "count" },
-						    { run->options->event, "count" } };
+						    { request->event, "count" } };
 	err = open_source(&cpu);
 	if (!err)
 		err = cprof_session_prepare(run, cpu.event.is_clock ? clock : other, 2,
@@ -324,9 +325,3 @@ static struct cprof_error *run(const struct cprof_mode_run *run, struct cprof_pr
 	cprof_perf_source_close(cpu.source);
 	return err;
 }
-
-const struct cprof_mode cprof_mode_cpu = {
-	.name = "cpu",
-	.summary = "where processor time (or another -event) goes",
-	.run = run,
-};

@@ -1,0 +1,34 @@
+/*
+ * attach/heap/heap_run.h - the heap profile: who allocates, and what of it lives, by samples of allocations.
+ *
+ * The target's code is changed while the window is open, and its threads stand still for a few milliseconds at both ends,
+ * unless all of its allocators are watched by uprobes. docs/heap.md.
+ */
+#ifndef CPROF_ATTACH_HEAP_HEAP_RUN_H
+#define CPROF_ATTACH_HEAP_HEAP_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/heap/alloc/pool_spec.h"
+#include "attach/run/run.h"
+#include "base/error.h"
+#include "convert/profile/profile.h"
+
+struct cprof_heap_request {
+	uint64_t period_bytes; /* mean between two samples; 1: every allocation */
+	double overhead;       /* the share of a processor that sampling may cost, 0.01; 0: any */
+	const char *method;    /* "auto", or a row of heap_method.c */
+	const struct cprof_pool_specs *pools; /* borrowed: allocators of the program's own */
+	bool baseline; /* what was held before the attach becomes a sample of its own */
+};
+
+/*
+ * Sample until the window is over, and hand out the finished profile. On return, error or not, the target is as it was
+ * found. Errors: those of cprof_heap_attach(), UNSUPPORTED (a command that has not begun yet), OS, NO_MEMORY.
+ */
+struct cprof_error *cprof_heap_run(const struct cprof_run *run,
+				   const struct cprof_heap_request *request,
+				   struct cprof_profile **ret_profile);
+
+#endif

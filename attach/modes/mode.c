@@ -1,0 +1,99 @@
+#include "attach/modes/mode.h"
+
+#include <string.h>
+
+#include "attach/waits/wait_intake.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/options.h"
+
+const struct cprof_mode_requests cprof_mode_defaults = {
+	.cpu = { .event = "cpu-clock", .rate_hz = 100, .stack_bytes = 32768, .strategy = "auto" },
+	.heap = { .period_bytes = 512 * 1024, .method = "auto" },
+	.waits = { .method = "auto", .stack_bytes = 32768 },
+	.threads = { .repeat = 1, .every_ns = CPROF_NS_PER_S, .means = "auto" },
+};
+
+static struct cprof_error *run_cpu(const struct cprof_run *run,
+				   const struct cprof_mode_requests *requests,
+				   struct cprof_profile **ret_profile)
+{
+	return cprof_cpu_run(run, &requests->cpu, ret_profile);
+}
+
+static struct cprof_error *run_heap(const struct cprof_run *run,
+				    const struct cprof_mode_requests *requests,
+				    struct cprof_profile **ret_profile)
+{
+	return cprof_heap_run(run, &requests->heap, ret_profile);
+}
+
+static struct cprof_error *run_block(const struct cprof_run *run,
+				     const struct cprof_mode_requests *requests,
+				     struct cprof_profile **ret_profile)
+{
+	struct cprof_wait_request request = requests->waits;
+	request.releases = false;
+	return cprof_wait_run(run, &request, ret_profile);
+}
+
+static struct cprof_error *run_mutex(const struct cprof_run *run,
+				     const struct cprof_mode_requests *requests,
+				     struct cprof_profile **ret_profile)
+{
+	struct cprof_wait_request request = requests->waits;
+	request.releases = true;
+	return cprof_wait_run(run, &request, ret_profile);
+}
+
+static struct cprof_error *run_threads(const struct cprof_run *run,
+				       const struct cprof_mode_requests *requests,
+				       struct cprof_profile **ret_profile)
+{
+	return cprof_threads_run(run, &requests->threads, ret_profile);
+}
+
+const struct cprof_mode cprof_modes[] = {
+	{ .name = "cpu",
+	  .summary = "where processor time (or another -event) goes",
+	  .run = run_cpu },
+	{ .name = "heap",
+	  .summary = "who allocates memory, and what of it is in use",
+	  .max_targets = 1,
+	  .alters_target = true,
+	  .run = run_heap },
+	{ .name = "block",
+	  .summary = "where threads wait: locks first, idle waits apart",
+	  .max_targets = 1,
+	  .run = run_block },
+	{ .name = "mutex",
+	  .summary = "who makes others wait, by the stack that released the lock",
+	  .max_targets = 1,
+	  .run = run_mutex },
+	{ .name = "threads",
+	  .summary = "every thread's stack now, without stopping it; deadlocks",
+	  .instant = true,
+	  .has_text = true,
+	  .run = run_threads },
+};
+const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
+
+struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode)
+{
+	const char *names[sizeof(cprof_modes) / sizeof(cprof_modes[0])];
+	CPROF_AUTO(buffer) struct cprof_buffer all = { 0 };
+	for (size_t i = 0; i < cprof_n_modes; i++) {
+		if (strcmp(cprof_modes[i].name, name) == 0) {
+			*ret_mode = &cprof_modes[i];
+			return NULL;
+		}
+		names[i] = cprof_modes[i].name;
+		cprof_buffer_printf(&all, "%s%s", i ? ", " : "", names[i]);
+	}
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "unknown mode \"%s\"", name);
+	const char *nearest = cprof_options_nearest(name, names, cprof_n_modes);
+	if (nearest)
+		return cprof_error_hint(err, "did you mean -mode %s?", nearest);
+	return cprof_error_hint(err, "modes are %s", cprof_buffer_text(&all));
+}

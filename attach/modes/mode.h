@@ -1,0 +1,56 @@
+/*
+ * attach/modes/mode.h - what can be profiled: one row per mode, listed once in mode.c.
+ *
+ * A mode turns processes and a window of time into one finished profile. It knows how its samples come about; from
+ * registers and stack bytes to the profile it uses attach/run/session.h like every other mode. Choosing the mode,
+ * naming and writing the file, pushing it and printing are the caller's.
+ *
+ * To add one: a room with NAME_run.h (its request and its run function), a member in cprof_mode_requests with its
+ * defaults, and a row in mode.c; then options that fill the request (attach/cli/cli_options.c).
+ */
+#ifndef CPROF_ATTACH_MODES_MODE_H
+#define CPROF_ATTACH_MODES_MODE_H
+
+#include "attach/cpu/cpu_run.h"
+#include "attach/heap/heap_run.h"
+#include "attach/run/run.h"
+#include "attach/threads/threads_run.h"
+#include "attach/waits/wait_request.h"
+#include "base/error.h"
+#include "convert/profile/profile.h"
+
+/* One request for each kind of run; a mode looks at its own. */
+struct cprof_mode_requests {
+	struct cprof_cpu_request cpu;
+	struct cprof_heap_request heap;
+	struct cprof_wait_request waits; /* block and mutex; `releases` is the mode's to set */
+	struct cprof_threads_request threads;
+};
+
+/* What is done where nothing else is asked for. */
+extern const struct cprof_mode_requests cprof_mode_defaults;
+
+struct cprof_mode {
+	const char *name;    /* "cpu"; also in the default name of a file */
+	const char *summary; /* one line for people */
+	size_t max_targets;  /* 0: as many as asked for */
+	bool instant;        /* looks at one moment: the window's length says nothing to it */
+	bool has_text;       /* can print text, and with it read a core file */
+	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
+
+	/*
+	 * Sample until the window is over, and hand out the finished profile. A target that ends early ends the window;
+	 * that is no error. On return, error or not, every target is as it was found.
+	 */
+	struct cprof_error *(*run)(const struct cprof_run *run,
+				   const struct cprof_mode_requests *requests,
+				   struct cprof_profile **ret_profile);
+};
+
+extern const struct cprof_mode cprof_modes[];
+extern const size_t cprof_n_modes;
+
+/* The mode called `name`; CPROF_ERR_USAGE naming the nearest one, or all of them. */
+struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * attach/run/run.h - what every mode is given: whose window, which processes, how to name, where to put what people read.
+ *
+ * What only one mode needs is in that mode's request. Whoever wants a profile fills both: the command line does, and so
+ * can a server; no mode knows which. Everything is borrowed and outlives the run.
+ */
+#ifndef CPROF_ATTACH_RUN_RUN_H
+#define CPROF_ATTACH_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attach/run/run_log.h"
+#include "attach/run/window.h"
+#include "attach/target/target.h"
+#include "symbolize/names/demangle.h"
+
+/* A label that every sample bears. */
+struct cprof_run_label {
+	const char *key, *value;
+};
+
+struct cprof_run_naming {
+	enum cprof_demangle demangle;
+	bool no_inlines;
+	bool debuginfod;       /* servers may be asked for missing debug files */
+	const char *cache_dir; /* of names of earlier profiles; NULL: no cache */
+};
+
+struct cprof_run {
+	struct cprof_target **targets;
+	size_t n_targets;
+	struct cprof_window *window;
+	struct cprof_run_log *log; /* filled by the mode and the session */
+	struct cprof_run_naming naming;
+	const struct cprof_run_label *labels;
+	size_t n_labels;
+	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
+};
+
+#endif
