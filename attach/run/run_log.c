@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 void cprof_run_log_deinit(struct cprof_run_log *log)
 {
 	for (size_t i = 0; i < log->n_notes; i++)
@@ -33,13 +35,9 @@ void cprof_run_log_note(struct cprof_run_log *log, enum cprof_note_kind kind, co
 	va_end(ap);
 	if (n < 0)
 		return;
-	struct cprof_note *notes = NULL;
-	if (!known(log, text))
-		notes = realloc(log->notes, (log->n_notes + 1) * sizeof(*notes));
-	if (!notes) {
+	if (known(log, text) || !CPROF_ARRAY_ROOM(log->notes, log->n_notes, log->cap_notes, 1)) {
 		free(text);
 		return;
 	}
-	log->notes = notes;
-	notes[log->n_notes++] = (struct cprof_note){ .kind = kind, .text = text };
+	log->notes[log->n_notes++] = (struct cprof_note){ .kind = kind, .text = text };
 }

@@ -39,7 +39,7 @@ struct cprof_run_log {
 		char *text; /* owned */
 		bool shown; /* main.c's */
 	} * notes;          /* owned */
-	size_t n_notes;
+	size_t n_notes, cap_notes;
 
 	/* The file that most of the addresses without a name are of; a path of NULL: none is worth a word. */
 	struct cprof_unnamed {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 
 void cprof_window_deinit(struct cprof_window *window)
@@ -45,13 +46,8 @@ void cprof_window_stop(struct cprof_window *window)
 static size_t fill(struct cprof_window *window, const struct pollfd *fds, size_t n_fds)
 {
 	size_t want = n_fds + 1 + window->n_targets;
-	if (want > window->cap_poll) {
-		struct pollfd *grown = realloc(window->poll, want * sizeof(*grown));
-		if (!grown)
-			return 0;
-		window->poll = grown;
-		window->cap_poll = want;
-	}
+	if (!CPROF_ARRAY_ROOM(window->poll, 0, window->cap_poll, want))
+		return 0;
 	size_t n = 0;
 	for (size_t i = 0; i < n_fds; i++)
 		window->poll[n++] = fds[i];
