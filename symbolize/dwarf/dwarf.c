@@ -3,7 +3,8 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
-#include "symbolize/dwarf/dwarf_calls.h"
+#include "base/array.h"
+#include "symbolize/dwarf/dwarf_functions.h"
 #include "symbolize/dwarf/dwarf_index.h"
 #include "symbolize/dwarf/dwarf_lines.h"
 #include "symbolize/dwarf/dwarf_split.h"
@@ -13,6 +14,7 @@
 struct cprof_dwarf {
 	struct cprof_dwarf_file file, alt;
 	struct cprof_dwarf_index index;
+	struct cprof_dwarf_functions functions;
 	struct cprof_map64 lines;             /* offset in .debug_line -> index in all_lines + 1 */
 	struct cprof_dwarf_lines **all_lines; /* owned */
 	size_t n_lines, cap_lines;
@@ -45,6 +47,7 @@ void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 	for (size_t i = 0; i < dwarf->n_lines; i++)
 		cprof_dwarf_lines_free(dwarf->all_lines[i]);
 	free(dwarf->all_lines);
+	cprof_dwarf_functions_deinit(&dwarf->functions);
 	cprof_dwarf_split_deinit(&dwarf->split);
 	cprof_map64_deinit(&dwarf->lines);
 	cprof_dwarf_index_deinit(&dwarf->index);
@@ -60,8 +63,7 @@ static struct cprof_dwarf_lines *lines_of(struct cprof_dwarf *dwarf,
 {
 	uint64_t key = unit->has_stmt_list ? unit->stmt_list : UINT64_MAX;
 	uint64_t *place = cprof_map64_put(&dwarf->lines, key, NULL);
-	if (!place || !cprof_dwarf_grow(&dwarf->all_lines, &dwarf->cap_lines, dwarf->n_lines,
-					sizeof(*dwarf->all_lines)))
+	if (!place || !CPROF_ARRAY_ROOM(dwarf->all_lines, dwarf->n_lines, dwarf->cap_lines, 1))
 		return NULL;
 	if (!*place) {
 		struct cprof_dwarf_lines *lines;
@@ -90,13 +92,14 @@ struct place {
 	uint32_t line, column;
 };
 
-static size_t chain(struct cprof_dwarf_unit *unit, const struct cprof_dwarf_unit *lines_unit,
-		    uint64_t file_addr, struct place place, struct cprof_dwarf_lines *lines,
+static size_t chain(struct cprof_dwarf_functions *functions, struct cprof_dwarf_unit *unit,
+		    const struct cprof_dwarf_unit *lines_unit, uint64_t file_addr,
+		    struct place place, struct cprof_dwarf_lines *lines,
 		    struct cprof_dwarf_frame *frames, size_t cap)
 {
-	struct cprof_dwarf_call *call = cprof_dwarf_calls_find(unit, file_addr);
+	struct cprof_dwarf_call *call = cprof_dwarf_functions_find(functions, unit, file_addr);
 	size_t n = 0;
-	for (; call; call = cprof_dwarf_calls_outer(unit, call)) {
+	for (; call; call = cprof_dwarf_functions_outer(functions, unit, call)) {
 		/* Too deep a nest keeps its innermost frames and the function itself. */
 		if (n == cap)
 			n--;
@@ -130,7 +133,7 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	if (row)
 		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
 					row->column };
-	size_t n = chain(code, unit, file_addr, place, lines, frames, cap);
+	size_t n = chain(&dwarf->functions, code, unit, file_addr, place, lines, frames, cap);
 	if (!n && row)
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };

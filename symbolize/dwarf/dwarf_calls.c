@@ -1,21 +1,17 @@
 #include "symbolize/dwarf/dwarf_calls.h"
 
 #include <dwarf.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "symbolize/dwarf/dwarf_ranges.h"
 
 #define DEPTH_MAX 1024
-#define HOPS_MAX  16 /* references followed from a function to its name */
 
 void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls)
 {
 	if (!calls)
 		return;
-	for (size_t i = 0; i < calls->n_texts; i++)
-		free(calls->texts[i]);
-	free(calls->texts);
 	free(calls->scopes);
 	cprof_map64_deinit(&calls->scope_of);
 	free(calls->all);
@@ -52,15 +48,9 @@ static bool add_range(void *ctx, uint64_t start, uint64_t end)
 static bool add_call(struct walk *walk, const struct cprof_dwarf_call *call)
 {
 	struct cprof_dwarf_calls *calls = walk->calls;
-	if (calls->n == calls->cap) {
-		size_t cap = calls->cap ? calls->cap * 2 : 128;
-		void *all = realloc(calls->all, cap * sizeof(*calls->all));
-		if (!all) {
-			walk->err = cprof_error_no_memory();
-			return false;
-		}
-		calls->all = all;
-		calls->cap = cap;
+	if (!CPROF_ARRAY_ROOM(calls->all, calls->n, calls->cap, 1)) {
+		walk->err = cprof_error_no_memory();
+		return false;
 	}
 	walk->current = (uint32_t)calls->n;
 	calls->all[calls->n++] = *call;
@@ -190,7 +180,7 @@ static uint32_t enter_namespace(struct walk *walk, const struct cprof_abbrev *ab
 		if (attrs[i].name == DW_AT_name && value.kind == CPROF_VALUE_STRING)
 			scope.name = value.string;
 	}
-	if (!cprof_dwarf_grow(&calls->scopes, &calls->cap_scopes, calls->n_scopes, sizeof(scope))) {
+	if (!CPROF_ARRAY_ROOM(calls->scopes, calls->n_scopes, calls->cap_scopes, 1)) {
 		walk->err = cprof_error_no_memory();
 		return 0;
 	}
@@ -267,138 +257,15 @@ static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,
 	return err ? err : cprof_intervals_flatten(&calls->intervals);
 }
 
-struct cprof_dwarf_calls *cprof_dwarf_calls_of(struct cprof_dwarf_unit *unit)
+struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
+					   struct cprof_dwarf_calls **ret_calls)
 {
-	if (unit->calls)
-		return unit->calls;
 	struct cprof_dwarf_calls *calls = calloc(1, sizeof(*calls));
 	struct cprof_error *err = calls ? read_calls(unit, calls) : cprof_error_no_memory();
 	if (err) {
 		cprof_dwarf_calls_free(calls);
-		cprof_error_free(err);
-		return NULL;
+		return err;
 	}
-	unit->calls = calls;
-	return calls;
-}
-
-/* ---- names ---- */
-
-struct reference {
-	struct cprof_dwarf_file *file;
-	uint64_t entry;
-};
-
-/* Takes from the entry what `call` lacks; where it leads on in `next`. */
-static bool read_names(const struct cprof_dwarf_unit *unit, uint64_t entry,
-		       struct cprof_dwarf_call *call, struct reference *next)
-{
-	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, entry);
-	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
-	bool leads_on = false;
-	for (uint32_t i = 0; abbrev && i < abbrev->n_attrs; i++) {
-		const struct cprof_abbrev_attr *attr =
-			&unit->abbrevs->attrs[abbrev->first_attr + i];
-		struct cprof_value value;
-		cprof_dwarf_unit_value(unit, attr, &cursor, &value);
-		switch (attr->name) {
-		case DW_AT_name:
-			if (!*call->name && value.kind == CPROF_VALUE_STRING)
-				call->name = value.string;
-			break;
-		case DW_AT_linkage_name:
-		case DW_AT_MIPS_linkage_name:
-			if (!*call->linkage_name && value.kind == CPROF_VALUE_STRING)
-				call->linkage_name = value.string;
-			break;
-		case DW_AT_decl_line:
-			if (!call->start_line)
-				call->start_line = (uint32_t)value.u;
-			break;
-		case DW_AT_abstract_origin:
-		case DW_AT_specification:
-			leads_on = value.kind == CPROF_VALUE_REF ||
-				   (value.kind == CPROF_VALUE_REF_ALT && unit->file->alt);
-			next->file = value.kind == CPROF_VALUE_REF ? unit->file : unit->file->alt;
-			next->entry = value.u;
-			break;
-		default:
-			break;
-		}
-	}
-	return leads_on;
-}
-
-/* "ns::inner::name" for a name found at `entry` of this unit; the name as it is where nothing is known. */
-static const char *qualify(struct cprof_dwarf_calls *calls, uint64_t entry, const char *name)
-{
-	const uint64_t *scope_of = cprof_map64_get(&calls->scope_of, entry);
-	char *text = NULL;
-	uint64_t at = scope_of ? *scope_of : 0;
-	for (unsigned depth = 0; at && depth < HOPS_MAX; depth++) {
-		const struct cprof_dwarf_scope *scope = &calls->scopes[at - 1];
-		char *longer;
-		if (asprintf(&longer, "%s::%s", scope->name, text ? text : name) < 0)
-			break;
-		free(text);
-		text = longer;
-		at = scope->outer;
-	}
-	if (!text ||
-	    !cprof_dwarf_grow(&calls->texts, &calls->cap_texts, calls->n_texts, sizeof(text))) {
-		free(text);
-		return name;
-	}
-	calls->texts[calls->n_texts++] = text;
-	return text;
-}
-
-static void find_names(struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
-{
-	struct reference at = { unit->file, call->entry };
-	struct cprof_dwarf_unit *named_in = NULL;
-	uint64_t named_at = 0;
-	call->named = true;
-	for (int hop = 0; hop < HOPS_MAX; hop++) {
-		struct cprof_dwarf_unit *holder = unit;
-		uint64_t entry = at.entry;
-		bool had_name = *call->name != 0;
-		if (at.file != unit->file || entry < unit->offset || entry >= unit->end)
-			holder = cprof_dwarf_file_unit_around(at.file, entry);
-		bool leads_on = holder && read_names(holder, entry, call, &at);
-		if (!had_name && *call->name) {
-			named_in = holder;
-			named_at = entry;
-		}
-		if (!leads_on)
-			break;
-	}
-	/* The name's namespace is where the name stands, which in LTO is another unit. */
-	if (!named_in || *call->linkage_name)
-		return;
-	struct cprof_dwarf_calls *calls = cprof_dwarf_calls_of(named_in);
-	if (calls)
-		call->name = qualify(calls, named_at, call->name);
-}
-
-static struct cprof_dwarf_call *named(struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
-{
-	if (!call->named)
-		find_names(unit, call);
-	return call;
-}
-
-struct cprof_dwarf_call *cprof_dwarf_calls_find(struct cprof_dwarf_unit *unit, uint64_t addr)
-{
-	struct cprof_dwarf_calls *calls = cprof_dwarf_calls_of(unit);
-	uint32_t index =
-		calls ? cprof_intervals_find(&calls->intervals, addr) : CPROF_INTERVAL_NONE;
-	return index == CPROF_INTERVAL_NONE ? NULL : named(unit, &calls->all[index]);
-}
-
-struct cprof_dwarf_call *cprof_dwarf_calls_outer(struct cprof_dwarf_unit *unit,
-						 const struct cprof_dwarf_call *call)
-{
-	return call->parent == CPROF_CALL_NONE ? NULL
-					       : named(unit, &unit->calls->all[call->parent]);
+	*ret_calls = calls;
+	return NULL;
 }

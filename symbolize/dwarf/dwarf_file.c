@@ -3,7 +3,8 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
-#include "symbolize/dwarf/dwarf_calls.h"
+#include "base/array.h"
+#include "base/search.h"
 
 #define UNITS_MAX        (1u << 22)
 #define ABBREVS_MAX      (1u << 20)
@@ -82,10 +83,8 @@ static void abbrevs_free(struct cprof_abbrevs *abbrevs)
 
 void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 {
-	for (size_t i = 0; i < file->n_units; i++) {
-		cprof_dwarf_calls_free(file->units[i]->calls);
+	for (size_t i = 0; i < file->n_units; i++)
 		free(file->units[i]);
-	}
 	free(file->units);
 	for (size_t i = 0; i < file->n_tables; i++)
 		abbrevs_free(file->tables[i]);
@@ -95,25 +94,13 @@ void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 	*file = (struct cprof_dwarf_file){ 0 };
 }
 
-bool cprof_dwarf_grow(void *array, size_t *cap, size_t n, size_t size)
-{
-	if (n < *cap)
-		return true;
-	size_t wanted = *cap ? *cap * 2 : 64;
-	void *moved = realloc(*(void **)array, wanted * size);
-	if (!moved)
-		return false;
-	*(void **)array = moved;
-	*cap = wanted;
-	return true;
-}
 /* ---- abbreviations ---- */
 
 static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor *cursor,
 			uint64_t code, struct cprof_abbrevs *abbrevs)
 {
 	if (abbrevs->n >= ABBREVS_MAX ||
-	    !cprof_dwarf_grow(&abbrevs->all, &abbrevs->cap, abbrevs->n, sizeof(*abbrevs->all)))
+	    !CPROF_ARRAY_ROOM(abbrevs->all, abbrevs->n, abbrevs->cap, 1))
 		return false;
 	struct cprof_abbrev abbrev = { .code = code, .first_attr = (uint32_t)abbrevs->n_attrs };
 	abbrev.tag = (uint16_t)cprof_cursor_uleb(cursor);
@@ -129,8 +116,7 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 		if (form == DW_FORM_implicit_const)
 			attr.implicit = cprof_cursor_sleb(cursor);
 		if (abbrevs->n_attrs >= ABBREV_ATTRS_MAX ||
-		    !cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, abbrevs->n_attrs,
-				      sizeof(attr)))
+		    !CPROF_ARRAY_ROOM(abbrevs->attrs, abbrevs->n_attrs, abbrevs->cap_attrs, 1))
 			return false;
 		abbrevs->attrs[abbrevs->n_attrs++] = attr;
 		abbrev.has_sibling |= name == DW_AT_sibling;
@@ -164,8 +150,7 @@ static struct cprof_abbrevs *read_table(struct cprof_dwarf_file *file,
 	struct cprof_cursor cursor = { bytes, bytes + (file->abbrev->size - offset), false };
 	abbrevs->dense = true;
 	/* Never NULL, also where no entry has an attribute. */
-	bool good =
-		cprof_dwarf_grow(&abbrevs->attrs, &abbrevs->cap_attrs, 0, sizeof(*abbrevs->attrs));
+	bool good = CPROF_ARRAY_ROOM(abbrevs->attrs, 0, abbrevs->cap_attrs, 1);
 	for (uint64_t code; good && (code = cprof_cursor_uleb(&cursor)) != 0;)
 		good = file->abbrev_work < ABBREV_WORK && read_abbrev(unit, &cursor, code, abbrevs);
 	file->abbrev_work += (uint64_t)(cursor.at - bytes);
@@ -189,8 +174,7 @@ static const struct cprof_abbrevs *table_of(struct cprof_dwarf_file *file,
 		return NULL;
 	if (!*known) {
 		struct cprof_abbrevs *table = read_table(file, unit);
-		if (!cprof_dwarf_grow(&file->tables, &file->cap_tables, file->n_tables,
-				      sizeof(*file->tables))) {
+		if (!CPROF_ARRAY_ROOM(file->tables, file->n_tables, file->cap_tables, 1)) {
 			abbrevs_free(table);
 			return NULL;
 		}
@@ -204,17 +188,8 @@ static const struct cprof_abbrev *find_abbrev(const struct cprof_abbrevs *abbrev
 {
 	if (abbrevs->dense)
 		return code - 1 < abbrevs->n ? &abbrevs->all[code - 1] : NULL;
-	size_t low = 0, high = abbrevs->n;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (abbrevs->all[mid].code == code)
-			return &abbrevs->all[mid];
-		if (abbrevs->all[mid].code < code)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
+	size_t at = CPROF_SEARCH(i, abbrevs->n, abbrevs->all[i].code < code);
+	return at < abbrevs->n && abbrevs->all[at].code == code ? &abbrevs->all[at] : NULL;
 }
 
 /* ---- units ---- */
@@ -265,8 +240,7 @@ static struct cprof_dwarf_unit *add_unit(struct cprof_dwarf_file *file, uint64_t
 	uint64_t *place = cprof_map64_put(&file->unit_at, offset, NULL);
 	if (place && *place)
 		return file->units[*place - 1];
-	if (!place ||
-	    !cprof_dwarf_grow(&file->units, &file->cap_units, file->n_units, sizeof(*file->units)))
+	if (!place || !CPROF_ARRAY_ROOM(file->units, file->n_units, file->cap_units, 1))
 		return NULL;
 	struct cprof_dwarf_unit *unit = malloc(sizeof(*unit));
 	if (!unit)
@@ -398,17 +372,10 @@ struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *f
 						      uint64_t offset)
 {
 	cprof_dwarf_file_scan(file);
-	size_t low = 0, high = file->n_units;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (file->units[mid]->offset <= offset)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low || offset >= file->units[low - 1]->end)
+	size_t after = CPROF_SEARCH(i, file->n_units, file->units[i]->offset <= offset);
+	if (!after || offset >= file->units[after - 1]->end)
 		return NULL;
-	return open_unit(file->units[low - 1]);
+	return open_unit(file->units[after - 1]);
 }
 
 /* ---- entries ---- */

@@ -56,8 +56,6 @@ struct cprof_dwarf_unit {
 	const char *comp_dir, *name; /* "" where unknown */
 	const char *dwo_name;        /* of a skeleton: the file with its entries; "" otherwise */
 	uint64_t dwo_id, ranges_base;
-
-	struct cprof_dwarf_calls *calls; /* owned; NULL until cprof_dwarf_calls_of() */
 };
 
 struct cprof_dwarf_file {
@@ -101,9 +99,6 @@ struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *f
 
 /* Walk all unit headers once; file->units then has them all. */
 void cprof_dwarf_file_scan(struct cprof_dwarf_file *file);
-
-/* Room for one more of `size` bytes in the array at `array` (a pointer to its pointer); false: no memory. */
-bool cprof_dwarf_grow(void *array, size_t *cap, size_t n, size_t size);
 
 /* ---- entries and attributes ---- */
 

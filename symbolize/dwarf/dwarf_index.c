@@ -3,6 +3,7 @@
 #include <dwarf.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "symbolize/dwarf/dwarf_ranges.h"
 
 #define RANGES_MAX (1u << 24)
@@ -18,14 +19,8 @@ void cprof_dwarf_index_deinit(struct cprof_dwarf_index *index)
 
 static bool add_unit(struct cprof_dwarf_index *index, uint64_t offset)
 {
-	if (index->n_units == index->cap_units) {
-		size_t cap = index->cap_units ? index->cap_units * 2 : 64;
-		void *units = realloc(index->units, cap * sizeof(*index->units));
-		if (!units)
-			return false;
-		index->units = units;
-		index->cap_units = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(index->units, index->n_units, index->cap_units, 1))
+		return false;
 	index->units[index->n_units++] = offset;
 	return true;
 }

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/search.h"
+
 #define NAMES_MAX   (1u << 20) /* directories or files of one table */
 #define FORMATS_MAX 32
 #define ROWS_MAX    (1u << 26)
@@ -38,7 +41,7 @@ static bool add_dir(struct program *program, const char *name)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
 	if (lines->n_dirs >= NAMES_MAX ||
-	    !cprof_dwarf_grow(&lines->dirs, &lines->cap_dirs, lines->n_dirs, sizeof(*lines->dirs)))
+	    !CPROF_ARRAY_ROOM(lines->dirs, lines->n_dirs, lines->cap_dirs, 1))
 		return false;
 	lines->dirs[lines->n_dirs++] = name;
 	return true;
@@ -47,8 +50,8 @@ static bool add_dir(struct program *program, const char *name)
 static bool add_file(struct program *program, const char *name, uint64_t dir)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
-	if (lines->n_files >= NAMES_MAX || !cprof_dwarf_grow(&lines->files, &lines->cap_files,
-							     lines->n_files, sizeof(*lines->files)))
+	if (lines->n_files >= NAMES_MAX ||
+	    !CPROF_ARRAY_ROOM(lines->files, lines->n_files, lines->cap_files, 1))
 		return false;
 	lines->files[lines->n_files++] = (struct cprof_line_file){ name, dir, NULL };
 	return true;
@@ -199,8 +202,7 @@ static bool emit(struct program *program, const struct state *state)
 	}
 	if (last && last->addr > state->addr)
 		return true;
-	if (!cprof_dwarf_grow(&lines->rows, &lines->cap_rows, lines->n_rows,
-			      sizeof(*lines->rows))) {
+	if (!CPROF_ARRAY_ROOM(lines->rows, lines->n_rows, lines->cap_rows, 1)) {
 		program->no_memory = true;
 		return false;
 	}
@@ -220,8 +222,8 @@ static bool end_sequence(struct program *program, struct state *state)
 	struct cprof_dwarf_lines *lines = program->lines;
 	uint32_t n = (uint32_t)lines->n_rows - state->first_row;
 	if (n && state->addr > lines->rows[state->first_row].addr) {
-		if (!cprof_dwarf_grow(&lines->sequences, &lines->cap_sequences, lines->n_sequences,
-				      sizeof(*lines->sequences))) {
+		if (!CPROF_ARRAY_ROOM(lines->sequences, lines->n_sequences, lines->cap_sequences,
+				      1)) {
 			program->no_memory = true;
 			return false;
 		}
@@ -354,27 +356,13 @@ struct cprof_error *cprof_dwarf_lines_read(const struct cprof_dwarf_unit *unit,
 const struct cprof_line_row *cprof_dwarf_lines_find(const struct cprof_dwarf_lines *lines,
 						    uint64_t addr)
 {
-	size_t low = 0, high = lines->n_sequences;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (lines->sequences[mid].start <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low || addr >= lines->sequences[low - 1].end)
+	size_t after = CPROF_SEARCH(i, lines->n_sequences, lines->sequences[i].start <= addr);
+	if (!after || addr >= lines->sequences[after - 1].end)
 		return NULL;
-	const struct cprof_line_sequence *sequence = &lines->sequences[low - 1];
-	low = sequence->first_row;
-	high = low + sequence->n_rows;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (lines->rows[mid].addr <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low > sequence->first_row ? &lines->rows[low - 1] : NULL;
+	const struct cprof_line_sequence *sequence = &lines->sequences[after - 1];
+	const struct cprof_line_row *rows = &lines->rows[sequence->first_row];
+	size_t n = CPROF_SEARCH(i, sequence->n_rows, rows[i].addr <= addr);
+	return n ? &rows[n - 1] : NULL;
 }
 
 static char *join(const char *a, const char *b)

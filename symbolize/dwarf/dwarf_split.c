@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 #define NONE          UINT64_MAX
@@ -181,8 +182,7 @@ struct cprof_dwarf_unit *cprof_dwarf_split_unit(struct cprof_dwarf_split *split,
 		if (!part ||
 		    (!part_from_package(split, skeleton, part) &&
 		     !part_from_dwo(split, skeleton, part)) ||
-		    !cprof_dwarf_grow(&split->parts, &split->cap_parts, split->n_parts,
-				      sizeof(*split->parts))) {
+		    !CPROF_ARRAY_ROOM(split->parts, split->n_parts, split->cap_parts, 1)) {
 			part_free(part);
 			return NULL;
 		}

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/dwarf/dwarf_calls.h"
+#include "symbolize/dwarf/dwarf_functions.h"
 #include "symbolize/dwarf/dwarf_package.h"
 
 #define SLOTS_MAX 64
@@ -16,13 +16,17 @@ size_t fuzz_touched; /* so that no look at a string is optimized away */
 static void read_unit(struct cprof_dwarf_file *file, uint64_t offset)
 {
 	struct cprof_dwarf_unit *unit = cprof_dwarf_file_unit(file, offset);
-	const struct cprof_dwarf_calls *calls = unit ? cprof_dwarf_calls_of(unit) : NULL;
+	struct cprof_dwarf_functions functions = { 0 };
+	if (unit)
+		cprof_dwarf_functions_find(&functions, unit, 0); /* has the unit read */
+	const struct cprof_dwarf_calls *calls = functions.n_units ? functions.units[0] : NULL;
 	for (size_t i = 0; calls && i < calls->intervals.n && i < SLOTS_MAX; i++) {
-		const struct cprof_dwarf_call *call =
-			cprof_dwarf_calls_find(unit, calls->intervals.pieces[i].start);
-		for (; call; call = cprof_dwarf_calls_outer(unit, call))
+		const struct cprof_dwarf_call *call = cprof_dwarf_functions_find(
+			&functions, unit, calls->intervals.pieces[i].start);
+		for (; call; call = cprof_dwarf_functions_outer(&functions, unit, call))
 			fuzz_touched += strlen(call->name) + strlen(call->linkage_name);
 	}
+	cprof_dwarf_functions_deinit(&functions);
 }
 
 static void look_up(struct cprof_elf *elf, const struct cprof_dwarf_package *package, uint64_t id)
