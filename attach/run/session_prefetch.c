@@ -1,6 +1,6 @@
 #include "attach/run/session_prefetch.h"
 
-#include "symbolize/names/kernel.h"
+#include "symbolize/names/kernel_cache.h"
 #include "symbolize/names/names.h"
 
 /* Held until the window ends, though not as our resident memory: nobody maps what nobody asks for. */
@@ -14,7 +14,7 @@ static void ask_kernel(struct cprof_session_prefetch *prefetch,
 		return;
 	prefetch->kernel_asked = true;
 	prefetch->kernel =
-		cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_text,
+		cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_cache_prefetch,
 				   (void *)(uintptr_t)naming->cache_dir, CPROF_KERNEL_TEXT_MAX);
 }
 

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "symbolize/names/kernel_cache.h"
+#include "base/search.h"
 
+#define KALLSYMS     "/proc/kallsyms"
 #define KALLSYMS_MAX (256u << 20)
 #define SYMBOL_MAX                                                                                 \
 	(1u << 24) /* a function is no longer than this; beyond it an address has no name */
@@ -98,13 +100,8 @@ struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof
 			note_bounds(kernel, &symbol);
 			continue;
 		}
-		if (kernel->n == cap) {
-			cap = cap ? cap * 2 : 4096;
-			void *all = realloc(kernel->all, cap * sizeof(*kernel->all));
-			if (!all)
-				return cprof_error_no_memory();
-			kernel->all = all;
-		}
+		if (!CPROF_ARRAY_ROOM(kernel->all, kernel->n, cap, 1))
+			return cprof_error_no_memory();
 		kernel->all[kernel->n++] = symbol;
 	}
 	kernel->restricted = lines && !nonzero;
@@ -121,7 +118,7 @@ static struct cprof_error *get_text(const struct cprof_prefetch_piece *made,
 	size_t n = 0;
 	const uint8_t *bytes = made ? cprof_prefetch_piece_bytes(made, &n) : NULL;
 	if (!bytes)
-		return cprof_file_read("/proc/kallsyms", KALLSYMS_MAX, text);
+		return cprof_file_read(KALLSYMS, KALLSYMS_MAX, text);
 	cprof_buffer_append(text, bytes, n);
 	return cprof_buffer_error(text);
 }
@@ -138,17 +135,10 @@ struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
 	return cprof_kernel_parse(kernel, &text);
 }
 
-size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap)
+size_t cprof_kernel_text(uint8_t *room, size_t cap)
 {
-	CPROF_AUTO(close) int fd = -1;
-	const char *cache_dir = ctx;
-	struct cprof_kernel cached;
+	CPROF_AUTO(close) int fd = open(KALLSYMS, O_RDONLY | O_CLOEXEC);
 	size_t n = 0;
-	if (cache_dir && cprof_kernel_cache_load(&cached, cache_dir, cprof_kernel_cache_boot())) {
-		cprof_kernel_deinit(&cached);
-		return 0;
-	}
-	fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 	while (fd >= 0 && n < cap) {
 		ssize_t got = read(fd, room + n, cap - n);
 		if (got == 0)
@@ -163,18 +153,12 @@ size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap)
 const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,
 						    uint64_t addr)
 {
-	size_t low = 0, high = kernel->n;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (kernel->all[mid].addr <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low || addr - kernel->all[low - 1].addr > SYMBOL_MAX)
+	size_t after = CPROF_SEARCH(i, kernel->n, kernel->all[i].addr <= addr);
+	if (!after || addr - kernel->all[after - 1].addr > SYMBOL_MAX)
 		return NULL;
 	/* The first of several at this address. */
-	for (low--; low && kernel->all[low - 1].addr == kernel->all[low].addr;)
-		low--;
-	return &kernel->all[low];
+	size_t first = after - 1;
+	while (first && kernel->all[first - 1].addr == kernel->all[first].addr)
+		first--;
+	return &kernel->all[first];
 }

@@ -27,14 +27,14 @@ struct cprof_kernel {
 };
 
 /*
- * `text`: made by cprof_kernel_text(), if that has happened already; NULL, or not made: it is read now. Errors: OS, DENIED
- * (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`.
+ * `text`: what cprof_kernel_text() gives, if somebody has got it already; NULL, or not made: it is read now. Errors: OS,
+ * DENIED (no kallsyms here), NO_MEMORY. A restricted table is no error: `restricted`.
  */
 struct cprof_error *cprof_kernel_read(struct cprof_kernel *kernel,
 				      const struct cprof_prefetch_piece *text);
 
-/* A cprof_prefetch_fn: the text of /proc/kallsyms, unless the cache in the directory `ctx` (NULL: none) is of this boot. */
-size_t cprof_kernel_text(void *ctx, uint8_t *room, size_t cap);
+/* The text of /proc/kallsyms into `room`; its length, 0: it cannot be had, or does not fit. Allocates nothing. */
+size_t cprof_kernel_text(uint8_t *room, size_t cap);
 #define CPROF_KERNEL_TEXT_MAX (64u << 20)
 
 /* The same from text; takes `text`. Malformed lines are left out. Errors: NO_MEMORY. */

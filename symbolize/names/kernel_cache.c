@@ -122,6 +122,17 @@ bool cprof_kernel_cache_load(struct cprof_kernel *kernel, const char *dir, uint6
 	return read && cprof_kernel_cache_parse(kernel, &bytes, boot);
 }
 
+size_t cprof_kernel_cache_prefetch(void *ctx, uint8_t *room, size_t cap)
+{
+	const char *cache_dir = ctx;
+	struct cprof_kernel cached;
+	if (cache_dir && cprof_kernel_cache_load(&cached, cache_dir, cprof_kernel_cache_boot())) {
+		cprof_kernel_deinit(&cached);
+		return 0;
+	}
+	return cprof_kernel_text(room, cap);
+}
+
 /* ---- writing ---- */
 
 bool cprof_kernel_cache_compose(const struct cprof_kernel *kernel, uint64_t boot,
