@@ -80,7 +80,7 @@ static inline const char *cprof_section_string(const struct cprof_section *secti
 				  section->offset + section->size);
 }
 
-/* The GNU build-id, and its length; 0 where there is none. Room for 20 bytes in `build_id`. */
+/* The GNU build-id, and its length; 0 where there is none. Room for CPROF_BUILD_ID_MAX bytes in `build_id`. */
 uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id);
 
 #endif

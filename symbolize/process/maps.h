@@ -16,8 +16,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-
-#define CPROF_BUILD_ID_MAX 20
+#include "symbolize/elf/build_id.h"
 
 struct cprof_module;
 

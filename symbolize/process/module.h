@@ -110,7 +110,4 @@ bool cprof_module_run_time(const struct cprof_module *module, const struct cprof
 const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr,
 				  uint64_t n);
 
-/* Lower-case hex, "" where unknown. `text` has room for 2 * CPROF_BUILD_ID_MAX + 1 bytes. */
-const char *cprof_build_id_hex(const uint8_t *build_id, size_t len, char *text);
-
 #endif
