@@ -1,4 +1,4 @@
-#include "symbolize/unwind/unwind_walk.h"
+#include "symbolize/unwind/unwind_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +85,7 @@ static const struct cprof_unwind_rule *rule_in(struct cprof_walk *w, struct cpro
 						  .map = map,
 						  .module = module,
 						  .pid = w->input->maps->pid,
-						  .reader = &w->code };
+						  .bytes = &w->code };
 	*ret_after_call = false;
 	if (!map || !module)
 		return NULL;

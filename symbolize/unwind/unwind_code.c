@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #define INSTRUCTIONS_MAX 600
 #define PATHS_MAX        24
 #define STORES_MAX       16
@@ -35,7 +37,7 @@ struct path {
 
 struct search {
 	const struct cprof_arch *arch;
-	const struct cprof_unwind_code *code;
+	const struct cprof_memory *code;
 	ZydisDecoder decoder;
 	struct path paths[PATHS_MAX]; /* still to be followed; the last one next */
 	unsigned n_paths;
@@ -392,7 +394,7 @@ static void search_all(struct search *s, uint64_t pc)
 	}
 }
 
-bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_unwind_code *code,
+bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
 			    uint64_t pc, struct cprof_unwind_rule *ret_rule)
 {
 	struct search s;
@@ -412,9 +414,8 @@ bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_un
 	return true;
 }
 
-bool cprof_unwind_code_sigreturn(const struct cprof_arch *arch,
-				 const struct cprof_unwind_code *code, uint64_t pc,
-				 struct cprof_unwind_rule *ret_rule)
+bool cprof_unwind_code_sigreturn(const struct cprof_arch *arch, const struct cprof_memory *code,
+				 uint64_t pc, struct cprof_unwind_rule *ret_rule)
 {
 	uint8_t bytes[CPROF_ARCH_SIGRETURN_MAX];
 	const struct cprof_arch_sigframe *frame = &arch->sigframe;

@@ -10,21 +10,21 @@
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_CODE_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_CODE_H
 
-#include "symbolize/unwind/unwind_rules.h"
+#include "base/memory.h"
+#include "symbolize/unwind/unwind_rule.h"
 
 /*
- * The rule for a frame whose next instruction is at `pc`; false where the code does not tell, which is
+ * The rule for a frame whose next instruction is at `pc` of `code`, the process; false where the code does not tell, which is
  * always so on CPUs other than x86-64 (AArch64 code keeps frame pointers).
  */
-bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_unwind_code *code,
+bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
 			    uint64_t pc, struct cprof_unwind_rule *ret_rule);
 
 /*
  * Is `pc` at the system call that ends a signal handler, as C libraries without unwind information have it?
  * Then the rule is the kernel's signal frame, which is no guess.
  */
-bool cprof_unwind_code_sigreturn(const struct cprof_arch *arch,
-				 const struct cprof_unwind_code *code, uint64_t pc,
-				 struct cprof_unwind_rule *ret_rule);
+bool cprof_unwind_code_sigreturn(const struct cprof_arch *arch, const struct cprof_memory *code,
+				 uint64_t pc, struct cprof_unwind_rule *ret_rule);
 
 #endif

@@ -1,4 +1,4 @@
-#include "symbolize/unwind/unwind_walk.h"
+#include "symbolize/unwind/unwind_impl.h"
 
 #define ARGUMENTS_WITHIN    512u /* the frames of _start and what it calls, at most */
 #define ARGUMENTS_MAX       100000u

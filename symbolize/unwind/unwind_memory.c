@@ -1,4 +1,4 @@
-#include "symbolize/unwind/unwind_walk.h"
+#include "symbolize/unwind/unwind_impl.h"
 
 #define PAGE 4096u
 /* The first look into the live process: most walks that outgrow their copy need only a little more. */

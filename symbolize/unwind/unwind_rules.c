@@ -252,8 +252,8 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 		return NO_RULE;
 	}
 	*steps -= CODE_STEPS;
-	if (cprof_unwind_code_sigreturn(rules->arch, where->reader, where->code.addr, &rule) ||
-	    cprof_unwind_code_rule(rules->arch, where->reader, where->code.addr, &rule))
+	if (cprof_unwind_code_sigreturn(rules->arch, where->bytes, where->code.addr, &rule) ||
+	    cprof_unwind_code_rule(rules->arch, where->bytes, where->code.addr, &rule))
 		return intern(rules, &rule);
 	return NO_RULE;
 }
@@ -264,7 +264,7 @@ static bool is_after_call(const struct cprof_unwind_rules *rules,
 	uint8_t before[CPROF_ARCH_CALL_MAX];
 	uint64_t end = cprof_code_addr_lookup(where->code) + 1, left = end - where->map->start;
 	size_t n = left < sizeof(before) ? (size_t)left : sizeof(before);
-	return where->reader->read(where->reader->ctx, end - n, before, n) &&
+	return where->bytes->read(where->bytes->ctx, end - n, before, n) &&
 	       rules->arch->ends_in_call(before, n);
 }
 

@@ -1,58 +1,20 @@
 /*
  * symbolize/unwind/unwind_rules.h - from a code address to the rule for its frame, remembered.
  *
- * A rule is what a row of call frame information says, in the few bytes that a walk needs. The cache is
- * keyed by (module, offset in the file), so that all processes of a session share it; many addresses
- * share one rule. Its size is fixed: CPROF_UNWIND_RULES_BYTES for the table plus at most RULES_MAX rules;
- * when those are used up everything is forgotten and learned anew.
+ * The cache is keyed by (module, offset in the file), so that all processes of a session share it; many
+ * addresses share one rule. Its size is fixed: a table of addresses, and room for a number of distinct rules; when
+ * that is used up everything is forgotten and learned anew.
  */
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_RULES_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_RULES_H
 
 #include "base/hash.h"
-#include "symbolize/unwind/cfi.h"
+#include "base/memory.h"
 #include "symbolize/process/maps.h"
 #include "symbolize/process/module.h"
 #include "symbolize/process/stack.h"
-
-/* Where the caller's value of a register is. */
-enum cprof_unwind_from {
-	CPROF_FROM_CFA,   /* stored at CFA + offset */
-	CPROF_FROM_BASE,  /* stored at register `base` + offset */
-	CPROF_FROM_STORE, /* stored where expression number `offset` says */
-	CPROF_IS_CFA,     /* is CFA + offset */
-	CPROF_IS_BASE,    /* is register `base` + offset */
-	CPROF_IS_EXPR,    /* is what expression number `offset` says */
-	CPROF_IS_LOST,    /* known to be gone */
-};
-
-struct cprof_unwind_place {
-	uint8_t reg; /* the register that is told about */
-	uint8_t from;
-	uint8_t base;
-	int32_t offset;
-};
-
-enum cprof_unwind_cfa {
-	CPROF_CFA_REG,   /* register + offset */
-	CPROF_CFA_DEREF, /* the word at register + offset (realigned frames, signal frames) */
-	CPROF_CFA_PLT,   /* rsp + offset + 8 if (rip & 15) >= `add`: a lazy binding stub */
-	CPROF_CFA_EXPR,  /* expression number `offset` */
-};
-
-struct cprof_unwind_rule {
-	uint8_t cfa; /* enum cprof_unwind_cfa */
-	uint8_t cfa_reg;
-	uint8_t n_places; /* registers other than the return address; what is not told about stays */
-	bool guessed;     /* read off the code: there is no unwind information */
-	bool root;        /* the return address is undefined: the outermost frame */
-	bool signal;      /* the caller was interrupted at exactly its pc */
-	bool ra_stays;    /* the return address is still in its register (AArch64 leaf) */
-	int32_t offset;
-	int32_t add;
-	struct cprof_unwind_place ra;
-	struct cprof_unwind_place places[CPROF_ARCH_MAX_REGS];
-};
+#include "symbolize/unwind/cfi.h"
+#include "symbolize/unwind/unwind_rule.h"
 
 struct cprof_unwind_rules {
 	const struct cprof_arch *arch;
@@ -66,19 +28,13 @@ struct cprof_unwind_rules {
 	uint32_t epoch; /* another number: what was read off code made at run time is read again */
 };
 
-/* Reads bytes of code of a process. */
-struct cprof_unwind_code {
-	bool (*read)(void *ctx, uint64_t addr, void *buf, size_t n);
-	void *ctx;
-};
-
 /* A code address and what it belongs to. */
 struct cprof_unwind_where {
 	struct cprof_code_addr code;
 	const struct cprof_map *map;
 	struct cprof_module *module;
-	pid_t pid; /* tells apart the anonymous memory of processes */
-	const struct cprof_unwind_code *reader;
+	pid_t pid;                        /* tells apart the anonymous memory of processes */
+	const struct cprof_memory *bytes; /* the code of the process */
 };
 
 struct cprof_error *cprof_unwind_rules_init(struct cprof_unwind_rules *rules,

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 
 #include "base/buffer.h"
-#include "symbolize/unwind/unwind_walk.h"
+#include "symbolize/unwind/unwind_impl.h"
 
 void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
 			  struct cprof_unwind_stats *ret_stats)

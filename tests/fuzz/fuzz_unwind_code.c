@@ -1,5 +1,6 @@
 /* Arbitrary code, read for what it does to the stack. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "symbolize/unwind/unwind_code.h"
 
@@ -22,7 +23,7 @@ static bool read_code(void *ctx, uint64_t addr, void *buf, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct code code = { data, size };
-	const struct cprof_unwind_code reader = { read_code, &code };
+	const struct cprof_memory reader = { read_code, &code };
 	struct cprof_unwind_rule rule;
 	for (size_t at = 0; at < size && at < 32; at++) {
 		if (cprof_unwind_code_rule(&cprof_arch_x86_64, &reader, 0x1000 + at, &rule) &&

@@ -45,12 +45,12 @@ TEST(unwind_rules_of_code_made_at_run_time_are_read_again_in_another_epoch)
 	struct cprof_unwind_rules rules;
 	struct cprof_module module = { .kind = CPROF_MODULE_ANONYMOUS };
 	struct cprof_map map = { .start = CODE, .end = CODE + 4096, .path = "" };
-	const struct cprof_unwind_code reader = { read_code, &jit };
+	const struct cprof_memory bytes = { read_code, &jit };
 	const struct cprof_unwind_where where = { .code = { CODE + 6, true },
 						  .map = &map,
 						  .module = &module,
 						  .pid = 1,
-						  .reader = &reader };
+						  .bytes = &bytes };
 	CHECK(!cprof_unwind_rules_init(&rules, &cprof_arch_x86_64));
 	memcpy(jit.bytes, first, sizeof(first));
 	CHECK_UINT(frame_size(&rules, &where), 64);

@@ -1,11 +1,11 @@
 /*
- * symbolize/unwind/unwind_walk.h - the state of one walk, shared by the files that implement unwind.h.
+ * symbolize/unwind/unwind_impl.h - the state of one walk: the inside of unwind.h, for the files that implement it.
  *
  * unwind.c moves from frame to frame by rules, unwind_memory.c reads words and decides which moment they
- * are of, unwind_guess.c finds callers where there are no rules.
+ * are of, unwind_guess.c finds callers where there are no rules, unwind_stats.c says what came of it.
  */
-#ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_WALK_H
-#define CPROF_SYMBOLIZE_UNWIND_UNWIND_WALK_H
+#ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_IMPL_H
+#define CPROF_SYMBOLIZE_UNWIND_UNWIND_IMPL_H
 
 #include <string.h>
 
@@ -49,9 +49,9 @@ struct cprof_walk {
 	uint64_t sample_sp;
 	struct cprof_walk_anchor anchors[CPROF_WALK_ANCHORS]; /* the latest return addresses */
 	unsigned n_anchors;
-	uint32_t steps;                /* CFI instructions left for this walk */
-	struct cprof_unwind_code code; /* reads code through cprof_walk_code() */
-	unsigned stack_switches; /* times the walk went to a lower stack without a signal frame */
+	uint32_t steps;           /* CFI instructions left for this walk */
+	struct cprof_memory code; /* reads through cprof_walk_code() */
+	unsigned stack_switches;  /* times the walk went to a lower stack without a signal frame */
 };
 
 /* ---- unwind_memory.c ---- */
