@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
+#define FIRST_BYTES 64
+
 void cprof_buffer_deinit(struct cprof_buffer *buf)
 {
 	free(buf->data);
@@ -17,21 +21,12 @@ uint8_t *cprof_buffer_reserve(struct cprof_buffer *buf, size_t n)
 	if (buf->cap - buf->len > n) /* one byte stays free for the terminating zero */
 		return buf->data + buf->len;
 
-	size_t want = buf->len + n + 1;
-	if (want <= n) {
+	/* A short text is one allocation. */
+	size_t room = n < FIRST_BYTES && !buf->cap ? FIRST_BYTES : n + 1;
+	if (!room || !CPROF_ARRAY_ROOM(buf->data, buf->len, buf->cap, room)) {
 		buf->failed = true;
 		return NULL;
 	}
-	size_t cap = buf->cap < 64 ? 64 : buf->cap;
-	while (cap < want)
-		cap = cap > SIZE_MAX / 2 ? want : cap * 2;
-	uint8_t *data = realloc(buf->data, cap);
-	if (!data) {
-		buf->failed = true;
-		return NULL;
-	}
-	buf->data = data;
-	buf->cap = cap;
 	return buf->data + buf->len;
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 #define BLOCK_BYTES (64 * 1024)
 
 struct cprof_intern_block {
@@ -50,21 +52,6 @@ static char *store(struct cprof_intern *table, size_t n)
 	return at;
 }
 
-static bool reserve_entry(struct cprof_intern *table)
-{
-	if (table->len < table->cap)
-		return true;
-	if (table->cap >= UINT32_MAX / 2)
-		return false;
-	uint32_t cap = table->cap ? table->cap * 2 : 64;
-	void *entries = realloc(table->entries, cap * sizeof(*table->entries));
-	if (!entries)
-		return false;
-	table->entries = entries;
-	table->cap = cap;
-	return true;
-}
-
 struct cprof_error *cprof_intern_bytes(struct cprof_intern *table, const char *text, size_t n,
 				       uint32_t *ret_id)
 {
@@ -78,7 +65,7 @@ struct cprof_error *cprof_intern_bytes(struct cprof_intern *table, const char *t
 		}
 	}
 
-	if (n == SIZE_MAX || !reserve_entry(table))
+	if (n == SIZE_MAX || !CPROF_ARRAY_ROOM(table->entries, table->len, table->cap, 1))
 		return cprof_error_no_memory();
 	char *copy = store(table, n + 1);
 	first = copy ? cprof_map64_put(&table->by_hash, hash, NULL) : NULL;

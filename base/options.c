@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 
 void cprof_strings_deinit(struct cprof_strings *strings)
@@ -18,11 +19,9 @@ void cprof_strings_deinit(struct cprof_strings *strings)
 
 struct cprof_error *cprof_strings_add(struct cprof_strings *strings, const char *text)
 {
-	const char **items = realloc(strings->items, (strings->len + 1) * sizeof(*items));
-	if (!items)
+	if (!CPROF_ARRAY_ROOM(strings->items, strings->len, strings->cap, 1))
 		return cprof_error_no_memory();
-	strings->items = items;
-	items[strings->len++] = text;
+	strings->items[strings->len++] = text;
 	return NULL;
 }
 

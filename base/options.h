@@ -27,7 +27,7 @@ enum cprof_option_kind {
 
 struct cprof_strings {
 	const char **items; /* owned array of borrowed strings */
-	size_t len;
+	size_t len, cap;
 };
 void cprof_strings_deinit(struct cprof_strings *strings);
 struct cprof_error *cprof_strings_add(struct cprof_strings *strings, const char *text);
