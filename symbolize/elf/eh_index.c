@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/search.h"
+
 #define HEADER 12 /* four encodings, the frames' place, the count */
 #define ENCODINGS                                                                                  \
 	"\x01\x1b\x03\x3b" /* version 1, pcrel sdata4, udata4, datarel sdata4: what linkers write */
@@ -10,10 +12,10 @@
 #define ENTRY 8
 
 /* The table's entry `index`: where its function starts, as in the file. */
-static uint64_t start_at(const uint8_t *table, uint64_t base, uint32_t index)
+static uint64_t start_at(const uint8_t *table, uint64_t base, size_t index)
 {
 	int32_t offset;
-	memcpy(&offset, table + (uint64_t)index * ENTRY, sizeof(offset));
+	memcpy(&offset, table + index * ENTRY, sizeof(offset));
 	return base + (uint64_t)(int64_t)offset;
 }
 
@@ -27,16 +29,10 @@ uint64_t cprof_eh_index_start(struct cprof_elf *elf, uint64_t file_addr)
 	memcpy(&n, bytes + 8, sizeof(n));
 	if (n > (section->size - HEADER) / ENTRY)
 		return file_addr;
-	uint32_t low = 0, high = n;
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		if (start_at(bytes + HEADER, section->addr, mid) <= file_addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low)
+	const uint8_t *table = bytes + HEADER;
+	size_t after = CPROF_SEARCH(i, n, start_at(table, section->addr, i) <= file_addr);
+	if (!after)
 		return file_addr;
-	uint64_t start = start_at(bytes + HEADER, section->addr, low - 1);
+	uint64_t start = start_at(table, section->addr, after - 1);
 	return file_addr - start < FUNCTION_MAX ? start : file_addr;
 }

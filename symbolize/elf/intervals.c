@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/search.h"
+
 void cprof_intervals_deinit(struct cprof_intervals *intervals)
 {
 	free(intervals->added);
@@ -12,14 +15,8 @@ void cprof_intervals_deinit(struct cprof_intervals *intervals)
 struct cprof_error *cprof_intervals_add(struct cprof_intervals *intervals,
 					const struct cprof_interval *interval)
 {
-	if (intervals->n_added == intervals->cap_added) {
-		size_t cap = intervals->cap_added ? intervals->cap_added * 2 : 64;
-		void *added = realloc(intervals->added, cap * sizeof(*intervals->added));
-		if (!added)
-			return cprof_error_no_memory();
-		intervals->added = added;
-		intervals->cap_added = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(intervals->added, intervals->n_added, intervals->cap_added, 1))
+		return cprof_error_no_memory();
 	intervals->added[intervals->n_added++] = *interval;
 	return NULL;
 }
@@ -122,13 +119,6 @@ struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
 
 uint32_t cprof_intervals_find(const struct cprof_intervals *intervals, uint64_t addr)
 {
-	size_t low = 0, high = intervals->n;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (intervals->pieces[mid].start <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low ? intervals->pieces[low - 1].what : CPROF_INTERVAL_NONE;
+	size_t after = CPROF_SEARCH(i, intervals->n, intervals->pieces[i].start <= addr);
+	return after ? intervals->pieces[after - 1].what : CPROF_INTERVAL_NONE;
 }

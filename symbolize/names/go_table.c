@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/search.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
 
 #define MAGIC_116 0xfffffffau
@@ -148,22 +149,15 @@ static void describe(const struct cprof_go_table *table, uint64_t func, uint64_t
 bool cprof_go_table_find(const struct cprof_go_table *table, uint64_t file_addr,
 			 struct cprof_dwarf_frame *ret_frame)
 {
-	uint64_t low = 0, high = table->n_funcs;
-	while (low < high) {
-		uint64_t mid = low + (high - low) / 2;
-		if (start_of(table, mid) <= file_addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
+	uint64_t after = CPROF_SEARCH(i, table->n_funcs, start_of(table, i) <= file_addr);
 	/* After the last function stands where it ends. */
-	if (!low || file_addr >= start_of(table, low))
+	if (!after || file_addr >= start_of(table, after))
 		return false;
-	uint64_t entry = table->funcs + (low - 1) * 2 * word(table);
+	uint64_t entry = table->funcs + (after - 1) * 2 * word(table);
 	uint64_t func = table->funcs + number(table, entry + word(table), word(table));
 	if (func >= table->size)
 		return false;
 	*ret_frame = (struct cprof_dwarf_frame){ .name = "", .linkage_name = "", .file = "" };
-	describe(table, func, start_of(table, low - 1), file_addr, ret_frame);
+	describe(table, func, start_of(table, after - 1), file_addr, ret_frame);
 	return *ret_frame->name != 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
 #include "symbolize/process/module.h"
@@ -42,14 +43,8 @@ const char *cprof_jit_dump_find(const struct cprof_jit_dump *dump, uint64_t addr
 
 static struct cprof_error *add_name(struct cprof_jit_dump *dump, const char *name)
 {
-	if (dump->n == dump->cap) {
-		size_t cap = dump->cap ? dump->cap * 2 : 1024;
-		void *names = realloc(dump->names, cap * sizeof(*dump->names));
-		if (!names)
-			return cprof_error_no_memory();
-		dump->names = names;
-		dump->cap = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(dump->names, dump->n, dump->cap, 1))
+		return cprof_error_no_memory();
 	dump->names[dump->n++] = dump->text.len;
 	cprof_buffer_append(&dump->text, name, strlen(name) + 1);
 	return cprof_buffer_error(&dump->text);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 
@@ -51,14 +52,8 @@ static bool parse_line(char *line, struct cprof_interval *interval, const char *
 static struct cprof_error *add(struct cprof_perf_map *map, struct cprof_interval *interval,
 			       const char *name)
 {
-	if (map->n == map->cap) {
-		size_t cap = map->cap ? map->cap * 2 : 1024;
-		void *names = realloc(map->names, cap * sizeof(*map->names));
-		if (!names)
-			return cprof_error_no_memory();
-		map->names = names;
-		map->cap = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(map->names, map->n, map->cap, 1))
+		return cprof_error_no_memory();
 	interval->what = (uint32_t)map->n;
 	interval->depth =
 		(uint32_t)map->n; /* of two that overlap the later line is what runs there now */

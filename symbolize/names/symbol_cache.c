@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -52,21 +53,6 @@ void cprof_symbol_cache_deinit(struct cprof_symbol_cache *cache)
 
 /* ---- answers ---- */
 
-static bool grow(void *array, size_t *cap, size_t n, size_t size)
-{
-	if (n <= *cap)
-		return true;
-	size_t wanted = *cap ? *cap : 64;
-	while (wanted < n)
-		wanted *= 2;
-	void *moved = realloc(*(void **)array, wanted * size);
-	if (!moved)
-		return false;
-	*(void **)array = moved;
-	*cap = wanted;
-	return true;
-}
-
 static struct cprof_error *keep(struct cprof_symbol_cache *cache, const char *text,
 				uint32_t *ret_id)
 {
@@ -93,9 +79,8 @@ struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uin
 	bool is_new;
 	if (cache->n_answers >= ANSWERS_MAX)
 		return NULL;
-	if (!grow(&cache->answers, &cache->cap_answers, cache->n_answers + 1,
-		  sizeof(*cache->answers)) ||
-	    !grow(&cache->frames, &cache->cap_frames, cache->n_frames + n, sizeof(*cache->frames)))
+	if (!CPROF_ARRAY_ROOM(cache->answers, cache->n_answers, cache->cap_answers, 1) ||
+	    !CPROF_ARRAY_ROOM(cache->frames, cache->n_frames, cache->cap_frames, n))
 		return cprof_error_no_memory();
 	for (size_t i = 0; i < n; i++) {
 		struct cprof_error *err =
@@ -187,9 +172,8 @@ static bool take_strings(struct cprof_symbol_cache *cache, const struct file *fi
 static bool take_answers(struct cprof_symbol_cache *cache, const struct file *file)
 {
 	const struct header *header = &file->header;
-	if (!grow(&cache->answers, &cache->cap_answers, header->n_answers,
-		  sizeof(*cache->answers)) ||
-	    !grow(&cache->frames, &cache->cap_frames, header->n_frames, sizeof(*cache->frames)))
+	if (!CPROF_ARRAY_ROOM(cache->answers, 0, cache->cap_answers, header->n_answers) ||
+	    !CPROF_ARRAY_ROOM(cache->frames, 0, cache->cap_frames, header->n_frames))
 		return false;
 	if (header->n_frames)
 		memcpy(cache->frames, file->frames, header->n_frames * sizeof(*cache->frames));
@@ -395,7 +379,7 @@ void cprof_symbol_cache_trim(const char *dir)
 	for (struct dirent *entry; listing && (entry = readdir(listing));) {
 		struct stat st;
 		if (fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode) || !grow(&files, &cap, n + 1, sizeof(*files)))
+		    !S_ISREG(st.st_mode) || !CPROF_ARRAY_ROOM(files, n, cap, 1))
 			continue;
 		files[n].size = (uint64_t)st.st_size;
 		files[n].used = st.st_mtim;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/intern.h"
@@ -36,7 +37,7 @@ struct cprof_symbolizer {
 		struct cprof_perf_map map;
 		struct cprof_jit_dump dump;
 	} * jits; /* owned; one for each process that was asked about */
-	size_t n_jits;
+	size_t n_jits, cap_jits;
 	struct cprof_debuginfod debuginfod;
 	struct cprof_kernel kernel;
 	bool kernel_tried; /* the cache was asked */
@@ -176,14 +177,9 @@ static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const 
 static struct cprof_error *store(struct cprof_symbolizer *symbolizer,
 				 const struct cprof_symbol_frame *frames, size_t n, uint64_t *place)
 {
-	if (symbolizer->n_answers == symbolizer->cap_answers) {
-		size_t cap = symbolizer->cap_answers ? symbolizer->cap_answers * 2 : 256;
-		void *answers = realloc(symbolizer->answers, cap * sizeof(*symbolizer->answers));
-		if (!answers)
-			return cprof_error_no_memory();
-		symbolizer->answers = answers;
-		symbolizer->cap_answers = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(symbolizer->answers, symbolizer->n_answers, symbolizer->cap_answers,
+			      1))
+		return cprof_error_no_memory();
 	struct cprof_symbol_frame *copy = malloc(n * sizeof(*frames));
 	if (!copy)
 		return cprof_error_no_memory();
@@ -325,11 +321,8 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
 		if (symbolizer->jits[i].pid == maps->pid)
 			return NULL;
 	}
-	void *jits =
-		realloc(symbolizer->jits, (symbolizer->n_jits + 1) * sizeof(*symbolizer->jits));
-	if (!jits)
+	if (!CPROF_ARRAY_ROOM(symbolizer->jits, symbolizer->n_jits, symbolizer->cap_jits, 1))
 		return cprof_error_no_memory();
-	symbolizer->jits = jits;
 	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
 	*jit = (struct jit){ .pid = maps->pid };
 	*ret_jit = jit;

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/search.h"
+
 #define SYMBOLS_MAX (1u << 24)
 #define NESTING_MAX 256 /* how many overlapping symbols are tried around one address */
 #define RANK_GLOBAL 0x0c
@@ -19,14 +22,8 @@ void cprof_symbols_deinit(struct cprof_symbols *symbols)
 struct cprof_error *cprof_symbols_add(struct cprof_symbols *symbols,
 				      const struct cprof_symbol *symbol)
 {
-	if (symbols->n == symbols->cap) {
-		size_t cap = symbols->cap ? symbols->cap * 2 : 256;
-		void *all = realloc(symbols->all, cap * sizeof(*symbols->all));
-		if (!all)
-			return cprof_error_no_memory();
-		symbols->all = all;
-		symbols->cap = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(symbols->all, symbols->n, symbols->cap, 1))
+		return cprof_error_no_memory();
 	symbols->all[symbols->n++] = *symbol;
 	symbols->sorted = false;
 	return NULL;
@@ -199,15 +196,8 @@ struct cprof_error *cprof_symbols_sort(struct cprof_symbols *symbols)
 const struct cprof_symbol *cprof_symbols_find(const struct cprof_symbols *symbols,
 					      uint64_t file_addr)
 {
-	size_t low = 0, high = symbols->n;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (symbols->all[mid].start <= file_addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (size_t i = low, tries = 0; i-- > 0 && tries < NESTING_MAX; tries++) {
+	size_t after = CPROF_SEARCH(i, symbols->n, symbols->all[i].start <= file_addr);
+	for (size_t i = after, tries = 0; i-- > 0 && tries < NESTING_MAX; tries++) {
 		if (symbols->all[i].end > file_addr)
 			return &symbols->all[i];
 		if (symbols->reach[i] <= file_addr)

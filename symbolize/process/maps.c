@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/search.h"
 
 #define DELETED " (deleted)"
 #define TURNS   8 /* how often a text that contradicts itself is read */
@@ -41,33 +43,10 @@ void cprof_maps_deinit(struct cprof_maps *maps)
 	*maps = (struct cprof_maps){ 0 };
 }
 
-static bool reserve(struct cprof_map ***array, size_t *cap, size_t want)
-{
-	if (want <= *cap)
-		return true;
-	size_t bigger = *cap ? *cap * 2 : 64;
-	while (bigger < want)
-		bigger *= 2;
-	void *grown = realloc(*array, bigger * sizeof(**array));
-	if (!grown)
-		return false;
-	*array = grown;
-	*cap = bigger;
-	return true;
-}
-
 /* Index of the first live mapping that ends above `addr`. */
 static size_t lower(const struct cprof_maps *maps, uint64_t addr)
 {
-	size_t low = 0, high = maps->n_sorted;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (maps->sorted[middle]->end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return CPROF_SEARCH(i, maps->n_sorted, maps->sorted[i]->end <= addr);
 }
 
 struct cprof_map *cprof_maps_find(const struct cprof_maps *maps, uint64_t addr)
@@ -84,7 +63,7 @@ static struct cprof_error *remember(struct cprof_maps *maps, const struct cprof_
 {
 	struct cprof_map *copy = malloc(sizeof(*copy));
 	char *path = strdup(map->path ? map->path : "");
-	if (!copy || !path || !reserve(&maps->all, &maps->cap_all, maps->n_all + 1)) {
+	if (!copy || !path || !CPROF_ARRAY_ROOM(maps->all, maps->n_all, maps->cap_all, 1)) {
 		free(copy);
 		free(path);
 		return cprof_error_no_memory();
@@ -137,7 +116,7 @@ static struct cprof_error *cut(struct cprof_maps *maps, uint64_t start, uint64_t
 	size_t at = lower(maps, start);
 	while (at < maps->n_sorted && maps->sorted[at]->start < end) {
 		const struct cprof_map *old = maps->sorted[at];
-		if (!reserve(&maps->sorted, &maps->cap_sorted, maps->n_sorted + 3))
+		if (!CPROF_ARRAY_ROOM(maps->sorted, maps->n_sorted, maps->cap_sorted, 3))
 			return cprof_error_no_memory();
 		remove_at(maps, at);
 		struct cprof_error *err = NULL;
@@ -159,7 +138,7 @@ struct cprof_error *cprof_maps_add(struct cprof_maps *maps, const struct cprof_m
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
 				       "mapping [%" PRIx64 ", %" PRIx64 ") is empty", map->start,
 				       map->end);
-	if (!reserve(&maps->sorted, &maps->cap_sorted, maps->n_sorted + 1))
+	if (!CPROF_ARRAY_ROOM(maps->sorted, maps->n_sorted, maps->cap_sorted, 1))
 		return cprof_error_no_memory();
 	struct cprof_map *added;
 	struct cprof_error *err = cut(maps, map->start, map->end);
@@ -276,7 +255,7 @@ static struct cprof_error *parse_all(struct cprof_maps *maps, char *text, struct
 		struct cprof_error *err = adopt(maps, &map, &adopted);
 		if (err)
 			return err;
-		if (!reserve(fresh, &cap, *n_fresh + 1))
+		if (!CPROF_ARRAY_ROOM(*fresh, *n_fresh, cap, 1))
 			return cprof_error_no_memory();
 		(*fresh)[(*n_fresh)++] = adopted;
 	}

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <elfutils/libdwelf.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/elf/elf_file.h"
 
@@ -81,18 +82,10 @@ static uint64_t file_key(uint64_t dev, uint64_t inode, const char *path)
 /* Takes `module`, also on error. */
 static struct cprof_error *append(struct cprof_modules *modules, struct cprof_module *module)
 {
-	if (modules->n == modules->cap) {
-		size_t cap = modules->cap ? modules->cap * 2 : 32;
-		void *all = realloc(modules->all, cap * sizeof(*modules->all));
-		if (!all) {
-			module_free(module);
-			return cprof_error_no_memory();
-		}
-		modules->all = all;
-		modules->cap = cap;
-	}
-	uint64_t *newest = cprof_map64_put(
-		&modules->by_file, file_key(module->dev, module->inode, module->path), NULL);
+	uint64_t key = file_key(module->dev, module->inode, module->path);
+	uint64_t *newest = CPROF_ARRAY_ROOM(modules->all, modules->n, modules->cap, 1)
+				   ? cprof_map64_put(&modules->by_file, key, NULL)
+				   : NULL;
 	if (!newest) {
 		module_free(module);
 		return cprof_error_no_memory();

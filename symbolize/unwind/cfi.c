@@ -3,6 +3,8 @@
 #include <gelf.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/search.h"
 #include "symbolize/unwind/cfi_reader.h"
 #include "symbolize/process/debug_file.h"
 #include "symbolize/elf/elf_file.h"
@@ -258,23 +260,19 @@ static uint64_t table_addr(const struct cprof_cfi *cfi, size_t at, size_t column
 	return cfi->hdr.addr + (uint64_t)(int64_t)relative;
 }
 
-/* An unsorted or lying table leads to an entry that does not cover the address: then the index answers. */
+/*
+ * An unsorted or lying table, or one that cannot be read in part, leads to an entry that does not cover the address: then
+ * the index answers.
+ */
 static bool table_find(const struct cprof_cfi *cfi, uint64_t file_addr,
 		       struct cprof_cfi_fde *ret_fde)
 {
-	size_t low = 0, high = cfi->n_table;
 	const uint64_t table_at = (uint64_t)(cfi->table - cfi->hdr.bytes);
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (!need(&cfi->hdr, table_at + middle * 8, 8))
-			return false;
-		if (table_addr(cfi, middle, 0) <= file_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low > 0 && need(&cfi->hdr, table_at + (low - 1) * 8, 8) &&
-	       fde_parse(cfi, true, table_addr(cfi, low - 1, 1) - cfi->eh_frame.addr, ret_fde) &&
+	size_t after = CPROF_SEARCH(i, cfi->n_table,
+				    need(&cfi->hdr, table_at + i * 8, 8) &&
+					    table_addr(cfi, i, 0) <= file_addr);
+	return after > 0 && need(&cfi->hdr, table_at + (after - 1) * 8, 8) &&
+	       fde_parse(cfi, true, table_addr(cfi, after - 1, 1) - cfi->eh_frame.addr, ret_fde) &&
 	       ret_fde->start <= file_addr && file_addr < ret_fde->end;
 }
 
@@ -282,16 +280,8 @@ static bool table_find(const struct cprof_cfi *cfi, uint64_t file_addr,
 
 static bool index_add(struct index *index, uint64_t start, uint64_t offset)
 {
-	if (index->n == index->cap) {
-		size_t cap = index->cap ? index->cap * 2 : 256;
-		void *grown = cap > ENTRIES_MAX
-				      ? NULL
-				      : realloc(index->entries, cap * sizeof(struct entry));
-		if (!grown)
-			return false;
-		index->entries = grown;
-		index->cap = cap;
-	}
+	if (index->n >= ENTRIES_MAX || !CPROF_ARRAY_ROOM(index->entries, index->n, index->cap, 1))
+		return false;
 	index->entries[index->n++] = (struct entry){ start, offset };
 	return true;
 }
@@ -337,15 +327,8 @@ static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *i
 static bool index_find(const struct cprof_cfi *cfi, bool is_eh, const struct index *index,
 		       uint64_t file_addr, struct cprof_cfi_fde *ret_fde)
 {
-	size_t low = 0, high = index->n;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (index->entries[middle].start <= file_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low > 0 && fde_parse(cfi, is_eh, index->entries[low - 1].offset, ret_fde) &&
+	size_t after = CPROF_SEARCH(i, index->n, index->entries[i].start <= file_addr);
+	return after > 0 && fde_parse(cfi, is_eh, index->entries[after - 1].offset, ret_fde) &&
 	       ret_fde->start <= file_addr && file_addr < ret_fde->end;
 }
 
