@@ -1,5 +1,5 @@
 /*
- * base/file.h - whole files in, and whole files out: an output file appears complete or not at all.
+ * base/file.h - whole files into memory.
  */
 #ifndef CPROF_BASE_FILE_H
 #define CPROF_BASE_FILE_H

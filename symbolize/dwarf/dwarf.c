@@ -92,10 +92,11 @@ struct place {
 	uint32_t line, column;
 };
 
-static size_t chain(struct cprof_dwarf_functions *functions, struct cprof_dwarf_unit *unit,
-		    const struct cprof_dwarf_unit *lines_unit, uint64_t file_addr,
-		    struct place place, struct cprof_dwarf_lines *lines,
-		    struct cprof_dwarf_frame *frames, size_t cap)
+static size_t frames_of_calls(struct cprof_dwarf_functions *functions,
+			      struct cprof_dwarf_unit *unit,
+			      const struct cprof_dwarf_unit *lines_unit, uint64_t file_addr,
+			      struct place place, struct cprof_dwarf_lines *lines,
+			      struct cprof_dwarf_frame *frames, size_t cap)
 {
 	struct cprof_dwarf_call *call = cprof_dwarf_functions_find(functions, unit, file_addr);
 	size_t n = 0;
@@ -133,7 +134,8 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	if (row)
 		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
 					row->column };
-	size_t n = chain(&dwarf->functions, code, unit, file_addr, place, lines, frames, cap);
+	size_t n = frames_of_calls(&dwarf->functions, code, unit, file_addr, place, lines, frames,
+				   cap);
 	if (!n && row)
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };

@@ -290,7 +290,7 @@ static bool standard(struct program *program, struct state *state, uint8_t opcod
 	return true;
 }
 
-static void run(struct program *program)
+static void run_program(struct program *program)
 {
 	struct state state;
 	bool good = true;
@@ -339,7 +339,7 @@ struct cprof_error *cprof_dwarf_lines_read(const struct cprof_dwarf_unit *unit,
 				     ? new_table(&program, false) && new_table(&program, true)
 				     : old_names(&program);
 		if (named)
-			run(&program);
+			run_program(&program);
 	}
 	if (program.no_memory) {
 		cprof_dwarf_lines_free(lines);

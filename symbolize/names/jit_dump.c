@@ -62,7 +62,7 @@ static struct cprof_error *add_code(struct cprof_jit_dump *dump, uint64_t start,
 }
 
 /* pid, tid, vma, address, size, index, name. */
-static struct cprof_error *load(struct cprof_jit_dump *dump, struct cprof_cursor *cursor)
+static struct cprof_error *note_loaded(struct cprof_jit_dump *dump, struct cprof_cursor *cursor)
 {
 	cprof_cursor_skip(cursor, 16);
 	uint64_t addr = cprof_cursor_u64(cursor), size = cprof_cursor_u64(cursor);
@@ -79,7 +79,7 @@ static struct cprof_error *load(struct cprof_jit_dump *dump, struct cprof_cursor
 }
 
 /* pid, tid, vma, old address, new address, size, index. */
-static struct cprof_error *move(struct cprof_jit_dump *dump, struct cprof_cursor *cursor)
+static struct cprof_error *note_moved(struct cprof_jit_dump *dump, struct cprof_cursor *cursor)
 {
 	cprof_cursor_skip(cursor, 24);
 	uint64_t addr = cprof_cursor_u64(cursor), size = cprof_cursor_u64(cursor);
@@ -119,7 +119,8 @@ static struct cprof_error *read_records(struct cprof_jit_dump *dump, struct cpro
 			uint64_t len = peek(image, at, size, bytes);
 			struct cprof_cursor cursor = { bytes, bytes + len, false };
 			cprof_cursor_skip(&cursor, 16);
-			err = kind == CODE_LOAD ? load(dump, &cursor) : move(dump, &cursor);
+			err = kind == CODE_LOAD ? note_loaded(dump, &cursor)
+						: note_moved(dump, &cursor);
 		}
 		at += size;
 	}

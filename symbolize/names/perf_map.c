@@ -109,7 +109,7 @@ static pid_t own_pid(pid_t pid)
 	return (pid_t)number;
 }
 
-static bool is_by(uid_t owner, pid_t pid)
+static bool may_be_written_by(uid_t owner, pid_t pid)
 {
 	char path[64];
 	struct stat st;
@@ -133,7 +133,7 @@ struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid)
 	if (fd < 0)
 		return errno == ENOENT ? NULL : cprof_error_os(errno, "open %s", path);
 	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_by(st.st_uid, pid))
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !may_be_written_by(st.st_uid, pid))
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
 				       "%s is not a plain file of the process's user", path);
 	struct cprof_buffer text = { 0 };

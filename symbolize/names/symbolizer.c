@@ -15,7 +15,7 @@
 #include "symbolize/names/plt.h"
 
 #define FRAMES_MAX                                                                                 \
-	64 /* inlined calls at one address; deeper nests lose their outer part's details */
+	64 /* at one address; of a deeper nest the innermost are kept, and the function itself */
 
 struct answer {
 	struct cprof_symbol_frame *frames; /* owned */
@@ -26,7 +26,7 @@ struct cprof_symbolizer {
 	const struct cprof_symbolizer_options *options;
 	struct cprof_modules *modules;
 	struct cprof_intern strings;
-	struct cprof_map64 demangled;  /* string id of a symbol -> string id of its name, + 1 */
+	struct cprof_map64 demangled;  /* string id of a symbol -> string id of its name */
 	struct cprof_map64 *by_module; /* owned; [module id]: file address -> index of answer + 1 */
 	size_t n_by_module;
 	struct cprof_map64 elsewhere; /* run-time addresses outside modules, kernel addresses */
@@ -189,8 +189,8 @@ static struct cprof_error *store(struct cprof_symbolizer *symbolizer,
 	return NULL;
 }
 
-static void give(const struct cprof_symbolizer *symbolizer, uint64_t index,
-		 const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
+static void give_answer(const struct cprof_symbolizer *symbolizer, uint64_t index,
+			const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
 {
 	const struct answer *answer = &symbolizer->answers[index - 1];
 	*ret_frames = answer->frames;
@@ -375,7 +375,7 @@ struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symboliz
 		if (err)
 			return err;
 	}
-	give(symbolizer, *place, ret_frames, ret_n);
+	give_answer(symbolizer, *place, ret_frames, ret_n);
 	return NULL;
 }
 
@@ -409,7 +409,7 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 		if (err)
 			return err;
 	}
-	give(symbolizer, *place, ret_frames, ret_n);
+	give_answer(symbolizer, *place, ret_frames, ret_n);
 	return NULL;
 }
 
@@ -474,7 +474,7 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 		if (err)
 			return err;
 	}
-	give(symbolizer, *place, ret_frames, ret_n);
+	give_answer(symbolizer, *place, ret_frames, ret_n);
 	return NULL;
 }
 

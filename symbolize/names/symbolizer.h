@@ -5,7 +5,7 @@
  * of JIT code. Owns the order in which they are asked and a cache of answers by (module, file address).
  * Meant for the time after the sampling window: a first look into a module may take milliseconds.
  *
- * Not thread-safe (libdw is not).
+ * Not thread-safe: one thread uses it and its modules.
  */
 #ifndef CPROF_SYMBOLIZE_NAMES_SYMBOLIZER_H
 #define CPROF_SYMBOLIZE_NAMES_SYMBOLIZER_H
@@ -56,15 +56,15 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 					  const struct cprof_symbol_frame **ret_frames,
 					  size_t *ret_n);
 
-/* The same for an address as in the module's file, with no process (cprof -symbolize, tests). */
+/* The same for an address as in the module's file, with no process: a profile to be symbolized, tests. */
 struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
 					       struct cprof_module *module, uint64_t file_addr,
 					       const struct cprof_symbol_frame **ret_frames,
 					       size_t *ret_n);
 
 /*
- * Name a kernel address by /proc/kallsyms. Where that is restricted (kernel.kptr_restrict) the frame is
- * "[kernel]" and cprof_symbolizer_notes() carries the hint. ret_module: "[kernel.kallsyms]" or "[nf_tables]".
+ * Name a kernel address by /proc/kallsyms: one frame. Where that is restricted (kernel.kptr_restrict) the name is
+ * "[kernel]" and cprof_symbolizer_notes() carries the hint.
  */
 struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
 					    const struct cprof_symbol_frame **ret_frames,

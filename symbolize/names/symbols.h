@@ -20,7 +20,7 @@
 
 struct cprof_symbol {
 	uint64_t start, end; /* file addresses; [start, end) */
-	const char *name;    /* borrowed from the ELF file (or from `text` of the table) */
+	const char *name;    /* borrowed from the ELF file, or from whoever added it */
 	uint8_t rank;        /* higher wins at the same address */
 };
 

@@ -23,7 +23,7 @@ struct want {
 	uint32_t crc;
 };
 
-static void say(struct cprof_buffer *trail, const char *path, const char *what)
+static void note_tried(struct cprof_buffer *trail, const char *path, const char *what)
 {
 	if (trail)
 		cprof_buffer_printf(trail, "%s: %s\n", path, what);
@@ -69,14 +69,14 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 	if (!err)
 		err = cprof_elf_open(image, false, &elf);
 	if (err) {
-		say(trail, path, err->message);
+		note_tried(trail, path, err->message);
 		if (err->code == CPROF_ERR_NO_MEMORY)
 			return err;
 		cprof_error_free(err);
 		return NULL;
 	}
 	const char *why_not = refusal(elf, fd, want);
-	say(trail, path, why_not ? why_not : "taken");
+	note_tried(trail, path, why_not ? why_not : "taken");
 	if (why_not)
 		cprof_elf_free(elf);
 	else
@@ -89,7 +89,7 @@ static struct cprof_error *try_path(const char *path, const struct want *want,
 {
 	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		say(trail, path, errno == ENOENT ? "not there" : strerror(errno));
+		note_tried(trail, path, errno == ENOENT ? "not there" : strerror(errno));
 		return NULL;
 	}
 	return try_fd(fd, path, want, trail, ret_elf);
@@ -107,7 +107,7 @@ static struct cprof_error *by_debuginfod(const struct want *want,
 				       want->build_id_len, why, sizeof(why));
 	if (fd >= 0)
 		return try_fd(fd, "debuginfod", want, trail, ret_elf);
-	say(trail, "debuginfod", why);
+	note_tried(trail, "debuginfod", why);
 	return NULL;
 }
 

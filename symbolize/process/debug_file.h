@@ -1,5 +1,6 @@
 /*
- * symbolize/process/debug_file.h - the files that hold a module's names: itself, its separate debug file, mini debug info.
+ * symbolize/process/debug_file.h - the files that hold a module's names besides itself: its separate debug file, mini debug
+ * info, dwz's common parts.
  *
  * Owns where such files are looked for and the proof that one belongs to the module: the same build-id, or for
  * a debuglink without one the CRC of the whole file. A path alone proves nothing; a wrong file is worse than none.
@@ -33,8 +34,8 @@ struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
 struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_elf **ret_elf);
 
 /*
- * The file of common parts that dwz made, named in .gnu_debugaltlink of the debug file at `debug_path`.
- * *ret_elf NULL: none named or none found.
+ * The file of common parts that dwz made, named in .gnu_debugaltlink of `debug`. *ret_elf NULL: none named or none found.
+ * `trail` as above. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
 					 const struct cprof_debug_roots *roots,

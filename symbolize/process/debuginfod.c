@@ -68,7 +68,7 @@ static int progress(struct debuginfod_client *client, long done, long total)
 	return now_ns > debuginfod->deadline_ns;
 }
 
-static bool load(struct cprof_debuginfod *debuginfod)
+static bool load_client(struct cprof_debuginfod *debuginfod)
 {
 	const char *urls = getenv("DEBUGINFOD_URLS");
 	if (debuginfod->client || debuginfod->broken)
@@ -107,7 +107,7 @@ int cprof_debuginfod_find(struct cprof_debuginfod *debuginfod, const char *name,
 			  const uint8_t *build_id, size_t len, char *why, size_t why_size)
 {
 	uint64_t total_ns = limit(debuginfod->total_limit_ns, TOTAL_LIMIT_NS);
-	if (load(debuginfod) && debuginfod->spent_ns >= total_ns)
+	if (load_client(debuginfod) && debuginfod->spent_ns >= total_ns)
 		debuginfod->broken = TIME_OVER;
 	if (debuginfod->broken) {
 		snprintf(why, why_size, "%s", reasons[debuginfod->broken]);

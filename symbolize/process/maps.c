@@ -43,15 +43,15 @@ void cprof_maps_deinit(struct cprof_maps *maps)
 	*maps = (struct cprof_maps){ 0 };
 }
 
-/* Index of the first live mapping that ends above `addr`. */
-static size_t lower(const struct cprof_maps *maps, uint64_t addr)
+/* Index in sorted[] of the first mapping that ends above `addr`. */
+static size_t first_ending_above(const struct cprof_maps *maps, uint64_t addr)
 {
 	return CPROF_SEARCH(i, maps->n_sorted, maps->sorted[i]->end <= addr);
 }
 
 struct cprof_map *cprof_maps_find(const struct cprof_maps *maps, uint64_t addr)
 {
-	size_t at = lower(maps, addr);
+	size_t at = first_ending_above(maps, addr);
 	if (at < maps->n_sorted && maps->sorted[at]->start <= addr)
 		return maps->sorted[at];
 	return NULL;
@@ -88,7 +88,7 @@ static void remove_at(struct cprof_maps *maps, size_t at)
 /* The caller has reserved the room. */
 static void insert_sorted(struct cprof_maps *maps, struct cprof_map *map)
 {
-	size_t at = lower(maps, map->start);
+	size_t at = first_ending_above(maps, map->start);
 	memmove(&maps->sorted[at + 1], &maps->sorted[at],
 		(maps->n_sorted - at) * sizeof(*maps->sorted));
 	maps->sorted[at] = map;
@@ -113,7 +113,7 @@ static struct cprof_error *keep_part(struct cprof_maps *maps, const struct cprof
 /* Make [start, end) free of live mappings; what sticks out on either side stays. */
 static struct cprof_error *cut(struct cprof_maps *maps, uint64_t start, uint64_t end)
 {
-	size_t at = lower(maps, start);
+	size_t at = first_ending_above(maps, start);
 	while (at < maps->n_sorted && maps->sorted[at]->start < end) {
 		const struct cprof_map *old = maps->sorted[at];
 		if (!CPROF_ARRAY_ROOM(maps->sorted, maps->n_sorted, maps->cap_sorted, 3))
@@ -126,7 +126,7 @@ static struct cprof_error *cut(struct cprof_maps *maps, uint64_t start, uint64_t
 			err = keep_part(maps, old, end, old->end);
 		if (err)
 			return err;
-		at = lower(maps, start);
+		at = first_ending_above(maps, start);
 	}
 	return NULL;
 }

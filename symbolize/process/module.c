@@ -221,7 +221,7 @@ static struct cprof_error *open_fd(struct cprof_module *module, int fd)
  * Device and inode of an open file in the words of /proc/PID/maps. stat(2) may call them differently (overlay
  * and btrfs have devices of their own for it), so the file is mapped and the kernel asked about our mapping.
  */
-static bool maps_words(int fd, uint64_t *ret_dev, uint64_t *ret_inode)
+static bool ids_in_maps(int fd, uint64_t *ret_dev, uint64_t *ret_inode)
 {
 	void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (page == MAP_FAILED)
@@ -249,7 +249,7 @@ static bool is_file_of(int fd, const struct cprof_map *map)
 	if (st.st_ino == map->inode &&
 	    ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev)
 		return true;
-	return maps_words(fd, &dev, &inode) && dev == map->dev && inode == map->inode;
+	return ids_in_maps(fd, &dev, &inode) && dev == map->dev && inode == map->inode;
 }
 
 /* The very file that is mapped; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */

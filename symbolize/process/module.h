@@ -2,14 +2,14 @@
  * symbolize/process/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
  *
  * Owns which file it is, its Elf handle and its load segments, and is the only place that converts
- * between run-time addresses (uint64_t addr) and addresses as in the file (uint64_t file_addr). Unwind
- * rules (unwind.h), debug files and names (symbolizer.h) hang their own caches on a module.
+ * between run-time addresses (uint64_t addr) and addresses as in the file (uint64_t file_addr). Others hang on a module
+ * what they read from it: its call frame information (symbolize/unwind/cfi.h), its names (symbolize/names/names.h).
  *
  * A module is identified by what it is, never by its path alone: device, inode and build-id as the kernel
  * reports them for the mapping. It is opened through /proc/PID/map_files (the very file that is mapped,
  * even if it was deleted or replaced), else through /proc/PID/root + path if device and inode agree.
  *
- * libelf and libdw are not thread-safe: one thread uses a cprof_modules and all that hangs on it.
+ * libelf is not thread-safe: one thread uses a cprof_modules and all that hangs on it.
  */
 #ifndef CPROF_SYMBOLIZE_PROCESS_MODULE_H
 #define CPROF_SYMBOLIZE_PROCESS_MODULE_H
@@ -54,7 +54,7 @@ struct cprof_module {
 	const struct cprof_arch *arch;
 	struct cprof_segment *segments; /* owned */
 	size_t n_segments;
-	char *why;          /* owned; for OPAQUE: what failed, for -v and -why */
+	char *why;          /* owned; for OPAQUE: what failed, in words */
 	uint32_t next_same; /* id + 1 of an older module with the same device and inode, 0: none */
 
 	/* Hung on by their owners, with the way to free it; NULL until first used. */
@@ -91,7 +91,7 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
  */
 int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map);
 
-/* A module from a file of ours, with no process (tests, cprof -symbolize). Errors: OS, BAD_DATA. */
+/* A module from a file of ours, with no process: a profile to be symbolized, tests. Errors: OS, BAD_DATA. */
 struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
 				       struct cprof_module **ret_module);
 

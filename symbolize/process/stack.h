@@ -25,7 +25,7 @@ static inline uint64_t cprof_code_addr_lookup(struct cprof_code_addr code)
 	return code.is_return ? code.addr - 1 : code.addr;
 }
 
-/* How a frame was found; everything above CPROF_FRAME_RULE is a heuristic or a later moment. */
+/* How a frame was found. */
 enum cprof_frame_how {
 	CPROF_FRAME_SAMPLE, /* the registers themselves: the innermost frame */
 	CPROF_FRAME_RULE,   /* by unwind information */

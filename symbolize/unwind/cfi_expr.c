@@ -184,7 +184,8 @@ static bool literal(struct machine *m, uint8_t op)
 	/* clang-format on */
 }
 
-static void other(struct machine *m, uint8_t op)
+/* All other operations; bad if `op` is none. */
+static void operate(struct machine *m, uint8_t op)
 {
 	uint64_t value;
 	/* clang-format off */
@@ -229,7 +230,7 @@ bool cprof_cfi_evaluate(struct cprof_cfi_expr expr, const uint64_t *first,
 			return false;
 		uint8_t op = cprof_cfi_u8(&m.r);
 		if (!literal(&m, op) && !binary(&m, op))
-			other(&m, op);
+			operate(&m, op);
 		if (m.bad || m.r.bad)
 			return false;
 	}

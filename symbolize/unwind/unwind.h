@@ -1,13 +1,13 @@
 /*
  * symbolize/unwind/unwind.h - walk one stack: registers and stack bytes in, frames and a stop reason out.
  *
- * Needs no process: mappings come from maps.h, memory through callbacks, rules from the modules' own
+ * Needs no process: mappings come from symbolize/process/maps.h, memory through callbacks, rules from the modules' own
  * unwind information, through a cache of rules by address that all processes of a session share.
  * docs/unwinding.md describes the walk; the rules' source is DWARF 5 "Call Frame Information" and the
  * LSB's .eh_frame.
  *
  * Work per walk is bounded by the frames asked for and by a fixed number of expression steps; nothing
- * recurses on input. Not thread-safe (libdw is not).
+ * recurses on input. Not thread-safe: one thread uses an unwinder and its modules.
  */
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_H
@@ -35,7 +35,7 @@ struct cprof_unwind_input {
 	size_t copy_size;
 };
 
-/* Counts since the unwinder was made; for the summary, -v and the profile's comments. */
+/* Counts since the unwinder was made. */
 struct cprof_unwind_stats {
 	uint64_t walks;
 	uint64_t frames;
@@ -62,7 +62,7 @@ void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
 			  struct cprof_unwind_stats *ret_stats);
 
 /*
- * For -v and the profile's comments, without a newline: `walks` gets how the walks ended, by reason, and what
+ * The counts in words, without a newline: `walks` gets how the walks ended, by reason, and what
  * was guessed; `cache` the hit rate and size of the rule cache. Both are appended to.
  */
 void cprof_unwind_stats_describe(const struct cprof_unwind_stats *stats, struct cprof_buffer *walks,
