@@ -439,7 +439,7 @@ class Symbolize(Base):
     def strip_names(self, path):
         """The profile as one that was taken without symbols: addresses, mappings and build-ids are left."""
         need("protoc")
-        base = ["protoc", f"--proto_path={harness.ROOT}/convert"]
+        base = ["protoc", f"--proto_path={harness.ROOT}/convert/profile"]
         import re
         import zlib
         raw = zlib.decompress(open(path, "rb").read(), 31)
