@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 void cprof_lock_cycles_deinit(struct cprof_lock_cycles *cycles)
@@ -41,10 +42,8 @@ static struct cprof_error *collect(const size_t *waits_for, size_t start,
 static struct cprof_error *add(struct cprof_lock_cycles *cycles, const size_t *waits_for,
 			       size_t start)
 {
-	void *grown = realloc(cycles->cycles, (cycles->n + 1) * sizeof(*cycles->cycles));
-	if (!grown)
+	if (!CPROF_ARRAY_ROOM(cycles->cycles, cycles->n, cycles->cap, 1))
 		return cprof_error_no_memory();
-	cycles->cycles = grown;
 	struct cprof_error *err = collect(waits_for, start, &cycles->cycles[cycles->n]);
 	if (!err)
 		cycles->n++;

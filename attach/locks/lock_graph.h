@@ -24,7 +24,7 @@ struct cprof_lock_cycle {
 
 struct cprof_lock_cycles {
 	struct cprof_lock_cycle *cycles; /* owned; by their first node */
-	size_t n;
+	size_t n, cap;
 };
 
 void cprof_lock_cycles_deinit(struct cprof_lock_cycles *cycles);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/arch.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 
@@ -88,26 +89,17 @@ int cprof_perf_source_open_one(struct cprof_perf_source *source, struct perf_eve
 	return fd;
 }
 
-static bool grow_rings(struct cprof_perf_source *source)
+static bool has_room_for_ring(struct cprof_perf_source *source)
 {
-	size_t n = source->n_rings + 1;
-	if (source->n_rings & (source->n_rings - 1)) /* grows at powers of two only */
-		return true;
-	size_t cap = n * 2;
-	void *rings = realloc(source->rings, cap * sizeof(*source->rings));
-	if (rings)
-		source->rings = rings;
-	void *poll = realloc(source->poll, cap * sizeof(*source->poll));
-	if (poll)
-		source->poll = poll;
-	return rings && poll;
+	return CPROF_ARRAY_ROOM(source->rings, source->n_rings, source->cap_rings, 1) &&
+	       CPROF_ARRAY_ROOM(source->poll, source->n_rings, source->cap_poll, 1);
 }
 
 struct cprof_error *cprof_perf_source_add_ring(struct cprof_perf_source *source, int fd,
 					       size_t bytes, bool samples)
 {
 	struct cprof_perf_event_ring *event;
-	struct cprof_error *err = grow_rings(source)
+	struct cprof_error *err = has_room_for_ring(source)
 					  ? cprof_perf_event_map(fd, bytes, RING_LEAST / 2, &event)
 					  : cprof_error_no_memory();
 	if (err) {
@@ -123,15 +115,9 @@ struct cprof_error *cprof_perf_source_add_ring(struct cprof_perf_source *source,
 
 struct cprof_error *cprof_perf_source_add_fd(struct cprof_perf_source *source, int fd)
 {
-	if (source->n_fds == source->cap_fds) {
-		size_t cap = source->cap_fds ? source->cap_fds * 2 : 64;
-		int *grown = realloc(source->fds, cap * sizeof(*grown));
-		if (!grown) {
-			close(fd);
-			return cprof_error_no_memory();
-		}
-		source->fds = grown;
-		source->cap_fds = cap;
+	if (!CPROF_ARRAY_ROOM(source->fds, source->n_fds, source->cap_fds, 1)) {
+		close(fd);
+		return cprof_error_no_memory();
 	}
 	source->fds[source->n_fds++] = fd;
 	return NULL;
@@ -158,7 +144,7 @@ struct cprof_error *cprof_perf_source_cpus(int **ret_cpus, size_t *ret_n)
 	if (err)
 		return err;
 	CPROF_AUTO(free) int *cpus = NULL;
-	size_t n = 0;
+	size_t n = 0, cap = 0;
 	for (const char *at = cprof_buffer_text(&text); *at >= '0' && *at <= '9';) {
 		char *end;
 		long first = strtol(at, &end, 10), last = first;
@@ -166,10 +152,8 @@ struct cprof_error *cprof_perf_source_cpus(int **ret_cpus, size_t *ret_n)
 			last = strtol(end + 1, &end, 10);
 		if (last < first || last > 65535)
 			break;
-		int *grown = realloc(cpus, (n + (size_t)(last - first) + 1) * sizeof(*grown));
-		if (!grown)
+		if (!CPROF_ARRAY_ROOM(cpus, n, cap, (size_t)(last - first) + 1))
 			return cprof_error_no_memory();
-		cpus = grown;
 		while (first <= last)
 			cpus[n++] = (int)first++;
 		at = *end == ',' ? end + 1 : end;

@@ -43,7 +43,7 @@ struct cprof_perf_source {
 		const struct perf_event_header *next; /* oldest record of this round; NULL: none */
 		uint64_t next_ns;
 	} * rings; /* owned */
-	size_t n_rings;
+	size_t n_rings, cap_rings, cap_poll;
 	struct pollfd *poll; /* owned; one per ring, -1 where it is not worth waking up for */
 	int *fds;            /* owned; events whose samples go to another one's ring */
 	size_t n_fds, cap_fds;

@@ -14,8 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "attach/target/ptrace_denied.h"
+#include "base/array.h"
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -80,25 +81,11 @@ static bool ending(pid_t pid, pid_t tid)
 	return state == 'Z' || state == 'X';
 }
 
-static struct cprof_error *reserve(struct cprof_ptrace *trace)
-{
-	if (trace->n < trace->cap)
-		return NULL;
-	size_t cap = trace->cap ? trace->cap * 2 : 32;
-	void *grown = realloc(trace->threads, cap * sizeof(*trace->threads));
-	if (!grown)
-		return cprof_error_no_memory();
-	trace->threads = grown;
-	trace->cap = cap;
-	return NULL;
-}
-
 static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 				 const struct cprof_ptrace_options *options)
 {
-	struct cprof_error *err = reserve(trace);
-	if (err)
-		return err;
+	if (!CPROF_ARRAY_ROOM(trace->threads, trace->n, trace->cap, 1))
+		return cprof_error_no_memory();
 	long done = -1;
 	if (options->suspend_seccomp)
 		done = trace_call(PTRACE_SEIZE, tid, 0,

@@ -1,6 +1,5 @@
 #include "attach/target/target.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/target/thread_proc.h"
 #include "base/arch.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -20,7 +20,6 @@
 
 #define PROC_TEXT_MAX 65536
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h; field 9 of /proc/PID/stat */
-#define MAX_THREADS   (1u << 22) /* PID_MAX_LIMIT */
 
 struct stat_line {
 	char state;
@@ -252,32 +251,7 @@ void cprof_target_replaced(struct cprof_target *target, uint64_t mono_ns)
 struct cprof_error *cprof_target_threads(const struct cprof_target *target, pid_t **ret_tids,
 					 size_t *ret_n)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)target->pid);
-	CPROF_AUTO(closedir) DIR *dir = opendir(path);
-	if (!dir)
-		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
-	CPROF_AUTO(free) pid_t *tids = NULL;
-	size_t n = 0, cap = 0;
-	for (const struct dirent *entry; (entry = readdir(dir)) && n < MAX_THREADS;) {
-		char *end;
-		long tid = strtol(entry->d_name, &end, 10);
-		if (*end || tid <= 0)
-			continue;
-		if (n == cap) {
-			cap = cap ? cap * 2 : 64;
-			pid_t *grown = realloc(tids, cap * sizeof(*grown));
-			if (!grown)
-				return cprof_error_no_memory();
-			tids = grown;
-		}
-		tids[n++] = (pid_t)tid;
-	}
-	if (!n)
-		return cprof_error_os(ESRCH, "list %s", path);
-	*ret_tids = cprof_take_ptr(&tids);
-	*ret_n = n;
-	return NULL;
+	return cprof_thread_list(target->pid, ret_tids, ret_n);
 }
 
 pid_t cprof_target_living_tid(const struct cprof_target *target)

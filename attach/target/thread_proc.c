@@ -9,10 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 /* A process cannot have more threads than /proc/sys/kernel/pid_max allows, which ends at 4 Mi. */
-#define THREADS_MAX ((size_t)4 << 20)
+#define THREADS_MAX ((size_t)4 << 20) /* PID_MAX_LIMIT */
 
 void cprof_thread_name_clean(char *name)
 {
@@ -187,20 +188,6 @@ int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t 
 	return (int)n;
 }
 
-static struct cprof_error *append_tid(pid_t **tids, size_t *n, size_t *cap, long tid)
-{
-	if (*n == *cap) {
-		size_t bigger = *cap ? *cap * 2 : 64;
-		void *grown = realloc(*tids, bigger * sizeof(**tids));
-		if (!grown)
-			return cprof_error_no_memory();
-		*tids = grown;
-		*cap = bigger;
-	}
-	(*tids)[(*n)++] = (pid_t)tid;
-	return NULL;
-}
-
 struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n)
 {
 	char path[64];
@@ -215,9 +202,9 @@ struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n
 		long tid = strtol(entry->d_name, NULL, 10);
 		if (tid <= 0 || tid > INT32_MAX)
 			continue;
-		struct cprof_error *err = append_tid(&tids, &n, &cap, tid);
-		if (err)
-			return err;
+		if (!CPROF_ARRAY_ROOM(tids, n, cap, 1))
+			return cprof_error_no_memory();
+		tids[n++] = (pid_t)tid;
 	}
 	if (n == 0)
 		return cprof_error_os(ESRCH, "no threads in %s", path);

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 
 #include "attach/target/thread_regs.h"
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/search.h"
 
 #define SEGMENTS_MAX 1000000 /* vm.max_map_count is 65,530 unless raised */
 #define THREADS_MAX  1000000
@@ -21,22 +23,6 @@
 
 #define REGS_BYTES (CPROF_THREAD_REGS_WORDS * sizeof(uint64_t))
 static_assert(sizeof(elf_gregset_t) >= REGS_BYTES, "pr_reg begins like struct pt_regs");
-
-/* ---- growing ---- */
-
-static bool grow(void *array_pointer, size_t n, size_t entry_bytes, size_t max)
-{
-	void **array = array_pointer;
-	if (n >= max)
-		return false;
-	if (n & (n - 1)) /* only at powers of two, and at 0 */
-		return true;
-	void *grown = realloc(*array, (n ? n * 2 : 1) * entry_bytes);
-	if (!grown)
-		return false;
-	*array = grown;
-	return true;
-}
 
 static struct cprof_error *too_many(const char *what)
 {
@@ -52,7 +38,8 @@ static struct cprof_error *on_prstatus(struct cprof_core_file *core, const uint8
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "core file: NT_PRSTATUS of %zu bytes",
 				       n);
 	memcpy(&status, desc, sizeof(status));
-	if (!grow(&core->threads, core->n_threads, sizeof(*core->threads), THREADS_MAX))
+	if (core->n_threads == THREADS_MAX ||
+	    !CPROF_ARRAY_ROOM(core->threads, core->n_threads, core->cap_threads, 1))
 		return too_many("threads");
 	core->threads[core->n_threads++] = (struct cprof_core_thread){
 		.tid = status.pr_pid,
@@ -105,7 +92,8 @@ static struct cprof_error *on_file(struct cprof_core_file *core, const uint8_t *
 		size_t len = strnlen((const char *)desc + text, n - text);
 		if (text + len >= n)
 			return cprof_error_new(CPROF_ERR_BAD_DATA, "core file: NT_FILE is cut off");
-		if (!grow(&core->mappings, core->n_mappings, sizeof(*core->mappings), MAPPINGS_MAX))
+		if (core->n_mappings == MAPPINGS_MAX ||
+		    !CPROF_ARRAY_ROOM(core->mappings, core->n_mappings, core->cap_mappings, 1))
 			return too_many("mapped files");
 		core->mappings[core->n_mappings++] = (struct cprof_core_mapping){
 			.start = range[0],
@@ -181,7 +169,8 @@ static struct cprof_error *add_segment(struct cprof_core_file *core, const GElf_
 		segment.file_size = 0;
 	else if (segment.file_size > core->n_bytes - segment.offset)
 		segment.file_size = core->n_bytes - segment.offset;
-	if (!grow(&core->segments, core->n_segments, sizeof(*core->segments), SEGMENTS_MAX))
+	if (core->n_segments == SEGMENTS_MAX ||
+	    !CPROF_ARRAY_ROOM(core->segments, core->n_segments, core->cap_segments, 1))
 		return too_many("segments");
 	core->segments[core->n_segments++] = segment;
 	return NULL;
@@ -322,17 +311,9 @@ void cprof_core_file_deinit(struct cprof_core_file *core)
 const struct cprof_core_segment *cprof_core_file_segment(const struct cprof_core_file *core,
 							 uint64_t addr)
 {
-	size_t low = 0, high = core->n_segments;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (core->segments[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < core->n_segments && core->segments[low].start <= addr)
-		return &core->segments[low];
-	return NULL;
+	size_t at = CPROF_SEARCH(i, core->n_segments, core->segments[i].end <= addr);
+	return at < core->n_segments && core->segments[at].start <= addr ? &core->segments[at]
+									 : NULL;
 }
 
 /* What was dumped from `addr` to the end of its segment; NULL for none. */

@@ -44,14 +44,14 @@ struct cprof_core_file {
 	uint64_t vdso;  /* address of the vdso, 0 unknown */
 	uint64_t entry; /* AT_ENTRY: lies in the main program */
 	struct cprof_core_segment *segments; /* owned; by start */
-	size_t n_segments;
+	size_t n_segments, cap_segments;
 	struct cprof_core_mapping *mappings; /* owned; by start */
-	size_t n_mappings;
+	size_t n_mappings, cap_mappings;
 	struct cprof_core_thread {
 		pid_t tid;
 		const uint8_t *regs; /* CPROF_THREAD_REGS_WORDS u64, perhaps unaligned; borrowed */
 	} * threads;                 /* owned; [0] is the one that took the signal */
-	size_t n_threads;
+	size_t n_threads, cap_threads;
 };
 
 /* Read notes and segments. Errors: OS, BAD_DATA (no core file, or broken), UNSUPPORTED (other CPU, compressed). */

@@ -6,37 +6,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/array.h"
+#include "base/search.h"
+
 #define FILES_MAX 1000000
 #define PHDRS_MAX 128 /* of a mapped program, when looking for its build-id */
-
-static bool grow(void *array_pointer, size_t n, size_t entry_bytes)
-{
-	void **array = array_pointer;
-	if (n >= FILES_MAX)
-		return false;
-	if (n & (n - 1)) /* only at powers of two, and at 0 */
-		return true;
-	void *grown = realloc(*array, (n ? n * 2 : 1) * entry_bytes);
-	if (!grown)
-		return false;
-	*array = grown;
-	return true;
-}
 
 static const struct cprof_core_mapping *mapping_at(const struct cprof_core_file *core,
 						   uint64_t addr)
 {
-	size_t low = 0, high = core->n_mappings;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (core->mappings[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < core->n_mappings && core->mappings[low].start <= addr)
-		return &core->mappings[low];
-	return NULL;
+	size_t at = CPROF_SEARCH(i, core->n_mappings, core->mappings[i].end <= addr);
+	return at < core->n_mappings && core->mappings[at].start <= addr ? &core->mappings[at]
+									 : NULL;
 }
 
 /* The build-id in the notes of the ELF image that begins at `start` in the core's memory; its length or 0. */
@@ -84,7 +65,7 @@ struct opening {
 	struct cprof_modules *modules;
 	struct cprof_core_maps_files *files;
 	struct file *known; /* owned */
-	size_t n_known;
+	size_t n_known, cap_known;
 };
 
 static void remember_path(char *to, size_t n, const char *path, size_t *count)
@@ -153,7 +134,8 @@ static struct cprof_error *file_of(struct opening *opening,
 			return NULL;
 		}
 	}
-	if (!grow(&opening->known, opening->n_known, sizeof(*opening->known)))
+	if (opening->n_known == FILES_MAX ||
+	    !CPROF_ARRAY_ROOM(opening->known, opening->n_known, opening->cap_known, 1))
 		return cprof_error_no_memory();
 	struct file *file = &opening->known[opening->n_known++];
 	*file = (struct file){ .path = mapping->path };

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
+
 const char *cprof_thread_means_name(enum cprof_thread_means means)
 {
 	static const char *const names[CPROF_MEANS_N] = {
@@ -36,15 +38,8 @@ bool cprof_thread_is_frozen(const struct cprof_thread *thread)
 
 size_t cprof_thread_snapshot_find(const struct cprof_thread_snapshot *snapshot, pid_t tid)
 {
-	size_t low = 0, high = snapshot->n;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (snapshot->threads[middle].tid < tid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < snapshot->n && snapshot->threads[low].tid == tid ? low : SIZE_MAX;
+	size_t at = CPROF_SEARCH(i, snapshot->n, snapshot->threads[i].tid < tid);
+	return at < snapshot->n && snapshot->threads[at].tid == tid ? at : SIZE_MAX;
 }
 
 static int by_tid(const void *a, const void *b)

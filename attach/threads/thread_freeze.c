@@ -15,6 +15,7 @@
 #include "attach/target/thread_regs.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/search.h"
 
 #define STOP_WAIT_NS (100 * 1000000ull)
 #define POLL_NS      50000
@@ -190,15 +191,8 @@ static void count_born(struct work *work)
 	size_t n = 0;
 	cprof_error_free(cprof_thread_list(freeze->target->pid, &tids, &n));
 	for (size_t i = 0; i < n; i++) {
-		size_t low = 0, high = freeze->n;
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
-			if (freeze->threads[middle]->tid < tids[i])
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		bool known = low < freeze->n && freeze->threads[low]->tid == tids[i];
+		size_t at = CPROF_SEARCH(k, freeze->n, freeze->threads[k]->tid < tids[i]);
+		bool known = at < freeze->n && freeze->threads[at]->tid == tids[i];
 		work->freeze->born += !known && lives(freeze->target->pid, tids[i]);
 	}
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+
 void cprof_wait_charge_deinit(struct cprof_wait_charge *charge)
 {
 	cprof_map64_deinit(&charge->by_addr);
@@ -20,14 +22,8 @@ static struct cprof_wait_lock *find_or_add(struct cprof_wait_charge *charge, uin
 	struct cprof_wait_lock *lock = find(charge, addr);
 	if (lock)
 		return lock;
-	if (charge->n_locks == charge->cap_locks) {
-		uint32_t cap = charge->cap_locks ? charge->cap_locks * 2 : 64;
-		void *grown = realloc(charge->locks, cap * sizeof(*charge->locks));
-		if (!grown)
-			return NULL;
-		charge->locks = grown;
-		charge->cap_locks = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(charge->locks, charge->n_locks, charge->cap_locks, 1))
+		return NULL;
 	uint64_t *index = cprof_map64_put(&charge->by_addr, addr, NULL);
 	if (!index)
 		return NULL;

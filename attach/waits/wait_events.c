@@ -14,6 +14,7 @@
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_source.h"
 #include "base/arch.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
 
@@ -67,15 +68,9 @@ static struct perf_event_attr make_attr(const struct cprof_wait_events *events, 
 
 static struct cprof_error *keep_fd(struct cprof_wait_events *events, int fd)
 {
-	if (events->n_fds == events->cap_fds) {
-		size_t cap = events->cap_fds ? events->cap_fds * 2 : 256;
-		int *grown = realloc(events->fds, cap * sizeof(*grown));
-		if (!grown) {
-			close(fd);
-			return cprof_error_no_memory();
-		}
-		events->fds = grown;
-		events->cap_fds = cap;
+	if (!CPROF_ARRAY_ROOM(events->fds, events->n_fds, events->cap_fds, 1)) {
+		close(fd);
+		return cprof_error_no_memory();
 	}
 	events->fds[events->n_fds++] = fd;
 	return NULL;

@@ -6,7 +6,7 @@
 
 #include "attach/locks/futex.h"
 #include "attach/locks/wait_kind.h"
-#include "convert/profile/profile.h"
+#include "base/array.h"
 
 /* Memory stays bounded under thread churn and with locks that come and go: then all is begun anew. */
 #define THREADS_MAX 65536
@@ -44,11 +44,11 @@ static struct cprof_error *thread_put(struct cprof_wait_pair *pair, uint32_t tid
 		cprof_map64_deinit(&pair->by_tid);
 		pair->n_threads = 0;
 	}
-	struct cprof_error *err = cprof_profile_grow(&pair->threads, pair->n_threads,
-						     &pair->cap_threads, 1, sizeof(*pair->threads));
-	uint64_t *index = err ? NULL : cprof_map64_put(&pair->by_tid, tid, NULL);
+	uint64_t *index = NULL;
+	if (CPROF_ARRAY_ROOM(pair->threads, pair->n_threads, pair->cap_threads, 1))
+		index = cprof_map64_put(&pair->by_tid, tid, NULL);
 	if (!index)
-		return err ? err : cprof_error_no_memory();
+		return cprof_error_no_memory();
 	*index = pair->n_threads;
 	*ret = &pair->threads[pair->n_threads++];
 	**ret = (struct cprof_wait_pair_thread){ 0 };
@@ -65,11 +65,11 @@ static struct cprof_error *wake_put(struct cprof_wait_pair *pair, uint64_t addr,
 		cprof_map64_deinit(&pair->by_addr);
 		pair->n_wakes = 0;
 	}
-	struct cprof_error *err = cprof_profile_grow(&pair->wakes, pair->n_wakes, &pair->cap_wakes,
-						     1, sizeof(*pair->wakes));
-	uint64_t *index = err ? NULL : cprof_map64_put(&pair->by_addr, addr, NULL);
+	uint64_t *index = NULL;
+	if (CPROF_ARRAY_ROOM(pair->wakes, pair->n_wakes, pair->cap_wakes, 1))
+		index = cprof_map64_put(&pair->by_addr, addr, NULL);
 	if (!index)
-		return err ? err : cprof_error_no_memory();
+		return cprof_error_no_memory();
 	*index = pair->n_wakes;
 	*ret = &pair->wakes[pair->n_wakes++];
 	**ret = (struct cprof_wait_pair_wake){ 0 };

@@ -19,6 +19,7 @@
 #include "attach/waits/wait_sleeper.h"
 #include "attach/perf/perf_source.h"
 #include "attach/locks/wait_kind.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -58,14 +59,8 @@ struct proc_tier {
 
 static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 {
-	if (tier->n == tier->cap) {
-		size_t cap = tier->cap ? tier->cap * 2 : 64;
-		void *grown = realloc(tier->threads, cap * sizeof(*tier->threads));
-		if (!grown)
-			return cprof_error_no_memory();
-		tier->threads = grown;
-		tier->cap = cap;
-	}
+	if (!CPROF_ARRAY_ROOM(tier->threads, tier->n, tier->cap, 1))
+		return cprof_error_no_memory();
 	pid_t pid = tier->intake->process->target->pid;
 	struct seen seen = { .listed = true };
 	cprof_wait_sleeper_open(pid, tid, &seen.look);
