@@ -57,7 +57,6 @@ struct cprof_thread {
 	struct cprof_builder_frame *frames; /* owned; innermost first; look-up addresses */
 	size_t n_frames;
 	enum cprof_stop stop;
-	bool fp_searched; /* its frame pointer was found by search, because /proc does not tell it */
 	struct cprof_lock_wait wait;
 	size_t owner;   /* index of the thread it waits for; SIZE_MAX none */
 	size_t waiters; /* how many threads wait for it, directly or through others */

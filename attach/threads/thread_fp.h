@@ -10,19 +10,27 @@
 #ifndef CPROF_ATTACH_THREADS_THREAD_FP_H
 #define CPROF_ATTACH_THREADS_THREAD_FP_H
 
-#include "attach/run/session.h"
-#include "attach/threads/thread.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct cprof_thread_resolver;
+#include "attach/run/session.h"
+#include "attach/threads/thread_names.h"
+#include "base/memory.h"
+
+/* What the search asks; borrowed, all of it. */
+struct cprof_thread_fp {
+	struct cprof_session *session;     /* for walks */
+	struct cprof_thread_names *names;  /* for where functions begin */
+	const struct cprof_memory *memory; /* of the process or the core file: for its code */
+};
 
 /*
  * Where `stack`, the result of walking `sample`, ended for want of a frame pointer, try the candidates in
- * sample->stack. On success thread->regs has the frame pointer, fp_searched is set and `stack` is the whole one; else both
- * are as they were. Preferred is a candidate whose return address follows a direct call of the very function in question.
+ * sample->stack. Then `stack` is the whole one if one of them is right, else what it was. Preferred is a candidate whose
+ * return address follows a direct call of the very function in question. Errors: NO_MEMORY.
  */
-struct cprof_error *cprof_thread_fp_search(struct cprof_thread_resolver *resolver,
-					   struct cprof_thread *thread,
-					   struct cprof_session_sample *sample,
+struct cprof_error *cprof_thread_fp_search(const struct cprof_thread_fp *fp,
+					   const struct cprof_session_sample *sample,
 					   struct cprof_session_stack *stack);
 
 /*

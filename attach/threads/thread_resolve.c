@@ -84,10 +84,13 @@ static struct cprof_error *walk(struct cprof_thread_resolver *resolver, struct c
 		.n_stack = thread->n_stack,
 		.live = resolver->live,
 	};
+	const struct cprof_thread_fp fp = { .session = resolver->session,
+					    .names = resolver->names,
+					    .memory = &resolver->memory };
 	struct cprof_session_stack stack;
 	struct cprof_error *err = cprof_session_walk(resolver->session, &sample, &stack);
 	if (!err && stack.stop != CPROF_STOP_ROOT)
-		err = cprof_thread_fp_search(resolver, thread, &sample, &stack);
+		err = cprof_thread_fp_search(&fp, &sample, &stack);
 	if (err)
 		return err;
 	/* The session's marker of a stack that is cut is for profiles; text has words for it. */

@@ -8,7 +8,6 @@
 
 #include "attach/threads/thread_fp.h"
 #include "attach/target/thread_regs.h"
-#include "attach/threads/thread_resolve.h"
 
 #define TEXT_MAX  256
 #define TRIES_MAX 4 /* looks at a thread that sleeps and runs all the time */
@@ -123,24 +122,14 @@ static size_t copy_of_sleep(const struct cprof_wait_sleepers *sleepers,
 }
 
 static struct cprof_error *search_fp(struct cprof_wait_sleepers *sleepers,
-				     struct cprof_session_sample *sample,
+				     const struct cprof_session_sample *sample,
 				     struct cprof_session_stack *stack)
 {
-	struct cprof_wait_intake *intake = sleepers->intake;
-	struct cprof_thread_resolver resolver = {
-		.session = intake->session,
-		.process = intake->process,
-		.names = &sleepers->names,
-		.memory = cprof_target_mem_view(&intake->process->mem),
-		.live = true,
-	};
-	struct cprof_thread thread = {
-		.regs = *sample->regs,
-		.stack_addr = sample->stack_addr,
-		.stack = sleepers->bytes,
-		.n_stack = sample->n_stack,
-	};
-	return cprof_thread_fp_search(&resolver, &thread, sample, stack);
+	const struct cprof_memory memory = cprof_target_mem_view(&sleepers->intake->process->mem);
+	const struct cprof_thread_fp fp = { .session = sleepers->intake->session,
+					    .names = &sleepers->names,
+					    .memory = &memory };
+	return cprof_thread_fp_search(&fp, sample, stack);
 }
 
 struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
@@ -153,7 +142,7 @@ struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleeper
 		cprof_thread_regs_from_call(&look->call, &known);
 	const uint64_t addr = look->call.sp - cprof_arch_host()->red_zone_bytes;
 	const size_t n = copy_of_sleep(sleepers, look, addr);
-	struct cprof_session_sample sample = {
+	const struct cprof_session_sample sample = {
 		.process = sleepers->intake->process,
 		.regs = regs ? regs : &known,
 		.stack_addr = addr,
