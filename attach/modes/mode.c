@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_run.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"

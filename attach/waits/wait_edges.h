@@ -10,6 +10,7 @@
 #define CPROF_ATTACH_WAITS_WAIT_EDGES_H
 
 #include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_tier.h"
 
 /*
  * Show `fn` every thread that sleeps in a futex call at this moment, right after the tier's events are in place. It

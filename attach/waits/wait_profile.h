@@ -13,7 +13,7 @@
 const struct cprof_builder_type *cprof_wait_profile_types(bool releases, bool all, size_t *ret_n,
 							  const char **ret_default);
 
-/* Put every row of block->table into the session's profile. */
+/* Put every row of intake->table into the session's profile. */
 struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake);
 
 #endif

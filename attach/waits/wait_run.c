@@ -1,14 +1,13 @@
-#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_run.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_intake.h"
 #include "attach/waits/wait_profile.h"
-#include "attach/locks/futex.h"
+#include "attach/waits/wait_tier.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -17,7 +16,6 @@
 #define RATE_START_NS   100000ull
 #define RATE_FLOOR_NS   1000ull
 #define RATE_CEILING_NS 1000000000ull
-#define STACKS_MAX      131072  /* distinct ones; waits beyond are added up without a stack */
 #define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
 
 static const struct cprof_wait_tier *const tiers[] = {
@@ -26,94 +24,6 @@ static const struct cprof_wait_tier *const tiers[] = {
 	&cprof_wait_tier_proc,
 };
 #define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
-
-void cprof_wait_intake_find_owner(struct cprof_wait *wait)
-{
-	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
-	if (kind == CPROF_WAIT_JOIN)
-		wait->owner_tid = wait->futex_val;
-	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
-		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
-}
-
-/*
- * An owner is a number that stood where owners stand, and one only if it is a
- * thread's of the target: asked while it lives. Its name is asked for then too.
- */
-static void check_owner(struct cprof_wait_intake *intake, const struct cprof_wait *wait)
-{
-	char path[64];
-	bool is_new;
-	uint64_t *known = cprof_map64_put(&intake->threads, wait->owner_tid, &is_new);
-	if (!known || !is_new)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)intake->process->target->pid,
-		 wait->owner_tid);
-	*known = access(path, F_OK) == 0;
-	if (*known)
-		cprof_process_thread_name(intake->process, (pid_t)wait->owner_tid);
-}
-
-struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
-					   const struct cprof_session_sample *sample,
-					   struct cprof_session_stack *ret_stack)
-{
-	struct cprof_error *err = NULL;
-	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
-	if (!intake->process->started)
-		err = cprof_session_exec(intake->session, intake->process);
-	return err ? err : cprof_session_walk(intake->session, sample, ret_stack);
-}
-
-struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
-					  const struct cprof_wait *wait,
-					  const struct cprof_session_stack *stack,
-					  uint32_t *ret_row)
-{
-	struct cprof_session_stack kept = *stack;
-	uint32_t number;
-	if (cprof_session_stacks(intake->session)->n_stacks >= STACKS_MAX)
-		kept.n = 0;
-	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
-	if (!err)
-		err = cprof_wait_table_add(&intake->table, wait, number, ret_row);
-	if (err)
-		return err;
-	/* Names are asked for while the threads live; from then on they are known. */
-	cprof_process_thread_name(intake->process, (pid_t)wait->tid);
-	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
-		check_owner(intake, wait);
-	intake->records++;
-	intake->run->log->counts.samples++;
-	return NULL;
-}
-
-struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
-					   const struct cprof_wait *wait,
-					   const struct cprof_session_sample *sample,
-					   uint32_t *ret_row)
-{
-	struct cprof_session_stack stack;
-	struct cprof_error *err = cprof_wait_intake_walk(intake, sample, &stack);
-	return err ? err : cprof_wait_intake_add(intake, wait, &stack, ret_row);
-}
-
-struct cprof_symbolizer_options cprof_wait_intake_symbolizer(const struct cprof_wait_intake *intake)
-{
-	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
-	return (struct cprof_symbolizer_options){
-		.demangle = CPROF_DEMANGLE_SHORT,
-		.no_lines = true,
-		.debuginfod = intake->run->naming.debuginfod,
-		.cache_dir = intake->run->naming.cache_dir,
-	};
-}
-
-uint64_t cprof_wait_intake_end_ns(const struct cprof_wait_intake *intake)
-{
-	const struct cprof_window *window = intake->run->window;
-	return window->end == CPROF_WINDOW_OPEN ? UINT64_MAX : window->end_mono_ns;
-}
 
 /* ---- choosing a tier ---- */
 
@@ -185,21 +95,30 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake,
 
 /* ---- the window ---- */
 
-static void pace(struct cprof_wait_intake *intake, const struct cprof_wait_tier *tier,
-		 uint64_t *then_ns, uint64_t *records, uint64_t *lost)
+/* The rate, and what had come in when it was last set. */
+struct control {
+	struct cprof_wait_pace pace;
+	uint64_t then_ns, records, lost;
+};
+
+static void follow_load(struct control *control, struct cprof_wait_intake *intake,
+			const struct cprof_wait_tier *tier)
 {
 	uint64_t now = cprof_clock_mono_ns();
-	if (!intake->adaptive || !tier->thins || tier->mark_open || now - *then_ns < PACE_NS)
+	if (!intake->adaptive || !tier->thins || tier->mark_open ||
+	    now - control->then_ns < PACE_NS)
 		return;
-	intake->rate_ns = cprof_wait_pace_next(&intake->pace, intake->records - *records,
-					       now - *then_ns, intake->lost - *lost);
-	*then_ns = now;
-	*records = intake->records;
-	*lost = intake->lost;
+	intake->rate_ns =
+		cprof_wait_pace_next(&control->pace, intake->records - control->records,
+				     now - control->then_ns, intake->lost - control->lost);
+	control->then_ns = now;
+	control->records = intake->records;
+	control->lost = intake->lost;
 }
 
-static struct cprof_error *sample(struct cprof_wait_intake *intake,
-				  const struct cprof_wait_tier *tier, void *state)
+/* Take waits until the window is over. */
+static struct cprof_error *take_waits(struct cprof_wait_intake *intake,
+				      const struct cprof_wait_tier *tier, void *state)
 {
 	struct cprof_window *window = intake->run->window;
 	struct cprof_counts *counts = &intake->run->log->counts;
@@ -207,7 +126,11 @@ static struct cprof_error *sample(struct cprof_wait_intake *intake,
 	if (!fds)
 		return cprof_error_no_memory();
 	cprof_window_start(window);
-	uint64_t then_ns = window->start_mono_ns, records = 0, lost = 0;
+	struct control control = { .pace = { .rate_ns = RATE_START_NS,
+					     .floor_ns = RATE_FLOOR_NS,
+					     .ceiling_ns = RATE_CEILING_NS,
+					     .target_per_s = RECORDS_PER_S },
+				   .then_ns = window->start_mono_ns };
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
@@ -219,8 +142,15 @@ static struct cprof_error *sample(struct cprof_wait_intake *intake,
 		more = cprof_window_wait(window, fds, n, pause, counts);
 		err = tier->drain(state);
 		counts->lost = intake->lost;
-		pace(intake, tier, &then_ns, &records, &lost);
+		follow_load(&control, intake, tier);
 	}
+	return err;
+}
+
+static struct cprof_error *run_window(struct cprof_wait_intake *intake,
+				      const struct cprof_wait_tier *tier, void *state)
+{
+	struct cprof_error *err = take_waits(intake, tier, state);
 	if (!err && !intake->request->releases)
 		err = tier->mark_open ? tier->mark_open(state)
 				      : cprof_wait_edges_take(intake, tier, state);
@@ -239,10 +169,6 @@ static struct cprof_error *set_up(struct cprof_wait_intake *intake, const struct
 		.request = request,
 		.adaptive = request->rate_ns == 0,
 		.rate_ns = request->rate_ns ? request->rate_ns : RATE_START_NS,
-		.pace = { .rate_ns = RATE_START_NS,
-			  .floor_ns = RATE_FLOOR_NS,
-			  .ceiling_ns = RATE_CEILING_NS,
-			  .target_per_s = RECORDS_PER_S },
 	};
 	size_t n_types;
 	const char *default_type;
@@ -312,7 +238,7 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	struct cprof_error *err = open_tier(intake, &tier, &state);
 	if (err)
 		return err;
-	err = sample(intake, tier, state);
+	err = run_window(intake, tier, state);
 	tier->close(state);
 	if (!err)
 		err = cprof_wait_profile_fill(intake);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_tier.h"
 #include "attach/waits/wait_edges.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_bpf.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_tier.h"
 #include "attach/waits/wait_events.h"
 #include "attach/waits/wait_edges.h"
 #include "attach/waits/wait_pair.h"

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_intake.h"
+#include "attach/waits/wait_tier.h"
 #include "attach/waits/wait_sleeper.h"
 #include "attach/perf/perf_source.h"
 #include "attach/locks/wait_kind.h"

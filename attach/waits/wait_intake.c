@@ -1,0 +1,97 @@
+#include "attach/waits/wait_intake.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "attach/locks/futex.h"
+#include "attach/locks/wait_kind.h"
+
+#define STACKS_MAX 131072 /* distinct ones; waits beyond are added up without a stack */
+
+void cprof_wait_intake_find_owner(struct cprof_wait *wait)
+{
+	enum cprof_wait_kind kind = cprof_wait_kind_by_number(wait);
+	if (kind == CPROF_WAIT_JOIN)
+		wait->owner_tid = wait->futex_val;
+	else if (kind == CPROF_WAIT_ROBUST_MUTEX)
+		wait->owner_tid = cprof_futex_word_owner(wait->futex_val);
+}
+
+/*
+ * An owner is a number that stood where owners stand, and one only if it is a
+ * thread's of the target: asked while it lives. Its name is asked for then too.
+ */
+static void check_owner(struct cprof_wait_intake *intake, const struct cprof_wait *wait)
+{
+	char path[64];
+	bool is_new;
+	uint64_t *known = cprof_map64_put(&intake->threads, wait->owner_tid, &is_new);
+	if (!known || !is_new)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)intake->process->target->pid,
+		 wait->owner_tid);
+	*known = access(path, F_OK) == 0;
+	if (*known)
+		cprof_process_thread_name(intake->process, (pid_t)wait->owner_tid);
+}
+
+struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
+					   const struct cprof_session_sample *sample,
+					   struct cprof_session_stack *ret_stack)
+{
+	struct cprof_error *err = NULL;
+	/* A launched command: nobody told of its exec, but before that it waits for us and not for locks. */
+	if (!intake->process->started)
+		err = cprof_session_exec(intake->session, intake->process);
+	return err ? err : cprof_session_walk(intake->session, sample, ret_stack);
+}
+
+struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
+					  const struct cprof_wait *wait,
+					  const struct cprof_session_stack *stack,
+					  uint32_t *ret_row)
+{
+	struct cprof_session_stack kept = *stack;
+	uint32_t number;
+	if (cprof_session_stacks(intake->session)->n_stacks >= STACKS_MAX)
+		kept.n = 0;
+	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
+	if (!err)
+		err = cprof_wait_table_add(&intake->table, wait, number, ret_row);
+	if (err)
+		return err;
+	/* Names are asked for while the threads live; from then on they are known. */
+	cprof_process_thread_name(intake->process, (pid_t)wait->tid);
+	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
+		check_owner(intake, wait);
+	intake->records++;
+	intake->run->log->counts.samples++;
+	return NULL;
+}
+
+struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
+					   const struct cprof_wait *wait,
+					   const struct cprof_session_sample *sample,
+					   uint32_t *ret_row)
+{
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_wait_intake_walk(intake, sample, &stack);
+	return err ? err : cprof_wait_intake_add(intake, wait, &stack, ret_row);
+}
+
+struct cprof_symbolizer_options cprof_wait_intake_symbolizer(const struct cprof_wait_intake *intake)
+{
+	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
+	return (struct cprof_symbolizer_options){
+		.demangle = CPROF_DEMANGLE_SHORT,
+		.no_lines = true,
+		.debuginfod = intake->run->naming.debuginfod,
+		.cache_dir = intake->run->naming.cache_dir,
+	};
+}
+
+uint64_t cprof_wait_intake_end_ns(const struct cprof_wait_intake *intake)
+{
+	const struct cprof_window *window = intake->run->window;
+	return window->end == CPROF_WINDOW_OPEN ? UINT64_MAX : window->end_mono_ns;
+}
