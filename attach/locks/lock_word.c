@@ -47,7 +47,8 @@ struct glibc_mutex {
 	int16_t spins, elision;
 };
 static_assert(sizeof(struct glibc_mutex) == 24, "layout of pthread_mutex_t up to its list");
-static_assert(offsetof(struct glibc_mutex, owner) == 8, "layout of pthread_mutex_t");
+static_assert(offsetof(struct glibc_mutex, owner) == CPROF_LOCK_WORD_OWNER_OFFSET,
+	      "layout of pthread_mutex_t");
 
 /* nptl/pthreadP.h */
 enum {

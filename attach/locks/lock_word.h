@@ -18,6 +18,9 @@
 
 #include "base/memory.h"
 
+/* How far behind a glibc mutex's futex word its owner's thread id stands. */
+#define CPROF_LOCK_WORD_OWNER_OFFSET 8
+
 enum cprof_lock_kind {
 	CPROF_LOCK_NONE,
 	CPROF_LOCK_MUTEX, /* glibc types by their names in pthread_mutexattr_settype(3) */

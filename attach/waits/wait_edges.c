@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#include "attach/waits/wait_sleeper.h"
-#include "attach/threads/thread_iter.h"
 #include "attach/target/thread_proc.h"
 #include "attach/target/thread_regs.h"
-#include "attach/locks/wait_kind.h"
+#include "attach/threads/thread_iter.h"
+#include "attach/waits/wait_sleeper.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -19,15 +18,6 @@ static bool read_call(const struct cprof_wait_intake *intake, pid_t tid,
 	char text[CALL_TEXT_MAX];
 	int n = cprof_thread_read(intake->process->target->pid, tid, "syscall", text, sizeof(text));
 	return n > 0 && cprof_thread_call_parse(text, ret);
-}
-
-static bool in_scope(const struct cprof_wait_intake *intake, const struct cprof_thread_call *call)
-{
-	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return intake->request->all && call->sp;
-	if (call->kind != CPROF_CALL_BLOCKED)
-		return false;
-	return intake->request->all || cprof_wait_is_futex((int32_t)call->nr);
 }
 
 static bool read_sleeper(const struct cprof_wait_intake *intake, pid_t tid,
@@ -68,36 +58,23 @@ bool cprof_wait_edges_still(const struct cprof_wait_intake *intake,
 	       now.op == sleeper->op && now.val == sleeper->val;
 }
 
-static struct cprof_error *take_one(struct cprof_wait_sleepers *sleepers,
-				    const struct cprof_wait_sleeper *look, uint64_t now_ns,
-				    uint64_t since_ns, const struct cprof_regs *regs)
+static struct cprof_error *take_wait(struct cprof_wait_sleepers *sleepers,
+				     const struct cprof_wait_sleeper *sleeper, uint64_t now_ns,
+				     uint64_t since_ns, const struct cprof_regs *regs)
 {
 	struct cprof_wait_intake *intake = sleepers->intake;
-	const struct cprof_thread_call *call = &look->call;
-	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
-	struct cprof_wait wait = {
-		.tid = (uint32_t)look->tid,
-		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
-		.futex_op = (uint32_t)call->args[1],
-		.futex_val = (uint32_t)call->args[2],
-		.addr = blocked ? call->args[0] : 0,
-		.open = true,
-		.count = 1,
-		.delay_ns = now_ns > since_ns ? (double)(now_ns - since_ns) : 1,
-	};
-	/* __owner of a pthread mutex; believed only where kind and thread ids agree with it. */
-	uint32_t owner = 0;
-	if (blocked && cprof_wait_is_futex(wait.syscall) &&
-	    cprof_target_mem_read(&intake->process->mem, wait.addr + 8, &owner, sizeof(owner)))
-		wait.owner_tid = owner;
-	cprof_wait_intake_find_owner(&wait);
+	struct cprof_wait wait = cprof_wait_sleeper_wait(sleeper, intake);
+	wait.open = true;
+	wait.count = 1;
+	wait.delay_ns = now_ns > since_ns ? (double)(now_ns - since_ns) : 1;
 	struct cprof_session_stack stack;
 	bool caught;
-	struct cprof_error *err = cprof_wait_sleepers_walk(sleepers, look, regs, &caught, &stack);
+	struct cprof_error *err =
+		cprof_wait_sleepers_walk(sleepers, sleeper, regs, &caught, &stack);
 	return err ? err : cprof_wait_intake_add(intake, &wait, &stack, NULL);
 }
 
-/* What take_threads() goes by. */
+/* What take_thread() goes by. */
 struct open_waits {
 	struct cprof_wait_sleepers sleepers;
 	const struct cprof_wait_tier *tier; /* borrowed */
@@ -132,18 +109,18 @@ static struct cprof_error *take_thread(struct open_waits *open, pid_t tid)
 	uint64_t since = intake->run->window->start_mono_ns, seen;
 	struct cprof_regs regs;
 	bool all_known = false;
-	struct cprof_wait_sleeper look;
-	cprof_wait_sleeper_open(intake->process->target->pid, tid, &look);
-	bool sleeps = look.syscall_fd >= 0 && cprof_wait_sleeper_take(&look) &&
-		      in_scope(intake, &look.call) &&
-		      find_regs(open, tid, &look.call, &regs, &all_known);
+	struct cprof_wait_sleeper sleeper;
+	cprof_wait_sleeper_open(intake->process->target->pid, tid, &sleeper);
+	bool sleeps = sleeper.syscall_fd >= 0 && cprof_wait_sleeper_read(&sleeper) &&
+		      cprof_wait_sleeper_in_scope(&sleeper, intake) &&
+		      find_regs(open, tid, &sleeper.call, &regs, &all_known);
 	if (sleeps && open->tier->since && open->tier->since(open->state, (uint32_t)tid, &seen) &&
 	    seen > since)
 		since = seen;
 	struct cprof_error *err = NULL;
 	if (sleeps && since < end_ns)
-		err = take_one(&open->sleepers, &look, end_ns, since, all_known ? &regs : NULL);
-	cprof_wait_sleeper_close(&look);
+		err = take_wait(&open->sleepers, &sleeper, end_ns, since, all_known ? &regs : NULL);
+	cprof_wait_sleeper_close(&sleeper);
 	return err;
 }
 

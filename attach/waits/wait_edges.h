@@ -2,12 +2,16 @@
  * attach/waits/wait_edges.h - the waits that reach over an end of the window: into it from before, or out of it.
  *
  * No event tells that a thread had been asleep already when events began, and none tells of a deadlock or an idle
- * pool when they end. A wait that began earlier counts from the window's start, one that is not over up to now. Each thread of the target that sleeps at this moment is looked at once, without
- * stopping it: its registers come from the kernel's task iterator where that is permitted (thread_iter.h), else
- * from /proc, which knows only pc and sp.
+ * pool when they end. A wait that began before the window counts from its start, one that is not over counts up to its
+ * end. Each thread that sleeps then is read once from /proc (wait_sleeper.h), without stopping it; its registers come from
+ * the kernel's task iterator where that is permitted (thread_iter.h), else from /proc too, which knows only pc and sp.
  */
 #ifndef CPROF_ATTACH_WAITS_WAIT_EDGES_H
 #define CPROF_ATTACH_WAITS_WAIT_EDGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "attach/waits/wait_intake.h"
 #include "attach/waits/wait_tier.h"

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "attach/locks/futex.h"
+#include "attach/locks/lock_word.h"
 #include "attach/locks/wait_kind.h"
 #include "base/array.h"
 
@@ -188,7 +189,7 @@ static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 		return false;
 	describe(thread, tid, end_ns - begin_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
-	/* Its own number: we looked when it had the lock already. */
+	/* Its own number: it had the lock already when the owner was read. */
 	if ((!wait->owner_tid || wait->owner_tid == tid) && wake)
 		wait->owner_tid = first_waker(thread, wake);
 	return true;
@@ -225,23 +226,21 @@ bool cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t n
 	return pair->releases && wakes(was.op) && end_wake(pair, &was, tid, ret, wait);
 }
 
-/* struct __pthread_mutex_s of glibc: __lock, __count, __owner. A PI mutex has its owner in the lock word. */
-#define OWNER_OFFSET 8
-
-void cprof_wait_pair_asleep(struct cprof_wait_pair *pair, const struct cprof_memory *memory)
+void cprof_wait_pair_read_owners(struct cprof_wait_pair *pair, const struct cprof_memory *memory)
 {
 	for (uint32_t i = 0; i < pair->n_threads; i++) {
 		struct cprof_wait_pair_thread *thread = &pair->threads[i];
-		if (!thread->entered_ns || thread->looked || !waits(thread->op))
+		if (!thread->entered_ns || thread->owner_read || !waits(thread->op))
 			continue;
-		thread->looked = true;
+		thread->owner_read = true;
 		const struct cprof_wait as_wait = { .syscall = SYS_futex,
 						    .futex_op = thread->op,
 						    .futex_val = thread->val };
 		enum cprof_wait_kind kind = cprof_wait_kind_by_number(&as_wait);
 		uint32_t word = 0;
 		if (kind == CPROF_WAIT_MUTEX &&
-		    memory->read(memory->ctx, thread->addr + OWNER_OFFSET, &word, sizeof(word)))
+		    memory->read(memory->ctx, thread->addr + CPROF_LOCK_WORD_OWNER_OFFSET, &word,
+				 sizeof(word)))
 			thread->owner = word;
 		if (kind == CPROF_WAIT_PI_MUTEX &&
 		    memory->read(memory->ctx, thread->addr, &word, sizeof(word)))

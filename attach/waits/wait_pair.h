@@ -23,8 +23,8 @@ struct cprof_wait_pair_thread {
 	uint32_t op, val;
 	uint32_t
 		owner; /* thread id beside or in the futex word, as read during the wait; 0 unknown */
-	bool looked;   /* for that owner */
-	uint32_t wakes; /* on its address before it went to sleep there */
+	bool owner_read; /* or tried to, in this wait */
+	uint32_t wakes;  /* on its address before it went to sleep there */
 };
 
 #define CPROF_WAIT_PAIR_WAKERS 16
@@ -67,11 +67,10 @@ bool cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t n
 void cprof_wait_pair_ended(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns);
 
 /*
- * Look into `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before anybody
- * looks. Of those the owner is who made the first wake after they began: it held the lock, or it would not have released
- * it.
+ * Read from `memory` who owns the mutexes that threads wait for now; once per wait. Short waits are over before that: of
+ * those the owner is who made the first wake after they began, for it held the lock, or it would not have released it.
  */
-void cprof_wait_pair_asleep(struct cprof_wait_pair *pair, const struct cprof_memory *memory);
+void cprof_wait_pair_read_owners(struct cprof_wait_pair *pair, const struct cprof_memory *memory);
 
 /* Since when `tid` has been in a wait; false if it is in none. */
 bool cprof_wait_pair_since(const struct cprof_wait_pair *pair, uint32_t tid, uint64_t *ret_ns);

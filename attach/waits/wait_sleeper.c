@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "attach/threads/thread_fp.h"
+#include "attach/locks/lock_word.h"
+#include "attach/locks/wait_kind.h"
 #include "attach/target/thread_regs.h"
+#include "attach/threads/thread_fp.h"
 
 #define TEXT_MAX  256
-#define TRIES_MAX 4 /* looks at a thread that sleeps and runs all the time */
+#define TRIES_MAX 4 /* for a thread that sleeps and runs all the time */
 
 struct cprof_error *cprof_wait_sleepers_init(struct cprof_wait_sleepers *sleepers,
 					     struct cprof_wait_intake *intake)
@@ -35,7 +37,7 @@ void cprof_wait_sleepers_deinit(struct cprof_wait_sleepers *sleepers)
 	sleepers->bytes = NULL;
 }
 
-/* ---- looking ---- */
+/* ---- reading ---- */
 
 static int open_file(pid_t pid, pid_t tid, const char *name)
 {
@@ -45,24 +47,24 @@ static int open_file(pid_t pid, pid_t tid, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_look)
+void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_sleeper)
 {
-	*ret_look = (struct cprof_wait_sleeper){
+	*ret_sleeper = (struct cprof_wait_sleeper){
 		.tid = tid,
 		.syscall_fd = open_file(pid, tid, "syscall"),
 		.schedstat_fd = -1,
 	};
-	if (ret_look->syscall_fd >= 0)
-		ret_look->schedstat_fd = open_file(pid, tid, "schedstat");
+	if (ret_sleeper->syscall_fd >= 0)
+		ret_sleeper->schedstat_fd = open_file(pid, tid, "schedstat");
 }
 
-void cprof_wait_sleeper_close(struct cprof_wait_sleeper *look)
+void cprof_wait_sleeper_close(struct cprof_wait_sleeper *sleeper)
 {
-	if (look->syscall_fd >= 0)
-		close(look->syscall_fd);
-	if (look->schedstat_fd >= 0)
-		close(look->schedstat_fd);
-	look->syscall_fd = look->schedstat_fd = -1;
+	if (sleeper->syscall_fd >= 0)
+		close(sleeper->syscall_fd);
+	if (sleeper->schedstat_fd >= 0)
+		close(sleeper->schedstat_fd);
+	sleeper->syscall_fd = sleeper->schedstat_fd = -1;
 }
 
 static bool read_at(int fd, char *text, size_t cap)
@@ -75,47 +77,88 @@ static bool read_at(int fd, char *text, size_t cap)
 }
 
 /* The third number: how often it was put on a CPU. A wait in which it stays the same is one wait. */
-static uint64_t read_runs(const struct cprof_wait_sleeper *look)
+static uint64_t read_runs(const struct cprof_wait_sleeper *sleeper)
 {
 	char text[TEXT_MAX];
 	unsigned long long ran_ns, queued_ns, runs;
-	if (!read_at(look->schedstat_fd, text, sizeof(text)) ||
+	if (!read_at(sleeper->schedstat_fd, text, sizeof(text)) ||
 	    sscanf(text, "%llu %llu %llu", &ran_ns, &queued_ns, &runs) != 3)
 		return 0;
 	return runs;
 }
 
 /* The count before the call: if it is still the same later, the thread has slept from the call on, or longer. */
-bool cprof_wait_sleeper_take(struct cprof_wait_sleeper *look)
+bool cprof_wait_sleeper_read(struct cprof_wait_sleeper *sleeper)
 {
 	char text[TEXT_MAX];
-	look->runs = read_runs(look);
-	return read_at(look->syscall_fd, text, sizeof(text)) &&
-	       cprof_thread_call_parse(text, &look->call) && look->call.kind != CPROF_CALL_RUNNING;
+	sleeper->runs = read_runs(sleeper);
+	return read_at(sleeper->syscall_fd, text, sizeof(text)) &&
+	       cprof_thread_call_parse(text, &sleeper->call) &&
+	       sleeper->call.kind != CPROF_CALL_RUNNING;
 }
 
-static bool sleeps_on(const struct cprof_wait_sleeper *look)
+bool cprof_wait_sleeper_same(const struct cprof_wait_sleeper *before,
+			     const struct cprof_wait_sleeper *now)
 {
-	struct cprof_wait_sleeper now = *look;
-	if (look->runs)
-		return read_runs(look) == look->runs;
-	return cprof_wait_sleeper_take(&now) && cprof_thread_call_same(&now.call, &look->call);
+	return before->runs == now->runs && cprof_thread_call_same(&before->call, &now->call);
+}
+
+static bool sleeps_on(const struct cprof_wait_sleeper *sleeper)
+{
+	struct cprof_wait_sleeper now = *sleeper;
+	if (sleeper->runs)
+		return read_runs(sleeper) == sleeper->runs;
+	return cprof_wait_sleeper_read(&now) && cprof_thread_call_same(&now.call, &sleeper->call);
+}
+
+/* ---- the wait it is in ---- */
+
+bool cprof_wait_sleeper_in_scope(const struct cprof_wait_sleeper *sleeper,
+				 const struct cprof_wait_intake *intake)
+{
+	const struct cprof_thread_call *call = &sleeper->call;
+	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
+		return intake->request->all && call->sp;
+	return call->kind == CPROF_CALL_BLOCKED &&
+	       (intake->request->all || cprof_wait_is_futex((int32_t)call->nr));
+}
+
+struct cprof_wait cprof_wait_sleeper_wait(const struct cprof_wait_sleeper *sleeper,
+					  struct cprof_wait_intake *intake)
+{
+	const struct cprof_thread_call *call = &sleeper->call;
+	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
+	struct cprof_wait wait = {
+		.tid = (uint32_t)sleeper->tid,
+		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
+		.futex_op = (uint32_t)call->args[1],
+		.futex_val = (uint32_t)call->args[2],
+		.addr = blocked ? call->args[0] : 0,
+	};
+	/* What stands where a pthread mutex has its owner; believed only where kind and thread ids agree with it. */
+	uint32_t owner;
+	if (blocked && cprof_wait_is_futex(wait.syscall) &&
+	    cprof_target_mem_read(&intake->process->mem, wait.addr + CPROF_LOCK_WORD_OWNER_OFFSET,
+				  &owner, sizeof(owner)))
+		wait.owner_tid = owner;
+	cprof_wait_intake_find_owner(&wait);
+	return wait;
 }
 
 /* ---- walking ---- */
 
 /* Bytes copied from a little below sp on; 0: not of this sleep. */
 static size_t copy_of_sleep(const struct cprof_wait_sleepers *sleepers,
-			    const struct cprof_wait_sleeper *look, uint64_t addr)
+			    const struct cprof_wait_sleeper *sleeper, uint64_t addr)
 {
-	struct cprof_wait_sleeper again = *look;
+	struct cprof_wait_sleeper again = *sleeper;
 	struct cprof_target_mem *mem = &sleepers->intake->process->mem;
 	for (int i = 0; i < TRIES_MAX; i++) {
 		size_t n = cprof_target_mem_copy(mem, addr, sleepers->bytes, sleepers->cap);
 		if (sleeps_on(&again))
 			return n;
-		if (!cprof_wait_sleeper_take(&again) ||
-		    !cprof_thread_call_same(&again.call, &look->call))
+		if (!cprof_wait_sleeper_read(&again) ||
+		    !cprof_thread_call_same(&again.call, &sleeper->call))
 			return 0;
 	}
 	return 0;
@@ -133,15 +176,15 @@ static struct cprof_error *search_fp(struct cprof_wait_sleepers *sleepers,
 }
 
 struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
-					     const struct cprof_wait_sleeper *look,
+					     const struct cprof_wait_sleeper *sleeper,
 					     const struct cprof_regs *regs, bool *ret_caught,
 					     struct cprof_session_stack *ret_stack)
 {
 	struct cprof_regs known;
 	if (!regs)
-		cprof_thread_regs_from_call(&look->call, &known);
-	const uint64_t addr = look->call.sp - cprof_arch_host()->red_zone_bytes;
-	const size_t n = copy_of_sleep(sleepers, look, addr);
+		cprof_thread_regs_from_call(&sleeper->call, &known);
+	const uint64_t addr = sleeper->call.sp - cprof_arch_host()->red_zone_bytes;
+	const size_t n = copy_of_sleep(sleepers, sleeper, addr);
 	const struct cprof_session_sample sample = {
 		.process = sleepers->intake->process,
 		.regs = regs ? regs : &known,

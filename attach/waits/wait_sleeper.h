@@ -12,14 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/waits/wait_intake.h"
-#include "attach/threads/thread_names.h"
+#include "attach/locks/wait.h"
 #include "attach/target/thread_proc.h"
+#include "attach/threads/thread_names.h"
+#include "attach/waits/wait_intake.h"
 
-/* One look at one thread: what it sleeps in, and how often it had been put on a CPU just before we asked. */
+/* One thread: what it slept in when it was last read, and how often it had been put on a CPU just before. */
 struct cprof_wait_sleeper {
 	pid_t tid;
-	int syscall_fd, schedstat_fd; /* borrowed; of /proc/PID/task/TID; the second may be -1 */
+	int syscall_fd,
+		schedstat_fd; /* of /proc/PID/task/TID; the second may be -1. Copies share them */
 	struct cprof_thread_call call;
 	uint64_t runs; /* 0: the kernel does not tell */
 };
@@ -38,20 +40,32 @@ struct cprof_error *cprof_wait_sleepers_init(struct cprof_wait_sleepers *sleeper
 void cprof_wait_sleepers_deinit(struct cprof_wait_sleepers *sleepers);
 
 /* Open the files of a thread; a negative syscall_fd is -errno. Close both with cprof_wait_sleeper_close(). */
-void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_look);
-void cprof_wait_sleeper_close(struct cprof_wait_sleeper *look);
+void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_sleeper);
+void cprof_wait_sleeper_close(struct cprof_wait_sleeper *sleeper);
 
-/* True if it sleeps; fills in call and runs. */
-bool cprof_wait_sleeper_take(struct cprof_wait_sleeper *look);
+/* Read call and runs anew. True if it sleeps. */
+bool cprof_wait_sleeper_read(struct cprof_wait_sleeper *sleeper);
+
+/* True if `now`, read later, is still in the sleep that `before` was in. */
+bool cprof_wait_sleeper_same(const struct cprof_wait_sleeper *before,
+			     const struct cprof_wait_sleeper *now);
+
+/* Whether the run is about waits like this one: futex calls, with -block all every call and page faults. */
+bool cprof_wait_sleeper_in_scope(const struct cprof_wait_sleeper *sleeper,
+				 const struct cprof_wait_intake *intake);
+
+/* The wait it is in: thread, call, lock and who holds it. Count and times are the caller's to fill in. */
+struct cprof_wait cprof_wait_sleeper_wait(const struct cprof_wait_sleeper *sleeper,
+					  struct cprof_wait_intake *intake);
 
 /*
- * Walk the stack of the sleep that `look` saw. `regs` are its registers where somebody knows them all, else NULL. Where
- * the thread has moved on it is looked at again, a few times, in case that it is in the very same call. `*ret_caught`:
+ * Walk the stack of the sleep in `sleeper`. `regs` are its registers where somebody knows them all, else NULL. Where
+ * the thread has moved on it is read again, a few times, in case that it is in the very same call. `*ret_caught`:
  * the stack is that of this sleep; false: it is gone, `*ret_stack` is the innermost frame and the mark of a stack
  * that is cut. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_wait_sleepers_walk(struct cprof_wait_sleepers *sleepers,
-					     const struct cprof_wait_sleeper *look,
+					     const struct cprof_wait_sleeper *sleeper,
 					     const struct cprof_regs *regs, bool *ret_caught,
 					     struct cprof_session_stack *ret_stack);
 

@@ -14,13 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_tier.h"
-#include "attach/waits/wait_edges.h"
-#include "attach/waits/futex_tracepoint.h"
-#include "attach/waits/wait_bpf.h"
+#include "attach/locks/lock_word.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
 #include "attach/perf/perf_source.h"
+#include "attach/waits/futex_tracepoint.h"
+#include "attach/waits/wait_bpf.h"
+#include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_tier.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -32,7 +33,6 @@
 #define RATE_MAX_NS    4000000000ull /* the program multiplies it with 32 random bits */
 #define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 #define FAULTS_MAX     4096
-#define OWNER_OFFSET   8 /* struct __pthread_mutex_s: __owner */
 
 /*
  * Half of a page fault. Its beginning brings the stack, which is walked at once, its end brings the time. A thread
@@ -209,8 +209,8 @@ static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleepe
 	struct bpf_map *threads = tier->skel->maps.threads;
 	const uint32_t tid = (uint32_t)sleeper->tid;
 	uint32_t owner = 0; /* as the program reads it where a wait begins */
-	cprof_target_mem_read(&tier->intake->process->mem, sleeper->addr + OWNER_OFFSET, &owner,
-			      sizeof(owner));
+	cprof_target_mem_read(&tier->intake->process->mem,
+			      sleeper->addr + CPROF_LOCK_WORD_OWNER_OFFSET, &owner, sizeof(owner));
 	const struct cprof_wait_bpf_thread thread = {
 		.asleep_since_ns = sleeper->now_ns,
 		.owner = owner,

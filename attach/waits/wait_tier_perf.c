@@ -5,23 +5,23 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_tier.h"
-#include "attach/waits/wait_events.h"
 #include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_events.h"
 #include "attach/waits/wait_pair.h"
+#include "attach/waits/wait_tier.h"
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
 #define STACK_BYTES_ROOT 4096u
 #define STACK_BYTES_USER 2048u
 #define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
-#define LOOK_NS          1000000000ull
+#define BLIND_CHECK_NS   CPROF_NS_PER_S
 
 struct perf_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
 	struct cprof_wait_events *events; /* owned */
 	struct cprof_wait_pair pair;
-	uint64_t lost_told, looked_ns;
+	uint64_t lost_told, checked_ns;
 };
 
 static void close_tier(void *state)
@@ -98,11 +98,11 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 	return cprof_wait_intake_take(tier->intake, &wait, &sample, NULL);
 }
 
-static void look_for_blindness(struct perf_tier *tier, uint64_t now_ns)
+static void warn_if_blind(struct perf_tier *tier, uint64_t now_ns)
 {
-	if (now_ns - tier->looked_ns < LOOK_NS)
+	if (now_ns - tier->checked_ns < BLIND_CHECK_NS)
 		return;
-	tier->looked_ns = now_ns;
+	tier->checked_ns = now_ns;
 	if (!cprof_wait_events_see(tier->events))
 		cprof_run_log_note(
 			tier->intake->run->log, CPROF_NOTE_WARNING,
@@ -122,13 +122,13 @@ static struct cprof_error *drain(void *state)
 	uint64_t now_ns = cprof_clock_mono_ns();
 	const bool over = tier->intake->run->window->end != CPROF_WINDOW_OPEN;
 	tier->pair.from_ns = tier->intake->run->window->start_mono_ns;
-	look_for_blindness(tier, now_ns);
+	warn_if_blind(tier, now_ns);
 	struct cprof_error *err = cprof_wait_events_drain(
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
 	const struct cprof_memory memory = { .read = read_word,
 					     .ctx = &tier->intake->process->mem };
 	if (!err && !tier->intake->request->releases)
-		cprof_wait_pair_asleep(&tier->pair, &memory);
+		cprof_wait_pair_read_owners(&tier->pair, &memory);
 	uint64_t lost = cprof_wait_events_lost(tier->events);
 	tier->intake->lost += lost - tier->lost_told;
 	tier->lost_told = lost;

@@ -1,6 +1,6 @@
 /*
- * The /proc tier: where no event may be had, look at /proc/PID/task/TID/syscall every T. A wait of d is met with
- * p = min(1, d / T): that is Go's law at rate T, by nature. So the sum of delays is unbiased: each look that meets a
+ * The /proc tier: where no event may be had, read /proc/PID/task/TID/syscall every T. A wait of d is met with
+ * p = min(1, d / T): that is Go's law at rate T, by nature. So the sum of delays is unbiased: each reading that meets a
  * thread asleep stands for T. How many waits those were is known for the long ones, which are met twice; for those
  * met once it is told from how often the thread was put on a CPU since it was met before (/proc/TID/schedstat).
  *
@@ -15,27 +15,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/waits/wait_tier.h"
-#include "attach/waits/wait_sleeper.h"
 #include "attach/perf/perf_source.h"
-#include "attach/locks/wait_kind.h"
+#include "attach/waits/wait_sleeper.h"
+#include "attach/waits/wait_tier.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
-#define LOOK_NS     1000000ull /* T for few threads; 3 us of ours for each thread and look */
-#define LOOK_MAX_NS 50000000ull
-#define SHARE       20 /* at most one part in so many of our time goes into looking */
-#define LIST_NS     100000000ull
-#define THREADS_MAX 8192
-#define ROWS_MAX    65536
+#define PERIOD_NS     1000000ull /* T for few threads; 3 us of ours for each thread and reading */
+#define PERIOD_MAX_NS 50000000ull
+#define SHARE         20 /* at most one part in so many of our time goes into reading */
+#define LIST_NS       100000000ull
+#define THREADS_MAX   8192
+#define ROWS_MAX      65536
 
-struct seen {
-	struct cprof_wait_sleeper look; /* owns its files; the call and the runs of the last look */
-	bool listed;                    /* in the last list of threads */
-	bool asleep;                    /* at the last look */
-	uint32_t row;                   /* of the sums, where the wait of the last look is */
+struct followed {
+	struct cprof_wait_sleeper sleeper; /* owns its files; as last read while it was asleep */
+	bool listed;                       /* in the last list of threads */
+	bool asleep;                       /* when it was last read */
+	uint32_t row;                      /* of the sums, where the wait that it was in is */
 	double guessed; /* how many waits that one was counted as, and for how long */
 	double delay_ns;
 };
@@ -43,13 +42,14 @@ struct seen {
 struct proc_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
 	struct cprof_wait_sleepers sleepers;
-	struct seen *threads; /* owned */
+	struct followed *threads; /* owned */
 	size_t n, cap;
 	struct cprof_map64 by_tid; /* -> index + 1; 0: gone */
 	struct cprof_map64
 		rows; /* hash of thread and call -> row of its last stack that was caught */
-	uint64_t listed_ns, looked_ns, look_ns;
-	uint64_t took_ns; /* CPU time of a look, running mean */
+	uint64_t listed_ns, read_ns; /* when last */
+	uint64_t period_ns;          /* T */
+	uint64_t took_ns;            /* CPU time of reading all threads once, running mean */
 	uint64_t unfollowed;
 	int task_fd; /* owned; /proc/PID/task */
 	uint64_t links;
@@ -62,9 +62,9 @@ static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 	if (!CPROF_ARRAY_ROOM(tier->threads, tier->n, tier->cap, 1))
 		return cprof_error_no_memory();
 	pid_t pid = tier->intake->process->target->pid;
-	struct seen seen = { .listed = true };
-	cprof_wait_sleeper_open(pid, tid, &seen.look);
-	int why = seen.look.syscall_fd < 0 ? -seen.look.syscall_fd : 0;
+	struct followed thread = { .listed = true };
+	cprof_wait_sleeper_open(pid, tid, &thread.sleeper);
+	int why = thread.sleeper.syscall_fd < 0 ? -thread.sleeper.syscall_fd : 0;
 	if (why == EMFILE || why == ENFILE) {
 		tier->unfollowed++;
 		return NULL;
@@ -75,10 +75,10 @@ static struct cprof_error *follow(struct proc_tier *tier, pid_t tid)
 		return cprof_error_os(why, "open /proc/%d/task/%d/syscall", (int)pid, (int)tid);
 	uint64_t *index = cprof_map64_put(&tier->by_tid, (uint64_t)tid, NULL);
 	if (!index) {
-		cprof_wait_sleeper_close(&seen.look);
+		cprof_wait_sleeper_close(&thread.sleeper);
 		return cprof_error_no_memory();
 	}
-	tier->threads[tier->n++] = seen;
+	tier->threads[tier->n++] = thread;
 	*index = tier->n;
 	return NULL;
 }
@@ -90,16 +90,16 @@ static struct cprof_error *drop_unlisted(struct proc_tier *tier)
 	cprof_map64_deinit(&tier->by_tid);
 	for (size_t i = 0; i < tier->n; i++) {
 		if (!tier->threads[i].listed) {
-			cprof_wait_sleeper_close(&tier->threads[i].look);
+			cprof_wait_sleeper_close(&tier->threads[i].sleeper);
 			continue;
 		}
 		tier->threads[kept] = tier->threads[i];
 		uint64_t *index = cprof_map64_put(&tier->by_tid,
-						  (uint64_t)tier->threads[kept].look.tid, NULL);
+						  (uint64_t)tier->threads[kept].sleeper.tid, NULL);
 		if (index)
 			*index = ++kept;
 		else
-			cprof_wait_sleeper_close(&tier->threads[i].look);
+			cprof_wait_sleeper_close(&tier->threads[i].sleeper);
 	}
 	tier->n = kept;
 	return NULL;
@@ -127,134 +127,105 @@ static struct cprof_error *list_threads(struct proc_tier *tier, uint64_t now_ns)
 	return err ? err : drop_unlisted(tier);
 }
 
-/* ---- looking ---- */
+/* ---- reading ---- */
 
-static bool in_scope(const struct proc_tier *tier, const struct cprof_thread_call *call)
+static uint64_t hash_of(const struct cprof_wait_sleeper *sleeper)
 {
-	if (call->kind == CPROF_CALL_OUTSIDE) /* a thread that has ended has no stack any more */
-		return tier->intake->request->all && call->sp;
-	return call->kind == CPROF_CALL_BLOCKED &&
-	       (tier->intake->request->all || cprof_wait_is_futex((int32_t)call->nr));
-}
-
-static void describe(const struct proc_tier *tier, const struct seen *seen,
-		     struct cprof_wait *ret_wait)
-{
-	const struct cprof_thread_call *call = &seen->look.call;
-	const bool blocked = call->kind == CPROF_CALL_BLOCKED;
-	*ret_wait = (struct cprof_wait){
-		.tid = (uint32_t)seen->look.tid,
-		.syscall = blocked ? (int32_t)call->nr : CPROF_WAIT_NO_SYSCALL,
-		.futex_op = (uint32_t)call->args[1],
-		.futex_val = (uint32_t)call->args[2],
-		.addr = blocked ? call->args[0] : 0,
-	};
-	uint32_t owner;
-	if (blocked && cprof_wait_is_futex(ret_wait->syscall) &&
-	    cprof_target_mem_read(&tier->intake->process->mem, ret_wait->addr + 8, &owner,
-				  sizeof(owner)))
-		ret_wait->owner_tid = owner;
-	cprof_wait_intake_find_owner(ret_wait);
-}
-
-static uint64_t hash_look(const struct cprof_wait_sleeper *look)
-{
-	const struct cprof_thread_call *call = &look->call;
-	uint64_t hash = cprof_hash_mix((uint64_t)look->tid, (uint64_t)call->nr);
+	const struct cprof_thread_call *call = &sleeper->call;
+	uint64_t hash = cprof_hash_mix((uint64_t)sleeper->tid, (uint64_t)call->nr);
 	hash = cprof_hash_mix(cprof_hash_mix(hash, call->sp), call->pc);
 	return cprof_hash_mix(cprof_hash_mix(hash, call->args[0]), call->args[1]);
 }
 
 /* What a thread's waits in one and the same call are added to, should one of them go by too fast for its stack. */
-static struct cprof_error *remember(struct proc_tier *tier, const struct seen *seen)
+static struct cprof_error *remember(struct proc_tier *tier, const struct followed *thread)
 {
 	if (tier->rows.len >= ROWS_MAX)
 		cprof_map64_deinit(&tier->rows);
-	uint64_t *row = cprof_map64_put(&tier->rows, hash_look(&seen->look), NULL);
+	uint64_t *row = cprof_map64_put(&tier->rows, hash_of(&thread->sleeper), NULL);
 	if (!row)
 		return cprof_error_no_memory();
-	*row = seen->row;
+	*row = thread->row;
 	return NULL;
 }
 
 /*
- * This look stands for `delay_ns` of waiting, and for `count` waits. It counts also where the thread was gone before
- * its stack was read, or short waits would come out too small: by the stack of its last wait that looked like this
- * one, else by the innermost frame alone.
+ * This reading stands for `delay_ns` of waiting, and for `count` waits. It counts also where the thread was gone before
+ * its stack was read, or short waits would come out too small: by the stack of its last wait in the same call, else by
+ * the innermost frame alone.
  */
-static struct cprof_error *take_look(struct proc_tier *tier, struct seen *seen, double count,
+static struct cprof_error *take_wait(struct proc_tier *tier, struct followed *thread, double count,
 				     uint64_t delay_ns)
 {
-	struct cprof_wait wait;
+	struct cprof_wait wait = cprof_wait_sleeper_wait(&thread->sleeper, tier->intake);
 	struct cprof_session_stack stack;
 	bool caught;
-	describe(tier, seen, &wait);
 	wait.count = count;
 	wait.delay_ns = (double)delay_ns;
 	struct cprof_error *err =
-		cprof_wait_sleepers_walk(&tier->sleepers, &seen->look, NULL, &caught, &stack);
+		cprof_wait_sleepers_walk(&tier->sleepers, &thread->sleeper, NULL, &caught, &stack);
 	if (err)
 		return err;
 	const uint64_t *known =
-		caught ? NULL : cprof_map64_get(&tier->rows, hash_look(&seen->look));
+		caught ? NULL : cprof_map64_get(&tier->rows, hash_of(&thread->sleeper));
 	if (known) {
-		seen->row = (uint32_t)*known;
-		tier->intake->table.rows[seen->row].count += count;
-		tier->intake->table.rows[seen->row].delay_ns += (double)delay_ns;
+		thread->row = (uint32_t)*known;
+		tier->intake->table.rows[thread->row].count += count;
+		tier->intake->table.rows[thread->row].delay_ns += (double)delay_ns;
 		return NULL;
 	}
-	err = cprof_wait_intake_add(tier->intake, &wait, &stack, &seen->row);
-	return err || !caught ? err : remember(tier, seen);
+	err = cprof_wait_intake_add(tier->intake, &wait, &stack, &thread->row);
+	return err || !caught ? err : remember(tier, thread);
 }
 
 /*
- * A wait met anew is as many waits as the thread made since it was met before, at least one. If the next look meets
+ * A wait met anew is as many waits as the thread made since it was met before, at least one. If the next reading meets
  * the same one it is a long one, and the guess is taken back: it is one.
  */
-static double count_look(struct seen *seen, bool same, uint64_t runs_before)
+static double count_waits(struct followed *thread, bool same, uint64_t runs_before)
 {
-	uint64_t runs = seen->look.runs;
-	double before = same ? seen->guessed : 0;
-	seen->guessed =
+	uint64_t runs = thread->sleeper.runs;
+	double before = same ? thread->guessed : 0;
+	thread->guessed =
 		!same && runs_before && runs > runs_before ? (double)(runs - runs_before) : 1;
-	return seen->guessed - before;
+	return thread->guessed - before;
 }
 
-static struct cprof_error *look_at(struct proc_tier *tier, struct seen *seen, uint64_t step_ns)
+static struct cprof_error *read_thread(struct proc_tier *tier, struct followed *thread,
+				       uint64_t step_ns)
 {
-	const struct cprof_wait_sleeper last = seen->look;
-	const bool slept = seen->asleep;
-	seen->asleep = cprof_wait_sleeper_take(&seen->look);
-	if (!seen->asleep) { /* the last wait and its runs are what the next one is compared with */
-		seen->look = last;
+	const struct cprof_wait_sleeper last = thread->sleeper;
+	const bool slept = thread->asleep;
+	thread->asleep = cprof_wait_sleeper_read(&thread->sleeper);
+	if (!thread->asleep) { /* the last wait and its runs are what the next one is compared with */
+		thread->sleeper = last;
 		return NULL;
 	}
-	const bool same = slept && seen->look.runs == last.runs &&
-			  cprof_thread_call_same(&last.call, &seen->look.call);
+	const bool same = slept && cprof_wait_sleeper_same(&last, &thread->sleeper);
 	/* Also of a wait that is out of scope, so that its runs are not put down to the next one. */
-	double count = count_look(seen, same, last.runs);
-	seen->delay_ns = (double)step_ns + (same ? seen->delay_ns : 0);
-	if (!in_scope(tier, &seen->look.call))
+	double count = count_waits(thread, same, last.runs);
+	thread->delay_ns = (double)step_ns + (same ? thread->delay_ns : 0);
+	if (!cprof_wait_sleeper_in_scope(&thread->sleeper, tier->intake))
 		return NULL;
 	if (!same)
-		return take_look(tier, seen, count, step_ns);
+		return take_wait(tier, thread, count, step_ns);
 	/* Its stack is what it was. */
-	struct cprof_wait_row *row = &tier->intake->table.rows[seen->row];
+	struct cprof_wait_row *row = &tier->intake->table.rows[thread->row];
 	row->count += count;
 	row->delay_ns += (double)step_ns;
 	return NULL;
 }
 
-/* Many threads make a look dear: then looks become rarer and the profile coarser, not the machine slower. */
-static void follow_pace(struct proc_tier *tier, uint64_t took_ns)
+/* Many threads take long to read: then that is done less often and the profile gets coarser, not the machine slower. */
+static void adapt_period(struct proc_tier *tier, uint64_t took_ns)
 {
 	if (!tier->intake->adaptive)
 		return;
 	tier->took_ns = (tier->took_ns * 15 + took_ns) / 16;
-	tier->look_ns = tier->took_ns * SHARE > LOOK_NS ? tier->took_ns * SHARE : LOOK_NS;
-	if (tier->look_ns > LOOK_MAX_NS)
-		tier->look_ns = LOOK_MAX_NS;
-	tier->intake->rate_ns = tier->look_ns;
+	tier->period_ns = tier->took_ns * SHARE > PERIOD_NS ? tier->took_ns * SHARE : PERIOD_NS;
+	if (tier->period_ns > PERIOD_MAX_NS)
+		tier->period_ns = PERIOD_MAX_NS;
+	tier->intake->rate_ns = tier->period_ns;
 }
 
 static struct cprof_error *drain(void *state)
@@ -272,30 +243,30 @@ static struct cprof_error *drain(void *state)
 	}
 	if (now_ns - tier->listed_ns >= LIST_NS)
 		err = list_threads(tier, now_ns);
-	uint64_t step_ns = now_ns > tier->looked_ns ? now_ns - tier->looked_ns : 0;
-	if (err || step_ns < tier->look_ns / 2)
+	uint64_t step_ns = now_ns > tier->read_ns ? now_ns - tier->read_ns : 0;
+	if (err || step_ns < tier->period_ns / 2)
 		return err;
-	tier->looked_ns = now_ns;
+	tier->read_ns = now_ns;
 	uint64_t cpu_ns = cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (size_t i = 0; !err && i < tier->n; i++)
-		err = look_at(tier, &tier->threads[i], step_ns);
-	follow_pace(tier, cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+		err = read_thread(tier, &tier->threads[i], step_ns);
+	adapt_period(tier, cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
 	return err;
 }
 
-/* What has slept since its last look is in the sums up to then: that part of them is an open wait. */
+/* What has slept since it was last read is in the sums up to then: that part of them is an open wait. */
 static struct cprof_error *mark_open(void *state)
 {
 	struct proc_tier *tier = state;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < tier->n; i++) {
-		struct seen *seen = &tier->threads[i];
-		struct cprof_wait_sleeper now = seen->look;
-		if (seen->asleep && in_scope(tier, &seen->look.call) &&
-		    cprof_wait_sleeper_take(&now) && now.runs == seen->look.runs &&
-		    cprof_thread_call_same(&now.call, &seen->look.call))
-			err = cprof_wait_table_open(&tier->intake->table, seen->row, seen->guessed,
-						    seen->delay_ns);
+		struct followed *thread = &tier->threads[i];
+		struct cprof_wait_sleeper now = thread->sleeper;
+		if (thread->asleep && cprof_wait_sleeper_in_scope(&now, tier->intake) &&
+		    cprof_wait_sleeper_read(&now) &&
+		    cprof_wait_sleeper_same(&thread->sleeper, &now))
+			err = cprof_wait_table_open(&tier->intake->table, thread->row,
+						    thread->guessed, thread->delay_ns);
 	}
 	return err;
 }
@@ -306,7 +277,7 @@ static void close_tier(void *state)
 {
 	struct proc_tier *tier = state;
 	for (size_t i = 0; i < tier->n; i++)
-		cprof_wait_sleeper_close(&tier->threads[i].look);
+		cprof_wait_sleeper_close(&tier->threads[i].sleeper);
 	if (tier->task_fd >= 0)
 		close(tier->task_fd);
 	cprof_wait_sleepers_deinit(&tier->sleepers);
@@ -322,17 +293,18 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	if (!tier)
 		return cprof_error_no_memory();
 	tier->intake = intake;
-	tier->look_ns = intake->adaptive ? LOOK_NS : intake->rate_ns;
-	tier->looked_ns = cprof_clock_mono_ns();
+	tier->period_ns = intake->adaptive ? PERIOD_NS : intake->rate_ns;
+	tier->read_ns = cprof_clock_mono_ns();
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)intake->process->target->pid);
 	tier->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cprof_perf_source_raise_files(2048);
 	struct cprof_error *err = cprof_wait_sleepers_init(&tier->sleepers, intake);
 	if (!err)
-		err = list_threads(tier, tier->looked_ns);
+		err = list_threads(tier, tier->read_ns);
 	char text[1];
-	if (!err && tier->n && pread(tier->threads[0].look.syscall_fd, text, sizeof(text), 0) <= 0)
+	if (!err && tier->n &&
+	    pread(tier->threads[0].sleeper.syscall_fd, text, sizeof(text), 0) <= 0)
 		err = cprof_error_os(errno, "read /proc/%d/syscall",
 				     (int)intake->process->target->pid);
 	if (err && err->code == CPROF_ERR_DENIED)
@@ -349,7 +321,7 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 static uint64_t pause_ns(const void *state)
 {
 	const struct proc_tier *tier = state;
-	return tier->look_ns;
+	return tier->period_ns;
 }
 
 static void tell(void *state)
@@ -368,7 +340,7 @@ const struct cprof_wait_tier cprof_wait_tier_proc = {
 	.tells_releases = false,
 	.tells_all = true,
 	.thins = true,
-	.drain_ns = LOOK_NS,
+	.drain_ns = PERIOD_NS,
 	.pause_ns = pause_ns,
 	.open = open_tier,
 	.close = close_tier,

@@ -97,7 +97,7 @@ TEST(wait_pair_finds_the_owner_of_a_mutex_while_it_is_waited_for)
 	enter(&pair, 1, 1000, WAIT);
 	enter(&pair, 2, 1000, 0x86);                                   /* LOCK_PI */
 	CHECK(!cprof_wait_pair_enter(&pair, 3, 1000, LOCK, 0x189, 0)); /* a condition variable */
-	cprof_wait_pair_asleep(&pair, &memory);
+	cprof_wait_pair_read_owners(&pair, &memory);
 	CHECK(cprof_wait_pair_exit(&pair, 1, 2000, 0, &wait));
 	CHECK_UINT(wait.owner_tid, 42);
 	CHECK(cprof_wait_pair_exit(&pair, 2, 2000, 0, &wait));
@@ -132,7 +132,7 @@ TEST(wait_pair_takes_who_releases_first_for_the_owner_of_a_short_wait)
 	CHECK_UINT(wait.owner_tid, 0);
 	const struct cprof_memory memory = { .read = read_owner };
 	enter(&pair, 42, 3100, WAIT); /* looked at when it had the lock already */
-	cprof_wait_pair_asleep(&pair, &memory);
+	cprof_wait_pair_read_owners(&pair, &memory);
 	enter(&pair, 9, 3200, WAKE);
 	CHECK(cprof_wait_pair_exit(&pair, 42, 3300, 0, &wait));
 	CHECK_UINT(wait.owner_tid, 9);
