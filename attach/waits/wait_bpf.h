@@ -1,5 +1,6 @@
 /*
- * attach/waits/wait_bpf.h - what the BPF program of the block and mutex modes and attach/waits/wait_tier_bpf.c say to each other.
+ * attach/waits/wait_bpf.h - what the BPF program of the block and mutex modes (wait.bpf.c) and wait_tier_bpf.c say to each
+ * other.
  *
  * Compiled on both sides, so it uses the kernel's integer names only and every struct has a fixed size.
  */

@@ -6,7 +6,7 @@
  * nanosecond of waiting is charged once, to the release that ended it, and a slow holder pays for the whole
  * queue. Go approximates the queue by the mean of head and tail; kept here is the exact sum.
  *
- * Pure: fed with moments in order of time by a tier. The BPF program keeps the same sums in the kernel.
+ * Pure: a tier tells it what happens, in the order of time. The BPF program keeps the same sums in the kernel.
  */
 #ifndef CPROF_ATTACH_WAITS_WAIT_CHARGE_H
 #define CPROF_ATTACH_WAITS_WAIT_CHARGE_H
@@ -18,7 +18,7 @@
 
 struct cprof_wait_lock {
 	uint64_t waiters;
-	uint64_t since_sum_ns; /* sum of the moments since which each of them is uncharged */
+	uint64_t since_sum_ns; /* sum of the times since which each of them is uncharged */
 	uint64_t released_ns;  /* the last release, when their clocks started anew */
 	uint64_t debt_ns;      /* uncharged time of those who gave up waiting since then */
 };

@@ -20,7 +20,7 @@
 
 #define RING_BYTES ((size_t)8 << 20)
 #define RING_LEAST ((size_t)64 << 10)
-#define ROUNDS_MAX 10 /* looks at the thread list until it has nobody new */
+#define ROUNDS_MAX 10 /* of reading the list of threads until it has nobody new */
 #define THREADS_MAX                                                                                \
 	65536 /* with two events per CPU each this is far beyond any limit of open files */
 
@@ -162,7 +162,7 @@ static struct cprof_error *open_new_threads(struct cprof_wait_events *events, si
 	return NULL;
 }
 
-/* A thread born while we look is inherited by its creator, or is in the next list; in both, it is told twice. */
+/* A thread born while we read the list is inherited by its creator, or is in the next list; in both, it is told twice. */
 static struct cprof_error *open_threads(struct cprof_wait_events *events)
 {
 	size_t added = 1;

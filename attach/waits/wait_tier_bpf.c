@@ -21,10 +21,10 @@
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_bpf.h"
 #include "attach/waits/wait_edges.h"
+#include "attach/waits/wait_fault.h"
 #include "attach/waits/wait_tier.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/hash.h"
 
 #include "wait.skel.h"
 
@@ -32,18 +32,6 @@
 #define RING_LEAST     ((size_t)256 << 10)
 #define RATE_MAX_NS    4000000000ull /* the program multiplies it with 32 random bits */
 #define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
-#define FAULTS_MAX     4096
-
-/*
- * Half of a page fault. Its beginning brings the stack, which is walked at once, its end brings the time. A thread
- * that wakes on another CPU ends in another ring, and rings are read one after the other: either half may come first.
- */
-struct fault {
-	uint32_t tid, serial;
-	enum { FAULT_NONE, FAULT_BEGUN, FAULT_ENDED } half; /* the one that is known */
-	uint32_t row;                                       /* of the sums; known if begun */
-	double times, delay_ns, queue_ns;                   /* known if ended */
-};
 
 struct bpf_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
@@ -57,7 +45,7 @@ struct bpf_tier {
 	size_t n_exit_fds;
 	bool at_resume; /* waits are told where a thread goes on, not where its call returns */
 	uint64_t full_told;
-	struct fault *faults; /* owned; by thread and serial, see fault_at() */
+	struct cprof_wait_faults faults; /* with -block all */
 };
 
 /* ---- opening ---- */
@@ -238,7 +226,7 @@ static void close_tier(void *state)
 		cprof_perf_event_unmap(tier->rings[i].event);
 	free(tier->rings);
 	free(tier->exit_fds);
-	free(tier->faults);
+	cprof_wait_faults_deinit(&tier->faults);
 	free(tier);
 }
 
@@ -262,9 +250,10 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	tier->intake = intake;
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
 	tier->at_resume = !intake->request->all && !intake->request->releases && has_resume();
-	tier->faults = intake->request->all ? calloc(FAULTS_MAX, sizeof(*tier->faults)) : NULL;
-	if (!tier->exit_fds || (intake->request->all && !tier->faults))
+	if (!tier->exit_fds)
 		err = cprof_error_no_memory();
+	if (!err && intake->request->all)
+		err = cprof_wait_faults_init(&tier->faults, intake);
 	if (!err)
 		err = load(tier);
 	if (!err)
@@ -320,60 +309,6 @@ static struct cprof_error *take_wait(struct bpf_tier *tier,
 	return cprof_wait_intake_take(tier->intake, &wait, sample, NULL);
 }
 
-/* The place of this fault's other half; an older fault that never got its own gives way. */
-static struct fault *fault_at(struct bpf_tier *tier, const struct cprof_wait_bpf_event *event,
-			      bool *ret_is_its)
-{
-	uint64_t key = (uint64_t)event->tid << 32 | event->serial;
-	struct fault *fault = &tier->faults[cprof_hash_u64(key) % FAULTS_MAX];
-	*ret_is_its = fault->half != FAULT_NONE && fault->tid == event->tid &&
-		      fault->serial == event->serial;
-	if (!*ret_is_its)
-		*fault = (struct fault){ .tid = event->tid, .serial = event->serial };
-	return fault;
-}
-
-static void count_fault(struct bpf_tier *tier, struct fault *fault)
-{
-	struct cprof_wait_row *row = &tier->intake->table.rows[fault->row];
-	row->count += fault->times;
-	row->delay_ns += fault->delay_ns;
-	row->queue_ns += fault->queue_ns;
-	fault->half = FAULT_NONE;
-}
-
-/* A fault's stack comes when it begins and must be walked then: later it is another one. */
-static struct cprof_error *begin_fault(struct bpf_tier *tier,
-				       const struct cprof_wait_bpf_event *event,
-				       const struct cprof_session_sample *sample)
-{
-	bool is_its;
-	struct fault *fault = fault_at(tier, event, &is_its);
-	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
-	struct cprof_error *err = cprof_wait_intake_take(tier->intake, &wait, sample, &fault->row);
-	if (err)
-		return err;
-	if (is_its && fault->half == FAULT_ENDED)
-		count_fault(tier, fault);
-	else
-		fault->half = FAULT_BEGUN;
-	return NULL;
-}
-
-static void end_fault(struct bpf_tier *tier, const struct cprof_wait_bpf_event *event)
-{
-	bool is_its;
-	struct fault *fault = fault_at(tier, event, &is_its);
-	const double times = event->val;
-	fault->times = times;
-	fault->delay_ns = (double)event->delay_ns * times;
-	fault->queue_ns = (double)event->queue_ns * times;
-	if (is_its && fault->half == FAULT_BEGUN)
-		count_fault(tier, fault);
-	else
-		fault->half = FAULT_ENDED;
-}
-
 static struct cprof_error *take_sample(struct bpf_tier *tier,
 				       const struct cprof_perf_record *record)
 {
@@ -384,8 +319,7 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	memcpy(&event, record->sample.raw, sizeof(event));
 	if (event.what == CPROF_WAIT_BPF_FAULT_END) {
 		/* Told while another thread leaves the CPU: the registers are that one's, and the idle one has none. */
-		if (tier->faults)
-			end_fault(tier, &event);
+		cprof_wait_faults_end(&tier->faults, &event);
 		return NULL;
 	}
 	if (!record->sample.regs || record->sample.regs_32bit)
@@ -393,7 +327,7 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_sample sample = sample_of(tier, record, &regs);
 	if (event.what == CPROF_WAIT_BPF_FAULT)
-		return tier->faults ? begin_fault(tier, &event, &sample) : NULL;
+		return cprof_wait_faults_begin(&tier->faults, &event, &sample);
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	if (tier->intake->request->releases)
 		return record->time_ns > end_ns

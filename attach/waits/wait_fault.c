@@ -1,0 +1,90 @@
+#include "attach/waits/wait_fault.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+#define FAULTS_MAX 4096
+
+struct cprof_wait_fault {
+	uint32_t tid, serial;
+	enum { FAULT_NONE, FAULT_BEGUN, FAULT_ENDED } half; /* the one that is known */
+	uint32_t row;                                       /* of the sums; known if begun */
+	double times, delay_ns, queue_ns;                   /* known if ended */
+};
+
+struct cprof_error *cprof_wait_faults_init(struct cprof_wait_faults *faults,
+					   struct cprof_wait_intake *intake)
+{
+	*faults = (struct cprof_wait_faults){
+		.intake = intake,
+		.halves = calloc(FAULTS_MAX, sizeof(*faults->halves)),
+	};
+	return faults->halves ? NULL : cprof_error_no_memory();
+}
+
+void cprof_wait_faults_deinit(struct cprof_wait_faults *faults)
+{
+	free(faults->halves);
+	faults->halves = NULL;
+}
+
+/* The place of this fault's other half; an older fault that never got its own gives way. */
+static struct cprof_wait_fault *place_of(const struct cprof_wait_faults *faults,
+					 const struct cprof_wait_bpf_event *event, bool *ret_is_its)
+{
+	uint64_t key = (uint64_t)event->tid << 32 | event->serial;
+	struct cprof_wait_fault *fault = &faults->halves[cprof_hash_u64(key) % FAULTS_MAX];
+	*ret_is_its = fault->half != FAULT_NONE && fault->tid == event->tid &&
+		      fault->serial == event->serial;
+	if (!*ret_is_its)
+		*fault = (struct cprof_wait_fault){ .tid = event->tid, .serial = event->serial };
+	return fault;
+}
+
+static void add_up(struct cprof_wait_faults *faults, struct cprof_wait_fault *fault)
+{
+	struct cprof_wait_row *row = &faults->intake->table.rows[fault->row];
+	row->count += fault->times;
+	row->delay_ns += fault->delay_ns;
+	row->queue_ns += fault->queue_ns;
+	fault->half = FAULT_NONE;
+}
+
+struct cprof_error *cprof_wait_faults_begin(struct cprof_wait_faults *faults,
+					    const struct cprof_wait_bpf_event *event,
+					    const struct cprof_session_sample *sample)
+{
+	if (!faults->halves)
+		return NULL;
+	bool is_its;
+	struct cprof_wait_fault *fault = place_of(faults, event, &is_its);
+	const struct cprof_wait wait = { .tid = event->tid, .syscall = CPROF_WAIT_NO_SYSCALL };
+	struct cprof_error *err =
+		cprof_wait_intake_take(faults->intake, &wait, sample, &fault->row);
+	if (err)
+		return err;
+	if (is_its && fault->half == FAULT_ENDED)
+		add_up(faults, fault);
+	else
+		fault->half = FAULT_BEGUN;
+	return NULL;
+}
+
+void cprof_wait_faults_end(struct cprof_wait_faults *faults,
+			   const struct cprof_wait_bpf_event *event)
+{
+	if (!faults->halves)
+		return;
+	bool is_its;
+	struct cprof_wait_fault *fault = place_of(faults, event, &is_its);
+	const double times = event->val;
+	fault->times = times;
+	fault->delay_ns = (double)event->delay_ns * times;
+	fault->queue_ns = (double)event->queue_ns * times;
+	if (is_its && fault->half == FAULT_BEGUN)
+		add_up(faults, fault);
+	else
+		fault->half = FAULT_ENDED;
+}
