@@ -3,13 +3,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +24,6 @@
 #endif
 
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
-#define PAGE         4096u
 /* A thread that does not come for this long while the others stand still is let alone. */
 #define LINGER_NS (2 * CPROF_NS_PER_S)
 
@@ -338,99 +335,6 @@ struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
 	if (trace_call(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)regs) < 0)
 		return cprof_error_os(errno, "PTRACE_SETREGS of thread %d", (int)thread->tid);
 	thread->regs = *regs;
-	return NULL;
-}
-
-static const struct cprof_tracee *any_stopped(const struct cprof_ptrace *trace)
-{
-	for (size_t i = 0; i < trace->n; i++) {
-		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
-			return &trace->threads[i];
-	}
-	return NULL;
-}
-
-static struct cprof_error *nobody(const struct cprof_ptrace *trace)
-{
-	return cprof_error_new(CPROF_ERR_NO_TARGET, "no thread of process %d is left",
-			       (int)trace->pid);
-}
-
-struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t addr, void *bytes,
-				      size_t n)
-{
-	const struct cprof_tracee *thread = any_stopped(trace);
-	if (!thread)
-		return nobody(trace);
-	struct iovec local = { bytes, n }, remote = { (void *)(uintptr_t)addr, n };
-	if (process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) == (ssize_t)n)
-		return NULL;
-	return cprof_error_os(errno ? errno : EFAULT, "read %zu bytes at 0x%llx", n,
-			      (unsigned long long)addr);
-}
-
-static bool write_memory(const struct cprof_tracee *thread, uint64_t addr, const void *bytes,
-			 size_t n)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)thread->tid);
-	CPROF_AUTO(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && pwrite(fd, bytes, n, (off_t)addr) == (ssize_t)n;
-}
-
-/*
- * For a hardened kernel (proc_mem.force_override), which lets only ptrace itself write to r-x memory, and eight bytes at
- * a time: one copy as well, for all of them lie in one page. A byte beside ours that is changed meanwhile, by a
- * uprobe, would be put back.
- */
-static struct cprof_error *poke_word(const struct cprof_tracee *thread, uint64_t addr,
-				     const uint8_t *bytes, size_t n)
-{
-	uint64_t room = PAGE - (addr & (PAGE - 1));
-	uint64_t at = room < 8 ? addr - (8 - room) : addr;
-	errno = 0;
-	long word = trace_call(PTRACE_PEEKTEXT, thread->tid, at, 0);
-	if (errno)
-		return cprof_error_os(errno, "PTRACE_PEEKTEXT at 0x%llx", (unsigned long long)at);
-	memcpy((uint8_t *)&word + (addr - at), bytes, n);
-	if (trace_call(PTRACE_POKETEXT, thread->tid, at, (uintptr_t)word) < 0)
-		return cprof_error_os(errno, "PTRACE_POKETEXT at 0x%llx", (unsigned long long)at);
-	return NULL;
-}
-
-struct cprof_error *cprof_ptrace_poke(const struct cprof_ptrace *trace, uint64_t addr,
-				      const uint8_t *bytes, size_t n)
-{
-	const struct cprof_tracee *thread = any_stopped(trace);
-	if (!thread)
-		return nobody(trace);
-	if (n == 0 || n > 8 || n > PAGE - (addr & (PAGE - 1)))
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "0x%llx: %zu bytes cross a page",
-				       (unsigned long long)addr, n);
-	if (write_memory(thread, addr, bytes, n))
-		return NULL;
-	return poke_word(thread, addr, bytes, n);
-}
-
-struct cprof_error *cprof_ptrace_write(const struct cprof_ptrace *trace, uint64_t addr,
-				       const void *bytes, size_t n)
-{
-	const struct cprof_tracee *thread = any_stopped(trace);
-	if (!thread)
-		return nobody(trace);
-	if (write_memory(thread, addr, bytes, n))
-		return NULL;
-	for (size_t done = 0; done < n;) {
-		uint64_t room = PAGE - ((addr + done) & (PAGE - 1));
-		size_t part = n - done < 8 ? n - done : 8;
-		if (part > room)
-			part = (size_t)room;
-		struct cprof_error *err =
-			poke_word(thread, addr + done, (const uint8_t *)bytes + done, part);
-		if (err)
-			return err;
-		done += part;
-	}
 	return NULL;
 }
 

@@ -1,10 +1,10 @@
 /*
  * attach/target/ptrace.h - stop every thread of a process for a moment, and let them go as if nothing had been.
  *
- * Owns which threads are stopped and how. Running code in one of them is remote.h's, changing code bytes
- * install.h's. Stopping is PTRACE_SEIZE and PTRACE_INTERRUPT: no SIGSTOP is sent, signals that arrive stay
- * with the thread they were meant for, a job-stopped process stays stopped, and if we die the kernel lets every
- * thread go where it stands. All calls must come from the thread that stopped the process.
+ * Owns which threads are stopped and how (ptrace.c), and reads and writes the memory of a process that stands still
+ * (ptrace_mem.c). Running code in one of the threads is remote.h's. Stopping is PTRACE_SEIZE and PTRACE_INTERRUPT: no
+ * SIGSTOP is sent, signals that arrive stay with the thread they were meant for, a job-stopped process stays stopped, and
+ * if we die the kernel lets every thread go where it stands. All calls must come from the thread that stopped the process.
  *
  * What a stop does that can be seen: system calls that signal(7) "Interruption of system calls and library
  * functions by stop signals" lists (epoll_wait, semop, sigtimedwait, ...) return EINTR, as after SIGSTOP and
@@ -54,8 +54,8 @@ struct cprof_ptrace_options {
  * Stop all threads of `pid`, those too that are born meanwhile. On error nothing is stopped.
  *
  * Errors: NO_TARGET; DENIED, naming the tracer where there is one (gdb, strace, another profiler) and else what
- * permission is lacking; UNSUPPORTED with CPROF_ERR_UNSUPPORTED if a thread cannot be stopped in time (waiting
- * for a vfork child, or in the kernel in state D): names the thread. Try again later.
+ * permission is lacking; UNSUPPORTED, naming the thread, if one cannot be stopped in time (it waits for a vfork child, or
+ * is in the kernel in state D): try again later.
  */
 struct cprof_error *cprof_ptrace_stop(struct cprof_ptrace *trace, pid_t pid,
 				      const struct cprof_ptrace_options *options);

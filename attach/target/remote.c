@@ -3,7 +3,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <elf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,13 +10,10 @@
 #include <sys/uio.h>
 #include <sys/syscall.h>
 
-#include "base/buffer.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 
-#define RED_ZONE    128u
-#define XSTATE_MAX  16384u /* AVX-512 needs 2.7 KB, AMX 11 KB */
-#define SEARCH_STEP ((size_t)1 << 20)
+#define RED_ZONE   128u
+#define XSTATE_MAX 16384u /* AVX-512 needs 2.7 KB, AMX 11 KB */
 
 /* What the kernel reads back in rt_sigreturn; the names are those of its uapi headers. */
 struct frame {
@@ -50,135 +46,6 @@ struct fx_sw {
 	uint64_t xfeatures;
 	uint32_t xstate_size, padding[7];
 };
-
-/* ---- what the target's own text offers ---- */
-
-static uint64_t search(const uint8_t *bytes, size_t n, const uint8_t *want, size_t n_want,
-		       uint64_t addr)
-{
-	const uint8_t *found = memmem(bytes, n, want, n_want);
-	return found ? addr + (uint64_t)(found - bytes) : 0;
-}
-
-static void search_map(const struct cprof_maps *maps, const struct cprof_map *map, uint8_t *buf,
-		       struct cprof_remote_gadgets *found)
-{
-	static const uint8_t syscall_ret[] = { 0x0f, 0x05, 0xc3 };
-	static const uint8_t pop_rax[] = { 0x58, 0xc3 };
-	static const uint8_t long_form[] = { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 };
-	static const uint8_t short_form[] = { 0xb8, 15, 0, 0, 0, 0x0f, 0x05 };
-
-	for (uint64_t at = map->start; at < map->end; at += SEARCH_STEP - 16) {
-		size_t n = map->end - at < SEARCH_STEP ? (size_t)(map->end - at) : SEARCH_STEP;
-		if (!maps->memory.read(maps->memory.ctx, at, buf, n))
-			return;
-		if (!found->syscall_ret)
-			found->syscall_ret = search(buf, n, syscall_ret, sizeof(syscall_ret), at);
-		if (!found->sigreturn)
-			found->sigreturn = search(buf, n, long_form, sizeof(long_form), at);
-		if (!found->sigreturn)
-			found->sigreturn = search(buf, n, short_form, sizeof(short_form), at);
-		if (!found->pop_rax)
-			found->pop_rax = search(buf, n, pop_rax, sizeof(pop_rax), at);
-		if (found->syscall_ret && found->sigreturn)
-			return;
-	}
-}
-
-const uint8_t cprof_remote_slack[CPROF_REMOTE_SLACK_BYTES] = {
-	0xb8, 15, 0, 0, 0, 0x0f, 0x05, 0x0f, 0x0b, 'c', 'p', 'r', 'o', 'f', '-', 'r',
-};
-
-static bool is_text_file(const struct cprof_map *map)
-{
-	return (map->prot & (PROT_READ | PROT_EXEC)) == (PROT_READ | PROT_EXEC) && map->inode;
-}
-
-/* The end of a text mapping where nothing is but padding. */
-static uint64_t find_slack(const struct cprof_maps *maps)
-{
-	static const uint8_t zeros[4 * CPROF_REMOTE_SLACK_BYTES];
-	uint8_t bytes[sizeof(zeros)];
-	for (size_t i = 0; i < maps->n_sorted; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		if (is_text_file(map) &&
-		    maps->memory.read(maps->memory.ctx, map->end - sizeof(bytes), bytes,
-				      sizeof(bytes)) &&
-		    memcmp(bytes, zeros, sizeof(bytes)) == 0)
-			return map->end - CPROF_REMOTE_SLACK_BYTES;
-	}
-	return 0;
-}
-
-bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cprof_maps *maps)
-{
-	static const uint8_t zeros[CPROF_REMOTE_SLACK_BYTES];
-	uint8_t bytes[CPROF_REMOTE_SLACK_BYTES];
-	bool found = false;
-	for (size_t i = 0; i < maps->n_sorted; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		uint64_t at = map->end - sizeof(bytes);
-		if (!is_text_file(map))
-			continue;
-		struct cprof_error *err = cprof_ptrace_read(trace, at, bytes, sizeof(bytes));
-		if (!err && memcmp(bytes, cprof_remote_slack, sizeof(bytes)) == 0) {
-			err = cprof_ptrace_write(trace, at, zeros, sizeof(zeros));
-			found = true;
-		}
-		cprof_error_free(err);
-	}
-	return found;
-}
-
-/* "x86_Thread_features:" of /proc/PID/status names "shstk" where returns are checked by the CPU. */
-static bool has_shadow_stack(pid_t pid)
-{
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
-	cprof_error_free(err);
-	const char *row = strstr(cprof_buffer_text(&text), "\nx86_Thread_features:");
-	if (!row)
-		return false;
-	const char *end = strchr(row + 1, '\n'), *word = strstr(row, "shstk");
-	return word && (!end || word < end);
-}
-
-struct cprof_error *cprof_remote_find_gadgets(const struct cprof_maps *maps,
-					      struct cprof_remote_gadgets *ret_gadgets)
-{
-	if (has_shadow_stack(maps->pid))
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "process %d uses shadow stacks, which bar the way back "
-				       "from an injected call",
-				       (int)maps->pid);
-	struct cprof_remote_gadgets found = { 0 };
-	CPROF_AUTO(free) uint8_t *buf = malloc(SEARCH_STEP);
-	if (!buf)
-		return cprof_error_no_memory();
-	for (size_t i = 0; i < maps->n_sorted; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		/* Files and the vdso only: memory made at run time may be gone by the time it is needed. */
-		if ((map->prot & (PROT_READ | PROT_EXEC)) != (PROT_READ | PROT_EXEC) ||
-		    (!map->inode && strcmp(map->path, "[vdso]") != 0))
-			continue;
-		search_map(maps, map, buf, &found);
-		if (found.syscall_ret && found.sigreturn) {
-			*ret_gadgets = found;
-			return NULL;
-		}
-	}
-	if (found.syscall_ret && !found.pop_rax)
-		found.sigreturn = found.slack = find_slack(maps);
-	if (found.syscall_ret && (found.pop_rax || found.slack)) {
-		*ret_gadgets = found;
-		return NULL;
-	}
-	return cprof_error_new(
-		CPROF_ERR_UNSUPPORTED, "process %d has no %s in its text to make system calls with",
-		(int)maps->pid, found.syscall_ret ? "signal return" : "system call instruction");
-}
 
 /* ---- a stack with room ---- */
 
