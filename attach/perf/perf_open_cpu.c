@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "attach/perf/bpf_filter.h"
+#include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "base/cleanup.h"
 
@@ -66,10 +67,10 @@ static struct cprof_error *open_all(struct cprof_perf_source *source)
 	struct cprof_error *err =
 		cprof_bpf_filter_load(source->request.targets, source->request.n_targets, &filter);
 	if (!err)
-		err = cprof_perf_source_cpus(&cpus, &n);
+		err = cprof_perf_host_cpus(&cpus, &n);
 	if (err)
 		return err;
-	cprof_perf_source_raise_files(2 * n);
+	cprof_perf_host_raise_files(2 * n);
 	size_t bytes = cprof_perf_source_ring_bytes(source, n);
 	for (size_t i = 0; i < n; i++) {
 		err = open_samples(source, cpus[i], filter, bytes);

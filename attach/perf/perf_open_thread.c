@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "base/cleanup.h"
 
@@ -82,7 +83,7 @@ static struct cprof_error *open_new(struct cprof_perf_source *source,
 		err = rank(target, tids, n);
 	if (err)
 		return err;
-	cprof_perf_source_raise_files(source->n_rings + n);
+	cprof_perf_host_raise_files(source->n_rings + n);
 	for (size_t i = 0; i < n; i++) {
 		bool added;
 		if (!cprof_map64_put(&source->followed, (uint64_t)tids[i], &added))

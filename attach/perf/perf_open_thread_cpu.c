@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "base/cleanup.h"
 
@@ -70,7 +71,7 @@ static struct cprof_error *open_new(struct cprof_perf_source *source,
 		err = cprof_perf_source_drain(source, UINT64_MAX, note_fork, source);
 	if (err)
 		return err;
-	cprof_perf_source_raise_files((n + source->n_fds / (n_cpus ? n_cpus : 1)) * n_cpus);
+	cprof_perf_host_raise_files((n + source->n_fds / (n_cpus ? n_cpus : 1)) * n_cpus);
 	for (size_t i = 0; i < n; i++) {
 		bool added;
 		if (!cprof_map64_put(&source->followed, (uint64_t)tids[i], &added))
@@ -97,7 +98,7 @@ static struct cprof_error *open_all(struct cprof_perf_source *source)
 {
 	CPROF_AUTO(free) int *cpus = NULL;
 	size_t n_cpus;
-	struct cprof_error *err = cprof_perf_source_cpus(&cpus, &n_cpus);
+	struct cprof_error *err = cprof_perf_host_cpus(&cpus, &n_cpus);
 	if (err)
 		return err;
 	size_t ring_bytes = cprof_perf_source_ring_bytes(source, n_cpus);

@@ -116,10 +116,4 @@ struct cprof_error *cprof_perf_source_add_fd(struct cprof_perf_source *source, i
 /* Bytes for one of `n` sample rings. */
 size_t cprof_perf_source_ring_bytes(const struct cprof_perf_source *source, size_t n);
 
-/* The CPUs that are on, ascending; the caller frees `*ret_cpus`. */
-struct cprof_error *cprof_perf_source_cpus(int **ret_cpus, size_t *ret_n);
-
-/* Raise our own limit of open files so that `n` more fit, as far as we may. */
-void cprof_perf_source_raise_files(size_t n);
-
 #endif

@@ -1,8 +1,8 @@
 /*
  * attach/threads/core_file.h - a core file: the threads, mappings and memory of a process that is no more.
  *
- * Owns the ELF notes and segments of the file; stacks, names and waits come out of it as of a live process
- * (thread_resolve.h). The file is somebody else's: every length is checked, nothing is believed.
+ * Owns the ELF notes and segments of the file. Its threads become a snapshot in core_snapshot.h, its mappings in
+ * core_maps.h. The file is somebody else's: every length is checked, nothing is believed.
  *
  * Source of truth: core(5); ELF gABI "Note Section"; Linux fs/binfmt_elf.c (NT_PRSTATUS, NT_PRPSINFO, NT_FILE,
  * NT_AUXV) and struct elf_prstatus of sys/procfs.h.
@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attach/target/target.h"
-#include "attach/threads/thread.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -65,13 +65,13 @@ void cprof_core_file_deinit(struct cprof_core_file *core);
 /* `n` bytes at run-time address `addr`, as far as they were dumped. `ctx` is the core. */
 bool cprof_core_file_read(void *core, uint64_t addr, void *buf, size_t n);
 
+/* What was dumped from `addr` on, to the end of its segment: `*ret_n` bytes, borrowed. NULL for none. */
+const uint8_t *cprof_core_file_dumped(const struct cprof_core_file *core, uint64_t addr,
+				      size_t *ret_n);
+
 /* The segment that holds `addr`, or NULL. */
 const struct cprof_core_segment *cprof_core_file_segment(const struct cprof_core_file *core,
 							 uint64_t addr);
-
-/* Threads with registers and the stack as far as dumped. */
-struct cprof_error *cprof_core_file_snapshot(const struct cprof_core_file *core, size_t stack_bytes,
-					     struct cprof_thread_snapshot *ret_snapshot);
 
 /* A target in name only, for messages and file names: exited, without a pidfd. */
 struct cprof_error *cprof_core_file_target(const char *path, struct cprof_target **ret_target);

@@ -2,7 +2,7 @@
  * attach/threads/thread.h - one thread of the target at one moment, and all of them: a snapshot.
  *
  * The words that the parts of the threads mode share. A snapshot is filled in two steps: thread_capture.h (or
- * core_file.h) reads registers and stack bytes while time counts; thread_resolve.h makes stacks, names and owners of
+ * core_snapshot.h) reads registers and stack bytes while time counts; thread_resolve.h makes stacks, names and owners of
  * them afterwards. thread_text.h and the profile only read it.
  */
 #ifndef CPROF_ATTACH_THREADS_THREAD_H

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attach/target/thread_probe.h"
+#include "attach/threads/core_snapshot.h"
 #include "base/clock.h"
 
 #define STACK_BYTES       (64 * 1024)
@@ -126,7 +127,7 @@ struct cprof_error *cprof_thread_view_open_core(struct cprof_thread_view *view,
 	if (!err)
 		err = open_names(view, memory, symbolizer);
 	if (!err)
-		err = cprof_core_file_snapshot(&view->core, CORE_STACK_BYTES, &view->now);
+		err = cprof_core_snapshot_make(&view->core, CORE_STACK_BYTES, &view->now);
 	return err;
 }
 

@@ -12,7 +12,7 @@
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/locks/futex.h"
 #include "attach/perf/perf_event.h"
-#include "attach/perf/perf_source.h"
+#include "attach/perf/perf_host.h"
 #include "base/arch.h"
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -137,7 +137,7 @@ static struct cprof_error *open_new_threads(struct cprof_wait_events *events, si
 	struct cprof_error *err = cprof_target_threads(events->target, &tids, &n);
 	if (err)
 		return err;
-	cprof_perf_source_raise_files((n + 1) * events->n_cpus * (events->releases ? 3 : 2));
+	cprof_perf_host_raise_files((n + 1) * events->n_cpus * (events->releases ? 3 : 2));
 	for (size_t i = 0; i < n && i < THREADS_MAX; i++) {
 		bool added;
 		if (!cprof_map64_put(&events->followed, (uint64_t)tids[i], &added))
@@ -206,7 +206,7 @@ struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bo
 	};
 	struct cprof_error *err = cprof_futex_tracepoints_find(&events->points);
 	if (!err)
-		err = cprof_perf_source_cpus(&events->cpus, &events->n_cpus);
+		err = cprof_perf_host_cpus(&events->cpus, &events->n_cpus);
 	if (!err) {
 		events->rings = calloc(events->n_cpus, sizeof(*events->rings));
 		err = events->rings ? NULL : cprof_error_no_memory();

@@ -17,7 +17,7 @@
 #include "attach/locks/lock_word.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
-#include "attach/perf/perf_source.h"
+#include "attach/perf/perf_host.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_bpf.h"
 #include "attach/waits/wait_edges.h"
@@ -142,7 +142,7 @@ static struct cprof_error *open_rings(struct bpf_tier *tier)
 {
 	CPROF_AUTO(free) int *cpus = NULL;
 	size_t n;
-	struct cprof_error *err = cprof_perf_source_cpus(&cpus, &n);
+	struct cprof_error *err = cprof_perf_host_cpus(&cpus, &n);
 	if (err)
 		return err;
 	tier->rings = calloc(n, sizeof(*tier->rings));

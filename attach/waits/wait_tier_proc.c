@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/perf/perf_source.h"
+#include "attach/perf/perf_host.h"
 #include "attach/waits/wait_sleeper.h"
 #include "attach/waits/wait_tier.h"
 #include "base/array.h"
@@ -298,7 +298,7 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)intake->process->target->pid);
 	tier->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cprof_perf_source_raise_files(2048);
+	cprof_perf_host_raise_files(2048);
 	struct cprof_error *err = cprof_wait_sleepers_init(&tier->sleepers, intake);
 	if (!err)
 		err = list_threads(tier, tier->read_ns);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "attach/threads/core_file.h"
+#include "attach/threads/core_snapshot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	struct cprof_thread_snapshot snapshot;
-	err = cprof_core_file_snapshot(&core, 4096, &snapshot);
+	err = cprof_core_snapshot_make(&core, 4096, &snapshot);
 	if (!err) {
 		if (snapshot.n != core.n_threads)
 			abort();

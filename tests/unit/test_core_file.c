@@ -1,4 +1,5 @@
 #include "attach/threads/core_file.h"
+#include "attach/threads/core_snapshot.h"
 #include "attach/target/thread_regs.h"
 #include "tests/unit/test.h"
 
@@ -112,7 +113,7 @@ TEST(core_file_parse_reads_threads_files_and_memory)
 	CHECK(!cprof_core_file_read(&core, UINT64_MAX, bytes, 4));
 
 	struct cprof_thread_snapshot snapshot;
-	CHECK(!cprof_core_file_snapshot(&core, 4096, &snapshot));
+	CHECK(!cprof_core_snapshot_make(&core, 4096, &snapshot));
 	CHECK_UINT(snapshot.n, 2);
 	CHECK_UINT(snapshot.threads[0].n_stack, 1024 - 0x100);
 	CHECK_UINT(snapshot.threads[0].call.nr, SYS_read);

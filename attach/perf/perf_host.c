@@ -1,0 +1,53 @@
+#include "attach/perf/perf_host.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#define OTHER_FILES 64 /* descriptors for everything else we open */
+
+struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct cprof_error *err = cprof_file_read("/sys/devices/system/cpu/online", 65536, &text);
+	if (err)
+		return err;
+	CPROF_AUTO(free) int *cpus = NULL;
+	size_t n = 0, cap = 0;
+	for (const char *at = cprof_buffer_text(&text); *at >= '0' && *at <= '9';) {
+		char *end;
+		long first = strtol(at, &end, 10), last = first;
+		if (*end == '-')
+			last = strtol(end + 1, &end, 10);
+		if (last < first || last > 65535)
+			break;
+		if (!CPROF_ARRAY_ROOM(cpus, n, cap, (size_t)(last - first) + 1))
+			return cprof_error_no_memory();
+		while (first <= last)
+			cpus[n++] = (int)first++;
+		at = *end == ',' ? end + 1 : end;
+	}
+	if (!n)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "/sys/devices/system/cpu/online: \"%s\"",
+				       cprof_buffer_text(&text));
+	*ret_cpus = cprof_take_ptr(&cpus);
+	*ret_n = n;
+	return NULL;
+}
+
+void cprof_perf_host_raise_files(size_t n)
+{
+	struct rlimit limit;
+	rlim_t want = n + OTHER_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+		return;
+	struct rlimit raised = { .rlim_cur = want,
+				 .rlim_max = limit.rlim_max > want ? limit.rlim_max : want };
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max; /* without CAP_SYS_RESOURCE this much is ours */
+	setrlimit(RLIMIT_NOFILE, &limit);
+}

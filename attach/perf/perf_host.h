@@ -1,0 +1,19 @@
+/*
+ * attach/perf/perf_host.h - what this machine and our own limits leave room for: CPUs to open events on, and descriptors.
+ *
+ * Source of truth: Documentation/ABI/testing/sysfs-devices-system-cpu "online", setrlimit(2) RLIMIT_NOFILE.
+ */
+#ifndef CPROF_ATTACH_PERF_PERF_HOST_H
+#define CPROF_ATTACH_PERF_PERF_HOST_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* The CPUs that are on, ascending; the caller frees `*ret_cpus`. */
+struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n);
+
+/* Raise our own limit of open files so that `n` more fit, as far as we may. */
+void cprof_perf_host_raise_files(size_t n);
+
+#endif
