@@ -1,19 +1,18 @@
 #include "attach/threads/thread_capture.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/target/target_mem.h"
+#include "attach/threads/thread_copy.h"
 #include "attach/threads/thread_freeze.h"
 #include "attach/threads/thread_observer.h"
 #include "attach/threads/thread_running.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-/* How often a thread that has moved while it was read is read again. */
-#define ROUNDS_MAX 4
+/* How often all are stopped anew where threads were born meanwhile. */
+#define FREEZES_MAX 4
 
 struct cprof_thread_capture {
 	struct cprof_target *target; /* borrowed */
@@ -74,149 +73,6 @@ struct cprof_error *cprof_thread_capture_states(struct cprof_thread_capture *cap
 	return err;
 }
 
-/* ---- stacks ---- */
-
-/* Copies into a buffer of its own size, since most stacks are short. */
-static struct cprof_error *take_stack(const struct cprof_thread_capture *capture, pid_t reader,
-				      uint8_t *scratch, struct cprof_thread *thread)
-{
-	const struct cprof_arch *arch = cprof_arch_host();
-	if (capture->options.stack_bytes == 0) {
-		thread->why = "the memory of the process does not answer";
-		return NULL;
-	}
-	uint64_t sp = thread->regs.r[arch->sp] - arch->red_zone_bytes;
-	size_t n = cprof_target_mem_copy_by(reader, sp, scratch, capture->options.stack_bytes);
-	free(thread->stack);
-	thread->stack = NULL;
-	thread->stack_addr = sp;
-	thread->n_stack = 0;
-	if (n == 0) {
-		thread->why = "its stack cannot be read";
-		return NULL;
-	}
-	thread->stack = malloc(n);
-	if (!thread->stack)
-		return cprof_error_no_memory();
-	memcpy(thread->stack, scratch, n);
-	thread->n_stack = n;
-	return NULL;
-}
-
-static bool still_there(const struct cprof_thread *before, const struct cprof_thread *now)
-{
-	return now->means != CPROF_MEANS_NONE && before->start == now->start &&
-	       before->switches == now->switches && before->regs.pc == now->regs.pc &&
-	       memcmp(before->regs.r, now->regs.r, sizeof(now->regs.r)) == 0;
-}
-
-/* Put the newer look at a thread in place of the older one, which gives up its stack. */
-static void replace(struct cprof_thread *old, const struct cprof_thread *now)
-{
-	uint8_t *stack = old->stack;
-	*old = *now;
-	free(stack);
-	old->stack = NULL;
-	old->n_stack = 0;
-}
-
-/* Look at the pending threads once more. Those that have not moved are done; the others begin anew. */
-static struct cprof_error *confirm_by_iter(struct cprof_thread_capture *capture,
-					   struct cprof_thread_snapshot *snapshot, bool *pending,
-					   size_t *n_pending)
-{
-	struct cprof_thread_snapshot now = { 0 };
-	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, &now);
-	if (err) {
-		cprof_thread_snapshot_deinit(&now);
-		return err;
-	}
-	for (size_t i = 0; i < snapshot->n; i++) {
-		struct cprof_thread *thread = &snapshot->threads[i];
-		if (!pending[i])
-			continue;
-		size_t at = cprof_thread_snapshot_find(&now, thread->tid);
-		if (at == SIZE_MAX) {
-			thread->state = 'X';
-			thread->means = CPROF_MEANS_NONE;
-			thread->why = "it has ended";
-			pending[i] = false;
-		} else if (still_there(thread, &now.threads[at])) {
-			pending[i] = false;
-		} else {
-			replace(thread, &now.threads[at]);
-			pending[i] = thread->means != CPROF_MEANS_NONE;
-		}
-		*n_pending += pending[i];
-	}
-	cprof_thread_snapshot_deinit(&now);
-	return NULL;
-}
-
-static void confirm_by_proc(struct cprof_thread_capture *capture, struct cprof_thread *thread,
-			    uint64_t now_ns, bool *pending)
-{
-	if (cprof_thread_observer_keeps_still(&capture->observer, thread, now_ns)) {
-		*pending = false;
-		return;
-	}
-	struct cprof_thread now = { 0 };
-	cprof_thread_observer_fill(&capture->observer, thread->tid, now_ns, &now);
-	replace(thread, &now);
-	*pending = thread->means != CPROF_MEANS_NONE;
-}
-
-/* One round: copy the stack of every pending thread, then see which of them have kept still. */
-static struct cprof_error *copy_round(struct cprof_thread_capture *capture,
-				      struct cprof_thread_snapshot *snapshot, bool *pending,
-				      uint8_t *scratch, size_t *ret_pending)
-{
-	pid_t reader = cprof_target_living_tid(capture->target);
-	uint64_t now_ns = capture->observer.iter ? 0 : cprof_thread_observer_clock_ns();
-	*ret_pending = 0;
-	for (size_t i = 0; i < snapshot->n; i++) {
-		if (!pending[i])
-			continue;
-		struct cprof_error *err =
-			take_stack(capture, reader, scratch, &snapshot->threads[i]);
-		if (err)
-			return err;
-		/* By /proc each thread is asked by itself: right away, while it is still likely to be there. */
-		if (!capture->observer.iter) {
-			confirm_by_proc(capture, &snapshot->threads[i], now_ns, &pending[i]);
-			*ret_pending += pending[i];
-		}
-	}
-	return capture->observer.iter ? confirm_by_iter(capture, snapshot, pending, ret_pending)
-				      : NULL;
-}
-
-static struct cprof_error *copy_stacks(struct cprof_thread_capture *capture,
-				       struct cprof_thread_snapshot *snapshot)
-{
-	CPROF_AUTO(free) bool *pending = calloc(snapshot->n ? snapshot->n : 1, sizeof(*pending));
-	CPROF_AUTO(free) uint8_t *scratch = malloc(capture->options.stack_bytes + 1);
-	size_t n_pending = 0;
-	if (!pending || !scratch)
-		return cprof_error_no_memory();
-	for (size_t i = 0; i < snapshot->n; i++) {
-		const struct cprof_thread *thread = &snapshot->threads[i];
-		pending[i] = thread->means != CPROF_MEANS_NONE && !thread->n_stack;
-		n_pending += pending[i];
-	}
-	for (int round = 0; n_pending && round < ROUNDS_MAX; round++) {
-		struct cprof_error *err =
-			copy_round(capture, snapshot, pending, scratch, &n_pending);
-		if (err)
-			return err;
-	}
-	for (size_t i = 0; i < snapshot->n; i++) {
-		if (pending[i]) /* it runs and sleeps all the time: as good as running */
-			snapshot->threads[i].means = CPROF_MEANS_NONE;
-	}
-	return NULL;
-}
-
 /* ---- the other means ---- */
 
 /* Threads that have a stack but whose registers we do not have. `*ret_list` is malloc'ed. */
@@ -263,26 +119,6 @@ static bool lacks_some(const struct cprof_thread_snapshot *snapshot)
 			return true;
 	}
 	return false;
-}
-
-/* A thread that ran when it was looked at and slept when a sample of it was waited for. */
-static struct cprof_error *look_again(struct cprof_thread_capture *capture,
-				      struct cprof_thread_snapshot *snapshot)
-{
-	struct cprof_thread_snapshot now = { 0 };
-	struct cprof_error *err = cprof_thread_observer_take(&capture->observer, &now);
-	size_t found = 0;
-	for (size_t i = 0; !err && i < snapshot->n; i++) {
-		struct cprof_thread *thread = &snapshot->threads[i];
-		size_t at = cprof_thread_snapshot_find(&now, thread->tid);
-		if (thread->means != CPROF_MEANS_NONE || at == SIZE_MAX ||
-		    now.threads[at].means == CPROF_MEANS_NONE)
-			continue;
-		replace(thread, &now.threads[at]);
-		found++;
-	}
-	cprof_thread_snapshot_deinit(&now);
-	return err || !found ? err : copy_stacks(capture, snapshot);
 }
 
 static struct cprof_error *freeze(struct cprof_thread_capture *capture,
@@ -341,7 +177,7 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 					    struct cprof_thread_snapshot *snapshot)
 {
 	size_t born = 0;
-	for (int round = 0; round < ROUNDS_MAX; round++) {
+	for (int round = 0; round < FREEZES_MAX; round++) {
 		struct cprof_error *err = freeze(capture, snapshot, true, &born);
 		if (err || !born)
 			return err;
@@ -359,7 +195,7 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 		"threads: %d begins new threads faster than they can be stopped; the snapshot is "
 		"not of one moment",
 		(int)capture->target->pid);
-	return copy_stacks(capture, snapshot);
+	return cprof_thread_copy_stacks(&capture->observer, capture->options.stack_bytes, snapshot);
 }
 
 /* Where in the kernel it is, where that says more than its system call does. A read costs 10 us, so not of everybody. */
@@ -407,11 +243,12 @@ static struct cprof_error *take(struct cprof_thread_capture *capture,
 		return err;
 	if (capture->options.stops == CPROF_STOPS_ALL)
 		return freeze_everybody(capture, snapshot);
-	err = copy_stacks(capture, snapshot);
+	err = cprof_thread_copy_stacks(&capture->observer, capture->options.stack_bytes, snapshot);
 	if (!err)
 		err = sample_running(capture, snapshot);
 	if (!err && lacks_some(snapshot))
-		err = look_again(capture, snapshot);
+		err = cprof_thread_copy_newly_asleep(&capture->observer,
+						     capture->options.stack_bytes, snapshot);
 	if (!err && capture->options.stops == CPROF_STOPS_LAST)
 		err = freeze_the_rest(capture, snapshot);
 	return err;

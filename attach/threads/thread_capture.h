@@ -3,8 +3,7 @@
  *
  * For each thread the first of these that works: the BPF task iterator (thread_iter.h); /proc for a sleeping thread;
  * one perf sample for a running one (thread_running.h); a ptrace stop, only where the caller allows it
- * (thread_freeze.h). A thread that sleeps keeps its stack: it is copied with process_vm_readv(2), and then it is made
- * sure that the thread has not run meanwhile. One that has is looked at again, a few times.
+ * (thread_freeze.h). How the stack of a thread is copied that sleeps and may wake at any time is thread_copy.h's.
  */
 #ifndef CPROF_ATTACH_THREADS_THREAD_CAPTURE_H
 #define CPROF_ATTACH_THREADS_THREAD_CAPTURE_H

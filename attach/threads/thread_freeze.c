@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "attach/target/ptrace_denied.h"
+#include "attach/target/target_mem.h"
 #include "attach/target/thread_regs.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -128,23 +129,15 @@ static void copy_stack(struct work *work, struct cprof_thread *thread)
 {
 	const struct cprof_arch *arch = cprof_arch_host();
 	uint64_t sp = thread->regs.r[arch->sp] - arch->red_zone_bytes;
-	struct iovec local = { .iov_base = work->scratch, .iov_len = work->freeze->stack_bytes };
-	size_t first = 4096 - (sp & 4095);
-	if (first > local.iov_len)
-		first = local.iov_len;
-	struct iovec remote[2] = {
-		{ .iov_base = (void *)(uintptr_t)sp, .iov_len = first },
-		{ .iov_base = (void *)(uintptr_t)(sp + first), .iov_len = local.iov_len - first },
-	};
-	ssize_t n = process_vm_readv(thread->tid, &local, 1, remote, 2, 0);
-	uint8_t *bytes = malloc(n > 0 ? (size_t)n : 1);
+	size_t n =
+		cprof_target_mem_copy_by(thread->tid, sp, work->scratch, work->freeze->stack_bytes);
+	uint8_t *bytes = malloc(n ? n : 1);
 	if (!bytes)
 		return;
-	if (n > 0)
-		memcpy(bytes, work->scratch, (size_t)n);
+	memcpy(bytes, work->scratch, n);
 	free(thread->stack);
 	thread->stack = bytes;
-	thread->n_stack = n > 0 ? (size_t)n : 0;
+	thread->n_stack = n;
 	thread->stack_addr = sp;
 }
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "attach/threads/thread_text.h"
+#include "attach/threads/thread_words.h"
 
 static const char *state_word(char state)
 {
@@ -37,7 +37,7 @@ static struct cprof_error *add_thread(struct cprof_session *session, struct cpro
 	size_t n = 0;
 #define LABEL(...) labels[n++] = (struct cprof_builder_label){ __VA_ARGS__ }
 	LABEL(.key = "state", .str = state_word(thread->state));
-	LABEL(.key = "wait", .str = cprof_thread_text_reason(thread));
+	LABEL(.key = "wait", .str = cprof_thread_words_reason(thread));
 	if (thread->wait.kind != CPROF_LOCK_NONE) {
 		snprintf(lock, sizeof(lock), "0x%llx", (unsigned long long)thread->wait.addr);
 		LABEL(.key = "lock", .str = lock);

@@ -1,10 +1,10 @@
 #include "attach/threads/thread_text.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/threads/thread_words.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -12,107 +12,14 @@
 #define NS_PER_MS 1000000ull
 #define GROUP_IDS 24 /* members of a group that are named; the rest is counted */
 
-const char *cprof_thread_text_duration(uint64_t ns, char *buf)
-{
-	uint64_t s = ns / CPROF_NS_PER_S, ms = ns / NS_PER_MS;
-	if (ms < 1000)
-		snprintf(buf, 32, "%" PRIu64 "ms", ms);
-	else if (s < 60)
-		snprintf(buf, 32, "%" PRIu64 ".%" PRIu64 "s", s, ms % 1000 / 100);
-	else if (s < 3600)
-		snprintf(buf, 32, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
-	else
-		snprintf(buf, 32, "%" PRIu64 "h%" PRIu64 "m", s / 3600, s / 60 % 60);
-	return buf;
-}
-
-/* What it would be at if it were not stopped. */
-static const char *activity(const struct cprof_thread *thread)
-{
-	if (thread->wait.kind != CPROF_LOCK_NONE)
-		return cprof_lock_kind_name(thread->wait.kind);
-	if (thread->wait.call && *thread->wait.call)
-		return thread->wait.call;
-	switch (thread->call.kind) {
-	case CPROF_CALL_BLOCKED:
-		return "system call";
-	case CPROF_CALL_OUTSIDE:
-		if (cprof_thread_is_frozen(thread))
-			return "frozen";
-		return thread->state == 't'                           ? "traced"
-		       : thread->state == 'D' || thread->state == 'S' ? "page fault"
-								      : "running";
-	case CPROF_CALL_RUNNING:
-		return "running";
-	case CPROF_CALL_UNKNOWN:
-		break;
-	}
-	return "unknown";
-}
-
-const char *cprof_thread_text_reason(const struct cprof_thread *thread)
-{
-	if (thread->state == 'Z' || thread->state == 'X')
-		return "ended";
-	return thread->state == 'T' ? "stopped" : activity(thread);
-}
-
 /* ---- header ---- */
-
-static const struct cprof_thread *by_index(const struct cprof_thread_snapshot *snapshot, size_t i)
-{
-	return i < snapshot->n ? &snapshot->threads[i] : NULL;
-}
-
-/* " 0x5586e1fba0c0 held by 24103 "worker-2"" */
-static void put_lock(const struct cprof_thread_snapshot *snapshot,
-		     const struct cprof_thread *thread, struct cprof_buffer *out)
-{
-	const struct cprof_lock_wait *wait = &thread->wait;
-	const struct cprof_thread *owner = by_index(snapshot, thread->owner);
-	if (wait->kind == CPROF_LOCK_NONE)
-		return;
-	if (wait->kind == CPROF_LOCK_JOIN && owner) {
-		cprof_buffer_printf(out, " of %d \"%s\"", (int)owner->tid, owner->name);
-		return;
-	}
-	cprof_buffer_printf(out, " 0x%" PRIx64, wait->addr);
-	if (owner == thread)
-		cprof_buffer_puts(out, " held by itself");
-	else if (owner)
-		cprof_buffer_printf(out, " held by %d \"%s\"", (int)owner->tid, owner->name);
-	else if (wait->gone_owner)
-		cprof_buffer_printf(out, " held by %d, which has ended", (int)wait->gone_owner);
-	else if (wait->readers)
-		cprof_buffer_printf(out, " held by %u reader%s", wait->readers,
-				    wait->readers == 1 ? "" : "s");
-	if (wait->timed && cprof_lock_kind_is_owned(wait->kind))
-		cprof_buffer_puts(out, " with a timeout");
-}
-
-static void put_reason(const struct cprof_thread_snapshot *snapshot,
-		       const struct cprof_thread *thread, struct cprof_buffer *out)
-{
-	const char *reason = cprof_thread_text_reason(thread);
-	cprof_buffer_puts(out, reason);
-	if (thread->state == 'T' && thread->call.kind == CPROF_CALL_BLOCKED) {
-		reason = activity(thread);
-		cprof_buffer_printf(out, " in %s", reason);
-	}
-	if (strcmp(reason, "system call") == 0)
-		cprof_buffer_printf(out, " %" PRId64, thread->call.nr);
-	put_lock(snapshot, thread, out);
-	if (cprof_thread_is_frozen(thread))
-		cprof_buffer_puts(out, thread->call.kind == CPROF_CALL_BLOCKED ? ", frozen" : "");
-	else if (*thread->wchan && strcmp(thread->wchan, "0") != 0)
-		cprof_buffer_printf(out, " at %s", thread->wchan);
-}
 
 static void put_times(const struct cprof_thread *thread, struct cprof_buffer *out)
 {
 	char text[32];
 	if (thread->idle_ns >= NS_PER_MS)
-		cprof_buffer_printf(out, ", %s", cprof_thread_text_duration(thread->idle_ns, text));
+		cprof_buffer_printf(out, ", %s",
+				    cprof_thread_words_duration(thread->idle_ns, text));
 	if (thread->state)
 		cprof_buffer_printf(out, ", %c", thread->state);
 	if (thread->cpu >= 0)
@@ -121,7 +28,7 @@ static void put_times(const struct cprof_thread *thread, struct cprof_buffer *ou
 		cprof_buffer_printf(out, ", %.2fs CPU", (double)thread->cpu_ns / 1e9);
 	if (thread->stuck_ns)
 		cprof_buffer_printf(out, ", stuck for %s",
-				    cprof_thread_text_duration(thread->stuck_ns, text));
+				    cprof_thread_words_duration(thread->stuck_ns, text));
 	if (thread->waiters)
 		cprof_buffer_printf(out, ", %zu waiting for it", thread->waiters);
 }
@@ -130,7 +37,7 @@ static void put_times(const struct cprof_thread *thread, struct cprof_buffer *ou
 static void put_go_header(const struct cprof_thread *thread, struct cprof_buffer *out)
 {
 	cprof_buffer_printf(out, "goroutine %d [%s", (int)thread->tid,
-			    cprof_thread_text_reason(thread));
+			    cprof_thread_words_reason(thread));
 	if (thread->idle_ns >= 60 * CPROF_NS_PER_S)
 		cprof_buffer_printf(out, ", %llu minutes", thread->idle_ns / (60 * CPROF_NS_PER_S));
 	cprof_buffer_puts(out, "]:\n");
@@ -140,7 +47,7 @@ static void put_header(const struct cprof_thread_snapshot *snapshot,
 		       const struct cprof_thread *thread, struct cprof_buffer *out)
 {
 	cprof_buffer_printf(out, "thread %d \"%s\" [", (int)thread->tid, thread->name);
-	put_reason(snapshot, thread, out);
+	cprof_thread_words_put_reason(snapshot, thread, out);
 	put_times(thread, out);
 	if (thread->cycle)
 		cprof_buffer_printf(out, ", deadlock %zu", thread->cycle);
@@ -149,8 +56,8 @@ static void put_header(const struct cprof_thread_snapshot *snapshot,
 
 /* ---- stack ---- */
 
-static void put_place(const struct cprof_thread_name *name, const struct cprof_symbol_frame *frame,
-		      bool physical, uint64_t addr, struct cprof_buffer *out)
+static void put_source(const struct cprof_thread_name *name, const struct cprof_symbol_frame *frame,
+		       bool physical, uint64_t addr, struct cprof_buffer *out)
 {
 	cprof_buffer_putc(out, '\t');
 	if (*frame->file && frame->line)
@@ -174,7 +81,7 @@ static struct cprof_error *put_frame(struct cprof_thread_names *names, uint64_t 
 		return err;
 	for (size_t i = 0; i < name.n; i++) {
 		cprof_buffer_printf(out, "%s(...)\n", name.frames[i].name);
-		put_place(&name, &name.frames[i], i + 1 == name.n, lookup + caller, out);
+		put_source(&name, &name.frames[i], i + 1 == name.n, lookup + caller, out);
 	}
 	return NULL;
 }
@@ -229,7 +136,7 @@ static struct cprof_error *put_stack(const struct cprof_thread *thread,
 static bool same_stack(const struct cprof_thread *a, const struct cprof_thread *b)
 {
 	if (a->n_frames != b->n_frames || !a->n_frames || a->cycle || b->cycle ||
-	    strcmp(cprof_thread_text_reason(a), cprof_thread_text_reason(b)) != 0)
+	    strcmp(cprof_thread_words_reason(a), cprof_thread_words_reason(b)) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_frames; i++) {
 		if (a->frames[i].addr != b->frames[i].addr)
@@ -241,7 +148,7 @@ static bool same_stack(const struct cprof_thread *a, const struct cprof_thread *
 /* Of all that same_stack() compares; threads of a deadlock stay by themselves. */
 static uint64_t stack_hash(const struct cprof_thread *thread)
 {
-	const char *reason = cprof_thread_text_reason(thread);
+	const char *reason = cprof_thread_words_reason(thread);
 	uint64_t hash = cprof_hash_bytes(reason, strlen(reason));
 	if (thread->cycle)
 		hash = cprof_hash_mix(hash, (uint64_t)thread->tid);
@@ -284,11 +191,11 @@ static void put_group_header(const struct cprof_thread_snapshot *snapshot, size_
 	}
 	char text[32];
 	cprof_buffer_printf(out, "%zu threads [", members);
-	put_reason(snapshot, &snapshot->threads[at], out);
+	cprof_thread_words_put_reason(snapshot, &snapshot->threads[at], out);
 	if (snapshot->threads[longest].idle_ns >= NS_PER_MS)
 		cprof_buffer_printf(
 			out, ", up to %s",
-			cprof_thread_text_duration(snapshot->threads[longest].idle_ns, text));
+			cprof_thread_words_duration(snapshot->threads[longest].idle_ns, text));
 	cprof_buffer_puts(out, "]: ");
 	size_t shown = 0;
 	for (size_t i = at; i < snapshot->n && shown < GROUP_IDS; i = next[i]) {
@@ -360,7 +267,7 @@ static void put_deadlock(const struct cprof_thread_snapshot *snapshot, size_t cy
 		const struct cprof_thread *thread = &snapshot->threads[i];
 		cprof_buffer_printf(out, "  thread %d \"%s\" waits for ", (int)thread->tid,
 				    thread->name);
-		put_reason(snapshot, thread, out);
+		cprof_thread_words_put_reason(snapshot, thread, out);
 		cprof_buffer_putc(out, '\n');
 		i = thread->owner;
 	} while (i != start);

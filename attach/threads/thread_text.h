@@ -36,10 +36,4 @@ struct cprof_error *cprof_thread_text_write(const struct cprof_thread_snapshot *
 void cprof_thread_text_deadlocks(const struct cprof_thread_snapshot *snapshot,
 				 struct cprof_buffer *out);
 
-/* What a thread is at: "mutex", "epoll_wait", "running", "stopped", ... Static. */
-const char *cprof_thread_text_reason(const struct cprof_thread *thread);
-
-/* "250ms", "12s", "5m12s", "3h4m". `buf` has room for 32 bytes. */
-const char *cprof_thread_text_duration(uint64_t ns, char *buf);
-
 #endif

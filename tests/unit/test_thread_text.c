@@ -1,4 +1,5 @@
 #include "attach/threads/thread_text.h"
+#include "attach/threads/thread_words.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -72,7 +73,7 @@ TEST(thread_text_duration_has_two_units_at_most)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char buf[32];
-		CHECK_STR(cprof_thread_text_duration(cases[i].ns, buf), cases[i].want);
+		CHECK_STR(cprof_thread_words_duration(cases[i].ns, buf), cases[i].want);
 	}
 }
 
