@@ -41,7 +41,7 @@ void cprof_futex_filter(bool waits, bool wakes, struct cprof_buffer *out);
 
 /*
  * The owner of a PI or robust mutex as its word says it, 0 for none. Other locks keep their owner beside
- * the word, see wait_kind.h.
+ * the word, see lock_word.h.
  */
 uint32_t cprof_futex_word_owner(uint32_t word);
 

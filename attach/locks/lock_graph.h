@@ -4,8 +4,8 @@
  * A thread waits for at most one other (the owner of the lock), so the graph has at most one edge out of each node
  * and a cycle is found by following edges: no search, no recursion, time and memory linear in the threads.
  *
- * Pure: numbers in, cycles out. Where the edges come from is lock_wait.h; whether a cycle still stands a moment
- * later is asked by thread_snapshot.h.
+ * Pure: numbers in, cycles out. The edges come from what each thread waits for (lock_wait.h); whoever draws them has to
+ * see whether a cycle still stands a moment later, since threads are not read all at once.
  */
 #ifndef CPROF_ATTACH_LOCKS_LOCK_GRAPH_H
 #define CPROF_ATTACH_LOCKS_LOCK_GRAPH_H

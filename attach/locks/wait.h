@@ -1,9 +1,8 @@
 /*
- * attach/locks/wait.h - one wait of one thread as a tier tells it, and Go's law for keeping and weighing waits.
+ * attach/locks/wait.h - one wait of one thread, and Go's law for keeping and weighing waits.
  *
- * The tiers (wait_tier_*.c) make these; wait_kind.h says what kind of lock it
- * was; wait_table.h adds them up. The same struct carries a release in mutex mode: then `delay_ns` is what
- * the releasing thread made others wait, and the stack is its own.
+ * Whoever sees waits makes these (attach/waits/wait_tier.h); wait_kind.h says what was waited for. In mutex mode the same
+ * struct carries a release: then `tid` is the releasing thread, and `delay_ns` what it made others wait.
  */
 #ifndef CPROF_ATTACH_LOCKS_WAIT_H
 #define CPROF_ATTACH_LOCKS_WAIT_H
@@ -21,7 +20,7 @@ struct cprof_wait {
 	uint32_t futex_val;
 	uint64_t addr;      /* of the futex word; first argument of other calls */
 	uint32_t owner_tid; /* who held it when the wait began; 0 unknown */
-	bool open;          /* not over yet: the time is the time until now */
+	bool open;          /* not over yet: the time is that until the window's end */
 
 	/* Estimates: this wait stands for `count` waits that took `delay_ns` together. */
 	double count;

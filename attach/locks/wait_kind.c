@@ -352,6 +352,14 @@ enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait)
 	return wait->syscall == SYS_futex ? tell_by_futex(wait) : tell_by_syscall(wait->syscall);
 }
 
+/* The names know a mutex; only the numbers know what protocol it follows. */
+static enum cprof_wait_kind with_protocol(enum cprof_wait_kind by_name,
+					  enum cprof_wait_kind by_number)
+{
+	const bool knows = by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX;
+	return by_name == CPROF_WAIT_MUTEX && knows ? by_number : by_name;
+}
+
 enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const char *const *names,
 					  size_t n_names, size_t *ret_entry)
 {
@@ -360,16 +368,12 @@ enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const 
 						names, n_names, ret_entry);
 	if (!row)
 		return by_number;
-	/* The names know a mutex; only the numbers know what protocol it follows. */
-	if (row->kind == CPROF_WAIT_MUTEX &&
-	    (by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX))
-		return by_number;
 	/* Inside pthread_cond_wait a wait with a mutex's numbers is for getting the mutex back. */
 	if (row->kind == CPROF_WAIT_CONDVAR && !row->outer &&
 	    (by_number == CPROF_WAIT_MUTEX || by_number == CPROF_WAIT_PI_MUTEX ||
 	     by_number == CPROF_WAIT_ROBUST_MUTEX))
 		return by_number;
-	return row->kind;
+	return with_protocol(row->kind, by_number);
 }
 
 bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)
@@ -386,12 +390,7 @@ enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number
 	*ret_entry = 0;
 	const struct named *row = tell_by_names(releasing, sizeof(releasing) / sizeof(releasing[0]),
 						names, n_names, ret_entry);
-	if (!row)
-		return by_number;
-	if (row->kind == CPROF_WAIT_MUTEX &&
-	    (by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX))
-		return by_number;
-	return row->kind;
+	return row ? with_protocol(row->kind, by_number) : by_number;
 }
 
 bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind)

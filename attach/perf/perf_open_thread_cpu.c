@@ -15,8 +15,8 @@
 #include "attach/perf/perf_source.h"
 #include "base/cleanup.h"
 
-#define BETWEEN    128 /* threads opened between two looks at the rings, which fill meanwhile */
-#define ROUNDS_MAX 20  /* looks at the thread list; a list that never settles is given up on */
+#define BETWEEN    128 /* threads opened before the rings are read again, which fill meanwhile */
+#define ROUNDS_MAX 20  /* readings of the list of threads; one that never settles is given up on */
 
 /* The first event of each CPU owns its ring. */
 static struct cprof_error *open_thread(struct cprof_perf_source *source, pid_t tid, const int *cpus,
@@ -59,7 +59,7 @@ static struct cprof_error *note_fork(void *ctx, const struct cprof_perf_record *
 	return NULL;
 }
 
-/* One look at the threads of one process; opens those that no opened thread has created. */
+/* One reading of the list of threads of one process; opens those that no opened thread has created. */
 static struct cprof_error *open_new(struct cprof_perf_source *source,
 				    const struct cprof_target *target, const int *cpus,
 				    size_t n_cpus, size_t ring_bytes, size_t *ret_opened)

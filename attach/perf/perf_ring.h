@@ -49,7 +49,7 @@ struct cprof_error *cprof_perf_ring_drain(struct cprof_perf_ring *ring, cprof_pe
 					  void *ctx, size_t *ret_records);
 
 /*
- * The same by hand, for who merges several rings: _begin() fixes which records the round has, _peek()
+ * The same by hand, for callers that merge several rings: _begin() fixes which records the round has, _peek()
  * shows the oldest of them (NULL: none left) without a copy unless it wraps, _consume() gives its space
  * back. A record is valid until consumed or the next peek. Errors of _peek() as of _drain().
  */

@@ -170,7 +170,7 @@ static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int
 	trace_call(PTRACE_CONT, thread->tid, 0, (uintptr_t)sig);
 }
 
-/* One look at every thread that still runs; how many are not there yet. */
+/* Ask once after every thread that still runs; how many are not there yet. */
 static size_t collect(struct cprof_ptrace *trace)
 {
 	size_t missing = 0;

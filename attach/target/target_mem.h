@@ -1,8 +1,8 @@
 /*
  * attach/target/target_mem.h - the memory of a live process, read with process_vm_readv(2) as a cprof_memory.
  *
- * A walk reads word by word, so the last page read is kept; it is the moment's, and must be dropped
- * with cprof_target_mem_begin() before the next one. Does not stop the target.
+ * A walk reads word by word, so the last page read is kept. The target changes it meanwhile: before the next walk it must
+ * be dropped with cprof_target_mem_begin(). Does not stop the target.
  */
 #ifndef CPROF_ATTACH_TARGET_TARGET_MEM_H
 #define CPROF_ATTACH_TARGET_TARGET_MEM_H
@@ -22,7 +22,7 @@ struct cprof_target_mem {
 
 void cprof_target_mem_init(struct cprof_target_mem *mem, struct cprof_target *target);
 
-/* What was kept is from an earlier moment. */
+/* Drop the page that was kept: it may be out of date. */
 void cprof_target_mem_begin(struct cprof_target_mem *mem);
 
 /* The view of it; valid as long as `mem` stays where it is. */

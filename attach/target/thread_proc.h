@@ -1,8 +1,8 @@
 /*
  * attach/target/thread_proc.h - what /proc says of one thread: the parsers, and reading the files.
  *
- * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched,wchan}. What the numbers mean together
- * (blocked, running, waiting for what) is thread_row.h's; the parsers here need no process.
+ * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched} and the list of the threads. What the numbers mean
+ * together (which thread runs, what a sleeping one waits for) is the callers'; the parsers here need no process.
  *
  * Source of truth: proc(5); fs/proc/base.c proc_pid_syscall() and fs/proc/array.c do_task_stat(). A thread
  * may be gone between any two reads: that is an everyday end, told by `false`.
@@ -83,7 +83,10 @@ bool cprof_thread_call_same(const struct cprof_thread_call *a, const struct cpro
  */
 int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t cap);
 
-/* The thread ids of `pid`, in the order of the kernel (oldest first). `*ret_tids` is malloc'ed. */
+/*
+ * The thread ids of `pid`, in the order of the kernel (oldest first). `*ret_tids` is malloc'ed. Errors: NO_TARGET where
+ * there is no such process or it has no thread any more, DENIED, NO_MEMORY.
+ */
 struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n);
 
 #endif

@@ -90,7 +90,7 @@ static void interrupt(struct work *work)
 	}
 }
 
-/* One look at a thread that was told to stop. */
+/* Take note of a thread that was told to stop, if it has. */
 static void reap_stop(struct work *work, size_t i)
 {
 	int status;

@@ -2,7 +2,7 @@
  * attach/threads/thread_observer.h - the states of all threads at this moment, with registers where the kernel gives them away:
  * by the BPF task iterator, or from /proc.
  *
- * Owns the two ways of looking and what a row of either means. Stacks, and threads whose registers are to be had only by
+ * Owns these two ways and what a row of either means. Stacks, and threads whose registers are to be had only by
  * sampling or stopping them, are thread_capture.h's.
  */
 #ifndef CPROF_ATTACH_THREADS_THREAD_OBSERVER_H

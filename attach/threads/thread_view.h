@@ -2,8 +2,8 @@
  * attach/threads/thread_view.h - one process that -mode threads looks at, or one core file: its snapshots, resolved.
  *
  * Owns what lasts from one snapshot to the next: the way to read the threads (thread_capture.h, or a core file), names,
- * the snapshot before. Looks a second time where threads seem to wait for each other, and sees before each snapshot whether
- * the memory answers (thread_probe.h). What is told, printed and written of it is threads_run.c's.
+ * the snapshot before. Where threads seem to wait for each other it reads their states a second time, and before each
+ * snapshot it sees whether the memory answers (thread_probe.h). What is told, printed and written of it is threads_run.c's.
  */
 #ifndef CPROF_ATTACH_THREADS_THREAD_VIEW_H
 #define CPROF_ATTACH_THREADS_THREAD_VIEW_H
@@ -47,7 +47,10 @@ struct cprof_error *cprof_thread_view_open_core(struct cprof_thread_view *view,
 						const struct cprof_symbolizer_options *symbolizer,
 						struct cprof_core_maps_files *ret_files);
 
-/* Before and after the session's end: names belong to it, mappings of its own outlast it. */
+/*
+ * The first is called before the session's end, because names belong to the session; the second after it, because the
+ * session uses the mappings up to its end.
+ */
 void cprof_thread_view_close(struct cprof_thread_view *view);
 void cprof_thread_view_deinit(struct cprof_thread_view *view);
 
