@@ -18,18 +18,20 @@ static struct cprof_error *print(const struct cprof_buffer *out)
 }
 
 /* The cache would hide what is found and what is not, so it is left alone. */
-static struct cprof_names_options names_options(const struct cprof_attach_options *options,
-						struct cprof_debuginfod *debuginfod)
+static struct cprof_why_options why_options(const struct cprof_attach_options *options,
+					    struct cprof_debuginfod *debuginfod)
 {
-	return (struct cprof_names_options){ .debuginfod = options->naming.debuginfod ? debuginfod
-										      : NULL };
+	return (struct cprof_why_options){
+		.names = { .debuginfod = options->naming.debuginfod ? debuginfod : NULL },
+		.ask_servers = "-debuginfod",
+	};
 }
 
 struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 					  const struct cprof_attach_options *options)
 {
 	struct cprof_debuginfod debuginfod = { 0 };
-	const struct cprof_names_options from = names_options(options, &debuginfod);
+	const struct cprof_why_options from = why_options(options, &debuginfod);
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
 	struct cprof_modules modules;
 	struct cprof_maps maps;
@@ -51,7 +53,7 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 struct cprof_error *cprof_cmd_why_files(const struct cprof_attach_options *options)
 {
 	struct cprof_debuginfod debuginfod = { 0 };
-	const struct cprof_names_options from = names_options(options, &debuginfod);
+	const struct cprof_why_options from = why_options(options, &debuginfod);
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; i < options->files.len && !err; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };

@@ -318,7 +318,8 @@ static void say_what_is_missing(struct program *program)
 	const struct cprof_run_log *log = &program->log;
 	if (program->options.quiet || !log->unnamed.root || !log->unnamed.path)
 		return;
-	cprof_error_free(cprof_package_advise(log->unnamed.root, log->unnamed.path, &advice));
+	cprof_error_free(
+		cprof_package_advise(log->unnamed.root, log->unnamed.path, "-debuginfod", &advice));
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_nameless(log, cprof_buffer_text(&advice), &text);
 	say(program, cprof_buffer_text(&text));

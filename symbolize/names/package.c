@@ -133,7 +133,7 @@ static void advise_debian(const char *root, const char *path, struct cprof_buffe
 }
 
 struct cprof_error *cprof_package_advise(const char *root, const char *path,
-					 struct cprof_buffer *out)
+					 const char *ask_servers, struct cprof_buffer *out)
 {
 	if (path[0] != '/')
 		return NULL;
@@ -150,8 +150,10 @@ struct cprof_error *cprof_package_advise(const char *root, const char *path,
 			path);
 		break;
 	case FAMILY_ARCH:
-		cprof_buffer_puts(out, "run again with -debuginfod and "
-				       "DEBUGINFOD_URLS=https://debuginfod.archlinux.org\n");
+		cprof_buffer_printf(out,
+				    "run again with %s and "
+				    "DEBUGINFOD_URLS=https://debuginfod.archlinux.org\n",
+				    ask_servers);
 		break;
 	case FAMILY_UNKNOWN:
 		break;

@@ -12,9 +12,10 @@
 
 /*
  * Append one line of advice for the file at `path` below `root` ("" is ours): "apt install redis-server-dbgsym ...".
- * Nothing is appended where the system or the package is unknown. Errors: NO_MEMORY.
+ * Nothing is appended where the system or the package is unknown. `ask_servers`: what a user writes to have debuginfod
+ * servers asked, which on some systems is the only way. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_package_advise(const char *root, const char *path,
-					 struct cprof_buffer *out);
+					 const char *ask_servers, struct cprof_buffer *out);
 
 #endif

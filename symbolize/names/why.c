@@ -80,7 +80,7 @@ static void put_dwarf(struct cprof_buffer *out, const struct cprof_names *names)
 /* ---- what would be better ---- */
 
 static struct cprof_error *put_advice(struct cprof_buffer *out, const struct cprof_names *names,
-				      const struct cprof_names_options *options)
+				      const struct cprof_why_options *options)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer advice = { 0 };
 	const struct cprof_module *module = names->module;
@@ -91,13 +91,15 @@ static struct cprof_error *put_advice(struct cprof_buffer *out, const struct cpr
 			  "nothing: the kernel's own code, its functions have names\n");
 		return NULL;
 	}
-	struct cprof_error *err = cprof_package_advise(module->root, module->path, &advice);
+	struct cprof_error *err =
+		cprof_package_advise(module->root, module->path, options->ask_servers, &advice);
 	if (err)
 		return err;
-	if (!options->debuginfod && module->build_id_len)
-		cprof_buffer_puts(&advice,
-				  "run with -debuginfod, if DEBUGINFOD_URLS names a server "
-				  "that knows this build\n");
+	if (!options->names.debuginfod && module->build_id_len)
+		cprof_buffer_printf(&advice,
+				    "run with %s, if DEBUGINFOD_URLS names a server "
+				    "that knows this build\n",
+				    options->ask_servers);
 	cprof_buffer_puts(&advice,
 			  "your own build: compile with -g (and -O2 as before), do not strip "
 			  "the file or keep its debug file beside it\n");
@@ -106,7 +108,7 @@ static struct cprof_error *put_advice(struct cprof_buffer *out, const struct cpr
 }
 
 struct cprof_error *cprof_why_module(struct cprof_module *module,
-				     const struct cprof_names_options *options,
+				     const struct cprof_why_options *options,
 				     struct cprof_buffer *out)
 {
 	struct cprof_names *names;
@@ -115,7 +117,7 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
 		put_lines(out, "no names", module->why ? module->why : "could not be opened");
 		return cprof_buffer_error(out);
 	}
-	struct cprof_error *err = cprof_names_get(module, options, &names);
+	struct cprof_error *err = cprof_names_get(module, &options->names, &names);
 	if (!err)
 		err = cprof_names_need(names);
 	if (err)
@@ -175,7 +177,7 @@ static struct cprof_error *put_jit(const struct cprof_maps *maps, size_t n, uint
 }
 
 struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cprof_maps *maps,
-				      const struct cprof_names_options *options,
+				      const struct cprof_why_options *options,
 				      struct cprof_buffer *out)
 {
 	struct cprof_error *err = cprof_maps_refresh(maps);

@@ -7,9 +7,15 @@
 #include "base/buffer.h"
 #include "symbolize/names/names.h"
 
+struct cprof_why_options {
+	struct cprof_names_options names;
+	const char *
+		ask_servers; /* what a user writes to have debuginfod servers asked: "-debuginfod" */
+};
+
 /* Append some lines on `module`; reads its symbol tables and debug sections. Errors: NO_MEMORY. */
 struct cprof_error *cprof_why_module(struct cprof_module *module,
-				     const struct cprof_names_options *options,
+				     const struct cprof_why_options *options,
 				     struct cprof_buffer *out);
 
 /*
@@ -17,7 +23,7 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
  * opened. Errors: those of cprof_maps_refresh(), NO_MEMORY.
  */
 struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cprof_maps *maps,
-				      const struct cprof_names_options *options,
+				      const struct cprof_why_options *options,
 				      struct cprof_buffer *out);
 
 /* The kernel's names: found or hidden. Errors: NO_MEMORY. */
