@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "convert/net/fetch.h"
-#include "convert/report/filter.h"
+#include "convert/report/filter_leaf.h"
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_read.h"
 #include "convert/formats/input_format.h"
@@ -197,7 +197,7 @@ static struct cprof_error *finish(const struct cprof_load *load, struct cprof_pr
 {
 	struct cprof_error *err = NULL;
 	if (!load->all_frames)
-		err = cprof_filter_drop_frames(profile);
+		err = cprof_filter_leaf_drop(profile);
 	if (err && err->code == CPROF_ERR_USAGE) {
 		/* An expression of the profile's that we cannot use is no reason to show nothing. */
 		say(load, "%s; frames are not dropped", err->message);

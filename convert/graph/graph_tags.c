@@ -127,7 +127,7 @@ struct cprof_error *cprof_graph_add_tags(struct cprof_graph *graph, const uint32
 		const struct cprof_label *label = &p->labels[sample->first_label + i];
 		if (!label->is_num || strcmp(cprof_profile_text(p, label->key), "bytes") != 0)
 			continue;
-		const char *unit = cprof_report_label_unit(graph->report, label->key);
+		const char *unit = cprof_label_units_get(&graph->report->label_units, label->key);
 		char name[CPROF_MEASURE_LABEL_MAX];
 		struct cprof_tag tag = { .group = group, .is_num = true, .value = label->num };
 		err = cprof_profile_string(p, unit, &tag.unit);

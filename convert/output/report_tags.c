@@ -50,7 +50,7 @@ static struct cprof_error *collect(const struct cprof_report *report, struct tag
 				char text[CPROF_MEASURE_LABEL_MAX];
 				cprof_measure_label_text(
 					text, label->num,
-					cprof_report_label_unit(report, label->key),
+					cprof_label_units_get(&report->label_units, label->key),
 					report->output_unit);
 				err = cprof_profile_string(p, text, &value);
 			}

@@ -39,8 +39,9 @@ static char *label_line(const struct cprof_report *report, const struct cprof_la
 			continue;
 		cprof_buffer_putc(&line, ' ');
 		if (labels[i].is_num)
-			cprof_measure_label(&line, labels[i].num,
-					    cprof_report_label_unit(report, labels[i].key), "auto");
+			cprof_measure_label(
+				&line, labels[i].num,
+				cprof_label_units_get(&report->label_units, labels[i].key), "auto");
 		else
 			cprof_buffer_puts(&line, cprof_profile_text(p, labels[i].text));
 	}

@@ -221,6 +221,20 @@ struct cprof_error *cprof_profile_set_lines(struct cprof_profile *profile, uint3
 	return NULL;
 }
 
+void cprof_profile_keep_samples(struct cprof_profile *p, const bool *keep)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < p->n_samples; i++) {
+		if (!keep[i])
+			continue;
+		p->samples[kept] = p->samples[i];
+		memmove(p->values + (size_t)kept * p->n_types, p->values + (size_t)i * p->n_types,
+			p->n_types * sizeof(*p->values));
+		kept++;
+	}
+	p->n_samples = kept;
+}
+
 /* Samples and their values share one room counter, so they grow together. */
 static struct cprof_error *grow_samples(struct cprof_profile *profile)
 {

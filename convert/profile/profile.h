@@ -156,6 +156,9 @@ struct cprof_error *cprof_profile_add_sample(struct cprof_profile *profile, cons
 					     size_t n_stack, const struct cprof_label *labels,
 					     size_t n_labels, const int64_t *values);
 
+/* Drop samples for which `keep` (one a sample) is false; the others move up in order. */
+void cprof_profile_keep_samples(struct cprof_profile *profile, const bool *keep);
+
 /* Header facts. A comment that begins with '#' is kept in the file but not shown by reports. */
 struct cprof_error *cprof_profile_add_comment(struct cprof_profile *profile, const char *text);
 struct cprof_error *cprof_profile_set_period(struct cprof_profile *profile, const char *type,

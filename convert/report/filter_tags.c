@@ -1,14 +1,14 @@
-/*
- * convert/report/filter_tags.c - filters on tags: ranges of numbers, expressions on text, and which keys count.
- */
+#include "convert/report/filter_tags.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/report/filter_parts.h"
+#include "base/array.h"
 #include "convert/profile/measure.h"
+#include "convert/report/filter_pattern.h"
 
 /* What a tagfocus or tagignore text says: a range, or expressions that must all match. */
 struct tag_filter {
@@ -17,7 +17,7 @@ struct tag_filter {
 	double low, high;
 	char unit[32];
 	struct cprof_regex **regexes; /* owned */
-	size_t n_regexes;
+	size_t n_regexes, cap_regexes;
 };
 
 struct number {
@@ -96,16 +96,13 @@ static struct cprof_error *parse_regexes(const char *option, const char *text,
 	for (;;) {
 		size_t n = strcspn(text, ",");
 		CPROF_AUTO(free) char *part = strndup(text, n);
-		struct cprof_regex **grown =
-			reallocarray(filter->regexes, filter->n_regexes + 1, sizeof(*grown));
-		if (!part || !grown) {
-			filter->regexes = grown ? grown : filter->regexes;
+		if (!part ||
+		    !CPROF_ARRAY_ROOM(filter->regexes, filter->n_regexes, filter->cap_regexes, 1))
 			return cprof_error_no_memory();
-		}
-		filter->regexes = grown;
-		struct cprof_error *err = cprof_regex_new(part, &grown[filter->n_regexes]);
+		struct cprof_error *err = cprof_filter_pattern_parse(
+			option, part, &filter->regexes[filter->n_regexes]);
 		if (err)
-			return cprof_error_wrap(err, "parsing %s regexp", option);
+			return err;
 		filter->n_regexes++;
 		if (!text[n])
 			return NULL;
@@ -136,8 +133,7 @@ static struct cprof_error *parse_filter(const char *option, const char *text,
 
 struct tag_context {
 	const struct cprof_profile *profile;
-	cprof_filter_unit *unit_of;
-	const void *ctx;
+	const struct cprof_label_units *units;
 	struct cprof_buffer text; /* "key:value" */
 };
 
@@ -150,7 +146,7 @@ static bool has_number(struct tag_context *c, const struct tag_filter *filter,
 		    (filter->key &&
 		     strcmp(filter->key, cprof_profile_text(c->profile, label->key)) != 0))
 			continue;
-		if (in_range(filter, label->num, c->unit_of(c->ctx, label->key)))
+		if (in_range(filter, label->num, cprof_label_units_get(c->units, label->key)))
 			return true;
 	}
 	return false;
@@ -209,10 +205,10 @@ static struct cprof_error *filter_samples(struct cprof_profile *p,
 		keep[i] = in && !out;
 	}
 	if (!err && (focused || ignored))
-		cprof_filter_keep(p, keep);
+		cprof_profile_keep_samples(p, keep);
 	if (!err) {
-		cprof_filter_warn(warnings, !focused || focus_hit, "TagFocus");
-		cprof_filter_warn(warnings, !ignored || ignore_hit, "TagIgnore");
+		cprof_filter_pattern_warn(warnings, !focused || focus_hit, "TagFocus");
+		cprof_filter_pattern_warn(warnings, !ignored || ignore_hit, "TagIgnore");
 		err = cprof_buffer_error(&c->text);
 	}
 	filter_deinit(&focus);
@@ -225,18 +221,18 @@ static struct cprof_error *filter_keys(struct cprof_profile *p, const struct cpr
 {
 	if (!*config->tagshow && !*config->taghide)
 		return NULL;
-	struct cprof_filter_match show = { 0 }, hide = { 0 };
+	struct cprof_filter_pattern show = { 0 }, hide = { 0 };
 	bool show_hit = false, hide_hit = false;
-	struct cprof_error *err = cprof_filter_match_init(&show, p, "tagshow", config->tagshow);
+	struct cprof_error *err = cprof_filter_pattern_init(&show, p, "tagshow", config->tagshow);
 	if (!err)
-		err = cprof_filter_match_init(&hide, p, "taghide", config->taghide);
+		err = cprof_filter_pattern_init(&hide, p, "taghide", config->taghide);
 	for (uint32_t i = 0; !err && i < p->n_samples; i++) {
 		struct cprof_sample *sample = &p->samples[i];
 		struct cprof_label *labels = p->labels + sample->first_label;
 		uint32_t kept = 0;
 		for (uint32_t j = 0; j < sample->n_labels; j++) {
-			bool in = !show.regex || cprof_filter_match_string(&show, labels[j].key);
-			bool out = hide.regex && cprof_filter_match_string(&hide, labels[j].key);
+			bool in = !show.regex || cprof_filter_pattern_match(&show, labels[j].key);
+			bool out = hide.regex && cprof_filter_pattern_match(&hide, labels[j].key);
 			show_hit = show_hit || in;
 			hide_hit = hide_hit || out;
 			if (in && !out)
@@ -245,19 +241,20 @@ static struct cprof_error *filter_keys(struct cprof_profile *p, const struct cpr
 		sample->n_labels = kept;
 	}
 	if (!err) {
-		cprof_filter_warn(warnings, !show.regex || show_hit, "TagShow");
-		cprof_filter_warn(warnings, !hide.regex || hide_hit, "TagHide");
+		cprof_filter_pattern_warn(warnings, !show.regex || show_hit, "TagShow");
+		cprof_filter_pattern_warn(warnings, !hide.regex || hide_hit, "TagHide");
 	}
-	cprof_filter_match_deinit(&show);
-	cprof_filter_match_deinit(&hide);
+	cprof_filter_pattern_deinit(&show);
+	cprof_filter_pattern_deinit(&hide);
 	return err;
 }
 
-struct cprof_error *cprof_filter_tags(struct cprof_profile *profile,
-				      const struct cprof_config *config, cprof_filter_unit *unit_of,
-				      const void *ctx, struct cprof_buffer *warnings)
+struct cprof_error *cprof_filter_tags_apply(struct cprof_profile *profile,
+					    const struct cprof_config *config,
+					    const struct cprof_label_units *units,
+					    struct cprof_buffer *warnings)
 {
-	struct tag_context c = { .profile = profile, .unit_of = unit_of, .ctx = ctx };
+	struct tag_context c = { .profile = profile, .units = units };
 	struct cprof_error *err = NULL;
 	if (*config->tagfocus || *config->tagignore)
 		err = filter_samples(profile, config, &c, warnings);

@@ -27,12 +27,12 @@ static void note_clash(struct clash *clashes, size_t *n, struct clash clash)
 		clashes[(*n)++] = clash;
 }
 
-static void warn_clashes(struct cprof_report *report, struct clash *clashes, size_t n)
+static void warn_clashes(const struct cprof_label_units *units, struct clash *clashes, size_t n,
+			 struct cprof_buffer *out)
 {
-	const struct cprof_profile *p = report->profile;
-	struct cprof_buffer *out = &report->warnings;
+	const struct cprof_profile *p = units->profile;
 	if (n)
-		qsort_r(clashes, n, sizeof(*clashes), compare_clashes, report->profile);
+		qsort_r(clashes, n, sizeof(*clashes), compare_clashes, (void *)(uintptr_t)p);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t key = clashes[i].key;
 		bool first = i == 0 || clashes[i - 1].key != key;
@@ -40,7 +40,7 @@ static void warn_clashes(struct cprof_report *report, struct clash *clashes, siz
 			cprof_buffer_printf(out,
 					    "For tag %s used unit %s, also encountered unit(s) ",
 					    cprof_profile_text(p, key),
-					    cprof_profile_text(p, report->label_units[key]));
+					    cprof_profile_text(p, units->unit_of[key]));
 		cprof_buffer_printf(out, "%s%s", first ? "" : ", ",
 				    cprof_profile_text(p, clashes[i].unit));
 		if (i + 1 == n || clashes[i + 1].key != key)
@@ -54,18 +54,19 @@ static uint32_t guess(const struct cprof_profile *p, uint32_t key, uint32_t byte
 	return strcmp(text, "alignment") == 0 || strcmp(text, "request") == 0 ? bytes : key;
 }
 
-struct cprof_error *cprof_label_units_find(struct cprof_report *report)
+struct cprof_error *cprof_label_units_init(struct cprof_label_units *units, struct cprof_profile *p,
+					   struct cprof_buffer *warnings)
 {
-	struct cprof_profile *p = report->profile;
 	struct clash clashes[MAX_CLASHES];
 	size_t n_clashes = 0;
 	uint32_t bytes;
+	*units = (struct cprof_label_units){ .profile = p };
 	struct cprof_error *err = cprof_profile_string(p, "bytes", &bytes);
 	if (err)
 		return err;
-	report->n_label_units = p->strings.len;
-	report->label_units = calloc(p->strings.len, sizeof(*report->label_units));
-	if (!report->label_units)
+	units->n = p->strings.len;
+	units->unit_of = calloc(units->n, sizeof(*units->unit_of));
+	if (!units->unit_of)
 		return cprof_error_no_memory();
 	for (uint32_t i = 0; i < p->n_samples; i++) {
 		const struct cprof_sample *sample = &p->samples[i];
@@ -73,7 +74,7 @@ struct cprof_error *cprof_label_units_find(struct cprof_report *report)
 			const struct cprof_label *label = &p->labels[sample->first_label + j];
 			if (!label->is_num || !label->text)
 				continue;
-			uint32_t *unit = &report->label_units[label->key];
+			uint32_t *unit = &units->unit_of[label->key];
 			if (!*unit)
 				*unit = label->text;
 			else if (*unit != label->text)
@@ -81,16 +82,22 @@ struct cprof_error *cprof_label_units_find(struct cprof_report *report)
 					   (struct clash){ label->key, label->text });
 		}
 	}
-	warn_clashes(report, clashes, n_clashes);
-	for (uint32_t i = 0; i < report->n_label_units; i++) {
-		if (!report->label_units[i])
-			report->label_units[i] = guess(p, i, bytes);
+	warn_clashes(units, clashes, n_clashes, warnings);
+	for (uint32_t i = 0; i < units->n; i++) {
+		if (!units->unit_of[i])
+			units->unit_of[i] = guess(p, i, bytes);
 	}
 	return NULL;
 }
 
-const char *cprof_report_label_unit(const struct cprof_report *report, uint32_t key)
+void cprof_label_units_deinit(struct cprof_label_units *units)
 {
-	uint32_t unit = key < report->n_label_units ? report->label_units[key] : key;
-	return cprof_profile_text(report->profile, unit);
+	free(units->unit_of);
+	*units = (struct cprof_label_units){ 0 };
+}
+
+const char *cprof_label_units_get(const struct cprof_label_units *units, uint32_t key)
+{
+	uint32_t unit = key < units->n ? units->unit_of[key] : key;
+	return cprof_profile_text(units->profile, unit);
 }

@@ -9,7 +9,8 @@
 #include "base/cleanup.h"
 #include "convert/report/filter.h"
 #include "convert/graph/graph.h"
-#include "convert/report/label_units.h"
+#include "convert/report/granularity.h"
+#include "convert/report/tag_frames.h"
 #include "base/path.h"
 
 static void bend_config(struct cprof_config *config, unsigned flags)
@@ -111,14 +112,9 @@ static int64_t compute_total(const struct cprof_report *report)
 	return divisor ? total / divisor : total;
 }
 
-static const char *unit_of_label(const void *report, uint32_t key)
-{
-	return cprof_report_label_unit(report, key);
-}
-
 static struct cprof_error *filter(struct cprof_report *report)
 {
-	return cprof_filter_apply(report->profile, &report->config, unit_of_label, report,
+	return cprof_filter_apply(report->profile, &report->config, &report->label_units,
 				  &report->warnings);
 }
 
@@ -139,9 +135,10 @@ static struct cprof_error *choose_value(struct cprof_report *report)
 
 static struct cprof_error *prepare(struct cprof_report *report, const char *argument)
 {
-	struct cprof_error *err = cprof_label_units_find(report);
+	struct cprof_error *err =
+		cprof_label_units_init(&report->label_units, report->profile, &report->warnings);
 	if (!err)
-		err = cprof_filter_tag_frames(report->profile, &report->config, &report->warnings);
+		err = cprof_tag_frames_add(report->profile, &report->config, &report->warnings);
 	bool relative = report->config.relative_percentages;
 	if (!err && relative)
 		err = filter(report);
@@ -159,7 +156,7 @@ static struct cprof_error *prepare(struct cprof_report *report, const char *argu
 	if (!relative)
 		err = filter(report);
 	if (!err)
-		cprof_filter_aggregate(report->profile, &report->config);
+		cprof_granularity_apply(report->profile, &report->config);
 	return err;
 }
 
@@ -189,7 +186,7 @@ void cprof_report_free(struct cprof_report *report)
 	if (!report)
 		return;
 	cprof_regex_free(report->symbol);
-	free(report->label_units);
+	cprof_label_units_deinit(&report->label_units);
 	cprof_buffer_deinit(&report->warnings);
 	free(report);
 }

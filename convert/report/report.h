@@ -14,6 +14,7 @@
 #include "convert/report/config.h"
 #include "convert/profile/measure.h"
 #include "convert/profile/profile.h"
+#include "convert/report/label_units.h"
 #include "convert/report/regex.h"
 
 struct cprof_report;
@@ -61,9 +62,8 @@ struct cprof_report {
 	int64_t total;
 	struct cprof_regex *symbol; /* owned: the parameter of list, peek, ... or NULL */
 	const char *symbol_text;
-	uint32_t *label_units; /* owned: string number of a key -> string of its unit */
-	uint32_t n_label_units;
-	struct cprof_buffer warnings; /* owned: lines for people, as they came up */
+	struct cprof_label_units label_units; /* of the profile's numeric labels */
+	struct cprof_buffer warnings;         /* owned: lines for people, as they came up */
 };
 
 /*
@@ -107,9 +107,6 @@ struct cprof_graph;
 /* All header lines of a graph-like report. `full` is for drawings: profile labels always, and a hint at the end. */
 void cprof_report_labels(const struct cprof_report *report, const struct cprof_graph *graph,
 			 bool full, struct cprof_buffer *out);
-
-/* The unit of numeric label `key`: as found in the profile, or guessed from the key. */
-const char *cprof_report_label_unit(const struct cprof_report *report, uint32_t key);
 
 /* The program's name as a title: the last part of the first mapping's file; "" where unknown. */
 const char *cprof_report_title(const struct cprof_report *report);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/report/filter.h"
+#include "convert/report/filter_leaf.h"
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_write.h"
 #include "convert/report/report.h"
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	write_again(profile);
-	cprof_error_free(cprof_filter_drop_frames(profile));
+	cprof_error_free(cprof_filter_leaf_drop(profile));
 	err = cprof_merge(&profile, 1, &profile);
 	if (!err) {
 		report(profile, names[data[0] % (sizeof(names) / sizeof(names[0]))]);

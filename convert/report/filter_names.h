@@ -1,0 +1,20 @@
+/*
+ * convert/report/filter_names.h - samples and frames chosen by their names: focus, ignore, hide, show, show_from.
+ *
+ * A frame matches by function name, file name or mapping file, anywhere in it. A sample is dropped when no frame of it
+ * remains.
+ */
+#ifndef CPROF_CONVERT_REPORT_FILTER_NAMES_H
+#define CPROF_CONVERT_REPORT_FILTER_NAMES_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "convert/profile/profile.h"
+#include "convert/report/config.h"
+
+/* In that order, in place; warnings and errors as cprof_filter_apply(). */
+struct cprof_error *cprof_filter_names_apply(struct cprof_profile *profile,
+					     const struct cprof_config *config,
+					     struct cprof_buffer *warnings);
+
+#endif
