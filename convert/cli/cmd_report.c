@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/graphviz.h"
+#include "convert/output/format_table.h"
 
 /* The text of a report, or the picture that Graphviz makes of it. */
 static struct cprof_error *write_to(struct cprof_report *report, FILE *out)

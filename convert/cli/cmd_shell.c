@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/shell_line.h"
+#include "convert/output/format_table.h"
 
 static const char prompt[] = "(cprof) ";
 

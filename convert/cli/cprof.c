@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
+#include "convert/output/format_table.h"
 
 #define AT(field) offsetof(struct cprof_options, field)
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/output/format_table.h"
 
 #define MAX_WORDS 64
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/graph/graph_info.h"
 
 /* One pass over the samples. */
 struct builder {
@@ -117,7 +116,7 @@ struct walk {
 static struct cprof_error *visit(struct builder *b, uint32_t slot, bool is_inline, struct weight w,
 				 struct walk *at)
 {
-	uint32_t info = b->graph->slots[slot], node = CPROF_GRAPH_NONE;
+	uint32_t info = b->graph->infos.slots[slot], node = CPROF_GRAPH_NONE;
 	struct cprof_error *err = NULL;
 	if (b->tree)
 		err = tree_node(b, at->parent, info, &node);
@@ -148,7 +147,7 @@ static struct cprof_error *add_sample(struct builder *b, uint32_t index)
 	if (!w.value && !w.divisor)
 		return NULL;
 	struct walk at = { .parent = CPROF_GRAPH_NONE };
-	const uint32_t *slot_of = b->graph->slot_of;
+	const uint32_t *slot_of = b->graph->infos.slot_of;
 	b->path_n = 0;
 	if (b->parts & CPROF_GRAPH_TAGS) {
 		size_t most = 0;
@@ -222,7 +221,7 @@ static void clear(struct cprof_graph *g)
 
 static struct cprof_error *map_nodes(struct builder *b, const bool *kept)
 {
-	uint32_t n = b->graph->n_infos;
+	uint32_t n = b->graph->infos.n;
 	b->node_of = calloc((size_t)n + 1, sizeof(*b->node_of));
 	if (!b->node_of)
 		return cprof_error_no_memory();
@@ -265,7 +264,7 @@ struct cprof_error *cprof_graph_new(struct cprof_report *report, unsigned parts,
 	if (!graph)
 		return cprof_error_no_memory();
 	graph->report = report;
-	struct cprof_error *err = cprof_graph_make_infos(graph, report);
+	struct cprof_error *err = cprof_node_infos_init(&graph->infos, report);
 	if (!err)
 		err = cprof_graph_build(graph, NULL, parts);
 	if (err) {
@@ -281,11 +280,6 @@ void cprof_graph_free(struct cprof_graph *graph)
 	if (!graph)
 		return;
 	clear(graph);
-	for (uint32_t i = 0; graph->info_names && i < graph->n_infos; i++)
-		free((void *)(uintptr_t)graph->info_names[i]);
-	free(graph->info_names);
-	free(graph->infos);
-	free(graph->slots);
-	free(graph->slot_of);
+	cprof_node_infos_deinit(&graph->infos);
 	free(graph);
 }

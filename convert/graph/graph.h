@@ -1,8 +1,7 @@
 /*
  * convert/graph/graph.h - who calls whom and with what weight: the graph behind top, tree, dot and others.
  *
- * Built from a prepared report; all work on samples is on indices: a location's lines are mapped to
- * nodes once, before the first sample is looked at. The rules (what merges into one node, what counts once,
+ * Built from a prepared report, of the nodes that node_info.h finds. The rules (what merges into one node, what counts once,
  * what is cut, every order) are google/pprof's, because reports are compared with its output byte by byte.
  */
 #ifndef CPROF_CONVERT_GRAPH_GRAPH_H
@@ -12,19 +11,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "convert/graph/node_info.h"
 #include "convert/report/report.h"
 
 #define CPROF_GRAPH_NONE UINT32_MAX
 
-/* What makes two frames one node. Strings are the profile's. */
-struct cprof_node_info {
-	uint32_t name, file, objfile;
-	uint64_t address;
-	int64_t start_line, line, column;
-};
-
 struct cprof_node {
-	uint32_t info; /* in infos[] */
+	uint32_t info; /* in infos.all[] */
 	uint32_t
 		parent; /* the node that calls it, CPROF_GRAPH_NONE for a root; only where the graph is a tree */
 	int64_t flat, flat_div, cum, cum_div;
@@ -59,9 +52,7 @@ struct cprof_tag {
 
 struct cprof_graph {
 	const struct cprof_report *report; /* borrowed */
-	struct cprof_node_info *infos;
-	uint32_t n_infos;
-	const char **info_names; /* printable names, made when first asked for; owned */
+	struct cprof_node_infos infos;
 
 	struct cprof_node *nodes; /* all; `order` has those that are shown, sorted */
 	uint32_t n_nodes;
@@ -75,8 +66,6 @@ struct cprof_graph {
 	/* What was left out on the way, for the header. */
 	uint32_t original_nodes, dropped_nodes, dropped_edges;
 
-	uint32_t *slots; /* graph.c's own: where each line of each location goes */
-	uint32_t *slot_of;
 	uint32_t nodes_room, edges_room, tags_room;
 	struct cprof_map64 tag_map; /* graph_tags.c's own: hash -> tag + 1 */
 };
@@ -103,7 +92,7 @@ static inline void cprof_auto_graph(struct cprof_graph **graph)
 static inline const struct cprof_node_info *cprof_graph_info(const struct cprof_graph *graph,
 							     const struct cprof_node *node)
 {
-	return &graph->infos[node->info];
+	return &graph->infos.all[node->info];
 }
 
 /* Values with the mean's divisor applied. */
@@ -120,13 +109,11 @@ static inline int64_t cprof_edge_weight(const struct cprof_edge *edge)
 	return edge->weight_div ? edge->weight / edge->weight_div : edge->weight;
 }
 
-/* "ADDRESS FUNCTION FILE:LINE" of what is known; never empty. Borrowed from the graph. */
-const char *cprof_graph_name(struct cprof_graph *graph, uint32_t node);
-
-/* The same, its parts joined by `separator`, with the name and file as given; appended. */
-void cprof_graph_compose_name(const struct cprof_report *report, const struct cprof_node_info *info,
-			      const char *name, const char *file, const char *separator,
-			      struct cprof_buffer *out);
+/* What the node is called, as cprof_node_infos_name(). Borrowed from the graph. */
+static inline const char *cprof_graph_name(struct cprof_graph *graph, uint32_t node)
+{
+	return cprof_node_infos_name(&graph->infos, graph->nodes[node].info);
+}
 
 /* Live edges into or out of a node, heaviest first. `*ret_edges` is the caller's to free. */
 struct cprof_error *cprof_graph_edges(struct cprof_graph *graph, uint32_t node, bool incoming,

@@ -143,7 +143,7 @@ static struct cprof_error *keep_nodes(struct trim *t, const bool *chosen)
 {
 	if (t->tree)
 		return trim_tree(t->graph, chosen);
-	CPROF_AUTO(free) bool *infos = calloc((size_t)t->graph->n_infos + 1, sizeof(*infos));
+	CPROF_AUTO(free) bool *infos = calloc((size_t)t->graph->infos.n + 1, sizeof(*infos));
 	if (!infos)
 		return cprof_error_no_memory();
 	for (uint32_t i = 0; i < t->graph->n_nodes; i++)

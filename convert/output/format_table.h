@@ -1,5 +1,7 @@
 /*
- * convert/output/format_table.h - the report formats; the list itself is in format_table.c.
+ * convert/output/format_table.h - all report formats: the list, and each by its name.
+ *
+ * A format is a file report_*.c here and a row in format_table.c; the order of the rows is that of the options in -help.
  */
 #ifndef CPROF_CONVERT_OUTPUT_FORMAT_TABLE_H
 #define CPROF_CONVERT_OUTPUT_FORMAT_TABLE_H
@@ -14,5 +16,11 @@ extern const struct cprof_format cprof_format_top, cprof_format_text, cprof_form
 	cprof_format_evince, cprof_format_gv, cprof_format_list, cprof_format_weblist,
 	cprof_format_disasm, cprof_format_folded, cprof_format_flamegraph, cprof_format_speedscope,
 	cprof_format_json;
+
+/* All formats, ended by NULL. */
+extern const struct cprof_format *const cprof_formats[];
+
+/* NULL if there is none of that name. */
+const struct cprof_format *cprof_format_find(const char *name);
 
 #endif

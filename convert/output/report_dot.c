@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "convert/output/dot_tags.h"
 #include "convert/graph/graph.h"
+#include "convert/graph/graph_labels.h"
 #include "base/path.h"
 #include "convert/output/shorten.h"
 
@@ -63,7 +64,7 @@ static double part_of_total(const struct drawing *d, int64_t value)
 static void put_legend(struct drawing *d)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 }, text = { 0 };
-	cprof_report_labels(d->report, d->graph, true, &labels);
+	cprof_graph_labels(d->graph, true, &labels);
 	if (labels.len)
 		labels.len--; /* the last line's end is Graphviz's */
 	const char *lines = cprof_buffer_text(&labels);
@@ -102,7 +103,7 @@ static void put_name(struct drawing *d, const struct cprof_node_info *info,
 		}
 	}
 	const char *file = cprof_profile_text(p, info->file);
-	cprof_graph_compose_name(d->report, info, cprof_buffer_text(&lines),
+	cprof_node_infos_compose(&d->graph->infos, info, cprof_buffer_text(&lines),
 				 *file ? cprof_path_base(file) : "", "\\n", out);
 	cprof_buffer_puts(out, "\\n");
 }

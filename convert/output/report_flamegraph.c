@@ -150,9 +150,9 @@ static void put_data(struct flame *f, uint32_t root)
 		report->total, whole, f->tree->n_nodes - f->n_kept);
 	for (uint32_t i = 0; i < f->n_names; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
-		const struct cprof_node_info *info = &f->tree->infos[f->names[i]];
-		cprof_graph_compose_name(
-			report, info, cprof_profile_text(report->profile, info->name),
+		const struct cprof_node_info *info = &f->tree->infos.all[f->names[i]];
+		cprof_node_infos_compose(
+			&f->tree->infos, info, cprof_profile_text(report->profile, info->name),
 			cprof_profile_text(report->profile, info->file), " ", &name);
 		fputs(i ? "," : "", f->out);
 		cprof_json_put_string(f->out, cprof_buffer_text(&name));
@@ -195,8 +195,8 @@ static struct cprof_error *write_flamegraph(struct cprof_report *report, FILE *o
 	f.first_child = calloc(n, sizeof(*f.first_child));
 	f.next_sibling = calloc(n, sizeof(*f.next_sibling));
 	f.kept = calloc(n, sizeof(*f.kept));
-	f.name_number = calloc((size_t)tree->n_infos + 1, sizeof(*f.name_number));
-	f.names = calloc((size_t)tree->n_infos + 1, sizeof(*f.names));
+	f.name_number = calloc((size_t)tree->infos.n + 1, sizeof(*f.name_number));
+	f.names = calloc((size_t)tree->infos.n + 1, sizeof(*f.names));
 	if (f.weight && f.first_child && f.next_sibling && f.kept && f.name_number && f.names) {
 		weigh(&f);
 		err = put_page(&f);

@@ -27,12 +27,12 @@ static const char *speedscope_unit(const char *unit)
 static void put_frames(struct cprof_report *report, const struct cprof_graph *tree, FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
-	for (uint32_t i = 0; i < tree->n_infos; i++) {
-		const struct cprof_node_info *info = &tree->infos[i];
+	for (uint32_t i = 0; i < tree->infos.n; i++) {
+		const struct cprof_node_info *info = &tree->infos.all[i];
 		struct cprof_buffer name = { 0 };
 		const char *function = cprof_profile_text(p, info->name);
 		if (!*function)
-			cprof_graph_compose_name(report, info, "", "", " ", &name);
+			cprof_node_infos_compose(&tree->infos, info, "", "", " ", &name);
 		fputs(i ? ",\n{\"name\":" : "\n{\"name\":", out);
 		cprof_json_put_string(out, *function ? function : cprof_buffer_text(&name));
 		if (info->file) {
@@ -60,9 +60,9 @@ static void put_stack(const struct cprof_report *report, const struct cprof_grap
 	char separator = '[';
 	for (uint32_t i = sample->n_locations; i-- > 0;) {
 		uint32_t location = p->stacks[sample->first_location + i];
-		for (uint32_t slot = tree->slot_of[location + 1];
-		     slot-- > tree->slot_of[location];) {
-			fprintf(out, "%c%u", separator, tree->slots[slot]);
+		for (uint32_t slot = tree->infos.slot_of[location + 1];
+		     slot-- > tree->infos.slot_of[location];) {
+			fprintf(out, "%c%u", separator, tree->infos.slots[slot]);
 			separator = ',';
 		}
 	}

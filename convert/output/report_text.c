@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "convert/graph/graph.h"
+#include "convert/graph/graph_labels.h"
 #include "convert/report/report.h"
 
 /* " (inline)" where every call is an inlined one, " (partial-inline)" where some are. */
@@ -56,7 +57,7 @@ static struct cprof_error *write_text(struct cprof_report *report, FILE *out)
 	if (err)
 		return err;
 	struct cprof_buffer labels = { 0 };
-	cprof_report_labels(report, graph, false, &labels);
+	cprof_graph_labels(graph, false, &labels);
 	err = cprof_buffer_error(&labels);
 	if (!err) {
 		fputs(cprof_buffer_text(&labels), out);

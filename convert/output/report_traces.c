@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/graph/graph.h"
-#include "convert/graph/graph_info.h"
+#include "convert/graph/node_info.h"
+#include "convert/report/report.h"
 
 static const char separator[] =
 	"-----------+-------------------------------------------------------\n";
@@ -75,27 +75,27 @@ static struct cprof_error *put_labels(const struct cprof_report *report,
 	return err;
 }
 
-/* Name of each slot of graph->slots, ended by a newline; made once. */
+/* The name of each info, ended by a newline; made once. */
 struct names {
-	struct cprof_graph *graph;
+	const struct cprof_report *report;
+	struct cprof_node_infos *infos;
 	char **text; /* by info */
 	size_t *length;
 };
 
-static struct cprof_error *make_name(struct names *names, uint32_t info)
+static struct cprof_error *make_name(struct names *names, uint32_t index)
 {
-	struct cprof_graph *g = names->graph;
-	const struct cprof_profile *p = g->report->profile;
+	const struct cprof_node_info *info = &names->infos->all[index];
+	const struct cprof_profile *p = names->report->profile;
 	struct cprof_buffer text = { 0 };
-	cprof_graph_compose_name(g->report, &g->infos[info],
-				 cprof_profile_text(p, g->infos[info].name),
-				 cprof_profile_text(p, g->infos[info].file), " ", &text);
+	cprof_node_infos_compose(names->infos, info, cprof_profile_text(p, info->name),
+				 cprof_profile_text(p, info->file), " ", &text);
 	if (text.failed) {
 		cprof_buffer_deinit(&text);
 		return cprof_error_no_memory();
 	}
-	names->text[info] = (char *)text.data;
-	names->length[info] = text.len;
+	names->text[index] = (char *)text.data;
+	names->length[index] = text.len;
 	return NULL;
 }
 
@@ -103,15 +103,15 @@ static struct cprof_error *put_stack(struct names *names, const struct cprof_sam
 				     const char *value, FILE *out)
 {
 	static const char indent[] = "             ", inlined[] = " (inline)\n";
-	const struct cprof_graph *g = names->graph;
-	const struct cprof_profile *p = g->report->profile;
+	const struct cprof_node_infos *infos = names->infos;
+	const struct cprof_profile *p = names->report->profile;
 	fprintf(out, "%10s   ", value);
 	bool first = true;
 	for (uint32_t i = 0; i < sample->n_locations; i++) {
 		uint32_t location = p->stacks[sample->first_location + i];
-		uint32_t end = g->slot_of[location + 1];
-		for (uint32_t slot = g->slot_of[location]; slot < end; slot++) {
-			uint32_t info = g->slots[slot];
+		uint32_t end = infos->slot_of[location + 1];
+		for (uint32_t slot = infos->slot_of[location]; slot < end; slot++) {
+			uint32_t info = infos->slots[slot];
 			struct cprof_error *err = names->text[info] ? NULL : make_name(names, info);
 			if (err)
 				return err;
@@ -130,7 +130,7 @@ static struct cprof_error *put_stack(struct names *names, const struct cprof_sam
 
 static struct cprof_error *put_sample(struct names *names, uint32_t index, FILE *out)
 {
-	const struct cprof_report *report = names->graph->report;
+	const struct cprof_report *report = names->report;
 	const struct cprof_sample *sample = &report->profile->samples[index];
 	if (!sample->n_locations)
 		return NULL;
@@ -151,13 +151,13 @@ static struct cprof_error *put_sample(struct names *names, uint32_t index, FILE 
 
 static struct cprof_error *put_samples(struct names *names, FILE *out)
 {
-	const struct cprof_graph *g = names->graph;
-	names->text = calloc((size_t)g->n_infos + 1, sizeof(*names->text));
-	names->length = calloc((size_t)g->n_infos + 1, sizeof(*names->length));
+	uint32_t n = names->infos->n;
+	names->text = calloc((size_t)n + 1, sizeof(*names->text));
+	names->length = calloc((size_t)n + 1, sizeof(*names->length));
 	struct cprof_error *err = names->text && names->length ? NULL : cprof_error_no_memory();
-	for (uint32_t i = 0; !err && i < g->report->profile->n_samples; i++)
+	for (uint32_t i = 0; !err && i < names->report->profile->n_samples; i++)
 		err = put_sample(names, i, out);
-	for (uint32_t i = 0; names->text && i < g->n_infos; i++)
+	for (uint32_t i = 0; names->text && i < n; i++)
 		free(names->text[i]);
 	free(names->text);
 	free(names->length);
@@ -166,20 +166,18 @@ static struct cprof_error *put_samples(struct names *names, FILE *out)
 
 static struct cprof_error *write_traces(struct cprof_report *report, FILE *out)
 {
-	CPROF_AUTO(graph) struct cprof_graph *graph = calloc(1, sizeof(*graph));
-	if (!graph)
-		return cprof_error_no_memory();
-	graph->report = report;
-	struct cprof_error *err = cprof_graph_make_infos(graph, report);
-	if (err)
-		return err;
-	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };
-	cprof_report_profile_labels(report, &labels);
-	fputs(labels.len ? cprof_buffer_text(&labels) : "\n", out);
-	struct names names = { .graph = graph };
-	err = put_samples(&names, out);
+	struct cprof_node_infos infos;
+	struct cprof_error *err = cprof_node_infos_init(&infos, report);
+	if (!err) {
+		CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };
+		cprof_report_profile_labels(report, &labels);
+		fputs(labels.len ? cprof_buffer_text(&labels) : "\n", out);
+		struct names names = { .report = report, .infos = &infos };
+		err = put_samples(&names, out);
+	}
 	if (!err)
 		fputs(separator, out);
+	cprof_node_infos_deinit(&infos);
 	return err;
 }
 

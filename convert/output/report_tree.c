@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
+#include "convert/graph/graph_labels.h"
 
 static const char separator[] =
 	"----------------------------------------------------------+-------------\n";
@@ -72,7 +73,7 @@ static struct cprof_error *write_tree(struct cprof_report *report, FILE *out)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
 				       report->symbol_text);
 	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };
-	cprof_report_labels(report, graph, false, &labels);
+	cprof_graph_labels(graph, false, &labels);
 	err = cprof_buffer_error(&labels);
 	if (err)
 		return err;

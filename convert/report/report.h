@@ -1,9 +1,9 @@
 /*
  * convert/report/report.h - a report on a profile: prepare (value, total, filters, granularity), then write.
  *
- * Every format is a const struct cprof_format in a file of its own (report_*.c), listed once in
- * format_table.c. What they share lives here: the value of a sample, labels, units. Layouts and rounding are
- * those of google/pprof to the byte.
+ * What is written is a format's: a const struct cprof_format, of which the room convert/output has a file each. What the
+ * formats share lives here: the value of a sample, header lines, units. Layouts and rounding are those of google/pprof to
+ * the byte.
  */
 #ifndef CPROF_CONVERT_REPORT_REPORT_H
 #define CPROF_CONVERT_REPORT_REPORT_H
@@ -46,10 +46,6 @@ struct cprof_format {
 	const char *viewer;   /* then shown in: "web", "kcachegrind", ... ; NULL: written */
 	struct cprof_error *(*write)(struct cprof_report *report, FILE *out);
 };
-
-/* All formats, ended by NULL; and by name, NULL if there is none. */
-extern const struct cprof_format *const cprof_formats[];
-const struct cprof_format *cprof_format_find(const char *name);
 
 struct cprof_report {
 	struct cprof_profile *profile; /* borrowed; filtered and aggregated by prepare */
@@ -102,11 +98,6 @@ void cprof_report_type_label(const struct cprof_report *report, struct cprof_buf
 
 /* The header lines on the profile, "File: ..." to "Duration: ...", each ended by a newline. */
 void cprof_report_profile_labels(const struct cprof_report *report, struct cprof_buffer *out);
-
-struct cprof_graph;
-/* All header lines of a graph-like report. `full` is for drawings: profile labels always, and a hint at the end. */
-void cprof_report_labels(const struct cprof_report *report, const struct cprof_graph *graph,
-			 bool full, struct cprof_buffer *out);
 
 /* The program's name as a title: the last part of the first mapping's file; "" where unknown. */
 const char *cprof_report_title(const struct cprof_report *report);

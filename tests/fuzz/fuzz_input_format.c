@@ -8,6 +8,7 @@
 #include "convert/report/filter_leaf.h"
 #include "convert/profile/merge.h"
 #include "convert/profile/pprof_write.h"
+#include "convert/output/format_table.h"
 #include "convert/report/report.h"
 #include "convert/formats/input_format.h"
 

@@ -1,18 +1,16 @@
-/*
- * convert/graph/graph_info.c - which node each line of each location belongs to, and what nodes are called.
- */
+#include "convert/graph/node_info.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/graph/graph_info.h"
 #include "base/path.h"
 
 struct info_maker {
 	const struct cprof_report *report;
 	struct cprof_profile *profile;
-	struct cprof_graph *graph;
+	struct cprof_node_infos *infos;
 	struct cprof_map64 by_hash; /* -> info + 1 */
 	uint32_t infos_room;
 	uint32_t *clean_files; /* string -> string of the cleaned name + 1 */
@@ -47,14 +45,14 @@ static struct cprof_error *find_info(struct info_maker *m, const struct cprof_no
 			return cprof_error_no_memory();
 		if (!*place) {
 			struct cprof_error *err =
-				cprof_profile_grow(&m->graph->infos, m->graph->n_infos,
-						   &m->infos_room, 1, sizeof(*m->graph->infos));
+				cprof_profile_grow(&m->infos->all, m->infos->n, &m->infos_room, 1,
+						   sizeof(*m->infos->all));
 			if (err)
 				return err;
-			m->graph->infos[m->graph->n_infos++] = *info;
-			*place = m->graph->n_infos;
+			m->infos->all[m->infos->n++] = *info;
+			*place = m->infos->n;
 		}
-		if (same_info(&m->graph->infos[*place - 1], info)) {
+		if (same_info(&m->infos->all[*place - 1], info)) {
 			*ret = (uint32_t)(*place - 1);
 			return NULL;
 		}
@@ -115,45 +113,58 @@ static struct cprof_error *make_infos(struct info_maker *m)
 	size_t n = 0;
 	for (uint32_t i = 0; i < p->n_locations; i++)
 		n += p->locations[i].n_lines ? p->locations[i].n_lines : 1;
-	if (n >= CPROF_GRAPH_NONE)
+	if (n >= UINT32_MAX)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "a profile with %zu lines", n);
-	m->graph->slot_of = calloc((size_t)p->n_locations + 1, sizeof(*m->graph->slot_of));
-	m->graph->slots = calloc(n + 1, sizeof(*m->graph->slots));
-	if (!m->graph->slot_of || !m->graph->slots)
+	m->infos->slot_of = calloc((size_t)p->n_locations + 1, sizeof(*m->infos->slot_of));
+	m->infos->slots = calloc(n + 1, sizeof(*m->infos->slots));
+	if (!m->infos->slot_of || !m->infos->slots)
 		return cprof_error_no_memory();
 	uint32_t at = 0;
 	for (uint32_t i = 0; i < p->n_locations; i++) {
 		const struct cprof_location *location = &p->locations[i];
-		m->graph->slot_of[i] = at;
+		m->infos->slot_of[i] = at;
 		struct cprof_error *err = NULL;
 		if (!location->n_lines)
-			err = line_info(m, location, NULL, &m->graph->slots[at++]);
+			err = line_info(m, location, NULL, &m->infos->slots[at++]);
 		for (uint32_t j = 0; !err && j < location->n_lines; j++)
 			err = line_info(m, location, &p->lines[location->first_line + j],
-					&m->graph->slots[at++]);
+					&m->infos->slots[at++]);
 		if (err)
 			return err;
 	}
-	m->graph->slot_of[p->n_locations] = at;
+	m->infos->slot_of[p->n_locations] = at;
 	return NULL;
 }
 
-struct cprof_error *cprof_graph_make_infos(struct cprof_graph *graph, struct cprof_report *report)
+struct cprof_error *cprof_node_infos_init(struct cprof_node_infos *infos,
+					  const struct cprof_report *report)
 {
+	*infos = (struct cprof_node_infos){ .profile = report->profile };
 	struct info_maker m = { .report = report,
 				.profile = report->profile,
-				.graph = graph,
+				.infos = infos,
 				.objects = report->format->flags & CPROF_FORMAT_OBJECTS };
 	m.clean_files = calloc(report->profile->strings.len, sizeof(*m.clean_files));
 	struct cprof_error *err = m.clean_files ? make_infos(&m) : cprof_error_no_memory();
 	free(m.clean_files);
 	cprof_map64_deinit(&m.by_hash);
 	if (!err) {
-		graph->info_names = calloc((size_t)graph->n_infos + 1, sizeof(*graph->info_names));
-		if (!graph->info_names)
+		infos->names = calloc((size_t)infos->n + 1, sizeof(*infos->names));
+		if (!infos->names)
 			err = cprof_error_no_memory();
 	}
 	return err;
+}
+
+void cprof_node_infos_deinit(struct cprof_node_infos *infos)
+{
+	for (uint32_t i = 0; infos->names && i < infos->n; i++)
+		free(infos->names[i]);
+	free(infos->names);
+	free(infos->all);
+	free(infos->slots);
+	free(infos->slot_of);
+	*infos = (struct cprof_node_infos){ 0 };
 }
 
 static void put_part(struct cprof_buffer *out, size_t start, const char *separator)
@@ -162,9 +173,9 @@ static void put_part(struct cprof_buffer *out, size_t start, const char *separat
 		cprof_buffer_puts(out, separator);
 }
 
-void cprof_graph_compose_name(const struct cprof_report *report, const struct cprof_node_info *info,
-			      const char *name, const char *file, const char *separator,
-			      struct cprof_buffer *out)
+void cprof_node_infos_compose(const struct cprof_node_infos *infos,
+			      const struct cprof_node_info *info, const char *name,
+			      const char *file, const char *separator, struct cprof_buffer *out)
 {
 	size_t start = out->len;
 	if (info->address)
@@ -182,7 +193,7 @@ void cprof_graph_compose_name(const struct cprof_report *report, const struct cp
 			cprof_buffer_printf(out, ":%" PRId64, info->column);
 	} else if (!*name) {
 		put_part(out, start, separator);
-		const char *object = cprof_profile_text(report->profile, info->objfile);
+		const char *object = cprof_profile_text(infos->profile, info->objfile);
 		if (*object)
 			cprof_buffer_printf(out, "[%s]", cprof_path_base(object));
 		else
@@ -190,16 +201,15 @@ void cprof_graph_compose_name(const struct cprof_report *report, const struct cp
 	}
 }
 
-const char *cprof_graph_name(struct cprof_graph *graph, uint32_t node)
+const char *cprof_node_infos_name(struct cprof_node_infos *infos, uint32_t index)
 {
-	uint32_t index = graph->nodes[node].info;
-	if (!graph->info_names[index]) {
-		const struct cprof_node_info *info = &graph->infos[index];
-		const struct cprof_profile *p = graph->report->profile;
+	if (!infos->names[index]) {
+		const struct cprof_node_info *info = &infos->all[index];
 		struct cprof_buffer text = { 0 };
-		cprof_graph_compose_name(graph->report, info, cprof_profile_text(p, info->name),
-					 cprof_profile_text(p, info->file), " ", &text);
-		graph->info_names[index] = (const char *)text.data;
+		cprof_node_infos_compose(
+			infos, info, cprof_profile_text(infos->profile, info->name),
+			cprof_profile_text(infos->profile, info->file), " ", &text);
+		infos->names[index] = (char *)text.data;
 	}
-	return graph->info_names[index] ? graph->info_names[index] : "<out of memory>";
+	return infos->names[index] ? infos->names[index] : "<out of memory>";
 }
