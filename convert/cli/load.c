@@ -10,6 +10,7 @@
 #include "convert/net/fetch.h"
 #include "convert/report/filter_leaf.h"
 #include "convert/profile/merge.h"
+#include "convert/profile/profile_scale.h"
 #include "convert/profile/pprof_read.h"
 #include "convert/formats/input_format.h"
 
@@ -183,12 +184,12 @@ static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,
 	if (load->diff_base)
 		err = cprof_merge_label_all(pair[1], "pprof::base", "true");
 	if (!err && load->normalize)
-		err = cprof_merge_normalize(pair[0], pair[1]);
+		err = cprof_profile_normalize(pair[0], pair[1]);
 	if (err) {
 		cprof_profile_free(pair[1]);
 		return err;
 	}
-	cprof_merge_scale(pair[1], -1);
+	cprof_profile_scale(pair[1], -1);
 	*profile = NULL; /* merging takes both */
 	return cprof_merge(pair, 2, profile);
 }

@@ -1,5 +1,5 @@
 /*
- * convert/profile/merge.h - several profiles into one; scaling; subtracting a base.
+ * convert/profile/merge.h - several profiles into one.
  *
  * Equal stacks with equal labels add up. Mappings are recognized by build id (or name), offset and
  * size, so the same program at two load addresses is one. The result is tidy: nothing unused in it,
@@ -20,13 +20,6 @@
  */
 struct cprof_error *cprof_merge(struct cprof_profile **profiles, size_t n,
 				struct cprof_profile **ret_profile);
-
-/* Multiply every value (rounding to nearest) and drop the samples that have none left. */
-void cprof_merge_scale(struct cprof_profile *profile, double ratio);
-
-/* Scale each type of `profile` so that its sum is that of `base`. Errors: CPROF_ERR_USAGE: not comparable. */
-struct cprof_error *cprof_merge_normalize(struct cprof_profile *profile,
-					  const struct cprof_profile *base);
 
 /* Give every sample the text label key=value, replacing one that it has. */
 struct cprof_error *cprof_merge_label_all(struct cprof_profile *profile, const char *key,

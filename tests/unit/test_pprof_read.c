@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "convert/profile/merge.h"
+#include "convert/profile/profile_scale.h"
 #include "convert/profile/pprof_write.h"
 #include "convert/formats/input_format.h"
 #include "tests/unit/test.h"
@@ -380,7 +381,7 @@ TEST(merge_adds_equal_stacks_and_forgets_what_cancels_out)
 	ok(cprof_pprof_decode(m.bytes, m.n, &pair[0]));
 	ok(cprof_pprof_decode(m.bytes, m.n, &pair[1]));
 	pair[1]->values[1] = 7;
-	cprof_merge_scale(pair[1], -1);
+	cprof_profile_scale(pair[1], -1);
 	ok(cprof_merge(pair, 2, &sum));
 	CHECK(!pair[0] && !pair[1]);
 	CHECK_UINT(sum->n_samples, 1);
