@@ -246,8 +246,7 @@ struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
 	return naming.modes.no_local ? NULL : name_all(&naming);
 }
 
-struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
-						   const struct cprof_source_url *url,
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_source_url *url,
 						   struct cprof_profile *profile)
 {
 	const struct cprof_options *options = ctx;
@@ -256,9 +255,12 @@ struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof
 	struct cprof_error *err = cprof_command_add_names(options, profile);
 	if (err || modes.no_remote)
 		return err;
-	err = cprof_remote_symbols_add(load, url, modes.force, profile);
+	const struct cprof_remote_symbols_request request = { .url = url,
+							      .tls = cprof_command_tls(options),
+							      .force = modes.force };
+	err = cprof_remote_symbols_add(&request, profile);
 	if (err) /* a profile without names is better than none */
-		load->say(load->ctx, err->message);
+		cprof_say(&cprof_command_say, "%s", err->message);
 	cprof_error_free(err);
 	return NULL;
 }

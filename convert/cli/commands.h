@@ -55,8 +55,7 @@ struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
 					    struct cprof_profile *profile);
 
 /* For cprof_load.add_names, with the options for a context: the same, and then by asking the server. */
-struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_load *load,
-						   const struct cprof_source_url *url,
+struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_source_url *url,
 						   struct cprof_profile *profile);
 
 /* All options of the program; built once by main(). */
@@ -71,7 +70,10 @@ struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 					       const char *argument,
 					       const struct cprof_config *config, bool interactive);
 
-/* A line on stderr. */
-void cprof_command_say(void *ctx, const char *line);
+/* Lines on stderr. */
+extern const struct cprof_say cprof_command_say;
+
+/* The options' certificates. */
+struct cprof_tls cprof_command_tls(const struct cprof_options *options);
 
 #endif

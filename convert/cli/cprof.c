@@ -82,11 +82,20 @@ static struct cprof_error *build_rows(struct cprof_option **ret_rows)
 	return NULL;
 }
 
-void cprof_command_say(void *ctx, const char *line)
+static void print_line(void *ctx, const char *line)
 {
 	(void)ctx;
 	size_t n = strlen(line);
 	fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
+}
+
+const struct cprof_say cprof_command_say = { .line = print_line };
+
+struct cprof_tls cprof_command_tls(const struct cprof_options *options)
+{
+	return (struct cprof_tls){ .cert = *options->tls_cert ? options->tls_cert : NULL,
+				   .key = *options->tls_key ? options->tls_key : NULL,
+				   .ca = *options->tls_ca ? options->tls_ca : NULL };
 }
 
 /* One of the shorthands: it gives way to -sample_index and to those before it. */
@@ -180,12 +189,10 @@ static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **
 		.comment = o->comment,
 		.seconds = o->seconds,
 		.timeout_s = o->timeout_s,
-		.tls_cert = *o->tls_cert ? o->tls_cert : NULL,
-		.tls_key = *o->tls_key ? o->tls_key : NULL,
-		.tls_ca = *o->tls_ca ? o->tls_ca : NULL,
+		.tls = cprof_command_tls(o),
 		.add_names = cprof_command_add_remote_names,
-		.say = cprof_command_say,
 		.ctx = o,
+		.say = cprof_command_say,
 	};
 	return cprof_load_profile(&load, ret_profile);
 }

@@ -2,22 +2,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "convert/net/fetch.h"
-#include "convert/report/filter_leaf.h"
-#include "convert/profile/merge.h"
-#include "convert/profile/profile_scale.h"
-#include "convert/profile/pprof_read.h"
+#include "convert/cli/saved_profile.h"
 #include "convert/formats/input_format.h"
+#include "convert/net/fetch.h"
+#include "convert/profile/merge.h"
+#include "convert/profile/pprof_read.h"
+#include "convert/profile/profile_scale.h"
+#include "convert/report/filter_leaf.h"
 
 #define READ_BYTES (1u << 20)
 #define BATCH      16 /* profiles held at once before they are merged */
 
-struct cprof_error *cprof_load_file(const char *path, struct cprof_buffer *out)
+/* The bytes of a file; "-" is stdin. Appended to `out`. */
+static struct cprof_error *read_file(const char *path, struct cprof_buffer *out)
 {
 	CPROF_AUTO(close) int fd = -1;
 	bool is_stdin = strcmp(path, "-") == 0;
@@ -73,14 +76,26 @@ static struct cprof_error *unpack(struct cprof_buffer *bytes)
 	return err;
 }
 
+/* Why a URL could not be had, and which option may help. */
+static struct cprof_error *take_error(struct cprof_fetch *fetch)
+{
+	struct cprof_error *err = cprof_take_ptr(&fetch->err);
+	if (err && fetch->trouble == CPROF_FETCH_TIMED_OUT)
+		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
+				       fetch->url.timeout_s);
+	if (err && fetch->trouble == CPROF_FETCH_UNTRUSTED)
+		err = cprof_error_hint(err, "-tls_ca FILE names a certificate to trust; "
+					    "https+insecure:// trusts anyone");
+	return err;
+}
+
 /* The profile in `fetch`, or where that is no URL, in the file `name`. */
 static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
 				    struct cprof_fetch *fetch, struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	struct cprof_error *err =
-		fetch->is_url ? cprof_take_ptr(&fetch->err) : cprof_load_file(name, &bytes);
+	struct cprof_error *err = fetch->is_url ? take_error(fetch) : read_file(name, &bytes);
 	if (fetch->is_url) {
 		bytes = fetch->bytes;
 		fetch->bytes = (struct cprof_buffer){ 0 };
@@ -93,24 +108,11 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 	if (!err)
 		err = override_program(load, profile);
 	if (!err && fetch->is_url && load->add_names)
-		err = load->add_names(load->ctx, load, &fetch->url, profile);
+		err = load->add_names(load->ctx, &fetch->url, profile);
 	if (err)
 		return cprof_error_wrap(err, "%s", name);
 	*ret_profile = cprof_take_ptr(&profile);
 	return NULL;
-}
-
-static void say(const struct cprof_load *load, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void say(const struct cprof_load *load, const char *fmt, ...)
-{
-	struct cprof_buffer line = { 0 };
-	va_list ap;
-	va_start(ap, fmt);
-	cprof_buffer_vprintf(&line, fmt, ap);
-	va_end(ap);
-	load->say(load->ctx, cprof_buffer_text(&line));
-	cprof_buffer_deinit(&line);
 }
 
 static void free_all(struct cprof_profile **profiles, size_t n)
@@ -132,7 +134,7 @@ static struct cprof_error *merge_list(const struct cprof_load *load,
 		if (err && names->len == 1)
 			return err;
 		if (err) {
-			say(load, "%s", err->message);
+			cprof_say(&load->say, "%s", err->message);
 			cprof_error_free(err);
 		} else {
 			loaded++;
@@ -154,7 +156,8 @@ static struct cprof_error *merge_list(const struct cprof_load *load,
 	if (!loaded)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "failed to fetch any %s profiles", what);
 	if (loaded != names->len)
-		say(load, "Fetched %zu %s profiles out of %zu", loaded, what, names->len);
+		cprof_say(&load->say, "Fetched %zu %s profiles out of %zu", loaded, what,
+			  names->len);
 	*ret_profile = batch[0];
 	return NULL;
 }
@@ -164,7 +167,12 @@ static struct cprof_error *load_list(const struct cprof_load *load,
 				     bool *remote, struct cprof_profile **ret_profile)
 {
 	struct cprof_fetch *fetches;
-	struct cprof_error *err = cprof_fetch_all(load, names, &fetches);
+	const struct cprof_fetch_request request = { .names = names,
+						     .seconds = load->seconds,
+						     .timeout_s = load->timeout_s,
+						     .tls = load->tls,
+						     .say = load->say };
+	struct cprof_error *err = cprof_fetch_all(&request, &fetches);
 	if (err)
 		return err;
 	for (size_t i = 0; i < names->len; i++)
@@ -201,7 +209,7 @@ static struct cprof_error *finish(const struct cprof_load *load, struct cprof_pr
 		err = cprof_filter_leaf_drop(profile);
 	if (err && err->code == CPROF_ERR_USAGE) {
 		/* An expression of the profile's that we cannot use is no reason to show nothing. */
-		say(load, "%s; frames are not dropped", err->message);
+		cprof_say(&load->say, "%s; frames are not dropped", err->message);
 		cprof_error_free(err);
 		err = NULL;
 	}
@@ -221,7 +229,7 @@ struct cprof_error *cprof_load_profile(const struct cprof_load *load,
 	if (!err)
 		err = finish(load, profile);
 	if (!err && remote)
-		cprof_fetch_save(load, profile);
+		cprof_saved_profile_write(profile, &load->say);
 	if (!err)
 		*ret_profile = cprof_take_ptr(&profile);
 	return err;

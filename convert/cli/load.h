@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "convert/net/say.h"
+#include "convert/net/source_url.h"
+#include "convert/net/tls.h"
 #include "convert/profile/profile.h"
-
-struct cprof_source_url;
 
 struct cprof_load {
 	const struct cprof_strings *sources; /* files and URLs, at least one */
@@ -19,19 +20,17 @@ struct cprof_load {
 	const char *program, *build_id; /* override the first mapping's; NULL: as in the profile */
 	const char *comment;            /* added; NULL: none */
 	int64_t seconds, timeout_s;     /* for URLs; -1: not given */
-	const char *tls_cert, *tls_key, *tls_ca; /* for https; NULL: curl's defaults */
+	struct cprof_tls tls;           /* for https */
 
 	/*
 	 * Names for the addresses of a profile that came from a URL, before it is merged with others: the same address
 	 * may be something else in the next process. May be NULL.
 	 */
-	struct cprof_error *(*add_names)(void *ctx, const struct cprof_load *load,
-					 const struct cprof_source_url *url,
+	struct cprof_error *(*add_names)(void *ctx, const struct cprof_source_url *url,
 					 struct cprof_profile *profile);
+	void *ctx; /* for add_names */
 
-	/* A line for people: progress, what was skipped and why. Called while loading; never NULL. */
-	void (*say)(void *ctx, const char *line);
-	void *ctx;
+	struct cprof_say say; /* progress, what was skipped and why */
 };
 
 /*
@@ -40,8 +39,5 @@ struct cprof_load {
  */
 struct cprof_error *cprof_load_profile(const struct cprof_load *load,
 				       struct cprof_profile **ret_profile);
-
-/* The bytes of a file; "-" is stdin. Appended to `out`. */
-struct cprof_error *cprof_load_file(const char *path, struct cprof_buffer *out);
 
 #endif

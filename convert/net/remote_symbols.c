@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/net/curl_api.h"
-#include "convert/net/fetch.h"
 #include "convert/formats/legacy.h"
+#include "convert/net/curl_api.h"
+#include "convert/net/curl_options.h"
 
 #define TIMEOUT_S    60L
 #define ANSWER_BYTES (64u << 20)
@@ -14,8 +14,7 @@
 
 struct exchange {
 	const struct cprof_curl_api *api;
-	const struct cprof_load *load;
-	const struct cprof_source_url *source;
+	const struct cprof_remote_symbols_request *request;
 	struct cprof_buffer url; /* of the symbols */
 	struct cprof_buffer answer;
 	long status;
@@ -41,7 +40,7 @@ static struct cprof_error *ask(struct exchange *x, const char *url, const char *
 		return cprof_error_no_memory();
 	struct curl_slist *headers =
 		api->slist_append(NULL, "Content-Type: application/octet-stream");
-	cprof_fetch_set_options(api, curl, x->load, x->source->insecure);
+	cprof_curl_options_set(api, curl, &x->request->tls, x->request->url->insecure);
 	api->easy_setopt(curl, CURLOPT_URL, url);
 	api->easy_setopt(curl, CURLOPT_ERRORBUFFER, x->why);
 	api->easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
@@ -176,17 +175,16 @@ struct cprof_error *cprof_remote_symbols_take(struct cprof_profile *profile, uin
 	return err;
 }
 
-struct cprof_error *cprof_remote_symbols_add(const struct cprof_load *load,
-					     const struct cprof_source_url *url, bool force,
+struct cprof_error *cprof_remote_symbols_add(const struct cprof_remote_symbols_request *request,
 					     struct cprof_profile *profile)
 {
-	struct exchange x = { .load = load, .source = url };
+	struct exchange x = { .request = request };
 	struct cprof_error *err = cprof_curl_api_load(&x.api);
-	cprof_source_url_symbols(cprof_buffer_text(&url->text), &x.url);
+	cprof_source_url_symbols(cprof_buffer_text(&request->url->text), &x.url);
 	if (!err)
 		err = cprof_buffer_error(&x.url);
 	for (uint32_t i = 0; i < profile->n_mappings && !err; i++) {
-		if (force || !profile->mappings[i].has_functions)
+		if (request->force || !profile->mappings[i].has_functions)
 			err = name_mapping(&x, profile, i + 1);
 	}
 	if (err && x.url.len)

@@ -9,12 +9,18 @@
 #define CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
 
 #include "base/error.h"
-#include "convert/cli/load.h"
 #include "convert/net/source_url.h"
+#include "convert/net/tls.h"
+#include "convert/profile/profile.h"
 
-/* Name what has no name yet (`force`: everything), by asking the server behind `url`. */
-struct cprof_error *cprof_remote_symbols_add(const struct cprof_load *load,
-					     const struct cprof_source_url *url, bool force,
+struct cprof_remote_symbols_request {
+	const struct cprof_source_url *url; /* where the profile is from */
+	struct cprof_tls tls;
+	bool force; /* mappings that have names already, too */
+};
+
+/* Name the addresses that have no name yet, by asking the server. Blocks, up to a minute a mapping. */
+struct cprof_error *cprof_remote_symbols_add(const struct cprof_remote_symbols_request *request,
 					     struct cprof_profile *profile);
 
 /* Take the names in a server's answer, for the locations of this mapping (its number). `answer` ends with a zero byte. */

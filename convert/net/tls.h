@@ -1,0 +1,13 @@
+/*
+ * convert/net/tls.h - whom an https connection trusts, and as whom we come.
+ */
+#ifndef CPROF_CONVERT_NET_TLS_H
+#define CPROF_CONVERT_NET_TLS_H
+
+/* Files in PEM format, borrowed; NULL: curl's defaults. */
+struct cprof_tls {
+	const char *cert, *key; /* the client's certificate, and its private key */
+	const char *ca;         /* certificates to trust */
+};
+
+#endif
