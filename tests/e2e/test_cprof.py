@@ -120,8 +120,8 @@ class Cprof(unittest.TestCase):
     def test_protoc_reads_what_proto_writes(self):
         if not shutil.which("protoc"):
             self.skipTest("protoc is not installed")
-        source = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "convert",
-                              "profile")
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        source = os.path.join(root, "convert", "profile")
         text = subprocess.run(["protoc", "--decode=perftools.profiles.Profile", f"-I{source}", "profile.proto"],
                               input=gzip.decompress(self.proto), stdout=subprocess.PIPE, check=True).stdout.decode()
         self.assertEqual(sorted(re.findall(r"value: (\d+)", text)), ["10", "30", "60"])
