@@ -203,6 +203,18 @@ static void let_go(void *ctx)
 		cprof_launch_go(&program->launch);
 }
 
+static struct cprof_error *check_push(const struct cprof_attach_options *options)
+{
+	struct cprof_error *err = cprof_push_check_url(options->push_url);
+	if (err && err->code == CPROF_ERR_USAGE)
+		return cprof_error_hint(cprof_error_wrap(err, "-push"),
+					"for example -push http://localhost:4040/ingest");
+	if (err)
+		return err;
+	err = cprof_push_check_backend(options->push_url, options->push_backend);
+	return err ? cprof_error_wrap(err, "-push-as") : NULL;
+}
+
 static struct cprof_error *prepare(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
@@ -213,7 +225,7 @@ static struct cprof_error *prepare(struct program *program)
 				      "-mode threads does",
 				      program->mode->name);
 	if (!err && options->push_url)
-		err = cprof_push_check(options->push_url, options->push_backend);
+		err = check_push(options);
 	if (!err)
 		err = open_targets(program);
 	if (err)

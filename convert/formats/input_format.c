@@ -12,22 +12,24 @@ static const struct cprof_input_format *const formats[] = {
 	&cprof_input_perf_script, &cprof_input_folded,     NULL,
 };
 
-/* What people give to cprof by mistake, or because another tool would have taken it. */
+/* What people take for a profile by mistake, or because another tool would have taken it. */
 static const struct {
 	const char *begins, *what, *hint;
 } foreign[] = {
-	{ "PERFILE2", "a recording of perf", "perf script -i FILE | cprof -top -" },
+	{ "PERFILE2", "a recording of perf",
+	  "perf script -i FILE writes it as text, which is understood; a pipe will do" },
 	{ "\177ELF", "a program", "cprof PROGRAM PROFILE; cprof-attach records one" },
-	{ "\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc FILE | cprof -top -" },
+	{ "\x28\xb5\x2f\xfd", "compressed with zstd",
+	  "zstd -dc FILE decompresses it; a pipe will do" },
 	{ "\xfd"
 	  "7zXZ",
-	  "compressed with xz", "xz -dc FILE | cprof -top -" },
-	{ "BZh", "compressed with bzip2", "bzip2 -dc FILE | cprof -top -" },
+	  "compressed with xz", "xz -dc FILE decompresses it; a pipe will do" },
+	{ "BZh", "compressed with bzip2", "bzip2 -dc FILE decompresses it; a pipe will do" },
 	{ "go 1.", "an execution trace of a Go program", "go tool trace FILE reads it" },
 	{ "goroutine ", "stacks of goroutines as text", "fetch it with debug=1 or without debug" },
 	{ "<", "a web page",
 	  "profiles of Go programs are at /debug/pprof/profile, /debug/pprof/heap ..." },
-	{ "{", "JSON", "cprof reads pprof files, folded stacks and the text of perf script" },
+	{ "{", "JSON", "pprof files, folded stacks and the text of perf script are understood" },
 };
 
 static bool is_text(const uint8_t *bytes, size_t n)

@@ -194,8 +194,9 @@ static struct cprof_error *run_tool(const struct cprof_object_file *file, const 
 	close(ends[1]);
 	if (failed) {
 		close(ends[0]);
-		return cprof_error_hint(cprof_error_os(failed, "run %s", cprof_buffer_text(&tool)),
-					"apt-get install binutils, or say where it is with -tools");
+		return cprof_error_hint(
+			cprof_error_os(failed, "run %s", cprof_buffer_text(&tool)),
+			"apt-get install binutils, or say where it is with the option tools");
 	}
 	FILE *out = fdopen(ends[0], "re");
 	CPROF_AUTO(free) char *text = NULL;

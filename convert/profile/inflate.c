@@ -19,7 +19,7 @@ static struct cprof_error *check_size(size_t out, size_t in)
 				CPROF_ERR_UNSUPPORTED,
 				"decompress: %zu bytes out of %zu: not a profile but a bomb", out,
 				in),
-			"if it is genuine, decompress it with gunzip and give cprof the plain file");
+			"if it is genuine, decompress it with gunzip and use the plain file");
 	return NULL;
 }
 

@@ -131,13 +131,18 @@ static struct cprof_error *choose(const char *url, const char *name, const struc
 	for (size_t i = 0; i < N_BACKENDS; i++)
 		cprof_buffer_printf(&names, ", %s", backends[i].name);
 	struct cprof_error *err =
-		cprof_error_new(CPROF_ERR_USAGE, "-push-as %s is not known", name);
+		cprof_error_new(CPROF_ERR_USAGE, "no kind of server is called %s", name);
 	return cprof_error_hint(err, "kinds are auto%s", cprof_buffer_text(&names));
 }
 
-struct cprof_error *cprof_push_check(const char *url, const char *backend)
+struct cprof_error *cprof_push_check_backend(const char *url, const char *backend)
 {
 	const struct backend *chosen;
+	return choose(url, backend, &chosen);
+}
+
+struct cprof_error *cprof_push_check_url(const char *url)
+{
 	const struct cprof_curl_api *api;
 	struct cprof_error *err = cprof_curl_api_load(&api);
 	if (err)
@@ -151,11 +156,7 @@ struct cprof_error *cprof_push_check(const char *url, const char *backend)
 		    api->url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
 	api->free(host);
 	api->url_cleanup(parsed);
-	if (!good) {
-		err = cprof_error_new(CPROF_ERR_USAGE, "-push: that is no http:// or https:// URL");
-		return cprof_error_hint(err, "for example -push http://localhost:4040/ingest");
-	}
-	return choose(url, backend, &chosen);
+	return good ? NULL : cprof_error_new(CPROF_ERR_USAGE, "that is no http:// or https:// URL");
 }
 
 /* scheme://host/path, without user, password, query. */

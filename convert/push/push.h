@@ -31,8 +31,11 @@ struct cprof_push {
 		first_wait_ns; /* 0: 500 ms; doubled from try to try, a random half of it taken off */
 };
 
-/* Before anything is sampled: is the URL one, and the back end known? USAGE. */
-struct cprof_error *cprof_push_check(const char *url, const char *backend);
+/* Before anything is sampled: is this a URL that can be pushed to? USAGE; UNSUPPORTED where there is no libcurl. */
+struct cprof_error *cprof_push_check_url(const char *url);
+
+/* And is there such a back end for it? USAGE, with a hint that lists them. The URL may be any text. */
+struct cprof_error *cprof_push_check_backend(const char *url, const char *backend);
 
 /*
  * Send it; up to about 30 s. On success `answer` gets one line for people ("delivered to ..."). Errors:
