@@ -6,23 +6,7 @@
 
 #include "base/cleanup.h"
 #include "convert/profile/profile.pb-c.h"
-
-/* What a wire type says about the bytes that follow: protobuf encoding, "Message structure". */
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-
-/* A stretch of the file being read; `start` is for offsets in messages. */
-struct span {
-	const uint8_t *at, *end;
-	const uint8_t *start;
-};
-
-struct field {
-	uint32_t number;
-	enum wire wire;
-	uint64_t value;     /* varint or fixed */
-	struct span bytes;  /* WIRE_BYTES */
-	const uint8_t *tag; /* where the field begins */
-};
+#include "convert/profile/wire.h"
 
 /* File ids (any 64-bit number) to indices: an array while they are small, as they nearly always are. */
 struct id_map {
@@ -33,7 +17,7 @@ struct id_map {
 
 struct reader {
 	struct cprof_profile *profile; /* owned until handed out */
-	struct span file;
+	struct cprof_wire file;
 	uint32_t *strings; /* string_table index -> intern id */
 	size_t n_strings;
 	size_t strings_room;
@@ -49,116 +33,20 @@ struct reader {
 	uint32_t n_lines, lines_room;
 };
 
-static struct cprof_error *bad(const struct span *where, const uint8_t *at, const char *why)
-{
-	return cprof_error_new(CPROF_ERR_BAD_DATA, "malformed profile at byte %zu: %s",
-			       (size_t)(at - where->start), why);
-}
-
-static bool read_varint(struct span *span, uint64_t *ret)
-{
-	uint64_t value = 0;
-	const uint8_t *at = span->at;
-	if (at < span->end && *at < 0x80) { /* most are one byte */
-		*ret = *at;
-		span->at = at + 1;
-		return true;
-	}
-	for (unsigned shift = 0; at < span->end && shift < 70; shift += 7) {
-		uint8_t byte = *at++;
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80) {
-			span->at = at;
-			*ret = value;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool read_fixed(struct span *span, size_t n, uint64_t *ret)
-{
-	if ((size_t)(span->end - span->at) < n)
-		return false;
-	*ret = 0;
-	for (size_t i = 0; i < n; i++)
-		*ret |= (uint64_t)span->at[i] << (8 * i);
-	span->at += n;
-	return true;
-}
-
-/* The next field of a message; *ret_more is false at its end. */
-static struct cprof_error *next_field(struct span *message, struct field *ret, bool *ret_more)
-{
-	*ret_more = message->at < message->end;
-	if (!*ret_more)
-		return NULL;
-	uint64_t key, length;
-	*ret = (struct field){ .tag = message->at };
-	if (!read_varint(message, &key))
-		return bad(message, ret->tag, "a field number is cut off or longer than 10 bytes");
-	if (key >> 3 == 0 || key >> 3 > 0x1fffffff)
-		return bad(message, ret->tag, "a field number is 0 or beyond 2^29");
-	ret->number = (uint32_t)(key >> 3);
-	ret->wire = (enum wire)(key & 7);
-	bool ok = false;
-	switch (ret->wire) {
-	case WIRE_VARINT:
-		ok = read_varint(message, &ret->value);
-		break;
-	case WIRE_64:
-		ok = read_fixed(message, 8, &ret->value);
-		break;
-	case WIRE_32:
-		ok = read_fixed(message, 4, &ret->value);
-		break;
-	case WIRE_BYTES:
-		ok = read_varint(message, &length) &&
-		     length <= (uint64_t)(message->end - message->at);
-		if (ok) {
-			ret->bytes =
-				(struct span){ message->at, message->at + length, message->start };
-			message->at += length;
-		}
-		break;
-	default:
-		return bad(message, ret->tag, "unknown wire type");
-	}
-	return ok ? NULL : bad(message, ret->tag, "the field runs past the end of its message");
-}
-
-/* The error for a field of a known number with the wrong wire type, by its name in profile.proto. */
-static struct cprof_error *wrong_type(const struct span *message, const struct field *field,
-				      const ProtobufCMessageDescriptor *type)
-{
-	const ProtobufCFieldDescriptor *known =
-		protobuf_c_message_descriptor_get_field(type, field->number);
-	return cprof_error_new(
-		CPROF_ERR_BAD_DATA,
-		"malformed profile at byte %zu: %s.%s has wire type %d, a type mismatch",
-		(size_t)(field->tag - message->start), type->short_name, known ? known->name : "?",
-		(int)field->wire);
-}
-
-static struct cprof_error *expect(const struct span *message, const struct field *field,
-				  enum wire wire, const ProtobufCMessageDescriptor *type)
-{
-	return field->wire == wire ? NULL : wrong_type(message, field, type);
-}
-
 #define TYPE(name) (&perftools__profiles__##name##__descriptor)
 
 /* Numbers of a message whose fields 1..n are all plain varints, into `ret` (zeroed); other numbers are skipped. */
-static struct cprof_error *read_scalars(struct span message, const ProtobufCMessageDescriptor *type,
-					uint64_t *ret, uint32_t n)
+static struct cprof_error *read_scalars(struct cprof_wire message,
+					const ProtobufCMessageDescriptor *type, uint64_t *ret,
+					uint32_t n)
 {
-	struct field field;
+	struct cprof_wire_field field;
 	bool more;
 	struct cprof_error *err;
-	while (!(err = next_field(&message, &field, &more)) && more) {
+	while (!(err = cprof_wire_next(&message, &field, &more)) && more) {
 		if (field.number > n)
 			continue;
-		err = expect(&message, &field, WIRE_VARINT, type);
+		err = cprof_wire_expect(&field, CPROF_WIRE_VARINT, &message, type);
 		if (err)
 			return err;
 		ret[field.number - 1] = field.value;
@@ -174,10 +62,8 @@ static struct cprof_error *string_of(const struct reader *r, const uint8_t *at, 
 		return NULL;
 	}
 	if (index >= r->n_strings)
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "malformed profile at byte %zu: string %" PRId64
-				       " of a table of %zu",
-				       (size_t)(at - r->file.start), (int64_t)index, r->n_strings);
+		return cprof_wire_bad(&r->file, at, "string %" PRId64 " of a table of %zu",
+				      (int64_t)index, r->n_strings);
 	*ret = r->strings[index];
 	return NULL;
 }
@@ -186,9 +72,7 @@ static struct cprof_error *put_id(struct reader *r, struct id_map *map, const ui
 				  uint64_t id, uint32_t index, const char *what)
 {
 	if (id == 0)
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "malformed profile at byte %zu: %s with the reserved id 0",
-				       (size_t)(at - r->file.start), what);
+		return cprof_wire_bad(&r->file, at, "%s with the reserved id 0", what);
 	uint64_t *place = NULL;
 	bool added = true;
 	if (id < map->dense_len) {
@@ -212,10 +96,7 @@ static struct cprof_error *put_id(struct reader *r, struct id_map *map, const ui
 		*place = (uint64_t)index + 1;
 	}
 	if (!added)
-		return cprof_error_new(
-			CPROF_ERR_BAD_DATA,
-			"malformed profile at byte %zu: a second %s with id %" PRIu64,
-			(size_t)(at - r->file.start), what, id);
+		return cprof_wire_bad(&r->file, at, "a second %s with id %" PRIu64, what, id);
 	return NULL;
 }
 
@@ -249,10 +130,10 @@ static inline uint32_t get_id(const struct id_map *map, uint64_t id)
 	return place ? (uint32_t)*place : 0;
 }
 
-static struct cprof_error *read_string(struct reader *r, const struct field *field)
+static struct cprof_error *read_string(struct reader *r, const struct cprof_wire_field *field)
 {
 	if (r->n_strings == 0 && field->bytes.at != field->bytes.end)
-		return bad(&r->file, field->tag, "string_table[0] must be ''");
+		return cprof_wire_bad(&r->file, field->tag, "string_table[0] must be ''");
 	if (r->n_strings == r->strings_room) {
 		size_t room = r->strings_room ? r->strings_room * 2 : 256;
 		uint32_t *grown = reallocarray(r->strings, room, sizeof(*grown));
@@ -269,7 +150,7 @@ static struct cprof_error *read_string(struct reader *r, const struct field *fie
 	return err;
 }
 
-static struct cprof_error *read_value_type(struct reader *r, const struct field *field,
+static struct cprof_error *read_value_type(struct reader *r, const struct cprof_wire_field *field,
 					   struct cprof_value_type *ret)
 {
 	uint64_t v[2] = { 0 };
@@ -281,7 +162,7 @@ static struct cprof_error *read_value_type(struct reader *r, const struct field 
 	return err;
 }
 
-static struct cprof_error *read_mapping(struct reader *r, const struct field *field)
+static struct cprof_error *read_mapping(struct reader *r, const struct cprof_wire_field *field)
 {
 	uint64_t v[10] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(mapping), v, 10);
@@ -307,7 +188,7 @@ static struct cprof_error *read_mapping(struct reader *r, const struct field *fi
 	return err ? err : cprof_profile_add_mapping(r->profile, &mapping, NULL);
 }
 
-static struct cprof_error *read_function(struct reader *r, const struct field *field)
+static struct cprof_error *read_function(struct reader *r, const struct cprof_wire_field *field)
 {
 	uint64_t v[5] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(function), v, 5);
@@ -325,7 +206,7 @@ static struct cprof_error *read_function(struct reader *r, const struct field *f
 	return err ? err : cprof_profile_add_function(r->profile, &function, NULL);
 }
 
-static struct cprof_error *read_line(struct reader *r, const struct field *field)
+static struct cprof_error *read_line(struct reader *r, const struct cprof_wire_field *field)
 {
 	uint64_t v[3] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(line), v, 3);
@@ -333,10 +214,10 @@ static struct cprof_error *read_line(struct reader *r, const struct field *field
 		return err;
 	uint32_t function = get_id(&r->functions, v[0]);
 	if (!function)
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "malformed profile at byte %zu: a line of a location names "
-				       "function %" PRIu64 ", which the file does not have",
-				       (size_t)(field->tag - r->file.start), v[0]);
+		return cprof_wire_bad(&r->file, field->tag,
+				      "a line of a location names "
+				      "function %" PRIu64 ", which the file does not have",
+				      v[0]);
 	err = cprof_profile_grow(&r->lines, r->n_lines, &r->lines_room, 1, sizeof(*r->lines));
 	if (err)
 		return err;
@@ -344,20 +225,21 @@ static struct cprof_error *read_line(struct reader *r, const struct field *field
 	return NULL;
 }
 
-static struct cprof_error *read_location(struct reader *r, const struct field *outer)
+static struct cprof_error *read_location(struct reader *r, const struct cprof_wire_field *outer)
 {
 	struct cprof_location location = { 0 };
-	struct span message = outer->bytes;
-	struct field field;
+	struct cprof_wire message = outer->bytes;
+	struct cprof_wire_field field;
 	bool more;
 	uint64_t id = 0;
 	struct cprof_error *err;
 	r->n_lines = 0;
-	while (!(err = next_field(&message, &field, &more)) && more) {
+	while (!(err = cprof_wire_next(&message, &field, &more)) && more) {
 		if (field.number == 0 || field.number > 5)
 			continue;
-		err = expect(&message, &field, field.number == 4 ? WIRE_BYTES : WIRE_VARINT,
-			     TYPE(location));
+		err = cprof_wire_expect(&field,
+					field.number == 4 ? CPROF_WIRE_BYTES : CPROF_WIRE_VARINT,
+					&message, TYPE(location));
 		if (err)
 			return err;
 		if (field.number == 1)
@@ -386,11 +268,9 @@ static struct cprof_error *push_location(struct reader *r, const uint8_t *at, ui
 {
 	uint32_t index = get_id(&r->locations, id);
 	if (!index)
-		return cprof_error_new(
-			CPROF_ERR_BAD_DATA,
-			"malformed profile at byte %zu: a sample names location %" PRIu64
-			", which the file does not have",
-			(size_t)(at - r->file.start), id);
+		return cprof_wire_bad(
+			&r->file, at,
+			"a sample names location %" PRIu64 ", which the file does not have", id);
 	struct cprof_error *err =
 		cprof_profile_grow(&r->stack, r->n_stack, &r->stack_room, 1, sizeof(*r->stack));
 	if (!err)
@@ -410,20 +290,20 @@ static struct cprof_error *push_value(struct reader *r, const uint8_t *at, uint6
 
 /* A repeated number, packed or one by one. */
 static struct cprof_error *
-read_repeated(struct reader *r, const struct span *message, struct field *field,
+read_repeated(struct reader *r, const struct cprof_wire *message, struct cprof_wire_field *field,
 	      const ProtobufCMessageDescriptor *type,
 	      struct cprof_error *push(struct reader *, const uint8_t *, uint64_t))
 {
-	if (field->wire == WIRE_VARINT)
+	if (field->type == CPROF_WIRE_VARINT)
 		return push(r, field->tag, field->value);
-	if (field->wire != WIRE_BYTES)
-		return wrong_type(message, field, type);
+	if (field->type != CPROF_WIRE_BYTES)
+		return cprof_wire_mismatch(field, message, type);
 	while (field->bytes.at < field->bytes.end) {
 		uint64_t value;
 		const uint8_t *at = field->bytes.at;
-		if (!read_varint(&field->bytes, &value))
-			return bad(&r->file, at,
-				   "a packed number is cut off or longer than 10 bytes");
+		if (!cprof_wire_varint(&field->bytes, &value))
+			return cprof_wire_bad(&r->file, at,
+					      "a packed number is cut off or longer than 10 bytes");
 		struct cprof_error *err = push(r, at, value);
 		if (err)
 			return err;
@@ -431,7 +311,7 @@ read_repeated(struct reader *r, const struct span *message, struct field *field,
 	return NULL;
 }
 
-static struct cprof_error *read_label(struct reader *r, const struct field *field)
+static struct cprof_error *read_label(struct reader *r, const struct cprof_wire_field *field)
 {
 	uint64_t v[4] = { 0 };
 	struct cprof_error *err = read_scalars(field->bytes, TYPE(label), v, 4);
@@ -449,33 +329,32 @@ static struct cprof_error *read_label(struct reader *r, const struct field *fiel
 	return err;
 }
 
-static struct cprof_error *read_sample(struct reader *r, const struct field *outer)
+static struct cprof_error *read_sample(struct reader *r, const struct cprof_wire_field *outer)
 {
-	struct span message = outer->bytes;
-	struct field field;
+	struct cprof_wire message = outer->bytes;
+	struct cprof_wire_field field;
 	bool more;
 	struct cprof_error *err;
 	r->n_stack = r->n_values = r->n_labels = 0;
-	while (!(err = next_field(&message, &field, &more)) && more) {
+	while (!(err = cprof_wire_next(&message, &field, &more)) && more) {
 		if (field.number == 1)
 			err = read_repeated(r, &message, &field, TYPE(sample), push_location);
 		else if (field.number == 2)
 			err = read_repeated(r, &message, &field, TYPE(sample), push_value);
 		else if (field.number == 3)
-			err = expect(&message, &field, WIRE_BYTES, TYPE(sample));
+			err = cprof_wire_expect(&field, CPROF_WIRE_BYTES, &message, TYPE(sample));
 		if (!err && field.number == 3)
 			err = read_label(r, &field);
 		if (err)
 			return err;
 	}
 	if (!err && r->n_values != r->profile->n_types)
-		err = cprof_error_new(CPROF_ERR_BAD_DATA,
-				      "malformed profile at byte %zu: a sample has %u values, the "
-				      "profile %u types",
-				      (size_t)(outer->tag - r->file.start), r->n_values,
-				      r->profile->n_types);
+		err = cprof_wire_bad(&r->file, outer->tag,
+				     "a sample has %u values, the "
+				     "profile %u types",
+				     r->n_values, r->profile->n_types);
 	if (!err && r->profile->n_types == 0)
-		err = bad(&r->file, outer->tag, "samples, but no sample type");
+		err = cprof_wire_bad(&r->file, outer->tag, "samples, but no sample type");
 	return err ? err
 		   : cprof_profile_add_sample(r->profile, r->stack, r->n_stack, r->labels,
 					      r->n_labels, r->values);
@@ -490,7 +369,7 @@ static struct cprof_error *push_comment(struct reader *r, const uint8_t *at, uin
 }
 
 /* Fields 7 to 15 but for sample-like ones: single numbers. */
-static struct cprof_error *read_header(struct reader *r, const struct field *field)
+static struct cprof_error *read_header(struct reader *r, const struct cprof_wire_field *field)
 {
 	struct cprof_profile *p = r->profile;
 	switch (field->number) {
@@ -500,8 +379,9 @@ static struct cprof_error *read_header(struct reader *r, const struct field *fie
 		return string_of(r, field->tag, field->value, &p->keep_frames);
 	case 9:
 		if (r->time_seen)
-			return bad(&r->file, field->tag,
-				   "a second time_nanos: concatenated profiles detected");
+			return cprof_wire_bad(
+				&r->file, field->tag,
+				"a second time_nanos: concatenated profiles detected");
 		r->time_seen = field->value != 0;
 		p->time_ns = (int64_t)field->value;
 		return NULL;
@@ -518,7 +398,7 @@ static struct cprof_error *read_header(struct reader *r, const struct field *fie
 	}
 }
 
-static struct cprof_error *read_type(struct reader *r, const struct field *field)
+static struct cprof_error *read_type(struct reader *r, const struct cprof_wire_field *field)
 {
 	struct cprof_value_type type;
 	struct cprof_error *err = read_value_type(r, field, &type);
@@ -536,20 +416,20 @@ enum pass { PASS_STRINGS, PASS_TABLES, PASS_LOCATIONS, PASS_SAMPLES, N_PASSES };
 /* clang-format off */
 static const struct {
 	enum pass pass;
-	enum wire wire;
+	enum cprof_wire_type type;
 } fields[] = {
-	[1] = { PASS_TABLES, WIRE_BYTES },   [2] = { PASS_SAMPLES, WIRE_BYTES },
-	[3] = { PASS_TABLES, WIRE_BYTES },   [4] = { PASS_LOCATIONS, WIRE_BYTES },
-	[5] = { PASS_TABLES, WIRE_BYTES },   [6] = { PASS_STRINGS, WIRE_BYTES },
-	[7] = { PASS_TABLES, WIRE_VARINT },  [8] = { PASS_TABLES, WIRE_VARINT },
-	[9] = { PASS_TABLES, WIRE_VARINT },  [10] = { PASS_TABLES, WIRE_VARINT },
-	[11] = { PASS_TABLES, WIRE_BYTES },  [12] = { PASS_TABLES, WIRE_VARINT },
-	[13] = { PASS_TABLES, WIRE_VARINT }, [14] = { PASS_TABLES, WIRE_VARINT },
-	[15] = { PASS_TABLES, WIRE_VARINT },
+	[1] = { PASS_TABLES, CPROF_WIRE_BYTES },   [2] = { PASS_SAMPLES, CPROF_WIRE_BYTES },
+	[3] = { PASS_TABLES, CPROF_WIRE_BYTES },   [4] = { PASS_LOCATIONS, CPROF_WIRE_BYTES },
+	[5] = { PASS_TABLES, CPROF_WIRE_BYTES },   [6] = { PASS_STRINGS, CPROF_WIRE_BYTES },
+	[7] = { PASS_TABLES, CPROF_WIRE_VARINT },  [8] = { PASS_TABLES, CPROF_WIRE_VARINT },
+	[9] = { PASS_TABLES, CPROF_WIRE_VARINT },  [10] = { PASS_TABLES, CPROF_WIRE_VARINT },
+	[11] = { PASS_TABLES, CPROF_WIRE_BYTES },  [12] = { PASS_TABLES, CPROF_WIRE_VARINT },
+	[13] = { PASS_TABLES, CPROF_WIRE_VARINT }, [14] = { PASS_TABLES, CPROF_WIRE_VARINT },
+	[15] = { PASS_TABLES, CPROF_WIRE_VARINT },
 };
 /* clang-format on */
 
-static struct cprof_error *read_field(struct reader *r, struct field *field)
+static struct cprof_error *read_field(struct reader *r, struct cprof_wire_field *field)
 {
 	switch (field->number) {
 	case 1:
@@ -575,16 +455,17 @@ static struct cprof_error *read_field(struct reader *r, struct field *field)
 
 static struct cprof_error *read_pass(struct reader *r, enum pass pass)
 {
-	struct span message = r->file;
-	struct field field;
+	struct cprof_wire message = r->file;
+	struct cprof_wire_field field;
 	bool more;
 	struct cprof_error *err;
-	while (!(err = next_field(&message, &field, &more)) && more) {
+	while (!(err = cprof_wire_next(&message, &field, &more)) && more) {
 		if (field.number >= sizeof(fields) / sizeof(fields[0]) ||
 		    fields[field.number].pass != pass)
 			continue;
 		if (field.number != 13)
-			err = expect(&message, &field, fields[field.number].wire, TYPE(profile));
+			err = cprof_wire_expect(&field, fields[field.number].type, &message,
+						TYPE(profile));
 		if (!err)
 			err = read_field(r, &field);
 		if (err)
