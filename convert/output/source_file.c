@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 
@@ -23,7 +24,7 @@ struct file {
 struct cprof_source_files {
 	char *search, *trim;
 	struct file *at;
-	size_t n;
+	size_t n, cap;
 };
 
 struct cprof_error *cprof_source_files_new(const char *search, const char *trim,
@@ -145,11 +146,9 @@ static struct file *find(struct cprof_source_files *files, const char *path)
 		if (strcmp(files->at[i].path, path) == 0)
 			return &files->at[i];
 	}
-	struct file *grown = reallocarray(files->at, files->n + 1, sizeof(*grown));
-	if (!grown)
+	if (!CPROF_ARRAY_ROOM(files->at, files->n, files->cap, 1))
 		return NULL;
-	files->at = grown;
-	struct file *file = &grown[files->n];
+	struct file *file = &files->at[files->n];
 	*file = (struct file){ .path = strdup(path) };
 	if (!file->path)
 		return NULL;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "convert/profile/profile.pb-c.h"
 #include "convert/profile/wire.h"
@@ -22,6 +23,7 @@ struct reader {
 	size_t n_strings;
 	size_t strings_room;
 	struct id_map mappings, functions, locations;
+	uint32_t mapping_ids_room, location_ids_room; /* of the profile's arrays */
 	bool time_seen;
 	uint32_t *stack; /* one sample's locations; its values; its labels; one location's lines */
 	uint32_t n_stack, stack_room;
@@ -79,16 +81,13 @@ static struct cprof_error *put_id(struct reader *r, struct id_map *map, const ui
 		added = !map->dense[id] && !cprof_map64_get(&map->sparse, id);
 		map->dense[id] = added ? index + 1 : map->dense[id];
 	} else if (id <= (uint64_t)index * 2 + 1024) {
-		size_t len = (size_t)id * 2 + 1024;
-		uint32_t *dense = reallocarray(map->dense, len, sizeof(*dense));
-		if (!dense)
+		const size_t len = map->dense_len;
+		if (!CPROF_ARRAY_ROOM(map->dense, len, map->dense_len, id + 1024 - len))
 			return cprof_error_no_memory();
-		memset(dense + map->dense_len, 0, (len - map->dense_len) * sizeof(*dense));
-		map->dense = dense;
-		map->dense_len = len;
+		memset(map->dense + len, 0, (map->dense_len - len) * sizeof(*map->dense));
 		/* An id met while the array was shorter stays in the map; both are looked at. */
 		added = !cprof_map64_get(&map->sparse, id);
-		dense[id] = index + 1;
+		map->dense[id] = index + 1;
 	} else {
 		place = cprof_map64_put(&map->sparse, id, &added);
 		if (!place)
@@ -101,20 +100,13 @@ static struct cprof_error *put_id(struct reader *r, struct id_map *map, const ui
 }
 
 /* Remember an id for -raw, from the first on that is not what its place says. */
-static struct cprof_error *keep_id(uint64_t **ids, uint32_t *n, uint32_t index, uint64_t id)
+static struct cprof_error *keep_id(uint64_t **ids, uint32_t *n, uint32_t *room, uint32_t index,
+				   uint64_t id)
 {
 	if (!*ids && id == (uint64_t)index + 1)
 		return NULL;
-	if (!*ids ||
-	    (index & (index - 1)) == 0) { /* room for a power of two, as it grows one by one */
-		size_t room = 64;
-		while (room <= index)
-			room *= 2;
-		uint64_t *grown = reallocarray(*ids, room, sizeof(**ids));
-		if (!grown)
-			return cprof_error_no_memory();
-		*ids = grown;
-	}
+	if (!CPROF_ARRAY_ROOM(*ids, *n, *room, (size_t)index + 1 - *n))
+		return cprof_error_no_memory();
 	for (; *n < index; ++*n)
 		(*ids)[*n] = (uint64_t)*n + 1;
 	(*ids)[(*n)++] = id;
@@ -134,14 +126,8 @@ static struct cprof_error *read_string(struct reader *r, const struct cprof_wire
 {
 	if (r->n_strings == 0 && field->bytes.at != field->bytes.end)
 		return cprof_wire_bad(&r->file, field->tag, "string_table[0] must be ''");
-	if (r->n_strings == r->strings_room) {
-		size_t room = r->strings_room ? r->strings_room * 2 : 256;
-		uint32_t *grown = reallocarray(r->strings, room, sizeof(*grown));
-		if (!grown)
-			return cprof_error_no_memory();
-		r->strings = grown;
-		r->strings_room = room;
-	}
+	if (!CPROF_ARRAY_ROOM(r->strings, r->n_strings, r->strings_room, 1))
+		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_intern_bytes(
 		&r->profile->strings, (const char *)field->bytes.at,
 		(size_t)(field->bytes.end - field->bytes.at), &r->strings[r->n_strings]);
@@ -184,7 +170,7 @@ static struct cprof_error *read_mapping(struct reader *r, const struct cprof_wir
 		err = put_id(r, &r->mappings, field->tag, v[0], r->profile->n_mappings, "mapping");
 	if (!err)
 		err = keep_id(&r->profile->mapping_ids, &r->profile->n_mapping_ids,
-			      r->profile->n_mappings, v[0]);
+			      &r->mapping_ids_room, r->profile->n_mappings, v[0]);
 	return err ? err : cprof_profile_add_mapping(r->profile, &mapping, NULL);
 }
 
@@ -259,7 +245,7 @@ static struct cprof_error *read_location(struct reader *r, const struct cprof_wi
 		err = put_id(r, &r->locations, outer->tag, id, r->profile->n_locations, "location");
 	if (!err)
 		err = keep_id(&r->profile->location_ids, &r->profile->n_location_ids,
-			      r->profile->n_locations, id);
+			      &r->location_ids_room, r->profile->n_locations, id);
 	return err ? err
 		   : cprof_profile_add_location(r->profile, &location, r->lines, r->n_lines, NULL);
 }

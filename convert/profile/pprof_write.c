@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 struct writer {
@@ -110,13 +111,8 @@ static int compare_labels(const void *a, const void *b, void *profile)
 
 static bool sort_labels(struct writer *w, const struct cprof_label *labels, uint32_t n)
 {
-	if (n > w->labels_room) {
-		void *grown = reallocarray(w->labels, n, sizeof(*w->labels));
-		if (!grown)
-			return false;
-		w->labels = grown;
-		w->labels_room = n;
-	}
+	if (!CPROF_ARRAY_ROOM(w->labels, 0, w->labels_room, n))
+		return false;
 	for (uint32_t i = 0; i < n; i++)
 		w->labels[i] = &labels[i];
 	qsort_r(w->labels, n, sizeof(*w->labels), compare_labels, (void *)w->profile);

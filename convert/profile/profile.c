@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 void cprof_profile_free(struct cprof_profile *profile)
 {
 	if (!profile)
@@ -38,20 +40,9 @@ struct cprof_error *cprof_profile_grow(void *array_pointer, uint32_t n, uint32_t
 	if (extra > UINT32_MAX - n)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "more than %u entries of one kind in a profile", UINT32_MAX);
-	size_t want = n + extra;
-	size_t cap = (size_t)*room + *room / 2;
-	if (cap < want)
-		cap = want < 16 ? 16 : want;
-	if (cap > UINT32_MAX)
-		cap = UINT32_MAX;
-	void *old;
-	memcpy(&old, array_pointer, sizeof(old));
-	void *grown = reallocarray(old, cap, entry_bytes);
-	if (!grown)
-		return cprof_error_no_memory();
-	memcpy(array_pointer, &grown, sizeof(grown));
-	*room = (uint32_t)cap;
-	return NULL;
+	return cprof_array_room32(array_pointer, n, room, extra, entry_bytes)
+		       ? NULL
+		       : cprof_error_no_memory();
 }
 
 #define GROW(profile, array, extra)                                                                \
