@@ -1,8 +1,9 @@
 /*
  * convert/cli/commands.h - what the parts of the program cprof share: its options, and its table of commands.
  *
- * A command is what the command line asks for instead of a report: the shell, the server, a man page. Each is
- * a file cmd_*.c and a row in cprof.c; these files and cprof.c are the only ones here that print.
+ * A command is one thing to do: write a report, run the shell, give a profile names, show the help. The first that the
+ * options want is run. Commands live in files cmd_*.c and have a row each in cprof.c; these files and cprof.c are the only
+ * ones here that print.
  */
 #ifndef CPROF_CONVERT_CLI_COMMANDS_H
 #define CPROF_CONVERT_CLI_COMMANDS_H

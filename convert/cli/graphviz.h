@@ -16,7 +16,7 @@
 struct cprof_error *cprof_graphviz_draw(const char *type, FILE *in, FILE *out);
 
 /*
- * Show `path` in a viewer: "web" is $BROWSER or the first browser found, anything else a command line.
+ * Show `path` in a viewer: "web" is $BROWSER or the first browser found, anything else a program and its arguments.
  * `wait` until the viewer ends. Errors: CPROF_ERR_UNSUPPORTED naming the file, where there is none.
  */
 struct cprof_error *cprof_graphviz_show(const char *viewer, const char *path, bool wait);

@@ -11,8 +11,8 @@
 #include "convert/cli/saved_profile.h"
 #include "convert/formats/input_format.h"
 #include "convert/net/fetch.h"
+#include "convert/profile/inflate.h"
 #include "convert/profile/merge.h"
-#include "convert/profile/pprof_read.h"
 #include "convert/profile/profile_scale.h"
 #include "convert/report/filter_leaf.h"
 
@@ -67,10 +67,10 @@ static struct cprof_error *override_program(const struct cprof_load *load, struc
 /* Decompress in place, so that a large file is not held twice while it is read. */
 static struct cprof_error *unpack(struct cprof_buffer *bytes)
 {
-	if (!cprof_pprof_is_gzip(bytes->data, bytes->len))
+	if (!cprof_inflate_is_gzip(bytes->data, bytes->len))
 		return NULL;
 	struct cprof_buffer plain = { 0 };
-	struct cprof_error *err = cprof_pprof_inflate(bytes->data, bytes->len, &plain);
+	struct cprof_error *err = cprof_inflate(bytes->data, bytes->len, &plain);
 	cprof_buffer_deinit(bytes);
 	*bytes = plain;
 	return err;

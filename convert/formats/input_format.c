@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/profile/inflate.h"
 #include "convert/profile/pprof_read.h"
 
 /* In the order in which they are tried, after pprof's own format. */
@@ -67,8 +68,8 @@ struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
 {
 	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
 	struct cprof_error *err = NULL;
-	if (cprof_pprof_is_gzip(bytes, n)) {
-		err = cprof_pprof_inflate(bytes, n, &plain);
+	if (cprof_inflate_is_gzip(bytes, n)) {
+		err = cprof_inflate(bytes, n, &plain);
 		if (err)
 			return err;
 		bytes = plain.data;

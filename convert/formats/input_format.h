@@ -1,9 +1,9 @@
 /*
  * convert/formats/input_format.h - bytes of unknown kind to a profile: which formats are understood, and in what order.
  *
- * Each is a const row in input_format.c: pprof's own, the original tool's text and binary formats, folded
- * stacks, perf script text. A row looks at the bytes and says "not mine" (no error and no profile), or
- * takes them; from then on what is wrong with them is an error.
+ * pprof's own format is tried first. Each other one is a const struct below and a row in input_format.c: the original
+ * tool's text and binary formats, perf script text, folded stacks. It looks at the bytes and says "not mine" (no error and
+ * no profile), or takes them; from then on what is wrong with them is an error.
  */
 #ifndef CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
 #define CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
@@ -19,7 +19,7 @@ struct cprof_input_format {
 };
 
 /*
- * The profile in a file's bytes, compressed or not. Errors: CPROF_ERR_BAD_DATA with offset and reason, of the format
+ * The profile in a file's bytes, compressed or not; behind them stands a zero byte that is not counted. Errors: CPROF_ERR_BAD_DATA with offset and reason, of the format
  * that the bytes are most likely in.
  */
 struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,

@@ -18,7 +18,8 @@ struct cprof_source_url {
 
 /*
  * As go tool pprof: "http://host/path" and "host:6060/path"; without a path it is /debug/pprof/profile. `seconds` and
- * `timeout_s` are the command line's, below 1 if not given. False where `source` is no URL but a file.
+ * `timeout_s` are what is asked for, below 1 if nothing is. `*ret` begins as zeros; its text is the caller's to free.
+ * False where `source` is no URL but a file, and then it is left alone.
  */
 bool cprof_source_url_read(const char *source, int64_t seconds, int64_t timeout_s,
 			   struct cprof_source_url *ret);

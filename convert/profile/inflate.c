@@ -1,7 +1,7 @@
+#include "convert/profile/inflate.h"
+
 #include <string.h>
 #include <zlib.h>
-
-#include "convert/profile/pprof_read.h"
 
 #define FREE_BYTES  (64u << 20)      /* this much may come out of anything */
 #define MAX_RATIO   250              /* beyond it: bytes out per byte in */
@@ -59,7 +59,7 @@ static struct cprof_error *step(z_stream *stream, const uint8_t *bytes, size_t n
 	return status == Z_OK ? check_size(out->len, n) : zlib_error(stream, status, used);
 }
 
-struct cprof_error *cprof_pprof_inflate(const uint8_t *bytes, size_t n, struct cprof_buffer *out)
+struct cprof_error *cprof_inflate(const uint8_t *bytes, size_t n, struct cprof_buffer *out)
 {
 	if (n > MAX_BYTES)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,

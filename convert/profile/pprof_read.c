@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "convert/profile/inflate.h"
 #include "convert/profile/profile.pb-c.h"
 #include "convert/profile/wire.h"
 
@@ -354,7 +355,7 @@ static struct cprof_error *push_comment(struct reader *r, const uint8_t *at, uin
 		   : cprof_profile_add_comment(r->profile, cprof_profile_text(r->profile, string));
 }
 
-/* Fields 7 to 15 but for sample-like ones: single numbers. */
+/* Of fields 7 to 15 those that are single numbers. */
 static struct cprof_error *read_header(struct reader *r, const struct cprof_wire_field *field)
 {
 	struct cprof_profile *p = r->profile;
@@ -493,9 +494,9 @@ static struct cprof_error *decode_plain(const uint8_t *bytes, size_t n,
 struct cprof_error *cprof_pprof_decode(const uint8_t *bytes, size_t n,
 				       struct cprof_profile **ret_profile)
 {
-	if (!cprof_pprof_is_gzip(bytes, n))
+	if (!cprof_inflate_is_gzip(bytes, n))
 		return decode_plain(bytes, n, ret_profile);
 	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
-	struct cprof_error *err = cprof_pprof_inflate(bytes, n, &plain);
+	struct cprof_error *err = cprof_inflate(bytes, n, &plain);
 	return err ? err : decode_plain(plain.data, plain.len, ret_profile);
 }

@@ -1,7 +1,7 @@
 /*
  * convert/profile/pprof_read.h - pprof bytes, gzip or plain, to a profile; everything foreign is checked here.
  *
- * The wire format is decoded by hand and not by protobuf-c's unpacker: that one allocates each message on
+ * The wire format is decoded by wire.h and not by protobuf-c's unpacker: that one allocates each message on
  * its own (half a million samples of 30 frames: 15 million 64-bit ids and a gigabyte of heap), gives no
  * byte offset for what it refuses, and accepts wire types that pprof does not. protobuf-c still supplies
  * the field names of messages, and is the oracle in the tests.
@@ -13,26 +13,14 @@
 #ifndef CPROF_CONVERT_PROFILE_PPROF_READ_H
 #define CPROF_CONVERT_PROFILE_PPROF_READ_H
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "convert/profile/profile.h"
 
 /*
  * A profile from a whole file. Errors: CPROF_ERR_BAD_DATA with the byte offset (in the uncompressed
- * stream) and the reason; CPROF_ERR_UNSUPPORTED for a stream beyond the limits of cprof_pprof_inflate().
+ * stream) and the reason; CPROF_ERR_UNSUPPORTED for a stream beyond the limits of cprof_inflate().
  */
 struct cprof_error *cprof_pprof_decode(const uint8_t *bytes, size_t n,
 				       struct cprof_profile **ret_profile);
-
-static inline bool cprof_pprof_is_gzip(const uint8_t *bytes, size_t n)
-{
-	return n >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-}
-
-/*
- * Decompress a gzip file (several members too) into `out`. Against bombs: at most 4 GiB, and beyond 64 MiB at
- * most 250 times the compressed size; real profiles stay below 60.
- */
-struct cprof_error *cprof_pprof_inflate(const uint8_t *bytes, size_t n, struct cprof_buffer *out);
 
 #endif

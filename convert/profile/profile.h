@@ -2,7 +2,8 @@
  * convert/profile/profile.h - a profile in memory: what a pprof file says, as flat arrays and indices.
  *
  * Owns the model and its invariants (every index is in range, every sample has one value per type);
- * reading and writing bytes is pprof_read.h and pprof_write.h, collecting live samples is builder.h.
+ * reading and writing bytes is pprof_read.h and pprof_write.h, collecting live samples is builder.h, adding profiles up is
+ * merge.h.
  * Source of truth for what the fields mean: profile.proto beside this file.
  *
  * Text is a number in `strings` (0 is ""). Functions, locations and stacks are zero-based indices into
@@ -98,7 +99,7 @@ struct cprof_profile {
 	int64_t time_ns; /* start of collection, wall clock, since 1970 */
 	int64_t duration_ns;
 
-	struct cprof_profile_room { /* how many of each array are allocated; profile.c's own */
+	struct cprof_profile_room { /* how many of each array are allocated; who replaces an array sets it */
 		uint32_t mappings, functions, lines, locations, samples, stacks, labels, comments;
 	} room;
 	struct cprof_map64 function_map; /* hash -> index + 1, for cprof_profile_function() */
@@ -171,7 +172,10 @@ struct cprof_error *cprof_profile_set_default_type(struct cprof_profile *profile
  */
 uint32_t cprof_profile_default_type(const struct cprof_profile *profile);
 
-/* Room for `extra` more entries of an array of `n`; what the adders use, for readers that fill arrays. */
+/*
+ * cprof_array_room32() with errors: CPROF_ERR_UNSUPPORTED where more than UINT32_MAX entries would be counted. What the
+ * adders above use, for those who fill arrays by themselves.
+ */
 struct cprof_error *cprof_profile_grow(void *array_pointer, uint32_t n, uint32_t *room,
 				       size_t extra, size_t entry_bytes);
 

@@ -1,10 +1,9 @@
 /*
  * convert/push/push.h - one finished profile to one server over HTTP, tried a few times.
  *
- * What differs between servers is a row of a table of back ends: how the URL, the headers and the body are made
- * from the profile's bytes, and which answers mean "try again". The transfer itself (TLS, proxies,
- * redirects) is libcurl's, with its habits: https_proxy, no_proxy, CURL_CA_BUNDLE,
- * SSL_CERT_FILE; ~/.netrc is not read.
+ * What differs between servers is a row of a table of back ends in push.c: which URLs are theirs, the content type, and
+ * what is appended to the URL. The transfer itself (TLS, proxies) is libcurl's, with the habits of the program curl:
+ * https_proxy, no_proxy, CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR; ~/.netrc is not read. Redirects are not followed.
  *
  * Sources: RFC 9110 "Status Codes"; the Pyroscope server API's /ingest (query parameters name, from, until, format).
  */
@@ -38,7 +37,7 @@ struct cprof_error *cprof_push_check_url(const char *url);
 struct cprof_error *cprof_push_check_backend(const char *url, const char *backend);
 
 /*
- * Send it; up to about 30 s. On success `answer` gets one line for people ("delivered to ..."). Errors:
+ * Send it; up to about 30 s, and as long again between tries where the server asks for it. On success `answer` gets one line for people ("delivered to ..."). Errors:
  * UNDELIVERED, with the server's status and its own words, without what is secret in the URL.
  */
 struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_buffer *answer);

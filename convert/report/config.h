@@ -44,10 +44,11 @@ struct cprof_config {
 	double nodefraction, edgefraction;
 	bool trim;
 
-	/* Which samples and frames. Regular expressions; "" is none. */
+	/* Which samples and frames. Regular expressions, except as said; "" is none. */
 	const char *focus, *ignore, *prune_from, *hide, *show, *show_from;
-	const char *tagfocus, *tagignore, *tagshow, *taghide;
-	const char *tagroot, *tagleaf;
+	const char *tagfocus, *tagignore; /* see filter_tags.h */
+	const char *tagshow, *taghide;
+	const char *tagroot, *tagleaf; /* keys with commas between them */
 
 	const char *output; /* file; "" is stdout */
 
