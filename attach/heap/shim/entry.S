@@ -66,7 +66,7 @@ marked_\@:
 .endm
 
 .macro GO_SLOW why, kind, to
-	mov	$(index | (\kind << 8) | (\why << 16)), %eax
+	mov	$(index | (\kind << CPROF_SHIM_INDEX_KIND_SHIFT) | (\why << CPROF_SHIM_INDEX_WHY_SHIFT)), %eax
 	jmp	\to
 .endm
 
@@ -263,11 +263,14 @@ filter_\@:
 	STUBS 14, STUB_POOL
 	STUBS 20, STUB_POOL_REALLOC
 	STUBS 10, STUB_POOL_FREE
-.if index > 144			/* CPROF_SHIM_MAX_ENTRIES */
+.if index > CPROF_SHIM_MAX_ENTRIES
 	.error "more stubs than entries"
 .endif
 
-/* struct shim_frame of shim.c, from the stack pointer up: 8 words of its own, the registers, index, return address. */
+/*
+ * Makes a struct shim_frame (shim.c, which checks the offsets), from its end down: the return address is there already,
+ * then the index, the saved registers from r15 down to rbx, the arguments from r9 down to rdi, room for the shim's own.
+ */
 .macro SAVE
 	push	%rax
 	push	%r15
@@ -282,28 +285,28 @@ filter_\@:
 	push	%rdx
 	push	%rsi
 	push	%rdi
-	sub	$64, %rsp		/* and now it is aligned to 16 */
+	sub	$CPROF_SHIM_FRAME_ARG(0), %rsp	/* and now it is aligned to 16 */
 .endm
 
 .macro RESTORE_ARGUMENTS
-	mov	64(%rsp), %rdi
-	mov	72(%rsp), %rsi
-	mov	80(%rsp), %rdx
-	mov	88(%rsp), %rcx
-	mov	96(%rsp), %r8
-	mov	104(%rsp), %r9
+	mov	CPROF_SHIM_FRAME_ARG(0)(%rsp), %rdi
+	mov	CPROF_SHIM_FRAME_ARG(1)(%rsp), %rsi
+	mov	CPROF_SHIM_FRAME_ARG(2)(%rsp), %rdx
+	mov	CPROF_SHIM_FRAME_ARG(3)(%rsp), %rcx
+	mov	CPROF_SHIM_FRAME_ARG(4)(%rsp), %r8
+	mov	CPROF_SHIM_FRAME_ARG(5)(%rsp), %r9
 .endm
 
 .macro DROP
-	add	$168, %rsp
+	add	$CPROF_SHIM_FRAME_RET, %rsp
 .endm
 
 /* On to the function itself, as if nothing had been here. */
 .macro PASS
-	mov	160(%rsp), %eax
+	mov	CPROF_SHIM_FRAME_INDEX(%rsp), %eax
 	RESTORE_ARGUMENTS
-	movzbl	%al, %eax
-	shl	$4, %eax		/* CPROF_SHIM_ENTRY_BYTES */
+	movzbl	%al, %eax		/* CPROF_SHIM_INDEX_STUB_MASK */
+	shl	$CPROF_SHIM_ENTRY_SHIFT, %eax
 	lea	shim_image + CPROF_SHIM_IMAGE_ENTRIES(%rip), %r11
 	mov	(%r11, %rax), %r11
 	DROP
@@ -319,12 +322,12 @@ slow_alloc:
 	jz	1f
 	RESTORE_ARGUMENTS
 	call	*%rax
-	mov	%rax, (%rsp)
+	mov	%rax, CPROF_SHIM_FRAME_RESULT(%rsp)
 	mov	%rsp, %rdi
 	call	shim_leave
 	test	%eax, %eax
 	jnz	1f
-	mov	(%rsp), %rax
+	mov	CPROF_SHIM_FRAME_RESULT(%rsp), %rax
 	DROP
 	ret
 1:	PASS

@@ -15,7 +15,7 @@
 
 extern const volatile struct cprof_shim_image shim_image HIDDEN;
 
-/* What entry.S has pushed, lowest address first. */
+/* What the assembly makes on the stack (entry.S), lowest address first. */
 struct shim_frame {
 	uint64_t result; /* of the original function, for shim_leave */
 	uint64_t cell;   /* 1: this call is a sample; in shim_leave index + 1 of its cell */
@@ -26,9 +26,34 @@ struct shim_frame {
 	uint64_t slot;                 /* address of ours */
 	uint64_t arg[CPROF_SHIM_ARGS]; /* rdi, rsi, rdx, rcx, r8, r9 */
 	uint64_t rbx, rbp, r12, r13, r14, r15;
-	uint64_t index; /* stub | why << 16 */
+	uint64_t index; /* stub, kind and why: CPROF_SHIM_INDEX_... */
 	uint64_t ret;   /* return address of the hooked function */
 };
+
+#define AT(field, offset) _Static_assert(offsetof(struct shim_frame, field) == (offset), #field)
+AT(result, CPROF_SHIM_FRAME_RESULT);
+AT(arg[0], CPROF_SHIM_FRAME_ARG(0));
+AT(arg[1], CPROF_SHIM_FRAME_ARG(1));
+AT(arg[2], CPROF_SHIM_FRAME_ARG(2));
+AT(arg[3], CPROF_SHIM_FRAME_ARG(3));
+AT(arg[4], CPROF_SHIM_FRAME_ARG(4));
+AT(arg[5], CPROF_SHIM_FRAME_ARG(5));
+/* These in the order in which SAVE pushes them, from its end. */
+AT(rbx, CPROF_SHIM_FRAME_RBX);
+AT(rbp, CPROF_SHIM_FRAME_RBX + 8);
+AT(r12, CPROF_SHIM_FRAME_RBX + 16);
+AT(r13, CPROF_SHIM_FRAME_RBX + 24);
+AT(r14, CPROF_SHIM_FRAME_RBX + 32);
+AT(r15, CPROF_SHIM_FRAME_RBX + 40);
+AT(index, CPROF_SHIM_FRAME_INDEX);
+AT(ret, CPROF_SHIM_FRAME_RET);
+_Static_assert(CPROF_SHIM_FRAME_RBX == CPROF_SHIM_FRAME_ARG(CPROF_SHIM_ARGS), "no gap before rbx");
+_Static_assert(sizeof(struct shim_frame) == CPROF_SHIM_FRAME_BYTES, "frame size");
+
+/* The parts of a frame's index. */
+#define STUB(frame) ((frame)->index & CPROF_SHIM_INDEX_STUB_MASK)
+#define KIND(frame) ((frame)->index >> CPROF_SHIM_INDEX_KIND_SHIFT & CPROF_SHIM_INDEX_KIND_MASK)
+#define WHY(frame)  ((frame)->index >> CPROF_SHIM_INDEX_WHY_SHIFT)
 
 uint64_t shim_enter(struct shim_frame *frame) HIDDEN;
 int shim_leave(struct shim_frame *frame) HIDDEN;
@@ -251,8 +276,8 @@ static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *f
 	if (slot->busy_sp && sp < slot->busy_sp)
 		return 1;
 	/* A jump, from another one that left a mark. */
-	if (slot->mark_stub != (frame->index & 0xff) && slot->mark_sp == sp &&
-	    slot->mark_ret == frame->ret && slot->mark_size == frame->size)
+	if (slot->mark_stub != STUB(frame) && slot->mark_sp == sp && slot->mark_ret == frame->ret &&
+	    slot->mark_size == frame->size)
 		return 1;
 	uint32_t n = shim_image.n_ranges;
 	for (uint32_t i = 0; i < n && i < CPROF_SHIM_MAX_RANGES; i++) {
@@ -265,7 +290,7 @@ static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *f
 
 static const volatile struct cprof_shim_pool *pool_of(const struct shim_frame *frame)
 {
-	return &shim_image.pools[(frame->index & 0xff) % CPROF_SHIM_MAX_ENTRIES];
+	return &shim_image.pools[STUB(frame) % CPROF_SHIM_MAX_ENTRIES];
 }
 
 static uint64_t operand(const struct shim_frame *frame,
@@ -367,8 +392,7 @@ static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 uint64_t shim_enter(struct shim_frame *frame)
 {
 	struct cprof_shim_data *data = DATA;
-	uint64_t index = frame->index & 0xff, kind = frame->index >> 8 & 0xff,
-		 why = frame->index >> 16;
+	uint64_t index = STUB(frame), kind = KIND(frame), why = WHY(frame);
 	int is_new;
 
 	frame->cell = 0;
@@ -423,7 +447,7 @@ static void fill(struct cprof_shim_data *data, const struct shim_frame *frame, u
 	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
 	uint64_t tp = thread_pointer();
 
-	cell->entry = (uint32_t)(frame->index & 0xff);
+	cell->entry = (uint32_t)STUB(frame);
 	cell->image = shim_image.index;
 	cell->id = frame->id;
 	cell->ptr = ptr;
@@ -453,7 +477,7 @@ static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_
 		lose(data, frame->size, frame->period);
 		return;
 	}
-	uint64_t kind = frame->index >> 8 & 0xff;
+	uint64_t kind = KIND(frame);
 	int untracked = kind == CPROF_SHIM_POOL && pool_of(frame)->untracked;
 	if (!untracked && !live_insert(data, ptr, frame->id))
 		add(&data->control.table_full, 1);
@@ -475,7 +499,7 @@ int shim_leave(struct shim_frame *frame)
 {
 	struct cprof_shim_data *data = DATA;
 	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
-	uint64_t index = frame->index & 0xff, kind = frame->index >> 8 & 0xff;
+	uint64_t index = STUB(frame), kind = KIND(frame);
 	const volatile struct cprof_shim_entry *entry =
 		&shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES];
 	uint64_t ptr = block(frame, kind);
@@ -499,5 +523,5 @@ void shim_free(struct shim_frame *frame)
 	struct cprof_shim_data *data = DATA;
 
 	if (awake(data))
-		live_remove(data, old_block(frame, frame->index >> 8 & 0xff));
+		live_remove(data, old_block(frame, KIND(frame)));
 }

@@ -1,7 +1,7 @@
 /*
  * attach/heap/shim/shim_proto.h - what the injected code and cprof-attach say to each other: layouts, nothing else.
  *
- * The only header that attach/shim/ includes. The target gets two mappings:
+ * The only header that attach/heap/shim/ includes. The target gets two mappings:
  *
  *   code (r-x)  struct cprof_shim_image, then the machine code: stubs, slow path. Written once, before
  *               any jump leads to it; it names every byte changed in the target, so that -repair needs
@@ -32,7 +32,22 @@
 #define CPROF_SHIM_IMAGE_FILTER  56
 #define CPROF_SHIM_IMAGE_ENTRIES 512
 #define CPROF_SHIM_IMAGE_BYTES   16384
-#define CPROF_SHIM_ENTRY_BYTES   16
+#define CPROF_SHIM_ENTRY_SHIFT   4 /* an entry is 16 bytes */
+#define CPROF_SHIM_MAX_ENTRIES   144
+
+/* Offsets in struct shim_frame of shim.c, which the assembly makes on the stack; all its fields have 8 bytes. */
+#define CPROF_SHIM_FRAME_RESULT 0
+#define CPROF_SHIM_FRAME_ARG(i) (64 + 8 * (i))
+#define CPROF_SHIM_FRAME_RBX    112
+#define CPROF_SHIM_FRAME_INDEX  160
+#define CPROF_SHIM_FRAME_RET    168
+#define CPROF_SHIM_FRAME_BYTES  176
+
+/* The frame's index says which stub it was, of which kind, and why it went the slow way. */
+#define CPROF_SHIM_INDEX_STUB_MASK  0xff
+#define CPROF_SHIM_INDEX_KIND_SHIFT 8
+#define CPROF_SHIM_INDEX_KIND_MASK  0xff
+#define CPROF_SHIM_INDEX_WHY_SHIFT  16
 
 /* Room behind a stub for the first and the displaced instructions and the jump back. */
 #define CPROF_SHIM_TRAMPOLINE_BYTES 64
@@ -72,10 +87,9 @@
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
 #define CPROF_SHIM_VERSION 2
 
-#define CPROF_SHIM_MAX_ENTRIES 144
-#define CPROF_SHIM_MAX_RANGES  16
-#define CPROF_SHIM_QUANTILES   4096
-#define CPROF_SHIM_CELLS       1024
+#define CPROF_SHIM_MAX_RANGES 16
+#define CPROF_SHIM_QUANTILES  4096
+#define CPROF_SHIM_CELLS      1024
 #define CPROF_SHIM_NEAR                                                                            \
 	128 /* of them, the first: taken before others, so that they stay in the caches */
 #define CPROF_SHIM_STACK_BYTES 16384
@@ -235,7 +249,10 @@ _Static_assert(offsetof(struct cprof_shim_slot, mark_stub) == CPROF_SHIM_SLOT_MA
 _Static_assert(sizeof(struct cprof_shim_cell) == 128, "cell size");
 _Static_assert(sizeof(struct cprof_shim_control) == 128, "control size");
 _Static_assert(sizeof(struct cprof_shim_pool) == 12, "pool size");
-_Static_assert(sizeof(struct cprof_shim_entry) == CPROF_SHIM_ENTRY_BYTES, "entry size");
+_Static_assert(sizeof(struct cprof_shim_entry) == 1u << CPROF_SHIM_ENTRY_SHIFT, "entry size");
+_Static_assert(sizeof(struct cprof_shim_stub) == 12, "stub size, which shim.ld divides by");
+_Static_assert(CPROF_SHIM_MAX_ENTRIES <= CPROF_SHIM_INDEX_STUB_MASK + 1, "stubs");
+_Static_assert(CPROF_SHIM_KINDS <= CPROF_SHIM_INDEX_KIND_MASK + 1, "kinds");
 _Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
 _Static_assert(offsetof(struct cprof_shim_image, filter) == CPROF_SHIM_IMAGE_FILTER, "filter");
 _Static_assert(offsetof(struct cprof_shim_image, entries) == CPROF_SHIM_IMAGE_ENTRIES, "entries");
