@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "attach/locks/lock_word.h"
+#include "attach/perf/bpf_quiet.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
 #include "attach/perf/perf_host.h"
@@ -62,18 +63,10 @@ static struct cprof_error *check_namespace(void)
 		"does not know");
 }
 
-static int be_quiet(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
 static struct cprof_error *load(struct bpf_tier *tier)
 {
 	const struct cprof_wait_intake *intake = tier->intake;
-	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
 	tier->skel = wait_bpf__open();
 	int why = tier->skel ? 0 : errno;
 	if (tier->skel) {
@@ -90,7 +83,7 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
 		why = -wait_bpf__load(skel);
 	}
-	libbpf_set_print(before);
+	cprof_bpf_quiet_end(before);
 	if (!why)
 		return NULL;
 	struct cprof_error *err = cprof_error_os(why, "load the BPF program");
@@ -233,9 +226,9 @@ static void close_tier(void *state)
 /* Since Linux 6.16. */
 static bool has_resume(void)
 {
-	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
 	bool has = libbpf_find_vmlinux_btf_id("sched_exit_tp", BPF_TRACE_RAW_TP) > 0;
-	libbpf_set_print(before);
+	cprof_bpf_quiet_end(before);
 	return has;
 }
 

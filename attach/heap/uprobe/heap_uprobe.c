@@ -14,6 +14,8 @@
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
 #include "attach/heap/uprobe/heap_uprobe_try.h"
+#include "attach/perf/bpf_quiet.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 
 #include "heap.skel.h"
@@ -43,7 +45,7 @@ struct cprof_heap_uprobe {
 	bool spare_returns;                    /* its return addresses must be left alone */
 	pid_t tid;                             /* the thread that the probes were attached by */
 	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
-	size_t n_files;
+	size_t n_files, cap_files;
 	struct probes *probes[CPROF_HEAP_BPF_HOOKS]; /* owned */
 	size_t n_probes;
 
@@ -59,14 +61,6 @@ struct cprof_heap_uprobe {
 };
 
 /* ---- opening ---- */
-
-static int be_quiet(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
 
 static void fill(const struct cprof_heap_uprobe *uprobe)
 {
@@ -106,14 +100,14 @@ static struct cprof_error *not_permitted(struct cprof_error *err)
 
 static struct cprof_error *load(struct cprof_heap_uprobe *uprobe)
 {
-	libbpf_print_fn_t before = libbpf_set_print(be_quiet);
+	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
 	uprobe->skel = heap_bpf__open();
 	int why = uprobe->skel ? 0 : errno;
 	if (uprobe->skel) {
 		fill(uprobe);
 		why = -heap_bpf__load(uprobe->skel);
 	}
-	libbpf_set_print(before);
+	cprof_bpf_quiet_end(before);
 	if (!why) {
 		tell(uprobe);
 		return NULL;
@@ -281,10 +275,8 @@ static struct cprof_error *file_of(struct cprof_heap_uprobe *uprobe, const struc
 			return NULL;
 		}
 	}
-	void *grown = realloc(uprobe->files, (uprobe->n_files + 1) * sizeof(*uprobe->files));
-	if (!grown)
+	if (!CPROF_ARRAY_ROOM(uprobe->files, uprobe->n_files, uprobe->cap_files, 1))
 		return cprof_error_no_memory();
-	uprobe->files = grown;
 	struct cprof_error *err = cprof_heap_uprobe_file_open(uprobe->maps, map, ret_file);
 	if (!err)
 		uprobe->files[uprobe->n_files++] = *ret_file;
