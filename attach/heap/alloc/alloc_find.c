@@ -5,9 +5,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
-#include "symbolize/process/debug_file.h"
 #include "symbolize/elf/elf_file.h"
+#include "symbolize/process/debug_file.h"
 #include "symbolize/names/symbols.h"
 
 /* Functions of one allocator closer than this are one range: what lies between are their helpers. */
@@ -22,20 +23,6 @@ void cprof_alloc_entries_deinit(struct cprof_alloc_entries *entries)
 	free(entries->all);
 	free(entries->objects);
 	*entries = (struct cprof_alloc_entries){ 0 };
-}
-
-static bool grow(void *array_, size_t n, size_t *cap, size_t size)
-{
-	void **array = array_;
-	if (n < *cap)
-		return true;
-	size_t bigger = *cap ? *cap * 2 : 32;
-	void *grown = realloc(*array, bigger * size);
-	if (!grown)
-		return false;
-	*array = grown;
-	*cap = bigger;
-	return true;
 }
 
 static struct cprof_error *add_entry(struct cprof_alloc_entries *entries,
@@ -53,7 +40,7 @@ static struct cprof_error *add_entry(struct cprof_alloc_entries *entries,
 			*known = *entry;
 		return NULL;
 	}
-	if (!grow(&entries->all, entries->n, &entries->cap, sizeof(*entries->all)))
+	if (!CPROF_ARRAY_ROOM(entries->all, entries->n, entries->cap, 1))
 		return cprof_error_no_memory();
 	entries->all[entries->n++] = *entry;
 	return NULL;
@@ -355,8 +342,8 @@ struct cprof_error *cprof_alloc_find(struct cprof_alloc_entries *entries, struct
 		struct cprof_map *map = maps->sorted[i];
 		if (!(map->prot & PROT_EXEC) || !map->inode || !is_new(entries, map))
 			continue;
-		if (!grow(&entries->objects, entries->n_objects, &entries->cap_objects,
-			  sizeof(struct cprof_map *)))
+		if (!CPROF_ARRAY_ROOM(entries->objects, entries->n_objects, entries->cap_objects,
+				      1))
 			return cprof_error_no_memory();
 		entries->objects[entries->n_objects++] = map;
 		struct cprof_error *err = look_at(entries, maps, modules, map);
