@@ -454,7 +454,7 @@ const struct cprof_heap_hook *cprof_heap_sources_hook(const struct cprof_heap_so
 						      const struct cprof_shim_cell *cell)
 {
 	const struct cprof_heap_install *install = sources->install;
-	if (cell->image == CPROF_HEAP_UPROBE_IMAGE)
+	if (cell->image == CPROF_HEAP_SAMPLE_BY_UPROBE)
 		return cell->entry < install->n_hooks ? &install->hooks[cell->entry] : NULL;
 	for (size_t i = 0; i < install->n_hooks; i++) {
 		const struct cprof_heap_hook *hook = &install->hooks[i];

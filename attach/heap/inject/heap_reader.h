@@ -8,6 +8,7 @@
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_READER_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_READER_H
 
+#include "attach/heap/alloc/heap_sample.h"
 #include "attach/heap/inject/heap_install.h"
 #include "base/hash.h"
 
@@ -27,10 +28,6 @@ struct cprof_heap_reader {
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
 					   const struct cprof_heap_install *install);
 void cprof_heap_reader_deinit(struct cprof_heap_reader *reader);
-
-/* One sample; `stack` holds cell->stack_bytes from cell->sp on. Valid during the call. */
-typedef struct cprof_error *cprof_heap_sample_fn(void *ctx, const struct cprof_shim_cell *cell,
-						 const uint8_t *stack);
 
 /*
  * Hand every sample that is ready to `fn`, oldest first, and give its cell back. *ret_samples counts them. A target that

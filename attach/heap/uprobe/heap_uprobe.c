@@ -130,7 +130,7 @@ static struct cprof_shim_cell cell_of(const struct cprof_heap_bpf_event *event)
 {
 	return (struct cprof_shim_cell){
 		.entry = event->hook,
-		.image = CPROF_HEAP_UPROBE_IMAGE,
+		.image = CPROF_HEAP_SAMPLE_BY_UPROBE,
 		.id = event->id,
 		.ptr = event->ptr,
 		.size = event->size,

@@ -16,13 +16,10 @@
 #include <stdint.h>
 
 #include "attach/heap/alloc/alloc_find.h"
-#include "attach/heap/inject/heap_reader.h"
+#include "attach/heap/alloc/heap_sample.h"
 #include "attach/target/target.h"
 #include "base/error.h"
 #include "base/hash.h"
-
-/* In the `image` of a sample's cell: its `entry` is the number given to cprof_heap_uprobe_add(). */
-#define CPROF_HEAP_UPROBE_IMAGE UINT32_MAX
 
 struct cprof_heap_uprobe;
 
