@@ -8,7 +8,7 @@
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_why.h"
 #include "attach/threads/core_file.h"
-#include "attach/heap/inject/heap_repair.h"
+#include "attach/heap/heap_repair.h"
 #include "attach/cli/interrupt.h"
 #include "attach/target/launch.h"
 #include "attach/modes/mode.h"
@@ -434,7 +434,7 @@ static int run(struct program *program)
 	return command_status(program, err ? fail(program, err) : deadlock ? DEADLOCK_STATUS : 0);
 }
 
-static void say_restored(struct program *program, const struct cprof_heap_repair *done)
+static void say_restored(struct program *program, const struct cprof_heap_shim_left *done)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done->restored, done->pages,
@@ -471,12 +471,12 @@ static int repair(struct program *program)
 	cprof_interrupt_hold(false);
 	if (err)
 		return fail(program, err);
-	if (done.pages)
-		say_restored(program, &done);
-	else if (!done.left.removed)
+	if (done.shim.pages)
+		say_restored(program, &done.shim);
+	else if (!done.breakpoints.removed)
 		say(program, "nothing of a heap profile is left in it");
-	say_left(program, &done.left);
-	return done.page_kept ? 1 : 0;
+	say_left(program, &done.breakpoints);
+	return done.shim.page_kept ? 1 : 0;
 }
 
 static void program_deinit(struct program *program)

@@ -1,12 +1,11 @@
-#include "attach/heap/inject/heap_repair.h"
+#include "attach/heap/inject/heap_shim_left.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "attach/heap/inject/heap_install.h"
 #include "attach/heap/inject/heap_claim.h"
-#include "attach/target/target_mem.h"
+#include "attach/heap/inject/heap_install.h"
 #include "base/cleanup.h"
 
 /* Is the data mapping that the code page names there, and is it that? In a forked child it is all zeros. */
@@ -75,54 +74,35 @@ static struct cprof_error *adopt_all(struct cprof_heap_install *install)
 	return NULL;
 }
 
-static struct cprof_error *repair(struct cprof_heap_install *install,
-				  struct cprof_heap_repair *ret_repair)
+static struct cprof_error *take_out(struct cprof_heap_install *install,
+				    struct cprof_heap_shim_left *ret_left)
 {
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = adopt_all(install);
 	if (err || !install->n_images)
 		return err;
-	ret_repair->pages = install->n_images;
+	ret_left->pages = install->n_images;
 	err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	install->attached = true;
 	if (!err)
 		err = cprof_heap_detach(install, NULL, NULL);
-	ret_repair->restored = install->restored;
-	ret_repair->lost_objects = install->lost_objects;
-	ret_repair->page_kept = install->page_kept;
-	ret_repair->kept_why = install->kept_why;
-	ret_repair->pause_ns = install->detach_ns;
+	ret_left->restored = install->restored;
+	ret_left->lost_objects = install->lost_objects;
+	ret_left->page_kept = install->page_kept;
+	ret_left->kept_why = install->kept_why;
+	ret_left->pause_ns = install->detach_ns;
 	return err;
 }
 
-struct cprof_error *cprof_heap_repair(pid_t pid, struct cprof_heap_repair *ret_repair)
+struct cprof_error *cprof_heap_shim_left_remove(struct cprof_target *target,
+						struct cprof_maps *maps,
+						struct cprof_heap_shim_left *ret_left)
 {
-	struct cprof_target *target;
-	struct cprof_error *err = cprof_target_open(pid, &target);
-	if (err)
-		return err;
-	CPROF_AUTO(free) struct cprof_target_mem *mem = malloc(sizeof(*mem));
-	if (!mem) {
-		cprof_target_close(target);
-		return cprof_error_no_memory();
-	}
-	struct cprof_maps maps;
-	struct cprof_modules modules;
 	struct cprof_heap_install install;
-	*ret_repair = (struct cprof_heap_repair){ 0 };
-	cprof_target_mem_init(mem, target);
-	cprof_maps_init(&maps, pid, cprof_target_mem_view(mem));
-	cprof_modules_init(&modules);
-	cprof_heap_install_init(&install, target, &maps, &modules);
-	err = repair(&install, ret_repair);
-	if (!err)
-		err = cprof_maps_refresh(&maps);
-	if (!err)
-		err = cprof_heap_uprobe_left_remove(&maps, mem, &ret_repair->left);
+	*ret_left = (struct cprof_heap_shim_left){ 0 };
+	cprof_heap_install_init(&install, target, maps, NULL);
+	struct cprof_error *err = take_out(&install, ret_left);
 	cprof_heap_install_deinit(&install);
-	cprof_modules_deinit(&modules);
-	cprof_maps_deinit(&maps);
-	cprof_target_close(target);
 	return err;
 }
