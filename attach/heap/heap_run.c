@@ -1,6 +1,6 @@
 /*
- * The run of a heap profile: attach, poll, detach, profile. How allocators are watched is heap_method.h's. The file's values
- * are unsampled already.
+ * The run of a heap profile: attach, poll, detach, profile. What sees the allocations is heap_sources.h's. The file's
+ * values are unsampled already (heap_profile.h).
  */
 #include "attach/heap/heap_run.h"
 
@@ -10,13 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "attach/heap/inject/heap_install.h"
 #include "attach/heap/heap_method.h"
 #include "attach/heap/heap_pace.h"
 #include "attach/heap/heap_profile.h"
-#include "attach/heap/inject/heap_reader.h"
+#include "attach/heap/heap_report.h"
+#include "attach/heap/heap_sources.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
-#include "attach/heap/alloc/pool_find.h"
 #include "attach/run/session.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -34,8 +33,6 @@ struct heap {
 	const struct cprof_heap_request *request;
 	struct cprof_session *session;
 	struct cprof_process *process;
-	struct cprof_heap_install install;
-	struct cprof_heap_reader reader;
 	struct cprof_heap_sources sources;
 	struct cprof_heap_profile profile;
 	struct cprof_heap_pace pace;
@@ -73,7 +70,7 @@ static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack
 {
 	const struct cprof_pool_specs *pools = heap->request->pools;
 	for (size_t i = 1; pools && pools->n && i < stack->n; i++) {
-		if (cprof_pool_find_inside(&heap->install.entries, stack->frames[i].addr))
+		if (cprof_heap_sources_in_pool(&heap->sources, stack->frames[i].addr))
 			return true;
 	}
 	return false;
@@ -130,8 +127,9 @@ static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 static struct cprof_error *look_at_the_living(struct heap *heap)
 {
 	struct cprof_map64 alive = { 0 };
-	struct cprof_error *err = cprof_heap_sources_live(&heap->sources, &alive);
-	if (err || heap->reader.over) {
+	bool whole;
+	struct cprof_error *err = cprof_heap_sources_live(&heap->sources, &alive, &whole);
+	if (err || !whole) {
 		cprof_map64_deinit(&alive);
 		return err;
 	}
@@ -314,9 +312,6 @@ static void note_totals(const struct heap *heap)
 /* Was nothing allocated, or not through what we know? */
 static void note_silence(const struct heap *heap)
 {
-	uint64_t n = 0;
-	for (size_t i = 0; i < heap->install.n_hooks; i++)
-		n += !heap->install.hooks[i].refused || heap->install.hooks[i].by_uprobe;
 	if (heap->run->log->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
 	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
 		return;
@@ -324,57 +319,18 @@ static void note_silence(const struct heap *heap)
 			   "no sampled allocation went through the %" PRIu64
 			   " functions that are watched: either little was allocated, or by an "
 			   "allocator that has no symbols (name its functions with -heap-hook)",
-			   n);
+			   cprof_heap_sources_watched(&heap->sources));
 }
 
 static void note_mechanism(const struct heap *heap)
 {
-	struct cprof_run_log *log = heap->run->log;
-	const struct cprof_heap_install *install = &heap->install;
-	const uint64_t lost = cprof_heap_sources_lost(&heap->sources);
-	const uint64_t table_full = cprof_heap_sources_table_full(&heap->sources);
-	if (!install->patched)
-		cprof_run_log_note(log, CPROF_NOTE_PLAIN,
-				   "no thread was stopped, nothing was injected");
-	else
-		cprof_run_log_note(
-			log, CPROF_NOTE_PLAIN,
-			"threads stood still %.1f ms for the attach and %.1f ms for the detach; "
-			"%u entry points hooked, %u restored",
-			(double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
-			install->patched, install->restored);
+	cprof_heap_report_means(&heap->sources);
 	if (heap->profile.period_max > heap->profile.period_min)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
 				   "the rate went from %" PRIu64 " to %" PRIu64
 				   " bytes to keep up; each sample is weighed with its own",
 				   heap->profile.period_min, heap->profile.period_max);
-	if (lost)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " samples were lost, of blocks of %" PRIu64
-				   " bytes in sum: raise -rate",
-				   lost, cprof_heap_sources_lost_bytes(&heap->sources));
-	if (table_full)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " sampled blocks found no room in the table of live "
-				   "blocks and count as freed: raise -rate",
-				   table_full);
-	if (heap->reader.slept)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "cprof-attach could not keep up and sampling paused %" PRIu64
-				   " times: raise -rate",
-				   heap->reader.slept);
-	if (install->page_kept)
-		cprof_run_log_note(
-			log, CPROF_NOTE_WARNING,
-			"the injected page stays mapped, because %s (nothing leads to it any "
-			"more); remove it later with cprof-attach -repair %d",
-			install->kept_why, (int)heap->run->targets[0]->pid);
-	if (install->lost_objects)
-		cprof_run_log_note(
-			log, CPROF_NOTE_WARNING,
-			"%u hooked functions were unmapped or changed by somebody else and "
-			"were not restored",
-			install->lost_objects);
+	cprof_heap_report_losses(&heap->sources);
 }
 
 static struct cprof_error *add_baseline(struct heap *heap)
@@ -391,7 +347,6 @@ static struct cprof_error *add_baseline(struct heap *heap)
 
 static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
 {
-	cprof_heap_sources_report(&heap->sources);
 	note_mechanism(heap);
 	note_totals(heap);
 	note_silence(heap);
@@ -499,25 +454,21 @@ struct cprof_error *cprof_heap_run(const struct cprof_run *run,
 					"begun yet",
 					run->targets[0]->comm),
 			"start it, then give -p PID");
-	struct cprof_error *err = cprof_heap_method_find(request->method, &heap.sources.method);
+	const struct cprof_heap_method *method;
+	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
 	if (!err)
 		err = cprof_session_new(run, types, 4, &heap.session);
 	if (err)
 		return explain(run->targets[0], err);
 	heap.process = cprof_session_process_at(heap.session, 0);
-	cprof_heap_install_init(&heap.install, run->targets[0], &heap.process->maps,
-				cprof_session_modules(heap.session));
-	heap.sources.install = &heap.install;
-	heap.sources.reader = &heap.reader;
-	heap.sources.log = run->log;
+	cprof_heap_sources_init(&heap.sources, method, run->targets[0], &heap.process->maps,
+				cprof_session_modules(heap.session), run->log);
 	err = profile_heap(&heap, ret_profile);
 	if (err)
 		err = explain(run->targets[0], err);
 	cprof_map64_deinit(&heap.alive);
 	cprof_heap_profile_deinit(&heap.profile);
 	cprof_heap_sources_deinit(&heap.sources);
-	cprof_heap_reader_deinit(&heap.reader);
-	cprof_heap_install_deinit(&heap.install);
 	cprof_session_free(heap.session);
 	return err;
 }

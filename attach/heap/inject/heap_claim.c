@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/heap/inject/heap_plan.h"
+#include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_place.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -73,7 +73,7 @@ static bool is_ours(const struct cprof_maps *maps, const struct cprof_map *map,
 		return false;
 	if (image->magic == CPROF_SHIM_MAGIC)
 		return map->end - map->start >= image->image_bytes;
-	return map->end - map->start == cprof_heap_plan_image_bytes() &&
+	return map->end - map->start == cprof_heap_blob_image_bytes() &&
 	       cprof_heap_place_marked(map->start) && all_zero(maps, map);
 }
 

@@ -10,9 +10,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "attach/target/target_spans.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "attach/target/seccomp.h"
+#include "attach/target/target_spans.h"
 #include "base/cleanup.h"
 
 #ifndef MADV_WIPEONFORK
@@ -23,35 +23,48 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
+void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *target,
+			   struct cprof_maps *maps)
+{
+	*pages = (struct cprof_heap_pages){ .target = target, .maps = maps };
+}
+
+void cprof_heap_pages_deinit(struct cprof_heap_pages *pages)
+{
+	for (uint32_t i = 0; i < CPROF_HEAP_IMAGES_MAX; i++)
+		free(pages->images[i].copy);
+	*pages = (struct cprof_heap_pages){ 0 };
+}
+
 /* ---- data, while the target runs or stands ---- */
 
-bool cprof_heap_read(const struct cprof_heap_install *install, uint64_t addr, void *buf, size_t n)
+bool cprof_heap_pages_read(const struct cprof_heap_pages *pages, uint64_t addr, void *buf, size_t n)
 {
 	const struct cprof_target_span span = { addr, buf, n };
-	return cprof_target_spans_read(install->target, &span, 1);
+	return cprof_target_spans_read(pages->target, &span, 1);
 }
 
-bool cprof_heap_write(const struct cprof_heap_install *install, uint64_t addr, const void *buf,
-		      size_t n)
+bool cprof_heap_pages_write(const struct cprof_heap_pages *pages, uint64_t addr, const void *buf,
+			    size_t n)
 {
 	const struct cprof_target_span span = { addr, (void *)(uintptr_t)buf, n };
-	return cprof_target_spans_write(install->target, &span, 1);
+	return cprof_target_spans_write(pages->target, &span, 1);
 }
 
-static uint64_t data_at(const struct cprof_heap_install *install, size_t offset)
+static uint64_t data_at(const struct cprof_heap_pages *pages, size_t offset)
 {
-	return install->data + offset;
+	return pages->data + offset;
 }
 
-#define AT(install, member) data_at(install, offsetof(struct cprof_shim_data, member))
+#define AT(pages, member) data_at(pages, offsetof(struct cprof_shim_data, member))
 
-static struct cprof_error *put(const struct cprof_heap_install *install, uint64_t addr,
-			       const void *buf, size_t n)
+static struct cprof_error *put(const struct cprof_heap_pages *pages, uint64_t addr, const void *buf,
+			       size_t n)
 {
-	if (cprof_heap_write(install, addr, buf, n))
+	if (cprof_heap_pages_write(pages, addr, buf, n))
 		return NULL;
 	return cprof_error_os(errno, "write %zu bytes at 0x%" PRIx64 " of process %d", n, addr,
-			      (int)install->target->pid);
+			      (int)pages->target->pid);
 }
 
 /* ---- what the shim finds ---- */
@@ -64,7 +77,7 @@ static void draw_quantiles(uint32_t *quantile)
 }
 
 /* A slot for a thread we have in our hands: its first gap drawn, the bounds of its stack known. */
-static struct cprof_error *put_slot(struct cprof_heap_install *install,
+static struct cprof_error *put_slot(const struct cprof_heap_pages *pages,
 				    const struct cprof_tracee *thread, uint32_t tid,
 				    struct cprof_shim_slot *taken)
 {
@@ -78,22 +91,22 @@ static struct cprof_error *put_slot(struct cprof_heap_install *install,
 		if (slot->key)
 			continue;
 		slot->key = tp;
-		slot->period = install->period;
+		slot->period = pages->period;
 		double unit = -log1p(-drand48());
-		slot->left = install->period <= CPROF_SHIM_EVERY
+		slot->left = pages->period <= CPROF_SHIM_EVERY
 				     ? 0
-				     : (uint64_t)(unit * (double)install->period) + 1;
+				     : (uint64_t)(unit * (double)pages->period) + 1;
 		slot->random = (uint32_t)lrand48() << 1 | 1;
-		if (tid && cprof_heap_threads_bounds(install->maps, thread->regs.rsp, tp,
+		if (tid && cprof_heap_threads_bounds(pages->maps, thread->regs.rsp, tp,
 						     &slot->stack_start, &slot->stack_end))
 			slot->tid = tid;
-		return put(install, AT(install, slots) + ((at + i) & mask) * sizeof(*slot), slot,
+		return put(pages, AT(pages, slots) + ((at + i) & mask) * sizeof(*slot), slot,
 			   sizeof(*slot));
 	}
 	return NULL; /* it will find one of its own */
 }
 
-static struct cprof_error *put_slots(struct cprof_heap_install *install,
+static struct cprof_error *put_slots(const struct cprof_heap_pages *pages,
 				     const struct cprof_ptrace *trace, const uint32_t *ns_tids,
 				     uint32_t tid_offset)
 {
@@ -101,32 +114,32 @@ static struct cprof_error *put_slots(struct cprof_heap_install *install,
 	struct cprof_shim_slot *slots = calloc(1u << CPROF_SHIM_SLOTS_LOG2, sizeof(*slots));
 	if (!slots)
 		return cprof_error_no_memory();
-	srand48((long)(install->nonce >> 1));
+	srand48((long)(pages->nonce >> 1));
 	for (size_t i = 0; i < trace->n; i++) {
 		if (trace->threads[i].state != CPROF_TRACEE_STOPPED)
 			continue;
 		struct cprof_error *err =
-			put_slot(install, &trace->threads[i], tid_offset ? ns_tids[i] : 0, slots);
+			put_slot(pages, &trace->threads[i], tid_offset ? ns_tids[i] : 0, slots);
 		if (err)
 			return err;
 	}
 	return NULL;
 }
 
-struct cprof_error *cprof_heap_pages_fill(struct cprof_heap_install *install,
+struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 					  const struct cprof_ptrace *trace, const uint32_t *ns_tids,
 					  uint32_t tid_offset)
 {
 	static uint32_t quantile[CPROF_SHIM_QUANTILES];
 	draw_quantiles(quantile);
-	struct cprof_shim_control control = { .magic = install->nonce,
+	struct cprof_shim_control control = { .magic = pages->nonce,
 					      .enabled = 1,
-					      .period = install->period };
-	struct cprof_error *err = put(install, AT(install, quantile), quantile, sizeof(quantile));
+					      .period = pages->period };
+	struct cprof_error *err = put(pages, AT(pages, quantile), quantile, sizeof(quantile));
 	if (!err)
-		err = put_slots(install, trace, ns_tids, tid_offset);
+		err = put_slots(pages, trace, ns_tids, tid_offset);
 	if (!err)
-		err = put(install, AT(install, control), &control, sizeof(control));
+		err = put(pages, AT(pages, control), &control, sizeof(control));
 	return err;
 }
 
@@ -173,69 +186,114 @@ static void remote_name(struct cprof_remote *remote, uint64_t addr, uint64_t byt
 	cprof_error_free(cprof_remote_syscall(remote, SYS_prctl, args, &result));
 }
 
-static struct cprof_error *map_data(struct cprof_heap_install *install, struct cprof_remote *remote)
+static struct cprof_error *map_data(struct cprof_heap_pages *pages, struct cprof_remote *remote)
 {
 	struct cprof_error *err =
-		remote_map(remote, install->data, install->data_bytes, PROT_READ | PROT_WRITE);
+		remote_map(remote, pages->data, pages->data_bytes, PROT_READ | PROT_WRITE);
 	if (err)
 		return err;
-	install->data_mapped = true;
-	err = remote_advise(remote, install->data, install->data_bytes, MADV_WIPEONFORK);
+	pages->data_mapped = true;
+	err = remote_advise(remote, pages->data, pages->data_bytes, MADV_WIPEONFORK);
 	if (!err)
-		err = remote_advise(remote, install->data, install->data_bytes, MADV_DONTDUMP);
+		err = remote_advise(remote, pages->data, pages->data_bytes, MADV_DONTDUMP);
 	if (err)
 		return err;
 	/* A few pages are touched: a huge one for that would be somebody's 2 MiB. */
-	cprof_error_free(
-		remote_advise(remote, install->data, install->data_bytes, MADV_NOHUGEPAGE));
+	cprof_error_free(remote_advise(remote, pages->data, pages->data_bytes, MADV_NOHUGEPAGE));
 	return NULL;
 }
 
-struct cprof_error *cprof_heap_pages_map(struct cprof_heap_install *install,
-					 struct cprof_ptrace *trace, struct cprof_remote *remote)
+struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
+					 struct cprof_remote *remote)
 {
-	for (uint32_t i = 0; i < install->n_images; i++) {
-		struct cprof_heap_image *image = &install->images[i];
-		struct cprof_error *err = remote_map(remote, image->addr, install->image_bytes,
-						     PROT_READ | PROT_EXEC);
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		struct cprof_heap_image *image = &pages->images[i];
+		struct cprof_error *err =
+			remote_map(remote, image->addr, pages->image_bytes, PROT_READ | PROT_EXEC);
 		if (err)
 			return err;
 		image->mapped = true;
-		err = cprof_ptrace_write(trace, image->addr, image->copy, install->image_bytes);
+		err = cprof_ptrace_write(trace, image->addr, image->copy, pages->image_bytes);
 		if (err)
 			return err;
 	}
-	struct cprof_error *err = map_data(install, remote);
+	struct cprof_error *err = map_data(pages, remote);
 	if (err)
 		return err;
 	/* The name is read from the target's memory; it is in the data for this moment only. */
 	const char name[] = "cprof-shim";
-	uint64_t at = AT(install, stacks);
-	err = put(install, at, name, sizeof(name));
+	uint64_t at = AT(pages, stacks);
+	err = put(pages, at, name, sizeof(name));
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < install->n_images; i++)
-		remote_name(remote, install->images[i].addr, install->image_bytes, at);
-	remote_name(remote, install->data, install->data_bytes, at);
+	for (uint32_t i = 0; i < pages->n_images; i++)
+		remote_name(remote, pages->images[i].addr, pages->image_bytes, at);
+	remote_name(remote, pages->data, pages->data_bytes, at);
 	return NULL;
 }
 
 /* What can be unmapped is; what cannot is left to -repair, which finds it by its first bytes. */
-void cprof_heap_pages_unmap(struct cprof_heap_install *install, struct cprof_remote *remote)
+void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote *remote)
 {
-	if (install->data_mapped) {
-		struct cprof_error *err = remote_unmap(remote, install->data, install->data_bytes);
-		install->data_mapped = err != NULL;
+	if (pages->data_mapped) {
+		struct cprof_error *err = remote_unmap(remote, pages->data, pages->data_bytes);
+		pages->data_mapped = err != NULL;
 		cprof_error_free(err);
 	}
-	for (uint32_t i = 0; i < install->n_images; i++) {
-		struct cprof_heap_image *image = &install->images[i];
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		struct cprof_heap_image *image = &pages->images[i];
 		if (!image->mapped)
 			continue;
-		struct cprof_error *err = remote_unmap(remote, image->addr, install->image_bytes);
+		struct cprof_error *err = remote_unmap(remote, image->addr, pages->image_bytes);
 		image->mapped = err != NULL;
 		cprof_error_free(err);
 	}
+}
+
+struct cprof_error *cprof_heap_pages_rewrite(const struct cprof_heap_pages *pages,
+					     const struct cprof_ptrace *trace)
+{
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		const struct cprof_heap_image *image = &pages->images[i];
+		struct cprof_error *err =
+			cprof_ptrace_write(trace, image->addr, image->copy, pages->image_bytes);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* ---- are they there, and in use? ---- */
+
+bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
+{
+	uint64_t head[2];
+	const struct cprof_heap_image *image = &pages->images[0];
+	const struct cprof_map *map = cprof_maps_find(pages->maps, image->addr);
+	if (!map || map->start != image->addr ||
+	    !cprof_heap_pages_read(pages, image->addr, head, sizeof(head)))
+		return true;
+	return head[0] != image->copy->magic;
+}
+
+const char *cprof_heap_pages_occupied(const struct cprof_heap_pages *pages,
+				      const struct cprof_ptrace *trace)
+{
+	struct cprof_shim_range ranges[CPROF_HEAP_IMAGES_MAX];
+	uint64_t in_flight = 0;
+	for (uint32_t i = 0; i < pages->n_images; i++)
+		ranges[i] = (struct cprof_shim_range){ pages->images[i].addr,
+						       pages->images[i].addr + pages->image_bytes };
+	if (pages->data_mapped && !cprof_heap_pages_read(pages, AT(pages, control.in_flight),
+							 &in_flight, sizeof(in_flight)))
+		return "its counters cannot be read";
+	if (in_flight)
+		return "a sampled allocation is still under way";
+	if (cprof_heap_threads_run_in(trace, ranges, pages->n_images))
+		return "a thread executes it";
+	if (cprof_heap_threads_return_into(trace, pages->maps, ranges, pages->n_images))
+		return "a thread will return into it from a signal handler";
+	return NULL;
 }
 
 /* ---- may we? ---- */
@@ -258,7 +316,7 @@ static int seccomp_mode(pid_t pid, pid_t tid)
  * While we live the borrowed thread's filter is suspended; if we are killed, the call that is under way meets it. So it
  * must be one that does not kill for any of the calls we need.
  */
-struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_install *install,
+struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_pages *pages,
 					       const struct cprof_ptrace *trace,
 					       const struct cprof_remote *remote)
 {
@@ -274,21 +332,21 @@ struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_install *
 		return cprof_error_hint(err, "as root the filter can be read and suspended");
 	}
 	const uint64_t anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-	const uint64_t image = install->images[0].addr, data = install->data;
+	const uint64_t image = pages->images[0].addr, data = pages->data;
 	const struct cprof_seccomp_call calls[] = {
 		{ "mmap",
 		  SYS_mmap,
-		  { image, install->image_bytes, PROT_READ | PROT_EXEC, anonymous, UINT64_MAX } },
+		  { image, pages->image_bytes, PROT_READ | PROT_EXEC, anonymous, UINT64_MAX } },
 		{ "mmap",
 		  SYS_mmap,
-		  { data, install->data_bytes, PROT_READ | PROT_WRITE, anonymous, UINT64_MAX } },
-		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_WIPEONFORK } },
-		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_DONTDUMP } },
-		{ "madvise", SYS_madvise, { data, install->data_bytes, MADV_NOHUGEPAGE } },
+		  { data, pages->data_bytes, PROT_READ | PROT_WRITE, anonymous, UINT64_MAX } },
+		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_WIPEONFORK } },
+		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_DONTDUMP } },
+		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_NOHUGEPAGE } },
 		{ "prctl",
 		  SYS_prctl,
-		  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, data, install->data_bytes, data } },
-		{ "munmap", SYS_munmap, { data, install->data_bytes } },
+		  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, data, pages->data_bytes, data } },
+		{ "munmap", SYS_munmap, { data, pages->data_bytes } },
 		{ "rt_sigreturn", SYS_rt_sigreturn, { 0 } },
 	};
 	return cprof_seccomp_check(remote->thread->tid, calls, sizeof(calls) / sizeof(calls[0]),

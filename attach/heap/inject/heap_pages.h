@@ -1,38 +1,92 @@
 /*
  * attach/heap/inject/heap_pages.h - the two kinds of mappings that the target gets: made, filled, named and taken away.
  *
- * Owns the system calls that one of its threads makes for that (remote.h), and whether its seccomp filter lets it. What
- * the code mappings hold is heap_plan.h's. All of it with the target's threads standing still.
+ * Owns what of ours is in the target's address space (shim_proto.h says what is in it), the system calls that one of its
+ * threads makes for that (remote.h), and whether its seccomp filter lets it. Where the mappings are to lie and which stubs
+ * the code mappings hold is heap_plan.h's. Everything that takes a cprof_ptrace wants the target's threads to stand still.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_PAGES_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_PAGES_H
 
-#include "attach/heap/inject/heap_install.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/heap/shim/shim_proto.h"
 #include "attach/target/ptrace.h"
 #include "attach/target/remote.h"
+#include "attach/target/target.h"
 #include "base/error.h"
+#include "symbolize/process/maps.h"
+
+#define CPROF_HEAP_IMAGES_MAX 4
+
+/* One code mapping; all entry points it serves are within 2 GiB. */
+struct cprof_heap_image {
+	uint64_t addr;
+	struct cprof_shim_image
+		*copy; /* owned; as it is (to be) in the target, the code behind it */
+	bool mapped;
+};
+
+struct cprof_heap_pages {
+	struct cprof_target *target; /* borrowed */
+	struct cprof_maps *maps;     /* borrowed */
+	struct cprof_heap_image images[CPROF_HEAP_IMAGES_MAX];
+	uint32_t n_images;
+	uint64_t image_bytes;                    /* of each code mapping */
+	uint64_t data, data_bytes, live_entries; /* data: address of struct cprof_shim_data */
+	bool data_mapped;
+	uint64_t nonce;  /* this run's: what the data begins with as long as it is ours */
+	uint64_t period; /* mean bytes between two samples, in the beginning */
+};
+
+void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *target,
+			   struct cprof_maps *maps);
+/* Gives memory back; does not touch the target. */
+void cprof_heap_pages_deinit(struct cprof_heap_pages *pages);
 
 /*
  * Would the target live if we were killed in the middle? Errors: DENIED (a seccomp filter that kills for one of the calls, or
  * that we may not look at).
  */
-struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_install *install,
+struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_pages *pages,
 					       const struct cprof_ptrace *trace,
 					       const struct cprof_remote *remote);
 
 /*
- * Map install->images and the data, and write the images. On error what was mapped is marked so (image->mapped,
- * install->data_mapped), for cprof_heap_pages_unmap(). Errors: OS (EEXIST: the place was taken meanwhile).
+ * Map the images and the data, and write the images. On error what was mapped is marked so (image->mapped,
+ * pages->data_mapped), for cprof_heap_pages_unmap(). Errors: OS (EEXIST: the place was taken meanwhile).
  */
-struct cprof_error *cprof_heap_pages_map(struct cprof_heap_install *install,
-					 struct cprof_ptrace *trace, struct cprof_remote *remote);
+struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
+					 struct cprof_remote *remote);
 
 /* What the shim finds in the data: quantiles, a slot for each thread that stands, control. `ns_tids` go with the threads of `trace`. */
-struct cprof_error *cprof_heap_pages_fill(struct cprof_heap_install *install,
+struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 					  const struct cprof_ptrace *trace, const uint32_t *ns_tids,
 					  uint32_t tid_offset);
 
+/* The images once more: stubs in use are as they were, and nothing leads to the new ones yet. */
+struct cprof_error *cprof_heap_pages_rewrite(const struct cprof_heap_pages *pages,
+					     const struct cprof_ptrace *trace);
+
 /* What cannot be unmapped stays marked as mapped. */
-void cprof_heap_pages_unmap(struct cprof_heap_install *install, struct cprof_remote *remote);
+void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote *remote);
+
+/* The target runs another program now, or another thing lies where we were. pages->maps must be fresh. */
+bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages);
+
+/*
+ * Why the pages cannot be unmapped now: somebody is in our code, or on the way back into it. Static text; NULL: they
+ * can.
+ */
+const char *cprof_heap_pages_occupied(const struct cprof_heap_pages *pages,
+				      const struct cprof_ptrace *trace);
+
+/* Bytes at `addr` of the mappings; false if the target or the mapping is gone. Does not stop the target. */
+bool cprof_heap_pages_read(const struct cprof_heap_pages *pages, uint64_t addr, void *buf,
+			   size_t n);
+bool cprof_heap_pages_write(const struct cprof_heap_pages *pages, uint64_t addr, const void *buf,
+			    size_t n);
 
 #endif

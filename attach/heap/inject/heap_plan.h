@@ -1,41 +1,34 @@
 /*
- * attach/heap/inject/heap_plan.h - everything about an attach that can be settled while the target runs.
+ * attach/heap/inject/heap_plan.h - everything about the jumps that can be settled while the target runs.
  *
- * Owns the choice of addresses, which stub serves which entry, the relocated instructions and the content of the
- * code mappings. Reads the target's memory; changes nothing in it. For heap_install.c and heap_repair.c.
+ * Owns the choice of addresses, which stub serves which function, the relocated instructions and the content of the
+ * code mappings. Reads the target's memory; changes nothing in it. In two steps, so that whoever plans can have some of the
+ * hooks watched in another way in between.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_PLAN_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_PLAN_H
 
-#include "attach/heap/inject/heap_install.h"
+#include <stddef.h>
+#include <stdint.h>
 
-/* Bytes of a code mapping: the blob, in whole pages. */
-uint64_t cprof_heap_plan_image_bytes(void);
-
-/*
- * Fill entries, gadgets, images, hooks of `install`. Errors as cprof_heap_attach(). Hooks that cannot be patched have
- * their reason in `refused`; at least one function that allocates is left.
- */
-struct cprof_error *cprof_heap_plan(struct cprof_heap_install *install,
-				    const struct cprof_heap_install_options *options);
-
-/* The first part of it: which functions there are, as hooks that are not in place. */
-struct cprof_error *cprof_heap_plan_entries(struct cprof_heap_install *install,
-					    const struct cprof_pool_specs *pools);
+#include "attach/heap/inject/heap_hook.h"
+#include "attach/heap/inject/heap_pages.h"
+#include "base/error.h"
 
 /*
- * The same for objects that were mapped since, after an attach: appends hooks from install->n_done on, with stubs of the
- * code mappings there are, and enters them in the copies of these. Errors: NO_MEMORY.
+ * Choose the places of `pages`, and for each hook that is PLANNED a stub and the jump to it; those that cannot have one
+ * are refused. `period` is the mean of bytes between two samples. Errors: UNSUPPORTED (no room), NO_MEMORY.
  */
-struct cprof_error *cprof_heap_plan_more(struct cprof_heap_install *install);
+struct cprof_error *cprof_heap_plan(struct cprof_heap_hooks *hooks, struct cprof_heap_pages *pages,
+				    uint64_t period);
 
-/* And its first part alone. */
-struct cprof_error *cprof_heap_plan_more_entries(struct cprof_heap_install *install);
+/* Then: what the code mappings are to hold, for the hooks that are PLANNED still. */
+void cprof_heap_plan_enter(const struct cprof_heap_hooks *hooks, struct cprof_heap_pages *pages);
 
-/* This hook is not to be patched, because of `why` (copied). */
-void cprof_heap_plan_refuse(struct cprof_heap_hook *hook, const char *why);
-
-/* The patch row of a hook, as the code page carries it. */
-struct cprof_shim_patch cprof_heap_plan_row(const struct cprof_heap_hook *hook);
+/* The same two steps after the attach, for the hooks from number `from` on and in the places there are. Errors: NO_MEMORY. */
+struct cprof_error *cprof_heap_plan_more(struct cprof_heap_hooks *hooks,
+					 const struct cprof_heap_pages *pages, size_t from);
+void cprof_heap_plan_enter_more(const struct cprof_heap_hooks *hooks,
+				struct cprof_heap_pages *pages, size_t from);
 
 #endif

@@ -3,19 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/target/target_spans.h"
 #include "attach/heap/inject/heap_threads.h"
+#include "attach/target/target_spans.h"
 #include "base/cleanup.h"
 
 #define LIVE_CHUNK 16384u /* entries read at once */
 #define ROUND      16u    /* cells handed over at once */
 
-#define AT(install, member) ((install)->data + offsetof(struct cprof_shim_data, member))
+#define AT(pages, member) ((pages)->data + offsetof(struct cprof_shim_data, member))
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
-					   const struct cprof_heap_install *install)
+					   const struct cprof_heap_pages *pages)
 {
-	*reader = (struct cprof_heap_reader){ .install = install };
+	*reader = (struct cprof_heap_reader){ .pages = pages };
 	reader->cells = calloc(CPROF_SHIM_CELLS, sizeof(*reader->cells));
 	reader->stacks = malloc((size_t)ROUND * CPROF_SHIM_STACK_BYTES);
 	return reader->cells && reader->stacks ? NULL : cprof_error_no_memory();
@@ -34,11 +34,11 @@ void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
 /* Only a process that still holds our data is written to: after an exec the same address may be anything. */
 static bool read_control(struct cprof_heap_reader *reader)
 {
-	const struct cprof_heap_install *install = reader->install;
+	const struct cprof_heap_pages *pages = reader->pages;
 	struct cprof_shim_control control;
-	if (reader->over || !install->data_mapped ||
-	    !cprof_heap_read(install, AT(install, control), &control, sizeof(control)) ||
-	    control.magic != install->nonce) {
+	if (reader->over || !pages->data_mapped ||
+	    !cprof_heap_pages_read(pages, AT(pages, control), &control, sizeof(control)) ||
+	    control.magic != pages->nonce) {
 		reader->over = true;
 		return false;
 	}
@@ -48,19 +48,19 @@ static bool read_control(struct cprof_heap_reader *reader)
 
 static void write_word(const struct cprof_heap_reader *reader, uint64_t addr, uint64_t word)
 {
-	cprof_heap_write(reader->install, addr, &word, sizeof(word));
+	cprof_heap_pages_write(reader->pages, addr, &word, sizeof(word));
 }
 
 /* We were slow and it stopped counting on us. Every thread's countdown is begun afresh. */
 static void wake(struct cprof_heap_reader *reader)
 {
-	const struct cprof_heap_install *install = reader->install;
+	const struct cprof_heap_pages *pages = reader->pages;
 	reader->slept++;
-	write_word(reader, AT(install, control.enabled), 1);
+	write_word(reader, AT(pages, control.enabled), 1);
 	for (size_t i = 0; i < 1u << CPROF_SHIM_SLOTS_LOG2; i++) {
 		struct cprof_shim_slot slot;
-		uint64_t addr = AT(install, slots) + i * sizeof(slot);
-		if (cprof_heap_read(install, addr, &slot, sizeof(slot)) && slot.key &&
+		uint64_t addr = AT(pages, slots) + i * sizeof(slot);
+		if (cprof_heap_pages_read(pages, addr, &slot, sizeof(slot)) && slot.key &&
 		    slot.left > CPROF_SHIM_DORMANT / 2)
 			/* 1 sets off a sample that belongs to no gap: the key is taken away instead, and the
 			 * thread finds itself new. */
@@ -74,42 +74,42 @@ static void wake(struct cprof_heap_reader *reader)
  */
 static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell *cell)
 {
-	const struct cprof_heap_install *install = reader->install;
+	const struct cprof_heap_pages *pages = reader->pages;
 	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
 	uint64_t bounds[2];
 	if (!cell->tid || !cell->bounded ||
-	    !cprof_heap_threads_bounds(install->maps, cell->sp, cell->thread_pointer, &bounds[0],
+	    !cprof_heap_threads_bounds(pages->maps, cell->sp, cell->thread_pointer, &bounds[0],
 				       &bounds[1]))
 		return;
 	uint64_t at = cell->thread_pointer * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
 	for (uint64_t i = 0; i < 8; i++) {
 		uint64_t addr =
-			AT(install, slots) + ((at + i) & mask) * sizeof(struct cprof_shim_slot);
+			AT(pages, slots) + ((at + i) & mask) * sizeof(struct cprof_shim_slot);
 		struct cprof_shim_slot slot;
-		if (!cprof_heap_read(install, addr, &slot, sizeof(slot)))
+		if (!cprof_heap_pages_read(pages, addr, &slot, sizeof(slot)))
 			return;
 		if (slot.key != cell->thread_pointer)
 			continue;
 		uint32_t nobody = 0;
 		uint64_t tid_at = addr + offsetof(struct cprof_shim_slot, tid);
-		cprof_heap_write(install, tid_at, &nobody, sizeof(nobody));
-		cprof_heap_write(install, addr + offsetof(struct cprof_shim_slot, stack_start),
-				 bounds, sizeof(bounds));
-		cprof_heap_write(install, tid_at, &cell->tid, sizeof(cell->tid));
+		cprof_heap_pages_write(pages, tid_at, &nobody, sizeof(nobody));
+		cprof_heap_pages_write(pages, addr + offsetof(struct cprof_shim_slot, stack_start),
+				       bounds, sizeof(bounds));
+		cprof_heap_pages_write(pages, tid_at, &cell->tid, sizeof(cell->tid));
 		return;
 	}
 }
 
 static uint64_t stack_at(const struct cprof_heap_reader *reader, size_t index)
 {
-	return AT(reader->install, stacks) + index * CPROF_SHIM_STACK_BYTES;
+	return AT(reader->pages, stacks) + index * CPROF_SHIM_STACK_BYTES;
 }
 
 static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
 {
 	struct cprof_shim_cell *cell = &reader->cells[index];
 	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
-	    !cprof_heap_read(reader->install, stack_at(reader, index), to, cell->stack_bytes))
+	    !cprof_heap_pages_read(reader->pages, stack_at(reader, index), to, cell->stack_bytes))
 		cell->stack_bytes = 0;
 }
 
@@ -138,8 +138,8 @@ static size_t sort_ready(const struct cprof_heap_reader *reader, struct order *r
 
 static bool read_cells(struct cprof_heap_reader *reader, size_t n)
 {
-	return cprof_heap_read(reader->install, AT(reader->install, cells), reader->cells,
-			       n * sizeof(*reader->cells));
+	return cprof_heap_pages_read(reader->pages, AT(reader->pages, cells), reader->cells,
+				     n * sizeof(*reader->cells));
 }
 
 /* How many samples are on their way to us, in cells. */
@@ -206,7 +206,7 @@ static void read_stacks(const struct cprof_heap_reader *reader, const struct ord
 						       reader->stacks + i * CPROF_SHIM_STACK_BYTES,
 						       bytes };
 	}
-	if (!odd && cprof_target_spans_read(reader->install->target, spans, n))
+	if (!odd && cprof_target_spans_read(reader->pages->target, spans, n))
 		return;
 	for (size_t i = 0; i < n; i++)
 		read_stack(reader, ready[i].index, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
@@ -219,11 +219,11 @@ static void give_back(struct cprof_heap_reader *reader, const struct order *read
 	for (size_t i = 0; i < n; i++) {
 		const size_t index = ready[i].index;
 		reader->cells[index].state = CPROF_SHIM_CELL_FREE;
-		spans[i] = (struct cprof_target_span){ AT(reader->install, cells) +
+		spans[i] = (struct cprof_target_span){ AT(reader->pages, cells) +
 							       index * sizeof(*reader->cells),
 						       &free_state, sizeof(free_state) };
 	}
-	cprof_target_spans_write(reader->install->target, spans, n);
+	cprof_target_spans_write(reader->pages->target, spans, n);
 	reader->handed += n;
 }
 
@@ -245,7 +245,7 @@ static struct cprof_error *hand_over(struct cprof_heap_reader *reader, const str
 struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
 {
-	const struct cprof_heap_install *install = reader->install;
+	const struct cprof_heap_pages *pages = reader->pages;
 	struct order ready[CPROF_SHIM_CELLS];
 
 	*ret_samples = 0;
@@ -254,7 +254,7 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 	if (!reader->control.enabled)
 		wake(reader);
 	if (reader->control.full_streak)
-		write_word(reader, AT(install, control.full_streak), 0);
+		write_word(reader, AT(pages, control.full_streak), 0);
 	const uint64_t expected = outstanding(reader);
 	const size_t n = expected ? find_ready(reader, expected, ready) : 0;
 	while (*ret_samples < n) {
@@ -270,14 +270,14 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
 					   struct cprof_map64 *ret_ids)
 {
-	const struct cprof_heap_install *install = reader->install;
+	const struct cprof_heap_pages *pages = reader->pages;
 	CPROF_AUTO(free)
 	struct cprof_shim_live *live = malloc(LIVE_CHUNK * sizeof(*live));
 	if (!live)
 		return cprof_error_no_memory();
-	for (uint64_t at = 0; at < install->live_entries; at += LIVE_CHUNK) {
-		if (!cprof_heap_read(install, AT(install, live) + at * sizeof(*live), live,
-				     LIVE_CHUNK * sizeof(*live)))
+	for (uint64_t at = 0; at < pages->live_entries; at += LIVE_CHUNK) {
+		if (!cprof_heap_pages_read(pages, AT(pages, live) + at * sizeof(*live), live,
+					   LIVE_CHUNK * sizeof(*live)))
 			return NULL;
 		for (size_t i = 0; i < LIVE_CHUNK; i++) {
 			if (live[i].ptr > 1 && !cprof_map64_put(ret_ids, live[i].id, NULL))
@@ -290,5 +290,5 @@ struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
 void cprof_heap_reader_set_period(struct cprof_heap_reader *reader, uint64_t period)
 {
 	if (read_control(reader))
-		write_word(reader, AT(reader->install, control.period), period);
+		write_word(reader, AT(reader->pages, control.period), period);
 }

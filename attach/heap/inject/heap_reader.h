@@ -9,13 +9,13 @@
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_READER_H
 
 #include "attach/heap/alloc/heap_sample.h"
-#include "attach/heap/inject/heap_install.h"
+#include "attach/heap/inject/heap_pages.h"
 #include "base/hash.h"
 
 struct cprof_heap_reader {
-	const struct cprof_heap_install *install; /* borrowed */
-	struct cprof_shim_cell *cells;            /* owned; CPROF_SHIM_CELLS of them */
-	uint8_t *stacks;                          /* owned; copies of some, for one round */
+	const struct cprof_heap_pages *pages; /* borrowed; NULL: nothing was injected */
+	struct cprof_shim_cell *cells;        /* owned; CPROF_SHIM_CELLS of them */
+	uint8_t *stacks;                      /* owned; copies of some, for one round */
 	uint8_t **
 		kept; /* owned, and each of them; the stacks of cells that are to be handed over later; or NULL */
 	uint64_t handed; /* samples handed over so far */
@@ -26,7 +26,7 @@ struct cprof_heap_reader {
 };
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
-					   const struct cprof_heap_install *install);
+					   const struct cprof_heap_pages *pages);
 void cprof_heap_reader_deinit(struct cprof_heap_reader *reader);
 
 /*

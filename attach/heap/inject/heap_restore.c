@@ -5,6 +5,14 @@
 
 #define BREAKPOINT 0xcc
 
+bool cprof_heap_restore_same_place(const struct cprof_maps *maps,
+				   const struct cprof_shim_patch *row)
+{
+	const struct cprof_map *map = cprof_maps_find(maps, row->addr);
+	return map && map->start == row->map_start && map->dev == row->map_dev &&
+	       map->inode == row->map_inode && map->offset == row->map_offset;
+}
+
 bool cprof_heap_restore_owns(const struct cprof_shim_patch *row, const uint8_t *now,
 			     size_t *ret_foreign)
 {

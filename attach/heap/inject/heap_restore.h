@@ -1,8 +1,7 @@
 /*
  * attach/heap/inject/heap_restore.h - put one changed place in the target's text back.
  *
- * Owns what is whose there: our jump, and what the kernel does to a byte of it on behalf of somebody else's uprobe. Whether
- * the mapping is still the one that was changed is for the caller to see to.
+ * Owns what is whose there: our jump, and what the kernel does to a byte of it on behalf of somebody else's uprobe.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_RESTORE_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_RESTORE_H
@@ -11,9 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attach/target/ptrace.h"
 #include "attach/heap/shim/shim_proto.h"
+#include "attach/target/ptrace.h"
 #include "base/error.h"
+#include "symbolize/process/maps.h"
+
+/* Does the mapping that the row was made for still lie there? `maps` must be fresh. */
+bool cprof_heap_restore_same_place(const struct cprof_maps *maps,
+				   const struct cprof_shim_patch *row);
 
 enum cprof_heap_restored {
 	CPROF_HEAP_RESTORE_UNCHANGED, /* it never came to be changed */
@@ -28,7 +32,7 @@ enum cprof_heap_restored {
 bool cprof_heap_restore_owns(const struct cprof_shim_patch *row, const uint8_t *now,
 			     size_t *ret_foreign);
 
-/* All threads are stopped. Writes our bytes only, reads them back and compares. */
+/* All threads are stopped, and it is the same place. Writes our bytes only, reads them back and compares. */
 struct cprof_error *cprof_heap_restore(const struct cprof_ptrace *trace,
 				       const struct cprof_shim_patch *row,
 				       enum cprof_heap_restored *ret_what);

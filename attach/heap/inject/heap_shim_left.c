@@ -40,19 +40,20 @@ static struct cprof_error *adopt(struct cprof_heap_install *install, const struc
 		if (magic)
 			return busy(install->maps, image);
 	}
-	struct cprof_heap_image *place = &install->images[install->n_images];
+	struct cprof_heap_pages *pages = &install->pages;
+	struct cprof_heap_image *place = &pages->images[pages->n_images];
 	place->copy = malloc(sizeof(*place->copy));
 	if (!place->copy)
 		return cprof_error_no_memory();
 	*place->copy = *image;
 	place->addr = map->start;
 	place->mapped = true;
-	install->n_images++;
-	install->image_bytes = image->magic ? image->image_bytes : map->end - map->start;
-	if (image->magic && !install->data_mapped && data_is_there(install->maps, image)) {
-		install->data = image->data;
-		install->data_bytes = image->data_bytes;
-		install->data_mapped = true;
+	pages->n_images++;
+	pages->image_bytes = image->magic ? image->image_bytes : map->end - map->start;
+	if (image->magic && !pages->data_mapped && data_is_there(install->maps, image)) {
+		pages->data = image->data;
+		pages->data_bytes = image->data_bytes;
+		pages->data_mapped = true;
 	}
 	return NULL;
 }
@@ -64,7 +65,7 @@ static struct cprof_error *adopt_all(struct cprof_heap_install *install)
 	CPROF_AUTO(free) struct cprof_shim_image *image = malloc(sizeof(*image));
 	if (!image)
 		return cprof_error_no_memory();
-	while (install->n_images < CPROF_HEAP_IMAGES_MAX &&
+	while (install->pages.n_images < CPROF_HEAP_IMAGES_MAX &&
 	       cprof_heap_claim_find(install->maps, from, &map, image)) {
 		struct cprof_error *err = adopt(install, map, image);
 		if (err)
@@ -80,13 +81,13 @@ static struct cprof_error *take_out(struct cprof_heap_install *install,
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = adopt_all(install);
-	if (err || !install->n_images)
+	if (err || !install->pages.n_images)
 		return err;
-	ret_left->pages = install->n_images;
+	ret_left->pages = install->pages.n_images;
 	err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	install->attached = true;
 	if (!err)
-		err = cprof_heap_detach(install, NULL, NULL);
+		err = cprof_heap_install_detach(install, NULL, NULL);
 	ret_left->restored = install->restored;
 	ret_left->lost_objects = install->lost_objects;
 	ret_left->page_kept = install->page_kept;

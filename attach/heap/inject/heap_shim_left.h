@@ -26,7 +26,7 @@ struct cprof_heap_shim_left {
 
 /*
  * Stops the threads if there is something. `maps` is refreshed. Finding nothing is no error: pages is 0 then. Errors: as
- * cprof_heap_detach(), and DENIED if the run that made it is alive.
+ * cprof_heap_install_detach(), and DENIED if the run that made it is alive.
  */
 struct cprof_error *cprof_heap_shim_left_remove(struct cprof_target *target,
 						struct cprof_maps *maps,

@@ -339,6 +339,15 @@ struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint
 	return put(uprobe, probes);
 }
 
+bool cprof_heap_uprobe_has(const struct cprof_heap_uprobe *uprobe, uint32_t number)
+{
+	for (size_t i = 0; i < uprobe->n_probes; i++) {
+		if (uprobe->probes[i]->number == number)
+			return true;
+	}
+	return false;
+}
+
 void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number)
 {
 	for (size_t i = 0; i < uprobe->n_probes; i++) {

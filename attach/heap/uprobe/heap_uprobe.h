@@ -48,7 +48,10 @@ void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);
 struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
 					  const struct cprof_alloc_entry *entry, bool *ret_slow);
 
-/* Take that one out again. */
+/* Is there a probe with that number? */
+bool cprof_heap_uprobe_has(const struct cprof_heap_uprobe *uprobe, uint32_t number);
+
+/* Take that one out again, if it is there. */
 void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number);
 
 /* Return addresses in these ranges are the allocators' own. Up to CPROF_HEAP_BPF_RANGES. */

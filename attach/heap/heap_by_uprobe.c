@@ -1,0 +1,209 @@
+#include "attach/heap/heap_by_uprobe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void cprof_heap_by_uprobe_init(struct cprof_heap_by_uprobe *by, struct cprof_heap_hooks *hooks,
+			       struct cprof_run_log *log, uint64_t period, size_t way)
+{
+	*by = (struct cprof_heap_by_uprobe){
+		.hooks = hooks, .log = log, .period = period, .way = way
+	};
+}
+
+void cprof_heap_by_uprobe_close(struct cprof_heap_by_uprobe *by)
+{
+	cprof_heap_uprobe_close(by->uprobe);
+	by->uprobe = NULL;
+}
+
+void cprof_heap_by_uprobe_deinit(struct cprof_heap_by_uprobe *by)
+{
+	cprof_heap_by_uprobe_close(by);
+	free(by->none_why);
+	*by = (struct cprof_heap_by_uprobe){ 0 };
+}
+
+/* ---- one function ---- */
+
+static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
+{
+	if (by->uprobe)
+		return NULL;
+	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->period, by->way,
+				      &by->uprobe);
+}
+
+/* Its hook does not say so yet. */
+static struct cprof_error *add(struct cprof_heap_by_uprobe *by, size_t index)
+{
+	struct cprof_heap_hook *hook = &by->hooks->all[index];
+	return cprof_heap_uprobe_add(by->uprobe, (uint32_t)index, &hook->entry, &hook->slow);
+}
+
+/* One that uprobes cannot watch either is named with both reasons; what is wrong with all of them is an error. */
+static struct cprof_error *refuse(struct cprof_heap_hook *hook, struct cprof_error *err)
+{
+	if (err->code == CPROF_ERR_NO_MEMORY || err->code == CPROF_ERR_DENIED)
+		return err;
+	char why[512];
+	snprintf(why, sizeof(why), "%s%sby a uprobe: %s", hook->reason ? hook->reason : "",
+		 hook->reason ? "; " : "", err->message);
+	cprof_heap_hook_refuse(hook, why);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* Return addresses in the code mappings count as the allocator's: from there its own functions are called. */
+static void tell_ranges(struct cprof_heap_by_uprobe *by, const struct cprof_heap_pages *pages)
+{
+	const struct cprof_alloc_entries *entries = &by->hooks->entries;
+	struct cprof_shim_range ranges[CPROF_SHIM_MAX_RANGES + CPROF_HEAP_IMAGES_MAX];
+	size_t n = 0;
+	for (; n < entries->n_ranges; n++)
+		ranges[n] = entries->ranges[n];
+	for (uint32_t i = 0; pages && i < pages->n_images; i++)
+		ranges[n++] =
+			(struct cprof_shim_range){ pages->images[i].addr,
+						   pages->images[i].addr + pages->image_bytes };
+	cprof_heap_uprobe_ranges(by->uprobe, ranges, n);
+}
+
+/* ---- all of them ---- */
+
+struct cprof_error *cprof_heap_by_uprobe_all(struct cprof_heap_by_uprobe *by, size_t from)
+{
+	struct cprof_error *err = open_uprobe(by);
+	if (err)
+		return err;
+	for (size_t i = from; !err && i < by->hooks->n; i++) {
+		struct cprof_heap_hook *hook = &by->hooks->all[i];
+		/* Why it could not be patched does not matter. */
+		cprof_heap_hook_set(hook, CPROF_HEAP_HOOK_PLANNED);
+		err = add(by, i);
+		if (err)
+			err = refuse(hook, err);
+		else
+			cprof_heap_hook_set(hook, CPROF_HEAP_HOOK_UPROBE);
+	}
+	tell_ranges(by, NULL);
+	return err;
+}
+
+/* ---- objects that cannot be patched as a whole ---- */
+
+/* Functions that hardly any program calls: for their sake a whole allocator is not made slow. */
+static bool is_rare(const char *name)
+{
+	static const char *const rare[] = { "valloc", "pvalloc", "cfree" };
+	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++) {
+		size_t n = strlen(name), m = strlen(rare[i]);
+		if (n >= m && strcmp(name + n - m, rare[i]) == 0 &&
+		    (n == m || name[n - m - 1] == '_'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The hook for whose sake the object at `map` is left to uprobes; NULL: all of it can be patched. That stubs ran out is a
+ * limit of ours, for which an object of so many functions is not made slow.
+ */
+static const struct cprof_heap_hook *obstacle(const struct cprof_heap_hooks *hooks,
+					      const struct cprof_map *map)
+{
+	for (size_t i = 0; i < hooks->n; i++) {
+		const struct cprof_heap_hook *hook = &hooks->all[i];
+		if (hook->entry.map == map && hook->state == CPROF_HEAP_HOOK_REFUSED &&
+		    !is_rare(hook->entry.name))
+			return hook;
+	}
+	return NULL;
+}
+
+/* Every function of the object at `map`. What could be patched and cannot be watched is an error: then it is patched. */
+static struct cprof_error *add_object(struct cprof_heap_by_uprobe *by, size_t first,
+				      const struct cprof_map *map)
+{
+	struct cprof_heap_hook *all = by->hooks->all;
+	struct cprof_error *err = NULL;
+	for (size_t i = first; !err && i < by->hooks->n; i++) {
+		if (all[i].entry.map != map)
+			continue;
+		err = add(by, i);
+		if (err && cprof_heap_hook_is_refused(&all[i]))
+			err = refuse(&all[i], err);
+	}
+	for (size_t i = first; i < by->hooks->n; i++) {
+		if (all[i].entry.map != map || !cprof_heap_uprobe_has(by->uprobe, (uint32_t)i))
+			continue;
+		if (err)
+			cprof_heap_uprobe_remove(by->uprobe, (uint32_t)i);
+		else
+			cprof_heap_hook_set(&all[i], CPROF_HEAP_HOOK_UPROBE);
+	}
+	return err;
+}
+
+/* Afterwards no hook of the object is PLANNED. On error they are as before. */
+static struct cprof_error *take_object(struct cprof_heap_by_uprobe *by, size_t first,
+				       const struct cprof_heap_hook *because)
+{
+	const struct cprof_map *map = because->entry.map;
+	char why[512];
+	snprintf(why, sizeof(why), "%s cannot be patched: %s", because->entry.name,
+		 cprof_heap_hook_reason(because));
+	struct cprof_error *err = add_object(by, first, map);
+	if (err)
+		return err;
+	cprof_run_log_note(by->log, CPROF_NOTE_WARNING,
+			   "%s is watched by uprobes, which is slower, because %s "
+			   "(-heap-method inline leaves out what cannot be patched)",
+			   map->path, why);
+	return NULL;
+}
+
+static struct cprof_error *no_uprobe(struct cprof_heap_by_uprobe *by, struct cprof_error *err)
+{
+	if (err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	free(by->none_why);
+	by->none_why = NULL;
+	if (asprintf(&by->none_why, "%s%s%s", err->message, err->hint ? "; hint: " : "",
+		     err->hint ? err->hint : "") < 0)
+		by->none_why = NULL;
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* Was the object that hooks[index] lies in looked at on the way here? */
+static bool was_tried(const struct cprof_heap_hooks *hooks, size_t from, size_t index)
+{
+	for (size_t i = from; i < index; i++) {
+		if (hooks->all[i].entry.map == hooks->all[index].entry.map)
+			return true;
+	}
+	return false;
+}
+
+struct cprof_error *cprof_heap_by_uprobe_objects(struct cprof_heap_by_uprobe *by, size_t from,
+						 const struct cprof_heap_pages *pages)
+{
+	const struct cprof_heap_hooks *hooks = by->hooks;
+	for (size_t i = from; i < hooks->n; i++) {
+		const struct cprof_heap_hook *because = obstacle(hooks, hooks->all[i].entry.map);
+		if (!because || was_tried(hooks, from, i))
+			continue;
+		struct cprof_error *err = open_uprobe(by);
+		if (!err)
+			err = take_object(by, i, because);
+		if (err)
+			err = no_uprobe(by, err);
+		if (err)
+			return err;
+	}
+	if (by->uprobe)
+		tell_ranges(by, pages);
+	return NULL;
+}

@@ -1,0 +1,37 @@
+#include "attach/heap/inject/heap_blob.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 4096u
+
+/* shim_blob.S */
+extern const uint8_t cprof_shim_blob[];
+extern const uint8_t cprof_shim_blob_end[];
+
+static size_t blob_bytes(void)
+{
+	return (size_t)(cprof_shim_blob_end - cprof_shim_blob);
+}
+
+uint64_t cprof_heap_blob_image_bytes(void)
+{
+	return (blob_bytes() + PAGE - 1) / PAGE * PAGE;
+}
+
+struct cprof_shim_image *cprof_heap_blob_copy(void)
+{
+	struct cprof_shim_image *copy = calloc(1, cprof_heap_blob_image_bytes());
+	if (copy)
+		memcpy(copy, cprof_shim_blob, blob_bytes());
+	return copy;
+}
+
+/* The last eight bytes say where the list is and how long. */
+const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n)
+{
+	uint32_t tail[2];
+	memcpy(tail, cprof_shim_blob + (blob_bytes() - sizeof(tail)), sizeof(tail));
+	*ret_n = tail[1];
+	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail[0]);
+}
