@@ -1,10 +1,6 @@
 #include "attach/heap/uprobe/heap_uprobe.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <assert.h>
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,18 +9,9 @@
 #include "attach/heap/uprobe/heap_probe.h"
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
+#include "attach/heap/uprobe/heap_uprobe_program.h"
 #include "attach/heap/uprobe/heap_uprobe_try.h"
-#include "attach/perf/bpf_quiet.h"
 #include "base/array.h"
-#include "base/cleanup.h"
-
-#include "heap.skel.h"
-
-#define EVERY_BELOW 8192u /* such periods record so much that everything is made larger */
-#define LIVE_EVERY  (1u << 19)
-#define RING_EVERY  (64u << 20)
-#define BATCH       4096u
-#define FIRST_ID    (1ull << 62) /* a shim counts from 0 */
 
 /* The probes of one function. */
 struct probes {
@@ -39,141 +26,21 @@ struct cprof_heap_uprobe {
 	struct cprof_target *target;   /* borrowed */
 	const struct cprof_maps *maps; /* borrowed */
 	size_t way;                    /* index in cprof_heap_uprobe_ways */
-	uint64_t period;
-	struct heap_bpf *skel;                 /* owned */
-	struct ring_buffer *ring;              /* owned */
+	struct cprof_heap_uprobe_program program;
 	bool spare_returns;                    /* its return addresses must be left alone */
 	pid_t tid;                             /* the thread that the probes were attached by */
 	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
 	size_t n_files, cap_files;
 	struct probes *probes[CPROF_HEAP_BPF_HOOKS]; /* owned */
 	size_t n_probes;
-
-	/* What the program is told; kept here because another way means another program. */
-	struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
-	struct cprof_heap_bpf_range ranges[CPROF_HEAP_BPF_RANGES];
-
-	/* During a poll. */
-	cprof_heap_sample_fn *fn;
-	void *ctx;
-	struct cprof_error *err; /* owned */
-	size_t n_samples;
 };
 
 /* ---- opening ---- */
 
-static void fill(const struct cprof_heap_uprobe *uprobe)
-{
-	const struct cprof_heap_uprobe_way *way = &cprof_heap_uprobe_ways[uprobe->way];
-	struct heap_bpf *skel = uprobe->skel;
-	skel->rodata->always_returns = way->always_returns;
-	for (unsigned i = 0; i < CPROF_HEAP_BPF_QUANTILES; i++)
-		skel->rodata->quantile[i] =
-			(uint32_t)lround(-log1p(-(double)i / CPROF_HEAP_BPF_QUANTILES) * (1 << 24));
-	skel->data->period_bytes = uprobe->period;
-	skel->data->next_id = FIRST_ID;
-	if (uprobe->period < EVERY_BELOW) {
-		bpf_map__set_max_entries(skel->maps.live, LIVE_EVERY);
-		bpf_map__set_max_entries(skel->maps.samples, RING_EVERY);
-	}
-	bpf_program__set_expected_attach_type(skel->progs.on_call, way->attach_type);
-}
-
-static void tell(struct cprof_heap_uprobe *uprobe)
-{
-	memcpy(uprobe->skel->bss->hooks, uprobe->hooks, sizeof(uprobe->hooks));
-	memcpy(uprobe->skel->bss->ranges, uprobe->ranges, sizeof(uprobe->ranges));
-}
-
-static struct cprof_error *not_permitted(struct cprof_error *err)
-{
-	if (err->os_errno == EPERM || err->os_errno == EACCES) {
-		err->code = CPROF_ERR_DENIED;
-		return cprof_error_hint(
-			err, "uprobes need root, or CAP_BPF and CAP_PERFMON for cprof-attach (and "
-			     "CAP_SYS_ADMIN on Linux before 6.13)");
-	}
-	if (err->code == CPROF_ERR_OS)
-		err->code = CPROF_ERR_UNSUPPORTED;
-	return err;
-}
-
-static struct cprof_error *load(struct cprof_heap_uprobe *uprobe)
-{
-	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
-	uprobe->skel = heap_bpf__open();
-	int why = uprobe->skel ? 0 : errno;
-	if (uprobe->skel) {
-		fill(uprobe);
-		why = -heap_bpf__load(uprobe->skel);
-	}
-	cprof_bpf_quiet_end(before);
-	if (!why) {
-		tell(uprobe);
-		return NULL;
-	}
-	/* EACCES is the verifier's: another kernel than the program was made for. */
-	struct cprof_error *err = cprof_error_os(why, "load the BPF program for uprobes");
-	if (why == EACCES)
-		err->code = CPROF_ERR_UNSUPPORTED;
-	else
-		err = not_permitted(err);
-	return err->hint ? err
-			 : cprof_error_hint(err,
-					    "uprobes need Linux 5.15 or later, with BPF and BTF");
-}
-
-/* ---- samples ---- */
-
-/* The shim's own form. */
-static struct cprof_shim_cell cell_of(const struct cprof_heap_bpf_event *event)
-{
-	return (struct cprof_shim_cell){
-		.entry = event->hook,
-		.image = CPROF_HEAP_SAMPLE_BY_UPROBE,
-		.id = event->id,
-		.ptr = event->ptr,
-		.size = event->size,
-		.period = event->period,
-		.sp = event->sp,
-		.ret = event->ret,
-		.rbx = event->rbx,
-		.rbp = event->rbp,
-		.r12 = event->r12,
-		.r13 = event->r13,
-		.r14 = event->r14,
-		.r15 = event->r15,
-		.stack_bytes = event->stack_bytes <= CPROF_HEAP_BPF_STACK ? event->stack_bytes : 0,
-	};
-}
-
-/* Negative ends the poll: after an error, and now and then, so that other work is done where samples never end. */
-static int on_record(void *ctx, void *data, size_t size)
-{
-	struct cprof_heap_uprobe *uprobe = ctx;
-	const struct cprof_heap_bpf_event *event = data;
-	if (size < sizeof(*event))
-		return 0;
-	const struct cprof_shim_cell cell = cell_of(event);
-	uprobe->err = uprobe->fn(uprobe->ctx, &cell, event->stack);
-	return uprobe->err || ++uprobe->n_samples >= BATCH ? -EAGAIN : 0;
-}
-
-/* ---- ways ---- */
-
 static struct cprof_error *open_way(struct cprof_heap_uprobe *uprobe, size_t way)
 {
-	ring_buffer__free(uprobe->ring);
-	heap_bpf__destroy(uprobe->skel);
-	uprobe->ring = NULL;
-	uprobe->skel = NULL;
 	uprobe->way = way;
-	struct cprof_error *err = load(uprobe);
-	if (err)
-		return err;
-	uprobe->ring =
-		ring_buffer__new(bpf_map__fd(uprobe->skel->maps.samples), on_record, uprobe, NULL);
-	return uprobe->ring ? NULL : cprof_error_os(errno, "map the ring of the BPF program");
+	return cprof_heap_uprobe_program_open(&uprobe->program, &cprof_heap_uprobe_ways[way]);
 }
 
 struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
@@ -185,7 +52,7 @@ struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
 		return cprof_error_no_memory();
 	uprobe->target = target;
 	uprobe->maps = maps;
-	uprobe->period = period;
+	uprobe->program.period = period;
 	uprobe->tid = cprof_target_living_tid(target);
 	uprobe->spare_returns = cprof_heap_uprobe_try_spare(target->pid);
 	struct cprof_error *err = open_way(uprobe, way);
@@ -214,8 +81,7 @@ void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe)
 	}
 	for (size_t i = 0; i < uprobe->n_files; i++)
 		cprof_heap_uprobe_file_close(uprobe->files[i]);
-	ring_buffer__free(uprobe->ring);
-	heap_bpf__destroy(uprobe->skel);
+	cprof_heap_uprobe_program_close(&uprobe->program);
 	free(uprobe->files);
 	free(uprobe);
 }
@@ -226,7 +92,7 @@ static struct cprof_error *attach(const struct cprof_heap_uprobe *uprobe, struct
 {
 	char path[64];
 	return cprof_heap_uprobe_ways[uprobe->way].attach(
-		bpf_program__fd(uprobe->skel->progs.on_call),
+		cprof_heap_uprobe_program_fd(&uprobe->program),
 		cprof_heap_uprobe_file_path(probes->file, path, sizeof(path)), &probes->spots,
 		uprobe->tid, probes->fds, &probes->n_fds);
 }
@@ -260,7 +126,7 @@ static struct cprof_error *put(struct cprof_heap_uprobe *uprobe, struct probes *
 		uprobe->n_probes ? attach(uprobe, probes) : attach_first(uprobe, probes);
 	if (err) {
 		free(probes);
-		return not_permitted(err);
+		return cprof_heap_uprobe_program_not_permitted(err);
 	}
 	uprobe->probes[uprobe->n_probes++] = probes;
 	return NULL;
@@ -331,10 +197,10 @@ struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint
 	struct probes *probes = make_probes(file, number, &plan, by_rets, !frees && !by_rets);
 	if (!probes)
 		return cprof_error_no_memory();
-	uprobe->hooks[number] = (struct cprof_heap_bpf_hook){
+	uprobe->program.hooks[number] = (struct cprof_heap_bpf_hook){
 		.addr = plan.addr, .kind = entry->kind, .by_rets = by_rets, .pool = entry->pool
 	};
-	tell(uprobe);
+	cprof_heap_uprobe_program_tell(&uprobe->program);
 	*ret_slow = plan.slow || by_rets; /* no kernel emulates a return */
 	return put(uprobe, probes);
 }
@@ -363,17 +229,17 @@ void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number)
 void cprof_heap_uprobe_ranges(struct cprof_heap_uprobe *uprobe,
 			      const struct cprof_shim_range *ranges, size_t n)
 {
-	memset(uprobe->ranges, 0, sizeof(uprobe->ranges));
+	struct cprof_heap_bpf_range *told = uprobe->program.ranges;
+	memset(told, 0, sizeof(uprobe->program.ranges));
 	for (size_t i = 0; i < n && i < CPROF_HEAP_BPF_RANGES; i++)
-		uprobe->ranges[i] = (struct cprof_heap_bpf_range){ .start = ranges[i].start,
-								   .end = ranges[i].end };
-	tell(uprobe);
+		told[i] = (struct cprof_heap_bpf_range){ .start = ranges[i].start,
+							 .end = ranges[i].end };
+	cprof_heap_uprobe_program_tell(&uprobe->program);
 }
 
 void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on)
 {
-	if (uprobe->skel)
-		uprobe->skel->bss->enabled = on;
+	cprof_heap_uprobe_program_enable(&uprobe->program, on);
 }
 
 /* ---- the run ---- */
@@ -381,45 +247,18 @@ void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on)
 struct cprof_error *cprof_heap_uprobe_poll(struct cprof_heap_uprobe *uprobe,
 					   cprof_heap_sample_fn *fn, void *ctx, size_t *ret_samples)
 {
-	uprobe->fn = fn;
-	uprobe->ctx = ctx;
-	uprobe->n_samples = 0;
-	ring_buffer__consume(uprobe->ring);
-	*ret_samples = uprobe->n_samples;
-	struct cprof_error *err = uprobe->err;
-	uprobe->err = NULL;
-	return err;
+	return cprof_heap_uprobe_program_poll(&uprobe->program, fn, ctx, ret_samples);
 }
 
 struct cprof_error *cprof_heap_uprobe_live(const struct cprof_heap_uprobe *uprobe,
 					   struct cprof_map64 *ids)
 {
-	CPROF_AUTO(free) uint64_t *keys = calloc(BATCH, sizeof(*keys));
-	CPROF_AUTO(free) uint64_t *values = calloc(BATCH, sizeof(*values));
-	if (!keys || !values)
-		return cprof_error_no_memory();
-	const int fd = bpf_map__fd(uprobe->skel->maps.live);
-	uint32_t at, next;
-	bool first = true;
-	for (int why = 0; why != ENOENT; first = false, at = next) {
-		uint32_t n = BATCH;
-		why = bpf_map_lookup_batch(fd, first ? NULL : &at, &next, keys, values, &n, NULL)
-			      ? errno
-			      : 0;
-		if (why && why != ENOENT)
-			return cprof_error_os(why, "read the table of live blocks");
-		for (uint32_t i = 0; i < n; i++) {
-			if (!cprof_map64_put(ids, values[i], NULL))
-				return cprof_error_no_memory();
-		}
-	}
-	return NULL;
+	return cprof_heap_uprobe_program_live(&uprobe->program, ids);
 }
 
 void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t period)
 {
-	uprobe->period = period;
-	uprobe->skel->data->period_bytes = period;
+	cprof_heap_uprobe_program_set_period(&uprobe->program, period);
 }
 
 /* The old ones see nothing any more: the thread that they go by has no memory. */
@@ -449,7 +288,8 @@ struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, b
 void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
 			      struct cprof_heap_uprobe_counts *ret_counts)
 {
-	const struct cprof_heap_bpf_counts *counts = &uprobe->skel->bss->counts;
+	const struct cprof_heap_bpf_counts *counts =
+		cprof_heap_uprobe_program_counts(&uprobe->program);
 	*ret_counts = (struct cprof_heap_uprobe_counts){
 		.calls = counts->calls,
 		.frees = counts->frees,

@@ -1,12 +1,12 @@
 /*
  * attach/heap/uprobe/heap_uprobe.h - watch allocator functions by uprobes: for what cannot be patched, or where nothing may be injected.
  *
- * The kernel puts a breakpoint at each function and runs attach/heap/uprobe/heap.bpf.c there, which does what the shim does:
+ * The kernel puts a breakpoint at each function and runs attach/heap/uprobe/heap.bpf.c there, which does what the injected code does:
  * countdown, samples, following of the sampled blocks. Nothing of ours is in the target, no thread of it is stopped,
  * and the kernel takes the breakpoints out when we end in whatever way. The price is a trap a call (docs/heap.md).
  *
- * Owns the BPF program, its ring and the probes. Where in a function a probe goes is heap_probe.h's, how it is attached
- * heap_uprobe_link.h's. Samples are handed out as the shim's are, so that what follows is the same.
+ * Owns the probes. What they run is heap_uprobe_program.h's, where in a function one goes heap_probe.h's, how it is attached
+ * heap_uprobe_link.h's. A sample has the form of heap_sample.h.
  */
 #ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_H
 #define CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_H
@@ -43,7 +43,7 @@ void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);
 
 /*
  * Put a probe at `entry`, whose samples will bear `number`. *ret_slow: an instruction with a probe cannot be emulated by
- * the kernel, which makes each call ten times dearer. UNSUPPORTED says why this one cannot be watched.
+ * the kernel, which makes each call cost ten times as much. UNSUPPORTED says why this one cannot be watched.
  */
 struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
 					  const struct cprof_alloc_entry *entry, bool *ret_slow);
@@ -61,12 +61,19 @@ void cprof_heap_uprobe_ranges(struct cprof_heap_uprobe *uprobe,
 /* From now on calls are counted, or no longer. */
 void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on);
 
-/* As cprof_heap_reader_poll() and its sisters. Ids are none that a shim gives. */
+/*
+ * Hand the samples that are there to `fn`, oldest first; *ret_samples counts them. Where they never end it returns now
+ * and then all the same. Their ids are none that the injected code gives. Errors: those of `fn`.
+ */
 struct cprof_error *cprof_heap_uprobe_poll(struct cprof_heap_uprobe *uprobe,
 					   cprof_heap_sample_fn *fn, void *ctx,
 					   size_t *ret_samples);
+
+/* The ids of the sampled blocks that live now, added as keys to `ids`. */
 struct cprof_error *cprof_heap_uprobe_live(const struct cprof_heap_uprobe *uprobe,
 					   struct cprof_map64 *ids);
+
+/* From now on gaps are drawn with this mean. */
 void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t period);
 
 /*
