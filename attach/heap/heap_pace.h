@@ -1,16 +1,13 @@
 /*
- * attach/heap/heap_pace.h - how often to sample so that it costs no more than it may, and what was there before.
+ * attach/heap/heap_pace.h - how often to sample so that it costs no more than it may.
  *
- * The controller is pure: it is told counts and clocks and says a period. Never below the period asked for.
+ * Pure: it is told counts and clocks and says a period, which is never below the one asked for.
  */
 #ifndef CPROF_ATTACH_HEAP_HEAP_PACE_H
 #define CPROF_ATTACH_HEAP_HEAP_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-
-#include "base/error.h"
 
 struct cprof_heap_pace {
 	uint64_t base, period; /* bytes: asked for, now */
@@ -21,11 +18,5 @@ struct cprof_heap_pace {
 /* True if pace->period has changed. `samples` and `cpu_ns` (ours) count from any beginning. */
 bool cprof_heap_pace_next(struct cprof_heap_pace *pace, uint64_t samples, uint64_t cpu_ns,
 			  uint64_t mono_ns);
-
-/*
- * Bytes of private writable memory without a file that are resident or swapped out: heaps and what allocators
- * map. From /proc/PID/smaps; stacks that are named there are left out. Errors: NO_TARGET, DENIED, OS.
- */
-struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes);
 
 #endif

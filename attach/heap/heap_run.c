@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "attach/heap/heap_baseline.h"
 #include "attach/heap/heap_method.h"
 #include "attach/heap/heap_pace.h"
 #include "attach/heap/heap_profile.h"

@@ -1,5 +1,5 @@
 /*
- * attach/heap/inject/heap_claim.h - whose shim it is that is found in a process, and whether that run is still alive.
+ * attach/heap/inject/heap_claim.h - whose injected code it is that is found in a process, and whether that run is still alive.
  *
  * A run signs the code page with its process id, the id's start time and its PID namespace (shim_proto.h).
  */

@@ -1,7 +1,7 @@
 /*
  * attach/heap/inject/heap_threads.h - what stands where in a stopped process: code under a thread's feet, stacks, thread ids.
  *
- * Reads only. For heap_install.c, which decides what follows from it.
+ * Reads only; what follows from it is for the caller to decide.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_THREADS_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_THREADS_H
@@ -13,7 +13,7 @@
 
 /*
  * Will some thread return from a signal handler into one of `ranges`? Its registers are then in a signal frame on its
- * stack, whose return address is the C library's sigreturn at `restorer`.
+ * stack, which is known by its return address: code that calls rt_sigreturn(2). True if there is no memory to look.
  */
 bool cprof_heap_threads_return_into(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
 				    const struct cprof_shim_range *ranges, size_t n_ranges);

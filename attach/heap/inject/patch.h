@@ -2,7 +2,7 @@
  * attach/heap/inject/patch.h - plan how a function's first instructions give way to a jump: pure, no process.
  *
  * Owns where the jump goes, the relocation of the displaced instructions (x86-64, decoded by Zydis) and the refusals:
- * what cannot be moved safely is not touched. Writing the bytes and moving threads out of the way is heap_install.h's.
+ * what cannot be moved safely is not touched. Writing the bytes and moving threads out of the way is heap_jump.h's.
  *
  * The jump goes behind the first instruction where that can be: then a function's first byte is never ours, and a uprobe
  * of somebody else's on it does no harm (patch_first.h says which instructions that is possible with).
