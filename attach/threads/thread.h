@@ -54,7 +54,7 @@ struct cprof_thread {
 		*why; /* static; why there is no stack, or why it may be wrong; NULL: all is well */
 
 	/* thread_resolve.h's */
-	struct cprof_builder_frame *frames; /* owned; innermost first; look-up addresses */
+	struct cprof_stack_frame *frames; /* owned; innermost first; look-up addresses */
 	size_t n_frames;
 	enum cprof_stop stop;
 	struct cprof_lock_wait wait;

@@ -111,7 +111,7 @@ static struct cprof_error *put_stack(const struct cprof_thread *thread,
 				     struct cprof_thread_names *names, struct cprof_buffer *out)
 {
 	for (size_t i = 0; i < thread->n_frames; i++) {
-		const struct cprof_builder_frame *frame = &thread->frames[i];
+		const struct cprof_stack_frame *frame = &thread->frames[i];
 		if (!frame->addr && !frame->mapping) /* the marker of a stack that is cut */
 			continue;
 		struct cprof_error *err = put_frame(names, frame->addr, i > 0, out);

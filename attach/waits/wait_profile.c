@@ -35,7 +35,7 @@ const struct cprof_builder_type *cprof_wait_profile_types(bool releases, bool al
 struct fill {
 	struct cprof_wait_intake *intake;    /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
-	struct cprof_builder_frame *frames;  /* borrowed; room for one stack */
+	struct cprof_stack_frame *frames;    /* borrowed; room for one stack */
 	struct cprof_map64 threads; /* thread id -> 1 where it is (or was) one of the target's */
 };
 
@@ -46,7 +46,7 @@ struct names {
 	size_t n;
 };
 
-static struct cprof_error *find_names(struct fill *fill, const struct cprof_builder_frame *frames,
+static struct cprof_error *find_names(struct fill *fill, const struct cprof_stack_frame *frames,
 				      size_t n_frames, struct names *names)
 {
 	names->n = 0;
@@ -75,7 +75,7 @@ static struct cprof_error *find_names(struct fill *fill, const struct cprof_buil
  * begins. A lock inlined into a function of the program stays what it is.
  */
 static struct cprof_error *show_entry(const struct fill *fill, const struct names *names,
-				      size_t entry, struct cprof_builder_frame *frame)
+				      size_t entry, struct cprof_stack_frame *frame)
 {
 	size_t whole = entry;
 	while (whole + 1 < names->n && names->frame[whole + 1] == names->frame[entry])
@@ -206,7 +206,7 @@ struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 {
 	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
 	CPROF_AUTO(free)
-	struct cprof_builder_frame *frames = calloc(FRAMES_MAX, sizeof(*frames));
+	struct cprof_stack_frame *frames = calloc(FRAMES_MAX, sizeof(*frames));
 	if (!frames)
 		return cprof_error_no_memory();
 	struct fill fill = { .intake = intake, .frames = frames };

@@ -25,8 +25,6 @@ struct cprof_builder_type {
 	const char *unit; /* "nanoseconds" */
 };
 
-#define cprof_builder_frame cprof_stack_frame
-
 struct cprof_builder_label {
 	const char *key;
 	const char *str; /* text label; or NULL, and then: */
@@ -63,7 +61,7 @@ struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
  * A few hundred nanoseconds where the stack is known.
  */
 struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
-				      const struct cprof_builder_frame *frames, size_t n_frames,
+				      const struct cprof_stack_frame *frames, size_t n_frames,
 				      uint32_t labels, const int64_t *values);
 
 /*
@@ -94,7 +92,7 @@ struct cprof_builder_line {
  * The namer: fill `*ret_lines` (innermost inlined function first) for one location; borrowed until the
  * next call. Return 0 lines where nothing is known. Called once per distinct location of samples, in order.
  */
-typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_builder_frame *frame,
+typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_stack_frame *frame,
 						const struct cprof_builder_line **ret_lines,
 						size_t *ret_n);
 

@@ -24,7 +24,7 @@ static uint64_t next(void) /* xorshift64* */
 	return state * 2685821657736338717ull;
 }
 
-static struct cprof_error *name(void *ctx, const struct cprof_builder_frame *frame,
+static struct cprof_error *name(void *ctx, const struct cprof_stack_frame *frame,
 				const struct cprof_builder_line **ret_lines, size_t *ret_n)
 {
 	static char text[64], file[64];
@@ -44,10 +44,10 @@ static struct cprof_error *name(void *ctx, const struct cprof_builder_frame *fra
 }
 
 /* A new stack keeps a random number of the previous one's outer frames, and calls on from there. */
-static size_t change(struct cprof_builder_frame *frames, size_t n)
+static size_t change(struct cprof_stack_frame *frames, size_t n)
 {
 	size_t depth = 24 + next() % 13, kept = n ? next() % n : 0;
-	struct cprof_builder_frame old[64];
+	struct cprof_stack_frame old[64];
 	for (size_t i = 0; i < kept; i++)
 		old[i] = frames[n - 1 - i]; /* root first */
 	for (size_t i = 0; i < depth; i++) {
@@ -55,7 +55,7 @@ static size_t change(struct cprof_builder_frame *frames, size_t n)
 		uint64_t addr = 0x1000 + function * 64 + next() % N_SITES * 16;
 		frames[depth - 1 - i] =
 			i < kept ? old[i]
-				 : (struct cprof_builder_frame){ .addr = addr, .mapping = 1 };
+				 : (struct cprof_stack_frame){ .addr = addr, .mapping = 1 };
 	}
 	return depth;
 }
@@ -63,7 +63,7 @@ static size_t change(struct cprof_builder_frame *frames, size_t n)
 static struct cprof_error *make(size_t n, struct cprof_builder *builder)
 {
 	uint32_t mapping;
-	struct cprof_builder_frame frames[64];
+	struct cprof_stack_frame frames[64];
 	struct cprof_error *err = cprof_builder_mapping(
 		builder,
 		&(struct cprof_builder_mapping){ 0x1000, 0x1000000, 0, "/usr/bin/program", "abcd" },

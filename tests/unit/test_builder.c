@@ -34,7 +34,7 @@ static struct cprof_builder *cpu_builder(void)
 	return builder;
 }
 
-static void add(struct cprof_builder *builder, const struct cprof_builder_frame *frames, size_t n,
+static void add(struct cprof_builder *builder, const struct cprof_stack_frame *frames, size_t n,
 		uint32_t labels, int64_t count)
 {
 	int64_t values[] = { count, count * 10000000 };
@@ -42,7 +42,7 @@ static void add(struct cprof_builder *builder, const struct cprof_builder_frame 
 }
 
 /* Names every address "f<addr>"; 0x1010 has a function inlined into it. */
-static struct cprof_error *name(void *ctx, const struct cprof_builder_frame *frame,
+static struct cprof_error *name(void *ctx, const struct cprof_stack_frame *frame,
 				const struct cprof_builder_line **ret_lines, size_t *ret_n)
 {
 	static struct cprof_builder_line lines[2];
@@ -66,8 +66,8 @@ static pb_profile *encode(const struct cprof_profile *profile)
 	return decoded;
 }
 
-static const struct cprof_builder_frame stack_a[] = { { 0x1010, 1 }, { 0x1020, 1 } };
-static const struct cprof_builder_frame stack_b[] = { { 0x5005, 2 }, { 0x1020, 1 } };
+static const struct cprof_stack_frame stack_a[] = { { 0x1010, 1 }, { 0x1020, 1 } };
+static const struct cprof_stack_frame stack_b[] = { { 0x5005, 2 }, { 0x1020, 1 } };
 
 TEST(builder_adds_equal_stacks_up_and_keeps_the_order_of_first_appearance)
 {
@@ -160,7 +160,7 @@ TEST(builder_refuses_a_mapping_or_label_set_that_nobody_registered)
 {
 	struct cprof_builder *builder = cpu_builder();
 	int64_t values[] = { 1, 1 };
-	struct cprof_builder_frame stranger = { 0x9000, 3 };
+	struct cprof_stack_frame stranger = { 0x9000, 3 };
 	struct cprof_error *err = cprof_builder_add(builder, &stranger, 1, 0, values);
 	CHECK(err && err->code == CPROF_ERR_BAD_DATA);
 	cprof_error_free(err);
@@ -176,8 +176,8 @@ TEST(builder_writes_the_same_bytes_for_the_same_samples)
 	for (int i = 0; i < 2; i++) {
 		struct cprof_builder *builder = cpu_builder();
 		for (uint64_t at = 0; at < 1000; at++) {
-			struct cprof_builder_frame frames[] = { { 0x1000 + at % 91, 1 },
-								{ 0x1100, 1 } };
+			struct cprof_stack_frame frames[] = { { 0x1000 + at % 91, 1 },
+							      { 0x1100, 1 } };
 			add(builder, frames, 2, 0, 1);
 		}
 		struct cprof_profile *profile;

@@ -10,7 +10,7 @@ struct fixture {
 	struct cprof_maps maps;
 	struct cprof_thread_names names;
 	struct cprof_thread threads[4];
-	struct cprof_builder_frame frames[4];
+	struct cprof_stack_frame frames[4];
 	struct cprof_thread_snapshot snapshot;
 };
 
