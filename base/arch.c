@@ -1,4 +1,4 @@
-#include "base/arch.h"
+#include "cprof/arch.h"
 
 static const struct cprof_arch *const archs[] = { &cprof_arch_x86_64, &cprof_arch_aarch64 };
 

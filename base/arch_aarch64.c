@@ -1,4 +1,4 @@
-#include "base/arch.h"
+#include "cprof/arch.h"
 
 #include <elf.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 #define CPROF_BASE_ERROR_C
-#include "base/error.h"
+#include "cprof/error.h"
 
 #include <errno.h>
 #include <stdarg.h>

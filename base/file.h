@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 /*
  * Append the content of `path` to `out`; works on /proc files, whose size is not known beforehand. ENOENT

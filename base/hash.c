@@ -1,4 +1,4 @@
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "base/intern.h"
+#include "cprof/intern.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_library_row {
 	const char *function;

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 enum cprof_option_kind {
 	CPROF_OPT_SWITCH,   /* bool; true t yes y 1 / false f no n 0 */

@@ -4,7 +4,7 @@
 #ifndef CPROF_BASE_PATH_H
 #define CPROF_BASE_PATH_H
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 /* The part behind the last slash, "." for ""; a path that ends in a slash is given back whole. Borrowed from `path`. */
 const char *cprof_path_base(const char *path);

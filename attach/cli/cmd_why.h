@@ -6,7 +6,7 @@
 
 #include "attach/cli/cli_options.h"
 #include "attach/target/target.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* Prints on stdout. Errors: whatever reading the process's mappings gives. */
 struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,

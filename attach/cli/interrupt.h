@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * From now on SIGINT, SIGTERM and SIGHUP make `*ret_fd` readable; it stays ours. SIGPIPE is ignored, so that

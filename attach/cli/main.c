@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/version.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 #include "convert/push/push.h"
 #include "symbolize/names/package.h"
 

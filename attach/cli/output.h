@@ -12,8 +12,8 @@
 
 #include "attach/cli/cli_options.h"
 #include "attach/target/target.h"
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 enum cprof_output_kind {
 	CPROF_OUTPUT_FILE,

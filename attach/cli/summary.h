@@ -6,7 +6,7 @@
 
 #include "attach/run/run_log.h"
 #include "attach/run/window.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 /* "12 s left, 1,200 samples, 0 lost, 4 threads, 0.1 % truncated" without a newline. */
 void cprof_summary_progress(const struct cprof_window *window, const struct cprof_counts *counts,

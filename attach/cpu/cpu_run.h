@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "attach/run/run.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 struct cprof_cpu_request {
 	const char *event;    /* "cpu-clock", or any name of perf_event_name.h */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

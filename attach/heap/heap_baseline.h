@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * Bytes of private writable memory without a file that are resident or swapped out: heaps and what allocators

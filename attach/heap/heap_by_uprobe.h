@@ -16,7 +16,7 @@
 #include "attach/heap/inject/heap_pages.h"
 #include "attach/heap/uprobe/heap_uprobe.h"
 #include "attach/run/run_log.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_heap_by_uprobe {
 	struct cprof_heap_hooks *hooks; /* borrowed */

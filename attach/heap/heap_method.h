@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_heap_method {
 	const char *name;

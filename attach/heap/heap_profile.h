@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 struct cprof_heap_totals {
 	double objects, bytes;

@@ -5,7 +5,7 @@
 #include "attach/target/target.h"
 #include "attach/target/target_mem.h"
 #include "base/cleanup.h"
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 static struct cprof_error *repair(struct cprof_target *target, struct cprof_maps *maps,
 				  struct cprof_target_mem *mem,

@@ -10,7 +10,7 @@
 
 #include "attach/heap/inject/heap_shim_left.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_heap_repair {
 	struct cprof_heap_shim_left shim;

@@ -12,8 +12,8 @@
 
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/run/run.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 struct cprof_heap_request {
 	uint64_t period_bytes; /* mean between two samples; 1: every allocation */

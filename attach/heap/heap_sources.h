@@ -20,8 +20,8 @@
 #include "attach/heap/inject/heap_reader.h"
 #include "attach/heap/uprobe/heap_uprobe.h"
 #include "attach/run/run_log.h"
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 struct cprof_heap_sources {
 	const struct cprof_heap_method *method; /* borrowed */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 enum cprof_futex_role {
 	CPROF_FUTEX_OTHER, /* neither sleeps nor wakes (FD, TRYLOCK_PI) or unknown */

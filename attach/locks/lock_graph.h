@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 #define CPROF_LOCK_GRAPH_NONE SIZE_MAX
 

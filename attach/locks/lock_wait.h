@@ -19,7 +19,7 @@
 
 #include "attach/locks/lock_word.h"
 #include "attach/target/thread_proc.h"
-#include "base/memory.h"
+#include "cprof/memory.h"
 
 struct cprof_lock_wait_input {
 	const struct cprof_thread_call *call;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/memory.h"
+#include "cprof/memory.h"
 
 /* How far behind a glibc mutex's futex word its owner's thread id stands. */
 #define CPROF_LOCK_WORD_OWNER_OFFSET 8

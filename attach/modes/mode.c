@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "attach/waits/wait_run.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/options.h"

@@ -16,8 +16,8 @@
 #include "attach/run/run.h"
 #include "attach/threads/threads_run.h"
 #include "attach/waits/wait_request.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /* One request for each kind of run; a mode looks at its own. */
 struct cprof_mode_requests {

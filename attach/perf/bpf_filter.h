@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "attach/target/target.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * Load it for these processes; `*ret_fd` is the caller's, for PERF_EVENT_IOC_SET_BPF. It returns 1 for

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

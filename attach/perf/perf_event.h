@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "attach/perf/perf_ring.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* A mapped ring and the descriptor it belongs to. */
 struct cprof_perf_event_ring {

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_perf_event_name {
 	uint32_t type; /* as in struct perf_event_attr, all four */

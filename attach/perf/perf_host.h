@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* The CPUs that are on, ascending; the caller frees `*ret_cpus`. */
 struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n);

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 /* What the event was opened with; decides which fields a record has. sample_id_all is always set. */
 struct cprof_perf_layout {
@@ -83,7 +83,7 @@ struct cprof_error *cprof_perf_record_decode(const struct cprof_perf_layout *lay
 uint64_t cprof_perf_record_time(const struct cprof_perf_layout *layout,
 				const struct perf_event_header *record);
 
-/* A MAP record as symbolize/process/maps.h wants it; the path is borrowed from the record. */
+/* A MAP record as cprof/maps.h wants it; the path is borrowed from the record. */
 struct cprof_map cprof_perf_record_map(const struct cprof_perf_record *record);
 
 #endif

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* perf_event_header.size is a u16, so no record is longer than this. */
 #define CPROF_PERF_RECORD_MAX UINT16_MAX

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/arch.h"
+#include "cprof/arch.h"
 #include "base/array.h"
 
 /* Of samples in a ring. We are woken when it is half full, and may have to wait for a CPU then. */

@@ -17,7 +17,7 @@
 #include "attach/perf/perf_record.h"
 #include "attach/run/run_log.h"
 #include "attach/target/target.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 struct cprof_perf_source_request {
 	struct perf_event_attr attr; /* the event and its period; what is sampled with it is ours */

@@ -9,7 +9,7 @@
 
 #include <perfmon/pfmlib_perf_event.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* A row per function: X(member, function). */
 #define CPROF_PFM_FUNCTIONS(X)                                                                     \

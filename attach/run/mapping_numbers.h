@@ -8,10 +8,10 @@
 #define CPROF_ATTACH_RUN_MAPPING_NUMBERS_H
 
 #include "attach/run/process.h"
-#include "base/error.h"
-#include "convert/profile/builder.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
+#include "cprof/error.h"
+#include "cprof/builder.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
 
 /* Both x86-64 and AArch64 keep the kernel in the upper half. */
 #define CPROF_KERNEL_START 0xffff800000000000ull

@@ -10,8 +10,8 @@
 #include "attach/run/process_threads.h"
 #include "attach/target/target.h"
 #include "attach/target/target_mem.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 struct cprof_process {
 	struct cprof_target *target; /* borrowed */

@@ -8,7 +8,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 struct cprof_process_threads {
 	struct cprof_map64 by_tid;       /* -> index + 1 */

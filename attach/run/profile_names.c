@@ -5,7 +5,7 @@
 
 #include "attach/run/stack_walker.h"
 #include "base/cleanup.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 
 #define NAMELESS_PART 20  /* of so many addresses one without a name is worth a hint */
 #define LINES_MAX     256 /* functions inlined into each other at one address; more are cut */

@@ -13,7 +13,7 @@
 #include "attach/run/run_log.h"
 #include "attach/run/window.h"
 #include "attach/target/target.h"
-#include "symbolize/names/demangle.h"
+#include "cprof/demangle.h"
 
 /* A label that every sample bears. */
 struct cprof_run_label {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_counts {
 	uint64_t samples;   /* events kept; in the heap mode allocations sampled, in block waits */

@@ -14,10 +14,10 @@
 #include "attach/run/process.h"
 #include "attach/run/run.h"
 #include "attach/run/stack_walker.h"
-#include "base/error.h"
-#include "convert/profile/builder.h"
-#include "symbolize/process/module.h"
-#include "symbolize/unwind/unwind.h"
+#include "cprof/error.h"
+#include "cprof/builder.h"
+#include "cprof/module.h"
+#include "cprof/unwind.h"
 
 struct cprof_session;
 

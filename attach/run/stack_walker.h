@@ -10,10 +10,10 @@
 #include "attach/run/mapping_numbers.h"
 #include "attach/run/process.h"
 #include "attach/run/run_log.h"
-#include "base/arch.h"
-#include "base/error.h"
-#include "convert/profile/stack_table.h"
-#include "symbolize/unwind/unwind.h"
+#include "cprof/arch.h"
+#include "cprof/error.h"
+#include "cprof/stack_table.h"
+#include "cprof/unwind.h"
 
 /* Frames kept of one stack; deeper ones are cut at the root end and count as truncated. */
 #define CPROF_STACK_DEPTH_MAX  2048

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "base/options.h"
 
 struct cprof_launch {

@@ -14,7 +14,7 @@
 
 #include "attach/target/ptrace_denied.h"
 #include "base/array.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"

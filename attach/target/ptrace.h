@@ -21,7 +21,7 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_tracee {
 	pid_t tid;

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* Of thread `tid` of `pid`: another tracer, which is named, or `os_errno` with a hint. Never NULL. */
 struct cprof_error *cprof_ptrace_denied(pid_t pid, pid_t tid, int os_errno);

@@ -17,7 +17,7 @@
 
 #include "attach/target/ptrace.h"
 #include "attach/target/remote_gadgets.h"
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 struct cprof_remote {
 	struct cprof_ptrace *trace;  /* borrowed */

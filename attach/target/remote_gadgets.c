@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "attach/target/ptrace.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 /* Code of the target's that is used as it stands. */
 struct cprof_remote_gadgets {

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_seccomp_call {
 	const char *name;

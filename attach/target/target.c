@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "attach/target/thread_proc.h"
-#include "base/arch.h"
+#include "cprof/arch.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"

@@ -2,7 +2,7 @@
  * attach/target/target.h - one process to be profiled: that it is the one meant, and that it can be.
  *
  * Owns a pidfd, so that a reused process id is never mistaken for the target, and the facts that do not change.
- * Mappings and memory are the session's (symbolize/process/maps.h, target_mem.h). Nothing here stops the target.
+ * Mappings and memory are the session's (cprof/maps.h, target_mem.h). Nothing here stops the target.
  *
  * Sources: pidfd_open(2), proc(5) "/proc/pid/stat" and "/proc/pid/status", pid_namespaces(7).
  */
@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 #define CPROF_COMM_MAX 64 /* the kernel's own are 16; of worker threads more is shown */
 

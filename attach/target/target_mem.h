@@ -8,7 +8,7 @@
 #define CPROF_ATTACH_TARGET_TARGET_MEM_H
 
 #include "attach/target/target.h"
-#include "base/memory.h"
+#include "cprof/memory.h"
 
 #define CPROF_TARGET_MEM_PAGE 4096
 

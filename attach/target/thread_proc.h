@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 #define CPROF_THREAD_NAME_MAX                                                                      \
 	64 /* the kernel's comm has 15 bytes, but kworkers' names are longer */

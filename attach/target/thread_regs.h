@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "attach/target/thread_proc.h"
-#include "base/arch.h"
+#include "cprof/arch.h"
 
 #if defined(__x86_64__)
 #define CPROF_THREAD_REGS_WORDS 21

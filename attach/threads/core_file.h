@@ -16,8 +16,8 @@
 #include <sys/types.h>
 
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "base/memory.h"
+#include "cprof/error.h"
+#include "cprof/memory.h"
 
 struct cprof_core_segment {
 	uint64_t start, end; /* run-time addresses */

@@ -7,9 +7,9 @@
 #define CPROF_ATTACH_THREADS_CORE_MAPS_H
 
 #include "attach/threads/core_file.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
 
 /* What became of the mapped files. */
 struct cprof_core_maps_files {

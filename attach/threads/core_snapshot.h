@@ -8,7 +8,7 @@
 
 #include "attach/threads/core_file.h"
 #include "attach/threads/thread.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* All threads, each with up to `stack_bytes` of its stack as far as it was dumped. Errors: NO_MEMORY. */
 struct cprof_error *cprof_core_snapshot_make(const struct cprof_core_file *core, size_t stack_bytes,

@@ -15,9 +15,9 @@
 
 #include "attach/locks/lock_wait.h"
 #include "attach/target/thread_proc.h"
-#include "base/arch.h"
-#include "convert/profile/builder.h"
-#include "symbolize/process/stack.h"
+#include "cprof/arch.h"
+#include "cprof/builder.h"
+#include "cprof/stack.h"
 
 /* How a thread's registers were had, in the order of preference; only STOP touches the target. */
 enum cprof_thread_means {

@@ -13,7 +13,7 @@
 #include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 enum cprof_thread_stops {
 	CPROF_STOPS_NEVER,

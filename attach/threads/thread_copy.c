@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "attach/target/target_mem.h"
-#include "base/arch.h"
+#include "cprof/arch.h"
 #include "base/cleanup.h"
 
 /* How often a thread that has moved while it was read is read again. */

@@ -11,7 +11,7 @@
 
 #include "attach/threads/thread.h"
 #include "attach/threads/thread_observer.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * Fill in the stacks of the threads of `snapshot` whose registers are known, at most `stack_bytes` of each; 0: leave the

@@ -15,7 +15,7 @@
 
 #include "attach/run/session.h"
 #include "attach/threads/thread_names.h"
-#include "base/memory.h"
+#include "cprof/memory.h"
 
 /* What the search asks; borrowed, all of it. */
 struct cprof_thread_fp {

@@ -15,7 +15,7 @@
 
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_thread_freeze {
 	struct cprof_target *target; /* borrowed, as all */

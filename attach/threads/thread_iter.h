@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "attach/target/thread_regs.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* What the program writes for each thread: no padding, because every byte has to be initialized. */
 struct cprof_thread_iter_row {

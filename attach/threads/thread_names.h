@@ -6,10 +6,10 @@
 #ifndef CPROF_ATTACH_THREADS_THREAD_NAMES_H
 #define CPROF_ATTACH_THREADS_THREAD_NAMES_H
 
-#include "base/error.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
+#include "cprof/symbolizer.h"
 
 struct cprof_thread_names {
 	struct cprof_symbolizer_options options;

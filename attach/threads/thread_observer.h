@@ -14,7 +14,7 @@
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
 #include "attach/threads/thread_iter.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_thread_observer {
 	struct cprof_target *target;    /* borrowed */

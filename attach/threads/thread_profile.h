@@ -9,7 +9,7 @@
 
 #include "attach/run/session.h"
 #include "attach/threads/thread.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* Add all threads of `snapshot`, of `process`, to the session's builder. Errors: NO_MEMORY. */
 struct cprof_error *cprof_thread_profile_add(struct cprof_session *session,

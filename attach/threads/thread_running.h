@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 #include "attach/threads/thread.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * The first perf event of a machine makes the kernel patch its own code, which takes it some 10 ms. An idle event of our

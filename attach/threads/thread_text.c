@@ -7,7 +7,7 @@
 #include "attach/threads/thread_words.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define NS_PER_MS 1000000ull
 #define GROUP_IDS 24 /* members of a group that are named; the rest is counted */

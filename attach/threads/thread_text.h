@@ -18,8 +18,8 @@
 
 #include "attach/threads/thread.h"
 #include "attach/threads/thread_names.h"
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_thread_text_options {
 	bool group;    /* identical stacks once, with all the threads that have it */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "attach/threads/thread.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 /* What a thread is at: "mutex", "epoll_wait", "running", "stopped", ... Static. */
 const char *cprof_thread_words_reason(const struct cprof_thread *thread);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_threads_request {
 	uint64_t repeat;        /* snapshots, at least 1 */

@@ -9,8 +9,8 @@
 
 #include "attach/run/run.h"
 #include "attach/threads/threads_request.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /*
  * Look, and hand out the profile of the last snapshot. Deadlocks are counted in run->log. Errors: USAGE (a command that

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_futex_tracepoints {
 	uint64_t enter_futex, exit_futex;

@@ -13,8 +13,8 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 struct cprof_wait_lock {
 	uint64_t waiters;

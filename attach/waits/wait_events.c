@@ -13,10 +13,10 @@
 #include "attach/locks/futex.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_host.h"
-#include "base/arch.h"
+#include "cprof/arch.h"
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define RING_BYTES ((size_t)8 << 20)
 #define RING_LEAST ((size_t)64 << 10)

@@ -17,7 +17,7 @@
 
 #include "attach/perf/perf_record.h"
 #include "attach/target/target.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_wait_events;
 

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define FAULTS_MAX 4096
 

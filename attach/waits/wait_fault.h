@@ -10,7 +10,7 @@
 
 #include "attach/waits/wait_bpf.h"
 #include "attach/waits/wait_intake.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 struct cprof_wait_faults {
 	struct cprof_wait_intake *intake; /* borrowed */

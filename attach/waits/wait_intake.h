@@ -16,9 +16,9 @@
 #include "attach/run/session.h"
 #include "attach/waits/wait_request.h"
 #include "attach/waits/wait_table.h"
-#include "base/error.h"
-#include "base/hash.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/symbolizer.h"
 
 struct cprof_wait_intake {
 	const struct cprof_run *run; /* borrowed, as all pointers here */

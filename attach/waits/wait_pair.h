@@ -13,9 +13,9 @@
 
 #include "attach/locks/wait.h"
 #include "attach/waits/wait_charge.h"
-#include "base/error.h"
-#include "base/hash.h"
-#include "base/memory.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/memory.h"
 
 struct cprof_wait_pair_thread {
 	uint64_t entered_ns; /* of the call it is in; 0: in none that we know of */

@@ -7,7 +7,7 @@
 #define CPROF_ATTACH_WAITS_WAIT_PROFILE_H
 
 #include "attach/waits/wait_intake.h"
-#include "convert/profile/builder.h"
+#include "cprof/builder.h"
 
 /* The sample types of a run, for cprof_session_new(). */
 const struct cprof_builder_type *cprof_wait_profile_types(bool releases, bool all, size_t *ret_n,

@@ -10,8 +10,8 @@
 
 #include "attach/run/run.h"
 #include "attach/waits/wait_request.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /* The run function of both modes. Does not stop the target. Errors: USAGE, DENIED, UNSUPPORTED, NO_TARGET, OS, NO_MEMORY. */
 struct cprof_error *cprof_wait_run(const struct cprof_run *run,

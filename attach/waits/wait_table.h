@@ -14,8 +14,8 @@
 
 #include "attach/locks/wait.h"
 #include "attach/locks/wait_kind.h"
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 #define CPROF_WAIT_TABLE_MAX 65536
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "attach/waits/wait_intake.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* More files to wait for than this are not asked for. */
 #define CPROF_WAIT_TIER_FDS_MAX 1024

@@ -21,7 +21,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define PERIOD_NS     1000000ull /* T for few threads; 3 us of ours for each thread and reading */
 #define PERIOD_MAX_NS 50000000ull

@@ -11,10 +11,10 @@
 
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 #include "convert/net/remote_symbols.h"
 #include "symbolize/names/symbol_cache.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 
 #define LINES_MAX 64
 

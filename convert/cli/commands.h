@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "base/options.h"
 #include "convert/report/config.h"
 #include "convert/cli/load.h"

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * Draw: `in` (from its beginning) through `dot -T<type>` to `out`. Errors: CPROF_ERR_UNSUPPORTED with a hint where Graphviz

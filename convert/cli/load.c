@@ -12,8 +12,8 @@
 #include "convert/formats/input_format.h"
 #include "convert/net/fetch.h"
 #include "convert/profile/inflate.h"
-#include "convert/profile/merge.h"
-#include "convert/profile/profile_scale.h"
+#include "cprof/merge.h"
+#include "cprof/profile_scale.h"
 #include "convert/report/filter_leaf.h"
 
 #define READ_BYTES (1u << 20)

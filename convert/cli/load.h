@@ -4,12 +4,12 @@
 #ifndef CPROF_CONVERT_CLI_LOAD_H
 #define CPROF_CONVERT_CLI_LOAD_H
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "base/options.h"
 #include "convert/net/say.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 
 struct cprof_load {
 	const struct cprof_strings *sources; /* files and URLs, at least one */

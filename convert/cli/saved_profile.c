@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 
 /* mkdir -p, for us alone: profiles tell what a program does. */
 static bool make_directories(char *path)

@@ -5,7 +5,7 @@
 #define CPROF_CONVERT_CLI_SAVED_PROFILE_H
 
 #include "convert/net/say.h"
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 
 /* Save it in $PPROF_TMPDIR or the cache directory, and say where. Failing is only said. */
 void cprof_saved_profile_write(const struct cprof_profile *profile, const struct cprof_say *say);

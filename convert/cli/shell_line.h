@@ -6,8 +6,8 @@
 #ifndef CPROF_CONVERT_CLI_SHELL_LINE_H
 #define CPROF_CONVERT_CLI_SHELL_LINE_H
 
-#include "base/error.h"
-#include "base/intern.h"
+#include "cprof/error.h"
+#include "cprof/intern.h"
 #include "convert/report/config.h"
 #include "convert/report/report.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "convert/profile/inflate.h"
-#include "convert/profile/pprof_read.h"
+#include "cprof/pprof_read.h"
 
 /* In the order in which they are tried, after pprof's own format. */
 static const struct cprof_input_format *const formats[] = {

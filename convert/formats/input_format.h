@@ -8,8 +8,8 @@
 #ifndef CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
 #define CPROF_CONVERT_FORMATS_INPUT_FORMAT_H
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 struct cprof_input_format {
 	const char *name; /* for messages: "legacy heap profile" */

@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /* A text file, line by line. The text of a line is copied, so that it ends with a zero byte. */
 struct cprof_lines {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "convert/graph/node_info.h"
 #include "convert/report/report.h"
 

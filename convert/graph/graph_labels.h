@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "convert/graph/graph.h"
 
 /* Appended. `full` is for drawings: the profile's labels always, dropped edges, and a hint at the end. */

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "convert/report/report.h"
 
 /* Strings are the profile's. */

@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* A row per function: X(member, function). */
 #define CPROF_CURL_FUNCTIONS(X)                                                                    \

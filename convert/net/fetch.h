@@ -4,8 +4,8 @@
 #ifndef CPROF_CONVERT_NET_FETCH_H
 #define CPROF_CONVERT_NET_FETCH_H
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 #include "base/options.h"
 #include "convert/net/say.h"
 #include "convert/net/source_url.h"

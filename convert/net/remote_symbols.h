@@ -8,10 +8,10 @@
 #ifndef CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
 #define CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 
 struct cprof_remote_symbols_request {
 	const struct cprof_source_url *url; /* where the profile is from */

@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 void cprof_say(const struct cprof_say *say, const char *fmt, ...)
 {

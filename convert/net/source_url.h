@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 struct cprof_source_url {
 	struct cprof_buffer text; /* with a scheme, a path, and seconds=N where that is wanted */

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 #include "convert/report/regex.h"
 
 struct cprof_object_file;

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 
 #define GZIP_LEVEL 6 /* zlib's default, and Go's for files that are kept */
 

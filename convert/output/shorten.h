@@ -4,8 +4,8 @@
 #ifndef CPROF_CONVERT_OUTPUT_SHORTEN_H
 #define CPROF_CONVERT_OUTPUT_SHORTEN_H
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_shortener;
 

@@ -1,4 +1,4 @@
-#include "convert/profile/builder.h"
+#include "cprof/builder.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 /* Sums over foreign values must not overflow into undefined behaviour; they wrap, as in pprof. */
 static inline int64_t cprof_measure_add(int64_t a, int64_t b)

@@ -1,4 +1,4 @@
-#include "convert/profile/merge.h"
+#include "cprof/merge.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "convert/profile/measure.h"
 #include "convert/profile/merge_types.h"
-#include "convert/profile/stack_table.h"
+#include "cprof/stack_table.h"
 
 /* The profile being put together, and where the present source's things have gone in it. */
 struct merger {

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "convert/profile/measure.h"
-#include "convert/profile/profile_scale.h"
+#include "cprof/profile_scale.h"
 
 /* "alloc" and "allocs" are one type. */
 static bool same_type(const char *a, const char *b)

@@ -4,8 +4,8 @@
 #ifndef CPROF_CONVERT_PROFILE_MERGE_TYPES_H
 #define CPROF_CONVERT_PROFILE_MERGE_TYPES_H
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /* Reduce `n` profiles to common sample types in common units, scaling values and periods. Errors as cprof_merge(). */
 struct cprof_error *cprof_merge_types_align(struct cprof_profile **profiles, size_t n);

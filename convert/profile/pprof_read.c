@@ -1,4 +1,4 @@
-#include "convert/profile/pprof_read.h"
+#include "cprof/pprof_read.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

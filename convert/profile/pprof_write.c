@@ -1,4 +1,4 @@
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 
 #include <stdlib.h>
 #include <string.h>

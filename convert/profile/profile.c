@@ -1,4 +1,4 @@
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 
 #include <stdlib.h>
 #include <string.h>

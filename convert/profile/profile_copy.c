@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 
 /* A copy of `n` entries in *pointer, which holds the original's address. */
 static bool copy_array(void *pointer, size_t n, size_t entry_bytes)

@@ -1,4 +1,4 @@
-#include "convert/profile/profile_scale.h"
+#include "cprof/profile_scale.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "convert/profile/stack_table.h"
+#include "cprof/stack_table.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 
 struct cprof_error *cprof_wire_bad(const struct cprof_wire *wire, const uint8_t *at,

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* What follows a field's number: protobuf encoding, "Message Structure". */
 enum cprof_wire_type {

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_push {
 	const char *url;

@@ -6,9 +6,9 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_H
 #define CPROF_CONVERT_REPORT_FILTER_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 #include "convert/report/config.h"
 #include "convert/report/label_units.h"
 

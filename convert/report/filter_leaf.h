@@ -6,8 +6,8 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_LEAF_H
 #define CPROF_CONVERT_REPORT_FILTER_LEAF_H
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 /* Cut as the profile's own drop_frames and keep_frames say. Errors: CPROF_ERR_USAGE, one of them is no expression. */
 struct cprof_error *cprof_filter_leaf_drop(struct cprof_profile *profile);

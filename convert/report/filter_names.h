@@ -7,9 +7,9 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_NAMES_H
 #define CPROF_CONVERT_REPORT_FILTER_NAMES_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 #include "convert/report/config.h"
 
 /* In that order, in place; warnings and errors as cprof_filter_apply(). */

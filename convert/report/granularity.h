@@ -4,7 +4,7 @@
 #ifndef CPROF_CONVERT_REPORT_GRANULARITY_H
 #define CPROF_CONVERT_REPORT_GRANULARITY_H
 
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 #include "convert/report/config.h"
 
 /* Forget addresses, lines, columns, files, functions, inlined frames, as the options want; in place. */

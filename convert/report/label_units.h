@@ -7,9 +7,9 @@
 #ifndef CPROF_CONVERT_REPORT_LABEL_UNITS_H
 #define CPROF_CONVERT_REPORT_LABEL_UNITS_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 struct cprof_label_units {
 	const struct cprof_profile *profile; /* borrowed */

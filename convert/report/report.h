@@ -10,10 +10,10 @@
 
 #include <stdio.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "convert/report/config.h"
 #include "convert/profile/measure.h"
-#include "convert/profile/profile.h"
+#include "cprof/profile.h"
 #include "convert/report/label_units.h"
 #include "convert/report/regex.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "convert/profile/measure.h"
 #include "convert/report/filter_pattern.h"
 

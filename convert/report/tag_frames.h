@@ -4,9 +4,9 @@
 #ifndef CPROF_CONVERT_REPORT_TAG_FRAMES_H
 #define CPROF_CONVERT_REPORT_TAG_FRAMES_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 #include "convert/report/config.h"
 
 /* In place. A line is added to `warnings` for an option whose keys no sample has. */

@@ -9,7 +9,7 @@
 #ifndef CPROF_SYMBOLIZE_DWARF_DWARF_H
 #define CPROF_SYMBOLIZE_DWARF_DWARF_H
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "symbolize/elf/elf_file.h"
 
 /* One frame at an address; strings are borrowed from the DWARF and "" where unknown, numbers 0. */

@@ -10,7 +10,7 @@
 #ifndef CPROF_SYMBOLIZE_DWARF_DWARF_FILE_H
 #define CPROF_SYMBOLIZE_DWARF_DWARF_FILE_H
 
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
 #include "symbolize/dwarf/dwarf_package.h"
 #include "symbolize/elf/elf_file.h"

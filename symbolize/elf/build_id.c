@@ -1,4 +1,4 @@
-#include "symbolize/elf/build_id.h"
+#include "cprof/build_id.h"
 
 #include <stdio.h>
 

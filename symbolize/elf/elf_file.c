@@ -6,7 +6,7 @@
 #include <zstd.h>
 
 #include "base/cleanup.h"
-#include "symbolize/elf/build_id.h"
+#include "cprof/build_id.h"
 
 #define SECTIONS_MAX       (1u << 20)
 #define INFLATE_LIMIT      (4ull << 30)

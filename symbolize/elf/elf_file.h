@@ -13,8 +13,8 @@
 #include <elf.h>
 
 #include "base/prefetch.h"
-#include "base/error.h"
-#include "symbolize/elf/image.h"
+#include "cprof/error.h"
+#include "cprof/image.h"
 
 struct cprof_section {
 	const char *name; /* borrowed from the file; never NULL */

@@ -1,4 +1,4 @@
-#include "symbolize/elf/image.h"
+#include "cprof/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

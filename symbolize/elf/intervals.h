@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 #define CPROF_INTERVAL_NONE UINT32_MAX
 

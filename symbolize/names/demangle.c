@@ -1,4 +1,4 @@
-#include "symbolize/names/demangle.h"
+#include "cprof/demangle.h"
 
 #include <setjmp.h>
 #include <stdbool.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <libiberty/demangle.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 
 #define STEPS_MAX     20000 /* shared subtrees make a small name a large walk */
 #define DEPTH_MAX     512

@@ -10,7 +10,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
-#include "symbolize/process/module.h"
+#include "cprof/module.h"
 
 #define MAGIC         0x4a695444u /* "JiTD" in the writer's byte order */
 #define HEADER_SIZE   40

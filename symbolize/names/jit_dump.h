@@ -13,12 +13,12 @@
 #ifndef CPROF_SYMBOLIZE_NAMES_JIT_DUMP_H
 #define CPROF_SYMBOLIZE_NAMES_JIT_DUMP_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "base/hash.h"
-#include "symbolize/elf/image.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/image.h"
 #include "symbolize/elf/intervals.h"
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 struct cprof_jit_dump {
 	struct cprof_buffer text; /* owned; the names, zero-terminated */

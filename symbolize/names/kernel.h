@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "base/prefetch.h"
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_kernel {
 	struct cprof_buffer text; /* owned; names point into it */

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "symbolize/names/symbol_cache.h"
 
 #define MAGIC      "cprofks1"

@@ -9,11 +9,11 @@
 #ifndef CPROF_SYMBOLIZE_NAMES_NAMES_H
 #define CPROF_SYMBOLIZE_NAMES_NAMES_H
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "symbolize/process/debuginfod.h"
 #include "symbolize/dwarf/dwarf.h"
 #include "symbolize/names/go_table.h"
-#include "symbolize/process/module.h"
+#include "cprof/module.h"
 #include "symbolize/names/symbol_cache.h"
 #include "symbolize/names/symbols.h"
 

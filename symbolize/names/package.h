@@ -7,8 +7,8 @@
 #ifndef CPROF_SYMBOLIZE_NAMES_PACKAGE_H
 #define CPROF_SYMBOLIZE_NAMES_PACKAGE_H
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 /*
  * Append one line of advice for the file at `path` below `root` ("" is ours): "apt install redis-server-dbgsym ...".

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define ENTRY_SIZE   16
 #define PLT_MAX      (1u << 18)

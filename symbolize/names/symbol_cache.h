@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "base/hash.h"
-#include "base/intern.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/intern.h"
 #include "symbolize/dwarf/dwarf.h"
 
 struct cprof_symbol_cache {

@@ -1,4 +1,4 @@
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
-#include "base/intern.h"
+#include "cprof/hash.h"
+#include "cprof/intern.h"
 #include "symbolize/names/jit_dump.h"
 #include "symbolize/names/kernel_cache.h"
 #include "symbolize/names/names.h"

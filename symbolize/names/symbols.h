@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 #include "symbolize/elf/elf_file.h"
 
 struct cprof_symbol {

@@ -4,7 +4,7 @@
 #ifndef CPROF_SYMBOLIZE_NAMES_WHY_H
 #define CPROF_SYMBOLIZE_NAMES_WHY_H
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "symbolize/names/names.h"
 
 struct cprof_why_options {

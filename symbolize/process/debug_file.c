@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "symbolize/process/module.h"
+#include "cprof/module.h"
 
 #define DEBUG_DIR       "/usr/lib/debug"
 #define MINI_DEBUG_MAX  (256u << 20)

@@ -10,8 +10,8 @@
 #ifndef CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
 #define CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
 
-#include "base/buffer.h"
-#include "base/error.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 #include "symbolize/process/debuginfod.h"
 #include "symbolize/elf/elf_file.h"
 

@@ -1,4 +1,4 @@
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/array.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/search.h"

@@ -1,4 +1,4 @@
-#include "symbolize/process/module.h"
+#include "cprof/module.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/process/stack.h"
+#include "cprof/stack.h"
 
 const char *cprof_stop_name(enum cprof_stop stop)
 {

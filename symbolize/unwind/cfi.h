@@ -12,9 +12,9 @@
 #ifndef CPROF_SYMBOLIZE_UNWIND_CFI_H
 #define CPROF_SYMBOLIZE_UNWIND_CFI_H
 
-#include "base/arch.h"
-#include "base/error.h"
-#include "symbolize/process/module.h"
+#include "cprof/arch.h"
+#include "cprof/error.h"
+#include "cprof/module.h"
 
 struct cprof_cfi;
 

@@ -4,7 +4,7 @@
 #include <elf.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 #define INSTRUCTIONS_MAX 600
 #define PATHS_MAX        24

@@ -10,7 +10,7 @@
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_CODE_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_CODE_H
 
-#include "base/memory.h"
+#include "cprof/memory.h"
 #include "symbolize/unwind/unwind_rule.h"
 
 /*

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "symbolize/unwind/unwind.h"
+#include "cprof/unwind.h"
 #include "symbolize/unwind/unwind_rules.h"
 
 #define CPROF_WALK_LIVE_BYTES 65536

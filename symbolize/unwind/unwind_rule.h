@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/arch.h"
+#include "cprof/arch.h"
 
 /* Where the caller's value of a register is. */
 enum cprof_unwind_from {

@@ -8,11 +8,11 @@
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_RULES_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_RULES_H
 
-#include "base/hash.h"
-#include "base/memory.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
-#include "symbolize/process/stack.h"
+#include "cprof/hash.h"
+#include "cprof/memory.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
+#include "cprof/stack.h"
 #include "symbolize/unwind/cfi.h"
 #include "symbolize/unwind/unwind_rule.h"
 

@@ -1,6 +1,6 @@
 #include <inttypes.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "symbolize/unwind/unwind_impl.h"
 
 void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,

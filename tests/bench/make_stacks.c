@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "convert/profile/builder.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/builder.h"
+#include "cprof/pprof_write.h"
 
 #define N_FUNCTIONS 5000
 #define N_SITES     4

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 
 #define ADDRS_MAX (1u << 20)
 

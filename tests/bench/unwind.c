@@ -13,10 +13,10 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "symbolize/unwind/unwind.h"
+#include "cprof/unwind.h"
 
 #define SAMPLES_MAX 20000
 #define FRAMES_MAX  512

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/names/demangle.h"
+#include "cprof/demangle.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "convert/report/filter_leaf.h"
-#include "convert/profile/merge.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/merge.h"
+#include "cprof/pprof_write.h"
 #include "convert/output/format_table.h"
 #include "convert/report/report.h"
 #include "convert/formats/input_format.h"

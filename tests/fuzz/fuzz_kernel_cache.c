@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "symbolize/names/kernel_cache.h"
 
 #define HEADER  48 /* magic, boot, checksum, start, end, two counts */

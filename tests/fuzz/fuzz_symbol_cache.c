@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "symbolize/names/symbol_cache.h"
 
 #define HEADER 40 /* magic, fingerprint, checksum, four counts */

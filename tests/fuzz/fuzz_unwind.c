@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "symbolize/unwind/unwind.h"
+#include "cprof/unwind.h"
 
 #define STACK_ADDR 0x7ff000000000ull
 #define WORDS_MAX  4096

@@ -25,8 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "symbolize/names/symbolizer.h"
-#include "symbolize/unwind/unwind.h"
+#include "cprof/symbolizer.h"
+#include "cprof/unwind.h"
 
 #define THREADS_MAX 64
 #define RING_PAGES  256u

@@ -1,8 +1,8 @@
-#include "base/arch.h"
-#include "base/buffer.h"
+#include "cprof/arch.h"
+#include "cprof/buffer.h"
 #include "base/file.h"
-#include "base/hash.h"
-#include "base/intern.h"
+#include "cprof/hash.h"
+#include "cprof/intern.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
-#include "convert/profile/builder.h"
+#include "cprof/builder.h"
 
 #include <stdio.h>
 
-#include "convert/profile/pprof_write.h"
+#include "cprof/pprof_write.h"
 #include "convert/profile/profile.pb-c.h"
 #include "tests/unit/test.h"
 

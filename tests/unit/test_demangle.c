@@ -1,4 +1,4 @@
-#include "symbolize/names/demangle.h"
+#include "cprof/demangle.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "base/error.h"
+#include "cprof/error.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>

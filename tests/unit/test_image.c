@@ -1,5 +1,5 @@
-#include "symbolize/elf/image.h"
-#include "symbolize/process/module.h"
+#include "cprof/image.h"
+#include "cprof/module.h"
 #include "tests/unit/test.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 #include "tests/unit/test.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "symbolize/process/module.h"
+#include "cprof/module.h"
 
 #include <elf.h>
 #include <sys/mman.h>

@@ -1,11 +1,11 @@
-#include "convert/profile/pprof_read.h"
+#include "cprof/pprof_read.h"
 
 #include <stdio.h>
 #include <zlib.h>
 
-#include "convert/profile/merge.h"
-#include "convert/profile/profile_scale.h"
-#include "convert/profile/pprof_write.h"
+#include "cprof/merge.h"
+#include "cprof/profile_scale.h"
+#include "cprof/pprof_write.h"
 #include "convert/formats/input_format.h"
 #include "tests/unit/test.h"
 

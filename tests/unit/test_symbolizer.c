@@ -1,4 +1,4 @@
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 #include "tests/unit/test.h"
 
 #include <sys/uio.h>

@@ -10,7 +10,7 @@
 #include "symbolize/names/kernel.h"
 #include "symbolize/names/perf_map.h"
 #include "symbolize/names/plt.h"
-#include "symbolize/names/symbolizer.h"
+#include "cprof/symbolizer.h"
 #include "tests/unit/test.h"
 
 static struct cprof_buffer text_of(const char *text)

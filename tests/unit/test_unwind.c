@@ -1,4 +1,4 @@
-#include "symbolize/unwind/unwind.h"
+#include "cprof/unwind.h"
 
 #include <execinfo.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "symbolize/unwind/unwind.h"
+#include "cprof/unwind.h"
 
 #include <dwarf.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "attach/locks/wait_kind.h"
 #include "attach/waits/wait_table.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 #include "tests/unit/test.h"
 
 #include <linux/futex.h>

@@ -8,9 +8,9 @@
 #define CPROF_ATTACH_HEAP_ALLOC_ALLOC_FIND_H
 
 #include "attach/heap/alloc/alloc_family.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
 
 struct cprof_alloc_entry {
 	char name[80];

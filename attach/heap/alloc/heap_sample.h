@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "attach/heap/shim/shim_proto.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * cell->image where a uprobe saw it: then cell->entry is the number that was given to cprof_heap_uprobe_add(). Else they

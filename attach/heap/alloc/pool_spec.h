@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "attach/heap/shim/shim_proto.h"
-#include "base/error.h"
+#include "cprof/error.h"
 #include "base/options.h"
 
 struct cprof_pool_place {

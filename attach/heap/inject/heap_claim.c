@@ -10,7 +10,7 @@
 
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_place.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "attach/heap/shim/shim_proto.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 /* Sign as this process. */
 void cprof_heap_claim_fill(struct cprof_shim_image *image);

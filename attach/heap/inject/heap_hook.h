@@ -17,9 +17,9 @@
 #include "attach/heap/inject/patch.h"
 #include "attach/heap/shim/shim_proto.h"
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
 
 enum cprof_heap_hook_state {
 	CPROF_HEAP_HOOK_PLANNED, /* is to get a jump; its code is unchanged as yet */

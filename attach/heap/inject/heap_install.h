@@ -25,8 +25,8 @@
 #include "attach/heap/inject/heap_pages.h"
 #include "attach/target/remote.h"
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 struct cprof_heap_install {
 	struct cprof_target *target;    /* borrowed */

@@ -12,7 +12,7 @@
 
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/target/ptrace.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /* The code is still what was relocated. hooks->maps must be fresh. Errors: UNSUPPORTED (it changed), those of reading. */
 struct cprof_error *cprof_heap_jump_check(const struct cprof_heap_hooks *hooks,

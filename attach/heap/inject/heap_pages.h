@@ -16,8 +16,8 @@
 #include "attach/target/ptrace.h"
 #include "attach/target/remote.h"
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 #define CPROF_HEAP_IMAGES_MAX 4
 

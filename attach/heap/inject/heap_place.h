@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 bool cprof_heap_place_marked(uint64_t addr);
 

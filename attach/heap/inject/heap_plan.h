@@ -13,7 +13,7 @@
 
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/heap/inject/heap_pages.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 /*
  * Choose the places of `pages`, and for each hook that is PLANNED a stub and the jump to it; those that cannot have one

@@ -10,7 +10,7 @@
 
 #include "attach/heap/alloc/heap_sample.h"
 #include "attach/heap/inject/heap_pages.h"
-#include "base/hash.h"
+#include "cprof/hash.h"
 
 struct cprof_heap_reader {
 	const struct cprof_heap_pages *pages; /* borrowed; NULL: nothing was injected */

@@ -12,8 +12,8 @@
 
 #include "attach/heap/shim/shim_proto.h"
 #include "attach/target/ptrace.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 /* Does the mapping that the row was made for still lie there? `maps` must be fresh. */
 bool cprof_heap_restore_same_place(const struct cprof_maps *maps,

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 struct cprof_heap_shim_left {
 	uint32_t pages;        /* code mappings found */

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

@@ -8,8 +8,8 @@
 
 #include "attach/target/ptrace.h"
 #include "attach/heap/shim/shim_proto.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 /*
  * Will some thread return from a signal handler into one of `ranges`? Its registers are then in a signal frame on its

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "attach/heap/shim/shim_proto.h"
-#include "base/error.h"
+#include "cprof/error.h"
 
 #define CPROF_PATCH_JUMP   5  /* e9 rel32 */
 #define CPROF_PATCH_WINDOW 32 /* bytes of the function that are needed to plan */

@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/memory.h"
+#include "cprof/error.h"
+#include "cprof/memory.h"
 
 #define CPROF_HEAP_PROBE_RETS 32
 

@@ -18,8 +18,8 @@
 #include "attach/heap/alloc/alloc_find.h"
 #include "attach/heap/alloc/heap_sample.h"
 #include "attach/target/target.h"
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 struct cprof_heap_uprobe;
 

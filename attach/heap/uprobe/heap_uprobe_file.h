@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
-#include "base/memory.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/memory.h"
+#include "cprof/maps.h"
 
 struct cprof_heap_uprobe_file {
 	const struct cprof_map *map; /* borrowed */

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "attach/target/target_mem.h"
-#include "base/error.h"
-#include "symbolize/process/maps.h"
+#include "cprof/error.h"
+#include "cprof/maps.h"
 
 struct cprof_heap_uprobe_left {
 	uint32_t removed;

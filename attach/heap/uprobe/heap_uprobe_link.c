@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "attach/perf/perf_event.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
 
 #define CPROF_HEAP_UPROBE_SPOTS 64
 

@@ -14,8 +14,8 @@
 #include "attach/heap/alloc/heap_sample.h"
 #include "attach/heap/uprobe/heap_bpf.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
 
 struct heap_bpf;
 

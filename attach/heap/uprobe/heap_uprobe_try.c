@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "attach/heap/uprobe/heap_uprobe_link.h"
-#include "base/buffer.h"
+#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "symbolize/process/maps.h"
+#include "cprof/maps.h"
 
 #define SYS_URETPROBE                                                                              \
 	335 /* Linux commit 190fec72df4a ("uprobe: Wire up uretprobe system call") (v6.11) */

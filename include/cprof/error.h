@@ -1,5 +1,5 @@
 /*
- * base/error.h - the one way a cprof function reports failure.
+ * cprof/error.h - the one way a cprof function reports failure.
  *
  * A function that can fail returns `struct cprof_error *`: NULL for success, otherwise an error that
  * the caller owns and must pass up, turn into something else, or cprof_error_free(). Results come
@@ -7,8 +7,12 @@
  *
  * Library code (everything outside the programs' own command files) never prints and never exits; it only returns these.
  */
-#ifndef CPROF_BASE_ERROR_H
-#define CPROF_BASE_ERROR_H
+#ifndef CPROF_ERROR_H
+#define CPROF_ERROR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What the caller may decide on. The exit status of the program is a function of this alone. */
 enum cprof_error_code {
@@ -72,5 +76,9 @@ static inline struct cprof_error *cprof_error_not_null(struct cprof_error *err)
 
 /* NULL is a no-op, and so is the static out-of-memory error. */
 void cprof_error_free(struct cprof_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

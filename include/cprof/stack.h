@@ -1,12 +1,16 @@
 /*
- * symbolize/process/stack.h - an unwound stack: code addresses, innermost first, and why the walk ended.
+ * cprof/stack.h - an unwound stack: code addresses, innermost first, and why the walk ended.
  */
-#ifndef CPROF_SYMBOLIZE_PROCESS_STACK_H
-#define CPROF_SYMBOLIZE_PROCESS_STACK_H
+#ifndef CPROF_STACK_H
+#define CPROF_STACK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_map;
 
@@ -60,5 +64,9 @@ struct cprof_stack {
 	size_t len;
 	enum cprof_stop stop;
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

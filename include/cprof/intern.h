@@ -1,17 +1,21 @@
 /*
- * base/intern.h - each distinct string once, known by a small number.
+ * cprof/intern.h - each distinct string once, known by a small number.
  *
  * Id 0 is always "". Ids count up without gaps in the order of first appearance, so the table can be
  * written out as it stands (a pprof string_table does exactly that).
  */
-#ifndef CPROF_BASE_INTERN_H
-#define CPROF_BASE_INTERN_H
+#ifndef CPROF_INTERN_H
+#define CPROF_INTERN_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_intern {
 	struct cprof_map64 by_hash; /* hash -> id + 1 of the first string with it; see `next` */
@@ -40,5 +44,9 @@ static inline const char *cprof_intern_get(const struct cprof_intern *table, uin
 {
 	return table->entries[id].text;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * convert/profile/builder.h - from samples, one by one, to a profile: equal stacks become one sample.
+ * cprof/builder.h - from samples, one by one, to a profile: equal stacks become one sample.
  *
  * Memory is bounded by distinct stacks, locations and label sets, never by how long it runs. Knows
  * nothing of processes: a frame is an address and the number of a mapping that the caller has
@@ -7,16 +7,20 @@
  *
  * Everything is numbered in the order of first appearance, so equal input gives an equal profile.
  */
-#ifndef CPROF_CONVERT_PROFILE_BUILDER_H
-#define CPROF_CONVERT_PROFILE_BUILDER_H
+#ifndef CPROF_BUILDER_H
+#define CPROF_BUILDER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
-#include "convert/profile/stack_table.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
+#include "cprof/stack_table.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_builder;
 
@@ -107,5 +111,9 @@ struct cprof_error *cprof_builder_finish(struct cprof_builder *builder, cprof_bu
 
 /* Forget all counts but keep mappings, locations, stacks and label sets: the next window of a series. */
 void cprof_builder_reset_values(struct cprof_builder *builder);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

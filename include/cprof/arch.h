@@ -1,5 +1,5 @@
 /*
- * base/arch.h - every fact that differs between CPUs, in one place: a const table per CPU.
+ * cprof/arch.h - every fact that differs between CPUs, in one place: a const table per CPU.
  *
  * To add a CPU: write arch_<name>.c, list it in arch.c, and nothing else should need to know. Code
  * that must read ptrace or signal frames of the CPU it runs on belongs in attach/ or symbolize/, but
@@ -8,12 +8,16 @@
  * Sources: System V psABI "DWARF Register Number Mapping" (x86-64), "DWARF for the Arm 64-bit
  * Architecture" (AArch64), include/uapi/asm/perf_regs.h of each CPU.
  */
-#ifndef CPROF_BASE_ARCH_H
-#define CPROF_BASE_ARCH_H
+#ifndef CPROF_ARCH_H
+#define CPROF_ARCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Registers are indexed by their DWARF number; the program counter is kept apart. */
 #define CPROF_ARCH_MAX_REGS 33
@@ -85,5 +89,9 @@ const struct cprof_arch *cprof_arch_by_machine(uint16_t elf_machine);
 /* Registers from the u64 array of a perf sample (arch->n_perf_regs of them). */
 void cprof_arch_regs_from_perf(const struct cprof_arch *arch, const uint64_t *values,
 			       struct cprof_regs *ret_regs);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

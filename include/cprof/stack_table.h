@@ -1,20 +1,24 @@
 /*
- * convert/profile/stack_table.h - each distinct frame and each distinct stack once, known by a small number.
+ * cprof/stack_table.h - each distinct frame and each distinct stack once, known by a small number.
  *
  * Every mode counts by stack: here is the one place that tells which stacks are equal. Numbers count up from 0 in the order
  * of first appearance and stay valid; memory is bounded by distinct frames and stacks, never by how long it runs. Knows
  * nothing of processes or names.
  */
-#ifndef CPROF_CONVERT_PROFILE_STACK_TABLE_H
-#define CPROF_CONVERT_PROFILE_STACK_TABLE_H
+#ifndef CPROF_STACK_TABLE_H
+#define CPROF_STACK_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/hash.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* A code address as it goes into Location.address: callers already have 1 taken off. */
 struct cprof_stack_frame {
@@ -68,5 +72,9 @@ static inline const uint32_t *cprof_stack_table_items(const struct cprof_stack_t
 	*ret_n = table->stacks[stack].n;
 	return table->items + table->stacks[stack].first;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * symbolize/elf/image.h - the bytes of a file that others may change or truncate while we read it.
+ * cprof/image.h - the bytes of a file that others may change or truncate while we read it.
  *
  * Owns a lazily filled private copy: a piece that was read once never changes under its reader, what nobody
  * asks for is never read, and a file cut short is an answer (NULL), not a SIGBUS. The file stays reachable
@@ -7,14 +7,18 @@
  *
  * Leaves the meaning of the bytes to elf_file.h.
  */
-#ifndef CPROF_SYMBOLIZE_ELF_IMAGE_H
-#define CPROF_SYMBOLIZE_ELF_IMAGE_H
+#ifndef CPROF_IMAGE_H
+#define CPROF_IMAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_image {
 	uint64_t size; /* when it was opened */
@@ -60,5 +64,9 @@ const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint6
 
 /* Bytes of the copy that were really read: what the image costs in memory. */
 uint64_t cprof_image_resident(const struct cprof_image *image);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

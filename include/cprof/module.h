@@ -1,5 +1,5 @@
 /*
- * symbolize/process/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
+ * cprof/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
  *
  * Owns which file it is, its Elf handle and its load segments, and is the only place that converts
  * between run-time addresses (uint64_t addr) and addresses as in the file (uint64_t file_addr). Others hang on a module
@@ -11,16 +11,20 @@
  *
  * libelf is not thread-safe: one thread uses a cprof_modules and all that hangs on it.
  */
-#ifndef CPROF_SYMBOLIZE_PROCESS_MODULE_H
-#define CPROF_SYMBOLIZE_PROCESS_MODULE_H
+#ifndef CPROF_MODULE_H
+#define CPROF_MODULE_H
 
 #include <libelf.h>
 
-#include "base/arch.h"
-#include "base/error.h"
-#include "base/hash.h"
-#include "symbolize/elf/image.h"
-#include "symbolize/process/maps.h"
+#include "cprof/arch.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/image.h"
+#include "cprof/maps.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum cprof_module_kind {
 	CPROF_MODULE_FILE,      /* a file on disk, or a memfd */
@@ -109,5 +113,9 @@ bool cprof_module_run_time(const struct cprof_module *module, const struct cprof
  */
 const uint8_t *cprof_module_bytes(const struct cprof_module *module, uint64_t file_addr,
 				  uint64_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

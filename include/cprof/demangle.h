@@ -1,15 +1,19 @@
 /*
- * symbolize/names/demangle.h - names as people write them, from names as linkers see them.
+ * cprof/demangle.h - names as people write them, from names as linkers see them.
  *
  * Owns the forms a user can choose; the grammar of mangled names is libiberty's. The short form is pprof's
  * default: no parameters, no template arguments, no clone suffixes.
  *
  * Source of truth: Itanium C++ ABI "External Names"; Rust RFC 2603.
  */
-#ifndef CPROF_SYMBOLIZE_NAMES_DEMANGLE_H
-#define CPROF_SYMBOLIZE_NAMES_DEMANGLE_H
+#ifndef CPROF_DEMANGLE_H
+#define CPROF_DEMANGLE_H
 
 #include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum cprof_demangle {
 	CPROF_DEMANGLE_SHORT,     /* as pprof shows it: no parameters, no template arguments */
@@ -26,5 +30,9 @@ char *cprof_demangle(const char *name, enum cprof_demangle form);
  * may have to go.
  */
 char *cprof_demangle_plain(const char *name, enum cprof_demangle form);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * symbolize/unwind/unwind.h - walk one stack: registers and stack bytes in, frames and a stop reason out.
+ * cprof/unwind.h - walk one stack: registers and stack bytes in, frames and a stop reason out.
  *
- * Needs no process: mappings come from symbolize/process/maps.h, memory through callbacks, rules from the modules' own
+ * Needs no process: mappings come from cprof/maps.h, memory through callbacks, rules from the modules' own
  * unwind information, through a cache of rules by address that all processes of a session share.
  * docs/unwinding.md describes the walk; the rules' source is DWARF 5 "Call Frame Information" and the
  * LSB's .eh_frame.
@@ -9,16 +9,20 @@
  * Work per walk is bounded by the frames asked for and by a fixed number of expression steps; nothing
  * recurses on input. Not thread-safe: one thread uses an unwinder and its modules.
  */
-#ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_H
-#define CPROF_SYMBOLIZE_UNWIND_UNWIND_H
+#ifndef CPROF_UNWIND_H
+#define CPROF_UNWIND_H
 
-#include "base/arch.h"
-#include "base/buffer.h"
-#include "base/error.h"
-#include "base/memory.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
-#include "symbolize/process/stack.h"
+#include "cprof/arch.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/memory.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
+#include "cprof/stack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_unwinder;
 
@@ -67,5 +71,9 @@ void cprof_unwinder_stats(const struct cprof_unwinder *unwinder,
  */
 void cprof_unwind_stats_describe(const struct cprof_unwind_stats *stats, struct cprof_buffer *walks,
 				 struct cprof_buffer *cache);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * convert/profile/pprof_read.h - pprof bytes, gzip or plain, to a profile; everything foreign is checked here.
+ * cprof/pprof_read.h - pprof bytes, gzip or plain, to a profile; everything foreign is checked here.
  *
  * The wire format is decoded by wire.h and not by protobuf-c's unpacker: that one allocates each message on
  * its own (half a million samples of 30 frames: 15 million 64-bit ids and a gigabyte of heap), gives no
@@ -10,11 +10,15 @@
  * range, ids of mappings, functions and locations are unique and not 0, each sample has one value per type
  * and known locations, each line a known function; time_nanos stands once.
  */
-#ifndef CPROF_CONVERT_PROFILE_PPROF_READ_H
-#define CPROF_CONVERT_PROFILE_PPROF_READ_H
+#ifndef CPROF_PPROF_READ_H
+#define CPROF_PPROF_READ_H
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /*
  * A profile from a whole file. Errors: CPROF_ERR_BAD_DATA with the byte offset (in the uncompressed
@@ -22,5 +26,9 @@
  */
 struct cprof_error *cprof_pprof_decode(const uint8_t *bytes, size_t n,
 				       struct cprof_profile **ret_profile);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,15 +1,19 @@
 /*
- * convert/profile/merge.h - several profiles into one.
+ * cprof/merge.h - several profiles into one.
  *
  * Equal stacks with equal labels add up. Mappings are recognized by build id (or name), offset and
  * size, so the same program at two load addresses is one. The result is tidy: nothing unused in it,
  * everything numbered in the order in which its samples mention it, no sample without a value.
  */
-#ifndef CPROF_CONVERT_PROFILE_MERGE_H
-#define CPROF_CONVERT_PROFILE_MERGE_H
+#ifndef CPROF_MERGE_H
+#define CPROF_MERGE_H
 
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /*
  * Merge `n` >= 1 profiles; also tidies a single one. Takes the profiles: each is freed and its pointer set to
@@ -24,5 +28,9 @@ struct cprof_error *cprof_merge(struct cprof_profile **profiles, size_t n,
 /* Give every sample the text label key=value, replacing one that it has. */
 struct cprof_error *cprof_merge_label_all(struct cprof_profile *profile, const char *key,
 					  const char *value);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * convert/profile/pprof_write.h - a profile as pprof bytes.
+ * cprof/pprof_write.h - a profile as pprof bytes.
  *
  * Byte for byte what the Go library writes for the same profile: fields ascending, zero scalars left
  * out, repeated numbers packed only from the third on, and the string table in the order in which the
@@ -9,12 +9,16 @@
  *
  * Equal profiles give equal bytes: the gzip header carries no time and no name.
  */
-#ifndef CPROF_CONVERT_PROFILE_PPROF_WRITE_H
-#define CPROF_CONVERT_PROFILE_PPROF_WRITE_H
+#ifndef CPROF_PPROF_WRITE_H
+#define CPROF_PPROF_WRITE_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "convert/profile/profile.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* The level that Go's runtime uses: a third of level 9's time for a tenth more bytes. */
 #define CPROF_PPROF_GZIP_FAST 1
@@ -22,5 +26,9 @@
 /* Append to `out`. `gzip_level` 1..9, or 0 for a plain protobuf. */
 struct cprof_error *cprof_pprof_encode(const struct cprof_profile *profile, int gzip_level,
 				       struct cprof_buffer *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

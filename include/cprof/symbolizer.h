@@ -1,5 +1,5 @@
 /*
- * symbolize/names/symbolizer.h - the names of an address: function, file, line and the functions inlined there.
+ * cprof/symbolizer.h - the names of an address: function, file, line and the functions inlined there.
  *
  * The front of everything that knows names: symbol tables, debug information, the kernel's symbols, maps
  * of JIT code. Owns the order in which they are asked and a cache of answers by (module, file address).
@@ -7,13 +7,17 @@
  *
  * Not thread-safe: one thread uses it and its modules.
  */
-#ifndef CPROF_SYMBOLIZE_NAMES_SYMBOLIZER_H
-#define CPROF_SYMBOLIZE_NAMES_SYMBOLIZER_H
+#ifndef CPROF_SYMBOLIZER_H
+#define CPROF_SYMBOLIZER_H
 
-#include "base/error.h"
-#include "symbolize/names/demangle.h"
-#include "symbolize/process/maps.h"
-#include "symbolize/process/module.h"
+#include "cprof/error.h"
+#include "cprof/demangle.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_symbolizer_options {
 	enum cprof_demangle demangle;
@@ -79,5 +83,9 @@ bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t
  * there is nothing to say. Borrowed until the next call of any function here.
  */
 const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * convert/profile/profile.h - a profile in memory: what a pprof file says, as flat arrays and indices.
+ * cprof/profile.h - a profile in memory: what a pprof file says, as flat arrays and indices.
  *
  * Owns the model and its invariants (every index is in range, every sample has one value per type);
  * reading and writing bytes is pprof_read.h and pprof_write.h, collecting live samples is builder.h, adding profiles up is
@@ -10,16 +10,20 @@
  * their arrays; a mapping number counts from 1, because 0 says "none". In a file an id is index + 1.
  * The arrays may be read and values changed freely; growing them goes through the functions below.
  */
-#ifndef CPROF_CONVERT_PROFILE_PROFILE_H
-#define CPROF_CONVERT_PROFILE_PROFILE_H
+#ifndef CPROF_PROFILE_H
+#define CPROF_PROFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-#include "base/hash.h"
-#include "base/intern.h"
+#include "cprof/error.h"
+#include "cprof/hash.h"
+#include "cprof/intern.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_value_type {
 	uint32_t type, unit; /* strings: "cpu", "nanoseconds" */
@@ -178,5 +182,9 @@ uint32_t cprof_profile_default_type(const struct cprof_profile *profile);
  */
 struct cprof_error *cprof_profile_grow(void *array_pointer, uint32_t n, uint32_t *room,
 				       size_t extra, size_t entry_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

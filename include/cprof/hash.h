@@ -1,16 +1,20 @@
 /*
- * base/hash.h - hashing, and one hash map: uint64_t keys to uint64_t values.
+ * cprof/hash.h - hashing, and one hash map: uint64_t keys to uint64_t values.
  *
  * Open addressing with linear probing, at most 3/4 full. Keys that are more than a number are kept
  * by their owner in an array; the map then goes from hash to array index and the owner compares
  * (see base/intern.c). Entries are never removed one by one.
  */
-#ifndef CPROF_BASE_HASH_H
-#define CPROF_BASE_HASH_H
+#ifndef CPROF_HASH_H
+#define CPROF_HASH_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* 64 good bits from 64 bits (the finalizer of SplitMix64). A bijection: distinct keys stay distinct. */
 static inline uint64_t cprof_hash_u64(uint64_t x)
@@ -50,5 +54,9 @@ uint64_t *cprof_map64_get(const struct cprof_map64 *map, uint64_t key);
  * NULL). NULL: out of memory, and the map is as before.
  */
 uint64_t *cprof_map64_put(struct cprof_map64 *map, uint64_t key, bool *ret_new);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

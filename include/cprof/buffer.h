@@ -1,18 +1,22 @@
 /*
- * base/buffer.h - a growing run of bytes: text being composed, a file being read.
+ * cprof/buffer.h - a growing run of bytes: text being composed, a file being read.
  *
  * A failed allocation is remembered in `failed` and every later append does nothing, so a writer
  * checks once, at the end, with cprof_buffer_error().
  */
-#ifndef CPROF_BASE_BUFFER_H
-#define CPROF_BASE_BUFFER_H
+#ifndef CPROF_BUFFER_H
+#define CPROF_BUFFER_H
 
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "cprof/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_buffer {
 	uint8_t *
@@ -45,5 +49,9 @@ const char *cprof_buffer_text(const struct cprof_buffer *buf);
 
 /* NULL, or the out-of-memory error if any append failed. */
 struct cprof_error *cprof_buffer_error(const struct cprof_buffer *buf);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,22 +1,26 @@
 /*
- * symbolize/process/maps.h - the mappings of one process, now and at earlier moments of the session.
+ * cprof/maps.h - the mappings of one process, now and at earlier moments of the session.
  *
  * Owns the ranges and which file each came from; opening that file is module.h's. A mapping that went
  * away stays known (stacks refer to it by pointer or id) but is no longer found by address.
  *
  * Sources of truth: proc(5) "/proc/pid/maps"; perf_event_open(2) PERF_RECORD_MMAP2.
  */
-#ifndef CPROF_SYMBOLIZE_PROCESS_MAPS_H
-#define CPROF_SYMBOLIZE_PROCESS_MAPS_H
+#ifndef CPROF_MAPS_H
+#define CPROF_MAPS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/error.h"
-#include "base/memory.h"
-#include "symbolize/elf/build_id.h"
+#include "cprof/error.h"
+#include "cprof/memory.h"
+#include "cprof/build_id.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct cprof_module;
 
@@ -74,5 +78,9 @@ struct cprof_map *cprof_maps_find(const struct cprof_maps *maps, uint64_t addr);
 
 /* The first executable mapping of the main program; else of any file; NULL if there is none. */
 struct cprof_map *cprof_maps_main(const struct cprof_maps *maps);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
