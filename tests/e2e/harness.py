@@ -280,10 +280,20 @@ class TempDir(unittest.TestCase):
 
 
 class _Lines(unittest.TestResult):
-    """PASS, FAIL or SKIP and the test's name, a line each, which is what tests/run counts."""
+    """PASS, FAIL or SKIP and the test's name, a line each, which is what test.sh counts. A test with parts (subTest) has a
+    line for each part that fails or is skipped, with the part's parameters, or one PASS."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.file, self.said = file, set()
 
     def _say(self, word, test, more=""):
-        print(f"{word} {test.id()}{more}", flush=True)
+        self.said.add(word)
+        print(f"{word} {test.id().replace('__main__', self.file, 1)}{more}", flush=True)
+
+    def _fail(self, test, err):
+        print(self._exc_info_to_string(err, getattr(test, "test_case", test)), file=sys.stderr, flush=True)
+        self._say("FAIL", test)
 
     def addSuccess(self, test):
         self._say("PASS", test)
@@ -294,35 +304,38 @@ class _Lines(unittest.TestResult):
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        print(self.failures[-1][1], file=sys.stderr)
-        self._say("FAIL", test)
+        self._fail(test, err)
 
     def addError(self, test, err):
         super().addError(test, err)
-        print(self.errors[-1][1], file=sys.stderr)
-        self._say("FAIL", test)
+        self._fail(test, err)
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
-            print(f"{subtest}: {err[1]}", file=sys.stderr)
-            self._say("FAIL", subtest)
+            self._fail(subtest, err)
+
+
+EXIT_SKIPPED = 77  # everything was; what CMake's SKIP_RETURN_CODE says in tests/CMakeLists.txt
 
 
 def main():
     """Run the calling file's tests: test_x.py [PART_OF_A_NAME...]; exit status 0 if none failed."""
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    wanted = sys.argv[1:]
+    wanted = [word for word in sys.argv[1:] if word != "-k"]  # test_x.py -k NAME, as unittest has it, will do too
 
-    def flatten(item):
+    def tests(item):
         if isinstance(item, unittest.TestSuite):
             for child in item:
-                yield from flatten(child)
-        else:
+                yield from tests(child)
+        elif not wanted or any(word in item.id() for word in wanted):
             yield item
 
-    result = _Lines()
-    for test in flatten(suite):
-        if not wanted or any(word in test.id() for word in wanted):
-            test.run(result)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    module = sys.modules["__main__"]
+    result = _Lines(os.path.splitext(os.path.basename(module.__file__))[0])
+    # A suite and not each test by itself: a class's setUpClass is run by its suite.
+    unittest.TestSuite(tests(unittest.defaultTestLoader.loadTestsFromModule(module))).run(result)
+    if not result.said:
+        sys.exit(f"{module.__file__}: no test was run" + (f": none has {' or '.join(wanted)} in its name" if wanted else ""))
+    if "FAIL" in result.said:
+        sys.exit(1)
+    sys.exit(0 if "PASS" in result.said else EXIT_SKIPPED)

@@ -17,7 +17,8 @@ import threading
 import time
 import unittest
 
-from harness import BUILD, CPROF
+import harness
+from harness import BUILD, CPROF, ROOT
 
 FOLDED = b"main;work;spin 60\nmain;work 30\nmain;idle 10\n"
 
@@ -120,9 +121,7 @@ class Cprof(unittest.TestCase):
     def test_protoc_reads_what_proto_writes(self):
         if not shutil.which("protoc"):
             self.skipTest("protoc is not installed")
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        source = os.path.join(root, "convert", "profile")
-        text = subprocess.run(["protoc", "--decode=perftools.profiles.Profile", f"-I{source}", "profile.proto"],
+        text = subprocess.run(["protoc", "--decode=perftools.profiles.Profile", f"-I{ROOT}/convert/profile", "profile.proto"],
                               input=gzip.decompress(self.proto), stdout=subprocess.PIPE, check=True).stdout.decode()
         self.assertEqual(sorted(re.findall(r"value: (\d+)", text)), ["10", "30", "60"])
         self.assertIn('string_table: "spin"', text)
@@ -379,4 +378,4 @@ class Cprof(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

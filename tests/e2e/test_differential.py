@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import unittest
 
+import harness
 from harness import ATTACH, CPROF, SHARED, Target, attach, go_pprof
 
 GOLDEN = os.path.join(SHARED, "pprof-golden")
@@ -150,4 +151,4 @@ class Differential(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

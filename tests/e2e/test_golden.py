@@ -7,9 +7,10 @@ import subprocess
 import tempfile
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CPROF = os.path.join(os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build")), "cprof")
-GOLDEN = os.path.join(ROOT, "..", "shared", "pprof-golden")
+import harness
+from harness import CPROF, SHARED
+
+GOLDEN = os.path.join(SHARED, "pprof-golden")
 ENVIRONMENT = dict(os.environ, TZ="UTC", PPROF_BINARY_PATH="/nonexist")
 # These have no mapping. Reading one from the command line adds an empty one, which the golden text has not.
 WITHOUT_MAPPING = {"java.contention", "java.cpu", "java.heap"}
@@ -72,4 +73,4 @@ class Golden(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()
