@@ -2,45 +2,77 @@
 # Every check there is, from a fresh checkout on Debian 12:  ./test.sh [STEP...]
 #
 # Installs what building and testing need, builds with gcc and clang (warnings are errors) and with
-# AddressSanitizer and UBSan, and runs all tests. The last line is "N passed, N failed, N skipped"; each
-# skip says why above it. STEP is one or more of: build unit e2e asan clang cross style fuzz valgrind.
+# AddressSanitizer and UBSan, and runs all tests. The last line is "N passed, N failed, N skipped"; each skip says
+# why above it. A run that fails keeps its whole output in a file, which the line before names.
+# STEP is one or more of: build style unit e2e asan clang cross fuzz valgrind.
 set -uo pipefail
 cd "$(dirname "$0")"
-[[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0; }
+[[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
+all=(build style unit e2e asan clang cross fuzz valgrind)
+steps=("$@")
+[[ ${#steps[@]} -eq 0 ]] && steps=("${all[@]}")
+for step in "${steps[@]}"; do
+	[[ " ${all[*]} " == *" $step "* ]] || { echo "test.sh: no step \"$step\"; there are: ${all[*]}" >&2; exit 2; }
+done
 tests/install-packages test || exit 1
 
-steps=("$@")
-[[ ${#steps[@]} -eq 0 ]] && steps=(build style unit e2e asan clang cross fuzz valgrind)
-results=$(mktemp)
-trap 'rm -f "$results"' EXIT
+mkdir -p build
+log=$(mktemp "build/test-$(date +%Y%m%d-%H%M%S)-XXX.log") # all that is said
+results=$(mktemp)                                           # its PASS, FAIL and SKIP lines alone
 jobs=$(nproc)
+ended=
 
-# Run a command whose output has PASS, FAIL and SKIP lines; they are shown and kept for the count. A command
-# that fails without saying FAIL (a crash, a time-out) counts as one failure of its own.
+count() { grep -cE "^($1) " "$results"; }
+result() { echo "$*" | tee -a "$results" "$log" | grep -v '^PASS '; }
+note() { echo "$*" | tee -a "$log" >&2; }
+
+# The end of every run, also of one that is interrupted.
+finish() {
+	local failed
+	[[ -z $ended ]] && result "FAIL step $step was interrupted"
+	[[ $(count 'PASS|FAIL') -eq 0 ]] && result "FAIL nothing was tested"
+	failed=$(count FAIL)
+	grep '^FAIL ' "$results"
+	if [[ $failed -gt 0 ]]; then
+		echo "the whole output is in $log"
+	else
+		rm -f "$log"
+	fi
+	echo "$(count PASS) passed, $failed failed, $(count SKIP) skipped"
+	rm -f "$results"
+	exit $((failed > 0))
+}
+trap finish EXIT
+
+# Run a command whose output has PASS, FAIL and SKIP lines; what else it says is shown. One that fails without saying
+# FAIL (a crash, a time-out), or that tells of no test at all, counts as one failure of its own.
 lines() {
-	local name=$1 before after status
+	local name=$1 size status said failed
 	shift
-	before=$(grep -c '^FAIL' "$results")
-	"$@" 2>&1 | tee -a "$results" | grep -v '^PASS'
+	size=$(stat -c %s "$log")
+	"$@" 2>&1 | tee -a "$log" | grep -v '^PASS '
 	status=${PIPESTATUS[0]}
-	after=$(grep -c '^FAIL' "$results")
-	if [[ $status -ne 0 && $before -eq $after ]]; then
-		echo "FAIL $name (exit status $status)" | tee -a "$results"
+	said=$(tail -c "+$((size + 1))" "$log" | grep -E '^(PASS|FAIL|SKIP) ')
+	[[ -n $said ]] && echo "$said" >>"$results"
+	failed=$(grep -c '^FAIL ' <<<"$said")
+	if [[ $failed -eq 0 && $status -ne 0 && $status -ne 77 ]]; then # 77: all was skipped
+		result "FAIL $name (exit status $status)"
+	elif [[ -z $said ]]; then
+		result "FAIL $name tells of no test"
 	fi
 }
 
-# A command that passes or fails as a whole; its output is shown only when it fails.
+# A command that passes or fails as a whole; the end of its output is shown when it fails.
 whole() {
-	local name=$1 log
+	local name=$1 size
 	shift
-	log=$(mktemp)
-	if "$@" >"$log" 2>&1; then
-		echo "PASS $name" >>"$results"
+	size=$(stat -c %s "$log")
+	if "$@" >>"$log" 2>&1; then
+		result "PASS $name"
 	else
-		tail -60 "$log"
-		echo "FAIL $name" | tee -a "$results"
+		tail -c "+$((size + 1))" "$log" | tail -60
+		result "FAIL $name"
 	fi
-	rm -f "$log"
 }
 
 cmake_build() { # FOLDER CMAKE-ARGUMENTS...
@@ -55,13 +87,13 @@ e2e() { # BUILD-FOLDER TEST-FILES...
 	for file in "$@"; do
 		since=$SECONDS
 		lines "$file" env CPROF_BUILD="$PWD/$build" timeout 900 python3 "$file"
-		echo "   $file took $((SECONDS - since)) s" >&2
+		note "   $file took $((SECONDS - since)) s"
 	done
 }
 
 for step in "${steps[@]}"; do
 	started=$SECONDS
-	echo "== $step" >&2
+	note "== $step"
 	case $step in
 	build) whole "build with gcc, warnings are errors" cmake_build build ;;
 	style) lines style tests/style ;;
@@ -71,22 +103,15 @@ for step in "${steps[@]}"; do
 		whole "build with AddressSanitizer and UBSan" cmake_build build-asan -DCPROF_SANITIZE=address,undefined
 		lines unit_tests-asan timeout 600 build-asan/tests/unit/unit_tests
 		# The whole way once more, from process to report, with the sanitizers watching.
-		for file in $(grep -l '^# asan: yes' tests/e2e/test_*.py); do
-			e2e build-asan "$file"
-		done
+		mapfile -t files < <(grep -l '^# asan: yes' tests/e2e/test_*.py)
+		e2e build-asan "${files[@]}"
 		;;
 	clang) whole "build with clang, warnings are errors" cmake_build build-clang \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
 	cross) lines cross tests/cross ;;
 	fuzz) lines fuzz tests/fuzz/smoke ;;
 	valgrind) lines valgrind tests/valgrind ;;
-	*) echo "test.sh: no step \"$step\"" >&2; exit 2 ;;
 	esac
-	echo "   $step took $((SECONDS - started)) s" >&2
+	note "   $step took $((SECONDS - started)) s"
 done
-
-count() { grep -c "^$1" "$results"; }
-failed=$(count FAIL)
-[[ $failed -gt 0 ]] && grep '^FAIL' "$results"
-echo "$(count PASS) passed, $failed failed, $(count SKIP) skipped"
-[[ $failed -eq 0 && $(count PASS) -gt 0 ]]
+ended=yes
