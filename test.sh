@@ -2,13 +2,13 @@
 # Every check there is, from a fresh checkout on Debian 12:  ./test.sh [STEP...]
 #
 # Installs what building and testing need, builds with gcc and clang (warnings are errors) and with
-# AddressSanitizer and UBSan, and runs all tests. The last line is "N passed, N failed, N skipped"; each skip says
-# why above it. A run that fails keeps its whole output in a file, which the line before names.
-# STEP is one or more of: build style unit e2e asan clang cross fuzz valgrind.
+# AddressSanitizer and UBSan, reads the source with clang-tidy and cppcheck, and runs all tests. The last line is
+# "N passed, N failed, N skipped"; each skip says why above it. A run that fails keeps its whole output in a file,
+# which the line before names. STEP is one or more of: build style unit e2e asan clang lint cross fuzz valgrind.
 set -uo pipefail
 cd "$(dirname "$0")"
 [[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
-all=(build style unit e2e asan clang cross fuzz valgrind)
+all=(build style unit e2e asan clang lint cross fuzz valgrind)
 steps=("$@")
 [[ ${#steps[@]} -eq 0 ]] && steps=("${all[@]}")
 for step in "${steps[@]}"; do
@@ -108,6 +108,7 @@ for step in "${steps[@]}"; do
 		;;
 	clang) whole "build with clang, warnings are errors" cmake_build build-clang \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
+	lint) lines lint tests/lint ;;
 	cross) lines cross tests/cross ;;
 	fuzz) lines fuzz tests/fuzz/smoke ;;
 	valgrind) lines valgrind tests/valgrind ;;
