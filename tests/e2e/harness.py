@@ -3,6 +3,8 @@ and see that the target is still as it was.
 
 The profile is decoded by `protoc --decode`, never by our own reader."""
 
+import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import zlib
@@ -34,12 +37,54 @@ def need(command, reason=None):
     return path
 
 
+LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
+
+
+def need_library(name):
+    """Where a library lies that a test puts before its target's own."""
+    path = os.path.join(LIBRARIES, name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest(f"{name} is not installed")
+    return path
+
+
 def go_pprof():
     """Debian's go tool pprof as an argument list; another Go's prints other header lines."""
     for go in ("/usr/lib/go-1.19/bin/go",):
         if os.path.exists(go):
             return [go, "tool", "pprof"]
     raise unittest.SkipTest("Debian's golang-go (1.19) is not installed")
+
+
+class Process(subprocess.Popen):
+    """Popen whose communicate() has what comes after the lines that readline() has returned. Popen's own reads from the descriptor,
+    past the lines that were fetched together with the first one."""
+
+    rest = None
+
+    def communicate(self, input=None, timeout=None):
+        deadline = None if timeout is None else time.monotonic() + timeout
+        left = lambda: None if deadline is None else max(0.01, deadline - time.monotonic())
+        if self.stdin and not self.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self.stdin.write(input or "")
+                self.stdin.close()
+        if self.rest is None:
+            self.rest = {}
+            for name in ("stdout", "stderr"):
+                if getattr(self, name):
+                    self.rest[name] = concurrent.futures.Future()
+                    threading.Thread(target=self.read, args=(name,), daemon=True).start()
+        try:
+            out = {name: future.result(left()) for name, future in self.rest.items()}
+        except concurrent.futures.TimeoutError:
+            raise subprocess.TimeoutExpired(self.args, timeout) from None
+        self.wait(left())
+        return out.get("stdout"), out.get("stderr")
+
+    def read(self, name):
+        with getattr(self, name) as stream:
+            self.rest[name].set_result(stream.read())
 
 
 class Target:
@@ -49,8 +94,7 @@ class Target:
         self.argv = argv if isinstance(argv, list) else [argv]
         if not os.path.isabs(self.argv[0]) and os.path.exists(target_path(self.argv[0])):
             self.argv[0] = target_path(self.argv[0])
-        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
-                                        env=env, **popen)
+        self.process = Process(self.argv, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=env, **popen)
         self.pid = self.process.pid
         self.said = []
         while wait_for:
@@ -142,11 +186,33 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def let_it_work(pid, ticks, timeout=60):
+    """Until the process has used so many more ticks of CPU time."""
+    before, deadline = cpu_ticks(pid), time.monotonic() + timeout
+    while cpu_ticks(pid) < before + ticks:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"process {pid} was not let run")
+        time.sleep(0.01)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def in_system_calls(pid):
+    """The number of the system call that each thread waits in, "running" where it is in none."""
+    calls = []
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+            calls.append(file.read().split()[0])
+    return calls
+
+
 def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60, **popen):
     """cprof-attach for `seconds`, and on until the process has used `ticks` of CPU time, however long that takes on a busy
     machine; .worked is what it used in the window."""
-    process = subprocess.Popen([*tool, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True,
-                               **popen)
+    process = Process([*tool, "-p", str(pid), "-seconds", "0", *map(str, args)], stderr=subprocess.PIPE, text=True, **popen)
     said = [process.stderr.readline()]
     while "profiling" not in said[-1] and process.poll() is None:
         said.append(process.stderr.readline())

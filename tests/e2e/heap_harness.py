@@ -27,6 +27,20 @@ def executable_bytes(pid):
     return out
 
 
+def unwatched_bytes(pid, name):
+    """The same of the mappings of files with this in their names, as the files have it: what nobody has put anything into."""
+    out = {}
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            fields = line.split()
+            if len(fields) == 6 and name in fields[5] and "x" in fields[1]:
+                start, end = (int(x, 16) for x in fields[0].split("-"))
+                with open(fields[5], "rb") as file:
+                    file.seek(int(fields[2], 16))
+                    out[fields[0], fields[5]] = file.read(end - start).ljust(end - start, b"\0")
+    return out
+
+
 def shim_pages(pid):
     """Anonymous executable mappings: ours, in the targets of these tests."""
     with open(f"/proc/{pid}/maps") as maps:

@@ -323,9 +323,12 @@ class Cprof(unittest.TestCase):
         self.assertEqual(data["frames"], "0,0,100,,1,1,90,,2,2,60,,1,3,10,")
         evil, _ = cprof("-flamegraph", "-", stdin=b"</script><b>;a 1\n")
         self.assertNotIn(b"</script><b>", evil)
-        if shutil.which("node"):
-            script = page.split("<script>")[1].split("</script>")[0]
-            subprocess.run(["node", "--check", "-"], input=script.encode(), check=True, timeout=30)
+
+    def test_the_flame_graphs_script_is_one(self):
+        node = harness.need("node")
+        page = cprof("-flamegraph", self.file)[0].decode()
+        script = page.split("<script>")[1].split("</script>")[0]
+        subprocess.run([node, "--check", "-"], input=script.encode(), check=True, timeout=30)
 
     def test_a_flame_graph_of_many_stacks_stays_below_a_megabyte(self):
         lines = b"".join(b"main;" + b";".join(b"function_%d" % (i * 7 % 9000 + d) for d in range(20)) + b" %d\n" % (i % 9 + 1)
@@ -334,17 +337,18 @@ class Cprof(unittest.TestCase):
         self.assertLess(len(page), 1_000_000)
         self.assertGreater(len(page), 300_000)
 
-    def test_graphviz_draws_and_its_absence_is_explained(self):
-        if shutil.which("dot"):
-            self.assertTrue(cprof("-svg", self.file)[0].lstrip().startswith(b"<?xml"))
-            self.assertTrue(cprof("-png", self.file)[0].startswith(b"\x89PNG"))
+    def test_graphviz_draws(self):
+        harness.need("dot", "Graphviz is not installed")
+        self.assertTrue(cprof("-svg", self.file)[0].lstrip().startswith(b"<?xml"))
+        self.assertTrue(cprof("-png", self.file)[0].startswith(b"\x89PNG"))
+
+    def test_the_absence_of_graphviz_is_explained(self):
         _, err = cprof("-svg", self.file, status=1, env={"PATH": "/nonexistent"})
         self.assertIn("`dot` of Graphviz is not installed", err)
         self.assertIn("apt-get install graphviz", err)
 
     def test_web_hands_the_picture_to_the_browser(self):
-        if not shutil.which("dot"):
-            self.skipTest("Graphviz is not installed")
+        harness.need("dot", "Graphviz is not installed")
         browser = self.path("browser")
         with open(browser, "w", encoding="utf-8") as script:
             script.write(f"#!/bin/sh\ncp \"$1\" {self.path('shown')}\n")

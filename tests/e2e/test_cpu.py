@@ -122,7 +122,10 @@ class Cpu(Base):
 
     def test_comments_tell_version_command_kernel_and_counts(self):
         with Target("hot") as target:
-            profile = self.profile(target.pid, "-label", "env=prod")
+            for _ in range(10):
+                profile = self.profile(target.pid, "-label", "env=prod")
+                if profile.duration_nanos < 0.85e9:  # on a busy machine we may be late to end it, but not always
+                    break
         text = "\n".join(profile.comments)
         self.assertRegex(text, r"cprof-attach \d+\.\d+")
         self.assertIn(f"command: cprof-attach -p {target.pid}", text)
@@ -226,7 +229,7 @@ class Cpu(Base):
         """libcurl and libpfm4 cost more milliseconds than opening the events; the profile's time is when they are open."""
         for event, wanted in (("cpu-clock", False), ("page-faults", True)):
             with self.subTest(event), Target(["threads", "sleep", "1000"]) as target:
-                tool = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-seconds", "0", "-event", event, "-o", self.path("x"),
+                tool = harness.Process([harness.ATTACH, "-p", str(target.pid), "-seconds", "0", "-event", event, "-o", self.path("x"),
                                          "-f"], stderr=subprocess.PIPE, text=True)
                 tool.stderr.readline()
                 loaded, deadline = "", time.monotonic() + 30

@@ -141,8 +141,8 @@ class Targets(Base):
         for how in ("cpu", "thread-cpu"):
             with self.subTest(how), Target(["turns", "exec", target_path("hot")]) as target:
                 out = self.path(f"{how}.pb.gz")
-                tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "2", "-o", out, "-open", how,
-                                         "-hz", "500"], stderr=subprocess.PIPE, text=True)
+                tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "2", "-o", out, "-open", how,
+                                        "-hz", "500"], stderr=subprocess.PIPE, text=True)
                 self.assertIn("profiling", tool.stderr.readline())
                 time.sleep(0.7)  # of work before the exec; nothing waits for it
                 target.process.stdin.write("go\n")
@@ -253,7 +253,7 @@ class Targets(Base):
         try:
             said = [process.stdout.readline() for _ in range(3)]
             self.assertIn("pid 1\n", said)
-            pid = int(run(["pgrep", "-x", "only-in-here"]).stdout)
+            (pid,) = harness.children(process.pid)  # unshare's; it has become the program, which has spoken
             for how in ("cpu", "thread-cpu"):
                 with self.subTest(how):
                     profile = self.profile(pid, "-open", how)
@@ -270,6 +270,7 @@ class Targets(Base):
         script = f"""
 {target_path('hot')} > {self.path('said')} &
 hot=$!
+while ! grep -q ready {self.path('said')} 2>/dev/null; do :; done
 {ATTACH} -p $hot -seconds 1 -open cpu -v -o {self.path('in.pb.gz')} || exit 9
 unshare --pid --fork --kill-child {target_path('hot')} > {self.path('said2')} &
 while ! grep -q ready {self.path('said2')} 2>/dev/null; do :; done
@@ -313,8 +314,8 @@ sys.exit(tool.wait())
 
     def test_a_target_that_ends_early_or_at_once(self):
         with Target(["turns", "pipe"]) as target:
-            tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "20", "-o", self.path("early.pb.gz")],
-                                    stderr=subprocess.PIPE, text=True)
+            tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "20", "-o", self.path("early.pb.gz")],
+                                   stderr=subprocess.PIPE, text=True)
             tool.stderr.readline()
             target.process.stdin.write("\n")
             target.process.stdin.flush()
@@ -331,8 +332,8 @@ sys.exit(tool.wait())
     def test_killing_us_harms_nobody_and_leaves_no_file(self):
         with Target("hot") as target:
             before = Footprint(target.pid)
-            tool = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "20"], cwd=self.dir,
-                                    stderr=subprocess.PIPE, text=True)
+            tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "20"], cwd=self.dir,
+                                   stderr=subprocess.PIPE, text=True)
             tool.stderr.readline()
             time.sleep(0.2)
             tool.kill()

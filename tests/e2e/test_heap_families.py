@@ -9,8 +9,6 @@ import unittest
 import harness
 from heap_harness import Recording, Truth, executable_bytes, sums
 
-LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-
 
 class Families(harness.TempDir):
     def check(self, argv, command, at_least, env=None, hooks=()):
@@ -28,23 +26,20 @@ class Families(harness.TempDir):
                     self.assertEqual(sums(profile, name), want)
             target.quit()
 
-    def preload(self, name, package, at_least):
-        library = os.path.join(LIBRARIES, name)
-        if not os.path.exists(library):
-            self.skipTest(f"{package} is not installed")
-        self.check("heap_families", "families", at_least, env=dict(os.environ, LD_PRELOAD=library))
+    def preload(self, name, at_least):
+        self.check("heap_families", "families", at_least, env=dict(os.environ, LD_PRELOAD=harness.need_library(name)))
 
     def test_glibc(self):
         self.check("heap_families", "families", 18)
 
     def test_jemalloc(self):
-        self.preload("libjemalloc.so.2", "libjemalloc2", 22)
+        self.preload("libjemalloc.so.2", 22)
 
     def test_tcmalloc(self):
-        self.preload("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4", 21)
+        self.preload("libtcmalloc_minimal.so.4", 21)
 
     def test_mimalloc(self):
-        self.preload("libmimalloc.so.2.0", "libmimalloc2.0", 40)
+        self.preload("libmimalloc.so.2.0", 40)
 
     # ---- programs without symbols ----
 

@@ -17,8 +17,7 @@ from heap_harness import Recording, Truth, Watching, executable_bytes, shim_page
 PERF_EVENT_OPEN = 298
 ROUNDS = int(os.environ.get("CPROF_HEAP_FOREIGN", "4"))
 CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "25"))
-LIBRARIES = "/usr/lib/x86_64-linux-gnu/"
-LIBC = LIBRARIES + "libc.so.6"
+LIBC = harness.LIBRARIES + "/libc.so.6"
 C = ("malloc", "free", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc", "valloc")
 CXX = ("_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm")
 
@@ -111,15 +110,13 @@ class Foreign(unittest.TestCase):
         self.check_during("heap_guest", LIBC, C[:4], "all well")
 
     def test_they_come_and_go_during_the_window_with_others(self):
-        for name in ("libjemalloc.so.2", "libtcmalloc.so.4", "libmimalloc.so.2.0"):
-            if os.path.exists(LIBRARIES + name):
-                self.check_during(["heap_churn", "3"], LIBRARIES + name, C[:4], "bad 0",
-                                  env={"LD_PRELOAD": LIBRARIES + name})
+        for name in ("libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"):
+            with self.subTest(name=name):
+                library = harness.need_library(name)
+                self.check_during(["heap_churn", "3"], library, C[:4], "bad 0", env={"LD_PRELOAD": library})
 
     def test_they_come_and_go_during_the_window_with_jemalloc_and_all_that_a_program_may_do(self):
-        name = LIBRARIES + "libjemalloc.so.2"
-        if not os.path.exists(name):
-            raise unittest.SkipTest("libjemalloc2 is not installed")
+        name = harness.need_library("libjemalloc.so.2")
         self.check_during("heap_guest", name, C[:2] + CXX, "all well", env={"LD_PRELOAD": name})
 
     def check_by_file(self, name, library):

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import socket
 import ssl
 import threading
 import time
@@ -132,9 +133,9 @@ class Push(TempDir):
                 self.assertIn(f"{status}: {text}", done.stderr)
 
     def test_nobody_there_is_exit_5(self):
-        with Server((200, "")) as server:
-            port = server.port
-        done = self.push(f"http://127.0.0.1:{port}/", "-o", "kept.pb.gz", status=5)
+        with socket.socket() as nobody:  # it has the port, so that nobody else gets it, and does not listen
+            nobody.bind(("127.0.0.1", 0))
+            done = self.push(f"http://127.0.0.1:{nobody.getsockname()[1]}/", "-o", "kept.pb.gz", status=5)
         self.assertRegex(done.stderr, r"push to http://127\.0\.0\.1:\d+/: .*onnect")
         Profile.read(self.path("kept.pb.gz"))
 

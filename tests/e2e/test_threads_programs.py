@@ -11,20 +11,22 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Footprint, TempDir, attach, main, need, run  # noqa: E402
+from harness import Footprint, TempDir, attach, in_system_calls, main, need, run  # noqa: E402
 from test_threads import by_name, parse  # noqa: E402
 
 JAVA = """
 public class Held {
     static final Object one = new Object(), two = new Object();
+    static final java.util.concurrent.CyclicBarrier both = new java.util.concurrent.CyclicBarrier(2);
+    static void meet() { try { both.await(); } catch (Exception e) { throw new RuntimeException(e); } }
     static void rest(long ms) { try { Thread.sleep(ms); } catch (InterruptedException e) { } }
     static void takeTwo() { synchronized (two) { System.out.println("never"); } }
     static void takeOne() { synchronized (one) { System.out.println("never"); } }
     static volatile long sink;
     static void spin() { while (true) sink = sink * 31 + 7; }
     public static void main(String[] args) {
-        new Thread(() -> { synchronized (one) { rest(300); takeTwo(); } }, "first").start();
-        new Thread(() -> { synchronized (two) { rest(300); takeOne(); } }, "second").start();
+        new Thread(() -> { synchronized (one) { meet(); takeTwo(); } }, "first").start();
+        new Thread(() -> { synchronized (two) { meet(); takeOne(); } }, "second").start();
         new Thread(Held::spin, "spinner").start();
         rest(800);
         System.out.println("ready");
@@ -35,22 +37,24 @@ public class Held {
 
 PYTHON = """
 import threading, time
-one, two = threading.Lock(), threading.Lock()
+one, two, both = threading.Lock(), threading.Lock(), threading.Barrier(3)
 def take(a, b):
     with a:
-        time.sleep(0.2)
+        both.wait()
         b.acquire()
 threading.Thread(target=take, args=(one, two), daemon=True).start()
 threading.Thread(target=take, args=(two, one), daemon=True).start()
 def spin():
     while True: pass
 threading.Thread(target=spin, daemon=True).start()
+both.wait()
 time.sleep(0.6)
 print("ready", flush=True)
 time.sleep(3600)
 """
 
 
+SIGSUSPEND, EPOLL_WAIT = ("130", "133"), ("232", "281", "22")  # on x86-64 and on AArch64
 # A stripped program's _start has no name.
 ROOT = r"^(_start|clone|__clone|clone3|__clone3|__GI___clone3?|java\+0x\w+)$"
 
@@ -81,6 +85,13 @@ class Programs(TempDir):
             self.assertFalse(thread.notes, f"{thread.name}: {thread.notes} {thread.functions}")
             self.assertRegex(thread.functions[-1], ROOT, thread.functions)
         return threads
+
+    def wait_for_calls(self, pids, wanted):
+        """Until every thread of them waits in one of these system calls."""
+        deadline = time.monotonic() + 20
+        while not all(call in wanted for pid in pids for call in in_system_calls(pid)):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
 
     def test_python(self):
         python = "/usr/bin/python3"
@@ -143,7 +154,8 @@ class Programs(TempDir):
         while server.poll() is None and len(workers) < 2:
             workers = [int(pid) for pid in run(["pgrep", "-P", str(server.pid)]).stdout.split()]
             time.sleep(0.05)
-        time.sleep(0.2)
+        self.wait_for_calls([server.pid], SIGSUSPEND)
+        self.wait_for_calls(workers, EPOLL_WAIT)
         for means in ("auto", "proc"):
             threads = self.look([server.pid, *workers], "-means", means)
             self.assertEqual([re.match(r"\w+", thread.about).group(0) for thread in threads],
@@ -170,14 +182,27 @@ class Programs(TempDir):
         while run([*psql, "-c", "create table t(i int primary key); insert into t values (1)"]).returncode:
             self.assertIsNone(server.poll(), "postgres has ended")
             time.sleep(0.2)
-        for _ in range(2):
+
+        def sessions_in(event):
+            """How many wait so; the session that asks has ended before this returns."""
+            result = run([*psql, "-c", "select count(*), pg_backend_pid() from pg_stat_activity where wait_event = '%s'" % event])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            count, pid = map(int, result.stdout.split("|"))
+            while os.path.exists(f"/proc/{pid}"):
+                time.sleep(0.01)
+            return count
+
+        for event in ("PgSleep", "transactionid"):
             session = subprocess.Popen(psql, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, text=True)
             self.addCleanup(session.wait)
             self.addCleanup(session.kill)
             session.stdin.write("begin; update t set i = i; select pg_sleep(3600);\n")
             session.stdin.flush()
-            time.sleep(0.5)
+            deadline = time.monotonic() + 60
+            while sessions_in(event) != 1:
+                self.assertLess(time.monotonic(), deadline, f"no session waits for {event}")
+                time.sleep(0.05)
         pids = [server.pid, *map(int, run(["pgrep", "-P", str(server.pid)]).stdout.split())]
         for means in ("auto", "proc"):
             threads = self.look(pids, "-means", means)

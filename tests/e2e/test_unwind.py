@@ -254,7 +254,7 @@ class Languages(ChainTest):
 
     def go(self, *flags):
         return self.build(["/usr/lib/go-1.19/bin/go", "build", *flags], GOFLAGS="-mod=mod", GO111MODULE="off",
-                          GOROOT="", GOCACHE="/tmp/cprof-go-cache", after=[os.path.join(LANG, "chain.go")])
+                          GOROOT="", GOCACHE=os.path.abspath(os.path.join(harness.BUILD, "go-cache")), after=[os.path.join(LANG, "chain.go")])
 
     def test_go(self):
         # The rest is the runtime's own threads.
