@@ -5,7 +5,7 @@
  * registers and stack bytes to the profile it uses attach/run/session.h like every other mode. Choosing the mode,
  * naming and writing the file, pushing it and printing are the caller's.
  *
- * To add one: a room with NAME_run.h (its request and its run function), a member in cprof_mode_requests with its
+ * To add one: a room with a *_run.h (its request and its run function), a member in cprof_mode_requests with its
  * defaults, and a row in mode.c; then options that fill the request (attach/cli/cli_options.c).
  */
 #ifndef CPROF_ATTACH_MODES_MODE_H

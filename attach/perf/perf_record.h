@@ -1,7 +1,7 @@
 /*
  * attach/perf/perf_record.h - what one perf record says. Bytes are checked here, once; the rest may trust them.
  *
- * Knows the record formats, not where records come from (perf_ring.h) or what they mean (mode_*.c).
+ * Knows the record formats, not where records come from (perf_ring.h) or what they mean (the modes' *_run.c).
  * Source of truth: perf_event_open(2), "MMAP layout", and the comments of enum perf_event_type in
  * include/uapi/linux/perf_event.h.
  */
