@@ -21,6 +21,7 @@
 	X(get_event_info, pfm_get_event_info)
 
 struct cprof_pfm_api {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member */
 #define CPROF_PFM_MEMBER(member, function) __typeof__(function) *member;
 	CPROF_PFM_FUNCTIONS(CPROF_PFM_MEMBER)
 #undef CPROF_PFM_MEMBER

@@ -51,7 +51,7 @@ struct cprof_option_table cprof_option_rows;
 static size_t append_formats(struct cprof_option *rows)
 {
 	size_t n = 0;
-	for (size_t i = 0; cprof_formats[i] && i < CPROF_MAX_FORMATS; i++) {
+	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
 		const struct cprof_format *format = cprof_formats[i];
 		rows[n++] = (struct cprof_option){
 			.name = format->name,

@@ -168,7 +168,7 @@ static struct cprof_error *unknown_command(const char *word)
 {
 	const char *names[64];
 	size_t n = 0;
-	for (; cprof_formats[n] && n < 64; n++)
+	for (; n < 64 && cprof_formats[n]; n++)
 		names[n] = cprof_formats[n]->name;
 	struct cprof_error *err =
 		cprof_error_new(CPROF_ERR_USAGE, "unrecognized command: \"%s\"", word);

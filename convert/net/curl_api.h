@@ -40,6 +40,7 @@
 #undef curl_easy_getinfo
 
 struct cprof_curl_api {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member */
 #define CPROF_CURL_MEMBER(member, function) __typeof__(function) *member;
 	CPROF_CURL_FUNCTIONS(CPROF_CURL_MEMBER)
 #undef CPROF_CURL_MEMBER

@@ -180,7 +180,7 @@ static struct cprof_error *store(struct cprof_symbolizer *symbolizer,
 	if (!CPROF_ARRAY_ROOM(symbolizer->answers, symbolizer->n_answers, symbolizer->cap_answers,
 			      1))
 		return cprof_error_no_memory();
-	struct cprof_symbol_frame *copy = malloc(n * sizeof(*frames));
+	struct cprof_symbol_frame *copy = malloc((n ? n : 1) * sizeof(*frames));
 	if (!copy)
 		return cprof_error_no_memory();
 	memcpy(copy, frames, n * sizeof(*frames));

@@ -127,8 +127,11 @@ static bool cie_parse(struct cprof_cfi_reader *r, bool is_eh, struct cie *cie)
 	if (r->bad || !zero || (version != 1 && version != 3 && version != 4))
 		return false;
 	r->at = zero + 1;
-	if (version == 4 && (cprof_cfi_u8(r) != 8 || cprof_cfi_u8(r) != 0))
-		return false; /* addresses of other than 8 bytes, or segments */
+	if (version == 4) {
+		const uint8_t addr_bytes = cprof_cfi_u8(r), segment_bytes = cprof_cfi_u8(r);
+		if (addr_bytes != 8 || segment_bytes != 0)
+			return false;
+	}
 	if (is_eh && letters[0] == 'e' && letters[1] == 'h') {
 		cprof_cfi_fixed(r, 8);
 		letters += 2;

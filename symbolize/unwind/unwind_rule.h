@@ -27,6 +27,7 @@ struct cprof_unwind_place {
 	uint8_t reg; /* the register that is told about */
 	uint8_t from;
 	uint8_t base;
+	uint8_t unused; /* 0: rules are compared as bytes */
 	int32_t offset;
 };
 
@@ -45,6 +46,7 @@ struct cprof_unwind_rule {
 	bool root;        /* the return address is undefined: the outermost frame */
 	bool signal;      /* the caller was interrupted at exactly its pc */
 	bool ra_stays;    /* the return address is still in its register (AArch64 leaf) */
+	uint8_t unused;   /* 0 */
 	int32_t offset;
 	int32_t add;
 	struct cprof_unwind_place ra;
