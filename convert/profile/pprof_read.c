@@ -349,7 +349,7 @@ static struct cprof_error *read_sample(struct reader *r, const struct cprof_wire
 
 static struct cprof_error *push_comment(struct reader *r, const uint8_t *at, uint64_t index)
 {
-	uint32_t string;
+	uint32_t string = 0;
 	struct cprof_error *err = string_of(r, at, index, &string);
 	return err ? err
 		   : cprof_profile_add_comment(r->profile, cprof_profile_text(r->profile, string));
