@@ -12,6 +12,7 @@
  *
  *     size_t at = CPROF_SEARCH(i, maps->n, maps->sorted[i]->end <= addr);
  */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `i` is a name and `before` an expression of it */
 #define CPROF_SEARCH(i, n, before)                                                                 \
 	({                                                                                         \
 		size_t low_##i = 0, high_##i = (n);                                                \
@@ -24,5 +25,6 @@
 		}                                                                                  \
 		low_##i;                                                                           \
 	})
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -78,7 +78,7 @@ struct cprof_error *cprof_session_read_targets(struct cprof_session *session)
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < session->n_processes; i++) {
 		struct cprof_process *process = &session->processes[i];
-		if (process->target->launched)
+		if (session->run->targets[i]->launched)
 			continue; /* to be read when it runs its own program: cprof_session_exec() */
 		err = cprof_process_refresh(process, 0);
 		if (!err)

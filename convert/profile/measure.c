@@ -56,7 +56,7 @@ static const struct family families[] = {
 
 int64_t cprof_measure_truncate(double value)
 {
-	if (!(value >= -0x1p63 && value < 0x1p63))
+	if (!(value >= -9223372036854775808.0 && value < 9223372036854775808.0)) /* 2 to the 63 */
 		return INT64_MIN;
 	return (int64_t)value;
 }

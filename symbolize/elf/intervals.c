@@ -93,7 +93,7 @@ struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
 {
 	size_t n = intervals->n_added;
 	struct sweep sweep = { intervals, malloc((n + 1) * sizeof(*sweep.open)), 0 };
-	intervals->pieces = malloc((2 * n + 1) * sizeof(*intervals->pieces));
+	intervals->pieces = calloc(2 * n + 1, sizeof(*intervals->pieces));
 	if (!sweep.open || !intervals->pieces) {
 		free(sweep.open);
 		return cprof_error_no_memory();
