@@ -14,9 +14,9 @@
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/modes/mode.h"
 #include "attach/run/run.h"
+#include "base/options.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
-#include "base/options.h"
 
 struct cprof_attach_options {
 	/* what to profile */

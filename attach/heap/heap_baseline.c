@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 #define SMAPS_MAX ((size_t)256 << 20)
 

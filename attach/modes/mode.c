@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "attach/waits/wait_run.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/options.h"
+#include "cprof/buffer.h"
 
 const struct cprof_mode_requests cprof_mode_defaults = {
 	.cpu = { .event = "cpu-clock", .rate_hz = 100, .stack_bytes = 32768, .strategy = "auto" },

@@ -7,9 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 int cprof_perf_event_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd)
 {

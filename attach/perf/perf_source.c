@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cprof/arch.h"
 #include "base/array.h"
+#include "cprof/arch.h"
 
 /* Of samples in a ring. We are woken when it is half full, and may have to wait for a CPU then. */
 #define RING_SECONDS  0.6

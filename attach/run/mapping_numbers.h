@@ -8,8 +8,8 @@
 #define CPROF_ATTACH_RUN_MAPPING_NUMBERS_H
 
 #include "attach/run/process.h"
-#include "cprof/error.h"
 #include "cprof/builder.h"
+#include "cprof/error.h"
 #include "cprof/maps.h"
 #include "cprof/module.h"
 

@@ -6,9 +6,9 @@
 
 #include "attach/run/mapping_numbers.h"
 #include "attach/run/run.h"
-#include "cprof/error.h"
 #include "base/prefetch.h"
 #include "cprof/builder.h"
+#include "cprof/error.h"
 
 /*
  * The profile of what `builder` has, with names, without times, period and comments. `kernel_text` as in symbolizer.h; may

@@ -9,8 +9,8 @@
 
 #include "attach/run/process.h"
 #include "attach/run/run.h"
-#include "cprof/error.h"
 #include "cprof/builder.h"
+#include "cprof/error.h"
 
 struct cprof_sample_labels {
 	struct cprof_builder *builder;      /* borrowed */

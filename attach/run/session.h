@@ -14,8 +14,8 @@
 #include "attach/run/process.h"
 #include "attach/run/run.h"
 #include "attach/run/stack_walker.h"
-#include "cprof/error.h"
 #include "cprof/builder.h"
+#include "cprof/error.h"
 #include "cprof/module.h"
 #include "cprof/unwind.h"
 

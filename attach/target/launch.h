@@ -8,8 +8,8 @@
 
 #include <sys/types.h>
 
-#include "cprof/error.h"
 #include "base/options.h"
+#include "cprof/error.h"
 
 struct cprof_launch {
 	pid_t pid;      /* 0: none */

@@ -14,10 +14,10 @@
 
 #include "attach/target/ptrace_denied.h"
 #include "base/array.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 #ifndef PTRACE_O_SUSPEND_SECCOMP
 #define PTRACE_O_SUSPEND_SECCOMP (1 << 21)

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "attach/target/thread_proc.h"
-#include "cprof/arch.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "cprof/arch.h"
 
 #define PROC_TEXT_MAX 65536
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h; field 9 of /proc/PID/stat */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "attach/target/target_mem.h"
-#include "cprof/arch.h"
 #include "base/cleanup.h"
+#include "cprof/arch.h"
 
 /* How often a thread that has moved while it was read is read again. */
 #define ROUNDS_MAX 4

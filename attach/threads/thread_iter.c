@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
+#include "cprof/buffer.h"
 
 #define INSNS_MAX    128
 #define ROWS_MAX     ((size_t)4 << 20) /* PID_MAX_LIMIT */

@@ -8,9 +8,9 @@
 #ifndef CPROF_ATTACH_THREADS_THREAD_VIEW_H
 #define CPROF_ATTACH_THREADS_THREAD_VIEW_H
 
+#include "attach/run/session.h"
 #include "attach/threads/core_file.h"
 #include "attach/threads/core_maps.h"
-#include "attach/run/session.h"
 #include "attach/threads/thread_capture.h"
 #include "attach/threads/thread_resolve.h"
 #include "attach/threads/threads_request.h"

@@ -9,13 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/waits/futex_tracepoint.h"
 #include "attach/locks/futex.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_host.h"
-#include "cprof/arch.h"
+#include "attach/waits/futex_tracepoint.h"
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "cprof/arch.h"
 #include "cprof/hash.h"
 
 #define RING_BYTES ((size_t)8 << 20)
@@ -230,10 +230,8 @@ void cprof_wait_events_close(struct cprof_wait_events *events)
 		close(events->own_fd);
 	for (size_t i = 0; i < events->n_fds; i++)
 		close(events->fds[i]);
-	for (size_t i = 0; i < events->n_rings; i++)
-		cprof_perf_event_unmap(
-			events->rings[i]
-				.event); /* NOLINT(clang-analyzer-core.NullDereference): no rings, none counted */
+	for (size_t i = 0; events->rings && i < events->n_rings; i++)
+		cprof_perf_event_unmap(events->rings[i].event);
 	cprof_map64_deinit(&events->followed);
 	free(events->fds);
 	free(events->rings);

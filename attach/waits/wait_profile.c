@@ -8,8 +8,8 @@
 
 #include "attach/locks/futex.h"
 #include "base/cleanup.h"
-#include "symbolize/names/names.h"
 #include "cprof/symbolizer.h"
+#include "symbolize/names/names.h"
 
 /* Contention first, what merely waits for work apart from it, so that an idle pool drowns nothing. */
 static const struct cprof_builder_type block_types[] = {

@@ -11,10 +11,10 @@
 
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
-#include "cprof/pprof_write.h"
 #include "convert/net/remote_symbols.h"
-#include "symbolize/names/symbol_cache.h"
+#include "cprof/pprof_write.h"
 #include "cprof/symbolizer.h"
+#include "symbolize/names/symbol_cache.h"
 
 #define LINES_MAX 64
 

@@ -10,11 +10,11 @@
 
 #include <stdio.h>
 
-#include "cprof/error.h"
 #include "base/options.h"
-#include "convert/report/config.h"
 #include "convert/cli/load.h"
+#include "convert/report/config.h"
 #include "convert/report/report.h"
+#include "cprof/error.h"
 
 #define CPROF_MAX_FORMATS 64
 

@@ -12,9 +12,9 @@
 #include "convert/formats/input_format.h"
 #include "convert/net/fetch.h"
 #include "convert/profile/inflate.h"
+#include "convert/report/filter_leaf.h"
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
-#include "convert/report/filter_leaf.h"
 
 #define READ_BYTES (1u << 20)
 #define BATCH      16 /* profiles held at once before they are merged */

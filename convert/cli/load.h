@@ -4,11 +4,11 @@
 #ifndef CPROF_CONVERT_CLI_LOAD_H
 #define CPROF_CONVERT_CLI_LOAD_H
 
-#include "cprof/error.h"
 #include "base/options.h"
 #include "convert/net/say.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
+#include "cprof/error.h"
 #include "cprof/profile.h"
 
 struct cprof_load {

@@ -6,10 +6,10 @@
 #ifndef CPROF_CONVERT_CLI_SHELL_LINE_H
 #define CPROF_CONVERT_CLI_SHELL_LINE_H
 
-#include "cprof/error.h"
-#include "cprof/intern.h"
 #include "convert/report/config.h"
 #include "convert/report/report.h"
+#include "cprof/error.h"
+#include "cprof/intern.h"
 
 enum cprof_shell_kind {
 	CPROF_SHELL_NOTHING, /* blank, or an assignment that has been made */

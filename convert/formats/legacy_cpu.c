@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/formats/input_format.h"
 #include "convert/formats/legacy.h"
 #include "convert/formats/legacy_java.h"
-#include "convert/formats/input_format.h"
 
 struct words {
 	const uint8_t *at, *end, *start;

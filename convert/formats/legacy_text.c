@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/formats/legacy.h"
 #include "convert/formats/input_format.h"
+#include "convert/formats/legacy.h"
 
 #define CHECK(err)                                                                                 \
 	do {                                                                                       \

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/formats/legacy.h"
 #include "convert/formats/input_format.h"
+#include "convert/formats/legacy.h"
 
 #define CHECK_LINES 8 /* so many must look right before the file is taken for folded stacks */
 

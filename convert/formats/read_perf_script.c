@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/formats/input_format.h"
 #include "convert/formats/legacy.h"
 #include "convert/formats/perf_script_line.h"
-#include "convert/formats/input_format.h"
 
 #define MAX_INLINED 64
 #define MAX_EVENTS  64

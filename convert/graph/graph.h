@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cprof/error.h"
 #include "convert/graph/node_info.h"
 #include "convert/report/report.h"
+#include "cprof/error.h"
 
 #define CPROF_GRAPH_NONE UINT32_MAX
 

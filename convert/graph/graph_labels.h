@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "cprof/buffer.h"
 #include "convert/graph/graph.h"
+#include "cprof/buffer.h"
 
 /* Appended. `full` is for drawings: the profile's labels always, dropped edges, and a hint at the end. */
 void cprof_graph_labels(const struct cprof_graph *graph, bool full, struct cprof_buffer *out);

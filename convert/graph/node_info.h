@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-#include "cprof/error.h"
 #include "convert/report/report.h"
+#include "cprof/error.h"
 
 /* Strings are the profile's. */
 struct cprof_node_info {

@@ -4,12 +4,12 @@
 #ifndef CPROF_CONVERT_NET_FETCH_H
 #define CPROF_CONVERT_NET_FETCH_H
 
-#include "cprof/buffer.h"
-#include "cprof/error.h"
 #include "base/options.h"
 #include "convert/net/say.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
+#include "cprof/buffer.h"
+#include "cprof/error.h"
 
 struct cprof_fetch_request {
 	const struct cprof_strings *names; /* files and URLs */

@@ -8,9 +8,9 @@
 #ifndef CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
 #define CPROF_CONVERT_NET_REMOTE_SYMBOLS_H
 
-#include "cprof/error.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
+#include "cprof/error.h"
 #include "cprof/profile.h"
 
 struct cprof_remote_symbols_request {

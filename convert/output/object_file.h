@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "convert/report/regex.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/regex.h"
 
 struct cprof_object_file;
 

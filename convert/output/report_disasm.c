@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "convert/graph/graph.h"
 #include "convert/output/object_file.h"
-#include "base/path.h"
 
 /* A sampled address, as the program knows it. */
 struct place {

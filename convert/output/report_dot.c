@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/output/dot_tags.h"
+#include "base/path.h"
 #include "convert/graph/graph.h"
 #include "convert/graph/graph_labels.h"
-#include "base/path.h"
+#include "convert/output/dot_tags.h"
 #include "convert/output/shorten.h"
 
 struct drawing {

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/graph/stack_tree.h"
 #include "convert/output/assets.h"
 #include "convert/output/json.h"
-#include "convert/graph/stack_tree.h"
 
 #define DATA_BYTES 900000u /* for names and frames together; the page itself is some 12 kB */
 #define NODE_BYTES 26u     /* of a frame, at most as a rule: "12,123456789,123456789," */

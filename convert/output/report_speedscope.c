@@ -9,8 +9,8 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
-#include "convert/output/json.h"
 #include "convert/graph/stack_tree.h"
+#include "convert/output/json.h"
 
 /* The units that speedscope knows; all others are "none". */
 static const char *speedscope_unit(const char *unit)

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "convert/graph/graph.h"
 #include "convert/output/object_file.h"
-#include "base/path.h"
 #include "convert/output/source_file.h"
 #include "convert/output/source_listing.h"
 

@@ -2,8 +2,8 @@
 
 #include <stdarg.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
+#include "cprof/buffer.h"
 
 struct cprof_error *cprof_wire_bad(const struct cprof_wire *wire, const uint8_t *at,
 				   const char *fmt, ...)

@@ -6,11 +6,11 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_H
 #define CPROF_CONVERT_REPORT_FILTER_H
 
+#include "convert/report/config.h"
+#include "convert/report/label_units.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/config.h"
-#include "convert/report/label_units.h"
 
 /*
  * Apply focus, ignore, hide, show, show_from, the tag filters and prune_from, in place. A line is added to

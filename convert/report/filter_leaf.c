@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "convert/report/filter_pattern.h"
+#include "cprof/buffer.h"
 
 /* How long the name is without its arguments: up to the first '(' that begins an argument list. */
 static size_t simple_length(const char *name)

@@ -7,10 +7,10 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_NAMES_H
 #define CPROF_CONVERT_REPORT_FILTER_NAMES_H
 
+#include "convert/report/config.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/config.h"
 
 /* In that order, in place; warnings and errors as cprof_filter_apply(). */
 struct cprof_error *cprof_filter_names_apply(struct cprof_profile *profile,

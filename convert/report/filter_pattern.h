@@ -7,10 +7,10 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_PATTERN_H
 #define CPROF_CONVERT_REPORT_FILTER_PATTERN_H
 
+#include "convert/report/regex.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/regex.h"
 
 struct cprof_filter_pattern {
 	const struct cprof_profile *profile; /* borrowed */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/array.h"
+#include "base/cleanup.h"
 #include "convert/profile/measure.h"
 #include "convert/report/filter_pattern.h"
 

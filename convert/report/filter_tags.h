@@ -7,11 +7,11 @@
 #ifndef CPROF_CONVERT_REPORT_FILTER_TAGS_H
 #define CPROF_CONVERT_REPORT_FILTER_TAGS_H
 
+#include "convert/report/config.h"
+#include "convert/report/label_units.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/config.h"
-#include "convert/report/label_units.h"
 
 /* In place; warnings and errors as cprof_filter_apply(). */
 struct cprof_error *cprof_filter_tags_apply(struct cprof_profile *profile,

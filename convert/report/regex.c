@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cprof/buffer.h"
 
 /*
  * Steps of PCRE2's matcher for one text: a few milliseconds; function names need some hundreds. And

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/path.h"
 #include "convert/report/filter.h"
 #include "convert/report/granularity.h"
 #include "convert/report/tag_frames.h"
-#include "base/path.h"
 
 static void bend_config(struct cprof_config *config, unsigned flags)
 {

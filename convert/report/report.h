@@ -10,12 +10,12 @@
 
 #include <stdio.h>
 
-#include "cprof/error.h"
-#include "convert/report/config.h"
 #include "convert/profile/measure.h"
-#include "cprof/profile.h"
+#include "convert/report/config.h"
 #include "convert/report/label_units.h"
 #include "convert/report/regex.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
 
 struct cprof_report;
 

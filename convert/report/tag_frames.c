@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cprof/hash.h"
 #include "convert/profile/measure.h"
 #include "convert/report/filter_pattern.h"
+#include "cprof/hash.h"
 
 /* Pseudo frames for tags: location of (key, values), made on first sight. */
 struct tag_frames {

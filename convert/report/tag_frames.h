@@ -4,10 +4,10 @@
 #ifndef CPROF_CONVERT_REPORT_TAG_FRAMES_H
 #define CPROF_CONVERT_REPORT_TAG_FRAMES_H
 
+#include "convert/report/config.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
-#include "convert/report/config.h"
 
 /* In place. A line is added to `warnings` for an option whose keys no sample has. */
 struct cprof_error *cprof_tag_frames_add(struct cprof_profile *profile,

@@ -14,9 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cprof/build_id.h"
 #include "cprof/error.h"
 #include "cprof/memory.h"
-#include "cprof/build_id.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -10,8 +10,8 @@
 #ifndef CPROF_SYMBOLIZER_H
 #define CPROF_SYMBOLIZER_H
 
-#include "cprof/error.h"
 #include "cprof/demangle.h"
+#include "cprof/error.h"
 #include "cprof/maps.h"
 #include "cprof/module.h"
 

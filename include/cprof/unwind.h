@@ -15,8 +15,8 @@
 #include "cprof/arch.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
-#include "cprof/memory.h"
 #include "cprof/maps.h"
+#include "cprof/memory.h"
 #include "cprof/module.h"
 #include "cprof/stack.h"
 

@@ -9,8 +9,8 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "symbolize/dwarf/dwarf_cursor.h"
 #include "cprof/module.h"
+#include "symbolize/dwarf/dwarf_cursor.h"
 
 #define MAGIC         0x4a695444u /* "JiTD" in the writer's byte order */
 #define HEADER_SIZE   40

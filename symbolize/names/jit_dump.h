@@ -17,8 +17,8 @@
 #include "cprof/error.h"
 #include "cprof/hash.h"
 #include "cprof/image.h"
-#include "symbolize/elf/intervals.h"
 #include "cprof/maps.h"
+#include "symbolize/elf/intervals.h"
 
 struct cprof_jit_dump {
 	struct cprof_buffer text; /* owned; the names, zero-terminated */

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "symbolize/process/debug_file.h"
 #include "symbolize/dwarf/dwarf_file.h"
 #include "symbolize/elf/eh_index.h"
 #include "symbolize/names/plt.h"
+#include "symbolize/process/debug_file.h"
 
 static void names_free(void *data)
 {

@@ -10,12 +10,12 @@
 #define CPROF_SYMBOLIZE_NAMES_NAMES_H
 
 #include "cprof/buffer.h"
-#include "symbolize/process/debuginfod.h"
+#include "cprof/module.h"
 #include "symbolize/dwarf/dwarf.h"
 #include "symbolize/names/go_table.h"
-#include "cprof/module.h"
 #include "symbolize/names/symbol_cache.h"
 #include "symbolize/names/symbols.h"
+#include "symbolize/process/debuginfod.h"
 
 struct cprof_names_options {
 	const char *cache_dir;               /* NULL: no cache on disk */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
+#include "cprof/buffer.h"
 #include "cprof/hash.h"
 
 #define ENTRY_SIZE   16

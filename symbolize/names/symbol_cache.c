@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/array.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 /* Its last digit changes with the layout, and when answers that were kept so far may be wrong. */
 #define MAGIC       "cprofnm2"

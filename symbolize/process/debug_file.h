@@ -12,8 +12,8 @@
 
 #include "cprof/buffer.h"
 #include "cprof/error.h"
-#include "symbolize/process/debuginfod.h"
 #include "symbolize/elf/elf_file.h"
+#include "symbolize/process/debuginfod.h"
 
 /* Where a search begins: paths are tried as the target sees them, then as we do. */
 struct cprof_debug_roots {

@@ -11,10 +11,10 @@
 #include <sys/sysmacros.h>
 
 #include "base/array.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/search.h"
+#include "cprof/buffer.h"
 
 #define DELETED " (deleted)"
 #define TURNS   8 /* how often a text that contradicts itself is read */

@@ -5,9 +5,9 @@
 
 #include "base/array.h"
 #include "base/search.h"
-#include "symbolize/unwind/cfi_reader.h"
-#include "symbolize/process/debug_file.h"
 #include "symbolize/elf/elf_file.h"
+#include "symbolize/process/debug_file.h"
+#include "symbolize/unwind/cfi_reader.h"
 
 #define SECTIONS_MAX 100000
 /* More than any program needs, less than what hostile section headers would cost in time. */

@@ -9,8 +9,8 @@
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_RULES_H
 
 #include "cprof/hash.h"
-#include "cprof/memory.h"
 #include "cprof/maps.h"
+#include "cprof/memory.h"
 #include "cprof/module.h"
 #include "cprof/stack.h"
 #include "symbolize/unwind/cfi.h"

@@ -13,9 +13,9 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 #include "cprof/unwind.h"
 
 #define SAMPLES_MAX 20000

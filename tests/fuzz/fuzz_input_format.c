@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/formats/input_format.h"
+#include "convert/output/format_table.h"
 #include "convert/report/filter_leaf.h"
+#include "convert/report/report.h"
 #include "cprof/merge.h"
 #include "cprof/pprof_write.h"
-#include "convert/output/format_table.h"
-#include "convert/report/report.h"
-#include "convert/formats/input_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

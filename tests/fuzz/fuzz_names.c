@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbolize/process/debug_file.h"
 #include "symbolize/dwarf/dwarf.h"
 #include "symbolize/elf/eh_index.h"
 #include "symbolize/names/go_table.h"
 #include "symbolize/names/plt.h"
+#include "symbolize/process/debug_file.h"
 
 #define ADDRS_MAX 64
 

@@ -1,6 +1,6 @@
+#include "base/file.h"
 #include "cprof/arch.h"
 #include "cprof/buffer.h"
-#include "base/file.h"
 #include "cprof/hash.h"
 #include "cprof/intern.h"
 #include "tests/unit/test.h"

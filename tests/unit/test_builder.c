@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "cprof/pprof_write.h"
 #include "convert/profile/profile.pb-c.h"
+#include "cprof/pprof_write.h"
 #include "tests/unit/test.h"
 
 typedef Perftools__Profiles__Profile pb_profile;

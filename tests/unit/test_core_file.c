@@ -1,6 +1,6 @@
+#include "attach/target/thread_regs.h"
 #include "attach/threads/core_file.h"
 #include "attach/threads/core_snapshot.h"
-#include "attach/target/thread_regs.h"
 #include "tests/unit/test.h"
 
 #include <elf.h>

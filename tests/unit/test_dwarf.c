@@ -1,5 +1,5 @@
-#include "symbolize/names/names.h"
 #include "cprof/symbolizer.h"
+#include "symbolize/names/names.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <zlib.h>
 
-#include "cprof/merge.h"
-#include "cprof/profile_scale.h"
-#include "cprof/pprof_write.h"
 #include "convert/formats/input_format.h"
+#include "cprof/merge.h"
+#include "cprof/pprof_write.h"
+#include "cprof/profile_scale.h"
 #include "tests/unit/test.h"
 
 static void ok(struct cprof_error *err)

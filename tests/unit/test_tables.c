@@ -4,13 +4,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/symbolizer.h"
 #include "symbolize/dwarf/dwarf.h"
 #include "symbolize/elf/eh_index.h"
 #include "symbolize/names/go_table.h"
 #include "symbolize/names/kernel.h"
 #include "symbolize/names/perf_map.h"
 #include "symbolize/names/plt.h"
-#include "cprof/symbolizer.h"
 #include "tests/unit/test.h"
 
 static struct cprof_buffer text_of(const char *text)

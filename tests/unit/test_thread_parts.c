@@ -1,7 +1,7 @@
 #include "attach/target/ptrace_denied.h"
+#include "attach/target/thread_probe.h"
 #include "attach/threads/thread.h"
 #include "attach/threads/thread_fp.h"
-#include "attach/target/thread_probe.h"
 #include "attach/threads/thread_running.h"
 #include "base/clock.h"
 #include "tests/unit/test.h"

@@ -1,5 +1,5 @@
-#include "attach/threads/thread_iter.h"
 #include "attach/target/thread_regs.h"
+#include "attach/threads/thread_iter.h"
 #include "tests/unit/test.h"
 
 #include <pthread.h>

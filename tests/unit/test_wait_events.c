@@ -1,6 +1,6 @@
-#include "attach/waits/wait_events.h"
-#include "attach/waits/futex_tracepoint.h"
 #include "attach/perf/perf_event.h"
+#include "attach/waits/futex_tracepoint.h"
+#include "attach/waits/wait_events.h"
 #include "tests/unit/test.h"
 
 #include <bpf/bpf.h>

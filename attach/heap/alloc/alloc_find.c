@@ -8,8 +8,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/elf/elf_file.h"
-#include "symbolize/process/debug_file.h"
 #include "symbolize/names/symbols.h"
+#include "symbolize/process/debug_file.h"
 
 /* Functions of one allocator closer than this are one range: what lies between are their helpers. */
 #define HELPERS_GAP 16384u

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
-#include "symbolize/unwind/cfi.h"
+#include "cprof/buffer.h"
 #include "cprof/demangle.h"
+#include "symbolize/unwind/cfi.h"
 
 #define MATCHES_MAX 8
 #define NEAR_MAX    4096 /* names that resemble the one asked for */

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #include "attach/heap/shim/shim_proto.h"
-#include "cprof/error.h"
 #include "base/options.h"
+#include "cprof/error.h"
 
 struct cprof_pool_place {
 	const char *name;   /* of a symbol; NULL: there is no such place, or `addr` it is */

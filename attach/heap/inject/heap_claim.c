@@ -10,9 +10,9 @@
 
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_place.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 /* Field 22 of /proc/PID/stat: when it started, in ticks. 0 if there is no such process. */
 static uint64_t start_ticks(uint64_t pid)

@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 #define SCAN_MAX ((size_t)8 << 20) /* of one stack, from the stack pointer up */
 /* Of the saved pc in a signal frame, from the restorer's address: "struct rt_sigframe". */

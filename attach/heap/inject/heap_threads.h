@@ -6,8 +6,8 @@
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_THREADS_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_THREADS_H
 
-#include "attach/target/ptrace.h"
 #include "attach/heap/shim/shim_proto.h"
+#include "attach/target/ptrace.h"
 #include "cprof/error.h"
 #include "cprof/maps.h"
 

@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 #include "cprof/error.h"
-#include "cprof/memory.h"
 #include "cprof/maps.h"
+#include "cprof/memory.h"
 
 struct cprof_heap_uprobe_file {
 	const struct cprof_map *map; /* borrowed */

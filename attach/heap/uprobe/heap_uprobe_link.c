@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "attach/perf/perf_event.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 
 /* enum bpf_attach_type: Linux commit d920179b3d48 ("bpf: Add support for uprobe multi session attach") (v6.13). */
 #define TRACE_UPROBE_SESSION 57

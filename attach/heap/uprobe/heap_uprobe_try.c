@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "attach/heap/uprobe/heap_uprobe_link.h"
-#include "cprof/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/buffer.h"
 #include "cprof/maps.h"
 
 #define SYS_URETPROBE                                                                              \
