@@ -38,7 +38,7 @@ TEST(array_room_counted_in_32_bits_ends_there)
 
 TEST(array_room_that_no_size_counts_is_refused_and_changes_nothing)
 {
-	static const size_t extras[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 8 };
+	static const size_t extras[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 8 + 1 };
 	uint64_t *words = NULL;
 	size_t n = 0, cap = 0;
 	CHECK(CPROF_ARRAY_ROOM(words, n, cap, 1));
