@@ -287,11 +287,14 @@ inner=$(pgrep -x hot | tail -1)
     def test_a_process_that_gets_the_id_of_a_target_is_not_taken_for_it(self):
         need_root()
         script = """
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
 attach, hot, turns, out = sys.argv[1:]
+def ticks(pid):
+    with open(f'/proc/{pid}/stat') as file:
+        return sum(map(int, file.read().rsplit(')', 1)[1].split()[11:13]))
 keeps = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
 ends = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
-tool = subprocess.Popen([attach, '-p', f'{keeps.pid},{ends.pid}', '-seconds', '2', '-o', out], stderr=subprocess.PIPE, text=True)
+tool = subprocess.Popen([attach, '-p', f'{keeps.pid},{ends.pid}', '-seconds', '0', '-o', out], stderr=subprocess.PIPE, text=True)
 assert 'profiling' in tool.stderr.readline()
 ends.kill(); ends.wait()
 for _ in range(50):
@@ -302,11 +305,15 @@ for _ in range(50):
         break
     again.kill(); again.wait()
 assert again.pid == ends.pid, 'the id could not be taken'
+both = ticks(keeps.pid), ticks(again.pid)
+while ticks(keeps.pid) < both[0] + 30 or ticks(again.pid) < both[1] + 30:
+    time.sleep(0.01)
+tool.send_signal(signal.SIGINT)
 sys.exit(tool.wait())
 """
         out = self.path("x.pb.gz")
         done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", sys.executable, "-c", script, ATTACH,
-                    target_path("hot"), target_path("turns"), out], timeout=60)
+                    target_path("hot"), target_path("turns"), out], timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)
         profile = Profile.read(out)
         self.assertNotIn("parent_work", names(profile))
