@@ -22,6 +22,8 @@ BUILD = os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build"))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 ATTACH = os.path.join(BUILD, "cprof-attach")
 CPROF = os.path.join(BUILD, "cprof")
+POLLS = {"x86_64": ("7", "271"), "aarch64": ("73",)}[os.uname().machine]  # poll, ppoll
+READ = {"x86_64": ("0",), "aarch64": ("63",)}[os.uname().machine]
 RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}[os.uname().machine]
 
 
@@ -209,6 +211,24 @@ def in_system_calls(pid):
     return calls
 
 
+def in_system_call(pid, numbers):
+    """Does the process's first thread wait in one of these calls?"""
+    try:
+        with open(f"/proc/{pid}/syscall") as file:
+            return file.read().split()[0] in numbers
+    except OSError:
+        return False
+
+
+def wait_for_window(process, timeout=60):
+    """Until cprof-attach waits in its window, whose events are in place then; or has ended."""
+    deadline = time.monotonic() + timeout
+    while process.poll() is None and not in_system_call(process.pid, POLLS):
+        if time.monotonic() > deadline:
+            raise AssertionError("cprof-attach did not attach")
+        time.sleep(0.001)
+
+
 def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60, **popen):
     """cprof-attach for `seconds`, and on until the process has used `ticks` of CPU time, however long that takes on a busy
     machine; .worked is what it used in the window."""
@@ -216,6 +236,7 @@ def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=
     said = [process.stderr.readline()]
     while "profiling" not in said[-1] and process.poll() is None:
         said.append(process.stderr.readline())
+    wait_for_window(process, timeout)
     before, start, worked = cpu_ticks(pid), time.monotonic(), 0
     while process.poll() is None and (worked < ticks or time.monotonic() < start + seconds):
         if time.monotonic() > start + timeout:

@@ -7,15 +7,22 @@ import signal
 import subprocess
 import tempfile
 import time
+import zlib
 
 import harness
 
-POLLS = ("7", "271")  # poll, ppoll: what cprof-attach does once its window is open
+
+
+class Code(dict):
+    """Mappings with their bytes. Where two are compared in vain it says which mappings they are, and not their megabytes."""
+
+    def __repr__(self):
+        return ", ".join(f"{where} {path} {zlib.crc32(content):08x}" for (where, path), content in self.items())
 
 
 def executable_bytes(pid):
     """Every r-x mapping of the target with its content. [uprobes], which nobody can read, is the kernel's and stays."""
-    out = {}
+    out = Code()
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
         for line in maps:
             fields = line.split()
@@ -29,7 +36,7 @@ def executable_bytes(pid):
 
 def unwatched_bytes(pid, name):
     """The same of the mappings of files with this in their names, as the files have it: what nobody has put anything into."""
-    out = {}
+    out = Code()
     with open(f"/proc/{pid}/maps") as maps:
         for line in maps:
             fields = line.split()
@@ -88,20 +95,9 @@ class Watching(Recording):
         self.process = subprocess.Popen([harness.ATTACH, "-p", str(pid), "-mode", "heap", "-heap-method", method,
                                          "-seconds", "0", "-v", "-o", self.path, *map(str, args)],
                                         stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
-        while self.system_call() not in POLLS:
-            if self.process.poll() is not None:
-                raise AssertionError(f"cprof-attach ended: {self.process.stderr.read()}")
-            if time.monotonic() > deadline:
-                raise AssertionError("cprof-attach did not attach")
-            time.sleep(0.001)
-
-    def system_call(self):
-        try:
-            with open(f"/proc/{self.process.pid}/syscall") as file:
-                return file.read().split()[0]
-        except OSError:
-            return ""
+        harness.wait_for_window(self.process)
+        if self.process.poll() is not None:
+            raise AssertionError(f"cprof-attach ended: {self.process.stderr.read()}")
 
 
 class Truth(harness.Target):

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import harness
-from heap_harness import POLLS, Truth, Watching, executable_bytes, shim_pages, sums, tracer, unwatched_bytes
+from heap_harness import Code, Truth, Watching, executable_bytes, shim_pages, sums, tracer, unwatched_bytes
 
 KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "10"))
 WAYS = ("uprobe", "uprobe-perf")
@@ -165,7 +165,7 @@ class Counting(unittest.TestCase):
             while sum(a != b for a, b in zip(b"".join(before.values()), b"".join(code().values()))) < 2:
                 self.assertLess(time.monotonic(), deadline, "it was not watched")
                 time.sleep(0.01)
-            while recording.system_call() not in POLLS:
+            while not harness.in_system_call(recording.process.pid, harness.POLLS):
                 time.sleep(0.001)
             truth = target.tell("pool")
             profile = recording.stop()
@@ -338,6 +338,9 @@ class Guest(unittest.TestCase):
         for way in WAYS:
             target = subprocess.Popen(["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(60)'"],
                                       stdin=subprocess.PIPE)
+            self.addCleanup(target.kill)
+            while not harness.in_system_call(target.pid, harness.READ):
+                time.sleep(0.001)  # its libraries are there when it reads
             recording = Watching(target.pid, way, "-rate", 1)
             target.stdin.write(b"go\n")
             target.stdin.flush()
@@ -412,13 +415,19 @@ class Guest(unittest.TestCase):
     def test_the_first_thread_may_end_meanwhile(self):
         for way in WAYS:
             target = self.churn("heap_churn", "1", "orphan")
+            self.addCleanup(target.process.kill)  # the thread that signals are for has ended
+            clean = executable_bytes(target.pid)
             recording = Watching(target.pid, way, "-rate", 1 << 40)
             self.end_first_thread(target)
-            time.sleep(2.5)  # it looks once a second
             other = max(map(int, os.listdir(f"/proc/{target.pid}/task")))  # the first has no memory any more
-            watched = executable_bytes(other)
+            time.sleep(2.5)  # cprof-attach looks once a second, and later where the machine is busy
+            deadline = time.monotonic() + 60
+            code = lambda: Code((where, content) for where, content in executable_bytes(other).items() if where in clean)
+            while code() == clean:  # a thread that ends by pthread_exit brings libgcc_s along, which is none of ours
+                self.assertLess(time.monotonic(), deadline, "the probes went with the first thread and did not come back")
+                time.sleep(0.1)
             recording.stop()
-            self.assertNotEqual(executable_bytes(other), watched, "the probes had gone before")
+            self.assertEqual(code(), clean)
             self.assertRegex(recording.stderr, r"each of [1-9]\d* calls")
             self.assertEqual("attached by ended" in recording.stderr, way == "uprobe-perf")
             target.process.kill()
