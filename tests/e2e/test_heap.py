@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -66,14 +67,26 @@ class Counting(unittest.TestCase):
                 self.assertIn("bytes", labels)
             self.close(target)
 
+    def let_it_look(self, process, seconds=3, turns=100):
+        """Until cprof-attach, which sleeps 10 ms between two turns, has made so many in its window."""
+        def sleeps():
+            with open(f"/proc/{process.pid}/status") as file:
+                return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", file.read()).group(1))
+        harness.wait_for_window(process)
+        before, start = sleeps(), time.monotonic()
+        while time.monotonic() < start + seconds or sleeps() < before + turns:
+            self.assertLess(time.monotonic(), start + 60)
+            time.sleep(0.05)
+
     def test_a_rate_that_changes_midway_stays_right(self):
         with Truth("heap_truth") as target:
             want, got = 0, 0
             for seed in range(1, 9):
                 recording = Recording(target.pid, "-rate", 524288, "-overhead", "0.01%")
                 truth = target.tell(f"mixed 20000 {seed}")
-                # The controller looks once a second; the first time it must have done so, however busy the machine is.
-                time.sleep(4 if seed == 1 else 1.2)
+                if seed == 1:  # the controller looks once a second, and must have done so, however busy the machine is
+                    self.let_it_look(recording.process)
+                time.sleep(1.2)
                 more = target.tell(f"mixed 20000 {seed + 100}")
                 profile = recording.stop()
                 if seed == 1:
