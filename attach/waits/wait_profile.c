@@ -36,7 +36,6 @@ struct fill {
 	struct cprof_wait_intake *intake;    /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
 	struct cprof_stack_frame *frames;    /* borrowed; room for one stack */
-	struct cprof_map64 threads; /* thread id -> 1 where it is (or was) one of the target's */
 };
 
 /* The names of the innermost frames, and the frame that each belongs to. */
