@@ -67,32 +67,37 @@ class Counting(unittest.TestCase):
                 self.assertIn("bytes", labels)
             self.close(target)
 
-    def let_it_look(self, process, seconds=3, turns=100):
-        """Until cprof-attach, which sleeps 10 ms between two turns, has made so many in its window."""
+    def work_while_it_looks(self, process, work, seconds=1.2, turns=30):
+        """Until cprof-attach, which sleeps 10 ms between two turns, has made so many in its window; what `work` returned."""
         def sleeps():
             with open(f"/proc/{process.pid}/status") as file:
                 return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", file.read()).group(1))
         harness.wait_for_window(process)
-        before, start = sleeps(), time.monotonic()
+        before, start, done = sleeps(), time.monotonic(), []
         while time.monotonic() < start + seconds or sleeps() < before + turns:
             self.assertLess(time.monotonic(), start + 60)
-            time.sleep(0.05)
+            done.append(work())
+            time.sleep(0.2)
+        return done
 
     def test_a_rate_that_changes_midway_stays_right(self):
         with Truth("heap_truth") as target:
             want, got = 0, 0
             for seed in range(1, 9):
                 recording = Recording(target.pid, "-rate", 524288, "-overhead", "0.01%")
-                truth = target.tell(f"mixed 20000 {seed}")
-                if seed == 1:  # the controller looks once a second, and must have done so, however busy the machine is
-                    self.let_it_look(recording.process)
-                time.sleep(1.2)
-                more = target.tell(f"mixed 20000 {seed + 100}")
+                truths = [target.tell(f"mixed 20000 {seed}")]
+                # The controller looks once a second, and later where the machine is busy. Each look makes the rate fourfold, so
+                # that after some hardly anything is sampled: the first time there is work all along, the rest need not change.
+                if seed == 1:
+                    truths += self.work_while_it_looks(recording.process, lambda: target.tell("mixed 2000 77"))
+                else:
+                    time.sleep(1.2)
+                truths.append(target.tell(f"mixed 20000 {seed + 100}"))
                 profile = recording.stop()
                 if seed == 1:
                     self.assertRegex("\n".join(profile.comments), "the rate went from 524288 to")
                 self.assertIn(" 0 lost", recording.stderr)
-                want += sum(t[1] for t in truth.values()) + sum(t[1] for t in more.values())
+                want += sum(t[1] for truth in truths for t in truth.values())
                 got += profile.total(1)
                 target.tell("drop")
             self.assertLess(abs(got / want - 1), 0.05)
