@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -15,10 +16,18 @@ static int event_fd = -1;
 static atomic_int asked, held;
 static const char *_Atomic unlink_path;
 
-static void handle(int signal_no)
+/*
+ * A shell without job control starts background jobs with SIGINT ignored (POSIX, "Signals and Error Handling"), so that
+ * Ctrl-C, which the terminal sends to all of them, does not end what runs beside. A kill(1) means us all the same.
+ */
+static bool ignores_terminal;
+
+static void handle(int signal_no, siginfo_t *info, void *context)
 {
-	(void)signal_no;
+	(void)context;
 	int saved = errno;
+	if (signal_no == SIGINT && ignores_terminal && info && info->si_code == SI_KERNEL)
+		return;
 	uint64_t one = 1;
 	if (write(event_fd, &one, sizeof(one)) < 0) {
 		/* Only a full counter can fail, and then the descriptor is readable already. */
@@ -38,12 +47,16 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd)
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event_fd < 0)
 		return cprof_error_os(errno, "eventfd");
-	struct sigaction action = { .sa_handler = handle, .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_RESTART | SA_SIGINFO };
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		struct sigaction before;
-		/* nohup(1) and background jobs ignore a signal on purpose. */
-		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
+		const bool ignored =
+			sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+		if (signals[i] == SIGINT)
+			ignores_terminal = ignored;
+		else if (ignored && signals[i] == SIGHUP)
+			continue; /* nohup(1) does that on purpose */
+		sigaction(signals[i], &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* ulimit -f: write(2) says EFBIG */

@@ -13,7 +13,8 @@
 
 /*
  * From now on SIGINT, SIGTERM and SIGHUP make `*ret_fd` readable; it stays ours. SIGPIPE is ignored, so that
- * a reader that goes away is an error of write(2).
+ * a reader that goes away is an error of write(2). Where SIGINT was ignored (a background job of a script) the terminal's stays
+ * ignored and only one that is sent by kill(2) counts; an ignored SIGHUP stays ignored, an ignored SIGTERM does not.
  */
 struct cprof_error *cprof_interrupt_init(int *ret_fd);
 

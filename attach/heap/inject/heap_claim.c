@@ -1,53 +1,87 @@
 #include "attach/heap/inject/heap_claim.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_place.h"
+#include "attach/target/foreign_pid.h"
+#include "attach/target/thread_proc.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "cprof/buffer.h"
-
-/* Field 22 of /proc/PID/stat: when it started, in ticks. 0 if there is no such process. */
-static uint64_t start_ticks(uint64_t pid)
-{
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%llu/stat", (unsigned long long)pid);
-	struct cprof_error *err = cprof_file_read(path, 1 << 14, &text);
-	cprof_error_free(err);
-	/* The name, in parentheses, may contain anything; the state behind it is field 3. */
-	const char *at = strrchr(cprof_buffer_text(&text), ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at, NULL, 10) : 0;
-}
-
-static uint64_t pid_namespace(void)
-{
-	struct stat st;
-	return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
-}
 
 void cprof_heap_claim_fill(struct cprof_shim_image *image)
 {
-	image->tool_pid = (uint64_t)getpid();
-	image->tool_start_ticks = start_ticks(image->tool_pid);
-	image->tool_pidns = pid_namespace();
+	const struct cprof_foreign_pid self = cprof_foreign_pid_self();
+	image->tool_pid = self.pid;
+	image->tool_start_ticks = self.start_ticks;
+	image->tool_pidns = self.pidns;
 }
 
-bool cprof_heap_claim_alive(const struct cprof_shim_image *image)
+/* A forked child carries its parent's page, but zeros in the place of its data: that run has nothing to do with it. */
+static bool is_a_childs(const struct cprof_maps *maps, const struct cprof_shim_image *image)
 {
-	if (image->tool_pidns != pid_namespace())
-		return true;
-	uint64_t ticks = start_ticks(image->tool_pid);
-	return ticks && ticks == image->tool_start_ticks;
+	uint64_t magic;
+	return maps->memory.read(maps->memory.ctx, image->data, &magic, sizeof(magic)) && !magic;
+}
+
+/* The process that a thread belongs to; `maps` may look through any thread. */
+static pid_t process_of(pid_t tid)
+{
+	char text[4096];
+	struct cprof_thread_status status;
+	return cprof_thread_read(tid, tid, "status", text, sizeof(text)) > 0 &&
+			       cprof_thread_status_parse(text, &status)
+		       ? status.tgid
+		       : tid;
+}
+
+static struct cprof_error *taken_by(const struct cprof_maps *maps, pid_t pid)
+{
+	struct cprof_error *err;
+	if (!cprof_foreign_pid_is_ours(pid, maps->pid)) {
+		err = cprof_error_new(CPROF_ERR_DENIED,
+				      "a heap profile of process %d is being taken by a process "
+				      "that is no cprof-attach by its name",
+				      (int)maps->pid);
+		return cprof_error_hint(err, "wait until it has ended");
+	}
+	err = cprof_error_new(CPROF_ERR_DENIED,
+			      "a heap profile of process %d is being taken by PID %d",
+			      (int)maps->pid, (int)pid);
+	return cprof_error_hint(
+		err, "wait for it, or end it with kill -TERM %d: it cleans up by itself", (int)pid);
+}
+
+static struct cprof_error *unseen(const struct cprof_maps *maps)
+{
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_DENIED,
+		"process %d carries a heap profile's code, and whether that still runs cannot be "
+		"seen from this PID namespace",
+		(int)maps->pid);
+	return cprof_error_hint(err, "run cprof-attach -repair on the host, or in a container that "
+				     "sees its processes (--pid=host)");
+}
+
+struct cprof_error *cprof_heap_claim_busy(const struct cprof_maps *maps,
+					  const struct cprof_shim_image *image)
+{
+	const struct cprof_foreign_pid maker = { image->tool_pid, image->tool_start_ticks,
+						 image->tool_pidns };
+	pid_t pid;
+	if (!image->magic || is_a_childs(maps, image))
+		return NULL;
+	switch (cprof_foreign_pid_find(&maker, &pid)) {
+	case CPROF_FOREIGN_GONE:
+		return NULL;
+	case CPROF_FOREIGN_UNSEEN:
+		return unseen(maps);
+	case CPROF_FOREIGN_HERE:
+		break;
+	}
+	/* The page is the target's own memory, and may name anybody: whoever profiles it has it open. */
+	return cprof_foreign_pid_holds(pid, process_of(maps->pid)) ? taken_by(maps, pid) : NULL;
 }
 
 static bool all_zero(const struct cprof_maps *maps, const struct cprof_map *map)
@@ -67,14 +101,15 @@ static bool all_zero(const struct cprof_maps *maps, const struct cprof_map *map)
 static bool is_ours(const struct cprof_maps *maps, const struct cprof_map *map,
 		    struct cprof_shim_image *image)
 {
-	if (map->inode || map->prot != (PROT_READ | PROT_EXEC) ||
-	    map->end - map->start < sizeof(*image) ||
+	const uint64_t bytes = map->end - map->start;
+	if (map->inode || map->prot != (PROT_READ | PROT_EXEC) || bytes < sizeof(*image) ||
+	    !cprof_heap_place_marked(map->start) ||
 	    !maps->memory.read(maps->memory.ctx, map->start, image, sizeof(*image)))
 		return false;
 	if (image->magic == CPROF_SHIM_MAGIC)
-		return map->end - map->start >= image->image_bytes;
-	return map->end - map->start == cprof_heap_blob_image_bytes() &&
-	       cprof_heap_place_marked(map->start) && all_zero(maps, map);
+		return image->image_bytes >= sizeof(*image) && image->image_bytes <= bytes &&
+		       image->image_bytes % 4096 == 0;
+	return bytes == cprof_heap_blob_image_bytes() && all_zero(maps, map);
 }
 
 bool cprof_heap_claim_find(const struct cprof_maps *maps, uint64_t from,
@@ -98,14 +133,9 @@ struct cprof_error *cprof_heap_claim_check(const struct cprof_maps *maps)
 		return cprof_error_no_memory();
 	if (!cprof_heap_claim_find(maps, 0, &map, image))
 		return NULL;
-	struct cprof_error *err;
-	if (image->magic && cprof_heap_claim_alive(image)) {
-		err = cprof_error_new(CPROF_ERR_DENIED,
-				      "a heap profile of process %d is being taken by PID %llu",
-				      (int)maps->pid, (unsigned long long)image->tool_pid);
-		return cprof_error_hint(err, "wait for it, or end it with kill -INT %llu",
-					(unsigned long long)image->tool_pid);
-	}
+	struct cprof_error *err = cprof_heap_claim_busy(maps, image);
+	if (err)
+		return err;
 	err = cprof_error_new(CPROF_ERR_DENIED,
 			      "process %d carries what a killed heap profile left behind "
 			      "(harmless, at 0x%llx)",

@@ -1,7 +1,8 @@
 /*
  * attach/heap/inject/heap_claim.h - whose injected code it is that is found in a process, and whether that run is still alive.
  *
- * A run signs the code page with its process id, the id's start time and its PID namespace (shim_proto.h).
+ * A run signs the code page with its process id, the id's start time and its PID namespace (shim_proto.h). The page is the
+ * target's memory, and nothing of it is believed that has not been compared with something else.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_CLAIM_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_CLAIM_H
@@ -15,8 +16,13 @@
 /* Sign as this process. */
 void cprof_heap_claim_fill(struct cprof_shim_image *image);
 
-/* True if the process that signed lives (or cannot be seen from this PID namespace, so that we cannot know). */
-bool cprof_heap_claim_alive(const struct cprof_shim_image *image);
+/*
+ * NULL if what `image` is the head of is nobody's any more: its maker has ended, or never had this process open (a forked
+ * child's, or a page that names somebody else). Else CPROF_ERR_DENIED: a run that lives, its PID named as seen from here, and
+ * only if it is a cprof-attach; or a maker that cannot be seen from this PID namespace.
+ */
+struct cprof_error *cprof_heap_claim_busy(const struct cprof_maps *maps,
+					  const struct cprof_shim_image *image);
 
 /*
  * The next mapping of ours in `maps` at or above `from`: *ret_map and the head of its page. One that was mapped but

@@ -1,47 +1,88 @@
 #include "attach/heap/inject/heap_shim_left.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_install.h"
+#include "attach/heap/inject/heap_row.h"
 #include "base/cleanup.h"
+
+#define LIVE_MAX (1u << 24) /* more entries than any profile asks for */
 
 /* Is the data mapping that the code page names there, and is it that? In a forked child it is all zeros. */
 static bool data_is_there(const struct cprof_maps *maps, const struct cprof_shim_image *image)
 {
 	const struct cprof_map *map = cprof_maps_find(maps, image->data);
+	const uint64_t entries = image->live_mask + 1;
 	uint64_t magic;
-	return map && !map->inode && map->prot == (PROT_READ | PROT_WRITE) &&
-	       image->data + image->data_bytes <= map->end &&
+	return map && !map->inode && map->prot == (PROT_READ | PROT_WRITE) && entries &&
+	       entries <= LIVE_MAX &&
+	       image->data_bytes ==
+		       sizeof(struct cprof_shim_data) + entries * sizeof(struct cprof_shim_live) &&
+	       image->data_bytes <= map->end - image->data &&
 	       maps->memory.read(maps->memory.ctx, image->data, &magic, sizeof(magic)) &&
 	       (magic == image->nonce || magic == 0);
 }
 
-static struct cprof_error *busy(const struct cprof_maps *maps, const struct cprof_shim_image *image)
+static struct cprof_error *other_version(const struct cprof_maps *maps, uint32_t version)
 {
 	struct cprof_error *err = cprof_error_new(
-		CPROF_ERR_DENIED, "a heap profile of process %d is being taken by PID %llu",
-		(int)maps->pid, (unsigned long long)image->tool_pid);
-	return cprof_error_hint(err, "it cleans up by itself: end it with kill -INT %llu",
-				(unsigned long long)image->tool_pid);
+		CPROF_ERR_UNSUPPORTED,
+		"what is left in process %d was made by another version of cprof-attach (layout %u, "
+		"not %u)",
+		(int)maps->pid, (unsigned)version, (unsigned)CPROF_SHIM_VERSION);
+	return cprof_error_hint(err,
+				"it does no harm; that version's cprof-attach -repair %d "
+				"removes it",
+				(int)maps->pid);
+}
+
+static struct cprof_error *not_believed(const struct cprof_maps *maps,
+					const struct cprof_shim_patch *row, const char *why)
+{
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_BAD_DATA,
+		"what is left in process %d names a change at 0x%llx that is not believed: %s; "
+		"nothing was touched",
+		(int)maps->pid, (unsigned long long)row->addr, why);
+	return cprof_error_hint(err, "it does no harm, and goes with the process");
+}
+
+/* The page is the target's memory: of its rows those stay that are true, and where one is false all is left alone. */
+static struct cprof_error *keep_true_rows(const struct cprof_maps *maps,
+					  struct cprof_shim_image *image)
+{
+	const uint32_t named = image->n_patches < CPROF_SHIM_MAX_ENTRIES ? image->n_patches
+									 : CPROF_SHIM_MAX_ENTRIES;
+	const char *why;
+	image->n_patches = 0;
+	for (uint32_t i = 0; i < named; i++) {
+		const struct cprof_shim_patch row = image->patches[i];
+		switch (cprof_heap_row_check(maps, &row, &why)) {
+		case CPROF_HEAP_ROW_TRUE:
+			image->patches[image->n_patches++] = row;
+			break;
+		case CPROF_HEAP_ROW_NOTHING:
+			break;
+		case CPROF_HEAP_ROW_FALSE:
+			return not_believed(maps, &row, why);
+		}
+	}
+	return NULL;
 }
 
 /* Take over one code page as if we had made it. */
 static struct cprof_error *adopt(struct cprof_heap_install *install, const struct cprof_map *map,
 				 const struct cprof_shim_image *image)
 {
-	if (image->magic && cprof_heap_claim_alive(image)) {
-		/* In a forked child the parent's run is alive, but has nothing to do with this process. */
-		uint64_t magic = 0;
-		install->maps->memory.read(install->maps->memory.ctx, image->data, &magic,
-					   sizeof(magic));
-		if (magic)
-			return busy(install->maps, image);
-	}
 	struct cprof_heap_pages *pages = &install->pages;
 	struct cprof_heap_image *place = &pages->images[pages->n_images];
+	struct cprof_error *err = cprof_heap_claim_busy(install->maps, image);
+	if (!err && image->magic && image->version != CPROF_SHIM_VERSION)
+		err = other_version(install->maps, image->version);
+	if (err)
+		return err;
 	place->copy = malloc(sizeof(*place->copy));
 	if (!place->copy)
 		return cprof_error_no_memory();
@@ -55,7 +96,7 @@ static struct cprof_error *adopt(struct cprof_heap_install *install, const struc
 		pages->data_bytes = image->data_bytes;
 		pages->data_mapped = true;
 	}
-	return NULL;
+	return image->magic ? keep_true_rows(install->maps, place->copy) : NULL;
 }
 
 static struct cprof_error *adopt_all(struct cprof_heap_install *install)

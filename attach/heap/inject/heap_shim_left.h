@@ -2,7 +2,8 @@
  * attach/heap/inject/heap_shim_left.h - what a killed run left injected in a process, and how it is taken out.
  *
  * Everything needed is in the code page it left (shim_proto.h): which bytes were changed, what they were, and in which
- * mapping. Each place is compared before it is touched. Works on forked children of a profiled process too, which carry
+ * mapping. The page is the target's memory: a place is touched only where it is code of a file and gets back what the file has
+ * there (heap_row.h). Works on forked children of a profiled process too, which carry
  * the jumps of their parent. Uses the detach of heap_install.h.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_SHIM_LEFT_H
@@ -26,7 +27,8 @@ struct cprof_heap_shim_left {
 
 /*
  * Stops the threads if there is something. `maps` is refreshed. Finding nothing is no error: pages is 0 then. Errors: as
- * cprof_heap_install_detach(), and DENIED if the run that made it is alive.
+ * cprof_heap_install_detach(), DENIED if the run that made it is alive or cannot be seen, UNSUPPORTED (another version's),
+ * BAD_DATA (it names changes that are none of ours: nothing was touched).
  */
 struct cprof_error *cprof_heap_shim_left_remove(struct cprof_target *target,
 						struct cprof_maps *maps,
