@@ -2,11 +2,26 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+
+uint64_t cprof_hash_secret(void)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	uint64_t secret = 0;
+	if (random)
+		memcpy(&secret, random, sizeof(secret));
+	return secret;
+}
 
 uint64_t cprof_hash_bytes(const void *bytes, size_t n)
 {
+	return cprof_hash_bytes_from(0, bytes, n);
+}
+
+uint64_t cprof_hash_bytes_from(uint64_t secret, const void *bytes, size_t n)
+{
 	const uint8_t *at = bytes;
-	uint64_t hash = cprof_hash_u64(n + 1);
+	uint64_t hash = cprof_hash_u64(n + 1) ^ secret;
 	for (; n >= 8; at += 8, n -= 8) {
 		uint64_t word;
 		memcpy(&word, at, 8);
@@ -24,9 +39,10 @@ void cprof_map64_deinit(struct cprof_map64 *map)
 	*map = (struct cprof_map64){ 0 };
 }
 
+/* Where its memory lies is what nobody who writes the keys knows: he cannot choose them so that all meet in one place. */
 static struct cprof_map64_slot *find(const struct cprof_map64 *map, uint64_t key)
 {
-	size_t at = cprof_hash_u64(key) & (map->cap - 1);
+	size_t at = cprof_hash_u64(key ^ (uintptr_t)map->slots) & (map->cap - 1);
 	while (map->slots[at].used && map->slots[at].key != key)
 		at = (at + 1) & (map->cap - 1);
 	return &map->slots[at];

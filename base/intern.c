@@ -16,7 +16,7 @@ struct cprof_intern_block {
 
 struct cprof_error *cprof_intern_init(struct cprof_intern *table)
 {
-	*table = (struct cprof_intern){ 0 };
+	*table = (struct cprof_intern){ .secret = cprof_hash_secret() };
 	uint32_t id;
 	return cprof_intern_bytes(table, "", 0, &id);
 }
@@ -55,7 +55,7 @@ static char *store(struct cprof_intern *table, size_t n)
 struct cprof_error *cprof_intern_bytes(struct cprof_intern *table, const char *text, size_t n,
 				       uint32_t *ret_id)
 {
-	uint64_t hash = cprof_hash_bytes(text, n);
+	uint64_t hash = cprof_hash_bytes_from(table->secret, text, n);
 	uint64_t *first = cprof_map64_get(&table->by_hash, hash);
 	for (uint64_t at = first ? *first : 0; at; at = table->entries[at - 1].next) {
 		const struct cprof_intern_entry *entry = &table->entries[at - 1];

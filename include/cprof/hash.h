@@ -31,7 +31,12 @@ static inline uint64_t cprof_hash_mix(uint64_t seed, uint64_t x)
 	return cprof_hash_u64(seed * 0x9e3779b97f4a7c15ull + x);
 }
 
+/* The same in every process, so that it may be written to a file. */
 uint64_t cprof_hash_bytes(const void *bytes, size_t n);
+
+/* For tables of other people's texts: who does not know the secret cannot make texts that all have one hash. */
+uint64_t cprof_hash_bytes_from(uint64_t secret, const void *bytes, size_t n);
+uint64_t cprof_hash_secret(void); /* this process's */
 
 struct cprof_map64 {
 	struct cprof_map64_slot {

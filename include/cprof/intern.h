@@ -27,6 +27,7 @@ struct cprof_intern {
 	} * entries;           /* owned */
 	uint32_t len;
 	uint32_t cap;
+	uint64_t secret;                   /* makes hashes that others cannot foresee */
 	struct cprof_intern_block *blocks; /* owned; text lives here and never moves */
 };
 
