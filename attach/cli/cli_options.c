@@ -12,6 +12,7 @@
 
 #define RATE_MAX    10000.0
 #define STACK_MAX   65528 /* perf_event_open(2): a u16 record size, 8-byte aligned */
+#define BUDGET_MAX  1000
 #define TARGETS_MAX 64
 
 #define LABEL_KEY_MAX 255
@@ -59,6 +60,7 @@ static const struct cprof_option rows[] = {
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, naming.no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
 	{ "debuginfod", ROW(CPROF_OPT_SWITCH, naming.debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
 	{ "no-cache", ROW(CPROF_OPT_SWITCH, no_cache), NULL, NULL, "keep no names on disk for the next profile (else in ~/.cache/cprof)", NULL },
+	{ "budget", ROW(CPROF_OPT_UINT, naming.budget), "1", "N", "let files of the target cost N times the memory and work that they may (docs/security.md)", NULL },
 	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write here (default cprof.COMM.PID.MODE.TIME.pb.gz); \"-\" is stdout", "Output" },
@@ -241,6 +243,9 @@ static void parse_demangle(struct cprof_attach_options *options)
 
 static struct cprof_error *parse_naming(struct cprof_attach_options *options)
 {
+	if (options->naming.budget < 1 || options->naming.budget > BUDGET_MAX)
+		return cprof_error_new(CPROF_ERR_USAGE, "-budget: not between 1 and %d",
+				       BUDGET_MAX);
 	parse_demangle(options);
 	if (!options->no_cache)
 		options->naming.cache_dir = options->cache_dir = cprof_symbol_cache_default_dir();

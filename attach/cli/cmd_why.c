@@ -39,6 +39,7 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 	cprof_target_mem_init(&memory, target);
 	cprof_maps_init(&maps, cprof_target_living_tid(target), cprof_target_mem_view(&memory));
 	cprof_modules_init(&modules);
+	modules.budget.factor = options->naming.budget;
 	struct cprof_error *err = cprof_why_process(&modules, &maps, &from, &out);
 	if (!err && !options->requests.cpu.user_only)
 		err = cprof_why_kernel(&out);
@@ -60,6 +61,7 @@ struct cprof_error *cprof_cmd_why_files(const struct cprof_attach_options *optio
 		struct cprof_modules modules;
 		struct cprof_module *module;
 		cprof_modules_init(&modules);
+		modules.budget.factor = options->naming.budget;
 		err = cprof_modules_open(&modules, options->files.items[i], &module);
 		if (!err)
 			err = cprof_why_module(module, &from, &out);

@@ -90,8 +90,13 @@ void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, c
 	cprof_buffer_printf(out, " lost, %.1f %% truncated, ",
 			    percent(counts->truncated, counts->samples));
 	put_number(out, counts->stacks, "distinct stack");
-	cprof_buffer_printf(out, ", %.1f %% of addresses symbolized, own CPU %.3f s\n",
-			    percent(counts->named, counts->locations), (double)own_cpu_ns / 1e9);
+	cprof_buffer_printf(out, ", %.1f %% of addresses symbolized, ",
+			    percent(counts->named, counts->locations));
+	if (counts->left_out) {
+		put_number(out, counts->left_out, "file");
+		cprof_buffer_puts(out, " left out, ");
+	}
+	cprof_buffer_printf(out, "own CPU %.3f s\n", (double)own_cpu_ns / 1e9);
 	if (!path)
 		return;
 	cprof_buffer_printf(out, "wrote %s (", path);

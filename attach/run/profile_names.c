@@ -182,6 +182,10 @@ struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
 	struct cprof_error *err = name_all(&namer, run, kernel_text, ret_profile);
 	if (err)
 		return err;
+	run->log->counts.left_out = modules->budget.n_over;
+	if (modules->budget.n_over)
+		cprof_run_log_note(run->log, CPROF_NOTE_PLAIN,
+				   "hint: -budget 4 lets files cost four times as much");
 	run->log->counts.locations = (*ret_profile)->n_locations;
 	run->log->counts.named = namer.named;
 	report_nameless(&namer, modules, run->log);

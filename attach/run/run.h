@@ -24,6 +24,7 @@ struct cprof_run_naming {
 	enum cprof_demangle demangle;
 	bool no_inlines;
 	bool debuginfod;       /* servers may be asked for missing debug files */
+	uint64_t budget;       /* limits on what files may cost, times this (budget.h); 0 is 1 */
 	const char *cache_dir; /* of names of earlier profiles; NULL: no cache */
 };
 

@@ -39,6 +39,7 @@ static struct cprof_error *open_parts(struct cprof_session *session,
 				      const struct cprof_builder_type *types, size_t n_types)
 {
 	cprof_modules_init(&session->modules);
+	session->modules.budget.factor = session->run->naming.budget;
 	struct cprof_error *err = cprof_builder_new(types, n_types, &session->builder);
 	if (err)
 		return err;

@@ -17,6 +17,7 @@
 #include "base/search.h"
 
 #define SEGMENTS_MAX 1000000 /* vm.max_map_count is 65,530 unless raised */
+#define SECTIONS_MAX 65536
 #define THREADS_MAX  1000000
 #define MAPPINGS_MAX 1000000
 #define NOTES_MAX    ((size_t)256 << 20)
@@ -243,6 +244,12 @@ static struct cprof_error *check_kind(const uint8_t *bytes, size_t n)
 	    header.e_machine != cprof_arch_host()->elf_machine)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "not of this CPU (%s, 64 bit)",
 				       cprof_arch_host()->name);
+	/* libelf makes room for all sections that a header promises before it looks for them. */
+	Elf64_Shdr first = { 0 };
+	if (!header.e_shnum && header.e_shoff < n - sizeof(first))
+		memcpy(&first, bytes + header.e_shoff, sizeof(first));
+	if (first.sh_size > SECTIONS_MAX)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "core file: too many sections");
 	if (header.e_type != ET_CORE)
 		return cprof_error_hint(cprof_error_new(CPROF_ERR_BAD_DATA,
 							"a program or library, not a core file"),

@@ -5,6 +5,7 @@
  * asks for is never read, and a file cut short is an answer (NULL), not a SIGBUS. The file stays reachable
  * after it was deleted, and costs address space instead of a descriptor (ten thousand modules, 256 descriptors).
  *
+ * What it reads and holds it charges to the file's account (budget.h), and what that does not allow cannot be read.
  * Leaves the meaning of the bytes to elf_file.h.
  */
 #ifndef CPROF_IMAGE_H
@@ -14,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cprof/budget.h"
 #include "cprof/error.h"
 
 #ifdef __cplusplus
@@ -30,13 +32,22 @@ struct cprof_image {
 	uint8_t *chunks; /* owned; what became of each CHUNK bytes; NULL: all are there */
 	bool heap;       /* copy came from malloc */
 	bool borrowed;   /* copy is somebody else's */
+	struct cprof_account *account; /* borrowed; pays for the file; NULL: nothing to be paid */
+	bool is_file;                  /* counted there as an open one */
 };
 
 /*
- * The file behind `fd`, which stays the caller's and may be closed afterwards. `name` is for messages.
- * Errors: OS, BAD_DATA (no regular file, empty, larger than 64 GiB), NO_MEMORY.
+ * The file behind `fd`, which stays the caller's and may be closed afterwards. `name` is for messages; `budget` pays, and
+ * may be NULL for files of our own. Errors: OS, BAD_DATA (no regular file, empty, larger than 64 GiB, over the budget), NO_MEMORY.
  */
-struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_image **ret_image);
+struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_budget *budget,
+				     struct cprof_image **ret_image);
+
+/* Who pays for it, so that he can pay for what it leads to; NULL: nobody. */
+static inline struct cprof_budget *cprof_image_budget(const struct cprof_image *image)
+{
+	return image->account ? image->account->budget : NULL;
+}
 
 /* From bytes in memory; takes `bytes` (malloc), also on error. */
 struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,

@@ -1,7 +1,7 @@
 /*
  * cprof/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
  *
- * Owns which file it is, its Elf handle and its load segments, and is the only place that converts
+ * Owns which file it is, its bytes and its load segments, and is the only place that converts
  * between run-time addresses (uint64_t addr) and addresses as in the file (uint64_t file_addr). Others hang on a module
  * what they read from it: its call frame information (symbolize/unwind/cfi.h), its names (symbolize/names/names.h).
  *
@@ -9,12 +9,15 @@
  * reports them for the mapping. It is opened through /proc/PID/map_files (the very file that is mapped,
  * even if it was deleted or replaced), else through /proc/PID/root + path if device and inode agree.
  *
- * libelf is not thread-safe: one thread uses a cprof_modules and all that hangs on it.
+ * One thread uses a cprof_modules and all that hangs on it.
  */
 #ifndef CPROF_MODULE_H
 #define CPROF_MODULE_H
 
-#include <libelf.h>
+#include <elf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "cprof/arch.h"
 #include "cprof/error.h"
@@ -48,17 +51,13 @@ struct cprof_module {
 	char *path; /* owned; as the target names it */
 	uint8_t build_id[CPROF_BUILD_ID_MAX];
 	uint8_t build_id_len;
-	/*
-	 * Owned; NULL for ANONYMOUS and OPAQUE. It reads a private copy in which only the tables are filled: code
-	 * and read-only data are zero there until cprof_module_bytes() asked for them.
-	 */
-	Elf *elf;
-	struct cprof_image *image; /* owned; the file's bytes; NULL where elf is */
+	struct cprof_image *image; /* owned; the file's bytes; NULL for ANONYMOUS and OPAQUE */
 	char *root;                /* owned; "/proc/42/root" it was opened under, "" for ours */
 	const struct cprof_arch *arch;
 	struct cprof_segment *segments; /* owned */
 	size_t n_segments;
-	char *why;          /* owned; for OPAQUE: what failed, in words */
+	uint64_t eh_frame_hdr; /* file address of the index of the unwind information; 0: none */
+	char *why;             /* owned; for OPAQUE: what failed, in words */
 	uint32_t next_same; /* id + 1 of an older module with the same device and inode, 0: none */
 
 	/* Hung on by their owners, with the way to free it; NULL until first used. */
@@ -69,7 +68,8 @@ struct cprof_module {
 };
 
 struct cprof_modules {
-	struct cprof_module **all; /* owned */
+	struct cprof_budget budget; /* what reading their files, and files named there, may cost */
+	struct cprof_module **all;  /* owned */
 	size_t n, cap;
 	uint64_t
 		root_of; /* hash of the process and program asked last where it sees files; 0: none */

@@ -6,7 +6,9 @@
 #include "base/array.h"
 #include "symbolize/dwarf/dwarf_ranges.h"
 
-#define DEPTH_MAX 1024
+#define DEPTH_MAX    1024
+#define RANGE_BYTES  64  /* an interval, two pieces, a place in the sweep */
+#define ENTRIES_PAID 256 /* for so many at once, two steps each */
 
 void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls)
 {
@@ -37,7 +39,7 @@ struct walk {
 static bool add_range(void *ctx, uint64_t start, uint64_t end)
 {
 	struct walk *walk = ctx;
-	if (!walk->ranges_left)
+	if (!walk->ranges_left || !cprof_dwarf_file_pay(walk->unit->file, 1, RANGE_BYTES))
 		return false;
 	walk->ranges_left--;
 	struct cprof_interval interval = { start, end, walk->depth, walk->current };
@@ -48,6 +50,8 @@ static bool add_range(void *ctx, uint64_t start, uint64_t end)
 static bool add_call(struct walk *walk, const struct cprof_dwarf_call *call)
 {
 	struct cprof_dwarf_calls *calls = walk->calls;
+	if (!cprof_dwarf_file_pay(walk->unit->file, 1, sizeof(*call)))
+		return false;
 	if (!CPROF_ARRAY_ROOM(calls->all, calls->n, calls->cap, 1)) {
 		walk->err = cprof_error_no_memory();
 		return false;
@@ -225,7 +229,9 @@ static void walk_unit(struct walk *walk)
 	const struct cprof_dwarf_unit *unit = walk->unit;
 	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
 	walk->around[0] = CPROF_CALL_NONE;
-	while (cursor.at != cursor.end && !walk->err) {
+	for (unsigned n = 1; cursor.at != cursor.end && !walk->err; n++) {
+		if (n % ENTRIES_PAID == 0 && !cprof_dwarf_file_pay(unit->file, 2 * ENTRIES_PAID, 0))
+			break;
 		uint64_t entry = unit->offset + (uint64_t)(cursor.at - unit->bytes);
 		const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
 		if (abbrev)

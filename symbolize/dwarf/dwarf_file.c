@@ -9,6 +9,7 @@
 #define UNITS_MAX        (1u << 22)
 #define ABBREVS_MAX      (1u << 20)
 #define ABBREV_ATTRS_MAX (1u << 22)
+#define ENTRY_ATTRS_MAX  1024 /* of one entry; compilers write 30, and some take no byte of it */
 #define ABBREV_WORK                                                                                \
 	(256u << 20) /* bytes of tables read for one file; hostile files have overlapping ones */
 
@@ -116,6 +117,7 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 		if (form == DW_FORM_implicit_const)
 			attr.implicit = cprof_cursor_sleb(cursor);
 		if (abbrevs->n_attrs >= ABBREV_ATTRS_MAX ||
+		    abbrevs->n_attrs - abbrev.first_attr >= ENTRY_ATTRS_MAX ||
 		    !CPROF_ARRAY_ROOM(abbrevs->attrs, abbrevs->n_attrs, abbrevs->cap_attrs, 1))
 			return false;
 		abbrevs->attrs[abbrevs->n_attrs++] = attr;
@@ -151,8 +153,15 @@ static struct cprof_abbrevs *read_table(struct cprof_dwarf_file *file,
 	abbrevs->dense = true;
 	/* Never NULL, also where no entry has an attribute. */
 	bool good = CPROF_ARRAY_ROOM(abbrevs->attrs, 0, abbrevs->cap_attrs, 1);
-	for (uint64_t code; good && (code = cprof_cursor_uleb(&cursor)) != 0;)
-		good = file->abbrev_work < ABBREV_WORK && read_abbrev(unit, &cursor, code, abbrevs);
+	for (uint64_t code; good && (code = cprof_cursor_uleb(&cursor)) != 0;) {
+		size_t before = abbrevs->n_attrs;
+		good = file->abbrev_work < ABBREV_WORK &&
+		       read_abbrev(unit, &cursor, code, abbrevs) &&
+		       cprof_dwarf_file_pay(file, 1 + abbrevs->n_attrs - before,
+					    sizeof(*abbrevs->all) +
+						    (abbrevs->n_attrs - before) *
+							    sizeof(*abbrevs->attrs));
+	}
 	file->abbrev_work += (uint64_t)(cursor.at - bytes);
 	if (!good) {
 		abbrevs_free(abbrevs);
@@ -242,7 +251,8 @@ static struct cprof_dwarf_unit *add_unit(struct cprof_dwarf_file *file, uint64_t
 		return file->units[*place - 1];
 	if (!place || !CPROF_ARRAY_ROOM(file->units, file->n_units, file->cap_units, 1))
 		return NULL;
-	struct cprof_dwarf_unit *unit = malloc(sizeof(*unit));
+	struct cprof_dwarf_unit *unit =
+		cprof_dwarf_file_pay(file, 1, sizeof(*unit)) ? malloc(sizeof(*unit)) : NULL;
 	if (!unit)
 		return NULL;
 	*unit = header;

@@ -90,6 +90,15 @@ void cprof_dwarf_file_init_package(struct cprof_dwarf_file *file, struct cprof_e
 				   const struct cprof_dwarf_file *skeleton);
 void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file);
 
+/* Whether work and memory for what is made of the file's entries are still to be had (budget.h). */
+static inline bool cprof_dwarf_file_pay(const struct cprof_dwarf_file *file, uint64_t steps,
+					uint64_t bytes)
+{
+	struct cprof_account *account = file->elf->image->account;
+	return cprof_account_charge(account, CPROF_BUDGET_STEPS, steps) &&
+	       (!bytes || cprof_account_charge(account, CPROF_BUDGET_HELD, bytes));
+}
+
 /* The unit that starts at `offset`, opened; NULL where there is none or it is broken. */
 struct cprof_dwarf_unit *cprof_dwarf_file_unit(struct cprof_dwarf_file *file, uint64_t offset);
 

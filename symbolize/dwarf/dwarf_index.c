@@ -6,7 +6,8 @@
 #include "base/array.h"
 #include "symbolize/dwarf/dwarf_ranges.h"
 
-#define RANGES_MAX (1u << 24)
+#define RANGES_MAX  (1u << 24)
+#define RANGE_BYTES 64 /* an interval, two pieces, a place in the sweep */
 
 void cprof_dwarf_index_deinit(struct cprof_dwarf_index *index)
 {
@@ -25,11 +26,11 @@ static bool add_unit(struct cprof_dwarf_index *index, uint64_t offset)
 	return true;
 }
 
-static bool add_range(struct cprof_dwarf_index *index, struct cprof_intervals *to, uint64_t start,
-		      uint64_t end)
+static bool add_range(struct cprof_dwarf_index *index, const struct cprof_dwarf_file *file,
+		      struct cprof_intervals *to, uint64_t start, uint64_t end)
 {
 	struct cprof_interval interval = { start, end, 0, (uint32_t)index->n_units - 1 };
-	if (to->n_added >= RANGES_MAX)
+	if (to->n_added >= RANGES_MAX || !cprof_dwarf_file_pay(file, 1, RANGE_BYTES))
 		return false;
 	struct cprof_error *err = cprof_intervals_add(to, &interval);
 	cprof_error_free(err);
@@ -39,8 +40,8 @@ static bool add_range(struct cprof_dwarf_index *index, struct cprof_intervals *t
 /* ---- .debug_aranges ---- */
 
 /* One set; the cursor holds exactly its bytes. A broken set costs the units that it lists. */
-static void read_set(struct cprof_dwarf_index *index, struct cprof_cursor cursor,
-		     uint8_t offset_size, uint64_t header_start)
+static void read_set(struct cprof_dwarf_index *index, const struct cprof_dwarf_file *file,
+		     struct cprof_cursor cursor, uint8_t offset_size, uint64_t header_start)
 {
 	const uint8_t *start = cursor.at;
 	uint16_t version = cprof_cursor_u16(&cursor);
@@ -62,7 +63,7 @@ static void read_set(struct cprof_dwarf_index *index, struct cprof_cursor cursor
 		if (!addr && !len)
 			break;
 		if (addr > 1 && len && addr + len > addr &&
-		    !add_range(index, &index->from_aranges, addr, addr + len))
+		    !add_range(index, file, &index->from_aranges, addr, addr + len))
 			break;
 	}
 }
@@ -82,7 +83,7 @@ static void read_aranges(struct cprof_dwarf_index *index, struct cprof_dwarf_fil
 		if (cursor.failed || length > cprof_cursor_left(&cursor))
 			break;
 		struct cprof_cursor set = { cursor.at, cursor.at + length, false };
-		read_set(index, set, offset_size, (uint64_t)(cursor.at - start));
+		read_set(index, file, set, offset_size, (uint64_t)(cursor.at - start));
 		cursor.at += length;
 	}
 	cprof_error_free(cprof_intervals_flatten(&index->from_aranges));
@@ -92,12 +93,13 @@ static void read_aranges(struct cprof_dwarf_index *index, struct cprof_dwarf_fil
 
 struct root_walk {
 	struct cprof_dwarf_index *index;
+	const struct cprof_dwarf_file *file;
 };
 
 static bool add_root_range(void *ctx, uint64_t start, uint64_t end)
 {
 	struct root_walk *walk = ctx;
-	return add_range(walk->index, &walk->index->from_units, start, end);
+	return add_range(walk->index, walk->file, &walk->index->from_units, start, end);
 }
 
 static void read_root(struct cprof_dwarf_index *index, const struct cprof_dwarf_unit *unit)
@@ -117,7 +119,7 @@ static void read_root(struct cprof_dwarf_index *index, const struct cprof_dwarf_
 		else if (attr->name == DW_AT_ranges)
 			extent.ranges = value;
 	}
-	struct root_walk walk = { index };
+	struct root_walk walk = { index, unit->file };
 	if (add_unit(index, unit->offset))
 		cprof_dwarf_ranges(unit, &extent, add_root_range, &walk);
 }

@@ -41,6 +41,7 @@ static bool add_dir(struct program *program, const char *name)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
 	if (lines->n_dirs >= NAMES_MAX ||
+	    !cprof_dwarf_file_pay(program->unit->file, 1, sizeof(*lines->dirs)) ||
 	    !CPROF_ARRAY_ROOM(lines->dirs, lines->n_dirs, lines->cap_dirs, 1))
 		return false;
 	lines->dirs[lines->n_dirs++] = name;
@@ -51,6 +52,7 @@ static bool add_file(struct program *program, const char *name, uint64_t dir)
 {
 	struct cprof_dwarf_lines *lines = program->lines;
 	if (lines->n_files >= NAMES_MAX ||
+	    !cprof_dwarf_file_pay(program->unit->file, 1, sizeof(*lines->files)) ||
 	    !CPROF_ARRAY_ROOM(lines->files, lines->n_files, lines->cap_files, 1))
 		return false;
 	lines->files[lines->n_files++] = (struct cprof_line_file){ name, dir, NULL };
@@ -130,7 +132,8 @@ static bool read_header(struct program *program)
 	if (cursor.failed || length > left - skip)
 		return false;
 	start = cprof_section_at(section, unit->stmt_list + skip, length);
-	if (!start)
+	/* An instruction has a byte or more; overlapping programs cost each time. */
+	if (!start || !cprof_dwarf_file_pay(unit->file, length / 2, 0))
 		return false;
 	cursor = (struct cprof_cursor){ start, start + length, false };
 	program->lines->version = cprof_cursor_u16(&cursor);
@@ -202,6 +205,10 @@ static bool emit(struct program *program, const struct state *state)
 	}
 	if (last && last->addr > state->addr)
 		return true;
+	if (lines->n_rows == lines->cap_rows &&
+	    !cprof_dwarf_file_pay(program->unit->file, 1,
+				  (lines->cap_rows + 64) * sizeof(*lines->rows)))
+		return false;
 	if (!CPROF_ARRAY_ROOM(lines->rows, lines->n_rows, lines->cap_rows, 1)) {
 		program->no_memory = true;
 		return false;

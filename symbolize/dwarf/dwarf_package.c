@@ -4,6 +4,7 @@
 
 #define HEADER_SIZE 16
 #define COLUMNS_MAX 64
+#define TRIES_PAID  64 /* for so many at once; an honest table needs a few */
 
 /* What a column of the index is about. DWARF 5 took over some of version 2's numbers, and gave others anew. */
 enum {
@@ -58,6 +59,10 @@ static uint32_t find_row(const struct cprof_dwarf_package *package, uint64_t dwo
 	uint64_t slot = dwo_id & mask, step = ((dwo_id >> 32) & mask) | 1;
 	for (uint32_t tried = 0; tried < package->n_slots; tried++) {
 		uint64_t id, row;
+		if (tried % TRIES_PAID == TRIES_PAID - 1 &&
+		    !cprof_account_charge(package->elf->image->account, CPROF_BUDGET_STEPS,
+					  TRIES_PAID))
+			return 0;
 		if (!number_at(package->index, HEADER_SIZE + 8 * slot, 8, &id) ||
 		    !number_at(package->index, HEADER_SIZE + 8ull * package->n_slots + 4 * slot, 4,
 			       &row) ||

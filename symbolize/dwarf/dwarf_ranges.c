@@ -2,7 +2,8 @@
 
 #include <dwarf.h>
 
-#define LIST_MAX (1u << 20) /* entries of one list */
+#define LIST_MAX   (1u << 20) /* entries of one list */
+#define LIST_BYTES (16u << 20)
 
 struct walk {
 	const struct cprof_dwarf_unit *unit;
@@ -20,17 +21,32 @@ static bool emit(const struct walk *walk, uint64_t start, uint64_t end)
 	return walk->fn(walk->ctx, start, end);
 }
 
+/* Entries of lists that say nothing cost as well: a file may have one long list for all its functions. */
+static size_t pay(const struct walk *walk, size_t n)
+{
+	cprof_dwarf_file_pay(walk->unit->file, n, 0);
+	return n;
+}
+
+static bool open_list(const struct cprof_dwarf_unit *unit, const struct cprof_section *section,
+		      uint64_t offset, struct cprof_cursor *ret_cursor)
+{
+	if (!section || offset >= section->size || !cprof_dwarf_file_pay(unit->file, 1, 0))
+		return false;
+	uint64_t left = section->size - offset, n = left < LIST_BYTES ? left : LIST_BYTES;
+	const uint8_t *bytes = cprof_section_at(section, offset, n);
+	*ret_cursor = (struct cprof_cursor){ bytes, bytes + n, false };
+	return bytes != NULL;
+}
+
 /* DWARF 3 and 4: pairs of addresses relative to a base; (max, base) sets it, (0, 0) ends. */
 static size_t old_list(const struct walk *walk, uint64_t offset)
 {
 	const struct cprof_dwarf_unit *unit = walk->unit;
 	const struct cprof_section *section = unit->file->ranges;
-	const uint8_t *bytes = section && offset < section->size
-				       ? cprof_section_at(section, offset, section->size - offset)
-				       : NULL;
-	if (!bytes)
+	struct cprof_cursor cursor;
+	if (!open_list(unit, section, offset, &cursor))
 		return 0;
-	struct cprof_cursor cursor = { bytes, bytes + (section->size - offset), false };
 	uint64_t base = unit->low_pc, top = unit->addr_size == 4 ? UINT32_MAX : UINT64_MAX;
 	size_t n = 0;
 	for (; n < LIST_MAX; n++) {
@@ -43,7 +59,7 @@ static size_t old_list(const struct walk *walk, uint64_t offset)
 		else if (start < top - 1 && !emit(walk, base + start, base + end))
 			break;
 	}
-	return n;
+	return pay(walk, n);
 }
 
 /* One entry of a DWARF 5 list; false: the end, or broken, or enough. */
@@ -91,17 +107,14 @@ static bool new_entry(const struct walk *walk, struct cprof_cursor *cursor, uint
 static size_t new_list(const struct walk *walk, uint64_t offset)
 {
 	const struct cprof_section *section = walk->unit->file->rnglists;
-	const uint8_t *bytes = section && offset < section->size
-				       ? cprof_section_at(section, offset, section->size - offset)
-				       : NULL;
-	if (!bytes)
+	struct cprof_cursor cursor;
+	if (!open_list(walk->unit, section, offset, &cursor))
 		return 0;
-	struct cprof_cursor cursor = { bytes, bytes + (section->size - offset), false };
 	uint64_t base = walk->unit->low_pc;
 	size_t n = 0;
 	while (n < LIST_MAX && new_entry(walk, &cursor, &base))
 		n++;
-	return n;
+	return pay(walk, n);
 }
 
 /* DW_FORM_rnglistx: the offset stands in a table at the unit's base, and counts from there. */

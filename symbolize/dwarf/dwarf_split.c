@@ -46,12 +46,12 @@ void cprof_dwarf_split_deinit(struct cprof_dwarf_split *split)
 
 /* ---- opening ---- */
 
-static struct cprof_elf *open_elf(const char *path)
+static struct cprof_elf *open_elf(const char *path, struct cprof_budget *budget)
 {
 	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct cprof_image *image;
 	struct cprof_elf *elf = NULL;
-	struct cprof_error *err = fd < 0 ? NULL : cprof_image_open(fd, path, &image);
+	struct cprof_error *err = fd < 0 ? NULL : cprof_image_open(fd, path, budget, &image);
 	if (fd >= 0 && !err)
 		err = cprof_elf_open(image, false, &elf);
 	cprof_error_free(err);
@@ -67,7 +67,8 @@ static struct cprof_elf *open_in_roots(const struct cprof_dwarf_split *split, co
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return NULL;
 	for (const char *at = path;; at = path + strlen(split->root)) {
-		struct cprof_elf *elf = open_elf(at);
+		struct cprof_elf *elf =
+			open_elf(at, cprof_image_budget(split->program->elf->image));
 		if (elf && cprof_elf_has_section(elf, wanted))
 			return elf;
 		cprof_elf_free(elf);

@@ -9,6 +9,9 @@
 #include "cprof/build_id.h"
 
 #define SECTIONS_MAX       (1u << 20)
+#define NAME_BYTES         256u
+#define NOTES_MAX          256u         /* sections of notes that are looked at */
+#define NOTE_BYTES         (1ull << 20) /* of each; linkers write some hundred */
 #define INFLATE_LIMIT      (4ull << 30)
 #define COMPRESS_ZSTD      2  /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
 #define ZDEBUG_HEADER_SIZE 12 /* "ZLIB" and the size, big-endian */
@@ -107,6 +110,10 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 		return false;
 	uint8_t *made =
 		section->prefetch ? cprof_prefetch_piece_bytes(section->prefetch, &n_made) : NULL;
+	struct cprof_account *account = elf->image->account;
+	if (!section->paid && !cprof_account_charge(account, CPROF_BUDGET_HELD, size))
+		return false;
+	section->paid = true;
 	struct cprof_error *err = made && n_made == size
 					  ? cprof_image_borrow(made, size, &section->image)
 					  : inflate_now(section, type, size, skip, &section->image);
@@ -114,6 +121,7 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 		cprof_error_free(err);
 		return false;
 	}
+	section->image->account = account;
 	elf->inflate_limit -= size;
 	section->inflated = true;
 	section->offset = 0;
@@ -177,8 +185,9 @@ void cprof_elf_section_prefetch(struct cprof_elf *elf, const char *name,
 	if (!section || section->type == SHT_NOBITS || section->inflated || section->prefetch ||
 	    !((section->flags & SHF_COMPRESSED) || is_zdebug(section)) ||
 	    !read_header(section, &type, &size, &skip) || !is_plausible(elf, section, size) ||
-	    size > *left)
+	    size > *left || !cprof_account_charge(elf->image->account, CPROF_BUDGET_HELD, size))
 		return;
+	section->paid = true;
 	section->prefetch = cprof_prefetch_add(prefetch, make_section, section, size);
 	if (section->prefetch)
 		*left -= size;
@@ -210,6 +219,21 @@ const struct cprof_section *cprof_elf_section_at(const struct cprof_elf *elf, si
 
 /* ---- opening ---- */
 
+/* Names that we ask for are short; the ends of one long text, a section each, would be read over and over. */
+static const char *section_name(struct cprof_image *image, const Elf64_Shdr *strings, uint32_t at)
+{
+	uint64_t end =
+		strings->sh_size - at > NAME_BYTES ? (uint64_t)at + NAME_BYTES : strings->sh_size;
+	return cprof_image_string(image, strings->sh_offset + at, strings->sh_offset + end);
+}
+
+/* The bytes of a section that the file has: a header may promise any number. */
+static uint64_t present(const Elf64_Shdr *shdr, const struct cprof_image *image)
+{
+	uint64_t left = shdr->sh_offset < image->size ? image->size - shdr->sh_offset : 0;
+	return shdr->sh_type == SHT_NOBITS || shdr->sh_size < left ? shdr->sh_size : left;
+}
+
 static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr *ehdr)
 {
 	size_t n = ehdr->e_shnum, names = ehdr->e_shstrndx;
@@ -230,6 +254,9 @@ static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr
 	bytes = cprof_image_at(elf->image, ehdr->e_shoff, n * sizeof(Elf64_Shdr));
 	if (!bytes)
 		return bad("section headers lie outside the file");
+	if (!cprof_account_charge(elf->image->account, CPROF_BUDGET_HELD,
+				  n * sizeof(*elf->sections)))
+		return bad("its section headers take too much memory");
 	elf->sections = calloc(n, sizeof(*elf->sections));
 	if (!elf->sections)
 		return cprof_error_no_memory();
@@ -242,8 +269,7 @@ static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr
 		memcpy(&shdr, bytes + i * sizeof(shdr), sizeof(shdr));
 		const char *name = NULL;
 		if (shdr.sh_name < strings.sh_size && strings.sh_offset < elf->image->size)
-			name = cprof_image_string(elf->image, strings.sh_offset + shdr.sh_name,
-						  strings.sh_offset + strings.sh_size);
+			name = section_name(elf->image, &strings, shdr.sh_name);
 		elf->sections[i] = (struct cprof_section){
 			.name = name ? name : "",
 			.type = shdr.sh_type,
@@ -252,7 +278,7 @@ static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr
 			.flags = shdr.sh_flags,
 			.addr = shdr.sh_addr,
 			.offset = shdr.sh_offset,
-			.size = shdr.sh_size,
+			.size = present(&shdr, elf->image),
 			.entsize = shdr.sh_entsize,
 			.image = elf->image,
 		};
@@ -313,12 +339,12 @@ void cprof_elf_free(struct cprof_elf *elf)
 
 /* ---- build-id ---- */
 
-static uint8_t build_id_in(const struct cprof_section *section, uint8_t *build_id)
+uint8_t cprof_elf_build_id_in(const struct cprof_section *section, uint8_t *build_id)
 {
 	uint64_t at = 0;
 	Elf64_Nhdr nhdr;
 	const uint8_t *bytes;
-	while ((bytes = cprof_section_at(section, at, sizeof(nhdr)))) {
+	while (at < NOTE_BYTES && (bytes = cprof_section_at(section, at, sizeof(nhdr)))) {
 		memcpy(&nhdr, bytes, sizeof(nhdr));
 		uint64_t name = at + sizeof(nhdr), desc = name + ((nhdr.n_namesz + 3ull) & ~3ull);
 		if (nhdr.n_type == NT_GNU_BUILD_ID && nhdr.n_namesz == 4 && nhdr.n_descsz &&
@@ -337,10 +363,12 @@ static uint8_t build_id_in(const struct cprof_section *section, uint8_t *build_i
 
 uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id)
 {
-	for (size_t i = 0; i < elf->n_sections; i++) {
+	for (size_t i = 0, n = 0; i < elf->n_sections && n < NOTES_MAX; i++) {
 		uint8_t len = 0;
-		if (elf->sections[i].type == SHT_NOTE)
-			len = build_id_in(&elf->sections[i], build_id);
+		if (elf->sections[i].type != SHT_NOTE)
+			continue;
+		n++;
+		len = cprof_elf_build_id_in(&elf->sections[i], build_id);
 		if (len)
 			return len;
 	}

@@ -16,6 +16,8 @@
 #include "cprof/error.h"
 #include "cprof/image.h"
 
+#define CPROF_SECTION_STRING (32u << 10) /* bytes of a string, at most */
+
 struct cprof_section {
 	const char *name; /* borrowed from the file; never NULL */
 	uint32_t type, link, info;
@@ -25,6 +27,7 @@ struct cprof_section {
 	/* Private. */
 	struct cprof_image *image; /* what offset counts in; its own after decompression */
 	bool inflated;
+	bool paid; /* the memory for its decompressed bytes is charged */
 	struct cprof_prefetch_piece
 		*prefetch; /* owned; its decompressed bytes, once they are made */
 };
@@ -71,16 +74,22 @@ static inline const uint8_t *cprof_section_at(const struct cprof_section *sectio
 	return cprof_image_at(section->image, section->offset + offset, len);
 }
 
-/* A zero-terminated string of a section; NULL where it is none. */
+/* A zero-terminated string of a section; NULL where it is none, or a very long one. */
 static inline const char *cprof_section_string(const struct cprof_section *section, uint64_t offset)
 {
 	if (offset >= section->size)
 		return NULL;
-	return cprof_image_string(section->image, section->offset + offset,
-				  section->offset + section->size);
+	/* Text that goes on for longer is no name, and looking for its end would be half of all work. */
+	uint64_t left = section->size - offset, start = section->offset + offset;
+	return cprof_image_string(
+		section->image, start,
+		start + (left < CPROF_SECTION_STRING ? left : CPROF_SECTION_STRING));
 }
 
 /* The GNU build-id, and its length; 0 where there is none. Room for CPROF_BUILD_ID_MAX bytes in `build_id`. */
 uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id);
+
+/* The same in one piece of notes, which need not be a section of the table. */
+uint8_t cprof_elf_build_id_in(const struct cprof_section *notes, uint8_t *build_id);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,9 @@
 #define CHUNK_SHIFT 16
 #define CHUNK       (1ull << CHUNK_SHIFT)
 #define PAGE        4096ull
+#define MANY_CHUNKS 64
+#define LONG_STRING 1024 /* looking for the end of a longer one costs a step for so many bytes */
+#define OPEN_STEPS  1000 /* what opening a file costs */
 #define SIZE_MAX_   (64ull << 30)
 
 enum chunk_state { CHUNK_ABSENT, CHUNK_READ, CHUNK_FAILED };
@@ -58,7 +62,9 @@ static bool read_chunk(struct cprof_image *image, uint64_t chunk)
 {
 	uint64_t start = chunk << CHUNK_SHIFT;
 	uint64_t end = start + CHUNK < image->size ? start + CHUNK : image->size;
-	return read_all(image, start, image->copy + start, end - start);
+	return cprof_account_charge(image->account, CPROF_BUDGET_READ, end - start) &&
+	       cprof_account_charge(image->account, CPROF_BUDGET_HELD, end - start) &&
+	       read_all(image, start, image->copy + start, end - start);
 }
 
 const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64_t len)
@@ -66,8 +72,13 @@ const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64
 	if (offset > image->size || len > image->size - offset)
 		return NULL;
 	if (image->chunks && len) {
-		uint64_t last = (offset + len - 1) >> CHUNK_SHIFT;
-		for (uint64_t i = offset >> CHUNK_SHIFT; i <= last; i++) {
+		uint64_t first = offset >> CHUNK_SHIFT, last = (offset + len - 1) >> CHUNK_SHIFT;
+		/* A large part, asked for again and again, costs each time. */
+		if (last - first > MANY_CHUNKS &&
+		    !cprof_account_charge(image->account, CPROF_BUDGET_STEPS,
+					  (last - first) / MANY_CHUNKS))
+			return NULL;
+		for (uint64_t i = first; i <= last; i++) {
 			if (image->chunks[i] == CHUNK_ABSENT)
 				image->chunks[i] = read_chunk(image, i) ? CHUNK_READ : CHUNK_FAILED;
 			if (image->chunks[i] == CHUNK_FAILED)
@@ -85,7 +96,8 @@ bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, 
 		memcpy(buf, image->copy + offset, len);
 		return true;
 	}
-	return read_all(image, offset, buf, len);
+	return cprof_account_charge(image->account, CPROF_BUDGET_READ, len) &&
+	       read_all(image, offset, buf, len);
 }
 
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit)
@@ -99,7 +111,12 @@ const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint6
 		const uint8_t *bytes = cprof_image_at(image, at, end - at);
 		if (!bytes)
 			return NULL;
-		if (memchr(bytes, 0, (size_t)(end - at)))
+		const uint8_t *zero = memchr(bytes, 0, (size_t)(end - at));
+		uint64_t len = (zero ? at + (uint64_t)(zero - bytes) : end) - offset;
+		if (len > LONG_STRING &&
+		    !cprof_account_charge(image->account, CPROF_BUDGET_STEPS, len / LONG_STRING))
+			return NULL;
+		if (zero)
 			return (const char *)image->copy + offset;
 		at = end;
 	}
@@ -118,12 +135,15 @@ uint64_t cprof_image_resident(const struct cprof_image *image)
 
 /* ---- opening ---- */
 
-static struct cprof_error *reserve(struct cprof_image *image)
+/* That there is no room for a file of any size which somebody else made is no lack of memory of ours. */
+static struct cprof_error *reserve(struct cprof_image *image, const char *name)
 {
 	void *copy = mmap(NULL, image->size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (copy == MAP_FAILED)
-		return cprof_error_no_memory();
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s: no room to map its %" PRIu64 " bytes: %s", name,
+				       image->size, strerror(errno));
 	image->copy = copy;
 	image->chunks = calloc(n_chunks(image), 1);
 	return image->chunks ? NULL : cprof_error_no_memory();
@@ -144,7 +164,28 @@ static struct cprof_error *hold(struct cprof_image *image, int fd, const char *n
 	return image->fd < 0 ? cprof_error_os(errno, "keep %s open", name) : NULL;
 }
 
-struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_image **ret_image)
+static struct cprof_error *pay(struct cprof_image *image, int fd, const char *name,
+			       struct cprof_budget *budget)
+{
+	struct cprof_error *err = cprof_budget_account(budget, fd, name, &image->account);
+	if (err)
+		return err;
+	/* Over the budget are steps already spent, and too many open files. */
+	bool allowed = cprof_account_charge(image->account, CPROF_BUDGET_STEPS, OPEN_STEPS) &&
+		       cprof_account_charge(image->account, CPROF_BUDGET_OPEN, 1);
+	if (allowed && !cprof_account_charge(image->account, CPROF_BUDGET_MAPPED, image->size)) {
+		cprof_account_release(image->account, CPROF_BUDGET_OPEN, 1);
+		allowed = false;
+	}
+	image->is_file = allowed;
+	return allowed ? NULL
+		       : cprof_error_new(CPROF_ERR_BAD_DATA,
+					 "%s: reading it would take more than the budget allows",
+					 name);
+}
+
+struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_budget *budget,
+				     struct cprof_image **ret_image)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -158,7 +199,9 @@ struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_imag
 	if (!image)
 		return cprof_error_no_memory();
 	*image = (struct cprof_image){ .size = (uint64_t)st.st_size, .fd = -1 };
-	struct cprof_error *err = reserve(image);
+	struct cprof_error *err = budget ? pay(image, fd, name, budget) : NULL;
+	if (!err)
+		err = reserve(image, name);
 	if (!err)
 		err = hold(image, fd, name);
 	if (err) {
@@ -204,6 +247,10 @@ void cprof_image_free(struct cprof_image *image)
 		munmap((void *)(uintptr_t)image->source, image->size);
 	if (image->fd >= 0)
 		close(image->fd);
+	if (image->is_file) {
+		cprof_account_release(image->account, CPROF_BUDGET_OPEN, 1);
+		cprof_account_release(image->account, CPROF_BUDGET_MAPPED, image->size);
+	}
 	free(image->chunks);
 	free(image);
 }

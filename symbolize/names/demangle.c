@@ -12,6 +12,7 @@
 #define DEPTH_MAX     512
 #define NAME_MAX_     16384 /* longer names are shown as they are */
 #define RUST_TEXT_MAX (64 * 1024)
+#define CPP_TEXT_MAX  (64 * 1024)
 
 struct walk {
 	bool drop_templates;
@@ -131,19 +132,60 @@ static struct demangle_component *without_parameters(struct demangle_component *
 	return tree;
 }
 
+/* What libiberty prints of one name, piece by piece, up to a bound. */
+struct printed {
+	const char *mangled;
+	size_t len;
+	struct cprof_buffer text;
+	jmp_buf too_much;
+};
+
+static void print_cpp(const char *piece, size_t n, void *ctx)
+{
+	struct printed *printed = ctx;
+	if (printed->text.len + n > CPP_TEXT_MAX)
+		longjmp(printed->too_much, 1);
+	cprof_buffer_append(&printed->text, piece, n);
+}
+
+/*
+ * Parts of a name may stand for other parts, so that 200 bytes print as gigabytes, and libiberty can only be left, not
+ * stopped. While it prints it holds no memory but its stack. A function of its own: nothing that setjmp's second return
+ * could find changed lives here.
+ */
+static bool print_tree(struct demangle_component *tree, struct printed *printed)
+{
+	if (setjmp(printed->too_much) != 0)
+		return false;
+	return cplus_demangle_print_callback(DMGL_PARAMS | DMGL_ANSI, tree, print_cpp, printed) !=
+	       0;
+}
+
+static char *tree_text(struct demangle_component *tree)
+{
+	struct printed *printed = calloc(1, sizeof(*printed));
+	char *text = NULL;
+	if (printed && print_tree(tree, printed) && !printed->text.failed)
+		text = strdup(cprof_buffer_text(&printed->text));
+	if (printed)
+		cprof_buffer_deinit(&printed->text);
+	free(printed);
+	return text;
+}
+
 static char *itanium(const char *mangled, enum cprof_demangle form)
 {
-	int options = DMGL_PARAMS | DMGL_ANSI;
 	void *memory = NULL;
-	size_t size;
-	if (form == CPROF_DEMANGLE_FULL)
-		return cplus_demangle_v3(mangled, options);
 	struct walk walk = { .drop_templates = form == CPROF_DEMANGLE_SHORT };
-	struct demangle_component *tree = cplus_demangle_v3_components(mangled, options, &memory);
+	struct demangle_component *tree =
+		cplus_demangle_v3_components(mangled, DMGL_PARAMS | DMGL_ANSI, &memory);
 	char *text = NULL;
-	tree = without_parameters(tree);
-	if (tree && simplify(&walk, &tree, 0))
-		text = cplus_demangle_print(options, tree, 64, &size);
+	if (form != CPROF_DEMANGLE_FULL) {
+		tree = without_parameters(tree);
+		tree = tree && simplify(&walk, &tree, 0) ? tree : NULL;
+	}
+	if (tree)
+		text = tree_text(tree);
 	free(memory);
 	return text;
 }
@@ -204,14 +246,6 @@ static bool is_rust_legacy(const char *name, size_t len)
 	const char *hash = name + len - 20;
 	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
 }
-
-/* What libiberty prints of one name, piece by piece, up to a bound. */
-struct printed {
-	const char *mangled;
-	size_t len;
-	struct cprof_buffer text;
-	jmp_buf too_much;
-};
 
 /* The linker's: where this program's own constants lie. */
 extern const char __executable_start[], _end[];

@@ -5,15 +5,18 @@
 #include "base/search.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
 
-#define MAGIC_116 0xfffffffau
-#define MAGIC_118 0xfffffff0u
-#define MAGIC_120 0xfffffff1u
-#define STEPS_MAX 100000 /* of one function's line program */
-#define FUNCS_MAX (1u << 24)
+#define MAGIC_116  0xfffffffau
+#define MAGIC_118  0xfffffff0u
+#define MAGIC_120  0xfffffff1u
+#define STEPS_MAX  100000 /* of one function's line program */
+#define FUNCS_MAX  (1u << 24)
+#define NAME_BYTES (32u << 10)
+#define STEPS_PAID 1024 /* for so many at once */
 
 struct cprof_go_table {
 	const uint8_t *bytes; /* of the whole section */
 	uint64_t size;
+	struct cprof_account *account; /* borrowed; the file's */
 	uint32_t magic;
 	uint8_t quantum; /* instruction size unit */
 	uint64_t n_funcs, text;
@@ -38,7 +41,8 @@ static const char *string(const struct cprof_go_table *table, uint64_t offset)
 	if (offset >= table->size)
 		return "";
 	const uint8_t *start = table->bytes + offset;
-	return memchr(start, 0, table->size - offset) ? (const char *)start : "";
+	uint64_t left = table->size - offset;
+	return memchr(start, 0, left < NAME_BYTES ? left : NAME_BYTES) ? (const char *)start : "";
 }
 
 static bool read_header(struct cprof_go_table *table, const struct cprof_elf *elf)
@@ -83,6 +87,7 @@ struct cprof_error *cprof_go_table_new(struct cprof_elf *elf, struct cprof_go_ta
 		return cprof_error_no_memory();
 	table->bytes = bytes;
 	table->size = section->size;
+	table->account = elf->image->account;
 	if (!read_header(table, elf)) {
 		free(table);
 		return NULL;
@@ -115,7 +120,9 @@ static bool value_at(const struct cprof_go_table *table, uint64_t program, uint6
 	uint64_t pc = start;
 	for (unsigned step = 0; step < STEPS_MAX && !cursor.failed; step++) {
 		uint64_t zigzag = cprof_cursor_uleb(&cursor);
-		if (!zigzag && step)
+		if ((!zigzag && step) ||
+		    (step % STEPS_PAID == STEPS_PAID - 1 &&
+		     !cprof_account_charge(table->account, CPROF_BUDGET_STEPS, STEPS_PAID)))
 			return false;
 		value += (int64_t)(zigzag >> 1) ^ -(int64_t)(zigzag & 1);
 		pc += cprof_cursor_uleb(&cursor) * table->quantum;

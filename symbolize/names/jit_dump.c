@@ -16,6 +16,8 @@
 #define HEADER_SIZE   40
 #define PID_AT        5 /* of the header's 32-bit words */
 #define RECORDS_MAX   (1u << 23)
+#define RECORD_STEPS  16           /* two small reads */
+#define RECORD_BYTES  160          /* of tables and name; a record has some hundred and the code */
 #define CODE_SIZE_MAX (1ull << 32) /* no function is larger; a record that says so is broken */
 #define NAME_AT       56           /* in a record of loaded code */
 #define PEEK          256          /* most records with their name */
@@ -106,6 +108,9 @@ static struct cprof_error *read_records(struct cprof_jit_dump *dump, struct cpro
 	struct cprof_error *err = NULL;
 	uint8_t bytes[PEEK_MAX];
 	for (size_t n = 0; n < RECORDS_MAX && !err; n++) {
+		if (!cprof_account_charge(image->account, CPROF_BUDGET_STEPS, RECORD_STEPS) ||
+		    !cprof_account_charge(image->account, CPROF_BUDGET_HELD, RECORD_BYTES))
+			break;
 		if (!cprof_image_copy(image, at, bytes, 16))
 			break;
 		struct cprof_cursor head = { bytes, bytes + 16, false };
@@ -173,7 +178,8 @@ static int open_left_behind(const struct cprof_maps *maps, const struct cprof_ma
 	return cprof_take_fd(&fd);
 }
 
-struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struct cprof_maps *maps)
+struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struct cprof_maps *maps,
+					struct cprof_budget *budget)
 {
 	const struct cprof_map *map = NULL;
 	struct cprof_image *image;
@@ -189,7 +195,7 @@ struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struc
 		fd = open_left_behind(maps, map);
 	if (fd < 0)
 		return cprof_error_os(why, "open %s", map->path);
-	struct cprof_error *err = cprof_image_open(fd, map->path, &image);
+	struct cprof_error *err = cprof_image_open(fd, map->path, budget, &image);
 	if (err)
 		return err;
 	err = cprof_jit_dump_parse(dump, image);

@@ -13,6 +13,7 @@
 #ifndef CPROF_SYMBOLIZE_NAMES_JIT_DUMP_H
 #define CPROF_SYMBOLIZE_NAMES_JIT_DUMP_H
 
+#include "cprof/budget.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
@@ -33,7 +34,8 @@ struct cprof_jit_dump {
  * The dump of the process of `maps`; none is no error: an empty dump. Errors: OS, BAD_DATA (no such dump, another
  * byte order), NO_MEMORY; the dump is empty then.
  */
-struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struct cprof_maps *maps);
+struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struct cprof_maps *maps,
+					struct cprof_budget *budget);
 
 /* The same from the file's bytes. A record that makes no sense ends the reading: nothing tells where the next is. */
 struct cprof_error *cprof_jit_dump_parse(struct cprof_jit_dump *dump, struct cprof_image *image);

@@ -13,6 +13,8 @@
 #include "base/file.h"
 
 #define FILE_MAX      (512u << 20)
+#define CHUNK         (64u << 10)
+#define LINE_BYTES    80 /* of tables for a line: a name, an interval, two pieces */
 #define LINES_MAX     (1u << 23)
 #define STATUS_MAX    (64u << 10)
 #define CODE_SIZE_MAX (1ull << 32) /* no function is larger; a line that says so is broken */
@@ -119,7 +121,43 @@ static bool may_be_written_by(uid_t owner, pid_t pid)
 	return stat(path, &st) == 0 && st.st_uid == owner;
 }
 
-struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid)
+/* A hole, or what else is no text, ends it: megabytes of zeros cost their writer nothing. */
+static struct cprof_error *read_text(int fd, const char *path, struct cprof_account *account,
+				     struct cprof_buffer *text)
+{
+	for (;;) {
+		uint8_t *room = cprof_buffer_reserve(text, CHUNK);
+		if (!room)
+			return cprof_error_no_memory();
+		ssize_t n = read(fd, room, CHUNK);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cprof_error_os(errno, "read %s", path);
+		if (n == 0 || memchr(room, 0, (size_t)n))
+			break;
+		if (text->len + (size_t)n > FILE_MAX ||
+		    !cprof_account_charge(account, CPROF_BUDGET_READ, (uint64_t)n) ||
+		    !cprof_account_charge(account, CPROF_BUDGET_HELD, (uint64_t)n))
+			return cprof_error_new(CPROF_ERR_BAD_DATA, "%s is too large", path);
+		text->len += (size_t)n;
+	}
+	cprof_buffer_append(text, "", 0);
+	return cprof_buffer_error(text);
+}
+
+/* Short lines make larger tables than they are text. */
+static bool pay_tables(struct cprof_account *account, const struct cprof_buffer *text)
+{
+	uint64_t lines = 1;
+	for (size_t i = 0; i < text->len; i++)
+		lines += text->data[i] == '\n';
+	return cprof_account_charge(account, CPROF_BUDGET_HELD, lines * LINE_BYTES) &&
+	       cprof_account_charge(account, CPROF_BUDGET_STEPS, lines);
+}
+
+struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid,
+					struct cprof_budget *budget)
 {
 	char path[128];
 	*map = (struct cprof_perf_map){ 0 };
@@ -137,7 +175,12 @@ struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid)
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
 				       "%s is not a plain file of the process's user", path);
 	struct cprof_buffer text = { 0 };
-	struct cprof_error *err = cprof_file_read_fd(fd, path, FILE_MAX, &text);
+	struct cprof_account *account;
+	struct cprof_error *err = cprof_budget_account(budget, fd, path, &account);
+	if (!err)
+		err = read_text(fd, path, account, &text);
+	if (!err && !pay_tables(account, &text))
+		err = cprof_error_new(CPROF_ERR_BAD_DATA, "%s has too many lines", path);
 	if (err) {
 		cprof_buffer_deinit(&text);
 		return err;

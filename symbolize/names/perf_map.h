@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cprof/budget.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "symbolize/elf/intervals.h"
@@ -30,7 +31,8 @@ struct cprof_perf_map {
  * The map of process `pid` (as seen in our /proc). No such file is no error: an empty map. Errors: OS, DENIED,
  * BAD_DATA (somebody else's file, too large), NO_MEMORY; the map is empty then.
  */
-struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid);
+struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid,
+					struct cprof_budget *budget);
 
 /* The same from text; takes `text`. Malformed lines are counted and left out. Errors: NO_MEMORY. */
 struct cprof_error *cprof_perf_map_parse(struct cprof_perf_map *map, struct cprof_buffer *text);

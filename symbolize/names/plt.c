@@ -7,9 +7,10 @@
 #include "cprof/buffer.h"
 #include "cprof/hash.h"
 
-#define ENTRY_SIZE   16
-#define PLT_MAX      (1u << 18)
-#define PLT_TEXT_MAX (64u << 20)
+#define ENTRY_SIZE           16
+#define PLT_MAX              (1u << 18)
+#define PLT_TEXT_MAX         (64u << 20)
+#define CPROF_PLT_NAME_BYTES "4000" /* of a name; what is longer is cut */
 
 struct table {
 	uint64_t start; /* of the entry of the first relocation */
@@ -69,7 +70,7 @@ static void add_entry(struct entries *entries, const char *name, uint64_t start,
 	struct entry entry = { start, size, entries->text.len };
 	if (entries->text.len > PLT_TEXT_MAX)
 		return;
-	cprof_buffer_printf(&entries->text, "%s" CPROF_PLT_SUFFIX, name);
+	cprof_buffer_printf(&entries->text, "%." CPROF_PLT_NAME_BYTES "s" CPROF_PLT_SUFFIX, name);
 	cprof_buffer_append(&entries->text, "", 1);
 	cprof_buffer_append(&entries->all, &entry, sizeof(entry));
 }
@@ -114,7 +115,12 @@ static void read_eager(struct cprof_elf *elf, struct entries *entries)
 	struct cprof_map64 at = { 0 }; /* word of the GOT -> relocation + 1 */
 	if (!section || !relocations || elf->machine != EM_X86_64)
 		return;
+	/* What the header says is not what there is: the bytes decide, and how many entries a program may have. */
 	size_t step = section->entsize == 16 ? 16 : 8;
+	uint64_t size = section->size < PLT_MAX * step ? section->size : PLT_MAX * step;
+	const uint8_t *bytes = cprof_section_at(section, 0, size);
+	if (!bytes)
+		return;
 	size_t n = relocations->size / sizeof(Elf64_Rela);
 	for (size_t i = 0; i < n && i < PLT_MAX; i++) {
 		uint64_t place, *known;
@@ -122,10 +128,9 @@ static void read_eager(struct cprof_elf *elf, struct entries *entries)
 		    (known = cprof_map64_put(&at, place, NULL)))
 			*known = i + 1;
 	}
-	for (uint64_t offset = 0; offset + step <= section->size; offset += step) {
+	for (uint64_t offset = 0; offset + step <= size; offset += step) {
 		uint64_t place, addr = section->addr + offset;
-		const uint8_t *code = cprof_section_at(section, offset, step);
-		if (!code || !jumps_through(code, step, addr, &place))
+		if (!jumps_through(bytes + offset, step, addr, &place))
 			continue;
 		const uint64_t *index = cprof_map64_get(&at, place);
 		if (index)

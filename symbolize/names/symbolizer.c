@@ -17,6 +17,10 @@
 #define FRAMES_MAX                                                                                 \
 	64 /* at one address; of a deeper nest the innermost are kept, and the function itself */
 
+#define NAME_BYTES    4096  /* of a name or path that is kept; more is cut */
+#define MANGLED_BYTES 16384 /* a longer symbol is not taken apart */
+#define CUT_MARK      "..."
+
 struct answer {
 	struct cprof_symbol_frame *frames; /* owned */
 	size_t n;
@@ -54,6 +58,7 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 		return cprof_error_no_memory();
 	symbolizer->options = options;
 	symbolizer->modules = modules;
+	cprof_budget_start_time(&modules->budget);
 	symbolizer->debuginfod.say = options->say;
 	symbolizer->debuginfod.say_ctx = options->say_ctx;
 	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
@@ -119,6 +124,21 @@ static void note(struct cprof_symbolizer *symbolizer, const char *path, const ch
 		cprof_buffer_puts(&symbolizer->notes, cprof_buffer_text(&line));
 }
 
+/* Files of which not everything was read. The lines name each once, however much was left out. */
+static void note_budget(struct cprof_symbolizer *symbolizer)
+{
+	const struct cprof_budget *budget = &symbolizer->modules->budget;
+	for (size_t i = 0; i < budget->n; i++) {
+		if (!budget->accounts[i]->over)
+			continue;
+		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+		cprof_buffer_puts(&text, "it is left out where reading it takes ");
+		cprof_account_describe(budget->accounts[i], &text);
+		cprof_buffer_puts(&text, "; names are missing");
+		note(symbolizer, budget->accounts[i]->name, cprof_buffer_text(&text));
+	}
+}
+
 const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
 {
 	for (size_t i = 0; i < symbolizer->modules->n; i++) {
@@ -129,28 +149,56 @@ const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
 			     "its debug information is in .dwo files that were not found where it was compiled, "
 			     "nor in a .dwp beside it: functions and lines are named, inlined calls are not");
 	}
+	note_budget(symbolizer);
 	return cprof_buffer_text(&symbolizer->notes);
 }
 
 /* ---- strings ---- */
 
+/* A text's number. What is longer than any name is cut and says so: files hold names of megabytes, and of any number. */
+static struct cprof_error *number(struct cprof_symbolizer *symbolizer, const char *text,
+				  uint32_t *ret_id)
+{
+	char cut[NAME_BYTES];
+	size_t len = 0;
+	while (len < NAME_BYTES && text[len])
+		len++;
+	if (len < NAME_BYTES)
+		return cprof_intern_bytes(&symbolizer->strings, text, len, ret_id);
+	memcpy(cut, text, sizeof(cut));
+	memcpy(cut + sizeof(cut) - strlen(CUT_MARK), CUT_MARK, strlen(CUT_MARK));
+	return cprof_intern_bytes(&symbolizer->strings, cut, sizeof(cut), ret_id);
+}
+
 static struct cprof_error *keep(struct cprof_symbolizer *symbolizer, const char *text,
 				const char **ret_text)
 {
 	uint32_t id;
-	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, text, &id);
+	struct cprof_error *err = number(symbolizer, text, &id);
 	if (!err)
 		*ret_text = cprof_intern_get(&symbolizer->strings, id);
 	return err;
+}
+
+/* "ns::f<int>()" from what the linker knows it as. */
+static struct cprof_error *demangle(struct cprof_symbolizer *symbolizer, const char *symbol,
+				    uint32_t *ret_id)
+{
+	enum cprof_demangle form = symbolizer->options->demangle;
+	CPROF_AUTO(free) char *text = NULL;
+	if (strnlen(symbol, MANGLED_BYTES) < MANGLED_BYTES)
+		text = cprof_demangle(symbol, form);
+	if (!text && strnlen(symbol, MANGLED_BYTES) < MANGLED_BYTES)
+		text = cprof_demangle_plain(symbol, form);
+	return number(symbolizer, text && *text ? text : symbol, ret_id);
 }
 
 /* The name to show for a symbol, demangled once however often it is met. */
 static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const char *symbol,
 				     const char **ret_name, const char **ret_system_name)
 {
-	enum cprof_demangle form = symbolizer->options->demangle;
 	uint32_t symbol_id, name_id;
-	struct cprof_error *err = cprof_intern_text(&symbolizer->strings, symbol, &symbol_id);
+	struct cprof_error *err = number(symbolizer, symbol, &symbol_id);
 	if (err)
 		return err;
 	*ret_system_name = cprof_intern_get(&symbolizer->strings, symbol_id);
@@ -159,11 +207,7 @@ static struct cprof_error *show_name(struct cprof_symbolizer *symbolizer, const 
 	if (!known)
 		return cprof_error_no_memory();
 	if (is_new) {
-		CPROF_AUTO(free) char *text = cprof_demangle(symbol, form);
-		if (!text)
-			text = cprof_demangle_plain(symbol, form);
-		err = cprof_intern_text(&symbolizer->strings, text && *text ? text : symbol,
-					&name_id);
+		err = demangle(symbolizer, symbol, &name_id);
 		if (err)
 			return err;
 		*known = name_id;
@@ -220,7 +264,7 @@ static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, co
 static struct cprof_error *show_symbol(struct cprof_symbolizer *symbolizer, const char *symbol,
 				       struct cprof_symbol_frame *frame)
 {
-	const char *version = strchr(symbol + 1, '@');
+	const char *version = memchr(symbol + 1, '@', strnlen(symbol + 1, MANGLED_BYTES));
 	if (!version || strcmp(version, CPROF_PLT_SUFFIX) == 0)
 		return show_name(symbolizer, symbol, &frame->name, &frame->system_name);
 	CPROF_AUTO(free) char *plain = strndup(symbol, (size_t)(version - symbol));
@@ -326,8 +370,10 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
 	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
 	*jit = (struct jit){ .pid = maps->pid };
 	*ret_jit = jit;
-	struct cprof_error *err = note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps->pid));
-	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps));
+	struct cprof_budget *budget = &symbolizer->modules->budget;
+	struct cprof_error *err =
+		note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps->pid, budget));
+	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps, budget));
 }
 
 /* An address that lies in no ELF image that we can read. */

@@ -7,6 +7,7 @@
 #include "base/search.h"
 
 #define SYMBOLS_MAX (1u << 24)
+#define COMPARED    256 /* bytes of names */
 #define NESTING_MAX 256 /* how many overlapping symbols are tried around one address */
 #define RANK_GLOBAL 0x0c
 #define RANK_LOCAL  0x08
@@ -87,6 +88,12 @@ struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struc
 	size_t n = table->size / sizeof(Elf64_Sym), added = 0;
 	if (n > SYMBOLS_MAX)
 		n = SYMBOLS_MAX;
+	if (ret_added)
+		*ret_added = 0;
+	if (!cprof_account_charge(elf->image->account, CPROF_BUDGET_STEPS, n) ||
+	    !cprof_account_charge(elf->image->account, CPROF_BUDGET_HELD,
+				  n * (sizeof(struct cprof_symbol) + sizeof(uint64_t))))
+		return NULL;
 	const uint8_t *bytes = cprof_section_at(table, 0, n * sizeof(Elf64_Sym));
 	/* All names at once: asking for each would test the same pieces of the file again and again. */
 	const uint8_t *text = names ? cprof_section_at(names, 0, names->size) : NULL;
@@ -121,7 +128,20 @@ struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struc
 /* What says "not for users": glibc's "__GI_" aliases come after everything else. */
 static size_t underscores(const char *name)
 {
-	return strncmp(name, "__GI_", 5) == 0 ? SIZE_MAX : strspn(name, "_");
+	size_t n = 0;
+	while (n < COMPARED && name[n] == '_')
+		n++;
+	return strncmp(name, "__GI_", 5) == 0 ? SIZE_MAX : n;
+}
+
+/* Names may differ only megabytes from their start: then it is the one that lies first in the file. */
+static bool is_better_name(const char *a, const char *b)
+{
+	size_t au = underscores(a), bu = underscores(b);
+	if (au != bu)
+		return au < bu;
+	int order = strncmp(a, b, COMPARED);
+	return order ? order < 0 : (uintptr_t)a < (uintptr_t)b;
 }
 
 static int compare(const void *a_, const void *b_)
@@ -129,12 +149,22 @@ static int compare(const void *a_, const void *b_)
 	const struct cprof_symbol *a = a_, *b = b_;
 	if (a->start != b->start)
 		return a->start < b->start ? -1 : 1;
-	if (a->rank != b->rank)
-		return a->rank > b->rank ? -1 : 1;
-	size_t au = underscores(a->name), bu = underscores(b->name);
-	if (au != bu)
-		return au < bu ? -1 : 1;
-	return strcmp(a->name, b->name);
+	return a->rank != b->rank ? (a->rank > b->rank ? -1 : 1) : 0;
+}
+
+/* Another symbol at the place of `kept`, which is of no higher rank. */
+static void meet(struct cprof_symbol *kept, const struct cprof_symbol *other)
+{
+	uint64_t end = other->end > kept->end ? other->end : kept->end;
+	if (other->rank == kept->rank && is_better_name(other->name, kept->name)) {
+		bool sized = kept->rank & CPROF_SYMBOL_SIZED;
+		*kept = (struct cprof_symbol){ .start = kept->start,
+					       .end = sized ? end : other->end,
+					       .name = other->name,
+					       .rank = kept->rank };
+	} else if (other->rank & CPROF_SYMBOL_SIZED) {
+		kept->end = end;
+	}
 }
 
 /* At one address only the best stays; it may not lose reach by that. */
@@ -145,9 +175,8 @@ static void drop_losers(struct cprof_symbols *symbols)
 		struct cprof_symbol *last = kept ? &symbols->all[kept - 1] : NULL;
 		if (!last || last->start != symbols->all[i].start)
 			symbols->all[kept++] = symbols->all[i];
-		else if ((symbols->all[i].rank & CPROF_SYMBOL_SIZED) &&
-			 symbols->all[i].end > last->end)
-			last->end = symbols->all[i].end;
+		else
+			meet(last, &symbols->all[i]);
 	}
 	symbols->n = kept;
 }

@@ -147,8 +147,8 @@ static void put_jit_names(struct cprof_buffer *out, const struct cprof_perf_map 
 			"perf's libperf-jvmti.so\n");
 }
 
-static struct cprof_error *put_jit(const struct cprof_maps *maps, size_t n, uint64_t bytes,
-				   struct cprof_buffer *out)
+static struct cprof_error *put_jit(const struct cprof_maps *maps, struct cprof_budget *budget,
+				   size_t n, uint64_t bytes, struct cprof_buffer *out)
 {
 	struct cprof_perf_map map;
 	struct cprof_jit_dump dump;
@@ -158,8 +158,8 @@ static struct cprof_error *put_jit(const struct cprof_maps *maps, size_t n, uint
 			    "[anonymous memory] (%zu executable areas, %llu KB: code made at run "
 			    "time)\n",
 			    n, (unsigned long long)(bytes >> 10));
-	struct cprof_error *errs[] = { cprof_perf_map_read(&map, maps->pid),
-				       cprof_jit_dump_read(&dump, maps) };
+	struct cprof_error *errs[] = { cprof_perf_map_read(&map, maps->pid, budget),
+				       cprof_jit_dump_read(&dump, maps, budget) };
 	struct cprof_error *no_memory = NULL;
 	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
 		if (errs[i] && errs[i]->code == CPROF_ERR_NO_MEMORY && !no_memory) {
@@ -200,7 +200,7 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 			err = cprof_why_module(module, options, out);
 		}
 	}
-	return err ? err : put_jit(maps, n_jit, jit_bytes, out);
+	return err ? err : put_jit(maps, &modules->budget, n_jit, jit_bytes, out);
 }
 
 struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)

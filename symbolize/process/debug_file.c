@@ -21,6 +21,7 @@ struct want {
 	uint8_t build_id_len;
 	bool check_crc;
 	uint32_t crc;
+	struct cprof_budget *budget; /* borrowed; of the file that asks */
 };
 
 static void note_tried(struct cprof_buffer *trail, const char *path, const char *what)
@@ -32,17 +33,18 @@ static void note_tried(struct cprof_buffer *trail, const char *path, const char 
 /* ---- proof ---- */
 
 /* Past the image, which would keep all of a large file in memory. */
-static bool crc_matches(int fd, uint32_t want)
+static bool crc_matches(int fd, struct cprof_account *account, uint32_t want)
 {
 	CPROF_AUTO(free) uint8_t *piece = malloc(CRC_PIECE);
 	uint32_t crc = 0;
 	off_t at = 0;
-	ssize_t n;
-	while (piece && (n = pread(fd, piece, CRC_PIECE, at)) > 0) {
+	ssize_t n = -1;
+	while (piece && cprof_account_charge(account, CPROF_BUDGET_READ, CRC_PIECE) &&
+	       (n = pread(fd, piece, CRC_PIECE, at)) > 0) {
 		crc = libdeflate_crc32(crc, piece, (size_t)n);
 		at += n;
 	}
-	return piece && at && crc == want;
+	return n == 0 && at && crc == want;
 }
 
 static const char *refusal(struct cprof_elf *elf, int fd, const struct want *want)
@@ -54,8 +56,9 @@ static const char *refusal(struct cprof_elf *elf, int fd, const struct want *wan
 		return same ? NULL : "belongs to another build (its build-id differs)";
 	}
 	if (want->check_crc)
-		return crc_matches(fd, want->crc) ? NULL
-						  : "belongs to another build (its CRC differs)";
+		return crc_matches(fd, elf->image->account, want->crc)
+			       ? NULL
+			       : "belongs to another build (its CRC differs)";
 	return "has no build-id to prove that it belongs here";
 }
 
@@ -65,7 +68,7 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 {
 	struct cprof_image *image;
 	struct cprof_elf *elf = NULL;
-	struct cprof_error *err = cprof_image_open(fd, path, &image);
+	struct cprof_error *err = cprof_image_open(fd, path, want->budget, &image);
 	if (!err)
 		err = cprof_elf_open(image, false, &elf);
 	if (err) {
@@ -178,7 +181,7 @@ struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
 					  const struct cprof_debug_roots *roots,
 					  struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
-	struct want want = { 0 };
+	struct want want = { .budget = cprof_image_budget(elf->image) };
 	*ret_elf = NULL;
 	want.build_id_len = cprof_elf_build_id(elf, want.build_id);
 	struct cprof_error *err = by_build_id(&want, roots, trail, ret_elf);
@@ -193,7 +196,7 @@ struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
 					 const struct cprof_debug_roots *roots,
 					 struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
-	struct want want = { 0 };
+	struct want want = { .budget = cprof_image_budget(debug->image) };
 	*ret_elf = NULL;
 	const struct cprof_section *link = cprof_elf_section(debug, ".gnu_debugaltlink");
 	const char *name = link ? cprof_section_string(link, 0) : NULL;
@@ -224,7 +227,8 @@ struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
 
 /* ---- mini debug info ---- */
 
-static bool unxz(const uint8_t *in, size_t in_size, struct cprof_buffer *out)
+static bool unxz(const uint8_t *in, size_t in_size, struct cprof_account *account,
+		 struct cprof_buffer *out)
 {
 	lzma_stream lzma = LZMA_STREAM_INIT;
 	if (lzma_stream_decoder(&lzma, LZMA_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK)
@@ -232,7 +236,8 @@ static bool unxz(const uint8_t *in, size_t in_size, struct cprof_buffer *out)
 	lzma.next_in = in;
 	lzma.avail_in = in_size;
 	lzma_ret rc = LZMA_OK;
-	while (rc == LZMA_OK && out->len < MINI_DEBUG_MAX) {
+	while (rc == LZMA_OK && out->len < MINI_DEBUG_MAX &&
+	       cprof_account_charge(account, CPROF_BUDGET_HELD, CRC_PIECE)) {
 		uint8_t *room = cprof_buffer_reserve(out, CRC_PIECE);
 		if (!room)
 			break;
@@ -251,7 +256,7 @@ struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_
 	const struct cprof_section *packed = cprof_elf_section(elf, ".gnu_debugdata");
 	const uint8_t *in = packed ? cprof_section_at(packed, 0, packed->size) : NULL;
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
-	if (!in || !unxz(in, packed->size, &out) || !out.len)
+	if (!in || !unxz(in, packed->size, elf->image->account, &out) || !out.len)
 		return NULL;
 	struct cprof_image *image;
 	uint8_t *bytes = cprof_take_ptr(&out.data);
@@ -260,6 +265,7 @@ struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_
 	struct cprof_error *err = cprof_image_from_bytes(bytes, len, &image);
 	if (err)
 		return err;
+	image->account = elf->image->account;
 	err = cprof_elf_open(image, false, ret_elf);
 	if (err && err->code != CPROF_ERR_NO_MEMORY) {
 		cprof_error_free(err);

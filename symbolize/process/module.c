@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gelf.h>
+#include <elf.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-#include <elfutils/libdwelf.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -23,7 +22,6 @@
 void cprof_modules_init(struct cprof_modules *modules)
 {
 	*modules = (struct cprof_modules){ 0 };
-	elf_version(EV_CURRENT);
 }
 
 static void part_free(struct cprof_module_part *part)
@@ -39,7 +37,6 @@ static void module_free(struct cprof_module *module)
 		return;
 	part_free(&module->unwind);
 	part_free(&module->names);
-	elf_end(module->elf);
 	cprof_image_free(module->image);
 	free(module->segments);
 	free(module->root);
@@ -54,6 +51,7 @@ void cprof_modules_deinit(struct cprof_modules *modules)
 		module_free(modules->all[i]);
 	free(modules->all);
 	cprof_map64_deinit(&modules->by_file);
+	cprof_budget_deinit(&modules->budget);
 	*modules = (struct cprof_modules){ 0 };
 }
 
@@ -99,46 +97,85 @@ static struct cprof_error *append(struct cprof_modules *modules, struct cprof_mo
 
 /* ---- opening ---- */
 
-static struct cprof_error *read_segments(struct cprof_module *module)
+/* Where the file's notes are; from a section where no program header tells. */
+static void read_build_id(struct cprof_module *module)
 {
-	size_t n;
-	if (elf_getphdrnum(module->elf, &n) < 0)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "program headers: %s", elf_errmsg(-1));
+	struct cprof_elf *elf;
+	struct cprof_error *err =
+		module->build_id_len ? NULL : cprof_elf_open(module->image, true, &elf);
+	if (!err && !module->build_id_len) {
+		module->build_id_len = cprof_elf_build_id(elf, module->build_id);
+		cprof_elf_free(elf);
+	}
+	cprof_error_free(err);
+}
+
+static void take_segment(struct cprof_module *module, const Elf64_Phdr *phdr)
+{
+	struct cprof_section notes = { .name = "", .image = module->image };
+	switch (phdr->p_type) {
+	case PT_LOAD:
+		module->segments[module->n_segments++] = (struct cprof_segment){
+			.file_addr = phdr->p_vaddr,
+			.offset = phdr->p_offset,
+			.file_size = phdr->p_filesz,
+			.mem_size = phdr->p_memsz,
+			.flags = phdr->p_flags,
+		};
+		break;
+	case PT_GNU_EH_FRAME:
+		module->eh_frame_hdr = phdr->p_vaddr;
+		break;
+	case PT_NOTE:
+		notes.offset = phdr->p_offset;
+		notes.size = phdr->p_filesz;
+		if (!module->build_id_len)
+			module->build_id_len = cprof_elf_build_id_in(&notes, module->build_id);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The number of program headers; of more than 16 bits hold, the first section header tells. */
+static size_t n_phdrs(const struct cprof_module *module, const Elf64_Ehdr *ehdr)
+{
+	Elf64_Shdr first;
+	if (ehdr->e_phnum != PN_XNUM)
+		return ehdr->e_phnum;
+	const uint8_t *bytes = cprof_image_at(module->image, ehdr->e_shoff, sizeof(first));
+	if (!bytes)
+		return 0;
+	memcpy(&first, bytes, sizeof(first));
+	return first.sh_info;
+}
+
+static struct cprof_error *read_segments(struct cprof_module *module, const Elf64_Ehdr *ehdr)
+{
+	size_t n = n_phdrs(module, ehdr);
 	if (n > SEGMENTS_MAX)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "%zu program headers", n);
+	const uint8_t *bytes = cprof_image_at(module->image, ehdr->e_phoff, n * sizeof(Elf64_Phdr));
+	if (n && (!bytes || ehdr->e_phentsize != sizeof(Elf64_Phdr)))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "its program headers are broken");
 	module->segments = calloc(n + 1, sizeof(*module->segments));
 	if (!module->segments)
 		return cprof_error_no_memory();
 	for (size_t i = 0; i < n; i++) {
-		GElf_Phdr phdr;
-		if (!gelf_getphdr(module->elf, (int)i, &phdr) || phdr.p_type != PT_LOAD)
-			continue;
-		module->segments[module->n_segments++] = (struct cprof_segment){
-			.file_addr = phdr.p_vaddr,
-			.offset = phdr.p_offset,
-			.file_size = phdr.p_filesz,
-			.mem_size = phdr.p_memsz,
-			.flags = phdr.p_flags,
-		};
+		Elf64_Phdr phdr;
+		memcpy(&phdr, bytes + i * sizeof(phdr), sizeof(phdr));
+		take_segment(module, &phdr);
 	}
 	return NULL;
 }
 
-static void read_build_id(struct cprof_module *module)
-{
-	const void *bits;
-	ssize_t len = dwelf_elf_gnu_build_id(module->elf, &bits);
-	if (len <= 0 || len > CPROF_BUILD_ID_MAX)
-		return;
-	memcpy(module->build_id, bits, (size_t)len);
-	module->build_id_len = (uint8_t)len;
-}
-
 static struct cprof_error *read_elf(struct cprof_module *module)
 {
-	GElf_Ehdr ehdr;
-	if (!module->elf || elf_kind(module->elf) != ELF_K_ELF || !gelf_getehdr(module->elf, &ehdr))
+	Elf64_Ehdr ehdr;
+	const uint8_t *bytes = cprof_image_at(module->image, 0, sizeof(ehdr));
+	if (!bytes || memcmp(bytes, ELFMAG, SELFMAG) != 0)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "not an ELF file");
+	memcpy(&ehdr, bytes, sizeof(ehdr));
 	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "not a 64-bit little-endian ELF file");
@@ -146,14 +183,14 @@ static struct cprof_error *read_elf(struct cprof_module *module)
 	if (!module->arch)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "ELF machine %u is not supported",
 				       ehdr.e_machine);
-	read_build_id(module);
-	return read_segments(module);
+	struct cprof_error *err = read_segments(module, &ehdr);
+	if (!err)
+		read_build_id(module);
+	return err;
 }
 
 static void become_opaque(struct cprof_module *module, struct cprof_error *err)
 {
-	elf_end(module->elf);
-	module->elf = NULL;
 	cprof_image_free(module->image);
 	module->image = NULL;
 	module->kind = CPROF_MODULE_OPAQUE;
@@ -161,60 +198,10 @@ static void become_opaque(struct cprof_module *module, struct cprof_error *err)
 	cprof_error_free(err);
 }
 
-/*
- * What is read through libelf: headers, section names and the build-id. The rest, unwind tables too, stays unread
- * and can be had piece by piece (cprof_module_bytes): they are 30 MB of libLLVM, of which a walk needs little.
- */
-static bool is_table(const struct cprof_section *section)
+static struct cprof_error *open_fd(struct cprof_module *module, int fd, struct cprof_budget *budget)
 {
-	return section->type == SHT_NOTE || strcmp(section->name, ".shstrtab") == 0;
-}
-
-static void fill_segments(struct cprof_image *image)
-{
-	Elf64_Ehdr ehdr;
-	const uint8_t *bytes = cprof_image_at(image, 0, sizeof(ehdr));
-	if (!bytes)
-		return;
-	memcpy(&ehdr, bytes, sizeof(ehdr));
-	uint64_t table = (uint64_t)ehdr.e_phnum * sizeof(Elf64_Phdr);
-	const uint8_t *phdrs = cprof_image_at(image, ehdr.e_phoff, table);
-	for (size_t i = 0; phdrs && i < ehdr.e_phnum; i++) {
-		Elf64_Phdr phdr;
-		memcpy(&phdr, phdrs + i * sizeof(phdr), sizeof(phdr));
-		if (phdr.p_type == PT_NOTE)
-			cprof_image_at(image, phdr.p_offset, phdr.p_filesz);
-	}
-}
-
-static struct cprof_error *fill_tables(struct cprof_image *image)
-{
-	struct cprof_elf *elf;
-	struct cprof_error *err = cprof_elf_open(image, true, &elf);
-	if (err)
-		return err;
-	for (size_t i = 0; i < elf->n_sections; i++) {
-		if (is_table(&elf->sections[i]))
-			cprof_section_at(&elf->sections[i], 0, elf->sections[i].size);
-	}
-	cprof_elf_free(elf);
-	fill_segments(image);
-	return NULL;
-}
-
-static struct cprof_error *read_image(struct cprof_module *module)
-{
-	struct cprof_error *err = fill_tables(module->image);
-	if (err)
-		return err;
-	module->elf = elf_memory((char *)module->image->copy, module->image->size);
-	return read_elf(module);
-}
-
-static struct cprof_error *open_fd(struct cprof_module *module, int fd)
-{
-	struct cprof_error *err = cprof_image_open(fd, module->path, &module->image);
-	return err ? err : read_image(module);
+	struct cprof_error *err = cprof_image_open(fd, module->path, budget, &module->image);
+	return err ? err : read_elf(module);
 }
 
 /*
@@ -301,8 +288,8 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 	return fd < 0 ? -1 : cprof_take_fd(&fd);
 }
 
-static struct cprof_error *open_file(const struct cprof_maps *maps, const struct cprof_map *map,
-				     struct cprof_module *module)
+static struct cprof_error *open_file(struct cprof_modules *modules, const struct cprof_maps *maps,
+				     const struct cprof_map *map, struct cprof_module *module)
 {
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
@@ -312,7 +299,7 @@ static struct cprof_error *open_file(const struct cprof_maps *maps, const struct
 				       map->path);
 	if (fd < 0)
 		return cprof_error_os(errno, "open %s", map->path);
-	return open_fd(module, fd);
+	return open_fd(module, fd, &modules->budget);
 }
 
 static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct cprof_map *map,
@@ -331,7 +318,7 @@ static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct
 				       map->path);
 	}
 	struct cprof_error *err = cprof_image_from_bytes(bytes, size, &module->image);
-	return err ? err : read_image(module);
+	return err ? err : read_elf(module);
 }
 
 /* ---- finding ---- */
@@ -359,13 +346,13 @@ static struct cprof_module *find(const struct cprof_modules *modules, const stru
 	return NULL;
 }
 
-static struct cprof_error *open_any(const struct cprof_maps *maps, const struct cprof_map *map,
-				    struct cprof_module *module)
+static struct cprof_error *open_any(struct cprof_modules *modules, const struct cprof_maps *maps,
+				    const struct cprof_map *map, struct cprof_module *module)
 {
 	if (strcmp(map->path, "[vdso]") == 0)
 		return open_vdso(maps, map, module);
 	if (map->inode)
-		return open_file(maps, map, module);
+		return open_file(modules, maps, map, module);
 	module->kind = CPROF_MODULE_ANONYMOUS;
 	return NULL;
 }
@@ -422,7 +409,7 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 			module_free(module);
 			return err;
 		}
-		err = open_any(maps, map, module);
+		err = open_any(modules, maps, map, module);
 		if (err)
 			become_opaque(module, err);
 		err = append(modules, module);
@@ -450,7 +437,7 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 	module->kind = CPROF_MODULE_FILE;
 	module->dev = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
 	module->inode = st.st_ino;
-	err = open_fd(module, fd);
+	err = open_fd(module, fd, &modules->budget);
 	if (err) {
 		module_free(module);
 		return cprof_error_wrap(err, "%s", path);

@@ -1,6 +1,5 @@
 #include "symbolize/unwind/cfi.h"
 
-#include <gelf.h>
 #include <stdlib.h>
 
 #include "base/array.h"
@@ -9,7 +8,7 @@
 #include "symbolize/process/debug_file.h"
 #include "symbolize/unwind/cfi_reader.h"
 
-#define SECTIONS_MAX 100000
+#define LETTERS_MAX 32 /* of an augmentation; compilers write five */
 /* More than any program needs, less than what hostile section headers would cost in time. */
 #define ENTRIES_MAX        (8u << 20)
 #define HDR_TABLE_ENCODING (CPROF_CFI_PE_DATAREL | CPROF_CFI_PE_SDATA4)
@@ -123,7 +122,8 @@ static bool cie_parse(struct cprof_cfi_reader *r, bool is_eh, struct cie *cie)
 	*cie = (struct cie){ .encoding = CPROF_CFI_PE_ABSPTR };
 	uint8_t version = cprof_cfi_u8(r);
 	const char *letters = (const char *)r->at;
-	const uint8_t *zero = memchr(r->at, 0, cprof_cfi_left(r));
+	const size_t left = cprof_cfi_left(r);
+	const uint8_t *zero = memchr(r->at, 0, left < LETTERS_MAX ? left : LETTERS_MAX);
 	if (r->bad || !zero || (version != 1 && version != 3 && version != 4))
 		return false;
 	r->at = zero + 1;
@@ -295,6 +295,14 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
+/* Sections that are no part of a file, in tests, are for free. */
+static bool pay(const struct cprof_cfi_section *section, uint64_t steps, uint64_t bytes)
+{
+	struct cprof_account *account = section->image ? section->image->account : NULL;
+	return cprof_account_charge(account, CPROF_BUDGET_STEPS, steps) &&
+	       (!bytes || cprof_account_charge(account, CPROF_BUDGET_HELD, bytes));
+}
+
 /* All FDEs of a section, once. What is malformed is left out; out of memory leaves out the rest. */
 static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *index)
 {
@@ -308,6 +316,8 @@ static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *i
 	index->built = true;
 	while (r.at < r.end) {
 		uint64_t offset = (uint64_t)(r.at - section->bytes);
+		if (!pay(section, 1, 0))
+			break;
 		if (!entry_open(section, &r, &entry, &id, &id_at, &dwarf64)) {
 			if (r.bad)
 				break;
@@ -320,7 +330,7 @@ static void index_build(const struct cprof_cfi *cfi, bool is_eh, struct index *i
 			known_at = cie_at;
 		}
 		if (known && fde_range(&entry, section, cfi->hdr.addr, &cie, &start, &end) &&
-		    !index_add(index, start, offset))
+		    (!pay(section, 1, sizeof(*index->entries)) || !index_add(index, start, offset)))
 			break;
 	}
 	if (index->n)
@@ -457,14 +467,8 @@ static struct cprof_cfi_section segment_bytes(const struct cprof_module *module,
 /* A file without section headers still has PT_GNU_EH_FRAME, which C++ exceptions need. */
 static void from_program_headers(const struct cprof_module *module, struct cprof_cfi *cfi)
 {
-	size_t n;
-	GElf_Phdr phdr;
-	if (elf_getphdrnum(module->elf, &n) < 0)
-		return;
-	for (size_t i = 0; i < n && i < SECTIONS_MAX; i++) {
-		if (gelf_getphdr(module->elf, (int)i, &phdr) && phdr.p_type == PT_GNU_EH_FRAME)
-			cfi->hdr = segment_bytes(module, phdr.p_vaddr);
-	}
+	if (module->eh_frame_hdr)
+		cfi->hdr = segment_bytes(module, module->eh_frame_hdr);
 	const struct cprof_cfi_base base = { cfi->hdr.bytes, cfi->hdr.addr, cfi->hdr.addr };
 	struct cprof_cfi_reader r = cprof_cfi_reader_of(cfi->hdr.bytes, cfi->hdr.size);
 	if (!cfi->hdr.bytes || !need(&cfi->hdr, 0, 12) || cprof_cfi_u8(&r) != 1)
@@ -489,7 +493,7 @@ struct cprof_error *cprof_cfi_get(struct cprof_module *module, struct cprof_cfi 
 		struct cprof_error *err = cprof_cfi_new(none, none, none, &cfi);
 		if (err)
 			return err;
-		if (module->elf && module->image) {
+		if (module->image) {
 			from_section_headers(module, cfi);
 			if (!cfi->eh_frame.bytes)
 				from_program_headers(module, cfi);

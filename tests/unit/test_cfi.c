@@ -515,6 +515,7 @@ TEST(cfi_of_real_libraries_reads_as_libdw_reads_it)
 		CHECK(!cprof_modules_open(&modules, paths[i], &module));
 		CHECK(!cprof_cfi_get(module, &ours));
 		int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+		elf_version(EV_CURRENT);
 		Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 		Dwarf_CFI *theirs = dwarf_getcfi_elf(elf);
 		CHECK(theirs);

@@ -22,7 +22,7 @@ TEST(image_answers_null_for_what_was_cut_off_and_keeps_what_it_read)
 {
 	struct cprof_image *image;
 	int fd = make_file("abc");
-	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(!cprof_image_open(fd, "test", NULL, &image));
 	const uint8_t *first = cprof_image_at(image, 0, 3);
 	CHECK(first && memcmp(first, "abc", 3) == 0);
 	/* Somebody truncates the file while it is mapped: touching the mapping would be a SIGBUS now. */
@@ -38,7 +38,7 @@ TEST(image_never_changes_under_its_reader)
 {
 	struct cprof_image *image;
 	int fd = make_file("abc");
-	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(!cprof_image_open(fd, "test", NULL, &image));
 	const uint8_t *bytes = cprof_image_at(image, 1024, 3);
 	CHECK(pwrite(fd, "xyz", 3, 1024) == 3);
 	CHECK(memcmp(bytes, "abc", 3) == 0);
@@ -52,7 +52,7 @@ TEST(image_copies_out_without_keeping_anything)
 	struct cprof_image *image;
 	uint8_t bytes[8];
 	int fd = make_file("abc");
-	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(!cprof_image_open(fd, "test", NULL, &image));
 	CHECK(cprof_image_copy(image, 1023, bytes, 4) && memcmp(bytes, "\0abc", 4) == 0);
 	CHECK_UINT(cprof_image_resident(image), 0);
 	CHECK(!cprof_image_copy(image, SIZE - 3, bytes, 4));
@@ -67,7 +67,7 @@ TEST(image_reads_only_the_pieces_that_were_asked_for)
 {
 	struct cprof_image *image;
 	int fd = make_file("abc");
-	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(!cprof_image_open(fd, "test", NULL, &image));
 	close(fd);
 	CHECK_UINT(cprof_image_resident(image), 0);
 	CHECK(cprof_image_at(image, 70 * 1024, 1));
@@ -83,7 +83,7 @@ TEST(image_strings_end_inside_their_bounds)
 {
 	struct cprof_image *image;
 	int fd = make_file("abc");
-	CHECK(!cprof_image_open(fd, "test", &image));
+	CHECK(!cprof_image_open(fd, "test", NULL, &image));
 	CHECK_STR(cprof_image_string(image, 1024, SIZE), "abc");
 	CHECK(!cprof_image_string(image, 1024, 1027));
 	CHECK(!cprof_image_string(image, SIZE, SIZE));
@@ -98,7 +98,7 @@ TEST(image_refuses_what_is_no_plain_file)
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct cprof_image *image;
 		int fd = open(paths[i], O_RDONLY);
-		struct cprof_error *err = cprof_image_open(fd, paths[i], &image);
+		struct cprof_error *err = cprof_image_open(fd, paths[i], NULL, &image);
 		if (!err)
 			TEST_FAIL("opened %s", paths[i]);
 		CHECK_UINT(err->code, CPROF_ERR_BAD_DATA);
