@@ -131,8 +131,13 @@ struct cprof_error *cprof_heap_claim_check(const struct cprof_maps *maps)
 	CPROF_AUTO(free) struct cprof_shim_image *image = malloc(sizeof(*image));
 	if (!image)
 		return cprof_error_no_memory();
-	if (!cprof_heap_claim_find(maps, 0, &map, image))
-		return NULL;
+	uint64_t from = 0;
+	do {
+		if (!cprof_heap_claim_find(maps, from, &map, image))
+			return NULL;
+		from = map->end;
+	} while (image->magic &&
+		 image->retired); /* nothing leads there, and it is in nobody's way */
 	struct cprof_error *err = cprof_heap_claim_busy(maps, image);
 	if (err)
 		return err;

@@ -39,6 +39,7 @@ struct cprof_heap_hook {
 	uint32_t image, stub; /* indices: of the code mapping, of the stub in it */
 	uint64_t trampoline;  /* run-time address of the trampoline */
 	struct cprof_patch patch;
+	bool light; /* nobody calls it directly: its stub need not keep the registers that calls may spoil */
 };
 
 /* Has it a jump and with that a stub of its own, or is it to get them? */

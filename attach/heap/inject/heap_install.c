@@ -5,6 +5,7 @@
 
 #include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_jump.h"
+#include "attach/heap/inject/heap_occupied.h"
 #include "attach/heap/inject/heap_plan.h"
 #include "attach/heap/inject/heap_restore.h"
 #include "attach/heap/inject/heap_sharers.h"
@@ -44,51 +45,13 @@ static struct cprof_error *stop(struct cprof_heap_install *install, struct cprof
 
 /* ---- attach ---- */
 
-/* The threads' ids as they know them. In our own PID namespace these are the ones we know: no file to read for each. */
-static uint32_t *ns_tids_of(const struct cprof_heap_install *install,
-			    const struct cprof_ptrace *trace)
-{
-	bool same = install->target->ns_pid == install->target->pid;
-	uint32_t *tids = calloc(trace->n + 1, sizeof(*tids));
-	for (size_t i = 0; tids && i < trace->n; i++) {
-		if (trace->threads[i].state == CPROF_TRACEE_STOPPED)
-			tids[i] =
-				same ? (uint32_t)trace->threads[i].tid
-				     : cprof_heap_threads_ns_tid(trace->pid, trace->threads[i].tid);
-	}
-	return tids;
-}
-
-/* Stubs find their slot by the thread pointer; a thread without one would fault there. */
-static struct cprof_error *check_threads(const struct cprof_ptrace *trace)
-{
-	for (size_t i = 0; i < trace->n; i++) {
-		const struct cprof_tracee *thread = &trace->threads[i];
-		uint64_t self = 0;
-		if (thread->state != CPROF_TRACEE_STOPPED)
-			continue;
-		struct cprof_error *err =
-			cprof_ptrace_read(trace, thread->regs.fs_base, &self, sizeof(self));
-		cprof_error_free(err);
-		if (err || self != thread->regs.fs_base || !self)
-			return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-					       "thread %d has no thread pointer as the x86-64 ABI "
-					       "wants it",
-					       (int)thread->tid);
-	}
-	return NULL;
-}
-
 static struct cprof_error *change(struct cprof_heap_install *install, struct cprof_ptrace *trace,
-				  struct cprof_remote *remote, const uint32_t *ns_tids,
-				  uint32_t tid_offset)
+				  struct cprof_remote *remote)
 {
 	struct cprof_heap_pages *pages = &install->pages;
-	for (uint32_t i = 0; i < pages->n_images; i++)
-		pages->images[i].copy->tid_offset = tid_offset;
 	struct cprof_error *err = cprof_heap_pages_map(pages, trace, remote);
 	if (!err)
-		err = cprof_heap_pages_fill(pages, trace, ns_tids, tid_offset);
+		err = cprof_heap_pages_fill(pages, trace);
 	/* From here on the borrowed thread is itself again: it may be one that has to be moved. */
 	if (err)
 		cprof_heap_pages_unmap(pages, remote);
@@ -108,8 +71,6 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 	if (!err)
 		err = cprof_heap_claim_check(install->maps);
 	if (!err)
-		err = check_threads(trace);
-	if (!err)
 		err = cprof_heap_jump_check(install->hooks, trace);
 	if (err)
 		return err;
@@ -121,11 +82,6 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 			"the allocator at its first instructions",
 			(int)trace->pid);
 	}
-	CPROF_AUTO(free) uint32_t *ns_tids = ns_tids_of(install, trace);
-	if (!ns_tids)
-		return cprof_error_no_memory();
-	uint32_t tid_offset = cprof_heap_threads_tid_offset(trace, ns_tids);
-
 	struct cprof_remote remote;
 	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
 	if (err) {
@@ -137,7 +93,7 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 		cprof_remote_end(&remote);
 		return err;
 	}
-	return change(install, trace, &remote, ns_tids, tid_offset);
+	return change(install, trace, &remote);
 }
 
 static struct cprof_error *attach_once(struct cprof_heap_install *install, bool *ret_again)
@@ -314,10 +270,10 @@ static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
 	}
 	if (err)
 		return err;
-	install->kept_why = cprof_heap_pages_occupied(pages, trace);
+	install->kept_why = cprof_heap_occupied(pages, trace);
 	if (install->kept_why) {
 		*ret_again = true;
-		return NULL;
+		return cprof_heap_pages_retire(pages, trace);
 	}
 	struct cprof_remote remote;
 	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);

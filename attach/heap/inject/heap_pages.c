@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "attach/heap/inject/heap_threads.h"
 #include "attach/target/seccomp.h"
 #include "attach/target/target_spans.h"
 #include "base/cleanup.h"
@@ -76,19 +75,32 @@ static void draw_quantiles(uint32_t *quantile)
 			(uint32_t)lround(-log1p(-(double)i / CPROF_SHIM_QUANTILES) * (1 << 24));
 }
 
+void cprof_heap_pages_enter_stack(struct cprof_shim_slot *slot,
+				  const struct cprof_heap_stack *stack)
+{
+	slot->stack_start = stack->start;
+	slot->stack_end = stack->end;
+	slot->record = stack->record;
+	slot->block = stack->block;
+	slot->block_bytes = stack->block_bytes;
+}
+
 /* A slot for a thread we have in our hands: its first gap drawn, the bounds of its stack known. */
 static struct cprof_error *put_slot(const struct cprof_heap_pages *pages,
-				    const struct cprof_tracee *thread, uint32_t tid,
+				    const struct cprof_tracee *thread,
 				    struct cprof_shim_slot *taken)
 {
 	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
 	uint64_t tp = thread->regs.fs_base;
+	if (!tp)
+		return NULL;
 	uint64_t at = tp * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
 	for (uint64_t i = 0; i < 8; i++) {
 		struct cprof_shim_slot *slot = &taken[(at + i) & mask];
 		if (slot->key == tp)
 			return NULL;
-		if (slot->key)
+		if (slot->key ||
+		    slot == taken) /* the first is for those without a thread pointer */
 			continue;
 		slot->key = tp;
 		slot->period = pages->period;
@@ -97,9 +109,9 @@ static struct cprof_error *put_slot(const struct cprof_heap_pages *pages,
 				     ? 0
 				     : (uint64_t)(unit * (double)pages->period) + 1;
 		slot->random = (uint32_t)lrand48() << 1 | 1;
-		if (tid && cprof_heap_threads_bounds(pages->maps, thread->regs.rsp, tp,
-						     &slot->stack_start, &slot->stack_end))
-			slot->tid = tid;
+		struct cprof_heap_stack stack;
+		if (cprof_heap_threads_stack(pages->maps, thread->regs.rsp, tp, &stack))
+			cprof_heap_pages_enter_stack(slot, &stack);
 		return put(pages, AT(pages, slots) + ((at + i) & mask) * sizeof(*slot), slot,
 			   sizeof(*slot));
 	}
@@ -107,8 +119,7 @@ static struct cprof_error *put_slot(const struct cprof_heap_pages *pages,
 }
 
 static struct cprof_error *put_slots(const struct cprof_heap_pages *pages,
-				     const struct cprof_ptrace *trace, const uint32_t *ns_tids,
-				     uint32_t tid_offset)
+				     const struct cprof_ptrace *trace)
 {
 	CPROF_AUTO(free)
 	struct cprof_shim_slot *slots = calloc(1u << CPROF_SHIM_SLOTS_LOG2, sizeof(*slots));
@@ -118,8 +129,7 @@ static struct cprof_error *put_slots(const struct cprof_heap_pages *pages,
 	for (size_t i = 0; i < trace->n; i++) {
 		if (trace->threads[i].state != CPROF_TRACEE_STOPPED)
 			continue;
-		struct cprof_error *err =
-			put_slot(pages, &trace->threads[i], tid_offset ? ns_tids[i] : 0, slots);
+		struct cprof_error *err = put_slot(pages, &trace->threads[i], slots);
 		if (err)
 			return err;
 	}
@@ -127,8 +137,7 @@ static struct cprof_error *put_slots(const struct cprof_heap_pages *pages,
 }
 
 struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
-					  const struct cprof_ptrace *trace, const uint32_t *ns_tids,
-					  uint32_t tid_offset)
+					  const struct cprof_ptrace *trace)
 {
 	static uint32_t quantile[CPROF_SHIM_QUANTILES];
 	draw_quantiles(quantile);
@@ -137,7 +146,7 @@ struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 					      .period = pages->period };
 	struct cprof_error *err = put(pages, AT(pages, quantile), quantile, sizeof(quantile));
 	if (!err)
-		err = put_slots(pages, trace, ns_tids, tid_offset);
+		err = put_slots(pages, trace);
 	if (!err)
 		err = put(pages, AT(pages, control), &control, sizeof(control));
 	return err;
@@ -263,7 +272,20 @@ struct cprof_error *cprof_heap_pages_rewrite(const struct cprof_heap_pages *page
 	return NULL;
 }
 
-/* ---- are they there, and in use? ---- */
+struct cprof_error *cprof_heap_pages_retire(const struct cprof_heap_pages *pages,
+					    const struct cprof_ptrace *trace)
+{
+	const uint32_t retired = 1;
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		uint64_t at = pages->images[i].addr + offsetof(struct cprof_shim_image, retired);
+		struct cprof_error *err = cprof_ptrace_write(trace, at, &retired, sizeof(retired));
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* ---- are they there? ---- */
 
 bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
 {
@@ -274,26 +296,6 @@ bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
 	    !cprof_heap_pages_read(pages, image->addr, head, sizeof(head)))
 		return true;
 	return head[0] != image->copy->magic;
-}
-
-const char *cprof_heap_pages_occupied(const struct cprof_heap_pages *pages,
-				      const struct cprof_ptrace *trace)
-{
-	struct cprof_shim_range ranges[CPROF_HEAP_IMAGES_MAX];
-	uint64_t in_flight = 0;
-	for (uint32_t i = 0; i < pages->n_images; i++)
-		ranges[i] = (struct cprof_shim_range){ pages->images[i].addr,
-						       pages->images[i].addr + pages->image_bytes };
-	if (pages->data_mapped && !cprof_heap_pages_read(pages, AT(pages, control.in_flight),
-							 &in_flight, sizeof(in_flight)))
-		return "its counters cannot be read";
-	if (in_flight)
-		return "a sampled allocation is still under way";
-	if (cprof_heap_threads_run_in(trace, ranges, pages->n_images))
-		return "a thread executes it";
-	if (cprof_heap_threads_return_into(trace, pages->maps, ranges, pages->n_images))
-		return "a thread will return into it from a signal handler";
-	return NULL;
 }
 
 /* ---- may we? ---- */

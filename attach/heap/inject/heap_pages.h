@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/inject/heap_threads.h"
 #include "attach/heap/shim/shim_proto.h"
 #include "attach/target/ptrace.h"
 #include "attach/target/remote.h"
@@ -61,27 +62,27 @@ struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_pages *pa
 struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
 					 struct cprof_remote *remote);
 
-/* What the shim finds in the data: quantiles, a slot for each thread that stands, control. `ns_tids` go with the threads of `trace`. */
+/* What the shim finds in the data: quantiles, a slot for each thread that stands, control. */
 struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
-					  const struct cprof_ptrace *trace, const uint32_t *ns_tids,
-					  uint32_t tid_offset);
+					  const struct cprof_ptrace *trace);
+
+/* What is known of a thread's stack, into its slot. */
+void cprof_heap_pages_enter_stack(struct cprof_shim_slot *slot,
+				  const struct cprof_heap_stack *stack);
 
 /* The images once more: stubs in use are as they were, and nothing leads to the new ones yet. */
 struct cprof_error *cprof_heap_pages_rewrite(const struct cprof_heap_pages *pages,
 					     const struct cprof_ptrace *trace);
+
+/* Nothing leads to the images any more, and another run may install its own beside them. */
+struct cprof_error *cprof_heap_pages_retire(const struct cprof_heap_pages *pages,
+					    const struct cprof_ptrace *trace);
 
 /* What cannot be unmapped stays marked as mapped. */
 void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote *remote);
 
 /* The target runs another program now, or another thing lies where we were. pages->maps must be fresh. */
 bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages);
-
-/*
- * Why the pages cannot be unmapped now: somebody is in our code, or on the way back into it. Static text; NULL: they
- * can.
- */
-const char *cprof_heap_pages_occupied(const struct cprof_heap_pages *pages,
-				      const struct cprof_ptrace *trace);
 
 /* Bytes at `addr` of the mappings; false if the target or the mapping is gone. Does not stop the target. */
 bool cprof_heap_pages_read(const struct cprof_heap_pages *pages, uint64_t addr, void *buf,

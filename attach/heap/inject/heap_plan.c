@@ -95,6 +95,14 @@ static int64_t take_stub(const struct cprof_heap_hooks *hooks, size_t index)
 	return -1;
 }
 
+/* Offset in the code mapping where the jump leads. */
+static uint32_t way_in(const struct cprof_heap_hook *hook)
+{
+	uint32_t n;
+	const struct cprof_shim_stub *stub = &cprof_heap_blob_stubs(&n)[hook->stub];
+	return hook->light ? stub->light : stub->stub;
+}
+
 static uint8_t bit_of(const struct cprof_shim_operand *operand)
 {
 	static const uint8_t bits[CPROF_SHIM_ARGS] = { 1, 2, 4, 8, 16, 32 };
@@ -152,9 +160,10 @@ static struct cprof_error *relocate(struct cprof_heap_hooks *hooks,
 	}
 	const struct cprof_heap_image *image = &pages->images[hook->image];
 	hook->stub = (uint32_t)stub;
-	hook->trampoline = image->addr + stubs[stub].trampoline;
+	hook->trampoline =
+		image->addr + (hook->light ? stubs[stub].restore : stubs[stub].trampoline);
 	struct cprof_error *err =
-		cprof_patch_plan(code, bytes, hook->entry.addr, image->addr + stubs[stub].stub,
+		cprof_patch_plan(code, bytes, hook->entry.addr, image->addr + way_in(hook),
 				 hook->trampoline, arguments_of(&hook->entry), &hook->patch);
 	if (!err)
 		return NULL;
@@ -197,13 +206,14 @@ static void enter(const struct cprof_heap_hooks *hooks, struct cprof_heap_pages 
 	struct cprof_heap_image *place = &pages->images[hook->image];
 	struct cprof_shim_image *image = place->copy;
 	uint32_t n;
-	uint8_t *stub = (uint8_t *)image + cprof_heap_blob_stubs(&n)[hook->stub].stub;
+	uint8_t *stub = (uint8_t *)image + way_in(hook);
 	image->entries[hook->stub] =
 		(struct cprof_shim_entry){ hook->trampoline, sister_call(hooks, hook) };
 	image->patches[image->n_patches++] = cprof_heap_hook_row(hook);
 	if (hook->entry.kind == CPROF_SHIM_POOL || hook->entry.kind == CPROF_SHIM_POOL_REALLOC ||
 	    hook->entry.kind == CPROF_SHIM_POOL_FREE)
-		enter_pool(image, hook, stub);
+		enter_pool(image, hook,
+			   (uint8_t *)image + cprof_heap_blob_stubs(&n)[hook->stub].light);
 	memcpy(stub - hook->patch.undo_len, hook->patch.undo, hook->patch.undo_len);
 	memcpy((uint8_t *)image + (hook->trampoline - place->addr), hook->patch.trampoline,
 	       hook->patch.trampoline_len);

@@ -60,26 +60,38 @@ static void wake(struct cprof_heap_reader *reader)
 	for (size_t i = 0; i < 1u << CPROF_SHIM_SLOTS_LOG2; i++) {
 		struct cprof_shim_slot slot;
 		uint64_t addr = AT(pages, slots) + i * sizeof(slot);
-		if (cprof_heap_pages_read(pages, addr, &slot, sizeof(slot)) && slot.key &&
-		    slot.left > CPROF_SHIM_DORMANT / 2)
-			/* 1 sets off a sample that belongs to no gap: the key is taken away instead, and the
-			 * thread finds itself new. */
-			write_word(reader, addr, 0);
+		if (cprof_heap_pages_read(pages, addr, &slot, sizeof(slot)) &&
+		    (slot.key || i == 0) && slot.left > CPROF_SHIM_DORMANT / 2) {
+			/* 1 sets off a sample that belongs to no gap: without a period the thread finds itself new. */
+			write_word(reader, addr + offsetof(struct cprof_shim_slot, period), 0);
+			write_word(reader, addr + offsetof(struct cprof_shim_slot, left), 0);
+		}
 	}
 }
 
-/*
- * The shim copied to the end of a page because it did not know the stack. If it is a thread's own, tell it: the bounds
- * first, then whose they are.
- */
+/* The fields of the slot at `addr` that tell of its thread's stack: what says that they hold goes last. */
+static void put_stack(const struct cprof_heap_reader *reader, uint64_t addr,
+		      const struct cprof_heap_stack *stack)
+{
+	struct cprof_shim_slot slot = { 0 };
+	const uint64_t end_at = addr + offsetof(struct cprof_shim_slot, stack_end);
+	const size_t from = offsetof(struct cprof_shim_slot, record);
+	cprof_heap_pages_enter_stack(&slot, stack);
+	write_word(reader, end_at, 0);
+	write_word(reader, addr + offsetof(struct cprof_shim_slot, stack_start), slot.stack_start);
+	cprof_heap_pages_write(reader->pages, addr + from, (const uint8_t *)&slot + from,
+			       3 * sizeof(uint64_t));
+	write_word(reader, end_at, slot.stack_end);
+}
+
+/* The shim copied to the end of a page because it did not know the stack. If it is a thread's own, tell it. */
 static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell *cell)
 {
 	const struct cprof_heap_pages *pages = reader->pages;
 	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
-	uint64_t bounds[2];
-	if (!cell->tid || !cell->bounded ||
-	    !cprof_heap_threads_bounds(pages->maps, cell->sp, cell->thread_pointer, &bounds[0],
-				       &bounds[1]))
+	struct cprof_heap_stack stack;
+	if (!cell->bounded ||
+	    !cprof_heap_threads_stack(pages->maps, cell->sp, cell->thread_pointer, &stack))
 		return;
 	uint64_t at = cell->thread_pointer * CPROF_SHIM_HASH >> (64 - CPROF_SHIM_SLOTS_LOG2);
 	for (uint64_t i = 0; i < 8; i++) {
@@ -90,12 +102,7 @@ static void teach(struct cprof_heap_reader *reader, const struct cprof_shim_cell
 			return;
 		if (slot.key != cell->thread_pointer)
 			continue;
-		uint32_t nobody = 0;
-		uint64_t tid_at = addr + offsetof(struct cprof_shim_slot, tid);
-		cprof_heap_pages_write(pages, tid_at, &nobody, sizeof(nobody));
-		cprof_heap_pages_write(pages, addr + offsetof(struct cprof_shim_slot, stack_start),
-				       bounds, sizeof(bounds));
-		cprof_heap_pages_write(pages, tid_at, &cell->tid, sizeof(cell->tid));
+		put_stack(reader, addr, &stack);
 		return;
 	}
 }

@@ -8,6 +8,7 @@
 #include "attach/heap/inject/heap_row.h"
 #include "base/cleanup.h"
 
+#define RUNS_MAX 16u
 #define LIVE_MAX (1u << 24) /* more entries than any profile asks for */
 
 /* Is the data mapping that the code page names there, and is it that? In a forked child it is all zeros. */
@@ -99,7 +100,8 @@ static struct cprof_error *adopt(struct cprof_heap_install *install, const struc
 	return image->magic ? keep_true_rows(install->maps, place->copy) : NULL;
 }
 
-static struct cprof_error *adopt_all(struct cprof_heap_install *install)
+/* The code pages of one run. */
+static struct cprof_error *adopt_all(struct cprof_heap_install *install, uint64_t nonce)
 {
 	const struct cprof_map *map;
 	uint64_t from = 0;
@@ -108,43 +110,74 @@ static struct cprof_error *adopt_all(struct cprof_heap_install *install)
 		return cprof_error_no_memory();
 	while (install->pages.n_images < CPROF_HEAP_IMAGES_MAX &&
 	       cprof_heap_claim_find(install->maps, from, &map, image)) {
+		from = map->end;
+		if (image->nonce != nonce)
+			continue;
 		struct cprof_error *err = adopt(install, map, image);
 		if (err)
 			return err;
-		from = map->end;
 	}
 	return NULL;
 }
 
-static struct cprof_error *take_out(struct cprof_heap_install *install,
+static struct cprof_error *take_out(struct cprof_heap_install *install, uint64_t nonce,
 				    struct cprof_heap_shim_left *ret_left)
 {
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
-		err = adopt_all(install);
+		err = adopt_all(install, nonce);
 	if (err || !install->pages.n_images)
 		return err;
-	ret_left->pages = install->pages.n_images;
+	ret_left->pages += install->pages.n_images;
 	err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	install->attached = true;
 	if (!err)
 		err = cprof_heap_install_detach(install, NULL, NULL);
-	ret_left->restored = install->restored;
-	ret_left->lost_objects = install->lost_objects;
-	ret_left->page_kept = install->page_kept;
-	ret_left->kept_why = install->kept_why;
-	ret_left->pause_ns = install->detach_ns;
+	ret_left->restored += install->restored;
+	ret_left->lost_objects += install->lost_objects;
+	ret_left->page_kept = ret_left->page_kept || install->page_kept;
+	if (install->page_kept)
+		ret_left->kept_why = install->kept_why;
+	if (install->detach_ns > ret_left->pause_ns)
+		ret_left->pause_ns = install->detach_ns;
 	return err;
+}
+
+/* One that left its pages because somebody was inside, and those that came after it, each have pages of their own. */
+static struct cprof_error *runs_left(struct cprof_maps *maps, uint64_t *nonces, size_t *ret_n)
+{
+	const struct cprof_map *map;
+	uint64_t from = 0;
+	CPROF_AUTO(free) struct cprof_shim_image *image = malloc(sizeof(*image));
+	if (!image)
+		return cprof_error_no_memory();
+	*ret_n = 0;
+	while (*ret_n < RUNS_MAX && cprof_heap_claim_find(maps, from, &map, image)) {
+		size_t i = 0;
+		while (i < *ret_n && nonces[i] != image->nonce)
+			i++;
+		if (i == *ret_n)
+			nonces[(*ret_n)++] = image->nonce;
+		from = map->end;
+	}
+	return NULL;
 }
 
 struct cprof_error *cprof_heap_shim_left_remove(struct cprof_target *target,
 						struct cprof_maps *maps,
 						struct cprof_heap_shim_left *ret_left)
 {
-	struct cprof_heap_install install;
+	uint64_t nonces[RUNS_MAX];
+	size_t n = 0;
 	*ret_left = (struct cprof_heap_shim_left){ 0 };
-	cprof_heap_install_init(&install, target, maps, NULL);
-	struct cprof_error *err = take_out(&install, ret_left);
-	cprof_heap_install_deinit(&install);
+	struct cprof_error *err = cprof_maps_refresh(maps);
+	if (!err)
+		err = runs_left(maps, nonces, &n);
+	for (size_t i = 0; !err && i < n; i++) {
+		struct cprof_heap_install install;
+		cprof_heap_install_init(&install, target, maps, NULL);
+		err = take_out(&install, nonces[i], ret_left);
+		cprof_heap_install_deinit(&install);
+	}
 	return err;
 }

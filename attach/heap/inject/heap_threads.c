@@ -1,21 +1,20 @@
 #include "attach/heap/inject/heap_threads.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "cprof/buffer.h"
 
 #define SCAN_MAX ((size_t)8 << 20) /* of one stack, from the stack pointer up */
 /* Of the saved pc in a signal frame, from the restorer's address: "struct rt_sigframe". */
 #define FRAME_RIP    176u
-#define GLIBC_TID    0x2d0u
-#define MUSL_TID     0x30u
+#define PAGE         4096u
 #define NATIVE_STACK 0x40000000ull /* larger ones are no stacks */
+/* Of a C library's own record of a thread, which begins at the thread pointer and ends with the stack's block. */
+#define RECORD_BYTES 2304u
+#define RECORD_ABOVE 16384u
 
 static bool inside(const struct cprof_shim_range *ranges, size_t n, uint64_t addr)
 {
@@ -61,8 +60,24 @@ static bool scan(const struct cprof_ptrace *trace, const uint64_t *words, size_t
 	return false;
 }
 
-bool cprof_heap_threads_return_into(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
-				    const struct cprof_shim_range *ranges, size_t n_ranges)
+/* Is one of the words inside of a range? */
+static bool points_into(const struct cprof_ptrace *trace, const uint64_t *words, size_t n,
+			const struct cprof_shim_range *ranges, size_t n_ranges)
+{
+	(void)trace;
+	for (size_t i = 0; i < n; i++) {
+		if (inside(ranges, n_ranges, words[i]))
+			return true;
+	}
+	return false;
+}
+
+typedef bool look_fn(const struct cprof_ptrace *trace, const uint64_t *words, size_t n,
+		     const struct cprof_shim_range *ranges, size_t n_ranges);
+
+/* Does `look` find something on a thread's stack, from its stack pointer up? */
+static bool any_stack(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+		      look_fn *look, const struct cprof_shim_range *ranges, size_t n_ranges)
 {
 	CPROF_AUTO(free) uint64_t *words = malloc(SCAN_MAX);
 	if (!words)
@@ -76,68 +91,77 @@ bool cprof_heap_threads_return_into(const struct cprof_ptrace *trace, const stru
 		size_t n = map->end - sp < SCAN_MAX ? (size_t)(map->end - sp) : SCAN_MAX;
 		struct iovec local = { words, n }, remote = { (void *)(uintptr_t)sp, n };
 		ssize_t got = process_vm_readv(thread->tid, &local, 1, &remote, 1, 0);
-		if (got > 0 && scan(trace, words, (size_t)got / 8, ranges, n_ranges))
+		if (got > 0 && look(trace, words, (size_t)got / 8, ranges, n_ranges))
 			return true;
 	}
 	return false;
 }
 
-uint32_t cprof_heap_threads_ns_tid(pid_t pid, pid_t tid)
+bool cprof_heap_threads_return_into(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+				    const struct cprof_shim_range *ranges, size_t n_ranges)
 {
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
-	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
-	cprof_error_free(err);
-	const char *at = strstr(cprof_buffer_text(&text), "\nNSpid:");
-	uint32_t last = 0;
-	for (at = at ? at + 7 : NULL; at && *at && *at != '\n';) {
-		char *end;
-		last = (uint32_t)strtoul(at, &end, 10);
-		at = end > at ? end : NULL;
-	}
-	return last;
+	return any_stack(trace, maps, scan, ranges, n_ranges);
 }
 
-static bool tid_at(const struct cprof_ptrace *trace, const uint32_t *ns_tids, uint32_t offset)
+bool cprof_heap_threads_point_into(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+				   const struct cprof_shim_range *ranges, size_t n_ranges)
 {
-	size_t seen = 0;
-	for (size_t i = 0; i < trace->n; i++) {
-		const struct cprof_tracee *thread = &trace->threads[i];
-		uint32_t value = 0;
-		if (thread->state != CPROF_TRACEE_STOPPED)
-			continue;
-		struct cprof_error *err = cprof_ptrace_read(trace, thread->regs.fs_base + offset,
-							    &value, sizeof(value));
-		if (err || !ns_tids[i] || value != ns_tids[i]) {
-			cprof_error_free(err);
+	return any_stack(trace, maps, points_into, ranges, n_ranges);
+}
+
+/* ---- whose stack it is ---- */
+
+/* Is `word` followed by the size of a block that holds the stack pointer, and the thread pointer near its end? */
+static bool is_block(const uint64_t *word, uint64_t sp, uint64_t thread_pointer)
+{
+	const uint64_t block = word[0], bytes = word[1], end = block + bytes;
+	return block % PAGE == 0 && bytes % PAGE == 0 && bytes < NATIVE_STACK && block < sp &&
+	       end > thread_pointer && end - thread_pointer <= RECORD_ABOVE;
+}
+
+/* Nothing but a guard between the block's start and the mapping. */
+static bool is_guarded(const struct cprof_maps *maps, const struct cprof_map *map, uint64_t block)
+{
+	uint64_t at = block;
+	while (at < map->start) {
+		const struct cprof_map *guard = cprof_maps_find(maps, at);
+		if (!guard || guard->prot != 0)
 			return false;
-		}
-		seen++;
+		at = guard->end;
 	}
-	return seen > 0;
+	return block < map->start && at == map->start;
 }
 
-uint32_t cprof_heap_threads_tid_offset(const struct cprof_ptrace *trace, const uint32_t *ns_tids)
+static bool own_stack(const struct cprof_maps *maps, const struct cprof_map *map, uint64_t sp,
+		      uint64_t thread_pointer, struct cprof_heap_stack *ret_stack)
 {
-	if (tid_at(trace, ns_tids, GLIBC_TID))
-		return GLIBC_TID;
-	if (tid_at(trace, ns_tids, MUSL_TID))
-		return MUSL_TID;
-	return 0;
+	uint64_t words[RECORD_BYTES / 8];
+	if (thread_pointer % 8 || thread_pointer <= sp || thread_pointer >= map->end)
+		return false;
+	uint64_t room = map->end - thread_pointer;
+	size_t n = room < sizeof(words) ? (size_t)room : sizeof(words);
+	if (!maps->memory.read(maps->memory.ctx, thread_pointer, words, n))
+		return false;
+	for (size_t i = 0; i + 1 < n / 8; i++) {
+		if (!is_block(words + i, sp, thread_pointer) || !is_guarded(maps, map, words[i]))
+			continue;
+		*ret_stack =
+			(struct cprof_heap_stack){ map->start, thread_pointer,
+						   thread_pointer + i * 8, words[i], words[i + 1] };
+		return true;
+	}
+	return false;
 }
 
-bool cprof_heap_threads_bounds(const struct cprof_maps *maps, uint64_t sp, uint64_t thread_pointer,
-			       uint64_t *ret_start, uint64_t *ret_end)
+bool cprof_heap_threads_stack(const struct cprof_maps *maps, uint64_t sp, uint64_t thread_pointer,
+			      struct cprof_heap_stack *ret_stack)
 {
 	const struct cprof_map *map = cprof_maps_find(maps, sp);
-	if (!map || !(map->prot & PROT_WRITE))
+	if (!map || (map->prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
 		return false;
-	*ret_start = map->start;
-	*ret_end = map->end;
-	if (strcmp(map->path, "[stack]") == 0)
+	if (strcmp(map->path, "[stack]") == 0) {
+		*ret_stack = (struct cprof_heap_stack){ .start = map->start, .end = map->end };
 		return true;
-	*ret_end = thread_pointer;
-	return thread_pointer > sp && thread_pointer < map->end &&
-	       map->end - map->start < NATIVE_STACK;
+	}
+	return own_stack(maps, map, sp, thread_pointer, ret_stack);
 }

@@ -1,5 +1,5 @@
 /*
- * attach/heap/inject/heap_threads.h - what stands where in a stopped process: code under a thread's feet, stacks, thread ids.
+ * attach/heap/inject/heap_threads.h - what stands where in a stopped process: code under a thread's feet, stacks.
  *
  * Reads only; what follows from it is for the caller to decide.
  */
@@ -22,21 +22,23 @@ bool cprof_heap_threads_return_into(const struct cprof_ptrace *trace, const stru
 bool cprof_heap_threads_run_in(const struct cprof_ptrace *trace,
 			       const struct cprof_shim_range *ranges, size_t n_ranges);
 
-/*
- * Where the C library keeps a thread's id, as an offset from the thread pointer; the same for all threads. 0: not
- * found. `ns_tids`: the ids as the threads themselves know them, in the order of trace->threads.
- */
-uint32_t cprof_heap_threads_tid_offset(const struct cprof_ptrace *trace, const uint32_t *ns_tids);
+/* Does some word on some thread's stack, from its stack pointer up, lie in one of `ranges`? True if there is no memory to look. */
+bool cprof_heap_threads_point_into(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+				   const struct cprof_shim_range *ranges, size_t n_ranges);
 
-/* That id of a thread: the last in "NSpid:" of its status. 0 if it cannot be told. */
-uint32_t cprof_heap_threads_ns_tid(pid_t pid, pid_t tid);
+/* A stack of which more is known than that the page of the stack pointer is there: the fields of struct cprof_shim_slot. */
+struct cprof_heap_stack {
+	uint64_t start, end;
+	uint64_t record, block, block_bytes; /* record 0: none */
+};
 
 /*
- * The part of a stack that stays mapped as long as its thread lives, given its stack pointer and thread pointer:
- * the main thread's [stack], or from the start of the mapping to the thread pointer that lies in it. False where
- * that is not so (coroutines, signal stacks).
+ * What is known of the stack that `sp` is on, of a thread with that thread pointer. True for two kinds: the kernel's
+ * [stack], whose mapping grows downwards and for that is never joined with another; and a stack of which the C library's own record of this
+ * thread, at its thread pointer, says that it is this thread's, with the guard below it that the record speaks of. A mapping alone proves nothing: stacks of
+ * coroutines are joined with what lies beside them.
  */
-bool cprof_heap_threads_bounds(const struct cprof_maps *maps, uint64_t sp, uint64_t thread_pointer,
-			       uint64_t *ret_start, uint64_t *ret_end);
+bool cprof_heap_threads_stack(const struct cprof_maps *maps, uint64_t sp, uint64_t thread_pointer,
+			      struct cprof_heap_stack *ret_stack);
 
 #endif

@@ -2,13 +2,19 @@
  * attach/heap/shim/entry.S - the way into the shim: one stub per hooked function, and the common slow path.
  *
  * A stub runs in place of a function's first instructions, on every call, and ends in a copy of those
- * instructions (the trampoline, filled at attach) that jumps back behind them. It jumps in and jumps out: nothing is
- * pushed, so that stacks, exceptions and unwinders see what they always saw. It may use rax, r10 and r11,
- * which no caller expects to survive a call (System V psABI "Register Usage"). The very first instruction may have
- * been executed already (attach/heap/inject/patch_first.h): then what lies before the stub has taken it back.
+ * instructions (the trampoline, filled at attach) that jumps back behind them. It jumps in and jumps out: the stack
+ * pointer never moves, so that stacks, exceptions and unwinders see what they always saw. The very first instruction
+ * may have been executed already (attach/heap/inject/patch_first.h): then what lies before the stub has taken it back.
+ *
+ * A stub has two ways in. The upper one keeps every register and the flags: whoever calls the function directly may have been
+ * compiled with the knowledge of what it leaves alone (gcc -fipa-ra, LTO, conventions of its own). What it needs itself
+ * it puts where the slow path's frame will have it, below the return address: at a function's entry these 128 bytes are nobody's,
+ * and no signal touches them (System V psABI "The Stack Frame"). The lower one, for functions that nobody in their object
+ * calls directly, spoils rax, r10, r11 and the flags, which no caller expects to survive (psABI "Register Usage").
  *
  * The countdown is one unsigned subtraction in memory: a signal handler that allocates in between finds it
- * before or after, never halfway.
+ * before or after, never halfway. The thread pointer is asked of the processor and not read from memory: what it
+ * points to need not be there.
  */
 #include "attach/heap/shim/shim_proto.h"
 
@@ -21,9 +27,12 @@ shim_image:
 	.section .stubs, "a", @progbits /* struct cprof_shim_stub, one per stub */
 	.text
 
+/* A field of the frame that the slow path will make, while the stack pointer is at the return address. */
+#define KEPT(field) ((field) - CPROF_SHIM_FRAME_RET)(%rsp)
+
 /* rax = this thread's slot; flags: equal if the slot is ours. Uses r11. */
 .macro FIND_SLOT
-	mov	%fs:0, %r11
+	rdfsbase %r11
 	movabs	$CPROF_SHIM_HASH, %rax
 	imul	%r11, %rax
 	shr	$(64 - CPROF_SHIM_SLOTS_LOG2 - CPROF_SHIM_SLOT_SHIFT), %rax
@@ -65,8 +74,40 @@ mark_\@:
 marked_\@:
 .endm
 
-.macro GO_SLOW why, kind, to
-	mov	$(index | (\kind << CPROF_SHIM_INDEX_KIND_SHIFT) | (\why << CPROF_SHIM_INDEX_WHY_SHIFT)), %eax
+/* Saves what the fast path uses. r10 only where that is used; the slow path's frame wants it in any case. */
+.macro KEEP r10=0
+	mov	%rax, KEPT(CPROF_SHIM_FRAME_RAX)
+	mov	%r11, KEPT(CPROF_SHIM_FRAME_R11)
+.if \r10
+	mov	%r10, KEPT(CPROF_SHIM_FRAME_R10)
+.endif
+	lahf
+	seto	%al
+	mov	%eax, KEPT(CPROF_SHIM_FRAME_STATUS)
+.endm
+
+/* ah as lahf left it, al 1 where there was an overflow: 127 more is one then, and none otherwise. */
+.macro SET_STATUS
+	add	$127, %al
+	sahf
+.endm
+
+.macro GIVE_BACK r10=0
+	mov	KEPT(CPROF_SHIM_FRAME_STATUS), %eax
+	SET_STATUS
+.if \r10
+	mov	KEPT(CPROF_SHIM_FRAME_R10), %r10
+.endif
+	mov	KEPT(CPROF_SHIM_FRAME_R11), %r11
+	mov	KEPT(CPROF_SHIM_FRAME_RAX), %rax
+.endm
+
+/* Where the lower way in was taken, what is kept is anything: nobody minds. */
+.macro GO_SLOW why, kind, to, r10=0
+.ifeq \r10
+	mov	%r10, KEPT(CPROF_SHIM_FRAME_R10)
+.endif
+	movq	$(index | (\kind << CPROF_SHIM_INDEX_KIND_SHIFT) | (\why << CPROF_SHIM_INDEX_WHY_SHIFT)), KEPT(CPROF_SHIM_FRAME_INDEX)
 	jmp	\to
 .endm
 
@@ -86,6 +127,8 @@ marked_\@:
 .macro STUB_SIZE kind, size, mark=0
 	UNDO
 stub_\@:
+	KEEP
+light_\@:
 	FIND_SLOT
 	jne	miss_\@
 .if \mark
@@ -93,6 +136,8 @@ stub_\@:
 .endif
 	sub	\size, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
+restore_\@:
+	GIVE_BACK
 trampoline_\@:
 	TRAMPOLINE
 fired_\@:
@@ -100,7 +145,7 @@ fired_\@:
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, \kind, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, \kind
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind
 	.popsection
 	.set index, index + 1
 .endm
@@ -108,6 +153,8 @@ miss_\@:
 .macro STUB_CALLOC
 	UNDO
 stub_\@:
+	KEEP 1
+light_\@:
 	mov	%rdi, %r10
 	imul	%rsi, %r10
 	jo	miss_\@
@@ -115,14 +162,16 @@ stub_\@:
 	jne	miss_\@
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
+restore_\@:
+	GIVE_BACK 1
 trampoline_\@:
 	TRAMPOLINE
 fired_\@:
-	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_CALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_CALLOC, slow_alloc, 1
 miss_\@:
-	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_CALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_CALLOC, slow_alloc, 1
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, CPROF_SHIM_CALLOC
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_CALLOC
 	.popsection
 	.set index, index + 1
 .endm
@@ -131,6 +180,8 @@ miss_\@:
 .macro STUB_REALLOC kind=CPROF_SHIM_REALLOC
 	UNDO
 stub_\@:
+	KEEP
+light_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
 	FIND_SLOT
@@ -140,6 +191,8 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %rsi
 1:	sub	%rsi, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
+restore_\@:
+	GIVE_BACK
 trampoline_\@:
 	TRAMPOLINE
 fired_\@:
@@ -149,7 +202,7 @@ miss_\@:
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, \kind, slow_alloc
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, \kind
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind
 	.popsection
 	.set index, index + 1
 .endm
@@ -157,14 +210,18 @@ filter_\@:
 .macro STUB_FREE
 	UNDO
 stub_\@:
+	KEEP
+light_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
+restore_\@:
+	GIVE_BACK
 trampoline_\@:
 	TRAMPOLINE
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, CPROF_SHIM_FREE
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_FREE
 	.popsection
 	.set index, index + 1
 .endm
@@ -184,6 +241,8 @@ filter_\@:
 .macro STUB_POOL
 	UNDO
 stub_\@:
+	KEEP 1
+light_\@:
 	POOL_OLD
 	POOL_SIZE
 	jo	miss_\@
@@ -192,14 +251,16 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %r10
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
+restore_\@:
+	GIVE_BACK 1
 trampoline_\@:
 	TRAMPOLINE
 fired_\@:
-	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL, slow_alloc, 1
 miss_\@:
-	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL, slow_alloc, 1
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL
 	.popsection
 	.set index, index + 1
 .endm
@@ -207,6 +268,8 @@ miss_\@:
 .macro STUB_POOL_REALLOC
 	UNDO
 stub_\@:
+	KEEP 1
+light_\@:
 	POOL_OLD
 	POOL_SIZE
 	jo	miss_\@
@@ -217,16 +280,18 @@ stub_\@:
 	REMEMBER_UNLESS_JUMPED_TO %r10
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
 	jbe	fired_\@
+restore_\@:
+	GIVE_BACK 1
 trampoline_\@:
 	TRAMPOLINE
 fired_\@:
-	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL_REALLOC, slow_alloc, 1
 miss_\@:
-	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL_REALLOC, slow_alloc, 1
 filter_\@:
-	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_REALLOC, slow_alloc
+	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_REALLOC, slow_alloc, 1
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL_REALLOC
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_REALLOC
 	.popsection
 	.set index, index + 1
 .endm
@@ -234,15 +299,19 @@ filter_\@:
 .macro STUB_POOL_FREE
 	UNDO
 stub_\@:
+	KEEP
+light_\@:
 	POOL_OLD
 	LOOK_AT_FILTER %rax
 	jne	filter_\@
+restore_\@:
+	GIVE_BACK
 trampoline_\@:
 	TRAMPOLINE
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, trampoline_\@, CPROF_SHIM_POOL_FREE
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_FREE
 	.popsection
 	.set index, index + 1
 .endm
@@ -267,12 +336,51 @@ filter_\@:
 	.error "more stubs than entries"
 .endif
 
+#define DIRECTION 0x400	/* bits of rflags */
+#define ALIGNMENT 0x40000
+
+/* Changes no other flag, and takes the others as they are at this moment: a debugger may be stepping us. */
+.macro SET_ALIGNMENT
+	pushfq
+	orl	$ALIGNMENT, (%rsp)
+	popfq
+.endm
+
+/*
+ * The C code wants strings to go upwards, and none of its accesses may be checked for alignment. `flags` holds what
+ * they were.
+ */
+.macro SET_OWN_FLAGS flags
+	cld
+	testl	$ALIGNMENT, \flags
+	jz	1f
+	pushfq
+	andl	$~ALIGNMENT, (%rsp)
+	popfq
+1:
+.endm
+
+.macro SET_THEIR_FLAGS flags
+	testl	$(DIRECTION | ALIGNMENT), \flags
+	jz	2f
+	testl	$DIRECTION, \flags
+	jz	1f
+	std
+1:	testl	$ALIGNMENT, \flags
+	jz	2f
+	SET_ALIGNMENT
+2:
+.endm
+
 /*
  * Makes a struct shim_frame (shim.c, which checks the offsets), from its end down: the return address is there already,
- * then the index, the saved registers from r15 down to rbx, the arguments from r9 down to rdi, room for the shim's own.
+ * the stub put the index, rax, r11, r10 and the status flags below it. Then the other flags, the saved registers from r15
+ * down to rbx, the arguments from r9 down to rdi, room for the shim's own. 256 bytes with the return address of a call from
+ * here: a stack pointer that was at a multiple of anything up to that is at one again in the function.
  */
 .macro SAVE
-	push	%rax
+	lea	KEPT(CPROF_SHIM_FRAME_STATUS), %rsp
+	pushfq
 	push	%r15
 	push	%r14
 	push	%r13
@@ -285,32 +393,74 @@ filter_\@:
 	push	%rdx
 	push	%rsi
 	push	%rdi
-	sub	$CPROF_SHIM_FRAME_ARG(0), %rsp	/* and now it is aligned to 16 */
+	sub	$CPROF_SHIM_FRAME_ARG(0), %rsp
+	SET_OWN_FLAGS CPROF_SHIM_FRAME_FLAGS(%rsp)
 .endm
 
-.macro RESTORE_ARGUMENTS
+/* All but rsp, and rbx, rbp and r12 to r15, which the C code has left as they were. */
+.macro RESTORE
 	mov	CPROF_SHIM_FRAME_ARG(0)(%rsp), %rdi
 	mov	CPROF_SHIM_FRAME_ARG(1)(%rsp), %rsi
 	mov	CPROF_SHIM_FRAME_ARG(2)(%rsp), %rdx
 	mov	CPROF_SHIM_FRAME_ARG(3)(%rsp), %rcx
 	mov	CPROF_SHIM_FRAME_ARG(4)(%rsp), %r8
 	mov	CPROF_SHIM_FRAME_ARG(5)(%rsp), %r9
+	mov	CPROF_SHIM_FRAME_R10(%rsp), %r10
+	mov	CPROF_SHIM_FRAME_R11(%rsp), %r11
+	SET_THEIR_FLAGS CPROF_SHIM_FRAME_FLAGS(%rsp)
+	mov	CPROF_SHIM_FRAME_STATUS(%rsp), %eax
+	SET_STATUS
+	mov	CPROF_SHIM_FRAME_RAX(%rsp), %rax
 .endm
 
-.macro DROP
-	add	$CPROF_SHIM_FRAME_RET, %rsp
-.endm
-
-/* On to the function itself, as if nothing had been here. */
+/* On to the function itself, as if nothing had been here. Where it is takes the place of the index. */
 .macro PASS
-	mov	CPROF_SHIM_FRAME_INDEX(%rsp), %eax
-	RESTORE_ARGUMENTS
-	movzbl	%al, %eax		/* CPROF_SHIM_INDEX_STUB_MASK */
+	movzbl	CPROF_SHIM_FRAME_INDEX(%rsp), %eax	/* CPROF_SHIM_INDEX_STUB_MASK */
 	shl	$CPROF_SHIM_ENTRY_SHIFT, %eax
 	lea	shim_image + CPROF_SHIM_IMAGE_ENTRIES(%rip), %r11
-	mov	(%r11, %rax), %r11
-	DROP
-	jmp	*%r11
+	mov	(%r11, %rax), %rax
+	mov	%rax, CPROF_SHIM_FRAME_INDEX(%rsp)
+	RESTORE
+	lea	CPROF_SHIM_FRAME_RET(%rsp), %rsp
+	jmp	*KEPT(CPROF_SHIM_FRAME_INDEX)
+.endm
+
+/* What the function left in the registers that the C code does not preserve: all of it may be meant for its caller. */
+#define LEFT_FLAGS 0
+#define LEFT(i)    (8 * (i))	/* r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax from 1 on */
+#define LEFT_BYTES 80
+
+.macro SAVE_LEFT
+	push	%rax
+	push	%rcx
+	push	%rdx
+	push	%rsi
+	push	%rdi
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	pushfq
+	SET_OWN_FLAGS LEFT_FLAGS(%rsp)
+.endm
+
+.macro RESTORE_LEFT
+	SET_THEIR_FLAGS LEFT_FLAGS(%rsp)
+	mov	LEFT_FLAGS(%rsp), %ecx
+	mov	%cl, %ah
+	shr	$11, %ecx	/* overflow */
+	and	$1, %ecx
+	mov	%cl, %al
+	SET_STATUS
+	mov	LEFT(1)(%rsp), %r11
+	mov	LEFT(2)(%rsp), %r10
+	mov	LEFT(3)(%rsp), %r9
+	mov	LEFT(4)(%rsp), %r8
+	mov	LEFT(5)(%rsp), %rdi
+	mov	LEFT(6)(%rsp), %rsi
+	mov	LEFT(7)(%rsp), %rdx
+	mov	LEFT(8)(%rsp), %rcx
+	mov	LEFT(9)(%rsp), %rax
 .endm
 
 	.p2align 4
@@ -318,19 +468,23 @@ slow_alloc:
 	SAVE
 	mov	%rsp, %rdi
 	call	shim_enter
-	test	%rax, %rax
-	jz	1f
-	RESTORE_ARGUMENTS
-	call	*%rax
-	mov	%rax, CPROF_SHIM_FRAME_RESULT(%rsp)
-	mov	%rsp, %rdi
+	test	%eax, %eax
+	jz	pass_alloc
+	RESTORE
+	call	*CPROF_SHIM_FRAME_TARGET(%rsp)
+	SAVE_LEFT
+	mov	%rax, LEFT_BYTES + CPROF_SHIM_FRAME_RESULT(%rsp)
+	lea	LEFT_BYTES(%rsp), %rdi
 	call	shim_leave
 	test	%eax, %eax
-	jnz	1f
-	mov	CPROF_SHIM_FRAME_RESULT(%rsp), %rax
-	DROP
+	jnz	again_alloc
+	RESTORE_LEFT
+	lea	LEFT_BYTES + CPROF_SHIM_FRAME_RET(%rsp), %rsp
 	ret
-1:	PASS
+again_alloc:
+	lea	LEFT_BYTES(%rsp), %rsp
+pass_alloc:
+	PASS
 
 	.p2align 4
 slow_free:

@@ -18,25 +18,27 @@ extern const volatile struct cprof_shim_image shim_image HIDDEN;
 /* What the assembly makes on the stack (entry.S), lowest address first. */
 struct shim_frame {
 	uint64_t result; /* of the original function, for shim_leave */
+	uint64_t target; /* what is called */
 	uint64_t cell;   /* 1: this call is a sample; in shim_leave index + 1 of its cell */
 	uint64_t size;
 	uint64_t period;
 	uint64_t id;
-	uint64_t old, old_id;          /* realloc of a sampled block: what it was */
-	uint64_t slot;                 /* address of ours */
+	uint64_t old, old_id; /* realloc of a sampled block: what it was */
+	uint64_t flight;      /* index in flights[] */
+	uint64_t outer;       /* the slot's `busy` before this one */
+	uint64_t spare[3];
 	uint64_t arg[CPROF_SHIM_ARGS]; /* rdi, rsi, rdx, rcx, r8, r9 */
 	uint64_t rbx, rbp, r12, r13, r14, r15;
+	uint64_t flags, status;
+	uint64_t r10, r11, rax;
 	uint64_t index; /* stub, kind and why: CPROF_SHIM_INDEX_... */
 	uint64_t ret;   /* return address of the hooked function */
 };
 
 #define AT(field, offset) _Static_assert(offsetof(struct shim_frame, field) == (offset), #field)
 AT(result, CPROF_SHIM_FRAME_RESULT);
+AT(target, CPROF_SHIM_FRAME_TARGET);
 AT(arg[0], CPROF_SHIM_FRAME_ARG(0));
-AT(arg[1], CPROF_SHIM_FRAME_ARG(1));
-AT(arg[2], CPROF_SHIM_FRAME_ARG(2));
-AT(arg[3], CPROF_SHIM_FRAME_ARG(3));
-AT(arg[4], CPROF_SHIM_FRAME_ARG(4));
 AT(arg[5], CPROF_SHIM_FRAME_ARG(5));
 /* These in the order in which SAVE pushes them, from its end. */
 AT(rbx, CPROF_SHIM_FRAME_RBX);
@@ -45,24 +47,33 @@ AT(r12, CPROF_SHIM_FRAME_RBX + 16);
 AT(r13, CPROF_SHIM_FRAME_RBX + 24);
 AT(r14, CPROF_SHIM_FRAME_RBX + 32);
 AT(r15, CPROF_SHIM_FRAME_RBX + 40);
+AT(flags, CPROF_SHIM_FRAME_FLAGS);
+AT(status, CPROF_SHIM_FRAME_STATUS);
+AT(r10, CPROF_SHIM_FRAME_R10);
+AT(r11, CPROF_SHIM_FRAME_R11);
+AT(rax, CPROF_SHIM_FRAME_RAX);
 AT(index, CPROF_SHIM_FRAME_INDEX);
 AT(ret, CPROF_SHIM_FRAME_RET);
 _Static_assert(CPROF_SHIM_FRAME_RBX == CPROF_SHIM_FRAME_ARG(CPROF_SHIM_ARGS), "no gap before rbx");
 _Static_assert(sizeof(struct shim_frame) == CPROF_SHIM_FRAME_BYTES, "frame size");
+_Static_assert(CPROF_SHIM_FRAME_BYTES % 64 == 0, "the stack stays aligned");
 
 /* The parts of a frame's index. */
 #define STUB(frame) ((frame)->index & CPROF_SHIM_INDEX_STUB_MASK)
 #define KIND(frame) ((frame)->index >> CPROF_SHIM_INDEX_KIND_SHIFT & CPROF_SHIM_INDEX_KIND_MASK)
 #define WHY(frame)  ((frame)->index >> CPROF_SHIM_INDEX_WHY_SHIFT)
 
-uint64_t shim_enter(struct shim_frame *frame) HIDDEN;
+int shim_enter(struct shim_frame *frame) HIDDEN;
 int shim_leave(struct shim_frame *frame) HIDDEN;
 void shim_free(struct shim_frame *frame) HIDDEN;
+
+#define SLOT_MASK   ((1u << CPROF_SHIM_SLOTS_LOG2) - 1)
+#define FLIGHT_MASK ((1u << CPROF_SHIM_FLIGHTS_LOG2) - 1)
 
 static inline uint64_t thread_pointer(void)
 {
 	uint64_t tp;
-	__asm__("mov %%fs:0, %0" : "=r"(tp));
+	__asm__("rdfsbase %0" : "=r"(tp));
 	return tp;
 }
 
@@ -139,34 +150,189 @@ static void rearm(struct cprof_shim_data *data, struct cprof_shim_slot *slot)
 	store(&slot->left, (uint64_t)(((unsigned __int128)units * period) >> 24) + 1);
 }
 
-/*
- * This thread's slot: at its place or one of the next seven; else a free one; else the one at its place is taken
- * over, whose owner (dead, most likely) will get another: a countdown begun afresh at any moment is as good.
- */
-static struct cprof_shim_slot *slot_find(struct cprof_shim_data *data, uint64_t tp, int *ret_new)
+/* This thread's slot if it has one, at its place or one of the next seven. */
+static struct cprof_shim_slot *slot_known(struct cprof_shim_data *data, uint64_t tp)
 {
-	const uint64_t mask = (1u << CPROF_SHIM_SLOTS_LOG2) - 1;
 	uint64_t at = hash(tp) >> (64 - CPROF_SHIM_SLOTS_LOG2);
 
-	*ret_new = 0;
 	for (uint64_t i = 0; i < 8; i++) {
-		struct cprof_shim_slot *slot = &data->slots[(at + i) & mask];
+		struct cprof_shim_slot *slot = &data->slots[(at + i) & SLOT_MASK];
 		if (load(&slot->key) == tp)
 			return slot;
 	}
-	*ret_new = 1;
+	return 0;
+}
+
+/*
+ * This thread's slot, or a free one; else the one at its place is taken over, whose owner (dead, most likely) will get
+ * another: a countdown begun afresh at any moment is as good. The first is for those without a thread pointer, whatever
+ * their number: free slots look like theirs.
+ */
+static struct cprof_shim_slot *slot_find(struct cprof_shim_data *data, uint64_t tp, int *ret_new)
+{
+	uint64_t at = hash(tp) >> (64 - CPROF_SHIM_SLOTS_LOG2);
+	struct cprof_shim_slot *slot = tp ? slot_known(data, tp) : &data->slots[0];
+
+	*ret_new = !slot || !load(&slot->period);
+	if (slot)
+		return slot;
 	for (uint64_t i = 0; i < 8; i++) {
-		struct cprof_shim_slot *slot = &data->slots[(at + i) & mask];
-		if (!load(&slot->key) && swap(&slot->key, 0, tp))
+		slot = &data->slots[(at + i) & SLOT_MASK];
+		if (slot != data->slots && !load(&slot->key) && swap(&slot->key, 0, tp))
 			return slot;
 	}
-	struct cprof_shim_slot *slot = &data->slots[at & mask];
+	slot = &data->slots[at & SLOT_MASK ? at & SLOT_MASK : 1];
 	store(&slot->left,
 	      CPROF_SHIM_DORMANT); /* the former owner must not see our gap as through */
-	__atomic_store_n(&slot->tid, 0, __ATOMIC_RELAXED);
-	store(&slot->busy_sp, 0);
+	store(&slot->stack_end, 0);
+	store(&slot->busy, 0);
 	store(&slot->key, tp);
 	return slot;
+}
+
+/* ---- what is known to be mapped ---- */
+
+/* Is the stack pointer within the bounds that were learnt for this thread, and are they its own still? */
+static int bounds_hold(const struct cprof_shim_slot *slot, uint64_t sp)
+{
+	uint64_t start = load(&slot->stack_start), record = load(&slot->record);
+
+	if (sp >= load(&slot->stack_end) || sp < start)
+		return 0;
+	if (!record)
+		return 1;
+	const uint64_t *words = (const uint64_t *)(uintptr_t)record;
+	return load(&words[0]) == load(&slot->block) && load(&words[1]) == load(&slot->block_bytes);
+}
+
+/*
+ * Where the memory ends that begins at `sp` and is mapped. The page that it is in is, or we would not be here: the
+ * return address was just pushed there.
+ */
+static uint64_t mapped_end(const struct cprof_shim_slot *slot, uint64_t sp, uint32_t *ret_bounded)
+{
+	*ret_bounded = !slot || !bounds_hold(slot, sp);
+	return *ret_bounded ? (sp | 4095) + 1 : load(&slot->stack_end);
+}
+
+/* ---- calls of originals that are under way ---- */
+
+/* Are these words a frame still, by its mark? */
+static int intact(const struct cprof_shim_flight *flight, uint64_t frame)
+{
+	return load(&flight->frame) == frame &&
+	       cprof_shim_sum((const uint64_t *)(uintptr_t)frame) == load(&flight->sum);
+}
+
+static struct cprof_shim_flight *flight_at(struct cprof_shim_data *data, uint64_t frame, uint64_t i)
+{
+	return &data->flights[((hash(frame) >> (64 - CPROF_SHIM_FLIGHTS_LOG2)) + i) & FLIGHT_MASK];
+}
+
+/* A mark on our own stack whose frame has been written over since. */
+static int flight_dead(const struct cprof_shim_slot *slot, const struct cprof_shim_flight *flight,
+		       uint64_t tp, uint64_t sp)
+{
+	uint64_t frame = load(&flight->frame);
+
+	return load(&flight->thread_pointer) == tp && load(&flight->own) && bounds_hold(slot, sp) &&
+	       frame >= load(&slot->stack_start) &&
+	       frame + CPROF_SHIM_FRAME_BYTES <= load(&slot->stack_end) && !intact(flight, frame);
+}
+
+/*
+ * A place for the mark of this frame: where an earlier one at the same address had it, which is dead then; a free one;
+ * one of a frame that is known to be dead. 0: none.
+ */
+static struct cprof_shim_flight *flight_take(struct cprof_shim_data *data,
+					     const struct cprof_shim_slot *slot, uint64_t frame)
+{
+	uint64_t tp = thread_pointer();
+
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_flight *flight = flight_at(data, frame, i);
+		if (load(&flight->frame) == frame)
+			return flight;
+	}
+	for (uint64_t i = 0; i < 8; i++) {
+		struct cprof_shim_flight *flight = flight_at(data, frame, i);
+		uint64_t was = load(&flight->frame);
+		if (was && !flight_dead(slot, flight, tp, frame))
+			continue;
+		if (swap(&flight->frame, was, frame))
+			return flight;
+	}
+	return 0;
+}
+
+/* False: it is not marked. The other words of the frame are all settled by now. */
+static int mark(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		struct shim_frame *frame)
+{
+	uint64_t at = (uint64_t)(uintptr_t)frame;
+	struct cprof_shim_flight *flight = flight_take(data, slot, at);
+
+	if (!flight)
+		return 0;
+	frame->flight = (uint64_t)(flight - data->flights);
+	store(&flight->thread_pointer, thread_pointer());
+	store(&flight->own, (uint64_t)bounds_hold(slot, at));
+	store(&flight->sum, cprof_shim_sum((const uint64_t *)(const void *)frame));
+	return load(&flight->frame) == at;
+}
+
+/*
+ * False: there is no room to mark it, and so it must not be. A signal handler's slow path may take a mark for dead
+ * that is only half made: then once more.
+ */
+static int take_off(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		    struct shim_frame *frame)
+{
+	frame->outer = load(&slot->busy);
+	frame->result = 0;
+	for (int turn = 0; turn < 4; turn++) {
+		if (mark(data, slot, frame)) {
+			store(&slot->busy, (uint64_t)(uintptr_t)frame);
+			return 1;
+		}
+	}
+	if (frame->cell) {
+		add(&data->control.lost, 1);
+		add(&data->control.lost_bytes, frame->size);
+	}
+	return 0;
+}
+
+static void land(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		 const struct shim_frame *frame)
+{
+	uint64_t at = (uint64_t)(uintptr_t)frame;
+
+	swap(&data->flights[frame->flight & FLIGHT_MASK].frame, at, 0);
+	if (slot)
+		swap(&slot->busy, at, frame->outer);
+}
+
+/*
+ * Is a slow path of this thread under way, further out than `frame`? One that was left by a longjmp is not, and neither is
+ * one of which nothing can be known from here.
+ */
+static int inside_another(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+			  const struct shim_frame *frame)
+{
+	uint64_t at = (uint64_t)(uintptr_t)frame, busy = load(&slot->busy);
+	uint32_t bounded;
+
+	if (!busy)
+		return 0;
+	if (busy > at && busy + CPROF_SHIM_FRAME_BYTES > mapped_end(slot, at, &bounded))
+		return 0;
+	for (uint64_t i = 0; busy > at && i < 8; i++) {
+		if (intact(flight_at(data, busy, i), busy))
+			return 1;
+	}
+	swap(&slot->busy, busy, 0);
+	return 0;
 }
 
 static uint8_t *filter_byte(struct cprof_shim_data *data, uint64_t ptr)
@@ -268,12 +434,12 @@ static void lose(struct cprof_shim_data *data, uint64_t size, uint64_t period)
 }
 
 /* Is this call one that the allocator makes itself while serving another that was counted already? */
-static int nested(const struct cprof_shim_slot *slot, const struct shim_frame *frame)
+static int nested(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		  const struct shim_frame *frame)
 {
 	uint64_t sp = (uint64_t)(uintptr_t)&frame->ret;
 
-	/* A slow path that a longjmp left behind is one further in than we are. */
-	if (slot->busy_sp && sp < slot->busy_sp)
+	if (inside_another(data, slot, frame))
 		return 1;
 	/* A jump, from another one that left a mark. */
 	if (slot->mark_stub != STUB(frame) && slot->mark_sp == sp && slot->mark_ret == frame->ret &&
@@ -377,7 +543,7 @@ static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 		return;
 	frame->period = load(&slot->period);
 	rearm(data, slot);
-	if (nested(slot, frame)) {
+	if (nested(data, slot, frame)) {
 		/*
 		 * Its bytes went through the countdown and are thrown away whole: what is left of a Poisson
 		 * process outside of them is one still.
@@ -388,8 +554,8 @@ static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 	frame->cell = 1;
 }
 
-/* What to call for this allocation, or 0 to go on to the function as if nothing had been here. */
-uint64_t shim_enter(struct shim_frame *frame)
+/* 1: call frame->target and come back. 0: go on to the function as if nothing had been here. */
+int shim_enter(struct shim_frame *frame)
 {
 	struct cprof_shim_data *data = DATA;
 	uint64_t index = STUB(frame), kind = KIND(frame), why = WHY(frame);
@@ -399,7 +565,6 @@ uint64_t shim_enter(struct shim_frame *frame)
 	frame->old_id = UINT64_MAX;
 	frame->old = old_block(frame, kind);
 	struct cprof_shim_slot *slot = slot_find(data, thread_pointer(), &is_new);
-	frame->slot = (uint64_t)(uintptr_t)slot;
 	if (!awake(data)) {
 		/* A forked child, or nobody reads: from now on this thread pays the subtraction only. */
 		store(&slot->left, CPROF_SHIM_DORMANT);
@@ -411,28 +576,16 @@ uint64_t shim_enter(struct shim_frame *frame)
 	choose(data, slot, frame, is_new, why);
 	if (!frame->cell && frame->old_id == UINT64_MAX)
 		return 0;
-
-	slot->busy_sp = (uint64_t)(uintptr_t)&frame->ret;
-	add(&data->control.in_flight, 1);
-	return shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES].call;
+	frame->target = shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES].call;
+	return take_off(data, slot, frame);
 }
 
-/*
- * The stack from `sp` on. Within bounds that are known to be this thread's own, as much as there is room for;
- * otherwise to the end of the page that `sp` is in, which is mapped, or we would not be here.
- */
-static uint32_t copy_stack(uint8_t *to, const struct cprof_shim_slot *slot, uint32_t tid,
-			   uint64_t sp, uint32_t *ret_bounded)
+/* The stack from `sp` on, as much as there is room for and is known to be mapped. */
+static uint32_t copy_stack(uint8_t *to, const struct cprof_shim_slot *slot, uint64_t sp,
+			   uint32_t *ret_bounded)
 {
-	uint64_t end = (sp | 4095) + 1;
+	uint64_t bytes = mapped_end(slot, sp, ret_bounded) - sp;
 
-	*ret_bounded = 1;
-	if (tid && __atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE) == tid &&
-	    sp >= slot->stack_start && sp < slot->stack_end) {
-		end = slot->stack_end;
-		*ret_bounded = 0;
-	}
-	uint64_t bytes = end - sp;
 	if (bytes > CPROF_SHIM_STACK_BYTES)
 		bytes = CPROF_SHIM_STACK_BYTES;
 	uint64_t n = bytes;
@@ -440,20 +593,18 @@ static uint32_t copy_stack(uint8_t *to, const struct cprof_shim_slot *slot, uint
 	return (uint32_t)bytes;
 }
 
-static void fill(struct cprof_shim_data *data, const struct shim_frame *frame, uint64_t ptr)
+static void fill(struct cprof_shim_data *data, const struct cprof_shim_slot *slot,
+		 const struct shim_frame *frame, uint64_t ptr)
 {
 	uint64_t at = (frame->cell - 1) % CPROF_SHIM_CELLS;
 	struct cprof_shim_cell *cell = &data->cells[at];
-	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
-	uint64_t tp = thread_pointer();
-
 	cell->entry = (uint32_t)STUB(frame);
 	cell->image = shim_image.index;
 	cell->id = frame->id;
 	cell->ptr = ptr;
 	cell->size = frame->size;
 	cell->period = frame->period;
-	cell->thread_pointer = tp;
+	cell->thread_pointer = thread_pointer();
 	cell->sp = (uint64_t)(uintptr_t)&frame->ret;
 	cell->ret = frame->ret;
 	cell->rbx = frame->rbx;
@@ -462,15 +613,13 @@ static void fill(struct cprof_shim_data *data, const struct shim_frame *frame, u
 	cell->r13 = frame->r13;
 	cell->r14 = frame->r14;
 	cell->r15 = frame->r15;
-	cell->tid = shim_image.tid_offset
-			    ? *(const volatile uint32_t *)(uintptr_t)(tp + shim_image.tid_offset)
-			    : 0;
-	cell->stack_bytes = copy_stack(data->stacks[at], slot, cell->tid, cell->sp, &cell->bounded);
+	cell->stack_bytes = copy_stack(data->stacks[at], slot, cell->sp, &cell->bounded);
 	__atomic_store_n(&cell->state, CPROF_SHIM_CELL_READY, __ATOMIC_RELEASE);
 }
 
 /* The block is there and its caller does not have it yet: nobody can free it while it is noted. */
-static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_t ptr)
+static void note(struct cprof_shim_data *data, const struct cprof_shim_slot *slot,
+		 struct shim_frame *frame, uint64_t ptr)
 {
 	frame->cell = cell_take(data, frame->period, &frame->id);
 	if (!frame->cell) {
@@ -481,7 +630,21 @@ static void note(struct cprof_shim_data *data, struct shim_frame *frame, uint64_
 	int untracked = kind == CPROF_SHIM_POOL && pool_of(frame)->untracked;
 	if (!untracked && !live_insert(data, ptr, frame->id))
 		add(&data->control.table_full, 1);
-	fill(data, frame, ptr);
+	fill(data, slot, frame, ptr);
+}
+
+/*
+ * What posix_memalign wrote. POSIX lets it return 0 only for an alignment that is a power of two and a multiple of a
+ * pointer's size; what does so for another one is some other function of that name.
+ */
+static uint64_t written(const struct shim_frame *frame)
+{
+	uint64_t out = frame->arg[0], alignment = frame->arg[1];
+
+	if ((uint32_t)frame->result || alignment < 8 || (alignment & (alignment - 1)) || out & 7 ||
+	    out >> 47)
+		return 0;
+	return *(const uint64_t *)(uintptr_t)out;
 }
 
 /* Did the original give a block, and which? NULL is none; posix_memalign and xallocx say it in another way. */
@@ -489,17 +652,18 @@ static uint64_t block(const struct shim_frame *frame, uint64_t kind)
 {
 	if (kind == CPROF_SHIM_XALLOC)
 		return frame->result >= frame->size ? frame->old : 0;
-	if (kind != CPROF_SHIM_POSIX_MEMALIGN)
-		return frame->result;
-	return (uint32_t)frame->result ? 0 : *(const uint64_t *)(uintptr_t)frame->arg[0];
+	return kind == CPROF_SHIM_POSIX_MEMALIGN ? written(frame) : frame->result;
 }
 
-/* After the call of the original. 1: it gave nothing and its sister is to say so in its own way (operator new). */
+/*
+ * After the call of the original. 1: it gave nothing and its sister is to say so in its own way (operator new). It may be another
+ * thread's turn by now than the one that entered: a coroutine that went on elsewhere.
+ */
 int shim_leave(struct shim_frame *frame)
 {
 	struct cprof_shim_data *data = DATA;
-	struct cprof_shim_slot *slot = (struct cprof_shim_slot *)(uintptr_t)frame->slot;
-	uint64_t index = STUB(frame), kind = KIND(frame);
+	uint64_t tp = thread_pointer(), index = STUB(frame), kind = KIND(frame);
+	struct cprof_shim_slot *slot = tp ? slot_known(data, tp) : data->slots;
 	const volatile struct cprof_shim_entry *entry =
 		&shim_image.entries[index % CPROF_SHIM_MAX_ENTRIES];
 	uint64_t ptr = block(frame, kind);
@@ -510,10 +674,9 @@ int shim_leave(struct shim_frame *frame)
 			live_insert(data, frame->old,
 				    frame->old_id); /* realloc failed: it lives on */
 		if (frame->cell && ptr)
-			note(data, frame, ptr);
+			note(data, slot, frame, ptr);
 	}
-	slot->busy_sp = 0;
-	add(&data->control.in_flight, (uint64_t)-1);
+	land(data, slot, frame);
 	return again;
 }
 

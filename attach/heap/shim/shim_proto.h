@@ -37,17 +37,26 @@
 
 /* Offsets in struct shim_frame of shim.c, which the assembly makes on the stack; all its fields have 8 bytes. */
 #define CPROF_SHIM_FRAME_RESULT 0
-#define CPROF_SHIM_FRAME_ARG(i) (64 + 8 * (i))
-#define CPROF_SHIM_FRAME_RBX    112
-#define CPROF_SHIM_FRAME_INDEX  160
-#define CPROF_SHIM_FRAME_RET    168
-#define CPROF_SHIM_FRAME_BYTES  176
+#define CPROF_SHIM_FRAME_TARGET 8
+#define CPROF_SHIM_FRAME_ARG(i) (104 + 8 * (i))
+#define CPROF_SHIM_FRAME_RBX    152
+#define CPROF_SHIM_FRAME_FLAGS  200 /* of these the direction and the alignment check count */
+#define CPROF_SHIM_FRAME_STATUS 208 /* the other flags, by lahf and seto */
+#define CPROF_SHIM_FRAME_R10    216
+#define CPROF_SHIM_FRAME_R11    224
+#define CPROF_SHIM_FRAME_RAX    232
+#define CPROF_SHIM_FRAME_INDEX  240
+#define CPROF_SHIM_FRAME_RET    248
+#define CPROF_SHIM_FRAME_BYTES  256
 
 /* The frame's index says which stub it was, of which kind, and why it went the slow way. */
 #define CPROF_SHIM_INDEX_STUB_MASK  0xff
 #define CPROF_SHIM_INDEX_KIND_SHIFT 8
 #define CPROF_SHIM_INDEX_KIND_MASK  0xff
 #define CPROF_SHIM_INDEX_WHY_SHIFT  16
+
+/* How many calls of originals can be under way at once, and be known of. */
+#define CPROF_SHIM_FLIGHTS_LOG2 10
 
 /* Room behind a stub for the first and the displaced instructions and the jump back. */
 #define CPROF_SHIM_TRAMPOLINE_BYTES 64
@@ -85,7 +94,7 @@
 #include <stdint.h>
 
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
-#define CPROF_SHIM_VERSION 2
+#define CPROF_SHIM_VERSION 3
 
 #define CPROF_SHIM_MAX_RANGES 16
 #define CPROF_SHIM_QUANTILES  4096
@@ -143,8 +152,9 @@ struct cprof_shim_image {
 	uint32_t image_bytes; /* of the whole code mapping */
 	uint64_t data;        /* address of struct cprof_shim_data */
 	uint64_t data_bytes;
-	uint64_t live_mask;  /* entries in live[] - 1 */
-	uint32_t tid_offset; /* of a thread's id from its thread pointer; 0: not known */
+	uint64_t live_mask; /* entries in live[] - 1 */
+	uint32_t
+		retired; /* 1: all bytes are as they were, and it stays only because somebody may return into it */
 	uint32_t n_ranges;
 	uint64_t slots;  /* address of data->slots */
 	uint64_t filter; /* address of data->filter */
@@ -168,7 +178,11 @@ struct cprof_shim_image {
 
 /* At the end of the built blob: where its stubs are, as offsets from its start; then offset and length of this list. */
 struct cprof_shim_stub {
-	uint32_t stub, trampoline, kind;
+	uint32_t stub;    /* the way in that keeps all registers; */
+	uint32_t light;   /* and the one that does not: a pool's own code begins here */
+	uint32_t restore; /* for the first: gives them back, and flows into the */
+	uint32_t trampoline;
+	uint32_t kind;
 };
 
 /* A thread's countdown. Found by the thread pointer's hash; its owner is whoever has this thread pointer. */
@@ -178,12 +192,40 @@ struct cprof_shim_slot {
 	uint64_t mark_sp, mark_ret, mark_size; /* a call that may go on to malloc by a jump */
 	uint64_t mark_stub;                    /* and whose it was */
 	uint64_t period;                       /* in force when `left` was drawn */
-	uint64_t busy_sp; /* stack pointer of the slow path that is under way, or 0 */
+	uint64_t
+		busy; /* address of the frame of the slow path that is under way, or 0; believed only with its mark */
 	uint32_t random;
-	uint32_t tid;                    /* whose stack the bounds are; checked before use */
-	uint64_t stack_start, stack_end; /* [start, end) mapped as long as that thread lives */
-	uint64_t pad[5];
+	uint32_t pad;
+	/*
+	 * [start, end) is mapped from the stack pointer up, for a thread whose record says so still: the two words at `record`
+	 * are `block` and `block_bytes`. No record: for whoever has its stack pointer in there. end 0: nothing is known.
+	 */
+	uint64_t stack_start, stack_end;
+	uint64_t record, block, block_bytes;
+	uint64_t pad2[2];
 };
+
+/*
+ * A frame of the slow path while the original runs. It may be dead by now (longjmp, a thread that ended): alive it can only be
+ * as long as its words on the stack have this sum.
+ */
+struct cprof_shim_flight {
+	uint64_t frame; /* where it is; 0: none */
+	uint64_t sum;
+	uint64_t thread_pointer;
+	uint64_t own; /* 1: it is on that thread's own stack, and ends with the thread */
+};
+
+/* Both sides compute it; anything but all the words as they were gives another. */
+static inline uint64_t cprof_shim_sum(const uint64_t *words)
+{
+	uint64_t sum = CPROF_SHIM_HASH;
+	for (unsigned i = 0; i < CPROF_SHIM_FRAME_BYTES / 8; i++) {
+		sum = (sum ^ words[i]) * CPROF_SHIM_HASH;
+		sum ^= sum >> 29;
+	}
+	return sum;
+}
 
 /* A sampled block that lives. */
 struct cprof_shim_live {
@@ -203,7 +245,7 @@ struct cprof_shim_cell {
 	uint64_t thread_pointer;
 	uint64_t sp, ret; /* at the entry of the function: sp points at ret */
 	uint64_t rbx, rbp, r12, r13, r14, r15;
-	uint32_t tid;         /* 0 where tid_offset is not known */
+	uint32_t pad;
 	uint32_t stack_bytes; /* copied from sp on */
 	uint32_t
 		bounded; /* the copy ended at the end of a page: the bounds of this stack were not known */
@@ -215,15 +257,13 @@ struct cprof_shim_control {
 	uint64_t enabled;
 	uint64_t period; /* mean bytes between samples; CPROF_SHIM_EVERY */
 	uint64_t ticket; /* next sample's id */
-	uint64_t
-		in_flight; /* calls of the original under way, with a return address into our code */
-	uint64_t lost;     /* samples without a free cell */
+	uint64_t lost;   /* samples without a free cell, or without a place in flights[] */
 	uint64_t lost_bytes;
 	uint64_t table_full;  /* samples without room in live[] */
 	uint64_t full_streak; /* set to 0 by us at every visit */
 	uint64_t
 		nested; /* samples that fell on a call by the allocator itself, or inside the slow path */
-	uint64_t pad[6];
+	uint64_t pad[7];
 };
 
 struct cprof_shim_data {
@@ -233,6 +273,7 @@ struct cprof_shim_data {
 	uint32_t quantile[CPROF_SHIM_QUANTILES];
 	uint8_t filter[1u << CPROF_SHIM_FILTER_LOG2];
 	struct cprof_shim_slot slots[1u << CPROF_SHIM_SLOTS_LOG2];
+	struct cprof_shim_flight flights[1u << CPROF_SHIM_FLIGHTS_LOG2];
 	struct cprof_shim_cell cells[CPROF_SHIM_CELLS];
 	uint8_t stacks[CPROF_SHIM_CELLS][CPROF_SHIM_STACK_BYTES];
 	struct cprof_shim_live live[]; /* image->live_mask + 1 */
@@ -250,7 +291,8 @@ _Static_assert(sizeof(struct cprof_shim_cell) == 128, "cell size");
 _Static_assert(sizeof(struct cprof_shim_control) == 128, "control size");
 _Static_assert(sizeof(struct cprof_shim_pool) == 12, "pool size");
 _Static_assert(sizeof(struct cprof_shim_entry) == 1u << CPROF_SHIM_ENTRY_SHIFT, "entry size");
-_Static_assert(sizeof(struct cprof_shim_stub) == 12, "stub size, which shim.ld divides by");
+_Static_assert(sizeof(struct cprof_shim_flight) == 32, "flight size");
+_Static_assert(sizeof(struct cprof_shim_stub) == 20, "stub size, which shim.ld divides by");
 _Static_assert(CPROF_SHIM_MAX_ENTRIES <= CPROF_SHIM_INDEX_STUB_MASK + 1, "stubs");
 _Static_assert(CPROF_SHIM_KINDS <= CPROF_SHIM_INDEX_KIND_MASK + 1, "kinds");
 _Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
