@@ -20,7 +20,10 @@ struct cprof_wait {
 	uint32_t futex_val;
 	uint64_t addr;      /* of the futex word; first argument of other calls */
 	uint32_t owner_tid; /* who held it when the wait began; 0 unknown */
-	bool open;          /* not over yet: the time is that until the window's end */
+	uint32_t waker_tid; /* whose futex call ended it; 0: nobody's, or not known */
+	uint32_t word;      /* the futex word after it, if `has_word` */
+	bool has_word;
+	bool open; /* not over yet: the time is that until the window's end */
 
 	/* Estimates: this wait stands for `count` waits that took `delay_ns` together. */
 	double count;

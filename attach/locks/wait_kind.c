@@ -41,121 +41,6 @@ static const struct {
 	[CPROF_WAIT_OTHER]        = { "other",        false },
 };
 
-/*
- * Function names, leading underscores and glibc's decorations taken off; '*' at an end matches anything there.
- * From the innermost function outwards the first that matches decides, unless a row marked `outer` matches
- * further out: it is a lock built upon another (the GIL upon a condition variable), or one whose numbers may be any.
- */
-struct named {
-	const char *pattern;
-	enum cprof_wait_kind kind;
-	bool outer;
-};
-static const struct named waiting[] = {
-	/* glibc and musl */
-	{ "pthread_mutex_lock*",      CPROF_WAIT_MUTEX,     false },
-	{ "pthread_mutex_timedlock*", CPROF_WAIT_MUTEX,     false },
-	{ "pthread_mutex_clocklock*", CPROF_WAIT_MUTEX,     false },
-	{ "pthread_mutex_cond_lock*", CPROF_WAIT_MUTEX,     false },
-	{ "mtx_lock",                 CPROF_WAIT_MUTEX,     false },
-	{ "mtx_timedlock",            CPROF_WAIT_MUTEX,     false },
-	{ "pthread_rwlock_*lock*",    CPROF_WAIT_RWLOCK,    false },
-	{ "pthread_cond_*wait*",      CPROF_WAIT_CONDVAR,   false },
-	{ "pthread_cond_signal*",     CPROF_WAIT_FUTEX,     false }, /* for the last ones woken to leave */
-	{ "pthread_cond_broadcast*",  CPROF_WAIT_FUTEX,     false },
-	{ "cnd_wait",                 CPROF_WAIT_CONDVAR,   false },
-	{ "cnd_timedwait",            CPROF_WAIT_CONDVAR,   false },
-	{ "sem_wait*",                CPROF_WAIT_SEMAPHORE, false },
-	{ "sem_timedwait*",           CPROF_WAIT_SEMAPHORE, false },
-	{ "sem_clockwait*",           CPROF_WAIT_SEMAPHORE, false },
-	{ "new_sem_wait*",            CPROF_WAIT_SEMAPHORE, false },
-	{ "pthread_barrier_wait",     CPROF_WAIT_BARRIER,   false },
-	{ "pthread_join",             CPROF_WAIT_JOIN,      false },
-	{ "pthread_timedjoin_np*",    CPROF_WAIT_JOIN,      false },
-	{ "pthread_clockjoin_np*",    CPROF_WAIT_JOIN,      false },
-	{ "pthread_clockjoin_ex",     CPROF_WAIT_JOIN,      false },
-	{ "thrd_join",                CPROF_WAIT_JOIN,      false },
-	{ "pthread_once*",            CPROF_WAIT_ONCE,      false },
-	{ "call_once",                CPROF_WAIT_ONCE,      false },
-	{ "lll_lock_wait_private",    CPROF_WAIT_MUTEX,     false },
-	/* C++ */
-	{ "std::mutex::lock",                  CPROF_WAIT_MUTEX,   true  },
-	{ "std::__atomic_futex_unsigned_base*", CPROF_WAIT_FUTURE, false },
-	{ "std::__detail::__platform_wait*",   CPROF_WAIT_ATOMIC,  false },
-	{ "std::__atomic_wait_address*",       CPROF_WAIT_ATOMIC,  false },
-	{ "AbslInternalPerThreadSemWait*",     CPROF_WAIT_CONDVAR, false }, /* where all of them sleep */
-	{ "absl::*Mutex::LockWhen*",           CPROF_WAIT_CONDVAR, true  },
-	{ "absl::*Mutex::ReaderLockWhen*",     CPROF_WAIT_CONDVAR, true  },
-	{ "absl::*Mutex::Await*",              CPROF_WAIT_CONDVAR, true  },
-	{ "absl::*Mutex::Lock*",               CPROF_WAIT_MUTEX,   true  },
-	{ "absl::*Mutex::ReaderLock*",         CPROF_WAIT_RWLOCK,  true  },
-	{ "absl::*CondVar::Wait*",             CPROF_WAIT_CONDVAR, true  },
-	/* Rust: standard library (futex flavour) and parking_lot */
-	{ "std::sys::*mutex*lock_contended",     CPROF_WAIT_MUTEX,   false },
-	{ "std::sys::*rwlock*_contended",        CPROF_WAIT_RWLOCK,  false },
-	{ "std::sys::*condvar*wait*",            CPROF_WAIT_CONDVAR, true },
-	{ "std::sys::*once::futex*",             CPROF_WAIT_ONCE,    false },
-	{ "std::sys::*pthread::thread::Thread::join", CPROF_WAIT_JOIN, false },
-	{ "std::sys*thread_park*::park*",        CPROF_WAIT_PARK,    true  },
-	{ "std::thread::park*",                  CPROF_WAIT_PARK,    true  },
-	{ "parking_lot::raw_mutex::*lock_slow",  CPROF_WAIT_MUTEX,   true  },
-	{ "parking_lot::raw_rwlock::*_slow",     CPROF_WAIT_RWLOCK,  true  },
-	{ "parking_lot::raw_rwlock::*lock_common", CPROF_WAIT_RWLOCK, true },
-	{ "parking_lot::condvar::*wait*",        CPROF_WAIT_CONDVAR, true  },
-	{ "parking_lot::once::*",                CPROF_WAIT_ONCE,    true  },
-	{ "crossbeam_*::*park*",                 CPROF_WAIT_PARK,    true  },
-	/* Go's runtime: its own locks contend, its notes are where idle threads park */
-	{ "runtime.lock2",            CPROF_WAIT_MUTEX,     true  },
-	{ "runtime.notesleep",        CPROF_WAIT_PARK,      true  },
-	{ "runtime.notetsleep*",      CPROF_WAIT_PARK,      true  },
-	{ "runtime.futexsleep",       CPROF_WAIT_PARK,      false },
-	/* Interpreters */
-	{ "take_gil",                 CPROF_WAIT_GIL,       true  },
-	{ "PyThread_acquire_lock_timed*", CPROF_WAIT_MUTEX, true  },
-	{ "PyMutex_LockTimed*",       CPROF_WAIT_MUTEX,     true  },
-	{ "gvl_acquire*",             CPROF_WAIT_GIL,       true  },
-	/* PostgreSQL: a heavyweight lock sleeps on a latch, a light one on a semaphore */
-	{ "LWLockAcquire*",           CPROF_WAIT_RWLOCK,    true  },
-	{ "ProcSleep", CPROF_WAIT_MUTEX, true },
-};
-
-/* The same for those who end waits. */
-static const struct named releasing[] = {
-	{ "pthread_mutex_unlock*",    CPROF_WAIT_MUTEX,     false },
-	{ "mtx_unlock",               CPROF_WAIT_MUTEX,     false },
-	{ "pthread_rwlock_unlock*",   CPROF_WAIT_RWLOCK,    false },
-	{ "pthread_cond_signal*",     CPROF_WAIT_CONDVAR,   false },
-	{ "pthread_cond_broadcast*",  CPROF_WAIT_CONDVAR,   false },
-	{ "cnd_signal",               CPROF_WAIT_CONDVAR,   false },
-	{ "cnd_broadcast",            CPROF_WAIT_CONDVAR,   false },
-	{ "pthread_cond_*wait*",      CPROF_WAIT_MUTEX,     false },
-	{ "sem_post*",                CPROF_WAIT_SEMAPHORE, false },
-	{ "new_sem_post*",            CPROF_WAIT_SEMAPHORE, false },
-	{ "pthread_barrier_wait",     CPROF_WAIT_BARRIER,   false },
-	{ "pthread_once*",            CPROF_WAIT_ONCE,      false },
-	{ "call_once",                CPROF_WAIT_ONCE,      false },
-	{ "lll_lock_wake_private",    CPROF_WAIT_MUTEX,     false },
-	{ "std::mutex::unlock",       CPROF_WAIT_MUTEX,     true  },
-	{ "std::__atomic_futex_unsigned_base*", CPROF_WAIT_FUTURE, false },
-	{ "std::__detail::__platform_notify*", CPROF_WAIT_ATOMIC, false },
-	{ "absl::*Mutex::Unlock*",    CPROF_WAIT_MUTEX,     true  },
-	{ "absl::*Mutex::ReaderUnlock*", CPROF_WAIT_RWLOCK, true  },
-	{ "std::sys::*mutex*::unlock*", CPROF_WAIT_MUTEX,   false },
-	{ "std::sys::*mutex*::wake*", CPROF_WAIT_MUTEX,     false },
-	{ "std::sys::*rwlock*wake*",  CPROF_WAIT_RWLOCK,    false },
-	{ "std::sys::*condvar*notify*", CPROF_WAIT_CONDVAR, false },
-	{ "std::sys*thread_park*::unpark*", CPROF_WAIT_PARK, true  },
-	{ "std::thread::Thread*::unpark*", CPROF_WAIT_PARK,  true  },
-	{ "parking_lot::raw_mutex::*unlock*", CPROF_WAIT_MUTEX, true },
-	{ "parking_lot::raw_rwlock::*unlock*", CPROF_WAIT_RWLOCK, true },
-	{ "parking_lot::condvar::*notify*", CPROF_WAIT_CONDVAR, true },
-	{ "runtime.unlock2",          CPROF_WAIT_MUTEX,     true  },
-	{ "runtime.notewakeup",       CPROF_WAIT_PARK,      true  },
-	{ "drop_gil",                 CPROF_WAIT_GIL,       true  },
-	{ "PyThread_release_lock",    CPROF_WAIT_MUTEX,     true  },
-	{ "LWLockRelease*",           CPROF_WAIT_RWLOCK,    true  },
-};
-
 /* Blocking system calls by what they wait for. */
 static const struct {
 	int32_t number;
@@ -236,73 +121,6 @@ bool cprof_wait_is_futex(int32_t syscall)
 	return syscall == SYS_futex || syscall == SYS_futex_waitv || syscall == SYS_futex_wait;
 }
 
-/*
- * '*' matches any run of characters. Iterative: one star is remembered, which is enough. A symbol's version
- * ("@@GLIBC_2.34") is no part of its name.
- */
-static bool glob(const char *pattern, const char *text)
-{
-	const char *star = NULL, *resume = NULL;
-	while (*text && *text != '@') {
-		if (*pattern == '*') {
-			star = pattern++;
-			resume = text;
-		} else if (*pattern == *text) {
-			pattern++;
-			text++;
-		} else if (star) {
-			pattern = star + 1;
-			text = ++resume;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*')
-		pattern++;
-	return *pattern == '\0';
-}
-
-/*
- * "___pthread_mutex_lock" and "__GI___pthread_mutex_lock" are pthread_mutex_lock to their callers. Rust's newer names
- * have the type in angle brackets: "<std::sys::sync::mutex::futex::Mutex>::lock_contended".
- */
-static const char *plain(const char *name)
-{
-	if (strncmp(name, "__GI_", 5) == 0)
-		name += 5;
-	while (*name == '_' || *name == '<')
-		name++;
-	return name;
-}
-
-/* The row that decides, or NULL. */
-static const struct named *tell_by_names(const struct named *table, size_t n_table,
-					 const char *const *names, size_t n_names,
-					 size_t *ret_entry)
-{
-	const struct named *found = NULL;
-	for (size_t i = 0; i < n_names; i++) {
-		const char *name = plain(names[i]);
-		for (size_t row = 0; row < n_table; row++) {
-			if ((found && !table[row].outer) || !glob(table[row].pattern, name))
-				continue;
-			found = &table[row];
-			*ret_entry = i;
-			break;
-		}
-	}
-	return found;
-}
-
-bool cprof_wait_kind_knows(const char *name, bool releases)
-{
-	size_t entry;
-	const struct named *table = releases ? releasing : waiting;
-	const size_t n = releases ? sizeof(releasing) / sizeof(releasing[0])
-				  : sizeof(waiting) / sizeof(waiting[0]);
-	return tell_by_names(table, n, &name, 1, &entry) != NULL;
-}
-
 /* What glibc 2.36 passes, measured primitive by primitive; docs/block.md has the list. */
 static enum cprof_wait_kind tell_by_futex(const struct cprof_wait *wait)
 {
@@ -352,30 +170,6 @@ enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait)
 	return wait->syscall == SYS_futex ? tell_by_futex(wait) : tell_by_syscall(wait->syscall);
 }
 
-/* The names know a mutex; only the numbers know what protocol it follows. */
-static enum cprof_wait_kind with_protocol(enum cprof_wait_kind by_name,
-					  enum cprof_wait_kind by_number)
-{
-	const bool knows = by_number == CPROF_WAIT_PI_MUTEX || by_number == CPROF_WAIT_ROBUST_MUTEX;
-	return by_name == CPROF_WAIT_MUTEX && knows ? by_number : by_name;
-}
-
-enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const char *const *names,
-					  size_t n_names, size_t *ret_entry)
-{
-	*ret_entry = 0;
-	const struct named *row = tell_by_names(waiting, sizeof(waiting) / sizeof(waiting[0]),
-						names, n_names, ret_entry);
-	if (!row)
-		return by_number;
-	/* Inside pthread_cond_wait a wait with a mutex's numbers is for getting the mutex back. */
-	if (row->kind == CPROF_WAIT_CONDVAR && !row->outer &&
-	    (by_number == CPROF_WAIT_MUTEX || by_number == CPROF_WAIT_PI_MUTEX ||
-	     by_number == CPROF_WAIT_ROBUST_MUTEX))
-		return by_number;
-	return with_protocol(row->kind, by_number);
-}
-
 bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)
 {
 	return kind == CPROF_WAIT_MUTEX || kind == CPROF_WAIT_PI_MUTEX ||
@@ -383,19 +177,9 @@ bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)
 	       kind == CPROF_WAIT_JOIN;
 }
 
-enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number,
-						  const char *const *names, size_t n_names,
-						  size_t *ret_entry)
-{
-	*ret_entry = 0;
-	const struct named *row = tell_by_names(releasing, sizeof(releasing) / sizeof(releasing[0]),
-						names, n_names, ret_entry);
-	return row ? with_protocol(row->kind, by_number) : by_number;
-}
-
 bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind)
 {
 	return kind == CPROF_WAIT_MUTEX || kind == CPROF_WAIT_PI_MUTEX ||
 	       kind == CPROF_WAIT_ROBUST_MUTEX || kind == CPROF_WAIT_RWLOCK ||
-	       kind == CPROF_WAIT_ONCE || kind == CPROF_WAIT_GIL || kind == CPROF_WAIT_FUTEX;
+	       kind == CPROF_WAIT_ONCE || kind == CPROF_WAIT_GIL;
 }

@@ -25,11 +25,11 @@ enum cprof_wait_kind {
 	CPROF_WAIT_JOIN,
 	CPROF_WAIT_ONCE,
 	CPROF_WAIT_GIL,     /* an interpreter's global lock, made of a condition variable */
-	CPROF_WAIT_FUTEX,   /* a futex of nobody we know */
+	CPROF_WAIT_FUTEX,   /* the library's own, in a function that waits for other threads */
 	CPROF_WAIT_CONDVAR, /* from here on: parked */
 	CPROF_WAIT_FUTURE,
 	CPROF_WAIT_ATOMIC, /* std::atomic::wait, latch */
-	CPROF_WAIT_PARK,   /* a thread's own parking place: Rust's park, Go's idle threads */
+	CPROF_WAIT_PARK, /* a parking place: Rust's, Go's, idle pools, any futex that is no lock */
 	CPROF_WAIT_POLL,
 	CPROF_WAIT_SLEEP,
 	CPROF_WAIT_IO,
@@ -48,24 +48,6 @@ bool cprof_wait_kind_contends(enum cprof_wait_kind kind);
 
 /* What the numbers alone say: the first half of telling. */
 enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait);
-
-/*
- * The kind, where the numbers say `by_number`. `names` are the functions from the innermost outwards, inlined ones
- * included, as in the profile; CPROF_WAIT_NAMES of them suffice. `*ret_entry` is the index of the function that
- * users know as the one that waits ("pthread_mutex_lock"): what is further in is of no interest. 0 where nothing was
- * recognized.
- */
-#define CPROF_WAIT_NAMES 24
-enum cprof_wait_kind cprof_wait_kind_tell(enum cprof_wait_kind by_number, const char *const *names,
-					  size_t n_names, size_t *ret_entry);
-
-/* The same for the stack of a release: "pthread_mutex_unlock". `by_number` is what the waiters' call said. */
-enum cprof_wait_kind cprof_wait_kind_tell_release(enum cprof_wait_kind by_number,
-						  const char *const *names, size_t n_names,
-						  size_t *ret_entry);
-
-/* Whether a function of this name is one that users know as waiting (`releases`: as ending waits). */
-bool cprof_wait_kind_knows(const char *name, bool releases);
 
 /* Whether it is held and released by somebody, which is what the mutex profile is about. */
 bool cprof_wait_kind_is_lock(enum cprof_wait_kind kind);

@@ -229,6 +229,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	thread->asleep_since_ns = now;
 	thread->woken_ns = 0;
 	thread->unsure = 0;
+	thread->waker = 0;
 	thread->syscall = nr;
 	if (!is_futex(nr)) {
 		thread->addr = nr < 0 ? 0 : ARG1(regs);
@@ -357,6 +358,8 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(waker);
 	int nr = SYSCALL_NR(regs);
 	int by_release = current >> 32 == target_tgid && wakes(nr, ARG2(regs));
+	if (by_release)
+		thread->waker = waker_tid;
 	if (!thread->lock_addr)
 		return 0;
 	__u32 owner = 0;
@@ -436,7 +439,12 @@ static __always_inline void tell_wait(void *ctx, struct cprof_wait_bpf_thread *t
 		.val = thread->val,
 		.owner = thread->owner,
 		.rate_ns = rate,
+		.waker = thread->waker,
 	};
+	/* Read by the thread that waited: what its waker has left there tells a lock from a counter. */
+	if (is_futex(thread->syscall))
+		event.has_word =
+			!bpf_probe_read_user(&event.word, sizeof(event.word), (void *)thread->addr);
 	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
 }
 

@@ -29,7 +29,9 @@ struct cprof_wait_bpf_event {
 	__u32 val;    /* of FAULT_END: how many faults it stands for */
 	__u32 owner;  /* the word behind the futex word when the wait began */
 	__u32 serial; /* joins FAULT and FAULT_END of one thread */
-	__u32 pad;
+	__u32 waker;  /* thread of the target whose futex call ended the wait; 0: none did */
+	__u32 word;   /* the futex word as the thread goes on */
+	__u32 has_word;
 };
 
 /* What the program knows of a thread that sleeps or has slept in its present system call. */
@@ -47,7 +49,7 @@ struct cprof_wait_bpf_thread {
 	__u32 charge_op, charge_val, charge_owner;
 	__u32 serial;
 	__u32 unsure; /* written from outside, for a wait that had begun before: it may have ended meanwhile */
-	__u32 pad;
+	__u32 waker; /* as in the event */
 };
 
 /* Kept for each CPU (modulo CPROF_WAIT_BPF_CPUS), or they would fight for the memory: the sum is what counts. */

@@ -57,6 +57,8 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 		kept.n = 0;
 	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
 	if (!err)
+		err = cprof_wait_evidence_note(&intake->evidences, wait);
+	if (!err)
 		err = cprof_wait_table_add(&intake->table, wait, number, ret_row);
 	if (err)
 		return err;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "attach/locks/wait.h"
+#include "attach/locks/wait_evidence.h"
 #include "attach/run/run.h"
 #include "attach/run/session.h"
 #include "attach/waits/wait_request.h"
@@ -36,6 +37,13 @@ struct cprof_wait_intake {
 	uint64_t records; /* waits taken so far */
 	struct cprof_wait_table table;
 	struct cprof_map64 threads; /* numbers seen as owners -> 1 where that was a thread then */
+	struct cprof_wait_evidences evidences; /* how futex words are used */
+	bool tells_wakes;                      /* the tier knows who ends a wait */
+
+	/* Block mode: waits for work, which the default view leaves out, by kind. */
+	struct cprof_wait_left_out {
+		double count, delay_ns;
+	} left_out[CPROF_WAIT_KIND_N];
 };
 
 /*

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/locks/futex.h"
+#include "attach/locks/wait_names.h"
+#include "attach/locks/wait_settle.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/names.h"
@@ -40,27 +41,31 @@ struct fill {
 
 /* The names of the innermost frames, and the frame that each belongs to. */
 struct names {
-	const char *text[CPROF_WAIT_NAMES];
-	size_t frame[CPROF_WAIT_NAMES];
+	const char *text[CPROF_WAIT_NAMES_MAX];
+	size_t frame[CPROF_WAIT_NAMES_MAX];
 	size_t n;
+	const char *module; /* path of the innermost file that is not the C library; "" none */
 };
 
 static struct cprof_error *find_names(struct fill *fill, const struct cprof_stack_frame *frames,
 				      size_t n_frames, struct names *names)
 {
 	names->n = 0;
-	for (size_t i = 0; i < n_frames && names->n < CPROF_WAIT_NAMES; i++) {
+	names->module = "";
+	for (size_t i = 0; i < n_frames && names->n < CPROF_WAIT_NAMES_MAX; i++) {
 		const struct cprof_symbol_frame *found;
 		size_t n;
 		const struct cprof_maps *maps;
 		struct cprof_map *map;
 		if (!cprof_session_frame_map(fill->intake->session, &frames[i], &maps, &map))
 			continue;
+		if (!*names->module && !cprof_wait_settle_is_libc(map->path))
+			names->module = map->path;
 		struct cprof_error *err = cprof_symbolizer_addr(fill->symbolizer, maps, map,
 								frames[i].addr, &found, &n);
 		if (err)
 			return err;
-		for (size_t j = 0; j < n && names->n < CPROF_WAIT_NAMES; j++) {
+		for (size_t j = 0; j < n && names->n < CPROF_WAIT_NAMES_MAX; j++) {
 			names->text[names->n] = found[j].name;
 			names->frame[names->n++] = i;
 		}
@@ -83,7 +88,7 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 	struct cprof_map *map;
 	struct cprof_module *module;
 	uint64_t file_addr;
-	if (!cprof_wait_kind_knows(names->text[whole], fill->intake->request->releases) ||
+	if (!cprof_wait_names_know(names->text[whole], fill->intake->request->releases) ||
 	    !cprof_session_frame_map(fill->intake->session, frame, &maps, &map))
 		return NULL;
 	struct cprof_error *err =
@@ -140,11 +145,15 @@ static size_t make_labels(struct fill *fill, const struct cprof_wait_row *row,
 	return n;
 }
 
-static void make_values(const struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
-			enum cprof_wait_kind kind, int64_t *values)
+static void make_values(struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
+			struct cprof_wait_verdict verdict, int64_t *values)
 {
 	const int64_t count = llround(row->count), delay = llround(row->delay_ns);
-	const bool contends = intake->request->releases || cprof_wait_kind_contends(kind);
+	const bool contends = intake->request->releases || verdict.contends;
+	if (!contends) {
+		intake->left_out[verdict.kind].count += row->count;
+		intake->left_out[verdict.kind].delay_ns += row->delay_ns;
+	}
 	memset(values, 0, N_TYPES * sizeof(*values));
 	values[contends ? CONTENTIONS : PARKED] = count;
 	values[contends ? DELAY : PARKED_DELAY] = delay;
@@ -163,6 +172,31 @@ static struct cprof_session_stack copy_stack(struct fill *fill, uint32_t number)
 	return (struct cprof_session_stack){ .frames = fill->frames, .n = n };
 }
 
+/* `*ret_entry`: which of the names is the function to be shown. */
+static struct cprof_wait_verdict judge(const struct fill *fill, const struct cprof_wait_row *row,
+				       const struct names *names, size_t *ret_entry)
+{
+	const struct cprof_wait_intake *intake = fill->intake;
+	struct cprof_wait_settle_input input = {
+		.by_number = row->by_number,
+		.names = names->text,
+		.n_names = names->n,
+		.module = names->module,
+		.evidence = cprof_wait_evidence_get(&intake->evidences, row->addr),
+		.owner_lives = is_thread(fill, row->owner_tid),
+		.tells_wakes = intake->tells_wakes,
+		.releases = intake->request->releases,
+	};
+	input.told = input.releases
+			     ? cprof_wait_names_tell_release(row->by_number, names->text, names->n,
+							     ret_entry, &input.known)
+			     : cprof_wait_names_tell(row->by_number, names->text, names->n,
+						     ret_entry, &input.known);
+	if (cprof_wait_is_futex(row->syscall))
+		return cprof_wait_settle(&input);
+	return (struct cprof_wait_verdict){ input.told, cprof_wait_kind_contends(input.told) };
+}
+
 static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_row *row)
 {
 	struct cprof_wait_intake *intake = fill->intake;
@@ -175,11 +209,8 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 	if (err)
 		return err;
 	size_t entry;
-	enum cprof_wait_kind kind =
-		intake->request->releases
-			? cprof_wait_kind_tell_release(row->by_number, names.text, names.n, &entry)
-			: cprof_wait_kind_tell(row->by_number, names.text, names.n, &entry);
-	if (intake->request->releases && !cprof_wait_kind_is_lock(kind))
+	const struct cprof_wait_verdict verdict = judge(fill, row, &names, &entry);
+	if (intake->request->releases && !cprof_wait_kind_is_lock(verdict.kind))
 		return NULL;
 	if (entry < names.n) {
 		shown.frames += names.frame[entry];
@@ -194,8 +225,8 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 	struct cprof_builder_label labels[8];
 	int64_t values[N_TYPES];
 	uint32_t set;
-	size_t n_labels = make_labels(fill, row, kind, &texts, labels);
-	make_values(intake, row, kind, values);
+	size_t n_labels = make_labels(fill, row, verdict.kind, &texts, labels);
+	make_values(intake, row, verdict, values);
 	err = cprof_session_labels(intake->session, intake->process, (pid_t)row->tid, labels,
 				   n_labels, &set);
 	return err ? err : cprof_session_add(intake->session, &shown, set, values);

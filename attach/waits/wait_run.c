@@ -192,6 +192,40 @@ static void put_agreement(const struct cprof_wait_intake *intake, struct cprof_b
 				    100 * (double)intake->agreed / (double)intake->owned);
 }
 
+/* "12.3 s in 45 waits for work (condvar 12.1 s, futex 0.2 s)": all kinds that come to a hundredth of it. */
+static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
+{
+	double count = 0, delay_ns = 0;
+	const char *joint = " (";
+	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
+		count += intake->left_out[i].count;
+		delay_ns += intake->left_out[i].delay_ns;
+	}
+	cprof_buffer_printf(text, "%.3f s in %.0f waits for work", delay_ns / 1e9, count);
+	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
+		const double kind_ns = intake->left_out[i].delay_ns;
+		if (kind_ns <= 0 || kind_ns * 100 < delay_ns)
+			continue;
+		cprof_buffer_printf(text, "%s%s %.3f s", joint, cprof_wait_kind_name(i),
+				    kind_ns / 1e9);
+		joint = ", ";
+	}
+	cprof_buffer_puts(text, *joint == ',' ? ") " : " ");
+	cprof_buffer_puts(text, "are not in the default view: cprof's sample_index parked_delay "
+				"shows them");
+}
+
+static bool leaves_out(const struct cprof_wait_intake *intake)
+{
+	if (intake->request->releases || intake->request->all)
+		return false;
+	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
+		if (intake->left_out[i].count > 0)
+			return true;
+	}
+	return false;
+}
+
 /* What the numbers of this profile mean goes with it. */
 static struct cprof_error *describe(const struct cprof_wait_intake *intake,
 				    const struct cprof_wait_tier *tier,
@@ -207,6 +241,10 @@ static struct cprof_error *describe(const struct cprof_wait_intake *intake,
 	if (intake->owned)
 		cprof_buffer_puts(&text, "; ");
 	put_agreement(intake, &text);
+	if (leaves_out(intake)) {
+		cprof_buffer_puts(&text, "; ");
+		put_left_out(intake, &text);
+	}
 	struct cprof_error *err = cprof_buffer_error(&text);
 	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
 }
@@ -223,6 +261,11 @@ static void tell(const struct cprof_wait_intake *intake, const struct cprof_wait
 	put_agreement(intake, &agreement);
 	if (intake->owned)
 		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&agreement));
+	CPROF_AUTO(buffer) struct cprof_buffer left_out = { 0 };
+	if (leaves_out(intake)) {
+		put_left_out(intake, &left_out);
+		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&left_out));
+	}
 	if (intake->table.coarse)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%" PRIu64 " waits have no lock and thread labels: more than %d "
@@ -238,6 +281,7 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	struct cprof_error *err = open_tier(intake, &tier, &state);
 	if (err)
 		return err;
+	intake->tells_wakes = tier->tells_wakes;
 	err = run_window(intake, tier, state);
 	tier->close(state);
 	if (!err)
@@ -269,6 +313,7 @@ struct cprof_error *cprof_wait_run(const struct cprof_run *run,
 		err = run_with(&intake, ret_profile);
 	cprof_wait_table_deinit(&intake.table);
 	cprof_map64_deinit(&intake.threads);
+	cprof_wait_evidence_deinit(&intake.evidences);
 	cprof_session_free(intake.session);
 	return err;
 }

@@ -24,6 +24,7 @@ struct cprof_wait_tier {
 	const char
 		*exactly; /* one line on what its numbers mean, for the summary and the comments */
 	bool tells_releases, tells_all;
+	bool tells_wakes;  /* who ended a wait, where a futex call of the target did */
 	bool thins;        /* keeps waits by Go's law at intake->rate_ns; else every one */
 	uint64_t drain_ns; /* how often drain() wants to be called at least */
 	uint64_t (*pause_ns)(

@@ -15,6 +15,7 @@
 #define STACK_BYTES_ROOT 4096u
 #define STACK_BYTES_USER 2048u
 #define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
+#define WORDS_READ       16
 #define BLIND_CHECK_NS   CPROF_NS_PER_S
 
 struct perf_tier {
@@ -62,6 +63,20 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	return NULL;
 }
 
+/*
+ * What the word has become, read a little late: tells a lock from a counter. A few readings for each word that may be a lock's
+ * do, each costs a system call.
+ */
+static void read_word_after(struct perf_tier *tier, struct cprof_wait *wait)
+{
+	struct cprof_wait_intake *intake = tier->intake;
+	if (wait->futex_val > 3 ||
+	    cprof_wait_evidence_get(&intake->evidences, wait->addr)->words >= WORDS_READ)
+		return;
+	wait->has_word = cprof_target_mem_read(&intake->process->mem, wait->addr, &wait->word,
+					       sizeof(wait->word));
+}
+
 static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_call *call)
 {
 	struct perf_tier *tier = ctx;
@@ -84,6 +99,7 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 	    !call->record->sample.regs || call->record->sample.regs_32bit)
 		return NULL;
 	wait.open = late;
+	read_word_after(tier, &wait);
 	cprof_wait_intake_find_owner(&wait);
 	struct cprof_regs regs;
 	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
@@ -154,6 +170,7 @@ const struct cprof_wait_tier cprof_wait_tier_perf = {
 	.name = "perf",
 	.exactly = "from the futex call's entry to the wake on its address, else to its return",
 	.tells_releases = true,
+	.tells_wakes = true,
 	.tells_all = false,
 	.drain_ns = 20000000,
 	.open = open_tier,

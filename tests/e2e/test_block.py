@@ -102,7 +102,7 @@ PRIMITIVES = {
     "barrier": ("barrier", True, "pthread_barrier_wait"),
     "join": ("join", True, "pthread_(clock)?join"),
     "once": ("once", True, "pthread_once"),
-    "futex": ("futex", True, "syscall"),
+    "futex": ("park", False, "syscall"),  # held by nobody, as far as its word tells
 }
 
 
@@ -144,8 +144,8 @@ class Primitives(harness.TempDir):
         if tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) < (6, 16):
             self.skipTest("Linux is older than 6.16")
         profile, count, delay = profile_of(self, "futex_wait", 3000, 100, "bpf")
-        contentions, delayed, _, _ = sums(profile, in_wait)
-        self.assertAlmostEqual(contentions / count, 1, delta=0.03)
+        _, _, parked, delayed = sums(profile, in_wait)
+        self.assertAlmostEqual(parked / count, 1, delta=0.03)
         delay.check(self, delayed, 0.02, "futex_wait")
 
     def test_perf(self):
@@ -346,7 +346,7 @@ class Shapes(harness.TempDir):
                     kept = int(re.search(r"seen, (\d+) kept", said)[1])
                     self.assertLessEqual(samples + lost, kept)
                     self.assertGreaterEqual(samples + lost, kept * 0.5, said)
-                self.assertGreater(profile.share(lambda stack, labels: "ping_wait" in stack, 0), 0.99)
+                self.assertGreater(profile.share(lambda stack, labels: "ping_wait" in stack, 2), 0.99)
 
 
 def run_measured(command):

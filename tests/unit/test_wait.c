@@ -1,4 +1,6 @@
 #include "attach/locks/futex.h"
+#include "attach/locks/wait_names.h"
+#include "attach/locks/wait_settle.h"
 #include "attach/locks/wait.h"
 #include "attach/locks/wait_kind.h"
 #include "attach/waits/wait_charge.h"
@@ -181,6 +183,11 @@ static const struct {
 	{ "absl mutex", { .syscall = SYS_futex, .futex_op = 0x89 }, { "syscall", "AbslInternalPerThreadSemWait_debian3", "absl::debian3::Mutex::LockSlow", "absl::debian3::Mutex::Lock" }, CPROF_WAIT_MUTEX, 3 },
 	{ "absl condvar without its local names", { .syscall = SYS_futex, .futex_op = 0x89 }, { "syscall", "AbslInternalPerThreadSemWait_debian3", "lib+0x51ec", "idle" }, CPROF_WAIT_CONDVAR, 1 },
 	{ "who broadcasts", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 3 }, { "futex_wait", "__condvar_quiesce_and_switch_g1", "___pthread_cond_broadcast", "main" }, CPROF_WAIT_FUTEX, 2 },
+	{ "GLib condition, whose counter is at two", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "syscall", "g_cond_wait", "g_async_queue_pop" }, CPROF_WAIT_CONDVAR, 1 },
+	{ "GLib mutex", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "syscall", "g_mutex_lock_slowpath", "g_mutex_lock" }, CPROF_WAIT_MUTEX, 1 },
+	{ "OpenMP barrier", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 8 }, { "gomp_team_barrier_wait_end", "GOMP_barrier", "main._omp_fn.0" }, CPROF_WAIT_BARRIER, 1 },
+	{ "OpenMP dock", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 8 }, { "gomp_barrier_wait_end", "gomp_simple_barrier_wait", "gomp_thread_start" }, CPROF_WAIT_PARK, 0 },
+	{ "Java monitor", { .syscall = SYS_futex, .futex_op = 0x189 }, { "x", "pthread_cond_wait", "ObjectMonitor::enter" }, CPROF_WAIT_MUTEX, 2 },
 	{ "Go note", { .syscall = SYS_futex, .futex_op = 0x80 }, { "runtime.futex", "runtime.futexsleep", "runtime.notesleep" }, CPROF_WAIT_PARK, 2 },
 	{ "Go lock", { .syscall = SYS_futex, .futex_op = 0x80, .futex_val = 2 }, { "runtime.futex", "runtime.futexsleep", "runtime.lock2" }, CPROF_WAIT_MUTEX, 2 },
 	/* other system calls */
@@ -198,8 +205,10 @@ TEST(wait_kind_tells_primitives_apart_by_numbers_and_names)
 		size_t n = 0, entry;
 		while (n < 4 && kinds[i].names[n])
 			n++;
-		enum cprof_wait_kind kind = cprof_wait_kind_tell(
-			cprof_wait_kind_by_number(&kinds[i].wait), kinds[i].names, n, &entry);
+		bool known;
+		enum cprof_wait_kind kind =
+			cprof_wait_names_tell(cprof_wait_kind_by_number(&kinds[i].wait),
+					      kinds[i].names, n, &entry, &known);
 		if (kind != kinds[i].kind || entry != kinds[i].entry)
 			TEST_FAIL("%s: %s, entry %zu", kinds[i].what, cprof_wait_kind_name(kind),
 				  entry);
@@ -214,12 +223,13 @@ TEST(wait_kind_knows_releases_of_parking_lot_however_they_are_inlined)
 		"<lock_api::mutex::MutexGuard<R,T> as core::ops::drop::Drop>::drop"
 	};
 	size_t entry;
-	CHECK_UINT(cprof_wait_kind_tell_release(CPROF_WAIT_FUTEX, names, 3, &entry),
+	bool known;
+	CHECK_UINT(cprof_wait_names_tell_release(CPROF_WAIT_FUTEX, names, 3, &entry, &known),
 		   CPROF_WAIT_MUTEX);
 	CHECK_UINT(entry, 1);
-	CHECK(cprof_wait_kind_knows(names[1], true) && !cprof_wait_kind_knows(names[2], true));
-	CHECK(cprof_wait_kind_knows("___pthread_mutex_lock", false) &&
-	      !cprof_wait_kind_knows("my_lock", false));
+	CHECK(cprof_wait_names_know(names[1], true) && !cprof_wait_names_know(names[2], true));
+	CHECK(cprof_wait_names_know("___pthread_mutex_lock", false) &&
+	      !cprof_wait_names_know("my_lock", false));
 }
 
 TEST(wait_kind_has_a_name_for_every_kind)
