@@ -29,11 +29,25 @@ struct cprof_shim_image *cprof_heap_blob_copy(void)
 	return copy;
 }
 
-/* The last eight bytes say where the list is and how long. */
+/* The last bytes say where the code ends, where the list of stubs is and how long. */
+struct tail {
+	uint32_t code_end, stubs, n_stubs;
+};
+
+static struct tail tail(void)
+{
+	struct tail tail;
+	memcpy(&tail, cprof_shim_blob + (blob_bytes() - sizeof(tail)), sizeof(tail));
+	return tail;
+}
+
 const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n)
 {
-	uint32_t tail[2];
-	memcpy(tail, cprof_shim_blob + (blob_bytes() - sizeof(tail)), sizeof(tail));
-	*ret_n = tail[1];
-	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail[0]);
+	*ret_n = tail().n_stubs;
+	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail().stubs);
+}
+
+uint32_t cprof_heap_blob_code_end(void)
+{
+	return tail().code_end;
 }

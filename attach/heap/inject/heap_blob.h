@@ -20,4 +20,7 @@ struct cprof_shim_image *cprof_heap_blob_copy(void);
 /* The stubs, `*ret_n` of them, by the number that a sample's cell names. */
 const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n);
 
+/* From CPROF_SHIM_IMAGE_BYTES to here there is machine code, and nothing else. */
+uint32_t cprof_heap_blob_code_end(void);
+
 #endif
