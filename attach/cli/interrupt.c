@@ -14,7 +14,8 @@
 /* A signal handler can reach nothing but globals. */
 static int event_fd = -1;
 static atomic_int asked, held;
-static const char *_Atomic unlink_path;
+static int seen; /* of asked, when the file was begun */
+static const struct cprof_new_file *_Atomic unfinished;
 
 /*
  * A shell without job control starts background jobs with SIGINT ignored (POSIX, "Signals and Error Handling"), so that
@@ -33,9 +34,9 @@ static void handle(int signal_no, siginfo_t *info, void *context)
 		/* Only a full counter can fail, and then the descriptor is readable already. */
 	}
 	if (atomic_fetch_add(&asked, 1) >= 1 && !atomic_load(&held)) {
-		const char *path = atomic_load(&unlink_path);
-		if (path)
-			unlink(path);
+		const struct cprof_new_file *file = atomic_load(&unfinished);
+		if (file && file->temp[0])
+			unlinkat(file->place.dir, file->temp, 0);
 		_exit(ABORTED);
 	}
 	errno = saved;
@@ -69,9 +70,15 @@ int cprof_interrupt_count(void)
 	return atomic_load(&asked);
 }
 
-void cprof_interrupt_unlink(const char *path)
+void cprof_interrupt_unlink(const struct cprof_new_file *file)
 {
-	atomic_store(&unlink_path, path);
+	seen = cprof_interrupt_count();
+	atomic_store(&unfinished, file);
+}
+
+bool cprof_interrupt_again(void)
+{
+	return cprof_interrupt_count() > seen;
 }
 
 void cprof_interrupt_hold(bool hold)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/new_file.h"
 #include "cprof/error.h"
 
 /*
@@ -22,10 +23,13 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd);
 int cprof_interrupt_count(void);
 
 /*
- * The second signal removes `path` (a half-written file; NULL for none) and ends the program at once with
- * status 130. `path` must stay where it is.
+ * The second signal removes what `file` (NULL for none) has made so far and ends the program at once with status 130.
+ * `file` must stay where it is. From now on cprof_interrupt_again() tells of new signals.
  */
-void cprof_interrupt_unlink(const char *path);
+void cprof_interrupt_unlink(const struct cprof_new_file *file);
+
+/* Whether the user has asked once more since the file was begun. */
+bool cprof_interrupt_again(void);
 
 /*
  * While something in a target must be put back first, a second signal is only counted; main.c ends

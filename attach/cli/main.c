@@ -237,7 +237,8 @@ static struct cprof_error *prepare(struct program *program)
 	if (!program->no_profile)
 		err = cprof_output_plan(options, program->mode->name,
 					(const struct cprof_target *const *)program->targets,
-					program->n_targets, &program->output);
+					program->n_targets, cprof_interrupt_again,
+					&program->output);
 	if (err)
 		return err;
 	program->window = (struct cprof_window){
@@ -373,14 +374,14 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
 	if (err)
 		return err;
-	cprof_interrupt_unlink(program->output.temp);
+	cprof_interrupt_unlink(&program->output.file);
 	err = cprof_output_write(&program->output, &bytes);
 	cprof_interrupt_unlink(NULL);
 	bool file_goes = false;
 	if (!err && program->options.push_url)
 		err = push(program, &bytes, &file_goes);
-	if (file_goes && program->output.kind == CPROF_OUTPUT_FILE)
-		unlink(program->output.path);
+	if (file_goes)
+		cprof_output_remove(&program->output);
 
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_end(

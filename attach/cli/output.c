@@ -2,15 +2,15 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/place.h"
 
 #define OWN_NAMES_MAX 100
 
@@ -40,60 +40,21 @@ static char *own_name(const char *mode, const struct cprof_target *const *target
 	return strdup(cprof_buffer_text(&name));
 }
 
-static char *temp_name(const char *path)
+/* What the user may do about it. */
+static struct cprof_error *advise(struct cprof_error *err)
 {
-	const char *base = strrchr(path, '/');
-	base = base ? base + 1 : path;
-	char *temp;
-	/* A file name has at most 255 bytes, and ours must fit beside it. */
-	if (asprintf(&temp, "%.*s.%.200s.%d.tmp", (int)(base - path), path, base, (int)getpid()) <
-	    0)
-		return NULL;
-	return temp;
-}
-
-static struct cprof_error *cannot_write(int why, const char *path)
-{
-	struct cprof_error *err = cprof_error_os(why, "cannot write %s", path);
-	if (why == ENOENT)
+	if (err->hint || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	if (err->code == CPROF_ERR_EXISTS)
+		return cprof_error_hint(err, "-f replaces it, -o FILE chooses another name");
+	if (err->os_errno == ENOENT)
 		return cprof_error_hint(err, "its directory does not exist");
 	return cprof_error_hint(err, "choose a place with -o FILE");
 }
 
-/* Create the temporary file and remove it again: nothing is left should we be killed while sampling. */
-static struct cprof_error *try_place(const struct cprof_output *output)
-{
-	struct stat st;
-	if (stat(output->path, &st) == 0) {
-		if (S_ISDIR(st.st_mode))
-			return cannot_write(EISDIR, output->path);
-		if (!output->replace) {
-			struct cprof_error *err = cprof_error_new(
-				CPROF_ERR_EXISTS, "%s exists already", output->path);
-			return cprof_error_hint(err,
-						"-f replaces it, -o FILE chooses another name");
-		}
-	}
-	int fd = open(output->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return cannot_write(errno, output->path);
-	unlink(output->temp);
-	/* A block must be had, too: on a full disk an empty file can still be created. */
-	int why = write(fd, "", 1) == 1 ? 0 : errno;
-	close(fd);
-	return why ? cannot_write(why, output->path) : NULL;
-}
-
-static bool is_device(const char *path)
-{
-	struct stat st;
-	return stat(path, &st) == 0 &&
-	       (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
-}
-
 static struct cprof_error *plan_stdout(struct cprof_output *output)
 {
-	output->kind = CPROF_OUTPUT_STDOUT;
+	output->to_stdout = true;
 	if (!isatty(STDOUT_FILENO))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(
@@ -101,11 +62,21 @@ static struct cprof_error *plan_stdout(struct cprof_output *output)
 	return cprof_error_hint(err, "redirect stdout, or give -o FILE");
 }
 
+/* Nothing is left there should we be killed while sampling. */
+static struct cprof_error *plan_file(struct cprof_output *output, enum cprof_new_file_how how)
+{
+	struct cprof_error *err = cprof_new_file_plan(output->path, how, &output->file);
+	if (!err)
+		err = cprof_new_file_try(&output->file);
+	return err ? advise(err) : NULL;
+}
+
 struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options, const char *mode,
 				      const struct cprof_target *const *targets, size_t n_targets,
+				      cprof_new_file_stopped_fn *stopped,
 				      struct cprof_output *ret_output)
 {
-	struct cprof_output output = { .replace = options->force, .own_name = !options->output };
+	struct cprof_output output = { .own_name = !options->output, .stopped = stopped };
 	struct cprof_error *err = NULL;
 	output.path =
 		options->output ? strdup(options->output) : own_name(mode, targets, n_targets);
@@ -115,12 +86,10 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 		err = cprof_error_new(CPROF_ERR_USAGE, "-o: the file name is empty");
 	else if (strcmp(output.path, "-") == 0)
 		err = plan_stdout(&output);
-	else if (is_device(output.path))
-		output.kind = CPROF_OUTPUT_DEVICE;
-	else if (!(output.temp = temp_name(output.path)))
-		err = cprof_error_no_memory();
 	else
-		err = try_place(&output);
+		err = plan_file(&output, output.own_name  ? CPROF_NEW_FILE_NAMED
+					 : options->force ? CPROF_NEW_FILE_REPLACE
+							  : CPROF_NEW_FILE_REFUSE);
 	if (err) {
 		cprof_output_deinit(&output);
 		return err;
@@ -131,92 +100,71 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 
 void cprof_output_deinit(struct cprof_output *output)
 {
+	cprof_new_file_deinit(&output->file);
 	free(output->path);
-	free(output->temp);
 	*output = (struct cprof_output){ 0 };
 }
 
-static struct cprof_error *write_all(int fd, const char *name, const struct cprof_buffer *bytes)
+/* NAME.2, NAME.3, ...; 1 is the name itself. What it is called then is in output->path, too. */
+static struct cprof_error *try_number(struct cprof_output *output, int number)
 {
-	for (size_t at = 0; at < bytes->len;) {
-		ssize_t n = write(fd, bytes->data + at, bytes->len - at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return cprof_error_os(errno, "write %s", name);
-		at += (size_t)n;
+	const char *name = output->file.place.name;
+	char numbered[NAME_MAX + 1], *path;
+	if (number == 1)
+		return cprof_new_file_finish(&output->file, NULL);
+	int n = snprintf(numbered, sizeof(numbered), "%.240s.%d", name, number);
+	int dir = (int)(strlen(output->file.path) - strlen(name));
+	if (n < 0 || asprintf(&path, "%.*s%s", dir, output->file.path, numbered) < 0)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_new_file_finish(&output->file, numbered);
+	if (err) {
+		free(path);
+		return err;
 	}
+	memcpy(output->file.place.name, numbered, (size_t)n + 1);
+	free(output->path);
+	output->path = path;
 	return NULL;
 }
 
-/* rename(2), but not over a file that is there; link(2) where the file system has no such rename. */
-static int rename_into_place(const char *temp, const char *path, bool replace)
+/* For a name of ours path.2, path.3, ... whichever is free. */
+static struct cprof_error *write_numbered(struct cprof_output *output,
+					  const struct cprof_buffer *bytes)
 {
-	if (replace)
-		return rename(temp, path);
-	if (renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (link(temp, path) < 0)
-		return -1;
-	unlink(temp);
-	return 0;
-}
-
-/* path, or for a name of ours path.2, path.3, ... whichever is free. */
-static struct cprof_error *give_name(struct cprof_output *output)
-{
-	for (int i = 1;; i++) {
-		char *path;
-		if (i == 1)
-			path = strdup(output->path);
-		else if (asprintf(&path, "%s.%d", output->path, i) < 0)
-			path = NULL;
-		if (!path)
-			return cprof_error_no_memory();
-		if (rename_into_place(output->temp, path, output->replace) == 0) {
-			free(output->path);
-			output->path = path;
-			return NULL;
-		}
-		int why = errno;
-		free(path);
-		if (why == EEXIST && output->own_name && i < OWN_NAMES_MAX)
-			continue;
-		return why == EEXIST ? cprof_error_new(CPROF_ERR_EXISTS, "%s was created meanwhile",
-						       output->path)
-				     : cprof_error_os(why, "rename to %s", output->path);
+	struct cprof_new_file *file = &output->file;
+	struct cprof_error *err = cprof_new_file_create(file, output->stopped);
+	if (!err)
+		err = cprof_new_file_put(file, bytes->data, bytes->len, output->stopped);
+	for (int i = 1; !err && i <= OWN_NAMES_MAX; i++) {
+		err = try_number(output, i);
+		if (!err || err->os_errno != EEXIST || i == OWN_NAMES_MAX)
+			return err;
+		cprof_error_free(err);
+		err = NULL;
 	}
+	return err;
 }
 
 static struct cprof_error *write_file(struct cprof_output *output, const struct cprof_buffer *bytes)
 {
-	CPROF_AUTO(close)
-	int fd = open(output->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return cprof_error_os(errno, "create %s", output->temp);
-	struct cprof_error *err = write_all(fd, output->path, bytes);
-	/* Some file systems tell of a full disk only when closing. */
-	if (!err && close(cprof_take_fd(&fd)) < 0)
-		err = cprof_error_os(errno, "write %s", output->path);
-	if (!err)
-		err = give_name(output);
-	if (err)
-		unlink(output->temp);
-	return err;
+	if (output->own_name)
+		return write_numbered(output, bytes);
+	return cprof_new_file_write(&output->file, bytes->data, bytes->len, output->stopped);
 }
 
+/* Under the name that was wanted, where that was one for a file. */
 static bool keep_in(struct cprof_output *output, const char *dir, const struct cprof_buffer *bytes)
 {
-	const char *base = strrchr(output->path, '/');
-	base = output->kind == CPROF_OUTPUT_FILE ? (base ? base + 1 : output->path)
-						 : "cprof.kept.pb.gz";
+	bool file = !output->to_stdout && !output->file.stream;
 	struct cprof_output other = { .own_name = true };
-	if (!dir || !*dir || asprintf(&other.path, "%s/%s", dir, base) < 0)
+	if (!dir || !*dir ||
+	    asprintf(&other.path, "%s/%s", dir,
+		     file ? output->file.place.name : "cprof.kept.pb.gz") < 0)
 		return false;
-	other.temp = temp_name(other.path);
-	struct cprof_error *err = other.temp ? write_file(&other, bytes) : cprof_error_no_memory();
+	struct cprof_error *err =
+		cprof_new_file_plan(other.path, CPROF_NEW_FILE_NAMED, &other.file);
+	if (!err)
+		err = write_file(&other, bytes);
 	if (err) {
 		cprof_error_free(err);
 		cprof_output_deinit(&other);
@@ -227,11 +175,28 @@ static bool keep_in(struct cprof_output *output, const char *dir, const struct c
 	return true;
 }
 
+/* The home of whoever called us through sudo(8) is not ours to put files of root's into. */
+static const char *own_home(void)
+{
+	const char *home = secure_getenv("HOME");
+	int fd;
+	struct cprof_error *err =
+		home && *home == '/'
+			? cprof_place_open_own_dir(home, false, &fd)
+			: cprof_error_new(CPROF_ERR_DENIED, "there is no home directory");
+	if (err) {
+		cprof_error_free(err);
+		return NULL;
+	}
+	close(fd);
+	return home;
+}
+
 /* Half a minute of samples is worth a few tries. Gives the error back, with what became of them. */
 static struct cprof_error *rescue(struct cprof_output *output, const struct cprof_buffer *bytes,
 				  struct cprof_error *err)
 {
-	const char *const dirs[] = { getenv("TMPDIR"), "/tmp", "/var/tmp", getenv("HOME"),
+	const char *const dirs[] = { secure_getenv("TMPDIR"), "/tmp", "/var/tmp", own_home(),
 				     "/dev/shm" };
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		if (keep_in(output, dirs[i], bytes))
@@ -244,15 +209,16 @@ static struct cprof_error *rescue(struct cprof_output *output, const struct cpro
 struct cprof_error *cprof_output_write(struct cprof_output *output,
 				       const struct cprof_buffer *bytes)
 {
-	struct cprof_error *err;
-	if (output->kind == CPROF_OUTPUT_STDOUT) {
-		err = write_all(STDOUT_FILENO, "stdout", bytes);
-	} else if (output->kind == CPROF_OUTPUT_DEVICE) {
-		CPROF_AUTO(close) int fd = open(output->path, O_WRONLY | O_CLOEXEC);
-		err = fd < 0 ? cprof_error_os(errno, "open %s", output->path)
-			     : write_all(fd, output->path, bytes);
-	} else {
-		err = write_file(output, bytes);
-	}
+	struct cprof_error *err =
+		output->to_stdout ? cprof_new_file_put_stream(STDOUT_FILENO, "stdout", bytes->data,
+							      bytes->len, output->stopped)
+				  : write_file(output, bytes);
 	return err ? rescue(output, bytes, err) : NULL;
+}
+
+bool cprof_output_remove(struct cprof_output *output)
+{
+	if (output->to_stdout || output->file.stream)
+		return false;
+	return unlinkat(output->file.place.dir, output->file.place.name, 0) == 0;
 }
