@@ -444,8 +444,9 @@ static void say_restored(struct program *program, const struct cprof_heap_shim_l
 		cprof_buffer_printf(&text, "kept because %s: try again later", done->kept_why);
 	else
 		cprof_buffer_puts(&text, "removed");
-	cprof_buffer_printf(&text, "; its threads stood still for %.1f ms",
-			    (double)done->pause_ns / 1e6);
+	char stops[128];
+	cprof_stop_tally_text(&done->stops, stops, sizeof(stops));
+	cprof_buffer_printf(&text, "; its threads stood still %s", stops);
 	say(program, cprof_buffer_text(&text));
 }
 

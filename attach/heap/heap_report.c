@@ -53,18 +53,39 @@ static void report_uprobes(const struct cprof_heap_sources *sources, unsigned n,
 				   sources->by_uprobe.none_why);
 }
 
+static void report_calls(struct cprof_run_log *log, const struct cprof_stop_tally *tally)
+{
+	if (tally->interrupted)
+		cprof_run_log_note(log, CPROF_NOTE_FACT,
+				   "%" PRIu64 " times a thread slept in a system call that returns "
+				   "EINTR after a stop (epoll_wait with a time limit and the like)",
+				   tally->interrupted);
+	if (tally->cut_short)
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
+			"%" PRIu64 " times a thread slept in a write or send, which may have "
+			"done less than it was asked to when it was stopped, as after SIGSTOP",
+			tally->cut_short);
+}
+
 static void report_stops(struct cprof_run_log *log, const struct cprof_heap_install *install)
 {
-	if (!install->patched)
-		cprof_run_log_note(log, CPROF_NOTE_PLAIN,
+	char attach[128], detach[128];
+	struct cprof_stop_tally both = install->attach_stops;
+	cprof_stop_tally_join(&both, &install->detach_stops);
+	if (!both.stops) {
+		cprof_run_log_note(log, CPROF_NOTE_FACT,
 				   "no thread was stopped, nothing was injected");
-	else
-		cprof_run_log_note(
-			log, CPROF_NOTE_PLAIN,
-			"threads stood still %.1f ms for the attach and %.1f ms for the detach; "
-			"%u entry points hooked, %u restored",
-			(double)install->attach_ns / 1e6, (double)install->detach_ns / 1e6,
-			install->patched, install->restored);
+		return;
+	}
+	cprof_stop_tally_text(&install->attach_stops, attach, sizeof(attach));
+	cprof_stop_tally_text(&install->detach_stops, detach, sizeof(detach));
+	cprof_run_log_note(
+		log, CPROF_NOTE_FACT,
+		"threads stood still %s, for the attach, and %s, for the detach; %u entry "
+		"points hooked, %u restored",
+		attach, detach, install->patched, install->restored);
+	report_calls(log, &both);
 }
 
 void cprof_heap_report_means(const struct cprof_heap_sources *sources)
@@ -88,11 +109,19 @@ void cprof_heap_report_means(const struct cprof_heap_sources *sources)
 static void report_pages(const struct cprof_heap_sources *sources)
 {
 	const struct cprof_heap_install *install = &sources->install;
-	if (install->page_kept)
+	if (install->page_kept && install->jumps_kept)
 		cprof_run_log_note(
 			sources->log, CPROF_NOTE_WARNING,
-			"the injected page stays mapped, because %s (nothing leads to it any "
-			"more); remove it later with cprof-attach -repair %d",
+			"what was injected is still in the process, asleep (harmless, each hooked call "
+			"costs a few instructions), because it could not be stopped to take it out: %s. "
+			"Remove it later with cprof-attach -repair %d; no other heap profile of it "
+			"can be taken before",
+			install->kept_why, (int)install->target->pid);
+	else if (install->page_kept)
+		cprof_run_log_note(
+			sources->log, CPROF_NOTE_WARNING,
+			"the injected page stays mapped (nothing leads to it any more), because %s; "
+			"remove it later with cprof-attach -repair %d",
 			install->kept_why, (int)install->target->pid);
 	if (install->lost_objects)
 		cprof_run_log_note(

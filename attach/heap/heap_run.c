@@ -389,7 +389,6 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 {
 	const struct cprof_heap_install_options options = {
 		.period = heap->request->period_bytes,
-		.suspend_seccomp = true,
 		.pools = heap->request->pools,
 	};
 	struct cprof_error *err = NULL;

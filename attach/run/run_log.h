@@ -30,7 +30,8 @@ struct cprof_counts {
 enum cprof_note_kind {
 	CPROF_NOTE_DETAIL, /* shown with -v: which strategy was taken, what was skipped on the way */
 	CPROF_NOTE_PLAIN,  /* a line on stderr unless -q */
-	CPROF_NOTE_WARNING, /* the same, marked, and a comment in the profile */
+	CPROF_NOTE_FACT,   /* the same, and a comment in the profile: what was done to the target */
+	CPROF_NOTE_WARNING, /* the same, marked, and a comment */
 };
 
 struct cprof_run_log {

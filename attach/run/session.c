@@ -273,6 +273,8 @@ static struct cprof_error *add_comments(struct cprof_profile *profile, const str
 	for (size_t i = 0; !err && i < run->log->n_notes; i++) {
 		if (run->log->notes[i].kind == CPROF_NOTE_WARNING)
 			err = comment(profile, "warning: %s", run->log->notes[i].text);
+		else if (run->log->notes[i].kind == CPROF_NOTE_FACT)
+			err = comment(profile, "%s", run->log->notes[i].text);
 	}
 	return err;
 }

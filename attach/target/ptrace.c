@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/target/ptrace_again.h"
 #include "attach/target/ptrace_denied.h"
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -19,15 +20,20 @@
 #include "base/file.h"
 #include "cprof/buffer.h"
 
-#ifndef PTRACE_O_SUSPEND_SECCOMP
-#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
-#endif
+_Static_assert(CPROF_PTRACE_OPTIONS == PTRACE_O_TRACESYSGOOD, "ptrace(2)");
 
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
-/* A thread that does not come for this long while the others stand still is let alone. */
-#define LINGER_NS (2 * CPROF_NS_PER_S)
+/* So long we wait for one that was told to stop when all others run again; then it is the kernel's to let it go. */
+#define LINGER_NS (2 * 1000000ull)
 
 #define SPINS 100 /* a system call on the other processor takes some microseconds */
+/* A borrowed thread's call while the others wait: at most so long, and if it gets no processor. */
+#define RUN_NS     (200 * 1000000ull)
+#define STARVED_NS (2 * CPROF_NS_PER_S)
+
+/* si_code of a SIGSYS: SYS_SECCOMP and SYS_USER_DISPATCH. */
+#define TRAP_FILTER   1
+#define TRAP_DISPATCH 2
 
 /* glibc declares the request as an enum whose name musl does not have. */
 static long trace_call(int request, pid_t tid, uintptr_t addr, uintptr_t data)
@@ -78,20 +84,11 @@ static bool ending(pid_t pid, pid_t tid)
 	return state == 'Z' || state == 'X';
 }
 
-static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
-				 const struct cprof_ptrace_options *options)
+static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid)
 {
 	if (!CPROF_ARRAY_ROOM(trace->threads, trace->n, trace->cap, 1))
 		return cprof_error_no_memory();
-	long done = -1;
-	if (options->suspend_seccomp)
-		done = trace_call(PTRACE_SEIZE, tid, 0,
-				  PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
-	if (done < 0) {
-		trace->seccomp_suspended = false;
-		done = trace_call(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD);
-	}
-	if (done < 0) {
+	if (trace_call(PTRACE_SEIZE, tid, 0, CPROF_PTRACE_OPTIONS) < 0) {
 		int os_errno = errno;
 		if (os_errno == ESRCH || ending(trace->pid, tid)) {
 			/*
@@ -102,7 +99,7 @@ static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 			return NULL;
 		}
 		/* Ours still, from a stop that it was too slow for. */
-		bool ours = status_field(trace->pid, tid, "\nTracerPid:\t", NULL) == getpid();
+		bool ours = status_field(trace->pid, tid, "\nTracerPid:\t", NULL) == gettid();
 		if (!ours)
 			return cprof_ptrace_denied(trace->pid, tid, os_errno);
 	}
@@ -113,8 +110,7 @@ static struct cprof_error *seize(struct cprof_ptrace *trace, pid_t tid,
 }
 
 /* Seize and interrupt every thread not known yet; `*ret_new` counts them. */
-static struct cprof_error *sweep(struct cprof_ptrace *trace,
-				 const struct cprof_ptrace_options *options, size_t *ret_new)
+static struct cprof_error *sweep(struct cprof_ptrace *trace, size_t *ret_new)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)trace->pid);
@@ -131,7 +127,7 @@ static struct cprof_error *sweep(struct cprof_ptrace *trace,
 		if (find(trace, tid))
 			continue;
 		size_t before = trace->n;
-		struct cprof_error *err = seize(trace, tid, options);
+		struct cprof_error *err = seize(trace, tid);
 		if (err)
 			return err;
 		*ret_new += trace->n - before;
@@ -160,6 +156,8 @@ static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int
 		/* Only SIGKILL takes a thread out of its stop, and it takes them all. */
 		if (trace_call(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)&thread->regs) < 0)
 			trace->ending = true;
+		else if (!thread->job_stopped)
+			cprof_ptrace_again(trace->pid, thread->tid, &thread->regs);
 		return;
 	}
 	/*
@@ -167,7 +165,9 @@ static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int
 	 * into our interrupt before it executes anything.
 	 */
 	int sig = WSTOPSIG(status) == SYSCALL_STOP ? 0 : WSTOPSIG(status);
-	trace_call(PTRACE_CONT, thread->tid, 0, (uintptr_t)sig);
+	trace_call(trace->releasing ? PTRACE_DETACH : PTRACE_CONT, thread->tid, 0, (uintptr_t)sig);
+	if (trace->releasing)
+		thread->state = CPROF_TRACEE_GONE;
 }
 
 /* Ask once after every thread that still runs; how many are not there yet. */
@@ -219,37 +219,44 @@ void cprof_ptrace_resume(struct cprof_ptrace *trace)
 	}
 	if (trace->stop_mono_ns)
 		trace->pause_ns = cprof_clock_mono_ns() - trace->stop_mono_ns;
-	/*
-	 * A thread that could not be stopped can only be let go when it is: everything else runs meanwhile.
-	 * If it does not come at all, the kernel lets it go when we end.
-	 */
+	trace->releasing = true;
+	trace->told = trace->n;
+	/* Everything else runs meanwhile. */
 	uint64_t until = cprof_clock_mono_ns() + LINGER_NS;
 	while (collect(trace) && cprof_clock_mono_ns() < until)
-		nap(1000000);
-	for (size_t i = 0; i < trace->n; i++)
+		nap(100000);
+	for (size_t i = 0; i < trace->n; i++) {
+		trace->straggler |= trace->threads[i].state == CPROF_TRACEE_RUNNING;
 		let_go(&trace->threads[i]);
+	}
 	deinit(trace);
 }
 
-static struct cprof_error *too_slow(const struct cprof_ptrace *trace)
+static struct cprof_error *too_slow(struct cprof_ptrace *trace)
 {
+	char state = '?';
+	pid_t tid = 0;
+	trace->in_vain = true;
+	trace->starved = true;
 	for (size_t i = 0; i < trace->n; i++) {
-		if (trace->threads[i].state != CPROF_TRACEE_RUNNING)
+		if (trace->threads[i].state != CPROF_TRACEE_RUNNING || (tid && state != 'R'))
 			continue;
-		char state = '?';
-		status_field(trace->pid, trace->threads[i].tid, "\nTgid:\t", &state);
-		struct cprof_error *err = cprof_error_new(
-			CPROF_ERR_UNSUPPORTED,
-			"thread %d of process %d does not stop (state %c in the kernel)",
-			(int)trace->threads[i].tid, (int)trace->pid, state);
-		return cprof_error_hint(
-			err, state == 'R' ? "the machine is too busy to let it run; try again later"
-					  : "it waits for a vfork child or for a device; try "
-					    "again when that is over");
+		tid = trace->threads[i].tid;
+		status_field(trace->pid, tid, "\nTgid:\t", &state);
+		trace->starved &= state == 'R';
 	}
-	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-			       "process %d starts threads faster than they can be stopped",
-			       (int)trace->pid);
+	if (!tid)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "process %d starts threads faster than they can be stopped",
+				       (int)trace->pid);
+	struct cprof_error *err =
+		cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				"thread %d of process %d does not stop (state %c in the kernel)",
+				(int)tid, (int)trace->pid, state);
+	return cprof_error_hint(
+		err, state == 'R' ? "the machine is too busy to let it run; try again later"
+				  : "it waits for a vfork child or for a device; try "
+				    "again when that is over");
 }
 
 bool cprof_ptrace_all_stopped(const struct cprof_ptrace *trace)
@@ -290,7 +297,7 @@ static struct cprof_error *stop(struct cprof_ptrace *trace,
 	uint64_t until = trace->stop_mono_ns + options->timeout_ns;
 	for (unsigned round = 0;; round++) {
 		size_t fresh;
-		struct cprof_error *err = sweep(trace, options, &fresh);
+		struct cprof_error *err = sweep(trace, &fresh);
 		if (err)
 			return err;
 		if (!fresh && collect(trace) == 0 && complete(trace))
@@ -318,9 +325,7 @@ static struct cprof_error *stop(struct cprof_ptrace *trace,
 struct cprof_error *cprof_ptrace_stop(struct cprof_ptrace *trace, pid_t pid,
 				      const struct cprof_ptrace_options *options)
 {
-	*trace = (struct cprof_ptrace){ .pid = pid,
-					.seccomp_suspended = options->suspend_seccomp,
-					.stop_mono_ns = cprof_clock_mono_ns() };
+	*trace = (struct cprof_ptrace){ .pid = pid, .stop_mono_ns = cprof_clock_mono_ns() };
 	struct cprof_error *err = stop(trace, options);
 	if (err)
 		cprof_ptrace_resume(trace);
@@ -340,20 +345,47 @@ struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
 
 /*
  * waitpid() that does not wait for ever: that a process was killed is told by its leader only when all other threads were
- * taken note of, and these are ours too.
+ * taken note of, and these are ours too; and the call may meet somebody who holds the lock of the memory.
  */
-static bool next_stop(pid_t tid, int *ret_status)
+static enum cprof_tracee_state next_stop(pid_t tid, int *ret_status)
 {
+	const uint64_t start = cprof_clock_mono_ns();
 	for (unsigned turn = 0;; turn++) {
+		char state = 'X';
 		pid_t got = waitpid(tid, ret_status, __WALL | WNOHANG);
 		if (got != 0)
-			return got > 0 && WIFSTOPPED(*ret_status);
+			return got > 0 && WIFSTOPPED(*ret_status) ? CPROF_TRACEE_STOPPED
+								  : CPROF_TRACEE_GONE;
 		if (turn < SPINS)
 			continue;
-		if (turn % 16 == 0 && ending(tid, tid))
-			return false;
+		if (turn % 16 == 0) {
+			status_field(tid, tid, "\nTgid:\t", &state);
+			if (state == 'Z' || state == 'X')
+				return CPROF_TRACEE_GONE;
+			if (cprof_clock_mono_ns() - start > (state == 'R' ? STARVED_NS : RUN_NS))
+				return CPROF_TRACEE_RUNNING;
+		}
 		nap(turn < 200 ? 10000 : 500000);
 	}
+}
+
+/* Has a filter or a dispatcher of the target's own caught a call? Others may send that signal too. */
+static bool is_trap(pid_t tid, int sig)
+{
+	siginfo_t info;
+	return sig == SIGSYS && trace_call(PTRACE_GETSIGINFO, tid, 0, (uintptr_t)&info) == 0 &&
+	       (info.si_code == TRAP_FILTER || info.si_code == TRAP_DISPATCH);
+}
+
+static struct cprof_error *not_there(struct cprof_tracee *thread, enum cprof_tracee_state state)
+{
+	thread->state = state;
+	if (state == CPROF_TRACEE_GONE)
+		return cprof_error_new(CPROF_ERR_NO_TARGET, "thread %d has ended",
+				       (int)thread->tid);
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "thread %d does not come back from a system call it made for us",
+			       (int)thread->tid);
 }
 
 struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, bool want_event)
@@ -361,12 +393,11 @@ struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, b
 	int sig = 0;
 	for (unsigned turn = 0; turn < 64; turn++) {
 		int status;
-		if (trace_call(request, thread->tid, 0, (uintptr_t)sig) < 0 ||
-		    !next_stop(thread->tid, &status)) {
-			thread->state = CPROF_TRACEE_GONE;
-			return cprof_error_new(CPROF_ERR_NO_TARGET, "thread %d has ended",
-					       (int)thread->tid);
-		}
+		if (trace_call(request, thread->tid, 0, (uintptr_t)sig) < 0)
+			return not_there(thread, CPROF_TRACEE_GONE);
+		enum cprof_tracee_state state = next_stop(thread->tid, &status);
+		if (state != CPROF_TRACEE_STOPPED)
+			return not_there(thread, state);
 		sig = 0;
 		if (is_event_stop(status)) {
 			if (want_event)
@@ -374,6 +405,13 @@ struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, b
 		} else if (WSTOPSIG(status) == SYSCALL_STOP) {
 			if (!want_event)
 				return NULL;
+		} else if (is_trap(thread->tid, WSTOPSIG(status))) {
+			return cprof_error_new(
+				CPROF_ERR_UNSUPPORTED,
+				"a system call that thread %d made for us was caught by a "
+				"trap of the process's own (Syscall User Dispatch, or a "
+				"seccomp filter)",
+				(int)thread->tid);
 		} else {
 			sig = WSTOPSIG(status);
 		}

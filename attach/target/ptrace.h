@@ -4,11 +4,10 @@
  * Owns which threads are stopped and how (ptrace.c), and reads and writes the memory of a process that stands still
  * (ptrace_mem.c). Running code in one of the threads is remote.h's. Stopping is PTRACE_SEIZE and PTRACE_INTERRUPT: no
  * SIGSTOP is sent, signals that arrive stay with the thread they were meant for, a job-stopped process stays stopped, and
- * if we die the kernel lets every thread go where it stands. All calls must come from the thread that stopped the process.
+ * if we die the kernel lets every thread go where it stands. All calls must come from the thread that stopped the process,
+ * which is best a tracer.h.
  *
- * What a stop does that can be seen: system calls that signal(7) "Interruption of system calls and library
- * functions by stop signals" lists (epoll_wait, semop, sigtimedwait, ...) return EINTR, as after SIGSTOP and
- * SIGCONT. All others are restarted by the kernel.
+ * What a stop does that can be seen: see stop_effect.h. The kernel restarts most calls, ptrace_again.h some of the others.
  *
  * Source of truth: ptrace(2) "PTRACE_SEIZE", "Stopped states".
  */
@@ -39,28 +38,38 @@ struct cprof_ptrace {
 	pid_t pid;
 	struct cprof_tracee *threads; /* owned */
 	size_t n, cap;
-	bool seccomp_suspended; /* PTRACE_O_SUSPEND_SECCOMP is in force */
-	uint64_t stop_mono_ns;  /* when the first was told to stop */
-	uint64_t pause_ns;      /* how long the last stop took, set by resume */
-	bool ending; /* a thread was killed while we stopped it: so is the whole process */
+	uint64_t stop_mono_ns; /* when the first was told to stop */
+	uint64_t pause_ns;     /* how long the last stop took, set by resume */
+	size_t told;           /* threads that were told to stop, set by resume */
+	bool ending;    /* a thread was killed while we stopped it: so is the whole process */
+	bool in_vain;   /* somebody did not come */
+	bool starved;   /* and those who did not were ready to run, but got no processor */
+	bool releasing; /* by resume: whoever comes to a stop now is let go from there */
+	bool straggler; /* after resume: one is traced still and will stop, so see tracer.h */
 };
 
 struct cprof_ptrace_options {
 	uint64_t timeout_ns; /* to get all of them; then all are let go again */
-	bool suspend_seccomp; /* asked for; needs CAP_SYS_ADMIN and is no error where it is refused */
 };
+
+/* What every thread is seized with; whoever sets more takes it away again. */
+#define CPROF_PTRACE_OPTIONS 1u /* PTRACE_O_TRACESYSGOOD */
 
 /*
  * Stop all threads of `pid`, those too that are born meanwhile. On error nothing is stopped.
  *
  * Errors: NO_TARGET; DENIED, naming the tracer where there is one (gdb, strace, another profiler) and else what
- * permission is lacking; UNSUPPORTED, naming the thread, if one cannot be stopped in time (it waits for a vfork child, or
- * is in the kernel in state D): try again later.
+ * permission is lacking; UNSUPPORTED with trace->in_vain, naming the thread, if one cannot be stopped in time (it waits for
+ * a vfork child, or is in the kernel in state D): try again later.
  */
 struct cprof_error *cprof_ptrace_stop(struct cprof_ptrace *trace, pid_t pid,
 				      const struct cprof_ptrace_options *options);
 
-/* Let all of them go on where they are (or where their registers were set to). Never fails. */
+/*
+ * Let all of them go on where they are (or where their registers were set to). Never fails. A thread that did not come
+ * to its stop cannot be let go by ptrace(2): trace->straggler says that there is one. It runs on, and would stop for good
+ * when it comes back from the kernel, so our thread that stopped it must end (cprof_tracer_run() sees to that).
+ */
 void cprof_ptrace_resume(struct cprof_ptrace *trace);
 
 /* True while the process may run: at least one thread was stopped and none of the others lives on. */
@@ -87,7 +96,10 @@ struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t
 
 /*
  * For remote.h: let one stopped thread run to its next stop of the given kind. `request` is PTRACE_SYSCALL or
- * PTRACE_CONT; want_event: an event stop is waited for, otherwise a system call stop.
+ * PTRACE_CONT; want_event: an event stop is waited for, otherwise a system call stop. Errors: NO_TARGET; UNSUPPORTED if a
+ * trap for system calls (SIGSYS of a filter or a dispatcher) stopped it, which is not delivered unless the thread is let
+ * go from there, or if it has not come after a fifth of a second, or two without a
+ * processor: it is no STOPPED one any more then.
  */
 struct cprof_error *cprof_ptrace_run(struct cprof_tracee *thread, int request, bool want_event);
 

@@ -1,8 +1,9 @@
 #include "attach/target/remote.h"
 
 #include <cpuid.h>
-#include <errno.h>
 #include <elf.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,10 @@
 
 #define RED_ZONE   128u
 #define XSTATE_MAX 16384u /* AVX-512 needs 2.7 KB, AMX 11 KB */
+#define FIT_BEST   3
+#define CANDIDATES 64u /* threads that are asked before we give up: all stand still meanwhile */
+
+#define SUSPEND_SECCOMP (1u << 21) /* PTRACE_O_SUSPEND_SECCOMP, which musl's header has not */
 
 /* What the kernel reads back in rt_sigreturn; the names are those of its uapi headers. */
 struct frame {
@@ -37,9 +42,9 @@ _Static_assert(offsetof(struct frame, sigmask) == 8 + 40 + 256, "struct rt_sigfr
 /* A mode that sigaltstack(2) does not know: the kernel then leaves the alternate stack as it is. */
 #define SS_LEAVE_ALONE 0x40u
 
-#define FP_XSTATE_MAGIC1 0x46505853u
-#define FP_XSTATE_MAGIC2 0x46505845u
-#define FX_SW_OFFSET     464u
+#define XSTATE_MAGIC1 0x46505853u
+#define XSTATE_MAGIC2 0x46505845u
+#define FX_SW_OFFSET  464u
 
 struct fx_sw {
 	uint32_t magic1, extended_size;
@@ -90,31 +95,23 @@ static bool in_rseq(const struct cprof_ptrace *trace, const struct cprof_tracee 
 	return err || section;
 }
 
+/* Not by int $0x80, which 64-bit programs may use too: how such a call goes on the kernel keeps to itself. */
+static bool in_syscall_insn(const struct cprof_ptrace *trace, const struct cprof_tracee *thread)
+{
+	uint8_t insn[2] = { 0 };
+	cprof_error_free(
+		cprof_ptrace_read(trace, thread->regs.rip - sizeof(insn), insn, sizeof(insn)));
+	return insn[0] == 0x0f && insn[1] == 0x05;
+}
+
 /* Best is one in a system call that simply starts over; see restart() for those that do not quite. */
 static int fitness(const struct cprof_ptrace *trace, const struct cprof_tracee *thread)
 {
 	if ((int64_t)thread->regs.orig_rax < 0)
 		return in_rseq(trace, thread) ? 0 : 2;
-	return (int64_t)thread->regs.rax == -516 ? 1 : 3;
-}
-
-static struct cprof_tracee *choose(struct cprof_ptrace *trace, const struct cprof_maps *maps)
-{
-	struct cprof_tracee *best = NULL;
-	int best_fitness = 0;
-	for (size_t i = 0; i < trace->n; i++) {
-		struct cprof_tracee *thread = &trace->threads[i];
-		if (thread->state != CPROF_TRACEE_STOPPED || !has_room(maps, &thread->regs))
-			continue;
-		int fit = fitness(trace, thread);
-		if (fit > best_fitness) {
-			best = thread;
-			best_fitness = fit;
-		}
-		if (best_fitness == 3)
-			break;
-	}
-	return best;
+	if (!in_syscall_insn(trace, thread))
+		return 0;
+	return (int64_t)thread->regs.rax == -516 ? 1 : FIT_BEST;
 }
 
 /* ---- the frame ---- */
@@ -203,12 +200,12 @@ static struct cprof_error *make_frame(struct cprof_remote *remote, uint8_t *imag
 	remote->frame = ((top - sizeof(struct frame)) & ~15ull) - 8;
 	remote->stack = remote->frame - n_prefix;
 
-	struct fx_sw sw = { .magic1 = FP_XSTATE_MAGIC1,
+	struct fx_sw sw = { .magic1 = XSTATE_MAGIC1,
 			    .extended_size = (uint32_t)n_xstate + 4,
 			    .xstate_size = (uint32_t)n_xstate };
 	sw.xfeatures = features;
 	memcpy(xstate + FX_SW_OFFSET, &sw, sizeof(sw));
-	uint32_t magic2 = FP_XSTATE_MAGIC2;
+	uint32_t magic2 = XSTATE_MAGIC2;
 	memcpy(xstate + n_xstate, &magic2, sizeof(magic2));
 
 	struct frame frame = {
@@ -246,32 +243,127 @@ static struct cprof_error *make_frame(struct cprof_remote *remote, uint8_t *imag
 	return NULL;
 }
 
-struct cprof_error *cprof_remote_begin(struct cprof_remote *remote, struct cprof_ptrace *trace,
-				       const struct cprof_remote_gadgets *gadgets,
-				       const struct cprof_maps *maps)
+/* ---- borrowing ---- */
+
+/*
+ * Its seccomp filter is not to bar what we checked to be harmless. Only while the thread is in our hands: it runs nothing
+ * of its own from here to the moment that takes this back, and if we are killed the kernel takes it back with the tracer.
+ * Refused without CAP_SYS_ADMIN: then the calls meet the filter.
+ */
+static void suspend_filter(const struct cprof_remote *remote, bool suspended)
 {
-	*remote = (struct cprof_remote){ .trace = trace,
-					 .gadgets = *gadgets,
-					 .thread = choose(trace, maps) };
-	if (!remote->thread)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "no thread of process %d is on a stack with known room",
-				       (int)trace->pid);
-	remote->kept = remote->thread->regs;
-	if (ptrace(PTRACE_GETSIGMASK, remote->thread->tid, (void *)8, &remote->mask) < 0)
-		return cprof_error_os(errno, "PTRACE_GETSIGMASK of thread %d",
-				      (int)remote->thread->tid);
+	const uintptr_t options = CPROF_PTRACE_OPTIONS | (suspended ? SUSPEND_SECCOMP : 0);
+	ptrace(PTRACE_SETOPTIONS, remote->thread->tid, NULL, (void *)options);
+}
+
+static void clear_slack(struct cprof_remote *remote)
+{
+	static const uint8_t zeros[CPROF_REMOTE_SLACK_BYTES];
+	if (remote->slack_used)
+		cprof_error_free(cprof_ptrace_write(remote->trace, remote->gadgets.slack, zeros,
+						    sizeof(zeros)));
+	remote->slack_used = false;
+}
+
+static struct cprof_error *write_frame(struct cprof_remote *remote)
+{
+	size_t n;
 	CPROF_AUTO(free) uint8_t *image = malloc(sizeof(struct frame) + XSTATE_MAX + 256);
 	if (!image)
 		return cprof_error_no_memory();
-	size_t n;
 	struct cprof_error *err = make_frame(remote, image, &n);
-	if (!err && gadgets->slack)
-		err = cprof_ptrace_write(trace, gadgets->slack, cprof_remote_slack,
+	if (!err && remote->gadgets.slack) {
+		remote->slack_used = true; /* also after an error: some of it may be there */
+		err = cprof_ptrace_write(remote->trace, remote->gadgets.slack, cprof_remote_slack,
 					 sizeof(cprof_remote_slack));
+	}
+	return err ? err : cprof_ptrace_write(remote->trace, remote->stack, image, n);
+}
+
+/*
+ * Whether calls are dispatched is seen when one is made: the trap is a SIGSYS that stops before it is delivered, and then
+ * it is taken away. One and the same instruction makes the call and the way back, so that this says something of both.
+ */
+static struct cprof_error *try_out(struct cprof_remote *remote)
+{
+	int64_t result;
+	const uint64_t none[6] = { 0 };
+	return cprof_remote_syscall(remote, SYS_getpid, none, &result);
+}
+
+static struct cprof_error *borrow(struct cprof_remote *remote, struct cprof_tracee *thread,
+				  bool untold)
+{
+	remote->thread = thread;
+	remote->kept = thread->regs;
+	remote->untold = untold;
+	if (untold && !remote->gadgets.pop_rax)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "whether thread %d has its system calls handed to a handler "
+				       "cannot be told on this kernel",
+				       (int)thread->tid);
+	if (untold)
+		remote->gadgets.sigreturn = remote->gadgets.slack = 0;
+	if (ptrace(PTRACE_GETSIGMASK, thread->tid, (void *)8, &remote->mask) < 0)
+		return cprof_error_os(errno, "PTRACE_GETSIGMASK of thread %d", (int)thread->tid);
+	struct cprof_error *err = write_frame(remote);
+	remote->suspended = !err && cprof_remote_permit_filtered(remote->trace, thread);
+	if (remote->suspended)
+		suspend_filter(remote, true);
+	return !err && untold ? try_out(remote) : err;
+}
+
+static struct cprof_error *consider(struct cprof_remote *remote, struct cprof_tracee *thread,
+				    const struct cprof_remote_calls *calls)
+{
+	bool untold;
+	struct cprof_error *err =
+		cprof_remote_permit(remote->trace, thread, &remote->gadgets, calls, &untold);
+	if (err)
+		return err;
+	const struct cprof_remote_gadgets gadgets = remote->gadgets;
+	err = borrow(remote, thread, untold);
 	if (!err)
-		err = cprof_ptrace_write(trace, remote->stack, image, n);
+		return NULL;
+	cprof_remote_end(remote);
+	remote->gadgets = gadgets;
+	remote->thread = NULL;
 	return err;
+}
+
+struct cprof_error *cprof_remote_begin(struct cprof_remote *remote, struct cprof_ptrace *trace,
+				       const struct cprof_remote_gadgets *gadgets,
+				       const struct cprof_maps *maps,
+				       const struct cprof_remote_calls *calls, bool *ret_again)
+{
+	struct cprof_error *first = NULL;
+	unsigned asked = 0;
+	*ret_again = false;
+	*remote = (struct cprof_remote){ .trace = trace, .gadgets = *gadgets };
+	for (int fit = FIT_BEST; fit > 0; fit--) {
+		for (size_t i = 0; i < trace->n && asked < CANDIDATES; i++) {
+			struct cprof_tracee *thread = &trace->threads[i];
+			if (thread->state != CPROF_TRACEE_STOPPED ||
+			    !has_room(maps, &thread->regs) || fitness(trace, thread) != fit)
+				continue;
+			struct cprof_error *err = consider(remote, thread, calls);
+			if (!err) {
+				cprof_error_free(first);
+				return NULL;
+			}
+			asked++;
+			if (first)
+				cprof_error_free(err);
+			else
+				first = err;
+		}
+	}
+	if (first)
+		return first;
+	*ret_again = true;
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "no thread of process %d is on a stack with known room",
+			       (int)trace->pid);
 }
 
 /* ---- the calls ---- */
@@ -283,7 +375,8 @@ static struct cprof_error *depart(struct cprof_remote *remote, struct user_regs_
 	if (err || remote->away)
 		return err;
 	remote->away = true;
-	uint64_t all = UINT64_MAX;
+	/* A trap whose signal is blocked would cost the process its handler: force_sig_info() of the kernel. */
+	uint64_t all = remote->untold ? ~(1ull << (SIGSYS - 1)) : UINT64_MAX;
 	if (ptrace(PTRACE_SETSIGMASK, remote->thread->tid, (void *)8, &all) < 0)
 		return cprof_error_os(errno, "PTRACE_SETSIGMASK of thread %d",
 				      (int)remote->thread->tid);
@@ -320,27 +413,34 @@ struct cprof_error *cprof_remote_syscall(struct cprof_remote *remote, long numbe
 	return NULL;
 }
 
-void cprof_remote_end(struct cprof_remote *remote)
+/*
+ * Back to an event stop, where it was: only on the way out of one does the kernel restart the system call that it was in. It
+ * executes nothing in between. A SIGSYS that caught our call goes no further.
+ */
+static bool bring_home(struct cprof_remote *remote)
 {
 	struct cprof_tracee *thread = remote->thread;
-	if (!thread || !remote->away || thread->state != CPROF_TRACEE_STOPPED)
-		return;
-	remote->away = false;
-	/*
-	 * Back to an event stop, where it was: only on the way out of one does the kernel restart the system
-	 * call that it was in. It executes nothing in between.
-	 */
 	ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
 	struct cprof_error *err = cprof_ptrace_run(thread, PTRACE_CONT, true);
 	if (err) {
 		cprof_error_free(err);
-		return;
+		return false;
 	}
 	ptrace(PTRACE_SETSIGMASK, thread->tid, (void *)8, &remote->mask);
 	cprof_error_free(cprof_ptrace_set_regs(thread, &remote->kept));
-	if (remote->gadgets.slack) {
-		const uint8_t zeros[CPROF_REMOTE_SLACK_BYTES] = { 0 };
-		cprof_error_free(cprof_ptrace_write(remote->trace, remote->gadgets.slack, zeros,
-						    sizeof(zeros)));
-	}
+	return true;
+}
+
+void cprof_remote_end(struct cprof_remote *remote)
+{
+	struct cprof_tracee *thread = remote->thread;
+	if (!thread || thread->state != CPROF_TRACEE_STOPPED)
+		return; /* it has ended, or is on its way back by itself, for which it needs all that is there */
+	if (remote->away && !bring_home(remote))
+		return;
+	remote->away = false;
+	if (remote->suspended)
+		suspend_filter(remote, false);
+	remote->suspended = false;
+	clear_slack(remote);
 }

@@ -7,6 +7,8 @@
  * registers back ourselves; if we are killed at any moment, it executes the call, returns into rt_sigreturn and
  * goes on as if nothing had happened.
  *
+ * Which thread may do that without harm is asked first (remote_permit.h).
+ *
  * While we live its signals are blocked, so that none meets the borrowed registers; they stay pending and are
  * delivered afterwards. No single step and no breakpoint: their SIGTRAP kills if the tracer is gone.
  *
@@ -17,6 +19,7 @@
 
 #include "attach/target/ptrace.h"
 #include "attach/target/remote_gadgets.h"
+#include "attach/target/remote_permit.h"
 #include "cprof/maps.h"
 
 struct cprof_remote {
@@ -28,17 +31,27 @@ struct cprof_remote {
 	uint64_t frame;               /* address of the signal frame */
 	uint64_t stack; /* where the first return address lies: the frame, or two words below */
 	bool away;      /* its registers are not its own now */
+	bool suspended; /* its seccomp filter is, until cprof_remote_end() */
+	bool untold; /* whether its calls are dispatched was tried, since the kernel does not tell */
+	bool slack_used; /* the gadgets' slack holds code of ours */
 };
 
 /*
- * Choose a thread whose stack has room, and make it ready. `maps` must be of now. UNSUPPORTED if every thread
- * runs on a stack that we do not know to have room (coroutines): try again later.
+ * Choose a thread whose stack has room and that may make `calls` (remote_permit.h), and make it ready. `maps` must be of
+ * now. Its seccomp filter, and no other thread's, is suspended until cprof_remote_end(), where we may do that.
+ *
+ * Errors: UNSUPPORTED if there is none: *ret_again if every thread runs on a stack that we do not know to have room
+ * (coroutines), so that another moment may do; DENIED where its filter cannot be read. After an error nothing is borrowed.
  */
 struct cprof_error *cprof_remote_begin(struct cprof_remote *remote, struct cprof_ptrace *trace,
 				       const struct cprof_remote_gadgets *gadgets,
-				       const struct cprof_maps *maps);
+				       const struct cprof_maps *maps,
+				       const struct cprof_remote_calls *calls, bool *ret_again);
 
-/* One system call; *ret_result is what it returned, -errno included. Errors: NO_TARGET, OS. */
+/*
+ * One system call; *ret_result is what it returned, -errno included. Errors: NO_TARGET, OS, UNSUPPORTED if a trap of the
+ * target's own caught it, or if the thread does not come back from it in time.
+ */
 struct cprof_error *cprof_remote_syscall(struct cprof_remote *remote, long number,
 					 const uint64_t args[6], int64_t *ret_result);
 

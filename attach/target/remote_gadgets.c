@@ -1,15 +1,18 @@
 #include "attach/target/remote_gadgets.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "attach/target/thread_proc.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "cprof/buffer.h"
 
-#define SEARCH_STEP ((size_t)1 << 20)
+#define SEARCH_STEP   ((size_t)1 << 20)
+#define SYSCALL_BYTES 2u /* 0f 05 */
+
+/* The two ways to write mov $15, %eax; syscall. */
+static const uint8_t long_form[] = { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 };
+static const uint8_t short_form[] = { 0xb8, 15, 0, 0, 0, 0x0f, 0x05 };
 
 static uint64_t search(const uint8_t *bytes, size_t n, const uint8_t *want, size_t n_want,
 		       uint64_t addr)
@@ -23,8 +26,6 @@ static void search_map(const struct cprof_maps *maps, const struct cprof_map *ma
 {
 	static const uint8_t syscall_ret[] = { 0x0f, 0x05, 0xc3 };
 	static const uint8_t pop_rax[] = { 0x58, 0xc3 };
-	static const uint8_t long_form[] = { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 };
-	static const uint8_t short_form[] = { 0xb8, 15, 0, 0, 0, 0x0f, 0x05 };
 
 	for (uint64_t at = map->start; at < map->end; at += SEARCH_STEP - 16) {
 		size_t n = map->end - at < SEARCH_STEP ? (size_t)(map->end - at) : SEARCH_STEP;
@@ -88,19 +89,23 @@ bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cpr
 	return found;
 }
 
-/* "x86_Thread_features:" of /proc/PID/status names "shstk" where returns are checked by the CPU. */
 static bool has_shadow_stack(pid_t pid)
 {
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
-	cprof_error_free(err);
-	const char *row = strstr(cprof_buffer_text(&text), "\nx86_Thread_features:");
-	if (!row)
-		return false;
-	const char *end = strchr(row + 1, '\n'), *word = strstr(row, "shstk");
-	return word && (!end || word < end);
+	char text[4096];
+	struct cprof_thread_status status;
+	return cprof_thread_read(pid, pid, "status", text, sizeof(text)) > 0 &&
+	       cprof_thread_status_parse(text, &status) && status.shadow_stack;
+}
+
+uint64_t cprof_remote_gadgets_return_ip(const struct cprof_remote_gadgets *gadgets,
+					const struct cprof_ptrace *trace)
+{
+	uint8_t first = 0;
+	if (!gadgets->sigreturn)
+		return gadgets->syscall_ret + SYSCALL_BYTES;
+	cprof_error_free(cprof_ptrace_read(trace, gadgets->sigreturn, &first, 1));
+	return gadgets->sigreturn +
+	       (first == long_form[0] ? sizeof(long_form) : sizeof(short_form));
 }
 
 struct cprof_error *cprof_remote_find_gadgets(const struct cprof_maps *maps,

@@ -24,6 +24,10 @@ struct cprof_remote_gadgets {
 	uint64_t slack;   /* where there is neither: unused zeros at the end of a page of text */
 };
 
+/* Where the thread stands, as the kernel and filters see it, in the system call that is its way back. */
+uint64_t cprof_remote_gadgets_return_ip(const struct cprof_remote_gadgets *gadgets,
+					const struct cprof_ptrace *trace);
+
 /*
  * What is put into the slack, and taken out again, where a program (static, without signal handlers) brings no signal
  * return of its own: mov $15, %eax; syscall, and a mark by which -repair knows it.

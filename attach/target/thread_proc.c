@@ -149,6 +149,24 @@ static pid_t last_number(const char *value)
 	return last;
 }
 
+static uint64_t signals(const char *value)
+{
+	return value ? strtoull(value, NULL, 16) : 0;
+}
+
+/* "x86_Thread_features:" names "shstk" where the thread has a shadow stack. */
+static bool has_word(const char *value, const char *word)
+{
+	size_t len = strlen(word);
+	while (value && *value && *value != '\n') {
+		size_t n = strcspn(value, " \t\n");
+		if (n == len && strncmp(value, word, n) == 0)
+			return true;
+		value += n + strspn(value + n, " \t");
+	}
+	return false;
+}
+
 bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret)
 {
 	int64_t value, more;
@@ -163,6 +181,10 @@ bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret
 	if (number(field(text, "Seccomp"), &value) && value >= 0 && value <= 2)
 		ret->seccomp = (int)value;
 	ret->ns_tid = last_number(field(text, "NSpid"));
+	ret->caught = signals(field(text, "SigCgt"));
+	ret->pending = signals(field(text, "SigPnd")) | signals(field(text, "ShdPnd"));
+	ret->blocked = signals(field(text, "SigBlk"));
+	ret->shadow_stack = has_word(field(text, "x86_Thread_features"), "shstk");
 	if (number(field(text, "voluntary_ctxt_switches"), &value) &&
 	    number(field(text, "nonvoluntary_ctxt_switches"), &more)) {
 		ret->switches = (uint64_t)value + (uint64_t)more;

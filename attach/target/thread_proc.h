@@ -61,7 +61,10 @@ struct cprof_thread_status {
 	pid_t ns_tid; /* the tid as the target itself sees it: what lock words hold */
 	int seccomp;  /* 0 off, 1 strict, 2 filter */
 	uint64_t switches;
+	/* Signals, bit 0 is signal 1: with a handler, waiting for the thread or the process, blocked. */
+	uint64_t caught, pending, blocked;
 	bool has_switches;
+	bool shadow_stack; /* the CPU checks its returns (x86) */
 	char state;
 };
 

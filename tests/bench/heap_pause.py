@@ -42,9 +42,9 @@ def main():
         result = harness.attach("-p", target.pid, "-mode", "heap", "-seconds", "0.1", "-v", "-o", os.devnull, "-f")
         if result.returncode:
             sys.exit(result.stderr)
-        times = re.search(r"stood still ([\d.]+) ms for the attach and ([\d.]+) ms for the detach", result.stderr)
-        attach.append(float(times[1]))
-        detach.append(float(times[2]))
+        times = re.search(r"stood still .*?at most (\d+) us.*?for the attach.*?at most (\d+) us.*?for the detach", result.stderr)
+        attach.append(int(times[1]) / 1000)
+        detach.append(int(times[2]) / 1000)
     print(f"{threads} threads, {turns} times; ms            median      p99      max")
     row("attach", attach)
     row("detach", detach)

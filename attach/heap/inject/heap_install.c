@@ -1,7 +1,7 @@
 #include "attach/heap/inject/heap_install.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_jump.h"
@@ -11,16 +11,10 @@
 #include "attach/heap/inject/heap_sharers.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
-#define STOP_TIMEOUT_NS (500 * 1000000ull)
-#define ATTACH_TRIES    8
-#define DETACH_TRIES    60
-
-static void nap_ms(unsigned ms)
-{
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
-	nanosleep(&ts, NULL);
-}
+/* For a thread that hangs in the kernel, while all run. The detach keeps a user waiting who pressed Ctrl-C. */
+#define CALM_NS (3 * CPROF_NS_PER_S)
 
 void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_target *target,
 			     struct cprof_maps *maps, struct cprof_heap_hooks *hooks)
@@ -31,16 +25,31 @@ void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_ta
 
 void cprof_heap_install_deinit(struct cprof_heap_install *install)
 {
+	cprof_tracer_deinit(&install->tracer);
 	cprof_heap_pages_deinit(&install->pages);
 	*install = (struct cprof_heap_install){ 0 };
 }
 
-static struct cprof_error *stop(struct cprof_heap_install *install, struct cprof_ptrace *trace,
-				bool suspend_seccomp)
+static struct cprof_stop_series series(struct cprof_heap_install *install,
+				       struct cprof_stop_tally *tally, unsigned stops_max,
+				       uint64_t calm_ns)
 {
-	const struct cprof_ptrace_options options = { .timeout_ns = STOP_TIMEOUT_NS,
-						      .suspend_seccomp = suspend_seccomp };
-	return cprof_ptrace_stop(trace, install->target->pid, &options);
+	return (struct cprof_stop_series){ .target = install->target,
+					   .tracer = &install->tracer,
+					   .tally = tally,
+					   .stops_max = stops_max,
+					   .calm_ns = calm_ns };
+}
+
+/* Borrow a thread for the calls that map and unmap, or for those that unmap. */
+static struct cprof_error *borrow(struct cprof_heap_install *install, struct cprof_ptrace *trace,
+				  bool map, struct cprof_remote *remote, bool *ret_again)
+{
+	struct cprof_seccomp_call all[CPROF_HEAP_PAGES_CALLS_MAX];
+	const struct cprof_remote_calls calls = { all, cprof_heap_pages_calls(&install->pages, map,
+									      all) };
+	return cprof_remote_begin(remote, trace, &install->gadgets, install->maps, &calls,
+				  ret_again);
 }
 
 /* ---- attach ---- */
@@ -62,11 +71,9 @@ static struct cprof_error *change(struct cprof_heap_install *install, struct cpr
 	return cprof_heap_jump_put(install->hooks, trace, &install->patched);
 }
 
-/* With all threads stopped. *ret_again: not now, but soon. */
-static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
-					  struct cprof_ptrace *trace, bool *ret_again)
+static struct cprof_error *attach_stopped(void *ctx, struct cprof_ptrace *trace, bool *ret_again)
 {
-	*ret_again = false;
+	struct cprof_heap_install *install = ctx;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = cprof_heap_claim_check(install->maps);
@@ -83,32 +90,8 @@ static struct cprof_error *attach_stopped(struct cprof_heap_install *install,
 			(int)trace->pid);
 	}
 	struct cprof_remote remote;
-	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
-	if (err) {
-		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
-		return err;
-	}
-	err = cprof_heap_pages_permitted(&install->pages, trace, &remote);
-	if (err) {
-		cprof_remote_end(&remote);
-		return err;
-	}
-	return change(install, trace, &remote);
-}
-
-static struct cprof_error *attach_once(struct cprof_heap_install *install, bool *ret_again)
-{
-	struct cprof_ptrace trace;
-	struct cprof_error *err = stop(install, &trace, install->suspend_seccomp);
-	if (err) {
-		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
-		return err;
-	}
-	err = attach_stopped(install, &trace, ret_again);
-	cprof_ptrace_resume(&trace);
-	if (trace.pause_ns > install->attach_ns)
-		install->attach_ns = trace.pause_ns;
-	return err;
+	err = borrow(install, trace, true, &remote, ret_again);
+	return err ? err : change(install, trace, &remote);
 }
 
 static struct cprof_error *check_sharers(const struct cprof_heap_install *install)
@@ -127,7 +110,6 @@ static struct cprof_error *check_sharers(const struct cprof_heap_install *instal
 struct cprof_error *cprof_heap_install_plan(struct cprof_heap_install *install,
 					    const struct cprof_heap_install_options *options)
 {
-	install->suspend_seccomp = options->suspend_seccomp;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = cprof_heap_claim_check(install->maps);
@@ -151,15 +133,9 @@ struct cprof_error *cprof_heap_install_attach(struct cprof_heap_install *install
 	install->n_entered = install->hooks->n;
 	if (!cprof_heap_hooks_any_planned(install->hooks))
 		return NULL; /* nothing is to be injected: all is watched by other means */
-	for (unsigned try = 0; try < ATTACH_TRIES; try++) {
-		bool again = false;
-		err = attach_once(install, &again);
-		if (!err || !again || try + 1 == ATTACH_TRIES)
-			break;
-		cprof_error_free(err);
-		err = NULL;
-		nap_ms(20u << try);
-	}
+	struct cprof_stop_series stops =
+		series(install, &install->attach_stops, CPROF_HEAP_INSTALL_ATTACH_STOPS, CALM_NS);
+	err = cprof_stop_series_run(&stops, attach_stopped, install);
 	if (err && install->attached)
 		cprof_error_free(cprof_heap_install_detach(install, NULL, NULL));
 	return err;
@@ -167,9 +143,11 @@ struct cprof_error *cprof_heap_install_attach(struct cprof_heap_install *install
 
 /* ---- allocators that come later ---- */
 
-static struct cprof_error *extend_stopped(struct cprof_heap_install *install,
-					  struct cprof_ptrace *trace)
+/* Whatever is in the way: there is another try in a second. */
+static struct cprof_error *extend_stopped(void *ctx, struct cprof_ptrace *trace, bool *ret_again)
 {
+	struct cprof_heap_install *install = ctx;
+	(void)ret_again;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (!err && cprof_heap_pages_gone(&install->pages))
 		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d runs another program",
@@ -197,14 +175,10 @@ struct cprof_error *cprof_heap_install_extend(struct cprof_heap_install *install
 	install->n_entered = hooks->n;
 	if (!cprof_heap_hooks_any_planned(hooks))
 		return NULL;
-	struct cprof_ptrace trace;
-	struct cprof_error *err = stop(install, &trace, false);
-	if (err)
+	struct cprof_stop_series stops = series(install, &install->attach_stops, 1, 0);
+	struct cprof_error *err = cprof_stop_series_run(&stops, extend_stopped, install);
+	if (err && stops.unstopped)
 		return err;
-	err = extend_stopped(install, &trace);
-	cprof_ptrace_resume(&trace);
-	if (trace.pause_ns > install->attach_ns)
-		install->attach_ns = trace.pause_ns;
 	/* What did not work once (the object went away meanwhile) is not tried every second. */
 	for (size_t i = 0; err && i < hooks->n; i++) {
 		if (hooks->all[i].state == CPROF_HEAP_HOOK_PLANNED)
@@ -246,12 +220,47 @@ static struct cprof_error *restore_all(struct cprof_heap_install *install,
 	return first;
 }
 
-static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
-					  struct cprof_ptrace *trace, cprof_heap_final **final,
-					  void *ctx, bool *ret_again)
+struct detach {
+	struct cprof_heap_install *install;
+	cprof_heap_final *final; /* NULL once it was called */
+	void *ctx;
+};
+
+static void note_kept(struct cprof_heap_install *install, const char *why)
 {
+	snprintf(install->kept_why, sizeof(install->kept_why), "%s", why ? why : "");
+}
+
+/* The jumps are gone; the pages, to which nothing leads, may have to stay. */
+static struct cprof_error *unmap_stopped(struct cprof_heap_install *install,
+					 struct cprof_ptrace *trace, bool *ret_again)
+{
+	const char *why = cprof_heap_occupied(&install->pages, trace);
+	note_kept(install, why);
+	*ret_again = why != NULL;
+	if (why)
+		return cprof_heap_pages_retire(&install->pages, trace);
+	struct cprof_remote remote;
+	struct cprof_error *err = borrow(install, trace, false, &remote, ret_again);
+	if (err && (err->code == CPROF_ERR_UNSUPPORTED || err->code == CPROF_ERR_DENIED)) {
+		note_kept(install, err->message);
+		cprof_error_free(err);
+		return cprof_heap_pages_retire(&install->pages, trace);
+	}
+	if (err)
+		return err;
+	cprof_heap_pages_unmap(&install->pages, &remote);
+	cprof_remote_end(&remote);
+	cprof_remote_clear_slack(trace, install->maps);
+	install->attached = false;
+	return NULL;
+}
+
+static struct cprof_error *detach_stopped(void *ctx, struct cprof_ptrace *trace, bool *ret_again)
+{
+	struct detach *detach = ctx;
+	struct cprof_heap_install *install = detach->install;
 	struct cprof_heap_pages *pages = &install->pages;
-	*ret_again = false;
 	struct cprof_error *err = cprof_maps_refresh(install->maps);
 	if (err)
 		return err;
@@ -264,33 +273,11 @@ static struct cprof_error *detach_stopped(struct cprof_heap_install *install,
 	if (!cprof_maps_find(install->maps, pages->data))
 		pages->data_mapped = false;
 	err = restore_all(install, trace);
-	if (!err && *final) {
-		err = (*final)(ctx);
-		*final = NULL;
+	if (!err && detach->final) {
+		err = detach->final(detach->ctx);
+		detach->final = NULL;
 	}
-	if (err)
-		return err;
-	install->kept_why = cprof_heap_occupied(pages, trace);
-	if (install->kept_why) {
-		*ret_again = true;
-		return cprof_heap_pages_retire(pages, trace);
-	}
-	struct cprof_remote remote;
-	err = cprof_remote_begin(&remote, trace, &install->gadgets, install->maps);
-	if (err) {
-		*ret_again = err->code == CPROF_ERR_UNSUPPORTED;
-		if (*ret_again) {
-			install->kept_why = "no thread could be borrowed to unmap it";
-			cprof_error_free(err);
-			err = NULL;
-		}
-		return err;
-	}
-	cprof_heap_pages_unmap(pages, &remote);
-	cprof_remote_end(&remote);
-	cprof_remote_clear_slack(trace, install->maps);
-	install->attached = false;
-	return NULL;
+	return err ? err : unmap_stopped(install, trace, ret_again);
 }
 
 /* The target has ended: nothing is left to put back. */
@@ -299,38 +286,35 @@ static bool is_end(const struct cprof_heap_install *install, const struct cprof_
 	return err->code == CPROF_ERR_NO_TARGET || !cprof_target_alive(install->target);
 }
 
+/* What is in place works and does nothing from now on. Somebody else may take it out when the reason is gone. */
+static struct cprof_error *leave_asleep(struct cprof_heap_install *install, struct cprof_error *err)
+{
+	cprof_heap_pages_put_to_sleep(&install->pages);
+	/* A stop before may have put all bytes back, and only the pages were to go. */
+	install->jumps_kept = install->restored < install->patched || !install->patched;
+	note_kept(install, err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
 struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install,
 					      cprof_heap_final *final, void *ctx)
 {
-	struct cprof_error *err = NULL;
-	bool again = install->attached;
-
-	for (unsigned try = 0; again && try < DETACH_TRIES; try++) {
-		if (try)
-			nap_ms(try < 10 ? 2 : 20);
-		struct cprof_ptrace trace;
-		err = stop(install, &trace, true);
-		if (err) {
-			again = err->code == CPROF_ERR_UNSUPPORTED;
-			if (!again || try + 1 == DETACH_TRIES)
-				break;
-			cprof_error_free(err);
-			err = NULL;
-			continue;
-		}
-		err = detach_stopped(install, &trace, &final, ctx, &again);
-		cprof_ptrace_resume(&trace);
-		if (trace.pause_ns > install->detach_ns)
-			install->detach_ns = trace.pause_ns;
-	}
+	struct detach detach = { install, final, ctx };
+	struct cprof_stop_series stops =
+		series(install, &install->detach_stops, CPROF_HEAP_INSTALL_DETACH_STOPS, CALM_NS);
+	struct cprof_error *err =
+		install->attached ? cprof_stop_series_run(&stops, detach_stopped, &detach) : NULL;
 	if (err && is_end(install, err)) {
 		cprof_error_free(err);
 		err = NULL;
 		install->attached = false;
 	}
+	if (err && stops.unstopped)
+		err = leave_asleep(install, err);
 	install->page_kept = install->attached && !err;
-	if (final) {
-		struct cprof_error *last = final(ctx);
+	if (detach.final) {
+		struct cprof_error *last = detach.final(ctx);
 		if (err)
 			cprof_error_free(last);
 		else

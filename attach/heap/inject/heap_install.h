@@ -24,9 +24,14 @@
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/heap/inject/heap_pages.h"
 #include "attach/target/remote.h"
+#include "attach/target/stop_series.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/maps.h"
+
+/* How often all threads may be stopped, which is told to users beforehand; how long is stop_series.h's. */
+#define CPROF_HEAP_INSTALL_ATTACH_STOPS 8
+#define CPROF_HEAP_INSTALL_DETACH_STOPS 10
 
 struct cprof_heap_install {
 	struct cprof_target *target;    /* borrowed */
@@ -35,21 +40,22 @@ struct cprof_heap_install {
 	struct cprof_heap_pages pages;
 	struct cprof_remote_gadgets gadgets;
 	size_t n_entered; /* hooks before this one are in the code mappings, if they are to be there */
-	bool suspend_seccomp, attached;
+	bool attached;
+	struct cprof_tracer tracer; /* who stops the threads */
 
 	/* For the summary. */
-	uint64_t attach_ns,
-		detach_ns; /* how long the threads stood still; detach: the longest of its stops */
+	struct cprof_stop_tally attach_stops,
+		detach_stops; /* attach: those for later allocators too */
 	uint32_t patched, restored;
 	bool page_kept;
-	const char *kept_why;  /* what the last try to unmap found; static text */
+	bool jumps_kept; /* nobody could be stopped for the detach: all is in place still, asleep */
+	char kept_why[256];    /* what the last try to take it out found; empty: nothing */
 	uint32_t lost_objects; /* patches whose mapping was gone or another by then */
 };
 
 /* What is wanted. */
 struct cprof_heap_install_options {
 	uint64_t period;                      /* bytes; 1: every call */
-	bool suspend_seccomp;                 /* we may: root */
 	const struct cprof_pool_specs *pools; /* borrowed; the user's own allocators; NULL: none */
 };
 
@@ -90,8 +96,10 @@ typedef struct cprof_error *cprof_heap_final(void *ctx);
 
 /*
  * Take it out. Stops all threads for a few milliseconds, more than once if one of them is inside our code; after
- * about a second of that the pages are left (harmless, nothing leads to them) and page_kept is set. A target that has
- * ended or runs another program by now is no error. `final` may be NULL.
+ * about a second of that the pages are left (harmless, nothing leads to them) and page_kept is set. Where the threads
+ * cannot be stopped within the bounds (stop_series.h) all of it is put to sleep and left, for -repair: jumps_kept is set
+ * too, and `final` is called while they run. A target that has ended or runs another program by now is no error. `final`
+ * may be NULL.
  */
 struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install,
 					      cprof_heap_final *final, void *ctx);

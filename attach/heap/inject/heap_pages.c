@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "attach/target/seccomp.h"
 #include "attach/target/target_spans.h"
 #include "base/cleanup.h"
 
@@ -64,6 +63,17 @@ static struct cprof_error *put(const struct cprof_heap_pages *pages, uint64_t ad
 		return NULL;
 	return cprof_error_os(errno, "write %zu bytes at 0x%" PRIx64 " of process %d", n, addr,
 			      (int)pages->target->pid);
+}
+
+void cprof_heap_pages_put_to_sleep(const struct cprof_heap_pages *pages)
+{
+	const uint64_t off = 0;
+	uint64_t magic;
+	/* Where another thing lies meanwhile nothing is written. */
+	if (pages->data_mapped &&
+	    cprof_heap_pages_read(pages, pages->data, &magic, sizeof(magic)) &&
+	    magic == pages->nonce)
+		cprof_heap_pages_write(pages, AT(pages, control.enabled), &off, sizeof(off));
 }
 
 /* ---- what the shim finds ---- */
@@ -298,59 +308,44 @@ bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
 	return head[0] != image->copy->magic;
 }
 
-/* ---- may we? ---- */
+/* ---- the calls ---- */
 
-/* "Seccomp:" of the status: 0 none, 1 strict, 2 filters. */
-static int seccomp_mode(pid_t pid, pid_t tid)
+static void add(struct cprof_seccomp_call *calls, size_t *n, struct cprof_seccomp_call call)
 {
-	char path[64], line[256];
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
-	CPROF_AUTO(fclose) FILE *file = fopen(path, "re");
-	int mode = 0;
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Seccomp: %d", &mode) == 1)
-			break;
-	}
-	return mode;
+	calls[(*n)++] = call;
 }
 
-/*
- * While we live the borrowed thread's filter is suspended; if we are killed, the call that is under way meets it. So it
- * must be one that does not kill for any of the calls we need.
- */
-struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_pages *pages,
-					       const struct cprof_ptrace *trace,
-					       const struct cprof_remote *remote)
+static void add_calls(struct cprof_seccomp_call *calls, size_t *n, bool map, uint64_t addr,
+		      uint64_t bytes, uint64_t prot, uint64_t name)
 {
-	int mode = seccomp_mode(trace->pid, remote->thread->tid);
-	if (!mode)
-		return NULL;
-	if (mode != 2 || !trace->seccomp_suspended) {
-		struct cprof_error *err = cprof_error_new(
-			CPROF_ERR_DENIED,
-			"process %d runs under a seccomp filter, which may kill it for the system "
-			"calls that this needs",
-			(int)trace->pid);
-		return cprof_error_hint(err, "as root the filter can be read and suspended");
-	}
 	const uint64_t anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-	const uint64_t image = pages->images[0].addr, data = pages->data;
-	const struct cprof_seccomp_call calls[] = {
-		{ "mmap",
-		  SYS_mmap,
-		  { image, pages->image_bytes, PROT_READ | PROT_EXEC, anonymous, UINT64_MAX } },
-		{ "mmap",
-		  SYS_mmap,
-		  { data, pages->data_bytes, PROT_READ | PROT_WRITE, anonymous, UINT64_MAX } },
-		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_WIPEONFORK } },
-		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_DONTDUMP } },
-		{ "madvise", SYS_madvise, { data, pages->data_bytes, MADV_NOHUGEPAGE } },
-		{ "prctl",
-		  SYS_prctl,
-		  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, data, pages->data_bytes, data } },
-		{ "munmap", SYS_munmap, { data, pages->data_bytes } },
-		{ "rt_sigreturn", SYS_rt_sigreturn, { 0 } },
-	};
-	return cprof_seccomp_check(remote->thread->tid, calls, sizeof(calls) / sizeof(calls[0]),
-				   remote->gadgets.syscall_ret + 2);
+	if (map) {
+		add(calls, n,
+		    (struct cprof_seccomp_call){
+			    "mmap", SYS_mmap, { addr, bytes, prot, anonymous, UINT64_MAX } });
+		add(calls, n,
+		    (struct cprof_seccomp_call){
+			    "prctl",
+			    SYS_prctl,
+			    { PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, bytes, name } });
+	}
+	add(calls, n, (struct cprof_seccomp_call){ "munmap", SYS_munmap, { addr, bytes } });
+}
+
+size_t cprof_heap_pages_calls(const struct cprof_heap_pages *pages, bool map,
+			      struct cprof_seccomp_call calls[CPROF_HEAP_PAGES_CALLS_MAX])
+{
+	static const uint64_t advice[] = { MADV_WIPEONFORK, MADV_DONTDUMP, MADV_NOHUGEPAGE };
+	const uint64_t data = pages->data, bytes = pages->data_bytes, name = AT(pages, stacks);
+	size_t n = 0;
+	for (uint32_t i = 0; i < pages->n_images; i++)
+		add_calls(calls, &n, map, pages->images[i].addr, pages->image_bytes,
+			  PROT_READ | PROT_EXEC, name);
+	if (map || pages->data_mapped)
+		add_calls(calls, &n, map, data, bytes, PROT_READ | PROT_WRITE, name);
+	for (size_t i = 0; map && i < sizeof(advice) / sizeof(advice[0]); i++)
+		add(calls, &n,
+		    (struct cprof_seccomp_call){
+			    "madvise", SYS_madvise, { data, bytes, advice[i] } });
+	return n;
 }

@@ -2,7 +2,7 @@
  * attach/heap/inject/heap_pages.h - the two kinds of mappings that the target gets: made, filled, named and taken away.
  *
  * Owns what of ours is in the target's address space (shim_proto.h says what is in it), the system calls that one of its
- * threads makes for that (remote.h), and whether its seccomp filter lets it. Where the mappings are to lie and which stubs
+ * threads makes for that (remote.h). Where the mappings are to lie and which stubs
  * the code mappings hold is heap_plan.h's. Everything that takes a cprof_ptrace wants the target's threads to stand still.
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_PAGES_H
@@ -16,6 +16,7 @@
 #include "attach/heap/shim/shim_proto.h"
 #include "attach/target/ptrace.h"
 #include "attach/target/remote.h"
+#include "attach/target/seccomp.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/maps.h"
@@ -47,13 +48,14 @@ void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *
 /* Gives memory back; does not touch the target. */
 void cprof_heap_pages_deinit(struct cprof_heap_pages *pages);
 
+#define CPROF_HEAP_PAGES_CALLS_MAX (3 * CPROF_HEAP_IMAGES_MAX + 6)
+
 /*
- * Would the target live if we were killed in the middle? Errors: DENIED (a seccomp filter that kills for one of the calls, or
- * that we may not look at).
+ * The system calls that a thread is going to make for us, to be asked about beforehand (remote_permit.h): those that map
+ * and unmap, or only those that unmap. Returns how many are written to `calls`. Does not look at the target.
  */
-struct cprof_error *cprof_heap_pages_permitted(const struct cprof_heap_pages *pages,
-					       const struct cprof_ptrace *trace,
-					       const struct cprof_remote *remote);
+size_t cprof_heap_pages_calls(const struct cprof_heap_pages *pages, bool map,
+			      struct cprof_seccomp_call calls[CPROF_HEAP_PAGES_CALLS_MAX]);
 
 /*
  * Map the images and the data, and write the images. On error what was mapped is marked so (image->mapped,
@@ -83,6 +85,9 @@ void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote 
 
 /* The target runs another program now, or another thing lies where we were. pages->maps must be fresh. */
 bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages);
+
+/* From now on nothing is sampled: what stays of the shim costs a subtraction a call. Does not stop the target. */
+void cprof_heap_pages_put_to_sleep(const struct cprof_heap_pages *pages);
 
 /* Bytes at `addr` of the mappings; false if the target or the mapping is gone. Does not stop the target. */
 bool cprof_heap_pages_read(const struct cprof_heap_pages *pages, uint64_t addr, void *buf,

@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 /*
- * The id of such a process, or 0. A child between vfork and exec is none: it is waited for, up to three seconds. 0 too
- * where the kernel cannot tell (CONFIG_KCMP) or does not let us.
+ * The id of such a process, or 0. `pid` may be one whose first thread has ended. A child between vfork and exec is none: it is waited for,
+ * up to three seconds. 0 too where the kernel cannot tell (CONFIG_KCMP) or does not let us.
  */
 pid_t cprof_heap_sharer(pid_t pid);
 

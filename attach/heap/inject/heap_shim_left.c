@@ -1,6 +1,7 @@
 #include "attach/heap/inject/heap_shim_left.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "attach/heap/inject/heap_claim.h"
@@ -137,9 +138,8 @@ static struct cprof_error *take_out(struct cprof_heap_install *install, uint64_t
 	ret_left->lost_objects += install->lost_objects;
 	ret_left->page_kept = ret_left->page_kept || install->page_kept;
 	if (install->page_kept)
-		ret_left->kept_why = install->kept_why;
-	if (install->detach_ns > ret_left->pause_ns)
-		ret_left->pause_ns = install->detach_ns;
+		memcpy(ret_left->kept_why, install->kept_why, sizeof(ret_left->kept_why));
+	cprof_stop_tally_join(&ret_left->stops, &install->detach_stops);
 	return err;
 }
 

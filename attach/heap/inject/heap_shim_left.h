@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/target/stop_tally.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/maps.h"
@@ -21,8 +22,8 @@ struct cprof_heap_shim_left {
 	uint32_t restored;     /* places whose bytes were put back */
 	uint32_t lost_objects; /* places that were another's by now, and left alone */
 	bool page_kept;        /* try again later: */
-	const char *kept_why;  /* static text */
-	uint64_t pause_ns;     /* the longest time its threads stood still */
+	char kept_why[256];
+	struct cprof_stop_tally stops;
 };
 
 /*

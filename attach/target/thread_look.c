@@ -1,0 +1,172 @@
+#include "attach/target/thread_look.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "attach/target/stop_effect.h"
+#include "attach/target/thread_proc.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "cprof/buffer.h"
+
+#define TEXT_MAX  4096
+#define VFORK     0x00004000u /* CLONE_VFORK */
+#define GROUP_MAX 4096
+
+/* ---- the cgroup ---- */
+
+bool cprof_thread_look_group(const char *text, const char *controller, char *ret_path, size_t n)
+{
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		const char *name = strchr(line, ':'), *end = strchr(line, '\n');
+		const char *path = name ? strchr(name + 1, ':') : NULL;
+		if (!path || (end && path > end))
+			continue;
+		size_t len = (size_t)(path - name - 1), path_len = strcspn(path + 1, "\n");
+		if (len != strlen(controller) || strncmp(name + 1, controller, len) != 0 ||
+		    path_len >= n)
+			continue;
+		memcpy(ret_path, path + 1, path_len);
+		ret_path[path_len] = 0;
+		return true;
+	}
+	return false;
+}
+
+/* Does `file` of the group of `pid` hold `word`? Where it is mounted is a habit, and where it is not nothing is known. */
+static bool group_says(const char *groups, const char *controller, const char *mount,
+		       const char *file, const char *word)
+{
+	char group[GROUP_MAX], path[GROUP_MAX + 128];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!cprof_thread_look_group(groups, controller, group, sizeof(group)))
+		return false;
+	snprintf(path, sizeof(path), "%s%s/%s", mount, group, file);
+	struct cprof_error *err = cprof_file_read(path, TEXT_MAX, &text);
+	bool says = !err && strstr(cprof_buffer_text(&text), word);
+	cprof_error_free(err);
+	return says;
+}
+
+static bool is_frozen(pid_t pid)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	struct cprof_error *err = cprof_file_read(path, 1 << 16, &text);
+	cprof_error_free(err);
+	const char *groups = cprof_buffer_text(&text);
+	return group_says(groups, "", "/sys/fs/cgroup", "cgroup.events", "frozen 1") ||
+	       group_says(groups, "", "/sys/fs/cgroup/unified", "cgroup.events", "frozen 1") ||
+	       group_says(groups, "freezer", "/sys/fs/cgroup/freezer", "freezer.state", "FR");
+}
+
+/* ---- the threads ---- */
+
+static void note_blocked(pid_t pid, pid_t tid, struct cprof_thread_look *look)
+{
+	char text[TEXT_MAX];
+	struct cprof_thread_status status;
+	if (look->n_blocked < CPROF_THREAD_LOOK_BLOCKED_MAX &&
+	    cprof_thread_read(pid, tid, "status", text, sizeof(text)) > 0 &&
+	    cprof_thread_status_parse(text, &status) && status.state == 'D')
+		look->blocked[look->n_blocked++] =
+			(struct cprof_thread_blocked){ .tid = tid, .switches = status.switches };
+}
+
+static bool read_call(pid_t pid, pid_t tid, struct cprof_thread_call *ret)
+{
+	char text[TEXT_MAX];
+	return cprof_thread_read(pid, tid, "syscall", text, sizeof(text)) > 0 &&
+	       cprof_thread_call_parse(text, ret) && ret->kind == CPROF_CALL_BLOCKED;
+}
+
+static void note_asleep(pid_t pid, pid_t tid, struct cprof_thread_look *look)
+{
+	struct cprof_thread_call call;
+	if (!read_call(pid, tid, &call))
+		return;
+	enum cprof_stop_effect effect = cprof_stop_effect(call.nr, call.args);
+	look->cut_short += effect == CPROF_STOP_CUT_SHORT;
+	look->interrupted += effect == CPROF_STOP_INTERRUPTED;
+}
+
+void cprof_thread_look_take(pid_t pid, struct cprof_thread_look *ret_look)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	*ret_look = (struct cprof_thread_look){ 0 };
+	cprof_error_free(cprof_thread_list(pid, &tids, &n));
+	for (size_t i = 0; i < n; i++) {
+		char text[TEXT_MAX];
+		struct cprof_thread_stat stat;
+		if (cprof_thread_read(pid, tids[i], "stat", text, sizeof(text)) <= 0 ||
+		    !cprof_thread_stat_parse(text, &stat))
+			continue;
+		if (stat.state == 'D')
+			note_blocked(pid, tids[i], ret_look);
+		else if (stat.state == 'S')
+			note_asleep(pid, tids[i], ret_look);
+	}
+	ret_look->frozen = is_frozen(pid);
+}
+
+pid_t cprof_thread_look_stuck(const struct cprof_thread_look *before,
+			      const struct cprof_thread_look *now)
+{
+	for (size_t i = 0; i < now->n_blocked; i++) {
+		for (size_t k = 0; k < before->n_blocked; k++) {
+			if (now->blocked[i].tid == before->blocked[k].tid &&
+			    now->blocked[i].switches == before->blocked[k].switches)
+				return now->blocked[i].tid;
+		}
+	}
+	return 0;
+}
+
+/* ---- words ---- */
+
+static bool is_vfork(const struct cprof_thread_call *call)
+{
+#ifdef SYS_vfork
+	if (call->nr == SYS_vfork)
+		return true;
+#endif
+	return call->nr == SYS_clone3 || (call->nr == SYS_clone && (call->args[0] & VFORK));
+}
+
+struct cprof_error *cprof_thread_look_hangs(pid_t pid, pid_t tid)
+{
+	struct cprof_thread_call call;
+	bool known = read_call(pid, tid, &call);
+	if (known && is_vfork(&call)) {
+		struct cprof_error *err = cprof_error_new(
+			CPROF_ERR_UNSUPPORTED,
+			"thread %d of process %d cannot be stopped: it waits for a vfork child that "
+			"has not begun its program yet",
+			(int)tid, (int)pid);
+		return cprof_error_hint(err, "try again when that is over");
+	}
+	char where[48] = "where it is in no system call";
+	if (known)
+		snprintf(where, sizeof(where), "in system call %lld", (long long)call.nr);
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_UNSUPPORTED,
+		"thread %d of process %d cannot be stopped: it hangs in the kernel (state D), %s",
+		(int)tid, (int)pid, where);
+	return cprof_error_hint(err,
+				"it waits for a disk, a network file system or another device: "
+				"try again when that is over");
+}
+
+struct cprof_error *cprof_thread_look_frozen(pid_t pid)
+{
+	return cprof_error_hint(cprof_error_new(CPROF_ERR_UNSUPPORTED,
+						"process %d is frozen by its cgroup and makes no "
+						"system call",
+						(int)pid),
+				"try again when it has been thawed");
+}
