@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 static struct cprof_error out_of_memory = {
 	.code = CPROF_ERR_NO_MEMORY,
 	.message = (char[]){ "out of memory" },
@@ -44,10 +46,11 @@ static struct cprof_error *make(enum cprof_error_code code, int os_errno, char *
 	return err;
 }
 
+/* Names and words of others are in most messages, and a message goes to a terminal or a log. */
 static char *format(const char *fmt, va_list ap)
 {
 	char *text;
-	return vasprintf(&text, fmt, ap) < 0 ? NULL : text;
+	return vasprintf(&text, fmt, ap) < 0 ? NULL : cprof_printable_take_lines(text);
 }
 
 struct cprof_error *cprof_error_new(enum cprof_error_code code, const char *fmt, ...)

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "symbolize/names/symbol_cache.h"
 
 #define RATE_MAX    10000.0
@@ -66,6 +66,7 @@ static const struct cprof_option rows[] = {
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write here (default cprof.COMM.PID.MODE.TIME.pb.gz); \"-\" is stdout", "Output" },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
 	{ "push", ROW(CPROF_OPT_STRING, push_url), NULL, "URL", "send the profile there as well", NULL },
+	{ "push-auth", ROW(CPROF_OPT_STRING, push_auth_file), NULL, "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_PUSH_AUTH", NULL },
 	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: raw or pyroscope; auto goes by the URL", NULL },
 	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
 
@@ -349,45 +350,12 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	*options = (struct cprof_attach_options){ 0 };
 }
 
-static bool secret_name(const char *text, size_t len)
-{
-	static const char *const words[] = {
-		"token", "passw", "secret", "key", "auth", "credential"
-	};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t n = strlen(words[i]);
-		for (size_t at = 0; at + n <= len; at++) {
-			if (strncasecmp(text + at, words[i], n) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* scheme://user:password@host/path?query: the middle parts that may be shown. */
-static void describe_url(const char *url, struct cprof_buffer *out)
-{
-	const char *rest = strstr(url, "://") + 3;
-	cprof_buffer_append(out, url, (size_t)(rest - url));
-	size_t authority = strcspn(rest, "/?#");
-	const char *at = memrchr(rest, '@', authority);
-	if (at) {
-		cprof_buffer_puts(out, "...@");
-		authority -= (size_t)(at + 1 - rest);
-		rest = at + 1;
-	}
-	size_t shown = authority + strcspn(rest + authority, "?#");
-	cprof_buffer_append(out, rest, shown);
-	if (rest[shown])
-		cprof_buffer_puts(out, "?...");
-}
-
 static void describe_value(const char *text, bool secret, struct cprof_buffer *out)
 {
 	if (secret)
 		cprof_buffer_puts(out, "...");
 	else if (strstr(text, "://"))
-		describe_url(text, out);
+		cprof_secret_put_url(text, out);
 	else
 		cprof_buffer_puts(out, text);
 }
@@ -408,11 +376,12 @@ void cprof_cli_options_describe(int argc, char *const argv[], struct cprof_buffe
 		if (equals && !(url && url < equals)) { /* -push=URL, and the K=V of -label K=V */
 			size_t len = (size_t)(equals + 1 - argv[i]);
 			cprof_buffer_append(out, argv[i], len);
-			describe_value(equals + 1, secret || secret_name(argv[i], len), out);
+			describe_value(equals + 1, secret || cprof_secret_is_name(argv[i], len),
+				       out);
 			secret = false;
 			continue;
 		}
 		describe_value(argv[i], secret, out);
-		secret = argv[i][0] == '-' && secret_name(argv[i], strlen(argv[i]));
+		secret = argv[i][0] == '-' && cprof_secret_is_name(argv[i], strlen(argv[i]));
 	}
 }

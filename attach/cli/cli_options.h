@@ -56,6 +56,7 @@ struct cprof_attach_options {
 	struct cprof_strings labels;         /* "key=value" */
 	struct cprof_run_label *label_pairs; /* owned, and each key; the same, taken apart */
 	const char *push_url;
+	const char *push_auth_file;
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 

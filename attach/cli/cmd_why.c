@@ -5,6 +5,7 @@
 
 #include "attach/target/target_mem.h"
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "symbolize/names/why.h"
 
 static struct cprof_error *print(const struct cprof_buffer *out)
@@ -12,7 +13,8 @@ static struct cprof_error *print(const struct cprof_buffer *out)
 	struct cprof_error *err = cprof_buffer_error(out);
 	if (err)
 		return err;
-	if (fputs(cprof_buffer_text(out), stdout) == EOF || fflush(stdout) == EOF)
+	if (!cprof_printable_write(stdout, cprof_buffer_text(out), out->len) ||
+	    fflush(stdout) == EOF)
 		return cprof_error_os(errno, "write to stdout");
 	return NULL;
 }

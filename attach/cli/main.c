@@ -17,6 +17,9 @@
 #include "attach/threads/core_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/environment.h"
+#include "base/printable_text.h"
+#include "base/secret.h"
 #include "base/version.h"
 #include "convert/push/push.h"
 #include "cprof/pprof_write.h"
@@ -38,6 +41,7 @@ struct program {
 	bool terminal;      /* stderr is one: the progress line rewrites itself */
 	bool line_open;     /* it stands there without a newline */
 	bool no_profile;    /* -text alone */
+	char *push_auth;    /* owned; NULL: nothing to log in with */
 	bool stdout_closed; /* whoever read the text has gone */
 };
 
@@ -55,7 +59,8 @@ static void say(struct program *program, const char *text)
 	if (program->options.quiet || !*text)
 		return;
 	end_line(program);
-	fprintf(stderr, "%s\n", text);
+	cprof_printable_write(stderr, text, strlen(text));
+	fputc('\n', stderr);
 }
 
 static void show_notes(struct program *program)
@@ -66,8 +71,9 @@ static void show_notes(struct program *program)
 		    (note->kind == CPROF_NOTE_DETAIL && !program->options.verbose))
 			continue;
 		end_line(program);
-		fprintf(stderr, "%s%s\n", note->kind == CPROF_NOTE_WARNING ? "warning: " : "",
-			note->text);
+		cprof_printable_printf(stderr, "%s%s\n",
+				       note->kind == CPROF_NOTE_WARNING ? "warning: " : "",
+				       note->text);
 		note->shown = true;
 	}
 }
@@ -95,9 +101,9 @@ static int fail(struct program *program, struct cprof_error *err)
 	int status = cprof_error_exit_status(err);
 	show_notes(program);
 	end_line(program);
-	fprintf(stderr, "cprof-attach: %s\n", err->message);
+	cprof_printable_printf(stderr, "cprof-attach: %s\n", err->message);
 	if (err->hint)
-		fprintf(stderr, "hint: %s\n", err->hint);
+		cprof_printable_printf(stderr, "hint: %s\n", err->hint);
 	cprof_error_free(err);
 	return status;
 }
@@ -226,6 +232,9 @@ static struct cprof_error *prepare(struct program *program)
 				      program->mode->name);
 	if (!err && options->push_url)
 		err = check_push(options);
+	if (!err && options->push_url)
+		err = cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH",
+					&program->push_auth);
 	if (!err)
 		err = open_targets(program);
 	if (err)
@@ -288,7 +297,8 @@ static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
 {
 	struct program *program = ctx;
 	end_line(program);
-	if (program->stdout_closed || (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0))
+	if (program->stdout_closed ||
+	    (cprof_printable_write(stdout, text, n) && fflush(stdout) == 0))
 		return NULL;
 	if (errno != EPIPE)
 		return cprof_error_os(errno, "write to stdout");
@@ -345,6 +355,10 @@ static struct cprof_error *push(struct program *program, const struct cprof_buff
 	const struct cprof_attach_options *options = &program->options;
 	const struct cprof_push push = {
 		.url = options->push_url,
+		.auth = program->push_auth,
+		.how_to_log_in =
+			"write USER:PASSWORD or a token into a file that only you can read and "
+			"name it with -push-auth, or set CPROF_PUSH_AUTH",
 		.backend = options->push_backend,
 		.service = options->service ? options->service : program->targets[0]->comm,
 		.labels = options->labels.items,
@@ -391,7 +405,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 		bytes.len, &text);
 	if (!program->options.quiet) {
 		end_line(program);
-		fputs(cprof_buffer_text(&text), stderr);
+		cprof_printable_write(stderr, cprof_buffer_text(&text), text.len);
 	}
 	say_what_is_missing(program);
 	return err;
@@ -405,8 +419,9 @@ static int command_status(struct program *program, int status)
 	int theirs = cprof_launch_wait(&program->launch);
 	if (program->launch.exec_errno) {
 		end_line(program);
-		fprintf(stderr, "cprof-attach: cannot run %s: %s\n",
-			program->options.command.items[0], strerror(program->launch.exec_errno));
+		fail(program, cprof_error_new(CPROF_ERR_OS, "cannot run %s: %s",
+					      program->options.command.items[0],
+					      strerror(program->launch.exec_errno)));
 		return theirs;
 	}
 	return status ? status : theirs;
@@ -492,12 +507,15 @@ static void program_deinit(struct program *program)
 	cprof_output_deinit(&program->output);
 	cprof_cli_options_deinit(&program->options);
 	cprof_buffer_deinit(&program->command_line);
+	free(program->push_auth);
 }
 
 int main(int argc, char **argv)
 {
 	struct program program = { .terminal = isatty(STDERR_FILENO) };
 	int status = 0;
+	if (!cprof_environment_secure())
+		return fail(&program, cprof_error_no_memory());
 	struct cprof_error *err = cprof_cli_options_parse(argc, argv, &program.options);
 	cprof_cli_options_describe(argc, argv, &program.command_line);
 	if (err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/shell_word.h"
 
 /* 1234567 -> "1,234,567" */
 static void put_count(struct cprof_buffer *out, uint64_t n)
@@ -66,21 +67,6 @@ const char *cprof_summary_ending(const struct cprof_window *window)
 	return "";
 }
 
-/* A path as a shell takes it. */
-static void put_quoted(struct cprof_buffer *out, const char *path)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789/._+-=,:@%";
-	if (path[strspn(path, plain)] == 0) {
-		cprof_buffer_puts(out, path);
-		return;
-	}
-	cprof_buffer_putc(out, '\'');
-	for (; *path; path++)
-		*path == '\'' ? cprof_buffer_puts(out, "'\\''") : cprof_buffer_putc(out, *path);
-	cprof_buffer_putc(out, '\'');
-}
-
 void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, const char *path,
 		       size_t bytes, struct cprof_buffer *out)
 {
@@ -105,7 +91,7 @@ void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, c
 	if (strcmp(path, "-") == 0)
 		return;
 	cprof_buffer_puts(out, "next: cprof -top ");
-	put_quoted(out, path);
+	cprof_shell_word_put(out, path);
 	cprof_buffer_putc(out, '\n');
 }
 
@@ -121,6 +107,6 @@ void cprof_summary_nameless(const struct cprof_run_log *log, const char *advice,
 		return;
 	}
 	cprof_buffer_puts(out, "cprof-attach -why ");
-	put_quoted(out, path);
+	cprof_shell_word_put(out, path);
 	cprof_buffer_puts(out, " says what would help");
 }

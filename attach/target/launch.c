@@ -9,9 +9,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/environment.h"
 
 #define NOT_FOUND      127 /* as a shell reports it */
 #define NOT_EXECUTABLE 126
+
+/* Without a set-user-ID bit this changes nothing; what file capabilities gave is taken away by the kernel at the exec. */
+static bool be_the_caller(void)
+{
+	return setresgid(getgid(), getgid(), getgid()) == 0 &&
+	       setresuid(getuid(), getuid(), getuid()) == 0;
+}
 
 /*
  * In the child. Our own signal handlers come after the fork, so the command gets the dispositions that we were started
@@ -22,8 +30,12 @@ static _Noreturn void become(char **argv, int go_fd, int exec_fd)
 	char byte;
 	if (read(go_fd, &byte, 1) != 1 || !argv[0])
 		_exit(0);
-	execvp(argv[0], argv);
-	int why = errno;
+	int why = be_the_caller() ? 0 : errno;
+	if (!why) {
+		environ = cprof_environment_of_caller();
+		execvp(argv[0], argv);
+		why = errno;
+	}
 	if (write(exec_fd, &why, sizeof(why)) != sizeof(why)) {
 		/* The parent is gone; the exit status still says it. */
 	}

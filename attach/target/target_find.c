@@ -9,8 +9,10 @@
 #include "attach/target/target.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/printable_text.h"
 
 #define LISTED_MAX 20 /* lines in the hint; more only get counted */
+#define SHOWN_MAX  70 /* bytes of a command line */
 
 /* The base name of the program file, without the kernel's " (deleted)". */
 static bool program_is(pid_t pid, const char *name)
@@ -47,10 +49,12 @@ static void list_line(struct cprof_buffer *out, pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
 	cprof_error_free(cprof_file_read(path, (size_t)1 << 22, &text));
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < ' ')
+		if (text.data[i] == 0) /* between the arguments */
 			text.data[i] = ' ';
 	}
-	cprof_buffer_printf(out, "\n  -p %-7d %.70s", (int)pid, cprof_buffer_text(&text));
+	cprof_buffer_printf(out, "\n  -p %-7d ", (int)pid);
+	cprof_printable_put(out, cprof_buffer_text(&text),
+			    text.len < SHOWN_MAX ? text.len : SHOWN_MAX, "");
 }
 
 struct cprof_error *cprof_target_find(const char *name, pid_t *ret_pid)

@@ -7,6 +7,7 @@
 #include "attach/threads/thread_words.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/printable_text.h"
 #include "cprof/hash.h"
 
 #define NS_PER_MS 1000000ull
@@ -60,12 +61,9 @@ static void put_source(const struct cprof_thread_name *name, const struct cprof_
 		       bool physical, uint64_t addr, struct cprof_buffer *out)
 {
 	cprof_buffer_putc(out, '\t');
+	cprof_printable_puts(out, *frame->file ? frame->file : *name->module ? name->module : "?");
 	if (*frame->file && frame->line)
-		cprof_buffer_printf(out, "%s:%" PRId64, frame->file, frame->line);
-	else if (*frame->file)
-		cprof_buffer_puts(out, frame->file);
-	else
-		cprof_buffer_puts(out, *name->module ? name->module : "?");
+		cprof_buffer_printf(out, ":%" PRId64, frame->line);
 	if (physical && name->function_start && addr >= name->function_start)
 		cprof_buffer_printf(out, " +0x%" PRIx64, addr - name->function_start);
 	cprof_buffer_putc(out, '\n');
@@ -80,7 +78,8 @@ static struct cprof_error *put_frame(struct cprof_thread_names *names, uint64_t 
 	if (err)
 		return err;
 	for (size_t i = 0; i < name.n; i++) {
-		cprof_buffer_printf(out, "%s(...)\n", name.frames[i].name);
+		cprof_printable_puts(out, name.frames[i].name);
+		cprof_buffer_puts(out, "(...)\n");
 		put_source(&name, &name.frames[i], i + 1 == name.n, lookup + caller, out);
 	}
 	return NULL;

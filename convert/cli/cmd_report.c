@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/graphviz.h"
 #include "convert/output/format_table.h"
@@ -105,7 +106,7 @@ struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 	struct cprof_error *err = cprof_report_new(profile, format, argument, config, &report);
 	if (err)
 		return err;
-	fputs(cprof_buffer_text(&report->warnings), stderr);
+	cprof_printable_write(stderr, cprof_buffer_text(&report->warnings), report->warnings.len);
 	err = deliver(report, interactive);
 	cprof_report_free(report);
 	return err;

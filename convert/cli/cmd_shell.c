@@ -13,6 +13,7 @@
 #include <editline/readline.h>
 
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/shell_line.h"
 #include "convert/output/format_table.h"
@@ -31,9 +32,9 @@ static const struct session *running;
 
 static void print_error(struct cprof_error *err)
 {
-	fprintf(stderr, "%s\n", err->message);
+	cprof_printable_printf(stderr, "%s\n", err->message);
 	if (err->hint)
-		fprintf(stderr, "hint: %s\n", err->hint);
+		cprof_printable_printf(stderr, "hint: %s\n", err->hint);
 	cprof_error_free(err);
 }
 
@@ -54,7 +55,7 @@ static void greet(const struct session *session)
 	}
 	struct cprof_buffer labels = { 0 };
 	cprof_report_profile_labels(report, &labels);
-	fputs(cprof_buffer_text(&labels), stderr);
+	cprof_printable_write(stderr, cprof_buffer_text(&labels), labels.len);
 	if (report->total == 0 && copy->n_types > 1)
 		fputs("No samples were found with the default sample value type.\n"
 		      "Try \"sample_index\" command to analyze different sample values.\n",
@@ -70,7 +71,8 @@ static void put_types(const struct cprof_profile *p)
 {
 	fputs(" //: [", stderr);
 	for (uint32_t i = 0; i < p->n_types; i++)
-		fprintf(stderr, "%s%s", i ? " | " : "", cprof_profile_text(p, p->types[i].type));
+		cprof_printable_printf(stderr, "%s%s", i ? " | " : "",
+				       cprof_profile_text(p, p->types[i].type));
 	fputs("]", stderr);
 }
 
@@ -83,7 +85,7 @@ static void put_option(const struct session *session, const struct cprof_option 
 	const char *text = cprof_buffer_text(&value);
 	if (type && !*text && p->n_types)
 		text = cprof_profile_text(p, p->types[cprof_profile_default_type(p)].type);
-	fprintf(stderr, "  %-25s = %-20s", row->name, *text ? text : "\"\"");
+	cprof_printable_printf(stderr, "  %-25s = %-20s", row->name, *text ? text : "\"\"");
 	if (type)
 		put_types(p);
 	else if (strcmp(row->name, "sort") == 0)
@@ -152,7 +154,7 @@ static void help(const char *topic)
 			printf("%s: %s\n", topic, cprof_config_options[i].help);
 			return;
 		}
-		fprintf(stderr, "Unknown command: %s\n", topic);
+		cprof_printable_printf(stderr, "Unknown command: %s\n", topic);
 	}
 }
 

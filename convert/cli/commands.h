@@ -24,7 +24,8 @@ struct cprof_options {
 	struct cprof_strings bases, diff_bases;
 	int64_t seconds, timeout_s;
 	const char *build_id, *comment, *symbolize;
-	const char *tls_cert, *tls_key, *tls_ca;
+	const char *tls_cert, *tls_key, *tls_ca, *auth_file;
+	char *auth; /* owned: what the file or the environment says */
 	bool all_frames;
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/environment.h"
+#include "base/printable_text.h"
+#include "base/secret.h"
 #include "convert/cli/commands.h"
 #include "convert/output/format_table.h"
 
@@ -24,6 +27,7 @@ static const struct cprof_option source_rows[] = {
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
 	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
 	{ "tls_ca", CPROF_OPT_STRING, AT(tls_ca), "", "FILE", "certificates to trust", NULL },
+	{ "auth_file", CPROF_OPT_STRING, AT(auth_file), "", "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_HTTP_AUTH", NULL },
 
 	{ "inuse_space", CPROF_OPT_SWITCH, AT(inuse_space), NULL, NULL, "same as -sample_index=inuse_space", "Shorthands" },
 	{ "inuse_objects", CPROF_OPT_SWITCH, AT(inuse_objects), NULL, NULL, "same as -sample_index=inuse_objects", NULL },
@@ -86,7 +90,9 @@ static void print_line(void *ctx, const char *line)
 {
 	(void)ctx;
 	size_t n = strlen(line);
-	fprintf(stderr, "%s%s", line, n && line[n - 1] == '\n' ? "" : "\n");
+	cprof_printable_write(stderr, line, n);
+	if (!n || line[n - 1] != '\n')
+		fputc('\n', stderr);
 }
 
 const struct cprof_say cprof_command_say = { .line = print_line };
@@ -95,7 +101,8 @@ struct cprof_tls cprof_command_tls(const struct cprof_options *options)
 {
 	return (struct cprof_tls){ .cert = *options->tls_cert ? options->tls_cert : NULL,
 				   .key = *options->tls_key ? options->tls_key : NULL,
-				   .ca = *options->tls_ca ? options->tls_ca : NULL };
+				   .ca = *options->tls_ca ? options->tls_ca : NULL,
+				   .auth = options->auth };
 }
 
 /* One of the shorthands: it gives way to -sample_index and to those before it. */
@@ -215,9 +222,9 @@ static int report_error(struct cprof_error *err)
 {
 	int status = cprof_error_exit_status(err);
 	if (err) {
-		fprintf(stderr, "cprof: %s\n", err->message);
+		cprof_printable_printf(stderr, "cprof: %s\n", err->message);
 		if (err->hint)
-			fprintf(stderr, "hint: %s\n", err->hint);
+			cprof_printable_printf(stderr, "hint: %s\n", err->hint);
 	}
 	cprof_error_free(err);
 	return status;
@@ -225,6 +232,8 @@ static int report_error(struct cprof_error *err)
 
 int main(int argc, char **argv)
 {
+	if (!cprof_environment_secure())
+		return report_error(cprof_error_no_memory());
 	setlocale(LC_CTYPE, "");
 	struct cprof_options options = { 0 };
 	CPROF_AUTO(free) struct cprof_option *rows = NULL;
@@ -236,6 +245,8 @@ int main(int argc, char **argv)
 		err = cprof_config_settle(&options.config);
 	if (!err)
 		err = check_options(&options);
+	if (!err)
+		err = cprof_secret_read(options.auth_file, "CPROF_HTTP_AUTH", &options.auth);
 	if (!err) {
 		take_shorthands(&options);
 		take_program(&options);
@@ -245,5 +256,6 @@ int main(int argc, char **argv)
 	cprof_strings_deinit(&options.sources);
 	cprof_strings_deinit(&options.bases);
 	cprof_strings_deinit(&options.diff_bases);
+	free(options.auth);
 	return status;
 }

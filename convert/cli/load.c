@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "convert/cli/saved_profile.h"
 #include "convert/formats/input_format.h"
 #include "convert/net/fetch.h"
@@ -83,10 +84,22 @@ static struct cprof_error *take_error(struct cprof_fetch *fetch)
 	if (err && fetch->trouble == CPROF_FETCH_TIMED_OUT)
 		err = cprof_error_hint(err, "-timeout N waits longer; now it was %" PRId64 " s",
 				       fetch->url.timeout_s);
+	if (err && fetch->trouble == CPROF_FETCH_NOT_LET_IN)
+		err = cprof_error_hint(
+			err, "write USER:PASSWORD or a token into a file that only you can "
+			     "read and name it with -auth_file, or set CPROF_HTTP_AUTH");
 	if (err && fetch->trouble == CPROF_FETCH_UNTRUSTED)
 		err = cprof_error_hint(err, "-tls_ca FILE names a certificate to trust; "
 					    "https+insecure:// trusts anyone");
 	return err;
+}
+
+static struct cprof_error *name_source(struct cprof_error *err, const char *name, bool is_url)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
+	if (is_url)
+		cprof_secret_put_url(name, &shown);
+	return cprof_error_wrap(err, "%s", is_url ? cprof_buffer_text(&shown) : name);
 }
 
 /* The profile in `fetch`, or where that is no URL, in the file `name`. */
@@ -110,7 +123,7 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 	if (!err && fetch->is_url && load->add_names)
 		err = load->add_names(load->ctx, &fetch->url, profile);
 	if (err)
-		return cprof_error_wrap(err, "%s", name);
+		return name_source(err, name, fetch->is_url);
 	*ret_profile = cprof_take_ptr(&profile);
 	return NULL;
 }

@@ -1,5 +1,7 @@
 #include "convert/net/curl_options.h"
 
+#include <string.h>
+
 #include "base/version.h"
 
 void cprof_curl_options_set(const struct cprof_curl_api *api, CURL *curl,
@@ -20,4 +22,16 @@ void cprof_curl_options_set(const struct cprof_curl_api *api, CURL *curl,
 		api->easy_setopt(curl, CURLOPT_SSLKEY, tls->key);
 	if (tls->ca)
 		api->easy_setopt(curl, CURLOPT_CAINFO, tls->ca);
+	cprof_curl_options_log_in(api, curl, tls->auth);
+}
+
+bool cprof_curl_options_log_in(const struct cprof_curl_api *api, CURL *curl, const char *auth)
+{
+	if (!auth || !*auth)
+		return true;
+	if (strchr(auth, ':'))
+		return api->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) == CURLE_OK &&
+		       api->easy_setopt(curl, CURLOPT_USERPWD, auth) == CURLE_OK;
+	return api->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
+	       api->easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, auth) == CURLE_OK;
 }

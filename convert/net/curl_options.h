@@ -13,4 +13,10 @@
 void cprof_curl_options_set(const struct cprof_curl_api *api, CURL *curl,
 			    const struct cprof_tls *tls, bool insecure);
 
+/*
+ * Log in with `auth`: "user:password" is sent as Basic (RFC 7617), anything else as a Bearer token (RFC 6750); NULL and "" do
+ * nothing. curl sends neither to another host that an answer leads to. False: curl refuses it, or has no memory.
+ */
+bool cprof_curl_options_log_in(const struct cprof_curl_api *api, CURL *curl, const char *auth);
+
 #endif

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "convert/net/curl_api.h"
 #include "convert/net/curl_options.h"
 
@@ -81,7 +83,8 @@ static void set_options(struct transfer *t)
 
 /* The server's answer where it is no success; what it says in plain text is shown. */
 static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *curl,
-					const struct cprof_buffer *out)
+					const struct cprof_buffer *out,
+					enum cprof_fetch_trouble *ret_trouble)
 {
 	long status = 0;
 	char *type = NULL;
@@ -89,6 +92,8 @@ static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *
 	api->easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	if (status == 200)
 		return NULL;
+	if (status == 401 || status == 403)
+		*ret_trouble = CPROF_FETCH_NOT_LET_IN;
 	const char *words =
 		type && strncmp(type, "text/plain", 10) == 0 ? cprof_buffer_text(out) : "";
 	return cprof_error_new(
@@ -106,7 +111,7 @@ static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 	if (bytes->failed)
 		return cprof_error_no_memory();
 	if (code == CURLE_OK)
-		return check_status(t->api, t->curl, bytes);
+		return check_status(t->api, t->curl, bytes, &t->fetch->trouble);
 	t->fetch->trouble = code == CURLE_OPERATION_TIMEDOUT         ? CPROF_FETCH_TIMED_OUT
 			    : code == CURLE_PEER_FAILED_VERIFICATION ? CPROF_FETCH_UNTRUSTED
 								     : CPROF_FETCH_FAILED;
@@ -135,8 +140,10 @@ static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch
 	f->n++;
 	set_options(t);
 	f->api->multi_add_handle(f->multi, t->curl);
+	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
+	cprof_secret_put_url(cprof_buffer_text(&fetch->url.text), &shown);
 	cprof_say(&f->request->say, "Fetching profile over HTTP from %s",
-		  cprof_buffer_text(&fetch->url.text));
+		  cprof_buffer_text(&shown));
 	if (fetch->url.seconds)
 		cprof_say(&f->request->say, "Please wait... (%" PRId64 "s)", fetch->url.seconds);
 	return NULL;

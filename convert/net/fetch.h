@@ -20,9 +20,10 @@ struct cprof_fetch_request {
 
 /* What a user might do something about. */
 enum cprof_fetch_trouble {
-	CPROF_FETCH_FAILED,    /* anything else */
-	CPROF_FETCH_TIMED_OUT, /* after url.timeout_s */
-	CPROF_FETCH_UNTRUSTED, /* nobody we trust has signed the server's certificate */
+	CPROF_FETCH_FAILED,     /* anything else */
+	CPROF_FETCH_TIMED_OUT,  /* after url.timeout_s */
+	CPROF_FETCH_NOT_LET_IN, /* the server wants a login, or another one */
+	CPROF_FETCH_UNTRUSTED,  /* nobody we trust has signed the server's certificate */
 };
 
 /* One source of a list: what came of it, if it is a URL. */

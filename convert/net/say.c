@@ -1,7 +1,9 @@
 #include "convert/net/say.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
+#include "base/printable.h"
 #include "cprof/buffer.h"
 
 void cprof_say(const struct cprof_say *say, const char *fmt, ...)
@@ -11,6 +13,7 @@ void cprof_say(const struct cprof_say *say, const char *fmt, ...)
 	va_start(ap, fmt);
 	cprof_buffer_vprintf(&line, fmt, ap);
 	va_end(ap);
-	say->line(say->ctx, cprof_buffer_text(&line));
-	cprof_buffer_deinit(&line);
+	char *text = cprof_printable_take((char *)line.data);
+	say->line(say->ctx, text ? text : "");
+	free(text);
 }

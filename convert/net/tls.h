@@ -8,6 +8,7 @@
 struct cprof_tls {
 	const char *cert, *key; /* the client's certificate, and its private key */
 	const char *ca;         /* certificates to trust */
+	const char *auth;       /* no file: what to log in with, see cprof_curl_options_log_in() */
 };
 
 #endif

@@ -106,6 +106,6 @@ const struct cprof_format cprof_format_json = {
 	.name = "json",
 	.help = "the top entries and the calls between them, for scripts",
 	.suffix = "json",
-	.flags = CPROF_FORMAT_ALL_NODES,
+	.flags = CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_ANY_STRING,
 	.write = write_json,
 };

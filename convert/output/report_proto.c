@@ -33,7 +33,7 @@ const struct cprof_format cprof_format_proto = {
 	.help = "the profile itself, merged and filtered, as a compressed pprof file",
 	.suffix = "pb.gz",
 	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_BINARY |
-		 CPROF_FORMAT_COLUMNS,
+		 CPROF_FORMAT_ANY_STRING | CPROF_FORMAT_COLUMNS,
 	.write = write_proto,
 };
 
@@ -101,6 +101,6 @@ const struct cprof_format cprof_format_topproto = {
 	.name = "topproto",
 	.help = "the top entries as a compressed pprof file",
 	.suffix = "pb.gz",
-	.flags = CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_BINARY,
+	.flags = CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_BINARY | CPROF_FORMAT_ANY_STRING,
 	.write = write_topproto,
 };

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/cleanup.h"
+#include "base/printable.h"
+#include "base/printable_text.h"
 
 void cprof_profile_free(struct cprof_profile *profile)
 {
@@ -29,7 +32,15 @@ void cprof_profile_free(struct cprof_profile *profile)
 struct cprof_error *cprof_profile_string(struct cprof_profile *profile, const char *text,
 					 uint32_t *ret_string)
 {
-	return cprof_intern_text(&profile->strings, text ? text : "", ret_string);
+	const size_t n = text ? strlen(text) : 0;
+	if (cprof_printable_is(text, n))
+		return cprof_intern_bytes(&profile->strings, text ? text : "", n, ret_string);
+	CPROF_AUTO(buffer) struct cprof_buffer fitted = { 0 };
+	cprof_printable_put(&fitted, text, n, "");
+	struct cprof_error *err = cprof_buffer_error(&fitted);
+	return err ? err
+		   : cprof_intern_bytes(&profile->strings, (const char *)fitted.data, fitted.len,
+					ret_string);
 }
 
 struct cprof_error *cprof_profile_grow(void *array_pointer, uint32_t n, uint32_t *room,

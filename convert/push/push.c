@@ -10,8 +10,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "base/version.h"
 #include "convert/net/curl_api.h"
+#include "convert/net/curl_options.h"
 
 #define TRIES_DEFAULT      3
 #define FIRST_WAIT_NS      (CPROF_NS_PER_S / 2)
@@ -159,19 +161,6 @@ struct cprof_error *cprof_push_check_url(const char *url)
 	return good ? NULL : cprof_error_new(CPROF_ERR_USAGE, "that is no http:// or https:// URL");
 }
 
-/* scheme://host/path, without user, password, query. */
-static void put_shown(struct cprof_buffer *out, const char *url)
-{
-	const char *rest = strstr(url, "://");
-	rest = rest ? rest + 3 : url;
-	cprof_buffer_append(out, url, (size_t)(rest - url));
-	size_t authority = strcspn(rest, "/?#");
-	const char *at = memrchr(rest, '@', authority);
-	if (at)
-		rest = at + 1;
-	cprof_buffer_append(out, rest, strcspn(rest, "?#"));
-}
-
 /* ---- one try ---- */
 
 struct answer {
@@ -225,7 +214,7 @@ static bool set_up(const struct cprof_curl_api *api, CURL *curl, const struct cp
 	SET(CURLOPT_WRITEDATA, &answer->body);
 	SET(CURLOPT_ERRORBUFFER, answer->problem);
 #undef SET
-	return bad == CURLE_OK;
+	return bad == CURLE_OK && cprof_curl_options_log_in(api, curl, push->auth);
 }
 
 static void post_once(const struct cprof_curl_api *api, const struct cprof_push *push,
@@ -292,25 +281,23 @@ static void wait_before(const struct cprof_push *push, unsigned tried, const str
 	nanosleep(&left, NULL);
 }
 
-/* The server's words on one line, without what a terminal would act on. */
+/* The server's words on one line. */
 static void put_words(struct cprof_buffer *out, const struct cprof_buffer *body)
 {
 	bool space = false;
 	for (size_t i = 0; i < body->len; i++) {
-		unsigned char c = body->data[i];
-		if (c <= ' ' || c == 0x7f) {
-			space = out->len;
-			continue;
-		}
-		if (space)
+		bool blank = body->data[i] <= ' ';
+		if (!blank && space)
 			cprof_buffer_putc(out, ' ');
-		space = false;
-		cprof_buffer_putc(out, (char)c);
+		if (!blank)
+			cprof_buffer_putc(out, (char)body->data[i]);
+		space = blank && out->len;
 	}
 }
 
 static struct cprof_error *undelivered(const struct cprof_curl_api *api, const char *shown,
-				       const struct answer *answer, unsigned tried)
+				       const struct cprof_push *push, const struct answer *answer,
+				       unsigned tried)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer words = { 0 };
 	put_words(&words, &answer->body);
@@ -324,8 +311,11 @@ static struct cprof_error *undelivered(const struct cprof_curl_api *api, const c
 		CPROF_ERR_UNDELIVERED, "push to %s: the server answered %ld%s%s%s", shown,
 		answer->status, words.len ? ": " : "", cprof_buffer_text(&words), times);
 	if (answer->status == 401 || answer->status == 403)
-		return cprof_error_hint(err, "put the user and password into the URL: "
-					     "http://user:password@host/");
+		return cprof_error_hint(err, "%s%s%s",
+					push->auth ? "what was sent to log in with was not taken"
+						   : "nothing was sent to log in with",
+					push->how_to_log_in ? ": " : "",
+					push->how_to_log_in ? push->how_to_log_in : "");
 	if (answer->status >= 300 && answer->status < 400)
 		return cprof_error_hint(err, "redirects are not followed; use the final URL");
 	return err;
@@ -344,7 +334,7 @@ struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_
 	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
 	size_t before_fragment = strcspn(push->url, "#");
 	cprof_buffer_append(&url, push->url, before_fragment);
-	put_shown(&shown, push->url);
+	cprof_secret_put_url(push->url, &shown);
 	if (backend->query)
 		backend->query(push, memchr(push->url, '?', before_fragment) ? '&' : '?', &url);
 	err = cprof_buffer_error(&url);
@@ -363,7 +353,7 @@ struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_
 		else if (tried < tries && worth_another(&answer))
 			wait_before(push, tried, &answer);
 		else
-			err = undelivered(api, cprof_buffer_text(&shown), &answer, tried);
+			err = undelivered(api, cprof_buffer_text(&shown), push, &answer, tried);
 		cprof_buffer_deinit(&answer.body);
 		if (done || err)
 			return err;

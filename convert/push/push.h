@@ -18,8 +18,11 @@
 
 struct cprof_push {
 	const char *url;
-	const char *backend;       /* "auto" or a back end's name */
-	const char *service;       /* what the collector calls the application */
+	const char *auth; /* "user:password" or a token (cprof_curl_options_log_in); NULL: none */
+	const char
+		*how_to_log_in; /* words for people whom the server does not let in; may be NULL */
+	const char *backend;    /* "auto" or a back end's name */
+	const char *service;    /* what the collector calls the application */
 	const char *const *labels; /* "key=value" */
 	size_t n_labels;
 	uint64_t from_wall_ns, until_wall_ns;

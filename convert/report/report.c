@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "base/path.h"
+#include "base/printable_text.h"
 #include "convert/report/filter.h"
 #include "convert/report/granularity.h"
 #include "convert/report/tag_frames.h"
@@ -169,7 +171,11 @@ struct cprof_error *cprof_report_new(struct cprof_profile *profile,
 	report->format = format;
 	report->config = *config;
 	bend_config(&report->config, format->flags);
-	struct cprof_error *err = prepare(report, argument);
+	struct cprof_error *err = NULL;
+	if (!(format->flags & CPROF_FORMAT_ANY_STRING))
+		err = cprof_profile_make_printable(profile);
+	if (!err)
+		err = prepare(report, argument);
 	if (err) {
 		cprof_report_free(report);
 		return err;
@@ -190,7 +196,15 @@ void cprof_report_free(struct cprof_report *report)
 
 struct cprof_error *cprof_report_write(struct cprof_report *report, FILE *out)
 {
-	struct cprof_error *err = report->format->write(report, out);
+	CPROF_AUTO(fclose) FILE *fit = NULL;
+	if (!(report->format->flags & CPROF_FORMAT_ANY_STRING)) {
+		fit = cprof_printable_open(out);
+		if (!fit)
+			return cprof_error_os(errno, "open a stream");
+	}
+	struct cprof_error *err = report->format->write(report, fit ? fit : out);
+	if (!err && fit && fflush(fit) != 0)
+		err = cprof_error_os(errno, "write the %s report", report->format->name);
 	if (!err)
 		err = cprof_regex_error(report->symbol);
 	if (!err && (fflush(out) != 0 || ferror(out)))

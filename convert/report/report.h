@@ -34,6 +34,7 @@ enum {
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
 	CPROF_FORMAT_COLUMNS = 4096,     /* source columns are kept, whatever -showcolumns says */
+	CPROF_FORMAT_ANY_STRING = 8192,  /* it has a way to write any string; others get fit ones */
 };
 
 struct cprof_format {
@@ -72,7 +73,10 @@ struct cprof_error *cprof_report_new(struct cprof_profile *profile,
 				     struct cprof_report **ret_report);
 void cprof_report_free(struct cprof_report *report);
 
-/* Write it. Streams: memory does not grow with the length of the text. */
+/*
+ * Write it. Streams: memory does not grow with the length of the text. What a terminal would act on is written as
+ * base/printable.h does, by all formats but those with CPROF_FORMAT_ANY_STRING.
+ */
 struct cprof_error *cprof_report_write(struct cprof_report *report, FILE *out);
 
 /* What the formats share. */

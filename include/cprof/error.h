@@ -34,7 +34,10 @@ struct cprof_error {
 	char *hint;    /* one sentence telling the user what to do, or NULL */
 };
 
-/* Both copy their text. On allocation failure they return the static CPROF_ERR_NO_MEMORY error. */
+/*
+ * Both copy their text, and make it fit for a terminal (base/printable.h): control characters in a name that somebody
+ * else chose show as \x1b. On allocation failure they return the static CPROF_ERR_NO_MEMORY error.
+ */
 struct cprof_error *cprof_error_new(enum cprof_error_code code, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), returns_nonnull, warn_unused_result));
 struct cprof_error *cprof_error_os(int os_errno, const char *fmt, ...)

@@ -117,6 +117,12 @@ static inline void cprof_auto_profile(struct cprof_profile **profile)
 	cprof_profile_free(*profile);
 }
 
+/*
+ * Put what a terminal cannot act on, and what breaks no line, in the place of every string that is otherwise (bytes that are
+ * no UTF-8 as \xe9, control characters as \x1b, line ends as \n). For text made of a profile that somebody else wrote.
+ */
+struct cprof_error *cprof_profile_make_printable(struct cprof_profile *profile);
+
 /* An independent copy. */
 struct cprof_error *cprof_profile_copy(const struct cprof_profile *profile,
 				       struct cprof_profile **ret_profile);
@@ -127,7 +133,10 @@ static inline const char *cprof_profile_text(const struct cprof_profile *profile
 	return cprof_intern_get(&profile->strings, string);
 }
 
-/* The number of `text`, copied on first sight. NULL is "". */
+/*
+ * The number of `text`, copied on first sight. NULL is "". A string of a profile is UTF-8 (profile.proto, "string_table")
+ * and names come from anywhere, so what is no UTF-8 is written as \xe9, and so are control characters.
+ */
 struct cprof_error *cprof_profile_string(struct cprof_profile *profile, const char *text,
 					 uint32_t *ret_string);
 

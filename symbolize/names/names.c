@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "symbolize/dwarf/dwarf_file.h"
 #include "symbolize/elf/eh_index.h"
 #include "symbolize/names/plt.h"
@@ -77,7 +78,7 @@ struct cprof_error *cprof_names_get(struct cprof_module *module,
 			return err;
 		}
 		if (err)
-			cprof_buffer_printf(&names->trail, "%s: %s\n", module->path, err->message);
+			cprof_printable_put_line(&names->trail, module->path, err->message);
 		cprof_error_free(err);
 		load_cache(names, options->cache_dir);
 		module->names.data = names;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/shell_word.h"
 
 #define OS_RELEASE_MAX (64u << 10)
 #define LIST_MAX       (16u << 20)
@@ -114,10 +115,19 @@ static bool find_package(const char *root, const char *path, char *package, size
 	return false;
 }
 
+/*
+ * The list may be of a container, and whoever made it would like to have a command of his own run (deb-control(5), "Package").
+ */
+static bool is_package_name(const char *name)
+{
+	return *name && !strchr("+.-", *name) &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+.-")] == 0;
+}
+
 static void advise_debian(const char *root, const char *path, struct cprof_buffer *out)
 {
 	char package[256];
-	if (!find_package(root, path, package, sizeof(package)))
+	if (!find_package(root, path, package, sizeof(package)) || !is_package_name(package))
 		return;
 	if (strcmp(package, "libc6") == 0 || strncmp(package, "python3.", 8) == 0) {
 		size_t base = strcspn(package, "-");
@@ -142,12 +152,14 @@ struct cprof_error *cprof_package_advise(const char *root, const char *path,
 		advise_debian(root, path, out);
 		break;
 	case FAMILY_RPM:
-		cprof_buffer_printf(out, "dnf debuginfo-install $(rpm -qf %s)\n", path);
+		cprof_buffer_puts(out, "dnf debuginfo-install $(rpm -qf ");
+		cprof_shell_word_put(out, path);
+		cprof_buffer_puts(out, ")\n");
 		break;
 	case FAMILY_ALPINE:
-		cprof_buffer_printf(
-			out, "apk add the -dbg package of what apk info --who-owns %s says\n",
-			path);
+		cprof_buffer_puts(out, "apk add the -dbg package of what apk info --who-owns ");
+		cprof_shell_word_put(out, path);
+		cprof_buffer_puts(out, " says\n");
 		break;
 	case FAMILY_ARCH:
 		cprof_buffer_printf(out,

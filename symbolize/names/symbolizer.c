@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "cprof/hash.h"
 #include "cprof/intern.h"
 #include "symbolize/names/jit_dump.h"
@@ -119,7 +120,7 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 static void note(struct cprof_symbolizer *symbolizer, const char *path, const char *text)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
-	cprof_buffer_printf(&line, "%s: %s\n", path, text);
+	cprof_printable_put_line(&line, path, text);
 	if (!strstr(cprof_buffer_text(&symbolizer->notes), cprof_buffer_text(&line)))
 		cprof_buffer_puts(&symbolizer->notes, cprof_buffer_text(&line));
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "symbolize/names/jit_dump.h"
 #include "symbolize/names/kernel.h"
 #include "symbolize/names/package.h"
@@ -112,7 +113,8 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
 				     struct cprof_buffer *out)
 {
 	struct cprof_names *names;
-	cprof_buffer_printf(out, "%s\n", *module->path ? module->path : "[anonymous memory]");
+	cprof_printable_puts(out, *module->path ? module->path : "[anonymous memory]");
+	cprof_buffer_putc(out, '\n');
 	if (module->kind == CPROF_MODULE_OPAQUE) {
 		put_lines(out, "no names", module->why ? module->why : "could not be opened");
 		return cprof_buffer_error(out);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "cprof/module.h"
 
 #define DEBUG_DIR       "/usr/lib/debug"
@@ -27,7 +28,7 @@ struct want {
 static void note_tried(struct cprof_buffer *trail, const char *path, const char *what)
 {
 	if (trail)
-		cprof_buffer_printf(trail, "%s: %s\n", path, what);
+		cprof_printable_put_line(trail, path, what);
 }
 
 /* ---- proof ---- */
