@@ -60,11 +60,30 @@ static size_t fit(const char *at, size_t n, const char *keep)
 	return length && !acts_on_terminals(character(at, length)) ? length : 0;
 }
 
+/*
+ * How many bytes from `text` on are plain ASCII, in steps of eight. A byte below ' ' borrows, 0x7f carries into its highest
+ * bit; what that does to its neighbours only ends the span early.
+ */
+static size_t plain_span(const char *text, size_t n)
+{
+	const uint64_t each = 0x0101010101010101ull;
+	size_t at = 0;
+	for (uint64_t word; n - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, text + at, sizeof(word));
+		if ((word | (word - each * ' ') | (word + each)) & (each << 7))
+			break;
+	}
+	return at;
+}
+
 size_t cprof_printable_span(const char *text, size_t n, const char *keep)
 {
-	size_t at = 0;
-	for (size_t length; at < n && (length = fit(text + at, n - at, keep)); at += length)
-		;
+	size_t at = 0, length = 1;
+	while (at < n && length) {
+		size_t plain = plain_span(text + at, n - at);
+		length = plain ? plain : fit(text + at, n - at, keep);
+		at += length;
+	}
 	return at;
 }
 
