@@ -25,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct cprof_patch patch;
 	if (!n)
 		return 0;
-	struct cprof_error *err =
-		cprof_patch_plan(data + 1, n - 1, addr, stub, trampoline, data[0] & 63, &patch);
+	struct cprof_error *err = cprof_patch_plan(data + 1, n - 1, addr, stub, trampoline,
+						   data[0] & 63, NULL, &patch);
 	if (err) {
 		cprof_error_free(err);
 		return 0;

@@ -13,7 +13,8 @@ static struct cprof_error *plan_at(const uint8_t *code, size_t n, uint64_t addr,
 	uint8_t function[64];
 	memset(function, 0x90, sizeof(function));
 	memcpy(function, code, n);
-	return cprof_patch_plan(function, sizeof(function), addr, STUB, TRAMPOLINE, RDI, patch);
+	return cprof_patch_plan(function, sizeof(function), addr, STUB, TRAMPOLINE, RDI, NULL,
+				patch);
 }
 
 static int64_t rel32(const uint8_t *bytes)
@@ -116,9 +117,10 @@ TEST(patch_goes_by_what_the_stub_wants_to_know)
 {
 	struct cprof_patch patch;
 	uint8_t code[32] = { 0x31, 0xc9, 0x55, 0x53, 0x48, 0x89, 0xfb }; /* xor ecx,ecx */
-	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 1 | 2 | 4, &patch));
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 1 | 2 | 4, NULL,
+				&patch));
 	CHECK_UINT(patch.addr, ADDR + 2);
-	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 8, &patch));
+	CHECK(!cprof_patch_plan(code, sizeof(code), ADDR, STUB, TRAMPOLINE, 8, NULL, &patch));
 	CHECK_UINT(patch.addr, ADDR);
 }
 

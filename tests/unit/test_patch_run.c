@@ -145,8 +145,9 @@ static void run(const struct row *row, uint8_t *plain, uint8_t *page)
 	memset(page, 0xcc, BYTES);
 	memcpy(page, row->begin, n);
 	memcpy(plain, row->begin, n);
-	struct cprof_error *err = cprof_patch_plan(page, n, (uintptr_t)page, (uintptr_t)page + STUB,
-						   (uintptr_t)page + TRAMPOLINE, 1 | 2, &patch);
+	struct cprof_error *err =
+		cprof_patch_plan(page, n, (uintptr_t)page, (uintptr_t)page + STUB,
+				 (uintptr_t)page + TRAMPOLINE, 1 | 2, NULL, &patch);
 	if (err)
 		TEST_FAIL("%s: %s", row->name, err->message);
 	CHECK_UINT(patch.addr - (uintptr_t)page, row->first);

@@ -228,8 +228,9 @@ static void hook(struct bench *bench, uint32_t kind, bool light, const struct be
 	uint8_t *in = base + (light ? stub->light : stub->stub);
 	uint8_t *trampoline = base + (light ? stub->restore : stub->trampoline);
 	struct cprof_patch patch;
-	struct cprof_error *err = cprof_patch_plan(bench->hooked, bytes, (uintptr_t)bench->hooked,
-						   (uintptr_t)in, (uintptr_t)trampoline, 7, &patch);
+	struct cprof_error *err =
+		cprof_patch_plan(bench->hooked, bytes, (uintptr_t)bench->hooked, (uintptr_t)in,
+				 (uintptr_t)trampoline, 7, NULL, &patch);
 	if (err)
 		TEST_FAIL("%s: %s", beginning->what, err->message);
 	if (is_pool(kind))

@@ -8,6 +8,7 @@
 #include "attach/heap/alloc/pool_code.h"
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_claim.h"
+#include "attach/heap/inject/heap_code.h"
 #include "attach/heap/inject/heap_place.h"
 #include "base/cleanup.h"
 
@@ -133,8 +134,32 @@ static uint8_t arguments_of(const struct cprof_alloc_entry *entry)
 	return arguments;
 }
 
+/* Plan the jump of `hook`, whose first bytes are `bytes`, if its object has nothing against it. */
+static struct cprof_error *plan_patch(struct cprof_heap_hook *hook, const uint8_t *bytes, size_t n,
+				      uint64_t stub, const struct cprof_heap_code *code)
+{
+	struct cprof_heap_code_question question = { .code = code, .hook = hook };
+	const struct cprof_patch_ways ways = { cprof_heap_code_why_not, &question };
+	struct cprof_patch *patch = &hook->patch;
+	struct cprof_error *err =
+		cprof_patch_plan(bytes, n, hook->entry.addr, stub, hook->trampoline,
+				 arguments_of(&hook->entry), &ways, patch);
+	if (question.err) {
+		cprof_error_free(err);
+		return question.err;
+	}
+	if (!err && !cprof_heap_code_is_original(code, hook, patch->addr,
+						 bytes + (patch->addr - hook->entry.addr),
+						 patch->displaced))
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "its first instructions are not those of its file: somebody "
+				       "else has changed them");
+	return err;
+}
+
 static struct cprof_error *relocate(struct cprof_heap_hooks *hooks,
-				    const struct cprof_heap_pages *pages, size_t index)
+				    const struct cprof_heap_pages *pages,
+				    const struct cprof_heap_code *known, size_t index)
 {
 	struct cprof_heap_hook *hook = &hooks->all[index];
 	const struct cprof_memory *memory = &hooks->maps->memory;
@@ -162,9 +187,7 @@ static struct cprof_error *relocate(struct cprof_heap_hooks *hooks,
 	hook->stub = (uint32_t)stub;
 	hook->trampoline =
 		image->addr + (hook->light ? stubs[stub].restore : stubs[stub].trampoline);
-	struct cprof_error *err =
-		cprof_patch_plan(code, bytes, hook->entry.addr, image->addr + way_in(hook),
-				 hook->trampoline, arguments_of(&hook->entry), &hook->patch);
+	struct cprof_error *err = plan_patch(hook, code, bytes, image->addr + way_in(hook), known);
 	if (!err)
 		return NULL;
 	if (err->code == CPROF_ERR_NO_MEMORY)
@@ -258,11 +281,15 @@ struct cprof_error *cprof_heap_plan(struct cprof_heap_hooks *hooks, struct cprof
 				    uint64_t period)
 {
 	begin(pages, period);
+	struct cprof_heap_code *known = NULL;
 	struct cprof_error *err = choose_addresses(hooks, pages);
+	if (!err)
+		err = cprof_heap_code_new(hooks, 0, &known);
 	for (size_t i = 0; !err && i < hooks->n; i++) {
 		if (hooks->all[i].state == CPROF_HEAP_HOOK_PLANNED)
-			err = relocate(hooks, pages, i);
+			err = relocate(hooks, pages, known, i);
 	}
+	cprof_heap_code_free(known);
 	return err;
 }
 
@@ -288,7 +315,10 @@ static uint32_t image_near(const struct cprof_heap_pages *pages, uint64_t addr)
 struct cprof_error *cprof_heap_plan_more(struct cprof_heap_hooks *hooks,
 					 const struct cprof_heap_pages *pages, size_t from)
 {
-	struct cprof_error *err = NULL;
+	struct cprof_heap_code *known;
+	struct cprof_error *err = cprof_heap_code_new(hooks, from, &known);
+	if (err)
+		return err;
 	for (size_t i = from; !err && i < hooks->n; i++) {
 		struct cprof_heap_hook *hook = &hooks->all[i];
 		hook->image = image_near(pages, hook->entry.addr);
@@ -298,8 +328,9 @@ struct cprof_error *cprof_heap_plan_more(struct cprof_heap_hooks *hooks,
 			cprof_heap_hook_refuse(
 				hook, "it came after the attach, too far from the injected page");
 		else
-			err = relocate(hooks, pages, i);
+			err = relocate(hooks, pages, known, i);
 	}
+	cprof_heap_code_free(known);
 	return err;
 }
 

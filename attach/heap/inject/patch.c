@@ -15,6 +15,7 @@ struct plan {
 	uint64_t
 		interior; /* from here to the end of what is displaced nobody may come by a branch */
 	uint64_t trampoline;
+	const struct cprof_patch_ways *ways; /* NULL: none are known */
 	struct cprof_patch *patch;
 	ZydisDecoder decoder;
 	uint64_t targets[CPROF_PATCH_JUMP]; /* of the displaced branches; no more than that fit */
@@ -74,6 +75,13 @@ static struct cprof_error *push_return(struct plan *plan, uint64_t return_addr)
 	return NULL;
 }
 
+/* What is displaced may not lead to what is displaced: that is looked at in the end. */
+static void add_target(struct plan *plan, uint64_t target)
+{
+	if (plan->n_targets < sizeof(plan->targets) / sizeof(plan->targets[0]))
+		plan->targets[plan->n_targets++] = target;
+}
+
 /* call rel32. */
 static struct cprof_error *move_call(struct plan *plan, const ZydisDecodedInstruction *insn,
 				     uint64_t addr)
@@ -87,6 +95,7 @@ static struct cprof_error *move_call(struct plan *plan, const ZydisDecodedInstru
 	uint64_t end = plan->trampoline + patch->trampoline_len + 5;
 	if (!fits_rel32(end, target))
 		return refuse(plan->addr, "a call of it cannot reach from the trampoline");
+	add_target(plan, target);
 	out[0] = 0xe9;
 	put_rel32(out + 1, end, target);
 	patch->trampoline_len = (uint8_t)(patch->trampoline_len + 5);
@@ -107,14 +116,15 @@ static struct cprof_error *move_branch(struct plan *plan, const ZydisDecodedInst
 	size_t length = conditional ? 6 : 5;
 	uint64_t end = plan->trampoline + patch->trampoline_len + length;
 
+	if (insn->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+		return refuse(plan->addr, "it begins with a branch that CPUs do not agree on");
 	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
 		return move_call(plan, insn, addr);
 	if (conditional ? !(short_jcc || long_jcc) : insn->mnemonic != ZYDIS_MNEMONIC_JMP)
 		return refuse(plan->addr, "it begins with a branch that has no long form");
 	if (!fits_rel32(end, target))
 		return refuse(plan->addr, "a branch of it cannot reach from the trampoline");
-	if (plan->n_targets < sizeof(plan->targets) / sizeof(plan->targets[0]))
-		plan->targets[plan->n_targets++] = target;
+	add_target(plan, target);
 	if (conditional) {
 		out[0] = 0x0f;
 		out[1] = (uint8_t)(0x80 | (insn->opcode & 15));
@@ -255,6 +265,15 @@ static struct cprof_error *look_for_branches_back(struct plan *plan)
 	return NULL;
 }
 
+/* What the rest of the object says to it. */
+static struct cprof_error *look_for_other_ways(const struct plan *plan)
+{
+	const struct cprof_patch_ways *ways = plan->ways;
+	const char *why =
+		ways ? ways->why_not(ways->ctx, plan->addr + plan->patch->displaced) : NULL;
+	return why ? refuse(plan->addr, why) : NULL;
+}
+
 /* The jump goes to plan->addr. */
 static struct cprof_error *plan_jump(struct plan *plan, uint64_t stub)
 {
@@ -270,6 +289,8 @@ static struct cprof_error *plan_jump(struct plan *plan, uint64_t stub)
 	struct cprof_error *err = displace(plan);
 	if (!err)
 		err = look_for_branches_back(plan);
+	if (!err)
+		err = look_for_other_ways(plan);
 	if (err)
 		return err;
 	patch->addr = plan->addr;
@@ -311,13 +332,17 @@ static struct cprof_error *jump_behind_first(struct plan *plan,
 
 struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
 				     uint64_t trampoline, uint8_t arguments,
+				     const struct cprof_patch_ways *ways,
 				     struct cprof_patch *ret_patch)
 {
 	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
 	struct cprof_patch patch = { .addr = addr };
-	struct plan plan = {
-		.code = code, .n = n, .addr = addr, .trampoline = trampoline, .patch = &patch
-	};
+	struct plan plan = { .code = code,
+			     .n = n,
+			     .addr = addr,
+			     .trampoline = trampoline,
+			     .ways = ways,
+			     .patch = &patch };
 	struct cprof_patch_first first;
 	struct cprof_error *err;
 	ZydisDecoderInit(&plan.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);

@@ -42,15 +42,27 @@ struct cprof_patch {
 	uint8_t from[8], to[8];
 };
 
+/* Who else comes to the function's first bytes, which its own code does not tell. */
+struct cprof_patch_ways {
+	/*
+	 * May all bytes behind the first one and before `end` be changed or moved? NULL: yes, nobody comes to one of them.
+	 * Else why not; borrowed until the next question.
+	 */
+	const char *(*why_not)(void *ctx, uint64_t end);
+	void *ctx;
+};
+
 /*
  * `code` holds the `n` bytes of the function at run-time `addr` (as much of it as is known, at least until its
  * end or CPROF_PATCH_WINDOW bytes); the jump will lead to `stub`, or to what undoes the first instruction before it; the
- * trampoline will lie at `trampoline`. `arguments` are those that the stub wants to know (patch_first.h).
+ * trampoline will lie at `trampoline`. `arguments` are those that the stub wants to know (patch_first.h). `ways` is asked about
+ * each way to do it; NULL: nothing but the function's own code is known.
  *
  * CPROF_ERR_UNSUPPORTED says why this function cannot be patched.
  */
 struct cprof_error *cprof_patch_plan(const uint8_t *code, size_t n, uint64_t addr, uint64_t stub,
 				     uint64_t trampoline, uint8_t arguments,
+				     const struct cprof_patch_ways *ways,
 				     struct cprof_patch *ret_patch);
 
 /*
