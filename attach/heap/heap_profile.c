@@ -8,6 +8,8 @@
 /* More rows than this, and sizes are told apart by an eighth of a power of two only. */
 #define ROWS_EXACT 100000u
 #define BLOCKS_MIN 65536u
+#define SPACE_MAX  (1ull << 47) /* bytes of address space that a process has */
+#define VALUE_MAX  0x1p62       /* of all rows together */
 #define EVERY      1u
 
 void cprof_heap_profile_deinit(struct cprof_heap_profile *profile)
@@ -70,8 +72,11 @@ struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, u
 					   uint64_t size, uint64_t period, uint32_t stack)
 {
 	uint32_t row;
-	if (!period || (!size && period > EVERY))
-		return NULL; /* not possible; the target's memory may hold anything */
+	/* What cannot be: the target's memory may hold anything. */
+	if (!period || (!size && period > EVERY) || size > SPACE_MAX || period > SPACE_MAX) {
+		profile->absurd++;
+		return NULL;
+	}
 	struct cprof_error *err = find_row(profile, stack, size_class(profile, size), &row);
 	if (err)
 		return err;
@@ -115,6 +120,18 @@ void cprof_heap_profile_settle(struct cprof_heap_profile *profile, const struct 
 		count(&profile->rows[block->row].inuse, block->size, block->period);
 		count(&profile->inuse, block->size, block->period);
 	}
+}
+
+bool cprof_heap_profile_plausible(const struct cprof_heap_profile *profile)
+{
+	return !profile->absurd &&
+	       profile->inuse.bytes - cprof_heap_error95(&profile->inuse) <= (double)SPACE_MAX;
+}
+
+int64_t cprof_heap_value(double sum, double whole)
+{
+	double share = whole > VALUE_MAX ? sum / whole * VALUE_MAX : sum;
+	return share > 0 ? llround(share) : 0;
 }
 
 double cprof_heap_error95(const struct cprof_heap_totals *totals)

@@ -42,6 +42,7 @@ struct cprof_heap_profile {
 
 	struct cprof_heap_totals alloc, inuse; /* inuse: set by cprof_heap_profile_settle() */
 	uint64_t period_min, period_max;       /* seen */
+	uint64_t absurd; /* samples that no allocator can have made, left out */
 };
 
 void cprof_heap_profile_deinit(struct cprof_heap_profile *profile);
@@ -59,6 +60,12 @@ void cprof_heap_profile_forget(struct cprof_heap_profile *profile, const struct 
 
 /* What lives now, `alive`, makes up inuse. */
 void cprof_heap_profile_settle(struct cprof_heap_profile *profile, const struct cprof_map64 *alive);
+
+/* Whether the sums can be true: no process holds more than its address space has room for. After _settle(). */
+bool cprof_heap_profile_plausible(const struct cprof_heap_profile *profile);
+
+/* A sum as a profile's value, which all of them together do not overflow; `whole` is the sum over all rows. */
+int64_t cprof_heap_value(double sum, double whole);
 
 /* Half the width of the 95 % interval of the total bytes. */
 double cprof_heap_error95(const struct cprof_heap_totals *totals);

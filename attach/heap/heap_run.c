@@ -27,7 +27,12 @@
 #define EASE_NS      (20 * 1000000ull)
 #define PERIOD_MAX   (1ull << 34)
 #define LOOK_NS      (1000 * 1000000ull)
-#define DRAINED      16 /* samples: so few cost less than a stop */
+#define ROWS_MAX     (2u << 20) /* of the profile, some 100 bytes each */
+#define BLOCKS_MAX                                                                                 \
+	(4u << 20) /* sampled ones; the table of living ones has half a million at most */
+#define STACK_FRAMES_MAX                                                                           \
+	(64u << 20) /* of all distinct stacks, 4 bytes each: half a million of 128 */
+#define DRAINED 16  /* samples: so few cost less than a stop */
 
 struct heap {
 	const struct cprof_run *run;
@@ -41,7 +46,9 @@ struct heap {
 	uint64_t looked_mono_ns;
 	uint64_t second_samples; /* at that moment */
 	uint64_t lost_seen, samples_seen,
-		eased_mono_ns;   /* when the period was last looked at for losses */
+		eased_mono_ns; /* when the period was last looked at for losses */
+	uint64_t period_high;  /* the largest so far */
+	uint64_t no_room;      /* samples left out because the profile is as large as it may get */
 	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
 };
 
@@ -77,10 +84,28 @@ static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack
 	return false;
 }
 
+/* Drawn with a period that was never set: the cell was written by somebody else. Uprobes' are not in the target. */
+static bool is_forged(const struct heap *heap, const struct cprof_shim_cell *cell)
+{
+	return cell->image != CPROF_HEAP_SAMPLE_BY_UPROBE &&
+	       (cell->period < heap->pace.base || cell->period > heap->period_high);
+}
+
+/* A target that invents samples shall not fill our memory. Real ones repeat their stacks. */
+static bool has_room(const struct heap *heap)
+{
+	return cprof_session_stacks(heap->session)->n_items < STACK_FRAMES_MAX &&
+	       heap->profile.n_rows < ROWS_MAX && heap->profile.n_blocks < BLOCKS_MAX;
+}
+
 static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
 				     const uint8_t *bytes)
 {
 	struct heap *heap = ctx;
+	heap->profile.absurd += is_forged(heap, cell);
+	heap->no_room += !has_room(heap);
+	if (is_forged(heap, cell) || !has_room(heap))
+		return NULL;
 	const struct cprof_heap_hook *hook = cprof_heap_sources_hook(&heap->sources, cell);
 	struct cprof_regs regs = regs_of(cell, hook ? hook->entry.addr : cell->ret);
 	struct cprof_session_sample sample = {
@@ -112,7 +137,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 
 static void count_lost(struct heap *heap)
 {
-	heap->run->log->counts.lost = cprof_heap_sources_lost(&heap->sources) +
+	heap->run->log->counts.lost = heap->no_room + cprof_heap_sources_lost(&heap->sources) +
 				      cprof_heap_sources_table_full(&heap->sources);
 }
 
@@ -182,6 +207,13 @@ static struct cprof_error *hook_newcomers(struct heap *heap)
 	return err;
 }
 
+static void set_period(struct heap *heap)
+{
+	if (heap->pace.period > heap->period_high)
+		heap->period_high = heap->pace.period;
+	cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+}
+
 /* Once a second: mappings, what lives, and whether sampling costs what it may. */
 static struct cprof_error *every_second(struct heap *heap)
 {
@@ -197,12 +229,12 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (!err && heap->request->overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
 	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples, cprof_clock_cpu_ns(),
 				 now))
-		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+		set_period(heap);
 	uint64_t samples = heap->run->log->counts.samples;
 	if (!err && heap->request->overhead <= 0 && heap->pace.period > heap->pace.base &&
 	    samples - heap->second_samples < CALM_SAMPLES) {
 		heap->pace.period /= 2;
-		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+		set_period(heap);
 	}
 	heap->second_samples = samples;
 	return err;
@@ -221,7 +253,7 @@ static void ease(struct heap *heap)
 	if ((lost - heap->lost_seen) * 50 > counts->samples - heap->samples_seen &&
 	    heap->pace.period < PERIOD_MAX) {
 		heap->pace.period *= 2;
-		cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+		set_period(heap);
 	}
 	heap->lost_seen = lost;
 	heap->samples_seen = counts->samples;
@@ -276,8 +308,12 @@ static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_ro
 {
 	uint32_t labels;
 	struct cprof_error *err = size_label(heap, row->size, &labels);
-	const int64_t values[] = { llround(row->alloc.objects), llround(row->alloc.bytes),
-				   llround(row->inuse.objects), llround(row->inuse.bytes) };
+	const struct cprof_heap_totals *alloc = &heap->profile.alloc;
+	const struct cprof_heap_totals *inuse = &heap->profile.inuse;
+	const int64_t values[] = { cprof_heap_value(row->alloc.objects, alloc->objects),
+				   cprof_heap_value(row->alloc.bytes, alloc->bytes),
+				   cprof_heap_value(row->inuse.objects, inuse->objects),
+				   cprof_heap_value(row->inuse.bytes, inuse->bytes) };
 	return err ? err : cprof_session_add_stack(heap->session, row->stack, labels, values);
 }
 
@@ -308,6 +344,28 @@ static void note_totals(const struct heap *heap)
 		"in use means: allocated since the attach and not freed; what process %d "
 		"held before is not in this profile",
 		(int)heap->run->targets[0]->pid);
+}
+
+static void note_room(const struct heap *heap)
+{
+	if (heap->no_room)
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " samples were left out: there are more distinct "
+				   "stacks and sizes than a profile may hold: raise -rate",
+				   heap->no_room);
+}
+
+/* The region that we share with the process is its own memory. By mistake or on purpose, it can write there. */
+static void note_trust(const struct heap *heap)
+{
+	if (cprof_heap_profile_plausible(&heap->profile) && !heap->sources.reader.odd)
+		return;
+	cprof_run_log_note(
+		heap->run->log, CPROF_NOTE_WARNING,
+		"the target changed our region of its memory: %" PRIu64
+		" samples and counts in it cannot be true and were left out; what is left "
+		"says what the target wants it to",
+		heap->profile.absurd + heap->sources.reader.odd);
 }
 
 /* Was nothing allocated, or not through what we know? */
@@ -350,6 +408,8 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 {
 	note_mechanism(heap);
 	note_totals(heap);
+	note_room(heap);
+	note_trust(heap);
 	note_silence(heap);
 	struct cprof_error *late = add_baseline(heap);
 	if (late)
@@ -395,6 +455,7 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	heap->pace = (struct cprof_heap_pace){ .base = options.period,
 					       .period = options.period,
 					       .budget = heap->request->overhead };
+	heap->period_high = options.period;
 	if (heap->request->baseline)
 		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
 	if (!err)

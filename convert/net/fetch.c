@@ -10,9 +10,10 @@
 #include "convert/net/curl_api.h"
 #include "convert/net/curl_options.h"
 
-#define MAX_BYTES     UINT32_MAX
-#define PROGRESS_S    5   /* between two lines of progress */
-#define MESSAGE_BYTES 400 /* of a server's own words in an error */
+#define MAX_BYTES     (1u << 30)  /* of an answer; profiles are packed, and few have 100 MB */
+#define ERROR_BYTES   (64u << 10) /* of an answer that is no profile */
+#define PROGRESS_S    5           /* between two lines of progress */
+#define MESSAGE_BYTES 400         /* of a server's own words in an error */
 
 /* A URL on its way. */
 struct transfer {
@@ -38,10 +39,11 @@ static size_t take_bytes(char *bytes, size_t one, size_t n, void *ctx)
 {
 	struct transfer *t = ctx;
 	(void)one;
-	if (t->fetch->bytes.len + n > MAX_BYTES) {
-		t->too_long = true;
+	long status = 0;
+	t->api->easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	t->too_long = t->fetch->bytes.len + n > (status == 200 ? MAX_BYTES : ERROR_BYTES);
+	if (t->too_long)
 		return 0;
-	}
 	cprof_buffer_append(&t->fetch->bytes, bytes, n);
 	return t->fetch->bytes.failed ? 0 : n;
 }
@@ -106,8 +108,10 @@ static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *
 static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 {
 	const struct cprof_buffer *bytes = &t->fetch->bytes;
-	if (t->too_long)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 4 GiB");
+	if (t->too_long) {
+		struct cprof_error *err = check_status(t->api, t->curl, bytes);
+		return err ? err : cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 1 GiB");
+	}
 	if (bytes->failed)
 		return cprof_error_no_memory();
 	if (code == CURLE_OK)

@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "convert/formats/legacy.h"
 #include "convert/net/curl_api.h"
 #include "convert/net/curl_options.h"
 
 #define TIMEOUT_S    60L
+#define TOTAL_S      300 /* for all mappings; a slow server is asked many times */
 #define ANSWER_BYTES (64u << 20)
 #define GET_BYTES    4000 /* of addresses in one URL; servers take 8 KiB and more */
 
@@ -17,6 +19,7 @@ struct exchange {
 	const struct cprof_remote_symbols_request *request;
 	struct cprof_buffer url; /* of the symbols */
 	struct cprof_buffer answer;
+	uint64_t until_mono_ns; /* no question begins after that */
 	long status;
 	char why[CURL_ERROR_SIZE];
 };
@@ -35,6 +38,10 @@ static size_t take_bytes(char *bytes, size_t one, size_t n, void *ctx)
 static struct cprof_error *ask(struct exchange *x, const char *url, const char *body)
 {
 	const struct cprof_curl_api *api = x->api;
+	uint64_t now = cprof_clock_mono_ns();
+	if (now >= x->until_mono_ns)
+		return cprof_error_new(CPROF_ERR_OS, "it took more than %d s", TOTAL_S);
+	long left_s = (long)((x->until_mono_ns - now) / CPROF_NS_PER_S) + 1;
 	CURL *curl = api->easy_init();
 	if (!curl)
 		return cprof_error_no_memory();
@@ -43,7 +50,7 @@ static struct cprof_error *ask(struct exchange *x, const char *url, const char *
 	cprof_curl_options_set(api, curl, &x->request->tls, x->request->url->insecure);
 	api->easy_setopt(curl, CURLOPT_URL, url);
 	api->easy_setopt(curl, CURLOPT_ERRORBUFFER, x->why);
-	api->easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	api->easy_setopt(curl, CURLOPT_TIMEOUT, left_s < TIMEOUT_S ? left_s : TIMEOUT_S);
 	api->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
 	api->easy_setopt(curl, CURLOPT_WRITEDATA, x);
 	if (body) {
@@ -178,7 +185,8 @@ struct cprof_error *cprof_remote_symbols_take(struct cprof_profile *profile, uin
 struct cprof_error *cprof_remote_symbols_add(const struct cprof_remote_symbols_request *request,
 					     struct cprof_profile *profile)
 {
-	struct exchange x = { .request = request };
+	struct exchange x = { .request = request,
+			      .until_mono_ns = cprof_clock_mono_ns() + TOTAL_S * CPROF_NS_PER_S };
 	struct cprof_error *err = cprof_curl_api_load(&x.api);
 	cprof_source_url_symbols(cprof_buffer_text(&request->url->text), &x.url);
 	if (!err)

@@ -20,7 +20,8 @@
 #define RETRY_AFTER_MAX_NS (30 * CPROF_NS_PER_S)
 #define CONNECT_MS         5000L
 #define TOTAL_MS           10000L
-#define ANSWER_MAX         2048 /* of the server's words; the rest helps nobody */
+#define ANSWER_MAX         2048       /* of the server's words; the rest helps nobody */
+#define DRAIN_MAX          (1u << 20) /* of head and words; then the connection is closed */
 
 struct backend {
 	const char *name;
@@ -168,15 +169,29 @@ struct answer {
 	long status; /* 0: none came */
 	uint64_t retry_after_ns;
 	struct cprof_buffer body;
+	size_t taken; /* bytes of head and body */
 	char problem[CURL_ERROR_SIZE];
 };
 
+/* The status is known by the time it is too much, and what is said after a megabyte changes nothing. */
+static size_t take(struct answer *answer, size_t n)
+{
+	answer->taken += n;
+	return answer->taken > DRAIN_MAX ? 0 : n;
+}
+
+static size_t on_head(char *data, size_t size, size_t n, void *ctx)
+{
+	(void)data;
+	return take(ctx, size * n);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
-	struct cprof_buffer *body = ctx;
-	size_t room = body->len < ANSWER_MAX ? ANSWER_MAX - body->len : 0;
-	cprof_buffer_append(body, data, size * n < room ? size * n : room);
-	return size * n;
+	struct answer *answer = ctx;
+	size_t room = answer->body.len < ANSWER_MAX ? ANSWER_MAX - answer->body.len : 0;
+	cprof_buffer_append(&answer->body, data, size * n < room ? size * n : room);
+	return take(answer, size * n);
 }
 
 /* As the program curl does; its library by itself looks at none of these. */
@@ -211,7 +226,9 @@ static bool set_up(const struct cprof_curl_api *api, CURL *curl, const struct cp
 	SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	SET(CURLOPT_TIMEOUT_MS, TOTAL_MS);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
-	SET(CURLOPT_WRITEDATA, &answer->body);
+	SET(CURLOPT_WRITEDATA, answer);
+	SET(CURLOPT_HEADERFUNCTION, on_head);
+	SET(CURLOPT_HEADERDATA, answer);
 	SET(CURLOPT_ERRORBUFFER, answer->problem);
 #undef SET
 	return bad == CURLE_OK && cprof_curl_options_log_in(api, curl, push->auth);
@@ -231,6 +248,9 @@ static void post_once(const struct cprof_curl_api *api, const struct cprof_push 
 		curl_off_t after = 0;
 		answer->code = api->easy_perform(curl);
 		api->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+		if (answer->code == CURLE_WRITE_ERROR && answer->taken > DRAIN_MAX &&
+		    answer->status >= 200)
+			answer->code = CURLE_OK;
 		if (api->easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 			answer->retry_after_ns = (uint64_t)after * CPROF_NS_PER_S;
 	}

@@ -134,7 +134,10 @@ static struct cprof_error *read_text(int fd, const char *path, struct cprof_acco
 			continue;
 		if (n < 0)
 			return cprof_error_os(errno, "read %s", path);
-		if (n == 0 || memchr(room, 0, (size_t)n))
+		const uint8_t *zero = memchr(room, 0, (size_t)n);
+		if (zero)
+			text->len += (size_t)(zero - room);
+		if (n == 0 || zero)
 			break;
 		if (text->len + (size_t)n > FILE_MAX ||
 		    !cprof_account_charge(account, CPROF_BUDGET_READ, (uint64_t)n) ||

@@ -77,6 +77,10 @@ TEST(heap_profile_ignores_what_cannot_be)
 	struct cprof_heap_profile profile = { 0 };
 	add(&profile, 1, 100, 0, stack_a);
 	add(&profile, 2, 0, 524288, stack_a);
+	add(&profile, 3, UINT64_MAX, 524288, stack_a);
+	add(&profile, 4, (1ull << 47) + 1, 1, stack_a);
+	add(&profile, 5, 100, 1ull << 63, stack_a);
+	CHECK_UINT(profile.absurd, 5);
 	CHECK_UINT(profile.n_rows, 0);
 	cprof_heap_profile_deinit(&profile);
 }
@@ -187,4 +191,32 @@ TEST(heap_pace_raises_the_period_over_budget_and_comes_back_to_the_one_asked_for
 	for (uint64_t i = 12; i < 40; i++)
 		cprof_heap_pace_next(&pace, samples, 0, i * second); /* and then nothing */
 	CHECK_UINT(pace.period, 524288);
+}
+
+TEST(heap_profile_says_when_its_sums_cannot_be_true)
+{
+	struct cprof_heap_profile profile = { 0 };
+	struct cprof_map64 alive = { 0 };
+	for (uint64_t id = 1; id <= 3; id++) {
+		add(&profile, id, 1ull << 46, 1, stack_a);
+		cprof_map64_put(&alive, id, NULL);
+	}
+	cprof_heap_profile_settle(&profile, &alive);
+	CHECK(!cprof_heap_profile_plausible(&profile)); /* 1.5 times the address space */
+	cprof_map64_deinit(&alive);
+	cprof_map64_put(&alive, 1, NULL);
+	cprof_heap_profile_settle(&profile, &alive);
+	CHECK(cprof_heap_profile_plausible(&profile)); /* allocated one after the other */
+	cprof_map64_deinit(&alive);
+	cprof_heap_profile_deinit(&profile);
+}
+
+TEST(heap_value_never_overflows_a_profile_however_large_the_sums)
+{
+	CHECK_UINT(cprof_heap_value(1000.4, 2000), 1000);
+	CHECK_UINT(cprof_heap_value(-1, 10), 0);
+	CHECK_UINT(cprof_heap_value((double)NAN, 10), 0);
+	/* Two rows that are half of the whole each. */
+	CHECK_UINT(cprof_heap_value(0x1p70, 0x1p71), 1ull << 61);
+	CHECK(cprof_heap_value(INFINITY, INFINITY) >= 0);
 }

@@ -7,8 +7,10 @@
 #include "attach/target/target_spans.h"
 #include "base/cleanup.h"
 
-#define LIVE_CHUNK 16384u /* entries read at once */
-#define ROUND      16u    /* cells handed over at once */
+#define LIVE_CHUNK 16384u       /* entries read at once */
+#define ROUND      16u          /* cells handed over at once */
+#define COUNT_MAX  (1ull << 44) /* calls: hours of all processors doing nothing else */
+#define BYTES_MAX  (1ull << 60) /* in sum, of samples that were lost */
 
 #define AT(pages, member) ((pages)->data + offsetof(struct cprof_shim_data, member))
 
@@ -31,6 +33,17 @@ void cprof_heap_reader_deinit(struct cprof_heap_reader *reader)
 	*reader = (struct cprof_heap_reader){ 0 };
 }
 
+/* Counts only grow, and none can have come far; a lie ends here, before it is added to anything. */
+static bool is_true(const struct cprof_heap_reader *reader, const struct cprof_shim_control *now)
+{
+	const struct cprof_shim_control *was = &reader->control;
+	return now->ticket >= was->ticket && now->ticket <= COUNT_MAX && now->lost >= was->lost &&
+	       now->lost <= COUNT_MAX && now->lost_bytes >= was->lost_bytes &&
+	       now->lost_bytes <= BYTES_MAX && now->table_full >= was->table_full &&
+	       now->table_full <= COUNT_MAX && now->nested >= was->nested &&
+	       now->nested <= COUNT_MAX;
+}
+
 /* Only a process that still holds our data is written to: after an exec the same address may be anything. */
 static bool read_control(struct cprof_heap_reader *reader)
 {
@@ -41,6 +54,15 @@ static bool read_control(struct cprof_heap_reader *reader)
 	    control.magic != pages->nonce) {
 		reader->over = true;
 		return false;
+	}
+	reader->odd += !is_true(reader, &control);
+	if (!is_true(reader, &control)) {
+		/* What it counts is not believed; what it is set to is written anew by us where it matters. */
+		control.ticket = reader->control.ticket;
+		control.lost = reader->control.lost;
+		control.lost_bytes = reader->control.lost_bytes;
+		control.table_full = reader->control.table_full;
+		control.nested = reader->control.nested;
 	}
 	reader->control = control;
 	return true;
@@ -112,9 +134,10 @@ static uint64_t stack_at(const struct cprof_heap_reader *reader, size_t index)
 	return AT(reader->pages, stacks) + index * CPROF_SHIM_STACK_BYTES;
 }
 
-static void read_stack(const struct cprof_heap_reader *reader, size_t index, uint8_t *to)
+static void read_stack(struct cprof_heap_reader *reader, size_t index, uint8_t *to)
 {
 	struct cprof_shim_cell *cell = &reader->cells[index];
+	reader->odd += cell->stack_bytes > CPROF_SHIM_STACK_BYTES;
 	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
 	    !cprof_heap_pages_read(reader->pages, stack_at(reader, index), to, cell->stack_bytes))
 		cell->stack_bytes = 0;
@@ -201,7 +224,7 @@ struct cprof_error *cprof_heap_reader_kept(struct cprof_heap_reader *reader,
 }
 
 /* The stacks of up to ROUND cells, in one system call if none of them is odd. */
-static void read_stacks(const struct cprof_heap_reader *reader, const struct order *ready, size_t n)
+static void read_stacks(struct cprof_heap_reader *reader, const struct order *ready, size_t n)
 {
 	struct cprof_target_span spans[ROUND];
 	bool odd = false;
@@ -282,13 +305,24 @@ struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
 	struct cprof_shim_live *live = malloc(LIVE_CHUNK * sizeof(*live));
 	if (!live)
 		return cprof_error_no_memory();
+	/* Of blocks that we were not told of yet there are as many as cells: no cell is used again but by us. */
+	const uint64_t most = reader->handed + 2ull * CPROF_SHIM_CELLS;
+	uint64_t n = 0;
 	for (uint64_t at = 0; at < pages->live_entries; at += LIVE_CHUNK) {
 		if (!cprof_heap_pages_read(pages, AT(pages, live) + at * sizeof(*live), live,
 					   LIVE_CHUNK * sizeof(*live)))
 			return NULL;
 		for (size_t i = 0; i < LIVE_CHUNK; i++) {
-			if (live[i].ptr > 1 && !cprof_map64_put(ret_ids, live[i].id, NULL))
+			bool is_new;
+			if (live[i].ptr <= 1)
+				continue;
+			if (n > most) {
+				reader->odd++;
+				return NULL;
+			}
+			if (!cprof_map64_put(ret_ids, live[i].id, &is_new))
 				return cprof_error_no_memory();
+			n += is_new;
 		}
 	}
 	return NULL;

@@ -22,7 +22,8 @@ struct cprof_heap_reader {
 	bool over;       /* the target's data is gone: it ended, or runs another program */
 
 	struct cprof_shim_control control; /* as read last */
-	uint64_t slept;                    /* how often the shim had gone to sleep and was woken */
+	uint64_t odd; /* times that something in it could not be true: somebody else writes there */
+	uint64_t slept; /* how often the shim had gone to sleep and was woken */
 };
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
