@@ -109,7 +109,7 @@ static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 {
 	const struct cprof_buffer *bytes = &t->fetch->bytes;
 	if (t->too_long) {
-		struct cprof_error *err = check_status(t->api, t->curl, bytes);
+		struct cprof_error *err = check_status(t->api, t->curl, bytes, &t->fetch->trouble);
 		return err ? err : cprof_error_new(CPROF_ERR_UNSUPPORTED, "more than 1 GiB");
 	}
 	if (bytes->failed)
