@@ -4,6 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/target/head_room.h"
+
+#define PAGES_PER_HOOK 3u /* its entry and its ways out */
+#define KERNEL_MAPS    2u
+#define KERNEL_PAGES   16u /* those mappings, and page tables */
+
 void cprof_heap_by_uprobe_init(struct cprof_heap_by_uprobe *by, struct cprof_heap_hooks *hooks,
 			       struct cprof_run_log *log, uint64_t period, size_t way)
 {
@@ -27,10 +33,29 @@ void cprof_heap_by_uprobe_deinit(struct cprof_heap_by_uprobe *by)
 
 /* ---- one function ---- */
 
+/* A page of text with a breakpoint becomes a copy, the kernel maps a page or two of its own: all of it is the target's. */
+static struct cprof_error *check_room(const struct cprof_heap_hooks *hooks)
+{
+	const uint64_t page = 4096;
+	const struct cprof_need need = {
+		.what = "a heap profile by uprobes",
+		.resident_bytes = (hooks->n * PAGES_PER_HOOK + KERNEL_PAGES) * page,
+		.mapped_bytes = KERNEL_MAPS * page,
+		.maps = KERNEL_MAPS,
+	};
+	struct cprof_head_room room;
+	struct cprof_error *err =
+		cprof_head_room_read(hooks->target->pid, hooks->maps->n_sorted, &room);
+	return err ? err : cprof_head_room_check(&room, &need);
+}
+
 static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
 {
 	if (by->uprobe)
 		return NULL;
+	struct cprof_error *err = check_room(by->hooks);
+	if (err)
+		return err;
 	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->period, by->way,
 				      &by->uprobe);
 }

@@ -4,6 +4,8 @@ target still works."""
 import contextlib
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +121,7 @@ class Namespaces(TempDir):
         if run(["unshare", "--pid", "--mount-proc", "--fork", "true"]).returncode:
             self.skipTest("no PID namespace can be made here")
         script = (f"{target_path('heap_truth')} <{self.path('in')} >{self.path('out')} & t=$!\n"
+                  f"until grep -q ready {self.path('out')}; do sleep 0.01; done\n"
                   f"{ATTACH} -p $t -mode heap -seconds 0 -q -f -o {self.path('h.pb.gz')} & wait $!; wait")
         os.mkfifo(self.path("in"))
         outer = Process(["unshare", "--pid", "--mount-proc", "--fork", "sh", "-c", script])
@@ -126,13 +129,25 @@ class Namespaces(TempDir):
         self.feed = open(self.path("in"), "w")
         self.addCleanup(self.feed.close)
         shell = lambda: (harness.children(outer.pid) or [0])[0]
-        both = lambda: harness.children(shell()) if shell() else []
-        wait_until("the target and its profile", lambda: len(both()) == 2)
-        target, tool = sorted(both())
+        target, tool = (self.child_of(shell, name) for name in ("heap_truth", "cprof-attach"))
         self.addCleanup(lambda: [os.kill(pid, signal.SIGKILL) for pid in (target, tool) if not ended(pid)])
         wait_until("the jumps", lambda: heap_harness.shim_pages(target) and heap_harness.tracer(target) == 0)
         harness.wait_for_window(type("Tool", (), {"pid": tool, "poll": staticmethod(lambda: None)}))
         return target, tool
+
+    def child_of(self, shell, name):
+        """The shell's child of that name, once it is there."""
+        named = []
+
+        def look():
+            for pid in harness.children(shell()) if shell() else []:
+                with contextlib.suppress(OSError):
+                    if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == name:
+                        named.append(pid)
+            return named
+
+        wait_until(name, look)
+        return named[0]
 
     def works(self, target):
         """It still answers: as often as asked."""
@@ -203,6 +218,172 @@ class Signals(TempDir):
     def test_a_run_that_a_script_started_with_ampersand_ends_by_kill(self):
         self.ends([signal.SIGINT, signal.SIGQUIT], signal.SIGINT)
         self.ends([signal.SIGINT, signal.SIGTERM], signal.SIGTERM)
+
+
+class Afford(harness.Target):
+    """tests/targets/afford.c"""
+
+    def __init__(self, *limit, **popen):
+        super().__init__(["afford", *map(str, limit)], **popen)
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self, test):
+        """It works, and ends well."""
+        test.assertEqual(self.ask("churn 10000"), "ok")
+        self.process.stdin.close()
+        test.assertEqual(self.process.wait(timeout=60), 0)
+        self.process.stdout.close()
+
+    def resident(self):
+        """Resident bytes of each anonymous mapping, by its first address. Not every kernel shows that one is ours by name."""
+        resident, start = {}, None
+        with open(f"/proc/{self.pid}/smaps") as smaps:
+            for line in smaps:
+                words = line.split()
+                if not words[0].endswith(":"):
+                    start = words[0].split("-")[0] if words[4] == "0" and "[heap" not in line and "[stack" not in line else None
+                elif start and words[0] == "Rss:":
+                    resident[start] = int(words[1]) << 10
+        return resident
+
+
+MEMLOCK = 8 << 20  # the most that even root may have in some containers
+
+
+class Refusing(TempDir):
+    """What would not leave enough is not begun, and the message says whose limit it is and how much there is."""
+
+    def refused(self, target, *texts, method="inline", prefix=()):
+        done = run([*prefix, ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method", method, "-seconds", "0.2",
+                    "-o", self.path("h.pb.gz")])
+        self.assertEqual(done.returncode, 4, done.stderr)
+        for text in texts:
+            self.assertRegex(done.stderr, text)
+        self.assertNotRegex(done.stderr, r"^cprof-attach: (.*: )?out of memory$")
+        self.assertEqual(heap_harness.shim_pages(target.pid), [])
+        target.end(self)
+
+
+class Limits(Refusing):
+    def test_address_space(self):
+        self.refused(Afford("as", 40), r"its RLIMIT_AS is [0-9.]+ MiB, [0-9.]+ MiB used", r"needs 1[0-9]\.\d MiB", "prlimit --pid")
+
+    def test_data(self):
+        self.refused(Afford("data", 40), r"its RLIMIT_DATA is [0-9.]+ MiB", "prlimit --pid")
+
+    def test_mappings(self):
+        with open("/proc/sys/vm/max_map_count") as file:
+            if int(file.read()) > 300000:
+                self.skipTest("a process may have too many mappings here to use them up")
+        self.refused(Afford("maps", 2), r"mappings of the \d+ that vm.max_map_count", "raise vm.max_map_count")
+
+    def test_locked_memory(self):
+        need_root()
+        need("setpriv")
+        program = self.path("afford")
+        shutil.copy(target_path("afford"), program)
+        os.chmod(self.dir, 0o755)
+        lock = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "lock"]
+        target = Afford.__new__(Afford)
+        harness.Target.__init__(target, lock, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (MEMLOCK, MEMLOCK)))
+        self.refused(target, "it locks whatever it maps, and its RLIMIT_MEMLOCK is 8.0 MiB")
+
+    def test_a_target_that_locks_everything_and_may_is_profiled(self):
+        need_root()
+        target = Afford("lock")
+        recording = heap_harness.Recording(target.pid)
+        self.assertEqual(target.ask("churn 10000"), "ok")
+        recording.stop()
+        self.assertEqual(heap_harness.shim_pages(target.pid), [])
+        target.end(self)
+
+    def test_uprobes_look_at_the_limits_too(self):
+        need_root()
+        self.refused(Afford("maps", 2), "max_map_count", method="uprobe")
+
+
+class MemoryCgroup(Refusing):
+    """Our pages are charged to the target's memory cgroup, and to all above."""
+
+    def setUp(self):
+        super().setUp()
+        need_root()
+        root = "/sys/fs/cgroup/memory"
+        if not os.path.exists(f"{root}/memory.limit_in_bytes"):
+            self.skipTest("no memory cgroups of version 1 here; the parsers have unit tests for version 2")
+        self.outer = f"{root}/cprof-test-{os.getpid()}"
+        self.inner = f"{self.outer}/inner"
+        self.addCleanup(self.remove)
+        for group in (self.outer, self.inner):
+            os.mkdir(group)
+
+    def remove(self):
+        for group in (self.inner, self.outer):
+            if os.path.isdir(group):
+                wait_until("an empty cgroup", lambda: not open(f"{group}/cgroup.procs").read())
+                os.rmdir(group)
+
+    def limit(self, group, mib):
+        with open(f"{group}/memory.limit_in_bytes", "w") as file:
+            file.write(f"{mib}M")
+
+    def target(self):
+        def enter():
+            with open(f"{self.inner}/cgroup.procs", "w") as file:
+                file.write("0")
+        target = Afford("none", preexec_fn=enter)
+        self.addCleanup(target.process.wait)
+        self.addCleanup(target.process.kill)
+        return target
+
+    def fill(self, target, group, left_kib):
+        """It takes memory until about so much is left to the group."""
+        number = lambda name: int(open(f"{group}/memory.{name}_in_bytes").read())
+        for _ in range(3):
+            more = (number("limit") - number("usage") >> 10) - left_kib
+            if more > 0:
+                self.assertEqual(target.ask(f"hold {more}"), "ok")
+
+    def test_a_full_one_refuses_with_the_numbers(self):
+        self.limit(self.inner, 16)
+        target = self.target()
+        self.fill(target, self.inner, 4096)
+        self.refused(target, r"memory.limit_in_bytes of its memory cgroup \S+/inner is 16.0 MiB, 1[0-9.]+ MiB used",
+                     r"needs [0-9.]+ MiB, and 4 times", "raise memory.limit_in_bytes")
+
+    def test_one_above_counts_as_well_and_for_uprobes(self):
+        self.limit(self.outer, 16)
+        target = self.target()
+        self.fill(target, self.outer, 512)
+        self.refused(target, rf"its memory cgroup {self.outer} is 16.0 MiB", method="uprobe")
+
+    def test_where_there_is_a_limit_nothing_is_touched_later(self):
+        """Also with cells that fill up, and with hardly anything left: what is resident at the attach is all there will be."""
+        for mib, rate in ((64, 524288), (16, 16384)):
+            with self.subTest(mib):
+                self.limit(self.inner, mib)
+                target = self.target()
+                before = target.resident()
+                recording = heap_harness.Recording(target.pid, "-rate", rate, "-heap-method", "inline")
+                ours = target.resident().keys() - before.keys()
+                of_ours = lambda: {start: target.resident()[start] for start in ours}
+                first = of_ours()
+                self.assertGreater(sum(first.values()), 1 << 20)
+                self.assertLess(sum(first.values()), mib << 18)
+                self.fill(target, self.inner, 1024)
+                recording.process.send_signal(signal.SIGSTOP)
+                self.assertEqual(target.ask("churn 2000000"), "ok")
+                self.assertEqual(of_ours(), first)
+                recording.process.send_signal(signal.SIGCONT)
+                self.assertEqual(target.ask("churn 100000"), "ok")
+                profile = recording.stop()
+                self.assertGreater(heap_harness.sums(profile, "churn")[1], 0)
+                self.assertEqual(heap_harness.shim_pages(target.pid), [])
+                target.end(self)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
+/* Most of the data is never touched: it is not to count against what the machine has promised. */
+#define MAP_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE)
+#define PAGE      4096u
+
 void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *target,
 			   struct cprof_maps *maps)
 {
@@ -61,6 +65,8 @@ static struct cprof_error *put(const struct cprof_heap_pages *pages, uint64_t ad
 {
 	if (cprof_heap_pages_write(pages, addr, buf, n))
 		return NULL;
+	if (errno == EFAULT || errno == ENOMEM) /* a page that the target could not have */
+		return cprof_head_room_refused(pages->target->pid, "memory", n, ENOMEM);
 	return cprof_error_os(errno, "write %zu bytes at 0x%" PRIx64 " of process %d", n, addr,
 			      (int)pages->target->pid);
 }
@@ -164,22 +170,21 @@ struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 
 /* ---- mappings ---- */
 
+/* The second argument is how many bytes; a limit that is in the way is the target's. */
 static struct cprof_error *remote_call(struct cprof_remote *remote, const char *what, long number,
 				       const uint64_t args[6])
 {
 	int64_t result;
 	struct cprof_error *err = cprof_remote_syscall(remote, number, args, &result);
 	if (!err && result < 0 && result > -4096)
-		err = cprof_error_os((int)-result, "%s in the target", what);
+		err = cprof_head_room_refused(remote->trace->pid, what, args[1], (int)-result);
 	return err ? cprof_error_wrap(err, "heap profile") : NULL;
 }
 
 static struct cprof_error *remote_map(struct cprof_remote *remote, uint64_t addr, uint64_t bytes,
 				      uint64_t prot)
 {
-	const uint64_t args[6] = { addr,       bytes,
-				   prot,       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-				   UINT64_MAX, 0 };
+	const uint64_t args[6] = { addr, bytes, prot, MAP_FLAGS, UINT64_MAX, 0 };
 	return remote_call(remote, "mmap", SYS_mmap, args);
 }
 
@@ -205,6 +210,50 @@ static void remote_name(struct cprof_remote *remote, uint64_t addr, uint64_t byt
 	cprof_error_free(cprof_remote_syscall(remote, SYS_prctl, args, &result));
 }
 
+/* A zero into each page of zeros from `addr` to `end`: the page is the target's own from then on. */
+static struct cprof_error *touch(const struct cprof_heap_pages *pages, uint64_t addr, uint64_t end)
+{
+	uint8_t zero = 0;
+	while (addr < end) {
+		struct cprof_target_span spans[CPROF_TARGET_SPANS_MAX];
+		size_t n = 0;
+		for (; n < CPROF_TARGET_SPANS_MAX && addr < end; addr += PAGE)
+			spans[n++] = (struct cprof_target_span){ addr, &zero, sizeof(zero) };
+		if (!cprof_target_spans_write(pages->target, spans, n))
+			return cprof_head_room_refused(pages->target->pid, "memory", n * PAGE,
+						       errno == EFAULT ? ENOMEM : errno);
+	}
+	return NULL;
+}
+
+/* Cells that the profile is to do without look taken for ever: their stacks are never touched. */
+static struct cprof_error *close_cells(const struct cprof_heap_pages *pages)
+{
+	CPROF_AUTO(free)
+	struct cprof_shim_cell *cells = calloc(CPROF_SHIM_CELLS, sizeof(*cells));
+	if (!cells)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < CPROF_SHIM_CELLS; i++) {
+		if (!cprof_heap_size_cell_is_open(&pages->size, i))
+			cells[i].state = CPROF_SHIM_CELL_TAKEN;
+	}
+	return put(pages, AT(pages, cells), cells, CPROF_SHIM_CELLS * sizeof(*cells));
+}
+
+/* All that the profile can ever touch of the data, while it is zero and known how much memory is left. */
+static struct cprof_error *touch_data(const struct cprof_heap_pages *pages)
+{
+	struct cprof_error *err = touch(pages, pages->data, AT(pages, stacks));
+	for (uint32_t i = 0; !err && i < CPROF_SHIM_CELLS; i++) {
+		const uint64_t stack = AT(pages, stacks) + (uint64_t)i * CPROF_SHIM_STACK_BYTES;
+		if (cprof_heap_size_cell_is_open(&pages->size, i))
+			err = touch(pages, stack, stack + CPROF_SHIM_STACK_BYTES);
+	}
+	if (!err)
+		err = touch(pages, AT(pages, live), pages->data + pages->data_bytes);
+	return err ? err : close_cells(pages);
+}
+
 static struct cprof_error *map_data(struct cprof_heap_pages *pages, struct cprof_remote *remote)
 {
 	struct cprof_error *err =
@@ -219,12 +268,13 @@ static struct cprof_error *map_data(struct cprof_heap_pages *pages, struct cprof
 		return err;
 	/* A few pages are touched: a huge one for that would be somebody's 2 MiB. */
 	cprof_error_free(remote_advise(remote, pages->data, pages->data_bytes, MADV_NOHUGEPAGE));
-	return NULL;
+	return pages->size.touch ? touch_data(pages) : NULL;
 }
 
 struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
 					 struct cprof_remote *remote)
 {
+	const uint64_t locked = cprof_head_room_locked(pages->target->pid);
 	for (uint32_t i = 0; i < pages->n_images; i++) {
 		struct cprof_heap_image *image = &pages->images[i];
 		struct cprof_error *err =
@@ -236,7 +286,13 @@ struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct 
 		if (err)
 			return err;
 	}
-	struct cprof_error *err = map_data(pages, remote);
+	/* mlockall(MCL_FUTURE) cannot be seen but by what it does: the images are locked. So would all of the data be. */
+	struct cprof_error *err = NULL;
+	if (cprof_head_room_locked(pages->target->pid) > locked)
+		err = cprof_heap_size_check_locked(&pages->room, &pages->size, pages->n_images,
+						   pages->image_bytes);
+	if (!err)
+		err = map_data(pages, remote);
 	if (err)
 		return err;
 	/* The name is read from the target's memory; it is in the data for this moment only. */
@@ -318,11 +374,10 @@ static void add(struct cprof_seccomp_call *calls, size_t *n, struct cprof_seccom
 static void add_calls(struct cprof_seccomp_call *calls, size_t *n, bool map, uint64_t addr,
 		      uint64_t bytes, uint64_t prot, uint64_t name)
 {
-	const uint64_t anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
 	if (map) {
 		add(calls, n,
 		    (struct cprof_seccomp_call){
-			    "mmap", SYS_mmap, { addr, bytes, prot, anonymous, UINT64_MAX } });
+			    "mmap", SYS_mmap, { addr, bytes, prot, MAP_FLAGS, UINT64_MAX } });
 		add(calls, n,
 		    (struct cprof_seccomp_call){
 			    "prctl",

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/inject/heap_size.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "attach/heap/shim/shim_proto.h"
 #include "attach/target/ptrace.h"
@@ -36,8 +37,10 @@ struct cprof_heap_pages {
 	struct cprof_maps *maps;     /* borrowed */
 	struct cprof_heap_image images[CPROF_HEAP_IMAGES_MAX];
 	uint32_t n_images;
-	uint64_t image_bytes;                    /* of each code mapping */
-	uint64_t data, data_bytes, live_entries; /* data: address of struct cprof_shim_data */
+	uint64_t image_bytes;        /* of each code mapping */
+	uint64_t data, data_bytes;   /* data: address of struct cprof_shim_data */
+	struct cprof_heap_size size; /* what of it may be used */
+	struct cprof_head_room room; /* of the target, when that was settled */
 	bool data_mapped;
 	uint64_t nonce;  /* this run's: what the data begins with as long as it is ours */
 	uint64_t period; /* mean bytes between two samples, in the beginning */
@@ -58,8 +61,9 @@ size_t cprof_heap_pages_calls(const struct cprof_heap_pages *pages, bool map,
 			      struct cprof_seccomp_call calls[CPROF_HEAP_PAGES_CALLS_MAX]);
 
 /*
- * Map the images and the data, and write the images. On error what was mapped is marked so (image->mapped,
- * pages->data_mapped), for cprof_heap_pages_unmap(). Errors: OS (EEXIST: the place was taken meanwhile).
+ * Map the images and the data, and write the images; where memory is limited (pages->size.touch), touch what can be touched
+ * of the data. On error what was mapped is marked so (image->mapped, pages->data_mapped), for cprof_heap_pages_unmap(). Errors:
+ * OS (EEXIST: the place was taken meanwhile), DENIED (the target's limits).
  */
 struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
 					 struct cprof_remote *remote);

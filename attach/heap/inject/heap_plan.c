@@ -16,10 +16,6 @@
 #define FUNCTION_MAX 16384u
 #define SPAN_MAX     0x60000000ull /* entries further apart than this get a code mapping of their own */
 
-#define LIVE_SAMPLED (1u << 16) /* at 512 KiB: 16 GiB of live heap at half load */
-#define LIVE_EVERY   (1u << 20)
-#define EVERY_BELOW  8192u
-
 /* ---- where ---- */
 
 static struct cprof_error *no_room(uint64_t addr)
@@ -46,6 +42,20 @@ static struct cprof_error *add_image(struct cprof_heap_pages *pages, uint64_t lo
 	return NULL;
 }
 
+/* As much as the target can afford. */
+static struct cprof_error *choose_size(const struct cprof_heap_hooks *hooks,
+				       struct cprof_heap_pages *pages)
+{
+	const struct cprof_target *target = pages->target;
+	struct cprof_error *err =
+		cprof_head_room_read(target->pid, pages->maps->n_sorted, &pages->room);
+	if (!err)
+		err = cprof_heap_size_choose(&pages->room, pages->period, pages->n_images,
+					     pages->image_bytes, hooks->n, &pages->size);
+	pages->data_bytes = err ? 0 : cprof_heap_size_mapped(&pages->size);
+	return err;
+}
+
 /* Entries are sorted by address. */
 static struct cprof_error *choose_addresses(struct cprof_heap_hooks *hooks,
 					    struct cprof_heap_pages *pages)
@@ -67,8 +77,9 @@ static struct cprof_error *choose_addresses(struct cprof_heap_hooks *hooks,
 		all[i].image = pages->n_images - 1;
 	}
 	const struct cprof_heap_image *first = &pages->images[0];
-	pages->data_bytes = sizeof(struct cprof_shim_data) +
-			    pages->live_entries * sizeof(struct cprof_shim_live);
+	struct cprof_error *err = choose_size(hooks, pages);
+	if (err)
+		return err;
 	/* Near the first code mapping for no reason but that a place near it is usual for such mappings. */
 	if (!cprof_heap_place_near(pages->maps, first->addr, first->addr, pages->data_bytes,
 				   first->addr - PAGE, first->addr + pages->image_bytes + PAGE,
@@ -251,7 +262,7 @@ static void fill_head(struct cprof_heap_pages *pages, uint32_t index)
 	image->image_bytes = (uint32_t)pages->image_bytes;
 	image->data = pages->data;
 	image->data_bytes = pages->data_bytes;
-	image->live_mask = pages->live_entries - 1;
+	image->live_mask = pages->size.live_entries - 1;
 	image->slots = pages->data + offsetof(struct cprof_shim_data, slots);
 	image->filter = pages->data + offsetof(struct cprof_shim_data, filter);
 	image->nonce = pages->nonce;
@@ -271,7 +282,6 @@ static void begin(struct cprof_heap_pages *pages, uint64_t period)
 {
 	pages->image_bytes = cprof_heap_blob_image_bytes();
 	pages->period = period;
-	pages->live_entries = period < EVERY_BELOW ? LIVE_EVERY : LIVE_SAMPLED;
 	if (getrandom(&pages->nonce, sizeof(pages->nonce), 0) != sizeof(pages->nonce) ||
 	    !pages->nonce)
 		pages->nonce = (uint64_t)getpid() << 32 | 1;

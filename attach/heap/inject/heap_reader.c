@@ -308,7 +308,7 @@ struct cprof_error *cprof_heap_reader_live(struct cprof_heap_reader *reader,
 	/* Of blocks that we were not told of yet there are as many as cells: no cell is used again but by us. */
 	const uint64_t most = reader->handed + 2ull * CPROF_SHIM_CELLS;
 	uint64_t n = 0;
-	for (uint64_t at = 0; at < pages->live_entries; at += LIVE_CHUNK) {
+	for (uint64_t at = 0; at < pages->size.live_entries; at += LIVE_CHUNK) {
 		if (!cprof_heap_pages_read(pages, AT(pages, live) + at * sizeof(*live), live,
 					   LIVE_CHUNK * sizeof(*live)))
 			return NULL;
