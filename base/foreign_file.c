@@ -76,7 +76,9 @@ bool cprof_foreign_file_is_of(int fd, uid_t uid, gid_t gid)
 		return false;
 	if ((st.st_mode & S_IWOTH) || ((st.st_mode & S_IWGRP) && st.st_gid != gid))
 		return false;
-	return st.st_nlink <= 1;
+	bool readable = st.st_uid == uid || (st.st_mode & S_IROTH) ||
+			((st.st_mode & S_IRGRP) && st.st_gid == gid);
+	return st.st_nlink <= 1 && readable;
 }
 
 /* ---- below a root, without openat2 ---- */
@@ -219,6 +221,15 @@ static int look_below(const char *root, const char *path)
 int cprof_foreign_file_open_below(const char *root, const char *path)
 {
 	CPROF_AUTO(close) int fd = look_below(root, path);
+	return fd < 0 ? -1 : cprof_foreign_file_reopen(fd);
+}
+
+int cprof_foreign_file_open_in(const char *root, const char *dir, const char *name)
+{
+	CPROF_AUTO(close) int found = look_below(root, dir);
+	if (found < 0)
+		return -1;
+	CPROF_AUTO(close) int fd = openat(found, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -1 : cprof_foreign_file_reopen(fd);
 }
 

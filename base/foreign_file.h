@@ -33,6 +33,9 @@ int cprof_foreign_file_open(const char *path);
  */
 int cprof_foreign_file_open_below(const char *root, const char *path);
 
+/* The same for `name` in the directory `dir` below `root`; `name` itself is no link then. */
+int cprof_foreign_file_open_in(const char *root, const char *dir, const char *name);
+
 /* The regular file that `fd`, opened with O_PATH, was found to be. */
 int cprof_foreign_file_reopen(int fd);
 
@@ -45,7 +48,7 @@ struct cprof_error *cprof_foreign_file_read_below(const char *root, const char *
 
 /*
  * Whether only `uid` and root can have written what `fd` is open on: theirs, its only name, and no right for others to
- * write; of a group only for `gid`, the owner's own.
+ * write; of a group only for `gid`, the owner's own. A file of root's that `uid` could not read is none of his, either.
  */
 bool cprof_foreign_file_is_of(int fd, uid_t uid, gid_t gid);
 

@@ -49,6 +49,9 @@ struct cprof_maps {
 	size_t n_sorted, cap_sorted;
 	uint64_t generation; /* counts changes; a cache of look-ups is valid while it stays */
 	uint64_t exe_dev, exe_inode; /* main program, from /proc/PID/exe; 0 unknown */
+	bool owner_known;            /* the process's effective user and group, as last read: */
+	uid_t uid;
+	gid_t gid;
 };
 
 void cprof_maps_init(struct cprof_maps *maps, pid_t pid, struct cprof_memory memory);

@@ -1,12 +1,12 @@
 #include "symbolize/dwarf/dwarf_split.h"
 
 #include <dwarf.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 
 #define NONE          UINT64_MAX
 #define PATH_TEXT_MAX 4096
@@ -46,9 +46,9 @@ void cprof_dwarf_split_deinit(struct cprof_dwarf_split *split)
 
 /* ---- opening ---- */
 
-static struct cprof_elf *open_elf(const char *path, struct cprof_budget *budget)
+static struct cprof_elf *open_elf(const char *root, const char *path, struct cprof_budget *budget)
 {
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open_below(root, path);
 	struct cprof_image *image;
 	struct cprof_elf *elf = NULL;
 	struct cprof_error *err = fd < 0 ? NULL : cprof_image_open(fd, path, budget, &image);
@@ -63,16 +63,16 @@ static struct cprof_elf *open_in_roots(const struct cprof_dwarf_split *split, co
 				       const char *name, const char *wanted)
 {
 	char path[PATH_TEXT_MAX];
-	int n = snprintf(path, sizeof(path), "%s%s%s", split->root, dir, name);
+	int n = snprintf(path, sizeof(path), "%s%s", dir, name);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return NULL;
-	for (const char *at = path;; at = path + strlen(split->root)) {
+	for (const char *root = split->root;; root = "") {
 		struct cprof_elf *elf =
-			open_elf(at, cprof_image_budget(split->program->elf->image));
+			open_elf(root, path, cprof_image_budget(split->program->elf->image));
 		if (elf && cprof_elf_has_section(elf, wanted))
 			return elf;
 		cprof_elf_free(elf);
-		if (!split->root[0] || at != path)
+		if (!*root)
 			return NULL;
 	}
 }

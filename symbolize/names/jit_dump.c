@@ -1,7 +1,6 @@
 #include "symbolize/names/jit_dump.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "cprof/module.h"
 #include "symbolize/dwarf/dwarf_cursor.h"
 
@@ -169,9 +169,8 @@ static int open_left_behind(const struct cprof_maps *maps, const struct cprof_ma
 {
 	struct stat st;
 	uint32_t header[HEADER_SIZE / 4];
-	CPROF_AUTO(close)
-	int fd = open(map->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != map->inode ||
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open(map->path);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != map->inode ||
 	    pread(fd, header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
 	    header[PID_AT] != (uint32_t)maps->pid)
 		return -1;
@@ -195,6 +194,9 @@ struct cprof_error *cprof_jit_dump_read(struct cprof_jit_dump *dump, const struc
 		fd = open_left_behind(maps, map);
 	if (fd < 0)
 		return cprof_error_os(why, "open %s", map->path);
+	if (!maps->owner_known || !cprof_foreign_file_is_of(fd, maps->uid, maps->gid))
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s may have been written by another user", map->path);
 	struct cprof_error *err = cprof_image_open(fd, map->path, budget, &image);
 	if (err)
 		return err;

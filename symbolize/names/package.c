@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
+#include "base/foreign_file.h"
 #include "base/shell_word.h"
 
 #define OS_RELEASE_MAX (64u << 10)
 #define LIST_MAX       (16u << 20)
 #define PATH_TEXT_MAX  4096
+#define LISTS_DIR      "/var/lib/dpkg/info"
 
 enum family { FAMILY_UNKNOWN, FAMILY_DEBIAN, FAMILY_RPM, FAMILY_ALPINE, FAMILY_ARCH };
 
@@ -59,12 +60,9 @@ static enum family read_family(const char *root)
 {
 	static const char *const places[] = { "/etc/os-release", "/usr/lib/os-release" };
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		char path[PATH_TEXT_MAX];
 		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-		int n = snprintf(path, sizeof(path), "%s%s", root, places[i]);
-		if (n < 0 || (size_t)n >= sizeof(path))
-			continue;
-		struct cprof_error *err = cprof_file_read(path, OS_RELEASE_MAX, &text);
+		struct cprof_error *err =
+			cprof_foreign_file_read_below(root, places[i], OS_RELEASE_MAX, &text);
 		bool good = !err;
 		cprof_error_free(err);
 		if (good)
@@ -89,18 +87,18 @@ static bool lists(const char *text, const char *path)
 /* The package whose file list has `path`, without its architecture; false where none has. */
 static bool find_package(const char *root, const char *path, char *package, size_t size)
 {
-	char dir[PATH_TEXT_MAX], file[PATH_TEXT_MAX + 300];
+	char file[PATH_TEXT_MAX];
 	/* Packages made before the directories were merged list /lib/x, which is seen as /usr/lib/x. */
 	const char *old = strncmp(path, "/usr/", 5) == 0 ? path + 4 : path;
-	snprintf(dir, sizeof(dir), "%s/var/lib/dpkg/info", root);
-	CPROF_AUTO(closedir) DIR *listing = opendir(dir);
+	CPROF_AUTO(closedir) DIR *listing = cprof_foreign_file_list_below(root, LISTS_DIR);
 	for (struct dirent *entry; listing && (entry = readdir(listing));) {
 		size_t len = strlen(entry->d_name);
 		if (len < 6 || strcmp(entry->d_name + len - 5, ".list") != 0)
 			continue;
 		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-		snprintf(file, sizeof(file), "%s/%s", dir, entry->d_name);
-		struct cprof_error *err = cprof_file_read(file, LIST_MAX, &text);
+		snprintf(file, sizeof(file), LISTS_DIR "/%s", entry->d_name);
+		struct cprof_error *err =
+			cprof_foreign_file_read_below(root, file, LIST_MAX, &text);
 		bool found = !err && (lists(cprof_buffer_text(&text), path) ||
 				      lists(cprof_buffer_text(&text), old));
 		cprof_error_free(err);

@@ -1,17 +1,17 @@
 #include "symbolize/names/perf_map.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "base/file.h"
 
+#define DIRECTORY     "/tmp"
 #define FILE_MAX      (512u << 20)
 #define CHUNK         (64u << 10)
 #define LINE_BYTES    80 /* of tables for a line: a name, an interval, two pieces */
@@ -111,16 +111,6 @@ static pid_t own_pid(pid_t pid)
 	return (pid_t)number;
 }
 
-static bool may_be_written_by(uid_t owner, pid_t pid)
-{
-	char path[64];
-	struct stat st;
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	if (owner == 0 || owner == geteuid())
-		return true;
-	return stat(path, &st) == 0 && st.st_uid == owner;
-}
-
 /* A hole, or what else is no text, ends it: megabytes of zeros cost their writer nothing. */
 static struct cprof_error *read_text(int fd, const char *path, struct cprof_account *account,
 				     struct cprof_buffer *text)
@@ -159,24 +149,35 @@ static bool pay_tables(struct cprof_account *account, const struct cprof_buffer 
 	       cprof_account_charge(account, CPROF_BUDGET_STEPS, lines);
 }
 
-struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid,
+/* Below the process's root; where it has ended, what it wrote stays where its /tmp is ours. `path` is for messages. */
+static int open_map(pid_t pid, char *path, size_t size)
+{
+	char root[64], name[64];
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	snprintf(name, sizeof(name), "perf-%d.map", (int)own_pid(pid));
+	snprintf(path, size, "%s" DIRECTORY "/%s", root, name);
+	int fd = cprof_foreign_file_open_in(root, DIRECTORY, name);
+	if (fd >= 0 || errno == EINVAL)
+		return fd;
+	snprintf(name, sizeof(name), "perf-%d.map", (int)pid);
+	snprintf(path, size, DIRECTORY "/%s", name);
+	return cprof_foreign_file_open_in("", DIRECTORY, name);
+}
+
+struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, const struct cprof_maps *maps,
 					struct cprof_budget *budget)
 {
-	char path[128];
+	char path[160];
 	*map = (struct cprof_perf_map){ 0 };
-	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%d.map", (int)pid, (int)own_pid(pid));
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0) {
-		/* The process may have ended; what it wrote stays, where its /tmp is ours. */
-		snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)pid);
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	}
-	if (fd < 0)
+	CPROF_AUTO(close) int fd = open_map(maps->pid, path, sizeof(path));
+	if (fd < 0 && errno != EINVAL)
 		return errno == ENOENT ? NULL : cprof_error_os(errno, "open %s", path);
-	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !may_be_written_by(st.st_uid, pid))
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "%s is not a plain file of the process's user", path);
+	if (fd < 0 || !maps->owner_known || !cprof_foreign_file_is_of(fd, maps->uid, maps->gid))
+		return cprof_error_new(
+			CPROF_ERR_BAD_DATA,
+			"%s is not a plain file that only the process's user, or root, "
+			"can have written",
+			path);
 	struct cprof_buffer text = { 0 };
 	struct cprof_account *account;
 	struct cprof_error *err = cprof_budget_account(budget, fd, path, &account);

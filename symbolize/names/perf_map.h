@@ -16,6 +16,7 @@
 #include "cprof/budget.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
+#include "cprof/maps.h"
 #include "symbolize/elf/intervals.h"
 
 struct cprof_perf_map {
@@ -28,10 +29,10 @@ struct cprof_perf_map {
 };
 
 /*
- * The map of process `pid` (as seen in our /proc). No such file is no error: an empty map. Errors: OS, DENIED,
+ * The map of the process that `maps` is of, found in its own /tmp and written by its user or root. No such file is no error: an empty map. Errors: OS, DENIED,
  * BAD_DATA (somebody else's file, too large), NO_MEMORY; the map is empty then.
  */
-struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, pid_t pid,
+struct cprof_error *cprof_perf_map_read(struct cprof_perf_map *map, const struct cprof_maps *maps,
 					struct cprof_budget *budget);
 
 /* The same from text; takes `text`. Malformed lines are counted and left out. Errors: NO_MEMORY. */

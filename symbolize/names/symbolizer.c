@@ -373,7 +373,7 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
 	*ret_jit = jit;
 	struct cprof_budget *budget = &symbolizer->modules->budget;
 	struct cprof_error *err =
-		note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps->pid, budget));
+		note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps, budget));
 	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps, budget));
 }
 

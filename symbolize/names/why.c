@@ -160,7 +160,7 @@ static struct cprof_error *put_jit(const struct cprof_maps *maps, struct cprof_b
 			    "[anonymous memory] (%zu executable areas, %llu KB: code made at run "
 			    "time)\n",
 			    n, (unsigned long long)(bytes >> 10));
-	struct cprof_error *errs[] = { cprof_perf_map_read(&map, maps->pid, budget),
+	struct cprof_error *errs[] = { cprof_perf_map_read(&map, maps, budget),
 				       cprof_jit_dump_read(&dump, maps, budget) };
 	struct cprof_error *no_memory = NULL;
 	for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {

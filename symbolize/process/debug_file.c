@@ -1,13 +1,13 @@
 #include "symbolize/process/debug_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libdeflate.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "cprof/module.h"
 
@@ -88,10 +88,19 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 	return NULL;
 }
 
-static struct cprof_error *try_path(const char *path, const struct want *want,
+/* `path` below `root`, out of which nothing leads. */
+static struct cprof_error *try_path(const char *root, const char *below, const struct want *want,
 				    struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char path[PATH_TEXT_MAX];
+	int n = snprintf(path, sizeof(path), "%s%s", root, below);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return NULL;
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open_below(root, below);
+	if (fd < 0 && errno == EINVAL) {
+		note_tried(trail, path, "is no regular file");
+		return NULL;
+	}
 	if (fd < 0) {
 		note_tried(trail, path, errno == ENOENT ? "not there" : strerror(errno));
 		return NULL;
@@ -120,15 +129,11 @@ static struct cprof_error *try_roots(const struct cprof_debug_roots *roots, cons
 				     const struct want *want, struct cprof_buffer *trail,
 				     struct cprof_elf **ret_elf)
 {
-	char full[PATH_TEXT_MAX];
 	struct cprof_error *err = NULL;
-	if (roots->target_root[0]) {
-		int n = snprintf(full, sizeof(full), "%s%s", roots->target_root, path);
-		if (n > 0 && (size_t)n < sizeof(full))
-			err = try_path(full, want, trail, ret_elf);
-	}
+	if (roots->target_root[0])
+		err = try_path(roots->target_root, path, want, trail, ret_elf);
 	if (!err && !*ret_elf)
-		err = try_path(path, want, trail, ret_elf);
+		err = try_path("", path, want, trail, ret_elf);
 	return err;
 }
 

@@ -20,6 +20,7 @@
 #define TURNS   8 /* how often a text that contradicts itself is read */
 /* A process at vm.max_map_count (65,530 by default, often raised to 262,144) still fits. */
 #define MAPS_TEXT_MAX ((size_t)512 << 20)
+#define STATUS_MAX    ((size_t)1 << 16)
 
 void cprof_maps_init(struct cprof_maps *maps, pid_t pid, struct cprof_memory memory)
 {
@@ -308,6 +309,24 @@ static void read_exe(struct cprof_maps *maps)
 	maps->exe_inode = st.st_ino;
 }
 
+/* Not the owner of /proc/PID, which is root for a process that may not dump core: proc(5). */
+static void read_owner(struct cprof_maps *maps)
+{
+	char path[64];
+	unsigned uid, gid;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)maps->pid);
+	cprof_error_free(cprof_file_read(path, STATUS_MAX, &text));
+	const char *user = strstr(cprof_buffer_text(&text), "\nUid:");
+	const char *group = strstr(cprof_buffer_text(&text), "\nGid:");
+	if (!user || !group || sscanf(user, "\nUid: %*u %u", &uid) != 1 ||
+	    sscanf(group, "\nGid: %*u %u", &gid) != 1)
+		return;
+	maps->owner_known = true;
+	maps->uid = uid;
+	maps->gid = gid;
+}
+
 static struct cprof_error *read_once(struct cprof_maps *maps)
 {
 	char path[64];
@@ -317,6 +336,7 @@ static struct cprof_error *read_once(struct cprof_maps *maps)
 	if (err)
 		return cprof_error_wrap(err, "mappings of %d", (int)maps->pid);
 	read_exe(maps);
+	read_owner(maps);
 	return cprof_maps_parse(maps, cprof_buffer_text(&text), text.len);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
 
 #define VDSO_MAX     (64 * 1024)
@@ -245,12 +246,12 @@ static int open_map_file(const struct cprof_maps *maps, const struct cprof_map *
 	char path[96];
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)maps->pid,
 		 map->start, map->end);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	return cprof_foreign_file_open(path);
 }
 
-static int open_same(const char *path, const struct cprof_map *map)
+static int open_same(const char *root, const char *path, const struct cprof_map *map)
 {
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open_below(root, path);
 	if (fd < 0 || is_file_of(fd, map))
 		return cprof_take_fd(&fd);
 	errno = ESTALE;
@@ -263,19 +264,21 @@ static int open_same(const char *path, const struct cprof_map *map)
  */
 static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
 {
-	char path[4096 + 64];
-	int n = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)maps->pid, map->path);
-	if (n < 0 || (size_t)n >= sizeof(path))
+	char path[64];
+	if (map->path[0] != '/') {
+		errno = ENOENT;
 		return -1;
-	int fd = open_same(path, map), why = errno;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)maps->pid);
+	int fd = open_same(path, map->path, map), why = errno;
 	/* The running program has one more name. */
 	if (fd < 0 && map->inode == maps->exe_inode && map->dev == maps->exe_dev &&
 	    maps->exe_inode) {
 		snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = cprof_foreign_file_open(path);
 	}
-	if (fd < 0 && why == ENOENT && map->path[0] == '/')
-		fd = open_same(map->path, map);
+	if (fd < 0 && why == ENOENT)
+		fd = open_same("", map->path, map);
 	errno = fd < 0 && why == ESTALE ? ESTALE : errno;
 	return fd;
 }
@@ -426,7 +429,9 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 {
 	struct cprof_module *module;
 	struct stat st;
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open(path);
+	if (fd < 0 && errno == EINVAL)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s is no regular file", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return cprof_error_os(errno, "open %s", path);
 	/* As a process's mapping would name it: what lies beside the file is found from anywhere, and through links. */

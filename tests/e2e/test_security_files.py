@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -221,6 +222,159 @@ class Writing(Hostile):
             _, said = tool.communicate(timeout=60)
             self.assertIn("is kept in", said)
             os.close(reader)
+
+
+class Reading(Hostile):
+    """What a process or a file of eve's names."""
+
+    def program(self, name, source=None):
+        """A copy of the target `hot` of eve's, with a debug link to NAME.debug."""
+        path = self.hers(name)
+        shutil.copy(source or harness.target_path("hot"), path)
+        with open(self.path("x.debug"), "w") as file:
+            file.write("anything")
+        shutil.copy(self.path("x.debug"), path + ".debug")
+        harness.need("objcopy", "binutils is not installed")
+        done = run(["objcopy", "-S", "--remove-section=.note.gnu.build-id", f"--add-gnu-debuglink={path}.debug", path])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        os.unlink(path + ".debug")
+        os.chown(path, EVE, EVE)
+        os.chmod(path, 0o755)
+        return path
+
+    def eves(self, argv, **more):
+        more.setdefault("preexec_fn", None)
+        return Target(["setpriv", f"--reuid={EVE}", f"--regid={EVE}", "--clear-groups", *argv], **more)
+
+    def opens(self, argv):
+        """The files that a program tried to open to read or write, as strace saw it."""
+        harness.need("strace")
+        log = self.path("strace")
+        done = run(["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", log, *argv], stdin=subprocess.DEVNULL)
+        with open(log) as file:
+            return done, [line for line in file if "O_PATH" not in line]
+
+    def test_devices_and_pipes_that_a_target_names_are_never_opened(self):
+        program = self.program("prog")
+        os.mkfifo(self.path("watchdog"), 0o600)  # whoever opens it to read waits for ever
+        with self.eves([program]) as target:
+            for link in (self.path("watchdog"), "/dev/null", "/dev/kmsg", "/proc/kmsg", "/sys/kernel/notes", "/dev/fd/0"):
+                with self.subTest(link):
+                    as_eve(["ln", "-sf", link, program + ".debug"])
+                    done, opens = self.opens([ATTACH, "-q", "-p", str(target.pid), "-seconds", "0.3", "-f",
+                                              "-o", self.path("x.pb.gz")])
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    touched = [line for line in opens if "prog.debug" in line or link in line]
+                    self.assertEqual(touched, [])
+            as_eve(["ln", "-sf", self.path("watchdog"), program + ".debug"])
+            done = attach("-why", "-p", target.pid)
+            self.assertIn("is no regular file", done.stdout)
+
+    def test_a_mapped_device_is_not_opened(self):
+        with Target(["jit_spin", "/dev/zero"]) as target:
+            done, opens = self.opens([ATTACH, "-q", "-p", str(target.pid), "-seconds", "0.3", "-o", self.path("x.pb.gz")])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertFalse([line for line in opens if "map_files" in line or "/dev/zero" in line], "the device itself was opened")
+
+    def map_of(self, target, name):
+        (code,) = [line for line in target.said if line.startswith("code ")]
+        return f"{code.removeprefix('code ')} {name}\n"
+
+    def names(self, target, *args, **more):
+        out = self.path("x.pb.gz")
+        done = harness.attach_while_it_works(target.pid, 10, "-f", "-o", out, *args, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {line["name"] for where in Profile.read(out).locations.values() for line in where["lines"]}, done.stderr
+
+    def test_the_map_of_names_is_taken_from_the_process_s_user_and_root_only(self):
+        cases = (("its user's", EVE, EVE, 0o644, True), ("its user's and group's", EVE, EVE, 0o664, True),
+                 ("root's", 0, 0, 0o644, True), ("root's alone", 0, 0, 0o600, False),
+                 ("another user's", EVE - 1, EVE - 1, 0o644, False), ("for all to write", EVE, EVE, 0o666, False),
+                 ("of another group", EVE, EVE - 1, 0o664, False))
+        with self.eves([harness.target_path("jit_spin")]) as target:
+            path = f"/tmp/perf-{target.pid}.map"
+            self.addCleanup(lambda: os.path.lexists(path) and os.unlink(path))
+            for what, uid, gid, mode, taken in cases:
+                with self.subTest(what):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+                    with open(path, "w") as file:
+                        file.write(self.map_of(target, "named_by_a_map"))
+                    os.chmod(path, mode)
+                    os.chown(path, uid, gid)
+                    names, said = self.names(target)
+                    self.assertEqual("named_by_a_map" in names, taken, said)
+                    self.assertEqual("can have written" in said, not taken, said)
+            secret = self.path("secret.map")
+            with open(secret, "w") as file:
+                file.write(self.map_of(target, "secret_of_root"))
+            for what, make in (("a link", os.symlink), ("another name", os.link)):
+                with self.subTest(what):
+                    os.unlink(path)
+                    try:
+                        make(secret, path)
+                    except OSError:  # another file system
+                        shutil.copy(secret, path)
+                        os.link(path, path + ".2")
+                        self.addCleanup(os.unlink, path + ".2")
+                    names, said = self.names(target)
+                    self.assertNotIn("secret_of_root", names)
+            os.unlink(path)
+            os.mkfifo(path)
+            names, said = self.names(target)
+            self.assertIn("can have written", said)
+
+    def test_no_link_in_a_target_s_root_leads_out_of_it(self):
+        """A root of eve's, whose /tmp is a link to a directory of root's out here."""
+        secret, root = self.path("secret"), self.hers("root")
+        os.mkdir(secret, 0o700)
+        for name in ("proc", "bin"):
+            os.makedirs(os.path.join(root, name))
+        shutil.copy(harness.target_path("jit_spin"), os.path.join(root, "bin"))
+        os.symlink(secret, os.path.join(root, "tmp"))
+        run(["chown", "-R", "--no-dereference", f"{EVE}:{EVE}", root])
+        script = f"exec chroot {root} /bin/jit_spin"
+        try:
+            target = Target(["setpriv", f"--reuid={EVE}", f"--regid={EVE}", "--clear-groups", "unshare", "-Urm", "sh", "-c",
+                             script])
+        except AssertionError:
+            self.skipTest("user namespaces are not allowed here")
+        with target:
+            with open(os.path.join(secret, f"perf-{target.pid}.map"), "w") as file:
+                file.write(self.map_of(target, "secret_of_root"))
+            for mode in (0o600, 0o644):
+                os.chmod(file.name, mode)
+                names, _ = self.names(target)
+                self.assertNotIn("secret_of_root", names)
+
+    def test_a_jitdump_of_somebody_else_is_not_believed(self):
+        dump = self.path("jit-1.dump")
+        with open(dump, "wb") as file:
+            file.write(bytes(8192))
+        os.chmod(dump, 0o644)
+        for uid, mode, taken in ((0, 0o644, True), (EVE, 0o644, False), (0, 0o666, False)):
+            with self.subTest(uid=uid, mode=mode), Target(["jit_spin", dump]) as target:
+                os.chown(dump, uid, uid)
+                os.chmod(dump, mode)
+                _, said = self.names(target)
+                self.assertEqual("may have been written by another user" in said, not taken, said)
+
+    def test_pipes_in_a_target_s_root_hold_up_nobody(self):
+        """Its lists of packages, which are read for advice."""
+        root = self.hers("root")
+        for name in ("etc", "usr/lib", "bin", "tmp", "var/lib/dpkg/info"):
+            os.makedirs(os.path.join(root, name))
+        os.mkfifo(os.path.join(root, "etc/os-release"))
+        os.mkfifo(os.path.join(root, "var/lib/dpkg/info/x.list"))
+        with open(os.path.join(root, "usr/lib/os-release"), "w") as file:
+            file.write("ID=debian\n")
+        shutil.copy(harness.target_path("hot_static"), os.path.join(root, "bin"))
+        run(["strip", os.path.join(root, "bin/hot_static")])
+        with Target(["chroot", root, "/bin/hot_static"]) as target:
+            done = attach("-p", target.pid, "-seconds", "0.3", "-o", self.path("x.pb.gz"), timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = attach("-why", "-p", target.pid, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":

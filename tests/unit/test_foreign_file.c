@@ -129,7 +129,7 @@ TEST(foreign_file_is_somebodys_if_nobody_else_can_have_written_it)
 	} files[] = {
 		{ 0644, 0, 0, true },      { 0600, 1000, 1000, true },  { 0664, 1000, 1000, true },
 		{ 0664, 1000, 50, false }, { 0646, 1000, 1000, false }, { 0644, 1001, 1000, false },
-		{ 0666, 0, 0, false },
+		{ 0666, 0, 0, false },     { 0600, 0, 0, false },       { 0640, 0, 1000, true },
 	};
 	if (geteuid() != 0)
 		test_skip("only root can make files of somebody else");

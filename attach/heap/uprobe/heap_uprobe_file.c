@@ -1,51 +1,23 @@
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "cprof/buffer.h"
+#include "cprof/module.h"
 
 /* ---- opening ---- */
-
-/* By name, as the target sees it: without CAP_CHECKPOINT_RESTORE there is no other way. */
-static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
-{
-	char path[4096 + 64];
-	struct stat st;
-	int n = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)maps->pid, map->path);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -1;
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == map->inode &&
-	    ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev)
-		return cprof_take_fd(&fd);
-	if (map->inode != maps->exe_inode || map->dev != maps->exe_dev) {
-		errno = fd >= 0 ? ESTALE : errno;
-		return -1;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
 
 struct cprof_error *cprof_heap_uprobe_file_open(const struct cprof_maps *maps,
 						const struct cprof_map *map,
 						struct cprof_heap_uprobe_file **ret_file)
 {
-	char path[96];
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)maps->pid,
-		 map->start, map->end);
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fd = open_by_path(maps, map);
+	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
 	if (fd < 0)
 		return cprof_error_os(errno, "open %s", map->path);
 	struct cprof_heap_uprobe_file *file = calloc(1, sizeof(*file));
