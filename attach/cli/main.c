@@ -279,6 +279,10 @@ static void announce(struct program *program)
 		cprof_buffer_puts(&text, program->launch.pid ? ", until it ends"
 							     : ", until Ctrl-C or its end");
 	say(program, cprof_buffer_text(&text));
+	char promise[256] = "";
+	if (program->mode->promise)
+		program->mode->promise(&program->options.requests, promise, sizeof(promise));
+	say(program, promise);
 }
 
 static int explain_names(struct program *program)

@@ -88,6 +88,19 @@ static void report_stops(struct cprof_run_log *log, const struct cprof_heap_inst
 	report_calls(log, &both);
 }
 
+void cprof_heap_report_failed_attach(const struct cprof_heap_sources *sources)
+{
+	char text[128];
+	struct cprof_stop_tally both = sources->install.attach_stops;
+	cprof_stop_tally_join(&both, &sources->install.detach_stops);
+	if (!both.stops)
+		return;
+	cprof_stop_tally_text(&both, text, sizeof(text));
+	cprof_run_log_note(sources->log, CPROF_NOTE_FACT,
+			   "threads stood still %s, for an attach that failed", text);
+	report_calls(sources->log, &both);
+}
+
 void cprof_heap_report_means(const struct cprof_heap_sources *sources)
 {
 	unsigned by_uprobe = 0, slow = 0, patched = 0, at_entry = 0;

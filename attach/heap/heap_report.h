@@ -8,6 +8,9 @@
 
 #include "attach/heap/heap_sources.h"
 
+/* Of an attach that came to nothing: whether anybody was stopped for that. */
+void cprof_heap_report_failed_attach(const struct cprof_heap_sources *sources);
+
 /* What was watched, and what that cost the target. */
 void cprof_heap_report_means(const struct cprof_heap_sources *sources);
 

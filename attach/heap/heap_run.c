@@ -462,9 +462,11 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 		err = remove_left(heap);
 	if (!err)
 		err = cprof_heap_sources_attach(&heap->sources, &options);
-	if (err)
+	if (err) {
+		cprof_heap_report_failed_attach(&heap->sources);
 		return cprof_error_wrap(err, "heap profile of process %d",
 					(int)heap->run->targets[0]->pid);
+	}
 	err = sample(heap);
 	if (!err)
 		err = drain(heap);
@@ -497,6 +499,22 @@ static struct cprof_error *explain(struct cprof_target *target, struct cprof_err
 	cprof_error_free(err);
 	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended while it was looked at",
 			       (int)target->pid);
+}
+
+void cprof_heap_promise(const struct cprof_heap_request *request, char *text, size_t n)
+{
+	const struct cprof_heap_method *method;
+	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
+	*text = 0;
+	if (!err && method->injects)
+		snprintf(
+			text, n,
+			"its threads will be stopped once or twice; at most %d times for the attach "
+			"and %d for the detach, and whoever has not come within %llu ms is not "
+			"waited for (%llu ms where the machine gives it no processor)",
+			CPROF_HEAP_INSTALL_ATTACH_STOPS, CPROF_HEAP_INSTALL_DETACH_STOPS,
+			CPROF_STOP_SERIES_NS / 1000000, CPROF_STOP_SERIES_STARVED_NS / 1000000);
+	cprof_error_free(err);
 }
 
 struct cprof_error *cprof_heap_run(const struct cprof_run *run,

@@ -23,6 +23,9 @@ struct cprof_heap_request {
 	bool baseline; /* what was held before the attach becomes a sample of its own */
 };
 
+/* How often the target may be stopped and for how long, told before; empty where nobody is. */
+void cprof_heap_promise(const struct cprof_heap_request *request, char *text, size_t n);
+
 /*
  * Sample until the window is over, and hand out the finished profile. On return, error or not, the target is as it was
  * found. Errors: those of cprof_heap_attach(), UNSUPPORTED (a command that has not begun yet), OS, NO_MEMORY.

@@ -83,11 +83,13 @@ static void begin_again(struct cprof_heap_sources *sources)
 	struct cprof_target *target = hooks->target;
 	struct cprof_maps *maps = hooks->maps;
 	struct cprof_modules *modules = hooks->modules;
+	const struct cprof_stop_tally stops = sources->install.attach_stops;
 	cprof_heap_by_uprobe_deinit(&sources->by_uprobe);
 	cprof_heap_install_deinit(&sources->install);
 	cprof_heap_hooks_deinit(hooks);
 	cprof_heap_hooks_init(hooks, target, maps, modules);
 	cprof_heap_install_init(&sources->install, target, maps, hooks);
+	sources->install.attach_stops = stops; /* all of them are counted */
 }
 
 /* The target may map something at the place that we have chosen before we do: then another is chosen. */

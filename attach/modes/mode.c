@@ -22,6 +22,11 @@ static struct cprof_error *run_cpu(const struct cprof_run *run,
 	return cprof_cpu_run(run, &requests->cpu, ret_profile);
 }
 
+static void promise_heap(const struct cprof_mode_requests *requests, char *text, size_t n)
+{
+	cprof_heap_promise(&requests->heap, text, n);
+}
+
 static struct cprof_error *run_heap(const struct cprof_run *run,
 				    const struct cprof_mode_requests *requests,
 				    struct cprof_profile **ret_profile)
@@ -62,6 +67,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .summary = "who allocates memory, and what of it is in use",
 	  .max_targets = 1,
 	  .alters_target = true,
+	  .promise = promise_heap,
 	  .run = run_heap },
 	{ .name = "block",
 	  .summary = "where threads wait: locks first, idle waits apart",

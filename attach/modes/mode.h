@@ -38,6 +38,9 @@ struct cprof_mode {
 	bool has_text;       /* can print text, and with it read a core file */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 
+	/* What it may do to the target at most, in a line that is told before; empty: nothing. NULL: never anything. */
+	void (*promise)(const struct cprof_mode_requests *requests, char *text, size_t n);
+
 	/*
 	 * Sample until the window is over, and hand out the finished profile. A target that ends early ends the window;
 	 * that is no error. On return, error or not, every target is as it was found.

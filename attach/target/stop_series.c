@@ -57,29 +57,35 @@ static struct cprof_error *wait_for_calm(struct cprof_stop_series *series,
 {
 	struct cprof_thread_look before = { 0 };
 	const pid_t pid = series->target->pid;
-	uint64_t nap_ns = LOOK_NS, waited_ns = 0;
-	for (;;) {
+	const uint64_t start_ns = cprof_clock_mono_ns();
+	struct cprof_error *err = NULL;
+	bool second = false;
+	for (uint64_t nap_ns = LOOK_NS;; second = true) {
 		cprof_thread_look_take(pid, look);
 		pid_t stuck = cprof_thread_look_stuck(&before, look);
 		if (look->frozen)
 			return cprof_thread_look_frozen(pid);
-		if (!look->n_blocked || (waited_ns && !stuck))
-			return NULL;
-		if (stuck && series->calm_ns == 0)
-			return cprof_thread_look_hangs(pid, stuck);
+		if (!look->n_blocked || (second && !stuck))
+			break;
+		if (stuck && cprof_clock_mono_ns() - start_ns >= series->calm_ns) {
+			err = cprof_thread_look_hangs(pid, stuck);
+			break;
+		}
+		before = *look;
 		nap(nap_ns);
-		waited_ns += nap_ns;
-		series->calm_ns -= series->calm_ns < nap_ns ? series->calm_ns : nap_ns;
 		if (nap_ns < LOOK_MAX)
 			nap_ns *= 2;
-		before = *look;
 	}
+	const uint64_t spent_ns = cprof_clock_mono_ns() - start_ns;
+	series->calm_ns -= spent_ns < series->calm_ns ? spent_ns : series->calm_ns;
+	return err;
 }
 
 /* A write that has begun ends with what it has written. There may be a moment without one; programs that write all the time have none. */
 static void wait_for_writes(pid_t pid, struct cprof_thread_look *look)
 {
-	for (uint64_t waited_ns = 0; look->cut_short && waited_ns < GRACE_NS; waited_ns += MS) {
+	const uint64_t until_ns = cprof_clock_mono_ns() + GRACE_NS;
+	while (look->cut_short && cprof_clock_mono_ns() < until_ns) {
 		nap(MS);
 		cprof_thread_look_take(pid, look);
 	}

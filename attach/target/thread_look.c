@@ -138,6 +138,16 @@ static bool is_vfork(const struct cprof_thread_call *call)
 	return call->nr == SYS_clone3 || (call->nr == SYS_clone && (call->args[0] & VFORK));
 }
 
+pid_t cprof_thread_look_vforks(pid_t pid, const struct cprof_thread_look *look)
+{
+	for (size_t i = 0; i < look->n_blocked; i++) {
+		struct cprof_thread_call call;
+		if (read_call(pid, look->blocked[i].tid, &call) && is_vfork(&call))
+			return look->blocked[i].tid;
+	}
+	return 0;
+}
+
 struct cprof_error *cprof_thread_look_hangs(pid_t pid, pid_t tid)
 {
 	struct cprof_thread_call call;

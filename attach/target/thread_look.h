@@ -36,6 +36,9 @@ void cprof_thread_look_take(pid_t pid, struct cprof_thread_look *ret_look);
 pid_t cprof_thread_look_stuck(const struct cprof_thread_look *before,
 			      const struct cprof_thread_look *now);
 
+/* A thread of `pid` that waits for a vfork child to begin its program or to end; 0: none. */
+pid_t cprof_thread_look_vforks(pid_t pid, const struct cprof_thread_look *look);
+
 /* UNSUPPORTED: thread `tid` cannot be stopped, in which call it hangs and what to do about it. Never NULL. */
 struct cprof_error *cprof_thread_look_hangs(pid_t pid, pid_t tid);
 

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "attach/locks/lock_wait.h"
+#include "attach/target/stop_tally.h"
 #include "attach/target/thread_proc.h"
 #include "cprof/arch.h"
 #include "cprof/builder.h"
@@ -66,10 +67,10 @@ struct cprof_thread {
 struct cprof_thread_snapshot {
 	struct cprof_thread *threads; /* owned; by tid */
 	size_t n;
-	uint64_t mono_ns;    /* when it was taken */
-	uint64_t capture_ns; /* how long reading registers and stacks took */
-	uint64_t stops;      /* threads stopped by ptrace, and the longest of them */
-	uint64_t longest_stop_ns;
+	uint64_t mono_ns;              /* when it was taken */
+	uint64_t capture_ns;           /* how long reading registers and stacks took */
+	uint64_t stopped;              /* threads stopped by ptrace */
+	struct cprof_stop_tally stops; /* of several threads together each */
 	uint64_t by_means[CPROF_MEANS_N];
 	size_t n_cycles;
 };

@@ -140,9 +140,8 @@ static struct cprof_error *freeze(struct cprof_thread_capture *capture,
 	};
 	err = cprof_thread_freeze_take(&freeze);
 	*ret_born = freeze.born;
-	snapshot->stops += freeze.stops;
-	if (freeze.longest_stop_ns > snapshot->longest_stop_ns)
-		snapshot->longest_stop_ns = freeze.longest_stop_ns;
+	snapshot->stopped += freeze.stopped;
+	cprof_stop_tally_join(&snapshot->stops, &freeze.stops);
 	return err;
 }
 
@@ -181,9 +180,8 @@ static struct cprof_error *freeze_everybody(struct cprof_thread_capture *capture
 		struct cprof_error *err = freeze(capture, snapshot, true, &born);
 		if (err || !born)
 			return err;
-		struct cprof_thread_snapshot again = { .stops = snapshot->stops,
-						       .longest_stop_ns =
-							       snapshot->longest_stop_ns };
+		struct cprof_thread_snapshot again = { .stopped = snapshot->stopped,
+						       .stops = snapshot->stops };
 		err = cprof_thread_observer_take(&capture->observer, &again);
 		cprof_thread_snapshot_deinit(snapshot);
 		*snapshot = again;

@@ -2,7 +2,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +10,19 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "attach/target/ptrace_again.h"
 #include "attach/target/ptrace_denied.h"
 #include "attach/target/target_mem.h"
 #include "attach/target/thread_regs.h"
+#include "attach/target/tracer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/search.h"
 
-#define STOP_WAIT_NS (100 * 1000000ull)
-#define POLL_NS      50000
+#define STOP_WAIT_NS (20 * 1000000ull)
+#define STARVED_WAIT_NS                                                                            \
+	(100 * 1000000ull) /* for those that are ready to run but get no processor */
+#define POLL_NS 50000
 
 enum held {
 	HELD_NO,      /* not ours */
@@ -29,6 +32,7 @@ enum held {
 
 struct held_thread {
 	enum held held;
+	bool by_us; /* by our interrupt, and not by SIGSTOP */
 	int signal; /* caught on its way to the thread: goes on with it when released */
 };
 
@@ -39,6 +43,7 @@ struct work {
 	int seize_errno; /* of thread `denied`, the first that may not be traced */
 	pid_t denied;
 	size_t n_seized;
+	bool missing; /* one was told to stop and did not come */
 };
 
 /* A leader that has ended is listed until the last thread has. */
@@ -106,12 +111,28 @@ static void reap_stop(struct work *work, size_t i)
 	/* Without an event it is a signal on its way: hand it on when letting go. */
 	held->signal = status >> 16 ? 0 : WSTOPSIG(status);
 	held->held = HELD_STOPPED;
-	work->freeze->stops++;
+	work->freeze->stopped++;
+	held->by_us = status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) == SIGTRAP;
+}
+
+/* Do all that are not there yet only wait for a processor? */
+static bool starved(const struct work *work)
+{
+	for (size_t i = 0; i < work->freeze->n; i++) {
+		char text[1024];
+		struct cprof_thread_stat stat;
+		if (work->held[i].held == HELD_SEIZED &&
+		    cprof_thread_read(work->freeze->target->pid, work->freeze->threads[i]->tid,
+				      "stat", text, sizeof(text)) > 0 &&
+		    cprof_thread_stat_parse(text, &stat) && stat.state != 'R')
+			return false;
+	}
+	return true;
 }
 
 static void wait_all(struct work *work)
 {
-	uint64_t end_ns = cprof_clock_mono_ns() + STOP_WAIT_NS;
+	const uint64_t start_ns = cprof_clock_mono_ns();
 	for (;;) {
 		size_t open = 0;
 		for (size_t i = 0; i < work->freeze->n; i++) {
@@ -119,7 +140,9 @@ static void wait_all(struct work *work)
 				reap_stop(work, i);
 			open += work->held[i].held == HELD_SEIZED;
 		}
-		if (!open || cprof_clock_mono_ns() >= end_ns)
+		const uint64_t waited_ns = cprof_clock_mono_ns() - start_ns;
+		if (!open || waited_ns >= STARVED_WAIT_NS ||
+		    (waited_ns >= STOP_WAIT_NS && !starved(work)))
 			return;
 		nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
 	}
@@ -164,15 +187,27 @@ static void read_all(struct work *work)
 	}
 }
 
+/* A call that came to nothing because of us is made anew. */
+static void put_back(struct work *work, size_t i)
+{
+	struct user_regs_struct regs;
+	const pid_t tid = work->freeze->threads[i]->tid;
+	if (work->held[i].by_us && ptrace(PTRACE_GETREGS, tid, NULL, &regs) == 0)
+		cprof_ptrace_again(work->freeze->target->pid, tid, &regs);
+}
+
 static void release(struct work *work)
 {
 	for (size_t i = 0; i < work->freeze->n; i++) {
 		struct cprof_thread *thread = work->freeze->threads[i];
-		if (work->held[i].held == HELD_STOPPED)
+		if (work->held[i].held == HELD_STOPPED) {
+			put_back(work, i);
 			ptrace(PTRACE_DETACH, thread->tid, NULL,
 			       (void *)(intptr_t)work->held[i].signal);
-		else if (work->held[i].held == HELD_SEIZED)
+		} else if (work->held[i].held == HELD_SEIZED) {
 			thread->why = "it did not stop in time";
+			work->missing = true;
+		}
 	}
 }
 
@@ -190,10 +225,10 @@ static void count_born(struct work *work)
 	}
 }
 
-/* The tracer. What it has seized and not detached is released by its end. */
-static void *trace(void *arg)
+/* What it has seized and not detached is released by the tracer's end. */
+static bool trace(void *ctx)
 {
-	struct work *work = arg;
+	struct work *work = ctx;
 	seize(work);
 	uint64_t start_ns = cprof_clock_mono_ns();
 	interrupt(work);
@@ -203,8 +238,10 @@ static void *trace(void *arg)
 	if (!work->freeze->born)
 		read_all(work);
 	release(work);
-	work->freeze->longest_stop_ns = work->freeze->stops ? cprof_clock_mono_ns() - start_ns : 0;
-	return NULL;
+	if (work->n_seized)
+		cprof_stop_tally_add(&work->freeze->stops, cprof_clock_mono_ns() - start_ns,
+				     work->missing);
+	return work->missing;
 }
 
 struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze)
@@ -212,19 +249,13 @@ struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze)
 	CPROF_AUTO(free) struct held_thread *held = calloc(freeze->n, sizeof(*held));
 	CPROF_AUTO(free) uint8_t *scratch = malloc(freeze->stack_bytes);
 	struct work work = { .freeze = freeze, .held = held, .scratch = scratch };
-	freeze->stops = freeze->longest_stop_ns = freeze->born = 0;
+	struct cprof_tracer tracer = { 0 };
+	freeze->stopped = freeze->born = 0;
+	freeze->stops = (struct cprof_stop_tally){ 0 };
 	if (!held || !scratch)
 		return cprof_error_no_memory();
-	pthread_t tracer;
-	/* Signals for our program are not for the tracer: it is not to be interrupted while it holds threads. */
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int status = pthread_create(&tracer, NULL, trace, &work);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (status != 0)
-		return cprof_error_os(status, "start a thread");
-	pthread_join(tracer, NULL);
+	cprof_tracer_run(&tracer, trace, &work);
+	cprof_tracer_deinit(&tracer);
 	if (!work.n_seized && work.seize_errno)
 		return cprof_error_wrap(
 			cprof_ptrace_denied(freeze->target->pid, work.denied, work.seize_errno),

@@ -180,7 +180,7 @@ static struct cprof_error *find_deadlocks(struct cprof_thread_view *view)
 		cprof_lock_cycles_deinit(&cycles);
 		return err;
 	}
-	if (view->capture && view->now.stops)
+	if (view->capture && view->now.stopped)
 		err = let_settle(view);
 	if (view->capture && !err) {
 		cprof_thread_view_rest(view->run, SECOND_LOOK_NS);

@@ -100,7 +100,7 @@ static void tell_means(const struct threads *threads, const struct cprof_thread_
 		(unsigned long long)now->by_means[CPROF_MEANS_PERF],
 		(unsigned long long)now->by_means[CPROF_MEANS_STOP],
 		(unsigned long long)now->by_means[CPROF_MEANS_NONE],
-		(unsigned long long)now->stops);
+		(unsigned long long)now->stopped);
 }
 
 static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_snapshot *now)
@@ -124,13 +124,16 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 				   "process %d is frozen by its cgroup: nothing of it moves until "
 				   "that is thawed (cgroup.freeze, freezer.state)",
 				   (int)view->target->pid);
-	if (now->stops)
+	if (now->stops.stops) {
+		char text[128];
+		cprof_stop_tally_text(&now->stops, text, sizeof(text));
 		cprof_run_log_note(
 			log, CPROF_NOTE_WARNING,
-			"%llu threads of %d were stopped, for %.1f ms together: epoll_wait, semop, "
-			"sigtimedwait and others returned EINTR to those that were in them",
-			(unsigned long long)now->stops, (int)view->target->pid,
-			(double)now->longest_stop_ns / 1e6);
+			"%llu threads of %d were stopped, %s: calls with a time limit (epoll_wait, "
+			"semtimedop, sigtimedwait, recv) returned EINTR to those that were in them, and "
+			"writes may have done less than they were asked to",
+			(unsigned long long)now->stopped, (int)view->target->pid, text);
+	}
 	tell_means(threads, view);
 	if (now->n_cycles)
 		tell_deadlocks(log, now);

@@ -10,6 +10,7 @@
 #include "attach/heap/inject/heap_restore.h"
 #include "attach/heap/inject/heap_sharers.h"
 #include "attach/heap/inject/heap_threads.h"
+#include "attach/target/thread_look.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -99,6 +100,11 @@ static struct cprof_error *check_sharers(const struct cprof_heap_install *instal
 	pid_t sharer = cprof_heap_sharer(install->target->pid);
 	if (!sharer)
 		return NULL;
+	struct cprof_thread_look look;
+	cprof_thread_look_take(install->target->pid, &look);
+	const pid_t parent = cprof_thread_look_vforks(install->target->pid, &look);
+	if (parent)
+		return cprof_thread_look_hangs(install->target->pid, parent);
 	struct cprof_error *err =
 		cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				"process %d shares its memory with process %d, which is no thread "
