@@ -32,9 +32,9 @@ struct cprof_thread_freeze {
 };
 
 /*
- * Stop the threads, fill regs, call, stack and means (STOP) of those that do stop within 20 ms (100 ms where they only get no processor), and release
- * them, in any case and on every path. A thread that could not be stopped has `why`. Errors: DENIED when
- * the kernel lets us trace none of them (the hint names the knob), OS.
+ * Stop the threads, fill regs, call, stack and means (STOP) of those that do stop within 20 ms (100 ms where they only
+ * get no processor), and release them, in any case and on every path. A thread that could not be stopped has `why`.
+ * Errors: DENIED when the kernel lets us trace none of them (the hint names the knob).
  */
 struct cprof_error *cprof_thread_freeze_take(struct cprof_thread_freeze *freeze);
 
