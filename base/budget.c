@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -29,7 +28,8 @@ static const struct limits {
 	[CPROF_BUDGET_READ] = { true, 64 * MIB, 16 * GIB, 512 * MIB, 64 * GIB },
 	[CPROF_BUDGET_HELD] = { true, 64 * MIB, 4 * GIB, 256 * MIB, 8 * GIB },
 	[CPROF_BUDGET_STEPS] = { false, 1u << 28, 1u << 28, 1u << 30, 1u << 30 },
-	[CPROF_BUDGET_TIME] = { false, 0, 0, 120 * CPROF_NS_PER_S, 120 * CPROF_NS_PER_S },
+	[CPROF_BUDGET_TIME] = { false, 20 * CPROF_NS_PER_S, 20 * CPROF_NS_PER_S,
+				60 * CPROF_NS_PER_S, 60 * CPROF_NS_PER_S },
 };
 
 void cprof_budget_deinit(struct cprof_budget *budget)
@@ -131,27 +131,21 @@ static bool refuse(struct cprof_account *account, enum cprof_budget_kind kind, b
 	return false;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * CPROF_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 void cprof_budget_start_time(struct cprof_budget *budget)
 {
-	budget->cpu_from_ns = cpu_ns();
+	budget->cpu_from_ns = cprof_clock_cpu_ns();
 }
 
-static bool in_time(struct cprof_budget *budget)
+/* The time since the last look is charged to whose step it is: who works much is met most often. */
+static bool in_time(struct cprof_account *account)
 {
+	struct cprof_budget *budget = account->budget;
 	if (!budget->cpu_from_ns || budget->spent[CPROF_BUDGET_STEPS] < budget->next_look)
 		return true;
-	budget->spent[CPROF_BUDGET_TIME] = cpu_ns() - budget->cpu_from_ns;
-	if (budget->spent[CPROF_BUDGET_TIME] > cprof_budget_limit(budget, NULL, CPROF_BUDGET_TIME))
-		return false;
+	uint64_t now = cprof_clock_cpu_ns(), spent = now - budget->cpu_from_ns;
+	budget->cpu_from_ns = now;
 	budget->next_look = budget->spent[CPROF_BUDGET_STEPS] + LOOK_STEPS;
-	return true;
+	return cprof_account_charge(account, CPROF_BUDGET_TIME, spent);
 }
 
 bool cprof_account_charge(struct cprof_account *account, enum cprof_budget_kind kind,
@@ -166,12 +160,17 @@ bool cprof_account_charge(struct cprof_account *account, enum cprof_budget_kind 
 		/* Who has no steps left has none for small things either: loops shall end. */
 		if (kind == CPROF_BUDGET_STEPS)
 			account->spent[kind] = of_file;
+		if (kind == CPROF_BUDGET_TIME)
+			account->spent[CPROF_BUDGET_STEPS] = UINT64_MAX;
 		return refuse(account, kind, false);
 	}
-	if (amount > of_all || budget->spent[kind] > of_all - amount)
+	if (amount > of_all || budget->spent[kind] > of_all - amount) {
+		if (kind == CPROF_BUDGET_TIME)
+			budget->spent[CPROF_BUDGET_STEPS] = UINT64_MAX;
 		return refuse(account, kind, true);
-	if (kind == CPROF_BUDGET_STEPS && !in_time(budget))
-		return refuse(account, CPROF_BUDGET_TIME, true);
+	}
+	if (kind == CPROF_BUDGET_STEPS && !in_time(account))
+		return false;
 	account->spent[kind] += amount;
 	budget->spent[kind] += amount;
 	return true;

@@ -31,7 +31,7 @@ enum cprof_budget_kind {
 	CPROF_BUDGET_READ,   /* bytes read, whether they are kept or not */
 	CPROF_BUDGET_HELD,  /* bytes of memory: pieces kept, what was inflated, tables made of it */
 	CPROF_BUDGET_STEPS, /* pieces of work; some 10 to 50 ns each */
-	CPROF_BUDGET_TIME,  /* ns of our processor time for names; of all files together only */
+	CPROF_BUDGET_TIME,  /* ns of our processor time while names are looked up */
 	CPROF_BUDGET_KINDS,
 };
 
@@ -52,9 +52,10 @@ struct cprof_budget {
 
 	/* Private but for reading. */
 	uint64_t spent[CPROF_BUDGET_KINDS];
-	uint64_t disk;   /* of all files that were opened */
-	uint64_t memory; /* half of the machine's; 0: not looked up yet */
-	uint64_t cpu_from_ns, next_look;
+	uint64_t disk;                   /* of all files that were opened */
+	uint64_t memory;                 /* half of the machine's; 0: not looked up yet */
+	uint64_t cpu_from_ns;            /* processor time at the last look; 0: it does not count */
+	uint64_t next_look;              /* steps at the next one */
 	struct cprof_account **accounts; /* owned */
 	size_t n, cap;
 	size_t n_over;

@@ -10,6 +10,8 @@
 
 #define OS_RELEASE_MAX (64u << 10)
 #define LIST_MAX       (16u << 20)
+#define LISTS_MAX      100000u /* files in the folder; a package has three to ten */
+#define LISTS_BYTES    (256u << 20)
 #define PATH_TEXT_MAX  4096
 #define LISTS_DIR      "/var/lib/dpkg/info"
 
@@ -91,7 +93,10 @@ static bool find_package(const char *root, const char *path, char *package, size
 	/* Packages made before the directories were merged list /lib/x, which is seen as /usr/lib/x. */
 	const char *old = strncmp(path, "/usr/", 5) == 0 ? path + 4 : path;
 	CPROF_AUTO(closedir) DIR *listing = cprof_foreign_file_list_below(root, LISTS_DIR);
-	for (struct dirent *entry; listing && (entry = readdir(listing));) {
+	size_t n = 0, bytes = 0;
+	/* In the target's root, which may be full of anything. */
+	for (struct dirent *entry;
+	     listing && n < LISTS_MAX && bytes < LISTS_BYTES && (entry = readdir(listing)); n++) {
 		size_t len = strlen(entry->d_name);
 		if (len < 6 || strcmp(entry->d_name + len - 5, ".list") != 0)
 			continue;
@@ -99,6 +104,7 @@ static bool find_package(const char *root, const char *path, char *package, size
 		snprintf(file, sizeof(file), LISTS_DIR "/%s", entry->d_name);
 		struct cprof_error *err =
 			cprof_foreign_file_read_below(root, file, LIST_MAX, &text);
+		bytes += text.len;
 		bool found = !err && (lists(cprof_buffer_text(&text), path) ||
 				      lists(cprof_buffer_text(&text), old));
 		cprof_error_free(err);

@@ -79,6 +79,11 @@ int main(int argc, char **argv)
 		"addresses %zu named %zu frames %zu cold_ms %.2f warm_ns %.1f peak_mb %.1f\n",
 		n_addrs, named, n_frames, (double)cold_ns / 1e6,
 		n_addrs ? (double)warm_ns / (double)n_addrs : 0, (double)usage.ru_maxrss / 1024);
+	const struct cprof_budget *budget = &modules.budget;
+	fprintf(stderr, "disk_mb %.1f read_mb %.1f held_mb %.1f steps %" PRIu64 " over %zu\n",
+		(double)budget->disk / 1e6, (double)budget->spent[CPROF_BUDGET_READ] / 1e6,
+		(double)budget->spent[CPROF_BUDGET_HELD] / 1e6, budget->spent[CPROF_BUDGET_STEPS],
+		budget->n_over);
 	cprof_symbolizer_free(symbolizer);
 	cprof_modules_deinit(&modules);
 	free(addrs);

@@ -139,3 +139,19 @@ TEST(budget_counts_files_that_are_open_at_once)
 	close(fd);
 	cprof_budget_deinit(&budget);
 }
+
+TEST(budget_gives_no_file_more_processor_time_than_its_share)
+{
+	struct cprof_budget budget = { 0 };
+	int fd = make_file(MIB, 0), other = make_file(MIB, 0);
+	struct cprof_account *account = account_of(&budget, fd, "slow");
+	CHECK(cprof_account_charge(account, CPROF_BUDGET_STEPS, 1));
+	CHECK(cprof_account_charge(account, CPROF_BUDGET_TIME, 20000000000ull));
+	CHECK(!cprof_account_charge(account, CPROF_BUDGET_TIME, 1));
+	CHECK(!cprof_account_charge(account, CPROF_BUDGET_STEPS, 1));
+	CHECK(account->over && account->over_kind == CPROF_BUDGET_TIME);
+	CHECK(cprof_account_charge(account_of(&budget, other, "other"), CPROF_BUDGET_STEPS, 1));
+	close(fd);
+	close(other);
+	cprof_budget_deinit(&budget);
+}
