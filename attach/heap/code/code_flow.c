@@ -336,6 +336,7 @@ static struct cprof_error *follow(struct walk *walk)
 	branch_to(walk, walk->flow->start, &cprof_code_stack_entry);
 	while (!walk->err && walk->n_waiting)
 		go_on_from(walk, walk->waiting[--walk->n_waiting]);
+	walk->flow->followed = !walk->flow->lost;
 	struct cprof_error *err = walk->err ? walk->err : check_steps(walk);
 	/* Where the ways are not known, neither is what is read on them. */
 	walk->flow->reads_stack_arguments |= walk->flow->lost != NULL;

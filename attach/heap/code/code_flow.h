@@ -41,6 +41,11 @@ struct cprof_code_flow {
 	 */
 	const char *lost;
 	uint64_t lost_at;
+	/*
+	 * Every way was followed to its end, so that `exits` are all there are, though `lost` may say that what was gone over is
+	 * not described by anything: enough where nothing but the exits is of interest.
+	 */
+	bool followed;
 	bool overlaps; /* it jumps into the middle of its own instructions, or of something that is none */
 	/*
 	 * NULL: the stack pointer only ever moves within the one stack and the return is to where the call came from. Else
