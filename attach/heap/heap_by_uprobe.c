@@ -56,8 +56,8 @@ static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
 	struct cprof_error *err = check_room(by->hooks);
 	if (err)
 		return err;
-	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->period, by->way,
-				      &by->uprobe);
+	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->hooks->modules,
+				      by->period, by->way, &by->uprobe);
 }
 
 /* Its hook does not say so yet. */

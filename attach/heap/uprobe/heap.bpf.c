@@ -3,14 +3,20 @@
  *
  * The same law as attach/heap/shim/shim.c, which does this inside of the target: a countdown per thread, gaps exponential
  * with mean T, samples that fall on the allocator's calls of itself thrown away. Runs where uprobes are: at the entry
- * of each function, and when a call returns whose result is wanted. There the caller's registers are as they were,
+ * of each function, and at each instruction by which it can return. There the caller's registers are as they were,
  * and its stack has not changed, so that is the moment for copying both.
+ *
+ * Nothing in the target leads back to us: return addresses stay what they are. Entry and return of a call are told to belong
+ * together by the stack pointer, which is the same at both, and not by the thread: a coroutine may change stacks in
+ * the middle, and go on in another thread. What is noted under a stack pointer is believed only by the function that noted it, and
+ * only while the same return address is there.
  *
  * The kernel runs this only for threads that share the target's memory: a uprobe that was opened for a task has its
  * breakpoints in that task's memory alone. What is left to see to is an exec, which makes it another memory.
  */
 #include <linux/bpf.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -18,7 +24,18 @@
 
 #define CORE __attribute__((preserve_access_index))
 
-struct mm_struct;
+/* Linux kernel/events/uprobes.c and include/linux/uprobes.h: where the page [uprobes] is. */
+struct xol_area {
+	unsigned long vaddr;
+} CORE;
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+} CORE;
+
+struct mm_struct {
+	struct uprobes_state uprobes_state;
+} CORE;
 
 struct task_struct {
 	struct mm_struct *mm;
@@ -31,17 +48,11 @@ struct registers {
 };
 
 #define PAGE          4096u
-#define STALE_NS      1000000000ull
 #define PERIOD_NARROW (1ull << 32)
-
-/* What a program at a session's entry says; where the return has a probe of its own the number means nothing. */
-#define TELL_RETURN 0
-#define DONE        1
 
 char LICENSE[] SEC("license") = "GPL";
 
 /* Set before loading. */
-const volatile __u32 always_returns; /* every call's return comes here; else only those asked for */
 const volatile __u32 quantile[CPROF_HEAP_BPF_QUANTILES];
 
 /* Changed while running. */
@@ -60,6 +71,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct cprof_heap_bpf_thread);
 } threads SEC(".maps");
+
+/*
+ * Calls under way. Those that were left otherwise than by a return stay until the next call at their place, or until there is
+ * no room: then the one that was looked at least recently goes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384); /* more where every call is recorded */
+	__type(key, __u64);         /* stack pointer at the entry; unique in one memory */
+	__type(value, struct cprof_heap_bpf_note);
+} notes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -232,38 +254,57 @@ static __always_inline int in_ranges(__u64 ret)
 	return 0;
 }
 
+/* Does the call that was noted at this place go on, by a jump to another function? */
+static __always_inline int goes_on(const struct cprof_heap_bpf_note *note, __u32 index, __u64 ret)
+{
+	return note && note->hook != index && note->ret == ret;
+}
+
 /*
  * A call that the allocator makes itself while it serves another one that was counted already: from its own code, or
- * by a jump, with the return address and the stack pointer of the call before.
+ * by a jump, with the return address and the stack pointer of the call before. As each return is seen, a mark that is
+ * still there is of a call that goes on.
  */
 static __always_inline int nested(const struct cprof_heap_bpf_thread *thread, __u32 index, __u64 sp,
-				  __u64 ret, __u64 size)
+				  __u64 ret)
 {
-	const struct cprof_heap_bpf_pending *pending = &thread->pending;
-
-	/* Further in than a call that goes on; one that was left by a longjmp does not count for ever. */
-	if (pending->sp && sp <= pending->sp && bpf_ktime_get_ns() - pending->since_ns < STALE_NS)
-		return 1;
-	/* Where each return is seen, a mark that is still there is of a call that goes on. */
-	if (thread->mark_hook != index && thread->mark_sp == sp && thread->mark_size == size &&
-	    (always_returns || thread->mark_ret == ret))
+	if (thread->mark_hook != index && thread->mark_sp == sp && thread->mark_ret == ret)
 		return 1;
 	return in_ranges(ret);
 }
 
-static __always_inline int begin(const struct registers *regs, __u32 index,
-				 const struct cprof_heap_bpf_hook *hook)
+/* The frame that `note` is of is gone: another call begins at its place. */
+static __always_inline void forget(__u64 sp, const struct cprof_heap_bpf_note *note)
+{
+	if (note->sampled)
+		add(&counts.left, 1);
+	bpf_map_delete_elem(&notes, &sp);
+}
+
+static __always_inline void write_note(__u64 sp, const struct cprof_heap_bpf_note *note)
+{
+	if (!bpf_map_update_elem(&notes, &sp, note, BPF_ANY)) {
+		if (note->sampled)
+			add(&counts.noted, 1);
+	} else if (note->sampled) {
+		add(&counts.lost, 1);
+		add(&counts.lost_bytes, note->size);
+	}
+}
+
+static __always_inline void begin(const struct registers *regs, __u32 index,
+				  const struct cprof_heap_bpf_hook *hook)
 {
 	__u64 old = old_block(regs, hook);
 	if (cprof_shim_frees(hook->kind)) {
 		add(&counts.frees, 1);
 		live_remove(old);
-		return DONE;
+		return;
 	}
 	add(&counts.calls, 1);
 	struct cprof_heap_bpf_thread *thread = thread_get();
 	if (!thread)
-		return DONE;
+		return;
 
 	__u64 old_id = live_remove(old);
 	__u64 size = requested(regs, hook), period = thread->period;
@@ -275,32 +316,30 @@ static __always_inline int begin(const struct registers *regs, __u32 index,
 
 	__u64 sp = regs->sp, ret = 0;
 	bpf_probe_read_user(&ret, sizeof(ret), (void *)sp);
-	if (fired && nested(thread, index, sp, ret, size)) {
+	const struct cprof_heap_bpf_note *before = bpf_map_lookup_elem(&notes, &sp);
+	const int jumped = goes_on(before, index, ret);
+	if (before && !jumped)
+		forget(sp, before);
+	if (fired && (jumped || nested(thread, index, sp, ret))) {
 		add(&counts.nested, 1);
 		fired = 0;
 	}
 	thread->mark_sp = sp;
 	thread->mark_ret = ret;
-	thread->mark_size = size;
 	thread->mark_hook = index;
-	if (!fired && !old_id)
-		return DONE;
-	if (thread->pending.sp && thread->pending.sampled)
-		add(&counts.untold, 1);
-	thread->pending = (struct cprof_heap_bpf_pending){
-		.sp = sp,
-		.exit_sp = hook->by_rets ? sp : sp + 8,
+	if (jumped || (!fired && !old_id))
+		return;
+	const struct cprof_heap_bpf_note note = {
 		.ret = ret,
 		.size = size,
 		.period = period,
 		.old = old,
 		.old_id = old_id,
 		.out = regs->di,
-		.since_ns = bpf_ktime_get_ns(),
 		.hook = index,
 		.sampled = fired,
 	};
-	return hook->by_rets ? DONE : TELL_RETURN;
+	write_note(sp, &note);
 }
 
 /* ---- return ---- */
@@ -322,72 +361,89 @@ static __always_inline __u32 copy_stack(__u8 *to, __u64 sp)
 }
 
 /* The block is there and its caller does not have it yet: nobody can free it while it is noted. */
-static __always_inline void note(const struct registers *regs,
-				 const struct cprof_heap_bpf_pending *pending, __u64 ptr)
+static __always_inline void sample(const struct registers *regs, __u64 sp,
+				   const struct cprof_heap_bpf_note *note, __u64 ptr)
 {
 	struct cprof_heap_bpf_event *event = bpf_ringbuf_reserve(&samples, sizeof(*event), 0);
 	if (!event) {
 		add(&counts.lost, 1);
-		add(&counts.lost_bytes, pending->size);
+		add(&counts.lost_bytes, note->size);
 		return;
 	}
 	event->id = __sync_fetch_and_add(&next_id, 1);
 	event->ptr = ptr;
-	event->size = pending->size;
-	event->period = pending->period;
-	event->sp = pending->sp;
-	event->ret = pending->ret;
+	event->size = note->size;
+	event->period = note->period;
+	event->sp = sp;
+	event->ret = note->ret;
 	event->rbx = regs->bx;
 	event->rbp = regs->bp;
 	event->r12 = regs->r12;
 	event->r13 = regs->r13;
 	event->r14 = regs->r14;
 	event->r15 = regs->r15;
-	event->hook = pending->hook;
-	event->stack_bytes = copy_stack(event->stack, pending->sp);
-	/* The kernel may have put an address of its own there, to see the return. */
-	*(__u64 *)event->stack = pending->ret;
-	__u32 index = pending->hook;
+	event->hook = note->hook;
+	event->stack_bytes = copy_stack(event->stack, sp);
+	/* Another tool may have had the kernel put an address of its own there, to see the return. */
+	*(__u64 *)event->stack = note->ret;
+	__u32 index = note->hook;
 	if (index < CPROF_HEAP_BPF_HOOKS && !hooks[index].pool.untracked)
 		live_insert(ptr, event->id);
 	bpf_ringbuf_submit(event, 0);
 }
 
 static __always_inline __u64 block(const struct registers *regs,
-				   const struct cprof_heap_bpf_pending *pending)
+				   const struct cprof_heap_bpf_note *note, __u32 at)
 {
-	__u32 index = pending->hook;
-	__u64 ptr = regs->ax;
-	if (index >= CPROF_HEAP_BPF_HOOKS)
+	__u32 index = note->hook;
+	__u64 ptr = LOAD(ax);
+	if (at == CPROF_HEAP_BPF_AT_FIRST)
+		return LOAD(di);
+	if (at == CPROF_HEAP_BPF_AT_NONE || index >= CPROF_HEAP_BPF_HOOKS)
 		return 0;
 	if (hooks[index].kind == CPROF_SHIM_XALLOC)
-		return ptr >= pending->size ? pending->old : 0;
+		return ptr >= note->size ? note->old : 0;
 	if (hooks[index].kind != CPROF_SHIM_POSIX_MEMALIGN)
 		return ptr;
-	if ((__u32)ptr || bpf_probe_read_user(&ptr, sizeof(ptr), (void *)pending->out))
+	if ((__u32)ptr || bpf_probe_read_user(&ptr, sizeof(ptr), (void *)note->out))
 		return 0;
 	return ptr;
 }
 
-/* At a return instruction the return address is still on the stack; behind it, where the kernel's own was, no more. */
-static __always_inline int end(const struct registers *regs, int at_return)
+/* Is that where the kernel has returns go that another tool's uretprobe wants to see? */
+static __always_inline int is_trampoline(__u64 ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!bpf_core_field_exists(struct xol_area, vaddr) ||
+	    !bpf_core_field_exists(struct mm_struct, uprobes_state))
+		return 0;
+	__u64 page = BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+	return page && ret - page < PAGE;
+}
+
+/* The return address is still on the stack, and if it is the one of the call that was noted here, that call ends. */
+static __always_inline void end(const struct registers *regs, __u32 index, __u32 at)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	__u64 sp = regs->sp, ret = 0;
 	struct cprof_heap_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
-	if (!thread)
-		return DONE;
-	if (thread->mark_sp + (at_return ? 0 : 8) == regs->sp)
+	if (thread && thread->mark_sp == sp)
 		thread->mark_sp = 0;
-	struct cprof_heap_bpf_pending *pending = &thread->pending;
-	if (!pending->sp || pending->exit_sp != regs->sp)
-		return DONE;
-	__u64 ptr = block(regs, pending);
-	if (!ptr && pending->old_id && pending->size)
-		live_insert(pending->old, pending->old_id); /* realloc failed: it lives on */
-	if (ptr && pending->sampled)
-		note(regs, pending, ptr);
-	pending->sp = 0;
-	return DONE;
+	const struct cprof_heap_bpf_note *there = bpf_map_lookup_elem(&notes, &sp);
+	if (!there || there->hook != index)
+		return;
+	bpf_probe_read_user(&ret, sizeof(ret), (void *)sp);
+	if (ret != there->ret && !is_trampoline(ret))
+		return;
+	const struct cprof_heap_bpf_note note = *there;
+	bpf_map_delete_elem(&notes, &sp);
+	if (note.sampled)
+		add(&counts.told, 1);
+	__u64 ptr = block(regs, &note, at);
+	if (!ptr && note.old_id && note.size)
+		live_insert(note.old, note.old_id); /* realloc failed: it lives on */
+	if (ptr && note.sampled)
+		sample(regs, sp, &note, ptr);
 }
 
 /* The memory that the first call is in is the target's; after an exec it is another one. */
@@ -405,22 +461,19 @@ static __always_inline int same_program(void)
 	return 0;
 }
 
-/* Entry and return come to the same program, in both ways of attaching it (attach/heap/uprobe/heap_uprobe_link.c). */
+/* Entry and return come to the same program. 0 keeps a perf event of ours from writing samples nobody reads. */
 SEC("uprobe")
 int on_call(struct registers *regs)
 {
 	__u64 cookie = bpf_get_attach_cookie(regs);
-	__u32 index = cookie & CPROF_HEAP_BPF_INDEX;
-	int result = DONE;
+	__u32 index = cookie & CPROF_HEAP_BPF_INDEX, at = cookie & CPROF_HEAP_BPF_AT;
 
 	if (!enabled || index >= CPROF_HEAP_BPF_HOOKS || !same_program())
-		return always_returns ? 0 : DONE;
+		return 0;
 	const struct cprof_heap_bpf_hook *hook = &hooks[index];
-	const int at_return = (cookie & CPROF_HEAP_BPF_AT_RETURN) != 0;
-	if (!at_return && regs->ip == hook->addr)
-		result = begin(regs, index, hook);
-	else
-		result = end(regs, at_return);
-	/* 0 keeps a perf event of ours from writing samples nobody reads. */
-	return always_returns ? 0 : result;
+	if (at != CPROF_HEAP_BPF_AT_ENTRY)
+		end(regs, index, at);
+	else if (regs->ip == hook->addr) /* the file may be mapped a second time */
+		begin(regs, index, hook);
+	return 0;
 }

@@ -15,17 +15,20 @@
 #define CPROF_HEAP_BPF_QUANTILES 4096
 #define CPROF_HEAP_BPF_STACK     16384
 
-/* A probe's cookie: the hook's index, and whether the probe is on one of its return instructions. */
-#define CPROF_HEAP_BPF_AT_RETURN 0x10000u
-#define CPROF_HEAP_BPF_INDEX     0xffffu
+/* A probe's cookie: the hook's index, and what kind of place in its function the probe is on. */
+#define CPROF_HEAP_BPF_INDEX    0xffffu
+#define CPROF_HEAP_BPF_AT       0x30000u
+#define CPROF_HEAP_BPF_AT_ENTRY 0x00000u
+#define CPROF_HEAP_BPF_AT_RET   0x10000u /* a return instruction: the result is in rax */
+#define CPROF_HEAP_BPF_AT_FIRST                                                                    \
+	0x20000u /* a jump to a function that returns its first argument (memset): that is in rdi */
+#define CPROF_HEAP_BPF_AT_NONE 0x30000u /* a jump to a function that frees: there is no result */
 
 /* One function that is watched. */
 struct cprof_heap_bpf_hook {
 	__u64 addr; /* run-time address of the probe at (or soon behind) its entry */
 	__u32 kind; /* CPROF_SHIM_ARG0, ... */
-	__u32 by_rets; /* its return instructions have probes: it may throw, so its return address is left alone */
 	struct cprof_shim_pool pool; /* of the kinds CPROF_SHIM_POOL... */
-	__u32 pad;
 };
 
 /* Return addresses in these ranges are the allocator's own. */
@@ -33,15 +36,15 @@ struct cprof_heap_bpf_range {
 	__u64 start, end;
 };
 
-/* A call that goes on and whose result is wanted. */
-struct cprof_heap_bpf_pending {
-	__u64 sp;      /* at the entry; 0: none */
-	__u64 exit_sp; /* when the result is there */
-	__u64 ret;     /* return address */
+/*
+ * A call whose result is wanted, under the stack pointer at its entry, which is the one at its return as well. What its
+ * frame was left without (longjmp, an exception, the end of its stack) is overwritten by the next call at that place.
+ */
+struct cprof_heap_bpf_note {
+	__u64 ret; /* return address */
 	__u64 size, period;
 	__u64 old, old_id; /* realloc of a sampled block: what it was; old_id 0: none */
 	__u64 out;         /* posix_memalign: where the result goes */
-	__u64 since_ns;
 	__u32 hook;
 	__u32 sampled; /* else only the old block is of interest */
 };
@@ -50,10 +53,8 @@ struct cprof_heap_bpf_pending {
 struct cprof_heap_bpf_thread {
 	__u64 left; /* bytes until the next sample, from 1; 0: every call */
 	__u64 period;
-	__u64 mark_sp, mark_ret,
-		mark_size;    /* a call that may go on to another function by a jump */
-	__u32 mark_hook, pad; /* and whose it was */
-	struct cprof_heap_bpf_pending pending;
+	__u64 mark_sp, mark_ret; /* a call that may go on to another function by a jump */
+	__u32 mark_hook, pad;    /* and whose it was */
 };
 
 /* One sample: registers as the caller has them, its stack from the return address on. */
@@ -74,7 +75,9 @@ struct cprof_heap_bpf_counts {
 	__u64 lost_bytes;
 	__u64 table_full; /* samples without room in the table of live blocks */
 	__u64 nested;     /* samples that fell on a call by the allocator itself */
-	__u64 untold;     /* samples whose call did not return in a way that we see */
+	__u64 noted;      /* sampled calls that began, */
+	__u64 told;       /* those that returned, */
+	__u64 left;       /* and those that never will: another call began where they were */
 	__u64 exec;       /* not 0: the process runs another program */
 };
 

@@ -15,8 +15,6 @@ struct flow {
 		[BLOCKS_MAX]; /* where straight pieces of code begin; those before n_done are done */
 	size_t n_blocks, n_done, n_instructions;
 	uint64_t entered; /* bit i: something jumps to addr + i */
-	const char
-		*unknown; /* why there may be ways out that were not seen; NULL: there are none */
 	struct cprof_heap_probe *probe;
 };
 
@@ -59,23 +57,8 @@ static void go_to(struct flow *flow, uint64_t target)
 		if (flow->blocks[i] == target)
 			return;
 	}
-	if (flow->n_blocks == BLOCKS_MAX)
-		flow->unknown = "it is too large to be followed";
-	else
+	if (flow->n_blocks < BLOCKS_MAX)
 		flow->blocks[flow->n_blocks++] = target;
-}
-
-static void way_out(struct flow *flow, uint64_t at)
-{
-	struct cprof_heap_probe *probe = flow->probe;
-	for (size_t i = 0; i < probe->n_rets; i++) {
-		if (probe->rets[i] == at)
-			return;
-	}
-	if (probe->n_rets == CPROF_HEAP_PROBE_RETS)
-		flow->unknown = "it returns at too many places";
-	else
-		probe->rets[probe->n_rets++] = at;
 }
 
 /* Does control go on behind this instruction? */
@@ -83,13 +66,10 @@ static bool follow(struct flow *flow, const struct insn *insn, uint64_t at)
 {
 	switch (insn->is.meta.category) {
 	case ZYDIS_CATEGORY_RET:
-		way_out(flow, at);
 		return false;
 	case ZYDIS_CATEGORY_UNCOND_BR:
 		if (is_branch(insn))
 			go_to(flow, branch_target(insn, at));
-		else
-			flow->unknown = "it jumps to where cannot be told beforehand";
 		return false;
 	case ZYDIS_CATEGORY_COND_BR:
 		go_to(flow, branch_target(insn, at));
@@ -101,28 +81,17 @@ static bool follow(struct flow *flow, const struct insn *insn, uint64_t at)
 	}
 }
 
-/* What is behind a call that never returns is not code of this function; a return found there is never executed by it. */
 static void explore_block(struct flow *flow, uint64_t at)
 {
-	bool inside = at >= flow->addr && at < flow->end;
-	for (;;) {
-		struct insn insn;
-		if (inside && at >= flow->end)
-			return;
-		if (++flow->n_instructions > INSTRUCTIONS_MAX) {
-			flow->unknown = "it is too large to be followed";
-			return;
-		}
-		if (!decode(flow, at, &insn)) {
-			flow->unknown = "part of it cannot be decoded";
-			return;
-		}
-		if (!follow(flow, &insn, at))
+	struct insn insn;
+	while (at >= flow->addr && at < flow->end && ++flow->n_instructions <= INSTRUCTIONS_MAX) {
+		if (!decode(flow, at, &insn) || !follow(flow, &insn, at))
 			return;
 		at += insn.is.length;
 	}
 }
 
+/* As far as it goes: what is wanted is whether something jumps back to the first instructions. */
 static void explore(struct flow *flow)
 {
 	flow->blocks[flow->n_blocks++] = flow->addr;
@@ -171,6 +140,8 @@ static bool passes(const struct insn *insn)
 		case ZYDIS_REGISTER_RSI:
 		case ZYDIS_REGISTER_RDX:
 		case ZYDIS_REGISTER_RCX:
+		case ZYDIS_REGISTER_R8:
+		case ZYDIS_REGISTER_R9:
 		case ZYDIS_REGISTER_RSP:
 			return false;
 		default:
@@ -207,8 +178,7 @@ static struct cprof_error *choose_entry(struct flow *flow)
 }
 
 struct cprof_error *cprof_heap_probe_plan(const struct cprof_memory *code, uint64_t addr,
-					  uint64_t end, bool ways_out,
-					  struct cprof_heap_probe *ret_probe)
+					  uint64_t end, struct cprof_heap_probe *ret_probe)
 {
 	struct cprof_heap_probe probe = { 0 };
 	struct flow flow = {
@@ -216,11 +186,6 @@ struct cprof_error *cprof_heap_probe_plan(const struct cprof_memory *code, uint6
 	};
 	ZydisDecoderInit(&flow.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	explore(&flow);
-	if (ways_out && !flow.unknown && !probe.n_rets)
-		flow.unknown = "it does not return";
-	if (ways_out && flow.unknown)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "where it returns is not known: %s",
-				       flow.unknown);
 	struct cprof_error *err = choose_entry(&flow);
 	if (!err)
 		*ret_probe = probe;

@@ -1,33 +1,58 @@
 #include "attach/heap/uprobe/heap_uprobe.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "attach/heap/uprobe/heap_bpf.h"
+#include "attach/heap/uprobe/heap_exits.h"
 #include "attach/heap/uprobe/heap_probe.h"
+#include "attach/heap/uprobe/heap_uprobe_apart.h"
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
 #include "attach/heap/uprobe/heap_uprobe_program.h"
-#include "attach/heap/uprobe/heap_uprobe_try.h"
+#include "attach/perf/perf_host.h"
 #include "base/array.h"
 
-/* The probes of one function. */
+/* One probe. */
+struct spot {
+	struct cprof_heap_uprobe_file *file; /* borrowed */
+	uint64_t addr;                       /* run-time */
+	uint32_t cookie;
+};
+
+/* All of one function. The entry is the last, so that a call that is seen to begin is seen to end. */
 struct probes {
 	uint32_t number;
-	struct cprof_heap_uprobe_file *file; /* borrowed */
-	struct cprof_heap_uprobe_spots spots;
-	int fds[CPROF_HEAP_UPROBE_FDS]; /* owned */
+	int *fds; /* owned */
 	size_t n_fds;
+	size_t n;
+	struct spot spots[];
+};
+
+/* Probes in one file being attached, by a child of ours. */
+struct attaching {
+	const struct cprof_heap_uprobe_way *way;
+	int program;
+	pid_t tid;
+	char path[64];
+	struct cprof_heap_uprobe_spots spots;
+	/* what comes back */
+	int why;
+	uint32_t failed;
+	size_t n_fds;
+	int fds[CPROF_HEAP_UPROBE_SPOTS];
 };
 
 struct cprof_heap_uprobe {
 	struct cprof_target *target;   /* borrowed */
-	const struct cprof_maps *maps; /* borrowed */
-	size_t way;                    /* index in cprof_heap_uprobe_ways */
+	struct cprof_maps *maps;       /* borrowed */
+	struct cprof_modules *modules; /* borrowed */
+	struct cprof_code_objects objects;
+	size_t way; /* index in cprof_heap_uprobe_ways */
 	struct cprof_heap_uprobe_program program;
-	bool spare_returns;                    /* its return addresses must be left alone */
+	struct attaching *attaching;           /* owned; shared with children */
 	pid_t tid;                             /* the thread that the probes were attached by */
 	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
 	size_t n_files, cap_files;
@@ -43,8 +68,8 @@ static struct cprof_error *open_way(struct cprof_heap_uprobe *uprobe, size_t way
 	return cprof_heap_uprobe_program_open(&uprobe->program, &cprof_heap_uprobe_ways[way]);
 }
 
-struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
-					   const struct cprof_maps *maps, uint64_t period,
+struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct cprof_maps *maps,
+					   struct cprof_modules *modules, uint64_t period,
 					   size_t way, struct cprof_heap_uprobe **ret_uprobe)
 {
 	struct cprof_heap_uprobe *uprobe = calloc(1, sizeof(*uprobe));
@@ -52,10 +77,12 @@ struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
 		return cprof_error_no_memory();
 	uprobe->target = target;
 	uprobe->maps = maps;
+	uprobe->modules = modules;
 	uprobe->program.period = period;
 	uprobe->tid = cprof_target_living_tid(target);
-	uprobe->spare_returns = cprof_heap_uprobe_try_spare(target->pid);
-	struct cprof_error *err = open_way(uprobe, way);
+	uprobe->attaching = cprof_heap_uprobe_shared_new(sizeof(*uprobe->attaching));
+	struct cprof_error *err =
+		uprobe->attaching ? open_way(uprobe, way) : cprof_error_no_memory();
 	if (err) {
 		cprof_heap_uprobe_close(uprobe);
 		return err;
@@ -66,8 +93,32 @@ struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
 
 static void detach(struct probes *probes)
 {
-	while (probes->n_fds)
-		close(probes->fds[--probes->n_fds]);
+	cprof_heap_uprobe_release(probes->fds, probes->n_fds);
+	probes->n_fds = 0;
+}
+
+static void free_probes(struct probes *probes)
+{
+	detach(probes);
+	free(probes->fds);
+	free(probes);
+}
+
+/* At once, which is quicker than one function after the other. */
+static void detach_all(struct cprof_heap_uprobe *uprobe)
+{
+	size_t n = 0, at = 0;
+	for (size_t i = 0; i < uprobe->n_probes; i++)
+		n += uprobe->probes[i]->n_fds;
+	int *fds = calloc(n + 1, sizeof(*fds));
+	for (size_t i = 0; fds && i < uprobe->n_probes; i++) {
+		struct probes *probes = uprobe->probes[i];
+		memcpy(fds + at, probes->fds, probes->n_fds * sizeof(*fds));
+		at += probes->n_fds;
+		probes->n_fds = 0;
+	}
+	cprof_heap_uprobe_release(fds, at);
+	free(fds);
 }
 
 void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe)
@@ -75,26 +126,94 @@ void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe)
 	if (!uprobe)
 		return;
 	cprof_heap_uprobe_enable(uprobe, false);
-	for (size_t i = 0; i < uprobe->n_probes; i++) {
-		detach(uprobe->probes[i]);
-		free(uprobe->probes[i]);
-	}
+	detach_all(uprobe);
+	for (size_t i = 0; i < uprobe->n_probes; i++)
+		free_probes(uprobe->probes[i]);
 	for (size_t i = 0; i < uprobe->n_files; i++)
 		cprof_heap_uprobe_file_close(uprobe->files[i]);
 	cprof_heap_uprobe_program_close(&uprobe->program);
+	cprof_code_objects_deinit(&uprobe->objects);
+	cprof_heap_uprobe_shared_free(uprobe->attaching, sizeof(*uprobe->attaching));
 	free(uprobe->files);
 	free(uprobe);
 }
 
 /* ---- probes ---- */
 
+static void attach_apart(void *ctx)
+{
+	struct attaching *attaching = ctx;
+	attaching->why = attaching->way->attach(attaching->program, attaching->path,
+						&attaching->spots, attaching->tid, attaching->fds,
+						&attaching->n_fds, &attaching->failed);
+}
+
+/* ENOTSUPP of the kernel, which has no name here: it can neither emulate the instruction nor execute it elsewhere. */
+#define NOT_SUPPORTED 524
+
+static struct cprof_error *say_why(const struct attaching *attaching)
+{
+	const int why = attaching->why;
+	if (why != NOT_SUPPORTED)
+		return cprof_error_os(why, "attach uprobes");
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED, "the kernel puts no breakpoint on one of "
+						      "its first or last instructions");
+}
+
+/* The spots of `probes` from `first` on that lie in the file of that one. */
+static void prepare(const struct cprof_heap_uprobe *uprobe, const struct probes *probes,
+		    size_t first)
+{
+	struct attaching *attaching = uprobe->attaching;
+	struct cprof_heap_uprobe_file *file = probes->spots[first].file;
+	attaching->way = &cprof_heap_uprobe_ways[uprobe->way];
+	attaching->program = cprof_heap_uprobe_program_fd(&uprobe->program);
+	attaching->tid = uprobe->tid;
+	attaching->n_fds = 0;
+	attaching->spots.n = 0;
+	attaching->why = ECANCELED; /* if the child does not come to it */
+	cprof_heap_uprobe_file_path(file, attaching->path, sizeof(attaching->path));
+	for (size_t i = first; i < probes->n; i++) {
+		const struct spot *spot = &probes->spots[i];
+		if (spot->file != file)
+			continue;
+		const uint32_t n = attaching->spots.n++;
+		attaching->spots.offsets[n] = file->map->offset + (spot->addr - file->map->start);
+		attaching->spots.cookies[n] = spot->cookie;
+	}
+}
+
+static struct cprof_error *attach_file(const struct cprof_heap_uprobe *uprobe,
+				       struct probes *probes, size_t first)
+{
+	struct attaching *attaching = uprobe->attaching;
+	prepare(uprobe, probes, first);
+	cprof_heap_uprobe_apart(attach_apart, attaching);
+	/* As it knows them: what is beyond was not written by a child of ours that ended well. */
+	for (size_t i = 0; i < attaching->n_fds && probes->n_fds < probes->n; i++)
+		probes->fds[probes->n_fds++] = attaching->fds[i];
+	return attaching->why ? say_why(attaching) : NULL;
+}
+
+/* File by file, that of the entry last. */
 static struct cprof_error *attach(const struct cprof_heap_uprobe *uprobe, struct probes *probes)
 {
-	char path[64];
-	return cprof_heap_uprobe_ways[uprobe->way].attach(
-		cprof_heap_uprobe_program_fd(&uprobe->program),
-		cprof_heap_uprobe_file_path(probes->file, path, sizeof(path)), &probes->spots,
-		uprobe->tid, probes->fds, &probes->n_fds);
+	struct cprof_error *err = NULL;
+	const struct cprof_heap_uprobe_file *last = probes->spots[probes->n - 1].file, *file = NULL;
+	size_t first_of_last = probes->n;
+	for (size_t i = 0; !err && i < probes->n; i++) {
+		if (probes->spots[i].file == last) {
+			first_of_last = first_of_last < i ? first_of_last : i;
+		} else if (probes->spots[i].file != file) {
+			file = probes->spots[i].file;
+			err = attach_file(uprobe, probes, i);
+		}
+	}
+	if (!err)
+		err = attach_file(uprobe, probes, first_of_last);
+	if (err)
+		detach(probes);
+	return err;
 }
 
 /* The first function shows which way this kernel and this process allow. */
@@ -122,10 +241,14 @@ static struct cprof_error *attach_first(struct cprof_heap_uprobe *uprobe, struct
 /* Takes `probes`, also on error. */
 static struct cprof_error *put(struct cprof_heap_uprobe *uprobe, struct probes *probes)
 {
+	size_t n = probes->n;
+	for (size_t i = 0; i < uprobe->n_probes; i++)
+		n += uprobe->probes[i]->n;
+	cprof_perf_host_raise_files(n);
 	struct cprof_error *err =
 		uprobe->n_probes ? attach(uprobe, probes) : attach_first(uprobe, probes);
 	if (err) {
-		free(probes);
+		free_probes(probes);
 		return cprof_heap_uprobe_program_not_permitted(err);
 	}
 	uprobe->probes[uprobe->n_probes++] = probes;
@@ -149,30 +272,78 @@ static struct cprof_error *file_of(struct cprof_heap_uprobe *uprobe, const struc
 	return err;
 }
 
-static void add_spot(struct probes *probes, uint64_t addr, uint32_t cookie)
+static struct cprof_error *add_spot(struct cprof_heap_uprobe *uprobe, struct probes *probes,
+				    uint64_t addr, uint32_t at)
 {
-	const struct cprof_map *map = probes->file->map;
-	struct cprof_heap_uprobe_spots *spots = &probes->spots;
-	spots->offsets[spots->n] = map->offset + (addr - map->start);
-	spots->cookies[spots->n++] = cookie;
+	struct spot *spot = &probes->spots[probes->n];
+	const struct cprof_map *map = cprof_maps_find(uprobe->maps, addr);
+	if (!map)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "it has been unmapped");
+	struct cprof_error *err = file_of(uprobe, map, &spot->file);
+	if (err)
+		return err;
+	const char *why = cprof_heap_uprobe_file_changed(spot->file, uprobe->maps, addr);
+	if (why)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s", why);
+	spot->addr = addr;
+	spot->cookie = probes->number | at;
+	probes->n++;
+	return NULL;
 }
 
-static_assert(CPROF_HEAP_PROBE_RETS < CPROF_HEAP_UPROBE_SPOTS, "all ways out and the entry");
-
-/* The ways out first: a call that is seen to begin must be seen to end. */
-static struct probes *make_probes(struct cprof_heap_uprobe_file *file, uint32_t number,
-				  const struct cprof_heap_probe *plan, bool by_rets, bool returns)
+static struct probes *new_probes(uint32_t number, size_t most)
 {
-	struct probes *probes = calloc(1, sizeof(*probes));
-	if (!probes)
+	struct probes *probes = calloc(1, sizeof(*probes) + most * sizeof(probes->spots[0]));
+	int *fds = calloc(most, sizeof(*fds));
+	if (!probes || !fds) {
+		free(probes);
+		free(fds);
 		return NULL;
+	}
 	probes->number = number;
-	probes->file = file;
-	for (size_t i = 0; by_rets && i < plan->n_rets; i++)
-		add_spot(probes, plan->rets[i], number | CPROF_HEAP_BPF_AT_RETURN);
-	add_spot(probes, plan->addr, number);
-	probes->spots.returns = returns;
+	probes->fds = fds;
 	return probes;
+}
+
+static_assert(CPROF_HEAP_EXITS_MAX < CPROF_HEAP_UPROBE_SPOTS, "all exits and the entry");
+
+/* An exit's cookie by its kind. */
+static const uint32_t at_exit[] = {
+	[CPROF_HEAP_EXIT_RET] = CPROF_HEAP_BPF_AT_RET,
+	[CPROF_HEAP_EXIT_FIRST] = CPROF_HEAP_BPF_AT_FIRST,
+	[CPROF_HEAP_EXIT_NONE] = CPROF_HEAP_BPF_AT_NONE,
+};
+
+static struct cprof_error *make_probes(struct cprof_heap_uprobe *uprobe, uint32_t number,
+				       uint64_t entry, const struct cprof_heap_exits *exits,
+				       struct probes **ret_probes)
+{
+	struct probes *probes = new_probes(number, exits->n + 1);
+	if (!probes)
+		return cprof_error_no_memory();
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < exits->n; i++)
+		err = add_spot(uprobe, probes, exits->all[i].addr, at_exit[exits->all[i].kind]);
+	if (!err)
+		err = add_spot(uprobe, probes, entry, CPROF_HEAP_BPF_AT_ENTRY);
+	if (err) {
+		free_probes(probes);
+		return err;
+	}
+	*ret_probes = probes;
+	return NULL;
+}
+
+static struct cprof_error *find_exits(struct cprof_heap_uprobe *uprobe,
+				      const struct cprof_alloc_entry *entry,
+				      struct cprof_heap_exits *ret_exits)
+{
+	const struct cprof_heap_exits_process process = { uprobe->maps, uprobe->modules,
+							  &uprobe->objects };
+	ret_exits->n = 0;
+	return cprof_shim_frees(entry->kind)
+		       ? NULL
+		       : cprof_heap_exits_find(&process, entry->addr, ret_exits);
 }
 
 struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
@@ -184,24 +355,22 @@ struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint
 	struct cprof_error *err = file_of(uprobe, entry->map, &file);
 	if (err)
 		return err;
-	const bool frees = cprof_shim_frees(entry->kind);
-	const bool by_rets = !frees && (entry->throws || uprobe->spare_returns);
 	const struct cprof_memory code = cprof_heap_uprobe_file_code(file);
 	struct cprof_heap_probe plan;
-	err = cprof_heap_probe_plan(&code, entry->addr, entry->end, by_rets, &plan);
+	struct cprof_heap_exits exits;
+	struct probes *probes;
+	err = cprof_heap_probe_plan(&code, entry->addr, entry->end, &plan);
+	if (!err)
+		err = find_exits(uprobe, entry, &exits);
+	if (!err)
+		err = make_probes(uprobe, number, plan.addr, &exits, &probes);
 	if (err)
 		return err;
-	const char *why = cprof_heap_uprobe_file_changed(file, uprobe->maps, plan.addr);
-	if (why)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s", why);
-	struct probes *probes = make_probes(file, number, &plan, by_rets, !frees && !by_rets);
-	if (!probes)
-		return cprof_error_no_memory();
-	uprobe->program.hooks[number] = (struct cprof_heap_bpf_hook){
-		.addr = plan.addr, .kind = entry->kind, .by_rets = by_rets, .pool = entry->pool
-	};
+	uprobe->program.hooks[number] = (struct cprof_heap_bpf_hook){ .addr = plan.addr,
+								      .kind = entry->kind,
+								      .pool = entry->pool };
 	cprof_heap_uprobe_program_tell(&uprobe->program);
-	*ret_slow = plan.slow || by_rets; /* no kernel emulates a return */
+	*ret_slow = plan.slow || exits.n; /* no kernel emulates a return */
 	return put(uprobe, probes);
 }
 
@@ -219,8 +388,7 @@ void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number)
 	for (size_t i = 0; i < uprobe->n_probes; i++) {
 		if (uprobe->probes[i]->number != number)
 			continue;
-		detach(uprobe->probes[i]);
-		free(uprobe->probes[i]);
+		free_probes(uprobe->probes[i]);
 		uprobe->probes[i] = uprobe->probes[--uprobe->n_probes];
 		return;
 	}
@@ -265,10 +433,9 @@ void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t per
 static struct cprof_error *renew(struct cprof_heap_uprobe *uprobe)
 {
 	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < uprobe->n_probes; i++) {
-		detach(uprobe->probes[i]);
+	detach_all(uprobe);
+	for (size_t i = 0; !err && i < uprobe->n_probes; i++)
 		err = attach(uprobe, uprobe->probes[i]);
-	}
 	return err;
 }
 
@@ -276,7 +443,7 @@ struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, b
 {
 	const pid_t tid = cprof_target_living_tid(uprobe->target);
 	*ret_renewed = false;
-	/* A session's probes stay in whatever becomes of the first thread. */
+	/* A multi link's probes stay in whatever becomes of the first thread. */
 	if (tid == uprobe->tid || cprof_heap_uprobe_ways[uprobe->way].by_leader ||
 	    !uprobe->n_probes || !cprof_target_alive(uprobe->target))
 		return NULL;
@@ -293,7 +460,7 @@ void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
 	*ret_counts = (struct cprof_heap_uprobe_counts){
 		.calls = counts->calls,
 		.frees = counts->frees,
-		.lost = counts->lost + counts->untold,
+		.lost = counts->lost,
 		.lost_bytes = counts->lost_bytes,
 		.table_full = counts->table_full,
 		.nested = counts->nested,

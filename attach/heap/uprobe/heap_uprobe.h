@@ -20,6 +20,8 @@
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
+#include "cprof/maps.h"
+#include "cprof/module.h"
 
 struct cprof_heap_uprobe;
 
@@ -30,12 +32,12 @@ struct cprof_heap_uprobe_counts {
 };
 
 /*
- * Load the program; nothing is attached yet and nothing counted. `way` is the first of cprof_heap_uprobe_ways to be
- * tried. Errors: DENIED (the hint names the capabilities),
- * UNSUPPORTED (the kernel cannot do it).
+ * Load the program; nothing is attached yet and nothing counted. `way` is the first of cprof_heap_uprobe_ways to be tried.
+ * `maps` must be fresh whenever a function is added. Errors: DENIED (the hint names the capabilities), UNSUPPORTED (the
+ * kernel cannot do it).
  */
-struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target,
-					   const struct cprof_maps *maps, uint64_t period,
+struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct cprof_maps *maps,
+					   struct cprof_modules *modules, uint64_t period,
 					   size_t way, struct cprof_heap_uprobe **ret_uprobe);
 
 /* Ends counting and takes every probe out. NULL is no uprobe. */
@@ -85,7 +87,7 @@ struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, b
 void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
 			      struct cprof_heap_uprobe_counts *ret_counts);
 
-/* How the probes are attached: "session" or "perf". */
+/* How the probes are attached: "multi" or "perf". */
 const char *cprof_heap_uprobe_how(const struct cprof_heap_uprobe *uprobe);
 
 #endif

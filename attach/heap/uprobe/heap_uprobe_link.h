@@ -1,11 +1,14 @@
 /*
- * attach/heap/uprobe/heap_uprobe_link.h - attach a BPF program to a place in a file, for one process: the two ways the kernel has.
+ * attach/heap/uprobe/heap_uprobe_link.h - attach a BPF program to places in a file, for one process: the two ways the kernel has.
  *
- *   session  Linux 6.13 on. One program at the entry, which decides each time whether the return is of interest: only
- *            then does the kernel put its own return address in.
- *   perf     Linux 5.15 on. A perf event for the entry and one for the return; every call returns through the kernel.
+ *   multi  Linux 6.13 on. All places of a file by one descriptor, in milliseconds.
+ *   perf   Linux 5.15 on. A perf event for each place, some 10 ms each to attach and to take out.
  *
- * Either way descriptors hold the probes, which are gone when these are closed.
+ * Either way a place gets a breakpoint and nothing else: no return address is changed. Descriptors hold the breakpoints,
+ * which are gone when these are closed; for that and for attaching see heap_uprobe_apart.h.
+ *
+ * A forked child has the breakpoints too. The kernel takes those of a perf event out when the child first comes past one;
+ * those of a multi link stay, and cost it time, until cprof_heap_uprobe_strip() or the end.
  */
 #ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_LINK_H
 #define CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_LINK_H
@@ -15,39 +18,32 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "cprof/error.h"
+#define CPROF_HEAP_UPROBE_SPOTS 512
 
-#define CPROF_HEAP_UPROBE_SPOTS 64
-
-/* The places of one function, which are attached together. */
+/* Places in one file. */
 struct cprof_heap_uprobe_spots {
 	uint64_t offsets[CPROF_HEAP_UPROBE_SPOTS]; /* in the file */
 	uint64_t cookies[CPROF_HEAP_UPROBE_SPOTS]; /* for the program */
 	uint32_t n;
-	bool returns; /* the return of the function at the last spot is of interest, too */
 };
-
-#define CPROF_HEAP_UPROBE_FDS (CPROF_HEAP_UPROBE_SPOTS + 1)
 
 struct cprof_heap_uprobe_way {
 	const char *name;
 	uint32_t attach_type; /* the program is loaded for; 0: any */
-	bool always_returns; /* the program is called at every return, and its result means nothing */
 	bool by_leader; /* knows a process by its first thread only, and does not find it when that has ended */
+	bool stays_in_children; /* until they are stripped */
 
 	/*
-	 * Attach `program` at all `spots` of the file at `path`, for the process that `tid` is a living thread of. The
-	 * descriptors that hold it go to fds[] of CPROF_HEAP_UPROBE_FDS, *ret_n of them. Errors: OS, with errno; nothing is
-	 * attached then.
+	 * Attach `program` at all `spots` of the file at `path`, for the process that `tid` is a living thread of, in their
+	 * order. The descriptors that hold it are added to fds[], which has room for one a spot, *n of them; also
+	 * where it fails. 0 or errno; *failed is the index of a spot that the kernel wants no breakpoint on, where it says.
 	 */
-	struct cprof_error *(*attach)(int program, const char *path,
-				      const struct cprof_heap_uprobe_spots *spots, pid_t tid,
-				      int *fds, size_t *ret_n);
+	int (*attach)(int program, const char *path, const struct cprof_heap_uprobe_spots *spots,
+		      pid_t tid, int *fds, size_t *n, uint32_t *failed);
 };
 
-/* A probe at a place, or on a function's return, without a program; its descriptor, or -1 and errno. */
+/* A probe at a place without a program; its descriptor, or -1 and errno. */
 int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid);
-int cprof_heap_uprobe_return_event(const char *path, uint64_t offset, pid_t tid);
 
 /* In the order of trying. */
 extern const struct cprof_heap_uprobe_way cprof_heap_uprobe_ways[];

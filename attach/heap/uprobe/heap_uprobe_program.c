@@ -13,6 +13,7 @@
 
 #define EVERY_BELOW 8192u /* such periods record so much that everything is made larger */
 #define LIVE_EVERY  (1u << 19)
+#define NOTES_EVERY (1u << 17)
 #define RING_EVERY  (64u << 20)
 #define BATCH       4096u
 #define FIRST_ID    (1ull << 62) /* a shim counts from 0 */
@@ -42,7 +43,6 @@ static void fill(const struct cprof_heap_uprobe_program *program,
 		 const struct cprof_heap_uprobe_way *way)
 {
 	struct heap_bpf *skel = program->skel;
-	skel->rodata->always_returns = way->always_returns;
 	for (unsigned i = 0; i < CPROF_HEAP_BPF_QUANTILES; i++)
 		skel->rodata->quantile[i] =
 			(uint32_t)lround(-log1p(-(double)i / CPROF_HEAP_BPF_QUANTILES) * (1 << 24));
@@ -50,6 +50,7 @@ static void fill(const struct cprof_heap_uprobe_program *program,
 	skel->data->next_id = FIRST_ID;
 	if (program->period < EVERY_BELOW) {
 		bpf_map__set_max_entries(skel->maps.live, LIVE_EVERY);
+		bpf_map__set_max_entries(skel->maps.notes, NOTES_EVERY);
 		bpf_map__set_max_entries(skel->maps.samples, RING_EVERY);
 	}
 	bpf_program__set_expected_attach_type(skel->progs.on_call, way->attach_type);
