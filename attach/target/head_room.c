@@ -88,6 +88,17 @@ static void read_machine(struct cprof_head_room *room)
 		};
 }
 
+/* Field 47 of /proc/PID/stat. The name, in parentheses, may contain anything; the state behind it is field 3. */
+static uint64_t start_brk(pid_t pid)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_error_free(read_of(pid, "stat", &text));
+	const char *at = strrchr(cprof_buffer_text(&text), ')');
+	for (int field = 2; at && field < 47; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
 struct cprof_error *cprof_head_room_read(pid_t pid, uint64_t n_maps,
 					 struct cprof_head_room *ret_room)
 {
@@ -105,6 +116,8 @@ struct cprof_error *cprof_head_room_read(pid_t pid, uint64_t n_maps,
 	const char *status = cprof_buffer_text(&status_text);
 	read_machine(&room);
 	room.maps.used = n_maps;
+	room.stack_bytes = cprof_head_room_limit_of(limits, "Max stack size");
+	room.start_brk = start_brk(pid);
 	room.address_space =
 		(struct cprof_limit){ cprof_head_room_limit_of(limits, "Max address space"),
 				      cprof_head_room_bytes_of(status, "VmSize") };

@@ -34,6 +34,8 @@ struct cprof_head_room {
 	struct cprof_limit address_space, data,
 		locked;          /* RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK; in bytes */
 	struct cprof_limit maps; /* vm.max_map_count */
+	uint64_t stack_bytes;    /* RLIMIT_STACK */
+	uint64_t start_brk;      /* where the heap of brk(2) begins; 0: we may not know */
 };
 
 /* What is wanted of it over the whole time. */

@@ -223,8 +223,8 @@ class Signals(TempDir):
 class Afford(harness.Target):
     """tests/targets/afford.c"""
 
-    def __init__(self, *limit, **popen):
-        super().__init__(["afford", *map(str, limit)], **popen)
+    def __init__(self, *limit, argv=("afford",), **popen):
+        super().__init__([*argv, *map(str, limit)], **popen)
 
     def ask(self, command):
         self.process.stdin.write(command + "\n")
@@ -304,6 +304,33 @@ class Limits(Refusing):
     def test_uprobes_look_at_the_limits_too(self):
         need_root()
         self.refused(Afford("maps", 2), "max_map_count", method="uprobe")
+
+
+class Places(TempDir):
+    """What is mapped into it is in the way of nothing that grows."""
+
+    def grows(self, command, *argv):
+        target = Afford("none", argv=argv)
+        recording = heap_harness.Recording(target.pid, "-heap-method", "inline")
+        self.assertEqual(target.ask(command), "ok")
+        recording.stop()
+        target.end(self)
+
+    def test_the_heap_of_a_static_program(self):
+        self.grows("brk 4000", target_path("afford_static"))
+
+    def test_the_heap_of_a_static_program_that_is_not_moved_at_random(self):
+        need("setarch")
+        self.grows("brk 4000", "setarch", "-R", target_path("afford_static"))
+
+    def test_the_heap_of_a_program_that_is_not_moved_at_random(self):
+        need("setarch")
+        self.grows("brk 4000", "setarch", "-R", target_path("afford"))
+
+    def test_a_mapping_that_grows_downwards(self):
+        need("setarch")
+        self.grows("down 7000", target_path("afford"))
+        self.grows("down 7000", "setarch", "-R", target_path("afford"))
 
 
 class MemoryCgroup(Refusing):

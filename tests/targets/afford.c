@@ -5,7 +5,8 @@
  *
  * `as`, `data`: so much is left to it of RLIMIT_AS, RLIMIT_DATA; `maps`: it has all mappings but SPARE that vm.max_map_count
  * grants; `lock`: it locks what it has and will have. Lines read: "hold KIB" takes memory for good, "churn N" allocates and frees
- * N blocks of all sizes; both are answered by "ok" or by what failed.
+ * N blocks of all sizes, "brk MIB" lets the heap of brk(2) grow so far, "down KIB" a mapping of its own that grows downwards; all are
+ * answered by "ok" or by what failed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,24 @@ __attribute__((noinline)) static const char *churn(unsigned long n)
 	return "ok";
 }
 
+static const char *grow_heap(unsigned long mib)
+{
+	for (unsigned long i = 0; i < mib; i++) {
+		if (sbrk(1 << 20) == (void *)-1)
+			return "no memory";
+	}
+	return "ok";
+}
+
+static char *stack;
+
+static const char *grow_stack(unsigned long kib)
+{
+	for (unsigned long i = 4; i <= kib; i += 4)
+		*(volatile char *)(stack - (i << 10)) = 1;
+	return "ok";
+}
+
 int main(int argc, char **argv)
 {
 	char line[128];
@@ -111,12 +130,18 @@ int main(int argc, char **argv)
 		perror("afford");
 		return 2;
 	}
+	stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0);
 	printf("pid %d\nready\n", getpid());
 	while (fgets(line, sizeof(line), stdin)) {
 		if (sscanf(line, "hold %lu", &n) == 1)
 			puts(hold(n));
 		else if (sscanf(line, "churn %lu", &n) == 1)
 			puts(churn(n));
+		else if (sscanf(line, "brk %lu", &n) == 1)
+			puts(grow_heap(n));
+		else if (sscanf(line, "down %lu", &n) == 1)
+			puts(grow_stack(n));
 	}
 	return 0;
 }

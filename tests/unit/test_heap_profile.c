@@ -4,7 +4,6 @@
 
 #include "attach/heap/alloc/alloc_family.h"
 #include "attach/heap/heap_pace.h"
-#include "attach/heap/inject/heap_place.h"
 #include "tests/unit/test.h"
 
 /* Numbers of stacks. */
@@ -142,39 +141,6 @@ TEST(alloc_family_knows_names_and_prefixes)
 	}
 	CHECK(cprof_alloc_is_library("/usr/lib/libjemalloc.so.2"));
 	CHECK(!cprof_alloc_is_library("/usr/lib/libc.so.6"));
-}
-
-TEST(heap_room_is_near_marked_free_and_out_of_growing_things_way)
-{
-	static const char text[] =
-		"555555554000-555555560000 r-xp 00000000 08:01 7 /bin/x\n"
-		"555555580000-5555555a0000 rw-p 00000000 00:00 0 [heap]\n"
-		"7ffff7c00000-7ffff7e00000 r-xp 00000000 08:01 9 /lib/libc.so.6\n"
-		"7ffff7fc0000-7ffff7ff0000 r-xp 00000000 08:01 8 /lib/ld.so\n"
-		"7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n";
-	struct cprof_maps maps;
-	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
-	CHECK(!cprof_maps_parse(&maps, text, sizeof(text) - 1));
-	const struct {
-		uint64_t low, bytes;
-	} rows[] = { { 0x7ffff7c10000, 0x6000 },
-		     { 0x555555556000, 0x6000 },
-		     { 0x7ffff7c10000, 0x2000000 } };
-	for (size_t i = 0; i < 3; i++) {
-		uint64_t addr = 0;
-		CHECK(cprof_heap_place_near(&maps, rows[i].low, rows[i].low + 0x1000, rows[i].bytes,
-					    0, 0, &addr));
-		CHECK(cprof_heap_place_marked(addr));
-		int64_t distance = (int64_t)(addr - rows[i].low);
-		CHECK(distance < INT32_MAX && distance > INT32_MIN);
-		for (size_t m = 0; m < maps.n_sorted; m++)
-			CHECK(addr + rows[i].bytes <= maps.sorted[m]->start ||
-			      addr >= maps.sorted[m]->end);
-		/* not where the heap grows to, nor the stack */
-		CHECK(!(addr > 0x555555560000 && addr < 0x5555655a0000));
-		CHECK(!(addr > 0x7ffff7ff0000 + 0x8000000 && addr < 0x7ffffffde000));
-	}
-	cprof_maps_deinit(&maps);
 }
 
 TEST(heap_pace_raises_the_period_over_budget_and_comes_back_to_the_one_asked_for)

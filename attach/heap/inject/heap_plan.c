@@ -26,7 +26,8 @@ static struct cprof_error *no_room(uint64_t addr)
 }
 
 /* One code mapping for the entries [first, last], which are near each other. */
-static struct cprof_error *add_image(struct cprof_heap_pages *pages, uint64_t low, uint64_t high)
+static struct cprof_error *add_image(struct cprof_heap_pages *pages, struct cprof_heap_space *space,
+				     uint64_t low, uint64_t high)
 {
 	if (pages->n_images == CPROF_HEAP_IMAGES_MAX)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
@@ -36,7 +37,7 @@ static struct cprof_error *add_image(struct cprof_heap_pages *pages, uint64_t lo
 	image->copy = cprof_heap_blob_copy();
 	if (!image->copy)
 		return cprof_error_no_memory();
-	if (!cprof_heap_place_near(pages->maps, low, high, pages->image_bytes, 0, 0, &image->addr))
+	if (!cprof_heap_place_code(space, low, high, pages->image_bytes, &image->addr))
 		return no_room(low);
 	pages->n_images++;
 	return NULL;
@@ -46,12 +47,9 @@ static struct cprof_error *add_image(struct cprof_heap_pages *pages, uint64_t lo
 static struct cprof_error *choose_size(const struct cprof_heap_hooks *hooks,
 				       struct cprof_heap_pages *pages)
 {
-	const struct cprof_target *target = pages->target;
 	struct cprof_error *err =
-		cprof_head_room_read(target->pid, pages->maps->n_sorted, &pages->room);
-	if (!err)
-		err = cprof_heap_size_choose(&pages->room, pages->period, pages->n_images,
-					     pages->image_bytes, hooks->n, &pages->size);
+		cprof_heap_size_choose(&pages->room, pages->period, pages->n_images,
+				       pages->image_bytes, hooks->n, &pages->size);
 	pages->data_bytes = err ? 0 : cprof_heap_size_mapped(&pages->size);
 	return err;
 }
@@ -61,7 +59,13 @@ static struct cprof_error *choose_addresses(struct cprof_heap_hooks *hooks,
 					    struct cprof_heap_pages *pages)
 {
 	struct cprof_heap_hook *all = hooks->all;
+	struct cprof_heap_space space;
 	uint64_t low = 0;
+	struct cprof_error *err =
+		cprof_head_room_read(pages->target->pid, pages->maps->n_sorted, &pages->room);
+	if (err)
+		return err;
+	cprof_heap_space_init(&space, pages->maps, pages->room.start_brk, pages->room.stack_bytes);
 	for (size_t i = 0; i < hooks->n; i++) {
 		uint64_t addr = all[i].entry.addr;
 		if (i == 0 || addr - low > SPAN_MAX) {
@@ -69,23 +73,19 @@ static struct cprof_error *choose_addresses(struct cprof_heap_hooks *hooks,
 			while (end < hooks->n && all[end].entry.addr - addr <= SPAN_MAX)
 				end++;
 			low = addr;
-			struct cprof_error *err =
-				add_image(pages, low, all[end - 1].entry.addr + PAGE);
+			err = add_image(pages, &space, low, all[end - 1].entry.addr + PAGE);
 			if (err)
 				return err;
 		}
 		all[i].image = pages->n_images - 1;
 	}
-	const struct cprof_heap_image *first = &pages->images[0];
-	struct cprof_error *err = choose_size(hooks, pages);
-	if (err)
-		return err;
-	/* Near the first code mapping for no reason but that a place near it is usual for such mappings. */
-	if (!cprof_heap_place_near(pages->maps, first->addr, first->addr, pages->data_bytes,
-				   first->addr - PAGE, first->addr + pages->image_bytes + PAGE,
-				   &pages->data))
-		return no_room(first->addr);
-	return NULL;
+	err = choose_size(hooks, pages);
+	if (!err && !cprof_heap_place_data(&space, pages->data_bytes, &pages->data))
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				      "process %d has no gap of %llu bytes in its address space",
+				      (int)pages->target->pid,
+				      (unsigned long long)pages->data_bytes);
+	return err;
 }
 
 /* ---- how ---- */
