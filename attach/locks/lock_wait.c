@@ -131,20 +131,57 @@ struct futex_call {
 	bool shared;
 };
 
+/*
+ * The owner of a lock in shared memory may be of another process, even one whose threads are numbered anew. Where a
+ * thread of the target has the number as well nobody can say whose it is.
+ */
+static void set_foreign_owner(const struct cprof_lock_wait_input *input, uint64_t addr,
+			      pid_t ns_owner, struct cprof_lock_wait *ret)
+{
+	struct cprof_shared_page_thread thread = { 0 };
+	const enum cprof_foreign found =
+		input->foreign_of ? input->foreign_of(input->ctx, addr, ns_owner, &thread)
+				  : CPROF_FOREIGN_UNSEEN;
+	if (ret->owner && (found == CPROF_FOREIGN_GONE || !input->foreign_of))
+		return;
+	if (!ret->owner && found == CPROF_FOREIGN_GONE) {
+		ret->gone_owner = ns_owner;
+	} else if (!ret->owner && found == CPROF_FOREIGN_HERE) {
+		ret->owner = thread.tid;
+		ret->owner_pid = thread.pid;
+		memcpy(ret->owner_process, thread.name, sizeof(thread.name));
+	} else if (!ret->owner || found == CPROF_FOREIGN_HERE) {
+		ret->owner = 0;
+		ret->unseen_owner = ns_owner;
+	}
+}
+
 /* Take owner over if it lives; a dead one is told apart, since that is a finding of its own. */
-static void set_owner(const struct cprof_lock_wait_input *input, pid_t ns_owner,
+static void set_owner(const struct cprof_lock_wait_input *input, bool shared, pid_t ns_owner,
 		      struct cprof_lock_wait *ret)
 {
 	if (ns_owner <= 0)
 		return;
 	ret->owner = input->thread_of(input->ctx, ns_owner);
-	if (!ret->owner)
+	if (shared)
+		set_foreign_owner(input, ret->addr, ns_owner, ret);
+	else if (!ret->owner)
 		ret->gone_owner = ns_owner;
 }
 
 static bool lives(const struct cprof_lock_wait_input *input, pid_t ns_tid)
 {
 	return ns_tid > 0 && input->thread_of(input->ctx, ns_tid) > 0;
+}
+
+/* The owner of a lock may live in another process as well. */
+static bool owner_lives(const struct cprof_lock_wait_input *input, const struct futex_call *call,
+			pid_t ns_tid)
+{
+	struct cprof_shared_page_thread thread;
+	return lives(input, ns_tid) ||
+	       (ns_tid > 0 && call->shared && input->foreign_of &&
+		input->foreign_of(input->ctx, call->addr, ns_tid, &thread) == CPROF_FOREIGN_HERE);
 }
 
 /* `named`: the stack says that it is a mutex. Else only words that name a living owner are believed. */
@@ -154,11 +191,11 @@ static bool try_glibc_mutex(const struct cprof_lock_wait_input *input,
 	struct cprof_lock_word word;
 	if (!cprof_lock_word_glibc_mutex(input->memory, call->addr, &word) || !word.plausible)
 		return false;
-	if (!named && (!lives(input, word.owner) || call->value != 2))
+	if (!named && (call->value != 2 || !owner_lives(input, call, word.owner)))
 		return false;
 	ret->kind = word.kind;
 	ret->addr = word.addr;
-	set_owner(input, word.owner, ret);
+	set_owner(input, call->shared, word.owner, ret);
 	return true;
 }
 
@@ -169,19 +206,20 @@ static bool try_word_with_owner(const struct cprof_lock_wait_input *input,
 {
 	struct cprof_lock_word word;
 	pid_t in_word = (pid_t)(call->value & FUTEX_TID_MASK);
-	if (!(call->value & FUTEX_WAITERS) || in_word == 0 || (!named && !lives(input, in_word)))
+	if (!(call->value & FUTEX_WAITERS) || in_word == 0 ||
+	    (!named && !owner_lives(input, call, in_word)))
 		return false;
 	if (cprof_lock_word_glibc_mutex(input->memory, call->addr, &word) && word.plausible &&
 	    word.kind == CPROF_LOCK_MUTEX_ROBUST) {
 		ret->kind = word.kind;
 		ret->addr = word.addr;
-		set_owner(input, word.owner, ret);
+		set_owner(input, call->shared, word.owner, ret);
 		return true;
 	}
 	if (cprof_lock_word_musl_mutex(input->memory, call->addr, &word) && word.plausible) {
 		ret->kind = word.kind;
 		ret->addr = word.addr;
-		set_owner(input, word.owner, ret);
+		set_owner(input, call->shared, word.owner, ret);
 		return true;
 	}
 	return false;
@@ -209,7 +247,7 @@ static bool try_glibc_rwlock(const struct cprof_lock_wait_input *input, enum cpr
 	ret->kind = kind;
 	ret->addr = start;
 	ret->readers = word.readers;
-	set_owner(input, word.owner, ret);
+	set_owner(input, call->shared, word.owner, ret);
 	return true;
 }
 
@@ -223,16 +261,17 @@ static bool try_join(const struct cprof_lock_wait_input *input, const struct fut
 	    !cprof_lock_word_owned(input->memory, call->addr, &word) || word.owner != joined)
 		return false;
 	ret->kind = CPROF_LOCK_JOIN;
-	set_owner(input, joined, ret);
+	set_owner(input, false, joined, ret);
 	return true;
 }
 
-static void decode_pi(const struct cprof_lock_wait_input *input, struct cprof_lock_wait *ret)
+static void decode_pi(const struct cprof_lock_wait_input *input, const struct futex_call *call,
+		      struct cprof_lock_wait *ret)
 {
 	struct cprof_lock_word word;
 	ret->kind = CPROF_LOCK_MUTEX_PI;
 	if (cprof_lock_word_owned(input->memory, ret->addr, &word))
-		set_owner(input, word.owner, ret);
+		set_owner(input, call->shared, word.owner, ret);
 }
 
 static bool is_rwlock(enum cprof_lock_kind kind)
@@ -279,7 +318,7 @@ static void decode_futex(const struct cprof_lock_wait_input *input, struct cprof
 	switch (call.command) {
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2:
-		decode_pi(input, ret);
+		decode_pi(input, &call, ret);
 		return;
 	case FUTEX_WAIT_REQUEUE_PI:
 		ret->kind = CPROF_LOCK_CONDVAR;

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "attach/locks/lock_word.h"
+#include "attach/target/shared_page.h"
 #include "attach/target/thread_proc.h"
 #include "cprof/memory.h"
 
@@ -29,17 +30,23 @@ struct cprof_lock_wait_input {
 
 	/* The tid in our /proc of the target's thread that calls itself `ns_tid`; 0: no such thread lives. */
 	pid_t (*thread_of)(void *ctx, pid_t ns_tid);
+	/* The same for threads of other processes that share the lock at `addr`. NULL: nobody can be asked. */
+	enum cprof_foreign (*foreign_of)(void *ctx, uint64_t addr, pid_t ns_tid,
+					 struct cprof_shared_page_thread *ret);
 	void *ctx;
 };
 
 struct cprof_lock_wait {
 	enum cprof_lock_kind kind; /* NONE: not waiting for a lock */
-	uint64_t addr;    /* of the lock object where that is known, else of the futex word */
-	pid_t owner;      /* tid in our /proc; 0: not known */
-	pid_t gone_owner; /* the word names this thread (its own number), but it does not live */
-	uint32_t readers; /* rwlock: held by so many readers */
-	bool timed;       /* the wait ends by itself */
-	const char *call; /* name of the system call, "" where not in one; static */
+	uint64_t addr;   /* of the lock object where that is known, else of the futex word */
+	pid_t owner;     /* tid in our /proc; 0: not known */
+	pid_t owner_pid; /* its process, where that is another than the target; 0: the target */
+	char owner_process[CPROF_THREAD_NAME_MAX]; /* and what that is called */
+	pid_t gone_owner;   /* the word names this thread (its own number), but it does not live */
+	pid_t unseen_owner; /* the same, but it may live in a process that we cannot tell from here */
+	uint32_t readers;   /* rwlock: held by so many readers */
+	bool timed;         /* the wait ends by itself */
+	const char *call;   /* name of the system call, "" where not in one; static */
 };
 
 /* Decode; never fails: what is not understood is CPROF_LOCK_FUTEX or NONE with the name of the call. */

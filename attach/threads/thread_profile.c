@@ -32,7 +32,7 @@ static const char *state_word(char state)
 static struct cprof_error *add_thread(struct cprof_session *session, struct cprof_process *process,
 				      const struct cprof_thread *thread)
 {
-	struct cprof_builder_label labels[12];
+	struct cprof_builder_label labels[14];
 	char lock[32];
 	size_t n = 0;
 #define LABEL(...) labels[n++] = (struct cprof_builder_label){ __VA_ARGS__ }
@@ -44,6 +44,8 @@ static struct cprof_error *add_thread(struct cprof_session *session, struct cpro
 	}
 	if (thread->wait.owner)
 		LABEL(.key = "owner_tid", .num = thread->wait.owner);
+	if (thread->wait.owner_pid)
+		LABEL(.key = "owner_pid", .num = thread->wait.owner_pid);
 	if (thread->idle_ns)
 		LABEL(.key = "waited", .num = (int64_t)thread->idle_ns, .unit = "nanoseconds");
 	if (thread->stuck_ns)

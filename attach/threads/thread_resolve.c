@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/threads/thread_fp.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 
 /* Physical frames whose names are looked at, and functions inlined there. */
@@ -44,10 +45,20 @@ struct cprof_error *cprof_thread_resolver_ids(struct cprof_thread_resolver *reso
 	return NULL;
 }
 
+void cprof_thread_resolver_forget(struct cprof_thread_resolver *resolver)
+{
+	cprof_map64_deinit(&resolver->foreign_by_lock);
+	resolver->n_foreign = 0;
+}
+
 void cprof_thread_resolver_deinit(struct cprof_thread_resolver *resolver)
 {
+	cprof_thread_resolver_forget(resolver);
+	free(resolver->foreign);
 	free(resolver->ns_tids);
 	resolver->ns_tids = NULL;
+	resolver->foreign = NULL;
+	resolver->cap_foreign = 0;
 }
 
 static pid_t translate(const struct cprof_thread_resolver *resolver, pid_t ns_tid)
@@ -70,6 +81,39 @@ static pid_t thread_of(void *ctx, pid_t ns_tid)
 		return 0;
 	char state = resolver->snapshot->threads[at].state;
 	return state == 'Z' || state == 'X' ? 0 : tid;
+}
+
+static void find_foreign(const struct cprof_thread_resolver *resolver, uint64_t addr, pid_t ns_tid,
+			 struct cprof_thread_foreign *ret)
+{
+	const pid_t pid = resolver->process->target->pid;
+	struct cprof_shared_page page;
+	*ret = (struct cprof_thread_foreign){ .found = CPROF_FOREIGN_GONE };
+	if (cprof_shared_page_at(cprof_target_living_tid(resolver->process->target), addr, &page))
+		ret->found = cprof_shared_page_thread(&page, pid, ns_tid, &ret->thread);
+}
+
+static enum cprof_foreign foreign_of(void *ctx, uint64_t addr, pid_t ns_tid,
+				     struct cprof_shared_page_thread *ret)
+{
+	struct cprof_thread_resolver *resolver = ctx;
+	struct cprof_thread_foreign one;
+	const uint64_t key = cprof_hash_mix(addr, (uint64_t)ns_tid);
+	const uint64_t *known = cprof_map64_get(&resolver->foreign_by_lock, key);
+	if (known)
+		one = resolver->foreign[*known];
+	else
+		find_foreign(resolver, addr, ns_tid, &one);
+	if (!known &&
+	    CPROF_ARRAY_ROOM(resolver->foreign, resolver->n_foreign, resolver->cap_foreign, 1)) {
+		uint64_t *index = cprof_map64_put(&resolver->foreign_by_lock, key, NULL);
+		if (index) { /* out of memory: then it is looked for again */
+			*index = resolver->n_foreign;
+			resolver->foreign[resolver->n_foreign++] = one;
+		}
+	}
+	*ret = one.thread;
+	return one.found;
 }
 
 /* ---- stacks ---- */
@@ -140,6 +184,7 @@ static struct cprof_error *decode_wait(struct cprof_thread_resolver *resolver,
 		.n_names = n_names,
 		.memory = &resolver->memory,
 		.thread_of = thread_of,
+		.foreign_of = resolver->live ? foreign_of : NULL,
 		.ctx = resolver,
 	};
 	if (resolver->live)
@@ -166,6 +211,7 @@ struct cprof_error *cprof_thread_resolve(struct cprof_thread_resolver *resolver,
 					 struct cprof_thread_snapshot *snapshot)
 {
 	resolver->snapshot = snapshot;
+	cprof_thread_resolver_forget(resolver);
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < snapshot->n; i++) {
 		struct cprof_thread *thread = &snapshot->threads[i];
@@ -174,7 +220,7 @@ struct cprof_error *cprof_thread_resolve(struct cprof_thread_resolver *resolver,
 			err = walk(resolver, thread);
 		if (!err)
 			err = decode_wait(resolver, thread, &thread->wait);
-		if (!err && thread->wait.owner)
+		if (!err && thread->wait.owner && !thread->wait.owner_pid)
 			thread->owner = cprof_thread_snapshot_find(snapshot, thread->wait.owner);
 	}
 	return err ? err : count_waiters(snapshot);
@@ -196,16 +242,19 @@ struct cprof_error *cprof_thread_resolve_cycles(const struct cprof_thread_snapsh
 	return cprof_lock_graph_cycles(edges, snapshot->n, ret_cycles);
 }
 
-static bool still_waits(struct cprof_thread_resolver *resolver, const struct cprof_thread *thread,
-			const struct cprof_thread_snapshot *later)
+bool cprof_thread_resolve_still(struct cprof_thread_resolver *resolver,
+				const struct cprof_thread_snapshot *snapshot, size_t at,
+				const struct cprof_thread_snapshot *later)
 {
+	const struct cprof_thread *thread = &snapshot->threads[at];
 	struct cprof_lock_wait wait;
-	size_t at = cprof_thread_snapshot_find(later, thread->tid);
-	if (at == SIZE_MAX || !cprof_thread_same_wait(thread, &later->threads[at]))
+	size_t then = cprof_thread_snapshot_find(later, thread->tid);
+	if (then == SIZE_MAX || !cprof_thread_same_wait(thread, &later->threads[then]))
 		return false;
+	resolver->snapshot = snapshot;
 	struct cprof_error *err = decode_wait(resolver, thread, &wait);
 	bool same = !err && wait.kind == thread->wait.kind && wait.addr == thread->wait.addr &&
-		    wait.owner == thread->wait.owner;
+		    wait.owner == thread->wait.owner && wait.owner_pid == thread->wait.owner_pid;
 	cprof_error_free(err);
 	return same;
 }
@@ -215,12 +264,13 @@ void cprof_thread_resolve_confirm(struct cprof_thread_resolver *resolver,
 				  const struct cprof_thread_snapshot *later,
 				  const struct cprof_lock_cycles *cycles)
 {
-	resolver->snapshot = snapshot;
+	cprof_thread_resolver_forget(resolver);
 	for (size_t c = 0; c < cycles->n; c++) {
 		const struct cprof_lock_cycle *cycle = &cycles->cycles[c];
 		bool stands = true;
 		for (size_t i = 0; stands && later && i < cycle->n; i++)
-			stands = still_waits(resolver, &snapshot->threads[cycle->nodes[i]], later);
+			stands = cprof_thread_resolve_still(resolver, snapshot, cycle->nodes[i],
+							    later);
 		if (!stands)
 			continue;
 		snapshot->n_cycles++;

@@ -130,6 +130,14 @@ static struct cprof_error *put_stack(const struct cprof_thread *thread,
 	return NULL;
 }
 
+struct cprof_error *cprof_thread_text_thread(const struct cprof_thread_snapshot *snapshot,
+					     size_t at, struct cprof_thread_names *names,
+					     struct cprof_buffer *out)
+{
+	put_header(snapshot, &snapshot->threads[at], out);
+	return put_stack(&snapshot->threads[at], names, out);
+}
+
 /* ---- groups ---- */
 
 static bool same_stack(const struct cprof_thread *a, const struct cprof_thread *b)

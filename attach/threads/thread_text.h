@@ -32,6 +32,11 @@ struct cprof_error *cprof_thread_text_write(const struct cprof_thread_snapshot *
 					    const struct cprof_thread_text_options *options,
 					    struct cprof_buffer *out);
 
+/* One thread of it, with its stack. */
+struct cprof_error *cprof_thread_text_thread(const struct cprof_thread_snapshot *snapshot,
+					     size_t at, struct cprof_thread_names *names,
+					     struct cprof_buffer *out);
+
 /* The deadlocks alone, a paragraph each without stacks: for people, and the profile's comments. */
 void cprof_thread_text_deadlocks(const struct cprof_thread_snapshot *snapshot,
 				 struct cprof_buffer *out);

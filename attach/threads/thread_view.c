@@ -158,16 +158,28 @@ bool cprof_thread_view_rest(const struct cprof_run *run, uint64_t ns)
 	return open;
 }
 
-/* Those that were stopped get back into their waits; that is not a move of theirs. */
-static struct cprof_error *let_settle(struct cprof_thread_view *view)
+struct cprof_error *cprof_thread_view_settle(struct cprof_thread_view *view)
 {
 	struct cprof_thread_snapshot settled = { 0 };
+	if (!view->capture || !view->now.stopped)
+		return NULL;
 	cprof_thread_view_rest(view->run, SETTLE_NS);
 	struct cprof_error *err = cprof_thread_capture_states(view->capture, &settled);
 	if (!err)
 		cprof_thread_snapshot_rebase(&view->now, &settled);
 	cprof_thread_snapshot_deinit(&settled);
 	return err;
+}
+
+void cprof_thread_view_pause(const struct cprof_thread_view *view)
+{
+	cprof_thread_view_rest(view->run, SECOND_LOOK_NS);
+}
+
+struct cprof_error *cprof_thread_view_look_again(const struct cprof_thread_view *view,
+						 struct cprof_thread_snapshot *ret_later)
+{
+	return cprof_thread_capture_states(view->capture, ret_later);
 }
 
 /* Twice: a cycle counts only if nobody in it has moved since. */
@@ -180,11 +192,10 @@ static struct cprof_error *find_deadlocks(struct cprof_thread_view *view)
 		cprof_lock_cycles_deinit(&cycles);
 		return err;
 	}
-	if (view->capture && view->now.stopped)
-		err = let_settle(view);
+	err = cprof_thread_view_settle(view);
 	if (view->capture && !err) {
-		cprof_thread_view_rest(view->run, SECOND_LOOK_NS);
-		err = cprof_thread_capture_states(view->capture, &later);
+		cprof_thread_view_pause(view);
+		err = cprof_thread_view_look_again(view, &later);
 	}
 	if (!err)
 		cprof_thread_resolve_confirm(&view->resolver, &view->now,
@@ -220,6 +231,7 @@ static void listen(struct cprof_thread_view *view)
 struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view)
 {
 	bool first = !view->before.n && !view->now.n;
+	view->fresh = false;
 	cprof_thread_snapshot_deinit(&view->before);
 	view->before = view->now;
 	view->now = (struct cprof_thread_snapshot){ 0 };
@@ -233,5 +245,6 @@ struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view)
 		err = cprof_thread_view_resolve(view);
 	if (!err)
 		cprof_thread_snapshot_mark_stuck(&view->now, &view->before);
+	view->fresh = !err;
 	return err;
 }

@@ -28,7 +28,8 @@ struct cprof_thread_view {
 	struct cprof_thread_names names;
 	struct cprof_thread_resolver resolver;
 	struct cprof_thread_snapshot before, now;
-	bool mute; /* its memory does not answer: rows only */
+	bool fresh; /* `now` is of the present round: the process has not ended meanwhile */
+	bool mute;  /* its memory does not answer: rows only */
 };
 
 /* See whether the memory of `target` answers; the session takes only targets whose does. */
@@ -59,6 +60,15 @@ struct cprof_error *cprof_thread_view_snapshot(struct cprof_thread_view *view);
 
 /* Stacks, waits, owners and confirmed deadlocks of view->now. */
 struct cprof_error *cprof_thread_view_resolve(struct cprof_thread_view *view);
+
+/*
+ * For a second look at cycles: first those that were stopped for `now` get back into their waits, which is no move of theirs;
+ * then time passes; then the states are read once more.
+ */
+struct cprof_error *cprof_thread_view_settle(struct cprof_thread_view *view);
+void cprof_thread_view_pause(const struct cprof_thread_view *view);
+struct cprof_error *cprof_thread_view_look_again(const struct cprof_thread_view *view,
+						 struct cprof_thread_snapshot *ret_later);
 
 /* False: the window is over, by Ctrl-C or the targets' end. */
 bool cprof_thread_view_rest(const struct cprof_run *run, uint64_t ns);

@@ -75,6 +75,14 @@ static void put_lock(const struct cprof_thread_snapshot *snapshot,
 		cprof_buffer_puts(out, " held by itself");
 	else if (owner)
 		cprof_buffer_printf(out, " held by %d \"%s\"", (int)owner->tid, owner->name);
+	else if (wait->owner_pid)
+		cprof_buffer_printf(out, " held by thread %d of process %d \"%s\"",
+				    (int)wait->owner, (int)wait->owner_pid, wait->owner_process);
+	else if (wait->unseen_owner)
+		cprof_buffer_printf(out,
+				    " held by thread %d of another process, which cannot be told "
+				    "from here",
+				    (int)wait->unseen_owner);
 	else if (wait->gone_owner)
 		cprof_buffer_printf(out, " held by %d, which has ended", (int)wait->gone_owner);
 	else if (wait->readers)

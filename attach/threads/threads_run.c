@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attach/run/session.h"
+#include "attach/threads/thread_across.h"
 #include "attach/threads/thread_profile.h"
 #include "attach/threads/thread_text.h"
 #include "attach/threads/thread_view.h"
@@ -112,6 +113,32 @@ static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_
 	cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
 }
 
+static bool is_looked_at(const struct threads *threads, pid_t pid)
+{
+	for (size_t i = 0; i < threads->n_views; i++) {
+		if (threads->views[i].target->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Who holds a lock in shared memory may wait himself: that is seen only where both are looked at. */
+static void tell_of_others(const struct threads *threads, const struct cprof_thread_view *view)
+{
+	for (size_t i = 0; i < view->now.n; i++) {
+		const struct cprof_lock_wait *wait = &view->now.threads[i].wait;
+		if (!wait->owner_pid || is_looked_at(threads, wait->owner_pid))
+			continue;
+		cprof_run_log_note(
+			threads->run->log, CPROF_NOTE_PLAIN,
+			"process %d \"%s\" holds a lock that process %d waits for; deadlocks "
+			"of both are found by -p %d,%d",
+			(int)wait->owner_pid, wait->owner_process, (int)view->target->pid,
+			(int)view->target->pid, (int)wait->owner_pid);
+		return;
+	}
+}
+
 static void tell(struct threads *threads, const struct cprof_thread_view *view)
 {
 	const struct cprof_thread_snapshot *now = &view->now;
@@ -135,6 +162,7 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 			(unsigned long long)now->stopped, (int)view->target->pid, text);
 	}
 	tell_means(threads, view);
+	tell_of_others(threads, view);
 	if (now->n_cycles)
 		tell_deadlocks(log, now);
 }
@@ -172,33 +200,67 @@ static struct cprof_error *print(struct threads *threads, struct cprof_thread_vi
 	return err ? err : request->print(request->print_ctx, cprof_buffer_text(&text), text.len);
 }
 
-/* Take it, and hand it out. */
-static struct cprof_error *snapshot_one(struct threads *threads, struct cprof_thread_view *view)
-{
-	struct cprof_error *err = cprof_thread_view_snapshot(view);
-	if (err)
-		return err;
-	tell(threads, view);
-	return print(threads, view);
-}
+/* ---- all processes ---- */
 
 /* A process that ends between two snapshots ends the run; what was seen is still handed out. */
-static struct cprof_error *snapshot_all(struct threads *threads, bool first)
+static struct cprof_error *take_all(struct threads *threads, bool first)
 {
 	threads->snapshot++;
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct cprof_thread_view *view = &threads->views[i];
-		struct cprof_error *err = snapshot_one(threads, view);
-		if (err && err->code == CPROF_ERR_NO_TARGET && !first) {
-			cprof_error_free(err);
-			view->now = view->before;
-			view->before = (struct cprof_thread_snapshot){ 0 };
-			continue;
-		}
-		if (err)
+		struct cprof_error *err = cprof_thread_view_snapshot(view);
+		if (err && (err->code != CPROF_ERR_NO_TARGET || first))
 			return err;
+		if (!err)
+			continue;
+		cprof_error_free(err);
+		view->now = view->before;
+		view->before = (struct cprof_thread_snapshot){ 0 };
 	}
 	return NULL;
+}
+
+static struct cprof_error *hand_out_across(struct threads *threads,
+					   const struct cprof_thread_across *across)
+{
+	const struct cprof_threads_request *request = threads->request;
+	struct cprof_run_log *log = threads->run->log;
+	CPROF_AUTO(buffer) struct cprof_buffer told = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!across->n)
+		return NULL;
+	log->counts.deadlocks += across->n;
+	cprof_thread_across_tell(across, threads->views, &told);
+	if (told.len)
+		told.data[told.len - 1] = 0;
+	if (threads->snapshot <= TOLD_MAX)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&told));
+	if (!request->print || request->go_words)
+		return NULL;
+	struct cprof_error *err = cprof_thread_across_write(across, threads->views, &text);
+	return err ? err : request->print(request->print_ctx, cprof_buffer_text(&text), text.len);
+}
+
+static struct cprof_error *snapshot_all(struct threads *threads, bool first)
+{
+	struct cprof_thread_across across = { 0 };
+	struct cprof_error *err = take_all(threads, first);
+	if (!err)
+		err = cprof_thread_across_find(threads->views, threads->n_views, &across);
+	if (err && err->code == CPROF_ERR_NO_TARGET && !first) { /* it has ended since */
+		cprof_error_free(err);
+		err = NULL;
+	}
+	for (size_t i = 0; !err && i < threads->n_views; i++) {
+		if (!threads->views[i].fresh)
+			continue;
+		tell(threads, &threads->views[i]);
+		err = print(threads, &threads->views[i]);
+	}
+	if (!err)
+		err = hand_out_across(threads, &across);
+	cprof_thread_across_deinit(&across);
+	return err;
 }
 
 /* ---- the profile ---- */

@@ -123,5 +123,83 @@ class Pools(harness.TempDir):
                 self.assertGreater(sum(values[1] for stack, values, _ in profile.samples if "holds" in stack), 0)
 
 
+class SharedLocks(harness.TempDir):
+    """shared_locks.c: locks of two processes, and who is said to hold them."""
+
+    KINDS = {"normal": "mutex", "recursive": "recursive mutex", "robust": "robust mutex", "pi": "PI mutex",
+             "rwlock": "rwlock write"}
+
+    def look(self, *shape, both=False, status=0, more=()):
+        """(text, stderr, first process, second, its locker) of one that serves afterwards as before. The numbers are ours."""
+        target = harness.Target(["shared_locks", *shape])
+        try:
+            said = "\n".join(target.said)
+            other = int(re.search(r"^other (\d+)$", said, re.M).group(1))
+            lockers = list(map(int, re.search(r"^lockers (\d+) (\d+)$", said, re.M).groups()))
+            if "newpid" in shape:
+                lockers[1] = next(tid for tid in map(int, os.listdir(f"/proc/{other}/task")) if tid != other)
+            before = harness.Footprint(target.pid)
+            pids = f"{target.pid},{other}" if both else target.pid
+            result = harness.attach("-p", pids, "-mode", "threads", "-text", *more)
+            self.assertEqual(result.returncode, status, result.stderr)
+            before.check_unchanged(self)
+        except BaseException:
+            target.close(check=False)
+            raise
+        self.assertIn(f"served {int('gone' not in shape)}", target.close())
+        return result.stdout, result.stderr, target.pid, other, lockers
+
+    def means(self):
+        return ((), ("-means", "proc")) if IS_ROOT else ((),)
+
+    def test_an_owner_in_another_process_is_named(self):
+        for kind, name in self.KINDS.items():
+            for more in self.means():
+                with self.subTest(kind=kind, more=more):
+                    text, said, pid, other, lockers = self.look(kind, more=more)
+                    self.assertRegex(text, rf'"locker" \[{name} 0x\w+ held by thread {lockers[1]} of process {other} "second"')
+                    self.assertNotIn("has ended", text)
+                    self.assertIn(f"-p {pid},{other}", said)
+
+    def test_an_owner_in_another_pid_namespace_is_named_by_our_numbers(self):
+        if not IS_ROOT:
+            self.skipTest("a PID namespace needs root")
+        for kind, name in self.KINDS.items():
+            if kind == "pi":  # the kernel knows the owner by the number that it has for the waiter, and refuses
+                continue
+            with self.subTest(kind=kind):
+                text, _, _, other, lockers = self.look(kind, "newpid")
+                self.assertRegex(text, rf'{name} 0x\w+ held by thread {lockers[1]} of process {other} "second"')
+
+    def test_an_owner_that_has_ended_is_said_to_have(self):
+        for kind in ("normal", "recursive", "rwlock"):
+            with self.subTest(kind=kind):
+                text, _, _, _, lockers = self.look(kind, "gone")
+                self.assertIn(f"held by {lockers[1]}, which has ended", text)
+
+    def test_deadlocks_are_found_across_processes(self):
+        for kind in self.KINDS:
+            if kind == "pi":  # the kernel sees the cycle and lets nobody wait for the last lock of it
+                continue
+            for shape in (("abba",), ("abba", "newpid")) if IS_ROOT else (("abba",),):
+                with self.subTest(kind=kind, shape=shape):
+                    text, said, pid, other, lockers = self.look(kind, *shape, both=True, status=10, more=("-exit-code",))
+                    told = text[text.index("deadlock: 2 threads of 2 processes wait for each other"):]
+                    self.assertIn(f'thread {lockers[0]} "locker" of process {pid} waits for', told)
+                    self.assertIn(f'held by thread {lockers[1]} of process {other} "second"', told)
+                    self.assertIn(f"held by thread {lockers[0]} of process {pid}", told)
+                    self.assertIn("deadlock: 2 threads of 2 processes", said)
+
+    def test_what_is_no_deadlock_across_processes_is_none(self):
+        text, _, _, _, _ = self.look("normal", both=True, more=("-exit-code",))
+        self.assertNotIn("deadlock", text)
+
+    def test_the_profile_says_who_holds_it(self):
+        out = self.path("threads.pb.gz")
+        _, _, _, other, lockers = self.look("normal", more=("-o", out))
+        waiting = [labels for _, _, labels in harness.Profile.read(out).samples if "owner_pid" in labels]
+        self.assertEqual([(labels["owner_pid"], labels["owner_tid"]) for labels in waiting], [(other, lockers[1])])
+
+
 if __name__ == "__main__":
     harness.main()

@@ -238,6 +238,96 @@ TEST(lock_wait_decodes_every_primitive_and_believes_no_chance_owner)
 	}
 }
 
+/* Other processes that share the lock: 21 is thread 2021 of one, 12 is of another namespace, 22 cannot be seen. */
+static enum cprof_foreign foreign_of(void *ctx, uint64_t addr, pid_t ns_tid,
+				     struct cprof_shared_page_thread *ret)
+{
+	(void)ctx;
+	CHECK_UINT(addr, BASE);
+	*ret = (struct cprof_shared_page_thread){ ns_tid + 2000, 2000, "other" };
+	return ns_tid == 21 || ns_tid == 12 ? CPROF_FOREIGN_HERE
+	       : ns_tid == 22               ? CPROF_FOREIGN_UNSEEN
+					    : CPROF_FOREIGN_GONE;
+}
+
+TEST(lock_wait_finds_owners_of_shared_locks_in_other_processes)
+{
+	static const struct {
+		const char *what;
+		uint32_t op, value;
+		const char *name;
+		uint32_t words[5];
+		pid_t owner, owner_pid, gone, unseen;
+	} cases[] = {
+		{ "its own", 0, 2, "pthread_mutex_lock", { 2, 0, 11, 1, 128 }, 1011, 0, 0, 0 },
+		{ "another's", 0, 2, "pthread_mutex_lock", { 2, 0, 21, 1, 128 }, 2021, 2000, 0, 0 },
+		{ "another's, without names", 0, 2, "", { 2, 0, 21, 1, 128 }, 2021, 2000, 0, 0 },
+		{ "both have one", 0, 2, "pthread_mutex_lock", { 2, 0, 12, 1, 128 }, 0, 0, 0, 12 },
+		{ "not to be seen", 0, 2, "pthread_mutex_lock", { 2, 0, 22, 1, 128 }, 0, 0, 0, 22 },
+		{ "nobody's", 0, 2, "pthread_mutex_lock", { 2, 0, 99, 1, 128 }, 0, 0, 99, 0 },
+		{ "private", 0x80, 2, "pthread_mutex_lock", { 2, 0, 21, 1, 0 }, 0, 0, 21, 0 },
+		{ "robust",
+		  0,
+		  0x80000015,
+		  "pthread_mutex_lock",
+		  { 0x80000015, 0, 21, 1, 0x90 },
+		  2021,
+		  2000,
+		  0,
+		  0 },
+		{ "PI",
+		  6,
+		  0,
+		  "pthread_mutex_lock",
+		  { 0x80000015, 0, 21, 1, 0xa0 },
+		  2021,
+		  2000,
+		  0,
+		  0 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		const struct cprof_thread_call call = {
+			.kind = CPROF_CALL_BLOCKED,
+			.nr = SYS_futex,
+			.args = { BASE, cases[i].op, cases[i].value },
+		};
+		struct cprof_lock_wait wait;
+		memcpy(bytes.words, cases[i].words, sizeof(cases[i].words));
+		const struct cprof_lock_wait_input input = { .call = &call,
+							     .names = &cases[i].name,
+							     .n_names = 1,
+							     .memory = &memory,
+							     .thread_of = thread_of,
+							     .foreign_of = foreign_of };
+		cprof_lock_wait_decode(&input, &wait);
+		if (wait.owner != cases[i].owner || wait.owner_pid != cases[i].owner_pid ||
+		    wait.gone_owner != cases[i].gone || wait.unseen_owner != cases[i].unseen)
+			TEST_FAIL("%s: owner %d of %d, gone %d, unseen %d", cases[i].what,
+				  wait.owner, wait.owner_pid, wait.gone_owner, wait.unseen_owner);
+	}
+}
+
+TEST(lock_wait_of_a_core_file_calls_no_owner_of_a_shared_lock_ended)
+{
+	struct bytes bytes = { .words = { 2, 0, 99, 1, 128 } };
+	struct cprof_memory memory = { read_bytes, &bytes };
+	const char *name = "pthread_mutex_lock";
+	const struct cprof_thread_call call = { .kind = CPROF_CALL_BLOCKED,
+						.nr = SYS_futex,
+						.args = { BASE, 0, 2 } };
+	const struct cprof_lock_wait_input input = { .call = &call,
+						     .names = &name,
+						     .n_names = 1,
+						     .memory = &memory,
+						     .thread_of = thread_of };
+	struct cprof_lock_wait wait;
+	cprof_lock_wait_decode(&input, &wait);
+	CHECK_UINT(wait.gone_owner, 0);
+	CHECK_UINT(wait.unseen_owner, 99);
+}
+
 TEST(lock_wait_says_nothing_of_a_thread_that_is_not_in_a_call)
 {
 	struct cprof_thread_call call = { .kind = CPROF_CALL_OUTSIDE, .nr = SYS_futex };

@@ -135,7 +135,7 @@ TEST(wait_settle_finds_locks_words_in_names)
 	}
 }
 
-#define NUMBERS(kind) .told = kind, .by_number = kind, .tells_wakes = true
+#define NUMBERS(kind) .told = (kind), .by_number = (kind), .tells_wakes = true
 static const struct cprof_wait_evidence none,
 	lock = { .value = 2, .waits = 5, .threads = 1, .words = 5 },
 	counter = { .value = 2, .waits = 9, .others = 8 },
