@@ -332,7 +332,7 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 	requests.threads.no_profile = program->no_profile;
 	if (program->mode->alters_target)
 		cprof_interrupt_hold(true);
-	struct cprof_error *err = program->mode->run(&run, &requests, ret_profile);
+	struct cprof_error *err = cprof_mode_run(program->mode, &run, &requests, ret_profile);
 	if (program->mode->alters_target)
 		cprof_interrupt_hold(false);
 	return err;

@@ -66,24 +66,36 @@ const struct cprof_mode cprof_modes[] = {
 	{ .name = "heap",
 	  .summary = "who allocates memory, and what of it is in use",
 	  .max_targets = 1,
+	  .effect = CPROF_RUN_CHANGES,
 	  .alters_target = true,
 	  .promise = promise_heap,
 	  .run = run_heap },
 	{ .name = "block",
 	  .summary = "where threads wait: locks first, idle waits apart",
 	  .max_targets = 1,
+	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_block },
 	{ .name = "mutex",
 	  .summary = "who makes others wait, by the stack that released the lock",
 	  .max_targets = 1,
+	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_mutex },
 	{ .name = "threads",
 	  .summary = "every thread's stack now, without stopping it; deadlocks",
 	  .instant = true,
 	  .has_text = true,
+	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_threads },
 };
 const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
+
+struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct cprof_run *run,
+				   const struct cprof_mode_requests *requests,
+				   struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = cprof_run_check_runner(run, mode->effect);
+	return err ? err : mode->run(run, requests, ret_profile);
+}
 
 struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode)
 {

@@ -14,6 +14,7 @@
 #include "attach/cpu/cpu_run.h"
 #include "attach/heap/heap_run.h"
 #include "attach/run/run.h"
+#include "attach/run/run_runner.h"
 #include "attach/threads/threads_run.h"
 #include "attach/waits/wait_request.h"
 #include "cprof/error.h"
@@ -36,13 +37,14 @@ struct cprof_mode {
 	size_t max_targets;  /* 0: as many as asked for */
 	bool instant;        /* looks at one moment: the window's length says nothing to it */
 	bool has_text;       /* can print text, and with it read a core file */
+	enum cprof_run_effect effect; /* on which depends what may run the target */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 
 	/* What it may do to the target at most, in a line that is told before; empty: nothing. NULL: never anything. */
 	void (*promise)(const struct cprof_mode_requests *requests, char *text, size_t n);
 
 	/*
-	 * Sample until the window is over, and hand out the finished profile. A target that ends early ends the window;
+	 * For cprof_mode_run(). Sample until the window is over, and hand out the finished profile. A target that ends early ends the window;
 	 * that is no error. On return, error or not, every target is as it was found.
 	 */
 	struct cprof_error *(*run)(const struct cprof_run *run,
@@ -52,6 +54,11 @@ struct cprof_mode {
 
 extern const struct cprof_mode cprof_modes[];
 extern const size_t cprof_n_modes;
+
+/* Do it, where it can be done on these targets. Errors: the mode's own, UNSUPPORTED (what runs a target does not let it). */
+struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct cprof_run *run,
+				   const struct cprof_mode_requests *requests,
+				   struct cprof_profile **ret_profile);
 
 /* The mode called `name`; CPROF_ERR_USAGE naming the nearest one, or all of them. */
 struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode);

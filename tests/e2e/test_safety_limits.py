@@ -333,6 +333,72 @@ class Places(TempDir):
         self.grows("down 7000", "setarch", "-R", target_path("afford"))
 
 
+class Runners(TempDir):
+    """What runs a target is named. Its names are not given out for the program's, and nothing is put into what it executes."""
+
+    def look(self, target, name):
+        pid, out = str(target.pid), self.path("x.pb.gz")
+        for mode in (("heap", "-heap-method", "inline"), ("heap", "-heap-method", "uprobe"), ("heap",), ("threads",), ("block",),
+                     ("mutex",)):
+            done = attach("-p", pid, "-mode", *mode, "-seconds", "0.1", "-f", "-o", out)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"is run by {name}: ", done.stderr)
+            self.assertIn(f"without {name}", done.stderr)
+        done = attach("-p", pid, "-seconds", "0.1", "-f", "-o", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, f"warning: .*are those of {re.escape(name)}")
+        self.assertTrue(any("are those of" in comment for comment in harness.Profile.read(out).comments))
+
+    def test_valgrind(self):
+        need("valgrind")
+        target = Afford("none", argv=("valgrind", "-q", "--tool=none", target_path("afford")))
+        self.look(target, "valgrind")
+        target.end(self)
+
+    def test_qemu(self):
+        qemu = need("qemu-x86_64", "qemu-user is not installed")
+        target = Afford("none", argv=(qemu, target_path("afford_static")))
+        self.look(target, "qemu-user")
+        target.end(self)
+
+    def test_one_that_is_only_known_by_its_name(self):
+        """As good as any program, for all that the rest of the test sees."""
+        shutil.copy(target_path("afford"), self.path("box64"))
+        target = Afford("none", argv=(self.path("box64"),))
+        self.look(target, "box64")
+        target.end(self)
+
+    def test_one_that_is_only_known_by_its_library(self):
+        shutil.copy(os.path.join(harness.BUILD, "targets", "libplugin.so"), self.path("libdynamorio.so"))
+        target = Afford("none", env=dict(os.environ, LD_PRELOAD=self.path("libdynamorio.so")))
+        self.look(target, "DynamoRIO")
+        target.end(self)
+
+    def test_rr(self):
+        rr = need("rr", "rr is not installed")
+        probe = run([rr, "record", "true"], env=dict(os.environ, _RR_TRACE_DIR=self.path("probe")))
+        if probe.returncode:
+            self.skipTest(f"rr does not run here: {probe.stderr.strip().splitlines()[-1][:100]}")
+        target = Afford("none", argv=(rr, "record", target_path("afford")), env=dict(os.environ, _RR_TRACE_DIR=self.path("trace")))
+        done = attach("-p", target.pid, "-mode", "heap", "-heap-method", "uprobe", "-seconds", "0.1", "-o", self.path("h"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("is run by rr", done.stderr)
+        target.end(self)
+
+    def test_debuggers_are_named(self):
+        server = need("gdbserver", "gdbserver is not installed")
+        with running(target_path("hot"), stdout=subprocess.PIPE, text=True) as target:
+            while target.stdout.readline().strip() != "ready":
+                pass
+            with running(server, "--once", "--attach", "localhost:0", str(target.pid), stderr=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL):
+                wait_until("the debugger", lambda: heap_harness.tracer(target.pid))
+                done = attach("-p", target.pid, "-mode", "heap", "-heap-method", "inline", "-seconds", "0.1", "-o", self.path("h"))
+                self.assertEqual(done.returncode, 4, done.stderr)
+                self.assertIn("is being traced by gdbserver", done.stderr)
+            target.stdout.close()
+
+
 class MemoryCgroup(Refusing):
     """Our pages are charged to the target's memory cgroup, and to all above."""
 
