@@ -23,17 +23,11 @@ static bool is_heap(const char *line)
 	       strncmp(path, "[stack", 6) != 0 && strncmp(path, "[v", 2) != 0;
 }
 
-struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes)
+uint64_t cprof_heap_baseline_of(const char *smaps)
 {
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
-	struct cprof_error *err = cprof_file_read(path, SMAPS_MAX, &text);
-	if (err)
-		return err;
 	uint64_t kib = 0, sum = 0;
 	bool counts = false;
-	for (const char *line = cprof_buffer_text(&text); *line;) {
+	for (const char *line = smaps; *line;) {
 		const char *end = strchr(line, '\n');
 		if (sscanf(line, "Anonymous: %" SCNu64 " kB", &kib) == 1 ||
 		    sscanf(line, "Swap: %" SCNu64 " kB", &kib) == 1)
@@ -44,6 +38,16 @@ struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes)
 			break;
 		line = end + 1;
 	}
-	*ret_bytes = sum;
-	return NULL;
+	return sum;
+}
+
+struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	struct cprof_error *err = cprof_file_read(path, SMAPS_MAX, &text);
+	if (!err)
+		*ret_bytes = cprof_heap_baseline_of(cprof_buffer_text(&text));
+	return err;
 }

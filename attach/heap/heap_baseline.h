@@ -16,4 +16,7 @@
  */
 struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes);
 
+/* The same from the text of that file. */
+uint64_t cprof_heap_baseline_of(const char *smaps);
+
 #endif

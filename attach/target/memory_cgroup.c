@@ -61,9 +61,9 @@ static bool unescape(const char *from, size_t n, char *to, size_t cap)
 	size_t len = 0;
 	for (size_t i = 0; i < n; i++) {
 		char c = from[i];
-		if (c == '\\' && i + 3 < n) {
-			c = (char)((from[i + 1] - '0') << 6 | (from[i + 2] - '0') << 3 |
-				   (from[i + 3] - '0'));
+		if (c == '\\' && i + 3 < n && strspn(from + i + 1, "01234567") >= 3) {
+			c = (char)((from[i + 1] & 7) << 6 | (from[i + 2] & 7) << 3 |
+				   (from[i + 3] & 7));
 			i += 3;
 		}
 		if (len + 1 >= cap)

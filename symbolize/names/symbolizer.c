@@ -318,6 +318,8 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 							    .linkage_name = found[i].linkage_name,
 							    .file = "" };
 		err = frame_from_dwarf(symbolizer, &found[i], &frames[i - first]);
+		if (!err && !frames[i - first].name && i + 1 < n)
+			err = keep(symbolizer, "[inlined]", &frames[i - first].name);
 	}
 	*ret_n = n - first;
 	if (!err && !frames[n - first - 1].name)
