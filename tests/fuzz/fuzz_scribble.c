@@ -183,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct cprof_heap_pages pages = { .target = &target,
 						.maps = &maps,
 						.data = (uint64_t)(uintptr_t)region,
-						.live_entries = LIVE,
+						.size = { .live_entries = LIVE },
 						.data_mapped = true,
 						.nonce = NONCE };
 	if (!cprof_heap_reader_init(&reader, &pages) &&
