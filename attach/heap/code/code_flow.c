@@ -255,6 +255,7 @@ static bool step(struct walk *walk, struct cprof_code_insn *at, struct cprof_cod
 		cprof_code_stack_step(stack, &at->insn, at->operands);
 	trick(walk, effect.trick, at->addr);
 	walk->flow->reads_stack_arguments |= effect.reads_arguments;
+	walk->flow->reads_scratch |= effect.reads != 0;
 	switch (at->insn.meta.category) {
 	case ZYDIS_CATEGORY_RET:
 		add_exit(walk, at, &before, CPROF_CODE_EXIT_RET, NULL);
@@ -340,6 +341,7 @@ static struct cprof_error *follow(struct walk *walk)
 	struct cprof_error *err = walk->err ? walk->err : check_steps(walk);
 	/* Where the ways are not known, neither is what is read on them. */
 	walk->flow->reads_stack_arguments |= walk->flow->lost != NULL;
+	walk->flow->reads_scratch |= walk->flow->lost != NULL;
 	return err;
 }
 

@@ -55,6 +55,11 @@ struct cprof_code_flow {
 	uint64_t stack_trick_at;
 	/* It reads its caller's stack above the return address, or that could not be excluded: arguments are passed there. */
 	bool reads_stack_arguments;
+	/*
+	 * It looks at rax, r10, r11 or the flags as its caller left them, or that could not be excluded: it is variadic, a closure, or
+	 * has a convention of its own.
+	 */
+	bool reads_scratch;
 };
 
 /*

@@ -1,6 +1,11 @@
 #include "attach/heap/code/code_stack.h"
 
 #define WORD 8
+/* The flags that a comparison sets, and conditions look at. */
+#define COMPARED                                                                                   \
+	(ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_ZF | ZYDIS_CPUFLAG_SF |               \
+	 ZYDIS_CPUFLAG_OF)
+#define ARITHMETIC (COMPARED | ZYDIS_CPUFLAG_AF)
 /* Further away than any frame: numbers stay far from overflow. */
 #define DEPTH_MAX (1 << 28)
 /* rt_sigreturn, Linux arch/x86/entry/syscalls/syscall_64.tbl: it loads every register, the stack pointer as well. */
@@ -216,6 +221,68 @@ static void step_number(struct cprof_code_stack *stack, const ZydisDecodedInstru
 	stack->number = stack->has_number ? (uint32_t)operands[1].imm.value.u : 0;
 }
 
+static uint8_t scratch_of(const ZydisDecodedOperand *operand, ZydisRegister part)
+{
+	switch (whole(part)) {
+	case ZYDIS_REGISTER_RAX:
+		return CPROF_CODE_RAX;
+	case ZYDIS_REGISTER_R10:
+		return CPROF_CODE_R10;
+	case ZYDIS_REGISTER_R11:
+		return CPROF_CODE_R11;
+	default:
+		return operand->type == ZYDIS_OPERAND_TYPE_REGISTER && part == ZYDIS_REGISTER_RFLAGS
+			       ? CPROF_CODE_FLAGS
+			       : 0;
+	}
+}
+
+/* A register is set, not read, by xor and sub with itself; one is pushed as likely as not to make room. */
+static bool reads_nothing(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands)
+{
+	if (insn->mnemonic == ZYDIS_MNEMONIC_PUSH || insn->mnemonic == ZYDIS_MNEMONIC_NOP)
+		return true;
+	return (insn->mnemonic == ZYDIS_MNEMONIC_XOR || insn->mnemonic == ZYDIS_MNEMONIC_SUB) &&
+	       operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       operands[0].reg.value == operands[1].reg.value;
+}
+
+static void step_scratch(struct cprof_code_stack *stack, const ZydisDecodedInstruction *insn,
+			 const ZydisDecodedOperand *operands,
+			 struct cprof_code_stack_effect *effect)
+{
+	const bool nothing = reads_nothing(insn, operands);
+	uint8_t read = 0, written = 0;
+	for (size_t i = 0; i < insn->operand_count; i++) {
+		const ZydisDecodedOperand *operand = &operands[i];
+		if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY)
+			read |= scratch_of(operand, operand->mem.base) |
+				scratch_of(operand, operand->mem.index);
+		if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		const uint8_t one = scratch_of(operand, operand->reg.value);
+		if (one != CPROF_CODE_FLAGS && !nothing &&
+		    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ))
+			read |= one;
+		/* A part of a register leaves the rest as it was. */
+		if (one != CPROF_CODE_FLAGS && operand->size >= 32 &&
+		    (operand->actions & ZYDIS_OPERAND_ACTION_WRITE))
+			written |= one;
+	}
+	if (insn->cpu_flags && insn->cpu_flags->tested & ARITHMETIC)
+		read |= CPROF_CODE_FLAGS;
+	/* Others leave some of them as they were, or undefined, which is often the same. */
+	if (insn->cpu_flags && (COMPARED & ~(insn->cpu_flags->modified | insn->cpu_flags->set_0 |
+					     insn->cpu_flags->set_1)) == 0)
+		written |= CPROF_CODE_FLAGS;
+	/* What it returns. Of the others a caller may know more than the psABI promises. */
+	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
+		written |= CPROF_CODE_RAX;
+	effect->reads = read & (uint8_t)~stack->written;
+	stack->written |= written;
+}
+
 /* Instructions that end a piece of code or change what code there is; none has a place in an allocator. */
 static const char *foreign(const struct cprof_code_stack *stack,
 			   const ZydisDecodedInstruction *insn)
@@ -274,6 +341,7 @@ struct cprof_code_stack_effect cprof_code_stack_step(struct cprof_code_stack *st
 		step_frame(stack, &before, insn, operands);
 	if (writes(insn, operands, ZYDIS_REGISTER_RAX) || insn->mnemonic == ZYDIS_MNEMONIC_CALL)
 		step_number(stack, insn, operands);
+	step_scratch(stack, insn, operands, &effect);
 	return effect;
 }
 
@@ -283,7 +351,7 @@ static bool same(const struct cprof_code_stack *a, const struct cprof_code_stack
 {
 	return a->depth == b->depth && a->exact == b->exact && a->has_frame == b->has_frame &&
 	       (!a->has_frame || (a->frame == b->frame && a->frame_exact == b->frame_exact)) &&
-	       a->has_number == b->has_number && a->number == b->number;
+	       a->has_number == b->has_number && a->number == b->number && a->written == b->written;
 }
 
 bool cprof_code_stack_join(struct cprof_code_stack *stack, const struct cprof_code_stack *other)
@@ -299,5 +367,6 @@ bool cprof_code_stack_join(struct cprof_code_stack *stack, const struct cprof_co
 		stack->has_number = false;
 	if (!stack->has_number)
 		stack->number = 0;
+	stack->written &= other->written;
 	return !same(&before, stack);
 }

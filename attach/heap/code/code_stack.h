@@ -19,12 +19,22 @@ struct cprof_code_stack {
 	int32_t frame;
 	bool has_number; /* rax is `number`: for system calls */
 	uint32_t number;
+	uint8_t written; /* CPROF_CODE_RAX and so on: what holds a value of the function's own on every way */
+};
+
+/* What an ordinary caller passes nothing in, but a closure or a variadic call does. */
+enum {
+	CPROF_CODE_RAX = 1,
+	CPROF_CODE_R10 = 2,
+	CPROF_CODE_R11 = 4,
+	CPROF_CODE_FLAGS = 8,
 };
 
 /* What an instruction did that a function which only returns to its caller has no need of. */
 struct cprof_code_stack_effect {
 	const char *trick; /* a constant; NULL: nothing of the kind */
 	bool reads_arguments; /* it reads, or may read, what its caller left above the return address */
+	uint8_t reads;        /* CPROF_CODE_RAX and so on: what it reads as its caller left it */
 };
 
 /* At a function's first instruction. */

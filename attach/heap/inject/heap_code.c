@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/heap/code/code_flow.h"
 #include "attach/heap/code/code_object.h"
 #include "base/array.h"
 
@@ -133,6 +134,19 @@ struct cprof_code_object *cprof_heap_code_object(const struct cprof_heap_code *c
 	return searched->object;
 }
 
+static bool reads_scratch(struct cprof_code_object *object, uint64_t addr)
+{
+	struct cprof_code_flow flow;
+	struct cprof_error *err = cprof_code_flow_find(object, addr, &flow);
+	if (err) {
+		cprof_error_free(err);
+		return true;
+	}
+	const bool reads = flow.reads_scratch;
+	cprof_code_flow_deinit(&flow);
+	return reads;
+}
+
 bool cprof_heap_code_is_called(const struct cprof_heap_code *code,
 			       const struct cprof_heap_hook *hook)
 {
@@ -140,7 +154,8 @@ bool cprof_heap_code_is_called(const struct cprof_heap_code *code,
 	const struct searched *searched = find(code, hook);
 	if (!searched || !searched->object || !file_addr(hook, hook->entry.addr, &addr))
 		return true;
-	return cprof_code_reaches_call(&searched->reaches, addr, addr + CPROF_PATCH_JUMP);
+	return cprof_code_reaches_call(&searched->reaches, addr, addr + CPROF_PATCH_JUMP) ||
+	       reads_scratch(searched->object, addr);
 }
 
 static const char *answer(struct cprof_heap_code_question *question,

@@ -31,7 +31,11 @@ struct cprof_code_object *cprof_heap_code_object(const struct cprof_heap_code *c
 						 const struct cprof_heap_hook *hook,
 						 uint64_t *ret_addr, const char **ret_why);
 
-/* Does its object call or jump to it directly, so that callers may know which registers it leaves alone? Or is that not known? */
+/*
+ * Do its callers or it itself go by more than the psABI promises? Its object calls or jumps to it directly, so that callers may
+ * know which registers it leaves alone; or it looks at rax (variadic), r10 (closures), r11 or the flags as they were left. True as
+ * well where that is not known.
+ */
 bool cprof_heap_code_is_called(const struct cprof_heap_code *code,
 			       const struct cprof_heap_hook *hook);
 
