@@ -4,11 +4,11 @@
 # Installs what building and testing need, builds with gcc and clang (warnings are errors) and with
 # AddressSanitizer and UBSan, reads the source with clang-tidy and cppcheck, and runs all tests. The last line is
 # "N passed, N failed, N skipped"; each skip says why above it. A run that fails keeps its whole output in a file,
-# which the line before names. STEP is one or more of: build style unit e2e asan clang lint cross fuzz valgrind.
+# which the line before names. STEP is one or more of: build style unit e2e asan clang lint cross fuzz valgrind chaos.
 set -uo pipefail
 cd "$(dirname "$0")"
 [[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
-all=(build style unit e2e asan clang lint cross fuzz valgrind)
+all=(build style unit e2e asan clang lint cross fuzz valgrind chaos)
 steps=("$@")
 [[ ${#steps[@]} -eq 0 ]] && steps=("${all[@]}")
 for step in "${steps[@]}"; do
@@ -112,6 +112,7 @@ for step in "${steps[@]}"; do
 	cross) lines cross tests/cross ;;
 	fuzz) lines fuzz tests/fuzz/smoke ;;
 	valgrind) lines valgrind tests/valgrind ;;
+	chaos) lines chaos timeout 600 tests/chaos/run 1 -rounds 60 -test ;; # the same rounds every time; more by hand
 	esac
 	note "   $step took $((SECONDS - started)) s"
 done
