@@ -1,7 +1,7 @@
 """Programs that are profiled while they answer questions; the answers depend on the question alone.
 
 A guest has .pid, ask(question) -> answer, questions(rng) and close() -> problem or None. What a program cannot promise (a JIT
-changes its code, a server opens files) it says by .steady."""
+changes its code, a server closes connections) it says by .steady and .connects."""
 
 import hashlib
 import http.client
@@ -30,7 +30,7 @@ class Silent(Exception):
 
 class Guest:
     """A program that reads a question from a line and writes its answer as one."""
-    name, steady = None, True
+    name, steady, connects = None, True, False
     storms = ()
 
     def __init__(self, folder, rng):
@@ -230,7 +230,8 @@ while (<STDIN>) {
 
 
 class Server(Guest):
-    """A guest that is spoken to by a socket."""
+    """A guest that is spoken to by a socket. It may close some of its connections late."""
+    connects = True
 
     def __init__(self, folder, rng):
         self.folder = folder

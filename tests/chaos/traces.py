@@ -15,8 +15,8 @@ def read(path):
 class Traces:
     """A look at a process."""
 
-    def __init__(self, pid, steady):
-        self.pid, self.steady = pid, steady
+    def __init__(self, pid, steady, connects):
+        self.pid, self.steady, self.connects = pid, steady, connects
         status = dict(re.findall(r"^(\w+):\s*(.*)$", read(f"/proc/{pid}/status"), re.M))
         self.kept = {key: status.get(key) for key in KEPT}
         for key in ("SigCgt", "SigBlk"):  # but for the two that the C library takes when it first needs them
@@ -37,7 +37,7 @@ class Traces:
         if self.steady:
             out += [f"{key}: {self.kept[key]} became {now.kept[key]}" for key in KEPT
                     if key.startswith("Sig") and self.kept[key] != now.kept[key]]
-            if self.fds != now.fds:
+            if self.fds != now.fds and not (self.connects and set(now.fds) <= set(self.fds)):
                 out.append(f"descriptors {self.fds} became {now.fds}")
             if self.anonymous != now.anonymous:
                 out.append(f"anonymous code: {self.anonymous} became {now.anonymous}")
