@@ -23,8 +23,12 @@
 _Static_assert(CPROF_PTRACE_OPTIONS == PTRACE_O_TRACESYSGOOD, "ptrace(2)");
 
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
-/* So long we wait for one that was told to stop when all others run again; then it is the kernel's to let it go. */
-#define LINGER_NS (2 * 1000000ull)
+/*
+ * So long we wait, when all others run again, for one that was told to stop and hangs in the kernel, or that only gets no
+ * processor: such a one comes, and can be put right (ptrace_again.h). Then it is the kernel's to let it go.
+ */
+#define LINGER_NS         (2 * 1000000ull)
+#define LINGER_STARVED_NS (2 * CPROF_NS_PER_S)
 
 #define SPINS 100 /* a system call on the other processor takes some microseconds */
 /* A borrowed thread's call while the others wait: at most so long, and if it gets no processor. */
@@ -157,7 +161,7 @@ static void arrived(struct cprof_ptrace *trace, struct cprof_tracee *thread, int
 		if (trace_call(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)&thread->regs) < 0)
 			trace->ending = true;
 		else if (!thread->job_stopped)
-			cprof_ptrace_again(trace->pid, thread->tid, &thread->regs);
+			cprof_ptrace_again(thread->tid, &thread->regs);
 		return;
 	}
 	/*
@@ -191,6 +195,29 @@ static size_t collect(struct cprof_ptrace *trace)
 	return missing;
 }
 
+/* One that has not come, best one that is not just waiting for a processor; 0: none. */
+static pid_t missing(const struct cprof_ptrace *trace, char *ret_state)
+{
+	pid_t tid = 0;
+	*ret_state = '?';
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->threads[i].state != CPROF_TRACEE_RUNNING || (tid && *ret_state != 'R'))
+			continue;
+		tid = trace->threads[i].tid;
+		status_field(trace->pid, tid, "\nTgid:\t", ret_state);
+		if (*ret_state == 't') /* it came in this moment */
+			*ret_state = 'R';
+	}
+	return tid;
+}
+
+/* Do all who have not come only wait for a processor? */
+static bool starved(const struct cprof_ptrace *trace)
+{
+	char state;
+	return missing(trace, &state) && state == 'R';
+}
+
 static void let_go(struct cprof_tracee *thread)
 {
 	/* Killed while it stood still: its parent hears of it only once we have taken note of its end. */
@@ -221,10 +248,13 @@ void cprof_ptrace_resume(struct cprof_ptrace *trace)
 		trace->pause_ns = cprof_clock_mono_ns() - trace->stop_mono_ns;
 	trace->releasing = true;
 	trace->told = trace->n;
-	/* Everything else runs meanwhile. */
-	uint64_t until = cprof_clock_mono_ns() + LINGER_NS;
-	while (collect(trace) && cprof_clock_mono_ns() < until)
+	const uint64_t start = cprof_clock_mono_ns();
+	while (collect(trace)) {
+		const uint64_t waited = cprof_clock_mono_ns() - start;
+		if (waited > LINGER_STARVED_NS || (waited > LINGER_NS && !starved(trace)))
+			break;
 		nap(100000);
+	}
 	for (size_t i = 0; i < trace->n; i++) {
 		trace->straggler |= trace->threads[i].state == CPROF_TRACEE_RUNNING;
 		let_go(&trace->threads[i]);
@@ -235,16 +265,9 @@ void cprof_ptrace_resume(struct cprof_ptrace *trace)
 static struct cprof_error *too_slow(struct cprof_ptrace *trace)
 {
 	char state = '?';
-	pid_t tid = 0;
+	pid_t tid = missing(trace, &state);
 	trace->in_vain = true;
-	trace->starved = true;
-	for (size_t i = 0; i < trace->n; i++) {
-		if (trace->threads[i].state != CPROF_TRACEE_RUNNING || (tid && state != 'R'))
-			continue;
-		tid = trace->threads[i].tid;
-		status_field(trace->pid, tid, "\nTgid:\t", &state);
-		trace->starved &= state == 'R';
-	}
+	trace->starved = state == 'R';
 	if (!tid)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "process %d starts threads faster than they can be stopped",

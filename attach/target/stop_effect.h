@@ -13,15 +13,15 @@
 #include <stdint.h>
 
 enum cprof_stop_effect {
-	CPROF_STOP_RESTARTS, /* goes on by itself, with what is left of its time */
-	CPROF_STOP_AGAIN, /* would return EINTR; has no time limit and no signal mask: may be made again */
+	CPROF_STOP_RESTARTS,    /* goes on by itself, with what is left of its time */
+	CPROF_STOP_AGAIN,       /* would return EINTR; has no time limit: may be made again */
 	CPROF_STOP_INTERRUPTED, /* returns EINTR */
 	CPROF_STOP_CUT_SHORT,   /* returns what it had done so far, if that is anything */
 };
 
 /*
- * Of the system call `nr` of this machine with these arguments. AGAIN only for calls that came to nothing: to make them
- * anew is what a program has to expect that is stopped just before it makes them. Pure.
+ * Of the system call `nr` of this machine with these arguments. AGAIN only for calls that came to nothing, so that it makes
+ * no difference whether they are made once or twice. Pure.
  */
 enum cprof_stop_effect cprof_stop_effect(int64_t nr, const uint64_t args[6]);
 

@@ -193,7 +193,7 @@ static void put_back(struct work *work, size_t i)
 	struct user_regs_struct regs;
 	const pid_t tid = work->freeze->threads[i]->tid;
 	if (work->held[i].by_us && ptrace(PTRACE_GETREGS, tid, NULL, &regs) == 0)
-		cprof_ptrace_again(work->freeze->target->pid, tid, &regs);
+		cprof_ptrace_again(tid, &regs);
 }
 
 static void release(struct work *work)

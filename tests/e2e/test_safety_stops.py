@@ -10,11 +10,12 @@ import time
 import unittest
 
 import harness
-from heap_harness import Recording, executable_bytes
+from heap_harness import Recording, executable_bytes, tracer
 
 STOPS = re.compile(r"threads stood still (\d+) times?, at most (\d+) us, (\d+) us in all(?:; \d+ of them in vain)?, for the attach, and "
                    r"(\d+) times?, at most (\d+) us, (\d+) us in all(?:; \d+ of them in vain)?, for the detach")
-EINTR = ["epoll_wait_timed", "epoll_pwait", "semtimedop", "sigtimedwait", "recv_timed"]
+EPOLL_WAIT = ("232",)
+EINTR = ["epoll_wait_timed", "semtimedop", "sigtimedwait", "recv_timed"]
 SHORT = {"recv_waitall": "3", "write": "1", "send": "1", "sendfile": "1", "splice": "1"}
 
 
@@ -86,55 +87,75 @@ class Sandboxes(unittest.TestCase):
                 self.assertIn("trapped 0", target.close())
 
 
+    def test_a_process_that_shuts_itself_in_while_it_is_profiled_lives(self):
+        for how, why in (("seccomp", "munmap"), ("dispatch", "Syscall User Dispatch"), ("strict", "strict mode")):
+            with self.subTest(how=how):
+                target = harness.Target(["stops_late", how])
+                before = executable_bytes(target.pid)
+                recording = Recording(target.pid)
+                ask(target, "shut")
+                recording.stop()
+                self.assertRegex(recording.stderr, f"stays mapped .*{why}")
+                repair = harness.attach("-repair", target.pid)
+                self.assertEqual(repair.returncode, 1, repair.stderr)
+                self.assertIn(why, repair.stderr)
+                self.assertEqual(heap(target.pid).returncode, 1)
+                now = executable_bytes(target.pid)
+                self.assertEqual({where: now[where] for where in before}, before)
+                quit(self, target, "trapped 0")
+
+
+def ask(target, line):
+    target.process.stdin.write(line + "\n")
+    target.process.stdin.flush()
+    answers = []
+    for answer in target.process.stdout:
+        if answer == "done\n":
+            return answers
+        answers.append(answer.strip())
+    raise AssertionError("the target ended")
+
+
+def quit(test, target, last="all well"):
+    target.process.stdin.write("quit\n")
+    target.process.stdin.flush()
+    test.assertIn(last, target.close(sig=0))
+
+
 class Bounds(unittest.TestCase):
-    def ask(self, target, line):
-        target.process.stdin.write(line + "\n")
-        target.process.stdin.flush()
-        answers = []
-        for answer in target.process.stdout:
-            if answer == "done\n":
-                return answers
-            answers.append(answer.strip())
-        raise AssertionError("the target ended")
-
-    def quit(self, target):
-        target.process.stdin.write("quit\n")
-        target.process.stdin.flush()
-        self.assertIn("all well", target.close(sig=0))
-
     def test_nobody_stands_still_for_a_thread_that_hangs_in_the_kernel(self):
         target = harness.Target(["stops_vfork"])
         before = executable_bytes(target.pid)
-        self.ask(target, "vfork")
+        ask(target, "vfork")
         result = heap(target.pid)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn("vfork", result.stderr)
-        self.assertLess(int(self.ask(target, "longest")[0]), 400)
+        self.assertLess(int(ask(target, "longest")[0]), 400)
         self.assertEqual(executable_bytes(target.pid), before)
-        self.ask(target, "over")
+        ask(target, "over")
         self.assertEqual(heap(target.pid).returncode, 0)
         self.assertEqual(executable_bytes(target.pid), before)
-        self.quit(target)
+        quit(self, target)
 
     def test_a_detach_that_cannot_stop_all_says_what_stays_and_repair_takes_it_out(self):
         target = harness.Target(["stops_vfork"])
         before = executable_bytes(target.pid)
         recording = Recording(target.pid)
-        self.ask(target, "vfork")
-        self.ask(target, "longest")
+        ask(target, "vfork")
+        ask(target, "longest")
         recording.stop()
-        self.assertLess(int(self.ask(target, "longest")[0]), 400)
+        self.assertLess(int(ask(target, "longest")[0]), 400)
         self.assertRegex(recording.stderr, "still in the process, asleep.*waits for a vfork child")
         self.assertIn("for the detach", recording.stderr)
         repair = harness.attach("-repair", target.pid)
         self.assertNotEqual(repair.returncode, 0)
-        self.assertLess(int(self.ask(target, "longest")[0]), 400)
-        self.ask(target, "over")
+        self.assertLess(int(ask(target, "longest")[0]), 400)
+        ask(target, "over")
         repair = harness.attach("-repair", target.pid)
         self.assertEqual(repair.returncode, 0, repair.stderr)
         self.assertRegex(repair.stderr, r"stood still 1 time, at most \d+ us")
         self.assertEqual(executable_bytes(target.pid), before)
-        self.quit(target)
+        quit(self, target)
 
     def test_every_stop_is_counted_in_the_summary_and_in_the_profile(self):
         target = harness.Target(["heap_churn", "3"])
@@ -156,12 +177,25 @@ class Bounds(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stderr, r"\d+ times a thread slept in a system call that returns EINTR")
         self.assertRegex(result.stderr, r"\d+ times a thread slept in a write or send")
-        got = dict(line.split() for line in self.ask(target, "report"))
+        got = dict(line.split() for line in ask(target, "report"))
         for name, how in got.items():
             if how == "ENOSYS" or how == "EPERM":
                 continue  # this machine has none
             self.assertEqual(how, "EINTR" if name in EINTR else SHORT.get(name, "waits"), name)
-        self.quit(target)
+        quit(self, target)
+
+
+    def test_a_signal_that_comes_during_a_stop_still_ends_the_call(self):
+        for _ in range(12):
+            target = harness.Target(["stop_signal"])
+            while not harness.in_system_call(target.pid, EPOLL_WAIT):
+                time.sleep(0.001)
+            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.02", "-o",
+                                        os.devnull, "-f", "-q"], stderr=subprocess.DEVNULL)
+            while tracer(target.pid) == 0 and process.poll() is None:
+                pass
+            self.assertIn("interrupted 1", target.close())
+            process.wait(timeout=60)
 
 
 class States(unittest.TestCase):
