@@ -4,6 +4,7 @@
 #include "attach/heap/code/code_flow.h"
 #include "attach/heap/code/code_proof.h"
 #include "attach/heap/code/code_reach.h"
+#include "attach/heap/inject/patch.h"
 #include "tests/unit/test.h"
 
 #define CODE 0x1000u /* file addresses of the made-up objects */
@@ -103,4 +104,170 @@ TEST(code_reach_sees_every_way_into_the_middle_of_a_function)
 		if (strcmp(got, rows[i].want) != 0)
 			TEST_FAIL("%s: %s, want %s", rows[i].what, got, rows[i].want);
 	}
+}
+
+/* ---- the ways through a function ---- */
+
+/* "exits N", then what is told of it. */
+static void tell(const uint8_t *code, size_t n, char *text, size_t size)
+{
+	struct made made;
+	struct cprof_code_flow flow;
+	make(&made, code, n);
+	CHECK(!cprof_code_flow_find(&made.object, CODE, &flow));
+	snprintf(text, size, "exits %zu%s%s%s%s", flow.n_exits, flow.lost ? ", lost" : "",
+		 flow.stack_trick ? ", trick" : "", flow.reads_stack_arguments ? ", arguments" : "",
+		 flow.reads_scratch ? ", scratch" : "");
+	cprof_code_flow_deinit(&flow);
+	unmake(&made);
+}
+
+TEST(code_flow_finds_the_exits_and_what_is_done_to_the_stack)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what, *want;
+		uint8_t bytes[40];
+		size_t n;
+	} rows[] = {
+		{ "ret", "exits 1", { 0xc3 }, 1 },
+		{ "rep ret, bnd ret", "exits 2", { 0x48, 0x85, 0xff, 0x74, 2, 0xf3, 0xc3, 0xf2, 0xc3 }, 9 },
+		{ "push rbx; pop rbx; ret", "exits 1", { 0x53, 0x5b, 0xc3 }, 3 },
+		{ "push rbp; mov rsp,rbp; sub rdi,rsp; leave; ret", "exits 1",
+		  { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x29, 0xfc, 0xc9, 0xc3 }, 9 },
+		{ "push rbp; mov rsp,rbp; and -32,rsp; leave; ret", "exits 1",
+		  { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe4, 0xe0, 0xc9, 0xc3 }, 10 },
+		{ "push rbx; ret: to rbx", "exits 1, trick", { 0x53, 0xc3 }, 2 },
+		{ "mov rdi,(rsp); ret", "exits 1, trick", { 0x48, 0x89, 0x3c, 0x24, 0xc3 }, 5 },
+		{ "mov rdi,rsp; ret", "exits 1, trick", { 0x48, 0x89, 0xfc, 0xc3 }, 4 },
+		{ "xchg rdi,rsp; ret", "exits 1, trick", { 0x48, 0x87, 0xe7, 0xc3 }, 4 },
+		{ "pop rsp; ret", "exits 1, trick", { 0x5c, 0xc3 }, 2 },
+		{ "leave without a frame; ret", "exits 1, trick", { 0xc9, 0xc3 }, 2 },
+		{ "mov 15,eax; syscall: rt_sigreturn", "exits 1, trick", { 0xb8, 15, 0, 0, 0, 0x0f, 0x05, 0xc3 }, 8 },
+		{ "mov 9,eax; syscall: mmap", "exits 1", { 0xb8, 9, 0, 0, 0, 0x0f, 0x05, 0xc3 }, 8 },
+		{ "int 0x80", "exits 1, trick", { 0xcd, 0x80, 0xc3 }, 3 },
+		{ "mov 8(rsp),rax", "exits 1, arguments", { 0x48, 0x8b, 0x44, 0x24, 8, 0xc3 }, 6 },
+		{ "push rbx; mov 8(rsp),rax: the return address", "exits 1", { 0x53, 0x48, 0x8b, 0x44, 0x24, 8, 0x5b, 0xc3 }, 8 },
+		{ "push rbx; mov 16(rsp),rax", "exits 1, arguments", { 0x53, 0x48, 0x8b, 0x44, 0x24, 16, 0x5b, 0xc3 }, 8 },
+		{ "push rbp; mov rsp,rbp; mov 16(rbp),rax", "exits 1, arguments",
+		  { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x8b, 0x45, 16, 0x5d, 0xc3 }, 10 },
+		{ "the same with -8(rbp)", "exits 1", { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x8b, 0x45, 0xf8, 0x5d, 0xc3 }, 10 },
+		{ "lea 8(rsp),r10", "exits 1, arguments", { 0x4c, 0x8d, 0x54, 0x24, 8, 0xc3 }, 6 },
+		{ "mov rsp,r11", "exits 1, arguments", { 0x49, 0x89, 0xe3, 0xc3 }, 4 },
+		{ "test al,al", "exits 1, scratch", { 0x84, 0xc0, 0xc3 }, 3 },
+		{ "mov 8(r10),rax", "exits 1, scratch", { 0x49, 0x8b, 0x42, 8, 0xc3 }, 5 },
+		{ "sbb eax,eax", "exits 1, scratch", { 0x19, 0xc0, 0xc3 }, 3 },
+		{ "xor eax,eax; test al,al", "exits 1", { 0x31, 0xc0, 0x84, 0xc0, 0xc3 }, 5 },
+		{ "push rax; pop rcx: room", "exits 1", { 0x50, 0x59, 0xc3 }, 3 },
+		{ "jmp rax", "exits 0, lost, arguments, scratch", { 0xff, 0xe0 }, 2 },
+		{ "a jump into its own first instruction", "exits 1, lost, arguments, scratch", { 0xeb, 0xff, 0xc0, 0xc3 }, 4 },
+		{ "what is no instruction", "exits 0, lost, arguments, scratch", { 0x06 }, 1 },
+		{ "jmp through the slot of malloc", "exits 1", { 0xff, 0x25, 0x7a, 0x20, 0, 0 }, 6 },
+		{ "ud2", "exits 0", { 0x0f, 0x0b }, 2 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char got[128];
+		tell(rows[i].bytes, rows[i].n, got, sizeof(got));
+		if (strcmp(got, rows[i].want) != 0)
+			TEST_FAIL("%s: %s, want %s", rows[i].what, got, rows[i].want);
+	}
+}
+
+TEST(code_flow_follows_a_switch_by_its_table)
+{
+	/* cmp 2,edi; ja 9f; lea table(rip),rdx; movslq (rdx,rdi,4),rax; add rdx,rax; notrack jmp rax; 3 times ret; 9: ret */
+	static const uint8_t code[] = { 0x83, 0xff, 2,    0x77, 22,   0x48, 0x8d, 0x15, 0xf4, 0x1f,
+					0,    0,    0x48, 0x63, 0x04, 0xba, 0x48, 0x01, 0xd0, 0x3e,
+					0xff, 0xe0, 0xc3, 0x90, 0xc3, 0x90, 0xc3, 0xc3 };
+	struct made made;
+	struct cprof_code_flow flow;
+	make(&made, code, sizeof(code));
+	for (uint32_t i = 0; i < 3; i++) {
+		const int32_t distance = (int32_t)(CODE + 22 + 2 * i) - (int32_t)DATA;
+		memcpy(made.bytes + 256 + 4 * i, &distance, sizeof(distance));
+	}
+	CHECK(!cprof_code_flow_find(&made.object, CODE, &flow));
+	CHECK(!flow.lost);
+	CHECK_UINT(flow.n_exits, 4);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK_UINT(flow.exits[i].addr, CODE + 22 + 2 * i);
+	cprof_code_flow_deinit(&flow);
+	unmake(&made);
+}
+
+/* ---- proofs ---- */
+
+/* What stands against "it only ever returns", where `second` is the other function. */
+static void why_not(const uint8_t *code, size_t n, const uint8_t *second, size_t n_second,
+		    char *text, size_t size)
+{
+	struct made made;
+	char *why;
+	make(&made, code, n);
+	memcpy(made.bytes + 128, second, n_second);
+	CHECK(!cprof_code_proof_returns(&made.object, CODE, &why));
+	snprintf(text, size, "%s", why ? why : "");
+	free(why);
+	unmake(&made);
+}
+
+TEST(code_proof_believes_only_what_is_followed_or_known)
+{
+	/* clang-format off */
+	static const struct {
+		const char *what, *want; /* "": it is proved */
+		uint8_t bytes[16];
+		size_t n;
+		uint8_t second[16];
+		size_t n_second;
+	} rows[] = {
+		{ "nothing is called", "", { 0xc3 }, 1, { 0xc3 }, 1 },
+		{ "malloc, with a version", "", { 0xff, 0x15, 0x7a, 0x20, 0, 0, 0xc3 }, 7, { 0xc3 }, 1 },
+		{ "printf", "first calls printf, which may throw or be cancelled", { 0xff, 0x15, 0x82, 0x20, 0, 0, 0xc3 }, 7, { 0xc3 }, 1 },
+		{ "a pointer", "calls what a pointer leads to", { 0xff, 0xd0, 0xc3 }, 3, { 0xc3 }, 1 },
+		{ "the other one", "", { 0xe8, 0x7b, 0, 0, 0, 0xc3 }, 6, { 0xc3 }, 1 },
+		{ "the other one, which calls printf", "second calls printf", { 0xe8, 0x7b, 0, 0, 0, 0xc3 }, 6,
+		  { 0xff, 0x15, 0x02, 0x20, 0, 0, 0xc3 }, 7 },
+		{ "goes on to the other one, which calls a pointer", "first calls what a pointer", { 0xe9, 0x7b, 0, 0, 0 }, 5, { 0xff, 0xd0, 0xc3 }, 3 },
+		{ "the other one, which changes the stack", "second: it loads the stack pointer", { 0xe8, 0x7b, 0, 0, 0, 0xc3 }, 6, { 0x48, 0x89, 0xfc, 0xc3 }, 4 },
+		{ "each other", "", { 0xe8, 0x7b, 0, 0, 0, 0xc3 }, 6, { 0xe8, 0x7b, 0xff, 0xff, 0xff, 0xc3 }, 6 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char got[256];
+		why_not(rows[i].bytes, rows[i].n, rows[i].second, rows[i].n_second, got,
+			sizeof(got));
+		if (*rows[i].want ? !strstr(got, rows[i].want) : *got != 0)
+			TEST_FAIL("%s: \"%s\", want \"%s\"", rows[i].what, got, rows[i].want);
+	}
+}
+
+/* ---- patches ---- */
+
+static const char *somebody_comes(void *ctx, uint64_t end)
+{
+	const uint64_t *to = ctx;
+	return *to < end ? "somebody comes" : NULL;
+}
+
+TEST(patch_plan_asks_about_each_place_where_the_jump_could_be)
+{
+	/* cmp imm32,rdi stays if the jump may be behind it; the jump fits in its place as well */
+	const uint8_t code[64] = { 0x48, 0x81, 0xff, 0, 0x10, 0, 0, 0x0f, 0x87, 0, 1, 0, 0, 0x90 };
+	const uint64_t addr = 0x7f0000001000, image = addr + 0x100000;
+	struct cprof_patch patch;
+	uint64_t comes = addr + 40;
+	const struct cprof_patch_ways ways = { somebody_comes, &comes };
+	CHECK(!cprof_patch_plan(code, sizeof(code), addr, image, image + 256, 1, &ways, &patch));
+	CHECK_UINT(patch.addr, addr + 7);
+	comes = addr + 7;
+	CHECK(!cprof_patch_plan(code, sizeof(code), addr, image, image + 256, 1, &ways, &patch));
+	CHECK_UINT(patch.addr, addr);
+	CHECK_UINT(patch.displaced, 7);
+	comes = addr + 3;
+	struct cprof_error *err =
+		cprof_patch_plan(code, sizeof(code), addr, image, image + 256, 1, &ways, &patch);
+	CHECK(err && strstr(err->message, "somebody comes"));
+	cprof_error_free(err);
 }
