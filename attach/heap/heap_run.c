@@ -27,12 +27,14 @@
 #define EASE_NS      (20 * 1000000ull)
 #define PERIOD_MAX   (1ull << 34)
 #define LOOK_NS      (1000 * 1000000ull)
-#define ROWS_MAX     (2u << 20) /* of the profile, some 100 bytes each */
+#define ROWS_MAX     (1u << 19) /* of the profile, some 200 bytes each */
 #define BLOCKS_MAX                                                                                 \
 	(4u << 20) /* sampled ones; the table of living ones has half a million at most */
 #define STACK_FRAMES_MAX                                                                           \
-	(64u << 20) /* of all distinct stacks, 4 bytes each: half a million of 128 */
-#define DRAINED 16  /* samples: so few cost less than a stop */
+	(32u << 20) /* of all distinct stacks, 4 bytes each: half a million of 64 */
+#define PLACES_MAX                                                                                 \
+	(1u << 18) /* distinct addresses in them, which cost a kilobyte each in the end */
+#define DRAINED 16 /* samples: so few cost less than a stop */
 
 struct heap {
 	const struct cprof_run *run;
@@ -94,7 +96,8 @@ static bool is_forged(const struct heap *heap, const struct cprof_shim_cell *cel
 /* A target that invents samples shall not fill our memory. Real ones repeat their stacks. */
 static bool has_room(const struct heap *heap)
 {
-	return cprof_session_stacks(heap->session)->n_items < STACK_FRAMES_MAX &&
+	const struct cprof_stack_table *stacks = cprof_session_stacks(heap->session);
+	return stacks->n_items < STACK_FRAMES_MAX && stacks->n_frames < PLACES_MAX &&
 	       heap->profile.n_rows < ROWS_MAX && heap->profile.n_blocks < BLOCKS_MAX;
 }
 

@@ -23,7 +23,7 @@
 #define FILES_KEEP  12288
 #define ANSWERS_MAX (1u << 19) /* of one file; a binary has fewer hot addresses */
 #define SUFFIX      ".names"
-#define STRING_MAX  (1u << 16)
+#define STRING_MAX  (1u << 14) /* a longer symbol is shown as it is, cut */
 
 /* In the byte order of this machine: the cache never leaves it, and a foreign file fails the checksum. */
 struct header {

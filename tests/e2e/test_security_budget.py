@@ -111,7 +111,7 @@ class Budget(TempDir):
         path = self.compile(source, "many", "-Wl,--no-as-needed", *[self.path(f"l{i}.so") for i in numbers],
                             f"-Wl,-rpath,{self.dir}")
         with Target(path) as target:
-            done, profile = self.profile(target)
+            done, profile = self.profile(target, ticks=100)  # a fifth in each library
         # Once for each file, however many of its addresses were asked for; and their symbol tables still name them.
         for i in numbers:
             self.assertEqual(done.stderr.count(f"l{i}.so: it is left out where reading it takes more than"), 1, done.stderr)

@@ -89,7 +89,9 @@ static void flood(struct cprof_shim_data *data)
 		cell->id = next();
 		cell->size = 1 + next() % 100000;
 		cell->period = 524288;
-		cell->ret = next() >> 17;
+		/* Somewhere in the C library: each is a place of its own. */
+		cell->ret = (uint64_t)(uintptr_t)&qsort + next() % 500000;
+		cell->image = UINT32_MAX / 2;
 		cell->stack_bytes = CPROF_SHIM_STACK_BYTES;
 		for (int k = 0; k < 32; k++)
 			memcpy(&data->stacks[i][8 * (next() % 2000)], (uint64_t[]){ next() }, 8);
