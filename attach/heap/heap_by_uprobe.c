@@ -64,6 +64,8 @@ static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
 static struct cprof_error *add(struct cprof_heap_by_uprobe *by, size_t index)
 {
 	struct cprof_heap_hook *hook = &by->hooks->all[index];
+	if (hook->entry.why_not)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s", hook->entry.why_not);
 	return cprof_heap_uprobe_add(by->uprobe, (uint32_t)index, &hook->entry, &hook->slow);
 }
 

@@ -110,6 +110,7 @@ struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struc
 			continue;
 		struct cprof_symbol symbol = { .start = sym.st_value, .name = name };
 		symbol.rank = rank_of(&sym);
+		symbol.indirect = ELF64_ST_TYPE(sym.st_info) == STT_GNU_IFUNC;
 		symbol.end = sym.st_size ? sym.st_value + sym.st_size : section_end(elf, &sym);
 		if (symbol.end <= symbol.start)
 			continue;

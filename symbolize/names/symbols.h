@@ -22,6 +22,7 @@ struct cprof_symbol {
 	uint64_t start, end; /* file addresses; [start, end) */
 	const char *name;    /* borrowed from the ELF file, or from whoever added it */
 	uint8_t rank;        /* higher wins at the same address */
+	bool indirect;       /* STT_GNU_IFUNC: it is its resolver that lies there */
 };
 
 /* In `rank`: it says that it is a function, not only a place. */

@@ -399,6 +399,39 @@ class Runners(TempDir):
             target.stdout.close()
 
 
+class Indirect(TempDir):
+    """malloc as an indirect function (IFUNC): what it has become is watched, its resolver left alone."""
+
+    def watch(self, method, *argv, **popen):
+        target = Afford("none", argv=argv, **popen)
+        recording = heap_harness.Watching(target.pid, method, "-rate", "1")
+        self.assertEqual(target.ask("churn 500"), "ok")
+        profile = recording.stop()
+        self.assertEqual(heap_harness.sums(profile, "churn")[0], 500, recording.stderr)
+        target.end(self)
+
+    def test_of_a_program_itself(self):
+        for kind in ("fixed", "static"):
+            with self.subTest(kind):
+                self.watch("inline", target_path(f"indirect_{kind}"))
+
+    def test_of_a_library_before_the_others(self):
+        self.watch("inline", target_path("afford"),
+                   env=dict(os.environ, LD_PRELOAD=os.path.join(harness.BUILD, "targets", "libindirect_malloc.so")))
+
+    def test_one_that_nobody_has_called_is_told_apart(self):
+        target = Afford("none", env=dict(os.environ, LD_PRELOAD=os.path.join(harness.BUILD, "targets", "libindirect_malloc.so")))
+        done = attach("-p", target.pid, "-mode", "heap", "-heap-hook", "alloc=unused_take,size=arg1,free=none", "-seconds", "0.1",
+                      "-o", self.path("h"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("unused_take cannot be hooked: it is indirect, and nobody has called it yet", done.stderr)
+        target.end(self)
+
+    def test_by_uprobes(self):
+        need_root()
+        self.watch("uprobe", target_path("indirect_static"))
+
+
 class MemoryCgroup(Refusing):
     """Our pages are charged to the target's memory cgroup, and to all above."""
 

@@ -27,34 +27,34 @@ TEST(symbols_find_prefers_what_names_the_address_best)
 		const char *want; /* NULL: no name */
 	} cases[] = {
 		{ "global over local over weak",
-		  { { 16, 32, "weak", SIZED | FUNCTION | WEAK }, { 16, 32, "local", SIZED | FUNCTION | LOCAL },
-		    { 16, 32, "global", SIZED | FUNCTION | GLOBAL } }, 20, "global" },
+		  { { 16, 32, "weak", SIZED | FUNCTION | WEAK, false }, { 16, 32, "local", SIZED | FUNCTION | LOCAL, false },
+		    { 16, 32, "global", SIZED | FUNCTION | GLOBAL, false } }, 20, "global" },
 		{ "local over weak",
-		  { { 16, 32, "weak", SIZED | FUNCTION | WEAK }, { 16, 32, "local", SIZED | FUNCTION | LOCAL } }, 20, "local" },
+		  { { 16, 32, "weak", SIZED | FUNCTION | WEAK, false }, { 16, 32, "local", SIZED | FUNCTION | LOCAL, false } }, 20, "local" },
 		{ "a size over none, whatever the binding",
-		  { { 16, 32, "sized", SIZED | FUNCTION | WEAK }, { 16, 99, "label", GLOBAL } }, 20, "sized" },
+		  { { 16, 32, "sized", SIZED | FUNCTION | WEAK, false }, { 16, 99, "label", GLOBAL, false } }, 20, "sized" },
 		{ "fewer underscores",
-		  { { 16, 32, "__write", SIZED | FUNCTION | GLOBAL }, { 16, 32, "write", SIZED | FUNCTION | GLOBAL } }, 16, "write" },
+		  { { 16, 32, "__write", SIZED | FUNCTION | GLOBAL, false }, { 16, 32, "write", SIZED | FUNCTION | GLOBAL, false } }, 16, "write" },
 		{ "an internal alias last",
-		  { { 16, 32, "__GI_strstr", SIZED | FUNCTION | LOCAL }, { 16, 32, "___strstr", SIZED | FUNCTION | LOCAL } }, 16, "___strstr" },
+		  { { 16, 32, "__GI_strstr", SIZED | FUNCTION | LOCAL, false }, { 16, 32, "___strstr", SIZED | FUNCTION | LOCAL, false } }, 16, "___strstr" },
 		{ "the spelling decides last",
-		  { { 16, 32, "b", SIZED | FUNCTION | GLOBAL }, { 16, 32, "a", SIZED | FUNCTION | GLOBAL } }, 16, "a" },
+		  { { 16, 32, "b", SIZED | FUNCTION | GLOBAL, false }, { 16, 32, "a", SIZED | FUNCTION | GLOBAL, false } }, 16, "a" },
 		{ "the innermost of nested ones",
-		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL }, { 32, 40, "inner", SIZED | FUNCTION | LOCAL } }, 33, "inner" },
+		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL, false }, { 32, 40, "inner", SIZED | FUNCTION | LOCAL, false } }, 33, "inner" },
 		{ "the outer one after the inner has ended",
-		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL }, { 32, 40, "inner", SIZED | FUNCTION | LOCAL } }, 50, "outer" },
+		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL, false }, { 32, 40, "inner", SIZED | FUNCTION | LOCAL, false } }, 50, "outer" },
 		{ "a label inside a function is a place in it",
-		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL }, { 32, 99, "label", GLOBAL } }, 40, "outer" },
+		  { { 16, 64, "outer", SIZED | FUNCTION | GLOBAL, false }, { 32, 99, "label", GLOBAL, false } }, 40, "outer" },
 		{ "assembly without size reaches to the next symbol",
-		  { { 16, 99, "memcpy", GLOBAL }, { 32, 40, "next", SIZED | FUNCTION | GLOBAL } }, 31, "memcpy" },
+		  { { 16, 99, "memcpy", GLOBAL, false }, { 32, 40, "next", SIZED | FUNCTION | GLOBAL, false } }, 31, "memcpy" },
 		{ "and to the end of its section",
-		  { { 16, 99, "memcpy", GLOBAL } }, 98, "memcpy" },
+		  { { 16, 99, "memcpy", GLOBAL, false } }, 98, "memcpy" },
 		{ "nothing names the gap between two", 
-		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL }, { 32, 40, "b", SIZED | FUNCTION | GLOBAL } }, 24, NULL },
+		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL, false }, { 32, 40, "b", SIZED | FUNCTION | GLOBAL, false } }, 24, NULL },
 		{ "nor what lies below the first",
-		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL } }, 15, NULL },
+		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL, false } }, 15, NULL },
 		{ "nor the first byte after the last",
-		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL } }, 20, NULL },
+		  { { 16, 20, "a", SIZED | FUNCTION | GLOBAL, false } }, 20, NULL },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -77,7 +77,7 @@ TEST(symbols_find_agrees_with_a_plain_search_over_many_random_ranges)
 	for (size_t i = 0; i < 400; i++) {
 		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 		all[i] = (struct cprof_symbol){ (seed >> 33) % 5000 * 16, 0, "f",
-						SIZED | FUNCTION | GLOBAL };
+						SIZED | FUNCTION | GLOBAL, false };
 		all[i].end = all[i].start + 1 + (seed >> 20) % 64;
 	}
 	struct cprof_symbols symbols;

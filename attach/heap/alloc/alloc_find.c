@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "attach/heap/alloc/alloc_indirect.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/elf/elf_file.h"
@@ -167,6 +168,7 @@ static void collect(const struct object *object, const struct cprof_module *modu
 		entry.group = row->group;
 		entry.throws = row->sister != NULL;
 		entry.pool = row->pool;
+		entry.indirect = symbol->indirect;
 		uint64_t end;
 		if (row->sister)
 			entry.sister = address_of(object, module, map, row->sister, &end);
@@ -293,6 +295,33 @@ static void add_ranges(struct cprof_alloc_entries *entries, size_t from,
 	}
 }
 
+/* ---- indirect functions ---- */
+
+struct cprof_error *cprof_alloc_entry_follow(struct cprof_alloc_entry *entry,
+					     struct cprof_maps *maps, struct cprof_modules *modules)
+{
+	struct cprof_alloc_indirect found;
+	uint64_t resolver = entry->addr;
+	struct cprof_error *err = NULL;
+	if (!entry->indirect)
+		err = cprof_alloc_indirect_resolver(maps, modules, entry->map, entry->addr,
+						    &resolver);
+	if (!err && resolver)
+		err = cprof_alloc_indirect_find(maps, modules, entry->map, entry->name, resolver,
+						&found);
+	if (err || !resolver)
+		return err;
+	entry->indirect = true;
+	entry->why_not = found.why_not;
+	if (!found.addr)
+		return NULL;
+	entry->indirect = false;
+	entry->addr = found.addr;
+	entry->end = found.end;
+	entry->map = found.map;
+	return NULL;
+}
+
 /* ---- all objects ---- */
 
 static struct cprof_error *look_at(struct cprof_alloc_entries *entries, struct cprof_maps *maps,
@@ -313,7 +342,10 @@ static struct cprof_error *look_at(struct cprof_alloc_entries *entries, struct c
 	if (!err)
 		collect(&object, module, map, found);
 	for (size_t i = 0; !err && i < found->n; i++) {
-		if (belongs(found, i))
+		if (!belongs(found, i))
+			continue;
+		err = cprof_alloc_entry_follow(&found->all[i], maps, modules);
+		if (!err)
 			err = add_entry(entries, &found->all[i]);
 	}
 	object_close(&object);
@@ -351,6 +383,27 @@ struct cprof_error *cprof_alloc_find(struct cprof_alloc_entries *entries, struct
 			return err;
 	}
 	return NULL;
+}
+
+struct cprof_error *cprof_alloc_is_indirect(const struct cprof_maps *maps,
+					    struct cprof_modules *modules, struct cprof_map *map,
+					    uint64_t addr, bool *ret_indirect)
+{
+	struct cprof_module *module;
+	struct object object;
+	*ret_indirect = false;
+	struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
+	if (err)
+		return err;
+	err = object_open(module, &object);
+	for (size_t i = 0; !err && i < object.symbols.n; i++) {
+		const struct cprof_symbol *symbol = &object.symbols.all[i];
+		uint64_t at, end;
+		if (symbol->indirect && run_time(module, map, symbol, &at, &end) && at == addr)
+			*ret_indirect = true;
+	}
+	object_close(&object);
+	return err;
 }
 
 static struct cprof_error *each_symbol_of(struct cprof_module *module, struct cprof_map *map,

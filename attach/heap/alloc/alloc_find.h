@@ -22,6 +22,8 @@ struct cprof_alloc_entry {
 	bool custom;                 /* the user's own: */
 	struct cprof_shim_pool pool; /* what its arguments mean */
 	struct cprof_map *map;       /* borrowed: the executable mapping it lies in */
+	bool indirect;               /* `addr` is that of its resolver; then */
+	const char *why_not;         /* why it cannot be told what it became; static */
 };
 
 struct cprof_alloc_entries {
@@ -32,6 +34,19 @@ struct cprof_alloc_entries {
 	struct cprof_map **objects; /* owned; executable mappings looked at, for finding new ones */
 	size_t n_objects, cap_objects;
 };
+
+/*
+ * An indirect function (IFUNC) is followed to what it has become, in entry->addr, end and map; where that cannot be told it
+ * stays indirect, and why_not says why. Others are as they are. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_alloc_entry_follow(struct cprof_alloc_entry *entry,
+					     struct cprof_maps *maps,
+					     struct cprof_modules *modules);
+
+/* Is what `map` has at run-time `addr` the resolver of an indirect function, by its symbols? Errors: NO_MEMORY. */
+struct cprof_error *cprof_alloc_is_indirect(const struct cprof_maps *maps,
+					    struct cprof_modules *modules, struct cprof_map *map,
+					    uint64_t addr, bool *ret_indirect);
 
 void cprof_alloc_entries_deinit(struct cprof_alloc_entries *entries);
 

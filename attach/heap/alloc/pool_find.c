@@ -346,11 +346,36 @@ static struct cprof_error *add(struct cprof_alloc_entries *entries, const struct
 	return cprof_alloc_entries_add_custom(entries, &entry);
 }
 
+/* A name may be that of an indirect function: what it has become is meant. */
+static struct cprof_error *follow(struct cprof_maps *maps, struct cprof_modules *modules,
+				  struct match *match)
+{
+	struct cprof_alloc_entry entry = { .addr = match->addr,
+					   .end = match->end,
+					   .map = match->map };
+	memcpy(entry.name, match->name, sizeof(entry.name));
+	struct cprof_error *err =
+		cprof_alloc_is_indirect(maps, modules, match->map, match->addr, &entry.indirect);
+	if (!err)
+		err = cprof_alloc_entry_follow(&entry, maps, modules);
+	if (!err && entry.why_not)
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s cannot be hooked: %s", entry.name,
+				      entry.why_not);
+	if (err)
+		return err;
+	match->addr = entry.addr;
+	match->end = entry.end;
+	match->map = entry.map;
+	return NULL;
+}
+
 static struct cprof_error *find(const struct cprof_pool_place *place, struct cprof_maps *maps,
 				struct cprof_modules *modules, struct match *ret_match)
 {
-	return place->addr ? by_address(place->addr, maps, modules, ret_match)
-			   : by_name(place, maps, modules, ret_match);
+	if (place->addr)
+		return by_address(place->addr, maps, modules, ret_match);
+	struct cprof_error *err = by_name(place, maps, modules, ret_match);
+	return err ? err : follow(maps, modules, ret_match);
 }
 
 static struct cprof_error *find_spec(const struct cprof_pool_spec *spec, struct cprof_maps *maps,

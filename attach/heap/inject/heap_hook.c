@@ -86,8 +86,12 @@ static struct cprof_error *add_hooks(struct cprof_heap_hooks *hooks, size_t know
 	const struct cprof_alloc_entries *entries = &hooks->entries;
 	if (!CPROF_ARRAY_ROOM(hooks->all, hooks->n, hooks->cap, entries->n - known))
 		return cprof_error_no_memory();
-	for (size_t i = known; i < entries->n; i++)
-		hooks->all[hooks->n++] = (struct cprof_heap_hook){ .entry = entries->all[i] };
+	for (size_t i = known; i < entries->n; i++) {
+		struct cprof_heap_hook *hook = &hooks->all[hooks->n++];
+		*hook = (struct cprof_heap_hook){ .entry = entries->all[i] };
+		if (hook->entry.why_not)
+			cprof_heap_hook_refuse(hook, hook->entry.why_not);
+	}
 	return NULL;
 }
 
