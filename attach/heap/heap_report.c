@@ -47,6 +47,13 @@ static void report_uprobes(const struct cprof_heap_sources *sources, unsigned n,
 			" frees took a trap, about 1 us more (about 10 us at %u of them, "
 			"where the kernel single-steps)",
 			n, sources->counts.calls, sources->counts.frees, slow);
+	if (sources->counts.left)
+		cprof_run_log_note(
+			sources->log, CPROF_NOTE_FACT,
+			"%" PRIu64
+			" sampled calls were left by an exception, a longjmp or the end of their "
+			"thread, or had not ended yet: they gave no block",
+			sources->counts.left);
 	if (sources->by_uprobe.none_why)
 		cprof_run_log_note(sources->log, CPROF_NOTE_WARNING,
 				   "what cannot be patched is not watched by uprobes either: %s",

@@ -9,11 +9,13 @@
 #include "attach/heap/uprobe/heap_exits.h"
 #include "attach/heap/uprobe/heap_probe.h"
 #include "attach/heap/uprobe/heap_uprobe_apart.h"
+#include "attach/heap/uprobe/heap_uprobe_children.h"
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
 #include "attach/heap/uprobe/heap_uprobe_program.h"
 #include "attach/perf/perf_host.h"
 #include "base/array.h"
+#include "base/cleanup.h"
 
 /* One probe. */
 struct spot {
@@ -52,12 +54,14 @@ struct cprof_heap_uprobe {
 	struct cprof_code_objects objects;
 	size_t way; /* index in cprof_heap_uprobe_ways */
 	struct cprof_heap_uprobe_program program;
-	struct attaching *attaching;           /* owned; shared with children */
+	struct attaching *attaching; /* owned; shared with children */
+	bool enabled;
 	pid_t tid;                             /* the thread that the probes were attached by */
 	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
 	size_t n_files, cap_files;
 	struct probes *probes[CPROF_HEAP_BPF_HOOKS]; /* owned */
 	size_t n_probes;
+	struct cprof_heap_uprobe_children children;
 };
 
 /* ---- opening ---- */
@@ -160,57 +164,70 @@ static struct cprof_error *say_why(const struct attaching *attaching)
 						      "its first or last instructions");
 }
 
-/* The spots of `probes` from `first` on that lie in the file of that one. */
-static void prepare(const struct cprof_heap_uprobe *uprobe, const struct probes *probes,
-		    size_t first)
+static void begin_spots(const struct cprof_heap_uprobe *uprobe, int program,
+			const struct cprof_heap_uprobe_file *file)
 {
 	struct attaching *attaching = uprobe->attaching;
-	struct cprof_heap_uprobe_file *file = probes->spots[first].file;
 	attaching->way = &cprof_heap_uprobe_ways[uprobe->way];
-	attaching->program = cprof_heap_uprobe_program_fd(&uprobe->program);
+	attaching->program = program;
 	attaching->tid = uprobe->tid;
 	attaching->n_fds = 0;
 	attaching->spots.n = 0;
 	attaching->why = ECANCELED; /* if the child does not come to it */
 	cprof_heap_uprobe_file_path(file, attaching->path, sizeof(attaching->path));
-	for (size_t i = first; i < probes->n; i++) {
+}
+
+/* Those of `probes` that lie in `file`, as far as there is room. */
+static void add_spots(struct attaching *attaching, const struct probes *probes,
+		      const struct cprof_heap_uprobe_file *file)
+{
+	const struct cprof_map *map = file->map;
+	for (size_t i = 0; i < probes->n && attaching->spots.n < CPROF_HEAP_UPROBE_SPOTS; i++) {
 		const struct spot *spot = &probes->spots[i];
 		if (spot->file != file)
 			continue;
 		const uint32_t n = attaching->spots.n++;
-		attaching->spots.offsets[n] = file->map->offset + (spot->addr - file->map->start);
+		attaching->spots.offsets[n] = map->offset + (spot->addr - map->start);
 		attaching->spots.cookies[n] = spot->cookie;
 	}
 }
 
 static struct cprof_error *attach_file(const struct cprof_heap_uprobe *uprobe,
-				       struct probes *probes, size_t first)
+				       struct probes *probes,
+				       const struct cprof_heap_uprobe_file *file)
 {
 	struct attaching *attaching = uprobe->attaching;
-	prepare(uprobe, probes, first);
+	begin_spots(uprobe, cprof_heap_uprobe_program_fd(&uprobe->program), file);
+	add_spots(attaching, probes, file);
 	cprof_heap_uprobe_apart(attach_apart, attaching);
-	/* As it knows them: what is beyond was not written by a child of ours that ended well. */
 	for (size_t i = 0; i < attaching->n_fds && probes->n_fds < probes->n; i++)
 		probes->fds[probes->n_fds++] = attaching->fds[i];
 	return attaching->why ? say_why(attaching) : NULL;
+}
+
+/* Has `file` none of the spots before number `i`? */
+static bool is_first_of(const struct probes *probes, size_t i,
+			const struct cprof_heap_uprobe_file *file)
+{
+	while (i-- > 0) {
+		if (probes->spots[i].file == file)
+			return false;
+	}
+	return true;
 }
 
 /* File by file, that of the entry last. */
 static struct cprof_error *attach(const struct cprof_heap_uprobe *uprobe, struct probes *probes)
 {
 	struct cprof_error *err = NULL;
-	const struct cprof_heap_uprobe_file *last = probes->spots[probes->n - 1].file, *file = NULL;
-	size_t first_of_last = probes->n;
+	const struct cprof_heap_uprobe_file *last = probes->spots[probes->n - 1].file;
 	for (size_t i = 0; !err && i < probes->n; i++) {
-		if (probes->spots[i].file == last) {
-			first_of_last = first_of_last < i ? first_of_last : i;
-		} else if (probes->spots[i].file != file) {
-			file = probes->spots[i].file;
-			err = attach_file(uprobe, probes, i);
-		}
+		const struct cprof_heap_uprobe_file *file = probes->spots[i].file;
+		if (file != last && is_first_of(probes, i, file))
+			err = attach_file(uprobe, probes, file);
 	}
 	if (!err)
-		err = attach_file(uprobe, probes, first_of_last);
+		err = attach_file(uprobe, probes, last);
 	if (err)
 		detach(probes);
 	return err;
@@ -408,6 +425,7 @@ void cprof_heap_uprobe_ranges(struct cprof_heap_uprobe *uprobe,
 void cprof_heap_uprobe_enable(struct cprof_heap_uprobe *uprobe, bool on)
 {
 	cprof_heap_uprobe_program_enable(&uprobe->program, on);
+	uprobe->enabled = on;
 }
 
 /* ---- the run ---- */
@@ -439,10 +457,41 @@ static struct cprof_error *renew(struct cprof_heap_uprobe *uprobe)
 	return err;
 }
 
+/* Put a program that does nothing on all probes of a file and take it off again. */
+static void touch_file(const struct cprof_heap_uprobe *uprobe, int program,
+		       const struct cprof_heap_uprobe_file *file)
+{
+	struct attaching *attaching = uprobe->attaching;
+	for (size_t i = 0; i < uprobe->n_probes;) {
+		begin_spots(uprobe, program, file);
+		for (; i < uprobe->n_probes &&
+		       attaching->spots.n + uprobe->probes[i]->n <= CPROF_HEAP_UPROBE_SPOTS;
+		     i++)
+			add_spots(attaching, uprobe->probes[i], file);
+		if (!attaching->spots.n)
+			continue;
+		cprof_heap_uprobe_apart(attach_apart, attaching);
+		cprof_heap_uprobe_release(attaching->fds, attaching->n_fds);
+	}
+}
+
+/* A child that the target has forked has its breakpoints, and nothing takes them out when it comes past them. */
+static void spare_children(struct cprof_heap_uprobe *uprobe)
+{
+	int (*load_nothing)(void) = cprof_heap_uprobe_ways[uprobe->way].load_nothing;
+	if (!load_nothing || !uprobe->n_probes ||
+	    !cprof_heap_uprobe_children_came(&uprobe->children, uprobe->target->pid))
+		return;
+	CPROF_AUTO(close) int program = load_nothing();
+	for (size_t i = 0; program >= 0 && i < uprobe->n_files; i++)
+		touch_file(uprobe, program, uprobe->files[i]);
+}
+
 struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, bool *ret_renewed)
 {
 	const pid_t tid = cprof_target_living_tid(uprobe->target);
 	*ret_renewed = false;
+	spare_children(uprobe);
 	/* A multi link's probes stay in whatever becomes of the first thread. */
 	if (tid == uprobe->tid || cprof_heap_uprobe_ways[uprobe->way].by_leader ||
 	    !uprobe->n_probes || !cprof_target_alive(uprobe->target))
@@ -457,13 +506,20 @@ void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
 {
 	const struct cprof_heap_bpf_counts *counts =
 		cprof_heap_uprobe_program_counts(&uprobe->program);
+	uint64_t open = 0, thrown_out = 0;
+	if (!uprobe->enabled) {
+		open = cprof_heap_uprobe_program_open_calls(&uprobe->program);
+		const uint64_t ended = counts->told + counts->left + open;
+		thrown_out = counts->noted > ended ? counts->noted - ended : 0;
+	}
 	*ret_counts = (struct cprof_heap_uprobe_counts){
 		.calls = counts->calls,
 		.frees = counts->frees,
-		.lost = counts->lost,
+		.lost = counts->lost + thrown_out,
 		.lost_bytes = counts->lost_bytes,
 		.table_full = counts->table_full,
 		.nested = counts->nested,
+		.left = counts->left + open,
 		.over = counts->exec != 0,
 	};
 }

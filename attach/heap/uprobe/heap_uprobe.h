@@ -28,7 +28,8 @@ struct cprof_heap_uprobe;
 struct cprof_heap_uprobe_counts {
 	uint64_t calls, frees; /* that came past a probe */
 	uint64_t lost, lost_bytes, table_full, nested;
-	bool over; /* the process runs another program: nothing is counted any more */
+	uint64_t left; /* samples whose call did not return; known at the end */
+	bool over;     /* the process runs another program: nothing is counted any more */
 };
 
 /*
@@ -79,8 +80,9 @@ struct cprof_error *cprof_heap_uprobe_live(const struct cprof_heap_uprobe *uprob
 void cprof_heap_uprobe_set_period(struct cprof_heap_uprobe *uprobe, uint64_t period);
 
 /*
- * The thread that the kernel knows the process by has ended: its probes may have gone with it, and are put in anew
- * for one that lives. Call it about once a second. *ret_renewed says whether that was so.
+ * What has become of the process: call it about once a second. Where the thread has ended that the kernel knows it by,
+ * the probes may have gone with it, and are put in anew for one that lives; *ret_renewed says whether that was so. Processes that it
+ * has forked are freed of its probes.
  */
 struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, bool *ret_renewed);
 

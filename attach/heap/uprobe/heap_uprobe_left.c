@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "attach/heap/uprobe/heap_uprobe_apart.h"
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
 #include "base/cleanup.h"
@@ -68,7 +69,7 @@ static struct cprof_error *remove_one(struct search *search, const struct cprof_
 		return cprof_error_hint(err, "run as root, or give cprof-attach CAP_PERFMON");
 	}
 	if (fd >= 0)
-		close(fd);
+		cprof_heap_uprobe_release(&fd, 1);
 	if (cprof_target_mem_read(search->mem, addr, &now, 1) && now != BREAKPOINT)
 		search->left->removed++;
 	else

@@ -26,6 +26,22 @@ struct multi_link {
 	uint32_t n, multi_flags, pid, pad;
 };
 
+static int load_for(enum bpf_attach_type type)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
+	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", nothing,
+			     sizeof(nothing) / sizeof(nothing[0]), &options);
+}
+
+static int load_nothing(void)
+{
+	return load_for(TRACE_UPROBE_MULTI);
+}
+
 /*
  * Before v6.10 a multi link that was made for a process saw one thread of it only (Linux commit 46ba0e49b642, "bpf: fix
  * multi-uprobe PID filtering logic"). What came with v6.13 tells a kernel that has that mended: a session, for which
@@ -33,16 +49,9 @@ struct multi_link {
  */
 static bool sees_all_threads(void)
 {
-	static const struct bpf_insn nothing[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
 	static const char path[] = "/proc/self/fd/none";
 	const uint64_t offset = 0;
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = TRACE_UPROBE_SESSION);
-	CPROF_AUTO(close)
-	int program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", nothing,
-				    sizeof(nothing) / sizeof(nothing[0]), &options);
+	CPROF_AUTO(close) int program = load_for(TRACE_UPROBE_SESSION);
 	struct multi_link attr = {
 		.program = (uint32_t)program,
 		.attach_type = TRACE_UPROBE_SESSION,
@@ -127,8 +136,8 @@ static int attach_perf(int program, const char *path, const struct cprof_heap_up
 }
 
 const struct cprof_heap_uprobe_way cprof_heap_uprobe_ways[] = {
-	{ "multi", TRACE_UPROBE_MULTI, true, true, attach_multi },
-	{ "perf", 0, false, false, attach_perf },
+	{ "multi", TRACE_UPROBE_MULTI, true, load_nothing, attach_multi },
+	{ "perf", 0, false, NULL, attach_perf },
 };
 const size_t cprof_heap_uprobe_n_ways =
 	sizeof(cprof_heap_uprobe_ways) / sizeof(cprof_heap_uprobe_ways[0]);

@@ -8,7 +8,7 @@
  * which are gone when these are closed; for that and for attaching see heap_uprobe_apart.h.
  *
  * A forked child has the breakpoints too. The kernel takes those of a perf event out when the child first comes past one;
- * those of a multi link stay, and cost it time, until cprof_heap_uprobe_strip() or the end.
+ * those of a multi link stay, and cost it time, until another link at these places ends.
  */
 #ifndef CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_LINK_H
 #define CPROF_ATTACH_HEAP_UPROBE_HEAP_UPROBE_LINK_H
@@ -31,7 +31,11 @@ struct cprof_heap_uprobe_way {
 	const char *name;
 	uint32_t attach_type; /* the program is loaded for; 0: any */
 	bool by_leader; /* knows a process by its first thread only, and does not find it when that has ended */
-	bool stays_in_children; /* until they are stripped */
+	/*
+	 * A program that does nothing, for being attached and taken out at once, which takes breakpoints out of all
+	 * processes but those that somebody wants them in; its descriptor or -1. NULL: forked children lose theirs anyway.
+	 */
+	int (*load_nothing)(void);
 
 	/*
 	 * Attach `program` at all `spots` of the file at `path`, for the process that `tid` is a living thread of, in their

@@ -197,6 +197,21 @@ struct cprof_error *cprof_heap_uprobe_program_live(const struct cprof_heap_uprob
 	return NULL;
 }
 
+uint64_t cprof_heap_uprobe_program_open_calls(const struct cprof_heap_uprobe_program *program)
+{
+	const int fd = bpf_map__fd(program->skel->maps.notes);
+	uint64_t at, next, n = 0;
+	const uint64_t *from = NULL;
+	for (uint32_t i = 0; i < NOTES_EVERY && !bpf_map_get_next_key(fd, from, &next); i++) {
+		struct cprof_heap_bpf_note note;
+		if (!bpf_map_lookup_elem(fd, &next, &note))
+			n += note.sampled;
+		at = next;
+		from = &at;
+	}
+	return n;
+}
+
 const struct cprof_heap_bpf_counts *
 cprof_heap_uprobe_program_counts(const struct cprof_heap_uprobe_program *program)
 {

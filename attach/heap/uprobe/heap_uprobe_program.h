@@ -61,6 +61,8 @@ struct cprof_error *cprof_heap_uprobe_program_poll(struct cprof_heap_uprobe_prog
 						   size_t *ret_samples);
 struct cprof_error *cprof_heap_uprobe_program_live(const struct cprof_heap_uprobe_program *program,
 						   struct cprof_map64 *ids);
+/* Sampled calls that have begun and of which neither end nor loss is known. */
+uint64_t cprof_heap_uprobe_program_open_calls(const struct cprof_heap_uprobe_program *program);
 const struct cprof_heap_bpf_counts *
 cprof_heap_uprobe_program_counts(const struct cprof_heap_uprobe_program *program);
 
