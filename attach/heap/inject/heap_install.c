@@ -1,7 +1,10 @@
 #include "attach/heap/inject/heap_install.h"
 
+#include <asm/hwcap2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
+#include <time.h>
 
 #include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_jump.h"
@@ -16,6 +19,10 @@
 
 /* For a thread that hangs in the kernel, while all run. The detach keeps a user waiting who pressed Ctrl-C. */
 #define CALM_NS (3 * CPROF_NS_PER_S)
+
+#define SEARCHES      5u
+#define SEARCH_NAP_NS 50000000
+#define SEARCH_BYTES  (4ull << 30)
 
 void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_target *target,
 			     struct cprof_maps *maps, struct cprof_heap_hooks *hooks)
@@ -86,8 +93,8 @@ static struct cprof_error *attach_stopped(void *ctx, struct cprof_ptrace *trace,
 		*ret_again = true;
 		return cprof_error_new(
 			CPROF_ERR_UNSUPPORTED,
-			"a thread of process %d is in a signal handler that interrupted "
-			"the allocator at its first instructions",
+			"process %d is in a signal handler, or keeps a fiber, that was interrupted "
+			"in the first instructions of the allocator",
 			(int)trace->pid);
 	}
 	struct cprof_remote remote;
@@ -113,10 +120,23 @@ static struct cprof_error *check_sharers(const struct cprof_heap_install *instal
 	return cprof_error_hint(err, "it was made by clone with CLONE_VM; try when it has ended");
 }
 
+/* Stubs ask the processor for the thread pointer: to read it where it points to could fault (a thread without one). */
+static struct cprof_error *check_processor(void)
+{
+	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+		return NULL;
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "this kernel or processor does not let programs read the thread "
+			       "pointer by rdfsbase (Linux 5.9, and Intel since 2012 or AMD since "
+			       "2014 do)");
+}
+
 struct cprof_error *cprof_heap_install_plan(struct cprof_heap_install *install,
 					    const struct cprof_heap_install_options *options)
 {
-	struct cprof_error *err = cprof_maps_refresh(install->maps);
+	struct cprof_error *err = check_processor();
+	if (!err)
+		err = cprof_maps_refresh(install->maps);
 	if (!err)
 		err = cprof_heap_claim_check(install->maps);
 	if (!err)
@@ -230,6 +250,8 @@ struct detach {
 	struct cprof_heap_install *install;
 	cprof_heap_final *final; /* NULL once it was called */
 	void *ctx;
+	bool searched;  /* all memory: nobody was interrupted in our code and put aside */
+	bool to_search; /* there is too much of it to be looked at in a stop */
 };
 
 static void note_kept(struct cprof_heap_install *install, const char *why)
@@ -237,13 +259,47 @@ static void note_kept(struct cprof_heap_install *install, const char *why)
 	snprintf(install->kept_why, sizeof(install->kept_why), "%s", why ? why : "");
 }
 
-/* The jumps are gone; the pages, to which nothing leads, may have to stay. */
-static struct cprof_error *unmap_stopped(struct cprof_heap_install *install,
-					 struct cprof_ptrace *trace, bool *ret_again)
+static const char put_aside[] = "a fiber that a signal interrupted in it is kept to go on later";
+
+static const char *search_stopped(struct detach *detach)
 {
+	switch (cprof_heap_occupied_scan(&detach->install->pages, CPROF_HEAP_SCAN_IN_STOP)) {
+	case CPROF_HEAP_SCAN_TOO_MUCH:
+		detach->to_search = true;
+		return put_aside;
+	case CPROF_HEAP_SCAN_FOUND:
+		return put_aside;
+	case CPROF_HEAP_SCAN_NOTHING:
+		break;
+	}
+	return NULL;
+}
+
+/*
+ * While the threads run: nothing leads to our code any more, so whoever was put aside in it is there, or has gone on. More than
+ * so many gigabytes are not looked at.
+ */
+static void search_running(struct detach *detach)
+{
+	const struct timespec nap = { .tv_nsec = SEARCH_NAP_NS };
+	for (unsigned turn = 0; turn < SEARCHES && !detach->searched; turn++) {
+		if (turn)
+			nanosleep(&nap, NULL);
+		detach->searched = cprof_heap_occupied_scan(&detach->install->pages,
+							    SEARCH_BYTES) != CPROF_HEAP_SCAN_FOUND;
+	}
+}
+
+/* The jumps are gone; the pages, to which nothing leads, may have to stay. */
+static struct cprof_error *unmap_stopped(struct detach *detach, struct cprof_ptrace *trace,
+					 bool *ret_again)
+{
+	struct cprof_heap_install *install = detach->install;
 	const char *why = cprof_heap_occupied(&install->pages, trace);
+	if (!why && !detach->searched && cprof_heap_scan_is_needed(trace->pid))
+		why = search_stopped(detach);
 	note_kept(install, why);
-	*ret_again = why != NULL;
+	*ret_again = why && !detach->to_search;
 	if (why)
 		return cprof_heap_pages_retire(&install->pages, trace);
 	struct cprof_remote remote;
@@ -283,7 +339,7 @@ static struct cprof_error *detach_stopped(void *ctx, struct cprof_ptrace *trace,
 		err = detach->final(detach->ctx);
 		detach->final = NULL;
 	}
-	return err ? err : unmap_stopped(install, trace, ret_again);
+	return err ? err : unmap_stopped(detach, trace, ret_again);
 }
 
 /* The target has ended: nothing is left to put back. */
@@ -306,11 +362,17 @@ static struct cprof_error *leave_asleep(struct cprof_heap_install *install, stru
 struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install,
 					      cprof_heap_final *final, void *ctx)
 {
-	struct detach detach = { install, final, ctx };
+	struct detach detach = { .install = install, .final = final, .ctx = ctx };
 	struct cprof_stop_series stops =
 		series(install, &install->detach_stops, CPROF_HEAP_INSTALL_DETACH_STOPS, CALM_NS);
 	struct cprof_error *err =
 		install->attached ? cprof_stop_series_run(&stops, detach_stopped, &detach) : NULL;
+	if (!err && detach.to_search && install->attached)
+		search_running(&detach);
+	if (!err && detach.to_search && detach.searched) {
+		detach.to_search = false;
+		err = cprof_stop_series_run(&stops, detach_stopped, &detach);
+	}
 	if (err && is_end(install, err)) {
 		cprof_error_free(err);
 		err = NULL;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "attach/heap/inject/heap_restore.h"
+#include "attach/heap/inject/heap_scan.h"
 #include "attach/heap/inject/heap_threads.h"
 
 static struct cprof_error *changed(const struct cprof_heap_hooks *hooks)
@@ -44,15 +45,34 @@ static struct cprof_shim_range interior(const struct cprof_patch *patch)
 	return (struct cprof_shim_range){ patch->addr + 1, patch->addr + patch->displaced };
 }
 
-bool cprof_heap_jump_awaited(const struct cprof_heap_hooks *hooks, const struct cprof_ptrace *trace)
+static size_t interiors(const struct cprof_heap_hooks *hooks,
+			struct cprof_shim_range ranges[CPROF_SHIM_MAX_ENTRIES])
 {
-	struct cprof_shim_range ranges[CPROF_SHIM_MAX_ENTRIES];
 	size_t n = 0;
 	for (size_t i = 0; i < hooks->n && n < CPROF_SHIM_MAX_ENTRIES; i++) {
 		if (hooks->all[i].state == CPROF_HEAP_HOOK_PLANNED)
 			ranges[n++] = interior(&hooks->all[i].patch);
 	}
-	return cprof_heap_threads_return_into(trace, hooks->maps, ranges, n);
+	return n;
+}
+
+/* Has a fiber been interrupted there and put aside, in a process of a size that allows to look? */
+static bool put_aside(const struct cprof_heap_hooks *hooks, const struct cprof_shim_range *ranges,
+		      size_t n)
+{
+	const struct cprof_heap_scan scan = { .alone = ranges,
+					      .n_alone = n,
+					      .bytes_max = CPROF_HEAP_SCAN_IN_STOP };
+	return cprof_heap_scan_is_needed(hooks->target->pid) &&
+	       cprof_heap_scan(hooks->target, hooks->maps, &scan) == CPROF_HEAP_SCAN_FOUND;
+}
+
+bool cprof_heap_jump_awaited(const struct cprof_heap_hooks *hooks, const struct cprof_ptrace *trace)
+{
+	struct cprof_shim_range ranges[CPROF_SHIM_MAX_ENTRIES];
+	size_t n = interiors(hooks, ranges);
+	return cprof_heap_threads_return_into(trace, hooks->maps, ranges, n) ||
+	       put_aside(hooks, ranges, n);
 }
 
 static struct cprof_error *move_threads(const struct cprof_heap_hooks *hooks,

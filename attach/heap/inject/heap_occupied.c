@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "base/cleanup.h"
 
@@ -75,4 +76,59 @@ const char *cprof_heap_occupied(const struct cprof_heap_pages *pages,
 	if (cprof_heap_threads_return_into(trace, pages->maps, ranges, pages->n_images))
 		return "a thread will return into it from a signal handler";
 	return NULL;
+}
+
+/* ---- put aside ---- */
+
+#define TRAMPOLINES (2u * CPROF_SHIM_MAX_ENTRIES * CPROF_HEAP_IMAGES_MAX)
+
+static int by_value(const void *a_, const void *b_)
+{
+	const uint64_t *a = a_, *b = b_;
+	return *a < *b ? -1 : *a > *b;
+}
+
+/*
+ * The stubs of one code mapping. They call nothing, so no return address leads there; but the slow path leaves on the stack
+ * where it went from it.
+ */
+static struct cprof_shim_range stubs_of(const struct cprof_heap_image *image, uint64_t *but,
+					size_t *n_but)
+{
+	uint32_t n, end = CPROF_SHIM_IMAGE_BYTES;
+	const struct cprof_shim_stub *stubs = cprof_heap_blob_stubs(&n);
+	for (uint32_t i = 0; i < n && i < CPROF_SHIM_MAX_ENTRIES; i++) {
+		but[(*n_but)++] = image->addr + stubs[i].restore;
+		but[(*n_but)++] = image->addr + stubs[i].trampoline;
+		if (stubs[i].trampoline + CPROF_SHIM_TRAMPOLINE_BYTES > end)
+			end = stubs[i].trampoline + CPROF_SHIM_TRAMPOLINE_BYTES;
+	}
+	return (struct cprof_shim_range){ image->addr + CPROF_SHIM_IMAGE_BYTES, image->addr + end };
+}
+
+enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *pages,
+						 uint64_t bytes_max)
+{
+	struct cprof_shim_range stubs[CPROF_HEAP_IMAGES_MAX], images[CPROF_HEAP_IMAGES_MAX];
+	uint64_t but[TRAMPOLINES];
+	size_t n_but = 0;
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		const struct cprof_heap_image *image = &pages->images[i];
+		stubs[i] = stubs_of(image, but, &n_but);
+		images[i] =
+			(struct cprof_shim_range){ image->addr, image->addr + pages->image_bytes };
+	}
+	qsort(but, n_but, sizeof(but[0]), by_value);
+	const struct cprof_heap_scan scan = {
+		.alone = stubs,
+		.n_alone = pages->n_images,
+		.in_context = images,
+		.n_in_context = pages->n_images,
+		.but = but,
+		.n_but = n_but,
+		.skip_start = pages->data,
+		.skip_end = pages->data + pages->data_bytes,
+		.bytes_max = bytes_max,
+	};
+	return cprof_heap_scan(pages->target, pages->maps, &scan);
 }

@@ -8,6 +8,7 @@
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_OCCUPIED_H
 
 #include "attach/heap/inject/heap_pages.h"
+#include "attach/heap/inject/heap_scan.h"
 #include "attach/target/ptrace.h"
 
 /*
@@ -16,5 +17,12 @@
  */
 const char *cprof_heap_occupied(const struct cprof_heap_pages *pages,
 				const struct cprof_ptrace *trace);
+
+/*
+ * Has somebody been interrupted in the code of the pages and put aside? As heap_scan.h; the threads may run, since nobody comes
+ * in any more.
+ */
+enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *pages,
+						 uint64_t bytes_max);
 
 #endif
