@@ -10,6 +10,9 @@
 #include "cprof/hash.h"
 
 #define INSTRUCTIONS_MAX 65536u
+#define CALLS_MAX        2048u
+/* Instructions gone over and entries of tables looked at, all visits counted. */
+#define STEPS_MAX 400000u
 /* How often what is known at a place may become less: then it is as good as nothing. */
 #define VISITS_MAX 12u
 
@@ -31,6 +34,7 @@ struct walk {
 	size_t n_waiting, cap_waiting;
 	struct cprof_code_past past;
 	ZydisDecoder decoder;
+	size_t steps;
 	struct cprof_error *err;
 };
 
@@ -59,7 +63,9 @@ static void add_call(struct walk *walk, uint64_t from, uint64_t to, const char *
 		if (flow->calls[i].from == from)
 			return;
 	}
-	if (CPROF_ARRAY_ROOM(flow->calls, flow->n_calls, flow->cap_calls, 1))
+	if (flow->n_calls == CALLS_MAX)
+		lose(walk, "it is too large", from);
+	else if (CPROF_ARRAY_ROOM(flow->calls, flow->n_calls, flow->cap_calls, 1))
 		flow->calls[flow->n_calls++] = (struct cprof_code_call){ from, to, name };
 	else
 		walk->err = cprof_error_no_memory();
@@ -76,6 +82,10 @@ static void add_exit(struct walk *walk, const struct cprof_code_insn *at,
 	for (size_t i = 0; i < flow->n_exits; i++) {
 		if (flow->exits[i].addr == at->addr)
 			return;
+	}
+	if (flow->n_exits == CALLS_MAX) {
+		lose(walk, "it is too large", at->addr);
+		return;
 	}
 	if (!CPROF_ARRAY_ROOM(flow->exits, flow->n_exits, flow->cap_exits, 1)) {
 		walk->err = cprof_error_no_memory();
@@ -212,6 +222,7 @@ static void jump_through_table(struct walk *walk, const struct cprof_code_insn *
 	}
 	for (uint32_t i = 0; i < table.n; i++) {
 		uint64_t to;
+		walk->steps++;
 		if (cprof_code_table_entry(walk->object, &table, i, &to)) {
 			branch_to(walk, to, stack);
 		} else {
@@ -284,7 +295,7 @@ static void go_on_from(struct walk *walk, size_t index)
 	struct place *place;
 	walk->places[index].waiting = false;
 	walk->past.n = 0;
-	while (!walk->err) {
+	while (!walk->err && walk->steps++ < STEPS_MAX) {
 		struct cprof_code_insn *at =
 			&walk->past.last[walk->past.n % CPROF_CODE_TABLE_MEMORY];
 		if (!cprof_code_steps_decode(walk->object, &walk->decoder, addr, at)) {
@@ -335,9 +346,11 @@ static struct cprof_error *check_steps(struct walk *walk)
 static struct cprof_error *follow(struct walk *walk)
 {
 	branch_to(walk, walk->flow->start, &cprof_code_stack_entry);
-	while (!walk->err && walk->n_waiting)
+	while (!walk->err && walk->n_waiting && walk->steps < STEPS_MAX)
 		go_on_from(walk, walk->waiting[--walk->n_waiting]);
 	walk->flow->followed = !walk->flow->lost;
+	if (walk->steps >= STEPS_MAX)
+		lose(walk, "it is too large", walk->flow->start);
 	struct cprof_error *err = walk->err ? walk->err : check_steps(walk);
 	/* Where the ways are not known, neither is what is read on them. */
 	walk->flow->reads_stack_arguments |= walk->flow->lost != NULL;

@@ -7,6 +7,7 @@
 /* Entries of .eh_frame, and calls of one function. */
 #define ENTRIES_MAX (8u << 20)
 #define CALLS_MAX   (1u << 20)
+#define PADS_MAX    (32u << 20) /* and of all of them */
 
 /* What a common information entry says about the tables of its functions. */
 struct common {
@@ -21,6 +22,7 @@ struct pads {
 	void *ctx;
 	const uint8_t *bytes; /* of .eh_frame */
 	uint64_t size, addr;
+	size_t n; /* calls that were looked at */
 	struct common common;
 };
 
@@ -95,7 +97,7 @@ static void read_common(struct pads *pads, uint64_t offset)
 }
 
 /* One function's table, at `addr`: the pads are counted from the function's start unless it says otherwise. */
-static struct cprof_error *read_table(const struct pads *pads, uint64_t addr, uint64_t function)
+static struct cprof_error *read_table(struct pads *pads, uint64_t addr, uint64_t function)
 {
 	const struct cprof_code_section *section = cprof_code_object_section(pads->object, addr, 1);
 	uint64_t n = section ? section->addr + section->size - addr : 0;
@@ -114,7 +116,8 @@ static struct cprof_error *read_table(const struct pads *pads, uint64_t addr, ui
 	if (r.bad || length > cprof_cfi_left(&r))
 		return NULL;
 	r.end = r.at + length;
-	for (size_t i = 0; !err && cprof_cfi_left(&r) && i < CALLS_MAX; i++) {
+	for (size_t i = 0; !err && cprof_cfi_left(&r) && i < CALLS_MAX && pads->n < PADS_MAX; i++) {
+		pads->n++;
 		cprof_cfi_pointer(&r, encoding & 0x0f, &base);
 		cprof_cfi_pointer(&r, encoding & 0x0f, &base);
 		uint64_t pad = cprof_cfi_pointer(&r, encoding & 0x0f, &base);
@@ -128,7 +131,7 @@ static struct cprof_error *read_table(const struct pads *pads, uint64_t addr, ui
 }
 
 /* A function's entry, behind its id. */
-static struct cprof_error *read_function(const struct pads *pads, struct cprof_cfi_reader *r)
+static struct cprof_error *read_function(struct pads *pads, struct cprof_cfi_reader *r)
 {
 	const struct common *common = &pads->common;
 	const struct cprof_cfi_base base = { pads->bytes, pads->addr, 0 };

@@ -16,6 +16,10 @@
 #define TABLE_MAX   (1u << 16)
 #define WORD        sizeof(uint32_t)
 #define ENDBR_BYTES 4u
+/* A file can name the same bytes as often as it likes. More than this is no program. */
+#define SCAN_MAX (4ull << 30)
+/* So many may turn out to be something else, of those that come to one function; then all are believed. */
+#define DOUBTS_MAX 64u
 
 struct search {
 	struct cprof_code_object *object;
@@ -385,8 +389,13 @@ static struct cprof_error *scan(struct search *search)
 	const struct cprof_code_object *object = search->object;
 	CPROF_AUTO(free) uint8_t *buf = malloc(BEFORE + CHUNK + WORD);
 	struct cprof_error *err = buf ? NULL : cprof_error_no_memory();
+	uint64_t left = SCAN_MAX;
 	for (size_t i = 0; !err && i < object->n_sections; i++) {
 		const struct cprof_code_section *section = &object->sections[i];
+		if (section->size > left)
+			return cprof_error_new(CPROF_ERR_BAD_DATA,
+					       "its file is too large to be searched");
+		left -= section->size;
 		if (section->executable)
 			err = scan_code(search, section, buf);
 		else if (!section->tables)
@@ -505,9 +514,11 @@ struct cprof_error *cprof_code_reaches_in(const struct cprof_code_reaches *reach
 					  uint64_t end, const struct cprof_code_reach **ret_reach)
 {
 	size_t at = CPROF_SEARCH(i, reaches->n, reaches->all[i].to < start);
-	for (; at < reaches->n && reaches->all[at].to < end; at++) {
-		bool meant;
-		struct cprof_error *err = is_meant(reaches->object, &reaches->all[at], &meant);
+	for (size_t n = 0; at < reaches->n && reaches->all[at].to < end; at++, n++) {
+		bool meant = true;
+		struct cprof_error *err =
+			n < DOUBTS_MAX ? is_meant(reaches->object, &reaches->all[at], &meant)
+				       : NULL;
 		if (err)
 			return err;
 		if (meant) {
