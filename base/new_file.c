@@ -110,6 +110,23 @@ static struct cprof_error *plan_existing(struct cprof_new_file *file, int *fd)
 		       : cprof_error_new(CPROF_ERR_EXISTS, "%s exists already", file->path);
 }
 
+/* With its place open; takes that and the path. */
+static struct cprof_error *plan(struct cprof_new_file *file, struct cprof_new_file *ret_file)
+{
+	CPROF_AUTO(close)
+	int fd = openat(file->place.dir, file->place.name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct cprof_error *err = NULL;
+	if (fd >= 0)
+		err = plan_existing(file, &fd);
+	else if (errno != ENOENT)
+		err = cannot(file, errno);
+	if (err)
+		cprof_new_file_deinit(file);
+	else
+		*ret_file = *file;
+	return err;
+}
+
 struct cprof_error *cprof_new_file_plan(const char *path, enum cprof_new_file_how how,
 					struct cprof_new_file *ret_file)
 {
@@ -117,22 +134,33 @@ struct cprof_error *cprof_new_file_plan(const char *path, enum cprof_new_file_ho
 	file.path = strdup(path);
 	struct cprof_error *err =
 		file.path ? cprof_place_open(path, &file.place) : cprof_error_no_memory();
-	if (!err) {
-		CPROF_AUTO(close)
-		int fd = openat(file.place.dir, file.place.name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0)
-			err = plan_existing(&file, &fd);
-		else if (errno != ENOENT)
-			err = cannot(&file, errno);
-	} else if (err->os_errno) {
+	if (!err)
+		return plan(&file, ret_file);
+	if (err->os_errno) {
 		int why = err->os_errno;
 		cprof_error_free(err);
 		err = cannot(&file, why);
 	}
-	if (err)
-		cprof_new_file_deinit(&file);
-	else
-		*ret_file = file;
+	cprof_new_file_deinit(&file);
+	return err;
+}
+
+struct cprof_error *cprof_new_file_plan_in(int dir, const char *name, enum cprof_new_file_how how,
+					   struct cprof_new_file *ret_file)
+{
+	struct cprof_new_file file = { .how = how, .fd = -1, .pipe = -1 };
+	size_t n = strlen(name);
+	if (n >= sizeof(file.place.name))
+		return cprof_error_os(ENAMETOOLONG, "cannot write %.80s", name);
+	file.path = strdup(name);
+	if (!file.path)
+		return cprof_error_no_memory();
+	memcpy(file.place.name, name, n + 1);
+	file.place.dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	if (file.place.dir >= 0 && fstat(file.place.dir, &file.place.dir_stat) == 0)
+		return plan(&file, ret_file);
+	struct cprof_error *err = cannot(&file, errno);
+	cprof_new_file_deinit(&file);
 	return err;
 }
 
@@ -316,7 +344,9 @@ static struct cprof_error *name_it(struct cprof_new_file *file, const char *name
 		err->os_errno = EEXIST;
 		return err;
 	}
-	if (has_name(file, name))
+	/* Where only we, or root, can have done it, somebody was faster who may: the last one wins. */
+	if (has_name(file, name) ||
+	    cprof_place_is_trusted(&file->place.dir_stat, &file->place.dir_stat))
 		return NULL;
 	return cprof_error_new(CPROF_ERR_DENIED,
 			       "somebody else removed or replaced %s while it was written",

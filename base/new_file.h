@@ -47,6 +47,10 @@ typedef bool cprof_new_file_stopped_fn(void);
 struct cprof_error *cprof_new_file_plan(const char *path, enum cprof_new_file_how how,
 					struct cprof_new_file *ret_file);
 
+/* The same for `name` in a directory that is open; `dir` stays the caller's. */
+struct cprof_error *cprof_new_file_plan_in(int dir, const char *name, enum cprof_new_file_how how,
+					   struct cprof_new_file *ret_file);
+
 /* Whether bytes can be stored there: a file is made, given a byte and dropped. Errors: OS. */
 struct cprof_error *cprof_new_file_try(struct cprof_new_file *file);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -249,7 +250,7 @@ static struct cprof_error *parse_naming(struct cprof_attach_options *options)
 				       BUDGET_MAX);
 	parse_demangle(options);
 	if (!options->no_cache)
-		options->naming.cache_dir = options->cache_dir = cprof_symbol_cache_default_dir();
+		options->naming.cache_dir = options->cache_dir = cprof_cache_dir_default();
 	return NULL;
 }
 

@@ -15,15 +15,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 
 /* Numbers count up as the kernel links its events; the system calls' lie together, futex about here. */
-#define GUESS     520u
-#define ID_MAX    8192u
-#define BATCH     48u
-#define CALLS     5u
-#define RING_SIZE ((size_t)8192) /* a header page and a data page */
+#define CACHE_FILE "tracepoints"
+#define GUESS      520u
+#define ID_MAX     8192u
+#define BATCH      48u
+#define CALLS      5u
+#define RING_SIZE  ((size_t)8192) /* a header page and a data page */
 
 /* ---- tracefs ---- */
 
@@ -59,15 +61,6 @@ static bool from_tracefs(struct cprof_futex_tracepoints *ret)
 
 /* ---- cache: numbers hold until the next boot ---- */
 
-static bool cache_path(char *path, size_t n)
-{
-	const char *dir = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int len = dir && *dir == '/'     ? snprintf(path, n, "%s/cprof-tracepoints", dir)
-		  : home && *home == '/' ? snprintf(path, n, "%s/.cache/cprof-tracepoints", home)
-					 : -1;
-	return len > 0 && (size_t)len < n;
-}
-
 static void boot_id(char *id, size_t n)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
@@ -77,11 +70,12 @@ static void boot_id(char *id, size_t n)
 
 static bool from_cache(struct cprof_futex_tracepoints *ret)
 {
-	char path[4096], id[40], seen[40];
+	char id[40], seen[40];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	if (!cache_path(path, sizeof(path)))
+	CPROF_AUTO(free) char *dir = cprof_cache_dir_default();
+	if (!dir)
 		return false;
-	struct cprof_error *err = cprof_file_read(path, 256, &text);
+	struct cprof_error *err = cprof_cache_dir_read(dir, CACHE_FILE, 256, &text);
 	cprof_error_free(err);
 	unsigned long long at[4];
 	if (err || sscanf(cprof_buffer_text(&text), "%39s %llu %llu %llu %llu", seen, &at[0],
@@ -99,20 +93,18 @@ static bool from_cache(struct cprof_futex_tracepoints *ret)
 /* What cannot be written is probed again the next time. */
 static void to_cache(const struct cprof_futex_tracepoints *ids)
 {
-	char path[4096], temporary[4110], id[40], line[160];
-	if (!cache_path(path, sizeof(path)))
-		return;
-	snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-	CPROF_AUTO(close)
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
+	char id[40];
+	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	CPROF_AUTO(free) char *dir = cprof_cache_dir_default();
+	if (!dir)
 		return;
 	boot_id(id, sizeof(id));
-	int n = snprintf(line, sizeof(line), "%s %llu %llu %llu %llu\n", id,
-			 (unsigned long long)ids->enter_futex, (unsigned long long)ids->exit_futex,
-			 (unsigned long long)ids->enter_waitv, (unsigned long long)ids->exit_waitv);
-	if (write(fd, line, (size_t)n) != n || rename(temporary, path) != 0)
-		unlink(temporary);
+	cprof_buffer_printf(
+		&line, "%s %llu %llu %llu %llu\n", id, (unsigned long long)ids->enter_futex,
+		(unsigned long long)ids->exit_futex, (unsigned long long)ids->enter_waitv,
+		(unsigned long long)ids->exit_waitv);
+	if (!line.failed)
+		cprof_error_free(cprof_cache_dir_write(dir, CACHE_FILE, &line));
 }
 
 /* ---- probing ---- */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "convert/cli/commands.h"
 #include "convert/net/remote_symbols.h"
@@ -226,7 +227,7 @@ static struct cprof_error *name_mapping(struct naming *naming, uint32_t number)
 
 static struct cprof_error *name_all(struct naming *naming)
 {
-	CPROF_AUTO(free) char *cache_dir = cprof_symbol_cache_default_dir();
+	CPROF_AUTO(free) char *cache_dir = cprof_cache_dir_default();
 	naming->modes.names.cache_dir = cache_dir;
 	cprof_modules_init(&naming->modules);
 	struct cprof_error *err =

@@ -70,6 +70,9 @@ const uint8_t *cprof_image_at(struct cprof_image *image, uint64_t offset, uint64
  */
 bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len);
 
+/* The same, but what is in the copy already comes from there: what cprof_image_at() has said, or would say now. */
+bool cprof_image_look(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len);
+
 /* Like cprof_image_at for a zero-terminated string that ends before `limit`; NULL where it does not. */
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit);
 

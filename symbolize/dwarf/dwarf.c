@@ -142,6 +142,11 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	return n;
 }
 
+bool cprof_dwarf_used_split(const struct cprof_dwarf *dwarf)
+{
+	return dwarf->split.n_parts > 0;
+}
+
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf)
 {
 	return dwarf->met_split;

@@ -43,6 +43,9 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 /* Whether an answer so far came from a unit whose .dwo file, or part of a .dwp, could not be had: inlined calls are missing. */
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
 
+/* Whether any answer came from such a file or part. */
+bool cprof_dwarf_used_split(const struct cprof_dwarf *dwarf);
+
 /* Whether there are units whose entries are in .dwo files or a .dwp that could not be read. */
 bool cprof_dwarf_missing_split(struct cprof_dwarf *dwarf);
 

@@ -35,14 +35,31 @@ static bool inflate_zlib(const uint8_t *in, size_t in_size, uint8_t *out, size_t
 	return whole;
 }
 
+/* Whether the packed bytes are those that the file's digest was made of; `in` is what follows the header. */
+static bool is_as_digested(const struct cprof_section *section, size_t skip, const uint8_t *in,
+			   size_t in_size)
+{
+	struct cprof_content_hash hash;
+	if (!section->key)
+		return true;
+	const uint8_t *header = cprof_section_at(section, 0, skip);
+	if (!header)
+		return false;
+	cprof_content_hash_init(&hash, section->key);
+	cprof_content_hash_add(&hash, header, skip);
+	cprof_content_hash_add(&hash, in, in_size);
+	return cprof_content_hash_end(&hash) == section->digest;
+}
+
 /* The packed bytes are held only meanwhile: kept in the image's copy they are half as much again as a debug file. */
 static bool inflate_any(uint32_t type, const struct cprof_section *section, size_t skip,
-			uint8_t *out, size_t out_size)
+			uint8_t *out, size_t out_size, bool *ret_changed)
 {
 	size_t in_size = section->size - skip;
 	CPROF_AUTO(free) uint8_t *in = in_size <= section->image->size ? malloc(in_size) : NULL;
 	if (!in || !cprof_image_copy(section->image, section->offset + skip, in, in_size))
 		return false;
+	*ret_changed = !is_as_digested(section, skip, in, in_size);
 	if (type == ELFCOMPRESS_ZLIB)
 		return inflate_zlib(in, in_size, out, out_size);
 	if (type == COMPRESS_ZSTD)
@@ -88,13 +105,13 @@ static bool is_plausible(const struct cprof_elf *elf, const struct cprof_section
 	return size && size <= elf->inflate_limit && size / 1100 <= section->size;
 }
 
-static struct cprof_error *inflate_now(const struct cprof_section *section, uint32_t type,
-				       uint64_t size, size_t skip, struct cprof_image **ret_image)
+static struct cprof_error *inflate_now(struct cprof_section *section, uint32_t type, uint64_t size,
+				       size_t skip, struct cprof_image **ret_image)
 {
 	uint8_t *out = malloc(size);
 	if (!out)
 		return cprof_error_no_memory();
-	if (!inflate_any(type, section, skip, out, size)) {
+	if (!inflate_any(type, section, skip, out, size, &section->changed)) {
 		free(out);
 		return bad("a compressed section is broken");
 	}
@@ -169,8 +186,9 @@ static size_t make_section(void *ctx, uint8_t *room, size_t cap)
 	uint32_t type;
 	uint64_t size;
 	size_t skip;
+	bool changed;
 	return read_header(section, &type, &size, &skip) && size == cap &&
-			       inflate_any(type, section, skip, room, cap)
+			       inflate_any(type, section, skip, room, cap, &changed) && !changed
 		       ? cap
 		       : 0;
 }

@@ -12,6 +12,7 @@
 
 #include <elf.h>
 
+#include "base/content_hash.h"
 #include "base/prefetch.h"
 #include "cprof/error.h"
 #include "cprof/image.h"
@@ -30,6 +31,10 @@ struct cprof_section {
 	bool paid; /* the memory for its decompressed bytes is charged */
 	struct cprof_prefetch_piece
 		*prefetch; /* owned; its decompressed bytes, once they are made */
+	/* elf_digest.h: of the bytes in the file, under that key (borrowed; NULL: none); inflated were other ones. */
+	uint64_t digest;
+	const struct cprof_content_key *key;
+	bool changed;
 };
 
 struct cprof_elf {

@@ -100,6 +100,22 @@ bool cprof_image_copy(struct cprof_image *image, uint64_t offset, uint8_t *buf, 
 	       read_all(image, offset, buf, len);
 }
 
+bool cprof_image_look(struct cprof_image *image, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+	if (offset > image->size || len > image->size - offset)
+		return false;
+	for (uint64_t at = offset, end = offset + len; at < end;) {
+		uint64_t chunk = at >> CHUNK_SHIFT, stop = (chunk + 1) << CHUNK_SHIFT;
+		uint64_t n = (stop < end ? stop : end) - at;
+		if (image->chunks && image->chunks[chunk] == CHUNK_READ)
+			memcpy(buf + (at - offset), image->copy + at, n);
+		else if (!cprof_image_copy(image, at, buf + (at - offset), n))
+			return false;
+		at += n;
+	}
+	return true;
+}
+
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit)
 {
 	if (limit > image->size)

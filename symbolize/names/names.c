@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "base/printable_text.h"
 #include "symbolize/dwarf/dwarf_file.h"
@@ -29,25 +30,43 @@ static void names_free(void *data)
 
 /* ---- files ---- */
 
-/* What the answers depend on: which files they come from. A debug package installed later makes a difference. */
-static uint64_t fingerprint(const struct cprof_names *names)
+/*
+ * What the answers depend on: everything in these files that names are made of. A build-id says nothing of that: whoever
+ * copies a program can write other names into it. False where that cannot be told.
+ */
+static bool take_fingerprint(struct cprof_names *names, uint64_t *ret_print)
 {
-	uint64_t print = cprof_hash_mix(0, names->module->image->size);
-	return cprof_hash_mix(print, names->debug ? names->debug->image->size : 0);
+	struct cprof_elf *const files[] = { names->self, names->debug, names->alt };
+	*ret_print = 0;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		uint64_t digest = 0;
+		if (files[i] && !cprof_elf_digest(files[i], &names->key, &digest))
+			return false;
+		*ret_print = cprof_hash_mix(*ret_print, digest);
+	}
+	return true;
 }
 
-static void load_cache(struct cprof_names *names, const char *dir)
+/* Only what debug information says is worth keeping: see cprof_names_save(). */
+static bool is_worth_it(const struct cprof_names *names)
 {
-	char key[2 * CPROF_BUILD_ID_MAX + 1];
-	/* Without a build-id nothing tells one version of a file from the next. */
-	if (!dir || names->module->build_id_len < 8)
-		return;
+	return names->debug || (names->self && cprof_elf_has_section(names->self, ".debug_info"));
+}
+
+static struct cprof_error *load_cache(struct cprof_names *names, const char *dir)
+{
+	char hex[2 * CPROF_BUILD_ID_MAX + 1];
+	/* Without a build-id there is no name for the file. */
+	if (!dir || names->module->build_id_len < 8 || !is_worth_it(names))
+		return NULL;
+	struct cprof_error *err = cprof_cache_dir_key(dir, &names->key);
+	if (err || !take_fingerprint(names, &names->fingerprint))
+		return err;
 	names->cache_dir = strdup(dir);
-	names->fingerprint = fingerprint(names);
-	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
-	if (names->cache_dir)
-		cprof_error_free(cprof_symbol_cache_load(&names->cache, names->cache_dir, key,
-							 names->fingerprint));
+	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, hex);
+	return names->cache_dir ? cprof_symbol_cache_load(&names->cache, names->cache_dir, hex,
+							  names->fingerprint)
+				: cprof_error_no_memory();
 }
 
 static struct cprof_error *open_files(struct cprof_names *names,
@@ -58,6 +77,10 @@ static struct cprof_error *open_files(struct cprof_names *names,
 	struct cprof_error *err = cprof_elf_open(module->image, true, &names->self);
 	if (!err && !cprof_elf_has_section(names->self, ".debug_info"))
 		err = cprof_debug_file_find(names->self, &roots, &names->trail, &names->debug);
+	/* Names are in the common parts, too. */
+	if (!err)
+		err = cprof_debug_file_alt(names->debug ? names->debug : names->self, &roots,
+					   &names->trail, &names->alt);
 	return err;
 }
 
@@ -80,7 +103,7 @@ struct cprof_error *cprof_names_get(struct cprof_module *module,
 		if (err)
 			cprof_printable_put_line(&names->trail, module->path, err->message);
 		cprof_error_free(err);
-		load_cache(names, options->cache_dir);
+		cprof_error_free(load_cache(names, options->cache_dir));
 		module->names.data = names;
 		module->names.free = names_free;
 	}
@@ -143,14 +166,11 @@ uint64_t cprof_names_start(struct cprof_names *names, uint64_t file_addr)
 
 static struct cprof_error *read_dwarf(struct cprof_names *names)
 {
-	struct cprof_debug_roots roots = { names->module->root, names->module->path, NULL };
 	names->dwarf_read = true;
 	if (!names->self)
 		return NULL;
 	struct cprof_elf *holder = names->debug ? names->debug : names->self;
-	struct cprof_error *err = cprof_debug_file_alt(holder, &roots, &names->trail, &names->alt);
-	if (!err)
-		err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
+	struct cprof_error *err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
 	if (!err && names->dwarf)
 		cprof_dwarf_look_in(names->dwarf, names->module->root, names->module->path);
 	if (!err && !names->dwarf)
@@ -231,8 +251,15 @@ struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 	/* Without all its parts names are missing that may be there next time. */
 	if (cprof_dwarf_met_split(names->dwarf))
 		return NULL;
+	/* Those parts are proved by an id alone, and are not in the fingerprint. */
+	if (cprof_dwarf_used_split(names->dwarf))
+		return NULL;
 	if (!names->alt &&
 	    cprof_elf_has_section(names->debug ? names->debug : names->self, ".gnu_debugaltlink"))
+		return NULL;
+	/* What was read must be what the fingerprint is of: the files may have been changed meanwhile. */
+	uint64_t print;
+	if (!take_fingerprint(names, &print) || print != names->fingerprint)
 		return NULL;
 	cprof_build_id_hex(names->module->build_id, names->module->build_id_len, key);
 	struct cprof_error *err =

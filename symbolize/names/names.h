@@ -12,6 +12,7 @@
 #include "cprof/buffer.h"
 #include "cprof/module.h"
 #include "symbolize/dwarf/dwarf.h"
+#include "symbolize/elf/elf_digest.h"
 #include "symbolize/names/go_table.h"
 #include "symbolize/names/symbol_cache.h"
 #include "symbolize/names/symbols.h"
@@ -37,8 +38,9 @@ struct cprof_names {
 	struct cprof_dwarf *dwarf;         /* owned; NULL: none */
 	struct cprof_go_table *go;         /* owned; NULL: no Go program, or not needed */
 
-	char *cache_dir; /* owned; NULL: none */
-	uint64_t fingerprint;
+	char *cache_dir;      /* owned; NULL: none */
+	uint64_t fingerprint; /* of all files above, with `key` */
+	struct cprof_content_key key;
 	struct cprof_symbol_cache cache;
 };
 

@@ -1,21 +1,18 @@
 #include "symbolize/names/symbol_cache.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/array.h"
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "cprof/buffer.h"
 
 /* Its last digit changes with the layout, and when answers that were kept so far may be wrong. */
-#define MAGIC       "cprofnm2"
+#define MAGIC       "cprofnm3"
 #define FILE_MAX    (64u << 20)
 #define DIR_MAX     (512ull << 20) /* all files together */
 #define DIR_KEEP    (384ull << 20) /* what stays when that was reached */
@@ -214,32 +211,19 @@ bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *b
 	return false;
 }
 
-static int open_own(const char *dir, const char *key, int flags)
+static bool file_name(const char *key, char *name, size_t size)
 {
-	char path[4096];
-	struct stat st;
-	int n = snprintf(path, sizeof(path), "%s/%s" SUFFIX, dir, key);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -1;
-	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	/* What others can write could be made to lie. */
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	int n = snprintf(name, size, "%s" SUFFIX, key);
+	return n > 0 && (size_t)n < size;
 }
 
 struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
 						 struct cprof_buffer *ret_bytes)
 {
-	CPROF_AUTO(close) int fd = open_own(dir, key, O_RDONLY);
-	if (fd < 0)
-		return NULL;
-	struct cprof_error *err = cprof_file_read_fd(fd, key, FILE_MAX, ret_bytes);
-	if (!err)
-		futimens(fd, NULL); /* used: the last to be dropped */
-	return err;
+	char name[NAME_MAX + 1];
+	return file_name(key, name, sizeof(name))
+		       ? cprof_cache_dir_read(dir, name, FILE_MAX, ret_bytes)
+		       : NULL;
 }
 
 struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, const char *dir,
@@ -284,66 +268,14 @@ static struct cprof_error *compose(const struct cprof_symbol_cache *cache, uint6
 	return NULL;
 }
 
-/* `dir` and those above it, as far as they are missing; the last one must be ours. */
-static struct cprof_error *make_dir(const char *dir)
-{
-	char path[4096];
-	struct stat st;
-	size_t len = strlen(dir);
-	if (!len || len >= sizeof(path))
-		return cprof_error_new(CPROF_ERR_OS, "cache directory \"%.80s\": bad name", dir);
-	memcpy(path, dir, len + 1);
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i])
-			continue;
-		char saved = path[i];
-		path[i] = 0;
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return cprof_error_os(errno, "make %s", path);
-		path[i] = saved;
-	}
-	if (stat(dir, &st) < 0)
-		return cprof_error_os(errno, "stat %s", dir);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-		return cprof_error_new(CPROF_ERR_DENIED, "%s belongs to somebody else", dir);
-	return NULL;
-}
-
-static struct cprof_error *write_whole(const char *dir, const char *key,
-				       const struct cprof_buffer *bytes)
-{
-	char path[4096], temporary[4096];
-	int n = snprintf(path, sizeof(path), "%s/%s" SUFFIX, dir, key);
-	int m = snprintf(temporary, sizeof(temporary), "%s/.%s.XXXXXX", dir, key);
-	if (n < 0 || (size_t)n >= sizeof(path) || m < 0 || (size_t)m >= sizeof(temporary))
-		return cprof_error_new(CPROF_ERR_OS, "cache path in %.80s is too long", dir);
-	CPROF_AUTO(close) int fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return cprof_error_os(errno, "create %s", temporary);
-	for (size_t done = 0; done < bytes->len;) {
-		ssize_t written = write(fd, bytes->data + done, bytes->len - done);
-		if (written <= 0) {
-			int saved = written < 0 ? errno : ENOSPC;
-			unlink(temporary);
-			return cprof_error_os(saved, "write %s", temporary);
-		}
-		done += (size_t)written;
-	}
-	if (rename(temporary, path) < 0) {
-		int saved = errno;
-		unlink(temporary);
-		return cprof_error_os(saved, "rename to %s", path);
-	}
-	return NULL;
-}
-
 struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
 						  const struct cprof_buffer *bytes)
 {
-	if (bytes->len > FILE_MAX)
-		return NULL; /* as it is on disk it can be read; larger it could not */
-	struct cprof_error *err = make_dir(dir);
-	return err ? err : write_whole(dir, key, bytes);
+	char name[NAME_MAX + 1];
+	/* As it is on disk it can be read; larger it could not. */
+	if (bytes->len > FILE_MAX || !file_name(key, name, sizeof(name)))
+		return NULL;
+	return cprof_cache_dir_write(dir, name, bytes);
 }
 
 struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cache, const char *dir,
@@ -356,56 +288,9 @@ struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cac
 
 /* ---- bounds ---- */
 
-struct old_file {
-	char name[256];
-	uint64_t size;
-	struct timespec used;
-};
-
-static int by_use(const void *a_, const void *b_)
-{
-	const struct old_file *a = a_, *b = b_;
-	if (a->used.tv_sec != b->used.tv_sec)
-		return a->used.tv_sec < b->used.tv_sec ? -1 : 1;
-	return a->used.tv_nsec < b->used.tv_nsec ? -1 : a->used.tv_nsec > b->used.tv_nsec;
-}
-
 void cprof_symbol_cache_trim(const char *dir)
 {
-	CPROF_AUTO(closedir) DIR *listing = opendir(dir);
-	CPROF_AUTO(free) struct old_file *files = NULL;
-	size_t n = 0, cap = 0;
-	uint64_t total = 0;
-	for (struct dirent *entry; listing && (entry = readdir(listing));) {
-		struct stat st;
-		if (fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode) || !CPROF_ARRAY_ROOM(files, n, cap, 1))
-			continue;
-		files[n].size = (uint64_t)st.st_size;
-		files[n].used = st.st_mtim;
-		memcpy(files[n].name, entry->d_name, strlen(entry->d_name) + 1);
-		total += files[n++].size;
-	}
-	uint64_t keep = total > DIR_MAX ? DIR_KEEP : DIR_MAX;
-	size_t keep_files = n > FILES_MAX ? FILES_KEEP : FILES_MAX, left = n;
-	if (total <= DIR_MAX && n <= FILES_MAX)
-		return;
-	qsort(files, n, sizeof(*files), by_use);
-	for (size_t i = 0; i < n && (total > keep || left > keep_files); i++) {
-		if (unlinkat(dirfd(listing), files[i].name, 0) == 0) {
-			total -= files[i].size;
-			left--;
-		}
-	}
-}
-
-char *cprof_symbol_cache_default_dir(void)
-{
-	const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char *dir = NULL;
-	if (base && base[0] == '/')
-		return asprintf(&dir, "%s/cprof", base) < 0 ? NULL : dir;
-	if (!home || home[0] != '/')
-		return NULL;
-	return asprintf(&dir, "%s/.cache/cprof", home) < 0 ? NULL : dir;
+	static const struct cprof_cache_dir_bounds bounds = { SUFFIX, DIR_MAX, DIR_KEEP, FILES_MAX,
+							      FILES_KEEP };
+	cprof_cache_dir_trim(dir, &bounds);
 }

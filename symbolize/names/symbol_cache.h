@@ -1,9 +1,10 @@
 /*
  * symbolize/names/symbol_cache.h - answers of earlier profiles, on disk, a file for each build-id.
  *
- * Owns the file's layout, its checks and its bounds. What an answer was made from (which debug file, how large,
- * how old) is its fingerprint: with another one, as after installing a debug package, the file counts for nothing.
- * Files appear whole by rename(2), so parallel users never see a part; the last writer wins. A broken file is no
+ * Owns the file's layout, its checks and its bounds. What an answer was made from is its fingerprint, a number for the
+ * content of all files that were asked (symbolize/elf/elf_digest.h): with another one, as after installing a debug package or for
+ * a copy that says something else under the same build-id, the file counts for nothing. Whose the directory must be is
+ * base/cache_dir.h. Files appear whole by rename(2), so parallel users never see a part; the last writer wins. A broken file is no
  * error but no answers, and is written anew.
  */
 #ifndef CPROF_SYMBOLIZE_NAMES_SYMBOL_CACHE_H
@@ -33,11 +34,6 @@ struct cprof_symbol_cache {
 	size_t n_answers, cap_answers, n_frames, cap_frames;
 	size_t n_loaded; /* answers that came from disk */
 };
-
-/*
- * $XDG_CACHE_HOME/cprof or $HOME/.cache/cprof; NULL where neither is set. malloc'd.
- */
-char *cprof_symbol_cache_default_dir(void);
 
 struct cprof_error *cprof_symbol_cache_init(struct cprof_symbol_cache *cache);
 void cprof_symbol_cache_deinit(struct cprof_symbol_cache *cache);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache_dir.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #define LIBRARY        "libdebuginfod.so.1"
@@ -16,10 +18,12 @@
 #define TOTAL_LIMIT_NS (90 * CPROF_NS_PER_S)
 #define SAY_EVERY_NS   (CPROF_NS_PER_S / 2)
 
-enum broken { FINE, NO_URLS, NO_LIBRARY, TIME_OVER };
+enum broken { FINE, NO_URLS, NO_CACHE, NO_LIBRARY, TIME_OVER };
 
 static const char *const reasons[] = {
 	[NO_URLS] = "DEBUGINFOD_URLS is not set, so there is no server to ask",
+	[NO_CACHE] =
+		"there is no directory of ours to keep files in (DEBUGINFOD_CACHE_PATH names one)",
 	[NO_LIBRARY] = LIBRARY " is not installed (Debian: libdebuginfod1)",
 	[TIME_OVER] = "the time for downloads is used up",
 };
@@ -68,6 +72,30 @@ static int progress(struct debuginfod_client *client, long done, long total)
 	return now_ns > debuginfod->deadline_ns;
 }
 
+/*
+ * Where the library would keep its files: what lies there is believed, and root, called through sudo(8), has the caller's
+ * HOME. Then they go beside our own.
+ */
+static bool choose_cache(void)
+{
+	const char *chosen = secure_getenv("DEBUGINFOD_CACHE_PATH");
+	const char *base = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
+	CPROF_AUTO(free) char *usual = NULL;
+	if (chosen && *chosen)
+		return cprof_cache_dir_may_be_ours(chosen);
+	if (base && *base && asprintf(&usual, "%s/debuginfod_client", base) < 0)
+		return false;
+	if (!usual && home && asprintf(&usual, "%s/.cache/debuginfod_client", home) < 0)
+		return false;
+	if (usual && *usual == '/' && cprof_cache_dir_may_be_ours(usual))
+		return true;
+	CPROF_AUTO(free) char *ours = cprof_cache_dir_default();
+	CPROF_AUTO(free) char *path = NULL;
+	if (!ours || asprintf(&path, "%s/debuginfod", ours) < 0)
+		return false;
+	return setenv("DEBUGINFOD_CACHE_PATH", path, 1) == 0;
+}
+
 static bool load_client(struct cprof_debuginfod *debuginfod)
 {
 	const char *urls = getenv("DEBUGINFOD_URLS");
@@ -77,6 +105,9 @@ static bool load_client(struct cprof_debuginfod *debuginfod)
 		debuginfod->broken = NO_URLS;
 		return false;
 	}
+	debuginfod->broken = NO_CACHE;
+	if (!choose_cache())
+		return false;
 	debuginfod->broken = NO_LIBRARY;
 	debuginfod->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (!debuginfod->library)

@@ -377,5 +377,159 @@ class Reading(Hostile):
             self.assertEqual(done.returncode, 0, done.stderr)
 
 
+NAMED = r"""
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+static volatile uint64_t sink;
+static volatile sig_atomic_t stop;
+static void end(int number) { (void)number; stop = 1; }
+__attribute__((noinline)) void true_words(void) { for (uint64_t i = 0; i < 100000; i++) sink += i * i; }
+int main(void)
+{
+	signal(SIGTERM, end);
+	printf("pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	while (!stop)
+		true_words();
+	return 0;
+}
+"""
+
+
+class Caches(Hostile):
+    """Names that are kept, and whose word is taken for them."""
+
+    def setUp(self):
+        super().setUp()
+        self.env = dict(os.environ, XDG_CACHE_HOME=self.path("cache"))
+        harness.need("gcc")
+        harness.need("readelf", "binutils is not installed")
+        done = run(["gcc", "-g", "-O1", "-Wl,--build-id=sha1", "-xc", "-", "-o", self.path("program")], input=NAMED)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def names(self, target, *args, env=None):
+        out = self.path("x.pb.gz")
+        done = harness.attach_while_it_works(target.pid, 10, "-f", "-o", out, *args, env=env or self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {line["name"] for where in Profile.read(out).locations.values() for line in where["lines"]}
+
+    def kept(self, folder="cache/cprof"):
+        """The file that is kept of the program: it is called by its build-id."""
+        done = run(["readelf", "-n", self.path("program")])
+        name = re.search(r"Build ID: (\w+)", done.stdout).group(1) + ".names"
+        return [name] if os.path.exists(os.path.join(self.path(folder), name)) else []
+
+    def forge(self, path, by=EVE):
+        """The same program with the same build-id, size and time, whose names are other ones."""
+        with open(self.path("program"), "rb") as file:
+            text = file.read()
+        with open(path, "wb") as file:
+            file.write(text.replace(b"true_words", b"fake_words"))
+        before = os.stat(self.path("program"))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.chmod(path, 0o755)
+        os.chown(path, by, by)
+
+    def test_a_copy_with_other_names_under_the_same_build_id_gets_its_own(self):
+        self.forge(self.hers("copy"))
+        with Target([self.path("program")]) as honest, Target([self.hers("copy")]) as forged:
+            for _ in range(2):  # whoever comes first
+                self.assertIn("fake_words", self.names(forged))
+                names = self.names(honest)
+                self.assertIn("true_words", names)
+                self.assertNotIn("fake_words", names)
+        self.assertTrue(self.kept())
+
+    def test_a_copy_whose_debug_file_says_other_names_gets_its_own(self):
+        harness.need("objcopy", "binutils is not installed")
+        self.forge(self.hers("forged"))
+        for whole, program in ((self.path("program"), self.path("bare")), (self.hers("forged"), self.hers("bare"))):
+            for argv in (["objcopy", "--only-keep-debug", whole, program + ".debug"], ["objcopy", "-S", whole, program],
+                         ["objcopy", f"--add-gnu-debuglink={program}.debug", program]):
+                done = run(argv)
+                self.assertEqual(done.returncode, 0, done.stderr)
+        # Her program is a copy of ours to the last byte; only what lies beside it differs.
+        shutil.copy(self.path("bare"), self.hers("bare"))
+        with Target([self.path("bare")]) as honest, Target([self.hers("bare")]) as forged:
+            for _ in range(2):
+                self.names(forged)
+                names = self.names(honest)
+                self.assertIn("true_words", names)
+                self.assertNotIn("fake_words", names)
+
+    def test_a_cache_in_which_others_can_write_is_neither_read_nor_written_nor_trimmed(self):
+        with Target([self.path("program")]) as target:
+            self.names(target)
+            (name,) = self.kept()
+            with open(self.path("cache/cprof/" + name), "rb") as file:
+                good = file.read()
+            def spoil():
+                with open(self.path("cache/cprof/" + name), "wb") as file:
+                    file.write(b"old")
+            def check(what, path="cache/cprof"):
+                spoil()
+                self.assertIn("true_words", self.names(target), what)
+                with open(self.path("cache/cprof/" + name), "rb") as file:
+                    self.assertEqual(file.read(), b"old", what)
+            folder = self.path("cache/cprof")
+            os.chmod(folder, 0o770)
+            check("written by a group")
+            os.chmod(folder, 0o700)
+            os.chown(folder, EVE, EVE)
+            check("somebody else's")
+            os.chown(folder, 0, 0)
+            os.chown(self.path("cache"), EVE, EVE)
+            check("in somebody else's")
+            os.chown(self.path("cache"), 0, 0)
+            self.env["XDG_CACHE_HOME"] = self.eve
+            as_eve(["ln", "-s", folder, self.hers("cprof")])
+            check("behind a link of somebody else")
+            self.env["XDG_CACHE_HOME"] = self.path("cache2")
+            os.mkdir(self.path("cache2"))
+            os.symlink(folder, self.path("cache2/cprof"))
+            check("a link")
+            self.env["XDG_CACHE_HOME"] = self.path("cache")
+            self.names(target)
+            with open(self.path("cache/cprof/" + name), "rb") as file:
+                self.assertEqual(file.read()[:8], good[:8])  # and now it is ours again
+
+    def test_root_puts_nothing_into_the_home_of_who_called_it(self):
+        """As sudo runs it, with HOME and without XDG_CACHE_HOME."""
+        os.mkdir(self.path("root"))
+        script = f"mount --bind {self.path('root')} /root && exec \"$@\""
+        env = {name: text for name, text in os.environ.items() if name != "XDG_CACHE_HOME"}
+        env.update(HOME=self.eve, SUDO_UID=str(EVE))
+        if run(["unshare", "-m", "sh", "-c", f"mount --bind {self.path('root')} /root"]).returncode:
+            self.skipTest("mounting is not allowed here")
+        with Target([self.path("program")]) as target:
+            done = run(["unshare", "-m", "sh", "-c", script, "sh", ATTACH, "-p", str(target.pid), "-seconds", "0.3",
+                        "-o", self.path("x.pb.gz")], env=env)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.listdir(self.eve), [])
+        self.assertTrue(self.kept("root/.cache/cprof"))
+
+    def test_profiles_that_were_fetched_and_other_files_survive_the_trimming(self):
+        with Target([self.path("program")]) as target:
+            self.names(target)
+            folder = self.path("cache/cprof/")
+            for name in ("pprof.x.cpu.001.pb.gz", "notes.txt", "old.names", "older.names", "link.names"):
+                if name == "link.names":
+                    os.symlink(self.precious, folder + name)
+                    continue
+                with open(folder + name, "w") as file:
+                    file.truncate(300 << 20)
+                os.chmod(folder + name, 0o600)
+                os.utime(folder + name, (1000, 1000))
+            os.unlink(folder + self.kept()[0])
+            self.names(target)
+            left = os.listdir(folder)
+            for name in ("pprof.x.cpu.001.pb.gz", "notes.txt", "link.names", "key"):
+                self.assertIn(name, left)
+            self.assertFalse({"old.names", "older.names"} <= set(left), left)
+        self.check_precious()
+
+
 if __name__ == "__main__":
     harness.main()

@@ -153,21 +153,61 @@ TEST(symbol_cache_drops_what_was_not_used_for_longest)
 {
 	make_dir();
 	save();
-	make_old_file("oldest", 200 << 20, 1000);
-	make_old_file("newest", 200 << 20, 3000);
-	make_old_file("middle", 100 << 20, 2000);
+	/* What else lies there: profiles that were fetched, and a key. They are neither counted nor touched. */
+	make_old_file("pprof.cpu.001.pb.gz", 600 << 20, 10);
+	make_old_file("key", 600 << 20, 10);
+	make_old_file("oldest.names", 200 << 20, 1000);
+	make_old_file("newest.names", 200 << 20, 3000);
+	make_old_file("middle.names", 100 << 20, 2000);
 	cprof_symbol_cache_trim(dir);
-	CHECK(is_there("oldest") && is_there("middle") && is_there("newest"));
-	make_old_file("straw", 20 << 20, 2500);
+	CHECK(is_there("oldest.names") && is_there("middle.names") && is_there("newest.names"));
+	make_old_file("straw.names", 20 << 20, 2500);
 	cprof_symbol_cache_trim(dir);
-	CHECK(!is_there("oldest") && is_there("middle") && is_there("newest"));
-	CHECK(is_there("straw"));
+	CHECK(!is_there("oldest.names") && is_there("middle.names") && is_there("newest.names"));
+	CHECK(is_there("straw.names"));
 	for (int i = 0; i < 16384; i++) {
 		char name[32];
-		snprintf(name, sizeof(name), "small%d", i);
+		snprintf(name, sizeof(name), "small%d.names", i);
 		make_old_file(name, 1, 4000 + i);
 	}
 	cprof_symbol_cache_trim(dir);
-	CHECK(!is_there("newest") && !is_there("small0") && is_there("small16383"));
+	CHECK(!is_there("newest.names") && !is_there("small0.names") &&
+	      is_there("small16383.names"));
+	CHECK(is_there("pprof.cpu.001.pb.gz") && is_there("key"));
+	remove_dir();
+}
+
+TEST(symbol_cache_trims_nothing_through_a_link)
+{
+	char other[96], path[128];
+	make_dir();
+	save();
+	make_old_file("a.names", 300 << 20, 1000);
+	make_old_file("b.names", 300 << 20, 1000);
+	snprintf(other, sizeof(other), "%.22s/link", dir);
+	CHECK(symlink(dir, other) == 0);
+	cprof_symbol_cache_trim(other);
+	CHECK(is_there("a.names") && is_there("b.names"));
+	snprintf(path, sizeof(path), "%s/c.names", dir); /* a link is nothing of ours either */
+	CHECK(symlink("/etc/passwd", path) == 0);
+	cprof_symbol_cache_trim(dir);
+	CHECK(is_there("c.names") && !is_there("a.names"));
+	remove_dir();
+}
+
+TEST(symbol_cache_believes_no_file_that_others_can_write)
+{
+	struct cprof_dwarf_frame found[4];
+	char path[128];
+	make_dir();
+	save();
+	snprintf(path, sizeof(path), "%s/" KEY ".names", dir);
+	CHECK_UINT(load(PRINT, 0x1000, found), 2);
+	CHECK(chmod(path, 0620) == 0);
+	CHECK_UINT(load(PRINT, 0x1000, found), 0);
+	CHECK(chmod(path, 0600) == 0 && chmod(dir, 0770) == 0);
+	CHECK_UINT(load(PRINT, 0x1000, found), 0);
+	CHECK(chmod(dir, 0700) == 0);
+	CHECK_UINT(load(PRINT, 0x1000, found), 2);
 	remove_dir();
 }
