@@ -82,6 +82,20 @@ static struct cprof_error *refuse(struct cprof_heap_hook *hook, struct cprof_err
 	return NULL;
 }
 
+static struct cprof_error *refuse_numbered(void *ctx, uint32_t number, struct cprof_error *err)
+{
+	struct cprof_heap_by_uprobe *by = ctx;
+	return refuse(&by->hooks->all[number], err);
+}
+
+/* The same where one that could be patched must not be refused. */
+static struct cprof_error *refuse_refused(void *ctx, uint32_t number, struct cprof_error *err)
+{
+	struct cprof_heap_by_uprobe *by = ctx;
+	struct cprof_heap_hook *hook = &by->hooks->all[number];
+	return cprof_heap_hook_is_refused(hook) ? refuse(hook, err) : err;
+}
+
 /* Return addresses in the code mappings count as the allocator's: from there its own functions are called. */
 static void tell_ranges(struct cprof_heap_by_uprobe *by, const struct cprof_heap_pages *pages)
 {
@@ -111,8 +125,12 @@ struct cprof_error *cprof_heap_by_uprobe_all(struct cprof_heap_by_uprobe *by, si
 		err = add(by, i);
 		if (err)
 			err = refuse(hook, err);
-		else
-			cprof_heap_hook_set(hook, CPROF_HEAP_HOOK_UPROBE);
+	}
+	if (!err)
+		err = cprof_heap_uprobe_attach(by->uprobe, refuse_numbered, by);
+	for (size_t i = from; !err && i < by->hooks->n; i++) {
+		if (cprof_heap_uprobe_has(by->uprobe, (uint32_t)i))
+			cprof_heap_hook_set(&by->hooks->all[i], CPROF_HEAP_HOOK_UPROBE);
 	}
 	tell_ranges(by, NULL);
 	return err;
@@ -149,8 +167,8 @@ static const struct cprof_heap_hook *obstacle(const struct cprof_heap_hooks *hoo
 	return NULL;
 }
 
-/* Every function of the object at `map`. What could be patched and cannot be watched is an error: then it is patched. */
-static struct cprof_error *add_object(struct cprof_heap_by_uprobe *by, size_t first,
+/* Every function of the object at `map`, not attached yet. */
+static struct cprof_error *add_all_of(struct cprof_heap_by_uprobe *by, size_t first,
 				      const struct cprof_map *map)
 {
 	struct cprof_heap_hook *all = by->hooks->all;
@@ -159,15 +177,26 @@ static struct cprof_error *add_object(struct cprof_heap_by_uprobe *by, size_t fi
 		if (all[i].entry.map != map)
 			continue;
 		err = add(by, i);
-		if (err && cprof_heap_hook_is_refused(&all[i]))
-			err = refuse(&all[i], err);
-	}
-	for (size_t i = first; i < by->hooks->n; i++) {
-		if (all[i].entry.map != map || !cprof_heap_uprobe_has(by->uprobe, (uint32_t)i))
-			continue;
 		if (err)
+			err = refuse_refused(by, (uint32_t)i, err);
+	}
+	for (size_t i = first; err && i < by->hooks->n; i++) {
+		if (all[i].entry.map == map)
 			cprof_heap_uprobe_remove(by->uprobe, (uint32_t)i);
-		else
+	}
+	return err;
+}
+
+/* What could be patched and cannot be watched is an error: then it is patched. */
+static struct cprof_error *add_object(struct cprof_heap_by_uprobe *by, size_t first,
+				      const struct cprof_map *map)
+{
+	struct cprof_heap_hook *all = by->hooks->all;
+	struct cprof_error *err = add_all_of(by, first, map);
+	if (!err)
+		err = cprof_heap_uprobe_attach(by->uprobe, refuse_refused, by);
+	for (size_t i = first; !err && i < by->hooks->n; i++) {
+		if (all[i].entry.map == map && cprof_heap_uprobe_has(by->uprobe, (uint32_t)i))
 			cprof_heap_hook_set(&all[i], CPROF_HEAP_HOOK_UPROBE);
 	}
 	return err;

@@ -45,16 +45,28 @@ struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct c
 void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);
 
 /*
- * Put a probe at `entry`, whose samples will bear `number`. *ret_slow: an instruction with a probe cannot be emulated by
- * the kernel, which makes each call cost ten times as much. UNSUPPORTED says why this one cannot be watched.
+ * Find where probes for `entry` go, whose samples will bear `number`; cprof_heap_uprobe_attach() puts them there. *ret_slow: an
+ * instruction with a probe cannot be emulated by the kernel, which makes each call cost ten times as much. UNSUPPORTED
+ * says why this one cannot be watched.
  */
 struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
 					  const struct cprof_alloc_entry *entry, bool *ret_slow);
 
-/* Is there a probe with that number? */
+/* The function that was added with `number` has no probes, because of `err`, which it takes. An error ends the attach. */
+typedef struct cprof_error *cprof_heap_uprobe_refuse_fn(void *ctx, uint32_t number,
+							struct cprof_error *err);
+
+/*
+ * Put probes to all functions that were added since the last time. Errors: those of `refuse`, NO_MEMORY; then none of them is
+ * there any more.
+ */
+struct cprof_error *cprof_heap_uprobe_attach(struct cprof_heap_uprobe *uprobe,
+					     cprof_heap_uprobe_refuse_fn *refuse, void *ctx);
+
+/* Was there one added with that number, and neither refused nor removed? */
 bool cprof_heap_uprobe_has(const struct cprof_heap_uprobe *uprobe, uint32_t number);
 
-/* Take that one out again, if it is there. */
+/* Forget it again, if it was added and is not attached yet. */
 void cprof_heap_uprobe_remove(struct cprof_heap_uprobe *uprobe, uint32_t number);
 
 /* Return addresses in these ranges are the allocators' own. Up to CPROF_HEAP_BPF_RANGES. */
