@@ -8,7 +8,7 @@ import unittest
 import harness
 from heap_harness import Truth, Watching, executable_bytes
 
-POOLS = ("plain", "jump", "near", "condition", "cold", "address", "pointer", "table", "loop")
+POOLS = ("plain", "jump", "near", "condition", "cold", "address", "pointer", "table", "loop", "import")
 REASONS = {
     "jump": "a jump leads into its first instructions, to byte 4",
     "near": "it branches back into its first instructions",
@@ -17,6 +17,7 @@ REASONS = {
     "address": "an instruction that takes its address leads into its first instructions, to byte 4",
     "pointer": "a pointer leads into its first instructions, to byte 4",
     "table": "a table of jumps leads into its first instructions, to byte 4",
+    "import": "another object has a pointer into its first instructions, to byte 4",
     "loop": "it branches back into its first instructions",
 }
 

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "attach/heap/code/code_flow.h"
+#include "attach/heap/code/code_import.h"
 #include "attach/heap/code/code_object.h"
 #include "base/array.h"
 
@@ -16,7 +18,16 @@ struct searched {
 	char why[160];
 };
 
+/* A name that another object may know a function by, and the least that one adds to it. */
+struct exported {
+	const char *name; /* borrowed from the hook or the file */
+	uint64_t addr;    /* run-time */
+	uint64_t offset;  /* 0: nobody adds anything */
+};
+
 struct cprof_heap_code {
+	struct exported *exported; /* owned */
+	size_t n_exported, cap_exported;
 	struct cprof_code_objects objects;
 	struct searched *all; /* owned */
 	size_t n, cap;
@@ -93,6 +104,87 @@ static struct cprof_error *add(struct cprof_heap_code *code, const struct cprof_
 	return searched->object ? search(searched, hooks, from) : NULL;
 }
 
+/* ---- other objects ---- */
+
+static struct cprof_error *export(struct cprof_heap_code *code, const char *name, uint64_t addr)
+{
+	if (!CPROF_ARRAY_ROOM(code->exported, code->n_exported, code->cap_exported, 1))
+		return cprof_error_no_memory();
+	code->exported[code->n_exported++] = (struct exported){ .name = name, .addr = addr };
+	return NULL;
+}
+
+/* All names of `hook` that its object exports. */
+static struct cprof_error *export_all(struct cprof_heap_code *code,
+				      const struct cprof_heap_hook *hook)
+{
+	uint64_t addr;
+	const struct searched *searched = find(code, hook);
+	struct cprof_elf *elf = searched && searched->object ? searched->object->elf : NULL;
+	const struct cprof_section *table = elf ? cprof_elf_section_of_type(elf, SHT_DYNSYM) : NULL;
+	const struct cprof_section *names = table ? cprof_elf_section_at(elf, table->link) : NULL;
+	const size_t n = names ? table->size / sizeof(Elf64_Sym) : 0;
+	const uint8_t *bytes = names ? cprof_section_at(table, 0, n * sizeof(Elf64_Sym)) : NULL;
+	struct cprof_error *err = NULL;
+	if (!bytes || !file_addr(hook, hook->entry.addr, &addr))
+		return NULL;
+	for (size_t i = 0; !err && i < n; i++) {
+		Elf64_Sym symbol;
+		memcpy(&symbol, bytes + i * sizeof(symbol), sizeof(symbol));
+		const char *name = symbol.st_value == addr && symbol.st_shndx != SHN_UNDEF
+					   ? cprof_section_string(names, symbol.st_name)
+					   : NULL;
+		if (name)
+			err = export(code, name, hook->entry.addr);
+	}
+	return err;
+}
+
+static void found_import(void *ctx, const char *name, uint64_t offset)
+{
+	const struct cprof_heap_code *code = ctx;
+	for (size_t i = 0; i < code->n_exported; i++) {
+		struct exported *one = &code->exported[i];
+		if (strcmp(one->name, name) == 0 && (!one->offset || offset < one->offset))
+			one->offset = offset;
+	}
+}
+
+/* Whether an object adds something to the address of a function that is to be patched. */
+static struct cprof_error *look_at_others(struct cprof_heap_code *code,
+					  const struct cprof_heap_hooks *hooks, size_t from)
+{
+	const struct cprof_maps *maps = hooks->maps;
+	struct cprof_error *err = NULL;
+	for (size_t i = from; !err && i < hooks->n; i++) {
+		if (hooks->all[i].state == CPROF_HEAP_HOOK_PLANNED)
+			err = export_all(code, &hooks->all[i]);
+	}
+	for (size_t i = 0; !err && code->n_exported && i < maps->n_sorted; i++) {
+		struct cprof_module *module;
+		if (!(maps->sorted[i]->prot & PROT_EXEC) || !maps->sorted[i]->inode)
+			continue;
+		err = cprof_modules_get(hooks->modules, maps, maps->sorted[i], &module);
+		if (!err)
+			err = cprof_code_import_each(module, CPROF_HEAP_CODE_BYTES, found_import,
+						     code);
+	}
+	return err;
+}
+
+static uint64_t import_of(const struct cprof_heap_code *code, const struct cprof_heap_hook *hook)
+{
+	uint64_t least = 0;
+	for (size_t i = 0; i < code->n_exported; i++) {
+		const struct exported *one = &code->exported[i];
+		if (one->addr == hook->entry.addr && one->offset && (!least || one->offset < least))
+			least = one->offset;
+	}
+	return least;
+}
+
+/* ---- all of it ---- */
+
 struct cprof_error *cprof_heap_code_new(const struct cprof_heap_hooks *hooks, size_t from,
 					struct cprof_heap_code **ret_code)
 {
@@ -102,6 +194,8 @@ struct cprof_error *cprof_heap_code_new(const struct cprof_heap_hooks *hooks, si
 		if (hooks->all[i].state == CPROF_HEAP_HOOK_PLANNED)
 			err = add(code, hooks, from, &hooks->all[i]);
 	}
+	if (!err)
+		err = look_at_others(code, hooks, from);
 	if (err)
 		cprof_heap_code_free(code);
 	else
@@ -116,6 +210,7 @@ void cprof_heap_code_free(struct cprof_heap_code *code)
 	for (size_t i = 0; i < code->n; i++)
 		cprof_code_reaches_deinit(&code->all[i].reaches);
 	free(code->all);
+	free(code->exported);
 	cprof_code_objects_deinit(&code->objects);
 	free(code);
 }
@@ -204,6 +299,13 @@ const char *cprof_heap_code_why_not(void *ctx, uint64_t end)
 		return "out of memory";
 	if (reach)
 		return answer(question, reach, start);
+	const uint64_t import = import_of(question->code, hook);
+	if (import && import < end - hook->entry.addr) {
+		snprintf(question->why, sizeof(question->why),
+			 "another object has a pointer into its first instructions, to byte %llu",
+			 (unsigned long long)import);
+		return question->why;
+	}
 	if (comes_back(searched, start, start + (hook->entry.end - hook->entry.addr)))
 		return "it jumps back to its own beginning";
 	return NULL;
