@@ -151,6 +151,21 @@ static void report_pages(const struct cprof_heap_sources *sources)
 			install->lost_objects);
 }
 
+/*
+ * Of the time in which nobody read the countdowns tell how many bytes went by: each hooked function's, so one that calls
+ * another twice.
+ */
+static void report_sleep(struct cprof_run_log *log, const struct cprof_heap_reader *reader)
+{
+	if (reader->slept)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "cprof-attach could not keep up and sampling paused %" PRIu64
+				   " times: blocks of at most %" PRIu64
+				   " bytes in sum were allocated meanwhile and are in no total, "
+				   "beside the samples lost: raise -rate",
+				   reader->slept, reader->slept_bytes);
+}
+
 void cprof_heap_report_losses(const struct cprof_heap_sources *sources)
 {
 	struct cprof_run_log *log = sources->log;
@@ -166,10 +181,6 @@ void cprof_heap_report_losses(const struct cprof_heap_sources *sources)
 				   "%" PRIu64 " sampled blocks found no room in the table of live "
 				   "blocks and count as freed: raise -rate",
 				   table_full);
-	if (sources->reader.slept)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "cprof-attach could not keep up and sampling paused %" PRIu64
-				   " times: raise -rate",
-				   sources->reader.slept);
+	report_sleep(log, &sources->reader);
 	report_pages(sources);
 }

@@ -2,6 +2,9 @@
 
 import os
 import re
+import signal
+import subprocess
+import time
 import unittest
 
 import harness
@@ -199,6 +202,73 @@ class SharedLocks(harness.TempDir):
         _, _, _, other, lockers = self.look("normal", more=("-o", out))
         waiting = [labels for _, _, labels in harness.Profile.read(out).samples if "owner_pid" in labels]
         self.assertEqual([(labels["owner_pid"], labels["owner_tid"]) for labels in waiting], [(other, lockers[1])])
+
+
+@unittest.skipUnless(IS_ROOT, "a heap profile needs root")
+class Losses(harness.TempDir):
+    """heap_burst.c at -rate 1, with a reader that is held up: what is not in the profile is counted, not guessed."""
+
+    def burst(self, threads, count, size, held_up):
+        """(objects, bytes, inuse objects, samples lost, their bytes, pauses, bytes that went by) of so many allocations."""
+        out = self.path("burst.pb.gz")
+        target = harness.Target(["heap_burst", str(threads), str(count), str(size)])
+        command = [harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method", "inline", "-rate", "1",
+                   "-seconds", "0", "-f", "-o", out]
+        process = harness.Process(command, stderr=subprocess.PIPE, text=True)
+        try:
+            said = []
+            while not said or ("profiling" not in said[-1] and said[-1]):
+                said.append(process.stderr.readline())
+            harness.wait_for_window(process)
+            if held_up:
+                process.send_signal(signal.SIGSTOP)
+                while state_of(process.pid) != "T":
+                    time.sleep(0.001)
+            os.kill(target.pid, signal.SIGUSR1)
+            self.assertEqual(target.process.stdout.readline().strip(), "done")
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
+            _, more = process.communicate(timeout=60)
+            said = "".join(said) + more
+            self.assertEqual(process.returncode, 0, said)
+        except BaseException:
+            process.kill()
+            target.close(check=False)
+            raise
+        self.assertIn(f"kept {8 * threads}", target.close())
+        profile = harness.Profile.read(out)
+        self.assertEqual(said.count("raise -rate"), " ".join(profile.comments).count("raise -rate"))
+        lost = re.search(r"(\d+) samples were lost, of blocks of (\d+) bytes", said)
+        paused = re.search(r"sampling paused (\d+) times: blocks of at most (\d+) bytes", said)
+        summary = int(re.search(r"([\d,]+) lost", said).group(1).replace(",", ""))
+        lost = tuple(map(int, lost.groups())) if lost else (0, 0)
+        self.assertEqual(summary, lost[0], said)
+        of_burst = [values for stack, values, _ in profile.samples if "burst" in stack]
+        return (*map(sum, zip(*[values[:3] for values in of_burst])), *lost, *(map(int, paused.groups()) if paused else (0, 0)))
+
+    def test_nothing_is_lost_from_a_reader_that_keeps_up(self):
+        objects, space, inuse, lost, _, pauses, _ = self.burst(2, 400, 48, False)
+        self.assertEqual((objects, space, inuse, lost, pauses), (800, 800 * 48, 16, 0, 0))
+
+    def test_what_a_held_up_reader_loses_is_counted_one_by_one(self):
+        count, size = 200_000, 56
+        objects, space, inuse, lost, lost_bytes, pauses, _ = self.burst(2, count, size, True)
+        self.assertGreater(lost, 0)
+        self.assertEqual((objects + lost, space + lost_bytes, pauses), (2 * count, 2 * count * size, 0))
+        self.assertLessEqual(inuse, 16)  # one that was freed while nobody read is not in use
+
+    def test_what_goes_by_in_a_pause_is_counted_in_bytes(self):
+        count, size = 3_000_000, 40
+        objects, space, inuse, lost, lost_bytes, pauses, went_by = self.burst(2, count, size, True)
+        self.assertEqual(pauses, 1)
+        self.assertLess(objects + lost, 2 * count)
+        self.assertEqual(space + lost_bytes + went_by, 2 * count * size)
+        self.assertLessEqual(inuse, 16)  # one that was freed while nobody read is not in use
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
 
 
 if __name__ == "__main__":

@@ -73,17 +73,34 @@ static void write_word(const struct cprof_heap_reader *reader, uint64_t addr, ui
 	cprof_heap_pages_write(reader->pages, addr, &word, sizeof(word));
 }
 
-/* We were slow and it stopped counting on us. Every thread's countdown is begun afresh. */
-static void wake(struct cprof_heap_reader *reader)
+/* A dormant countdown is begun at CPROF_SHIM_DORMANT: what it has lost went by. None can have lost much more than memory. */
+static void tally(struct cprof_heap_reader *reader, const struct cprof_shim_slot *slot)
+{
+	const uint64_t bytes =
+		slot->left <= CPROF_SHIM_DORMANT ? CPROF_SHIM_DORMANT - slot->left : 0;
+	reader->odd += bytes > BYTES_MAX;
+	if (bytes <= BYTES_MAX && reader->slept_bytes <= BYTES_MAX)
+		reader->slept_bytes += bytes;
+}
+
+/*
+ * We were slow and it stopped counting on us. What has gone by meanwhile is added up; where sampling goes on (`again`)
+ * every thread's countdown is begun afresh.
+ */
+static void end_sleep(struct cprof_heap_reader *reader, bool again)
 {
 	const struct cprof_heap_pages *pages = reader->pages;
 	reader->slept++;
-	write_word(reader, AT(pages, control.enabled), 1);
+	if (again)
+		write_word(reader, AT(pages, control.enabled), 1);
 	for (size_t i = 0; i < 1u << CPROF_SHIM_SLOTS_LOG2; i++) {
 		struct cprof_shim_slot slot;
 		uint64_t addr = AT(pages, slots) + i * sizeof(slot);
 		if (cprof_heap_pages_read(pages, addr, &slot, sizeof(slot)) &&
 		    (slot.key || i == 0) && slot.left > CPROF_SHIM_DORMANT / 2) {
+			tally(reader, &slot);
+			if (!again)
+				continue;
 			/* 1 sets off a sample that belongs to no gap: without a period the thread finds itself new. */
 			write_word(reader, addr + offsetof(struct cprof_shim_slot, period), 0);
 			write_word(reader, addr + offsetof(struct cprof_shim_slot, left), 0);
@@ -192,6 +209,9 @@ struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
 {
 	if (reader->kept || !read_control(reader) || !read_cells(reader, CPROF_SHIM_CELLS))
 		return NULL;
+	if (!reader->control.enabled && !reader->tallied)
+		end_sleep(reader, false);
+	reader->tallied = true;
 	reader->kept = calloc(CPROF_SHIM_CELLS, sizeof(*reader->kept));
 	if (!reader->kept)
 		return cprof_error_no_memory();
@@ -282,7 +302,7 @@ struct cprof_error *cprof_heap_reader_poll(struct cprof_heap_reader *reader,
 	if (!read_control(reader))
 		return NULL;
 	if (!reader->control.enabled)
-		wake(reader);
+		end_sleep(reader, true);
 	if (reader->control.full_streak)
 		write_word(reader, AT(pages, control.full_streak), 0);
 	const uint64_t expected = outstanding(reader);

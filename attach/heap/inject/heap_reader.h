@@ -23,7 +23,9 @@ struct cprof_heap_reader {
 
 	struct cprof_shim_control control; /* as read last */
 	uint64_t odd; /* times that something in it could not be true: somebody else writes there */
-	uint64_t slept; /* how often the shim had gone to sleep and was woken */
+	uint64_t slept;       /* how often the shim had gone to sleep and was woken */
+	uint64_t slept_bytes; /* of blocks that went by meanwhile, at most: see heap_report.c */
+	bool tallied;         /* those of the present sleep, at the end */
 };
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,

@@ -108,6 +108,13 @@ static int awake(const struct cprof_shim_data *data)
 	       load(&data->control.enabled);
 }
 
+/* Nobody reads, but it is our own process: blocks go on being freed. A forked child has no magic. */
+static int asleep(const struct cprof_shim_data *data)
+{
+	return load(&data->control.magic) == shim_image.nonce && load(&data->control.magic) &&
+	       !load(&data->control.enabled);
+}
+
 /* xorshift32; the state is the thread's own, and a lost update costs nothing. */
 static uint32_t draw(struct cprof_shim_slot *slot)
 {
@@ -408,7 +415,9 @@ static uint64_t cell_at(uint64_t id, uint32_t turn)
  */
 static uint64_t cell_take(struct cprof_shim_data *data, uint64_t period, uint64_t *ret_id)
 {
-	uint32_t turns = period <= CPROF_SHIM_EVERY ? 2000000 : 8;
+	/* Where every call counts it is waited for room; not again until the reader was here. */
+	uint32_t turns =
+		period <= CPROF_SHIM_EVERY && !load(&data->control.full_streak) ? 2000000 : 8;
 
 	*ret_id = add(&data->control.ticket, 1);
 	for (uint32_t i = 0; i < turns; i++) {
@@ -428,8 +437,9 @@ static void lose(struct cprof_shim_data *data, uint64_t size, uint64_t period)
 {
 	add(&data->control.lost, 1);
 	add(&data->control.lost_bytes, size);
-	if (add(&data->control.full_streak, 1) > CPROF_SHIM_FULL_LIMIT ||
-	    period <= CPROF_SHIM_EVERY)
+	uint64_t limit =
+		period <= CPROF_SHIM_EVERY ? CPROF_SHIM_FULL_LIMIT_EVERY : CPROF_SHIM_FULL_LIMIT;
+	if (add(&data->control.full_streak, 1) > limit)
 		store(&data->control.enabled, 0);
 }
 
@@ -554,6 +564,24 @@ static void choose(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 	frame->cell = 1;
 }
 
+/*
+ * A forked child, or nobody reads: from now on this thread pays the subtraction only, by which the reader will see how much
+ * went by. But what is freed is free.
+ */
+static void pass_by(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
+		    const struct shim_frame *frame)
+{
+	uint64_t left = load(&slot->left), size = requested(frame, KIND(frame));
+
+	if (left > CPROF_SHIM_DORMANT || left <= CPROF_SHIM_DORMANT / 2)
+		left = CPROF_SHIM_DORMANT;
+	if (size < 1ull << 47)
+		left -= size;
+	store(&slot->left, left);
+	if (asleep(data) && frame->old)
+		live_remove(data, frame->old);
+}
+
 /* 1: call frame->target and come back. 0: go on to the function as if nothing had been here. */
 int shim_enter(struct shim_frame *frame)
 {
@@ -566,8 +594,7 @@ int shim_enter(struct shim_frame *frame)
 	frame->old = old_block(frame, kind);
 	struct cprof_shim_slot *slot = slot_find(data, thread_pointer(), &is_new);
 	if (!awake(data)) {
-		/* A forked child, or nobody reads: from now on this thread pays the subtraction only. */
-		store(&slot->left, CPROF_SHIM_DORMANT);
+		pass_by(data, slot, frame);
 		return 0;
 	}
 	if (frame->old)
@@ -675,6 +702,10 @@ int shim_leave(struct shim_frame *frame)
 				    frame->old_id); /* realloc failed: it lives on */
 		if (frame->cell && ptr)
 			note(data, slot, frame, ptr);
+	} else if (frame->cell && ptr && asleep(data)) {
+		/* Chosen while somebody read. */
+		add(&data->control.lost, 1);
+		add(&data->control.lost_bytes, frame->size);
 	}
 	land(data, slot, frame);
 	return again;
@@ -685,6 +716,6 @@ void shim_free(struct shim_frame *frame)
 {
 	struct cprof_shim_data *data = DATA;
 
-	if (awake(data))
+	if (awake(data) || asleep(data))
 		live_remove(data, old_block(frame, KIND(frame)));
 }

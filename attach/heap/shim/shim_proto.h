@@ -105,7 +105,9 @@
 #define CPROF_SHIM_PROBES      32           /* live[]: how far from its place an entry may be */
 #define CPROF_SHIM_DORMANT     (1ull << 62) /* a countdown that never ends */
 #define CPROF_SHIM_FULL_LIMIT  65536 /* samples lost in a row before the shim goes to sleep */
-#define CPROF_SHIM_EVERY       1     /* period: every call is recorded */
+/* The same where every call is a sample: so long each that is lost is counted. About a second of allocating. */
+#define CPROF_SHIM_FULL_LIMIT_EVERY (1u << 22)
+#define CPROF_SHIM_EVERY            1 /* period: every call is recorded */
 
 /* One changed place in the target's text: enough to put it back, and to see whether it still is that place. */
 struct cprof_shim_patch {
