@@ -51,10 +51,8 @@ static struct cprof_error *check_room(const struct cprof_heap_hooks *hooks)
 
 static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
 {
-	if (by->uprobe)
-		return NULL;
 	struct cprof_error *err = check_room(by->hooks);
-	if (err)
+	if (err || by->uprobe)
 		return err;
 	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->hooks->modules,
 				      by->period, by->way, &by->uprobe);
@@ -161,7 +159,7 @@ static const struct cprof_heap_hook *obstacle(const struct cprof_heap_hooks *hoo
 	for (size_t i = 0; i < hooks->n; i++) {
 		const struct cprof_heap_hook *hook = &hooks->all[i];
 		if (hook->entry.map == map && hook->state == CPROF_HEAP_HOOK_REFUSED &&
-		    !is_rare(hook->entry.name))
+		    !hook->entry.why_not && !is_rare(hook->entry.name))
 			return hook;
 	}
 	return NULL;

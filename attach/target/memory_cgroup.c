@@ -1,8 +1,11 @@
 #include "attach/target/memory_cgroup.h"
 
+#include <glob.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -11,7 +14,8 @@
 #define TEXT_MAX (1u << 22)
 #define UNLIMITED                                                                                  \
 	(UINT64_MAX / 4) /* version 1 writes "none" as the largest number of whole pages */
-#define LEVELS 256       /* of groups in groups; PATH_MAX does not hold more */
+#define GROUPS_MAX 4096u /* directories looked into for a process */
+#define LEVELS     256   /* of groups in groups; PATH_MAX does not hold more */
 
 uint64_t cprof_memory_room_left(const struct cprof_memory_room *room)
 {
@@ -109,14 +113,51 @@ static bool parse_mount(const char *line, size_t n, bool v2, struct mount *ret)
 	       unescape(field[4], len[4], ret->point, sizeof(ret->point));
 }
 
-/* What of `path` lies below the mount's root: "" or "/...". NULL: nothing, it is elsewhere. */
-static const char *below(const char *root, const char *path)
+/* How often it goes up, as paths of a cgroup namespace do that lead out of it: "/../.." is 2. *ret_rest: what follows. */
+static size_t ups(const char *path, const char **ret_rest)
+{
+	size_t n = 0;
+	while (strncmp(path, "/..", 3) == 0 && (!path[3] || path[3] == '/')) {
+		path += 3;
+		n++;
+	}
+	*ret_rest = strcmp(path, "/") == 0 ? "" : path;
+	return n;
+}
+
+/*
+ * What of `path` lies below the mount's root: "" or "/...". NULL: nothing, it is elsewhere. Both count from the root of our
+ * cgroup namespace; where the mount shows more than that, the names between its root and ours are not told: *ret_wild of them.
+ */
+static const char *below(const char *root, const char *path, size_t *ret_wild)
 {
 	const size_t n = strcmp(root, "/") == 0 ? 0 : strlen(root);
-	if (strncmp(path, root, n) != 0 || (path[n] && path[n] != '/'))
+	const char *rest, *root_rest;
+	*ret_wild = 0;
+	if (strncmp(path, root, n) == 0 && (!path[n] || path[n] == '/')) {
+		const char *inside = strcmp(path + n, "/") == 0 ? "" : path + n;
+		return strstr(inside, "/..") ? NULL : inside;
+	}
+	const size_t root_ups = ups(root, &root_rest), path_ups = ups(path, &rest);
+	if (!root_ups || *root_rest || path_ups >= root_ups || strstr(rest, "/.."))
 		return NULL;
-	const char *rest = strcmp(path + n, "/") == 0 ? "" : path + n;
-	return strstr(rest, "/..") ? NULL : rest; /* out of this cgroup namespace */
+	*ret_wild = root_ups - path_ups;
+	return rest;
+}
+
+/* dir = "ROOT POINT / * ... REST" */
+static bool put_dir(struct cprof_memory_cgroup *ret, const char *root, const char *point,
+		    size_t wild, const char *rest)
+{
+	int len = snprintf(ret->dir, sizeof(ret->dir), "%s%s", root, point);
+	for (size_t i = 0; len > 0 && i < wild && (size_t)len + 2 < sizeof(ret->dir); i++)
+		len += snprintf(ret->dir + len, sizeof(ret->dir) - (size_t)len, "/*");
+	if (len < 0 || (size_t)len + strlen(rest) >= sizeof(ret->dir))
+		return false;
+	memcpy(ret->dir + len, rest, strlen(rest) + 1);
+	ret->mount_len = strlen(root) + strlen(point);
+	ret->wild = wild;
+	return true;
 }
 
 /* Of several mounts the one that shows the most groups above. */
@@ -124,20 +165,15 @@ static bool place(const char *path, const char *mountinfo, const char *root, boo
 		  struct cprof_memory_cgroup *ret)
 {
 	struct mount mount;
-	size_t best = SIZE_MAX;
+	size_t best = SIZE_MAX, wild;
 	for (const char *line = mountinfo; line && *line;) {
 		const size_t n = strcspn(line, "\n");
 		const char *rest =
-			parse_mount(line, n, v2, &mount) ? below(mount.root, path) : NULL;
+			parse_mount(line, n, v2, &mount) ? below(mount.root, path, &wild) : NULL;
 		line = line[n] ? line + n + 1 : NULL;
-		if (!rest || strlen(mount.root) >= best)
-			continue;
-		const int len =
-			snprintf(ret->dir, sizeof(ret->dir), "%s%s%s", root, mount.point, rest);
-		if (len < 0 || (size_t)len >= sizeof(ret->dir))
-			continue;
-		best = strlen(mount.root);
-		ret->mount_len = strlen(root) + strlen(mount.point);
+		if (rest && strlen(mount.root) < best &&
+		    put_dir(ret, root, mount.point, wild, rest))
+			best = strlen(mount.root);
 	}
 	return best != SIZE_MAX;
 }
@@ -202,12 +238,15 @@ static uint64_t stat_of(const char *stat, const char *key)
 	return 0;
 }
 
-/* Pages that the kernel takes back without asking anybody: of files, not used lately, and written already. */
+/*
+ * Pages that the kernel takes back before it kills anybody: of files, written already. Of those used lately half: some will be
+ * wanted again at once.
+ */
 static uint64_t reclaimable(const struct cprof_memory_cgroup *group, size_t n)
 {
-	static const char *const names[2][3] = {
-		{ "total_inactive_file", "total_dirty", "total_writeback" },
-		{ "inactive_file", "file_dirty", "file_writeback" },
+	static const char *const names[2][4] = {
+		{ "total_inactive_file", "total_active_file", "total_dirty", "total_writeback" },
+		{ "inactive_file", "active_file", "file_dirty", "file_writeback" },
 	};
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	uint64_t kept = 0;
@@ -216,9 +255,10 @@ static uint64_t reclaimable(const struct cprof_memory_cgroup *group, size_t n)
 	if (group->v2)
 		read_number(group->dir, n, "memory.min", &kept); /* is not taken from it */
 	const char *stat = cprof_buffer_text(&text);
-	const uint64_t clean = stat_of(stat, names[group->v2][0]);
-	kept += stat_of(stat, names[group->v2][1]) + stat_of(stat, names[group->v2][2]);
-	return clean > kept ? clean - kept : 0;
+	const uint64_t files =
+		stat_of(stat, names[group->v2][0]) + stat_of(stat, names[group->v2][1]) / 2;
+	kept += stat_of(stat, names[group->v2][2]) + stat_of(stat, names[group->v2][3]);
+	return files > kept ? files - kept : 0;
 }
 
 struct knob {
@@ -273,15 +313,73 @@ void cprof_memory_cgroup_look(const struct cprof_memory_cgroup *group,
 
 /* ---- of a process ---- */
 
+static bool lists_process(const char *dir, pid_t pid)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!read_file(dir, strlen(dir), "cgroup.procs", &text))
+		return false;
+	char *at = (char *)text.data, *end;
+	for (long one; (one = strtol(at, &end, 10)), end != at; at = end) {
+		if (one == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Which of the directories that group->dir is the pattern of has the process in it. */
+static bool fill_in(struct cprof_memory_cgroup *group, pid_t pid)
+{
+	glob_t found;
+	bool ok = false;
+	if (!group->wild)
+		return true;
+	if (glob(group->dir, GLOB_NOSORT | GLOB_NOESCAPE, NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; !ok && i < found.gl_pathc && i < GROUPS_MAX; i++) {
+		const char *dir = found.gl_pathv[i];
+		ok = strlen(dir) < sizeof(group->dir) && lists_process(dir, pid);
+		if (ok)
+			memcpy(group->dir, dir, strlen(dir) + 1);
+	}
+	globfree(&found);
+	return ok;
+}
+
 static struct cprof_error *hidden(pid_t pid, const char *cgroup)
 {
+	const char *path = "";
+	size_t n = path_of(cgroup, false, &path);
+	if (!n)
+		n = path_of(cgroup, true, &path);
 	struct cprof_error *err = cprof_error_new(
 		CPROF_ERR_DENIED,
 		"process %d is in a memory cgroup whose limit cannot be seen from here (%.*s)",
-		(int)pid, (int)strcspn(cgroup, "\n"), cgroup);
+		(int)pid, (int)n, path);
 	return cprof_error_hint(err,
 				"run cprof-attach on the host, or where the cgroup file system "
 				"that holds it is mounted");
+}
+
+/* What the process has mounted somewhere may be anything by now: only files of the kernel's are read. */
+static bool is_cgroup_fs(const char *dir)
+{
+	struct statfs fs;
+	return statfs(dir, &fs) == 0 &&
+	       (fs.f_type == CGROUP_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC);
+}
+
+static enum cprof_memory_cgroup_found find_for(pid_t pid, const char *cgroup, const char *mountinfo,
+					       const char *root, struct cprof_memory_cgroup *group)
+{
+	const enum cprof_memory_cgroup_found found =
+		cprof_memory_cgroup_find(cgroup, mountinfo, root, group);
+	if (found != CPROF_MEMORY_CGROUP_FOUND)
+		return found;
+	char mount[sizeof(group->dir)];
+	snprintf(mount, sizeof(mount), "%.*s", (int)group->mount_len, group->dir);
+	return is_cgroup_fs(mount) && fill_in(group, pid) && is_cgroup_fs(group->dir)
+		       ? found
+		       : CPROF_MEMORY_CGROUP_HIDDEN;
 }
 
 struct cprof_error *cprof_memory_cgroup_room(pid_t pid, struct cprof_memory_room *ret_room)
@@ -302,13 +400,13 @@ struct cprof_error *cprof_memory_cgroup_room(pid_t pid, struct cprof_memory_room
 		return err;
 	const char *text = cprof_buffer_text(&cgroup);
 	enum cprof_memory_cgroup_found found =
-		cprof_memory_cgroup_find(text, cprof_buffer_text(&ours), "", group);
+		find_for(pid, text, cprof_buffer_text(&ours), "", group);
 	if (found == CPROF_MEMORY_CGROUP_HIDDEN) {
 		snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
 		snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
 		err = cprof_file_read(path, TEXT_MAX, &theirs);
 		cprof_error_free(err);
-		found = cprof_memory_cgroup_find(text, cprof_buffer_text(&theirs), root, group);
+		found = find_for(pid, text, cprof_buffer_text(&theirs), root, group);
 	}
 	if (found == CPROF_MEMORY_CGROUP_FOUND)
 		cprof_memory_cgroup_look(group, ret_room);

@@ -20,7 +20,7 @@
 struct cprof_memory_room {
 	bool limited;                     /* false: no limit anywhere, and nothing below counts */
 	uint64_t limit_bytes, used_bytes; /* of the one with the least room */
-	uint64_t reclaimable_bytes;       /* of the used: pages of files that nobody used lately */
+	uint64_t reclaimable_bytes;       /* of the used: pages of files that can be dropped */
 	char knob[64];                    /* "memory.max": the file that holds the limit */
 	char group[256];                  /* its directory, as seen from here */
 };
@@ -40,6 +40,7 @@ struct cprof_memory_cgroup {
 	bool v2;
 	char dir[4096];   /* of the process's group */
 	size_t mount_len; /* of `dir`, what is the mount point: the uppermost that is seen */
+	size_t wild; /* so many names behind that are not known: `dir` is a glob(7) pattern, "MOUNT/ * /a" without the spaces */
 };
 
 enum cprof_memory_cgroup_found {

@@ -94,7 +94,7 @@ class Forged(TempDir):
             self.assertEqual(victim.stdout.readline(), "open\n")
             for done in (self.profile(target.pid), attach("-repair", target.pid)):
                 self.assertEqual(done.returncode, 4, done.stderr)
-                self.assertIn("no cprof-attach", done.stderr)
+                self.assertIn("not known to be a cprof-attach", done.stderr)
                 self.assertNotRegex(done.stderr, rf"\b{victim.pid}\b")
             self.end(target)
             victim.stdin.close()

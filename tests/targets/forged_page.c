@@ -20,7 +20,7 @@
 
 static unsigned char word[16] __attribute__((aligned(16))) = "a word of data";
 
-__attribute__((noinline, noipa)) static int answer(int n)
+__attribute__((noinline)) static int answer(int n)
 {
 	return n * 3 + 1;
 }

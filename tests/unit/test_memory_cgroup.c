@@ -41,6 +41,15 @@ TEST(memory_cgroup_finds_the_directory_of_a_process)
 		  "3 1 0:3 /../other /sys/fs/cgroup ro - cgroup2 cgroup rw\n", "/proc/7/root",
 		  CPROF_MEMORY_CGROUP_FOUND, "/proc/7/root/sys/fs/cgroup/x",
 		  "/proc/7/root/sys/fs/cgroup" },
+		{ "beside our namespace, in a mount that shows more", "0::/../a\n",
+		  "3 1 0:3 /../.. /cg ro - cgroup2 cgroup rw\n", "", CPROF_MEMORY_CGROUP_FOUND,
+		  "/cg/*/a", "/cg" },
+		{ "in our namespace, in a mount that shows more", "0::/\n",
+		  "3 1 0:3 /../.. /cg ro - cgroup2 cgroup rw\n", "", CPROF_MEMORY_CGROUP_FOUND,
+		  "/cg/*/*", "/cg" },
+		{ "above what the mount shows", "0::/../../a\n",
+		  "3 1 0:3 /.. /cg ro - cgroup2 cgroup rw\n", "", CPROF_MEMORY_CGROUP_HIDDEN, NULL,
+		  NULL },
 		{ "the mount that shows more", "0::/a/b\n",
 		  "3 1 0:3 /a /small ro - cgroup2 cgroup rw\n3 1 0:3 / /all ro - cgroup2 cgroup rw\n",
 		  "", CPROF_MEMORY_CGROUP_FOUND, "/all/a/b", "/all" },
@@ -98,7 +107,8 @@ TEST(memory_cgroup_takes_the_tightest_of_all_above)
 	make("/a", "memory.max", "max\n");
 	make("/a", "memory.high", "1000\n");
 	make("/a", "memory.current", "900\n");
-	make("/a", "memory.stat", "anon 1\ninactive_file 500\nfile_dirty 20\nfile_writeback 30\n");
+	make("/a", "memory.stat",
+	     "anon 1\nactive_file 200\ninactive_file 400\nfile_dirty 20\nfile_writeback 30\n");
 	make("/a", "memory.min", "50\n");
 	make("/a/b", "memory.max", "5000\n");
 	make("/a/b", "memory.current", "10\n");
@@ -120,7 +130,8 @@ TEST(memory_cgroup_takes_the_tightest_of_all_above)
 	CHECK_UINT(look(false, "/v").limited, false);
 	make("/v", "memory.memsw.limit_in_bytes", "700\n");
 	make("/v", "memory.memsw.usage_in_bytes", "600\n");
-	make("/v", "memory.stat", "inactive_file 1\ntotal_inactive_file 40\ntotal_dirty 50\n");
+	make("/v", "memory.stat",
+	     "inactive_file 1\ntotal_inactive_file 40\ntotal_active_file 20\ntotal_dirty 50\n");
 	room = look(false, "/v");
 	CHECK_UINT(cprof_memory_room_left(&room), 100);
 	make("/v", "memory.kmem.limit_in_bytes", "80\n");

@@ -42,7 +42,7 @@ static struct cprof_error *taken_by(const struct cprof_maps *maps, pid_t pid)
 	if (!cprof_foreign_pid_is_ours(pid, maps->pid)) {
 		err = cprof_error_new(CPROF_ERR_DENIED,
 				      "a heap profile of process %d is being taken by a process "
-				      "that is no cprof-attach by its name",
+				      "that is not known to be a cprof-attach",
 				      (int)maps->pid);
 		return cprof_error_hint(err, "wait until it has ended");
 	}

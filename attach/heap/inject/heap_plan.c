@@ -322,15 +322,39 @@ static uint32_t image_near(const struct cprof_heap_pages *pages, uint64_t addr)
 	return pages->n_images;
 }
 
+/* The pages of text that get jumps become the target's own: is there memory for them now? Else none of the new ones is hooked. */
+static struct cprof_error *check_room_for_more(struct cprof_heap_hooks *hooks, size_t from)
+{
+	const struct cprof_need need = { .what = "to hook what was loaded",
+					 .resident_bytes = (hooks->n - from) * PAGE };
+	struct cprof_head_room room;
+	struct cprof_error *err =
+		cprof_head_room_read(hooks->target->pid, hooks->maps->n_sorted, &room);
+	if (!err)
+		err = cprof_head_room_check(&room, &need);
+	if (!err || err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	for (size_t i = from; i < hooks->n; i++)
+		cprof_heap_hook_refuse(&hooks->all[i], err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
 struct cprof_error *cprof_heap_plan_more(struct cprof_heap_hooks *hooks,
 					 const struct cprof_heap_pages *pages, size_t from)
 {
 	struct cprof_heap_code *known;
-	struct cprof_error *err = cprof_heap_code_new(hooks, from, &known);
+	if (from == hooks->n)
+		return NULL;
+	struct cprof_error *err = check_room_for_more(hooks, from);
+	if (!err)
+		err = cprof_heap_code_new(hooks, from, &known);
 	if (err)
 		return err;
 	for (size_t i = from; !err && i < hooks->n; i++) {
 		struct cprof_heap_hook *hook = &hooks->all[i];
+		if (hook->state != CPROF_HEAP_HOOK_PLANNED)
+			continue;
 		hook->image = image_near(pages, hook->entry.addr);
 		if (hook->entry.throws)
 			cprof_heap_hook_refuse(hook, "it throws, and came after the attach");
