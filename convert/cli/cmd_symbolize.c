@@ -11,6 +11,7 @@
 
 #include "base/cache_dir.h"
 #include "base/cleanup.h"
+#include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/net/remote_symbols.h"
 #include "cprof/pprof_write.h"
@@ -225,6 +226,21 @@ static struct cprof_error *name_mapping(struct naming *naming, uint32_t number)
 	return err;
 }
 
+/* Files that a profile names are not ours: what they may cost has a bound, and who waits for names is told. */
+static void put_left_out(const struct cprof_budget *budget)
+{
+	for (size_t i = 0; i < budget->n; i++) {
+		if (!budget->accounts[i]->over)
+			continue;
+		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+		cprof_buffer_printf(&text, "%s: names are missing: it takes ",
+				    budget->accounts[i]->name);
+		cprof_account_describe(budget->accounts[i], &text);
+		cprof_buffer_puts(&text, "\n");
+		cprof_printable_write(stderr, cprof_buffer_text(&text), text.len);
+	}
+}
+
 static struct cprof_error *name_all(struct naming *naming)
 {
 	CPROF_AUTO(free) char *cache_dir = cprof_cache_dir_default();
@@ -234,6 +250,7 @@ static struct cprof_error *name_all(struct naming *naming)
 		cprof_symbolizer_new(&naming->modes.names, &naming->modules, &naming->symbolizer);
 	for (uint32_t i = 0; i < naming->profile->n_mappings && !err; i++)
 		err = name_mapping(naming, i);
+	put_left_out(&naming->modules.budget);
 	cprof_symbolizer_free(naming->symbolizer);
 	cprof_modules_deinit(&naming->modules);
 	return err;

@@ -78,6 +78,22 @@ static void put_dwarf(struct cprof_buffer *out, const struct cprof_names *names)
 			       "there\n");
 }
 
+/* Files of which not all was read, as that costs more than they may. */
+static void put_left_out(struct cprof_buffer *out, const struct cprof_names *names)
+{
+	const struct cprof_image *images[] = { names->module->image,
+					       names->debug ? names->debug->image : NULL,
+					       names->alt ? names->alt->image : NULL };
+	for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+		const struct cprof_account *account = images[i] ? images[i]->account : NULL;
+		if (!account || !account->over)
+			continue;
+		cprof_buffer_printf(out, INDENT "left out  what takes ");
+		cprof_account_describe(account, out);
+		cprof_buffer_puts(out, "\n");
+	}
+}
+
 /* ---- what would be better ---- */
 
 static struct cprof_error *put_advice(struct cprof_buffer *out, const struct cprof_names *names,
@@ -127,6 +143,7 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
 	put_build_id(out, module);
 	put_symbols(out, names);
 	put_dwarf(out, names);
+	put_left_out(out, names);
 	put_lines(out, "looked", cprof_buffer_text(&names->trail));
 	err = put_advice(out, names, options);
 	return err ? err : cprof_buffer_error(out);

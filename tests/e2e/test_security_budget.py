@@ -128,6 +128,10 @@ class Budget(TempDir):
         with Target(path) as target:
             done, profile = self.profile(target)
             self.assertIn("1 file left out", done.stderr)
+            self.assertIn("left out  what takes more than", attach("-why", path).stdout)
+            again = run([harness.CPROF, "-symbolize=force", "-top", self.path("x.pb.gz")])
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertIn("one: names are missing: it takes more than", again.stderr)
             done, profile = self.profile(target, "-budget", "2")
         self.assertNotIn("left out", done.stderr)
         self.assertTrue(any(line["line"] for where in profile.locations.values() for line in where["lines"]
