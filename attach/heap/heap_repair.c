@@ -4,6 +4,7 @@
 
 #include "attach/target/target.h"
 #include "attach/target/target_mem.h"
+#include "attach/target/thread_look.h"
 #include "base/cleanup.h"
 #include "cprof/maps.h"
 
@@ -11,7 +12,9 @@ static struct cprof_error *repair(struct cprof_target *target, struct cprof_maps
 				  struct cprof_target_mem *mem,
 				  struct cprof_heap_repair *ret_repair)
 {
-	struct cprof_error *err = cprof_heap_shim_left_remove(target, maps, &ret_repair->shim);
+	struct cprof_error *err = cprof_thread_look_memory(target);
+	if (!err)
+		err = cprof_heap_shim_left_remove(target, maps, &ret_repair->shim);
 	if (!err)
 		err = cprof_maps_refresh(maps);
 	return err ? err : cprof_heap_uprobe_left_remove(maps, mem, &ret_repair->breakpoints);

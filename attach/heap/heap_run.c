@@ -18,6 +18,7 @@
 #include "attach/heap/heap_sources.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
 #include "attach/run/session.h"
+#include "attach/target/thread_look.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -538,6 +539,8 @@ struct cprof_error *cprof_heap_run(const struct cprof_run *run,
 			"start it, then give -p PID");
 	const struct cprof_heap_method *method;
 	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
+	if (!err)
+		err = cprof_thread_look_memory(run->targets[0]);
 	if (!err)
 		err = cprof_session_new(run, types, 4, &heap.session);
 	if (err)

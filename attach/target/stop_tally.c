@@ -25,6 +25,10 @@ void cprof_stop_tally_join(struct cprof_stop_tally *tally, const struct cprof_st
 
 void cprof_stop_tally_text(const struct cprof_stop_tally *tally, char *text, size_t n)
 {
+	if (!tally->stops) {
+		snprintf(text, n, "0 times");
+		return;
+	}
 	int at = snprintf(text, n,
 			  "%" PRIu64 " time%s, at most %" PRIu64 " us, %" PRIu64 " us in all",
 			  tally->stops, tally->stops == 1 ? "" : "s", tally->longest_ns / 1000,

@@ -6,14 +6,17 @@
 #include <sys/syscall.h>
 
 #include "attach/target/stop_effect.h"
+#include "attach/target/thread_probe.h"
 #include "attach/target/thread_proc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "cprof/buffer.h"
 
 #define TEXT_MAX  4096
 #define VFORK     0x00004000u /* CLONE_VFORK */
 #define GROUP_MAX 4096
+#define ANSWER_NS CPROF_NS_PER_S
 
 /* ---- the cgroup ---- */
 
@@ -170,6 +173,21 @@ struct cprof_error *cprof_thread_look_hangs(pid_t pid, pid_t tid)
 	return cprof_error_hint(err,
 				"it waits for a disk, a network file system or another device: "
 				"try again when that is over");
+}
+
+struct cprof_error *cprof_thread_look_memory(const struct cprof_target *target)
+{
+	char dir[64];
+	struct cprof_thread_look look;
+	cprof_thread_look_take(target->pid, &look);
+	if (!look.n_blocked)
+		return NULL;
+	snprintf(dir, sizeof(dir), "/proc/%d/task/%d", (int)target->pid,
+		 (int)cprof_target_living_tid(target));
+	if (cprof_thread_probe_answers(dir, ANSWER_NS))
+		return NULL;
+	return cprof_error_wrap(cprof_thread_look_hangs(target->pid, look.blocked[0].tid),
+				"the memory of process %d does not answer", (int)target->pid);
 }
 
 struct cprof_error *cprof_thread_look_frozen(pid_t pid)

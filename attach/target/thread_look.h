@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/target/target.h"
 #include "cprof/error.h"
 
 #define CPROF_THREAD_LOOK_BLOCKED_MAX 64 /* that are remembered; one is enough to wait for */
@@ -41,6 +42,12 @@ pid_t cprof_thread_look_vforks(pid_t pid, const struct cprof_thread_look *look);
 
 /* UNSUPPORTED: thread `tid` cannot be stopped, in which call it hangs and what to do about it. Never NULL. */
 struct cprof_error *cprof_thread_look_hangs(pid_t pid, pid_t tid);
+
+/*
+ * UNSUPPORTED if a thread of `target` hangs in the kernel with the lock of its memory, so that whoever reads that would hang
+ * too (thread_probe.h): waits a second for an answer then. Costs a look where nobody hangs.
+ */
+struct cprof_error *cprof_thread_look_memory(const struct cprof_target *target);
 
 /* UNSUPPORTED: its cgroup is frozen. Never NULL. */
 struct cprof_error *cprof_thread_look_frozen(pid_t pid);

@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -136,6 +137,37 @@ class Bounds(unittest.TestCase):
         self.assertEqual(heap(target.pid).returncode, 0)
         self.assertEqual(executable_bytes(target.pid), before)
         quit(self, target)
+
+    def test_a_process_whose_memory_does_not_answer_is_left_alone(self):
+        if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            self.skipTest("FUSE needs root and /dev/fuse")
+        where = tempfile.mkdtemp(prefix="cprof-hang-")
+        server = subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"), where],
+                                  stdout=subprocess.PIPE, text=True)
+        target = process = None
+        try:
+            if server.stdout.readline().strip() != "ready":
+                self.skipTest("FUSE is not in this kernel")
+            target = harness.Target(["hung_unmap", os.path.join(where, "file")])
+            target.process.stdin.write("h")
+            target.process.stdin.flush()
+            self.assertEqual(target.process.stdout.readline(), "hung\n")
+            for args in (["-p", str(target.pid), "-mode", "heap", "-o", os.devnull, "-f"], ["-repair", str(target.pid)]):
+                process = subprocess.Popen([harness.ATTACH, *args], stderr=subprocess.PIPE, text=True)
+                process.wait(timeout=30)
+                self.assertEqual(process.returncode, 1)
+                self.assertIn("does not answer", process.stderr.read())
+                process.stderr.close()
+        finally:
+            # First of all: whoever reads the target's memory waits for it, also where no signal is heard.
+            server.kill()
+            server.communicate()
+            subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
+            for one in (process, target and target.process):
+                if one:
+                    one.kill()
+                    one.wait()
+            os.rmdir(where)
 
     def test_a_detach_that_cannot_stop_all_says_what_stays_and_repair_takes_it_out(self):
         target = harness.Target(["stops_vfork"])

@@ -117,6 +117,8 @@ TEST(stop_tally_counts_every_stop_and_names_those_in_vain)
 {
 	char text[128];
 	struct cprof_stop_tally tally = { 0 }, other = { .cut_short = 2, .interrupted = 3 };
+	cprof_stop_tally_text(&tally, text, sizeof(text));
+	CHECK_STR(text, "0 times");
 	cprof_stop_tally_add(&tally, 1500, false);
 	cprof_stop_tally_text(&tally, text, sizeof(text));
 	CHECK_STR(text, "1 time, at most 1 us, 1 us in all");
