@@ -267,7 +267,7 @@ static void clear_slack(struct cprof_remote *remote)
 
 static struct cprof_error *write_frame(struct cprof_remote *remote)
 {
-	size_t n;
+	size_t n = 0;
 	CPROF_AUTO(free) uint8_t *image = malloc(sizeof(struct frame) + XSTATE_MAX + 256);
 	if (!image)
 		return cprof_error_no_memory();
