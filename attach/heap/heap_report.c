@@ -14,9 +14,10 @@ static void report_hook(struct cprof_run_log *log, const struct cprof_heap_hook 
 				   hook->entry.addr, hook->entry.map->path);
 		break;
 	case CPROF_HEAP_HOOK_PATCHED:
-		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "hooked %s at 0x%" PRIx64 " in %s%s",
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "hooked %s at 0x%" PRIx64 " in %s%s%s",
 				   hook->entry.name, hook->entry.addr, hook->entry.map->path,
-				   hook->patch.at_entry ? ", at its first byte" : "");
+				   hook->patch.at_entry ? ", at its first byte" : "",
+				   hook->light ? "" : ", with all registers kept");
 		break;
 	case CPROF_HEAP_HOOK_PLANNED:
 	case CPROF_HEAP_HOOK_NO_STUB:

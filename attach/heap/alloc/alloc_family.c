@@ -107,6 +107,14 @@ static const struct cprof_alloc_function functions[] = {
 };
 
 static const char *const libraries[] = { "libjemalloc", "libtcmalloc", "libmimalloc", "libsnmalloc" };
+
+/* What no other make has: jemalloc, tcmalloc, mimalloc, snmalloc; the sanitizers'. */
+static const char *const marks[] = {
+	"mallctl", "je_mallctl", "_rjem_mallctl", "rjem_mallctl",
+	"tc_version", "MallocExtension_GetNumericProperty", "TCMallocInternalMalloc",
+	"mi_version", "mi_heap_new", "sn_rust_alloc",
+	"__asan_init", "__tsan_init", "__msan_init", "__lsan_init", "__hwasan_init", "__scudo_print_stats",
+};
 /* clang-format on */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -130,6 +138,15 @@ const struct cprof_alloc_function *cprof_alloc_function_find(const char *symbol,
 		}
 	}
 	return NULL;
+}
+
+bool cprof_alloc_is_known_by(const char *symbol)
+{
+	for (size_t i = 0; i < COUNT(marks); i++) {
+		if (strcmp(symbol, marks[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool cprof_alloc_is_library(const char *path)

@@ -34,6 +34,12 @@ const struct cprof_alloc_function *cprof_alloc_function_find(const char *symbol,
 /* Number of prefixes, the empty one included. */
 extern const size_t cprof_alloc_n_prefixes;
 
+/*
+ * Does an object that has this symbol have an allocator of a known family, and of no other make? These do not throw, unwind or
+ * switch stacks: what else is called malloc may.
+ */
+bool cprof_alloc_is_known_by(const char *symbol);
+
 /* Is a file of this name an allocator and nothing else? Then every call from inside it is its own. */
 bool cprof_alloc_is_library(const char *path);
 

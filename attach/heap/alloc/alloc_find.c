@@ -144,10 +144,26 @@ static uint64_t address_of(const struct object *object, const struct cprof_modul
 	return 0;
 }
 
+/*
+ * A library that starts programs is the C library, whichever it is. In a static program the C library's own malloc is not
+ * there where the program brings another, or is not what is called malloc: glibc's, musl's.
+ */
+static bool is_c_library(const struct object *object, const struct cprof_module *module,
+			 const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	uint64_t end;
+	if (map->inode != maps->exe_inode || map->dev != maps->exe_dev)
+		return address_of(object, module, map, "__libc_start_main", &end) != 0;
+	uint64_t plain = address_of(object, module, map, "malloc", &end);
+	return plain && (address_of(object, module, map, "__libc_malloc", &end) == plain ||
+			 address_of(object, module, map, "default_malloc", &end) == plain);
+}
+
 struct candidates {
 	struct cprof_alloc_entry all[CANDIDATES_MAX];
 	size_t prefix[CANDIDATES_MAX];
 	size_t n;
+	bool known;
 	uint32_t
 		allocates; /* bit p: there is malloc, or with prefix p any function that allocates */
 };
@@ -158,6 +174,7 @@ static void collect(const struct object *object, const struct cprof_module *modu
 	for (size_t i = 0; i < object->symbols.n && found->n < CANDIDATES_MAX; i++) {
 		const struct cprof_symbol *symbol = &object->symbols.all[i];
 		size_t prefix;
+		found->known = found->known || cprof_alloc_is_known_by(symbol->name);
 		const struct cprof_alloc_function *row =
 			cprof_alloc_function_find(symbol->name, &prefix);
 		struct cprof_alloc_entry entry = { .map = map };
@@ -341,10 +358,13 @@ static struct cprof_error *look_at(struct cprof_alloc_entries *entries, struct c
 	size_t from = entries->n;
 	if (!err)
 		collect(&object, module, map, found);
+	found->known = found->known || is_c_library(&object, module, maps, map) ||
+		       cprof_alloc_is_library(map->path);
 	for (size_t i = 0; !err && i < found->n; i++) {
 		if (!belongs(found, i))
 			continue;
 		err = cprof_alloc_entry_follow(&found->all[i], maps, modules);
+		found->all[i].known = found->known && found->all[i].map == map;
 		if (!err)
 			err = add_entry(entries, &found->all[i]);
 	}
@@ -445,7 +465,9 @@ struct cprof_error *cprof_alloc_entries_add_custom(struct cprof_alloc_entries *e
 {
 	for (size_t i = 0; i < entries->n; i++) {
 		if (entries->all[i].addr == entry->addr) {
+			const bool known = entries->all[i].known;
 			entries->all[i] = *entry;
+			entries->all[i].known = known;
 			return NULL;
 		}
 	}

@@ -19,6 +19,7 @@ struct cprof_alloc_entry {
 	uint8_t group;
 	uint64_t sister; /* run-time address of the one that does not throw; 0: not needed */
 	bool throws;
+	bool known;                  /* its object has an allocator of a known family */
 	bool custom;                 /* the user's own: */
 	struct cprof_shim_pool pool; /* what its arguments mean */
 	struct cprof_map *map;       /* borrowed: the executable mapping it lies in */

@@ -9,6 +9,7 @@
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_claim.h"
 #include "attach/heap/inject/heap_code.h"
+#include "attach/heap/inject/heap_judge.h"
 #include "attach/heap/inject/heap_place.h"
 #include "base/cleanup.h"
 
@@ -173,6 +174,9 @@ static struct cprof_error *relocate(struct cprof_heap_hooks *hooks,
 				    const struct cprof_heap_code *known, size_t index)
 {
 	struct cprof_heap_hook *hook = &hooks->all[index];
+	struct cprof_error *judged = cprof_heap_judge_registers(known, hook);
+	if (judged)
+		return judged;
 	const struct cprof_memory *memory = &hooks->maps->memory;
 	uint32_t n_stubs;
 	const struct cprof_shim_stub *stubs = cprof_heap_blob_stubs(&n_stubs);
@@ -200,7 +204,7 @@ static struct cprof_error *relocate(struct cprof_heap_hooks *hooks,
 		image->addr + (hook->light ? stubs[stub].restore : stubs[stub].trampoline);
 	struct cprof_error *err = plan_patch(hook, code, bytes, image->addr + way_in(hook), known);
 	if (!err)
-		return NULL;
+		return cprof_heap_judge_frame(known, hook);
 	if (err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	cprof_heap_hook_refuse(hook, err->message);
