@@ -33,11 +33,15 @@ static const char *fd_path(int fd, char *path, size_t n)
 	return path;
 }
 
-/* Through /proc/self/fd what was looked at is what is opened. */
+/* Through /proc/self/fd what was looked at is what is opened. Opening must not wait; who writes to it then may. */
 static int reopen(int fd)
 {
 	char path[40];
-	return open(fd_path(fd, path, sizeof(path)), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int opened =
+		open(fd_path(fd, path, sizeof(path)), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (opened >= 0)
+		fcntl(opened, F_SETFL, 0);
+	return opened;
 }
 
 static struct cprof_error *plan_stream(struct cprof_new_file *file, int *fd)

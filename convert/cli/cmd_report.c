@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/new_file.h"
 #include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/graphviz.h"
@@ -26,43 +27,75 @@ static struct cprof_error *write_to(struct cprof_report *report, FILE *out)
 	return err ? err : cprof_graphviz_draw(type, graph, out);
 }
 
-static struct cprof_error *write_file(struct cprof_report *report, const char *path, int flags)
+/* Everything but the name of the file that is planned. */
+static struct cprof_error *fill(struct cprof_report *report, struct cprof_new_file *file)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!file) {
-		struct cprof_error *err = cprof_error_os(errno, "create %s", path);
-		if (fd >= 0)
-			close(fd);
+	struct cprof_error *err = cprof_new_file_create(file, NULL);
+	if (err)
 		return err;
-	}
-	struct cprof_error *err = write_to(report, file);
-	if (fclose(file) != 0 && !err)
-		err = cprof_error_os(errno, "write %s", path);
+	CPROF_AUTO(close) int fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!out)
+		return cprof_error_os(errno, "create %s", file->path);
+	cprof_take_fd(&fd);
+	err = write_to(report, out);
+	if (fclose(out) != 0 && !err)
+		err = cprof_error_os(errno, "write %s", file->path);
 	return err;
 }
 
-/* DIR/profile001.svg, or the first number that is free. */
-static struct cprof_error *write_numbered(struct cprof_report *report, const char *dir,
-					  const char *prefix, struct cprof_buffer *path)
+/* What the user names is replaced, as by the original tool and by shells. */
+static struct cprof_error *write_file(struct cprof_report *report, const char *path)
+{
+	struct cprof_new_file file = { 0 };
+	struct cprof_error *err = cprof_new_file_plan(path, CPROF_NEW_FILE_REPLACE, &file);
+	if (!err)
+		err = fill(report, &file);
+	if (!err)
+		err = cprof_new_file_finish(&file, NULL);
+	cprof_new_file_deinit(&file);
+	return err;
+}
+
+/* The first number that is free: "profile001.svg". */
+static struct cprof_error *give_number(const struct cprof_report *report,
+				       struct cprof_new_file *file, const char *prefix,
+				       struct cprof_buffer *name)
 {
 	for (int i = 1; i < 10000; i++) {
-		path->len = 0;
-		cprof_buffer_printf(path, "%s%s%s%03d.%s", dir, *dir ? "/" : "", prefix, i,
-				    report->format->suffix);
-		struct cprof_error *err = cprof_buffer_error(path);
-		if (!err && access(cprof_buffer_text(path), F_OK) == 0)
-			continue;
+		name->len = 0;
+		cprof_buffer_printf(name, "%s%03d.%s", prefix, i, report->format->suffix);
+		struct cprof_error *err = cprof_buffer_error(name);
 		if (!err)
-			err = write_file(report, cprof_buffer_text(path), O_EXCL);
-		if (err && err->os_errno == EEXIST) { /* somebody was faster */
-			cprof_error_free(err);
-			continue;
-		}
-		return err;
+			err = cprof_new_file_finish(file, cprof_buffer_text(name));
+		if (!err || err->os_errno != EEXIST)
+			return err;
+		cprof_error_free(err);
 	}
 	return cprof_error_new(CPROF_ERR_EXISTS, "all of %s001 to %s9999.%s exist", prefix, prefix,
 			       report->format->suffix);
+}
+
+/* DIR/profile001.svg; `path` is then where it is. */
+static struct cprof_error *write_numbered(struct cprof_report *report, const char *dir,
+					  const char *prefix, struct cprof_buffer *path)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
+	struct cprof_new_file file = { 0 };
+	cprof_buffer_printf(path, "%s%s", dir, *dir ? "/" : "");
+	size_t prefix_len = path->len;
+	cprof_buffer_printf(path, "%s.%s", prefix, report->format->suffix);
+	struct cprof_error *err = cprof_buffer_error(path);
+	if (!err)
+		err = cprof_new_file_plan(cprof_buffer_text(path), CPROF_NEW_FILE_NAMED, &file);
+	if (!err)
+		err = fill(report, &file);
+	if (!err)
+		err = give_number(report, &file, prefix, &name);
+	cprof_new_file_deinit(&file);
+	path->len = prefix_len;
+	cprof_buffer_puts(path, cprof_buffer_text(&name));
+	return err ? err : cprof_buffer_error(path);
 }
 
 static struct cprof_error *show(struct cprof_report *report, bool interactive)
@@ -83,7 +116,7 @@ static struct cprof_error *deliver(struct cprof_report *report, bool interactive
 	const struct cprof_format *format = report->format;
 	if (*path) {
 		fprintf(stderr, "Generating report in %s\n", path);
-		return write_file(report, path, O_TRUNC);
+		return write_file(report, path);
 	}
 	if (format->viewer)
 		return show(report, interactive);

@@ -12,6 +12,7 @@
 
 #include <editline/readline.h>
 
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "base/printable_text.h"
 #include "convert/cli/commands.h"
@@ -259,6 +260,10 @@ static void find_history(char *path, size_t room)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	path[0] = 0;
+	/* What root types is not written into the home of whoever called sudo(8). */
+	const char *dir = state && *state == '/' ? state : home;
+	if (!dir || !cprof_cache_dir_may_be_ours(dir))
+		return;
 	if (state && *state == '/')
 		snprintf(path, room, "%s/cprof_history", state);
 	else if (home && *home)

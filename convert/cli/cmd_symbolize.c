@@ -11,6 +11,7 @@
 
 #include "base/cache_dir.h"
 #include "base/cleanup.h"
+#include "base/new_file.h"
 #include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/net/remote_symbols.h"
@@ -304,16 +305,23 @@ static char *output_name(const struct cprof_options *options)
 	return asprintf(&text, "%.*s.named%s", (int)len, in, suffix) < 0 ? NULL : text;
 }
 
-static struct cprof_error *write_profile(const struct cprof_profile *profile, const char *path)
+/* A name that the user gave is replaced, one that we made is not. */
+static struct cprof_error *write_profile(const struct cprof_profile *profile, const char *path,
+					 bool replace)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
 	if (err)
 		return err;
-	CPROF_AUTO(fclose) FILE *file = fopen(path, "we");
-	if (!file || fwrite(bytes.data, 1, bytes.len, file) != bytes.len || fflush(file) != 0)
-		return cprof_error_os(errno, "write %s", path);
-	return NULL;
+	struct cprof_new_file file = { 0 };
+	err = cprof_new_file_plan(path, replace ? CPROF_NEW_FILE_REPLACE : CPROF_NEW_FILE_REFUSE,
+				  &file);
+	if (!err)
+		err = cprof_new_file_write(&file, bytes.data, bytes.len, NULL);
+	cprof_new_file_deinit(&file);
+	if (err && err->code == CPROF_ERR_EXISTS)
+		return cprof_error_hint(err, "-output %s replaces it", path);
+	return err;
 }
 
 static struct cprof_error *run(struct cprof_options *options, struct cprof_profile *unused)
@@ -337,7 +345,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 	if (!err)
 		err = name_all(&naming);
 	if (!err)
-		err = write_profile(profile, path);
+		err = write_profile(profile, path, *options->config.output != 0);
 	if (!err)
 		fprintf(stderr, "named %u of %u addresses that had a file, written to %s\n",
 			naming.n_named, naming.n_wanted, path);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/environment.h"
+#include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "convert/cli/commands.h"
@@ -129,15 +130,12 @@ static void take_shorthands(struct cprof_options *o)
 	o->config.mean = o->config.mean || o->mean_delay;
 }
 
+/* Only of a file: what is read from a pipe to look at it is missing afterwards. */
 static bool is_elf(const char *path)
 {
 	char magic[4] = "";
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return false;
-	bool elf = fread(magic, 1, 4, file) == 4 && memcmp(magic, "\177ELF", 4) == 0;
-	fclose(file);
-	return elf;
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open(path);
+	return fd >= 0 && read(fd, magic, 4) == 4 && memcmp(magic, "\177ELF", 4) == 0;
 }
 
 /* "cprof PROGRAM PROFILE": the first of several may be the program, or its build id. */

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "base/path.h"
 
 #define MAX_SEGMENTS 512
+#define FD_PATH_MAX  40
 
 extern char **environ;
 
@@ -23,7 +25,8 @@ struct segment {
 };
 
 struct cprof_object_file {
-	char *path;
+	int fd;     /* owned; whatever becomes of its path, it is what tools are given */
+	char *path; /* for messages */
 	char *tools;
 	struct cprof_mapping mapping; /* its strings are not used */
 	struct segment *segments;
@@ -33,10 +36,8 @@ struct cprof_object_file {
 /* The loadable segments of an ELF file of 64 bits (elf(5)); anything else is refused. */
 static struct cprof_error *read_segments(struct cprof_object_file *file)
 {
-	CPROF_AUTO(close) int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+	int fd = file->fd;
 	Elf64_Ehdr header;
-	if (fd < 0)
-		return cprof_error_os(errno, "open %s", file->path);
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
 	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr) ||
@@ -79,14 +80,15 @@ bool cprof_object_file_address(const struct cprof_object_file *file, uint64_t ad
 	return false;
 }
 
-static bool readable(const struct cprof_buffer *path)
+/* A profile from elsewhere may name a pipe or a device: they are no programs. -1: nothing there. */
+static int open_program(const struct cprof_buffer *path)
 {
-	return !path->failed && access(cprof_buffer_text(path), R_OK) == 0;
+	return path->failed ? -1 : cprof_foreign_file_open(cprof_buffer_text(path));
 }
 
 /* Where the program may have been put for us: DIR/BUILDID/NAME, DIR/NAME, DIR/its whole path. */
-static bool find_in(const char *dir, size_t n, const char *build_id, const char *path,
-		    struct cprof_buffer *out)
+static int find_in(const char *dir, size_t n, const char *build_id, const char *path,
+		   struct cprof_buffer *out)
 {
 	const char *tails[] = { build_id, cprof_path_base(path), path };
 	for (size_t i = 0; i < 3; i++) {
@@ -97,13 +99,14 @@ static bool find_in(const char *dir, size_t n, const char *build_id, const char 
 		cprof_buffer_printf(out, "/%s", tails[i]);
 		if (i == 0)
 			cprof_buffer_printf(out, "/%s", cprof_path_base(path));
-		if (readable(out))
-			return true;
+		int fd = open_program(out);
+		if (fd >= 0)
+			return fd;
 	}
-	return false;
+	return -1;
 }
 
-static bool find_file(const char *build_id, const char *path, struct cprof_buffer *out)
+static int find_file(const char *build_id, const char *path, struct cprof_buffer *out)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer home = { 0 };
 	const char *dirs = getenv("PPROF_BINARY_PATH");
@@ -114,13 +117,14 @@ static bool find_file(const char *build_id, const char *path, struct cprof_buffe
 	}
 	while (*dirs) {
 		size_t n = strcspn(dirs, ":");
-		if (n && find_in(dirs, n, build_id, path, out))
-			return true;
+		int fd = n ? find_in(dirs, n, build_id, path, out) : -1;
+		if (fd >= 0)
+			return fd;
 		dirs += n + (dirs[n] == ':');
 	}
 	out->len = 0;
 	cprof_buffer_puts(out, path);
-	return *path == '/' && readable(out);
+	return *path == '/' ? open_program(out) : -1;
 }
 
 struct cprof_error *cprof_object_file_open(const struct cprof_profile *profile,
@@ -129,7 +133,9 @@ struct cprof_error *cprof_object_file_open(const struct cprof_profile *profile,
 {
 	CPROF_AUTO(buffer) struct cprof_buffer path = { 0 };
 	const char *name = cprof_profile_text(profile, mapping->filename);
-	if (!find_file(cprof_profile_text(profile, mapping->build_id), name, &path))
+	CPROF_AUTO(close)
+	int fd = find_file(cprof_profile_text(profile, mapping->build_id), name, &path);
+	if (fd < 0)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_UNSUPPORTED, "the program %s is not here", name),
 			"put it in a directory that PPROF_BINARY_PATH names");
@@ -137,6 +143,8 @@ struct cprof_error *cprof_object_file_open(const struct cprof_profile *profile,
 	const char *usual = getenv("PPROF_TOOLS");
 	if (!*tools && usual)
 		tools = usual;
+	if (file)
+		file->fd = cprof_take_fd(&fd);
 	if (!file || !(file->path = strdup(cprof_buffer_text(&path))) ||
 	    !(file->tools = strdup(tools)))
 		return cprof_error_no_memory();
@@ -151,6 +159,7 @@ void cprof_object_file_close(struct cprof_object_file *file)
 {
 	if (!file)
 		return;
+	close(file->fd);
 	free(file->path);
 	free(file->tools);
 	free(file->segments);
@@ -174,6 +183,13 @@ static void find_tool(const struct cprof_object_file *file, const char *name,
 	cprof_buffer_puts(out, name);
 }
 
+/* Where a tool finds what we have looked at. */
+static char *fd_path(const struct cprof_object_file *file, char *path)
+{
+	snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", file->fd);
+	return path;
+}
+
 /* Run a tool and hand over each line that it prints. */
 static struct cprof_error *run_tool(const struct cprof_object_file *file, const char *name,
 				    char **argv, struct cprof_error *line(void *ctx, char *text),
@@ -187,6 +203,7 @@ static struct cprof_error *run_tool(const struct cprof_object_file *file, const 
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, file->fd, file->fd); /* and keep it over exec */
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	pid_t pid;
 	int failed = posix_spawnp(&pid, cprof_buffer_text(&tool), &actions, NULL, argv, environ);
@@ -282,7 +299,9 @@ struct cprof_error *cprof_object_file_symbols(struct cprof_object_file *file,
 					      size_t *ret_n)
 {
 	struct symbol_reader reader = { .regex = regex, .address = address };
-	char *argv[] = { (char[]){ "nm" }, (char[]){ "-n" }, (char[]){ "-C" }, file->path, NULL };
+	char path[FD_PATH_MAX];
+	char *argv[] = { (char[]){ "nm" }, (char[]){ "-n" }, (char[]){ "-C" }, fd_path(file, path),
+			 NULL };
 	struct cprof_error *err = run_tool(file, "nm", argv, read_symbol, &reader);
 	if (!err)
 		err = end_symbol(&reader, reader.start + 1);
@@ -364,7 +383,7 @@ struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file
 						  size_t *ret_n)
 {
 	struct code_reader reader = { 0 };
-	char from[48], to[48];
+	char from[48], to[48], path[FD_PATH_MAX];
 	snprintf(from, sizeof(from), "--start-address=0x%lx", (unsigned long)start);
 	snprintf(to, sizeof(to), "--stop-address=0x%lx", (unsigned long)end);
 	char *argv[] = { (char[]){ "objdump" },
@@ -374,7 +393,7 @@ struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file
 			 (char[]){ "--line-numbers" },
 			 from,
 			 to,
-			 file->path,
+			 fd_path(file, path),
 			 intel ? (char[]){ "-Mintel" } : NULL,
 			 NULL };
 	struct cprof_error *err = run_tool(file, "objdump", argv, read_code, &reader);

@@ -2,6 +2,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +12,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/foreign_file.h"
 #include "base/path.h"
 
 #define MAX_BYTES (64u << 20) /* no source file is larger; a device or a core dump may be */
@@ -59,44 +63,108 @@ void cprof_source_files_free(struct cprof_source_files *files)
 	free(files);
 }
 
+/* ---- which files may be read ---- */
+
+/* Whether `location`, as the kernel names it, lies in `dir` or below, wherever links lead that are in that. */
+static bool is_below(const char *location, const char *dir, size_t n)
+{
+	CPROF_AUTO(free) char *name = strndup(n ? dir : ".", n ? n : 1);
+	CPROF_AUTO(free) char *real = name ? realpath(name, NULL) : NULL;
+	size_t len = real ? strlen(real) : 0;
+	if (len == 1) /* the root: everything */
+		return true;
+	return len && strncmp(location, real, len) == 0 && location[len] == '/';
+}
+
+/*
+ * A profile from elsewhere may name any file of ours as its source, and what it names stands in the report, which is then
+ * sent back. So where the open file really lies decides: below a directory that the user has given.
+ */
+static bool is_allowed(const struct cprof_source_files *files, int fd)
+{
+	char link[40], location[PATH_MAX];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, location, sizeof(location) - 1);
+	if (n <= 0)
+		return false;
+	location[n] = 0;
+	for (const char *dir = files->search; *dir;) {
+		size_t len = strcspn(dir, ":");
+		if (is_below(location, dir, len))
+			return true;
+		dir += len + (dir[len] == ':');
+	}
+	return false;
+}
+
+/* Sets errno: EPERM where it is outside, EINVAL where it is no regular file. */
+static int open_allowed(const struct cprof_source_files *files, const char *path)
+{
+	CPROF_AUTO(close) int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd >= 0 && !is_allowed(files, fd)) {
+		errno = EPERM;
+		return -1;
+	}
+	return fd < 0 ? -1 : cprof_foreign_file_reopen(fd);
+}
+
+/* ---- looking for them ---- */
+
 /* `path` below `dir` or one of its parents. */
-static FILE *open_below(const char *dir, size_t n, const char *path)
+static int open_below(const struct cprof_source_files *files, const char *dir, size_t n,
+		      const char *path, bool *outside)
 {
 	for (;;) {
 		CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
 		cprof_buffer_append(&name, dir, n);
 		cprof_buffer_printf(&name, "/%s", path);
-		FILE *file = name.failed ? NULL : fopen(cprof_buffer_text(&name), "re");
-		if (file || n == 0)
-			return file;
+		int fd = name.failed ? -1 : open_allowed(files, cprof_buffer_text(&name));
+		*outside |= fd < 0 && errno == EPERM;
+		if (fd >= 0 || n == 0)
+			return fd;
 		while (n > 0 && dir[n - 1] != '/')
 			n--;
 		n -= n > 0;
 	}
 }
 
-static FILE *open_file(const struct cprof_source_files *files, struct file *file)
+static const char *why_not(int why)
+{
+	return why == EPERM    ? "not below the source path; -source_path=/ reads files anywhere"
+	       : why == EINVAL ? "no regular file"
+			       : strerror(why);
+}
+
+static int open_absolute(const struct cprof_source_files *files, struct file *file,
+			 const char *path)
+{
+	char why[128];
+	int fd = open_allowed(files, path);
+	snprintf(why, sizeof(why), "%s", why_not(errno));
+	why[0] = (char)tolower((unsigned char)why[0]); /* it stands within a sentence */
+	if (fd < 0 && asprintf(&file->failure, "open %s: %s", path, why) < 0)
+		file->failure = NULL;
+	return fd;
+}
+
+static int open_file(const struct cprof_source_files *files, struct file *file)
 {
 	const char *path = cprof_path_trim(file->path, files->trim, files->search);
-	FILE *opened = NULL;
-	if (*path == '/') {
-		opened = fopen(path, "re");
-		char why[128];
-		snprintf(why, sizeof(why), "%s", strerror(errno));
-		why[0] = (char)tolower((unsigned char)why[0]); /* it stands within a sentence */
-		if (!opened && asprintf(&file->failure, "open %s: %s", path, why) < 0)
-			file->failure = NULL;
-		return opened;
-	}
-	for (const char *dir = files->search; !opened && *dir;) {
+	bool outside = false;
+	int fd = -1;
+	if (*path == '/')
+		return open_absolute(files, file, path);
+	for (const char *dir = files->search; fd < 0 && *dir;) {
 		size_t n = strcspn(dir, ":");
-		opened = open_below(dir, n, path);
+		fd = open_below(files, dir, n, path, &outside);
 		dir += n + (dir[n] == ':');
 	}
-	if (!opened &&
-	    asprintf(&file->failure, "could not find file %s on path %s", path, files->search) < 0)
+	if (fd < 0 &&
+	    asprintf(&file->failure, "could not find file %s on path %s%s", path, files->search,
+		     outside ? "; there is one outside of it, -source_path=/ reads files anywhere"
+			     : "") < 0)
 		file->failure = NULL;
-	return opened;
+	return fd;
 }
 
 static void split(struct file *file, size_t n)
@@ -120,9 +188,11 @@ static void split(struct file *file, size_t n)
 
 static void read_file(const struct cprof_source_files *files, struct file *file)
 {
-	FILE *opened = open_file(files, file);
+	CPROF_AUTO(close) int fd = open_file(files, file);
+	FILE *opened = fd < 0 ? NULL : fdopen(fd, "re");
 	if (!opened)
 		return;
+	cprof_take_fd(&fd);
 	struct cprof_buffer text = { 0 };
 	for (size_t got = 1; got > 0 && text.len < MAX_BYTES;) {
 		uint8_t *room = cprof_buffer_reserve(&text, 65536);

@@ -1,5 +1,8 @@
 /*
  * convert/output/source_file.h - lines of source files, found on a search path and kept while a report is written.
+ *
+ * Owns which files count as sources: regular ones that lie below a directory of the search path (without one: below the
+ * present directory), wherever links lead. The profile says which are asked for, and it may come from anywhere.
  */
 #ifndef CPROF_CONVERT_OUTPUT_SOURCE_FILE_H
 #define CPROF_CONVERT_OUTPUT_SOURCE_FILE_H
@@ -13,7 +16,7 @@ struct cprof_source_files;
 
 /*
  * `search` is a ':'-separated list of directories; "" is the present one. A relative file is looked for below each of them
- * and below their parents. `trim` as in cprof_path_trim().
+ * and of their parents, but counts only below them; "/" allows everything. `trim` as in cprof_path_trim().
  */
 struct cprof_error *cprof_source_files_new(const char *search, const char *trim,
 					   struct cprof_source_files **ret_files);

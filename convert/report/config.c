@@ -51,7 +51,7 @@ const struct cprof_option cprof_config_options[] = {
 	{ "call_tree", CPROF_OPT_SWITCH, AT(call_tree), NULL, NULL, "keep functions reached on different paths apart (graphs, callgrind)", NULL },
 	{ "compact_labels", CPROF_OPT_SWITCH, AT(compact_labels), NULL, NULL, "short headers", NULL },
 	{ "intel_syntax", CPROF_OPT_SWITCH, AT(intel_syntax), NULL, NULL, "Intel syntax in assembly", NULL },
-	{ "source_path", CPROF_OPT_STRING, AT(source_path), "", "DIRS", "where to look for source files, ':'-separated; the present directory if empty", NULL },
+	{ "source_path", CPROF_OPT_STRING, AT(source_path), "", "DIRS", "where source files may be, ':'-separated; the present directory if empty; / is anywhere", NULL },
 	{ "trim_path", CPROF_OPT_STRING, AT(trim_path), "", "DIRS", "prefixes to take off source file names, ':'-separated", NULL },
 	{ "tools", CPROF_OPT_STRING, AT(tools), "", "DIRS", "where nm and objdump are, ':'-separated; $PPROF_TOOLS if empty, then PATH", NULL },
 	{ "output", CPROF_OPT_STRING, AT(output), "", "FILE", "write the report there and not to stdout", NULL },

@@ -81,6 +81,15 @@ def draw(random_source, recorded=()):
     return arguments + [os.path.join(folder, name)]  # a recorded profile's path is absolute and stays as it is
 
 
+def everywhere(arguments):
+    """With sources allowed to be anywhere, which pprof does without being asked; both are given the same."""
+    if not any(argument.startswith("-list") for argument in arguments):
+        return arguments
+    paths = [argument.removeprefix("-source_path=") for argument in arguments if argument.startswith("-source_path=")]
+    return [f"-source_path={(paths or [GOLDEN])[-1]}:/"] + [
+        argument for argument in arguments if not argument.startswith("-source_path=")]
+
+
 def run(command, arguments):
     done = subprocess.run(command + arguments, cwd=GOLDEN, env=ENVIRONMENT, timeout=120, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -135,6 +144,7 @@ class Differential(unittest.TestCase):
         oracle = go_pprof() + ["-symbolize=none"]
 
         def both(arguments):
+            arguments = everywhere(arguments)
             return run([CPROF, "-symbolize=none"], arguments), run(oracle, arguments)
 
         different, compared = [], 0

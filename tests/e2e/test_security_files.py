@@ -16,7 +16,7 @@ import time
 import unittest
 
 import harness
-from harness import ATTACH, Profile, Target, TempDir, attach, run
+from harness import ATTACH, CPROF, Profile, Target, TempDir, attach, run
 
 EVE = 65534
 PROTECTED = ("symlinks", "hardlinks", "fifos", "regular")
@@ -529,6 +529,116 @@ class Caches(Hostile):
                 self.assertIn(name, left)
             self.assertFalse({"old.names", "older.names"} <= set(left), left)
         self.check_precious()
+
+
+class Viewing(Hostile):
+    """cprof, with a profile from elsewhere that names files of ours."""
+
+    def profile(self, mapping, source, name="work"):
+        """One sample in function NAME of SOURCE, line 1, and MAPPING."""
+        harness.need("protoc")
+        quote = lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        strings = ["", "cpu", "nanoseconds", mapping, name, source]
+        text = ("sample_type { type: 1 unit: 2 } sample { location_id: 1 value: 1000 }\n"
+                f"mapping {{ id: 1 memory_start: 0x400000 memory_limit: 0x500000 filename: 3 has_functions: {'true' if source else 'false'} }}\n"
+                "location { id: 1 mapping_id: 1 address: 0x401000" + (" line { function_id: 1 line: 1 }" if source else "") + " }\n"
+                + ("function { id: 1 name: 4 system_name: 4 filename: 5 }\n" if source else "")
+                + "".join(f"string_table: {quote(string)}\n" for string in strings))
+        done = run(["protoc", f"--proto_path={harness.ROOT}/convert/profile", "--encode=perftools.profiles.Profile",
+                    "profile.proto"], input=text.encode(), text=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        path = self.path("from_elsewhere.pb")
+        with open(path, "wb") as file:
+            file.write(done.stdout)
+        return path
+
+    def cprof(self, *args, **more):
+        more.setdefault("cwd", self.here)
+        return run([CPROF, *args], timeout=60, stdin=subprocess.DEVNULL, **more)
+
+    def setUp(self):
+        super().setUp()
+        self.here = self.path("here")
+        os.mkdir(self.here)
+        os.mkdir(os.path.join(self.here, "src"))
+        with open(os.path.join(self.here, "src/a.c"), "w") as file:
+            file.write("int public_line;\n")
+
+    def test_pipes_and_devices_that_a_profile_names_are_not_waited_for(self):
+        pipe = os.path.join(self.here, "pipe")
+        os.mkfifo(pipe)
+        for args, mapping, source in ((["-top"], pipe, ""), (["-list=work"], "/bin/true", pipe), (["-list=work"], "/bin/true", "pipe"),
+                                      (["-list=work"], "/bin/true", "/dev/zero"), (["-weblist=work"], "/bin/true", pipe),
+                                      (["-disasm=work"], pipe, "a.c"), (["-symbolize=local", "-top"], pipe, ""),
+                                      (["-source_path=/", "-list=work"], "/bin/true", "/dev/tty")):
+            with self.subTest(args=args, source=source):
+                self.cprof(*args, self.profile(mapping, source))  # ends, whatever it finds
+        done = self.cprof("-source_path=/", "-list=work", self.profile("/bin/true", pipe))
+        self.assertIn("no regular file", done.stdout + done.stderr)
+
+    def test_sources_are_read_below_the_given_directories_only(self):
+        secret, inside = self.path("secret.c"), os.path.join(self.here, "src/a.c")
+        with open(secret, "w") as file:
+            file.write("int secret_line;\n")
+        os.symlink(secret, os.path.join(self.here, "src/link.c"))
+        os.symlink(self.dir, os.path.join(self.here, "src/way"))
+        os.symlink("src", os.path.join(self.here, "own"))
+        for source, args, line in ((inside, [], "public"), ("src/a.c", [], "public"), ("own/a.c", [], "public"),
+                                   ("here/src/a.c", [], "public"), (inside, ["-source_path=/nonexistent"], None),
+                                   (inside, [f"-source_path=/nonexistent:{self.here}"], "public"),
+                                   (secret, [], None), ("secret.c", [], None), ("../secret.c", [], None),
+                                   ("src/link.c", [], None), ("src/way/secret.c", [], None),
+                                   (f"{self.here}/../secret.c", [], None), ("/proc/self/cwd/../secret.c", [], None),
+                                   (secret, ["-source_path=/"], "secret"), (secret, [f"-source_path={self.dir}"], "secret"),
+                                   ("src/link.c", ["-source_path=/:."], "secret")):
+            for report in ("-list=work", "-weblist=work"):
+                with self.subTest(source=source, args=args, report=report):
+                    done = self.cprof(*args, report, "-output", self.path("out"), self.profile("/nonexistent", source))
+                    with open(self.path("out")) as file:
+                        text = file.read()
+                    os.unlink(self.path("out"))
+                    self.assertEqual([word for word in ("public", "secret") if f"{word}_line" in text], [line] if line else [],
+                                     done.stderr)
+                    if not line and source == secret:
+                        self.assertIn("-source_path=/", text)
+
+    def test_reports_are_written_as_safely_as_profiles(self):
+        profile = self.profile("/nonexistent", "src/a.c")
+        as_eve(["ln", "-s", self.precious, self.hers("link")])
+        as_eve(["mkfifo", self.hers("pipe")])
+        for name in ("link", "pipe", "new"):
+            for args in (["-top"], ["-proto"]):
+                done = self.cprof(*args, "-output", self.hers(name), profile)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                found = os.lstat(self.hers(name))
+                self.assertTrue(stat.S_ISREG(found.st_mode))
+                self.assertEqual((found.st_uid, stat.S_IMODE(found.st_mode)), (0, 0o600))
+        self.check_precious()
+        # Names of our own: the first that is free, and none is gone through.
+        for number in (1, 2):
+            as_eve(["ln", "-s", self.path(f"made{number}"), self.hers(f"cprof00{number}.html")])
+        browser = self.path("browser")
+        with open(browser, "w") as file:
+            file.write("#!/bin/sh\n:\n")
+        os.chmod(browser, 0o755)
+        done = self.cprof("-weblist=work", profile, env=dict(os.environ, TMPDIR=self.eve, BROWSER=browser))
+        self.assertFalse(os.path.exists(self.path("made1")) or os.path.exists(self.path("made2")), done.stderr)
+        done = self.cprof(f"-symbolize={profile}")
+        named = profile.removesuffix(".pb") + ".pb.named.pb.gz"
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(named), os.listdir(self.dir))
+        done = self.cprof(f"-symbolize={profile}")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("exists already", done.stderr)
+
+    def test_pipes_that_the_user_names_stay_possible(self):
+        profile = self.profile("/nonexistent", "src/a.c")
+        done = run(["bash", "-c", f'"{CPROF}" -top <(cat {profile}) <(cat {profile}) > >(cat)'], cwd=self.here)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("work", done.stdout)
+        self.assertIn("2000ns", done.stdout.replace(" ", "").replace("2us", "2000ns"))
+        done = run(["bash", "-c", f'"{CPROF}" -top -output >(cat >&2) {profile}; sleep 0.1'], cwd=self.here)
+        self.assertIn("work", done.stderr)
 
 
 if __name__ == "__main__":
