@@ -135,3 +135,39 @@ TEST(arch_perf_registers_land_under_their_dwarf_numbers)
 	CHECK_UINT(regs.r[7], 7);
 	CHECK_UINT(regs.pc, 8);
 }
+
+/* What undoes a multiplication by an odd number, modulo 2^64. */
+static uint64_t inverse(uint64_t odd)
+{
+	uint64_t x = odd;
+	for (int i = 0; i < 6; i++)
+		x *= 2 - odd * x;
+	return x;
+}
+
+/* The key whose hash is `hash`: cprof_hash_u64() backwards, as an attacker would. */
+static uint64_t key_of(uint64_t hash)
+{
+	hash ^= hash >> 31 ^ hash >> 62;
+	hash *= inverse(0x94d049bb133111ebull);
+	hash ^= hash >> 27 ^ hash >> 54;
+	hash *= inverse(0xbf58476d1ce4e5b9ull);
+	return hash ^ hash >> 30 ^ hash >> 60;
+}
+
+TEST(map64_spreads_keys_that_were_chosen_to_meet_in_one_place)
+{
+	struct cprof_map64 map = { 0 };
+	for (uint64_t i = 0; i < 20000; i++) {
+		CHECK_UINT(cprof_hash_u64(key_of(i << 32)), i << 32);
+		CHECK(cprof_map64_put(&map, key_of(i << 32), NULL));
+	}
+	size_t longest = 0, run = 0;
+	for (size_t i = 0; i < map.cap; i++) {
+		run = map.slots[i].used ? run + 1 : 0;
+		longest = run > longest ? run : longest;
+	}
+	/* In one place it would be all of them. */
+	CHECK(longest < 1000);
+	cprof_map64_deinit(&map);
+}

@@ -121,3 +121,24 @@ TEST(demangle_leaves_a_rust_name_that_would_print_as_gigabytes)
 	CHECK_STR(next, "123foo::bar");
 	free(next);
 }
+
+/* f(A, P<A,A>, P<P<A,A>,P<A,A>>, ...): each parameter prints twice as long as the one before. */
+TEST(demangle_leaves_a_cpp_name_that_prints_as_gigabytes_as_it_is)
+{
+	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const enum cprof_demangle forms[] = { CPROF_DEMANGLE_SHORT, CPROF_DEMANGLE_TEMPLATES,
+						     CPROF_DEMANGLE_FULL };
+	char name[1024];
+	size_t n = (size_t)snprintf(name, sizeof(name), "_Z1f1A1PIS_S_E");
+	for (unsigned i = 1; i < 35; i++)
+		n += (size_t)snprintf(name + n, sizeof(name) - n, "S0_IS%c_S%c_E", digits[i],
+				      digits[i]);
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		char *text = cprof_demangle(name, forms[i]);
+		CHECK(!text || strlen(text) <= 64u * 1024);
+		free(text);
+	}
+	char *small = cprof_demangle("_Z1f1A1PIS_S_ES0_IS1_S1_E", CPROF_DEMANGLE_FULL);
+	CHECK_STR(small, "f(A, P<A, A>, P<P<A, A>, P<A, A> >)");
+	free(small);
+}
