@@ -124,7 +124,7 @@ struct bench {
 	uint64_t random;
 };
 
-static void give_up(const char *what)
+static _Noreturn void give_up(const char *what)
 {
 	fprintf(stderr, "hooked_calls: %s\n", what);
 	exit(2);
@@ -357,7 +357,6 @@ static uint32_t stub_of(uint32_t kind)
 			return i;
 	}
 	give_up("no such stub");
-	return 0;
 }
 
 static void count_reason(struct bench *bench, const char *message)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "attach/heap/code/code_flow.h"
+#include "attach/heap/code/code_landing.h"
 #include "attach/heap/code/code_proof.h"
 #include "attach/heap/code/code_reach.h"
 #include "attach/heap/inject/patch.h"
@@ -241,6 +242,105 @@ TEST(code_proof_believes_only_what_is_followed_or_known)
 		if (*rows[i].want ? !strstr(got, rows[i].want) : *got != 0)
 			TEST_FAIL("%s: \"%s\", want \"%s\"", rows[i].what, got, rows[i].want);
 	}
+}
+
+/* ---- real objects ---- */
+
+/* The object that this process has mapped from a file whose name begins so; skips where it has none. */
+static struct cprof_code_object *mapped(struct cprof_modules *modules, const char *name)
+{
+	char line[512];
+	struct cprof_module *module;
+	struct cprof_code_object *object;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	CHECK(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		char *path = strchr(line, '/');
+		if (!path || strncmp(strrchr(path, '/') + 1, name, strlen(name)) != 0)
+			continue;
+		path[strcspn(path, "\n")] = 0;
+		fclose(maps);
+		CHECK(!cprof_modules_open(modules, path, &module));
+		CHECK(!cprof_code_object_new(module, &object));
+		return object;
+	}
+	fclose(maps);
+	test_skip("this program has no such library");
+}
+
+TEST(code_reach_has_nothing_against_the_allocator_of_the_c_library)
+{
+	static const char *const names[] = { "malloc",  "free",     "calloc",
+					     "realloc", "memalign", "posix_memalign" };
+	struct cprof_modules modules;
+	struct cprof_code_reaches reaches;
+	const struct cprof_symbols *symbols;
+	struct cprof_code_place places[16];
+	size_t n = 0;
+	cprof_modules_init(&modules);
+	struct cprof_code_object *object = mapped(&modules, "libc.so.6");
+	CHECK(!cprof_code_object_symbols(object, &symbols));
+	for (size_t i = 0; i < symbols->n && n < 16; i++) {
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			if (strcmp(symbols->all[i].name, names[k]) == 0)
+				places[n++] =
+					(struct cprof_code_place){ symbols->all[i].start,
+								   symbols->all[i].start + 64 };
+		}
+	}
+	CHECK(n >= 3); /* of the names of one address one is kept */
+	CHECK(!cprof_code_reaches_find(object, places, n, &reaches));
+	for (size_t i = 0; i < n; i++) {
+		const struct cprof_code_reach *reach;
+		struct cprof_code_flow flow;
+		CHECK(!cprof_code_reaches_in(&reaches, places[i].start + 1, places[i].start + 12,
+					     &reach));
+		CHECK(!reach);
+		CHECK(!cprof_code_flow_find(object, places[i].start, &flow));
+		if (flow.lost)
+			TEST_FAIL("function at 0x%" PRIx64 ": %s at 0x%" PRIx64, places[i].start,
+				  flow.lost, flow.lost_at);
+		CHECK(flow.n_exits > 0 && !flow.reads_stack_arguments && !flow.reads_scratch);
+		cprof_code_flow_deinit(&flow);
+	}
+	cprof_code_reaches_deinit(&reaches);
+	cprof_code_object_free(object);
+	cprof_modules_deinit(&modules);
+}
+
+struct pads {
+	const struct cprof_code_object *object;
+	size_t n, outside, in_the_middle;
+};
+
+static struct cprof_error *count_pad(void *ctx, uint64_t from, uint64_t to)
+{
+	struct pads *pads = ctx;
+	const struct cprof_code_section *section = cprof_code_object_section(pads->object, to, 1);
+	pads->n++;
+	pads->outside += !section || !section->executable;
+	pads->in_the_middle += to > from;
+	return NULL;
+}
+
+TEST(code_landing_reads_where_a_library_in_cxx_catches)
+{
+	struct cprof_modules modules;
+	struct cprof_module *module;
+	struct cprof_code_object *object;
+	cprof_modules_init(&modules);
+	struct cprof_error *err =
+		cprof_modules_open(&modules, "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", &module);
+	if (err)
+		test_skip("there is no libstdc++");
+	CHECK(!cprof_code_object_new(module, &object));
+	struct pads pads = { .object = object };
+	CHECK(!cprof_code_landing_each(object, count_pad, &pads));
+	CHECK(pads.n > 500);
+	CHECK_UINT(pads.outside, 0);
+	CHECK_UINT(pads.in_the_middle, pads.n);
+	cprof_code_object_free(object);
+	cprof_modules_deinit(&modules);
 }
 
 /* ---- patches ---- */

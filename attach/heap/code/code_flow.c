@@ -251,11 +251,13 @@ static void jump(struct walk *walk, const struct cprof_code_insn *at,
 
 /* ---- the instructions behind one another ---- */
 
-/* Falls from the function into what follows it: behind a call that nobody expected back. */
+/* Falls from a function into what follows it: behind a call that nobody expected back. */
 static bool runs_out(const struct walk *walk, uint64_t addr, uint64_t next)
 {
-	const struct cprof_code_flow *flow = walk->flow;
-	return addr < flow->end && addr >= flow->start && next >= flow->end;
+	uint64_t start = walk->flow->start, end = walk->flow->end;
+	if (addr >= start && addr < end)
+		return next >= end;
+	return cprof_code_object_function(walk->object, addr, &start, &end) && next >= end;
 }
 
 /* Go over one instruction. False: nothing comes behind it. */
