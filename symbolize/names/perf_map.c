@@ -12,7 +12,7 @@
 #include "base/file.h"
 
 #define DIRECTORY     "/tmp"
-#define FILE_MAX      (512u << 20)
+#define FILE_MAX      (256u << 20) /* a million functions have some 100 MB */
 #define CHUNK         (64u << 10)
 #define LINE_BYTES    80 /* of tables for a line: a name, an interval, two pieces */
 #define LINES_MAX     (1u << 23)

@@ -21,6 +21,7 @@
 #define NAME_BYTES    4096  /* of a name or path that is kept; more is cut */
 #define MANGLED_BYTES 16384 /* a longer symbol is not taken apart */
 #define CUT_MARK      "..."
+#define NOTES_MAX     16 /* files named as left out; a target may map tens of thousands */
 
 struct answer {
 	struct cprof_symbol_frame *frames; /* owned */
@@ -129,15 +130,20 @@ static void note(struct cprof_symbolizer *symbolizer, const char *path, const ch
 static void note_budget(struct cprof_symbolizer *symbolizer)
 {
 	const struct cprof_budget *budget = &symbolizer->modules->budget;
-	for (size_t i = 0; i < budget->n; i++) {
+	size_t told = 0;
+	for (size_t i = 0; i < budget->n && told < NOTES_MAX; i++) {
 		if (!budget->accounts[i]->over)
 			continue;
+		told++;
 		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 		cprof_buffer_puts(&text, "it is left out where reading it takes ");
 		cprof_account_describe(budget->accounts[i], &text);
 		cprof_buffer_puts(&text, "; names are missing");
 		note(symbolizer, budget->accounts[i]->name, cprof_buffer_text(&text));
 	}
+	if (budget->n_over > told)
+		cprof_buffer_printf(&symbolizer->notes, "%zu more files are left out likewise\n",
+				    budget->n_over - told);
 }
 
 const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
