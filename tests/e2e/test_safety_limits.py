@@ -481,11 +481,20 @@ class MemoryCgroup(Refusing):
         self.refused(target, r"memory.limit_in_bytes of its memory cgroup \S+/inner is 16.0 MiB, 1[0-9.]+ MiB used",
                      r"needs [0-9.]+ MiB, and 4 times", "raise memory.limit_in_bytes")
 
-    def test_one_above_counts_as_well_and_for_uprobes(self):
+    def test_one_above_counts_as_well(self):
         self.limit(self.outer, 16)
         target = self.target()
-        self.fill(target, self.outer, 512)
-        self.refused(target, rf"its memory cgroup {self.outer} is 16.0 MiB", method="uprobe")
+        self.fill(target, self.outer, 4096)
+        self.refused(target, rf"its memory cgroup {self.outer} is 16.0 MiB")
+
+    def test_one_outside_of_our_namespace_counts_as_well(self):
+        need("unshare")
+        if run(["unshare", "-C", "true"]).returncode:
+            self.skipTest("no cgroup namespace can be made here")
+        self.limit(self.inner, 16)
+        target = self.target()
+        self.fill(target, self.inner, 4096)
+        self.refused(target, r"its memory cgroup \S+/inner is 16.0 MiB", prefix=("unshare", "-C"))
 
     def test_where_there_is_a_limit_nothing_is_touched_later(self):
         """Also with cells that fill up, and with hardly anything left: what is resident at the attach is all there will be."""
