@@ -38,16 +38,19 @@ static uint64_t inode_of(pid_t pid, const char *name)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* Field 22 of /proc/PID/stat. The name, in parentheses, may contain anything; the state behind it is field 3. */
-static uint64_t start_ticks(pid_t pid)
+/* The state, field 3 of /proc/PID/stat, and when it started, field 22. The name before, in parentheses, may contain anything. */
+static bool read_stat(pid_t pid, char *ret_state, uint64_t *ret_ticks)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	if (!read_text(pid, "stat", &text))
-		return 0;
-	const char *at = strrchr(cprof_buffer_text(&text), ')');
+	const char *at =
+		read_text(pid, "stat", &text) ? strrchr(cprof_buffer_text(&text), ')') : NULL;
+	if (!at || !at[1])
+		return false;
+	*ret_state = at[2];
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
-	return at ? strtoull(at, NULL, 10) : 0;
+	*ret_ticks = at ? strtoull(at, NULL, 10) : 0;
+	return at != NULL;
 }
 
 /* What follows `key` at the beginning of a line. */
@@ -90,29 +93,38 @@ pid_t cprof_foreign_pid_of_fdinfo(const char *fdinfo)
 struct cprof_foreign_pid cprof_foreign_pid_self(void)
 {
 	const pid_t pid = getpid();
-	return (struct cprof_foreign_pid){ (uint64_t)pid, start_ticks(pid),
-					   inode_of(pid, "ns/pid") };
+	char state;
+	uint64_t ticks = 0;
+	read_stat(pid, &state, &ticks);
+	return (struct cprof_foreign_pid){ (uint64_t)pid, ticks, inode_of(pid, "ns/pid") };
 }
 
-/* Started at that time? Another time namespace counts from elsewhere: there the rest must do. */
-static bool started_then(pid_t pid, uint64_t ticks)
+/*
+ * Does it live, and did it start at that time? Another time namespace counts from elsewhere: there the rest must do. One that
+ * has ended and was not waited for yet can do nothing any more.
+ */
+static bool lives_since(pid_t pid, uint64_t since)
 {
 	const uint64_t theirs = inode_of(pid, "ns/time"), ours = inode_of(getpid(), "ns/time");
-	if (theirs && ours && theirs != ours)
-		return true;
-	return ticks && start_ticks(pid) == ticks;
+	char state;
+	uint64_t ticks;
+	if (!read_stat(pid, &state, &ticks) || state == 'Z' || state == 'X')
+		return false;
+	return (theirs && ours && theirs != ours) || (ticks && ticks == since);
 }
 
 static enum cprof_foreign find_in_our_namespace(const struct cprof_foreign_pid *foreign,
 						pid_t *ret_pid)
 {
 	const pid_t pid = (pid_t)foreign->pid;
-	if (start_ticks(pid)) {
-		if (!started_then(pid, foreign->start_ticks))
-			return CPROF_FOREIGN_GONE;
+	char state;
+	uint64_t ticks;
+	if (lives_since(pid, foreign->start_ticks)) {
 		*ret_pid = pid;
 		return CPROF_FOREIGN_HERE;
 	}
+	if (read_stat(pid, &state, &ticks))
+		return CPROF_FOREIGN_GONE;
 	/* hidepid hides the files of a process that lives. */
 	return kill(pid, 0) == 0 || errno == EPERM ? CPROF_FOREIGN_UNSEEN : CPROF_FOREIGN_GONE;
 }
@@ -122,7 +134,7 @@ static bool is_it(pid_t pid, const struct cprof_foreign_pid *foreign, uint64_t p
 	CPROF_AUTO(buffer) struct cprof_buffer status = { 0 };
 	return (!pidns || pidns == foreign->pidns) && read_text(pid, "status", &status) &&
 	       cprof_foreign_pid_ns_pid(cprof_buffer_text(&status)) == foreign->pid &&
-	       started_then(pid, foreign->start_ticks);
+	       lives_since(pid, foreign->start_ticks);
 }
 
 /*
@@ -133,7 +145,7 @@ static enum cprof_foreign find_in_all(const struct cprof_foreign_pid *foreign, u
 				      pid_t *ret_pid)
 {
 	CPROF_AUTO(closedir) DIR *dir = opendir("/proc");
-	bool seen = ours == FIRST_PIDNS && start_ticks(1);
+	bool seen = ours == FIRST_PIDNS && cprof_foreign_pid_state(1);
 	for (const struct dirent *entry; dir && (entry = readdir(dir));) {
 		char *end;
 		const long pid = strtol(entry->d_name, &end, 10);
@@ -157,6 +169,13 @@ enum cprof_foreign cprof_foreign_pid_find(const struct cprof_foreign_pid *foreig
 		return CPROF_FOREIGN_GONE; /* nobody's id */
 	return ours && foreign->pidns == ours ? find_in_our_namespace(foreign, ret_pid)
 					      : find_in_all(foreign, ours, ret_pid);
+}
+
+char cprof_foreign_pid_state(pid_t pid)
+{
+	char state;
+	uint64_t ticks;
+	return read_stat(pid, &state, &ticks) ? state : 0;
 }
 
 /* ---- may it be named? ---- */

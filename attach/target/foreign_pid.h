@@ -33,6 +33,9 @@ struct cprof_foreign_pid cprof_foreign_pid_self(void);
 /* *ret_pid: its id in our /proc; 0 unless it is HERE. Reads a few small files of each process, where namespaces differ. */
 enum cprof_foreign cprof_foreign_pid_find(const struct cprof_foreign_pid *foreign, pid_t *ret_pid);
 
+/* Its state as in proc(5), 'T' for one that was stopped; 0: we cannot see it. */
+char cprof_foreign_pid_state(pid_t pid);
+
 /* Has process `pid` a pidfd of process `target`? True as well where we are not permitted to look. */
 bool cprof_foreign_pid_holds(pid_t pid, pid_t target);
 

@@ -169,6 +169,19 @@ class Namespaces(TempDir):
         self.assertFalse(heap_harness.shim_pages(target))
         self.works(target)
 
+    def test_one_that_is_stopped_needs_more(self):
+        target, tool = self.inside()
+        os.kill(tool, signal.SIGSTOP)
+        with open(f"/proc/{tool}/stat") as stat:
+            wait_until("its stop", lambda: stat.seek(0) == 0 and stat.read().rsplit(")", 1)[1].split()[0] == "T")
+        done = attach("-repair", target)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        for name, pid in re.findall(r"kill -(\w+) (\d+)", done.stderr):
+            os.kill(int(pid), getattr(signal, "SIG" + name))
+        wait_until("its end", lambda: ended(tool))
+        self.assertFalse(heap_harness.shim_pages(target))
+        self.works(target)
+
     def test_a_dead_ones_rest_is_removed_from_outside(self):
         target, tool = self.inside()
         os.kill(tool, signal.SIGKILL)

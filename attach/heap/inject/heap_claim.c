@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "attach/heap/inject/heap_blob.h"
 #include "attach/heap/inject/heap_place.h"
@@ -49,6 +50,11 @@ static struct cprof_error *taken_by(const struct cprof_maps *maps, pid_t pid)
 	err = cprof_error_new(CPROF_ERR_DENIED,
 			      "a heap profile of process %d is being taken by PID %d",
 			      (int)maps->pid, (int)pid);
+	if (cprof_foreign_pid_state(pid) == 'T')
+		return cprof_error_hint(err,
+					"it is stopped: end it with kill -TERM %d and kill -CONT "
+					"%d; it cleans up by itself",
+					(int)pid, (int)pid);
 	return cprof_error_hint(
 		err, "wait for it, or end it with kill -TERM %d: it cleans up by itself", (int)pid);
 }
@@ -80,8 +86,10 @@ struct cprof_error *cprof_heap_claim_busy(const struct cprof_maps *maps,
 	case CPROF_FOREIGN_HERE:
 		break;
 	}
-	/* The page is the target's own memory, and may name anybody: whoever profiles it has it open. */
-	return cprof_foreign_pid_holds(pid, process_of(maps->pid)) ? taken_by(maps, pid) : NULL;
+	/* The page is the target's own memory, and may name anybody, us too: whoever profiles it has it open. */
+	return pid != getpid() && cprof_foreign_pid_holds(pid, process_of(maps->pid))
+		       ? taken_by(maps, pid)
+		       : NULL;
 }
 
 static bool all_zero(const struct cprof_maps *maps, const struct cprof_map *map)
