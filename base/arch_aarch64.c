@@ -29,6 +29,7 @@ const struct cprof_arch cprof_arch_aarch64 = {
 	.ra = 30,
 	.ra_in_register = true,
 	.red_zone_bytes = 0,
+	.syscall_pc_reg = CPROF_ARCH_MAX_REGS,
 	.callee_saved = 0x3ff80000u, /* x19..x29 */
 	.code_addr_mask = (1ull << 48) - 1,
 	.ends_in_call = ends_in_call,

@@ -42,6 +42,7 @@ const struct cprof_arch cprof_arch_x86_64 = {
 	.ra = 16,
 	.ra_in_register = false,
 	.red_zone_bytes = 128,
+	.syscall_pc_reg = 2, /* Intel SDM "SYSCALL": rcx */
 	.callee_saved = 1u << 3 | 1u << 6 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15,
 	.code_addr_mask = UINT64_MAX,
 	.ends_in_call = ends_in_call,

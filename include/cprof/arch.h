@@ -53,7 +53,9 @@ struct cprof_arch {
 	uint8_t ra;             /* DWARF return address column; may be a pseudo register (x86-64) */
 	bool ra_in_register;    /* a leaf's return address is in `ra` itself (AArch64's x30) */
 	uint8_t red_zone_bytes; /* below sp, still live (x86-64: 128) */
-	uint64_t callee_saved;  /* bit n: survives a call by the ABI */
+	/* A register that has the address of the next instruction during a system call; CPROF_ARCH_MAX_REGS: none. */
+	uint8_t syscall_pc_reg;
+	uint64_t callee_saved; /* bit n: survives a call by the ABI */
 
 	/* Clears what is no part of an address: pointer authentication, top-byte tags. */
 	uint64_t code_addr_mask;

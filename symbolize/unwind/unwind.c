@@ -304,6 +304,35 @@ static bool begins_here(struct cprof_walk *w, uint64_t addr)
 	return !cprof_cfi_find(cfi, file_addr - 1, &fde);
 }
 
+/* The rule at `back` bytes before the innermost frame's address, if it is a signal frame's. */
+static const struct cprof_unwind_rule *signal_rule_before(struct cprof_walk *w, uint64_t back)
+{
+	const struct cprof_unwind_rule *rule;
+	bool after_call;
+	const struct cprof_code_addr code = { w->frame.code.addr - back, false };
+	return cprof_walk_rule(w, code, &rule, &after_call) && rule && rule->signal ? rule : NULL;
+}
+
+/*
+ * In rt_sigreturn(2), which never returns: the instruction behind it, where the thread seems to be, belongs to somebody else,
+ * and the frame is that of the trampoline before it. Told by its tables, which end there, or by its code.
+ */
+static const struct cprof_unwind_rule *sigreturn_rule(struct cprof_walk *w)
+{
+	const struct cprof_arch *arch = w->unwinder->arch;
+	const uint8_t reg = arch->syscall_pc_reg;
+	if (w->stack->len != 1 || w->frame.code.is_return || reg >= CPROF_ARCH_MAX_REGS ||
+	    !known(&w->regs, reg) || w->regs.r[reg] != w->frame.code.addr)
+		return NULL;
+	const struct cprof_unwind_rule *rule = signal_rule_before(w, 1);
+	const size_t n = sizeof(arch->sigframe.sigreturns) / sizeof(arch->sigframe.sigreturns[0]);
+	for (size_t i = 0; !rule && i < n; i++) {
+		if (arch->sigframe.sigreturns[i].n)
+			rule = signal_rule_before(w, arch->sigframe.sigreturns[i].n);
+	}
+	return rule;
+}
+
 /*
  * The rule for the current frame; NULL if there is none. A signal's return trampoline was not called, nor was
  * the outermost function of a coroutine: their addresses are what they are.
@@ -314,6 +343,9 @@ static const struct cprof_unwind_rule *frame_rule(struct cprof_walk *w)
 	const struct cprof_unwind_rule *rule, *exact;
 	struct cprof_code_addr code = w->frame.code;
 	bool after_call, unused;
+	rule = sigreturn_rule(w);
+	if (rule)
+		return rule;
 	rule = rule_in(w, code, w->frame.map, w->module, &after_call);
 	if (!code.is_return || after_call)
 		return rule;
@@ -346,6 +378,15 @@ static bool doubtful(const struct cprof_walk *w, const struct cprof_unwind_rule 
 	       !(kept >> rule->cfa_reg & 1);
 }
 
+/*
+ * With nothing of the sample to compare the live process with: the signal's handler may be over by now. What it has interrupted
+ * stands there still, or what does stand there is no return address, most likely.
+ */
+static bool unanchored(const struct cprof_walk *w)
+{
+	return w->left_handler && w->n_anchors == 0;
+}
+
 /* The caller by rule; in the live process where the copy does not have it. */
 static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
@@ -357,15 +398,22 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		return false;
 	if (rule->guessed)
 		caller->how = CPROF_FRAME_GUESS;
-	return (!rule->guessed && !doubtful(w, rule)) || cprof_walk_holds(w, caller);
+	return (!rule->guessed && !doubtful(w, rule) &&
+		(!w->live || !unanchored(w) || caller->interrupted)) ||
+	       cprof_walk_holds(w, caller);
 }
 
 static bool by_guess(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
 	w->failed = false;
+	/* Rules lead to one word, and it is looked at; a guess would find something anywhere. */
+	if (w->live && unanchored(w)) {
+		w->mismatch = w->failed = true;
+		return false;
+	}
 	if (cprof_walk_guess(w, caller))
 		return true;
-	return w->failed && cprof_walk_go_live(w) && cprof_walk_guess(w, caller);
+	return w->failed && !unanchored(w) && cprof_walk_go_live(w) && cprof_walk_guess(w, caller);
 }
 
 /* Is the caller's frame further out than the one it called? */
@@ -401,6 +449,11 @@ static bool move_out(struct cprof_walk *w, const struct cprof_walk_caller *calle
 	}
 	if (caller->ra_slot)
 		cprof_walk_anchor(w, caller->ra_slot, caller->pc);
+	/* The frames of a signal's handler, often on a stack of its own, need not last as long as those it has interrupted. */
+	if (caller->interrupted) {
+		w->left_handler = true;
+		w->n_anchors = 0;
+	}
 	become(w, caller);
 	if (!push_frame(w)) {
 		stack->stop = CPROF_STOP_DEPTH;

@@ -49,6 +49,7 @@ struct cprof_walk {
 	uint64_t sample_sp;
 	struct cprof_walk_anchor anchors[CPROF_WALK_ANCHORS]; /* the latest return addresses */
 	unsigned n_anchors;
+	bool left_handler; /* the walk came out of a signal's handler: its anchors are not of this stack */
 	uint32_t steps;           /* CFI instructions left for this walk */
 	struct cprof_memory code; /* reads through cprof_walk_code() */
 	unsigned stack_switches;  /* times the walk went to a lower stack without a signal frame */

@@ -266,6 +266,52 @@ class Losses(harness.TempDir):
         self.assertLessEqual(inuse, 16)  # one that was freed while nobody read is not in use
 
 
+class AlternateStack(harness.TempDir):
+    """alt_ticks.c: a handler on a stack of its own takes a third of the time or more; what it has interrupted is on another."""
+
+    SAMPLES = 100
+
+    def stacks(self, *shape):
+        """Of all samples, innermost first; the target goes on ticking."""
+        out = self.path("alt.pb.gz")
+        with harness.Target(["alt_ticks", *shape]) as target:
+            before = harness.Footprint(target.pid)
+            before.blocked = None  # in the handler the signal is, outside it is not
+            result = harness.attach_while_it_works(target.pid, self.SAMPLES // 2, "-hz", 500, "-f", "-o", out)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            before.check_unchanged(self)
+            self.assertGreater(int(re.search(r"ticks (\d+)", target.close()).group(1)), 0)
+        profile = harness.Profile.read(out)
+        stacks = [(stack, values[0]) for stack, values, _ in profile.samples]
+        self.assertGreaterEqual(sum(count for _, count in stacks), self.SAMPLES)
+        return stacks
+
+    def check_whole(self, stacks, root):
+        """Every stack goes to its root, through what was interrupted."""
+        ticks = 0
+        for stack, count in stacks:
+            self.assertNotIn("[truncated]", stack)
+            if "on_tick" in stack:
+                ticks += count
+            if "work" in stack:
+                self.assertIn("outer", stack)
+                self.assertIn(root, stack)
+        self.assertGreater(ticks, 0)
+
+    def test_every_stack_goes_on_to_what_was_interrupted(self):
+        self.check_whole(self.stacks(), "main")
+        self.check_whole(self.stacks("3"), "run")
+
+    def test_callers_that_take_turns_are_told_apart_as_they_ran(self):
+        """Two callers of equal cost: each has half of the interrupted stacks, to five standard deviations."""
+        stacks = self.stacks("0", "shallow")
+        counts = [sum(count for stack, count in stacks if name in stack) for name in ("middle", "other_middle")]
+        n = sum(counts)
+        for stack, count in stacks:
+            self.assertFalse("middle" in stack and "other_middle" in stack, stack)
+        self.assertLess(abs(counts[0] - counts[1]), 5 * n**0.5 + 1, counts)
+
+
 def state_of(pid):
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rsplit(")", 1)[1].split()[0]

@@ -405,6 +405,60 @@ TEST(walk_through_a_signal_frame_does_not_step_back_from_the_interrupted_pc)
 	world_free(w);
 }
 
+/* A in a signal's handler that has interrupted the first byte of C, called by ROOT, on a stack that is not in the copy. */
+static struct world *handler_on_another_stack(void)
+{
+	struct world *w = world_new(&cprof_arch_x86_64);
+	static const uint8_t sigreturn[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+	FDE(w, A, DW_CFA_nop);
+	FDE(w, C, DW_CFA_nop);
+	FDE(w, ROOT, DW_CFA_undefined, 16);
+	memcpy(w->code + (FN(NO_CFI) - CODE), sigreturn, sizeof(sigreturn));
+	w->regs.pc = FN(A) + 10;
+	w->copy[0] = FN(NO_CFI);
+	w->copy[1 + 160 / 8] = STACK + 100 * 8;
+	w->copy[1 + 168 / 8] = FN(C);
+	w->copy[100] = CALL(ROOT);
+	memcpy(w->live, w->copy, sizeof(w->copy));
+	w->n_copy = 50;
+	return w;
+}
+
+TEST(walk_out_of_a_handler_goes_on_in_the_live_process_whatever_became_of_the_handler)
+{
+	struct world *w = handler_on_another_stack();
+	memset(w->live, 0x55, 50 * sizeof(w->live[0]));
+	EXPECT(w, true, CPROF_STOP_ROOT, FN(A) + 10, FN(NO_CFI), FN(C), CALL(ROOT));
+	CHECK(!w->frames[2].live && w->frames[3].live);
+	EXPECT(w, false, CPROF_STOP_COPY_END, FN(A) + 10, FN(NO_CFI), FN(C));
+	world_free(w);
+}
+
+TEST(walk_out_of_a_handler_believes_nothing_but_a_return_address_in_its_place)
+{
+	struct world *w = handler_on_another_stack();
+	w->live[100] = FN(C) + 3; /* code, but no call before it */
+	w->live[101] = CALL(ROOT);
+	EXPECT(w, true, CPROF_STOP_COPY_END, FN(A) + 10, FN(NO_CFI), FN(C));
+	w->live[100] = 0x777000;
+	EXPECT(w, true, CPROF_STOP_COPY_END, FN(A) + 10, FN(NO_CFI), FN(C));
+	world_free(w);
+}
+
+TEST(walk_from_within_sigreturn_is_one_from_its_trampoline)
+{
+	struct world *w = handler_on_another_stack();
+	w->n_copy = WORDS;
+	memmove(w->copy, w->copy + 1, 50 * sizeof(w->copy[0]));
+	w->regs.pc = w->regs.r[2] = FN(NO_CFI) + 9;
+	EXPECT(w, false, CPROF_STOP_ROOT, FN(NO_CFI) + 9, FN(C), CALL(ROOT));
+	w->regs.r[2] = 1; /* another function's first byte */
+	w->regs.r[6] = 5;
+	walk(w, 64, false);
+	CHECK(w->stack.len == 1 && w->stack.stop != CPROF_STOP_ROOT);
+	world_free(w);
+}
+
 /* ---- AArch64 ---- */
 
 /* stp x29,x30,[sp,#-32]!; mov x29,sp as gcc describes it. */
