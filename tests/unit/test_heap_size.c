@@ -32,7 +32,7 @@ TEST(heap_size_is_as_large_as_the_target_affords)
 		{ "no limit", 0, 1 << 19, CPROF_SHIM_CELLS, 1 << 16, false },
 		{ "no limit, every call", 0, 1, CPROF_SHIM_CELLS, 1 << 20, false },
 		{ "a limit far away", 1 << 30, 1 << 19, CPROF_SHIM_NEAR, 1 << 16, true },
-		{ "a limit far away, every call", 1 << 30, 1, CPROF_SHIM_CELLS, 1 << 20, true },
+		{ "a limit far away, every call", 1 << 30, 1, CPROF_SHIM_NEAR, 1 << 18, true },
 		{ "16 MiB left", 16 * MIB + MIB / 2, 1 << 19, CPROF_SHIM_NEAR, 1 << 16, true },
 		{ "16 MiB left, every call", 16 * MIB + MIB / 2, 1, CPROF_SHIM_NEAR, 1 << 16,
 		  true },

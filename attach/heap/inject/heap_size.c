@@ -49,9 +49,13 @@ struct cprof_error *cprof_heap_size_choose(const struct cprof_head_room *room, u
 {
 	const bool every = period < EVERY_BELOW;
 	const bool limited = cprof_head_room_is_limited(room);
+	/* To touch a page takes a microsecond or two, and all threads stand still meanwhile. */
 	const struct cprof_heap_size sizes[] = {
-		{ every || !limited ? CPROF_SHIM_CELLS : CPROF_SHIM_NEAR,
-		  every ? LIVE_EVERY : LIVE_SAMPLED, limited },
+		{ limited ? CPROF_SHIM_NEAR : CPROF_SHIM_CELLS,
+		  !every    ? LIVE_SAMPLED
+		  : limited ? LIVE_EVERY / 4
+			    : LIVE_EVERY,
+		  limited },
 		{ CPROF_SHIM_NEAR, LIVE_SAMPLED, true },
 		{ CELLS_LEAST, LIVE_LEAST, true },
 	};
