@@ -312,7 +312,7 @@ extern "C" void *pool_rep(size_t n), *pool_bnd(size_t n), *pool_imm(size_t n),
 	*pool_end_of_other(size_t n), *pool_other(size_t n), *pool_frees(size_t n);
 __asm__(".text\n"
 	".globl pool_rep\n.type pool_rep, @function\npool_rep: lea arena(%rip), %rax\n rep ret\n.size pool_rep, .-pool_rep\n"
-	".globl pool_bnd\n.type pool_bnd, @function\npool_bnd: lea arena(%rip), %rax\n bnd ret\n.size pool_bnd, .-pool_bnd\n"
+	".globl pool_bnd\n.type pool_bnd, @function\npool_bnd: lea arena(%rip), %rax\n .byte 0xf2\n ret\n.size pool_bnd, .-pool_bnd\n"
 	".globl pool_imm\n.type pool_imm, @function\npool_imm: lea arena(%rip), %rax\n ret $16\n.size pool_imm, .-pool_imm\n"
 	".globl pool_other\n.type pool_other, @function\n"
 	"pool_other: lea arena(%rip), %rax\nshared_end: inc %rax\n dec %rax\n ret\n.size pool_other, .-pool_other\n"
