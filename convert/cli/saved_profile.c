@@ -65,7 +65,7 @@ static void put_name(const struct cprof_profile *p, struct cprof_buffer *name)
 			cprof_path_base(cprof_profile_text(p, p->mappings[0].filename)));
 	for (uint32_t i = 0; i < p->n_types && i < 8; i++) {
 		const char *at = cprof_profile_text(p, p->types[i].type);
-		for (size_t n = 0; at[n] && n < 15; n++)
+		for (size_t n = 0; n < 15 && at[n]; n++)
 			cprof_buffer_putc(name, at[n] == '/' ? '_' : at[n]);
 		cprof_buffer_putc(name, '.');
 	}
