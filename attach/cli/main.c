@@ -263,6 +263,20 @@ static struct cprof_error *prepare(struct program *program)
 	return cprof_interrupt_init(&program->window.stop_fd);
 }
 
+/* It is not always below HOME: base/cache_dir.h. */
+static void say_cache(struct program *program)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	const char *dir = program->options.naming.cache_dir;
+	if (!program->options.verbose)
+		return;
+	if (dir)
+		cprof_buffer_printf(&text, "names are kept in %s", dir);
+	else
+		cprof_buffer_puts(&text, "no names are kept for the next profile");
+	say(program, cprof_buffer_text(&text));
+}
+
 static void announce(struct program *program)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
@@ -283,6 +297,7 @@ static void announce(struct program *program)
 	if (program->mode->promise)
 		program->mode->promise(&program->options.requests, promise, sizeof(promise));
 	say(program, promise);
+	say_cache(program);
 }
 
 static int explain_names(struct program *program)
