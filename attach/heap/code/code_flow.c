@@ -15,12 +15,15 @@
 #define STEPS_MAX 400000u
 /* How often what is known at a place may become less: then it is as good as nothing. */
 #define VISITS_MAX 12u
+/* Padding between two parts of a function that nothing describes. */
+#define GAP_MAX 32u
 
 /* A place that was come to. */
 struct place {
 	uint64_t addr;
 	struct cprof_code_stack stack;
 	uint32_t visits;
+	uint8_t length; /* of the instruction there; 0: not gone over yet */
 	bool waiting;
 };
 
@@ -35,6 +38,7 @@ struct walk {
 	struct cprof_code_past past;
 	ZydisDecoder decoder;
 	size_t steps;
+	bool described; /* it is known where the function ends */
 	struct cprof_error *err;
 };
 
@@ -305,6 +309,7 @@ static void go_on_from(struct walk *walk, size_t index)
 			return;
 		}
 		walk->past.n++;
+		walk->places[*cprof_map64_get(&walk->known, addr) - 1].length = at->insn.length;
 		if (!step(walk, at, &stack))
 			return;
 		addr += at->insn.length;
@@ -328,17 +333,41 @@ static int by_number(const void *a_, const void *b_)
 	return *a < *b ? -1 : *a > *b;
 }
 
+static int by_place(const void *a_, const void *b_)
+{
+	const struct place *a = a_, *b = b_;
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
+}
+
+/* Where nothing tells, the function reaches as far as it was followed without a leap. */
+static void find_end(struct walk *walk)
+{
+	struct cprof_code_flow *flow = walk->flow;
+	qsort(walk->places, walk->n_places, sizeof(*walk->places), by_place);
+	for (size_t i = 0; i < walk->n_places; i++) {
+		const struct place *place = &walk->places[i];
+		if (place->addr >= flow->start && place->addr < flow->end + GAP_MAX)
+			flow->end = place->addr + place->length;
+	}
+	for (size_t i = 0; i < flow->n_exits; i++)
+		flow->exits[i].elsewhere =
+			flow->exits[i].addr < flow->start || flow->exits[i].addr >= flow->end;
+}
+
 /* What was gone over must be instructions as they stand behind one another, not something in their middle. */
 static struct cprof_error *check_steps(struct walk *walk)
 {
 	uint64_t *addrs = malloc((walk->n_places + 1) * sizeof(*addrs)), bad;
 	if (!addrs)
 		return cprof_error_no_memory();
-	for (size_t i = 0; i < walk->n_places; i++)
-		addrs[i] = walk->places[i].addr;
-	qsort(addrs, walk->n_places, sizeof(*addrs), by_number);
-	const char *why = cprof_code_steps_check(walk->object, addrs, walk->n_places, &bad,
-						 &walk->flow->overlaps);
+	size_t n = 0;
+	for (size_t i = 0; i < walk->n_places; i++) {
+		if (walk->places[i].length)
+			addrs[n++] = walk->places[i].addr;
+	}
+	qsort(addrs, n, sizeof(*addrs), by_number);
+	const char *why =
+		cprof_code_steps_check(walk->object, addrs, n, &bad, &walk->flow->overlaps);
 	if (why)
 		lose(walk, why, bad);
 	free(addrs);
@@ -354,6 +383,8 @@ static struct cprof_error *follow(struct walk *walk)
 	if (walk->steps >= STEPS_MAX)
 		lose(walk, "it is too large", walk->flow->start);
 	struct cprof_error *err = walk->err ? walk->err : check_steps(walk);
+	if (!err && !walk->described)
+		find_end(walk);
 	/* Where the ways are not known, neither is what is read on them. */
 	walk->flow->reads_stack_arguments |= walk->flow->lost != NULL;
 	walk->flow->reads_scratch |= walk->flow->lost != NULL;
@@ -365,12 +396,13 @@ struct cprof_error *cprof_code_flow_find(struct cprof_code_object *object, uint6
 {
 	struct cprof_code_flow flow = { .start = start };
 	uint64_t around;
-	if (!cprof_code_object_function(object, start, &around, &flow.end) ||
-	    !cprof_code_object_bytes(object, start, 1))
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "nothing tells where the function at 0x%llx ends",
+	if (!cprof_code_object_bytes(object, start, 1))
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "there is no code at 0x%llx",
 				       (unsigned long long)start);
 	struct walk walk = { .object = object, .flow = &flow };
+	walk.described = cprof_code_object_function(object, start, &around, &flow.end);
+	if (!walk.described)
+		flow.end = start;
 	ZydisDecoderInit(&walk.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	struct cprof_error *err = follow(&walk);
 	cprof_map64_deinit(&walk.known);

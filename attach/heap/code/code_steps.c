@@ -122,18 +122,42 @@ bool cprof_code_steps_begins(struct cprof_code_object *object, uint64_t at)
 	return !around(object, at, &addr, &insn) || addr == at;
 }
 
+static bool describes(struct cprof_code_object *object, uint64_t addr, uint64_t *ret_start,
+		      uint64_t *ret_end)
+{
+	return cprof_code_object_function(object, addr, ret_start, ret_end) && *ret_start <= addr &&
+	       *ret_end > addr;
+}
+
+/* Does the instruction at `addr` begin in front of `*end`, where the last one ended? Then it is `*end`'s turn to move. */
+static bool begins_inside(const struct cprof_code_object *object, const ZydisDecoder *decoder,
+			  uint64_t addr, uint64_t *end)
+{
+	struct cprof_code_insn insn;
+	const uint8_t *before = cprof_code_object_bytes(object, addr - 1, 1);
+	const bool inside = addr < *end && !(before && *before == LOCK);
+	*end = addr;
+	if (cprof_code_steps_decode(object, decoder, addr, &insn))
+		*end += insn.insn.length;
+	return inside;
+}
+
 const char *cprof_code_steps_check(struct cprof_code_object *object, const uint64_t *addrs,
 				   size_t n, uint64_t *ret_bad, bool *ret_overlaps)
 {
 	ZydisDecoder decoder;
-	uint64_t at = 0, end = 0;
+	uint64_t at = 0, end = 0, last_end = 0;
 	*ret_overlaps = false;
 	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 	for (size_t i = 0; i < n; i++) {
 		*ret_bad = addrs[i];
-		if (addrs[i] >= end && (!cprof_code_object_function(object, addrs[i], &at, &end) ||
-					at > addrs[i] || end <= addrs[i]))
-			return "it goes through code that no symbol and no unwind information describes";
+		*ret_overlaps = true;
+		if (begins_inside(object, &decoder, addrs[i], &last_end))
+			return "its instructions overlap";
+		*ret_overlaps = false;
+		/* Of what nothing describes no more is known. */
+		if (addrs[i] >= end && !describes(object, addrs[i], &at, &end))
+			continue;
 		*ret_overlaps = true;
 		if (!advance(object, &decoder, &at, addrs[i], end))
 			return "there is something else than instructions in it";

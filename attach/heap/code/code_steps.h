@@ -30,7 +30,8 @@ bool cprof_code_steps_confirm(struct cprof_code_object *object, uint64_t at, boo
 bool cprof_code_steps_begins(struct cprof_code_object *object, uint64_t at);
 
 /*
- * Are the `n` sorted addresses beginnings of instructions, if each function around is decoded from its beginning? NULL: yes;
+ * Are the `n` sorted addresses beginnings of instructions that do not overlap, and if something describes the function around, those that
+ * are met when it is decoded from its beginning? NULL: yes;
  * else why not, a constant, and *ret_bad is the first of them; *ret_overlaps is true if something in the middle of an instruction
  * is jumped to. A jump over a lock prefix is common and does not count.
  */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/heap/alloc/pool_find.h"
+#include "attach/heap/inject/heap_extent.h"
 #include "base/array.h"
 
 /* ---- one ---- */
@@ -133,6 +134,8 @@ struct cprof_error *cprof_heap_hooks_find(struct cprof_heap_hooks *hooks,
 	struct cprof_error *err = cprof_alloc_find(&hooks->entries, hooks->maps, hooks->modules);
 	if (!err && pools)
 		err = cprof_pool_find(pools, hooks->maps, hooks->modules, &hooks->entries);
+	if (!err && pools)
+		err = cprof_heap_extent_find(&hooks->entries, hooks->maps, hooks->modules);
 	if (!err)
 		err = add_hooks(hooks, 0);
 	if (err)
