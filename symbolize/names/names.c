@@ -241,6 +241,11 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 				: NULL;
 }
 
+static bool was_left_out(const struct cprof_elf *elf)
+{
+	return elf && elf->image->account && elf->image->account->over;
+}
+
 struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 {
 	*ret_saved = false;
@@ -248,8 +253,9 @@ struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
 	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
 		return NULL;
-	/* Without all its parts names are missing that may be there next time. */
-	if (cprof_dwarf_met_split(names->dwarf))
+	/* Without all its parts names are missing that may be there next time; so with a larger budget. */
+	if (cprof_dwarf_met_split(names->dwarf) || was_left_out(names->self) ||
+	    was_left_out(names->debug) || was_left_out(names->alt))
 		return NULL;
 	/* Those parts are proved by an id alone, and are not in the fingerprint. */
 	if (cprof_dwarf_used_split(names->dwarf))

@@ -138,6 +138,21 @@ class Budget(TempDir):
                             if line["name"] == "spin"))
         self.assertEqual(attach("-budget", "0", "-p", os.getpid()).returncode, 2)
 
+    def test_names_that_are_missing_for_their_cost_are_not_remembered(self):
+        """With a cache: what a larger budget allows is read anew."""
+        path = self.compile(SPIN.replace("CALLEES", "").replace("CALLS", ""), "kept", "-g", "-Wl,--build-id")
+        elf = Elf(path)
+        elf.replace(".debug_line_str", bomb(elf.content(".debug_line_str"), 70), flags=0x800)
+        elf.save()
+        more = {"env": dict(os.environ, XDG_CACHE_HOME=self.path("cache"))}
+        with Target(path) as target:
+            for budget, files in (("1", False), ("2", True)):
+                done = attach_while_it_works(target.pid, 15, "-f", "-o", self.path("x.pb.gz"), "-budget", budget, **more)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                spin = [function for function in Profile.read(self.path("x.pb.gz")).functions.values()
+                        if function["name"] == "spin"]
+                self.assertEqual([bool(function["file"]) for function in spin], [files], done.stderr)
+
     def test_headers_that_promise_what_the_file_has_not_end_no_loop_late(self):
         path = self.compile(SPIN.replace("CALLEES", "").replace("CALLS", ""), "lies")
         elf = Elf(path)
