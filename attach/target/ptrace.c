@@ -120,7 +120,7 @@ static struct cprof_error *sweep(struct cprof_ptrace *trace, size_t *ret_new)
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)trace->pid);
 	CPROF_AUTO(closedir) DIR *dir = opendir(path);
 	if (!dir)
-		return cprof_error_new(CPROF_ERR_NO_TARGET, "no process %d", (int)trace->pid);
+		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
 
 	struct dirent *entry;
 	*ret_new = 0;

@@ -34,6 +34,7 @@ struct cprof_error *cprof_ptrace_read(const struct cprof_ptrace *trace, uint64_t
 	if (!thread)
 		return nobody(trace);
 	struct iovec local = { bytes, n }, remote = { (void *)(uintptr_t)addr, n };
+	errno = 0; /* a part of it is no error of the call's */
 	if (process_vm_readv(thread->tid, &local, 1, &remote, 1, 0) == (ssize_t)n)
 		return NULL;
 	return cprof_error_os(errno ? errno : EFAULT, "read %zu bytes at 0x%llx", n,

@@ -44,10 +44,13 @@ class Sandboxes(unittest.TestCase):
         random.seed(7)
         target = harness.Target(["stops_jail", "3"])
         before = executable_bytes(target.pid)
+        argv = [harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.02", "-o", os.devnull, "-f", "-q"]
+        start = time.monotonic()
+        subprocess.run(argv, check=True)
+        whole = time.monotonic() - start  # of a run on this machine, as busy as it is
         for _ in range(15):
-            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.02", "-o",
-                                        os.devnull, "-f", "-q"])
-            time.sleep(random.random() * 0.12)  # any moment will do
+            process = subprocess.Popen(argv)
+            time.sleep(random.random() * whole)  # any moment will do
             process.kill()
             process.wait()
             repair = harness.attach("-repair", target.pid)

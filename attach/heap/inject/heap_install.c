@@ -3,6 +3,7 @@
 #include <asm/hwcap2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <sys/auxv.h>
 #include <time.h>
 
@@ -18,7 +19,8 @@
 #include "base/clock.h"
 
 /* For a thread that hangs in the kernel, while all run. The detach keeps a user waiting who pressed Ctrl-C. */
-#define CALM_NS (3 * CPROF_NS_PER_S)
+#define CALM_NS   (3 * CPROF_NS_PER_S)
+#define END_TURNS 200u /* of 5 ms */
 
 #define SEARCHES      5u
 #define SEARCH_NAP_NS 50000000
@@ -342,10 +344,18 @@ static struct cprof_error *detach_stopped(void *ctx, struct cprof_ptrace *trace,
 	return err ? err : unmap_stopped(detach, trace, ret_again);
 }
 
-/* The target has ended: nothing is left to put back. */
+/*
+ * The target has ended: nothing is left to put back. Not believed for an error's sake alone, for then all would stay in a
+ * process that lives; one that is being killed is gone a moment after its threads.
+ */
 static bool is_end(const struct cprof_heap_install *install, const struct cprof_error *err)
 {
-	return err->code == CPROF_ERR_NO_TARGET || !cprof_target_alive(install->target);
+	const struct timespec moment = { .tv_nsec = 5000000 };
+	for (unsigned turn = 0; err->code == CPROF_ERR_NO_TARGET && turn < END_TURNS &&
+				cprof_target_alive(install->target);
+	     turn++)
+		nanosleep(&moment, NULL);
+	return !cprof_target_alive(install->target);
 }
 
 /* What is in place works and does nothing from now on. Somebody else may take it out when the reason is gone. */
@@ -357,6 +367,17 @@ static struct cprof_error *leave_asleep(struct cprof_heap_install *install, stru
 	note_kept(install, err->message);
 	cprof_error_free(err);
 	return NULL;
+}
+
+/* It failed otherwise, which no try again would mend. */
+static struct cprof_error *tell_left(struct cprof_heap_install *install, struct cprof_error *err)
+{
+	cprof_heap_pages_put_to_sleep(&install->pages);
+	return cprof_error_hint(
+		cprof_error_wrap(err, "take out of process %d what was injected",
+				 (int)install->target->pid),
+		"what is left there is asleep and harmless; remove it with cprof-attach -repair %d",
+		(int)install->target->pid);
 }
 
 struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install,
@@ -380,6 +401,8 @@ struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install
 	}
 	if (err && stops.unstopped)
 		err = leave_asleep(install, err);
+	else if (err && install->attached)
+		err = tell_left(install, err);
 	install->page_kept = install->attached && !err;
 	if (detach.final) {
 		struct cprof_error *last = detach.final(ctx);
