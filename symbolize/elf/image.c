@@ -152,14 +152,14 @@ uint64_t cprof_image_resident(const struct cprof_image *image)
 /* ---- opening ---- */
 
 /* That there is no room for a file of any size which somebody else made is no lack of memory of ours. */
-static struct cprof_error *reserve(struct cprof_image *image, const char *name)
+static struct cprof_error *reserve(struct cprof_image *image)
 {
 	void *copy = mmap(NULL, image->size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (copy == MAP_FAILED)
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "%s: no room to map its %" PRIu64 " bytes: %s", name,
-				       image->size, strerror(errno));
+				       "no room to map its %" PRIu64 " bytes: %s", image->size,
+				       strerror(errno));
 	image->copy = copy;
 	image->chunks = calloc(n_chunks(image), 1);
 	return image->chunks ? NULL : cprof_error_no_memory();
@@ -196,8 +196,7 @@ static struct cprof_error *pay(struct cprof_image *image, int fd, const char *na
 	image->is_file = allowed;
 	return allowed ? NULL
 		       : cprof_error_new(CPROF_ERR_BAD_DATA,
-					 "%s: reading it would take more than the budget allows",
-					 name);
+					 "reading it would take more than the budget allows");
 }
 
 struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_budget *budget,
@@ -217,7 +216,7 @@ struct cprof_error *cprof_image_open(int fd, const char *name, struct cprof_budg
 	*image = (struct cprof_image){ .size = (uint64_t)st.st_size, .fd = -1 };
 	struct cprof_error *err = budget ? pay(image, fd, name, budget) : NULL;
 	if (!err)
-		err = reserve(image, name);
+		err = reserve(image);
 	if (!err)
 		err = hold(image, fd, name);
 	if (err) {
