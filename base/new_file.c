@@ -107,7 +107,9 @@ static struct cprof_error *plan_existing(struct cprof_new_file *file, int *fd)
 	if ((S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) &&
 	    (is_null(&st) || cprof_place_is_trusted(&file->place.dir_stat, &st)))
 		return plan_stream(file, fd);
-	if (S_ISREG(st.st_mode) && st.st_uid == geteuid())
+	/* Of a file that was opened to others on purpose, and not of another file's second name: link(2). */
+	if (S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	    cprof_place_is_trusted(&file->place.dir_stat, &st))
 		file->mode = st.st_mode & 0777;
 	return file->how == CPROF_NEW_FILE_REPLACE
 		       ? NULL

@@ -81,6 +81,11 @@ TEST(new_file_is_for_its_owner_and_replaces_nothing_unasked)
 	CHECK_UINT(write_new(at("b"), CPROF_NEW_FILE_REPLACE), -1);
 	CHECK(reads(at("b"), "new"));
 	CHECK_UINT(mode_of(at("b")), 0644); /* whoever opened it to others keeps it so */
+	put(at("public"), "old", 0644);
+	CHECK(link(at("public"), at("c")) == 0); /* the name may be somebody else's idea */
+	CHECK_UINT(write_new(at("c"), CPROF_NEW_FILE_REPLACE), -1);
+	CHECK_UINT(mode_of(at("c")), 0600);
+	CHECK(reads(at("public"), "old"));
 	remove_dir();
 }
 
