@@ -206,8 +206,8 @@ static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_bu
 		const double kind_ns = intake->left_out[i].delay_ns;
 		if (kind_ns <= 0 || kind_ns * 100 < delay_ns)
 			continue;
-		cprof_buffer_printf(text, "%s%s %.3f s", joint, cprof_wait_kind_name(i),
-				    kind_ns / 1e9);
+		cprof_buffer_printf(text, "%s%s %.3f s", joint,
+				    cprof_wait_kind_name((enum cprof_wait_kind)i), kind_ns / 1e9);
 		joint = ", ";
 	}
 	cprof_buffer_puts(text, *joint == ',' ? ") " : " ");
