@@ -286,7 +286,13 @@ class Foreign(unittest.TestCase):
         def cycle():
             process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method", "inline",
                                         "-seconds", "0.05", "-o", os.devnull, "-f", "-q"], stderr=subprocess.DEVNULL)
-            time.sleep(random.random() * 0.2)
+            # At any moment, which on a busy machine is before the attach, or else at one after it has begun.
+            if random.random() < 0.5:
+                while process.poll() is None and not shim_pages(target.pid):
+                    time.sleep(0.001)
+                time.sleep(random.random() * 0.05)
+            else:
+                time.sleep(random.random() * 0.2)
             process.kill()
             process.wait()
             self.assertTrue(target.alive(), "the target died with its profiler")
