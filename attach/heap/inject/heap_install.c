@@ -399,17 +399,15 @@ struct cprof_error *cprof_heap_install_detach(struct cprof_heap_install *install
 		err = NULL;
 		install->attached = false;
 	}
+	/* The last look is before the shim is put to sleep: what sleeps looks like one that could not keep up. */
+	struct cprof_error *last = detach.final ? detach.final(ctx) : NULL;
 	if (err && stops.unstopped)
 		err = leave_asleep(install, err);
 	else if (err && install->attached)
 		err = tell_left(install, err);
 	install->page_kept = install->attached && !err;
-	if (detach.final) {
-		struct cprof_error *last = detach.final(ctx);
-		if (err)
-			cprof_error_free(last);
-		else
-			err = last;
-	}
+	if (!err)
+		return last;
+	cprof_error_free(last);
 	return err;
 }
