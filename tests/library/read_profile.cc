@@ -1,5 +1,6 @@
 // Somebody else's program, in C++: reads a pprof file and prints its sample types, samples and sums.
 #include <cprof/arch.h>
+#include <cprof/budget.h>
 #include <cprof/buffer.h>
 #include <cprof/build_id.h>
 #include <cprof/builder.h>
