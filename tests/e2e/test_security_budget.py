@@ -129,7 +129,8 @@ class Budget(TempDir):
             done, profile = self.profile(target)
             self.assertIn("1 file left out", done.stderr)
             self.assertIn("left out  what takes more than", attach("-why", path).stdout)
-            again = run([harness.CPROF, "-symbolize=force", "-top", self.path("x.pb.gz")])
+            again = run([harness.CPROF, "-symbolize=force", "-top", self.path("x.pb.gz")],
+                        env=dict(os.environ, XDG_CACHE_HOME=self.path("cache")))
             self.assertEqual(again.returncode, 0, again.stderr)
             self.assertIn("one: names are missing: it takes more than", again.stderr)
             done, profile = self.profile(target, "-budget", "2")
