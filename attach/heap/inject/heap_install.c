@@ -23,6 +23,7 @@
 #define END_TURNS 200u /* of 5 ms */
 
 #define SEARCHES      5u
+#define DEAD_MAX      256u /* stacks; leftovers on others may keep the pages */
 #define SEARCH_NAP_NS 50000000
 #define SEARCH_BYTES  (4ull << 30)
 
@@ -254,6 +255,8 @@ struct detach {
 	void *ctx;
 	bool searched;  /* all memory: nobody was interrupted in our code and put aside */
 	bool to_search; /* there is too much of it to be looked at in a stop */
+	struct cprof_shim_range dead[DEAD_MAX]; /* at the last stop */
+	size_t n_dead;
 };
 
 static void note_kept(struct cprof_heap_install *install, const char *why)
@@ -263,9 +266,12 @@ static void note_kept(struct cprof_heap_install *install, const char *why)
 
 static const char put_aside[] = "a fiber that a signal interrupted in it is kept to go on later";
 
-static const char *search_stopped(struct detach *detach)
+static const char *search_stopped(struct detach *detach, const struct cprof_ptrace *trace)
 {
-	switch (cprof_heap_occupied_scan(&detach->install->pages, CPROF_HEAP_SCAN_IN_STOP)) {
+	detach->n_dead =
+		cprof_heap_threads_dead(trace, detach->install->maps, detach->dead, DEAD_MAX);
+	switch (cprof_heap_occupied_scan(&detach->install->pages, detach->dead, detach->n_dead,
+					 CPROF_HEAP_SCAN_IN_STOP)) {
 	case CPROF_HEAP_SCAN_TOO_MUCH:
 		detach->to_search = true;
 		return put_aside;
@@ -287,7 +293,8 @@ static void search_running(struct detach *detach)
 	for (unsigned turn = 0; turn < SEARCHES && !detach->searched; turn++) {
 		if (turn)
 			nanosleep(&nap, NULL);
-		detach->searched = cprof_heap_occupied_scan(&detach->install->pages,
+		detach->searched = cprof_heap_occupied_scan(&detach->install->pages, detach->dead,
+							    detach->n_dead,
 							    SEARCH_BYTES) != CPROF_HEAP_SCAN_FOUND;
 	}
 }
@@ -299,7 +306,7 @@ static struct cprof_error *unmap_stopped(struct detach *detach, struct cprof_ptr
 	struct cprof_heap_install *install = detach->install;
 	const char *why = cprof_heap_occupied(&install->pages, trace);
 	if (!why && !detach->searched && cprof_heap_scan_is_needed(trace->pid))
-		why = search_stopped(detach);
+		why = search_stopped(detach, trace);
 	note_kept(install, why);
 	*ret_again = why && !detach->to_search;
 	if (why)

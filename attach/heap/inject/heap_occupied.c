@@ -107,6 +107,7 @@ static struct cprof_shim_range stubs_of(const struct cprof_heap_image *image, ui
 }
 
 enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *pages,
+						 const struct cprof_shim_range *dead, size_t n_dead,
 						 uint64_t bytes_max)
 {
 	struct cprof_shim_range stubs[CPROF_HEAP_IMAGES_MAX], images[CPROF_HEAP_IMAGES_MAX];
@@ -128,6 +129,8 @@ enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *
 		.n_but = n_but,
 		.skip_start = pages->data,
 		.skip_end = pages->data + pages->data_bytes,
+		.dead = dead,
+		.n_dead = n_dead,
 		.bytes_max = bytes_max,
 	};
 	return cprof_heap_scan(pages->target, pages->maps, &scan);

@@ -20,9 +20,10 @@ const char *cprof_heap_occupied(const struct cprof_heap_pages *pages,
 
 /*
  * Has somebody been interrupted in the code of the pages and put aside? As heap_scan.h; the threads may run, since nobody comes
- * in any more.
+ * in any more. `dead` is what cprof_heap_threads_dead() said of a stop since then.
  */
 enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *pages,
+						 const struct cprof_shim_range *dead, size_t n_dead,
 						 uint64_t bytes_max);
 
 #endif

@@ -116,14 +116,30 @@ static size_t present(const struct walk *walk, uint64_t at, uint64_t end, size_t
 	return pages;
 }
 
+/* What lies in one of the dead ranges counts for nothing. */
+static void blank_dead(const struct walk *walk, const struct cprof_target_span *span)
+{
+	const struct cprof_heap_scan *scan = walk->scan;
+	for (size_t i = 0; i < scan->n_dead; i++) {
+		const struct cprof_shim_range *dead = &scan->dead[i];
+		const uint64_t start = dead->start > span->addr ? dead->start : span->addr;
+		const uint64_t end =
+			dead->end < span->addr + span->n ? dead->end : span->addr + span->n;
+		if (start < end)
+			memset((uint8_t *)span->buf + (start - span->addr), 0, end - start);
+	}
+}
+
 static bool chunk_has(struct walk *walk, const struct cprof_map *map, uint64_t at, size_t pages)
 {
 	const size_t tail = at - map->start >= TAIL_BYTES ? TAIL_BYTES : 0;
 	const struct cprof_target_span span = { at - tail, walk->words, tail + pages * PAGE };
 	walk->bytes += pages * PAGE;
 	/* What went away meanwhile holds nothing. */
-	return cprof_target_spans_read(walk->target, &span, 1) &&
-	       cprof_heap_scan_words(walk->scan, walk->words, span.n / 8);
+	if (!cprof_target_spans_read(walk->target, &span, 1))
+		return false;
+	blank_dead(walk, &span);
+	return cprof_heap_scan_words(walk->scan, walk->words, span.n / 8);
 }
 
 static bool is_wanted(const struct walk *walk, const struct cprof_map *map)

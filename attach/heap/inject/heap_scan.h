@@ -28,7 +28,10 @@ struct cprof_heap_scan {
 		but; /* and of `alone` not these, sorted: where code of ours begins, which leftovers on stacks name */
 	size_t n_but;
 	uint64_t skip_start, skip_end; /* memory of ours */
-	uint64_t bytes_max;            /* of memory that is there */
+	const struct cprof_shim_range
+		*dead; /* stacks below their threads' stack pointers: leftovers only */
+	size_t n_dead;
+	uint64_t bytes_max; /* of memory that is there */
 };
 
 /* So much can be looked at while threads stand still and wait for it: some milliseconds. */

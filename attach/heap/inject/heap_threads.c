@@ -11,6 +11,7 @@
 /* Of the saved pc in a signal frame, from the restorer's address: "struct rt_sigframe". */
 #define FRAME_RIP    176u
 #define PAGE         4096u
+#define RED_ZONE     128u          /* System V psABI "The Stack Frame" */
 #define NATIVE_STACK 0x40000000ull /* larger ones are no stacks */
 /* Of a C library's own record of a thread, which begins at the thread pointer and ends with the stack's block. */
 #define RECORD_BYTES 2304u
@@ -164,4 +165,21 @@ bool cprof_heap_threads_stack(const struct cprof_maps *maps, uint64_t sp, uint64
 		return true;
 	}
 	return own_stack(maps, map, sp, thread_pointer, ret_stack);
+}
+
+size_t cprof_heap_threads_dead(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+			       struct cprof_shim_range *ranges, size_t cap)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < trace->n && n < cap; i++) {
+		const struct cprof_tracee *thread = &trace->threads[i];
+		const uint64_t live = (thread->regs.rsp - RED_ZONE) & ~7ull;
+		struct cprof_heap_stack stack;
+		if (thread->state == CPROF_TRACEE_STOPPED &&
+		    cprof_heap_threads_stack(maps, thread->regs.rsp, thread->regs.fs_base,
+					     &stack) &&
+		    stack.start < live)
+			ranges[n++] = (struct cprof_shim_range){ stack.start, live };
+	}
+	return n;
 }

@@ -41,4 +41,11 @@ struct cprof_heap_stack {
 bool cprof_heap_threads_stack(const struct cprof_maps *maps, uint64_t sp, uint64_t thread_pointer,
 			      struct cprof_heap_stack *ret_stack);
 
+/*
+ * What is below the stack pointers of threads that are on such stacks, less the part that a function may use without moving
+ * it: at most `cap` ranges. Nobody comes back to what is left there. Returns their number.
+ */
+size_t cprof_heap_threads_dead(const struct cprof_ptrace *trace, const struct cprof_maps *maps,
+			       struct cprof_shim_range *ranges, size_t cap);
+
 #endif
