@@ -48,6 +48,11 @@ static void report_uprobes(const struct cprof_heap_sources *sources, unsigned n,
 			" frees took a trap, about 1 us more (about 10 us at %u of them, "
 			"where the kernel single-steps)",
 			n, sources->counts.calls, sources->counts.frees, slow);
+	if (sources->counts.gone)
+		cprof_run_log_note(sources->log, CPROF_NOTE_WARNING,
+				   "the first thread ended, then another tool took uprobes out of "
+				   "the same functions, and ours went with them: later allocations "
+				   "are not in this profile");
 	if (sources->counts.left)
 		cprof_run_log_note(
 			sources->log, CPROF_NOTE_FACT,

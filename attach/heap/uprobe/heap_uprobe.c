@@ -252,6 +252,7 @@ void cprof_heap_uprobe_counts(const struct cprof_heap_uprobe *uprobe,
 		.table_full = counts->table_full,
 		.nested = counts->nested,
 		.left = counts->left + open,
+		.gone = uprobe->gone,
 		.over = counts->exec != 0,
 	};
 }

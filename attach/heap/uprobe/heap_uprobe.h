@@ -28,6 +28,7 @@ struct cprof_heap_uprobe;
 struct cprof_heap_uprobe_counts {
 	uint64_t calls, frees; /* that came past a probe */
 	uint64_t lost, lost_bytes, table_full, nested;
+	bool gone; /* uprobes of somebody else took the probes along: nothing is counted any more */
 	uint64_t left; /* samples whose call did not return; known at the end */
 	bool over;     /* the process runs another program: nothing is counted any more */
 };

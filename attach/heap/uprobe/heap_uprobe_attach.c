@@ -9,6 +9,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 
+#define BREAKPOINT 0xcc
+
 void cprof_heap_uprobe_detach(struct cprof_heap_uprobe *uprobe, size_t first)
 {
 	cprof_heap_uprobe_release(uprobe->fds + first, uprobe->n_fds - first);
@@ -230,15 +232,30 @@ static void spare_children(struct cprof_heap_uprobe *uprobe)
 	}
 }
 
+/*
+ * A multi link's probes stay in when the first thread ends, but the kernel no longer knows whose they are, and takes them
+ * out as soon as somebody else takes out uprobes of the same places.
+ */
+static bool are_gone(const struct cprof_heap_uprobe *uprobe)
+{
+	const struct cprof_memory *memory = &uprobe->maps->memory;
+	const struct cprof_heap_uprobe_probes *probes = uprobe->probes[0];
+	uint8_t now = 0;
+	return memory->read(memory->ctx, probes->spots[probes->n - 1].addr, &now, 1) &&
+	       now != BREAKPOINT;
+}
+
 struct cprof_error *cprof_heap_uprobe_follow(struct cprof_heap_uprobe *uprobe, bool *ret_renewed)
 {
 	const pid_t tid = cprof_target_living_tid(uprobe->target);
 	*ret_renewed = false;
 	spare_children(uprobe);
-	/* A multi link's probes stay in whatever becomes of the first thread. */
-	if (tid == uprobe->tid || cprof_heap_uprobe_ways[uprobe->way].by_leader ||
-	    !uprobe->n_probes || !cprof_target_alive(uprobe->target))
+	if (tid == uprobe->tid || !uprobe->n_probes || !cprof_target_alive(uprobe->target))
 		return NULL;
+	if (cprof_heap_uprobe_ways[uprobe->way].by_leader) {
+		uprobe->gone |= are_gone(uprobe);
+		return NULL;
+	}
 	uprobe->tid = tid;
 	*ret_renewed = true;
 	return renew(uprobe);

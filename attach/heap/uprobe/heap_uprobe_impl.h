@@ -55,6 +55,7 @@ struct cprof_heap_uprobe {
 	int *fds;                                      /* owned, and what they hold: the probes */
 	size_t n_fds, cap_fds;
 	bool enabled;
+	bool gone;                             /* the kernel took the probes out */
 	pid_t tid;                             /* the thread that the probes were attached by */
 	struct cprof_heap_uprobe_file **files; /* owned, and so are they */
 	size_t n_files, cap_files;
