@@ -158,6 +158,7 @@ TEST(code_flow_finds_the_exits_and_what_is_done_to_the_stack)
 		{ "test al,al", "exits 1, scratch", { 0x84, 0xc0, 0xc3 }, 3 },
 		{ "mov 8(r10),rax", "exits 1, scratch", { 0x49, 0x8b, 0x42, 8, 0xc3 }, 5 },
 		{ "sbb eax,eax", "exits 1, scratch", { 0x19, 0xc0, 0xc3 }, 3 },
+		{ "call to what follows; pop r9; mov rdx,rax", "exits 1, scratch", { 0xe8, 0, 0, 0, 0, 0x41, 0x59, 0x48, 0x89, 0xc2, 0xc3 }, 11 },
 		{ "xor eax,eax; test al,al", "exits 1", { 0x31, 0xc0, 0x84, 0xc0, 0xc3 }, 5 },
 		{ "push rax; pop rcx: room", "exits 1", { 0x50, 0x59, 0xc3 }, 3 },
 		{ "jmp rax", "exits 0, lost, arguments, scratch", { 0xff, 0xe0 }, 2 },

@@ -248,6 +248,12 @@ static bool reads_nothing(const ZydisDecodedInstruction *insn, const ZydisDecode
 	       operands[0].reg.value == operands[1].reg.value;
 }
 
+/* A push of the instruction pointer, and no call. */
+static bool calls_what_follows(const ZydisDecodedInstruction *insn)
+{
+	return insn->raw.imm[0].is_relative && insn->raw.imm[0].value.s == 0;
+}
+
 static void step_scratch(struct cprof_code_stack *stack, const ZydisDecodedInstruction *insn,
 			 const ZydisDecodedOperand *operands,
 			 struct cprof_code_stack_effect *effect)
@@ -277,7 +283,7 @@ static void step_scratch(struct cprof_code_stack *stack, const ZydisDecodedInstr
 					     insn->cpu_flags->set_1)) == 0)
 		written |= CPROF_CODE_FLAGS;
 	/* What it returns. Of the others a caller may know more than the psABI promises. */
-	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL)
+	if (insn->mnemonic == ZYDIS_MNEMONIC_CALL && !calls_what_follows(insn))
 		written |= CPROF_CODE_RAX;
 	effect->reads = read & (uint8_t)~stack->written;
 	stack->written |= written;
