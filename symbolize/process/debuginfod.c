@@ -24,7 +24,7 @@ static const char *const reasons[] = {
 	[NO_URLS] = "DEBUGINFOD_URLS is not set, so there is no server to ask",
 	[NO_CACHE] =
 		"there is no directory of ours to keep files in (DEBUGINFOD_CACHE_PATH names one)",
-	[NO_LIBRARY] = LIBRARY " is not installed (Debian: libdebuginfod1)",
+	[NO_LIBRARY] = "libdebuginfod.so.1 is not installed (Debian: libdebuginfod1)",
 	[TIME_OVER] = "the time for downloads is used up",
 };
 
