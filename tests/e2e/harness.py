@@ -421,6 +421,9 @@ def main():
     result = _Lines(os.path.splitext(os.path.basename(module.__file__))[0])
     # A suite and not each test by itself: a class's setUpClass is run by its suite.
     unittest.TestSuite(tests(unittest.defaultTestLoader.loadTestsFromModule(module))).run(result)
+    for child in children(os.getpid()):  # what a test that failed has left would hold our output open for ever
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGKILL)
     if not result.said:
         sys.exit(f"{module.__file__}: no test was run" + (f": none has {' or '.join(wanted)} in its name" if wanted else ""))
     if "FAIL" in result.said:

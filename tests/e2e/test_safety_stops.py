@@ -90,7 +90,6 @@ class Sandboxes(unittest.TestCase):
                 self.assertEqual(executable_bytes(target.pid), before)
                 self.assertIn("trapped 0", target.close())
 
-
     def test_a_process_that_shuts_itself_in_while_it_is_profiled_lives(self):
         for how, why in (("seccomp", "munmap"), ("dispatch", "Syscall User Dispatch"), ("strict", "strict mode")):
             with self.subTest(how=how):

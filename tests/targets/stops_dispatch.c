@@ -4,7 +4,7 @@
  * Usage: stops_dispatch all|libc|one|strict|notsc. "all": Syscall User Dispatch, nothing exempt; "libc": calls from the C
  * library's text are exempt; "one": a second thread is under nothing; "strict": a second thread is in seccomp's strict
  * mode; "notsc": reading the time stamp counter is a SIGSEGV. All allocate, and a thread under dispatch makes no system call
- * while its selector says BLOCK, so that whatever reaches the handler is not its own. Ends on SIGTERM with "trapped N".
+ * and its selector says BLOCK all the time, so that whatever reaches the handler is not its own. Ends on SIGTERM with "trapped N".
  * Exit status 77: the kernel has no such thing.
  */
 #include <linux/seccomp.h>
@@ -29,11 +29,12 @@ static volatile char selector = ALLOW;
 static volatile sig_atomic_t stop, strict;
 static _Atomic unsigned long trapped;
 
-/* Asked for and not handled: a handler's way back is a system call too. */
-static bool told_to_end(const sigset_t *term)
+/* The way back from here is a system call too. */
+static void on_term(int sig)
 {
-	const struct timespec now = { 0 };
-	return sigtimedwait(term, NULL, &now) == SIGTERM;
+	(void)sig;
+	selector = ALLOW;
+	stop = 1;
 }
 
 static void on_trap(int sig, siginfo_t *info, void *context)
@@ -97,11 +98,12 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	sigset_t term;
 	struct sigaction trap = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
+	const struct sigaction end = { .sa_handler = on_term };
 	sigaction(SIGSYS, &trap, NULL);
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &term, NULL);
-	churn(); /* the arena and the cache are there from now on */
+	pthread_sigmask(SIG_BLOCK, &term, NULL); /* for the threads */
+	churn();                                 /* the arena and the cache are there from now on */
 	if (strcmp(how, "libc") == 0)
 		find_libc(&start, &len);
 	if (strcmp(how, "one") == 0)
@@ -115,14 +117,14 @@ int main(int argc, char **argv)
 			   : prctl(SET_DISPATCH, DISPATCH_ON, start, len, &selector)) {
 		return 77;
 	}
+	sigaction(SIGTERM, &end, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &term, NULL);
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
-	while (!told_to_end(&term)) {
-		selector = BLOCK;
+	selector = BLOCK;
+	while (!stop)
 		churn();
-		selector = ALLOW;
-	}
-	stop = 1;
+	selector = ALLOW;
 	printf("trapped %lu\n", trapped);
 	return trapped != 0;
 }
