@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/text_line.h"
 #include "cprof/buffer.h"
 
 #define FIRST_PIDNS 4026531836ull /* include/linux/proc_ns.h, PROC_PID_INIT_INO */
@@ -53,22 +54,9 @@ static bool read_stat(pid_t pid, char *ret_state, uint64_t *ret_ticks)
 	return at != NULL;
 }
 
-/* What follows `key` at the beginning of a line. */
-static const char *line_of(const char *text, const char *key)
-{
-	const size_t n = strlen(key);
-	for (const char *line = text; line && *line;) {
-		if (strncmp(line, key, n) == 0)
-			return line + n;
-		line = strchr(line, '\n');
-		line = line ? line + 1 : NULL;
-	}
-	return NULL;
-}
-
 uint64_t cprof_foreign_pid_ns_pid(const char *status)
 {
-	const char *at = line_of(status, "NSpid:");
+	const char *at = cprof_text_line(status, "NSpid:");
 	uint64_t last = 0;
 	while (at && *at && *at != '\n') {
 		char *end;
@@ -83,7 +71,7 @@ uint64_t cprof_foreign_pid_ns_pid(const char *status)
 
 pid_t cprof_foreign_pid_of_fdinfo(const char *fdinfo)
 {
-	const char *at = line_of(fdinfo, "Pid:");
+	const char *at = cprof_text_line(fdinfo, "Pid:");
 	const long pid = at ? strtol(at, NULL, 10) : 0;
 	return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
@@ -221,7 +209,7 @@ static uint32_t user_of(pid_t pid)
 	unsigned real, effective = UINT32_MAX;
 	CPROF_AUTO(buffer) struct cprof_buffer status = { 0 };
 	const char *line = read_text(pid, "status", &status)
-				   ? line_of(cprof_buffer_text(&status), "Uid:")
+				   ? cprof_text_line(cprof_buffer_text(&status), "Uid:")
 				   : NULL;
 	return line && sscanf(line, "%u %u", &real, &effective) == 2 ? effective : UINT32_MAX;
 }

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/text_line.h"
 #include "cprof/buffer.h"
 
 #define TEXT_MAX 65536u
@@ -16,21 +17,9 @@
 
 /* ---- the texts ---- */
 
-static const char *line_of(const char *text, const char *key)
-{
-	const size_t n = strlen(key);
-	for (const char *line = text; line && *line;) {
-		if (strncmp(line, key, n) == 0)
-			return line + n;
-		line = strchr(line, '\n');
-		line = line ? line + 1 : NULL;
-	}
-	return NULL;
-}
-
 uint64_t cprof_head_room_limit_of(const char *limits, const char *name)
 {
-	const char *at = line_of(limits, name);
+	const char *at = cprof_text_line(limits, name);
 	char *end;
 	if (!at || (*at != ' ' && *at != '\t'))
 		return NONE;
@@ -41,7 +30,7 @@ uint64_t cprof_head_room_limit_of(const char *limits, const char *name)
 
 uint64_t cprof_head_room_bytes_of(const char *text, const char *key)
 {
-	const char *at = line_of(text, key);
+	const char *at = cprof_text_line(text, key);
 	if (!at || *at != ':')
 		return 0;
 	const uint64_t kb = strtoull(at + 1, NULL, 10);
@@ -65,7 +54,7 @@ static uint64_t number_in(const char *path)
 
 static bool may_lock_anything(const char *status)
 {
-	const char *at = line_of(status, "CapEff:");
+	const char *at = cprof_text_line(status, "CapEff:");
 	return at && strtoull(at, NULL, 16) >> CAP_IPC_LOCK & 1;
 }
 

@@ -94,25 +94,36 @@ static struct cprof_error *look_at_others(struct search *search)
 	return err;
 }
 
+/* The object that has `addr` and where that is in its file; NULL where it is none that can be read. The caller frees it. */
+static struct cprof_error *open_object(struct cprof_maps *maps, struct cprof_modules *modules,
+				       struct cprof_map *map, uint64_t addr,
+				       struct cprof_code_object **ret_object,
+				       uint64_t *ret_file_addr)
+{
+	struct cprof_module *module;
+	*ret_object = NULL;
+	struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
+	if (err || !cprof_module_file_addr(module, map, addr, ret_file_addr))
+		return err;
+	err = cprof_code_object_new(module, ret_object);
+	if (err && err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_error_free(err);
+	return NULL;
+}
+
 /* As far as its object says, else a page or four. */
 static struct cprof_error *find_end(const struct search *search, struct cprof_map *map,
 				    uint64_t *ret_end)
 {
-	struct cprof_module *module;
 	struct cprof_code_object *object;
 	uint64_t file_addr, start, end;
 	const uint64_t most = map->end - search->found;
 	*ret_end = search->found + (most < FUNCTION_MAX ? most : FUNCTION_MAX);
-	struct cprof_error *err = cprof_modules_get(search->modules, search->maps, map, &module);
-	if (err || !cprof_module_file_addr(module, map, search->found, &file_addr))
+	struct cprof_error *err =
+		open_object(search->maps, search->modules, map, search->found, &object, &file_addr);
+	if (err || !object)
 		return err;
-	err = cprof_code_object_new(module, &object);
-	if (err && err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	if (err) {
-		cprof_error_free(err);
-		return NULL;
-	}
 	if (cprof_code_object_function(object, file_addr, &start, &end) && start == file_addr &&
 	    end - start < *ret_end - search->found)
 		*ret_end = search->found + (end - start);
@@ -136,22 +147,14 @@ struct cprof_error *cprof_alloc_indirect_resolver(struct cprof_maps *maps,
 						  struct cprof_map *map, uint64_t addr,
 						  uint64_t *ret_resolver)
 {
-	struct cprof_module *module;
 	struct cprof_code_object *object;
 	uint64_t file_addr;
 	*ret_resolver = 0;
 	if (!jumps_by_slot(maps, addr))
 		return NULL;
-	struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
-	if (err || !cprof_module_file_addr(module, map, addr, &file_addr))
+	struct cprof_error *err = open_object(maps, modules, map, addr, &object, &file_addr);
+	if (err || !object)
 		return err;
-	err = cprof_code_object_new(module, &object);
-	if (err && err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	if (err) {
-		cprof_error_free(err);
-		return NULL;
-	}
 	const struct cprof_code_slot *slot = cprof_code_object_plt(object, file_addr);
 	if (slot && slot->resolver)
 		*ret_resolver = addr + (slot->addr - file_addr);
