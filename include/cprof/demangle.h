@@ -1,8 +1,8 @@
 /*
  * cprof/demangle.h - names as people write them, from names as linkers see them.
  *
- * Owns the forms a user can choose; the grammar of mangled names is libiberty's. The short form is pprof's
- * default: no parameters, no template arguments, no clone suffixes.
+ * Owns the forms a user can choose; the grammar of C++ names and of Rust's legacy ones is libiberty's. The
+ * short form is pprof's default: no parameters, no template arguments, no clone suffixes.
  *
  * Source of truth: Itanium C++ ABI "External Names"; Rust RFC 2603.
  */

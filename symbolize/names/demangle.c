@@ -7,12 +7,12 @@
 #include <libiberty/demangle.h>
 
 #include "cprof/buffer.h"
+#include "symbolize/names/rust_name.h"
 
-#define STEPS_MAX     20000 /* shared subtrees make a small name a large walk */
-#define DEPTH_MAX     512
-#define NAME_MAX_     16384 /* longer names are shown as they are */
-#define RUST_TEXT_MAX (64 * 1024)
-#define CPP_TEXT_MAX  (64 * 1024)
+#define STEPS_MAX    20000 /* shared subtrees make a small name a large walk */
+#define DEPTH_MAX    512
+#define NAME_MAX_    16384 /* longer names are shown as they are */
+#define CPP_TEXT_MAX (64 * 1024)
 
 struct walk {
 	bool drop_templates;
@@ -134,8 +134,6 @@ static struct demangle_component *without_parameters(struct demangle_component *
 
 /* What libiberty prints of one name, piece by piece, up to a bound. */
 struct printed {
-	const char *mangled;
-	size_t len;
 	struct cprof_buffer text;
 	jmp_buf too_much;
 };
@@ -247,57 +245,31 @@ static bool is_rust_legacy(const char *name, size_t len)
 	return memcmp(hash, "17h", 3) == 0 && strspn(hash + 3, "0123456789abcdef") == 16;
 }
 
-/* The linker's: where this program's own constants lie. */
-extern const char __executable_start[], _end[];
-
-/*
- * A Rust name may refer back to itself, so that a hundred bytes print as gigabytes, and libiberty has
- * no way to be told to stop but to be left. It may be left where it holds no memory: while it prints a
- * piece of the name or a constant of its own; only decoded punycode is printed from memory.
- */
-static void print(const char *piece, size_t n, void *ctx)
+static void append(const char *piece, size_t n, void *ctx)
 {
-	struct printed *printed = ctx;
-	if (printed->text.len < RUST_TEXT_MAX) {
-		cprof_buffer_append(&printed->text, piece, n);
-		return;
-	}
-	bool of_name = piece >= printed->mangled && piece <= printed->mangled + printed->len;
-	bool constant = piece >= __executable_start && piece < _end;
-	if (of_name || constant)
-		longjmp(printed->too_much, 1);
+	cprof_buffer_append(ctx, piece, n);
 }
 
-/* A function of its own: nothing that setjmp's second return could find changed lives here. */
-static bool print_all(struct printed *printed)
+/* The plain name, or NULL: none. The caller frees it. A legacy name prints no longer than it is. */
+static char *rust_legacy(const char *mangled)
 {
-	if (setjmp(printed->too_much) != 0)
-		return false;
-	return rust_demangle_callback(printed->mangled, 0, print, printed) != 0;
-}
-
-/* The plain name, or NULL: not Rust, or too long to be of use. The caller frees it. */
-static char *rust_text(const char *mangled)
-{
-	struct printed *printed = calloc(1, sizeof(*printed));
+	struct cprof_buffer printed = { 0 };
 	char *text = NULL;
-	if (!printed)
-		return NULL;
-	printed->mangled = mangled;
-	printed->len = strlen(mangled);
-	if (print_all(printed) && printed->text.len && printed->text.len < RUST_TEXT_MAX)
-		text = strdup(cprof_buffer_text(&printed->text));
-	cprof_buffer_deinit(&printed->text);
-	free(printed);
+	if (rust_demangle_callback(mangled, 0, append, &printed) != 0 && printed.len &&
+	    !printed.failed)
+		text = strdup(cprof_buffer_text(&printed));
+	cprof_buffer_deinit(&printed);
 	return text;
 }
 
 /* "Vec<u8>::push" becomes "Vec<>::push"; the brackets of "<T as Trait>::f" hold a path, not arguments. */
 static char *rust(const char *mangled, enum cprof_demangle form)
 {
-	char *text = rust_text(mangled);
 	/* The legacy mangling knows no arguments: what looks like them is part of a type's name. */
-	if (!text || form != CPROF_DEMANGLE_SHORT || mangled[1] != 'R')
+	if (mangled[1] != 'R')
+		return rust_legacy(mangled);
+	char *text = cprof_rust_name(mangled);
+	if (!text || form != CPROF_DEMANGLE_SHORT)
 		return text;
 	char *to = text;
 	unsigned dropping = 0;

@@ -39,7 +39,7 @@ class Traces:
                     if key.startswith("Sig") and self.kept[key] != now.kept[key]]
             if self.fds != now.fds and not (self.connects and set(now.fds) <= set(self.fds)):
                 out.append(f"descriptors {self.fds} became {now.fds}")
-            if self.anonymous != now.anonymous:
+            if now.steady and self.anonymous != now.anonymous:  # not where a page is kept
                 out.append(f"anonymous code: {self.anonymous} became {now.anonymous}")
         return out
 
