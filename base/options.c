@@ -96,28 +96,47 @@ static bool parse_double(const char *text, char **ret_end, double *ret)
 	return errno == 0 && isfinite(*ret) && *ret_end != text;
 }
 
-static bool parse_duration(const char *text, uint64_t *ret)
+/* The nanoseconds of the unit at *text, moving it past that; 0 where there is no unit. */
+static double take_unit(const char **text)
 {
 	/* clang-format off */
-	static const struct { const char *unit; double ns; } units[] = {
-		{ "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 }, { "ns", 1 },
-		{ "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 },
+	static const struct { const char *name; double ns; } units[] = {
+		{ "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 }, { "\u00b5s", 1e3 }, { "\u03bcs", 1e3 },
+		{ "ns", 1 }, { "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 },
 	};
 	/* clang-format on */
-	char *end;
-	double value;
-	if (!parse_double(text, &end, &value) || value < 0)
-		return false;
+	size_t len = strcspn(*text, "0123456789.");
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(end, units[i].unit) != 0)
+		if (strlen(units[i].name) != len || strncmp(units[i].name, *text, len) != 0)
 			continue;
-		double ns = value * units[i].ns;
-		if (ns >= 9.2e18)
-			return false;
-		*ret = (uint64_t)(ns + 0.5);
-		return true;
+		*text += len;
+		return units[i].ns;
 	}
-	return false;
+	return 0;
+}
+
+/* A number of seconds, or as Go writes durations: numbers with a unit each, one after the other. */
+static bool parse_duration(const char *text, uint64_t *ret)
+{
+	char *end;
+	double value, ns = 0;
+	if (parse_double(text, &end, &value) && !*end) {
+		ns = value * 1e9;
+	} else {
+		do {
+			if (!parse_double(text, &end, &value))
+				return false;
+			text = end;
+			double unit_ns = take_unit(&text);
+			if (value < 0 || unit_ns <= 0)
+				return false;
+			ns += value * unit_ns;
+		} while (*text);
+	}
+	if (!(ns >= 0 && ns < 9.2e18))
+		return false;
+	*ret = (uint64_t)(ns + 0.5);
+	return true;
 }
 
 static const char *kind_wants(enum cprof_option_kind kind)
@@ -134,7 +153,7 @@ static const char *kind_wants(enum cprof_option_kind kind)
 	case CPROF_OPT_DOUBLE:
 		return "a number";
 	case CPROF_OPT_DURATION:
-		return "a duration such as 30, 1.5, 500ms or 2m";
+		return "a duration such as 30, 1.5, 500ms, 2m or 1m30s";
 	case CPROF_OPT_STRING:
 	case CPROF_OPT_LIST:
 		break;

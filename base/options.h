@@ -15,14 +15,14 @@
 #include "cprof/error.h"
 
 enum cprof_option_kind {
-	CPROF_OPT_SWITCH,   /* bool; true t yes y 1 / false f no n 0 */
-	CPROF_OPT_STRING,   /* const char *, borrowed from argv */
-	CPROF_OPT_UINT,     /* uint64_t, decimal or 0x */
-	CPROF_OPT_INT,      /* int64_t */
-	CPROF_OPT_SIZE,     /* uint64_t bytes; 512k 4M 1G are powers of 1024 */
-	CPROF_OPT_DOUBLE,   /* double, finite */
-	CPROF_OPT_DURATION, /* uint64_t ns; "1.5" is seconds, or 10ms 500us 2m 1h 100ns */
-	CPROF_OPT_LIST,     /* struct cprof_strings, appended to; repeatable */
+	CPROF_OPT_SWITCH, /* bool; true t yes y 1 / false f no n 0 */
+	CPROF_OPT_STRING, /* const char *, borrowed from argv */
+	CPROF_OPT_UINT,   /* uint64_t, decimal or 0x */
+	CPROF_OPT_INT,    /* int64_t */
+	CPROF_OPT_SIZE,   /* uint64_t bytes; 512k 4M 1G are powers of 1024 */
+	CPROF_OPT_DOUBLE, /* double, finite */
+	CPROF_OPT_DURATION, /* uint64_t ns; "1.5" is seconds, or 10ms 500us 2m 1h 100ns, or 1h2m3.5s as Go writes it */
+	CPROF_OPT_LIST, /* struct cprof_strings, appended to; repeatable */
 };
 
 struct cprof_strings {

@@ -76,6 +76,31 @@ TEST(options_read_every_kind_of_value)
 	cprof_strings_deinit(&values.labels);
 }
 
+TEST(options_read_durations_as_go_writes_them)
+{
+	/* clang-format off */
+	static const struct {
+		const char *text;
+		uint64_t want_ns; /* 0: refused */
+	} cases[] = {
+		{ "30", 30000000000 }, { "1.5", 1500000000 }, { ".5s", 500000000 }, { "1e1s", 10000000000 },
+		{ "1m30s", 90000000000 }, { "1h2m", 3720000000000 }, { "1h2m3.5s", 3723500000000 },
+		{ "1.5h", 5400000000000 }, { "2min", 120000000000 }, { "1s1ms1us1ns", 1001001001 },
+		{ "3\u00b5s", 3000 }, { "3\u03bcs", 3000 }, { "100ns", 100 }, { "0s1ns", 1 },
+		{ "", 0 }, { "s", 0 }, { "1m30", 0 }, { "1m 30s", 0 }, { "1m-30s", 0 }, { "-1s", 0 }, { "1m30x", 0 },
+		{ "1..5s", 0 }, { "1ss", 0 }, { "9h9999999h", 0 }, { "1:30", 0 }, { "1m30s,", 0 }, { "s1", 0 },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t ns = 0;
+		struct cprof_error *err =
+			cprof_options_value("seconds", CPROF_OPT_DURATION, cases[i].text, &ns);
+		if ((err == NULL) != (cases[i].want_ns != 0) || ns != cases[i].want_ns)
+			TEST_FAIL("\"%s\": %llu", cases[i].text, (unsigned long long)ns);
+		cprof_error_free(err);
+	}
+}
+
 TEST(options_keep_a_command_after_two_dashes_apart)
 {
 	static const char *const args[MAX_ARGS] = { "file", "-yes=false", "--", "ls", "-l" };
