@@ -131,7 +131,7 @@ TEST(rust_name_does_not_print_gigabytes_or_use_up_the_stack)
 		from = n - 2;
 		n += (size_t)snprintf(name + n, sizeof(name) - n, "T%s%sE", back, back);
 	}
-	strcat(name, "E");
+	snprintf(name + n, sizeof(name) - n, "E");
 	CHECK_STR(text_of(name), "-");
 	/* Nothing is printed on the way down, and a reference to the way goes down again. */
 	memset(name, 'S', sizeof(name));
