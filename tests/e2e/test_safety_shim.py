@@ -4,12 +4,19 @@ a call comes back. Each target computes something meanwhile and says whether it 
 
 import os
 import signal
+import struct
 import unittest
 
 import harness
 from heap_harness import Recording, executable_bytes, shim_pages
 
 INLINE = ("-heap-method", "inline")
+
+
+def entry_end():
+    """Offset in our page behind which everybody is counted who is inside: attach/heap/shim/shim.ld."""
+    with open(os.path.join(harness.BUILD, "attach", "shim.bin"), "rb") as blob:
+        return struct.unpack("<4I", blob.read()[-16:])[0]
 
 
 def kill(target):
@@ -125,6 +132,18 @@ class Fibers(harness.TempDir):
         harness.let_it_work(target.pid, 20)
         result = harness.attach("-repair", target.pid)
         self.assertEqual(result.returncode, 0, result.stderr + said)
+        self.assertEqual(executable_bytes(target.pid), before)
+        self.check_well(target)
+
+    def test_a_signal_frame_that_is_left_about_holds_no_page(self):
+        target = harness.Target(["leftover_frame", str(entry_end())])
+        self.addCleanup(kill, target)
+        before = executable_bytes(target.pid)
+        recording = Recording(target.pid, *INLINE, "-rate", 1)
+        self.assertEqual(target.process.stdout.readline().strip(), "left")
+        recording.stop()
+        self.assertNotIn("stays mapped", recording.stderr)
+        self.assertEqual(shim_pages(target.pid), [])
         self.assertEqual(executable_bytes(target.pid), before)
         self.check_well(target)
 

@@ -29,9 +29,9 @@ struct cprof_shim_image *cprof_heap_blob_copy(void)
 	return copy;
 }
 
-/* The last bytes say where the code ends, where the list of stubs is and how long. */
+/* The last bytes say where the code of entry.S ends and all code, where the list of stubs is and how long. */
 struct tail {
-	uint32_t code_end, stubs, n_stubs;
+	uint32_t entry_end, code_end, stubs, n_stubs;
 };
 
 static struct tail tail(void)
@@ -45,6 +45,11 @@ const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n)
 {
 	*ret_n = tail().n_stubs;
 	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail().stubs);
+}
+
+uint32_t cprof_heap_blob_entry_end(void)
+{
+	return tail().entry_end;
 }
 
 uint32_t cprof_heap_blob_code_end(void)

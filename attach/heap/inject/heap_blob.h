@@ -20,7 +20,10 @@ struct cprof_shim_image *cprof_heap_blob_copy(void);
 /* The stubs, `*ret_n` of them, by the number that a sample's cell names. */
 const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n);
 
-/* From CPROF_SHIM_IMAGE_BYTES to here there is machine code, and nothing else. */
+/* From CPROF_SHIM_IMAGE_BYTES to here there are the stubs and the way in and out of the slow path; */
+uint32_t cprof_heap_blob_entry_end(void);
+
+/* and to here its C code, in which everybody is counted (control.inside); nothing else. */
 uint32_t cprof_heap_blob_code_end(void);
 
 #endif

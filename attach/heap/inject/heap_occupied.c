@@ -106,6 +106,15 @@ static struct cprof_shim_range stubs_of(const struct cprof_heap_image *image, ui
 	return (struct cprof_shim_range){ image->addr + CPROF_SHIM_IMAGE_BYTES, image->addr + end };
 }
 
+/* Is nobody in the C code, neither running nor put aside? What names it then is what somebody left behind. */
+static bool nobody_inside(const struct cprof_heap_pages *pages)
+{
+	uint64_t inside = 0;
+	return has_marks(pages) &&
+	       cprof_heap_pages_read(pages, AT(pages, control.inside), &inside, sizeof(inside)) &&
+	       inside == 0;
+}
+
 enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *pages,
 						 const struct cprof_shim_range *dead, size_t n_dead,
 						 uint64_t bytes_max)
@@ -113,11 +122,14 @@ enum cprof_heap_scanned cprof_heap_occupied_scan(const struct cprof_heap_pages *
 	struct cprof_shim_range stubs[CPROF_HEAP_IMAGES_MAX], images[CPROF_HEAP_IMAGES_MAX];
 	uint64_t but[TRAMPOLINES];
 	size_t n_but = 0;
+	const bool entry_only = nobody_inside(pages);
 	for (uint32_t i = 0; i < pages->n_images; i++) {
 		const struct cprof_heap_image *image = &pages->images[i];
 		stubs[i] = stubs_of(image, but, &n_but);
-		images[i] =
-			(struct cprof_shim_range){ image->addr, image->addr + pages->image_bytes };
+		images[i] = (struct cprof_shim_range){
+			image->addr,
+			image->addr + (entry_only ? image->copy->entry_end : pages->image_bytes)
+		};
 	}
 	qsort(but, n_but, sizeof(but[0]), by_value);
 	const struct cprof_heap_scan scan = {

@@ -263,6 +263,7 @@ static void fill_head(struct cprof_heap_pages *pages, uint32_t index)
 
 	image->magic = CPROF_SHIM_MAGIC;
 	image->version = CPROF_SHIM_VERSION;
+	image->entry_end = cprof_heap_blob_entry_end();
 	image->image_bytes = (uint32_t)pages->image_bytes;
 	image->data = pages->data;
 	image->data_bytes = pages->data_bytes;

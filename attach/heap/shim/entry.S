@@ -25,7 +25,7 @@ shim_image:
 	.zero	CPROF_SHIM_IMAGE_BYTES
 
 	.section .stubs, "a", @progbits /* struct cprof_shim_stub, one per stub */
-	.text
+	.section .entry, "ax", @progbits
 
 /* A field of the frame that the slow path will make, while the stack pointer is at the return address. */
 #define KEPT(field) ((field) - CPROF_SHIM_FRAME_RET)(%rsp)
@@ -463,19 +463,37 @@ filter_\@:
 	mov	LEFT(9)(%rsp), %rax
 .endm
 
+/*
+ * The C code is entered and left here only, and all of it lies between these two: with nobody counted inside, what looks like
+ * somebody who was interrupted in it is a leftover. Whoever never comes back stays counted.
+ */
+.macro GO_INSIDE
+	mov	shim_image + CPROF_SHIM_IMAGE_DATA(%rip), %r11
+	lock incq CPROF_SHIM_CONTROL_INSIDE(%r11)
+.endm
+
+.macro COME_OUT
+	mov	shim_image + CPROF_SHIM_IMAGE_DATA(%rip), %r11
+	lock decq CPROF_SHIM_CONTROL_INSIDE(%r11)
+.endm
+
 	.p2align 4
 slow_alloc:
 	SAVE
+	GO_INSIDE
 	mov	%rsp, %rdi
 	call	shim_enter
+	COME_OUT
 	test	%eax, %eax
 	jz	pass_alloc
 	RESTORE
 	call	*CPROF_SHIM_FRAME_TARGET(%rsp)
 	SAVE_LEFT
 	mov	%rax, LEFT_BYTES + CPROF_SHIM_FRAME_RESULT(%rsp)
+	GO_INSIDE
 	lea	LEFT_BYTES(%rsp), %rdi
 	call	shim_leave
+	COME_OUT
 	test	%eax, %eax
 	jnz	again_alloc
 	RESTORE_LEFT
@@ -489,8 +507,10 @@ pass_alloc:
 	.p2align 4
 slow_free:
 	SAVE
+	GO_INSIDE
 	mov	%rsp, %rdi
 	call	shim_free
+	COME_OUT
 	PASS
 
 	.section .note.GNU-stack, "", @progbits

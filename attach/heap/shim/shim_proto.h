@@ -28,12 +28,16 @@
 #define CPROF_SHIM_SLOT_MARK_STUB 40
 
 /* Offsets in struct cprof_shim_image that the assembly needs. */
+#define CPROF_SHIM_IMAGE_DATA    16
 #define CPROF_SHIM_IMAGE_SLOTS   48
 #define CPROF_SHIM_IMAGE_FILTER  56
 #define CPROF_SHIM_IMAGE_ENTRIES 512
 #define CPROF_SHIM_IMAGE_BYTES   16384
 #define CPROF_SHIM_ENTRY_SHIFT   4 /* an entry is 16 bytes */
 #define CPROF_SHIM_MAX_ENTRIES   144
+
+/* And in the data, at whose start it is: struct cprof_shim_control. */
+#define CPROF_SHIM_CONTROL_INSIDE 72
 
 /* Offsets in struct shim_frame of shim.c, which the assembly makes on the stack; all its fields have 8 bytes. */
 #define CPROF_SHIM_FRAME_RESULT 0
@@ -94,7 +98,7 @@
 #include <stdint.h>
 
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
-#define CPROF_SHIM_VERSION 3
+#define CPROF_SHIM_VERSION 4
 
 #define CPROF_SHIM_MAX_RANGES 16
 #define CPROF_SHIM_QUANTILES  4096
@@ -166,12 +170,14 @@ struct cprof_shim_image {
 	uint64_t nonce; /* this session's; data->control.magic is the same while it lasts */
 	uint32_t n_patches;
 	uint32_t index; /* of this code mapping among those of the session */
+	uint64_t
+		entry_end; /* offset: the code of entry.S is before it, and that in which control.inside counts behind it */
 
 	/* Return addresses in these ranges: a call of the allocator by itself, counted already. */
 	struct cprof_shim_range {
 		uint64_t start, end;
 	} ranges[CPROF_SHIM_MAX_RANGES];
-	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 104 - 16 * CPROF_SHIM_MAX_RANGES];
+	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 112 - 16 * CPROF_SHIM_MAX_RANGES];
 
 	struct cprof_shim_entry entries[CPROF_SHIM_MAX_ENTRIES];
 	struct cprof_shim_pool pools[CPROF_SHIM_MAX_ENTRIES]; /* by the same index */
@@ -265,7 +271,9 @@ struct cprof_shim_control {
 	uint64_t full_streak; /* set to 0 by us at every visit */
 	uint64_t
 		nested; /* samples that fell on a call by the allocator itself, or inside the slow path */
-	uint64_t pad[7];
+	uint64_t
+		inside; /* threads in the C code, and those that were interrupted there and never came back */
+	uint64_t pad[6];
 };
 
 struct cprof_shim_data {
@@ -297,6 +305,9 @@ _Static_assert(sizeof(struct cprof_shim_flight) == 32, "flight size");
 _Static_assert(sizeof(struct cprof_shim_stub) == 20, "stub size, which shim.ld divides by");
 _Static_assert(CPROF_SHIM_MAX_ENTRIES <= CPROF_SHIM_INDEX_STUB_MASK + 1, "stubs");
 _Static_assert(CPROF_SHIM_KINDS <= CPROF_SHIM_INDEX_KIND_MASK + 1, "kinds");
+_Static_assert(offsetof(struct cprof_shim_control, inside) == CPROF_SHIM_CONTROL_INSIDE, "inside");
+_Static_assert(offsetof(struct cprof_shim_data, control) == 0, "control");
+_Static_assert(offsetof(struct cprof_shim_image, data) == CPROF_SHIM_IMAGE_DATA, "data");
 _Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
 _Static_assert(offsetof(struct cprof_shim_image, filter) == CPROF_SHIM_IMAGE_FILTER, "filter");
 _Static_assert(offsetof(struct cprof_shim_image, entries) == CPROF_SHIM_IMAGE_ENTRIES, "entries");
