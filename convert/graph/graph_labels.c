@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/printable_text.h"
+
 static void put_filters(const struct cprof_config *config, struct cprof_buffer *out)
 {
 	const struct {
@@ -21,9 +23,12 @@ static void put_filters(const struct cprof_config *config, struct cprof_buffer *
 			cprof_buffer_puts(out, "Active filters:\n");
 		any = true;
 		size_t start = out->len;
-		cprof_buffer_printf(out, "   %s=%s", filters[i].name, filters[i].value);
+		cprof_buffer_printf(out, "   %s=", filters[i].name);
+		cprof_printable_put(out, filters[i].value, strlen(filters[i].value), "");
 		if (out->len - start > 3 + 80) {
 			out->len = start + 3 + 80;
+			while ((out->data[out->len] & 0xc0) == 0x80) /* not within a character */
+				out->len--;
 			cprof_buffer_puts(out, "\xe2\x80\xa6"); /* an ellipsis */
 		}
 		cprof_buffer_putc(out, '\n');

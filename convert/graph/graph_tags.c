@@ -1,13 +1,14 @@
 /*
  * convert/graph/graph_tags.c - the labels of samples, summed up by node, for drawings.
  *
- * Text labels of a sample count as one tag ("key:value\nkey:value"); of the numbers only "bytes" is kept,
- * and belongs to the text labels beside it.
+ * Text labels of a sample count as one tag, whose name is in Graphviz's language ("key:value\nkey:value"); of the numbers
+ * only "bytes" is kept, and belongs to the text labels beside it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/graph/dot_text.h"
 #include "convert/graph/graph.h"
 
 static int compare_text(const void *a, const void *b)
@@ -15,7 +16,7 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted and joined by a backslash and an n, as Graphviz wants lines; 0 where there are none. */
+/* Sorted and joined as lines for Graphviz; 0 where there are none. */
 static struct cprof_error *join_labels(struct cprof_profile *p, const struct cprof_sample *sample,
 				       uint32_t *ret)
 {
@@ -37,8 +38,8 @@ static struct cprof_error *join_labels(struct cprof_profile *p, const struct cpr
 	if (n)
 		qsort(parts, n, sizeof(*parts), compare_text);
 	for (size_t i = 0; i < n; i++) {
-		cprof_buffer_puts(&joined, i ? "\\n" : "");
-		cprof_buffer_puts(&joined, parts[i]);
+		cprof_buffer_puts(&joined, i ? CPROF_DOT_CENTER : "");
+		cprof_dot_text_put(&joined, parts[i], strlen(parts[i]), CPROF_DOT_CENTER);
 		free(parts[i]);
 	}
 	if (!err)

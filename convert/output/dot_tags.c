@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/graph/dot_text.h"
 
 #define MAX_TAGS 4
 
@@ -116,22 +117,30 @@ static size_t collapse(struct boxes *boxes, struct shown *shown, size_t n)
 	return MAX_TAGS;
 }
 
+static const char *format_value(const struct boxes *boxes, int64_t value, struct cprof_buffer *text)
+{
+	char plain[CPROF_MEASURE_LABEL_MAX];
+	cprof_report_format(boxes->report, value, plain);
+	cprof_dot_text_put(text, plain, strlen(plain), CPROF_DOT_LEFT);
+	return cprof_buffer_text(text);
+}
+
+/* `name` is in Graphviz's language. */
 static void put_box(struct boxes *boxes, const char *source, size_t number, const char *name,
 		    int64_t weight)
 {
-	char text[CPROF_MEASURE_LABEL_MAX];
-	cprof_report_format(boxes->report, weight, text);
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	fprintf(boxes->out,
 		"%s_%zu [label = \"%s\" id=\"%s_%zu\" fontsize=8 shape=box3d tooltip=\"%s\"]\n",
-		source, number, name, source, number, text);
+		source, number, name, source, number, format_value(boxes, weight, &text));
 	boxes->any = true;
 }
 
 static void put_line(struct boxes *boxes, const char *from, const char *source, size_t number,
 		     int64_t weight, const char *style)
 {
-	char text[CPROF_MEASURE_LABEL_MAX];
-	cprof_report_format(boxes->report, weight, text);
+	CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
+	const char *text = format_value(boxes, weight, &value);
 	fprintf(boxes->out,
 		"%s -> %s_%zu [label=\" %s\" weight=100 tooltip=\"%s\" labeltooltip=\"%s\"%s]\n",
 		from, source, number, text, text, text, style);
@@ -171,7 +180,9 @@ static struct cprof_error *put_numbers(struct boxes *boxes, struct cprof_graph *
 			continue;
 		char boxed[64];
 		snprintf(boxed, sizeof(boxed), "N%s", source);
-		put_box(boxes, boxed, i, shown[i].name, weight);
+		CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
+		cprof_dot_text_put(&name, shown[i].name, strlen(shown[i].name), CPROF_DOT_LEFT);
+		put_box(boxes, boxed, i, cprof_buffer_text(&name), weight);
 		put_line(boxes, source, boxed, i, weight, plain ? "" : " style=\"dotted\"");
 	}
 	free(shown);

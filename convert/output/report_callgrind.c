@@ -163,6 +163,18 @@ static struct cprof_error *put_nodes(struct writer *w)
 	return NULL;
 }
 
+/* A blank would begin the name of another event, for which no line has a number. */
+static void put_header(const struct cprof_report *report, FILE *out)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer event = { 0 };
+	cprof_report_type_label(report, &event);
+	cprof_buffer_printf(&event, "(%s)", report->output_unit);
+	fputs("positions: instr line\nevents: ", out);
+	for (const char *at = cprof_buffer_text(&event); *at; at++)
+		fputc(*at == ' ' ? '_' : *at, out);
+	fputc('\n', out);
+}
+
 static struct cprof_error *write_callgrind(struct cprof_report *report, FILE *out)
 {
 	CPROF_AUTO(graph) struct cprof_graph *graph = NULL;
@@ -172,10 +184,7 @@ static struct cprof_error *write_callgrind(struct cprof_report *report, FILE *ou
 	struct writer w = {
 		.report = report, .graph = graph, .out = out, .tree = report->config.call_tree
 	};
-	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
-	cprof_report_type_label(report, &type);
-	fprintf(out, "positions: instr line\nevents: %s(%s)\n", cprof_buffer_text(&type),
-		report->output_unit);
+	put_header(report, out);
 	err = number_variants(&w);
 	if (!err)
 		err = put_nodes(&w);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "convert/graph/dot_text.h"
 #include "convert/graph/graph.h"
 #include "convert/graph/graph_labels.h"
 #include "convert/output/dot_tags.h"
@@ -22,17 +23,19 @@ struct drawing {
 	double max_flat;
 };
 
-/* Text for inside double quotes; line ends become Graphviz's left-justified ones. */
 static void put_escaped(struct cprof_buffer *out, const char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '\\' || text[i] == '"')
-			cprof_buffer_putc(out, '\\');
-		if (text[i] == '\n')
-			cprof_buffer_puts(out, "\\l");
-		else
-			cprof_buffer_putc(out, text[i]);
-	}
+	cprof_dot_text_put(out, text, n, CPROF_DOT_LEFT);
+}
+
+/* A value of the report's as a part of such a text; `text` is emptied before. The unit is the profile's, so it may be anything. */
+static const char *format_value(const struct drawing *d, int64_t value, struct cprof_buffer *text)
+{
+	char plain[CPROF_MEASURE_LABEL_MAX];
+	cprof_report_format(d->report, value, plain);
+	text->len = 0;
+	put_escaped(text, plain, strlen(plain));
+	return cprof_buffer_text(text);
 }
 
 /* "#rrggbb" for a score from -1 (green) over 0 (grey) to 1 (red); pale for backgrounds. */
@@ -75,45 +78,52 @@ static void put_legend(struct drawing *d)
 	put_escaped(&text, lines, labels.len);
 	fprintf(d->out, " label=\"%s\\l\"", cprof_buffer_text(&text));
 	const char *title = cprof_report_title(d->report);
+	text.len = 0;
+	put_escaped(&text, title, strlen(title));
 	if (*title)
-		fprintf(d->out, " tooltip=\"%s\"", title);
+		fprintf(d->out, " tooltip=\"%s\"", cprof_buffer_text(&text));
 	fputs("] }\n", d->out);
 }
 
-/* The name in several lines: scopes one below the other. */
+/* Scopes one below the other; Go's type parameters stay on their line. */
+static void put_scopes(const char *name, struct cprof_buffer *out)
+{
+	for (const char *at = name; *at;) {
+		if (strncmp(at, "[...]", 5) == 0) {
+			cprof_buffer_puts(out, "[\xe2\x80\xa6]");
+			at += 5;
+		} else if (strncmp(at, "::", 2) == 0) {
+			cprof_buffer_putc(out, '\n');
+			at += 2;
+		} else {
+			cprof_buffer_putc(out, *at == '.' ? '\n' : *at);
+			at++;
+		}
+	}
+}
+
+/* The name in several lines. */
 static void put_name(struct drawing *d, const struct cprof_node_info *info,
 		     struct cprof_buffer *out)
 {
 	const struct cprof_profile *p = d->report->profile;
-	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 }, escaped = { 0 }, lines = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 }, scopes = { 0 }, lines = { 0 };
 	cprof_shortener_shorten(d->shortener, cprof_profile_text(p, info->name), &name);
-	put_escaped(&escaped, cprof_buffer_text(&name), name.len);
-	for (const char *at = cprof_buffer_text(&escaped); *at;) {
-		if (strncmp(at, "[...]", 5) == 0) { /* Go's type parameters stay on their line */
-			cprof_buffer_puts(&lines, "[\xe2\x80\xa6]");
-			at += 5;
-		} else if (strncmp(at, "::", 2) == 0) {
-			cprof_buffer_puts(&lines, "\\n");
-			at += 2;
-		} else if (*at == '.') {
-			cprof_buffer_puts(&lines, "\\n");
-			at++;
-		} else {
-			cprof_buffer_putc(&lines, *at++);
-		}
-	}
+	put_scopes(cprof_buffer_text(&name), &scopes);
 	const char *file = cprof_profile_text(p, info->file);
-	cprof_node_infos_compose(&d->graph->infos, info, cprof_buffer_text(&lines),
-				 *file ? cprof_path_base(file) : "", "\\n", out);
-	cprof_buffer_puts(out, "\\n");
+	cprof_node_infos_compose(&d->graph->infos, info, cprof_buffer_text(&scopes),
+				 *file ? cprof_path_base(file) : "", "\n", &lines);
+	cprof_dot_text_put(out, cprof_buffer_text(&lines), lines.len, CPROF_DOT_CENTER);
+	cprof_buffer_puts(out, CPROF_DOT_CENTER);
 }
 
 static void put_value(struct drawing *d, int64_t value, const char *prefix,
 		      struct cprof_buffer *out)
 {
-	char text[CPROF_MEASURE_LABEL_MAX], part[32];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	char part[32];
 	cprof_measure_percentage(part, value, d->report->total);
-	cprof_buffer_printf(out, "%s%s (%s)", prefix, cprof_report_format(d->report, value, text),
+	cprof_buffer_printf(out, "%s%s (%s)", prefix, format_value(d, value, &text),
 			    part + strspn(part, " "));
 }
 
@@ -129,7 +139,7 @@ static struct cprof_error *put_node(struct drawing *d, uint32_t index)
 {
 	const struct cprof_node *node = &d->graph->nodes[index];
 	int64_t flat = cprof_node_flat(node), cum = cprof_node_cum(node);
-	CPROF_AUTO(buffer) struct cprof_buffer label = { 0 }, tooltip = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer label = { 0 }, tooltip = { 0 }, value = { 0 };
 	put_name(d, cprof_graph_info(d->graph, node), &label);
 	if (flat)
 		put_value(d, flat, "", &label);
@@ -139,15 +149,14 @@ static struct cprof_error *put_node(struct drawing *d, uint32_t index)
 		put_value(d, cum, flat ? "\\nof " : " of ", &label);
 
 	const char *name = cprof_graph_name(d->graph, index);
-	char value[CPROF_MEASURE_LABEL_MAX], color[16], fill[16];
+	char color[16], fill[16];
 	put_escaped(&tooltip, name, strlen(name));
 	format_color(color, sizeof(color), part_of_total(d, cum), false);
 	format_color(fill, sizeof(fill), part_of_total(d, cum), true);
 	fprintf(d->out,
 		"N%u [label=\"%s\" id=\"node%u\" fontsize=%d shape=box tooltip=\"%s (%s)\" color=\"%s\" fillcolor=\"%s\"]\n",
 		d->ids[index], cprof_buffer_text(&label), d->ids[index], font_size(d, flat),
-		cprof_buffer_text(&tooltip), cprof_report_format(d->report, cum, value), color,
-		fill);
+		cprof_buffer_text(&tooltip), format_value(d, cum, &value), color, fill);
 	struct cprof_error *err = cprof_buffer_error(&label);
 	return err ? err
 		   : cprof_dot_tags_write(d->graph, index, d->ids[index], d->out,
@@ -162,8 +171,9 @@ static int64_t at_most(int64_t value, int64_t limit)
 static void put_edge(struct drawing *d, const struct cprof_edge *edge)
 {
 	int64_t weight = cprof_edge_weight(edge), total = d->report->total;
-	char text[CPROF_MEASURE_LABEL_MAX], color[16];
-	cprof_report_format(d->report, weight, text);
+	CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
+	char color[16];
+	const char *text = format_value(d, weight, &value);
 	fprintf(d->out, "N%u -> N%u [label=\" %s%s\"", d->ids[edge->src], d->ids[edge->dest], text,
 		edge->is_inline ? "\\n (inline)" : "");
 	if (total) {
@@ -211,8 +221,10 @@ static struct cprof_error *draw(struct drawing *d)
 {
 	const struct cprof_graph *g = d->graph;
 	const char *title = cprof_report_title(d->report);
+	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
+	put_escaped(&name, title, strlen(title));
 	fprintf(d->out, "digraph \"%s\" {\nnode [style=filled fillcolor=\"#f8f8f8\"]\n",
-		*title ? title : "unnamed");
+		*title ? cprof_buffer_text(&name) : "unnamed");
 	put_legend(d);
 	for (uint32_t i = 0; i < g->n_order; i++) {
 		double flat = fabs((double)cprof_node_flat(&g->nodes[g->order[i]]));
