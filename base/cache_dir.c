@@ -16,10 +16,10 @@
 #include "base/new_file.h"
 #include "base/place.h"
 
-#define ROOTS_OWN "/root/.cache/cprof"
-#define KEY_FILE  "key"
-#define TEMP_NAME ".cprof-" /* of files that are being written: new_file.c */
-#define TEMP_AGE  86400     /* seconds; whoever wrote it has long been killed */
+#define ROOTS_BASE "/root/.cache"
+#define KEY_FILE   "key"
+#define TEMP_NAME  ".cprof-" /* of files that are being written: new_file.c */
+#define TEMP_AGE   86400     /* seconds; whoever wrote it has long been killed */
 
 /* ---- which ---- */
 
@@ -33,21 +33,46 @@ bool cprof_cache_dir_may_be_ours(const char *path)
 	return good;
 }
 
-char *cprof_cache_dir_default(void)
+/* The home of a service's account often does not exist (/nonexistent), and somebody means it so. */
+static bool has_parent(const char *path)
 {
-	const char *base = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
-	char *dir = NULL;
-	if (base && base[0] == '/') {
-		if (asprintf(&dir, "%s/cprof", base) < 0)
-			return NULL;
-	} else if (home && home[0] == '/') {
-		if (asprintf(&dir, "%s/.cache/cprof", home) < 0)
-			return NULL;
-	}
-	if (!dir || cprof_cache_dir_may_be_ours(dir))
+	struct stat st;
+	const char *end = path + strlen(path);
+	while (end > path + 1 && end[-1] == '/')
+		end--;
+	while (end > path && end[-1] != '/')
+		end--;
+	CPROF_AUTO(free) char *parent = strndup(path, (size_t)(end - path));
+	return parent && stat(parent, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* `leaf` in the directory `base`; NULL where that cannot be ours, or nobody has made what it would lie in. */
+static char *in_base(const char *base, const char *leaf)
+{
+	char *dir;
+	if (!has_parent(base) || asprintf(&dir, "%s/%s", base, leaf) < 0)
+		return NULL;
+	if (cprof_cache_dir_may_be_ours(dir))
 		return dir;
 	free(dir);
-	return geteuid() == 0 && cprof_cache_dir_may_be_ours(ROOTS_OWN) ? strdup(ROOTS_OWN) : NULL;
+	return NULL;
+}
+
+char *cprof_cache_dir_of_user(const char *leaf)
+{
+	const char *base = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
+	CPROF_AUTO(free) char *usual = NULL;
+	if (base && base[0] == '/')
+		return in_base(base, leaf);
+	if (!home || home[0] != '/' || asprintf(&usual, "%s/.cache", home) < 0)
+		return NULL;
+	return in_base(usual, leaf);
+}
+
+char *cprof_cache_dir_default(void)
+{
+	char *dir = cprof_cache_dir_of_user("cprof");
+	return dir || geteuid() != 0 ? dir : in_base(ROOTS_BASE, "cprof");
 }
 
 /* ---- files ---- */

@@ -3,7 +3,7 @@
  *
  * What lies there is believed, so it must be ours: the directory and all above it belong to root or to us, nobody else can
  * write to it, and it is no link. Root that was called through sudo(8) finds HOME to be somebody else's, and keeps its
- * things in its own. With more rights than the caller (file capabilities: getauxval(3) "AT_SECURE") nothing is kept at all.
+ * things in its own. A home that does not exist is never made. With more rights than the caller (file capabilities: getauxval(3) "AT_SECURE") nothing is kept at all.
  *
  * Leaves what the files mean to their owners (symbolize/names/symbol_cache.h).
  */
@@ -17,7 +17,13 @@
 #include "cprof/error.h"
 
 /*
- * $XDG_CACHE_HOME/cprof or $HOME/.cache/cprof if that is, or can be made, ours; for root otherwise /root/.cache/cprof;
+ * $XDG_CACHE_HOME/LEAF or $HOME/.cache/LEAF, where that is, or can be made, ours, and the home (the directory in which the
+ * cache's own would be made) exists; NULL otherwise. malloc'd. Makes nothing.
+ */
+char *cprof_cache_dir_of_user(const char *leaf);
+
+/*
+ * $XDG_CACHE_HOME/cprof or $HOME/.cache/cprof if that is, or can be made, ours, as above; for root otherwise /root/.cache/cprof;
  * NULL where there is none. malloc'd. Makes nothing.
  */
 char *cprof_cache_dir_default(void);

@@ -79,15 +79,10 @@ static int progress(struct debuginfod_client *client, long done, long total)
 static bool choose_cache(void)
 {
 	const char *chosen = secure_getenv("DEBUGINFOD_CACHE_PATH");
-	const char *base = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
-	CPROF_AUTO(free) char *usual = NULL;
 	if (chosen && *chosen)
 		return cprof_cache_dir_may_be_ours(chosen);
-	if (base && *base && asprintf(&usual, "%s/debuginfod_client", base) < 0)
-		return false;
-	if (!usual && home && asprintf(&usual, "%s/.cache/debuginfod_client", home) < 0)
-		return false;
-	if (usual && *usual == '/' && cprof_cache_dir_may_be_ours(usual))
+	CPROF_AUTO(free) char *usual = cprof_cache_dir_of_user("debuginfod_client");
+	if (usual)
 		return true;
 	CPROF_AUTO(free) char *ours = cprof_cache_dir_default();
 	CPROF_AUTO(free) char *path = NULL;

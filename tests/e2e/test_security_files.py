@@ -506,6 +506,16 @@ class Caches(Hostile):
         self.assertEqual(os.listdir(self.eve), [])
         self.assertTrue(self.kept("root/.cache/cprof"))
 
+    def test_a_home_that_does_not_exist_is_not_made(self):
+        """As of service accounts (/nonexistent), and of a cache that is to lie in it."""
+        with Target([self.path("program")]) as target:
+            for more in ({"HOME": self.path("none"), "XDG_CACHE_HOME": ""}, {"HOME": self.path("none/deeper"), "XDG_CACHE_HOME": ""},
+                         {"HOME": "/root", "XDG_CACHE_HOME": self.path("none/.cache")}):
+                done = run([ATTACH, "-p", str(target.pid), "-seconds", "0.05", "-f", "-o", self.path("x.pb.gz")],
+                           env={**os.environ, **more})
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertFalse(os.path.exists(self.path("none")), more)
+
     def test_profiles_that_were_fetched_and_other_files_survive_the_trimming(self):
         with Target([self.path("program")]) as target:
             self.names(target)
