@@ -119,6 +119,17 @@ static void read_comm(struct cprof_target *target)
 	target->comm[strcspn(target->comm, "\n")] = 0;
 }
 
+/* proc(5) "Uid": real, effective, saved, and the one that files are opened with. */
+static void read_owner(struct cprof_target *target, const char *status)
+{
+	unsigned real = 0, effective = 0, saved = 0, files = 0;
+	const char *line = strstr(status, "\nUid:");
+	if (!line || sscanf(line, "\nUid: %u %u %u %u", &real, &effective, &saved, &files) != 4)
+		return;
+	target->uid = files;
+	target->one_uid = real == files && effective == files && saved == files;
+}
+
 /* The namespace a process is active in does not change after its creation. */
 static void read_namespace(struct cprof_target *target, const char *status)
 {
@@ -174,8 +185,7 @@ static struct cprof_error *fill(struct cprof_target *target)
 	const char *text = cprof_buffer_text(&status);
 	if (status_last(text, "\nTgid:") != target->pid)
 		return is_thread(target->pid, text);
-	long uid = status_last(text, "\nUid:");
-	target->uid = (uid_t)uid;
+	read_owner(target, text);
 	read_namespace(target, text);
 	return cprof_target_check_program(target);
 }
@@ -282,6 +292,32 @@ static struct cprof_error *wrong_program(const struct cprof_target *target, cons
 				cprof_arch_host() ? cprof_arch_host()->name : "this CPU");
 }
 
+/*
+ * ptrace(2) "Ptrace access mode checking": with the user's own ids it is the process that does not want to be looked into
+ * (prctl(2) PR_SET_DUMPABLE), or that has more rights than we have.
+ */
+static struct cprof_error *may_not_look(const struct cprof_target *target, int why,
+					const char *path)
+{
+	const bool own = target->uid == geteuid() && target->one_uid;
+	struct cprof_error *err = cprof_error_os(
+		why, "process %d (%s) belongs to uid %u%s: open %s", (int)target->pid, target->comm,
+		(unsigned)target->uid,
+		own ? " as we do, but is not dumpable (PR_SET_DUMPABLE), or has more rights or "
+		      "another group than we"
+		    : "",
+		path);
+	if (geteuid() == 0)
+		return cprof_error_hint(err,
+					"we are root without CAP_SYS_PTRACE, or in another user "
+					"namespace: run outside of the container, or give it "
+					"CAP_SYS_PTRACE and CAP_PERFMON");
+	return cprof_error_hint(
+		err, "%s as root (sudo), or give cprof-attach CAP_SYS_PTRACE and CAP_PERFMON",
+		own || !target->one_uid ? "run"
+					: "run as that user, if the process is dumpable, or");
+}
+
 struct cprof_error *cprof_target_check_program(const struct cprof_target *target)
 {
 	char path[64];
@@ -290,11 +326,8 @@ struct cprof_error *cprof_target_check_program(const struct cprof_target *target
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)tid);
 	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
-		struct cprof_error *err =
-			cprof_error_os(errno, "process %d (%s) belongs to uid %u: open %s",
-				       (int)target->pid, target->comm, (unsigned)target->uid, path);
-		return cprof_error_hint(err, "run as that user or as root (sudo), or give "
-					     "cprof-attach CAP_SYS_PTRACE and CAP_PERFMON");
+		int why = errno;
+		return may_not_look(target, why, path);
 	}
 	if (fd < 0)
 		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);

@@ -24,6 +24,7 @@ struct cprof_target {
 	uint64_t start_ticks; /* of the leader, in clock ticks after boot */
 	char comm[CPROF_COMM_MAX];
 	uid_t uid;
+	bool one_uid;     /* real, effective, saved and of files: what a setuid program has not */
 	bool leader_gone; /* pthread_exit in main: other threads run on, /proc/PID/maps is empty */
 	bool exited;
 	uint64_t
