@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/caller.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -336,10 +337,31 @@ static bool has_name(const struct cprof_new_file *file, const char *name)
 	       ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
+/*
+ * Who runs a command as root wants to read what it wrote. In a directory of others it stays root's: sudoers(5) may allow
+ * a user this one command, and a file of his in /etc would be more than that.
+ */
+static int give_to_caller(const struct cprof_new_file *file)
+{
+	const struct stat *dir = &file->place.dir_stat;
+	uid_t uid;
+	gid_t gid;
+	if (!cprof_caller_find(&uid, &gid))
+		return 0;
+	bool his = dir->st_uid == uid || (dir->st_mode & S_IWOTH) ||
+		   (dir->st_gid == gid && (dir->st_mode & S_IWGRP));
+	/* Some file systems know no owners; then it is as it is. */
+	return !his || fchown(file->fd, uid, gid) == 0 || errno == EPERM || errno == EINVAL ||
+			       errno == ENOTSUP
+		       ? 0
+		       : -1;
+}
+
 static struct cprof_error *name_it(struct cprof_new_file *file, const char *name)
 {
 	bool replace = file->how == CPROF_NEW_FILE_REPLACE;
-	if (file->mode && replace && fchmod(file->fd, file->mode) != 0)
+	if (give_to_caller(file) != 0 ||
+	    (file->mode && replace && fchmod(file->fd, file->mode) != 0))
 		return cannot(file, errno);
 	if ((replace ? replace_name(file, name) : give_free_name(file, name)) != 0) {
 		int why = errno;

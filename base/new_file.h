@@ -4,7 +4,8 @@
  * The file appears whole under its name or not at all, readable by its owner alone (mode 0600: profiles tell what a
  * program does). It never replaces another one unasked, and what is written never goes through a link, pipe or device
  * that another user could have put there; where that user's own directory is written to, he can remove the file and
- * no more. A pipe or device that is the caller's, an open descriptor ("/dev/stdout", "/dev/fd/3", what the shell makes of
+ * no more. What root writes for the caller of sudo(8) is that user's, in a directory where he could have put a file himself
+ * (caller.h). A pipe or device that is the caller's, an open descriptor ("/dev/stdout", "/dev/fd/3", what the shell makes of
  * ">(command)") and /dev/null are written to as they are, through the descriptor that was taken when the name was looked at.
  *
  * Nothing here waits without end: a pipe without a reader is an error after some seconds, and `stopped` is asked meanwhile.

@@ -63,5 +63,39 @@ class Refusals(Caller):
             self.assertNotIn("sudo", done.stderr)
 
 
+class Sudo(Caller):
+    """What sudo tells a program in its environment; root is needed, sudo is not."""
+
+    def write(self, folder, target, **env):
+        os.makedirs(self.path(folder), exist_ok=True)
+        out = self.path(f"{folder}/{'-'.join(env) or 'none'}.pb.gz")
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(("SUDO_", "PKEXEC", "DOAS"))}
+        done = run([self.tool, "-p", str(target.pid), "-seconds", "0.1", "-f", "-o", out], env={**clean, **env})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        stat = os.stat(out)
+        self.assertEqual(stat.st_mode & 0o777, 0o600)
+        return out, (stat.st_uid, stat.st_gid), done.stderr
+
+    def test_the_profile_is_the_callers_who_can_do_what_he_is_advised_to(self):
+        with Target("hot") as target:
+            out, owner, said = self.write(".", target, SUDO_UID="65534", SUDO_GID="65533", SUDO_USER="nobody")
+            self.assertEqual(owner, (65534, 65533))
+            self.assertIn(f"next: cprof -top {out}\n", said)
+            done = run(self.as_user([self.viewer, "-top", out], gid=65533))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.write(".", target, SUDO_UID="65534", SUDO_GID="65533")[1], (65534, 65533))  # replaced
+            os.mkdir(self.path("his"))
+            os.chown(self.path("his"), NOBODY, 0)
+            self.assertEqual(self.write("his", target, PKEXEC_UID="65534")[1], (65534, 65534))
+            self.assertEqual(self.write("his", target, DOAS_USER="nobody")[1], (65534, 65534))
+
+    def test_nothing_is_given_away_that_he_could_not_have_put_there_or_where_nobody_called(self):
+        with Target("hot") as target:
+            self.assertEqual(self.write("roots", target, SUDO_UID="65534", SUDO_GID="65533")[1], (0, 0))
+            for env in ({}, {"SUDO_UID": "0", "SUDO_GID": "0"}, {"SUDO_UID": "65534"}, {"SUDO_UID": "-1", "SUDO_GID": "1"},
+                        {"SUDO_UID": "4294967295", "SUDO_GID": "1"}, {"PKEXEC_UID": "x"}, {"DOAS_USER": "no such user"}):
+                self.assertEqual(self.write(".", target, **env)[1], (0, 0), env)
+
+
 if __name__ == "__main__":
     harness.main()
