@@ -1,11 +1,11 @@
 #include "attach/run/profile_names.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "attach/run/stack_walker.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
+#include "symbolize/names/place_name.h"
 
 #define NAMELESS_PART 20  /* of so many addresses one without a name is worth a hint */
 #define LINES_MAX     256 /* functions inlined into each other at one address; more are cut */
@@ -101,7 +101,7 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_stack_frame 
 			.column = found[i].column,
 			.start_line = found[i].start_line,
 		};
-	if (n && !strstr(found[n - 1].name, "+0x")) /* "libc.so.6+0x1234" is a place, not a name */
+	if (n && !cprof_place_name_is(found[n - 1].name))
 		namer->named++;
 	else if (n)
 		count_nameless(namer, frame);

@@ -2,7 +2,9 @@
  * convert/cli/cmd_symbolize.c - names for profiles that have only addresses: before a report, or as a command of its own.
  *
  * The glue between a profile and symbolize/, which knows nothing of profiles. A file counts for a mapping only with the
- * mapping's build-id; without one only the program that the command line names.
+ * mapping's build-id. Older formats know none: then the path has to do, as for the original tool, and that is said.
+ *
+ * A name that says no more than the address, as "libc.so.6+0x1234", is none: it makes way for a real one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "convert/net/remote_symbols.h"
 #include "cprof/pprof_write.h"
 #include "cprof/symbolizer.h"
+#include "symbolize/names/place_name.h"
 #include "symbolize/names/symbol_cache.h"
 
 #define LINES_MAX 64
@@ -34,6 +37,8 @@ struct naming {
 	struct cprof_modules modules;
 	struct cprof_symbolizer *symbolizer;
 	uint32_t n_wanted, n_named;
+	struct cprof_buffer
+		by_path; /* files that were believed for their path alone, with commas between them */
 };
 
 /* ---- the option's words ---- */
@@ -98,47 +103,73 @@ static bool is_build(const struct cprof_module *module, const char *build_id)
 	return *build_id && strcasecmp(hex, build_id) == 0;
 }
 
-/* Sets *ret_module if `path` is the file that the mapping was made from. */
-static void try_file(struct naming *naming, const char *path, const char *build_id, bool trusted,
+/* What is known of the file that a mapping was made from. */
+struct wanted_file {
+	const char *path, *build_id;
+	bool path_will_do; /* no build-id is known, and where the file lay in memory is */
+};
+
+/* Sets *ret_module if `path` is the file that is wanted. */
+static void try_file(struct naming *naming, const char *path, const struct wanted_file *wanted,
 		     struct cprof_module **ret_module)
 {
 	struct cprof_module *module;
 	struct cprof_error *err = cprof_modules_open(&naming->modules, path, &module);
-	if (!err && (*build_id ? is_build(module, build_id) : trusted))
+	if (!err && (*wanted->build_id ? is_build(module, wanted->build_id) : wanted->path_will_do))
 		*ret_module = module;
 	cprof_error_free(err);
+	if (!*ret_module || *wanted->build_id)
+		return;
+	cprof_buffer_puts(&naming->by_path, naming->by_path.len ? ", " : "");
+	cprof_printable_puts(&naming->by_path, path);
 }
 
 /* As pprof does: below each directory of PPROF_BINARY_PATH by build-id, by base name, by whole path. */
-static void try_path(struct naming *naming, const char *file, const char *build_id,
+static void try_path(struct naming *naming, const struct wanted_file *wanted,
 		     struct cprof_module **ret_module)
 {
-	const char *dirs = getenv("PPROF_BINARY_PATH"), *slash = strrchr(file, '/');
-	const char *base = slash ? slash + 1 : file;
+	const char *dirs = getenv("PPROF_BINARY_PATH"), *slash = strrchr(wanted->path, '/');
+	const char *base = slash ? slash + 1 : wanted->path;
 	while (dirs && *dirs && !*ret_module) {
 		int len = (int)strcspn(dirs, ":");
 		char paths[3][4096];
-		snprintf(paths[0], sizeof(paths[0]), "%.*s/%s/%s", len, dirs, build_id, base);
+		snprintf(paths[0], sizeof(paths[0]), "%.*s/%s/%s", len, dirs, wanted->build_id,
+			 base);
 		snprintf(paths[1], sizeof(paths[1]), "%.*s/%s", len, dirs, base);
-		snprintf(paths[2], sizeof(paths[2]), "%.*s/%s", len, dirs, file);
-		for (size_t i = 0; i < 3 && !*ret_module; i++)
-			try_file(naming, paths[i], build_id, false, ret_module);
+		snprintf(paths[2], sizeof(paths[2]), "%.*s/%s", len, dirs, wanted->path);
+		for (size_t i = *wanted->build_id ? 0 : 1; i < 3 && !*ret_module; i++)
+			try_file(naming, paths[i], wanted, ret_module);
 		dirs += len + (dirs[len] == ':');
 	}
+}
+
+/* The file that the user names is believed for that, but for another build-id. */
+static void try_program(struct naming *naming, const char *build_id,
+			struct cprof_module **ret_module)
+{
+	struct cprof_module *module;
+	struct cprof_error *err =
+		cprof_modules_open(&naming->modules, naming->options->program, &module);
+	if (!err && (!*build_id || is_build(module, build_id)))
+		*ret_module = module;
+	cprof_error_free(err);
 }
 
 static struct cprof_module *find_module(struct naming *naming, uint32_t number)
 {
 	const struct cprof_mapping *mapping = &naming->profile->mappings[number];
-	const char *file = cprof_profile_text(naming->profile, mapping->filename);
-	const char *build_id = cprof_profile_text(naming->profile, mapping->build_id);
+	const struct wanted_file wanted = {
+		.path = cprof_profile_text(naming->profile, mapping->filename),
+		.build_id = cprof_profile_text(naming->profile, mapping->build_id),
+		.path_will_do = mapping->limit > mapping->start,
+	};
 	struct cprof_module *module = NULL;
 	if (number == 0 && naming->options->program)
-		try_file(naming, naming->options->program, build_id, true, &module);
-	if (!module && *build_id)
-		try_path(naming, file, build_id, &module);
-	if (!module && file[0] == '/')
-		try_file(naming, file, build_id, false, &module);
+		try_program(naming, wanted.build_id, &module);
+	if (!module && *wanted.path && (*wanted.build_id || wanted.path_will_do))
+		try_path(naming, &wanted, &module);
+	if (!module && wanted.path[0] == '/')
+		try_file(naming, wanted.path, &wanted, &module);
 	return module;
 }
 
@@ -175,24 +206,36 @@ static struct cprof_error *make_line(struct naming *naming, const struct cprof_s
 	return err ? err : cprof_profile_function(profile, &function, &line->function);
 }
 
-static struct cprof_error *name_location(struct naming *naming, struct cprof_module *module,
-					 struct cprof_mapping *mapping, uint32_t index)
+static struct cprof_error *set_lines(struct naming *naming, uint32_t index,
+				     const struct cprof_symbol_frame *frames, size_t n)
 {
-	const struct cprof_symbol_frame *frames;
 	struct cprof_line lines[LINES_MAX];
-	size_t n;
-	uint64_t file_addr;
-	naming->n_wanted++;
-	if (!file_address(module, mapping, naming->profile->locations[index].address, &file_addr))
-		return NULL;
-	struct cprof_error *err =
-		cprof_symbolizer_file_addr(naming->symbolizer, module, file_addr, &frames, &n);
+	struct cprof_error *err = NULL;
 	n = n < LINES_MAX ? n : LINES_MAX;
 	for (size_t i = 0; i < n && !err; i++)
 		err = make_line(naming, &frames[i], &lines[i]);
-	if (!err)
-		err = cprof_profile_set_lines(naming->profile, index, lines, n);
+	return err ? err : cprof_profile_set_lines(naming->profile, index, lines, n);
+}
+
+static struct cprof_error *name_location(struct naming *naming, struct cprof_module *module,
+					 struct cprof_mapping *mapping, uint32_t index)
+{
+	const struct cprof_location *location = &naming->profile->locations[index];
+	const struct cprof_symbol_frame *frames;
+	size_t n;
+	uint64_t file_addr;
+	naming->n_wanted++;
+	if (!file_address(module, mapping, location->address, &file_addr))
+		return NULL;
+	struct cprof_error *err =
+		cprof_symbolizer_file_addr(naming->symbolizer, module, file_addr, &frames, &n);
 	if (err)
+		return err;
+	bool place = n == 1 && !*frames[0].file && cprof_place_name_is(frames[0].name);
+	if (place && location->n_lines)
+		return NULL; /* as good as what is there */
+	err = set_lines(naming, index, frames, n);
+	if (err || place)
 		return err;
 	naming->n_named++;
 	mapping->has_functions = true;
@@ -202,29 +245,52 @@ static struct cprof_error *name_location(struct naming *naming, struct cprof_mod
 	return NULL;
 }
 
+/* Has it a name that says more than the address? */
+static bool has_name(const struct cprof_profile *p, const struct cprof_location *location)
+{
+	if (!location->n_lines)
+		return false;
+	const struct cprof_line *line = &p->lines[location->first_line];
+	const struct cprof_function *function = &p->functions[line->function];
+	return location->n_lines > 1 || line->line || function->filename ||
+	       !cprof_place_name_is(cprof_profile_text(p, function->name));
+}
+
 static struct cprof_error *name_mapping(struct naming *naming, uint32_t number)
 {
 	struct cprof_profile *profile = naming->profile;
 	struct cprof_mapping *mapping = &profile->mappings[number];
+	/* Whoever gave names to a mapping has tried all of it: what is left without a line stays so. */
 	bool has_names =
 		mapping->has_functions || mapping->has_filenames || mapping->has_line_numbers;
 	struct cprof_module *module = NULL;
 	struct cprof_error *err = NULL;
 	bool tried = false;
-	if (has_names && !naming->modes.force)
-		return NULL;
 	for (uint32_t i = 0; i < profile->n_locations && !err; i++) {
 		const struct cprof_location *location = &profile->locations[i];
-		if (location->mapping != number + 1 || (location->n_lines && !naming->modes.force))
+		if (location->mapping != number + 1)
+			continue;
+		if (!naming->modes.force &&
+		    (has_name(profile, location) || (has_names && !location->n_lines)))
 			continue;
 		if (!tried)
 			module = find_module(naming, number);
 		tried = true;
 		if (!module)
 			break;
-		err = name_location(naming, module, &profile->mappings[number], i);
+		err = name_location(naming, module, mapping, i);
 	}
 	return err;
+}
+
+/* Another build at the same path gives wrong names, and a report does not show that. */
+static void put_by_path(const struct cprof_buffer *files)
+{
+	if (files->len)
+		cprof_printable_printf(stderr,
+				       "The profile has no build-ids: names are right if these are "
+				       "still the files that ran: %s\n",
+				       cprof_buffer_text(files));
 }
 
 /* Files that a profile names are not ours: what they may cost has a bound, and who waits for names is told. */
@@ -252,6 +318,8 @@ static struct cprof_error *name_all(struct naming *naming)
 	for (uint32_t i = 0; i < naming->profile->n_mappings && !err; i++)
 		err = name_mapping(naming, i);
 	put_left_out(&naming->modules.budget);
+	put_by_path(&naming->by_path);
+	cprof_buffer_deinit(&naming->by_path);
 	cprof_symbolizer_free(naming->symbolizer);
 	cprof_modules_deinit(&naming->modules);
 	return err;

@@ -467,6 +467,45 @@ class Symbolize(Base):
         self.assertIn("spin_here", top.stdout)
         self.assertIn("(inline)", top.stdout)
 
+    def test_names_that_have_come_since_take_the_place_of_addresses(self):
+        program = self.compile("program", "-g", "-Wl,--build-id")
+        debug = self.path("program.debug")
+        subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)
+        subprocess.run(["strip", program], check=True)
+        subprocess.run(["objcopy", f"--add-gnu-debuglink={debug}", program], check=True)
+        os.rename(debug, self.path("later"))
+        with Target([program]) as target:
+            self.profile(target.pid)
+        self.assertIn("program+0x", run([CPROF, "-top", self.path("cpu.pb.gz")], env=self.env).stdout)
+        os.rename(self.path("later"), debug)
+        done = run([CPROF, "-symbolize", self.path("cpu.pb.gz")], env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"^named ([1-9]\d*) of \1 addresses")
+        for path, args in ((self.path("cpu.named.pb.gz"), ["-symbolize=none"]), (self.path("cpu.pb.gz"), [])):
+            top = run([CPROF, "-top", *args, path], env=self.env).stdout
+            self.assertIn("spin_here", top)
+            self.assertNotIn("program+0x", top)
+
+    def test_without_a_build_id_the_path_will_do_and_that_is_said(self):
+        program = self.compile("program", "-g", "-no-pie", "-Wl,--build-id=none")
+        address = next(int(line.split()[0], 16) for line in run(["nm", program]).stdout.splitlines() if line.endswith(" main"))
+        start = address & ~0xfff
+        text = (f"heap profile: 1: 100 [1: 100] @ heap_v2/1\n1: 100 [1: 100] @ 0x{address + 5:x}\n\nMAPPED_LIBRARIES:\n"
+                f"{start:x}-{start + 0x1000:x} r-xp {start - 0x400000:08x} 08:01 1 %s\n")
+        os.mkdir(self.path("bin"))
+        shutil.copy(program, self.path("bin/program"))
+        for name, path, binary_path, want in (
+                ("at its path", program, None, program), ("by its base name", "/nowhere/program", self.path("bin"), self.path("bin/program")),
+                ("below a directory", program, "/nowhere:/", f"//{program}"), ("not at all", "/nowhere/program", "/nowhere", None)):
+            with self.subTest(name):
+                done = run([CPROF, "-top", "-"], input=text % path, env=dict(self.env, PPROF_BINARY_PATH=binary_path or ""))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(" main" in done.stdout, want is not None, done.stdout)
+                self.assertEqual("has no build-ids" in done.stderr and f" {want}\n" in done.stderr, want is not None, done.stderr)
+        # Where nobody knows where the file lay there is nothing to name.
+        done = run([CPROF, "-top", "-"], input=f"heap profile: 1: 100 [1: 100] @ heap_v2/1\n1: 100 [1: 100] @ 0x{address + 5:x}\n", env=self.env)
+        self.assertNotIn("main", done.stdout)
+
     def test_a_file_with_another_build_id_gives_no_names(self):
         program = self.compile("program", "-g", "-Wl,--build-id")
         with Target([program]) as target:
