@@ -1,7 +1,8 @@
 /*
  * symbolize/names/go_table.h - functions and lines of a Go program from its .gopclntab, which survives stripping.
  *
- * Asked only where a Go program has no DWARF (linked with -ldflags=-w). Knows the layouts of Go 1.16 and later;
+ * Asked only where a Go program's DWARF (left out with -ldflags=-w) does not know an address: that of C code linked in may be
+ * there. Knows the layouts of Go 1.16 and later;
  * functions inlined by the Go compiler are not told apart here.
  *
  * Source of truth: the Go distribution, src/runtime/symtab.go (pcHeader, _func) and src/debug/gosym.

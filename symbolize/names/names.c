@@ -173,9 +173,16 @@ static struct cprof_error *read_dwarf(struct cprof_names *names)
 	struct cprof_error *err = cprof_dwarf_new(holder, names->alt, &names->dwarf);
 	if (!err && names->dwarf)
 		cprof_dwarf_look_in(names->dwarf, names->module->root, names->module->path);
-	if (!err && !names->dwarf)
-		err = cprof_go_table_new(names->self, &names->go);
 	return err;
+}
+
+/* Read when an address is not in the debug information: that may be of C code alone, linked to Go's. */
+static struct cprof_error *need_go(struct cprof_names *names)
+{
+	if (names->go_read || !names->self)
+		return NULL;
+	names->go_read = true;
+	return cprof_go_table_new(names->self, &names->go);
 }
 
 static struct cprof_error *need_dwarf(struct cprof_names *names)
@@ -186,7 +193,9 @@ static struct cprof_error *need_dwarf(struct cprof_names *names)
 struct cprof_error *cprof_names_need(struct cprof_names *names)
 {
 	struct cprof_error *err = need_symbols(names);
-	return err ? err : need_dwarf(names);
+	if (!err)
+		err = need_dwarf(names);
+	return err || names->dwarf ? err : need_go(names);
 }
 
 void cprof_names_prefetch(struct cprof_names *names, uint64_t file_addr,
@@ -216,6 +225,16 @@ static void prefer_symbol(const struct cprof_names *names, uint64_t file_addr,
 		frame->linkage_name = symbol->name;
 }
 
+static struct cprof_error *ask_go(struct cprof_names *names, uint64_t file_addr,
+				  struct cprof_dwarf_frame *frame)
+{
+	*frame = (struct cprof_dwarf_frame){ .name = "", .linkage_name = "", .file = "" };
+	struct cprof_error *err = need_go(names);
+	if (names->go)
+		cprof_go_table_find(names->go, file_addr, frame);
+	return err;
+}
+
 struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
 				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n)
 {
@@ -228,17 +247,19 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 		return err;
 	if (names->dwarf)
 		n = cprof_dwarf_frames(names->dwarf, file_addr, frames, cap);
-	if (!n) {
-		frames[0] =
-			(struct cprof_dwarf_frame){ .name = "", .linkage_name = "", .file = "" };
-		if (names->go)
-			cprof_go_table_find(names->go, file_addr, &frames[0]);
+	bool by_go = !n;
+	if (by_go) {
+		err = ask_go(names, file_addr, &frames[0]);
 		n = 1;
 	}
+	if (err)
+		return err;
 	prefer_symbol(names, file_addr, &frames[n - 1]);
 	*ret_n = n;
-	return names->cache_dir ? cprof_symbol_cache_put(&names->cache, file_addr, frames, n)
-				: NULL;
+	/* What Go's table says rests on data that is not in the fingerprint. */
+	return names->cache_dir && !(by_go && names->go)
+		       ? cprof_symbol_cache_put(&names->cache, file_addr, frames, n)
+		       : NULL;
 }
 
 static bool was_left_out(const struct cprof_elf *elf)

@@ -31,7 +31,7 @@ struct cprof_names {
 	struct cprof_elf *alt;       /* owned; NULL: none, or not read yet */
 	struct cprof_buffer trail;   /* where files were looked for, a line each */
 
-	bool symbols_read, dwarf_read, prefetch_asked;
+	bool symbols_read, dwarf_read, go_read, prefetch_asked;
 	struct cprof_symbols symbols;
 	size_t n_symtab, n_dynsym, n_mini; /* symbols that came from each */
 	char *plt_names;                   /* owned; text of some of the symbols */

@@ -46,12 +46,12 @@ static void put_symbols(struct cprof_buffer *out, const struct cprof_names *name
 	else if (names->n_mini)
 		cprof_buffer_printf(out, INDENT "functions %zu, from mini debug info and .dynsym\n",
 				    names->n_mini + names->n_dynsym);
+	else if (names->go)
+		cprof_buffer_puts(out, INDENT "functions from Go's own table\n");
 	else if (names->n_dynsym)
 		cprof_buffer_printf(
 			out, INDENT "functions %zu, from .dynsym: exported ones only (stripped)\n",
 			names->n_dynsym);
-	else if (names->go)
-		cprof_buffer_puts(out, INDENT "functions from Go's own table\n");
 	else
 		cprof_buffer_puts(out, INDENT "functions none (stripped)\n");
 }

@@ -137,6 +137,39 @@ TEST(go_table_gives_functions_and_lines_of_a_stripped_go_program)
 	cprof_modules_deinit(&modules);
 }
 
+/* Seeds whose text begins with C code: c_first, main.main, main.work, c_last, of 64 bytes each, and which is to be relocated. */
+static void check_beside_c(const char *name, uint64_t text)
+{
+	static const char *const names[] = { "", "main.main", "main.work", "" };
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, name);
+	struct cprof_elf *elf;
+	struct cprof_go_table *table;
+	CHECK(!cprof_elf_open(module->image, true, &elf));
+	CHECK(!cprof_go_table_new(elf, &table));
+	CHECK(table);
+	for (size_t i = 0; table && i < 4 * 64; i++) {
+		struct cprof_dwarf_frame frame;
+		bool found = cprof_go_table_find(table, text + i, &frame);
+		CHECK(found == (names[i / 64][0] != 0));
+		if (found)
+			CHECK_STR(frame.name, names[i / 64]);
+	}
+	cprof_go_table_free(table);
+	cprof_elf_free(elf);
+	cprof_modules_deinit(&modules);
+}
+
+TEST(go_table_counts_from_where_the_program_says_that_its_text_starts)
+{
+	check_beside_c("go126.so", 0x300);
+}
+
+TEST(go_table_of_addresses_takes_what_the_loader_fills_in)
+{
+	check_beside_c("go116.so", 0x380);
+}
+
 TEST(plt_entries_are_named_by_what_they_call)
 {
 	struct cprof_modules modules;
