@@ -146,19 +146,22 @@ static const struct code *find_code(struct page *page, uint32_t mapping, uint64_
 	return &page->code[page->n_code++];
 }
 
-static const char *find_instruction(struct page *page, const struct cprof_location *location)
+/* The instruction around a location; NULL where it cannot be had. *ret_into: how many bytes into it the location lies. */
+static const struct cprof_instruction *
+find_instruction(struct page *page, const struct cprof_location *location, uint64_t *ret_into)
 {
 	uint64_t file_addr;
 	if (!location->mapping)
-		return "";
+		return NULL;
 	struct cprof_object_file *object = find_object(page, location->mapping - 1);
 	if (!object || !cprof_object_file_address(object, location->address, &file_addr))
-		return "";
+		return NULL;
 	const struct code *code = find_code(page, location->mapping - 1, file_addr);
-	const char *text = "";
+	const struct cprof_instruction *found = NULL;
 	for (size_t i = 0; code && i < code->n && code->instructions[i].file_addr <= file_addr; i++)
-		text = code->instructions[i].text;
-	return text;
+		found = &code->instructions[i];
+	*ret_into = found ? file_addr - found->file_addr : 0;
+	return found;
 }
 
 /* The functions inlined at this place of `function`, outermost first. */
@@ -180,25 +183,88 @@ static void put_inlined(struct page *page, const struct cprof_location *location
 	}
 }
 
-static void put_address(struct page *page, uint32_t node)
+/* A sampled address of a line, and the instruction that it lies in. */
+struct row {
+	uint32_t node;
+	uint64_t
+		address; /* of the instruction's first byte, or the sampled one where none is known */
+	const struct cprof_instruction *instruction; /* borrowed from page->code, or NULL */
+	const struct cprof_location *location;       /* NULL where the profile has none */
+};
+
+static struct row make_row(struct page *page, uint32_t node)
 {
-	char flat[CPROF_MEASURE_LABEL_MAX], cum[CPROF_MEASURE_LABEL_MAX];
 	const struct cprof_node_info *info =
 		cprof_graph_info(page->graph, &page->graph->nodes[node]);
-	const struct cprof_location *location = find_location(page, info);
-	fprintf(page->out, "%10s %10s %16" PRIx64 ": ",
-		value_or_dot(page->report, cprof_node_flat(&page->graph->nodes[node]), flat),
-		value_or_dot(page->report, cprof_node_cum(&page->graph->nodes[node]), cum),
-		info->address);
-	if (location) {
-		put_html(page->out, find_instruction(page, location));
-		put_inlined(page, location, info->name);
-	}
+	struct row row = { .node = node,
+			   .address = info->address,
+			   .location = find_location(page, info) };
+	uint64_t into = 0;
+	if (row.location)
+		row.instruction = find_instruction(page, row.location, &into);
+	row.address -= into;
+	return row;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	uint64_t place_x = x->instruction ? x->instruction->file_addr : x->address;
+	uint64_t place_y = y->instruction ? y->instruction->file_addr : y->address;
+	if (place_x != place_y)
+		return place_x < place_y ? -1 : 1;
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+/* Whether two rows are one to the reader: a callee's caller is recorded as the last byte of the call, a sample as its first. */
+static bool same_row(const struct row *a, const struct row *b)
+{
+	return a->instruction && a->instruction == b->instruction;
+}
+
+/* One instruction, with the weight of all `n` rows of it. */
+static void put_instruction(struct page *page, const struct row *rows, size_t n,
+			    const uint32_t *nodes)
+{
+	char flat_text[CPROF_MEASURE_LABEL_MAX], cum_text[CPROF_MEASURE_LABEL_MAX];
+	int64_t flat, cum;
+	cprof_graph_sum(page->graph, nodes, (uint32_t)n, &flat, &cum);
+	fprintf(page->out, "%10s %10s %16" PRIx64 ": ", value_or_dot(page->report, flat, flat_text),
+		value_or_dot(page->report, cum, cum_text), rows->address);
+	if (rows->instruction)
+		put_html(page->out, rows->instruction->text);
+	if (rows->location)
+		put_inlined(page, rows->location,
+			    cprof_graph_info(page->graph, &page->graph->nodes[rows->node])->name);
 	fputc('\n', page->out);
 }
 
-static void put_line(struct page *page, const uint32_t *nodes, uint32_t n, int64_t line,
-		     const char *text)
+/* The instructions of a line, in the order in which they stand in the program. */
+static struct cprof_error *put_instructions(struct page *page, const uint32_t *nodes, uint32_t n,
+					    int64_t line)
+{
+	CPROF_AUTO(free) struct row *rows = calloc((size_t)n + 1, sizeof(*rows));
+	CPROF_AUTO(free) uint32_t *of_row = calloc((size_t)n + 1, sizeof(*of_row));
+	if (!rows || !of_row)
+		return cprof_error_no_memory();
+	size_t n_rows = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (cprof_graph_info(page->graph, &page->graph->nodes[nodes[i]])->line == line)
+			rows[n_rows++] = make_row(page, nodes[i]);
+	}
+	qsort(rows, n_rows, sizeof(*rows), compare_rows);
+	for (size_t i = 0; i < n_rows; i++)
+		of_row[i] = rows[i].node;
+	for (size_t i = 0, same; i < n_rows; i += same) {
+		for (same = 1; i + same < n_rows && same_row(&rows[i], &rows[i + same]);)
+			same++;
+		put_instruction(page, &rows[i], same, &of_row[i]);
+	}
+	return NULL;
+}
+
+static struct cprof_error *put_line(struct page *page, const uint32_t *nodes, uint32_t n,
+				    int64_t line, const char *text)
 {
 	char flat_text[CPROF_MEASURE_LABEL_MAX], cum_text[CPROF_MEASURE_LABEL_MAX];
 	int64_t flat, cum;
@@ -209,18 +275,17 @@ static void put_line(struct page *page, const uint32_t *nodes, uint32_t n, int64
 	put_html(page->out, text);
 	if (!cum) {
 		fputs("</pre>\n", page->out);
-		return;
+		return NULL;
 	}
 	fputs("</summary><pre class=\"asm\">", page->out);
-	for (uint32_t i = 0; i < n; i++) {
-		if (cprof_graph_info(page->graph, &page->graph->nodes[nodes[i]])->line == line)
-			put_address(page, nodes[i]);
-	}
+	struct cprof_error *err = put_instructions(page, nodes, n, line);
 	fputs("</pre></details>\n", page->out);
+	return err;
 }
 
-static void put_routine(struct page *page, const struct cprof_source_listing *listing,
-			const struct cprof_source_routine *routine)
+static struct cprof_error *put_routine(struct page *page,
+				       const struct cprof_source_listing *listing,
+				       const struct cprof_source_routine *routine)
 {
 	const struct cprof_profile *p = page->report->profile;
 	const uint32_t *nodes = listing->nodes + routine->first;
@@ -238,7 +303,7 @@ static void put_routine(struct page *page, const struct cprof_source_listing *li
 		cprof_report_format(page->report, cum, cum_text),
 		cprof_measure_percentage(part, cum, page->report->total));
 	if (!routine->has_file)
-		return;
+		return NULL;
 	const char *failure = cprof_source_files_failure(page->files, file);
 	struct cprof_source_range range =
 		cprof_source_listing_range(page->graph, nodes, routine->n);
@@ -247,18 +312,20 @@ static void put_routine(struct page *page, const struct cprof_source_listing *li
 		put_html(page->out, failure);
 		fputs("</p>\n", page->out);
 	}
-	for (int64_t line = range.first; line <= range.last; line++) {
+	struct cprof_error *err = NULL;
+	for (int64_t line = range.first; !err && line <= range.last; line++) {
 		const char *text = cprof_source_files_line(page->files, file, line);
 		cprof_source_listing_line(page->graph, nodes, routine->n, line, &flat, &cum);
 		/* Without the source, the lines that weigh something still have their addresses. */
 		if (text || cum)
-			put_line(page, nodes, routine->n, line, text ? text : "");
+			err = put_line(page, nodes, routine->n, line, text ? text : "");
 		else if (!failure)
 			break;
 	}
+	return err;
 }
 
-static void put_page(struct page *page, const struct cprof_source_listing *listing)
+static struct cprof_error *put_page(struct page *page, const struct cprof_source_listing *listing)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer labels = { 0 };
 	cprof_report_profile_labels(page->report, &labels);
@@ -266,14 +333,16 @@ static void put_page(struct page *page, const struct cprof_source_listing *listi
 	fputs("<pre class=\"dim\">", page->out);
 	put_html(page->out, cprof_buffer_text(&labels));
 	fputs("</pre>\n", page->out);
-	for (uint32_t i = 0; i < listing->n_routines; i++)
-		put_routine(page, listing, &listing->routines[i]);
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < listing->n_routines; i++)
+		err = put_routine(page, listing, &listing->routines[i]);
 	if (page->missing) {
 		fputs("<p class=\"dim\">Some instructions are not shown: ", page->out);
 		put_html(page->out, page->missing);
 		fputs("</p>\n", page->out);
 	}
 	fputs("</body></html>\n", page->out);
+	return err;
 }
 
 static void page_deinit(struct page *page)
@@ -311,7 +380,7 @@ static struct cprof_error *write_weblist(struct cprof_report *report, FILE *out)
 	if (!err)
 		err = index_locations(&page);
 	if (!err)
-		put_page(&page, &listing);
+		err = put_page(&page, &listing);
 	page_deinit(&page);
 	return err;
 }
