@@ -199,7 +199,10 @@ static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **
 		.ctx = o,
 		.say = cprof_command_say,
 	};
-	return cprof_load_profile(&load, ret_profile);
+	struct cprof_error *err = cprof_load_profile(&load, ret_profile);
+	if (!err && o->all_frames) /* and none is to be dropped from a file that is made of it */
+		(*ret_profile)->drop_frames = (*ret_profile)->keep_frames = 0;
+	return err;
 }
 
 static struct cprof_error *run(struct cprof_options *options)

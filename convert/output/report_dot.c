@@ -38,7 +38,7 @@ static const char *format_value(const struct drawing *d, int64_t value, struct c
 	return cprof_buffer_text(text);
 }
 
-/* "#rrggbb" for a score from -1 (green) over 0 (grey) to 1 (red); pale for backgrounds. */
+/* "#rrggbb" for a score from -1 (blue) over 0 (grey) to 1 (red); pale for backgrounds. */
 static void format_color(char *text, size_t room, double score, bool background)
 {
 	const double shift = 0.7; /* how far small scores are moved away from grey */
@@ -52,8 +52,8 @@ static void format_color(char *text, size_t room, double score, bool background)
 	if (score < 0)
 		score = -pow(-score, 1 - shift);
 	double red = score < 0 ? value * (1 + saturation * score) : value;
-	double green = score < 0 ? value : value * (1 - saturation * score);
-	double blue = value * (1 - saturation);
+	double green = score < 0 ? red : value * (1 - saturation * score);
+	double blue = score < 0 ? value : value * (1 - saturation);
 	snprintf(text, room, "#%02x%02x%02x", (unsigned)(red * 255), (unsigned)(green * 255),
 		 (unsigned)(blue * 255));
 }

@@ -21,6 +21,8 @@ static struct cprof_error *put_profile(const struct cprof_profile *profile, FILE
 static struct cprof_error *write_proto(struct cprof_report *report, FILE *out)
 {
 	struct cprof_profile *p = report->profile;
+	/* Whoever opens the file sees first what was chosen here. */
+	p->default_type = p->types[report->type].type;
 	if (report->ratio > 0 && report->ratio != 1) {
 		for (size_t i = 0; i < (size_t)p->n_samples * p->n_types; i++)
 			p->values[i] = cprof_measure_truncate((double)p->values[i] * report->ratio);
@@ -33,7 +35,7 @@ const struct cprof_format cprof_format_proto = {
 	.help = "the profile itself, merged and filtered, as a compressed pprof file",
 	.suffix = "pb.gz",
 	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_BINARY |
-		 CPROF_FORMAT_ANY_STRING | CPROF_FORMAT_COLUMNS,
+		 CPROF_FORMAT_ANY_STRING,
 	.write = write_proto,
 };
 

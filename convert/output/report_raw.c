@@ -261,6 +261,6 @@ const struct cprof_format cprof_format_raw = {
 	.name = "raw",
 	.help = "everything in the profile, as text",
 	.suffix = "txt",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES | CPROF_FORMAT_COLUMNS,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ADDRESSES,
 	.write = write_raw,
 };

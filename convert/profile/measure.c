@@ -64,12 +64,15 @@ int64_t cprof_measure_truncate(double value)
 static const struct unit *find_unit(const struct family *family, const char *name)
 {
 	char lower[16];
-	size_t n = strlen(name);
+	size_t n = strlen(name), letters = 0;
 	if (n >= sizeof(lower))
 		return NULL;
-	for (size_t i = 0; i <= n; i++)
+	for (size_t i = 0; i <= n; i++) {
 		lower[i] = (char)tolower((unsigned char)name[i]);
-	if (n > 2 && lower[n - 1] == 's')
+		letters += i < n &&
+			   (name[i] & 0xc0) != 0x80; /* a letter may be several bytes of UTF-8 */
+	}
+	if (letters > 2 && lower[n - 1] == 's')
 		lower[n - 1] = 0;
 	for (size_t i = 0; i < family->n_units; i++) {
 		for (size_t j = 0; j < 4 && family->units[i].aliases[j]; j++) {

@@ -6,6 +6,8 @@ void cprof_granularity_apply(struct cprof_profile *p, const struct cprof_config 
 	bool inlines = !config->noinlines, address = by == CPROF_BY_ADDRESS;
 	bool function = by != CPROF_BY_FILE, file = by != CPROF_BY_FUNCTION;
 	bool line = by == CPROF_BY_LINE || address;
+	/* An address as it was recorded has its column, too: nothing is added up there that columns would part. */
+	bool column = config->showcolumns || (address && inlines);
 	for (uint32_t i = 0; i < p->n_mappings; i++) {
 		struct cprof_mapping *mapping = &p->mappings[i];
 		mapping->has_inline_frames = mapping->has_inline_frames && inlines;
@@ -32,7 +34,7 @@ void cprof_granularity_apply(struct cprof_profile *p, const struct cprof_config 
 			struct cprof_line *at = &p->lines[location->first_line + j];
 			if (!line)
 				at->line = 0;
-			if (!line || !config->showcolumns)
+			if (!line || !column)
 				at->column = 0;
 		}
 	}

@@ -24,8 +24,6 @@ static void bend_config(struct cprof_config *config, unsigned flags)
 		config->noinlines = false;
 	if (flags & CPROF_FORMAT_NO_INLINES)
 		config->noinlines = true;
-	if (flags & CPROF_FORMAT_COLUMNS)
-		config->showcolumns = true;
 	if ((flags & CPROF_FORMAT_NO_TRIM) || !config->trim) {
 		config->nodecount = 0;
 		config->nodefraction = config->edgefraction = 0;

@@ -33,7 +33,6 @@ enum {
 	CPROF_FORMAT_BINARY = 512, /* not for a terminal; see `suffix` */
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
-	CPROF_FORMAT_COLUMNS = 4096,     /* source columns are kept, whatever -showcolumns says */
 	CPROF_FORMAT_ANY_STRING = 8192,  /* it has a way to write any string; others get fit ones */
 };
 

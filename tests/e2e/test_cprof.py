@@ -374,6 +374,31 @@ class Cprof(unittest.TestCase):
         _, err = cprof("-disasm=nothing_like_it", "-", stdin=script.encode(), status=1)
         self.assertIn("no matches found for regexp: nothing_like_it", err)
 
+    def test_weblist_shows_an_instruction_once_whatever_byte_of_it_was_recorded(self):
+        """Callers are recorded one byte before their return address, leaves at their own: both are rows of one call."""
+        program = os.path.join(BUILD, "targets", "hot")
+        if not shutil.which("objdump") or not os.path.exists(program):
+            self.skipTest("no objdump or no target program")
+        code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+        lines = code[code.index("<main>:"):].splitlines()
+        at = next(i for i, line in enumerate(lines) if "call" in line)
+        call, behind = (int(line.split(":")[0], 16) for line in lines[at:at + 2])
+        script = "".join(f"hot 1/1 1.0: {weight} cpu-clock:\n\t{address:x} main+0x0 ({program})\n  hot.c:7\n\n"
+                         for address, weight in ((call, 1000), (behind - 1, 2000), (call + 1, 4000)))
+        page = self.path("once.html")
+        cprof("-weblist=^main$", f"-output={page}", "-unit=us", "-", stdin=script.encode())
+        with open(page, encoding="utf-8") as text:
+            rows = [line for line in re.sub("<[^>]*>", "\n", text.read()).splitlines() if "call" in line and f" {call:x}: " in line]
+        self.assertEqual(len(rows), 1, rows)
+        self.assertEqual(rows[0].split()[:2], ["7us", "7us"], rows)
+
+    def test_all_frames_makes_files_that_drop_none(self):
+        heap = b"heap profile: 1: 100 [1: 100] @ heapprofile\n1: 100 [1: 100] @ 0x1001\n"
+        kept, _ = cprof("-proto", "-output=/dev/stdout", "-", stdin=heap)
+        none, _ = cprof("-all_frames", "-proto", "-output=/dev/stdout", "-", stdin=heap)
+        self.assertIn(b"tc_malloc", gzip.decompress(kept))
+        self.assertNotIn(b"tc_malloc", gzip.decompress(none))
+
     def test_a_reader_that_goes_away_ends_the_report_quietly(self):
         many = b"".join(b"a;b%d 1\n" % i for i in range(50000))
         run = subprocess.run(f"{CPROF} -traces - | head -1", shell=True, input=many, stdout=subprocess.PIPE,

@@ -13,6 +13,8 @@ TEST(measure_labels_scale_to_the_unit_asked_for)
 		{ 60000000000, "nanoseconds", "auto", "60s" },
 		{ 7200000000000, "ns", "auto", "2hrs" },
 		{ 10, "ms", "us", "10000us" },
+		{ 10, "ms", "\xce\xbcs", "10000us" },
+		{ 1500, "\xce\xbcs", "auto", "1.50ms" },
 		{ -2048, "bytes", "auto", "-2kB" },
 		{ 1024, "B", "mb", "0" },
 		{ 1048576, "byte", "kB", "1024kB" },

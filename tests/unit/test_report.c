@@ -277,6 +277,104 @@ TEST(report_texts_are_right_to_the_byte_under_every_filter_and_order)
 	}
 }
 
+/* A profile with one inlined call, whose lines have columns. */
+static struct cprof_profile *with_columns(void)
+{
+	struct cprof_profile *p;
+	struct cprof_line lines[2] = { { .line = 7, .column = 9 }, { .line = 8, .column = 3 } };
+	uint32_t location;
+	ok(cprof_profile_new(&p));
+	ok(cprof_profile_add_type(p, "samples", "count"));
+	ok(cprof_profile_add_type(p, "cpu", "nanoseconds"));
+	static const char *const names[] = { "inner", "outer" };
+	for (size_t i = 0; i < 2; i++) {
+		struct cprof_function function = { 0 };
+		ok(cprof_profile_string(p, names[i], &function.name));
+		ok(cprof_profile_string(p, "a.c", &function.filename));
+		ok(cprof_profile_add_function(p, &function, &lines[i].function));
+	}
+	ok(cprof_profile_add_location(p, &(struct cprof_location){ .address = 0x10 }, lines, 2,
+				      &location));
+	ok(cprof_profile_add_sample(p, &location, 1, NULL, 0, (int64_t[]){ 1, -5 }));
+	return p;
+}
+
+static char *write_columns(const char *format, const char *const *options)
+{
+	struct cprof_profile *profile = with_columns();
+	struct cprof_report *report;
+	struct cprof_config config;
+	char *text;
+	size_t n;
+	ok(cprof_config_init(&config));
+	set_all(&config, options);
+	ok(cprof_report_new(profile, cprof_format_find(format), NULL, &config, &report));
+	FILE *out = open_memstream(&text, &n);
+	ok(cprof_report_write(report, out));
+	fclose(out);
+	cprof_report_free(report);
+	cprof_profile_free(profile);
+	return text;
+}
+
+TEST(report_shows_columns_where_addresses_are_as_recorded_or_columns_are_asked_for)
+{
+	static const struct {
+		const char *format;
+		const char *options[4];
+		const char *want, *not ;
+	} rows[] = {
+		{ "raw", { NULL }, "a.c:7:9 ", "a.c:7:0" },
+		{ "raw", { "noinlines" }, "a.c:8:0 ", "a.c:8:3" },
+		{ "raw", { "noinlines", "showcolumns" }, "a.c:8:3 ", "a.c:8:0" },
+		{ "traces", { "granularity=addresses" }, "inner a.c:7:9", "a.c:7\n" },
+		{ "traces", { "granularity=addresses", "noinlines" }, "outer a.c:8\n", "a.c:8:" },
+		{ "traces", { "granularity=lines" }, "inner a.c:7 (inline)\n", "a.c:7:" },
+		{ "traces", { "granularity=lines", "showcolumns" }, "inner a.c:7:9", "a.c:7\n" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *got = write_columns(rows[i].format, rows[i].options);
+		if (!strstr(got, rows[i].want) || strstr(got, rows[i].not ))
+			TEST_FAIL("row %zu: \"%s\" is wanted, and not \"%s\":\n%s", i, rows[i].want,
+				  rows[i].not, got);
+		free(got);
+	}
+}
+
+TEST(report_dot_draws_what_has_become_less_in_blue)
+{
+	char *got = write_columns("dot", (const char *const[4]){ "sample_index=cpu" });
+	CHECK(strstr(got, "color=\"#0000b2\" fillcolor=\"#d5d5ed\""));
+	free(got);
+	got = write_columns("dot", (const char *const[4]){ "sample_index=samples" });
+	CHECK(strstr(got, "color=\"#b20000\" fillcolor=\"#edd5d5\""));
+	free(got);
+}
+
+TEST(report_proto_makes_the_chosen_type_the_default_of_the_file)
+{
+	for (uint32_t type = 0; type < 2; type++) {
+		struct cprof_profile *profile = with_columns();
+		struct cprof_report *report;
+		struct cprof_config config;
+		char *text;
+		size_t n;
+		ok(cprof_config_init(&config));
+		ok(cprof_config_set(&config, "sample_index", type ? "1" : "samples"));
+		ok(cprof_report_new(profile, cprof_format_find("proto"), NULL, &config, &report));
+		FILE *out = open_memstream(&text, &n);
+		ok(cprof_report_write(report, out));
+		fclose(out);
+		cprof_report_free(report);
+		cprof_profile_free(profile);
+		ok(cprof_input_decode((const uint8_t *)text, n, &profile));
+		CHECK(profile->default_type);
+		CHECK_UINT(cprof_profile_default_type(profile), type);
+		cprof_profile_free(profile);
+		free(text);
+	}
+}
+
 TEST(report_refuses_what_makes_no_sense)
 {
 	static const struct {
