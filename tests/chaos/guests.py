@@ -5,6 +5,7 @@ changes its code, a server closes connections) it says by .steady and .connects.
 
 import hashlib
 import http.client
+import json
 import os
 import re
 import select
@@ -229,6 +230,33 @@ while (<STDIN>) {
         return ["/usr/bin/perl", "-e", self.script]
 
 
+class Ruby(Guest):
+    name = "ruby"
+    storms = ("hashes", "texts", "fibers", "threads")
+    script = r"""
+require "digest"
+$stdout.sync = true
+storms = {
+  "hashes" => ->(k) { h = Hash.new { |m, x| m[x] = [] }; 20000.times { |i| h[i * k % 977] << i.to_s }; h.sort.to_s },
+  "texts" => ->(k) { (1..20000).map { |i| (i * k).to_s.reverse }.join(",").gsub(/(\d)(\d)/, '\2\1') },
+  "fibers" => ->(k) { (1..200).map { |i| Fiber.new { Fiber.yield("x" * (i * k % 500)); i * k } }.map { |f| [f.resume, f.resume] }.to_s },
+  "threads" => ->(k) { (1..6).map { |i| Thread.new { (1..3000).map { |j| "y" * (i * j * k % 99) }.join } }.map(&:value).join },
+}
+puts "ready"
+while line = $stdin.gets
+  name, k = line.split
+  puts Digest::MD5.hexdigest(storms[name].call(k.to_i))
+end
+"""
+
+    @staticmethod
+    def missing():
+        return None if shutil.which("ruby") else "ruby is not installed"
+
+    def command(self, rng):
+        return ["ruby", "-e", self.script]
+
+
 class Server(Guest):
     """A guest that is spoken to by a socket. It may close some of its connections late."""
     connects = True
@@ -385,6 +413,222 @@ class Postgres(Guest):
         return super().ask(question + ";")
 
 
+class Tokio(Server):
+    """A server of Debian's tokio: tasks that wait for each other, on two threads."""
+    name = "tokio"
+    registry = "/usr/share/cargo/registry"
+    source = r"""
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+async fn part(i: u64, k: u64) -> u64 {
+    let mut all: Vec<String> = Vec::new();
+    for j in 0..500u64 {
+        all.push("z".repeat((i * j * k % 300) as usize));
+        if j % 50 == 0 { tokio::task::yield_now().await; }
+    }
+    all.iter().map(|s| s.len() as u64).fold(0, |a, n| a.wrapping_mul(31).wrapping_add(n))
+}
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> std::io::Result<()> {
+    let port = std::env::args().nth(1).unwrap();
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{}", port)).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let (read, mut write) = stream.into_split();
+            let mut lines = BufReader::new(read).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let k: u64 = line.trim().parse().unwrap_or(1);
+                let tasks: Vec<_> = (1..20u64).map(|i| tokio::spawn(part(i, k))).collect();
+                let mut sum = 0u64;
+                for task in tasks { sum = sum.wrapping_mul(7).wrapping_add(task.await.unwrap()); }
+                if write.write_all(format!("{}\n", sum).as_bytes()).await.is_err() { break; }
+            }
+        });
+    }
+}
+"""
+
+    @classmethod
+    def missing(cls):
+        there = os.path.exists("/usr/bin/cargo") and any(name.startswith("tokio-1") for name in
+                                                         (os.listdir(cls.registry) if os.path.isdir(cls.registry) else ()))
+        return None if there else "cargo or librust-tokio-dev is not installed"
+
+    def command(self, rng):
+        folder = os.path.join(RUN_FOLDER, "tokio-server")  # built once
+        if not os.path.exists(folder):
+            os.makedirs(f"{folder}/src")
+            os.makedirs(f"{folder}/.cargo")
+            for name, text in (("src/main.rs", self.source), (".cargo/config.toml", "[source.crates-io]\nreplace-with = 'debian'\n"
+                                                              f"[source.debian]\ndirectory = '{self.registry}'\n"),
+                               ("Cargo.toml", "[package]\nname = 'server'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\n"
+                                "tokio = { version = '1', features = ['rt-multi-thread', 'net', 'io-util', 'macros'] }\n")):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            subprocess.run(["/usr/bin/cargo", "build", "-q", "--release", "--offline"], check=True, cwd=folder,
+                           env=os.environ | {"RUSTC": "/usr/bin/rustc", "CARGO_HOME": f"{folder}/home"})
+        return [f"{folder}/target/release/server", str(self.port)]
+
+    def questions(self, rng):
+        return [str(rng.randrange(1, 40)) for _ in range(rng.randrange(3, 12))]
+
+    def ask(self, question):
+        try:
+            self.socket.sendall(question.encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                more = self.socket.recv(4096)
+                if not more:
+                    raise Silent("it closed the connection")
+                answer += more
+        except OSError as error:
+            raise Silent(str(error)) from None
+        return answer.decode().strip()
+
+
+class MariaDB(Guest):
+    """One client of a server that is started once for the whole run, and profiled as a whole."""
+    name, steady = "mariadb", False
+    started = None  # the server
+
+    @staticmethod
+    def missing():
+        tools = ("mariadbd", "mariadb-install-db", "mariadb")
+        return next((f"{tool} is not installed" for tool in tools if not shutil.which(tool)), None)
+
+    @classmethod
+    def start(cls, folder):
+        place = os.path.join(folder, "mariadb")
+        os.mkdir(place)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+        subprocess.run(["mariadb-install-db", "--user=root", f"--datadir={place}/data", "--auth-root-authentication-method=normal",
+                        "--skip-test-db"], check=True, **quiet)
+        cls.started = subprocess.Popen(["mariadbd", "--no-defaults", "--user=root", f"--datadir={place}/data", "--skip-networking",
+                                        f"--socket={place}/socket", "--skip-grant-tables", "--innodb-flush-log-at-trx-commit=0",
+                                        f"--pid-file={place}/pid"], **quiet)
+        deadline = time.monotonic() + ANSWER_S
+        while not os.path.exists(f"{place}/socket"):
+            if cls.started.poll() is not None or time.monotonic() > deadline:
+                raise Silent("mariadbd does not listen")
+            time.sleep(0.05)
+
+    @classmethod
+    def stop(cls):
+        if cls.started:
+            cls.started.kill()
+            cls.started.wait()
+
+    def __init__(self, folder, rng):
+        if not MariaDB.started or MariaDB.started.poll() is not None:
+            MariaDB.start(RUN_FOLDER)
+        self.folder, self.buffer, self.pid = folder, b"", MariaDB.started.pid
+        self.process = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={RUN_FOLDER}/mariadb/socket", "-N", "-B", "-n", "-f"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.ask("create database if not exists test; use test; set session group_concat_max_len = 1000000; select 1")
+
+    def questions(self, rng):
+        k = rng.randrange(1, 50)
+        return [rng.choice((
+            f"select md5(group_concat(x order by x)) from (select seq * {k} % 977 x from seq_1_to_20000) t",
+            f"select count(*), sum(n) from (select seq % {k * 10} g, count(*) n from seq_1_to_50000 group by 1) t",
+            f"select json_length(json_array({k}, repeat('x', {k} * 1000))), md5(repeat('y', {k} * 9999))",
+            f"select length(uncompress(compress(repeat('ab', {k} * 5000))))")) for _ in range(rng.randrange(3, 10))]
+
+    def ask(self, question):
+        if MariaDB.started.poll() is not None:
+            raise Silent(f"the server ended with {MariaDB.started.returncode}")
+        return super().ask(question + ";")
+
+
+class Chromium(Guest):
+    """The page's process of a browser without a window, spoken to by its debugging protocol."""
+    name, steady = "chromium", False
+    storms = ("objects", "texts", "nodes")
+    page = """
+storms = {
+  objects: k => JSON.stringify(Array.from({length: 5000}, (_, i) => ({["a" + i * k]: [i, i % k]}))),
+  texts: k => Array.from({length: 5000}, (_, i) => String(i * k).replace(/(\\d)(\\d)/g, "$2$1")).join(),
+  nodes: k => { const d = document.createElement("div"); for (let i = 0; i < 500; i++) { const p = document.createElement("p");
+    p.textContent = "x".repeat(i * k % 90); d.append(p); } return d.innerHTML; },
+};
+hash = text => { let h = 0; for (const c of text) h = (h * 31 + c.codePointAt(0)) | 0; return h; };
+"""
+
+    @staticmethod
+    def missing():
+        return None if shutil.which("chromium") else "chromium is not installed"
+
+    def command(self, rng):
+        return ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
+                f"--user-data-dir={self.folder}/profile", "--no-first-run", "about:blank"]
+
+    def __init__(self, folder, rng):
+        self.folder, self.buffer, self.number = folder, b"", 0
+        theirs, self.to = os.pipe()
+        self.back, theirs_too = os.pipe()
+        # The shell puts them where the protocol is spoken.
+        self.process = subprocess.Popen(["sh", "-c", f'exec "$@" 3<&{theirs} 4>&{theirs_too}', "sh", *self.command(rng)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+                                        pass_fds=(theirs, theirs_too))
+        os.close(theirs)
+        os.close(theirs_too)
+        target = next(t["targetId"] for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.evaluate(self.page)
+        self.pid = self.renderer()
+
+    def renderer(self):
+        found = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.is_renderer(pid)]
+        if not found:
+            raise Silent("there is no process of the page")
+        return max(found)
+
+    def is_renderer(self, pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read()
+            return b"--type=renderer" in words and f"{self.folder}/profile".encode() in words
+        except OSError:
+            return False
+
+    def call(self, method, session=None, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params} | ({"sessionId": session} if session else {})
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + ANSWER_S
+        while True:
+            while b"\0" not in self.buffer:
+                if not select.select([self.back], [], [], max(0, deadline - time.monotonic()))[0]:
+                    raise Silent(f"no answer within {ANSWER_S} s")
+                more = os.read(self.back, 1 << 20)
+                if not more:
+                    raise Silent("it ended")
+                self.buffer += more
+            text, self.buffer = self.buffer.split(b"\0", 1)
+            answer = json.loads(text)
+            if answer.get("method") in ("Inspector.targetCrashed", "Target.targetCrashed"):
+                raise Silent("the page's process ended")
+            if answer.get("id") == self.number:
+                return answer.get("result", {})
+
+    def evaluate(self, text):
+        return self.call("Runtime.evaluate", self.session, expression=text, returnByValue=True).get("result", {}).get("value")
+
+    def ask(self, question):
+        name, k = question.split()
+        return str(self.evaluate(f"hash(storms.{name}({k}))"))
+
+    def close(self):
+        self.call("Browser.close")
+        for fd in (self.to, self.back):
+            os.close(fd)
+        try:
+            status = self.process.wait(timeout=ANSWER_S)
+        except subprocess.TimeoutExpired:
+            return "it does not end"
+        return f"it ended with {status}" if status else None
+
+
 class Compiler:
     """gcc as a COMMAND: what it writes is the answer. It is started by the profiler itself."""
     name = "gcc"
@@ -402,5 +646,20 @@ class Compiler:
         return ["gcc", "-O2", "-c", "-o", "c.o", "c.c"]
 
 
-LINE_GUESTS = (Storms, Python, Node, Java, Perl, Redis, Nginx, Postgres)
+class Encoder:
+    """ffmpeg in the same way."""
+    name = "ffmpeg"
+
+    @staticmethod
+    def missing():
+        return None if shutil.which("ffmpeg") else "ffmpeg is not installed"
+
+    @staticmethod
+    def source(_folder, k):
+        return ["ffmpeg", "-nostdin", "-v", "quiet", "-y", "-f", "lavfi", "-i", f"testsrc=duration={k}:size=160x120:rate=25", "-c:v", "mpeg4",
+                "-threads", "2", "-flags", "+bitexact", "-fflags", "+bitexact", "-f", "avi", "c.o"]
+
+
+COMMANDS = (Compiler, Encoder)
+LINE_GUESTS = (Storms, Python, Node, Java, Perl, Ruby, Redis, Nginx, Postgres, MariaDB, Tokio, Chromium)
 SOURCES = re.compile(r"^(/[^\s]+)")

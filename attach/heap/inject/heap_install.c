@@ -371,7 +371,9 @@ static struct cprof_error *leave_asleep(struct cprof_heap_install *install, stru
 	cprof_heap_pages_put_to_sleep(&install->pages);
 	/* A stop before may have put all bytes back, and only the pages were to go. */
 	install->jumps_kept = install->restored < install->patched || !install->patched;
-	note_kept(install, err->message);
+	/* What a stop found says more than that a later one failed. */
+	if (install->jumps_kept || !install->kept_why[0])
+		note_kept(install, err->message);
 	cprof_error_free(err);
 	return NULL;
 }
