@@ -216,6 +216,8 @@ static struct cprof_error *run(struct cprof_options *options)
 		err = load(options, &profile);
 	if (!err && profile)
 		err = cprof_command_add_names(options, profile);
+	if (!err && profile && !options->all_frames) /* now that they have names */
+		err = cprof_load_drop_frames(profile, NULL);
 	return err ? err : command->run(options, profile);
 }
 

@@ -215,17 +215,23 @@ static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,
 	return cprof_merge(pair, 2, profile);
 }
 
+struct cprof_error *cprof_load_drop_frames(struct cprof_profile *profile,
+					   const struct cprof_say *say)
+{
+	struct cprof_error *err = cprof_filter_leaf_drop(profile);
+	if (!err || err->code != CPROF_ERR_USAGE)
+		return err;
+	/* An expression of the profile's that we cannot use is no reason to show nothing. */
+	if (say)
+		cprof_say(say, "%s; frames are not dropped", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
 static struct cprof_error *finish(const struct cprof_load *load, struct cprof_profile *profile)
 {
-	struct cprof_error *err = NULL;
-	if (!load->all_frames)
-		err = cprof_filter_leaf_drop(profile);
-	if (err && err->code == CPROF_ERR_USAGE) {
-		/* An expression of the profile's that we cannot use is no reason to show nothing. */
-		cprof_say(&load->say, "%s; frames are not dropped", err->message);
-		cprof_error_free(err);
-		err = NULL;
-	}
+	struct cprof_error *err =
+		load->all_frames ? NULL : cprof_load_drop_frames(profile, &load->say);
 	if (!err && load->comment && *load->comment)
 		err = cprof_profile_add_comment(profile, load->comment);
 	return err;

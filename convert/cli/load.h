@@ -40,4 +40,11 @@ struct cprof_load {
 struct cprof_error *cprof_load_profile(const struct cprof_load *load,
 				       struct cprof_profile **ret_profile);
 
+/*
+ * Drop the frames that the profile says are of no interest, as cprof_load_profile() does; once more when frames got
+ * their names after that. What is wrong with the profile's expressions is told to `say`, NULL: nobody.
+ */
+struct cprof_error *cprof_load_drop_frames(struct cprof_profile *profile,
+					   const struct cprof_say *say);
+
 #endif

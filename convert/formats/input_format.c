@@ -8,9 +8,11 @@
 
 /* In the order in which they are tried, after pprof's own format. */
 static const struct cprof_input_format *const formats[] = {
-	&cprof_input_cpu,         &cprof_input_heap,       &cprof_input_count,
-	&cprof_input_thread,      &cprof_input_contention, &cprof_input_java,
-	&cprof_input_perf_script, &cprof_input_folded,     NULL,
+	&cprof_input_cpu,      &cprof_input_heap,
+	&cprof_input_jemalloc, &cprof_input_count,
+	&cprof_input_thread,   &cprof_input_contention,
+	&cprof_input_java,     &cprof_input_perf_script,
+	&cprof_input_folded,   NULL,
 };
 
 /* What people take for a profile by mistake, or because another tool would have taken it. */
@@ -59,7 +61,7 @@ static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes
 	if (is_text(bytes, n < 256 ? n : 256))
 		return cprof_error_hint(
 			err,
-			"as text it is none of: folded stacks, perf script, profiles of gperftools and Go");
+			"as text it is none of: folded stacks, perf script, profiles of gperftools, jemalloc and Go");
 	return err;
 }
 

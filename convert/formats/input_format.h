@@ -27,6 +27,6 @@ struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
 
 extern const struct cprof_input_format cprof_input_cpu, cprof_input_heap, cprof_input_count,
 	cprof_input_thread, cprof_input_contention, cprof_input_java, cprof_input_perf_script,
-	cprof_input_folded;
+	cprof_input_folded, cprof_input_jemalloc;
 
 #endif

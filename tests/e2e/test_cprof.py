@@ -234,6 +234,42 @@ class Cprof(unittest.TestCase):
                 self.assertIn(what, err)
                 self.assertIn(hint, err)
 
+    def test_heap_dumps_of_jemalloc_are_named_cut_and_compared(self):
+        jemalloc = harness.need_library("libjemalloc.so.2")
+        harness.need("gcc")
+        with open(self.path("leaks.c"), "w", encoding="ascii") as out:
+            out.write("""#include <stdlib.h>
+#define NOINLINE __attribute__((noinline, noclone))
+NOINLINE void keep(void *p) { __asm__ volatile("" : : "r"(p) : "memory"); }
+NOINLINE void leak_early(size_t n) { keep(malloc(n)); keep(0); }
+NOINLINE void leak_late(size_t n) { keep(malloc(n)); keep(0); }
+int mallctl(const char *, void *, size_t *, void *, size_t);
+int main(int argc, char **argv)
+{
+	for (int i = 0; i < 100; i++)
+		leak_early(10240);
+	if (mallctl("prof.dump", 0, 0, &argv[1], sizeof(char *)))
+		return 1;
+	for (int i = 0; i < 50; i++)
+		leak_late(20480);
+	return mallctl("prof.dump", 0, 0, &argv[2], sizeof(char *)) != 0;
+}
+""")
+        program, first, second = self.path("leaks"), self.path("first.heap"), self.path("second.heap")
+        subprocess.run(["gcc", "-g", "-O1", "-o", program, self.path("leaks.c"), jemalloc], check=True)
+        # Each allocation is a sample, so the numbers are exact.
+        done = subprocess.run([program, first, second], env={"MALLOC_CONF": "prof:true,lg_prof_sample:0"}, check=False)
+        if done.returncode:
+            self.skipTest("this jemalloc is built without profiling")
+        top, _ = cprof("-top", "-unit=bytes", second)
+        self.assertRegex(top, rb"1024000B .* leak_early\n")
+        self.assertRegex(top, rb"1024000B .* leak_late\n")
+        self.assertNotIn(b"libjemalloc", top)
+        self.assertIn(b"libjemalloc", cprof("-top", "-all_frames", second)[0])
+        grown, _ = cprof("-top", "-unit=bytes", "-base", first, second)
+        self.assertRegex(grown, rb"1024000B .* leak_late\n")
+        self.assertNotRegex(grown, rb"[1-9]\d*B .* leak_early\n")
+
     def test_the_shell_works_on_a_pipe(self):
         target = self.path("out.txt")
         lines = f"top1\ntop 2 -cum\nfocus=idle\ntop\n:\ntree > {target}\ntpo\nsample_index=7\no\nhelp peek\nq\ntop\n"

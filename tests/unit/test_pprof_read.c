@@ -337,6 +337,47 @@ TEST(pprof_read_gives_back_what_the_writer_wrote)
 	cprof_profile_free(second);
 }
 
+TEST(source_reads_what_jemalloc_dumps)
+{
+	static const struct {
+		const char *what, *text;
+		uint32_t n_types, n_samples;
+		int64_t values[4]; /* of the first sample */
+	} rows[] = {
+		{ "in use only, scaled",
+		  "heap_v2/1024\n  t*: 3: 3072 [0: 0]\n  t0: 3: 3072 [0: 0] worker: [x]\n@ 0x11 0x21\n"
+		  "  t*: 2: 2048 [0: 0]\n  t0: 2: 2048 [0: 0]\n@ 0x31\n  t*: 1: 1024 [0: 0]\n",
+		  2,
+		  2,
+		  { 3, 3239 } }, /* 2048 / (1 - exp(-1)) */
+		{ "with what was allocated, each block sampled",
+		  "heap_v2/1\r\n  t*: 0: 0 [5: 500]\r\n@ 0x11\r\n  t*: 0: 0 [5: 500]\r\n  t1: 0: 0 [5: 500]\r\n",
+		  4,
+		  1,
+		  { 5, 500, 0, 0 } },
+		{ "a stack that nobody counts, and one without frames",
+		  "heap_v2/1\n  t*: 1: 10 [0: 0]\n@ 0x99\n@\n  t*: 1: 10 [0: 0]\n\nMAPPED_LIBRARIES:\n",
+		  2,
+		  1,
+		  { 1, 10 } },
+		{ "nothing", "heap_v2/524288\n  t*: 0: 0 [0: 0]\n", 2, 0, { 0 } },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_profile *p = NULL;
+		struct cprof_error *err =
+			cprof_input_decode((const uint8_t *)rows[i].text, strlen(rows[i].text), &p);
+		if (err || !p || p->n_types != rows[i].n_types || p->n_samples != rows[i].n_samples)
+			TEST_FAIL("%s: %s", rows[i].what, err ? err->message : "other numbers");
+		for (uint32_t v = 0; p && p->n_samples && v < p->n_types; v++) {
+			if (p->values[v] != rows[i].values[v])
+				TEST_FAIL("%s: value %u is %lld", rows[i].what, v,
+					  (long long)p->values[v]);
+		}
+		cprof_error_free(err);
+		cprof_profile_free(p);
+	}
+}
+
 TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 {
 	static const struct {
@@ -346,6 +387,10 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 		  "heap profile as text: byte 38: not a heap sample: nonsense" },
 		{ "heap profile: 1: 2 [1: 2] @ heap_v2/4\n0: 8 [0: 0] @ 0x1\n",
 		  "bytes without objects" },
+		{ "heap_v2/4\n  t*: 1: 8 [0: 0]\nnonsense\n",
+		  "heap dump of jemalloc: byte 28: neither a stack" },
+		{ "heap_v2/4\n  t*: 1: 8 [0: 0]\n@ 0x1\n  t*: 1: 8 [0\n",
+		  "byte 34: not a count of objects" },
 		{ "threads profile: total 3\n1 @ 0x10\nx @ 0x10\n",
 		  "byte 34: not \"COUNT @ ADDRESSES\"" },
 		{ "threads profile: total 3\n1 @ 0x11111111111111111\n", "hex 64-bit number" },
