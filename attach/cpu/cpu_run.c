@@ -1,6 +1,6 @@
 /*
- * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at the rate asked for
- * on average, and each sample weighs the events counted since the last one.
+ * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at about the rate asked
+ * for, and weighed by what the kernel counted: cpu_weight.h.
  */
 #include "attach/cpu/cpu_run.h"
 
@@ -9,15 +9,20 @@
 #include <string.h>
 
 #include "attach/cpu/cpu_account.h"
+#include "attach/cpu/cpu_weight.h"
+#include "attach/perf/perf_counter.h"
 #include "attach/perf/perf_event_name.h"
+#include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "attach/run/session.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define WAIT_NS        (500 * 1000000ull)
-#define FOLLOW_NS      (100 * 1000000ull)
-#define OPENED_BETWEEN 64 /* modules opened between two looks at the rings */
+#define WAIT_NS         (500 * 1000000ull)
+#define FOLLOW_NS       (100 * 1000000ull)
+#define FIRST_OF_CALLS  64
+#define FIRST_OF_CYCLES 1000000
+#define OPENED_BETWEEN  64 /* modules opened between two looks at the rings */
 
 struct cpu {
 	const struct cprof_run *run;
@@ -26,12 +31,22 @@ struct cpu {
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
 	struct cprof_cpu_account account;
-	int64_t period; /* nanoseconds of a clock; 1 of another event, where samples carry their weight */
+	int64_t period;                    /* nanoseconds of a clock */
+	struct cprof_cpu_weight weight;    /* of another event, and */
+	struct cprof_perf_counter counter; /* how often that happened */
+	uint64_t counted;                  /* in the window */
 	uint64_t lost_other; /* of the source, when mappings were last read because of it */
 	uint64_t others;     /* 32-bit samples, which cannot be unwound */
 };
 
 /* ---- records ---- */
+
+static int64_t weight_of(const struct cpu *cpu, const struct cprof_perf_record *record)
+{
+	return cpu->event.is_clock ? cpu->period
+				   : (int64_t)cprof_cpu_weight_of(&cpu->weight, (pid_t)record->tid,
+								  record->time_ns);
+}
 
 static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *process,
 				     const struct cprof_perf_record *record)
@@ -55,8 +70,7 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 	}
 	struct cprof_session_stack stack;
 	uint32_t labels;
-	int64_t weight = cpu->event.is_clock ? cpu->period : (int64_t)record->sample.period;
-	const int64_t values[] = { 1, weight };
+	const int64_t values[] = { 1, weight_of(cpu, record) };
 	struct cprof_error *err = cprof_session_walk(cpu->session, &sample, &stack);
 	if (!err)
 		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
@@ -106,6 +120,17 @@ static struct cprof_error *open_modules(struct cpu *cpu, struct cprof_process *p
 	return NULL;
 }
 
+static struct cprof_error *on_thread(struct cpu *cpu, struct cprof_process *process,
+				     const struct cprof_perf_record *record)
+{
+	struct cprof_error *err = NULL;
+	if (!cpu->event.is_clock && cpu->source->opener->live)
+		err = cprof_cpu_weight_inherit(&cpu->weight, (pid_t)record->tid, record->time_ns);
+	return err ? err
+		   : cprof_process_fork_thread(process, (pid_t)record->tid,
+					       (pid_t)record->fork.ptid);
+}
+
 static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
 {
 	struct cpu *cpu = ctx;
@@ -134,8 +159,7 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 			cprof_target_replaced(process->target, record->time_ns);
 			return NULL;
 		}
-		return cprof_process_fork_thread(process, (pid_t)record->tid,
-						 (pid_t)record->fork.ptid);
+		return on_thread(cpu, process, record);
 	default:
 		return NULL;
 	}
@@ -184,6 +208,38 @@ static struct cprof_error *open_first_modules(struct cpu *cpu, struct cprof_proc
 	return err;
 }
 
+/* Until there is something to do besides reading rings. */
+static uint64_t wait_ns(const struct cpu *cpu)
+{
+	uint64_t most = cpu->source->opener->follow ? FOLLOW_NS : WAIT_NS;
+	uint64_t look = cpu->counter.n
+				? cprof_cpu_weight_wait_ns(&cpu->weight, cprof_clock_mono_ns())
+				: most;
+	return look < most ? look : most;
+}
+
+static bool ring_fills_up(const struct cpu *cpu)
+{
+	for (size_t i = 0; i < cpu->source->n_rings; i++) {
+		if (cpu->source->poll[i].revents & POLLIN)
+			return true;
+	}
+	return false;
+}
+
+/* Is the event as frequent as it was? */
+static struct cprof_error *look_at_period(struct cpu *cpu)
+{
+	uint64_t period, now = cprof_clock_mono_ns();
+	if (!cpu->counter.n ||
+	    (cprof_cpu_weight_wait_ns(&cpu->weight, now) && !ring_fills_up(cpu)) ||
+	    !cprof_cpu_weight_look(&cpu->weight, now, cprof_perf_counter_read(&cpu->counter),
+				   &period))
+		return NULL;
+	cprof_perf_source_set_period(cpu->source, period);
+	return cprof_cpu_weight_changed(&cpu->weight, cprof_clock_mono_ns(), period);
+}
+
 static struct cprof_error *sample(struct cpu *cpu)
 {
 	struct cprof_window *window = cpu->run->window;
@@ -192,17 +248,19 @@ static struct cprof_error *sample(struct cpu *cpu)
 
 	/* First of all: what is mapped from now on is told, and what was before is read after. */
 	cprof_perf_source_enable(source);
+	cprof_perf_counter_start(&cpu->counter);
+	cprof_cpu_weight_start(&cpu->weight, cprof_clock_mono_ns());
 	cprof_window_start(window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				source->kernel_excluded);
 	struct cprof_error *err = cprof_session_read_targets(cpu->session);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
-	while (!err && cprof_window_wait(window, source->poll, source->n_rings,
-					 source->opener->follow ? FOLLOW_NS : WAIT_NS,
+	while (!err && cprof_window_wait(window, source->poll, source->n_rings, wait_ns(cpu),
 					 &cpu->run->log->counts)) {
 		uint64_t now = cprof_clock_mono_ns();
-		if (source->opener->follow)
+		err = look_at_period(cpu);
+		if (!err && source->opener->follow)
 			err = source->opener->follow(source);
 		if (!err)
 			err = drain(cpu, now);
@@ -213,6 +271,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 		}
 	}
 	cprof_perf_source_disable(source);
+	cpu->counted = cprof_perf_counter_read(&cpu->counter);
 	cprof_cpu_account_stop(&cpu->account);
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
@@ -258,9 +317,22 @@ static void note_end(const struct cpu *cpu)
 				   "%" PRIu64 " samples are of 32-bit code and have no user stack",
 				   cpu->others);
 	note_short_account(cpu);
+	if (cpu->counter.n && cpu->counted && !counts->samples)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%s happened %" PRIu64 " times, but never while a sample of it "
+				   "could be taken",
+				   cpu->request->event, cpu->counted);
 }
 
 /* ---- opening ---- */
+
+/* Until it has been counted for a moment: what happens at most as often as calls do, or as cycles. */
+static uint64_t first_period(const struct cpu *cpu)
+{
+	bool software =
+		cpu->event.type == PERF_TYPE_SOFTWARE || cpu->event.type == PERF_TYPE_TRACEPOINT;
+	return software ? FIRST_OF_CALLS : FIRST_OF_CYCLES;
+}
 
 static struct cprof_error *open_source(struct cpu *cpu)
 {
@@ -281,13 +353,39 @@ static struct cprof_error *open_source(struct cpu *cpu)
 	attr->config1 = cpu->event.config1;
 	attr->config2 = cpu->event.config2;
 	attr->exclude_kernel = cpu->event.user_only;
-	if (cpu->event.is_clock) {
-		attr->sample_period = (uint64_t)cpu->period;
-	} else {
-		attr->freq = 1;
-		attr->sample_freq = (uint64_t)(wanted->rate_hz < 1 ? 1 : wanted->rate_hz);
-	}
+	attr->sample_period = cpu->event.is_clock ? (uint64_t)cpu->period : first_period(cpu);
 	return cprof_perf_source_open(&request, &cpu->source);
+}
+
+/* -hz is meant for each processor that works: as many as there are, or fewer threads. */
+static double samples_per_second(const struct cpu *cpu)
+{
+	CPROF_AUTO(free) int *cpus = NULL;
+	size_t n = 1;
+	cprof_error_free(cprof_perf_host_cpus(&cpus, &n));
+	if (cpu->counter.n && cpu->counter.n < n)
+		n = cpu->counter.n;
+	return cpu->request->rate_hz * (double)n;
+}
+
+static struct cprof_error *open_counter(struct cpu *cpu)
+{
+	if (cpu->event.is_clock)
+		return NULL;
+	const struct perf_event_attr attr = cprof_perf_source_attr(cpu->source, false);
+	struct cprof_error *err = cprof_perf_counter_open(&attr, cpu->run->targets,
+							  cpu->run->n_targets, &cpu->counter);
+	if (err && err->code != CPROF_ERR_NO_MEMORY && err->code != CPROF_ERR_NO_TARGET) {
+		cprof_run_log_note(cpu->run->log, CPROF_NOTE_WARNING,
+				   "what happened could not be counted besides being sampled, so "
+				   "the sum is an estimate: %s",
+				   err->message);
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err ? err
+		   : cprof_cpu_weight_init(&cpu->weight, samples_per_second(cpu),
+					   first_period(cpu));
 }
 
 static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_profile)
@@ -297,7 +395,11 @@ static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_pr
 	if (cpu->event.is_clock)
 		return cprof_session_finish(cpu->session, "cpu", "nanoseconds", cpu->period, "cpu",
 					    ret_profile);
-	return cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
+	struct cprof_error *err =
+		cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
+	if (!err && cpu->counter.n)
+		cprof_cpu_weight_scale(*ret_profile, 1, cpu->counted);
+	return err;
 }
 
 struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
@@ -315,6 +417,8 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 						    { request->event, "count" } };
 	err = open_source(&cpu);
 	if (!err)
+		err = open_counter(&cpu);
+	if (!err)
 		err = cprof_session_prepare(run, cpu.event.is_clock ? clock : other, 2,
 					    &cpu.session);
 	if (!err)
@@ -322,6 +426,8 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 	if (!err)
 		err = finish(&cpu, ret_profile);
 	cprof_session_free(cpu.session);
+	cprof_perf_counter_close(&cpu.counter);
+	cprof_cpu_weight_deinit(&cpu.weight);
 	cprof_perf_source_close(cpu.source);
 	return err;
 }

@@ -47,8 +47,9 @@ struct perf_event_attr cprof_perf_source_attr(const struct cprof_perf_source *so
 	attr.use_clockid = 1;
 	attr.clockid = CLOCK_MONOTONIC;
 	attr.read_format = PERF_FORMAT_LOST;
+	/* No PERF_SAMPLE_PERIOD: with it the kernel takes a sample of every software event, whatever the period. */
 	attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
-			   PERF_SAMPLE_PERIOD | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+			   PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
 	if (source->request.kernel_frames && !attr.exclude_kernel) {
 		attr.sample_type |= PERF_SAMPLE_CALLCHAIN;
 		attr.exclude_callchain_user = 1;
@@ -271,6 +272,17 @@ void cprof_perf_source_enable(struct cprof_perf_source *source)
 void cprof_perf_source_disable(struct cprof_perf_source *source)
 {
 	control(source, PERF_EVENT_IOC_DISABLE);
+}
+
+void cprof_perf_source_set_period(struct cprof_perf_source *source, uint64_t period)
+{
+	source->request.attr.sample_period = period;
+	for (size_t i = 0; i < source->n_rings; i++) {
+		if (source->rings[i].samples)
+			ioctl(source->rings[i].event->fd, PERF_EVENT_IOC_PERIOD, &period);
+	}
+	for (size_t i = 0; i < source->n_fds; i++)
+		ioctl(source->fds[i], PERF_EVENT_IOC_PERIOD, &period);
 }
 
 /* ---- reading ---- */

@@ -77,6 +77,9 @@ void cprof_perf_source_close(struct cprof_perf_source *source);
 void cprof_perf_source_enable(struct cprof_perf_source *source);
 void cprof_perf_source_disable(struct cprof_perf_source *source);
 
+/* Another period for every event that was opened; threads that inherited theirs keep it. */
+void cprof_perf_source_set_period(struct cprof_perf_source *source, uint64_t period);
+
 /*
  * Hand out every record up to `until_ns` (UINT64_MAX: all), all rings merged in the order of time. LOST and
  * THROTTLE are counted here and not handed out. A ring whose bytes make no sense is emptied and noted. `record` is valid
