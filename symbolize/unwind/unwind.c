@@ -398,7 +398,7 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		return false;
 	if (rule->guessed)
 		caller->how = CPROF_FRAME_GUESS;
-	return (!rule->guessed && !doubtful(w, rule) &&
+	return (!rule->guessed && !rule->doubted && !doubtful(w, rule) &&
 		(!w->live || !unanchored(w) || caller->interrupted)) ||
 	       cprof_walk_holds(w, caller);
 }

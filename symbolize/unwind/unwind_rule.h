@@ -46,7 +46,7 @@ struct cprof_unwind_rule {
 	bool root;        /* the return address is undefined: the outermost frame */
 	bool signal;      /* the caller was interrupted at exactly its pc */
 	bool ra_stays;    /* the return address is still in its register (AArch64 leaf) */
-	uint8_t unused;   /* 0 */
+	bool doubted; /* told, but to be believed only where a call stands before the return address */
 	int32_t offset;
 	int32_t add;
 	struct cprof_unwind_place ra;

@@ -61,6 +61,7 @@ static void flush(struct cprof_unwind_rules *rules)
 	cprof_map64_deinit(&rules->by_content);
 	rules->n_rules = 0;
 	rules->n_exprs = 0;
+	rules->n_switches = 0;
 	rules->flushes++;
 }
 
@@ -239,13 +240,44 @@ static bool learn_cfi(struct cprof_unwind_rules *rules, const struct cprof_unwin
 	       cprof_cfi_run(&fde, file_addr, steps, &row) && compact(rules, &row, rule);
 }
 
+/* The number of a switch's expression; false if there are too many. */
+static bool keep_switch(struct cprof_unwind_rules *rules, const struct cprof_unwind_switch *found,
+			int32_t *ret_number)
+{
+	size_t i = 0;
+	while (i < rules->n_switches && memcmp(&rules->switches[i], found, sizeof(*found)) != 0)
+		i++;
+	if (i == CPROF_SWITCHES_MAX)
+		return false;
+	if (i == rules->n_switches) {
+		rules->switches[i] = *found;
+		const struct cprof_cfi_expr expr = { rules->switches[i].expr, found->n };
+		if (!keep_expr(rules, expr, &rules->switch_exprs[i]))
+			return false;
+		rules->n_switches++;
+	}
+	*ret_number = rules->switch_exprs[i];
+	return true;
+}
+
+/* From code that went to another stack; before its unwind information, which is of the stack that it left. */
+static bool learn_switch(struct cprof_unwind_rules *rules, const struct cprof_unwind_where *where,
+			 struct cprof_unwind_rule *rule)
+{
+	struct cprof_unwind_switch found;
+	return where->code.is_return &&
+	       cprof_unwind_switch_rule(rules->arch, where->bytes, where->code.addr, &found,
+					rule) &&
+	       keep_switch(rules, &found, &rule->offset);
+}
+
 static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwind_where *where,
 		      uint32_t *steps)
 {
 	struct cprof_unwind_rule rule;
 	if (rules->n_rules == RULES_MAX || rules->n_exprs + CPROF_ARCH_MAX_REGS + 1 > EXPRS_MAX)
 		flush(rules);
-	if (learn_cfi(rules, where, steps, &rule))
+	if (learn_switch(rules, where, &rule) || learn_cfi(rules, where, steps, &rule))
 		return intern(rules, &rule);
 	if (*steps < CODE_STEPS) {
 		*steps = 0;

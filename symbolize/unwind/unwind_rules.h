@@ -15,6 +15,9 @@
 #include "cprof/stack.h"
 #include "symbolize/unwind/cfi.h"
 #include "symbolize/unwind/unwind_rule.h"
+#include "symbolize/unwind/unwind_switch.h"
+
+#define CPROF_SWITCHES_MAX 16 /* distinct ones; a version of Go has two */
 
 struct cprof_unwind_rules {
 	const struct cprof_arch *arch;
@@ -24,6 +27,9 @@ struct cprof_unwind_rules {
 	struct cprof_map64 by_content; /* hash of a rule -> its index */
 	struct cprof_cfi_expr *exprs;  /* owned */
 	size_t n_exprs;
+	struct cprof_unwind_switch switches[CPROF_SWITCHES_MAX];
+	int32_t switch_exprs[CPROF_SWITCHES_MAX]; /* their numbers in `exprs` */
+	size_t n_switches;
 	uint64_t hits, misses, flushes;
 	uint32_t epoch; /* another number: what was read off code made at run time is read again */
 };

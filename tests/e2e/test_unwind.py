@@ -270,6 +270,12 @@ class Languages(ChainTest):
             with self.subTest(mode=mode):
                 self.check([binary, "go"], tail="", guessed=True, share=0.95)
 
+    def test_c_called_from_go_goes_on_where_it_was_called(self):
+        for mode in ("exe", "pie"):
+            binary = self.go(f"-buildmode={mode}", source="chain_cgo.go")
+            with self.subTest(mode=mode):
+                self.check([binary, "c"], tail="", share=0.95)
+
     def test_rust(self):
         rustc = shutil.which("rustc") or "rustc"
         self.check([self.build([rustc, "-O", "-C", "debuginfo=0"], after=[os.path.join(LANG, "chain.rs")])],
