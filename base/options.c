@@ -204,39 +204,51 @@ struct cprof_error *cprof_options_value(const char *name, enum cprof_option_kind
 	return set(&row, text, ret);
 }
 
-/* Levenshtein distance, bounded by the longest option name that can matter. */
+/* How many letters are wrong, missing, too many or swapped with the next; bounded by the longest name that can matter. */
 static size_t distance(const char *a, const char *b)
 {
 	enum { LONGEST = 64 };
 	size_t len_a = strlen(a), len_b = strlen(b);
 	if (len_a >= LONGEST || len_b >= LONGEST)
 		return SIZE_MAX;
-	size_t row[LONGEST];
+	size_t rows[3][LONGEST]; /* of the letters of `a` before, and of this one */
 	for (size_t j = 0; j <= len_b; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= len_a; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3];
+		const size_t *before = rows[(i - 1) % 3];
 		row[0] = i;
 		for (size_t j = 1; j <= len_b; j++) {
-			size_t change = diagonal + (a[i - 1] != b[j - 1]);
-			size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			diagonal = row[j];
-			row[j] = change < shorter ? change : shorter;
+			size_t least = before[j - 1] + (a[i - 1] != b[j - 1]);
+			least = least < row[j - 1] + 1 ? least : row[j - 1] + 1;
+			least = least < before[j] + 1 ? least : before[j] + 1;
+			bool swapped =
+				i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+			if (swapped && rows[(i - 2) % 3][j - 2] + 1 < least)
+				least = rows[(i - 2) % 3][j - 2] + 1;
+			row[j] = least;
 		}
 	}
-	return row[len_b];
+	return rows[len_a % 3][len_b];
+}
+
+/* How many slips may be in a word. */
+static size_t slips(const char *word)
+{
+	size_t n = strlen(word);
+	return n < 2 ? 0 : n < 6 ? 1 : n / 3;
 }
 
 const char *cprof_options_nearest(const char *word, const char *const *names, size_t n)
 {
 	const char *best = NULL;
-	size_t best_distance = strlen(word) / 2 + 1;
+	size_t best_distance = SIZE_MAX;
 	for (size_t i = 0; i < n; i++) {
 		size_t d = distance(word, names[i]);
 		/* A word cut short is nearer than its letters say: -sec means -seconds. */
 		if (strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0)
 			d = 1;
-		if (d < best_distance) {
+		if (d < best_distance && d <= slips(word)) {
 			best = names[i];
 			best_distance = d;
 		}
@@ -244,17 +256,35 @@ const char *cprof_options_nearest(const char *word, const char *const *names, si
 	return best;
 }
 
+const char *cprof_options_habit(const struct cprof_option_habit *habits, size_t n,
+				const char *typed)
+{
+	typed += strspn(typed, "-");
+	size_t len = strlen(typed);
+	for (size_t i = 0; len && i < n; i++) {
+		for (const char *at = habits[i].typed; *at;) {
+			size_t word = strcspn(at, " ");
+			if (word == len && memcmp(at, typed, len) == 0)
+				return habits[i].hint;
+			at += word + strspn(at + word, " ");
+		}
+	}
+	return NULL;
+}
+
 static struct cprof_error *unknown(const struct cprof_option_table *table, const char *name)
 {
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "unknown option -%s", name);
+	const char *habit = cprof_options_habit(table->habits, table->n_habits, name);
+	if (habit)
+		return cprof_error_hint(err, "%s", habit);
 	const char **names = calloc(table->n_rows + 1, sizeof(*names));
 	if (!names)
-		return cprof_error_no_memory();
+		return err;
 	for (size_t i = 0; i < table->n_rows; i++)
 		names[i] = table->rows[i].name;
 	const char *nearest = cprof_options_nearest(name, names, table->n_rows);
 	free(names);
-
-	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "unknown option -%s", name);
 	if (nearest)
 		return cprof_error_hint(err, "did you mean -%s? -help lists every option", nearest);
 	return cprof_error_hint(err, "-help lists every option");

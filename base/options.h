@@ -43,10 +43,22 @@ struct cprof_option {
 	const char *group; /* heading in help; NULL continues the previous row's; "hidden" hides */
 };
 
+/* What users of other tools type here, and what does it: a whole hint ("did you mean -seconds?"). */
+struct cprof_option_habit {
+	const char *typed; /* names without dashes, with blanks between them */
+	const char *hint;
+};
+
 struct cprof_option_table {
 	const struct cprof_option *rows;
 	size_t n_rows;
+	const struct cprof_option_habit *habits;
+	size_t n_habits;
 };
+
+/* The hint for what was typed, dashes before it or not; NULL where nobody has that habit. */
+const char *cprof_options_habit(const struct cprof_option_habit *habits, size_t n,
+				const char *typed);
 
 /*
  * Fill `values` (zeroed by the caller) from argv[1..]. Everything that is no option is appended to
@@ -71,7 +83,10 @@ void cprof_options_help(const struct cprof_option_table *table, struct cprof_buf
 /* The same rows as mdoc/man "Options" items, for man pages that are made at build time. */
 void cprof_options_man(const struct cprof_option_table *table, struct cprof_buffer *out);
 
-/* Edit distance helper for "did you mean": the name in `names` nearest to `word`, or NULL if none is near. */
+/*
+ * For "did you mean": the name in `names` that `word` is a slip of, or the beginning of; NULL if none. One slip is let
+ * pass, in longer words one in three letters: a hint that leads astray is worse than none.
+ */
 const char *cprof_options_nearest(const char *word, const char *const *names, size_t n);
 
 #endif

@@ -78,9 +78,42 @@ static const struct cprof_option rows[] = {
 	{ "h", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", "hidden" },
 	{ "man-options", ROW(CPROF_OPT_SWITCH, man), NULL, NULL, "print the options as man page source", NULL },
 };
+
+/* What py-spy, async-profiler, perf, samply, gdb scripts and go tool pprof call things. */
+static const struct cprof_option_habit habits[] = {
+	{ "duration dur d t time secs s sleep wait-for for", "did you mean -seconds? -seconds 30, 500ms or 1m30s" },
+	{ "pid pids process attach", "did you mean -p PID? to choose by name, -n NAME" },
+	{ "comm name process-name pname pgrep", "did you mean -n NAME? by number, -p PID" },
+	{ "output out outfile output-file file w write", "did you mean -o FILE?" },
+	{ "F freq frequency sample-rate sampling-rate samples", "did you mean -hz? it counts samples per second of CPU time" },
+	{ "i interval period c count", "did you mean -hz? it counts samples per second: an interval of 10ms is -hz 100" },
+	{ "quiet silent", "did you mean -q?" },
+	{ "verbose debug", "did you mean -v?" },
+	{ "V", "did you mean -version?" },
+	{ "force overwrite y", "did you mean -f?" },
+	{ "e events", "did you mean -event NAME? -event list prints what there is" },
+	{ "g call-graph callgraph fp dwarf unwind", "stacks are always taken whole; leave it out" },
+	{ "u user all-user no-kernel", "did you mean -user-only?" },
+	{ "a all all-cpus system-wide", "processes are profiled, not the machine: -p PID, or several as -p PID,PID" },
+	{ "tid tids", "all threads of a process are profiled; cprof -tagfocus=thread=NAME shows one" },
+	{ "heap memory mem malloc alloc allocs leak leaks", "did you mean -mode heap?" },
+	{ "offcpu off-cpu waits blocking", "did you mean -mode block?" },
+	{ "lock locks contention", "did you mean -mode mutex? -mode block shows the waits, mutex who caused them" },
+	{ "cpu oncpu on-cpu profile", "did you mean -mode cpu?" },
+	{ "threads stacks stack dump goroutine goroutines bt backtrace", "did you mean -mode threads -text?" },
+	{ "wall wallclock wall-clock", "did you mean -mode block -block all? that and -mode cpu together are all of the time" },
+	{ "top tree peek list traces flamegraph flame svg html folded collapsed speedscope json dot web format",
+	  "reports are made by cprof from the file that this writes: cprof -top FILE, cprof -flamegraph FILE" },
+	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
+};
 /* clang-format on */
 
-const struct cprof_option_table cprof_cli_option_table = { rows, sizeof(rows) / sizeof(rows[0]) };
+const struct cprof_option_table cprof_cli_option_table = {
+	.rows = rows,
+	.n_rows = sizeof(rows) / sizeof(rows[0]),
+	.habits = habits,
+	.n_habits = sizeof(habits) / sizeof(habits[0]),
+};
 
 static struct cprof_error *add_pid(struct cprof_attach_options *options, const char *text,
 				   size_t len)

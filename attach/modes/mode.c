@@ -97,6 +97,19 @@ struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct c
 	return err ? err : mode->run(run, requests, ret_profile);
 }
 
+/* What other tools call these. */
+static const struct cprof_option_habit habits[] = {
+	{ "offcpu off-cpu wait waits blocking sleep io", "did you mean -mode block?" },
+	{ "wall wallclock wall-clock",
+	  "did you mean -mode block? with -block all; that and -mode cpu together are all of the time" },
+	{ "memory mem malloc alloc allocs allocations leak leaks native nativemem",
+	  "did you mean -mode heap?" },
+	{ "lock locks contention", "did you mean -mode mutex?" },
+	{ "oncpu on-cpu profile time itimer ctimer cycles perf", "did you mean -mode cpu?" },
+	{ "thread stack stacks goroutine goroutines threadcreate dump jstack bt backtrace deadlock",
+	  "did you mean -mode threads?" },
+};
+
 struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode)
 {
 	const char *names[sizeof(cprof_modes) / sizeof(cprof_modes[0])];
@@ -110,6 +123,9 @@ struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **
 		cprof_buffer_printf(&all, "%s%s", i ? ", " : "", names[i]);
 	}
 	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "unknown mode \"%s\"", name);
+	const char *habit = cprof_options_habit(habits, sizeof(habits) / sizeof(habits[0]), name);
+	if (habit)
+		return cprof_error_hint(err, "%s", habit);
 	const char *nearest = cprof_options_nearest(name, names, cprof_n_modes);
 	if (nearest)
 		return cprof_error_hint(err, "did you mean -mode %s?", nearest);

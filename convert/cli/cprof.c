@@ -44,6 +44,29 @@ static const struct cprof_option source_rows[] = {
 	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
 	{ "man-options", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },
 };
+
+/* What users of go tool pprof's newer commands, and of other viewers, type. */
+static const struct cprof_option_habit habits[] = {
+	{ "http ui no_browser serve", "did you mean -flamegraph -output FILE.html? there is no server here yet: that is one page for any browser, and -web shows a graph" },
+	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
+	{ "flame flames fg icicle html", "did you mean -flamegraph?" },
+	{ "diff compare", "did you mean -diff_base BEFORE? -base subtracts only" },
+	{ "cumulative cum_sort", "did you mean -cum?" },
+	{ "n limit head count rows", "did you mean -nodecount?" },
+	{ "filter grep match include", "did you mean -focus RE?" },
+	{ "exclude omit", "did you mean -ignore RE? -hide leaves frames out" },
+	{ "callers callees who", "did you mean -peek RE?" },
+	{ "callgraph call_graph graph graphviz", "did you mean -svg? -dot is the text of the graph" },
+	{ "annotate source src", "did you mean -list RE?" },
+	{ "disassemble disassembly asm objdump", "did you mean -disasm RE?" },
+	{ "pb protobuf pprof convert", "did you mean -proto?" },
+	{ "stacks samples trace", "did you mean -traces?" },
+	{ "labels", "did you mean -tags?" },
+	{ "out outfile output_file", "did you mean -output FILE?" },
+	{ "type metric value", "did you mean -sample_index NAME?" },
+	{ "by_line line", "did you mean -lines?" },
+	{ "p pid", "cprof shows profiles; cprof-attach -p PID takes one" },
+};
 /* clang-format on */
 
 static const struct cprof_command *const commands[] = {
@@ -82,7 +105,11 @@ static struct cprof_error *build_rows(struct cprof_option **ret_rows)
 	memcpy(rows + n, cprof_config_options, cprof_config_n_options * sizeof(*rows));
 	n += cprof_config_n_options;
 	memcpy(rows + n, source_rows, sizeof(source_rows));
-	cprof_option_rows = (struct cprof_option_table){ rows, n + n_sources };
+	cprof_option_rows =
+		(struct cprof_option_table){ .rows = rows,
+					     .n_rows = n + n_sources,
+					     .habits = habits,
+					     .n_habits = sizeof(habits) / sizeof(habits[0]) };
 	*ret_rows = rows;
 	return NULL;
 }

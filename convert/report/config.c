@@ -76,7 +76,7 @@ static const struct cprof_option *find_row(const char *name)
 static struct cprof_error *parse(struct cprof_config *config, const struct cprof_option *rows,
 				 size_t n, int argc, char **argv)
 {
-	struct cprof_option_table table = { rows, n };
+	struct cprof_option_table table = { .rows = rows, .n_rows = n };
 	struct cprof_strings rest = { 0 };
 	struct cprof_error *err = cprof_options_parse(&table, argc, argv, config, &rest, NULL);
 	cprof_strings_deinit(&rest);

@@ -162,6 +162,22 @@ class Cprof(unittest.TestCase):
                 _, err = cprof(*arguments, status=2)
                 self.assertIn(want, err)
 
+    def test_the_habits_of_other_tools_lead_to_what_is_here(self):
+        options = set(re.findall(r"^  -(\w+)", cprof("-help")[0].decode(), re.M))
+        with open(os.path.join(ROOT, "convert/cli/cprof.c"), encoding="utf-8") as source:
+            habits = re.search(r"habits\[\] = \{(.*?)\n\};", source.read(), re.S)[1]
+        rows = re.findall(r'\{ "([^"]*)",\s*"([^"]*)" \}', habits)
+        self.assertGreater(len(rows), 10)
+        for typed, hint in rows:
+            for word in typed.split():
+                self.assertNotIn(word, options, "nobody sees the hint")
+            for name in re.findall(r"did you mean -(\w+)", hint):
+                self.assertIn(name, options, hint)
+        for argument, want in (("-http=:8080", "-flamegraph"), ("--collapsed", "-folded"), ("-tpo", "-top"), ("-zzz", "-help lists")):
+            _, said = cprof(argument, self.file, status=2)
+            self.assertIn(want, said)
+        self.assertNotIn("did you mean", cprof("-quux", self.file, status=2)[1])
+
     def test_a_damaged_file_gives_its_offset_and_exit_1(self):
         plain = gzip.decompress(self.proto)
         for cut in range(1, len(plain), 7):

@@ -152,3 +152,30 @@ TEST(cli_options_describe_leaves_secrets_out)
 		cprof_buffer_deinit(&text);
 	}
 }
+
+static bool is_option(const char *name, size_t n)
+{
+	for (size_t i = 0; i < cprof_cli_option_table.n_rows; i++) {
+		const char *row = cprof_cli_option_table.rows[i].name;
+		if (strlen(row) == n && memcmp(row, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+TEST(cli_options_lead_habits_to_options_that_exist)
+{
+	for (size_t i = 0; i < cprof_cli_option_table.n_habits; i++) {
+		const struct cprof_option_habit *habit = &cprof_cli_option_table.habits[i];
+		for (const char *at = habit->typed; *at;) {
+			size_t n = strcspn(at, " ");
+			if (is_option(at, n))
+				TEST_FAIL("%.*s is an option: nobody sees \"%s\"", (int)n, at,
+					  habit->hint);
+			at += n + strspn(at + n, " ");
+		}
+		const char *meant = strstr(habit->hint, "did you mean -");
+		if (meant && !is_option(meant + 14, strcspn(meant + 14, " ?")))
+			TEST_FAIL("no such option: %s", habit->hint);
+	}
+}

@@ -24,7 +24,8 @@ static const struct cprof_option rows[] = {
 	{ "secret", CPROF_OPT_SWITCH, AT(yes), NULL, NULL, "not shown", "hidden" },
 };
 /* clang-format on */
-static const struct cprof_option_table table = { rows, sizeof(rows) / sizeof(rows[0]) };
+static const struct cprof_option_habit habits[] = { { "duration d", "did you mean -seconds?" } };
+static const struct cprof_option_table table = { rows, sizeof(rows) / sizeof(rows[0]), habits, 1 };
 
 #define MAX_ARGS 8
 
@@ -124,6 +125,9 @@ TEST(options_refuse_bad_input_with_a_usage_error)
 	} cases[] = {
 		{ { "-secnds", "1" }, "unknown option -secnds", "did you mean -seconds?" },
 		{ { "-sec", "1" }, "unknown option -sec", "did you mean -seconds?" },
+		{ { "-duration", "1" }, "unknown option -duration", "did you mean -seconds?" },
+		{ { "--d=5" }, "unknown option -d", "did you mean -seconds?" },
+		{ { "-http" }, "unknown option -http", "-help lists" },
 		{ { "-zzzzzz" }, "unknown option -zzzzzz", "-help lists" },
 		{ { "-seconds" }, "-seconds needs SECONDS", NULL },
 		{ { "-seconds", "-1" }, "-seconds: \"-1\" is not a duration", NULL },
@@ -150,6 +154,38 @@ TEST(options_refuse_bad_input_with_a_usage_error)
 		cprof_error_free(err);
 		cprof_strings_deinit(&values.labels);
 		cprof_strings_deinit(&rest);
+	}
+}
+
+TEST(options_take_a_word_for_a_slip_of_another_only_if_it_looks_like_one)
+{
+	static const char *const names[] = { "top", "mode", "seconds", "version", "p", "heap" };
+	static const struct {
+		const char *word, *want; /* NULL: none */
+	} cases[] = {
+		{ "tpo", "top" },
+		{ "topp", "top" },
+		{ "moed", "mode" },
+		{ "sec", "seconds" },
+		{ "secnods", "seconds" },
+		{ "xtop", "top" },
+		{ "haep", "heap" },
+		{ "verison", "version" },
+		{ "http", NULL },
+		{ "duration", NULL },
+		{ "q", NULL },
+		{ "pid", NULL },
+		{ "memory", NULL },
+		{ "", NULL },
+		{ "x", NULL },
+		{ "sessions", NULL },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *got = cprof_options_nearest(cases[i].word, names,
+							sizeof(names) / sizeof(names[0]));
+		const char *want = cases[i].want ? cases[i].want : "(none)";
+		if (strcmp(got ? got : "(none)", want) != 0)
+			TEST_FAIL("%s: %s, want %s", cases[i].word, got ? got : "(none)", want);
 	}
 }
 
