@@ -47,7 +47,7 @@ static const struct cprof_option rows[] = {
 	{ "repeat", ROW(CPROF_OPT_UINT, requests.threads.repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
 	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "time between snapshots", NULL },
 	{ "consistent", ROW(CPROF_OPT_SWITCH, requests.threads.consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
-	{ "means", ROW(CPROF_OPT_STRING, requests.threads.means), "auto", "HOW", "read registers only in this way: bpf, proc or ptrace", NULL },
+	{ "means", ROW(CPROF_OPT_STRING, requests.threads.means), "auto", "HOW", "read registers only in this way: bpf or proc (and a perf sample of a thread that runs; nobody is stopped), or ptrace (everybody is)", NULL },
 	{ "core", ROW(CPROF_OPT_STRING, requests.threads.core), NULL, "FILE", "look at this core file instead of a process", NULL },
 	{ "exe", ROW(CPROF_OPT_STRING, requests.threads.exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
 
@@ -127,8 +127,10 @@ static struct cprof_error *add_pid(struct cprof_attach_options *options, const c
 	if (!isdigit((unsigned char)copy[0]) || *end || errno || pid <= 0 || pid > INT32_MAX) {
 		struct cprof_error *err =
 			cprof_error_new(CPROF_ERR_USAGE, "-p: \"%s\" is not a process id", copy);
-		return cprof_error_hint(err, "to choose a process by its name use -n %s",
-					*copy ? copy : "NAME");
+		if (!*copy || *copy == '-')
+			return cprof_error_hint(err, "where it comes of a command such as pgrep, "
+						     "that has found no process");
+		return cprof_error_hint(err, "to choose a process by its name use -n %s", copy);
 	}
 	for (size_t i = 0; i < options->n_pids; i++) {
 		if (options->pids[i] == pid)
@@ -140,6 +142,63 @@ static struct cprof_error *add_pid(struct cprof_attach_options *options, const c
 	return NULL;
 }
 
+#define BLANKS " \t\r\n"
+
+/* Ids between two commas. Several with blanks between them are what pgrep and pidof print. */
+static struct cprof_error *add_pids(struct cprof_attach_options *options, const char *text,
+				    size_t len)
+{
+	struct cprof_error *err = NULL;
+	const char *end = text + len;
+	text += strspn(text, BLANKS);
+	do {
+		size_t word = strcspn(text, "," BLANKS);
+		err = add_pid(options, text, word);
+		text += word;
+		text += strspn(text, BLANKS);
+	} while (!err && text < end);
+	return err;
+}
+
+static bool is_number(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789")];
+}
+
+/* One of the numbers that stand right behind -p PID: pgrep's lines, which the shell has made words of. */
+static bool follows_pid(int argc, char *const argv[], const char *text)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "-p") != 0 && strcmp(argv[i], "--p") != 0)
+			continue;
+		for (int k = i + 2; k < argc && is_number(argv[k]); k++) {
+			if (strcmp(argv[k], text) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is left when those ids are taken; NULL: nothing. */
+static struct cprof_error *take_more_pids(int argc, char *const argv[],
+					  const struct cprof_strings *rest,
+					  struct cprof_attach_options *options,
+					  const char **ret_left)
+{
+	*ret_left = NULL;
+	for (size_t i = 0; i < rest->len && !*ret_left; i++) {
+		if (!follows_pid(argc, argv, rest->items[i]))
+			*ret_left = rest->items[i];
+		else {
+			struct cprof_error *err =
+				cprof_strings_add(&options->pid_lists, rest->items[i]);
+			if (err)
+				return err;
+		}
+	}
+	return NULL;
+}
+
 static struct cprof_error *parse_pids(struct cprof_attach_options *options)
 {
 	options->pids = calloc(TARGETS_MAX, sizeof(*options->pids));
@@ -148,7 +207,7 @@ static struct cprof_error *parse_pids(struct cprof_attach_options *options)
 	for (size_t i = 0; i < options->pid_lists.len; i++) {
 		for (const char *at = options->pid_lists.items[i];; at++) {
 			size_t len = strcspn(at, ",");
-			struct cprof_error *err = add_pid(options, at, len);
+			struct cprof_error *err = add_pids(options, at, len);
 			if (err)
 				return err;
 			at += len;
@@ -312,6 +371,12 @@ static struct cprof_error *check_threads(struct cprof_attach_options *options)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-means: \"%s\" is not auto, bpf, proc or ptrace",
 				       threads->means);
+	if (threads->consistent && strcmp(threads->means, "auto") != 0 &&
+	    strcmp(threads->means, "ptrace") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-consistent stops all threads by ptrace, which -means %s "
+				       "leaves out",
+				       threads->means);
 	if (strcmp(options->text_format, "threads") != 0 &&
 	    strcmp(options->text_format, "goroutines") != 0)
 		return cprof_error_new(CPROF_ERR_USAGE,
@@ -351,8 +416,13 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		options->files = rest;
 		rest = (struct cprof_strings){ 0 };
 	}
-	if (!err && rest.len) {
-		err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", rest.items[0]);
+	const char *left = NULL;
+	if (!err)
+		err = take_more_pids(argc, argv, &rest, options, &left);
+	if (!err)
+		err = parse_pids(options); /* before what is left: an empty -p took its neighbour */
+	if (!err && left) {
+		err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", left);
 		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
 	}
 	cprof_strings_deinit(&rest);
@@ -362,9 +432,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		return NULL;
 	if (options->length_ns == UINT64_MAX)
 		options->length_ns = options->command.len ? 0 : LENGTH_DEFAULT_NS;
-	err = parse_pids(options);
-	if (!err)
-		err = check_target(options);
+	err = check_target(options);
 	return err ? err : fill_requests(options);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "attach/cli/cli_options.h"
@@ -78,6 +79,13 @@ static void show_notes(struct program *program)
 	}
 }
 
+/* Of the terminal, which may change; 0: none, or it does not say. */
+static unsigned columns(const struct program *program)
+{
+	struct winsize size;
+	return program->terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 static void show_progress(void *ctx, const struct cprof_window *window,
 			  const struct cprof_counts *counts)
 {
@@ -87,6 +95,7 @@ static void show_progress(void *ctx, const struct cprof_window *window,
 		return;
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_progress(window, counts, &text);
+	cprof_summary_fit(&text, columns(program));
 	if (program->terminal) {
 		fprintf(stderr, "\r%s\033[K", cprof_buffer_text(&text));
 		program->line_open = true;
@@ -424,6 +433,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 		bytes.len, &text);
 	if (!program->options.quiet) {
 		end_line(program);
+		cprof_summary_wrap(&text, columns(program));
 		cprof_printable_write(stderr, cprof_buffer_text(&text), text.len);
 	}
 	say_what_is_missing(program);

@@ -52,6 +52,41 @@ void cprof_summary_progress(const struct cprof_window *window, const struct cpro
 			    percent(counts->truncated, counts->samples));
 }
 
+void cprof_summary_fit(struct cprof_buffer *line, unsigned columns)
+{
+	while (columns && line->len >= columns) {
+		size_t at = line->len - 1;
+		while (at && !(line->data[at] == ',' && line->data[at + 1] == ' '))
+			at--;
+		line->len = at ? at : columns - 1;
+	}
+	if (line->data)
+		line->data[line->len] = 0;
+}
+
+/* Where a line that begins at `start` is to be broken: the last blank behind a comma that fits; 0: nowhere. */
+static size_t break_at(const struct cprof_buffer *text, size_t start, size_t end, unsigned columns)
+{
+	size_t at = 0;
+	for (size_t i = start + 1; i < end && (i - start < columns || !at); i++) {
+		if (text->data[i] == ' ' && text->data[i - 1] == ',')
+			at = i;
+	}
+	return at;
+}
+
+void cprof_summary_wrap(struct cprof_buffer *text, unsigned columns)
+{
+	size_t start = 0;
+	while (columns && start < text->len) {
+		size_t end = start + strcspn((const char *)text->data + start, "\n");
+		size_t at = end - start < columns ? 0 : break_at(text, start, end, columns);
+		if (at)
+			text->data[at] = '\n';
+		start = (at ? at : end) + 1;
+	}
+}
+
 const char *cprof_summary_ending(const struct cprof_window *window)
 {
 	switch (window->end) {

@@ -12,6 +12,15 @@
 void cprof_summary_progress(const struct cprof_window *window, const struct cprof_counts *counts,
 			    struct cprof_buffer *out);
 
+/*
+ * Make one line fit a terminal of `columns`, 0 unknown: parts between ", " are left out from the end, the first one is cut. The
+ * last column stays free, for some terminals go on to the next line with it.
+ */
+void cprof_summary_fit(struct cprof_buffer *line, unsigned columns);
+
+/* Break the lines of `text` that are too long at ", ", for a terminal of `columns`; 0 unknown: as they are. */
+void cprof_summary_wrap(struct cprof_buffer *text, unsigned columns);
+
 /* Why the window ended earlier than asked, as a sentence; "" if it did not. */
 const char *cprof_summary_ending(const struct cprof_window *window);
 

@@ -84,6 +84,46 @@ TEST(cli_options_take_several_processes_once_each)
 	cprof_cli_options_deinit(&options);
 }
 
+TEST(cli_options_take_what_pgrep_prints_quoted_and_as_words)
+{
+	static char *const good[][10] = {
+		{ "x", "-p", "12\n13\n14", NULL },
+		{ "x", "-p", " 12 13 14\n", NULL },
+		{ "x", "-p", "12, 13 ,14", NULL },
+		{ "x", "-p", "12", "13", "14", NULL },
+		{ "x", "-v", "-p", "12", "13", "-q", "-p", "12", "14", NULL },
+		{ "x", "-p", "12,13", "14", "-seconds", "1", NULL },
+	};
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct cprof_attach_options options;
+		struct cprof_error *err = parse(good[i], &options);
+		if (err)
+			TEST_FAIL("row %zu: %s", i, err->message);
+		CHECK_UINT(options.n_pids, 3);
+		CHECK_UINT(options.pids[1], 13);
+		CHECK_UINT(options.pids[2], 14);
+		cprof_cli_options_deinit(&options);
+	}
+}
+
+TEST(cli_options_say_that_nobody_was_found_where_a_pid_is_missing)
+{
+	static char *const bad[][8] = {
+		{ "x", "-p", "-seconds", "1", NULL },
+		{ "x", "-p", "", NULL },
+		{ "x", "-p", " \n", NULL },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct cprof_attach_options options;
+		struct cprof_error *err = parse(bad[i], &options);
+		CHECK(err && err->code == CPROF_ERR_USAGE);
+		CHECK(strstr(err->message, "is not a process id"));
+		CHECK(strstr(err->hint, "found no process"));
+		cprof_error_free(err);
+		cprof_cli_options_deinit(&options);
+	}
+}
+
 TEST(cli_options_a_command_is_profiled_until_it_ends_unless_told)
 {
 	struct cprof_attach_options options;
@@ -104,6 +144,11 @@ TEST(cli_options_refuse_what_makes_no_sense)
 		{ "x", "-p", "0", NULL },
 		{ "x", "-p", "-3", NULL },
 		{ "x", "-p", "12x", NULL },
+		{ "x", "-p", "12", "13x", NULL },
+		{ "x", "-p", "12", "-seconds", "1", "13", NULL },
+		{ "x", "12", "-p", "13", NULL },
+		{ "x", "-p=12", "13", NULL },
+		{ "x", "-p", "1", "-consistent", "-means", "proc", NULL },
 		{ "x", "-p", "99999999999", NULL },
 		{ "x", NULL },
 		{ "x", "-p", "1", "-n", "a", NULL },

@@ -1,0 +1,122 @@
+"""What some capabilities, and none, permit: docs/permissions.md row by row. What is not permitted has to be said."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+
+import harness
+from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, run
+
+NOBODY = 65534
+
+
+def as_nobody(caps, *args, **how):
+    """cprof-attach as another user with these capabilities and no more."""
+    caps = ",".join("+" + cap for cap in caps)
+    more = [f"--inh-caps={caps}", f"--ambient-caps={caps}"] if caps else []
+    return run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *more,
+                "env", "HOME=/nonexistent", ATTACH, *map(str, args)], **how)
+
+
+class Another(TempDir):
+    """Processes of root, seen by a user who is not."""
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            self.skipTest("becomes another user")
+        harness.need("setpriv")
+        os.chmod(self.dir, 0o777)
+        if as_nobody([], "-version").returncode != 0:
+            self.skipTest("the build is where no other user comes")
+
+    def threads(self, pid, caps, *more):
+        result = as_nobody(caps, "-p", pid, "-mode", "threads", "-text", "-exit-code", "-v", *more)
+        return result.returncode, result.stdout, result.stderr
+
+
+class Threads(Another):
+    def test_a_deadlock_is_found_where_only_a_stop_tells_who_waits(self):
+        for what in ("abba", "three", "rwlock"):
+            for more in ((), ("-means", "ptrace"), ("-consistent",)):
+                with self.subTest(what=what, more=more), Target(["lockers", what]) as target:
+                    before = Footprint(target.pid)
+                    status, text, err = self.threads(target.pid, ["sys_ptrace"], *more)
+                    self.assertEqual(status, 10, err + text)
+                    self.assertIn("deadlock:", text)
+                    before.check_unchanged(self)
+
+    def test_what_only_looks_like_a_deadlock_is_none_by_stops(self):
+        with Target(["lockers", "lookalike"]) as target:
+            status, text, err = self.threads(target.pid, ["sys_ptrace"])
+            self.assertEqual(status, 0, err + text)
+            self.assertNotIn("deadlock:", text)
+
+    def test_a_way_that_stops_nobody_stops_nobody_and_says_what_it_lacks(self):
+        with Target(["lockers", "abba"]) as target:
+            for caps in (["sys_ptrace"], ["sys_ptrace", "perfmon", "bpf"]):
+                status, text, err = self.threads(target.pid, caps, "-means", "proc")
+                self.assertEqual(status, 0, err)
+                self.assertRegex(err, r"registers by bpf 0, proc 0, .*ptrace 0, .*; 0 stops")
+                self.assertRegex(err, r"warning: \d+ threads of \d+ have no stack: /proc/\d+/task/TID/syscall is refused")
+            status, text, err = self.threads(target.pid, ["sys_ptrace", "dac_read_search"], "-means", "proc")
+            self.assertEqual(status, 10, err)
+            self.assertNotIn("warning: 2 threads", err)
+
+    def test_a_way_that_is_shut_is_an_error_and_no_other_is_taken(self):
+        with Target(["lockers", "abba"]) as target:
+            status, text, err = self.threads(target.pid, ["sys_ptrace"], "-means", "bpf")
+            self.assertNotIn(status, (0, 10), text)
+            self.assertRegex(err, "(?i)bpf")
+            result = attach("-p", target.pid, "-mode", "threads", "-consistent", "-means", "proc")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("-consistent", result.stderr)
+
+
+class Words(TempDir):
+    def test_lists_of_process_ids_are_taken_as_pgrep_prints_them(self):
+        with Target(["lockers", "abba"]) as one, Target(["lockers", "abba"]) as two:
+            for pids in ([f"{one.pid}\n{two.pid}\n"], [one.pid, two.pid]):
+                out = self.path("both.pb.gz")
+                result = attach("-p", *pids, "-mode", "threads", "-f", "-o", out)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn("and 1 more", result.stderr)
+                threads = sum(len(os.listdir(f"/proc/{target.pid}/task")) for target in (one, two))
+                self.assertEqual(Profile.read(out).total(0), threads)
+        result = attach("-p", "-seconds", "1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has found no process", result.stderr)
+
+    def test_the_progress_line_stays_one_in_a_terminal_of_any_width(self):
+        with Target(["hot"]) as target:
+            for columns in (132, 40, 12):
+                master, slave = pty.openpty()
+                fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+                process = subprocess.Popen([ATTACH, "-p", str(target.pid), "-seconds", "2.5", "-f", "-o", self.path("c.pb.gz")],
+                                           stderr=slave, stdout=slave)
+                os.close(slave)
+                said = b""
+                while True:
+                    try:
+                        piece = os.read(master, 65536)
+                    except OSError:
+                        break
+                    if not piece:
+                        break
+                    said += piece
+                os.close(master)
+                self.assertEqual(process.wait(), 0, said)
+                lines = re.findall(r"\r([^\r\n]*)\x1b\[K", said.decode())
+                self.assertGreaterEqual(len(lines), 2, said)
+                for line in lines:
+                    self.assertLess(len(line), columns)
+                    self.assertTrue(line, said)
+                self.assertRegex(said.decode(), r"samples?,\s+\d+ lost,\s+[\d.]+ % truncated,\s+[^/]*own CPU [\d.]+ s\r\n")
+
+
+if __name__ == "__main__":
+    harness.main()
