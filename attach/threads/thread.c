@@ -69,7 +69,8 @@ void cprof_thread_snapshot_rebase(struct cprof_thread_snapshot *snapshot,
 		struct cprof_thread *thread = &snapshot->threads[i];
 		size_t at = cprof_thread_snapshot_find(now, thread->tid);
 		if (at != SIZE_MAX && now->threads[at].start == thread->start &&
-		    cprof_thread_call_same(&thread->call, &now->threads[at].call))
+		    (now->threads[at].call.kind == CPROF_CALL_UNKNOWN ||
+		     cprof_thread_call_same(&thread->call, &now->threads[at].call)))
 			thread->switches = now->threads[at].switches;
 	}
 }

@@ -6,7 +6,6 @@
 
 #include "attach/threads/thread_copy.h"
 #include "attach/threads/thread_freeze.h"
-#include "attach/threads/thread_observer.h"
 #include "attach/threads/thread_running.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -19,8 +18,9 @@ struct cprof_thread_capture {
 	struct cprof_run_log *log;   /* borrowed */
 	struct cprof_thread_capture_options options;
 	struct cprof_thread_observer observer;
-	int perf_fd;      /* keeps perf warm; -1: none */
-	bool told_denied; /* that threads may not be stopped */
+	int perf_fd;       /* keeps perf warm; -1: none */
+	bool told_denied;  /* that threads may not be stopped */
+	bool told_refused; /* that /proc does not tell where threads sleep */
 };
 
 struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
@@ -32,7 +32,7 @@ struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 	if (!capture)
 		return cprof_error_no_memory();
 	struct cprof_error *err =
-		cprof_thread_observer_open(target, options->no_iter, log, &capture->observer);
+		cprof_thread_observer_open(target, options->by, log, &capture->observer);
 	if (err) {
 		free(capture);
 		return err;
@@ -229,8 +229,41 @@ static void explain(const struct cprof_thread_capture *capture,
 		else if (!cprof_thread_observer_has_stack(thread->state))
 			thread->why = "it has ended";
 		else
-			thread->why = "it runs, and no sample of it came in time";
+			thread->why = capture->options.no_perf
+					      ? "it runs, which this way of looking does not show"
+					      : "it runs, and no sample of it came in time";
 	}
+}
+
+/* Asked for stops and nothing else: what was seen before them is not shown. */
+static void forget_unstopped(struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		struct cprof_thread *thread = &snapshot->threads[i];
+		if (thread->means == CPROF_MEANS_STOP || thread->means == CPROF_MEANS_NONE)
+			continue;
+		thread->means = CPROF_MEANS_NONE;
+		thread->n_stack = 0;
+		thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_UNKNOWN, .nr = -1 };
+	}
+}
+
+/* Threads that have no stack because /proc was shut: the rows say so as well, but a profile has no such rows to be seen. */
+static void tell_refused(struct cprof_thread_capture *capture,
+			 const struct cprof_thread_snapshot *snapshot)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < snapshot->n; i++)
+		n += snapshot->threads[i].means == CPROF_MEANS_NONE &&
+		     cprof_thread_observer_has_stack(snapshot->threads[i].state);
+	if (!n || !capture->observer.n_refused || capture->told_denied || capture->told_refused)
+		return;
+	cprof_run_log_note(
+		capture->log, CPROF_NOTE_WARNING,
+		"%zu threads of %d have no stack: /proc/%d/task/TID/syscall is refused; "
+		"CAP_DAC_READ_SEARCH opens it, CAP_BPF and CAP_PERFMON do without; or run as root",
+		n, (int)capture->target->pid, (int)capture->target->pid);
+	capture->told_refused = true;
 }
 
 static struct cprof_error *take(struct cprof_thread_capture *capture,
@@ -258,12 +291,44 @@ struct cprof_error *cprof_thread_capture_take(struct cprof_thread_capture *captu
 	struct cprof_thread_snapshot snapshot = { 0 };
 	uint64_t start_ns = cprof_clock_mono_ns();
 	struct cprof_error *err = take(capture, &snapshot);
+	if (!err && capture->options.stops_only)
+		forget_unstopped(&snapshot);
 	if (err) {
 		cprof_thread_snapshot_deinit(&snapshot);
 		return cprof_error_wrap(err, "threads of %d", (int)capture->target->pid);
 	}
+	if (capture->options.stack_bytes)
+		tell_refused(capture, &snapshot);
 	explain(capture, &snapshot);
 	snapshot.capture_ns = cprof_clock_mono_ns() - start_ns;
 	*ret_snapshot = snapshot;
 	return NULL;
+}
+
+/* Whose call nobody has told. */
+static bool lacks_calls(const struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (cprof_thread_observer_has_stack(snapshot->threads[i].state) &&
+		    snapshot->threads[i].call.kind == CPROF_CALL_UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
+struct cprof_error *cprof_thread_capture_again(struct cprof_thread_capture *capture,
+					       struct cprof_thread_snapshot *ret_snapshot)
+{
+	size_t born;
+	struct cprof_error *err = cprof_thread_capture_states(capture, ret_snapshot);
+	if (err || capture->options.stops == CPROF_STOPS_NEVER || !lacks_calls(ret_snapshot))
+		return err;
+	err = freeze(capture, ret_snapshot, false, &born);
+	if (err && err->code == CPROF_ERR_DENIED) {
+		cprof_error_free(err); /* their calls stay unknown, which the caller sees */
+		err = NULL;
+	}
+	if (err)
+		cprof_thread_snapshot_deinit(ret_snapshot);
+	return err;
 }

@@ -13,6 +13,7 @@
 #include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "attach/threads/thread.h"
+#include "attach/threads/thread_observer.h"
 #include "cprof/error.h"
 
 enum cprof_thread_stops {
@@ -23,9 +24,11 @@ enum cprof_thread_stops {
 
 struct cprof_thread_capture_options {
 	enum cprof_thread_stops stops;
-	size_t stack_bytes;    /* copied per thread, at most; 0: leave the memory alone */
-	bool no_iter, no_perf; /* leave a means out, for tests and for comparing */
-	uint64_t running_ns;   /* how long to wait for running threads' samples */
+	size_t stack_bytes; /* copied per thread, at most; 0: leave the memory alone */
+	enum cprof_thread_observer_by by; /* who tells of the threads */
+	bool no_perf;                     /* running threads have no stack then */
+	bool stops_only;                  /* with STOPS_ALL: who did not stop has no stack */
+	uint64_t running_ns;              /* how long to wait for running threads' samples */
 };
 
 struct cprof_thread_capture;
@@ -35,7 +38,7 @@ struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 					     const struct cprof_thread_capture_options *options,
 					     struct cprof_run_log *log,
 					     struct cprof_thread_capture **ret_capture);
-/* From the next snapshot on; `no_iter` stays what it was. */
+/* From the next snapshot on; `by` stays what it was. */
 void cprof_thread_capture_set_options(struct cprof_thread_capture *capture,
 				      const struct cprof_thread_capture_options *options);
 
@@ -54,5 +57,12 @@ struct cprof_error *cprof_thread_capture_take(struct cprof_thread_capture *captu
  */
 struct cprof_error *cprof_thread_capture_states(struct cprof_thread_capture *capture,
 						struct cprof_thread_snapshot *ret_snapshot);
+
+/*
+ * The same for threads that have been told of: where nothing but a stop tells in which call a thread is, and stops are
+ * permitted, those are stopped once more, for a moment and after the states were read. `ret_snapshot->stops` counts that.
+ */
+struct cprof_error *cprof_thread_capture_again(struct cprof_thread_capture *capture,
+					       struct cprof_thread_snapshot *ret_snapshot);
 
 #endif

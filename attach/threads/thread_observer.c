@@ -22,22 +22,30 @@ static bool in_initial_pidns(void)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
 }
 
-static void open_iter(struct cprof_thread_observer *observer, struct cprof_run_log *log)
+static struct cprof_error *open_iter(struct cprof_thread_observer *observer)
 {
-	if (!in_initial_pidns()) {
-		cprof_run_log_note(
-			log, CPROF_NOTE_DETAIL,
-			"threads: no BPF task iterator inside a pid namespace; using /proc");
-		return;
-	}
-	struct cprof_error *err = cprof_thread_iter_open(observer->target->pid, &observer->iter);
+	if (!in_initial_pidns())
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "no BPF task iterator inside a pid namespace");
+	return cprof_thread_iter_open(observer->target->pid, &observer->iter);
+}
+
+/* By the iterator where that is wanted; an error only where nothing else is. */
+static struct cprof_error *choose(struct cprof_thread_observer *observer,
+				  enum cprof_thread_observer_by by, struct cprof_run_log *log)
+{
+	struct cprof_error *err = by == CPROF_OBSERVER_PROC ? NULL : open_iter(observer);
+	if (err && by == CPROF_OBSERVER_ITER)
+		return err;
 	if (err)
 		cprof_run_log_note(log, CPROF_NOTE_DETAIL, "threads: %s; using /proc",
 				   err->message);
 	cprof_error_free(err);
+	return NULL;
 }
 
-struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool no_iter,
+struct cprof_error *cprof_thread_observer_open(struct cprof_target *target,
+					       enum cprof_thread_observer_by by,
 					       struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer)
 {
@@ -51,8 +59,11 @@ struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool
 	observer.task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (observer.task_fd < 0)
 		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
-	if (!no_iter)
-		open_iter(&observer, log);
+	struct cprof_error *err = choose(&observer, by, log);
+	if (err) {
+		close(observer.task_fd);
+		return err;
+	}
 	*ret_observer = observer;
 	return NULL;
 }
@@ -118,17 +129,24 @@ static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now
 
 /* ---- one thread, by /proc ---- */
 
-bool cprof_thread_observer_read(const struct cprof_thread_observer *observer, pid_t tid,
-				const char *name, char *buf, size_t cap)
+/* 0, or an errno; of an empty file ESRCH. */
+static int read_file(const struct cprof_thread_observer *observer, pid_t tid, const char *name,
+		     char *buf, size_t cap)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
 	CPROF_AUTO(close) int fd = openat(observer->task_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, cap - 1);
 	if (n <= 0)
-		return false;
+		return n < 0 ? errno : ESRCH;
 	buf[n] = 0;
-	return true;
+	return 0;
+}
+
+bool cprof_thread_observer_read(const struct cprof_thread_observer *observer, pid_t tid,
+				const char *name, char *buf, size_t cap)
+{
+	return read_file(observer, tid, name, buf, cap) == 0;
 }
 
 /* How often it has run: from `sched`; where the kernel was built without, from `status`. */
@@ -150,8 +168,19 @@ static void read_switches(const struct cprof_thread_observer *observer, uint64_t
 	}
 }
 
-void cprof_thread_observer_fill(const struct cprof_thread_observer *observer, pid_t tid,
-				uint64_t now_ns, struct cprof_thread *thread)
+/* The call that a thread sleeps in. Its file has mode 0400: the right to trace a process does not open it. */
+static bool read_call(struct cprof_thread_observer *observer, struct cprof_thread *thread)
+{
+	char text[256];
+	int why = read_file(observer, thread->tid, "syscall", text, sizeof(text));
+	if (why == 0)
+		return cprof_thread_call_parse(text, &thread->call);
+	observer->n_refused += why == EACCES || why == EPERM;
+	return false;
+}
+
+void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid, uint64_t now_ns,
+				struct cprof_thread *thread)
 {
 	char text[1024];
 	struct cprof_thread_stat stat;
@@ -174,8 +203,7 @@ void cprof_thread_observer_fill(const struct cprof_thread_observer *observer, pi
 	read_switches(observer, now_ns, thread);
 	if (!cprof_thread_observer_has_stack(stat.state))
 		return;
-	if (!cprof_thread_observer_read(observer, tid, "syscall", text, sizeof(text)) ||
-	    !cprof_thread_call_parse(text, &thread->call)) {
+	if (!read_call(observer, thread)) {
 		thread->why = "/proc/PID/task/TID/syscall cannot be read";
 		return;
 	}
@@ -236,6 +264,7 @@ static struct cprof_error *observe_by_proc(struct cprof_thread_observer *observe
 struct cprof_error *cprof_thread_observer_take(struct cprof_thread_observer *observer,
 					       struct cprof_thread_snapshot *snapshot)
 {
+	observer->n_refused = 0;
 	struct cprof_error *err = observer->iter ? observe_by_iter(observer, snapshot)
 						 : observe_by_proc(observer, snapshot);
 	snapshot->mono_ns = cprof_clock_mono_ns();

@@ -20,11 +20,19 @@ struct cprof_thread_observer {
 	struct cprof_target *target;    /* borrowed */
 	struct cprof_thread_iter *iter; /* owned; NULL: not to be had, /proc it is */
 	uint64_t tick_ns;
-	int task_fd; /* /proc/PID/task */
+	int task_fd;      /* /proc/PID/task */
+	size_t n_refused; /* threads whose `syscall` was kept from us, in the last look */
 };
 
-/* `no_iter`: /proc only. Why the iterator is not to be had is noted (-v). Errors: NO_TARGET, OS. */
-struct cprof_error *cprof_thread_observer_open(struct cprof_target *target, bool no_iter,
+/* Who may tell of the threads. */
+enum cprof_thread_observer_by { CPROF_OBSERVER_ANY, CPROF_OBSERVER_ITER, CPROF_OBSERVER_PROC };
+
+/*
+ * With ANY it is the iterator, else /proc, and why the iterator is not to be had is noted (-v). Errors: NO_TARGET, OS;
+ * with ITER also DENIED and UNSUPPORTED.
+ */
+struct cprof_error *cprof_thread_observer_open(struct cprof_target *target,
+					       enum cprof_thread_observer_by by,
 					       struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer);
 void cprof_thread_observer_close(struct cprof_thread_observer *observer);
@@ -42,9 +50,9 @@ struct cprof_error *cprof_thread_observer_take(struct cprof_thread_observer *obs
  */
 uint64_t cprof_thread_observer_clock_ns(void);
 
-/* One thread by /proc; a thread that is gone has state 'X'. */
-void cprof_thread_observer_fill(const struct cprof_thread_observer *observer, pid_t tid,
-				uint64_t now_ns, struct cprof_thread *thread);
+/* One thread by /proc; a thread that is gone has state 'X'. What is refused is counted in `observer`. */
+void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid, uint64_t now_ns,
+				struct cprof_thread *thread);
 
 /* By /proc: still in the same call, and not run since. Two files instead of three. */
 bool cprof_thread_observer_keeps_still(const struct cprof_thread_observer *observer,

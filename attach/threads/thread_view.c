@@ -54,14 +54,20 @@ static struct cprof_error *make_own(struct cprof_thread_view *view, struct cprof
 static struct cprof_thread_capture_options capture_options(const struct cprof_thread_view *view)
 {
 	const struct cprof_threads_request *request = view->request;
-	bool ptrace = strcmp(request->means, "ptrace") == 0;
+	const bool any = strcmp(request->means, "auto") == 0;
+	const bool bpf = strcmp(request->means, "bpf") == 0;
+	const bool ptrace = strcmp(request->means, "ptrace") == 0;
 	return (struct cprof_thread_capture_options){
 		.stops = view->mute                      ? CPROF_STOPS_NEVER
 			 : ptrace || request->consistent ? CPROF_STOPS_ALL
-							 : CPROF_STOPS_LAST,
+			 : any                           ? CPROF_STOPS_LAST
+							 : CPROF_STOPS_NEVER,
 		.stack_bytes = view->mute ? 0 : STACK_BYTES,
-		.no_iter = strcmp(request->means, "proc") == 0,
-		.no_perf = view->mute,
+		.by = any   ? CPROF_OBSERVER_ANY
+		      : bpf ? CPROF_OBSERVER_ITER
+			    : CPROF_OBSERVER_PROC,
+		.no_perf = view->mute || ptrace,
+		.stops_only = ptrace && !view->mute,
 		.running_ns = RUNNING_NS,
 	};
 }
@@ -176,10 +182,37 @@ void cprof_thread_view_pause(const struct cprof_thread_view *view)
 	cprof_thread_view_rest(view->run, SECOND_LOOK_NS);
 }
 
-struct cprof_error *cprof_thread_view_look_again(const struct cprof_thread_view *view,
+/* Some thread that waits for another one, and of which the second look does not tell whether it still does. */
+static bool leaves_open(const struct cprof_thread_snapshot *now,
+			const struct cprof_thread_snapshot *later)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		if (now->threads[i].owner == SIZE_MAX)
+			continue;
+		size_t at = cprof_thread_snapshot_find(later, now->threads[i].tid);
+		if (at != SIZE_MAX && cprof_thread_observer_has_stack(later->threads[at].state) &&
+		    (later->threads[at].call.kind == CPROF_CALL_UNKNOWN ||
+		     !later->threads[at].switches))
+			return true;
+	}
+	return false;
+}
+
+struct cprof_error *cprof_thread_view_look_again(struct cprof_thread_view *view,
 						 struct cprof_thread_snapshot *ret_later)
 {
-	return cprof_thread_capture_states(view->capture, ret_later);
+	struct cprof_error *err = cprof_thread_capture_again(view->capture, ret_later);
+	if (err)
+		return err;
+	cprof_stop_tally_join(&view->now.stops, &ret_later->stops);
+	if (leaves_open(&view->now, ret_later))
+		cprof_run_log_note(
+			view->run->log, CPROF_NOTE_WARNING,
+			"threads of %d seem to wait for each other; whether they do for good cannot be "
+			"confirmed, since it is not told here in which call they are, or whether they "
+			"have run: look again as root",
+			(int)view->target->pid);
+	return NULL;
 }
 
 /* Twice: a cycle counts only if nobody in it has moved since. */

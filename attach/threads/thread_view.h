@@ -63,11 +63,11 @@ struct cprof_error *cprof_thread_view_resolve(struct cprof_thread_view *view);
 
 /*
  * For a second look at cycles: first those that were stopped for `now` get back into their waits, which is no move of theirs;
- * then time passes; then the states are read once more.
+ * then time passes; then the states are read once more (thread_capture.h). What stays open is noted.
  */
 struct cprof_error *cprof_thread_view_settle(struct cprof_thread_view *view);
 void cprof_thread_view_pause(const struct cprof_thread_view *view);
-struct cprof_error *cprof_thread_view_look_again(const struct cprof_thread_view *view,
+struct cprof_error *cprof_thread_view_look_again(struct cprof_thread_view *view,
 						 struct cprof_thread_snapshot *ret_later);
 
 /* False: the window is over, by Ctrl-C or the targets' end. */
