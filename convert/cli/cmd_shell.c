@@ -224,6 +224,38 @@ static bool run_line(struct session *session, const char *text)
 	return line.kind != CPROF_SHELL_QUIT;
 }
 
+/* The option whose value is being typed: "sort" of the line "sort=c"; "" where none is. */
+static char completed[64];
+
+static void find_completed(const char *line, int start)
+{
+	int n = start;
+	completed[0] = 0;
+	while (n > 0 && line[n - 1] == ' ')
+		n--;
+	if (!n || line[n - 1] != '=')
+		return;
+	for (n--; n > 0 && line[n - 1] == ' ';)
+		n--;
+	const char *name = line + strspn(line, " ");
+	if (name < line + n)
+		snprintf(completed, sizeof(completed), "%.*s", (int)(line + n - name), name);
+}
+
+static char *complete_value(const char *text, int state)
+{
+	static size_t at;
+	if (state == 0)
+		at = 0;
+	const char *value;
+	while ((value = cprof_shell_line_value(running->profile, completed, at))) {
+		at++;
+		if (strncmp(value, text, strlen(text)) == 0)
+			return strdup(value);
+	}
+	return NULL;
+}
+
 /* The n-th word that begins like `text`: commands and options first, then sample types, then functions. */
 static char *complete_word(const char *text, int state)
 {
@@ -251,8 +283,9 @@ static char *complete_word(const char *text, int state)
 
 static char **complete(const char *text, int start, int end)
 {
-	(void)start, (void)end;
-	return rl_completion_matches(text, complete_word);
+	(void)end;
+	find_completed(rl_line_buffer, start);
+	return rl_completion_matches(text, *completed ? complete_value : complete_word);
 }
 
 /* Where lines are remembered from one session to the next; "" where there is no place. */
@@ -317,12 +350,15 @@ static void read_terminal(struct session *session)
 	if (*history)
 		read_history(history);
 	sigaction(SIGINT, &action, &before);
-	for (bool more = true; more && (line = read_line());) {
+	bool more = true;
+	while (more && (line = read_line())) {
 		remember(line, history);
 		more = run_line(session, line);
 		free(line);
 		fflush(stdout);
 	}
+	if (more) /* Ctrl-D leaves the cursor behind the prompt */
+		fputc('\n', stdout);
 	sigaction(SIGINT, &before, NULL);
 }
 

@@ -198,6 +198,22 @@ static bool is_number(const char *word, int64_t *ret)
 	return *word && !*end && !errno && *ret >= INT32_MIN && *ret <= INT32_MAX;
 }
 
+/* "top | less" and "top >> file" would quietly be something else: expressions, a file called ">file". */
+static struct cprof_error *refuse_shell_words(const char *word)
+{
+	size_t n = strlen(word);
+	struct cprof_error *err = NULL;
+	if (strncmp(word, ">>", 2) == 0)
+		err = cprof_error_new(CPROF_ERR_USAGE,
+				      "nothing can be appended to a file from here");
+	else if (*word == '|' || (n && word[n - 1] == '|'))
+		err = cprof_error_new(CPROF_ERR_USAGE, "a report cannot be piped from here");
+	if (!err)
+		return NULL;
+	return cprof_error_hint(err, "> FILE writes it into a file, and replaces that; `cprof -top "
+				     "PROFILE | less` outside of this shell makes a pipe");
+}
+
 /* What stands behind a report's name: numbers, "> file", "-cum", "-ignored", "focused". */
 static struct cprof_error *read_arguments(const char **words, size_t n, struct cprof_config *config,
 					  struct arguments *arguments)
@@ -205,6 +221,9 @@ static struct cprof_error *read_arguments(const char **words, size_t n, struct c
 	for (size_t i = 0; i < n; i++) {
 		const char *word = words[i];
 		int64_t number;
+		struct cprof_error *err = refuse_shell_words(word);
+		if (err)
+			return err;
 		if (is_number(word, &number)) {
 			config->nodecount = number;
 		} else if (*word == '>') {
@@ -313,4 +332,33 @@ struct cprof_error *cprof_shell_line_read(const char *text, const struct cprof_p
 	if (!err && !done)
 		err = read_assignment(&shell, whole, &done);
 	return err || done ? err : read_words(&shell, whole, ret_line);
+}
+
+const char *cprof_shell_line_value(const struct cprof_profile *profile, const char *name,
+				   size_t number)
+{
+	static const char *const sorts[] = { "cum", "flat", NULL };
+	static const char *const switches[] = { "true", "false", NULL };
+	static const char *const units[] = { "minimum", "auto",    "ns",    "us",    "ms",
+					     "seconds", "minutes", "hours", "bytes", "kb",
+					     "mb",      "gb",      NULL };
+	const char *const *values = NULL;
+	bool is_switch;
+	if (strcmp(name, "sample_index") == 0)
+		return number < profile->n_types
+			       ? cprof_profile_text(profile, profile->types[number].type)
+			       : NULL;
+	if (strcmp(name, "granularity") == 0)
+		return number < 5 ? cprof_granularity_names[number] : NULL;
+	if (strcmp(name, "sort") == 0)
+		values = sorts;
+	else if (strcmp(name, "unit") == 0)
+		values = units;
+	else if (cprof_config_known(name, &is_switch) && is_switch)
+		values = switches;
+	for (size_t i = 0; values && values[i]; i++) {
+		if (i == number)
+			return values[i];
+	}
+	return NULL;
 }

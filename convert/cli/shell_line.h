@@ -34,4 +34,11 @@ struct cprof_error *cprof_shell_line_read(const char *text, const struct cprof_p
 					  struct cprof_config *config, struct cprof_intern *memory,
 					  struct cprof_shell_line *ret_line);
 
+/*
+ * The `number`-th value that the option `name` takes, for completion: sample types, the names of a choice, true and
+ * false. NULL behind the last, and for options that take anything. Borrowed from `profile`, or static.
+ */
+const char *cprof_shell_line_value(const struct cprof_profile *profile, const char *name,
+				   size_t number);
+
 #endif

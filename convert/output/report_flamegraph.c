@@ -216,6 +216,7 @@ const struct cprof_format cprof_format_flamegraph = {
 	.name = "flamegraph",
 	.help = "a flame graph as one HTML file, with search and zoom; needs no network",
 	.suffix = "html",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_TREE | CPROF_FORMAT_ANY_STRING,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_TREE | CPROF_FORMAT_BINARY |
+		 CPROF_FORMAT_ANY_STRING,
 	.write = write_flamegraph,
 };

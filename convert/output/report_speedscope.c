@@ -121,7 +121,7 @@ const struct cprof_format cprof_format_speedscope = {
 	.name = "speedscope",
 	.help = "a file for speedscope.app",
 	.suffix = "speedscope.json",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_TREE | CPROF_FORMAT_LINES |
-		 CPROF_FORMAT_ANY_STRING,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_TREE | CPROF_FORMAT_BINARY |
+		 CPROF_FORMAT_LINES | CPROF_FORMAT_ANY_STRING,
 	.write = write_speedscope,
 };

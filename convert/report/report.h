@@ -30,7 +30,7 @@ enum {
 	CPROF_FORMAT_OBJECTS = 64,   /* same names in different files of the program stay apart */
 	CPROF_FORMAT_GRAPH = 128,  /* drawn: nodes chosen by entropy, with tags; call_tree counts */
 	CPROF_FORMAT_TREE = 256,   /* call_tree counts */
-	CPROF_FORMAT_BINARY = 512, /* not for a terminal; see `suffix` */
+	CPROF_FORMAT_BINARY = 512, /* for programs, not for a terminal; see `suffix` */
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
 	CPROF_FORMAT_ANY_STRING = 8192,  /* it has a way to write any string; others get fit ones */

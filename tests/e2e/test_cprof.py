@@ -334,6 +334,11 @@ int main(int argc, char **argv)
             os.write(master, b"top\n")
             wait_for(b"focus=idle")
             wait_for_prompt()
+            for typed, whole in ((b"sort=c\t", b"sort=cum"), (b"granularity = filef\t", b"= filefunctions"), (b"trim=t\t", b"trim=true"),
+                                 (b"sample_index=s\t", b"sample_index=samples"), (b"granularity=fu\t", b"granularity=functions")):
+                os.write(master, typed + b"\n")
+                wait_for(whole)
+                wait_for_prompt()
             os.write(master, b"unwanted\x03")  # Ctrl-C gives up the line
             wait_for_prompt()
             os.mkfifo(self.path("nobody_reads"))
@@ -347,12 +352,29 @@ int main(int argc, char **argv)
             wait_for(b"focus=idle")
             wait_for_prompt()
             os.write(master, b"\x04")
+            wait_for(b"\n")  # the next prompt begins a line of its own
             self.assertEqual(shell.wait(20), 0)
         finally:
             shell.kill()
             os.close(master)
         with open(self.path(".cprof_history"), encoding="utf-8") as history:
             self.assertIn("top2", history.read())
+
+    def test_files_for_browsers_and_programs_are_not_poured_over_a_terminal(self):
+        for report, suffix in (("flamegraph", "html"), ("speedscope", "speedscope.json"), ("proto", "pb.gz"), ("callgrind", "callgrind")):
+            with self.subTest(report):
+                folder = self.path(f"terminal-{report}")
+                os.mkdir(folder)
+                master, slave = pty.openpty()
+                done = subprocess.run([CPROF, f"-{report}", self.file], stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE,
+                                      cwd=folder, timeout=60, check=True)
+                os.close(slave)
+                self.assertIn(f"profile001.{suffix}", done.stderr.decode())
+                self.assertEqual(os.listdir(folder), [f"profile001.{suffix}"])
+                with self.assertRaises(OSError):  # nothing was written, and nobody is left to write
+                    os.read(master, 1)
+                os.close(master)
+                self.assertTrue(cprof(f"-{report}", self.file)[0])  # a pipe gets it as ever
 
     def test_our_own_formats_say_what_the_profile_says(self):
         out, _ = cprof("-folded", self.file)

@@ -111,6 +111,12 @@ TEST(shell_line_says_what_it_does_not_understand)
 		{ "focus", "please specify a value, e.g. focus=<val>" },
 		{ "list", "command list requires an argument" },
 		{ "top >", "unexpected end of line after >" },
+		{ "top | less", "cannot be piped" },
+		{ "top |less", "cannot be piped" },
+		{ "top main| less", "cannot be piped" },
+		{ "list main | less", "cannot be piped" },
+		{ "top >> file", "nothing can be appended" },
+		{ "top >>file", "nothing can be appended" },
 		{ "sample_index=nope",
 		  "sample_index \"nope\" must be one of: [alloc_space inuse_space]" },
 		{ "nodecount=many", "-nodecount" },
@@ -145,6 +151,31 @@ TEST(shell_line_forgets_a_value_that_it_refused)
 		type(&shell, "granularity=lines"); /* fails the test where it is refused */
 		CHECK_UINT(shell.config.granularity, CPROF_BY_LINE);
 		type(&shell, "granularity=functions");
+	}
+	close_shell(&shell);
+}
+
+TEST(shell_line_knows_the_values_of_an_option)
+{
+	static const struct {
+		const char *name, *want;
+	} rows[] = {
+		{ "sample_index", "alloc_space inuse_space " },
+		{ "sort", "cum flat " },
+		{ "granularity", "functions filefunctions files lines addresses " },
+		{ "trim", "true false " },
+		{ "focus", "" },
+		{ "nothing", "" },
+	};
+	struct shell shell;
+	open_shell(&shell);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char all[256] = "";
+		const char *value;
+		for (size_t n = 0; (value = cprof_shell_line_value(shell.profile, rows[i].name, n));
+		     n++)
+			snprintf(strchr(all, 0), sizeof(all) - strlen(all), "%s ", value);
+		CHECK_STR(all, rows[i].want);
 	}
 	close_shell(&shell);
 }
