@@ -5,6 +5,8 @@
  * pool when they end. A wait that began before the window counts from its start, one that is not over counts up to its
  * end. Each thread that sleeps then is read once from /proc (wait_sleeper.h), without stopping it; its registers come from
  * the kernel's task iterator where that is permitted (thread_iter.h), else from /proc too, which knows only pc and sp.
+ * The file in /proc that names the call has mode 0400: where it is refused the iterator tells the call as well, and where that is
+ * not permitted either the threads that could not be looked at are counted in a warning.
  */
 #ifndef CPROF_ATTACH_WAITS_WAIT_EDGES_H
 #define CPROF_ATTACH_WAITS_WAIT_EDGES_H
@@ -25,6 +27,7 @@ struct cprof_wait_edges_sleeper {
 	uint64_t now_ns;
 	uint64_t addr;
 	uint32_t op, val;
+	uint64_t switches; /* context switches where the iterator told of it; 0: /proc did */
 };
 typedef void cprof_wait_edges_fn(void *ctx, const struct cprof_wait_edges_sleeper *sleeper);
 void cprof_wait_edges_before(struct cprof_wait_intake *intake, cprof_wait_edges_fn *fn, void *ctx);

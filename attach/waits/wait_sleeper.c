@@ -97,6 +97,28 @@ bool cprof_wait_sleeper_read(struct cprof_wait_sleeper *sleeper)
 	       sleeper->call.kind != CPROF_CALL_RUNNING;
 }
 
+bool cprof_wait_sleeper_has_switched(pid_t pid, pid_t tid, uint64_t switches)
+{
+	char text[4096];
+	struct cprof_thread_status status;
+	return cprof_thread_read(pid, tid, "status", text, sizeof(text)) > 0 &&
+	       cprof_thread_status_parse(text, &status) && status.has_switches &&
+	       status.switches == switches;
+}
+
+bool cprof_wait_sleeper_open_told(pid_t pid, pid_t tid, const struct cprof_thread_call *call,
+				  uint64_t switches, struct cprof_wait_sleeper *ret_sleeper)
+{
+	*ret_sleeper = (struct cprof_wait_sleeper){
+		.tid = tid,
+		.syscall_fd = -1,
+		.schedstat_fd = open_file(pid, tid, "schedstat"),
+		.call = *call,
+	};
+	ret_sleeper->runs = read_runs(ret_sleeper);
+	return cprof_wait_sleeper_has_switched(pid, tid, switches);
+}
+
 bool cprof_wait_sleeper_same(const struct cprof_wait_sleeper *before,
 			     const struct cprof_wait_sleeper *now)
 {

@@ -43,6 +43,16 @@ void cprof_wait_sleepers_deinit(struct cprof_wait_sleepers *sleepers);
 void cprof_wait_sleeper_open(pid_t pid, pid_t tid, struct cprof_wait_sleeper *ret_sleeper);
 void cprof_wait_sleeper_close(struct cprof_wait_sleeper *sleeper);
 
+/*
+ * A thread whose call somebody else has told, after `switches` context switches, where /proc does not: false if it has run since.
+ * To be closed either way.
+ */
+bool cprof_wait_sleeper_open_told(pid_t pid, pid_t tid, const struct cprof_thread_call *call,
+				  uint64_t switches, struct cprof_wait_sleeper *ret_sleeper);
+
+/* Whether a thread has been switched to or from `switches` times by now, no more and no less. */
+bool cprof_wait_sleeper_has_switched(pid_t pid, pid_t tid, uint64_t switches);
+
 /* Read call and runs anew. True if it sleeps. */
 bool cprof_wait_sleeper_read(struct cprof_wait_sleeper *sleeper);
 

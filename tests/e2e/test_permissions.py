@@ -77,6 +77,37 @@ class Threads(Another):
             self.assertIn("-consistent", result.stderr)
 
 
+class Block(Another):
+    """Waits that no event tells of: those that go on over the whole window."""
+
+    def block(self, pid, caps, *more):
+        out = self.path("block.pb.gz")
+        result = as_nobody(caps, "-p", pid, "-mode", "block", "-seconds", 1, "-f", "-o", out, *more)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return Profile.read(out), result.stderr
+
+    def test_a_process_that_hangs_is_seen_to_hang_with_the_documented_capabilities(self):
+        with Target(["lockers", "abba"]) as target:
+            before = Footprint(target.pid)
+            for caps in (["perfmon", "bpf", "sys_ptrace", "syslog"], ["perfmon", "sys_ptrace", "dac_read_search"]):
+                profile, err = self.block(target.pid, caps)
+                self.assertNotIn("could not be asked", err)
+                self.assertGreaterEqual(profile.total(0), 2, err)
+                self.assertGreaterEqual(profile.total(1), 2 * 0.9e9, err)
+            before.check_unchanged(self)
+
+    def test_what_proc_refuses_is_said(self):
+        with Target(["lockers", "abba"]) as target:
+            for caps, more in ((["perfmon", "sys_ptrace"], ()), (["perfmon", "bpf", "sys_ptrace"], ("-block-method", "perf"))):
+                profile, err = self.block(target.pid, caps, *more)
+                self.assertEqual(profile.total(0), 0, err)
+                self.assertRegex(err, r"warning: \d+ threads of \d+ could not be asked whether they sleep")
+            result = as_nobody(["sys_ptrace"], "-p", target.pid, "-mode", "block", "-block-method", "proc", "-seconds", 1,
+                               "-f", "-o", self.path("proc.pb.gz"))
+            self.assertEqual(result.returncode, 4, result.stderr)
+            self.assertIn("/syscall", result.stderr)
+
+
 class Words(TempDir):
     def test_lists_of_process_ids_are_taken_as_pgrep_prints_them(self):
         with Target(["lockers", "abba"]) as one, Target(["lockers", "abba"]) as two:
