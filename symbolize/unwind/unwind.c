@@ -92,6 +92,21 @@ static const struct cprof_unwind_rule *rule_in(struct cprof_walk *w, struct cpro
 	return cprof_unwind_rules_get(&w->unwinder->rules, &where, ret_after_call, &w->steps);
 }
 
+/* What the code of the current frame tells, whatever its unwind information says; NULL: nothing. */
+static const struct cprof_unwind_rule *rule_by_code(struct cprof_walk *w)
+{
+	const struct cprof_unwind_where where = { .code = w->frame.code,
+						  .map = w->frame.map,
+						  .module = w->module,
+						  .pid = w->input->maps->pid,
+						  .bytes = &w->code,
+						  .by_code = true };
+	bool unused;
+	if (!where.map || !where.module)
+		return NULL;
+	return cprof_unwind_rules_get(&w->unwinder->rules, &where, &unused, &w->steps);
+}
+
 bool cprof_walk_rule(struct cprof_walk *w, struct cprof_code_addr code,
 		     const struct cprof_unwind_rule **ret_rule, bool *ret_after_call)
 {
@@ -387,6 +402,34 @@ static bool unanchored(const struct cprof_walk *w)
 	return w->left_handler && w->n_anchors == 0;
 }
 
+/*
+ * Hand-written code pushes, and calls its own subroutines, without telling in its unwind information (interpreters do): where it
+ * was interrupted, the word that is told to be the return address may be any. If it cannot be one, the code is asked, and
+ * believed if it leads to one. A zero there is the end of the stack only if the code agrees.
+ */
+static void ask_code(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	struct cprof_walk_caller other;
+	const struct cprof_unwind_rule *rule = rule_by_code(w);
+	if (rule && apply(w, rule, &other)) {
+		if (other.pc && cprof_walk_holds(w, &other)) {
+			*caller = other;
+			caller->how = CPROF_FRAME_GUESS;
+		} else if (!other.pc && !caller->pc) {
+			caller->is_root = true;
+		}
+	}
+	w->failed = false;
+}
+
+/* Is the frame one that was interrupted, and what its rule says of its caller not to be believed at once? */
+static bool is_strange(struct cprof_walk *w, const struct cprof_unwind_rule *rule,
+		       const struct cprof_walk_caller *caller)
+{
+	return !w->frame.code.is_return && !rule->signal && !rule->guessed && !caller->is_root &&
+	       !cprof_walk_holds(w, caller);
+}
+
 /* The caller by rule; in the live process where the copy does not have it. */
 static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
@@ -398,6 +441,8 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		return false;
 	if (rule->guessed)
 		caller->how = CPROF_FRAME_GUESS;
+	if (is_strange(w, rule, caller))
+		ask_code(w, caller);
 	return (!rule->guessed && !rule->doubted && !doubtful(w, rule) &&
 		(!w->live || !unanchored(w) || caller->interrupted)) ||
 	       cprof_walk_holds(w, caller);
@@ -433,7 +478,8 @@ static bool move_out(struct cprof_walk *w, const struct cprof_walk_caller *calle
 {
 	struct cprof_stack *stack = w->stack;
 	if (caller->is_root || caller->pc == 0) {
-		stack->stop = CPROF_STOP_ROOT;
+		bool end = caller->is_root || w->frame.code.is_return;
+		stack->stop = end ? CPROF_STOP_ROOT : CPROF_STOP_NO_RULE;
 		return false;
 	}
 	if (!advances(w, caller)) {

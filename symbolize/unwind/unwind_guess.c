@@ -55,16 +55,17 @@ static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 		return false;
 	/* The psABI: the outermost frame has a frame pointer of zero. */
 	if (fp == 0) {
-		caller->is_root = w->stack->len > 1;
+		caller->is_root = w->frame.code.is_return;
 		return caller->is_root;
 	}
 	if (fp % 8 != 0 || fp < sp)
 		return false;
 	if (!cprof_walk_word(w, fp, &caller_fp) || !cprof_walk_word(w, fp + 8, &ra))
 		return false;
+	/* In a leaf the frame that ends so may be its caller's. */
 	if (ra == 0) {
-		caller->is_root = true;
-		return true;
+		caller->is_root = w->frame.code.is_return;
+		return caller->is_root;
 	}
 	/* The outermost function was called by nobody (Go's goroutines return to the middle of goexit). */
 	if (!accept(w, fp + 8, ra, fp + 16, caller) && !within_generated(w, ra, fp, caller_fp) &&

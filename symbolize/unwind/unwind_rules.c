@@ -17,6 +17,8 @@
 
 #define EPOCH_SHIFT 52 /* no address of a user has bits there */
 
+#define BY_CODE 0x40000000u /* of an owner: its unwind information was left aside */
+
 #define NO_RULE    0x7fffffffu /* known to have none */
 #define AFTER_CALL 0x80000000u /* the code before the address ends in a call */
 
@@ -277,7 +279,8 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 	struct cprof_unwind_rule rule;
 	if (rules->n_rules == RULES_MAX || rules->n_exprs + CPROF_ARCH_MAX_REGS + 1 > EXPRS_MAX)
 		flush(rules);
-	if (learn_switch(rules, where, &rule) || learn_cfi(rules, where, steps, &rule))
+	if (!where->by_code &&
+	    (learn_switch(rules, where, &rule) || learn_cfi(rules, where, steps, &rule)))
 		return intern(rules, &rule);
 	if (*steps < CODE_STEPS) {
 		*steps = 0;
@@ -319,6 +322,8 @@ const struct cprof_unwind_rule *cprof_unwind_rules_get(struct cprof_unwind_rules
 		offset += where->map->offset - where->map->start;
 		owner = where->module->id + 1;
 	}
+	if (where->by_code)
+		owner ^= BY_CODE;
 	struct cprof_unwind_slot *slot = slot_of(rules, offset, owner);
 	if (slot->offset == offset && slot->owner == owner) {
 		rules->hits++;

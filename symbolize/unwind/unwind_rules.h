@@ -41,6 +41,7 @@ struct cprof_unwind_where {
 	struct cprof_module *module;
 	pid_t pid;                        /* tells apart the anonymous memory of processes */
 	const struct cprof_memory *bytes; /* the code of the process */
+	bool by_code; /* what the code itself tells, whatever its unwind information says */
 };
 
 struct cprof_error *cprof_unwind_rules_init(struct cprof_unwind_rules *rules,

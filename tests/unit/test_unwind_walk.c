@@ -386,6 +386,38 @@ TEST(walk_reads_the_rule_off_the_code_where_there_is_no_other)
 	world_free(w);
 }
 
+TEST(walk_takes_a_zero_in_a_leaf_for_the_end_only_where_the_code_says_so_too)
+{
+	/* add $8,%rsp; ret: the tables of A say that the return address is at sp. */
+	static const uint8_t deeper[] = { 0x48, 0x83, 0xc4, 0x08, 0xc3 }, plain[] = { 0xc3 };
+	static const uint64_t no_ends[] = { 0, 0x999000, CALL(ROOT) + 1 };
+	struct world *w = three_frames();
+	w->regs.r[6] = 5; /* no frame pointer */
+	memmove(w->copy + 1, w->copy, 8 * sizeof(w->copy[0]));
+	memcpy(w->code + 10, deeper, sizeof(deeper));
+	for (size_t i = 0; i < sizeof(no_ends) / sizeof(no_ends[0]); i++) {
+		w->copy[0] = no_ends[i];
+		EXPECT(w, false, CPROF_STOP_ROOT, FN(A) + 10, CALL(B), CALL(ROOT));
+		CHECK_UINT(w->frames[1].how, CPROF_FRAME_GUESS);
+	}
+	w->copy[0] = 0;
+	w->copy[1] = 0x1234;
+	EXPECT(w, false, CPROF_STOP_NO_RULE, FN(A) + 10);
+	w->copy[0] = CALL(B);
+	w->copy[3] = w->copy[4];
+	w->copy[4] = w->copy[5];
+	EXPECT(w, false, CPROF_STOP_ROOT, FN(A) + 10, CALL(B), CALL(ROOT));
+	CHECK_UINT(w->frames[1].how, CPROF_FRAME_RULE);
+	world_free(w);
+
+	w = three_frames();
+	w->regs.r[6] = 5;
+	memcpy(w->code + 10, plain, sizeof(plain));
+	w->copy[0] = 0;
+	EXPECT(w, false, CPROF_STOP_ROOT, FN(A) + 10);
+	world_free(w);
+}
+
 TEST(walk_through_a_signal_frame_does_not_step_back_from_the_interrupted_pc)
 {
 	struct world *w = world_new(&cprof_arch_x86_64);

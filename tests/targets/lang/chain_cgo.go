@@ -5,7 +5,7 @@ package main
 static unsigned long c_state = 1;
 __attribute__((noinline)) static unsigned long c_leaf(unsigned long n)
 {
-	for (unsigned long i = 0; i < 100000; i++)
+	for (unsigned long i = 0; i < 20000000; i++)
 		n = n * 6364136223846793005ul + 1442695040888963407ul;
 	__asm__ volatile("" : "+r"(n));
 	return n;
