@@ -5,10 +5,12 @@
 #include "attach/cpu/cpu_run.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attach/cpu/cpu_account.h"
+#include "attach/cpu/cpu_idle.h"
 #include "attach/cpu/cpu_weight.h"
 #include "attach/perf/perf_counter.h"
 #include "attach/perf/perf_event_name.h"
@@ -31,6 +33,7 @@ struct cpu {
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
 	struct cprof_cpu_account account;
+	struct cprof_cpu_idle idle;
 	int64_t period;                    /* nanoseconds of a clock */
 	struct cprof_cpu_weight weight;    /* of another event, and */
 	struct cprof_perf_counter counter; /* how often that happened */
@@ -250,6 +253,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_perf_source_enable(source);
 	cprof_perf_counter_start(&cpu->counter);
 	cprof_cpu_weight_start(&cpu->weight, cprof_clock_mono_ns());
+	cprof_cpu_idle_start(&cpu->idle, cpu->run);
 	cprof_window_start(window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				source->kernel_excluded);
@@ -273,6 +277,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_perf_source_disable(source);
 	cpu->counted = cprof_perf_counter_read(&cpu->counter);
 	cprof_cpu_account_stop(&cpu->account);
+	cprof_cpu_idle_stop(&cpu->idle, cpu->run);
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
 	/* Only now: asking the kernel interrupts every CPU. */
@@ -299,6 +304,26 @@ static void note_short_account(const struct cpu *cpu)
 		cpu->source->opener->name);
 }
 
+/* Where samples were lost, or not everything was seen, nobody knows; that has been told. */
+static void note_idle(const struct cpu *cpu)
+{
+	char text[256];
+	const struct cprof_counts *counts = &cpu->run->log->counts;
+	if (counts->lost || cpu->source->kernel_excluded || cpu->source->unfollowed)
+		return;
+	if (cpu->event.is_clock)
+		cprof_cpu_idle_text(counts->samples * (uint64_t)cpu->period,
+				    cprof_window_elapsed_ns(cpu->run->window),
+				    cpu->idle.children_ns, text, sizeof(text));
+	else
+		snprintf(text, sizeof(text), "%s",
+			 !cpu->counter.n || cpu->counted || counts->samples
+				 ? ""
+				 : "the event did not happen in its threads, not once");
+	if (text[0])
+		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT, "%s", text);
+}
+
 static void note_end(const struct cpu *cpu)
 {
 	struct cprof_run_log *log = cpu->run->log;
@@ -317,6 +342,7 @@ static void note_end(const struct cpu *cpu)
 				   "%" PRIu64 " samples are of 32-bit code and have no user stack",
 				   cpu->others);
 	note_short_account(cpu);
+	note_idle(cpu);
 	if (cpu->counter.n && cpu->counted && !counts->samples)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%s happened %" PRIu64 " times, but never while a sample of it "
