@@ -204,6 +204,16 @@ static struct cprof_error *check_options(struct cprof_options *o)
 	return NULL;
 }
 
+/* Whether what is asked for is the profile itself. */
+static bool wants_file(const struct cprof_options *o)
+{
+	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
+		if (o->format_on[i])
+			return strcmp(cprof_formats[i]->name, "proto") == 0;
+	}
+	return false;
+}
+
 static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **ret_profile)
 {
 	if (!o->sources.len)
@@ -215,6 +225,7 @@ static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **
 		.bases = o->diff_bases.len ? &o->diff_bases : &o->bases,
 		.diff_base = o->diff_bases.len > 0,
 		.normalize = o->config.normalize,
+		.keep_notes = wants_file(o),
 		.all_frames = o->all_frames,
 		.program = o->program,
 		.build_id = *o->build_id ? o->build_id : NULL,

@@ -102,12 +102,27 @@ static struct cprof_error *name_source(struct cprof_error *err, const char *name
 	return cprof_error_wrap(err, "%s", is_url ? cprof_buffer_text(&shown) : name);
 }
 
+/* What was left out of a file, or chosen in it, is told once, when it is read. */
+static void say_notes(const struct cprof_load *load, const char *name, bool is_url,
+		      struct cprof_profile *profile, uint32_t n_notes)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
+	if (is_url)
+		cprof_secret_put_url(name, &shown);
+	for (uint32_t i = 0; i < n_notes; i++)
+		cprof_say(&load->say, "%s: %s", is_url ? cprof_buffer_text(&shown) : name,
+			  cprof_profile_text(profile, profile->comments[i]));
+	if (!load->keep_notes) /* or reports would tell it once more */
+		profile->n_comments -= n_notes;
+}
+
 /* The profile in `fetch`, or where that is no URL, in the file `name`. */
 static struct cprof_error *load_one(const struct cprof_load *load, const char *name,
 				    struct cprof_fetch *fetch, struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	uint32_t n_notes = 0;
 	struct cprof_error *err = fetch->is_url ? take_error(fetch) : read_file(name, &bytes);
 	if (fetch->is_url) {
 		bytes = fetch->bytes;
@@ -116,8 +131,10 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 	if (!err)
 		err = unpack(&bytes);
 	if (!err)
-		err = cprof_input_decode(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
-					 &profile);
+		err = cprof_input_read(bytes.data ? bytes.data : (const uint8_t *)"", bytes.len,
+				       &n_notes, &profile);
+	if (!err)
+		say_notes(load, name, fetch->is_url, profile, n_notes);
 	if (!err)
 		err = override_program(load, profile);
 	if (!err && fetch->is_url && load->add_names)

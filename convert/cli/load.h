@@ -16,6 +16,7 @@ struct cprof_load {
 	const struct cprof_strings *bases;   /* to be subtracted; may be empty */
 	bool diff_base;                      /* bases are marked, and percentages are of them */
 	bool normalize;
+	bool keep_notes; /* what is told about the reading of a file also stays in the profile's comments */
 	bool all_frames; /* keep what the profile says to drop (allocator internals) */
 	const char *program, *build_id; /* override the first mapping's; NULL: as in the profile */
 	const char *comment;            /* added; NULL: none */

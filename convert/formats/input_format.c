@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/formats/utf16.h"
 #include "convert/profile/inflate.h"
 #include "cprof/pprof_read.h"
+
+#define MAX_BEFORE 32 /* lines before a profile that are looked past */
 
 /* In the order in which they are tried, after pprof's own format. */
 static const struct cprof_input_format *const formats[] = {
@@ -13,6 +16,17 @@ static const struct cprof_input_format *const formats[] = {
 	&cprof_input_thread,   &cprof_input_contention,
 	&cprof_input_java,     &cprof_input_perf_script,
 	&cprof_input_folded,   NULL,
+};
+
+/* Those that begin with a line of their own, which may stand behind others. */
+static const struct cprof_input_format *const headed[] = {
+	&cprof_input_heap,
+	&cprof_input_jemalloc,
+	&cprof_input_count,
+	&cprof_input_thread,
+	&cprof_input_contention,
+	&cprof_input_java,
+	NULL,
 };
 
 /* What people take for a profile by mistake, or because another tool would have taken it. */
@@ -65,8 +79,77 @@ static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes
 	return err;
 }
 
-struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
-				       struct cprof_profile **ret_profile)
+static struct cprof_error *try_all(const struct cprof_input_format *const *all, const char *bytes,
+				   size_t n, struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && !*ret_profile && all[i]; i++) {
+		err = all[i]->read(bytes, n, ret_profile);
+		if (err)
+			err = cprof_error_wrap(err, "%s", all[i]->name);
+	}
+	return err;
+}
+
+/* A profile behind what a tool said before it began; a program's own messages, say, where both went to one file. */
+static struct cprof_error *try_behind(const char *bytes, size_t n,
+				      struct cprof_profile **ret_profile)
+{
+	const char *at = bytes, *end = bytes + n;
+	CPROF_AUTO(buffer) struct cprof_buffer note = { 0 };
+	for (int skipped = 1; skipped <= MAX_BEFORE; skipped++) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		if (!at || ++at == end)
+			return NULL;
+		struct cprof_error *err = try_all(headed, at, (size_t)(end - at), ret_profile);
+		if (err)
+			return cprof_error_wrap(err, "behind byte %zu", (size_t)(at - bytes));
+		if (!*ret_profile)
+			continue;
+		cprof_buffer_printf(&note, "%d line%s before the profile %s left out", skipped,
+				    skipped == 1 ? "" : "s", skipped == 1 ? "was" : "were");
+		err = cprof_buffer_error(&note);
+		return err ? err
+			   : cprof_profile_add_comment(*ret_profile, cprof_buffer_text(&note));
+	}
+	return NULL;
+}
+
+/* Text that an editor or a shell of another system has marked, as UTF-8 without the mark. Others' bytes stay where they are. */
+static struct cprof_error *without_mark(const uint8_t **bytes, size_t *n,
+					struct cprof_buffer *converted)
+{
+	if (*n >= 3 && memcmp(*bytes, "\xef\xbb\xbf", 3) == 0) {
+		*bytes += 3;
+		*n -= 3;
+		return NULL;
+	}
+	if (!cprof_utf16_has_mark(*bytes, *n))
+		return NULL;
+	struct cprof_error *err = cprof_utf16_to_utf8(*bytes, *n, converted);
+	*bytes = converted->data;
+	*n = converted->len;
+	return err;
+}
+
+/* What is no pprof file. */
+static struct cprof_error *read_other(const uint8_t *bytes, size_t n,
+				      struct cprof_profile **ret_profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer converted = { 0 };
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = without_mark(&bytes, &n, &converted);
+	if (!err)
+		err = try_all(formats, (const char *)bytes, n, &profile);
+	if (!err && !profile)
+		err = try_behind((const char *)bytes, n, &profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
+	return err;
+}
+
+struct cprof_error *cprof_input_read(const uint8_t *bytes, size_t n, uint32_t *ret_notes,
+				     struct cprof_profile **ret_profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
 	struct cprof_error *err = NULL;
@@ -78,17 +161,19 @@ struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
 		n = plain.len;
 	}
 	struct cprof_profile *profile = NULL;
+	uint32_t n_notes = 0;
 	struct cprof_error *pprof_err = cprof_pprof_decode(bytes, n, &profile);
-	for (size_t i = 0; pprof_err && !err && !profile && formats[i]; i++) {
-		err = formats[i]->read((const char *)bytes, n, &profile);
-		if (err)
-			err = cprof_error_wrap(err, "%s", formats[i]->name);
+	if (pprof_err) {
+		err = read_other(bytes, n, &profile);
+		n_notes = profile ? profile->n_comments : 0;
 	}
 	if (!profile && !err)
 		return explain(pprof_err, bytes, n);
 	cprof_error_free(pprof_err);
 	if (err)
 		return err;
+	if (ret_notes)
+		*ret_notes = n_notes;
 	*ret_profile = profile;
 	return NULL;
 }

@@ -19,11 +19,20 @@ struct cprof_input_format {
 };
 
 /*
- * The profile in a file's bytes, compressed or not; behind them stands a zero byte that is not counted. Errors: CPROF_ERR_BAD_DATA with offset and reason, of the format
- * that the bytes are most likely in.
+ * The profile in a file's bytes, compressed or not; behind them stands a zero byte that is not counted. `ret_notes`, where it is not
+ * NULL, is how many comments the profile has where it is not pprof's own format: they are about the reading: lines that were left out, values that were chosen.
+ * They are for whoever asked for the file. Errors: CPROF_ERR_BAD_DATA with offset and reason, of the format that the bytes are
+ * most likely in.
  */
-struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
-				       struct cprof_profile **ret_profile);
+struct cprof_error *cprof_input_read(const uint8_t *bytes, size_t n, uint32_t *ret_notes,
+				     struct cprof_profile **ret_profile);
+
+/* The same for who does not ask for notes. */
+static inline struct cprof_error *cprof_input_decode(const uint8_t *bytes, size_t n,
+						     struct cprof_profile **ret_profile)
+{
+	return cprof_input_read(bytes, n, NULL, ret_profile);
+}
 
 extern const struct cprof_input_format cprof_input_cpu, cprof_input_heap, cprof_input_count,
 	cprof_input_thread, cprof_input_contention, cprof_input_java, cprof_input_perf_script,

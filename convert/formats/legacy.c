@@ -2,10 +2,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "convert/profile/measure.h"
 
 const char *cprof_lines_next(struct cprof_lines *lines)
@@ -28,6 +30,38 @@ struct cprof_error *cprof_lines_error(const struct cprof_lines *lines, const cha
 	return cprof_error_new(CPROF_ERR_BAD_DATA, "byte %zu: %s: %.120s",
 			       (size_t)(lines->line_start - lines->start), why,
 			       cprof_buffer_text(&lines->line));
+}
+
+struct cprof_error *cprof_lines_forgive(struct cprof_lines *lines, struct cprof_error *err)
+{
+	if (!err || err->code != CPROF_ERR_BAD_DATA)
+		return err;
+	lines->n_odd++;
+	if (lines->odd) {
+		cprof_error_free(err);
+	} else if (strncmp(err->message, "byte ", 5) == 0) {
+		lines->odd = err;
+	} else {
+		lines->odd = cprof_error_wrap(err, "byte %zu",
+					      (size_t)(lines->line_start - lines->start));
+	}
+	return NULL;
+}
+
+struct cprof_error *cprof_lines_settle(struct cprof_lines *lines, struct cprof_profile *profile)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!lines->n_odd)
+		return NULL;
+	if (!profile->n_samples)
+		return cprof_take_ptr(&lines->odd);
+	if (lines->n_odd == 1)
+		cprof_buffer_printf(&text, "1 line was left out, at %s", lines->odd->message);
+	else
+		cprof_buffer_printf(&text, "%" PRIu64 " lines were left out, the first at %s",
+				    lines->n_odd, lines->odd->message);
+	struct cprof_error *err = cprof_buffer_error(&text);
+	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
 }
 
 bool cprof_legacy_is_blank(const char *line)

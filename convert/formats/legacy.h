@@ -19,6 +19,8 @@ struct cprof_lines {
 	const char *start; /* of the file, for offsets */
 	const char *line_start;
 	struct cprof_buffer line;
+	uint64_t n_odd;          /* lines that were left out */
+	struct cprof_error *odd; /* what is wrong with the first of them; owned */
 };
 
 /* The next line without its end; NULL at the end of the file. Borrowed until the next call. */
@@ -26,10 +28,20 @@ const char *cprof_lines_next(struct cprof_lines *lines);
 static inline void cprof_auto_lines(struct cprof_lines *lines)
 {
 	cprof_buffer_deinit(&lines->line);
+	cprof_error_free(lines->odd);
 }
 
 /* CPROF_ERR_BAD_DATA at the present line: "byte 123: WHY: the line". */
 struct cprof_error *cprof_lines_error(const struct cprof_lines *lines, const char *why);
+
+/*
+ * Other programs' files have odd lines in them: warnings of tools, ends that were cut off. Where `err` is CPROF_ERR_BAD_DATA the
+ * present line is counted as one and the error is forgotten; any other error is handed back. Takes `err`.
+ */
+struct cprof_error *cprof_lines_forgive(struct cprof_lines *lines, struct cprof_error *err);
+
+/* At the end: say in the profile's comments how many lines were left out. With no sample at all the first one is the error. */
+struct cprof_error *cprof_lines_settle(struct cprof_lines *lines, struct cprof_profile *profile);
 
 bool cprof_legacy_is_blank(const char *line);      /* or a comment */
 bool cprof_legacy_is_map_marker(const char *line); /* the memory map follows */

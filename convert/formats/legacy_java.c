@@ -172,6 +172,7 @@ static struct cprof_error *read_sample(struct cprof_legacy *legacy, const struct
 {
 	int64_t values[2], block = 0;
 	const char *at = line + strspn(line, " \t");
+	legacy->n_stack = 0; /* of a line that was left out */
 	*ret_is = cprof_scan_number(&at, &values[1]) && cprof_scan_number(&at, &values[0]) &&
 		  cprof_scan_literal(&at, "@");
 	if (!*ret_is)
@@ -215,10 +216,13 @@ static struct cprof_error *read_java(const char *bytes, size_t n,
 	}
 	for (is = true; !err && line; line = cprof_lines_next(&lines)) {
 		if (!cprof_legacy_is_blank(line))
-			err = read_sample(&legacy, &lines, &java, line, &is);
+			err = cprof_lines_forgive(&lines,
+						  read_sample(&legacy, &lines, &java, line, &is));
 		if (!is)
 			break;
 	}
+	if (!err)
+		err = cprof_lines_settle(&lines, legacy.profile);
 	if (!err)
 		err = cprof_legacy_java_names(&legacy, &lines, line);
 	if (!err)

@@ -126,8 +126,10 @@ static struct cprof_error *read_jemalloc(const char *bytes, size_t n,
 	const char *line;
 	while (!err && (line = cprof_lines_next(&lines)) && !cprof_legacy_is_map_marker(line)) {
 		if (!cprof_legacy_is_blank(line))
-			err = read_line(&legacy, &lines, &dump, line);
+			err = cprof_lines_forgive(&lines, read_line(&legacy, &lines, &dump, line));
 	}
+	if (!err)
+		err = cprof_lines_settle(&lines, legacy.profile);
 	if (!err)
 		err = cprof_legacy_finish(&legacy, &lines);
 	if (!err)

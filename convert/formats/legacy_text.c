@@ -23,10 +23,19 @@ static struct cprof_lines lines_of(const char *bytes, size_t n)
 	};
 }
 
+/* The line that was read last is left out where it is odd, and so are the addresses that it gave already. */
+static struct cprof_error *forgive(struct cprof_legacy *legacy, struct cprof_lines *lines,
+				   struct cprof_error *err)
+{
+	legacy->n_stack = 0;
+	return cprof_lines_forgive(lines, err);
+}
+
 /* Everything up to the memory map is of no interest. */
 static struct cprof_error *finish(struct cprof_legacy *legacy, struct cprof_lines *lines,
 				  const char *line, struct cprof_profile **ret_profile)
 {
+	CHECK(cprof_lines_settle(lines, legacy->profile));
 	while (line && !cprof_legacy_is_map_marker(line))
 		line = cprof_lines_next(lines);
 	CHECK(cprof_legacy_finish(legacy, lines));
@@ -146,7 +155,8 @@ static struct cprof_error *read_heap(const char *bytes, size_t n,
 	CHECK(add_heap_types(legacy.profile, &heap));
 	while ((line = cprof_lines_next(&lines)) && !cprof_legacy_is_map_marker(line)) {
 		if (!cprof_legacy_is_blank(line))
-			CHECK(read_heap_sample(&legacy, &lines, &heap, line));
+			CHECK(forgive(&legacy, &lines,
+				      read_heap_sample(&legacy, &lines, &heap, line)));
 	}
 	return finish(&legacy, &lines, line, ret_profile);
 }
@@ -154,6 +164,17 @@ static struct cprof_error *read_heap(const char *bytes, size_t n,
 const struct cprof_input_format cprof_input_heap = { "heap profile as text", read_heap };
 
 /* Counts: "NAME profile: total N", then "N @ 0x.. 0x..". */
+static struct cprof_error *read_count_sample(struct cprof_legacy *legacy,
+					     const struct cprof_lines *lines, const char *line)
+{
+	int64_t count;
+	if (*line == '-' || *line == ' ' || !cprof_scan_number(&line, &count) ||
+	    !cprof_scan_literal(&line, "@") || line[strspn(line, " x0123456789abcdef")])
+		return cprof_lines_error(lines, "not \"COUNT @ ADDRESSES\"");
+	CHECK(cprof_legacy_push_all(legacy, line, 1, 1));
+	return cprof_legacy_add(legacy, &count, NULL);
+}
+
 static struct cprof_error *read_count(const char *bytes, size_t n,
 				      struct cprof_profile **ret_profile)
 {
@@ -173,14 +194,8 @@ static struct cprof_error *read_count(const char *bytes, size_t n,
 	CHECK(cprof_profile_add_type(legacy.profile, name, "count"));
 	CHECK(cprof_profile_set_period(legacy.profile, name, "count", 1));
 	while ((line = cprof_lines_next(&lines)) && strncmp(line, "---", 3) != 0) {
-		int64_t count;
-		if (cprof_legacy_is_blank(line))
-			continue;
-		if (*line == '-' || *line == ' ' || !cprof_scan_number(&line, &count) ||
-		    !cprof_scan_literal(&line, "@") || line[strspn(line, " x0123456789abcdef")])
-			return cprof_lines_error(&lines, "not \"COUNT @ ADDRESSES\"");
-		CHECK(cprof_legacy_push_all(&legacy, line, 1, 1));
-		CHECK(cprof_legacy_add(&legacy, &count, NULL));
+		if (!cprof_legacy_is_blank(line))
+			CHECK(forgive(&legacy, &lines, read_count_sample(&legacy, &lines, line)));
 	}
 	return finish(&legacy, &lines, line, ret_profile);
 }
@@ -263,7 +278,8 @@ static struct cprof_error *read_contention(const char *bytes, size_t n,
 	CHECK(cprof_profile_set_period(p, "contentions", "count", contention.period));
 	for (; line && strncmp(line, "---", 3) != 0; line = cprof_lines_next(&lines)) {
 		if (!cprof_legacy_is_blank(line))
-			CHECK(read_contention_sample(&legacy, &lines, &contention, line));
+			CHECK(forgive(&legacy, &lines,
+				      read_contention_sample(&legacy, &lines, &contention, line)));
 	}
 	return finish(&legacy, &lines, line, ret_profile);
 }
@@ -294,7 +310,8 @@ static struct cprof_error *read_thread(struct cprof_legacy *legacy, struct cprof
 		if (strstr(text, "same as previous thread"))
 			same = true;
 		else
-			CHECK(cprof_legacy_push_all(legacy, text, 0, 1));
+			CHECK(cprof_lines_forgive(lines,
+						  cprof_legacy_push_all(legacy, text, 0, 1)));
 	}
 	struct cprof_profile *p = legacy->profile;
 	if (!same && legacy->n_stack)
@@ -326,9 +343,14 @@ static struct cprof_error *read_threads(const char *bytes, size_t n,
 	while (line && !cprof_legacy_is_map_marker(line)) {
 		if (strncmp(line, "---- no stack trace for", 23) == 0)
 			break;
-		if (!is_thread(line))
-			return cprof_lines_error(&lines, "not the header of a thread");
-		CHECK(read_thread(&legacy, &lines, &line));
+		if (is_thread(line)) {
+			CHECK(read_thread(&legacy, &lines, &line));
+			continue;
+		}
+		if (!cprof_legacy_is_blank(line))
+			CHECK(cprof_lines_forgive(
+				&lines, cprof_lines_error(&lines, "not the header of a thread")));
+		line = cprof_lines_next(&lines);
 	}
 	CHECK(finish(&legacy, &lines, line, ret_profile));
 	cprof_legacy_drop_doubles(*ret_profile);

@@ -163,6 +163,46 @@ static bool read_timeless(const char *line, struct cprof_perf_script_line *ret)
 	return true;
 }
 
+/* "syscalls:sys_exit_mmap" has a text of its own behind it; "cycles:u" is an event of the processor. */
+static bool is_tracepoint(text event)
+{
+	const char *colon = event.n ? memchr(event.at, ':', event.n) : NULL;
+	if (!colon || colon == event.at)
+		return false;
+	const char *at = colon + 1, *end = event.at + event.n;
+	while (at < end && strchr("ukhGHpPSDeWb", *at))
+		at++;
+	return at < end;
+}
+
+/* Behind "-F +addr" the address of the data stands before the frame: two numbers, and then a name. */
+static const char *skip_data_address(const char *at)
+{
+	uint64_t number;
+	const char *first = at + strspn(at, " "), *next = first;
+	if (!cprof_scan_hex(&next, &number) || *next != ' ')
+		return at;
+	const char *second = next + strspn(next, " ");
+	const char *behind = second;
+	if (!cprof_scan_hex(&behind, &number) || *behind != ' ')
+		return at;
+	behind += strspn(behind, " ");
+	return *behind && *behind != '(' ? second : at;
+}
+
+/* The frame of a header without callers: what stands behind the event may as well be any other text. */
+static bool read_only_frame(const char *at, struct cprof_perf_script_line *ret)
+{
+	at += strspn(at, " ");
+	bool prefix = at[0] == '0' && at[1] == 'x'; /* perf writes addresses without it */
+	if (prefix || !read_frame(skip_data_address(at), &ret->frame))
+		return false;
+	if (is_tracepoint(ret->event))
+		return ret->frame.file.n &&
+		       (*ret->frame.file.at == '/' || *ret->frame.file.at == '[');
+	return ret->frame.file.n || ret->frame.name.n || ret->frame.address > UINT16_MAX;
+}
+
 static bool read_header(const char *line, struct cprof_perf_script_line *ret)
 {
 	const char *time = *line == '\t' ? NULL : find_time(line);
@@ -171,8 +211,7 @@ static bool read_header(const char *line, struct cprof_perf_script_line *ret)
 	ret->has_time = true;
 	read_who(trimmed(line, time), ret);
 	const char *rest = read_event(strchr(time, ':') + 1, ret);
-	ret->has_frame = read_frame(rest, &ret->frame) && (ret->frame.file.n || ret->frame.name.n ||
-							   ret->frame.address > UINT16_MAX);
+	ret->has_frame = read_only_frame(rest, ret);
 	return true;
 }
 

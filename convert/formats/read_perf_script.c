@@ -15,6 +15,7 @@
 
 #define MAX_INLINED 64
 #define MAX_EVENTS  64
+#define CHECK_LINES 32 /* so many are looked at before the text is taken for something else */
 
 struct script {
 	struct cprof_profile *profile; /* owned until taken */
@@ -23,12 +24,13 @@ struct script {
 		locations; /* hash of address and names -> location + 1; see find_location() */
 	uint32_t events[MAX_EVENTS]; /* strings, by first appearance */
 	uint32_t n_events;
-	bool any_period, any_time;            /* what the headers of this text have */
+	bool any_period, any_time, any_tid;   /* what the headers of this text have */
 	struct cprof_line lines[MAX_INLINED]; /* of the location being read */
 	uint32_t n_lines;
 	uint64_t inlined_at;    /* their address */
 	uint64_t frame_address; /* of the frame read last: its source may stand on the next line */
 	bool frame_inlined;
+	bool frame_of_header; /* the frame read last stood on the header's own line */
 	uint32_t frame_name, frame_file;
 	uint32_t frame_source;
 	int64_t frame_line;
@@ -234,6 +236,7 @@ static struct cprof_error *begin_sample(struct script *s, const struct cprof_per
 	s->open = !err;
 	if (!err && line->has_frame)
 		err = begin_frame(s, &line->frame);
+	s->frame_of_header = !err && line->has_frame;
 	return err;
 }
 
@@ -245,24 +248,39 @@ static struct cprof_error *set_source(struct script *s, const struct cprof_perf_
 	return keep(s, line->source, &s->frame_source);
 }
 
-static struct cprof_error *take_line(struct script *s, const struct cprof_lines *lines,
-				     const struct cprof_perf_script_line *line)
+/* A frame on a line of its own. What looked like one on the header's line was text: perf prints either. */
+static struct cprof_error *take_frame(struct script *s, const struct cprof_perf_script_frame *frame)
 {
 	static const struct cprof_perf_script_line nobody;
 	struct cprof_error *err = NULL;
+	if (!s->open) /* nothing but frames is printed */
+		err = begin_sample(s, &nobody);
+	if (s->frame_of_header)
+		s->frame_waits = false;
+	s->frame_of_header = false;
+	return err ? err : begin_frame(s, frame);
+}
+
+/* Text of something else looks like a header of few words; the headers of one text have the same ones. */
+static bool is_header_of(const struct script *s, const struct cprof_perf_script_line *line)
+{
+	return line->has_time == s->any_time && (!s->any_tid || line->has_tid || line->event.n);
+}
+
+static struct cprof_error *take_line(struct script *s, const struct cprof_lines *lines,
+				     const struct cprof_perf_script_line *line)
+{
 	switch (line->kind) {
 	case CPROF_PERF_SCRIPT_END:
 		return end_sample(s);
 	case CPROF_PERF_SCRIPT_IGNORE:
 		return NULL;
 	case CPROF_PERF_SCRIPT_HEADER:
-		if (line->has_time == s->any_time)
+		if (is_header_of(s, line))
 			return begin_sample(s, line);
 		return cprof_lines_error(lines, "not the header of a sample");
 	case CPROF_PERF_SCRIPT_FRAME:
-		if (!s->open) /* nothing but frames is printed */
-			err = begin_sample(s, &nobody);
-		return err ? err : begin_frame(s, &line->frame);
+		return take_frame(s, &line->frame);
 	case CPROF_PERF_SCRIPT_SOURCE:
 		return set_source(s, line);
 	default:
@@ -285,9 +303,26 @@ static struct cprof_error *read_lines(struct script *s, const char *bytes, size_
 	while (!err && (line = cprof_lines_next(&lines))) {
 		struct cprof_perf_script_line read;
 		cprof_perf_script_line_read(line, &read);
-		err = take_line(s, &lines, &read);
+		err = cprof_lines_forgive(&lines, take_line(s, &lines, &read));
 	}
-	return err ? err : end_sample(s);
+	if (!err)
+		err = end_sample(s);
+	return err ? err : cprof_lines_settle(&lines, s->profile);
+}
+
+/* Headers that say more than those before: what was taken for headers until now was none. */
+static void learn_header(struct script *s, const struct cprof_perf_script_line *line)
+{
+	bool time = line->has_time && !s->any_time;
+	bool tid = line->has_tid && !s->any_tid && line->has_time == s->any_time;
+	if (time || tid) {
+		s->n_events = 0;
+		s->any_period = false;
+	}
+	if (time)
+		s->any_tid = line->has_tid;
+	s->any_time |= time;
+	s->any_tid |= tid;
 }
 
 /* Which events there are, and whether perf printed times and periods. */
@@ -296,16 +331,16 @@ static struct cprof_error *find_events(struct script *s, const char *bytes, size
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	const char *line;
 	struct cprof_error *err = NULL;
-	bool any = false;
 	while (!err && (line = cprof_lines_next(&lines))) {
 		struct cprof_perf_script_line read;
 		uint32_t event;
 		cprof_perf_script_line_read(line, &read);
 		if (read.kind != CPROF_PERF_SCRIPT_HEADER)
 			continue;
-		s->any_time = any ? s->any_time : read.has_time;
+		learn_header(s, &read);
+		if (!is_header_of(s, &read))
+			continue;
 		s->any_period |= read.has_period;
-		any = true;
 		err = find_event(s, &read, &event);
 		if (err)
 			err = cprof_error_wrap(err, "byte %zu",
@@ -370,18 +405,19 @@ static bool looks_like_script(const char *bytes, size_t n)
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
 	struct cprof_perf_script_line read = { 0 };
 	const char *line;
-	bool header = false;
-	while ((line = cprof_lines_next(&lines))) {
+	bool header = true; /* the frames may be all that is printed */
+	for (int i = 0; i < CHECK_LINES && (line = cprof_lines_next(&lines));) {
 		cprof_perf_script_line_read(line, &read);
 		if (read.kind == CPROF_PERF_SCRIPT_END || read.kind == CPROF_PERF_SCRIPT_IGNORE)
 			continue;
-		if (read.kind == CPROF_PERF_SCRIPT_FRAME)
-			return *line == '\t';
-		if (header || read.kind != CPROF_PERF_SCRIPT_HEADER)
-			return false;
-		if (read.has_time && (read.event.n || read.has_tid))
+		if (read.kind == CPROF_PERF_SCRIPT_FRAME && header && *line == '\t')
 			return true;
-		header = true;
+		header = read.kind == CPROF_PERF_SCRIPT_HEADER;
+		/* Behind lines of something else it has to say more. */
+		if (header && read.has_time &&
+		    (i ? read.event.n && read.has_tid : read.event.n || read.has_tid))
+			return true;
+		i++;
 	}
 	return false;
 }

@@ -64,6 +64,17 @@ TEST(perf_script_line_reads_what_any_choice_of_fields_prints)
 		  "crunch|12292|-|@55c341c2e45b  (/bin/hot)" },
 		{ "hot 1 2.3: 1 page-faults:                 0 [unknown] ([unknown])",
 		  "hot|1|1|page-faults@0  ([unknown])" },
+		{ "app 1 2.3: cycles:     7f00001000        55c341c2e45b main+0x4 (/bin/x)",
+		  "app|1|-|cycles@55c341c2e45b main (/bin/x)" },
+		{ "app 1 2.3: cycles:     7f00001000 add (/bin/x)",
+		  "app|1|-|cycles@7f00001000 add (/bin/x)" },
+		/* What tracepoints say is no frame. */
+		{ "app 1 [000] 2.3: syscalls:sys_exit_openat: 0xfffffffffffffffe",
+		  "app|1|-|syscalls:sys_exit_openat" },
+		{ "app 1 [000] 2.3: probe:f: 7f3bb4a0b000 of 12", "app|1|-|probe:f" },
+		{ "app 1 [000] 2.3: block:block_rq_issue: 8,0 W 4096 () 123 + 8 [dd]",
+		  "app|1|-|block:block_rq_issue" },
+		{ "app 1 2.3: sdt:x: add dead beef", "app|1|-|sdt:x" },
 		/* Frames. */
 		{ "\t            1454 hash.constprop.0+0x44 (/usr/bin/hot)",
 		  "@1454 hash.constprop.0 (/usr/bin/hot)" },
@@ -120,6 +131,26 @@ TEST(perf_script_counts_each_event_apart)
 	CHECK_UINT(p->values[3], 1);
 	CHECK_UINT(p->values[4], 300);
 	cprof_profile_free(p);
+}
+
+TEST(perf_script_takes_no_text_of_a_header_for_the_leaf_of_the_frames_below_it)
+{
+	static const char *const behind[] = { "0xfffffffffffffffe", "7f3bb4a0b000",
+					      "7f3bb4a0b000 12", "dead beef (x)",
+					      "feed12 a+0x1 (/lib/b)" };
+	char text[512];
+	for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+		snprintf(
+			text, sizeof(text),
+			"a 1 1.0: page-faults: %s\n\t 10 f+0x1 (/a)\n\t 20 g+0x1 (/a)\n\n"
+			"a 1 1.0: syscalls:sys_exit_read: %s\n\t 10 f+0x1 (/a)\n\t 20 g+0x1 (/a)\n\n",
+			behind[i], behind[i]);
+		struct cprof_profile *p = read(text);
+		CHECK_UINT(p->n_samples, 2);
+		CHECK_UINT(p->samples[0].n_locations, 2);
+		CHECK_UINT(p->samples[1].n_locations, 2);
+		cprof_profile_free(p);
+	}
 }
 
 TEST(perf_script_weighs_nothing_where_no_period_is_printed)

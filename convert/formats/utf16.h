@@ -1,0 +1,22 @@
+/*
+ * convert/formats/utf16.h - text in UTF-16 to UTF-8: what the shell and the editors of Windows write.
+ *
+ * Source of truth: RFC 2781 and RFC 3629. What is no character becomes U+FFFD.
+ */
+#ifndef CPROF_CONVERT_FORMATS_UTF16_H
+#define CPROF_CONVERT_FORMATS_UTF16_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+
+/* Whether text begins with the byte order mark of UTF-16. */
+bool cprof_utf16_has_mark(const uint8_t *bytes, size_t n);
+
+/* The text behind the mark, appended to `out`, with a zero byte behind it that is not counted. Errors: no memory. */
+struct cprof_error *cprof_utf16_to_utf8(const uint8_t *bytes, size_t n, struct cprof_buffer *out);
+
+#endif
