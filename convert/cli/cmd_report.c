@@ -140,7 +140,10 @@ struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 	if (err)
 		return err;
 	cprof_printable_write(stderr, cprof_buffer_text(&report->warnings), report->warnings.len);
+	report->warnings.len = 0;
 	err = deliver(report, interactive);
+	/* And what could not be shown as it was written. */
+	cprof_printable_write(stderr, cprof_buffer_text(&report->warnings), report->warnings.len);
 	cprof_report_free(report);
 	return err;
 }

@@ -20,6 +20,7 @@ struct boxes {
 	FILE *out;
 	bool flat; /* inner nodes show flat weight; leaves show cum, which counts what is not drawn */
 	bool any;
+	uint64_t n_cut; /* texts that there was no room for */
 };
 
 static int64_t value_of(int64_t sum, int64_t divisor)
@@ -213,11 +214,15 @@ static struct cprof_error *put_texts(struct boxes *boxes, struct cprof_graph *gr
 	}
 	if (!err)
 		sort_shown(boxes, shown, n);
-	for (uint32_t i = 0; !err && shown && i < n && i < MAX_TAGS; i++) {
+	for (uint32_t i = 0; !err && shown && i < n; i++) {
 		int64_t weight = boxes->flat ? value_of(shown[i].flat, shown[i].flat_div)
 					     : value_of(shown[i].cum, shown[i].cum_div);
 		if (!weight)
 			continue;
+		if (i >= MAX_TAGS) {
+			boxes->n_cut++;
+			continue;
+		}
 		const char *name = cprof_profile_text(boxes->report->profile, shown[i].first->name);
 		char own[64];
 		snprintf(own, sizeof(own), "%s_%u", source, i);
@@ -240,7 +245,7 @@ static bool has_callees(const struct cprof_graph *graph, uint32_t node)
 }
 
 struct cprof_error *cprof_dot_tags_write(struct cprof_graph *graph, uint32_t node, uint32_t id,
-					 FILE *out, bool *ret_any)
+					 FILE *out, bool *ret_any, uint64_t *n_cut)
 {
 	struct boxes boxes = { .report = graph->report,
 			       .out = out,
@@ -251,5 +256,6 @@ struct cprof_error *cprof_dot_tags_write(struct cprof_graph *graph, uint32_t nod
 	if (!err)
 		err = put_numbers(&boxes, graph, node, 0, source);
 	*ret_any = boxes.any;
+	*n_cut += boxes.n_cut;
 	return err;
 }

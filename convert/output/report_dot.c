@@ -1,6 +1,7 @@
 /*
  * convert/output/report_dot.c - dot: the call graph in Graphviz's language, and everything drawn from it.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct drawing {
 	uint32_t *ids;  /* by node; 0: not drawn */
 	bool *has_tags; /* by node */
 	double max_flat;
+	uint64_t n_cut; /* labels of nodes that have more than are drawn */
 };
 
 static void put_escaped(struct cprof_buffer *out, const char *text, size_t n)
@@ -160,7 +162,7 @@ static struct cprof_error *put_node(struct drawing *d, uint32_t index)
 	struct cprof_error *err = cprof_buffer_error(&label);
 	return err ? err
 		   : cprof_dot_tags_write(d->graph, index, d->ids[index], d->out,
-					  &d->has_tags[index]);
+					  &d->has_tags[index], &d->n_cut);
 }
 
 static int64_t at_most(int64_t value, int64_t limit)
@@ -260,7 +262,13 @@ static struct cprof_error *write_dot(struct cprof_report *report, FILE *out)
 				   .shortener = shortener,
 				   .ids = ids,
 				   .has_tags = has_tags };
-	return draw(&drawing);
+	err = draw(&drawing);
+	if (drawing.n_cut)
+		cprof_buffer_printf(&report->warnings,
+				    "not drawn: %" PRIu64
+				    " of the labels, for a node has room for four\n",
+				    drawing.n_cut);
+	return err;
 }
 
 /* The same text, drawn by Graphviz into `type` and shown in `shown_in`. */

@@ -351,6 +351,51 @@ TEST(report_dot_draws_what_has_become_less_in_blue)
 	free(got);
 }
 
+/* One node, with `n` labels of one weight. */
+static char *draw_labels(unsigned n, const char *key, struct cprof_buffer *warnings)
+{
+	struct cprof_profile *p = with_columns();
+	struct cprof_report *report;
+	struct cprof_config config;
+	char *text, value[16];
+	size_t room;
+	for (unsigned i = 0; i < n; i++) {
+		struct cprof_label label = { 0 };
+		snprintf(value, sizeof(value), "v%u", i);
+		ok(cprof_profile_string(p, key, &label.key));
+		ok(cprof_profile_string(p, value, &label.text));
+		ok(cprof_profile_add_sample(p, p->stacks, 1, &label, 1, (int64_t[]){ 1, 7 }));
+	}
+	ok(cprof_config_init(&config));
+	ok(cprof_report_new(p, cprof_format_find("dot"), NULL, &config, &report));
+	FILE *out = open_memstream(&text, &room);
+	ok(cprof_report_write(report, out));
+	fclose(out);
+	cprof_buffer_puts(warnings, cprof_buffer_text(&report->warnings));
+	cprof_report_free(report);
+	cprof_profile_free(p);
+	return text;
+}
+
+TEST(report_dot_says_how_many_labels_it_has_no_room_for)
+{
+	static const struct {
+		unsigned n;
+		const char *want;
+	} rows[] = {
+		{ 4, "" },
+		{ 5, "not drawn: 1 of the labels, for a node has room for four\n" },
+		{ 9, "not drawn: 5 of the labels, for a node has room for four\n" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_buffer warnings = { 0 };
+		cprof_buffer_puts(&warnings, "");
+		free(draw_labels(rows[i].n, "k", &warnings));
+		CHECK_STR(cprof_buffer_text(&warnings), rows[i].want);
+		cprof_buffer_deinit(&warnings);
+	}
+}
+
 TEST(report_proto_makes_the_chosen_type_the_default_of_the_file)
 {
 	for (uint32_t type = 0; type < 2; type++) {
