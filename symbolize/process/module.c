@@ -291,17 +291,33 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 	return fd < 0 ? -1 : cprof_take_fd(&fd);
 }
 
+/* A file that has no name any more is to be had by its mapping alone, so whether that is refused is what a reader can change. */
+static struct cprof_error *not_opened(const struct cprof_maps *maps, const struct cprof_map *map,
+				      int why)
+{
+	CPROF_AUTO(close) int fd = open_map_file(maps, map);
+	const bool refused = fd < 0 && (errno == EACCES || errno == EPERM);
+	if (refused && (why == ENOENT || why == ESTALE))
+		return cprof_error_new(
+			CPROF_ERR_DENIED,
+			"the mapped file was deleted or replaced, and /proc/%d/map_files, where it "
+			"still is, is refused; CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE together "
+			"open it",
+			(int)maps->pid);
+	if (why == ESTALE)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "%s: the file at this path is another one by now",
+				       map->path);
+	return cprof_error_os(why, "open %s", map->path);
+}
+
 static struct cprof_error *open_file(struct cprof_modules *modules, const struct cprof_maps *maps,
 				     const struct cprof_map *map, struct cprof_module *module)
 {
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
-	if (fd < 0 && errno == ESTALE)
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "%s: the file at this path is another one by now",
-				       map->path);
 	if (fd < 0)
-		return cprof_error_os(errno, "open %s", map->path);
+		return not_opened(maps, map, errno);
 	return open_fd(module, fd, &modules->budget);
 }
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import termios
@@ -106,6 +107,51 @@ class Block(Another):
                                "-f", "-o", self.path("proc.pb.gz"))
             self.assertEqual(result.returncode, 4, result.stderr)
             self.assertIn("/syscall", result.stderr)
+
+
+class Modes(Another):
+    def test_each_mode_works_with_the_least_that_the_page_gives(self):
+        with open("/proc/sys/kernel/perf_event_paranoid") as file:
+            if int(file.read()) != 2:
+                self.skipTest("kernel.perf_event_paranoid is not 2, its default")
+        table = ((["perfmon", "sys_ptrace"], "cpu", "hot", ()), (["sys_ptrace"], "threads", "lockers abba", ()),
+                 (["dac_read_search", "sys_ptrace"], "block", "lockers abba", ()),
+                 (["perfmon", "bpf", "sys_ptrace"], "block", "lockers abba", ("-block-method", "bpf")),
+                 (["sys_ptrace"], "mutex", "locks brief", ()),
+                 (["perfmon", "bpf", "sys_ptrace"], "mutex", "locks brief", ("-block-method", "bpf")),
+                 (["sys_ptrace"], "heap", "hot", ()))
+        for caps, mode, argv, more in table:
+            with self.subTest(caps=caps, mode=mode), Target(argv.split()) as target:
+                before = Footprint(target.pid)
+                seconds = () if mode == "threads" else ("-seconds", "0.5")
+                args = ("-p", target.pid, "-mode", mode, *seconds, "-f", "-o", self.path("m.pb.gz"), *more)
+                result = as_nobody(caps, *args)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                Profile.read(self.path("m.pb.gz"))
+                before.check_unchanged(self)
+                for cap in caps:  # each is needed: without it the mode ends or says what it lacks
+                    less = as_nobody([c for c in caps if c != cap], *args)
+                    self.assertTrue(less.returncode in (3, 4) or "warning" in less.stderr, f"without {cap}: {less.stderr}")
+
+    def test_the_names_of_a_deleted_file_or_which_capabilities_give_them(self):
+        with Target(["hot"]) as target, open(f"/proc/{target.pid}/maps") as maps:
+            libc = next((line.split()[-1] for line in maps if "libc.so.6" in line), None)
+        if not libc:
+            self.skipTest("the C library is no libc.so.6 here")
+        copy = self.path("libc.so.6")
+        shutil.copy(libc, copy)
+        with Target(["hot"], env={**os.environ, "LD_LIBRARY_PATH": self.dir}) as target:
+            os.unlink(copy)
+            before = Footprint(target.pid)
+            for more, says in (([], True), (["dac_read_search"], True), (["checkpoint_restore"], True),
+                               (["dac_read_search", "checkpoint_restore"], False)):
+                result = as_nobody(["perfmon", "sys_ptrace", *more], "-p", target.pid, "-seconds", "0.5", "-no-cache", "-f",
+                                   "-o", self.path("c.pb.gz"))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                found = re.search(rf"warning: {copy}: .*the mapped file was deleted.*CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE",
+                                  result.stderr)
+                self.assertEqual(bool(found), says, f"{more}: {result.stderr}")
+            before.check_unchanged(self)
 
 
 class Words(TempDir):
