@@ -62,7 +62,9 @@ struct cprof_error *cprof_mapping_numbers_get(struct cprof_mapping_numbers *numb
 		.start = map->start,
 		.limit = map->end,
 		.offset = map->offset,
-		.filename = *map->path ? map->path : "//anon",
+		.filename = map->moved   ? module->path
+			    : *map->path ? map->path
+					 : "//anon",
 		.build_id = cprof_build_id_hex(module->build_id, module->build_id_len, hex),
 	};
 	err = add(numbers, &added, (struct cprof_mapping_source){ &process->maps, map },

@@ -37,6 +37,8 @@ struct cprof_map {
 		path; /* owned by maps; as the target names it; "[vdso]", "" for anonymous memory */
 	uint8_t build_id[CPROF_BUILD_ID_MAX]; /* where the kernel told it (MMAP2 with build id) */
 	uint8_t build_id_len;
+	/* Memory without a file in the place of a file's text, with the same bytes: `module` and `offset` are that file's. */
+	bool moved;
 	struct cprof_module *module; /* borrowed; NULL until cprof_modules_get() was asked */
 };
 

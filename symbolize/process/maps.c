@@ -71,6 +71,9 @@ static struct cprof_error *remember(struct cprof_maps *maps, const struct cprof_
 	}
 	*copy = *map;
 	copy->path = path;
+	/* Of memory without a file the kernel tells its address (MMAP2) or nothing (/proc). */
+	if (!map->inode && !map->moved && path[0] != '/')
+		copy->offset = 0;
 	copy->id = (uint32_t)maps->n_all;
 	copy->live = true;
 	maps->all[maps->n_all++] = copy;
@@ -212,7 +215,7 @@ static bool parse_line(char *line, struct cprof_map *map)
 
 static bool same(const struct cprof_map *a, const struct cprof_map *b)
 {
-	return a->start == b->start && a->end == b->end && a->offset == b->offset &&
+	return a->start == b->start && a->end == b->end && (a->moved || a->offset == b->offset) &&
 	       a->prot == b->prot && a->dev == b->dev && a->inode == b->inode &&
 	       strcmp(a->path, b->path) == 0;
 }

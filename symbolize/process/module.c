@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
+#include "symbolize/process/module_impl.h"
 
 #define VDSO_MAX     (64 * 1024)
 #define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
@@ -411,14 +412,20 @@ static struct cprof_error *set_root(struct cprof_modules *modules, struct cprof_
 	return NULL;
 }
 
+static struct cprof_error *find_moved(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map);
+
 struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module)
 {
+	struct cprof_error *err = map->module ? NULL : find_moved(modules, maps, map);
+	if (err)
+		return err;
 	if (!map->module)
 		map->module = find(modules, map);
 	if (!map->module) {
 		struct cprof_module *module;
-		struct cprof_error *err = module_new(map->path, &module);
+		err = module_new(map->path, &module);
 		if (err)
 			return err;
 		module->dev = map->dev;
@@ -437,6 +444,30 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 		map->module = module;
 	}
 	*ret_module = map->module;
+	return NULL;
+}
+
+/* Text that was moved to memory without a file is the text of the file around it. Asked once for a mapping. */
+static struct cprof_error *find_moved(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map)
+{
+	if (map->inode || !(map->prot & PROT_EXEC) || (map->path[0] && map->path[1] != 'a'))
+		return NULL;
+	for (int below = 1; below >= 0; below--) {
+		struct cprof_map *beside = cprof_module_neighbour(maps, map, below);
+		struct cprof_module *module;
+		uint64_t offset;
+		struct cprof_error *err =
+			beside ? cprof_modules_get(modules, maps, beside, &module) : NULL;
+		if (err)
+			return err;
+		if (!beside || !cprof_module_moved(maps, beside, module, map, &offset))
+			continue;
+		map->moved = true;
+		map->offset = offset;
+		map->module = module;
+		return NULL;
+	}
 	return NULL;
 }
 

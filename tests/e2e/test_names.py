@@ -190,6 +190,88 @@ int main(int argc, char **argv)
 """
 
 
+# Puts the text of a library that it uses onto memory without a file, as programs do with their own for huge pages.
+MOVER = r"""
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+void work_outer(volatile sig_atomic_t *);
+static volatile sig_atomic_t stop;
+static void on_term(int sig) { (void)sig; stop = 1; }
+static int move(unsigned long start, unsigned long end, int other)
+{
+	size_t size = end - start;
+	char *copy = malloc(size);
+	memcpy(copy, (void *)start, size);
+	if (mmap((void *)start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return 1;
+	memcpy((void *)start, copy, size);
+	/* Other code where the file has this: what is compared must not agree. */
+	for (size_t i = 0; other && i + 1 < size; i++)
+		if (memcmp((char *)start + i, "\xcc\xcc", 2) == 0)
+			((char *)start)[i] = (char)0xf4;
+	return mprotect((void *)start, size, PROT_READ | PROT_EXEC);
+}
+int main(int argc, char **argv)
+{
+	char line[512], perms[8];
+	unsigned long start, end;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	signal(SIGTERM, on_term);
+	while (argc > 1 && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) == 3 && perms[2] == 'x' && strstr(line, "libwork.so"))
+			if (move(start, end, strcmp(argv[1], "other") == 0))
+				return 1;
+	printf("pid %d\nready\n", (int)getpid());
+	fflush(stdout);
+	work_outer(&stop);
+	return 0;
+}
+"""
+WORK = r"""
+#include <signal.h>
+volatile unsigned long sink;
+__attribute__((noinline)) static void work_inner(void) { for (int i = 0; i < 100000; i++) sink = sink * 31 + 7; }
+__attribute__((noinline)) static void work_middle(void) { work_inner(); sink++; }
+__attribute__((aligned(16384))) void work_outer(volatile sig_atomic_t *stop) { while (!*stop) work_middle(); }
+__asm__(".text; .globl work_rest; work_rest: .fill 16384, 1, 0xcc");
+"""
+
+
+class MovedText(Base):
+    def build(self):
+        need("gcc")
+        for source, out, flags in ((WORK, "libwork.so", ["-shared", "-fPIC"]), (MOVER, "mover", [self.path("libwork.so")])):
+            done = run(["gcc", "-O1", "-g", "-fno-optimize-sibling-calls", "-x", "c", "-", "-x", "none", "-o", self.path(out),
+                        *flags, f"-Wl,-rpath,{self.dir}"], input=source)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return self.path("mover")
+
+    def test_text_on_memory_without_a_file_keeps_names_lines_and_stacks(self):
+        with Target([self.build(), "same"]) as target:
+            with open(f"/proc/{target.pid}/maps") as maps:
+                self.assertFalse([line for line in maps if "libwork.so" in line and "r-xp" in line])
+            profile = self.profile(target.pid)
+        share = profile.share(lambda stack, labels: "main" in stack and stack[stack.index("main") - 1] == "work_outer")
+        self.assertGreater(share, 0.95)
+        inner = [line for location in profile.locations.values() for line in location["lines"] if line["name"] == "work_inner"]
+        self.assertTrue(inner and all(line["line"] for line in inner))
+        self.assertIn(self.path("libwork.so"), [mapping["file"] for mapping in profile.mappings])
+
+    def test_other_code_in_the_place_of_a_files_text_is_not_called_by_its_names(self):
+        with Target([self.build(), "other"]) as target:
+            profile = self.profile(target.pid)
+        self.assertEqual(profile.share(lambda stack, labels: "work_inner" in stack or "work_outer" in stack), 0)
+        # Places in memory without a file count from where it begins.
+        places = [line["name"] for location in profile.locations.values() for line in location["lines"] if "[anon]+" in line["name"]]
+        self.assertTrue(places)
+        self.assertTrue(all(int(place.split("+")[1], 16) < 1 << 20 for place in places), places)
+
+
 class ManyModules(Base):
     N = 2000
 

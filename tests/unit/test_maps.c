@@ -17,7 +17,9 @@ static const char two_maps[] =
 
 static struct cprof_map at(uint64_t start, uint64_t end)
 {
-	return (struct cprof_map){ .start = start, .end = end, .offset = start, .path = "x" };
+	return (struct cprof_map){
+		.inode = 1, .start = start, .end = end, .offset = start, .path = "x"
+	};
 }
 
 TEST(maps_parse_reads_every_field_of_proc_maps)
@@ -94,6 +96,22 @@ TEST(maps_parse_takes_the_later_line_of_a_mapping_that_grew_meanwhile)
 	CHECK_UINT(cprof_maps_find(&maps, 0x400000)->end, 0x402000);
 	CHECK_UINT(maps.n_all, 3);
 	CHECK(!maps.all[0]->live && maps.all[1]->live && maps.all[2]->live);
+	cprof_maps_deinit(&maps);
+}
+
+TEST(maps_of_memory_without_a_file_count_from_their_start)
+{
+	struct cprof_maps maps;
+	/* As the kernel tells of it in an event; and what stays of it where something else takes its middle. */
+	struct cprof_map all = at(0x1000, 0x9000), middle = at(0x3000, 0x4000);
+	all.inode = middle.inode = 0;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ 0 });
+	CHECK(!cprof_maps_add(&maps, &all, NULL));
+	CHECK_UINT(cprof_maps_find(&maps, 0x1000)->offset, 0);
+	CHECK(!cprof_maps_add(&maps, &middle, NULL));
+	CHECK_UINT(maps.n_sorted, 3);
+	for (size_t i = 0; i < maps.n_sorted; i++)
+		CHECK_UINT(maps.sorted[i]->offset, 0);
 	cprof_maps_deinit(&maps);
 }
 

@@ -262,7 +262,7 @@ static void from_unwind_table(const struct cprof_maps *maps, struct cprof_module
 	struct cprof_cfi_fde fde;
 	uint64_t file_addr;
 	struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
-	if (!err && !module->image)
+	if (!err && (!module->image || map->moved))
 		return;
 	if (!err)
 		err = cprof_cfi_get(module, &cfi);
