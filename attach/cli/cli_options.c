@@ -25,6 +25,7 @@
 static const struct cprof_option rows[] = {
 	{ "p", ROW(CPROF_OPT_LIST, pid_lists), NULL, "PID[,PID]", "the process or processes to profile", "Target" },
 	{ "n", ROW(CPROF_OPT_STRING, name), NULL, "NAME", "the one process of this name", NULL },
+	{ "children", ROW(CPROF_OPT_SWITCH, children), NULL, NULL, "-mode cpu: and the processes that it starts, or has started; the label pid tells them apart", NULL },
 
 	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
 	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
@@ -360,6 +361,16 @@ static struct cprof_error *check_cpu(struct cprof_attach_options *options)
 	return NULL;
 }
 
+static struct cprof_error *check_children(struct cprof_attach_options *options)
+{
+	if (!options->children || strcmp(options->mode, "cpu") == 0)
+		return NULL;
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_USAGE, "-mode %s does not follow child processes",
+				options->mode),
+		"-children goes with -mode cpu; otherwise name each process with -p");
+}
+
 static struct cprof_error *check_threads(struct cprof_attach_options *options)
 {
 	struct cprof_threads_request *threads = &options->requests.threads;
@@ -396,8 +407,8 @@ static struct cprof_error *check_threads(struct cprof_attach_options *options)
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
-		check_threads, parse_rate, parse_overhead, parse_heap_hooks,
-		parse_block,   check_cpu,  split_labels,   parse_naming,
+		check_threads, parse_rate,   parse_overhead, parse_heap_hooks, parse_block,
+		check_cpu,     split_labels, parse_naming,   check_children,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)

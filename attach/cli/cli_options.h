@@ -25,6 +25,7 @@ struct cprof_attach_options {
 	struct cprof_strings command; /* after "--" */
 	pid_t *pids;                  /* owned; from pid_lists, without doubles */
 	size_t n_pids;
+	bool children; /* and what they start */
 
 	/* how: what every mode is asked for, whichever it will be; filled by the rows as far as they say it outright */
 	const char *mode;

@@ -15,6 +15,7 @@
 #include "attach/modes/mode.h"
 #include "attach/perf/perf_event_name.h"
 #include "attach/target/launch.h"
+#include "attach/target/target_children.h"
 #include "attach/threads/core_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -173,6 +174,50 @@ static struct cprof_error *open_core(struct program *program)
 	return err;
 }
 
+static bool is_target(const struct program *program, pid_t pid)
+{
+	for (size_t i = 0; i < program->n_targets; i++) {
+		if (program->targets[i]->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* One that cannot be looked at is left out, and told; one that has ended meanwhile is left out. */
+static struct cprof_error *open_child(struct program *program, pid_t pid)
+{
+	struct cprof_target **more =
+		realloc(program->targets, (program->n_targets + 1) * sizeof(*more));
+	if (!more)
+		return cprof_error_no_memory();
+	program->targets = more;
+	struct cprof_error *err = cprof_target_open(pid, &program->targets[program->n_targets]);
+	if (!err)
+		program->n_targets++;
+	else if (err->code != CPROF_ERR_NO_TARGET)
+		cprof_run_log_note(&program->log, CPROF_NOTE_WARNING,
+				   "a process it has started is left out: %s", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
+/* What the processes that were named have started so far; what they start from now on is the mode's to find. */
+static struct cprof_error *open_children(struct program *program)
+{
+	size_t named = program->n_targets;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < named; i++) {
+		CPROF_AUTO(free) pid_t *pids = NULL;
+		size_t n;
+		cprof_target_children_list(program->targets[i]->pid, &pids, &n);
+		for (size_t k = 0; !err && k < n; k++) {
+			if (!is_target(program, pids[k]) && pids[k] != getpid())
+				err = open_child(program, pids[k]);
+		}
+	}
+	return err;
+}
+
 static struct cprof_error *open_targets(struct program *program)
 {
 	struct cprof_attach_options *options = &program->options;
@@ -202,6 +247,8 @@ static struct cprof_error *open_targets(struct program *program)
 			return err;
 		program->n_targets++;
 	}
+	if (options->children && !program->launch.pid)
+		return open_children(program);
 	if (program->launch.pid) {
 		const char *name = strrchr(options->command.items[0], '/');
 		program->targets[0]->launched = true;
@@ -348,6 +395,7 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 		.naming = options->naming,
 		.labels = options->label_pairs,
 		.n_labels = options->labels.len,
+		.children = options->children,
 		.command_line = cprof_buffer_text(&program->command_line),
 	};
 	struct cprof_mode_requests requests = options->requests;

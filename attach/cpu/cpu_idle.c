@@ -39,7 +39,7 @@ void cprof_cpu_idle_text(uint64_t sampled_ns, uint64_t window_ns, uint64_t child
 		snprintf(
 			text, n,
 			"child processes used %.2f s of processor time, the process itself %.2f s: "
-			"profile them by their own ids (-p)",
+			"-children puts them into the profile",
 			(double)children_ns / 1e9, own);
 	else if (sampled_ns < window_ns / IDLE_PART)
 		snprintf(

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attach/cpu/cpu_account.h"
 #include "attach/cpu/cpu_idle.h"
@@ -17,6 +18,7 @@
 #include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "attach/run/session.h"
+#include "attach/target/target_children.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -24,7 +26,8 @@
 #define FOLLOW_NS       (100 * 1000000ull)
 #define FIRST_OF_CALLS  64
 #define FIRST_OF_CYCLES 1000000
-#define OPENED_BETWEEN  64 /* modules opened between two looks at the rings */
+#define CHILDREN_MAX    2048 /* processes that are followed; each costs some ten KiB */
+#define OPENED_BETWEEN  64   /* modules opened between two looks at the rings */
 
 struct cpu {
 	const struct cprof_run *run;
@@ -39,7 +42,8 @@ struct cpu {
 	struct cprof_perf_counter counter; /* how often that happened */
 	uint64_t counted;                  /* in the window */
 	uint64_t lost_other; /* of the source, when mappings were last read because of it */
-	uint64_t others;     /* 32-bit samples, which cannot be unwound */
+	uint64_t children_missed;
+	uint64_t others; /* 32-bit samples, which cannot be unwound */
 };
 
 /* ---- records ---- */
@@ -134,19 +138,62 @@ static struct cprof_error *on_thread(struct cpu *cpu, struct cprof_process *proc
 					       (pid_t)record->fork.ptid);
 }
 
+/* Whoever had the id before has ended. Its first thread has an event of its own, as all that are created. */
+static struct cprof_error *on_child(struct cpu *cpu, const struct cprof_perf_record *record)
+{
+	const struct cprof_process *parent =
+		cprof_session_process(cpu->session, (pid_t)record->fork.ppid);
+	if (!parent)
+		return NULL;
+	if (cprof_session_n_children(cpu->session) >= CHILDREN_MAX) {
+		cpu->children_missed++;
+		return NULL;
+	}
+	struct cprof_error *err = cprof_session_fork(cpu->session, parent, (pid_t)record->pid);
+	if (!err && !cpu->event.is_clock)
+		err = cprof_cpu_weight_inherit(&cpu->weight, (pid_t)record->tid, record->time_ns);
+	return err;
+}
+
+static bool is_child(const struct cpu *cpu, const struct cprof_process *process)
+{
+	for (size_t i = 0; i < cpu->run->n_targets; i++) {
+		if (cpu->run->targets[i] == process->target)
+			return false;
+	}
+	return true;
+}
+
+/* One that may not be looked into any more (set-user-ID) is not sampled by the kernel either. */
+static struct cprof_error *on_exec(struct cpu *cpu, struct cprof_process *process)
+{
+	struct cprof_error *err = cprof_session_exec(cpu->session, process);
+	if (err && err->code == CPROF_ERR_DENIED && is_child(cpu, process)) {
+		cprof_error_free(err);
+		process->started = false;
+		return NULL;
+	}
+	return err ? err : open_modules(cpu, process);
+}
+
 static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
 {
 	struct cpu *cpu = ctx;
 	struct cprof_process *process = cprof_session_process(cpu->session, (pid_t)record->pid);
+	if (cpu->run->children && record->kind == CPROF_PERF_FORK && record->tid == record->pid &&
+	    (!process || is_child(cpu, process)))
+		return on_child(cpu, record);
 	if (!process)
 		return NULL; /* somebody else's mapping, name or fork */
 	if (process->target->exited && record->time_ns > process->target->exited_mono_ns)
 		return NULL; /* somebody else who got the id */
 	switch (record->kind) {
-	case CPROF_PERF_EXEC: {
-		struct cprof_error *err = cprof_session_exec(cpu->session, process);
-		return err ? err : open_modules(cpu, process);
-	}
+	case CPROF_PERF_EXEC:
+		return on_exec(cpu, process);
+	case CPROF_PERF_EXIT:
+		if (record->tid == record->pid && is_child(cpu, process))
+			cprof_target_children_ended(process->target);
+		return NULL;
 	case CPROF_PERF_SAMPLE:
 		/* Some events count already while others are being opened. */
 		if (!process->started || record->time_ns < cpu->run->window->start_mono_ns)
@@ -211,10 +258,40 @@ static struct cprof_error *open_first_modules(struct cpu *cpu, struct cprof_proc
 	return err;
 }
 
+/* What was started while events were being opened, whose records nobody could place yet. */
+static struct cprof_error *adopt_children(struct cpu *cpu, struct cprof_process *parent)
+{
+	CPROF_AUTO(free) pid_t *pids = NULL;
+	size_t n;
+	struct cprof_error *err = NULL;
+	cprof_target_children_list(parent->target->pid, &pids, &n);
+	for (size_t i = 0; !err && i < n; i++) {
+		if (pids[i] == getpid() || cprof_session_process(cpu->session, pids[i]))
+			continue;
+		err = cprof_session_fork(cpu->session, parent, pids[i]);
+		if (!err) /* it may run another program by now */
+			err = cprof_process_refresh(cprof_session_process(cpu->session, pids[i]),
+						    0);
+	}
+	return err;
+}
+
+static struct cprof_error *read_targets(struct cpu *cpu)
+{
+	struct cprof_error *err = cprof_session_read_targets(cpu->session);
+	for (size_t i = 0; !err && cpu->run->children && i < cpu->run->n_targets; i++) {
+		struct cprof_process *process = cprof_session_process_at(cpu->session, i);
+		if (process->started)
+			err = adopt_children(cpu, process);
+	}
+	return err;
+}
+
 /* Until there is something to do besides reading rings. */
 static uint64_t wait_ns(const struct cpu *cpu)
 {
-	uint64_t most = cpu->source->opener->follow ? FOLLOW_NS : WAIT_NS;
+	/* A child may be gone soon, and some of its files with it. */
+	uint64_t most = cpu->source->opener->follow || cpu->run->children ? FOLLOW_NS : WAIT_NS;
 	uint64_t look = cpu->counter.n
 				? cprof_cpu_weight_wait_ns(&cpu->weight, cprof_clock_mono_ns())
 				: most;
@@ -257,7 +334,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_window_start(window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				source->kernel_excluded);
-	struct cprof_error *err = cprof_session_read_targets(cpu->session);
+	struct cprof_error *err = read_targets(cpu);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings, wait_ns(cpu),
@@ -314,7 +391,8 @@ static void note_idle(const struct cpu *cpu)
 	if (cpu->event.is_clock)
 		cprof_cpu_idle_text(counts->samples * (uint64_t)cpu->period,
 				    cprof_window_elapsed_ns(cpu->run->window),
-				    cpu->idle.children_ns, text, sizeof(text));
+				    cpu->run->children ? 0 : cpu->idle.children_ns, text,
+				    sizeof(text));
 	else
 		snprintf(text, sizeof(text), "%s",
 			 !cpu->counter.n || cpu->counted || counts->samples
@@ -322,6 +400,21 @@ static void note_idle(const struct cpu *cpu)
 				 : "the event did not happen in its threads, not once");
 	if (text[0])
 		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT, "%s", text);
+}
+
+static void note_children(const struct cpu *cpu)
+{
+	size_t n = cprof_session_n_children(cpu->session);
+	if (cpu->run->children)
+		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT,
+				   "%zu processes that were started meanwhile are in the profile: "
+				   "the label pid tells whose a sample is",
+				   n);
+	if (cpu->children_missed)
+		cprof_run_log_note(cpu->run->log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " more processes that were started are not in it: no "
+				   "more than %d are followed",
+				   cpu->children_missed, CHILDREN_MAX);
 }
 
 static void note_end(const struct cpu *cpu)
@@ -343,6 +436,7 @@ static void note_end(const struct cpu *cpu)
 				   cpu->others);
 	note_short_account(cpu);
 	note_idle(cpu);
+	note_children(cpu);
 	if (cpu->counter.n && cpu->counted && !counts->samples)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%s happened %" PRIu64 " times, but never while a sample of it "
@@ -369,6 +463,7 @@ static struct cprof_error *open_source(struct cpu *cpu)
 		.rate_hz = wanted->rate_hz,
 		.kernel_frames = !wanted->user_only,
 		.strategy = wanted->strategy,
+		.children = cpu->run->children,
 		.targets = cpu->run->targets,
 		.n_targets = cpu->run->n_targets,
 		.log = cpu->run->log,
@@ -399,8 +494,8 @@ static struct cprof_error *open_counter(struct cpu *cpu)
 	if (cpu->event.is_clock)
 		return NULL;
 	const struct perf_event_attr attr = cprof_perf_source_attr(cpu->source, false);
-	struct cprof_error *err = cprof_perf_counter_open(&attr, cpu->run->targets,
-							  cpu->run->n_targets, &cpu->counter);
+	struct cprof_error *err = cprof_perf_counter_open(
+		&attr, cpu->run->targets, cpu->run->n_targets, cpu->run->children, &cpu->counter);
 	if (err && err->code != CPROF_ERR_NO_MEMORY && err->code != CPROF_ERR_NO_TARGET) {
 		cprof_run_log_note(cpu->run->log, CPROF_NOTE_WARNING,
 				   "what happened could not be counted besides being sampled, so "

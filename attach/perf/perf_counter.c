@@ -17,7 +17,8 @@ uint64_t cprof_perf_counter_whole(uint64_t value, uint64_t enabled_ns, uint64_t 
 	return (uint64_t)((double)value * ((double)enabled_ns / (double)running_ns) + 0.5);
 }
 
-static struct perf_event_attr counting(const struct perf_event_attr *event, bool from_exec)
+static struct perf_event_attr counting(const struct perf_event_attr *event, bool from_exec,
+				       bool children)
 {
 	return (struct perf_event_attr){
 		.size = sizeof(struct perf_event_attr),
@@ -32,7 +33,7 @@ static struct perf_event_attr counting(const struct perf_event_attr *event, bool
 		.exclude_guest = event->exclude_guest,
 		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
 		.inherit = 1,
-		.inherit_thread = 1,
+		.inherit_thread = !children,
 		.disabled = from_exec,
 		.enable_on_exec = from_exec,
 	};
@@ -40,14 +41,14 @@ static struct perf_event_attr counting(const struct perf_event_attr *event, bool
 
 static struct cprof_error *open_thread(struct cprof_perf_counter *counter,
 				       const struct perf_event_attr *event, pid_t tid,
-				       bool from_exec)
+				       bool from_exec, bool children)
 {
-	struct perf_event_attr attr = counting(event, from_exec);
+	struct perf_event_attr attr = counting(event, from_exec, children);
 	if (!CPROF_ARRAY_ROOM(counter->threads, counter->n, counter->cap, 1))
 		return cprof_error_no_memory();
 	int fd = cprof_perf_event_open(&attr, tid, -1, -1);
-	if (fd < 0 &&
-	    errno == EINVAL) { /* Linux before 5.13: children that are processes count, too */
+	if (fd < 0 && errno == EINVAL &&
+	    attr.inherit_thread) { /* Linux before 5.13: children that are processes count, too */
 		attr.inherit_thread = 0;
 		fd = cprof_perf_event_open(&attr, tid, -1, -1);
 	}
@@ -61,24 +62,24 @@ static struct cprof_error *open_thread(struct cprof_perf_counter *counter,
 
 static struct cprof_error *open_process(struct cprof_perf_counter *counter,
 					const struct perf_event_attr *event,
-					const struct cprof_target *target)
+					const struct cprof_target *target, bool children)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	size_t n = 0;
 	struct cprof_error *err = cprof_target_threads(target, &tids, &n);
 	for (size_t i = 0; !err && i < n; i++)
-		err = open_thread(counter, event, tids[i], target->launched);
+		err = open_thread(counter, event, tids[i], target->launched, children);
 	return err;
 }
 
 struct cprof_error *cprof_perf_counter_open(const struct perf_event_attr *attr,
 					    struct cprof_target *const *targets, size_t n_targets,
-					    struct cprof_perf_counter *ret_counter)
+					    bool children, struct cprof_perf_counter *ret_counter)
 {
 	struct cprof_perf_counter counter = { 0 };
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < n_targets; i++)
-		err = open_process(&counter, attr, targets[i]);
+		err = open_process(&counter, attr, targets[i], children);
 	if (err)
 		cprof_perf_counter_close(&counter);
 	else

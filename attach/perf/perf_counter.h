@@ -1,7 +1,7 @@
 /*
  * attach/perf/perf_counter.h - how often an event has happened in some processes: the kernel's own count, without samples.
  *
- * One counter for each thread, inherited by the threads that it creates (not by processes), and 1 descriptor each. A
+ * One counter for each thread, inherited by the threads that it creates (by processes only if asked to), and 1 descriptor each. A
  * launched command is counted from its exec on. Where more is counted than the processor has counters for, the kernel
  * counts each a part of the time, and the whole is reckoned from that part.
  *
@@ -11,6 +11,7 @@
 #define CPROF_ATTACH_PERF_PERF_COUNTER_H
 
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,7 @@ struct cprof_perf_counter {
  */
 struct cprof_error *cprof_perf_counter_open(const struct perf_event_attr *attr,
 					    struct cprof_target *const *targets, size_t n_targets,
-					    struct cprof_perf_counter *ret_counter);
+					    bool children, struct cprof_perf_counter *ret_counter);
 void cprof_perf_counter_close(struct cprof_perf_counter *counter);
 
 /* What was counted before does not count. */

@@ -121,6 +121,7 @@ static struct cprof_error *open_all(struct cprof_perf_source *source)
 const struct cprof_perf_opener cprof_perf_open_thread_cpu = {
 	.name = "thread-cpu",
 	.summary = "an inherited event for each thread and CPU",
+	.inherits = true,
 	.clock_per_thread = true,
 	.live = true,
 	.open = open_all,

@@ -184,6 +184,14 @@ static struct cprof_error *no_such_strategy(const char *name)
 	return cprof_error_hint(err, "ways are cpu, thread-cpu and thread, or auto");
 }
 
+static struct cprof_error *no_children(const char *name)
+{
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_USAGE, "-open %s does not follow the processes that a process starts",
+		name);
+	return cprof_error_hint(err, "with -children leave -open out, or give -open thread-cpu");
+}
+
 /* An event that does not exist, or no process: no other way of opening will change that. */
 static bool final(const struct cprof_error *err)
 {
@@ -197,6 +205,13 @@ static struct cprof_error *try_openers(struct cprof_perf_source *source)
 	for (size_t i = 0; i < N_OPENERS; i++) {
 		if (!wanted(&source->request, i))
 			continue;
+		if (source->request.children && !openers[i]->inherits) {
+			if (strcmp(source->request.strategy, "auto") != 0) {
+				cprof_error_free(last);
+				return no_children(openers[i]->name);
+			}
+			continue;
+		}
 		cprof_error_free(last);
 		source->opener = openers[i];
 		last = openers[i]->open(source);

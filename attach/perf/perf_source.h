@@ -25,6 +25,7 @@ struct cprof_perf_source_request {
 	uint64_t stack_bytes;
 	double rate_hz;                /* per CPU, to choose the size of rings */
 	bool kernel_frames;            /* where permitted */
+	bool children;                 /* what targets start is sampled as well */
 	const char *strategy;          /* "auto" or a row's name */
 	struct cprof_target **targets; /* borrowed */
 	size_t n_targets;
@@ -60,6 +61,7 @@ struct cprof_perf_source {
 struct cprof_perf_opener {
 	const char *name;
 	const char *summary;
+	bool inherits;         /* children of the targets are sampled, too */
 	bool clock_per_thread; /* a thread that works for less than a period is never sampled */
 	bool live; /* events count from their opening on, so there may be samples from before the start */
 	/* Open everything, disabled unless `live`. An error makes the next row be tried; what was opened is closed by the caller. */

@@ -37,6 +37,24 @@ struct cprof_error *cprof_process_open_unseen(struct cprof_process *process,
 	return open_with(process, target, &memory);
 }
 
+struct cprof_error *cprof_process_open_child(struct cprof_process *process,
+					     struct cprof_target *target,
+					     const struct cprof_process *parent)
+{
+	*process = (struct cprof_process){
+		.started = parent->started,
+		.refreshed_mono_ns = cprof_clock_mono_ns(),
+		.refresh_after_ns = MISS_WAIT_NS,
+	};
+	struct cprof_error *err = open_with(process, target, NULL);
+	process->mem.tid = process->maps.pid = target->pid;
+	process->maps.exe_dev = parent->maps.exe_dev;
+	process->maps.exe_inode = parent->maps.exe_inode;
+	for (size_t i = 0; !err && i < parent->maps.n_sorted; i++)
+		err = cprof_maps_add(&process->maps, parent->maps.sorted[i], NULL);
+	return err;
+}
+
 void cprof_process_close(struct cprof_process *process)
 {
 	cprof_process_threads_free(process->threads);

@@ -32,6 +32,14 @@ struct cprof_error *cprof_process_open(struct cprof_process *process, struct cpr
 struct cprof_error *cprof_process_open_unseen(struct cprof_process *process,
 					      struct cprof_target *target,
 					      struct cprof_memory memory);
+
+/*
+ * A process that `parent` has just forked: what is mapped there is mapped here, too, and the rest is told by records. Its
+ * memory is read as long as it lives. Errors: NO_MEMORY; it can be closed all the same.
+ */
+struct cprof_error *cprof_process_open_child(struct cprof_process *process,
+					     struct cprof_target *target,
+					     const struct cprof_process *parent);
 void cprof_process_close(struct cprof_process *process);
 
 /*

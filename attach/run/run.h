@@ -36,6 +36,7 @@ struct cprof_run {
 	struct cprof_run_naming naming;
 	const struct cprof_run_label *labels;
 	size_t n_labels;
+	bool children; /* processes that targets start belong to the profile: samples say whose they are */
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
 };
 

@@ -39,7 +39,7 @@ static struct cprof_error *make(struct cprof_sample_labels *labels,
 							  .str = run->labels[i].value });
 	for (size_t i = 0; i < n_extra; i++)
 		put(labels, extra[i]);
-	if (run->n_targets > 1)
+	if (run->n_targets > 1 || run->children)
 		put(labels,
 		    (struct cprof_builder_label){ .key = "pid", .num = process->target->pid });
 	if (thread)

@@ -7,15 +7,21 @@
 #include "attach/run/profile_names.h"
 #include "attach/run/sample_labels.h"
 #include "attach/run/session_prefetch.h"
+#include "attach/target/target_children.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "cprof/hash.h"
 
 struct cprof_session {
 	const struct cprof_run *run;   /* borrowed, as all of it */
 	struct cprof_builder *builder; /* owned, as all the rest */
 	struct cprof_modules modules;
-	struct cprof_process *processes;
-	size_t n_processes;
+	struct cprof_process **processes; /* the run's targets in their order, then children */
+	size_t n_processes, cap_processes;
+	struct cprof_map64 by_pid;      /* number of the last one with that id, + 1 */
+	struct cprof_target **children; /* what the run does not own */
+	size_t n_children, cap_children;
 	struct cprof_mapping_numbers numbers;
 	struct cprof_stack_walker walker;
 	struct cprof_sample_labels labels;
@@ -24,14 +30,34 @@ struct cprof_session {
 
 /* ---- life ---- */
 
+/* One more, of `pid`; zeroed, and kept where it is, as mappings in it are pointed to. */
+static struct cprof_error *add_process(struct cprof_session *session, pid_t pid,
+				       struct cprof_process **ret_process)
+{
+	if (!CPROF_ARRAY_ROOM(session->processes, session->n_processes, session->cap_processes, 1))
+		return cprof_error_no_memory();
+	struct cprof_process *process = calloc(1, sizeof(*process));
+	uint64_t *number = process ? cprof_map64_put(&session->by_pid, (uint64_t)pid, NULL) : NULL;
+	if (!number) {
+		free(process);
+		return cprof_error_no_memory();
+	}
+	session->processes[session->n_processes++] = process;
+	*number = session->n_processes;
+	*ret_process = process;
+	return NULL;
+}
+
 static struct cprof_error *open_processes(struct cprof_session *session)
 {
 	const struct cprof_run *run = session->run;
-	session->processes = calloc(run->n_targets + 1, sizeof(*session->processes));
-	struct cprof_error *err = session->processes ? NULL : cprof_error_no_memory();
-	for (size_t i = 0; !err && i < run->n_targets; i++)
-		err = cprof_process_open(&session->processes[session->n_processes++],
-					 run->targets[i]);
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < run->n_targets; i++) {
+		struct cprof_process *process;
+		err = add_process(session, run->targets[i]->pid, &process);
+		if (!err)
+			err = cprof_process_open(process, run->targets[i]);
+	}
 	return err;
 }
 
@@ -78,7 +104,7 @@ struct cprof_error *cprof_session_read_targets(struct cprof_session *session)
 {
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < session->n_processes; i++) {
-		struct cprof_process *process = &session->processes[i];
+		struct cprof_process *process = session->processes[i];
 		if (session->run->targets[i]->launched)
 			continue; /* to be read when it runs its own program: cprof_session_exec() */
 		err = cprof_process_refresh(process, 0);
@@ -110,9 +136,15 @@ void cprof_session_free(struct cprof_session *session)
 	if (!session)
 		return;
 	cprof_session_prefetch_deinit(&session->prefetch);
-	for (size_t i = 0; i < session->n_processes; i++)
-		cprof_process_close(&session->processes[i]);
+	for (size_t i = 0; i < session->n_processes; i++) {
+		cprof_process_close(session->processes[i]);
+		free(session->processes[i]);
+	}
 	free(session->processes);
+	for (size_t i = 0; i < session->n_children; i++)
+		cprof_target_close(session->children[i]);
+	free(session->children);
+	cprof_map64_deinit(&session->by_pid);
 	cprof_stack_walker_deinit(&session->walker);
 	cprof_builder_free(session->builder);
 	cprof_modules_deinit(&session->modules);
@@ -125,16 +157,33 @@ void cprof_session_free(struct cprof_session *session)
 
 struct cprof_process *cprof_session_process(struct cprof_session *session, pid_t pid)
 {
-	for (size_t i = 0; i < session->n_processes; i++) {
-		if (session->processes[i].target->pid == pid)
-			return &session->processes[i];
-	}
-	return NULL;
+	const uint64_t *number = cprof_map64_get(&session->by_pid, (uint64_t)pid);
+	return number ? session->processes[*number - 1] : NULL;
 }
 
 struct cprof_process *cprof_session_process_at(struct cprof_session *session, size_t number)
 {
-	return number < session->n_processes ? &session->processes[number] : NULL;
+	return number < session->n_processes ? session->processes[number] : NULL;
+}
+
+struct cprof_error *cprof_session_fork(struct cprof_session *session,
+				       const struct cprof_process *parent, pid_t pid)
+{
+	struct cprof_target *target;
+	struct cprof_process *process;
+	if (!CPROF_ARRAY_ROOM(session->children, session->n_children, session->cap_children, 1))
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_target_children_open(pid, parent->target, &target);
+	if (err)
+		return err;
+	session->children[session->n_children++] = target;
+	err = add_process(session, pid, &process);
+	return err ? err : cprof_process_open_child(process, target, parent);
+}
+
+size_t cprof_session_n_children(const struct cprof_session *session)
+{
+	return session->n_children;
 }
 
 struct cprof_modules *cprof_session_modules(struct cprof_session *session)

@@ -44,6 +44,14 @@ void cprof_session_free(struct cprof_session *session);
 struct cprof_process *cprof_session_process(struct cprof_session *session, pid_t pid);
 struct cprof_process *cprof_session_process_at(struct cprof_session *session, size_t number);
 
+/*
+ * `parent` has forked the process `pid`, which is one more of this session, and of its run's labels. Whoever had the id
+ * before is known no more. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_session_fork(struct cprof_session *session,
+				       const struct cprof_process *parent, pid_t pid);
+size_t cprof_session_n_children(const struct cprof_session *session);
+
 /* For modes that open modules themselves. */
 struct cprof_modules *cprof_session_modules(struct cprof_session *session);
 struct cprof_run_log *cprof_session_log(struct cprof_session *session);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attach/target/thread_proc.h"
@@ -66,17 +67,56 @@ static void add_children_of_threads(struct family *family, pid_t pid)
 		add_children(family, pid, tids[i]);
 }
 
+static void add_all(struct family *family, pid_t pid)
+{
+	add_children_of_threads(family, pid);
+	while (family->at < family->n)
+		add_children_of_threads(family, family->pids[family->at++]);
+}
+
+void cprof_target_children_list(pid_t pid, pid_t **ret_pids, size_t *ret_n)
+{
+	struct family family = { 0 };
+	add_all(&family, pid);
+	*ret_pids = family.pids;
+	*ret_n = family.n;
+}
+
+struct cprof_error *cprof_target_children_open(pid_t pid, const struct cprof_target *parent,
+					       struct cprof_target **ret_target)
+{
+	struct cprof_target *target = malloc(sizeof(*target));
+	if (!target)
+		return cprof_error_no_memory();
+	*target = *parent;
+	target->pid = target->ns_pid = pid;
+	target->leader_gone = target->launched = target->exited = false;
+	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0u);
+	if (target->pidfd < 0)
+		cprof_target_children_ended(target);
+	*ret_target = target;
+	return NULL;
+}
+
+void cprof_target_children_ended(struct cprof_target *target)
+{
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	target->pidfd = -1;
+	target->exited = true;
+	target->exited_mono_ns =
+		UINT64_MAX; /* records come in the order of time: none is of the next with this id */
+}
+
 uint64_t cprof_target_children_cpu_ns(pid_t pid)
 {
 	struct family family = { 0 };
 	uint64_t own, waited_for, ticks;
 	read_times(pid, &own, &ticks);
-	add_children_of_threads(&family, pid);
-	while (family.at < family.n) {
-		pid_t child = family.pids[family.at++];
-		read_times(child, &own, &waited_for);
+	add_all(&family, pid);
+	for (size_t i = 0; i < family.n; i++) {
+		read_times(family.pids[i], &own, &waited_for);
 		ticks += own + waited_for;
-		add_children_of_threads(&family, child);
 	}
 	free(family.pids);
 	return ticks * (CPROF_NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));

@@ -1,7 +1,11 @@
 """Processes that the target starts, and profiles that are empty: what is said about both."""
 
+import signal
+import subprocess
+
 import harness
-from harness import Target, TempDir, attach, attach_while_it_works, run
+from harness import ATTACH, Profile, Target, TempDir, attach, attach_while_it_works, children, let_it_work, run, target_path
+from harness import wait_for_window
 
 SPIN = "x = 0\nwhile x < 20000000: x += 1"
 
@@ -28,6 +32,73 @@ class Empty(TempDir):
         with Target("hot") as target:
             done = attach_while_it_works(target.pid, 30, "-o", self.path("x.pb.gz"))
             self.assertNotIn("processor time", done.stderr)
+
+
+class Followed(TempDir):
+    def profile(self, *args, **more):
+        done = attach("-children", "-hz", "1000", "-f", "-o", self.path("x.pb.gz"), *args, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return Profile.read(self.path("x.pb.gz")), done
+
+    def check(self, profile, pid, ms):
+        """Samples of in_child with that label for about so much of processor time; a clock of each thread's own is exact."""
+        mine = [(frames, values[0]) for frames, values, labels in profile.samples if labels.get("pid") == pid]
+        total = sum(n for _, n in mine)
+        inside = sum(n for frames, n in mine if "in_child" in frames)
+        self.assertGreater(inside, ms * 0.6, pid)
+        self.assertLess(inside, ms * 1.5, pid)
+        self.assertGreater(inside, total * 0.6, pid)
+
+    def test_processes_that_a_command_starts_in_any_way_are_in_its_profile(self):
+        for how in ("fork", "exec", "spawn"):
+            with self.subTest(how):
+                profile, done = self.profile("--", target_path("child_work"), how, "3", "150")
+                children = [int(line.split()[1]) for line in done.stdout.splitlines()]
+                self.assertEqual(len(children), 3)
+                self.assertRegex(done.stderr, "(?m)^3 processes that were started meanwhile are in the profile")
+                for child in children:
+                    self.check(profile, child, 150)
+
+    def test_behind_a_script_that_starts_a_script(self):
+        profile, done = self.profile("--", "sh", "-c", f"sh -c '{target_path('child_work')} fork 1 200; true'; true")
+        self.check(profile, int(done.stdout.split()[1]), 200)
+
+    def test_children_that_are_gone_long_before_they_are_looked_at_have_names(self):
+        for how in ("fork", "exec"):
+            with self.subTest(how):
+                profile, done = self.profile("--", target_path("child_work"), how, "40", "10")
+                pids = {labels["pid"] for frames, _, labels in profile.samples if "in_child" in frames}
+                self.assertGreaterEqual(len(pids), 38)
+                self.assertGreater(profile.share(lambda frames, _: "in_child" in frames), 0.5)
+
+    def test_workers_that_run_already_are_followed_with_their_parent(self):
+        with Target(["child_work", "pool", "2", "100000000"]) as target:
+            workers = children(target.pid)
+            self.assertEqual(len(workers), 2)
+            tool = harness.Process([ATTACH, "-p", str(target.pid), "-children", "-seconds", "0", "-o", self.path("x.pb.gz")],
+                                   stderr=subprocess.PIPE, text=True)
+            while "profiling" not in tool.stderr.readline():
+                self.assertIsNone(tool.poll())
+            wait_for_window(tool)
+            for worker in workers:
+                let_it_work(worker, 20)
+            tool.send_signal(signal.SIGINT)
+            _, said = tool.communicate(timeout=60)
+            self.assertEqual(tool.returncode, 0, said)
+            profile = Profile.read(self.path("x.pb.gz"))
+            for worker in workers:
+                share = profile.share(lambda frames, labels: "in_child" in frames and labels["pid"] == worker)
+                self.assertGreater(share, 0.1)
+            self.assertTrue(target.alive())
+
+    def test_what_cannot_follow_is_refused_with_what_can(self):
+        with Target("hot") as target:
+            for args, word in ((("-mode", "heap"), "goes with -mode cpu"), (("-open", "cpu"), "-open thread-cpu"),
+                               (("-open", "thread"), "-open thread-cpu")):
+                done = attach("-p", target.pid, "-children", *args, "-seconds", "0.1", "-o", self.path("y.pb.gz"))
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(word, done.stderr)
+            self.assertTrue(target.alive())
 
 
 if __name__ == "__main__":
