@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/place.h"
+#include "base/shell_word.h"
 
 #define OWN_NAMES_MAX 100
 
@@ -62,6 +64,53 @@ static struct cprof_error *plan_stdout(struct cprof_output *output)
 	return cprof_error_hint(err, "redirect stdout, or give -o FILE");
 }
 
+/* What a file of this name would be expected to be, and who makes it of a profile. */
+static struct cprof_error *check_suffix(const char *path, bool text)
+{
+	static const struct {
+		const char *suffix, *report;
+	} reports[] = {
+		{ ".svg", "svg" },
+		{ ".png", "png" },
+		{ ".pdf", "pdf" },
+		{ ".gif", "gif" },
+		{ ".ps", "ps" },
+		{ ".dot", "dot" },
+		{ ".gv", "dot" },
+		{ ".html", "flamegraph" },
+		{ ".htm", "flamegraph" },
+		{ ".speedscope.json", "speedscope" },
+		{ ".json", "json" },
+		{ ".txt", "top" },
+		{ ".folded", "folded" },
+		{ ".collapsed", "folded" },
+		{ ".callgrind", "callgrind" },
+	};
+	size_t n = strlen(path);
+	for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
+		size_t len = strlen(reports[i].suffix);
+		if (n < len || strcasecmp(path + n - len, reports[i].suffix) != 0)
+			continue;
+		CPROF_AUTO(buffer) struct cprof_buffer profile = { 0 }, hint = { 0 };
+		cprof_buffer_printf(&profile, "%.*s.pb.gz", (int)(n - len), path);
+		cprof_buffer_puts(&hint, "give -o ");
+		cprof_shell_word_put(&hint, cprof_buffer_text(&profile));
+		cprof_buffer_printf(&hint, ", then cprof -%s -output ", reports[i].report);
+		cprof_shell_word_put(&hint, path);
+		cprof_buffer_putc(&hint, ' ');
+		cprof_shell_word_put(&hint, cprof_buffer_text(&profile));
+		struct cprof_error *err = cprof_error_new(
+			CPROF_ERR_USAGE,
+			"-o %s: what is written here is a profile of pprof's, and no %s", path,
+			reports[i].suffix);
+		if (text)
+			return cprof_error_hint(err, "the text of -text goes to stdout: redirect "
+						     "that; -o is for a profile beside it");
+		return cprof_error_hint(err, "%s", cprof_buffer_text(&hint));
+	}
+	return NULL;
+}
+
 /* Nothing is left there should we be killed while sampling. */
 static struct cprof_error *plan_file(struct cprof_output *output, enum cprof_new_file_how how)
 {
@@ -86,7 +135,9 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 		err = cprof_error_new(CPROF_ERR_USAGE, "-o: the file name is empty");
 	else if (strcmp(output.path, "-") == 0)
 		err = plan_stdout(&output);
-	else
+	else if (options->output)
+		err = check_suffix(output.path, options->text);
+	if (!err && !output.to_stdout)
 		err = plan_file(&output, output.own_name  ? CPROF_NEW_FILE_NAMED
 					 : options->force ? CPROF_NEW_FILE_REPLACE
 							  : CPROF_NEW_FILE_REFUSE);
