@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/target/program_head.h"
 #include "attach/target/thread_proc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -324,14 +325,12 @@ struct cprof_error *cprof_target_check_program(const struct cprof_target *target
 	unsigned char ident[20];
 	pid_t tid = cprof_target_living_tid(target);
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)tid);
-	CPROF_AUTO(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
-		int why = errno;
+	int why = cprof_program_head_read(tid, ident, sizeof(ident));
+	if (why == EACCES || why == EPERM)
 		return may_not_look(target, why, path);
-	}
-	if (fd < 0)
-		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
-	if (read(fd, ident, sizeof(ident)) != sizeof(ident) || memcmp(ident, ELFMAG, SELFMAG) != 0)
+	if (why && why != ENOEXEC)
+		return cprof_error_os(why, "open %s", path);
+	if (why || memcmp(ident, ELFMAG, SELFMAG) != 0)
 		return wrong_program(target, "something that is no ELF program");
 	if (ident[EI_CLASS] == ELFCLASS32)
 		return wrong_program(target, "a 32-bit program");

@@ -5,7 +5,7 @@ import shutil
 import sys
 
 import harness
-from harness import ATTACH, CPROF, Target, TempDir, run, target_path
+from harness import ATTACH, CPROF, Profile, Target, TempDir, run, target_path
 
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
@@ -61,6 +61,21 @@ class Refusals(Caller):
             self.assertEqual(done.returncode, 4, done.stderr)
             self.assertIn("root without CAP_SYS_PTRACE", done.stderr)
             self.assertNotIn("sudo", done.stderr)
+
+    def test_a_program_whose_file_root_may_not_read_is_profiled_all_the_same(self):
+        """As on a user's FUSE or NFS mount; here root has not the right to pass over a file's own rights."""
+        program = shutil.copy(target_path("hot"), self.path("unreadable"))
+        os.chown(program, NOBODY, NOBODY)
+        os.chmod(program, 0o111)
+        caps = "-dac_override,-dac_read_search"
+        as_weak_root = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", "--"]
+        if run([*as_weak_root, "cat", program]).returncode == 0:
+            self.skipTest("root can read it")
+        with Target(self.as_user([program])) as target:
+            done = run([*as_weak_root, self.tool, "-p", str(target.pid), "-seconds", "0.5", "-f", "-o", self.path("x.pb.gz")])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(target.alive())
+        self.assertGreater(Profile.read(self.path("x.pb.gz")).total(), 0)
 
 
 class Sudo(Caller):
