@@ -2,7 +2,7 @@
 sets of options. What is known to differ between the versions is left out as in test_differential.py, whose comparison this is;
 docs/viewer.md lists the classes.
 
-All pairs: CPROF_DIFFERENTIAL=all python3 tests/e2e/test_differential_shapes.py. Another pprof: CPROF_ORACLE=/path/to/pprof
+All pairs: CPROF_SHAPES=all python3 tests/e2e/test_differential_shapes.py. Another pprof: CPROF_ORACLE=/path/to/pprof
 """
 import concurrent.futures
 import os
@@ -19,7 +19,7 @@ from test_differential import run, same, without_order
 REPORTS = ["-top", "-tree", "-dot", "-peek=.", "-text -cum", "-callgrind", "-comments", "-top -addresses", "-top -lines", "-tree -files",
            "-dot -call_tree", "-traces"]
 MORE = ["", "-sample_index=0 -nodecount=5", "-focus=main|render|Main -unit=ms", "-ignore=runtime|GC|memcpy -mean", "-noinlines -relative_percentages"]
-COUNT = os.environ.get("CPROF_DIFFERENTIAL", "120")
+COUNT = os.environ.get("CPROF_SHAPES", "120")
 OLD = "CPROF_ORACLE" not in os.environ  # what Debian's does not do yet, or does its own way
 # Debian's knows no links to documents, and draws what is negative in green.
 NEWER = re.compile(rb"(?m)^Doc: .*\n|Doc: [^\\\n]*\\l")
