@@ -190,14 +190,66 @@ static char *itanium(const char *mangled, enum cprof_demangle form)
 
 /* ---- clones ---- */
 
-/* What compilers append to copies of a function. Most carry a number, which keeps "pkg.part" out of it. */
+/*
+ * What compilers append to copies and parts of a function. Most carry a number, which keeps "pkg.part" out of it; others are
+ * believed without one, or behind mangled names alone, since Go's functions may be called so ("main.cleanup").
+ */
+enum clone_form {
+	NUMBERED,
+	ALONE,
+	MANGLED,
+};
 static const struct {
 	const char *word;
-	bool alone; /* also without a number */
+	enum clone_form form;
+	bool begins; /* more letters follow: what a copy was compiled for */
 } clone_suffixes[] = {
-	{ "cold", true },       { "localalias", true }, { "part", false }, { "constprop", false },
-	{ "isra", false },      { "lto_priv", false },  { "llvm", false }, { "clone", false },
-	{ "simdclone", false }, { "__uniq", false },    { "warm", false },
+	/* gcc, and its OpenMP and loops that run in parallel */
+	{ "cold", ALONE, false },
+	{ "localalias", ALONE, false },
+	{ "part", NUMBERED, false },
+	{ "constprop", NUMBERED, false },
+	{ "isra", NUMBERED, false },
+	{ "lto_priv", NUMBERED, false },
+	{ "clone", NUMBERED, false },
+	{ "simdclone", NUMBERED, false },
+	{ "_omp_fn", NUMBERED, false },
+	{ "_omp_cpyfn", NUMBERED, false },
+	{ "_loopfn", NUMBERED, false },
+	/* clang: LTO, block sections, specialized and outlined code, OpenMP; BOLT */
+	{ "llvm", NUMBERED, false },
+	{ "__uniq", NUMBERED, false },
+	{ "warm", NUMBERED, false },
+	{ "hot", NUMBERED, false },
+	{ "__part", NUMBERED, false },
+	{ "eh", MANGLED, false },
+	{ "specialized", NUMBERED, false },
+	{ "memprof", NUMBERED, false },
+	{ "argprom", ALONE, false },
+	{ "argelim", ALONE, false },
+	{ "retelim", ALONE, false },
+	{ "extracted", MANGLED, false },
+	{ "omp_outlined", ALONE, false },
+	{ "omp_outlined_debug__", ALONE, false },
+	{ "org", NUMBERED, false },
+	/* coroutines */
+	{ "actor", MANGLED, false },
+	{ "destroy", MANGLED, false },
+	{ "resume", MANGLED, false },
+	{ "cleanup", MANGLED, false },
+	/* copies for kinds of processors, and what chooses among them */
+	{ "resolver", ALONE, false },
+	{ "ifunc", ALONE, false },
+	{ "default", ALONE, false },
+	{ "arch_", ALONE, true },
+	{ "sse", ALONE, true },
+	{ "ssse3", ALONE, true },
+	{ "avx", ALONE, true },
+	{ "fma", ALONE, false },
+	{ "bmi", ALONE, false },
+	{ "bmi2", ALONE, false },
+	{ "popcnt", ALONE, false },
+	{ "_M", ALONE, true },
 };
 
 static bool is_number(const char *text, size_t len)
@@ -205,12 +257,17 @@ static bool is_number(const char *text, size_t len)
 	return len && strspn(text, "0123456789") >= len;
 }
 
-static bool is_clone_word(const char *text, size_t len, bool has_number)
+static bool is_clone_word(const char *text, size_t len, bool has_number, bool is_mangled)
 {
 	for (size_t i = 0; i < sizeof(clone_suffixes) / sizeof(clone_suffixes[0]); i++) {
 		const char *word = clone_suffixes[i].word;
-		if (strlen(word) == len && memcmp(word, text, len) == 0)
-			return has_number || clone_suffixes[i].alone;
+		size_t n = strlen(word);
+		if (clone_suffixes[i].begins ? n > len : n != len)
+			continue;
+		if (memcmp(word, text, n) == 0)
+			return clone_suffixes[i].form == ALONE ||
+			       (clone_suffixes[i].form == NUMBERED && has_number) ||
+			       (clone_suffixes[i].form == MANGLED && is_mangled);
 	}
 	return false;
 }
@@ -220,11 +277,12 @@ static size_t without_clone(const char *name)
 {
 	size_t len = strlen(name), end = len;
 	bool number = false; /* the part after `end` is one */
+	bool is_mangled = strncmp(name, "_Z", 2) == 0 || strncmp(name, "_R", 2) == 0;
 	for (size_t at = len; at-- > 1;) {
 		if (name[at] != '.')
 			continue;
 		size_t part = end - at - 1;
-		if (is_clone_word(name + at + 1, part, number))
+		if (is_clone_word(name + at + 1, part, number, is_mangled))
 			len = at;
 		else if (number || !is_number(name + at + 1, part))
 			break;
