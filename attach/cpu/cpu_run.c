@@ -320,6 +320,16 @@ static struct cprof_error *look_at_period(struct cpu *cpu)
 	return cprof_cpu_weight_changed(&cpu->weight, cprof_clock_mono_ns(), period);
 }
 
+/* What the samples are held against. */
+static void stop_counting(struct cpu *cpu)
+{
+	cpu->counted = cprof_perf_counter_read(&cpu->counter);
+	cprof_cpu_account_stop(&cpu->account);
+	cprof_cpu_idle_stop(&cpu->idle, cpu->run);
+}
+
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
+
 static struct cprof_error *sample(struct cpu *cpu)
 {
 	struct cprof_window *window = cpu->run->window;
@@ -345,6 +355,8 @@ static struct cprof_error *sample(struct cpu *cpu)
 			err = source->opener->follow(source);
 		if (!err)
 			err = drain(cpu, now);
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, cpu);
 		cprof_session_prefetch(cpu->session);
 		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
 			count_threads(cpu);
@@ -352,9 +364,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 		}
 	}
 	cprof_perf_source_disable(source);
-	cpu->counted = cprof_perf_counter_read(&cpu->counter);
-	cprof_cpu_account_stop(&cpu->account);
-	cprof_cpu_idle_stop(&cpu->idle, cpu->run);
+	stop_counting(cpu);
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
 	/* Only now: asking the kernel interrupts every CPU. */
@@ -523,6 +533,12 @@ static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_pr
 	return err;
 }
 
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+{
+	stop_counting(ctx); /* of a copy of this process: the recording itself goes on */
+	return finish(ctx, ret_profile);
+}
+
 struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 				  const struct cprof_cpu_request *request,
 				  struct cprof_profile **ret_profile)
@@ -544,7 +560,8 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 					    &cpu.session);
 	if (!err)
 		err = sample(&cpu);
-	if (!err)
+	*ret_profile = NULL;
+	if (!err && !run->window->snapshots)
 		err = finish(&cpu, ret_profile);
 	cprof_session_free(cpu.session);
 	cprof_perf_counter_close(&cpu.counter);

@@ -264,6 +264,8 @@ static void ease(struct heap *heap)
 	heap->eased_mono_ns = now;
 }
 
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
+
 static struct cprof_error *sample(struct heap *heap)
 {
 	struct cprof_window *window = heap->run->window;
@@ -278,6 +280,8 @@ static struct cprof_error *sample(struct heap *heap)
 		ease(heap);
 		if (!err)
 			err = every_second(heap);
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, heap);
 		/* Nearly full once means that it may be full the next time: look again at once. */
 		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
 			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
@@ -428,6 +432,19 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 				    ret_profile);
 }
 
+/* In a copy of this process, while the allocators are watched on; the target's tables are read, nothing else. */
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+{
+	struct heap *heap = ctx;
+	cprof_target_mem_begin(&heap->process->mem);
+	struct cprof_error *err =
+		cprof_heap_sources_over(&heap->sources) ? NULL : look_at_the_living(heap);
+	if (err)
+		return err;
+	cprof_heap_profile_settle(&heap->profile, &heap->alive);
+	return finish(heap, ret_profile);
+}
+
 /* ---- the run ---- */
 
 /* Breakpoints of a run that was killed would be taken for another tool's, and its functions left to uprobes. */
@@ -472,17 +489,20 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 					(int)heap->run->targets[0]->pid);
 	}
 	err = sample(heap);
-	if (!err)
+	const bool wanted = !heap->run->window->snapshots;
+	if (!err && wanted)
 		err = drain(heap);
 	/* Whatever happened: out of the target first. */
 	struct cprof_error *out =
-		cprof_heap_sources_detach(&heap->sources, err ? NULL : last_look, heap);
+		cprof_heap_sources_detach(&heap->sources, err || !wanted ? NULL : last_look, heap);
+	*ret_profile = NULL;
 	if (err)
 		cprof_error_free(out);
 	else
 		err = out;
-	if (!err)
-		err = settle(heap);
+	if (err || !wanted)
+		return err;
+	err = settle(heap);
 	return err ? err : finish(heap, ret_profile);
 }
 

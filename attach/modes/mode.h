@@ -45,7 +45,8 @@ struct cprof_mode {
 
 	/*
 	 * For cprof_mode_run(). Sample until the window is over, and hand out the finished profile. A target that ends early ends the window;
-	 * that is no error. On return, error or not, every target is as it was found.
+	 * that is no error. On return, error or not, every target is as it was found. Where the window takes asks for snapshots, these
+	 * are all that is handed out: *ret_profile is NULL.
 	 */
 	struct cprof_error *(*run)(const struct cprof_run *run,
 				   const struct cprof_mode_requests *requests,

@@ -42,16 +42,18 @@ void cprof_window_stop(struct cprof_window *window)
 		over(window, CPROF_WINDOW_STOPPED, cprof_clock_mono_ns());
 }
 
-/* The caller's descriptors, then stop_fd, then a pidfd per target that still runs. */
+/* The caller's descriptors, then stop_fd, then who asks for snapshots, then a pidfd per target that still runs. */
 static size_t fill(struct cprof_window *window, const struct pollfd *fds, size_t n_fds)
 {
-	size_t want = n_fds + 1 + window->n_targets;
+	size_t want = n_fds + 2 + window->n_targets;
 	if (!CPROF_ARRAY_ROOM(window->poll, 0, window->cap_poll, want))
 		return 0;
 	size_t n = 0;
 	for (size_t i = 0; i < n_fds; i++)
 		window->poll[n++] = fds[i];
 	window->poll[n++] = (struct pollfd){ .fd = window->stop_fd, .events = POLLIN };
+	int ask_fd = window->snapshots ? cprof_snapshots_fd(window->snapshots) : -1;
+	window->poll[n++] = (struct pollfd){ .fd = ask_fd, .events = POLLIN };
 	for (size_t i = 0; i < window->n_targets; i++) {
 		struct cprof_target *target = window->targets[i];
 		window->poll[n++] = (struct pollfd){ .fd = target->exited ? -1 : target->pidfd,
@@ -107,7 +109,7 @@ bool cprof_window_wait(struct cprof_window *window, struct pollfd *fds, size_t n
 			fds[i].revents = window->poll[i].revents;
 		if (window->poll[n_fds].revents)
 			return over(window, CPROF_WINDOW_STOPPED, now);
-		note_exits(window, &window->poll[n_fds + 1]);
+		note_exits(window, &window->poll[n_fds + 2]);
 	} else {
 		for (size_t i = 0; i < n_fds; i++)
 			fds[i].revents = 0;

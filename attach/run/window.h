@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "attach/run/run_log.h"
+#include "attach/run/snapshots.h"
 #include "attach/target/target.h"
 
 enum cprof_window_end {
@@ -27,6 +28,9 @@ struct cprof_window {
 	int stop_fd;                   /* borrowed; never read from here; -1: none */
 	struct cprof_target **targets; /* borrowed */
 	size_t n_targets;
+
+	struct cprof_snapshots
+		*snapshots; /* borrowed; who may ask while it is open; NULL: nobody */
 
 	/* Called by cprof_window_start(): lets a launched command go. May be NULL. */
 	void (*on_start)(void *ctx);
@@ -52,7 +56,7 @@ void cprof_window_deinit(struct cprof_window *window);
 void cprof_window_start(struct cprof_window *window);
 
 /*
- * Wait for one of `fds` (revents are filled as by poll(2); may be NULL with n 0), at most `at_most_ns`.
+ * Wait for one of `fds`, or for an ask of a snapshot (revents are filled as by poll(2); may be NULL with n 0), at most `at_most_ns`.
  * False once the window is over; window->end then says why, and end_mono_ns when. Marks targets that
  * ended (target->exited). Shows `counts` when progress is due.
  */

@@ -116,11 +116,20 @@ static void follow_load(struct control *control, struct cprof_wait_intake *intak
 	control->lost = intake->lost;
 }
 
+/* What a snapshot is made of. */
+struct so_far {
+	struct cprof_wait_intake *intake;
+	const struct cprof_wait_tier *tier;
+};
+
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
+
 /* Take waits until the window is over. */
 static struct cprof_error *take_waits(struct cprof_wait_intake *intake,
 				      const struct cprof_wait_tier *tier, void *state)
 {
 	struct cprof_window *window = intake->run->window;
+	struct so_far so_far = { intake, tier };
 	struct cprof_counts *counts = &intake->run->log->counts;
 	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_WAIT_TIER_FDS_MAX, sizeof(*fds));
 	if (!fds)
@@ -142,6 +151,8 @@ static struct cprof_error *take_waits(struct cprof_wait_intake *intake,
 		more = cprof_window_wait(window, fds, n, pause, counts);
 		err = tier->drain(state);
 		counts->lost = intake->lost;
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, &so_far);
 		follow_load(&control, intake, tier);
 	}
 	return err;
@@ -151,6 +162,8 @@ static struct cprof_error *run_window(struct cprof_wait_intake *intake,
 				      const struct cprof_wait_tier *tier, void *state)
 {
 	struct cprof_error *err = take_waits(intake, tier, state);
+	if (intake->run->window->snapshots)
+		return err; /* waits that are open still would count twice in the next one */
 	if (!err && !intake->request->releases)
 		err = tier->mark_open ? tier->mark_open(state)
 				      : cprof_wait_edges_take(intake, tier, state);
@@ -273,6 +286,31 @@ static void tell(const struct cprof_wait_intake *intake, const struct cprof_wait
 				   intake->table.coarse, CPROF_WAIT_TABLE_MAX);
 }
 
+static struct cprof_error *make_profile(const struct cprof_wait_intake *intake,
+					const struct cprof_wait_tier *tier,
+					struct cprof_profile **ret_profile)
+{
+	size_t n_types;
+	const char *default_type;
+	cprof_wait_profile_types(intake->request->releases, intake->request->all, &n_types,
+				 &default_type);
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = cprof_session_finish(intake->session, "contentions", "count", 1,
+						       default_type, &profile);
+	if (!err)
+		err = describe(intake, tier, profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
+	return err;
+}
+
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+{
+	const struct so_far *so_far = ctx;
+	struct cprof_error *err = cprof_wait_profile_fill(so_far->intake);
+	return err ? err : make_profile(so_far->intake, so_far->tier, ret_profile);
+}
+
 static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 				    struct cprof_profile **ret_profile)
 {
@@ -284,23 +322,14 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	intake->tells_wakes = tier->tells_wakes;
 	err = run_window(intake, tier, state);
 	tier->close(state);
-	if (!err)
-		err = cprof_wait_profile_fill(intake);
+	*ret_profile = NULL;
+	if (err || intake->run->window->snapshots)
+		return err;
+	err = cprof_wait_profile_fill(intake);
 	if (err)
 		return err;
 	tell(intake, tier);
-	size_t n_types;
-	const char *default_type;
-	cprof_wait_profile_types(intake->request->releases, intake->request->all, &n_types,
-				 &default_type);
-	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	err = cprof_session_finish(intake->session, "contentions", "count", 1, default_type,
-				   &profile);
-	if (!err)
-		err = describe(intake, tier, profile);
-	if (!err)
-		*ret_profile = cprof_take_ptr(&profile);
-	return err;
+	return make_profile(intake, tier, ret_profile);
 }
 
 struct cprof_error *cprof_wait_run(const struct cprof_run *run,
