@@ -72,6 +72,10 @@ static const struct cprof_option rows[] = {
 	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: raw or pyroscope; auto goes by the URL", NULL },
 	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
 
+	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, or unix:/PATH", "Server" },
+	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads", "LIST", "what may be asked for", NULL },
+	{ "lazy", ROW(CPROF_OPT_SWITCH, lazy), NULL, NULL, "record heap, block and mutex from the first request on, not from the start", NULL },
+
 	{ "q", ROW(CPROF_OPT_SWITCH, quiet), NULL, NULL, "say nothing but errors", "Talk" },
 	{ "v", ROW(CPROF_OPT_SWITCH, verbose), NULL, NULL, "say how things are done", NULL },
 	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", NULL },
@@ -404,11 +408,33 @@ static struct cprof_error *check_threads(struct cprof_attach_options *options)
 }
 
 /* From what was typed to what the modes are asked for; what is no sense in itself is refused. */
+/* A server gives profiles out when they are asked for: it writes none, and the clients say how long. */
+static struct cprof_error *check_http(struct cprof_attach_options *options)
+{
+	if (!options->http)
+		return NULL;
+	const struct {
+		bool given;
+		const char *name;
+	} others[] = { { options->output, "-o" },
+		       { options->push_url, "-push" },
+		       { options->text, "-text" },
+		       { options->requests.threads.core, "-core" },
+		       { options->command.len > 0, "-- COMMAND" },
+		       { options->n_pids > 1, "-p with several processes" } };
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i].given)
+			return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s",
+					       others[i].name);
+	}
+	return NULL;
+}
+
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
 		check_threads, parse_rate,   parse_overhead, parse_heap_hooks, parse_block,
-		check_cpu,     split_labels, parse_naming,   check_children,
+		check_cpu,     split_labels, parse_naming,   check_children,   check_http,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)

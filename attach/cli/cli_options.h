@@ -61,6 +61,11 @@ struct cprof_attach_options {
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 
+	/* or to a server's clients */
+	const char *http; /* where to listen; NULL: no server */
+	const char *modes;
+	bool lazy;
+
 	/* talk */
 	bool quiet, verbose, help, version, man;
 };

@@ -14,6 +14,7 @@
 #include "attach/heap/heap_repair.h"
 #include "attach/modes/mode.h"
 #include "attach/perf/perf_event_name.h"
+#include "attach/serve/serve.h"
 #include "attach/target/launch.h"
 #include "attach/target/target_children.h"
 #include "attach/threads/core_file.h"
@@ -527,6 +528,36 @@ static int run(struct program *program)
 	return command_status(program, err ? fail(program, err) : deadlock ? DEADLOCK_STATUS : 0);
 }
 
+static void say_line(void *ctx, const char *text)
+{
+	say(ctx, text);
+}
+
+/* -http ADDRESS */
+static int serve(struct program *program)
+{
+	const struct cprof_attach_options *options = &program->options;
+	struct cprof_serve_options serve = {
+		.modes = options->modes,
+		.lazy = options->lazy,
+		.name = options->name,
+		.requests = &options->requests,
+		.naming = options->naming,
+		.command_line = cprof_buffer_text(&program->command_line),
+		.say = say_line,
+		.say_ctx = program,
+	};
+	struct cprof_error *err = cprof_http_address_parse(options->http, &serve.address);
+	if (err)
+		return fail(program, cprof_error_wrap(err, "-http"));
+	err = open_targets(program);
+	if (!err)
+		err = cprof_interrupt_init(&serve.stop_fd);
+	if (!err)
+		err = cprof_serve(program->targets[0], &serve);
+	return err ? fail(program, err) : 0;
+}
+
 static void say_restored(struct program *program, const struct cprof_heap_shim_left *done)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
@@ -609,6 +640,8 @@ int main(int argc, char **argv)
 		status = print_events(&program);
 	else if (program.options.why)
 		status = explain_names(&program);
+	else if (program.options.http)
+		status = serve(&program);
 	else
 		status = run(&program);
 	program_deinit(&program);

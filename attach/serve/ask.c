@@ -1,0 +1,209 @@
+#include "attach/serve/ask.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/http/http_query.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define ROOT               "/debug/pprof/"
+#define SECONDS_DEFAULT    30
+#define TOO_LONG           "seconds is 3600 at most"
+#define NOT_POSITIVE       "invalid value for \"seconds\" - must be a positive integer"
+#define SECONDS_WITH_DEBUG "seconds and debug params are incompatible"
+
+void cprof_ask_deinit(struct cprof_ask *ask)
+{
+	cprof_buffer_deinit(&ask->location);
+}
+
+static void refuse(struct cprof_ask *ask, unsigned status, const char *why)
+{
+	ask->kind = CPROF_ASK_REFUSED;
+	ask->status = status;
+	ask->why = why;
+}
+
+/* ---- paths ---- */
+
+static void drop_last(struct cprof_buffer *out)
+{
+	while (out->len && out->data[out->len - 1] != '/')
+		out->len--;
+	out->len -= out->len > 0;
+	if (out->data)
+		out->data[out->len] = 0;
+}
+
+void cprof_ask_clean_path(const char *path, struct cprof_buffer *out)
+{
+	bool slash = false;
+	while (*path) {
+		path += strspn(path, "/");
+		const size_t n = strcspn(path, "/");
+		slash = path[n] == '/' || !n;
+		if (n == 2 && strncmp(path, "..", 2) == 0)
+			drop_last(out);
+		else if (n && !(n == 1 && *path == '.'))
+			cprof_buffer_printf(out, "/%.*s", (int)n, path);
+		else
+			slash = true;
+		path += n;
+	}
+	if (slash || !out->len)
+		cprof_buffer_putc(out, '/');
+}
+
+/* True: the request has to come back under another path. */
+static bool redirect(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer clean = { 0 };
+	cprof_ask_clean_path(request->path, &clean);
+	if (strcmp(cprof_buffer_text(&clean), "/debug/pprof") == 0)
+		cprof_buffer_putc(&clean, '/');
+	if (strcmp(cprof_buffer_text(&clean), request->path) == 0)
+		return false;
+	ask->kind = CPROF_ASK_REDIRECT;
+	cprof_buffer_puts(&ask->location, cprof_buffer_text(&clean));
+	if (*request->query)
+		cprof_buffer_printf(&ask->location, "?%s", request->query);
+	return true;
+}
+
+/* ---- parameters ---- */
+
+/* As Go's FormValue: of a posted form first, then of the address. */
+static bool value(const struct cprof_http_request *request, const char *name,
+		  struct cprof_buffer *text)
+{
+	const bool posted =
+		request->is_form && request->n_body &&
+		(strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
+		 strcmp(request->method, "PATCH") == 0);
+	return (posted &&
+		cprof_http_query_get((const char *)request->body, request->n_body, name, text)) ||
+	       cprof_http_query_get(request->query, strlen(request->query), name, text);
+}
+
+/* As strconv.ParseInt: no blanks, all digits; *ret_value is the nearest there is where it is too large. */
+static bool whole_number(const char *text, int64_t *ret_value)
+{
+	char *end;
+	const char *digits = text + (*text == '-' || *text == '+');
+	errno = 0;
+	*ret_value = strtoll(text, &end, 10);
+	if (!isdigit((unsigned char)*digits) || *end) {
+		*ret_value = 0;
+		return false;
+	}
+	return errno == 0;
+}
+
+static void read_debug(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (value(request, "debug", &text))
+		whole_number(cprof_buffer_text(&text), &ask->debug);
+	ask->form.shape = ask->debug ? CPROF_SHAPE_TEXT : CPROF_SHAPE_PPROF;
+	cprof_buffer_deinit(&text);
+	ask->form.all_labels =
+		value(request, "labels", &text) && strcmp(cprof_buffer_text(&text), "all") == 0;
+}
+
+/* Of a profile: whatever is no time is the default, as in Go; parts of a second can be had, which Go does not know. */
+static void read_window(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	char *end;
+	double seconds = 0;
+	if (value(request, "seconds", &text)) {
+		seconds = strtod(cprof_buffer_text(&text), &end);
+		if (*end || !(seconds >= 0.001))
+			seconds = 0;
+	}
+	if (seconds > CPROF_ASK_SECONDS_MAX)
+		refuse(ask, 400, TOO_LONG);
+	else
+		ask->length_ns = (uint64_t)((seconds > 0 ? seconds : SECONDS_DEFAULT) *
+					    (double)CPROF_NS_PER_S);
+}
+
+static void read_difference(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	int64_t seconds;
+	if (!value(request, "seconds", &text) || !text.len)
+		return;
+	const bool fits = whole_number(cprof_buffer_text(&text), &seconds);
+	if (seconds <= 0 || !fits)
+		refuse(ask, 400, NOT_POSITIVE);
+	else if (ask->debug)
+		refuse(ask, 400, SECONDS_WITH_DEBUG);
+	else if (seconds > CPROF_ASK_SECONDS_MAX)
+		refuse(ask, 400, TOO_LONG);
+	else
+		ask->length_ns = (uint64_t)seconds * CPROF_NS_PER_S;
+}
+
+static void read_cpu(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer hz = { 0 }, event = { 0 };
+	char *end;
+	if (value(request, "hz", &hz) && hz.len) {
+		ask->rate_hz = strtod(cprof_buffer_text(&hz), &end);
+		if (*end || !(ask->rate_hz >= 0.1 && ask->rate_hz <= CPROF_ASK_HZ_MAX))
+			refuse(ask, 400, "hz is a number between 0.1 and 1000");
+	}
+	if (value(request, "event", &event) && event.len >= CPROF_ASK_EVENT_MAX)
+		refuse(ask, 400, "event is a name of at most 63 bytes");
+	else if (event.len)
+		memcpy(ask->event, event.data, event.len + 1);
+}
+
+/* ---- the whole ---- */
+
+static void read_parameters(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	switch (ask->endpoint->kind) {
+	case CPROF_ENDPOINT_WINDOW:
+		read_debug(request, ask);
+		ask->debug = 0; /* a profile has no text, in Go neither */
+		ask->form.shape = CPROF_SHAPE_PPROF;
+		read_window(request, ask);
+		read_cpu(request, ask);
+		break;
+	case CPROF_ENDPOINT_SINCE:
+	case CPROF_ENDPOINT_MOMENT:
+		read_debug(request, ask);
+		read_difference(request, ask);
+		break;
+	case CPROF_ENDPOINT_NOT_THERE:
+		refuse(ask, 501, ask->endpoint->refusal);
+		break;
+	case CPROF_ENDPOINT_CMDLINE:
+	case CPROF_ENDPOINT_SYMBOL:
+		break;
+	}
+}
+
+void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	const size_t n_root = strlen(ROOT);
+	*ask = (struct cprof_ask){ .kind = CPROF_ASK_NOT_FOUND };
+	if (redirect(request, ask) || strncmp(request->path, ROOT, n_root) != 0)
+		return;
+	ask->kind = CPROF_ASK_INDEX;
+	if (!request->path[n_root])
+		return;
+	ask->endpoint = cprof_endpoint_find(request->path + n_root);
+	if (!ask->endpoint) {
+		refuse(ask, 404, "Unknown profile");
+		return;
+	}
+	ask->kind = CPROF_ASK_ENDPOINT;
+	ask->form.endpoint = (uint8_t)(ask->endpoint - cprof_endpoints);
+	read_parameters(request, ask);
+}

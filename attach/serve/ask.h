@@ -1,0 +1,51 @@
+/*
+ * attach/serve/ask.h - what a request asks for: a path and its parameters, read as net/http/pprof reads them.
+ *
+ * Owns the ceilings: what one request may cost is bounded, whatever it says.
+ */
+#ifndef CPROF_ATTACH_SERVE_ASK_H
+#define CPROF_ATTACH_SERVE_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/http/http_server.h"
+#include "attach/serve/endpoint.h"
+#include "attach/serve/profile_form.h"
+#include "cprof/buffer.h"
+
+#define CPROF_ASK_SECONDS_MAX 3600
+#define CPROF_ASK_HZ_MAX      1000
+#define CPROF_ASK_EVENT_MAX   64
+
+enum cprof_ask_kind {
+	CPROF_ASK_ENDPOINT,
+	CPROF_ASK_INDEX,
+	CPROF_ASK_REDIRECT,  /* to `location` */
+	CPROF_ASK_NOT_FOUND, /* outside /debug/pprof/ */
+	CPROF_ASK_REFUSED,   /* by `status` and `why` */
+};
+
+struct cprof_ask {
+	enum cprof_ask_kind kind;
+	const struct cprof_endpoint *endpoint;
+	struct cprof_profile_form form;
+	int64_t debug;
+	uint64_t length_ns;              /* 0: no `seconds` */
+	double rate_hz;                  /* 0: as the server was told */
+	char event[CPROF_ASK_EVENT_MAX]; /* "": as the server was told */
+	struct cprof_buffer location;    /* owned */
+	unsigned status;
+	const char *why; /* static */
+};
+
+void cprof_ask_deinit(struct cprof_ask *ask);
+
+/* Read a request; all of `ask` is set. What is wrong with it becomes CPROF_ASK_REFUSED, with Go's words where Go has some. */
+void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *ask);
+
+/* "/a/../b//c/" as "/b/c/", as Go's mux cleans paths: RFC 3986 "Remove Dot Segments". */
+void cprof_ask_clean_path(const char *path, struct cprof_buffer *out);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * attach/serve/channel.h - the recordings of one target: which run, who uses them, and why some cannot be had.
+ *
+ * A channel is a mode with what it was asked for. All who ask for the same share its recording. One that stays goes on until
+ * the end; another one ends with its last user.
+ */
+#ifndef CPROF_ATTACH_SERVE_CHANNEL_H
+#define CPROF_ATTACH_SERVE_CHANNEL_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attach/serve/ask.h"
+#include "attach/serve/recording.h"
+
+#define CPROF_CHANNELS_MAX 16
+
+struct cprof_channel {
+	const struct cprof_mode *mode; /* NULL: a place that is free */
+	bool stays, running;
+	unsigned users;
+	double rate_hz; /* of a CPU profile, 0: as the server was told */
+	char event[CPROF_ASK_EVENT_MAX];
+	struct cprof_recording recording;
+	struct cprof_error *failure; /* owned; why it does not run any more */
+	uint64_t failed_mono_ns;
+};
+
+struct cprof_channels {
+	const struct cprof_subject *subject; /* borrowed */
+	struct cprof_channel all[CPROF_CHANNELS_MAX];
+};
+
+/*
+ * One that records what is asked for, started if there is none. `rate_hz` and `event` as in struct cprof_ask. Give it back by
+ * cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do); OS.
+ */
+struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
+				       const struct cprof_mode *mode, bool stays, double rate_hz,
+				       const char *event, struct cprof_channel **ret_channel);
+void cprof_channel_leave(struct cprof_channel *channel);
+
+/* The one that stays, of this mode; NULL: none runs or has run. */
+const struct cprof_channel *cprof_channels_find(const struct cprof_channels *channels,
+						const char *mode);
+
+/* Why it does not run any more, for the caller to own. */
+struct cprof_error *cprof_channel_why(const struct cprof_channel *channel);
+
+/* What to poll for, appended at n. */
+size_t cprof_channels_poll(const struct cprof_channels *channels, struct pollfd *fds, size_t n);
+
+/* See which have ended; each of these is told to `ended`. */
+void cprof_channels_run(struct cprof_channels *channels,
+			void (*ended)(void *ctx, const struct cprof_channel *channel), void *ctx);
+
+/* End all, and forget why they ended. Who uses one finds it ended. */
+void cprof_channels_end(struct cprof_channels *channels);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * attach/serve/profile_form.h - a profile as an endpoint gives it out: sample types, labels, times, and the bytes or the text.
+ *
+ * The names of types and what the texts look like are Go's (net/http/pprof and runtime/pprof), so that what reads Go's
+ * profiles reads these.
+ */
+#ifndef CPROF_ATTACH_SERVE_PROFILE_FORM_H
+#define CPROF_ATTACH_SERVE_PROFILE_FORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cprof/buffer.h"
+#include "cprof/error.h"
+#include "cprof/profile.h"
+
+enum cprof_profile_shape {
+	CPROF_SHAPE_PPROF, /* gzip, as it goes to a client */
+	CPROF_SHAPE_PART,  /* as it is, to be made into the difference of two */
+	CPROF_SHAPE_TEXT,  /* Go's legacy text, as for debug=1 */
+};
+
+/* What goes with an ask of a snapshot. */
+struct cprof_profile_form {
+	uint8_t endpoint; /* index in cprof_endpoints */
+	uint8_t shape;    /* enum cprof_profile_shape */
+	bool all_labels;  /* also those of single threads and locks */
+};
+
+/* Append `profile`, which is given away, in this form. Errors: NO_MEMORY, USAGE (a type is missing). */
+struct cprof_error *cprof_profile_form_write(const struct cprof_profile_form *form,
+					     struct cprof_profile *profile,
+					     struct cprof_buffer *out);
+
+/*
+ * What came between two parts (CPROF_SHAPE_PART) of the same recording: counts of the last less those of the first, while
+ * what is a state and no count stays the last one's. Nothing is below zero.
+ */
+struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_form *form,
+						  const struct cprof_buffer *first,
+						  const struct cprof_buffer *last,
+						  struct cprof_buffer *out);
+
+#endif

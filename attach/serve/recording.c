@@ -1,0 +1,127 @@
+#include "attach/serve/recording.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "attach/run/snapshots.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+struct job {
+	const struct cprof_subject *subject;
+	const struct cprof_mode *mode;
+};
+
+struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
+				       struct cprof_target **ret_target)
+{
+	struct cprof_target *target;
+	struct cprof_error *err = cprof_target_open(subject->pid, &target);
+	if (err)
+		return err;
+	if (target->start_ticks == subject->start_ticks) {
+		*ret_target = target;
+		return NULL;
+	}
+	cprof_target_close(target);
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended", (int)subject->pid);
+}
+
+/* ---- in the process that records ---- */
+
+static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
+				     struct cprof_profile *profile, struct cprof_buffer *out)
+{
+	(void)ctx;
+	struct cprof_profile_form form;
+	if (n == sizeof(form)) {
+		memcpy(&form, ask, sizeof(form));
+		return cprof_profile_form_write(&form, profile, out);
+	}
+	cprof_profile_free(profile);
+	return cprof_error_new(CPROF_ERR_BAD_DATA, "an ask of %zu bytes", n);
+}
+
+static struct cprof_error *record_target(const struct job *job, struct cprof_target *target,
+					 struct cprof_window *window)
+{
+	struct cprof_run_log log = { 0 };
+	struct cprof_profile *none = NULL;
+	const struct cprof_run run = {
+		.targets = &target,
+		.n_targets = 1,
+		.window = window,
+		.log = &log,
+		.naming = job->subject->naming,
+		.command_line = job->subject->command_line,
+	};
+	window->targets = &target;
+	window->n_targets = 1;
+	struct cprof_error *err = cprof_mode_run(job->mode, &run, job->subject->requests, &none);
+	cprof_snapshots_end(window->snapshots);
+	if (!err && !cprof_target_alive(target))
+		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
+				      (int)target->pid, target->comm);
+	cprof_run_log_deinit(&log);
+	return err;
+}
+
+static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
+				  struct cprof_buffer *ret_bytes)
+{
+	const struct job *job = ctx;
+	(void)ret_bytes;
+	struct cprof_snapshots snapshots = { .ask_fd = ask_fd, .form = make_form };
+	struct cprof_window window = { .stop_fd = stop_fd, .snapshots = &snapshots };
+	struct cprof_target *target;
+	struct cprof_error *err = cprof_subject_open(job->subject, &target);
+	if (err)
+		return err;
+	err = record_target(job, target, &window);
+	cprof_window_deinit(&window);
+	cprof_target_close(target);
+	return err;
+}
+
+/* ---- in the server ---- */
+
+struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
+					  const struct cprof_mode *mode,
+					  struct cprof_recording *ret_recording)
+{
+	struct job job = { subject, mode };
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+		return cprof_error_os(errno, "socketpair");
+	CPROF_AUTO(close) int ours = pair[0];
+	CPROF_AUTO(close) int theirs = pair[1];
+	struct cprof_work work;
+	struct cprof_error *err = cprof_work_start("cprof-record", record, &job, theirs, &work);
+	if (err)
+		return err;
+	*ret_recording = (struct cprof_recording){ .work = work,
+						   .ask_fd = cprof_take_fd(&ours),
+						   .started_mono_ns = cprof_clock_mono_ns() };
+	return NULL;
+}
+
+struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
+					const struct cprof_profile_form *form,
+					struct cprof_work_reader *ret_reader)
+{
+	int fd;
+	struct cprof_error *err = cprof_snapshots_ask(recording->ask_fd, form, sizeof(*form), &fd);
+	if (!err)
+		*ret_reader = (struct cprof_work_reader){ .fd = fd };
+	return err;
+}
+
+void cprof_recording_end(struct cprof_recording *recording)
+{
+	cprof_work_end(&recording->work);
+	if (recording->ask_fd >= 0)
+		close(recording->ask_fd);
+	recording->ask_fd = -1;
+}

@@ -1,0 +1,47 @@
+/*
+ * attach/serve/recording.h - one mode that samples one target in a process of its own, for as long as it is wanted.
+ *
+ * Profiles of what it has so far are asked for as often as one likes (attach/run/snapshots.h). When it is ended, when its target ends or when
+ * the server has been killed, it leaves the target as it was found.
+ */
+#ifndef CPROF_ATTACH_SERVE_RECORDING_H
+#define CPROF_ATTACH_SERVE_RECORDING_H
+
+#include <stdint.h>
+
+#include "attach/modes/mode.h"
+#include "attach/run/work_result.h"
+#include "attach/serve/profile_form.h"
+#include "attach/serve/work.h"
+#include "attach/target/target.h"
+#include "cprof/error.h"
+
+/* What every work that looks at a target is told; all of it is borrowed. */
+struct cprof_subject {
+	pid_t pid;
+	uint64_t start_ticks; /* it is that process, and no other that got its id */
+	const struct cprof_mode_requests *requests;
+	struct cprof_run_naming naming;
+	const char *command_line;
+};
+
+/* In a work: hold on to the target. Errors: those of cprof_target_open(); NO_TARGET if it is another process. */
+struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
+				       struct cprof_target **ret_target);
+
+struct cprof_recording {
+	struct cprof_work work; /* its result is how the recording ended */
+	int ask_fd;             /* owned */
+	uint64_t started_mono_ns;
+};
+
+/* Errors: OS. That the mode cannot be had is told by the work's result. */
+struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
+					  const struct cprof_mode *mode,
+					  struct cprof_recording *ret_recording);
+struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
+					const struct cprof_profile_form *form,
+					struct cprof_work_reader *ret_reader);
+void cprof_recording_end(struct cprof_recording *recording);
+
+#endif

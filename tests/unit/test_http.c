@@ -1,0 +1,349 @@
+/* What requests say, and to whom they may say it: the pure parts of attach/http and attach/serve. */
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/http/http_access.h"
+#include "attach/http/http_address.h"
+#include "attach/http/http_query.h"
+#include "attach/run/work_result.h"
+#include "attach/serve/ask.h"
+#include "attach/serve/debug_text.h"
+#include "base/cleanup.h"
+#include "cprof/pprof_read.h"
+#include "tests/unit/test.h"
+
+TEST(http_query_reads_parameters_as_go_does)
+{
+	static const struct {
+		const char *query, *name, *want; /* NULL: not there */
+	} rows[] = {
+		{ "seconds=5", "seconds", "5" },       { "seconds=1&seconds=3", "seconds", "1" },
+		{ "a=b&seconds=5&c", "seconds", "5" }, { "a=b&seconds=5&c", "c", "" },
+		{ "seconds=", "seconds", "" },         { "secondss=5", "seconds", NULL },
+		{ "second=5", "seconds", NULL },       { "debug=1;seconds=1", "debug", NULL },
+		{ "debug=%zz", "debug", NULL },        { "debug=%zz&debug=2", "debug", "2" },
+		{ "debug=%3", "debug", NULL },         { "debug=%", "debug", NULL },
+		{ "%64ebug=%31+%2b", "debug", "1 +" }, { "debug=%00x", "debug", "" },
+		{ "&&=&debug=1&", "debug", "1" },      { "", "debug", NULL },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
+		const bool found = cprof_http_query_get(rows[i].query, strlen(rows[i].query),
+							rows[i].name, &value);
+		if (found != (rows[i].want != NULL))
+			TEST_FAIL("%s in %s: %s", rows[i].name, rows[i].query,
+				  found ? "found" : "not found");
+		if (found)
+			CHECK_STR(cprof_buffer_text(&value), rows[i].want);
+	}
+}
+
+TEST(http_access_is_for_this_machine_and_not_for_pages_of_others)
+{
+	static const struct {
+		struct cprof_http_headers headers;
+		bool any_host, may;
+	} rows[] = {
+		{ { "127.0.0.1:6060", NULL, NULL }, false, true },
+		{ { "127.1.2.3", NULL, NULL }, false, true },
+		{ { "localhost:6060", NULL, NULL }, false, true },
+		{ { "LocalHost", NULL, NULL }, false, true },
+		{ { "[::1]:6060", NULL, NULL }, false, true },
+		{ { "[::1]", NULL, NULL }, false, true },
+		{ { NULL, NULL, NULL }, false, true }, /* HTTP/1.0 */
+		{ { "evil.example", NULL, NULL }, false, false },
+		{ { "localhost.evil.example", NULL, NULL }, false, false },
+		{ { "127.0.0.1.evil.example", NULL, NULL }, false, false },
+		{ { "127.0.0.1:6060.evil.example", NULL, NULL }, false, false },
+		{ { "[::1].evil.example", NULL, NULL }, false, false },
+		{ { "0.0.0.0:6060", NULL, NULL }, false, false },
+		{ { "128.0.0.1", NULL, NULL }, false, false },
+		{ { "anything", NULL, NULL }, true, true }, /* a unix socket */
+		{ { "127.0.0.1:6060", "http://127.0.0.1:6060", NULL }, false, true },
+		{ { "127.0.0.1:6060", "http://127.0.0.1:7070", NULL }, false, false },
+		{ { "127.0.0.1:6060", "http://evil.example", NULL }, false, false },
+		{ { "127.0.0.1:6060", "null", NULL }, false, false },
+		{ { "127.0.0.1:6060", NULL, "cross-site" }, false, false },
+		{ { "127.0.0.1:6060", NULL, "same-origin" }, false, true },
+		{ { "127.0.0.1:6060", NULL, "none" }, false, true },
+		{ { "anything", "http://evil.example", NULL }, true, false },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *why = cprof_http_access_refuse(&rows[i].headers, rows[i].any_host);
+		if (!why != rows[i].may)
+			TEST_FAIL("row %zu: %s", i, why ? why : "allowed");
+	}
+}
+
+TEST(http_address_is_of_the_loopback_or_a_unix_socket)
+{
+	static const struct {
+		const char *text, *want; /* NULL: refused */
+	} rows[] = {
+		{ "127.0.0.1:6060", "http://127.0.0.1:6060" },
+		{ "127.9.9.9:1", "http://127.9.9.9:1" },
+		{ "localhost:6060", "http://127.0.0.1:6060" },
+		{ ":6060", "http://127.0.0.1:6060" },
+		{ "[::1]:80", "http://[::1]:80" },
+		{ "unix:/run/x.sock", "unix:/run/x.sock" },
+		{ "0.0.0.0:6060", NULL },
+		{ "192.168.1.1:6060", NULL },
+		{ "[::]:6060", NULL },
+		{ "::1:6060", NULL },
+		{ "[fe80::1]:6060", NULL },
+		{ "127.0.0.1", NULL },
+		{ "127.0.0.1:", NULL },
+		{ "127.0.0.1:65536", NULL },
+		{ "127.0.0.1:99999999999999999999", NULL },
+		{ "127.0.0.1:6060x", NULL },
+		{ "127.0.0.1:-1", NULL },
+		{ "example.org:80", NULL },
+		{ "unix:relative", NULL },
+		{ "unix:", NULL },
+		{ "", NULL },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
+		struct cprof_http_address address;
+		struct cprof_error *err = cprof_http_address_parse(rows[i].text, &address);
+		if (!err != (rows[i].want != NULL))
+			TEST_FAIL("%s: %s", rows[i].text, err ? err->message : "taken");
+		if (!err)
+			cprof_http_address_url(&address, -1, &url);
+		else
+			CHECK_UINT(err->code, CPROF_ERR_USAGE);
+		if (!err)
+			CHECK_STR(cprof_buffer_text(&url), rows[i].want);
+		cprof_error_free(err);
+	}
+}
+
+TEST(ask_reads_a_request_as_net_http_pprof_does)
+{
+	enum { ENDPOINT, INDEX, REDIRECT, NOT_FOUND };
+	static const struct {
+		const char *method, *path, *query, *body;
+		unsigned status; /* of a refusal; 0: none */
+		int kind;
+		double seconds;
+		int shape;
+		const char *text; /* of a refusal, or where it is sent to */
+	} rows[] = {
+		{ "GET", "/debug/pprof/", "", NULL, 0, INDEX, 0, 0, NULL },
+		{ "GET", "/debug/pprof", "", NULL, 0, REDIRECT, 0, 0, "/debug/pprof/" },
+		{ "GET", "/debug//pprof/heap", "a=1", NULL, 0, REDIRECT, 0, 0,
+		  "/debug/pprof/heap?a=1" },
+		{ "GET", "/debug/x/../pprof/./heap", "", NULL, 0, REDIRECT, 0, 0,
+		  "/debug/pprof/heap" },
+		{ "GET", "/../..", "", NULL, 0, REDIRECT, 0, 0, "/" },
+		{ "GET", "/", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
+		{ "GET", "/debug/other", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
+		{ "GET", "/debug/pprof/nosuch", "", NULL, 404, 0, 0, 0, "Unknown profile" },
+		{ "GET", "/debug/pprof/heap/", "", NULL, 404, 0, 0, 0, "Unknown profile" },
+		{ "GET", "/debug/pprof/Heap", "", NULL, 404, 0, 0, 0, "Unknown profile" },
+		{ "GET", "/debug/pprof/nosuch", "seconds=x", NULL, 404, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/trace", "", NULL, 501, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "", NULL, 0, ENDPOINT, 0, CPROF_SHAPE_PPROF, NULL },
+		{ "GET", "/debug/pprof/heap", "debug=1", NULL, 0, ENDPOINT, 0, CPROF_SHAPE_TEXT,
+		  NULL },
+		{ "GET", "/debug/pprof/heap", "debug=-1", NULL, 0, ENDPOINT, 0, CPROF_SHAPE_TEXT,
+		  NULL },
+		{ "GET", "/debug/pprof/heap", "debug=99999999999999999999", NULL, 0, ENDPOINT, 0,
+		  CPROF_SHAPE_TEXT, NULL },
+		{ "GET", "/debug/pprof/heap", "debug=abc", NULL, 0, ENDPOINT, 0, CPROF_SHAPE_PPROF,
+		  NULL },
+		{ "GET", "/debug/pprof/heap", "debug=1x", NULL, 0, ENDPOINT, 0, CPROF_SHAPE_PPROF,
+		  NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=7", NULL, 0, ENDPOINT, 7, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=", NULL, 0, ENDPOINT, 0, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=0", NULL, 400, 0, 0, 0,
+		  "invalid value for \"seconds\" - must be a positive integer" },
+		{ "GET", "/debug/pprof/heap", "seconds=1.5", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=1s", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=9223372036854775808", NULL, 400, 0, 0, 0,
+		  "invalid value for \"seconds\" - must be a positive integer" },
+		{ "GET", "/debug/pprof/heap", "seconds=3601", NULL, 400, 0, 0, 0,
+		  "seconds is 3600 at most" },
+		{ "GET", "/debug/pprof/heap", "seconds=1&debug=1", NULL, 400, 0, 0, 0,
+		  "seconds and debug params are incompatible" },
+		{ "POST", "/debug/pprof/heap", "seconds=9", "seconds=2", 0, ENDPOINT, 2, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=9", "seconds=2", 0, ENDPOINT, 9, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=abc", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=-1", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=nan", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=0.5", NULL, 0, ENDPOINT, 0.5, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=1e9", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=inf", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "seconds=1&debug=1", NULL, 0, ENDPOINT, 1, 0,
+		  NULL },
+		{ "GET", "/debug/pprof/profile", "hz=500", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "hz=100000", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "hz=x", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/cmdline", "seconds=x", NULL, 0, ENDPOINT, 0, 0, NULL },
+	};
+	static const enum cprof_ask_kind kinds[] = {
+		[ENDPOINT] = CPROF_ASK_ENDPOINT,
+		[INDEX] = CPROF_ASK_INDEX,
+		[REDIRECT] = CPROF_ASK_REDIRECT,
+		[NOT_FOUND] = CPROF_ASK_NOT_FOUND,
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cprof_http_request request = {
+			.method = rows[i].method,
+			.path = rows[i].path,
+			.query = rows[i].query,
+			.body = (const uint8_t *)rows[i].body,
+			.n_body = rows[i].body ? strlen(rows[i].body) : 0,
+			.is_form = rows[i].body != NULL,
+		};
+		struct cprof_ask ask;
+		cprof_ask_read(&request, &ask);
+		const enum cprof_ask_kind want =
+			rows[i].status ? CPROF_ASK_REFUSED : kinds[rows[i].kind];
+		if (ask.kind != want || (rows[i].status && ask.status != rows[i].status))
+			TEST_FAIL("row %zu, %s?%s: kind %d, status %u", i, rows[i].path,
+				  rows[i].query, (int)ask.kind, ask.status);
+		if (want == CPROF_ASK_ENDPOINT) {
+			CHECK_UINT(ask.length_ns, rows[i].seconds * 1e9);
+			CHECK_UINT(ask.form.shape, rows[i].shape);
+		}
+		if (rows[i].text && rows[i].status)
+			CHECK_STR(ask.why, rows[i].text);
+		else if (rows[i].text)
+			CHECK_STR(cprof_buffer_text(&ask.location), rows[i].text);
+		cprof_ask_deinit(&ask);
+	}
+}
+
+/* ---- results of works ---- */
+
+static struct cprof_error *through_a_pipe(const void *bytes, size_t n, struct cprof_buffer *ret)
+{
+	int ends[2];
+	CHECK(pipe(ends) == 0);
+	CHECK(write(ends[1], bytes, n) == (ssize_t)n);
+	close(ends[1]);
+	struct cprof_work_reader reader = { .fd = ends[0] };
+	while (!cprof_work_reader_take(&reader))
+		;
+	struct cprof_error *err = cprof_work_reader_finish(&reader, ret);
+	cprof_work_reader_deinit(&reader);
+	return err;
+}
+
+/* What cprof_work_result_send() writes. */
+static size_t written(const struct cprof_error *err, const struct cprof_buffer *bytes, char *room,
+		      size_t n)
+{
+	int ends[2];
+	CHECK(pipe(ends) == 0);
+	cprof_work_result_send(ends[1], err, bytes);
+	close(ends[1]);
+	const ssize_t got = read(ends[0], room, n);
+	close(ends[0]);
+	CHECK(got > 0);
+	return (size_t)got;
+}
+
+TEST(work_result_brings_bytes_and_errors_and_notices_when_it_was_cut_off)
+{
+	char room[1024];
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 }, got = { 0 };
+	cprof_buffer_puts(&bytes, "a profile");
+	size_t n = written(NULL, &bytes, room, sizeof(room));
+	CHECK(!through_a_pipe(room, n, &got));
+	CHECK_STR(cprof_buffer_text(&got), "a profile");
+	for (size_t part = 0; part < n; part++) {
+		CPROF_AUTO(buffer) struct cprof_buffer nothing = { 0 };
+		struct cprof_error *err = through_a_pipe(room, part, &nothing);
+		CHECK(err && err->code == CPROF_ERR_OS);
+		cprof_error_free(err);
+	}
+	struct cprof_error *sent = cprof_error_hint(
+		cprof_error_new(CPROF_ERR_DENIED, "attach to 42: %s", "no"), "be root");
+	n = written(sent, NULL, room, sizeof(room));
+	CPROF_AUTO(buffer) struct cprof_buffer nothing = { 0 };
+	struct cprof_error *err = through_a_pipe(room, n, &nothing);
+	CHECK(err && err->code == CPROF_ERR_DENIED);
+	CHECK_STR(err->message, "attach to 42: no");
+	CHECK_STR(err->hint, "be root");
+	cprof_error_free(err);
+	cprof_error_free(sent);
+}
+
+/* ---- differences and texts ---- */
+
+static struct cprof_profile *heap_profile(int64_t allocs, int64_t inuse, int64_t time_ns)
+{
+	struct cprof_profile *profile;
+	uint32_t name, place;
+	CHECK(!cprof_profile_new(&profile));
+	static const char *const types[] = { "alloc_objects", "alloc_space", "inuse_objects",
+					     "inuse_space" };
+	for (size_t i = 0; i < 4; i++)
+		CHECK(!cprof_profile_add_type(profile, types[i], i % 2 ? "bytes" : "count"));
+	CHECK(!cprof_profile_string(profile, "make_list", &name));
+	struct cprof_function function = { .name = name, .system_name = name };
+	struct cprof_line line = { .line = 12 };
+	struct cprof_location location = { .address = 0x1010 };
+	CHECK(!cprof_profile_function(profile, &function, &line.function));
+	CHECK(!cprof_profile_add_location(profile, &location, &line, 1, &place));
+	const int64_t values[] = { allocs, allocs * 10, inuse, inuse * 10 };
+	CHECK(!cprof_profile_add_sample(profile, &place, 1, NULL, 0, values));
+	profile->time_ns = 1000;
+	profile->duration_ns = time_ns - 1000;
+	return profile;
+}
+
+TEST(profile_form_takes_counts_off_each_other_and_keeps_what_is_in_use)
+{
+	static const struct {
+		int64_t first[2], last[2], want[2];
+	} rows[] = {
+		{ { 5, 2 }, { 9, 4 }, { 4, 4 } },
+		{ { 5, 4 }, { 9, 1 }, { 4, 1 } }, /* freed meanwhile: Go says -3 */
+		{ { 9, 4 }, { 5, 4 }, { 0, 4 } }, /* never below zero */
+		{ { 5, 3 }, { 5, 3 }, { 0, 3 } },
+	};
+	struct cprof_profile_form form = {
+		.endpoint = (uint8_t)(cprof_endpoint_find("heap") - cprof_endpoints),
+		.shape = CPROF_SHAPE_PART,
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer first = { 0 }, last = { 0 }, out = { 0 };
+		CPROF_AUTO(profile) struct cprof_profile *got = NULL;
+		const int64_t *a = rows[i].first, *b = rows[i].last;
+		CHECK(!cprof_profile_form_write(&form, heap_profile(a[0], a[1], 4000), &first));
+		CHECK(!cprof_profile_form_write(&form, heap_profile(b[0], b[1], 9000), &last));
+		CHECK(!cprof_profile_form_difference(&form, &first, &last, &out));
+		CHECK(!cprof_pprof_decode(out.data, out.len, &got));
+		CHECK_UINT(got->n_samples, 1);
+		CHECK_UINT(got->values[0], rows[i].want[0]);
+		CHECK_UINT(got->values[1], rows[i].want[0] * 10);
+		CHECK_UINT(got->values[2], rows[i].want[1]);
+		CHECK_UINT(got->time_ns, 9000);
+		CHECK_UINT(got->duration_ns, 5000);
+	}
+}
+
+TEST(debug_text_is_what_gos_readers_know)
+{
+	CPROF_AUTO(profile) struct cprof_profile *profile = heap_profile(5, 2, 4000);
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	CHECK(!cprof_debug_text_write(profile, "heap", "heap", &out));
+	CHECK_STR(cprof_buffer_text(&out), "heap profile: 2: 20 [5: 50] @ heapprofile\n"
+					   "2: 20 [5: 50] @ 0x1011\n"
+					   "#\t0x1011\tmake_list\n\n");
+	cprof_buffer_deinit(&out);
+	CHECK(!cprof_debug_text_write(profile, NULL, "goroutine", &out));
+	CHECK_STR(cprof_buffer_text(&out), "goroutine profile: total 5\n"
+					   "5 @ 0x1011\n"
+					   "#\t0x1011\tmake_list\n\n");
+	cprof_buffer_deinit(&out);
+	CHECK(!cprof_debug_text_write(profile, "mutex", "mutex", &out));
+	CHECK_STR(cprof_buffer_text(&out), "--- mutex:\ncycles/second=1000000000\n"
+					   "sampling period=1\n"
+					   "50 5 @ 0x1011\n"
+					   "#\t0x1011\tmake_list\n\n");
+}
