@@ -275,9 +275,14 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 		log->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
 		log->counts.threads += view->now.n;
 	}
-	return err ? err
-		   : cprof_session_finish(threads->session, "threads", "count", 1, "threads",
-					  ret_profile);
+	if (!err)
+		err = cprof_session_finish(threads->session, "threads", "count", 1, "threads",
+					   ret_profile);
+	if (err)
+		return err;
+	/* How many threads there are is no count per time: with a duration readers would divide by it. */
+	(*ret_profile)->duration_ns = 0;
+	return NULL;
 }
 
 /* ---- a core file ---- */
