@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* assets/flamegraph.html; its data goes where "@DATA@" stands. */
+/* assets/flame joined to one page by assets/join.cmake; its data goes where "@DATA@" stands. */
 extern const char cprof_asset_flamegraph[];
 extern const size_t cprof_asset_flamegraph_len;
 

@@ -109,6 +109,21 @@ static int64_t compute_total(const struct cprof_report *report)
 	return divisor ? total / divisor : total;
 }
 
+static struct cprof_error *compute_totals(struct cprof_report *report)
+{
+	report->total = compute_total(report);
+	if (!(report->format->flags & CPROF_FORMAT_ALL_TYPES))
+		return NULL;
+	uint32_t shown = report->type;
+	report->totals = calloc((size_t)report->profile->n_types + 1, sizeof(*report->totals));
+	if (!report->totals)
+		return cprof_error_no_memory();
+	for (report->type = 0; report->type < report->profile->n_types; report->type++)
+		report->totals[report->type] = compute_total(report);
+	report->type = shown;
+	return NULL;
+}
+
 static struct cprof_error *filter(struct cprof_report *report)
 {
 	return cprof_filter_apply(report->profile, &report->config, &report->label_units,
@@ -149,8 +164,8 @@ static struct cprof_error *prepare(struct cprof_report *report, const char *argu
 	}
 	if (err)
 		return err;
-	report->total = compute_total(report);
-	if (!relative)
+	err = compute_totals(report);
+	if (!err && !relative)
 		err = filter(report);
 	if (!err)
 		cprof_granularity_apply(report->profile, &report->config);
@@ -186,6 +201,7 @@ void cprof_report_free(struct cprof_report *report)
 {
 	if (!report)
 		return;
+	free(report->totals);
 	cprof_regex_free(report->symbol);
 	cprof_label_units_deinit(&report->label_units);
 	cprof_buffer_deinit(&report->warnings);

@@ -34,6 +34,7 @@ enum {
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
 	CPROF_FORMAT_ANY_STRING = 8192,  /* it has a way to write any string; others get fit ones */
+	CPROF_FORMAT_ALL_TYPES = 16384,  /* it shows all of a sample's values: `totals` is set */
 };
 
 struct cprof_format {
@@ -56,6 +57,7 @@ struct cprof_report {
 	const char *output_unit;             /* "minimum" until a unit has been chosen */
 	double ratio;                        /* 1 / divide_by */
 	int64_t total;
+	int64_t *totals; /* owned: by type, as `total`; NULL without CPROF_FORMAT_ALL_TYPES */
 	struct cprof_regex *symbol; /* owned: the parameter of list, peek, ... or NULL */
 	const char *symbol_text;
 	struct cprof_label_units label_units; /* of the profile's numeric labels */

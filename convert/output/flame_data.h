@@ -1,0 +1,31 @@
+/*
+ * convert/output/flame_data.h - a report as the JSON that the flame graph's page draws (assets/flame/data.mjs reads it).
+ *
+ *   title, labels       what the profile is, for people
+ *   types, type         name, unit and total of each kind of value; which one is shown first
+ *   ratio, diff         what values are multiplied with; whether each type has two columns, what is new and what is old
+ *   modules             files of programs and libraries
+ *   functions           columns: name, module (in modules, -1: unknown), inlined (1: never anything else), and by column of
+ *                       values flat and cum over the whole profile, which are the numbers of the text reports
+ *   unlisted            how many functions there was no room for
+ *   trees               by: "" for all stacks, or a label's key; groups: its values; and in pre-order, for each node,
+ *                       up: how many levels above its predecessor's child it stands;
+ *                       frame: a function, behind those a group, or -N for N narrow siblings joined (graph/pruned_tree.h);
+ *                       self: by column of values. What a node is wide is the sum over what stands below it.
+ *
+ * It has at most CPROF_FLAME_DATA_BYTES for any profile.
+ */
+#ifndef CPROF_CONVERT_OUTPUT_FLAME_DATA_H
+#define CPROF_CONVERT_OUTPUT_FLAME_DATA_H
+
+#include <stdio.h>
+
+#include "convert/report/report.h"
+#include "cprof/error.h"
+
+#define CPROF_FLAME_DATA_BYTES 900000u
+
+/* The report's format has to have CPROF_FORMAT_ALL_TYPES. Errors of `out` are left to the caller's ferror(). */
+struct cprof_error *cprof_flame_data_write(const struct cprof_report *report, FILE *out);
+
+#endif
