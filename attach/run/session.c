@@ -30,22 +30,20 @@ struct cprof_session {
 
 /* ---- life ---- */
 
-/* One more, of `pid`; zeroed, and kept where it is, as mappings in it are pointed to. */
-static struct cprof_error *add_process(struct cprof_session *session, pid_t pid,
-				       struct cprof_process **ret_process)
+/* One more, of `pid`; zeroed, and kept where it is, as mappings in it are pointed to. NULL: no memory. */
+static struct cprof_process *add_process(struct cprof_session *session, pid_t pid)
 {
 	if (!CPROF_ARRAY_ROOM(session->processes, session->n_processes, session->cap_processes, 1))
-		return cprof_error_no_memory();
+		return NULL;
 	struct cprof_process *process = calloc(1, sizeof(*process));
 	uint64_t *number = process ? cprof_map64_put(&session->by_pid, (uint64_t)pid, NULL) : NULL;
 	if (!number) {
 		free(process);
-		return cprof_error_no_memory();
+		return NULL;
 	}
 	session->processes[session->n_processes++] = process;
 	*number = session->n_processes;
-	*ret_process = process;
-	return NULL;
+	return process;
 }
 
 static struct cprof_error *open_processes(struct cprof_session *session)
@@ -53,10 +51,9 @@ static struct cprof_error *open_processes(struct cprof_session *session)
 	const struct cprof_run *run = session->run;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < run->n_targets; i++) {
-		struct cprof_process *process;
-		err = add_process(session, run->targets[i]->pid, &process);
-		if (!err)
-			err = cprof_process_open(process, run->targets[i]);
+		struct cprof_process *process = add_process(session, run->targets[i]->pid);
+		err = process ? cprof_process_open(process, run->targets[i])
+			      : cprof_error_no_memory();
 	}
 	return err;
 }
@@ -170,15 +167,15 @@ struct cprof_error *cprof_session_fork(struct cprof_session *session,
 				       const struct cprof_process *parent, pid_t pid)
 {
 	struct cprof_target *target;
-	struct cprof_process *process;
 	if (!CPROF_ARRAY_ROOM(session->children, session->n_children, session->cap_children, 1))
 		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_target_children_open(pid, parent->target, &target);
 	if (err)
 		return err;
 	session->children[session->n_children++] = target;
-	err = add_process(session, pid, &process);
-	return err ? err : cprof_process_open_child(process, target, parent);
+	struct cprof_process *process = add_process(session, pid);
+	return process ? cprof_process_open_child(process, target, parent)
+		       : cprof_error_no_memory();
 }
 
 size_t cprof_session_n_children(const struct cprof_session *session)
