@@ -98,19 +98,19 @@ static struct cprof_error *write_numbered(struct cprof_report *report, const cha
 	return err ? err : cprof_buffer_error(path);
 }
 
-static struct cprof_error *show(struct cprof_report *report, bool interactive)
+static struct cprof_error *show(struct cprof_report *report, const char *shell_dir)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer path = { 0 };
-	const char *dir = getenv("TMPDIR");
+	const char *dir = shell_dir && *shell_dir ? shell_dir : getenv("TMPDIR");
 	struct cprof_error *err =
 		write_numbered(report, dir && *dir ? dir : "/tmp", "cprof", &path);
 	if (err)
 		return err;
 	fprintf(stderr, "Generated %s\n", cprof_buffer_text(&path));
-	return cprof_graphviz_show(report->format->viewer, cprof_buffer_text(&path), !interactive);
+	return cprof_graphviz_show(report->format->viewer, cprof_buffer_text(&path), !shell_dir);
 }
 
-static struct cprof_error *deliver(struct cprof_report *report, bool interactive)
+static struct cprof_error *deliver(struct cprof_report *report, const char *shell_dir)
 {
 	const char *path = report->config.output;
 	const struct cprof_format *format = report->format;
@@ -119,8 +119,8 @@ static struct cprof_error *deliver(struct cprof_report *report, bool interactive
 		return write_file(report, path);
 	}
 	if (format->viewer)
-		return show(report, interactive);
-	if (!(format->flags & CPROF_FORMAT_BINARY) || !(interactive || isatty(STDOUT_FILENO)))
+		return show(report, shell_dir);
+	if (!(format->flags & CPROF_FORMAT_BINARY) || !(shell_dir || isatty(STDOUT_FILENO)))
 		return write_to(report, stdout);
 	/* Pictures and compressed files have no place on a screen. */
 	CPROF_AUTO(buffer) struct cprof_buffer numbered = { 0 };
@@ -133,7 +133,8 @@ static struct cprof_error *deliver(struct cprof_report *report, bool interactive
 struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 					       const struct cprof_format *format,
 					       const char *argument,
-					       const struct cprof_config *config, bool interactive)
+					       const struct cprof_config *config,
+					       const char *shell_dir)
 {
 	struct cprof_report *report;
 	struct cprof_error *err = cprof_report_new(profile, format, argument, config, &report);
@@ -141,7 +142,7 @@ struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 		return err;
 	cprof_printable_write(stderr, cprof_buffer_text(&report->warnings), report->warnings.len);
 	report->warnings.len = 0;
-	err = deliver(report, interactive);
+	err = deliver(report, shell_dir);
 	/* And what could not be shown as it was written. */
 	cprof_printable_write(stderr, cprof_buffer_text(&report->warnings), report->warnings.len);
 	cprof_report_free(report);
@@ -180,7 +181,7 @@ static struct cprof_error *run_report(struct cprof_options *options, struct cpro
 	const struct cprof_format *format = find(options, &argument, &n);
 	if (n > 1)
 		return cprof_error_new(CPROF_ERR_USAGE, "must set at most one output format");
-	return cprof_command_write_report(profile, format, argument, &options->config, false);
+	return cprof_command_write_report(profile, format, argument, &options->config, NULL);
 }
 
 const struct cprof_command cprof_command_report = { "report", wants_report, true, run_report };

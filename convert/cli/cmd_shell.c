@@ -1,7 +1,9 @@
 /*
  * convert/cli/cmd_shell.c - the interactive shell: reads lines, by libedit on a terminal, and runs them.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@ struct session {
 	struct cprof_config config;
 	struct cprof_intern memory;
 	bool terminal;
+	char pictures[256]; /* a directory for what viewers show; "" until one is wanted */
 };
 
 /* libedit's completion callback has no context, so the shell that is running is kept here. */
@@ -159,6 +162,36 @@ static void help(const char *topic)
 	}
 }
 
+/* In our own process, for reports may be written by children. Where it cannot be made, pictures stay in $TMPDIR. */
+static void make_pictures(struct session *session)
+{
+	const char *dir = getenv("TMPDIR");
+	int n = snprintf(session->pictures, sizeof(session->pictures), "%s/cprof-XXXXXX",
+			 dir && *dir ? dir : "/tmp");
+	if (n >= (int)sizeof(session->pictures) || !mkdtemp(session->pictures))
+		session->pictures[0] = 0;
+}
+
+/* Only files that we wrote are in there; what a viewer put beside them stays, and so does the directory. */
+static void remove_pictures(const struct session *session)
+{
+	CPROF_AUTO(close)
+	int fd = *session->pictures
+			 ? open(session->pictures, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+			 : -1;
+	struct stat st;
+	DIR *dir = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() ? fdopendir(fd) : NULL;
+	if (!dir)
+		return;
+	cprof_take_fd(&fd);
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		if (strncmp(entry->d_name, "cprof", 5) == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+	rmdir(session->pictures);
+}
+
 static struct cprof_error *run_report(const struct session *session,
 				      const struct cprof_shell_line *line)
 {
@@ -166,7 +199,7 @@ static struct cprof_error *run_report(const struct session *session,
 	struct cprof_error *err = cprof_profile_copy(session->profile, &copy);
 	return err ? err
 		   : cprof_command_write_report(copy, line->format, line->argument, &line->config,
-						true);
+						session->pictures);
 }
 
 /*
@@ -211,6 +244,8 @@ static bool run_line(struct session *session, const char *text)
 	struct cprof_shell_line line;
 	struct cprof_error *err = cprof_shell_line_read(text, session->profile, &session->config,
 							&session->memory, &line);
+	if (!err && line.kind == CPROF_SHELL_REPORT && line.format->viewer && !*session->pictures)
+		make_pictures(session);
 	if (!err && line.kind == CPROF_SHELL_REPORT)
 		err = session->terminal ? run_in_child(session, &line) : run_report(session, &line);
 	if (err) {
@@ -399,6 +434,7 @@ static struct cprof_error *run_shell(struct cprof_options *options, struct cprof
 	else
 		read_pipe(&session);
 	running = NULL;
+	remove_pictures(&session);
 	cprof_intern_deinit(&session.memory);
 	return NULL;
 }

@@ -65,12 +65,14 @@ extern struct cprof_option_table cprof_option_rows;
 
 /*
  * Prepare and write one report: to `output`, or where that is "" to stdout, through Graphviz and a viewer where the
- * format wants them. Changes `profile`. `interactive` keeps binary data off the terminal whatever it is.
+ * format wants them. Changes `profile`. `shell_dir` is NULL from the command line; the shell never writes binary data to
+ * stdout, and has a directory for the pictures that a viewer shows, which it removes ("": as from the command line).
  */
 struct cprof_error *cprof_command_write_report(struct cprof_profile *profile,
 					       const struct cprof_format *format,
 					       const char *argument,
-					       const struct cprof_config *config, bool interactive);
+					       const struct cprof_config *config,
+					       const char *shell_dir);
 
 /* Lines on stderr. */
 extern const struct cprof_say cprof_command_say;

@@ -301,6 +301,26 @@ int main(int argc, char **argv)
         with open(target, encoding="utf-8") as saved:
             self.assertIn("spin", saved.read())
 
+    def test_the_shell_takes_its_pictures_with_it(self):
+        folder, browser = self.path("pictures"), self.path("browser")
+        os.mkdir(folder)
+        with open(browser, "w", encoding="ascii") as script:  # says what it was given, and that others cannot read it
+            script.write(f"#!/bin/sh\nstat -c '%a %n' \"$1\" >> {folder}.said\necho seen > {folder}.pipe\n")
+        os.chmod(browser, 0o755)
+        os.mkfifo(folder + ".pipe")
+        shell = subprocess.Popen([CPROF, self.file], stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                 env=dict(os.environ, TMPDIR=folder, BROWSER=browser))
+        shell.stdin.write(b"weblist main\n")
+        shell.stdin.flush()
+        with open(folder + ".pipe", encoding="ascii") as pipe:
+            self.assertEqual(pipe.read(), "seen\n")
+        self.assertEqual(len(os.listdir(folder)), 1)
+        shell.communicate(b"quit\n", timeout=30)
+        self.assertEqual(shell.returncode, 0)
+        with open(folder + ".said", encoding="ascii") as said:
+            self.assertRegex(said.read(), rf"^600 {folder}/cprof-\w{{6}}/cprof001\.html\n$")
+        self.assertEqual(os.listdir(folder), [])
+
     def test_the_shell_edits_completes_and_remembers_on_a_terminal(self):
         master, slave = pty.openpty()
         shell = subprocess.Popen([CPROF, self.file], stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, close_fds=True,
