@@ -8,6 +8,7 @@
 #include "cprof/hash.h"
 
 #define ENTRY_SIZE           16
+#define HEADER_SIZE          32 /* AArch64 */
 #define PLT_MAX              (1u << 18)
 #define PLT_TEXT_MAX         (64u << 20)
 #define CPROF_PLT_NAME_BYTES "4000" /* of a name; what is longer is cut */
@@ -17,18 +18,13 @@ struct table {
 	uint64_t end;
 };
 
-/* Where entries lie: .plt.sec (with branch protection) has nothing but entries, .plt starts with a common part. */
+/* Where entries lie: .plt starts with a common part of two of them. */
 static bool find_table(struct cprof_elf *elf, struct table *table)
 {
-	const struct cprof_section *section = cprof_elf_section(elf, ".plt.sec");
-	uint64_t header = 0;
-	if (!section) {
-		section = cprof_elf_section(elf, ".plt");
-		header = elf->machine == EM_AARCH64 ? 32 : ENTRY_SIZE;
-	}
-	if (!section || section->size < header)
+	const struct cprof_section *section = cprof_elf_section(elf, ".plt");
+	if (!section || section->size < HEADER_SIZE)
 		return false;
-	table->start = section->addr + header;
+	table->start = section->addr + HEADER_SIZE;
 	table->end = section->addr + section->size;
 	return true;
 }
@@ -75,7 +71,7 @@ static void add_entry(struct entries *entries, const char *name, uint64_t start,
 	cprof_buffer_append(&entries->all, &entry, sizeof(entry));
 }
 
-/* Entries in the order of .rela.plt. */
+/* AArch64: entries in the order of .rela.plt. */
 static void read_lazy(struct cprof_elf *elf, struct entries *entries)
 {
 	struct table table;
@@ -93,59 +89,115 @@ static void read_lazy(struct cprof_elf *elf, struct entries *entries)
 	}
 }
 
-/* Which word of the GOT the x86-64 entry jumps through: "jmp *offset(%rip)", perhaps after endbr64. */
-static bool jumps_through(const uint8_t *code, size_t size, uint64_t addr, uint64_t *ret_place)
-{
-	for (size_t i = 0; i + 6 <= size; i++) {
-		int32_t offset;
-		if (code[i] != 0xff || code[i + 1] != 0x25)
-			continue;
-		memcpy(&offset, code + i + 2, sizeof(offset));
-		*ret_place = addr + i + 6 + (uint64_t)(int64_t)offset;
-		return true;
-	}
-	return false;
-}
+/* ---- x86-64: by the word of the GOT that an entry goes through ---- */
 
-/* Entries of functions whose address is also taken: these jump through words that .rela.dyn fills. */
-static void read_eager(struct cprof_elf *elf, struct entries *entries)
+/* Where names of words of the GOT are: index of the relocation, and in which section. */
+struct slots {
+	struct cprof_map64 at; /* word of the GOT -> relocation + 1, or that and IN_DYN */
+	const struct cprof_section *plt, *dyn;
+};
+
+#define IN_DYN (1ull << 62)
+
+static void add_slots(struct cprof_elf *elf, struct slots *slots,
+		      const struct cprof_section *relocations, uint64_t flag)
 {
-	const struct cprof_section *section = cprof_elf_section(elf, ".plt.got");
-	const struct cprof_section *relocations = cprof_elf_section(elf, ".rela.dyn");
-	struct cprof_map64 at = { 0 }; /* word of the GOT -> relocation + 1 */
-	if (!section || !relocations || elf->machine != EM_X86_64)
-		return;
-	/* What the header says is not what there is: the bytes decide, and how many entries a program may have. */
-	size_t step = section->entsize == 16 ? 16 : 8;
-	uint64_t size = section->size < PLT_MAX * step ? section->size : PLT_MAX * step;
-	const uint8_t *bytes = cprof_section_at(section, 0, size);
-	if (!bytes)
-		return;
-	size_t n = relocations->size / sizeof(Elf64_Rela);
+	size_t n = relocations ? relocations->size / sizeof(Elf64_Rela) : 0;
 	for (size_t i = 0; i < n && i < PLT_MAX; i++) {
 		uint64_t place, *known;
 		if (relocated(elf, relocations, i, &place) &&
-		    (known = cprof_map64_put(&at, place, NULL)))
-			*known = i + 1;
+		    (known = cprof_map64_put(&slots->at, place, NULL)))
+			*known = (i + 1) | flag;
 	}
-	for (uint64_t offset = 0; offset + step <= size; offset += step) {
-		uint64_t place, addr = section->addr + offset;
-		if (!jumps_through(bytes + offset, step, addr, &place))
+}
+
+static const char *slot_name(struct cprof_elf *elf, const struct slots *slots, uint64_t place)
+{
+	const uint64_t *known = cprof_map64_get(&slots->at, place);
+	uint64_t unused;
+	if (!known)
+		return NULL;
+	return relocated(elf, *known & IN_DYN ? slots->dyn : slots->plt, (*known & ~IN_DYN) - 1,
+			 &unused);
+}
+
+/* Does an instruction at `code` read a word of the GOT: "jmp *n(%rip)", or for retpolines "mov n(%rip),%r11"? */
+static bool goes_through(const uint8_t *code, size_t left, uint64_t addr, uint64_t *ret_place)
+{
+	const size_t n = left >= 6 && code[0] == 0xff && code[1] == 0x25     ? 6
+			 : left >= 7 && memcmp(code, "\x4c\x8b\x1d", 3) == 0 ? 7
+									     : 0;
+	int32_t offset;
+	if (!n)
+		return false;
+	memcpy(&offset, code + n - sizeof(offset), sizeof(offset));
+	*ret_place = addr + n + (uint64_t)(int64_t)offset;
+	return true;
+}
+
+/* The name of what the `step` bytes at `offset` go to; *ret_any: they begin an entry, of whatever. NULL: none. */
+static const char *entry_name(struct cprof_elf *elf, const struct slots *slots,
+			      const struct cprof_section *section, const uint8_t *bytes,
+			      uint64_t offset, uint64_t size, size_t step, bool *ret_any)
+{
+	const char *name = NULL;
+	*ret_any = false;
+	for (uint64_t at = offset; at < offset + step && at < size && !name; at++) {
+		uint64_t place;
+		if (!goes_through(bytes + at, size - at, section->addr + at, &place))
 			continue;
-		const uint64_t *index = cprof_map64_get(&at, place);
-		if (index)
-			add_entry(entries, relocated(elf, relocations, *index - 1, &place), addr,
-				  step);
+		*ret_any = true;
+		name = slot_name(elf, slots, place);
 	}
-	cprof_map64_deinit(&at);
+	return name;
+}
+
+/* An entry may go on in the piece behind it, if nothing begins there (retpolines have 32 bytes). */
+static void read_section(struct cprof_elf *elf, const struct slots *slots, const char *section_name,
+			 struct entries *entries)
+{
+	const struct cprof_section *section = cprof_elf_section(elf, section_name);
+	if (!section)
+		return;
+	/* .plt.got has shorter ones, most often. */
+	size_t step = strcmp(section_name, ".plt.got") == 0 && section->entsize != 16 ? 8 : 16;
+	/* What the header says is not what there is: the bytes decide, and how many entries a program may have. */
+	uint64_t size = section->size < PLT_MAX * step ? section->size : PLT_MAX * step;
+	const uint8_t *bytes = cprof_section_at(section, 0, size);
+	for (uint64_t offset = 0; bytes && offset < size; offset += step) {
+		bool any, next;
+		const char *name = entry_name(elf, slots, section, bytes, offset, size, step, &any);
+		uint64_t length = size - offset < step ? size - offset : step;
+		if (!name)
+			continue;
+		entry_name(elf, slots, section, bytes, offset + step, size, step, &next);
+		if (step == ENTRY_SIZE && !next && size - offset >= 2 * ENTRY_SIZE)
+			length = 2 * ENTRY_SIZE;
+		add_entry(entries, name, section->addr + offset, length);
+	}
+}
+
+/* Linkers lay entries out in many ways, but each goes through its word of the GOT, which a relocation fills. */
+static void read_by_slot(struct cprof_elf *elf, struct entries *entries)
+{
+	static const char *const sections[] = { ".plt", ".plt.sec", ".plt.got" };
+	struct slots slots = { .plt = cprof_elf_section(elf, ".rela.plt"),
+			       .dyn = cprof_elf_section(elf, ".rela.dyn") };
+	add_slots(elf, &slots, slots.dyn, IN_DYN);
+	add_slots(elf, &slots, slots.plt, 0);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		read_section(elf, &slots, sections[i], entries);
+	cprof_map64_deinit(&slots.at);
 }
 
 struct cprof_error *cprof_plt_add(struct cprof_elf *elf, char **ret_names,
 				  struct cprof_symbols *symbols)
 {
 	struct entries entries = { 0 };
-	read_lazy(elf, &entries);
-	read_eager(elf, &entries);
+	if (elf->machine == EM_X86_64)
+		read_by_slot(elf, &entries);
+	else
+		read_lazy(elf, &entries);
 	struct cprof_error *err = cprof_buffer_error(&entries.text);
 	if (!err)
 		err = cprof_buffer_error(&entries.all);

@@ -1,7 +1,8 @@
 /*
  * symbolize/names/plt.h - names for the procedure linkage table: "read@plt".
  *
- * Linkers give its entries no symbols, but they stand in the order of .rela.plt. Source of truth: System V psABI
+ * Linkers give its entries no symbols, but on x86-64 each goes through a word of the GOT that a relocation
+ * fills, whatever the linker; on AArch64 they stand in the order of .rela.plt. Source of truth: System V psABI
  * "Procedure Linkage Table" (x86-64, AArch64).
  */
 #ifndef CPROF_SYMBOLIZE_NAMES_PLT_H

@@ -267,13 +267,32 @@ static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, co
 	return err;
 }
 
+/* "ns::f@plt": an entry of the linkage table is named by what it calls, of which the first `len` bytes are the symbol. */
+static struct cprof_error *show_entry(struct cprof_symbolizer *symbolizer, const char *symbol,
+				      size_t len, struct cprof_symbol_frame *frame)
+{
+	CPROF_AUTO(free) char *plain = strndup(symbol, len);
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	const char *name, *unused;
+	if (!plain)
+		return cprof_error_no_memory();
+	struct cprof_error *err = show_name(symbolizer, plain, &name, &unused);
+	if (err)
+		return err;
+	cprof_buffer_printf(&text, "%s" CPROF_PLT_SUFFIX, name);
+	err = keep(symbolizer, cprof_buffer_text(&text), &frame->name);
+	return err ? err : keep(symbolizer, symbol, &frame->system_name);
+}
+
 /* glibc's own symbol table writes "timer_delete@@GLIBC_2.34": the version is no part of the name. */
 static struct cprof_error *show_symbol(struct cprof_symbolizer *symbolizer, const char *symbol,
 				       struct cprof_symbol_frame *frame)
 {
 	const char *version = memchr(symbol + 1, '@', strnlen(symbol + 1, MANGLED_BYTES));
-	if (!version || strcmp(version, CPROF_PLT_SUFFIX) == 0)
+	if (!version)
 		return show_name(symbolizer, symbol, &frame->name, &frame->system_name);
+	if (strcmp(version, CPROF_PLT_SUFFIX) == 0)
+		return show_entry(symbolizer, symbol, (size_t)(version - symbol), frame);
 	CPROF_AUTO(free) char *plain = strndup(symbol, (size_t)(version - symbol));
 	if (!plain)
 		return cprof_error_no_memory();

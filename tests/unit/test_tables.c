@@ -170,6 +170,57 @@ TEST(go_table_of_addresses_takes_what_the_loader_fills_in)
 	check_beside_c("go116.so", 0x380);
 }
 
+TEST(plt_entries_are_told_by_their_word_of_the_got_whatever_the_linker)
+{
+	/* Made by lld -z retpolineplt and by mold; both call `ext` and `other`. */
+	static const char *const files[] = { "retpoline.so", "mold.so" };
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct cprof_modules modules;
+		struct cprof_module *module = seed(&modules, files[i]);
+		struct cprof_symbols symbols = { 0 };
+		struct cprof_elf *elf;
+		char *names;
+		uint64_t covered = 0;
+		CHECK(!cprof_elf_open(module->image, true, &elf));
+		CHECK(!cprof_plt_add(elf, &names, &symbols));
+		CHECK(!cprof_symbols_sort(&symbols));
+		CHECK_UINT(symbols.n, 2);
+		for (size_t k = 0; k < symbols.n; k++) {
+			covered += symbols.all[k].end - symbols.all[k].start;
+			CHECK(strcmp(symbols.all[k].name, "ext@plt") == 0 ||
+			      strcmp(symbols.all[k].name, "other@plt") == 0);
+		}
+		CHECK_UINT(covered, i == 0 ? 64 : 32);
+		free(names);
+		cprof_symbols_deinit(&symbols);
+		cprof_elf_free(elf);
+		cprof_modules_deinit(&modules);
+	}
+}
+
+TEST(plt_entries_of_cpp_functions_are_demangled)
+{
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, "gcc5.so");
+	const struct cprof_symbolizer_options options = { 0 };
+	struct cprof_symbolizer *symbolizer;
+	struct cprof_elf *elf;
+	bool found = false;
+	CHECK(!cprof_elf_open(module->image, true, &elf));
+	const struct cprof_section *plt = cprof_elf_section(elf, ".plt");
+	CHECK(!cprof_symbolizer_new(&options, &modules, &symbolizer));
+	for (uint64_t at = plt->addr + 16; at < plt->addr + plt->size; at += 16) {
+		const struct cprof_symbol_frame *frames;
+		size_t n;
+		CHECK(!cprof_symbolizer_file_addr(symbolizer, module, at, &frames, &n));
+		found |= strcmp(frames[0].name, "ns::A::f@plt") == 0;
+	}
+	CHECK(found);
+	cprof_symbolizer_free(symbolizer);
+	cprof_elf_free(elf);
+	cprof_modules_deinit(&modules);
+}
+
 TEST(plt_entries_are_named_by_what_they_call)
 {
 	struct cprof_modules modules;
