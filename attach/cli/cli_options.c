@@ -67,9 +67,11 @@ static const struct cprof_option rows[] = {
 
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format; \"-\" is stdout", "Output" },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
-	{ "push", ROW(CPROF_OPT_STRING, push_url), NULL, "URL", "send the profile there as well", NULL },
+	{ "push", ROW(CPROF_OPT_LIST, push_urls), NULL, "URL", "send the profile there as well; KIND+http://HOST says what the server speaks (docs/push.md), http://HOST:PORT is Pyroscope", NULL },
 	{ "push-auth", ROW(CPROF_OPT_STRING, push_auth_file), NULL, "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_PUSH_AUTH", NULL },
-	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: raw or pyroscope; auto goes by the URL", NULL },
+	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: pyroscope, pyroscope-ingest, parca, parca-json, otlp, otelcol-pprof, datadog or raw; auto goes by the URL", NULL },
+	{ "insecure-auth", ROW(CPROF_OPT_SWITCH, insecure_auth), NULL, NULL, "send what is logged in with over http:// as well, where others on the network can read it", NULL },
+	{ "dry-run", ROW(CPROF_OPT_SWITCH, dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
 	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
 
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, or unix:/PATH", "Server" },
@@ -417,7 +419,7 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 		bool given;
 		const char *name;
 	} others[] = { { options->output, "-o" },
-		       { options->push_url, "-push" },
+		       { options->push_urls.len > 0, "-push" },
 		       { options->text, "-text" },
 		       { options->requests.threads.core, "-core" },
 		       { options->command.len > 0, "-- COMMAND" },
@@ -480,6 +482,7 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	cprof_strings_deinit(&options->files);
 	cprof_strings_deinit(&options->command);
 	cprof_strings_deinit(&options->labels);
+	cprof_strings_deinit(&options->push_urls);
 	cprof_strings_deinit(&options->heap_hook_texts);
 	cprof_pool_specs_deinit(&options->heap_hooks);
 	for (size_t i = 0; options->label_pairs && options->label_pairs[i].key; i++)

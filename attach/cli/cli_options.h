@@ -56,8 +56,10 @@ struct cprof_attach_options {
 	bool force;
 	struct cprof_strings labels;         /* "key=value" */
 	struct cprof_run_label *label_pairs; /* owned, and each key; the same, taken apart */
-	const char *push_url;
+	struct cprof_strings push_urls;
 	const char *push_auth_file;
+	bool insecure_auth; /* over http:// to another machine */
+	bool dry_run;       /* print what would be pushed */
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 

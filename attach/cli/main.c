@@ -8,6 +8,7 @@
 
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_why.h"
+#include "attach/cli/delivery.h"
 #include "attach/cli/interrupt.h"
 #include "attach/cli/output.h"
 #include "attach/cli/summary.h"
@@ -24,7 +25,6 @@
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "base/version.h"
-#include "convert/push/push.h"
 #include "cprof/pprof_write.h"
 #include "symbolize/names/package.h"
 
@@ -266,18 +266,6 @@ static void let_go(void *ctx)
 		cprof_launch_go(&program->launch);
 }
 
-static struct cprof_error *check_push(const struct cprof_attach_options *options)
-{
-	struct cprof_error *err = cprof_push_check_url(options->push_url);
-	if (err && err->code == CPROF_ERR_USAGE)
-		return cprof_error_hint(cprof_error_wrap(err, "-push"),
-					"for example -push http://localhost:4040/ingest");
-	if (err)
-		return err;
-	err = cprof_push_check_backend(options->push_url, options->push_backend);
-	return err ? cprof_error_wrap(err, "-push-as") : NULL;
-}
-
 static struct cprof_error *prepare(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
@@ -287,11 +275,11 @@ static struct cprof_error *prepare(struct program *program)
 				      "-mode %s knows neither -text nor -core; "
 				      "-mode threads does",
 				      program->mode->name);
-	if (!err && options->push_url)
-		err = check_push(options);
-	if (!err && options->push_url)
+	if (!err && options->push_urls.len)
 		err = cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH",
 					&program->push_auth);
+	if (!err)
+		err = cprof_delivery_check(options, program->push_auth);
 	if (!err)
 		err = open_targets(program);
 	if (err)
@@ -299,7 +287,7 @@ static struct cprof_error *prepare(struct program *program)
 	if (program->mode->max_targets && program->n_targets > program->mode->max_targets)
 		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
 				       program->mode->name);
-	program->no_profile = options->text && !options->output && !options->push_url;
+	program->no_profile = options->text && !options->output && !options->push_urls.len;
 	if (!program->no_profile)
 		err = cprof_output_plan(options, program->mode->name,
 					(const struct cprof_target *const *)program->targets,
@@ -426,37 +414,34 @@ static void say_what_is_missing(struct program *program)
 }
 
 /* Send it; without -o the file was only a safeguard, and goes once the server has it. */
-static struct cprof_error *push(struct program *program, const struct cprof_buffer *bytes,
-				bool *ret_file_goes)
+static struct cprof_error *push(struct program *program, const struct cprof_profile *profile,
+				const struct cprof_buffer *bytes, bool *ret_file_goes)
 {
 	const struct cprof_attach_options *options = &program->options;
-	const struct cprof_push push = {
-		.url = options->push_url,
+	const struct cprof_delivery delivery = {
+		.options = options,
+		.target = program->targets[0],
 		.auth = program->push_auth,
-		.how_to_log_in =
-			"write USER:PASSWORD or a token into a file that only you can read and "
-			"name it with -push-auth, or set CPROF_PUSH_AUTH",
-		.backend = options->push_backend,
-		.service = options->service ? options->service : program->targets[0]->comm,
-		.labels = options->labels.items,
-		.n_labels = options->labels.len,
+		.profile = profile,
+		.bytes = bytes,
 		.from_wall_ns = program->window.start_wall_ns,
 		.until_wall_ns =
 			program->window.start_wall_ns + cprof_window_elapsed_ns(&program->window),
-		.body = bytes->data,
-		.n_body = bytes->len,
 	};
 	CPROF_AUTO(buffer) struct cprof_buffer answer = { 0 };
-	struct cprof_error *err = cprof_push_send(&push, &answer);
+	struct cprof_error *err = cprof_delivery_push(&delivery, &answer);
+	if (options->dry_run)
+		return err ? err : print_text(program, cprof_buffer_text(&answer), answer.len);
+	say(program, cprof_buffer_text(&answer));
 	if (!err) {
-		say(program, cprof_buffer_text(&answer));
 		*ret_file_goes = !options->output;
 		return NULL;
 	}
+	CPROF_AUTO(buffer) struct cprof_buffer kept = { 0 };
+	cprof_buffer_printf(&kept, "the profile is kept in %s", program->output.path);
 	if (!err->hint)
-		return cprof_error_hint(err, "the profile is kept in %s", program->output.path);
-	return cprof_error_hint(err, "%s; the profile is kept in %s", err->hint,
-				program->output.path);
+		return cprof_error_hint(err, "%s", cprof_buffer_text(&kept));
+	return cprof_error_hint(err, "%s; %s", err->hint, cprof_buffer_text(&kept));
 }
 
 static struct cprof_error *deliver(struct program *program, const struct cprof_profile *profile)
@@ -469,8 +454,8 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	err = cprof_output_write(&program->output, &bytes);
 	cprof_interrupt_unlink(NULL);
 	bool file_goes = false;
-	if (!err && program->options.push_url)
-		err = push(program, &bytes, &file_goes);
+	if (!err && program->options.push_urls.len)
+		err = push(program, profile, &bytes, &file_goes);
 	if (file_goes)
 		cprof_output_remove(&program->output);
 

@@ -31,6 +31,10 @@ class Server:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
+            def do_PUT(self):
+                self.path = "PUT " + self.path
+                self.do_POST()
+
             def do_GET(self):
                 server.requests.append((self.path, dict(self.headers), None, time.monotonic()))
                 self.send_error(404)

@@ -1,0 +1,32 @@
+/*
+ * convert/push/proto_put.h - protobuf messages put together in buffers, field by field.
+ *
+ * What servers of profiles take around a pprof file is a few fields of text and bytes; which field means what is each back
+ * end's. Zeros of plain fields are left out, as proto3 does. Source of truth: protobuf's documentation, "Encoding".
+ */
+#ifndef CPROF_CONVERT_PUSH_PROTO_PUT_H
+#define CPROF_CONVERT_PUSH_PROTO_PUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cprof/buffer.h"
+
+void cprof_proto_put_varint(struct cprof_buffer *out, uint64_t value);
+
+/* A number; nothing for 0. */
+void cprof_proto_put_number(struct cprof_buffer *out, uint32_t field, uint64_t value);
+
+/* A fixed64, whatever it is. */
+void cprof_proto_put_fixed64(struct cprof_buffer *out, uint32_t field, uint64_t value);
+
+/* Bytes, a text or a message; empty ones too, because an empty entry of a list counts. */
+void cprof_proto_put_bytes(struct cprof_buffer *out, uint32_t field, const void *bytes, size_t n);
+void cprof_proto_put_text(struct cprof_buffer *out, uint32_t field, const char *text);
+void cprof_proto_put_message(struct cprof_buffer *out, uint32_t field,
+			     const struct cprof_buffer *message);
+
+/* message{1: a, 2: b} as one field: the pairs of text that labels are everywhere. */
+void cprof_proto_put_pair(struct cprof_buffer *out, uint32_t field, const char *a, const char *b);
+
+#endif
