@@ -270,7 +270,11 @@ static struct cprof_error *undelivered(const struct plan *plan,
 	put_words(&words, answer->words);
 	const char *colon = words.len ? ": " : "";
 	struct cprof_error *err;
-	if (plan->backend->grpc && answer->status == 200 && answer->grpc_status >= 0)
+	if (plan->backend->grpc && answer->status == 200 && answer->grpc_status < 0)
+		err = cprof_error_new(CPROF_ERR_UNDELIVERED,
+				      "push to %s: the answer ended before its gRPC status%s",
+				      shown, times);
+	else if (plan->backend->grpc && answer->status == 200 && answer->grpc_status >= 0)
 		err = cprof_error_new(CPROF_ERR_UNDELIVERED,
 				      "push to %s: the server answered gRPC status %d%s%s%s", shown,
 				      answer->grpc_status, colon, cprof_buffer_text(&words), times);
