@@ -12,7 +12,7 @@
 
 /* Who gets how much of CPROF_FLAME_DATA_BYTES: all stacks, the same by labels together, functions of neither. */
 #define TREE_BYTES   450000u
-#define GROUPS_BYTES 220000u
+#define GROUPS_BYTES 200000u
 #define LISTED_BYTES 180000u
 #define MOST_KEYS    8u     /* labels that can be split by */
 #define NAME_BYTES   1000u  /* of one name; the middle of longer ones is left out */
@@ -31,6 +31,7 @@ struct flame {
 	uint32_t *number;    /* by info: in the page, + 1; 0: it is not listed */
 	uint32_t *listed;    /* infos, by their number */
 	uint32_t n_listed;
+	uint64_t used; /* bytes of trees and listed functions, at most */
 	FILE *out;
 };
 
@@ -116,6 +117,7 @@ static void list_info(struct flame *f, uint32_t info)
 
 static void list_tree(struct flame *f, const struct cprof_pruned_tree *tree)
 {
+	f->used += tree->cost;
 	for (uint32_t i = 0; i < tree->n_nodes; i++) {
 		if (tree->nodes[i].frame < f->infos.n)
 			list_info(f, tree->nodes[i].frame);
@@ -232,6 +234,7 @@ static struct cprof_error *list_others(struct flame *f)
 			break;
 		list_info(f, order[i]);
 	}
+	f->used += used < LISTED_BYTES ? used : LISTED_BYTES;
 	return NULL;
 }
 
@@ -333,7 +336,79 @@ static void put_functions(struct flame *f, const uint32_t *module_number)
 	fputc(']', f->out);
 	put_sums(f, "flat", f->sums.flat);
 	put_sums(f, "cum", f->sums.cum);
-	fprintf(f->out, "},\n\"unlisted\":%u", f->infos.n - f->n_listed);
+	fputc('}', f->out);
+}
+
+static int compare_names(const void *a, const void *b, void *flame)
+{
+	struct flame *f = flame;
+	return strcmp(cprof_node_infos_name(&f->infos, *(const uint32_t *)a),
+		      cprof_node_infos_name(&f->infos, *(const uint32_t *)b));
+}
+
+/* Bytes that two names begin with alike, none of them a part of a character. */
+static size_t same_start(const char *a, const char *b)
+{
+	size_t n = 0;
+	while (a[n] && a[n] == b[n] && (unsigned char)a[n] < 0x80)
+		n++;
+	return n;
+}
+
+/* Functions that are not listed, in the order of their names; true if all of their names have room. */
+static bool sort_others(struct flame *f, uint32_t *others, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+	uint64_t used = f->used + HEAD_BYTES;
+	for (uint32_t i = 0; i < f->infos.n; i++) {
+		if (!f->number[i])
+			others[n++] = i;
+	}
+	*ret_n = n;
+	if (n > CPROF_FLAME_DATA_BYTES / 6)
+		return false;
+	qsort_r(others, n, sizeof(*others), compare_names, f);
+	const char *before = "";
+	for (uint32_t i = 0; i < n; i++) {
+		const char *name = cprof_node_infos_name(&f->infos, others[i]);
+		used += 7 + text_cost(name + same_start(before, name));
+		before = name;
+		if (used > CPROF_FLAME_DATA_BYTES || strlen(name) > NAME_BYTES)
+			return false;
+	}
+	return true;
+}
+
+/* So that a search can tell that nothing else matches. */
+static struct cprof_error *put_others(struct flame *f)
+{
+	CPROF_AUTO(free) uint32_t *others = calloc((size_t)f->infos.n + 1, sizeof(*others));
+	if (!others)
+		return cprof_error_no_memory();
+	uint32_t n = 0;
+	bool have_room = sort_others(f, others, &n);
+	fprintf(f->out, ",\n\"unlisted\":%u,\"others\":", n);
+	if (!have_room) {
+		fputs("null", f->out);
+		return NULL;
+	}
+	const char *before = "";
+	fputs("{\"same\":[", f->out);
+	for (uint32_t i = 0; i < n; i++) {
+		const char *name = cprof_node_infos_name(&f->infos, others[i]);
+		fprintf(f->out, "%s%zu", i ? "," : "", same_start(before, name));
+		before = name;
+	}
+	before = "";
+	fputs("],\"rest\":[", f->out);
+	for (uint32_t i = 0; i < n; i++) {
+		const char *name = cprof_node_infos_name(&f->infos, others[i]);
+		fputs(i ? "," : "", f->out);
+		cprof_json_put_string(f->out, name + same_start(before, name));
+		before = name;
+	}
+	fputs("]}", f->out);
+	return NULL;
 }
 
 static void put_groups(const struct flame *f, const struct cprof_label_groups *groups)
@@ -420,8 +495,8 @@ static struct cprof_error *put_all(struct flame *f, const struct split *splits, 
 	put_head(f);
 	put_modules(f, modules);
 	put_functions(f, modules);
+	struct cprof_error *err = put_others(f);
 	fputs(",\n\"trees\":[", f->out);
-	struct cprof_error *err = NULL;
 	for (uint32_t i = 0; !err && i < n; i++) {
 		fputs(i ? ",\n" : "", f->out);
 		err = put_tree(f, &splits[i]);

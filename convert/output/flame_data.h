@@ -8,6 +8,7 @@
  *   functions           columns: name, module (in modules, -1: unknown), inlined (1: never anything else), and by column of
  *                       values flat and cum over the whole profile, which are the numbers of the text reports
  *   unlisted            how many functions there was no room for
+ *   others              their names where those have room, sorted: same, how many bytes of the name before, and rest; or null
  *   trees               by: "" for all stacks, or a label's key; groups: its values; and in pre-order, for each node,
  *                       up: how many levels above its predecessor's child it stands;
  *                       frame: a function, behind those a group, or -N for N narrow siblings joined (graph/pruned_tree.h);

@@ -129,7 +129,7 @@ check("a name that is not in the page may be in all that was joined", () => {
   same([least, most], [10, 60]);
 });
 check("a comparison is as wide as its larger side, added up", () => {
-  const profile = readProfile({ diff: true, functions: { name: ["m", "a", "b"], flat: [[0, 5, 0], [0, 2, 4]] },
+  const profile = readProfile({ diff: true, others: null, functions: { name: ["m", "a", "b"], flat: [[0, 5, 0], [0, 2, 4]] },
     trees: [{ by: "", groups: [], up: [0, 0, 1], frame: [0, 1, 2], self: [[0, 5, 0], [0, 2, 4]] }] });
   same([...widths(profile, profile.trees[0].tree, 0)], [9, 5, 4]);
   same(nothingChanged(profile), false);

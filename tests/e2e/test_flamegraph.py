@@ -128,6 +128,17 @@ class Data(unittest.TestCase):
                 self.assertEqual(sum(roots), total or data["types"][0]["total"])
                 self.assertGreater(len(data["trees"][0]["up"]), least)
 
+    def test_names_without_room_are_known(self):
+        lines = [f"main;caller_{i}\u00e9{i % 7};hot" for i in range(20000)]
+        data = flame("-", stdin="".join(f"{line} 1\n" for line in lines).encode())
+        before, others = "", []
+        for same, rest in zip(data["others"]["same"], data["others"]["rest"], strict=True):
+            before = before[:same] + rest
+            others.append(before)
+        self.assertEqual(len(others), data["unlisted"])
+        self.assertGreater(len(others), 10000)
+        self.assertEqual(set(others) | set(data["functions"]["name"]), {name for line in lines for name in line.split(";")})
+
     def test_equal_input_gives_an_equal_page(self):
         lines = b"".join(b"main;f%d;g%d %d\n" % (i % 700, i % 31, i % 5 + 1) for i in range(5000))
         self.assertEqual(cprof("-flamegraph", "-", stdin=lines), cprof("-flamegraph", "-", stdin=lines))
@@ -239,6 +250,11 @@ class Browser(unittest.TestCase):
         page = self.show("find=hot", "-", stdin=lines)
         self.assertTrue(self.text(page, "found").startswith("100.00% in 1 name"), self.text(page, "found"))
         self.assertIn("<td>60,000</td><td>100.00%</td>", page)
+
+    def test_search_is_sure_where_no_other_name_matches(self):
+        golden_inputs()
+        page = self.show("find=time.%5BNn%5Dow", os.path.join(GOLDEN, "large.cpu.pb.gz"))
+        self.assertTrue(self.text(page, "found").startswith("94.92% in 2 names"), self.text(page, "found"))
 
     def test_hostile_names_are_shown_and_never_run(self):
         page = self.show("", "-", stdin="<img src=x onerror=alert(1)>;\u202egnp.exe 1\n".encode())

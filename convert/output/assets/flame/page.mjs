@@ -6,7 +6,7 @@
  */
 import { TreeBuilder, sums, frameSums, invertTree, callersTree, calleesTree, FILLER } from "./tree.mjs";
 import { STEPS, transformTree, exactly, framesThatMatch } from "./transform.mjs";
-import { weigher, widths, netValue, nothingChanged } from "./profile.mjs";
+import { weigher, widths, netValue, nothingChanged, noneMatches } from "./profile.mjs";
 import { searchTree } from "./search.mjs";
 import { formatValue, formatShare, formatMatch, visibleName } from "./format.mjs";
 import { frameColor, changeColor } from "./color.mjs";
@@ -147,7 +147,8 @@ export class Page {
     try { this.matching = framesThatMatch(this.names, this.state.find, "i"); } catch { this.foundError = "not a regular expression"; return; }
     const pane = this.panes[this.panes.length - 1];
     const { functions, unlisted } = this.profile, names = [...this.matching].map((frame) => this.names[frame]);
-    const isAll = !unlisted || (names.length === 1 && this.state.find === exactly(names[0]));
+    this.isChosen = names.length === 1 && this.state.find === exactly(names[0]); /* one row of the table; the others stay */
+    const isAll = !unlisted || this.isChosen || noneMatches(this.profile.others, this.state.find);
     this.found = searchTree(this.tree, this.matching, this.column, this.state.steps.length ? null : functions, isAll);
     this.hits = searchTree(pane.tree, this.matching, this.column, null).hits;
   }
@@ -189,11 +190,12 @@ export class Page {
   }
 
   showTable() {
-    const matching = this.found ? this.matching : null, isDiff = this.profile.per === 2;
+    const matching = this.found && !this.isChosen ? this.matching : null, isDiff = this.profile.per === 2;
     const rows = this.rows().filter((row) => !matching || matching.has(row.frame));
     const sorted = sortRows(rows, this.sortBy), sign = (value) => (isDiff && value > 0 ? "+" : "");
     const number = (value) => sign(value) + this.value(value), part = (value) => sign(value) + this.share(value);
     fillTable(byId("rows"), sorted, (row) => [number(row.flat), part(row.flat), number(row.cum), part(row.cum), visibleName(row.name)],
+      (row) => this.found && this.isChosen && this.matching.has(row.frame),
       (row) => (this.state.view === "sandwich" ? this.go({ function: row.name, zoom: "" }) : this.go({ find: exactly(row.name) })));
     for (const head of document.querySelectorAll("th[data-sort]"))
       head.setAttribute("aria-sort", head.dataset.sort === this.sortBy ? (this.sortBy === "name" ? "ascending" : "descending") : "none");
@@ -266,6 +268,7 @@ export class Page {
   }
 
   drawNow() {
+    byId("map").hidden = this.state.view === "sandwich" || !this.panes.some((pane) => pane.tree.n); /* before anything is measured */
     const stage = byId("stage"), pixels = stage.clientWidth, height = stage.clientHeight, paint = this.paint();
     const rows = this.panes.reduce((sum, pane) => sum + pane.rows, 0);
     const needed = this.state.view === "flame" || this.state.view === "sandwich" ? rows : visibleRows(this.panes[0], this.from, this.span, pixels);
@@ -285,7 +288,6 @@ export class Page {
 
   drawMap(paint) {
     const map = byId("map"), pane = this.panes[this.panes.length - 1];
-    map.hidden = this.state.view === "sandwich" || !pane || !pane.tree.n;
     if (map.hidden) return;
     drawMinimap(this.size(map, map.clientWidth, map.clientHeight), pane,
       { from: this.from, span: this.span, pixels: map.clientWidth, height: map.clientHeight }, paint);

@@ -9,9 +9,22 @@ import { treeOfRows } from "./tree.mjs";
 export function readProfile(data) {
   const per = data.diff ? 2 : 1;
   return {
-    ...data, per,
+    ...data, per, others: namesOfOthers(data.others),
     trees: data.trees.map((rows) => ({ by: rows.by, names: data.functions.name.concat(rows.groups), tree: treeOfRows(rows) })),
   };
+}
+
+/* Names that share their beginnings with the one before; null where they had no room. */
+function namesOfOthers(others) {
+  if (!others) return null;
+  let before = "";
+  return others.rest.map((rest, i) => { before = before.slice(0, others.same[i]) + rest; return before; });
+}
+
+/* Whether it is sure that a pattern finds no function that is not listed. */
+export function noneMatches(others, pattern) {
+  const expression = new RegExp(pattern, "i");
+  return others !== null && !others.some((name) => expression.test(name));
 }
 
 /* How wide a node of these values is by a type: in a comparison the larger of old and new. */

@@ -12,11 +12,12 @@ export function sortRows(rows, by) {
   return [...rows].sort((a, b) => Math.abs(b[by]) - Math.abs(a[by]) || byName(a, b));
 }
 
-/* Puts rows into a table's body. cells(row): texts; choose(row): a click or Enter on it. */
-export function fillTable(body, rows, cells, choose) {
+/* Puts rows into a table's body. cells(row): texts; isChosen(row): marked; choose(row): a click or Enter on it. */
+export function fillTable(body, rows, cells, isChosen, choose) {
   body.replaceChildren(...rows.slice(0, MOST_ROWS).map((row) => {
     const line = document.createElement("tr"), texts = cells(row);
     line.tabIndex = 0;
+    if (isChosen(row)) line.setAttribute("aria-selected", "true");
     texts.forEach((text, i) => {
       const cell = document.createElement("td");
       if (i === texts.length - 1) cell.className = "name";
