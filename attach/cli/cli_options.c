@@ -423,8 +423,7 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 		       { options->text, "-text" },
 		       { options->requests.threads.core, "-core" },
 		       { options->command.len > 0, "-- COMMAND" },
-		       { options->children, "-children" },
-		       { options->n_pids > 1, "-p with several processes" } };
+		       { options->children, "-children" } };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (others[i].given)
 			return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s",

@@ -523,14 +523,16 @@ static int serve(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
 	struct cprof_serve_options serve = {
-		.modes = options->modes,
-		.lazy = options->lazy,
-		.name = options->name,
-		.requests = &options->requests,
-		.naming = options->naming,
-		.command_line = cprof_buffer_text(&program->command_line),
-		.say = say_line,
-		.say_ctx = program,
+		.tenants = {
+			.modes = options->modes,
+			.lazy = options->lazy,
+			.name = options->name,
+			.requests = &options->requests,
+			.naming = options->naming,
+			.command_line = cprof_buffer_text(&program->command_line),
+			.say = say_line,
+			.say_ctx = program,
+		},
 	};
 	struct cprof_error *err = cprof_http_address_parse(options->http, &serve.address);
 	if (err)
@@ -538,8 +540,10 @@ static int serve(struct program *program)
 	err = open_targets(program);
 	if (!err)
 		err = cprof_interrupt_init(&serve.stop_fd);
+	serve.targets = program->targets;
+	serve.n_targets = program->n_targets;
 	if (!err)
-		err = cprof_serve(program->targets[0], &serve);
+		err = cprof_serve(&serve);
 	return err ? fail(program, err) : 0;
 }
 

@@ -57,12 +57,27 @@ void cprof_ask_clean_path(const char *path, struct cprof_buffer *out)
 		cprof_buffer_putc(out, '/');
 }
 
+/* "/pid/N" before a path of /debug/pprof, which is what it returns; else the path itself. */
+static const char *skip_pid(const char *path, pid_t *ret_pid)
+{
+	char *end;
+	if (strncmp(path, "/pid/", 5) != 0 || !isdigit((unsigned char)path[5]))
+		return path;
+	errno = 0;
+	const long pid = strtol(path + 5, &end, 10);
+	if (strncmp(end, "/debug/pprof", strlen("/debug/pprof")) != 0)
+		return path;
+	*ret_pid = errno || pid <= 0 || pid > INT32_MAX ? -1 : (pid_t)pid;
+	return end;
+}
+
 /* True: the request has to come back under another path. */
 static bool redirect(const struct cprof_http_request *request, struct cprof_ask *ask)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer clean = { 0 };
+	pid_t pid;
 	cprof_ask_clean_path(request->path, &clean);
-	if (strcmp(cprof_buffer_text(&clean), "/debug/pprof") == 0)
+	if (strcmp(skip_pid(cprof_buffer_text(&clean), &pid), "/debug/pprof") == 0)
 		cprof_buffer_putc(&clean, '/');
 	if (strcmp(cprof_buffer_text(&clean), request->path) == 0)
 		return false;
@@ -189,16 +204,52 @@ static void read_parameters(const struct cprof_http_request *request, struct cpr
 	}
 }
 
+static void read_pid(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	int64_t pid;
+	if (ask->pid || !value(request, "pid", &text))
+		return;
+	const bool good = whole_number(cprof_buffer_text(&text), &pid) && pid > 0;
+	ask->pid = good && pid <= INT32_MAX ? (pid_t)pid : -1;
+}
+
+/* What is of the server and of no one process. */
+static void read_site(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	static const struct {
+		const char *path;
+		enum cprof_ask_kind kind;
+	} rows[] = { { "/targets", CPROF_ASK_TARGETS },
+		     { "/", CPROF_ASK_TARGETS },
+		     { "/sd", CPROF_ASK_DISCOVERY },
+		     { "/healthz", CPROF_ASK_HEALTH },
+		     { "/readyz", CPROF_ASK_READY } };
+	CPROF_AUTO(buffer) struct cprof_buffer format = { 0 };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(request->path, rows[i].path) == 0)
+			ask->kind = rows[i].kind;
+	}
+	if (ask->kind == CPROF_ASK_TARGETS && value(request, "format", &format) &&
+	    strcmp(cprof_buffer_text(&format), "json") == 0)
+		ask->kind = CPROF_ASK_TARGETS_JSON;
+}
+
 void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *ask)
 {
 	const size_t n_root = strlen(ROOT);
 	*ask = (struct cprof_ask){ .kind = CPROF_ASK_NOT_FOUND };
-	if (redirect(request, ask) || strncmp(request->path, ROOT, n_root) != 0)
+	if (redirect(request, ask))
 		return;
+	read_site(request, ask);
+	const char *path = skip_pid(request->path, &ask->pid);
+	if (strncmp(path, ROOT, n_root) != 0)
+		return;
+	read_pid(request, ask);
 	ask->kind = CPROF_ASK_INDEX;
-	if (!request->path[n_root])
+	if (!path[n_root])
 		return;
-	ask->endpoint = cprof_endpoint_find(request->path + n_root);
+	ask->endpoint = cprof_endpoint_find(path + n_root);
 	if (!ask->endpoint) {
 		refuse(ask, 404, "Unknown profile");
 		return;

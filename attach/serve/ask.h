@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attach/http/http_server.h"
 #include "attach/serve/endpoint.h"
@@ -22,13 +23,19 @@
 enum cprof_ask_kind {
 	CPROF_ASK_ENDPOINT,
 	CPROF_ASK_INDEX,
-	CPROF_ASK_REDIRECT,  /* to `location` */
-	CPROF_ASK_NOT_FOUND, /* outside /debug/pprof/ */
+	CPROF_ASK_REDIRECT, /* to `location` */
+	CPROF_ASK_TARGETS,  /* /targets: who is served, for people; a page */
+	CPROF_ASK_TARGETS_JSON,
+	CPROF_ASK_DISCOVERY, /* /sd: the same for Prometheus's HTTP service discovery */
+	CPROF_ASK_HEALTH,    /* /healthz: the server answers */
+	CPROF_ASK_READY,     /* /readyz: and somebody is there to be profiled */
+	CPROF_ASK_NOT_FOUND, /* outside of all that */
 	CPROF_ASK_REFUSED,   /* by `status` and `why` */
 };
 
 struct cprof_ask {
 	enum cprof_ask_kind kind;
+	pid_t pid; /* /pid/N/debug/pprof/... or ?pid=N; 0: not told; -1: no number */
 	const struct cprof_endpoint *endpoint;
 	struct cprof_profile_form form;
 	int64_t debug;

@@ -63,9 +63,10 @@ static struct cprof_channel *choose(struct cprof_channels *channels, const struc
 		if (same(channel, mode, rate_hz, event) && channel->running &&
 		    (channel->stays || now - channel->recording.started_mono_ns < AGE_NS))
 			return channel;
-		if (same(channel, mode, rate_hz, event) && !channel->running && !channel->users)
-			place = channel; /* it knows why */
-		else if (!place && !channel->running && !channel->users && !channel->stays)
+		if (channel->running || channel->users)
+			continue;
+		/* One that ended knows why, and is better than one that was never used. */
+		if (same(channel, mode, rate_hz, event) || (!place && !channel->stays))
 			place = channel;
 	}
 	return place;

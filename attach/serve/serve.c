@@ -1,72 +1,42 @@
 #include "attach/serve/serve.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "attach/serve/ask.h"
-#include "attach/serve/channel.h"
 #include "attach/serve/index_page.h"
+#include "attach/serve/tenant_list.h"
 #include "attach/serve/visit.h"
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 
-#define CLIENTS_MAX 256
-#define FDS_MAX     (3 + CPROF_CHANNELS_MAX + 2 * CLIENTS_MAX + 1)
+#define CLIENTS_MAX      256
+#define FDS_MAX(tenants) (2 + (tenants)*CPROF_TENANT_FDS + 2 * CLIENTS_MAX + 1)
 #define REQUEST_NS                                                                                 \
 	(75 * CPROF_NS_PER_S) /* also how long a client may keep a connection for nothing */
 #define ANSWER_NS        (60 * CPROF_NS_PER_S)
-#define AGAIN_NS         (1 * CPROF_NS_PER_S) /* between two looks for a process that has ended */
 #define END_NS           (4 * CPROF_NS_PER_S)
 #define COMMAND_LINE_MAX (4u << 20)
 
 struct serve {
 	const struct cprof_serve_options *options;
-	struct cprof_target *target;
-	struct cprof_target
-		*found; /* owned: the one that came after it; NULL: it is the first still */
-	struct cprof_subject subject;
-	struct cprof_channels channels;
-	struct cprof_visit_house house;
+	struct cprof_tenant *tenants; /* owned */
+	size_t n_tenants;
+	unsigned works; /* of all tenants */
 	struct cprof_http_server *http;
+	struct cprof_buffer host; /* owned: "127.0.0.1:6060" */
 	struct cprof_visit *visits[CLIENTS_MAX];
 	size_t n_visits;
-	uint64_t looked_mono_ns;
-	int watch_fd; /* borrowed: works that end */
-	struct pollfd fds[FDS_MAX];
+	int watch_fd;           /* borrowed: works that end */
+	struct pollfd *fds;     /* owned */
 	size_t n_fds, http_fds; /* from http_fds on they are the server's */
 };
 
-static void say(const struct serve *serve, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void say(const struct serve *serve, const char *fmt, ...)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	va_list ap;
-	va_start(ap, fmt);
-	cprof_buffer_vprintf(&text, fmt, ap);
-	va_end(ap);
-	serve->options->say(serve->options->say_ctx, cprof_buffer_text(&text));
-}
-
 /* ---- modes ---- */
-
-/* Whether `mode` is in the list "cpu,heap". */
-static bool is_chosen(const char *modes, const char *mode)
-{
-	const size_t n = strlen(mode);
-	for (const char *at = modes; *at; at += strcspn(at, ","), at += *at == ',') {
-		if (strcspn(at, ",") == n && strncmp(at, mode, n) == 0)
-			return true;
-	}
-	return false;
-}
 
 static struct cprof_error *check_modes(const char *modes)
 {
@@ -82,100 +52,7 @@ static struct cprof_error *check_modes(const char *modes)
 	return NULL;
 }
 
-/* The recordings that go on from the start. */
-static void start_recordings(struct serve *serve)
-{
-	for (size_t i = 0; i < cprof_n_endpoints && !serve->options->lazy; i++) {
-		const struct cprof_endpoint *endpoint = &cprof_endpoints[i];
-		const struct cprof_mode *mode;
-		struct cprof_channel *channel;
-		if (endpoint->kind != CPROF_ENDPOINT_SINCE ||
-		    !is_chosen(serve->options->modes, endpoint->mode) ||
-		    cprof_channels_find(&serve->channels, endpoint->mode))
-			continue;
-		struct cprof_error *err = cprof_mode_find(endpoint->mode, &mode);
-		if (!err)
-			err = cprof_channels_use(&serve->channels, mode, true, 0, "", &channel);
-		if (!err)
-			cprof_channel_leave(channel);
-		cprof_error_free(err);
-	}
-}
-
-static void on_ended(void *ctx, const struct cprof_channel *channel)
-{
-	const struct serve *serve = ctx;
-	const struct cprof_error *err = channel->failure;
-	if (err && err->code != CPROF_ERR_NO_TARGET)
-		say(serve, "warning: %s is not recorded: %s%s%s", channel->mode->name, err->message,
-		    err->hint ? "\nhint: " : "", err->hint ? err->hint : "");
-}
-
-/* ---- the target ---- */
-
-static void set_target(struct serve *serve, struct cprof_target *target)
-{
-	serve->target = target;
-	serve->subject.pid = target->pid;
-	serve->subject.start_ticks = target->start_ticks;
-}
-
-/* One of the same name, as soon as there is one again. */
-static void look_again(struct serve *serve, uint64_t mono_ns)
-{
-	pid_t pid;
-	struct cprof_target *found;
-	if (!serve->options->name || mono_ns - serve->looked_mono_ns < AGAIN_NS)
-		return;
-	serve->looked_mono_ns = mono_ns;
-	struct cprof_error *err = cprof_target_find(serve->options->name, &pid);
-	if (!err)
-		err = cprof_target_open(pid, &found);
-	if (err) {
-		cprof_error_free(err);
-		return;
-	}
-	cprof_channels_end(&serve->channels);
-	cprof_target_close(serve->found);
-	serve->found = found;
-	set_target(serve, found);
-	say(serve, "process %d (%s) is there", (int)found->pid, found->comm);
-	start_recordings(serve);
-}
-
-static void note_end(struct serve *serve)
-{
-	if (serve->target->exited || !serve->fds[1].revents)
-		return;
-	cprof_target_ended(serve->target);
-	say(serve, "process %d (%s) has ended", (int)serve->target->pid, serve->target->comm);
-}
-
-static struct cprof_error *has_ended(const struct serve *serve)
-{
-	struct cprof_error *err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
-						  (int)serve->target->pid, serve->target->comm);
-	return serve->options->name
-		       ? cprof_error_hint(err,
-					  "the next one of this name is taken when it is there")
-		       : err;
-}
-
 /* ---- requests ---- */
-
-static const char *state_of(void *ctx, const struct cprof_endpoint *endpoint)
-{
-	const struct serve *serve = ctx;
-	const struct cprof_channel *channel =
-		endpoint->kind == CPROF_ENDPOINT_SINCE
-			? cprof_channels_find(&serve->channels, endpoint->mode)
-			: NULL;
-	if (endpoint->mode && !is_chosen(serve->options->modes, endpoint->mode))
-		return "off";
-	if (endpoint->kind != CPROF_ENDPOINT_SINCE)
-		return "";
-	return !channel ? "on request" : channel->running ? "recording" : "not possible";
-}
 
 static void answer_text(struct cprof_http_request *request, unsigned status, const char *type,
 			struct cprof_buffer *body)
@@ -184,10 +61,10 @@ static void answer_text(struct cprof_http_request *request, unsigned status, con
 	cprof_http_server_answer(request, &answer);
 }
 
-static void answer_index(struct serve *serve, struct cprof_http_request *request)
+static void answer_index(struct cprof_tenant *tenant, struct cprof_http_request *request)
 {
 	struct cprof_buffer body = { 0 };
-	cprof_index_page_write(serve->target, state_of, serve, &body);
+	cprof_index_page_write(tenant->target, cprof_tenant_state, tenant, &body);
 	answer_text(request, 200, "text/html; charset=utf-8", &body);
 }
 
@@ -209,11 +86,12 @@ static void answer_redirect(struct cprof_http_request *request, const struct cpr
 	cprof_http_server_answer(request, &answer);
 }
 
-static void answer_command_line(const struct serve *serve, struct cprof_http_request *request)
+static void answer_command_line(const struct cprof_tenant *tenant,
+				struct cprof_http_request *request)
 {
 	char path[64];
 	struct cprof_buffer body = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)serve->target->pid);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)tenant->target->pid);
 	struct cprof_error *err = cprof_file_read(path, COMMAND_LINE_MAX, &body);
 	if (err) {
 		cprof_buffer_deinit(&body);
@@ -234,11 +112,12 @@ static void refuse(struct cprof_http_request *request, unsigned status, const ch
 	cprof_http_server_answer(request, &answer);
 }
 
-static void begin_visit(struct serve *serve, struct cprof_http_request *request,
-			struct cprof_ask *ask)
+static void begin_visit(struct serve *serve, struct cprof_tenant *tenant,
+			struct cprof_http_request *request, struct cprof_ask *ask)
 {
-	struct cprof_visit *visit =
-		serve->n_visits < CLIENTS_MAX ? cprof_visit_new(&serve->house, request, ask) : NULL;
+	struct cprof_visit *visit = serve->n_visits < CLIENTS_MAX
+					    ? cprof_visit_new(&tenant->house, request, ask)
+					    : NULL;
 	if (!visit) {
 		refuse(request, 503, "too many requests are being answered");
 		return;
@@ -247,19 +126,61 @@ static void begin_visit(struct serve *serve, struct cprof_http_request *request,
 	serve->visits[serve->n_visits++] = visit; /* it begins at the next turn */
 }
 
-static void answer_endpoint(struct serve *serve, struct cprof_http_request *request,
-			    struct cprof_ask *ask)
+static void answer_endpoint(struct serve *serve, struct cprof_tenant *tenant,
+			    struct cprof_http_request *request, struct cprof_ask *ask)
 {
 	const char *mode = ask->endpoint->mode;
-	if (serve->target->exited)
-		cprof_visit_answer_error(request, has_ended(serve));
-	else if (mode && !is_chosen(serve->options->modes, mode))
+	if (tenant->target->exited)
+		cprof_visit_answer_error(request, cprof_tenant_has_ended(tenant));
+	else if (mode && !cprof_tenant_has_mode(tenant, mode))
 		refuse(request, 404,
 		       "this mode is not among those that the server was told to serve");
 	else if (ask->endpoint->kind == CPROF_ENDPOINT_CMDLINE)
-		answer_command_line(serve, request);
+		answer_command_line(tenant, request);
 	else
-		begin_visit(serve, request, ask);
+		begin_visit(serve, tenant, request, ask);
+}
+
+/* The one that is asked for; the only one, where none is named. NULL: the request has been answered. */
+static struct cprof_tenant *choose(struct serve *serve, struct cprof_http_request *request,
+				   const struct cprof_ask *ask)
+{
+	if (!ask->pid && serve->n_tenants == 1)
+		return serve->tenants;
+	for (size_t i = 0; i < serve->n_tenants; i++) {
+		if (serve->tenants[i].target->pid == ask->pid)
+			return &serve->tenants[i];
+	}
+	refuse(request, 404,
+	       ask->pid
+		       ? "this process is not served; /targets has those that are"
+		       : "which process? ask for /pid/N/debug/pprof/ or with pid=N; /targets has them");
+	return NULL;
+}
+
+static void answer_list(const struct serve *serve, struct cprof_http_request *request,
+			enum cprof_ask_kind kind)
+{
+	struct cprof_buffer body = { 0 };
+	const bool page = kind == CPROF_ASK_TARGETS;
+	if (page)
+		cprof_tenant_list_page(serve->tenants, serve->n_tenants, &body);
+	else if (kind == CPROF_ASK_TARGETS_JSON)
+		cprof_tenant_list_json(serve->tenants, serve->n_tenants, &body);
+	else
+		cprof_tenant_list_discovery(serve->tenants, serve->n_tenants,
+					    cprof_buffer_text(&serve->host), &body);
+	answer_text(request, 200, page ? "text/html; charset=utf-8" : "application/json", &body);
+}
+
+static void answer_ready(const struct serve *serve, struct cprof_http_request *request, bool any)
+{
+	struct cprof_buffer body = { 0 };
+	size_t alive = 0;
+	for (size_t i = 0; i < serve->n_tenants; i++)
+		alive += !serve->tenants[i].target->exited;
+	cprof_buffer_puts(&body, any || alive ? "ok\n" : "every process has ended\n");
+	answer_text(request, any || alive ? 200 : 503, "text/plain; charset=utf-8", &body);
 }
 
 static void on_ask(void *ctx, struct cprof_http_request *request)
@@ -267,13 +188,27 @@ static void on_ask(void *ctx, struct cprof_http_request *request)
 	struct serve *serve = ctx;
 	struct cprof_ask ask;
 	struct cprof_buffer body = { 0 };
+	struct cprof_tenant *tenant;
 	cprof_ask_read(request, &ask);
 	switch (ask.kind) {
 	case CPROF_ASK_ENDPOINT:
-		answer_endpoint(serve, request, &ask);
+		tenant = choose(serve, request, &ask);
+		if (tenant)
+			answer_endpoint(serve, tenant, request, &ask);
 		break;
 	case CPROF_ASK_INDEX:
-		answer_index(serve, request);
+		tenant = choose(serve, request, &ask);
+		if (tenant)
+			answer_index(tenant, request);
+		break;
+	case CPROF_ASK_TARGETS:
+	case CPROF_ASK_TARGETS_JSON:
+	case CPROF_ASK_DISCOVERY:
+		answer_list(serve, request, ask.kind);
+		break;
+	case CPROF_ASK_HEALTH:
+	case CPROF_ASK_READY:
+		answer_ready(serve, request, ask.kind == CPROF_ASK_HEALTH);
 		break;
 	case CPROF_ASK_REDIRECT:
 		answer_redirect(request, &ask);
@@ -318,19 +253,19 @@ static uint64_t gather(struct serve *serve)
 	uint64_t due = cprof_http_server_due_mono_ns(serve->http);
 	size_t n = 0;
 	serve->fds[n++] = (struct pollfd){ .fd = serve->options->stop_fd, .events = POLLIN };
-	serve->fds[n++] = (struct pollfd){ .fd = serve->target->exited ? -1 : serve->target->pidfd,
-					   .events = POLLIN };
 	serve->fds[n++] = (struct pollfd){ .fd = serve->watch_fd, .events = POLLIN };
-	n = cprof_channels_poll(&serve->channels, serve->fds, n);
+	for (size_t i = 0; i < serve->n_tenants; i++) {
+		due = least(due, cprof_tenant_due_mono_ns(&serve->tenants[i]));
+		n = cprof_tenant_poll(&serve->tenants[i], serve->fds, n);
+	}
 	for (size_t i = 0; i < serve->n_visits; i++) {
 		due = least(due, cprof_visit_due_mono_ns(serve->visits[i]));
 		serve->fds[n++] =
 			(struct pollfd){ .fd = cprof_visit_fd(serve->visits[i]), .events = POLLIN };
 	}
-	if (serve->target->exited && serve->options->name)
-		due = least(due, serve->looked_mono_ns + AGAIN_NS);
 	serve->http_fds = n;
-	serve->n_fds = cprof_http_server_poll(serve->http, serve->fds, n, FDS_MAX);
+	serve->n_fds =
+		cprof_http_server_poll(serve->http, serve->fds, n, FDS_MAX(serve->n_tenants));
 	return due;
 }
 
@@ -363,10 +298,8 @@ static bool turn(struct serve *serve)
 	wait_until(serve, gather(serve));
 	if (serve->fds[0].revents)
 		return false;
-	note_end(serve);
-	if (serve->target->exited)
-		look_again(serve, cprof_clock_mono_ns());
-	cprof_channels_run(&serve->channels, on_ended, serve);
+	for (size_t i = 0; i < serve->n_tenants; i++)
+		cprof_tenant_run(&serve->tenants[i]);
 	cprof_http_server_run(serve->http, &serve->fds[serve->http_fds],
 			      serve->n_fds - serve->http_fds);
 	run_visits(serve);
@@ -377,6 +310,19 @@ static bool turn(struct serve *serve)
 }
 
 /* ---- life ---- */
+
+static void say_address(const struct serve *serve, const char *url)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	const struct cprof_serve_options *options = serve->options;
+	if (options->n_targets == 1)
+		cprof_buffer_printf(&text, "serving %s/debug/pprof/ of process %d (%s)", url,
+				    (int)options->targets[0]->pid, options->targets[0]->comm);
+	else
+		cprof_buffer_printf(&text, "serving %s/targets, %zu processes", url,
+				    options->n_targets);
+	options->tenants.say(options->tenants.say_ctx, cprof_buffer_text(&text));
+}
 
 static struct cprof_error *open_server(struct serve *serve)
 {
@@ -392,10 +338,12 @@ static struct cprof_error *open_server(struct serve *serve)
 		return err;
 	cprof_http_address_url(address, fd, &url);
 	err = cprof_http_server_new(fd, address->is_unix, &limits, &handler, &serve->http);
-	if (!err)
-		say(serve, "serving %s/debug/pprof/ of process %d (%s)", cprof_buffer_text(&url),
-		    (int)serve->target->pid, serve->target->comm);
-	return err;
+	if (err)
+		return err;
+	const char *host = strstr(cprof_buffer_text(&url), "//");
+	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&url));
+	say_address(serve, cprof_buffer_text(&url));
+	return NULL;
 }
 
 /* Each leaves the target as it was found, and ends; one that does not come to that is not waited for any longer. */
@@ -407,35 +355,47 @@ static void wait_for_works(int watch_fd)
 		nanosleep(&moment, NULL);
 }
 
-struct cprof_error *cprof_serve(struct cprof_target *target,
-				const struct cprof_serve_options *options)
+static struct cprof_error *open_all(struct serve *serve, int *ret_watch_fd)
 {
+	const size_t n = serve->options->n_targets;
+	serve->tenants = calloc(n, sizeof(*serve->tenants));
+	serve->fds = calloc(FDS_MAX(n), sizeof(*serve->fds));
+	if (!serve->tenants || !serve->fds)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_work_watch(ret_watch_fd);
+	serve->watch_fd = *ret_watch_fd;
+	return err ? err : open_server(serve);
+}
+
+static void run(struct serve *serve)
+{
+	const struct cprof_serve_options *options = serve->options;
+	for (size_t i = 0; i < options->n_targets; i++)
+		cprof_tenant_init(&serve->tenants[serve->n_tenants++], options->targets[i],
+				  &options->tenants, &serve->works);
+	while (turn(serve))
+		;
+	cprof_http_server_free(serve->http);
+	cprof_http_address_forget(&options->address);
+	for (size_t i = 0; i < serve->n_tenants; i++)
+		cprof_tenant_deinit(&serve->tenants[i]);
+	wait_for_works(serve->watch_fd);
+}
+
+struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
+{
+	CPROF_AUTO(close) int watch_fd = -1;
 	CPROF_AUTO(free) struct serve *serve = calloc(1, sizeof(*serve));
-	struct cprof_error *err = serve ? check_modes(options->modes) : cprof_error_no_memory();
+	struct cprof_error *err =
+		serve ? check_modes(options->tenants.modes) : cprof_error_no_memory();
 	if (err)
 		return err;
-	*serve = (struct serve){ .options = options,
-				 .subject = { .requests = options->requests,
-					      .naming = options->naming,
-					      .command_line = options->command_line } };
-	serve->channels.subject = &serve->subject;
-	serve->house = (struct cprof_visit_house){ .subject = &serve->subject,
-						   .channels = &serve->channels };
-	set_target(serve, target);
-	CPROF_AUTO(close) int watch_fd = -1;
-	err = cprof_work_watch(&watch_fd);
-	serve->watch_fd = watch_fd;
+	serve->options = options;
+	err = open_all(serve, &watch_fd);
 	if (!err)
-		err = open_server(serve);
-	if (!err) {
-		start_recordings(serve);
-		while (turn(serve))
-			;
-		cprof_http_server_free(serve->http);
-		cprof_http_address_forget(&options->address);
-	}
-	cprof_channels_end(&serve->channels);
-	wait_for_works(watch_fd);
-	cprof_target_close(serve->found);
+		run(serve);
+	free(serve->tenants);
+	free(serve->fds);
+	cprof_buffer_deinit(&serve->host);
 	return err;
 }

@@ -60,7 +60,7 @@ static void leave_channel(struct cprof_visit *visit)
 static void end_work(struct cprof_visit *visit)
 {
 	cprof_work_end(&visit->work);
-	visit->house->works -= visit->works;
+	*visit->house->works -= visit->works;
 	visit->works = false;
 }
 
@@ -82,7 +82,7 @@ int cprof_visit_fd(const struct cprof_visit *visit)
 
 uint64_t cprof_visit_due_mono_ns(const struct cprof_visit *visit)
 {
-	const bool my_turn = visit->stage == QUEUED && visit->house->works < CPROF_VISIT_WORKS_MAX;
+	const bool my_turn = visit->stage == QUEUED && *visit->house->works < CPROF_VISIT_WORKS_MAX;
 	return my_turn || visit->stage == BEGIN ? 0 : visit->due_mono_ns;
 }
 
@@ -233,7 +233,7 @@ static struct cprof_error *start_names(struct cprof_visit *visit)
 
 static struct cprof_error *start_work(struct cprof_visit *visit)
 {
-	if (visit->house->works >= CPROF_VISIT_WORKS_MAX)
+	if (*visit->house->works >= CPROF_VISIT_WORKS_MAX)
 		return NULL;
 	struct cprof_error *err =
 		visit->ask.endpoint->kind == CPROF_ENDPOINT_SYMBOL ? start_names(visit)
@@ -242,7 +242,7 @@ static struct cprof_error *start_work(struct cprof_visit *visit)
 			: cprof_work_start("cprof-difference", difference, visit, -1, &visit->work);
 	if (err)
 		return err;
-	visit->house->works++;
+	++*visit->house->works;
 	visit->works = true;
 	visit->stage = WORKING;
 	return NULL;

@@ -20,7 +20,7 @@
 struct cprof_visit_house {
 	const struct cprof_subject *subject;
 	struct cprof_channels *channels;
-	unsigned works;
+	unsigned *works; /* of all houses */
 };
 
 struct cprof_visit;

@@ -3,6 +3,7 @@
 import concurrent.futures
 import gzip
 import http.client
+import json
 import os
 import random
 import re
@@ -26,7 +27,7 @@ class Server:
         argv = [harness.ATTACH, *map(str, args), "-no-cache", "-http", address]
         self.process = Process(argv, stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
-        match = re.match(r"serving (http://127\.0\.0\.1:(\d+)|unix:\S+)/debug/pprof/ of process", line)
+        match = re.match(r"serving (http://127\.0\.0\.1:(\d+)|unix:\S+)/(?:debug/pprof/ of process|targets)", line)
         if not match:
             raise AssertionError(line + self.process.communicate(timeout=60)[1])
         self.url, self.port = match.group(1), int(match.group(2) or 0)
@@ -367,6 +368,53 @@ class Ends(TempDir):
 def harness_is_calm(start):
     """Whether the machine has given us what we wanted of it: else nothing can be said of times."""
     return os.getloadavg()[0] < 2 * (os.cpu_count() or 1)
+
+
+class Several(unittest.TestCase):
+    """One server for several processes."""
+
+    def test_each_has_a_path_and_a_parameter(self):
+        with Target("hot") as one, Target(["threads", "sleep", "3"]) as two:
+            with Server("-p", f"{one.pid},{two.pid}", "-modes", "cpu,threads") as server:
+                for pid, name in ((one.pid, "hash_blocks"), (two.pid, None)):
+                    for path in (f"/pid/{pid}/debug/pprof/goroutine?debug=2", f"/debug/pprof/goroutine?debug=2&pid={pid}"):
+                        status, _, body = server.ask(path)
+                        self.assertEqual(status, 200, body)
+                        self.assertIn(b"goroutine %d [" % pid, body)
+                    self.assertEqual(server.ask(f"/pid/{pid}/debug/pprof/")[0], 200)
+                status, headers, _ = server.ask(f"/pid/{one.pid}/debug/pprof?a=1")
+                self.assertEqual((status, headers["Location"]), (307, f"/pid/{one.pid}/debug/pprof/?a=1"))
+                profile = server.profile(f"profile?seconds=0.5&pid={one.pid}")
+                self.assertGreater(profile.total(0), 0)
+                for path in ("/debug/pprof/goroutine", "/debug/pprof/", "/pid/1/debug/pprof/heap", "/debug/pprof/heap?pid=x"):
+                    self.assertEqual(server.ask(path)[0], 404, path)
+                self.assertEqual(len(self.listed(server)), 2)
+                self.assertEqual(two.close(check=False) is not None, True)
+                wait_for(lambda: len(self.listed(server)) == 1, "the end of one")
+                self.assertEqual(server.ask(f"/pid/{two.pid}/debug/pprof/goroutine")[0], 404)
+                self.assertEqual(server.ask(f"/pid/{one.pid}/debug/pprof/goroutine")[0], 200)
+
+    def listed(self, server):
+        status, headers, body = server.ask("/sd")
+        self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
+        return json.loads(body)
+
+    def test_lists_and_states(self):
+        with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu") as server:
+            row, = self.listed(server)
+            self.assertEqual(row["targets"], [f"127.0.0.1:{server.port}"])
+            want = {"__profile_path_prefix__": f"/pid/{target.pid}", "__param_pid": str(target.pid), "comm": "hot",
+                    "service_name": "hot", "exe": os.path.abspath(harness.target_path("hot"))}
+            self.assertEqual(want, {key: row["labels"].get(key) for key in want})
+            self.assertIn(f"/pid/{target.pid}/debug/pprof/".encode(), server.ask("/targets")[2])
+            row, = json.loads(server.ask("/targets?format=json")[2])
+            self.assertEqual(row, {"pid": target.pid, "comm": "hot", "alive": True, "path": f"/pid/{target.pid}/debug/pprof/"})
+            for path in ("/healthz", "/readyz"):
+                self.assertEqual(server.ask(path)[::2], (200, b"ok\n"))
+            target.close()
+            wait_for(lambda: server.ask("/readyz")[0] == 503, "its end")
+            self.assertEqual(server.ask("/healthz")[0], 200)
+            self.assertEqual(self.listed(server), [])
 
 
 class Harm(unittest.TestCase):

@@ -8,6 +8,7 @@
 #include "attach/run/work_result.h"
 #include "attach/serve/ask.h"
 #include "attach/serve/debug_text.h"
+#include "attach/serve/tenant_list.h"
 #include "base/cleanup.h"
 #include "cprof/pprof_read.h"
 #include "tests/unit/test.h"
@@ -120,7 +121,7 @@ TEST(http_address_is_of_the_loopback_or_a_unix_socket)
 
 TEST(ask_reads_a_request_as_net_http_pprof_does)
 {
-	enum { ENDPOINT, INDEX, REDIRECT, NOT_FOUND };
+	enum { ENDPOINT, INDEX, REDIRECT, NOT_FOUND, TARGETS, JSON, DISCOVERY, HEALTH, READY };
 	static const struct {
 		const char *method, *path, *query, *body;
 		unsigned status; /* of a refusal; 0: none */
@@ -136,7 +137,18 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/debug/x/../pprof/./heap", "", NULL, 0, REDIRECT, 0, 0,
 		  "/debug/pprof/heap" },
 		{ "GET", "/../..", "", NULL, 0, REDIRECT, 0, 0, "/" },
-		{ "GET", "/", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
+		{ "GET", "/", "", NULL, 0, TARGETS, 0, 0, NULL },
+		{ "GET", "/targets", "", NULL, 0, TARGETS, 0, 0, NULL },
+		{ "GET", "/targets", "format=json", NULL, 0, JSON, 0, 0, NULL },
+		{ "GET", "/targets/", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
+		{ "GET", "/sd", "", NULL, 0, DISCOVERY, 0, 0, NULL },
+		{ "GET", "/healthz", "", NULL, 0, HEALTH, 0, 0, NULL },
+		{ "GET", "/readyz", "", NULL, 0, READY, 0, 0, NULL },
+		{ "GET", "/pid/12/debug/pprof", "", NULL, 0, REDIRECT, 0, 0,
+		  "/pid/12/debug/pprof/" },
+		{ "GET", "/pid/12/debug/pprof/nosuch", "", NULL, 404, 0, 0, 0, "Unknown profile" },
+		{ "GET", "/pid/12", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
+		{ "GET", "/pid/x/debug/pprof/", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/debug/other", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/debug/pprof/nosuch", "", NULL, 404, 0, 0, 0, "Unknown profile" },
 		{ "GET", "/debug/pprof/heap/", "", NULL, 404, 0, 0, 0, "Unknown profile" },
@@ -183,10 +195,11 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/debug/pprof/cmdline", "seconds=x", NULL, 0, ENDPOINT, 0, 0, NULL },
 	};
 	static const enum cprof_ask_kind kinds[] = {
-		[ENDPOINT] = CPROF_ASK_ENDPOINT,
-		[INDEX] = CPROF_ASK_INDEX,
-		[REDIRECT] = CPROF_ASK_REDIRECT,
-		[NOT_FOUND] = CPROF_ASK_NOT_FOUND,
+		[ENDPOINT] = CPROF_ASK_ENDPOINT,   [INDEX] = CPROF_ASK_INDEX,
+		[REDIRECT] = CPROF_ASK_REDIRECT,   [NOT_FOUND] = CPROF_ASK_NOT_FOUND,
+		[TARGETS] = CPROF_ASK_TARGETS,     [JSON] = CPROF_ASK_TARGETS_JSON,
+		[DISCOVERY] = CPROF_ASK_DISCOVERY, [HEALTH] = CPROF_ASK_HEALTH,
+		[READY] = CPROF_ASK_READY,
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct cprof_http_request request = {
@@ -214,6 +227,67 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 			CHECK_STR(cprof_buffer_text(&ask.location), rows[i].text);
 		cprof_ask_deinit(&ask);
 	}
+}
+
+TEST(ask_knows_which_process_is_meant)
+{
+	static const struct {
+		const char *path, *query;
+		pid_t want;
+	} rows[] = {
+		{ "/debug/pprof/heap", "", 0 },
+		{ "/pid/12/debug/pprof/heap", "", 12 },
+		{ "/pid/12/debug/pprof/", "", 12 },
+		{ "/pid/12/debug/pprof/heap", "pid=13", 12 },
+		{ "/debug/pprof/heap", "pid=13", 13 },
+		{ "/debug/pprof/heap", "pid=13&pid=14", 13 },
+		{ "/debug/pprof/heap", "pid=", -1 },
+		{ "/debug/pprof/heap", "pid=x", -1 },
+		{ "/debug/pprof/heap", "pid=-5", -1 },
+		{ "/debug/pprof/heap", "pid=0", -1 },
+		{ "/debug/pprof/heap", "pid=4294967297", -1 },
+		{ "/pid/4294967297/debug/pprof/heap", "", -1 },
+		{ "/pid/0/debug/pprof/heap", "", -1 },
+		{ "/pid/99999999999999999999/debug/pprof/heap", "", -1 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cprof_http_request request = { .method = "GET",
+							    .path = rows[i].path,
+							    .query = rows[i].query };
+		struct cprof_ask ask;
+		cprof_ask_read(&request, &ask);
+		if (ask.pid != rows[i].want)
+			TEST_FAIL("%s?%s: %d", rows[i].path, rows[i].query, (int)ask.pid);
+		cprof_ask_deinit(&ask);
+	}
+}
+
+TEST(tenant_list_finds_containers_and_pods_in_the_names_of_cgroups)
+{
+#define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define POD "01234567-89ab-cdef-0123-456789abcdef"
+	static const struct {
+		const char *cgroup, *id, *pod;
+	} rows[] = {
+		{ "0::/system.slice/docker-" ID ".scope\n", ID, "" },
+		{ "12:cpu:/docker/" ID "\n0::/\n", ID, "" },
+		{ "0::/kubepods.slice/kubepods-pod01234567_89ab_cdef_0123_456789abcdef.slice/"
+		  "cri-containerd-" ID ".scope\n",
+		  ID, POD },
+		{ "0::/kubepods/burstable/pod" POD "/" ID "\n", ID, POD },
+		{ "0::/user.slice/podman-1.scope\n", "", "" },
+		{ "0::/x/" ID "0\n", "", "" },
+		{ "0::/\n", "", "" },
+		{ "", "", "" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer id = { 0 }, pod = { 0 };
+		cprof_tenant_list_container(rows[i].cgroup, &id, &pod);
+		CHECK_STR(cprof_buffer_text(&id), rows[i].id);
+		CHECK_STR(cprof_buffer_text(&pod), rows[i].pod);
+	}
+#undef ID
+#undef POD
 }
 
 /* ---- results of works ---- */

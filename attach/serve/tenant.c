@@ -1,0 +1,179 @@
+#include "attach/serve/tenant.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define AGAIN_NS CPROF_NS_PER_S /* between two looks for a process that has ended */
+
+static void say(const struct cprof_tenant *tenant, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(const struct cprof_tenant *tenant, const char *fmt, ...)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	va_list ap;
+	va_start(ap, fmt);
+	cprof_buffer_vprintf(&text, fmt, ap);
+	va_end(ap);
+	tenant->options->say(tenant->options->say_ctx, cprof_buffer_text(&text));
+}
+
+/* ---- modes ---- */
+
+/* Whether `mode` is in the list "cpu,heap". */
+static bool is_chosen(const char *modes, const char *mode)
+{
+	const size_t n = strlen(mode);
+	for (const char *at = modes; *at; at += strcspn(at, ","), at += *at == ',') {
+		if (strcspn(at, ",") == n && strncmp(at, mode, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The recordings that go on from the start. */
+static void start_recordings(struct cprof_tenant *tenant)
+{
+	for (size_t i = 0; i < cprof_n_endpoints && !tenant->options->lazy; i++) {
+		const struct cprof_endpoint *endpoint = &cprof_endpoints[i];
+		const struct cprof_mode *mode;
+		struct cprof_channel *channel;
+		if (endpoint->kind != CPROF_ENDPOINT_SINCE ||
+		    !is_chosen(tenant->options->modes, endpoint->mode) ||
+		    cprof_channels_find(&tenant->channels, endpoint->mode))
+			continue;
+		struct cprof_error *err = cprof_mode_find(endpoint->mode, &mode);
+		if (!err)
+			err = cprof_channels_use(&tenant->channels, mode, true, 0, "", &channel);
+		if (!err)
+			cprof_channel_leave(channel);
+		cprof_error_free(err);
+	}
+}
+
+static void on_ended(void *ctx, const struct cprof_channel *channel)
+{
+	const struct cprof_tenant *tenant = ctx;
+	const struct cprof_error *err = channel->failure;
+	if (err && err->code != CPROF_ERR_NO_TARGET)
+		say(tenant, "warning: %s of process %d is not recorded: %s%s%s",
+		    channel->mode->name, (int)tenant->target->pid, err->message,
+		    err->hint ? "\nhint: " : "", err->hint ? err->hint : "");
+}
+
+/* ---- the target ---- */
+
+static void set_target(struct cprof_tenant *tenant, struct cprof_target *target)
+{
+	tenant->target = target;
+	tenant->subject.pid = target->pid;
+	tenant->subject.start_ticks = target->start_ticks;
+}
+
+/* One of the same name, as soon as there is one again. */
+static void look_again(struct cprof_tenant *tenant, uint64_t mono_ns)
+{
+	pid_t pid;
+	struct cprof_target *found;
+	if (!tenant->options->name || mono_ns - tenant->looked_mono_ns < AGAIN_NS)
+		return;
+	tenant->looked_mono_ns = mono_ns;
+	struct cprof_error *err = cprof_target_find(tenant->options->name, &pid);
+	if (!err)
+		err = cprof_target_open(pid, &found);
+	if (err) {
+		cprof_error_free(err);
+		return;
+	}
+	cprof_channels_end(&tenant->channels);
+	cprof_target_close(tenant->found);
+	tenant->found = found;
+	set_target(tenant, found);
+	say(tenant, "process %d (%s) is there", (int)found->pid, found->comm);
+	start_recordings(tenant);
+}
+
+static void note_end(struct cprof_tenant *tenant)
+{
+	struct pollfd fd = { .fd = tenant->target->pidfd, .events = POLLIN };
+	if (tenant->target->exited || poll(&fd, 1, 0) <= 0)
+		return;
+	cprof_target_ended(tenant->target);
+	say(tenant, "process %d (%s) has ended", (int)tenant->target->pid, tenant->target->comm);
+}
+
+struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant)
+{
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
+						  (int)tenant->target->pid, tenant->target->comm);
+	return tenant->options->name
+		       ? cprof_error_hint(err,
+					  "the next one of this name is taken when it is there")
+		       : err;
+}
+
+const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint)
+{
+	const struct cprof_tenant *tenant = ctx;
+	const struct cprof_channel *channel =
+		endpoint->kind == CPROF_ENDPOINT_SINCE
+			? cprof_channels_find(&tenant->channels, endpoint->mode)
+			: NULL;
+	if (endpoint->mode && !is_chosen(tenant->options->modes, endpoint->mode))
+		return "off";
+	if (endpoint->kind != CPROF_ENDPOINT_SINCE)
+		return "";
+	return !channel ? "on request" : channel->running ? "recording" : "not possible";
+}
+
+/* ---- the whole ---- */
+
+bool cprof_tenant_has_mode(const struct cprof_tenant *tenant, const char *mode)
+{
+	return is_chosen(tenant->options->modes, mode);
+}
+
+void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
+		       const struct cprof_tenant_options *options, unsigned *works)
+{
+	*tenant = (struct cprof_tenant){ .options = options,
+					 .subject = { .requests = options->requests,
+						      .naming = options->naming,
+						      .command_line = options->command_line } };
+	tenant->channels.subject = &tenant->subject;
+	tenant->house = (struct cprof_visit_house){ .subject = &tenant->subject,
+						    .channels = &tenant->channels,
+						    .works = works };
+	set_target(tenant, target);
+	start_recordings(tenant);
+}
+
+void cprof_tenant_deinit(struct cprof_tenant *tenant)
+{
+	cprof_channels_end(&tenant->channels);
+	cprof_target_close(tenant->found);
+}
+
+size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, size_t n)
+{
+	fds[n++] = (struct pollfd){ .fd = tenant->target->exited ? -1 : tenant->target->pidfd,
+				    .events = POLLIN };
+	return cprof_channels_poll(&tenant->channels, fds, n);
+}
+
+uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant)
+{
+	return tenant->target->exited && tenant->options->name ? tenant->looked_mono_ns + AGAIN_NS
+							       : UINT64_MAX;
+}
+
+void cprof_tenant_run(struct cprof_tenant *tenant)
+{
+	note_end(tenant);
+	if (tenant->target->exited)
+		look_again(tenant, cprof_clock_mono_ns());
+	cprof_channels_run(&tenant->channels, on_ended, tenant);
+}
