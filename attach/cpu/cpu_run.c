@@ -384,8 +384,8 @@ static void note_short_account(const struct cpu *cpu)
 		return;
 	cprof_run_log_note(
 		cpu->run->log, CPROF_NOTE_WARNING,
-		"only %.2f of %.2f s of processor time were sampled: a thread that ends "
-		"within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
+		"only %.2f of %.2f s of processor time were sampled: a thread that gets less in all, "
+		"or ends within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
 		"CAP_BPF and CAP_PERFMON, allow -open cpu, which sees them all)",
 		(double)sampled_ns / 1e9, (double)account->used_ns / 1e9, (double)period_ns / 1e6,
 		cpu->source->opener->name);
@@ -396,11 +396,14 @@ static void note_idle(const struct cpu *cpu)
 {
 	char text[256];
 	const struct cprof_counts *counts = &cpu->run->log->counts;
+	uint64_t used_ns = counts->samples * (uint64_t)cpu->period;
+	if (cpu->account.known && cpu->account.used_ns > used_ns)
+		used_ns = cpu->account
+				  .used_ns; /* too little in each thread for a sample is not idle */
 	if (counts->lost || cpu->source->kernel_excluded || cpu->source->unfollowed)
 		return;
 	if (cpu->event.is_clock)
-		cprof_cpu_idle_text(counts->samples * (uint64_t)cpu->period,
-				    cprof_window_elapsed_ns(cpu->run->window),
+		cprof_cpu_idle_text(used_ns, cprof_window_elapsed_ns(cpu->run->window),
 				    cpu->run->children ? 0 : cpu->idle.children_ns, text,
 				    sizeof(text));
 	else

@@ -38,6 +38,16 @@ struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n)
 	return NULL;
 }
 
+bool cprof_perf_host_leaves_files(int fd)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return true;
+	/* Of a very small limit half: some events are better than none. */
+	rlim_t kept = limit.rlim_cur / 2 < OTHER_FILES / 2 ? limit.rlim_cur / 2 : OTHER_FILES / 2;
+	return (rlim_t)fd + kept < limit.rlim_cur;
+}
+
 void cprof_perf_host_raise_files(size_t n)
 {
 	struct rlimit limit;

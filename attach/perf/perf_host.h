@@ -6,6 +6,7 @@
 #ifndef CPROF_ATTACH_PERF_PERF_HOST_H
 #define CPROF_ATTACH_PERF_PERF_HOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cprof/error.h"
@@ -15,5 +16,11 @@ struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n);
 
 /* Raise our own limit of open files so that `n` more fit, as far as we may. */
 void cprof_perf_host_raise_files(size_t n);
+
+/*
+ * With `fd` just opened, are there enough descriptors left for what a run opens later (mappings, modules, its own file)? The
+ * kernel hands out the lowest free number, so a number near the limit says that few are.
+ */
+bool cprof_perf_host_leaves_files(int fd);
 
 #endif

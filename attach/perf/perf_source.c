@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/perf/perf_host.h"
 #include "base/array.h"
 #include "cprof/arch.h"
 
@@ -80,6 +81,11 @@ int cprof_perf_source_open_one(struct cprof_perf_source *source, struct perf_eve
 		fd = cprof_perf_event_open(attr, pid, cpu, -1);
 		if (fd < 0)
 			source->kernel_excluded = false;
+	}
+	if (fd >= 0 && !cprof_perf_host_leaves_files(fd)) {
+		close(fd);
+		errno = EMFILE;
+		return -1;
 	}
 	if (fd >= 0)
 		source->layout.sample_type = attr->sample_type;

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import resource
 import shutil
 import struct
 import subprocess
@@ -151,6 +152,24 @@ class Modes(Another):
                 found = re.search(rf"warning: {copy}: .*the mapped file was deleted.*CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE",
                                   result.stderr)
                 self.assertEqual(bool(found), says, f"{more}: {result.stderr}")
+            before.check_unchanged(self)
+
+
+class Descriptors(TempDir):
+    def test_few_descriptors_leave_room_for_what_comes_after_the_events(self):
+        with Target(["lockers", "busy", "100"]) as target:
+            before = Footprint(target.pid)
+            for limit in (40, 64, 100, 110, 150):
+                for how in ("thread", "auto"):
+                    argv = [ATTACH, "-p", str(target.pid), "-open", how, "-seconds", "0.5", "-f", "-o", self.path("c.pb.gz")]
+                    def few(limit=limit):
+                        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+                    less = ["setpriv", "--bounding-set", "-sys_resource"] if os.geteuid() == 0 else []
+                    result = run([*less, *argv], preexec_fn=few)
+                    self.assertEqual(result.returncode, 0, f"{limit} {how}: {result.stderr}")
+                    self.assertNotIn("Too many open files", result.stderr)
+                    if how == "thread" and limit <= 100:
+                        self.assertRegex(result.stderr, r"warning: \d+ threads are not sampled: out of file descriptors")
             before.check_unchanged(self)
 
 
