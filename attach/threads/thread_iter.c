@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "attach/threads/thread_iter.h"
 
 #include <assert.h>
@@ -13,14 +14,15 @@
 #include "base/cleanup.h"
 #include "cprof/buffer.h"
 
-#define INSNS_MAX    128
-#define ROWS_MAX     ((size_t)4 << 20) /* PID_MAX_LIMIT */
-#define ROW_BYTES    ((int)sizeof(struct cprof_thread_iter_row))
-#define BPF_STACK    512
-#define CTX_META     0 /* struct bpf_iter__task */
-#define CTX_TASK     8
-#define META_SEQ     0              /* struct bpf_iter_meta */
-#define LICENSE_TEXT "Dual BSD/GPL" /* the helpers are for programs with a GPL-compatible licence */
+#define INSNS_MAX 128
+#define ROWS_MAX  ((size_t)4 << 20) /* PID_MAX_LIMIT */
+#define ROW_BYTES ((int)sizeof(struct cprof_thread_iter_row))
+#define BPF_STACK 512
+#define CTX_META  0 /* struct bpf_iter__task */
+#define CTX_TASK  8
+#define META_SEQ  0 /* struct bpf_iter_meta */
+/* The helpers are for programs with a GPL-compatible licence, so this file has the two that wait.bpf.c has. */
+#define LICENSE_TEXT "Dual BSD/GPL"
 
 static_assert(sizeof(struct cprof_thread_iter_row) % 8 == 0, "no padding at the end");
 static_assert(offsetof(struct cprof_thread_iter_row, voluntary) == 24, "no padding");

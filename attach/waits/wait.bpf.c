@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * wait.bpf.c - times the waits of one process, keeps some by Go's law, and lets perf copy the stacks of those.
  *
@@ -60,7 +61,11 @@ struct pt_regs {
 #define FUTEX_COMMAND(op) ((op)&127)
 #define OWNER_OFFSET      8 /* struct __pthread_mutex_s: __owner behind __lock and __count */
 
-char LICENSE[] SEC("license") = "GPL";
+/*
+ * The kernel gives some helpers (probe_read, perf_event_output) to programs with a GPL-compatible licence only, which Apache-2.0 is
+ * not in its list. So this file has two, of which BSD-2-Clause lets it be part of an Apache-2.0 program; the string says both.
+ */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before loading. */
 const volatile __u32 target_tgid;

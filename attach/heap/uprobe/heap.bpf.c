@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * heap.bpf.c - counts the bytes that one process allocates, picks samples, and follows them until they are freed.
  *
@@ -50,7 +51,11 @@ struct registers {
 #define PAGE          4096u
 #define PERIOD_NARROW (1ull << 32)
 
-char LICENSE[] SEC("license") = "GPL";
+/*
+ * The kernel gives some helpers (probe_read, perf_event_output) to programs with a GPL-compatible licence only, which Apache-2.0 is
+ * not in its list. So this file has two, of which BSD-2-Clause lets it be part of an Apache-2.0 program; the string says both.
+ */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before loading. */
 const volatile __u32 quantile[CPROF_HEAP_BPF_QUANTILES];
