@@ -24,6 +24,7 @@
 #include "base/environment.h"
 #include "base/printable_text.h"
 #include "base/secret.h"
+#include "base/shell_word.h"
 #include "base/version.h"
 #include "cprof/pprof_write.h"
 #include "symbolize/names/package.h"
@@ -438,7 +439,9 @@ static struct cprof_error *push(struct program *program, const struct cprof_prof
 		return NULL;
 	}
 	CPROF_AUTO(buffer) struct cprof_buffer kept = { 0 };
-	cprof_buffer_printf(&kept, "the profile is kept in %s", program->output.path);
+	cprof_buffer_printf(&kept, "the profile is kept in %s, to be sent by: cprof -push URL ",
+			    program->output.path);
+	cprof_shell_word_put(&kept, program->output.path);
 	if (!err->hint)
 		return cprof_error_hint(err, "%s", cprof_buffer_text(&kept));
 	return cprof_error_hint(err, "%s; %s", err->hint, cprof_buffer_text(&kept));

@@ -27,6 +27,11 @@ struct cprof_options {
 	const char *tls_cert, *tls_key, *tls_ca, *auth_file;
 	char *auth; /* owned: what the file or the environment says */
 	bool all_frames;
+	struct {
+		const char *url, *service;
+		struct cprof_strings labels; /* "key=value" */
+		bool override_time, dry_run, insecure_auth;
+	} push;
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;
 	bool help, version, help_man;
@@ -47,7 +52,7 @@ struct cprof_command {
 };
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
-	cprof_command_report, cprof_command_shell, cprof_command_symbolize;
+	cprof_command_report, cprof_command_shell, cprof_command_symbolize, cprof_command_push;
 
 /*
  * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about

@@ -38,6 +38,13 @@ static const struct cprof_option source_rows[] = {
 	{ "contentions", CPROF_OPT_SWITCH, AT(contentions), NULL, NULL, "same as -sample_index=contentions", NULL },
 	{ "mean_delay", CPROF_OPT_SWITCH, AT(mean_delay), NULL, NULL, "same as -mean -sample_index=delay", NULL },
 
+	{ "push", CPROF_OPT_STRING, AT(push.url), "", "URL", "send each SOURCE to a server of profiles; http://HOST:PORT is Pyroscope, docs/push.md has the others", "Collectors" },
+	{ "service", CPROF_OPT_STRING, AT(push.service), "", "NAME", "with -push: the application's name (default: the process of the profile)", NULL },
+	{ "label", CPROF_OPT_LIST, AT(push.labels), NULL, "K=V", "with -push: a label of the profile; repeatable", NULL },
+	{ "override-timestamp", CPROF_OPT_SWITCH, AT(push.override_time), NULL, NULL, "with -push: as if it had ended just now, for servers that take no old ones", NULL },
+	{ "dry-run", CPROF_OPT_SWITCH, AT(push.dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
+	{ "insecure-auth", CPROF_OPT_SWITCH, AT(push.insecure_auth), NULL, NULL, "with -push: send what is logged in with over http:// as well, where others on the network can read it", NULL },
+
 	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
 	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
@@ -69,10 +76,12 @@ static const struct cprof_option_habit habits[] = {
 };
 /* clang-format on */
 
-static const struct cprof_command *const commands[] = {
-	&cprof_command_symbolize, &cprof_command_help,  &cprof_command_version, &cprof_command_man,
-	&cprof_command_report,    &cprof_command_shell, /* the shell takes what nobody else wants */
-};
+static const struct cprof_command
+	*const commands[] = {
+		&cprof_command_push,    &cprof_command_symbolize, &cprof_command_help,
+		&cprof_command_version, &cprof_command_man,       &cprof_command_report,
+		&cprof_command_shell, /* the shell takes what nobody else wants */
+	};
 
 struct cprof_option_table cprof_option_rows;
 
@@ -296,6 +305,7 @@ int main(int argc, char **argv)
 	int status = report_error(err);
 	cprof_strings_deinit(&options.sources);
 	cprof_strings_deinit(&options.bases);
+	cprof_strings_deinit(&options.push.labels);
 	cprof_strings_deinit(&options.diff_bases);
 	free(options.auth);
 	return status;

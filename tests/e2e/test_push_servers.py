@@ -263,6 +263,25 @@ class Servers(TempDir):
                     self.assertNotIn(secret, done.stdout + done.stderr)
         self.assertEqual(server.requests, [])
 
+    def test_a_file_is_sent_later(self):
+        with Server((503, "later")) as server:
+            done = self.push(f"http://127.0.0.1:{server.port}", "-label", "env=prod", status=5)
+        self.assertIn("cprof -push", done.stderr)
+        with Server((200, "")) as server:
+            done = harness.run([harness.CPROF, "-push", f"http://127.0.0.1:{server.port}", self.path("kept.pb.gz")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ((_, _, body, _),) = server.requests
+        labels = {label["name"][0]: label["value"][0] for label in decode("PushRequest", body)["series"][0]["labels"]}
+        self.assertEqual((labels["__name__"], labels["service_name"], labels["env"]), ("process_cpu", "hot", "prod"))
+        sent = Profile(field_bytes(body, 1, 2, 1))
+        self.assertEqual((totals(sent), sent.time_nanos), (totals(self.kept()), self.kept().time_nanos))
+        with Server((400, "too old")) as server:
+            done = harness.run([harness.CPROF, "-push", f"http://127.0.0.1:{server.port}", "-override-timestamp",
+                                self.path("kept.pb.gz")])
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("400: too old", done.stderr)
+        self.assertGreater(Profile(field_bytes(server.requests[0][2], 1, 2, 1)).time_nanos, sent.time_nanos)
+
     def test_each_of_several_servers_gets_it(self):
         with Server((200, "")) as one, Server((400, "no")) as two:
             done = self.push(f"http://127.0.0.1:{two.port}", "-push", f"http://127.0.0.1:{one.port}/ingest", status=5)
