@@ -218,6 +218,40 @@ class Modules(unittest.TestCase):
                         self.assertEqual((least, most), (truth, truth))
 
 
+    def test_a_sandwich_has_the_numbers_of_peek(self):
+        """Callers and callees of each function that is never below itself, against the calls of the report."""
+        node = harness.need("node")
+        script = f"""
+            const from = (name) => import("file://{MODULES}/" + name + ".mjs");
+            const {{ readProfile }} = await from("profile"), {{ callersTree, calleesTree, outermost, sums }} = await from("tree");
+            const profile = readProfile(JSON.parse((await import("node:fs")).readFileSync(process.argv[2], "utf8")));
+            const {{ tree, names }} = profile.trees[0], column = profile.type, weigh = (values) => values[column], said = [];
+            for (let f = 0; f < names.length; f++) {{
+              if (outermost(tree, new Set([f])).length !== tree.frame.filter((frame) => frame === f).length) continue;
+              for (const [way, side] of [["callers", callersTree(tree, f, weigh)], ["callees", calleesTree(tree, f, weigh)]]) {{
+                const sum = sums(side, column);
+                for (let i = 1; i < side.n; i++) if (side.depth[i] === 1) said.push([way, names[f], names[side.frame[i]], sum[i]]);
+              }}
+            }}
+            console.log(JSON.stringify(said));"""
+        for path in golden_inputs():
+            data = flame(path)
+            if data["unlisted"] or min(data["trees"][0]["frame"], default=-1) < 0 or len(data["functions"]["name"]) > 300:
+                continue
+            report = json.loads(cprof("-json", "-nodecount=1000000", "-nodefraction=0", "-edgefraction=0", path))
+            names = [node["name"] for node in report["nodes"]]
+            calls = {(names[call["from"]], names[call["to"]]): call["value"] for call in report["calls"]}
+            with tempfile.TemporaryDirectory() as folder, self.subTest(os.path.basename(path)):
+                for name, text in (("s.mjs", script), ("d.json", json.dumps(data))):
+                    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                        file.write(text)
+                done = subprocess.run([node, os.path.join(folder, "s.mjs"), os.path.join(folder, "d.json")],
+                                      capture_output=True, text=True, check=True, timeout=60)
+                for way, name, other, value in json.loads(done.stdout):
+                    call = (other, name) if way == "callers" else (name, other)
+                    self.assertEqual(calls.get(call, 0), value, call)
+
+
 class Browser(unittest.TestCase):
     """What a browser makes of the page: its document after the script has run, for an address that says what to show."""
 
