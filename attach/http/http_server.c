@@ -59,6 +59,7 @@ struct cprof_http_server {
 	int epoll_fd; /* borrowed */
 	struct client *clients;
 	size_t n_clients;
+	uint64_t answers[6]; /* by hundreds of the status */
 };
 
 /* ---- clients ---- */
@@ -129,6 +130,8 @@ void cprof_http_server_answer(struct cprof_http_request *request, struct cprof_h
 	cprof_buffer_deinit(&answer->body);
 	exchange->status = whole ? answer->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
 	exchange->state = READY;
+	if (exchange->status < 600)
+		exchange->client->server->answers[exchange->status / 100]++;
 	if (exchange->response) {
 		put_header(exchange, "Content-Type", answer->content_type);
 		put_header(exchange, "Content-Disposition", answer->disposition);
@@ -445,4 +448,9 @@ void cprof_http_server_run(struct cprof_http_server *server, const struct pollfd
 size_t cprof_http_server_clients(const struct cprof_http_server *server)
 {
 	return server->n_clients;
+}
+
+uint64_t cprof_http_server_answers(const struct cprof_http_server *server, unsigned hundreds)
+{
+	return server->answers[hundreds];
 }

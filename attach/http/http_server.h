@@ -80,4 +80,7 @@ void cprof_http_server_answer(struct cprof_http_request *request, struct cprof_h
 
 size_t cprof_http_server_clients(const struct cprof_http_server *server);
 
+/* How many requests were answered with a status of so many hundreds, 2 to 5. */
+uint64_t cprof_http_server_answers(const struct cprof_http_server *server, unsigned hundreds);
+
 #endif

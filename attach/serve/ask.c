@@ -220,11 +220,9 @@ static void read_site(const struct cprof_http_request *request, struct cprof_ask
 	static const struct {
 		const char *path;
 		enum cprof_ask_kind kind;
-	} rows[] = { { "/targets", CPROF_ASK_TARGETS },
-		     { "/", CPROF_ASK_TARGETS },
-		     { "/sd", CPROF_ASK_DISCOVERY },
-		     { "/healthz", CPROF_ASK_HEALTH },
-		     { "/readyz", CPROF_ASK_READY } };
+	} rows[] = { { "/targets", CPROF_ASK_TARGETS }, { "/", CPROF_ASK_TARGETS },
+		     { "/sd", CPROF_ASK_DISCOVERY },    { "/metrics", CPROF_ASK_METRICS },
+		     { "/healthz", CPROF_ASK_HEALTH },  { "/readyz", CPROF_ASK_READY } };
 	CPROF_AUTO(buffer) struct cprof_buffer format = { 0 };
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (strcmp(request->path, rows[i].path) == 0)

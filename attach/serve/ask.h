@@ -27,6 +27,7 @@ enum cprof_ask_kind {
 	CPROF_ASK_TARGETS,  /* /targets: who is served, for people; a page */
 	CPROF_ASK_TARGETS_JSON,
 	CPROF_ASK_DISCOVERY, /* /sd: the same for Prometheus's HTTP service discovery */
+	CPROF_ASK_METRICS,   /* /metrics */
 	CPROF_ASK_HEALTH,    /* /healthz: the server answers */
 	CPROF_ASK_READY,     /* /readyz: and somebody is there to be profiled */
 	CPROF_ASK_NOT_FOUND, /* outside of all that */

@@ -8,6 +8,7 @@
 
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
+#include "attach/serve/metrics_page.h"
 #include "attach/serve/tenant_list.h"
 #include "attach/serve/visit.h"
 #include "base/cleanup.h"
@@ -205,6 +206,10 @@ static void on_ask(void *ctx, struct cprof_http_request *request)
 	case CPROF_ASK_TARGETS_JSON:
 	case CPROF_ASK_DISCOVERY:
 		answer_list(serve, request, ask.kind);
+		break;
+	case CPROF_ASK_METRICS:
+		cprof_metrics_page_write(serve->tenants, serve->n_tenants, serve->http, &body);
+		answer_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 		break;
 	case CPROF_ASK_HEALTH:
 	case CPROF_ASK_READY:

@@ -34,9 +34,8 @@ static size_t uid_chars(const char *at)
 void cprof_tenant_list_container(const char *cgroup, struct cprof_buffer *id,
 				 struct cprof_buffer *pod_uid)
 {
-	const char *pod = cgroup;
-	while (pod && (pod = strstr(pod, "pod"))) {
-		pod += 3;
+	for (const char *pod = strstr(cgroup, "pod"); pod; pod = strstr(pod, "pod")) {
+		pod += strlen("pod");
 		if (uid_chars(pod) != UID_CHARS)
 			continue;
 		for (size_t i = 0; i < UID_CHARS; i++)

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -398,6 +399,36 @@ class Several(unittest.TestCase):
         status, headers, body = server.ask("/sd")
         self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
         return json.loads(body)
+
+    def test_metrics_are_well_formed_and_counters_grow(self):
+        with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu") as server:
+            first = self.metrics(server)
+            self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+            server.ask("/nosuch")
+            last = self.metrics(server)
+            self.assertEqual(last['cprof_targets{state="alive"}'], 1)
+            self.assertEqual(last['cprof_answers_total{class="4xx"}'], 1)
+            self.assertGreaterEqual(last['cprof_answers_total{class="2xx"}'], 2)
+            self.assertGreater(last["cprof_cpu_seconds_total"], first["cprof_cpu_seconds_total"])
+            self.assertGreater(last["cprof_resident_memory_bytes"], 100000)
+
+    def metrics(self, server):
+        status, headers, body = server.ask("/metrics")
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
+        found, family = {}, None
+        for line in body.decode().splitlines():
+            if line.startswith("# HELP "):
+                family = re.fullmatch(r"# HELP ([a-z_]+) \S.*\.", line).group(1)
+            elif line.startswith("# TYPE "):
+                self.assertRegex(line, rf"^# TYPE {family} (counter|gauge)$")
+            else:
+                name, value = re.fullmatch(rf'({family}(?:{{(?:[a-z]+="[^"]*",?)+}})?) ([0-9.]+)', line).groups()
+                self.assertNotIn(name, found)
+                found[name] = float(value)
+        if shutil.which("promtool"):
+            done = harness.run(["promtool", "check", "metrics"], input=body.decode())
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return found
 
     def test_lists_and_states(self):
         with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu") as server:

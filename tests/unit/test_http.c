@@ -121,7 +121,18 @@ TEST(http_address_is_of_the_loopback_or_a_unix_socket)
 
 TEST(ask_reads_a_request_as_net_http_pprof_does)
 {
-	enum { ENDPOINT, INDEX, REDIRECT, NOT_FOUND, TARGETS, JSON, DISCOVERY, HEALTH, READY };
+	enum {
+		ENDPOINT,
+		INDEX,
+		REDIRECT,
+		NOT_FOUND,
+		TARGETS,
+		JSON,
+		DISCOVERY,
+		METRICS,
+		HEALTH,
+		READY
+	};
 	static const struct {
 		const char *method, *path, *query, *body;
 		unsigned status; /* of a refusal; 0: none */
@@ -142,6 +153,7 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/targets", "format=json", NULL, 0, JSON, 0, 0, NULL },
 		{ "GET", "/targets/", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/sd", "", NULL, 0, DISCOVERY, 0, 0, NULL },
+		{ "GET", "/metrics", "", NULL, 0, METRICS, 0, 0, NULL },
 		{ "GET", "/healthz", "", NULL, 0, HEALTH, 0, 0, NULL },
 		{ "GET", "/readyz", "", NULL, 0, READY, 0, 0, NULL },
 		{ "GET", "/pid/12/debug/pprof", "", NULL, 0, REDIRECT, 0, 0,
@@ -198,8 +210,8 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		[ENDPOINT] = CPROF_ASK_ENDPOINT,   [INDEX] = CPROF_ASK_INDEX,
 		[REDIRECT] = CPROF_ASK_REDIRECT,   [NOT_FOUND] = CPROF_ASK_NOT_FOUND,
 		[TARGETS] = CPROF_ASK_TARGETS,     [JSON] = CPROF_ASK_TARGETS_JSON,
-		[DISCOVERY] = CPROF_ASK_DISCOVERY, [HEALTH] = CPROF_ASK_HEALTH,
-		[READY] = CPROF_ASK_READY,
+		[DISCOVERY] = CPROF_ASK_DISCOVERY, [METRICS] = CPROF_ASK_METRICS,
+		[HEALTH] = CPROF_ASK_HEALTH,       [READY] = CPROF_ASK_READY,
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct cprof_http_request request = {
