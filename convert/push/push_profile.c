@@ -242,7 +242,7 @@ static struct cprof_error *cut_into(const struct cprof_profile *profile,
 	struct cprof_error *err = NULL;
 	*ret_fits = true;
 	for (uint32_t i = 0; i < n_pieces && !err && *ret_fits; i++) {
-		struct cprof_profile *piece;
+		struct cprof_profile *piece = NULL;
 		size_t bytes = 0;
 		uint32_t from = (uint32_t)((uint64_t)profile->n_samples * i / n_pieces);
 		uint32_t to = (uint32_t)((uint64_t)profile->n_samples * (i + 1) / n_pieces);
@@ -294,7 +294,7 @@ static struct cprof_error *gauges_apart(struct cprof_profile *whole,
 		profile->duration_ns = 0;
 	if (n_gauges == 0 || n_gauges == profile->n_types)
 		return split(cprof_take_ptr(&profile), backend, profiles);
-	struct cprof_profile *copy, *piece;
+	struct cprof_profile *copy = NULL, *piece = NULL;
 	struct cprof_error *err = cprof_profile_copy(profile, &copy);
 	if (err)
 		return err;

@@ -74,8 +74,10 @@ struct cprof_error *cprof_push_url_read(const char *url, const char *name,
 					struct cprof_buffer *plain)
 {
 	const char *rest = strstr(url, "://");
-	size_t n = rest ? (size_t)(rest - url) : 0;
-	const char *plus = rest ? memrchr(url, '+', n) : NULL;
+	if (!rest)
+		return not_a_url();
+	size_t n = (size_t)(rest - url);
+	const char *plus = memrchr(url, '+', n);
 	const char *scheme = plus ? plus + 1 : url;
 	const struct transport *transport = transport_of(scheme, (size_t)(url + n - scheme));
 	if (!transport || (transport->grpc && !plus))
