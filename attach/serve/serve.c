@@ -9,6 +9,7 @@
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
 #include "attach/serve/metrics_page.h"
+#include "attach/serve/service_manager.h"
 #include "attach/serve/tenant_list.h"
 #include "attach/serve/visit.h"
 #include "base/cleanup.h"
@@ -29,6 +30,7 @@ struct serve {
 	size_t n_tenants;
 	unsigned works; /* of all tenants */
 	struct cprof_http_server *http;
+	struct cprof_service_manager manager;
 	struct cprof_buffer host; /* owned: "127.0.0.1:6060" */
 	struct cprof_visit *visits[CLIENTS_MAX];
 	size_t n_visits;
@@ -255,7 +257,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static uint64_t gather(struct serve *serve)
 {
-	uint64_t due = cprof_http_server_due_mono_ns(serve->http);
+	uint64_t due = least(cprof_http_server_due_mono_ns(serve->http),
+			     cprof_service_manager_due_mono_ns(&serve->manager));
 	size_t n = 0;
 	serve->fds[n++] = (struct pollfd){ .fd = serve->options->stop_fd, .events = POLLIN };
 	serve->fds[n++] = (struct pollfd){ .fd = serve->watch_fd, .events = POLLIN };
@@ -303,6 +306,7 @@ static bool turn(struct serve *serve)
 	wait_until(serve, gather(serve));
 	if (serve->fds[0].revents)
 		return false;
+	cprof_service_manager_run(&serve->manager, cprof_clock_mono_ns());
 	for (size_t i = 0; i < serve->n_tenants; i++)
 		cprof_tenant_run(&serve->tenants[i]);
 	cprof_http_server_run(serve->http, &serve->fds[serve->http_fds],
@@ -378,13 +382,17 @@ static void run(struct serve *serve)
 	for (size_t i = 0; i < options->n_targets; i++)
 		cprof_tenant_init(&serve->tenants[serve->n_tenants++], options->targets[i],
 				  &options->tenants, &serve->works);
+	cprof_service_manager_open(&serve->manager);
+	cprof_service_manager_tell(&serve->manager, "READY=1");
 	while (turn(serve))
 		;
+	cprof_service_manager_tell(&serve->manager, "STOPPING=1");
 	cprof_http_server_free(serve->http);
 	cprof_http_address_forget(&options->address);
 	for (size_t i = 0; i < serve->n_tenants; i++)
 		cprof_tenant_deinit(&serve->tenants[i]);
 	wait_for_works(serve->watch_fd);
+	cprof_service_manager_close(&serve->manager);
 }
 
 struct cprof_error *cprof_serve(const struct cprof_serve_options *options)

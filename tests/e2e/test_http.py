@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 import unittest
+import unittest.mock
 
 import harness
 from harness import Footprint, Process, Profile, Target, TempDir
@@ -335,6 +336,19 @@ class Ends(TempDir):
         with Target([name]) as target:
             wait_for(lambda: server.ask("/debug/pprof/goroutine")[0] == 200, "the next process")
             self.assertEqual(server.end().count("is there"), 1)
+
+    def test_a_service_manager_is_told(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.settimeout(60)
+        manager.bind(self.path("notify"))
+        with unittest.mock.patch.dict(os.environ, NOTIFY_SOCKET=self.path("notify"), WATCHDOG_USEC="100000"):
+            with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu"):
+                self.assertEqual(manager.recv(100), b"READY=1")
+                self.assertEqual([manager.recv(100) for _ in range(3)], [b"WATCHDOG=1"] * 3)
+        said = manager.recv(100)
+        while said == b"WATCHDOG=1":
+            said = manager.recv(100)
+        self.assertEqual(said, b"STOPPING=1")
 
     def test_what_cannot_be_recorded_is_told(self):
         with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu") as server:
