@@ -384,9 +384,9 @@ static void note_short_account(const struct cpu *cpu)
 		return;
 	cprof_run_log_note(
 		cpu->run->log, CPROF_NOTE_WARNING,
-		"only %.2f of %.2f s of processor time were sampled: a thread that gets less in all, "
-		"or ends within %.3g ms of work leaves no sample with -open %s (raise -hz; root, or "
-		"CAP_BPF and CAP_PERFMON, allow -open cpu, which sees them all)",
+		"only %.2f of %.2f s of processor time were sampled: a thread that works for less "
+		"than %.3g ms in all leaves no sample with -open %s (raise -hz; root, or CAP_BPF "
+		"and CAP_PERFMON, allow -open cpu, which sees them all)",
 		(double)sampled_ns / 1e9, (double)account->used_ns / 1e9, (double)period_ns / 1e6,
 		cpu->source->opener->name);
 }

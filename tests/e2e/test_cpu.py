@@ -277,7 +277,7 @@ class Cpu(Base):
                     self.assertNotIn("processor time were sampled", self.stderr + text)
                 else:
                     self.assertRegex(self.stderr, r"only \d\.\d\d of \d\.\d\d s of processor time were sampled: a thread that "
-                                                  r"ends within 10 ms of work leaves no sample with -open thread-cpu")
+                                                  r"works for less than 10 ms in all leaves no sample with -open thread-cpu")
                     self.assertIn("warning: only ", text)
 
     def test_a_walk_that_ends_early_is_marked_and_counted(self):

@@ -4,7 +4,7 @@ Combinations are drawn with a fixed seed, so a failure can be repeated. Left out
 to print differently: -raw (columns), -tags (percentages), -showcolumns and -all_frames (newer than Debian's), the form of the "Time:" line,
 which is cut, -traces of files with equal stacks in them, which Debian's adds up even in a single file, samples
 without any frame (gobench.heap), which it drops, the colours of what is negative, which became blue in 2026, and -callgrind
-with -noinlines, of which it takes no notice. With -call_tree nodes may have the same name; Debian's pprof then orders
+with -noinlines, of which it takes no notice, and the columns that -addresses shows since 2026. With -call_tree nodes may have the same name; Debian's pprof then orders
 them differently from run to run, and only the order-free content is compared.
 
 More combinations: CPROF_DIFFERENTIAL=2000 python3 tests/e2e/test_differential.py
@@ -94,10 +94,14 @@ def everywhere(arguments):
 NEGATIVE = re.compile(rb' color="#(?!b2)[0-9a-f]{6}"(?: fillcolor="#(?!ed)[0-9a-f]{6}")?')
 
 
+COLUMN = re.compile(rb"(\.\w+:\d+):\d+")
+
+
 def run(command, arguments):
     done = subprocess.run(command + arguments, cwd=GOLDEN, env=ENVIRONMENT, timeout=120, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    return done.returncode == 0, NEGATIVE.sub(b"", TIME.sub(b"", done.stdout)), done.stderr
+    text = NEGATIVE.sub(b"", TIME.sub(b"", done.stdout))
+    return done.returncode == 0, COLUMN.sub(rb"\1", text) if "-addresses" in arguments else text, done.stderr
 
 
 def without_order(text):
