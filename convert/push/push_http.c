@@ -42,8 +42,12 @@ static void take_grpc_words(struct cprof_push_exchange *exchange, const char *te
 	for (size_t i = 0; i < n && to + 1 < sizeof(exchange->grpc_words); i++) {
 		int high = text[i] == '%' && i + 2 < n ? hex(text[i + 1]) : -1;
 		int low = high >= 0 ? hex(text[i + 2]) : -1;
-		exchange->grpc_words[to++] = low >= 0 ? (char)(high << 4 | low) : text[i];
-		i += low >= 0 ? 2 : 0;
+		char c = text[i];
+		if (low >= 0) {
+			c = (char)(high << 4 | low);
+			i += 2;
+		}
+		exchange->grpc_words[to++] = c;
 	}
 	exchange->grpc_words[to] = 0;
 }

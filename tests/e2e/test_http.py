@@ -18,6 +18,7 @@ import unittest.mock
 
 import harness
 from harness import Footprint, Process, Profile, Target, TempDir
+from heap_harness import shim_pages, tracer
 
 TEXT, BINARY, HTML = "text/plain; charset=utf-8", "application/octet-stream", "text/html; charset=utf-8"
 
@@ -202,7 +203,7 @@ class GoTool(TempDir):
         with Target(redis, wait_for=None, cwd=self.dir) as target:
             wait_for(lambda: os.path.exists(sock), "redis-server")
             with Server("-p", target.pid) as server:
-                wait_for(lambda: b">recording<" in server.ask("/debug/pprof/")[2], "recordings")
+                wait_for(lambda: shim_pages(target.pid) and tracer(target.pid) == 0, "the hooks of the heap's recording")
                 client = socket.socket(socket.AF_UNIX)
                 client.connect(sock)
                 client.sendall(b"DEBUG SLEEP 0\r\n" + b"".join(

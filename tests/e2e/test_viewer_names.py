@@ -112,7 +112,7 @@ class Names(TempDir):
         page = self.report("-flamegraph")
         scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)
         self.assertEqual(len(scripts), 2, "a name has ended the script that it is in")
-        self.assert_names(set(json.loads(scripts[0])["names"]), "flamegraph")
+        self.assert_names(set(json.loads(scripts[0])["functions"]["name"]), "flamegraph")
 
     def test_callgrind_gives_names_by_number(self):
         names, number = set(), re.compile(r"^(?:fn|cfn)=\((\d+)\)(?: (.*))?$")
