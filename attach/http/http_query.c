@@ -1,17 +1,9 @@
 #include "attach/http/http_query.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	const int low = tolower((unsigned char)c);
-	return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
+#include "base/percent.h"
 
 /* False: a broken escape. */
 static bool decode(const char *text, size_t n, struct cprof_buffer *out)
@@ -21,12 +13,11 @@ static bool decode(const char *text, size_t n, struct cprof_buffer *out)
 			cprof_buffer_putc(out, text[i] == '+' ? ' ' : text[i]);
 			continue;
 		}
-		const int high = i + 2 < n ? hex(text[i + 1]) : -1;
-		const int low = i + 2 < n ? hex(text[i + 2]) : -1;
-		if (high < 0 || low < 0)
+		char byte;
+		if (!cprof_percent_byte(text + i, n - i, &byte))
 			return false;
-		cprof_buffer_putc(out, (char)(high * 16 + low));
-		i += 2;
+		cprof_buffer_putc(out, byte);
+		i += CPROF_PERCENT_BYTES - 1;
 	}
 	return true;
 }

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/percent.h"
 #include "base/version.h"
 #include "convert/net/curl_options.h"
 
@@ -29,24 +30,14 @@ static size_t take(struct cprof_push_exchange *exchange, size_t n)
 	return exchange->taken > DRAIN_MAX ? 0 : n;
 }
 
-static int hex(char c)
-{
-	const char *digits = "0123456789abcdef", *at = strchr(digits, c | 0x20);
-	return c && at ? (int)(at - digits) : -1;
-}
-
 /* gRPC's messages are percent-encoded. */
 static void take_grpc_words(struct cprof_push_exchange *exchange, const char *text, size_t n)
 {
 	size_t to = 0;
 	for (size_t i = 0; i < n && to + 1 < sizeof(exchange->grpc_words); i++) {
-		int high = text[i] == '%' && i + 2 < n ? hex(text[i + 1]) : -1;
-		int low = high >= 0 ? hex(text[i + 2]) : -1;
 		char c = text[i];
-		if (low >= 0) {
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
+		if (cprof_percent_byte(text + i, n - i, &c))
+			i += CPROF_PERCENT_BYTES - 1;
 		exchange->grpc_words[to++] = c;
 	}
 	exchange->grpc_words[to] = 0;

@@ -1,0 +1,22 @@
+#include "base/percent.h"
+#include "tests/unit/test.h"
+
+TEST(percent_reads_one_byte_and_nothing_else)
+{
+	static const struct {
+		const char *text;
+		bool found;
+		unsigned char byte;
+	} cases[] = {
+		{ "%41", true, 'A' }, { "%4a%", true, 'J' }, { "%fF", true, 0xff },
+		{ "%00", true, 0 },   { "", false, 0 },      { "%", false, 0 },
+		{ "%4", false, 0 },   { "%4g", false, 0 },   { "%@1", false, 0 },
+		{ "41", false, 0 },   { "a%41", false, 0 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char byte = 0;
+		CHECK_UINT(cprof_percent_byte(cases[i].text, strlen(cases[i].text), &byte),
+			   cases[i].found);
+		CHECK_UINT((unsigned char)byte, cases[i].byte);
+	}
+}
