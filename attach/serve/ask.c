@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/http/http_query.h"
+#include "convert/http/http_query.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "attach/http/http_server.h"
+#include "convert/http/http_server.h"
 #include "attach/serve/endpoint.h"
 #include "attach/serve/profile_form.h"
 #include "cprof/buffer.h"

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "attach/http/http_server.h"
+#include "convert/http/http_server.h"
 #include "attach/serve/tenant.h"
 #include "cprof/buffer.h"
 

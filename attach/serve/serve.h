@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "attach/http/http_address.h"
+#include "convert/http/http_address.h"
 #include "attach/serve/tenant.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/http/http_server.h"
+#include "convert/http/http_server.h"
 #include "attach/serve/ask.h"
 #include "attach/serve/channel.h"
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/http/http_access.h"
-#include "attach/http/http_address.h"
+#include "convert/http/http_access.h"
+#include "convert/http/http_address.h"
 #include "attach/serve/ask.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);

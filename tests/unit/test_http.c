@@ -1,10 +1,10 @@
-/* What requests say, and to whom they may say it: the pure parts of attach/http and attach/serve. */
+/* What requests say, and to whom they may say it: the pure parts of convert/http and attach/serve. */
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/http/http_access.h"
-#include "attach/http/http_address.h"
-#include "attach/http/http_query.h"
+#include "convert/http/http_access.h"
+#include "convert/http/http_address.h"
+#include "convert/http/http_query.h"
 #include "attach/run/work_result.h"
 #include "attach/serve/ask.h"
 #include "attach/serve/debug_text.h"

@@ -1,5 +1,5 @@
 /*
- * attach/http/http_server.h - an HTTP/1.1 server for a few hundred clients: sockets, requests, limits, answers.
+ * convert/http/http_server.h - an HTTP/1.1 server for a few hundred clients: sockets, requests, limits, answers.
  *
  * Knows nothing of what is asked for: each whole request goes to a handler, which answers now or later. HTTP itself is GNU
  * libmicrohttpd's. There are no threads: the owner polls the server's descriptors with its own and lets it work.

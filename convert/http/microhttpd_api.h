@@ -1,5 +1,5 @@
 /*
- * attach/http/microhttpd_api.h - GNU libmicrohttpd, loaded when a server is wanted and not before.
+ * convert/http/microhttpd_api.h - GNU libmicrohttpd, loaded when a server is wanted and not before.
  *
  * It brings GnuTLS with it, which a run that serves nothing should not wait for. Only the functions used are here; their
  * types are the library's own.

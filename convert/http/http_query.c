@@ -1,4 +1,4 @@
-#include "attach/http/http_query.h"
+#include "convert/http/http_query.h"
 
 #include <string.h>
 

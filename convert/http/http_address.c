@@ -1,4 +1,4 @@
-#include "attach/http/http_address.h"
+#include "convert/http/http_address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "attach/http/microhttpd_api.h"
+#include "convert/http/microhttpd_api.h"
 
 #include <stdbool.h>
 #include <stddef.h>

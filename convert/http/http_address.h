@@ -1,5 +1,5 @@
 /*
- * attach/http/http_address.h - where to listen: HOST:PORT of this machine's loopback, or a unix socket.
+ * convert/http/http_address.h - where to listen: HOST:PORT of this machine's loopback, or a unix socket.
  *
  * Owns the reading of the address and the listening socket. What may be reached from other machines is refused.
  */

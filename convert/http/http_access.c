@@ -1,4 +1,4 @@
-#include "attach/http/http_access.h"
+#include "convert/http/http_access.h"
 
 #include <arpa/inet.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /*
- * attach/http/http_query.h - the parameters of a request: "seconds=5&debug=1", from its address or a posted form.
+ * convert/http/http_query.h - the parameters of a request: "seconds=5&debug=1", from its address or a posted form.
  *
  * Read as Go's net/url does, since that is what scrapers were written against: the first of several values counts, a pair
  * with a ';' or a broken escape is left out, '+' is a blank. Source: WHATWG URL Standard "application/x-www-form-urlencoded

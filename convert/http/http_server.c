@@ -1,4 +1,4 @@
-#include "attach/http/http_server.h"
+#include "convert/http/http_server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "attach/http/http_access.h"
-#include "attach/http/microhttpd_api.h"
+#include "convert/http/http_access.h"
+#include "convert/http/microhttpd_api.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 

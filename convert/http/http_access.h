@@ -1,5 +1,5 @@
 /*
- * attach/http/http_access.h - who may ask: what a request's headers must say before anything is done for it.
+ * convert/http/http_access.h - who may ask: what a request's headers must say before anything is done for it.
  *
  * A browser on this machine runs pages of other sites, and those can send requests here. So the name that the request
  * thinks it talks to has to be one of this machine's own (a page that has its own name resolved to 127.0.0.1 is found out),
