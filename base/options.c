@@ -301,53 +301,113 @@ static const struct cprof_option *lookup(const struct cprof_option_table *table,
 	return NULL;
 }
 
-static struct cprof_error *set_fallbacks(const struct cprof_option_table *table, void *values)
+/* ---- layers ---- */
+
+struct parser {
+	const struct cprof_option_table *table;
+	struct cprof_option_layers *layers; /* NULL: only the command line */
+	unsigned char *list_layers; /* of each row, the layer that its list is from; owned */
+	void *values;
+};
+
+void cprof_option_layers_deinit(struct cprof_option_layers *layers, size_t n_rows)
 {
-	for (size_t i = 0; i < table->n_rows; i++) {
-		const struct cprof_option *row = &table->rows[i];
-		struct cprof_error *err = row->fallback ? set(row, row->fallback, values) : NULL;
+	for (size_t i = 0; layers->rows && i < n_rows; i++)
+		free(layers->rows[i].items);
+	free(layers->rows);
+	*layers = (struct cprof_option_layers){ 0 };
+}
+
+static struct cprof_error *note(struct cprof_option_found *found,
+				const struct cprof_option_value *value, bool list)
+{
+	if (found->len && (!list || found->items[0].layer != value->layer))
+		found->len = 0;
+	if (!CPROF_ARRAY_ROOM(found->items, found->len, found->cap, 1))
+		return cprof_error_no_memory();
+	found->items[found->len++] = *value;
+	return NULL;
+}
+
+static struct cprof_error *give(struct parser *parser, const struct cprof_option *row,
+				const char *text, const char *origin, unsigned layer)
+{
+	const size_t at = (size_t)(row - parser->table->rows);
+	const bool list = row->kind == CPROF_OPT_LIST;
+	if (list && parser->list_layers[at] != layer)
+		((struct cprof_strings *)(void *)((char *)parser->values + row->offset))->len = 0;
+	parser->list_layers[at] = (unsigned char)layer;
+	struct cprof_error *err = set(row, text, parser->values);
+	if (err || !parser->layers || !parser->layers->rows)
+		return err;
+	const struct cprof_option_value value = {
+		.name = row->name, .text = text, .origin = origin, .layer = layer
+	};
+	return note(&parser->layers->rows[at], &value, list);
+}
+
+static struct cprof_error *give_fallbacks(struct parser *parser)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < parser->table->n_rows && !err; i++) {
+		const struct cprof_option *row = &parser->table->rows[i];
+		if (row->fallback)
+			err = give(parser, row, row->fallback, "default", CPROF_OPTION_DEFAULT);
+	}
+	return err;
+}
+
+static struct cprof_error *give_below(struct parser *parser)
+{
+	for (size_t i = 0; parser->layers && i < parser->layers->n_below; i++) {
+		const struct cprof_option_value *value = &parser->layers->below[i];
+		const struct cprof_option *row =
+			lookup(parser->table, value->name, strlen(value->name));
+		struct cprof_error *err =
+			row ? give(parser, row, value->text, value->origin, value->layer)
+			    : unknown(parser->table, value->name);
 		if (err)
-			return err;
+			return cprof_error_wrap(err, "%s", value->origin);
 	}
 	return NULL;
 }
 
 /* One option at argv[*at]; moves *at past a value that stands in the next argument. */
-static struct cprof_error *parse_option(const struct cprof_option_table *table, int argc,
-					char *const argv[], int *at, void *values)
+static struct cprof_error *parse_option(struct parser *parser, int argc, char *const argv[],
+					int *at)
 {
 	const char *name = argv[*at] + (argv[*at][1] == '-' ? 2 : 1);
 	const char *equals = strchr(name, '=');
 	size_t len = equals ? (size_t)(equals - name) : strlen(name);
-	const struct cprof_option *row = lookup(table, name, len);
+	const struct cprof_option *row = lookup(parser->table, name, len);
+	const char *text = equals ? equals + 1 : "true";
 
 	if (!row) {
 		char *copy = strndup(name, len);
-		struct cprof_error *err = copy ? unknown(table, copy) : cprof_error_no_memory();
+		struct cprof_error *err =
+			copy ? unknown(parser->table, copy) : cprof_error_no_memory();
 		free(copy);
 		return err;
 	}
-	if (equals)
-		return set(row, equals + 1, values);
-	if (row->kind == CPROF_OPT_SWITCH)
-		return set(row, "true", values);
-	if (*at + 1 >= argc)
-		return cprof_error_new(CPROF_ERR_USAGE, "-%s needs %s", row->name,
-				       row->arg ? row->arg : "a value");
-	return set(row, argv[++*at], values);
+	if (!equals && row->kind != CPROF_OPT_SWITCH) {
+		if (*at + 1 >= argc)
+			return cprof_error_new(CPROF_ERR_USAGE, "-%s needs %s", row->name,
+					       row->arg ? row->arg : "a value");
+		text = argv[++*at];
+	}
+	return give(parser, row, text, "command line", CPROF_OPTION_TYPED);
 }
 
-struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
-					char *const argv[], void *values,
-					struct cprof_strings *rest, struct cprof_strings *after)
+static struct cprof_error *parse_typed(struct parser *parser, int argc, char *const argv[],
+				       struct cprof_strings *rest, struct cprof_strings *after)
 {
-	struct cprof_error *err = set_fallbacks(table, values);
+	struct cprof_error *err = NULL;
 	for (int at = 1; at < argc && !err; at++) {
 		if (strcmp(argv[at], "--") == 0) {
 			for (at++; at < argc && !err; at++)
 				err = cprof_strings_add(after ? after : rest, argv[at]);
 		} else if (argv[at][0] == '-' && argv[at][1]) {
-			err = parse_option(table, argc, argv, &at, values);
+			err = parse_option(parser, argc, argv, &at);
 		} else {
 			err = cprof_strings_add(rest, argv[at]);
 		}
@@ -355,99 +415,45 @@ struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, 
 	return err;
 }
 
-/* Words of `text` from column `indent`, wrapped at column 80; the caller is at `column` already. */
-static void wrap(struct cprof_buffer *out, const char *text, size_t column, size_t indent)
+struct cprof_error *cprof_options_parse_layers(const struct cprof_option_table *table,
+					       struct cprof_option_layers *layers, int argc,
+					       char *const argv[], void *values,
+					       struct cprof_strings *rest,
+					       struct cprof_strings *after)
 {
-	if (column > indent) {
-		cprof_buffer_putc(out, '\n');
-		column = 0;
-	}
-	cprof_buffer_printf(out, "%*s", (int)(indent - column), "");
-	column = indent;
-	for (bool first = true; *text; first = false) {
-		size_t word = strcspn(text, " ");
-		if (!first && column + 1 + word > 80) {
-			cprof_buffer_printf(out, "\n%*s", (int)indent, "");
-			column = indent;
-		} else if (!first) {
-			cprof_buffer_putc(out, ' ');
-			column++;
-		}
-		cprof_buffer_append(out, text, word);
-		column += word;
-		text += word + strspn(text + word, " ");
-	}
-	cprof_buffer_putc(out, '\n');
+	struct parser parser = { .table = table, .layers = layers, .values = values };
+	parser.list_layers = calloc(table->n_rows + 1, 1);
+	struct cprof_error *err = parser.list_layers ? NULL : cprof_error_no_memory();
+	if (!err)
+		err = give_fallbacks(&parser);
+	if (!err)
+		err = give_below(&parser);
+	if (!err)
+		err = parse_typed(&parser, argc, argv, rest, after);
+	free(parser.list_layers);
+	return err;
 }
 
-static bool shown(const struct cprof_option *row, const char **group, bool *ret_heading)
+struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, int argc,
+					char *const argv[], void *values,
+					struct cprof_strings *rest, struct cprof_strings *after)
 {
-	*ret_heading = row->group && (!*group || strcmp(row->group, *group) != 0);
-	if (row->group)
-		*group = row->group;
-	return !*group || strcmp(*group, "hidden") != 0;
+	return cprof_options_parse_layers(table, NULL, argc, argv, values, rest, after);
 }
 
-void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out)
+const char *cprof_options_peek(int argc, char *const argv[], const char *name)
 {
-	const char *group = NULL;
-	for (size_t i = 0; i < table->n_rows; i++) {
-		const struct cprof_option *row = &table->rows[i];
-		bool heading;
-		if (!shown(row, &group, &heading))
+	const char *found = NULL;
+	const size_t n = strlen(name);
+	for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
+		const char *typed = argv[at] + (argv[at][0] == '-') +
+				    (argv[at][0] == '-' && argv[at][1] == '-');
+		if (typed == argv[at] || strncmp(typed, name, n) != 0)
 			continue;
-		if (heading)
-			cprof_buffer_printf(out, "\n%s:\n", group);
-		size_t before = out->len;
-		cprof_buffer_printf(out, "  -%s%s%s", row->name, row->arg ? " " : "",
-				    row->arg ? row->arg : "");
-		size_t column = out->len - before;
-		struct cprof_buffer text = { 0 };
-		cprof_buffer_puts(&text, row->help);
-		if (row->fallback && *row->fallback)
-			cprof_buffer_printf(&text, " (default %s)", row->fallback);
-		wrap(out, cprof_buffer_text(&text), column + 1, 26);
-		cprof_buffer_deinit(&text);
+		if (typed[n] == '=')
+			found = typed + n + 1;
+		else if (!typed[n] && at + 1 < argc)
+			found = argv[++at];
 	}
-}
-
-/* roff: a backslash and a leading dot or quote mean something else there. */
-static void man_text(struct cprof_buffer *out, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '\\')
-			cprof_buffer_puts(out, "\\e");
-		else if (*text == '-')
-			cprof_buffer_puts(out, "\\-");
-		else
-			cprof_buffer_putc(out, *text);
-	}
-}
-
-void cprof_options_man(const struct cprof_option_table *table, struct cprof_buffer *out)
-{
-	const char *group = NULL;
-	for (size_t i = 0; i < table->n_rows; i++) {
-		const struct cprof_option *row = &table->rows[i];
-		bool heading;
-		if (!shown(row, &group, &heading))
-			continue;
-		if (heading)
-			cprof_buffer_printf(out, ".SS %s\n", group);
-		cprof_buffer_puts(out, ".TP\n.B \\-");
-		man_text(out, row->name);
-		if (row->arg) {
-			cprof_buffer_puts(out, " \\fI");
-			man_text(out, row->arg);
-			cprof_buffer_puts(out, "\\fR");
-		}
-		cprof_buffer_putc(out, '\n');
-		man_text(out, row->help);
-		if (row->fallback && *row->fallback) {
-			cprof_buffer_puts(out, " (default ");
-			man_text(out, row->fallback);
-			cprof_buffer_putc(out, ')');
-		}
-		cprof_buffer_puts(out, ".\n");
-	}
+	return found;
 }

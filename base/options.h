@@ -70,6 +70,44 @@ struct cprof_error *cprof_options_parse(const struct cprof_option_table *table, 
 					char *const argv[], void *values,
 					struct cprof_strings *rest, struct cprof_strings *after);
 
+/* A value that does not stand on the command line; all of it is borrowed, and lives as long as the options do. */
+struct cprof_option_value {
+	const char *name;   /* of a row */
+	const char *text;   /* as it would be typed behind the name */
+	const char *origin; /* for people: "cprof.conf:3", "PYROSCOPE_LABELS" */
+	unsigned layer;     /* what a higher one says goes before; CPROF_OPTION_FILE and the like */
+};
+
+enum { CPROF_OPTION_DEFAULT, CPROF_OPTION_FILE, CPROF_OPTION_ENVIRONMENT, CPROF_OPTION_TYPED };
+
+/* What a row was given in the end; of a list all values of the highest layer that has any. */
+struct cprof_option_found {
+	struct cprof_option_value *items; /* owned */
+	size_t len, cap;
+};
+
+/* Values from several places. */
+struct cprof_option_layers {
+	const struct cprof_option_value *below; /* the lowest layer first */
+	size_t n_below;
+	struct cprof_option_found
+		*rows; /* one for each row of the table, zeros at first; NULL: nobody asks */
+};
+void cprof_option_layers_deinit(struct cprof_option_layers *layers, size_t n_rows);
+
+/*
+ * As cprof_options_parse(), with the layers' values between the defaults and the command line. A list that is given by
+ * several layers has the highest one's items only. Errors about a value name its origin.
+ */
+struct cprof_error *cprof_options_parse_layers(const struct cprof_option_table *table,
+					       struct cprof_option_layers *layers, int argc,
+					       char *const argv[], void *values,
+					       struct cprof_strings *rest,
+					       struct cprof_strings *after);
+
+/* The value of the option `name` on a command line, before that is parsed; the last one; NULL: it is not there. Borrowed. */
+const char *cprof_options_peek(int argc, char *const argv[], const char *name);
+
 /*
  * Read one value, for an option whose kind depends on another one. The error (USAGE) names it as `name`; *ret is
  * what `kind` says.

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "convert/push/push_environment.h"
 #include "symbolize/names/symbol_cache.h"
 
 #define RATE_MAX    10000.0
@@ -67,7 +68,7 @@ static const struct cprof_option rows[] = {
 
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format; \"-\" is stdout", "Output" },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
-	{ "push", ROW(CPROF_OPT_LIST, push_urls), NULL, "URL", "send the profile there as well; KIND+http://HOST says what the server speaks (docs/push.md), http://HOST:PORT is Pyroscope", NULL },
+	{ "push", ROW(CPROF_OPT_LIST, push_urls), NULL, "URL", "send the profile there as well; KIND+http://HOST says what the server speaks (docs/push.md), http://HOST:PORT is Pyroscope; env is the server that the environment names", NULL },
 	{ "push-auth", ROW(CPROF_OPT_STRING, push_auth_file), NULL, "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_PUSH_AUTH", NULL },
 	{ "push-as", ROW(CPROF_OPT_STRING, push_backend), "auto", "KIND", "what the server speaks: pyroscope, pyroscope-ingest, parca, parca-json, otlp, otelcol-pprof, datadog or raw; auto goes by the URL", NULL },
 	{ "insecure-auth", ROW(CPROF_OPT_SWITCH, insecure_auth), NULL, NULL, "send what is logged in with over http:// as well, where others on the network can read it", NULL },
@@ -77,6 +78,9 @@ static const struct cprof_option rows[] = {
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, or unix:/PATH", "Server" },
 	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads", "LIST", "what may be asked for", NULL },
 	{ "lazy", ROW(CPROF_OPT_SWITCH, lazy), NULL, NULL, "record heap, block and mutex from the first request on, not from the start", NULL },
+
+	{ "config", ROW(CPROF_OPT_STRING, config), NULL, "FILE", "options from a file: NAME = VALUE, a line each; the environment and the command line go before it", "Configuration" },
+	{ "show-config", ROW(CPROF_OPT_SWITCH, show_config), NULL, NULL, "print what each option is set to and where that comes from, and end", NULL },
 
 	{ "q", ROW(CPROF_OPT_SWITCH, quiet), NULL, NULL, "say nothing but errors", "Talk" },
 	{ "v", ROW(CPROF_OPT_SWITCH, verbose), NULL, NULL, "say how things are done", NULL },
@@ -432,6 +436,26 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 	return NULL;
 }
 
+/* "env" in the place of a URL: the server that the environment names. */
+static struct cprof_error *find_servers(struct cprof_attach_options *options)
+{
+	for (size_t i = 0; i < options->push_urls.len; i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
+		const char *variable;
+		if (strcmp(options->push_urls.items[i], CPROF_PUSH_URL_ENVIRONMENT) != 0)
+			continue;
+		struct cprof_error *err = cprof_push_environment_server(&url, &variable);
+		if (!err)
+			err = cprof_option_values_add(&options->below, "push",
+						      cprof_buffer_text(&url), variable,
+						      CPROF_OPTION_ENVIRONMENT);
+		if (err)
+			return cprof_error_wrap(err, "-push env");
+		options->push_urls.items[i] = options->below.items[options->below.len - 1].text;
+	}
+	return NULL;
+}
+
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
@@ -444,13 +468,29 @@ static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 	return err;
 }
 
+/* The file first, then the environment: what comes later counts. */
+static struct cprof_error *read_layers(int argc, char *const argv[],
+				       struct cprof_attach_options *options)
+{
+	const char *file = cprof_options_peek(argc, argv, "config");
+	struct cprof_error *err = file ? cprof_option_file_read(file, &options->below) : NULL;
+	if (!err)
+		err = cprof_push_environment_values(&cprof_cli_option_table, &options->below);
+	options->layers.below = options->below.items;
+	options->layers.n_below = options->below.len;
+	options->layers.rows = calloc(cprof_cli_option_table.n_rows, sizeof(*options->layers.rows));
+	return err || options->layers.rows ? err : cprof_error_no_memory();
+}
+
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 					    struct cprof_attach_options *options)
 {
 	struct cprof_strings rest = { 0 };
 	options->length_ns = UINT64_MAX; /* not given */
-	struct cprof_error *err = cprof_options_parse(&cprof_cli_option_table, argc, argv, options,
-						      &rest, &options->command);
+	struct cprof_error *err = read_layers(argc, argv, options);
+	if (!err)
+		err = cprof_options_parse_layers(&cprof_cli_option_table, &options->layers, argc,
+						 argv, options, &rest, &options->command);
 	if (options->why) {
 		options->files = rest;
 		rest = (struct cprof_strings){ 0 };
@@ -465,10 +505,14 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
 	}
 	cprof_strings_deinit(&rest);
-	if (err || options->help || options->version || options->man)
+	if (err || options->help || options->version || options->man || options->show_config)
 		return err;
 	if (options->why && options->files.len)
 		return NULL;
+	if (!err)
+		err = find_servers(options);
+	if (err)
+		return err;
 	if (options->length_ns == UINT64_MAX)
 		options->length_ns = options->command.len ? 0 : LENGTH_DEFAULT_NS;
 	err = check_target(options);
@@ -489,6 +533,8 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	free(options->label_pairs);
 	free(options->cache_dir);
 	free(options->pids);
+	cprof_option_layers_deinit(&options->layers, cprof_cli_option_table.n_rows);
+	cprof_option_values_deinit(&options->below);
 	*options = (struct cprof_attach_options){ 0 };
 }
 

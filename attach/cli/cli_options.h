@@ -14,6 +14,7 @@
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/modes/mode.h"
 #include "attach/run/run.h"
+#include "base/option_file.h"
 #include "base/options.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
@@ -70,11 +71,21 @@ struct cprof_attach_options {
 
 	/* talk */
 	bool quiet, verbose, help, version, man;
+
+	/* where all of this comes from besides the command line */
+	const char *config; /* a file of options */
+	bool show_config;   /* print what is set, and from where */
+	struct cprof_option_values
+		below; /* what the file and the environment say; others borrow of it */
+	struct cprof_option_layers layers; /* what each row has, and from where */
 };
 
 extern const struct cprof_option_table cprof_cli_option_table;
 
-/* Fill zeroed `options` from argv, the requests included. Errors: USAGE. Strings are borrowed from argv. */
+/*
+ * Fill zeroed `options` from the file that -config names, the environment and argv, the requests included. Errors: USAGE; those
+ * of cprof_option_file_read(). Strings are borrowed from argv, others live as long as the options.
+ */
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 					    struct cprof_attach_options *options);
 void cprof_cli_options_deinit(struct cprof_attach_options *options);

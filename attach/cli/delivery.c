@@ -7,6 +7,7 @@
 #include "attach/target/container.h"
 #include "base/cleanup.h"
 #include "convert/push/push.h"
+#include "convert/push/push_environment.h"
 
 #define FACTS_MAX 64
 
@@ -31,21 +32,9 @@ static void add_fact(struct facts *facts, const char *key, const char *value)
 		facts->items[facts->len++] = fact;
 }
 
-/* OTEL_RESOURCE_ATTRIBUTES: "key=value,key=value". */
-static void add_attributes(struct facts *facts)
+static void add_label(void *ctx, const char *name, const char *value)
 {
-	const char *text = getenv("OTEL_RESOURCE_ATTRIBUTES");
-	CPROF_AUTO(free) char *copy = strdup(text ? text : "");
-	char *state = NULL;
-	for (char *pair = copy ? strtok_r(copy, ",", &state) : NULL; pair;
-	     pair = strtok_r(NULL, ",", &state)) {
-		char *equals = strchr(pair, '=');
-		if (!equals)
-			continue;
-		*equals = 0;
-		if (strcmp(pair, "service.name") != 0)
-			add_fact(facts, pair, equals + 1);
-	}
+	add_fact(ctx, name, value);
 }
 
 static const char *build_id_of(const struct cprof_profile *profile)
@@ -58,27 +47,13 @@ static void find_facts(const struct cprof_delivery *delivery, struct facts *fact
 {
 	struct utsname host;
 	const struct cprof_container container = cprof_container_of(delivery->target->pid);
-	add_attributes(facts);
+	cprof_push_environment_labels(add_label, facts);
 	if (uname(&host) == 0)
 		add_fact(facts, "hostname", host.nodename);
 	add_fact(facts, "process", delivery->target->comm);
 	add_fact(facts, "version", build_id_of(delivery->profile));
 	add_fact(facts, "container_id", container.id);
 	add_fact(facts, "pod_uid", container.pod);
-}
-
-static const char *service_of(const struct cprof_attach_options *options, const char *comm)
-{
-	const char *variables[] = { "OTEL_SERVICE_NAME", "DD_SERVICE",
-				    "PYROSCOPE_APPLICATION_NAME" };
-	if (options->service)
-		return options->service;
-	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
-		const char *value = getenv(variables[i]);
-		if (value && *value)
-			return value;
-	}
-	return comm;
 }
 
 static struct cprof_push push_to(const struct cprof_attach_options *options, const char *auth,
@@ -97,10 +72,20 @@ static struct cprof_push push_to(const struct cprof_attach_options *options, con
 	};
 }
 
+/* What the user gave goes before what the environment has for the vendor's own agent; `theirs` holds that. */
+static const char *auth_for(const struct cprof_attach_options *options, const char *auth,
+			    const char *url, struct cprof_buffer *theirs)
+{
+	if (!auth)
+		cprof_push_environment_auth(url, options->push_backend, theirs, NULL);
+	return auth ? auth : theirs->len ? cprof_buffer_text(theirs) : NULL;
+}
+
 static struct cprof_error *check_one(const struct cprof_attach_options *options, const char *auth,
 				     const char *url)
 {
-	const struct cprof_push push = push_to(options, auth, url);
+	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
+	const struct cprof_push push = push_to(options, auth_for(options, auth, url, &theirs), url);
 	struct cprof_error *err = cprof_push_check(&push);
 	if (!err || err->code != CPROF_ERR_USAGE)
 		return err;
@@ -125,8 +110,10 @@ static struct cprof_error *push_one(const struct cprof_delivery *delivery,
 {
 	bool passing;
 	const struct cprof_attach_options *options = delivery->options;
-	struct cprof_push push = push_to(options, delivery->auth, url);
-	push.service = service_of(options, delivery->target->comm);
+	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
+	struct cprof_push push =
+		push_to(options, auth_for(options, delivery->auth, url, &theirs), url);
+	push.service = options->service ? options->service : delivery->target->comm;
 	push.found = (const char *const *)facts->items;
 	push.n_found = facts->len;
 	push.kind = options->mode;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "attach/cli/cli_options.h"
+#include "attach/cli/cmd_config.h"
 #include "attach/cli/cmd_why.h"
 #include "attach/cli/delivery.h"
 #include "attach/cli/interrupt.h"
@@ -626,6 +627,8 @@ int main(int argc, char **argv)
 		printf("cprof-attach %s\n", CPROF_VERSION);
 	else if (program.options.man)
 		status = print_man_options();
+	else if (program.options.show_config)
+		status = cprof_cmd_show_config(&program.options) ? 0 : 1;
 	else if (program.options.repair_pid)
 		status = repair(&program);
 	else if (strcmp(program.options.requests.cpu.event, "list") == 0)

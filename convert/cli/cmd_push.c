@@ -13,8 +13,24 @@
 #include "base/secret.h"
 #include "convert/cli/commands.h"
 #include "convert/push/push.h"
+#include "convert/push/push_environment.h"
 #include "convert/push/push_profile.h"
 #include "cprof/pprof_write.h"
+
+#define FOUND_MAX 64
+
+/* Labels from the environment, "key=value". */
+struct found {
+	char *items[FOUND_MAX]; /* owned */
+	size_t len;
+};
+
+static void auto_found(struct found *found)
+{
+	for (size_t i = 0; i < found->len; i++)
+		free(found->items[i]);
+}
+#define cprof_auto_found auto_found
 
 static bool wanted(const struct cprof_options *options)
 {
@@ -99,15 +115,43 @@ static struct cprof_error *push_file(struct cprof_options *options, struct cprof
 	return err ? cprof_error_wrap(err, "%s", file) : NULL;
 }
 
+/* "env" is the server that the environment names. */
+static struct cprof_error *find_server(const struct cprof_options *options,
+				       struct cprof_buffer *url)
+{
+	const char *variable;
+	if (strcmp(options->push.url, CPROF_PUSH_URL_ENVIRONMENT) == 0)
+		return cprof_push_environment_server(url, &variable);
+	cprof_buffer_puts(url, options->push.url);
+	return cprof_buffer_error(url);
+}
+
+static void add_found(void *ctx, const char *name, const char *value)
+{
+	struct found *found = ctx;
+	char *fact;
+	if (found->len < FOUND_MAX && asprintf(&fact, "%s=%s", name, value) >= 0)
+		found->items[found->len++] = fact;
+}
+
 static struct cprof_error *run(struct cprof_options *options, struct cprof_profile *profile)
 {
 	(void)profile;
+	CPROF_AUTO(found) struct found found = { .len = 0 };
 	CPROF_AUTO(free) char *auth = NULL;
+	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 }, theirs = { 0 };
 	struct cprof_error *err =
 		options->auth ? NULL : cprof_secret_read(NULL, "CPROF_PUSH_AUTH", &auth);
+	if (!err)
+		err = find_server(options, &url);
+	if (!options->auth && !auth)
+		cprof_push_environment_auth(cprof_buffer_text(&url), NULL, &theirs, NULL);
 	struct cprof_push push = {
-		.url = options->push.url,
-		.auth = options->auth ? options->auth : auth,
+		.url = cprof_buffer_text(&url),
+		.auth = options->auth ? options->auth
+			: auth        ? auth
+			: theirs.len  ? cprof_buffer_text(&theirs)
+				      : NULL,
 		.how_to_log_in =
 			"write USER:PASSWORD or a token into a file that only you can read "
 			"and name it with -auth_file, or set CPROF_PUSH_AUTH",
@@ -115,6 +159,9 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 		.labels = options->push.labels.items,
 		.n_labels = options->push.labels.len,
 	};
+	cprof_push_environment_labels(add_found, &found);
+	push.found = (const char *const *)found.items;
+	push.n_found = found.len;
 	if (!err)
 		err = cprof_push_check(&push);
 	if (!err && !options->sources.len)

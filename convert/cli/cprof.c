@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "convert/cli/commands.h"
 #include "convert/output/format_table.h"
+#include "convert/push/push_environment.h"
 
 #define AT(field) offsetof(struct cprof_options, field)
 
@@ -45,6 +46,9 @@ static const struct cprof_option source_rows[] = {
 	{ "dry-run", CPROF_OPT_SWITCH, AT(push.dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
 	{ "insecure-auth", CPROF_OPT_SWITCH, AT(push.insecure_auth), NULL, NULL, "with -push: send what is logged in with over http:// as well, where others on the network can read it", NULL },
 
+	{ "config", CPROF_OPT_STRING, AT(config_file), NULL, "FILE", "options from a file: NAME = VALUE, a line each; the environment and the command line go before it", "Configuration" },
+	{ "show-config", CPROF_OPT_SWITCH, AT(show_config), NULL, NULL, "print what each option is set to and where that comes from, and exit", NULL },
+
 	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
 	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
@@ -77,11 +81,17 @@ static const struct cprof_option_habit habits[] = {
 /* clang-format on */
 
 static const struct cprof_command
-	*const commands[] = {
-		&cprof_command_push,    &cprof_command_symbolize, &cprof_command_help,
-		&cprof_command_version, &cprof_command_man,       &cprof_command_report,
-		&cprof_command_shell, /* the shell takes what nobody else wants */
-	};
+	*const
+		commands[] = {
+			&cprof_command_show_config,
+			&cprof_command_push,
+			&cprof_command_symbolize,
+			&cprof_command_help,
+			&cprof_command_version,
+			&cprof_command_man,
+			&cprof_command_report,
+			&cprof_command_shell, /* the shell takes what nobody else wants */
+		};
 
 struct cprof_option_table cprof_option_rows;
 
@@ -280,6 +290,19 @@ static int report_error(struct cprof_error *err)
 	return status;
 }
 
+/* The file first, then the environment: what comes later counts. */
+static struct cprof_error *read_layers(int argc, char **argv, struct cprof_options *options)
+{
+	const char *file = cprof_options_peek(argc, argv, "config");
+	struct cprof_error *err = file ? cprof_option_file_read(file, &options->below) : NULL;
+	if (!err)
+		err = cprof_push_environment_values(&cprof_option_rows, &options->below);
+	options->layers.below = options->below.items;
+	options->layers.n_below = options->below.len;
+	options->layers.rows = calloc(cprof_option_rows.n_rows, sizeof(*options->layers.rows));
+	return err || options->layers.rows ? err : cprof_error_no_memory();
+}
+
 int main(int argc, char **argv)
 {
 	if (!cprof_environment_secure())
@@ -289,8 +312,10 @@ int main(int argc, char **argv)
 	CPROF_AUTO(free) struct cprof_option *rows = NULL;
 	struct cprof_error *err = build_rows(&rows);
 	if (!err)
-		err = cprof_options_parse(&cprof_option_rows, argc, argv, &options,
-					  &options.sources, NULL);
+		err = read_layers(argc, argv, &options);
+	if (!err)
+		err = cprof_options_parse_layers(&cprof_option_rows, &options.layers, argc, argv,
+						 &options, &options.sources, NULL);
 	if (!err)
 		err = cprof_config_settle(&options.config);
 	if (!err)
@@ -307,6 +332,8 @@ int main(int argc, char **argv)
 	cprof_strings_deinit(&options.bases);
 	cprof_strings_deinit(&options.push.labels);
 	cprof_strings_deinit(&options.diff_bases);
+	cprof_option_layers_deinit(&options.layers, cprof_option_rows.n_rows);
+	cprof_option_values_deinit(&options.below);
 	free(options.auth);
 	return status;
 }
