@@ -19,6 +19,7 @@ tests/install-packages test || exit 1
 mkdir -p build
 log=$(mktemp "build/test-$(date +%Y%m%d-%H%M%S)-XXX.log") # all that is said
 results=$(mktemp)                                           # its PASS, FAIL and SKIP lines alone
+outputs=$(mktemp -d)                                        # of tests that run side by side
 jobs=$(nproc)
 ended=
 
@@ -28,7 +29,8 @@ note() { echo "$*" | tee -a "$log" >&2; }
 
 # The end of every run, also of one that is interrupted.
 finish() {
-	local failed
+	local failed job
+	for job in $(jobs -p); do pkill -INT -P "$job"; done
 	[[ -z $ended ]] && result "FAIL step $step was interrupted"
 	[[ $(count 'PASS|FAIL') -eq 0 ]] && result "FAIL nothing was tested"
 	failed=$(count FAIL)
@@ -39,7 +41,7 @@ finish() {
 		rm -f "$log"
 	fi
 	echo "$(count PASS) passed, $failed failed, $(count SKIP) skipped"
-	rm -f "$results"
+	rm -rf "$results" "$outputs"
 	exit $((failed > 0))
 }
 trap finish EXIT
@@ -81,14 +83,53 @@ cmake_build() { # FOLDER CMAKE-ARGUMENTS...
 	cmake -S . -B "$folder" -G Ninja -DCPROF_WERROR=ON "$@" && cmake --build "$folder" -j"$jobs"
 }
 
+# Tests of real processes mostly wait, so one file a processor runs at a time; a file with a line "# alone: WHY" runs by itself,
+# after the others. What a file says is shown when it has ended.
 e2e() { # BUILD-FOLDER TEST-FILES...
-	local build=$1 file since
+	local build=$1 test running=0
 	shift
-	for file in "$@"; do
-		since=$SECONDS
-		lines "$file" env CPROF_BUILD="$PWD/$build" timeout 900 python3 "$file"
-		note "   $file took $((SECONDS - since)) s"
+	for test in $(grep -L '^# alone: ' "$@"); do
+		[[ $running -lt $jobs ]] || e2e_ended
+		set -m # or an interruption is ignored in it
+		e2e_file "$test" </dev/null &
+		set +m
+		running=$((running + 1))
 	done
+	while [[ $running -gt 0 ]]; do e2e_ended; done
+	for test in $(grep -l '^# alone: ' "$@"); do
+		e2e_file "$test"
+		e2e_said
+	done
+}
+
+e2e_file() { # TEST-FILE; with $build of e2e
+	local output=$outputs/${1##*/} since=$SECONDS status
+	CPROF_BUILD="$PWD/$build" timeout 900 python3 "$1" >"$output.running" 2>&1
+	status=$?
+	echo "   $1 took $((SECONDS - since)) s" >>"$output.running"
+	echo "$1 $status" >"$output.status"
+	mv "$output.running" "$output.output" # whole, so it may be read
+}
+
+e2e_ended() { # with $running of e2e
+	wait -n
+	running=$((running - 1))
+	e2e_said
+}
+
+e2e_said() {
+	local output test status
+	for output in "$outputs"/*.output; do
+		[[ -e $output ]] || continue
+		read -r test status <"${output%.output}.status"
+		lines "$test" said_before "$output" "$status"
+		rm "$output" "${output%.output}.status"
+	done
+}
+
+said_before() { # OUTPUT STATUS: a command that has run
+	cat "$1"
+	return "$2"
 }
 
 for step in "${steps[@]}"; do

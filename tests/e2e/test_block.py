@@ -1,3 +1,4 @@
+# alone: waits are compared with what the program measured
 """Block and mutex profiles of programs whose waits are known, by each of the three ways to see them.
 
 waits.c measures its own waits, 13 kinds of primitive; locks.c makes well-known shapes of contention. A launched
