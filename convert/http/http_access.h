@@ -6,8 +6,8 @@
  * and a page of another site is refused. Sources: RFC 9110 "Host and :authority", RFC 6454 "The HTTP Origin Header Field", W3C
  * "Fetch Metadata Request Headers".
  */
-#ifndef CPROF_ATTACH_HTTP_HTTP_ACCESS_H
-#define CPROF_ATTACH_HTTP_HTTP_ACCESS_H
+#ifndef CPROF_CONVERT_HTTP_HTTP_ACCESS_H
+#define CPROF_CONVERT_HTTP_HTTP_ACCESS_H
 
 #include <stdbool.h>
 

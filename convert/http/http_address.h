@@ -3,8 +3,8 @@
  *
  * Owns the reading of the address and the listening socket. What may be reached from other machines is refused.
  */
-#ifndef CPROF_ATTACH_HTTP_HTTP_ADDRESS_H
-#define CPROF_ATTACH_HTTP_HTTP_ADDRESS_H
+#ifndef CPROF_CONVERT_HTTP_HTTP_ADDRESS_H
+#define CPROF_CONVERT_HTTP_HTTP_ADDRESS_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

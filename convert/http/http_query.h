@@ -5,8 +5,8 @@
  * with a ';' or a broken escape is left out, '+' is a blank. Source: WHATWG URL Standard "application/x-www-form-urlencoded
  * parsing", Go's net/url ParseQuery.
  */
-#ifndef CPROF_ATTACH_HTTP_HTTP_QUERY_H
-#define CPROF_ATTACH_HTTP_HTTP_QUERY_H
+#ifndef CPROF_CONVERT_HTTP_HTTP_QUERY_H
+#define CPROF_CONVERT_HTTP_HTTP_QUERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

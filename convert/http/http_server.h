@@ -7,8 +7,8 @@
  * Limits: clients at once; bytes of a request; the time in which a request has to be there and an answer has to be taken,
  * whatever trickles meanwhile. A client that hangs up is told of at once, also while its answer is being made.
  */
-#ifndef CPROF_ATTACH_HTTP_HTTP_SERVER_H
-#define CPROF_ATTACH_HTTP_HTTP_SERVER_H
+#ifndef CPROF_CONVERT_HTTP_HTTP_SERVER_H
+#define CPROF_CONVERT_HTTP_HTTP_SERVER_H
 
 #include <poll.h>
 #include <stdbool.h>

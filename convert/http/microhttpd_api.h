@@ -4,8 +4,8 @@
  * It brings GnuTLS with it, which a run that serves nothing should not wait for. Only the functions used are here; their
  * types are the library's own.
  */
-#ifndef CPROF_ATTACH_HTTP_MICROHTTPD_API_H
-#define CPROF_ATTACH_HTTP_MICROHTTPD_API_H
+#ifndef CPROF_CONVERT_HTTP_MICROHTTPD_API_H
+#define CPROF_CONVERT_HTTP_MICROHTTPD_API_H
 
 #include <microhttpd.h>
 
