@@ -25,8 +25,11 @@
 #define ROW(kind, field) kind, offsetof(struct cprof_attach_options, field)
 static const struct cprof_option rows[] = {
 	{ "p", ROW(CPROF_OPT_LIST, pid_lists), NULL, "PID[,PID]", "the process or processes to profile", "Target" },
-	{ "n", ROW(CPROF_OPT_STRING, name), NULL, "NAME", "the one process of this name", NULL },
-	{ "children", ROW(CPROF_OPT_SWITCH, children), NULL, NULL, "-mode cpu: and the processes that it starts, or has started; the label pid tells them apart", NULL },
+	{ "n", ROW(CPROF_OPT_LIST, names), NULL, "NAME", "the one process of this name; with -http all of them, also those that come later, NAME may be a pattern ('postgres*'), and -n is repeatable", NULL },
+	{ "cgroup", ROW(CPROF_OPT_LIST, groups), NULL, "PATH", "with -http: the processes of this control group and of those below it; repeatable", NULL },
+	{ "unit", ROW(CPROF_OPT_LIST, units), NULL, "NAME", "with -http: the processes of this unit of systemd, a user's too; NAME may be a pattern ('postgresql@*.service'); repeatable", NULL },
+	{ "all", ROW(CPROF_OPT_SWITCH, all), NULL, NULL, "with -http: every process that may be profiled; heap, block and mutex are recorded when asked for only (-lazy)", NULL },
+	{ "children", ROW(CPROF_OPT_SWITCH, children), NULL, NULL, "-mode cpu, and with -http: and the processes that it starts, or has started; the label pid tells them apart, or each has a path of its own", NULL },
 
 	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
 	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
@@ -256,8 +259,16 @@ static struct cprof_error *split_labels(struct cprof_attach_options *options)
 
 static struct cprof_error *check_target(const struct cprof_attach_options *options)
 {
-	int ways = (options->n_pids > 0) + (options->name != NULL) + (options->command.len > 0) +
+	int ways = (options->n_pids > 0) + (options->names.len > 0) + (options->command.len > 0) +
 		   (options->requests.threads.core != NULL);
+	const bool sets = options->groups.len || options->units.len || options->all;
+	if (options->http && !options->command.len && !options->requests.threads.core &&
+	    (ways || sets))
+		return NULL;
+	if (sets || options->names.len > 1)
+		return cprof_error_new(CPROF_ERR_USAGE, "%s with -http only",
+				       options->names.len > 1 ? "-n is repeatable"
+							      : "-cgroup, -unit and -all go");
 	if (ways == 1 || (ways == 0 && options->repair_pid) ||
 	    (ways == 0 && strcmp(options->requests.cpu.event, "list") == 0))
 		return NULL;
@@ -373,7 +384,7 @@ static struct cprof_error *check_cpu(struct cprof_attach_options *options)
 
 static struct cprof_error *check_children(struct cprof_attach_options *options)
 {
-	if (!options->children || strcmp(options->mode, "cpu") == 0)
+	if (!options->children || options->http || strcmp(options->mode, "cpu") == 0)
 		return NULL;
 	return cprof_error_hint(
 		cprof_error_new(CPROF_ERR_USAGE, "-mode %s does not follow child processes",
@@ -426,8 +437,7 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 		       { options->push_urls.len > 0, "-push" },
 		       { options->text, "-text" },
 		       { options->requests.threads.core, "-core" },
-		       { options->command.len > 0, "-- COMMAND" },
-		       { options->children, "-children" } };
+		       { options->command.len > 0, "-- COMMAND" } };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (others[i].given)
 			return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s",
@@ -522,6 +532,9 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 void cprof_cli_options_deinit(struct cprof_attach_options *options)
 {
 	cprof_strings_deinit(&options->pid_lists);
+	cprof_strings_deinit(&options->names);
+	cprof_strings_deinit(&options->groups);
+	cprof_strings_deinit(&options->units);
 	cprof_strings_deinit(&options->files);
 	cprof_strings_deinit(&options->command);
 	cprof_strings_deinit(&options->labels);

@@ -21,10 +21,12 @@
 
 struct cprof_attach_options {
 	/* what to profile */
-	struct cprof_strings pid_lists; /* each "PID[,PID...]" */
-	const char *name;
-	struct cprof_strings command; /* after "--" */
-	pid_t *pids;                  /* owned; from pid_lists, without doubles */
+	struct cprof_strings pid_lists;     /* each "PID[,PID...]" */
+	struct cprof_strings names;         /* with a server patterns, else one name */
+	struct cprof_strings groups, units; /* of a server: control groups, and units of systemd */
+	bool all;                           /* of a server: whoever may be profiled */
+	struct cprof_strings command;       /* after "--" */
+	pid_t *pids;                        /* owned; from pid_lists, without doubles */
 	size_t n_pids;
 	bool children; /* and what they start */
 

@@ -12,7 +12,7 @@
 #define ABORTED 130 /* 128 + SIGINT, as a shell reports it */
 
 /* A signal handler can reach nothing but globals. */
-static int event_fd = -1;
+static int event_fd = -1, hangup_fd = -1;
 static atomic_int asked, held;
 static int seen; /* of asked, when the file was begun */
 static const struct cprof_new_file *_Atomic unfinished;
@@ -23,16 +23,30 @@ static const struct cprof_new_file *_Atomic unfinished;
  */
 static bool ignores_terminal;
 
+/* The terminal that it was started from, which is no terminal any more once that has gone. */
+static bool had_terminal;
+
+static void tell(int fd)
+{
+	uint64_t one = 1;
+	if (write(fd, &one, sizeof(one)) < 0) {
+		/* Only a full counter can fail, and then the descriptor is readable already. */
+	}
+}
+
 static void handle(int signal_no, siginfo_t *info, void *context)
 {
 	(void)context;
 	int saved = errno;
 	if (signal_no == SIGINT && ignores_terminal && info && info->si_code == SI_KERNEL)
 		return;
-	uint64_t one = 1;
-	if (write(event_fd, &one, sizeof(one)) < 0) {
-		/* Only a full counter can fail, and then the descriptor is readable already. */
+	if (signal_no == SIGHUP && hangup_fd >= 0 && info && info->si_code != SI_KERNEL &&
+	    (!had_terminal || isatty(STDERR_FILENO))) {
+		tell(hangup_fd);
+		errno = saved;
+		return;
 	}
+	tell(event_fd);
 	if (atomic_fetch_add(&asked, 1) >= 1 && !atomic_load(&held)) {
 		const struct cprof_new_file *file = atomic_load(&unfinished);
 		if (file && file->temp[0])
@@ -62,6 +76,18 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* ulimit -f: write(2) says EFBIG */
 	*ret_fd = event_fd;
+	return NULL;
+}
+
+struct cprof_error *cprof_interrupt_hangups(int *ret_fd)
+{
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_RESTART | SA_SIGINFO };
+	had_terminal = isatty(STDERR_FILENO);
+	hangup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (hangup_fd < 0)
+		return cprof_error_os(errno, "eventfd");
+	sigaction(SIGHUP, &action, NULL); /* also below nohup(1): it ends nothing here */
+	*ret_fd = hangup_fd;
 	return NULL;
 }
 

@@ -19,6 +19,12 @@
  */
 struct cprof_error *cprof_interrupt_init(int *ret_fd);
 
+/*
+ * From now on a SIGHUP that somebody sends makes `*ret_fd`, an eventfd(2) that stays ours, readable instead: a server reads its list
+ * again. One of the kernel, because the terminal has gone, ends as before, and so does one of a shell whose terminal has gone.
+ */
+struct cprof_error *cprof_interrupt_hangups(int *ret_fd);
+
 /* How often the user has asked us to end. */
 int cprof_interrupt_count(void);
 

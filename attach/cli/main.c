@@ -13,6 +13,7 @@
 #include "attach/cli/interrupt.h"
 #include "attach/cli/output.h"
 #include "attach/cli/summary.h"
+#include "attach/cli/target_choice.h"
 #include "attach/heap/heap_repair.h"
 #include "attach/modes/mode.h"
 #include "attach/perf/perf_event_name.h"
@@ -230,8 +231,8 @@ static struct cprof_error *open_targets(struct program *program)
 	struct cprof_error *err = NULL;
 	if (options->requests.threads.core)
 		return open_core(program);
-	if (options->name) {
-		err = cprof_target_find(options->name, &named);
+	if (options->names.len) {
+		err = cprof_target_find(options->names.items[0], &named);
 		pids = &named;
 		n = 1;
 	} else if (options->command.len) {
@@ -529,8 +530,7 @@ static int serve(struct program *program)
 	struct cprof_serve_options serve = {
 		.tenants = {
 			.modes = options->modes,
-			.lazy = options->lazy,
-			.name = options->name,
+			.lazy = options->lazy || options->all,
 			.requests = &options->requests,
 			.naming = options->naming,
 			.command_line = cprof_buffer_text(&program->command_line),
@@ -541,13 +541,16 @@ static int serve(struct program *program)
 	struct cprof_error *err = cprof_http_address_parse(options->http, &serve.address);
 	if (err)
 		return fail(program, cprof_error_wrap(err, "-http"));
-	err = open_targets(program);
+	struct cprof_target_choice choice;
+	err = cprof_target_choice_init(&choice, options);
+	serve.rules = &choice.rules;
 	if (!err)
 		err = cprof_interrupt_init(&serve.stop_fd);
-	serve.targets = program->targets;
-	serve.n_targets = program->n_targets;
+	if (!err)
+		err = cprof_interrupt_hangups(&serve.again_fd);
 	if (!err)
 		err = cprof_serve(&serve);
+	cprof_target_choice_deinit(&choice);
 	return err ? fail(program, err) : 0;
 }
 

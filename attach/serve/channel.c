@@ -41,6 +41,12 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 {
 	struct cprof_subject subject = *channels->subject;
 	struct cprof_mode_requests requests = *subject.requests;
+	if (*channels->running >= channels->running_max)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_NO_MEMORY,
+					"%u recordings run already, which is as many as may",
+					channels->running_max),
+			"serve fewer processes or modes, or record when asked only (-lazy)");
 	subject.requests = &requests;
 	if (channel->rate_hz > 0)
 		requests.cpu.rate_hz = channel->rate_hz;
@@ -49,7 +55,15 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 	struct cprof_error *err =
 		cprof_recording_start(&subject, channel->mode, &channel->recording);
 	channel->running = !err;
+	*channels->running += !err;
 	return err;
+}
+
+static void stop(const struct cprof_channels *channels, struct cprof_channel *channel)
+{
+	cprof_recording_end(&channel->recording);
+	channel->running = false;
+	--*channels->running;
 }
 
 /* One that runs and is not old; or the place of one that has ended, or that was never used. */
@@ -99,12 +113,12 @@ struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
 	return NULL;
 }
 
-void cprof_channel_leave(struct cprof_channel *channel)
+void cprof_channel_leave(struct cprof_channels *channels, struct cprof_channel *channel)
 {
 	channel->users--;
 	if (channel->users || channel->stays || !channel->running)
 		return;
-	cprof_recording_end(&channel->recording);
+	stop(channels, channel);
 	clear(channel);
 }
 
@@ -130,13 +144,12 @@ size_t cprof_channels_poll(const struct cprof_channels *channels, struct pollfd 
 	return n;
 }
 
-static void end_one(struct cprof_channel *channel)
+static void end_one(const struct cprof_channels *channels, struct cprof_channel *channel)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer nothing = { 0 };
 	channel->failure = cprof_work_reader_finish(&channel->recording.work.reader, &nothing);
 	channel->failed_mono_ns = cprof_clock_mono_ns();
-	channel->running = false;
-	cprof_recording_end(&channel->recording);
+	stop(channels, channel);
 }
 
 void cprof_channels_run(struct cprof_channels *channels,
@@ -146,7 +159,7 @@ void cprof_channels_run(struct cprof_channels *channels,
 		struct cprof_channel *channel = &channels->all[i];
 		if (!channel->running || !cprof_work_reader_take(&channel->recording.work.reader))
 			continue;
-		end_one(channel);
+		end_one(channels, channel);
 		ended(ctx, channel);
 	}
 }
@@ -156,8 +169,7 @@ void cprof_channels_end(struct cprof_channels *channels)
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
 		struct cprof_channel *channel = &channels->all[i];
 		if (channel->running)
-			cprof_recording_end(&channel->recording);
-		channel->running = false;
+			stop(channels, channel);
 		if (!channel->users)
 			clear(channel);
 	}

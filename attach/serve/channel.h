@@ -29,17 +29,20 @@ struct cprof_channel {
 
 struct cprof_channels {
 	const struct cprof_subject *subject; /* borrowed */
+	unsigned *running; /* borrowed: how many recordings run, of all who share the count */
+	unsigned running_max;
 	struct cprof_channel all[CPROF_CHANNELS_MAX];
 };
 
 /*
  * One that records what is asked for, started if there is none. `rate_hz` and `event` as in struct cprof_ask. Give it back by
- * cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do); OS.
+ * cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do),
+ * NO_MEMORY (as many as may run of all processes do); OS.
  */
 struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
 				       const struct cprof_mode *mode, bool stays, double rate_hz,
 				       const char *event, struct cprof_channel **ret_channel);
-void cprof_channel_leave(struct cprof_channel *channel);
+void cprof_channel_leave(struct cprof_channels *channels, struct cprof_channel *channel);
 
 /* The one that stays, of this mode; NULL: none runs or has run. */
 const struct cprof_channel *cprof_channels_find(const struct cprof_channels *channels,

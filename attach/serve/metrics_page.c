@@ -32,22 +32,22 @@ static double seconds_of(pid_t pid)
 	return clock_getcpuclockid(pid, &clock) == 0 ? (double)cprof_clock_ns(clock) / 1e9 : 0;
 }
 
-static double all_seconds(const struct cprof_tenant *tenants, size_t n)
+static double all_seconds(const struct cprof_tenants *tenants)
 {
 	struct rusage ended = { 0 };
 	getrusage(RUSAGE_CHILDREN, &ended);
 	double sum = (double)cprof_clock_cpu_ns() / 1e9 + seconds(ended.ru_utime) +
 		     seconds(ended.ru_stime);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
-			const struct cprof_channel *channel = &tenants[i].channels.all[c];
+			const struct cprof_channel *channel = &tenants->all[i]->channels.all[c];
 			sum += channel->running ? seconds_of(channel->recording.work.pid) : 0;
 		}
 	}
 	return sum;
 }
 
-static void put_cost(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out)
+static void put_cost(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer statm = { 0 };
 	char *end = NULL;
@@ -56,7 +56,7 @@ static void put_cost(const struct cprof_tenant *tenants, size_t n, struct cprof_
 	const uint64_t pages = strtoull(end, NULL, 10);
 	begin(out, "cprof_cpu_seconds_total", "counter",
 	      "Processor time of the server and of all that works for it.");
-	cprof_buffer_printf(out, "cprof_cpu_seconds_total %.6f\n", all_seconds(tenants, n));
+	cprof_buffer_printf(out, "cprof_cpu_seconds_total %.6f\n", all_seconds(tenants));
 	begin(out, "cprof_resident_memory_bytes", "gauge",
 	      "Memory of the server itself, without its recordings.");
 	cprof_buffer_printf(out, "cprof_resident_memory_bytes %" PRIu64 "\n",
@@ -75,24 +75,22 @@ static void put_clients(const struct cprof_http_server *http, struct cprof_buffe
 				    hundreds, cprof_http_server_answers(http, hundreds));
 }
 
-static void put_targets(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out)
+static void put_targets(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
-	size_t alive = 0;
-	for (size_t i = 0; i < n; i++)
-		alive += !tenants[i].target->exited;
+	const size_t alive = cprof_tenants_alive(tenants);
 	begin(out, "cprof_targets", "gauge", "Processes that are served.");
 	cprof_buffer_printf(out,
 			    "cprof_targets{state=\"alive\"} %zu\n"
 			    "cprof_targets{state=\"ended\"} %zu\n",
-			    alive, n - alive);
+			    alive, tenants->n - alive);
 }
 
-static size_t count(const struct cprof_tenant *tenants, size_t n, const char *mode, bool running)
+static size_t count(const struct cprof_tenants *tenants, const char *mode, bool running)
 {
 	size_t found = 0;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
-			const struct cprof_channel *channel = &tenants[i].channels.all[c];
+			const struct cprof_channel *channel = &tenants->all[i]->channels.all[c];
 			found += channel->mode && strcmp(channel->mode->name, mode) == 0 &&
 				 (running ? channel->running : channel->failure != NULL);
 		}
@@ -100,7 +98,7 @@ static size_t count(const struct cprof_tenant *tenants, size_t n, const char *mo
 	return found;
 }
 
-static void put_recordings(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out)
+static void put_recordings(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
 	static const char *const modes[] = { "cpu", "heap", "block", "mutex" };
 	begin(out, "cprof_recordings", "gauge",
@@ -109,17 +107,17 @@ static void put_recordings(const struct cprof_tenant *tenants, size_t n, struct 
 		cprof_buffer_printf(out,
 				    "cprof_recordings{mode=\"%s\",state=\"running\"} %zu\n"
 				    "cprof_recordings{mode=\"%s\",state=\"failed\"} %zu\n",
-				    modes[i], count(tenants, n, modes[i], true), modes[i],
-				    count(tenants, n, modes[i], false));
+				    modes[i], count(tenants, modes[i], true), modes[i],
+				    count(tenants, modes[i], false));
 }
 
-void cprof_metrics_page_write(const struct cprof_tenant *tenants, size_t n,
+void cprof_metrics_page_write(const struct cprof_tenants *tenants,
 			      const struct cprof_http_server *http, struct cprof_buffer *out)
 {
 	begin(out, "cprof_build_info", "gauge", "The version that serves; always 1.");
 	cprof_buffer_printf(out, "cprof_build_info{version=\"%s\"} 1\n", CPROF_VERSION);
-	put_targets(tenants, n, out);
-	put_recordings(tenants, n, out);
+	put_targets(tenants, out);
+	put_recordings(tenants, out);
 	put_clients(http, out);
-	put_cost(tenants, n, out);
+	put_cost(tenants, out);
 }

@@ -7,10 +7,10 @@
 #include <stddef.h>
 
 #include "convert/http/http_server.h"
-#include "attach/serve/tenant.h"
+#include "attach/serve/tenants.h"
 #include "cprof/buffer.h"
 
-void cprof_metrics_page_write(const struct cprof_tenant *tenants, size_t n,
+void cprof_metrics_page_write(const struct cprof_tenants *tenants,
 			      const struct cprof_http_server *http, struct cprof_buffer *out);
 
 #endif

@@ -5,19 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
 #include "attach/serve/metrics_page.h"
 #include "attach/serve/service_manager.h"
 #include "attach/serve/tenant_list.h"
+#include "attach/serve/tenants.h"
 #include "attach/serve/visit.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 
-#define CLIENTS_MAX      256
-#define FDS_MAX(tenants) (2 + (tenants)*CPROF_TENANT_FDS + 2 * CLIENTS_MAX + 1)
+#define CLIENTS_MAX 256
+#define OTHER_FDS   (3 + 2 * CLIENTS_MAX + 1)
 #define REQUEST_NS                                                                                 \
 	(75 * CPROF_NS_PER_S) /* also how long a client may keep a connection for nothing */
 #define ANSWER_NS        (60 * CPROF_NS_PER_S)
@@ -26,16 +28,15 @@
 
 struct serve {
 	const struct cprof_serve_options *options;
-	struct cprof_tenant *tenants; /* owned */
-	size_t n_tenants;
-	unsigned works; /* of all tenants */
+	struct cprof_tenants tenants;
 	struct cprof_http_server *http;
 	struct cprof_service_manager manager;
-	struct cprof_buffer host; /* owned: "127.0.0.1:6060" */
+	struct cprof_buffer url, host; /* owned: "http://127.0.0.1:6060", "127.0.0.1:6060" */
 	struct cprof_visit *visits[CLIENTS_MAX];
 	size_t n_visits;
-	int watch_fd;           /* borrowed: works that end */
-	struct pollfd *fds;     /* owned */
+	int watch_fd;       /* borrowed: works that end */
+	struct pollfd *fds; /* owned */
+	size_t cap_fds;
 	size_t n_fds, http_fds; /* from http_fds on they are the server's */
 };
 
@@ -148,17 +149,14 @@ static void answer_endpoint(struct serve *serve, struct cprof_tenant *tenant,
 static struct cprof_tenant *choose(struct serve *serve, struct cprof_http_request *request,
 				   const struct cprof_ask *ask)
 {
-	if (!ask->pid && serve->n_tenants == 1)
-		return serve->tenants;
-	for (size_t i = 0; i < serve->n_tenants; i++) {
-		if (serve->tenants[i].target->pid == ask->pid)
-			return &serve->tenants[i];
-	}
-	refuse(request, 404,
-	       ask->pid
-		       ? "this process is not served; /targets has those that are"
-		       : "which process? ask for /pid/N/debug/pprof/ or with pid=N; /targets has them");
-	return NULL;
+	struct cprof_tenant *tenant = cprof_tenants_find(&serve->tenants, ask->pid);
+	if (!tenant)
+		refuse(request, 404,
+		       ask->pid ? "this process is not served; /targets has those that are"
+		       : serve->tenants.n
+			       ? "which process? ask for /pid/N/debug/pprof/ or with pid=N; /targets has them"
+			       : "no process that is meant is there yet");
+	return tenant;
 }
 
 static void answer_list(const struct serve *serve, struct cprof_http_request *request,
@@ -167,22 +165,20 @@ static void answer_list(const struct serve *serve, struct cprof_http_request *re
 	struct cprof_buffer body = { 0 };
 	const bool page = kind == CPROF_ASK_TARGETS;
 	if (page)
-		cprof_tenant_list_page(serve->tenants, serve->n_tenants, &body);
+		cprof_tenant_list_page(&serve->tenants, &body);
 	else if (kind == CPROF_ASK_TARGETS_JSON)
-		cprof_tenant_list_json(serve->tenants, serve->n_tenants, &body);
+		cprof_tenant_list_json(&serve->tenants, &body);
 	else
-		cprof_tenant_list_discovery(serve->tenants, serve->n_tenants,
-					    cprof_buffer_text(&serve->host), &body);
+		cprof_tenant_list_discovery(&serve->tenants, cprof_buffer_text(&serve->host),
+					    &body);
 	answer_text(request, 200, page ? "text/html; charset=utf-8" : "application/json", &body);
 }
 
 static void answer_ready(const struct serve *serve, struct cprof_http_request *request, bool any)
 {
 	struct cprof_buffer body = { 0 };
-	size_t alive = 0;
-	for (size_t i = 0; i < serve->n_tenants; i++)
-		alive += !serve->tenants[i].target->exited;
-	cprof_buffer_puts(&body, any || alive ? "ok\n" : "every process has ended\n");
+	const size_t alive = cprof_tenants_alive(&serve->tenants);
+	cprof_buffer_puts(&body, any || alive ? "ok\n" : "no process is there\n");
 	answer_text(request, any || alive ? 200 : 503, "text/plain; charset=utf-8", &body);
 }
 
@@ -210,7 +206,7 @@ static void on_ask(void *ctx, struct cprof_http_request *request)
 		answer_list(serve, request, ask.kind);
 		break;
 	case CPROF_ASK_METRICS:
-		cprof_metrics_page_write(serve->tenants, serve->n_tenants, serve->http, &body);
+		cprof_metrics_page_write(&serve->tenants, serve->http, &body);
 		answer_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 		break;
 	case CPROF_ASK_HEALTH:
@@ -255,25 +251,37 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* False: no memory for what is new; the old ones are still there. */
+static bool make_room(struct serve *serve)
+{
+	const size_t want = cprof_tenants_fds(&serve->tenants) + OTHER_FDS;
+	struct pollfd *more =
+		serve->cap_fds < want ? realloc(serve->fds, 2 * want * sizeof(*more)) : serve->fds;
+	if (!more)
+		return false;
+	if (more != serve->fds || serve->cap_fds < want)
+		serve->cap_fds = 2 * want;
+	serve->fds = more;
+	return true;
+}
+
 static uint64_t gather(struct serve *serve)
 {
 	uint64_t due = least(cprof_http_server_due_mono_ns(serve->http),
 			     cprof_service_manager_due_mono_ns(&serve->manager));
 	size_t n = 0;
+	due = least(due, cprof_tenants_due_mono_ns(&serve->tenants));
 	serve->fds[n++] = (struct pollfd){ .fd = serve->options->stop_fd, .events = POLLIN };
 	serve->fds[n++] = (struct pollfd){ .fd = serve->watch_fd, .events = POLLIN };
-	for (size_t i = 0; i < serve->n_tenants; i++) {
-		due = least(due, cprof_tenant_due_mono_ns(&serve->tenants[i]));
-		n = cprof_tenant_poll(&serve->tenants[i], serve->fds, n);
-	}
+	serve->fds[n++] = (struct pollfd){ .fd = serve->options->again_fd, .events = POLLIN };
+	n = cprof_tenants_poll(&serve->tenants, serve->fds, n);
 	for (size_t i = 0; i < serve->n_visits; i++) {
 		due = least(due, cprof_visit_due_mono_ns(serve->visits[i]));
 		serve->fds[n++] =
 			(struct pollfd){ .fd = cprof_visit_fd(serve->visits[i]), .events = POLLIN };
 	}
 	serve->http_fds = n;
-	serve->n_fds =
-		cprof_http_server_poll(serve->http, serve->fds, n, FDS_MAX(serve->n_tenants));
+	serve->n_fds = cprof_http_server_poll(serve->http, serve->fds, n, serve->cap_fds);
 	return due;
 }
 
@@ -300,15 +308,33 @@ static void wait_until(struct serve *serve, uint64_t due_mono_ns)
 	}
 }
 
+/* SIGHUP: what was told may have been changed, and who was left out may be let in now. */
+static void read_again(struct serve *serve)
+{
+	const struct cprof_serve_options *options = serve->options;
+	uint64_t count;
+	if (read(options->again_fd, &count, sizeof(count)) < 0)
+		return;
+	cprof_service_manager_tell(&serve->manager, "RELOADING=1");
+	const struct cprof_target_rules *rules =
+		options->again ? options->again(options->again_ctx) : NULL;
+	cprof_tenants_again(&serve->tenants, rules ? rules : options->rules);
+	cprof_service_manager_tell(&serve->manager, "READY=1");
+	options->tenants.say(options->tenants.say_ctx, "looked again for whom to serve");
+}
+
 /* False: it is told to end. */
 static bool turn(struct serve *serve)
 {
+	if (!make_room(serve))
+		return false;
 	wait_until(serve, gather(serve));
 	if (serve->fds[0].revents)
 		return false;
+	if (serve->fds[2].revents)
+		read_again(serve);
 	cprof_service_manager_run(&serve->manager, cprof_clock_mono_ns());
-	for (size_t i = 0; i < serve->n_tenants; i++)
-		cprof_tenant_run(&serve->tenants[i]);
+	cprof_tenants_run(&serve->tenants, cprof_clock_mono_ns());
 	cprof_http_server_run(serve->http, &serve->fds[serve->http_fds],
 			      serve->n_fds - serve->http_fds);
 	run_visits(serve);
@@ -320,16 +346,18 @@ static bool turn(struct serve *serve)
 
 /* ---- life ---- */
 
-static void say_address(const struct serve *serve, const char *url)
+static void say_address(const struct serve *serve)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	const struct cprof_serve_options *options = serve->options;
-	if (options->n_targets == 1)
+	const struct cprof_tenants *tenants = &serve->tenants;
+	const char *url = cprof_buffer_text(&serve->url);
+	if (tenants->n == 1 && cprof_target_rules_are_exact(options->rules))
 		cprof_buffer_printf(&text, "serving %s/debug/pprof/ of process %d (%s)", url,
-				    (int)options->targets[0]->pid, options->targets[0]->comm);
+				    (int)tenants->all[0]->target->pid,
+				    tenants->all[0]->target->comm);
 	else
-		cprof_buffer_printf(&text, "serving %s/targets, %zu processes", url,
-				    options->n_targets);
+		cprof_buffer_printf(&text, "serving %s/targets, %zu processes", url, tenants->n);
 	options->tenants.say(options->tenants.say_ctx, cprof_buffer_text(&text));
 }
 
@@ -340,18 +368,16 @@ static struct cprof_error *open_server(struct serve *serve)
 							 .answer_ns = ANSWER_NS };
 	const struct cprof_http_address *address = &serve->options->address;
 	const struct cprof_http_handler handler = { on_ask, on_gone, serve };
-	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
 	int fd;
 	struct cprof_error *err = cprof_http_address_listen(address, &fd);
 	if (err)
 		return err;
-	cprof_http_address_url(address, fd, &url);
+	cprof_http_address_url(address, fd, &serve->url);
 	err = cprof_http_server_new(fd, address->is_unix, &limits, &handler, &serve->http);
 	if (err)
 		return err;
-	const char *host = strstr(cprof_buffer_text(&url), "//");
-	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&url));
-	say_address(serve, cprof_buffer_text(&url));
+	const char *host = strstr(cprof_buffer_text(&serve->url), "//");
+	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&serve->url));
 	return NULL;
 }
 
@@ -364,33 +390,40 @@ static void wait_for_works(int watch_fd)
 		nanosleep(&moment, NULL);
 }
 
+static void close_server(struct serve *serve)
+{
+	cprof_http_server_free(serve->http);
+	cprof_http_address_forget(&serve->options->address);
+}
+
+/* Listen first: what cannot be served need not be recorded. */
 static struct cprof_error *open_all(struct serve *serve, int *ret_watch_fd)
 {
-	const size_t n = serve->options->n_targets;
-	serve->tenants = calloc(n, sizeof(*serve->tenants));
-	serve->fds = calloc(FDS_MAX(n), sizeof(*serve->fds));
-	if (!serve->tenants || !serve->fds)
-		return cprof_error_no_memory();
+	const struct cprof_serve_options *options = serve->options;
 	struct cprof_error *err = cprof_work_watch(ret_watch_fd);
 	serve->watch_fd = *ret_watch_fd;
-	return err ? err : open_server(serve);
+	if (!err)
+		err = open_server(serve);
+	if (err)
+		return err;
+	err = cprof_tenants_open(&serve->tenants, options->rules, &options->tenants);
+	if (err) {
+		close_server(serve);
+		wait_for_works(serve->watch_fd);
+	}
+	return err;
 }
 
 static void run(struct serve *serve)
 {
-	const struct cprof_serve_options *options = serve->options;
-	for (size_t i = 0; i < options->n_targets; i++)
-		cprof_tenant_init(&serve->tenants[serve->n_tenants++], options->targets[i],
-				  &options->tenants, &serve->works);
+	say_address(serve);
 	cprof_service_manager_open(&serve->manager);
 	cprof_service_manager_tell(&serve->manager, "READY=1");
 	while (turn(serve))
 		;
 	cprof_service_manager_tell(&serve->manager, "STOPPING=1");
-	cprof_http_server_free(serve->http);
-	cprof_http_address_forget(&options->address);
-	for (size_t i = 0; i < serve->n_tenants; i++)
-		cprof_tenant_deinit(&serve->tenants[i]);
+	close_server(serve);
+	cprof_tenants_close(&serve->tenants);
 	wait_for_works(serve->watch_fd);
 	cprof_service_manager_close(&serve->manager);
 }
@@ -407,8 +440,8 @@ struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
 	err = open_all(serve, &watch_fd);
 	if (!err)
 		run(serve);
-	free(serve->tenants);
 	free(serve->fds);
+	cprof_buffer_deinit(&serve->url);
 	cprof_buffer_deinit(&serve->host);
 	return err;
 }

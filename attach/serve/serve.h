@@ -11,19 +11,23 @@
 
 #include "convert/http/http_address.h"
 #include "attach/serve/tenant.h"
-#include "attach/target/target.h"
+#include "attach/targets/target_rules.h"
 #include "cprof/error.h"
 
 struct cprof_serve_options {
 	struct cprof_http_address address;
-	struct cprof_target *const *targets; /* borrowed, as all here; at least one */
-	size_t n_targets;
-	struct cprof_tenant_options
-		tenants; /* what holds for each of them; `name` with one target only */
-	int stop_fd;     /* becomes readable when it shall end */
+	const struct cprof_target_rules *rules; /* borrowed, as all here: whom to serve */
+	struct cprof_tenant_options tenants;    /* what holds for each of them */
+	int stop_fd;                            /* becomes readable when it shall end */
+
+	/* An eventfd(2) that becomes readable when it shall look again for whom to serve (-1: never); what `again` gives then are the rules. */
+	int again_fd;
+	const struct cprof_target_rules *(*again)(
+		void *ctx); /* NULL, or gives NULL: they are the same */
+	void *again_ctx;
 };
 
-/* Errors: USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, none. */
+/* Errors: those of cprof_target_set_open(); USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, none. */
 struct cprof_error *cprof_serve(const struct cprof_serve_options *options);
 
 #endif

@@ -5,9 +5,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-
-#define AGAIN_NS CPROF_NS_PER_S /* between two looks for a process that has ended */
 
 static void say(const struct cprof_tenant *tenant, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -49,7 +46,7 @@ static void start_recordings(struct cprof_tenant *tenant)
 		if (!err)
 			err = cprof_channels_use(&tenant->channels, mode, true, 0, "", &channel);
 		if (!err)
-			cprof_channel_leave(channel);
+			cprof_channel_leave(&tenant->channels, channel);
 		cprof_error_free(err);
 	}
 }
@@ -64,55 +61,23 @@ static void on_ended(void *ctx, const struct cprof_channel *channel)
 		    err->hint ? "\nhint: " : "", err->hint ? err->hint : "");
 }
 
-/* ---- the target ---- */
+/* ---- its end ---- */
 
-static void set_target(struct cprof_tenant *tenant, struct cprof_target *target)
+void cprof_tenant_went(struct cprof_tenant *tenant, bool ended)
 {
-	tenant->target = target;
-	tenant->subject.pid = target->pid;
-	tenant->subject.start_ticks = target->start_ticks;
-}
-
-/* One of the same name, as soon as there is one again. */
-static void look_again(struct cprof_tenant *tenant, uint64_t mono_ns)
-{
-	pid_t pid;
-	struct cprof_target *found;
-	if (!tenant->options->name || mono_ns - tenant->looked_mono_ns < AGAIN_NS)
-		return;
-	tenant->looked_mono_ns = mono_ns;
-	struct cprof_error *err = cprof_target_find(tenant->options->name, &pid);
-	if (!err)
-		err = cprof_target_open(pid, &found);
-	if (err) {
-		cprof_error_free(err);
-		return;
-	}
-	cprof_channels_end(&tenant->channels);
-	cprof_target_close(tenant->found);
-	tenant->found = found;
-	set_target(tenant, found);
-	say(tenant, "process %d (%s) is there", (int)found->pid, found->comm);
-	start_recordings(tenant);
-}
-
-static void note_end(struct cprof_tenant *tenant)
-{
-	struct pollfd fd = { .fd = tenant->target->pidfd, .events = POLLIN };
-	if (tenant->target->exited || poll(&fd, 1, 0) <= 0)
-		return;
 	cprof_target_ended(tenant->target);
-	say(tenant, "process %d (%s) has ended", (int)tenant->target->pid, tenant->target->comm);
+	tenant->ended = ended;
+	if (!ended)
+		cprof_channels_end(&tenant->channels);
 }
 
 struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant)
 {
-	struct cprof_error *err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
-						  (int)tenant->target->pid, tenant->target->comm);
-	return tenant->options->name
-		       ? cprof_error_hint(err,
-					  "the next one of this name is taken when it is there")
-		       : err;
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) %s", (int)tenant->target->pid,
+			       tenant->target->comm,
+			       tenant->ended ? "has ended"
+					     : "is not served any more: it runs another program, "
+					       "or what is served has been changed");
 }
 
 const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint)
@@ -137,43 +102,37 @@ bool cprof_tenant_has_mode(const struct cprof_tenant *tenant, const char *mode)
 }
 
 void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
-		       const struct cprof_tenant_options *options, unsigned *works)
+		       const struct cprof_tenant_options *options,
+		       struct cprof_tenant_shared *shared)
 {
 	*tenant = (struct cprof_tenant){ .options = options,
-					 .subject = { .requests = options->requests,
+					 .target = target,
+					 .subject = { .pid = target->pid,
+						      .start_ticks = target->start_ticks,
+						      .requests = options->requests,
 						      .naming = options->naming,
 						      .command_line = options->command_line } };
 	tenant->channels.subject = &tenant->subject;
+	tenant->channels.running = &shared->recordings;
+	tenant->channels.running_max = shared->recordings_max;
 	tenant->house = (struct cprof_visit_house){ .subject = &tenant->subject,
 						    .channels = &tenant->channels,
-						    .works = works };
-	set_target(tenant, target);
+						    .works = &shared->works };
 	start_recordings(tenant);
 }
 
 void cprof_tenant_deinit(struct cprof_tenant *tenant)
 {
 	cprof_channels_end(&tenant->channels);
-	cprof_target_close(tenant->found);
+	cprof_target_close(tenant->target);
 }
 
 size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, size_t n)
 {
-	fds[n++] = (struct pollfd){ .fd = tenant->target->exited ? -1 : tenant->target->pidfd,
-				    .events = POLLIN };
 	return cprof_channels_poll(&tenant->channels, fds, n);
-}
-
-uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant)
-{
-	return tenant->target->exited && tenant->options->name ? tenant->looked_mono_ns + AGAIN_NS
-							       : UINT64_MAX;
 }
 
 void cprof_tenant_run(struct cprof_tenant *tenant)
 {
-	note_end(tenant);
-	if (tenant->target->exited)
-		look_again(tenant, cprof_clock_mono_ns());
 	cprof_channels_run(&tenant->channels, on_ended, tenant);
 }

@@ -18,8 +18,6 @@
 struct cprof_tenant_options {
 	const char *modes; /* "cpu,heap": those that may be asked for */
 	bool lazy;         /* begin to record when first asked, not at once */
-	const char *
-		name; /* of the process, which is looked for again when it has ended; NULL: it is not */
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	const char *command_line;
@@ -29,27 +27,35 @@ struct cprof_tenant_options {
 
 struct cprof_tenant {
 	const struct cprof_tenant_options *options;
-	struct cprof_target *target; /* borrowed, or `found` */
-	struct cprof_target *found;  /* owned: one that came later; NULL: it is the first still */
+	struct cprof_target *target; /* owned */
+	bool ended; /* else, where it is not served any more, it runs another program */
 	struct cprof_subject subject;
 	struct cprof_channels channels;
 	struct cprof_visit_house house;
-	uint64_t looked_mono_ns;
 };
 
-/* `works`: the count that all tenants share. A tenant must stay where it is. Records what is recorded from the start. */
+/* What all tenants have together; outlives them. */
+struct cprof_tenant_shared {
+	unsigned works; /* of visit.h */
+	unsigned recordings, recordings_max;
+};
+
+/* Takes the target. A tenant must stay where it is. Records what is recorded from the start. */
 void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
-		       const struct cprof_tenant_options *options, unsigned *works);
+		       const struct cprof_tenant_options *options,
+		       struct cprof_tenant_shared *shared);
 
 /* Asks its recordings to end. */
 void cprof_tenant_deinit(struct cprof_tenant *tenant);
 
-/* What to poll for, appended at n: CPROF_TENANT_FDS at most. And when to look at it again at the latest. */
-#define CPROF_TENANT_FDS (1 + CPROF_CHANNELS_MAX)
-size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, size_t n);
-uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant);
+/* It is served no more: it has ended, or it is not the one that was meant any more. Whoever waits for it is told. */
+void cprof_tenant_went(struct cprof_tenant *tenant, bool ended);
 
-/* Notice what has ended; look for the next process of its name. */
+/* What to poll for, appended at n: CPROF_TENANT_FDS at most. */
+#define CPROF_TENANT_FDS CPROF_CHANNELS_MAX
+size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, size_t n);
+
+/* Notice which recordings have ended. */
 void cprof_tenant_run(struct cprof_tenant *tenant);
 
 /* Whether a mode may be asked for. */
@@ -58,7 +64,7 @@ bool cprof_tenant_has_mode(const struct cprof_tenant *tenant, const char *mode);
 /* "recording", "off" and the like, for the index. A cprof_index_state_fn; `ctx` is the tenant. */
 const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint);
 
-/* That it has ended; for the caller to own. */
+/* Why it is served no more; for the caller to own. */
 struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant);
 
 #endif

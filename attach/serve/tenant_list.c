@@ -78,12 +78,12 @@ static void put_json(struct cprof_buffer *out, const char *text)
 	cprof_buffer_putc(out, '"');
 }
 
-void cprof_tenant_list_page(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out)
+void cprof_tenant_list_page(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
 	cprof_buffer_puts(out, "<html>\n<head>\n<title>targets</title>\n</head>\n<body>\n<table>\n"
 			       "<thead><td>Process</td><td>Name</td><td></td></thead>\n");
-	for (size_t i = 0; i < n; i++) {
-		const struct cprof_target *target = tenants[i].target;
+	for (size_t i = 0; i < tenants->n; i++) {
+		const struct cprof_target *target = tenants->all[i]->target;
 		cprof_buffer_printf(out, "<tr><td>%d</td><td><a href='/pid/%d/debug/pprof/'>",
 				    (int)target->pid, (int)target->pid);
 		put_html(out, target->comm);
@@ -93,11 +93,11 @@ void cprof_tenant_list_page(const struct cprof_tenant *tenants, size_t n, struct
 	cprof_buffer_puts(out, "</table>\n</body>\n</html>\n");
 }
 
-void cprof_tenant_list_json(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out)
+void cprof_tenant_list_json(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
 	cprof_buffer_putc(out, '[');
-	for (size_t i = 0; i < n; i++) {
-		const struct cprof_target *target = tenants[i].target;
+	for (size_t i = 0; i < tenants->n; i++) {
+		const struct cprof_target *target = tenants->all[i]->target;
 		cprof_buffer_printf(out, "%s{\"pid\":%d,\"comm\":", i ? ",\n" : "",
 				    (int)target->pid);
 		put_json(out, target->comm);
@@ -141,13 +141,13 @@ static void put_container(struct cprof_buffer *out, pid_t pid)
 	put_label(out, "pod_uid", cprof_buffer_text(&pod));
 }
 
-void cprof_tenant_list_discovery(const struct cprof_tenant *tenants, size_t n, const char *host,
+void cprof_tenant_list_discovery(const struct cprof_tenants *tenants, const char *host,
 				 struct cprof_buffer *out)
 {
 	const char *joint = "";
 	cprof_buffer_putc(out, '[');
-	for (size_t i = 0; i < n; i++) {
-		const struct cprof_target *target = tenants[i].target;
+	for (size_t i = 0; i < tenants->n; i++) {
+		const struct cprof_target *target = tenants->all[i]->target;
 		if (target->exited)
 			continue;
 		cprof_buffer_printf(out, "%s{\"targets\":[", joint);

@@ -6,20 +6,20 @@
 
 #include <stddef.h>
 
-#include "attach/serve/tenant.h"
+#include "attach/serve/tenants.h"
 #include "cprof/buffer.h"
 
 /* A page with a link to each; nothing of the processes' stands there unescaped. */
-void cprof_tenant_list_page(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out);
+void cprof_tenant_list_page(const struct cprof_tenants *tenants, struct cprof_buffer *out);
 
 /* [{"pid":1234,"comm":"redis-server","alive":true,"path":"/pid/1234/debug/pprof/"}, ...] */
-void cprof_tenant_list_json(const struct cprof_tenant *tenants, size_t n, struct cprof_buffer *out);
+void cprof_tenant_list_json(const struct cprof_tenants *tenants, struct cprof_buffer *out);
 
 /*
  * As Prometheus's HTTP service discovery wants it, of those that live: `host` is "127.0.0.1:6060". Each is told by
  * __profile_path_prefix__ to who knows that (Grafana Alloy) and by __param_pid to who does not (Parca).
  */
-void cprof_tenant_list_discovery(const struct cprof_tenant *tenants, size_t n, const char *host,
+void cprof_tenant_list_discovery(const struct cprof_tenants *tenants, const char *host,
 				 struct cprof_buffer *out);
 
 /*

@@ -47,13 +47,14 @@ struct cprof_visit *cprof_visit_new(struct cprof_visit_house *house,
 				       .reader = { .fd = -1 },
 				       .work = CPROF_WORK_NONE };
 	*ask = (struct cprof_ask){ 0 };
+	house->visits++;
 	return visit;
 }
 
 static void leave_channel(struct cprof_visit *visit)
 {
 	if (visit->channel)
-		cprof_channel_leave(visit->channel);
+		cprof_channel_leave(visit->house->channels, visit->channel);
 	visit->channel = NULL;
 }
 
@@ -72,6 +73,7 @@ void cprof_visit_free(struct cprof_visit *visit)
 	cprof_buffer_deinit(&visit->first);
 	cprof_buffer_deinit(&visit->last);
 	cprof_ask_deinit(&visit->ask);
+	visit->house->visits--;
 	free(visit);
 }
 

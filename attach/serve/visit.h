@@ -21,6 +21,7 @@ struct cprof_visit_house {
 	const struct cprof_subject *subject;
 	struct cprof_channels *channels;
 	unsigned *works; /* of all houses */
+	unsigned visits; /* of this one */
 };
 
 struct cprof_visit;

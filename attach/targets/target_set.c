@@ -1,0 +1,536 @@
+#include "attach/targets/target_set.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/target/target_children.h"
+#include "attach/targets/target_news.h"
+#include "attach/targets/target_scan.h"
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "cprof/buffer.h"
+#include "cprof/hash.h"
+
+#define LOOK_NS        (2 * CPROF_NS_PER_S)  /* without the kernel's word */
+#define LOOK_TURNS     5                     /* so everybody within ten seconds */
+#define SURE_LOOK_NS   (60 * CPROF_NS_PER_S) /* with it */
+#define GROUP_LOOK_NS  LOOK_NS              /* nobody tells of one that is moved to another group */
+#define SETTLE_NS      (CPROF_NS_PER_S / 4) /* what ends within this is not looked at */
+#define LOOKED_AT_ONCE 256
+#define PENDING_MAX    65536
+#define SAID_MAX       4096
+#define ANCESTORS_MAX  64
+#define TEXT_MAX       65536
+#define FILES          (16 * 1024) /* descriptors that are enough for as many targets as there may be */
+
+struct member {
+	pid_t pid;
+	uint64_t start_ticks;
+	int pidfd;   /* owned */
+	dev_t dev;   /* of its program, and */
+	ino_t inode; /* 0: it could not be seen */
+	bool stays;  /* named by its id, or a child of a member: it needs no name */
+};
+
+struct cprof_target_set {
+	const struct cprof_target_rules *rules;
+	struct cprof_target_set_events events;
+	struct member *members; /* owned; ascending by id */
+	size_t n_members, cap_members;
+	struct news_item {
+		pid_t pid, parent;
+	} * pending; /* owned; who is to be looked at */
+	size_t n_pending, cap_pending;
+	uint64_t pending_due_ns, look_due_ns;
+	struct cprof_target_scan scan;
+	struct cprof_target_news news;
+	int epoll_fd;            /* owned */
+	struct cprof_map64 said; /* ids of which something was said */
+	dev_t own_dev;           /* our program */
+	ino_t own_inode;
+	bool opened; /* from now on nobody waits for an error */
+	struct cprof_target_set_stats stats;
+};
+
+/* ---- members ---- */
+
+/* Where `pid` is, or would be. */
+static size_t place_of(const struct cprof_target_set *set, pid_t pid)
+{
+	size_t low = 0, high = set->n_members;
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+		if (set->members[middle].pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct member *find(const struct cprof_target_set *set, pid_t pid)
+{
+	const size_t at = place_of(set, pid);
+	return at < set->n_members && set->members[at].pid == pid ? &set->members[at] : NULL;
+}
+
+static void drop(struct cprof_target_set *set, struct member *member, bool ended)
+{
+	const struct member gone = *member;
+	close(gone.pidfd);
+	memmove(member, member + 1,
+		(size_t)(set->members + set->n_members - (member + 1)) * sizeof(*member));
+	set->n_members--;
+	set->events.went(set->events.ctx, gone.pid, gone.start_ticks, ended);
+}
+
+static void read_program(pid_t pid, dev_t *ret_dev, ino_t *ret_inode)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	const bool seen = stat(path, &st) == 0;
+	*ret_dev = seen ? st.st_dev : 0;
+	*ret_inode = seen ? st.st_ino : 0;
+}
+
+/* Takes the target. */
+static struct cprof_error *add(struct cprof_target_set *set, struct cprof_target *target,
+			       bool stays)
+{
+	struct member member = { .pid = target->pid,
+				 .start_ticks = target->start_ticks,
+				 .stays = stays };
+	struct epoll_event wanted = { .events = EPOLLIN, .data = { .u64 = (uint64_t)target->pid } };
+	CPROF_AUTO(close) int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);
+	struct cprof_error *err = NULL;
+	if (pidfd < 0)
+		err = cprof_error_os(errno, "a descriptor for process %d", (int)target->pid);
+	else if (!CPROF_ARRAY_ROOM(set->members, set->n_members, set->cap_members, 1))
+		err = cprof_error_no_memory();
+	else if (epoll_ctl(set->epoll_fd, EPOLL_CTL_ADD, pidfd, &wanted) != 0)
+		err = cprof_error_os(errno, "wait for process %d", (int)target->pid);
+	if (err) {
+		cprof_target_close(target);
+		return err;
+	}
+	member.pidfd = cprof_take_fd(&pidfd);
+	read_program(target->pid, &member.dev, &member.inode);
+	const size_t at = place_of(set, target->pid);
+	memmove(set->members + at + 1, set->members + at,
+		(set->n_members - at) * sizeof(*set->members));
+	set->members[at] = member;
+	set->n_members++;
+	set->events.came(set->events.ctx, target);
+	return NULL;
+}
+
+/* ---- words ---- */
+
+static void say(struct cprof_target_set *set, pid_t pid, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static void say(struct cprof_target_set *set, pid_t pid, const char *fmt, ...)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	bool new;
+	if (set->said.len >= SAID_MAX || !cprof_map64_put(&set->said, (uint64_t)pid, &new) || !new)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	cprof_buffer_vprintf(&text, fmt, ap);
+	va_end(ap);
+	set->events.say(set->events.ctx, cprof_buffer_text(&text));
+}
+
+/* ---- what a process is like ---- */
+
+struct looks {
+	char comm[64], exe[4096];
+	struct cprof_buffer cgroups; /* owned */
+};
+
+static void read_looks(pid_t pid, bool groups, struct looks *looks)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer comm = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	cprof_error_free(cprof_file_read(path, TEXT_MAX, &comm));
+	snprintf(looks->comm, sizeof(looks->comm), "%s", cprof_buffer_text(&comm));
+	looks->comm[strcspn(looks->comm, "\n")] = 0;
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	const ssize_t n = readlink(path, looks->exe, sizeof(looks->exe) - 1);
+	looks->exe[n > 0 ? n : 0] = 0;
+	char *deleted = strstr(looks->exe, " (deleted)");
+	if (deleted && !deleted[strlen(" (deleted)")])
+		*deleted = 0;
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if (groups)
+		cprof_error_free(cprof_file_read(path, TEXT_MAX, &looks->cgroups));
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64];
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	int parent = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	cprof_error_free(cprof_file_read(path, TEXT_MAX, &text));
+	const char *after = strrchr(cprof_buffer_text(&text), ')');
+	return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
+}
+
+static bool descends_from_member(const struct cprof_target_set *set, pid_t pid)
+{
+	for (size_t i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+		pid = parent_of(pid);
+		if (pid > 1 && find(set, pid))
+			return true;
+	}
+	return false;
+}
+
+static bool is_meant(const struct cprof_target_set *set, const struct looks *looks)
+{
+	const struct cprof_target_traits traits = { looks->comm, looks->exe,
+						    cprof_buffer_text(&looks->cgroups) };
+	/* Whose program cannot be seen is a kernel thread, or not ours to look at: nothing else is tried for it. */
+	if (set->rules->all && !*looks->exe)
+		return false;
+	return cprof_target_rules_match(set->rules, &traits);
+}
+
+static bool is_profiler(const struct cprof_target_set *set, pid_t pid)
+{
+	dev_t dev;
+	ino_t inode;
+	read_program(pid, &dev, &inode);
+	return pid == getpid() || (inode && inode == set->own_inode && dev == set->own_dev);
+}
+
+/* ---- one process ---- */
+
+static void take(struct cprof_target_set *set, pid_t pid, bool stays)
+{
+	struct cprof_target *target;
+	if (set->n_members >= CPROF_TARGET_SET_MAX) {
+		set->stats.left_out++;
+		say(set, 0, "warning: more than %d processes are meant: the others are left out",
+		    CPROF_TARGET_SET_MAX);
+		return;
+	}
+	struct cprof_error *err = cprof_target_open(pid, &target);
+	if (!err)
+		err = add(set, target, stays);
+	/* Of all those that may be looked at, one that may not is none. */
+	if (err && err->code != CPROF_ERR_NO_TARGET && err->code != CPROF_ERR_USAGE &&
+	    !set->rules->all)
+		say(set, pid, "warning: a process that is meant is left out: %s", err->message);
+	cprof_error_free(err);
+}
+
+/* A member runs another program, or bears another name, or is in another group. Also by its id one is meant for what it is now. */
+static void look_at_member(struct cprof_target_set *set, struct member *member, bool is_still_meant)
+{
+	dev_t dev;
+	ino_t inode;
+	const pid_t pid = member->pid;
+	const bool stays = member->stays;
+	read_program(pid, &dev, &inode);
+	const bool other = inode && member->inode && (inode != member->inode || dev != member->dev);
+	if ((stays || is_still_meant) && !other)
+		return;
+	drop(set, member, false);
+	if (stays || is_still_meant)
+		take(set, pid, stays);
+}
+
+static void look_at(struct cprof_target_set *set, pid_t pid, pid_t parent)
+{
+	struct looks looks = { .cgroups = { 0 } };
+	struct member *member = find(set, pid);
+	set->stats.looked_at++;
+	read_looks(pid, cprof_target_rules_want_groups(set->rules), &looks);
+	const bool meant = is_meant(set, &looks) && !is_profiler(set, pid);
+	cprof_buffer_deinit(&looks.cgroups);
+	if (member) {
+		look_at_member(set, member, meant);
+		return;
+	}
+	if (meant) {
+		take(set, pid, false);
+		return;
+	}
+	if (set->rules->children && !is_profiler(set, pid) &&
+	    ((parent && find(set, parent)) || descends_from_member(set, pid)))
+		take(set, pid, true);
+}
+
+static void on_seen(void *ctx, pid_t pid)
+{
+	look_at(ctx, pid, 0);
+}
+
+/* ---- when ---- */
+
+static uint64_t look_every_ns(const struct cprof_target_set *set)
+{
+	if (!set->news.proven)
+		return LOOK_NS;
+	return cprof_target_rules_want_groups(set->rules) ? GROUP_LOOK_NS : SURE_LOOK_NS;
+}
+
+static struct cprof_error *look_at_all(struct cprof_target_set *set, size_t turns)
+{
+	set->stats.looks++;
+	set->stats.left_out = 0;
+	set->look_due_ns = cprof_clock_mono_ns() + look_every_ns(set);
+	return cprof_target_scan_look(&set->scan, turns, on_seen, set);
+}
+
+static void on_news(void *ctx, pid_t pid, pid_t parent)
+{
+	struct cprof_target_set *set = ctx;
+	if (set->n_pending && set->pending[set->n_pending - 1].pid == pid)
+		return; /* fork, exec and a new name come one behind the other */
+	if (set->n_pending >= PENDING_MAX ||
+	    !CPROF_ARRAY_ROOM(set->pending, set->n_pending, set->cap_pending, 1)) {
+		set->look_due_ns = 0;
+		return;
+	}
+	if (!set->n_pending)
+		set->pending_due_ns = cprof_clock_mono_ns() + SETTLE_NS;
+	set->pending[set->n_pending++] = (struct news_item){ pid, parent };
+}
+
+/* The oldest first, so that parents come before their children. */
+static void look_at_pending(struct cprof_target_set *set, uint64_t mono_ns)
+{
+	if (!set->n_pending || mono_ns < set->pending_due_ns)
+		return;
+	const size_t n = set->n_pending < LOOKED_AT_ONCE ? set->n_pending : LOOKED_AT_ONCE;
+	for (size_t i = 0; i < n; i++)
+		look_at(set, set->pending[i].pid, set->pending[i].parent);
+	set->n_pending -= n;
+	memmove(set->pending, set->pending + n, set->n_pending * sizeof(*set->pending));
+	set->pending_due_ns = mono_ns + SETTLE_NS;
+}
+
+static void take_events(struct cprof_target_set *set)
+{
+	struct epoll_event events[64];
+	const int n = epoll_wait(set->epoll_fd, events, 64, 0);
+	for (int i = 0; i < n; i++) {
+		struct member *member =
+			events[i].data.u64 ? find(set, (pid_t)events[i].data.u64) : NULL;
+		if (member)
+			drop(set, member, true);
+		else if (!events[i].data.u64 && !cprof_target_news_read(&set->news, on_news, set))
+			set->look_due_ns = 0;
+	}
+}
+
+int cprof_target_set_fd(const struct cprof_target_set *set)
+{
+	return set->epoll_fd;
+}
+
+uint64_t cprof_target_set_due_mono_ns(const struct cprof_target_set *set)
+{
+	if (!cprof_target_rules_are_open(set->rules))
+		return UINT64_MAX;
+	return set->n_pending && set->pending_due_ns < set->look_due_ns ? set->pending_due_ns
+									: set->look_due_ns;
+}
+
+void cprof_target_set_run(struct cprof_target_set *set, uint64_t mono_ns)
+{
+	take_events(set);
+	if (!cprof_target_rules_are_open(set->rules))
+		return;
+	look_at_pending(set, mono_ns);
+	if (mono_ns >= set->look_due_ns)
+		cprof_error_free(look_at_all(
+			set, set->news.proven && !cprof_target_rules_want_groups(set->rules)
+				     ? 1
+				     : LOOK_TURNS));
+}
+
+void cprof_target_set_stats(const struct cprof_target_set *set,
+			    struct cprof_target_set_stats *ret_stats)
+{
+	*ret_stats = set->stats;
+	ret_stats->members = set->n_members;
+	ret_stats->told_by_kernel = set->news.proven;
+}
+
+/* ---- life ---- */
+
+/* Who was named by an id has to be there, unless he is a member already. */
+static struct cprof_error *take_named(struct cprof_target_set *set,
+				      const struct cprof_target_rules *rules)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < rules->n_pids; i++) {
+		struct cprof_target *target;
+		if (find(set, rules->pids[i]) ||
+		    (set->opened && cprof_target_rules_has_pid(set->rules, rules->pids[i])))
+			continue;
+		if (set->n_members >= CPROF_TARGET_SET_MAX)
+			return cprof_error_new(CPROF_ERR_USAGE, "more than %d processes at once",
+					       CPROF_TARGET_SET_MAX);
+		err = cprof_target_open(rules->pids[i], &target);
+		if (!err)
+			err = add(set, target, true);
+	}
+	return err;
+}
+
+static void take_children(struct cprof_target_set *set)
+{
+	for (size_t i = 0; set->rules->children && i < set->n_members; i++) {
+		CPROF_AUTO(free) pid_t *pids = NULL;
+		const pid_t parent = set->members[i].pid;
+		size_t n;
+		cprof_target_children_list(parent, &pids, &n);
+		for (size_t k = 0; k < n; k++) {
+			if (!find(set, pids[k]))
+				look_at(set, pids[k], parent);
+		}
+		/* Those that came have places of their own, maybe before this one. */
+		i = place_of(set, parent);
+	}
+}
+
+static struct cprof_error *nobody(const struct cprof_target_rules *rules)
+{
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_NO_TARGET,
+						  "no process is called \"%s\"", rules->names[0]);
+	return cprof_error_hint(err, "-n takes the whole name, as in ps -e, or a pattern such as "
+				     "'postgres*', which may wait for its first process");
+}
+
+/* News first: who comes while we look is told then. */
+static void open_news(struct cprof_target_set *set)
+{
+	struct epoll_event wanted = { .events = EPOLLIN };
+	cprof_error_free(cprof_target_news_open(&set->news));
+	if (set->news.fd >= 0 &&
+	    epoll_ctl(set->epoll_fd, EPOLL_CTL_ADD, set->news.fd, &wanted) != 0)
+		cprof_target_news_close(&set->news);
+}
+
+static struct cprof_error *fill(struct cprof_target_set *set)
+{
+	struct cprof_error *err = take_named(set, set->rules);
+	if (err || !cprof_target_rules_are_open(set->rules))
+		return err;
+	open_news(set);
+	err = look_at_all(set, 1);
+	if (!err)
+		take_children(set);
+	return !err && !set->n_members && cprof_target_rules_are_exact(set->rules)
+		       ? nobody(set->rules)
+		       : err;
+}
+
+static void raise_files(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+struct cprof_error *cprof_target_set_open(const struct cprof_target_rules *rules,
+					  const struct cprof_target_set_events *events,
+					  struct cprof_target_set **ret_set)
+{
+	struct cprof_target_set *set = calloc(1, sizeof(*set));
+	if (!set)
+		return cprof_error_no_memory();
+	*set = (struct cprof_target_set){ .rules = rules, .events = *events, .news = { .fd = -1 } };
+	read_program(getpid(), &set->own_dev, &set->own_inode);
+	raise_files();
+	set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct cprof_error *err =
+		set->epoll_fd < 0 ? cprof_error_os(errno, "epoll_create1") : fill(set);
+	if (err) {
+		cprof_target_set_close(set);
+		return err;
+	}
+	set->opened = true;
+	*ret_set = set;
+	return NULL;
+}
+
+void cprof_target_set_close(struct cprof_target_set *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < set->n_members; i++)
+		close(set->members[i].pidfd);
+	cprof_target_news_close(&set->news);
+	cprof_target_scan_deinit(&set->scan);
+	cprof_map64_deinit(&set->said);
+	if (set->epoll_fd >= 0)
+		close(set->epoll_fd);
+	free(set->members);
+	free(set->pending);
+	free(set);
+}
+
+/* ---- again ---- */
+
+/* One that was named by its id, and is not any more, has to be meant by something else. */
+static bool still_stays(const struct cprof_target_set *set, const struct member *member)
+{
+	return cprof_target_rules_has_pid(set->rules, member->pid) ||
+	       (set->rules->children && descends_from_member(set, member->pid));
+}
+
+static struct cprof_error *look_at_members(struct cprof_target_set *set)
+{
+	const size_t n = set->n_members;
+	CPROF_AUTO(free) pid_t *pids = calloc(n + 1, sizeof(*pids));
+	if (!pids)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < n; i++) {
+		pids[i] = set->members[i].pid;
+		if (set->members[i].stays)
+			set->members[i].stays = still_stays(set, &set->members[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		look_at(set, pids[i], 0);
+	return NULL;
+}
+
+struct cprof_error *cprof_target_set_again(struct cprof_target_set *set,
+					   const struct cprof_target_rules *rules)
+{
+	struct cprof_error *err = take_named(set, rules);
+	if (err)
+		return err;
+	set->rules = rules;
+	cprof_map64_deinit(&set->said);
+	set->said = (struct cprof_map64){ 0 };
+	err = look_at_members(set);
+	if (err || !cprof_target_rules_are_open(rules))
+		return err;
+	if (set->news.fd < 0)
+		open_news(set);
+	err = look_at_all(set, 1);
+	if (!err)
+		take_children(set);
+	return err;
+}

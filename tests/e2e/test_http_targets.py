@@ -1,0 +1,119 @@
+"""-http of processes that come and go: by name, control group, unit and descent, and all of them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+import harness
+from harness import Process, Target, TempDir
+from test_http import Server, need_root, wait_for
+
+
+def listed(server):
+    """{pid: labels} of those that live."""
+    return {int(row["labels"]["pid"]): row["labels"] for row in json.loads(server.ask("/sd")[2])}
+
+
+class Sets(TempDir):
+    def program(self, name):
+        path = self.path(name)
+        shutil.copy(harness.target_path("hot"), path)
+        return path
+
+    def test_names_are_patterns_and_who_comes_later_is_served(self):
+        with Target([self.program("sets-a1")]) as one, \
+                Server("-n", "sets-a*", "-n", "sets-b", "-modes", "cpu,threads") as server:
+            wait_for(lambda: listed(server).keys() == {one.pid}, "the first")
+            self.assertEqual(server.ask("/debug/pprof/goroutine")[0], 200)
+            with Target([self.program("sets-a2")]) as two, Target([self.program("sets-b")]) as three, \
+                    Target([self.program("sets-c")]):
+                wait_for(lambda: listed(server).keys() == {one.pid, two.pid, three.pid}, "those that came later")
+                self.assertEqual(server.ask("/debug/pprof/goroutine")[0], 404)
+                self.assertGreater(server.profile(f"profile?seconds=0.3&pid={two.pid}").total(0), 0)
+            wait_for(lambda: listed(server).keys() == {one.pid}, "their end")
+            status, _, body = server.ask(f"/pid/{two.pid}/debug/pprof/heap")
+            self.assertEqual(status, 404)
+            self.assertIn(b"has ended", body)
+            one.close()
+            wait_for(lambda: server.ask("/readyz")[0] == 503, "the end of all")
+            # Coming and going is no news where anybody may come.
+            self.assertEqual(server.end(), "")
+
+    def test_a_pattern_may_wait_and_a_name_may_not(self):
+        done = harness.attach("-n", "sets-nobody", "-http", "127.0.0.1:0")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        with Server("-n", "sets-wait*", "-modes", "threads") as server:
+            self.assertEqual(server.ask("/debug/pprof/goroutine")[0], 404)
+            with Target([self.program("sets-waited")]) as target:
+                wait_for(lambda: target.pid in listed(server), "it")
+
+    def test_what_a_process_starts(self):
+        shell = [f"{harness.target_path('hot')} >/dev/null & echo ready; read line; exec {harness.target_path('hot')}"]
+        parent = Process(["sh", "-c", *shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(parent.stdout.readline(), "ready\n")
+        with Server("-p", parent.pid, "-children", "-modes", "threads") as server:
+            child, = (pid for pid in harness.children(parent.pid))
+            wait_for(lambda: listed(server).keys() == {parent.pid, child}, "the child")
+            # It runs another program now, and is meant all the same.
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            wait_for(lambda: listed(server)[parent.pid]["comm"] == "hot", "the other program")
+            self.assertEqual(server.ask(f"/pid/{parent.pid}/debug/pprof/goroutine")[0], 200)
+            os.kill(child, signal.SIGKILL)
+            wait_for(lambda: listed(server).keys() == {parent.pid}, "the end of the child")
+        parent.kill()
+        parent.wait()
+
+    def test_control_groups_and_units(self):
+        need_root()
+        for mount in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/systemd"):
+            group = f"{mount}/cprof-e2e-{os.getpid()}.slice/cprof-e2e@{os.getpid()}.service"
+            if os.path.exists(f"{mount}/cgroup.procs"):
+                break
+        else:
+            raise unittest.SkipTest("no control groups are mounted here")
+        try:
+            os.makedirs(group)
+        except OSError as why:
+            raise unittest.SkipTest(f"no control group can be made here: {why}")
+        self.addCleanup(lambda: [os.rmdir(path) for path in (group, os.path.dirname(group))])
+
+        def move(pid, to):
+            with open(f"{to}/cgroup.procs", "w") as file:
+                file.write(str(pid))
+
+        with Target("hot") as inside, Target("hot") as outside:
+            move(inside.pid, group)
+            with Server("-cgroup", os.path.dirname(group), "-modes", "threads") as by_group, \
+                    Server("-unit", f"cprof-e2e@{os.getpid()}", "-modes", "threads") as by_unit:
+                for server in (by_group, by_unit):
+                    self.assertEqual(listed(server).keys(), {inside.pid})
+                move(outside.pid, group)
+                for server in (by_group, by_unit):
+                    server.process.send_signal(signal.SIGHUP)  # it would look by itself, within ten seconds
+                    wait_for(lambda: listed(server).keys() == {inside.pid, outside.pid}, "one that was moved there")
+                move(outside.pid, mount)
+                for server in (by_group, by_unit):
+                    server.process.send_signal(signal.SIGHUP)
+                    wait_for(lambda: listed(server).keys() == {inside.pid}, "one that was moved away")
+            move(inside.pid, mount)
+
+    def test_all_are_those_that_may_be_profiled(self):
+        with Target("hot") as mine, Server("-all", "-modes", "threads") as server:
+            wait_for(lambda: mine.pid in listed(server), "it")
+            self.assertNotIn(server.pid, listed(server))
+            self.assertEqual(server.ask(f"/pid/{mine.pid}/debug/pprof/goroutine")[0], 200)
+
+    def test_sighup_looks_again(self):
+        with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu,threads") as server:
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.process.stderr.readline(), "looked again for whom to serve\n")
+            self.assertEqual(listed(server).keys(), {target.pid})
+            self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+
+
+if __name__ == "__main__":
+    harness.main()
