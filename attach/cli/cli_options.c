@@ -108,7 +108,7 @@ static const struct cprof_option_habit habits[] = {
 	{ "e events", "did you mean -event NAME? -event list prints what there is" },
 	{ "g call-graph callgraph fp dwarf unwind", "stacks are always taken whole; leave it out" },
 	{ "u user all-user no-kernel", "did you mean -user-only?" },
-	{ "a all all-cpus system-wide", "processes are profiled, not the machine: -p PID, or several as -p PID,PID" },
+	{ "a all-cpus system-wide", "processes are profiled, not the machine: -p PID, or several as -p PID,PID" },
 	{ "tid tids", "all threads of a process are profiled; cprof -tagfocus=thread=NAME shows one" },
 	{ "heap memory mem malloc alloc allocs leak leaks", "did you mean -mode heap?" },
 	{ "offcpu off-cpu waits blocking", "did you mean -mode block?" },
@@ -266,9 +266,11 @@ static struct cprof_error *check_target(const struct cprof_attach_options *optio
 	    (ways || sets))
 		return NULL;
 	if (sets || options->names.len > 1)
-		return cprof_error_new(CPROF_ERR_USAGE, "%s with -http only",
-				       options->names.len > 1 ? "-n is repeatable"
-							      : "-cgroup, -unit and -all go");
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "%s with -http only",
+					options->names.len > 1 ? "-n is repeatable"
+							       : "-cgroup, -unit and -all go"),
+			"otherwise processes are named: -p PID, or several as -p PID,PID");
 	if (ways == 1 || (ways == 0 && options->repair_pid) ||
 	    (ways == 0 && strcmp(options->requests.cpu.event, "list") == 0))
 		return NULL;
