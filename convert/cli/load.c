@@ -137,7 +137,7 @@ static struct cprof_error *load_one(const struct cprof_load *load, const char *n
 		say_notes(load, name, fetch->is_url, profile, n_notes);
 	if (!err)
 		err = override_program(load, profile);
-	if (!err && fetch->is_url && load->add_names)
+	if (!err && fetch->is_url && !fetch->query.backend && load->add_names)
 		err = load->add_names(load->ctx, &fetch->url, profile);
 	if (err)
 		return name_source(err, name, fetch->is_url);

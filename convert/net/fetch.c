@@ -6,14 +6,19 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json_member.h"
 #include "base/secret.h"
 #include "convert/net/curl_api.h"
 #include "convert/net/curl_options.h"
+#include "convert/net/grpc_head.h"
 
 #define MAX_BYTES     (1u << 30)  /* of an answer; profiles are packed, and few have 100 MB */
 #define ERROR_BYTES   (64u << 10) /* of an answer that is no profile */
+#define QUERY_S       60          /* for a server to put a profile together */
 #define PROGRESS_S    5           /* between two lines of progress */
 #define MESSAGE_BYTES 400         /* of a server's own words in an error */
+
+enum { GRPC_DENIED = 7, GRPC_UNAUTHENTICATED = 16 };
 
 /* A URL on its way. */
 struct transfer {
@@ -21,6 +26,9 @@ struct transfer {
 	const struct cprof_fetch_request *request;
 	struct cprof_fetch *fetch;
 	CURL *curl;
+	struct cprof_query_request ask; /* of a query */
+	struct curl_slist *headers;     /* owned */
+	struct cprof_grpc_head grpc;
 	bool too_long;
 	char why[CURL_ERROR_SIZE];
 };
@@ -70,17 +78,53 @@ static void show_progress(struct fetching *f)
 		cprof_say(&f->request->say, "... waiting for the server, %" PRId64 " s", waited);
 }
 
+static size_t take_head(char *line, size_t one, size_t n, void *ctx)
+{
+	cprof_grpc_head_take(&((struct transfer *)ctx)->grpc, line, n);
+	return one * n;
+}
+
+static bool is_grpc(const struct transfer *t)
+{
+	return t->fetch->query.backend && t->fetch->query.backend->grpc;
+}
+
+/* A query is asked in the server's own way. */
+static void set_query(struct transfer *t)
+{
+	const struct cprof_query_backend *backend = t->fetch->query.backend;
+	const struct cprof_curl_api *api = t->api;
+	for (size_t i = 0; backend->headers[i]; i++)
+		t->headers = api->slist_append(t->headers, backend->headers[i]);
+	api->easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
+	if (t->ask.body.len) {
+		api->easy_setopt(t->curl, CURLOPT_POSTFIELDS, cprof_buffer_text(&t->ask.body));
+		api->easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->ask.body.len);
+	}
+	if (!is_grpc(t))
+		return;
+	const bool tls = strncmp(cprof_buffer_text(&t->ask.url), "https:", 6) == 0;
+	api->easy_setopt(t->curl, CURLOPT_HTTP_VERSION,
+			 tls ? (long)CURL_HTTP_VERSION_2TLS
+			     : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+	api->easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, take_head);
+	api->easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
+}
+
 static void set_options(struct transfer *t)
 {
 	const struct cprof_curl_api *api = t->api;
 	const struct cprof_source_url *url = &t->fetch->url;
 	cprof_curl_options_set(api, t->curl, &t->request->tls, url->insecure);
-	api->easy_setopt(t->curl, CURLOPT_URL, cprof_buffer_text(&url->text));
+	api->easy_setopt(t->curl, CURLOPT_URL,
+			 cprof_buffer_text(t->fetch->query.backend ? &t->ask.url : &url->text));
 	api->easy_setopt(t->curl, CURLOPT_PRIVATE, t);
 	api->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->why);
 	api->easy_setopt(t->curl, CURLOPT_TIMEOUT, (long)url->timeout_s);
 	api->easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, take_bytes);
 	api->easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+	if (t->fetch->query.backend)
+		set_query(t);
 }
 
 /* The server's answer where it is no success; what it says in plain text is shown. */
@@ -96,13 +140,36 @@ static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *
 		return NULL;
 	if (status == 401 || status == 403)
 		*ret_trouble = CPROF_FETCH_NOT_LET_IN;
+	CPROF_AUTO(buffer) struct cprof_buffer message = { 0 };
 	const char *words =
 		type && strncmp(type, "text/plain", 10) == 0 ? cprof_buffer_text(out) : "";
+	if (cprof_json_member(cprof_buffer_text(out), out->len, "message", &message))
+		words = cprof_buffer_text(&message);
 	return cprof_error_new(
 		CPROF_ERR_OS, "the server answers %ld%s%.*s", status, *words ? ": " : "",
 		(int)strcspn(words, "\r\n") < MESSAGE_BYTES ? (int)strcspn(words, "\r\n")
 							    : MESSAGE_BYTES,
 		words);
+}
+
+/* The profile in what a query brought. */
+static struct cprof_error *end_query(struct transfer *t)
+{
+	struct cprof_query *query = &t->fetch->query;
+	if (is_grpc(t) && t->grpc.status != 0) {
+		if (t->grpc.status == GRPC_UNAUTHENTICATED || t->grpc.status == GRPC_DENIED)
+			t->fetch->trouble = CPROF_FETCH_NOT_LET_IN;
+		return cprof_error_new(CPROF_ERR_OS, "the server answers gRPC status %d%s%s",
+				       t->grpc.status, *t->grpc.words ? ": " : "", t->grpc.words);
+	}
+	struct cprof_error *err = query->backend->take(&t->fetch->bytes);
+	if (err || t->fetch->bytes.len)
+		return err;
+	return cprof_error_hint(cprof_error_new(CPROF_ERR_BAD_DATA,
+						"the server has no profile for %s in that time",
+						cprof_buffer_text(&query->text)),
+				"from= and until= say another time; without them it is the last "
+				"hour");
 }
 
 static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
@@ -114,8 +181,10 @@ static struct cprof_error *end_transfer(struct transfer *t, CURLcode code)
 	}
 	if (bytes->failed)
 		return cprof_error_no_memory();
-	if (code == CURLE_OK)
-		return check_status(t->api, t->curl, bytes, &t->fetch->trouble);
+	if (code == CURLE_OK) {
+		struct cprof_error *err = check_status(t->api, t->curl, bytes, &t->fetch->trouble);
+		return err || !t->fetch->query.backend ? err : end_query(t);
+	}
 	t->fetch->trouble = code == CURLE_OPERATION_TIMEDOUT         ? CPROF_FETCH_TIMED_OUT
 			    : code == CURLE_PEER_FAILED_VERIFICATION ? CPROF_FETCH_UNTRUSTED
 								     : CPROF_FETCH_FAILED;
@@ -135,13 +204,19 @@ static struct cprof_error *begin_transfer(struct fetching *f, struct cprof_fetch
 {
 	struct transfer *t = &f->transfers[f->n];
 	*t = (struct transfer){
-		.request = f->request, .fetch = fetch, .api = f->api, .curl = f->api->easy_init()
+		.request = f->request,
+		.fetch = fetch,
+		.api = f->api,
+		.curl = f->api->easy_init(),
+		.grpc = CPROF_GRPC_HEAD_NONE,
 	};
 	if (!t->curl || fetch->url.text.failed) {
 		f->api->easy_cleanup(t->curl);
 		return cprof_error_no_memory();
 	}
 	f->n++;
+	if (fetch->query.backend)
+		fetch->query.backend->make(&fetch->query, &t->ask);
 	set_options(t);
 	f->api->multi_add_handle(f->multi, t->curl);
 	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
@@ -182,13 +257,29 @@ static struct cprof_error *run_transfers(struct fetching *f)
 	return NULL;
 }
 
+/* The address of a query is that of its server. */
+static void begin_query(struct fetching *f, const char *name, struct cprof_fetch *fetch)
+{
+	fetch->is_url = true;
+	fetch->err = cprof_query_read(name, cprof_clock_wall_ns(), &fetch->query);
+	cprof_buffer_puts(&fetch->url.text, cprof_buffer_text(&fetch->query.server));
+	fetch->url.insecure = fetch->query.insecure;
+	fetch->url.timeout_s = f->request->timeout_s > 0 ? f->request->timeout_s : QUERY_S;
+}
+
 static struct cprof_error *begin_all(struct fetching *f, struct cprof_fetch *fetches)
 {
 	const struct cprof_strings *names = f->request->names;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < names->len; i++) {
-		fetches[i].is_url = cprof_source_url_read(names->items[i], f->request->seconds,
-							  f->request->timeout_s, &fetches[i].url);
+		if (cprof_query_is(names->items[i]))
+			begin_query(f, names->items[i], &fetches[i]);
+		else
+			fetches[i].is_url =
+				cprof_source_url_read(names->items[i], f->request->seconds,
+						      f->request->timeout_s, &fetches[i].url);
+		if (fetches[i].err)
+			continue;
 		if (fetches[i].is_url && !f->multi)
 			err = begin_curl(f);
 		if (fetches[i].is_url && !err)
@@ -213,6 +304,8 @@ struct cprof_error *cprof_fetch_all(const struct cprof_fetch_request *request,
 	for (size_t i = 0; i < f.n; i++) {
 		f.api->multi_remove_handle(f.multi, f.transfers[i].curl);
 		f.api->easy_cleanup(f.transfers[i].curl);
+		f.api->slist_free_all(f.transfers[i].headers);
+		cprof_query_request_deinit(&f.transfers[i].ask);
 	}
 	if (f.multi)
 		f.api->multi_cleanup(f.multi);
@@ -229,6 +322,7 @@ void cprof_fetch_free(struct cprof_fetch *fetches, size_t n)
 {
 	for (size_t i = 0; fetches && i < n; i++) {
 		cprof_buffer_deinit(&fetches[i].url.text);
+		cprof_query_deinit(&fetches[i].query);
 		cprof_buffer_deinit(&fetches[i].bytes);
 		cprof_error_free(fetches[i].err);
 	}

@@ -5,6 +5,7 @@
 #define CPROF_CONVERT_NET_FETCH_H
 
 #include "base/options.h"
+#include "convert/net/query.h"
 #include "convert/net/say.h"
 #include "convert/net/source_url.h"
 #include "convert/net/tls.h"
@@ -30,6 +31,7 @@ enum cprof_fetch_trouble {
 struct cprof_fetch {
 	bool is_url; /* false: a file, and all else is empty */
 	struct cprof_source_url url;
+	struct cprof_query query; /* with a back end: `url` is the address it is asked at */
 	struct cprof_buffer bytes;
 	struct cprof_error
 		*err; /* owned; NULL if the bytes are there; in curl's words or the server's */

@@ -3,11 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/percent.h"
 #include "base/version.h"
 #include "convert/net/curl_options.h"
 
@@ -30,43 +28,11 @@ static size_t take(struct cprof_push_exchange *exchange, size_t n)
 	return exchange->taken > DRAIN_MAX ? 0 : n;
 }
 
-/* gRPC's messages are percent-encoded. */
-static void take_grpc_words(struct cprof_push_exchange *exchange, const char *text, size_t n)
-{
-	size_t to = 0;
-	for (size_t i = 0; i < n && to + 1 < sizeof(exchange->grpc_words); i++) {
-		char c = text[i];
-		if (cprof_percent_byte(text + i, n - i, &c))
-			i += CPROF_PERCENT_BYTES - 1;
-		exchange->grpc_words[to++] = c;
-	}
-	exchange->grpc_words[to] = 0;
-}
-
-static const char *value_of(const char *line, size_t n, const char *name, size_t *ret_n)
-{
-	size_t len = strlen(name);
-	if (n <= len || strncasecmp(line, name, len) != 0)
-		return NULL;
-	while (len < n && line[len] == ' ')
-		len++;
-	while (n > len && strchr("\r\n ", line[n - 1]))
-		n--;
-	*ret_n = n - len;
-	return line + len;
-}
-
 static size_t on_head(char *data, size_t size, size_t n, void *ctx)
 {
 	struct cprof_push_exchange *exchange = ctx;
-	size_t len = 0;
-	const char *value = value_of(data, size * n, "grpc-status:", &len);
-	if (value && len >= 1 && len <= 2 && strspn(value, "0123456789") >= len)
-		exchange->answer.grpc_status =
-			len == 1 ? value[0] - '0' : (value[0] - '0') * 10 + value[1] - '0';
-	value = value_of(data, size * n, "grpc-message:", &len);
-	if (value)
-		take_grpc_words(exchange, value, len);
+	cprof_grpc_head_take(&exchange->grpc, data, size * n);
+	exchange->answer.grpc_status = exchange->grpc.status;
 	return take(exchange, size * n);
 }
 
@@ -203,6 +169,7 @@ void cprof_push_http_exchange(const struct cprof_curl_api *api,
 {
 	CURL *curl = api->easy_init();
 	struct curl_slist *headers = NULL;
+	exchange->grpc = CPROF_GRPC_HEAD_NONE;
 	exchange->answer.grpc_status = -1;
 	if (curl && make_headers(api, request, auth, &headers) &&
 	    set_up(api, curl, request, headers, exchange) &&
@@ -212,7 +179,7 @@ void cprof_push_http_exchange(const struct cprof_curl_api *api,
 		snprintf(exchange->problem, sizeof(exchange->problem),
 			 "the request could not be made; is there no memory?");
 	exchange->answer.words =
-		*exchange->grpc_words ? exchange->grpc_words : cprof_buffer_text(&exchange->body);
+		*exchange->grpc.words ? exchange->grpc.words : cprof_buffer_text(&exchange->body);
 	api->slist_free_all(headers);
 	api->easy_cleanup(curl);
 }

@@ -11,6 +11,7 @@
 #define CPROF_CONVERT_PUSH_PUSH_HTTP_H
 
 #include "convert/net/curl_api.h"
+#include "convert/net/grpc_head.h"
 #include "convert/push/push_backend.h"
 
 struct cprof_push_exchange {
@@ -19,7 +20,7 @@ struct cprof_push_exchange {
 	bool passing;             /* the problem may be gone the next time */
 	struct cprof_buffer body; /* answer.words */
 	size_t taken;             /* bytes of head and body */
-	char grpc_words[512];
+	struct cprof_grpc_head grpc;
 	char problem[CURL_ERROR_SIZE];
 };
 void cprof_push_exchange_deinit(struct cprof_push_exchange *exchange);

@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
-#include "convert/push/proto_put.h"
+#include "base/proto_put.h"
 #include "convert/push/push_backend.h"
 
 #define PATH "/v1development/profiles"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/push/proto_put.h"
+#include "base/proto_put.h"
 #include "convert/push/push_backend.h"
 #include "convert/push/text_put.h"
 

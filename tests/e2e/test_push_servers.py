@@ -64,8 +64,8 @@ def totals(profile):
 class GrpcServer:
     """One gRPC call a connection in HTTP/2's frames (RFC 9113), just enough to take a message and answer with trailers."""
 
-    def __init__(self, status, words=""):
-        self.status, self.words, self.bodies = status, words, []
+    def __init__(self, status, words="", answer=b""):
+        self.status, self.words, self.answer, self.bodies = status, words, answer, []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -104,7 +104,9 @@ class GrpcServer:
         self.bodies.append(body)
         frame(1, 4, number, b"\x88" + literal(b"content-type", b"application/grpc"))
         if not self.status:
-            frame(0, 0, number, b"\0\0\0\0\0")
+            framed = struct.pack(">BI", 0, len(self.answer)) + self.answer
+            for at in range(0, len(framed), 16384):
+                frame(0, 0, number, framed[at:at + 16384])
         trailers = literal(b"grpc-status", str(self.status).encode())
         frame(1, 5, number, trailers + (literal(b"grpc-message", self.words.encode()) if self.words else b""))
         stream.flush()

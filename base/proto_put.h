@@ -1,11 +1,11 @@
 /*
- * convert/push/proto_put.h - protobuf messages put together in buffers, field by field.
+ * base/proto_put.h - protobuf messages put together in buffers, field by field.
  *
  * What servers of profiles take around a pprof file is a few fields of text and bytes; which field means what is each back
  * end's. Zeros of plain fields are left out, as proto3 does. Source of truth: protobuf's documentation, "Encoding".
  */
-#ifndef CPROF_CONVERT_PUSH_PROTO_PUT_H
-#define CPROF_CONVERT_PUSH_PROTO_PUT_H
+#ifndef CPROF_BASE_PROTO_PUT_H
+#define CPROF_BASE_PROTO_PUT_H
 
 #include <stddef.h>
 #include <stdint.h>

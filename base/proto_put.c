@@ -1,4 +1,4 @@
-#include "convert/push/proto_put.h"
+#include "base/proto_put.h"
 
 #include <string.h>
 
