@@ -49,11 +49,20 @@ struct cprof_option_habit {
 	const char *hint;
 };
 
+/* What values an option takes, for shells that complete them: all that there are, or the usual ones. */
+struct cprof_option_choices {
+	const char *names; /* of rows, with blanks between them */
+	const char *words; /* with blanks between them; or CPROF_CHOICES_PROCESS_NAMES */
+};
+#define CPROF_CHOICES_PROCESS_NAMES "@process names"
+
 struct cprof_option_table {
 	const struct cprof_option *rows;
 	size_t n_rows;
 	const struct cprof_option_habit *habits;
 	size_t n_habits;
+	const struct cprof_option_choices *choices;
+	size_t n_choices;
 };
 
 /* The hint for what was typed, dashes before it or not; NULL where nobody has that habit. */

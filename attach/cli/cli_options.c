@@ -87,6 +87,7 @@ static const struct cprof_option rows[] = {
 
 	{ "q", ROW(CPROF_OPT_SWITCH, quiet), NULL, NULL, "say nothing but errors", "Talk" },
 	{ "v", ROW(CPROF_OPT_SWITCH, verbose), NULL, NULL, "say how things are done", NULL },
+	{ "completion", ROW(CPROF_OPT_STRING, completion), NULL, "SHELL", "print a script that lets bash, zsh or fish complete these options", NULL },
 	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", NULL },
 	{ "version", ROW(CPROF_OPT_SWITCH, version), NULL, NULL, "print the version", NULL },
 	{ "h", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", "hidden" },
@@ -120,6 +121,25 @@ static const struct cprof_option_habit habits[] = {
 	  "reports are made by cprof from the file that this writes: cprof -top FILE, cprof -flamegraph FILE" },
 	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
 };
+
+static const struct cprof_option_choices choices[] = {
+	{ "n", CPROF_CHOICES_PROCESS_NAMES },
+	{ "mode", "cpu heap block mutex threads" },
+	{ "modes", "cpu heap block mutex threads" },
+	{ "seconds", "10 30 1m 0" },
+	{ "hz", "99 100 999" },
+	{ "event", "cpu-clock cycles instructions cache-misses branch-misses page-faults context-switches list" },
+	{ "open", "auto cpu thread-cpu thread" },
+	{ "block", "contention all" },
+	{ "block-method", "auto bpf perf proc" },
+	{ "text-format", "threads goroutines" },
+	{ "means", "auto bpf proc ptrace" },
+	{ "overhead", "1% 2% 5%" },
+	{ "heap-method", "auto inline uprobe" },
+	{ "demangle", "short templates full none" },
+	{ "push-as", "auto pyroscope pyroscope-ingest parca parca-json otlp otelcol-pprof datadog raw" },
+	{ "push", "env http://localhost:4040 pyroscope+http:// parca+grpc:// otlp+http:// otelcol-pprof+http:// raw+http://" },
+};
 /* clang-format on */
 
 const struct cprof_option_table cprof_cli_option_table = {
@@ -127,6 +147,8 @@ const struct cprof_option_table cprof_cli_option_table = {
 	.n_rows = sizeof(rows) / sizeof(rows[0]),
 	.habits = habits,
 	.n_habits = sizeof(habits) / sizeof(habits[0]),
+	.choices = choices,
+	.n_choices = sizeof(choices) / sizeof(choices[0]),
 };
 
 static struct cprof_error *add_pid(struct cprof_attach_options *options, const char *text,
@@ -517,7 +539,8 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
 	}
 	cprof_strings_deinit(&rest);
-	if (err || options->help || options->version || options->man || options->show_config)
+	if (err || options->help || options->version || options->man || options->completion ||
+	    options->show_config)
 		return err;
 	if (options->why && options->files.len)
 		return NULL;

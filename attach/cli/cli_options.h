@@ -72,6 +72,7 @@ struct cprof_attach_options {
 	bool lazy;
 
 	/* talk */
+	const char *completion; /* a script for this shell */
 	bool quiet, verbose, help, version, man;
 
 	/* where all of this comes from besides the command line */

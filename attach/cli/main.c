@@ -27,6 +27,7 @@
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "base/shell_word.h"
+#include "base/completion.h"
 #include "base/version.h"
 #include "cprof/pprof_write.h"
 #include "symbolize/names/package.h"
@@ -137,6 +138,20 @@ static int print_help(void)
 	cprof_buffer_puts(
 		&text, "\nExit status: 0 ok, 2 usage, 3 no such process, 4 not permitted, "
 		       "5 not delivered,\n1 anything else, 130 aborted; with COMMAND its own.\n");
+	fputs(cprof_buffer_text(&text), stdout);
+	return 0;
+}
+
+static int print_completion(struct program *program)
+{
+	const struct cprof_completion completion = { .program = "cprof-attach",
+						     .options = &cprof_cli_option_table,
+						     .takes_command = true };
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct cprof_error *err =
+		cprof_completion_write(&completion, program->options.completion, &text);
+	if (err)
+		return fail(program, cprof_error_wrap(err, "-completion"));
 	fputs(cprof_buffer_text(&text), stdout);
 	return 0;
 }
@@ -628,6 +643,8 @@ int main(int argc, char **argv)
 		status = print_help();
 	else if (program.options.version)
 		printf("cprof-attach %s\n", CPROF_VERSION);
+	else if (program.options.completion)
+		status = print_completion(&program);
 	else if (program.options.man)
 		status = print_man_options();
 	else if (program.options.show_config)

@@ -1,6 +1,8 @@
 /*
  * convert/cli/cmd_help.c - cprof -help, -version, and the part of the man page that is made from the options.
  */
+#include "base/cleanup.h"
+#include "base/completion.h"
 #include "base/version.h"
 #include "convert/cli/commands.h"
 
@@ -45,6 +47,28 @@ static struct cprof_error *run_man(struct cprof_options *options, struct cprof_p
 }
 
 const struct cprof_command cprof_command_man = { "man", wants_man, false, run_man };
+
+static bool wants_completion(const struct cprof_options *options)
+{
+	return options->completion != NULL;
+}
+
+static struct cprof_error *run_completion(struct cprof_options *options,
+					  struct cprof_profile *profile)
+{
+	(void)profile;
+	const struct cprof_completion completion = { .program = "cprof",
+						     .options = &cprof_option_rows,
+						     .takes_files = true };
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct cprof_error *err = cprof_completion_write(&completion, options->completion, &text);
+	if (!err)
+		fputs(cprof_buffer_text(&text), stdout);
+	return err ? cprof_error_wrap(err, "-completion") : NULL;
+}
+
+const struct cprof_command cprof_command_completion = { "completion", wants_completion, false,
+							run_completion };
 
 static bool wants_version(const struct cprof_options *options)
 {

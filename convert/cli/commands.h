@@ -36,6 +36,7 @@ struct cprof_options {
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;
 	bool help, version, help_man, show_config;
+	const char *completion;            /* a script for this shell */
 	const char *config_file;           /* options from a file */
 	struct cprof_option_values below;  /* what the file and the environment say */
 	struct cprof_option_layers layers; /* what each row has, and from where */
@@ -56,8 +57,8 @@ struct cprof_command {
 };
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
-	cprof_command_report, cprof_command_shell, cprof_command_show_config,
-	cprof_command_symbolize, cprof_command_push;
+	cprof_command_completion, cprof_command_report, cprof_command_shell,
+	cprof_command_show_config, cprof_command_symbolize, cprof_command_push;
 
 /*
  * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about

@@ -50,6 +50,7 @@ static const struct cprof_option source_rows[] = {
 	{ "show-config", CPROF_OPT_SWITCH, AT(show_config), NULL, NULL, "print what each option is set to and where that comes from, and exit", NULL },
 
 	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
+	{ "completion", CPROF_OPT_STRING, AT(completion), NULL, "SHELL", "print a script that lets bash, zsh or fish complete these options", NULL },
 	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
 	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
@@ -78,20 +79,23 @@ static const struct cprof_option_habit habits[] = {
 	{ "by_line line", "did you mean -lines?" },
 	{ "p pid", "cprof shows profiles; cprof-attach -p PID takes one" },
 };
+
+static const struct cprof_option_choices choices[] = {
+	{ "sample_index", "samples cpu alloc_objects alloc_space inuse_objects inuse_space contentions delay" },
+	{ "unit", "minimum auto ns us ms seconds minutes hours bytes kb mb gb" },
+	{ "granularity", "functions filefunctions files lines addresses" },
+	{ "sort", "flat cum" },
+	{ "symbolize", "none local fastlocal remote force" },
+};
 /* clang-format on */
 
-static const struct cprof_command
-	*const
-		commands[] = {
-			&cprof_command_show_config,
-			&cprof_command_push,
-			&cprof_command_symbolize,
-			&cprof_command_help,
-			&cprof_command_version,
-			&cprof_command_man,
-			&cprof_command_report,
-			&cprof_command_shell, /* the shell takes what nobody else wants */
-		};
+static const struct cprof_command *const commands[] = {
+	&cprof_command_show_config, &cprof_command_push,
+	&cprof_command_symbolize,   &cprof_command_help,
+	&cprof_command_completion,  &cprof_command_version,
+	&cprof_command_man,         &cprof_command_report,
+	&cprof_command_shell, /* the shell takes what nobody else wants */
+};
 
 struct cprof_option_table cprof_option_rows;
 
@@ -128,7 +132,9 @@ static struct cprof_error *build_rows(struct cprof_option **ret_rows)
 		(struct cprof_option_table){ .rows = rows,
 					     .n_rows = n + n_sources,
 					     .habits = habits,
-					     .n_habits = sizeof(habits) / sizeof(habits[0]) };
+					     .n_habits = sizeof(habits) / sizeof(habits[0]),
+					     .choices = choices,
+					     .n_choices = sizeof(choices) / sizeof(choices[0]) };
 	*ret_rows = rows;
 	return NULL;
 }

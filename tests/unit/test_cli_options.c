@@ -224,3 +224,26 @@ TEST(cli_options_lead_habits_to_options_that_exist)
 			TEST_FAIL("no such option: %s", habit->hint);
 	}
 }
+
+/* What a shell offers is there, and is taken. */
+TEST(cli_options_that_shells_offer_are_taken)
+{
+	const struct cprof_option_table *table = &cprof_cli_option_table;
+	CHECK(table->n_choices > 10);
+	for (size_t i = 0; i < table->n_choices; i++) {
+		char words[512], *next = words;
+		const char *name = table->choices[i].names;
+		if (strcmp(table->choices[i].words, CPROF_CHOICES_PROCESS_NAMES) == 0)
+			continue;
+		snprintf(words, sizeof(words), "%s", table->choices[i].words);
+		for (char *word; (word = strsep(&next, " "));) {
+			char option[64];
+			struct cprof_attach_options options;
+			snprintf(option, sizeof(option), "-%s=%s", name, word);
+			struct cprof_error *err = parse(ARGS("-p", "1", option), &options);
+			CHECK(!err || strcmp(name, "push") == 0);
+			cprof_error_free(err);
+			cprof_cli_options_deinit(&options);
+		}
+	}
+}

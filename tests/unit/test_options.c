@@ -25,7 +25,9 @@ static const struct cprof_option rows[] = {
 };
 /* clang-format on */
 static const struct cprof_option_habit habits[] = { { "duration d", "did you mean -seconds?" } };
-static const struct cprof_option_table table = { rows, sizeof(rows) / sizeof(rows[0]), habits, 1 };
+static const struct cprof_option_table table = {
+	.rows = rows, .n_rows = sizeof(rows) / sizeof(rows[0]), .habits = habits, .n_habits = 1
+};
 
 #define MAX_ARGS 8
 
