@@ -1,5 +1,6 @@
 #include "attach/run/mapping_numbers.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,15 @@ struct cprof_error *cprof_mapping_numbers_get(struct cprof_mapping_numbers *numb
 	if (!err)
 		process->mapping_numbers[map->id] = *ret_number;
 	return err;
+}
+
+/* Every source's mappings are a process's (above). */
+struct cprof_error *cprof_mapping_numbers_of_maps(struct cprof_mapping_numbers *numbers,
+						  struct cprof_maps *maps, struct cprof_map *map,
+						  uint32_t *ret_number)
+{
+	void *process = (char *)maps - offsetof(struct cprof_process, maps);
+	return cprof_mapping_numbers_get(numbers, process, map, ret_number);
 }
 
 struct cprof_error *cprof_mapping_numbers_kernel(struct cprof_mapping_numbers *numbers,

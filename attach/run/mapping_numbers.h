@@ -37,6 +37,11 @@ struct cprof_error *cprof_mapping_numbers_get(struct cprof_mapping_numbers *numb
 					      struct cprof_process *process, struct cprof_map *map,
 					      uint32_t *ret_number);
 
+/* The same by the mappings of a process that has a number already: those of some source. */
+struct cprof_error *cprof_mapping_numbers_of_maps(struct cprof_mapping_numbers *numbers,
+						  struct cprof_maps *maps, struct cprof_map *map,
+						  uint32_t *ret_number);
+
 /* The kernel's half of the addresses; whoever names it narrows the range to what kallsyms says. */
 struct cprof_error *cprof_mapping_numbers_kernel(struct cprof_mapping_numbers *numbers,
 						 uint32_t *ret_number);

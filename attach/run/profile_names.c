@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "attach/run/stack_walker.h"
+#include "attach/run/tail_calls.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/place_name.h"
@@ -168,18 +169,23 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 }
 
 struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
-					       const struct cprof_mapping_numbers *numbers,
+					       struct cprof_mapping_numbers *numbers,
 					       const struct cprof_prefetch_piece *kernel_text,
 					       struct cprof_profile **ret_profile)
 {
 	const struct cprof_modules *modules = numbers->modules;
+	uint64_t restored;
+	struct cprof_error *err =
+		cprof_tail_calls_restore(numbers, run->naming.cache_dir, &restored);
+	if (err)
+		return err;
 	struct namer namer = { .numbers = numbers, .kernel_low = UINT64_MAX };
 	for (size_t i = 0; i < numbers->n && !namer.any_maps; i++)
 		namer.any_maps = numbers->sources[i].maps;
 	CPROF_AUTO(free) uint64_t *nameless = calloc(modules->n + 1, sizeof(*nameless));
 	namer.nameless = nameless;
 	namer.n_nameless = nameless ? modules->n : 0;
-	struct cprof_error *err = name_all(&namer, run, kernel_text, ret_profile);
+	err = name_all(&namer, run, kernel_text, ret_profile);
 	if (err)
 		return err;
 	run->log->counts.left_out = modules->budget.n_over;

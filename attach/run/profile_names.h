@@ -11,11 +11,11 @@
 #include "cprof/error.h"
 
 /*
- * The profile of what `builder` has, with names, without times, period and comments. `kernel_text` as in symbolizer.h; may
+ * The profile of what numbers->builder has, with functions that left by tail calls put back (tail_calls.h), with names, without times, period and comments. `kernel_text` as in symbolizer.h; may
  * be NULL. Counts named locations, notes what the symbolizer has to say, and which file lacks names, in run->log.
  */
 struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
-					       const struct cprof_mapping_numbers *numbers,
+					       struct cprof_mapping_numbers *numbers,
 					       const struct cprof_prefetch_piece *kernel_text,
 					       struct cprof_profile **ret_profile);
 

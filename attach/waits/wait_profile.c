@@ -8,6 +8,7 @@
 
 #include "attach/locks/wait_names.h"
 #include "attach/locks/wait_settle.h"
+#include "attach/run/tail_way.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/names.h"
@@ -37,6 +38,9 @@ struct fill {
 	struct cprof_wait_intake *intake;    /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
 	struct cprof_stack_frame *frames;    /* borrowed; room for one stack */
+	struct cprof_tail_ways ways;
+	struct cprof_map64
+		called; /* leaf and caller -> an address in the function that the program called, 0: the leaf's */
 };
 
 /* The names of the innermost frames, and the frame that each belongs to. */
@@ -73,13 +77,67 @@ static struct cprof_error *find_names(struct fill *fill, const struct cprof_stac
 	return NULL;
 }
 
+/* Whether the function at `step` is one that a program calls to wait or to release. */
+static struct cprof_error *is_known(const struct fill *fill, const struct cprof_maps *maps,
+				    const struct cprof_tail_step *step, bool *ret_known)
+{
+	const struct cprof_symbol_frame *found;
+	size_t n;
+	struct cprof_error *err =
+		cprof_symbolizer_addr(fill->symbolizer, maps, step->map, step->addr, &found, &n);
+	*ret_known = !err && n &&
+		     cprof_wait_names_know(found[n - 1].name, fill->intake->request->releases);
+	return err;
+}
+
+/* The outermost known function of those that have left between a frame and its caller; 0: none of them is. */
+static struct cprof_error *look_for_called(struct fill *fill, const struct cprof_maps *maps,
+					   const struct cprof_tail_step *leaf,
+					   const struct cprof_tail_step *caller, uint64_t *ret_addr)
+{
+	struct cprof_tail_way way;
+	bool known = true;
+	struct cprof_error *err = cprof_tail_ways_find(&fill->ways, maps, leaf, caller, &way);
+	for (size_t i = err ? 0 : way.n; i-- > 0 && known && !err;) {
+		err = is_known(fill, maps, &way.steps[i], &known);
+		if (known)
+			*ret_addr = way.steps[i].addr;
+	}
+	return err;
+}
+
+/*
+ * The function that the program called, where that has left by a tail call, as pthread_mutex_unlock() does: the frame becomes its.
+ * Of another mapping it is left to who puts such functions back.
+ */
+static struct cprof_error *take_called(struct fill *fill, const struct cprof_maps *maps,
+				       struct cprof_map *map, struct cprof_stack_frame *frames)
+{
+	const struct cprof_maps *outer_maps;
+	struct cprof_map *outer;
+	bool is_new;
+	uint64_t *called = cprof_map64_put(&fill->called,
+					   cprof_hash_mix(frames[0].addr, frames[1].addr), &is_new);
+	if (!called)
+		return cprof_error_no_memory();
+	struct cprof_error *err = NULL;
+	if (is_new &&
+	    cprof_session_frame_map(fill->intake->session, &frames[1], &outer_maps, &outer) &&
+	    outer_maps == maps)
+		err = look_for_called(fill, maps, &(struct cprof_tail_step){ map, frames[0].addr },
+				      &(struct cprof_tail_step){ outer, frames[1].addr }, called);
+	if (*called >= map->start && *called < map->end)
+		frames[0].addr = *called;
+	return err;
+}
+
 /*
  * The innermost function shown is the library's own, pthread_mutex_lock say. Where in it the call stands is of no
  * interest, and the functions inlined there, which its debug file tells, would stand for it: so it is shown by where it
  * begins. A lock inlined into a function of the program stays what it is.
  */
-static struct cprof_error *show_entry(const struct fill *fill, const struct names *names,
-				      size_t entry, struct cprof_stack_frame *frame)
+static struct cprof_error *show_entry(struct fill *fill, const struct names *names, size_t entry,
+				      const struct cprof_session_stack *shown)
 {
 	size_t whole = entry;
 	while (whole + 1 < names->n && names->frame[whole + 1] == names->frame[entry])
@@ -88,11 +146,14 @@ static struct cprof_error *show_entry(const struct fill *fill, const struct name
 	struct cprof_map *map;
 	struct cprof_module *module;
 	uint64_t file_addr;
+	struct cprof_stack_frame *frame = shown->frames;
 	if (!cprof_wait_names_know(names->text[whole], fill->intake->request->releases) ||
 	    !cprof_session_frame_map(fill->intake->session, frame, &maps, &map))
 		return NULL;
-	struct cprof_error *err =
-		cprof_modules_get(cprof_session_modules(fill->intake->session), maps, map, &module);
+	struct cprof_error *err = shown->n > 1 ? take_called(fill, maps, map, frame) : NULL;
+	if (!err)
+		err = cprof_modules_get(cprof_session_modules(fill->intake->session), maps, map,
+					&module);
 	if (err || module->kind != CPROF_MODULE_FILE ||
 	    !cprof_module_file_addr(module, map, frame->addr, &file_addr))
 		return err;
@@ -217,7 +278,7 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 		shown.n -= names.frame[entry];
 	}
 	if (entry < names.n)
-		err = show_entry(fill, &names, entry, shown.frames);
+		err = show_entry(fill, &names, entry, &shown);
 	if (err)
 		return err;
 
@@ -242,8 +303,10 @@ struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 	struct fill fill = { .intake = intake, .frames = frames };
 	struct cprof_error *err = cprof_symbolizer_new(
 		&options, cprof_session_modules(intake->session), &fill.symbolizer);
+	cprof_tail_ways_init(&fill.ways, cprof_session_modules(intake->session), options.cache_dir);
 	for (uint32_t i = 0; !err && i < intake->table.n_rows; i++)
 		err = fill_row(&fill, &intake->table.rows[i]);
+	cprof_map64_deinit(&fill.called);
 	cprof_symbolizer_free(fill.symbolizer);
 	return err;
 }

@@ -274,6 +274,42 @@ struct cprof_error *cprof_builder_add(struct cprof_builder *builder,
 	return err ? err : cprof_builder_add_stack(builder, stack, labels, values);
 }
 
+/* All that sample `index` counts goes to the one with stack `to`. */
+static struct cprof_error *move_sample(struct cprof_builder *builder, uint32_t index, uint32_t to)
+{
+	const uint32_t types = builder->types.n;
+	uint32_t target;
+	struct cprof_error *err = sample_of(
+		builder, (struct sample){ to, builder->samples.at[index].labels }, &target);
+	for (uint32_t i = 0; !err && i < types; i++) {
+		int64_t *from = &builder->values[(size_t)index * types + i];
+		builder->values[(size_t)target * types + i] += *from;
+		*from = 0;
+	}
+	return err;
+}
+
+struct cprof_error *cprof_builder_restack(struct cprof_builder *builder,
+					  cprof_builder_restacker *restack, void *ctx)
+{
+	const uint32_t n = builder->samples.n;
+	CPROF_AUTO(free)
+	uint32_t *known = calloc((size_t)builder->stacks.n_stacks + 1, sizeof(*known));
+	struct cprof_error *err = known ? NULL : cprof_error_no_memory();
+	for (uint32_t i = 0; !err && i < n; i++) {
+		const uint32_t stack = builder->samples.at[i].stack;
+		uint32_t to = known[stack] - 1;
+		if (!known[stack])
+			err = restack(ctx, stack, &to);
+		if (err)
+			break;
+		known[stack] = to + 1;
+		if (to != stack)
+			err = move_sample(builder, i, to);
+	}
+	return err;
+}
+
 const struct cprof_stack_table *cprof_builder_stacks(const struct cprof_builder *builder)
 {
 	return &builder->stacks;

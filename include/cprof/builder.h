@@ -109,6 +109,14 @@ typedef struct cprof_error *cprof_builder_namer(void *ctx, const struct cprof_st
 struct cprof_error *cprof_builder_finish(struct cprof_builder *builder, cprof_builder_namer *namer,
 					 void *ctx, struct cprof_profile **ret_profile);
 
+/*
+ * Give samples other stacks: `restack` says which for each stack that has samples, once, by numbers of cprof_builder_stack(). What then
+ * has the same stack and labels is one sample. Errors: NO_MEMORY, and what `restack` returns.
+ */
+typedef struct cprof_error *cprof_builder_restacker(void *ctx, uint32_t stack, uint32_t *ret_stack);
+struct cprof_error *cprof_builder_restack(struct cprof_builder *builder,
+					  cprof_builder_restacker *restack, void *ctx);
+
 /* Forget all counts but keep mappings, locations, stacks and label sets: the next window of a series. */
 void cprof_builder_reset_values(struct cprof_builder *builder);
 

@@ -205,6 +205,24 @@ class Shapes(harness.TempDir):
                 # and then they are to blame as well.
                 self.assertGreaterEqual(share, 0.6, f"slow_unlock has {share:.4f} of the delay")
 
+    def test_mutex_mode_names_holders_whose_unlock_is_a_tail_call(self):
+        with harness.Target("tail_locks") as target:
+            mark, out = footprint(target), self.path("tail.pb.gz")
+            result = harness.attach("-p", target.pid, "-mode", "mutex", "-seconds", 2, "-f", "-o", out)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            mark.check_unchanged(self)
+            profile = harness.Profile.read(out)
+            # glibc's pthread_mutex_unlock() itself leaves by a tail call; the leaf is what the program called.
+            stacks = {";".join(stack[1:]) for stack, _, _ in profile.samples if "pthread_mutex_unlock" in stack[0]}
+            for line in target.said:
+                if line.startswith("stack "):
+                    want = line.split()[1]
+                    with self.subTest(want=want):
+                        self.assertTrue(any(stack.startswith(want + ";") for stack in stacks), sorted(stacks))
+            # What nobody can tell is not made up: which of two it was, and what only a pointer leads to.
+            told = {name for stack in stacks for name in stack.split(";")}
+            self.assertFalse(told & {"release_left", "release_right"}, told)
+
     def test_block_mode_charges_the_waiters(self):
         for method in self.METHODS:
             with self.subTest(method=method):

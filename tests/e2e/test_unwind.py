@@ -97,6 +97,16 @@ class Plain(ChainTest):
     def test_tail_calls_and_a_noreturn_call_at_the_end(self):
         self.check(["chain_tail"])
 
+    def test_a_profile_shows_functions_that_left_by_a_tail_call(self):
+        with harness.Target("chain_tail") as target, tempfile.TemporaryDirectory() as folder:
+            mark, out = harness.Footprint(target.pid), os.path.join(folder, "tail.pb.gz")
+            result = harness.attach_while_it_works(target.pid, 30, "-hz", 250, "-o", out)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            mark.check_unchanged(self)
+            profile = harness.Profile.read(out)
+        share = profile.share(lambda stack, labels: stack[:5] == ["spin", "tail_target", "tail_caller", "never_returns", "ends_in_call"])
+        self.assertGreaterEqual(share, 0.95, [stack for stack, _, _ in profile.samples])
+
     def test_binding_stubs(self):
         self.check(["chain_calls", "plt"], env={**os.environ, "LD_BIND_NOW": ""}, samples=1000)
 

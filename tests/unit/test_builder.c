@@ -114,6 +114,36 @@ TEST(builder_names_each_location_once_and_sets_a_mapping_flag_only_where_it_hold
 	cprof_builder_free(builder);
 }
 
+/* All stacks become the one that is asked for first. */
+static struct cprof_error *first_of_all(void *ctx, uint32_t stack, uint32_t *ret_stack)
+{
+	uint32_t *first = ctx;
+	if (*first == UINT32_MAX)
+		*first = stack;
+	*ret_stack = *first;
+	return NULL;
+}
+
+TEST(builder_makes_samples_one_that_are_given_one_stack)
+{
+	struct cprof_builder *builder = cpu_builder();
+	uint32_t first = UINT32_MAX;
+	add(builder, stack_b, 2, 0, 1);
+	add(builder, stack_a, 2, 0, 2);
+	ok(cprof_builder_restack(builder, first_of_all, &first));
+	add(builder, stack_a, 2, 0, 4);
+	add(builder, stack_b, 2, 0, 8);
+	struct cprof_profile *profile;
+	ok(cprof_builder_finish(builder, NULL, NULL, &profile));
+	pb_profile *got = encode(profile);
+	CHECK_UINT(got->n_sample, 2);
+	CHECK_UINT(got->sample[0]->value[0], 11);
+	CHECK_UINT(got->sample[1]->value[0], 4);
+	perftools__profiles__profile__free_unpacked(got, NULL);
+	cprof_profile_free(profile);
+	cprof_builder_free(builder);
+}
+
 TEST(builder_takes_label_sets_as_equal_whatever_their_order)
 {
 	struct cprof_builder *builder = cpu_builder();
