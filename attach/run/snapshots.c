@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attach/run/work_result.h"
+#include "base/work_result.h"
 #include "base/cleanup.h"
 
 #define ASKS_MAX 32 /* answered by one copy */

@@ -9,7 +9,7 @@
 
 #include "attach/serve/profile_form.h"
 #include "attach/serve/recording.h"
-#include "attach/serve/work.h"
+#include "base/work.h"
 #include "cprof/error.h"
 
 struct cprof_look_threads {

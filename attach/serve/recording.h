@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "attach/modes/mode.h"
-#include "attach/run/work_result.h"
+#include "base/work_result.h"
 #include "attach/serve/profile_form.h"
-#include "attach/serve/work.h"
+#include "base/work.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 

@@ -1,5 +1,6 @@
 #include "convert/http/http_server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define BODY_MAX         (64u << 10)
+#define BODY_MAX         (64u << 10) /* where the limits say nothing */
 #define CONNECTION_BYTES (32u << 10) /* for a request's head */
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
@@ -33,7 +34,7 @@ struct exchange {
 	struct MHD_Connection *connection;
 	enum state state;
 	bool suspended;
-	char *method, *path, *query; /* owned */
+	char *method, *path, *query, *accept; /* owned */
 	struct cprof_buffer body;
 	unsigned status;
 	struct MHD_Response *response; /* owned, from the answer on until it is queued */
@@ -138,6 +139,8 @@ void cprof_http_server_answer(struct cprof_http_request *request, struct cprof_h
 		put_header(exchange, "Location", answer->location);
 		put_header(exchange, "X-Content-Type-Options", answer->sniff ? NULL : "nosniff");
 		put_header(exchange, "X-Go-Pprof", answer->go_pprof ? "1" : NULL);
+		put_header(exchange, "Content-Security-Policy", answer->policy);
+		put_header(exchange, "Cache-Control", answer->no_store ? "no-store" : NULL);
 	}
 	if (exchange->suspended)
 		mhd->resume_connection(exchange->connection);
@@ -196,17 +199,20 @@ static enum MHD_Result begin(struct exchange *exchange, struct client *client, c
 	exchange->client = client;
 	exchange->path = strdup(path);
 	exchange->method = strdup(method);
-	if (!exchange->path || !exchange->method || !exchange->query)
+	const char *accept = header(exchange, "Accept");
+	exchange->accept = strdup(accept ? accept : "");
+	if (!exchange->path || !exchange->method || !exchange->query || !exchange->accept)
 		return MHD_NO;
 	client->now = exchange;
 	const char *length = header(exchange, "Content-Length");
 	const char *type = header(exchange, "Content-Type");
-	if (length && strtoull(length, NULL, 10) > BODY_MAX)
+	if (length && strtoull(length, NULL, 10) > client->server->limits.body_bytes)
 		exchange->state = TOO_LONG;
 	exchange->request = (struct cprof_http_request){
 		.method = exchange->method,
 		.path = exchange->path,
 		.query = exchange->query,
+		.accept = exchange->accept,
 		.is_form = type && strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0,
 	};
 	return MHD_YES;
@@ -214,7 +220,7 @@ static enum MHD_Result begin(struct exchange *exchange, struct client *client, c
 
 static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *n)
 {
-	if (exchange->body.len + *n > BODY_MAX)
+	if (exchange->body.len + *n > exchange->client->server->limits.body_bytes)
 		exchange->state = TOO_LONG;
 	if (exchange->state == TAKING)
 		cprof_buffer_append(&exchange->body, bytes, *n);
@@ -232,7 +238,10 @@ static void hand_over(struct exchange *exchange)
 	};
 	const char *why = cprof_http_access_refuse(&headers, server->any_host);
 	if (exchange->state == TOO_LONG) {
-		refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, "a request may have 64 KiB at most");
+		char most[64];
+		snprintf(most, sizeof(most), "a request may have %zu KiB at most",
+			 server->limits.body_bytes >> 10);
+		refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, most);
 	} else if (why) {
 		refuse(exchange, MHD_HTTP_FORBIDDEN, why);
 	} else {
@@ -292,6 +301,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **co
 	free(exchange->method);
 	free(exchange->path);
 	free(exchange->query);
+	free(exchange->accept);
 	free(exchange);
 	*context = NULL;
 }
@@ -328,6 +338,8 @@ struct cprof_error *cprof_http_server_new(int listen_fd, bool any_host,
 	if (err)
 		return err;
 	server->limits = *limits;
+	if (!server->limits.body_bytes)
+		server->limits.body_bytes = BODY_MAX;
 	server->handler = *handler;
 	server->any_host = any_host;
 	server->daemon = start(server, fd);

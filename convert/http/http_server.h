@@ -26,6 +26,7 @@ struct cprof_http_request {
 	const uint8_t *body;
 	size_t n_body;
 	bool is_form;       /* the body is a form */
+	const char *accept; /* what kinds of answers are wanted; "" */
 	void *handler_data; /* the handler's own */
 };
 
@@ -36,6 +37,8 @@ struct cprof_http_answer {
 	const char *location;     /* NULL: none */
 	bool sniff;               /* leave X-Content-Type-Options out, as Go's redirects do */
 	bool go_pprof;            /* X-Go-Pprof: the body is an error text to be shown */
+	const char *policy;       /* Content-Security-Policy; NULL: none */
+	bool no_store;            /* no cache keeps it */
 	struct cprof_buffer body; /* taken, and left empty */
 };
 
@@ -51,6 +54,7 @@ struct cprof_http_limits {
 	uint64_t
 		request_ns; /* until a request is there as a whole, also the next one of a kept connection */
 	uint64_t answer_ns; /* until an answer is taken as a whole */
+	size_t body_bytes;  /* of a request; 0: 64 KiB */
 };
 
 struct cprof_http_server;

@@ -5,7 +5,7 @@
 #include "convert/http/http_access.h"
 #include "convert/http/http_address.h"
 #include "convert/http/http_query.h"
-#include "attach/run/work_result.h"
+#include "base/work_result.h"
 #include "attach/serve/ask.h"
 #include "attach/serve/debug_text.h"
 #include "attach/serve/tenant_list.h"

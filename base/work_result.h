@@ -1,10 +1,10 @@
 /*
- * attach/run/work_result.h - what a process of ours has worked out, through a pipe to the one that asked: bytes, or an error.
+ * base/work_result.h - what a process of ours has worked out, through a pipe to the one that asked: bytes, or an error.
  *
  * The reader owns its end of the pipe and what has come so far. A pipe that ends early is an error of its own.
  */
-#ifndef CPROF_ATTACH_RUN_WORK_RESULT_H
-#define CPROF_ATTACH_RUN_WORK_RESULT_H
+#ifndef CPROF_BASE_WORK_RESULT_H
+#define CPROF_BASE_WORK_RESULT_H
 
 #include <stdbool.h>
 

@@ -1,16 +1,16 @@
 /*
- * attach/serve/work.h - a piece of work in a process of its own: looking at a target, recording it, taking profiles apart.
+ * base/work.h - a piece of work in a process of its own: looking at a target, recording it, making a report.
  *
  * What can fail on other people's files and memory fails there, and the server goes on. A work is asked to end by closing a
  * pipe, and so it ends by itself, and leaves the target as it was found, when the server has been killed.
  */
-#ifndef CPROF_ATTACH_SERVE_WORK_H
-#define CPROF_ATTACH_SERVE_WORK_H
+#ifndef CPROF_BASE_WORK_H
+#define CPROF_BASE_WORK_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "attach/run/work_result.h"
+#include "base/work_result.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 

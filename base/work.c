@@ -1,4 +1,4 @@
-#include "attach/serve/work.h"
+#include "base/work.h"
 
 #include <errno.h>
 #include <fcntl.h>

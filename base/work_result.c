@@ -1,4 +1,4 @@
-#include "attach/run/work_result.h"
+#include "base/work_result.h"
 
 #include <assert.h>
 #include <errno.h>
