@@ -11,7 +11,7 @@
 #include "base/new_file.h"
 #include "base/printable_text.h"
 #include "convert/cli/commands.h"
-#include "convert/cli/graphviz.h"
+#include "convert/output/graphviz.h"
 #include "convert/output/format_table.h"
 
 /* The text of a report, or the picture that Graphviz makes of it. */

@@ -217,19 +217,14 @@ static struct cprof_error *subtract(const struct cprof_load *load, bool *remote,
 {
 	struct cprof_profile *pair[2] = { *profile, NULL };
 	struct cprof_error *err = load_list(load, load->bases, "base", remote, &pair[1]);
-	if (err)
-		return err;
-	if (load->diff_base)
-		err = cprof_merge_label_all(pair[1], "pprof::base", "true");
 	if (!err && load->normalize)
 		err = cprof_profile_normalize(pair[0], pair[1]);
 	if (err) {
 		cprof_profile_free(pair[1]);
 		return err;
 	}
-	cprof_profile_scale(pair[1], -1);
-	*profile = NULL; /* merging takes both */
-	return cprof_merge(pair, 2, profile);
+	*profile = NULL; /* subtracting takes both */
+	return cprof_merge_subtract(pair, load->diff_base, profile);
 }
 
 struct cprof_error *cprof_load_drop_frames(struct cprof_profile *profile,

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "convert/profile/measure.h"
 #include "convert/profile/merge_types.h"
+#include "cprof/profile_scale.h"
 #include "cprof/stack_table.h"
 
 /* The profile being put together, and where the present source's things have gone in it. */
@@ -466,4 +467,18 @@ struct cprof_error *cprof_merge_label_all(struct cprof_profile *profile, const c
 	profile->n_labels = n;
 	profile->room.labels = (uint32_t)room;
 	return NULL;
+}
+
+struct cprof_error *cprof_merge_subtract(struct cprof_profile *pair[2], bool mark,
+					 struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err =
+		mark ? cprof_merge_label_all(pair[1], "pprof::base", "true") : NULL;
+	if (err) {
+		cprof_profile_free(cprof_take_ptr(&pair[0]));
+		cprof_profile_free(cprof_take_ptr(&pair[1]));
+		return err;
+	}
+	cprof_profile_scale(pair[1], -1);
+	return cprof_merge(pair, 2, ret_profile);
 }

@@ -8,6 +8,8 @@
 #ifndef CPROF_MERGE_H
 #define CPROF_MERGE_H
 
+#include <stdbool.h>
+
 #include "cprof/error.h"
 #include "cprof/profile.h"
 
@@ -24,6 +26,13 @@ extern "C" {
  */
 struct cprof_error *cprof_merge(struct cprof_profile **profiles, size_t n,
 				struct cprof_profile **ret_profile);
+
+/*
+ * `pair[0]` less `pair[1]`, of which both are taken as by cprof_merge(). `mark`: the samples of the second have the label
+ * pprof::base=true, by which reports tell percentages of it.
+ */
+struct cprof_error *cprof_merge_subtract(struct cprof_profile *pair[2], bool mark,
+					 struct cprof_profile **ret_profile);
 
 /* Give every sample the text label key=value, replacing one that it has. */
 struct cprof_error *cprof_merge_label_all(struct cprof_profile *profile, const char *key,

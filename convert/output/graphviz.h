@@ -1,8 +1,8 @@
 /*
- * convert/cli/graphviz.h - other programs that turn a report into a picture or show one.
+ * convert/output/graphviz.h - other programs that turn a report into a picture or show one.
  */
-#ifndef CPROF_CONVERT_CLI_GRAPHVIZ_H
-#define CPROF_CONVERT_CLI_GRAPHVIZ_H
+#ifndef CPROF_CONVERT_OUTPUT_GRAPHVIZ_H
+#define CPROF_CONVERT_OUTPUT_GRAPHVIZ_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "convert/cli/graphviz.h"
+#include "convert/output/graphviz.h"
 
 #include <errno.h>
 #include <spawn.h>

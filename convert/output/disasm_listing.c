@@ -1,0 +1,208 @@
+#include "convert/output/disasm_listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "convert/graph/graph.h"
+#include "convert/output/object_file.h"
+
+/* A sampled address, as the program knows it. */
+struct place {
+	uint64_t file_addr;
+	uint32_t node;
+};
+
+struct listing {
+	struct cprof_report *report;
+	struct cprof_graph *graph;
+	struct cprof_object_file *file; /* the one being listed */
+	struct place *places;           /* of this file, by address */
+	size_t n_places;
+	uint32_t n_routines;
+	const struct cprof_disasm_sink *sink;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	if (x->file_addr != y->file_addr)
+		return x->file_addr < y->file_addr ? -1 : 1;
+	return (x->node > y->node) - (x->node < y->node);
+}
+
+static struct cprof_error *find_places(struct listing *l, const struct cprof_mapping *mapping)
+{
+	free(l->places);
+	l->n_places = 0;
+	l->places = calloc((size_t)l->graph->n_order + 1, sizeof(*l->places));
+	if (!l->places)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < l->graph->n_order; i++) {
+		uint32_t node = l->graph->order[i];
+		const struct cprof_node_info *info =
+			cprof_graph_info(l->graph, &l->graph->nodes[node]);
+		uint64_t file_addr;
+		if (info->objfile == mapping->filename &&
+		    cprof_object_file_address(l->file, info->address, &file_addr))
+			l->places[l->n_places++] = (struct place){ file_addr, node };
+	}
+	if (l->n_places)
+		qsort(l->places, l->n_places, sizeof(*l->places), compare_places);
+	return NULL;
+}
+
+/* Samples up to the next instruction belong to this one; *at moves behind them. */
+static void put_instruction(struct listing *l, const struct cprof_instruction *in, uint64_t next,
+			    size_t *at)
+{
+	const struct cprof_profile *p = l->report->profile;
+	int64_t flat_div = 0, cum_div = 0;
+	struct cprof_disasm_line line = { .file_addr = in->file_addr,
+					  .text = in->text,
+					  .line = in->line,
+					  .function = in->function,
+					  .file = *in->file ? cprof_path_base(in->file) : "" };
+	for (; *at < l->n_places && l->places[*at].file_addr < next; ++*at) {
+		const struct cprof_node *node = &l->graph->nodes[l->places[*at].node];
+		const struct cprof_node_info *info = cprof_graph_info(l->graph, node);
+		line.flat = cprof_measure_add(line.flat, node->flat);
+		flat_div = cprof_measure_add(flat_div, node->flat_div);
+		line.cum = cprof_measure_add(line.cum, node->cum);
+		cum_div = cprof_measure_add(cum_div, node->cum_div);
+		if (info->file && !*line.file)
+			line.file = cprof_path_base(cprof_profile_text(p, info->file));
+		if (info->line && !line.line)
+			line.line = info->line;
+		if (info->name && !*line.function)
+			line.function = cprof_profile_text(p, info->name);
+	}
+	line.flat = flat_div ? line.flat / flat_div : line.flat;
+	line.cum = cum_div ? line.cum / cum_div : line.cum;
+	l->sink->line(l->sink->ctx, &line);
+}
+
+static struct cprof_error *put_routine(struct listing *l, const struct cprof_object_symbol *symbol)
+{
+	size_t first = 0;
+	int64_t flat = 0, cum = 0;
+	while (first < l->n_places && l->places[first].file_addr < symbol->start)
+		first++;
+	size_t end = first;
+	for (; end < l->n_places && l->places[end].file_addr < symbol->end; end++) {
+		flat = cprof_measure_add(flat, l->graph->nodes[l->places[end].node].flat);
+		cum = cprof_measure_add(cum, l->graph->nodes[l->places[end].node].cum);
+	}
+	if (end == first)
+		return NULL;
+	struct cprof_instruction *code;
+	size_t n;
+	struct cprof_error *err = cprof_object_file_disassemble(
+		l->file, symbol->start, symbol->end, l->report->config.intel_syntax, &code, &n);
+	if (err)
+		return err;
+	l->sink->routine(l->sink->ctx, symbol->name, flat, cum);
+	l->n_routines++;
+	size_t all = l->n_places;
+	l->n_places = end; /* what lies behind the function is not its last instruction's */
+	for (size_t i = 0; i < n; i++)
+		put_instruction(l, &code[i], i + 1 < n ? code[i + 1].file_addr : UINT64_MAX,
+				&first);
+	l->n_places = all;
+	cprof_instructions_free(code, n);
+	return NULL;
+}
+
+static int compare_symbols(const void *a, const void *b)
+{
+	const struct cprof_object_symbol *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+	return order ? order : (x->start > y->start) - (x->start < y->start);
+}
+
+static struct cprof_error *put_file(struct listing *l, const struct cprof_mapping *mapping,
+				    uint64_t address)
+{
+	struct cprof_object_symbol *symbols = NULL;
+	size_t n = 0;
+	uint64_t file_addr = 0;
+	if (address && !cprof_object_file_address(l->file, address, &file_addr))
+		file_addr = 0;
+	struct cprof_error *err = find_places(l, mapping);
+	if (!err)
+		err = cprof_object_file_symbols(l->file, l->report->symbol, file_addr, &symbols,
+						&n);
+	if (!err && n)
+		qsort(symbols, n, sizeof(*symbols), compare_symbols);
+	for (size_t i = 0; !err && i < n; i++)
+		err = put_routine(l, &symbols[i]);
+	cprof_object_symbols_free(symbols, n);
+	return err;
+}
+
+/* Whether a sampled function of this program matches, so that it is worth opening. */
+static bool is_wanted(struct listing *l, const struct cprof_mapping *mapping, uint64_t address)
+{
+	if (address && mapping->start <= address && address <= mapping->limit)
+		return true;
+	for (uint32_t i = 0; i < l->graph->n_order; i++) {
+		uint32_t node = l->graph->order[i];
+		const struct cprof_node_info *info =
+			cprof_graph_info(l->graph, &l->graph->nodes[node]);
+		if (!info->objfile || info->objfile != mapping->filename)
+			continue;
+		const char *name = cprof_profile_text(l->report->profile, info->name);
+		if (cprof_regex_match(l->report->symbol, name) ||
+		    cprof_regex_match(l->report->symbol, cprof_graph_name(l->graph, node)))
+			return true;
+	}
+	return false;
+}
+
+static struct cprof_error *put_files(struct listing *l)
+{
+	const struct cprof_profile *p = l->report->profile;
+	char *end;
+	errno = 0;
+	uint64_t address = strtoull(l->report->symbol_text, &end, 0);
+	address = *end || errno || !*l->report->symbol_text ? 0 : address;
+	struct cprof_error *first =
+		NULL; /* why a program could not be listed, unless another one was */
+	for (uint32_t i = 0; i < p->n_mappings; i++) {
+		const struct cprof_mapping *mapping = &p->mappings[i];
+		if (!is_wanted(l, mapping, address))
+			continue;
+		struct cprof_error *err =
+			cprof_object_file_open(p, mapping, l->report->config.tools, &l->file);
+		if (!err)
+			err = put_file(l, mapping, address);
+		cprof_object_file_close(l->file);
+		l->file = NULL;
+		if (!first)
+			first = err;
+		else
+			cprof_error_free(err);
+	}
+	if (l->n_routines) {
+		cprof_error_free(first);
+		return NULL;
+	}
+	return first ? first
+		     : cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
+				       l->report->symbol_text);
+}
+
+struct cprof_error *cprof_disasm_listing_walk(struct cprof_report *report,
+					      const struct cprof_disasm_sink *sink)
+{
+	CPROF_AUTO(graph) struct cprof_graph *graph = NULL;
+	struct cprof_error *err = cprof_graph_new(report, 0, &graph);
+	if (err)
+		return err;
+	struct listing listing = { .report = report, .graph = graph, .sink = sink };
+	err = put_files(&listing);
+	free(listing.places);
+	return err;
+}
