@@ -9,6 +9,7 @@
 static const char intro[] =
 	"usage: cprof [REPORT] [options] [PROGRAM] FILE|URL...\n"
 	"       cprof [options] FILE|URL...            an interactive shell\n"
+	"       cprof -http=[HOST]:PORT [options] FILE|URL...   in a browser\n"
 	"\n"
 	"Show profiles in the pprof format, and older ones. Several sources are merged.\n";
 

@@ -33,6 +33,10 @@ struct cprof_options {
 		struct cprof_strings labels; /* "key=value" */
 		bool override_time, dry_run, insecure_auth;
 	} push;
+	struct {
+		const char *http;
+		bool no_browser;
+	} web;
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;
 	bool help, version, help_man, show_config;
@@ -58,7 +62,7 @@ struct cprof_command {
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
 	cprof_command_completion, cprof_command_report, cprof_command_shell,
-	cprof_command_show_config, cprof_command_symbolize, cprof_command_push;
+	cprof_command_show_config, cprof_command_symbolize, cprof_command_push, cprof_command_web;
 
 /*
  * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about
@@ -70,6 +74,14 @@ struct cprof_error *cprof_command_add_names(const struct cprof_options *options,
 /* For cprof_load.add_names, with the options for a context: the same, and then by asking the server. */
 struct cprof_error *cprof_command_add_remote_names(void *ctx, const struct cprof_source_url *url,
 						   struct cprof_profile *profile);
+
+/*
+ * The profile of `sources`, less that of `bases` (NULL or empty: none), with names and without the frames that it says to drop.
+ */
+struct cprof_error *cprof_command_load(struct cprof_options *options,
+				       const struct cprof_strings *sources,
+				       const struct cprof_strings *bases,
+				       struct cprof_profile **ret_profile);
 
 /* All options of the program; built once by main(). */
 extern struct cprof_option_table cprof_option_rows;

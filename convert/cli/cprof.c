@@ -39,6 +39,9 @@ static const struct cprof_option source_rows[] = {
 	{ "contentions", CPROF_OPT_SWITCH, AT(contentions), NULL, NULL, "same as -sample_index=contentions", NULL },
 	{ "mean_delay", CPROF_OPT_SWITCH, AT(mean_delay), NULL, NULL, "same as -mean -sample_index=delay", NULL },
 
+	{ "http", CPROF_OPT_STRING, AT(web.http), "", "[HOST]:PORT", "show the profile in a browser: flame graph, tables, graph, source, comparisons; port 0 is any free one, unix:/PATH a socket", "Browser" },
+	{ "no_browser", CPROF_OPT_SWITCH, AT(web.no_browser), NULL, NULL, "with -http: print the address and start no browser", NULL },
+
 	{ "push", CPROF_OPT_STRING, AT(push.url), "", "URL", "send each SOURCE to a server of profiles; http://HOST:PORT is Pyroscope, docs/push.md has the others", "Collectors" },
 	{ "service", CPROF_OPT_STRING, AT(push.service), "", "NAME", "with -push: the application's name (default: the process of the profile)", NULL },
 	{ "label", CPROF_OPT_LIST, AT(push.labels), NULL, "K=V", "with -push: a label of the profile; repeatable", NULL },
@@ -59,7 +62,7 @@ static const struct cprof_option source_rows[] = {
 
 /* What users of go tool pprof's newer commands, and of other viewers, type. */
 static const struct cprof_option_habit habits[] = {
-	{ "http ui no_browser serve", "did you mean -flamegraph -output FILE.html? there is no server here yet: that is one page for any browser, and -web shows a graph" },
+	{ "ui serve port browser", "did you mean -http=127.0.0.1:8999? -flamegraph -output FILE.html is one page for any browser" },
 	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
 	{ "flame flames fg icicle html", "did you mean -flamegraph?" },
 	{ "diff compare", "did you mean -diff_base BEFORE? -base subtracts only" },
@@ -90,10 +93,9 @@ static const struct cprof_option_choices choices[] = {
 /* clang-format on */
 
 static const struct cprof_command *const commands[] = {
-	&cprof_command_show_config, &cprof_command_push,
-	&cprof_command_symbolize,   &cprof_command_help,
-	&cprof_command_completion,  &cprof_command_version,
-	&cprof_command_man,         &cprof_command_report,
+	&cprof_command_show_config, &cprof_command_web,  &cprof_command_push,
+	&cprof_command_symbolize,   &cprof_command_help, &cprof_command_completion,
+	&cprof_command_version,     &cprof_command_man,  &cprof_command_report,
 	&cprof_command_shell, /* the shell takes what nobody else wants */
 };
 
@@ -239,15 +241,18 @@ static bool wants_file(const struct cprof_options *o)
 	return false;
 }
 
-static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **ret_profile)
+static struct cprof_error *load(struct cprof_options *o, const struct cprof_strings *sources,
+				const struct cprof_strings *bases,
+				struct cprof_profile **ret_profile)
 {
-	if (!o->sources.len)
+	static const struct cprof_strings none;
+	if (!sources->len)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE, "no profile source specified"),
 			"cprof [options] FILE|URL...; cprof -help lists the options");
 	struct cprof_load load = {
-		.sources = &o->sources,
-		.bases = o->diff_bases.len ? &o->diff_bases : &o->bases,
+		.sources = sources,
+		.bases = bases ? bases : &none,
 		.diff_base = o->diff_bases.len > 0,
 		.normalize = o->config.normalize,
 		.keep_notes = wants_file(o),
@@ -268,6 +273,22 @@ static struct cprof_error *load(struct cprof_options *o, struct cprof_profile **
 	return err;
 }
 
+struct cprof_error *cprof_command_load(struct cprof_options *options,
+				       const struct cprof_strings *sources,
+				       const struct cprof_strings *bases,
+				       struct cprof_profile **ret_profile)
+{
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = load(options, sources, bases, &profile);
+	if (!err)
+		err = cprof_command_add_names(options, profile);
+	if (!err && !options->all_frames) /* now that they have names */
+		err = cprof_load_drop_frames(profile, NULL);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
+	return err;
+}
+
 static struct cprof_error *run(struct cprof_options *options)
 {
 	const struct cprof_command *command = NULL;
@@ -276,11 +297,9 @@ static struct cprof_error *run(struct cprof_options *options)
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_error *err = NULL;
 	if (command->needs_profile)
-		err = load(options, &profile);
-	if (!err && profile)
-		err = cprof_command_add_names(options, profile);
-	if (!err && profile && !options->all_frames) /* now that they have names */
-		err = cprof_load_drop_frames(profile, NULL);
+		err = cprof_command_load(
+			options, &options->sources,
+			options->diff_bases.len ? &options->diff_bases : &options->bases, &profile);
 	return err ? err : command->run(options, profile);
 }
 

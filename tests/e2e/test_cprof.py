@@ -173,7 +173,7 @@ class Cprof(unittest.TestCase):
                 self.assertNotIn(word, options, "nobody sees the hint")
             for name in re.findall(r"did you mean -(\w+)", hint):
                 self.assertIn(name, options, hint)
-        for argument, want in (("-http=:8080", "-flamegraph"), ("--collapsed", "-folded"), ("-tpo", "-top"), ("-zzz", "-help lists")):
+        for argument, want in (("-ui", "-http=127.0.0.1:8999"), ("--collapsed", "-folded"), ("-tpo", "-top"), ("-zzz", "-help lists")):
             _, said = cprof(argument, self.file, status=2)
             self.assertIn(want, said)
         self.assertNotIn("did you mean", cprof("-quux", self.file, status=2)[1])

@@ -1,9 +1,17 @@
 # The flame graph as one page: cmake -DFROM=FOLDER -DTO=FILE -P join.cmake
 #
+# Another page can be made likewise: who includes this names its MODULES, STYLES and PAGE (paths without and with suffix).
+#
 # Modules are put one behind the other, what they import before them, without their import lines and without `export`, so
 # names at the top of a module are to be different in all of them. The page's policy names the hashes of its script and style
 # and lets no other run.
-set(MODULES tree transform profile search format color state picture table page main)
+if(NOT MODULES)
+	foreach(module tree transform profile search format color state picture table page main)
+		list(APPEND MODULES ${FROM}/${module})
+	endforeach()
+	set(STYLES ${FROM}/style.css)
+	file(READ ${FROM}/page.html PAGE)
+endif()
 
 # `hex` as base64 with padding.
 function(base64_of hex result)
@@ -27,17 +35,21 @@ endfunction()
 
 set(SCRIPT "\"use strict\";\n")
 foreach(module ${MODULES})
-	file(READ ${FROM}/${module}.mjs text)
+	file(READ ${module}.mjs text)
 	string(REGEX REPLACE "(^|\n)import [^\n]*" "\\1" text "${text}")
 	string(REGEX REPLACE "(^|\n)export " "\\1" text "${text}")
 	string(APPEND SCRIPT "${text}")
 endforeach()
-file(READ ${FROM}/style.css STYLE)
-file(READ ${FROM}/page.html page)
+set(STYLE "")
+foreach(style ${STYLES})
+	file(READ ${style} text)
+	string(APPEND STYLE "${text}")
+endforeach()
 foreach(part SCRIPT STYLE)
 	string(SHA256 hex "${${part}}")
 	base64_of(${hex} base64)
-	string(REPLACE "@${part}_HASH@" "sha256-${base64}" page "${page}")
-	string(REPLACE "@${part}@" "${${part}}" page "${page}")
+	set(${part}_HASH "sha256-${base64}")
+	string(REPLACE "@${part}_HASH@" "${${part}_HASH}" PAGE "${PAGE}")
+	string(REPLACE "@${part}@" "${${part}}" PAGE "${PAGE}")
 endforeach()
-file(WRITE ${TO} "${page}")
+file(WRITE ${TO} "${PAGE}")

@@ -1,0 +1,292 @@
+"""cprof -http: its pages' numbers against the text reports, what it refuses, and the pages in a browser where there is one."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+import urllib.parse
+
+import harness
+from harness import CPROF, SHARED
+
+GOLDEN = os.path.join(SHARED, "pprof-golden")
+ENVIRONMENT = dict(os.environ, TZ="UTC", PPROF_BINARY_PATH="/nonexist")
+
+
+def golden(name):
+    path = os.path.join(GOLDEN, "inputs", name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest("no ../shared/pprof-golden here")
+    return path
+
+
+def cprof(*arguments, cwd=None, status=0):
+    run = subprocess.run([CPROF, *arguments], timeout=100, check=False, env=ENVIRONMENT, cwd=cwd, capture_output=True)
+    if run.returncode != status:
+        raise AssertionError(f"{arguments}: exit {run.returncode}: {run.stderr.decode()}")
+    return run.stdout
+
+
+class Server:
+    """cprof -http on a free port, for the time of a with."""
+
+    def __init__(self, *arguments, address="127.0.0.1:0", cwd=None):
+        self.process = subprocess.Popen([CPROF, f"-http={address}", "-no_browser", *arguments], env=ENVIRONMENT, cwd=cwd, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.said = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            found = re.search(r"Serving web UI on (http://127\.0\.0\.1:(\d+)|unix:.*)", line)
+            if found:
+                self.url, self.port = found.group(1), int(found.group(2) or 0)
+                return
+        raise AssertionError(f"it did not start: {self.said}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=60)
+        if self.process.returncode or "Sanitizer" in said:
+            raise AssertionError(f"exit {self.process.returncode}: {said}")
+
+    def ask(self, path, method="GET", body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=100)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+    def json(self, page, status=200, **query):
+        got, _, body = self.ask(f"/{page}?{urllib.parse.urlencode(query)}", Accept="application/json")
+        if got != status:
+            raise AssertionError(f"{page} {query}: {got}: {body[:300]}")
+        return json.loads(body)
+
+    def text(self, page, **query):
+        got, _, body = self.ask(f"/{page}?{urllib.parse.urlencode(dict(query, format='text'))}")
+        if got != 200:
+            raise AssertionError(f"{page} {query}: {got}: {body[:300]}")
+        return body
+
+
+def values(nodes):
+    return [(node["name"], node["flat"], node["cum"]) for node in nodes]
+
+
+class Numbers(unittest.TestCase):
+    """A page says what the command line says."""
+
+    INPUTS = {"cpu.pb.gz": ["samples", "cpu"], "heap.pb.gz": ["inuse_space", "inuse_objects"], "go_mutex.pb.gz": ["delay"], "redis_inlines.pb.gz": [None]}
+
+    def test_tables_have_the_values_of_the_reports(self):
+        for name, types in self.INPUTS.items():
+            path = golden(name)
+            with self.subTest(name), Server("-symbolize=none", path) as server:
+                for si in types:
+                    query, options = ({"si": si}, [f"-sample_index={si}"]) if si else ({}, [])
+                    data = server.json("top", **query)
+                    report = json.loads(cprof("-json", "-symbolize=none", *options, path))
+                    self.assertEqual(values(data["nodes"]), values(report["nodes"]))
+                    self.assertEqual((data["total"], data["unit"]), (report["total"], report["unit"]))
+                    self.assertEqual(server.text("top", **query), cprof("-top", "-symbolize=none", *options, path))
+
+    def test_every_page_has_the_text_of_its_report(self):
+        path = golden("cpu.pb.gz")
+        with Server("-symbolize=none", path, cwd=GOLDEN) as server:
+            for page, option in (("peek", "-peek=line3"), ("traces", "-traces"), ("source", "-list=line3"), ("graph", "-dot"), ("flamegraph", "-folded")):
+                query = {"f": "line3"} if "line3" in option else {}
+                focus = ["-focus=line3"] if query else []
+                self.assertEqual(server.text(page, **query), cprof("-symbolize=none", option, *focus, path, cwd=GOLDEN), page)
+
+    def test_the_flame_graph_is_that_of_the_file(self):
+        path = golden("go_heap.pb.gz")
+        with Server(path) as server:
+            page = cprof("-flamegraph", path).decode()
+            inside = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.S).group(1))
+            self.assertEqual(server.json("flamegraph"), inside)
+            self.assertEqual(server.json(""), inside)
+
+    def test_peek_has_the_calls_of_the_graph(self):
+        path = golden("cpu.pb.gz")
+        with Server("-symbolize=none", "-nodefraction=0", "-edgefraction=0", path) as server:
+            graph, peek = server.json("graph"), server.json("peek", f=".")
+            names = [node["name"] for node in graph["nodes"]]
+            calls = sorted((names[call["from"]], names[call["to"]], call["value"]) for call in graph["calls"])
+            self.assertGreater(len(calls), 3)
+            self.assertEqual(calls, sorted((node["name"], call["name"], call["value"]) for node in peek["nodes"] for call in node["callees"]))
+            self.assertEqual(calls, sorted((call["name"], node["name"], call["value"]) for node in peek["nodes"] for call in node["callers"]))
+
+    def test_source_lines_have_their_weight(self):
+        path = golden("cpu.pb.gz")
+        with Server("-symbolize=none", f"-source_path={GOLDEN}/src", f"-trim_path=testdata", path, cwd=GOLDEN) as server:
+            data = server.json("source", f="line1000")
+            self.assertTrue(data["routines"])
+            for routine in data["routines"]:
+                weight = sum(line[1] for line in routine["lines"])
+                self.assertTrue("failure" in routine or weight == routine["flat"], routine)
+
+    def test_traces_add_up(self):
+        path = golden("heap.pb.gz")
+        with Server("-symbolize=none", path) as server:
+            data = server.json("traces", trim="false")
+            self.assertEqual(sum(trace["value"] for trace in data["traces"]), data["total"])
+            self.assertEqual(data["n"], len(data["traces"]))
+
+    def test_the_command_line_is_the_state_that_pages_begin_with(self):
+        path = golden("cpu.pb.gz")
+        with Server("-symbolize=none", "-sample_index=samples", "-focus=line3", "-lines", path) as server:
+            self.assertEqual(values(server.json("top")["nodes"]),
+                             values(json.loads(cprof("-json", "-symbolize=none", "-sample_index=samples", "-focus=line3", "-lines", path))["nodes"]))
+            self.assertEqual(values(server.json("top", f="", g="functions", si="cpu")["nodes"]),
+                             values(json.loads(cprof("-json", "-symbolize=none", "-sample_index=cpu", path))["nodes"]))
+
+    def test_several_sources_and_a_base(self):
+        path, other = golden("cpu.pb.gz"), golden("cpusmall.pb.gz")
+        with Server("-symbolize=none", "-diff_base", path, path, other) as server:
+            report = json.loads(cprof("-json", "-symbolize=none", "-diff_base", path, path, other))
+            self.assertEqual(values(server.json("top")["nodes"]), values(report["nodes"]))
+            alone = json.loads(cprof("-json", "-symbolize=none", path, other))
+            self.assertEqual(values(server.json("top", base="none")["nodes"]), values(alone["nodes"]))
+            same = server.json("top", base="1", profile="1")
+            self.assertEqual(same["nodes"], [])
+
+    def test_modules_are_a_granularity(self):
+        path = golden("redis_inlines.pb.gz")
+        with Server("-symbolize=none", path) as server:
+            nodes = server.json("top", g="modules", trim="false")["nodes"]
+            self.assertLess(len(nodes), 20)
+            self.assertEqual(sum(node["flat"] for node in nodes), server.json("top")["total"])
+
+    def test_download_is_the_filtered_profile(self):
+        path = golden("cpu.pb.gz")
+        with tempfile.NamedTemporaryFile() as file, Server("-symbolize=none", path) as server:
+            status, headers, body = server.ask("/download?f=line3")
+            self.assertEqual((status, headers["Content-Disposition"]), (200, 'attachment; filename="profile.pb.gz"'))
+            file.write(body)
+            file.flush()
+            self.assertEqual(cprof("-raw", file.name), cprof("-raw", self.proto(path)))
+
+    def proto(self, path):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        out = os.path.join(folder.name, "p.pb.gz")
+        cprof("-proto", "-symbolize=none", "-focus=line3", f"-output={out}", path)
+        return out
+
+
+class Refusals(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.profile = os.path.join(cls.folder.name, "p")
+        with open(cls.profile, "w", encoding="utf-8") as file:
+            file.write("main;work;spin 60\nmain;work 30\nmain;idle 10\n<script>alert(1)</script>;\u202egnp 1\n")
+        cls.server = cls.enterClassContext(Server(cls.profile))
+
+    def test_names_of_other_machines_and_pages_of_other_sites(self):
+        self.assertEqual(self.server.ask("/top", Host="evil.example")[0], 403)
+        self.assertEqual(self.server.ask("/top", Origin="http://evil.example")[0], 403)
+        self.assertEqual(self.server.ask("/top", Sec_Fetch_Site="cross-site")[0], 403)
+        self.assertEqual(self.server.ask("/upload", "POST", b"a 1\n", Origin="http://evil.example")[0], 403)
+        self.assertEqual(self.server.ask("/top")[0], 200)
+
+    def test_paths_and_methods(self):
+        for path in ("/nothing", "/../etc/passwd", "/ui/x", "/source/x"):
+            self.assertEqual(self.server.ask(path)[0], 404, path)
+        self.assertEqual(self.server.ask("/top", "POST", b"x")[0], 405)
+        self.assertEqual(self.server.ask("/upload")[0], 405)
+        self.assertEqual(self.server.ask("/record", "POST")[0], 400)
+        self.assertEqual(self.server.ask("/ui/flamegraph?f=main")[0], 200)
+        self.assertEqual(self.server.ask("/top", "HEAD")[2], b"")
+
+    def test_errors_say_what_is_wrong(self):
+        self.assertIn("parameter g", self.server.json("top", 400, g="nonsense")["error"])
+        self.assertIn("nonsense", self.server.json("top", 400, si="nonsense")["error"])
+        self.assertIn("regexp", self.server.json("top", 400, f="(")["error"])
+        self.assertIn("recording 77", self.server.json("top", 400, profile="77")["error"])
+        self.assertIn("no matches", self.server.json("peek", 422, f="nobody")["error"])
+
+    def test_only_the_pages_own_script_runs(self):
+        _, headers, body = self.server.ask("/")
+        policy = headers["Content-Security-Policy"]
+        self.assertRegex(policy, r"default-src 'none'; script-src 'sha256-[^']*'; style-src 'sha256-[^']*'; connect-src 'self'")
+        self.assertIn("frame-ancestors 'none'", policy)
+        self.assertNotIn(b"alert(1)", body)
+        self.assertLess(len(body), 200_000)
+
+    def test_an_upload_is_read_and_compared(self):
+        status, _, body = self.server.ask("/upload?name=after", "POST", b"main;work;spin 80\nmain;idle 10\n")
+        number = json.loads(body)["number"]
+        self.assertEqual(status, 200)
+        nodes = {node["name"]: node for node in self.server.json("top", profile=number, base=1)["nodes"]}
+        self.assertEqual((nodes["spin"]["flat"], nodes["work"]["cum"]), (20, -10))
+        self.assertEqual(self.server.ask("/upload", "POST", b"\x00\x01nonsense")[0], 422)
+        self.assertEqual(self.server.ask("/upload", "POST", b"")[0], 422)
+
+    def test_a_source_outside_of_the_path_is_not_read(self):
+        hostile = os.path.join(self.folder.name, "hostile.pb")
+        cprof("-proto", f"-output={hostile}", self.profile)
+        data = self.server.json("source", f="spin")
+        self.assertIn("failure", data["routines"][0])
+
+    def test_a_client_that_leaves_leaves_nothing(self):
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", self.server.port)) as client:
+                client.sendall(b"GET /top?format=json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual(self.server.ask("/top?format=json")[0], 200)
+
+    def test_an_address_that_others_reach_is_refused(self):
+        run = subprocess.run([CPROF, "-http=0.0.0.0:0", "-no_browser", self.profile], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("other machines", run.stderr)
+
+    def test_a_unix_socket(self):
+        path = os.path.join(self.folder.name, "s")
+        with Server(self.profile, address=f"unix:{path}"), socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(b"GET /top?format=text HTTP/1.0\r\n\r\n")
+            self.assertIn(b"spin", b"".join(iter(lambda: client.recv(65536), b"")))
+        self.assertFalse(os.path.exists(path))
+
+
+class Browser(unittest.TestCase):
+    """What a browser makes of the pages."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.chromium = shutil.which("chromium")
+        if not cls.chromium:
+            raise unittest.SkipTest("chromium is not installed")
+
+    def show(self, server, path):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.run([self.chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=20000",
+                                  f"--user-data-dir={folder}/user", "--dump-dom", f"{server.url}{path}"], timeout=90, check=False, capture_output=True, text=True)
+        self.assertEqual([line for line in run.stderr.splitlines() if "CONSOLE" in line], [], path)
+        return run.stdout
+
+    def test_pages_show_their_numbers_and_run_nothing_of_a_name(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".folded") as file:
+            file.write("main;work;spin 60\nmain;work 30\nmain;<img src=x onerror=alert(1)> 10\n")
+            file.flush()
+            with Server(file.name) as server:
+                top = self.show(server, "/top")
+                rows = re.findall(r'<tr><td class="num">([^<]*)</td><td class="num">([^<]*)</td>.*?<a [^>]*>(.*?)</a>', top)
+                self.assertEqual(rows, [("60", "60.00%", "spin"), ("30", "30.00%", "work"), ("10", "10.00%", "&lt;img src=x onerror=alert(1)&gt;"), ("0", "0.00%", "main")])
+                self.assertIn("<td>60</td><td>60.00%</td>", self.show(server, "/?i=img"))
+                self.assertIn("Which function?", self.show(server, "/source"))
+                self.assertIn('class="notice bad"', self.show(server, "/top?f=("))
+
+
+if __name__ == "__main__":
+    harness.main()
