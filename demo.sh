@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The main job, from a fresh checkout on Debian 12:  ./demo.sh [PID]
 #
 # Installs what the build needs, builds, and takes a CPU profile of process PID, or, without PID, of the
@@ -6,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 case ${1:-} in
--h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+-h | --help) sed -n '3,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
 '' ) pid= ;;
 *[!0-9]*) echo "demo.sh: \"$1\" is no process id" >&2; exit 2 ;;
 *) pid=$1 ;;

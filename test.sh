@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Every check there is, from a fresh checkout on Debian 12:  ./test.sh [STEP...]
 #
 # Installs what building and testing need, builds with gcc and clang (warnings are errors) and with
@@ -7,7 +8,7 @@
 # which the line before names. STEP is one or more of: build style unit e2e asan clang lint cross fuzz valgrind chaos.
 set -uo pipefail
 cd "$(dirname "$0")"
-[[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
+[[ ${1:-} == -h || ${1:-} == --help ]] && { sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0; }
 all=(build style unit e2e asan clang lint cross fuzz valgrind chaos)
 steps=("$@")
 [[ ${#steps[@]} -eq 0 ]] && steps=("${all[@]}")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "cprof/arch.h"
 
 static const struct cprof_arch *const archs[] = { &cprof_arch_x86_64, &cprof_arch_aarch64 };

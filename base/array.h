@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/array.h - arrays that grow: one rule of growth, and one place where sizes are checked.
  *

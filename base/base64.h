@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/base64.h - bytes from base64. Source of truth: RFC 4648 "Base 64 Encoding".
  */

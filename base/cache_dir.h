@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/cache_dir.h - the directory in which we keep what we need not find out twice, and the files in it.
  *

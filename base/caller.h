@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/caller.h - for whom root runs us: the user who called sudo(8), run0(1), pkexec(1) or doas(1).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/cleanup.h - scope guards: what a function holds is released on every way out of it.
  *

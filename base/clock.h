@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/clock.h - the clocks, by name. A variable that holds a time says which one: mono_ns, wall_ns.
  */

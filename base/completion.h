@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/completion.h - scripts that let a shell complete a program's options, made from its table of options.
  *

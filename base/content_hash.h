@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/content_hash.h - one number for what bytes say, which nobody can aim at who does not know the key.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/environment.h - the environment, where it may be somebody else's than the rights that we have.
  *

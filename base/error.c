@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #define CPROF_BASE_ERROR_C
 #include "cprof/error.h"
 

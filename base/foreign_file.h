@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/foreign_file.h - the one way in which we open a file that somebody else named: a process that is profiled, a debug
  * link in a program, a profile from elsewhere.

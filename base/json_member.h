@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/json_member.h - one text out of an object of JSON, without reading the rest into memory.
  *

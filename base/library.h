@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/library.h - a shared library that is loaded when it is first wanted and not at every start.
  *

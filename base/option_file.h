@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/option_file.h - options in a file: a line each, NAME = VALUE.
  *

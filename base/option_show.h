@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/option_show.h - what options have been set to and where each value came from, as a table for people.
  */

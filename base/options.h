@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/options.h - command lines from one table of rows: parsing, --help, the man page.
  *

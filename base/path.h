@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/path.h - file names as reports treat them: as text, without asking the file system.
  */

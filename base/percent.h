@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/percent.h - a byte that a URL or a header writes as "%41". Source of truth: RFC 3986 section 2.1.
  */

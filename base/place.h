@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/place.h - a directory held open and a name in it: what a path leads to, found once, so that nobody can lead us
  * elsewhere afterwards.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/prefetch.h - work that will be wanted later, done meanwhile by a child process at low priority.
  *

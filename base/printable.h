@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/printable.h - text that somebody else wrote, made fit for a terminal, a log and a file that must be UTF-8.
  *

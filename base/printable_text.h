@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/printable_text.h - longer text by base/printable.h: into a buffer, to a stream, through a stream.
  */

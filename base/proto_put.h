@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/proto_put.h - protobuf messages put together in buffers, field by field.
  *

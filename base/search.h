@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/search.h - binary search in a sorted array, written out where it is used so that it costs no call.
  */

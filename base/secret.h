@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/secret.h - what must not be shown, and where it comes from instead of a command line.
  *

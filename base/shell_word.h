@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/shell_word.h - a text as one word of a command that people may copy into a shell.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/text_line.h - a line of a text that is known by how it begins: /proc/PID/status, limits, meminfo, fdinfo.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/work.h - a piece of work in a process of its own: looking at a target, recording it, making a report.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base/work_result.h - what a process of ours has worked out, through a pipe to the one that asked: bytes, or an error.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cli_options.h - the command line of cprof-attach: what the user asked for, from one table of rows.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cmd_config.h - -show-config: what is set, and where each value comes from.
  */

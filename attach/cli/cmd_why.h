@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cmd_why.h - the command -why: print which names a file or a process has, and how to get better ones.
  */

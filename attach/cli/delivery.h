@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/delivery.h - a finished profile to the collectors that the command line names.
  *

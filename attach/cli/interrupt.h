@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/interrupt.h - Ctrl-C and SIGTERM for a program that wants to save its work: the first ends the window,
  * the second ends the program.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program cprof-attach: read the command line, run one mode, write the profile, say how it went. */
 #include <errno.h>
 #include <stdio.h>

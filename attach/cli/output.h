@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/output.h - where the profile goes: its name, that it can be written there, and writing it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/summary.h - the texts of a run for people: the live line, and what came out at the end. Prints nothing.
  */

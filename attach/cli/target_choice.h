@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/target_choice.h - the processes that a command line means, as rules for attach/targets/target_set.h.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cpu/cpu_account.h - does the sampled time agree with the kernel's own account of the targets' CPU time?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cpu/cpu_idle.h - why a CPU profile is (nearly) empty, in a sentence: the processes that the target started worked
  * instead, or nobody did.

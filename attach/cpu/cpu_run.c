@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at about the rate asked
  * for, and weighed by what the kernel counted: cpu_weight.h.

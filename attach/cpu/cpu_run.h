@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cpu/cpu_run.h - the CPU profile: where processor time, or what another event counts, goes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cpu/cpu_weight.h - what a sample of an event that is no clock stands for.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_baseline.h - how much memory a process's allocators hold, without asking them: for what was allocated
  * before the attach (-heap-baseline).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_by_uprobe.h - which of a process's allocator functions are watched by uprobes, and why.
  *

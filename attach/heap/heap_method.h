@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_method.h - what -heap-method can be: a row for each, which says by which means functions are watched.
  *

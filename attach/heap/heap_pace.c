@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/heap_pace.h"
 
 /* What one sample costs the target: the slow path and a few cold cache lines; docs/heap.md has the measurement. */

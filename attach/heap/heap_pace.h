@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_pace.h - how often to sample so that it costs no more than it may.
  *

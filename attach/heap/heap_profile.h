@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_profile.h - from sampled allocations to totals: unsampling, what lives, and how wrong it may be.
  *

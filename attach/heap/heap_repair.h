@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_repair.h - remove from a process what a killed heap profile left in it, whichever means it used.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_report.h - what a run says of how it watched allocators: which functions, by which means, at what cost.
  *

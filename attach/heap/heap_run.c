@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The run of a heap profile: attach, poll, detach, profile. What sees the allocations is heap_sources.h's. The file's
  * values are unsampled already (heap_profile.h).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_run.h - the heap profile: who allocates, and what of it lives, by samples of allocations.
  *

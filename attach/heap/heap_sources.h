@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/heap_sources.h - everything that sees a process's allocations, as one: jumps in the target, uprobes, or both.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/futex.h - what the arguments of the futex system calls mean: which operations sleep, which wake.
  *

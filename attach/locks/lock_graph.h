@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/lock_graph.h - who waits for whom, and the cycles in it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/lock_wait.h - what a blocked thread waits for: from its system call, the words of the lock and the
  * names of its innermost functions to a kind, an address and an owner.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/lock_word.h - what the bytes of a lock say: its kind, and who holds it.
  *

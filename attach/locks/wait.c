@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/locks/wait.h"
 
 #include "base/clock.h"

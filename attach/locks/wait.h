@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/wait.h - one wait of one thread, and Go's law for keeping and weighing waits.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/wait_evidence.h - how the futex words of a process are used: what tells a lock from a place where threads
  * wait for work, when no name does.

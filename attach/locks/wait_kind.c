@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/locks/wait_kind.h"
 
 #include <linux/futex.h>

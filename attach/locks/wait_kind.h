@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/wait_kind.h - what a thread waits for: told by the system call, the futex operation and value, and the
  * names of the innermost functions.

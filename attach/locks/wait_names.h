@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/wait_names.h - the functions that people know as those that wait, and that end waits.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/locks/wait_settle.h - whether a wait is contention, once the numbers and the names have had their say.
  *

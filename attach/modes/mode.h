@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/modes/mode.h - what can be profiled: one row per mode, listed once in mode.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/bpf_filter.h - a BPF program that lets only the samples of some processes through.
  *

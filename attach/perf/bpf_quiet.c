@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/bpf_quiet.h"
 
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)

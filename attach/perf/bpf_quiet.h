@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/bpf_quiet.h - libbpf says nothing on its own: what it cannot load is an error of ours.
  *

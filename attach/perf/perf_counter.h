@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_counter.h - how often an event has happened in some processes: the kernel's own count, without samples.
  *

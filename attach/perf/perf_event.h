@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_event.h - one perf event: opening it, its ring, and what its refusal means to a user.
  */

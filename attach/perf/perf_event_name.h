@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_event_name.h - event names to what perf_event_open(2) wants, through libpfm4.
  *

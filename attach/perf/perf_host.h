@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_host.h - what this machine and our own limits leave room for: CPUs to open events on, and descriptors.
  *

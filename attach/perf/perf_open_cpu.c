@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening row "cpu": one sampling event per CPU for whatever runs there, filtered in the kernel to our processes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening row "thread": one event and one small ring per thread, on any CPU. The last resort, for many CPUs and few
  * descriptors or little memory to lock. Nothing is inherited: new threads are found by looking for them.

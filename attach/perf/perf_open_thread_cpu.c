@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening row "thread-cpu": an event for each thread on each CPU, inherited by the threads it creates; all
  * events of a CPU share one ring. What an ordinary user may do with his own processes.

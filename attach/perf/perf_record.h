@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_record.h - what one perf record says. Bytes are checked here, once; the rest may trust them.
  *

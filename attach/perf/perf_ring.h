@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_ring.h - take whole records out of one perf_event mmap buffer.
  *

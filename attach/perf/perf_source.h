@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/perf_source.h - the perf events of a run: opened in the best way that is permitted, and all their rings
  * read as one stream in the order of time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/perf/pfm_api.h - libpfm4, loaded when an event's name must be looked up and not before.
  *

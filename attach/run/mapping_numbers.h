@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/mapping_numbers.h - the mappings of a profile by number, and which process's mapping each stands for.
  *

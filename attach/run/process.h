@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/process.h - one target as a run sees it: mappings, memory, and the names of its threads.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/process_threads.h - names of threads by id, and the label set of each.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/profile_names.h - each distinct address of a run named once, after the window.
  */

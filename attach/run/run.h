@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/run.h - what every mode is given: whose window, which processes, how to name, where to put what people read.
  *

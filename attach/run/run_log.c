@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/run/run_log.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/run_log.h - what a run tells people: counts as they grow, and notes worth a line of text.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/run_runner.h - may a mode be used on processes that an emulator or a recorder runs? And what is said of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/sample_labels.h - the labels of a sample: the one place where every mode's are made.
  *

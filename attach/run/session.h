@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/session.h - from a sample of a thread (registers, stack bytes) to a row of the profile.
  *

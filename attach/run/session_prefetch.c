@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/run/session_prefetch.h"
 
 #include "symbolize/names/kernel_cache.h"

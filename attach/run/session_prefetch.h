@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/session_prefetch.h - what naming a session's addresses will take, prepared by a child
  * while the window is open.

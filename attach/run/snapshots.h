@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/snapshots.h - profiles of what a run has sampled so far, while it goes on sampling.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/stack_walker.h - from one sample (registers, stack bytes) to the frames of its stack.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/tail_calls.h - functions that left by a tail call put back into the stacks of a run.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/tail_way.h - the way of tail calls from the function that was called to the one that runs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/run/window.h - how long a run samples, and who may end it earlier: the clock, a signal, the targets' end.
  *

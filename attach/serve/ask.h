@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/ask.h - what a request asks for: a path and its parameters, read as net/http/pprof reads them.
  *

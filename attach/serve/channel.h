@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/channel.h - the recordings of one target: which run, who uses them, and why some cannot be had.
  *

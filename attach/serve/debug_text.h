@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/debug_text.h - a profile as the text that Go gives for debug=1, for people and for tools that read it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/endpoint.h - what can be asked for below /debug/pprof/: a row for each name, listed once in endpoint.c.
  */

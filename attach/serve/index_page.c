@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/serve/index_page.h"
 
 static void put_escaped(struct cprof_buffer *out, const char *text)

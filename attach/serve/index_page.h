@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/index_page.h - /debug/pprof/: what can be had of the target, for people.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/look.h - what is answered by one look at a target, in a process of its own: its threads, names of addresses.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/metrics_page.h - /metrics: what the server does and costs, in the text format of Prometheus.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/profile_form.h - a profile as an endpoint gives it out: sample types, labels, times, and the bytes or the text.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/recording.h - one mode that samples one target in a process of its own, for as long as it is wanted.
  *

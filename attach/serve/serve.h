@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/serve.h - /debug/pprof/ of processes that know nothing of it, over HTTP, until it is told to end.
  *

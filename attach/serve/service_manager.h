@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/service_manager.h - what a service manager such as systemd wants to be told: that we are ready, end, and are
  * still at work.

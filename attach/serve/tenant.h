@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/tenant.h - one served process: who it is, whether it lives, and its recordings.
  */

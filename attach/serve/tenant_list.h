@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/tenant_list.h - who is served: for people, for programs, and for the service discovery of scrapers.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/tenants.h - all processes that are served, as they come and go.
  *

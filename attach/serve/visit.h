@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/visit.h - one request from the ask to the answer: what has to be recorded, waited for and worked out for it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/container.h - which container a process is in, by the names of its control groups.
  *

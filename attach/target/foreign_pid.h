@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/foreign_pid.h - a process as another PID namespace names it, looked for among those that are seen from here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/head_room.h - what a process may still take: memory, address space, mappings. And: is it enough?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/launch.h - start a command so that it can be profiled from its first instruction.
  *

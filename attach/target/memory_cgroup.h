@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/memory_cgroup.h - how much memory a process's control groups let it have yet, whoever set the limit.
  *

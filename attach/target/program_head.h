@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/program_head.h - the first bytes of the program that a process runs: its ELF header.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/ptrace.h - stop every thread of a process for a moment, and let them go as if nothing had been.
  *

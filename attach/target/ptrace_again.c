@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/ptrace_again.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/ptrace_again.h - a system call that our stop ended with EINTR is made again, so that the program never sees it.
  *

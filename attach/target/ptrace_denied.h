@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/ptrace_denied.h - why PTRACE_SEIZE said no, and what would help.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of a process that stands still: see attach/target/ptrace.h. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/remote.h - system calls executed by a stopped thread of the target, that undo themselves.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/remote_gadgets.h - the few instructions that borrowed threads run, found in the target's own text.
  *

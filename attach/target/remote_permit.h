@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/remote_permit.h - may a stopped thread make system calls in our name, and live if we are killed meanwhile?
  *

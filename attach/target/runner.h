@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/runner.h - by what a process is run, if not by the processor and the kernel alone: emulators, translators,
  * instrumenting tools, recorders.

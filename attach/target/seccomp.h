@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/seccomp.h - what a thread's seccomp filters would say to a system call made in its name.
  *

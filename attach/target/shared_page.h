@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/shared_page.h - a byte of memory that processes share, and which thread of which of them has a given id.
  *

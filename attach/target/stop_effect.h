@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/stop_effect.h - what a stop by ptrace does to a system call that a thread sleeps in.
  *

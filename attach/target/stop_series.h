@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/stop_series.h - something that needs the whole process to stand still: when to stop it, how long, how often.
  *

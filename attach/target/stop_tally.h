@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/stop_tally.h - how often a target was stopped, and for how long: the one place where stops are counted.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/target.h - one process to be profiled: that it is the one meant, and that it can be.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/target_children.h - the processes that a process has started, and how much they have worked.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finding a process by name: cprof_target_find() of target.h. */
 #include <dirent.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/target_mem.h - the memory of a live process, read with process_vm_readv(2) as a cprof_memory.
  *

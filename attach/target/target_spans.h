@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/target_spans.h - the target's memory, several places in one system call, while it runs or stands.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/thread_look.h - what a stop would meet: the states of all threads, read from /proc while they run.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/thread_probe.h - do the mappings and the memory of a process answer at all?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/thread_proc.h - what /proc says of one thread: the parsers, and reading the files.
  *

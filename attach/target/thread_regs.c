@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/thread_regs.h"
 
 #if defined(__x86_64__)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/thread_regs.h - a thread's user registers, from the forms the kernel hands them out in.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/target/tracer.h - the thread of ours that stops others, and whose end frees whoever could not be let go.
  *

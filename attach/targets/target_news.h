@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/targets/target_news.h - the kernel's own word of which processes were forked, run another program, or have a new name.
  *

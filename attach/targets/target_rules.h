@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/targets/target_rules.h - which processes are meant: by id, name, control group, unit, descent, or all.
  *

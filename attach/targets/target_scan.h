@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/targets/target_scan.h - who runs on this machine, as /proc lists it, and what has come since the last look.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/targets/target_set.h - the processes that rules mean, as they come and go; for as long as somebody wants to know.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/core_file.h - a core file: the threads, mappings and memory of a process that is no more.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/core_maps.h - the mappings of a core file's process, and the files that were mapped.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/core_snapshot.h - the threads of a core file as a snapshot, as if they had been captured alive.
  *

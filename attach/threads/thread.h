@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread.h - one thread of the target at one moment, and all of them: a snapshot.
  *

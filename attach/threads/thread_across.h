@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_across.h - threads of several processes that wait for each other, over locks in shared memory.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_capture.h - registers and stack bytes of every thread of a live process, without stopping it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_copy.h - the stacks of threads that sleep, copied while nobody holds them.
  *

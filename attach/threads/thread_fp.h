@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_fp.h - find the frame pointer that /proc does not tell.
  *

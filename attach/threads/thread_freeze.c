@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/threads/thread_freeze.h"
 
 #include <elf.h>

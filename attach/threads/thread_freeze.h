@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_freeze.h - stop threads with ptrace for a moment: registers and stack bytes, and let them go.
  *

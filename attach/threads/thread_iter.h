@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_iter.h - the kernel's own list of a process's threads, with their registers, through a BPF task
  * iterator: 200 threads in a fraction of a millisecond, and nobody is stopped.

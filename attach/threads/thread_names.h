@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_names.h - the names of one address for text: function, file and line, and how far into the function.
  *

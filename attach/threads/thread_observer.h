@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_observer.h - the states of all threads at this moment, with registers where the kernel gives them away:
  * by the BPF task iterator, or from /proc.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_profile.h - a resolved snapshot as rows of a profile of type threads/count.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_resolve.h - what a captured snapshot means: stacks walked, waits named, owners found, cycles.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_running.h - the registers and stack of threads that run right now: one perf sample each.
  *

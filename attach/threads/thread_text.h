@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_text.h - a resolved snapshot as text: what Go's goroutine?debug=2 is for goroutines.
  *

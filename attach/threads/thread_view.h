@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_view.h - one process that -mode threads looks at, or one core file: its snapshots, resolved.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/thread_words.h - in words, what a thread is at and for how long. For texts and labels alike.
  */

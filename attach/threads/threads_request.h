@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/threads_request.h - what a look at a process's threads is asked for.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/threads/threads_run.h - every thread's stack now, whom it waits for, and who waits for each other.
  *

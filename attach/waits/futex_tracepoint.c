@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/waits/futex_tracepoint.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/futex_tracepoint.h - the numbers of the futex system calls' tracepoints, also where nobody lets us read them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_bpf.h - what the BPF program of the block and mutex modes (wait.bpf.c) and wait_tier_bpf.c say to each
  * other.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_charge.h - who pays for a wait: the mutex profile's rule, for one process.
  *

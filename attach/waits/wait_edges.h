@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_edges.h - the waits that reach over an end of the window: into it from before, or out of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_events.h - the futex tracepoints of one process's threads, opened with perf and read in order of time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_fault.h - page faults that the BPF program tells of, each in two halves, joined into one wait.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_intake.h - what a tier hands its waits to, and what of a run the tiers and the profile share.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_pair.h - from entries and returns of futex calls to waits and releases, without the kernel's help.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/waits/wait_profile.h"
 
 #include <inttypes.h>

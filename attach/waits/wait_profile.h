@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_profile.h - from the sums of a window to rows of the profile: kinds, labels, sample types.
  *

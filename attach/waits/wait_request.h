@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_request.h - what a block or mutex profile is asked for.
  */

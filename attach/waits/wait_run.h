@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_run.h - one run of the block or mutex mode, from its request to its profile.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_sleeper.h - the stack of a thread that sleeps and goes on whenever it likes, known from /proc.
  *

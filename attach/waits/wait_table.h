@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_table.h - waits added up by stack, lock and thread until the window ends.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/waits/wait_tier.h - a way to see waits: one const struct each, in wait_tier_bpf.c, wait_tier_perf.c and
  * wait_tier_proc.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The BPF tier: a program in the kernel times every wait and keeps some by Go's law; perf copies registers and stack
  * of those into a ring per CPU. attach/waits/wait.bpf.c is the program and says how it works.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The perf tier: entries and returns of futex calls by perf, paired here. Every wait is seen, none is thinned; what
  * the rings have no room for is lost and counted.

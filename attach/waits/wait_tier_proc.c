@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The /proc tier: where no event may be had, read /proc/PID/task/TID/syscall every T. A wait of d is met with
  * p = min(1, d / T): that is Go's law at rate T, by nature. So the sum of delays is unbiased: each reading that meets a

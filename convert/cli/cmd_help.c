@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_help.c - cprof -help, -version, and the part of the man page that is made from the options.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_push.c - profiles that are there already, sent to a server of profiles: cprof -push URL FILE...
  *

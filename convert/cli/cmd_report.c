@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_report.c - one report: from the command line or the shell to a file, a screen or a viewer.
  */

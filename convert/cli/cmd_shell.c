@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_shell.c - the interactive shell: reads lines, by libedit on a terminal, and runs them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_show_config.c - cprof -show-config: what is set, and where each value comes from.
  */

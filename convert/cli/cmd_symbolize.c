@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_symbolize.c - names for profiles that have only addresses: before a report, or as a command of its own.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cmd_web.c - cprof -http: profiles in a browser.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/commands.h - what the parts of the program cprof share: its options, and its table of commands.
  *

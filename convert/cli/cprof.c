@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/cprof.c - the program cprof: reads the command line and hands over to a command.
  */

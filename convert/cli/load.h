@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/load.h - from the names on a command line to one profile: read or fetch, merge, subtract, tidy.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/cli/saved_profile.h"
 
 #include <errno.h>

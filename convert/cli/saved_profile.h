@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/saved_profile.h - the copy on disk of a profile that came from a URL, so that it can be looked at again.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/cli/shell_line.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/cli/shell_line.h - one line typed into the shell, taken apart: an assignment, a report, or a word.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/input_format.h - bytes of unknown kind to a profile: which formats are understood, and in what order.
  *

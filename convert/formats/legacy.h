@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy.h - what the readers of older profile formats share: lines, addresses, memory maps.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_cpu.c - gperftools' binary CPU profiles, and the Java agent's profiles.
  *

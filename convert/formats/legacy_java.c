@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_java.c - heap and contention profiles of Java's agent, and the names in all of its profiles.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_java.h - the part of Java's profiles that its CPU profiles share: names behind the samples.
  */

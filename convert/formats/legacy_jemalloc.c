@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_jemalloc.c - the heap dumps of jemalloc (MALLOC_CONF=prof:true), as jeprof reads them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_map.c - memory maps in older profiles, and the frames that their kind wants dropped.
  *

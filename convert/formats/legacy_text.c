@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/legacy_text.c - the text formats of the original tool: heap, counts, contention, threads.
  */

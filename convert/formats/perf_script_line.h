@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/perf_script_line.h - one line of the text of `perf script`: what kind it is, and what it says.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/read_folded.c - folded stacks ("root;caller;leaf COUNT"), the text of flame graph tools.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/read_perf_script.c - the text of `perf script`: recordings made by perf, opened here.
  *

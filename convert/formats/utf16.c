@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/formats/utf16.h"
 
 #define BAD_CHARACTER 0xfffd

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/formats/utf16.h - text in UTF-16 to UTF-8: what the shell and the editors of Windows write.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/graph/dot_text.h"
 
 #include <ctype.h>

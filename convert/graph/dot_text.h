@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/dot_text.h - any text as a part of a string in Graphviz's language, so that it is drawn as it is.
  *

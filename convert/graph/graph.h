@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/graph.h - who calls whom and with what weight: the graph behind top, tree, dot and others.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/graph_labels.h - the header lines of a graph-like report: the profile's, the filters', and what is left out.
  */

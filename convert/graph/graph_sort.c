@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/graph_sort.c - the orders of nodes and edges. All are total, so that equal input prints equally.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/graph_tags.c - the labels of samples, summed up by node, for drawings.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/graph_trim.c - from the whole graph to the part that a report shows.
  *

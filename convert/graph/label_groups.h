@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/label_groups.h - samples in groups by the value of one label.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/node_info.h - what makes two frames one node of a graph, and what the node is called.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/pruned_tree.h - all stacks of a report as one tree that stays small whatever the profile.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/root_stacks.h - the stacks of all samples as infos from the root to the leaf, inlined calls opened, in one array.
  *

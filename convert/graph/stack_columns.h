@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/stack_columns.h - the values of a report's samples as columns of numbers that are never negative.
  *

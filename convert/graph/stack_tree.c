@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/graph/stack_tree.h"
 
 #include "base/cleanup.h"

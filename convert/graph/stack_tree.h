@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/graph/stack_tree.h - all stacks of a report as one tree: what flame graphs and folded stacks are made of.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_access.h - who may ask: what a request's headers must say before anything is done for it.
  *

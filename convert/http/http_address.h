@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_address.h - where to listen: HOST:PORT of this machine's loopback, or a unix socket.
  *

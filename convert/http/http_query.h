@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_query.h - the parameters of a request: "seconds=5&debug=1", from its address or a posted form.
  *

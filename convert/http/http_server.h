@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_server.h - an HTTP/1.1 server for a few hundred clients: sockets, requests, limits, answers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/microhttpd_api.h - GNU libmicrohttpd, loaded when a server is wanted and not before.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/curl_api.h - libcurl, loaded when the first transfer is wanted and not before.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/curl_options.h - what all requests to servers of profiles have in common: redirects, certificates, who we are.
  */

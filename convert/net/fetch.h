@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/fetch.h - the bytes of profiles from URLs.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/net/grpc_head.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/grpc_head.h - how a call by gRPC ended: its status and words, which stand among the heads and trailers of an answer.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/query.h - a server of profiles as a source: what it is asked for one profile that is all of a stretch of time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/query_parca.c - Parca and Polar Signals: QueryService/Query, over gRPC or through the gateway as JSON.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/query_pyroscope.c - Pyroscope and Grafana Cloud: querier.v1.QuerierService/SelectMergeProfile.
  *

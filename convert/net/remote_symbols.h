@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/remote_symbols.h - names of addresses from the server that a profile came from.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/say.h - lines for people while something takes its time: progress, what was left out and why.
  *

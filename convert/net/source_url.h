@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/source_url.h - which sources are URLs, what is to be asked of them, and where their symbols are.
  */

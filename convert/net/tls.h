@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/net/tls.h - whom an https connection trusts, and as whom we come.
  */

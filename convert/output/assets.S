@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What convert/output/assets.h declares. In the assembler's own file: what a C file's assembly defines, link time optimization does not know. */
 	.section .rodata
 	.globl	cprof_asset_flamegraph

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/assets.h - files that are built into the library: pages that reports are put into.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/output/disasm_listing.h"
 
 #include <errno.h>

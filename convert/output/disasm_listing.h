@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/disasm_listing.h - the instructions that disasm shows: of functions that match, each with what it weighs.
  *

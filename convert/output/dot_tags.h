@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/dot_tags.h - the small boxes for tags beside a node in a drawing. report_dot.c's own.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/flame_data.h - a report as the JSON that the flame graph's page draws (assets/flame/data.mjs reads it).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/format_table.h - all report formats: the list, and each by its name.
  *

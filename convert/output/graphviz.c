@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/output/graphviz.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/graphviz.h - other programs that turn a report into a picture or show one.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/object_file.h - what binutils know of a program: its functions, and their instructions.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_callgrind.c - callgrind: the format of valgrind's tool, for KCachegrind.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_disasm.c - disasm: the instructions of matching functions, each with what it weighs.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_dot.c - dot: the call graph in Graphviz's language, and everything drawn from it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_flamegraph.c - flamegraph: one HTML file that shows all stacks and needs nothing else.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_folded.c - folded: "root;caller;leaf VALUE", a line a stack, as flame graph tools read it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_json.c - json: the top entries and the calls between them, for scripts.
  *

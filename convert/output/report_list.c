@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_list.c - list: the source of matching functions, each line with what it weighs.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_proto.c - proto: the profile, filtered, as a pprof file; topproto: the top entries as one.
  */

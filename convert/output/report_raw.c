@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_raw.c - raw: everything that is in a profile, as text.
  */

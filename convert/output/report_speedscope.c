@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_speedscope.c - speedscope: the file format of speedscope.app, one weighted stack a sample.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_tags.c - tags: each label key with its values and what they weigh.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_traces.c - traces: every sample with its labels and its stack, one after the other.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_tree.c - tree and peek: each node with its callers above and its callees below.
  */

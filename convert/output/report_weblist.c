@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/report_weblist.c - weblist: annotated source as a page; behind each line its addresses, their
  * instructions and the functions that were inlined there.

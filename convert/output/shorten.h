@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/shorten.h - function names short enough to be drawn: without packages, namespaces, arguments.
  */

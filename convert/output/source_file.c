@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/output/source_file.h"
 
 #include <ctype.h>

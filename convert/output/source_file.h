@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/source_file.h - lines of source files, found on a search path and kept while a report is written.
  *

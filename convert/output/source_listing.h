@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/output/source_listing.h - which source lines list and weblist show: nodes by function and file.
  */

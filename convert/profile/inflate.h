@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/inflate.h - what a gzip file holds, guarded against files that hold too much.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/measure.h - numbers with units: scaling, labels and percentages as reports print them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/merge_types.h - profiles made comparable before their samples are added up: same types, same units.
  */

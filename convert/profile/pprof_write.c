@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "cprof/pprof_write.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/profile_copy.c - an independent copy of a profile: reports change theirs.
  */

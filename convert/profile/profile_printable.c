@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/profile_printable.c - a profile whose strings may be shown on a terminal and put into lines of text.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/profile/wire.h - protobuf's wire format, field by field, out of bytes that others wrote.
  *

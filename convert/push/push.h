@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push.h - one finished profile to one server over HTTP, tried a few times.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_backend.h - what differs between servers of profiles: a const struct each, one file each.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_datadog.c - Datadog: a form of an event (JSON) and the pprof file, to an agent or straight to the intake.
  *

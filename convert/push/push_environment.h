@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_environment.h - what the vendors' own agents take from the environment: PYROSCOPE_, OTEL_, DD_, PARCA_.
  *

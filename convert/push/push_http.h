@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_http.h - one request to a server of profiles, once.
  *

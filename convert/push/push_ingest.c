@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_ingest.c - Pyroscope's older way in: POST /ingest with the pprof file, and all else in the query.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_labels.h - the labels of a series, as a server's grammar wants them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_otlp.c - OpenTelemetry's profiles over HTTP, as its protocol has them from 1.10 on. The protocol is not
  * finished ("Development"), so this may have to change with it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_parca.c - Parca and Polar Signals: ProfileStoreService/WriteRaw, over gRPC or as JSON.
  *

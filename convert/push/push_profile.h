@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_profile.h - a profile as a server should have it: what it would refuse or choke on is taken out before.
  *

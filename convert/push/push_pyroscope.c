@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_pyroscope.c - Pyroscope and Grafana Cloud Profiles by push.v1.PusherService/Push, in Connect's way.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_raw.c - the pprof file to any URL, as it is; and to the OpenTelemetry Collector's receiver of pprof files.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/push_url.h - which kind of server a URL means: KIND+http://host, or by the path of a plain http://host/path.
  */

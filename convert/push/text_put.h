@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/push/text_put.h - bytes as texts that requests are made of: JSON strings, base64, times.
  *

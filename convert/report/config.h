@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/config.h - what a report is asked for: every option of pprof's that shapes one, by its name.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/filter.h - what the report's filter options take out of a profile, in the order that pprof has.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/filter_leaf.h - frames cut off at the leaf: what an allocator or a profiler calls on its own behalf.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/filter_names.h - samples and frames chosen by their names: focus, ignore, hide, show, show_from.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/filter_pattern.h - the regular expression of a filter option, matched against a profile's strings.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/report/filter_tags.h"
 
 #include <ctype.h>

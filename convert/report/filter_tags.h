@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/filter_tags.h - samples chosen by their tags (tagfocus, tagignore), and which keys remain (tagshow, taghide).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/report/granularity.h"
 
 void cprof_granularity_apply(struct cprof_profile *p, const struct cprof_config *config)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/granularity.h - a profile made coarser: what the granularity does not show is forgotten.
  */

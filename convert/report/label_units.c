@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/report/label_units.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/label_units.h - which unit the numbers of each label key have.
  *

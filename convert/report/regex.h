@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/regex.h - regular expressions in RE2's syntax, as pprof's users write them, through PCRE2.
  *

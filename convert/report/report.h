@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/report.h - a report on a profile: prepare (value, total, filters, granularity), then write.
  *

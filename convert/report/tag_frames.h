@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/report/tag_frames.h - frames made of tags: the values of tagroot's keys above the root, tagleaf's below the leaf.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/compare.h - the profile that a page shows: a recording, or what one has more than another.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The web view's page: cmake -DFROM=FOLDER -DFLAME=FOLDER -DTO=FILE -P join_web.cmake
 #
 # Its own modules and styles behind those of the flame graph, whose document stands in a template of the page. The hashes of its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/page_source.c - the pages of code: source lines and instructions of matching functions, each with what it weighs.
  */

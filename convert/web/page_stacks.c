@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/page_stacks.c - the pages of whole stacks: the flame graph's data, and traces, the heaviest samples first.
  */

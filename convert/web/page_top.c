@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/page_top.c - the pages of functions: top, peek with callers and callees, and the graph of calls.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/recordings.h - the profiles that the web view holds: those from the command line, recorded since, and uploaded.
  *

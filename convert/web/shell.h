@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/shell.h - the HTML file that every page is: its scripts and styles, made at build time, and what it shows at first.
  */

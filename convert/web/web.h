@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web.h - the web view of profiles: its answers to requests, for whichever server it is mounted on.
  *

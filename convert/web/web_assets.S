@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What convert/web/web_assets.h declares; see convert/output/assets.S for why it is assembly. */
 	.section .rodata
 	.globl	cprof_asset_web_page

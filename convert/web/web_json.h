@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web_json.h - what the JSON of all pages begins with, and the words it is made of.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web_page.h - the pages of the web view: a path, and what is answered there.
  *

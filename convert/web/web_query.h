@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web_query.h - what an address of the web view asks for: the options of a report, as pprof's addresses name them.
  *

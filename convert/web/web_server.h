@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web_server.h - the web view as a server of its own, until it is told to end.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/web/web_visit.h - one answer being made in a process of its own: a report, a new recording, an upload being read.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/arch.h - every fact that differs between CPUs, in one place: a const table per CPU.
  *

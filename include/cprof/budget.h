@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/budget.h - what reading files that others wrote may cost us, for each file and for all of a run.
  *

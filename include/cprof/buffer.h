@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/buffer.h - a growing run of bytes: text being composed, a file being read.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/build_id.h - the number that a linker gives an ELF file, and that tells it from all others.
  *

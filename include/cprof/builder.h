@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/builder.h - from samples, one by one, to a profile: equal stacks become one sample.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/demangle.h - names as people write them, from names as linkers see them.
  *

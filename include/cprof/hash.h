@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/hash.h - hashing, and one hash map: uint64_t keys to uint64_t values.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/image.h - the bytes of a file that others may change or truncate while we read it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/maps.h - the mappings of one process, now and at earlier moments of the session.
  *

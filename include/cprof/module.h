@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/module.h - one ELF image (program, library, vdso) that some process has mapped, opened once.
  *

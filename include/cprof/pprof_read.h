@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/pprof_read.h - pprof bytes, gzip or plain, to a profile; everything foreign is checked here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/pprof_write.h - a profile as pprof bytes.
  *

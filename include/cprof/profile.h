@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/profile.h - a profile in memory: what a pprof file says, as flat arrays and indices.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/profile_scale.h - the values of a profile multiplied: by a number, by one a type, or to another's sums.
  *

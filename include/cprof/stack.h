@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/stack.h - an unwound stack: code addresses, innermost first, and why the walk ended.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/stack_table.h - each distinct frame and each distinct stack once, known by a small number.
  *

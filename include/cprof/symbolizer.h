@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/symbolizer.h - the names of an address: function, file, line and the functions inlined there.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cprof/unwind.h - walk one stack: registers and stack bytes in, frames and a stop reason out.
  *

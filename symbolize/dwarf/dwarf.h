@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf.h - what debug information says about an address: functions, inlined calls, lines.
  *

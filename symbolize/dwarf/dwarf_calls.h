@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_calls.h - the functions of one unit and the calls inlined into them, by address.
  *

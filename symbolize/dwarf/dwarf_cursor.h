@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_cursor.h - reading DWARF's numbers and strings out of a run of bytes, never past its end.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_file.h - the DWARF sections of one file: units, abbreviations, attributes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_functions.h - the function at an address and the calls inlined into it there, by name.
  *

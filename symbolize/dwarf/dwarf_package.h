@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_package.h - a .dwp file: the .dwo files of a whole program in one, with an index by their ids.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_ranges.h - the code addresses of an entry: low and high pc, or a list in another section.
  *

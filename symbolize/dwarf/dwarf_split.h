@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/dwarf/dwarf_split.h - the entries that -gsplit-dwarf left out of a program: its .dwo files, or a .dwp package.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Attribute values of dwarf_file.h: how many bytes a form takes, and what they say. */
 #include <dwarf.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/elf/eh_index.h - where functions start that no symbol names, from the index of the unwind information.
  *

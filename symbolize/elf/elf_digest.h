@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/elf/elf_digest.h - one number for all in an ELF file that names are made of.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/elf/elf_file.h - the sections of a 64-bit little-endian ELF file, for reading names.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/elf/elf_relative.h - words that the loader fills with addresses in the file itself.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/elf/intervals.h - nested address ranges flattened, so that one binary search finds the innermost.
  *

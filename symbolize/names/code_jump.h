@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/code_jump.h - where calls and jumps in a module's code lead, for finding functions that left by a tail call.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/go_module.h - what a Go program says of itself at run time: where its text starts.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/names/go_table.h"
 
 #include <stdlib.h>

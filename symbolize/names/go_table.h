@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/go_table.h - functions and lines of a Go program from its .gopclntab, which survives stripping.
  *

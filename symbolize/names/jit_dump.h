@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/jit_dump.h - names of JIT code from the jit-PID.dump file that a process writes for perf inject.
  *

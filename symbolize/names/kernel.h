@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/kernel.h - the kernel's and its modules' functions, from /proc/kallsyms.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/kernel_cache.h - the kernel's own functions of this boot, on disk.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/names.h - everything that knows names in one module, opened on its first question.
  *

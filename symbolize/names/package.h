@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/package.h - which step of the system's package manager would bring a file's debug information.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/names/perf_map.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/perf_map.h - names of JIT code that a process writes to /tmp/perf-PID.map for profilers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/place_name.h - names that say no more than an address does: a place in a file, or that nothing is known.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/plt.h - names for the procedure linkage table: "read@plt".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/punycode.h - identifiers that are not ASCII, out of the ASCII that compilers write them as.
  *

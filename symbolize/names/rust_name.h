@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/rust_name.h - the plain text of Rust's mangled names ("v0": "_RNvC7mycrate3foo").
  *

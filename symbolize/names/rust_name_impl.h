@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/rust_name_impl.h - the inside of rust_name.h, for the files that implement it.
  *

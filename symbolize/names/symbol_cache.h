@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/symbol_cache.h - answers of earlier profiles, on disk, a file for each build-id.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/symbols.h - the functions of an ELF file's symbol tables, sorted by address.
  *

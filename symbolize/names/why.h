@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/names/why.h - what is known about the names of one module, in words: found, looked for, what would be better.
  */

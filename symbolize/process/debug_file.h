@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/process/debug_file.h - the files that hold a module's names besides itself: its separate debug file, mini debug
  * info, dwz's common parts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/process/debuginfod.h - debug files from servers, where the user asked for it.
  *

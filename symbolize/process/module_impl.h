@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/process/module_impl.h - the inside of module.h, for the files that implement it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text on memory without a file: programs copy theirs to huge pages, at the same addresses. */
 #include <string.h>
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "cprof/stack.h"
 
 const char *cprof_stop_name(enum cprof_stop stop)

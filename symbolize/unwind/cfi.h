@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/cfi.h - the call frame information of one ELF image: from an address to its row of rules.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/cfi_reader.h - take numbers out of untrusted DWARF bytes, with the end always in sight.
  *

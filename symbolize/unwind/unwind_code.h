@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/unwind_code.h - a rule for code without unwind information, found by reading the code.
  *

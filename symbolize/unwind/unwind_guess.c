@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/unwind/unwind_impl.h"
 
 #define ARGUMENTS_WITHIN    512u /* the frames of _start and what it calls, at most */

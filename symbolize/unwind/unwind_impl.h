@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/unwind_impl.h - the state of one walk: the inside of unwind.h, for the files that implement it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/unwind_rule.h - how to get from one frame to its caller, in the few bytes that a walk needs.
  *

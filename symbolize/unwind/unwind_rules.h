@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/unwind_rules.h - from a code address to the rule for its frame, remembered.
  *

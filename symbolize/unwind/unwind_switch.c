@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/unwind/unwind_switch.h"
 
 #include <dwarf.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * symbolize/unwind/unwind_switch.h - code that called a function on another stack, and how it comes back to its own.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What watching waits costs the target, beside other tools: block.py [ROUNDS [TOOL...]].
 
 Each row: the target bare, with the tool, and bare again; the ratio of turns per second with the tool to the mean of

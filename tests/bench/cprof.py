@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """cprof against `go tool pprof` on large profiles: time and peak memory, both in one run, as a table of ratios.
 
 usage: tests/bench/cprof.py [STACKS]     (default 500000 distinct stacks; with 1 repetition of the slow ones)

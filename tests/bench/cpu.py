@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the CPU profile costs, as a table of medians and ratios; perf record + perf script in the same run.
 
 Usage: tests/bench/cpu.py [PART...]   parts: throughput sample perf open memory finish

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What a heap profile costs its target: pairs of free and malloc per processor second, with and without, turn about in one process.
 
 heap.py [TURNS [ours|server|others]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """How right the heap profile is: the same target told what to allocate, again and again, against its own account.
 
 heap_accuracy.py [RUNS [RATE [change]]]: mean error of alloc and inuse bytes and objects, and how many runs lie inside the 95 % interval

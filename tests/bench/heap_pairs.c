@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_pairs - two threads that do nothing but free and malloc blocks of 16 to 4096 bytes: an extreme churn.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """How long a target's threads stand still for the attach and the detach of a heap profile, and, beside it, for gdb's.
 
 heap_pause.py [ATTACHES [THREADS [NAP_US]]]: median, 99th percentile and maximum over so many attaches (200) to a process of so many

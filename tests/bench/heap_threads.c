@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_threads - a server's threads: heap_threads N [NAP_US]. N threads that nap for NAP_US (5000) and then allocate and free a
  * few blocks. Prints "ready"; ends on SIGTERM.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/bench/make_stacks.c - write a profile with N distinct stacks of about 30 frames, for bench/cprof.py.
  *

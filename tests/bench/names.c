@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * names - look addresses of one file up, as cprof-attach does after its window; for bench_names.py and by hand.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Naming addresses: ours against llvm-symbolizer, addr2line, eu-addr2line and go tool pprof, same addresses, one run.
 
 Usage: tests/bench/names.py [-n 10000] [-runs 5] [-no-go] FILE...     FILE: a program with debug information

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A dump of 200 threads: ours beside gdb and eu-stack, on the same process in the same run.
 
     tests/bench/threads.py [THREADS]

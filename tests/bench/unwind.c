@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * unwind PERF_DATA PID - walk the samples of a perf.data file (perf record --call-graph dwarf) of a process
  * that still runs, with our unwinder and with elfutils' libdwfl, in one program and on the same bytes.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """tests/bench/unwind.py [WORKLOAD...] - our unwinder against libdwfl and perf script on the same recorded samples.
 
 perf records a running process once (cpu-clock, 999 Hz, stacks of 32 KB); the samples are then walked, while the

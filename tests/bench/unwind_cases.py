@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """tests/bench/unwind_cases.py [PART_OF_A_NAME...] - the share of samples whose whole frame list is right, case by case:
 by our unwinder, which may go on in the live process, and by libdwfl, each on samples of its own.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that are profiled while they answer questions; the answers depend on the question alone.
 
 A guest has .pid, ask(question) -> answer, questions(rng) and close() -> problem or None. What a program cannot promise (a JIT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must be as before after a profile: looked at from outside, in /proc, and compared with the files that are mapped."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The flame graph's modules without a page: node flamegraph_modules.mjs FOLDER. A line a check; the status says whether all hold. */
 import assert from "node:assert";
 import { pathToFileURL } from "node:url";

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A file system with one file, `file`, that can be read and mapped but never finishes a write: a dead NFS server.
 
     hangfs.py DIRECTORY

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: start a target, attach to it, read the profile with somebody else's reader,
 and see that the target is still as it was.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the heap tests share: a target that is told what to allocate, an attach that is known to be in place, and a look at
 every executable byte."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Profiles in the shapes that other people's programs write: what they fill in, what they leave out, and what is odd about them.
 
 Everything is made here, from a seed; nothing is fetched. A shape is a row of PRODUCERS with a row of TWISTS: sixty of them. The field numbers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: waits are compared with what the program measured
 """Block and mutex profiles of programs whose waits are known, by each of the three ways to see them.
 

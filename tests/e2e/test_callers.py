@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who calls whom: another user's processes, root for somebody else (sudo), and what messages and files say of it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes that the target starts, and profiles that are empty: what is said about both."""
 
 import signal

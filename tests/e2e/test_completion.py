@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-completion SHELL: what bash, zsh and fish offer for a word of a command line, asked of the shells themselves."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options from a file and from the environment: which counts, what is said of each, and that no secret is shown."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program cprof as its users meet it: files, pipes, URLs, the shell, pictures, and everything that can be wrong."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: shares of processors are compared
 """-mode cpu on real processes: right functions, right shares, right labels, by every way of opening events."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cprof against Debian's `go tool pprof`: the same report with the same options on the same profile, byte for byte.
 
 Combinations are drawn with a fixed seed, so a failure can be repeated. Left out is only what the two versions are known

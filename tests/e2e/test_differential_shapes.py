@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cprof against Debian's `go tool pprof` on profiles in the shapes of other people's programs (profile_shapes.py): sixty of them, with sixty
 sets of options. What is known to differ between the versions is left out as in test_differential.py, whose comparison this is;
 docs/viewer.md lists the classes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: counts of the whole machine are compared
 """Events other than clocks: the weights add up to what the kernel counted, however they are opened, and shares are right."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The flame graph's page: its data against the other reports, its modules by node, and the page in a browser where there is one."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Random functions, hooked by the real patch code and run beside themselves unhooked: the short form of tests/generated/run, the same
 rounds every time."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cprof's reports against the original tool's golden outputs, byte for byte.
 
 The data is ../shared/pprof-golden (see its README); where it is missing the tests are skipped and say so.

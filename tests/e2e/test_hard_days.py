@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: it lowers the kernel's limits for a while, and looks for processes by name
 """What a profiler meets on a bad day. In none of these may the target die, stay stopped or change."""
 

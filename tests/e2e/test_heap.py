@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """-mode heap: what is counted, what is left behind, and what happens when somebody dies."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """-mode heap on every allocator there is a package for: each of its functions, to the byte, in -rate 1."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """-mode heap and somebody else's uprobes on the same functions: put on and taken off in the window, before it, across its ends."""
 
 import concurrent.futures

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # asan: yes
 """-heap-hook: allocators of a program's own are counted to the byte, once, and what cannot be meant is refused."""
 

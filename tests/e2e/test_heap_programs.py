@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # asan: yes
 """-mode heap on programs as people run them: the right stacks, and the program is well during and after."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """-mode heap by uprobes: the same counts, nothing injected, nobody stopped, and nothing left but what the kernel keeps."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-http: /debug/pprof/ of a process that knows nothing of it, asked by Go's own tool, by raw sockets, and by those who mean harm."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-http of processes that come and go: by name, control group, unit and descent, and all of them."""
 
 import json

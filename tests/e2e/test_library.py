@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # asan: yes
 """Programs of other people: they see include/ and link one of the libraries (tests/library)."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of real processes: the right file whatever became of it, and no name from a wrong one."""
 
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where profiles go: names, modes, refusals before sampling, full disks; signals, commands, and what people see."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What some capabilities, and none, permit: docs/permissions.md row by row. What is not permitted has to be said."""
 
 import fcntl

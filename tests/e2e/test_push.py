@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-push against a real HTTP server (Python's): what arrives, what is tried again, what is said and kept when it fails."""
 
 import http.server

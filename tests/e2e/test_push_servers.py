@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-push to each kind of collector: what arrives is read by protoc and Python, and compared with the file that was kept.
 
 The receivers answer as the real servers were seen to answer."""

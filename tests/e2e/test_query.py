@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A collector's query as a source of cprof: what is asked is read by protoc, and the report is that of the same file."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Pools whose first instructions somebody comes to are not given a jump there, and go on as before by whatever method."""
 
 import os

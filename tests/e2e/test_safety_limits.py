@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: it fills memory cgroups
 """What a target may afford, what it is run by, and what others left in it. Whatever is refused is refused with the reason, and the
 target still works."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the injected code may not assume of a target: which registers a caller gives away, whose memory lies beside a stack, that
 a call comes back. Each target computes something meanwhile and says whether it was right."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 # alone: it freezes cgroups and counts stops
 """Stopping a process and borrowing one of its threads: sandboxes hold, traps are not sprung, nobody stands still for long."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """-heap-method uprobe on programs that leave a pool's function in every way there is: the counts are exact, and the program goes on."""
 
 import os

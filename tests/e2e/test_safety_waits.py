@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # alone: waits are compared with time passed
 """Waits that are easily told wrong: idle pools that look like locks, locks that look like pools, owners in other processes."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a hostile target's files and memory, and a hostile server, may cost: bounded memory and time, said once, and the profile
 is written all the same."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files, links, pipes and devices that another user made: nothing of ours is written through them, read through them or
 waits for them. Each test ends with a target that still works.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What somebody else wrote, on its way to a terminal, a log, a command line: control characters, forged lines, secrets."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-mode threads on real processes: every stack, every wait and owner, deadlocks, hard days, core files."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-mode threads on programs as they run: every thread has a whole stack, and the program does not notice."""
 
 import glob

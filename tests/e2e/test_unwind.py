@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole frame lists: programs that announce their true call chain, sampled and walked by tests/tools/walk_stacks.
 
 A sample counts as right only if every frame is there, none is missing and none is too many."""

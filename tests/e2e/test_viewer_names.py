@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that mean something to the language of a report: quotes, backslashes, separators, markup, in every format of cprof.
 
 Each report is read by a reader of its format's own, and has to give the names back. Names are drawn with a fixed seed, so a

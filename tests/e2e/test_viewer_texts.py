@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cprof on other programs' texts: what does not belong there is told once and left out, and reports are made of the rest."""
 import os
 import subprocess

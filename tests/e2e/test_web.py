@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cprof -http: its pages' numbers against the text reports, what it refuses, and the pages in a browser where there is one."""
 
 import contextlib

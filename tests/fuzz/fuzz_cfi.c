@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hostile call frame information: one byte each for the sizes of .eh_frame_hdr and .debug_frame (in 16 bytes),
  * then those sections, then .eh_frame. Every address that an entry could mean is looked up and run.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arbitrary code, read for where its calls and jumps lead. */
 #include <stdlib.h>
 #include <string.h>

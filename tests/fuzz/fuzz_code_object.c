@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hostile ELF files: the input is the file; who comes to the beginnings of its segments, and what the code there does. */
 #include <stdio.h>
 #include <stdlib.h>

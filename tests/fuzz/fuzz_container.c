@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_container.c - /proc/PID/cgroup, with names that a container chose.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes as a core file: threads, stacks and memory are inside the file, whatever it says. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a symbol, in every form. */
 #include <stdlib.h>
 #include <string.h>

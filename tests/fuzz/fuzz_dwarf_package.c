@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a .dwp file: every id that its index names, and the units cut out for it, read to their ends. */
 #include <stdlib.h>
 #include <string.h>

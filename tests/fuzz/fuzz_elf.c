@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Real ELF files whose tables say something else: the whole way from the file to names, lines and unwinding, under a budget.
  * Bytes are changed where they mean something: headers of the file, its sections and segments, words inside of sections.

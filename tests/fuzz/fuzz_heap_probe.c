@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A function of arbitrary bytes: its probe lies in what was given, or it is refused. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_http_ask.c - a request as it comes from anybody: method, path, query and headers, a line each, then a body.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_input_format.c - any file that somebody gives cprof: every reader, then a report, a merge and the writer.
  */

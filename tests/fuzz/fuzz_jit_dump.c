@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a jitdump: records in, then look-ups around every start. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as /proc/kallsyms. */
 #include <string.h>
 

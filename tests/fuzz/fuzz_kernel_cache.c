@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as the cache of the kernel's functions. The boot is the file's own, and the checksum is made right, so that
  * what lies behind them is reached as well.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as an ELF file: symbol tables, PLT, mini debug info, DWARF, Go's table, and look-ups all over them. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a file of options: refused with a line and a hint, or values that come out the same when they are written again. */
 #include <stdlib.h>
 #include <string.h>

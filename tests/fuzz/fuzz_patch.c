@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Relocating the first instructions of arbitrary bytes: refused or planned, never out of bounds. The first byte says which
  * arguments the stub wants to know. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a perf map: lines in, then look-ups around every start. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as one perf record, under a layout that the first two bytes choose. */
 #include <stdint.h>
 #include <stdlib.h>

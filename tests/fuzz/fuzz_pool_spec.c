@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text after -heap-hook: refused with a reason, or something that can be made into a stub. */
 #include <stdlib.h>
 #include <string.h>

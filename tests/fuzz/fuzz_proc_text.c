@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes as texts of /proc/PID: maps and smaps, status, limits, meminfo, fdinfo, cgroup with mountinfo. A zero byte parts two texts. */
 #include <stdlib.h>
 #include <string.h>

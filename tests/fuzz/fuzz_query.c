@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a query, and any bytes as a server's answer to one: refused with a reason, or within what was there. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_regex.c - an expression and a text, parted by a zero byte: no crash, no endless match.
  */

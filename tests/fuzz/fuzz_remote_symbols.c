@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_remote_symbols.c - what a server answers that is asked for the names of addresses.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The region that a heap profile shares with its target, while the target scribbles over it: the reader copies out of our own
  * memory, which another thread changes all the time. Byte 0 says in which of six ways, the rest is the seed. What comes

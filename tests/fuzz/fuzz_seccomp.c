@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arbitrary filter programs: each ends with some verdict. */
 #include <stdlib.h>
 #include <string.h>

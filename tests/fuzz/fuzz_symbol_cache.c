@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as a cache file. The fingerprint is the file's own, and the checksum is made right, so that what lies behind
  * them is reached as well.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_target_rules.c - what tells whom to serve: a datagram of the process connector, the text of a process's control
  * groups with names to match, and the mounts of this machine. Of a process's own are its groups' names, its name and its program's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes as the text of /proc/PID/task/TID files: parsed or refused, and names stay printable and short. */
 #include <stdlib.h>
 #include <string.h>

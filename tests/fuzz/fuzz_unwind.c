@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hostile stacks over real code: the input is the pc, the registers and the stack, in words of two bytes: the
  * low bits of a word choose whether it points into the C library's code, into the stack, or is a small number.

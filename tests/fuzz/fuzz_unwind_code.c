@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arbitrary code, read for what it does to the stack. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hostile ELF files: the input is the file; its unwind information is looked up all over its segments. */
 #include <stdio.h>
 #include <stdlib.h>

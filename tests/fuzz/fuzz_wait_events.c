@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes as futex tracepoint records: decoded, paired, charged. Whatever comes, sums stay finite and times positive.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Somebody else's program: asks for the name, file and line of an address of its own. */
 #define _GNU_SOURCE
 #include <cprof/symbolizer.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Somebody else's program, in C++: reads a pprof file and prints its sample types, samples and sums.
 #include <cprof/arch.h>
 #include <cprof/budget.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Somebody else's program: builds a profile of two stacks and writes it to the file it is given. */
 #include <cprof/builder.h>
 #include <cprof/pprof_write.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Works, and is interrupted every millisecond by a handler that works too, on an alternate stack: a third of its time.
  *

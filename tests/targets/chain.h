@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain.h - for victim programs that stand at a known place of a known call chain.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_asm fp|nofp|leaf - hand-written assembly that carries no call frame information. */
 #include "chain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_calls plt|vdso|kernel - most of the time in binding stubs, in the kernel's library, or in the kernel. */
 #include <fcntl.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_coroutine - on a stack made by makecontext, whose outermost function nobody called. */
 #include <ucontext.h>
 

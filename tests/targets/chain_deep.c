@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain_deep FRAMES BYTES [flip] - a recursion of so many frames of about so many bytes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain_frames [touch] - alloca, frames of 20 KB, a stack realigned to 64 bytes (DRAP). Unless told to, the large
  * frame is not written to: a sample's copy of the stack ends at the first page that is not there yet.

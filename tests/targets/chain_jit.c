@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_jit fp|nofp - through code that was made at run time and that nobody describes. */
 #include <sys/mman.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain_library LIB deleted|memfd|many|reload - through code of libraries that cannot be found by name.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_plain [thread] - ordinary -O2 code with many prologues and epilogues. */
 #include <pthread.h>
 

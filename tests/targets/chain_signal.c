@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain_signal [alt] - inside a signal handler, on the normal stack or on an alternate one. The signal
  * comes at the very first byte of a function: one less, and it would seem to come in another one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * chain_switch - code that moves to another stack and back, with call frame information that says so, as
  * stack-growing libraries do: from the thread's stack to a lower one, and from there to a higher one again.

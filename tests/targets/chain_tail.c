@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_tail - tail calls leave no frame; a noreturn call at the end of a function returns behind it. */
 #include "chain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chain_throw [loop] - while an exception is in flight: in a destructor on its way, or anywhere (loop). */
 #include "chain.h"
 

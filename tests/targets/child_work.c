@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work that is done by child processes: N of them, one after the other (pool: all at once), each for MS ms of processor time.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * code_ways - pools whose first instructions are come to in every way that there is, and whether each call did what it should.
  *

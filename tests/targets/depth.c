@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * depth - for benchmarks: N threads work below D frames of recursion and count their rounds.
  *

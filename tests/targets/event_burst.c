@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Page faults in bursts: `heavy` touches five times as many new pages as `light`, and both do nothing between two bursts.
  * Every tenth burst is a new thread's; every hundredth time a child process touches pages of its own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * faults FILE - reads a mapped file of 32 MB that is in nobody's memory, by page faults, 20 times; then prints "major N slept M":
  * how many of them had to read from the disk, and how often it was put to sleep meanwhile (a disk may answer at once).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hostile guest: it carries a page as a killed heap profile leaves it, which it made up itself.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocates nothing until it is told to, then a known number of blocks as fast as it can.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_churn - a busy allocator: threads that allocate and free blocks of 16 to 4096 bytes, all checked.
  *

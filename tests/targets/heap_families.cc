@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_families - every way to allocate that this process's allocator knows, and what came of each.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_fibers - stacks that come and go, and calls that never return or return much later.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_guest - what a program may do while its allocator is being watched, all at once, and every result checked.
  *

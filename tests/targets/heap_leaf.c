@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_leaf - its own malloc and free touch two registers and no flag, and whoever calls them knows that.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_leaves - pools whose functions are left in every way there is, and return by every instruction there is.
  *

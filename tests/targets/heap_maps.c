@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_maps - a process whose free address space is never where it was: one thread maps what lies behind the
  * libraries and unmaps it, another allocates.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_new - allocates the same amount by operator new, in by_new(), and by malloc, in by_malloc(), until SIGTERM.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_pools - allocators of a program's own, of the kinds that -heap-hook is for, and the truth about them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_registers - one thread that would notice if anything of it were changed behind its back.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_scribble - a process that lies: it allocates, and writes over the region that a heap profiler put into it.
  *

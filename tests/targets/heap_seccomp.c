@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_seccomp - a busy allocator under a seccomp filter.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_shared - runs with a child that is a process of its own in the same memory (clone with CLONE_VM); ends on SIGTERM.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * heap_truth - allocates what it is told to, and says exactly what that was.
  *

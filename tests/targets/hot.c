@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hot - the demo target: two threads with known hot spots, named functions and an inlined one.
  *

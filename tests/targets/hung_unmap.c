@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A process whose address space is locked by a thread that hangs in the kernel.
  *

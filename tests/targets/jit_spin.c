@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * jit_spin - one thread in code made at run time, which no file describes until a test writes one.
  *

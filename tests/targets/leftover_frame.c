@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocates, and is interrupted by a handler on an alternate stack until one of its signals has fallen on code that is nobody's
  * file and stands at or behind an offset of its mapping. Then no more signals come: that last frame is left on the stack.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Threads that wait, each in a function of its own name, on every primitive; or that deadlock.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lockload - a steady load of contended locks for the benchmark: lockload PACE_NS. Four threads fight for one mutex
  * and give up their CPU while they hold it, so that the others really sleep; between two turns each works for PACE_NS.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * locks - well-known shapes of contention: locks slow|slower|brief|idle|abba|herd|fork|churn|storm [THREADS]. Runs until SIGTERM.
  *

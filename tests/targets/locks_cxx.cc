@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * locks_cxx - the C++ library's ways to wait, all at once: for each a thread that waits in wait_NAME() for another that
  * holds or works for 5 ms at a time. Runs until SIGTERM.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pools of idle threads, and locks that are fought for, each made of futexes in a way of its own. Beside whatever it is asked
  * for runs one pair of threads with a pthread mutex that is held for 20 ms at a time (`holder`, `waiter`).

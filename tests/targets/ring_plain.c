@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two threads that deadlock on recursive mutexes, in the C that every C library knows (also built against musl, whose
  * mutexes keep their owner in the futex word).

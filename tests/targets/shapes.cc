@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // shapes - C++ with templates, inlined functions and virtual calls; works until SIGTERM.
 #include <csignal>
 #include <cstdint>

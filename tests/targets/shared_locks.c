@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two processes that share locks. Each has a thread `locker`; that of the second holds `a`, that of the first waits for it.
  *

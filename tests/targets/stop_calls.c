@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stop_calls - threads asleep in one kind of system call each, to see what a stop of the process does to the calls.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stop_signal - sleeps in epoll_wait without a time limit and ends by SIGTERM, in the way of programs that wait for its EINTR.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stops_dispatch - threads whose system calls are trapped in ways that Wine, emulators and sandboxes use.
  *

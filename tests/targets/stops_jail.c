@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stops_jail - a process that has shut itself in: its seccomp filter refuses getppid(2), which threads of it try for ever.
  *

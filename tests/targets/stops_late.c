@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stops_late - allocates, and shuts itself in while it is being profiled.
  *

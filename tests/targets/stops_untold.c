@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stops_untold - runs a program as on a kernel before 6.4, which does not tell a tracer whether system calls are dispatched.
  *

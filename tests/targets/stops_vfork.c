@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stops_vfork - one thread may wait for a vfork child, which nobody can stop, while another measures how long it is not let run.
  *

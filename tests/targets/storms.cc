@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * storms - what programs do that profilers forget: each line "STORM K" on stdin is answered by what it comes to, a number
  * that depends on nothing but STORM and K. For tests/chaos: the answers must be the same whoever profiles it meanwhile.

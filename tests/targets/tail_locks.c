@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tail_locks - releases locks by tail calls: for each way a thread that holds a lock of its own for 2 ms at a time, and one that waits
  * for it. Says "stack NAME;...", innermost first, for each. Runs until SIGTERM.

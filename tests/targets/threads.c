@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * threads - a process of many threads. Usage: threads WHAT [N]
  *   sleep N        N threads sleep, one works in busy_one(); at each SIGUSR1 main() starts 20 more that sleep

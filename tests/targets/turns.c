@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * turns - a process that changes what it is. Usage: turns WHAT
  *   exec LINE...  works in before_exec(); a line on stdin makes it exec the rest of its arguments

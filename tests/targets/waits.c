@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * waits - threads that wait for known times on one kind of primitive, and say afterwards how long it was.
  *

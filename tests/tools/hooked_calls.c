@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Functions of a library, called as they are and called hooked, with the same registers, flags, vectors and memory:
  *

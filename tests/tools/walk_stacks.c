@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * walk_stacks PID [SAMPLES [STACK_BYTES [CAP [libdwfl]]]] - sample every thread of PID, walk each stack at once, and
  * print every distinct one: "COUNT STOP frame;frame;..." innermost first. What is special about a frame stands behind its

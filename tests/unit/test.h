@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/unit/test.h - the whole unit-test framework: TEST() registers itself, CHECK_* stop the test.
  * Each test runs in a child process, so a crash is one failed test and not a lost run.

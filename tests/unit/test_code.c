@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is proved about machine code: objects made of a few bytes, and this program itself. */
 #include <stdio.h>
 

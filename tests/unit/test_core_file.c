@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/thread_regs.h"
 #include "attach/threads/core_file.h"
 #include "attach/threads/core_snapshot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/cpu/cpu_idle.h"
 #include "base/clock.h"
 #include "tests/unit/test.h"

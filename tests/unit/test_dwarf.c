@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "cprof/symbolizer.h"
 #include "symbolize/names/names.h"
 #include "tests/unit/test.h"

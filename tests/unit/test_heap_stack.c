@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which stacks are known to be mapped, and which words in memory are an interrupted context. */
 #include "attach/heap/inject/heap_scan.h"
 #include "attach/heap/inject/heap_threads.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What requests say, and to whom they may say it: the pure parts of convert/http and attach/serve. */
 #include <string.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/unit/test_odd_lines.c - other programs' texts with lines in them that are none of theirs: read, counted, told once.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Functions that are patched and called: they do what they did, and the stub sees what their caller passed. */
 #include <sys/mman.h>
 

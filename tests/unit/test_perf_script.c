@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/formats/perf_script_line.h"
 
 #include <inttypes.h>

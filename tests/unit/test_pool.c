@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/alloc/pool_code.h"
 #include "attach/heap/alloc/pool_spec.h"
 #include "tests/unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/unit/test_report.c - reports on two small profiles, whole texts. That they are also what the original tool prints is
  * checked by tests/e2e/test_golden.py and test_differential.py where that tool and its data are at hand.

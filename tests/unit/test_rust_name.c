@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/names/rust_name.h"
 #include "tests/unit/test.h"
 

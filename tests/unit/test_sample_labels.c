@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/run/sample_labels.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The real stubs in our own process: what a function sees and what its caller gets, register by register, hooked and not. */
 #include <Zydis/Zydis.h>
 #include <stdio.h>

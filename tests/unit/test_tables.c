@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables of text and bytes that others write: perf maps, kallsyms, Go's table. */
 #include <stdio.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which processes are meant, and that they are noticed as they come and go. */
 #include <errno.h>
 #include <poll.h>

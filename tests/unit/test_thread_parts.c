@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/ptrace_denied.h"
 #include "attach/target/thread_probe.h"
 #include "attach/threads/thread.h"

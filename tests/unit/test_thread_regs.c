@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/thread_regs.h"
 #include "attach/threads/thread_iter.h"
 #include "tests/unit/test.h"

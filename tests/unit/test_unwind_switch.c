@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The way back from another stack, read off the code behind the call. */
 #include "symbolize/unwind/unwind_switch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/locks/futex.h"
 #include "attach/locks/wait_names.h"
 #include "attach/locks/wait_settle.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/perf_event.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_events.h"

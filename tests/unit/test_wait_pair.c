@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/waits/wait_events.h"
 #include "attach/waits/wait_pair.h"
 #include "tests/unit/test.h"

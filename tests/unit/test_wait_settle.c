@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/locks/wait_evidence.h"
 #include "attach/locks/wait_settle.h"
 #include "tests/unit/test.h"

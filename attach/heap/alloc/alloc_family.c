@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/alloc/alloc_family.h"
 
 #include <string.h>

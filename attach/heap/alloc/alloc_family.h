@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/alloc_family.h - the names of allocator functions and what their arguments mean: a table, no process.
  *

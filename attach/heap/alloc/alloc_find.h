@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/alloc_find.h - where a process's allocators begin: entry points per object, each address once.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/alloc/alloc_indirect.h"
 
 #include <string.h>

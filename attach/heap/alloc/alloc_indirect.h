@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/alloc_indirect.h - which function an indirect one (STT_GNU_IFUNC) has become in a running process.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/heap_sample.h - one sampled allocation, as it is handed to whoever makes a profile of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/pool_code.h - the first instructions of a pool's stub: which argument is the block, which is the size.
  *

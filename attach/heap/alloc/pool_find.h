@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/pool_find.h - where a user's own allocators (-heap-hook) are in a process.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/alloc/pool_spec.h - what a user says about an allocator of their own (-heap-hook): the text taken apart, no process.
  *

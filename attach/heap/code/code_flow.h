@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_flow.h - the ways through one function: its instructions from the first to every exit.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_import.h - symbols of other objects that an object has something added to: places behind where they begin.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_known.h - functions of the C library that are known to come back by their own return, or never.
  *

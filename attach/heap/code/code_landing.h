@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_landing.h - where exceptions are caught: the landing pads of an object.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_near.h - branches with a distance of one byte: those that lead to a place stand within 130 bytes of it.
  *

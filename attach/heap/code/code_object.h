@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_object.h - one ELF object as far as its machine code is to be judged.
  *

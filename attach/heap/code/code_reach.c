@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/code/code_reach.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_reach.h - who in an object comes to a place in its code: branches, calls, tables, pointers.
  *

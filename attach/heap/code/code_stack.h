@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_stack.h - what is known about the stack pointer at a place in a function, and what an instruction does to it.
  *

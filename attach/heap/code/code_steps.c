@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/code/code_steps.h"
 
 #define LOCK         0xf0

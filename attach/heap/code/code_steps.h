@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_steps.h - instructions of an object one by one, and whether addresses are beginnings of instructions.
  */

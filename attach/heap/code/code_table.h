@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/code/code_table.h - where a jump through a table leads to: the switch of a C program.
  *

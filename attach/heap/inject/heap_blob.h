@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_blob.h - the code that is injected, as it was built: its bytes, and where its stubs are.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_claim.h - whose injected code it is that is found in a process, and whether that run is still alive.
  *

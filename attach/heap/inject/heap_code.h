@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_code.h - what the code of the objects around says about the functions that are to be patched.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_extent.h - where functions end that were named by their address and that nothing describes.
  *

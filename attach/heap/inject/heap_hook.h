@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_hook.h - the allocator functions of a process, and what has become of each of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_judge.h - which functions a frame of ours may stand below, and whose callers may know too much.
  *

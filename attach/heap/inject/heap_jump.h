@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_jump.h - put planned jumps in place: the moment at which the target's code changes.
  *

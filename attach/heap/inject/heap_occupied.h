@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_occupied.h - may the injected pages go, or does somebody still stand in their code or come back to it?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_pages.h - the two kinds of mappings that the target gets: made, filled, named and taken away.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_place.h - free address space in a target, out of the way of what grows, and marked as ours by the
  * address.

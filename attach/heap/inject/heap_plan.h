@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_plan.h - everything about the jumps that can be settled while the target runs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_reader.h - take samples out of the shim's cells while the target runs, and see what still lives.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_row.h - is a changed place, as the page of a killed run names it, one that a heap profile makes?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_scan.h - is an interrupted context put aside somewhere in a process's memory, to go on later?
  *

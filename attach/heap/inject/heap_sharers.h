@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_sharers.h - does another process run in the target's memory?
  *

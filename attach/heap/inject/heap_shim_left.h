@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_shim_left.h - what a killed run left injected in a process, and how it is taken out.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_size.h - how much of the target's memory a profile may take: cells for samples, entries for living
  * blocks, and the sum of it. Pure.

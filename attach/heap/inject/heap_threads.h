@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/heap_threads.h - what stands where in a stopped process: code under a thread's feet, stacks.
  *

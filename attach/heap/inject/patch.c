@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/inject/patch.h"
 
 #include <Zydis/Zydis.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/patch.h - plan how a function's first instructions give way to a jump: pure, no process.
  *

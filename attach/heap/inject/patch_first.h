@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/inject/patch_first.h - may a function's first instruction stay where it is, in front of our jump? Pure, no process.
  *

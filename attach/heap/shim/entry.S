@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/shim/entry.S - the way into the shim: one stub per hooked function, and the common slow path.
  *

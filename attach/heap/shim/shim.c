@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/shim/shim.c - the slow path: what happens in the target for one allocation in half a megabyte.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The shim's machine code as built from attach/heap/shim/, carried in our own read-only data. */
 	.section .rodata
 	.globl	cprof_shim_blob

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/shim/shim_proto.h - what the injected code and cprof-attach say to each other: layouts, nothing else.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_bpf.h - what the BPF program of the heap mode's uprobes and attach/heap/uprobe/heap_uprobe.c say to each other.
  *

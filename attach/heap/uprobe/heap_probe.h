@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_probe.h - where a uprobe goes that sees a function's calls: pure, works on code bytes.
  *

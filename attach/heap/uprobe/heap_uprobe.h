@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe.h - watch allocator functions by uprobes: for what cannot be patched, or where nothing may be injected.
  *

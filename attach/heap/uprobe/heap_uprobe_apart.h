@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_apart.h - put breakpoints in and take them out so that no kill of ours can come between.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_children.h - has the target forked processes that still run its program?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/uprobe/heap_uprobe_file.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_file.h - a mapped file of the target as uprobes need it: a path to it, and its code bytes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_impl.h - the probes of a process: the inside of heap_uprobe.h, for the files that implement it.
  *

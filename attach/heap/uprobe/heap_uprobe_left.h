@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_left.h - breakpoints of uprobes that nobody holds any more, and how they are taken out.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_link.h - attach a BPF program to places in a file, for one process: the two ways the kernel has.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/heap/uprobe/heap_uprobe_program.h - the BPF program of the heap mode's uprobes (heap.bpf.c): loaded, told, asked.
  *

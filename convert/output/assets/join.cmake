@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The flame graph as one page: cmake -DFROM=FOLDER -DTO=FILE -P join.cmake
 #
 # Another page can be made likewise: who includes this names its MODULES, STYLES and PAGE (paths without and with suffix).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * address.mjs - what is shown, as the query of the page's address: the parameters of convert/web/web_query.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bar.mjs - the bar above every page: pages, value, filters, profiles to compare. Everything in it is in the address.
  */

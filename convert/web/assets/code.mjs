@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * code.mjs - the pages of code: source lines and instructions, the heavy ones warm.
  */

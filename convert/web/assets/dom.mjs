@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dom.mjs - making parts of a document. Text is set as text: what a profile says is never markup.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * functions.mjs - the pages of functions: top, a table that sorts and filters, and peek, callers and callees.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * graph.mjs - the page of the graph of calls: drawn by Graphviz where that is installed, else by layout.mjs.
  */

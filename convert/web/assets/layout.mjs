@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * layout.mjs - places for a graph of calls: callers above callees, few crossings. For where Graphviz is not installed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * load.mjs - fetching a page's data, with what is shown meanwhile and what is said when it fails.
  */

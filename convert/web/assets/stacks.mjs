@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stacks.mjs - the page of traces: the heaviest samples with their labels and whole stacks.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * start.mjs - where each page of the web view begins: its bar, its data, its picture or table.
  */

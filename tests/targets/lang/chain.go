@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A goroutine at a known place of a known call chain; the test builds it, where Go is installed.
 package main
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program at a known place of a known call chain; the test builds it, where Rust is installed.
 
 // std::hint::black_box is younger than Debian 12's compiler.

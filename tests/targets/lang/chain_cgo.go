@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Go beside C in one program: with "go" the goroutine stays in Go, with "c" it is in a C function that it calls.
 package main
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Allocates as a Rust program does, and says what that was; the test builds it, where Rust is installed.
 use std::io::{BufRead, Write};
 

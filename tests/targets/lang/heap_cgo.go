@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // C memory out of goroutines on several threads, and the truth about it; the test builds it.
 package main
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An allocator of its own, for heap_truth.c to load: blocks are cut from one array and never used again. */
 #include <stddef.h>
 #include <stdint.h>

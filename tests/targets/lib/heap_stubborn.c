@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An allocator whose functions cannot be patched: malloc is two bytes with another function right behind, calloc
  * begins with a call, and memalign is one with malloc for small alignments, by a jump. free and realloc are like other

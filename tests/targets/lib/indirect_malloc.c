@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An allocator whose functions are chosen when they are bound (IFUNC), as one for several processors would be. */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* plugin - a shared library that turns.c loads and unloads. */
 #include <stdint.h>
 

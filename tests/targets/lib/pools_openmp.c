@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An OpenMP team between its parallel regions, and a critical section that its threads fight for when asked to.
  *

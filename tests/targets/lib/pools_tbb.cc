@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A oneTBB arena between its parallel loops: idle workers sleep on a word with the values of a mutex.
  *

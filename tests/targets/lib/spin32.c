@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* spin32 - a 32-bit program without a libc: prints "ready" and sleeps until it is killed. */
 static int call(int number, int a, int b, int c)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The way into take_import of code_ways.c that another object has: its symbol, and four bytes more. */
 #ifdef __x86_64__
 __asm__("\t.text\n\t.globl enter_import\n\t.type enter_import,@function\n"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * page.mjs - the page: its controls, what follows from its state, and keys.
  *

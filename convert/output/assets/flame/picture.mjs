@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * picture.mjs - trees on a canvas: places, drawing, and which frame is at a point.
  *

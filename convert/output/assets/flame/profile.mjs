@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * profile.mjs - the data of convert/output/flame_data.h as the page works with it.
  *

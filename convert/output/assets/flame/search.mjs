@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * search.mjs - which frames a pattern finds, and what they weigh in the whole profile.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state.mjs - what the page shows, as the fragment of its address: a link shows the same again.
  *

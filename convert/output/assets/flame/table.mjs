@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * table.mjs - functions with their numbers, beside the picture; the same data for those who do not see it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * transform.mjs - steps that change which stacks and frames are shown, one after the other.
  *

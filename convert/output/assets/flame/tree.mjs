@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tree.mjs - all stacks as one tree in flat arrays, and how trees are made of trees.
  *
