@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/secret.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -76,6 +80,15 @@ void cprof_secret_put_url(const char *url, struct cprof_buffer *out)
 	put_query(rest + path, out);
 }
 
+static struct cprof_error *first_line(const char *file, const struct cprof_buffer *text, char **ret)
+{
+	size_t n = strcspn(cprof_buffer_text(text), "\r\n");
+	if (!n)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s: its first line is empty", file);
+	*ret = strndup(cprof_buffer_text(text), n);
+	return *ret ? NULL : cprof_error_no_memory();
+}
+
 struct cprof_error *cprof_secret_read(const char *file, const char *variable, char **ret)
 {
 	const char *value = secure_getenv(variable);
@@ -87,11 +100,34 @@ struct cprof_error *cprof_secret_read(const char *file, const char *variable, ch
 	}
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	struct cprof_error *err = cprof_file_read(file, FILE_MAX, &text);
-	if (err)
-		return err;
-	size_t n = strcspn(cprof_buffer_text(&text), "\r\n");
-	if (!n)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s: its first line is empty", file);
-	*ret = strndup(cprof_buffer_text(&text), n);
-	return *ret ? NULL : cprof_error_no_memory();
+	return err ? err : first_line(file, &text, ret);
+}
+
+static struct cprof_error *check_kept(const char *file, const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "%s: not a regular file", file);
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return cprof_error_new(CPROF_ERR_DENIED,
+				       "%s belongs to another user, who can put in what he likes",
+				       file);
+	if (st->st_mode & (S_IWGRP | S_IRWXO))
+		return cprof_error_hint(cprof_error_new(CPROF_ERR_DENIED,
+							"%s: other users may %s it", file,
+							st->st_mode & S_IROTH ? "read" : "write"),
+					"chmod 600 %s", file);
+	return NULL;
+}
+
+struct cprof_error *cprof_secret_read_kept(const char *file, struct stat *ret_stat, char **ret)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	CPROF_AUTO(close) int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	*ret = NULL;
+	if (fd < 0 || fstat(fd, ret_stat) != 0)
+		return cprof_error_os(errno, "open %s", file);
+	struct cprof_error *err = check_kept(file, ret_stat);
+	if (!err)
+		err = cprof_file_read_fd(fd, file, FILE_MAX, &text);
+	return err ? err : first_line(file, &text, ret);
 }

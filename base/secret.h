@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "cprof/buffer.h"
 #include "cprof/error.h"
@@ -28,5 +29,12 @@ void cprof_secret_put_url(const char *url, struct cprof_buffer *out);
  * where there is neither. Errors: OS for a file that cannot be read, BAD_DATA for an empty one or one of more than 16 KiB.
  */
 struct cprof_error *cprof_secret_read(const char *file, const char *variable, char **ret);
+
+/*
+ * The first line of `file`, which lets others in to us: a regular file of ours or of root's that no other user may read and
+ * nobody else may write. *ret_stat (of fstat(2)) tells whether it is still the same file. *ret is the caller's to free. Errors: OS, DENIED
+ * (others may read or write it), BAD_DATA (empty, more than 16 KiB, no regular file).
+ */
+struct cprof_error *cprof_secret_read_kept(const char *file, struct stat *ret_stat, char **ret);
 
 #endif

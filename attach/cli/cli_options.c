@@ -79,7 +79,8 @@ static const struct cprof_option rows[] = {
 	{ "dry-run", ROW(CPROF_OPT_SWITCH, dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
 	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
 
-	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, or unix:/PATH", "Server" },
+	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened", "Server" },
+	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },
 	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads", "LIST", "what may be asked for", NULL },
 	{ "lazy", ROW(CPROF_OPT_SWITCH, lazy), NULL, NULL, "record heap, block and mutex from the first request on, not from the start", NULL },
 
@@ -454,7 +455,10 @@ static struct cprof_error *check_threads(struct cprof_attach_options *options)
 static struct cprof_error *check_http(struct cprof_attach_options *options)
 {
 	if (!options->http)
-		return NULL;
+		return options->http_token_file
+			       ? cprof_error_new(CPROF_ERR_USAGE,
+						 "-http-token-file says nothing without -http")
+			       : NULL;
 	const struct {
 		bool given;
 		const char *name;

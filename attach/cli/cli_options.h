@@ -68,7 +68,8 @@ struct cprof_attach_options {
 	const char *push_backend; /* "auto", or one row of the push back ends */
 
 	/* or to a server's clients */
-	const char *http; /* where to listen; NULL: no server */
+	const char *http;            /* where to listen; NULL: no server */
+	const char *http_token_file; /* NULL: none is needed */
 	const char *modes;
 	bool lazy;
 

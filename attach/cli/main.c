@@ -544,6 +544,8 @@ static int serve(struct program *program)
 {
 	const struct cprof_attach_options *options = &program->options;
 	struct cprof_serve_options serve = {
+		.address = options->http,
+		.token_file = options->http_token_file,
 		.tenants = {
 			.modes = options->modes,
 			.lazy = options->lazy || options->all,
@@ -554,11 +556,8 @@ static int serve(struct program *program)
 			.say_ctx = program,
 		},
 	};
-	struct cprof_error *err = cprof_http_address_parse(options->http, &serve.address);
-	if (err)
-		return fail(program, cprof_error_wrap(err, "-http"));
 	struct cprof_target_choice choice;
-	err = cprof_target_choice_init(&choice, options);
+	struct cprof_error *err = cprof_target_choice_init(&choice, options);
 	serve.rules = &choice.rules;
 	if (!err)
 		err = cprof_interrupt_init(&serve.stop_fd);

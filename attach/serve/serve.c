@@ -10,6 +10,7 @@
 
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
+#include "attach/serve/listen.h"
 #include "attach/serve/metrics_page.h"
 #include "attach/serve/service_manager.h"
 #include "attach/serve/tenant_list.h"
@@ -30,6 +31,7 @@
 struct serve {
 	const struct cprof_serve_options *options;
 	struct cprof_tenants tenants;
+	struct cprof_listen listen;
 	struct cprof_http_server *http;
 	struct cprof_service_manager manager;
 	struct cprof_buffer url, host; /* owned: "http://127.0.0.1:6060", "127.0.0.1:6060" */
@@ -160,6 +162,14 @@ static struct cprof_tenant *choose(struct serve *serve, struct cprof_http_reques
 	return tenant;
 }
 
+/* By which name this client reaches us: the one that it has used, where we listen on all. */
+static const char *host_for(const struct serve *serve, const struct cprof_http_request *request)
+{
+	return request->host && cprof_http_address_is_wildcard(&serve->listen.address)
+		       ? request->host
+		       : cprof_buffer_text(&serve->host);
+}
+
 static void answer_list(const struct serve *serve, struct cprof_http_request *request,
 			enum cprof_ask_kind kind)
 {
@@ -170,8 +180,7 @@ static void answer_list(const struct serve *serve, struct cprof_http_request *re
 	else if (kind == CPROF_ASK_TARGETS_JSON)
 		cprof_tenant_list_json(&serve->tenants, &body);
 	else
-		cprof_tenant_list_discovery(&serve->tenants, cprof_buffer_text(&serve->host),
-					    &body);
+		cprof_tenant_list_discovery(&serve->tenants, host_for(serve, request), &body);
 	answer_text(request, 200, page ? "text/html; charset=utf-8" : "application/json", &body);
 }
 
@@ -367,16 +376,19 @@ static struct cprof_error *open_server(struct serve *serve)
 	static const struct cprof_http_limits limits = { .clients = CLIENTS_MAX,
 							 .request_ns = REQUEST_NS,
 							 .answer_ns = ANSWER_NS };
-	const struct cprof_http_address *address = &serve->options->address;
 	const struct cprof_http_handler handler = { on_ask, on_gone, serve };
-	int fd;
-	struct cprof_error *err = cprof_http_address_listen(address, &fd);
+	struct cprof_listen *listen = &serve->listen;
+	struct cprof_error *err =
+		cprof_listen_open(serve->options->address, serve->options->token_file, listen);
 	if (err)
 		return err;
-	cprof_http_address_url(address, fd, &serve->url);
-	err = cprof_http_server_new(fd, address->is_unix, &limits, &handler, &serve->http);
+	cprof_http_address_url(&listen->address, listen->fd, &serve->url);
+	err = cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
+				    &handler, &serve->http);
 	if (err)
 		return err;
+	if (listen->token)
+		cprof_http_server_demand(serve->http, listen->token);
 	const char *host = strstr(cprof_buffer_text(&serve->url), "//");
 	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&serve->url));
 	return NULL;
@@ -394,7 +406,7 @@ static void wait_for_works(int watch_fd)
 static void close_server(struct serve *serve)
 {
 	cprof_http_server_free(serve->http);
-	cprof_http_address_forget(&serve->options->address);
+	cprof_listen_close(&serve->listen);
 }
 
 /* Listen first: what cannot be served need not be recorded. */
@@ -438,9 +450,11 @@ struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
 	if (err)
 		return err;
 	serve->options = options;
+	serve->listen = CPROF_LISTEN_NONE;
 	err = open_all(serve, &watch_fd);
 	if (!err)
 		run(serve);
+	cprof_listen_close(&serve->listen);
 	free(serve->fds);
 	cprof_buffer_deinit(&serve->url);
 	cprof_buffer_deinit(&serve->host);

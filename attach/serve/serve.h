@@ -10,14 +10,13 @@
 
 #include <stddef.h>
 
-#include "convert/http/http_address.h"
 #include "attach/serve/tenant.h"
 #include "attach/targets/target_rules.h"
 #include "cprof/error.h"
 
 struct cprof_serve_options {
-	struct cprof_http_address address;
-	const struct cprof_target_rules *rules; /* borrowed, as all here: whom to serve */
+	const char *address, *token_file;       /* as in listen.h; borrowed, as all here */
+	const struct cprof_target_rules *rules; /* whom to serve */
 	struct cprof_tenant_options tenants;    /* what holds for each of them */
 	int stop_fd;                            /* becomes readable when it shall end */
 
@@ -28,7 +27,7 @@ struct cprof_serve_options {
 	void *again_ctx;
 };
 
-/* Errors: those of cprof_target_set_open(); USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, none. */
+/* Errors: those of cprof_target_set_open() and cprof_listen_open(); USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, none. */
 struct cprof_error *cprof_serve(const struct cprof_serve_options *options);
 
 #endif

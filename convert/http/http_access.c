@@ -35,13 +35,21 @@ static bool is_ours(const char *host)
 	return strcasecmp(name, "localhost") == 0;
 }
 
+/* Whether a page of `host` has this origin; with https where something in between has taken that off. */
+static bool is_same(const char *origin, const char *host)
+{
+	const char *name = strstr(origin, "://");
+	const bool web = strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0;
+	return web && strcasecmp(name + strlen("://"), host) == 0;
+}
+
 const char *cprof_http_access_refuse(const struct cprof_http_headers *headers, bool any_host)
 {
 	const char *origin = headers->origin, *host = headers->host ? headers->host : "";
 	if (*host && !any_host && !is_ours(host))
 		return "the Host of the request is not a name of this machine's loopback: ask for "
 		       "127.0.0.1, [::1] or localhost";
-	if (origin && (strncmp(origin, "http://", 7) != 0 || strcasecmp(origin + 7, host) != 0))
+	if (origin && !is_same(origin, host))
 		return "the request comes from a page of another site (its Origin): profiles are "
 		       "not given to it";
 	if (headers->fetch_site && strcmp(headers->fetch_site, "cross-site") == 0)

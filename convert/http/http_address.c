@@ -30,8 +30,9 @@ static struct cprof_error *not_loopback(const char *host)
 				"%s can be reached from other machines: profiles tell what a "
 				"program does, and whoever asks for one costs it time",
 				host);
-	return cprof_error_hint(err, "listen on 127.0.0.1, and let ssh -L or a proxy that "
-				     "checks who asks bring others there");
+	return cprof_error_hint(
+		err, "-http-token-file FILE lets in those who know a token; or listen on "
+		     "127.0.0.1, and let ssh -L bring others there");
 }
 
 static struct cprof_error *parse_unix(const char *path, struct cprof_http_address *ret)
@@ -68,7 +69,7 @@ static bool split(const char *text, char *host, uint16_t *ret_port)
 	return true;
 }
 
-struct cprof_error *cprof_http_address_parse(const char *text, struct cprof_http_address *ret)
+struct cprof_error *cprof_http_address_parse_any(const char *text, struct cprof_http_address *ret)
 {
 	char host[HOST_MAX];
 	uint16_t port;
@@ -80,19 +81,55 @@ struct cprof_error *cprof_http_address_parse(const char *text, struct cprof_http
 	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	*ret = (struct cprof_http_address){ 0 };
 	if (inet_pton(AF_INET, host, &four.sin_addr) == 1) {
-		if ((ntohl(four.sin_addr.s_addr) >> 24) != 127)
-			return not_loopback(host);
 		ret->len = sizeof(four);
 		memcpy(&ret->addr, &four, sizeof(four));
 		return NULL;
 	}
 	if (inet_pton(AF_INET6, host, &six.sin6_addr) != 1)
 		return not_an_address(text);
-	if (!IN6_IS_ADDR_LOOPBACK(&six.sin6_addr))
-		return not_loopback(host);
 	ret->len = sizeof(six);
 	memcpy(&ret->addr, &six, sizeof(six));
 	return NULL;
+}
+
+struct cprof_error *cprof_http_address_parse(const char *text, struct cprof_http_address *ret)
+{
+	struct cprof_error *err = cprof_http_address_parse_any(text, ret);
+	return err ? err : cprof_http_address_check_private(ret);
+}
+
+/* ---- what it is ---- */
+
+static const struct in6_addr *six_of(const struct cprof_http_address *address)
+{
+	return &((const struct sockaddr_in6 *)&address->addr)->sin6_addr;
+}
+
+static uint32_t four_of(const struct cprof_http_address *address)
+{
+	return ntohl(((const struct sockaddr_in *)&address->addr)->sin_addr.s_addr);
+}
+
+struct cprof_error *cprof_http_address_check_private(const struct cprof_http_address *address)
+{
+	const bool is_six = address->addr.ss_family == AF_INET6;
+	char host[HOST_MAX] = "";
+	if (address->is_unix ||
+	    (is_six ? IN6_IS_ADDR_LOOPBACK(six_of(address)) : four_of(address) >> 24 == 127))
+		return NULL;
+	inet_ntop(address->addr.ss_family,
+		  is_six ? (const void *)six_of(address)
+			 : &((const struct sockaddr_in *)&address->addr)->sin_addr,
+		  host, sizeof(host));
+	return not_loopback(host);
+}
+
+bool cprof_http_address_is_wildcard(const struct cprof_http_address *address)
+{
+	if (address->is_unix)
+		return false;
+	return address->addr.ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(six_of(address))
+						   : four_of(address) == INADDR_ANY;
 }
 
 /* ---- listening ---- */
@@ -174,6 +211,6 @@ void cprof_http_address_url(const struct cprof_http_address *address, int fd,
 
 void cprof_http_address_forget(const struct cprof_http_address *address)
 {
-	if (address->is_unix)
+	if (address->is_unix && !address->is_passed)
 		unlink(unix_path(address));
 }

@@ -2,7 +2,8 @@
 /*
  * convert/http/http_address.h - where to listen: HOST:PORT of this machine's loopback, or a unix socket.
  *
- * Owns the reading of the address and the listening socket. What may be reached from other machines is refused.
+ * Owns the reading of the address and the listening socket. What may be reached from other machines is refused, unless the
+ * caller asks who comes (http_token.h).
  */
 #ifndef CPROF_CONVERT_HTTP_HTTP_ADDRESS_H
 #define CPROF_CONVERT_HTTP_HTTP_ADDRESS_H
@@ -18,6 +19,7 @@ struct cprof_http_address {
 	struct sockaddr_storage addr;
 	socklen_t len;
 	bool is_unix;
+	bool is_passed; /* a service manager's socket (http_activation.h), whose name is not ours to remove */
 };
 
 /*
@@ -25,6 +27,15 @@ struct cprof_http_address {
  * one that is not the loopback's).
  */
 struct cprof_error *cprof_http_address_parse(const char *text, struct cprof_http_address *ret);
+
+/* The same, with any address of this machine: "0.0.0.0:6060", "192.0.2.7:6060", "[::]:6060". */
+struct cprof_error *cprof_http_address_parse_any(const char *text, struct cprof_http_address *ret);
+
+/* USAGE where it can be reached from other machines; else none. */
+struct cprof_error *cprof_http_address_check_private(const struct cprof_http_address *address);
+
+/* Whether it is every address of the machine (0.0.0.0, [::]), so that nobody can ask for it by that. */
+bool cprof_http_address_is_wildcard(const struct cprof_http_address *address);
 
 /*
  * Listen there; `*ret_fd` is the caller's. A unix socket is for its owner alone (0600); one that nobody listens on any

@@ -16,7 +16,8 @@
 #define BODY_MAX         (64u << 10) /* where the limits say nothing */
 #define CONNECTION_BYTES (32u << 10) /* for a request's head */
 
-#define TEXT_PLAIN "text/plain; charset=utf-8"
+#define TEXT_PLAIN   "text/plain; charset=utf-8"
+#define AUTHENTICATE "Basic realm=\"cprof\", charset=\"UTF-8\"" /* which browsers ask people for */
 
 enum state {
 	TAKING,   /* its head and body are coming in */
@@ -57,6 +58,7 @@ struct cprof_http_server {
 	struct cprof_http_limits limits;
 	struct cprof_http_handler handler;
 	bool any_host;
+	struct cprof_http_token *token; /* borrowed; NULL: everybody may ask */
 	bool closing;
 	int epoll_fd; /* borrowed */
 	struct client *clients;
@@ -138,6 +140,7 @@ void cprof_http_server_answer(struct cprof_http_request *request, struct cprof_h
 		put_header(exchange, "Content-Type", answer->content_type);
 		put_header(exchange, "Content-Disposition", answer->disposition);
 		put_header(exchange, "Location", answer->location);
+		put_header(exchange, "WWW-Authenticate", answer->authenticate);
 		put_header(exchange, "X-Content-Type-Options", answer->sniff ? NULL : "nosniff");
 		put_header(exchange, "X-Go-Pprof", answer->go_pprof ? "1" : NULL);
 		put_header(exchange, "Content-Security-Policy", answer->policy);
@@ -229,6 +232,30 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, s
 	return exchange->body.failed ? MHD_NO : MHD_YES;
 }
 
+/* True: whoever it is has not said what lets him in, and has been told so. */
+static bool keep_out(struct exchange *exchange)
+{
+	struct cprof_http_token *token = exchange->client->server->token;
+	struct cprof_http_answer answer = { .status = MHD_HTTP_UNAUTHORIZED,
+					    .content_type = TEXT_PLAIN,
+					    .authenticate = AUTHENTICATE,
+					    .go_pprof = true };
+	const enum cprof_http_token_answer is =
+		token ? cprof_http_token_check(token, header(exchange, "Authorization"))
+		      : CPROF_HTTP_TOKEN_RIGHT;
+	if (is == CPROF_HTTP_TOKEN_UNKNOWN)
+		refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE,
+		       "the server cannot read its token any more, and lets nobody in until it can");
+	if (is == CPROF_HTTP_TOKEN_WRONG) {
+		cprof_buffer_puts(
+			&answer.body,
+			"a token is needed: \"Authorization: Bearer TOKEN\", or the token as "
+			"the password (http://user:TOKEN@...)\n");
+		cprof_http_server_answer(&exchange->request, &answer);
+	}
+	return is != CPROF_HTTP_TOKEN_RIGHT;
+}
+
 static void hand_over(struct exchange *exchange)
 {
 	struct cprof_http_server *server = exchange->client->server;
@@ -237,6 +264,7 @@ static void hand_over(struct exchange *exchange)
 		.origin = header(exchange, "Origin"),
 		.fetch_site = header(exchange, "Sec-Fetch-Site"),
 	};
+	exchange->request.host = headers.host;
 	const char *why = cprof_http_access_refuse(&headers, server->any_host);
 	if (exchange->state == TOO_LONG) {
 		char most[64];
@@ -245,7 +273,7 @@ static void hand_over(struct exchange *exchange)
 		refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, most);
 	} else if (why) {
 		refuse(exchange, MHD_HTTP_FORBIDDEN, why);
-	} else {
+	} else if (!keep_out(exchange)) {
 		exchange->state = WAITING;
 		exchange->client->due_mono_ns = 0; /* how long it may take is the handler's */
 		exchange->request.body = exchange->body.data;
@@ -352,6 +380,12 @@ struct cprof_error *cprof_http_server_new(int listen_fd, bool any_host,
 	cprof_take_fd(&fd); /* the daemon closes it */
 	*ret_server = cprof_take_ptr(&server);
 	return NULL;
+}
+
+void cprof_http_server_demand(struct cprof_http_server *server, struct cprof_http_token *token)
+{
+	server->token = token;
+	server->any_host = true;
 }
 
 static void hang_up(struct cprof_http_server *server, struct client *client)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "convert/http/http_token.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
@@ -24,6 +25,8 @@ struct cprof_http_request {
 	const char *method; /* "GET" */
 	const char *path;   /* decoded, from '/' */
 	const char *query;  /* as sent, without '?'; "" */
+	const char
+		*host; /* the name by which we were reached, with the port; NULL: it was not told */
 	const uint8_t *body;
 	size_t n_body;
 	bool is_form;       /* the body is a form */
@@ -36,6 +39,7 @@ struct cprof_http_answer {
 	const char *content_type; /* borrowed, as all texts here; must outlive the call only */
 	const char *disposition;  /* NULL: none */
 	const char *location;     /* NULL: none */
+	const char *authenticate; /* WWW-Authenticate; NULL: none */
 	bool sniff;               /* leave X-Content-Type-Options out, as Go's redirects do */
 	bool go_pprof;            /* X-Go-Pprof: the body is an error text to be shown */
 	const char *policy;       /* Content-Security-Policy; NULL: none */
@@ -68,6 +72,9 @@ struct cprof_error *cprof_http_server_new(int listen_fd, bool any_host,
 					  const struct cprof_http_limits *limits,
 					  const struct cprof_http_handler *handler,
 					  struct cprof_http_server **ret_server);
+
+/* From now on only who knows `token` (borrowed) is let in, under whatever name the machine was asked for. */
+void cprof_http_server_demand(struct cprof_http_server *server, struct cprof_http_token *token);
 
 /* Hangs up on everybody; requests that wait are told to the handler as gone. */
 void cprof_http_server_free(struct cprof_http_server *server);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,4 +76,35 @@ TEST(secret_comes_from_a_file_before_the_environment)
 	close(fd);
 	unlink(path);
 	CHECK_UINT(code_of(cprof_secret_read(path, "CPROF_TEST_AUTH", &secret)), CPROF_ERR_OS);
+}
+
+TEST(secret_that_lets_others_in_is_read_by_nobody_else)
+{
+	char path[] = "/tmp/cprof-secret-XXXXXX", *secret;
+	static const struct {
+		mode_t mode;
+		bool taken;
+	} rows[] = { { 0600, true },  { 0400, true },  { 0640, true }, { 0660, false },
+		     { 0644, false }, { 0604, false }, { 0602, false } };
+	struct stat st;
+	int fd = mkstemp(path);
+	CHECK(fd >= 0);
+	CHECK(write(fd, "token\n", 6) == 6);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK(fchmod(fd, rows[i].mode) == 0);
+		if (!rows[i].taken) {
+			CHECK_UINT(code_of(cprof_secret_read_kept(path, &st, &secret)),
+				   CPROF_ERR_DENIED);
+			CHECK(!secret);
+			continue;
+		}
+		CHECK(!cprof_secret_read_kept(path, &st, &secret));
+		CHECK_STR(secret, "token");
+		CHECK_UINT(st.st_size, 6);
+		free(secret);
+	}
+	close(fd);
+	unlink(path);
+	CHECK_UINT(code_of(cprof_secret_read_kept(path, &st, &secret)), CPROF_ERR_OS);
+	CHECK_UINT(code_of(cprof_secret_read_kept("/dev/null", &st, &secret)), CPROF_ERR_BAD_DATA);
 }
