@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "attach/heap/heap_repair.h"
 #include "attach/waits/wait_run.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -33,6 +34,12 @@ static struct cprof_error *run_heap(const struct cprof_run *run,
 				    struct cprof_profile **ret_profile)
 {
 	return cprof_heap_run(run, &requests->heap, ret_profile);
+}
+
+static struct cprof_error *clean_heap(pid_t pid)
+{
+	struct cprof_heap_repair done;
+	return cprof_heap_repair(pid, &done);
 }
 
 static struct cprof_error *run_block(const struct cprof_run *run,
@@ -69,6 +76,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .max_targets = 1,
 	  .effect = CPROF_RUN_CHANGES,
 	  .alters_target = true,
+	  .clean = clean_heap,
 	  .promise = promise_heap,
 	  .run = run_heap },
 	{ .name = "block",

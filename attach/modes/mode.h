@@ -12,6 +12,8 @@
 #ifndef CPROF_ATTACH_MODES_MODE_H
 #define CPROF_ATTACH_MODES_MODE_H
 
+#include <sys/types.h>
+
 #include "attach/cpu/cpu_run.h"
 #include "attach/heap/heap_run.h"
 #include "attach/run/run.h"
@@ -40,6 +42,9 @@ struct cprof_mode {
 	bool has_text;       /* can print text, and with it read a core file */
 	enum cprof_run_effect effect; /* on which depends what may run the target */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
+
+	/* Take away what a run that was killed has left in a process; NULL: none leaves anything. Errors: those of cprof_heap_repair(). */
+	struct cprof_error *(*clean)(pid_t pid);
 
 	/* What it may do to the target at most, in a line that is told before; empty: nothing. NULL: never anything. */
 	void (*promise)(const struct cprof_mode_requests *requests, char *text, size_t n);

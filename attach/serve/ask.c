@@ -10,9 +10,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define ROOT               "/debug/pprof/"
-#define SECONDS_DEFAULT    30
-#define TOO_LONG           "seconds is 3600 at most"
+#define ROOT            "/debug/pprof/"
+#define SECONDS_DEFAULT 30
+#define TOO_LONG        "seconds is 3600 at most"
+#define NO_WALL_CLOCK                                                                               \
+	"the time of threads that do not run is not recorded together with that of those that do: " \
+	"/debug/pprof/profile has where they run, /debug/pprof/block where they wait for locks, "   \
+	"/debug/pprof/threads what each does now"
 #define NOT_POSITIVE       "invalid value for \"seconds\" - must be a positive integer"
 #define SECONDS_WITH_DEBUG "seconds and debug params are incompatible"
 
@@ -58,7 +62,7 @@ void cprof_ask_clean_path(const char *path, struct cprof_buffer *out)
 		cprof_buffer_putc(out, '/');
 }
 
-/* "/pid/N" before a path of /debug/pprof, which is what it returns; else the path itself. */
+/* "/pid/N" before a path of /debug/, which is what it returns; else the path itself. */
 static const char *skip_pid(const char *path, pid_t *ret_pid)
 {
 	char *end;
@@ -66,7 +70,7 @@ static const char *skip_pid(const char *path, pid_t *ret_pid)
 		return path;
 	errno = 0;
 	const long pid = strtol(path + 5, &end, 10);
-	if (strncmp(end, "/debug/pprof", strlen("/debug/pprof")) != 0)
+	if (strncmp(end, "/debug/", strlen("/debug/")) != 0)
 		return path;
 	*ret_pid = errno || pid <= 0 || pid > INT32_MAX ? -1 : (pid_t)pid;
 	return end;
@@ -164,19 +168,45 @@ static void read_difference(const struct cprof_http_request *request, struct cpr
 		ask->length_ns = (uint64_t)seconds * CPROF_NS_PER_S;
 }
 
+/* `hz`, or `rate`, as Go's runtime calls it. */
 static void read_cpu(const struct cprof_http_request *request, struct cprof_ask *ask)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer hz = { 0 }, event = { 0 };
 	char *end;
-	if (value(request, "hz", &hz) && hz.len) {
-		ask->rate_hz = strtod(cprof_buffer_text(&hz), &end);
-		if (*end || !(ask->rate_hz >= 0.1 && ask->rate_hz <= CPROF_ASK_HZ_MAX))
+	if ((value(request, "hz", &hz) && hz.len) || (value(request, "rate", &hz) && hz.len)) {
+		ask->rate = strtod(cprof_buffer_text(&hz), &end);
+		if (*end || !(ask->rate >= 0.1 && ask->rate <= CPROF_ASK_HZ_MAX))
 			refuse(ask, 400, "hz is a number between 0.1 and 1000");
 	}
 	if (value(request, "event", &event) && event.len >= CPROF_ASK_EVENT_MAX)
 		refuse(ask, 400, "event is a name of at most 63 bytes");
 	else if (event.len)
 		memcpy(ask->event, event.data, event.len + 1);
+}
+
+/*
+ * `rate` of what is counted from the start: its recording has the server's. For waits of some seconds a recording of its own
+ * is made; a heap cannot be recorded twice at once.
+ */
+static void read_rate(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	int64_t rate;
+	if (ask->kind == CPROF_ASK_REFUSED || !value(request, "rate", &text) || !text.len)
+		return;
+	const bool good = whole_number(cprof_buffer_text(&text), &rate);
+	if (strcmp(ask->endpoint->mode, "heap") == 0)
+		refuse(ask, 400,
+		       "the heap is recorded at the rate that the server was started with "
+		       "(-rate): it cannot be recorded twice at once");
+	else if (!good || rate < CPROF_ASK_RATE_NS_MIN || rate > CPROF_ASK_RATE_NS_MAX)
+		refuse(ask, 400, "rate is a number of nanoseconds between 1000 and 1000000000");
+	else if (!ask->length_ns)
+		refuse(ask, 400,
+		       "rate goes with seconds: what is counted from the start has the rate that "
+		       "the server was started with (-rate)");
+	else
+		ask->rate = (double)rate;
 }
 
 /* ---- the whole ---- */
@@ -192,9 +222,16 @@ static void read_parameters(const struct cprof_http_request *request, struct cpr
 		read_cpu(request, ask);
 		break;
 	case CPROF_ENDPOINT_SINCE:
+		read_debug(request, ask);
+		read_difference(request, ask);
+		read_rate(request, ask);
+		break;
 	case CPROF_ENDPOINT_MOMENT:
 		read_debug(request, ask);
 		read_difference(request, ask);
+		break;
+	case CPROF_ENDPOINT_DELTA:
+		read_debug(request, ask);
 		break;
 	case CPROF_ENDPOINT_NOT_THERE:
 		refuse(ask, 501, ask->endpoint->refusal);
@@ -242,6 +279,8 @@ void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *
 		return;
 	read_site(request, ask);
 	const char *path = skip_pid(request->path, &ask->pid);
+	if (strcmp(path, "/debug/fgprof") == 0)
+		refuse(ask, 501, NO_WALL_CLOCK);
 	if (strncmp(path, ROOT, n_root) != 0)
 		return;
 	read_pid(request, ask);

@@ -20,6 +20,8 @@
 #define CPROF_ASK_SECONDS_MAX 3600
 #define CPROF_ASK_HZ_MAX      1000
 #define CPROF_ASK_EVENT_MAX   64
+#define CPROF_ASK_RATE_NS_MIN 1000
+#define CPROF_ASK_RATE_NS_MAX 1000000000
 
 enum cprof_ask_kind {
 	CPROF_ASK_ENDPOINT,
@@ -41,8 +43,8 @@ struct cprof_ask {
 	const struct cprof_endpoint *endpoint;
 	struct cprof_profile_form form;
 	int64_t debug;
-	uint64_t length_ns;              /* 0: no `seconds` */
-	double rate_hz;                  /* 0: as the server was told */
+	uint64_t length_ns; /* 0: no `seconds` */
+	double rate; /* Hz of a CPU profile, ns of waits (wait_request.h); 0: as the server was told */
 	char event[CPROF_ASK_EVENT_MAX]; /* "": as the server was told */
 	struct cprof_buffer location;    /* owned */
 	unsigned status;

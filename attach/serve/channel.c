@@ -7,20 +7,23 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define RETRY_NS (10 * CPROF_NS_PER_S) /* what failed is not tried more often */
+#define RETRY_NS     (10 * CPROF_NS_PER_S) /* what failed is not tried more often */
+#define REVIVE_NS    CPROF_NS_PER_S        /* what broke is begun again after, */
+#define REVIVALS_MAX 9 /* and then after twice as long each time, 9 minutes at most */
 #define AGE_NS                                                                                     \
 	(600 * CPROF_NS_PER_S) /* then who comes new gets a new one, whose stacks are fewer */
 
-static bool same(const struct cprof_channel *channel, const struct cprof_mode *mode, double rate_hz,
+static bool same(const struct cprof_channel *channel, const struct cprof_mode *mode, double rate,
 		 const char *event)
 {
-	return channel->mode == mode && channel->rate_hz == rate_hz &&
-	       strcmp(channel->event, event) == 0;
+	return channel->mode == mode && channel->rate == rate && strcmp(channel->event, event) == 0;
 }
 
 static void clear(struct cprof_channel *channel)
 {
 	cprof_error_free(channel->failure);
+	cprof_buffer_deinit(&channel->before.carry);
+	cprof_buffer_deinit(&channel->told);
 	*channel = (struct cprof_channel){ 0 };
 }
 
@@ -36,6 +39,12 @@ struct cprof_error *cprof_channel_why(const struct cprof_channel *channel)
 				: cprof_error_new(CPROF_ERR_OS, "the recording has ended");
 }
 
+/* Its process has broken or was killed: no error that the next one would have, too. */
+static bool broke(const struct cprof_channel *channel)
+{
+	return channel->failure && channel->failure->code == CPROF_ERR_OS;
+}
+
 /* The requests are copied into the recording's process when that is made. */
 static struct cprof_error *start(const struct cprof_channels *channels,
 				 struct cprof_channel *channel)
@@ -49,12 +58,18 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 					channels->running_max),
 			"serve fewer processes or modes, or record when asked only (-lazy)");
 	subject.requests = &requests;
-	if (channel->rate_hz > 0)
-		requests.cpu.rate_hz = channel->rate_hz;
+	const bool is_cpu = strcmp(channel->mode->name, "cpu") == 0;
+	if (channel->rate > 0 && is_cpu)
+		requests.cpu.rate_hz = channel->rate;
+	if (channel->rate > 0 && !is_cpu)
+		requests.waits.rate_ns = (uint64_t)channel->rate;
 	if (*channel->event)
 		requests.cpu.event = channel->event;
-	struct cprof_error *err =
-		cprof_recording_start(&subject, channel->mode, &channel->recording);
+	channel->before.broke = broke(channel);
+	struct cprof_error *err = cprof_recording_start(&subject, channel->mode, &channel->before,
+							&channel->recording);
+	cprof_error_free(channel->failure);
+	channel->failure = NULL;
 	channel->running = !err;
 	*channels->running += !err;
 	return err;
@@ -69,46 +84,46 @@ static void stop(const struct cprof_channels *channels, struct cprof_channel *ch
 
 /* One that runs and is not old; or the place of one that has ended, or that was never used. */
 static struct cprof_channel *choose(struct cprof_channels *channels, const struct cprof_mode *mode,
-				    double rate_hz, const char *event)
+				    double rate, const char *event)
 {
 	const uint64_t now = cprof_clock_mono_ns();
 	struct cprof_channel *place = NULL;
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
 		struct cprof_channel *channel = &channels->all[i];
-		if (same(channel, mode, rate_hz, event) && channel->running &&
+		if (same(channel, mode, rate, event) && channel->running &&
 		    (channel->stays || now - channel->recording.started_mono_ns < AGE_NS))
 			return channel;
 		if (channel->running || channel->users)
 			continue;
 		/* One that ended knows why, and is better than one that was never used. */
-		if (same(channel, mode, rate_hz, event) || (!place && !channel->stays))
+		if (same(channel, mode, rate, event) || (!place && !channel->stays))
 			place = channel;
 	}
 	return place;
 }
 
 struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
-				       const struct cprof_mode *mode, bool stays, double rate_hz,
+				       const struct cprof_mode *mode, bool stays, double rate,
 				       const char *event, struct cprof_channel **ret_channel)
 {
-	struct cprof_channel *channel = choose(channels, mode, rate_hz, event);
+	struct cprof_channel *channel = choose(channels, mode, rate, event);
 	if (!channel)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "%d different recordings of the process run already",
 				       CPROF_CHANNELS_MAX);
-	if (!channel->running && same(channel, mode, rate_hz, event) && channel->failure &&
+	if (!channel->running && same(channel, mode, rate, event) && channel->failure &&
 	    cprof_clock_mono_ns() - channel->failed_mono_ns < RETRY_NS)
 		return copy_error(channel->failure);
-	if (!channel->running) {
+	if (!channel->running && !same(channel, mode, rate, event)) {
 		clear(channel);
 		channel->mode = mode;
 		channel->stays = stays;
-		channel->rate_hz = rate_hz;
+		channel->rate = rate;
 		snprintf(channel->event, sizeof(channel->event), "%s", event);
-		struct cprof_error *err = start(channels, channel);
-		if (err)
-			return err;
 	}
+	struct cprof_error *err = channel->running ? NULL : start(channels, channel);
+	if (err)
+		return err;
 	channel->users++;
 	*ret_channel = channel;
 	return NULL;
@@ -121,6 +136,16 @@ void cprof_channel_leave(struct cprof_channels *channels, struct cprof_channel *
 		return;
 	stop(channels, channel);
 	clear(channel);
+}
+
+void cprof_channel_carry(struct cprof_channel *channel, const struct cprof_buffer *bytes)
+{
+	if (!channel->stays)
+		return;
+	channel->before.carry.len = 0;
+	cprof_buffer_append(&channel->before.carry, bytes->data, bytes->len);
+	if (channel->before.carry.failed) /* better to begin from nothing than from half of it */
+		cprof_buffer_deinit(&channel->before.carry);
 }
 
 const struct cprof_channel *cprof_channels_find(const struct cprof_channels *channels,
@@ -153,6 +178,43 @@ static void end_one(const struct cprof_channels *channels, struct cprof_channel 
 	stop(channels, channel);
 }
 
+static bool is_to_revive(const struct cprof_channel *channel)
+{
+	return channel->stays && !channel->running && broke(channel);
+}
+
+static uint64_t revive_mono_ns(const struct cprof_channel *channel)
+{
+	return channel->failed_mono_ns + (REVIVE_NS << channel->revivals);
+}
+
+void cprof_channels_revive(struct cprof_channels *channels, uint64_t mono_ns)
+{
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		struct cprof_channel *channel = &channels->all[i];
+		if (!is_to_revive(channel) || mono_ns < revive_mono_ns(channel))
+			continue;
+		channel->failed_mono_ns = mono_ns;
+		channel->revivals += channel->revivals < REVIVALS_MAX;
+		struct cprof_error *err = start(channels, channel);
+		if (err) {
+			cprof_error_free(channel->failure);
+			channel->failure = err;
+		}
+	}
+}
+
+uint64_t cprof_channels_due_mono_ns(const struct cprof_channels *channels)
+{
+	uint64_t due = UINT64_MAX;
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		const struct cprof_channel *channel = &channels->all[i];
+		if (is_to_revive(channel) && revive_mono_ns(channel) < due)
+			due = revive_mono_ns(channel);
+	}
+	return due;
+}
+
 void cprof_channels_run(struct cprof_channels *channels,
 			void (*ended)(void *ctx, const struct cprof_channel *channel), void *ctx)
 {
@@ -171,6 +233,9 @@ void cprof_channels_end(struct cprof_channels *channels)
 		struct cprof_channel *channel = &channels->all[i];
 		if (channel->running)
 			stop(channels, channel);
+		/* The next process begins to count anew. */
+		cprof_buffer_deinit(&channel->before.carry);
+		cprof_buffer_deinit(&channel->told);
 		if (!channel->users)
 			clear(channel);
 	}

@@ -14,6 +14,7 @@
 
 #include "attach/serve/ask.h"
 #include "attach/serve/recording.h"
+#include "cprof/buffer.h"
 
 #define CPROF_CHANNELS_MAX 16
 
@@ -21,11 +22,16 @@ struct cprof_channel {
 	const struct cprof_mode *mode; /* NULL: a place that is free */
 	bool stays, running;
 	unsigned users;
-	double rate_hz; /* of a CPU profile, 0: as the server was told */
+	double rate; /* as in struct cprof_ask */
 	char event[CPROF_ASK_EVENT_MAX];
 	struct cprof_recording recording;
 	struct cprof_error *failure; /* owned; why it does not run any more */
 	uint64_t failed_mono_ns;
+	unsigned revivals; /* how often it was begun again by itself */
+
+	/* Of one that stays, owned; profiles as they were given out (profile_form.h). */
+	struct cprof_recording_before before; /* `carry` is the last one */
+	struct cprof_buffer told;             /* what the next delta begins at */
 };
 
 struct cprof_channels {
@@ -36,14 +42,20 @@ struct cprof_channels {
 };
 
 /*
- * One that records what is asked for, started if there is none. `rate_hz` and `event` as in struct cprof_ask. Give it back by
+ * One that records what is asked for, started if there is none. `rate` and `event` as in struct cprof_ask. Give it back by
  * cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do),
  * NO_MEMORY (as many as may run of all processes do); OS.
  */
 struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
-				       const struct cprof_mode *mode, bool stays, double rate_hz,
+				       const struct cprof_mode *mode, bool stays, double rate,
 				       const char *event, struct cprof_channel **ret_channel);
 void cprof_channel_leave(struct cprof_channels *channels, struct cprof_channel *channel);
+
+/*
+ * `bytes` (borrowed) have been counted since the start: should the recording end before its time, the next one goes on from there, so that
+ * who takes differences sees no count fall.
+ */
+void cprof_channel_carry(struct cprof_channel *channel, const struct cprof_buffer *bytes);
 
 /* The one that stays, of this mode; NULL: none runs or has run. */
 const struct cprof_channel *cprof_channels_find(const struct cprof_channels *channels,
@@ -54,6 +66,10 @@ struct cprof_error *cprof_channel_why(const struct cprof_channel *channel);
 
 /* What to poll for, appended at n. */
 size_t cprof_channels_poll(const struct cprof_channels *channels, struct pollfd *fds, size_t n);
+
+/* Begin those again that stay and have ended without a reason of their own, such as a kill; and when that has to be done. */
+void cprof_channels_revive(struct cprof_channels *channels, uint64_t mono_ns);
+uint64_t cprof_channels_due_mono_ns(const struct cprof_channels *channels);
 
 /* See which have ended; each of these is told to `ended`. */
 void cprof_channels_run(struct cprof_channels *channels,

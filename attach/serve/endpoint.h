@@ -12,6 +12,7 @@
 enum cprof_endpoint_kind {
 	CPROF_ENDPOINT_WINDOW, /* of some seconds, from the ask on: profile */
 	CPROF_ENDPOINT_SINCE,  /* from the start of the recording; `seconds` gives a difference */
+	CPROF_ENDPOINT_DELTA,  /* what came since it was asked for the last time, by whomever */
 	CPROF_ENDPOINT_MOMENT, /* now: threads */
 	CPROF_ENDPOINT_CMDLINE,
 	CPROF_ENDPOINT_SYMBOL,
@@ -22,6 +23,7 @@ enum cprof_endpoint_kind {
 
 struct cprof_endpoint {
 	const char *name; /* "heap" */
+	const char *file; /* under which it is given out; NULL: its name */
 	enum cprof_endpoint_kind kind;
 	const char *mode;    /* of attach/modes/mode.h; NULL: none is recorded */
 	const char *summary; /* for the index; NULL: not listed there */

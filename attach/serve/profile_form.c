@@ -10,7 +10,6 @@
 #include "cprof/merge.h"
 #include "cprof/pprof_read.h"
 #include "cprof/pprof_write.h"
-#include "cprof/profile_scale.h"
 
 /* ---- types ---- */
 
@@ -102,29 +101,76 @@ static void set_moment(struct cprof_profile *profile)
 	profile->duration_ns = 0;
 }
 
-struct cprof_error *cprof_profile_form_write(const struct cprof_profile_form *form,
-					     struct cprof_profile *given, struct cprof_buffer *out)
+static struct cprof_error *read_part(const struct cprof_buffer *bytes,
+				     struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = cprof_pprof_decode(bytes->data, bytes->len, ret_profile);
+	if (!err && (*ret_profile)->n_types > CPROF_ENDPOINT_TYPES)
+		err = cprof_error_new(CPROF_ERR_BAD_DATA, "the profile has too many types");
+	return err;
+}
+
+/* Only what is counted from a start goes on: what is in use is what the later profile knows of. */
+static void keep_counts(const struct cprof_endpoint *endpoint, struct cprof_profile *profile,
+			int sign)
+{
+	for (size_t i = 0; i < profile->n_samples; i++) {
+		int64_t *values = &profile->values[i * profile->n_types];
+		for (uint32_t t = 0; t < profile->n_types; t++)
+			values[t] = t < endpoint->state_from ? sign * values[t] : 0;
+	}
+	profile->n_comments = 0; /* the later one's say it all */
+}
+
+/* What differs in labels that were dropped only is one afterwards. */
+static struct cprof_error *add_up(const struct cprof_endpoint *endpoint,
+				  struct cprof_profile **profile, struct cprof_profile *carry)
+{
+	struct cprof_profile *both[] = { cprof_take_ptr(profile), carry };
+	const int64_t time_ns = both[0]->time_ns, duration_ns = both[0]->duration_ns;
+	if (carry)
+		keep_counts(endpoint, carry, 1);
+	struct cprof_error *err = cprof_merge(both, carry ? 2 : 1, profile);
+	if (err)
+		return err;
+	(*profile)->time_ns = time_ns;
+	(*profile)->duration_ns = duration_ns;
+	return NULL;
+}
+
+struct cprof_error *cprof_profile_form_write_on(const struct cprof_profile_form *form,
+						const struct cprof_buffer *carry_bytes,
+						struct cprof_profile *given,
+						struct cprof_buffer *out)
 {
 	const struct cprof_endpoint *endpoint = &cprof_endpoints[form->endpoint];
-	CPROF_AUTO(profile) struct cprof_profile *profile = given;
-	const int64_t time_ns = profile->time_ns, duration_ns = profile->duration_ns;
+	CPROF_AUTO(profile) struct cprof_profile *profile = given, *carry = NULL;
 	struct cprof_error *err = select_types(profile, endpoint);
 	if (!err && endpoint->period_type)
 		err = cprof_profile_string(profile, endpoint->period_type,
 					   &profile->period_type.type);
+	if (!err && carry_bytes && carry_bytes->len)
+		err = read_part(carry_bytes, &carry);
 	if (err)
 		return err;
-	if (!form->all_labels)
+	if (!form->all_labels) {
 		drop_labels(profile);
-	struct cprof_profile *one = cprof_take_ptr(&profile);
-	err = cprof_merge(&one, 1, &profile); /* what differed in these labels only is one now */
+		if (carry)
+			drop_labels(carry);
+	}
+	err = add_up(endpoint, &profile, cprof_take_ptr(&carry));
 	if (err)
 		return err;
-	profile->time_ns = time_ns;
-	profile->duration_ns = duration_ns;
 	if (form->shape != CPROF_SHAPE_PART)
 		set_moment(profile);
 	return encode(form, profile, out);
+}
+
+struct cprof_error *cprof_profile_form_write(const struct cprof_profile_form *form,
+					     struct cprof_profile *profile,
+					     struct cprof_buffer *out)
+{
+	return cprof_profile_form_write_on(form, NULL, profile, out);
 }
 
 /* ---- differences ---- */
@@ -150,27 +196,14 @@ static struct cprof_error *subtract(const struct cprof_endpoint *endpoint,
 				    struct cprof_profile *first, struct cprof_profile *last,
 				    struct cprof_profile **ret_profile)
 {
-	double ratios[CPROF_ENDPOINT_TYPES];
 	struct cprof_profile *both[] = { last, first };
-	for (unsigned t = 0; t < CPROF_ENDPOINT_TYPES; t++)
-		ratios[t] = t < endpoint->state_from ? -1 : 0;
-	first->n_comments = 0; /* the last one's say it all */
-	cprof_profile_scale_types(first, ratios);
+	keep_counts(endpoint, first, -1);
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_error *err = cprof_merge(both, 2, &profile);
 	if (!err)
 		err = clamp(profile);
 	if (!err)
 		*ret_profile = cprof_take_ptr(&profile);
-	return err;
-}
-
-static struct cprof_error *read_part(const struct cprof_buffer *bytes,
-				     struct cprof_profile **ret_profile)
-{
-	struct cprof_error *err = cprof_pprof_decode(bytes->data, bytes->len, ret_profile);
-	if (!err && (*ret_profile)->n_types > CPROF_ENDPOINT_TYPES)
-		err = cprof_error_new(CPROF_ERR_BAD_DATA, "the profile has too many types");
 	return err;
 }
 
@@ -181,11 +214,13 @@ struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_for
 {
 	const struct cprof_endpoint *endpoint = &cprof_endpoints[form->endpoint];
 	CPROF_AUTO(profile) struct cprof_profile *first = NULL, *last = NULL, *profile = NULL;
-	struct cprof_error *err = read_part(first_bytes, &first);
-	if (!err)
-		err = read_part(last_bytes, &last);
+	struct cprof_error *err = read_part(last_bytes, &last);
+	if (!err && first_bytes->len)
+		err = read_part(first_bytes, &first);
 	if (err)
 		return err;
+	if (!first)
+		return encode(form, last, out);
 	const int64_t from_ns = first->time_ns + first->duration_ns;
 	const int64_t until_ns = last->time_ns + last->duration_ns;
 	err = subtract(endpoint, cprof_take_ptr(&first), cprof_take_ptr(&last), &profile);

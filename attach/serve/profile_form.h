@@ -33,9 +33,15 @@ struct cprof_error *cprof_profile_form_write(const struct cprof_profile_form *fo
 					     struct cprof_profile *profile,
 					     struct cprof_buffer *out);
 
+/* The same, with what `carry`, the bytes of an earlier profile of this form, has counted; NULL or empty: nothing. */
+struct cprof_error *cprof_profile_form_write_on(const struct cprof_profile_form *form,
+						const struct cprof_buffer *carry,
+						struct cprof_profile *profile,
+						struct cprof_buffer *out);
+
 /*
  * What came between two parts (CPROF_SHAPE_PART) of the same recording: counts of the last less those of the first, while
- * what is a state and no count stays the last one's. Nothing is below zero.
+ * what is a state and no count stays the last one's. Nothing is below zero. `first` empty: all that the last one has.
  */
 struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_form *form,
 						  const struct cprof_buffer *first,

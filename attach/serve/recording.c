@@ -13,6 +13,7 @@
 struct job {
 	const struct cprof_subject *subject;
 	const struct cprof_mode *mode;
+	const struct cprof_recording_before *before;
 };
 
 struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
@@ -35,11 +36,11 @@ struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
 static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 				     struct cprof_profile *profile, struct cprof_buffer *out)
 {
-	(void)ctx;
+	const struct job *job = ctx;
 	struct cprof_profile_form form;
 	if (n == sizeof(form)) {
 		memcpy(&form, ask, sizeof(form));
-		return cprof_profile_form_write(&form, profile, out);
+		return cprof_profile_form_write_on(&form, &job->before->carry, profile, out);
 	}
 	cprof_profile_free(profile);
 	return cprof_error_new(CPROF_ERR_BAD_DATA, "an ask of %zu bytes", n);
@@ -72,15 +73,18 @@ static struct cprof_error *record_target(const struct job *job, struct cprof_tar
 static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 				  struct cprof_buffer *ret_bytes)
 {
-	const struct job *job = ctx;
+	struct job *job = ctx;
 	(void)ret_bytes;
-	struct cprof_snapshots snapshots = { .ask_fd = ask_fd, .form = make_form };
+	struct cprof_snapshots snapshots = { .ask_fd = ask_fd, .form = make_form, .form_ctx = job };
 	struct cprof_window window = { .stop_fd = stop_fd, .snapshots = &snapshots };
 	struct cprof_target *target;
 	struct cprof_error *err = cprof_subject_open(job->subject, &target);
 	if (err)
 		return err;
-	err = record_target(job, target, &window);
+	if (job->before->broke && job->mode->clean)
+		err = job->mode->clean(target->pid);
+	if (!err)
+		err = record_target(job, target, &window);
 	cprof_window_deinit(&window);
 	cprof_target_close(target);
 	return err;
@@ -90,9 +94,10 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 
 struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 					  const struct cprof_mode *mode,
+					  const struct cprof_recording_before *before,
 					  struct cprof_recording *ret_recording)
 {
-	struct job job = { subject, mode };
+	struct job job = { subject, mode, before };
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return cprof_error_os(errno, "socketpair");

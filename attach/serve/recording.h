@@ -8,6 +8,7 @@
 #ifndef CPROF_ATTACH_SERVE_RECORDING_H
 #define CPROF_ATTACH_SERVE_RECORDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "attach/modes/mode.h"
@@ -36,9 +37,17 @@ struct cprof_recording {
 	uint64_t started_mono_ns;
 };
 
-/* Errors: OS. That the mode cannot be had is told by the work's result. */
+/* What an earlier recording of the same has left. */
+struct cprof_recording_before {
+	struct cprof_buffer
+		carry; /* owned; a profile that it has given out, or empty: its counts are in those of the next */
+	bool broke; /* it was killed, and may have left something in the target */
+};
+
+/* `before` is borrowed. Errors: OS. That the mode cannot be had is told by the work's result. */
 struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 					  const struct cprof_mode *mode,
+					  const struct cprof_recording_before *before,
 					  struct cprof_recording *ret_recording);
 struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
 					const struct cprof_profile_form *form,

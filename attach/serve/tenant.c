@@ -84,13 +84,13 @@ struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant)
 const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint)
 {
 	const struct cprof_tenant *tenant = ctx;
+	const bool goes_on =
+		endpoint->kind == CPROF_ENDPOINT_SINCE || endpoint->kind == CPROF_ENDPOINT_DELTA;
 	const struct cprof_channel *channel =
-		endpoint->kind == CPROF_ENDPOINT_SINCE
-			? cprof_channels_find(&tenant->channels, endpoint->mode)
-			: NULL;
+		goes_on ? cprof_channels_find(&tenant->channels, endpoint->mode) : NULL;
 	if (endpoint->mode && !is_chosen(tenant->options->modes, endpoint->mode))
 		return "off";
-	if (endpoint->kind != CPROF_ENDPOINT_SINCE)
+	if (!goes_on)
 		return "";
 	return !channel ? "on request" : channel->running ? "recording" : "not possible";
 }
@@ -133,7 +133,14 @@ size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, 
 	return cprof_channels_poll(&tenant->channels, fds, n);
 }
 
-void cprof_tenant_run(struct cprof_tenant *tenant)
+uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant)
 {
+	return tenant->target->exited ? UINT64_MAX : cprof_channels_due_mono_ns(&tenant->channels);
+}
+
+void cprof_tenant_run(struct cprof_tenant *tenant, uint64_t mono_ns)
+{
+	if (!tenant->target->exited)
+		cprof_channels_revive(&tenant->channels, mono_ns);
 	cprof_channels_run(&tenant->channels, on_ended, tenant);
 }

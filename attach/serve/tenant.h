@@ -57,7 +57,10 @@ void cprof_tenant_went(struct cprof_tenant *tenant, bool ended);
 size_t cprof_tenant_poll(const struct cprof_tenant *tenant, struct pollfd *fds, size_t n);
 
 /* Notice which recordings have ended. */
-void cprof_tenant_run(struct cprof_tenant *tenant);
+void cprof_tenant_run(struct cprof_tenant *tenant, uint64_t mono_ns);
+
+/* When that has to be at the latest; UINT64_MAX: never. */
+uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant);
 
 /* Whether a mode may be asked for. */
 bool cprof_tenant_has_mode(const struct cprof_tenant *tenant, const char *mode);

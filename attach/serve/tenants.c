@@ -132,14 +132,19 @@ size_t cprof_tenants_poll(const struct cprof_tenants *tenants, struct pollfd *fd
 
 uint64_t cprof_tenants_due_mono_ns(const struct cprof_tenants *tenants)
 {
-	return cprof_target_set_due_mono_ns(tenants->set);
+	uint64_t due = cprof_target_set_due_mono_ns(tenants->set);
+	for (size_t i = 0; i < tenants->n; i++) {
+		const uint64_t mine = cprof_tenant_due_mono_ns(tenants->all[i]);
+		due = mine < due ? mine : due;
+	}
+	return due;
 }
 
 void cprof_tenants_run(struct cprof_tenants *tenants, uint64_t mono_ns)
 {
 	cprof_target_set_run(tenants->set, mono_ns);
 	for (size_t i = 0; i < tenants->n; i++)
-		cprof_tenant_run(tenants->all[i]);
+		cprof_tenant_run(tenants->all[i], mono_ns);
 	forget_ended(tenants);
 }
 

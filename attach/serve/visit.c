@@ -136,7 +136,8 @@ static void succeed(struct cprof_visit *visit, struct cprof_buffer *bytes)
 	const bool delta = ask->length_ns && ask->endpoint->kind != CPROF_ENDPOINT_WINDOW;
 	char disposition[96];
 	snprintf(disposition, sizeof(disposition), "attachment; filename=\"%s%s\"",
-		 ask->endpoint->name, delta ? "-delta" : "");
+		 ask->endpoint->file ? ask->endpoint->file : ask->endpoint->name,
+		 delta ? "-delta" : "");
 	struct cprof_http_answer answer = {
 		.status = 200,
 		.content_type = binary ? "application/octet-stream" : "text/plain; charset=utf-8",
@@ -153,7 +154,7 @@ static void succeed(struct cprof_visit *visit, struct cprof_buffer *bytes)
 static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage stage)
 {
 	struct cprof_profile_form form = visit->ask.form;
-	if (visit->ask.length_ns)
+	if (visit->ask.length_ns || visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
 		form.shape = CPROF_SHAPE_PART;
 	visit->stage = stage;
 	visit->due_mono_ns = UINT64_MAX;
@@ -167,9 +168,22 @@ static struct cprof_error *use_channel(struct cprof_visit *visit)
 	struct cprof_error *err = cprof_mode_find(ask->endpoint->mode, &mode);
 	if (!err)
 		err = cprof_channels_use(visit->house->channels, mode,
-					 ask->endpoint->kind == CPROF_ENDPOINT_SINCE, ask->rate_hz,
-					 ask->event, &visit->channel);
+					 ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && !ask->rate,
+					 ask->rate, ask->event, &visit->channel);
 	return err ? err : ask_for_part(visit, FIRST);
+}
+
+/* Where the next delta begins is where this one ends, whoever asks. */
+static struct cprof_error *begin_next_delta(struct cprof_visit *visit)
+{
+	struct cprof_buffer *told = &visit->channel->told;
+	visit->last = visit->first;
+	visit->first = *told;
+	*told = (struct cprof_buffer){ 0 };
+	cprof_buffer_append(told, visit->last.data, visit->last.len);
+	leave_channel(visit);
+	visit->stage = QUEUED;
+	return told->failed ? cprof_error_no_memory() : NULL;
 }
 
 /* What was asked for has come, or something else has. */
@@ -186,6 +200,11 @@ static struct cprof_error *take_part(struct cprof_visit *visit)
 	}
 	if (err)
 		return err;
+	if (visit->ask.form.shape != CPROF_SHAPE_TEXT ||
+	    visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
+		cprof_channel_carry(visit->channel, part);
+	if (visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
+		return begin_next_delta(visit);
 	if (visit->stage == LAST) {
 		leave_channel(visit);
 		visit->stage = QUEUED;
@@ -266,7 +285,8 @@ static struct cprof_error *take_work(struct cprof_visit *visit)
 static struct cprof_error *begin(struct cprof_visit *visit)
 {
 	const enum cprof_endpoint_kind kind = visit->ask.endpoint->kind;
-	if (kind == CPROF_ENDPOINT_WINDOW || kind == CPROF_ENDPOINT_SINCE)
+	if (kind == CPROF_ENDPOINT_WINDOW || kind == CPROF_ENDPOINT_SINCE ||
+	    kind == CPROF_ENDPOINT_DELTA)
 		return use_channel(visit);
 	visit->stage = visit->ask.length_ns ? BETWEEN : QUEUED;
 	if (visit->ask.length_ns)

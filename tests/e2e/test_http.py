@@ -31,7 +31,7 @@ class Server:
         argv = [harness.ATTACH, *map(str, args), "-no-cache", "-http", address]
         self.process = Process(argv, stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
-        match = re.match(r"serving (http://127\.0\.0\.1:(\d+)|unix:\S+)/(?:debug/pprof/ of process|targets)", line)
+        match = re.match(r"serving (http://[0-9.]+:(\d+)|unix:\S+)/(?:debug/pprof/ of process|targets)", line)
         if not match:
             raise AssertionError(line + self.process.communicate(timeout=60)[1])
         self.url, self.port = match.group(1), int(match.group(2) or 0)
@@ -145,6 +145,15 @@ class Contract(unittest.TestCase):
         # Ours, where Go has none or is wrong.
         ("GET", "/debug/pprof/threads", 200, BINARY, "threads", None),
         ("GET", "/debug/pprof/trace", 501, TEXT, None, None),
+        ("GET", "/debug/fgprof?seconds=14", 501, TEXT, None, None),
+        *(("GET", f"/debug/pprof/delta_{name}", 200, BINARY, name + ".pprof.gz", None) for name in ("heap", "block", "mutex")),
+        ("GET", "/debug/pprof/delta_heap?debug=1", 200, TEXT, None, None),
+        ("GET", "/debug/pprof/block?seconds=1&rate=5000", 200, BINARY, "block-delta", None),
+        ("GET", "/debug/pprof/block?seconds=1&rate=10", 400, TEXT, None,
+         b"rate is a number of nanoseconds between 1000 and 1000000000\n"),
+        ("GET", "/debug/pprof/mutex?rate=5000", 400, TEXT, None, None),
+        ("GET", "/debug/pprof/heap?rate=1", 400, TEXT, None, None),
+        ("GET", "/debug/pprof/profile?seconds=1&rate=50", 200, BINARY, "profile", None),
         ("GET", "/debug/pprof/profile?seconds=1e9", 400, TEXT, None, b"seconds is 3600 at most\n"),
         ("GET", "/debug/pprof/profile?hz=1e9", 400, TEXT, None, b"hz is a number between 0.1 and 1000\n"),
         ("GET", "/debug/pprof/profile?seconds=0.2&event=nosuch", 400, TEXT, None, None),
@@ -284,6 +293,47 @@ class Recordings(unittest.TestCase):
                 self.assertEqual(last.sample_types, [("contentions", "count"), ("delay", "nanoseconds")])
                 self.assertGreater(last.total(1), first.total(1))
                 self.assertFalse(any({"lock", "owner", "tid"} & labels.keys() for _, _, labels in last.samples))
+
+    def test_deltas_are_what_came_since_the_last_one(self):
+        need_root()
+        with Target(["heap_churn", "2"]) as target, Server("-p", target.pid, "-modes", "heap,block,mutex") as server:
+            deltas = [self.delta(server, "heap")]
+            wait_for(lambda: server.profile("allocs").total(1) > deltas[0].total(1), "allocations")
+            before = server.profile("allocs").total(1)
+            deltas.append(self.delta(server, "heap"))
+            whole = server.profile("allocs")
+            self.assertTrue(all(min(values) >= 0 for delta in deltas for _, values, _ in delta.samples))
+            self.assertGreater(deltas[1].total(1), 0)
+            self.assertLessEqual(before, deltas[0].total(1) + deltas[1].total(1))
+            self.assertLessEqual(deltas[0].total(1) + deltas[1].total(1), whole.total(1))
+            for name in ("block", "mutex"):
+                self.assertEqual(self.delta(server, name).sample_types, [("contentions", "count"), ("delay", "nanoseconds")])
+
+    def delta(self, server, name):
+        status, headers, body = server.ask(f"/debug/pprof/delta_{name}")
+        self.assertEqual((status, headers["Content-Disposition"]), (200, f'attachment; filename="{name}.pprof.gz"'), body)
+        return Profile(body)
+
+    def test_counts_go_on_after_a_recording_was_killed(self):
+        need_root()
+        with Target(["heap_churn", "2"]) as target:
+            before = Footprint(target.pid)
+            with Server("-p", target.pid, "-modes", "heap,block") as server:
+                wait_for(lambda: server.profile("allocs").total(1), "allocations")
+                self.delta(server, "heap")
+                killed = server.recorders()
+                told = server.profile("allocs")
+                [os.kill(pid, signal.SIGKILL) for pid in killed]
+                wait_for(lambda: not set(killed) & set(server.recorders()), "their end")
+                wait_for(lambda: server.ask("/debug/pprof/heap")[0] == 200, "the next recording")
+                first = server.profile("allocs")
+                wait_for(lambda: server.profile("allocs").total(1) > first.total(1), "allocations")
+                self.assertGreaterEqual(first.total(1), told.total(1))
+                self.assertGreaterEqual(first.total(0), told.total(0))
+                self.assertTrue(all(min(values) >= 0 for _, values, _ in self.delta(server, "heap").samples))
+                self.assertEqual(len(server.recorders()), 2)
+            before.check_unchanged(self)
+            self.assertIn("bad 0", target.close())
 
     def test_lazy_records_when_asked(self):
         need_root()

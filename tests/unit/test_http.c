@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What requests say, and to whom they may say it: the pure parts of convert/http and attach/serve. */
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert/http/http_access.h"
 #include "convert/http/http_address.h"
 #include "convert/http/http_query.h"
+#include "convert/http/http_token.h"
 #include "base/work_result.h"
 #include "attach/serve/ask.h"
 #include "attach/serve/debug_text.h"
@@ -63,6 +67,8 @@ TEST(http_access_is_for_this_machine_and_not_for_pages_of_others)
 		{ { "anything", NULL, NULL }, true, true }, /* a unix socket */
 		{ { "127.0.0.1:6060", "http://127.0.0.1:6060", NULL }, false, true },
 		{ { "127.0.0.1:6060", "http://127.0.0.1:7070", NULL }, false, false },
+		{ { "127.0.0.1:6060", "https://127.0.0.1:6060", NULL }, false, true },
+		{ { "127.0.0.1:6060", "ftp://127.0.0.1:6060", NULL }, false, false },
 		{ { "127.0.0.1:6060", "http://evil.example", NULL }, false, false },
 		{ { "127.0.0.1:6060", "null", NULL }, false, false },
 		{ { "127.0.0.1:6060", NULL, "cross-site" }, false, false },
@@ -118,6 +124,86 @@ TEST(http_address_is_of_the_loopback_or_a_unix_socket)
 			CHECK_STR(cprof_buffer_text(&url), rows[i].want);
 		cprof_error_free(err);
 	}
+}
+
+TEST(http_address_of_other_machines_reach_is_known_as_one)
+{
+	static const struct {
+		const char *text;
+		bool is_private, is_wildcard;
+	} rows[] = {
+		{ "127.0.0.1:1", true, false },      { "[::1]:1", true, false },
+		{ "unix:/x", true, false },          { "0.0.0.0:1", false, true },
+		{ "[::]:1", false, true },           { "192.0.2.1:1", false, false },
+		{ "[2001:db8::1]:1", false, false },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_http_address address;
+		CHECK(!cprof_http_address_parse_any(rows[i].text, &address));
+		struct cprof_error *err = cprof_http_address_check_private(&address);
+		if (!err != rows[i].is_private ||
+		    cprof_http_address_is_wildcard(&address) != rows[i].is_wildcard)
+			TEST_FAIL("%s: %s", rows[i].text, err ? err->message : "private");
+		cprof_error_free(err);
+	}
+}
+
+/* A file of its own with this content, in place of what was there. */
+static void put_file(const char *path, const char *content)
+{
+	unlink(path);
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	CHECK(fd >= 0);
+	CHECK(write(fd, content, strlen(content)) == (ssize_t)strlen(content));
+	close(fd);
+}
+
+TEST(http_token_lets_in_who_knows_it)
+{
+	static const struct {
+		const char *header;
+		bool right;
+	} rows[] = {
+		{ "Bearer s3cret:x", true },
+		{ "bearer   s3cret:x", true },
+		{ "Basic YW55Ym9keTpzM2NyZXQ6eA==", true }, /* anybody:s3cret:x */
+		{ "BASIC OnMzY3JldDp4", true },             /* :s3cret:x */
+		{ "Basic OnMzY3JldDp5", false },            /* :s3cret:y */
+		{ "Basic czNjcmV0", false },                /* no colon */
+		{ "Basic !!!!", false },
+		{ "Basic", false },
+		{ "Bearer", false },
+		{ "Bearer ", false },
+		{ "Bearer s3cret:", false },
+		{ "Bearer s3cret:xx", false },
+		{ "Bearer s3cret:xs3cret:x", false },
+		{ "Bearer S3cret:x", false },
+		{ "Digest s3cret:x", false },
+		{ "s3cret:x", false },
+		{ "", false },
+		{ NULL, false },
+	};
+	char path[] = "/tmp/cprof-token-XXXXXX";
+	struct cprof_http_token *token;
+	close(mkstemp(path));
+	put_file(path, "s3cret:x\nnot this\n");
+	CHECK(!cprof_http_token_open(path, &token));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const bool right =
+			cprof_http_token_check(token, rows[i].header) == CPROF_HTTP_TOKEN_RIGHT;
+		if (right != rows[i].right)
+			TEST_FAIL("%s: %d", rows[i].header ? rows[i].header : "none", right);
+	}
+	put_file(path, "another");
+	CHECK(cprof_http_token_check(token, "Bearer s3cret:x") == CPROF_HTTP_TOKEN_WRONG);
+	CHECK(cprof_http_token_check(token, "Bearer another") == CPROF_HTTP_TOKEN_RIGHT);
+	CHECK(chmod(path, 0644) == 0);
+	CHECK(cprof_http_token_check(token, "Bearer another") == CPROF_HTTP_TOKEN_UNKNOWN);
+	CHECK(chmod(path, 0600) == 0);
+	CHECK(cprof_http_token_check(token, "Bearer another") == CPROF_HTTP_TOKEN_RIGHT);
+	unlink(path);
+	CHECK(cprof_http_token_check(token, "Bearer another") == CPROF_HTTP_TOKEN_UNKNOWN);
+	cprof_http_token_free(token);
 }
 
 TEST(ask_reads_a_request_as_net_http_pprof_does)
@@ -205,6 +291,20 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/debug/pprof/profile", "hz=500", NULL, 0, ENDPOINT, 30, 0, NULL },
 		{ "GET", "/debug/pprof/profile", "hz=100000", NULL, 400, 0, 0, 0, NULL },
 		{ "GET", "/debug/pprof/profile", "hz=x", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "rate=50", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "rate=1001", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/block", "seconds=2&rate=1000", NULL, 0, ENDPOINT, 2, 0,
+		  NULL },
+		{ "GET", "/debug/pprof/block", "seconds=2&rate=999", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/block", "seconds=x&rate=1000", NULL, 400, 0, 0, 0,
+		  "invalid value for \"seconds\" - must be a positive integer" },
+		{ "GET", "/debug/pprof/mutex", "rate=1000", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/heap", "seconds=2&rate=1000", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/delta_heap", "seconds=2&debug=1", NULL, 0, ENDPOINT, 0,
+		  CPROF_SHAPE_TEXT, NULL },
+		{ "GET", "/debug/fgprof", "seconds=14", NULL, 501, 0, 0, 0, NULL },
+		{ "GET", "/pid/12/debug/fgprof", "", NULL, 501, 0, 0, 0, NULL },
+		{ "GET", "/debug/fgprof/x", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/debug/pprof/cmdline", "seconds=x", NULL, 0, ENDPOINT, 0, 0, NULL },
 	};
 	static const enum cprof_ask_kind kinds[] = {
