@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/serve/listen.h - where a server listens, and whom it lets in: an address, or a service manager's socket, and a token.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/http/http_activation.h"
 
 #include <errno.h>

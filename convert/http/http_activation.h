@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_activation.h - a listening socket that a service manager has opened for us.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * convert/http/http_token.h - the secret that clients have to know, kept in a file.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may ask the server of -http: a token, addresses that other machines reach, a service manager's socket."""
 
 import base64

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tests/fuzz/fuzz_http_token.c - the Authorization header of a request, as it comes from anybody.
  */
