@@ -41,6 +41,9 @@ struct cprof_map {
 	/* Memory without a file in the place of a file's text, with the same bytes: `module` and `offset` are that file's. */
 	bool moved;
 	struct cprof_module *module; /* borrowed; NULL until cprof_modules_get() was asked */
+	/* Hung on the mapping of a language's run-time library by who reads it; NULL: nothing. `free_machine` is called with it. */
+	void *machine;
+	void (*free_machine)(void *machine);
 };
 
 struct cprof_maps {

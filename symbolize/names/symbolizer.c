@@ -10,6 +10,7 @@
 #include "base/printable_text.h"
 #include "cprof/hash.h"
 #include "cprof/intern.h"
+#include "symbolize/java/java_vm.h"
 #include "symbolize/names/jit_dump.h"
 #include "symbolize/names/kernel_cache.h"
 #include "symbolize/names/names.h"
@@ -43,6 +44,7 @@ struct cprof_symbolizer {
 		pid_t pid;
 		struct cprof_perf_map map;
 		struct cprof_jit_dump dump;
+		const struct cprof_java_vm *java; /* borrowed from the process's mappings */
 	} * jits; /* owned; one for each process that was asked about */
 	size_t n_jits, cap_jits;
 	struct cprof_debuginfod debuginfod;
@@ -397,7 +399,7 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
 	if (!CPROF_ARRAY_ROOM(symbolizer->jits, symbolizer->n_jits, symbolizer->cap_jits, 1))
 		return cprof_error_no_memory();
 	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
-	*jit = (struct jit){ .pid = maps->pid };
+	*jit = (struct jit){ .pid = maps->pid, .java = cprof_java_vm_met(maps) };
 	*ret_jit = jit;
 	struct cprof_budget *budget = &symbolizer->modules->budget;
 	struct cprof_error *err =
@@ -421,6 +423,8 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 		name = cprof_perf_map_find(&jit->map, addr);
 	if (maps->pid && !name)
 		name = cprof_jit_dump_find(&jit->dump, addr);
+	if (maps->pid && !name && jit->java)
+		name = cprof_java_vm_name(jit->java, addr);
 	if (name)
 		return show_name(symbolizer, name, &frame->name, &frame->system_name);
 	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)

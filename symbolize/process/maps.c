@@ -32,6 +32,8 @@ static void map_free(struct cprof_map *map)
 {
 	if (!map)
 		return;
+	if (map->machine)
+		map->free_machine(map->machine);
 	free((char *)(uintptr_t)map->path);
 	free(map);
 }
@@ -77,6 +79,7 @@ static struct cprof_error *remember(struct cprof_maps *maps, const struct cprof_
 		copy->offset = 0;
 	copy->id = (uint32_t)maps->n_all;
 	copy->live = true;
+	copy->machine = NULL;
 	maps->all[maps->n_all++] = copy;
 	*ret_map = copy;
 	return NULL;

@@ -86,7 +86,10 @@ static const struct cprof_unwind_rule *rule_in(struct cprof_walk *w, struct cpro
 						  .map = map,
 						  .module = module,
 						  .pid = w->input->maps->pid,
-						  .bytes = &w->code };
+						  .bytes = &w->code,
+						  .java = module ? cprof_walk_java(w, module)
+								 : NULL,
+						  .memory = &w->input->maps->memory };
 	*ret_after_call = false;
 	if (!map || !module)
 		return NULL;
@@ -442,6 +445,8 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		return false;
 	if (rule->guessed)
 		caller->how = CPROF_FRAME_GUESS;
+	if (rule->interpreted)
+		cprof_walk_interpreted(w);
 	if (is_strange(w, rule, caller))
 		ask_code(w, caller);
 	return (!rule->guessed && !rule->doubted && !doubtful(w, rule) &&

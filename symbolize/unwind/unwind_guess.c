@@ -13,7 +13,7 @@ bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *call
 		return true;
 	if (!cprof_walk_rule(w, (struct cprof_code_addr){ caller->pc, true }, &rule, &after_call))
 		return false;
-	return after_call || (rule && rule->signal) ||
+	return after_call || (rule && (rule->signal || rule->generated)) ||
 	       (cprof_walk_rule(w, (struct cprof_code_addr){ caller->pc, false }, &rule,
 				&after_call) &&
 		rule && rule->signal);

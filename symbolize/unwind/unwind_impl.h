@@ -28,6 +28,13 @@ struct cprof_unwinder {
 	struct cprof_unwind_stats stats;
 	/* Recently used mappings by page of code address; each is checked against the maps before use. */
 	uint32_t map_ids[256];
+	/* The Java machine of the process that was walked last, as its mappings were then. */
+	struct cprof_walk_java {
+		const struct cprof_maps *maps;
+		uint64_t generation;
+		uint32_t epoch;
+		struct cprof_java_vm *vm;
+	} java;
 	uint8_t *live; /* owned; CPROF_WALK_LIVE_BYTES of the live stack */
 };
 
@@ -84,6 +91,14 @@ enum cprof_stop cprof_walk_why_unreadable(struct cprof_walk *w);
 
 /* `n` bytes of code at `addr`, all in one mapping: from the file, else from the process. */
 bool cprof_walk_code(void *walk, uint64_t addr, void *buf, size_t n);
+
+/* ---- unwind_machine.c ---- */
+
+/* The Java machine that may have made the code of `module`; NULL: none has. */
+struct cprof_java_vm *cprof_walk_java(struct cprof_walk *w, const struct cprof_module *module);
+
+/* The innermost frame stored is the interpreter's: let it stand for the method that it runs. */
+void cprof_walk_interpreted(struct cprof_walk *w);
 
 /* ---- unwind.c ---- */
 

@@ -48,6 +48,8 @@ struct cprof_unwind_rule {
 	bool signal;      /* the caller was interrupted at exactly its pc */
 	bool ra_stays;    /* the return address is still in its register (AArch64 leaf) */
 	bool doubted; /* told, but to be believed only where a call stands before the return address */
+	bool generated; /* by the tables of what has made the code (unwind_java.h): a return address there needs no call before it */
+	bool interpreted; /* its method is told by the frame, not by the code address */
 	int32_t offset;
 	int32_t add;
 	struct cprof_unwind_place ra;

@@ -6,6 +6,7 @@
 
 #include "symbolize/unwind/cfi_reader.h"
 #include "symbolize/unwind/unwind_code.h"
+#include "symbolize/unwind/unwind_java.h"
 
 /* 256 KB: ten times the distinct addresses of the busiest program measured (1,100). */
 #define SLOTS_BITS 14
@@ -280,6 +281,9 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 	struct cprof_unwind_rule rule;
 	if (rules->n_rules == RULES_MAX || rules->n_exprs + CPROF_ARCH_MAX_REGS + 1 > EXPRS_MAX)
 		flush(rules);
+	if (!where->by_code && cprof_unwind_java_rule(rules->arch, where->java, where->memory,
+						      where->bytes, where->code, &rule))
+		return intern(rules, &rule);
 	if (!where->by_code &&
 	    (learn_switch(rules, where, &rule) || learn_cfi(rules, where, steps, &rule)))
 		return intern(rules, &rule);

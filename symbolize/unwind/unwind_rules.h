@@ -18,6 +18,8 @@
 #include "symbolize/unwind/unwind_rule.h"
 #include "symbolize/unwind/unwind_switch.h"
 
+struct cprof_java_vm;
+
 #define CPROF_SWITCHES_MAX 16 /* distinct ones; a version of Go has two */
 
 struct cprof_unwind_rules {
@@ -40,8 +42,10 @@ struct cprof_unwind_where {
 	struct cprof_code_addr code;
 	const struct cprof_map *map;
 	struct cprof_module *module;
-	pid_t pid;                        /* tells apart the anonymous memory of processes */
-	const struct cprof_memory *bytes; /* the code of the process */
+	pid_t pid;                         /* tells apart the anonymous memory of processes */
+	const struct cprof_memory *bytes;  /* the code of the process */
+	struct cprof_java_vm *java;        /* of the process, for anonymous memory; NULL: none */
+	const struct cprof_memory *memory; /* the process as it is now, for its tables */
 	bool by_code; /* what the code itself tells, whatever its unwind information says */
 };
 
