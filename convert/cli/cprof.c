@@ -66,7 +66,7 @@ static const struct cprof_option_habit habits[] = {
 	{ "ui serve port browser", "did you mean -http=127.0.0.1:8999? -flamegraph -output FILE.html is one page for any browser" },
 	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
 	{ "flame flames fg icicle html", "did you mean -flamegraph?" },
-	{ "diff compare", "did you mean -diff_base BEFORE? -base subtracts only" },
+	{ "diff compare", "did you mean -diff_base BEFORE? -base subtracts only; -movements lists what changed" },
 	{ "cumulative cum_sort", "did you mean -cum?" },
 	{ "n limit head count rows", "did you mean -nodecount?" },
 	{ "filter grep match include", "did you mean -focus RE?" },
@@ -227,6 +227,14 @@ static struct cprof_error *check_options(struct cprof_options *o)
 	if (o->bases.len && o->diff_bases.len)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-base and -diff_base flags cannot both be specified");
+	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
+		if (o->format_on[i] && strncmp(cprof_formats[i]->name, "movements", 9) == 0 &&
+		    !o->bases.len && !o->diff_bases.len)
+			return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
+								"there is nothing to compare with"),
+						"cprof -%s -diff_base BEFORE AFTER",
+						cprof_formats[i]->name);
+	}
 	if (o->config.normalize && !o->bases.len && !o->diff_bases.len)
 		return cprof_error_new(CPROF_ERR_USAGE, "must have base profile to normalize by");
 	return NULL;

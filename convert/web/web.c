@@ -149,8 +149,15 @@ static struct cprof_error *read_number(const struct cprof_buffer *text, unsigned
 
 static struct cprof_error *choose(const struct cprof_web *web, struct cprof_web_visit *visit)
 {
+	const bool needs_base = strcmp(visit->page->name, "movements") == 0;
 	struct cprof_error *err = read_number(&visit->query.profile, web->profile, &visit->profile);
-	return err ? err : read_number(&visit->query.base, web->base, &visit->base);
+	if (!err)
+		err = read_number(&visit->query.base, web->base, &visit->base);
+	if (!err && needs_base && !visit->base)
+		err = cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "there is nothing to compare with"),
+			"choose another profile, or a file, with Compare");
+	return err;
 }
 
 /* ---- pages ---- */

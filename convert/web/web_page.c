@@ -13,6 +13,7 @@ static const struct cprof_web_page pages[] = {
 	{ "source", &cprof_web_source, &cprof_format_list, &cprof_web_whole_source, NULL },
 	{ "disasm", &cprof_web_disasm, &cprof_format_disasm, NULL, NULL },
 	{ "traces", &cprof_web_traces, &cprof_format_traces, NULL, NULL },
+	{ "movements", &cprof_format_movements_json, &cprof_format_movements, NULL, NULL },
 	{ "download", &cprof_format_proto, &cprof_format_proto, NULL, "profile.pb.gz" },
 };
 

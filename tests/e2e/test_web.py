@@ -160,6 +160,35 @@ class Numbers(unittest.TestCase):
             same = server.json("top", base="1", profile="1")
             self.assertEqual(same["nodes"], [])
 
+    def test_changes_are_those_of_the_reports(self):
+        before, after = golden("cpusmall.pb.gz"), golden("cpu.pb.gz")
+        arguments = ("-symbolize=none", "-trim=false", "-diff_base", before, after)
+        report = {node["name"]: (node["flat"], node["cum"]) for node in json.loads(cprof("-json", *arguments))["nodes"]}
+        listed = json.loads(cprof("-movements_json", *arguments))
+        changes = {row["name"]: (row["flat_after"] - row["flat_before"], row["cum_after"] - row["cum_before"]) for row in listed["entries"]}
+        self.assertEqual(changes, {name: change for name, change in report.items() if any(change)})
+        self.assertEqual((listed["before"], listed["after"]), tuple(json.loads(cprof("-json", "-symbolize=none", path))["total"] for path in (before, after)))
+        with Server(*arguments) as server:
+            self.assertEqual(server.json("movements"), listed)
+            self.assertEqual(server.text("movements"), cprof("-movements", *arguments))
+            self.assertIn("nothing to compare", server.json("movements", 400, base="none")["error"])
+            total = server.json("movements", norm="total")
+            self.assertEqual(total["before"], listed["before"])
+            self.assertLess(abs(total["after"] - total["before"]), total["before"] / 100)
+        self.assertIn(b"Nothing changed", cprof("-movements", "-symbolize=none", "-diff_base", after, after))
+        cprof("-movements", after, status=2)
+
+    def test_what_chance_explains_is_told_by_counts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("a", "b")]
+            for path, text in zip(paths, ("main;near 100\nmain;far 100\nmain;same 5\n", "main;near 127\nmain;far 129\nmain;same 5\n")):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            rows = {row["name"]: row for row in json.loads(cprof("-movements_json", "-diff_base", *paths))["entries"]}
+        # 27 of sqrt(227) are 1.79 deviations, 29 of sqrt(229) 1.92, so both are within; 56 of all 466 are 2.59
+        self.assertEqual([rows["near"]["flat_sure"], rows["far"]["flat_sure"], rows["main"]["cum_sure"]], [False, False, True])
+        self.assertNotIn("same", rows)
+
     def test_modules_are_a_granularity(self):
         path = golden("redis_inlines.pb.gz")
         with Server("-symbolize=none", path) as server:
@@ -287,6 +316,7 @@ class Browser(unittest.TestCase):
                 self.assertIn("<td>60</td><td>60.00%</td>", self.show(server, "/?i=img"))
                 self.assertIn("Which function?", self.show(server, "/source"))
                 self.assertIn('class="notice bad"', self.show(server, "/top?f=("))
+                self.assertIn("Nothing changed", self.show(server, "/movements?base=1"))
 
 
 if __name__ == "__main__":

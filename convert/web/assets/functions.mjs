@@ -116,9 +116,12 @@ export function showPeek(place, data, state) {
     make("td", { className: "name" }, kind === "self" ? visibleName(name)
       : make("a", { href: linkTo("peek", location.search, { f: exactly(name) }) }, visibleName(name))));
   for (const node of data.nodes) {
+    const at = body.children.length;
     for (const call of node.callers) body.append(row("caller", call.name, call.value, formatShare(call.value, node.cum)));
     body.append(row("self", node.name, node.cum, scale.share(node.cum), node.flat));
     for (const call of node.callees) body.append(row("callee", call.name, call.value, formatShare(call.value, node.cum)));
+    body.children[at].classList.add("first");
+    body.lastChild.classList.add("last");
   }
   place.replaceChildren(make("div", { className: "page" },
     make("div", { className: "tools" }, make("span", { className: "dim" }, `${data.nodes.length} function${data.nodes.length === 1 ? "" : "s"}: who calls it above, what it calls below`)),

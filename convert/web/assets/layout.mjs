@@ -9,6 +9,39 @@ const GAP_X = 24, GAP_Y = 70;
 
 /* nodes: [{ width, height }]; edges: [{ from, to }]. Returns { places: [{ x, y }], width, height }; x and y are middles. */
 export function layoutGraph(nodes, edges) {
+  const parts = componentsOf(nodes.length, edges).map((part) => {
+    const number = new Map(part.map((node, i) => [node, i]));
+    const inside = edges.filter(({ from }) => number.has(from)).map(({ from, to }) => ({ from: number.get(from), to: number.get(to) }));
+    return { part, ...layoutPart(part.map((node) => nodes[node]), inside) };
+  });
+  return packParts(nodes.length, parts);
+}
+
+/* Nodes that hang together, the largest group first. */
+function componentsOf(n, edges) {
+  const root = [...Array(n).keys()], find = (i) => { while (root[i] !== i) i = root[i] = root[root[i]]; return i; };
+  for (const { from, to } of edges) root[find(from)] = find(to);
+  const groups = new Map();
+  for (let i = 0; i < n; i++) groups.set(find(i), [...(groups.get(find(i)) || []), i]);
+  return [...groups.values()].sort((a, b) => b.length - a.length);
+}
+
+/* Groups side by side in rows, as wide as the widest, or as makes the whole about square. */
+function packParts(n, parts) {
+  const area = parts.reduce((sum, part) => sum + (part.width + GAP_X) * (part.height + GAP_Y), 0);
+  const most = Math.max(...parts.map((part) => part.width), 1.5 * Math.sqrt(area)), places = new Array(n);
+  let x = 0, y = 0, tall = 0, width = 1;
+  for (const part of parts) {
+    if (x && x + part.width > most) { y += tall + GAP_Y / 2; x = tall = 0; }
+    part.part.forEach((node, i) => { places[node] = { x: part.places[i].x + x, y: part.places[i].y + y }; });
+    x += part.width + 2 * GAP_X;
+    tall = Math.max(tall, part.height);
+    width = Math.max(width, x - 2 * GAP_X);
+  }
+  return { places, width, height: Math.max(1, y + tall) };
+}
+
+function layoutPart(nodes, edges) {
   const layerOf = layersOf(nodes.length, forwardEdges(nodes.length, edges)), layers = [];
   layerOf.forEach((layer, i) => (layers[layer] ||= []).push(i));
   const around = nodes.map(() => ({ above: [], below: [] }));
@@ -88,7 +121,7 @@ function placeNodes(nodes, layers, around) {
     y += tallest + GAP_Y;
   }
   for (let pass = 0; pass < 12; pass++) for (const layer of pass % 2 ? layers : [...layers].reverse()) pull(layer, nodes, places, around, pass % 2 ? "above" : "below");
-  const left = Math.min(...places.map((place, i) => place.x - nodes[i].width / 2), 0);
+  const left = Math.min(...places.map((place, i) => place.x - nodes[i].width / 2));
   for (const place of places) place.x -= left;
   return { places, width: Math.max(...places.map((place, i) => place.x + nodes[i].width / 2), 1), height: Math.max(1, y - GAP_Y) };
 }

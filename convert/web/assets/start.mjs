@@ -9,6 +9,7 @@ import { showChooser, showPeek, showTop } from "./functions.mjs";
 import { showDisasm, showSource } from "./code.mjs";
 import { showGraph } from "./graph.mjs";
 import { showTraces } from "./stacks.mjs";
+import { showMovements } from "./movements.mjs";
 import { readProfile } from "./profile.mjs";
 import { Page } from "./page.mjs";
 
@@ -26,6 +27,7 @@ const SHOWS = {
   source: { show: showSource, needs: true },
   disasm: { show: showDisasm, needs: true },
   traces: { show: showTraces },
+  movements: { show: showMovements },
 };
 
 function start() {
