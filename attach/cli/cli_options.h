@@ -17,6 +17,7 @@
 #include "attach/run/run.h"
 #include "base/option_file.h"
 #include "base/options.h"
+#include "convert/net/tls.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
@@ -63,7 +64,13 @@ struct cprof_attach_options {
 	struct cprof_strings push_urls;
 	const char *push_auth_file;
 	bool insecure_auth; /* over http:// to another machine */
-	bool dry_run;       /* print what would be pushed */
+	const char *push_tenant;
+	struct cprof_tls push_tls; /* its auth stays NULL */
+	struct {
+		const char *dir; /* NULL: none; "default" */
+		uint64_t bytes, age_ns;
+	} spool;
+	bool dry_run; /* print what would be pushed */
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 

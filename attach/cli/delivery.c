@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/cli/delivery.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "attach/target/container.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/shell_word.h"
+#include "convert/delivery/deliver.h"
+#include "convert/delivery/drain.h"
 #include "convert/push/push.h"
 #include "convert/push/push_environment.h"
 
 #define FACTS_MAX 64
+#define OLDER_NS  (20 * CPROF_NS_PER_S) /* for what waited in the spool */
 
 /* "key=value" texts. */
 struct facts {
@@ -67,6 +73,8 @@ static struct cprof_push push_to(const struct cprof_attach_options *options, con
 			"write USER:PASSWORD or a token into a file that only you can read and "
 			"name it with -push-auth, or set CPROF_PUSH_AUTH",
 		.open_auth = options->insecure_auth,
+		.tenant = options->push_tenant,
+		.tls = &options->push_tls,
 		.backend = options->push_backend,
 		.labels = options->labels.items,
 		.n_labels = options->labels.len,
@@ -105,11 +113,70 @@ struct cprof_error *cprof_delivery_check(const struct cprof_attach_options *opti
 	return err;
 }
 
-static struct cprof_error *push_one(const struct cprof_delivery *delivery,
-				    const struct facts *facts, const char *url,
-				    struct cprof_buffer *said)
+/* What one run sends to its servers. */
+struct sending {
+	const struct cprof_delivery *delivery;
+	const struct facts *facts;
+	struct cprof_spool *spool; /* NULL: there is none */
+	struct cprof_buffer *said; /* lines */
+	bool lost;                 /* something was not delivered, and does not wait in the spool */
+};
+
+static void say_line(void *ctx, const char *line)
 {
-	bool passing;
+	struct cprof_buffer *said = ctx;
+	if (said->len)
+		cprof_buffer_putc(said, '\n');
+	cprof_buffer_puts(said, line);
+}
+
+/* What has waited for the same server goes after the new one, as long as that does not take long. */
+static struct cprof_error *send_older(struct sending *sending, const struct cprof_push *push)
+{
+	struct cprof_destination destination;
+	struct cprof_drain drain = { .spool = sending->spool,
+				     .say = say_line,
+				     .ctx = sending->said };
+	const struct cprof_clockwork *clock = sending->spool->clock;
+	struct cprof_error *err = cprof_destination_init(push, &destination);
+	if (err)
+		return err;
+	uint64_t before = sending->spool->counts->delivered;
+	err = cprof_drain_all(&drain, &destination, 1, clock->boot_ns(clock->ctx) + OLDER_NS);
+	uint64_t older = sending->spool->counts->delivered - before;
+	cprof_destination_deinit(&destination);
+	if (older) {
+		CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+		cprof_buffer_printf(&line, "and %" PRIu64 " that waited in the spool", older);
+		say_line(sending->said, cprof_buffer_text(&line));
+	}
+	return err;
+}
+
+static struct cprof_error *send_now(struct sending *sending, const struct cprof_push *push)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	struct cprof_push_result result = { 0 };
+	struct cprof_error *unkept;
+	bool waits;
+	struct cprof_error *err = cprof_deliver(sending->spool, push, &result, &waits, &unkept);
+	if (!err)
+		err = cprof_push_say_delivered(push, &result, &line);
+	else if (!waits)
+		sending->lost = true;
+	cprof_push_result_deinit(&result);
+	if (line.len)
+		say_line(sending->said, cprof_buffer_text(&line));
+	if (unkept)
+		say_line(sending->said, unkept->message);
+	cprof_error_free(unkept);
+	return err || !sending->spool ? err : send_older(sending, push);
+}
+
+static struct cprof_error *push_one(struct sending *sending, const char *url)
+{
+	const struct cprof_delivery *delivery = sending->delivery;
+	const struct facts *facts = sending->facts;
 	const struct cprof_attach_options *options = delivery->options;
 	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
 	struct cprof_push push =
@@ -123,10 +190,7 @@ static struct cprof_error *push_one(const struct cprof_delivery *delivery,
 	push.until_wall_ns = delivery->until_wall_ns;
 	push.body = delivery->bytes->data;
 	push.n_body = delivery->bytes->len;
-	if (said->len && !options->dry_run)
-		cprof_buffer_putc(said, '\n');
-	return options->dry_run ? cprof_push_show(&push, said)
-				: cprof_push_send(&push, said, &passing);
+	return options->dry_run ? cprof_push_show(&push, sending->said) : send_now(sending, &push);
 }
 
 /* Of several failures the first is the error; the others are lines. */
@@ -135,20 +199,55 @@ static struct cprof_error *note(struct cprof_error *first, struct cprof_error *n
 {
 	if (!first || !next)
 		return first ? first : next;
-	cprof_buffer_puts(said, next->message);
+	say_line(said, next->message);
 	cprof_error_free(next);
 	return first;
 }
 
+static struct cprof_error *open_spool(const struct cprof_attach_options *options,
+				      struct cprof_delivery_counts *counts,
+				      struct cprof_spool *ret_spool)
+{
+	const struct cprof_spool_bounds bounds = { .bytes = options->spool.bytes,
+						   .age_ns = options->spool.age_ns };
+	bool usual = strcmp(options->spool.dir, "default") == 0;
+	struct cprof_error *err = cprof_spool_open(usual ? NULL : options->spool.dir, &bounds,
+						   &cprof_clockwork_real, counts, ret_spool);
+	return err ? cprof_error_wrap(err, "-spool") : NULL;
+}
+
+static struct cprof_error *hint_at_spool(struct cprof_error *err, const struct cprof_spool *spool)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer hint = { 0 };
+	if (err->hint)
+		cprof_buffer_printf(&hint, "%s; ", err->hint);
+	cprof_buffer_puts(&hint, "the profile waits in the spool, for the next one that goes to "
+				 "this server with the same -spool, or for: cprof -push-spool ");
+	cprof_shell_word_put(&hint, spool->dir.path);
+	return cprof_error_hint(err, "%s", cprof_buffer_text(&hint));
+}
+
 struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
-					struct cprof_buffer *said)
+					struct cprof_buffer *said, bool *ret_waits)
 {
 	CPROF_AUTO(facts) struct facts facts = { .len = 0 };
+	struct cprof_delivery_counts counts = { 0 };
+	struct cprof_spool spool = { .dir.fd = -1 };
+	struct sending sending = { .delivery = delivery, .facts = &facts, .said = said };
 	struct cprof_error *err = NULL;
+	if (delivery->options->spool.dir && !delivery->options->dry_run) {
+		struct cprof_error *unkept = open_spool(delivery->options, &counts, &spool);
+		sending.spool = unkept ? NULL : &spool;
+		if (unkept)
+			say_line(said, unkept->message);
+		cprof_error_free(unkept);
+	}
 	find_facts(delivery, &facts);
 	for (size_t i = 0; i < delivery->options->push_urls.len; i++)
-		err = note(err,
-			   push_one(delivery, &facts, delivery->options->push_urls.items[i], said),
-			   said);
+		err = note(err, push_one(&sending, delivery->options->push_urls.items[i]), said);
+	*ret_waits = err && err->code == CPROF_ERR_UNDELIVERED && !sending.lost;
+	if (*ret_waits)
+		err = hint_at_spool(err, &spool);
+	cprof_spool_deinit(&spool);
 	return err;
 }

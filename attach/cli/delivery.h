@@ -29,9 +29,10 @@ struct cprof_error *cprof_delivery_check(const struct cprof_attach_options *opti
 
 /*
  * To one after the other, all of them. `said` gets a line for each that took it, or with dry_run what would be sent. Errors: UNDELIVERED for
- * the first that did not; those after it were tried nevertheless, and what went wrong with them is in `said`.
+ * the first that did not; those after it were tried nevertheless, and what went wrong with them is in `said`. *ret_waits: all that
+ * was not delivered waits in the spool (-spool), and the error's hint says how it is sent later.
  */
 struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
-					struct cprof_buffer *said);
+					struct cprof_buffer *said, bool *ret_waits);
 
 #endif

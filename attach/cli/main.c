@@ -448,13 +448,14 @@ static struct cprof_error *push(struct program *program, const struct cprof_prof
 			program->window.start_wall_ns + cprof_window_elapsed_ns(&program->window),
 	};
 	CPROF_AUTO(buffer) struct cprof_buffer answer = { 0 };
-	struct cprof_error *err = cprof_delivery_push(&delivery, &answer);
+	bool waits;
+	struct cprof_error *err = cprof_delivery_push(&delivery, &answer, &waits);
 	if (options->dry_run)
 		return err ? err : print_text(program, cprof_buffer_text(&answer), answer.len);
 	say(program, cprof_buffer_text(&answer));
-	if (!err) {
+	if (!err || waits) {
 		*ret_file_goes = !options->output;
-		return NULL;
+		return err;
 	}
 	CPROF_AUTO(buffer) struct cprof_buffer kept = { 0 };
 	cprof_buffer_printf(&kept, "the profile is kept in %s, to be sent by: cprof -push URL ",

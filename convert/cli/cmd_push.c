@@ -76,7 +76,6 @@ static char *process_of(const struct cprof_profile *profile)
 static struct cprof_error *send(const struct cprof_options *options, const struct cprof_push *push,
 				const char *file)
 {
-	bool passing;
 	CPROF_AUTO(buffer) struct cprof_buffer said = { 0 };
 	if (options->push.dry_run) {
 		struct cprof_error *err = cprof_push_show(push, &said);
@@ -84,7 +83,11 @@ static struct cprof_error *send(const struct cprof_options *options, const struc
 			cprof_printable_write(stdout, cprof_buffer_text(&said), said.len);
 		return err;
 	}
-	struct cprof_error *err = cprof_push_send(push, &said, &passing);
+	struct cprof_push_result result = { 0 };
+	struct cprof_error *err = cprof_push_send(push, &result);
+	if (!err)
+		err = cprof_push_say_delivered(push, &result, &said);
+	cprof_push_result_deinit(&result);
 	if (!err)
 		cprof_printable_printf(stderr, "%s: %s\n", file, cprof_buffer_text(&said));
 	return err;
@@ -139,6 +142,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 {
 	(void)profile;
 	CPROF_AUTO(found) struct found found = { .len = 0 };
+	const struct cprof_tls tls = cprof_command_tls(options);
 	CPROF_AUTO(free) char *auth = NULL;
 	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 }, theirs = { 0 };
 	struct cprof_error *err =
@@ -157,6 +161,8 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 			"write USER:PASSWORD or a token into a file that only you can read "
 			"and name it with -auth_file, or set CPROF_PUSH_AUTH",
 		.open_auth = options->push.insecure_auth,
+		.tenant = options->push.tenant,
+		.tls = &tls,
 		.labels = options->push.labels.items,
 		.n_labels = options->push.labels.len,
 	};

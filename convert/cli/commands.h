@@ -26,11 +26,11 @@ struct cprof_options {
 	struct cprof_strings bases, diff_bases;
 	int64_t seconds, timeout_s;
 	const char *build_id, *comment, *symbolize;
-	const char *tls_cert, *tls_key, *tls_ca, *auth_file;
+	const char *tls_cert, *tls_key, *tls_ca, *tls_least, *auth_file;
 	char *auth; /* owned: what the file or the environment says */
 	bool all_frames;
 	struct {
-		const char *url, *service;
+		const char *url, *service, *spool, *tenant;
 		struct cprof_strings labels; /* "key=value" */
 		bool override_time, dry_run, insecure_auth;
 	} push;
@@ -63,7 +63,8 @@ struct cprof_command {
 
 extern const struct cprof_command cprof_command_help, cprof_command_version, cprof_command_man,
 	cprof_command_completion, cprof_command_report, cprof_command_shell,
-	cprof_command_show_config, cprof_command_symbolize, cprof_command_push, cprof_command_web;
+	cprof_command_show_config, cprof_command_symbolize, cprof_command_push,
+	cprof_command_push_spool, cprof_command_web;
 
 /*
  * Give names to addresses that have none, from files of this machine with the right build-id (-symbolize). Silent about

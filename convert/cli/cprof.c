@@ -30,6 +30,7 @@ static const struct cprof_option source_rows[] = {
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
 	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
 	{ "tls_ca", CPROF_OPT_STRING, AT(tls_ca), "", "FILE", "certificates to trust", NULL },
+	{ "tls_min", CPROF_OPT_STRING, AT(tls_least), "1.2", "VERSION", "the oldest TLS that is spoken: 1.2 or 1.3", NULL },
 	{ "auth_file", CPROF_OPT_STRING, AT(auth_file), "", "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_HTTP_AUTH", NULL },
 
 	{ "inuse_space", CPROF_OPT_SWITCH, AT(inuse_space), NULL, NULL, "same as -sample_index=inuse_space", "Shorthands" },
@@ -47,7 +48,9 @@ static const struct cprof_option source_rows[] = {
 	{ "service", CPROF_OPT_STRING, AT(push.service), "", "NAME", "with -push: the application's name (default: the process of the profile)", NULL },
 	{ "label", CPROF_OPT_LIST, AT(push.labels), NULL, "K=V", "with -push: a label of the profile; repeatable", NULL },
 	{ "override-timestamp", CPROF_OPT_SWITCH, AT(push.override_time), NULL, NULL, "with -push: as if it had ended just now, for servers that take no old ones", NULL },
-	{ "dry-run", CPROF_OPT_SWITCH, AT(push.dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
+	{ "dry-run", CPROF_OPT_SWITCH, AT(push.dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing; with -push-spool: list what waits", NULL },
+	{ "push-spool", CPROF_OPT_STRING, AT(push.spool), "", "DIR", "send what waits in the spool of cprof-attach (\"default\" is the usual one), with -push only what is for URL", NULL },
+	{ "push-tenant", CPROF_OPT_STRING, AT(push.tenant), "", "NAME", "with -push: the tenant, for a server of several (the header X-Scope-OrgID)", NULL },
 	{ "insecure-auth", CPROF_OPT_SWITCH, AT(push.insecure_auth), NULL, NULL, "with -push: send what is logged in with over http:// as well, where others on the network can read it", NULL },
 
 	{ "config", CPROF_OPT_STRING, AT(config_file), NULL, "FILE", "options from a file: NAME = VALUE, a line each; the environment and the command line go before it", "Configuration" },
@@ -93,12 +96,16 @@ static const struct cprof_option_choices choices[] = {
 };
 /* clang-format on */
 
-static const struct cprof_command *const commands[] = {
-	&cprof_command_show_config, &cprof_command_web,  &cprof_command_push,
-	&cprof_command_symbolize,   &cprof_command_help, &cprof_command_completion,
-	&cprof_command_version,     &cprof_command_man,  &cprof_command_report,
-	&cprof_command_shell, /* the shell takes what nobody else wants */
-};
+static const struct cprof_command
+	*const
+		commands[] = {
+			&cprof_command_show_config, &cprof_command_web,
+			&cprof_command_push_spool,  &cprof_command_push,
+			&cprof_command_symbolize,   &cprof_command_help,
+			&cprof_command_completion,  &cprof_command_version,
+			&cprof_command_man,         &cprof_command_report,
+			&cprof_command_shell, /* the shell takes what nobody else wants */
+		};
 
 struct cprof_option_table cprof_option_rows;
 
@@ -158,6 +165,7 @@ struct cprof_tls cprof_command_tls(const struct cprof_options *options)
 	return (struct cprof_tls){ .cert = *options->tls_cert ? options->tls_cert : NULL,
 				   .key = *options->tls_key ? options->tls_key : NULL,
 				   .ca = *options->tls_ca ? options->tls_ca : NULL,
+				   .least = options->tls_least,
 				   .auth = options->auth };
 }
 

@@ -17,13 +17,23 @@ void cprof_curl_options_set(const struct cprof_curl_api *api, CURL *curl,
 		api->easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		api->easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	if (tls->cert)
-		api->easy_setopt(curl, CURLOPT_SSLCERT, tls->cert);
-	if (tls->key)
-		api->easy_setopt(curl, CURLOPT_SSLKEY, tls->key);
+	cprof_curl_options_tls(api, curl, tls);
 	if (tls->ca)
 		api->easy_setopt(curl, CURLOPT_CAINFO, tls->ca);
 	cprof_curl_options_log_in(api, curl, tls->auth);
+}
+
+CURLcode cprof_curl_options_tls(const struct cprof_curl_api *api, CURL *curl,
+				const struct cprof_tls *tls)
+{
+	bool newest = tls->least && strcmp(tls->least, "1.3") == 0;
+	CURLcode bad = api->easy_setopt(curl, CURLOPT_SSLVERSION,
+					newest ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2);
+	if (!bad && tls->cert && *tls->cert)
+		bad = api->easy_setopt(curl, CURLOPT_SSLCERT, tls->cert);
+	if (!bad && tls->key && *tls->key)
+		bad = api->easy_setopt(curl, CURLOPT_SSLKEY, tls->key);
+	return bad;
 }
 
 bool cprof_curl_options_log_in(const struct cprof_curl_api *api, CURL *curl, const char *auth)

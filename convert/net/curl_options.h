@@ -14,6 +14,10 @@
 void cprof_curl_options_set(const struct cprof_curl_api *api, CURL *curl,
 			    const struct cprof_tls *tls, bool insecure);
 
+/* The client's certificate and key, and the oldest TLS that is spoken. */
+CURLcode cprof_curl_options_tls(const struct cprof_curl_api *api, CURL *curl,
+				const struct cprof_tls *tls);
+
 /*
  * Log in with `auth`: "user:password" is sent as Basic (RFC 7617), anything else as a Bearer token (RFC 6750); NULL and "" do
  * nothing. curl sends neither to another host that an answer leads to. False: curl refuses it, or has no memory.

@@ -9,7 +9,8 @@
 struct cprof_tls {
 	const char *cert, *key; /* the client's certificate, and its private key */
 	const char *ca;         /* certificates to trust */
-	const char *auth;       /* no file: what to log in with, see cprof_curl_options_log_in() */
+	const char *least; /* no file: the oldest TLS that is spoken, "1.2" or "1.3"; NULL: 1.2 */
+	const char *auth;  /* no file: what to log in with, see cprof_curl_options_log_in() */
 };
 
 #endif

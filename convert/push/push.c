@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/push/push.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/clockwork.h"
 #include "base/secret.h"
 #include "convert/net/curl_api.h"
+#include "convert/push/backoff.h"
 #include "convert/push/push_backend.h"
 #include "convert/push/push_http.h"
 #include "convert/push/push_profile.h"
 #include "convert/push/push_url.h"
+#include "convert/push/push_words.h"
 #include "cprof/merge.h"
 #include "cprof/pprof_write.h"
 
 #define TRIES_DEFAULT      3
-#define FIRST_WAIT_NS      (CPROF_NS_PER_S / 2)
-#define WAIT_MAX_NS        (60 * CPROF_NS_PER_S)
 #define RETRY_AFTER_MAX_NS (30 * CPROF_NS_PER_S)
 
 /* All that a push is made of once the URL and the labels are understood. */
@@ -76,6 +77,39 @@ static struct cprof_error *check_auth(const struct cprof_push *push, const char 
 		"use https://");
 }
 
+/* It goes into a header, where the end of a line would begin another one. */
+static struct cprof_error *check_tenant(const char *tenant)
+{
+	for (const char *at = tenant ? tenant : ""; *at; at++) {
+		if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
+			return cprof_error_new(
+				CPROF_ERR_USAGE,
+				"the tenant's name has characters that no header has");
+	}
+	return NULL;
+}
+
+static struct cprof_error *check_file(const char *file)
+{
+	if (!file || !*file || access(file, R_OK) == 0)
+		return NULL;
+	return cprof_error_new(CPROF_ERR_USAGE, "%s cannot be read: %s", file, strerror(errno));
+}
+
+static struct cprof_error *check_tls(const struct cprof_tls *tls)
+{
+	struct cprof_error *err = tls ? check_file(tls->ca) : NULL;
+	if (!err && tls)
+		err = check_file(tls->cert);
+	if (!err && tls)
+		err = check_file(tls->key);
+	if (!err && tls && tls->least && strcmp(tls->least, "1.2") != 0 &&
+	    strcmp(tls->least, "1.3") != 0)
+		err = cprof_error_new(CPROF_ERR_USAGE, "the oldest TLS is 1.2 or 1.3, not %s",
+				      tls->least);
+	return err;
+}
+
 static struct cprof_error *add_labels(const struct cprof_push *push,
 				      const struct cprof_push_backend *backend,
 				      struct cprof_push_labels *labels)
@@ -101,6 +135,10 @@ struct cprof_error *cprof_push_check(const struct cprof_push *push)
 		err = check_host(api, cprof_buffer_text(&plain));
 	if (!err)
 		err = check_auth(push, cprof_buffer_text(&plain));
+	if (!err)
+		err = check_tenant(push->tenant);
+	if (!err)
+		err = check_tls(push->tls);
 	return err ? err : add_labels(push, backend, &labels);
 }
 
@@ -149,12 +187,14 @@ static struct cprof_error *hand_over(const struct plan *plan, const struct cprof
 		.labels = &plan->labels,
 		.profile = profile,
 		.pprof = pprof,
-		.from_wall_ns = plan->push->from_wall_ns,
-		.until_wall_ns = plan->push->until_wall_ns,
+		.from_wall_ns = plan->push->from_wall_ns + (uint64_t)plan->push->shift_ns,
+		.until_wall_ns = plan->push->until_wall_ns + (uint64_t)plan->push->shift_ns,
 		.auth = plan->push->auth,
 	};
 	CPROF_AUTO(push_request) struct cprof_push_request request = { 0 };
 	plan->backend->make(&part, &request);
+	if (plan->push->tenant && *plan->push->tenant)
+		cprof_buffer_printf(&request.headers, "X-Scope-OrgID: %s\n", plan->push->tenant);
 	request.body.failed = request.body.failed || request.url.failed || request.headers.failed;
 	struct cprof_error *err = cprof_buffer_error(&request.body);
 	return err ? err : take(ctx, plan, &request, profile);
@@ -168,13 +208,18 @@ static struct cprof_error *hand_over_file(const struct plan *plan, request_fn *t
 	return err ? err : hand_over(plan, plan->push->profile, &file, take, ctx);
 }
 
-static struct cprof_error *each_request(const struct plan *plan, request_fn *take, void *ctx)
+static struct cprof_error *each_request(const struct plan *plan, uint32_t *ret_n, request_fn *take,
+					void *ctx)
 {
 	CPROF_AUTO(push_profiles) struct cprof_push_profiles profiles = { 0 };
+	*ret_n = 1;
 	if (plan->backend->as_is)
 		return hand_over_file(plan, take, ctx);
 	struct cprof_error *err =
 		cprof_push_profiles_make(plan->push->profile, plan->backend, &profiles);
+	*ret_n = (uint32_t)profiles.len;
+	for (size_t i = 0; i < profiles.len && !err; i++)
+		profiles.items[i]->time_ns += plan->push->shift_ns;
 	for (size_t i = 0; i < profiles.len && !err; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer pprof = { 0 };
 		if (plan->backend->labels_in_samples)
@@ -187,166 +232,134 @@ static struct cprof_error *each_request(const struct plan *plan, request_fn *tak
 	return err;
 }
 
-/* ---- several tries ---- */
+/* ---- once ---- */
 
-static uint64_t random_below(uint64_t end)
-{
-	uint64_t chance = 0;
-	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
-		chance = cprof_clock_mono_ns();
-	return end ? chance % end : 0;
-}
-
-/* Anywhere between the first wait and the longest of this try, so that those who failed together do not come back together. */
-static uint64_t wait_ns(const struct cprof_push *push, unsigned tried, uint64_t retry_after_ns)
-{
-	if (retry_after_ns)
-		return retry_after_ns < RETRY_AFTER_MAX_NS ? retry_after_ns : RETRY_AFTER_MAX_NS;
-	const uint64_t first = push->first_wait_ns ? push->first_wait_ns : FIRST_WAIT_NS;
-	uint64_t most = first;
-	for (unsigned i = 0; i < tried && most < WAIT_MAX_NS; i++)
-		most *= 2;
-	if (most > WAIT_MAX_NS)
-		most = WAIT_MAX_NS;
-	return first + random_below(most > first ? most - first : 0);
-}
-
-static void sleep_ns(uint64_t ns)
-{
-	struct timespec left = { .tv_sec = (time_t)(ns / CPROF_NS_PER_S),
-				 .tv_nsec = (long)(ns % CPROF_NS_PER_S) };
-	nanosleep(&left, NULL);
-}
-
-/* The server's words on one line. */
-static void put_words(struct cprof_buffer *out, const char *words)
-{
-	bool space = false;
-	for (const char *at = words; *at; at++) {
-		bool blank = (unsigned char)*at <= ' ';
-		if (!blank && space)
-			cprof_buffer_putc(out, ' ');
-		if (!blank)
-			cprof_buffer_putc(out, *at);
-		space = blank && out->len;
-	}
-}
-
-static struct cprof_error *
-with_hint(const struct plan *plan, const struct cprof_push_answer *answer, struct cprof_error *err)
-{
-	const struct cprof_push *push = plan->push;
-	bool out = answer->status == 401 || answer->status == 403 || answer->grpc_status == 16 ||
-		   answer->grpc_status == 7;
-	if (out)
-		return cprof_error_hint(err, "%s%s%s",
-					push->auth ? "what was sent to log in with was not taken"
-						   : "nothing was sent to log in with",
-					push->how_to_log_in ? ": " : "",
-					push->how_to_log_in ? push->how_to_log_in : "");
-	if (answer->status >= 300 && answer->status < 400)
-		return cprof_error_hint(err, "redirects are not followed; use the final URL");
-	if (answer->status == 404 || answer->status == 405 || answer->status == 415)
-		return cprof_error_hint(err, "it was spoken to as %s; %s", plan->backend->name,
-					cprof_push_url_kinds());
-	if (strstr(answer->words, "active series"))
-		return cprof_error_hint(err,
-					"the server has as many series as it takes: send fewer "
-					"labels, or raise its limit");
-	if (strstr(answer->words, "ingestion window"))
-		return cprof_error_hint(err, "the profile is older or newer than the server takes");
-	return err;
-}
-
-static struct cprof_error *undelivered(const struct plan *plan,
-				       const struct cprof_push_exchange *exchange, unsigned tried)
-{
-	const struct cprof_push_answer *answer = &exchange->answer;
-	const char *shown = cprof_buffer_text(&plan->shown);
-	const char *times = tried == 1 ? "" : " (the last of several tries)";
-	CPROF_AUTO(buffer) struct cprof_buffer words = { 0 };
-	if (!exchange->came)
-		return cprof_error_new(CPROF_ERR_UNDELIVERED, "push to %s: %s%s", shown,
-				       exchange->problem, times);
-	put_words(&words, answer->words);
-	const char *colon = words.len ? ": " : "";
-	struct cprof_error *err;
-	if (plan->backend->grpc && answer->status == 200 && answer->grpc_status < 0)
-		err = cprof_error_new(CPROF_ERR_UNDELIVERED,
-				      "push to %s: the answer ended before its gRPC status%s",
-				      shown, times);
-	else if (plan->backend->grpc && answer->status == 200 && answer->grpc_status >= 0)
-		err = cprof_error_new(CPROF_ERR_UNDELIVERED,
-				      "push to %s: the server answered gRPC status %d%s%s%s", shown,
-				      answer->grpc_status, colon, cprof_buffer_text(&words), times);
-	else
-		err = cprof_error_new(CPROF_ERR_UNDELIVERED,
-				      "push to %s: the server answered %ld%s%s%s", shown,
-				      answer->status, colon, cprof_buffer_text(&words), times);
-	return with_hint(plan, answer, err);
-}
-
-struct sending {
+struct trying {
 	const struct cprof_curl_api *api;
-	unsigned n_requests;
-	long status; /* of the last one */
-	bool passing;
+	struct cprof_push_result *result;
+	cprof_push_progress_fn *progress;
+	void *ctx;
+	uint32_t part; /* which the next request is */
+	uint32_t
+		n_before; /* how many there were when parts_done was written down; 0: nobody knows */
 };
 
 static enum cprof_push_verdict judge(const struct plan *plan,
 				     const struct cprof_push_exchange *exchange)
 {
 	if (!exchange->came)
-		return exchange->passing ? CPROF_PUSH_AGAIN : CPROF_PUSH_REFUSED;
+		return exchange->passing ? CPROF_PUSH_AGAIN : CPROF_PUSH_HELD;
 	return plan->backend->judge ? plan->backend->judge(&exchange->answer)
 				    : cprof_push_judge_http(&exchange->answer);
 }
 
+static struct cprof_error *problem_of(const struct plan *plan,
+				      const struct cprof_push_exchange *exchange)
+{
+	const struct cprof_push *push = plan->push;
+	const struct cprof_push_words words = { .shown = cprof_buffer_text(&plan->shown),
+						.backend = plan->backend,
+						.logged_in = push->auth != NULL,
+						.how_to_log_in = push->how_to_log_in };
+	return cprof_push_words_problem(&words, exchange);
+}
+
+/* A part that was not delivered ends it: those behind it are not tried, so that what has arrived is always the first so many. */
 static struct cprof_error *send_request(void *ctx, const struct plan *plan,
 					const struct cprof_push_request *request,
 					const struct cprof_profile *profile)
 {
-	struct sending *sending = ctx;
-	struct cprof_error *err = NULL;
-	unsigned tries = plan->push->tries ? plan->push->tries : TRIES_DEFAULT;
+	struct trying *trying = ctx;
+	struct cprof_push_result *result = trying->result;
 	(void)profile;
+	/* Cut otherwise than then, by another version of us: the parts are not those. */
+	if (trying->n_before && trying->n_before != result->n_parts)
+		result->parts_done = 0;
+	trying->n_before = result->n_parts;
+	if (trying->part++ < result->parts_done || result->verdict != CPROF_PUSH_DELIVERED)
+		return NULL;
+	struct cprof_push_exchange exchange = { 0 };
+	const struct cprof_push_login login = { .auth = plan->push->auth,
+						.open_auth = plan->push->open_auth,
+						.tls = plan->push->tls };
+	cprof_push_http_exchange(trying->api, request, &login, &exchange);
+	result->verdict = judge(plan, &exchange);
+	result->status = exchange.answer.status;
+	result->retry_after_ns = exchange.answer.retry_after_ns;
+	if (result->verdict == CPROF_PUSH_DELIVERED)
+		result->parts_done = trying->part;
+	else
+		result->problem = problem_of(plan, &exchange);
+	cprof_push_exchange_deinit(&exchange);
+	if (result->verdict == CPROF_PUSH_DELIVERED && trying->progress)
+		trying->progress(trying->ctx, result->parts_done, result->n_parts);
+	return NULL;
+}
+
+void cprof_push_result_deinit(struct cprof_push_result *result)
+{
+	cprof_error_free(result->problem);
+	*result = (struct cprof_push_result){ 0 };
+}
+
+struct cprof_error *cprof_push_try(const struct cprof_push *push, struct cprof_push_result *result,
+				   cprof_push_progress_fn *progress, void *ctx)
+{
+	CPROF_AUTO(plan) struct plan plan = { 0 };
+	struct trying trying = {
+		.result = result, .progress = progress, .ctx = ctx, .n_before = result->n_parts
+	};
+	cprof_error_free(result->problem);
+	result->problem = NULL;
+	result->verdict = CPROF_PUSH_DELIVERED;
+	struct cprof_error *err = make_plan(push, &plan);
+	if (!err)
+		err = cprof_curl_api_load(&trying.api);
+	return err ? err : each_request(&plan, &result->n_parts, send_request, &trying);
+}
+
+/* ---- several tries ---- */
+
+static struct cprof_error *give_up(struct cprof_push_result *result, unsigned tried)
+{
+	struct cprof_error *err = cprof_take_ptr(&result->problem);
+	return cprof_push_words_tried(err, tried);
+}
+
+struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_push_result *result)
+{
+	const struct cprof_clockwork *clock = push->clock ? push->clock : &cprof_clockwork_real;
+	unsigned tries = push->tries ? push->tries : TRIES_DEFAULT;
 	for (unsigned tried = 1;; tried++) {
-		struct cprof_push_exchange exchange = { 0 };
-		cprof_push_http_exchange(sending->api, request, plan->push->auth, &exchange);
-		enum cprof_push_verdict verdict = judge(plan, &exchange);
-		uint64_t retry_after_ns = exchange.answer.retry_after_ns;
-		bool again = verdict == CPROF_PUSH_AGAIN && tried < tries;
-		sending->status = exchange.answer.status;
-		sending->passing = verdict == CPROF_PUSH_AGAIN;
-		sending->n_requests += verdict == CPROF_PUSH_DELIVERED;
-		if (verdict != CPROF_PUSH_DELIVERED && !again)
-			err = undelivered(plan, &exchange, tried);
-		cprof_push_exchange_deinit(&exchange);
-		if (!again)
+		uint32_t before = result->parts_done;
+		struct cprof_error *err = cprof_push_try(push, result, push->progress, push->ctx);
+		if (err || result->verdict == CPROF_PUSH_DELIVERED)
 			return err;
-		sleep_ns(wait_ns(plan->push, tried, retry_after_ns));
+		if (result->parts_done > before)
+			tried = 1;
+		if (result->verdict != CPROF_PUSH_AGAIN || tried >= tries)
+			return give_up(result, tried);
+		clock->sleep_ns(clock->ctx, cprof_backoff_ns(clock, tried, result->retry_after_ns,
+							     RETRY_AFTER_MAX_NS));
 	}
 }
 
-struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_buffer *answer,
-				    bool *ret_passing)
+struct cprof_error *cprof_push_say_delivered(const struct cprof_push *push,
+					     const struct cprof_push_result *result,
+					     struct cprof_buffer *out)
 {
-	CPROF_AUTO(plan) struct plan plan = { 0 };
-	struct sending sending = { 0 };
-	struct cprof_error *err = make_plan(push, &plan);
-	if (!err)
-		err = cprof_curl_api_load(&sending.api);
-	if (!err)
-		err = each_request(&plan, send_request, &sending);
-	*ret_passing = sending.passing;
+	const struct cprof_push_backend *backend;
+	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
+	struct cprof_error *err = cprof_push_url_read(push->url, push->backend, &backend, &url);
 	if (err)
 		return err;
-	cprof_buffer_printf(answer, "delivered to %s (%s, %ld", cprof_buffer_text(&plan.shown),
-			    plan.backend->name, sending.status);
-	if (sending.n_requests > 1)
-		cprof_buffer_printf(answer, ", in %u parts", sending.n_requests);
-	cprof_buffer_puts(answer, ")");
-	return cprof_buffer_error(answer);
+	cprof_buffer_puts(out, "delivered to ");
+	cprof_secret_put_url(cprof_buffer_text(&url), out);
+	cprof_buffer_printf(out, " (%s, %ld", backend->name, result->status);
+	if (result->n_parts > 1)
+		cprof_buffer_printf(out, ", in %" PRIu32 " parts", result->n_parts);
+	cprof_buffer_puts(out, ")");
+	return cprof_buffer_error(out);
 }
 
 /* ---- what would be sent ---- */
@@ -391,5 +404,6 @@ struct cprof_error *cprof_push_show(const struct cprof_push *push, struct cprof_
 {
 	CPROF_AUTO(plan) struct plan plan = { 0 };
 	struct cprof_error *err = make_plan(push, &plan);
-	return err ? err : each_request(&plan, show_request, out);
+	uint32_t n;
+	return err ? err : each_request(&plan, &n, show_request, out);
 }

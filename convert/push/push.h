@@ -12,9 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clockwork.h"
+#include "convert/net/tls.h"
+#include "convert/push/push_verdict.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
+
+/* A part of a profile has arrived: `done` of `n`. */
+typedef void cprof_push_progress_fn(void *ctx, uint32_t done, uint32_t n);
 
 struct cprof_push {
 	const char *url;
@@ -33,9 +39,13 @@ struct cprof_push {
 	uint64_t from_wall_ns, until_wall_ns;
 	const void *body; /* the same as gzip pprof */
 	size_t n_body;
-	unsigned tries; /* 0: 3 */
-	uint64_t
-		first_wait_ns; /* 0: 500 ms; what each wait is at least; the most doubles up to 60 s */
+	const char *tenant;          /* of a server for several: X-Scope-OrgID; NULL or "": none */
+	const struct cprof_tls *tls; /* its `auth` is not looked at; NULL: curl's defaults */
+	int64_t shift_ns; /* added to all times: our clock was wrong, or old is to look new */
+	unsigned tries;   /* of cprof_push_send; 0: 3 */
+	cprof_push_progress_fn *progress;    /* of cprof_push_send; may be NULL */
+	void *ctx;                           /* of progress */
+	const struct cprof_clockwork *clock; /* NULL: the real one */
 };
 
 /*
@@ -44,14 +54,35 @@ struct cprof_push {
  */
 struct cprof_error *cprof_push_check(const struct cprof_push *push);
 
+struct cprof_push_result {
+	enum cprof_push_verdict verdict;
+	uint32_t parts_done, n_parts; /* of the requests that the profile becomes */
+	long status;                  /* of the last answer; 0: none came */
+	uint64_t retry_after_ns;      /* that the server asked for; 0: it did not */
+	struct cprof_error
+		*problem; /* owned; UNDELIVERED with the server's own words. NULL: delivered */
+};
+void cprof_push_result_deinit(struct cprof_push_result *result);
+
 /*
- * Send it; up to about 30 s, and as long again between tries where the server asks for it. On success `answer` gets one line
- * for people ("delivered to ..."). Errors: UNDELIVERED, with the server's status and its own words, without what is secret in
- * the URL; *ret_passing then says whether the server may take it later. Where a profile went in parts and one of them failed,
- * those before it were taken.
+ * Send it once, up to the first part that is not taken. It begins with the part that result->parts_done says: what one profile is
+ * cut into is the same each time (where it is not, because result->n_parts is another number than it was, with the first). What becomes of it is in `result`. Blocks for the transfer, 10 s and what the size takes,
+ * for each part. Errors are not the server's: USAGE, UNSUPPORTED, NO_MEMORY.
  */
-struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_buffer *answer,
-				    bool *ret_passing);
+struct cprof_error *cprof_push_try(const struct cprof_push *push, struct cprof_push_result *result,
+				   cprof_push_progress_fn *progress, void *ctx);
+
+/*
+ * The same with some tries more while the server is away or busy, after random waits (backoff.h). Errors: result->problem
+ * as well, UNDELIVERED.
+ */
+struct cprof_error *cprof_push_send(const struct cprof_push *push,
+				    struct cprof_push_result *result);
+
+/* Append "delivered to ..." for people. */
+struct cprof_error *cprof_push_say_delivered(const struct cprof_push *push,
+					     const struct cprof_push_result *result,
+					     struct cprof_buffer *out);
 
 /* Append what would be sent: each request's line, headers and size, and what is in it. Nothing secret; sends nothing. */
 struct cprof_error *cprof_push_show(const struct cprof_push *push, struct cprof_buffer *out);

@@ -15,11 +15,25 @@ enum cprof_push_verdict cprof_push_judge_http(const struct cprof_push_answer *an
 {
 	if (answer->status >= 200 && answer->status < 300)
 		return CPROF_PUSH_DELIVERED;
-	if (answer->status == 501 || answer->status == 505)
+	switch (answer->status) {
+	case 401:
+	case 403:
+	case 404:
+	case 405:
+	case 407:
+		return CPROF_PUSH_HELD;
+	case 408:
+	case 425:
+	case 429:
+		return CPROF_PUSH_AGAIN;
+	case 501:
+	case 505:
 		return CPROF_PUSH_REFUSED;
-	return answer->status == 408 || answer->status == 429 || answer->status >= 500
-		       ? CPROF_PUSH_AGAIN
-		       : CPROF_PUSH_REFUSED;
+	default:
+		return answer->status >= 500   ? CPROF_PUSH_AGAIN
+		       : answer->status >= 400 ? CPROF_PUSH_REFUSED
+					       : CPROF_PUSH_HELD;
+	}
 }
 
 bool cprof_push_path_ends(const char *path, size_t n, const char *end)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "convert/push/push_labels.h"
+#include "convert/push/push_verdict.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
@@ -37,17 +38,25 @@ struct cprof_push_request {
 	bool grpc;                   /* over HTTP/2, and the answer's status is in its trailers */
 };
 
-struct cprof_push_answer {
-	long status;             /* of HTTP; 0: none came */
-	int grpc_status;         /* -1: none came */
-	const char *words;       /* the server's, at most 2 KiB */
-	uint64_t retry_after_ns; /* 0: not said */
+/* gRPC "Status codes and their use in gRPC". */
+enum cprof_grpc_status {
+	CPROF_GRPC_NONE = -1,
+	CPROF_GRPC_OK = 0,
+	CPROF_GRPC_CANCELLED = 1,
+	CPROF_GRPC_DEADLINE = 4,
+	CPROF_GRPC_DENIED = 7,
+	CPROF_GRPC_EXHAUSTED = 8,
+	CPROF_GRPC_ABORTED = 10,
+	CPROF_GRPC_UNIMPLEMENTED = 12,
+	CPROF_GRPC_UNAVAILABLE = 14,
+	CPROF_GRPC_UNAUTHENTICATED = 16,
 };
 
-enum cprof_push_verdict {
-	CPROF_PUSH_DELIVERED,
-	CPROF_PUSH_AGAIN,   /* the server is away or busy, and may be back soon */
-	CPROF_PUSH_REFUSED, /* it will say the same again */
+struct cprof_push_answer {
+	long status;             /* of HTTP; 0: none came */
+	int grpc_status;         /* CPROF_GRPC_NONE: none came */
+	const char *words;       /* the server's, at most 2 KiB */
+	uint64_t retry_after_ns; /* 0: not said */
 };
 
 struct cprof_push_backend {
@@ -77,7 +86,10 @@ extern const struct cprof_push_backend cprof_push_pyroscope, cprof_push_ingest, 
 	cprof_push_parca_json, cprof_push_otlp, cprof_push_otelcol_pprof, cprof_push_datadog,
 	cprof_push_raw;
 
-/* 2xx is delivered; 408, 429 and 5xx other than "not implemented" may pass. */
+/*
+ * 2xx is delivered; 408, 425, 429 and 5xx other than "not implemented" may pass; redirects, 401, 403, 404, 405 and 407 are about
+ * who asks and where, not about the profile.
+ */
 enum cprof_push_verdict cprof_push_judge_http(const struct cprof_push_answer *answer);
 
 /*

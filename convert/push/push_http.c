@@ -9,11 +9,13 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "convert/net/curl_options.h"
+#include "convert/push/push_url.h"
 
-#define CONNECT_MS 5000L
-#define TOTAL_MS   10000L
-#define ANSWER_MAX 2048       /* of the server's words; the rest helps nobody */
-#define DRAIN_MAX  (1u << 20) /* of head and words; then the connection is closed */
+#define CONNECT_MS   5000L
+#define TOTAL_MS     10000L
+#define BYTES_PER_MS 64
+#define ANSWER_MAX   2048       /* of the server's words; the rest helps nobody */
+#define DRAIN_MAX    (1u << 20) /* of head and words; then the connection is closed */
 
 void cprof_push_exchange_deinit(struct cprof_push_exchange *exchange)
 {
@@ -48,7 +50,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 /* ---- what is sent ---- */
 
 /* As the program curl does; its library by itself looks at none of these. */
-static CURLcode trust(const struct cprof_curl_api *api, CURL *curl)
+static CURLcode trust_environment(const struct cprof_curl_api *api, CURL *curl)
 {
 	const char *bundle = getenv("CURL_CA_BUNDLE"), *dir = getenv("SSL_CERT_DIR");
 	if (!bundle || !*bundle)
@@ -59,6 +61,13 @@ static CURLcode trust(const struct cprof_curl_api *api, CURL *curl)
 	if (!bad && dir && *dir)
 		bad = api->easy_setopt(curl, CURLOPT_CAPATH, dir);
 	return bad;
+}
+
+static CURLcode trust(const struct cprof_curl_api *api, CURL *curl, const struct cprof_tls *tls)
+{
+	CURLcode bad = tls && tls->ca && *tls->ca ? api->easy_setopt(curl, CURLOPT_CAINFO, tls->ca)
+						  : trust_environment(api, curl);
+	return bad || !tls ? bad : cprof_curl_options_tls(api, curl, tls);
 }
 
 static bool add_header(const struct cprof_curl_api *api, struct curl_slist **headers,
@@ -94,11 +103,26 @@ static long version_of(const struct cprof_push_request *request)
 		       : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
-static bool set_up(const struct cprof_curl_api *api, CURL *curl,
-		   const struct cprof_push_request *request, struct curl_slist *headers,
-		   struct cprof_push_exchange *exchange)
+/* A slow line gets the time that it takes at 64 KB/s. */
+static long total_ms(const struct cprof_push_request *request)
 {
-	CURLcode bad = trust(api, curl);
+	return TOTAL_MS + (long)(request->body.len / BYTES_PER_MS);
+}
+
+/* What http:// to this machine may bear unencrypted must not take a way round over a proxy elsewhere. */
+static bool stays_here(const struct cprof_push_request *request,
+		       const struct cprof_push_login *login)
+{
+	const char *url = cprof_buffer_text(&request->url);
+	return (login->auth || cprof_push_url_has_user(url)) && !login->open_auth &&
+	       strncmp(url, "http:", 5) == 0;
+}
+
+static bool set_up(const struct cprof_curl_api *api, CURL *curl,
+		   const struct cprof_push_request *request, const struct cprof_push_login *login,
+		   struct curl_slist *headers, struct cprof_push_exchange *exchange)
+{
+	CURLcode bad = trust(api, curl, login->tls);
 #define SET(option, value) bad = bad ? bad : api->easy_setopt(curl, option, value)
 	SET(CURLOPT_URL, cprof_buffer_text(&request->url));
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -114,7 +138,10 @@ static bool set_up(const struct cprof_curl_api *api, CURL *curl,
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-	SET(CURLOPT_TIMEOUT_MS, TOTAL_MS);
+	SET(CURLOPT_TIMEOUT_MS, total_ms(request));
+	SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy gets none of ours */
+	if (stays_here(request, login))
+		SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, exchange);
 	SET(CURLOPT_HEADERFUNCTION, on_head);
@@ -126,38 +153,59 @@ static bool set_up(const struct cprof_curl_api *api, CURL *curl,
 
 /* ---- once ---- */
 
-static bool is_passing(CURLcode code)
+/* What is as it is until somebody mends a certificate, a file or a URL. */
+static bool is_lasting(CURLcode code)
 {
 	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_OPERATION_TIMEDOUT:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-	case CURLE_HTTP2:
-	case CURLE_HTTP2_STREAM:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_URL_MALFORMAT:
+	case CURLE_LOGIN_DENIED:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
 		return true;
 	default:
 		return false;
 	}
 }
 
+/* What a proxy said before there was a server to talk to. 0: nothing, or yes. */
+static long proxys_no(const struct cprof_curl_api *api, CURL *curl)
+{
+	long status = 0;
+	api->easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 300 ? status : 0;
+}
+
+/*
+ * The verdict is in the status (and gRPC's in the trailers). A body that then comes too slowly, or not to its end, changes
+ * nothing; who asked again because of it would be counted twice.
+ */
+static bool is_answered(const struct cprof_push_exchange *exchange,
+			const struct cprof_push_request *request, long status)
+{
+	return status >= 200 &&
+	       (!request->grpc || status != 200 || exchange->answer.grpc_status != CPROF_GRPC_NONE);
+}
+
 static void perform(const struct cprof_curl_api *api, CURL *curl,
-		    struct cprof_push_exchange *exchange)
+		    const struct cprof_push_request *request, struct cprof_push_exchange *exchange)
 {
 	curl_off_t after = 0;
 	long status = 0;
 	CURLcode code = api->easy_perform(curl);
+	long refused = proxys_no(api, curl);
 	api->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	if (code == CURLE_WRITE_ERROR && exchange->taken > DRAIN_MAX && status >= 200)
-		code = CURLE_OK;
+	if (refused)
+		status = refused == 407 ? refused : 0;
 	if (api->easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		exchange->answer.retry_after_ns = (uint64_t)after * CPROF_NS_PER_S;
-	exchange->came = code == CURLE_OK;
-	exchange->passing = is_passing(code);
+	exchange->came = code == CURLE_OK || refused == 407 ||
+			 (!refused && is_answered(exchange, request, status));
+	exchange->passing = !is_lasting(code);
 	exchange->answer.status = status;
 	if (!exchange->came && !*exchange->problem)
 		snprintf(exchange->problem, sizeof(exchange->problem), "%s",
@@ -165,17 +213,20 @@ static void perform(const struct cprof_curl_api *api, CURL *curl,
 }
 
 void cprof_push_http_exchange(const struct cprof_curl_api *api,
-			      const struct cprof_push_request *request, const char *auth,
+			      const struct cprof_push_request *request,
+			      const struct cprof_push_login *login,
 			      struct cprof_push_exchange *exchange)
 {
+	const char *auth = login->auth;
 	CURL *curl = api->easy_init();
 	struct curl_slist *headers = NULL;
 	exchange->grpc = CPROF_GRPC_HEAD_NONE;
-	exchange->answer.grpc_status = -1;
+	exchange->answer.grpc_status = CPROF_GRPC_NONE;
+	exchange->passing = true;
 	if (curl && make_headers(api, request, auth, &headers) &&
-	    set_up(api, curl, request, headers, exchange) &&
+	    set_up(api, curl, request, login, headers, exchange) &&
 	    (request->secret_header || cprof_curl_options_log_in(api, curl, auth)))
-		perform(api, curl, exchange);
+		perform(api, curl, request, exchange);
 	else
 		snprintf(exchange->problem, sizeof(exchange->problem),
 			 "the request could not be made; is there no memory?");

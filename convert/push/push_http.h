@@ -3,7 +3,7 @@
  * convert/push/push_http.h - one request to a server of profiles, once.
  *
  * The transfer itself (TLS, proxies, HTTP/2) is libcurl's, with the habits of the program curl: https_proxy, no_proxy,
- * CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR; ~/.netrc is not read. Redirects are not followed: a POST would turn into a GET,
+ * CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR; ~/.netrc is not read. Nothing older than TLS 1.2 is spoken. Redirects are not followed: a POST would turn into a GET,
  * and credentials would go to a stranger.
  *
  * Sources: RFC 9110 "Status Codes", "Retry-After"; gRPC over HTTP2 "Responses".
@@ -26,9 +26,17 @@ struct cprof_push_exchange {
 };
 void cprof_push_exchange_deinit(struct cprof_push_exchange *exchange);
 
-/* Up to 10 s. `auth`: as cprof_push.auth. `exchange` begins as zeros. */
+/* As whom we come, and whom we trust; as the members of cprof_push of these names. */
+struct cprof_push_login {
+	const char *auth;
+	bool open_auth;
+	const struct cprof_tls *tls;
+};
+
+/* Up to 10 s, and a second for each 64 KB. `exchange` begins as zeros. */
 void cprof_push_http_exchange(const struct cprof_curl_api *api,
-			      const struct cprof_push_request *request, const char *auth,
+			      const struct cprof_push_request *request,
+			      const struct cprof_push_login *login,
 			      struct cprof_push_exchange *exchange);
 
 #endif

@@ -280,11 +280,9 @@ static void make(const struct cprof_push_part *part, struct cprof_push_request *
 /* "OTLP/HTTP Response": these four, and no others, may be tried again. Pyroscope says 500 for what it cannot read. */
 static enum cprof_push_verdict judge(const struct cprof_push_answer *answer)
 {
-	if (answer->status >= 200 && answer->status < 300)
-		return CPROF_PUSH_DELIVERED;
-	bool again = answer->status == 429 || answer->status == 502 || answer->status == 503 ||
-		     answer->status == 504 || answer->status == 408;
-	return again ? CPROF_PUSH_AGAIN : CPROF_PUSH_REFUSED;
+	bool again = answer->status == 502 || answer->status == 503 || answer->status == 504;
+	return answer->status >= 500 ? again ? CPROF_PUSH_AGAIN : CPROF_PUSH_REFUSED
+				     : cprof_push_judge_http(answer);
 }
 
 const struct cprof_push_backend cprof_push_otlp = {

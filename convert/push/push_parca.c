@@ -19,15 +19,6 @@
 #define JSON_PATH "/api/profiles/writeraw"
 #define MAX_BYTES (16u << 20)
 
-enum grpc_status {
-	GRPC_OK = 0,
-	CANCELLED = 1,
-	DEADLINE = 4,
-	EXHAUSTED = 8,
-	ABORTED = 10,
-	UNAVAILABLE = 14
-};
-
 static const struct cprof_push_grammar grammar = { .more_in_names = "_" };
 
 static bool serves_grpc(const char *path, size_t n)
@@ -104,17 +95,21 @@ static enum cprof_push_verdict judge_grpc(const struct cprof_push_answer *answer
 	if (answer->status != 200)
 		return cprof_push_judge_http(answer);
 	switch (answer->grpc_status) {
-	case GRPC_OK:
+	case CPROF_GRPC_OK:
 		return CPROF_PUSH_DELIVERED;
-	case -1: /* the answer ended before its trailers */
-	case CANCELLED:
-	case DEADLINE:
-	case ABORTED:
-	case UNAVAILABLE:
+	case CPROF_GRPC_NONE: /* the answer ended before its trailers */
+	case CPROF_GRPC_CANCELLED:
+	case CPROF_GRPC_DEADLINE:
+	case CPROF_GRPC_ABORTED:
+	case CPROF_GRPC_UNAVAILABLE:
 		return CPROF_PUSH_AGAIN;
-	case EXHAUSTED:
+	case CPROF_GRPC_EXHAUSTED:
 		return strstr(answer->words, "larger than max") ? CPROF_PUSH_REFUSED
 								: CPROF_PUSH_AGAIN;
+	case CPROF_GRPC_DENIED:
+	case CPROF_GRPC_UNAUTHENTICATED:
+	case CPROF_GRPC_UNIMPLEMENTED: /* somebody else's server */
+		return CPROF_PUSH_HELD;
 	default:
 		return CPROF_PUSH_REFUSED;
 	}

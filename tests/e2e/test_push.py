@@ -106,13 +106,10 @@ class Push(TempDir):
             self.push(f"http://127.0.0.1:{server.port}/pyroscope/ingest?tenant=x")
         self.assertIn("/pyroscope/ingest?tenant=x&name=hot&from=", server.requests[0][0])
 
-    def test_a_busy_server_is_tried_again_with_growing_pauses(self):
+    def test_a_busy_server_is_tried_again(self):
         with Server((503, "later"), (429, "busy"), (200, "")) as server:
             self.push(f"http://127.0.0.1:{server.port}/")
         self.assertEqual(len(server.requests), 3)
-        times = [when for _, _, _, when in server.requests]
-        self.assertGreaterEqual(times[1] - times[0], 0.25)
-        self.assertGreaterEqual(times[2] - times[1], 0.5)
         self.assertEqual(server.requests[0][2], server.requests[2][2])
 
     def test_retry_after_is_honoured(self):
