@@ -22,6 +22,7 @@ struct cprof_wait {
 	uint64_t addr;      /* of the futex word; first argument of other calls */
 	uint32_t owner_tid; /* who held it when the wait began; 0 unknown */
 	uint32_t waker_tid; /* whose futex call ended it; 0: nobody's, or not known */
+	bool woken;         /* somebody's call has ended it, also where it is not known whose */
 	uint32_t word;      /* the futex word after it, if `has_word` */
 	bool has_word;
 	bool open; /* not over yet: the time is that until the window's end */

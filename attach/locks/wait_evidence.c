@@ -91,6 +91,7 @@ struct cprof_error *cprof_wait_evidence_note(struct cprof_wait_evidences *all,
 		evidence->wakes++;
 		take_role(all, evidence, wait->addr, wait->waker_tid, WOKE);
 	}
+	evidence->untold += wait->woken && !wait->waker_tid;
 	if (wait->has_word)
 		note_word(evidence, value_of(wait), wait->word);
 	return NULL;

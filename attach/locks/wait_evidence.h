@@ -27,6 +27,7 @@ struct cprof_wait_evidence {
 	uint32_t waits, others; /* seen; those of them made with another value */
 	uint32_t threads;       /* that waited (in mutex mode released), distinct ones */
 	uint32_t wakes;         /* waits that a thread of the target ended */
+	uint32_t untold;        /* waits that a call ended of which nobody saw whose it was */
 	uint32_t words, odd;    /* seen after waits; those of them that no lock goes to */
 	bool crossed;           /* a thread that has waited here has woken others here */
 };

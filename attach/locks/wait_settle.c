@@ -128,12 +128,12 @@ static struct cprof_wait_verdict as(enum cprof_wait_kind kind)
 
 /*
  * Nobody holds a semaphore. It is a lock where those who wait also post. Where several wait and none of them ever
- * posts, it brings work.
+ * posts, it brings work; but who posts has to have been seen for that, if anybody did.
  */
 static bool brings_work(const struct cprof_wait_settle_input *input)
 {
 	return input->tells_wakes && !input->releases && !input->evidence->crossed &&
-	       input->evidence->threads > 1;
+	       input->evidence->threads > 1 && input->evidence->untold <= input->evidence->wakes;
 }
 
 static struct cprof_wait_verdict settle_known(const struct cprof_wait_settle_input *input)

@@ -190,6 +190,7 @@ static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 		return false;
 	describe(thread, tid, end_ns - begin_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
+	wait->woken = ret == 0;
 	wait->waker_tid = has_queue ? wake->tid : 0;
 	/* Its own number: it had the lock already when the owner was read. */
 	if ((!wait->owner_tid || wait->owner_tid == tid) && wake)

@@ -18,6 +18,7 @@
 #include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
 #include "symbolize/process/module_impl.h"
+#include "symbolize/process/owner_file.h"
 
 #define VDSO_MAX     (64 * 1024)
 #define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
@@ -293,6 +294,31 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 	return fd < 0 ? -1 : cprof_take_fd(&fd);
 }
 
+struct mapped {
+	const struct cprof_maps *maps;
+	const struct cprof_map *map;
+};
+
+/* By the process's user, who may not be let into its root, which most often is ours. */
+static int open_as_owner(void *ctx)
+{
+	const struct mapped *mapped = ctx;
+	const int fd = open_by_path(mapped->maps, mapped->map);
+	return fd >= 0 ? fd : open_same("", mapped->map->path, mapped->map);
+}
+
+/* A file that is refused to us, as its user sees it; -1 where there is no such file. */
+static int copy_of_owner(struct cprof_modules *modules, const struct cprof_maps *maps,
+			 const struct cprof_map *map)
+{
+	if (!maps->owner_known || map->path[0] != '/' || modules->owner_hangs)
+		return -1;
+	const int fd = cprof_owner_file_copy(maps->uid, maps->gid, open_as_owner,
+					     &(struct mapped){ maps, map });
+	modules->owner_hangs = fd < 0 && errno == ETIMEDOUT;
+	return fd;
+}
+
 /* A file that has no name any more is to be had by its mapping alone, so whether that is refused is what a reader can change. */
 static struct cprof_error *not_opened(const struct cprof_maps *maps, const struct cprof_map *map,
 				      int why)
@@ -318,8 +344,11 @@ static struct cprof_error *open_file(struct cprof_modules *modules, const struct
 {
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
+	const int why = fd < 0 ? errno : 0;
+	if (why == EACCES || why == EPERM)
+		fd = copy_of_owner(modules, maps, map);
 	if (fd < 0)
-		return not_opened(maps, map, errno);
+		return not_opened(maps, map, why);
 	return open_fd(module, fd, &modules->budget);
 }
 

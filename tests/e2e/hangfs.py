@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file system with one file, `file`, that can be read and mapped but never finishes a write: a dead NFS server.
 
-    hangfs.py DIRECTORY
+    hangfs.py DIRECTORY [PROGRAM UID]
 
-Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
+With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
 Speaks the kernel's protocol itself (linux/fuse.h, version 7.31): no library is needed."""
 
 import ctypes
@@ -12,16 +12,20 @@ import os
 import struct
 import sys
 
-LOOKUP, FORGET, GETATTR, OPEN, READ, WRITE, INIT, OPENDIR, INTERRUPT, BATCH_FORGET = 1, 2, 3, 14, 15, 16, 26, 27, 36, 42
+LOOKUP, FORGET, GETATTR, OPEN, READ, WRITE, STATFS, INIT = 1, 2, 3, 14, 15, 16, 17, 26
+OPENDIR, INTERRUPT, BATCH_FORGET = 27, 36, 42
 DIRECTORY, FILE = 1, 2  # node ids
 ENOENT, ENOSYS = 2, 38
 FOR_AN_HOUR = 3600
 
 
+CONTENT, OWNER = bytes(4096), 0
+
+
 def attributes(node):
     """struct fuse_attr: ino, size, blocks, three times and their nanoseconds, mode, nlink, uid, gid, rdev, blksize, flags."""
-    mode, size = (0o40777, 0) if node == DIRECTORY else (0o100666, 4096)
-    return struct.pack("<6Q10I", node, size, 8, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+    mode, size = (0o40777, 0) if node == DIRECTORY else (0o100777 if OWNER else 0o100666, len(CONTENT))
+    return struct.pack("<6Q10I", node, size, -(-size // 512), 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
 def answer(operation, node, body):
@@ -36,17 +40,25 @@ def answer(operation, node, body):
         return struct.pack("<Q2I", FOR_AN_HOUR, 0, 0) + attributes(node)
     if operation in (OPEN, OPENDIR):
         return struct.pack("<Q2I", 1, 0, 0)
+    if operation == STATFS:
+        return struct.pack("<5Q10I", 0, 0, 0, 0, 0, 4096, 255, 4096, *[0] * 7)
     if operation == READ:
-        return bytes(4096)
+        offset, size = struct.unpack_from("<QI", body, 8)
+        return CONTENT[offset:offset + size]
     if operation in (WRITE, FORGET, BATCH_FORGET, INTERRUPT):
         return None
     return -ENOSYS
 
 
 def main():
+    global CONTENT, OWNER
+    if len(sys.argv) > 2:
+        OWNER = int(sys.argv[3])
+        with open(sys.argv[2], "rb") as file:
+            CONTENT = file.read()
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open("/dev/fuse", os.O_RDWR)
-    options = f"fd={fd},rootmode=40000,user_id=0,group_id=0"
+    options = f"fd={fd},rootmode=40000,user_id={OWNER},group_id={OWNER}"
     if libc.mount(b"hangfs", sys.argv[1].encode(), b"fuse", 0, options.encode()) != 0:
         sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
     print("ready", flush=True)

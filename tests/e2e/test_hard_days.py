@@ -391,5 +391,53 @@ class Unprivileged(Base):
         self.assertGreater(profile.share(lambda s, l: "crunch" in s or "sorter" in s), 0.97)
 
 
+class UsersMount(Base):
+    """A program on a FUSE mount of its user, who lets nobody else in: not even root can open the file that root profiles."""
+
+    def setUp(self):
+        super().setUp()
+        need_root()
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            self.skipTest("there is no /dev/fuse")
+        os.chmod(self.dir, 0o755)
+        self.where = self.path("mount")
+        os.mkdir(self.where)
+        server = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"),
+                                   self.where, target_path("hot"), "65534"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, server)
+        if server.stdout.readline().strip() != "ready":
+            self.skipTest("FUSE is not in this kernel")
+        self.server = server
+
+    def end(self, server):
+        server.kill()
+        server.communicate()
+        subprocess.run(["umount", "-l", self.where], stderr=subprocess.DEVNULL)
+
+    def test_it_is_named_all_the_same(self):
+        program = os.path.join(self.where, "file")
+        with self.assertRaises(PermissionError):
+            open(program, "rb").close()
+        with Target([program], user=65534, group=65534, extra_groups=[]) as target:
+            before = Footprint(target.pid)
+            profile = self.profile(target.pid, "-no-cache")
+            before.check_unchanged(self)
+        self.assertLessEqual({"crunch", "hash_blocks"}, names(profile))
+        self.assertNotIn("warning", self.stderr)
+
+    def test_a_mount_that_hangs_costs_names_and_no_more(self):
+        """The pages that are mapped stay; who looks at the file waits for ever."""
+        program = os.path.join(self.where, "file")
+        target = Target([program], user=65534, group=65534, extra_groups=[])
+        try:
+            self.server.send_signal(signal.SIGSTOP)
+            profile = self.profile(target.pid, "-no-cache", ticks=5)
+            self.assertGreater(profile.total(1), 0)
+            self.assertRegex(self.stderr, "warning: .*mount/file: Permission denied")
+        finally:
+            self.server.send_signal(signal.SIGCONT)
+            target.close(sig=signal.SIGKILL, check=False)
+
+
 if __name__ == "__main__":
     harness.main()

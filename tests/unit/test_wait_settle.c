@@ -142,6 +142,8 @@ static const struct cprof_wait_evidence none,
 	counter = { .value = 2, .waits = 9, .others = 8 },
 	crossed = { .value = 1, .waits = 9, .threads = 3, .crossed = true },
 	many = { .waits = 9, .threads = 5 }, single = { .waits = 9, .threads = 1 },
+	untold = { .waits = 9, .threads = 5, .untold = 9 },
+	mostly_told = { .waits = 9, .threads = 5, .wakes = 6, .untold = 3 },
 	shared = { .waits = 9, .threads = 5, .crossed = true },
 	gomp = { .value = 0xffffffff, .waits = 3 }, musl = { .value = 0x80000010, .waits = 3 };
 
@@ -172,6 +174,8 @@ static const struct {
 	{ "PI", { NUMBERS(CPROF_WAIT_PI_MUTEX), .evidence = &counter }, { "f" }, CPROF_WAIT_PI_MUTEX, true },
 	{ "a pool's semaphore", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .tells_wakes = true, .evidence = &many }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, false },
 	{ "a semaphore that limits", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .tells_wakes = true, .evidence = &shared }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, true },
+	{ "a semaphore whose posts nobody saw", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .tells_wakes = true, .evidence = &untold }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, true },
+	{ "a pool some of whose posts nobody saw", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .tells_wakes = true, .evidence = &mostly_told }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, false },
 	{ "a semaphore with one waiter", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .tells_wakes = true, .evidence = &single }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, true },
 	{ "nobody tells who posts", { .told = CPROF_WAIT_SEMAPHORE, .known = true, .evidence = &many }, { "sem_wait" }, CPROF_WAIT_SEMAPHORE, true },
 	{ "Python's queue", { .told = CPROF_WAIT_MUTEX, .by_number = CPROF_WAIT_CONDVAR, .known = true, .tells_wakes = true, .evidence = &many }, { "PyThread_acquire_lock_timed" }, CPROF_WAIT_SEMAPHORE, false },
