@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/graph/graph_impl.h"
 
 /* One pass over the samples. */
 struct builder {
@@ -13,7 +14,6 @@ struct builder {
 	unsigned parts;
 	bool tree;
 	uint32_t *node_of;           /* info -> node; NONE: not kept */
-	struct cprof_map64 edge_map; /* src << 32 | dest -> edge + 1 */
 	struct cprof_map64 tree_map; /* (parent + 1) << 32 | info -> node + 1 */
 	uint32_t *path;              /* nodes of one sample, each once, for tags */
 	uint32_t path_n, path_room;
@@ -53,49 +53,24 @@ static struct cprof_error *tree_node(struct builder *b, uint32_t parent, uint32_
 	return NULL;
 }
 
-static struct cprof_error *find_edge(struct builder *b, uint32_t src, uint32_t dest, uint32_t *ret)
-{
-	struct cprof_graph *g = b->graph;
-	uint64_t *place = cprof_map64_put(&b->edge_map, (uint64_t)src << 32 | dest, NULL);
-	if (!place)
-		return cprof_error_no_memory();
-	if (!*place) {
-		struct cprof_error *err = cprof_profile_grow(&g->edges, g->n_edges, &g->edges_room,
-							     1, sizeof(*g->edges));
-		if (err)
-			return err;
-		g->edges[g->n_edges] = (struct cprof_edge){ .src = src,
-							    .dest = dest,
-							    .next_in = g->nodes[dest].first_in,
-							    .next_out = g->nodes[src].first_out,
-							    .is_inline = true };
-		g->nodes[dest].first_in = g->nodes[src].first_out = g->n_edges;
-		*place = ++g->n_edges;
-	}
-	*ret = (uint32_t)(*place - 1);
-	return NULL;
-}
-
 struct weight {
 	int64_t value, divisor;
 	uint32_t stamp; /* of the sample */
 };
 
-static struct cprof_error *add_edge(struct builder *b, uint32_t src, uint32_t dest, struct weight w,
-				    bool residual, bool is_inline)
+/* A node of a tree has one edge into it. */
+static struct cprof_error *add_tree_edge(struct builder *b, uint32_t src, uint32_t dest,
+					 struct weight w, bool is_inline)
 {
-	uint32_t index;
-	struct cprof_error *err = find_edge(b, src, dest, &index);
+	struct cprof_graph *g = b->graph;
+	struct cprof_error *err = NULL;
+	if (g->nodes[dest].first_in == CPROF_GRAPH_NONE)
+		err = cprof_graph_add_edge(g, src, dest);
 	if (err)
 		return err;
-	struct cprof_edge *edge = &b->graph->edges[index];
-	if (edge->seen == w.stamp)
-		return NULL;
-	edge->seen = w.stamp;
-	edge->weight = cprof_measure_add(edge->weight, w.value);
-	edge->weight_div = cprof_measure_add(edge->weight_div, w.divisor);
-	edge->residual = edge->residual || residual;
-	edge->is_inline = edge->is_inline && is_inline;
+	uint32_t index = g->nodes[dest].first_in;
+	cprof_graph_weigh_edge(g, index, w.value, w.divisor);
+	g->edges[index].is_inline = g->edges[index].is_inline && is_inline;
 	return NULL;
 }
 
@@ -133,8 +108,8 @@ static struct cprof_error *visit(struct builder *b, uint32_t slot, bool is_inlin
 		b->graph->nodes[node].seen = w.stamp;
 		add_cum(b, node, w);
 	}
-	if ((b->parts & CPROF_GRAPH_EDGES) && at->parent != CPROF_GRAPH_NONE && at->parent != node)
-		err = add_edge(b, at->parent, node, w, at->residual, is_inline);
+	if (b->tree && (b->parts & CPROF_GRAPH_EDGES) && at->parent != CPROF_GRAPH_NONE)
+		err = add_tree_edge(b, at->parent, node, w, is_inline);
 	at->parent = node;
 	at->residual = false;
 	return err;
@@ -209,15 +184,17 @@ static void clear(struct cprof_graph *g)
 {
 	free(g->nodes);
 	free(g->edges);
+	free(g->edge_divs);
 	free(g->tags);
 	free(g->order);
 	cprof_map64_deinit(&g->tag_map);
 	g->nodes = NULL;
 	g->edges = NULL;
+	g->edge_divs = NULL;
 	g->tags = NULL;
 	g->order = NULL;
 	g->n_nodes = g->n_edges = g->n_tags = g->n_order = 0;
-	g->nodes_room = g->edges_room = g->tags_room = 0;
+	g->nodes_room = g->edges_room = g->divs_room = g->tags_room = 0;
 }
 
 static struct cprof_error *map_nodes(struct builder *b, const bool *kept)
@@ -249,11 +226,12 @@ struct cprof_error *cprof_graph_build(struct cprof_graph *graph, const bool *kep
 	struct cprof_error *err = map_nodes(&b, kept);
 	for (uint32_t i = 0; !err && i < b.profile->n_samples; i++)
 		err = add_sample(&b, i);
+	if (!err && !b.tree && (parts & CPROF_GRAPH_EDGES))
+		err = cprof_graph_find_edges(graph, b.node_of);
 	if (!err)
 		err = select_nodes(graph);
 	free(b.node_of);
 	free(b.path);
-	cprof_map64_deinit(&b.edge_map);
 	cprof_map64_deinit(&b.tree_map);
 	return err;
 }

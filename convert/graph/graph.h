@@ -8,6 +8,7 @@
 #ifndef CPROF_CONVERT_GRAPH_GRAPH_H
 #define CPROF_CONVERT_GRAPH_GRAPH_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,15 +29,16 @@ struct cprof_node {
 	uint32_t seen;                /* graph.c's own: the last sample (+ 1) that counted here */
 };
 
+/* There may be millions, so what only averages need is in edge_divs[]. */
 struct cprof_edge {
 	uint32_t src, dest; /* nodes */
 	uint32_t next_in, next_out;
-	int64_t weight, weight_div;
+	int64_t weight;
 	bool residual; /* goes over nodes that are not shown */
 	bool is_inline;
 	bool removed;
-	uint32_t seen; /* as in a node */
 };
+static_assert(sizeof(struct cprof_edge) == 32, "a report of 500,000 stacks has seven million");
 
 /* A label on part of a node's samples (drawings only). */
 struct cprof_tag {
@@ -61,13 +63,15 @@ struct cprof_graph {
 	uint32_t n_order;
 	struct cprof_edge *edges;
 	uint32_t n_edges;
+	int64_t *
+		edge_divs; /* by edge: the divisor of its weight; NULL where the report shows no means */
 	struct cprof_tag *tags;
 	uint32_t n_tags;
 
 	/* What was left out on the way, for the header. */
 	uint32_t original_nodes, dropped_nodes, dropped_edges;
 
-	uint32_t nodes_room, edges_room, tags_room;
+	uint32_t nodes_room, edges_room, divs_room, tags_room;
 	struct cprof_map64 tag_map; /* graph_tags.c's own: hash -> tag + 1 */
 };
 
@@ -105,9 +109,10 @@ static inline int64_t cprof_node_cum(const struct cprof_node *node)
 {
 	return node->cum_div ? node->cum / node->cum_div : node->cum;
 }
-static inline int64_t cprof_edge_weight(const struct cprof_edge *edge)
+static inline int64_t cprof_graph_edge_weight(const struct cprof_graph *graph, uint32_t edge)
 {
-	return edge->weight_div ? edge->weight / edge->weight_div : edge->weight;
+	int64_t divisor = graph->edge_divs ? graph->edge_divs[edge] : 0;
+	return divisor ? graph->edges[edge].weight / divisor : graph->edges[edge].weight;
 }
 
 /* What the node is called, as cprof_node_infos_name(). Borrowed from the graph. */
@@ -125,7 +130,7 @@ void cprof_graph_sort_edges(struct cprof_graph *graph, uint32_t *edges, uint32_t
 enum cprof_graph_order {
 	CPROF_ORDER_FLAT,
 	CPROF_ORDER_CUM,
-	CPROF_ORDER_ENTROPY,
+	CPROF_ORDER_ENTROPY, /* by the score that the nodes have */
 	CPROF_ORDER_NAME,
 	CPROF_ORDER_FILE,
 	CPROF_ORDER_ADDRESS,
@@ -136,10 +141,5 @@ void cprof_graph_sort(struct cprof_graph *graph, uint32_t *nodes, uint32_t n,
 /* Sum of the raw values of some nodes. */
 void cprof_graph_sum(const struct cprof_graph *graph, const uint32_t *nodes, uint32_t n,
 		     int64_t *ret_flat, int64_t *ret_cum);
-
-/* Internal to graph*.c: rebuild values and edges from the samples, with only the infos that `kept` has (NULL: all). */
-struct cprof_error *cprof_graph_build(struct cprof_graph *graph, const bool *kept, unsigned parts);
-struct cprof_error *cprof_graph_add_tags(struct cprof_graph *graph, const uint32_t *path,
-					 uint32_t n, uint32_t sample, uint32_t leaf);
 
 #endif

@@ -3,7 +3,6 @@
  * convert/graph/graph_sort.c - the orders of nodes and edges. All are total, so that equal input prints equally.
  */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,55 +97,6 @@ static int compare_address(const void *a, const void *b, void *graph)
 	return m != n ? (m > n) - (m < n) : by_everything(g, x, y);
 }
 
-static double part_entropy(int64_t weight, int64_t total)
-{
-	double part = (double)cprof_measure_abs(weight) / (double)total;
-	return -part * log2(part);
-}
-
-/* How evenly a node's weight is spread over its edges: many ways in or out are interesting. */
-static double edges_entropy(const struct cprof_graph *g, uint32_t first, bool incoming,
-			    int64_t self)
-{
-	int64_t total = self;
-	double score = 0;
-	for (uint32_t i = first; i != CPROF_GRAPH_NONE;
-	     i = incoming ? g->edges[i].next_in : g->edges[i].next_out) {
-		if (!g->edges[i].removed && g->edges[i].weight > 0)
-			total = cprof_measure_add(total, g->edges[i].weight);
-	}
-	if (!total)
-		return 0;
-	for (uint32_t i = first; i != CPROF_GRAPH_NONE;
-	     i = incoming ? g->edges[i].next_in : g->edges[i].next_out) {
-		if (!g->edges[i].removed)
-			score += part_entropy(g->edges[i].weight, total);
-	}
-	if (self > 0)
-		score += part_entropy(self, total);
-	return score;
-}
-
-static bool has_edges(const struct cprof_graph *g, uint32_t first, bool incoming)
-{
-	for (uint32_t i = first; i != CPROF_GRAPH_NONE;
-	     i = incoming ? g->edges[i].next_in : g->edges[i].next_out) {
-		if (!g->edges[i].removed)
-			return true;
-	}
-	return false;
-}
-
-static int64_t entropy_score(const struct cprof_graph *g, const struct cprof_node *node)
-{
-	double score = 0;
-	score += has_edges(g, node->first_in, true) ? edges_entropy(g, node->first_in, true, 0) : 1;
-	score += has_edges(g, node->first_out, false)
-			 ? edges_entropy(g, node->first_out, false, node->flat)
-			 : 1;
-	return cprof_measure_add(cprof_measure_truncate(score * (double)node->cum), node->flat);
-}
-
 void cprof_graph_sort(struct cprof_graph *graph, uint32_t *nodes, uint32_t n,
 		      enum cprof_graph_order order)
 {
@@ -157,7 +107,8 @@ void cprof_graph_sort(struct cprof_graph *graph, uint32_t *nodes, uint32_t n,
 	};
 	for (uint32_t i = 0; i < n; i++) {
 		struct cprof_node *node = &graph->nodes[nodes[i]];
-		node->score = order == CPROF_ORDER_ENTROPY ? entropy_score(graph, node) : node->cum;
+		if (order != CPROF_ORDER_ENTROPY)
+			node->score = node->cum;
 	}
 	if (n)
 		qsort_r(nodes, n, sizeof(*nodes), compare[order], graph);

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "convert/graph/dot_text.h"
-#include "convert/graph/graph.h"
+#include "convert/graph/graph_impl.h"
 
 static int compare_text(const void *a, const void *b)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/graph/graph.h"
+#include "convert/graph/graph_impl.h"
 
 #define MAX_TAGS_SHOWN 4 /* a node is drawn with at most so many */
 
@@ -19,6 +19,7 @@ struct trim {
 	int64_t node_cutoff, edge_cutoff;
 	bool visual, tree;
 	unsigned parts;
+	bool *kept; /* by info: the nodes that the graph was built with; NULL: all. Owned */
 };
 
 static void trim_tags(struct trim *t)
@@ -32,21 +33,26 @@ static void trim_tags(struct trim *t)
 	}
 }
 
-static uint32_t trim_edges(struct trim *t)
+/* Of the nodes that are shown, the edges that weigh too little. */
+static struct cprof_error *trim_edges(struct trim *t, uint32_t *ret_dropped)
 {
 	struct cprof_graph *g = t->graph;
+	CPROF_AUTO(free) bool *shown = calloc((size_t)g->n_nodes + 1, sizeof(*shown));
+	if (!shown)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < g->n_order; i++)
+		shown[g->order[i]] = true;
 	uint32_t dropped = 0;
-	for (uint32_t i = 0; i < g->n_order; i++) {
-		for (uint32_t e = g->nodes[g->order[i]].first_in; e != CPROF_GRAPH_NONE;
-		     e = g->edges[e].next_in) {
-			struct cprof_edge *edge = &g->edges[e];
-			if (edge->removed || cprof_measure_abs(edge->weight) >= t->edge_cutoff)
-				continue;
-			edge->removed = true;
-			dropped++;
-		}
+	for (uint32_t i = 0; i < g->n_edges; i++) {
+		struct cprof_edge *edge = &g->edges[i];
+		if (edge->removed || !shown[edge->dest] ||
+		    cprof_measure_abs(edge->weight) >= t->edge_cutoff)
+			continue;
+		edge->removed = true;
+		dropped++;
 	}
-	return dropped;
+	*ret_dropped = dropped;
+	return NULL;
 }
 
 /* Whether edge `e`'s source reaches its target on another way; a walk backwards from the target. */
@@ -139,17 +145,25 @@ static struct cprof_error *trim_tree(struct cprof_graph *g, const bool *kept)
 	return remove_redundant(g);
 }
 
-/* Keep the nodes order[0..n) of those in `chosen`; which way, depends on the graph's kind. */
-static struct cprof_error *keep_nodes(struct trim *t, const bool *chosen)
+/* Keep the nodes of those in `chosen`; which way, depends on the graph's kind. */
+static struct cprof_error *keep_nodes(struct trim *t, const bool *chosen, unsigned parts)
 {
 	if (t->tree)
 		return trim_tree(t->graph, chosen);
-	CPROF_AUTO(free) bool *infos = calloc((size_t)t->graph->infos.n + 1, sizeof(*infos));
+	bool *infos = calloc((size_t)t->graph->infos.n + 1, sizeof(*infos));
 	if (!infos)
 		return cprof_error_no_memory();
 	for (uint32_t i = 0; i < t->graph->n_nodes; i++)
 		infos[t->graph->nodes[i].info] |= chosen[i];
-	return cprof_graph_build(t->graph, infos, t->parts);
+	free(t->kept);
+	t->kept = infos;
+	return cprof_graph_build(t->graph, infos, parts);
+}
+
+/* What is needed to choose the top nodes: only drawings look at edges and tags for it. */
+static unsigned early_parts(const struct trim *t)
+{
+	return t->visual || t->report->config.nodecount <= 0 ? t->parts : 0;
 }
 
 static struct cprof_error *drop_light(struct trim *t)
@@ -162,7 +176,7 @@ static struct cprof_error *drop_light(struct trim *t)
 		kept[g->order[i]] = cprof_measure_abs(g->nodes[g->order[i]].cum) >= t->node_cutoff;
 		g->dropped_nodes += !kept[g->order[i]];
 	}
-	return g->dropped_nodes ? keep_nodes(t, kept) : NULL;
+	return g->dropped_nodes ? keep_nodes(t, kept, early_parts(t)) : NULL;
 }
 
 static uint32_t count_tags(const struct cprof_graph *g, uint32_t node)
@@ -188,33 +202,44 @@ static uint32_t fitting(const struct trim *t, uint64_t limit)
 	return limit < g->n_order ? (uint32_t)limit : g->n_order;
 }
 
-static void sort(struct trim *t)
+static struct cprof_error *sort(struct trim *t)
 {
-	cprof_graph_sort(t->graph, t->graph->order, t->graph->n_order,
-			 t->visual               ? CPROF_ORDER_ENTROPY
-			 : t->report->config.cum ? CPROF_ORDER_CUM
-						 : CPROF_ORDER_FLAT);
+	struct cprof_error *err = t->visual ? cprof_graph_score(t->graph) : NULL;
+	if (!err)
+		cprof_graph_sort(t->graph, t->graph->order, t->graph->n_order,
+				 t->visual               ? CPROF_ORDER_ENTROPY
+				 : t->report->config.cum ? CPROF_ORDER_CUM
+							 : CPROF_ORDER_FLAT);
+	return err;
+}
+
+static struct cprof_error *keep_first(struct trim *t, uint32_t n)
+{
+	CPROF_AUTO(free) bool *chosen = calloc((size_t)t->graph->n_nodes + 1, sizeof(*chosen));
+	if (!chosen)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < n; i++)
+		chosen[t->graph->order[i]] = true;
+	return keep_nodes(t, chosen, t->parts);
 }
 
 static struct cprof_error *keep_top(struct trim *t)
 {
-	struct cprof_graph *g = t->graph;
 	if (t->report->config.nodecount <= 0)
 		return NULL;
+	uint32_t dropped;
 	trim_tags(t);
-	trim_edges(t);
+	struct cprof_error *err = trim_edges(t, &dropped);
 	uint32_t n = fitting(t, (uint64_t)t->report->config.nodecount);
-	if (n == g->n_order)
+	if (err)
+		return err;
+	if (n < t->graph->n_order)
+		err = keep_first(t, n);
+	else if (!t->tree && early_parts(t) != t->parts)
+		err = cprof_graph_build(t->graph, t->kept, t->parts);
+	else
 		return NULL;
-	CPROF_AUTO(free) bool *kept = calloc((size_t)g->n_nodes + 1, sizeof(*kept));
-	if (!kept)
-		return cprof_error_no_memory();
-	for (uint32_t i = 0; i < n; i++)
-		kept[g->order[i]] = true;
-	struct cprof_error *err = keep_nodes(t, kept);
-	if (!err)
-		sort(t);
-	return err;
+	return err ? err : sort(t);
 }
 
 /* One unit for the whole report: fine enough for the smallest value, coarse enough for the total. */
@@ -262,18 +287,19 @@ static struct cprof_error *trim(struct trim *t)
 	t->edge_cutoff = cutoff(total, t->report->config.edgefraction);
 	struct cprof_error *err = t->node_cutoff > 0 ? drop_light(t) : NULL;
 	/* The first pass only weighed nodes; where nothing was dropped the edges are still missing. */
-	if (!err && g->dropped_nodes == 0 && t->parts && !t->tree)
+	if (!err && g->dropped_nodes == 0 && early_parts(t) && !t->tree)
 		err = cprof_graph_build(g, NULL, t->parts);
 	if (err)
 		return err;
 	g->original_nodes = g->n_order;
-	sort(t);
-	err = keep_top(t);
+	err = sort(t);
+	if (!err)
+		err = keep_top(t);
 	if (err)
 		return err;
 	trim_tags(t);
-	g->dropped_edges = trim_edges(t);
-	return t->visual ? remove_redundant(g) : NULL;
+	err = trim_edges(t, &g->dropped_edges);
+	return !err && t->visual ? remove_redundant(g) : err;
 }
 
 struct cprof_error *cprof_graph_trimmed(struct cprof_report *report, unsigned parts,
@@ -291,6 +317,7 @@ struct cprof_error *cprof_graph_trimmed(struct cprof_report *report, unsigned pa
 	if (err)
 		return err;
 	err = trim(&t);
+	free(t.kept);
 	if (err) {
 		cprof_graph_free(t.graph);
 		return err;

@@ -171,9 +171,10 @@ static int64_t at_most(int64_t value, int64_t limit)
 	return value < limit ? value : limit;
 }
 
-static void put_edge(struct drawing *d, const struct cprof_edge *edge)
+static void put_edge(struct drawing *d, uint32_t index)
 {
-	int64_t weight = cprof_edge_weight(edge), total = d->report->total;
+	const struct cprof_edge *edge = &d->graph->edges[index];
+	int64_t weight = cprof_graph_edge_weight(d->graph, index), total = d->report->total;
 	CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
 	char color[16];
 	const char *text = format_value(d, weight, &value);
@@ -216,7 +217,7 @@ static struct cprof_error *put_edges(struct drawing *d)
 	}
 	cprof_graph_sort_edges(g, edges, n);
 	for (uint32_t i = 0; i < n; i++)
-		put_edge(d, &g->edges[edges[i]]);
+		put_edge(d, edges[i]);
 	return NULL;
 }
 

@@ -76,7 +76,7 @@ static void put_edges(const struct cprof_graph *graph, const uint32_t *place, FI
 			"%s\n{\"from\":%u,\"to\":%u,\"value\":%" PRId64
 			",\"inline\":%s,\"indirect\":%s}",
 			first ? "" : ",", place[edge->src] - 1, place[edge->dest] - 1,
-			cprof_edge_weight(edge), edge->is_inline ? "true" : "false",
+			cprof_graph_edge_weight(graph, i), edge->is_inline ? "true" : "false",
 			edge->residual ? "true" : "false");
 		first = false;
 	}

@@ -118,7 +118,7 @@ static void put_edges(const struct cprof_graph *graph, const uint32_t *place, FI
 			"%s{\"from\":%u,\"to\":%u,\"value\":%" PRId64
 			",\"inlined\":%d,\"indirect\":%d}",
 			first ? "\n" : ",\n", place[edge->src] - 1, place[edge->dest] - 1,
-			cprof_edge_weight(edge), edge->is_inline, edge->residual);
+			cprof_graph_edge_weight(graph, i), edge->is_inline, edge->residual);
 		first = false;
 	}
 }
