@@ -348,6 +348,15 @@ TEST(dwarf_packages_of_split_units_give_inline_chains)
 		{ "clang++", "-gdwarf-4 -gsplit-dwarf", "dwp -e p -o p.dwp" },
 		{ "clang++", "-gdwarf-5 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
 		{ "clang++", "-gdwarf-4 -gsplit-dwarf", "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		/* Classes in units of their own, which an index of their own names. */
+		{ "g++", "-gdwarf-4 -gsplit-dwarf -fdebug-types-section", "dwp -e p -o p.dwp" },
+		{ "g++", "-gdwarf-4 -gsplit-dwarf -fdebug-types-section",
+		  "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		{ "clang++", "-gdwarf-4 -gsplit-dwarf -fdebug-types-section", "dwp -e p -o p.dwp" },
+		{ "clang++", "-gdwarf-4 -gsplit-dwarf -fdebug-types-section",
+		  "llvm-dwp q.dwo p.dwo -o p.dwp" },
+		{ "clang++", "-gdwarf-5 -gsplit-dwarf -fdebug-types-section",
+		  "llvm-dwp q.dwo p.dwo -o p.dwp" },
 	};
 	size_t done = 0;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
