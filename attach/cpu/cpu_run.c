@@ -3,7 +3,7 @@
  * A clock has a fixed period, so each sample weighs exactly its nanoseconds. Other events are sampled at about the rate asked
  * for, and weighed by what the kernel counted: cpu_weight.h.
  */
-#include "attach/cpu/cpu_run.h"
+#include "attach/cpu/cpu_run_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,14 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/cpu/cpu_account.h"
-#include "attach/cpu/cpu_idle.h"
-#include "attach/cpu/cpu_weight.h"
-#include "attach/perf/perf_counter.h"
-#include "attach/perf/perf_event_name.h"
 #include "attach/perf/perf_host.h"
-#include "attach/perf/perf_source.h"
-#include "attach/run/session.h"
 #include "attach/target/target_children.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -29,23 +22,6 @@
 #define FIRST_OF_CYCLES 1000000
 #define CHILDREN_MAX    2048 /* processes that are followed; each costs some ten KiB */
 #define OPENED_BETWEEN  64   /* modules opened between two looks at the rings */
-
-struct cpu {
-	const struct cprof_run *run;
-	const struct cprof_cpu_request *request;
-	struct cprof_perf_event_name event;
-	struct cprof_perf_source *source;
-	struct cprof_session *session;
-	struct cprof_cpu_account account;
-	struct cprof_cpu_idle idle;
-	int64_t period;                    /* nanoseconds of a clock */
-	struct cprof_cpu_weight weight;    /* of another event, and */
-	struct cprof_perf_counter counter; /* how often that happened */
-	uint64_t counted;                  /* in the window */
-	uint64_t lost_other; /* of the source, when mappings were last read because of it */
-	uint64_t children_missed;
-	uint64_t others; /* 32-bit samples, which cannot be unwound */
-};
 
 /* ---- records ---- */
 
@@ -177,15 +153,9 @@ static struct cprof_error *on_exec(struct cpu *cpu, struct cprof_process *proces
 	return err ? err : open_modules(cpu, process);
 }
 
-static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
+struct cprof_error *cpu_on_record(struct cpu *cpu, struct cprof_process *process,
+				  const struct cprof_perf_record *record)
 {
-	struct cpu *cpu = ctx;
-	struct cprof_process *process = cprof_session_process(cpu->session, (pid_t)record->pid);
-	if (cpu->run->children && record->kind == CPROF_PERF_FORK && record->tid == record->pid &&
-	    (!process || is_child(cpu, process)))
-		return on_child(cpu, record);
-	if (!process)
-		return NULL; /* somebody else's mapping, name or fork */
 	if (process->target->exited && record->time_ns > process->target->exited_mono_ns)
 		return NULL; /* somebody else who got the id */
 	switch (record->kind) {
@@ -214,6 +184,17 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 	default:
 		return NULL;
 	}
+}
+
+static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
+{
+	struct cpu *cpu = ctx;
+	struct cprof_process *process = cprof_session_process(cpu->session, (pid_t)record->pid);
+	if (cpu->run->children && record->kind == CPROF_PERF_FORK && record->tid == record->pid &&
+	    (!process || is_child(cpu, process)))
+		return on_child(cpu, record);
+	/* NULL: somebody else's mapping, name or fork */
+	return process ? cpu_on_record(cpu, process, record) : NULL;
 }
 
 /* ---- the window ---- */
@@ -254,7 +235,7 @@ static struct cprof_error *open_first_modules(struct cpu *cpu, struct cprof_proc
 	for (size_t i = 0; !err && i < process->maps.n_sorted; i++) {
 		err = open_module(cpu, process, process->maps.sorted[i]);
 		if (!err && i % OPENED_BETWEEN == OPENED_BETWEEN - 1)
-			err = drain(cpu, cprof_clock_mono_ns());
+			err = cpu->drain(cpu, cprof_clock_mono_ns());
 	}
 	return err;
 }
@@ -322,14 +303,24 @@ static struct cprof_error *look_at_period(struct cpu *cpu)
 }
 
 /* What the samples are held against. */
-static void stop_counting(struct cpu *cpu)
+void cpu_stop_counting(struct cpu *cpu)
 {
 	cpu->counted = cprof_perf_counter_read(&cpu->counter);
 	cprof_cpu_account_stop(&cpu->account);
 	cprof_cpu_idle_stop(&cpu->idle, cpu->run);
 }
 
-static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
+struct cprof_error *cpu_begin(struct cpu *cpu)
+{
+	cprof_cpu_idle_start(&cpu->idle, cpu->run);
+	cprof_window_start(cpu->run->window);
+	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
+				cpu->source->kernel_excluded);
+	struct cprof_error *err = read_targets(cpu);
+	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
+		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
+	return err;
+}
 
 static struct cprof_error *sample(struct cpu *cpu)
 {
@@ -341,13 +332,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_perf_source_enable(source);
 	cprof_perf_counter_start(&cpu->counter);
 	cprof_cpu_weight_start(&cpu->weight, cprof_clock_mono_ns());
-	cprof_cpu_idle_start(&cpu->idle, cpu->run);
-	cprof_window_start(window);
-	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
-				source->kernel_excluded);
-	struct cprof_error *err = read_targets(cpu);
-	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
-		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
+	struct cprof_error *err = cpu_begin(cpu);
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings, wait_ns(cpu),
 					 &cpu->run->log->counts)) {
 		uint64_t now = cprof_clock_mono_ns();
@@ -357,7 +342,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 		if (!err)
 			err = drain(cpu, now);
 		if (!err)
-			err = cprof_snapshots_take(window->snapshots, finish_so_far, cpu);
+			err = cprof_snapshots_take(window->snapshots, cpu_finish_so_far, cpu);
 		cprof_session_prefetch(cpu->session);
 		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
 			count_threads(cpu);
@@ -365,7 +350,7 @@ static struct cprof_error *sample(struct cpu *cpu)
 		}
 	}
 	cprof_perf_source_disable(source);
-	stop_counting(cpu);
+	cpu_stop_counting(cpu);
 	if (!err)
 		err = drain(cpu, UINT64_MAX);
 	/* Only now: asking the kernel interrupts every CPU. */
@@ -468,7 +453,7 @@ static uint64_t first_period(const struct cpu *cpu)
 	return software ? FIRST_OF_CALLS : FIRST_OF_CYCLES;
 }
 
-static struct cprof_error *open_source(struct cpu *cpu)
+struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu)
 {
 	const struct cprof_cpu_request *wanted = cpu->request;
 	struct cprof_perf_source_request request = {
@@ -489,6 +474,12 @@ static struct cprof_error *open_source(struct cpu *cpu)
 	attr->config2 = cpu->event.config2;
 	attr->exclude_kernel = cpu->event.user_only;
 	attr->sample_period = cpu->event.is_clock ? (uint64_t)cpu->period : first_period(cpu);
+	return request;
+}
+
+static struct cprof_error *open_source(struct cpu *cpu)
+{
+	const struct cprof_perf_source_request request = cpu_source_request(cpu);
 	return cprof_perf_source_open(&request, &cpu->source);
 }
 
@@ -523,7 +514,7 @@ static struct cprof_error *open_counter(struct cpu *cpu)
 					   first_period(cpu));
 }
 
-static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_profile)
+struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profile)
 {
 	const char *event = cpu->request->event;
 	note_end(cpu);
@@ -537,36 +528,41 @@ static struct cprof_error *finish(struct cpu *cpu, struct cprof_profile **ret_pr
 	return err;
 }
 
-static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+struct cprof_error *cpu_finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
-	stop_counting(ctx); /* of a copy of this process: the recording itself goes on */
-	return finish(ctx, ret_profile);
+	cpu_stop_counting(ctx); /* of a copy of this process: the recording itself goes on */
+	return cpu_finish(ctx, ret_profile);
+}
+
+struct cprof_error *cpu_prepare_session(struct cpu *cpu)
+{
+	const struct cprof_builder_type clock[] = { { "samples", "count" },
+						    { "cpu", "nanoseconds" } };
+	const struct cprof_builder_type other[] = { { "samples", "count" },
+						    { cpu->request->event, "count" } };
+	return cprof_session_prepare(cpu->run, cpu->event.is_clock ? clock : other, 2,
+				     &cpu->session);
 }
 
 struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 				  const struct cprof_cpu_request *request,
 				  struct cprof_profile **ret_profile)
 {
-	struct cpu cpu = { .run = run, .request = request };
+	struct cpu cpu = { .run = run, .request = request, .drain = drain };
 	struct cprof_error *err = cprof_perf_event_name_find(request->event, &cpu.event);
 	if (err)
 		return err;
 	cpu.period = (int64_t)((double)CPROF_NS_PER_S / request->rate_hz + 0.5);
-	const struct cprof_builder_type clock[] = { { "samples", "count" },
-						    { "cpu", "nanoseconds" } };
-	const struct cprof_builder_type other[] = { { "samples", "count" },
-						    { request->event, "count" } };
 	err = open_source(&cpu);
 	if (!err)
 		err = open_counter(&cpu);
 	if (!err)
-		err = cprof_session_prepare(run, cpu.event.is_clock ? clock : other, 2,
-					    &cpu.session);
+		err = cpu_prepare_session(&cpu);
 	if (!err)
 		err = sample(&cpu);
 	*ret_profile = NULL;
 	if (!err && !run->window->snapshots)
-		err = finish(&cpu, ret_profile);
+		err = cpu_finish(&cpu, ret_profile);
 	cprof_session_free(cpu.session);
 	cprof_perf_counter_close(&cpu.counter);
 	cprof_cpu_weight_deinit(&cpu.weight);

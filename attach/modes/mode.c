@@ -24,6 +24,18 @@ static struct cprof_error *run_cpu(const struct cprof_run *run,
 	return cprof_cpu_run(run, &requests->cpu, ret_profile);
 }
 
+static struct cprof_error *run_cpu_shared(struct cprof_cpu_shared *shared,
+					  const struct cprof_mode_requests *requests)
+{
+	shared->request = &requests->cpu;
+	return cprof_cpu_run_shared(shared);
+}
+
+static bool can_share_cpu(const struct cprof_mode_requests *requests)
+{
+	return cprof_cpu_run_can_share(&requests->cpu);
+}
+
 static void promise_heap(const struct cprof_mode_requests *requests, char *text, size_t n)
 {
 	cprof_heap_promise(&requests->heap, text, n);
@@ -70,7 +82,9 @@ static struct cprof_error *run_threads(const struct cprof_run *run,
 const struct cprof_mode cprof_modes[] = {
 	{ .name = "cpu",
 	  .summary = "where processor time (or another -event) goes",
-	  .run = run_cpu },
+	  .run = run_cpu,
+	  .run_shared = run_cpu_shared,
+	  .can_share = can_share_cpu },
 	{ .name = "heap",
 	  .summary = "who allocates memory, and what of it is in use",
 	  .max_targets = 1,

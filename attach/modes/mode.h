@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "attach/cpu/cpu_run.h"
+#include "attach/cpu/cpu_run_shared.h"
 #include "attach/heap/heap_run.h"
 #include "attach/run/run.h"
 #include "attach/run/run_runner.h"
@@ -57,6 +58,11 @@ struct cprof_mode {
 	struct cprof_error *(*run)(const struct cprof_run *run,
 				   const struct cprof_mode_requests *requests,
 				   struct cprof_profile **ret_profile);
+
+	/* One stream for many processes, where requests let it: `shared` but for its request, which is filled in. NULL: there is none. */
+	struct cprof_error *(*run_shared)(struct cprof_cpu_shared *shared,
+					  const struct cprof_mode_requests *requests);
+	bool (*can_share)(const struct cprof_mode_requests *requests);
 };
 
 extern const struct cprof_mode cprof_modes[];

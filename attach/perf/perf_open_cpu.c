@@ -8,6 +8,7 @@
  * never samples.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -60,13 +61,22 @@ static struct cprof_error *open_side_band(struct cprof_perf_source *source, int 
 	return cprof_perf_source_add_ring(source, fd, SIDE_RING, false);
 }
 
+/* A descriptor of our own in either case. */
+static struct cprof_error *get_filter(const struct cprof_perf_source *source, int *ret_fd)
+{
+	const struct cprof_perf_source_request *request = &source->request;
+	if (!request->filter_fd)
+		return cprof_bpf_filter_load(request->targets, request->n_targets, ret_fd);
+	*ret_fd = fcntl(*request->filter_fd, F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? cprof_error_os(errno, "a descriptor for a BPF filter") : NULL;
+}
+
 static struct cprof_error *open_all(struct cprof_perf_source *source)
 {
 	CPROF_AUTO(close) int filter = -1;
 	CPROF_AUTO(free) int *cpus = NULL;
 	size_t n;
-	struct cprof_error *err =
-		cprof_bpf_filter_load(source->request.targets, source->request.n_targets, &filter);
+	struct cprof_error *err = get_filter(source, &filter);
 	if (!err)
 		err = cprof_perf_host_cpus(&cpus, &n);
 	if (err)

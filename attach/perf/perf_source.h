@@ -30,6 +30,8 @@ struct cprof_perf_source_request {
 	const char *strategy;          /* "auto" or a row's name */
 	struct cprof_target **targets; /* borrowed */
 	size_t n_targets;
+	const int *
+		filter_fd; /* borrowed: whose samples are kept (bpf_members.h), whatever the targets; for the row "cpu" only. NULL: the targets' */
 	struct cprof_run_log *log; /* borrowed; ways that failed, limits that were met */
 };
 

@@ -15,6 +15,7 @@
 #include "attach/run/window.h"
 #include "attach/target/target.h"
 #include "cprof/demangle.h"
+#include "cprof/module.h"
 
 /* A label that every sample bears. */
 struct cprof_run_label {
@@ -39,6 +40,8 @@ struct cprof_run {
 	size_t n_labels;
 	bool children; /* processes that targets start belong to the profile: samples say whose they are */
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
+	struct cprof_modules
+		*modules; /* that it shares with others of this process; NULL: its own */
 };
 
 #endif

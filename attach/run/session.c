@@ -17,7 +17,8 @@
 struct cprof_session {
 	const struct cprof_run *run;   /* borrowed, as all of it */
 	struct cprof_builder *builder; /* owned, as all the rest */
-	struct cprof_modules modules;
+	struct cprof_modules own_modules;
+	struct cprof_modules *modules;    /* these, or the run's */
 	struct cprof_process **processes; /* the run's targets in their order, then children */
 	size_t n_processes, cap_processes;
 	struct cprof_map64 by_pid;      /* number of the last one with that id, + 1 */
@@ -62,12 +63,13 @@ static struct cprof_error *open_processes(struct cprof_session *session)
 static struct cprof_error *open_parts(struct cprof_session *session,
 				      const struct cprof_builder_type *types, size_t n_types)
 {
-	cprof_modules_init(&session->modules);
-	session->modules.budget.factor = session->run->naming.budget;
+	cprof_modules_init(&session->own_modules);
+	session->own_modules.budget.factor = session->run->naming.budget;
+	session->modules = session->run->modules ? session->run->modules : &session->own_modules;
 	struct cprof_error *err = cprof_builder_new(types, n_types, &session->builder);
 	if (err)
 		return err;
-	cprof_mapping_numbers_init(&session->numbers, session->builder, &session->modules);
+	cprof_mapping_numbers_init(&session->numbers, session->builder, session->modules);
 	cprof_sample_labels_init(&session->labels, session->builder, session->run);
 	err = cprof_stack_walker_init(&session->walker, &session->numbers, session->run->log);
 	return err ? err : open_processes(session);
@@ -145,7 +147,7 @@ void cprof_session_free(struct cprof_session *session)
 	cprof_map64_deinit(&session->by_pid);
 	cprof_stack_walker_deinit(&session->walker);
 	cprof_builder_free(session->builder);
-	cprof_modules_deinit(&session->modules);
+	cprof_modules_deinit(&session->own_modules);
 	cprof_mapping_numbers_deinit(&session->numbers);
 	cprof_sample_labels_deinit(&session->labels);
 	free(session);
@@ -186,7 +188,7 @@ size_t cprof_session_n_children(const struct cprof_session *session)
 
 struct cprof_modules *cprof_session_modules(struct cprof_session *session)
 {
-	return &session->modules;
+	return session->modules;
 }
 
 struct cprof_run_log *cprof_session_log(struct cprof_session *session)

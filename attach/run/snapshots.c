@@ -15,12 +15,6 @@
 
 #define ASKS_MAX 32 /* answered by one copy */
 
-struct ask {
-	int fd; /* owned: where the answer goes */
-	size_t n;
-	uint8_t bytes[CPROF_SNAPSHOT_ASK];
-};
-
 /* ---- asking ---- */
 
 struct cprof_error *cprof_snapshots_ask(int fd, const void *ask, size_t n, int *ret_result_fd)
@@ -52,10 +46,17 @@ struct cprof_error *cprof_snapshots_ask(int fd, const void *ask, size_t n, int *
 	return NULL;
 }
 
+struct cprof_error *cprof_snapshots_tell(int fd, const void *bytes, size_t n)
+{
+	if (send(fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return cprof_error_os(errno, "tell the recording");
+	return NULL;
+}
+
 /* ---- answering ---- */
 
 /* False: no (more) asks. */
-static bool take_ask(struct cprof_snapshots *snapshots, struct ask *ask)
+static bool take_ask(struct cprof_snapshots *snapshots, struct cprof_snapshot_ask *ask)
 {
 	union {
 		struct cmsghdr head;
@@ -69,11 +70,12 @@ static bool take_ask(struct cprof_snapshots *snapshots, struct ask *ask)
 	const ssize_t n = recvmsg(snapshots->ask_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == 0)
 		snapshots->ask_fd = -1; /* nobody will ask any more */
-	if (n <= 0 || message.msg_controllen < CMSG_LEN(sizeof(int)) ||
-	    control.head.cmsg_type != SCM_RIGHTS)
+	if (n <= 0)
 		return false;
-	memcpy(&ask->fd, CMSG_DATA(&control.head), sizeof(int));
+	ask->fd = -1;
 	ask->n = (size_t)n;
+	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.head.cmsg_type == SCM_RIGHTS)
+		memcpy(&ask->fd, CMSG_DATA(&control.head), sizeof(int));
 	return true;
 }
 
@@ -100,7 +102,8 @@ int cprof_snapshots_fd(struct cprof_snapshots *snapshots)
 }
 
 /* One profile for all who asked at the same time; each gets a copy in its form. */
-static struct cprof_error *answer(const struct cprof_snapshots *snapshots, const struct ask *ask,
+static struct cprof_error *answer(const struct cprof_snapshots *snapshots,
+				  const struct cprof_snapshot_ask *ask,
 				  const struct cprof_profile *profile)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
@@ -113,7 +116,7 @@ static struct cprof_error *answer(const struct cprof_snapshots *snapshots, const
 }
 
 _Noreturn static void
-work(const struct cprof_snapshots *snapshots, const struct ask *asks, size_t n,
+work(const struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *asks, size_t n,
      struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile), void *ctx,
      pid_t parent)
 {
@@ -131,21 +134,27 @@ work(const struct cprof_snapshots *snapshots, const struct ask *asks, size_t n,
 	_exit(0);
 }
 
-struct cprof_error *
-cprof_snapshots_take(struct cprof_snapshots *snapshots,
-		     struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile),
-		     void *ctx)
+bool cprof_snapshots_next(struct cprof_snapshots *snapshots, struct cprof_snapshot_ask *ret_ask)
 {
-	struct ask asks[ASKS_MAX];
-	size_t n = 0;
-	pid_t *place = snapshots && snapshots->ask_fd >= 0 ? free_place(snapshots) : NULL;
-	while (place && n < ASKS_MAX && snapshots->ask_fd >= 0 && take_ask(snapshots, &asks[n]))
-		n++;
-	if (!n)
-		return NULL;
+	return snapshots && snapshots->ask_fd >= 0 && free_place(snapshots) &&
+	       take_ask(snapshots, ret_ask);
+}
+
+void cprof_snapshots_refuse(const struct cprof_snapshot_ask *ask, struct cprof_error *err)
+{
+	cprof_work_result_send(ask->fd, err, NULL);
+	cprof_error_free(err);
+	close(ask->fd);
+}
+
+struct cprof_error *cprof_snapshots_answer(
+	struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *asks, size_t n,
+	struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile), void *ctx)
+{
+	pid_t *place = free_place(snapshots);
 	const pid_t parent = getpid();
-	const pid_t copy = fork();
-	const int os_errno = errno;
+	const pid_t copy = place ? fork() : -1;
+	const int os_errno = place ? errno : EAGAIN;
 	if (copy == 0)
 		work(snapshots, asks, n, finish, ctx, parent);
 	for (size_t i = 0; i < n; i++)
@@ -154,6 +163,18 @@ cprof_snapshots_take(struct cprof_snapshots *snapshots,
 		return cprof_error_os(os_errno, "fork");
 	*place = copy;
 	return NULL;
+}
+
+struct cprof_error *
+cprof_snapshots_take(struct cprof_snapshots *snapshots,
+		     struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile),
+		     void *ctx)
+{
+	struct cprof_snapshot_ask asks[ASKS_MAX];
+	size_t n = 0;
+	while (n < ASKS_MAX && cprof_snapshots_next(snapshots, &asks[n]))
+		n += asks[n].fd >= 0;
+	return n ? cprof_snapshots_answer(snapshots, asks, n, finish, ctx) : NULL;
 }
 
 void cprof_snapshots_end(struct cprof_snapshots *snapshots)

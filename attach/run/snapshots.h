@@ -19,7 +19,7 @@
 #include "cprof/profile.h"
 
 #define CPROF_SNAPSHOT_COPIES 8  /* at work at once; who asks meanwhile waits */
-#define CPROF_SNAPSHOT_ASK    64 /* bytes that go with an ask at most */
+#define CPROF_SNAPSHOT_ASK    96 /* bytes that go with an ask at most */
 
 /* What a profile is to be made into, for the bytes that came with the ask; the profile is given away. Runs in the copy. */
 typedef struct cprof_error *cprof_snapshot_form_fn(void *ctx, const uint8_t *ask, size_t n,
@@ -45,10 +45,32 @@ cprof_snapshots_take(struct cprof_snapshots *snapshots,
 		     struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile),
 		     void *ctx);
 
+/* One who has asked. */
+struct cprof_snapshot_ask {
+	int fd; /* owned: where the answer goes; -1: nothing is asked, something is told */
+	size_t n;
+	uint8_t bytes[CPROF_SNAPSHOT_ASK];
+};
+
+/*
+ * The same in two steps, for who has profiles of several targets: who has asked, if anybody has and there is a place for one more copy;
+ * then the answer to all of these, which are let go. Errors as above; then the next ask is as good.
+ */
+bool cprof_snapshots_next(struct cprof_snapshots *snapshots, struct cprof_snapshot_ask *ret_ask);
+struct cprof_error *cprof_snapshots_answer(
+	struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *asks, size_t n,
+	struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile), void *ctx);
+
+/* The answer is that there is no profile. Takes `err`, and lets the ask go. */
+void cprof_snapshots_refuse(const struct cprof_snapshot_ask *ask, struct cprof_error *err);
+
 /* Whose answers nobody waits for any more. */
 void cprof_snapshots_end(struct cprof_snapshots *snapshots);
 
 /* The other side: ask over `fd`, the other end of the pair. `*ret_result_fd` is the caller's, for a cprof_work_reader. */
 struct cprof_error *cprof_snapshots_ask(int fd, const void *ask, size_t n, int *ret_result_fd);
+
+/* Tell something that wants no answer. Errors: OS. */
+struct cprof_error *cprof_snapshots_tell(int fd, const void *bytes, size_t n);
 
 #endif

@@ -38,6 +38,7 @@ struct cprof_channels {
 	const struct cprof_subject *subject; /* borrowed */
 	unsigned *running; /* borrowed: how many recordings run, of all who share the count */
 	unsigned running_max;
+	bool offered; /* of a stream: it is there to be used */
 	struct cprof_channel all[CPROF_CHANNELS_MAX];
 };
 

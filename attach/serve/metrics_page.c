@@ -33,15 +33,21 @@ static double seconds_of(pid_t pid)
 	return clock_getcpuclockid(pid, &clock) == 0 ? (double)cprof_clock_ns(clock) / 1e9 : 0;
 }
 
+/* Each one's; behind the last those that all share. */
+static const struct cprof_channels *channels_at(const struct cprof_tenants *tenants, size_t i)
+{
+	return i < tenants->n ? &tenants->all[i]->channels : &tenants->shared.streams;
+}
+
 static double all_seconds(const struct cprof_tenants *tenants)
 {
 	struct rusage ended = { 0 };
 	getrusage(RUSAGE_CHILDREN, &ended);
 	double sum = (double)cprof_clock_cpu_ns() / 1e9 + seconds(ended.ru_utime) +
 		     seconds(ended.ru_stime);
-	for (size_t i = 0; i < tenants->n; i++) {
+	for (size_t i = 0; i <= tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
-			const struct cprof_channel *channel = &tenants->all[i]->channels.all[c];
+			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
 			sum += channel->running ? seconds_of(channel->recording.work.pid) : 0;
 		}
 	}
@@ -89,9 +95,9 @@ static void put_targets(const struct cprof_tenants *tenants, struct cprof_buffer
 static size_t count(const struct cprof_tenants *tenants, const char *mode, bool running)
 {
 	size_t found = 0;
-	for (size_t i = 0; i < tenants->n; i++) {
+	for (size_t i = 0; i <= tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
-			const struct cprof_channel *channel = &tenants->all[i]->channels.all[c];
+			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
 			found += channel->mode && strcmp(channel->mode->name, mode) == 0 &&
 				 (running ? channel->running : channel->failure != NULL);
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/serve/recording.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -90,6 +91,23 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	return err;
 }
 
+/* Of whoever is asked for. */
+static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
+					 struct cprof_buffer *ret_bytes)
+{
+	const struct job *job = ctx;
+	struct cprof_cpu_shared shared = {
+		.naming = job->subject->naming,
+		.command_line = job->subject->command_line,
+		.stop_fd = stop_fd,
+		.ask_fd = ask_fd,
+		.form = make_form,
+		.form_ctx = (void *)(uintptr_t)job->before,
+	};
+	(void)ret_bytes;
+	return job->mode->run_shared(&shared, job->subject->requests);
+}
+
 /* ---- in the server ---- */
 
 struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
@@ -104,24 +122,50 @@ struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 	CPROF_AUTO(close) int ours = pair[0];
 	CPROF_AUTO(close) int theirs = pair[1];
 	struct cprof_work work;
-	struct cprof_error *err = cprof_work_start("cprof-record", record, &job, theirs, &work);
+	const bool is_shared = !subject->pid;
+	struct cprof_error *err = cprof_work_start(
+		"cprof-record", is_shared ? record_shared : record, &job, theirs, &work);
 	if (err)
 		return err;
 	*ret_recording = (struct cprof_recording){ .work = work,
 						   .ask_fd = cprof_take_fd(&ours),
-						   .started_mono_ns = cprof_clock_mono_ns() };
+						   .started_mono_ns = cprof_clock_mono_ns(),
+						   .shared = is_shared };
 	return NULL;
 }
 
+static struct cprof_cpu_shared_who who(const struct cprof_subject *subject,
+				       enum cprof_cpu_shared_what what)
+{
+	return (struct cprof_cpu_shared_who){ subject->start_ticks, subject->pid, what };
+}
+
 struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
+					const struct cprof_subject *subject, bool begins,
 					const struct cprof_profile_form *form,
 					struct cprof_work_reader *ret_reader)
 {
+	const struct cprof_cpu_shared_who whose =
+		who(subject, begins ? CPROF_CPU_SHARED_BEGIN : CPROF_CPU_SHARED_SO_FAR);
+	uint8_t bytes[CPROF_SNAPSHOT_ASK];
+	static_assert(sizeof(whose) + sizeof(*form) <= sizeof(bytes), "an ask has room");
+	size_t n = recording->shared ? sizeof(whose) : 0;
+	memcpy(bytes, &whose, n);
+	memcpy(bytes + n, form, sizeof(*form));
+	n += sizeof(*form);
 	int fd;
-	struct cprof_error *err = cprof_snapshots_ask(recording->ask_fd, form, sizeof(*form), &fd);
+	struct cprof_error *err = cprof_snapshots_ask(recording->ask_fd, bytes, n, &fd);
 	if (!err)
 		*ret_reader = (struct cprof_work_reader){ .fd = fd };
 	return err;
+}
+
+void cprof_recording_leave(const struct cprof_recording *recording,
+			   const struct cprof_subject *subject)
+{
+	const struct cprof_cpu_shared_who told = who(subject, CPROF_CPU_SHARED_END);
+	if (recording->shared) /* where it cannot be told it is ended with its last user, as ever */
+		cprof_error_free(cprof_snapshots_tell(recording->ask_fd, &told, sizeof(told)));
 }
 
 void cprof_recording_end(struct cprof_recording *recording)

@@ -20,7 +20,7 @@
 
 /* What every work that looks at a target is told; all of it is borrowed. */
 struct cprof_subject {
-	pid_t pid;
+	pid_t pid; /* 0: a recording of whoever is asked for, in one stream (a mode's run_shared) */
 	uint64_t start_ticks; /* it is that process, and no other that got its id */
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
@@ -35,6 +35,7 @@ struct cprof_recording {
 	struct cprof_work work; /* its result is how the recording ended */
 	int ask_fd;             /* owned */
 	uint64_t started_mono_ns;
+	bool shared;
 };
 
 /* What an earlier recording of the same has left. */
@@ -49,9 +50,16 @@ struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 					  const struct cprof_mode *mode,
 					  const struct cprof_recording_before *before,
 					  struct cprof_recording *ret_recording);
+
+/*
+ * What it has of `subject`, in a form. Of a shared one: who asks for the first time `begins`, and says when he wants it no more. Errors: OS.
+ */
 struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
+					const struct cprof_subject *subject, bool begins,
 					const struct cprof_profile_form *form,
 					struct cprof_work_reader *ret_reader);
+void cprof_recording_leave(const struct cprof_recording *recording,
+			   const struct cprof_subject *subject);
 void cprof_recording_end(struct cprof_recording *recording);
 
 #endif

@@ -116,8 +116,10 @@ void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
 	tenant->channels.subject = &tenant->subject;
 	tenant->channels.running = &shared->recordings;
 	tenant->channels.running_max = shared->recordings_max;
-	tenant->house = (struct cprof_visit_house){ .subject = &tenant->subject,
+	tenant->house = (struct cprof_visit_house){ .target = target,
+						    .subject = &tenant->subject,
 						    .channels = &tenant->channels,
+						    .streams = &shared->streams,
 						    .works = &shared->works };
 	start_recordings(tenant);
 }

@@ -39,6 +39,8 @@ struct cprof_tenant {
 struct cprof_tenant_shared {
 	unsigned works; /* of visit.h */
 	unsigned recordings, recordings_max;
+	struct cprof_subject everybody; /* of: */
+	struct cprof_channels streams;  /* one for many, where that can be */
 };
 
 /* Takes the target. A tenant must stay where it is. Records what is recorded from the start. */

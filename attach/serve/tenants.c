@@ -90,6 +90,21 @@ static void on_say(void *ctx, const char *text)
 
 /* ---- the whole ---- */
 
+/* It cannot be had, or it has been ended by somebody. Each process gets one of its own then. */
+static void on_stream_ended(void *ctx, const struct cprof_channel *channel)
+{
+	struct cprof_tenants *tenants = ctx;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!channel->failure || tenants->stream_told)
+		return;
+	tenants->stream_told = true;
+	cprof_buffer_printf(
+		&text,
+		"each process's CPU is sampled by itself, as they cannot be in one stream: %s",
+		channel->failure->message);
+	on_say(tenants, cprof_buffer_text(&text));
+}
+
 struct cprof_error *cprof_tenants_open(struct cprof_tenants *tenants,
 				       const struct cprof_target_rules *rules,
 				       const struct cprof_tenant_options *options)
@@ -98,8 +113,14 @@ struct cprof_error *cprof_tenants_open(struct cprof_tenants *tenants,
 	*tenants = (struct cprof_tenants){
 		.options = options,
 		.rules = rules,
-		.shared = { .recordings_max = CPROF_TENANTS_RECORDINGS },
+		.shared = { .recordings_max = CPROF_TENANTS_RECORDINGS,
+			    .everybody = { .requests = options->requests,
+					   .naming = options->naming,
+					   .command_line = options->command_line } },
 	};
+	tenants->shared.streams.subject = &tenants->shared.everybody;
+	tenants->shared.streams.running = &tenants->shared.recordings;
+	tenants->shared.streams.running_max = CPROF_TENANTS_RECORDINGS;
 	struct cprof_error *err = cprof_target_set_open(rules, &events, &tenants->set);
 	if (err)
 		cprof_tenants_close(tenants);
@@ -113,18 +134,20 @@ void cprof_tenants_close(struct cprof_tenants *tenants)
 	tenants->set = NULL;
 	while (tenants->n)
 		forget(tenants, tenants->n - 1);
+	cprof_channels_end(&tenants->shared.streams);
 	free(tenants->all);
 	tenants->all = NULL;
 }
 
 size_t cprof_tenants_fds(const struct cprof_tenants *tenants)
 {
-	return 1 + tenants->n * CPROF_TENANT_FDS;
+	return 1 + CPROF_CHANNELS_MAX + tenants->n * CPROF_TENANT_FDS;
 }
 
 size_t cprof_tenants_poll(const struct cprof_tenants *tenants, struct pollfd *fds, size_t n)
 {
 	fds[n++] = (struct pollfd){ .fd = cprof_target_set_fd(tenants->set), .events = POLLIN };
+	n = cprof_channels_poll(&tenants->shared.streams, fds, n);
 	for (size_t i = 0; i < tenants->n; i++)
 		n = cprof_tenant_poll(tenants->all[i], fds, n);
 	return n;
@@ -143,6 +166,8 @@ uint64_t cprof_tenants_due_mono_ns(const struct cprof_tenants *tenants)
 void cprof_tenants_run(struct cprof_tenants *tenants, uint64_t mono_ns)
 {
 	cprof_target_set_run(tenants->set, mono_ns);
+	cprof_channels_run(&tenants->shared.streams, on_stream_ended, tenants);
+	tenants->shared.streams.offered = cprof_tenants_alive(tenants) > 1;
 	for (size_t i = 0; i < tenants->n; i++)
 		cprof_tenant_run(tenants->all[i], mono_ns);
 	forget_ended(tenants);

@@ -26,7 +26,7 @@ struct cprof_tenants {
 	size_t n, cap;
 	struct cprof_target_set *set; /* owned */
 	struct cprof_tenant_shared shared;
-	bool opened;
+	bool opened, stream_told;
 };
 
 /* Errors: those of cprof_target_set_open(); then nothing is left open. It must stay where it is. */

@@ -29,6 +29,8 @@ struct cprof_visit {
 	enum stage stage;
 	uint64_t due_mono_ns;
 	struct cprof_channel *channel; /* in use; or NULL */
+	bool streams;                  /* it is one of the house's streams */
+	bool alone;                    /* a stream has been tried in vain */
 	struct cprof_work_reader reader;
 	struct cprof_work work;
 	bool works; /* one of the house's works is ours */
@@ -54,8 +56,12 @@ struct cprof_visit *cprof_visit_new(struct cprof_visit_house *house,
 
 static void leave_channel(struct cprof_visit *visit)
 {
+	struct cprof_visit_house *house = visit->house;
+	if (visit->channel && visit->channel->running)
+		cprof_recording_leave(&visit->channel->recording, house->subject);
 	if (visit->channel)
-		cprof_channel_leave(visit->house->channels, visit->channel);
+		cprof_channel_leave(visit->streams ? house->streams : house->channels,
+				    visit->channel);
 	visit->channel = NULL;
 }
 
@@ -158,7 +164,20 @@ static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage st
 		form.shape = CPROF_SHAPE_PART;
 	visit->stage = stage;
 	visit->due_mono_ns = UINT64_MAX;
-	return cprof_recording_ask(&visit->channel->recording, &form, &visit->reader);
+	return cprof_recording_ask(&visit->channel->recording, visit->house->subject,
+				   stage == FIRST, &form, &visit->reader);
+}
+
+/* Whether one stream of all processes has what is asked for. */
+static bool is_in_stream(const struct cprof_visit *visit, const struct cprof_mode *mode)
+{
+	const struct cprof_visit_house *house = visit->house;
+	const struct cprof_ask *ask = &visit->ask;
+	struct cprof_mode_requests requests = *house->subject->requests;
+	if (*ask->event)
+		requests.cpu.event = ask->event;
+	return ask->endpoint->kind == CPROF_ENDPOINT_WINDOW && !visit->alone &&
+	       house->streams->offered && mode->run_shared && mode->can_share(&requests);
 }
 
 static struct cprof_error *use_channel(struct cprof_visit *visit)
@@ -166,11 +185,28 @@ static struct cprof_error *use_channel(struct cprof_visit *visit)
 	const struct cprof_ask *ask = &visit->ask;
 	const struct cprof_mode *mode;
 	struct cprof_error *err = cprof_mode_find(ask->endpoint->mode, &mode);
-	if (!err)
-		err = cprof_channels_use(visit->house->channels, mode,
-					 ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && !ask->rate,
-					 ask->rate, ask->event, &visit->channel);
+	if (err)
+		return err;
+	visit->streams = is_in_stream(visit, mode);
+	err = cprof_channels_use(visit->streams ? visit->house->streams : visit->house->channels,
+				 mode, ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && !ask->rate,
+				 ask->rate, ask->event, &visit->channel);
+	if (err && visit->streams) {
+		cprof_error_free(err);
+		visit->alone = true;
+		return use_channel(visit);
+	}
 	return err ? err : ask_for_part(visit, FIRST);
+}
+
+/* There is no stream, as it turns out. */
+static struct cprof_error *go_alone(struct cprof_visit *visit)
+{
+	leave_channel(visit);
+	cprof_work_reader_deinit(&visit->reader);
+	visit->reader = (struct cprof_work_reader){ .fd = -1 };
+	visit->alone = true;
+	return use_channel(visit);
 }
 
 /* Where the next delta begins is where this one ends, whoever asks. */
@@ -192,6 +228,11 @@ static struct cprof_error *take_part(struct cprof_visit *visit)
 	struct cprof_buffer *part = visit->stage == FIRST ? &visit->first : &visit->last;
 	struct cprof_error *err = cprof_work_reader_finish(&visit->reader, part);
 	cprof_work_reader_deinit(&visit->reader);
+	if (err && err->code != CPROF_ERR_NO_TARGET && err->code != CPROF_ERR_OS &&
+	    visit->streams && visit->stage == FIRST) {
+		cprof_error_free(err);
+		return go_alone(visit);
+	}
 	if (err && err->code == CPROF_ERR_OS && visit->channel->running) {
 		cprof_error_free(err);
 		visit->stage = ORPHAN;
@@ -305,8 +346,14 @@ static struct cprof_error *after_the_seconds(struct cprof_visit *visit)
 
 static struct cprof_error *step(struct cprof_visit *visit, uint64_t mono_ns)
 {
+	const struct cprof_target *target = visit->house->target;
+	if (visit->streams && visit->channel && target->exited)
+		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
+				       (int)target->pid, target->comm);
 	if (visit->channel && !visit->channel->running)
-		return cprof_channel_why(visit->channel);
+		return visit->streams && visit->stage <= ORPHAN && !visit->first.len
+			       ? go_alone(visit)
+			       : cprof_channel_why(visit->channel);
 	switch (visit->stage) {
 	case BEGIN:
 		return begin(visit);
@@ -320,8 +367,10 @@ static struct cprof_error *step(struct cprof_visit *visit, uint64_t mono_ns)
 	case WORKING:
 		return cprof_work_reader_take(&visit->work.reader) ? take_work(visit) : NULL;
 	case ORPHAN:
-		return mono_ns < visit->due_mono_ns
-			       ? NULL
+		if (mono_ns < visit->due_mono_ns)
+			return NULL;
+		return visit->streams && !visit->first.len
+			       ? go_alone(visit)
 			       : cprof_error_new(CPROF_ERR_OS, "failed to collect profile");
 	case OVER:
 		break;

@@ -19,10 +19,12 @@
 
 /* What visits share; all of it outlives them. */
 struct cprof_visit_house {
+	const struct cprof_target *target;
 	const struct cprof_subject *subject;
 	struct cprof_channels *channels;
-	unsigned *works; /* of all houses */
-	unsigned visits; /* of this one */
+	struct cprof_channels *streams; /* of all houses; used where `offered` */
+	unsigned *works;                /* of all houses */
+	unsigned visits;                /* of this one */
 };
 
 struct cprof_visit;

@@ -88,6 +88,8 @@ static struct member *find(const struct cprof_target_set *set, pid_t pid)
 static void drop(struct cprof_target_set *set, struct member *member, bool ended)
 {
 	const struct member gone = *member;
+	/* Closing alone would not do: who was given the target has the same process open. */
+	epoll_ctl(set->epoll_fd, EPOLL_CTL_DEL, gone.pidfd, NULL);
 	close(gone.pidfd);
 	memmove(member, member + 1,
 		(size_t)(set->members + set->n_members - (member + 1)) * sizeof(*member));

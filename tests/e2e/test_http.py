@@ -27,9 +27,9 @@ TEXT, BINARY, HTML = "text/plain; charset=utf-8", "application/octet-stream", "t
 class Server:
     """cprof-attach -http beside a target, on a port of its own; ended cleanly unless a test does it otherwise."""
 
-    def __init__(self, *args, address="127.0.0.1:0"):
+    def __init__(self, *args, address="127.0.0.1:0", **popen):
         argv = [harness.ATTACH, *map(str, args), "-no-cache", "-http", address]
-        self.process = Process(argv, stderr=subprocess.PIPE, text=True)
+        self.process = Process(argv, stderr=subprocess.PIPE, text=True, **popen)
         line = self.process.stderr.readline()
         match = re.match(r"serving (http://[0-9.]+:(\d+)|unix:\S+)/(?:debug/pprof/ of process|targets)", line)
         if not match:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """-http of processes that come and go: by name, control group, unit and descent, and all of them."""
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import unittest
 import harness
 from harness import Process, Target, TempDir
 from test_http import Server, need_root, wait_for
+
+NOBODY = 65534
 
 
 def listed(server):
@@ -114,6 +117,56 @@ class Sets(TempDir):
             self.assertEqual(server.process.stderr.readline(), "looked again for whom to serve\n")
             self.assertEqual(listed(server).keys(), {target.pid})
             self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+
+
+class Stream(TempDir):
+    """One stream of CPU samples for all."""
+
+    def ask_all(self, server, pids, seconds):
+        with concurrent.futures.ThreadPoolExecutor(len(pids)) as pool:
+            asked = [pool.submit(server.profile, f"profile?seconds={seconds}&pid={pid}&labels=all") for pid in pids]
+            wait_for(server.recorders, "a recording")
+            recorders = server.recorders()
+            return recorders, [each.result() for each in asked]
+
+    def check(self, pids, profiles):
+        for pid, profile in zip(pids, profiles):
+            self.assertIn(f"process: hot {pid}", "\n".join(profile.comments))
+            self.assertGreater(profile.total(0), 0)
+            # Nothing is another's.
+            tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
+            self.assertLessEqual({labels["tid"] for _, _, labels in profile.samples}, tids)
+            self.assertLessEqual(profile.total(1), profile.duration_nanos * os.cpu_count() * 1.1)
+
+    def test_each_gets_his_own_of_one_stream(self):
+        need_root()
+        with Target("hot") as one, Target("hot") as two, Target("hot") as three:
+            pids = [one.pid, two.pid, three.pid]
+            with Server("-p", ",".join(map(str, pids)), "-modes", "cpu") as server:
+                recorders, profiles = self.ask_all(server, pids, 1)
+                self.assertEqual(len(recorders), 1)
+                self.check(pids, profiles)
+                wait_for(lambda: not server.recorders(), "the end of the stream")
+                # One that ends is told at once, and the others' windows go on.
+                with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                    lost = pool.submit(server.ask, f"/pid/{two.pid}/debug/pprof/profile?seconds=1000")
+                    kept = pool.submit(server.profile, f"profile?seconds=1&pid={one.pid}")
+                    wait_for(server.recorders, "a recording")
+                    two.close(check=False)
+                    status, _, body = lost.result()
+                    self.assertEqual((status, b"has ended" in body), (404, True), body)
+                    self.assertGreater(kept.result().total(0), 0)
+
+    def test_who_may_not_has_one_for_each(self):
+        """Without the rights that a stream needs: as for everybody who is not root."""
+        need_root()
+        another = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        with Target("hot", **another) as one, Target("hot", **another) as two:
+            pids = [one.pid, two.pid]
+            with Server("-p", ",".join(map(str, pids)), "-modes", "cpu", **another) as server:
+                _, profiles = self.ask_all(server, pids, 1)
+                self.check(pids, profiles)
+                self.assertEqual(server.end().count("each process's CPU is sampled by itself"), 1)
 
 
 if __name__ == "__main__":
