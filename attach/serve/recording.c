@@ -102,7 +102,7 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 		.stop_fd = stop_fd,
 		.ask_fd = ask_fd,
 		.form = make_form,
-		.form_ctx = (void *)(uintptr_t)job->before,
+		.form_ctx = (void *)(uintptr_t)job,
 	};
 	(void)ret_bytes;
 	return job->mode->run_shared(&shared, job->subject->requests);
