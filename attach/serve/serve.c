@@ -10,18 +10,19 @@
 
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
-#include "attach/serve/listen.h"
+#include "convert/http/http_listen.h"
 #include "attach/serve/metrics_page.h"
 #include "attach/serve/service_manager.h"
 #include "attach/serve/tenant_list.h"
 #include "attach/serve/tenants.h"
+#include "attach/serve/view.h"
 #include "attach/serve/visit.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 
 #define CLIENTS_MAX 256
-#define OTHER_FDS   (3 + 2 * CLIENTS_MAX + 1)
+#define OTHER_FDS   (3 + 2 * CLIENTS_MAX + CPROF_WEB_VISITS_MAX + 1)
 #define REQUEST_NS                                                                                 \
 	(75 * CPROF_NS_PER_S) /* also how long a client may keep a connection for nothing */
 #define ANSWER_NS        (60 * CPROF_NS_PER_S)
@@ -34,6 +35,7 @@ struct serve {
 	struct cprof_listen listen;
 	struct cprof_http_server *http;
 	struct cprof_service_manager manager;
+	struct cprof_view *view;       /* owned */
 	struct cprof_buffer url, host; /* owned: "http://127.0.0.1:6060", "127.0.0.1:6060" */
 	struct cprof_visit *visits[CLIENTS_MAX];
 	size_t n_visits;
@@ -198,6 +200,8 @@ static void on_ask(void *ctx, struct cprof_http_request *request)
 	struct cprof_ask ask;
 	struct cprof_buffer body = { 0 };
 	struct cprof_tenant *tenant;
+	if (cprof_view_ask(serve->view, request))
+		return;
 	cprof_ask_read(request, &ask);
 	switch (ask.kind) {
 	case CPROF_ASK_ENDPOINT:
@@ -246,6 +250,8 @@ static void forget_visit(struct serve *serve, size_t at)
 static void on_gone(void *ctx, struct cprof_http_request *request)
 {
 	struct serve *serve = ctx;
+	if (cprof_web_gone(cprof_view_web(serve->view), request))
+		return;
 	for (size_t i = 0; i < serve->n_visits; i++) {
 		if (serve->visits[i] == request->handler_data) {
 			forget_visit(serve, i);
@@ -290,6 +296,9 @@ static uint64_t gather(struct serve *serve)
 		serve->fds[n++] =
 			(struct pollfd){ .fd = cprof_visit_fd(serve->visits[i]), .events = POLLIN };
 	}
+	n = cprof_web_poll(cprof_view_web(serve->view), serve->fds, n);
+	if (cprof_web_due(cprof_view_web(serve->view)))
+		due = 0;
 	serve->http_fds = n;
 	serve->n_fds = cprof_http_server_poll(serve->http, serve->fds, n, serve->cap_fds);
 	return due;
@@ -348,6 +357,7 @@ static bool turn(struct serve *serve)
 	cprof_http_server_run(serve->http, &serve->fds[serve->http_fds],
 			      serve->n_fds - serve->http_fds);
 	run_visits(serve);
+	cprof_web_run(cprof_view_web(serve->view));
 	/* What they have answered goes out at once. */
 	cprof_http_server_run(serve->http, NULL, 0);
 	cprof_work_reap(serve->watch_fd);
@@ -383,6 +393,10 @@ static struct cprof_error *open_server(struct serve *serve)
 	if (err)
 		return err;
 	cprof_http_address_url(&listen->address, listen->fd, &serve->url);
+	err = cprof_view_new(&listen->address, listen->fd, serve->options->token_file,
+			     &serve->tenants, &serve->view);
+	if (err)
+		return err;
 	err = cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
 				    &handler, &serve->http);
 	if (err)
@@ -455,6 +469,7 @@ struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
 	if (!err)
 		run(serve);
 	cprof_listen_close(&serve->listen);
+	cprof_view_free(serve->view);
 	free(serve->fds);
 	cprof_buffer_deinit(&serve->url);
 	cprof_buffer_deinit(&serve->host);

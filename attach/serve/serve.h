@@ -15,7 +15,7 @@
 #include "cprof/error.h"
 
 struct cprof_serve_options {
-	const char *address, *token_file;       /* as in listen.h; borrowed, as all here */
+	const char *address, *token_file;       /* as in http_listen.h; borrowed, as all here */
 	const struct cprof_target_rules *rules; /* whom to serve */
 	struct cprof_tenant_options tenants;    /* what holds for each of them */
 	int stop_fd;                            /* becomes readable when it shall end */

@@ -35,7 +35,7 @@ struct cprof_options {
 		bool override_time, dry_run, insecure_auth;
 	} push;
 	struct {
-		const char *http;
+		const char *http, *token_file;
 		bool no_browser;
 	} web;
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;

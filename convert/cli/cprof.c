@@ -42,6 +42,7 @@ static const struct cprof_option source_rows[] = {
 	{ "mean_delay", CPROF_OPT_SWITCH, AT(mean_delay), NULL, NULL, "same as -mean -sample_index=delay", NULL },
 
 	{ "http", CPROF_OPT_STRING, AT(web.http), "", "[HOST]:PORT", "show the profile in a browser: flame graph, tables, graph, source, comparisons; port 0 is any free one, unix:/PATH a socket", "Browser" },
+	{ "http-token-file", CPROF_OPT_STRING, AT(web.token_file), "", "FILE", "with -http: let in who gives the first line of this file as a token or password, which other machines must", NULL },
 	{ "no_browser", CPROF_OPT_SWITCH, AT(web.no_browser), NULL, NULL, "with -http: print the address and start no browser", NULL },
 
 	{ "push", CPROF_OPT_STRING, AT(push.url), "", "URL", "send each SOURCE to a server of profiles; http://HOST:PORT is Pyroscope, docs/push.md has the others", "Collectors" },

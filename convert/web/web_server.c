@@ -71,7 +71,7 @@ static bool turn(struct server *server)
 	return true;
 }
 
-static struct cprof_error *open_server(struct server *server,
+static struct cprof_error *open_server(struct server *server, struct cprof_listen *listen,
 				       const struct cprof_web_server_options *options)
 {
 	static const struct cprof_http_limits limits = { .clients = CLIENTS_MAX,
@@ -80,12 +80,12 @@ static struct cprof_error *open_server(struct server *server,
 							 .body_bytes = CPROF_WEB_BODY_BYTES };
 	const struct cprof_http_handler handler = { on_ask, on_gone, server };
 	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
-	int fd;
-	struct cprof_error *err = cprof_http_address_listen(&options->address, &fd);
-	if (err)
-		return err;
-	cprof_http_address_url(&options->address, fd, &url);
-	err = cprof_http_server_new(fd, options->address.is_unix, &limits, &handler, &server->http);
+	cprof_http_address_url(&listen->address, listen->fd, &url);
+	struct cprof_error *err =
+		cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
+				      &handler, &server->http);
+	if (!err && listen->token)
+		cprof_http_server_demand(server->http, listen->token);
 	if (!err)
 		options->ready(options->ctx, cprof_buffer_text(&url));
 	return err;
@@ -104,12 +104,14 @@ struct cprof_error *cprof_web_server_run(struct cprof_web *web,
 	server->web = web;
 	server->stop_fd = options->stop_fd;
 	server->watch_fd = watch_fd;
-	err = open_server(server, options);
+	struct cprof_listen listen;
+	err = cprof_listen_open(options->address, options->token_file, &listen);
 	if (err)
 		return err;
-	while (turn(server))
+	err = open_server(server, &listen, options);
+	while (!err && turn(server))
 		;
 	cprof_http_server_free(server->http);
-	cprof_http_address_forget(&options->address);
-	return NULL;
+	cprof_listen_close(&listen);
+	return err;
 }

@@ -3,6 +3,7 @@
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 import urllib.parse
 
@@ -211,6 +213,87 @@ class Numbers(unittest.TestCase):
         out = os.path.join(folder.name, "p.pb.gz")
         cprof("-proto", "-symbolize=none", "-focus=line3", f"-output={out}", path)
         return out
+
+
+class Live(unittest.TestCase):
+    """A source that can be recorded again."""
+
+    INDEX = b"<a href='profile?debug=1'>profile</a><a href='heap?debug=1'>heap</a><a href='cmdline?debug=1'>cmdline</a>"
+
+    def serve(self, pages):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                path = self.path.split("?")[0]
+                asked.append(self.path)
+                body = pages.get(path)
+                self.send_response(200 if body is not None else 404)
+                self.end_headers()
+                self.wfile.write(body or b"not here")
+
+            def log_message(self, *_):
+                pass
+
+        asked = []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(lambda: (server.shutdown(), thread.join(), server.server_close()))
+        return server.server_address[1], asked
+
+    def state(self, server, path="/"):
+        page = server.ask(path)[2].decode()
+        return json.loads(re.search(r'<script id="state"[^>]*>(.*?)</script>', page, re.S).group(1))
+
+    def test_it_is_recorded_again_and_the_others_stay(self):
+        pages = {"/debug/pprof/": self.INDEX, "/debug/pprof/profile": b"main;a 1\n", "/debug/pprof/heap": b"main;heap 7\n"}
+        port, asked = self.serve(pages)
+        with Server(f"127.0.0.1:{port}/debug/pprof/profile") as server:
+            self.assertEqual(self.state(server)["kinds"], ["profile", "heap"])
+            pages["/debug/pprof/profile"] = b"main;a 4\n"
+            status, _, body = server.ask("/record?seconds=3", "POST")
+            self.assertEqual((status, json.loads(body)), (200, {"number": 2}))
+            self.assertIn("/debug/pprof/profile?seconds=3", asked)
+            self.assertEqual([row["number"] for row in self.state(server)["recordings"]], [1, 2])
+            self.assertEqual(values(server.json("top", profile=2, base=1)["nodes"]), [("a", 3, 3), ("main", 0, 3)])
+            number = json.loads(server.ask("/record?what=heap", "POST")[2])["number"]
+            self.assertEqual(values(server.json("top", profile=number)["nodes"]), [("heap", 7, 7), ("main", 0, 7)])
+            self.assertEqual(server.ask("/record?what=../../etc", "POST")[0], 400)
+            del pages["/debug/pprof/profile"]
+            self.assertGreaterEqual(server.ask("/record", "POST")[0], 400)
+            for _ in range(20):
+                number = json.loads(server.ask("/record?what=heap", "POST")[2])["number"]
+            kept = [row["number"] for row in self.state(server)["recordings"]]
+            self.assertEqual((len(kept), kept[0], kept[-1]), (16, 1, number))
+
+    def test_a_token_lets_in(self):
+        with tempfile.TemporaryDirectory() as folder:
+            token, profile = os.path.join(folder, "token"), os.path.join(folder, "p")
+            for path, text in ((token, "secret-word\n"), (profile, "main 1\n")):
+                with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+                    file.write(text)
+            with Server(f"-http-token-file={token}", profile) as server:
+                self.assertEqual(server.ask("/top")[0], 401)
+                self.assertEqual(server.ask("/top", Authorization="Bearer secret-word")[0], 200)
+
+
+class Attached(unittest.TestCase):
+    """The same view below /ui/ of cprof-attach -http."""
+
+    def test_a_process_is_recorded_and_shown(self):
+        with harness.Target("hot") as target:
+            process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-no-cache", "-modes", "cpu", "-http", "127.0.0.1:0"],
+                                       stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+            said = process.stderr.readline()
+            server = Server.__new__(Server)
+            server.process, server.port = process, int(re.search(r":(\d+)/", said).group(1))
+            with server:
+                self.assertIn(b'"recordings":[]', server.ask("/ui/")[2])
+                status, _, body = server.ask("/ui/record?seconds=1&what=profile", "POST")
+                self.assertEqual(status, 200, body)
+                data = server.json("ui/top", profile=json.loads(body)["number"])
+                self.assertGreater(data["total"], 0)
+                self.assertIn("hash_blocks", [node["name"] for node in data["nodes"]])
+                self.assertEqual(server.ask("/debug/pprof/")[0], 200)
 
 
 class Refusals(unittest.TestCase):

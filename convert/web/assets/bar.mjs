@@ -119,26 +119,28 @@ function fillProfiles(state) {
     const number = await send(`./upload?name=${encodeURIComponent(file.files[0].name)}`, file.files[0], status);
     if (number) go({ base: String(number) });
   };
-  box.append(make("label", {}, "shown", choice(names, String(state.profile), (value) => go({ profile: value }), "Profile")),
+  const parts = !state.recordings.length ? [] : [make("label", {}, "shown", choice(names, String(state.profile), (value) => go({ profile: value }), "Profile")),
     make("label", {}, "compared with", choice({ none: "nothing", ...names }, state.base ? String(state.base) : "none", (value) => go({ base: value }), "Base")),
     state.base ? make("label", {}, "made comparable by", choice({ none: "nothing", total: "their totals", duration: "their durations" }, state.query.norm,
       (value) => go({ norm: value }), "Normalized")) : null,
     state.base ? make("button", { type: "button", onclick: () => go({ profile: String(state.base), base: String(state.profile) }) }, "Swap") : null,
-    make("button", { type: "button", onclick: () => file.click() }, "Compare with a file\u2026"), file);
+    make("button", { type: "button", onclick: () => file.click() }, "Compare with a file\u2026"), file];
+  box.append(...parts.filter((element) => element));
   if (state.live) fillRecorder(state, box, status);
   box.append(status);
 }
 
 function fillRecorder(state, box, status) {
   const seconds = make("input", { type: "number", min: 1, max: 3600, value: 10, "aria-label": "Seconds" });
-  const kind = state.kinds.length ? choice({ "": "the same", ...Object.fromEntries(state.kinds.map((name) => [name, name])) }, "", () => {}, "Kind of profile") : null;
+  const isFirst = !state.recordings.length;
+  const kind = state.kinds.length ? choice({ ...(isFirst ? {} : { "": "the same" }), ...Object.fromEntries(state.kinds.map((name) => [name, name])) }, isFirst ? state.kinds.find((name) => /profile$/.test(name)) || state.kinds[0] : "", () => {}, "Kind of profile") : null;
   const record = async () => {
     const what = kind ? kind.value : "";
     const number = await send(`./record?seconds=${seconds.value}&what=${encodeURIComponent(what)}`, null, status);
     if (number) go({ profile: String(number), base: "none", ...(what ? { si: null } : {}) });
   };
   box.append(make("label", {}, "seconds", seconds), kind ? make("label", {}, "profile", kind) : "",
-    make("button", { type: "button", id: "record", onclick: record }, "Record again"));
+    make("button", { type: "button", id: "record", onclick: record }, isFirst ? "Record" : "Record again"));
 }
 
 function folds(button, box) {

@@ -4,6 +4,7 @@
  */
 import { dataAddress } from "./address.mjs";
 import { fillBar } from "./bar.mjs";
+import { notice } from "./dom.mjs";
 import { fetchData, showWhen } from "./load.mjs";
 import { showChooser, showPeek, showTop } from "./functions.mjs";
 import { showDisasm, showSource } from "./code.mjs";
@@ -42,6 +43,12 @@ function start() {
     event.preventDefault();
     find.select();
   });
+  if (!recording && !state.recordings.length) {
+    document.getElementById("more-profiles").click();
+    place.replaceChildren(notice("Nothing is recorded yet", ["Choose a profile and press Record; what was recorded stays here to be looked at and compared."]));
+    document.body.dataset.ready = "true";
+    return;
+  }
   showWhen(place, "Preparing\u2026", fetchData(dataAddress(isOpen ? "top" : state.page, location.search)),
     (data) => (isOpen ? showChooser(place, data, state, state.page) : show(place, data, state)));
 }

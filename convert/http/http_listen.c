@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "attach/serve/listen.h"
+#include "convert/http/http_listen.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/serve/listen.h - where a server listens, and whom it lets in: an address, or a service manager's socket, and a token.
+ * convert/http/http_listen.h - where a server listens, and whom it lets in: an address, or a service manager's socket, and a token.
  *
  * What other machines can reach is served to those only who know a token.
  */
-#ifndef CPROF_ATTACH_SERVE_LISTEN_H
-#define CPROF_ATTACH_SERVE_LISTEN_H
+#ifndef CPROF_CONVERT_HTTP_HTTP_LISTEN_H
+#define CPROF_CONVERT_HTTP_HTTP_LISTEN_H
 
 #include "convert/http/http_address.h"
 #include "convert/http/http_token.h"
