@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/heap/heap_repair.h"
+#include "attach/threads/thread_births.h"
 #include "attach/waits/wait_run.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -79,6 +80,14 @@ static struct cprof_error *run_threads(const struct cprof_run *run,
 	return cprof_threads_run(run, &requests->threads, ret_profile);
 }
 
+static struct cprof_error *run_births(const struct cprof_run *run,
+				      const struct cprof_mode_requests *requests,
+				      struct cprof_profile **ret_profile)
+{
+	(void)requests;
+	return cprof_thread_births_run(run, ret_profile);
+}
+
 const struct cprof_mode cprof_modes[] = {
 	{ .name = "cpu",
 	  .summary = "where processor time (or another -event) goes",
@@ -109,6 +118,10 @@ const struct cprof_mode cprof_modes[] = {
 	  .has_text = true,
 	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_threads },
+	{ .name = "threadcreate",
+	  .summary = "who starts threads, by the stack that did",
+	  .effect = CPROF_RUN_LOOKS,
+	  .run = run_births },
 };
 const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
 
@@ -129,7 +142,7 @@ static const struct cprof_option_habit habits[] = {
 	  "did you mean -mode heap?" },
 	{ "lock locks contention", "did you mean -mode mutex?" },
 	{ "oncpu on-cpu profile time itimer ctimer cycles perf", "did you mean -mode cpu?" },
-	{ "thread stack stacks goroutine goroutines threadcreate dump jstack bt backtrace deadlock",
+	{ "thread stack stacks goroutine goroutines dump jstack bt backtrace deadlock",
 	  "did you mean -mode threads?" },
 };
 

@@ -195,6 +195,8 @@ static void read_rate(const struct cprof_http_request *request, struct cprof_ask
 	if (ask->kind == CPROF_ASK_REFUSED || !value(request, "rate", &text) || !text.len)
 		return;
 	const bool good = whole_number(cprof_buffer_text(&text), &rate);
+	if (strcmp(ask->endpoint->mode, "threadcreate") == 0)
+		return; /* every one is counted */
 	if (strcmp(ask->endpoint->mode, "heap") == 0)
 		refuse(ask, 400,
 		       "the heap is recorded at the rate that the server was started with "

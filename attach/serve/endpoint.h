@@ -38,6 +38,7 @@ struct cprof_endpoint {
 	const char *
 		text; /* how debug=1 begins: "heap", "contention", "mutex"; NULL: "NAME profile: total N" */
 	const char *refusal;
+	bool quiet; /* that it cannot be recorded is told to who asks for it only */
 };
 
 extern const struct cprof_endpoint cprof_endpoints[];

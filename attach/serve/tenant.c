@@ -52,11 +52,17 @@ static void start_recordings(struct cprof_tenant *tenant)
 	}
 }
 
+static bool is_quiet(const char *mode)
+{
+	const struct cprof_endpoint *endpoint = cprof_endpoint_find(mode);
+	return endpoint && endpoint->quiet;
+}
+
 static void on_ended(void *ctx, const struct cprof_channel *channel)
 {
 	const struct cprof_tenant *tenant = ctx;
 	const struct cprof_error *err = channel->failure;
-	if (err && err->code != CPROF_ERR_NO_TARGET)
+	if (err && err->code != CPROF_ERR_NO_TARGET && !is_quiet(channel->mode->name))
 		say(tenant, "warning: %s of process %d is not recorded: %s%s%s",
 		    channel->mode->name, (int)tenant->target->pid, err->message,
 		    err->hint ? "\nhint: " : "", err->hint ? err->hint : "");

@@ -46,7 +46,7 @@ class Completion(TempDir):
                             (["-mode", "he"], ["heap"]),
                             (["--mode", "he"], ["heap"]),
                             (["-mode", "=", "he"], ["heap"]),
-                            (["-mode", "="], ["cpu", "heap", "block", "mutex", "threads"]),
+                            (["-mode", "="], ["cpu", "heap", "block", "mutex", "threads", "threadcreate"]),
                             (["-modes", "cpu,bl"], ["cpu,block"]),
                             (["-q", "-demangle", "f"], ["full"]),
                             (["-p", str(os.getpid())], [str(os.getpid())]),

@@ -335,6 +335,18 @@ class Recordings(unittest.TestCase):
             before.check_unchanged(self)
             self.assertIn("bad 0", target.close())
 
+    def test_threads_are_told_by_the_stack_that_started_them(self):
+        with Target("shop") as target, Server("-p", target.pid, "-modes", "threadcreate") as server:
+            wait_for(lambda: server.profile("threadcreate").total() > 5, "threads")
+            profile = server.profile("threadcreate")
+            self.assertEqual(profile.sample_types, [("threadcreate", "count")])
+            self.assertEqual({stack[0] for stack, _, _ in profile.samples}, {"clone3"} if "clone3" in profile.strings else {"clone"})
+            self.assertTrue(all("shop::hire" in stack and "pthread_create" in " ".join(stack) for stack, _, _ in profile.samples))
+            text = server.ask("/debug/pprof/threadcreate?debug=1")[2].decode()
+            self.assertRegex(text, r"^threadcreate profile: total \d+\n\d+ @ 0x")
+            self.assertIn("shop::hire", text)
+            self.assertTrue(target.alive())
+
     def test_lazy_records_when_asked(self):
         need_root()
         with Target(["heap_churn", "1"]) as target, Server("-p", target.pid, "-lazy") as server:
@@ -362,7 +374,7 @@ class Ends(TempDir):
                 server = Server("-p", target.pid)
                 server.profile("heap")
                 recorders = server.recorders()
-                self.assertEqual(len(recorders), 3)
+                self.assertEqual(len(recorders), 4)
                 start = time.monotonic()
                 server.end(sig, check=sig == signal.SIGTERM)
                 wait_for(lambda: not any(name_of(pid) == "cprof-record" for pid in recorders), "the recordings' end")
