@@ -168,6 +168,12 @@ static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage st
 				   stage == FIRST, &form, &visit->reader);
 }
 
+static void wait_as_orphan(struct cprof_visit *visit)
+{
+	visit->stage = ORPHAN;
+	visit->due_mono_ns = cprof_clock_mono_ns() + ORPHAN_NS;
+}
+
 /* Whether one stream of all processes has what is asked for. */
 static bool is_in_stream(const struct cprof_visit *visit, const struct cprof_mode *mode)
 {
@@ -196,7 +202,15 @@ static struct cprof_error *use_channel(struct cprof_visit *visit)
 		visit->alone = true;
 		return use_channel(visit);
 	}
-	return err ? err : ask_for_part(visit, FIRST);
+	if (!err)
+		err = ask_for_part(visit, FIRST);
+	if (err &&
+	    visit->streams) { /* it has just ended: that is noticed in a moment, with the reason */
+		cprof_error_free(err);
+		wait_as_orphan(visit);
+		return NULL;
+	}
+	return err;
 }
 
 /* There is no stream, as it turns out. */
@@ -235,8 +249,7 @@ static struct cprof_error *take_part(struct cprof_visit *visit)
 	}
 	if (err && err->code == CPROF_ERR_OS && visit->channel->running) {
 		cprof_error_free(err);
-		visit->stage = ORPHAN;
-		visit->due_mono_ns = cprof_clock_mono_ns() + ORPHAN_NS;
+		wait_as_orphan(visit);
 		return NULL;
 	}
 	if (err)
