@@ -401,8 +401,8 @@ char *cprof_demangle_plain(const char *name, enum cprof_demangle form)
 			at += operator_at;
 			continue;
 		}
-		/* "<lambda(int)>" after "::" is a name, not a list of arguments. */
-		if (*at == '<' && !nesting && to > text && to[-1] == ':') {
+		/* "<lambda(int)>" after "::" is a name, not a list of arguments; so is Java's "<init>" after a dot. */
+		if (*at == '<' && !nesting && to > text && (to[-1] == ':' || to[-1] == '.')) {
 			free(text);
 			return NULL;
 		}

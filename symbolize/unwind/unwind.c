@@ -11,6 +11,8 @@
 #define STEPS_PER_WALK 200000u
 /* How often a walk may go to a stack at a lower address (stackful coroutines, split stacks). */
 #define STACK_SWITCHES_MAX 8u
+/* Words that compiled Java code may have pushed; the most seen is one. */
+#define PUSHED_MAX 8u
 
 struct cprof_error *cprof_unwinder_new(const struct cprof_arch *arch, struct cprof_modules *modules,
 				       struct cprof_unwinder **ret_unwinder)
@@ -426,6 +428,28 @@ static void ask_code(struct cprof_walk *w, struct cprof_walk_caller *caller)
 	w->failed = false;
 }
 
+/*
+ * Compiled Java code pushes within its fixed frame here and there (comparing strings does): where it was interrupted the return
+ * address may lie some words further up.
+ */
+static bool ask_pushed(struct cprof_walk *w, struct cprof_walk_caller *caller)
+{
+	struct cprof_walk_caller other;
+	const struct cprof_unwind_rule *rule = frame_rule(w);
+	if (!rule || !rule->generated || rule->interpreted)
+		return false;
+	struct cprof_unwind_rule deeper = *rule;
+	for (unsigned i = 0; i < PUSHED_MAX; i++) {
+		deeper.offset += 8;
+		if (apply(w, &deeper, &other) && other.pc && cprof_walk_holds(w, &other)) {
+			*caller = other;
+			return true;
+		}
+	}
+	w->failed = false;
+	return false;
+}
+
 /* Is the frame one that was interrupted, and what its rule says of its caller not to be believed at once? */
 static bool is_strange(struct cprof_walk *w, const struct cprof_unwind_rule *rule,
 		       const struct cprof_walk_caller *caller)
@@ -447,7 +471,7 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		caller->how = CPROF_FRAME_GUESS;
 	if (rule->interpreted)
 		cprof_walk_interpreted(w);
-	if (is_strange(w, rule, caller))
+	if (is_strange(w, rule, caller) && !ask_pushed(w, caller))
 		ask_code(w, caller);
 	return (!rule->guessed && !rule->doubted && !doubtful(w, rule) &&
 		(!w->live || !unanchored(w) || caller->interrupted)) ||

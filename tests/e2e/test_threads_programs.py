@@ -116,11 +116,13 @@ class Programs(TempDir):
             found = by_name(self.look(process.pid, "-means", means))
             for name in ("first", "second"):
                 self.assertIn("ObjectMonitor::enter", found[name].functions)
+                self.assertIn("Held.takeTwo" if name == "first" else "Held.takeOne", found[name].functions)
                 # A JVM looks at its monitors itself now and then: the thread may be about to run.
                 self.assertRegex(found[name].about, "^(condvar|running|mutex)")
             self.assertRegex(found["spinner"].about, "^running, R, ")
             self.assertIn("JavaThread::thread_main_inner", found["spinner"].functions)
-        # With the names of the code that the JVM made: its own agent writes them (JDK 17).
+            self.assertIn("Held.spin", found["spinner"].functions)
+        # A map that the JVM writes itself (JDK 17) comes first.
         jcmd = shutil.which("jcmd")
         if jcmd and run([jcmd, str(process.pid), "Compiler.perfmap"]).returncode == 0:
             self.addCleanup(lambda: [os.unlink(path) for path in glob.glob(f"/tmp/perf-{process.pid}.map")])

@@ -104,6 +104,7 @@ TEST(demangle_plain_drops_template_arguments_and_keeps_operators)
 		{ "operator<=>", "operator<=>" },
 		{ "operator-><T>", "operator->" },
 		{ "ns::<lambda(int)>", "ns::<lambda(int)>" },
+		{ "void java.util.zip.Inflater.<init>(boolean)", "void java.util.zip.Inflater.<init>(boolean)" },
 		{ "<lambda(int)>", "<lambda(int)>" },
 	};
 	/* clang-format on */
