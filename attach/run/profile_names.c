@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "attach/run/jit_hint.h"
 #include "attach/run/stack_walker.h"
 #include "attach/run/tail_calls.h"
 #include "base/cleanup.h"
@@ -21,6 +22,7 @@ struct namer {
 	uint64_t kernel_low, kernel_high; /* of the addresses seen */
 	uint64_t *nameless;               /* borrowed; [module id]: locations without a name */
 	size_t n_nameless;
+	struct cprof_jit_hint jit;
 };
 
 static void count_nameless(struct namer *namer, const struct cprof_stack_frame *frame)
@@ -30,6 +32,24 @@ static void count_nameless(struct namer *namer, const struct cprof_stack_frame *
 	const struct cprof_module *module = source && source->map ? source->map->module : NULL;
 	if (module && module->kind == CPROF_MODULE_FILE && module->id < namer->n_nameless)
 		namer->nameless[module->id]++;
+}
+
+static void see_run_time(struct namer *namer, const struct cprof_stack_frame *frame,
+			 const char *name, bool named)
+{
+	const struct cprof_mapping_source *source =
+		cprof_mapping_numbers_source(namer->numbers, frame->mapping);
+	if (source && source->maps)
+		cprof_jit_hint_see(&namer->jit, source->maps, source->map, name, named);
+}
+
+/* How to get the names of code made at run time: said once, and kept in the profile for whoever reads it. */
+static void report_run_time(const struct namer *namer, struct cprof_run_log *log)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_jit_hint_put(&namer->jit, log->counts.locations, &text);
+	if (text.len)
+		cprof_run_log_note(log, CPROF_NOTE_FACT, "%s", cprof_buffer_text(&text));
 }
 
 /* One file, the worst; and only where its names would change the picture. */
@@ -103,10 +123,12 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_stack_frame 
 			.column = found[i].column,
 			.start_line = found[i].start_line,
 		};
-	if (n && !cprof_place_name_is(found[n - 1].name))
-		namer->named++;
-	else if (n)
+	bool named = n && !cprof_place_name_is(found[n - 1].name);
+	namer->named += named;
+	if (n && !named)
 		count_nameless(namer, frame);
+	if (n)
+		see_run_time(namer, frame, found[n - 1].name, named);
 	*ret_lines = namer->lines;
 	*ret_n = n;
 	return NULL;
@@ -196,5 +218,6 @@ struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
 	run->log->counts.locations = (*ret_profile)->n_locations;
 	run->log->counts.named = namer.named;
 	report_nameless(&namer, modules, run->log);
+	report_run_time(&namer, run->log);
 	return NULL;
 }

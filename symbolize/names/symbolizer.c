@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -15,6 +16,7 @@
 #include "symbolize/names/kernel_cache.h"
 #include "symbolize/names/names.h"
 #include "symbolize/names/perf_map.h"
+#include "symbolize/names/place_name.h"
 #include "symbolize/names/plt.h"
 
 #define FRAMES_MAX                                                                                 \
@@ -23,6 +25,8 @@
 #define NAME_BYTES    4096  /* of a name or path that is kept; more is cut */
 #define MANGLED_BYTES 16384 /* a longer symbol is not taken apart */
 #define CUT_MARK      "..."
+#define ANON          "[anon:" /* memory that its owner has named; proc(5) */
+#define MEMFD         "/memfd:"
 #define NOTES_MAX     16 /* files named as left out; a target may map tens of thousands */
 
 struct answer {
@@ -259,15 +263,22 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+/* A name as it is. */
+static struct cprof_error *keep_name(struct cprof_symbolizer *symbolizer, const char *name,
+				     struct cprof_symbol_frame *frame)
+{
+	struct cprof_error *err = keep(symbolizer, name, &frame->name);
+	frame->system_name = frame->name;
+	return err;
+}
+
 /* "libc.so.6+0x1234": no name, but the place can be found again. */
 static struct cprof_error *name_by_place(struct cprof_symbolizer *symbolizer, const char *module,
 					 uint64_t offset, struct cprof_symbol_frame *frame)
 {
 	char text[300];
 	snprintf(text, sizeof(text), "%.255s+0x%" PRIx64, module, offset);
-	struct cprof_error *err = keep(symbolizer, text, &frame->name);
-	frame->system_name = frame->name;
-	return err;
+	return keep_name(symbolizer, text, frame);
 }
 
 /* "ns::f@plt": an entry of the linkage table is named by what it calls, of which the first `len` bytes are the symbol. */
@@ -407,6 +418,30 @@ static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
 	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps, budget));
 }
 
+/* Executable memory that no program or library was loaded into. */
+static bool is_generated(const struct cprof_map *map)
+{
+	return (map->prot & PROT_EXEC) &&
+	       (!map->path[0] || strncmp(map->path, ANON, strlen(ANON)) == 0 ||
+		strncmp(map->path, MEMFD, strlen(MEMFD)) == 0);
+}
+
+/* "[JIT]", "[anon: v8]": addresses of code made at run time tell nobody anything, and all of a region's are one row. */
+static struct cprof_error *name_by_region(struct cprof_symbolizer *symbolizer,
+					  const struct cprof_map *map,
+					  struct cprof_symbol_frame *frame)
+{
+	char text[300] = CPROF_PLACE_JIT;
+	const char *path = map->path;
+	int len = (int)strcspn(path, "]");
+	if (strncmp(path, ANON, strlen(ANON)) == 0)
+		snprintf(text, sizeof(text), CPROF_PLACE_REGION "%.*s]", len - (int)strlen(ANON),
+			 path + strlen(ANON));
+	else if (*path)
+		snprintf(text, sizeof(text), CPROF_PLACE_REGION "%.255s]", path + 1);
+	return keep_name(symbolizer, text, frame);
+}
+
 /* An address that lies in no ELF image that we can read. */
 static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 					 const struct cprof_maps *maps, const struct cprof_map *map,
@@ -423,12 +458,16 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 		name = cprof_perf_map_find(&jit->map, addr);
 	if (maps->pid && !name)
 		name = cprof_jit_dump_find(&jit->dump, addr);
-	if (maps->pid && !name && jit->java)
-		name = cprof_java_vm_name(jit->java, addr);
 	if (name)
 		return show_name(symbolizer, name, &frame->name, &frame->system_name);
+	if (maps->pid && jit->java)
+		name = cprof_java_vm_name(jit->java, addr);
+	if (name) /* no linker's symbol: "Step.resume" has no suffix to be cut */
+		return keep_name(symbolizer, name, frame);
 	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)
 		note(symbolizer, map->path, map->module->why);
+	if (is_generated(map))
+		return name_by_region(symbolizer, map, frame);
 	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }

@@ -267,10 +267,9 @@ class MovedText(Base):
         with Target([self.build(), "other"]) as target:
             profile = self.profile(target.pid)
         self.assertEqual(profile.share(lambda stack, labels: "work_inner" in stack or "work_outer" in stack), 0)
-        # Places in memory without a file count from where it begins.
-        places = [line["name"] for location in profile.locations.values() for line in location["lines"] if "[anon]+" in line["name"]]
-        self.assertTrue(places)
-        self.assertTrue(all(int(place.split("+")[1], 16) < 1 << 20 for place in places), places)
+        # Executable memory without a file or a name is one row, wherever in it the addresses are.
+        self.assertGreater(profile.share(lambda stack, labels: "[JIT]" in stack), 0.9)
+        self.assertFalse([line["name"] for location in profile.locations.values() for line in location["lines"] if "[anon]" in line["name"]])
 
 
 class ManyModules(Base):

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What would give names to code made at run time. */
+#include "attach/run/jit_hint.h"
+
+#include "base/cleanup.h"
+#include "cprof/module.h"
+#include "tests/unit/test.h"
+
+static struct cprof_module generated = { .kind = CPROF_MODULE_ANONYMOUS };
+static struct cprof_module file = { .kind = CPROF_MODULE_FILE };
+static struct cprof_map library = { .path = "", .module = &file };
+static struct cprof_map code = { .path = "", .module = &generated };
+static struct cprof_map *all[] = { &library, &code };
+static struct cprof_maps maps = { .pid = 42, .all = all, .n_all = 2 };
+
+static void check(const char *path, const struct cprof_jit_hint *hint, const char *want)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	library.path = path;
+	cprof_jit_hint_put(hint, 20, &text);
+	if (want ? !strstr(cprof_buffer_text(&text), want) : text.len > 0)
+		TEST_FAIL("%s: \"%s\", want \"%s\"", path, cprof_buffer_text(&text),
+			  want ? want : "");
+}
+
+TEST(jit_hint_is_the_command_of_the_run_time)
+{
+	struct cprof_jit_hint hint = { 0 };
+	cprof_jit_hint_see(&hint, &maps, &code, "[JIT]", false);
+	check("/opt/jdk/lib/server/libjvm.so", &hint, "5 % of the addresses");
+	check("/opt/jdk/lib/server/libjvm.so", &hint, "jcmd 42 Compiler.perfmap");
+	check("/usr/bin/node", &hint, "node --perf-basic-prof");
+	check("/usr/share/dotnet/libcoreclr.so", &hint, "DOTNET_PerfMapEnabled=1");
+	check("/usr/bin/python3.13", &hint, "python3 -X perf");
+	check("/usr/bin/luajit", &hint, "/tmp/perf-42.map");
+}
+
+TEST(jit_hint_is_given_where_names_would_change_the_picture)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct cprof_jit_hint hint = { 0 };
+	check("/usr/bin/node", &hint, NULL);
+	cprof_jit_hint_see(&hint, &maps, &code, "hot", true);
+	cprof_jit_hint_see(&hint, &maps, &library, "node+0x10", false);
+	cprof_jit_hint_see(&hint, &maps, NULL, "[unknown]+0x0", false);
+	check("/usr/bin/node", &hint, NULL);
+	cprof_jit_hint_see(&hint, &maps, &code, "[JIT]", false);
+	cprof_jit_hint_put(&hint, 21, &text);
+	CHECK_UINT(text.len, 0);
+}
+
+TEST(jit_hint_for_python_is_given_until_its_functions_have_names)
+{
+	struct cprof_jit_hint hint = { 0 };
+	cprof_jit_hint_see(&hint, &maps, &library, "_PyEval_EvalFrameDefault", true);
+	check("/usr/bin/python3.11", &hint, "python3 -X perf (3.12 or newer)");
+	cprof_jit_hint_see(&hint, &maps, &code, "py::work:/srv/app.py", true);
+	check("/usr/bin/python3.13", &hint, NULL);
+}
