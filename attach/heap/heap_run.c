@@ -287,6 +287,8 @@ static struct cprof_error *sample(struct heap *heap)
 		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
 			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
 						      : POLL_NS;
+		if (wait_ns)
+			cprof_session_prefetch(heap->session);
 	}
 	return err;
 }

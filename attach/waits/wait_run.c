@@ -154,6 +154,7 @@ static struct cprof_error *take_waits(struct cprof_wait_intake *intake,
 		counts->lost = intake->lost;
 		if (!err)
 			err = cprof_snapshots_take(window->snapshots, finish_so_far, &so_far);
+		cprof_session_prefetch(intake->session);
 		follow_load(&control, intake, tier);
 	}
 	return err;

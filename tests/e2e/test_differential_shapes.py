@@ -25,6 +25,7 @@ OLD = "CPROF_ORACLE" not in os.environ  # what Debian's does not do yet, or does
 # Debian's knows no links to documents, and draws what is negative in green.
 NEWER = re.compile(rb"(?m)^Doc: .*\n|Doc: [^\\\n]*\\l")
 COLOURS = re.compile(rb' (?:fill)?color="#[0-9a-f]{6}"')
+NO_TOTAL = b" of 0 total"  # rounded to that by -mean: pprof's colours come from a division by zero then, and its nodes are red
 
 
 def option_sets():
@@ -44,7 +45,8 @@ def known(name, options):
 
 def as_both_print(name, done):
     out = NEWER.sub(b"", done[1]) if OLD else done[1]
-    return done[0], COLOURS.sub(b"", out) if OLD and "-negative" in name else out, done[2]
+    plain = (OLD and "-negative" in name) or NO_TOTAL in out
+    return done[0], COLOURS.sub(b"", out) if plain else out, done[2]
 
 
 def by_chance(oracle, arguments, ours, theirs):

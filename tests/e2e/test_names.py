@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of real processes: the right file whatever became of it, and no name from a wrong one."""
 
+import contextlib
 import glob
 import http.server
 import lzma
@@ -96,6 +97,32 @@ class Base(TempDir):
         for location in profile.locations.values():
             for line in location["lines"]:
                 self.assertTrue(line["name"] and line["system_name"])
+
+
+
+class Ahead(Base):
+    """What naming takes is prepared by a child while the window is open, in every mode with stacks to name."""
+
+    def test_packed_debug_information_is_unpacked_meanwhile_in_heap_block_and_mutex_modes(self):
+        need("objcopy")
+        rows = [("heap", "heap_churn", ["2"]), ("block", "locks", ["slow"]), ("mutex", "locks", ["slow"])]
+        with contextlib.ExitStack() as ends:
+            runs = []
+            for mode, program, arguments in rows:
+                packed, out = self.path(mode), self.path(f"{mode}.pb.gz")
+                run(["objcopy", "--compress-debug-sections=zlib", target_path(program), packed])
+                target = ends.enter_context(Target([packed, *arguments]))
+                runs.append((mode, target, out, subprocess.Popen(
+                    [ATTACH, "-p", str(target.pid), "-mode", mode, "-seconds", "3", "-no-cache", "-v", "-o", out],
+                    env=self.env, stderr=subprocess.PIPE, text=True)))
+            for mode, target, out, process in runs:
+                with self.subTest(mode=mode):
+                    words = process.communicate(timeout=120)[1]
+                    self.assertEqual(process.returncode, 0, words)
+                    self.assertRegex(words, r"prepared while sampling: [1-9][\d.]* MB of debug information")
+                    lines = [line for loc in Profile.read(out).locations.values() for line in loc["lines"]]
+                    self.assertTrue(any("tests/targets/" in line["file"] and line["line"] for line in lines))
+                    self.assertTrue(target.alive())
 
 
 class Files(Base):
