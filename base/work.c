@@ -81,10 +81,16 @@ struct cprof_error *cprof_work_start(const char *name, cprof_work_fn *fn, void *
 	return NULL;
 }
 
-void cprof_work_end(struct cprof_work *work)
+void cprof_work_ask_end(struct cprof_work *work)
 {
 	if (work->stop_fd >= 0)
 		close(work->stop_fd);
+	work->stop_fd = -1;
+}
+
+void cprof_work_end(struct cprof_work *work)
+{
+	cprof_work_ask_end(work);
 	cprof_work_reader_deinit(&work->reader);
 	*work = CPROF_WORK_NONE;
 }

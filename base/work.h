@@ -35,6 +35,9 @@ struct cprof_work {
 struct cprof_error *cprof_work_start(const char *name, cprof_work_fn *fn, void *ctx, int ask_fd,
 				     struct cprof_work *ret_work);
 
+/* Ask it to end; its result can be read still. */
+void cprof_work_ask_end(struct cprof_work *work);
+
 /* Ask it to end, and forget it: cprof_work_reap() sees it off. */
 void cprof_work_end(struct cprof_work *work);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/cli/cli_options_impl.h"
 #include "base/cache_dir.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -26,10 +27,10 @@
 #define ROW(kind, field) kind, offsetof(struct cprof_attach_options, field)
 static const struct cprof_option rows[] = {
 	{ "p", ROW(CPROF_OPT_LIST, pid_lists), NULL, "PID[,PID]", "the process or processes to profile", "Target" },
-	{ "n", ROW(CPROF_OPT_LIST, names), NULL, "NAME", "the one process of this name; with -http all of them, also those that come later, NAME may be a pattern ('postgres*'), and -n is repeatable", NULL },
-	{ "cgroup", ROW(CPROF_OPT_LIST, groups), NULL, "PATH", "with -http: the processes of this control group and of those below it; repeatable", NULL },
-	{ "unit", ROW(CPROF_OPT_LIST, units), NULL, "NAME", "with -http: the processes of this unit of systemd, a user's too; NAME may be a pattern ('postgresql@*.service'); repeatable", NULL },
-	{ "all", ROW(CPROF_OPT_SWITCH, all), NULL, NULL, "with -http: every process that may be profiled; heap, block and mutex are recorded when asked for only (-lazy)", NULL },
+	{ "n", ROW(CPROF_OPT_LIST, names), NULL, "NAME", "the one process of this name; with -http or -push -every all of them, also those that come later, NAME may be a pattern ('postgres*'), and -n is repeatable", NULL },
+	{ "cgroup", ROW(CPROF_OPT_LIST, groups), NULL, "PATH", "with -http or -push: the processes of this control group and of those below it; repeatable", NULL },
+	{ "unit", ROW(CPROF_OPT_LIST, units), NULL, "NAME", "with -http or -push: the processes of this unit of systemd, a user's too; NAME may be a pattern ('postgresql@*.service'); repeatable", NULL },
+	{ "all", ROW(CPROF_OPT_SWITCH, all), NULL, NULL, "with -http or -push: every process that may be profiled; with -http heap, block and mutex are recorded when asked for only (-lazy)", NULL },
 	{ "children", ROW(CPROF_OPT_SWITCH, children), NULL, NULL, "-mode cpu, and with -http: and the processes that it starts, or has started; the label pid tells them apart, or each has a path of its own", NULL },
 
 	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
@@ -51,7 +52,7 @@ static const struct cprof_option rows[] = {
 	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
 	{ "exit-code", ROW(CPROF_OPT_SWITCH, deadlock_status), NULL, NULL, "end with status 10 where a deadlock was found, for scripts", NULL },
 	{ "repeat", ROW(CPROF_OPT_UINT, requests.threads.repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
-	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "time between snapshots", NULL },
+	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "with -repeat: time between snapshots; with -push: profiles for ever, each of so long (default 15s)", NULL },
 	{ "consistent", ROW(CPROF_OPT_SWITCH, requests.threads.consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
 	{ "means", ROW(CPROF_OPT_STRING, requests.threads.means), "auto", "HOW", "read registers only in this way: bpf or proc (and a perf sample of a thread that runs; nobody is stopped), or ptrace (everybody is)", NULL },
 	{ "core", ROW(CPROF_OPT_STRING, requests.threads.core), NULL, "FILE", "look at this core file instead of a process", NULL },
@@ -89,7 +90,7 @@ static const struct cprof_option rows[] = {
 
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened", "Server" },
 	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },
-	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads,threadcreate", "LIST", "what may be asked for", NULL },
+	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads,threadcreate", "LIST", "what may be asked for; with -push: profiles of these for ever, one after the other (default: that of -mode)", NULL },
 	{ "lazy", ROW(CPROF_OPT_SWITCH, lazy), NULL, NULL, "record heap, block and mutex from the first request on, not from the start", NULL },
 
 	{ "config", ROW(CPROF_OPT_STRING, config), NULL, "FILE", "options from a file: NAME = VALUE, a line each; the environment and the command line go before it", "Configuration" },
@@ -294,12 +295,12 @@ static struct cprof_error *check_target(const struct cprof_attach_options *optio
 	int ways = (options->n_pids > 0) + (options->names.len > 0) + (options->command.len > 0) +
 		   (options->requests.threads.core != NULL);
 	const bool sets = options->groups.len || options->units.len || options->all;
-	if (options->http && !options->command.len && !options->requests.threads.core &&
-	    (ways || sets))
+	if ((options->http || options->continuous.on) && !options->command.len &&
+	    !options->requests.threads.core && (ways || sets))
 		return NULL;
 	if (sets || options->names.len > 1)
 		return cprof_error_hint(
-			cprof_error_new(CPROF_ERR_USAGE, "%s with -http only",
+			cprof_error_new(CPROF_ERR_USAGE, "%s with -http or -push only",
 					options->names.len > 1 ? "-n is repeatable"
 							       : "-cgroup, -unit and -all go"),
 			"otherwise processes are named: -p PID, or several as -p PID,PID");
@@ -418,7 +419,8 @@ static struct cprof_error *check_cpu(struct cprof_attach_options *options)
 
 static struct cprof_error *check_children(struct cprof_attach_options *options)
 {
-	if (!options->children || options->http || strcmp(options->mode, "cpu") == 0)
+	if (!options->children || options->http || options->continuous.on ||
+	    strcmp(options->mode, "cpu") == 0)
 		return NULL;
 	return cprof_error_hint(
 		cprof_error_new(CPROF_ERR_USAGE, "-mode %s does not follow child processes",
@@ -559,6 +561,8 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		return NULL;
 	if (!err)
 		err = find_servers(options);
+	if (!err)
+		err = cli_options_settle_continuous(options);
 	if (err)
 		return err;
 	if (options->length_ns == UINT64_MAX)

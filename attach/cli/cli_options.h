@@ -74,6 +74,13 @@ struct cprof_attach_options {
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 
+	/* one after the other, without end (cli_options_continuous.c) */
+	struct {
+		bool on;
+		uint64_t every_ns;
+		const char *modes; /* "cpu,heap" */
+	} continuous;
+
 	/* or to a server's clients */
 	const char *http;            /* where to listen; NULL: no server */
 	const char *http_token_file; /* NULL: none is needed */
@@ -101,6 +108,10 @@ extern const struct cprof_option_table cprof_cli_option_table;
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 					    struct cprof_attach_options *options);
 void cprof_cli_options_deinit(struct cprof_attach_options *options);
+
+/* Whether `now` differs from `before` in nothing but which processes are meant (-p, -n, -cgroup, -unit, -all, -children). */
+bool cprof_cli_options_same(const struct cprof_attach_options *before,
+			    const struct cprof_attach_options *now);
 
 /*
  * The command line as one line for the profile's comments: user, password and query of URLs and the value

@@ -2,47 +2,17 @@
 #include "attach/cli/delivery.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
-#include "attach/target/container.h"
+#include "attach/cli/delivery_servers.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/shell_word.h"
 #include "convert/delivery/deliver.h"
 #include "convert/delivery/drain.h"
 #include "convert/push/push.h"
-#include "convert/push/push_environment.h"
 
-#define FACTS_MAX 64
-#define OLDER_NS  (20 * CPROF_NS_PER_S) /* for what waited in the spool */
-
-/* "key=value" texts. */
-struct facts {
-	char *items[FACTS_MAX]; /* owned */
-	size_t len;
-};
-
-static void auto_facts(struct facts *facts)
-{
-	for (size_t i = 0; i < facts->len; i++)
-		free(facts->items[i]);
-}
-#define cprof_auto_facts auto_facts
-
-/* What cannot be told is left out. */
-static void add_fact(struct facts *facts, const char *key, const char *value)
-{
-	char *fact;
-	if (*value && facts->len < FACTS_MAX && asprintf(&fact, "%s=%s", key, value) >= 0)
-		facts->items[facts->len++] = fact;
-}
-
-static void add_label(void *ctx, const char *name, const char *value)
-{
-	add_fact(ctx, name, value);
-}
+#define OLDER_NS (20 * CPROF_NS_PER_S) /* for what waited in the spool */
 
 static const char *build_id_of(const struct cprof_profile *profile)
 {
@@ -50,52 +20,10 @@ static const char *build_id_of(const struct cprof_profile *profile)
 				   : "";
 }
 
-static void find_facts(const struct cprof_delivery *delivery, struct facts *facts)
+static struct cprof_error *check_one(const struct cprof_attach_options *options,
+				     const struct cprof_push *push)
 {
-	struct utsname host;
-	const struct cprof_container container = cprof_container_of(delivery->target->pid);
-	cprof_push_environment_labels(add_label, facts);
-	if (uname(&host) == 0)
-		add_fact(facts, "hostname", host.nodename);
-	add_fact(facts, "process", delivery->target->comm);
-	add_fact(facts, "version", build_id_of(delivery->profile));
-	add_fact(facts, "container_id", container.id);
-	add_fact(facts, "pod_uid", container.pod);
-}
-
-static struct cprof_push push_to(const struct cprof_attach_options *options, const char *auth,
-				 const char *url)
-{
-	return (struct cprof_push){
-		.url = url,
-		.auth = auth,
-		.how_to_log_in =
-			"write USER:PASSWORD or a token into a file that only you can read and "
-			"name it with -push-auth, or set CPROF_PUSH_AUTH",
-		.open_auth = options->insecure_auth,
-		.tenant = options->push_tenant,
-		.tls = &options->push_tls,
-		.backend = options->push_backend,
-		.labels = options->labels.items,
-		.n_labels = options->labels.len,
-	};
-}
-
-/* What the user gave goes before what the environment has for the vendor's own agent; `theirs` holds that. */
-static const char *auth_for(const struct cprof_attach_options *options, const char *auth,
-			    const char *url, struct cprof_buffer *theirs)
-{
-	if (!auth)
-		cprof_push_environment_auth(url, options->push_backend, theirs, NULL);
-	return auth ? auth : theirs->len ? cprof_buffer_text(theirs) : NULL;
-}
-
-static struct cprof_error *check_one(const struct cprof_attach_options *options, const char *auth,
-				     const char *url)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
-	const struct cprof_push push = push_to(options, auth_for(options, auth, url, &theirs), url);
-	struct cprof_error *err = cprof_push_check(&push);
+	struct cprof_error *err = cprof_push_check(push);
 	if (!err || err->code != CPROF_ERR_USAGE)
 		return err;
 	if (!err->hint)
@@ -107,16 +35,17 @@ static struct cprof_error *check_one(const struct cprof_attach_options *options,
 struct cprof_error *cprof_delivery_check(const struct cprof_attach_options *options,
 					 const char *auth)
 {
-	struct cprof_error *err = NULL;
-	for (size_t i = 0; i < options->push_urls.len && !err; i++)
-		err = check_one(options, auth, options->push_urls.items[i]);
+	CPROF_AUTO(delivery_servers) struct cprof_delivery_servers servers = { 0 };
+	struct cprof_error *err = cprof_delivery_servers_init(&servers, options, auth);
+	for (size_t i = 0; i < servers.len && !err; i++)
+		err = check_one(options, &servers.items[i]);
 	return err;
 }
 
 /* What one run sends to its servers. */
 struct sending {
 	const struct cprof_delivery *delivery;
-	const struct facts *facts;
+	const struct cprof_delivery_facts *facts;
 	struct cprof_spool *spool; /* NULL: there is none */
 	struct cprof_buffer *said; /* lines */
 	bool lost;                 /* something was not delivered, and does not wait in the spool */
@@ -173,14 +102,12 @@ static struct cprof_error *send_now(struct sending *sending, const struct cprof_
 	return err || !sending->spool ? err : send_older(sending, push);
 }
 
-static struct cprof_error *push_one(struct sending *sending, const char *url)
+static struct cprof_error *push_one(struct sending *sending, const struct cprof_push *to)
 {
 	const struct cprof_delivery *delivery = sending->delivery;
-	const struct facts *facts = sending->facts;
+	const struct cprof_delivery_facts *facts = sending->facts;
 	const struct cprof_attach_options *options = delivery->options;
-	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
-	struct cprof_push push =
-		push_to(options, auth_for(options, delivery->auth, url, &theirs), url);
+	struct cprof_push push = *to;
 	push.service = options->service ? options->service : delivery->target->comm;
 	push.found = (const char *const *)facts->items;
 	push.n_found = facts->len;
@@ -230,11 +157,15 @@ static struct cprof_error *hint_at_spool(struct cprof_error *err, const struct c
 struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
 					struct cprof_buffer *said, bool *ret_waits)
 {
-	CPROF_AUTO(facts) struct facts facts = { .len = 0 };
+	CPROF_AUTO(delivery_facts) struct cprof_delivery_facts facts = { .len = 0 };
+	CPROF_AUTO(delivery_servers) struct cprof_delivery_servers servers = { 0 };
 	struct cprof_delivery_counts counts = { 0 };
 	struct cprof_spool spool = { .dir.fd = -1 };
 	struct sending sending = { .delivery = delivery, .facts = &facts, .said = said };
-	struct cprof_error *err = NULL;
+	struct cprof_error *err =
+		cprof_delivery_servers_init(&servers, delivery->options, delivery->auth);
+	if (err)
+		return err;
 	if (delivery->options->spool.dir && !delivery->options->dry_run) {
 		struct cprof_error *unkept = open_spool(delivery->options, &counts, &spool);
 		sending.spool = unkept ? NULL : &spool;
@@ -242,9 +173,9 @@ struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
 			say_line(said, unkept->message);
 		cprof_error_free(unkept);
 	}
-	find_facts(delivery, &facts);
-	for (size_t i = 0; i < delivery->options->push_urls.len; i++)
-		err = note(err, push_one(&sending, delivery->options->push_urls.items[i]), said);
+	cprof_delivery_facts_find(&facts, delivery->target, build_id_of(delivery->profile));
+	for (size_t i = 0; i < servers.len; i++)
+		err = note(err, push_one(&sending, &servers.items[i]), said);
 	*ret_waits = err && err->code == CPROF_ERR_UNDELIVERED && !sending.lost;
 	if (*ret_waits)
 		err = hint_at_spool(err, &spool);

@@ -9,6 +9,7 @@
 
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_config.h"
+#include "attach/cli/cmd_continuous.h"
 #include "attach/cli/cmd_why.h"
 #include "attach/cli/delivery.h"
 #include "attach/cli/interrupt.h"
@@ -570,6 +571,20 @@ static int serve(struct program *program)
 	return err ? fail(program, err) : 0;
 }
 
+/* -push URL -every TIME and the like */
+static int go_on(struct program *program, int argc, char *const argv[])
+{
+	struct cprof_cmd_continuous command = { .options = &program->options,
+						.argc = argc,
+						.argv = argv,
+						.command_line =
+							cprof_buffer_text(&program->command_line),
+						.say = say_line,
+						.ctx = program };
+	struct cprof_error *err = cprof_cmd_continuous(&command);
+	return err ? fail(program, err) : 0;
+}
+
 static void say_restored(struct program *program, const struct cprof_heap_shim_left *done)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
@@ -658,6 +673,8 @@ int main(int argc, char **argv)
 		status = explain_names(&program);
 	else if (program.options.http)
 		status = serve(&program);
+	else if (program.options.continuous.on)
+		status = go_on(&program, argc, argv);
 	else
 		status = run(&program);
 	program_deinit(&program);

@@ -561,7 +561,7 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 	if (!err)
 		err = sample(&cpu);
 	*ret_profile = NULL;
-	if (!err && !run->window->snapshots)
+	if (!err && cprof_snapshots_want_last(run->window->snapshots))
 		err = cpu_finish(&cpu, ret_profile);
 	cprof_session_free(cpu.session);
 	cprof_perf_counter_close(&cpu.counter);

@@ -492,7 +492,7 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 					(int)heap->run->targets[0]->pid);
 	}
 	err = sample(heap);
-	const bool wanted = !heap->run->window->snapshots;
+	const bool wanted = cprof_snapshots_want_last(heap->run->window->snapshots);
 	if (!err && wanted)
 		err = drain(heap);
 	/* Whatever happened: out of the target first. */

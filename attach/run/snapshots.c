@@ -177,6 +177,11 @@ cprof_snapshots_take(struct cprof_snapshots *snapshots,
 	return n ? cprof_snapshots_answer(snapshots, asks, n, finish, ctx) : NULL;
 }
 
+bool cprof_snapshots_want_last(const struct cprof_snapshots *snapshots)
+{
+	return !snapshots || snapshots->last;
+}
+
 void cprof_snapshots_end(struct cprof_snapshots *snapshots)
 {
 	for (size_t i = 0; i < CPROF_SNAPSHOT_COPIES; i++) {

@@ -28,6 +28,7 @@ typedef struct cprof_error *cprof_snapshot_form_fn(void *ctx, const uint8_t *ask
 
 struct cprof_snapshots {
 	int ask_fd; /* borrowed; of a SOCK_SEQPACKET pair, non-blocking */
+	bool last; /* the run hands out all that it has at its end as well, as one that nobody asks does */
 	cprof_snapshot_form_fn *form;
 	void *form_ctx;
 	pid_t copies[CPROF_SNAPSHOT_COPIES]; /* 0: none */
@@ -63,6 +64,9 @@ struct cprof_error *cprof_snapshots_answer(
 
 /* The answer is that there is no profile. Takes `err`, and lets the ask go. */
 void cprof_snapshots_refuse(const struct cprof_snapshot_ask *ask, struct cprof_error *err);
+
+/* Whether a run with these snapshots (NULL: with none) is to hand out a profile when it ends. */
+bool cprof_snapshots_want_last(const struct cprof_snapshots *snapshots);
 
 /* Whose answers nobody waits for any more. */
 void cprof_snapshots_end(struct cprof_snapshots *snapshots);

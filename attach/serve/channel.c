@@ -24,6 +24,7 @@ static void clear(struct cprof_channel *channel)
 	cprof_error_free(channel->failure);
 	cprof_buffer_deinit(&channel->before.carry);
 	cprof_buffer_deinit(&channel->told);
+	cprof_buffer_deinit(&channel->last);
 	*channel = (struct cprof_channel){ 0 };
 }
 
@@ -172,8 +173,8 @@ size_t cprof_channels_poll(const struct cprof_channels *channels, struct pollfd 
 
 static void end_one(const struct cprof_channels *channels, struct cprof_channel *channel)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer nothing = { 0 };
-	channel->failure = cprof_work_reader_finish(&channel->recording.work.reader, &nothing);
+	channel->failure =
+		cprof_work_reader_finish(&channel->recording.work.reader, &channel->last);
 	channel->failed_mono_ns = cprof_clock_mono_ns();
 	stop(channels, channel);
 }
@@ -224,6 +225,14 @@ void cprof_channels_run(struct cprof_channels *channels,
 			continue;
 		end_one(channels, channel);
 		ended(ctx, channel);
+	}
+}
+
+void cprof_channels_ask_end(struct cprof_channels *channels)
+{
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		if (channels->all[i].running)
+			cprof_work_ask_end(&channels->all[i].recording.work);
 	}
 }
 

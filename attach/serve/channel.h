@@ -25,6 +25,7 @@ struct cprof_channel {
 	double rate; /* as in struct cprof_ask */
 	char event[CPROF_ASK_EVENT_MAX];
 	struct cprof_recording recording;
+	struct cprof_buffer last;    /* owned; what it had at its end: cprof_subject.last */
 	struct cprof_error *failure; /* owned; why it does not run any more */
 	uint64_t failed_mono_ns;
 	unsigned revivals; /* how often it was begun again by itself */
@@ -75,6 +76,9 @@ uint64_t cprof_channels_due_mono_ns(const struct cprof_channels *channels);
 /* See which have ended; each of these is told to `ended`. */
 void cprof_channels_run(struct cprof_channels *channels,
 			void (*ended)(void *ctx, const struct cprof_channel *channel), void *ctx);
+
+/* Ask all to end; cprof_channels_run() tells of each when it has, with what it had at its end. */
+void cprof_channels_ask_end(struct cprof_channels *channels);
 
 /* End all, and forget why they ended. Who uses one finds it ended. */
 void cprof_channels_end(struct cprof_channels *channels);

@@ -207,27 +207,55 @@ static struct cprof_error *subtract(const struct cprof_endpoint *endpoint,
 	return err;
 }
 
-struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_form *form,
-						  const struct cprof_buffer *first_bytes,
-						  const struct cprof_buffer *last_bytes,
-						  struct cprof_buffer *out)
+struct cprof_error *cprof_profile_form_subtract(const struct cprof_profile_form *form,
+						const struct cprof_buffer *first_bytes,
+						const struct cprof_buffer *last_bytes,
+						struct cprof_profile **ret_profile)
 {
 	const struct cprof_endpoint *endpoint = &cprof_endpoints[form->endpoint];
 	CPROF_AUTO(profile) struct cprof_profile *first = NULL, *last = NULL, *profile = NULL;
 	struct cprof_error *err = read_part(last_bytes, &last);
-	if (!err && first_bytes->len)
+	if (!err && first_bytes && first_bytes->len)
 		err = read_part(first_bytes, &first);
 	if (err)
 		return err;
-	if (!first)
-		return encode(form, last, out);
+	if (!first) {
+		*ret_profile = cprof_take_ptr(&last);
+		return NULL;
+	}
 	const int64_t from_ns = first->time_ns + first->duration_ns;
 	const int64_t until_ns = last->time_ns + last->duration_ns;
 	err = subtract(endpoint, cprof_take_ptr(&first), cprof_take_ptr(&last), &profile);
 	if (err)
 		return err;
-	/* Go's differences are of their end, its CPU profiles of their beginning. */
-	profile->time_ns = endpoint->kind == CPROF_ENDPOINT_WINDOW ? from_ns : until_ns;
+	profile->time_ns = from_ns;
 	profile->duration_ns = until_ns - from_ns;
+	*ret_profile = cprof_take_ptr(&profile);
+	return NULL;
+}
+
+struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_form *form,
+						  const struct cprof_buffer *first,
+						  const struct cprof_buffer *last,
+						  struct cprof_buffer *out)
+{
+	const struct cprof_endpoint *endpoint = &cprof_endpoints[form->endpoint];
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = cprof_profile_form_subtract(form, first, last, &profile);
+	if (err)
+		return err;
+	/* Go's differences are of their end, its CPU profiles of their beginning. */
+	if (endpoint->kind != CPROF_ENDPOINT_WINDOW && first->len)
+		profile->time_ns += profile->duration_ns;
 	return encode(form, profile, out);
+}
+
+bool cprof_profile_form_of_mode(const char *mode, struct cprof_profile_form *ret_form)
+{
+	/* "heap" has the name of its mode, and so have most. */
+	const char *name = strcmp(mode, "cpu") == 0 ? "profile" : mode;
+	const struct cprof_endpoint *endpoint = cprof_endpoint_find(name);
+	if (endpoint)
+		ret_form->endpoint = (uint8_t)(endpoint - cprof_endpoints);
+	return endpoint != NULL;
 }

@@ -28,6 +28,9 @@ struct cprof_profile_form {
 	bool all_labels;  /* also those of single threads and locks */
 };
 
+/* The endpoint that gives out all that a mode records, into ret_form->endpoint; false: none does. */
+bool cprof_profile_form_of_mode(const char *mode, struct cprof_profile_form *ret_form);
+
 /* Append `profile`, which is given away, in this form. Errors: NO_MEMORY, USAGE (a type is missing). */
 struct cprof_error *cprof_profile_form_write(const struct cprof_profile_form *form,
 					     struct cprof_profile *profile,
@@ -47,5 +50,11 @@ struct cprof_error *cprof_profile_form_difference(const struct cprof_profile_for
 						  const struct cprof_buffer *first,
 						  const struct cprof_buffer *last,
 						  struct cprof_buffer *out);
+
+/* The same as a profile that says when it began and how long it took; `first` NULL or empty: all of `last`. */
+struct cprof_error *cprof_profile_form_subtract(const struct cprof_profile_form *form,
+						const struct cprof_buffer *first,
+						const struct cprof_buffer *last,
+						struct cprof_profile **ret_profile);
 
 #endif

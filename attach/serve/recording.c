@@ -47,11 +47,23 @@ static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 	return cprof_error_new(CPROF_ERR_BAD_DATA, "an ask of %zu bytes", n);
 }
 
+/* All that there is, as a part; with it the end of a target is no error. */
+static struct cprof_error *make_last(const struct job *job, struct cprof_profile *profile,
+				     struct cprof_buffer *ret_bytes)
+{
+	struct cprof_profile_form form = { .shape = CPROF_SHAPE_PART };
+	if (cprof_profile_form_of_mode(job->mode->name, &form))
+		return cprof_profile_form_write_on(&form, &job->before->carry, profile, ret_bytes);
+	cprof_profile_free(profile);
+	return NULL;
+}
+
 static struct cprof_error *record_target(const struct job *job, struct cprof_target *target,
-					 struct cprof_window *window)
+					 struct cprof_window *window,
+					 struct cprof_buffer *ret_bytes)
 {
 	struct cprof_run_log log = { 0 };
-	struct cprof_profile *none = NULL;
+	struct cprof_profile *last = NULL;
 	const struct cprof_run run = {
 		.targets = &target,
 		.n_targets = 1,
@@ -62,9 +74,11 @@ static struct cprof_error *record_target(const struct job *job, struct cprof_tar
 	};
 	window->targets = &target;
 	window->n_targets = 1;
-	struct cprof_error *err = cprof_mode_run(job->mode, &run, job->subject->requests, &none);
+	struct cprof_error *err = cprof_mode_run(job->mode, &run, job->subject->requests, &last);
 	cprof_snapshots_end(window->snapshots);
-	if (!err && !cprof_target_alive(target))
+	if (!err && last)
+		err = make_last(job, last, ret_bytes);
+	else if (!err && !cprof_target_alive(target))
 		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
 				      (int)target->pid, target->comm);
 	cprof_run_log_deinit(&log);
@@ -75,8 +89,9 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 				  struct cprof_buffer *ret_bytes)
 {
 	struct job *job = ctx;
-	(void)ret_bytes;
-	struct cprof_snapshots snapshots = { .ask_fd = ask_fd, .form = make_form, .form_ctx = job };
+	struct cprof_snapshots snapshots = {
+		.ask_fd = ask_fd, .last = job->subject->last, .form = make_form, .form_ctx = job
+	};
 	struct cprof_window window = { .stop_fd = stop_fd, .snapshots = &snapshots };
 	struct cprof_target *target;
 	struct cprof_error *err = cprof_subject_open(job->subject, &target);
@@ -85,7 +100,7 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	if (job->before->broke && job->mode->clean)
 		err = job->mode->clean(target->pid);
 	if (!err)
-		err = record_target(job, target, &window);
+		err = record_target(job, target, &window, ret_bytes);
 	cprof_window_deinit(&window);
 	cprof_target_close(target);
 	return err;

@@ -25,6 +25,7 @@ struct cprof_subject {
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	const char *command_line;
+	bool last; /* a recording's result is the part (CPROF_SHAPE_PART) that it has at its end */
 };
 
 /* In a work: hold on to the target. Errors: those of cprof_target_open(); NO_TARGET if it is another process. */

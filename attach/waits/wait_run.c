@@ -164,7 +164,7 @@ static struct cprof_error *run_window(struct cprof_wait_intake *intake,
 				      const struct cprof_wait_tier *tier, void *state)
 {
 	struct cprof_error *err = take_waits(intake, tier, state);
-	if (intake->run->window->snapshots)
+	if (!cprof_snapshots_want_last(intake->run->window->snapshots))
 		return err; /* waits that are open still would count twice in the next one */
 	if (!err && !intake->request->releases)
 		err = tier->mark_open ? tier->mark_open(state)
@@ -325,7 +325,7 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	err = run_window(intake, tier, state);
 	tier->close(state);
 	*ret_profile = NULL;
-	if (err || intake->run->window->snapshots)
+	if (err || !cprof_snapshots_want_last(intake->run->window->snapshots))
 		return err;
 	err = cprof_wait_profile_fill(intake);
 	if (err)

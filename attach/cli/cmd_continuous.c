@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/cli/cmd_continuous.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/cli/delivery.h"
+#include "attach/cli/delivery_servers.h"
+#include "attach/cli/interrupt.h"
+#include "attach/cli/target_choice.h"
+#include "attach/continuous/continuous.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/printable_text.h"
+#include "base/secret.h"
+#include "convert/delivery/courier.h"
+
+#define GRACE_NS (10 * CPROF_NS_PER_S) /* for what waits when we end */
+
+struct state {
+	struct cprof_cmd_continuous *command;
+	struct cprof_target_choice choice;
+	struct cprof_attach_options
+		next; /* what SIGHUP has read, if it is taken up by beginning anew */
+	bool anew;
+	char *auth; /* owned; NULL: none */
+	struct cprof_delivery_servers servers;
+	struct cprof_courier courier;
+};
+
+static void say(const struct state *state, const struct cprof_buffer *text)
+{
+	state->command->say(state->command->ctx, cprof_buffer_text(text));
+}
+
+/* ---- windows ---- */
+
+static void on_window(void *ctx, const struct cprof_target *target, const char *mode,
+		      const struct cprof_cut *cut)
+{
+	struct state *state = ctx;
+	const struct cprof_attach_options *options = state->command->options;
+	CPROF_AUTO(delivery_facts) struct cprof_delivery_facts facts = { .len = 0 };
+	cprof_delivery_facts_find(&facts, target, cut->build_id);
+	for (size_t i = 0; i < state->servers.len; i++) {
+		struct cprof_push push = state->servers.items[i];
+		push.service = options->service ? options->service : target->comm;
+		push.found = (const char *const *)facts.items;
+		push.n_found = facts.len;
+		push.kind = mode;
+		push.from_wall_ns = cut->from_wall_ns;
+		push.until_wall_ns = cut->until_wall_ns;
+		push.body = cut->file;
+		push.n_body = cut->n_file;
+		cprof_courier_take(&state->courier, &push);
+	}
+}
+
+static void on_say(void *ctx, const char *text)
+{
+	const struct state *state = ctx;
+	state->command->say(state->command->ctx, text);
+}
+
+/* In the courier's process: nothing of the parent's may be written to but stderr. */
+static void on_courier_says(void *ctx, const char *line)
+{
+	(void)ctx;
+	cprof_printable_printf(stderr, "cprof-attach: %s\n", line);
+}
+
+/* ---- SIGHUP ---- */
+
+static struct cprof_error *check_next(const struct state *state)
+{
+	const struct cprof_attach_options *next = &state->next;
+	if (!next->continuous.on)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "they do not mean profiles one after the other any more");
+	CPROF_AUTO(free) char *auth = NULL;
+	struct cprof_error *err = cprof_secret_read(next->push_auth_file, "CPROF_PUSH_AUTH", &auth);
+	return err ? err : cprof_delivery_check(next, auth);
+}
+
+/* Who is meant may change while everything goes on; with other options all begins anew. */
+static const struct cprof_target_rules *on_again(void *ctx)
+{
+	struct state *state = ctx;
+	struct cprof_cmd_continuous *command = state->command;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_cli_options_deinit(&state->next);
+	struct cprof_error *err =
+		cprof_cli_options_parse(command->argc, command->argv, &state->next);
+	if (!err)
+		err = check_next(state);
+	if (err) {
+		cprof_buffer_printf(&text, "the options stay as they were: %s", err->message);
+		say(state, &text);
+		cprof_error_free(err);
+		return &state->choice.rules;
+	}
+	state->anew = !cprof_cli_options_same(command->options, &state->next);
+	cprof_buffer_puts(&text, state->anew ? "the options are others: begins anew"
+					     : "looks again for whom to profile");
+	say(state, &text);
+	if (state->anew)
+		return NULL;
+	cprof_target_choice_deinit(&state->choice);
+	struct cprof_attach_options before = *command->options;
+	*command->options = state->next;
+	state->next = before;
+	cprof_error_free(cprof_target_choice_init(&state->choice, command->options));
+	return &state->choice.rules;
+}
+
+/* ---- the courier ---- */
+
+static struct cprof_error *start_courier(struct state *state)
+{
+	const struct cprof_attach_options *options = state->command->options;
+	const bool usual = !options->spool.dir || strcmp(options->spool.dir, "default") == 0;
+	const struct cprof_courier_plan plan = {
+		.spool = usual ? NULL : options->spool.dir,
+		.bounds = { .bytes = options->spool.bytes, .age_ns = options->spool.age_ns },
+		.servers = state->servers.items,
+		.n_servers = state->servers.len,
+		.say = options->quiet ? NULL : on_courier_says,
+	};
+	return cprof_courier_start(&plan, &state->courier);
+}
+
+/* What was delivered, what waits, what was given up; the last is an error. */
+static struct cprof_error *tell_delivery(const struct state *state,
+					 const struct cprof_continuous_counts *counts)
+{
+	const struct cprof_delivery_counts *delivery = state->courier.counts;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	uint64_t dropped = 0;
+	for (size_t i = 0; i < CPROF_DROPPED_N; i++)
+		dropped += delivery->dropped[i];
+	cprof_buffer_printf(&text, "%" PRIu64 " process%s; ", counts->targets,
+			    counts->targets == 1 ? "" : "es");
+	cprof_delivery_counts_say(delivery, &text);
+	say(state, &text);
+	if (dropped)
+		return cprof_error_new(CPROF_ERR_UNDELIVERED, "%" PRIu64 " profiles were given up",
+				       dropped);
+	if (delivery->waiting)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_UNDELIVERED,
+					"%" PRIu64 " profiles wait in the spool",
+					(uint64_t)delivery->waiting),
+			"they are sent when this is started again with the same -push and -spool");
+	return NULL;
+}
+
+/* ---- the whole ---- */
+
+static struct cprof_error *run_engine(struct state *state, struct cprof_continuous_counts *counts)
+{
+	const struct cprof_attach_options *options = state->command->options;
+	struct cprof_continuous continuous = {
+		.rules = &state->choice.rules,
+		.modes = options->continuous.modes,
+		.every_ns = options->continuous.every_ns,
+		.length_ns = options->length_ns,
+		.requests = &options->requests,
+		.naming = options->naming,
+		.command_line = state->command->command_line,
+		.again = on_again,
+		.window = on_window,
+		.say = on_say,
+		.ctx = state,
+	};
+	struct cprof_error *err = cprof_interrupt_init(&continuous.stop_fd);
+	if (!err)
+		err = cprof_interrupt_hangups(&continuous.again_fd);
+	return err ? err : cprof_continuous_run(&continuous, counts);
+}
+
+static void deinit(struct state *state)
+{
+	cprof_delivery_servers_deinit(&state->servers);
+	cprof_target_choice_deinit(&state->choice);
+	cprof_cli_options_deinit(&state->next);
+	free(state->auth);
+}
+
+/* With one set of options. The courier is begun first: it is to inherit nothing of a recording. */
+static struct cprof_error *run_once(struct state *state)
+{
+	const struct cprof_attach_options *options = state->command->options;
+	struct cprof_continuous_counts counts = { 0 };
+	struct cprof_error *err =
+		cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH", &state->auth);
+	if (!err)
+		err = cprof_delivery_check(options, state->auth);
+	if (!err)
+		err = cprof_target_choice_init(&state->choice, options);
+	if (!err)
+		err = cprof_delivery_servers_init(&state->servers, options, state->auth);
+	if (!err)
+		err = start_courier(state);
+	if (err)
+		return err;
+	err = run_engine(state, &counts);
+	cprof_courier_finish(&state->courier, GRACE_NS);
+	if (!err || counts.windows) {
+		struct cprof_error *undelivered = tell_delivery(state, &counts);
+		if (err)
+			cprof_error_free(undelivered);
+		else
+			err = undelivered;
+	}
+	cprof_courier_deinit(&state->courier);
+	return err;
+}
+
+struct cprof_error *cprof_cmd_continuous(struct cprof_cmd_continuous *command)
+{
+	struct cprof_error *err;
+	bool anew;
+	do {
+		struct state state = { .command = command };
+		err = run_once(&state);
+		anew = state.anew;
+		if (anew) { /* what waits in the spool is delivered by what begins now */
+			cprof_error_free(err);
+			struct cprof_attach_options before = *command->options;
+			*command->options = state.next;
+			state.next = before;
+		}
+		deinit(&state);
+	} while (anew);
+	return err;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/continuous/followed.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/* `err` is taken. */
+static void tell(const struct cprof_followed *followed, const struct cprof_stream *stream,
+		 struct cprof_error *err)
+{
+	if (err && err->code == CPROF_ERR_NO_TARGET)
+		cprof_error_free(err); /* that it has ended is told by others */
+	else if (err)
+		followed->shared->trouble(followed->shared->ctx, followed->target,
+					  stream->mode->name, err);
+}
+
+static void set_due(struct cprof_followed *followed)
+{
+	followed->due_mono_ns =
+		cprof_clock_mono_ns() + cprof_beat_wait_ns(&followed->beat, cprof_clock_wall_ns());
+}
+
+static void start_all(struct cprof_followed *followed)
+{
+	for (size_t i = 0; i < followed->n_streams && !followed->gone; i++)
+		tell(followed, &followed->streams[i], cprof_stream_start(&followed->streams[i]));
+}
+
+void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *target,
+			 struct cprof_followed_shared *shared)
+{
+	*followed = (struct cprof_followed){
+		.shared = shared,
+		.target = target,
+		.subject = { .pid = target->pid,
+			     .start_ticks = target->start_ticks,
+			     .requests = shared->requests,
+			     .naming = shared->naming,
+			     .command_line = shared->command_line,
+			     .last = true },
+		.beat = cprof_beat_of(shared->host, target->pid, shared->every_ns),
+	};
+	followed->channels = (struct cprof_channels){ .subject = &followed->subject,
+						      .running = &shared->recordings,
+						      .running_max = shared->recordings_max };
+	for (size_t i = 0; i < shared->n_modes && i < CPROF_FOLLOWED_MODES; i++) {
+		struct cprof_stream *stream = &followed->streams[followed->n_streams];
+		struct cprof_error *err = cprof_stream_init(
+			stream, shared->modes[i], &followed->subject, &followed->channels);
+		followed->n_streams += !err;
+		tell(followed, stream, err);
+	}
+	start_all(followed);
+	set_due(followed);
+}
+
+void cprof_followed_deinit(struct cprof_followed *followed)
+{
+	for (size_t i = 0; i < followed->n_streams; i++) {
+		struct cprof_stream *stream = &followed->streams[i];
+		followed->shared->works -= stream->stage == CPROF_STREAM_CUTTING;
+		cprof_stream_deinit(stream);
+	}
+	cprof_channels_end(&followed->channels);
+	cprof_target_close(followed->target);
+}
+
+void cprof_followed_finish(struct cprof_followed *followed, bool ended)
+{
+	followed->gone = true;
+	followed->due_mono_ns = UINT64_MAX;
+	if (ended)
+		cprof_target_ended(followed->target);
+	cprof_channels_ask_end(&followed->channels);
+}
+
+size_t cprof_followed_poll(const struct cprof_followed *followed, struct pollfd *fds, size_t n)
+{
+	n = cprof_channels_poll(&followed->channels, fds, n);
+	for (size_t i = 0; i < followed->n_streams; i++)
+		n = cprof_stream_poll(&followed->streams[i], fds, n);
+	return n;
+}
+
+static void on_ended(void *ctx, const struct cprof_channel *channel)
+{
+	struct cprof_followed *followed = ctx;
+	struct cprof_channel *mine = NULL;
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		if (&followed->channels.all[i] == channel)
+			mine = &followed->channels.all[i];
+	}
+	for (size_t i = 0; mine && i < followed->n_streams; i++) {
+		struct cprof_stream *stream = &followed->streams[i];
+		if (stream->channel != mine)
+			continue;
+		cprof_stream_recording_ended(stream, mine);
+		if (mine->failure)
+			tell(followed, stream, cprof_channel_why(mine));
+	}
+}
+
+static void run_stream(struct cprof_followed *followed, struct cprof_stream *stream)
+{
+	struct cprof_followed_shared *shared = followed->shared;
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *err;
+	struct cprof_cut cut;
+	const bool there =
+		cprof_stream_run(stream, &shared->works, shared->works_max, &bytes, &err);
+	if (there && cprof_cut_read(&bytes, &cut))
+		shared->window(shared->ctx, followed->target, stream->mode->name, &cut);
+	tell(followed, stream, err);
+}
+
+static void end_windows(struct cprof_followed *followed)
+{
+	for (size_t i = 0; i < followed->n_streams; i++)
+		tell(followed, &followed->streams[i],
+		     cprof_stream_end_window(&followed->streams[i]));
+}
+
+void cprof_followed_run(struct cprof_followed *followed, uint64_t mono_ns)
+{
+	if (mono_ns >= followed->due_mono_ns) {
+		end_windows(followed);
+		start_all(followed); /* what failed is tried again */
+		set_due(followed);
+	}
+	cprof_channels_run(&followed->channels, on_ended, followed);
+	for (size_t i = 0; i < followed->n_streams; i++)
+		run_stream(followed, &followed->streams[i]);
+}
+
+bool cprof_followed_over(const struct cprof_followed *followed)
+{
+	for (size_t i = 0; i < followed->n_streams; i++) {
+		const struct cprof_stream *stream = &followed->streams[i];
+		if (stream->stage != CPROF_STREAM_IDLE || stream->channel)
+			return false;
+	}
+	return true;
+}
