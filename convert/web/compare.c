@@ -2,6 +2,7 @@
 #include "convert/web/compare.h"
 
 #include "base/cleanup.h"
+#include "convert/web/time_label.h"
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
 
@@ -74,6 +75,8 @@ struct cprof_error *cprof_web_compare(const struct cprof_web_choice *choice,
 		*ret_profile = pair[0];
 	else
 		err = cprof_merge_subtract(pair, choice->mark_base, ret_profile);
+	if (!err && choice->to_ns)
+		cprof_time_label_keep(*ret_profile, choice->from_ns, choice->to_ns);
 	if (!err && choice->by_module)
 		err = join_modules(*ret_profile);
 	return err;

@@ -6,6 +6,7 @@
 #define CPROF_CONVERT_WEB_COMPARE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "convert/web/recordings.h"
 #include "cprof/error.h"
@@ -17,7 +18,8 @@ struct cprof_web_choice {
 	const struct cprof_web_recordings *recordings; /* borrowed */
 	unsigned profile, base;                        /* numbers; base 0: none */
 	enum cprof_web_norm norm;
-	bool mark_base; /* percentages are of the base */
+	bool mark_base;         /* percentages are of the base */
+	int64_t from_ns, to_ns; /* only samples whose labels tell of this time; both 0: all */
 	bool by_module; /* all frames of a location become one that is named like its module */
 };
 

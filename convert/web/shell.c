@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "convert/output/json.h"
+#include "convert/web/time_label.h"
 #include "convert/web/web_assets.h"
 
 #define MOST_KEYS 200u /* of labels, in the page's menus */
@@ -18,7 +19,7 @@ static void put_types(const struct cprof_profile *p, FILE *out)
 	fprintf(out, "],\"type\":%u", p->n_types ? cprof_profile_default_type(p) : 0);
 }
 
-/* The keys of labels, in the order in which they first stand in the profile. */
+/* The keys of labels, and whether one of them tells the time; in the order in which they first stand in the profile. */
 static void put_keys(const struct cprof_profile *p, FILE *out)
 {
 	uint32_t keys[MOST_KEYS], n = 0;
@@ -33,7 +34,7 @@ static void put_keys(const struct cprof_profile *p, FILE *out)
 		fputs(n > 1 ? "," : "", out);
 		cprof_json_put_string(out, cprof_profile_text(p, p->labels[i].key));
 	}
-	fputc(']', out);
+	fprintf(out, "],\"timed\":%s", cprof_time_label_find(p).key ? "true" : "false");
 }
 
 static void put_kinds(const struct cprof_web_options *options, FILE *out)

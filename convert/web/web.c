@@ -200,7 +200,7 @@ static bool choose_form(struct cprof_web_visit *visit)
 		visit->form = CPROF_WEB_TEXT;
 	else if (strcmp(format, "svg") == 0 && strcmp(visit->page->name, "graph") == 0)
 		visit->form = CPROF_WEB_SVG;
-	else if (!visit->page->download && strcmp(format, "json") != 0 &&
+	else if (!visit->page->download && !visit->page->is_strip && strcmp(format, "json") != 0 &&
 		 !wants_json(visit->request))
 		return false;
 	return true;

@@ -6,15 +6,16 @@
 #include "convert/output/format_table.h"
 
 static const struct cprof_web_page pages[] = {
-	{ "flamegraph", &cprof_web_flame, &cprof_format_folded, NULL, NULL },
-	{ "top", &cprof_web_top, &cprof_format_top, NULL, NULL },
-	{ "graph", &cprof_web_graph, &cprof_format_dot, NULL, NULL },
-	{ "peek", &cprof_web_peek, &cprof_format_peek, NULL, NULL },
-	{ "source", &cprof_web_source, &cprof_format_list, &cprof_web_whole_source, NULL },
-	{ "disasm", &cprof_web_disasm, &cprof_format_disasm, NULL, NULL },
-	{ "traces", &cprof_web_traces, &cprof_format_traces, NULL, NULL },
-	{ "movements", &cprof_format_movements_json, &cprof_format_movements, NULL, NULL },
-	{ "download", &cprof_format_proto, &cprof_format_proto, NULL, "profile.pb.gz" },
+	{ "flamegraph", &cprof_web_flame, &cprof_format_folded, NULL, NULL, false },
+	{ "top", &cprof_web_top, &cprof_format_top, NULL, NULL, false },
+	{ "graph", &cprof_web_graph, &cprof_format_dot, NULL, NULL, false },
+	{ "peek", &cprof_web_peek, &cprof_format_peek, NULL, NULL, false },
+	{ "source", &cprof_web_source, &cprof_format_list, &cprof_web_whole_source, NULL, false },
+	{ "disasm", &cprof_web_disasm, &cprof_format_disasm, NULL, NULL, false },
+	{ "traces", &cprof_web_traces, &cprof_format_traces, NULL, NULL, false },
+	{ "movements", &cprof_format_movements_json, &cprof_format_movements, NULL, NULL, false },
+	{ .name = "time", .json = &cprof_web_time, .text = &cprof_web_time, .is_strip = true },
+	{ "download", &cprof_format_proto, &cprof_format_proto, NULL, "profile.pb.gz", false },
 };
 
 const struct cprof_web_page *cprof_web_page_find(const char *path)

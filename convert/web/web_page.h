@@ -17,6 +17,7 @@ struct cprof_web_page {
 	const struct cprof_format *json, *text;
 	const struct cprof_format *whole; /* instead of `json` with whole=1; NULL: the same */
 	const char *download;             /* the file's name: it is no page but a file; NULL */
+	bool is_strip; /* data alone, and of all times, whichever part is chosen */
 };
 
 /* The page of a path from '/' ("/" is the flame graph's); NULL: there is none. */
@@ -24,6 +25,7 @@ const struct cprof_web_page *cprof_web_page_find(const char *path);
 
 /* The data of pages; each in a file page_*.c. */
 extern const struct cprof_format cprof_web_flame, cprof_web_top, cprof_web_peek, cprof_web_graph,
-	cprof_web_source, cprof_web_whole_source, cprof_web_disasm, cprof_web_traces;
+	cprof_web_source, cprof_web_whole_source, cprof_web_disasm, cprof_web_traces,
+	cprof_web_time;
 
 #endif

@@ -2,6 +2,8 @@
 #include "convert/web/web_query.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -86,6 +88,25 @@ static struct cprof_error *read_norm(const char *query, struct cprof_web_query *
 	return err ? cprof_error_wrap(err, "parameter norm (none, total or duration)") : NULL;
 }
 
+/* "FROM,TO", both in nanoseconds. */
+static struct cprof_error *read_time(const char *query, struct cprof_web_query *ret)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!get(query, "time", &text) || !text.len)
+		return NULL;
+	char *middle, *end;
+	const char *begin = cprof_buffer_text(&text);
+	errno = 0;
+	ret->from_ns = strtoll(begin, &middle, 10);
+	ret->to_ns = *middle == ',' ? strtoll(middle + 1, &end, 10) : 0;
+	if (middle == begin || *middle != ',' || end == middle + 1 || *end || errno ||
+	    ret->to_ns <= ret->from_ns)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "parameter time: \"%s\" is not FROM,TO in nanoseconds",
+				       begin);
+	return NULL;
+}
+
 struct cprof_error *cprof_web_query_read(const char *query, const struct cprof_config *start,
 					 struct cprof_web_query *ret)
 {
@@ -96,8 +117,9 @@ struct cprof_error *cprof_web_query_read(const char *query, const struct cprof_c
 		err = read_row(query, i, ret);
 	if (!err)
 		err = read_norm(query, ret);
+	if (!err)
+		err = read_time(query, ret);
 	get(query, "format", &ret->format);
-	get(query, "time", &ret->time);
 	get(query, "profile", &ret->profile);
 	get(query, "base", &ret->base);
 	ret->whole = get(query, "whole", &whole) && strcmp(cprof_buffer_text(&whole), "1") == 0;
@@ -109,7 +131,6 @@ void cprof_web_query_deinit(struct cprof_web_query *query)
 	for (size_t i = 0; i < N_ROWS; i++)
 		cprof_buffer_deinit(&query->texts[i]);
 	cprof_buffer_deinit(&query->format);
-	cprof_buffer_deinit(&query->time);
 	cprof_buffer_deinit(&query->profile);
 	cprof_buffer_deinit(&query->base);
 }

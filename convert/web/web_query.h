@@ -22,7 +22,7 @@ struct cprof_web_query {
 	struct cprof_config config;
 	struct cprof_buffer texts[CPROF_WEB_PARAMS_MAX]; /* owned: what `config` borrows */
 	struct cprof_buffer format; /* owned: "json", "text", "svg"; "": as the request accepts */
-	struct cprof_buffer time;   /* owned: "from,to" in nanoseconds; "": all of it */
+	int64_t from_ns, to_ns;     /* of the time that samples were taken; both 0: all */
 	struct cprof_buffer profile,
 		base; /* owned: numbers of recordings; "": as from the command line */
 	enum cprof_web_norm norm;

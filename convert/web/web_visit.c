@@ -98,6 +98,9 @@ static struct cprof_error *make_report(struct cprof_web_visit *visit,
 						 .base = visit->base,
 						 .norm = query->norm,
 						 .mark_base = visit->options->mark_base,
+						 .from_ns =
+							 visit->page->is_strip ? 0 : query->from_ns,
+						 .to_ns = visit->page->is_strip ? 0 : query->to_ns,
 						 .by_module = query->by_module };
 	struct cprof_error *err = cprof_web_compare(&choice, &profile);
 	if (!err)

@@ -17,6 +17,7 @@ import unittest
 import urllib.parse
 
 import harness
+import profile_shapes as shapes
 from harness import CPROF, SHARED
 
 GOLDEN = os.path.join(SHARED, "pprof-golden")
@@ -213,6 +214,52 @@ class Numbers(unittest.TestCase):
         out = os.path.join(folder.name, "p.pb.gz")
         cprof("-proto", "-symbolize=none", "-focus=line3", f"-output={out}", path)
         return out
+
+
+def timed_profile():
+    """Two samples every 10 ms for a second: in early() and running at first, in late() and waiting then."""
+    text, samples = shapes.Strings(), b""
+    for i in range(100):
+        labels = [shapes.integer(1, text("time_ms")) + shapes.integer(3, i * 10) + shapes.integer(4, text("milliseconds")),
+                  shapes.integer(1, text("state")) + shapes.integer(2, text("running" if i < 50 else "waiting"))]
+        samples += shapes.message(2, shapes.packed(1, [1 if i < 50 else 2]) + shapes.packed(2, [2]) + b"".join(shapes.message(3, label) for label in labels))
+    kinds = shapes.message(1, shapes.integer(1, text("samples")) + shapes.integer(2, text("count")))
+    for number, name in ((1, "early"), (2, "late")):
+        kinds += shapes.message(4, shapes.integer(1, number) + shapes.message(4, shapes.integer(1, number)))
+        kinds += shapes.message(5, shapes.integer(1, number) + shapes.integer(2, text(name)))
+    return kinds + samples + text.table()
+
+
+class Time(unittest.TestCase):
+    """Samples that say when they were taken."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.timed, cls.plain = os.path.join(cls.folder.name, "timed.pb"), os.path.join(cls.folder.name, "plain")
+        with open(cls.timed, "wb") as file:
+            file.write(timed_profile())
+        with open(cls.plain, "w", encoding="utf-8") as file:
+            file.write("main 1\n")
+
+    def test_the_strip_has_all_values_and_every_page_is_narrowed_down(self):
+        with Server(self.timed) as server:
+            strip = server.json("time")
+            self.assertEqual((strip["key"], strip["from"], strip["to"], sum(strip["values"])), ("time_ms", 0, 990_000_000, 200))
+            self.assertEqual({row["name"]: sum(row["values"]) for row in strip["splits"][0]["series"]}, {"running": 100, "waiting": 100})
+            self.assertEqual(values(server.json("top", time="0,500000000")["nodes"]), [("early", 100, 100)])
+            self.assertEqual(values(server.json("top", time="490000000,510000000")["nodes"]), [("early", 2, 2), ("late", 2, 2)])
+            self.assertEqual(server.json("traces", time="980000000,2000000000")["n"], 2)
+            self.assertEqual(sum(server.json("time", time="0,500000000")["values"]), 200)
+            for wrong in ("5", "5,", "9,3", "x,y", "1,99999999999999999999"):
+                self.assertIn("parameter time", server.json("top", 400, time=wrong)["error"])
+
+    def test_without_labels_there_is_no_strip(self):
+        with Server(self.plain) as server:
+            self.assertNotIn("values", server.json("time"))
+            self.assertIn(b'"timed":false', server.ask("/")[2])
+            self.assertEqual(server.json("top", time="0,5")["total"], 1)
 
 
 class Live(unittest.TestCase):

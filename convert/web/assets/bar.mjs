@@ -77,7 +77,7 @@ function fillChips(state) {
   if (state.query.g !== "functions") shown.push("g");
   part("chips").hidden = !shown.length;
   part("chips").append(...shown.map((key) => {
-    const value = key === "g" ? `by ${GRANULARITIES[state.query.g]}` : `${FILTERS[key]} ${visibleName(state.query[key] || words.get(key))}`;
+    const value = key === "g" ? `by ${GRANULARITIES[state.query.g]}` : key === "time" ? "a part of the time" : `${FILTERS[key]} ${visibleName(state.query[key] || words.get(key))}`;
     return make("button", { title: "take this out", onclick: () => go({ [key]: key === "g" ? "functions" : state.query[key] && !words.has(key) ? "" : words.has(key) && key !== "time" ? "" : null }) }, `${value} \u00d7`);
   }));
   part("more-filters").textContent = shown.length ? `Filters (${shown.length})` : "Filters";

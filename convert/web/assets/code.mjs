@@ -96,7 +96,7 @@ function disasmTable(routine, scale) {
     warm(row, cum, most);
     rows.push(row);
   });
-  return make("div", { className: "scroll" }, jumps.length ? picture : null, make("table", { className: "code" }, make("tbody", {}, ...rows)));
+  return make("div", { className: "scroll" }, jumps.length ? picture : null, make("table", { className: "code disasm" }, make("tbody", {}, ...rows)));
 }
 
 function goTo(row) {

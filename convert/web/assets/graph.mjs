@@ -56,6 +56,8 @@ function readPicture(text) {
   for (const element of picture.querySelectorAll("*")) {
     for (const { name } of [...element.attributes]) if (/^on|href$|^style$/.test(name)) element.removeAttribute(name);
   }
+  const ground = picture.querySelector("g.graph > polygon");
+  if (ground) ground.setAttribute("fill", "none");
   picture.classList.add("foreign");
   return document.importNode(picture, true);
 }

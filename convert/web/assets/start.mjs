@@ -11,6 +11,7 @@ import { showDisasm, showSource } from "./code.mjs";
 import { showGraph } from "./graph.mjs";
 import { showTraces } from "./stacks.mjs";
 import { showMovements } from "./movements.mjs";
+import { showStrip } from "./strip.mjs";
 import { readProfile } from "./profile.mjs";
 import { Page } from "./page.mjs";
 
@@ -49,6 +50,7 @@ function start() {
     document.body.dataset.ready = "true";
     return;
   }
+  if (state.timed) showStrip(document.getElementById("strip"));
   showWhen(place, "Preparing\u2026", fetchData(dataAddress(isOpen ? "top" : state.page, location.search)),
     (data) => (isOpen ? showChooser(place, data, state, state.page) : show(place, data, state)));
 }
