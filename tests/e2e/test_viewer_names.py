@@ -25,13 +25,26 @@ PIECES = ['"', "\\", "\\\\", '\\"', "'", ";", ":", "::", ".", ",", "=", "(", ")"
           "&amp;", "&#65;", "&str;", "&lt", "</script>", "<!--", "]]>", "\\N", "\\l", "\\n", "\\u0041", "%s", "%d", "$", "`", "#", "@",
           "->", "//", "*/", "/", " ", "5", "-1", "a", "Bcd", "operator", "\u00e9", "\u65e5\u672c", "\U0001f600", "(1)", "fn=", "_[k]"]
 
+# What a terminal, or a reader of lines, acts on: all formats of lines show it as \x1b, those of JSON keep it.
+CONTROLS = ["\n", "\r", "\r\n", "\t", "\a", "\x1b[31m", "\x1b]0;x\a", "\x7f", "\u0085", "\u009b1m", "\u2028", "\u202e", "\ufeff"]
 
-def draw(rng):
+
+def escape(text):
+    """As cprof shows it in text."""
+    def show(char):
+        if char.isprintable():
+            return char
+        return {"\n": "\\n", "\t": "\\t"}.get(char, f"\\x{ord(char):02x}" if char < "\x80" else f"\\u{ord(char):04x}")
+    return "".join(map(show, text))
+
+
+
+def draw(rng, pieces):
     """A name that neither begins nor ends with a blank, which some readers strip."""
-    return "x" + "".join(rng.choice(PIECES) for _ in range(rng.randrange(1, 7))) + rng.choice('"\\;x>)&')
+    return "x" + "".join(rng.choice(pieces) for _ in range(rng.randrange(1, 7))) + rng.choice('"\\;x>)&')
 
 
-def profile(rng, n):
+def profile(rng, n, pieces):
     """A pprof file of n stacks of two frames; every kind of string in it is drawn. Also the functions' names."""
     strings, numbers = [""], {"": 0}
 
@@ -40,14 +53,14 @@ def profile(rng, n):
             numbers[text] = len(strings)
             strings.append(text)
         return numbers[text]
-    names = sorted({draw(rng) for _ in range(n)})
-    out = field(1, field(1, string(draw(rng))) + field(2, string(draw(rng))))
-    out += field(3, field(1, 1) + field(2, 0x1000) + field(3, 1 << 40) + field(5, string("/bin/" + draw(rng).replace("/", "_"))) + field(7, 1))
+    names = sorted({draw(rng, pieces) for _ in range(n)})
+    out = field(1, field(1, string(draw(rng, pieces))) + field(2, string(draw(rng, pieces))))
+    out += field(3, field(1, 1) + field(2, 0x1000) + field(3, 1 << 40) + field(5, string("/bin/" + draw(rng, pieces).replace("/", "_"))) + field(7, 1))
     for i, name in enumerate(names, 1):
-        out += field(5, field(1, i) + field(2, string(name)) + field(4, string("/src/" + draw(rng).replace("/", "_"))))
+        out += field(5, field(1, i) + field(2, string(name)) + field(4, string("/src/" + draw(rng, pieces).replace("/", "_"))))
         out += field(4, field(1, i) + field(2, 1) + field(3, 0x1000 + i) + field(4, field(1, i) + field(2, 7)))
-        label = field(3, field(1, string(draw(rng))) + field(2, string(draw(rng))))
-        label += field(3, field(1, string("bytes")) + field(3, i) + field(4, string(draw(rng))))
+        label = field(3, field(1, string(draw(rng, pieces))) + field(2, string(draw(rng, pieces))))
+        label += field(3, field(1, string("bytes")) + field(3, i) + field(4, string(draw(rng, pieces))))
         out += field(2, field(1, varint(i) + varint(1)) + field(2, varint(1000 + i)) + label)
     last = len(names) + 1  # a frame without a name is called by its file
     out += field(4, field(1, last) + field(2, 1) + field(3, 0x9000))
@@ -62,10 +75,13 @@ def unescape_dot(text):
 
 
 class Names(TempDir):
+    PIECES = PIECES
+
     def setUp(self):
         super().setUp()
         rng = random.Random(SEED)
-        packed, self.names = profile(rng, NAMES)
+        packed, self.raw = profile(rng, NAMES, self.PIECES)
+        self.names = [escape(name) for name in self.raw]
         with open(self.path("p.pb.gz"), "wb") as file:
             file.write(packed)
 
@@ -95,7 +111,8 @@ class Names(TempDir):
         need("dot", "graphviz is not installed")
         # Graphviz is slow on a thousand boxes: these names are one function each, and no labels.
         picture = self.report("-svg", "-taghide=.", "-output=/dev/stdout", timeout=100)
-        titles = {a.get("{http://www.w3.org/1999/xlink}title", "").rsplit(" (", 1)[0]
+        # Of two blanks it makes the second one that does not break.
+        titles = {a.get("{http://www.w3.org/1999/xlink}title", "").replace("\xa0", " ").rsplit(" (", 1)[0]
                   for a in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}a")}
         # Graphviz reads backslashes of tooltips a second time, however often they are escaped for the first.
         self.names = [name for name in self.names if "\\" not in name]
@@ -108,6 +125,7 @@ class Names(TempDir):
         ET.fromstring(picture)
 
     def test_json_speedscope_and_the_flame_graph_are_json(self):
+        self.names = self.raw
         self.assert_names({node["function"] for node in json.loads(self.report("-json"))["nodes"] if "function" in node}, "json")
         self.assert_names({frame["name"] for frame in json.loads(self.report("-speedscope"))["shared"]["frames"]}, "speedscope")
         page = self.report("-flamegraph")
@@ -143,6 +161,17 @@ class Names(TempDir):
         page = self.report("-weblist=.", "-output=/dev/stdout")
         self.assertNotRegex(page, re.compile(r"</script>[^<]*</script>", re.S))
         self.assertEqual(page.count("<script"), page.count("</script>"))
+
+
+class Controls(Names):
+    """The same with control characters: a name is one line, in every format, and none of it reaches a terminal as it is."""
+    PIECES = PIECES + CONTROLS * 3
+
+    def test_no_format_has_a_character_that_acts(self):
+        for option in ("-top", "-tree", "-peek=.", "-traces", "-raw", "-tags", "-dot", "-folded", "-callgrind", "-weblist=.", "-comments"):
+            text = self.report(option, "-output=/dev/stdout")
+            acting = {char for char in text if not char.isprintable() and char not in "\n\t"}
+            self.assertEqual(acting, set(), option)
 
 
 if __name__ == "__main__":
