@@ -32,8 +32,8 @@ struct cprof_error *cprof_thread_capture_new(struct cprof_target *target,
 	struct cprof_thread_capture *capture = calloc(1, sizeof(*capture));
 	if (!capture)
 		return cprof_error_no_memory();
-	struct cprof_error *err =
-		cprof_thread_observer_open(target, options->by, log, &capture->observer);
+	struct cprof_error *err = cprof_thread_observer_open(
+		target, options->by, options->cache_dir, log, &capture->observer);
 	if (err) {
 		free(capture);
 		return err;

@@ -27,6 +27,7 @@ struct cprof_thread_capture_options {
 	enum cprof_thread_stops stops;
 	size_t stack_bytes; /* copied per thread, at most; 0: leave the memory alone */
 	enum cprof_thread_observer_by by; /* who tells of the threads */
+	const char *cache_dir;            /* borrowed; for the capture's start; NULL: none */
 	bool no_perf;                     /* running threads have no stack then */
 	bool stops_only;                  /* with STOPS_ALL: who did not stop has no stack */
 	uint64_t running_ns;              /* how long to wait for running threads' samples */

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -11,16 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/threads/thread_layout.h"
 #include "base/cleanup.h"
 #include "cprof/buffer.h"
 
-#define INSNS_MAX 128
-#define ROWS_MAX  ((size_t)4 << 20) /* PID_MAX_LIMIT */
-#define ROW_BYTES ((int)sizeof(struct cprof_thread_iter_row))
-#define BPF_STACK 512
-#define CTX_META  0 /* struct bpf_iter__task */
-#define CTX_TASK  8
-#define META_SEQ  0 /* struct bpf_iter_meta */
+#define INSNS_MAX   128
+#define ROWS_MAX    ((size_t)4 << 20) /* PID_MAX_LIMIT */
+#define ROW_BYTES   ((int)sizeof(struct cprof_thread_iter_row))
+#define BPF_STACK   512
+#define ROW(member) offsetof(struct cprof_thread_iter_row, member)
+#define CTX_META    0 /* struct bpf_iter__task */
+#define CTX_TASK    8
+#define META_SEQ    0 /* struct bpf_iter_meta */
 /* The helpers are for programs with a GPL-compatible licence, so this file has the two that wait.bpf.c has. */
 #define LICENSE_TEXT "Dual BSD/GPL"
 
@@ -32,64 +33,6 @@ static_assert(sizeof(struct cprof_thread_iter_row) < BPF_STACK,
 struct cprof_thread_iter {
 	int program_fd, link_fd;
 };
-
-/* A member of task_struct, by path, and where it goes in the row. The kernel renamed `state` in 5.14. */
-struct field {
-	const char *path, *older_path;
-	uint8_t size;
-	size_t row_offset;
-};
-
-#define ROW(member) offsetof(struct cprof_thread_iter_row, member)
-/* clang-format off */
-static const struct field fields[] = {
-	{ "pid", NULL, 4, ROW(tid) },
-	{ "__state", "state", 4, ROW(state) },
-	{ "exit_state", NULL, 4, ROW(exit_state) },
-	{ "on_cpu", NULL, 4, ROW(on_cpu) },
-	{ "thread_info.cpu", "cpu", 4, ROW(cpu) },
-	{ "flags", NULL, 4, ROW(task_flags) },
-	{ "nvcsw", NULL, 8, ROW(voluntary) },
-	{ "nivcsw", NULL, 8, ROW(involuntary) },
-	{ "se.sum_exec_runtime", NULL, 8, ROW(ran_ns) },
-	{ "se.exec_start", NULL, 8, ROW(last_ns) },
-	{ "start_time", NULL, 8, ROW(start_ns) },
-};
-/* clang-format on */
-
-/* Member `name` (n bytes) of struct type `type`: its byte offset and type; looks into unnamed members one level deep. */
-static bool member(const struct btf *btf, uint32_t type, const char *name, size_t n,
-		   uint32_t *offset, uint32_t *ret_type)
-{
-	const struct btf_type *t = btf__type_by_id(btf, type);
-	if (!t || !btf_is_composite(t))
-		return false;
-	const struct btf_member *m = btf_members(t);
-	for (uint32_t i = 0; i < btf_vlen(t); i++) {
-		const char *found = btf__name_by_offset(btf, m[i].name_off);
-		if (found && strncmp(found, name, n) == 0 && !found[n]) {
-			*offset += btf_member_bit_offset(t, i) / 8;
-			*ret_type = m[i].type;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* "se.exec_start" in task_struct. */
-static bool member_path(const struct btf *btf, uint32_t type, const char *path,
-			uint32_t *ret_offset)
-{
-	uint32_t offset = 0;
-	while (path && *path) {
-		size_t n = strcspn(path, ".");
-		if (!member(btf, type, path, n, &offset, &type))
-			return false;
-		path += n + (path[n] == '.');
-	}
-	*ret_offset = offset;
-	return path != NULL;
-}
 
 /* ---- a very small assembler ---- */
 
@@ -150,49 +93,38 @@ static void copy(struct code *code, uint8_t from, uint32_t off, size_t row_offse
 	call(code, BPF_FUNC_probe_read_kernel);
 }
 
-static struct cprof_error *missing(const char *what)
-{
-	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-			       "BPF task iterator: this kernel's task_struct has no %s", what);
-}
-
 /* Fields one by one; their offsets fit the instructions' 16 bits or the kernel refuses. */
-static struct cprof_error *emit_fields(struct code *code, const struct btf *btf, uint32_t task)
+static struct cprof_error *emit_fields(struct code *code, const struct cprof_thread_layout *layout)
 {
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		uint32_t off;
-		if (!member_path(btf, task, fields[i].path, &off) &&
-		    !member_path(btf, task, fields[i].older_path, &off))
-			return missing(fields[i].path);
-		if (off > INT16_MAX)
-			return missing(fields[i].path);
-		load(code, BPF_REG_0, BPF_REG_7, off, fields[i].size);
-		store(code, (int)fields[i].row_offset - ROW_BYTES, BPF_REG_0, fields[i].size);
+	for (size_t i = 0; i < CPROF_THREAD_LAYOUT_FIELDS; i++) {
+		const struct cprof_thread_layout_field *field = &cprof_thread_layout_fields[i];
+		if (layout->fields[i] > INT16_MAX)
+			return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					       "BPF task iterator: %s lies too far behind",
+					       field->path);
+		load(code, BPF_REG_0, BPF_REG_7, layout->fields[i], field->size);
+		store(code, (int)field->row_offset - ROW_BYTES, BPF_REG_0, field->size);
 	}
 	return NULL;
 }
 
 /* r6 is the context, r7 the task; the row is at r10 - ROW_BYTES. */
-static struct cprof_error *assemble(struct code *code, const struct btf *btf, pid_t pid)
+static struct cprof_error *assemble(struct code *code, const struct cprof_thread_layout *layout,
+				    pid_t pid)
 {
-	int task = btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
-	uint32_t tgid, comm;
-	if (task < 0 || !member_path(btf, (uint32_t)task, "tgid", &tgid) ||
-	    !member_path(btf, (uint32_t)task, "comm", &comm))
-		return missing("tgid or comm");
-
 	move(code, BPF_REG_6, BPF_REG_1, 0);
 	load(code, BPF_REG_7, BPF_REG_6, CTX_TASK, 8);
 	int no_task = code->n;
 	emit(code, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_7, 0, 0, 0);
-	load(code, BPF_REG_0, BPF_REG_7, tgid, 4);
+	load(code, BPF_REG_0, BPF_REG_7, layout->tgid, 4);
 	int other_process = code->n;
 	emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, pid);
 
-	struct cprof_error *err = emit_fields(code, btf, (uint32_t)task);
+	struct cprof_error *err = emit_fields(code, layout);
 	if (err)
 		return err;
-	copy(code, BPF_REG_7, comm, ROW(name), sizeof(((struct cprof_thread_iter_row *)0)->name));
+	copy(code, BPF_REG_7, layout->comm, ROW(name),
+	     sizeof(((struct cprof_thread_iter_row *)0)->name));
 	move(code, BPF_REG_1, BPF_REG_7, 0);
 	call(code, BPF_FUNC_task_pt_regs);
 	move(code, BPF_REG_8, BPF_REG_0, 0);
@@ -215,25 +147,17 @@ static struct cprof_error *assemble(struct code *code, const struct btf *btf, pi
 	return NULL;
 }
 
-static struct cprof_error *load_program(pid_t pid, int *ret_fd)
+static struct cprof_error *load_program(const struct cprof_thread_layout *layout, pid_t pid,
+					int *ret_fd)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	if (!btf)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "BPF task iterator: the kernel's BTF: %s", strerror(errno));
 	struct code code = { .n = 0 };
-	struct cprof_error *err = assemble(&code, btf, pid);
-	int hook = btf__find_by_name_kind(btf, "bpf_iter_task", BTF_KIND_FUNC);
-	btf__free(btf);
+	struct cprof_error *err = assemble(&code, layout, pid);
 	if (err)
 		return err;
-	if (hook < 0)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "BPF task iterator: not in this kernel");
 	const struct bpf_prog_load_opts opts = {
 		.sz = sizeof(opts),
 		.expected_attach_type = BPF_TRACE_ITER,
-		.attach_btf_id = (uint32_t)hook,
+		.attach_btf_id = layout->hook,
 	};
 	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cprof_threads", LICENSE_TEXT, code.insns,
 			       (size_t)code.n, &opts);
@@ -241,6 +165,24 @@ static struct cprof_error *load_program(pid_t pid, int *ret_fd)
 		return cprof_error_os(-fd, "BPF task iterator: load");
 	*ret_fd = fd;
 	return NULL;
+}
+
+/* A layout that was kept is tried first; what the kernel refuses it for is that it is another kernel's. */
+static struct cprof_error *load_any(const char *cache_dir, pid_t pid, int *ret_fd)
+{
+	struct cprof_thread_layout layout;
+	if (cprof_thread_layout_load(cache_dir, &layout)) {
+		struct cprof_error *err = load_program(&layout, pid, ret_fd);
+		if (!err)
+			return NULL;
+		cprof_error_free(err);
+	}
+	struct cprof_error *err = cprof_thread_layout_read(&layout);
+	if (!err)
+		err = load_program(&layout, pid, ret_fd);
+	if (!err)
+		cprof_thread_layout_save(cache_dir, &layout);
+	return err;
 }
 
 /* From Linux 6.1 the kernel walks only this process; before, all, and the program filters. */
@@ -261,11 +203,12 @@ static struct cprof_error *attach(int program_fd, pid_t pid, int *ret_fd)
 	return NULL;
 }
 
-struct cprof_error *cprof_thread_iter_open(pid_t pid, struct cprof_thread_iter **ret_iter)
+struct cprof_error *cprof_thread_iter_open(pid_t pid, const char *cache_dir,
+					   struct cprof_thread_iter **ret_iter)
 {
 	CPROF_AUTO(close) int program_fd = -1;
 	CPROF_AUTO(close) int link_fd = -1;
-	struct cprof_error *err = load_program(pid, &program_fd);
+	struct cprof_error *err = load_any(cache_dir, pid, &program_fd);
 	if (!err)
 		err = attach(program_fd, pid, &link_fd);
 	if (err)

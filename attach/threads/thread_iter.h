@@ -15,32 +15,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "attach/target/thread_regs.h"
+#include "attach/threads/thread_iter_row.h"
 #include "cprof/error.h"
-
-/* What the program writes for each thread: no padding, because every byte has to be initialized. */
-struct cprof_thread_iter_row {
-	uint32_t tid;   /* in the initial pid namespace, as are all numbers a BPF program sees */
-	uint32_t state; /* task_struct.__state: 0 is running or ready to run */
-	uint32_t exit_state;
-	uint32_t
-		on_cpu; /* running at this moment: `regs` are from when it last entered the kernel */
-	uint32_t cpu;
-	uint32_t task_flags;
-	uint64_t voluntary, involuntary; /* context switches */
-	uint64_t ran_ns, last_ns;        /* CPU time; scheduler clock when it last ran */
-	uint64_t start_ns;
-	char name[16];
-	uint64_t regs[CPROF_THREAD_REGS_WORDS];
-};
 
 struct cprof_thread_iter;
 
 /*
- * Load and attach the program for process `pid`. 5 to 30 ms, nearly all of it for reading the kernel's BTF.
+ * Load and attach the program for process `pid`. 1 ms where the cache `cache_dir` (NULL: none) knows this kernel (thread_layout.h),
+ * else 5 to 30 ms for reading its BTF.
  * Errors: DENIED (no capability), UNSUPPORTED (kernel without BTF, iterators or a field we need).
  */
-struct cprof_error *cprof_thread_iter_open(pid_t pid, struct cprof_thread_iter **ret_iter);
+struct cprof_error *cprof_thread_iter_open(pid_t pid, const char *cache_dir,
+					   struct cprof_thread_iter **ret_iter);
 void cprof_thread_iter_close(struct cprof_thread_iter *iter);
 
 /*

@@ -23,19 +23,20 @@ static bool in_initial_pidns(void)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
 }
 
-static struct cprof_error *open_iter(struct cprof_thread_observer *observer)
+static struct cprof_error *open_iter(struct cprof_thread_observer *observer, const char *cache_dir)
 {
 	if (!in_initial_pidns())
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "no BPF task iterator inside a pid namespace");
-	return cprof_thread_iter_open(observer->target->pid, &observer->iter);
+	return cprof_thread_iter_open(observer->target->pid, cache_dir, &observer->iter);
 }
 
 /* By the iterator where that is wanted; an error only where nothing else is. */
 static struct cprof_error *choose(struct cprof_thread_observer *observer,
-				  enum cprof_thread_observer_by by, struct cprof_run_log *log)
+				  enum cprof_thread_observer_by by, const char *cache_dir,
+				  struct cprof_run_log *log)
 {
-	struct cprof_error *err = by == CPROF_OBSERVER_PROC ? NULL : open_iter(observer);
+	struct cprof_error *err = by == CPROF_OBSERVER_PROC ? NULL : open_iter(observer, cache_dir);
 	if (err && by == CPROF_OBSERVER_ITER)
 		return err;
 	if (err)
@@ -47,7 +48,7 @@ static struct cprof_error *choose(struct cprof_thread_observer *observer,
 
 struct cprof_error *cprof_thread_observer_open(struct cprof_target *target,
 					       enum cprof_thread_observer_by by,
-					       struct cprof_run_log *log,
+					       const char *cache_dir, struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer)
 {
 	char path[64];
@@ -60,7 +61,7 @@ struct cprof_error *cprof_thread_observer_open(struct cprof_target *target,
 	observer.task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (observer.task_fd < 0)
 		return cprof_error_os(errno == ENOENT ? ESRCH : errno, "open %s", path);
-	struct cprof_error *err = choose(&observer, by, log);
+	struct cprof_error *err = choose(&observer, by, cache_dir, log);
 	if (err) {
 		close(observer.task_fd);
 		return err;

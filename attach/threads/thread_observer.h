@@ -29,12 +29,12 @@ struct cprof_thread_observer {
 enum cprof_thread_observer_by { CPROF_OBSERVER_ANY, CPROF_OBSERVER_ITER, CPROF_OBSERVER_PROC };
 
 /*
- * With ANY it is the iterator, else /proc, and why the iterator is not to be had is noted (-v). Errors: NO_TARGET, OS;
+ * `cache_dir` as in thread_iter.h. With ANY it is the iterator, else /proc, and why the iterator is not to be had is noted (-v). Errors: NO_TARGET, OS;
  * with ITER also DENIED and UNSUPPORTED.
  */
 struct cprof_error *cprof_thread_observer_open(struct cprof_target *target,
 					       enum cprof_thread_observer_by by,
-					       struct cprof_run_log *log,
+					       const char *cache_dir, struct cprof_run_log *log,
 					       struct cprof_thread_observer *ret_observer);
 void cprof_thread_observer_close(struct cprof_thread_observer *observer);
 

@@ -63,6 +63,7 @@ static struct cprof_thread_capture_options capture_options(const struct cprof_th
 			 : ptrace || request->consistent ? CPROF_STOPS_ALL
 			 : any                           ? CPROF_STOPS_LAST
 							 : CPROF_STOPS_NEVER,
+		.cache_dir = view->run->naming.cache_dir,
 		.stack_bytes = view->mute ? 0 : STACK_BYTES,
 		.by = any   ? CPROF_OBSERVER_ANY
 		      : bpf ? CPROF_OBSERVER_ITER

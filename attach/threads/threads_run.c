@@ -370,7 +370,8 @@ struct cprof_error *cprof_threads_run(const struct cprof_run *run,
 		.request = request,
 		.symbolizer = { .demangle = run->naming.demangle,
 				.no_inlines = run->naming.no_inlines,
-				.debuginfod = run->naming.debuginfod },
+				.debuginfod = run->naming.debuginfod,
+				.cache_dir = run->naming.cache_dir },
 	};
 	if (run->n_targets && run->targets[0]->launched)
 		return cprof_error_hint(

@@ -31,7 +31,8 @@ static void read_rows(const struct cprof_wait_intake *intake, struct rows *ret)
 	*ret = (struct rows){ 0 };
 	if (strcmp(method, "auto") != 0 && strcmp(method, "bpf") != 0)
 		return;
-	struct cprof_error *err = cprof_thread_iter_open(intake->process->target->pid, &iter);
+	struct cprof_error *err = cprof_thread_iter_open(intake->process->target->pid,
+							 intake->run->naming.cache_dir, &iter);
 	if (!err)
 		err = cprof_thread_iter_read(iter, &ret->rows, &ret->n);
 	cprof_error_free(err); /* then /proc has to do */

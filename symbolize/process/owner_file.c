@@ -91,8 +91,7 @@ int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it
 	const pid_t child = fork();
 	if (child == 0)
 		be_child(uid, gid, open_it, ctx, copy, saying);
-	close(saying);
-	saying = -1;
+	close(cprof_take_fd(&saying));
 	const char what = child > 0 ? listen_to(said) : NOT_OPENED;
 	/* What hangs may hang in the kernel: it is not waited for, and init's when we end. */
 	if (child > 0 && what == 0)

@@ -246,6 +246,27 @@ class Threads(TempDir):
         before.check_unchanged(self)
         self.assertIn("eintr 0\n", target.close())
 
+    @unittest.skipUnless(os.geteuid() == 0, "the BPF iterator needs root")
+    def test_the_second_look_knows_what_the_first_had_to_find_out(self):
+        """Names in debug information, and the layout of the kernel's structures, take longer than all else."""
+        env = dict(os.environ, HOME=self.dir)
+        env.pop("XDG_CACHE_HOME", None)
+        cache, stacks = self.path(".cache/cprof"), []
+        with Target(["lockers", "all"]) as target:
+            for _ in range(2):
+                out = self.path("threads.pb.gz")
+                result = attach("-p", target.pid, "-mode", "threads", "-f", "-o", out, env=env)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                stacks.append(sorted(stack for stack, _, _ in Profile.read(out).samples))
+                kept = {name: os.stat(os.path.join(cache, name)).st_mtime_ns for name in os.listdir(cache)}
+                self.assertIn("task_struct.layout", kept)
+                self.assertTrue([name for name in kept if name.endswith(".names")], kept)
+                # The target itself has debug information: what is known of it is used again, and not written anew.
+                if len(stacks) == 1:
+                    inodes = {name: os.stat(os.path.join(cache, name)).st_ino for name in kept}
+            self.assertEqual({name: os.stat(os.path.join(cache, name)).st_ino for name in kept}, inodes)
+        self.assertEqual(stacks[0], stacks[1])
+
     def test_consistent_stops_all_and_says_what_that_does(self):
         if os.geteuid() != 0:
             self.skipTest("tracing may need root")

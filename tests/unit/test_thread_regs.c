@@ -74,7 +74,7 @@ static void *sleep_in_pipe(void *fd)
 TEST(thread_iter_shows_the_registers_that_proc_shows)
 {
 	struct cprof_thread_iter *iter;
-	struct cprof_error *err = cprof_thread_iter_open(getpid(), &iter);
+	struct cprof_error *err = cprof_thread_iter_open(getpid(), NULL, &iter);
 	if (err) {
 		static char reason[256];
 		snprintf(reason, sizeof(reason), "%s", err->message);
