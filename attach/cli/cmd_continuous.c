@@ -126,6 +126,7 @@ static struct cprof_error *start_courier(struct state *state)
 		.bounds = { .bytes = options->spool.bytes, .age_ns = options->spool.age_ns },
 		.servers = state->servers.items,
 		.n_servers = state->servers.len,
+		.paced = true,
 		.say = options->quiet ? NULL : on_courier_says,
 	};
 	return cprof_courier_start(&plan, &state->courier);

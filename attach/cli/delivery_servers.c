@@ -30,7 +30,6 @@ static struct cprof_push push_to(const struct cprof_attach_options *options, con
 			"name it with -push-auth, or set CPROF_PUSH_AUTH",
 		.open_auth = options->insecure_auth,
 		.tenant = options->push_tenant,
-		.tls = &options->push_tls,
 		.backend = options->push_backend,
 		.labels = options->labels.items,
 		.n_labels = options->labels.len,
@@ -45,8 +44,9 @@ struct cprof_error *cprof_delivery_servers_init(struct cprof_delivery_servers *s
 	*servers = (struct cprof_delivery_servers){
 		.items = calloc(n + 1, sizeof(*servers->items)),
 		.secrets = calloc(n + 1, sizeof(*servers->secrets)),
+		.tls = calloc(n + 1, sizeof(*servers->tls)),
 	};
-	if (!servers->items || !servers->secrets) {
+	if (!servers->items || !servers->secrets || !servers->tls) {
 		cprof_delivery_servers_deinit(servers);
 		return cprof_error_no_memory();
 	}
@@ -54,6 +54,9 @@ struct cprof_error *cprof_delivery_servers_init(struct cprof_delivery_servers *s
 		const char *url = options->push_urls.items[i];
 		servers->items[i] =
 			push_to(options, auth_for(options, auth, url, &servers->secrets[i]), url);
+		servers->tls[i] = options->push_tls;
+		cprof_push_environment_tls(url, options->push_backend, &servers->tls[i]);
+		servers->items[i].tls = &servers->tls[i];
 	}
 	servers->len = n;
 	return NULL;
@@ -64,6 +67,7 @@ void cprof_delivery_servers_deinit(struct cprof_delivery_servers *servers)
 	for (size_t i = 0; i < servers->len; i++)
 		cprof_buffer_deinit(&servers->secrets[i]);
 	free(servers->secrets);
+	free(servers->tls);
 	free(servers->items);
 	*servers = (struct cprof_delivery_servers){ 0 };
 }

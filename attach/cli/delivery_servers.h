@@ -18,6 +18,7 @@ struct cprof_delivery_servers {
 	struct cprof_push *items; /* owned */
 	struct cprof_buffer
 		*secrets; /* owned, and each: what is logged in with there, of the environment */
+	struct cprof_tls *tls; /* owned; of each */
 	size_t len;
 };
 

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "convert/delivery/drain.h"
+#include "convert/delivery/pace.h"
 
 #define NICE          10 /* recording comes first */
 #define LOOK_AGAIN_MS 30000
@@ -31,6 +32,8 @@ struct working {
 	size_t n;
 	int pipe;
 	uint64_t until_boot_ns; /* 0: for ever */
+	bool paced;
+	uint64_t began_boot_ns;
 };
 
 static void be_a_child(int keep)
@@ -104,10 +107,17 @@ static bool listen_to_parent(struct working *working)
 }
 
 /* At the end nobody waits in proportion to what there is to catch up with. */
-static void hurry(struct working *working)
+static void set_pace(struct working *working)
 {
-	if (!working->drain.pace_ns || !working->until_boot_ns)
+	if (!working->paced)
 		return;
+	if (!working->until_boot_ns) {
+		const uint64_t kept = working->spool.counts->kept / (working->n ? working->n : 1);
+		working->drain.pace_ns =
+			cprof_pace_ns(boot_now(working) - working->began_boot_ns, kept);
+		return;
+	}
+	working->paced = false;
 	working->drain.pace_ns = 0;
 	for (size_t i = 0; i < working->n; i++) {
 		if (!working->destinations[i].failures)
@@ -122,7 +132,7 @@ static void work(struct working *working)
 		struct pollfd parent = { .fd = working->pipe, .events = POLLIN };
 		if (poll(&parent, 1, wait_ms(working, more)) > 0 && !listen_to_parent(working))
 			return;
-		hurry(working);
+		set_pace(working);
 		if (working->until_boot_ns && boot_now(working) >= working->until_boot_ns)
 			return;
 		left = round_of(working, &more);
@@ -137,9 +147,10 @@ static bool set_up(struct working *working, const struct cprof_courier_plan *pla
 	struct cprof_error *err =
 		cprof_spool_open(plan->spool, &plan->bounds, clock, counts, &working->spool);
 	working->drain = (struct cprof_drain){ .spool = &working->spool,
-					       .pace_ns = plan->pace_ns,
 					       .say = plan->say,
 					       .ctx = plan->ctx };
+	working->paced = plan->paced;
+	working->began_boot_ns = clock->boot_ns(clock->ctx);
 	working->destinations = calloc(plan->n_servers + 1, sizeof(*working->destinations));
 	if (!err && !working->destinations)
 		err = cprof_error_no_memory();

@@ -13,6 +13,7 @@
 #ifndef CPROF_CONVERT_DELIVERY_COURIER_H
 #define CPROF_CONVERT_DELIVERY_COURIER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "convert/delivery/spool.h"
@@ -25,7 +26,7 @@ struct cprof_courier_plan {
 	const struct cprof_push
 		*servers; /* as cprof_destination.to; borrowed until the start returns */
 	size_t n_servers;
-	uint64_t pace_ns; /* cprof_drain.pace_ns */
+	bool paced; /* catch up no faster than pace.h says; else as fast as the server takes them */
 	/* Called in the child; one line without its end. NULL: nobody listens. */
 	void (*say)(void *ctx, const char *line);
 	void *ctx;

@@ -38,7 +38,7 @@ struct cprof_error *cprof_push_environment_values(const struct cprof_option_tabl
 		{ "PYROSCOPE_APPLICATION_NAME", "service" },
 		{ "DD_SERVICE", "service" },
 		{ "OTEL_SERVICE_NAME", "service" },
-		{ "PYROSCOPE_TENANT_ID", "tenant" },
+		{ "PYROSCOPE_TENANT_ID", "push-tenant" },
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !err; i++) {
@@ -196,6 +196,29 @@ void cprof_push_environment_auth(const char *url, const char *backend, struct cp
 	cprof_error_free(err);
 	if (ret_variable)
 		*ret_variable = variable;
+}
+
+/* ---- certificates ---- */
+
+static const char *first_of(const char *chosen, const char *variable, const char *other)
+{
+	const char *value = chosen && *chosen ? chosen : value_of(variable);
+	return value ? value : value_of(other);
+}
+
+void cprof_push_environment_tls(const char *url, const char *backend, struct cprof_tls *tls)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
+	const struct cprof_push_backend *found = NULL;
+	cprof_error_free(cprof_push_url_read(url, backend, &found, &plain));
+	if (found != &cprof_push_otlp && found != &cprof_push_otelcol_pprof)
+		return;
+	tls->ca = first_of(tls->ca, "OTEL_EXPORTER_OTLP_PROFILES_CERTIFICATE",
+			   "OTEL_EXPORTER_OTLP_CERTIFICATE");
+	tls->cert = first_of(tls->cert, "OTEL_EXPORTER_OTLP_PROFILES_CLIENT_CERTIFICATE",
+			     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
+	tls->key = first_of(tls->key, "OTEL_EXPORTER_OTLP_PROFILES_CLIENT_KEY",
+			    "OTEL_EXPORTER_OTLP_CLIENT_KEY");
 }
 
 /* ---- labels ---- */

@@ -12,6 +12,7 @@
 #define CPROF_CONVERT_PUSH_PUSH_ENVIRONMENT_H
 
 #include "base/option_file.h"
+#include "convert/net/tls.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
@@ -38,6 +39,9 @@ struct cprof_error *cprof_push_environment_server(struct cprof_buffer *url,
  */
 void cprof_push_environment_auth(const char *url, const char *backend, struct cprof_buffer *auth,
 				 const char **ret_variable);
+
+/* The certificates that OTLP's variables name, for an OTLP server, where `tls` has none of its own; what it points to lives as the environment. */
+void cprof_push_environment_tls(const char *url, const char *backend, struct cprof_tls *tls);
 
 /* Call `add` for each label, the ones that go before others first: cprof_push.found. */
 typedef void cprof_push_environment_label_fn(void *ctx, const char *name, const char *value);

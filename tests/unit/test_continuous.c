@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "convert/delivery/pace.h"
 #include "cprof/builder.h"
 #include "cprof/hash.h"
 #include "cprof/pprof_read.h"
@@ -183,4 +184,11 @@ TEST(cut_refuses_what_is_no_profile)
 	cprof_error_free(err);
 	cprof_buffer_deinit(&junk);
 	cprof_buffer_deinit(&out);
+}
+
+TEST(pace_is_one_and_a_half_times_the_rate_of_what_comes)
+{
+	CHECK_UINT(cprof_pace_ns(60 * NS_PER_S, 16), 2500000000);
+	CHECK_UINT(cprof_pace_ns(60 * NS_PER_S, 0), 0);
+	CHECK_UINT(cprof_pace_ns(0, 4), 0);
 }

@@ -111,3 +111,18 @@ TEST(push_environment_fills_options_that_are_there)
 	CHECK_STR(service, "otel");
 	cprof_option_values_deinit(&values);
 }
+
+TEST(push_environment_has_certificates_for_otlp_only)
+{
+	struct cprof_tls tls = { .ca = "mine" }, other = { 0 };
+	set(ENV({ "OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca" },
+		{ "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/cert" },
+		{ "OTEL_EXPORTER_OTLP_PROFILES_CLIENT_CERTIFICATE", "/better" },
+		{ "OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key" }));
+	cprof_push_environment_tls("otlp+https://h", "auto", &tls);
+	CHECK_STR(tls.ca, "mine");
+	CHECK_STR(tls.cert, "/better");
+	CHECK_STR(tls.key, "/key");
+	cprof_push_environment_tls("pyroscope+https://h", "auto", &other);
+	CHECK(!other.ca && !other.cert && !other.key);
+}
