@@ -387,7 +387,9 @@ struct cprof_error *cprof_drain_all(struct cprof_drain *drain,
 	const struct cprof_clockwork *clock = drain->spool->clock;
 	enum cprof_drained drained = CPROF_DRAINED_ONE;
 	struct cprof_error *err = NULL;
-	while (!err && drained != CPROF_DRAINED_NONE && destination->failures < tries) {
+	const unsigned before = destination->failures;
+	while (!err && drained != CPROF_DRAINED_NONE &&
+	       (destination->failures <= before || destination->failures - before < tries)) {
 		uint64_t now = now_ns(drain);
 		if (now >= until_boot_ns || destination->not_before_boot_ns >= until_boot_ns)
 			break;
