@@ -14,10 +14,11 @@
 #include "convert/push/push_environment.h"
 #include "symbolize/names/symbol_cache.h"
 
-#define RATE_MAX    10000.0
-#define STACK_MAX   65528 /* perf_event_open(2): a u16 record size, 8-byte aligned */
-#define BUDGET_MAX  1000
-#define TARGETS_MAX 64
+#define RATE_MAX      10000.0
+#define STACK_MAX     65528 /* perf_event_open(2): a u16 record size, 8-byte aligned */
+#define BUDGET_MAX    1000
+#define TARGETS_MAX   64
+#define HTTP_OVERHEAD 0.01
 
 #define LABEL_KEY_MAX 255
 
@@ -336,6 +337,9 @@ static struct cprof_error *parse_rate(struct cprof_attach_options *options)
 /* "1%", "0.5" or "2.5%": percent of one processor. */
 static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 {
+	/* Who serves a process does so for long, and is bound to cost it little. */
+	if (!options->overhead && options->http)
+		options->requests.heap.overhead = HTTP_OVERHEAD;
 	if (!options->overhead)
 		return NULL;
 	char *end;

@@ -41,6 +41,7 @@ struct cprof_cpu_shared_stream {
 	struct cprof_window window;
 	struct cprof_run_log log;
 	uint64_t lost_other;
+	struct cprof_counts gone; /* of parts that are here no more */
 };
 
 /* ---- parts ---- */
@@ -56,6 +57,23 @@ static size_t place_of(const struct cprof_cpu_shared_stream *stream, pid_t pid)
 			high = middle;
 	}
 	return low;
+}
+
+static void add_counts(struct cprof_counts *sum, const struct cprof_counts *counts)
+{
+	sum->samples += counts->samples;
+	sum->truncated += counts->truncated;
+	for (size_t i = 0; i < CPROF_STOP_N; i++)
+		sum->stops[i] += counts->stops[i];
+}
+
+/* Of those that are here and of those that were. */
+static void count_all(struct cprof_cpu_shared_stream *stream)
+{
+	stream->log.counts = stream->gone;
+	stream->log.counts.lost = stream->source->lost_records;
+	for (size_t i = 0; i < stream->n_parts; i++)
+		add_counts(&stream->log.counts, &stream->parts[i]->log.counts);
 }
 
 static struct part *find(const struct cprof_cpu_shared_stream *stream, pid_t pid)
@@ -79,6 +97,7 @@ static void drop(struct cprof_cpu_shared_stream *stream, struct part *part)
 {
 	const size_t at = place_of(stream, part->target->pid);
 	cprof_bpf_members_remove(&stream->members, part->target);
+	add_counts(&stream->gone, &part->log.counts);
 	stream->n_parts--;
 	memmove(stream->parts + at, stream->parts + at + 1,
 		(stream->n_parts - at) * sizeof(*stream->parts));
@@ -263,6 +282,14 @@ static void leave(struct cprof_cpu_shared_stream *stream, const struct cprof_cpu
 		drop(stream, part);
 }
 
+static void tell_counts(struct cprof_cpu_shared_stream *stream)
+{
+	const struct cprof_cpu_shared *shared = stream->shared;
+	count_all(stream);
+	if (shared->progress)
+		shared->progress(shared->progress_ctx, &stream->window, &stream->log.counts);
+}
+
 static void take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_snapshot_ask *ask)
 {
 	struct cprof_cpu_shared_who who;
@@ -278,6 +305,7 @@ static void take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_
 		leave(stream, &who);
 		return;
 	}
+	tell_counts(stream);
 	struct cprof_error *err = choose(stream, &who, &part);
 	if (err)
 		cprof_snapshots_refuse(ask, err);
@@ -320,6 +348,7 @@ static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 	cprof_window_start(&stream->window);
 	while (!err) {
 		const size_t n = gather(stream);
+		count_all(stream);
 		if (!n)
 			return cprof_error_no_memory();
 		if (!cprof_window_wait(&stream->window, stream->fds, n, WAIT_NS,
@@ -331,6 +360,7 @@ static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 			take_ask(stream, &ask);
 	}
 	cprof_perf_source_disable(stream->source);
+	tell_counts(stream);
 	return err;
 }
 
@@ -390,7 +420,10 @@ struct cprof_error *cprof_cpu_run_shared(const struct cprof_cpu_shared *shared)
 		.snapshots = { .ask_fd = shared->ask_fd,
 			       .form = give_form,
 			       .form_ctx = (void *)(uintptr_t)shared },
-		.window = { .stop_fd = shared->stop_fd },
+		.window = { .stop_fd = shared->stop_fd,
+			    .progress = shared->progress,
+			    .progress_ctx = shared->progress_ctx,
+			    .progress_every_ns = shared->progress_every_ns },
 	};
 	stream.window.snapshots = &stream.snapshots;
 	cprof_modules_init(&stream.modules);

@@ -37,6 +37,12 @@ struct cprof_cpu_shared {
 	int stop_fd, ask_fd;          /* borrowed; as in window.h and snapshots.h */
 	cprof_snapshot_form_fn *form; /* is given what follows an ask's beginning */
 	void *form_ctx;
+
+	/* As in window.h: the counts of all together. May be NULL. */
+	void (*progress)(void *ctx, const struct cprof_window *window,
+			 const struct cprof_counts *counts);
+	void *progress_ctx;
+	uint64_t progress_every_ns;
 };
 
 /* A clock, and a way of opening events that allows it. */

@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 #include "cprof/error.h"
+#include "cprof/stack.h"
 
 struct cprof_counts {
 	uint64_t samples;   /* events kept; in the heap mode allocations sampled, in block waits */
 	uint64_t lost;      /* known to have been missed: ring full, throttled */
-	uint64_t truncated; /* stacks whose walk did not reach the outermost frame */
-	uint64_t threads;   /* of all targets, now */
-	uint64_t stacks;    /* distinct ones */
+	uint64_t truncated; /* stacks whose walk did not reach the outermost frame, */
+	uint64_t stops[CPROF_STOP_N]; /* and how all of them ended */
+	uint64_t threads;             /* of all targets, now */
+	uint64_t stacks;              /* distinct ones */
 	uint64_t
 		locations; /* distinct ones, and how many of them got a function name (after the window) */
 	uint64_t named;

@@ -134,6 +134,7 @@ struct cprof_error *cprof_stack_walker_walk(struct cprof_stack_walker *walker,
 	}
 	if (err)
 		return err;
+	walker->log->counts.stops[stack.stop] += sample->regs != NULL;
 	if (stack.stop != CPROF_STOP_ROOT)
 		mark_truncated(walker, &stack);
 	*ret_stack = stack;

@@ -78,6 +78,9 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 
 static void stop(const struct cprof_channels *channels, struct cprof_channel *channel)
 {
+	if (channel->recording.counts)
+		cprof_recording_add_counts(&channels->ended[channel->mode - cprof_modes],
+					   channel->recording.counts);
 	cprof_recording_end(&channel->recording);
 	channel->running = false;
 	--*channels->running;

@@ -39,6 +39,8 @@ struct cprof_channels {
 	const struct cprof_subject *subject; /* borrowed */
 	unsigned *running; /* borrowed: how many recordings run, of all who share the count */
 	unsigned running_max;
+	struct cprof_counts *
+		ended; /* borrowed: what recordings that have ended had counted, by mode, of all who share it */
 	bool offered; /* of a stream: it is there to be used */
 	struct cprof_channel all[CPROF_CHANNELS_MAX];
 };

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ struct job {
 	const struct cprof_subject *subject;
 	const struct cprof_mode *mode;
 	const struct cprof_recording_before *before;
+	struct cprof_counts *counts;
+	const struct cprof_run_log *log; /* of a recording that runs; borrowed */
 };
 
 struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
@@ -32,13 +35,25 @@ struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
 	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended", (int)subject->pid);
 }
 
+#define COUNTS_EVERY_NS (2 * CPROF_NS_PER_S)
+
 /* ---- in the process that records ---- */
+
+static void publish(void *ctx, const struct cprof_window *window, const struct cprof_counts *counts)
+{
+	struct cprof_counts *place = ctx;
+	(void)window;
+	if (place && counts->samples >= place->samples)
+		*place = *counts;
+}
 
 static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 				     struct cprof_profile *profile, struct cprof_buffer *out)
 {
 	const struct job *job = ctx;
 	struct cprof_profile_form form;
+	if (job->log) /* in a copy, which is behind where it is slow */
+		publish(job->counts, NULL, &job->log->counts);
 	if (n == sizeof(form)) {
 		memcpy(&form, ask, sizeof(form));
 		return cprof_profile_form_write_on(&form, &job->before->carry, profile, out);
@@ -58,7 +73,7 @@ static struct cprof_error *make_last(const struct job *job, struct cprof_profile
 	return NULL;
 }
 
-static struct cprof_error *record_target(const struct job *job, struct cprof_target *target,
+static struct cprof_error *record_target(struct job *job, struct cprof_target *target,
 					 struct cprof_window *window,
 					 struct cprof_buffer *ret_bytes)
 {
@@ -72,15 +87,21 @@ static struct cprof_error *record_target(const struct job *job, struct cprof_tar
 		.naming = job->subject->naming,
 		.command_line = job->subject->command_line,
 	};
+	job->log = &log;
+	window->progress = publish;
+	window->progress_ctx = job->counts;
+	window->progress_every_ns = COUNTS_EVERY_NS;
 	window->targets = &target;
 	window->n_targets = 1;
 	struct cprof_error *err = cprof_mode_run(job->mode, &run, job->subject->requests, &last);
 	cprof_snapshots_end(window->snapshots);
+	publish(job->counts, window, &log.counts);
 	if (!err && last)
 		err = make_last(job, last, ret_bytes);
 	else if (!err && !cprof_target_alive(target))
 		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
 				      (int)target->pid, target->comm);
+	job->log = NULL;
 	cprof_run_log_deinit(&log);
 	return err;
 }
@@ -118,6 +139,9 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 		.ask_fd = ask_fd,
 		.form = make_form,
 		.form_ctx = (void *)(uintptr_t)job,
+		.progress = publish,
+		.progress_ctx = job->counts,
+		.progress_every_ns = COUNTS_EVERY_NS,
 	};
 	(void)ret_bytes;
 	return job->mode->run_shared(&shared, job->subject->requests);
@@ -125,27 +149,44 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 
 /* ---- in the server ---- */
 
+/* NULL: no memory, and nothing is counted. */
+static struct cprof_counts *map_counts(void)
+{
+	void *place = mmap(NULL, sizeof(struct cprof_counts), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return place == MAP_FAILED ? NULL : place;
+}
+
+static void unmap_counts(struct cprof_counts *counts)
+{
+	if (counts)
+		munmap(counts, sizeof(*counts));
+}
+
 struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 					  const struct cprof_mode *mode,
 					  const struct cprof_recording_before *before,
 					  struct cprof_recording *ret_recording)
 {
-	struct job job = { subject, mode, before };
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return cprof_error_os(errno, "socketpair");
 	CPROF_AUTO(close) int ours = pair[0];
 	CPROF_AUTO(close) int theirs = pair[1];
+	struct job job = { subject, mode, before, map_counts(), NULL };
 	struct cprof_work work;
 	const bool is_shared = !subject->pid;
 	struct cprof_error *err = cprof_work_start(
 		"cprof-record", is_shared ? record_shared : record, &job, theirs, &work);
-	if (err)
+	if (err) {
+		unmap_counts(job.counts);
 		return err;
+	}
 	*ret_recording = (struct cprof_recording){ .work = work,
 						   .ask_fd = cprof_take_fd(&ours),
 						   .started_mono_ns = cprof_clock_mono_ns(),
-						   .shared = is_shared };
+						   .shared = is_shared,
+						   .counts = job.counts };
 	return NULL;
 }
 
@@ -183,10 +224,21 @@ void cprof_recording_leave(const struct cprof_recording *recording,
 		cprof_error_free(cprof_snapshots_tell(recording->ask_fd, &told, sizeof(told)));
 }
 
+void cprof_recording_add_counts(struct cprof_counts *sum, const struct cprof_counts *counts)
+{
+	sum->samples += counts->samples;
+	sum->lost += counts->lost;
+	sum->truncated += counts->truncated;
+	for (size_t i = 0; i < CPROF_STOP_N; i++)
+		sum->stops[i] += counts->stops[i];
+}
+
 void cprof_recording_end(struct cprof_recording *recording)
 {
 	cprof_work_end(&recording->work);
 	if (recording->ask_fd >= 0)
 		close(recording->ask_fd);
 	recording->ask_fd = -1;
+	unmap_counts(recording->counts);
+	recording->counts = NULL;
 }

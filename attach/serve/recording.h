@@ -37,6 +37,8 @@ struct cprof_recording {
 	int ask_fd;             /* owned */
 	uint64_t started_mono_ns;
 	bool shared;
+	struct cprof_counts
+		*counts; /* owned, but its process writes it: as of some seconds ago; NULL: none */
 };
 
 /* What an earlier recording of the same has left. */
@@ -61,6 +63,9 @@ struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
 					struct cprof_work_reader *ret_reader);
 void cprof_recording_leave(const struct cprof_recording *recording,
 			   const struct cprof_subject *subject);
+/* Samples, losses, and how walks ended. */
+void cprof_recording_add_counts(struct cprof_counts *sum, const struct cprof_counts *counts);
+
 void cprof_recording_end(struct cprof_recording *recording);
 
 #endif

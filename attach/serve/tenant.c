@@ -122,6 +122,7 @@ void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
 	tenant->channels.subject = &tenant->subject;
 	tenant->channels.running = &shared->recordings;
 	tenant->channels.running_max = shared->recordings_max;
+	tenant->channels.ended = shared->ended;
 	tenant->house = (struct cprof_visit_house){ .target = target,
 						    .subject = &tenant->subject,
 						    .channels = &tenant->channels,

@@ -36,11 +36,13 @@ struct cprof_tenant {
 };
 
 /* What all tenants have together; outlives them. */
+#define CPROF_TENANT_MODES 16 /* as many as there may be */
 struct cprof_tenant_shared {
 	unsigned works; /* of visit.h */
 	unsigned recordings, recordings_max;
-	struct cprof_subject everybody; /* of: */
-	struct cprof_channels streams;  /* one for many, where that can be */
+	struct cprof_counts ended[CPROF_TENANT_MODES]; /* in the order of cprof_modes */
+	struct cprof_subject everybody;                /* of: */
+	struct cprof_channels streams;                 /* one for many, where that can be */
 };
 
 /* Takes the target. A tenant must stay where it is. Records what is recorded from the start. */

@@ -121,6 +121,7 @@ struct cprof_error *cprof_tenants_open(struct cprof_tenants *tenants,
 	tenants->shared.streams.subject = &tenants->shared.everybody;
 	tenants->shared.streams.running = &tenants->shared.recordings;
 	tenants->shared.streams.running_max = CPROF_TENANTS_RECORDINGS;
+	tenants->shared.streams.ended = tenants->shared.ended;
 	struct cprof_error *err = cprof_target_set_open(rules, &events, &tenants->set);
 	if (err)
 		cprof_tenants_close(tenants);

@@ -489,6 +489,10 @@ class Several(unittest.TestCase):
             self.assertGreaterEqual(last['cprof_answers_total{class="2xx"}'], 2)
             self.assertGreater(last["cprof_cpu_seconds_total"], first["cprof_cpu_seconds_total"])
             self.assertGreater(last["cprof_resident_memory_bytes"], 100000)
+            self.assertEqual(first['cprof_samples_total{mode="cpu"}'], 0)
+            self.assertGreater(last['cprof_samples_total{mode="cpu"}'], 0)
+            self.assertEqual(last['cprof_targets{state="left_out"}'], 0)
+            self.assertIn('cprof_unwind_errors_total{mode="cpu",reason="no-rule"}', last)
 
     def metrics(self, server):
         status, headers, body = server.ask("/metrics")
