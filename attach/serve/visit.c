@@ -360,7 +360,7 @@ static struct cprof_error *after_the_seconds(struct cprof_visit *visit)
 static struct cprof_error *step(struct cprof_visit *visit, uint64_t mono_ns)
 {
 	const struct cprof_target *target = visit->house->target;
-	if (visit->streams && visit->channel && target->exited)
+	if (visit->channel && target->exited && (visit->streams || !visit->channel->running))
 		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
 				       (int)target->pid, target->comm);
 	if (visit->channel && !visit->channel->running)

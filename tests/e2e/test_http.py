@@ -481,7 +481,7 @@ class Several(unittest.TestCase):
     def test_metrics_are_well_formed_and_counters_grow(self):
         with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu") as server:
             first = self.metrics(server)
-            self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+            wait_for(lambda: server.profile("profile?seconds=0.3").total(0), "samples")
             server.ask("/nosuch")
             last = self.metrics(server)
             self.assertEqual(last['cprof_targets{state="alive"}'], 1)
