@@ -63,9 +63,16 @@ static CURLcode trust_environment(const struct cprof_curl_api *api, CURL *curl)
 	return bad;
 }
 
+/* These certificates, and not the directory of the system's besides. */
+static CURLcode trust_only(const struct cprof_curl_api *api, CURL *curl, const char *ca)
+{
+	CURLcode bad = api->easy_setopt(curl, CURLOPT_CAINFO, ca);
+	return bad ? bad : api->easy_setopt(curl, CURLOPT_CAPATH, NULL);
+}
+
 static CURLcode trust(const struct cprof_curl_api *api, CURL *curl, const struct cprof_tls *tls)
 {
-	CURLcode bad = tls && tls->ca && *tls->ca ? api->easy_setopt(curl, CURLOPT_CAINFO, tls->ca)
+	CURLcode bad = tls && tls->ca && *tls->ca ? trust_only(api, curl, tls->ca)
 						  : trust_environment(api, curl);
 	return bad || !tls ? bad : cprof_curl_options_tls(api, curl, tls);
 }

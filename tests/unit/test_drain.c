@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "convert/delivery/deliver.h"
 #include "convert/delivery/drain.h"
+#include "convert/push/push_backend.h"
 #include "tests/unit/delivery_rig.h"
 #include "tests/unit/test.h"
 
@@ -430,4 +431,33 @@ TEST(deliver_keeps_what_was_not_taken_and_nothing_else)
 		cprof_push_result_deinit(&result);
 		rig_deinit(&rig);
 	}
+}
+
+TEST(push_grpc_statuses_have_their_action)
+{
+	static const enum cprof_push_verdict want[] = {
+		[0] = CPROF_PUSH_DELIVERED, [1] = CPROF_PUSH_AGAIN,    [2] = CPROF_PUSH_REFUSED,
+		[3] = CPROF_PUSH_REFUSED,   [4] = CPROF_PUSH_AGAIN,    [5] = CPROF_PUSH_REFUSED,
+		[6] = CPROF_PUSH_REFUSED,   [7] = CPROF_PUSH_HELD,     [8] = CPROF_PUSH_AGAIN,
+		[9] = CPROF_PUSH_REFUSED,   [10] = CPROF_PUSH_AGAIN,   [11] = CPROF_PUSH_REFUSED,
+		[12] = CPROF_PUSH_HELD,     [13] = CPROF_PUSH_REFUSED, [14] = CPROF_PUSH_AGAIN,
+		[15] = CPROF_PUSH_REFUSED,  [16] = CPROF_PUSH_HELD,
+	};
+	for (int i = 0; i <= 16; i++) {
+		const struct cprof_push_answer answer = { .status = 200,
+							  .grpc_status = i,
+							  .words = "why" };
+		CHECK(cprof_push_parca.judge(&answer) == want[i]);
+	}
+	const struct cprof_push_answer large = {
+		.status = 200,
+		.grpc_status = 8,
+		.words = "received message larger than max (2 vs. 1)"
+	};
+	CHECK(cprof_push_parca.judge(&large) == CPROF_PUSH_REFUSED);
+	/* Somebody between us answers in HTTP alone, or nobody to the end. */
+	const struct cprof_push_answer proxy = { .status = 503, .grpc_status = -1, .words = "" };
+	CHECK(cprof_push_parca.judge(&proxy) == CPROF_PUSH_AGAIN);
+	const struct cprof_push_answer cut = { .status = 200, .grpc_status = -1, .words = "" };
+	CHECK(cprof_push_parca.judge(&cut) == CPROF_PUSH_AGAIN);
 }
