@@ -6,17 +6,15 @@
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
 
-static struct cprof_error *find(const struct cprof_web_choice *choice, unsigned number,
+static struct cprof_error *take(const struct cprof_web_choice *choice, unsigned number,
 				struct cprof_profile **ret_profile)
 {
-	const struct cprof_web_recording *recording =
-		cprof_web_recordings_find(choice->recordings, number);
-	if (!recording)
-		return cprof_error_hint(
-			cprof_error_new(CPROF_ERR_USAGE, "there is no recording %u here", number),
-			"only the newest are kept; choose another one");
-	*ret_profile = recording->profile;
-	return NULL;
+	*ret_profile = cprof_web_recordings_take(choice->recordings, number);
+	if (*ret_profile)
+		return NULL;
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_USAGE, "there is no recording %u here", number),
+		"only the newest are kept; choose another one");
 }
 
 static struct cprof_error *normalize(struct cprof_profile *profile,
@@ -57,27 +55,43 @@ static struct cprof_error *join_modules(struct cprof_profile *p)
 	return NULL;
 }
 
+/* The two that are compared; pair[1] stays NULL where there is no base. */
+static struct cprof_error *take_pair(const struct cprof_web_choice *choice,
+				     struct cprof_profile *pair[2])
+{
+	struct cprof_error *err = take(choice, choice->profile, &pair[0]);
+	if (err || !choice->base)
+		return err;
+	return choice->base == choice->profile ? cprof_profile_copy(pair[0], &pair[1])
+					       : take(choice, choice->base, &pair[1]);
+}
+
+static struct cprof_error *join(const struct cprof_web_choice *choice,
+				struct cprof_profile *pair[2], struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = take_pair(choice, pair);
+	if (!err && pair[1])
+		err = normalize(pair[0], pair[1], choice->norm);
+	if (!err && pair[1])
+		return cprof_merge_subtract(pair, choice->mark_base, ret_profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&pair[0]);
+	return err;
+}
+
 struct cprof_error *cprof_web_compare(const struct cprof_web_choice *choice,
 				      struct cprof_profile **ret_profile)
 {
 	struct cprof_profile *pair[2] = { NULL, NULL };
-	struct cprof_error *err = find(choice, choice->profile, &pair[0]);
-	if (!err && choice->base)
-		err = find(choice, choice->base, &pair[1]);
-	if (!err && choice->base &&
-	    pair[1] == pair[0]) /* a recording beside itself: merging takes both */
-		err = cprof_profile_copy(pair[0], &pair[1]);
-	if (!err && choice->base)
-		err = normalize(pair[0], pair[1], choice->norm);
-	if (err)
-		return err;
-	if (!choice->base)
-		*ret_profile = pair[0];
-	else
-		err = cprof_merge_subtract(pair, choice->mark_base, ret_profile);
+	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	struct cprof_error *err = join(choice, pair, &profile);
+	cprof_profile_free(pair[0]);
+	cprof_profile_free(pair[1]);
 	if (!err && choice->to_ns)
-		cprof_time_label_keep(*ret_profile, choice->from_ns, choice->to_ns);
+		cprof_time_label_keep(profile, choice->from_ns, choice->to_ns);
 	if (!err && choice->by_module)
-		err = join_modules(*ret_profile);
+		err = join_modules(profile);
+	if (!err)
+		*ret_profile = cprof_take_ptr(&profile);
 	return err;
 }

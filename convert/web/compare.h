@@ -15,8 +15,8 @@
 enum cprof_web_norm { CPROF_WEB_NORM_NONE, CPROF_WEB_NORM_TOTAL, CPROF_WEB_NORM_DURATION };
 
 struct cprof_web_choice {
-	const struct cprof_web_recordings *recordings; /* borrowed */
-	unsigned profile, base;                        /* numbers; base 0: none */
+	struct cprof_web_recordings *recordings; /* borrowed */
+	unsigned profile, base;                  /* numbers; base 0: none */
 	enum cprof_web_norm norm;
 	bool mark_base;         /* percentages are of the base */
 	int64_t from_ns, to_ns; /* only samples whose labels tell of this time; both 0: all */
@@ -24,8 +24,8 @@ struct cprof_web_choice {
 };
 
 /*
- * Takes the recordings' profiles to pieces: for a process of its own. Errors: USAGE (there is no such recording, or the two cannot
- * be compared).
+ * The caller's to free. It is made of what the recordings held, which are empty then, on errors too: for a process of its own.
+ * Errors: USAGE (there is no such recording, or the two cannot be compared).
  */
 struct cprof_error *cprof_web_compare(const struct cprof_web_choice *choice,
 				      struct cprof_profile **ret_profile);

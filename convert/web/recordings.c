@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "convert/output/json.h"
 
 static void drop(struct cprof_web_recordings *recordings, size_t at)
@@ -49,6 +50,16 @@ cprof_web_recordings_find(const struct cprof_web_recordings *recordings, unsigne
 	for (size_t i = 0; i < recordings->n; i++) {
 		if (recordings->at[i].number == number)
 			return &recordings->at[i];
+	}
+	return NULL;
+}
+
+struct cprof_profile *cprof_web_recordings_take(struct cprof_web_recordings *recordings,
+						unsigned number)
+{
+	for (size_t i = 0; i < recordings->n; i++) {
+		if (recordings->at[i].number == number)
+			return cprof_take_ptr(&recordings->at[i].profile);
 	}
 	return NULL;
 }

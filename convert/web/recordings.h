@@ -37,6 +37,10 @@ void cprof_web_recordings_deinit(struct cprof_web_recordings *recordings);
 const struct cprof_web_recording *
 cprof_web_recordings_find(const struct cprof_web_recordings *recordings, unsigned number);
 
+/* Its profile, for the caller to own: the recording is empty from now on. NULL: there is none of that number. */
+struct cprof_profile *cprof_web_recordings_take(struct cprof_web_recordings *recordings,
+						unsigned number);
+
 /* As a JSON array. */
 void cprof_web_recordings_put(const struct cprof_web_recordings *recordings, FILE *out);
 

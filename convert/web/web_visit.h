@@ -29,7 +29,7 @@ struct cprof_web_visit {
 	struct cprof_web_query query; /* owned */
 	/* Borrowed, as they are when the work begins. */
 	const struct cprof_web_options *options;
-	const struct cprof_web_recordings *recordings;
+	struct cprof_web_recordings *recordings;
 	unsigned profile, base;   /* numbers of recordings; base 0: none */
 	struct cprof_buffer text; /* owned: which kind to record, or the upload's name */
 	int64_t seconds;          /* to record */
