@@ -97,16 +97,19 @@ static bool find_block(const struct cprof_code_heap *heap, const struct cprof_me
 static const struct {
 	const char *name;
 	enum cprof_code_kind kind;
+	bool begins; /* that is only how it begins: versions differ */
 } known_blobs[] = {
-	{ "nmethod", CPROF_CODE_COMPILED },
-	{ "native nmethod", CPROF_CODE_COMPILED },
-	{ "Interpreter", CPROF_CODE_INTERPRETER },
+	{ "nmethod", CPROF_CODE_COMPILED, false },
+	{ "native nmethod", CPROF_CODE_COMPILED, false },
+	{ "Interpreter", CPROF_CODE_INTERPRETER, false },
+	{ "StubRoutines (cont", CPROF_CODE_CONTINUATION, true },
 };
 
 static enum cprof_code_kind kind_of(const char *name, uint32_t frame_words)
 {
 	for (size_t i = 0; i < sizeof(known_blobs) / sizeof(known_blobs[0]); i++) {
-		if (strcmp(name, known_blobs[i].name) == 0)
+		const char *known = known_blobs[i].name;
+		if (strncmp(name, known, strlen(known) + !known_blobs[i].begins) == 0)
 			return known_blobs[i].kind;
 	}
 	return frame_words > 1 ? CPROF_CODE_STUB : CPROF_CODE_OTHER;

@@ -19,10 +19,11 @@
 #define CPROF_CODE_RECENT    256
 
 enum cprof_code_kind {
-	CPROF_CODE_COMPILED,    /* a method, or the wrapper of a native one: fixed frames */
-	CPROF_CODE_INTERPRETER, /* frames by frame pointer, method at a fixed place */
-	CPROF_CODE_STUB,        /* calls into the machine: fixed frames */
-	CPROF_CODE_OTHER,       /* pieces of code of their own: nothing is told of frames */
+	CPROF_CODE_COMPILED,     /* a method, or the wrapper of a native one: fixed frames */
+	CPROF_CODE_INTERPRETER,  /* frames by frame pointer, method at a fixed place */
+	CPROF_CODE_STUB,         /* calls into the machine: fixed frames */
+	CPROF_CODE_CONTINUATION, /* what suspends and resumes virtual threads */
+	CPROF_CODE_OTHER,        /* pieces of code of their own: nothing is told of frames */
 };
 
 struct cprof_code_blob {

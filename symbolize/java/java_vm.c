@@ -10,6 +10,7 @@
 #include "symbolize/java/method_name.h"
 
 #define LIBRARY   "/libjvm.so"
+#define SUSPENDED "[frames on the heap]"
 #define NAMES_MAX (1u << 20) /* addresses and methods with a name, each; more are not named */
 
 struct cprof_java_vm {
@@ -205,6 +206,20 @@ const struct cprof_code_blob *cprof_java_vm_code(struct cprof_java_vm *vm,
 		 blob->kind == CPROF_CODE_COMPILED ? method_number(vm, memory, blob->method)
 						   : number(vm, blob->name));
 	return blob;
+}
+
+uint32_t cprof_java_vm_suspended(struct cprof_java_vm *vm, const struct cprof_memory *memory,
+				 uint64_t addr)
+{
+	uint64_t entry;
+	const struct cprof_code_blob *blob = NULL;
+	if (vm->layout.entry_return &&
+	    memory->read(memory->ctx, vm->layout.entry_return, &entry, sizeof(entry)))
+		blob = cprof_code_cache_find(&vm->cache, memory, entry);
+	if (!blob || blob->kind != CPROF_CODE_COMPILED)
+		return 0;
+	remember(vm, addr, number(vm, SUSPENDED));
+	return blob->frame_words;
 }
 
 bool cprof_java_vm_method(struct cprof_java_vm *vm, const struct cprof_memory *memory,

@@ -32,6 +32,13 @@ const struct cprof_java_vm *cprof_java_vm_met(const struct cprof_maps *maps);
 const struct cprof_code_blob *cprof_java_vm_code(struct cprof_java_vm *vm,
 						 const struct cprof_memory *memory, uint64_t addr);
 
+/*
+ * `addr` is where a virtual thread's frames end on this stack, since the rest of them is suspended on the heap: it is named so. Returns the
+ * frame words of the code that runs the virtual thread here, whose frame comes next; 0: that cannot be told.
+ */
+uint32_t cprof_java_vm_suspended(struct cprof_java_vm *vm, const struct cprof_memory *memory,
+				 uint64_t addr);
+
 /* Remember the name of the method whose description is at `method`, for a frame of the interpreter; false if it is none. */
 bool cprof_java_vm_method(struct cprof_java_vm *vm, const struct cprof_memory *memory,
 			  uint64_t method);

@@ -50,6 +50,7 @@ static const struct wanted_field {
 	bool is_static;
 } wanted_fields[] = {
 	{ "CodeCache", "_heaps", STATIC(heaps) },
+	{ "ContinuationEntry", "_return_pc", STATIC(entry_return) },
 	{ "GrowableArrayBase", "_len", FIELD(list_len) },
 	{ "GenericGrowableArray", "_len", FIELD(list_len) }, /* JDK 11 */
 	{ "GrowableArray<int>", "_data", FIELD(list_data) },

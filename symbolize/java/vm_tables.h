@@ -23,6 +23,8 @@ struct cprof_vm_field {
 /* What is wanted of the tables; all zero where it is not there. */
 struct cprof_vm_layout {
 	uint64_t heaps; /* address of the pointer to the list of code heaps */
+	uint64_t
+		entry_return; /* of the address to which a continuation returns that ends; JDK 21 */
 	struct cprof_vm_field list_len, list_data;
 	struct cprof_vm_field heap_memory, heap_segmap, heap_log2;
 	struct cprof_vm_field space_low, space_high;

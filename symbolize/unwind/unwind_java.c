@@ -75,6 +75,25 @@ static void compiled(const struct cprof_arch *arch, enum cprof_frame_edge edge,
 	}
 }
 
+/*
+ * A virtual thread is resumed with its innermost frames only; what they return to is code that brings the next ones. Behind them on this
+ * stack is the frame of what runs virtual threads. Where that code has called the machine, it has a frame of its own.
+ */
+static bool suspended(const struct cprof_arch *arch, struct cprof_java_vm *vm,
+		      const struct cprof_memory *memory, const struct cprof_memory *code,
+		      struct cprof_code_addr at, struct cprof_unwind_rule *rule)
+{
+	uint8_t before[CPROF_ARCH_CALL_MAX];
+	if (!at.is_return ||
+	    !code->read(code->ctx, at.addr - sizeof(before), before, sizeof(before)) ||
+	    arch->ends_in_call(before, sizeof(before)))
+		return false;
+	uint32_t words = cprof_java_vm_suspended(vm, memory, cprof_code_addr_lookup(at));
+	if (words)
+		fixed(arch, (int32_t)(8 * words), true, rule);
+	return words > 0;
+}
+
 bool cprof_unwind_java_rule(const struct cprof_arch *arch, struct cprof_java_vm *vm,
 			    const struct cprof_memory *memory, const struct cprof_memory *code,
 			    struct cprof_code_addr at, struct cprof_unwind_rule *rule)
@@ -98,6 +117,8 @@ bool cprof_unwind_java_rule(const struct cprof_arch *arch, struct cprof_java_vm 
 		/* Where it was interrupted it may be making its frame; where it has called into the machine it has it. */
 		fixed(arch, (int32_t)(8 * blob->frame_words), true, rule);
 		return at.is_return;
+	case CPROF_CODE_CONTINUATION:
+		return suspended(arch, vm, memory, code, at, rule);
 	default:
 		return false;
 	}

@@ -33,6 +33,21 @@ public class Chain {
     }
 }
 """
+VIRTUAL = """
+public class Virtual {
+    static volatile long sink;
+    static long spin(int k) { long s = k; for (int i = 0; i < 200000; i++) s = s * 31 + (s >>> 7); return s; }
+    static void deep(int d) throws Exception {
+        if (d > 0) deep(d - 1); else { sink += spin(3); Thread.sleep(1); }
+        sink += spin(d);
+    }
+    public static void main(String[] args) throws Exception {
+        for (int i = 0; i < 8; i++) Thread.startVirtualThread(() -> { try { while (true) deep(10); } catch (Exception e) { } });
+        System.out.println("ready");
+        while (System.in.read() >= 0) { }
+    }
+}
+"""
 WANT = ["Chain.leaf", "Chain.third", "Chain.second", "Chain.first"]
 # The compilers, each made to compile at once and not to inline; and none.
 WAYS = {
@@ -81,6 +96,26 @@ class Java(TempDir):
             found = [pool.submit(self.look, java, way, number) for number, java in enumerate(machines) for way in WAYS]
             wrong = [future.result() for future in found]
         self.assertFalse("\n".join(filter(None, wrong)))
+
+    def test_a_resumed_virtual_thread_has_a_whole_stack_that_tells_what_is_missing(self):
+        machines = [java for java in self.machines() if os.path.exists(java + "c") and
+                    run([java + "c", "--release", "21", "-version"]).returncode == 0]
+        if not machines:
+            self.skipTest("no JDK of 21 or later is installed")
+        with open(self.path("Virtual.java"), "w", encoding="utf-8") as file:
+            file.write(VIRTUAL)
+        self.assertEqual(run([machines[0] + "c", "--release", "21", "-d", self.dir, self.path("Virtual.java")]).returncode, 0)
+        for java in machines:
+            out = self.path("virtual.pb.gz")
+            target = Target([java, "-Xmx64m", "-cp", self.dir, "Virtual"])
+            result = attach_while_it_works(target.pid, TICKS, "-hz", "200", "-user-only", "-no-cache", "-f", "-o", out)
+            target.close(sig=0)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            stacks = [stack for stack, values, labels in Profile.read(out).samples for _ in range(values[0]) if "Virtual.spin" in stack]
+            carried = [stack for stack in stacks if "java.lang.VirtualThread.runContinuation" in stack]
+            self.assertGreater(len(carried), 0.9 * len(stacks), stacks[:3])
+            # Asleep and awake again, it has its innermost frames on the stack; the others are where it was suspended.
+            self.assertTrue([stack for stack in carried if "[frames on the heap]" in stack])
 
 
 @unittest.skipUnless(shutil.which("node"), "node is not installed")

@@ -193,5 +193,6 @@ void java_memory_make(struct java_memory *java, bool newer)
 	put_blob(&m, JAVA_INTERP, 4, "Interpreter", 0, true);
 	put_blob(&m, JAVA_STUB, 2, "_new_array_Java", 4, true);
 	put_blob(&m, JAVA_FREED, 2, "nmethod", 6, false);
+	put_blob(&m, JAVA_CONT, 2, "StubRoutines (continuation stubs)", 0, true);
 	put_method(&m);
 }

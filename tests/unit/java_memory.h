@@ -18,7 +18,8 @@
 #define JAVA_INTERP  (JAVA_HEAP + 0x800)
 #define JAVA_STUB    (JAVA_HEAP + 0x1000) /* frames of 4 words */
 #define JAVA_FREED   (JAVA_HEAP + 0x1400)
-#define JAVA_CODE    0x80 /* code begins that far behind the start of a block */
+#define JAVA_CONT    (JAVA_HEAP + 0x1800) /* what resumes virtual threads */
+#define JAVA_CODE    0x80                 /* code begins that far behind the start of a block */
 
 struct java_memory {
 	uint8_t bytes[JAVA_BYTES];

@@ -75,6 +75,7 @@ TEST(java_code_is_found_from_any_address_in_it)
 		}
 		CHECK_UINT(find(JAVA_INTERP + JAVA_CODE + 5)->kind, CPROF_CODE_INTERPRETER);
 		CHECK_UINT(find(JAVA_STUB + JAVA_CODE + 5)->kind, CPROF_CODE_STUB);
+		CHECK_UINT(find(JAVA_CONT + JAVA_CODE + 5)->kind, CPROF_CODE_CONTINUATION);
 		CHECK_STR(find(JAVA_STUB + JAVA_CODE + 5)->name, "_new_array_Java");
 	}
 }
