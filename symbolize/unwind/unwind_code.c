@@ -13,6 +13,8 @@
 #define VISITED_BITS     11
 #define REGS             16
 #define RETURNS_WANTED   2
+#define THUNK_BYTES      4
+#define RET              0xc3
 
 /* What a register or a stack slot holds, in terms of the registers at the start. */
 struct value {
@@ -49,6 +51,13 @@ struct search {
 };
 
 enum { RAX = 0, RBP = 6, RSP = 7 };
+
+/* mov %reg,(%rsp) */
+static bool is_thunk_store(const uint8_t code[THUNK_BYTES])
+{
+	return (code[0] & 0xfb) == 0x48 && code[1] == 0x89 && (code[2] & 0xc7) == 4 &&
+	       code[3] == 0x24;
+}
 
 /* ---- values ---- */
 
@@ -303,6 +312,22 @@ static bool jump_target(const struct step *step, uint64_t pc, uint64_t *ret_targ
 		       ZydisCalcAbsoluteAddress(&step->insn, &step->operands[0], pc, ret_target));
 }
 
+/*
+ * The call inside of a thunk against speculation, which does not return: what it calls puts another address in the place of its
+ * return address (retpolines: mov %reg,(%rsp); ret) or takes it away (return thunks: lea 8(%rsp),%rsp; ret).
+ */
+static bool is_thunk_call(struct search *s, const struct step *step, uint64_t pc)
+{
+	uint8_t code[6];
+	uint64_t target;
+	if (!jump_target(step, pc, &target) ||
+	    !s->code->read(s->code->ctx, target, code, THUNK_BYTES + 1))
+		return false;
+	return is_thunk_store(code) ? code[THUNK_BYTES] == RET
+				    : s->code->read(s->code->ctx, target, code, sizeof(code)) &&
+					      memcmp(code, "\x48\x8d\x64\x24\x08\xc3", 6) == 0;
+}
+
 /* One instruction; false when the path has ended. */
 static bool follow(struct search *s, struct path *p, const struct step *step)
 {
@@ -312,6 +337,9 @@ static bool follow(struct search *s, struct path *p, const struct step *step)
 	p->after_call = false;
 	switch (step->insn.mnemonic) {
 	case ZYDIS_MNEMONIC_RET:
+		/* To what this code has put there itself: a jump, made so against speculation. The return address is behind it. */
+		if (load(p, p->regs[RSP]).kind != LOADED)
+			(void)pop(p);
 		found(s, p);
 		return false;
 	case ZYDIS_MNEMONIC_JMP:
@@ -330,6 +358,10 @@ static bool follow(struct search *s, struct path *p, const struct step *step)
 	case ZYDIS_MNEMONIC_ENDBR64: /* by falling through: the next function begins here */
 		return false;
 	case ZYDIS_MNEMONIC_CALL:
+		if (is_thunk_call(s, step, pc)) {
+			found(s, p);
+			return false;
+		}
 		call(s, p);
 		return true;
 	case ZYDIS_MNEMONIC_PUSH:
@@ -385,9 +417,14 @@ static void follow_path(struct search *s, struct path *p)
 
 static void search_all(struct search *s, uint64_t pc)
 {
+	uint8_t thunk[THUNK_BYTES + 1];
 	struct path p = { .pc = pc };
 	for (uint8_t reg = 0; reg < REGS; reg++)
 		p.regs[reg] = (struct value){ ADDRESS, reg, 0 };
+	/* At the end of such a thunk the word on top of the stack is where it goes, whatever it looks like. */
+	if (s->code->read(s->code->ctx, pc - THUNK_BYTES, thunk, sizeof(thunk)) &&
+	    is_thunk_store(thunk) && thunk[THUNK_BYTES] == RET)
+		p.regs[RSP].offset = 8;
 	follow_path(s, &p);
 	while (s->n_paths && s->n_found < RETURNS_WANTED && s->n_instructions < INSTRUCTIONS_MAX) {
 		p = s->paths[--s->n_paths];
