@@ -99,7 +99,7 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_stack_frame 
 		[CPROF_MARKER_BEFORE] = { .name = "[allocated before attach]" },
 	};
 	struct namer *namer = ctx;
-	if (frame->addr < CPROF_N_MARKERS && !frame->mapping) {
+	if (frame->addr && frame->addr < CPROF_N_MARKERS && !frame->mapping) {
 		*ret_lines = &markers[frame->addr];
 		*ret_n = 1;
 		namer->named++;

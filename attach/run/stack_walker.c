@@ -73,8 +73,8 @@ static struct cprof_error *add_user_frames(struct cprof_stack_walker *walker,
 		struct cprof_stack_frame *out = &walker->frames[*n];
 		out->addr = cprof_code_addr_lookup(frame->code);
 		out->mapping = 0;
-		/* Not every address 0 is our marker: a jump through a null pointer is one too. */
-		if (!out->addr && !frame->map)
+		/* Not every such address is our marker: a jump through a null pointer is one too. */
+		if (out->addr < CPROF_N_MARKERS && !frame->map)
 			continue;
 		if (frame->map) {
 			struct cprof_error *err = cprof_mapping_numbers_get(

@@ -20,10 +20,10 @@
 #define CPROF_STACK_DEPTH_MAX  2048
 #define CPROF_KERNEL_DEPTH_MAX 256 /* kernel.perf_event_max_stack is 127 unless raised */
 
-/* Addresses of marker frames, which are in no mapping. */
+/* Addresses of marker frames, which are in no mapping; not 0, which some who keep profiles take for none. */
 enum {
-	CPROF_MARKER_TRUNCATED, /* "[truncated]" */
-	CPROF_MARKER_BEFORE,    /* "[allocated before attach]", the heap mode's */
+	CPROF_MARKER_TRUNCATED = 1, /* "[truncated]" */
+	CPROF_MARKER_BEFORE,        /* "[allocated before attach]", the heap mode's */
 	CPROF_N_MARKERS,
 };
 
