@@ -125,15 +125,27 @@ static struct cprof_java_vm *vm_new(const struct cprof_maps *maps, struct cprof_
 	return vm;
 }
 
-struct cprof_java_vm *cprof_java_vm_get(const struct cprof_maps *maps,
-					struct cprof_modules *modules, uint32_t epoch)
+static struct cprof_java_vm *find(const struct cprof_maps *maps, struct cprof_modules *modules,
+				  uint32_t *hint)
 {
 	struct cprof_java_vm *vm = NULL;
+	if (*hint < maps->n_all && maps->all[*hint]->live && maps->all[*hint]->machine)
+		return maps->all[*hint]->machine;
 	for (size_t i = 0; i < maps->n_sorted && !vm; i++) {
 		struct cprof_map *map = maps->sorted[i];
-		if (is_library(map))
-			vm = map->machine ? map->machine : vm_new(maps, modules, map);
+		if (!is_library(map))
+			continue;
+		vm = map->machine ? map->machine : vm_new(maps, modules, map);
+		*hint = map->id;
 	}
+	return vm;
+}
+
+struct cprof_java_vm *cprof_java_vm_get(const struct cprof_maps *maps,
+					struct cprof_modules *modules, uint32_t epoch,
+					uint32_t *hint)
+{
+	struct cprof_java_vm *vm = find(maps, modules, hint);
 	if (!vm || !vm->usable)
 		return NULL;
 	if (!vm->has_heaps || vm->epoch != epoch) {

@@ -17,10 +17,12 @@ struct cprof_java_vm;
 
 /*
  * The machine of a living process, NULL if there is none, or none that can be read (yet: it is asked again when `epoch` is another
- * one). `modules` opens libjvm.so. Takes a pass over the mappings; the first time some milliseconds.
+ * one). `modules` opens libjvm.so. `hint` is the number of the mapping that it was found on last, and will be; where it is on another one
+ * a pass over the mappings is taken. The first time takes some milliseconds. Borrowed, as long as the mappings.
  */
 struct cprof_java_vm *cprof_java_vm_get(const struct cprof_maps *maps,
-					struct cprof_modules *modules, uint32_t epoch);
+					struct cprof_modules *modules, uint32_t epoch,
+					uint32_t *hint);
 
 /* The machine that the process has, or had: for cprof_java_vm_name() only. NULL: none was met. */
 const struct cprof_java_vm *cprof_java_vm_met(const struct cprof_maps *maps);

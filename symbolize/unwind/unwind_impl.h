@@ -28,13 +28,13 @@ struct cprof_unwinder {
 	struct cprof_unwind_stats stats;
 	/* Recently used mappings by page of code address; each is checked against the maps before use. */
 	uint32_t map_ids[256];
-	/* The Java machine of the process that was walked last, as its mappings were then. */
-	struct cprof_walk_java {
-		const struct cprof_maps *maps;
+	uint32_t java_hint; /* the mapping that a Java machine was found on last */
+	/* The process that had none when it was looked at last, as its mappings were then. */
+	struct cprof_walk_no_java {
+		const struct cprof_maps *maps; /* compared only: it may be gone */
 		uint64_t generation;
 		uint32_t epoch;
-		struct cprof_java_vm *vm;
-	} java;
+	} no_java;
 	uint8_t *live; /* owned; CPROF_WALK_LIVE_BYTES of the live stack */
 };
 

@@ -5,16 +5,18 @@
 
 struct cprof_java_vm *cprof_walk_java(struct cprof_walk *w, const struct cprof_module *module)
 {
-	struct cprof_walk_java *java = &w->unwinder->java;
+	struct cprof_unwinder *unwinder = w->unwinder;
+	struct cprof_walk_no_java *none = &unwinder->no_java;
 	const struct cprof_maps *maps = w->input->maps;
-	uint32_t epoch = w->unwinder->rules.epoch;
-	if (module->kind != CPROF_MODULE_ANONYMOUS || !maps->memory.read)
+	uint32_t epoch = unwinder->rules.epoch;
+	if (module->kind != CPROF_MODULE_ANONYMOUS || !maps->memory.read ||
+	    (none->maps == maps && none->generation == maps->generation && none->epoch == epoch))
 		return NULL;
-	if (java->maps != maps || java->generation != maps->generation || java->epoch != epoch)
-		*java = (struct cprof_walk_java){ maps, maps->generation, epoch,
-						  cprof_java_vm_get(maps, w->unwinder->modules,
-								    epoch) };
-	return java->vm;
+	struct cprof_java_vm *vm =
+		cprof_java_vm_get(maps, unwinder->modules, epoch, &unwinder->java_hint);
+	if (!vm)
+		*none = (struct cprof_walk_no_java){ maps, maps->generation, epoch };
+	return vm;
 }
 
 void cprof_walk_interpreted(struct cprof_walk *w)
