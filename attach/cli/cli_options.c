@@ -72,7 +72,7 @@ static const struct cprof_option rows[] = {
 	{ "budget", ROW(CPROF_OPT_UINT, naming.budget), "1", "N", "let files of the target cost N times the memory and work that they may (docs/security.md)", NULL },
 	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
-	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format; \"-\" is stdout", "Output" },
+	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format; \"-\" is stdout, %p in it a file for each process", "Output" },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
 	{ "push", ROW(CPROF_OPT_LIST, push_urls), NULL, "URL", "send the profile there as well; KIND+http://HOST says what the server speaks (docs/push.md), http://HOST:PORT is Pyroscope; env is the server that the environment names", NULL },
 	{ "push-auth", ROW(CPROF_OPT_STRING, push_auth_file), NULL, "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_PUSH_AUTH", NULL },

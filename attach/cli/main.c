@@ -14,6 +14,7 @@
 #include "attach/cli/delivery.h"
 #include "attach/cli/interrupt.h"
 #include "attach/cli/output.h"
+#include "attach/cli/output_split.h"
 #include "attach/cli/summary.h"
 #include "attach/cli/target_choice.h"
 #include "attach/heap/heap_repair.h"
@@ -469,8 +470,15 @@ static struct cprof_error *push(struct program *program, const struct cprof_prof
 
 static struct cprof_error *deliver(struct program *program, const struct cprof_profile *profile)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 }, others = { 0 };
+	CPROF_AUTO(profile) struct cprof_profile *own = NULL;
+	struct cprof_error *err = NULL;
+	if (cprof_output_split_wanted(program->options.output))
+		err = cprof_output_split_write(profile, program->options.output,
+					       program->targets[0]->pid, program->options.force,
+					       &own, &others);
+	if (!err)
+		err = cprof_pprof_encode(own ? own : profile, CPROF_PPROF_GZIP_FAST, &bytes);
 	if (err)
 		return err;
 	cprof_interrupt_unlink(&program->output.file);
@@ -482,6 +490,8 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	if (file_goes)
 		cprof_output_remove(&program->output);
 
+	if (others.len)
+		say(program, cprof_buffer_text(&others));
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_summary_end(
 		&program->log.counts, cprof_clock_cpu_ns() + program->log.counts.prefetch_cpu_ns,

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/cli/output_split.h"
 #include "base/cleanup.h"
 #include "base/place.h"
 #include "base/shell_word.h"
@@ -128,12 +129,18 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 {
 	struct cprof_output output = { .own_name = !options->output, .stopped = stopped };
 	struct cprof_error *err = NULL;
-	output.path =
-		options->output ? strdup(options->output) : own_name(mode, targets, n_targets);
+	output.path = !options->output ? own_name(mode, targets, n_targets)
+		      : n_targets      ? cprof_output_split_name(options->output, targets[0]->pid)
+				       : strdup(options->output);
 	if (!output.path)
 		return cprof_error_no_memory();
 	if (!*output.path)
 		err = cprof_error_new(CPROF_ERR_USAGE, "-o: the file name is empty");
+	else if (cprof_output_split_wanted(options->output) && options->push_urls.len)
+		err = cprof_error_new(
+			CPROF_ERR_USAGE,
+			"-o with %s makes a file for each process, and -push sends one profile: give one of them",
+			CPROF_OUTPUT_SPLIT_MARK);
 	else if (strcmp(output.path, "-") == 0)
 		err = plan_stdout(&output);
 	else if (options->output)

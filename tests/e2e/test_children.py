@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that the target starts, and profiles that are empty: what is said about both."""
 
+import os
 import signal
 import subprocess
 
@@ -90,6 +91,30 @@ class Followed(TempDir):
             for worker in workers:
                 share = profile.share(lambda frames, labels: "in_child" in frames and labels["pid"] == worker)
                 self.assertGreater(share, 0.1)
+            self.assertTrue(target.alive())
+
+    def test_each_process_has_a_file_of_its_own_where_the_name_says_so(self):
+        with Target(["child_work", "pool", "2", "100000000"]) as target:
+            tool = harness.Process([ATTACH, "-p", str(target.pid), "-children", "-seconds", "0", "-o", self.path("x-%p.pb.gz")],
+                                   stderr=subprocess.PIPE, text=True)
+            while "profiling" not in tool.stderr.readline():
+                self.assertIsNone(tool.poll())
+            wait_for_window(tool)
+            workers = children(target.pid)
+            for worker in workers:
+                let_it_work(worker, 20)
+            tool.send_signal(signal.SIGINT)
+            _, said = tool.communicate(timeout=60)
+            self.assertEqual(tool.returncode, 0, said)
+            self.assertEqual(sorted(os.listdir(self.dir)), sorted(f"x-{pid}.pb.gz" for pid in [target.pid, *workers]))
+            for worker in workers:
+                profile = Profile.read(self.path(f"x-{worker}.pb.gz"))
+                self.assertEqual({labels["pid"] for _, _, labels in profile.samples}, {worker})
+                self.assertGreater(profile.share(lambda frames, _: "in_child" in frames), 0.5)
+                self.assertIn(f"wrote {self.path(f'x-{worker}.pb.gz')} (", said)
+            again = attach("-p", target.pid, "-seconds", "0.1", "-o", self.path("x-%p.pb.gz"))
+            self.assertEqual(again.returncode, 1, again.stderr)
+            self.assertIn("-f replaces it", again.stderr)
             self.assertTrue(target.alive())
 
     def test_what_cannot_follow_is_refused_with_what_can(self):
