@@ -43,7 +43,8 @@ void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *t
 	};
 	followed->channels = (struct cprof_channels){ .subject = &followed->subject,
 						      .running = &shared->recordings,
-						      .running_max = shared->recordings_max };
+						      .running_max = shared->recordings_max,
+						      .ended = shared->ended };
 	for (size_t i = 0; i < shared->n_modes && i < CPROF_FOLLOWED_MODES; i++) {
 		struct cprof_stream *stream = &followed->streams[followed->n_streams];
 		struct cprof_error *err = cprof_stream_init(

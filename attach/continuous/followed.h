@@ -12,11 +12,13 @@
 
 #include "attach/continuous/beat.h"
 #include "attach/continuous/stream.h"
+#include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
 #define CPROF_FOLLOWED_MODES 8
+#define CPROF_FOLLOWED_KINDS 16 /* modes that there may be */
 
 /* What all have together; outlives them. */
 struct cprof_followed_shared {
@@ -28,7 +30,9 @@ struct cprof_followed_shared {
 	const char *host;
 	uint64_t every_ns;
 	unsigned recordings, recordings_max; /* all recordings that run; as many as may */
-	unsigned works, works_max;           /* windows that are cut; as many as may be at once */
+	struct cprof_counts ended
+		[CPROF_FOLLOWED_KINDS]; /* what those had counted that have ended, in the order of cprof_modes */
+	unsigned works, works_max; /* windows that are cut; as many as may be at once */
 	/* A window of a mode; `cut` is taken. */
 	void (*window)(void *ctx, const struct cprof_target *target, const char *mode,
 		       const struct cprof_cut *cut);
