@@ -17,6 +17,7 @@
 #define RETRY_AFTER_MAX_NS (300 * CPROF_NS_PER_S)
 #define OTHERS_TURN_NS     (5 * CPROF_NS_PER_S)
 #define SUSPECT_FAILURES   5
+#define LOOK_EVERY_NS      (10 * CPROF_NS_PER_S)
 #define HELD_FAILURES      8 /* as after so many: up to the longest wait */
 #define AHEAD_NS           (600 * CPROF_NS_PER_S)
 
@@ -39,6 +40,7 @@ void cprof_destination_deinit(struct cprof_destination *destination)
 	free(destination->said);
 	destination->said = NULL;
 	cprof_state_files_deinit(&destination->arrived);
+	cprof_state_files_deinit(&destination->queue.files);
 }
 
 static uint64_t now_ns(const struct cprof_drain *drain)
@@ -138,29 +140,58 @@ struct in_hand {
 	bool taken;
 };
 
-/* The first that is to be had; one that is under suspicion gives way to the next where there is one. */
+/* Looks at the directory where all that was seen is gone, and now and then: a long queue is not to be read for each of its profiles. */
+static struct cprof_error *look(struct cprof_drain *drain, struct cprof_destination *destination)
+{
+	const uint64_t now = now_ns(drain);
+	if (destination->queue.first < destination->queue.files.len &&
+	    now - destination->queue.then_boot_ns < LOOK_EVERY_NS)
+		return NULL;
+	destination->queue.files.len = destination->queue.first = 0;
+	destination->queue.then_boot_ns = now;
+	return cprof_spool_list(drain->spool, &destination->queue.files);
+}
+
+static struct cprof_error *take(struct cprof_drain *drain, const char *name, struct in_hand *hand)
+{
+	hand->bytes.len = 0;
+	return cprof_spool_take(drain->spool, name, &hand->ticket, &hand->bytes, &hand->entry,
+				&hand->taken);
+}
+
+/* The first of those that were seen; one that is under suspicion gives way to the next where there is one. */
+static struct cprof_error *take_seen(struct cprof_drain *drain,
+				     struct cprof_destination *destination, struct in_hand *hand)
+{
+	const struct cprof_state_files *files = &destination->queue.files;
+	struct cprof_error *err = NULL;
+	const char *suspect = NULL;
+	for (size_t i = destination->queue.first; i < files->len && !err && !hand->taken; i++) {
+		const char *name = files->items[i].name;
+		bool wanted = is_wanted(destination, name);
+		if (wanted && is_suspect(destination, name) && !destination->suspect.condemned)
+			suspect = name;
+		else if (wanted)
+			err = take(drain, name, hand);
+		if (!hand->taken && !suspect && i == destination->queue.first)
+			destination->queue.first++;
+	}
+	return suspect && !err && !hand->taken ? take(drain, suspect, hand) : err;
+}
+
 static struct cprof_error *take_next(struct cprof_drain *drain,
 				     struct cprof_destination *destination, struct in_hand *hand)
 {
-	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
-	struct cprof_error *err = cprof_spool_list(drain->spool, &files);
-	const char *suspect = NULL;
-	for (size_t i = 0; i < files.len && !err && !hand->taken; i++) {
-		const char *name = files.items[i].name;
-		if (!is_wanted(destination, name))
-			continue;
-		if (is_suspect(destination, name) && !destination->suspect.condemned) {
-			suspect = name;
-			continue;
-		}
-		hand->bytes.len = 0;
-		err = cprof_spool_take(drain->spool, name, &hand->ticket, &hand->bytes,
-				       &hand->entry, &hand->taken);
-	}
-	if (suspect && !err && !hand->taken)
-		err = cprof_spool_take(drain->spool, suspect, &hand->ticket, &hand->bytes,
-				       &hand->entry, &hand->taken);
-	return err;
+	bool again = destination->queue.files.len > 0;
+	struct cprof_error *err = look(drain, destination);
+	if (!err)
+		err = take_seen(drain, destination, hand);
+	if (err || hand->taken || !again)
+		return err;
+	/* All that was seen is gone; new ones may have come. */
+	destination->queue.first = destination->queue.files.len;
+	err = look(drain, destination);
+	return err ? err : take_seen(drain, destination, hand);
 }
 
 /* ---- what becomes of it ---- */

@@ -39,6 +39,11 @@ struct cprof_destination {
 	char *said; /* owned: the trouble that was told last */
 	int turn;   /* owned, with the lock: it is us who drain; -1 */
 	struct {
+		struct cprof_state_files files; /* owned; of all servers, as they were then */
+		size_t first;                   /* that may still be there */
+		uint64_t then_boot_ns;
+	} queue;
+	struct {
 		char name[128];
 		unsigned failures;
 		bool condemned; /* the server took another one since */

@@ -19,6 +19,7 @@
 #define SUFFIX         ".push"
 #define NAME_BYTES     (16 + 1 + 16 + 1 + 8 + 5)
 #define SHIFT_LEAST_NS ((int64_t)(60 * CPROF_NS_PER_S)) /* less is slewing, and nobody's concern */
+#define LOOK_EVERY     64                               /* puts */
 #define FULL_TRIES     64 /* how many of the oldest may go for one new */
 
 /* ---- open ---- */
@@ -179,12 +180,6 @@ static bool drop_oldest(struct cprof_spool *spool, const struct cprof_state_file
 	return false;
 }
 
-/* Behind the last one. Two who choose the same turn at once have it together. */
-static uint64_t next_turn(const struct cprof_state_files *files)
-{
-	return files->len ? strtoull(files->items[files->len - 1].name, NULL, 16) + 1 : 1;
-}
-
 static bool is_full(const struct cprof_error *err)
 {
 	return err->os_errno == ENOSPC || err->os_errno == EDQUOT;
@@ -198,47 +193,74 @@ static uint64_t bytes_of(const struct cprof_state_files *files, size_t from)
 	return bytes;
 }
 
-/* Our own bound first; where the disk has less room than that, the oldest give way to the new one as well. */
-static struct cprof_error *put_with_room(struct cprof_spool *spool,
-					 const struct cprof_state_files *files, const char *name,
-					 const struct cprof_buffer *bytes, int *ret_fd)
+/* Where the disk has less room than the bound says, the oldest give way to the new one as well. */
+static struct cprof_error *put_on_full_disk(struct cprof_spool *spool, const char *name,
+					    const struct cprof_buffer *bytes, int *ret_fd)
 {
+	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
 	size_t at = 0;
-	while (bytes_of(files, at) + bytes->len > spool->bounds.bytes &&
-	       drop_oldest(spool, files, &at))
-		;
+	struct cprof_error *err = cprof_spool_list(spool, &files);
+	if (err)
+		return err;
 	for (unsigned tries = 0;; tries++) {
-		struct cprof_error *err =
-			cprof_state_dir_put(&spool->dir, name, bytes->data, bytes->len, ret_fd);
-		if (!err || !is_full(err) || tries == FULL_TRIES || !drop_oldest(spool, files, &at))
+		err = cprof_state_dir_put(&spool->dir, name, bytes->data, bytes->len, ret_fd);
+		if (!err || !is_full(err) || tries == FULL_TRIES ||
+		    !drop_oldest(spool, &files, &at))
 			return err;
 		cprof_error_free(err);
 	}
 }
 
+/* Our own bound. Looks at the others where that is not known to be far, and now and then, because others put as well. */
+static struct cprof_error *make_room(struct cprof_spool *spool, size_t n)
+{
+	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
+	if (spool->seen.known && spool->seen.puts < LOOK_EVERY &&
+	    spool->seen.bytes + n <= spool->bounds.bytes)
+		return NULL;
+	struct cprof_error *err = cprof_spool_list(spool, &files);
+	if (err)
+		return err;
+	size_t at = 0;
+	while (bytes_of(&files, at) + n > spool->bounds.bytes && drop_oldest(spool, &files, &at))
+		;
+	uint64_t last = files.len ? strtoull(files.items[files.len - 1].name, NULL, 16) : 0;
+	spool->seen.turn = last > spool->seen.turn ? last : spool->seen.turn;
+	spool->seen.bytes = bytes_of(&files, at);
+	spool->seen.puts = 0;
+	spool->seen.known = true;
+	return NULL;
+}
+
 struct cprof_error *cprof_spool_put(struct cprof_spool *spool, const struct cprof_push *push,
 				    struct cprof_spool_ticket *ret_ticket)
 {
-	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	struct cprof_spool_ticket ticket = { .fd = -1 };
 	uint64_t server;
 	struct cprof_error *err = cprof_spool_server_of(push, &server);
 	if (!err)
 		err = encode(spool, push, &bytes);
+	if (!err && bytes.len > spool->bounds.bytes)
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				      "the profile is larger than all that may wait in %s",
+				      spool->dir.path);
 	if (!err)
-		err = cprof_spool_list(spool, &files);
+		err = make_room(spool, bytes.len);
 	if (err)
 		return err;
-	if (bytes.len > spool->bounds.bytes)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "the profile is larger than all that may wait in %s",
-				       spool->dir.path);
+	/* Behind the last one. Two who choose the same turn at once have it together. */
 	snprintf(ticket.name, sizeof(ticket.name), "%016" PRIx64 "-%016" PRIx64 "-%08x" SUFFIX,
-		 next_turn(&files), server, (unsigned)spool->clock->chance(spool->clock->ctx));
-	err = put_with_room(spool, &files, ticket.name, &bytes, &ticket.fd);
+		 ++spool->seen.turn, server, (unsigned)spool->clock->chance(spool->clock->ctx));
+	err = cprof_state_dir_put(&spool->dir, ticket.name, bytes.data, bytes.len, &ticket.fd);
+	if (err && is_full(err)) {
+		cprof_error_free(err);
+		err = put_on_full_disk(spool, ticket.name, &bytes, &ticket.fd);
+	}
 	if (err)
 		return err;
+	spool->seen.bytes += bytes.len;
+	spool->seen.puts++;
 	atomic_fetch_add_explicit(&spool->counts->kept, 1, memory_order_relaxed);
 	if (ret_ticket)
 		*ret_ticket = ticket;

@@ -35,6 +35,11 @@ struct cprof_spool {
 	const struct cprof_clockwork *clock;  /* borrowed */
 	struct cprof_delivery_counts *counts; /* borrowed */
 	uint8_t boot_id[16];
+	struct {                      /* so that to put one is not to look at all of them */
+		uint64_t turn, bytes; /* the last one's; of all, at least */
+		unsigned puts;        /* since they were looked at */
+		bool known;
+	} seen;
 };
 
 /*

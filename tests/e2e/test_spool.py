@@ -168,6 +168,32 @@ class Spool(Base):
             self.assertTrue(os.path.exists(self.path(name)))
 
 
+class Slow(Base):
+    def test_an_answer_whose_body_comes_a_byte_a_second_is_an_answer(self):
+        """Asked again after its time-out, the profile would be counted twice."""
+        requests = []
+
+        def serve(server):
+            connection, _ = server.accept()
+            with connection:
+                requests.append(connection.recv(1 << 20))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+                for _ in range(4000):
+                    try:
+                        connection.sendall(b"x")
+                    except OSError:
+                        return
+                    threading.Event().wait(1)
+
+        self.record("-o", "file.pb.gz")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(target=serve, args=(server,), daemon=True).start()
+            done = run([CPROF, "-push", f"http://127.0.0.1:{server.getsockname()[1]}", self.path("file.pb.gz")], timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("delivered", done.stderr)
+        self.assertEqual(len(requests), 1)
+
+
 class Ways(Base):
     def make(self, name, *more):
         done = run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={name}", *more],
