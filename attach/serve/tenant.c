@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -73,6 +74,10 @@ static void on_ended(void *ctx, const struct cprof_channel *channel)
 void cprof_tenant_went(struct cprof_tenant *tenant, bool ended)
 {
 	cprof_target_ended(tenant->target);
+	/* Its name is kept for a while, and nothing else. */
+	if (tenant->target->pidfd >= 0)
+		close(tenant->target->pidfd);
+	tenant->target->pidfd = -1;
 	tenant->ended = ended;
 	if (!ended)
 		cprof_channels_end(&tenant->channels);

@@ -127,8 +127,19 @@ void cprof_visit_answer_error(struct cprof_http_request *request, struct cprof_e
 	cprof_http_server_answer(request, &answer);
 }
 
+/* However that was noticed. */
+static struct cprof_error *has_ended(const struct cprof_target *target)
+{
+	return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended", (int)target->pid,
+			       target->comm);
+}
+
 static void fail(struct cprof_visit *visit, struct cprof_error *err)
 {
+	if (err->code == CPROF_ERR_NO_TARGET) {
+		cprof_error_free(err);
+		err = has_ended(visit->house->target);
+	}
 	visit->stage = OVER;
 	cprof_visit_answer_error(visit->request, err);
 }
@@ -157,6 +168,12 @@ static void succeed(struct cprof_visit *visit, struct cprof_buffer *bytes)
 
 /* ---- recordings ---- */
 
+static void wait_as_orphan(struct cprof_visit *visit)
+{
+	visit->stage = ORPHAN;
+	visit->due_mono_ns = cprof_clock_mono_ns() + ORPHAN_NS;
+}
+
 static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage stage)
 {
 	struct cprof_profile_form form = visit->ask.form;
@@ -164,14 +181,15 @@ static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage st
 		form.shape = CPROF_SHAPE_PART;
 	visit->stage = stage;
 	visit->due_mono_ns = UINT64_MAX;
-	return cprof_recording_ask(&visit->channel->recording, visit->house->subject,
-				   stage == FIRST, &form, &visit->reader);
-}
-
-static void wait_as_orphan(struct cprof_visit *visit)
-{
-	visit->stage = ORPHAN;
-	visit->due_mono_ns = cprof_clock_mono_ns() + ORPHAN_NS;
+	struct cprof_error *err =
+		cprof_recording_ask(&visit->channel->recording, visit->house->subject,
+				    stage == FIRST, &form, &visit->reader);
+	if (!err || err->code != CPROF_ERR_OS)
+		return err;
+	/* It has just ended: that is noticed in a moment, with the reason. */
+	cprof_error_free(err);
+	wait_as_orphan(visit);
+	return NULL;
 }
 
 /* Whether one stream of all processes has what is asked for. */
@@ -202,15 +220,7 @@ static struct cprof_error *use_channel(struct cprof_visit *visit)
 		visit->alone = true;
 		return use_channel(visit);
 	}
-	if (!err)
-		err = ask_for_part(visit, FIRST);
-	if (err &&
-	    visit->streams) { /* it has just ended: that is noticed in a moment, with the reason */
-		cprof_error_free(err);
-		wait_as_orphan(visit);
-		return NULL;
-	}
-	return err;
+	return err ? err : ask_for_part(visit, FIRST);
 }
 
 /* There is no stream, as it turns out. */
@@ -361,8 +371,7 @@ static struct cprof_error *step(struct cprof_visit *visit, uint64_t mono_ns)
 {
 	const struct cprof_target *target = visit->house->target;
 	if (visit->channel && target->exited && (visit->streams || !visit->channel->running))
-		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
-				       (int)target->pid, target->comm);
+		return has_ended(target);
 	if (visit->channel && !visit->channel->running)
 		return visit->streams && visit->stage <= ORPHAN && !visit->first.len
 			       ? go_alone(visit)
