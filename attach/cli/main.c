@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "attach/cli/choice_again.h"
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_config.h"
 #include "attach/cli/cmd_continuous.h"
@@ -552,7 +553,7 @@ static void say_line(void *ctx, const char *text)
 }
 
 /* -http ADDRESS */
-static int serve(struct program *program)
+static int serve(struct program *program, int argc, char *const argv[])
 {
 	const struct cprof_attach_options *options = &program->options;
 	struct cprof_serve_options serve = {
@@ -570,13 +571,22 @@ static int serve(struct program *program)
 	};
 	struct cprof_target_choice choice;
 	struct cprof_error *err = cprof_target_choice_init(&choice, options);
+	struct cprof_choice_again again = { .argc = argc,
+					    .argv = argv,
+					    .options = options,
+					    .rules = &choice.rules,
+					    .say = say_line,
+					    .ctx = program };
 	serve.rules = &choice.rules;
+	serve.again = cprof_choice_again;
+	serve.again_ctx = &again;
 	if (!err)
 		err = cprof_interrupt_init(&serve.stop_fd);
 	if (!err)
 		err = cprof_interrupt_hangups(&serve.again_fd);
 	if (!err)
 		err = cprof_serve(&serve);
+	cprof_choice_again_deinit(&again);
 	cprof_target_choice_deinit(&choice);
 	return err ? fail(program, err) : 0;
 }
@@ -682,7 +692,7 @@ int main(int argc, char **argv)
 	else if (program.options.why)
 		status = explain_names(&program);
 	else if (program.options.http)
-		status = serve(&program);
+		status = serve(&program, argc, argv);
 	else if (program.options.continuous.on)
 		status = go_on(&program, argc, argv);
 	else

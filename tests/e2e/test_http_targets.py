@@ -118,6 +118,30 @@ class Sets(TempDir):
             self.assertEqual(listed(server).keys(), {target.pid})
             wait_for(lambda: server.profile("profile?seconds=0.3").total(0), "samples")
 
+    def test_sighup_reads_the_file_of_options_again(self):
+        conf = self.path("agent.conf")
+
+        def write(*lines):
+            with open(conf + ".new", "w", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+            os.rename(conf + ".new", conf)
+
+        with Target("hot") as first, Target("hot") as second:
+            write(f"p = {first.pid}", "modes = cpu,threads")
+            with Server("-config", conf) as server:
+                write(f"p = {first.pid},{second.pid}", "modes = cpu")
+                server.process.send_signal(signal.SIGHUP)
+                said = server.process.stderr.readline()
+                self.assertIn("count from the next start on", said)
+                self.assertEqual(server.process.stderr.readline(), f"process {second.pid} (hot) is there\n")
+                wait_for(lambda: listed(server).keys() == {first.pid, second.pid}, "both")
+                write("p = none")
+                server.process.send_signal(signal.SIGHUP)
+                while "stay as they were" not in said:
+                    said = server.process.stderr.readline()
+                    self.assertTrue(said)
+                self.assertEqual(listed(server).keys(), {first.pid, second.pid})
+
 
 class Stream(TempDir):
     """One stream of CPU samples for all."""
