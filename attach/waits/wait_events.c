@@ -13,6 +13,7 @@
 #include "attach/locks/futex.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_host.h"
+#include "attach/target/thread_proc.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -29,6 +30,7 @@ struct cprof_wait_events {
 	const struct cprof_target *target; /* borrowed */
 	struct cprof_futex_tracepoints points;
 	bool releases, inherit_thread;
+	bool waitv; /* followed too */
 	uint32_t stack_bytes;
 	struct cprof_perf_layout light, heavy;
 	int *cpus; /* owned */
@@ -85,7 +87,7 @@ static struct cprof_error *open_one(struct cprof_wait_events *events, struct per
 	if (fd < 0)
 		return cprof_perf_event_refused(errno, "futex tracepoint");
 	struct cprof_error *err = NULL;
-	if (ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) < 0)
+	if (filter && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) < 0)
 		err = cprof_error_os(errno, "filter futex calls by \"%s\"", filter);
 	if (!err && cpu == events->n_rings) {
 		err = cprof_perf_event_map(fd, RING_BYTES, RING_LEAST,
@@ -102,6 +104,20 @@ static struct cprof_error *open_one(struct cprof_wait_events *events, struct per
 		return err;
 	}
 	return keep_fd(events, fd);
+}
+
+/* Its return is the index of the word that was woken, or an error. */
+static struct cprof_error *open_waitv(struct cprof_wait_events *events, pid_t tid, size_t cpu)
+{
+	struct perf_event_attr attr = make_attr(events, events->points.enter_waitv);
+	struct cprof_error *err = open_one(events, &attr, tid, cpu, NULL);
+	if (err)
+		return err;
+	attr = make_attr(events, events->points.exit_waitv);
+	attr.sample_type = events->heavy.sample_type;
+	attr.sample_regs_user = cprof_arch_host()->perf_regs_mask;
+	attr.sample_stack_user = events->stack_bytes;
+	return open_one(events, &attr, tid, cpu, "ret != -11");
 }
 
 static struct cprof_error *open_thread(struct cprof_wait_events *events, pid_t tid)
@@ -122,6 +138,8 @@ static struct cprof_error *open_thread(struct cprof_wait_events *events, pid_t t
 		attr.sample_stack_user = events->stack_bytes;
 		err = open_one(events, &attr, tid, cpu,
 			       events->releases ? "ret >= 0" : "ret <= 0 && ret != -11");
+		if (!err && events->waitv)
+			err = open_waitv(events, tid, cpu);
 		if (err || !events->releases)
 			continue;
 		attr = make_attr(events, events->points.exit_futex);
@@ -138,7 +156,10 @@ static struct cprof_error *open_new_threads(struct cprof_wait_events *events, si
 	struct cprof_error *err = cprof_target_threads(events->target, &tids, &n);
 	if (err)
 		return err;
-	cprof_perf_host_raise_files((n + 1) * events->n_cpus * (events->releases ? 3 : 2));
+	cprof_perf_host_raise_files((n + 1) * events->n_cpus *
+				    (events->releases ? 3
+				     : events->waitv  ? 4
+						      : 2));
 	for (size_t i = 0; i < n && i < THREADS_MAX; i++) {
 		bool added;
 		if (!cprof_map64_put(&events->followed, (uint64_t)tids[i], &added))
@@ -177,6 +198,23 @@ static struct cprof_error *open_threads(struct cprof_wait_events *events)
 	return NULL;
 }
 
+/* Two events more for each thread and CPU are only for programs that use it. */
+static bool uses_waitv(const struct cprof_target *target)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	cprof_error_free(cprof_target_threads(target, &tids, &n));
+	for (size_t i = 0; i < n; i++) {
+		char text[256];
+		struct cprof_thread_call call;
+		if (cprof_thread_read(target->pid, tids[i], "syscall", text, sizeof(text)) > 0 &&
+		    cprof_thread_call_parse(text, &call) && call.kind == CPROF_CALL_BLOCKED &&
+		    call.nr == SYS_futex_waitv)
+			return true;
+	}
+	return false;
+}
+
 static int open_own(const struct cprof_wait_events *events)
 {
 	struct perf_event_attr attr = {
@@ -212,6 +250,7 @@ struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bo
 		events->rings = calloc(events->n_cpus, sizeof(*events->rings));
 		err = events->rings ? NULL : cprof_error_no_memory();
 	}
+	events->waitv = !err && !releases && events->points.enter_waitv && uses_waitv(target);
 	if (!err)
 		err = open_threads(events);
 	if (err) {
@@ -266,8 +305,8 @@ struct raw_exit {
 	int64_t ret;
 };
 
-bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
-			      struct cprof_wait_events_call *ret)
+static bool decode(const void *raw, size_t n_raw, int32_t nr, uint64_t enter_id, uint64_t exit_id,
+		   struct cprof_wait_events_call *ret)
 {
 	struct raw_enter enter;
 	struct raw_exit exit_call;
@@ -279,7 +318,7 @@ bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, 
 		memcpy(&exit_call, raw, sizeof(exit_call));
 		ret->kind = CPROF_WAIT_EVENTS_EXIT;
 		ret->ret = exit_call.ret;
-		return exit_call.nr == SYS_futex;
+		return exit_call.nr == nr;
 	}
 	if (type != enter_id || n_raw < sizeof(enter))
 		return false;
@@ -288,7 +327,34 @@ bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, 
 	ret->addr = enter.args[0];
 	ret->op = (uint32_t)enter.args[1];
 	ret->val = (uint32_t)enter.args[2];
-	return enter.nr == SYS_futex;
+	return enter.nr == nr;
+}
+
+bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
+			      struct cprof_wait_events_call *ret)
+{
+	return decode(raw, n_raw, SYS_futex, enter_id, exit_id, ret);
+}
+
+bool cprof_wait_events_decode_waitv(const void *raw, size_t n_raw, uint64_t enter_id,
+				    uint64_t exit_id, struct cprof_wait_events_call *ret)
+{
+	if (!decode(raw, n_raw, SYS_futex_waitv, enter_id, exit_id, ret))
+		return false;
+	ret->op = CPROF_WAIT_PAIR_WAITV;
+	ret->val = 0;
+	return true;
+}
+
+static bool decode_any(const struct cprof_wait_events *events,
+		       const struct cprof_perf_record *record, struct cprof_wait_events_call *ret)
+{
+	const struct cprof_futex_tracepoints *points = &events->points;
+	return cprof_wait_events_decode(record->sample.raw, record->sample.n_raw,
+					points->enter_futex, points->exit_futex, ret) ||
+	       (events->waitv &&
+		cprof_wait_events_decode_waitv(record->sample.raw, record->sample.n_raw,
+					       points->enter_waitv, points->exit_waitv, ret));
 }
 
 /* Both kinds begin alike, so the light layout reads what tells them apart. */
@@ -308,8 +374,7 @@ static struct cprof_error *hand_out(struct cprof_wait_events *events,
 		return fn(ctx, &call);
 	}
 	if (record.kind != CPROF_PERF_SAMPLE || record.pid != (uint32_t)events->target->pid ||
-	    !cprof_wait_events_decode(record.sample.raw, record.sample.n_raw,
-				      events->points.enter_futex, events->points.exit_futex, &call))
+	    !decode_any(events, &record, &call))
 		return NULL;
 	const bool heavy =
 		call.kind == CPROF_WAIT_EVENTS_EXIT && !(events->releases && call.ret < 0);

@@ -5,7 +5,8 @@
  * Works for an ordinary user on his own processes at kernel.perf_event_paranoid 2, without tracefs: system call
  * tracepoints are open to everybody, and registers and stack at the return from a call are the user's. Per thread and
  * CPU there is one event on the entry (arguments only) and one on the return (with registers and stack), inherited
- * by new threads; a CPU's events share a ring.
+ * by new threads; a CPU's events share a ring. Where a thread sleeps in futex_waitv (Wine's do) when they are opened, there are two
+ * more for that call.
  *
  * Source of truth: perf_event_open(2); the `format` files under events/syscalls in tracefs.
  */
@@ -18,6 +19,7 @@
 
 #include "attach/perf/perf_record.h"
 #include "attach/target/target.h"
+#include "attach/waits/wait_pair.h"
 #include "cprof/error.h"
 
 struct cprof_wait_events;
@@ -33,7 +35,7 @@ struct cprof_wait_events_call {
 	uint32_t tid;
 	uint64_t time_ns;
 	uint64_t addr;    /* ENTER */
-	uint32_t op, val; /* ENTER */
+	uint32_t op, val; /* ENTER; CPROF_WAIT_PAIR_WAITV */
 	int64_t ret;      /* EXIT */
 	const struct cprof_perf_record
 		*record; /* with registers and stack at an EXIT that has them */
@@ -68,5 +70,7 @@ bool cprof_wait_events_see(const struct cprof_wait_events *events);
 /* One raw record, for tests and fuzzing: false where it is no futex call of these tracepoints. */
 bool cprof_wait_events_decode(const void *raw, size_t n_raw, uint64_t enter_id, uint64_t exit_id,
 			      struct cprof_wait_events_call *ret);
+bool cprof_wait_events_decode_waitv(const void *raw, size_t n_raw, uint64_t enter_id,
+				    uint64_t exit_id, struct cprof_wait_events_call *ret);
 
 #endif

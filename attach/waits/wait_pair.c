@@ -80,6 +80,8 @@ static struct cprof_error *wake_put(struct cprof_wait_pair *pair, uint64_t addr,
 
 static bool waits(uint32_t op)
 {
+	if (op == CPROF_WAIT_PAIR_WAITV)
+		return true;
 	const struct cprof_futex_op *known = cprof_futex_op(op);
 	return known && known->role == CPROF_FUTEX_WAITS;
 }
@@ -87,11 +89,13 @@ static bool waits(uint32_t op)
 static bool wakes(uint32_t op)
 {
 	const struct cprof_futex_op *known = cprof_futex_op(op);
-	return known && known->role == CPROF_FUTEX_WAKES;
+	return op != CPROF_WAIT_PAIR_WAITV && known && known->role == CPROF_FUTEX_WAKES;
 }
 
 static bool joins(const struct cprof_wait_pair_thread *thread)
 {
+	if (thread->op == CPROF_WAIT_PAIR_WAITV)
+		return false;
 	const struct cprof_wait as_wait = { .syscall = SYS_futex,
 					    .futex_op = thread->op,
 					    .futex_val = thread->val };
@@ -147,8 +151,8 @@ static void describe(const struct cprof_wait_pair_thread *thread, uint32_t tid, 
 {
 	*wait = (struct cprof_wait){
 		.tid = tid,
-		.syscall = SYS_futex,
-		.futex_op = thread->op,
+		.syscall = thread->op == CPROF_WAIT_PAIR_WAITV ? SYS_futex_waitv : SYS_futex,
+		.futex_op = thread->op == CPROF_WAIT_PAIR_WAITV ? 0 : thread->op,
 		.futex_val = thread->val,
 		.addr = thread->addr,
 		.owner_tid = thread->owner,
@@ -233,7 +237,8 @@ void cprof_wait_pair_read_owners(struct cprof_wait_pair *pair, const struct cpro
 {
 	for (uint32_t i = 0; i < pair->n_threads; i++) {
 		struct cprof_wait_pair_thread *thread = &pair->threads[i];
-		if (!thread->entered_ns || thread->owner_read || !waits(thread->op))
+		if (!thread->entered_ns || thread->owner_read || !waits(thread->op) ||
+		    thread->op == CPROF_WAIT_PAIR_WAITV)
 			continue;
 		thread->owner_read = true;
 		const struct cprof_wait as_wait = { .syscall = SYS_futex,

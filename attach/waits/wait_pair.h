@@ -52,6 +52,9 @@ struct cprof_wait_pair {
 /* A zeroed struct (with `releases` set or not) is ready for use. */
 void cprof_wait_pair_deinit(struct cprof_wait_pair *pair);
 
+/* In the place of an operation: the call is futex_waitv, `addr` its list of words. */
+#define CPROF_WAIT_PAIR_WAITV 0x40000000u
+
 /* Thread `tid` enters futex(addr, op, val). Errors: NO_MEMORY. */
 struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t tid,
 					  uint64_t now_ns, uint64_t addr, uint32_t op,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/perf_event.h"
+#include "attach/target/thread_proc.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_events.h"
 #include "tests/unit/test.h"
@@ -9,6 +10,7 @@
 #include <linux/bpf.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -59,6 +61,86 @@ static void *wait_for_nothing(void *arg)
 	for (int i = 0; i < 5; i++)
 		syscall(SYS_futex, &word, 128 /* WAIT, private */, 0, &soon, NULL, 0);
 	return NULL;
+}
+
+/* struct futex_waitv of linux/futex.h */
+struct word {
+	uint64_t value, addr;
+	uint32_t flags, reserved;
+};
+
+static void *wait_for_words(void *arg)
+{
+	uint32_t *gate = arg, other = 0;
+	struct timespec soon;
+	struct word words[] = { { 0, (uint64_t)(uintptr_t)gate, 2 | 128, 0 },
+				{ 0, (uint64_t)(uintptr_t)&other, 2 | 128, 0 } };
+	while (!__atomic_load_n(gate, __ATOMIC_SEQ_CST))
+		if (syscall(SYS_futex_waitv, words, 2, 0, NULL, CLOCK_MONOTONIC) < 0 &&
+		    errno == ENOSYS)
+			return gate;
+	words[0] = words[1];
+	for (int i = 0; i < 5; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &soon);
+		soon.tv_sec += soon.tv_nsec >= 999000000;
+		soon.tv_nsec = (soon.tv_nsec + 1000000) % 1000000000;
+		syscall(SYS_futex_waitv, words, 1, 0, &soon, CLOCK_MONOTONIC);
+	}
+	return NULL;
+}
+
+static bool sleeps_in_waitv(void)
+{
+	pid_t *tids;
+	size_t n;
+	char text[256] = "";
+	struct cprof_thread_call call = { 0 };
+	CHECK(!cprof_thread_list(getpid(), &tids, &n));
+	for (size_t i = 0; i < n && call.nr != SYS_futex_waitv; i++) {
+		if (cprof_thread_read(getpid(), tids[i], "syscall", text, sizeof(text)) <= 0 ||
+		    !cprof_thread_call_parse(text, &call))
+			call.nr = 0;
+	}
+	free(tids);
+	return call.nr == SYS_futex_waitv;
+}
+
+/* Both threads call: an exit belongs to the last entry of its own. */
+static struct cprof_error *note_waitv(void *ctx, const struct cprof_wait_events_call *call)
+{
+	static uint32_t in_waitv;
+	if (call->kind == CPROF_WAIT_EVENTS_ENTER && call->op == CPROF_WAIT_PAIR_WAITV)
+		in_waitv = call->tid;
+	else if (call->kind == CPROF_WAIT_EVENTS_ENTER)
+		return NULL;
+	return call->tid == in_waitv && call->kind != CPROF_WAIT_EVENTS_ENDED ? note(ctx, call)
+									      : NULL;
+}
+
+TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
+{
+	struct cprof_target *target;
+	struct seen seen = { 0 };
+	static uint32_t gate;
+	void *refused;
+	pthread_t thread;
+	if (syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS)
+		test_skip("this kernel has no futex_waitv");
+	CHECK(pthread_create(&thread, NULL, wait_for_words, &gate) == 0);
+	while (!sleeps_in_waitv())
+		usleep(1000);
+	struct cprof_wait_events *events = open_own(&target);
+	__atomic_store_n(&gate, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &gate, 129 /* WAKE, private */, 1, NULL, NULL, 0);
+	CHECK(pthread_join(thread, &refused) == 0 && !refused);
+	struct cprof_error *err = cprof_wait_events_drain(events, UINT64_MAX, note_waitv, &seen);
+	if (err)
+		TEST_FAIL("%s", err->message);
+	CHECK_UINT(seen.enters, 5);
+	CHECK_UINT(seen.exits, 5);
+	CHECK_UINT(seen.with_stack, 5);
+	cprof_wait_events_close(events);
+	cprof_target_close(target);
 }
 
 TEST(wait_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stacks)

@@ -174,6 +174,18 @@ TEST(wait_pair_stays_bounded_when_threads_and_locks_come_and_go)
 	cprof_wait_pair_deinit(&pair);
 }
 
+TEST(wait_pair_tells_a_wait_for_several_words_from_one_for_one)
+{
+	struct cprof_wait_pair pair = { 0 };
+	CHECK(!cprof_wait_pair_enter(&pair, 7, 100, 0x1000, CPROF_WAIT_PAIR_WAITV, 0));
+	CHECK(cprof_wait_pair_exit(&pair, 7, 350, 1, &wait));
+	CHECK_UINT((uint64_t)wait.syscall, SYS_futex_waitv);
+	CHECK_UINT((uint64_t)wait.delay_ns, 250);
+	CHECK(!cprof_wait_pair_enter(&pair, 7, 400, 0x1000, CPROF_WAIT_PAIR_WAITV, 0));
+	CHECK(!cprof_wait_pair_exit(&pair, 7, 410, -11, &wait)); /* a word had changed already */
+	cprof_wait_pair_deinit(&pair);
+}
+
 TEST(wait_events_decode_takes_futex_calls_and_nothing_else)
 {
 	struct cprof_wait_events_call call;
