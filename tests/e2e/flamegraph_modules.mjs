@@ -4,7 +4,7 @@ import assert from "node:assert";
 import { pathToFileURL } from "node:url";
 
 const from = async (name) => import(pathToFileURL(`${process.argv[2]}/${name}.mjs`));
-const { TreeBuilder, FILLER, sums, invertTree, callersTree, calleesTree, frameSums, treeOfRows } = await from("tree");
+const { TreeBuilder, FILLER, sums, invertTree, callersTree, calleesTree, frameSums, treeOfRows, orderByName } = await from("tree");
 const { transformTree, exactly, framesThatMatch } = await from("transform");
 const { searchTree } = await from("search");
 const { formatValue, formatMatch, shortenName, visibleName } = await from("format");
@@ -55,6 +55,13 @@ const steps = (tree, ...list) => linesOf(transformTree(tree, names, list.map(([o
 const work = treeOf("main;work;spin 60", "main;work 30", "main;idle 10");
 const recursive = treeOf("main;f;g;f;h 4", "main;f 3", "main;g;f 2", "main;f;f;f 1");
 
+check("siblings stand by name, fillers last, and nothing else changes", () => {
+  const tree = treeOf("r;b;y 1", "r;b;x 9", "r;* 50", "r;a 2", "q 3", "r;c 7"), ordered = orderByName(tree, names);
+  same([...ordered.frame].map((frame) => (frame === FILLER ? "*" : names[frame])), ["q", "r", "a", "b", "x", "y", "c", "*"]);
+  same(linesOf(ordered), linesOf(tree));
+  same([...sums(ordered, 0)], [3, 69, 2, 10, 9, 1, 7, 50]);
+  same([...ordered.depth], [0, 0, 1, 1, 2, 2, 1, 1]);
+});
 check("rows become a tree", () => {
   const tree = treeOfRows({ up: [0, 0, 0, 2, 2], frame: [0, 1, 2, 3, -7], self: [[0, 30, 60, 10, 5]] });
   same([...tree.depth], [0, 1, 2, 1, 0]);

@@ -419,6 +419,23 @@ class Refusals(unittest.TestCase):
         self.assertFalse(os.path.exists(path))
 
 
+class Modules(unittest.TestCase):
+    """The scripts of the pages, by node."""
+
+    FOLDER = os.path.join(harness.ROOT, "convert", "web", "assets")
+
+    def test_the_layout_of_graphs_and_the_addresses_of_links(self):
+        run = subprocess.run([harness.need("node"), os.path.join(os.path.dirname(os.path.abspath(__file__)), "web_modules.mjs"), self.FOLDER],
+                             timeout=120, check=False, capture_output=True, text=True)
+        self.assertEqual((run.returncode, [line for line in run.stdout.splitlines() if not line.startswith("ok ")]), (0, []), run.stderr)
+
+    def test_every_module_is_a_module(self):
+        node = harness.need("node")
+        for name in sorted(os.listdir(self.FOLDER)):
+            if name.endswith(".mjs"):
+                subprocess.run([node, "--check", os.path.join(self.FOLDER, name)], check=True, timeout=60)
+
+
 class Browser(unittest.TestCase):
     """What a browser makes of the pages."""
 

@@ -5,7 +5,7 @@
  * There is one state (state.mjs); it lives in the address, and every change of it goes through the address, so that the
  * browser's back and forward work. What is made of it (trees, widths, sums) is kept until the state's part it hangs on changes.
  */
-import { TreeBuilder, sums, frameSums, invertTree, callersTree, calleesTree, FILLER } from "./tree.mjs";
+import { TreeBuilder, sums, frameSums, invertTree, callersTree, calleesTree, orderByName, FILLER } from "./tree.mjs";
 import { STEPS, transformTree, exactly, framesThatMatch } from "./transform.mjs";
 import { weigher, widths, netValue, nothingChanged, noneMatches } from "./profile.mjs";
 import { searchTree } from "./search.mjs";
@@ -72,7 +72,7 @@ export class Page {
     this.makeTree();
     this.makePanes();
     this.makeSearch();
-    for (const key of ["view", "by", "color"]) byId(key).value = state[key];
+    for (const key of ["view", "by", "color", "order"]) byId(key).value = state[key];
     byId("type").value = this.types[this.type];
     if (document.activeElement !== byId("find")) byId("find").value = state.find;
     byId("what").textContent = `${visibleName(this.types[this.type])}, ${this.value(this.total)} in all`;
@@ -96,7 +96,7 @@ export class Page {
   }
 
   makePanes() {
-    const { profile, state } = this, key = [state.view, state.function, this.treeKey].join("\n");
+    const { profile, state } = this, key = [state.view, state.order, state.function, this.treeKey].join("\n");
     if (key !== this.panesKey) {
       this.panesKey = key;
       this.panes = this.panesOf(state.view);
@@ -111,7 +111,10 @@ export class Page {
   }
 
   panesOf(view) {
-    const pane = (tree, upwards, skip) => makePane(tree, widths(this.profile, tree, this.type), upwards, skip);
+    const pane = (made, upwards, skip) => {
+      const tree = this.state.order === "name" ? orderByName(made, this.names) : made;
+      return makePane(tree, widths(this.profile, tree, this.type), upwards, skip);
+    };
     if (view === "inverted") return [pane(invertTree(this.tree, this.weigh))];
     if (view !== "sandwich") return [pane(this.tree, view === "flame")];
     const frame = this.names.indexOf(this.state.function);
@@ -404,6 +407,7 @@ export class Page {
     stage.onscroll = () => this.draw();
     for (const key of ["type", "by"]) byId(key).onchange = (event) => this.go({ [key]: event.target.value, zoom: "" });
     byId("color").onchange = (event) => this.go({ color: event.target.value });
+    byId("order").onchange = (event) => this.go({ order: event.target.value, zoom: "" });
     byId("view").onchange = (event) => this.changeView(event.target.value);
     byId("find").oninput = (event) => {
       history.replaceState(null, "", `#${writeState({ ...this.state, find: event.target.value })}`);

@@ -2,12 +2,12 @@
 /*
  * state.mjs - what the page shows, as the fragment of its address: a link shows the same again.
  *
- * type, view, function (of a sandwich), by (label), zoom (node), find, color; and steps in their order as OP=PATTERN.
+ * type, view, function (of a sandwich), by (label), zoom (node), find, color, order (of siblings); and steps in their order as OP=PATTERN.
  */
 import { STEPS } from "./transform.mjs";
 
 export const VIEWS = { icicle: "Icicle", flame: "Flame", inverted: "Inverted", sandwich: "Sandwich" };
-const PLAIN_STATE = { type: "", view: "icicle", function: "", by: "", zoom: "", find: "", color: "package" };
+const PLAIN_STATE = { type: "", view: "icicle", function: "", by: "", zoom: "", find: "", color: "package", order: "weight" };
 
 export function readState(fragment) {
   const state = { ...PLAIN_STATE, steps: [] };

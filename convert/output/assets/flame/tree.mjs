@@ -30,6 +30,27 @@ function linkTree(tree) {
   return Object.assign(tree, { parent, end });
 }
 
+/* The same tree with siblings in the order of their names, so that two recordings look alike; fillers stay last. */
+export function orderByName(tree, names) {
+  const children = new Map(), rows = { depth: [], frame: [], joined: [], from: [] };
+  for (let i = 0; i < tree.n; i++) {
+    if (!children.has(tree.parent[i])) children.set(tree.parent[i], []);
+    children.get(tree.parent[i]).push(i);
+  }
+  const key = (i) => (tree.frame[i] === FILLER ? "\uffff" : names[tree.frame[i]]);
+  const backwards = (a, b) => (key(a) < key(b) ? 1 : key(a) > key(b) ? -1 : b - a), open = [...(children.get(-1) || [])].sort(backwards);
+  while (open.length) {
+    const i = open.pop();
+    rows.depth.push(tree.depth[i]);
+    rows.frame.push(tree.frame[i]);
+    rows.joined.push(tree.joined[i]);
+    rows.from.push(i);
+    if (children.has(i)) open.push(...children.get(i).sort(backwards));
+  }
+  return linkTree({ n: tree.n, depth: Int32Array.from(rows.depth), frame: Int32Array.from(rows.frame), joined: Int32Array.from(rows.joined),
+    self: tree.self.map((column) => Float64Array.from(rows.from, (i) => column[i])) });
+}
+
 /* By node: its own and everything below it. */
 export function sums(tree, column) {
   const sum = Float64Array.from(tree.self[column]);
