@@ -213,7 +213,8 @@ static struct cprof_error *use_channel(struct cprof_visit *visit)
 		return err;
 	visit->streams = is_in_stream(visit, mode);
 	err = cprof_channels_use(visit->streams ? visit->house->streams : visit->house->channels,
-				 mode, ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && !ask->rate,
+				 mode,
+				 ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && ask->rate <= 0,
 				 ask->rate, ask->event, &visit->channel);
 	if (err && visit->streams) {
 		cprof_error_free(err);

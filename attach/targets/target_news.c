@@ -28,18 +28,15 @@ static struct cprof_error *refused(int why, const char *what)
 /* Ask to be told. */
 static int listen_to(int fd)
 {
-	struct {
-		struct nlmsghdr head;
-		struct cn_msg message;
-		enum proc_cn_mcast_op op;
-	} __attribute__((packed)) ask;
-	memset(&ask, 0, sizeof(ask));
-	ask.head.nlmsg_len = sizeof(ask);
-	ask.head.nlmsg_type = NLMSG_DONE;
-	ask.message.id = (struct cb_id){ .idx = CN_IDX_PROC, .val = CN_VAL_PROC };
-	ask.message.len = sizeof(ask.op);
-	ask.op = PROC_CN_MCAST_LISTEN;
-	return send(fd, &ask, sizeof(ask), 0) == (ssize_t)sizeof(ask) ? 0 : errno;
+	const enum proc_cn_mcast_op op = PROC_CN_MCAST_LISTEN;
+	const struct cn_msg message = { .id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC },
+					.len = sizeof(op) };
+	uint8_t ask[sizeof(struct nlmsghdr) + sizeof(message) + sizeof(op)];
+	const struct nlmsghdr head = { .nlmsg_len = sizeof(ask), .nlmsg_type = NLMSG_DONE };
+	memcpy(ask, &head, sizeof(head));
+	memcpy(ask + sizeof(head), &message, sizeof(message));
+	memcpy(ask + sizeof(head) + sizeof(message), &op, sizeof(op));
+	return send(fd, ask, sizeof(ask), 0) == (ssize_t)sizeof(ask) ? 0 : errno;
 }
 
 struct cprof_error *cprof_target_news_open(struct cprof_target_news *news)
