@@ -75,6 +75,9 @@ def main():
         row("stacks -proto", ["-proto", "-output=/dev/null", first], 3, pprof)
         row("stacks -traces", ["-traces", first], 3, pprof)
         row("stacks -tree", ["-tree", first], 3, pprof)
+        row("stacks -peek", ["-peek=function_7$", first], 3, pprof)
+        row("stacks -dot", ["-dot", first], 3, pprof)
+        row("stacks -json", ["-json", first], 3, None)
         row("stacks -flamegraph", ["-flamegraph", first], 3, None)
 
 
