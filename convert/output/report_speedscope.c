@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
-#include "convert/graph/stack_tree.h"
+#include "convert/graph/node_info.h"
 #include "convert/output/json.h"
 
 /* The units that speedscope knows; all others are "none". */
@@ -25,15 +25,15 @@ static const char *speedscope_unit(const char *unit)
 	return "none";
 }
 
-static void put_frames(struct cprof_report *report, const struct cprof_graph *tree, FILE *out)
+static void put_frames(struct cprof_report *report, const struct cprof_node_infos *infos, FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
-	for (uint32_t i = 0; i < tree->infos.n; i++) {
-		const struct cprof_node_info *info = &tree->infos.all[i];
+	for (uint32_t i = 0; i < infos->n; i++) {
+		const struct cprof_node_info *info = &infos->all[i];
 		struct cprof_buffer name = { 0 };
 		const char *function = cprof_profile_text(p, info->name);
 		if (!*function)
-			cprof_node_infos_compose(&tree->infos, info, "", "", " ", &name);
+			cprof_node_infos_compose(infos, info, "", "", " ", &name);
 		fputs(i ? ",\n{\"name\":" : "\n{\"name\":", out);
 		cprof_json_put_string(out, *function ? function : cprof_buffer_text(&name));
 		if (info->file) {
@@ -53,7 +53,7 @@ static bool is_shown(const struct cprof_report *report, uint32_t sample)
 	       report->profile->samples[sample].n_locations > 0;
 }
 
-static void put_stack(const struct cprof_report *report, const struct cprof_graph *tree,
+static void put_stack(const struct cprof_report *report, const struct cprof_node_infos *infos,
 		      uint32_t index, FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
@@ -61,16 +61,16 @@ static void put_stack(const struct cprof_report *report, const struct cprof_grap
 	char separator = '[';
 	for (uint32_t i = sample->n_locations; i-- > 0;) {
 		uint32_t location = p->stacks[sample->first_location + i];
-		for (uint32_t slot = tree->infos.slot_of[location + 1];
-		     slot-- > tree->infos.slot_of[location];) {
-			fprintf(out, "%c%u", separator, tree->infos.slots[slot]);
+		for (uint32_t slot = infos->slot_of[location + 1];
+		     slot-- > infos->slot_of[location];) {
+			fprintf(out, "%c%u", separator, infos->slots[slot]);
 			separator = ',';
 		}
 	}
 	fputc(']', out);
 }
 
-static int64_t put_samples(const struct cprof_report *report, const struct cprof_graph *tree,
+static int64_t put_samples(const struct cprof_report *report, const struct cprof_node_infos *infos,
 			   FILE *out)
 {
 	int64_t total = 0;
@@ -81,7 +81,7 @@ static int64_t put_samples(const struct cprof_report *report, const struct cprof
 			continue;
 		fputs(first ? "\n" : ",\n", out);
 		first = false;
-		put_stack(report, tree, i, out);
+		put_stack(report, infos, i, out);
 	}
 	fputs("],\n\"weights\":[", out);
 	first = true;
@@ -99,22 +99,25 @@ static int64_t put_samples(const struct cprof_report *report, const struct cprof
 
 static struct cprof_error *write_speedscope(struct cprof_report *report, FILE *out)
 {
-	CPROF_AUTO(graph) struct cprof_graph *tree = NULL;
-	struct cprof_error *err = cprof_stack_tree_new(report, &tree);
-	if (err)
+	struct cprof_node_infos infos = { 0 };
+	struct cprof_error *err = cprof_node_infos_init(&infos, report);
+	if (err) {
+		cprof_node_infos_deinit(&infos);
 		return err;
+	}
 	const char *title = cprof_report_title(report);
 	fputs("{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\n"
 	      "\"exporter\":\"cprof " CPROF_VERSION "\",\n\"name\":",
 	      out);
 	cprof_json_put_string(out, *title ? title : "profile");
 	fputs(",\n\"shared\":{\"frames\":[", out);
-	put_frames(report, tree, out);
+	put_frames(report, &infos, out);
 	fputs("]},\n\"profiles\":[{\"type\":\"sampled\",\"name\":", out);
 	cprof_json_put_string(out, report->type_name);
 	fprintf(out, ",\"unit\":\"%s\",\"startValue\":0", speedscope_unit(report->sample_unit));
-	int64_t total = put_samples(report, tree, out);
+	int64_t total = put_samples(report, &infos, out);
 	fprintf(out, ",\n\"endValue\":%" PRId64 "}]}\n", total);
+	cprof_node_infos_deinit(&infos);
 	return NULL;
 }
 

@@ -262,9 +262,13 @@ TEST(report_texts_are_right_to_the_byte_under_every_filter_and_order)
 		  "calls=0 * 0\n"
 		  "* * 50\n" },
 		{ folded, "folded", NULL, { "ignore=idle" },
-		  "main;parse 20\n"
 		  "main;parse;read 30\n"
+		  "main;parse 20\n"
 		  "main;run;step;read 25\n"
+		  "main;run;step;run;step 5\n" },
+		{ folded, "folded", NULL, { "hide=read|idle" },
+		  "main;parse 50\n"
+		  "main;run;step 25\n"
 		  "main;run;step;run;step 5\n" },
 	};
 	/* clang-format on */
