@@ -147,7 +147,8 @@ static bool mount_of_line(const char *line, size_t n, char *root, char *point)
 	text[n] = 0;
 	const char *type = strstr(text, " - ");
 	return type && strncmp(type + 3, "cgroup", 6) == 0 &&
-	       sscanf(text, "%*s %*s %*s %4095s %4095s", root, point) == 2;
+	       sscanf(text, "%*s %*s %*s %4095s %4095s", root, point) == 2 && *root == '/' &&
+	       *point == '/';
 }
 
 static void put_group(const char *root, const char *path, struct cprof_buffer *out)
