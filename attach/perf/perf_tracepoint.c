@@ -75,7 +75,8 @@ static bool from_cache(struct cprof_perf_tracepoint *points, size_t n, const cha
 		dir ? cprof_cache_dir_read(dir, file, LINE_MAX_BYTES, &text) : NULL;
 	put_line(points, n, false, &boot);
 	cprof_error_free(err);
-	if (!dir || err || strncmp(cprof_buffer_text(&text), cprof_buffer_text(&boot), boot.len))
+	if (!dir || err || !boot.len || text.len <= boot.len ||
+	    memcmp(text.data, boot.data, boot.len) != 0)
 		return false;
 	bool any = false;
 	char *at = (char *)text.data + boot.len;
