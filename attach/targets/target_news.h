@@ -2,7 +2,7 @@
 /*
  * attach/targets/target_news.h - the kernel's own word of which processes were forked, run another program, or have a new name.
  *
- * Needs CAP_NET_ADMIN and the machine's first PID and network namespaces (the kernel has no such socket elsewhere); who cannot have it
+ * Needs CAP_NET_ADMIN (before Linux 6.6) and the machine's first PID and network namespaces (the kernel has no such socket elsewhere); who cannot have it
  * looks for himself (target_scan.h). Messages can be lost when there are many: that is told, and then everybody is to be looked at.
  *
  * Sources: the kernel's headers of the connector and of its process events; Documentation/driver-api/connector.rst.
