@@ -4,6 +4,7 @@
 
 import glob
 import os
+import re
 
 import harness
 from harness import BUILD, ROOT, Profile, TempDir, run
@@ -46,6 +47,52 @@ class Library(TempDir):
             text = file.read()
         for path in glob.glob(os.path.join(ROOT, "include", "cprof", "*.h")):
             self.assertIn(f"#include <cprof/{os.path.basename(path)}>\n", text)
+
+    def test_profiles_are_merged_and_a_stack_is_walked_and_named(self):
+        path, merged = os.path.join(self.dir, "other.pb.gz"), os.path.join(self.dir, "merged.pb.gz")
+        self.assertEqual(program("write_profile", path).returncode, 0)
+        done = program("merge_profiles", merged, path, path, path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(program("read_profile", merged).stdout, "visits/count 2 samples, sum 12\n")
+        self.assertRegex(program("walk_stack").stdout, r"\binnermost\noutermost\nmain\n(.*\n)+end: root\n$")
+
+    def test_what_is_installed_builds_them_as_well(self):
+        if not os.path.exists(os.path.join(BUILD, "libcprof.so")):
+            self.skipTest("libcprof.so is not built with sanitizers")
+        for component in ("runtime", "development"):
+            done = run(["cmake", "--install", BUILD, "--prefix", self.dir, "--component", component])
+            self.assertEqual(done.returncode, 0, done.stderr)
+        library, = (os.path.dirname(path) for path in glob.glob(f"{self.dir}/lib/**/libcprof.so", recursive=True))
+        flags = run(["pkg-config", f"--define-variable=prefix={self.dir}", "--cflags", "--libs", "libcprof"],
+                    env={**os.environ, "PKG_CONFIG_PATH": f"{library}/pkgconfig"})
+        self.assertEqual(flags.returncode, 0, flags.stderr)
+        profile = os.path.join(self.dir, "other.pb.gz")
+        for name, args, said in (("write_profile.c", [profile], ""),
+                                 ("read_profile.cc", [profile], "visits/count 2 samples, sum 4\n"),
+                                 ("merge_profiles.c", [profile + "2", profile], ""),
+                                 ("name_itself.c", [], "a_function_to_find"), ("walk_stack.c", [], "outermost\nmain\n")):
+            built = os.path.join(self.dir, name.split(".")[0])
+            compiler = ["c++", "-std=c++17"] if name.endswith(".cc") else ["cc", "-std=c17"]
+            done = run([*compiler, "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", os.path.join(ROOT, "tests", "library", name),
+                        "-o", built, f"-Wl,-rpath,{library}", *flags.stdout.split()])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = run([built, *args])
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+            self.assertIn(said, done.stdout)
+
+    def test_it_exports_what_the_public_headers_declare_and_nothing_else(self):
+        library = os.path.join(BUILD, "libcprof.so")
+        if not os.path.exists(library):
+            self.skipTest("libcprof.so is not built with sanitizers")
+        text = ""
+        for path in glob.glob(os.path.join(ROOT, "include", "cprof", "*.h")):
+            with open(path, encoding="utf-8") as file:
+                text += file.read()
+        names = [line.split()[-1].split("@")[0] for line in run(["nm", "-D", "--defined-only", library]).stdout.splitlines()]
+        self.assertGreater(len(names), 90)
+        self.assertEqual([n for n in names if n != "CPROF_0" and not re.search(rf"\b{n}\b", text)], [])
+        for declared in ("cprof_pprof_decode", "cprof_merge", "cprof_builder_add", "cprof_unwind", "cprof_symbolizer_addr", "cprof_arch_x86_64"):
+            self.assertIn(declared, names)
 
 
 if __name__ == "__main__":
