@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # cmake -DHEADERS=DIR -DTO=FILE -P exports.cmake: the linker's list of what libcprof exports: what the public headers declare.
 file(GLOB PATHS ${HEADERS}/*.h)
 set(NAMES "")
