@@ -72,7 +72,8 @@ static const struct cprof_option rows[] = {
 	{ "budget", ROW(CPROF_OPT_UINT, naming.budget), "1", "N", "let files of the target cost N times the memory and work that they may (docs/security.md)", NULL },
 	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
-	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format; \"-\" is stdout, %p in it a file for each process", "Output" },
+	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format unless its name or -format says otherwise; \"-\" is stdout, %p in it a file for each process", "Output" },
+	{ "format", ROW(CPROF_OPT_STRING, format), NULL, "NAME", "what the file is: pprof, pb, flamegraph, svg, png, dot, top, folded, json, speedscope ...; without it, as its name says: .pb.gz .pb .html .svg .png .dot .txt .folded .json .speedscope.json", NULL },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
 	{ "push", ROW(CPROF_OPT_LIST, push_urls), NULL, "URL", "send the profile there as well; KIND+http://HOST says what the server speaks (docs/push.md), http://HOST:PORT is Pyroscope; env is the server that the environment names", NULL },
 	{ "push-auth", ROW(CPROF_OPT_STRING, push_auth_file), NULL, "FILE", "what to log in with is the first line of this file: USER:PASSWORD or a token; without it, $CPROF_PUSH_AUTH", NULL },
@@ -88,6 +89,13 @@ static const struct cprof_option rows[] = {
 	{ "insecure-auth", ROW(CPROF_OPT_SWITCH, insecure_auth), NULL, NULL, "send what is logged in with over http:// as well, where others on the network can read it", NULL },
 	{ "dry-run", ROW(CPROF_OPT_SWITCH, dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
 	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
+
+	{ "top", ROW(CPROF_OPT_SWITCH, report.top), NULL, NULL, "the heaviest functions", "Reports (printed on stdout; a file only with -o)" },
+	{ "tree", ROW(CPROF_OPT_SWITCH, report.tree), NULL, NULL, "callers and callees of each function", NULL },
+	{ "peek", ROW(CPROF_OPT_STRING, report.peek), NULL, "RE", "callers and callees of functions that match", NULL },
+	{ "list", ROW(CPROF_OPT_STRING, report.list), NULL, "RE", "the source of functions that match, with the weight of each line", NULL },
+	{ "traces", ROW(CPROF_OPT_SWITCH, report.traces), NULL, NULL, "every sample with its labels and stack", NULL },
+	{ "folded", ROW(CPROF_OPT_SWITCH, report.folded), NULL, NULL, "a line a stack: root;caller;leaf VALUE", NULL },
 
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened", "Server" },
 	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },
@@ -129,8 +137,10 @@ static const struct cprof_option_habit habits[] = {
 	{ "cpu oncpu on-cpu profile", "did you mean -mode cpu?" },
 	{ "threads stacks stack dump goroutine goroutines bt backtrace", "did you mean -mode threads -text?" },
 	{ "wall wallclock wall-clock", "did you mean -mode block -block all? that and -mode cpu together are all of the time" },
-	{ "top tree peek list traces flamegraph flame svg html folded collapsed speedscope json dot web format",
-	  "reports are made by cprof from the file that this writes: cprof -top FILE, cprof -flamegraph FILE" },
+	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
+	{ "flamegraph flame flames fg html", "did you mean -o FILE.html? the file's name says what is written" },
+	{ "svg png pdf dot speedscope json", "did you mean -o FILE.svg? the file's name says what is written: .svg .png .dot .json .speedscope.json" },
+	{ "web", "cprof -web FILE shows a graph of what this writes; -o FILE.html is a flame graph" },
 	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
 };
 
@@ -148,6 +158,7 @@ static const struct cprof_option_choices choices[] = {
 	{ "means", "auto bpf proc ptrace" },
 	{ "overhead", "1% 2% 5%" },
 	{ "heap-method", "auto inline uprobe" },
+	{ "format", "pprof pb flamegraph svg png dot top tree traces folded json speedscope callgrind raw" },
 	{ "demangle", "short templates full none" },
 	{ "push-as", "auto pyroscope pyroscope-ingest parca parca-json otlp otelcol-pprof datadog raw" },
 	{ "push", "env http://localhost:4040 pyroscope+http:// parca+grpc:// otlp+http:// otelcol-pprof+http:// raw+http://" },
@@ -227,15 +238,24 @@ static bool follows_pid(int argc, char *const argv[], const char *text)
 	return false;
 }
 
-/* What is left when those ids are taken; NULL: nothing. */
+/* Whether something else than numbers by themselves says what to profile. */
+static bool names_target(const struct cprof_attach_options *options)
+{
+	return options->pid_lists.len || options->names.len || options->command.len ||
+	       options->repair_pid || options->requests.threads.core;
+}
+
+/* What is left when those ids are taken, and numbers where nothing else is named; NULL: nothing. */
 static struct cprof_error *take_more_pids(int argc, char *const argv[],
 					  const struct cprof_strings *rest,
 					  struct cprof_attach_options *options,
 					  const char **ret_left)
 {
+	bool alone = !names_target(options);
 	*ret_left = NULL;
 	for (size_t i = 0; i < rest->len && !*ret_left; i++) {
-		if (!follows_pid(argc, argv, rest->items[i]))
+		if (!(alone && is_number(rest->items[i])) &&
+		    !follows_pid(argc, argv, rest->items[i]))
 			*ret_left = rest->items[i];
 		else {
 			struct cprof_error *err =
@@ -480,7 +500,14 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 		       { options->push_urls.len > 0, "-push" },
 		       { options->text, "-text" },
 		       { options->requests.threads.core, "-core" },
-		       { options->command.len > 0, "-- COMMAND" } };
+		       { options->command.len > 0, "-- COMMAND" },
+		       { options->format, "-format" },
+		       { options->report.top, "-top" },
+		       { options->report.tree, "-tree" },
+		       { options->report.traces, "-traces" },
+		       { options->report.folded, "-folded" },
+		       { options->report.peek, "-peek" },
+		       { options->report.list, "-list" } };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (others[i].given)
 			return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s",
@@ -535,6 +562,31 @@ static struct cprof_error *read_layers(int argc, char *const argv[],
 	return err || options->layers.rows ? err : cprof_error_no_memory();
 }
 
+/* A word that stands by itself: other tools begin with what is to be done. */
+static struct cprof_error *no_option(const char *word)
+{
+	static const struct cprof_option_habit words[] = {
+		{ "record collect attach start run profile cpu sample",
+		  "leave it out: cprof-attach -p PID profiles a process, cprof-attach -- COMMAND starts one" },
+		{ "dump stack stacks bt jstack threads", "did you mean -mode threads -text?" },
+		{ "top", "did you mean -top? it prints the heaviest functions at the end" },
+		{ "report script annotate flamegraph view",
+		  "cprof shows profiles: cprof -top FILE, cprof -flamegraph -output FILE.html FILE" },
+		{ "heap alloc memory leak", "did you mean -mode heap?" },
+		{ "lock offcpu block", "did you mean -mode block?" },
+		{ "stat list",
+		  "-event list prints the events of this machine; -mode chooses what to profile" },
+		{ "stop status resume",
+		  "nothing runs in the background here: Ctrl-C ends a profile" },
+		{ "help", "did you mean -help?" },
+		{ "version", "did you mean -version?" },
+	};
+	const char *hint = cprof_options_habit(words, sizeof(words) / sizeof(words[0]), word);
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", word);
+	return cprof_error_hint(err, "%s",
+				hint ? hint : "a process is given as -p PID, a command after --");
+}
+
 struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 					    struct cprof_attach_options *options)
 {
@@ -553,10 +605,8 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		err = take_more_pids(argc, argv, &rest, options, &left);
 	if (!err)
 		err = parse_pids(options); /* before what is left: an empty -p took its neighbour */
-	if (!err && left) {
-		err = cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no option", left);
-		err = cprof_error_hint(err, "a process is given as -p PID, a command after --");
-	}
+	if (!err && left)
+		err = no_option(left);
 	cprof_strings_deinit(&rest);
 	if (err || options->help || options->version || options->man || options->completion ||
 	    options->show_config)

@@ -74,6 +74,13 @@ struct cprof_attach_options {
 	const char *service;
 	const char *push_backend; /* "auto", or one row of the push back ends */
 
+	/* as what */
+	struct {
+		bool top, tree, traces, folded;
+		const char *peek, *list; /* expressions */
+	} report;                        /* on stdout */
+	const char *format;              /* of the file; NULL: as its name says */
+
 	/* one after the other, without end (cli_options_continuous.c) */
 	struct {
 		bool on;

@@ -27,11 +27,11 @@
 #include "attach/threads/core_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/completion.h"
 #include "base/environment.h"
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "base/shell_word.h"
-#include "base/completion.h"
 #include "base/version.h"
 #include "cprof/pprof_write.h"
 #include "symbolize/names/package.h"
@@ -48,10 +48,12 @@ struct program {
 	struct cprof_launch launch;
 	struct cprof_window window;
 	struct cprof_run_log log;
+	struct cprof_answer answer;
 	struct cprof_output output;
 	bool terminal;      /* stderr is one: the progress line rewrites itself */
 	bool line_open;     /* it stands there without a newline */
 	bool no_profile;    /* -text alone */
+	bool no_file;       /* a report alone */
 	char *push_auth;    /* owned; NULL: nothing to log in with */
 	bool stdout_closed; /* whoever read the text has gone */
 };
@@ -297,6 +299,8 @@ static struct cprof_error *prepare(struct program *program)
 				      "-mode %s knows neither -text nor -core; "
 				      "-mode threads does",
 				      program->mode->name);
+	if (!err)
+		err = cprof_answer_choose(options, &program->answer);
 	if (!err && options->push_urls.len)
 		err = cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH",
 					&program->push_auth);
@@ -309,11 +313,13 @@ static struct cprof_error *prepare(struct program *program)
 	if (program->mode->max_targets && program->n_targets > program->mode->max_targets)
 		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
 				       program->mode->name);
-	program->no_profile = options->text && !options->output && !options->push_urls.len;
-	if (!program->no_profile)
+	program->no_file = program->answer.report && !options->output && !options->push_urls.len;
+	program->no_profile = options->text && !options->output && !options->push_urls.len &&
+			      !program->answer.report;
+	if (!program->no_profile && !program->no_file)
 		err = cprof_output_plan(options, program->mode->name,
 					(const struct cprof_target *const *)program->targets,
-					program->n_targets, cprof_interrupt_again,
+					program->n_targets, &program->answer, cprof_interrupt_again,
 					&program->output);
 	if (err)
 		return err;
@@ -469,43 +475,83 @@ static struct cprof_error *push(struct program *program, const struct cprof_prof
 	return cprof_error_hint(err, "%s; %s", err->hint, cprof_buffer_text(&kept));
 }
 
+/* The file, as what it is to be. What cannot be made of the profile leaves the profile itself. */
+static struct cprof_error *write_out(struct program *program, const struct cprof_buffer *pprof,
+				     size_t *ret_bytes)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *problem = cprof_answer_file(&program->answer, pprof, &bytes);
+	*ret_bytes = problem ? pprof->len : bytes.len;
+	cprof_interrupt_unlink(&program->output.file);
+	struct cprof_error *err = problem ? cprof_output_keep(&program->output, pprof, problem)
+					  : cprof_output_write(&program->output, &bytes);
+	cprof_interrupt_unlink(NULL);
+	return err;
+}
+
+/* What was asked for is data; the ten rows for somebody at a terminal are not. */
+static struct cprof_error *show_report(struct program *program, const struct cprof_buffer *pprof)
+{
+	const struct cprof_attach_options *options = &program->options;
+	struct cprof_error *err = NULL;
+	end_line(program);
+	if (program->answer.report)
+		err = cprof_answer_report(&program->answer, pprof, stdout);
+	else if (!options->output && !options->quiet && !options->text && !options->push_urls.len &&
+		 !program->answer.file && program->terminal && isatty(STDOUT_FILENO))
+		cprof_error_free(cprof_answer_top(program->mode->name, pprof, stdout));
+	if (err && err->os_errno == EPIPE) { /* `| head` has seen enough */
+		cprof_error_free(err);
+		err = NULL;
+	}
+	fflush(stdout);
+	return err;
+}
+
+static void say_end(struct program *program, const char *path, size_t bytes)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_summary_end(&program->log.counts,
+			  cprof_clock_cpu_ns() + program->log.counts.prefetch_cpu_ns, path, bytes,
+			  !program->answer.file, &text);
+	if (!program->options.quiet) {
+		end_line(program);
+		cprof_summary_wrap(&text, columns(program));
+		cprof_printable_write(stderr, cprof_buffer_text(&text), text.len);
+	}
+}
+
 static struct cprof_error *deliver(struct program *program, const struct cprof_profile *profile)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 }, others = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer pprof = { 0 }, others = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *own = NULL;
+	size_t bytes = 0;
+	bool file_goes = program->no_file;
 	struct cprof_error *err = NULL;
 	if (cprof_output_split_wanted(program->options.output))
 		err = cprof_output_split_write(profile, program->options.output,
 					       program->targets[0]->pid, program->options.force,
 					       &own, &others);
 	if (!err)
-		err = cprof_pprof_encode(own ? own : profile, CPROF_PPROF_GZIP_FAST, &bytes);
-	if (err)
-		return err;
-	cprof_interrupt_unlink(&program->output.file);
-	err = cprof_output_write(&program->output, &bytes);
-	cprof_interrupt_unlink(NULL);
-	bool file_goes = false;
-	if (!err && program->options.push_urls.len)
-		err = push(program, profile, &bytes, &file_goes);
-	if (file_goes)
-		cprof_output_remove(&program->output);
-
+		err = cprof_pprof_encode(own ? own : profile, CPROF_PPROF_GZIP_FAST, &pprof);
+	if (!err && !program->no_file)
+		err = write_out(program, &pprof, &bytes);
+	if (!err && program->options.push_urls.len) {
+		err = push(program, profile, &pprof, &file_goes);
+		if (file_goes)
+			cprof_output_remove(&program->output);
+	}
 	if (others.len)
 		say(program, cprof_buffer_text(&others));
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_summary_end(
-		&program->log.counts, cprof_clock_cpu_ns() + program->log.counts.prefetch_cpu_ns,
+	struct cprof_error *unshown = pprof.len ? show_report(program, &pprof) : NULL;
+	say_end(program,
 		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
 									 : program->output.path,
-		bytes.len, &text);
-	if (!program->options.quiet) {
-		end_line(program);
-		cprof_summary_wrap(&text, columns(program));
-		cprof_printable_write(stderr, cprof_buffer_text(&text), text.len);
-	}
+		bytes);
 	say_what_is_missing(program);
-	return err;
+	if (err)
+		cprof_error_free(unshown);
+	return err ? err : unshown;
 }
 
 /* Of a launched command: its own status, unless ours says that something went wrong. */

@@ -25,8 +25,9 @@ static void put_name(struct cprof_buffer *out, const char *comm)
 			out, isalnum((unsigned char)*comm) || strchr("._+-", *comm) ? *comm : '_');
 }
 
-/* cprof.{comm}.{pid}.{mode}.{UTC}.pb.gz; of several processes the first, and how many more. */
-static char *own_name(const char *mode, const struct cprof_target *const *targets, size_t n)
+/* cprof.{comm}.{pid}.{mode}.{UTC}.{suffix}; of several processes the first, and how many more. */
+static char *own_name(const char *mode, const struct cprof_target *const *targets, size_t n,
+		      const char *suffix)
 {
 	char when[32];
 	struct tm utc;
@@ -40,7 +41,7 @@ static char *own_name(const char *mode, const struct cprof_target *const *target
 	cprof_buffer_printf(&name, ".%d", n ? (int)targets[0]->pid : 0);
 	if (n > 1)
 		cprof_buffer_printf(&name, "+%zu", n - 1);
-	cprof_buffer_printf(&name, ".%s.%s.pb.gz", mode, when);
+	cprof_buffer_printf(&name, ".%s.%s.%s", mode, when, suffix);
 	return strdup(cprof_buffer_text(&name));
 }
 
@@ -56,61 +57,16 @@ static struct cprof_error *advise(struct cprof_error *err)
 	return cprof_error_hint(err, "choose a place with -o FILE");
 }
 
-static struct cprof_error *plan_stdout(struct cprof_output *output)
+static struct cprof_error *plan_stdout(struct cprof_output *output,
+				       const struct cprof_answer *answer)
 {
 	output->to_stdout = true;
-	if (!isatty(STDOUT_FILENO))
+	if (!isatty(STDOUT_FILENO) ||
+	    (answer->file && !(answer->file->flags & CPROF_FORMAT_BINARY)))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(
-		CPROF_ERR_USAGE, "-o -: stdout is a terminal, and a profile is binary");
+		CPROF_ERR_USAGE, "-o -: stdout is a terminal, and this is for programs to read");
 	return cprof_error_hint(err, "redirect stdout, or give -o FILE");
-}
-
-/* What a file of this name would be expected to be, and who makes it of a profile. */
-static struct cprof_error *check_suffix(const char *path, bool text)
-{
-	static const struct {
-		const char *suffix, *report;
-	} reports[] = {
-		{ ".svg", "svg" },
-		{ ".png", "png" },
-		{ ".pdf", "pdf" },
-		{ ".gif", "gif" },
-		{ ".ps", "ps" },
-		{ ".dot", "dot" },
-		{ ".gv", "dot" },
-		{ ".html", "flamegraph" },
-		{ ".htm", "flamegraph" },
-		{ ".speedscope.json", "speedscope" },
-		{ ".json", "json" },
-		{ ".txt", "top" },
-		{ ".folded", "folded" },
-		{ ".collapsed", "folded" },
-		{ ".callgrind", "callgrind" },
-	};
-	size_t n = strlen(path);
-	for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
-		size_t len = strlen(reports[i].suffix);
-		if (n < len || strcasecmp(path + n - len, reports[i].suffix) != 0)
-			continue;
-		CPROF_AUTO(buffer) struct cprof_buffer profile = { 0 }, hint = { 0 };
-		cprof_buffer_printf(&profile, "%.*s.pb.gz", (int)(n - len), path);
-		cprof_buffer_puts(&hint, "give -o ");
-		cprof_shell_word_put(&hint, cprof_buffer_text(&profile));
-		cprof_buffer_printf(&hint, ", then cprof -%s -output ", reports[i].report);
-		cprof_shell_word_put(&hint, path);
-		cprof_buffer_putc(&hint, ' ');
-		cprof_shell_word_put(&hint, cprof_buffer_text(&profile));
-		struct cprof_error *err = cprof_error_new(
-			CPROF_ERR_USAGE,
-			"-o %s: what is written here is a profile of pprof's, and no %s", path,
-			reports[i].suffix);
-		if (text)
-			return cprof_error_hint(err, "the text of -text goes to stdout: redirect "
-						     "that; -o is for a profile beside it");
-		return cprof_error_hint(err, "%s", cprof_buffer_text(&hint));
-	}
-	return NULL;
 }
 
 /* Nothing is left there should we be killed while sampling. */
@@ -124,12 +80,13 @@ static struct cprof_error *plan_file(struct cprof_output *output, enum cprof_new
 
 struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options, const char *mode,
 				      const struct cprof_target *const *targets, size_t n_targets,
+				      const struct cprof_answer *answer,
 				      cprof_new_file_stopped_fn *stopped,
 				      struct cprof_output *ret_output)
 {
 	struct cprof_output output = { .own_name = !options->output, .stopped = stopped };
 	struct cprof_error *err = NULL;
-	output.path = !options->output ? own_name(mode, targets, n_targets)
+	output.path = !options->output ? own_name(mode, targets, n_targets, answer->suffix)
 		      : n_targets      ? cprof_output_split_name(options->output, targets[0]->pid)
 				       : strdup(options->output);
 	if (!output.path)
@@ -142,9 +99,7 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 			"-o with %s makes a file for each process, and -push sends one profile: give one of them",
 			CPROF_OUTPUT_SPLIT_MARK);
 	else if (strcmp(output.path, "-") == 0)
-		err = plan_stdout(&output);
-	else if (options->output)
-		err = check_suffix(output.path, options->text);
+		err = plan_stdout(&output, answer);
 	if (!err && !output.to_stdout)
 		err = plan_file(&output, output.own_name  ? CPROF_NEW_FILE_NAMED
 					 : options->force ? CPROF_NEW_FILE_REPLACE
@@ -273,6 +228,30 @@ struct cprof_error *cprof_output_write(struct cprof_output *output,
 							      bytes->len, output->stopped)
 				  : write_file(output, bytes);
 	return err ? rescue(output, bytes, err) : NULL;
+}
+
+struct cprof_error *cprof_output_keep(struct cprof_output *output, const struct cprof_buffer *pprof,
+				      struct cprof_error *problem)
+{
+	struct cprof_output beside = { .own_name = true, .stopped = output->stopped };
+	struct cprof_error *err = NULL;
+	if (output->to_stdout || output->file.stream)
+		return rescue(output, pprof, problem);
+	if (asprintf(&beside.path, "%s.pb.gz", output->file.path) < 0) {
+		beside.path = NULL;
+		return rescue(output, pprof, problem);
+	}
+	err = cprof_new_file_plan(beside.path, CPROF_NEW_FILE_NAMED, &beside.file);
+	if (!err)
+		err = write_file(&beside, pprof);
+	if (err) {
+		cprof_error_free(err);
+		cprof_output_deinit(&beside);
+		return rescue(output, pprof, problem);
+	}
+	cprof_output_deinit(output);
+	*output = beside;
+	return cprof_error_hint(problem, "the profile is kept in %s", output->path);
 }
 
 bool cprof_output_remove(struct cprof_output *output)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/cli/answer.h"
 #include "attach/cli/cli_options.h"
 #include "attach/target/target.h"
 #include "base/new_file.h"
@@ -26,11 +27,12 @@ struct cprof_output {
 };
 
 /*
- * Decide on the name and see that it can be written. `stopped` is asked while a pipe keeps us waiting. Errors: EXISTS, USAGE (stdout is a terminal), DENIED
+ * Decide on the name, with the suffix that `answer` says where it is ours, and see that it can be written. `stopped` is asked while a pipe keeps us waiting. Errors: EXISTS, USAGE (stdout is a terminal), DENIED
  * and OS for what the directory answers.
  */
 struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options, const char *mode,
 				      const struct cprof_target *const *targets, size_t n_targets,
+				      const struct cprof_answer *answer,
 				      cprof_new_file_stopped_fn *stopped,
 				      struct cprof_output *ret_output);
 void cprof_output_deinit(struct cprof_output *output);
@@ -41,6 +43,13 @@ void cprof_output_deinit(struct cprof_output *output);
  */
 struct cprof_error *cprof_output_write(struct cprof_output *output,
 				       const struct cprof_buffer *bytes);
+
+/*
+ * The profile in the place of what could not be made of it, because of `problem`, which is given back with where the profile
+ * is now: beside the file that was wanted, with ".pb.gz" behind its name, or as above.
+ */
+struct cprof_error *cprof_output_keep(struct cprof_output *output, const struct cprof_buffer *pprof,
+				      struct cprof_error *problem);
 
 /* Take the written file away again, unless it is a pipe or the like. True: it is gone. */
 bool cprof_output_remove(struct cprof_output *output);

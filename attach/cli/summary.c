@@ -104,7 +104,7 @@ const char *cprof_summary_ending(const struct cprof_window *window)
 }
 
 void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, const char *path,
-		       size_t bytes, struct cprof_buffer *out)
+		       size_t bytes, bool is_profile, struct cprof_buffer *out)
 {
 	put_number(out, counts->samples, "sample");
 	cprof_buffer_puts(out, ", ");
@@ -124,9 +124,11 @@ void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, c
 	cprof_buffer_printf(out, "wrote %s (", path);
 	put_count(out, bytes);
 	cprof_buffer_puts(out, " bytes)\n");
-	if (strcmp(path, "-") == 0)
+	if (!is_profile || strcmp(path, "-") == 0)
 		return;
 	cprof_buffer_puts(out, "next: cprof -top ");
+	cprof_shell_word_put(out, path);
+	cprof_buffer_puts(out, "\nin a browser: cprof -http=localhost:0 ");
 	cprof_shell_word_put(out, path);
 	cprof_buffer_putc(out, '\n');
 }

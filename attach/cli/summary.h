@@ -25,9 +25,9 @@ void cprof_summary_wrap(struct cprof_buffer *text, unsigned columns);
 /* Why the window ended earlier than asked, as a sentence; "" if it did not. */
 const char *cprof_summary_ending(const struct cprof_window *window);
 
-/* The end summary, a few lines. `path` may be NULL (no file was kept). */
+/* The end summary, a few lines. `path` may be NULL (no file was kept); for a profile it says what to do with it next. */
 void cprof_summary_end(const struct cprof_counts *counts, uint64_t own_cpu_ns, const char *path,
-		       size_t bytes, struct cprof_buffer *out);
+		       size_t bytes, bool is_profile, struct cprof_buffer *out);
 
 /* One line, without a newline, on the file that most addresses without a name are of, and `advice` (may be "") on it. */
 void cprof_summary_nameless(const struct cprof_run_log *log, const char *advice,

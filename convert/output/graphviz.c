@@ -22,6 +22,20 @@ static struct cprof_error *wait_for(pid_t pid, const char *what)
 	return cprof_error_new(CPROF_ERR_OS, "%s failed with status 0x%x", what, (unsigned)status);
 }
 
+bool cprof_graphviz_installed(void)
+{
+	const char *path = getenv("PATH");
+	for (const char *dir = path; dir && *dir;) {
+		char dot[4096];
+		int len = (int)strcspn(dir, ":");
+		int n = snprintf(dot, sizeof(dot), "%.*s/dot", len, dir);
+		if (len && n > 0 && (size_t)n < sizeof(dot) && access(dot, X_OK) == 0)
+			return true;
+		dir += len + (dir[len] == ':');
+	}
+	return false;
+}
+
 struct cprof_error *cprof_graphviz_draw(const char *type, FILE *in, FILE *out)
 {
 	char option[16];

@@ -10,6 +10,9 @@
 
 #include "cprof/error.h"
 
+/* Whether there is a Graphviz to draw with. */
+bool cprof_graphviz_installed(void);
+
 /*
  * Draw: `in` (from its beginning) through `dot -T<type>` to `out`. Errors: CPROF_ERR_UNSUPPORTED with a hint where Graphviz
  * is not installed; CPROF_ERR_OS where it fails.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Somebody else's program: merge_profiles TO FROM... adds profiles up. */
 #include <cprof/merge.h>
 #include <cprof/pprof_read.h>

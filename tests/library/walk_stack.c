@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Somebody else's program: walks its own stack and names the functions on it, the innermost first. */
 #define _GNU_SOURCE
 #include <cprof/symbolizer.h>
@@ -13,7 +14,8 @@ static struct cprof_error *walk(const struct cprof_regs *regs);
 static bool read_own(void *ctx, uint64_t addr, void *buf, size_t n)
 {
 	(void)ctx;
-	memcpy(buf, (const void *)(uintptr_t)addr, n); /* of its own stack and text: they are there */
+	memcpy(buf, (const void *)(uintptr_t)addr,
+	       n); /* of its own stack and text: they are there */
 	return true;
 }
 
@@ -54,7 +56,9 @@ __attribute__((noinline)) static struct cprof_error *innermost(void)
 __attribute__((noinline)) static struct cprof_error *outermost(void)
 {
 	struct cprof_error *err = innermost();
-	__asm__ volatile("" ::: "memory"); /* so that the call above is none in the place of a return */
+	__asm__ volatile(
+		"" ::
+			: "memory"); /* so that the call above is none in the place of a return */
 	return err;
 }
 
