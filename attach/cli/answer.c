@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "attach/cli/output_split.h"
 #include "base/cleanup.h"
 #include "convert/output/format_table.h"
 #include "convert/output/graphviz.h"
