@@ -58,7 +58,7 @@ char *cprof_state_dir_default(const char *leaf)
 	if (!dir && state && *state)
 		dir = in_home(state, "/cprof", leaf);
 	if (!dir && geteuid() == 0)
-		dir = in_home("/var/lib", ROOTS_BASE + strlen("/var/lib"), leaf);
+		dir = in_home("/var/lib", &ROOTS_BASE[strlen("/var/lib")], leaf);
 	if (!dir && geteuid() != 0)
 		dir = in_home(secure_getenv("HOME"), "/.local/state/cprof", leaf);
 	return dir;

@@ -124,7 +124,7 @@ static struct cprof_error *check_argument(const struct cprof_answer *answer)
 	struct cprof_regex *regex;
 	struct cprof_error *err = cprof_regex_new(answer->argument, &regex);
 	if (err)
-		return cprof_error_wrap(err, answer->report->name);
+		return cprof_error_wrap(err, "-%s", answer->report->name);
 	cprof_regex_free(regex);
 	return NULL;
 }
