@@ -9,12 +9,13 @@
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/place_name.h"
+#include "symbolize/names/symbolizer_names.h"
 
 #define NAMELESS_PART 20  /* of so many addresses one without a name is worth a hint */
 #define LINES_MAX     256 /* functions inlined into each other at one address; more are cut */
 
 struct namer {
-	const struct cprof_mapping_numbers *numbers;
+	struct cprof_mapping_numbers *numbers;
 	struct cprof_symbolizer *symbolizer;
 	struct cprof_maps *any_maps; /* for addresses in no mapping */
 	struct cprof_builder_line lines[LINES_MAX];
@@ -183,7 +184,11 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 		cprof_symbolizer_new(&options, namer->numbers->modules, &namer->symbolizer);
 	if (err)
 		return err;
-	err = cprof_builder_finish(namer->numbers->builder, name_frame, namer, ret_profile);
+	uint64_t restored;
+	err = cprof_tail_calls_restore(
+		namer->numbers, cprof_symbolizer_names_options(namer->symbolizer), &restored);
+	if (!err)
+		err = cprof_builder_finish(namer->numbers->builder, name_frame, namer, ret_profile);
 	if (!err)
 		narrow_kernel(*ret_profile, namer);
 	report_notes(run->log, cprof_symbolizer_notes(namer->symbolizer));
@@ -197,18 +202,13 @@ struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
 					       struct cprof_profile **ret_profile)
 {
 	const struct cprof_modules *modules = numbers->modules;
-	uint64_t restored;
-	struct cprof_error *err =
-		cprof_tail_calls_restore(numbers, run->naming.cache_dir, &restored);
-	if (err)
-		return err;
 	struct namer namer = { .numbers = numbers, .kernel_low = UINT64_MAX };
 	for (size_t i = 0; i < numbers->n && !namer.any_maps; i++)
 		namer.any_maps = numbers->sources[i].maps;
 	CPROF_AUTO(free) uint64_t *nameless = calloc(modules->n + 1, sizeof(*nameless));
 	namer.nameless = nameless;
 	namer.n_nameless = nameless ? modules->n : 0;
-	err = name_all(&namer, run, kernel_text, ret_profile);
+	struct cprof_error *err = name_all(&namer, run, kernel_text, ret_profile);
 	if (err)
 		return err;
 	run->log->counts.left_out = modules->budget.n_over;

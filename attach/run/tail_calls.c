@@ -108,13 +108,13 @@ static struct cprof_error *restore_stack(void *ctx, uint32_t stack, uint32_t *re
 }
 
 struct cprof_error *cprof_tail_calls_restore(struct cprof_mapping_numbers *numbers,
-					     const char *cache_dir, uint64_t *ret_added)
+					     struct cprof_names_options naming, uint64_t *ret_added)
 {
 	struct restore *r = calloc(1, sizeof(*r));
 	if (!r)
 		return cprof_error_no_memory();
 	r->numbers = numbers;
-	cprof_tail_ways_init(&r->ways, numbers->modules, cache_dir);
+	cprof_tail_ways_init(&r->ways, numbers->modules, naming);
 	struct cprof_error *err = cprof_builder_restack(numbers->builder, restore_stack, r);
 	*ret_added = r->added;
 	restore_free(r);

@@ -15,12 +15,14 @@
 
 #include "attach/run/mapping_numbers.h"
 #include "cprof/error.h"
+#include "symbolize/names/names.h"
 
 /*
- * Give the samples of numbers->builder stacks with those frames, each at the jump by which it left. `cache_dir` as in names.h.
+ * Give the samples of numbers->builder stacks with those frames, each at the jump by which it left. `naming` as in tail_way.h.
  * `*ret_added`: frames put into distinct stacks. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_tail_calls_restore(struct cprof_mapping_numbers *numbers,
-					     const char *cache_dir, uint64_t *ret_added);
+					     struct cprof_names_options naming,
+					     uint64_t *ret_added);
 
 #endif

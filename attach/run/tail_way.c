@@ -39,10 +39,10 @@ struct search {
 };
 
 void cprof_tail_ways_init(struct cprof_tail_ways *ways, struct cprof_modules *modules,
-			  const char *cache_dir)
+			  struct cprof_names_options naming)
 {
 	*ways = (struct cprof_tail_ways){ .modules = modules,
-					  .naming = { .cache_dir = cache_dir },
+					  .naming = naming,
 					  .code_left = CODE_BYTES };
 }
 

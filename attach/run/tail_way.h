@@ -33,8 +33,9 @@ struct cprof_tail_ways {
 	uint64_t code_left; /* bytes that may still be read for jumps, of the whole run */
 };
 
+/* `naming`: how names are asked for, as by everybody else who looks into these modules (symbolizer_names.h). */
 void cprof_tail_ways_init(struct cprof_tail_ways *ways, struct cprof_modules *modules,
-			  const char *cache_dir);
+			  struct cprof_names_options naming);
 
 /*
  * The functions between `inner`, where a frame is, and `outer`, the look-up address of its caller. Both maps belong to `maps`.

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/names.h"
+#include "symbolize/names/symbolizer_names.h"
 
 /* Contention first, what merely waits for work apart from it, so that an idle pool drowns nothing. */
 static const struct cprof_builder_type block_types[] = {
@@ -304,7 +305,9 @@ struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 	struct fill fill = { .intake = intake, .frames = frames };
 	struct cprof_error *err = cprof_symbolizer_new(
 		&options, cprof_session_modules(intake->session), &fill.symbolizer);
-	cprof_tail_ways_init(&fill.ways, cprof_session_modules(intake->session), options.cache_dir);
+	if (!err)
+		cprof_tail_ways_init(&fill.ways, cprof_session_modules(intake->session),
+				     cprof_symbolizer_names_options(fill.symbolizer));
 	for (uint32_t i = 0; !err && i < intake->table.n_rows; i++)
 		err = fill_row(&fill, &intake->table.rows[i]);
 	cprof_map64_deinit(&fill.called);

@@ -18,6 +18,7 @@
 #include "symbolize/names/perf_map.h"
 #include "symbolize/names/place_name.h"
 #include "symbolize/names/plt.h"
+#include "symbolize/names/symbolizer_names.h"
 
 #define FRAMES_MAX                                                                                 \
 	64 /* at one address; of a deeper nest the innermost are kept, and the function itself */
@@ -327,14 +328,20 @@ static struct cprof_error *frame_from_dwarf(struct cprof_symbolizer *symbolizer,
 			   frame);
 }
 
+struct cprof_names_options cprof_symbolizer_names_options(struct cprof_symbolizer *symbolizer)
+{
+	return (struct cprof_names_options){
+		.cache_dir = symbolizer->options->cache_dir,
+		.debuginfod = symbolizer->options->debuginfod ? &symbolizer->debuginfod : NULL,
+	};
+}
+
 static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 				      struct cprof_module *module, uint64_t file_addr,
 				      struct cprof_symbol_frame *frames, size_t *ret_n)
 {
 	const struct cprof_symbolizer_options *options = symbolizer->options;
-	const struct cprof_names_options from = { options->cache_dir,
-						  options->debuginfod ? &symbolizer->debuginfod
-								      : NULL };
+	const struct cprof_names_options from = cprof_symbolizer_names_options(symbolizer);
 	struct cprof_dwarf_frame found[FRAMES_MAX];
 	struct cprof_names *names;
 	size_t n = 0, first = 0;
