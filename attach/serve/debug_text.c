@@ -21,8 +21,19 @@ static const int64_t *values_of(const struct cprof_profile *profile, uint32_t sa
 
 /* ---- parts ---- */
 
-static void put_addresses(const struct text *text, const struct cprof_sample *sample)
+/* What a thread that ended while it was looked at has for a stack: Go's reader wants one address at least where it counts. */
+#define NO_STACK "0x2"
+
+static bool has_no_stack(const struct cprof_sample *sample, const char *kind)
 {
+	return !kind && !sample->n_locations;
+}
+
+static void put_addresses(const struct text *text, const char *kind,
+			  const struct cprof_sample *sample)
+{
+	if (has_no_stack(sample, kind))
+		cprof_buffer_puts(text->out, " " NO_STACK);
 	for (uint32_t i = 0; i < sample->n_locations; i++) {
 		const uint32_t at = text->profile->stacks[sample->first_location + i];
 		cprof_buffer_printf(text->out, " 0x%" PRIx64,
@@ -61,9 +72,11 @@ static void put_labels(const struct text *text, const struct cprof_sample *sampl
 }
 
 /* #	0x4011a7	main	main.c:12, a line for each function, inlined ones too. */
-static void put_names(const struct text *text, const struct cprof_sample *sample)
+static void put_names(const struct text *text, const char *kind, const struct cprof_sample *sample)
 {
 	const struct cprof_profile *profile = text->profile;
+	if (has_no_stack(sample, kind))
+		cprof_buffer_puts(text->out, "#\t" NO_STACK "\t[no stack]\n");
 	for (uint32_t i = 0; i < sample->n_locations; i++) {
 		const struct cprof_location *location =
 			&profile->locations[profile->stacks[sample->first_location + i]];
@@ -163,10 +176,10 @@ struct cprof_error *cprof_debug_text_write(const struct cprof_profile *profile, 
 	for (uint32_t i = 0; i < profile->n_samples; i++) {
 		const struct cprof_sample *sample = &profile->samples[places[i].sample];
 		put_values(&text, kind, values_of(profile, places[i].sample));
-		put_addresses(&text, sample);
+		put_addresses(&text, kind, sample);
 		if (!kind)
 			put_labels(&text, sample);
-		put_names(&text, sample);
+		put_names(&text, kind, sample);
 	}
 	return cprof_buffer_error(out);
 }

@@ -133,12 +133,16 @@ class Spool(Base):
         self.assertEqual(seen, [("/push.v1.PusherService/Push", None), ("/ingest", "Basic bWU6dG9wc2VjcmV0")])
 
     def in_a_small_disk(self, script):
-        """`script` with a disk of 64 KB at "disk", which nobody else sees."""
+        """`script` with a disk of 64 KB at "disk"."""
         if os.geteuid() != 0:
             raise harness.unittest.SkipTest("needs root, to mount a small disk")
         os.mkdir(self.path("disk"))
-        done = run(["unshare", "--mount", "sh", "-ec", f"mount -t tmpfs -o size=64k,mode=755 none {self.path('disk')}\n{script}"],
-                   cwd=self.dir, timeout=120)
+        done = run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", self.path("disk")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        try:
+            done = run(["sh", "-ec", script], cwd=self.dir, timeout=120)
+        finally:
+            run(["umount", self.path("disk")])
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done
 

@@ -534,3 +534,15 @@ TEST(debug_text_is_what_gos_readers_know)
 					   "50 5 @ 0x1011\n"
 					   "#\t0x1011\tmake_list\n\n");
 }
+
+/* A thread that ended while it was looked at; Go's reader refuses a text with "5 @" alone. */
+TEST(debug_text_has_an_address_where_there_is_no_stack)
+{
+	CPROF_AUTO(profile) struct cprof_profile *profile = heap_profile(5, 2, 4000);
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	profile->samples[0].n_locations = 0;
+	CHECK(!cprof_debug_text_write(profile, NULL, "goroutine", &out));
+	CHECK_STR(cprof_buffer_text(&out), "goroutine profile: total 5\n"
+					   "5 @ 0x2\n"
+					   "#\t0x2\t[no stack]\n\n");
+}
