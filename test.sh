@@ -84,13 +84,13 @@ cmake_build() { # FOLDER CMAKE-ARGUMENTS...
 	cmake -S . -B "$folder" -G Ninja -DCPROF_WERROR=ON "$@" && cmake --build "$folder" -j"$jobs"
 }
 
-# Tests of real processes mostly wait, so one file a processor runs at a time; a file with a line "# alone: WHY" runs by itself,
-# after the others. What a file says is shown when it has ended.
+# Tests of real processes mostly wait, so one file a processor and one more run at a time; a file with a line "# alone: WHY" runs
+# by itself, after the others. What a file says is shown when it has ended.
 e2e() { # BUILD-FOLDER TEST-FILES...
 	local build=$1 test running=0
 	shift
 	for test in $(grep -L '^# alone: ' "$@"); do
-		[[ $running -lt $jobs ]] || e2e_ended
+		[[ $running -le $jobs ]] || e2e_ended
 		set -m # or an interruption is ignored in it
 		e2e_file "$test" </dev/null &
 		set +m
@@ -152,7 +152,7 @@ for step in "${steps[@]}"; do
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
 	lint) lines lint tests/lint ;;
 	cross) lines cross tests/cross ;;
-	fuzz) lines fuzz tests/fuzz/smoke ;;
+	fuzz) lines fuzz tests/fuzz/smoke 3 ;;
 	valgrind) lines valgrind tests/valgrind ;;
 	chaos) lines chaos timeout 600 tests/chaos/run 1 -rounds 60 -test ;; # the same rounds every time; more by hand
 	esac
