@@ -12,7 +12,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Footprint, TempDir, attach, in_system_calls, main, need, run  # noqa: E402
+from harness import Footprint, TempDir, attach, in_system_call, in_system_calls, main, need, run  # noqa: E402
 from test_threads import by_name, parse  # noqa: E402
 
 JAVA = """
@@ -35,6 +35,8 @@ public class Held {
     }
 }
 """
+
+CLOCK_NANOSLEEP = {"x86_64": ("230",), "aarch64": ("115",)}[os.uname().machine]
 
 PYTHON = """
 import threading, time
@@ -94,11 +96,19 @@ class Programs(TempDir):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
+    def wait_for_sleep(self, pid):
+        """Until the first thread sleeps: behind its last word it waits for the interpreter's lock for a while."""
+        deadline = time.monotonic() + 20
+        while not in_system_call(pid, CLOCK_NANOSLEEP):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
     def test_python(self):
         python = "/usr/bin/python3"
         if not os.path.exists(python):
             self.skipTest("python3 is not installed")
         process = self.start([python, "-c", PYTHON])
+        self.wait_for_sleep(process.pid)
         for means in ("auto", "proc"):
             threads = self.look(process.pid, "-means", means)
             self.assertEqual(len(threads), 4)
