@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ATTACH, Footprint, Process, Profile, Target, TempDir, attach, go_pprof, main, need, run, target_path  # noqa: E402
+from harness import ATTACH, Footprint, Process, Profile, Target, TempDir, attach, go_pprof, in_system_calls, main, need, run, target_path  # noqa: E402
 
 HEADER = re.compile(r'^thread (\d+) "([^"]*)" \[(.*)\]:$')
 
@@ -252,7 +252,11 @@ class Threads(TempDir):
         env = dict(os.environ, HOME=self.dir)
         env.pop("XDG_CACHE_HOME", None)
         cache, stacks = self.path(".cache/cprof"), []
-        with Target(["lockers", "all"]) as target:
+        with Target(["lockers", "three"]) as target:  # nobody runs, so there is nothing new to be seen
+            deadline = time.monotonic() + 20
+            while "running" in in_system_calls(target.pid):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
             for _ in range(2):
                 out = self.path("threads.pb.gz")
                 result = attach("-p", target.pid, "-mode", "threads", "-f", "-o", out, env=env)
