@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/cli/cli_options_impl.h - the inside of cli_options: when a command line means profiles for ever.
+ * attach/cli/cli_options_impl.h - the inside of cli_options: which processes are named (cli_options_targets.c), and when a
+ * command line means profiles for ever (cli_options_continuous.c). The rows stand in cli_options_table.c.
  */
 #ifndef CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
 #define CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
@@ -10,5 +11,20 @@
 
 /* -push with -every, -modes or a set of processes: fill options->continuous. Errors: USAGE for what does not go with it. */
 struct cprof_error *cli_options_settle_continuous(struct cprof_attach_options *options);
+
+/* Fill options->pids from pid_lists: ids with commas or blanks between them. Errors: USAGE for what is no id, and for too many. */
+struct cprof_error *cli_options_parse_pids(struct cprof_attach_options *options);
+
+/*
+ * Words of `rest` that are ids: those behind -p, which a shell has made of pgrep's lines, and numbers where nothing else is
+ * named. They are appended to pid_lists. *ret_left: the first word that is none, borrowed; NULL.
+ */
+struct cprof_error *cli_options_take_more_pids(int argc, char *const argv[],
+					       const struct cprof_strings *rest,
+					       struct cprof_attach_options *options,
+					       const char **ret_left);
+
+/* One way to say what is to be profiled, and one only. Errors: USAGE. */
+struct cprof_error *cli_options_check_target(const struct cprof_attach_options *options);
 
 #endif
