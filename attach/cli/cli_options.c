@@ -197,19 +197,12 @@ static struct cprof_error *check_threads(struct cprof_attach_options *options)
 	return NULL;
 }
 
-/* A server gives profiles out when they are asked for: it writes none, and the clients say how long. */
-static struct cprof_error *check_http(struct cprof_attach_options *options)
+const char *cli_options_for_one_profile(const struct cprof_attach_options *options)
 {
-	if (!options->http)
-		return options->http_token_file
-			       ? cprof_error_new(CPROF_ERR_USAGE,
-						 "-http-token-file says nothing without -http")
-			       : NULL;
 	const struct {
 		bool given;
 		const char *name;
 	} others[] = { { options->output, "-o" },
-		       { options->push_urls.len > 0, "-push" },
 		       { options->text, "-text" },
 		       { options->requests.threads.core, "-core" },
 		       { options->command.len > 0, "-- COMMAND" },
@@ -222,9 +215,22 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 		       { options->report.list, "-list" } };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (others[i].given)
-			return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s",
-					       others[i].name);
+			return others[i].name;
 	}
+	return NULL;
+}
+
+/* A server gives profiles out when they are asked for: it writes none, and the clients say how long. */
+static struct cprof_error *check_http(struct cprof_attach_options *options)
+{
+	if (!options->http)
+		return options->http_token_file
+			       ? cprof_error_new(CPROF_ERR_USAGE,
+						 "-http-token-file says nothing without -http")
+			       : NULL;
+	const char *other = options->push_urls.len ? "-push" : cli_options_for_one_profile(options);
+	if (other)
+		return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s", other);
 	return NULL;
 }
 

@@ -60,23 +60,14 @@ static struct cprof_error *find_every(struct cprof_attach_options *options)
 
 static struct cprof_error *check_others(const struct cprof_attach_options *options)
 {
-	const struct {
-		bool given;
-		const char *name;
-	} others[] = { { options->output, "-o" },
-		       { options->text, "-text" },
-		       { options->dry_run, "-dry-run" },
-		       { options->requests.threads.core, "-core" },
-		       { options->command.len > 0, "-- COMMAND" } };
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].given)
-			return cprof_error_hint(
-				cprof_error_new(CPROF_ERR_USAGE,
-						"%s goes with one profile, and not with profiles "
-						"one after the other",
-						others[i].name),
-				"leave out -every and -modes, or it");
-	}
+	const char *other = options->dry_run ? "-dry-run" : cli_options_for_one_profile(options);
+	if (other)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"%s goes with one profile, and not with profiles one after "
+					"the other",
+					other),
+			"leave out -every and -modes, or it");
 	return NULL;
 }
 

@@ -24,6 +24,9 @@ struct cprof_error *cli_options_take_more_pids(int argc, char *const argv[],
 					       struct cprof_attach_options *options,
 					       const char **ret_left);
 
+/* The first option that is given, and says what becomes of one profile: "-o"; NULL: none. */
+const char *cli_options_for_one_profile(const struct cprof_attach_options *options);
+
 /* One way to say what is to be profiled, and one only. Errors: USAGE. */
 struct cprof_error *cli_options_check_target(const struct cprof_attach_options *options);
 

@@ -7,27 +7,22 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "attach/cli/choice_again.h"
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_config.h"
 #include "attach/cli/cmd_continuous.h"
+#include "attach/cli/cmd_tell.h"
+#include "attach/cli/cmd_repair.h"
+#include "attach/cli/cmd_serve.h"
 #include "attach/cli/cmd_why.h"
 #include "attach/cli/delivery.h"
 #include "attach/cli/interrupt.h"
+#include "attach/cli/opened_targets.h"
 #include "attach/cli/output.h"
 #include "attach/cli/output_split.h"
 #include "attach/cli/summary.h"
-#include "attach/cli/target_choice.h"
-#include "attach/heap/heap_repair.h"
 #include "attach/modes/mode.h"
-#include "attach/perf/perf_event_name.h"
-#include "attach/serve/serve.h"
-#include "attach/target/launch.h"
-#include "attach/target/target_children.h"
-#include "attach/threads/core_file.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/completion.h"
 #include "base/environment.h"
 #include "base/printable_text.h"
 #include "base/secret.h"
@@ -43,9 +38,7 @@ struct program {
 	struct cprof_attach_options options;
 	struct cprof_buffer command_line;
 	const struct cprof_mode *mode;
-	struct cprof_target **targets;
-	size_t n_targets;
-	struct cprof_launch launch;
+	struct cprof_opened_targets opened;
 	struct cprof_window window;
 	struct cprof_run_log log;
 	struct cprof_answer answer;
@@ -129,165 +122,13 @@ static int fail(struct program *program, struct cprof_error *err)
 	return status;
 }
 
-static int print_help(void)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_buffer_puts(&text, "Usage: cprof-attach -p PID [options]\n"
-				 "       cprof-attach -n NAME [options]\n"
-				 "       cprof-attach [options] -- COMMAND ARGS\n"
-				 "       cprof-attach -why FILE... | -why -p PID\n"
-				 "Profile a running process and write a pprof file.\n\nModes:\n");
-	for (size_t i = 0; i < cprof_n_modes; i++)
-		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i].name,
-				    cprof_modes[i].summary);
-	cprof_options_help(&cprof_cli_option_table, &text);
-	cprof_buffer_puts(
-		&text, "\nExit status: 0 ok, 2 usage, 3 no such process, 4 not permitted, "
-		       "5 not delivered,\n1 anything else, 130 aborted; with COMMAND its own.\n");
-	fputs(cprof_buffer_text(&text), stdout);
-	return 0;
-}
-
-static int print_completion(struct program *program)
-{
-	const struct cprof_completion completion = { .program = "cprof-attach",
-						     .options = &cprof_cli_option_table,
-						     .takes_command = true };
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	struct cprof_error *err =
-		cprof_completion_write(&completion, program->options.completion, &text);
-	if (err)
-		return fail(program, cprof_error_wrap(err, "-completion"));
-	fputs(cprof_buffer_text(&text), stdout);
-	return 0;
-}
-
-static int print_man_options(void)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_options_man(&cprof_cli_option_table, &text);
-	fputs(cprof_buffer_text(&text), stdout);
-	return 0;
-}
-
-static int print_events(struct program *program)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	bool pmu;
-	struct cprof_error *err = cprof_perf_event_name_list(&text, &pmu);
-	if (err)
-		return fail(program, err);
-	fputs(cprof_buffer_text(&text), stdout);
-	if (!pmu)
-		say(program,
-		    "this machine has no processor counters (a virtual machine?): software events only");
-	return 0;
-}
-
 /* ---- getting ready ---- */
-
-/* What a core file is of takes a target's place for names and messages. */
-static struct cprof_error *open_core(struct program *program)
-{
-	program->targets = calloc(1, sizeof(*program->targets));
-	if (!program->targets)
-		return cprof_error_no_memory();
-	struct cprof_error *err = cprof_core_file_target(program->options.requests.threads.core,
-							 &program->targets[0]);
-	if (!err)
-		program->n_targets = 1;
-	return err;
-}
-
-static bool is_target(const struct program *program, pid_t pid)
-{
-	for (size_t i = 0; i < program->n_targets; i++) {
-		if (program->targets[i]->pid == pid)
-			return true;
-	}
-	return false;
-}
-
-/* One that cannot be looked at is left out, and told; one that has ended meanwhile is left out. */
-static struct cprof_error *open_child(struct program *program, pid_t pid)
-{
-	struct cprof_target **more =
-		realloc(program->targets, (program->n_targets + 1) * sizeof(*more));
-	if (!more)
-		return cprof_error_no_memory();
-	program->targets = more;
-	struct cprof_error *err = cprof_target_open(pid, &program->targets[program->n_targets]);
-	if (!err)
-		program->n_targets++;
-	else if (err->code != CPROF_ERR_NO_TARGET)
-		cprof_run_log_note(&program->log, CPROF_NOTE_WARNING,
-				   "a process it has started is left out: %s", err->message);
-	cprof_error_free(err);
-	return NULL;
-}
-
-/* What the processes that were named have started so far; what they start from now on is the mode's to find. */
-static struct cprof_error *open_children(struct program *program)
-{
-	size_t named = program->n_targets;
-	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < named; i++) {
-		CPROF_AUTO(free) pid_t *pids = NULL;
-		size_t n;
-		cprof_target_children_list(program->targets[i]->pid, &pids, &n);
-		for (size_t k = 0; !err && k < n; k++) {
-			if (!is_target(program, pids[k]) && pids[k] != getpid())
-				err = open_child(program, pids[k]);
-		}
-	}
-	return err;
-}
-
-static struct cprof_error *open_targets(struct program *program)
-{
-	struct cprof_attach_options *options = &program->options;
-	pid_t named;
-	const pid_t *pids = options->pids;
-	size_t n = options->n_pids;
-	struct cprof_error *err = NULL;
-	if (options->requests.threads.core)
-		return open_core(program);
-	if (options->names.len) {
-		err = cprof_target_find(options->names.items[0], &named);
-		pids = &named;
-		n = 1;
-	} else if (options->command.len) {
-		err = cprof_launch_start(&options->command, &program->launch);
-		pids = &program->launch.pid;
-		n = 1;
-	}
-	if (err)
-		return err;
-	program->targets = calloc(n, sizeof(*program->targets));
-	if (!program->targets)
-		return cprof_error_no_memory();
-	for (size_t i = 0; i < n; i++) {
-		err = cprof_target_open(pids[i], &program->targets[i]);
-		if (err)
-			return err;
-		program->n_targets++;
-	}
-	if (options->children && !program->launch.pid)
-		return open_children(program);
-	if (program->launch.pid) {
-		const char *name = strrchr(options->command.items[0], '/');
-		program->targets[0]->launched = true;
-		snprintf(program->targets[0]->comm, sizeof(program->targets[0]->comm), "%s",
-			 name ? name + 1 : options->command.items[0]);
-	}
-	return NULL;
-}
 
 static void let_go(void *ctx)
 {
 	struct program *program = ctx;
-	if (program->launch.pid)
-		cprof_launch_go(&program->launch);
+	if (program->opened.launch.pid)
+		cprof_launch_go(&program->opened.launch);
 }
 
 static struct cprof_error *prepare(struct program *program)
@@ -307,10 +148,10 @@ static struct cprof_error *prepare(struct program *program)
 	if (!err)
 		err = cprof_delivery_check(options, program->push_auth);
 	if (!err)
-		err = open_targets(program);
+		err = cprof_opened_targets_open(&program->opened, &program->options, &program->log);
 	if (err)
 		return err;
-	if (program->mode->max_targets && program->n_targets > program->mode->max_targets)
+	if (program->mode->max_targets && program->opened.n > program->mode->max_targets)
 		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
 				       program->mode->name);
 	program->no_file = program->answer.report && !options->output && !options->push_urls.len;
@@ -318,15 +159,15 @@ static struct cprof_error *prepare(struct program *program)
 			      !program->answer.report;
 	if (!program->no_profile && !program->no_file)
 		err = cprof_output_plan(options, program->mode->name,
-					(const struct cprof_target *const *)program->targets,
-					program->n_targets, &program->answer, cprof_interrupt_again,
+					(const struct cprof_target *const *)program->opened.all,
+					program->opened.n, &program->answer, cprof_interrupt_again,
 					&program->output);
 	if (err)
 		return err;
 	program->window = (struct cprof_window){
 		.length_ns = options->length_ns,
-		.targets = program->targets,
-		.n_targets = program->n_targets,
+		.targets = program->opened.all,
+		.n_targets = program->opened.n,
 		.on_start = let_go,
 		.start_ctx = program,
 		.progress = show_progress,
@@ -354,17 +195,17 @@ static void announce(struct program *program)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_buffer_printf(&text, "profiling (%s) %s, pid %d", program->mode->name,
-			    program->targets[0]->comm, (int)program->targets[0]->pid);
-	if (program->n_targets > 1)
-		cprof_buffer_printf(&text, " and %zu more", program->n_targets - 1);
+			    program->opened.all[0]->comm, (int)program->opened.all[0]->pid);
+	if (program->opened.n > 1)
+		cprof_buffer_printf(&text, " and %zu more", program->opened.n - 1);
 	if (program->mode->instant)
 		;
 	else if (program->options.length_ns)
 		cprof_buffer_printf(&text, ", for %g s",
 				    (double)program->options.length_ns / (double)CPROF_NS_PER_S);
 	else
-		cprof_buffer_puts(&text, program->launch.pid ? ", until it ends"
-							     : ", until Ctrl-C or its end");
+		cprof_buffer_puts(&text, program->opened.launch.pid ? ", until it ends"
+								    : ", until Ctrl-C or its end");
 	say(program, cprof_buffer_text(&text));
 	char promise[256] = "";
 	if (program->mode->promise)
@@ -375,9 +216,13 @@ static void announce(struct program *program)
 
 static int explain_names(struct program *program)
 {
-	struct cprof_error *err = program->options.files.len ? NULL : open_targets(program);
-	for (size_t i = 0; i < program->n_targets && !err; i++)
-		err = cprof_cmd_why_process(program->targets[i], &program->options);
+	struct cprof_error *err =
+		program->options.files.len
+			? NULL
+			: cprof_opened_targets_open(&program->opened, &program->options,
+						    &program->log);
+	for (size_t i = 0; i < program->opened.n && !err; i++)
+		err = cprof_cmd_why_process(program->opened.all[i], &program->options);
 	if (!err && program->options.files.len)
 		err = cprof_cmd_why_files(&program->options);
 	return err ? fail(program, err) : 0;
@@ -405,8 +250,8 @@ static struct cprof_error *sample(struct program *program, struct cprof_profile 
 {
 	const struct cprof_attach_options *options = &program->options;
 	const struct cprof_run run = {
-		.targets = program->targets,
-		.n_targets = program->n_targets,
+		.targets = program->opened.all,
+		.n_targets = program->opened.n,
 		.window = &program->window,
 		.log = &program->log,
 		.naming = options->naming,
@@ -448,7 +293,7 @@ static struct cprof_error *push(struct program *program, const struct cprof_prof
 	const struct cprof_attach_options *options = &program->options;
 	const struct cprof_delivery delivery = {
 		.options = options,
-		.target = program->targets[0],
+		.target = program->opened.all[0],
 		.auth = program->push_auth,
 		.profile = profile,
 		.bytes = bytes,
@@ -530,7 +375,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	struct cprof_error *err = NULL;
 	if (cprof_output_split_wanted(program->options.output))
 		err = cprof_output_split_write(profile, program->options.output,
-					       program->targets[0]->pid, program->options.force,
+					       program->opened.all[0]->pid, program->options.force,
 					       &own, &others);
 	if (!err)
 		err = cprof_pprof_encode(own ? own : profile, CPROF_PPROF_GZIP_FAST, &pprof);
@@ -557,14 +402,14 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 /* Of a launched command: its own status, unless ours says that something went wrong. */
 static int command_status(struct program *program, int status)
 {
-	if (!program->launch.pid || program->launch.go_fd >= 0)
+	if (!program->opened.launch.pid || program->opened.launch.go_fd >= 0)
 		return status;
-	int theirs = cprof_launch_wait(&program->launch);
-	if (program->launch.exec_errno) {
+	int theirs = cprof_launch_wait(&program->opened.launch);
+	if (program->opened.launch.exec_errno) {
 		end_line(program);
 		fail(program, cprof_error_new(CPROF_ERR_OS, "cannot run %s: %s",
 					      program->options.command.items[0],
-					      strerror(program->launch.exec_errno)));
+					      strerror(program->opened.launch.exec_errno)));
 		return theirs;
 	}
 	return status ? status : theirs;
@@ -580,7 +425,7 @@ static int run(struct program *program)
 	err = sample(program, &profile);
 	if (cprof_interrupt_count() > 1)
 		return ABORTED;
-	if (program->launch.exec_errno) {
+	if (program->opened.launch.exec_errno) {
 		cprof_error_free(err);
 		return command_status(program, 0);
 	}
@@ -601,39 +446,14 @@ static void say_line(void *ctx, const char *text)
 /* -http ADDRESS */
 static int serve(struct program *program, int argc, char *const argv[])
 {
-	const struct cprof_attach_options *options = &program->options;
-	struct cprof_serve_options serve = {
-		.address = options->http,
-		.token_file = options->http_token_file,
-		.tenants = {
-			.modes = options->modes,
-			.lazy = options->lazy || options->all,
-			.requests = &options->requests,
-			.naming = options->naming,
-			.command_line = cprof_buffer_text(&program->command_line),
-			.say = say_line,
-			.say_ctx = program,
-		},
-	};
-	struct cprof_target_choice choice;
-	struct cprof_error *err = cprof_target_choice_init(&choice, options);
-	struct cprof_choice_again again = { .argc = argc,
-					    .argv = argv,
-					    .options = options,
-					    .rules = &choice.rules,
-					    .say = say_line,
-					    .ctx = program };
-	serve.rules = &choice.rules;
-	serve.again = cprof_choice_again;
-	serve.again_ctx = &again;
-	if (!err)
-		err = cprof_interrupt_init(&serve.stop_fd);
-	if (!err)
-		err = cprof_interrupt_hangups(&serve.again_fd);
-	if (!err)
-		err = cprof_serve(&serve);
-	cprof_choice_again_deinit(&again);
-	cprof_target_choice_deinit(&choice);
+	const struct cprof_cmd_serve command = { .options = &program->options,
+						 .argc = argc,
+						 .argv = argv,
+						 .command_line =
+							 cprof_buffer_text(&program->command_line),
+						 .say = say_line,
+						 .ctx = program };
+	struct cprof_error *err = cprof_cmd_serve(&command);
 	return err ? fail(program, err) : 0;
 }
 
@@ -651,58 +471,54 @@ static int go_on(struct program *program, int argc, char *const argv[])
 	return err ? fail(program, err) : 0;
 }
 
-static void say_restored(struct program *program, const struct cprof_heap_shim_left *done)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_buffer_printf(&text, "restored %u places; %u page%s ", done->restored, done->pages,
-			    done->pages == 1 ? "" : "s");
-	if (done->page_kept)
-		cprof_buffer_printf(&text, "kept because %s: try again later", done->kept_why);
-	else
-		cprof_buffer_puts(&text, "removed");
-	char stops[128];
-	cprof_stop_tally_text(&done->stops, stops, sizeof(stops));
-	cprof_buffer_printf(&text, "; its threads stood still %s", stops);
-	say(program, cprof_buffer_text(&text));
-}
-
-static void say_left(struct program *program, const struct cprof_heap_uprobe_left *left)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	if (left->removed)
-		cprof_buffer_printf(&text, "took out %u breakpoint%s that nobody held any more",
-				    left->removed, left->removed == 1 ? "" : "s");
-	if (left->held)
-		cprof_buffer_printf(&text, "%s%u breakpoint%s of another tool left alone, in %s",
-				    left->removed ? "; " : "", left->held,
-				    left->held == 1 ? "" : "s", left->path);
-	if (text.len)
-		say(program, cprof_buffer_text(&text));
-}
-
 /* -repair PID */
 static int repair(struct program *program)
 {
-	struct cprof_heap_repair done;
-	cprof_interrupt_hold(true);
-	struct cprof_error *err = cprof_heap_repair((pid_t)program->options.repair_pid, &done);
-	cprof_interrupt_hold(false);
+	const struct cprof_cmd_repair command = { .pid = (pid_t)program->options.repair_pid,
+						  .say = say_line,
+						  .ctx = program };
+	bool kept = false;
+	struct cprof_error *err = cprof_cmd_repair(&command, &kept);
+	return err ? fail(program, err) : kept;
+}
+
+/* -event list */
+static int list_events(struct program *program)
+{
+	bool pmu = true;
+	struct cprof_error *err = cprof_cmd_events(&pmu);
+	if (!err && !pmu)
+		say(program,
+		    "this machine has no processor counters (a virtual machine?): software events only");
+	return err ? fail(program, err) : 0;
+}
+
+/* What says something of the program itself, or of its options. */
+static bool tell(struct program *program, int *ret_status)
+{
+	const struct cprof_attach_options *options = &program->options;
+	struct cprof_error *err = NULL;
+	*ret_status = 0;
+	if (options->help)
+		cprof_cmd_help();
+	else if (options->version)
+		printf("cprof-attach %s\n", CPROF_VERSION);
+	else if (options->completion)
+		err = cprof_cmd_completion(options->completion);
+	else if (options->man)
+		cprof_cmd_man_options();
+	else if (options->show_config)
+		*ret_status = cprof_cmd_show_config(options) ? 0 : 1;
+	else
+		return false;
 	if (err)
-		return fail(program, err);
-	if (done.shim.pages)
-		say_restored(program, &done.shim);
-	else if (!done.breakpoints.removed)
-		say(program, "nothing of a heap profile is left in it");
-	say_left(program, &done.breakpoints);
-	return done.shim.page_kept ? 1 : 0;
+		*ret_status = fail(program, err);
+	return true;
 }
 
 static void program_deinit(struct program *program)
 {
-	for (size_t i = 0; i < program->n_targets; i++)
-		cprof_target_close(program->targets[i]);
-	free(program->targets);
-	cprof_launch_deinit(&program->launch);
+	cprof_opened_targets_close(&program->opened);
 	cprof_window_deinit(&program->window);
 	cprof_run_log_deinit(&program->log);
 	cprof_output_deinit(&program->output);
@@ -721,20 +537,12 @@ int main(int argc, char **argv)
 	cprof_cli_options_describe(argc, argv, &program.command_line);
 	if (err)
 		status = fail(&program, err);
-	else if (program.options.help)
-		status = print_help();
-	else if (program.options.version)
-		printf("cprof-attach %s\n", CPROF_VERSION);
-	else if (program.options.completion)
-		status = print_completion(&program);
-	else if (program.options.man)
-		status = print_man_options();
-	else if (program.options.show_config)
-		status = cprof_cmd_show_config(&program.options) ? 0 : 1;
+	else if (tell(&program, &status))
+		;
 	else if (program.options.repair_pid)
 		status = repair(&program);
 	else if (strcmp(program.options.requests.cpu.event, "list") == 0)
-		status = print_events(&program);
+		status = list_events(&program);
 	else if (program.options.why)
 		status = explain_names(&program);
 	else if (program.options.http)

@@ -207,7 +207,7 @@ static bool in_memory(const struct cprof_unwind_place *place)
 static inline bool restore_reg(struct cprof_walk *w, const struct cprof_unwind_place *place,
 			       uint64_t cfa, struct cprof_walk_caller *caller)
 {
-	uint64_t addr, value;
+	uint64_t addr = 0, value = 0;
 	bool known_place = in_memory(place) ? place_addr(w, place, cfa, &addr)
 					    : place_value(w, place, cfa, &value);
 	if (!known_place) {
