@@ -41,7 +41,8 @@ struct cprof_thread {
 	int cpu;           /* that it is on or last was; -1 unknown */
 	uint64_t start;    /* with the tid it tells threads apart; unit depends on the means */
 	uint64_t cpu_ns;   /* used so far */
-	uint64_t idle_ns;  /* since it last ran, by the scheduler's clock; 0: unknown, or it runs */
+	uint64_t last_ns;  /* when it last ran, by its CPU's scheduler clock; 0 unknown */
+	uint64_t idle_ns;  /* since it last ran (thread_clock.h); 0: unknown, or it runs */
 	uint64_t switches; /* unchanged: it has not run */
 	uint64_t stuck_ns; /* not moved since a snapshot so long ago; 0: it has, or the first one */
 	char wchan[40];    /* where in the kernel, for D state and frozen ones; "" unknown */

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/threads/thread_clock.h"
 #include "attach/threads/thread_copy.h"
 #include "attach/threads/thread_freeze.h"
 #include "attach/threads/thread_running.h"
@@ -301,7 +302,9 @@ struct cprof_error *cprof_thread_capture_take(struct cprof_thread_capture *captu
 	if (capture->options.stack_bytes)
 		tell_refused(capture, &snapshot);
 	explain(capture, &snapshot);
-	snapshot.capture_ns = cprof_clock_mono_ns() - start_ns;
+	const uint64_t end_ns = cprof_clock_mono_ns();
+	snapshot.capture_ns = end_ns - start_ns;
+	cprof_thread_clock_fill(&snapshot, end_ns);
 	*ret_snapshot = snapshot;
 	return NULL;
 }

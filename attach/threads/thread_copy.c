@@ -89,14 +89,14 @@ static struct cprof_error *confirm_by_iter(struct cprof_thread_observer *observe
 }
 
 static void confirm_by_proc(struct cprof_thread_observer *observer, struct cprof_thread *thread,
-			    uint64_t now_ns, bool *pending)
+			    bool *pending)
 {
-	if (cprof_thread_observer_keeps_still(observer, thread, now_ns)) {
+	if (cprof_thread_observer_keeps_still(observer, thread)) {
 		*pending = false;
 		return;
 	}
 	struct cprof_thread now = { 0 };
-	cprof_thread_observer_fill(observer, thread->tid, now_ns, &now);
+	cprof_thread_observer_fill(observer, thread->tid, &now);
 	replace(thread, &now);
 	*pending = thread->means != CPROF_MEANS_NONE;
 }
@@ -107,7 +107,6 @@ static struct cprof_error *copy_round(struct cprof_thread_observer *observer, si
 				      uint8_t *scratch, size_t *ret_pending)
 {
 	pid_t reader = cprof_target_living_tid(observer->target);
-	uint64_t now_ns = observer->iter ? 0 : cprof_thread_observer_clock_ns();
 	*ret_pending = 0;
 	for (size_t i = 0; i < snapshot->n; i++) {
 		if (!pending[i])
@@ -118,7 +117,7 @@ static struct cprof_error *copy_round(struct cprof_thread_observer *observer, si
 			return err;
 		/* By /proc each thread is asked by itself: right away, while it is still likely to be there. */
 		if (!observer->iter) {
-			confirm_by_proc(observer, &snapshot->threads[i], now_ns, &pending[i]);
+			confirm_by_proc(observer, &snapshot->threads[i], &pending[i]);
 			*ret_pending += pending[i];
 		}
 	}

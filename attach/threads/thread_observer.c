@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,26 +75,6 @@ void cprof_thread_observer_close(struct cprof_thread_observer *observer)
 	close(observer->task_fd);
 }
 
-/*
- * The scheduler's clock now, the one that exec_start is in: our own exec_start, which yielding brings up to date.
- * 0 where the kernel does not show it. Differs between CPUs by the time stolen from each.
- */
-uint64_t cprof_thread_observer_clock_ns(void)
-{
-	char text[4096];
-	struct cprof_thread_switches self;
-	sched_yield();
-	if (cprof_thread_read(getpid(), gettid(), "sched", text, sizeof(text)) <= 0 ||
-	    !cprof_thread_sched_parse(text, &self))
-		return 0;
-	return self.last_ns;
-}
-
-static uint64_t idle_since(uint64_t now_ns, uint64_t last_ns)
-{
-	return now_ns > last_ns && last_ns ? now_ns - last_ns : 0;
-}
-
 bool cprof_thread_observer_has_stack(char state)
 {
 	return state != 'Z' && state != 'X' && state != 'x';
@@ -103,8 +82,7 @@ bool cprof_thread_observer_has_stack(char state)
 
 /* ---- one thread, by iterator ---- */
 
-static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now_ns,
-			   struct cprof_thread *thread)
+static void fill_from_iter(const struct cprof_thread_iter_row *row, struct cprof_thread *thread)
 {
 	thread->tid = (pid_t)row->tid;
 	memcpy(thread->name, row->name, sizeof(row->name));
@@ -115,8 +93,7 @@ static void fill_from_iter(const struct cprof_thread_iter_row *row, uint64_t now
 	thread->start = row->start_ns;
 	thread->cpu_ns = row->ran_ns;
 	thread->switches = row->voluntary + row->involuntary;
-	/* One that is ready to run is not waiting for anything but a CPU. */
-	thread->idle_ns = thread->state == 'R' ? 0 : idle_since(now_ns, row->last_ns);
+	thread->last_ns = row->last_ns;
 	thread->means = CPROF_MEANS_NONE;
 	thread->why = NULL;
 	thread->call = (struct cprof_thread_call){ .kind = CPROF_CALL_RUNNING, .nr = -1 };
@@ -152,8 +129,7 @@ bool cprof_thread_observer_read(const struct cprof_thread_observer *observer, pi
 }
 
 /* How often it has run: from `sched`; where the kernel was built without, from `status`. */
-static void read_switches(const struct cprof_thread_observer *observer, uint64_t now_ns,
-			  struct cprof_thread *thread)
+static void read_switches(const struct cprof_thread_observer *observer, struct cprof_thread *thread)
 {
 	char text[4096];
 	struct cprof_thread_switches switches;
@@ -162,7 +138,7 @@ static void read_switches(const struct cprof_thread_observer *observer, uint64_t
 	    cprof_thread_sched_parse(text, &switches)) {
 		thread->switches = switches.count;
 		thread->cpu_ns = switches.ran_ns ? switches.ran_ns : thread->cpu_ns;
-		thread->idle_ns = idle_since(now_ns, switches.last_ns);
+		thread->last_ns = switches.last_ns;
 	} else if (cprof_thread_observer_read(observer, thread->tid, "status", text,
 					      sizeof(text)) &&
 		   cprof_thread_status_parse(text, &status) && status.has_switches) {
@@ -181,7 +157,7 @@ static bool read_call(struct cprof_thread_observer *observer, struct cprof_threa
 	return false;
 }
 
-void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid, uint64_t now_ns,
+void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid,
 				struct cprof_thread *thread)
 {
 	char text[1024];
@@ -202,17 +178,15 @@ void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t ti
 	thread->cpu = stat.cpu;
 	thread->start = stat.start_ticks;
 	thread->cpu_ns = (stat.user_ticks + stat.system_ticks) * observer->tick_ns;
-	read_switches(observer, now_ns, thread);
+	read_switches(observer, thread);
 	if (!cprof_thread_observer_has_stack(stat.state))
 		return;
 	if (!read_call(observer, thread)) {
 		thread->why = "/proc/PID/task/TID/syscall cannot be read";
 		return;
 	}
-	if (thread->call.kind == CPROF_CALL_RUNNING) {
-		thread->idle_ns = 0;
+	if (thread->call.kind == CPROF_CALL_RUNNING)
 		return;
-	}
 	cprof_thread_regs_from_call(&thread->call, &thread->regs);
 	thread->means = CPROF_MEANS_PROC;
 }
@@ -230,7 +204,6 @@ static struct cprof_error *observe_by_iter(struct cprof_thread_observer *observe
 {
 	CPROF_AUTO(free) struct cprof_thread_iter_row *rows = NULL;
 	size_t n;
-	uint64_t now_ns = cprof_thread_observer_clock_ns();
 	struct cprof_error *err = cprof_thread_iter_read(observer->iter, &rows, &n);
 	if (!err && n == 0)
 		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
@@ -240,7 +213,7 @@ static struct cprof_error *observe_by_iter(struct cprof_thread_observer *observe
 	if (err)
 		return err;
 	for (size_t i = 0; i < n; i++)
-		fill_from_iter(&rows[i], now_ns, &snapshot->threads[snapshot->n++]);
+		fill_from_iter(&rows[i], &snapshot->threads[snapshot->n++]);
 	cprof_thread_snapshot_sort(snapshot);
 	return NULL;
 }
@@ -255,10 +228,8 @@ static struct cprof_error *observe_by_proc(struct cprof_thread_observer *observe
 		err = room_for(snapshot, n);
 	if (err)
 		return err;
-	uint64_t now_ns = cprof_thread_observer_clock_ns();
 	for (size_t i = 0; i < n; i++)
-		cprof_thread_observer_fill(observer, tids[i], now_ns,
-					   &snapshot->threads[snapshot->n++]);
+		cprof_thread_observer_fill(observer, tids[i], &snapshot->threads[snapshot->n++]);
 	cprof_thread_snapshot_sort(snapshot);
 	return NULL;
 }
@@ -274,7 +245,7 @@ struct cprof_error *cprof_thread_observer_take(struct cprof_thread_observer *obs
 }
 
 bool cprof_thread_observer_keeps_still(const struct cprof_thread_observer *observer,
-				       const struct cprof_thread *thread, uint64_t now_ns)
+				       const struct cprof_thread *thread)
 {
 	char text[1024];
 	struct cprof_thread now = { .tid = thread->tid };
@@ -282,6 +253,6 @@ bool cprof_thread_observer_keeps_still(const struct cprof_thread_observer *obser
 	    !cprof_thread_call_parse(text, &now.call) ||
 	    !cprof_thread_call_same(&thread->call, &now.call))
 		return false;
-	read_switches(observer, now_ns, &now);
+	read_switches(observer, &now);
 	return now.switches == thread->switches;
 }

@@ -45,19 +45,13 @@ void cprof_thread_observer_close(struct cprof_thread_observer *observer);
 struct cprof_error *cprof_thread_observer_take(struct cprof_thread_observer *observer,
 					       struct cprof_thread_snapshot *snapshot);
 
-/*
- * The scheduler's clock now, the one that exec_start is in: our own exec_start, which yielding brings up to date.
- * 0 where the kernel does not show it. Differs between CPUs by the time stolen from each.
- */
-uint64_t cprof_thread_observer_clock_ns(void);
-
 /* One thread by /proc; a thread that is gone has state 'X'. What is refused is counted in `observer`. */
-void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid, uint64_t now_ns,
+void cprof_thread_observer_fill(struct cprof_thread_observer *observer, pid_t tid,
 				struct cprof_thread *thread);
 
 /* By /proc: still in the same call, and not run since. Two files instead of three. */
 bool cprof_thread_observer_keeps_still(const struct cprof_thread_observer *observer,
-				       const struct cprof_thread *thread, uint64_t now_ns);
+				       const struct cprof_thread *thread);
 
 /* /proc/PID/task/TID/NAME with a zero byte behind; false if it is gone or empty. */
 bool cprof_thread_observer_read(const struct cprof_thread_observer *observer, pid_t tid,
