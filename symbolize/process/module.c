@@ -15,13 +15,15 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
 #include "symbolize/process/module_impl.h"
 #include "symbolize/process/owner_file.h"
 
 #define VDSO_MAX     (64 * 1024)
-#define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
+#define SEGMENTS_MAX 4096                  /* PN_XNUM allows more; nothing that runs has them */
+#define COPIES_NS    (30 * CPROF_NS_PER_S) /* for all files that only the process's user may read */
 
 void cprof_modules_init(struct cprof_modules *modules)
 {
@@ -313,10 +315,26 @@ static int copy_of_owner(struct cprof_modules *modules, const struct cprof_maps 
 {
 	if (!maps->owner_known || map->path[0] != '/' || modules->owner_hangs)
 		return -1;
+	const uint64_t start_ns = cprof_clock_mono_ns();
 	const int fd = cprof_owner_file_copy(maps->uid, maps->gid, open_as_owner,
 					     &(struct mapped){ maps, map });
-	modules->owner_hangs = fd < 0 && errno == ETIMEDOUT;
+	const bool hangs = fd < 0 && errno == ETIMEDOUT;
+	modules->owner_ns += cprof_clock_mono_ns() - start_ns;
+	modules->owner_hangs = hangs || modules->owner_ns > COPIES_NS;
 	return fd;
+}
+
+/* A copy is memory of ours, whatever is read of it later. */
+static struct cprof_error *pay_for_copy(struct cprof_modules *modules, int fd, const char *path)
+{
+	struct cprof_account *account;
+	struct cprof_error *err = cprof_budget_account(&modules->budget, fd, path, &account);
+	if (err || cprof_account_charge(account, CPROF_BUDGET_HELD, account->disk))
+		return err;
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "copy %s, which only the process's user may read: more memory than "
+			       "is left for files",
+			       path);
 }
 
 /* A file that has no name any more is to be had by its mapping alone, so whether that is refused is what a reader can change. */
@@ -345,11 +363,13 @@ static struct cprof_error *open_file(struct cprof_modules *modules, const struct
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
 	const int why = fd < 0 ? errno : 0;
-	if (why == EACCES || why == EPERM)
+	const bool copied = why == EACCES || why == EPERM;
+	if (copied)
 		fd = copy_of_owner(modules, maps, map);
 	if (fd < 0)
 		return not_opened(maps, map, why);
-	return open_fd(module, fd, &modules->budget);
+	struct cprof_error *err = copied ? pay_for_copy(modules, fd, map->path) : NULL;
+	return err ? err : open_fd(module, fd, &modules->budget);
 }
 
 static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct cprof_map *map,

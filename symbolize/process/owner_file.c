@@ -10,21 +10,30 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
+#define NS_PER_MS  (CPROF_NS_PER_S / 1000)
 #define PIECE      (1u << 20)
-#define STALL_MS   3000 /* without a piece more */
-#define WHOLE      'w'  /* said last; a piece is 'p' */
+#define STALL_MS   3000  /* without a piece more */
+#define COPY_MS    10000 /* of all pieces: a file system may send them one by one */
+#define END_MS     500   /* of a child that was killed */
+#define WHOLE      'w'   /* said last; a piece is 'p' */
 #define NOT_OPENED 'n'
 
-/* For good: the real and the saved ids too, which FUSE asks for. */
-static bool become(uid_t uid, gid_t gid)
+/*
+ * For good: the real and the saved ids too, which FUSE asks for. A change of ids clears the signal that our end is to send, so it is
+ * asked for afterwards, when we may have ended already.
+ */
+static bool become(uid_t uid, gid_t gid, pid_t parent)
 {
 	return setgroups(0, NULL) == 0 && setresgid(gid, gid, gid) == 0 &&
-	       setresuid(uid, uid, uid) == 0;
+	       setresuid(uid, uid, uid) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+	       getppid() == parent;
 }
 
 static bool say(int pipe_fd, char what)
@@ -47,34 +56,64 @@ static bool copy_all(int from, int to, int pipe_fd)
 	return false;
 }
 
-static _Noreturn void be_child(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it, void *ctx,
-			       int copy_fd, int pipe_fd)
+struct child {
+	uid_t uid;
+	gid_t gid;
+	cprof_owner_file_opener *open_it;
+	void *ctx;
+	int copy, says; /* borrowed: where the copy goes, and the pipe's end */
+};
+
+static _Noreturn void be_child(const struct child *me, pid_t parent)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
-	const int fd = become(uid, gid) ? open_it(ctx) : -1;
+	const int fd = become(me->uid, me->gid, parent) ? me->open_it(me->ctx) : -1;
 	if (fd < 0)
-		say(pipe_fd, NOT_OPENED);
-	else if (copy_all(fd, copy_fd, pipe_fd))
-		say(pipe_fd, WHOLE);
+		say(me->says, NOT_OPENED);
+	else if (copy_all(fd, me->copy, me->says))
+		say(me->says, WHOLE);
 	_exit(0);
+}
+
+/* poll(2) for one descriptor, which signals do not end: whether it is readable before `until_ns`. */
+static bool is_readable(int fd, uint64_t until_ns)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	int ready;
+	do {
+		const uint64_t now_ns = cprof_clock_mono_ns();
+		const uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+		ready = poll(&pollfd, 1, (int)(left_ns / NS_PER_MS));
+	} while (ready < 0 && errno == EINTR);
+	return ready > 0;
 }
 
 /* The last that the child says; 0: it stopped saying anything. */
 static char listen_to(int pipe_fd)
 {
-	struct pollfd pollfd = { .fd = pipe_fd, .events = POLLIN };
+	const uint64_t end_ns = cprof_clock_mono_ns() + COPY_MS * NS_PER_MS;
 	char what = 'p';
 	while (what == 'p') {
-		const int ready = poll(&pollfd, 1, STALL_MS);
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready <= 0)
+		const uint64_t stall_ns = cprof_clock_mono_ns() + STALL_MS * NS_PER_MS;
+		if (!is_readable(pipe_fd, stall_ns < end_ns ? stall_ns : end_ns))
 			return 0;
 		if (read(pipe_fd, &what, 1) != 1)
 			return NOT_OPENED;
 	}
 	return what;
+}
+
+/*
+ * It has said its last, and may hang all the same: a file that is closed asks its file system once more, and its user may stop it.
+ * False: it hangs in the kernel, and is init's when we end.
+ */
+static bool end_child(pid_t child)
+{
+	kill(child, SIGKILL);
+	CPROF_AUTO(close) int pidfd = (int)syscall(SYS_pidfd_open, child, 0u);
+	if (pidfd >= 0)
+		is_readable(pidfd, cprof_clock_mono_ns() + END_MS * NS_PER_MS);
+	return waitpid(child, NULL, WNOHANG) == child;
 }
 
 int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it, void *ctx)
@@ -88,16 +127,13 @@ int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it
 	if (copy < 0 || pipe2(ends, O_CLOEXEC) != 0)
 		return -1;
 	CPROF_AUTO(close) int said = ends[0], saying = ends[1];
-	const pid_t child = fork();
+	const struct child me = { uid, gid, open_it, ctx, copy, saying };
+	const pid_t self = getpid(), child = fork();
 	if (child == 0)
-		be_child(uid, gid, open_it, ctx, copy, saying);
+		be_child(&me, self);
 	close(cprof_take_fd(&saying));
 	const char what = child > 0 ? listen_to(said) : NOT_OPENED;
-	/* What hangs may hang in the kernel: it is not waited for, and init's when we end. */
-	if (child > 0 && what == 0)
-		kill(child, SIGKILL);
-	else if (child > 0)
-		waitpid(child, NULL, 0);
-	errno = what == 0 ? ETIMEDOUT : EACCES;
-	return what == WHOLE ? cprof_take_fd(&copy) : -1;
+	const bool hangs = child > 0 && (!end_child(child) || what == 0);
+	errno = hangs ? ETIMEDOUT : EACCES;
+	return what == WHOLE && !hangs ? cprof_take_fd(&copy) : -1;
 }

@@ -3,8 +3,9 @@
  * symbolize/process/owner_file.h - files that only their user may read, not even root: on his FUSE mount, or on an NFS server that
  * takes root for nobody.
  *
- * A child process takes the user's ids, opens the file and copies it to memory of ours. It is waited for as long as the copy grows: file
- * systems of others may hang, and then the child is killed. Source of truth: mount.fuse3(8) "allow_root", exports(5) "root_squash".
+ * A child process takes the user's ids, opens the file and copies it to memory of ours. It is waited for as long as the copy grows, and
+ * 10 s at most: file systems of others may hang, and then the child is killed. It ends when we do. Who asks pays for the memory.
+ * Source of truth: mount.fuse3(8) "allow_root", exports(5) "root_squash", PR_SET_PDEATHSIG(2const).
  */
 #ifndef CPROF_SYMBOLIZE_PROCESS_OWNER_FILE_H
 #define CPROF_SYMBOLIZE_PROCESS_OWNER_FILE_H
