@@ -60,8 +60,8 @@ static uint64_t flags_at(struct cprof_process *process, const struct cprof_sessi
 			 uint64_t addr)
 {
 	uint64_t flags = 0;
-	const uint64_t offset = addr - sample->stack_addr;
-	if (addr >= sample->stack_addr && offset + sizeof(flags) <= sample->n_stack)
+	const uint64_t offset = addr - sample->stack_addr; /* below it: larger than any stack */
+	if (sample->n_stack >= sizeof(flags) && offset <= sample->n_stack - sizeof(flags))
 		memcpy(&flags, (const char *)sample->stack + offset, sizeof(flags));
 	else if (!cprof_target_mem_read(&process->mem, addr, &flags, sizeof(flags)))
 		return 0;
@@ -227,7 +227,7 @@ struct cprof_error *cprof_thread_births_run(const struct cprof_run *run,
 		err = cprof_session_prepare(run, types, 1, &births.session);
 	if (!err)
 		err = sample(&births);
-	if (!err && !run->window->snapshots)
+	if (!err && cprof_snapshots_want_last(run->window->snapshots))
 		err = finish(&births, ret_profile);
 	cprof_session_free(births.session);
 	for (size_t i = 0; i < N_CALLS; i++) {
