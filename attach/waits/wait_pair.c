@@ -123,18 +123,22 @@ struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t
 					  uint64_t now_ns, uint64_t addr, uint32_t op, uint32_t val)
 {
 	struct cprof_wait_pair_thread *thread;
-	struct cprof_wait_pair_wake *wake;
+	struct cprof_wait_pair_wake *wake = NULL;
 	struct cprof_error *err = thread_put(pair, tid, &thread);
-	if (!err)
+	if (!err && op != CPROF_WAIT_PAIR_WAITV)
 		err = wake_put(pair, addr, &wake);
 	if (err)
 		return err;
 	/* An entry without a return before it: that record was lost, or the thread is followed twice. */
 	if (pair->releases && thread->entered_ns && waits(thread->op))
 		cprof_wait_charge_abandon(&pair->charge, thread->addr, thread->entered_ns, now_ns);
-	*thread = (struct cprof_wait_pair_thread){
-		.entered_ns = now_ns, .addr = addr, .op = op, .val = val, .wakes = wake->n
-	};
+	*thread = (struct cprof_wait_pair_thread){ .entered_ns = now_ns,
+						   .addr = addr,
+						   .op = op,
+						   .val = val,
+						   .wakes = wake ? wake->n : 0 };
+	if (!wake)
+		return NULL;
 	if (wakes(op)) {
 		note_wake(wake, tid, now_ns);
 		return NULL;
@@ -171,6 +175,13 @@ static uint32_t first_waker(const struct cprof_wait_pair_thread *thread,
 		       : 0;
 }
 
+/* Nobody wakes the list of futex_waitv: what is told of its address is of a word that lay there at another time. */
+static const struct cprof_wait_pair_wake *wakes_of(const struct cprof_wait_pair *pair,
+						   const struct cprof_wait_pair_thread *thread)
+{
+	return thread->op == CPROF_WAIT_PAIR_WAITV ? NULL : wake_get(pair, thread->addr);
+}
+
 static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_thread *thread,
 		     uint32_t tid, uint64_t now_ns, int64_t ret, struct cprof_wait *wait)
 {
@@ -183,7 +194,7 @@ static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 	if (ret == -EAGAIN) /* the word had changed already: it never slept */
 		return false;
 	uint64_t end_ns = now_ns;
-	const struct cprof_wait_pair_wake *wake = wake_get(pair, thread->addr);
+	const struct cprof_wait_pair_wake *wake = wakes_of(pair, thread);
 	bool has_queue = ret == 0 && wake && wake->tid != tid && wake->at_ns > thread->entered_ns &&
 			 wake->at_ns < now_ns;
 	if (has_queue)
@@ -194,7 +205,7 @@ static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 		return false;
 	describe(thread, tid, end_ns - begin_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
-	wait->woken = ret == 0;
+	wait->woken = thread->op == CPROF_WAIT_PAIR_WAITV ? ret >= 0 : ret == 0;
 	wait->waker_tid = has_queue ? wake->tid : 0;
 	/* Its own number: it had the lock already when the owner was read. */
 	if ((!wait->owner_tid || wait->owner_tid == tid) && wake)

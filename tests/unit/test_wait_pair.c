@@ -186,6 +186,24 @@ TEST(wait_pair_tells_a_wait_for_several_words_from_one_for_one)
 	cprof_wait_pair_deinit(&pair);
 }
 
+TEST(wait_pair_takes_the_list_of_a_wait_for_several_words_for_no_word)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 1, 1000, CPROF_WAIT_PAIR_WAITV);
+	enter(&pair, 2, 2000, WAKE); /* of a word where that list was */
+	CHECK(cprof_wait_pair_exit(&pair, 1, 5000, 1, &wait));
+	CHECK(wait.woken && wait.delay_ns == 4000 && wait.queue_ns == 0);
+	CHECK(!wait.waker_tid && !wait.owner_tid);
+	enter(&pair, 1, 6000, CPROF_WAIT_PAIR_WAITV);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 7000, -ETIMEDOUT, &wait));
+	CHECK(!wait.woken);
+	enter(&pair, 1, 8000, CPROF_WAIT_PAIR_WAITV);
+	enter(&pair, 2, 8100, WAKE);
+	CHECK(cprof_wait_pair_exit(&pair, 1, 9000, 0, &wait)); /* its first word */
+	CHECK(wait.woken && wait.queue_ns == 0 && !wait.waker_tid);
+	cprof_wait_pair_deinit(&pair);
+}
+
 TEST(wait_events_decode_takes_futex_calls_and_nothing_else)
 {
 	struct cprof_wait_events_call call;
