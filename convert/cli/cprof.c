@@ -229,21 +229,28 @@ static void drop_empty(struct cprof_strings *strings)
 	strings->len = n;
 }
 
+/* A report that shows both sides of a comparison, among those that are asked for; NULL: none does. */
+static const struct cprof_format *comparing(const struct cprof_options *o)
+{
+	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
+		if (o->format_on[i] && cprof_formats[i]->flags & CPROF_FORMAT_COMPARES)
+			return cprof_formats[i];
+	}
+	return NULL;
+}
+
 static struct cprof_error *check_options(struct cprof_options *o)
 {
+	const struct cprof_format *compares = comparing(o);
 	drop_empty(&o->bases);
 	drop_empty(&o->diff_bases);
 	if (o->bases.len && o->diff_bases.len)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-base and -diff_base flags cannot both be specified");
-	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
-		if (o->format_on[i] && strncmp(cprof_formats[i]->name, "movements", 9) == 0 &&
-		    !o->bases.len && !o->diff_bases.len)
-			return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
-								"there is nothing to compare with"),
-						"cprof -%s -diff_base BEFORE AFTER",
-						cprof_formats[i]->name);
-	}
+	if (compares && !o->bases.len && !o->diff_bases.len)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "there is nothing to compare with"),
+			"cprof -%s -diff_base BEFORE AFTER", compares->name);
 	if (o->config.normalize && !o->bases.len && !o->diff_bases.len)
 		return cprof_error_new(CPROF_ERR_USAGE, "must have base profile to normalize by");
 	return NULL;
@@ -271,7 +278,7 @@ static struct cprof_error *load(struct cprof_options *o, const struct cprof_stri
 	struct cprof_load load = {
 		.sources = sources,
 		.bases = bases ? bases : &none,
-		.diff_base = o->diff_bases.len > 0,
+		.diff_base = o->diff_bases.len > 0 || comparing(o) != NULL,
 		.normalize = o->config.normalize,
 		.keep_notes = wants_file(o),
 		.all_frames = o->all_frames,

@@ -96,7 +96,7 @@ const struct cprof_format cprof_format_movements = {
 	.name = "movements",
 	.help = "what changed most against -diff_base: own value, with callees, and whether chance explains it",
 	.suffix = "txt",
-	.flags = CPROF_FORMAT_ALL_TYPES | CPROF_FORMAT_ALL_NODES,
+	.flags = CPROF_FORMAT_ALL_TYPES | CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_COMPARES,
 	.write = write_movements,
 };
 
@@ -168,6 +168,7 @@ const struct cprof_format cprof_format_movements_json = {
 	.name = "movements_json",
 	.help = "the same as movements, for scripts",
 	.suffix = "json",
-	.flags = CPROF_FORMAT_ALL_TYPES | CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_ANY_STRING,
+	.flags = CPROF_FORMAT_ALL_TYPES | CPROF_FORMAT_ALL_NODES | CPROF_FORMAT_COMPARES |
+		 CPROF_FORMAT_ANY_STRING,
 	.write = write_json,
 };

@@ -34,8 +34,10 @@ enum {
 	CPROF_FORMAT_BINARY = 512, /* for programs, not for a terminal; see `suffix` */
 	CPROF_FORMAT_INTEGERS = 1024,    /* values are printed whole, so the unit is chosen fine */
 	CPROF_FORMAT_WHOLE_PATHS = 2048, /* source file names are shown untrimmed */
-	CPROF_FORMAT_ANY_STRING = 8192,  /* it has a way to write any string; others get fit ones */
-	CPROF_FORMAT_ALL_TYPES = 16384,  /* it shows all of a sample's values: `totals` is set */
+	CPROF_FORMAT_COMPARES =
+		4096, /* of a comparison; both sides are kept apart, as by -diff_base */
+	CPROF_FORMAT_ANY_STRING = 8192, /* it has a way to write any string; others get fit ones */
+	CPROF_FORMAT_ALL_TYPES = 16384, /* it shows all of a sample's values: `totals` is set */
 };
 
 struct cprof_format {

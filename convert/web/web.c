@@ -149,7 +149,7 @@ static struct cprof_error *read_number(const struct cprof_buffer *text, unsigned
 
 static struct cprof_error *choose(const struct cprof_web *web, struct cprof_web_visit *visit)
 {
-	const bool needs_base = strcmp(visit->page->name, "movements") == 0;
+	const bool needs_base = visit->page->json->flags & CPROF_FORMAT_COMPARES;
 	struct cprof_error *err = read_number(&visit->query.profile, web->profile, &visit->profile);
 	if (!err)
 		err = read_number(&visit->query.base, web->base, &visit->base);

@@ -93,15 +93,16 @@ static struct cprof_error *make_report(struct cprof_web_visit *visit,
 	const struct cprof_format *format = format_of(visit);
 	struct cprof_profile *profile;
 	struct cprof_report *report;
-	const struct cprof_web_choice choice = { .recordings = visit->recordings,
-						 .profile = visit->profile,
-						 .base = visit->base,
-						 .norm = query->norm,
-						 .mark_base = visit->options->mark_base,
-						 .from_ns =
-							 visit->page->is_strip ? 0 : query->from_ns,
-						 .to_ns = visit->page->is_strip ? 0 : query->to_ns,
-						 .by_module = query->by_module };
+	const struct cprof_web_choice choice = {
+		.recordings = visit->recordings,
+		.profile = visit->profile,
+		.base = visit->base,
+		.norm = query->norm,
+		.mark_base = visit->options->mark_base || format->flags & CPROF_FORMAT_COMPARES,
+		.from_ns = visit->page->is_strip ? 0 : query->from_ns,
+		.to_ns = visit->page->is_strip ? 0 : query->to_ns,
+		.by_module = query->by_module
+	};
 	struct cprof_error *err = cprof_web_compare(&choice, &profile);
 	if (!err)
 		err = cprof_report_new(profile, format, format->arg ? query->config.focus : NULL,

@@ -179,6 +179,11 @@ class Numbers(unittest.TestCase):
             self.assertEqual(total["before"], listed["before"])
             self.assertLess(abs(total["after"] - total["before"]), total["before"] / 100)
         self.assertIn(b"Nothing changed", cprof("-movements", "-symbolize=none", "-diff_base", after, after))
+        # Both sides are kept apart wherever they are asked for, not with -diff_base alone.
+        self.assertEqual(json.loads(cprof("-movements_json", "-symbolize=none", "-trim=false", "-base", before, after)), listed)
+        with Server("-symbolize=none", "-trim=false", before) as server, open(after, "rb") as file:
+            number = json.loads(server.ask("/upload?name=after", "POST", file.read())[2])["number"]
+            self.assertEqual(server.json("movements", profile=number, base=1), listed)
         cprof("-movements", after, status=2)
 
     def test_what_chance_explains_is_told_by_counts(self):
