@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "convert/formats/input_format.h"
@@ -139,11 +141,22 @@ static struct cprof_error *read_upload(const struct cprof_web_visit *visit,
 	return err ? err : encode(profile, ret_bytes);
 }
 
+/*
+ * It and the programs that it starts are a group, so that they can be ended together. Who is in a group behind the terminal's must
+ * not stop for having something to say (termios(3) "TOSTOP").
+ */
+static void found_group(void)
+{
+	setpgid(0, 0);
+	signal(SIGTTOU, SIG_IGN);
+}
+
 static struct cprof_error *work(void *ctx, int stop_fd, int ask_fd, struct cprof_buffer *ret_bytes)
 {
 	struct cprof_web_visit *visit = ctx;
 	(void)stop_fd;
 	(void)ask_fd;
+	found_group();
 	limit();
 	switch (visit->task) {
 	case CPROF_WEB_RECORD:
@@ -160,7 +173,18 @@ struct cprof_error *cprof_web_visit_start(struct cprof_web_visit *visit)
 {
 	struct cprof_error *err = cprof_work_start("cprof-page", work, visit, -1, &visit->work);
 	visit->works = !err;
+	if (!err) /* here, too: whichever of the two comes first */
+		setpgid(visit->work.pid, visit->work.pid);
 	return err;
+}
+
+/* End it where nobody waits for it: there is nothing that it would have to put back. */
+static void end_group(pid_t pid)
+{
+	siginfo_t state;
+	/* A number that has been reaped may be somebody else's by now; what is not reaped, ended or not, is still ours. */
+	if (waitid(P_PID, (id_t)pid, &state, WEXITED | WNOHANG | WNOWAIT) == 0)
+		kill(-pid, SIGKILL);
 }
 
 void cprof_web_visit_free(struct cprof_web_visit *visit)
@@ -168,7 +192,7 @@ void cprof_web_visit_free(struct cprof_web_visit *visit)
 	if (!visit)
 		return;
 	if (visit->works && visit->work.pid > 0)
-		kill(visit->work.pid, SIGTERM);
+		end_group(visit->work.pid);
 	cprof_work_end(&visit->work);
 	cprof_web_query_deinit(&visit->query);
 	cprof_buffer_deinit(&visit->text);

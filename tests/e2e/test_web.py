@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
