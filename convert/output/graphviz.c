@@ -2,13 +2,12 @@
 #include "convert/output/graphviz.h"
 
 #include <errno.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+#include "base/spawn.h"
 
 static struct cprof_error *wait_for(pid_t pid, const char *what)
 {
@@ -49,7 +48,7 @@ struct cprof_error *cprof_graphviz_draw(const char *type, FILE *in, FILE *out)
 	posix_spawn_file_actions_adddup2(&actions, fileno(in), STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, fileno(out), STDOUT_FILENO);
 	pid_t pid;
-	int failed = posix_spawnp(&pid, "dot", &actions, NULL, argv, environ);
+	int failed = cprof_spawn("dot", &actions, argv, &pid);
 	posix_spawn_file_actions_destroy(&actions);
 	if (failed == ENOENT)
 		return cprof_error_hint(
@@ -73,7 +72,7 @@ static bool start(const char *command, const char *path, pid_t *ret_pid)
 		argv[n++] = word;
 	char *file = strdup(path);
 	argv[n] = file;
-	bool ok = n && file && posix_spawnp(ret_pid, argv[0], NULL, NULL, argv, environ) == 0;
+	bool ok = n && file && cprof_spawn(argv[0], NULL, argv, ret_pid) == 0;
 	free(words);
 	free(file);
 	return ok;

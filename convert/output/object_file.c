@@ -5,7 +5,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +14,10 @@
 #include "base/cleanup.h"
 #include "base/foreign_file.h"
 #include "base/path.h"
+#include "base/spawn.h"
 
 #define MAX_SEGMENTS 512
 #define FD_PATH_MAX  40
-
-extern char **environ;
 
 struct segment {
 	uint64_t offset, file_bytes, file_addr;
@@ -207,7 +205,7 @@ static struct cprof_error *run_tool(const struct cprof_object_file *file, const 
 	posix_spawn_file_actions_adddup2(&actions, file->fd, file->fd); /* and keep it over exec */
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	pid_t pid;
-	int failed = posix_spawnp(&pid, cprof_buffer_text(&tool), &actions, NULL, argv, environ);
+	int failed = cprof_spawn(cprof_buffer_text(&tool), &actions, argv, &pid);
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
 	if (failed) {

@@ -42,8 +42,9 @@ def cprof(*arguments, cwd=None, status=0):
 class Server:
     """cprof -http on a free port, for the time of a with."""
 
-    def __init__(self, *arguments, address="127.0.0.1:0", cwd=None):
-        self.process = subprocess.Popen([CPROF, f"-http={address}", "-no_browser", *arguments], env=ENVIRONMENT, cwd=cwd, text=True,
+    def __init__(self, *arguments, address="127.0.0.1:0", cwd=None, environment=None, browser=False):
+        self.process = subprocess.Popen([CPROF, f"-http={address}", *([] if browser else ["-no_browser"]), *arguments],
+                                        env=environment or ENVIRONMENT, cwd=cwd, text=True,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.said = []
         for line in self.process.stderr:
@@ -236,6 +237,36 @@ def timed_profile():
     return kinds + samples + text.table()
 
 
+def sourced_profile(files):
+    """A sample in a function of each of these files, all in line 1."""
+    text, out = shapes.Strings(), b""
+    out += shapes.message(1, shapes.integer(1, text("samples")) + shapes.integer(2, text("count")))
+    for number, path in enumerate(files, 1):
+        out += shapes.message(2, shapes.packed(1, [number]) + shapes.packed(2, [1]))
+        out += shapes.message(4, shapes.integer(1, number) + shapes.message(4, shapes.integer(1, number) + shapes.integer(2, 1)))
+        out += shapes.message(5, shapes.integer(1, number) + shapes.integer(2, text(f"f{number}")) + shapes.integer(4, text(path)))
+    return out + text.table()
+
+
+@contextlib.contextmanager
+def pretended(name, fifo, script):
+    """The environment with a program of this name in PATH, which has the pipe open as its descriptor 3."""
+    os.mkfifo(fifo)
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.open(os.path.join(folder, name), os.O_CREAT | os.O_WRONLY, 0o755), "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec 3>{fifo}\n{script}\n")
+        yield dict(ENVIRONMENT, PATH=f"{folder}:{ENVIRONMENT['PATH']}")
+
+
+def next_bytes(pipe):
+    """What comes next from a pipe that does not block; b"" at its end, which is not before somebody has written."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    if not poll.poll(60_000):
+        raise AssertionError("nothing comes from the pipe, and it has no end")
+    return pipe.read(4096)
+
+
 class Time(unittest.TestCase):
     """Samples that say when they were taken."""
 
@@ -400,16 +431,41 @@ class Refusals(unittest.TestCase):
         self.assertEqual(self.server.ask("/upload", "POST", b"")[0], 422)
 
     def test_a_source_outside_of_the_path_is_not_read(self):
-        hostile = os.path.join(self.folder.name, "hostile.pb")
-        cprof("-proto", f"-output={hostile}", self.profile)
-        data = self.server.json("source", f="spin")
-        self.assertIn("failure", data["routines"][0])
+        inside = os.path.join(self.folder.name, "sources")
+        outside, hostile = os.path.join(self.folder.name, "secret.c"), os.path.join(self.folder.name, "hostile.pb")
+        os.mkdir(inside)
+        os.symlink(outside, os.path.join(inside, "link.c"))
+        for path, text in ((outside, "the secret\n"), (os.path.join(inside, "own.c"), "my own line\n")):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        with open(hostile, "wb") as file:
+            file.write(sourced_profile([outside, "../secret.c", "link.c", "own.c"]))
+        with Server(f"-source_path={inside}", hostile) as server:
+            for whole in ("0", "1"):
+                body = server.ask(f"/source?f=.&whole={whole}&format=json")[2]
+                self.assertNotIn(b"the secret", body)
+                routines = json.loads(body)["routines"]
+                self.assertEqual(["failure" in routine for routine in routines], [True, True, True, False])
+                self.assertEqual(routines[3]["lines"], [[1, 1, 1, "my own line"]])
+        with Server("-source_path=/", hostile) as server:  # so the names do lead there
+            self.assertIn(b"the secret", server.ask("/source?f=.&format=json")[2])
 
-    def test_a_client_that_leaves_leaves_nothing(self):
-        for _ in range(5):
-            with socket.create_connection(("127.0.0.1", self.server.port)) as client:
-                client.sendall(b"GET /top?format=json HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        self.assertEqual(self.server.ask("/top?format=json")[0], 200)
+    def test_a_client_that_leaves_ends_what_was_begun_for_it(self):
+        fifo = os.path.join(self.folder.name, "dot.fifo")
+        with pretended("dot", fifo, 'echo begun >&3; exec sleep 100') as environment:
+            with Server(self.profile, environment=environment) as server, open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as said:
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    client.sendall(b"GET /graph?format=svg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    self.assertEqual(next_bytes(said), b"begun\n")
+                self.assertEqual(next_bytes(said), b"")  # nobody has its end open any more
+                self.assertEqual(server.ask("/top?format=json")[0], 200)
+
+    def test_the_browser_has_the_signals_of_a_program(self):
+        environment = dict(ENVIRONMENT, BROWSER="grep -hE ^Sig(Blk|Ign) /proc/self/status")  # and the address, which is no file
+        with Server(self.profile, environment=environment, browser=True) as server:
+            lines = [server.process.stdout.readline() for _ in range(2)]
+        # but those two signals that the C library keeps for itself
+        self.assertEqual([int(line.split()[1], 16) & 0x7fffffff for line in lines], [0, 0], lines)
 
     def test_an_address_that_others_reach_is_refused(self):
         run = subprocess.run([CPROF, "-http=0.0.0.0:0", "-no_browser", self.profile], capture_output=True, text=True, timeout=60, check=False)
