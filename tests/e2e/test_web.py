@@ -133,12 +133,14 @@ class Numbers(unittest.TestCase):
 
     def test_source_lines_have_their_weight(self):
         path = golden("cpu.pb.gz")
-        with Server("-symbolize=none", f"-source_path={GOLDEN}/src", f"-trim_path=testdata", path, cwd=GOLDEN) as server:
-            data = server.json("source", f="line1000")
-            self.assertTrue(data["routines"])
-            for routine in data["routines"]:
-                weight = sum(line[1] for line in routine["lines"])
-                self.assertTrue("failure" in routine or weight == routine["flat"], routine)
+        report = json.loads(cprof("-json", "-lines", "-symbolize=none", "-focus=line200", path))["nodes"]
+        wanted = {(node["function"], node["line"]): (node["flat"], node["cum"]) for node in report if node["function"].startswith("line200")}
+        with Server("-symbolize=none", f"-source_path={GOLDEN}/src", "-trim_path=testdata", path, cwd=GOLDEN) as server:
+            routines = server.json("source", f="line200")["routines"]
+        self.assertEqual({(routine["function"], line): (flat, cum) for routine in routines for line, flat, cum, _ in routine["lines"] if flat or cum}, wanted)
+        self.assertEqual({routine["function"] for routine in routines}, {"line2000", "line2001"})
+        for routine in routines:
+            self.assertEqual([text for _, _, _, text in routine["lines"]], [f"line{line % 10}" for line, _, _, _ in routine["lines"]])
 
     def test_traces_add_up(self):
         path = golden("heap.pb.gz")
