@@ -219,12 +219,8 @@ static bool look_again(struct engine *engine)
 	const struct cprof_target_rules *rules = engine->told->again(engine->told->ctx);
 	if (!rules)
 		return false;
-	struct cprof_error *err = cprof_target_set_again(engine->set, rules);
-	if (!err)
-		engine->rules = rules;
-	else
-		on_say(engine, err->message);
-	cprof_error_free(err);
+	engine->rules = rules;
+	cprof_target_set_again(engine->set, rules);
 	cprof_service_manager_tell(&engine->manager, "READY=1");
 	return true;
 }

@@ -176,12 +176,8 @@ void cprof_tenants_run(struct cprof_tenants *tenants, uint64_t mono_ns)
 
 void cprof_tenants_again(struct cprof_tenants *tenants, const struct cprof_target_rules *rules)
 {
-	struct cprof_error *err = cprof_target_set_again(tenants->set, rules);
-	if (!err)
-		tenants->rules = rules;
-	else
-		on_say(tenants, err->message);
-	cprof_error_free(err);
+	tenants->rules = rules;
+	cprof_target_set_again(tenants->set, rules);
 }
 
 size_t cprof_tenants_alive(const struct cprof_tenants *tenants)

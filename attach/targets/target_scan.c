@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/search.h"
 
 #define PROCESSES_MAX ((size_t)1 << 22) /* the kernel's own limit of ids */
 
@@ -66,4 +67,10 @@ struct cprof_error *cprof_target_scan_look(struct cprof_target_scan *scan, size_
 	scan->pids = pids;
 	scan->n = n;
 	return NULL;
+}
+
+bool cprof_target_scan_has(const struct cprof_target_scan *scan, pid_t pid)
+{
+	const size_t at = CPROF_SEARCH(i, scan->n, scan->pids[i] < pid);
+	return at < scan->n && scan->pids[at] == pid;
 }

@@ -8,6 +8,7 @@
 #ifndef CPROF_ATTACH_TARGETS_TARGET_SCAN_H
 #define CPROF_ATTACH_TARGETS_TARGET_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -24,5 +25,8 @@ void cprof_target_scan_deinit(struct cprof_target_scan *scan);
 /* `fn` is told of each that is new, and of every `turns`th other (1: all of them). Errors: OS, NO_MEMORY; the next look makes good for it. */
 struct cprof_error *cprof_target_scan_look(struct cprof_target_scan *scan, size_t turns,
 					   void (*fn)(void *ctx, pid_t pid), void *ctx);
+
+/* Whether `pid` was there at the last look. */
+bool cprof_target_scan_has(const struct cprof_target_scan *scan, pid_t pid);
 
 #endif

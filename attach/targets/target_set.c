@@ -4,21 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach/target/target_children.h"
+#include "attach/targets/target_ids.h"
+#include "attach/targets/target_looks.h"
 #include "attach/targets/target_news.h"
 #include "attach/targets/target_scan.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/search.h"
 #include "cprof/buffer.h"
 #include "cprof/hash.h"
 
@@ -31,7 +31,6 @@
 #define PENDING_MAX    65536
 #define SAID_MAX       4096
 #define ANCESTORS_MAX  64
-#define TEXT_MAX       65536
 #define FILES          (16 * 1024) /* descriptors that are enough for as many targets as there may be */
 
 struct member {
@@ -52,12 +51,15 @@ struct cprof_target_set {
 		pid_t pid, parent;
 	} * pending; /* owned; who is to be looked at */
 	size_t n_pending, cap_pending;
-	uint64_t pending_due_ns, look_due_ns;
+	uint64_t pending_due_ns, look_due_ns, looked_ns;
+	bool missed; /* there was more news than could be taken: the next look is at everybody */
 	struct cprof_target_scan scan;
 	struct cprof_target_news news;
-	int epoll_fd;            /* owned */
-	struct cprof_map64 said; /* ids of which something was said */
-	dev_t own_dev;           /* our program */
+	int epoll_fd;                     /* owned */
+	struct cprof_map64 said;          /* ids of which something was said */
+	struct cprof_target_ids named;    /* by their ids, and taken, though they may have ended */
+	struct cprof_target_ids left_out; /* for want of room; as of when each was looked at */
+	dev_t own_dev;                    /* our program */
 	ino_t own_inode;
 	bool opened; /* from now on nobody waits for an error */
 	struct cprof_target_set_stats stats;
@@ -68,15 +70,7 @@ struct cprof_target_set {
 /* Where `pid` is, or would be. */
 static size_t place_of(const struct cprof_target_set *set, pid_t pid)
 {
-	size_t low = 0, high = set->n_members;
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-		if (set->members[middle].pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return CPROF_SEARCH(i, set->n_members, set->members[i].pid < pid);
 }
 
 static struct member *find(const struct cprof_target_set *set, pid_t pid)
@@ -95,16 +89,6 @@ static void drop(struct cprof_target_set *set, struct member *member, bool ended
 		(size_t)(set->members + set->n_members - (member + 1)) * sizeof(*member));
 	set->n_members--;
 	set->events.went(set->events.ctx, gone.pid, gone.start_ticks, ended);
-}
-
-static void read_program(pid_t pid, dev_t *ret_dev, ino_t *ret_inode)
-{
-	char path[64];
-	struct stat st;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	const bool seen = stat(path, &st) == 0;
-	*ret_dev = seen ? st.st_dev : 0;
-	*ret_inode = seen ? st.st_ino : 0;
 }
 
 /* Takes the target. */
@@ -128,7 +112,7 @@ static struct cprof_error *add(struct cprof_target_set *set, struct cprof_target
 		return err;
 	}
 	member.pidfd = cprof_take_fd(&pidfd);
-	read_program(target->pid, &member.dev, &member.inode);
+	cprof_target_looks_program(target->pid, &member.dev, &member.inode);
 	const size_t at = place_of(set, target->pid);
 	memmove(set->members + at + 1, set->members + at,
 		(set->n_members - at) * sizeof(*set->members));
@@ -157,52 +141,17 @@ static void say(struct cprof_target_set *set, pid_t pid, const char *fmt, ...)
 
 /* ---- what a process is like ---- */
 
-struct looks {
-	char comm[64], exe[4096];
-	struct cprof_buffer cgroups; /* owned */
-};
-
-static void read_looks(pid_t pid, bool groups, struct looks *looks)
-{
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer comm = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	cprof_error_free(cprof_file_read(path, TEXT_MAX, &comm));
-	snprintf(looks->comm, sizeof(looks->comm), "%s", cprof_buffer_text(&comm));
-	looks->comm[strcspn(looks->comm, "\n")] = 0;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	const ssize_t n = readlink(path, looks->exe, sizeof(looks->exe) - 1);
-	looks->exe[n > 0 ? n : 0] = 0;
-	char *deleted = strstr(looks->exe, " (deleted)");
-	if (deleted && !deleted[strlen(" (deleted)")])
-		*deleted = 0;
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	if (groups)
-		cprof_error_free(cprof_file_read(path, TEXT_MAX, &looks->cgroups));
-}
-
-static pid_t parent_of(pid_t pid)
-{
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	int parent = 0;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	cprof_error_free(cprof_file_read(path, TEXT_MAX, &text));
-	const char *after = strrchr(cprof_buffer_text(&text), ')');
-	return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
-}
-
 static bool descends_from_member(const struct cprof_target_set *set, pid_t pid)
 {
 	for (size_t i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
-		pid = parent_of(pid);
+		pid = cprof_target_looks_parent(pid);
 		if (pid > 1 && find(set, pid))
 			return true;
 	}
 	return false;
 }
 
-static bool is_meant(const struct cprof_target_set *set, const struct looks *looks)
+static bool is_meant(const struct cprof_target_set *set, const struct cprof_target_looks *looks)
 {
 	const struct cprof_target_traits traits = { looks->comm, looks->exe,
 						    cprof_buffer_text(&looks->cgroups) };
@@ -216,7 +165,7 @@ static bool is_profiler(const struct cprof_target_set *set, pid_t pid)
 {
 	dev_t dev;
 	ino_t inode;
-	read_program(pid, &dev, &inode);
+	cprof_target_looks_program(pid, &dev, &inode);
 	return pid == getpid() || (inode && inode == set->own_inode && dev == set->own_dev);
 }
 
@@ -226,7 +175,7 @@ static void take(struct cprof_target_set *set, pid_t pid, bool stays)
 {
 	struct cprof_target *target;
 	if (set->n_members >= CPROF_TARGET_SET_MAX) {
-		set->stats.left_out++;
+		cprof_target_ids_add(&set->left_out, pid);
 		say(set, 0, "warning: more than %d processes are meant: the others are left out",
 		    CPROF_TARGET_SET_MAX);
 		return;
@@ -248,7 +197,7 @@ static void look_at_member(struct cprof_target_set *set, struct member *member, 
 	ino_t inode;
 	const pid_t pid = member->pid;
 	const bool stays = member->stays;
-	read_program(pid, &dev, &inode);
+	cprof_target_looks_program(pid, &dev, &inode);
 	const bool other = inode && member->inode && (inode != member->inode || dev != member->dev);
 	if ((stays || is_still_meant) && !other)
 		return;
@@ -259,12 +208,13 @@ static void look_at_member(struct cprof_target_set *set, struct member *member, 
 
 static void look_at(struct cprof_target_set *set, pid_t pid, pid_t parent)
 {
-	struct looks looks = { .cgroups = { 0 } };
+	struct cprof_target_looks looks = { .cgroups = { 0 } };
 	struct member *member = find(set, pid);
 	set->stats.looked_at++;
-	read_looks(pid, cprof_target_rules_want_groups(set->rules), &looks);
+	cprof_target_ids_remove(&set->left_out, pid);
+	cprof_target_looks_read(pid, cprof_target_rules_want_groups(set->rules), &looks);
 	const bool meant = is_meant(set, &looks) && !is_profiler(set, pid);
-	cprof_buffer_deinit(&looks.cgroups);
+	cprof_target_looks_deinit(&looks);
 	if (member) {
 		look_at_member(set, member, meant);
 		return;
@@ -292,12 +242,32 @@ static uint64_t look_every_ns(const struct cprof_target_set *set)
 	return cprof_target_rules_want_groups(set->rules) ? GROUP_LOOK_NS : SURE_LOOK_NS;
 }
 
+static bool is_in_sight(const void *ctx, pid_t pid)
+{
+	return cprof_target_scan_has(ctx, pid);
+}
+
 static struct cprof_error *look_at_all(struct cprof_target_set *set, size_t turns)
 {
 	set->stats.looks++;
-	set->stats.left_out = 0;
-	set->look_due_ns = cprof_clock_mono_ns() + look_every_ns(set);
-	return cprof_target_scan_look(&set->scan, turns, on_seen, set);
+	set->looked_ns = cprof_clock_mono_ns();
+	set->look_due_ns = set->looked_ns + look_every_ns(set);
+	struct cprof_error *err =
+		cprof_target_scan_look(&set->scan, set->missed ? 1 : turns, on_seen, set);
+	if (err)
+		return err;
+	set->missed = false;
+	cprof_target_ids_keep(&set->left_out, is_in_sight, &set->scan);
+	return NULL;
+}
+
+/* There is too much news to go by: a look at everybody is in its place, soon, but no more often than without any news. */
+static void miss_news(struct cprof_target_set *set)
+{
+	set->missed = true;
+	set->n_pending = 0;
+	if (set->look_due_ns > set->looked_ns + LOOK_NS)
+		set->look_due_ns = set->looked_ns + LOOK_NS;
 }
 
 static void on_news(void *ctx, pid_t pid, pid_t parent)
@@ -305,9 +275,11 @@ static void on_news(void *ctx, pid_t pid, pid_t parent)
 	struct cprof_target_set *set = ctx;
 	if (set->n_pending && set->pending[set->n_pending - 1].pid == pid)
 		return; /* fork, exec and a new name come one behind the other */
+	if (set->missed)
+		return; /* who is told of now is seen by that look */
 	if (set->n_pending >= PENDING_MAX ||
 	    !CPROF_ARRAY_ROOM(set->pending, set->n_pending, set->cap_pending, 1)) {
-		set->look_due_ns = 0;
+		miss_news(set);
 		return;
 	}
 	if (!set->n_pending)
@@ -338,7 +310,7 @@ static void take_events(struct cprof_target_set *set)
 		if (member)
 			drop(set, member, true);
 		else if (!events[i].data.u64 && !cprof_target_news_read(&set->news, on_news, set))
-			set->look_due_ns = 0;
+			miss_news(set);
 	}
 }
 
@@ -373,29 +345,45 @@ void cprof_target_set_stats(const struct cprof_target_set *set,
 {
 	*ret_stats = set->stats;
 	ret_stats->members = set->n_members;
+	ret_stats->left_out = set->left_out.n;
 	ret_stats->told_by_kernel = set->news.proven;
 }
 
 /* ---- life ---- */
 
-/* Who was named by an id has to be there, unless he is a member already. */
-static struct cprof_error *take_named(struct cprof_target_set *set,
-				      const struct cprof_target_rules *rules)
+static struct cprof_error *take_by_id(struct cprof_target_set *set, pid_t pid)
 {
-	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < rules->n_pids; i++) {
-		struct cprof_target *target;
-		if (find(set, rules->pids[i]) ||
-		    (set->opened && cprof_target_rules_has_pid(set->rules, rules->pids[i])))
+	struct cprof_target *target;
+	if (find(set, pid))
+		return NULL;
+	if (set->n_members >= CPROF_TARGET_SET_MAX)
+		return cprof_error_new(CPROF_ERR_USAGE, "more than %d processes at once",
+				       CPROF_TARGET_SET_MAX);
+	struct cprof_error *err = cprof_target_open(pid, &target);
+	return err ? err : add(set, target, true);
+}
+
+/*
+ * Who is named by an id has to be there when the set is opened; later it is said where one is not. One that was there once is not
+ * taken a second time: his id may be another's by now.
+ */
+static struct cprof_error *take_named(struct cprof_target_set *set)
+{
+	for (size_t i = 0; i < set->rules->n_pids; i++) {
+		const pid_t pid = set->rules->pids[i];
+		if (cprof_target_ids_has(&set->named, pid))
 			continue;
-		if (set->n_members >= CPROF_TARGET_SET_MAX)
-			return cprof_error_new(CPROF_ERR_USAGE, "more than %d processes at once",
-					       CPROF_TARGET_SET_MAX);
-		err = cprof_target_open(rules->pids[i], &target);
-		if (!err)
-			err = add(set, target, true);
+		struct cprof_error *err = take_by_id(set, pid);
+		if (!err && !cprof_target_ids_add(&set->named, pid))
+			err = cprof_error_no_memory();
+		if (err && !set->opened)
+			return err;
+		if (err)
+			say(set, pid, "warning: a process that is meant is left out: %s",
+			    err->message);
+		cprof_error_free(err);
 	}
-	return err;
+	return NULL;
 }
 
 static void take_children(struct cprof_target_set *set)
@@ -434,7 +422,7 @@ static void open_news(struct cprof_target_set *set)
 
 static struct cprof_error *fill(struct cprof_target_set *set)
 {
-	struct cprof_error *err = take_named(set, set->rules);
+	struct cprof_error *err = take_named(set);
 	if (err || !cprof_target_rules_are_open(set->rules))
 		return err;
 	open_news(set);
@@ -463,7 +451,7 @@ struct cprof_error *cprof_target_set_open(const struct cprof_target_rules *rules
 	if (!set)
 		return cprof_error_no_memory();
 	*set = (struct cprof_target_set){ .rules = rules, .events = *events, .news = { .fd = -1 } };
-	read_program(getpid(), &set->own_dev, &set->own_inode);
+	cprof_target_looks_program(getpid(), &set->own_dev, &set->own_inode);
 	raise_files();
 	set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct cprof_error *err =
@@ -486,6 +474,8 @@ void cprof_target_set_close(struct cprof_target_set *set)
 	cprof_target_news_close(&set->news);
 	cprof_target_scan_deinit(&set->scan);
 	cprof_map64_deinit(&set->said);
+	cprof_target_ids_deinit(&set->named);
+	cprof_target_ids_deinit(&set->left_out);
 	if (set->epoll_fd >= 0)
 		close(set->epoll_fd);
 	free(set->members);
@@ -495,7 +485,7 @@ void cprof_target_set_close(struct cprof_target_set *set)
 
 /* ---- again ---- */
 
-/* One that was named by its id, and is not any more, has to be meant by something else. */
+/* It needs no name: it is named by its id, or descends from a member. */
 static bool still_stays(const struct cprof_target_set *set, const struct member *member)
 {
 	return cprof_target_rules_has_pid(set->rules, member->pid) ||
@@ -508,27 +498,27 @@ static struct cprof_error *look_at_members(struct cprof_target_set *set)
 	CPROF_AUTO(free) pid_t *pids = calloc(n + 1, sizeof(*pids));
 	if (!pids)
 		return cprof_error_no_memory();
-	for (size_t i = 0; i < n; i++) {
-		pids[i] = set->members[i].pid;
-		if (set->members[i].stays)
-			set->members[i].stays = still_stays(set, &set->members[i]);
-	}
 	for (size_t i = 0; i < n; i++)
+		pids[i] = set->members[i].pid;
+	for (size_t i = 0; i < n; i++) {
+		struct member *member = find(set, pids[i]);
+		if (!member)
+			continue;
+		member->stays = still_stays(set, member);
 		look_at(set, pids[i], 0);
+	}
 	return NULL;
 }
 
-struct cprof_error *cprof_target_set_again(struct cprof_target_set *set,
-					   const struct cprof_target_rules *rules)
+static bool is_named(const void *ctx, pid_t pid)
 {
-	struct cprof_error *err = take_named(set, rules);
-	if (err)
-		return err;
-	set->rules = rules;
-	cprof_map64_deinit(&set->said);
-	set->said = (struct cprof_map64){ 0 };
-	err = look_at_members(set);
-	if (err || !cprof_target_rules_are_open(rules))
+	return cprof_target_rules_has_pid(ctx, pid);
+}
+
+static struct cprof_error *look_again(struct cprof_target_set *set)
+{
+	struct cprof_error *err = look_at_members(set);
+	if (err || !cprof_target_rules_are_open(set->rules))
 		return err;
 	if (set->news.fd < 0)
 		open_news(set);
@@ -536,4 +526,21 @@ struct cprof_error *cprof_target_set_again(struct cprof_target_set *set,
 	if (!err)
 		take_children(set);
 	return err;
+}
+
+void cprof_target_set_again(struct cprof_target_set *set, const struct cprof_target_rules *rules)
+{
+	set->rules = rules;
+	cprof_map64_deinit(&set->said);
+	set->said = (struct cprof_map64){ 0 };
+	cprof_target_ids_keep(&set->named, is_named, rules);
+	cprof_target_ids_deinit(&set->left_out);
+	cprof_error_free(take_named(set));
+	struct cprof_error *err = look_again(set);
+	if (err) {
+		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+		cprof_buffer_printf(&text, "warning: look for whom to profile: %s", err->message);
+		set->events.say(set->events.ctx, cprof_buffer_text(&text));
+	}
+	cprof_error_free(err);
 }

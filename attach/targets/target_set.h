@@ -35,7 +35,7 @@ struct cprof_target_set_events {
 };
 
 struct cprof_target_set_stats {
-	size_t members, left_out;  /* left out: for want of room, at the last look */
+	size_t members, left_out;  /* left out: meant, but there is no room for them */
 	uint64_t looks, looked_at; /* listings of /proc, and processes that were looked at */
 	bool told_by_kernel;       /* else it looks for itself */
 };
@@ -56,9 +56,11 @@ int cprof_target_set_fd(const struct cprof_target_set *set);
 uint64_t cprof_target_set_due_mono_ns(const struct cprof_target_set *set);
 void cprof_target_set_run(struct cprof_target_set *set, uint64_t mono_ns);
 
-/* Other rules, or the same once more (SIGHUP): everybody is looked at. Errors as above; then the rules are as before. */
-struct cprof_error *cprof_target_set_again(struct cprof_target_set *set,
-					   const struct cprof_target_rules *rules);
+/*
+ * Other rules, or the same once more (SIGHUP): everybody is looked at. They count in any case, so that the ones before can go; of a
+ * process that cannot be had it is said why.
+ */
+void cprof_target_set_again(struct cprof_target_set *set, const struct cprof_target_rules *rules);
 
 void cprof_target_set_stats(const struct cprof_target_set *set,
 			    struct cprof_target_set_stats *ret_stats);

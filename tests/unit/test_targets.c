@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "attach/targets/target_ids.h"
 #include "attach/targets/target_news.h"
 #include "attach/targets/target_rules.h"
 #include "attach/targets/target_scan.h"
@@ -297,7 +298,7 @@ TEST(target_set_tells_who_comes_later_and_who_has_another_name_now)
 	run_until(set, &log.n_went, 2);
 	CHECK_UINT(log.went[1], first);
 	CHECK(!log.ended);
-	CHECK(!cprof_target_set_again(set, &nobody));
+	cprof_target_set_again(set, &nobody);
 	cprof_target_set_close(set);
 	end_child(first);
 }
@@ -311,21 +312,98 @@ TEST(target_set_takes_other_rules)
 					two = { .pids = pids + 1, .n_pids = 1 };
 	struct cprof_target_set *set;
 	CHECK(!cprof_target_set_open(&one, &events, &set));
-	CHECK(!cprof_target_set_again(set, &two));
+	cprof_target_set_again(set, &two);
 	CHECK_UINT(log.n_came, 2);
 	CHECK_UINT(log.came[1], pids[1]);
 	CHECK_UINT(log.n_went, 1);
 	CHECK_UINT(log.went[0], pids[0]);
 	CHECK(!log.ended);
-	const pid_t none = 999999999;
-	const struct cprof_target_rules wrong = { .pids = &none, .n_pids = 1 };
-	struct cprof_error *err = cprof_target_set_again(set, &wrong);
-	CHECK(err && err->code == CPROF_ERR_NO_TARGET);
-	cprof_error_free(err);
-	struct cprof_target_set_stats stats;
-	cprof_target_set_stats(set, &stats);
-	CHECK_UINT(stats.members, 1);
 	cprof_target_set_close(set);
 	end_child(pids[0]);
 	end_child(pids[1]);
+}
+
+/* Rules that name somebody who is not there count all the same: the ones before may be gone. */
+TEST(target_set_says_who_is_not_there_and_takes_the_others)
+{
+	struct log log = { 0 };
+	const struct cprof_target_set_events events = { on_came, on_went, on_say, &log };
+	const pid_t pids[] = { start_child("set-one"), start_child("set-two") };
+	const pid_t none_and_two[] = { 999999999, pids[1] };
+	struct cprof_target_rules before = { .pids = pids, .n_pids = 1 };
+	const struct cprof_target_rules after = { .pids = none_and_two, .n_pids = 2 };
+	struct cprof_target_set_stats stats;
+	struct cprof_target_set *set;
+	CHECK(!cprof_target_set_open(&before, &events, &set));
+	cprof_target_set_again(set, &after);
+	before = (struct cprof_target_rules){ .pids = (const pid_t *)1, .n_pids = 1 };
+	CHECK_UINT(log.n_said, 1);
+	CHECK_UINT(log.n_came, 2);
+	CHECK_UINT(log.came[1], pids[1]);
+	CHECK_UINT(log.n_went, 1);
+	/* It has been there once, and is not looked for again; the other one is. */
+	end_child(pids[1]);
+	run_until(set, &log.n_went, 2);
+	cprof_target_set_again(set, &after);
+	CHECK_UINT(log.n_said, 2);
+	cprof_target_set_stats(set, &stats);
+	CHECK_UINT(stats.members, 0);
+	cprof_target_set_close(set);
+	end_child(pids[0]);
+}
+
+/* What was read from the file may be where the last reading was: nothing is compared with the rules before. */
+TEST(target_set_takes_an_id_that_comes_in_the_same_place)
+{
+	struct log log = { 0 };
+	const struct cprof_target_set_events events = { on_came, on_went, on_say, &log };
+	const pid_t pids[] = { start_child("set-one"), start_child("set-two") };
+	struct cprof_target_rules rules = { .pids = pids, .n_pids = 1 };
+	struct cprof_target_set *set;
+	CHECK(!cprof_target_set_open(&rules, &events, &set));
+	rules.n_pids = 2;
+	cprof_target_set_again(set, &rules);
+	CHECK_UINT(log.n_came, 2);
+	CHECK_UINT(log.came[1], pids[1]);
+	cprof_target_set_close(set);
+	end_child(pids[0]);
+	end_child(pids[1]);
+}
+
+TEST(target_set_keeps_a_member_that_is_named_by_its_id_now)
+{
+	struct log log = { 0 };
+	const char *const names[] = { "cprof-set-c*" };
+	const struct cprof_target_set_events events = { on_came, on_went, on_say, &log };
+	const struct cprof_target_rules by_name = { .names = names, .n_names = 1 };
+	struct cprof_target_set *set;
+	int quiet[2];
+	CHECK(pipe(quiet) == 0);
+	const pid_t pid = start_sleeper("cprof-set-c", quiet[0]);
+	const struct cprof_target_rules by_id = { .pids = &pid, .n_pids = 1 };
+	CHECK(!cprof_target_set_open(&by_name, &events, &set));
+	run_until(set, &log.n_came, 1);
+	cprof_target_set_again(set, &by_id);
+	CHECK_UINT(log.n_came, 1);
+	CHECK_UINT(log.n_went, 0);
+	cprof_target_set_close(set);
+	end_child(pid);
+}
+
+TEST(target_ids_are_a_set)
+{
+	static const pid_t order[] = { 5, 1, 9, 5, 3, 9 };
+	struct cprof_target_ids ids = { 0 };
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		CHECK(cprof_target_ids_add(&ids, order[i]));
+	CHECK_UINT(ids.n, 4);
+	for (pid_t pid = 0; pid < 11; pid++)
+		CHECK_UINT(cprof_target_ids_has(&ids, pid),
+			   pid == 1 || pid == 3 || pid == 5 || pid == 9);
+	cprof_target_ids_remove(&ids, 4);
+	cprof_target_ids_remove(&ids, 9);
+	cprof_target_ids_remove(&ids, 1);
+	CHECK_UINT(ids.n, 2);
+	CHECK(cprof_target_ids_has(&ids, 3) && cprof_target_ids_has(&ids, 5));
+	cprof_target_ids_deinit(&ids);
 }
