@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/cli/choice_again.h"
 #include "attach/cli/delivery.h"
 #include "attach/cli/delivery_servers.h"
 #include "attach/cli/interrupt.h"
@@ -19,20 +20,25 @@
 
 #define GRACE_NS (10 * CPROF_NS_PER_S) /* for what waits when we end */
 
+/* With one set of options. */
 struct state {
-	struct cprof_cmd_continuous *command;
+	const struct cprof_cmd_continuous *command;
+	const struct cprof_attach_options *options; /* borrowed */
 	struct cprof_target_choice choice;
-	struct cprof_attach_options
-		next; /* what SIGHUP has read, if it is taken up by beginning anew */
-	bool anew;
-	char *auth; /* owned; NULL: none */
+	struct cprof_choice_again again;
+	struct cprof_choice_reading
+		*next;         /* owned; what SIGHUP has read, if all begins anew with it */
+	int stop_fd, again_fd; /* borrowed */
+	char *auth;            /* owned; NULL: none */
 	struct cprof_delivery_servers servers;
 	struct cprof_courier courier;
 };
 
-static void say(const struct state *state, const struct cprof_buffer *text)
+static void on_say(void *ctx, const char *text)
 {
-	state->command->say(state->command->ctx, cprof_buffer_text(text));
+	const struct state *state = ctx;
+	if (!state->options->quiet)
+		state->command->say(state->command->ctx, text);
 }
 
 /* ---- windows ---- */
@@ -41,7 +47,7 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 		      const struct cprof_cut *cut)
 {
 	struct state *state = ctx;
-	const struct cprof_attach_options *options = state->command->options;
+	const struct cprof_attach_options *options = state->options;
 	CPROF_AUTO(delivery_facts) struct cprof_delivery_facts facts = { .len = 0 };
 	cprof_delivery_facts_find(&facts, target, cut->build_id);
 	for (size_t i = 0; i < state->servers.len; i++) {
@@ -58,12 +64,6 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 	}
 }
 
-static void on_say(void *ctx, const char *text)
-{
-	const struct state *state = ctx;
-	state->command->say(state->command->ctx, text);
-}
-
 /* In the courier's process: nothing of the parent's may be written to but stderr. */
 static void on_courier_says(void *ctx, const char *line)
 {
@@ -73,53 +73,38 @@ static void on_courier_says(void *ctx, const char *line)
 
 /* ---- SIGHUP ---- */
 
-static struct cprof_error *check_next(const struct state *state)
+static struct cprof_error *check_again(const struct cprof_attach_options *options)
 {
-	const struct cprof_attach_options *next = &state->next;
-	if (!next->continuous.on)
+	if (!options->continuous.on)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "they do not mean profiles one after the other any more");
 	CPROF_AUTO(free) char *auth = NULL;
-	struct cprof_error *err = cprof_secret_read(next->push_auth_file, "CPROF_PUSH_AUTH", &auth);
-	return err ? err : cprof_delivery_check(next, auth);
+	struct cprof_error *err =
+		cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH", &auth);
+	return err ? err : cprof_delivery_check(options, auth);
 }
 
 /* Who is meant may change while everything goes on; with other options all begins anew. */
 static const struct cprof_target_rules *on_again(void *ctx)
 {
 	struct state *state = ctx;
-	struct cprof_cmd_continuous *command = state->command;
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_cli_options_deinit(&state->next);
-	struct cprof_error *err =
-		cprof_cli_options_parse(command->argc, command->argv, &state->next);
-	if (!err)
-		err = check_next(state);
-	if (err) {
-		cprof_buffer_printf(&text, "the options stay as they were: %s", err->message);
-		say(state, &text);
-		cprof_error_free(err);
-		return &state->choice.rules;
+	struct cprof_choice_reading *reading = cprof_choice_again_read(&state->again);
+	if (!reading)
+		return state->again.rules;
+	if (cprof_choice_again_is_choice(&state->again, reading)) {
+		on_say(state, "looks again for whom to profile");
+		return cprof_choice_again_adopt(&state->again, reading);
 	}
-	state->anew = !cprof_cli_options_same(command->options, &state->next);
-	cprof_buffer_puts(&text, state->anew ? "the options are others: begins anew"
-					     : "looks again for whom to profile");
-	say(state, &text);
-	if (state->anew)
-		return NULL;
-	cprof_target_choice_deinit(&state->choice);
-	struct cprof_attach_options before = *command->options;
-	*command->options = state->next;
-	state->next = before;
-	cprof_error_free(cprof_target_choice_init(&state->choice, command->options));
-	return &state->choice.rules;
+	on_say(state, "the options are others: begins anew");
+	state->next = reading;
+	return NULL;
 }
 
 /* ---- the courier ---- */
 
 static struct cprof_error *start_courier(struct state *state)
 {
-	const struct cprof_attach_options *options = state->command->options;
+	const struct cprof_attach_options *options = state->options;
 	const bool usual = !options->spool.dir || strcmp(options->spool.dir, "default") == 0;
 	const struct cprof_courier_plan plan = {
 		.spool = usual ? NULL : options->spool.dir,
@@ -133,7 +118,7 @@ static struct cprof_error *start_courier(struct state *state)
 }
 
 /* What was delivered, what waits, what was given up; the last is an error. */
-static struct cprof_error *tell_delivery(const struct state *state,
+static struct cprof_error *tell_delivery(struct state *state,
 					 const struct cprof_continuous_counts *counts)
 {
 	const struct cprof_delivery_counts *delivery = state->courier.counts;
@@ -141,10 +126,12 @@ static struct cprof_error *tell_delivery(const struct state *state,
 	uint64_t dropped = 0;
 	for (size_t i = 0; i < CPROF_DROPPED_N; i++)
 		dropped += delivery->dropped[i];
-	cprof_buffer_printf(&text, "%" PRIu64 " process%s; ", counts->targets,
-			    counts->targets == 1 ? "" : "es");
-	cprof_delivery_counts_say(delivery, &text);
-	say(state, &text);
+	CPROF_AUTO(buffer) struct cprof_buffer profiles = { 0 };
+	cprof_delivery_counts_say(delivery, &profiles);
+	cprof_buffer_printf(&text, "%" PRIu64 " process%s; %s", counts->targets,
+			    counts->targets == 1 ? "" : "es",
+			    profiles.len ? cprof_buffer_text(&profiles) : "no profiles");
+	on_say(state, cprof_buffer_text(&text));
 	if (dropped)
 		return cprof_error_new(CPROF_ERR_UNDELIVERED, "%" PRIu64 " profiles were given up",
 				       dropped);
@@ -161,8 +148,8 @@ static struct cprof_error *tell_delivery(const struct state *state,
 
 static struct cprof_error *run_engine(struct state *state, struct cprof_continuous_counts *counts)
 {
-	const struct cprof_attach_options *options = state->command->options;
-	struct cprof_continuous continuous = {
+	const struct cprof_attach_options *options = state->options;
+	const struct cprof_continuous continuous = {
 		.rules = &state->choice.rules,
 		.modes = options->continuous.modes,
 		.every_ns = options->continuous.every_ns,
@@ -170,29 +157,41 @@ static struct cprof_error *run_engine(struct state *state, struct cprof_continuo
 		.requests = &options->requests,
 		.naming = options->naming,
 		.command_line = state->command->command_line,
+		.stop_fd = state->stop_fd,
+		.again_fd = state->again_fd,
 		.again = on_again,
 		.window = on_window,
 		.say = on_say,
 		.ctx = state,
 	};
-	struct cprof_error *err = cprof_interrupt_init(&continuous.stop_fd);
-	if (!err)
-		err = cprof_interrupt_hangups(&continuous.again_fd);
-	return err ? err : cprof_continuous_run(&continuous, counts);
+	return cprof_continuous_run(&continuous, counts);
+}
+
+static void init(struct state *state, const struct cprof_attach_options *options)
+{
+	const struct cprof_cmd_continuous *command = state->command;
+	state->options = options;
+	state->again = (struct cprof_choice_again){ .argc = command->argc,
+						    .argv = command->argv,
+						    .options = options,
+						    .rules = &state->choice.rules,
+						    .check = check_again,
+						    .say = on_say,
+						    .ctx = state };
 }
 
 static void deinit(struct state *state)
 {
 	cprof_delivery_servers_deinit(&state->servers);
+	cprof_choice_again_deinit(&state->again);
 	cprof_target_choice_deinit(&state->choice);
-	cprof_cli_options_deinit(&state->next);
 	free(state->auth);
 }
 
-/* With one set of options. The courier is begun first: it is to inherit nothing of a recording. */
+/* The courier is begun first: it is to inherit nothing of a recording. */
 static struct cprof_error *run_once(struct state *state)
 {
-	const struct cprof_attach_options *options = state->command->options;
+	const struct cprof_attach_options *options = state->options;
 	struct cprof_continuous_counts counts = { 0 };
 	struct cprof_error *err =
 		cprof_secret_read(options->push_auth_file, "CPROF_PUSH_AUTH", &state->auth);
@@ -219,21 +218,26 @@ static struct cprof_error *run_once(struct state *state)
 	return err;
 }
 
-struct cprof_error *cprof_cmd_continuous(struct cprof_cmd_continuous *command)
+struct cprof_error *cprof_cmd_continuous(const struct cprof_cmd_continuous *command)
 {
-	struct cprof_error *err;
-	bool anew;
+	struct cprof_choice_reading *now = NULL, *next; /* NULL: what it was started with */
+	int stop_fd, again_fd;
+	struct cprof_error *err = cprof_interrupt_init(&stop_fd);
+	if (!err)
+		err = cprof_interrupt_hangups(&again_fd);
+	if (err)
+		return err;
 	do {
-		struct state state = { .command = command };
+		struct state state = { .command = command,
+				       .stop_fd = stop_fd,
+				       .again_fd = again_fd };
+		init(&state, now ? &now->options : command->options);
+		cprof_error_free(err); /* what waits in the spool is delivered by what begins now */
 		err = run_once(&state);
-		anew = state.anew;
-		if (anew) { /* what waits in the spool is delivered by what begins now */
-			cprof_error_free(err);
-			struct cprof_attach_options before = *command->options;
-			*command->options = state.next;
-			state.next = before;
-		}
+		next = state.next;
 		deinit(&state);
-	} while (anew);
+		cprof_choice_reading_free(now);
+		now = next;
+	} while (next);
 	return err;
 }

@@ -9,12 +9,12 @@
 #include "cprof/error.h"
 
 struct cprof_cmd_continuous {
-	struct cprof_attach_options
-		*options; /* become others when the file has been changed: SIGHUP */
+	const struct cprof_attach_options
+		*options; /* borrowed; those to start with: SIGHUP may bring others */
 	int argc;
 	char *const *argv;
 	const char *command_line;
-	void (*say)(void *ctx, const char *text); /* a line for people */
+	void (*say)(void *ctx, const char *text); /* a line for people, unless they want none */
 	void *ctx;
 };
 
@@ -22,6 +22,6 @@ struct cprof_cmd_continuous {
  * Until SIGTERM, Ctrl-C, the end of -seconds or of all processes. Errors: those of cprof_continuous_run(); USAGE; UNDELIVERED where
  * profiles were given up, or wait in the spool when it ends.
  */
-struct cprof_error *cprof_cmd_continuous(struct cprof_cmd_continuous *command);
+struct cprof_error *cprof_cmd_continuous(const struct cprof_cmd_continuous *command);
 
 #endif

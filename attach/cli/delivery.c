@@ -162,6 +162,7 @@ struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
 	struct cprof_delivery_counts counts = { 0 };
 	struct cprof_spool spool = { .dir.fd = -1 };
 	struct sending sending = { .delivery = delivery, .facts = &facts, .said = said };
+	*ret_waits = false;
 	struct cprof_error *err =
 		cprof_delivery_servers_init(&servers, delivery->options, delivery->auth);
 	if (err)

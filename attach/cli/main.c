@@ -60,13 +60,18 @@ static void end_line(struct program *program)
 	program->line_open = false;
 }
 
-static void say(struct program *program, const char *text)
+static void put_line(void *ctx, const char *text)
 {
-	if (program->options.quiet || !*text)
-		return;
+	struct program *program = ctx;
 	end_line(program);
 	cprof_printable_write(stderr, text, strlen(text));
 	fputc('\n', stderr);
+}
+
+static void say(struct program *program, const char *text)
+{
+	if (!program->options.quiet && *text)
+		put_line(program, text);
 }
 
 static void show_notes(struct program *program)
@@ -460,13 +465,13 @@ static int serve(struct program *program, int argc, char *const argv[])
 /* -push URL -every TIME and the like */
 static int go_on(struct program *program, int argc, char *const argv[])
 {
-	struct cprof_cmd_continuous command = { .options = &program->options,
-						.argc = argc,
-						.argv = argv,
-						.command_line =
-							cprof_buffer_text(&program->command_line),
-						.say = say_line,
-						.ctx = program };
+	const struct cprof_cmd_continuous command = { .options = &program->options,
+						      .argc = argc,
+						      .argv = argv,
+						      .command_line = cprof_buffer_text(
+							      &program->command_line),
+						      .say = put_line,
+						      .ctx = program };
 	struct cprof_error *err = cprof_cmd_continuous(&command);
 	return err ? fail(program, err) : 0;
 }

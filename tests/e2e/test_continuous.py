@@ -159,7 +159,8 @@ class Continuous(TempDir):
                 file.write("\n".join(lines) + "\n")
             os.rename(conf + ".new", conf)
 
-        with Target("hot") as target, Listening((200, "")) as server:
+        with Target("hot") as target, Target("hot") as other, Listening((200, "")) as server:
+            of = lambda pid: lambda one: f"process: hot {pid}" in one.profile.comments
             write(f"p = {target.pid}", "service = one")
             process = self.start(server.port, "-config", conf)
             server.wait_for(lambda one: one.labels["service_name"] == "one")
@@ -173,6 +174,22 @@ class Continuous(TempDir):
             write(f"p = {target.pid}", "service = two")
             process.send_signal(signal.SIGHUP)
             server.wait_for(lambda one: one.labels["service_name"] == "two")
+            # Other processes with the same options, again and again: one that comes, one that is not there, one that goes.
+            for pids, awaited, word in ((f"{target.pid},{other.pid}", other.pid, "profiling cpu of"),
+                                        (f"{target.pid},{other.pid},999999999", other.pid, "is left out"),
+                                        (other.pid, other.pid, "is not meant any more"),
+                                        (f"{target.pid}", target.pid, "profiling cpu of")):
+                write(f"p = {pids}", "service = two")
+                process.send_signal(signal.SIGHUP)
+                line = process.stderr.readline()
+                while "looks again" not in line:
+                    self.assertTrue(line)
+                    line = process.stderr.readline()
+                while word not in line:
+                    line = process.stderr.readline()
+                    self.assertTrue(line)
+                pushed = server.wait_for(of(awaited))
+                self.assertEqual({one.labels["service_name"] for one in pushed}, {"two"})
             self.finish(process)
 
     def test_what_does_not_go_together_is_said(self):
