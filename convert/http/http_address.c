@@ -139,13 +139,13 @@ static const char *unix_path(const struct cprof_http_address *address)
 	return ((const struct sockaddr_un *)&address->addr)->sun_path;
 }
 
-/* A socket that refuses connections is what a server left that was killed. */
+/* A socket that refuses connections is what a server left that was killed. One whose queue is full has a server, which is not waited for. */
 static void remove_dead(const struct cprof_http_address *address)
 {
 	struct stat st;
 	if (lstat(unix_path(address), &st) != 0 || !S_ISSOCK(st.st_mode))
 		return;
-	CPROF_AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CPROF_AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)&address->addr, address->len) != 0 &&
 	    errno == ECONNREFUSED)
 		unlink(unix_path(address));

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What requests say, and to whom they may say it: the pure parts of convert/http and attach/serve. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +127,29 @@ TEST(http_address_is_of_the_loopback_or_a_unix_socket)
 			CHECK_STR(cprof_buffer_text(&url), rows[i].want);
 		cprof_error_free(err);
 	}
+}
+
+TEST(http_address_whose_server_has_no_time_is_taken_and_not_waited_for)
+{
+	char dir[] = "/tmp/cprof-http-test-XXXXXX", text[64];
+	struct cprof_http_address address;
+	int full = 0, fd = socket(AF_UNIX, SOCK_STREAM, 0), again;
+	CHECK(mkdtemp(dir));
+	snprintf(text, sizeof(text), "unix:%s/s", dir);
+	CHECK(!cprof_http_address_parse(text, &address));
+	const struct sockaddr *name = (const struct sockaddr *)&address.addr;
+	CHECK(fd >= 0 && bind(fd, name, address.len) == 0 && listen(fd, 0) == 0);
+	while (connect(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), name, address.len) == 0)
+		CHECK(++full < 100);
+	CHECK(errno == EAGAIN);
+	struct cprof_error *err = cprof_http_address_listen(&address, &again);
+	CHECK(err && err->code == CPROF_ERR_EXISTS);
+	cprof_error_free(err);
+	CHECK(close(fd) == 0);
+	/* The same name, once nobody listens. */
+	CHECK(!cprof_http_address_listen(&address, &again));
+	cprof_http_address_forget(&address);
+	CHECK(rmdir(dir) == 0);
 }
 
 TEST(http_address_of_other_machines_reach_is_known_as_one)
