@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/net/query.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,7 @@ static bool read_span(const char *text, uint64_t *ret_ns)
 {
 	char *end;
 	const unsigned long days = strtoul(text, &end, 10);
-	if (end > text && end - text < 6 && strcmp(end, "d") == 0 && *text != '-') {
+	if (isdigit((unsigned char)*text) && end - text < 6 && strcmp(end, "d") == 0) {
 		*ret_ns = days * DAY_S * CPROF_NS_PER_S;
 		return true;
 	}
@@ -135,8 +136,7 @@ static bool read_number(const char *text, uint64_t *ret_wall_ns)
 		return false;
 	uint64_t value = strtoull(text, NULL, 10);
 	const uint64_t unit = n <= 11 ? CPROF_NS_PER_S : n <= 14 ? 1000000u : n <= 17 ? 1000u : 1u;
-	*ret_wall_ns = value * unit;
-	return true;
+	return !__builtin_mul_overflow(value, unit, ret_wall_ns);
 }
 
 static bool read_date(const char *text, uint64_t *ret_wall_ns)
@@ -148,8 +148,8 @@ static bool read_date(const char *text, uint64_t *ret_wall_ns)
 		if (!end || *end)
 			continue;
 		const time_t seconds = timegm(&tm);
-		*ret_wall_ns = seconds > 0 ? (uint64_t)seconds * CPROF_NS_PER_S : 0;
-		return seconds > 0;
+		return seconds > 0 &&
+		       !__builtin_mul_overflow((uint64_t)seconds, CPROF_NS_PER_S, ret_wall_ns);
 	}
 	return false;
 }

@@ -59,6 +59,12 @@ TEST(query_times_are_read_in_every_usual_form)
 		{ "yesterday", 0 },
 		{ "", 0 },
 		{ "12345678901234567890", 0 },
+		/* Later than 64 bits of nanoseconds reach. */
+		{ "99999999999", 0 },
+		{ "99999999999999", 0 },
+		{ "99999999999999999", 0 },
+		{ "9999-12-31", 0 },
+		{ "now- -5d", 0 },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t got = 0;
