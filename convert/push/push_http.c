@@ -208,8 +208,10 @@ static void perform(const struct cprof_curl_api *api, CURL *curl,
 	api->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (refused)
 		status = refused == 407 ? refused : 0;
-	if (api->easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
-		exchange->answer.retry_after_ns = (uint64_t)after * CPROF_NS_PER_S;
+	uint64_t *after_ns = &exchange->answer.retry_after_ns;
+	if (api->easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0 &&
+	    __builtin_mul_overflow((uint64_t)after, CPROF_NS_PER_S, after_ns))
+		*after_ns = UINT64_MAX;
 	exchange->came = code == CURLE_OK || refused == 407 ||
 			 (!refused && is_answered(exchange, request, status));
 	exchange->passing = !is_lasting(code);

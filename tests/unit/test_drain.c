@@ -212,6 +212,9 @@ TEST(drain_has_an_action_for_every_answer)
 		  7 },
 		{ "", "HTTP/1.1 429 Busy\r\nRetry-After: 99999\r\nContent-Length: 0\r\n\r\n", STAYS,
 		  300 },
+		/* In nanoseconds that is 2^64 and a little. */
+		{ "", "HTTP/1.1 429 Busy\r\nRetry-After: 18446744074\r\nContent-Length: 0\r\n\r\n",
+		  STAYS, 300 },
 		{ "",
 		  "HTTP/1.1 429 Busy\r\nRetry-After: Fri, 31 Dec 2077 23:59:59 GMT\r\n"
 		  "Content-Length: 0\r\n\r\n",
