@@ -398,11 +398,13 @@ struct cprof_error *cprof_drain_step(struct cprof_drain *drain,
 		return NULL;
 	}
 	struct in_hand hand = { .ticket.fd = -1 };
+	const unsigned before = destination->failures;
 	struct cprof_error *err = take_next(drain, destination, &hand);
 	*ret_drained = hand.taken ? CPROF_DRAINED_ONE : CPROF_DRAINED_NONE;
 	if (!err && hand.taken)
 		err = deal_with(drain, destination, &hand);
-	if (!err && destination->failures)
+	/* Only for a try that failed now: of earlier ones nothing need be left, and then nobody is to come again for them. */
+	if (!err && destination->failures > before)
 		*ret_drained = CPROF_DRAINED_LATER;
 	if (*ret_drained == CPROF_DRAINED_NONE)
 		end_turn(destination);

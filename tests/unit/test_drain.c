@@ -358,6 +358,25 @@ TEST(drain_of_one_server_is_one_processs_turn)
 	rig_deinit(&rig);
 }
 
+TEST(drain_is_done_where_what_failed_is_gone)
+{
+	static const char *const away[] = { UNAVAILABLE };
+	struct rig rig;
+	struct draining draining;
+	rig_init(&rig);
+	rig_serve(&rig);
+	rig_answer(&rig, 1, away);
+	put(&rig, rig.server.url, 1);
+	drain_init(&draining, &rig, rig.server.url);
+	CHECK(step(&draining) == CPROF_DRAINED_LATER);
+	rig_pass(&rig, 25 * 3600);
+	CHECK(step(&draining) == CPROF_DRAINED_ONE); /* too old by now */
+	CHECK(step(&draining) == CPROF_DRAINED_NONE);
+	CHECK_UINT(rig_requests(&rig), 1);
+	cprof_destination_deinit(&draining.destination);
+	rig_deinit(&rig);
+}
+
 TEST(drain_keeps_its_pace_when_it_catches_up)
 {
 	static const char *const back[] = { OK };
