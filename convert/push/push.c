@@ -315,7 +315,12 @@ struct cprof_error *cprof_push_try(const struct cprof_push *push, struct cprof_p
 	struct cprof_error *err = make_plan(push, &plan);
 	if (!err)
 		err = cprof_curl_api_load(&trying.api);
-	return err ? err : each_request(&plan, &result->n_parts, send_request, &trying);
+	if (!err)
+		err = each_request(&plan, &result->n_parts, send_request, &trying);
+	/* What went wrong here says nothing of the profile, and nobody has taken it. */
+	if (err)
+		result->verdict = CPROF_PUSH_HELD;
+	return err;
 }
 
 /* ---- several tries ---- */

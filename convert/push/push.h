@@ -67,7 +67,7 @@ void cprof_push_result_deinit(struct cprof_push_result *result);
 /*
  * Send it once, up to the first part that is not taken. It begins with the part that result->parts_done says: what one profile is
  * cut into is the same each time (where it is not, because result->n_parts is another number than it was, with the first). What becomes of it is in `result`. Blocks for the transfer, 10 s and what the size takes,
- * for each part. Errors are not the server's: USAGE, UNSUPPORTED, NO_MEMORY.
+ * for each part. Errors are not the server's: USAGE, UNSUPPORTED, NO_MEMORY; the verdict is then HELD.
  */
 struct cprof_error *cprof_push_try(const struct cprof_push *push, struct cprof_push_result *result,
 				   cprof_push_progress_fn *progress, void *ctx);

@@ -455,6 +455,24 @@ TEST(deliver_keeps_what_was_not_taken_and_nothing_else)
 	}
 }
 
+TEST(deliver_keeps_what_could_not_be_tried_for_a_fault_of_ours)
+{
+	struct rig rig;
+	rig_init(&rig);
+	struct cprof_push push = rig_push(&rig, "http://192.0.2.1", 1);
+	struct cprof_push_result result = { 0 };
+	struct cprof_error *unkept;
+	bool waits;
+	push.auth = "me:secret"; /* not without TLS */
+	struct cprof_error *err = cprof_deliver(&rig.spool, &push, &result, &waits, &unkept);
+	CHECK(err && err->code == CPROF_ERR_USAGE && !unkept && waits);
+	CHECK_UINT(waiting(&rig), 1);
+	CHECK_UINT(rig.counts.delivered, 0);
+	cprof_error_free(err);
+	cprof_push_result_deinit(&result);
+	rig_deinit(&rig);
+}
+
 TEST(push_grpc_statuses_have_their_action)
 {
 	static const enum cprof_push_verdict want[] = {
