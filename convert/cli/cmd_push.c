@@ -119,17 +119,6 @@ static struct cprof_error *push_file(struct cprof_options *options, struct cprof
 	return err ? cprof_error_wrap(err, "%s", file) : NULL;
 }
 
-/* "env" is the server that the environment names. */
-static struct cprof_error *find_server(const struct cprof_options *options,
-				       struct cprof_buffer *url)
-{
-	const char *variable;
-	if (strcmp(options->push.url, CPROF_PUSH_URL_ENVIRONMENT) == 0)
-		return cprof_push_environment_server(url, &variable);
-	cprof_buffer_puts(url, options->push.url);
-	return cprof_buffer_error(url);
-}
-
 static void add_found(void *ctx, const char *name, const char *value)
 {
 	struct found *found = ctx;
@@ -148,7 +137,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 	struct cprof_error *err =
 		options->auth ? NULL : cprof_secret_read(NULL, "CPROF_PUSH_AUTH", &auth);
 	if (!err)
-		err = find_server(options, &url);
+		err = cprof_push_environment_url(options->push.url, &url);
 	if (!options->auth && !auth)
 		cprof_push_environment_auth(cprof_buffer_text(&url), NULL, &theirs, NULL);
 	struct cprof_push push = {

@@ -37,9 +37,7 @@ static void say(void *ctx, const char *line)
 /* The servers for which something waits, each once, in the order of the first that waits for it. */
 struct servers {
 	struct waiting {
-		uint64_t server;
-		const char *first; /* file name; borrowed of the list */
-		uint64_t n;
+		uint64_t server, n;
 	} * items;
 	size_t len, cap;
 };
@@ -61,8 +59,7 @@ static struct cprof_error *find_servers(const struct cprof_state_files *files,
 		if (at == servers->len) {
 			if (!CPROF_ARRAY_ROOM(servers->items, servers->len, servers->cap, 1))
 				return cprof_error_no_memory();
-			servers->items[servers->len++] =
-				(struct waiting){ .server = server, .first = files->items[i].name };
+			servers->items[servers->len++] = (struct waiting){ .server = server };
 		}
 		servers->items[at].n++;
 	}
@@ -110,22 +107,41 @@ static struct cprof_error *copy_entry(const struct cprof_spool_entry *entry,
 					       : cprof_error_no_memory();
 }
 
-/* What the first profile says of its server. *ret_logs_in: something is to be sent to log in with. */
-static struct cprof_error *read_first(struct cprof_spool *spool, const struct waiting *waiting,
-				      struct destination_texts *texts, bool *ret_known,
-				      bool *ret_logs_in)
+/* One profile for that server: the first that can be read. *ret_taken false: there is none, or others have them in hand. */
+static struct cprof_error *take_one(struct cprof_spool *spool,
+				    const struct cprof_state_files *files, uint64_t server,
+				    struct cprof_buffer *bytes, struct cprof_spool_entry *ret_entry,
+				    bool *ret_taken)
+{
+	struct cprof_error *err = NULL;
+	*ret_taken = false;
+	for (size_t i = 0; i < files->len && !err && !*ret_taken; i++) {
+		struct cprof_spool_ticket ticket = { .fd = -1 };
+		if (!cprof_spool_is_for(files->items[i].name, server))
+			continue;
+		bytes->len = 0;
+		err = cprof_spool_take(spool, files->items[i].name, &ticket, bytes, ret_entry,
+				       ret_taken);
+		cprof_spool_release(&ticket);
+	}
+	return err;
+}
+
+/* What a profile says of its server. *ret_logs_in: something is to be sent to log in with. */
+static struct cprof_error *read_server(struct cprof_spool *spool,
+				       const struct cprof_state_files *files,
+				       const struct waiting *waiting,
+				       struct destination_texts *texts, bool *ret_known,
+				       bool *ret_logs_in)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_spool_ticket ticket = { .fd = -1 };
 	struct cprof_spool_entry entry;
 	bool taken;
-	struct cprof_error *err =
-		cprof_spool_take(spool, waiting->first, &ticket, &bytes, &entry, &taken);
+	struct cprof_error *err = take_one(spool, files, waiting->server, &bytes, &entry, &taken);
 	*ret_known = false;
 	if (err || !taken)
 		return err;
 	err = copy_entry(&entry, texts);
-	cprof_spool_release(&ticket);
 	*ret_logs_in = entry.logs_in;
 	*ret_known = !entry.has_secrets;
 	if (entry.has_secrets)
@@ -169,13 +185,15 @@ static struct cprof_error *drain_server(const struct cprof_options *options,
 }
 
 static struct cprof_error *send_stored(const struct cprof_options *options,
-				       struct cprof_spool *spool, const struct waiting *waiting)
+				       struct cprof_spool *spool,
+				       const struct cprof_state_files *files,
+				       const struct waiting *waiting)
 {
 	CPROF_AUTO(texts) struct destination_texts texts = { 0 };
 	const struct cprof_tls tls = cprof_command_tls(options);
 	struct cprof_push push = base_push(options, &tls);
 	bool known, logs_in;
-	struct cprof_error *err = read_first(spool, waiting, &texts, &known, &logs_in);
+	struct cprof_error *err = read_server(spool, files, waiting, &texts, &known, &logs_in);
 	if (err || !known)
 		return err;
 	if (logs_in)
@@ -194,8 +212,7 @@ static struct cprof_error *send_named(const struct cprof_options *options,
 	const struct cprof_tls tls = cprof_command_tls(options);
 	struct cprof_push push = base_push(options, &tls);
 	uint64_t server;
-	cprof_buffer_puts(&texts.url, options->push.url);
-	struct cprof_error *err = cprof_buffer_error(&texts.url);
+	struct cprof_error *err = cprof_push_environment_url(options->push.url, &texts.url);
 	if (!err)
 		err = find_auth(options, &texts, &push.auth);
 	push.url = cprof_buffer_text(&texts.url);
@@ -249,22 +266,33 @@ static struct cprof_error *print_all(struct cprof_spool *spool,
 
 /* ---- all of it ---- */
 
+/* What is wrong with one server keeps nothing from the others: the first such error is that of all, later ones are lines. */
 static struct cprof_error *send_all(const struct cprof_options *options, struct cprof_spool *spool,
 				    const struct cprof_state_files *files)
 {
 	CPROF_AUTO(servers) struct servers servers = { 0 };
-	struct cprof_error *err = find_servers(files, &servers);
-	if (!err && *options->push.url)
+	struct cprof_error *first = find_servers(files, &servers);
+	if (first)
+		return first;
+	if (*options->push.url)
 		return send_named(options, spool, &servers);
-	for (size_t i = 0; i < servers.len && !err; i++)
-		err = send_stored(options, spool, &servers.items[i]);
-	return err;
+	for (size_t i = 0; i < servers.len; i++) {
+		struct cprof_error *err = send_stored(options, spool, files, &servers.items[i]);
+		if (err && first) {
+			say(NULL, err->message);
+			cprof_error_free(err);
+		} else if (err) {
+			first = err;
+		}
+	}
+	return first;
 }
 
 static struct cprof_error *tell(struct cprof_spool *spool)
 {
 	CPROF_AUTO(state_files) struct cprof_state_files left = { 0 };
 	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	const uint64_t damaged = spool->counts->dropped[CPROF_DROPPED_DAMAGED];
 	struct cprof_error *err = cprof_spool_list(spool, &left);
 	cprof_delivery_counts_say(spool->counts, &line);
 	say(NULL, line.len ? cprof_buffer_text(&line) : "nothing waits there");
@@ -272,6 +300,24 @@ static struct cprof_error *tell(struct cprof_spool *spool)
 		err = cprof_error_new(CPROF_ERR_UNDELIVERED, "%zu %s in %s", left.len,
 				      left.len == 1 ? "profile waits still" : "profiles wait still",
 				      spool->dir.path);
+	if (!err && damaged)
+		err = cprof_error_new(CPROF_ERR_UNDELIVERED, "%" PRIu64 " damaged %s given up",
+				      damaged, damaged == 1 ? "profile was" : "profiles were");
+	return err;
+}
+
+/* The numbers are told also where something went wrong. */
+static struct cprof_error *send_and_tell(const struct cprof_options *options,
+					 struct cprof_spool *spool,
+					 const struct cprof_state_files *files)
+{
+	struct cprof_error *err = send_all(options, spool, files);
+	if (err && err->code == CPROF_ERR_USAGE && *options->push.url)
+		return err;
+	struct cprof_error *left = tell(spool);
+	if (!err)
+		return left;
+	cprof_error_free(left);
 	return err;
 }
 
@@ -296,9 +342,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 	if (!err && options->push.dry_run)
 		err = print_all(&spool, &files);
 	else if (!err)
-		err = send_all(options, &spool, &files);
-	if (!err && !options->push.dry_run)
-		err = tell(&spool);
+		err = send_and_tell(options, &spool, &files);
 	cprof_spool_deinit(&spool);
 	return err;
 }

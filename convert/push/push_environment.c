@@ -89,6 +89,15 @@ struct cprof_error *cprof_push_environment_server(struct cprof_buffer *url,
 	return cprof_buffer_error(url);
 }
 
+struct cprof_error *cprof_push_environment_url(const char *url, struct cprof_buffer *out)
+{
+	const char *variable;
+	if (strcmp(url, CPROF_PUSH_URL_ENVIRONMENT) == 0)
+		return cprof_push_environment_server(out, &variable);
+	cprof_buffer_puts(out, url);
+	return cprof_buffer_error(out);
+}
+
 /* ---- secrets ---- */
 
 typedef const char *auth_fn(const char *plain, struct cprof_buffer *auth);

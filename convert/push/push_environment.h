@@ -33,6 +33,9 @@ struct cprof_error *cprof_push_environment_values(const struct cprof_option_tabl
 struct cprof_error *cprof_push_environment_server(struct cprof_buffer *url,
 						  const char **ret_variable);
 
+/* Append `url`, or where it is CPROF_PUSH_URL_ENVIRONMENT what the environment names instead. Errors: as above. */
+struct cprof_error *cprof_push_environment_url(const char *url, struct cprof_buffer *out);
+
 /*
  * Append what to log in with at `url` (spoken to as `backend`, "auto" or NULL: by the URL), as in cprof_push.auth; nothing where the
  * environment does not say, or the URL is none. *ret_variable, where it is not NULL, is the variable, NULL for nothing.

@@ -14,16 +14,16 @@ from harness import Profile, Target, TempDir, attach, run
 
 
 class Server:
-    """Answers with the given (status, body) pairs in turn, the last one for ever, and keeps every request."""
+    """Answers with the given (status, body) pairs in turn, the last one for ever, and keeps every request. `answers` can be changed."""
 
     def __init__(self, *answers, context=None, headers=()):
         server = self
-        self.requests = []
+        self.requests, self.answers = [], answers
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, text = answers[min(len(server.requests), len(answers) - 1)]
+                status, text = server.answers[min(len(server.requests), len(server.answers) - 1)]
                 server.requests.append((self.path, dict(self.headers), body, time.monotonic()))
                 self.send_response(status)
                 for name, value in headers:

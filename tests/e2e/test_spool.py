@@ -106,6 +106,29 @@ class Spool(Base):
             self.send()
         self.assertEqual((len(server.requests), self.waiting()), (1, []))
 
+    def test_a_damaged_file_keeps_nothing_from_being_sent_and_env_is_the_server_that_the_environment_names(self):
+        def again(turn):  # the same profile once more, behind
+            with open(self.path(f"spool/{turn:016x}{name[16:]}"), "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(profile)
+
+        with Server((401, "who?")) as server:
+            self.record("-push", f"http://127.0.0.1:{server.port}", "-spool", "spool", status=5)
+            server.answers = ((200, ""),)
+            (name,) = self.waiting()
+            with open(self.path(f"spool/{name}"), "rb") as file:
+                profile = file.read()
+            os.truncate(self.path(f"spool/{name}"), 50)
+            again(2)
+            done = self.send(status=5)
+            self.assertIn("1 delivered, 1 dropped (1 damaged)", done.stderr)
+            self.assertEqual((len(server.requests), self.waiting()), (2, []))
+            again(3)
+            for port, status in ((1, 2), (server.port, 0)):
+                env = dict(os.environ, PYROSCOPE_SERVER_ADDRESS=f"http://127.0.0.1:{port}")
+                done = run([CPROF, "-push-spool", self.path("spool"), "-push", "env"], env=env)
+                self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual((len(server.requests), self.waiting()), (3, []))
+
     def test_what_the_server_does_not_want_does_not_wait(self):
         with Server((400, "bad labels")) as server:
             done = self.record("-push", f"http://127.0.0.1:{server.port}", "-spool", "spool", "-o", "kept.pb.gz", status=5)
