@@ -133,23 +133,22 @@ class Continuous(TempDir):
         self.assertLessEqual(max(one.end for one in of(first)), min(one.start for one in pushed if one not in of(first)))
 
     def test_sampling_goes_on_while_the_server_is_away_and_what_was_kept_is_sent_the_next_time(self):
+        waiting = lambda: [name for name in os.listdir(self.path("spool")) if name.endswith(".push")]
         with Listening((503, "not now")) as server:
-            port = server.port
             with Target("hot") as target:
-                process = self.start(port, "-p", target.pid)
+                process = self.start(server.port, "-p", target.pid)
                 server.wait_for(lambda one: True)
-                while len([name for name in os.listdir(self.path("spool")) if name.endswith(".push")]) < 3:
+                while len(waiting()) < 3:
                     self.assertIsNone(process.poll())
                     harness.time.sleep(0.1)
             said = self.finish(process, sig=None, status=5)
-        self.assertIn("wait in the spool", said)
-        kept = len([name for name in os.listdir(self.path("spool")) if name.endswith(".push")])
-        server = Listening((200, ""))
-        self.addCleanup(server.__exit__)
-        done = harness.run([harness.CPROF, "-push-spool", self.path("spool"), "-push", f"http://127.0.0.1:{server.port}"])
-        # They are for the address that they were kept for, and for no other.
-        self.assertEqual(len([name for name in os.listdir(self.path("spool")) if name.endswith(".push")]) + len(server.requests),
-                         kept, done.stderr)
+            kept = len(waiting())
+            self.assertIn(f"{kept} wait", said)
+            server.requests.clear()
+            server.answers = ((200, ""),)
+            done = harness.run([harness.CPROF, "-push-spool", self.path("spool"), "-push", f"http://127.0.0.1:{server.port}"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((len(server.requests), waiting()), (kept, []))
 
     def test_a_hangup_reads_the_file_again(self):
         conf = self.path("agent.conf")
