@@ -189,13 +189,19 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def wait_until(good, what, timeout=60, pause=0.01):
+    """Until `good()`. `what` says in a sentence what is waited for."""
+    deadline = time.monotonic() + timeout
+    while not good():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {timeout} s it is still not so that {what}")
+        time.sleep(pause)
+
+
 def let_it_work(pid, ticks, timeout=60):
     """Until the process has used so many more ticks of CPU time."""
-    before, deadline = cpu_ticks(pid), time.monotonic() + timeout
-    while cpu_ticks(pid) < before + ticks:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"process {pid} was not let run")
-        time.sleep(0.01)
+    before = cpu_ticks(pid)
+    wait_until(lambda: cpu_ticks(pid) >= before + ticks, f"process {pid} was let run", timeout)
 
 
 def children(pid):
@@ -223,11 +229,7 @@ def in_system_call(pid, numbers):
 
 def wait_for_window(process, timeout=60):
     """Until cprof-attach waits in its window, whose events are in place then; or has ended."""
-    deadline = time.monotonic() + timeout
-    while process.poll() is None and not in_system_call(process.pid, POLLS):
-        if time.monotonic() > deadline:
-            raise AssertionError("cprof-attach did not attach")
-        time.sleep(0.001)
+    wait_until(lambda: process.poll() is not None or in_system_call(process.pid, POLLS), "cprof-attach is attached", timeout, 0.001)
 
 
 def attach_while_it_works(pid, ticks, *args, seconds=0, tool=(ATTACH,), timeout=60, **popen):

@@ -138,9 +138,8 @@ class Continuous(TempDir):
             with Target("hot") as target:
                 process = self.start(server.port, "-p", target.pid)
                 server.wait_for(lambda one: True)
-                while len(waiting()) < 3:
-                    self.assertIsNone(process.poll())
-                    harness.time.sleep(0.1)
+                harness.wait_until(lambda: process.poll() is not None or len(waiting()) >= 3, "three profiles wait")
+                self.assertIsNone(process.poll())
             said = self.finish(process, sig=None, status=5)
             kept = len(waiting())
             self.assertIn(f"{kept} wait", said)

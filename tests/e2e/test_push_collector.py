@@ -37,9 +37,8 @@ class Collector(TempDir):
             self.collector = subprocess.Popen([program, "--config", self.path("config.yaml"),
                                                "--feature-gates=+service.profilesSupport"], stderr=out)
         self.addCleanup(lambda: (self.collector.kill(), self.collector.wait()))
-        while "Everything is ready" not in self.read():
-            self.assertIsNone(self.collector.poll(), self.read())
-            harness.time.sleep(0.05)
+        harness.wait_until(lambda: self.collector.poll() is not None or "Everything is ready" in self.read(), "the collector is ready")
+        self.assertIsNone(self.collector.poll(), self.read())
 
     def read(self):
         with open(self.path("printed"), encoding="utf-8") as file:

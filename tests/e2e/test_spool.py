@@ -94,6 +94,7 @@ class Spool(Base):
 
     def test_kill_9_while_it_is_sent_loses_nothing(self):
         with socket.create_server(("127.0.0.1", 0)) as silent, Target("hot") as target:
+            silent.settimeout(120)
             port = silent.getsockname()[1]
             process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-seconds", "0.2", "-push", f"http://127.0.0.1:{port}",
                                         "-spool", "spool"], cwd=self.dir, stderr=subprocess.DEVNULL)
