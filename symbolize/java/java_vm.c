@@ -12,6 +12,9 @@
 #define LIBRARY   "/libjvm.so"
 #define SUSPENDED "[frames on the heap]"
 #define NAMES_MAX (1u << 20) /* addresses and methods with a name, each; more are not named */
+/* Of names and tables, whatever the budget allows: a large program has some 10 MB, and the target may write any. */
+#define BYTES_MAX   (64u << 20)
+#define PLACE_BYTES 32u /* of a table's entry, or beside a name */
 
 struct cprof_java_vm {
 	bool usable;    /* its tables were read */
@@ -19,6 +22,9 @@ struct cprof_java_vm {
 	uint32_t epoch;
 	struct cprof_vm_layout layout;
 	struct cprof_code_cache cache;
+	struct cprof_account *account; /* borrowed; of libjvm.so, NULL until it was opened */
+	uint64_t bytes;                /* that what follows takes */
+	bool full;                     /* of bytes: nothing is added any more */
 	struct cprof_intern names;
 	struct cprof_map64 by_addr;   /* code address or Method -> string id + 1 */
 	struct cprof_map64 by_method; /* identity of a method -> string id + 1; 0: it has none */
@@ -97,6 +103,7 @@ static void vm_learn(struct cprof_java_vm *vm, const struct cprof_maps *maps,
 		cprof_error_free(err);
 		return;
 	}
+	vm->account = module->image->account;
 	err = cprof_elf_open(module->image, true, &elf);
 	if (err) {
 		cprof_error_free(err);
@@ -166,22 +173,42 @@ const struct cprof_java_vm *cprof_java_vm_met(const struct cprof_maps *maps)
 
 /* ---- names ---- */
 
-/* The name's number + 1; 0: there is no memory for it. */
+static bool pay(struct cprof_java_vm *vm, uint64_t bytes)
+{
+	vm->full |= bytes > BYTES_MAX - vm->bytes ||
+		    !cprof_account_charge(vm->account, CPROF_BUDGET_HELD, bytes);
+	vm->bytes += vm->full ? 0 : bytes;
+	return !vm->full;
+}
+
+/* The name's number + 1; 0: there is no room for it. */
 static uint64_t number(struct cprof_java_vm *vm, const char *name)
 {
-	uint32_t id;
+	uint32_t id, before = vm->names.len;
+	if (vm->full)
+		return 0;
 	struct cprof_error *err = cprof_intern_text(&vm->names, name, &id);
-	if (!err)
-		return (uint64_t)id + 1;
-	cprof_error_free(err);
-	return 0;
+	if (err) {
+		cprof_error_free(err);
+		return 0;
+	}
+	if (vm->names.len != before)
+		pay(vm, strlen(name) + PLACE_BYTES);
+	return (uint64_t)id + 1;
+}
+
+/* Where a table has `key`, which is added while there is room; NULL: it has not. */
+static uint64_t *place_of(struct cprof_java_vm *vm, struct cprof_map64 *table, uint64_t key)
+{
+	uint64_t *known = cprof_map64_get(table, key);
+	if (known || table->len >= NAMES_MAX || !pay(vm, PLACE_BYTES))
+		return known;
+	return cprof_map64_put(table, key, NULL);
 }
 
 static void remember(struct cprof_java_vm *vm, uint64_t addr, uint64_t name)
 {
-	if (!name || (vm->by_addr.len >= NAMES_MAX && !cprof_map64_get(&vm->by_addr, addr)))
-		return;
-	uint64_t *place = cprof_map64_put(&vm->by_addr, addr, NULL);
+	uint64_t *place = name ? place_of(vm, &vm->by_addr, addr) : NULL;
 	if (place)
 		*place = name;
 }
@@ -192,7 +219,6 @@ static uint64_t method_number(struct cprof_java_vm *vm, const struct cprof_memor
 {
 	char name[CPROF_METHOD_NAME_MAX];
 	uint64_t identity;
-	bool is_new = false;
 	if (!cprof_vm_layout_names(&vm->layout) ||
 	    !cprof_method_identity(&vm->layout, memory, method, &identity))
 		return 0;
@@ -200,9 +226,10 @@ static uint64_t method_number(struct cprof_java_vm *vm, const struct cprof_memor
 	uint64_t *known = cprof_map64_get(&vm->by_method, key);
 	if (known)
 		return *known;
-	if (vm->by_method.len >= NAMES_MAX || !cprof_method_name(&vm->layout, memory, method, name))
+	if (vm->full || vm->by_method.len >= NAMES_MAX ||
+	    !cprof_method_name(&vm->layout, memory, method, name))
 		return 0;
-	uint64_t result = number(vm, name), *place = cprof_map64_put(&vm->by_method, key, &is_new);
+	uint64_t result = number(vm, name), *place = place_of(vm, &vm->by_method, key);
 	if (place)
 		*place = result;
 	return result;
@@ -241,9 +268,7 @@ bool cprof_java_vm_method(struct cprof_java_vm *vm, const struct cprof_memory *m
 	if (epoch && *epoch == vm->epoch)
 		return true;
 	uint64_t name = method_number(vm, memory, method);
-	uint64_t *place = name && vm->checked.len < NAMES_MAX
-				  ? cprof_map64_put(&vm->checked, method, NULL)
-				  : NULL;
+	uint64_t *place = name ? place_of(vm, &vm->checked, method) : NULL;
 	if (!place)
 		return false;
 	*place = vm->epoch;
