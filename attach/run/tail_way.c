@@ -11,6 +11,7 @@
 #define FUNCTION_BYTES (64u << 10)  /* a larger one likewise */
 #define CODE_BYTES     (128u << 20) /* of a whole run: half a second */
 #define LOOKS_MAX      64           /* functions looked into for one way */
+#define JUMP_STEPS     8 /* of work (budget.h) for one: where it leads is looked up in three tables */
 #define COLD_SUFFIX    ".cold"
 
 /* A function of the process. */
@@ -44,6 +45,18 @@ void cprof_tail_ways_init(struct cprof_tail_ways *ways, struct cprof_modules *mo
 	*ways = (struct cprof_tail_ways){ .modules = modules,
 					  .naming = naming,
 					  .code_left = CODE_BYTES };
+}
+
+/* ---- what it costs ---- */
+
+/* Whether so much work may still be done on code of `module`; if not, other ways may be left out. */
+static bool pay(struct search *s, const struct cprof_module *module, uint64_t steps)
+{
+	if (module->image &&
+	    cprof_account_charge(module->image->account, CPROF_BUDGET_STEPS, steps))
+		return true;
+	s->unknown = true;
+	return false;
 }
 
 /* ---- places ---- */
@@ -119,10 +132,14 @@ static struct cprof_error *find_nameless(struct search *s, struct spot *spot)
 	struct cprof_error *err = cprof_names_get(spot->module, &s->ways->naming, &names);
 	if (err || cprof_names_start(names, spot->file_addr) != spot->file_addr)
 		return err;
-	uint64_t end = spot->file_addr + 1;
-	while (end < spot->file_addr + FUNCTION_BYTES &&
-	       cprof_names_start(names, end) == spot->file_addr)
-		end++;
+	uint64_t end = spot->file_addr + 1, most = spot->file_addr + FUNCTION_BYTES;
+	while (end < most) {
+		const uint64_t middle = end + (most - end + 1) / 2;
+		if (cprof_names_start(names, middle - 1) == spot->file_addr)
+			end = middle;
+		else
+			most = middle - 1;
+	}
 	s->nameless = (struct cprof_symbol){ .start = spot->file_addr, .end = end, .name = "" };
 	spot->symbol = &s->nameless;
 	return NULL;
@@ -179,6 +196,8 @@ static size_t jumps_of(struct search *s, const struct spot *spot, struct cprof_c
 		return 0;
 	}
 	s->ways->code_left -= size;
+	if (!pay(s, spot->module, size))
+		return 0;
 	const size_t n = cprof_code_jump_out(spot->module, spot->symbol->start, spot->symbol->end,
 					     jumps, JUMPS_MAX);
 	s->unknown |= n == JUMPS_MAX;
@@ -200,6 +219,8 @@ static struct cprof_error *follow(struct search *s, const struct task *task,
 {
 	const struct cprof_tail_step step = { task->spot.map, jump->addr + task->spot.bias };
 	*ret_go = false;
+	if (!pay(s, task->spot.module, JUMP_STEPS))
+		return NULL;
 	s->unknown |= jump->kind == CPROF_JUMP_UNKNOWN;
 	const uint64_t target = target_of(s, &task->spot, jump);
 	bool found;
