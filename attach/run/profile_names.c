@@ -184,9 +184,9 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 		cprof_symbolizer_new(&options, namer->numbers->modules, &namer->symbolizer);
 	if (err)
 		return err;
-	uint64_t restored;
-	err = cprof_tail_calls_restore(
-		namer->numbers, cprof_symbolizer_names_options(namer->symbolizer), &restored);
+	err = cprof_tail_calls_restore(namer->numbers,
+				       cprof_symbolizer_names_options(namer->symbolizer),
+				       &run->log->counts.put_back);
 	if (!err)
 		err = cprof_builder_finish(namer->numbers->builder, name_frame, namer, ret_profile);
 	if (!err)

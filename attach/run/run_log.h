@@ -25,6 +25,8 @@ struct cprof_counts {
 	uint64_t
 		locations; /* distinct ones, and how many of them got a function name (after the window) */
 	uint64_t named;
+	uint64_t
+		put_back; /* frames of functions that had left by a tail call, in distinct stacks */
 	uint64_t left_out;        /* files not read, or not all of them, because of the budget */
 	uint64_t deadlocks;       /* cycles of threads that wait for each other, in all snapshots */
 	uint64_t prefetch_cpu_ns; /* processor time of children of ours that prepared names */

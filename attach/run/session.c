@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/run/session.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -338,9 +339,12 @@ static struct cprof_error *tell_walks(const struct cprof_session *session,
 	if (!stats.walks)
 		return NULL;
 	cprof_unwind_stats_describe(&stats, &walks, &cache);
+	const uint64_t put_back = session->run->log->counts.put_back;
+	if (put_back)
+		cprof_buffer_printf(&walks, ", put back after tail calls %" PRIu64, put_back);
 	cprof_run_log_note(session->run->log, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&walks));
 	cprof_run_log_note(session->run->log, CPROF_NOTE_DETAIL, "%s", cprof_buffer_text(&cache));
-	if (stats.stops[CPROF_STOP_ROOT] == stats.walks && !stats.guessed)
+	if (stats.stops[CPROF_STOP_ROOT] == stats.walks && !stats.guessed && !put_back)
 		return NULL;
 	return cprof_profile_add_comment(profile, cprof_buffer_text(&walks));
 }

@@ -107,6 +107,7 @@ class Plain(ChainTest):
             profile = harness.Profile.read(out)
         share = profile.share(lambda stack, labels: stack[:5] == ["spin", "tail_target", "tail_caller", "never_returns", "ends_in_call"])
         self.assertGreaterEqual(share, 0.95, [stack for stack, _, _ in profile.samples])
+        self.assertRegex("\n".join(profile.comments), r"put back after tail calls [1-9]")
 
     def test_binding_stubs(self):
         self.check(["chain_calls", "plt"], env={**os.environ, "LD_BIND_NOW": ""}, samples=1000)
