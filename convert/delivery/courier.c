@@ -212,7 +212,9 @@ static struct cprof_error *start_child(const struct cprof_courier_plan *plan,
 struct cprof_error *cprof_courier_start(const struct cprof_courier_plan *plan,
 					struct cprof_courier *ret_courier)
 {
-	struct cprof_courier courier = { .wake = -1, .spool.dir.fd = -1 };
+	struct cprof_courier courier = {
+		.wake = -1, .spool.dir.fd = -1, .say = plan->say, .ctx = plan->ctx
+	};
 	courier.counts = new_counts();
 	if (!courier.counts)
 		return cprof_error_no_memory();
@@ -272,6 +274,30 @@ static bool start_direct(struct cprof_courier *courier, const struct cprof_push 
 	return false;
 }
 
+static void say_gone(const struct cprof_courier *courier, int status)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer line = { 0 };
+	cprof_buffer_puts(&line, "the process that delivers profiles has ended");
+	if (WIFSIGNALED(status))
+		cprof_buffer_printf(&line, " (signal %d)", WTERMSIG(status));
+	cprof_buffer_printf(&line, "; they wait in %s until this is started again",
+			    courier->spool.dir.path);
+	if (courier->say)
+		courier->say(courier->ctx, cprof_buffer_text(&line));
+}
+
+/* It is not to end before it is told to. */
+static void look_after_child(struct cprof_courier *courier)
+{
+	int status = 0;
+	if (!courier->pid || waitpid(courier->pid, &status, WNOHANG) == 0)
+		return;
+	courier->pid = 0;
+	cprof_auto_close(&courier->wake);
+	courier->wake = -1;
+	say_gone(courier, status);
+}
+
 static void tell(struct cprof_courier *courier, uint64_t word)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
@@ -287,6 +313,7 @@ static void tell(struct cprof_courier *courier, uint64_t word)
 void cprof_courier_take(struct cprof_courier *courier, const struct cprof_push *push)
 {
 	struct cprof_error *err = NULL;
+	look_after_child(courier);
 	if (courier->spool.dir.path)
 		err = cprof_spool_put(&courier->spool, push, NULL);
 	if (courier->spool.dir.path && !err)
@@ -312,8 +339,8 @@ static void wait_for(pid_t *pid, uint64_t until_boot_ns)
 void cprof_courier_finish(struct cprof_courier *courier, uint64_t grace_ns)
 {
 	uint64_t until_ns = cprof_clock_ns(CLOCK_BOOTTIME) + grace_ns;
-	if (courier->pid)
-		tell(courier, until_ns);
+	look_after_child(courier);
+	tell(courier, until_ns);
 	/* The transfer that it is in by then is worth waiting for: killed in it, the profile would arrive twice. */
 	wait_for(&courier->pid, until_ns + 15 * CPROF_NS_PER_S);
 	for (size_t i = 0; i < CPROF_COURIER_DIRECT_MAX; i++)

@@ -5,7 +5,8 @@
  * A child of ours with nothing of its parent's but the standard descriptors: it holds one profile in memory at a time, and what
  * becomes of it, or of libcurl in it, changes nothing for the recording. The two share the counts (delivery_counts.h) and a pipe
  * through which the child is woken, and by whose end it learns that its parent is gone: then it lets go after the transfer
- * that it is in, and what is left waits for the next run.
+ * that it is in, and what is left waits for the next run. Where the child has ended by itself (killed, out of memory) that is said, and all
+ * that comes later waits in the spool: no other one is begun, because it would inherit the recording.
  *
  * Where the disk takes nothing (full of other things, read only) a profile is sent at once, by a child of its own for it; a
  * few at a time, so that memory stays bounded.
@@ -27,16 +28,18 @@ struct cprof_courier_plan {
 		*servers; /* as cprof_destination.to; borrowed until the start returns */
 	size_t n_servers;
 	bool paced; /* catch up no faster than pace.h says; else as fast as the server takes them */
-	/* Called in the child; one line without its end. NULL: nobody listens. */
+	/* Called in the child, and of the child in the parent; one line without its end. NULL: nobody listens. */
 	void (*say)(void *ctx, const char *line);
-	void *ctx;
+	void *ctx; /* borrowed until _deinit */
 };
 
 struct cprof_courier {
-	struct cprof_spool spool;             /* of the parent, who puts */
-	struct cprof_delivery_counts *counts; /* owned; shared with the children */
-	int wake;                             /* owned; writing end of the pipe */
-	pid_t pid;                            /* of the courier; 0: there is none */
+	struct cprof_spool spool;                 /* of the parent, who puts */
+	struct cprof_delivery_counts *counts;     /* owned; shared with the children */
+	int wake;                                 /* owned; writing end of the pipe */
+	pid_t pid;                                /* of the courier; 0: there is none */
+	void (*say)(void *ctx, const char *line); /* of the plan */
+	void *ctx;
 	pid_t direct[CPROF_COURIER_DIRECT_MAX];
 };
 

@@ -17,10 +17,18 @@ struct duty {
 	struct rig rig;
 	struct cprof_push to;
 	struct cprof_courier courier;
+	unsigned lines; /* that the parent said */
 };
+
+static void count_line(void *ctx, const char *line)
+{
+	++*(unsigned *)ctx;
+	CHECK(strstr(line, "has ended (signal 9)"));
+}
 
 static void begin(struct duty *duty, const char *answer)
 {
+	duty->lines = 0;
 	rig_init(&duty->rig);
 	rig_serve(&duty->rig);
 	rig_answer(&duty->rig, 1, &answer);
@@ -29,6 +37,8 @@ static void begin(struct duty *duty, const char *answer)
 						 .servers = &duty->to,
 						 .n_servers = 1 };
 	CHECK(!cprof_courier_start(&plan, &duty->courier));
+	duty->courier.say = count_line;
+	duty->courier.ctx = &duty->lines;
 }
 
 static void take(struct duty *duty, unsigned number)
@@ -55,6 +65,7 @@ TEST(courier_delivers_what_it_was_given_and_ends)
 	CHECK_UINT(duty.courier.counts->kept, 5);
 	CHECK_UINT(duty.courier.counts->waiting, 0);
 	CHECK(waitpid(-1, NULL, WNOHANG) < 0); /* nobody is left */
+	CHECK_UINT(duty.lines, 0);
 	end(&duty);
 }
 
@@ -70,15 +81,19 @@ TEST(courier_that_finds_nobody_leaves_all_in_the_spool_and_keeps_nobody_waiting)
 	end(&duty);
 }
 
-TEST(courier_that_was_killed_harms_nothing)
+TEST(courier_that_was_killed_is_told_once_and_all_waits)
 {
 	struct duty duty;
+	siginfo_t info;
 	begin(&duty, NULL);
 	kill(duty.courier.pid, SIGKILL);
+	CHECK(waitid(P_PID, (id_t)duty.courier.pid, &info, WEXITED | WNOWAIT) == 0);
 	for (unsigned i = 0; i < 3; i++)
 		take(&duty, i);
+	CHECK_UINT(duty.lines, 1);
 	cprof_courier_finish(&duty.courier, GRACE);
 	CHECK_UINT(duty.courier.counts->waiting, 3);
+	CHECK_UINT(duty.lines, 1);
 	end(&duty);
 }
 
