@@ -27,6 +27,12 @@ static uint64_t all_dropped(const struct cprof_delivery_counts *counts)
 	return sum;
 }
 
+uint64_t cprof_delivery_counts_settled(const struct cprof_delivery_counts *counts)
+{
+	return read_count(&counts->delivered) + all_dropped(counts) -
+	       read_count(&counts->dropped[CPROF_DROPPED_NO_ROOM]);
+}
+
 void cprof_delivery_counts_say(const struct cprof_delivery_counts *counts, struct cprof_buffer *out)
 {
 	uint64_t dropped = all_dropped(counts), waiting = read_count(&counts->waiting);

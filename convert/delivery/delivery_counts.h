@@ -34,6 +34,9 @@ struct cprof_delivery_counts {
 /* "refused", "too_old", ...: as a label's value. */
 const char *cprof_dropped_name(enum cprof_dropped reason);
 
+/* How many were delivered, or given up for another reason than want of room. */
+uint64_t cprof_delivery_counts_settled(const struct cprof_delivery_counts *counts);
+
 /* Append one line for people, "3 delivered, 2 wait, 1 dropped (1 too_old)"; nothing where there is nothing to tell. */
 void cprof_delivery_counts_say(const struct cprof_delivery_counts *counts,
 			       struct cprof_buffer *out);

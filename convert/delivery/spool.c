@@ -20,7 +20,8 @@
 #define NAME_BYTES     (16 + 1 + 16 + 1 + 8 + 5)
 #define SHIFT_LEAST_NS ((int64_t)(60 * CPROF_NS_PER_S)) /* less is slewing, and nobody's concern */
 #define LOOK_EVERY     64                               /* puts */
-#define FULL_TRIES     64 /* how many of the oldest may go for one new */
+#define FULL_TRIES     64  /* how many of the oldest may go for one new */
+#define OLDEST_MAX     256 /* whose names are remembered */
 
 /* ---- open ---- */
 
@@ -65,6 +66,7 @@ struct cprof_error *cprof_spool_open(const char *path, const struct cprof_spool_
 void cprof_spool_deinit(struct cprof_spool *spool)
 {
 	cprof_state_dir_deinit(&spool->dir);
+	cprof_state_files_deinit(&spool->seen.oldest);
 }
 
 void cprof_spool_drop(struct cprof_spool *spool, enum cprof_dropped reason)
@@ -164,16 +166,21 @@ static struct cprof_error *encode(const struct cprof_spool *spool, const struct 
 	return cprof_spool_entry_encode(&entry, out);
 }
 
-/* One of the oldest that nobody has in hand. False: there is none. */
+/* One of the oldest that nobody has in hand leaves, or has left already. False: there is none. `bytes` is what they have together. */
 static bool drop_oldest(struct cprof_spool *spool, const struct cprof_state_files *files,
-			size_t *at)
+			size_t *at, uint64_t *bytes)
 {
 	while (*at < files->len) {
+		const struct cprof_state_file *file = &files->items[(*at)++];
 		struct cprof_spool_ticket ticket = { .fd = -1 };
-		snprintf(ticket.name, sizeof(ticket.name), "%s", files->items[(*at)++].name);
+		snprintf(ticket.name, sizeof(ticket.name), "%s", file->name);
 		ticket.fd = cprof_state_dir_claim(&spool->dir, ticket.name);
-		if (ticket.fd >= 0 && cprof_spool_remove(spool, &ticket)) {
+		bool has_left = ticket.fd < 0 && errno == ENOENT;
+		bool dropped = ticket.fd >= 0 && cprof_spool_remove(spool, &ticket);
+		if (dropped)
 			cprof_spool_drop(spool, CPROF_DROPPED_NO_ROOM);
+		if (has_left || dropped) {
+			*bytes -= file->size < *bytes ? file->size : *bytes;
 			return true;
 		}
 	}
@@ -185,51 +192,91 @@ static bool is_full(const struct cprof_error *err)
 	return err->os_errno == ENOSPC || err->os_errno == EDQUOT;
 }
 
-static uint64_t bytes_of(const struct cprof_state_files *files, size_t from)
+static uint64_t bytes_of(const struct cprof_state_files *files)
 {
 	uint64_t bytes = 0;
-	for (size_t i = from; i < files->len; i++)
+	for (size_t i = 0; i < files->len; i++)
 		bytes += files->items[i].size;
 	return bytes;
+}
+
+/* The next few that would have to go: a full spool may have many thousands. */
+static void keep_oldest(struct cprof_state_files *files)
+{
+	if (files->len <= OLDEST_MAX)
+		return;
+	files->len = OLDEST_MAX;
+	void *few = realloc(files->items, OLDEST_MAX * sizeof(*files->items));
+	if (!few)
+		return;
+	files->items = few;
+	files->cap = OLDEST_MAX;
+}
+
+static struct cprof_error *look(struct cprof_spool *spool)
+{
+	struct cprof_state_files *files = &spool->seen.oldest;
+	files->len = spool->seen.first = 0;
+	spool->seen.known = false;
+	spool->seen.settled = cprof_delivery_counts_settled(spool->counts);
+	struct cprof_error *err = cprof_spool_list(spool, files);
+	if (err)
+		return err;
+	uint64_t last = files->len ? strtoull(files->items[files->len - 1].name, NULL, 16) : 0;
+	spool->seen.turn = last > spool->seen.turn ? last : spool->seen.turn;
+	spool->seen.bytes = bytes_of(files);
+	spool->seen.puts = 0;
+	spool->seen.known = true;
+	keep_oldest(files);
+	return NULL;
+}
+
+static bool drop_seen(struct cprof_spool *spool)
+{
+	return drop_oldest(spool, &spool->seen.oldest, &spool->seen.first, &spool->seen.bytes);
 }
 
 /* Where the disk has less room than the bound says, the oldest give way to the new one as well. */
 static struct cprof_error *put_on_full_disk(struct cprof_spool *spool, const char *name,
 					    const struct cprof_buffer *bytes, int *ret_fd)
 {
-	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
-	size_t at = 0;
-	struct cprof_error *err = cprof_spool_list(spool, &files);
-	if (err)
-		return err;
 	for (unsigned tries = 0;; tries++) {
-		err = cprof_state_dir_put(&spool->dir, name, bytes->data, bytes->len, ret_fd);
-		if (!err || !is_full(err) || tries == FULL_TRIES ||
-		    !drop_oldest(spool, &files, &at))
+		struct cprof_error *err =
+			cprof_state_dir_put(&spool->dir, name, bytes->data, bytes->len, ret_fd);
+		if (!err || !is_full(err) || tries == FULL_TRIES)
 			return err;
+		if (!drop_seen(spool)) {
+			cprof_error_free(look(spool));
+			if (!drop_seen(spool))
+				return err;
+		}
 		cprof_error_free(err);
 	}
 }
 
-/* Our own bound. Looks at the others where that is not known to be far, and now and then, because others put as well. */
+/*
+ * Our own bound. Looks at the others where that is not known to be far, and now and then, because others put as well. Once full,
+ * the oldest that were seen go one after the other, as long as nobody delivers: who does makes room, perhaps behind them.
+ */
 static struct cprof_error *make_room(struct cprof_spool *spool, size_t n)
 {
-	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };
-	if (spool->seen.known && spool->seen.puts < LOOK_EVERY &&
-	    spool->seen.bytes + n <= spool->bounds.bytes)
+	const bool recent = spool->seen.known && spool->seen.puts < LOOK_EVERY;
+	if (recent && spool->seen.bytes + n <= spool->bounds.bytes)
 		return NULL;
-	struct cprof_error *err = cprof_spool_list(spool, &files);
-	if (err)
-		return err;
-	size_t at = 0;
-	while (bytes_of(&files, at) + n > spool->bounds.bytes && drop_oldest(spool, &files, &at))
-		;
-	uint64_t last = files.len ? strtoull(files.items[files.len - 1].name, NULL, 16) : 0;
-	spool->seen.turn = last > spool->seen.turn ? last : spool->seen.turn;
-	spool->seen.bytes = bytes_of(&files, at);
-	spool->seen.puts = 0;
-	spool->seen.known = true;
-	return NULL;
+	bool looked =
+		!recent || spool->seen.settled != cprof_delivery_counts_settled(spool->counts);
+	struct cprof_error *err = looked ? look(spool) : NULL;
+	while (!err && spool->seen.bytes + n > spool->bounds.bytes) {
+		if (drop_seen(spool)) {
+			looked = false;
+		} else if (looked) {
+			break;
+		} else {
+			err = look(spool);
+			looked = true;
+		}
+	}
+	return err;
 }
 
 struct cprof_error *cprof_spool_put(struct cprof_spool *spool, const struct cprof_push *push,
@@ -277,14 +324,14 @@ struct cprof_error *cprof_spool_list(struct cprof_spool *spool, struct cprof_sta
 	struct cprof_error *err = cprof_state_dir_list(&spool->dir, SUFFIX, files);
 	if (err)
 		return err;
-	while (bytes_of(files, at) > spool->bounds.bytes && drop_oldest(spool, files, &at))
+	uint64_t bytes = bytes_of(files);
+	while (bytes > spool->bounds.bytes && drop_oldest(spool, files, &at, &bytes))
 		;
 	if (at)
 		memmove(files->items, files->items + at, (files->len - at) * sizeof(*files->items));
 	files->len -= at;
 	atomic_store_explicit(&spool->counts->waiting, files->len, memory_order_relaxed);
-	atomic_store_explicit(&spool->counts->waiting_bytes, bytes_of(files, 0),
-			      memory_order_relaxed);
+	atomic_store_explicit(&spool->counts->waiting_bytes, bytes, memory_order_relaxed);
 	return NULL;
 }
 

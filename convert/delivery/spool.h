@@ -36,9 +36,12 @@ struct cprof_spool {
 	struct cprof_delivery_counts *counts; /* borrowed */
 	uint8_t boot_id[16];
 	struct {                      /* so that to put one is not to look at all of them */
-		uint64_t turn, bytes; /* the last one's; of all, at least */
+		uint64_t turn, bytes; /* the last one's; of all, as far as is known */
 		unsigned puts;        /* since they were looked at */
+		uint64_t settled;     /* cprof_delivery_counts_settled() then */
 		bool known;
+		struct cprof_state_files oldest; /* owned; of those that were there, some */
+		size_t first;                    /* of them that may still be there */
 	} seen;
 };
 

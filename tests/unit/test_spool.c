@@ -186,6 +186,43 @@ TEST(spool_drops_the_oldest_beyond_its_size_and_says_so)
 	rig_deinit(&rig);
 }
 
+static size_t put_many(struct rig *rig, unsigned from, unsigned n)
+{
+	struct cprof_state_files files = { 0 };
+	for (unsigned i = from; i < from + n; i++) {
+		const struct cprof_push push = rig_push(rig, "raw+http://h", i);
+		CHECK(!cprof_spool_put(&rig->spool, &push, NULL));
+	}
+	CHECK(!cprof_spool_list(&rig->spool, &files));
+	const size_t len = files.len;
+	cprof_state_files_deinit(&files);
+	return len;
+}
+
+TEST(spool_that_is_full_is_not_looked_through_for_each_profile)
+{
+	struct rig rig;
+	rig_init(&rig);
+	CHECK_UINT(put_many(&rig, 0, 1), 1);
+	rig.spool.bounds.bytes = rig.counts.waiting_bytes * 81 / 2;
+	const size_t full = put_many(&rig, 1, 60);
+	CHECK(full > 35 && full < 45); /* they do not compress to the same size */
+	const unsigned puts = rig.spool.seen.puts;
+	CHECK(puts > 10);
+	CHECK_UINT(rig.counts.dropped[CPROF_DROPPED_NO_ROOM], 61 - full);
+	/* Somebody delivers three quarters: the next ones need nobody's place. */
+	struct cprof_state_files files = { 0 };
+	CHECK(!cprof_spool_list(&rig.spool, &files));
+	for (size_t i = full / 4; i < full; i++) {
+		CHECK(cprof_state_dir_remove(&rig.spool.dir, files.items[i].name));
+		rig.counts.delivered++;
+	}
+	cprof_state_files_deinit(&files);
+	CHECK_UINT(put_many(&rig, 61, 10), full / 4 + 10);
+	CHECK_UINT(rig.counts.dropped[CPROF_DROPPED_NO_ROOM], 61 - full);
+	rig_deinit(&rig);
+}
+
 TEST(spool_profile_in_hand_is_nobody_elses)
 {
 	struct rig rig;
