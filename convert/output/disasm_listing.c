@@ -10,10 +10,19 @@
 #include "convert/graph/graph.h"
 #include "convert/output/object_file.h"
 
+#define BATCH 64u /* functions that are disassembled at once: not all of a program are held */
+
 /* A sampled address, as the program knows it. */
 struct place {
 	uint64_t file_addr;
 	uint32_t node;
+};
+
+/* A function that has samples: places[first, end). */
+struct routine {
+	const struct cprof_object_symbol *symbol; /* borrowed */
+	size_t first, end;
+	int64_t flat, cum;
 };
 
 struct listing {
@@ -85,35 +94,93 @@ static void put_instruction(struct listing *l, const struct cprof_instruction *i
 	l->sink->line(l->sink->ctx, &line);
 }
 
-static struct cprof_error *put_routine(struct listing *l, const struct cprof_object_symbol *symbol)
+/* The first place at this address or behind it. */
+static size_t place_at(const struct listing *l, uint64_t file_addr)
 {
-	size_t first = 0;
-	int64_t flat = 0, cum = 0;
-	while (first < l->n_places && l->places[first].file_addr < symbol->start)
-		first++;
-	size_t end = first;
-	for (; end < l->n_places && l->places[end].file_addr < symbol->end; end++) {
-		flat = cprof_measure_add(flat, l->graph->nodes[l->places[end].node].flat);
-		cum = cprof_measure_add(cum, l->graph->nodes[l->places[end].node].cum);
+	size_t low = 0, high = l->n_places;
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+		if (l->places[middle].file_addr < file_addr)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	if (end == first)
-		return NULL;
-	struct cprof_instruction *code;
-	size_t n;
-	struct cprof_error *err = cprof_object_file_disassemble(
-		l->file, symbol->start, symbol->end, l->report->config.intel_syntax, &code, &n);
-	if (err)
-		return err;
-	l->sink->routine(l->sink->ctx, symbol->name, flat, cum);
+	return low;
+}
+
+static struct routine find_routine(const struct listing *l,
+				   const struct cprof_object_symbol *symbol)
+{
+	struct routine routine = { .symbol = symbol,
+				   .first = place_at(l, symbol->start),
+				   .end = place_at(l, symbol->end) };
+	for (size_t i = routine.first; i < routine.end; i++) {
+		const struct cprof_node *node = &l->graph->nodes[l->places[i].node];
+		routine.flat = cprof_measure_add(routine.flat, node->flat);
+		routine.cum = cprof_measure_add(routine.cum, node->cum);
+	}
+	return routine;
+}
+
+static void put_routine(struct listing *l, const struct routine *routine,
+			const struct cprof_instruction *code, size_t n)
+{
+	const struct cprof_object_symbol *symbol = routine->symbol;
+	l->sink->routine(l->sink->ctx, symbol->name, routine->flat, routine->cum);
 	l->n_routines++;
-	size_t all = l->n_places;
-	l->n_places = end; /* what lies behind the function is not its last instruction's */
+	while (n && code->file_addr < symbol->start)
+		code++, n--;
+	while (n && code[n - 1].file_addr >= symbol->end)
+		n--;
+	size_t all = l->n_places, first = routine->first;
+	l->n_places = routine->end; /* what lies behind it is not its last instruction's */
 	for (size_t i = 0; i < n; i++)
 		put_instruction(l, &code[i], i + 1 < n ? code[i + 1].file_addr : UINT64_MAX,
 				&first);
 	l->n_places = all;
-	cprof_instructions_free(code, n);
-	return NULL;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct cprof_object_range *x = a, *y = b;
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+static struct cprof_error *put_batch(struct listing *l, const struct routine *batch, size_t n)
+{
+	struct cprof_object_range ranges[BATCH];
+	struct cprof_instruction *code = NULL;
+	size_t n_code = 0, shown = n;
+	if (l->sink->most && l->n_routines + n > l->sink->most)
+		shown = l->n_routines < l->sink->most ? l->sink->most - l->n_routines : 0;
+	for (size_t i = 0; i < shown; i++)
+		ranges[i] =
+			(struct cprof_object_range){ batch[i].symbol->start, batch[i].symbol->end };
+	if (shown)
+		qsort(ranges, shown, sizeof(*ranges), compare_ranges);
+	struct cprof_error *err = cprof_object_file_disassemble(
+		l->file, ranges, shown, l->report->config.intel_syntax, &code, &n_code);
+	for (size_t i = 0; !err && i < n; i++)
+		put_routine(l, &batch[i], code, i < shown ? n_code : 0);
+	cprof_instructions_free(code, n_code);
+	return err;
+}
+
+static struct cprof_error *put_symbols(struct listing *l, const struct cprof_object_symbol *symbols,
+				       size_t n)
+{
+	struct routine batch[BATCH];
+	struct cprof_error *err = NULL;
+	size_t n_batch = 0;
+	for (size_t i = 0; !err && i < n; i++) {
+		batch[n_batch] = find_routine(l, &symbols[i]);
+		n_batch += batch[n_batch].first < batch[n_batch].end;
+		if (n_batch < BATCH && i + 1 < n)
+			continue;
+		err = put_batch(l, batch, n_batch);
+		n_batch = 0;
+	}
+	return err;
 }
 
 static int compare_symbols(const void *a, const void *b)
@@ -137,8 +204,8 @@ static struct cprof_error *put_file(struct listing *l, const struct cprof_mappin
 						&n);
 	if (!err && n)
 		qsort(symbols, n, sizeof(*symbols), compare_symbols);
-	for (size_t i = 0; !err && i < n; i++)
-		err = put_routine(l, &symbols[i]);
+	if (!err)
+		err = put_symbols(l, symbols, n);
 	cprof_object_symbols_free(symbols, n);
 	return err;
 }

@@ -21,6 +21,7 @@ struct cprof_disasm_line {
 };
 
 struct cprof_disasm_sink {
+	uint32_t most; /* functions behind these come without instructions; 0: there are none */
 	void (*routine)(void *ctx, const char *name, int64_t flat, int64_t cum);
 	void (*line)(void *ctx, const struct cprof_disasm_line *line);
 	void *ctx;

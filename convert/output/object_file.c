@@ -18,9 +18,17 @@
 
 #define MAX_SEGMENTS 512
 #define FD_PATH_MAX  40
+#define NEAR_BYTES                                                                                 \
+	(64u << 10) /* of code, which objdump decodes in the time that it needs to begin */
 
 struct segment {
 	uint64_t offset, file_bytes, file_addr;
+};
+
+/* A line of nm. */
+struct named {
+	uint64_t start;
+	char *name; /* without parameters */
 };
 
 struct cprof_object_file {
@@ -30,6 +38,9 @@ struct cprof_object_file {
 	struct cprof_mapping mapping; /* its strings are not used */
 	struct segment *segments;
 	size_t n_segments;
+	bool has_names;
+	struct named *names; /* of all functions and data, by address; empty until asked for */
+	uint32_t n_names, names_room;
 };
 
 /* The loadable segments of an ELF file of 64 bits (elf(5)); anything else is refused. */
@@ -154,6 +165,15 @@ struct cprof_error *cprof_object_file_open(const struct cprof_profile *profile,
 	return err;
 }
 
+static void drop_names(struct cprof_object_file *file)
+{
+	for (uint32_t i = 0; i < file->n_names; i++)
+		free(file->names[i].name);
+	free(file->names);
+	file->names = NULL;
+	file->n_names = file->names_room = 0;
+}
+
 void cprof_object_file_close(struct cprof_object_file *file)
 {
 	if (!file)
@@ -162,6 +182,7 @@ void cprof_object_file_close(struct cprof_object_file *file)
 	free(file->path);
 	free(file->tools);
 	free(file->segments);
+	drop_names(file);
 	free(file);
 }
 
@@ -231,7 +252,7 @@ static struct cprof_error *run_tool(const struct cprof_object_file *file, const 
 	return err;
 }
 
-/* nm's lines, sorted by address; a symbol ends where the next begins. */
+/* A symbol ends where the next begins. */
 struct symbol_reader {
 	struct cprof_regex *regex;
 	uint64_t address;
@@ -269,18 +290,8 @@ static struct cprof_error *end_symbol(struct symbol_reader *r, uint64_t end)
 	return err;
 }
 
-static struct cprof_error *read_symbol(void *ctx, char *text)
+static struct cprof_error *take_symbol(struct symbol_reader *r, uint64_t start, const char *name)
 {
-	struct symbol_reader *r = ctx;
-	char *at;
-	if (!isxdigit((unsigned char)*text))
-		return NULL;
-	uint64_t start = strtoull(text, &at, 16);
-	if (*at != ' ' || !at[1] || at[2] != ' ')
-		return NULL;
-	char *name = at + 3;
-	name[strcspn(name, "\n")] = 0;
-	cut_parameters(name);
 	struct cprof_error *err = r->name && start != r->start ? end_symbol(r, start) : NULL;
 	bool matches = cprof_regex_match(r->regex, name);
 	if (err || (r->name && (r->matches || !matches)))
@@ -292,16 +303,50 @@ static struct cprof_error *read_symbol(void *ctx, char *text)
 	return r->name ? NULL : cprof_error_no_memory();
 }
 
+static struct cprof_error *read_name(void *ctx, char *text)
+{
+	struct cprof_object_file *file = ctx;
+	char *at;
+	if (!isxdigit((unsigned char)*text))
+		return NULL;
+	uint64_t start = strtoull(text, &at, 16);
+	if (*at != ' ' || !at[1] || at[2] != ' ')
+		return NULL;
+	char *name = at + 3;
+	name[strcspn(name, "\n")] = 0;
+	cut_parameters(name);
+	struct cprof_error *err = cprof_profile_grow(&file->names, file->n_names, &file->names_room,
+						     1, sizeof(*file->names));
+	char *copy = err ? NULL : strdup(name);
+	if (copy)
+		file->names[file->n_names++] = (struct named){ start, copy };
+	return err || copy ? err : cprof_error_no_memory();
+}
+
+/* nm reads all of a program's symbols whatever it is asked, so it is asked once. */
+static struct cprof_error *read_names(struct cprof_object_file *file)
+{
+	char path[FD_PATH_MAX];
+	char *argv[] = { (char[]){ "nm" }, (char[]){ "-n" }, (char[]){ "-C" }, fd_path(file, path),
+			 NULL };
+	if (file->has_names)
+		return NULL;
+	struct cprof_error *err = run_tool(file, "nm", argv, read_name, file);
+	file->has_names = !err;
+	if (err)
+		drop_names(file);
+	return err;
+}
+
 struct cprof_error *cprof_object_file_symbols(struct cprof_object_file *file,
 					      struct cprof_regex *regex, uint64_t address,
 					      struct cprof_object_symbol **ret_symbols,
 					      size_t *ret_n)
 {
 	struct symbol_reader reader = { .regex = regex, .address = address };
-	char path[FD_PATH_MAX];
-	char *argv[] = { (char[]){ "nm" }, (char[]){ "-n" }, (char[]){ "-C" }, fd_path(file, path),
-			 NULL };
-	struct cprof_error *err = run_tool(file, "nm", argv, read_symbol, &reader);
+	struct cprof_error *err = read_names(file);
+	for (uint32_t i = 0; !err && i < file->n_names; i++)
+		err = take_symbol(&reader, file->names[i].start, file->names[i].name);
 	if (!err)
 		err = end_symbol(&reader, reader.start + 1);
 	free(reader.name);
@@ -323,6 +368,8 @@ void cprof_object_symbols_free(struct cprof_object_symbol *symbols, size_t n)
 
 /* objdump's lines: instructions, and between them the function and source line they belong to. */
 struct code_reader {
+	const struct cprof_object_range *ranges; /* what is kept */
+	size_t n_ranges;
 	struct cprof_instruction *at;
 	uint32_t n, room;
 	char *function, *file;
@@ -336,9 +383,20 @@ static struct cprof_error *replace(char **text, const char *with, size_t n)
 	return *text ? NULL : cprof_error_no_memory();
 }
 
+static bool is_kept(const struct code_reader *r, uint64_t file_addr)
+{
+	for (size_t i = 0; i < r->n_ranges; i++) {
+		if (file_addr >= r->ranges[i].start && file_addr < r->ranges[i].end)
+			return true;
+	}
+	return false;
+}
+
 static struct cprof_error *add_instruction(struct code_reader *r, uint64_t file_addr,
 					   const char *text)
 {
+	if (!is_kept(r, file_addr))
+		return NULL;
 	struct cprof_error *err = cprof_profile_grow(&r->at, r->n, &r->room, 1, sizeof(*r->at));
 	if (err)
 		return err;
@@ -376,12 +434,9 @@ static struct cprof_error *read_code(void *ctx, char *text)
 	return err ? err : replace(&r->file, "", 0);
 }
 
-struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file, uint64_t start,
-						  uint64_t end, bool intel,
-						  struct cprof_instruction **ret_instructions,
-						  size_t *ret_n)
+static struct cprof_error *run_objdump(const struct cprof_object_file *file, uint64_t start,
+				       uint64_t end, bool intel, struct code_reader *reader)
 {
-	struct code_reader reader = { 0 };
 	char from[48], to[48], path[FD_PATH_MAX];
 	snprintf(from, sizeof(from), "--start-address=0x%lx", (unsigned long)start);
 	snprintf(to, sizeof(to), "--stop-address=0x%lx", (unsigned long)end);
@@ -395,9 +450,29 @@ struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file
 			 fd_path(file, path),
 			 intel ? (char[]){ "-Mintel" } : NULL,
 			 NULL };
-	struct cprof_error *err = run_tool(file, "objdump", argv, read_code, &reader);
-	free(reader.function);
-	free(reader.file);
+	struct cprof_error *err = run_tool(file, "objdump", argv, read_code, reader);
+	free(reader->function);
+	free(reader->file);
+	reader->function = reader->file = NULL;
+	reader->line = 0;
+	return err;
+}
+
+struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file,
+						  const struct cprof_object_range *ranges, size_t n,
+						  bool intel,
+						  struct cprof_instruction **ret_instructions,
+						  size_t *ret_n)
+{
+	struct code_reader reader = { .ranges = ranges, .n_ranges = n };
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < n;) {
+		const uint64_t start = ranges[i].start;
+		uint64_t end = ranges[i].end;
+		for (i++; i < n && ranges[i].start <= end + NEAR_BYTES; i++)
+			end = ranges[i].end > end ? ranges[i].end : end;
+		err = run_objdump(file, start, end, intel, &reader);
+	}
 	if (err) {
 		cprof_instructions_free(reader.at, reader.n);
 		return err;

@@ -54,9 +54,15 @@ struct cprof_instruction {
 	int64_t line;
 };
 
-/* The instructions of [start, end). Owned by the caller. */
-struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file, uint64_t start,
-						  uint64_t end, bool intel,
+/* The program's own addresses, [start, end). */
+struct cprof_object_range {
+	uint64_t start, end;
+};
+
+/* The instructions of all of `ranges`, which are sorted; what lies close together costs one run. Owned by the caller. */
+struct cprof_error *cprof_object_file_disassemble(struct cprof_object_file *file,
+						  const struct cprof_object_range *ranges, size_t n,
+						  bool intel,
 						  struct cprof_instruction **ret_instructions,
 						  size_t *ret_n);
 void cprof_instructions_free(struct cprof_instruction *instructions, size_t n);

@@ -88,7 +88,7 @@ static void put_line(void *ctx, const struct cprof_disasm_line *line)
 static struct cprof_error *write_disasm(struct cprof_report *report, FILE *out)
 {
 	struct print print = { .report = report, .out = out };
-	const struct cprof_disasm_sink sink = { put_routine, put_line, &print };
+	const struct cprof_disasm_sink sink = { 0, put_routine, put_line, &print };
 	struct cprof_error *err = cprof_disasm_listing_walk(report, &sink);
 	if (!err && (print.function.failed || print.file.failed))
 		err = cprof_error_no_memory();

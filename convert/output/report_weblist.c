@@ -128,7 +128,8 @@ static const struct code *find_code(struct page *page, uint32_t mapping, uint64_
 	if (!err && n) {
 		code.start = symbols[0].start;
 		code.end = symbols[0].end;
-		err = cprof_object_file_disassemble(object, code.start, code.end,
+		const struct cprof_object_range range = { code.start, code.end };
+		err = cprof_object_file_disassemble(object, &range, 1,
 						    page->report->config.intel_syntax,
 						    &code.instructions, &code.n);
 	}

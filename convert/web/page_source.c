@@ -161,7 +161,7 @@ static void put_code_begin(void *ctx, const char *name, int64_t flat, int64_t cu
 static void put_code_line(void *ctx, const struct cprof_disasm_line *line)
 {
 	struct code *code = ctx;
-	if (code->routines > MOST_ROUTINES || code->lines >= MOST_LINES)
+	if (code->lines >= MOST_LINES)
 		return;
 	fprintf(code->out, "%s[\"%" PRIx64 "\",%" PRId64 ",%" PRId64 ",",
 		code->first ? "\n" : ",\n", line->file_addr, line->flat, line->cum);
@@ -178,7 +178,8 @@ static void put_code_line(void *ctx, const struct cprof_disasm_line *line)
 static struct cprof_error *write_disasm(struct cprof_report *report, FILE *out)
 {
 	struct code code = { .out = out };
-	const struct cprof_disasm_sink sink = { put_code_begin, put_code_line, &code };
+	const struct cprof_disasm_sink sink = { MOST_ROUTINES, put_code_begin, put_code_line,
+						&code };
 	cprof_web_json_head(report, NULL, out);
 	fputs(",\"routines\":[", out);
 	struct cprof_error *err = cprof_disasm_listing_walk(report, &sink);

@@ -447,6 +447,23 @@ int main(int argc, char **argv)
         _, err = cprof("-disasm=nothing_like_it", "-", stdin=script.encode(), status=1)
         self.assertIn("no matches found for regexp: nothing_like_it", err)
 
+    def test_functions_beside_each_other_cost_one_run_of_objdump(self):
+        program = os.path.join(BUILD, "targets", "hot")
+        if not shutil.which("objdump") or not os.path.exists(program):
+            self.skipTest("no objdump or no target program")
+        runs = self.path("runs")
+        with open(os.open(self.path("objdump"), os.O_CREAT | os.O_WRONLY, 0o755), "w", encoding="utf-8") as script:
+            script.write(f"#!/bin/sh\necho run >>{runs}\nexec {shutil.which('objdump')} \"$@\"\n")
+        symbols = subprocess.run(["nm", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+        names = {line.split()[2]: line.split()[0] for line in symbols.splitlines() if line.endswith((" T main", " T _start"))}
+        self.assertEqual(len(names), 2)
+        samples = "".join(f"hot 1/1 1.0: 1000000 cpu-clock:\n\t{address} {name}+0x0 ({program})\n\n" for name, address in names.items())
+        out = cprof("-disasm=^(main|_start)$", f"-tools={self.folder.name}", "-", stdin=samples.encode())[0].decode()
+        for name, address in names.items():
+            self.assertRegex(out, rf"ROUTINE =+ {name}\n.*\n +1ms +1ms +{int(address, 16):x}: [a-z]")
+        with open(runs, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "run\n")
+
     def test_weblist_shows_an_instruction_once_whatever_byte_of_it_was_recorded(self):
         """Callers are recorded one byte before their return address, leaves at their own: both are rows of one call."""
         program = os.path.join(BUILD, "targets", "hot")
