@@ -4,10 +4,7 @@
 #include <string.h>
 
 #include "convert/output/json.h"
-#include "convert/web/time_label.h"
 #include "convert/web/web_assets.h"
-
-#define MOST_KEYS 200u /* of labels, in the page's menus */
 
 static void put_types(const struct cprof_profile *p, FILE *out)
 {
@@ -19,22 +16,15 @@ static void put_types(const struct cprof_profile *p, FILE *out)
 	fprintf(out, "],\"type\":%u", p->n_types ? cprof_profile_default_type(p) : 0);
 }
 
-/* The keys of labels, and whether one of them tells the time; in the order in which they first stand in the profile. */
-static void put_keys(const struct cprof_profile *p, FILE *out)
+static void put_keys(const struct cprof_web_recording *recording, FILE *out)
 {
-	uint32_t keys[MOST_KEYS], n = 0;
 	fputs(",\"keys\":[", out);
-	for (uint32_t i = 0; i < p->n_labels && n < MOST_KEYS; i++) {
-		uint32_t at = 0;
-		while (at < n && keys[at] != p->labels[i].key)
-			at++;
-		if (at < n)
-			continue;
-		keys[n++] = p->labels[i].key;
-		fputs(n > 1 ? "," : "", out);
-		cprof_json_put_string(out, cprof_profile_text(p, p->labels[i].key));
+	for (uint32_t i = 0; i < recording->n_keys; i++) {
+		fputs(i ? "," : "", out);
+		cprof_json_put_string(out,
+				      cprof_profile_text(recording->profile, recording->keys[i]));
 	}
-	fprintf(out, "],\"timed\":%s", cprof_time_label_find(p).key ? "true" : "false");
+	fprintf(out, "],\"timed\":%s", recording->is_timed ? "true" : "false");
 }
 
 static void put_kinds(const struct cprof_web_options *options, FILE *out)
@@ -60,7 +50,7 @@ static void put_state(const struct cprof_shell *shell, FILE *out)
 	cprof_web_recordings_put(shell->recordings, out);
 	if (recording) {
 		put_types(recording->profile, out);
-		put_keys(recording->profile, out);
+		put_keys(recording, out);
 	}
 	put_kinds(shell->options, out);
 	fputc('}', out);

@@ -112,9 +112,12 @@ static struct cprof_error *make_report(struct cprof_web_visit *visit,
 	return err ? err : collect(report, ret_bytes);
 }
 
-static struct cprof_error *encode(struct cprof_profile *profile, struct cprof_buffer *ret_bytes)
+/* What is too large to be held is refused here already, before the server decodes it. */
+static struct cprof_error *encode(const struct cprof_web_visit *visit,
+				  struct cprof_profile *profile, struct cprof_buffer *ret_bytes)
 {
-	return cprof_pprof_encode(profile, 0, ret_bytes);
+	struct cprof_error *err = cprof_web_recordings_check(visit->recordings, profile);
+	return err ? err : cprof_pprof_encode(profile, 0, ret_bytes);
 }
 
 static struct cprof_error *record(const struct cprof_web_visit *visit,
@@ -124,7 +127,7 @@ static struct cprof_error *record(const struct cprof_web_visit *visit,
 	struct cprof_error *err =
 		visit->options->record(visit->options->record_ctx, cprof_buffer_text(&visit->text),
 				       visit->seconds, &profile);
-	return err ? err : encode(profile, ret_bytes);
+	return err ? err : encode(visit, profile, ret_bytes);
 }
 
 static struct cprof_error *read_upload(const struct cprof_web_visit *visit,
@@ -138,7 +141,7 @@ static struct cprof_error *read_upload(const struct cprof_web_visit *visit,
 		err = cprof_error_new(CPROF_ERR_BAD_DATA, "the file is empty");
 	if (!err)
 		err = cprof_input_decode(bytes.data, bytes.len, &profile);
-	return err ? err : encode(profile, ret_bytes);
+	return err ? err : encode(visit, profile, ret_bytes);
 }
 
 /*
