@@ -315,7 +315,8 @@ static struct cprof_error *put_routine(struct page *page,
 		fputs("</p>\n", page->out);
 	}
 	struct cprof_error *err = NULL;
-	for (int64_t line = range.first; !err && line <= range.last; line++) {
+	bool more = range.first <= range.last;
+	for (int64_t line = range.first; !err && more;) {
 		const char *text = cprof_source_files_line(page->files, file, line);
 		cprof_source_listing_line(page->graph, nodes, routine->n, line, &flat, &cum);
 		/* Without the source, the lines that weigh something still have their addresses. */
@@ -323,6 +324,10 @@ static struct cprof_error *put_routine(struct page *page,
 			err = put_line(page, nodes, routine->n, line, text ? text : "");
 		else if (!failure)
 			break;
+		if (failure) /* the profile says where lines are, and they may be far from each other */
+			more = cprof_source_listing_next(page->graph, nodes, routine->n, &line);
+		else if ((more = line < range.last))
+			line++;
 	}
 	return err;
 }

@@ -80,13 +80,15 @@ struct cprof_source_range cprof_source_listing_range(const struct cprof_graph *g
 {
 	const struct cprof_node_info *first = info_of(graph, nodes[0]);
 	struct cprof_source_range range = {
-		.first = first->start_line ? first->start_line : first->line - MARGIN,
-		.last = first->line + MARGIN,
+		.first = first->start_line ? first->start_line
+					   : cprof_measure_subtract(first->line, MARGIN),
+		.last = cprof_measure_add(first->line, MARGIN),
 	};
 	for (uint32_t i = 0; i < n; i++) {
 		const struct cprof_node_info *info = info_of(graph, nodes[i]);
-		int64_t start = info->start_line ? info->start_line : info->line - MARGIN;
-		int64_t end = info->line + MARGIN;
+		int64_t start = info->start_line ? info->start_line
+						 : cprof_measure_subtract(info->line, MARGIN);
+		int64_t end = cprof_measure_add(info->line, MARGIN);
 		if (start < range.first)
 			range.first = start;
 		else if (end > range.last)
@@ -95,6 +97,23 @@ struct cprof_source_range cprof_source_listing_range(const struct cprof_graph *g
 	if (range.first < 1)
 		range.first = 1;
 	return range;
+}
+
+bool cprof_source_listing_next(const struct cprof_graph *graph, const uint32_t *nodes, uint32_t n,
+			       int64_t *line)
+{
+	bool found = false;
+	int64_t next = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const int64_t at = info_of(graph, nodes[i])->line;
+		if (at <= *line || (found && at >= next))
+			continue;
+		next = at;
+		found = true;
+	}
+	if (found)
+		*line = next;
+	return found;
 }
 
 void cprof_source_listing_line(const struct cprof_graph *graph, const uint32_t *nodes, uint32_t n,

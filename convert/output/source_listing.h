@@ -41,4 +41,8 @@ struct cprof_source_range cprof_source_listing_range(const struct cprof_graph *g
 void cprof_source_listing_line(const struct cprof_graph *graph, const uint32_t *nodes, uint32_t n,
 			       int64_t line, int64_t *ret_flat, int64_t *ret_cum);
 
+/* On to the next line that one of the nodes is in; false: there is none. */
+bool cprof_source_listing_next(const struct cprof_graph *graph, const uint32_t *nodes, uint32_t n,
+			       int64_t *line);
+
 #endif

@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import http.server
+import itertools
 import json
 import os
 import re
@@ -239,14 +240,15 @@ def timed_profile():
     return kinds + samples + text.table()
 
 
-def sourced_profile(files):
-    """A sample in a function of each of these files, all in line 1."""
+def sourced_profile(files, lines=(1,)):
+    """A sample in a function of each of these files, in each of these lines."""
     text, out = shapes.Strings(), b""
     out += shapes.message(1, shapes.integer(1, text("samples")) + shapes.integer(2, text("count")))
-    for number, path in enumerate(files, 1):
+    for function, path in enumerate(files, 1):
+        out += shapes.message(5, shapes.integer(1, function) + shapes.integer(2, text(f"f{function}")) + shapes.integer(4, text(path)))
+    for number, (function, line) in enumerate(itertools.product(range(1, len(files) + 1), lines), 1):
         out += shapes.message(2, shapes.packed(1, [number]) + shapes.packed(2, [1]))
-        out += shapes.message(4, shapes.integer(1, number) + shapes.message(4, shapes.integer(1, number) + shapes.integer(2, 1)))
-        out += shapes.message(5, shapes.integer(1, number) + shapes.integer(2, text(f"f{number}")) + shapes.integer(4, text(path)))
+        out += shapes.message(4, shapes.integer(1, number) + shapes.message(4, shapes.integer(1, function) + shapes.integer(2, line)))
     return out + text.table()
 
 
@@ -451,6 +453,16 @@ class Refusals(unittest.TestCase):
                 self.assertEqual(routines[3]["lines"], [[1, 1, 1, "my own line"]])
         with Server("-source_path=/", hostile) as server:  # so the names do lead there
             self.assertIn(b"the secret", server.ask("/source?f=.&format=json")[2])
+
+    def test_lines_that_no_file_has_are_not_counted_through(self):
+        far, page = os.path.join(self.folder.name, "far.pb"), os.path.join(self.folder.name, "far.html")
+        with open(far, "wb") as file:
+            file.write(sourced_profile(["nowhere.c"], [7, 2**62, 2**63 - 1]))
+        cprof("-weblist=.", f"-output={page}", far)
+        with open(page, encoding="utf-8") as file:
+            self.assertIn(str(2**62), file.read())
+        with Server(far) as server:
+            self.assertEqual(server.json("source", f=".", whole="1")["routines"][0]["lines"], [])
 
     def test_a_client_that_leaves_ends_what_was_begun_for_it(self):
         fifo = os.path.join(self.folder.name, "dot.fifo")
