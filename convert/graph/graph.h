@@ -103,16 +103,16 @@ static inline const struct cprof_node_info *cprof_graph_info(const struct cprof_
 /* Values with the mean's divisor applied. */
 static inline int64_t cprof_node_flat(const struct cprof_node *node)
 {
-	return node->flat_div ? node->flat / node->flat_div : node->flat;
+	return cprof_measure_divide(node->flat, node->flat_div);
 }
 static inline int64_t cprof_node_cum(const struct cprof_node *node)
 {
-	return node->cum_div ? node->cum / node->cum_div : node->cum;
+	return cprof_measure_divide(node->cum, node->cum_div);
 }
 static inline int64_t cprof_graph_edge_weight(const struct cprof_graph *graph, uint32_t edge)
 {
 	int64_t divisor = graph->edge_divs ? graph->edge_divs[edge] : 0;
-	return divisor ? graph->edges[edge].weight / divisor : graph->edges[edge].weight;
+	return cprof_measure_divide(graph->edges[edge].weight, divisor);
 }
 
 /* What the node is called, as cprof_node_infos_name(). Borrowed from the graph. */

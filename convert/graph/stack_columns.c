@@ -10,7 +10,7 @@ static int64_t value_of(const struct cprof_stack_columns *c, uint32_t sample, ui
 	const struct cprof_profile *p = c->report->profile;
 	int64_t value = p->values[(size_t)sample * p->n_types + cprof_stack_columns_type(c, type)];
 	int64_t divisor = cprof_report_divisor(c->report, sample);
-	return divisor ? value / divisor : value;
+	return cprof_measure_divide(value, divisor);
 }
 
 static bool has_negative(const struct cprof_stack_columns *c)

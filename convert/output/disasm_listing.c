@@ -89,8 +89,8 @@ static void put_instruction(struct listing *l, const struct cprof_instruction *i
 		if (info->name && !*line.function)
 			line.function = cprof_profile_text(p, info->name);
 	}
-	line.flat = flat_div ? line.flat / flat_div : line.flat;
-	line.cum = cum_div ? line.cum / cum_div : line.cum;
+	line.flat = cprof_measure_divide(line.flat, flat_div);
+	line.cum = cprof_measure_divide(line.cum, cum_div);
 	l->sink->line(l->sink->ctx, &line);
 }
 

@@ -24,11 +24,6 @@ struct boxes {
 	uint64_t n_cut; /* texts that there was no room for */
 };
 
-static int64_t value_of(int64_t sum, int64_t divisor)
-{
-	return divisor ? sum / divisor : sum;
-}
-
 static int by_size(int64_t a, int64_t b)
 {
 	uint64_t x = (uint64_t)cprof_measure_abs(a), y = (uint64_t)cprof_measure_abs(b);
@@ -111,8 +106,8 @@ static size_t collapse(struct boxes *boxes, struct shown *shown, size_t n)
 		cprof_measure_label_text(to, high[i]->value, unit_of(boxes, high[i]), "auto");
 		snprintf(shown[i].name, sizeof(shown[i].name), joined[i] ? "%s..%s" : "%s", from,
 			 to);
-		shown[i].flat = value_of(shown[i].flat, shown[i].flat_div);
-		shown[i].cum = value_of(shown[i].cum, shown[i].cum_div);
+		shown[i].flat = cprof_measure_divide(shown[i].flat, shown[i].flat_div);
+		shown[i].cum = cprof_measure_divide(shown[i].cum, shown[i].cum_div);
 		shown[i].flat_div = shown[i].cum_div = 0;
 	}
 	sort_shown(boxes, shown, MAX_TAGS);
@@ -174,8 +169,8 @@ static struct cprof_error *put_numbers(struct boxes *boxes, struct cprof_graph *
 	}
 	size_t kept = collapse(boxes, shown, n);
 	for (size_t i = 0; shown && i < kept; i++) {
-		int64_t flat = value_of(shown[i].flat, shown[i].flat_div);
-		int64_t cum = value_of(shown[i].cum, shown[i].cum_div);
+		int64_t flat = cprof_measure_divide(shown[i].flat, shown[i].flat_div);
+		int64_t cum = cprof_measure_divide(shown[i].cum, shown[i].cum_div);
 		bool plain = boxes->flat || flat == cum;
 		int64_t weight = plain ? flat : cum;
 		if (!weight)
@@ -216,8 +211,9 @@ static struct cprof_error *put_texts(struct boxes *boxes, struct cprof_graph *gr
 	if (!err)
 		sort_shown(boxes, shown, n);
 	for (uint32_t i = 0; !err && shown && i < n; i++) {
-		int64_t weight = boxes->flat ? value_of(shown[i].flat, shown[i].flat_div)
-					     : value_of(shown[i].cum, shown[i].cum_div);
+		int64_t weight = boxes->flat
+					 ? cprof_measure_divide(shown[i].flat, shown[i].flat_div)
+					 : cprof_measure_divide(shown[i].cum, shown[i].cum_div);
 		if (!weight)
 			continue;
 		if (i >= MAX_TAGS) {

@@ -72,7 +72,7 @@ static void fill_row(const struct making *m, uint32_t info, struct cprof_movemen
 
 static int64_t change(const int64_t *pair)
 {
-	return cprof_measure_abs(cprof_measure_add(pair[1], -pair[0]));
+	return cprof_measure_abs(cprof_measure_subtract(pair[1], pair[0]));
 }
 
 static int compare_rows(const void *a, const void *b, void *ctx)

@@ -12,7 +12,7 @@
 
 static int64_t difference(const int64_t *pair)
 {
-	return cprof_measure_add(pair[1], -pair[0]);
+	return cprof_measure_subtract(pair[1], pair[0]);
 }
 
 /* "+1.20s", "-30ms", "0"; `text` has a byte more than a label. */

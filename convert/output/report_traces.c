@@ -147,7 +147,8 @@ static struct cprof_error *put_sample(struct names *names, uint32_t index, FILE 
 	int64_t divisor = cprof_report_divisor(report, index);
 	char text[CPROF_MEASURE_LABEL_MAX];
 	return put_stack(names, sample,
-			 cprof_report_format(report, divisor ? value / divisor : value, text), out);
+			 cprof_report_format(report, cprof_measure_divide(value, divisor), text),
+			 out);
 }
 
 static struct cprof_error *put_samples(struct names *names, FILE *out)

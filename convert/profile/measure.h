@@ -19,6 +19,19 @@ static inline int64_t cprof_measure_add(int64_t a, int64_t b)
 	return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
+static inline int64_t cprof_measure_subtract(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* A mean: `sum` itself where there is nothing to divide it by. */
+static inline int64_t cprof_measure_divide(int64_t sum, int64_t divisor)
+{
+	if (divisor == -1) /* for the smallest of all numbers the processor would trap */
+		return cprof_measure_subtract(0, sum);
+	return divisor ? sum / divisor : sum;
+}
+
 static inline int64_t cprof_measure_abs(int64_t a)
 {
 	return a < 0 ? (int64_t)(0 - (uint64_t)a) : a;

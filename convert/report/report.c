@@ -107,7 +107,7 @@ static int64_t compute_total(const struct cprof_report *report)
 		total = base_total;
 		divisor = base_divisor;
 	}
-	return divisor ? total / divisor : total;
+	return cprof_measure_divide(total, divisor);
 }
 
 static struct cprof_error *compute_totals(struct cprof_report *report)

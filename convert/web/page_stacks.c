@@ -29,9 +29,8 @@ const struct cprof_format cprof_web_flame = {
 
 static int64_t weight(const struct cprof_report *report, uint32_t sample)
 {
-	int64_t value = cprof_report_value(report, sample);
-	int64_t divisor = cprof_report_divisor(report, sample);
-	return divisor ? value / divisor : value;
+	return cprof_measure_divide(cprof_report_value(report, sample),
+				    cprof_report_divisor(report, sample));
 }
 
 static int compare_weight(const void *a, const void *b, void *ctx)

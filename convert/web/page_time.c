@@ -49,7 +49,8 @@ static bool find_range(struct strip *strip)
 
 static size_t bucket_of(const struct strip *strip, int64_t ns)
 {
-	const double place = (double)(ns - strip->from) / ((double)strip->to - (double)strip->from);
+	const double from = (double)strip->from, to = (double)strip->to;
+	const double place = to > from ? ((double)ns - from) / (to - from) : 0;
 	const size_t bucket = (size_t)(place * BUCKETS);
 	return bucket < BUCKETS ? bucket : BUCKETS - 1;
 }
@@ -111,8 +112,10 @@ static void put_split(const struct strip *strip, const char *by, struct series *
 	const struct cprof_profile *p = strip->report->profile;
 	qsort(all, n, sizeof(*all), compare_sums);
 	for (size_t i = MOST_SERIES + 1; i < n; i++) {
-		for (size_t bucket = 0; bucket < BUCKETS; bucket++)
-			all[MOST_SERIES].values[bucket] += all[i].values[bucket];
+		for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
+			int64_t *rest = &all[MOST_SERIES].values[bucket];
+			*rest = cprof_measure_add(*rest, all[i].values[bucket]);
+		}
 	}
 	fprintf(strip->out, "%s{\"by\":\"%s\",\"series\":[", first ? "" : ",", by);
 	for (size_t i = 0; i < n && i <= MOST_SERIES; i++) {

@@ -59,3 +59,14 @@ TEST(measure_truncates_what_does_not_fit_without_undefined_behaviour)
 	CHECK_UINT(cprof_measure_truncate(-1.9), -1);
 	CHECK_UINT(cprof_measure_add(INT64_MAX, 1), INT64_MIN);
 }
+
+TEST(measure_subtracts_and_divides_without_undefined_behaviour)
+{
+	CHECK(cprof_measure_subtract(5, 7) == -2);
+	CHECK(cprof_measure_subtract(0, INT64_MIN) == INT64_MIN);
+	CHECK(cprof_measure_subtract(INT64_MAX, -1) == INT64_MIN);
+	CHECK(cprof_measure_divide(7, 2) == 3);
+	CHECK(cprof_measure_divide(7, 0) == 7);
+	CHECK(cprof_measure_divide(7, -1) == -7);
+	CHECK(cprof_measure_divide(INT64_MIN, -1) == INT64_MIN); /* SIGFPE on x86 */
+}
