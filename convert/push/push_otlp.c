@@ -29,11 +29,20 @@ static const struct {
 	      { "version", "service.version" },
 	      { "container_id", "container.id" } };
 
+enum key { FRAME_TYPE, MAPPING_HAS_FUNCTIONS, BUILD_ID, N_KEYS };
+
+static const char *const key_texts[N_KEYS] = {
+	[FRAME_TYPE] = "profile.frame.type",
+	[MAPPING_HAS_FUNCTIONS] = "pprof.mapping.has_functions",
+	[BUILD_ID] = "process.executable.build_id.gnu",
+};
+
 /* The dictionary as it is put together: the profile's strings come first, under their own numbers. */
 struct dictionary {
 	const struct cprof_profile *profile;
 	struct cprof_buffer strings, attributes;
 	uint32_t n_strings, n_attributes;
+	uint32_t keys[N_KEYS]; /* strings: of the attributes that we put */
 };
 
 enum { NATIVE = 1, KERNEL, HAS_FUNCTIONS, FIRST_BUILD_ID }; /* attributes; 0 is none */
@@ -43,17 +52,16 @@ static bool serves(const char *path, size_t n)
 	return cprof_push_path_ends(path, n, PATH);
 }
 
-static void put_attribute(struct dictionary *dict, const char *key, const struct cprof_buffer *any)
+static void put_attribute(struct dictionary *dict, enum key key, const struct cprof_buffer *any)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer attribute = { 0 };
-	cprof_proto_put_text(&dict->strings, 5, key);
-	cprof_proto_put_number(&attribute, 1, dict->n_strings++);
+	cprof_proto_put_number(&attribute, 1, dict->keys[key]);
 	cprof_proto_put_message(&attribute, 2, any);
 	cprof_proto_put_message(&dict->attributes, 6, &attribute);
 	dict->n_attributes++;
 }
 
-static void put_text_attribute(struct dictionary *dict, const char *key, const char *value)
+static void put_text_attribute(struct dictionary *dict, enum key key, const char *value)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer any = { 0 };
 	cprof_proto_put_text(&any, 1, value);
@@ -64,15 +72,27 @@ static void begin_dictionary(struct dictionary *dict)
 {
 	const struct cprof_profile *profile = dict->profile;
 	CPROF_AUTO(buffer) struct cprof_buffer yes = { 0 };
-	for (uint32_t i = 0; i < profile->strings.len; i++)
-		cprof_proto_put_text(&dict->strings, 5, cprof_profile_text(profile, i));
+	for (uint32_t i = 0; i < profile->strings.len; i++) {
+		const char *text = cprof_profile_text(profile, i);
+		cprof_proto_put_text(&dict->strings, 5, text);
+		for (size_t key = 0; key < N_KEYS; key++) {
+			if (strcmp(text, key_texts[key]) == 0)
+				dict->keys[key] = i;
+		}
+	}
 	dict->n_strings = profile->strings.len;
+	for (size_t key = 0; key < N_KEYS; key++) { /* no string twice */
+		if (dict->keys[key])
+			continue;
+		cprof_proto_put_text(&dict->strings, 5, key_texts[key]);
+		dict->keys[key] = dict->n_strings++;
+	}
 	cprof_proto_put_text(&dict->attributes, 6, "");
 	dict->n_attributes = 1;
-	put_text_attribute(dict, "profile.frame.type", "native");
-	put_text_attribute(dict, "profile.frame.type", "kernel");
+	put_text_attribute(dict, FRAME_TYPE, "native");
+	put_text_attribute(dict, FRAME_TYPE, "kernel");
 	cprof_proto_put_number(&yes, 2, 1);
-	put_attribute(dict, "pprof.mapping.has_functions", &yes);
+	put_attribute(dict, MAPPING_HAS_FUNCTIONS, &yes);
 }
 
 static void put_indices(struct cprof_buffer *out, uint32_t field, const uint32_t *indices, size_t n)
@@ -92,7 +112,7 @@ static void put_mapping(struct dictionary *dict, const struct cprof_mapping *map
 	size_t n = 0;
 	if (mapping->build_id) {
 		attributes[n++] = dict->n_attributes;
-		put_text_attribute(dict, "process.executable.build_id.gnu",
+		put_text_attribute(dict, BUILD_ID,
 				   cprof_profile_text(dict->profile, mapping->build_id));
 	}
 	if (mapping->has_functions)

@@ -366,9 +366,10 @@ class Guest(unittest.TestCase):
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         with harness.Target(["heap_churn", "1"]) as mine, tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o777)
-            with subprocess.Popen([*nobody, "sleep", "60"]) as target:
-                while os.stat(f"/proc/{target.pid}").st_uid != 65534:
-                    time.sleep(0.01)
+            with subprocess.Popen([*nobody, harness.target_path("heap_churn"), "1"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True) as target:
+                while target.stdout.readline().strip() != "ready":
+                    pass
                 result = harness.run([*nobody, harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method",
                                       "uprobe", "-seconds", "0.1", "-o", f"{folder}/h.pb.gz"])
                 target.kill()
