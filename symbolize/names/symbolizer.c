@@ -4,19 +4,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/printable_text.h"
 #include "cprof/hash.h"
 #include "cprof/intern.h"
-#include "symbolize/java/java_vm.h"
-#include "symbolize/names/jit_dump.h"
-#include "symbolize/names/kernel_cache.h"
+#include "symbolize/names/jit_names.h"
+#include "symbolize/names/kernel_names.h"
 #include "symbolize/names/names.h"
-#include "symbolize/names/perf_map.h"
-#include "symbolize/names/place_name.h"
 #include "symbolize/names/plt.h"
 #include "symbolize/names/symbolizer_names.h"
 
@@ -26,8 +22,6 @@
 #define NAME_BYTES    4096  /* of a name or path that is kept; more is cut */
 #define MANGLED_BYTES 16384 /* a longer symbol is not taken apart */
 #define CUT_MARK      "..."
-#define ANON          "[anon:" /* memory that its owner has named; proc(5) */
-#define MEMFD         "/memfd:"
 #define NOTES_MAX     16 /* files named as left out; a target may map tens of thousands */
 
 struct answer {
@@ -45,17 +39,9 @@ struct cprof_symbolizer {
 	struct cprof_map64 elsewhere; /* run-time addresses outside modules, kernel addresses */
 	struct answer *answers;       /* owned */
 	size_t n_answers, cap_answers;
-	struct jit {
-		pid_t pid;
-		struct cprof_perf_map map;
-		struct cprof_jit_dump dump;
-		const struct cprof_java_vm *java; /* borrowed from the process's mappings */
-	} * jits; /* owned; one for each process that was asked about */
-	size_t n_jits, cap_jits;
+	struct cprof_jit_names jit;
 	struct cprof_debuginfod debuginfod;
-	struct cprof_kernel kernel;
-	bool kernel_tried; /* the cache was asked */
-	bool kernel_read;  /* `kernel` is the whole table, or cannot be had */
+	struct cprof_kernel_names kernel;
 	struct cprof_buffer notes;
 };
 
@@ -71,6 +57,8 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 	cprof_budget_start_time(&modules->budget);
 	symbolizer->debuginfod.say = options->say;
 	symbolizer->debuginfod.say_ctx = options->say_ctx;
+	symbolizer->kernel.cache_dir = options->cache_dir;
+	symbolizer->kernel.text = options->kernel_text;
 	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
 	if (err) {
 		free(symbolizer);
@@ -95,12 +83,6 @@ static void save_caches(struct cprof_symbolizer *symbolizer)
 		cprof_symbol_cache_trim(symbolizer->options->cache_dir);
 }
 
-static void jit_deinit(struct jit *jit)
-{
-	cprof_perf_map_deinit(&jit->map);
-	cprof_jit_dump_deinit(&jit->dump);
-}
-
 void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 {
 	if (!symbolizer)
@@ -115,11 +97,9 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 	free(symbolizer->answers);
 	cprof_map64_deinit(&symbolizer->elsewhere);
 	cprof_map64_deinit(&symbolizer->demangled);
-	for (size_t i = 0; i < symbolizer->n_jits; i++)
-		jit_deinit(&symbolizer->jits[i]);
-	free(symbolizer->jits);
+	cprof_jit_names_deinit(&symbolizer->jit);
 	cprof_debuginfod_deinit(&symbolizer->debuginfod);
-	cprof_kernel_deinit(&symbolizer->kernel);
+	cprof_kernel_names_deinit(&symbolizer->kernel);
 	cprof_buffer_deinit(&symbolizer->notes);
 	cprof_intern_deinit(&symbolizer->strings);
 	free(symbolizer);
@@ -395,86 +375,29 @@ static void clear(struct cprof_symbol_frame *frames, size_t n)
 		frames[i] = (struct cprof_symbol_frame){ .file = "" };
 }
 
-/* Anything but a lack of memory costs names, and the user is told. */
-static struct cprof_error *note_jit(struct cprof_symbolizer *symbolizer, struct cprof_error *err)
-{
-	if (!err || err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	cprof_buffer_printf(&symbolizer->notes, "no names of JIT code: %s\n", err->message);
-	cprof_error_free(err);
-	return NULL;
-}
-
-/* What the process itself tells about its JIT code, read when the first address asks for it. */
-static struct cprof_error *need_jit(struct cprof_symbolizer *symbolizer,
-				    const struct cprof_maps *maps, const struct jit **ret_jit)
-{
-	for (size_t i = 0; i < symbolizer->n_jits; i++) {
-		*ret_jit = &symbolizer->jits[i];
-		if (symbolizer->jits[i].pid == maps->pid)
-			return NULL;
-	}
-	if (!CPROF_ARRAY_ROOM(symbolizer->jits, symbolizer->n_jits, symbolizer->cap_jits, 1))
-		return cprof_error_no_memory();
-	struct jit *jit = &symbolizer->jits[symbolizer->n_jits++];
-	*jit = (struct jit){ .pid = maps->pid, .java = cprof_java_vm_met(maps) };
-	*ret_jit = jit;
-	struct cprof_budget *budget = &symbolizer->modules->budget;
-	struct cprof_error *err =
-		note_jit(symbolizer, cprof_perf_map_read(&jit->map, maps, budget));
-	return err ? err : note_jit(symbolizer, cprof_jit_dump_read(&jit->dump, maps, budget));
-}
-
-/* Executable memory that no program or library was loaded into. */
-static bool is_generated(const struct cprof_map *map)
-{
-	return (map->prot & PROT_EXEC) &&
-	       (!map->path[0] || strncmp(map->path, ANON, strlen(ANON)) == 0 ||
-		strncmp(map->path, MEMFD, strlen(MEMFD)) == 0);
-}
-
-/* "[JIT]", "[anon: v8]": addresses of code made at run time tell nobody anything, and all of a region's are one row. */
-static struct cprof_error *name_by_region(struct cprof_symbolizer *symbolizer,
-					  const struct cprof_map *map,
-					  struct cprof_symbol_frame *frame)
-{
-	char text[300] = CPROF_PLACE_JIT;
-	const char *path = map->path;
-	int len = (int)strcspn(path, "]");
-	if (strncmp(path, ANON, strlen(ANON)) == 0)
-		snprintf(text, sizeof(text), CPROF_PLACE_REGION "%.*s]", len - (int)strlen(ANON),
-			 path + strlen(ANON));
-	else if (*path)
-		snprintf(text, sizeof(text), CPROF_PLACE_REGION "%.255s]", path + 1);
-	return keep_name(symbolizer, text, frame);
-}
-
 /* An address that lies in no ELF image that we can read. */
 static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 					 const struct cprof_maps *maps, const struct cprof_map *map,
 					 uint64_t addr, struct cprof_symbol_frame *frame)
 {
-	const struct jit *jit;
-	const char *name = NULL;
+	struct cprof_jit_name name = { 0 };
+	char region[CPROF_JIT_REGION_MAX];
 	if (!map)
 		return name_by_place(symbolizer, "[unknown]", addr, frame);
-	struct cprof_error *err = maps->pid ? need_jit(symbolizer, maps, &jit) : NULL;
+	struct cprof_error *err = maps->pid ? cprof_jit_names_find(&symbolizer->jit, maps,
+								   &symbolizer->modules->budget,
+								   addr, &symbolizer->notes, &name)
+					    : NULL;
 	if (err)
 		return err;
-	if (maps->pid)
-		name = cprof_perf_map_find(&jit->map, addr);
-	if (maps->pid && !name)
-		name = cprof_jit_dump_find(&jit->dump, addr);
-	if (name)
-		return show_name(symbolizer, name, &frame->name, &frame->system_name);
-	if (maps->pid && jit->java)
-		name = cprof_java_vm_name(jit->java, addr);
-	if (name) /* no linker's symbol: "Step.resume" has no suffix to be cut */
-		return keep_name(symbolizer, name, frame);
+	if (name.text && name.is_symbol)
+		return show_name(symbolizer, name.text, &frame->name, &frame->system_name);
+	if (name.text)
+		return keep_name(symbolizer, name.text, frame);
 	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE && map->module->why)
 		note(symbolizer, map->path, map->module->why);
-	if (is_generated(map))
-		return name_by_region(symbolizer, map, frame);
+	if (cprof_jit_names_region(map, region))
+		return keep_name(symbolizer, region, frame);
 	const char *path = map->path[0] ? base_name(map->path) : "[anon]";
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }
@@ -540,58 +463,18 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 
 /* ---- the kernel ---- */
 
-static struct cprof_error *read_kernel(struct cprof_symbolizer *symbolizer, uint64_t boot)
-{
-	symbolizer->kernel_read = true;
-	cprof_kernel_deinit(&symbolizer->kernel);
-	struct cprof_error *err =
-		cprof_kernel_read(&symbolizer->kernel, symbolizer->options->kernel_text);
-	if (err && err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	if (err)
-		cprof_buffer_printf(&symbolizer->notes, "no kernel names: %s\n", err->message);
-	else if (symbolizer->kernel.restricted)
-		cprof_buffer_puts(
-			&symbolizer->notes,
-			"no kernel names: /proc/kallsyms hides its addresses; hint: run as "
-			"root, or set kernel.kptr_restrict to 0 and kernel.perf_event_paranoid to 1\n");
-	else if (boot)
-		cprof_kernel_cache_save(&symbolizer->kernel, symbolizer->options->cache_dir, boot);
-	cprof_error_free(err);
-	return NULL;
-}
-
-/* The table that has `addr`: what the disk knows of this boot, or else the kernel's own, modules and all. */
-static struct cprof_error *need_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr)
-{
-	const struct cprof_kernel *kernel = &symbolizer->kernel;
-	uint64_t boot = 0;
-	if (symbolizer->kernel_read)
-		return NULL;
-	if (!symbolizer->kernel_tried && symbolizer->options->cache_dir) {
-		boot = cprof_kernel_cache_boot();
-		if (cprof_kernel_cache_load(&symbolizer->kernel, symbolizer->options->cache_dir,
-					    boot))
-			boot = 0; /* need not be written again */
-	}
-	symbolizer->kernel_tried = true;
-	if (addr >= kernel->start && addr < kernel->end)
-		return NULL;
-	return read_kernel(symbolizer, boot);
-}
-
 struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
 					    const struct cprof_symbol_frame **ret_frames,
 					    size_t *ret_n)
 {
 	struct cprof_symbol_frame frame = { .file = "" };
-	struct cprof_error *err = need_kernel(symbolizer, addr);
+	const struct cprof_kernel_symbol *symbol;
+	struct cprof_error *err =
+		cprof_kernel_names_find(&symbolizer->kernel, addr, &symbolizer->notes, &symbol);
 	uint64_t *place = err ? NULL : cprof_map64_put(&symbolizer->elsewhere, addr, NULL);
 	if (!place)
 		return err ? err : cprof_error_no_memory();
 	if (!*place) {
-		const struct cprof_kernel_symbol *symbol =
-			cprof_kernel_find(&symbolizer->kernel, addr);
 		err = show_name(symbolizer, symbol ? symbol->name : "[kernel]", &frame.name,
 				&frame.system_name);
 		if (!err)
@@ -606,12 +489,6 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 bool cprof_symbolizer_kernel_range(struct cprof_symbolizer *symbolizer, uint64_t *ret_start,
 				   uint64_t *ret_end)
 {
-	const struct cprof_kernel *kernel = &symbolizer->kernel;
-	if (!symbolizer->kernel_tried)
-		cprof_error_free(need_kernel(symbolizer, 0));
-	if (!kernel->start || kernel->end <= kernel->start)
-		return false;
-	*ret_start = kernel->start;
-	*ret_end = kernel->end;
-	return true;
+	return cprof_kernel_names_range(&symbolizer->kernel, &symbolizer->notes, ret_start,
+					ret_end);
 }
