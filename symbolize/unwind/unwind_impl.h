@@ -3,7 +3,8 @@
  * symbolize/unwind/unwind_impl.h - the state of one walk: the inside of unwind.h, for the files that implement it.
  *
  * unwind.c moves from frame to frame by rules, unwind_memory.c reads words and decides which moment they
- * are of, unwind_guess.c finds callers where there are no rules, unwind_stats.c says what came of it.
+ * are of, unwind_guess.c finds callers where there are no rules, unwind_java_vm.c the Java machine
+ * that made the code of a frame, unwind_stats.c says what came of it.
  */
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_IMPL_H
 #define CPROF_SYMBOLIZE_UNWIND_UNWIND_IMPL_H
@@ -92,7 +93,7 @@ enum cprof_stop cprof_walk_why_unreadable(struct cprof_walk *w);
 /* `n` bytes of code at `addr`, all in one mapping: from the file, else from the process. */
 bool cprof_walk_code(void *walk, uint64_t addr, void *buf, size_t n);
 
-/* ---- unwind_machine.c ---- */
+/* ---- unwind_java_vm.c ---- */
 
 /* The Java machine that may have made the code of `module`; NULL: none has. */
 struct cprof_java_vm *cprof_walk_java(struct cprof_walk *w, const struct cprof_module *module);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The Java machine of the process that a walk is in: found once, and asked what the interpreter's frames run. */
 #include "symbolize/java/java_vm.h"
 #include "symbolize/unwind/unwind_impl.h"
 #include "symbolize/unwind/unwind_java.h"
