@@ -244,7 +244,10 @@ static struct cprof_error *drain(void *state)
 	}
 	if (now_ns - tier->listed_ns >= LIST_NS)
 		err = list_threads(tier, now_ns);
-	uint64_t step_ns = now_ns > tier->read_ns ? now_ns - tier->read_ns : 0;
+	/* Opened before the window begins, and on a busy machine long before: what was then is not counted. */
+	const uint64_t begin_ns = tier->intake->run->window->start_mono_ns;
+	const uint64_t from_ns = tier->read_ns > begin_ns ? tier->read_ns : begin_ns;
+	uint64_t step_ns = now_ns > from_ns ? now_ns - from_ns : 0;
 	if (err || step_ns < tier->period_ns / 2)
 		return err;
 	tier->read_ns = now_ns;
