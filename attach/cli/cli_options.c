@@ -71,7 +71,7 @@ static struct cprof_error *parse_rate(struct cprof_attach_options *options)
 static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 {
 	/* Who serves a process does so for long, and is bound to cost it little. */
-	if (!options->overhead && options->http)
+	if (!options->overhead && options->http && !options->continuous.on)
 		options->requests.heap.overhead = HTTP_OVERHEAD;
 	if (!options->overhead)
 		return NULL;
@@ -228,9 +228,14 @@ static struct cprof_error *check_http(struct cprof_attach_options *options)
 			       ? cprof_error_new(CPROF_ERR_USAGE,
 						 "-http-token-file says nothing without -http")
 			       : NULL;
-	const char *other = options->push_urls.len ? "-push" : cli_options_for_one_profile(options);
+	const char *other = cli_options_for_one_profile(options);
 	if (other)
 		return cprof_error_new(CPROF_ERR_USAGE, "-http does not go with %s", other);
+	if (options->push_urls.len && !options->continuous.on)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-http does not go with -push of one profile"),
+			"with -every as well, /metrics tells what becomes of the profiles");
 	return NULL;
 }
 

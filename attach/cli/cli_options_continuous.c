@@ -73,7 +73,7 @@ static struct cprof_error *check_others(const struct cprof_attach_options *optio
 
 struct cprof_error *cli_options_settle_continuous(struct cprof_attach_options *options)
 {
-	if (options->http || !options->push_urls.len ||
+	if (!options->push_urls.len ||
 	    !(has_every(options) || is_given(options, "modes") || means_a_set(options)))
 		return NULL;
 	options->continuous.on = true;

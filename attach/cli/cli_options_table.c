@@ -76,7 +76,7 @@ static const struct cprof_option rows[] = {
 	{ "traces", ROW(CPROF_OPT_SWITCH, report.traces), NULL, NULL, "every sample with its labels and stack", NULL },
 	{ "folded", ROW(CPROF_OPT_SWITCH, report.folded), NULL, NULL, "a line a stack: root;caller;leaf VALUE", NULL },
 
-	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened", "Server" },
+	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened; with -push and -every: /metrics of what is pushed", "Server" },
 	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },
 	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads,threadcreate", "LIST", "what may be asked for; with -push: profiles of these for ever, one after the other (default: that of -mode)", NULL },
 	{ "lazy", ROW(CPROF_OPT_SWITCH, lazy), NULL, NULL, "record heap, block and mutex from the first request on, not from the start", NULL },

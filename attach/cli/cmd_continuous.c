@@ -20,9 +20,16 @@
 
 #define GRACE_NS (10 * CPROF_NS_PER_S) /* for what waits when we end */
 
+/* -http: open from the start to the end, whatever options are read meanwhile. */
+struct metrics {
+	struct cprof_metrics_server *server;        /* owned; NULL: there is none */
+	const struct cprof_delivery_counts *counts; /* borrowed; NULL: not at the moment */
+};
+
 /* With one set of options. */
 struct state {
 	const struct cprof_cmd_continuous *command;
+	struct metrics *metrics;                    /* borrowed */
 	const struct cprof_attach_options *options; /* borrowed */
 	struct cprof_target_choice choice;
 	struct cprof_choice_again again;
@@ -64,7 +71,7 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 	}
 }
 
-/* In the courier's process: nothing of the parent's may be written to but stderr. */
+/* Also in the courier's process: nothing of the parent's may be written to but stderr. */
 static void on_courier_says(void *ctx, const char *line)
 {
 	(void)ctx;
@@ -117,6 +124,33 @@ static struct cprof_error *start_courier(struct state *state)
 	return cprof_courier_start(&plan, &state->courier);
 }
 
+/* ---- /metrics ---- */
+
+static void put_metrics(void *ctx, struct cprof_buffer *out)
+{
+	const struct metrics *metrics = ctx;
+	if (metrics->counts)
+		cprof_delivery_counts_put_metrics(metrics->counts, out);
+}
+
+static struct cprof_error *open_metrics(const struct cprof_cmd_continuous *command,
+					struct metrics *metrics)
+{
+	const struct cprof_attach_options *options = command->options;
+	if (!options->http)
+		return NULL;
+	struct cprof_error *err = cprof_metrics_server_open(options->http, options->http_token_file,
+							    put_metrics, metrics, &metrics->server);
+	if (err || options->quiet)
+		return err;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "serving %s/metrics", cprof_metrics_server_url(metrics->server));
+	command->say(command->ctx, cprof_buffer_text(&text));
+	return NULL;
+}
+
+/* ---- the end ---- */
+
 /* What was delivered, what waits, what was given up; the last is an error. */
 static struct cprof_error *tell_delivery(struct state *state,
 					 const struct cprof_continuous_counts *counts)
@@ -159,6 +193,7 @@ static struct cprof_error *run_engine(struct state *state, struct cprof_continuo
 		.command_line = state->command->command_line,
 		.stop_fd = state->stop_fd,
 		.again_fd = state->again_fd,
+		.metrics = state->metrics->server,
 		.again = on_again,
 		.window = on_window,
 		.say = on_say,
@@ -205,6 +240,7 @@ static struct cprof_error *run_once(struct state *state)
 		err = start_courier(state);
 	if (err)
 		return err;
+	state->metrics->counts = state->courier.counts;
 	err = run_engine(state, &counts);
 	cprof_courier_finish(&state->courier, GRACE_NS);
 	if (!err || counts.windows) {
@@ -214,6 +250,7 @@ static struct cprof_error *run_once(struct state *state)
 		else
 			err = undelivered;
 	}
+	state->metrics->counts = NULL;
 	cprof_courier_deinit(&state->courier);
 	return err;
 }
@@ -221,14 +258,18 @@ static struct cprof_error *run_once(struct state *state)
 struct cprof_error *cprof_cmd_continuous(const struct cprof_cmd_continuous *command)
 {
 	struct cprof_choice_reading *now = NULL, *next; /* NULL: what it was started with */
+	struct metrics metrics = { .server = NULL };
 	int stop_fd, again_fd;
 	struct cprof_error *err = cprof_interrupt_init(&stop_fd);
 	if (!err)
 		err = cprof_interrupt_hangups(&again_fd);
+	if (!err)
+		err = open_metrics(command, &metrics);
 	if (err)
 		return err;
 	do {
 		struct state state = { .command = command,
+				       .metrics = &metrics,
 				       .stop_fd = stop_fd,
 				       .again_fd = again_fd };
 		init(&state, now ? &now->options : command->options);
@@ -239,5 +280,6 @@ struct cprof_error *cprof_cmd_continuous(const struct cprof_cmd_continuous *comm
 		cprof_choice_reading_free(now);
 		now = next;
 	} while (next);
+	cprof_metrics_server_close(metrics.server);
 	return err;
 }

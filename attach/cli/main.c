@@ -550,10 +550,10 @@ int main(int argc, char **argv)
 		status = list_events(&program);
 	else if (program.options.why)
 		status = explain_names(&program);
-	else if (program.options.http)
-		status = serve(&program, argc, argv);
 	else if (program.options.continuous.on)
 		status = go_on(&program, argc, argv);
+	else if (program.options.http)
+		status = serve(&program, argc, argv);
 	else
 		status = run(&program);
 	program_deinit(&program);

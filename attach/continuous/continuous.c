@@ -23,7 +23,7 @@
 #define END_NS         (5 * CPROF_NS_PER_S)
 #define WAIT_MAX_NS    (60 * CPROF_NS_PER_S)
 #define SAID_MAX       64 /* troubles that are told once each */
-#define OTHER_FDS      4
+#define OTHER_FDS      (4 + CPROF_METRICS_SERVER_FDS)
 
 struct engine {
 	const struct cprof_continuous *told;
@@ -39,8 +39,9 @@ struct engine {
 	int watch_fd;
 	struct pollfd *fds; /* owned */
 	size_t cap_fds;
-	uint64_t end_mono_ns;    /* UINT64_MAX: no end was given */
-	uint64_t said[SAID_MAX]; /* hashes */
+	size_t n_fds, metrics_fds; /* from metrics_fds on they are the metrics' */
+	uint64_t end_mono_ns;      /* UINT64_MAX: no end was given */
+	uint64_t said[SAID_MAX];   /* hashes */
 	size_t n_said;
 	bool ending;
 };
@@ -189,6 +190,10 @@ static void wait_for(struct engine *engine, uint64_t due_mono_ns)
 		(struct pollfd){ .fd = cprof_target_set_fd(engine->set), .events = POLLIN };
 	for (size_t i = 0; i < engine->n; i++)
 		n = cprof_followed_poll(engine->all[i], engine->fds, n);
+	engine->metrics_fds = n;
+	if (!engine->ending)
+		n = cprof_metrics_server_poll(engine->told->metrics, engine->fds, n);
+	engine->n_fds = n;
 	const uint64_t now = cprof_clock_mono_ns();
 	const uint64_t wait = least(due_mono_ns > now ? due_mono_ns - now : 0, WAIT_MAX_NS);
 	const struct timespec timeout = { .tv_sec = (time_t)(wait / CPROF_NS_PER_S),
@@ -204,6 +209,7 @@ static uint64_t due(const struct engine *engine)
 	uint64_t due = least(cprof_target_set_due_mono_ns(engine->set),
 			     cprof_service_manager_due_mono_ns(&engine->manager));
 	due = least(due, engine->end_mono_ns);
+	due = least(due, cprof_metrics_server_due_mono_ns(engine->told->metrics));
 	for (size_t i = 0; i < engine->n; i++)
 		due = least(due, engine->all[i]->due_mono_ns);
 	return due;
@@ -247,6 +253,8 @@ static bool turn(struct engine *engine)
 	cprof_service_manager_run(&engine->manager, cprof_clock_mono_ns());
 	cprof_target_set_run(engine->set, cprof_clock_mono_ns());
 	run_all(engine);
+	cprof_metrics_server_run(engine->told->metrics, &engine->fds[engine->metrics_fds],
+				 engine->n_fds - engine->metrics_fds);
 	return !nobody_left(engine);
 }
 

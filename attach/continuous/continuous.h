@@ -13,6 +13,7 @@
 
 #include "attach/continuous/cut.h"
 #include "attach/modes/mode.h"
+#include "attach/serve/metrics_server.h"
 #include "attach/target/target.h"
 #include "attach/targets/target_rules.h"
 #include "cprof/error.h"
@@ -29,6 +30,7 @@ struct cprof_continuous {
 	const char *command_line;
 	int stop_fd;  /* readable: end */
 	int again_fd; /* an eventfd; readable: look again at what was told; -1: never */
+	struct cprof_metrics_server *metrics; /* is answered meanwhile; NULL: there is none */
 	/*
 	 * After that: the rules as they are now, or NULL: end, because the caller begins anew with other options.
 	 */

@@ -3,9 +3,12 @@
 
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 
 import harness
 from harness import ATTACH, Footprint, Profile, Target, TempDir
@@ -72,6 +75,23 @@ class Continuous(TempDir):
             self.assertEqual(before.end, after.start, name)
         return mine
 
+    def check_metrics(self, url):
+        """Of who has at least three profiles in its spool, and has delivered none."""
+        with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+            text = answer.read().decode()
+        found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        self.assertGreaterEqual(int(found["cprof_push_kept_total"]), 3)
+        self.assertEqual((found["cprof_push_delivered_total"], found['cprof_push_dropped_total{reason="refused"}']), ("0", "0"))
+        for name in ("cprof_push_failed_tries_total", "cprof_push_spool_profiles", "cprof_push_spool_bytes"):
+            self.assertIn(name, found)
+        if shutil.which("promtool"):
+            done = harness.run(["promtool", "check", "metrics"], input=text)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+            self.assertEqual(answer.status, 200)
+        with self.assertRaisesRegex(urllib.error.HTTPError, "404"):
+            urllib.request.urlopen(f"{url}/debug/pprof/", timeout=60)
+
     def test_windows_follow_each_other_without_a_gap_and_the_last_one_comes_at_the_end(self):
         with Target("hot") as target, Listening((200, "")) as server:
             before = Footprint(target.pid)
@@ -136,10 +156,12 @@ class Continuous(TempDir):
         waiting = lambda: [name for name in os.listdir(self.path("spool")) if name.endswith(".push")]
         with Listening((503, "not now")) as server:
             with Target("hot") as target:
-                process = self.start(server.port, "-p", target.pid)
+                process = self.start(server.port, "-p", target.pid, "-http", "127.0.0.1:0")
+                url, = re.fullmatch(r"serving (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline()).groups()
                 server.wait_for(lambda one: True)
                 harness.wait_until(lambda: process.poll() is not None or len(waiting()) >= 3, "three profiles wait")
                 self.assertIsNone(process.poll())
+                self.check_metrics(url)
             said = self.finish(process, sig=None, status=5)
             kept = len(waiting())
             self.assertIn(f"{kept} wait", said)
@@ -195,6 +217,9 @@ class Continuous(TempDir):
                            (("-modes", "cpu,cpu"), "mode cpu is there twice"), (("-modes", "nothing"), "nothing")):
             process = self.start(1, "-p", os.getpid(), *args)
             self.assertIn(said, self.finish(process, sig=None, status=2))
+        done = harness.attach("-p", os.getpid(), "-push", "http://127.0.0.1:1", "-http", "127.0.0.1:0")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("-http does not go with -push of one profile", done.stderr)
         self.assertIn("not between 1s and 1h", self.finish(self.start(1, "-p", os.getpid(), every="10ms"), sig=None, status=2))
 
 
