@@ -16,13 +16,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "settle.h"
+
 static char *page;
 static sem_t go[2];
+static pid_t tids[2];
 
 static void *unmapper(void *arg)
 {
 	(void)arg;
 	pthread_setname_np(pthread_self(), "unmapper");
+	tids[0] = settle_own_tid();
 	sem_wait(&go[0]);
 	munmap(page, 4096);
 	return NULL;
@@ -32,6 +36,7 @@ static void *mapper(void *arg)
 {
 	(void)arg;
 	pthread_setname_np(pthread_self(), "mapper");
+	tids[1] = settle_own_tid();
 	sem_wait(&go[1]);
 	mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return NULL;
@@ -50,16 +55,16 @@ int main(int argc, char **argv)
 	sem_init(&go[1], 0, 0);
 	pthread_create(&thread, NULL, unmapper, NULL);
 	pthread_create(&thread, NULL, mapper, NULL);
-	usleep(100000);
+	settle(NULL);
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
 	if (read(0, &byte, 1) != 1)
 		return 0;
 	/* Nothing from here on may need memory. */
 	sem_post(&go[0]);
-	usleep(200000);
+	settle_uninterruptible(tids[0]);
 	sem_post(&go[1]);
-	usleep(100000);
+	settle_uninterruptible(tids[1]);
 	if (write(1, "hung\n", 5) != 5)
 		return 1;
 	for (;;)

@@ -5,7 +5,7 @@
  *     lockers all | abba | rwlock | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
  *             vfork | leader
  *
- * Prints "pid N", what to expect, and "ready" once every thread has announced itself and had time to block; how
+ * Prints "pid N", what to expect, and "ready" once every thread has announced itself and sleeps; how
  * many EINTRs were seen is printed at the end ("eintr N"), and how long `watched` did not run ("gap_us N"). Ends on SIGTERM with status 0.
  */
 #include <errno.h>
@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "settle.h"
+
 #ifdef __clang__
 #define NOINLINE __attribute__((noinline))
 #else
@@ -49,7 +51,7 @@ static sem_t semaphore;
 static pthread_barrier_t barrier;
 static pthread_t joined;
 static int pipes[2], epoll_fd;
-static atomic_int announced, eintr, stop;
+static atomic_int announced, holding, eintr, stop;
 static int wanted;
 
 static void announce(const char *name)
@@ -217,6 +219,7 @@ static NOINLINE void take_mine(int i)
 {
 	pthread_mutex_lock(&locks[i]);
 	pthread_barrier_wait(&all_hold);
+	atomic_fetch_add(&holding, 1);
 	take_next(i);
 	KEEP;
 }
@@ -247,9 +250,8 @@ static NOINLINE void lock_behind(void)
 static void *queued(void *arg)
 {
 	(void)arg;
-	while (atomic_load(&announced) < n_ring)
+	while (atomic_load(&holding) < n_ring)
 		sched_yield();
-	usleep(50000);
 	announce("queued");
 	lock_behind();
 	return NULL;
@@ -567,7 +569,7 @@ int main(int argc, char **argv)
 		return 2;
 	while (atomic_load(&announced) < wanted)
 		usleep(1000);
-	usleep(200000); /* from announcing to blocking */
+	settle((const char *const[]){ "busy", "breeder", "clock", "contender", NULL });
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
 	if (strcmp(what, "leader") == 0)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "settle.h"
+
 static pthread_mutex_t locks[2];
 static pthread_barrier_t both_hold;
 
@@ -45,7 +47,7 @@ int main(void)
 		pthread_mutex_init(&locks[i], &attr);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, member, &numbers[i]);
-	usleep(200000); /* from starting to blocking */
+	settle(NULL);
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
 	for (;;)
