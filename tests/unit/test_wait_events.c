@@ -3,6 +3,7 @@
 #include "attach/target/thread_proc.h"
 #include "attach/waits/futex_tracepoint.h"
 #include "attach/waits/wait_events.h"
+#include "base/clock.h"
 #include "tests/unit/test.h"
 
 #include <bpf/bpf.h>
@@ -127,8 +128,11 @@ TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
 	if (syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno == ENOSYS)
 		test_skip("this kernel has no futex_waitv");
 	CHECK(pthread_create(&thread, NULL, wait_for_words, &gate) == 0);
-	while (!sleeps_in_waitv())
+	const uint64_t until = cprof_clock_mono_ns() + 60 * CPROF_NS_PER_S;
+	while (!sleeps_in_waitv()) {
+		CHECK(cprof_clock_mono_ns() < until);
 		usleep(1000);
+	}
 	struct cprof_wait_events *events = open_own(&target);
 	__atomic_store_n(&gate, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &gate, 129 /* WAKE, private */, 1, NULL, NULL, 0);
