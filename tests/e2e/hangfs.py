@@ -4,10 +4,12 @@
 
     hangfs.py DIRECTORY [PROGRAM UID]
 
+Ends with 77 where no such file system can be mounted here: the kernel knows of none, or this user may not.
 With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
 Speaks the kernel's protocol itself (linux/fuse.h, version 7.31): no library is needed."""
 
 import ctypes
+import errno
 import os
 import struct
 import sys
@@ -17,7 +19,7 @@ OPENDIR, INTERRUPT, BATCH_FORGET = 27, 36, 42
 DIRECTORY, FILE = 1, 2  # node ids
 ENOENT, ENOSYS = 2, 38
 FOR_AN_HOUR = 3600
-
+NOT_HERE, EXIT_SKIPPED = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EPERM), 77
 
 CONTENT, OWNER = bytes(4096), 0
 
@@ -50,6 +52,11 @@ def answer(operation, node, body):
     return -ENOSYS
 
 
+def end(what, error):
+    print(f"{what}: {os.strerror(error)}", file=sys.stderr)
+    sys.exit(EXIT_SKIPPED if error in NOT_HERE else 1)
+
+
 def main():
     global CONTENT, OWNER
     if len(sys.argv) > 2:
@@ -57,10 +64,13 @@ def main():
         with open(sys.argv[2], "rb") as file:
             CONTENT = file.read()
     libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        fd = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        end("open /dev/fuse", error.errno)
     options = f"fd={fd},rootmode=40000,user_id={OWNER},group_id={OWNER}"
     if libc.mount(b"hangfs", sys.argv[1].encode(), b"fuse", 0, options.encode()) != 0:
-        sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
+        end("mount a FUSE file system", ctypes.get_errno())
     print("ready", flush=True)
     while True:
         request = os.read(fd, 1 << 20)

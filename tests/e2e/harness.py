@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,17 @@ READ = {"x86_64": ("0",), "aarch64": ("63",)}[os.uname().machine]
 RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}[os.uname().machine]
 
 
+EXIT_SKIPPED = 77  # everything was; what CMake's SKIP_RETURN_CODE says in tests/CMakeLists.txt
+
+
 def target_path(name):
     return os.path.join(BUILD, "targets", name)
+
+
+def built_with(*options):
+    """Is one of these CMake options on in the build that is tested?"""
+    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
+        return bool(re.search(rf"^({'|'.join(options)}):\w+=(?!OFF$).", file.read(), re.M))
 
 
 def need(command, reason=None):
@@ -358,6 +368,41 @@ class Profile:
             return Profile(file.read())
 
 
+def hold_port(test):
+    """A port of this machine's on which nobody listens, held until the test has ended: the kernel gives it to nobody who asks for
+    any. A server that asks for this one with SO_REUSEADDR, as they all do, may listen on it."""
+    held = socket.socket()
+    test.addCleanup(held.close)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held.getsockname()[1]
+
+
+class HangFS:
+    """hangfs.py, mounted in a folder of the test's own; skips where there can be none."""
+
+    def __init__(self, test, where, *program_and_user):
+        self.where = where
+        os.mkdir(where)
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py")
+        self.server = subprocess.Popen([sys.executable, script, where, *program_and_user], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+        test.addCleanup(self.end)
+        if self.server.stdout.readline().strip() != "ready":
+            said = self.server.communicate()[1].strip()
+            if self.server.returncode == EXIT_SKIPPED:
+                raise unittest.SkipTest(said)
+            raise AssertionError(f"hangfs.py ended with {self.server.returncode}: {said}")
+
+    def end(self):
+        """Whoever waits for a file of it gets an error; only then can a process that hangs in it be ended."""
+        self.server.kill()
+        self.server.wait()
+        self.server.stdout.close()
+        self.server.stderr.close()
+        subprocess.run(["umount", "-l", self.where], stderr=subprocess.DEVNULL)
+
+
 class TempDir(unittest.TestCase):
     """A test case with a folder of its own in self.dir."""
 
@@ -404,9 +449,6 @@ class _Lines(unittest.TestResult):
         super().addSubTest(test, subtest, err)
         if err is not None:
             self._fail(subtest, err)
-
-
-EXIT_SKIPPED = 77  # everything was; what CMake's SKIP_RETURN_CODE says in tests/CMakeLists.txt
 
 
 def main():

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import harness
-from harness import ATTACH, Footprint, Profile, Target, TempDir, attach, attach_while_it_works, cpu_ticks, need, run, target_path
+from harness import ATTACH, Footprint, HangFS, Profile, Target, TempDir, attach, attach_while_it_works, cpu_ticks, need, run, target_path
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -397,25 +397,11 @@ class UsersMount(Base):
     def setUp(self):
         super().setUp()
         need_root()
-        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-            self.skipTest("there is no /dev/fuse")
         os.chmod(self.dir, 0o755)
-        self.where = self.path("mount")
-        os.mkdir(self.where)
-        server = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"),
-                                   self.where, target_path("hot"), "65534"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.end, server)
-        if server.stdout.readline().strip() != "ready":
-            self.skipTest("FUSE is not in this kernel")
-        self.server = server
-
-    def end(self, server):
-        server.kill()
-        server.communicate()
-        subprocess.run(["umount", "-l", self.where], stderr=subprocess.DEVNULL)
+        self.files = HangFS(self, self.path("mount"), target_path("hot"), "65534")
 
     def test_it_is_named_all_the_same(self):
-        program = os.path.join(self.where, "file")
+        program = os.path.join(self.files.where, "file")
         with self.assertRaises(PermissionError):
             open(program, "rb").close()
         with Target([program], user=65534, group=65534, extra_groups=[]) as target:
@@ -427,15 +413,15 @@ class UsersMount(Base):
 
     def test_a_mount_that_hangs_costs_names_and_no_more(self):
         """The pages that are mapped stay; who looks at the file waits for ever."""
-        program = os.path.join(self.where, "file")
+        program = os.path.join(self.files.where, "file")
         target = Target([program], user=65534, group=65534, extra_groups=[])
         try:
-            self.server.send_signal(signal.SIGSTOP)
+            self.files.server.send_signal(signal.SIGSTOP)
             profile = self.profile(target.pid, "-no-cache", ticks=5)
             self.assertGreater(profile.total(1), 0)
             self.assertRegex(self.stderr, "warning: .*mount/file: Permission denied")
         finally:
-            self.server.send_signal(signal.SIGCONT)
+            self.files.server.send_signal(signal.SIGCONT)
             target.close(sig=signal.SIGKILL, check=False)
 
 

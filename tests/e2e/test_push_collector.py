@@ -6,7 +6,6 @@ CPROF_OTELCOL names the program, built with the OTLP receiver and the debug expo
 import os
 import re
 import signal
-import socket
 import subprocess
 import unittest
 
@@ -28,8 +27,7 @@ class Collector(TempDir):
         program = os.environ.get("CPROF_OTELCOL")
         if not program:
             raise unittest.SkipTest("CPROF_OTELCOL names no OpenTelemetry Collector")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = harness.hold_port(self)
         with open(self.path("config.yaml"), "w", encoding="utf-8") as file:
             file.write(CONFIG % self.port)
         # Into a file: it prints more than a pipe holds while nobody reads.

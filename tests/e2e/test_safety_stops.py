@@ -6,6 +6,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -143,16 +144,12 @@ class Bounds(unittest.TestCase):
         quit(self, target)
 
     def test_a_process_whose_memory_does_not_answer_is_left_alone(self):
-        if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-            self.skipTest("FUSE needs root and /dev/fuse")
-        where = tempfile.mkdtemp(prefix="cprof-hang-")
-        server = subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"), where],
-                                  stdout=subprocess.PIPE, text=True)
+        folder = tempfile.mkdtemp(prefix="cprof-hang-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        files = harness.HangFS(self, os.path.join(folder, "mnt"))
         target = process = None
         try:
-            if server.stdout.readline().strip() != "ready":
-                self.skipTest("FUSE is not in this kernel")
-            target = harness.Target(["hung_unmap", os.path.join(where, "file")])
+            target = harness.Target(["hung_unmap", os.path.join(files.where, "file")])
             target.process.stdin.write("h")
             target.process.stdin.flush()
             self.assertEqual(target.process.stdout.readline(), "hung\n")
@@ -164,14 +161,11 @@ class Bounds(unittest.TestCase):
                 process.stderr.close()
         finally:
             # First of all: whoever reads the target's memory waits for it, also where no signal is heard.
-            server.kill()
-            server.communicate()
-            subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
+            files.end()
             for one in (process, target and target.process):
                 if one:
                     one.kill()
                     one.wait()
-            os.rmdir(where)
 
     def test_a_detach_that_cannot_stop_all_says_what_stays_and_repair_takes_it_out(self):
         target = harness.Target(["stops_vfork"])

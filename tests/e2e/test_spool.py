@@ -15,12 +15,6 @@ from test_push import Server
 from test_push_servers import field_bytes, varint
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class ServerAt(Server):
     """The same on a port that is known before: the one on which nobody was."""
 
@@ -57,7 +51,7 @@ class Base(TempDir):
 
 class Spool(Base):
     def test_what_was_not_delivered_waits_and_goes_with_the_next_one(self):
-        port = free_port()
+        port = harness.hold_port(self)
         url = f"http://127.0.0.1:{port}"
         done = self.record("-push", url, "-spool", "spool", "-service", "first", "-label", "env=prod", status=5)
         self.assertIn(f"cprof -push-spool {os.path.realpath(self.path('spool'))}", done.stderr)
@@ -75,7 +69,7 @@ class Spool(Base):
         self.assertEqual(self.waiting(), [])
 
     def test_several_runs_share_a_spool_and_each_profile_arrives_once(self):
-        port = free_port()
+        port = harness.hold_port(self)
         threads = [threading.Thread(target=self.record, args=("-push", f"http://127.0.0.1:{port}", "-spool", "spool",
                                                               "-service", f"number{i}"), kwargs={"status": 5}) for i in range(4)]
         for thread in threads:
@@ -93,9 +87,9 @@ class Spool(Base):
         self.assertEqual(self.waiting(), [])
 
     def test_kill_9_while_it_is_sent_loses_nothing(self):
-        with socket.create_server(("127.0.0.1", 0)) as silent, Target("hot") as target:
+        port = harness.hold_port(self)
+        with socket.create_server(("127.0.0.1", port)) as silent, Target("hot") as target:
             silent.settimeout(120)
-            port = silent.getsockname()[1]
             process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-seconds", "0.2", "-push", f"http://127.0.0.1:{port}",
                                         "-spool", "spool"], cwd=self.dir, stderr=subprocess.DEVNULL)
             connection, _ = silent.accept()  # it is being sent now
@@ -137,7 +131,7 @@ class Spool(Base):
         self.assertEqual(self.waiting(), [])
 
     def test_no_secret_is_in_the_spool_and_the_login_goes_where_it_went(self):
-        port = free_port()
+        port = harness.hold_port(self)
         env = dict(os.environ, CPROF_PUSH_AUTH="me:topsecret")
         self.record("-push", f"http://127.0.0.1:{port}/ingest?key=opensesame", "-spool", "spool", status=5, env=env)
         self.record("-push", f"http://127.0.0.1:{port}", "-spool", "spool", status=5)
@@ -171,7 +165,7 @@ class Spool(Base):
         return done
 
     def test_a_full_disk_and_one_that_is_read_only(self):
-        port = free_port()
+        port = harness.hold_port(self)
         with Target("hot") as target, ServerAt(port, (200, "")) as server:
             record = f"{harness.ATTACH} -p {target.pid} -seconds 0.2"
             done = self.in_a_small_disk(f"""
@@ -258,7 +252,7 @@ class Ways(Base):
         nginx = harness.shutil.which("nginx") or "/usr/sbin/nginx"
         if not os.path.exists(nginx):
             raise harness.unittest.SkipTest("nginx is not installed")
-        old, new = free_port(), free_port()
+        old, new = harness.hold_port(self), harness.hold_port(self)
         one = f"""server {{ listen 127.0.0.1:%d ssl; ssl_protocols %s; client_max_body_size 32m;
             ssl_certificate {self.path('localhost.pem')}; ssl_certificate_key {self.path('localhost.key')};
             ssl_client_certificate {self.path('ca.pem')}; ssl_verify_client on;
@@ -293,7 +287,7 @@ class Ways(Base):
         self.make_certificates()
         with Server((200, "")) as server:
             _, tls = self.nginx(server.port)
-            port = free_port()
+            port = harness.hold_port(self)
             with open(self.path("tinyproxy.conf"), "w") as file:
                 file.write(f'Port {port}\nListen 127.0.0.1\nLogFile "{self.path("tinyproxy.log")}"\nLogLevel Info\nDisableViaHeader No\n'
                            'BasicAuth who word\n')

@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ATTACH, Footprint, Process, Profile, Target, TempDir, attach, go_pprof, in_system_calls, main, need, run, target_path  # noqa: E402
+from harness import ATTACH, Footprint, HangFS, Process, Profile, Target, TempDir, attach, go_pprof, in_system_calls, main, need, run, target_path  # noqa: E402
 
 HEADER = re.compile(r'^thread (\d+) "([^"]*)" \[(.*)\]:$')
 
@@ -463,7 +463,7 @@ class Threads(TempDir):
         self.addCleanup(target.process.kill)
         try:
             for more in ([], ["-means", "proc"], ["-consistent"]):
-                found = by_name(parse(self.text(target.pid, *more, timeout=10)))
+                found = by_name(parse(self.text(target.pid, *more)))
                 self.assertRegex(found["vforker"].about, r", D, ")
                 self.assertIn("wait_for_sleep", found["sleep"].functions)
                 if more != ["-consistent"]:
@@ -476,28 +476,13 @@ class Threads(TempDir):
 
     def hung_address_space(self):
         """A target on a file system that is about to hang: hung_unmap.c."""
-        if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-            self.skipTest("FUSE needs root and /dev/fuse")
-        where = self.path("mnt")
-        os.mkdir(where)
-        server = subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "hangfs.py"), where],
-                                  stdout=subprocess.PIPE, text=True)
-
-        def end():
-            # First of all: whoever reads the memory of the target waits for it, also where no signal is heard.
-            server.kill()
-            server.wait()
-            subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL)
-
-        self.addCleanup(server.stdout.close)
-        self.addCleanup(end)
-        if server.stdout.readline().strip() != "ready":
-            self.skipTest("FUSE is not in this kernel")
-        target = Target(["hung_unmap", os.path.join(where, "file")])
+        files = HangFS(self, self.path("mnt"))
+        target = Target(["hung_unmap", os.path.join(files.where, "file")])
         self.addCleanup(target.process.communicate)
         self.addCleanup(target.process.kill)
-        self.addCleanup(end)
-        return target, end
+        # First of all: whoever reads the memory of the target waits for it, also where no signal is heard.
+        self.addCleanup(files.server.kill)
+        return target, files.end
 
     def hang(self, target):
         target.process.stdin.write("h")
@@ -610,7 +595,7 @@ class Threads(TempDir):
             self.addCleanup(target.process.kill)
             result = None
             while result is None or (result.returncode == 0 and target.alive()):
-                result = attach("-mode", "threads", "-text", "-p", target.pid, *more, timeout=20)
+                result = attach("-mode", "threads", "-text", "-p", target.pid, *more)
                 self.assertIn(result.returncode, (0, 3), result.stderr)
                 for thread in parse(result.stdout):
                     self.assertTrue(thread.functions or thread.notes, result.stdout)
@@ -644,9 +629,7 @@ class Threads(TempDir):
             self.skipTest("2,000 threads cannot be started here")
         self.addCleanup(target.process.kill)
         for means in ("auto", "proc"):
-            start = time.monotonic()
             threads = parse(self.text(target.pid, "-means", means))
-            self.assertLess(time.monotonic() - start, 10)
             self.assertEqual(len(threads), 2001)
             self.check_complete(threads)
         self.assertIn("eintr 0\n", target.close())
@@ -654,9 +637,7 @@ class Threads(TempDir):
     def test_more_busy_threads_than_processors(self):
         with Target(["lockers", "busy", "12"]) as target:
             for means in ("auto", "proc"):
-                start = time.monotonic()
                 threads = [t for t in parse(self.text(target.pid, "-means", means)) if t.name == "busy"]
-                self.assertLess(time.monotonic() - start, 10)
                 self.assertEqual(len(threads), 12)
                 for thread in threads:
                     self.assertIn("run_all_the_time", thread.functions, thread.notes)
