@@ -17,7 +17,8 @@ TOKEN = "correct-horse:battery"
 class Token(TempDir):
     def token_file(self, text=TOKEN + "\nnot this\n", mode=0o600):
         path = self.path("token")
-        with open(path + ".new", "w", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask
             file.write(text)
         os.rename(path + ".new", path)
         return path
