@@ -63,8 +63,8 @@ static struct cprof_error *put_calls(struct cprof_graph *graph, uint32_t node, b
 		fputs(i ? ",{" : "{", out);
 		cprof_web_json_text(out, "name",
 				    cprof_graph_name(graph, incoming ? edge->src : edge->dest));
-		fprintf(out, ",\"value\":%" PRId64 ",\"inlined\":%d}", edge->weight,
-			edge->is_inline);
+		fprintf(out, ",\"value\":%" PRId64 ",\"inlined\":%d}",
+			cprof_graph_edge_weight(graph, edges[i]), edge->is_inline);
 	}
 	fputc(']', out);
 	return NULL;

@@ -131,6 +131,11 @@ class Numbers(unittest.TestCase):
             self.assertGreater(len(calls), 3)
             self.assertEqual(calls, sorted((node["name"], call["name"], call["value"]) for node in peek["nodes"] for call in node["callees"]))
             self.assertEqual(calls, sorted((call["name"], node["name"], call["value"]) for node in peek["nodes"] for call in node["callers"]))
+            mean, wanted = server.json("peek", f=".", mean="1"), server.json("graph", mean="1")
+            names = [node["name"] for node in wanted["nodes"]]
+            self.assertEqual(sorted((names[call["from"]], names[call["to"]], call["value"]) for call in wanted["calls"]),
+                             sorted((node["name"], call["name"], call["value"]) for node in mean["nodes"] for call in node["callees"]))
+            self.assertNotEqual(mean["nodes"], peek["nodes"])
 
     def test_source_lines_have_their_weight(self):
         path = golden("cpu.pb.gz")
