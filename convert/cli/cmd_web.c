@@ -114,18 +114,22 @@ static bool first_url(const struct cprof_options *options, struct cprof_source_u
 	return false;
 }
 
-/* The index beside the first URL; false: it has none. */
+/* The index beside the first URL, as it is asked for: who need not prove who he is need not for this either. False: it has none. */
 static bool index_url(const struct cprof_options *options, struct cprof_buffer *ret)
 {
+	static const char https[] = "https", insecure[] = "https+insecure";
 	struct cprof_source_url url = { 0 };
-	const char *at =
-		first_url(options, &url) ? strstr(cprof_buffer_text(&url.text), index_path) : NULL;
-	if (at)
-		cprof_buffer_append(ret, url.text.data,
-				    (size_t)(at - cprof_buffer_text(&url.text)) +
-					    strlen(index_path));
+	const bool found = first_url(options, &url);
+	const char *text = cprof_buffer_text(&url.text),
+		   *path = found ? strstr(text, index_path) : NULL;
+	if (path) {
+		const char *end = path + strlen(index_path);
+		const char *begin = url.insecure ? text + strlen(https) : text;
+		cprof_buffer_puts(ret, url.insecure ? insecure : "");
+		cprof_buffer_append(ret, begin, (size_t)(end - begin));
+	}
 	cprof_buffer_deinit(&url.text);
-	return at != NULL;
+	return path != NULL;
 }
 
 /* The sources once more; or `what`, another profile of the server that the first of them is from. */

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -313,7 +314,7 @@ class Live(unittest.TestCase):
 
     INDEX = b"<a href='profile?debug=1'>profile</a><a href='heap?debug=1'>heap</a><a href='cmdline?debug=1'>cmdline</a>"
 
-    def serve(self, pages):
+    def serve(self, pages, certificate=None):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 path = self.path.split("?")[0]
@@ -328,6 +329,10 @@ class Live(unittest.TestCase):
 
         asked = []
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         self.addCleanup(lambda: (server.shutdown(), thread.join(), server.server_close()))
@@ -357,6 +362,17 @@ class Live(unittest.TestCase):
                 number = json.loads(server.ask("/record?what=heap", "POST")[2])["number"]
             kept = [row["number"] for row in self.state(server)["recordings"]]
             self.assertEqual((len(kept), kept[0], kept[-1]), (16, 1, number))
+
+    def test_who_need_not_prove_who_he_is_need_not_for_other_profiles_either(self):
+        harness.need("openssl")
+        with tempfile.NamedTemporaryFile() as pem:
+            made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pem.name, "-out", pem.name,
+                                   "-days", "2", "-subj", "/CN=elsewhere"], timeout=60, check=False, capture_output=True, text=True)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            port, _ = self.serve({"/debug/pprof/": self.INDEX, "/debug/pprof/profile": b"main;a 1\n", "/debug/pprof/heap": b"main;heap 7\n"}, pem.name)
+        with Server(f"https+insecure://127.0.0.1:{port}/debug/pprof/profile") as server:
+            self.assertEqual(self.state(server)["kinds"], ["profile", "heap"])
+            self.assertEqual(server.ask("/record?what=heap", "POST")[0], 200)
 
     def test_a_token_lets_in(self):
         with tempfile.TemporaryDirectory() as folder:
