@@ -90,40 +90,60 @@ static unsigned status_of(enum cprof_error_code code)
 	}
 }
 
-static bool wants_json(const struct cprof_http_request *request)
+static bool get(const struct cprof_http_request *request, const char *name,
+		struct cprof_buffer *value)
 {
-	return strstr(request->accept, "application/json") != NULL;
+	return cprof_http_query_get(request->query, strlen(request->query), name, value);
 }
 
-/* As JSON or as text. Takes `err`. */
-static void answer_error(struct cprof_http_request *request, bool json, struct cprof_error *err)
+/* What is posted is always answered so. */
+static bool wants_json(const struct cprof_http_request *request)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer format = { 0 };
+	return strstr(request->accept, "application/json") != NULL ||
+	       strcmp(request->method, "POST") == 0 ||
+	       (get(request, "format", &format) && strcmp(cprof_buffer_text(&format), "json") == 0);
+}
+
+static void put_error(FILE *out, bool json, const char *message, const char *hint)
+{
+	if (json) {
+		fputs("{\"error\":", out);
+		cprof_json_put_string(out, message);
+		fputs(",\"hint\":", out);
+		cprof_json_put_string(out, hint ? hint : "");
+		fputs("}\n", out);
+	} else {
+		fprintf(out, "%s\n%s%s%s", message, hint ? "hint: " : "", hint ? hint : "",
+			hint ? "\n" : "");
+	}
+}
+
+/* As JSON or as text. */
+static void answer_words(struct cprof_http_request *request, unsigned status, bool json,
+			 const char *message, const char *hint)
 {
 	char *text = NULL;
 	size_t n = 0;
-	const unsigned status = status_of(err->code);
 	FILE *out = open_memstream(&text, &n);
-	if (out && json) {
-		fputs("{\"error\":", out);
-		cprof_json_put_string(out, err->message);
-		fputs(",\"hint\":", out);
-		cprof_json_put_string(out, err->hint ? err->hint : "");
-		fputs("}\n", out);
-	} else if (out) {
-		fprintf(out, "%s\n%s%s%s", err->message, err->hint ? "hint: " : "",
-			err->hint ? err->hint : "", err->hint ? "\n" : "");
-	}
-	cprof_error_free(err);
 	struct cprof_buffer body = { .failed = true };
+	if (out)
+		put_error(out, json, message, hint);
 	if (out && fclose(out) == 0)
 		body = (struct cprof_buffer){ .data = (uint8_t *)text, .len = n, .cap = n + 1 };
 	answer(request, status, json ? "application/json" : "text/plain; charset=utf-8", &body);
 }
 
+/* Takes `err`. */
+static void answer_error(struct cprof_http_request *request, bool json, struct cprof_error *err)
+{
+	answer_words(request, status_of(err->code), json, err->message, err->hint);
+	cprof_error_free(err);
+}
+
 static void refuse(struct cprof_http_request *request, unsigned status, const char *why)
 {
-	struct cprof_buffer body = { 0 };
-	cprof_buffer_printf(&body, "%s\n", why);
-	answer(request, status, "text/plain; charset=utf-8", &body);
+	answer_words(request, status, wants_json(request), why, NULL);
 }
 
 /* ---- which profiles ---- */
@@ -200,8 +220,7 @@ static bool choose_form(struct cprof_web_visit *visit)
 		visit->form = CPROF_WEB_TEXT;
 	else if (strcmp(format, "svg") == 0 && strcmp(visit->page->name, "graph") == 0)
 		visit->form = CPROF_WEB_SVG;
-	else if (!visit->page->download && !visit->page->is_strip && strcmp(format, "json") != 0 &&
-		 !wants_json(visit->request))
+	else if (!visit->page->download && !visit->page->is_strip && !wants_json(visit->request))
 		return false;
 	return true;
 }
@@ -238,12 +257,6 @@ static void ask_for_page(struct cprof_web *web, struct cprof_web_visit *visit)
 }
 
 /* ---- recording and uploading ---- */
-
-static bool get(const struct cprof_http_request *request, const char *name,
-		struct cprof_buffer *value)
-{
-	return cprof_http_query_get(request->query, strlen(request->query), name, value);
-}
 
 static bool is_kind(const struct cprof_web_options *options, const char *what)
 {

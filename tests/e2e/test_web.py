@@ -437,6 +437,12 @@ class Refusals(unittest.TestCase):
         self.assertIn("regexp", self.server.json("top", 400, f="(")["error"])
         self.assertIn("recording 77", self.server.json("top", 400, profile="77")["error"])
         self.assertIn("no matches", self.server.json("peek", 422, f="nobody")["error"])
+        for path, method, status, words in (("/top?format=json&g=nonsense", "GET", 400, "parameter g"), ("/nothing?format=json", "GET", 404, "no such page"),
+                                            ("/top", "POST", 405, "not posted to"), ("/record", "POST", 400, "nothing to record again"), ("/upload", "POST", 422, "empty")):
+            got, headers, body = self.server.ask(path, method)
+            self.assertEqual((got, headers["Content-Type"]), (status, "application/json"), path)
+            self.assertIn(words, json.loads(body)["error"])
+        self.assertEqual(self.server.ask("/nothing")[1]["Content-Type"], "text/plain; charset=utf-8")
 
     def test_only_the_pages_own_script_runs(self):
         _, headers, body = self.server.ask("/")
