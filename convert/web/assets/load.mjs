@@ -19,7 +19,12 @@ export async function fetchData(address, asText = false) {
   } catch {
     throw new LoadError("The server does not answer", "Is cprof still running? Start it again and reload this page.", 0);
   }
-  const text = await answer.text();
+  let text;
+  try {
+    text = await answer.text();
+  } catch {
+    throw new LoadError("The answer broke off", "Is cprof still running? Reload this page.", answer.status);
+  }
   if (answer.ok) return asText ? text : JSON.parse(text);
   let said = { error: text.split("\n")[0], hint: "" };
   try { said = JSON.parse(text); } catch { /* it was text */ }
@@ -36,7 +41,7 @@ export async function showWhen(place, what, work, show) {
   try {
     const data = await work;
     clearTimeout(timer);
-    show(data);
+    await show(data);
   } catch (error) {
     clearTimeout(timer);
     place.replaceChildren(failure(error));
