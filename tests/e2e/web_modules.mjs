@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 const from = async (name) => import(pathToFileURL(`${process.argv[2]}/${name}.mjs`));
 const { layoutGraph } = await from("layout");
 const { queryWith, linkTo, dataAddress } = await from("address");
+const { jumpLanes, jumpTarget } = await from("jumps");
 
 let failed = 0;
 function check(what, does) {
@@ -55,5 +56,18 @@ check("addresses keep what they say, and change what is asked", () => {
   assert.strictEqual(queryWith("?f=a&format=json", { f: null }), "");
   assert.strictEqual(linkTo("flamegraph", "?f=a"), "./?f=a");
   assert.strictEqual(dataAddress("top", "?f=a"), "./top?f=a&format=json");
+});
+check("jumps are known in every form of objdump's, and nothing else is one", () => {
+  const rows = [["jmp    1139 <main+0x9>", "1139"], ["bnd jmp 1030 <_init+0x30>", "1030"], ["jne    5e <f+0x5e>", "5e"], ["jne,pn 10a0", "10a0"], ["loopne 7 <f>", "7"],
+    ["jmp    ffffffff81000010 <std::vector<int>::f()+0x10>", "ffffffff81000010"], ["jrcxz  0x1139", "1139"], ["b.ne\t1234 <f+0x4>  // b.any", "1234"], ["b\tadd <f>", "add"], ["b.lo\t1234  // b.ul, b.last", "1234"],
+    ["cbz\tx0, 1234 <f>", "1234"], ["tbnz\tw0, #31, 1234 <f>", "1234"], ["jmp    *0x2fca(%rip)        # 3fd8 <f>", null], ["notrack jmp *%rax", null], ["jmp    *0x2000(,%rax,8)", null],
+    ["jmp    QWORD PTR [rip+0x2fca]        # 3fd8", null], ["jmp    rax", null], ["call   1139 <main>", null], ["bl\t1139 <main>", null], ["add    $0x1139,%rax", null], ["br\tx16", null],
+    ["bfi\tw0, w1, #2, #3", null]];
+  for (const [text, target] of rows) assert.strictEqual(jumpTarget(text), target, text);
+});
+check("jumps that cross each other have lanes of their own", () => {
+  const line = (address, text) => [address, 0, 0, text];
+  const jumps = jumpLanes([line("10", "jmp 16 <f>"), line("12", "je 18 <f>"), line("14", "jne 00000012 <f>"), line("16", "jmp 99 <g>"), line("18", "jmp 18 <f>")]);
+  assert.deepStrictEqual(jumps.map(({ from: at, to, lane }) => [at, to, lane]), [[2, 1, 0], [0, 3, 1], [1, 4, 2]]);
 });
 process.exit(failed ? 1 : 0);

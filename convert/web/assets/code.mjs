@@ -5,6 +5,7 @@
 import { linkTo, queryWith } from "./address.mjs";
 import { make, makeSvg, notice } from "./dom.mjs";
 import { scaleOf } from "./functions.mjs";
+import { jumpLanes } from "./jumps.mjs";
 import { visibleName } from "./format.mjs";
 
 const CODE_ROW = 18;
@@ -51,27 +52,6 @@ export function showSource(place, data) {
     ...data.routines.flatMap((routine) => [...head(routine, scale), routine.failure ? missing(routine.failure) : sourceTable(routine, scale)])));
 }
 
-/* Where an instruction jumps to, as the address in its text; null where it does not, or where that is not known. */
-export function jumpTarget(text) {
-  const found = /^\s*(?:j[a-z]+|b(?:\.[a-z]+)?|cbn?z|tbn?z|loop[a-z]*)\b[^#;]*?(?:0x)?\b([0-9a-f]{3,16})\b/.exec(text);
-  return found ? found[1] : null;
-}
-
-/* Jumps within the function: pairs of rows, each in a lane of its own beside those it crosses. */
-export function jumpLanes(lines) {
-  const rowOf = new Map(lines.map(([address], i) => [address, i])), jumps = [], lanes = [];
-  lines.forEach(([, , , text], from) => {
-    const target = jumpTarget(text), to = target === null ? undefined : rowOf.get(target.replace(/^0+/, ""));
-    if (to !== undefined && to !== from) jumps.push({ from, to, low: Math.min(from, to), high: Math.max(from, to), lane: 0 });
-  });
-  jumps.sort((a, b) => a.high - a.low - (b.high - b.low) || a.low - b.low);
-  for (const jump of jumps) {
-    while ((lanes[jump.lane] || []).some((other) => other.low <= jump.high && jump.low <= other.high)) jump.lane++;
-    (lanes[jump.lane] ||= []).push(jump);
-  }
-  return jumps;
-}
-
 function drawJumps(jumps, rows) {
   const most = Math.min(12, jumps.reduce((lane, jump) => Math.max(lane, jump.lane + 1), 0)), width = most * 6 + 14;
   const lines = jumps.filter(({ lane }) => lane < most).map(({ from, to, lane }) => {
@@ -83,10 +63,10 @@ function drawJumps(jumps, rows) {
 
 function disasmTable(routine, scale) {
   const most = heaviest(routine.lines), jumps = jumpLanes(routine.lines), { width, picture } = drawJumps(jumps, routine.lines.length);
-  const rows = [];
+  const rows = [], jumpFrom = new Map(jumps.map((jump) => [jump.from, jump]));
   let before = "";
   routine.lines.forEach(([address, flat, cum, text, name, file, line], i) => {
-    const where = `${name ? `${name} ` : ""}${file}${line ? `:${line}` : ""}`, jump = jumps.find(({ from }) => from === i);
+    const where = `${name ? `${name} ` : ""}${file}${line ? `:${line}` : ""}`, jump = jumpFrom.get(i);
     const code = make("td", { className: "text" }, jump ? make("a", { href: "#", onclick: (event) => { event.preventDefault(); goTo(rows[jump.to]); } }, visibleName(text)) : visibleName(text).replaceAll("\\u0009", " "));
     const row = make("tr", {}, make("td", { className: "gutter" }), make("td", {}, shown(flat, scale)), make("td", {}, shown(cum, scale)), make("td", { className: "line" }, address), code,
       make("td", { className: "place" }, where === before ? "" : visibleName(where)));
