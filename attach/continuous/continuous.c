@@ -44,6 +44,7 @@ struct engine {
 	uint64_t said[SAID_MAX];   /* hashes */
 	size_t n_said;
 	bool ending;
+	struct cprof_error *failure; /* owned; why it ends before its time */
 };
 
 static void say(const struct engine *engine, const char *fmt, ...)
@@ -56,6 +57,12 @@ static void say(const struct engine *engine, const char *fmt, ...)
 	cprof_buffer_vprintf(&text, fmt, ap);
 	va_end(ap);
 	engine->told->say(engine->told->ctx, cprof_buffer_text(&text));
+}
+
+static void on_say(void *ctx, const char *text)
+{
+	const struct engine *engine = ctx;
+	engine->told->say(engine->told->ctx, text);
 }
 
 /* ---- windows and troubles ---- */
@@ -81,9 +88,10 @@ static bool said_before(struct engine *engine, const char *mode, const struct cp
 		if (engine->said[i] == hash)
 			return true;
 	}
-	if (engine->n_said < SAID_MAX)
-		engine->said[engine->n_said++] = hash;
-	return engine->n_said == SAID_MAX;
+	if (engine->n_said == SAID_MAX)
+		return true;
+	engine->said[engine->n_said++] = hash;
+	return false;
 }
 
 static void on_trouble(void *ctx, const struct cprof_target *target, const char *mode,
@@ -91,10 +99,13 @@ static void on_trouble(void *ctx, const struct cprof_target *target, const char 
 {
 	struct engine *engine = ctx;
 	engine->counts->troubles++;
-	if (!said_before(engine, mode, err, target->pid))
+	const bool was_said = said_before(engine, mode, err, target->pid);
+	if (!was_said)
 		say(engine, "warning: %s of process %d (%s): %s%s%s", mode, (int)target->pid,
 		    target->comm, err->message, err->hint ? "\nhint: " : "",
 		    err->hint ? err->hint : "");
+	if (!was_said && engine->n_said == SAID_MAX)
+		on_say(engine, "warning: what else goes wrong is not told any more");
 	cprof_error_free(err);
 }
 
@@ -133,12 +144,6 @@ static void on_went(void *ctx, pid_t pid, uint64_t start_ticks, bool ended)
 	}
 }
 
-static void on_say(void *ctx, const char *text)
-{
-	const struct engine *engine = ctx;
-	engine->told->say(engine->told->ctx, text);
-}
-
 static void forget_over(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->n;) {
@@ -169,25 +174,22 @@ static uint64_t least(uint64_t a, uint64_t b)
 static bool make_room(struct engine *engine)
 {
 	const size_t want = OTHER_FDS + engine->n * CPROF_FOLLOWED_FDS;
-	if (engine->cap_fds >= want)
-		return true;
-	struct pollfd *more = realloc(engine->fds, 2 * want * sizeof(*more));
-	if (!more)
-		return false;
-	engine->fds = more;
-	engine->cap_fds = 2 * want;
-	return true;
+	return CPROF_ARRAY_ROOM(engine->fds, 0, engine->cap_fds, want);
+}
+
+/* What nobody takes note of any more would wake us for ever. */
+static struct pollfd unless_ending(const struct engine *engine, int fd)
+{
+	return (struct pollfd){ .fd = engine->ending ? -1 : fd, .events = POLLIN };
 }
 
 static void wait_for(struct engine *engine, uint64_t due_mono_ns)
 {
 	size_t n = 0;
-	engine->fds[n++] = (struct pollfd){ .fd = engine->ending ? -1 : engine->told->stop_fd,
-					    .events = POLLIN };
-	engine->fds[n++] = (struct pollfd){ .fd = engine->told->again_fd, .events = POLLIN };
+	engine->fds[n++] = unless_ending(engine, engine->told->stop_fd);
+	engine->fds[n++] = unless_ending(engine, engine->told->again_fd);
+	engine->fds[n++] = unless_ending(engine, cprof_target_set_fd(engine->set));
 	engine->fds[n++] = (struct pollfd){ .fd = engine->watch_fd, .events = POLLIN };
-	engine->fds[n++] =
-		(struct pollfd){ .fd = cprof_target_set_fd(engine->set), .events = POLLIN };
 	for (size_t i = 0; i < engine->n; i++)
 		n = cprof_followed_poll(engine->all[i], engine->fds, n);
 	engine->metrics_fds = n;
@@ -236,6 +238,8 @@ static void run_all(struct engine *engine)
 	const uint64_t now = cprof_clock_mono_ns();
 	for (size_t i = 0; i < engine->n; i++)
 		cprof_followed_run(engine->all[i], now);
+	for (size_t i = 0; i < engine->n; i++)
+		cprof_followed_cut(engine->all[i]);
 	forget_over(engine);
 	cprof_work_reap(engine->watch_fd);
 }
@@ -243,8 +247,10 @@ static void run_all(struct engine *engine)
 /* False: it is to end. */
 static bool turn(struct engine *engine)
 {
-	if (!make_room(engine))
+	if (!make_room(engine)) {
+		engine->failure = cprof_error_no_memory();
 		return false;
+	}
 	wait_for(engine, due(engine));
 	if (engine->fds[0].revents || cprof_clock_mono_ns() >= engine->end_mono_ns)
 		return false;
@@ -357,6 +363,7 @@ struct cprof_error *cprof_continuous_run(const struct cprof_continuous *told,
 		while (turn(&engine))
 			;
 		end(&engine);
+		err = engine.failure;
 		cprof_service_manager_close(&engine.manager);
 	}
 	close_engine(&engine);

@@ -52,7 +52,7 @@ struct cprof_continuous_counts {
 
 /*
  * Until it is told to end, its time is over, or nobody is left of processes that were named by their ids. Then each target is left as it was found
- * and its last windows are handed over; at most 5 s. Errors: USAGE (a mode), those of cprof_target_set_open(), OS.
+ * and its last windows are handed over; at most 5 s. Errors: USAGE (a mode), those of cprof_target_set_open(), OS; NO_MEMORY, which ends it.
  */
 struct cprof_error *cprof_continuous_run(const struct cprof_continuous *continuous,
 					 struct cprof_continuous_counts *ret_counts);

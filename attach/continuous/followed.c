@@ -108,8 +108,7 @@ static void run_stream(struct cprof_followed *followed, struct cprof_stream *str
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	struct cprof_error *err;
 	struct cprof_cut cut;
-	const bool there =
-		cprof_stream_run(stream, &shared->works, shared->works_max, &bytes, &err);
+	const bool there = cprof_stream_run(stream, &shared->works, &bytes, &err);
 	if (there && cprof_cut_read(&bytes, &cut))
 		shared->window(shared->ctx, followed->target, stream->mode->name, &cut);
 	tell(followed, stream, err);
@@ -132,6 +131,14 @@ void cprof_followed_run(struct cprof_followed *followed, uint64_t mono_ns)
 	cprof_channels_run(&followed->channels, on_ended, followed);
 	for (size_t i = 0; i < followed->n_streams; i++)
 		run_stream(followed, &followed->streams[i]);
+}
+
+void cprof_followed_cut(struct cprof_followed *followed)
+{
+	struct cprof_followed_shared *shared = followed->shared;
+	for (size_t i = 0; i < followed->n_streams; i++)
+		tell(followed, &followed->streams[i],
+		     cprof_stream_cut(&followed->streams[i], &shared->works, shared->works_max));
 }
 
 bool cprof_followed_over(const struct cprof_followed *followed)

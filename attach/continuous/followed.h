@@ -69,8 +69,9 @@ void cprof_followed_finish(struct cprof_followed *followed, bool ended);
 #define CPROF_FOLLOWED_FDS (CPROF_CHANNELS_MAX + CPROF_FOLLOWED_MODES)
 size_t cprof_followed_poll(const struct cprof_followed *followed, struct pollfd *fds, size_t n);
 
-/* Go on; hands windows over. */
+/* Go on; hands windows over. Then, when all have gone on, have what is there cut. */
 void cprof_followed_run(struct cprof_followed *followed, uint64_t mono_ns);
+void cprof_followed_cut(struct cprof_followed *followed);
 
 /* Nothing is under way any more: no recording, no window. */
 bool cprof_followed_over(const struct cprof_followed *followed);

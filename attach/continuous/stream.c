@@ -151,8 +151,11 @@ static struct cprof_error *cut(void *ctx, int stop_fd, int ask_fd, struct cprof_
 					&stream->last, ret_bytes);
 }
 
-static struct cprof_error *start_cut(struct cprof_stream *stream, unsigned *works)
+struct cprof_error *cprof_stream_cut(struct cprof_stream *stream, unsigned *works,
+				     unsigned works_max)
 {
+	if (stream->stage != CPROF_STREAM_HOLDING || *works >= works_max)
+		return NULL;
 	struct cprof_error *err = cprof_work_start("cprof-window", cut, stream, -1, &stream->work);
 	if (err)
 		return err; /* it is held still */
@@ -175,13 +178,14 @@ static struct cprof_error *take_cut(struct cprof_stream *stream, unsigned *works
 	return err;
 }
 
-bool cprof_stream_run(struct cprof_stream *stream, unsigned *works, unsigned works_max,
-		      struct cprof_buffer *bytes, struct cprof_error **ret_err)
+bool cprof_stream_run(struct cprof_stream *stream, unsigned *works, struct cprof_buffer *bytes,
+		      struct cprof_error **ret_err)
 {
 	*ret_err = NULL;
 	switch (stream->stage) {
 	case CPROF_STREAM_IDLE:
-		return false;
+	case CPROF_STREAM_HOLDING:
+		break;
 	case CPROF_STREAM_ASKING:
 		if (cprof_work_reader_take(&stream->reader))
 			*ret_err = take_part(stream);
@@ -190,15 +194,11 @@ bool cprof_stream_run(struct cprof_stream *stream, unsigned *works, unsigned wor
 		if (cprof_work_reader_take(&stream->work.reader))
 			*ret_err = take_look(stream);
 		break;
-	case CPROF_STREAM_HOLDING:
-		break;
 	case CPROF_STREAM_CUTTING:
 		if (!cprof_work_reader_take(&stream->work.reader))
 			return false;
 		*ret_err = take_cut(stream, works, bytes);
 		return !*ret_err;
 	}
-	if (!*ret_err && stream->stage == CPROF_STREAM_HOLDING && *works < works_max)
-		*ret_err = start_cut(stream, works);
 	return false;
 }

@@ -63,10 +63,17 @@ void cprof_stream_recording_ended(struct cprof_stream *stream, struct cprof_chan
 size_t cprof_stream_poll(const struct cprof_stream *stream, struct pollfd *fds, size_t n);
 
 /*
- * Go on. `works` are those at work of all streams, of which there may be as many as works_max. True: a window is there, in *cut (the
- * caller's). Errors go to *ret_err: what is lost is one window's attempt, and its samples are in the next one.
+ * Go on. `works` are those at work of all streams. True: a window is there, in *cut (the caller's). Errors go to *ret_err: what is lost is
+ * one window's attempt, and its samples are in the next one.
  */
-bool cprof_stream_run(struct cprof_stream *stream, unsigned *works, unsigned works_max,
-		      struct cprof_buffer *cut, struct cprof_error **ret_err);
+bool cprof_stream_run(struct cprof_stream *stream, unsigned *works, struct cprof_buffer *cut,
+		      struct cprof_error **ret_err);
+
+/*
+ * Have the part that it holds cut, if there are fewer works than works_max. After cprof_stream_run() of all streams, each of which may
+ * have ended a work: what is held then waits for a work that goes on, and nothing else would wake it. Errors: OS.
+ */
+struct cprof_error *cprof_stream_cut(struct cprof_stream *stream, unsigned *works,
+				     unsigned works_max);
 
 #endif

@@ -17,6 +17,7 @@
 #include "attach/serve/tenants.h"
 #include "attach/serve/view.h"
 #include "attach/serve/visit.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -42,7 +43,8 @@ struct serve {
 	int watch_fd;       /* borrowed: works that end */
 	struct pollfd *fds; /* owned */
 	size_t cap_fds;
-	size_t n_fds, http_fds; /* from http_fds on they are the server's */
+	size_t n_fds, http_fds;      /* from http_fds on they are the server's */
+	struct cprof_error *failure; /* owned; why it ends before its time */
 };
 
 /* ---- modes ---- */
@@ -271,14 +273,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 static bool make_room(struct serve *serve)
 {
 	const size_t want = cprof_tenants_fds(&serve->tenants) + OTHER_FDS;
-	struct pollfd *more =
-		serve->cap_fds < want ? realloc(serve->fds, 2 * want * sizeof(*more)) : serve->fds;
-	if (!more)
-		return false;
-	if (more != serve->fds || serve->cap_fds < want)
-		serve->cap_fds = 2 * want;
-	serve->fds = more;
-	return true;
+	return CPROF_ARRAY_ROOM(serve->fds, 0, serve->cap_fds, want);
 }
 
 static uint64_t gather(struct serve *serve)
@@ -342,11 +337,13 @@ static void read_again(struct serve *serve)
 	options->tenants.say(options->tenants.say_ctx, "looked again for whom to serve");
 }
 
-/* False: it is told to end. */
+/* False: it is told to end, or cannot go on. */
 static bool turn(struct serve *serve)
 {
-	if (!make_room(serve))
+	if (!make_room(serve)) {
+		serve->failure = cprof_error_no_memory();
 		return false;
+	}
 	wait_until(serve, gather(serve));
 	if (serve->fds[0].revents)
 		return false;
@@ -441,7 +438,7 @@ static struct cprof_error *open_all(struct serve *serve, int *ret_watch_fd)
 	return err;
 }
 
-static void run(struct serve *serve)
+static struct cprof_error *run(struct serve *serve)
 {
 	say_address(serve);
 	cprof_service_manager_open(&serve->manager);
@@ -453,6 +450,7 @@ static void run(struct serve *serve)
 	cprof_tenants_close(&serve->tenants);
 	wait_for_works(serve->watch_fd);
 	cprof_service_manager_close(&serve->manager);
+	return serve->failure;
 }
 
 struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
@@ -467,7 +465,7 @@ struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
 	serve->listen = CPROF_LISTEN_NONE;
 	err = open_all(serve, &watch_fd);
 	if (!err)
-		run(serve);
+		err = run(serve);
 	cprof_listen_close(&serve->listen);
 	cprof_view_free(serve->view);
 	free(serve->fds);

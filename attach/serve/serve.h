@@ -27,7 +27,7 @@ struct cprof_serve_options {
 	void *again_ctx;
 };
 
-/* Errors: those of cprof_target_set_open() and cprof_listen_open(); USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, none. */
+/* Errors: those of cprof_target_set_open() and cprof_listen_open(); USAGE (no such mode), EXISTS, DENIED, OS, UNSUPPORTED, NO_MEMORY; once it serves, NO_MEMORY only. */
 struct cprof_error *cprof_serve(const struct cprof_serve_options *options);
 
 #endif
