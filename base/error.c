@@ -120,6 +120,14 @@ struct cprof_error *cprof_error_hint(struct cprof_error *err, const char *fmt, .
 	return err;
 }
 
+struct cprof_error *cprof_error_copy(const struct cprof_error *err)
+{
+	if (err == &out_of_memory)
+		return &out_of_memory;
+	struct cprof_error *copy = make(err->code, err->os_errno, strdup(err->message));
+	return err->hint ? cprof_error_hint(copy, "%s", err->hint) : copy;
+}
+
 int cprof_error_exit_status(const struct cprof_error *err)
 {
 	if (!err)

@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/search.h"
 
 #define WAIT_NS       (500 * 1000000ull)
 #define BUDGET_FACTOR 16 /* of what files may cost: they are many processes' */
@@ -48,32 +49,17 @@ struct cprof_cpu_shared_stream {
 
 static size_t place_of(const struct cprof_cpu_shared_stream *stream, pid_t pid)
 {
-	size_t low = 0, high = stream->n_parts;
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-		if (stream->parts[middle]->target->pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static void add_counts(struct cprof_counts *sum, const struct cprof_counts *counts)
-{
-	sum->samples += counts->samples;
-	sum->truncated += counts->truncated;
-	for (size_t i = 0; i < CPROF_STOP_N; i++)
-		sum->stops[i] += counts->stops[i];
+	return CPROF_SEARCH(i, stream->n_parts, stream->parts[i]->target->pid < pid);
 }
 
 /* Of those that are here and of those that were. */
 static void count_all(struct cprof_cpu_shared_stream *stream)
 {
 	stream->log.counts = stream->gone;
-	stream->log.counts.lost = stream->source->lost_records;
 	for (size_t i = 0; i < stream->n_parts; i++)
-		add_counts(&stream->log.counts, &stream->parts[i]->log.counts);
+		cprof_counts_add(&stream->log.counts, &stream->parts[i]->log.counts);
+	/* Each has all that were lost while it was there: nobody knows whose they were. */
+	stream->log.counts.lost = stream->source->lost_records;
 }
 
 static struct part *find(const struct cprof_cpu_shared_stream *stream, pid_t pid)
@@ -97,7 +83,7 @@ static void drop(struct cprof_cpu_shared_stream *stream, struct part *part)
 {
 	const size_t at = place_of(stream, part->target->pid);
 	cprof_bpf_members_remove(&stream->members, part->target);
-	add_counts(&stream->gone, &part->log.counts);
+	cprof_counts_add(&stream->gone, &part->log.counts);
 	stream->n_parts--;
 	memmove(stream->parts + at, stream->parts + at + 1,
 		(stream->n_parts - at) * sizeof(*stream->parts));
@@ -251,11 +237,6 @@ static struct cprof_error *give_form(void *ctx, const uint8_t *ask, size_t n,
 	return shared->form(shared->form_ctx, ask + head, n - head, profile, out);
 }
 
-static struct cprof_error *copy_error(const struct cprof_error *err)
-{
-	return cprof_error_new(err->code, "%s", err->message);
-}
-
 static struct cprof_error *choose(struct cprof_cpu_shared_stream *stream,
 				  const struct cprof_cpu_shared_who *who, struct part **ret_part)
 {
@@ -269,7 +250,7 @@ static struct cprof_error *choose(struct cprof_cpu_shared_stream *stream,
 		return has_ended(who->pid);
 	}
 	*ret_part = part;
-	return part->failure ? copy_error(part->failure) : NULL;
+	return part->failure ? cprof_error_copy(part->failure) : NULL;
 }
 
 static void leave(struct cprof_cpu_shared_stream *stream, const struct cprof_cpu_shared_who *who)

@@ -9,6 +9,15 @@
 #include "base/array.h"
 #include "base/printable.h"
 
+void cprof_counts_add(struct cprof_counts *sum, const struct cprof_counts *counts)
+{
+	sum->samples += counts->samples;
+	sum->lost += counts->lost;
+	sum->truncated += counts->truncated;
+	for (size_t i = 0; i < CPROF_STOP_N; i++)
+		sum->stops[i] += counts->stops[i];
+}
+
 void cprof_run_log_deinit(struct cprof_run_log *log)
 {
 	for (size_t i = 0; i < log->n_notes; i++)

@@ -32,6 +32,9 @@ struct cprof_counts {
 	uint64_t prefetch_cpu_ns; /* processor time of children of ours that prepared names */
 };
 
+/* Samples, losses, and how walks ended. */
+void cprof_counts_add(struct cprof_counts *sum, const struct cprof_counts *counts);
+
 enum cprof_note_kind {
 	CPROF_NOTE_DETAIL, /* shown with -v: which strategy was taken, what was skipped on the way */
 	CPROF_NOTE_PLAIN,  /* a line on stderr unless -q */

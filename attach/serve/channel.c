@@ -10,6 +10,7 @@
 #define RETRY_NS     (10 * CPROF_NS_PER_S) /* what failed is not tried more often */
 #define REVIVE_NS    CPROF_NS_PER_S        /* what broke is begun again after, */
 #define REVIVALS_MAX 9 /* and then after twice as long each time, 9 minutes at most */
+#define SOUND_NS     (REVIVE_NS << REVIVALS_MAX) /* what has gone on for so long is revived at once */
 #define AGE_NS                                                                                     \
 	(600 * CPROF_NS_PER_S) /* then who comes new gets a new one, whose stacks are fewer */
 
@@ -28,27 +29,28 @@ static void clear(struct cprof_channel *channel)
 	*channel = (struct cprof_channel){ 0 };
 }
 
-static struct cprof_error *copy_error(const struct cprof_error *err)
-{
-	struct cprof_error *copy = cprof_error_new(err->code, "%s", err->message);
-	return err->hint ? cprof_error_hint(copy, "%s", err->hint) : copy;
-}
-
 struct cprof_error *cprof_channel_why(const struct cprof_channel *channel)
 {
-	return channel->failure ? copy_error(channel->failure)
+	return channel->failure ? cprof_error_copy(channel->failure)
 				: cprof_error_new(CPROF_ERR_OS, "the recording has ended");
 }
 
-/* Its process has broken or was killed: no error that the next one would have, too. */
-static bool broke(const struct cprof_channel *channel)
+/* Whether a recording of its mode may have left something in the target that is there still. From now on the channel knows of it alone. */
+static bool take_left(struct cprof_channels *channels, const struct cprof_mode *mode)
 {
-	return channel->failure && channel->failure->code == CPROF_ERR_OS;
+	bool left = false;
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		struct cprof_channel *channel = &channels->all[i];
+		if (channel->mode != mode)
+			continue;
+		left = left || channel->before.broke;
+		channel->before.broke = false;
+	}
+	return left;
 }
 
 /* The requests are copied into the recording's process when that is made. */
-static struct cprof_error *start(const struct cprof_channels *channels,
-				 struct cprof_channel *channel)
+static struct cprof_error *start(struct cprof_channels *channels, struct cprof_channel *channel)
 {
 	struct cprof_subject subject = *channels->subject;
 	struct cprof_mode_requests requests = *subject.requests;
@@ -66,11 +68,12 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 		requests.waits.rate_ns = (uint64_t)channel->rate;
 	if (*channel->event)
 		requests.cpu.event = channel->event;
-	channel->before.broke = broke(channel);
+	channel->before.broke = take_left(channels, channel->mode);
 	struct cprof_error *err = cprof_recording_start(&subject, channel->mode, &channel->before,
 							&channel->recording);
 	cprof_error_free(channel->failure);
 	channel->failure = NULL;
+	channel->broke = channel->broke && err;
 	channel->running = !err;
 	*channels->running += !err;
 	return err;
@@ -79,11 +82,26 @@ static struct cprof_error *start(const struct cprof_channels *channels,
 static void stop(const struct cprof_channels *channels, struct cprof_channel *channel)
 {
 	if (channel->recording.counts)
-		cprof_recording_add_counts(&channels->ended[channel->mode - cprof_modes],
-					   channel->recording.counts);
+		cprof_counts_add(&channels->ended[channel->mode - cprof_modes],
+				 channel->recording.counts);
 	cprof_recording_end(&channel->recording);
 	channel->running = false;
 	--*channels->running;
+}
+
+/*
+ * How good a place is for a new recording; 0: it is none. One of the same that ended knows why, and may be refused for that; what another
+ * one knows is kept as long as there is a place that was never used.
+ */
+static unsigned worth(const struct cprof_channel *channel, bool is_same)
+{
+	if (channel->running || channel->users)
+		return 0;
+	if (is_same)
+		return 3;
+	if (!channel->mode)
+		return 2;
+	return !channel->stays;
 }
 
 /* One that runs and is not old; or the place of one that has ended, or that was never used. */
@@ -92,16 +110,17 @@ static struct cprof_channel *choose(struct cprof_channels *channels, const struc
 {
 	const uint64_t now = cprof_clock_mono_ns();
 	struct cprof_channel *place = NULL;
+	unsigned best = 0;
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
 		struct cprof_channel *channel = &channels->all[i];
-		if (same(channel, mode, rate, event) && channel->running &&
+		const bool is_same = same(channel, mode, rate, event);
+		if (is_same && channel->running &&
 		    (channel->stays || now - channel->recording.started_mono_ns < AGE_NS))
 			return channel;
-		if (channel->running || channel->users)
+		if (worth(channel, is_same) <= best)
 			continue;
-		/* One that ended knows why, and is better than one that was never used. */
-		if (same(channel, mode, rate, event) || (!place && !channel->stays))
-			place = channel;
+		best = worth(channel, is_same);
+		place = channel;
 	}
 	return place;
 }
@@ -117,7 +136,7 @@ struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
 				       CPROF_CHANNELS_MAX);
 	if (!channel->running && same(channel, mode, rate, event) && channel->failure &&
 	    cprof_clock_mono_ns() - channel->failed_mono_ns < RETRY_NS)
-		return copy_error(channel->failure);
+		return cprof_error_copy(channel->failure);
 	if (!channel->running && !same(channel, mode, rate, event)) {
 		clear(channel);
 		channel->mode = mode;
@@ -179,12 +198,17 @@ static void end_one(const struct cprof_channels *channels, struct cprof_channel 
 	channel->failure =
 		cprof_work_reader_finish(&channel->recording.work.reader, &channel->last);
 	channel->failed_mono_ns = cprof_clock_mono_ns();
+	/* Its process has broken or was killed: no error that the next one would have, too. */
+	channel->broke = channel->failure && channel->failure->code == CPROF_ERR_OS;
+	channel->before.broke = channel->failure && (channel->broke || channel->before.broke);
+	if (channel->failed_mono_ns - channel->recording.started_mono_ns >= SOUND_NS)
+		channel->revivals = 0;
 	stop(channels, channel);
 }
 
 static bool is_to_revive(const struct cprof_channel *channel)
 {
-	return channel->stays && !channel->running && broke(channel);
+	return channel->stays && !channel->running && channel->broke;
 }
 
 static uint64_t revive_mono_ns(const struct cprof_channel *channel)

@@ -28,7 +28,8 @@ struct cprof_channel {
 	struct cprof_buffer last;    /* owned; what it had at its end: cprof_subject.last */
 	struct cprof_error *failure; /* owned; why it does not run any more */
 	uint64_t failed_mono_ns;
-	unsigned revivals; /* how often it was begun again by itself */
+	bool broke;        /* it did not end by itself: it is to be begun again */
+	unsigned revivals; /* how often it was begun again by itself, since it went on for long */
 
 	/* Of one that stays, owned; profiles as they were given out (profile_form.h). */
 	struct cprof_recording_before before; /* `carry` is the last one */

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,13 +125,14 @@ static void put_targets(const struct cprof_tenants *tenants, struct cprof_buffer
 	cprof_buffer_printf(out, "cprof_targets_told_by_kernel %d\n", stats.told_by_kernel);
 }
 
-static size_t count(const struct cprof_tenants *tenants, const char *mode, bool running)
+static size_t count(const struct cprof_tenants *tenants, const struct cprof_mode *mode,
+		    bool running)
 {
 	size_t found = 0;
 	for (size_t i = 0; i <= tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
 			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
-			found += channel->mode && strcmp(channel->mode->name, mode) == 0 &&
+			found += channel->mode == mode &&
 				 (running ? channel->running : channel->failure != NULL);
 		}
 	}
@@ -141,15 +141,17 @@ static size_t count(const struct cprof_tenants *tenants, const char *mode, bool 
 
 static void put_recordings(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
-	static const char *const modes[] = { "cpu", "heap", "block", "mutex" };
 	begin(out, "cprof_recordings", "gauge",
 	      "Recordings that run, and such that ended by themselves or could not begin.");
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		cprof_buffer_printf(out,
-				    "cprof_recordings{mode=\"%s\",state=\"running\"} %zu\n"
-				    "cprof_recordings{mode=\"%s\",state=\"failed\"} %zu\n",
-				    modes[i], count(tenants, modes[i], true), modes[i],
-				    count(tenants, modes[i], false));
+	for (size_t i = 0; i < cprof_n_modes; i++) {
+		const struct cprof_mode *mode = &cprof_modes[i];
+		if (!mode->instant)
+			cprof_buffer_printf(out,
+					    "cprof_recordings{mode=\"%s\",state=\"running\"} %zu\n"
+					    "cprof_recordings{mode=\"%s\",state=\"failed\"} %zu\n",
+					    mode->name, count(tenants, mode, true), mode->name,
+					    count(tenants, mode, false));
+	}
 }
 
 /* ---- what was sampled ---- */
@@ -163,7 +165,7 @@ static struct cprof_counts counts_of(const struct cprof_tenants *tenants, size_t
 			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
 			if (channel->running && channel->mode == &cprof_modes[mode] &&
 			    channel->recording.counts)
-				cprof_recording_add_counts(&sum, channel->recording.counts);
+				cprof_counts_add(&sum, channel->recording.counts);
 		}
 	}
 	return sum;

@@ -224,15 +224,6 @@ void cprof_recording_leave(const struct cprof_recording *recording,
 		cprof_error_free(cprof_snapshots_tell(recording->ask_fd, &told, sizeof(told)));
 }
 
-void cprof_recording_add_counts(struct cprof_counts *sum, const struct cprof_counts *counts)
-{
-	sum->samples += counts->samples;
-	sum->lost += counts->lost;
-	sum->truncated += counts->truncated;
-	for (size_t i = 0; i < CPROF_STOP_N; i++)
-		sum->stops[i] += counts->stops[i];
-}
-
 void cprof_recording_end(struct cprof_recording *recording)
 {
 	cprof_work_end(&recording->work);

@@ -45,7 +45,7 @@ struct cprof_recording {
 struct cprof_recording_before {
 	struct cprof_buffer
 		carry; /* owned; a profile that it has given out, or empty: its counts are in those of the next */
-	bool broke; /* it was killed, and may have left something in the target */
+	bool broke; /* one was killed, and may have left something in the target still */
 };
 
 /* `before` is borrowed. Errors: OS. That the mode cannot be had is told by the work's result. */
@@ -63,9 +63,6 @@ struct cprof_error *cprof_recording_ask(const struct cprof_recording *recording,
 					struct cprof_work_reader *ret_reader);
 void cprof_recording_leave(const struct cprof_recording *recording,
 			   const struct cprof_subject *subject);
-/* Samples, losses, and how walks ended. */
-void cprof_recording_add_counts(struct cprof_counts *sum, const struct cprof_counts *counts);
-
 void cprof_recording_end(struct cprof_recording *recording);
 
 #endif

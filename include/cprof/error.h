@@ -54,6 +54,10 @@ struct cprof_error *cprof_error_wrap(struct cprof_error *err, const char *fmt, .
 struct cprof_error *cprof_error_hint(struct cprof_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), nonnull(1), returns_nonnull, warn_unused_result));
 
+/* Another one that says the same, for two who both want to own it. */
+struct cprof_error *cprof_error_copy(const struct cprof_error *err)
+	__attribute__((nonnull(1), returns_nonnull, warn_unused_result));
+
 /*
  * The exit status of either program for `err`: 0 for NULL, 2 usage, 3 no such process, 4 not
  * permitted, 5 not delivered, 1 everything else. docs/exit-status.md lists them for users.
@@ -75,6 +79,7 @@ static inline struct cprof_error *cprof_error_not_null(struct cprof_error *err)
 #define cprof_error_os(...)        cprof_error_not_null(cprof_error_os(__VA_ARGS__))
 #define cprof_error_wrap(...)      cprof_error_not_null(cprof_error_wrap(__VA_ARGS__))
 #define cprof_error_hint(...)      cprof_error_not_null(cprof_error_hint(__VA_ARGS__))
+#define cprof_error_copy(...)      cprof_error_not_null(cprof_error_copy(__VA_ARGS__))
 #define cprof_error_no_memory(...) cprof_error_not_null(cprof_error_no_memory(__VA_ARGS__))
 #endif
 

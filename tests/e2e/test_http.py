@@ -492,6 +492,7 @@ class Several(unittest.TestCase):
             self.assertEqual(first['cprof_samples_total{mode="cpu"}'], 0)
             self.assertGreater(last['cprof_samples_total{mode="cpu"}'], 0)
             self.assertEqual(last['cprof_targets{state="left_out"}'], 0)
+            self.assertEqual(last['cprof_recordings{mode="threadcreate",state="running"}'], 0)
             self.assertIn('cprof_unwind_errors_total{mode="cpu",reason="no-rule"}', last)
 
     def metrics(self, server):

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/continuous/beat.h"
 #include "attach/continuous/cut.h"
+#include "attach/continuous/stream.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "convert/delivery/pace.h"
 #include "cprof/builder.h"
 #include "cprof/hash.h"
 #include "cprof/pprof_read.h"
+#include "cprof/pprof_write.h"
 #include "tests/unit/test.h"
 
 #define NS_PER_S 1000000000ull
@@ -191,4 +195,76 @@ TEST(pace_is_one_and_a_half_times_the_rate_of_what_comes)
 	CHECK_UINT(cprof_pace_ns(60 * NS_PER_S, 16), 2500000000);
 	CHECK_UINT(cprof_pace_ns(60 * NS_PER_S, 0), 0);
 	CHECK_UINT(cprof_pace_ns(0, 4), 0);
+}
+
+/* ---- streams ---- */
+
+/* A snapshot of threads that waits to be cut; its samples are `n`. */
+static void hold_snapshot(struct cprof_stream *stream, int64_t n)
+{
+	static const struct cprof_builder_type types[] = { { "threads", "count" } };
+	const struct cprof_mode *mode;
+	struct cprof_profile *profile;
+	struct cprof_builder *builder = start(types, 1);
+	ok(cprof_mode_find("threads", &mode));
+	ok(cprof_stream_init(stream, mode, NULL, NULL));
+	add(builder, 0x1000, &n);
+	ok(cprof_builder_finish(builder, NULL, NULL, &profile));
+	ok(cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &stream->last));
+	cprof_profile_free(profile);
+	stream->stage = CPROF_STREAM_HOLDING;
+}
+
+/* As the engine does: whatever the order, nothing may wait for a work when none goes on. */
+TEST(stream_that_holds_a_window_waits_for_a_work_only_while_one_goes_on)
+{
+	struct cprof_stream streams[3];
+	unsigned works = 0, windows = 0;
+	const uint64_t until = cprof_clock_mono_ns() + 60 * NS_PER_S;
+	for (int i = 0; i < 3; i++)
+		hold_snapshot(&streams[i], i + 1);
+	while (windows < 3) {
+		struct pollfd fds[3];
+		size_t n = 0;
+		for (int i = 0; i < 3; i++) {
+			CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+			struct cprof_error *err;
+			windows += cprof_stream_run(&streams[i], &works, &bytes, &err);
+			ok(err);
+		}
+		for (int i = 2; i >= 0; i--)
+			ok(cprof_stream_cut(&streams[i], &works, 1));
+		for (int i = 0; i < 3; i++)
+			n = cprof_stream_poll(&streams[i], fds, n);
+		CHECK_UINT(n, windows < 3);
+		CHECK_UINT(works, n);
+		CHECK(cprof_clock_mono_ns() < until);
+		poll(fds, n, n ? 1000 : 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		CHECK(streams[i].stage == CPROF_STREAM_IDLE);
+		cprof_stream_deinit(&streams[i]);
+	}
+}
+
+/* One that was killed is begun again, also when the first attempt finds no room for it. */
+TEST(channel_that_broke_is_begun_again_until_it_can_be)
+{
+	unsigned running = 0;
+	struct cprof_channels channels = { .running = &running };
+	struct cprof_channel *channel = &channels.all[3];
+	const uint64_t now = cprof_clock_mono_ns();
+	*channel = (struct cprof_channel){ .mode = &cprof_modes[0],
+					   .stays = true,
+					   .broke = true,
+					   .failure = cprof_error_new(CPROF_ERR_OS, "killed") };
+	channels.subject = &(struct cprof_subject){ .requests = &cprof_mode_defaults };
+	CHECK(cprof_channels_due_mono_ns(&channels) <= now);
+	cprof_channels_revive(&channels, now);
+	CHECK(!channel->running);
+	CHECK(channel->failure && channel->failure->code == CPROF_ERR_NO_MEMORY);
+	CHECK_UINT(channel->revivals, 1);
+	const uint64_t due = cprof_channels_due_mono_ns(&channels);
+	CHECK(due > now && due < UINT64_MAX);
+	cprof_channels_end(&channels);
 }

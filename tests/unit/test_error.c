@@ -45,3 +45,15 @@ TEST(error_out_of_memory_is_static_and_survives_every_call)
 	cprof_error_free(err);
 	CHECK_STR(err->message, "out of memory");
 }
+
+TEST(error_copy_says_the_same_and_is_freed_by_itself)
+{
+	struct cprof_error *err = cprof_error_hint(cprof_error_os(EACCES, "open"), "be root");
+	struct cprof_error *copy = cprof_error_copy(err);
+	cprof_error_free(err);
+	CHECK_STR(copy->message, "open: Permission denied");
+	CHECK_STR(copy->hint, "be root");
+	CHECK(copy->code == CPROF_ERR_DENIED && copy->os_errno == EACCES);
+	cprof_error_free(copy);
+	CHECK(cprof_error_copy(cprof_error_no_memory()) == cprof_error_no_memory());
+}
