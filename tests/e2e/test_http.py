@@ -2,6 +2,7 @@
 """-http: /debug/pprof/ of a process that knows nothing of it, asked by Go's own tool, by raw sockets, and by those who mean harm."""
 
 import concurrent.futures
+import contextlib
 import gzip
 import http.client
 import json
@@ -68,6 +69,21 @@ class Server:
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    @contextlib.contextmanager
+    def held(self, *paths):
+        """Windows that stay open until the end of the with: the server has read these requests, and nobody waits for the answers."""
+        with contextlib.ExitStack() as clients:
+            for path in paths:
+                client = clients.enter_context(self.connect())
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            # One thread serves them all, in the order in which they came: who is behind them is answered after them.
+            wait_for(lambda: self.clients() > len(paths), "connections")
+            self.clients()
+            yield
+
+    def clients(self):
+        return int(re.search(rb"^cprof_clients (\d+)$", self.ask("/metrics")[2], re.M).group(1))
 
     def recorders(self):
         return [pid for pid in harness.children(self.pid) if name_of(pid) == "cprof-record"]
@@ -249,10 +265,13 @@ class Recordings(unittest.TestCase):
                 got[name] = server.profile(f"profile?seconds={seconds}&labels=all")
 
             threads = [threading.Thread(target=ask, args=item) for item in lengths.items()]
-            [thread.start() for thread in threads]
-            wait_for(server.recorders, "a recording")
-            self.assertEqual(len(server.recorders()), 1)
-            [thread.join() for thread in threads]
+            long = "/debug/pprof/profile?seconds=1000"
+            with server.held(long, long):
+                wait_for(server.recorders, "a recording")
+                self.assertEqual(len(server.recorders()), 1)
+                [thread.start() for thread in threads]
+                [thread.join() for thread in threads]
+                self.assertEqual(len(server.recorders()), 1)
             wait_for(lambda: not server.recorders(), "its end")
             for name, seconds in lengths.items():
                 profile = got[name]
@@ -362,7 +381,7 @@ class Recordings(unittest.TestCase):
             wait_for(server.recorders, "a recording")
             client.close()
             wait_for(lambda: not harness.children(server.pid), "the end of the recording")
-            self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+            wait_for(lambda: server.profile("profile?seconds=0.3").total(0), "samples")
 
 
 class Ends(TempDir):
@@ -463,8 +482,7 @@ class Several(unittest.TestCase):
                     self.assertEqual(server.ask(f"/pid/{pid}/debug/pprof/")[0], 200)
                 status, headers, _ = server.ask(f"/pid/{one.pid}/debug/pprof?a=1")
                 self.assertEqual((status, headers["Location"]), (307, f"/pid/{one.pid}/debug/pprof/?a=1"))
-                profile = server.profile(f"profile?seconds=0.5&pid={one.pid}")
-                self.assertGreater(profile.total(0), 0)
+                wait_for(lambda: server.profile(f"profile?seconds=0.5&pid={one.pid}").total(0), "samples")
                 for path in ("/debug/pprof/goroutine", "/debug/pprof/", "/pid/1/debug/pprof/heap", "/debug/pprof/heap?pid=x"):
                     self.assertEqual(server.ask(path)[0], 404, path)
                 self.assertEqual(len(self.listed(server)), 2)
@@ -560,7 +578,7 @@ class Harm(unittest.TestCase):
                 clients.append(client)
             self.assertLess(len(os.listdir(f"/proc/{server.pid}/fd")), fds + 300)
             [client.close() for client in clients]
-            self.assertGreater(server.profile("profile?seconds=0.3").total(0), 0)
+            wait_for(lambda: server.profile("profile?seconds=0.3").total(0), "samples")
             wait_for(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) <= fds + 1, "closed connections")
 
     def test_slow_clients_hold_up_nobody(self):

@@ -147,10 +147,11 @@ class Stream(TempDir):
     """One stream of CPU samples for all."""
 
     def ask_all(self, server, pids, seconds):
-        with concurrent.futures.ThreadPoolExecutor(len(pids)) as pool:
-            asked = [pool.submit(server.profile, f"profile?seconds={seconds}&pid={pid}&labels=all") for pid in pids]
+        with server.held(*[f"/pid/{pid}/debug/pprof/profile?seconds=1000" for pid in pids]), \
+                concurrent.futures.ThreadPoolExecutor(len(pids)) as pool:
             wait_for(server.recorders, "a recording")
             recorders = server.recorders()
+            asked = [pool.submit(server.profile, f"profile?seconds={seconds}&pid={pid}&labels=all") for pid in pids]
             return recorders, [each.result() for each in asked]
 
     def check(self, server, pids, profiles):
