@@ -3,6 +3,7 @@
 every executable byte."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -59,6 +60,23 @@ def shim_pages(pid):
 def tracer(pid):
     with open(f"/proc/{pid}/status") as status:
         return int(re.search(r"TracerPid:\s+(\d+)", status.read()).group(1))
+
+
+def turns(process):
+    """How often cprof-attach has gone to sleep, which it does for 10 ms between two looks at what was sampled."""
+    with open(f"/proc/{process.pid}/status") as status:
+        return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status.read()).group(1))
+
+
+def kill_at_any_moment(process, pid, moments_s):
+    """At any moment of its run, which on a busy machine is before the attach; or else of what comes after it has begun."""
+    if random.random() < 0.5:
+        harness.wait_until(lambda: process.poll() is not None or shim_pages(pid), "it attaches or ends", pause=0.001)
+        time.sleep(random.random() * 0.05)
+    else:
+        time.sleep(random.random() * moments_s)
+    process.kill()
+    process.wait()
 
 
 class Recording:

@@ -143,12 +143,17 @@ class Targets(Base):
         for how in ("cpu", "thread-cpu"):
             with self.subTest(how), Target(["turns", "exec", target_path("hot")]) as target:
                 out = self.path(f"{how}.pb.gz")
-                tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "2", "-o", out, "-open", how,
+                tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "0", "-o", out, "-open", how,
                                         "-hz", "500"], stderr=subprocess.PIPE, text=True)
                 self.assertIn("profiling", tool.stderr.readline())
-                time.sleep(0.7)  # of work before the exec; nothing waits for it
+                harness.wait_for_window(tool)
+                harness.let_it_work(target.pid, 50)
                 target.process.stdin.write("go\n")
                 target.process.stdin.flush()
+                program = os.path.realpath(target_path("hot"))
+                harness.wait_until(lambda: os.path.realpath(f"/proc/{target.pid}/exe") == program, "it runs another program")
+                harness.let_it_work(target.pid, 100)
+                tool.send_signal(signal.SIGINT)
                 _, stderr = tool.communicate(timeout=60)
                 self.assertEqual(tool.returncode, 0, stderr)
                 profile = Profile.read(out)
@@ -344,7 +349,7 @@ sys.exit(tool.wait())
             tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "20"], cwd=self.dir,
                                    stderr=subprocess.PIPE, text=True)
             tool.stderr.readline()
-            time.sleep(0.2)
+            harness.wait_for_window(tool)
             tool.kill()
             tool.communicate()
             before.check_unchanged(self)

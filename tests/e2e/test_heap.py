@@ -11,7 +11,7 @@ import time
 import unittest
 
 import harness
-from heap_harness import Recording, Truth, executable_bytes, shim_pages, sums, tracer, unwatched_bytes
+from heap_harness import Recording, Truth, executable_bytes, kill_at_any_moment, shim_pages, sums, tracer, turns, unwatched_bytes
 
 KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "40"))
 CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "25"))
@@ -70,14 +70,11 @@ class Counting(unittest.TestCase):
                 self.assertIn("bytes", labels)
             self.close(target)
 
-    def work_while_it_looks(self, process, work, seconds=1.2, turns=30):
-        """Until cprof-attach, which sleeps 10 ms between two turns, has made so many in its window; what `work` returned."""
-        def sleeps():
-            with open(f"/proc/{process.pid}/status") as file:
-                return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", file.read()).group(1))
+    def work_while_it_looks(self, process, work, seconds=1.2, enough=30):
+        """Until cprof-attach has made enough turns in its window; what `work` returned."""
         harness.wait_for_window(process)
-        before, start, done = sleeps(), time.monotonic(), []
-        while time.monotonic() < start + seconds or sleeps() < before + turns:
+        before, start, done = turns(process), time.monotonic(), []
+        while time.monotonic() < start + seconds or turns(process) < before + enough:
             self.assertLess(time.monotonic(), start + 60)
             done.append(work())
             time.sleep(0.2)
@@ -200,14 +197,10 @@ class Guest(unittest.TestCase):
         target = self.churn()
         before = executable_bytes(target.pid)
         argv = [harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.03", "-o", "/dev/null", "-f", "-q"]
-        start, found = time.monotonic(), 0
-        subprocess.run(argv, check=True)
-        whole = time.monotonic() - start  # of a run on this machine, as busy as it is
+        found = 0
         for _ in range(KILLS):
             process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
-            time.sleep(random.random() * whole)
-            process.kill()
-            process.wait()
+            kill_at_any_moment(process, target.pid, 0.1)
             self.assertTrue(target.alive(), "the target died with its profiler")
             left = bool(shim_pages(target.pid))
             result = harness.attach("-repair", target.pid)

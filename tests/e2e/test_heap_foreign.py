@@ -13,7 +13,7 @@ import time
 import unittest
 
 import harness
-from heap_harness import Recording, Truth, Watching, executable_bytes, shim_pages, sums
+from heap_harness import Recording, Truth, Watching, executable_bytes, kill_at_any_moment, shim_pages, sums
 
 PERF_EVENT_OPEN = 298
 ROUNDS = int(os.environ.get("CPROF_HEAP_FOREIGN", "4"))
@@ -94,7 +94,7 @@ class Foreign(unittest.TestCase):
         hits = 0
         for turn in range(ROUNDS):
             probes = Uprobes(target.pid, library, offsets, spots(target.pid, library, returns) if turn % 2 else ())
-            time.sleep(0.1)
+            harness.let_it_work(target.pid, 10)
             hits += probes.close()
             self.assertTrue(target.alive(), f"the target died in turn {turn}")
             time.sleep(0.05)
@@ -287,15 +287,7 @@ class Foreign(unittest.TestCase):
         def cycle():
             process = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method", "inline",
                                         "-seconds", "0.05", "-o", os.devnull, "-f", "-q"], stderr=subprocess.DEVNULL)
-            # At any moment, which on a busy machine is before the attach, or else at one after it has begun.
-            if random.random() < 0.5:
-                while process.poll() is None and not shim_pages(target.pid):
-                    time.sleep(0.001)
-                time.sleep(random.random() * 0.05)
-            else:
-                time.sleep(random.random() * 0.2)
-            process.kill()
-            process.wait()
+            kill_at_any_moment(process, target.pid, 0.2)
             self.assertTrue(target.alive(), "the target died with its profiler")
             found.append(bool(shim_pages(target.pid)))
             result = harness.attach("-repair", target.pid)

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import harness
-from heap_harness import Code, Truth, Watching, executable_bytes, shim_pages, sums, tracer, unwatched_bytes
+from heap_harness import Code, Truth, Watching, executable_bytes, shim_pages, sums, tracer, turns, unwatched_bytes
 
 KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "10"))
 WAYS = ("uprobe", "uprobe-perf")  # the second puts in and takes out a place at a time: seconds where the machine is busy
@@ -423,7 +423,9 @@ class Guest(unittest.TestCase):
             recording = Watching(target.pid, way, "-rate", 1 << 40)
             self.end_first_thread(target)
             other = max(map(int, os.listdir(f"/proc/{target.pid}/task")))  # the first has no memory any more
-            time.sleep(2.5)  # cprof-attach looks once a second, and later where the machine is busy
+            time.sleep(2.5)  # cprof-attach looks once a second, and later where the machine is busy:
+            before = turns(recording.process)  # it does so in a turn that begins now
+            harness.wait_until(lambda: turns(recording.process) > before + 2, "it looks again")
             deadline = time.monotonic() + 60
             code = lambda: Code((where, content) for where, content in executable_bytes(other).items() if where in clean)
             while code() == clean:  # a thread that ends by pthread_exit brings libgcc_s along, which is none of ours

@@ -12,7 +12,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Footprint, TempDir, attach, in_system_call, in_system_calls, main, need, run  # noqa: E402
+from harness import Footprint, TempDir, attach, in_system_call, in_system_calls, main, need, run, wait_until  # noqa: E402
 from test_threads import by_name, parse  # noqa: E402
 
 JAVA = """
@@ -36,6 +36,7 @@ public class Held {
 }
 """
 
+FUTEX = {"x86_64": ("202",), "aarch64": ("98",)}[os.uname().machine]
 CLOCK_NANOSLEEP = {"x86_64": ("230",), "aarch64": ("115",)}[os.uname().machine]
 
 PYTHON = """
@@ -51,7 +52,6 @@ def spin():
     while True: pass
 threading.Thread(target=spin, daemon=True).start()
 both.wait()
-time.sleep(0.6)
 print("ready", flush=True)
 time.sleep(3600)
 """
@@ -103,12 +103,23 @@ class Programs(TempDir):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
+    def endless_waits(self, pid):
+        """How many threads are in futex(2) without a timeout."""
+        found = 0
+        for path in glob.glob(f"/proc/{pid}/task/*/syscall"):
+            with open(path) as file:
+                call = file.read().split()
+            found += call[0] in FUTEX and call[4] == "0x0"
+        return found
+
     def test_python(self):
         python = "/usr/bin/python3"
         if not os.path.exists(python):
             self.skipTest("python3 is not installed")
         process = self.start([python, "-c", PYTHON])
         self.wait_for_sleep(process.pid)
+        # Who waits for the interpreter's lock does so for some milliseconds; who waits for one of ours, without an end.
+        wait_until(lambda: self.endless_waits(process.pid) == 2, "two threads wait for each other")
         for means in ("auto", "proc"):
             threads = self.look(process.pid, "-means", means)
             self.assertEqual(len(threads), 4)
