@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "attach/cli/output_split.h"
+#include "attach/cli/output_pattern.h"
 #include "base/cleanup.h"
 #include "convert/output/format_table.h"
 #include "convert/output/graphviz.h"
@@ -87,6 +87,8 @@ static struct cprof_error *choose_file(const struct cprof_attach_options *option
 				       struct cprof_answer *answer)
 {
 	const char *name = options->format ? options->format : format_of(options->output);
+	if (strcmp(name, "proto") == 0) /* as the report is called that is such a file */
+		name = "pprof";
 	answer->plain_file = strcmp(name, "pb") == 0;
 	answer->suffix = suffix_of(name);
 	if (options->text && !options->format && strcmp(answer->suffix, "txt") == 0)
@@ -96,13 +98,13 @@ static struct cprof_error *choose_file(const struct cprof_attach_options *option
 					"and not the text of -text",
 					options->output),
 			"redirect stdout, where that text goes; -o is for a profile beside it");
-	if (strcmp(name, "pprof") == 0 || strcmp(name, "proto") == 0)
+	if (strcmp(name, "pprof") == 0)
 		return NULL;
-	if (options->output && strstr(options->output, CPROF_OUTPUT_SPLIT_MARK))
+	if (options->output && strstr(options->output, CPROF_OUTPUT_PATTERN_MARK))
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-o with %s, a file for each process, is for pprof files: "
 				       "cprof makes a %s of each",
-				       CPROF_OUTPUT_SPLIT_MARK, name);
+				       CPROF_OUTPUT_PATTERN_MARK, name);
 	if (answer->plain_file)
 		return NULL;
 	answer->file = find_for_file(name);

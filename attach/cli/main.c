@@ -18,6 +18,7 @@
 #include "attach/cli/interrupt.h"
 #include "attach/cli/opened_targets.h"
 #include "attach/cli/output.h"
+#include "attach/cli/output_pattern.h"
 #include "attach/cli/output_split.h"
 #include "attach/cli/summary.h"
 #include "attach/modes/mode.h"
@@ -377,15 +378,18 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	CPROF_AUTO(profile) struct cprof_profile *own = NULL;
 	size_t bytes = 0;
 	bool file_goes = program->no_file;
-	struct cprof_error *err = NULL;
-	if (cprof_output_split_wanted(program->options.output))
-		err = cprof_output_split_write(profile, program->options.output,
-					       program->opened.all[0]->pid, program->options.force,
-					       &own, &others);
+	const char *pattern = program->options.output;
+	const pid_t first = program->opened.all[0]->pid;
+	const bool split = cprof_output_pattern_marked(pattern);
+	struct cprof_error *err = split ? cprof_output_split_first(profile, first, &own) : NULL;
 	if (!err)
 		err = cprof_pprof_encode(own ? own : profile, CPROF_PPROF_GZIP_FAST, &pprof);
 	if (!err && !program->no_file)
 		err = write_out(program, &pprof, &bytes);
+	const bool written = !err;
+	if (split)
+		err = cprof_output_split_write(profile, pattern, first, program->options.force, err,
+					       &others);
 	if (!err && program->options.push_urls.len) {
 		err = push(program, profile, &pprof, &file_goes);
 		if (file_goes)
@@ -394,10 +398,7 @@ static struct cprof_error *deliver(struct program *program, const struct cprof_p
 	if (others.len)
 		say(program, cprof_buffer_text(&others));
 	struct cprof_error *unshown = pprof.len ? show_report(program, &pprof) : NULL;
-	say_end(program,
-		file_goes || (err && err->code != CPROF_ERR_UNDELIVERED) ? NULL
-									 : program->output.path,
-		bytes);
+	say_end(program, file_goes || !written ? NULL : program->output.path, bytes);
 	say_what_is_missing(program);
 	if (err)
 		cprof_error_free(unshown);

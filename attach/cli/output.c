@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach/cli/output_split.h"
+#include "attach/cli/output_pattern.h"
 #include "base/cleanup.h"
 #include "base/place.h"
 #include "base/shell_word.h"
@@ -87,17 +87,17 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 	struct cprof_output output = { .own_name = !options->output, .stopped = stopped };
 	struct cprof_error *err = NULL;
 	output.path = !options->output ? own_name(mode, targets, n_targets, answer->suffix)
-		      : n_targets      ? cprof_output_split_name(options->output, targets[0]->pid)
+		      : n_targets      ? cprof_output_pattern_fill(options->output, targets[0]->pid)
 				       : strdup(options->output);
 	if (!output.path)
 		return cprof_error_no_memory();
 	if (!*output.path)
 		err = cprof_error_new(CPROF_ERR_USAGE, "-o: the file name is empty");
-	else if (cprof_output_split_wanted(options->output) && options->push_urls.len)
+	else if (cprof_output_pattern_marked(options->output) && options->push_urls.len)
 		err = cprof_error_new(
 			CPROF_ERR_USAGE,
 			"-o with %s makes a file for each process, and -push sends one profile: give one of them",
-			CPROF_OUTPUT_SPLIT_MARK);
+			CPROF_OUTPUT_PATTERN_MARK);
 	else if (strcmp(output.path, "-") == 0)
 		err = plan_stdout(&output, answer);
 	if (!err && !output.to_stdout)
@@ -166,14 +166,18 @@ static struct cprof_error *write_file(struct cprof_output *output, const struct 
 	return cprof_new_file_write(&output->file, bytes->data, bytes->len, output->stopped);
 }
 
-/* Under the name that was wanted, where that was one for a file. */
+/* The name that was wanted, where that was one for a file. */
+static const char *name_to_keep(const struct cprof_output *output)
+{
+	const char *slash = strrchr(output->path, '/');
+	const char *name = slash ? slash + 1 : output->path;
+	return output->to_stdout || output->file.stream || !*name ? "cprof.kept.pb.gz" : name;
+}
+
 static bool keep_in(struct cprof_output *output, const char *dir, const struct cprof_buffer *bytes)
 {
-	bool file = !output->to_stdout && !output->file.stream;
 	struct cprof_output other = { .own_name = true };
-	if (!dir || !*dir ||
-	    asprintf(&other.path, "%s/%s", dir,
-		     file ? output->file.place.name : "cprof.kept.pb.gz") < 0)
+	if (!dir || !*dir || asprintf(&other.path, "%s/%s", dir, name_to_keep(output)) < 0)
 		return false;
 	struct cprof_error *err =
 		cprof_new_file_plan(other.path, CPROF_NEW_FILE_NAMED, &other.file);
@@ -228,6 +232,21 @@ struct cprof_error *cprof_output_write(struct cprof_output *output,
 							      bytes->len, output->stopped)
 				  : write_file(output, bytes);
 	return err ? rescue(output, bytes, err) : NULL;
+}
+
+struct cprof_error *cprof_output_put(const char *path, bool force, const struct cprof_buffer *bytes)
+{
+	struct cprof_output output = { .path = strdup(path) };
+	if (!output.path)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_new_file_plan(
+		path, force ? CPROF_NEW_FILE_REPLACE : CPROF_NEW_FILE_REFUSE, &output.file);
+	if (!err)
+		err = write_file(&output, bytes);
+	if (err)
+		err = rescue(&output, bytes, err);
+	cprof_output_deinit(&output);
+	return err;
 }
 
 struct cprof_error *cprof_output_keep(struct cprof_output *output, const struct cprof_buffer *pprof,

@@ -44,6 +44,10 @@ void cprof_output_deinit(struct cprof_output *output);
 struct cprof_error *cprof_output_write(struct cprof_output *output,
 				       const struct cprof_buffer *bytes);
 
+/* The same for one more file, whose name could not be tried beforehand; with `force` it replaces what is there. Errors: also EXISTS. */
+struct cprof_error *cprof_output_put(const char *path, bool force,
+				     const struct cprof_buffer *bytes);
+
 /*
  * The profile in the place of what could not be made of it, because of `problem`, which is given back with where the profile
  * is now: beside the file that was wanted, with ".pb.gz" behind its name, or as above.

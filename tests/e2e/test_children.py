@@ -2,6 +2,8 @@
 """Processes that the target starts, and profiles that are empty: what is said about both."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 
@@ -103,15 +105,23 @@ class Followed(TempDir):
             workers = children(target.pid)
             for worker in workers:
                 let_it_work(worker, 20)
+            # One name is taken: the others are written, and what was meant for it is kept elsewhere.
+            taken, *free = (self.path(f"x-{worker}.pb.gz") for worker in workers)
+            with open(taken, "x", encoding="utf-8"):
+                pass
             tool.send_signal(signal.SIGINT)
             _, said = tool.communicate(timeout=60)
-            self.assertEqual(tool.returncode, 0, said)
+            self.assertEqual(tool.returncode, 1, said)
+            self.assertEqual(os.path.getsize(taken), 0)
+            kept = re.search(r"hint: the profile is kept in (\S+)", said).group(1)
+            shutil.move(kept, taken)
+            for path in [self.path(f"x-{target.pid}.pb.gz"), *free]:
+                self.assertIn(f"{path} (", said)
             self.assertEqual(sorted(os.listdir(self.dir)), sorted(f"x-{pid}.pb.gz" for pid in [target.pid, *workers]))
             for worker in workers:
                 profile = Profile.read(self.path(f"x-{worker}.pb.gz"))
                 self.assertEqual({labels["pid"] for _, _, labels in profile.samples}, {worker})
                 self.assertGreater(profile.share(lambda frames, _: "in_child" in frames), 0.5)
-                self.assertIn(f"wrote {self.path(f'x-{worker}.pb.gz')} (", said)
             again = attach("-p", target.pid, "-seconds", "0.1", "-o", self.path("x-%p.pb.gz"))
             self.assertEqual(again.returncode, 1, again.stderr)
             self.assertIn("-f replaces it", again.stderr)
