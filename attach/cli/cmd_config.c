@@ -29,12 +29,19 @@ static void put_auth(const struct cprof_attach_options *options, struct cprof_bu
 {
 	const char *own = secure_getenv("CPROF_PUSH_AUTH");
 	for (size_t i = 0; i < options->push_urls.len; i++) {
-		CPROF_AUTO(buffer) struct cprof_buffer secret = { 0 };
+		CPROF_AUTO(buffer) struct cprof_buffer secret = { 0 }, url = { 0 };
 		const char *variable = NULL;
-		cprof_push_environment_auth(options->push_urls.items[i], options->push_backend,
-					    &secret, &variable);
+		struct cprof_error *err =
+			cprof_push_environment_url(options->push_urls.items[i], &url);
+		if (err) {
+			cprof_buffer_printf(out, "# -push env: %s\n", err->message);
+			cprof_error_free(err);
+			continue;
+		}
+		cprof_push_environment_auth(cprof_buffer_text(&url), options->push_backend, &secret,
+					    &variable);
 		cprof_buffer_puts(out, "# what to log in with at ");
-		cprof_secret_put_url(options->push_urls.items[i], out);
+		cprof_secret_put_url(cprof_buffer_text(&url), out);
 		cprof_buffer_printf(
 			out, ": %s%s\n",
 			options->push_auth_file ? "the file of push-auth"

@@ -84,6 +84,9 @@ class Config(TempDir):
         self.assertIn("label: team=core", done.stdout)
         self.assertIn("Authorization: ...", done.stdout)
         self.assertNotIn("hunter2", done.stdout)
+        notes = self.shown(ATTACH, "-push", "env", PYROSCOPE_SERVER_ADDRESS="http://127.0.0.1:4040", PYROSCOPE_AUTH_TOKEN="hunter2")["#"]
+        self.assertIn("# what to log in with at pyroscope+http://127.0.0.1:4040: ... from PYROSCOPE_AUTH_TOKEN", notes)
+        self.assertIn("# -push env: the environment names no server", self.shown(ATTACH, "-push", "env")["#"])
         done = self.run_with(CPROF, "-config", conf, "p.pb.gz", status=2)
         self.assertIn("the environment names no server", done.stderr)
 
