@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file system with one file, `file`, that can be read and mapped but never finishes a write: a dead NFS server.
 
-    hangfs.py DIRECTORY [PROGRAM UID]
+    hangfs.py DIRECTORY [PROGRAM UID [close]]
 
 Ends with 77 where no such file system can be mounted here: the kernel knows of none, or this user may not.
-With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
+With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. With `close` who closes it waits for ever, killed or not. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
 Speaks the kernel's protocol itself (linux/fuse.h, version 7.31): no library is needed."""
 
 import ctypes
@@ -15,7 +15,7 @@ import struct
 import sys
 
 LOOKUP, FORGET, GETATTR, OPEN, READ, WRITE, STATFS, INIT = 1, 2, 3, 14, 15, 16, 17, 26
-OPENDIR, INTERRUPT, BATCH_FORGET = 27, 36, 42
+FLUSH, OPENDIR, INTERRUPT, BATCH_FORGET = 25, 27, 36, 42
 DIRECTORY, FILE = 1, 2  # node ids
 ENOENT, ENOSYS = 2, 38
 FOR_AN_HOUR = 3600
@@ -47,7 +47,7 @@ def answer(operation, node, body):
     if operation == READ:
         offset, size = struct.unpack_from("<QI", body, 8)
         return CONTENT[offset:offset + size]
-    if operation in (WRITE, FORGET, BATCH_FORGET, INTERRUPT):
+    if operation in (WRITE, FORGET, BATCH_FORGET, INTERRUPT) or (operation == FLUSH and "close" in sys.argv):
         return None
     return -ENOSYS
 

@@ -403,10 +403,13 @@ class UsersMount(Base):
         super().setUp()
         need_root()
         os.chmod(self.dir, 0o755)
-        self.files = HangFS(self, self.path("mount"), target_path("hot"), "65534")
+
+    def mount(self, *how):
+        self.files = HangFS(self, self.path("mount"), target_path("hot"), "65534", *how)
+        return os.path.join(self.files.where, "file")
 
     def test_it_is_named_all_the_same(self):
-        program = os.path.join(self.files.where, "file")
+        program = self.mount()
         with self.assertRaises(PermissionError):
             open(program, "rb").close()
         with Target([program], user=65534, group=65534, extra_groups=[]) as target:
@@ -418,7 +421,7 @@ class UsersMount(Base):
 
     def test_a_mount_that_hangs_costs_names_and_no_more(self):
         """The pages that are mapped stay; who looks at the file waits for ever."""
-        program = os.path.join(self.files.where, "file")
+        program = self.mount()
         target = Target([program], user=65534, group=65534, extra_groups=[])
         try:
             self.files.server.send_signal(signal.SIGSTOP)
@@ -428,6 +431,13 @@ class UsersMount(Base):
         finally:
             self.files.server.send_signal(signal.SIGCONT)
             target.close(sig=signal.SIGKILL, check=False)
+
+    def test_a_mount_that_hangs_where_its_file_is_closed_costs_no_more(self):
+        with Target([self.mount("close")], user=65534, group=65534, extra_groups=[]) as target:
+            profile = self.profile(target.pid, "-no-cache", ticks=5)
+            self.assertGreater(profile.total(1), 0)
+            self.assertTrue(target.alive())
+        self.assertRegex(self.stderr, "warning: .*mount/file: Permission denied")
 
 
 if __name__ == "__main__":
