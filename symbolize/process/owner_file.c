@@ -19,9 +19,8 @@
 
 #define NS_PER_MS  (CPROF_NS_PER_S / 1000)
 #define PIECE      (1u << 20)
-#define STALL_MS   3000  /* without a piece more */
+#define STALL_MS   3000  /* without a piece more, or of a child that was killed */
 #define COPY_MS    10000 /* of all pieces: a file system may send them one by one */
-#define END_MS     500   /* of a child that was killed */
 #define WHOLE      'w'   /* said last; a piece is 'p' */
 #define NOT_OPENED 'n'
 
@@ -112,7 +111,7 @@ static bool end_child(pid_t child)
 	kill(child, SIGKILL);
 	CPROF_AUTO(close) int pidfd = (int)syscall(SYS_pidfd_open, child, 0u);
 	if (pidfd >= 0)
-		is_readable(pidfd, cprof_clock_mono_ns() + END_MS * NS_PER_MS);
+		is_readable(pidfd, cprof_clock_mono_ns() + STALL_MS * NS_PER_MS);
 	return waitpid(child, NULL, WNOHANG) == child;
 }
 
