@@ -23,6 +23,7 @@ results=$(mktemp)                                           # its PASS, FAIL and
 outputs=$(mktemp -d)                                        # of tests that run side by side
 jobs=$(nproc)
 ended=
+declare -A heard # files of e2e tests whose output was counted
 
 count() { grep -cE "^($1) " "$results"; }
 result() { echo "$*" | tee -a "$results" "$log" | grep -v '^PASS '; }
@@ -89,6 +90,7 @@ cmake_build() { # FOLDER CMAKE-ARGUMENTS...
 e2e() { # BUILD-FOLDER TEST-FILES...
 	local build=$1 test running=0
 	shift
+	heard=()
 	for test in $(grep -L '^# alone: ' "$@"); do
 		[[ $running -le $jobs ]] || e2e_ended
 		set -m # or an interruption is ignored in it
@@ -100,6 +102,9 @@ e2e() { # BUILD-FOLDER TEST-FILES...
 	for test in $(grep -l '^# alone: ' "$@"); do
 		e2e_file "$test"
 		e2e_said
+	done
+	for test; do
+		[[ -n ${heard[$test]:-} ]] || result "FAIL $test has left no output: what ran it has ended"
 	done
 }
 
@@ -123,6 +128,7 @@ e2e_said() {
 	for output in "$outputs"/*.output; do
 		[[ -e $output ]] || continue
 		read -r test status <"${output%.output}.status"
+		heard[$test]=yes
 		lines "$test" said_before "$output" "$status"
 		rm "$output" "${output%.output}.status"
 	done
