@@ -35,7 +35,7 @@ class Packaging(TempDir):
         self.assertEqual(sorted(granted), sorted(reasons))
         self.assertEqual(sorted(granted), sorted(self.settings("CapabilityBoundingSet")))
         self.assertNotIn("CAP_SYS_ADMIN", granted)
-        for line in ("NoNewPrivileges=yes", "DynamicUser=yes", "Type=notify"):
+        for line in ("NoNewPrivileges=yes", "DynamicUser=yes", "Type=notify", "RestartPreventExitStatus=2", "SuccessExitStatus=5"):
             self.assertIn(f"\n{line}\n", read(UNIT))
 
     def test_what_would_hide_processes_is_off(self):
