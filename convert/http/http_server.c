@@ -59,8 +59,7 @@ struct cprof_http_server {
 	struct cprof_http_handler handler;
 	bool any_host;
 	struct cprof_http_token *token; /* borrowed; NULL: everybody may ask */
-	bool closing;
-	int epoll_fd; /* borrowed */
+	int epoll_fd;                   /* borrowed */
 	struct client *clients;
 	size_t n_clients;
 	uint64_t answers[6]; /* by hundreds of the status */
