@@ -9,9 +9,12 @@ enum wire { VARINT = 0, FIXED64 = 1, BYTES = 2 };
 
 void cprof_proto_put_varint(struct cprof_buffer *out, uint64_t value)
 {
+	uint8_t bytes[10];
+	size_t n = 0;
 	for (; value >= 0x80; value >>= 7)
-		cprof_buffer_putc(out, (char)(unsigned char)(value | 0x80));
-	cprof_buffer_putc(out, (char)(unsigned char)value);
+		bytes[n++] = (uint8_t)(value | 0x80);
+	bytes[n++] = (uint8_t)value;
+	cprof_buffer_append(out, bytes, n);
 }
 
 static void put_tag(struct cprof_buffer *out, uint32_t field, enum wire wire)
@@ -19,12 +22,16 @@ static void put_tag(struct cprof_buffer *out, uint32_t field, enum wire wire)
 	cprof_proto_put_varint(out, (uint64_t)field << 3 | (uint64_t)wire);
 }
 
-void cprof_proto_put_number(struct cprof_buffer *out, uint32_t field, uint64_t value)
+void cprof_proto_put_entry(struct cprof_buffer *out, uint32_t field, uint64_t value)
 {
-	if (!value)
-		return;
 	put_tag(out, field, VARINT);
 	cprof_proto_put_varint(out, value);
+}
+
+void cprof_proto_put_number(struct cprof_buffer *out, uint32_t field, uint64_t value)
+{
+	if (value)
+		cprof_proto_put_entry(out, field, value);
 }
 
 void cprof_proto_put_fixed64(struct cprof_buffer *out, uint32_t field, uint64_t value)

@@ -2,8 +2,8 @@
 /*
  * base/proto_put.h - protobuf messages put together in buffers, field by field.
  *
- * What servers of profiles take around a pprof file is a few fields of text and bytes; which field means what is each back
- * end's. Zeros of plain fields are left out, as proto3 does. Source of truth: protobuf's documentation, "Encoding".
+ * A pprof file, and the few fields of text and bytes that servers of profiles take around it; which field means what is the
+ * writer's. Zeros of plain fields are left out, as proto3 does. Source of truth: protobuf's documentation, "Encoding".
  */
 #ifndef CPROF_BASE_PROTO_PUT_H
 #define CPROF_BASE_PROTO_PUT_H
@@ -14,6 +14,9 @@
 #include "cprof/buffer.h"
 
 void cprof_proto_put_varint(struct cprof_buffer *out, uint64_t value);
+
+/* A number, 0 too: an entry of a list, or one that has to be there. */
+void cprof_proto_put_entry(struct cprof_buffer *out, uint32_t field, uint64_t value);
 
 /* A number; nothing for 0. */
 void cprof_proto_put_number(struct cprof_buffer *out, uint32_t field, uint64_t value);

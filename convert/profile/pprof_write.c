@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/proto_put.h"
 
 struct writer {
 	const struct cprof_profile *profile;
@@ -20,41 +21,10 @@ struct writer {
 	size_t labels_room;
 };
 
-static void put_varint(struct cprof_buffer *out, uint64_t x)
-{
-	uint8_t bytes[10];
-	size_t n = 0;
-	for (; x >= 0x80; x >>= 7)
-		bytes[n++] = (uint8_t)(x | 0x80);
-	bytes[n++] = (uint8_t)x;
-	cprof_buffer_append(out, bytes, n);
-}
-
-static void put_number(struct cprof_buffer *out, unsigned field, uint64_t x)
-{
-	put_varint(out, field << 3);
-	put_varint(out, x);
-}
-
-static void put_optional(struct cprof_buffer *out, unsigned field, uint64_t x)
-{
-	if (x)
-		put_number(out, field, x);
-}
-
-static void put_bytes(struct cprof_buffer *out, unsigned field, const void *bytes, size_t n)
-{
-	put_varint(out, field << 3 | 2);
-	put_varint(out, n);
-	cprof_buffer_append(out, bytes, n);
-}
-
 /* Close the message in `message` as `field` of `out`, and leave `message` empty for the next. */
 static void put_message(struct cprof_buffer *out, unsigned field, struct cprof_buffer *message)
 {
-	put_bytes(out, field, message->data, message->len);
-	if (message->failed)
-		out->failed = true;
+	cprof_proto_put_message(out, field, message);
 	message->len = 0;
 }
 
@@ -69,8 +39,8 @@ static uint64_t number_of(struct writer *w, uint32_t string)
 
 static void put_type(struct writer *w, unsigned field, const struct cprof_value_type *type)
 {
-	put_optional(&w->inner, 1, number_of(w, type->type));
-	put_optional(&w->inner, 2, number_of(w, type->unit));
+	cprof_proto_put_number(&w->inner, 1, number_of(w, type->type));
+	cprof_proto_put_number(&w->inner, 2, number_of(w, type->unit));
 	put_message(w->out, field, &w->inner);
 }
 
@@ -78,11 +48,11 @@ static void put_stack(struct writer *w, const uint32_t *stack, uint32_t n)
 {
 	if (n <= 2) {
 		for (uint32_t i = 0; i < n; i++)
-			put_number(&w->inner, 1, (uint64_t)stack[i] + 1);
+			cprof_proto_put_entry(&w->inner, 1, (uint64_t)stack[i] + 1);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		put_varint(&w->nested, (uint64_t)stack[i] + 1);
+		cprof_proto_put_varint(&w->nested, (uint64_t)stack[i] + 1);
 	put_message(&w->inner, 1, &w->nested);
 }
 
@@ -90,11 +60,11 @@ static void put_values(struct writer *w, const int64_t *values, uint32_t n)
 {
 	if (n <= 2) {
 		for (uint32_t i = 0; i < n; i++)
-			put_number(&w->inner, 2, (uint64_t)values[i]);
+			cprof_proto_put_entry(&w->inner, 2, (uint64_t)values[i]);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		put_varint(&w->nested, (uint64_t)values[i]);
+		cprof_proto_put_varint(&w->nested, (uint64_t)values[i]);
 	put_message(&w->inner, 2, &w->nested);
 }
 
@@ -130,12 +100,12 @@ static void put_labels(struct writer *w, const struct cprof_sample *sample)
 	}
 	for (uint32_t i = 0; i < sample->n_labels; i++) {
 		const struct cprof_label *label = w->labels[i];
-		put_optional(&w->nested, 1, number_of(w, label->key));
+		cprof_proto_put_number(&w->nested, 1, number_of(w, label->key));
 		if (label->is_num) {
-			put_optional(&w->nested, 3, (uint64_t)label->num);
-			put_optional(&w->nested, 4, number_of(w, label->text));
+			cprof_proto_put_number(&w->nested, 3, (uint64_t)label->num);
+			cprof_proto_put_number(&w->nested, 4, number_of(w, label->text));
 		} else {
-			put_optional(&w->nested, 2, number_of(w, label->text));
+			cprof_proto_put_number(&w->nested, 2, number_of(w, label->text));
 		}
 		put_message(&w->inner, 3, &w->nested);
 	}
@@ -157,16 +127,16 @@ static void put_mappings(struct writer *w)
 {
 	for (uint32_t i = 0; i < w->profile->n_mappings; i++) {
 		const struct cprof_mapping *mapping = &w->profile->mappings[i];
-		put_number(&w->inner, 1, (uint64_t)i + 1);
-		put_optional(&w->inner, 2, mapping->start);
-		put_optional(&w->inner, 3, mapping->limit);
-		put_optional(&w->inner, 4, mapping->offset);
-		put_optional(&w->inner, 5, number_of(w, mapping->filename));
-		put_optional(&w->inner, 6, number_of(w, mapping->build_id));
-		put_optional(&w->inner, 7, mapping->has_functions);
-		put_optional(&w->inner, 8, mapping->has_filenames);
-		put_optional(&w->inner, 9, mapping->has_line_numbers);
-		put_optional(&w->inner, 10, mapping->has_inline_frames);
+		cprof_proto_put_entry(&w->inner, 1, (uint64_t)i + 1);
+		cprof_proto_put_number(&w->inner, 2, mapping->start);
+		cprof_proto_put_number(&w->inner, 3, mapping->limit);
+		cprof_proto_put_number(&w->inner, 4, mapping->offset);
+		cprof_proto_put_number(&w->inner, 5, number_of(w, mapping->filename));
+		cprof_proto_put_number(&w->inner, 6, number_of(w, mapping->build_id));
+		cprof_proto_put_number(&w->inner, 7, mapping->has_functions);
+		cprof_proto_put_number(&w->inner, 8, mapping->has_filenames);
+		cprof_proto_put_number(&w->inner, 9, mapping->has_line_numbers);
+		cprof_proto_put_number(&w->inner, 10, mapping->has_inline_frames);
 		put_message(w->out, 3, &w->inner);
 	}
 }
@@ -175,18 +145,18 @@ static void put_locations(struct writer *w)
 {
 	for (uint32_t i = 0; i < w->profile->n_locations; i++) {
 		const struct cprof_location *location = &w->profile->locations[i];
-		put_number(&w->inner, 1, (uint64_t)i + 1);
-		put_optional(&w->inner, 2, location->mapping);
-		put_optional(&w->inner, 3, location->address);
+		cprof_proto_put_entry(&w->inner, 1, (uint64_t)i + 1);
+		cprof_proto_put_number(&w->inner, 2, location->mapping);
+		cprof_proto_put_number(&w->inner, 3, location->address);
 		for (uint32_t j = 0; j < location->n_lines; j++) {
 			const struct cprof_line *line =
 				&w->profile->lines[location->first_line + j];
-			put_number(&w->nested, 1, (uint64_t)line->function + 1);
-			put_optional(&w->nested, 2, (uint64_t)line->line);
-			put_optional(&w->nested, 3, (uint64_t)line->column);
+			cprof_proto_put_entry(&w->nested, 1, (uint64_t)line->function + 1);
+			cprof_proto_put_number(&w->nested, 2, (uint64_t)line->line);
+			cprof_proto_put_number(&w->nested, 3, (uint64_t)line->column);
 			put_message(&w->inner, 4, &w->nested);
 		}
-		put_optional(&w->inner, 5, location->is_folded);
+		cprof_proto_put_number(&w->inner, 5, location->is_folded);
 		put_message(w->out, 4, &w->inner);
 	}
 }
@@ -195,11 +165,11 @@ static void put_functions(struct writer *w)
 {
 	for (uint32_t i = 0; i < w->profile->n_functions; i++) {
 		const struct cprof_function *function = &w->profile->functions[i];
-		put_number(&w->inner, 1, (uint64_t)i + 1);
-		put_optional(&w->inner, 2, number_of(w, function->name));
-		put_optional(&w->inner, 3, number_of(w, function->system_name));
-		put_optional(&w->inner, 4, number_of(w, function->filename));
-		put_optional(&w->inner, 5, (uint64_t)function->start_line);
+		cprof_proto_put_entry(&w->inner, 1, (uint64_t)i + 1);
+		cprof_proto_put_number(&w->inner, 2, number_of(w, function->name));
+		cprof_proto_put_number(&w->inner, 3, number_of(w, function->system_name));
+		cprof_proto_put_number(&w->inner, 4, number_of(w, function->filename));
+		cprof_proto_put_number(&w->inner, 5, (uint64_t)function->start_line);
 		put_message(w->out, 5, &w->inner);
 	}
 }
@@ -208,23 +178,23 @@ static void put_functions(struct writer *w)
 static void put_header(struct writer *w)
 {
 	const struct cprof_profile *p = w->profile;
-	put_optional(w->out, 7, number_of(w, p->drop_frames));
-	put_optional(w->out, 8, number_of(w, p->keep_frames));
-	put_optional(w->out, 9, (uint64_t)p->time_ns);
-	put_optional(w->out, 10, (uint64_t)p->duration_ns);
+	cprof_proto_put_number(w->out, 7, number_of(w, p->drop_frames));
+	cprof_proto_put_number(w->out, 8, number_of(w, p->keep_frames));
+	cprof_proto_put_number(w->out, 9, (uint64_t)p->time_ns);
+	cprof_proto_put_number(w->out, 10, (uint64_t)p->duration_ns);
 	if (p->period_type.type || p->period_type.unit)
 		put_type(w, 11, &p->period_type);
-	put_optional(w->out, 12, (uint64_t)p->period);
+	cprof_proto_put_number(w->out, 12, (uint64_t)p->period);
 	for (uint32_t i = 0; i < p->n_comments; i++) {
 		if (p->n_comments <= 2)
-			put_number(w->out, 13, number_of(w, p->comments[i]));
+			cprof_proto_put_entry(w->out, 13, number_of(w, p->comments[i]));
 		else
-			put_varint(&w->inner, number_of(w, p->comments[i]));
+			cprof_proto_put_varint(&w->inner, number_of(w, p->comments[i]));
 	}
 	if (p->n_comments > 2)
 		put_message(w->out, 13, &w->inner);
-	put_number(w->out, 14, number_of(w, p->default_type));
-	put_optional(w->out, 15, number_of(w, p->doc_url));
+	cprof_proto_put_entry(w->out, 14, number_of(w, p->default_type));
+	cprof_proto_put_number(w->out, 15, number_of(w, p->doc_url));
 }
 
 static void mention_header(struct writer *w)
@@ -244,7 +214,7 @@ static void put_strings(struct writer *w)
 {
 	for (uint32_t i = 0; i < w->n_order; i++) {
 		const struct cprof_intern_entry *entry = &w->profile->strings.entries[w->order[i]];
-		put_bytes(w->out, 6, entry->text, entry->len);
+		cprof_proto_put_bytes(w->out, 6, entry->text, entry->len);
 	}
 }
 
