@@ -1,6 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base64.h"
 
+void cprof_base64_encode(const void *bytes, size_t n, struct cprof_buffer *out)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *at = bytes;
+	for (; n; at += 3) {
+		size_t have = n < 3 ? n : 3;
+		uint32_t three = (uint32_t)at[0] << 16 | (have > 1 ? (uint32_t)at[1] << 8 : 0) |
+				 (have > 2 ? (uint32_t)at[2] : 0);
+		for (size_t i = 0; i < 4; i++)
+			cprof_buffer_putc(out,
+					  i <= have ? digits[three >> (18 - 6 * i) & 63] : '=');
+		n -= have;
+	}
+}
+
 static int digit(char c)
 {
 	if (c >= 'A' && c <= 'Z')

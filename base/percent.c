@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/percent.h"
 
+#include <string.h>
+
 static int hex(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -18,4 +20,30 @@ bool cprof_percent_byte(const char *text, size_t n, char *ret_byte)
 		return false;
 	*ret_byte = (char)(high * 16 + low);
 	return true;
+}
+
+static bool is_unreserved(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       strchr("-._~", c);
+}
+
+void cprof_percent_encode(const char *text, struct cprof_buffer *out)
+{
+	for (; *text; text++) {
+		if (is_unreserved(*text))
+			cprof_buffer_putc(out, *text);
+		else
+			cprof_buffer_printf(out, "%%%02X", (unsigned char)*text);
+	}
+}
+
+void cprof_percent_decode(const char *text, size_t n, struct cprof_buffer *out)
+{
+	for (size_t i = 0; i < n;) {
+		char c = text[i];
+		const bool escaped = cprof_percent_byte(text + i, n - i, &c);
+		cprof_buffer_putc(out, c);
+		i += escaped ? CPROF_PERCENT_BYTES : 1;
+	}
 }

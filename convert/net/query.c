@@ -177,12 +177,7 @@ static bool parameter(const char *query, const char *name, struct cprof_buffer *
 		size_t n = strcspn(at, "&");
 		n = at + n > end ? (size_t)(end - at) : n;
 		if (n > len && at[len] == '=' && memcmp(at, name, len) == 0) {
-			for (size_t i = len + 1; i < n;) {
-				char c = at[i];
-				i += cprof_percent_byte(at + i, n - i, &c) ? CPROF_PERCENT_BYTES
-									   : 1;
-				cprof_buffer_putc(out, c);
-			}
+			cprof_percent_decode(at + len + 1, n - len - 1, out);
 			return true;
 		}
 		at += n;

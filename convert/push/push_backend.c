@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/push/push_backend.h"
 
-#include <ctype.h>
 #include <string.h>
 
 /* The first whose path it is takes a plain URL, so the one that takes all is the last. */
@@ -54,16 +53,6 @@ void cprof_push_put_url(struct cprof_buffer *out, const char *base, const char *
 	if (!cprof_push_path_ends(base, n, path))
 		cprof_buffer_puts(out, path);
 	cprof_buffer_append(out, base + n, n_query);
-}
-
-void cprof_push_put_escaped(struct cprof_buffer *out, const char *text)
-{
-	for (; *text; text++) {
-		if (isalnum((unsigned char)*text) || strchr("-._~", *text))
-			cprof_buffer_putc(out, *text);
-		else
-			cprof_buffer_printf(out, "%%%02X", (unsigned char)*text);
-	}
 }
 
 const char *cprof_push_type_name(const char *kind)

@@ -101,9 +101,6 @@ void cprof_push_put_url(struct cprof_buffer *out, const char *base, const char *
 /* Whether the first `n` bytes of `path` end in `end`, slashes after it left aside. */
 bool cprof_push_path_ends(const char *path, size_t n, const char *end);
 
-/* What `text` is for a query: everything else than letters, digits and -._~ as %XX. */
-void cprof_push_put_escaped(struct cprof_buffer *out, const char *text);
-
 /* What Pyroscope and Parca call a profile of this kind: process_cpu, memory, block, mutex, ... */
 const char *cprof_push_type_name(const char *kind);
 

@@ -133,23 +133,15 @@ static const char *put_datadog(const char *plain, struct cprof_buffer *auth)
 	return strncmp(plain, "https:", 6) == 0 ? put_value("DD_API_KEY", auth) : NULL;
 }
 
-static void put_unescaped(const char *text, size_t n, struct cprof_buffer *out)
-{
-	for (size_t i = 0; i < n;) {
-		char c = text[i];
-		const bool escaped = cprof_percent_byte(text + i, n - i, &c);
-		cprof_buffer_putc(out, c);
-		i += escaped ? CPROF_PERCENT_BYTES : 1;
-	}
-}
-
-/* "Bearer TOKEN" or "Basic BASE64", as the value of a header. */
+/* "Bearer TOKEN" or "Basic BASE64", as the value of a header; of what is no base64 nothing is taken. */
 static void put_credentials(const char *value, struct cprof_buffer *auth)
 {
+	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
 	if (strncasecmp(value, "bearer ", 7) == 0)
 		cprof_buffer_puts(auth, value + 7);
-	else if (strncasecmp(value, "basic ", 6) == 0)
-		cprof_base64_decode(value + 6, strlen(value + 6), auth);
+	else if (strncasecmp(value, "basic ", 6) == 0 &&
+		 cprof_base64_decode(value + 6, strlen(value + 6), &plain))
+		cprof_buffer_puts(auth, cprof_buffer_text(&plain));
 }
 
 /* "name=value,authorization=Bearer%20token": of these the one that lets us in. */
@@ -161,7 +153,7 @@ static bool put_header(const char *headers, struct cprof_buffer *auth)
 		const size_t n = strcspn(at, ","), skip = sizeof(wanted) - 1;
 		if (n > skip && strncasecmp(at, wanted, skip) == 0) {
 			CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
-			put_unescaped(at + skip, n - skip, &value);
+			cprof_percent_decode(at + skip, n - skip, &value);
 			put_credentials(cprof_buffer_text(&value), auth);
 			return auth->len > 0;
 		}
@@ -246,7 +238,7 @@ static void each_pair(const char *text, const char *separators, char equals,
 			continue;
 		*value++ = 0;
 		CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
-		put_unescaped(value, strlen(value), &plain);
+		cprof_percent_decode(value, strlen(value), &plain);
 		if (strcmp(pair, "service.name") != 0 && strcmp(pair, "service") != 0)
 			add(ctx, pair, cprof_buffer_text(&plain));
 	}

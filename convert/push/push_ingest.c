@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/percent.h"
 #include "convert/push/push_backend.h"
 
 /* Names are [A-Za-z0-9_.]. In a value a comma or a brace would end it: there is no way to quote them. */
@@ -54,7 +55,7 @@ static void make(const struct cprof_push_part *part, struct cprof_push_request *
 	put_app(part, &app);
 	cprof_push_put_url(&request->url, part->url, "/ingest");
 	cprof_buffer_printf(&request->url, "%cname=", strchr(part->url, '?') ? '&' : '?');
-	cprof_push_put_escaped(&request->url, cprof_buffer_text(&app));
+	cprof_percent_encode(cprof_buffer_text(&app), &request->url);
 	cprof_buffer_printf(&request->url,
 			    "&from=%" PRIu64 "&until=%" PRIu64 "&format=pprof&spyName=cprof-attach",
 			    (uint64_t)(part->from_wall_ns / CPROF_NS_PER_S),

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/proto_put.h"
 #include "convert/push/push_backend.h"
@@ -86,7 +87,7 @@ static void make_json(const struct cprof_push_part *part, struct cprof_push_requ
 		put_json_label(out, part->labels->items[i].name, part->labels->items[i].value);
 	}
 	cprof_buffer_puts(out, "]},\"samples\":[{\"raw_profile\":\"");
-	cprof_push_put_base64(out, part->pprof->data, part->pprof->len);
+	cprof_base64_encode(part->pprof->data, part->pprof->len, out);
 	cprof_buffer_puts(out, "\"}]}]}");
 }
 

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/percent.h"
 #include "convert/push/push_backend.h"
 #include "convert/push/text_put.h"
 
@@ -28,9 +29,9 @@ static bool put_place(const struct cprof_push_part *part, const char *name, size
 		      struct cprof_buffer *out)
 {
 	if (n == 7 && memcmp(name, "service", n) == 0)
-		cprof_push_put_escaped(out, part->service);
+		cprof_percent_encode(part->service, out);
 	else if (n == 4 && memcmp(name, "type", n) == 0)
-		cprof_push_put_escaped(out, part->kind);
+		cprof_percent_encode(part->kind, out);
 	else if (n == 4 && memcmp(name, "time", n) == 0)
 		cprof_push_put_time(out, part->from_wall_ns, "%Y%m%dT%H%M%SZ");
 	else

@@ -20,22 +20,6 @@ void cprof_push_put_json(struct cprof_buffer *out, const char *text)
 	cprof_buffer_putc(out, '"');
 }
 
-void cprof_push_put_base64(struct cprof_buffer *out, const void *bytes, size_t n)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const uint8_t *at = bytes;
-	for (; n; at += 3) {
-		size_t have = n < 3 ? n : 3;
-		uint32_t three = (uint32_t)at[0] << 16 | (have > 1 ? (uint32_t)at[1] << 8 : 0) |
-				 (have > 2 ? (uint32_t)at[2] : 0);
-		for (size_t i = 0; i < 4; i++)
-			cprof_buffer_putc(out,
-					  i <= have ? digits[three >> (18 - 6 * i) & 63] : '=');
-		n -= have;
-	}
-}
-
 void cprof_push_put_time(struct cprof_buffer *out, uint64_t wall_ns, const char *format)
 {
 	char text[64];

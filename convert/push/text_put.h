@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * convert/push/text_put.h - bytes as texts that requests are made of: JSON strings, base64, times.
+ * convert/push/text_put.h - bytes as texts that requests are made of: JSON strings, times.
  *
- * Sources: RFC 8259 "Strings"; RFC 4648 "Base 64 Encoding"; RFC 3339.
+ * Sources: RFC 8259 "Strings"; RFC 3339.
  */
 #ifndef CPROF_CONVERT_PUSH_TEXT_PUT_H
 #define CPROF_CONVERT_PUSH_TEXT_PUT_H
@@ -14,8 +14,6 @@
 
 /* With the quotes; `text` is UTF-8. */
 void cprof_push_put_json(struct cprof_buffer *out, const char *text);
-
-void cprof_push_put_base64(struct cprof_buffer *out, const void *bytes, size_t n);
 
 /* As strftime(3) says it in UTC. */
 void cprof_push_put_time(struct cprof_buffer *out, uint64_t wall_ns, const char *format);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/base64.h"
 #include "base/option_file.h"
 #include "base/option_show.h"
 #include <stdio.h>
@@ -176,22 +175,4 @@ TEST(options_peek_finds_a_value_before_the_command)
 	CHECK_STR(cprof_options_peek(6, argv, "config"), "b");
 	CHECK(!cprof_options_peek(6, argv, "conf"));
 	CHECK(!cprof_options_peek(1, argv, "config"));
-}
-
-TEST(base64_is_read_with_and_without_padding)
-{
-	static const struct {
-		const char *text, *want; /* NULL: refused */
-	} cases[] = { { "", "" },          { "Zg==", "f" },      { "Zm8=", "fo" },
-		      { "Zm9v", "foo" },   { "Zm9vYg", "foob" }, { "Pz8_", "???" },
-		      { "Pz8/", "???" },   { "Zg=", NULL },      { "Z", NULL },
-		      { "Zm9v Zg", NULL }, { "====", NULL } };
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct cprof_buffer out = { 0 };
-		const bool good = cprof_base64_decode(cases[i].text, strlen(cases[i].text), &out);
-		CHECK(good == (cases[i].want != NULL));
-		if (good && cases[i].want)
-			CHECK_STR(cprof_buffer_text(&out), cases[i].want);
-		cprof_buffer_deinit(&out);
-	}
 }

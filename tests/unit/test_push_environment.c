@@ -78,6 +78,17 @@ TEST(push_environment_gives_a_secret_to_its_own_vendor_only)
 	}
 }
 
+TEST(push_environment_takes_nothing_of_what_is_no_base64)
+{
+	struct cprof_buffer auth = { 0 };
+	const char *variable = "?";
+	set(ENV({ "OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20dXNlcjpw*XNz" }));
+	cprof_push_environment_auth("otlp+https://h", NULL, &auth, &variable);
+	CHECK_UINT(auth.len, 0);
+	CHECK(variable == NULL);
+	cprof_buffer_deinit(&auth);
+}
+
 static void put(void *ctx, const char *name, const char *value)
 {
 	cprof_buffer_printf(ctx, "%s=%s;", name, value);
