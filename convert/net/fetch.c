@@ -19,8 +19,6 @@
 #define PROGRESS_S    5           /* between two lines of progress */
 #define MESSAGE_BYTES 400         /* of a server's own words in an error */
 
-enum { GRPC_DENIED = 7, GRPC_UNAUTHENTICATED = 16 };
-
 /* A URL on its way. */
 struct transfer {
 	const struct cprof_curl_api *api;
@@ -157,8 +155,9 @@ static struct cprof_error *check_status(const struct cprof_curl_api *api, CURL *
 static struct cprof_error *end_query(struct transfer *t)
 {
 	struct cprof_query *query = &t->fetch->query;
-	if (is_grpc(t) && t->grpc.status != 0) {
-		if (t->grpc.status == GRPC_UNAUTHENTICATED || t->grpc.status == GRPC_DENIED)
+	if (is_grpc(t) && t->grpc.status != CPROF_GRPC_OK) {
+		if (t->grpc.status == CPROF_GRPC_UNAUTHENTICATED ||
+		    t->grpc.status == CPROF_GRPC_DENIED)
 			t->fetch->trouble = CPROF_FETCH_NOT_LET_IN;
 		return cprof_error_new(CPROF_ERR_OS, "the server answers gRPC status %d%s%s",
 				       t->grpc.status, *t->grpc.words ? ": " : "", t->grpc.words);

@@ -14,13 +14,16 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json_member.h"
+#include "base/percent.h"
 #include "base/proto_put.h"
+#include "convert/net/grpc_frame.h"
 #include "convert/net/query.h"
+#include "convert/profile/wire.h"
 
 #define GRPC_PATH "/parca.query.v1alpha1.QueryService/Query"
 #define JSON_PATH "/api/profiles/query"
 
-enum { MODE_MERGE = 2, REPORT_PPROF = 1, FIELD_PPROF = 6, FRAME_HEAD = 5 };
+enum { MODE_MERGE = 2, REPORT_PPROF = 1, FIELD_PPROF = 6 };
 
 static struct cprof_error *nothing(void)
 {
@@ -28,17 +31,6 @@ static struct cprof_error *nothing(void)
 }
 
 /* ---- as JSON ---- */
-
-static void put_escaped(struct cprof_buffer *out, const char *text)
-{
-	for (; *text; text++) {
-		if ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
-		    (*text >= '0' && *text <= '9') || strchr("-._~", *text))
-			cprof_buffer_putc(out, *text);
-		else
-			cprof_buffer_printf(out, "%%%02X", (unsigned char)*text);
-	}
-}
 
 static void put_time(struct cprof_buffer *out, uint64_t wall_ns)
 {
@@ -56,7 +48,7 @@ static void make_json(const struct cprof_query *query, struct cprof_query_reques
 			    "%s" JSON_PATH
 			    "?mode=MODE_MERGE&report_type=REPORT_TYPE_PPROF&merge.query=",
 			    cprof_buffer_text(&query->server));
-	put_escaped(&request->url, cprof_buffer_text(&query->text));
+	cprof_percent_encode(cprof_buffer_text(&query->text), &request->url);
 	cprof_buffer_puts(&request->url, "&merge.start=");
 	put_time(&request->url, query->from_wall_ns);
 	cprof_buffer_puts(&request->url, "&merge.end=");
@@ -110,67 +102,38 @@ static void make_grpc(const struct cprof_query *query, struct cprof_query_reques
 	cprof_proto_put_number(&message, 1, MODE_MERGE);
 	cprof_proto_put_message(&message, 3, &merge);
 	cprof_proto_put_number(&message, 5, REPORT_PPROF);
-	/* A byte that says "not compressed", and the length, highest byte first. */
-	const size_t n = message.len;
-	const unsigned char head[FRAME_HEAD] = { 0, (unsigned char)(n >> 24),
-						 (unsigned char)(n >> 16), (unsigned char)(n >> 8),
-						 (unsigned char)n };
-	cprof_buffer_append(&request->body, head, sizeof(head));
-	cprof_buffer_append(&request->body, cprof_buffer_text(&message), n);
-	request->body.failed = request->body.failed || message.failed;
-}
-
-/* A varint at *at; false: it does not end. */
-static bool take_varint(const uint8_t *data, size_t n, size_t *at, uint64_t *ret)
-{
-	*ret = 0;
-	for (unsigned shift = 0; shift < 64 && *at < n; shift += 7) {
-		const uint8_t byte = data[(*at)++];
-		*ret |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80)
-			return true;
-	}
-	return false;
+	cprof_grpc_frame_put(&message, &request->body);
 }
 
 /* The bytes of one field of a message, the last of them; false: it is not there, or this is no message. */
-static bool find_bytes(const uint8_t *data, size_t n, uint64_t field, size_t *ret_at, size_t *ret_n)
+static bool find_bytes(const uint8_t *data, size_t n, uint32_t number, struct cprof_wire *ret)
 {
-	bool found = false;
-	for (size_t at = 0; at < n;) {
-		uint64_t tag, value = 0;
-		if (!take_varint(data, n, &at, &tag))
-			return false;
-		const unsigned wire = tag & 7;
-		if ((wire == 0 || wire == 2) && !take_varint(data, n, &at, &value))
-			return false;
-		const uint64_t skip = wire == 2 ? value : wire == 1 ? 8 : wire == 5 ? 4 : 0;
-		if (wire == 3 || wire == 4 || wire > 5 || skip > n - at)
-			return false;
-		if (wire == 2 && tag >> 3 == field) {
-			*ret_at = at;
-			*ret_n = skip;
-			found = true;
-		}
-		at += skip;
+	struct cprof_wire message = { data, data + n, data };
+	struct cprof_wire_field field;
+	struct cprof_error *err;
+	bool found = false, more;
+	while (!(err = cprof_wire_next(&message, &field, &more)) && more) {
+		if (field.number != number || field.type != CPROF_WIRE_BYTES)
+			continue;
+		*ret = field.bytes;
+		found = true;
 	}
-	return found;
+	const bool whole = !err;
+	cprof_error_free(err);
+	return found && whole;
 }
 
 static struct cprof_error *take_grpc(struct cprof_buffer *answer)
 {
-	const uint8_t *data = answer->data;
-	size_t at, n;
-	if (answer->len < FRAME_HEAD || data[0] != 0)
+	const uint8_t *message;
+	struct cprof_wire profile;
+	size_t n;
+	if (!cprof_grpc_frame_take(answer->data, answer->len, &message, &n) ||
+	    !find_bytes(message, n, FIELD_PPROF, &profile))
 		return nothing();
-	const size_t frame =
-		(size_t)data[1] << 24 | (size_t)data[2] << 16 | (size_t)data[3] << 8 | data[4];
-	if (frame > answer->len - FRAME_HEAD ||
-	    !find_bytes(data + FRAME_HEAD, frame, FIELD_PPROF, &at, &n))
-		return nothing();
-	memmove(answer->data, data + FRAME_HEAD + at, n);
-	answer->len = n;
-	answer->data[n] = 0;
+	answer->len = (size_t)(profile.end - profile.at);
+	memmove(answer->data, profile.at, answer->len);
+	answer->data[answer->len] = 0;
 	return NULL;
 }
 

@@ -38,23 +38,9 @@ struct cprof_push_request {
 	bool grpc;                   /* over HTTP/2, and the answer's status is in its trailers */
 };
 
-/* gRPC "Status codes and their use in gRPC". */
-enum cprof_grpc_status {
-	CPROF_GRPC_NONE = -1,
-	CPROF_GRPC_OK = 0,
-	CPROF_GRPC_CANCELLED = 1,
-	CPROF_GRPC_DEADLINE = 4,
-	CPROF_GRPC_DENIED = 7,
-	CPROF_GRPC_EXHAUSTED = 8,
-	CPROF_GRPC_ABORTED = 10,
-	CPROF_GRPC_UNIMPLEMENTED = 12,
-	CPROF_GRPC_UNAVAILABLE = 14,
-	CPROF_GRPC_UNAUTHENTICATED = 16,
-};
-
 struct cprof_push_answer {
 	long status;             /* of HTTP; 0: none came */
-	int grpc_status;         /* CPROF_GRPC_NONE: none came */
+	int grpc_status;         /* as in net/grpc_head.h */
 	const char *words;       /* the server's, at most 2 KiB */
 	uint64_t retry_after_ns; /* 0: not said */
 };

@@ -13,6 +13,8 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/proto_put.h"
+#include "convert/net/grpc_frame.h"
+#include "convert/net/grpc_head.h"
 #include "convert/push/push_backend.h"
 #include "convert/push/text_put.h"
 
@@ -55,13 +57,7 @@ static void make_grpc(const struct cprof_push_part *part, struct cprof_push_requ
 	request->grpc = true;
 	cprof_push_put_url(&request->url, part->url, GRPC_PATH);
 	cprof_buffer_puts(&request->headers, "Content-Type: application/grpc\nTE: trailers\n");
-	/* A byte that says "not compressed", and the length, highest byte first. */
-	const size_t n = message.len;
-	const unsigned char head[5] = { 0, (unsigned char)(n >> 24), (unsigned char)(n >> 16),
-					(unsigned char)(n >> 8), (unsigned char)n };
-	cprof_buffer_append(&request->body, head, sizeof(head));
-	cprof_buffer_append(&request->body, cprof_buffer_text(&message), n);
-	request->body.failed = request->body.failed || message.failed;
+	cprof_grpc_frame_put(&message, &request->body);
 }
 
 static void put_json_label(struct cprof_buffer *out, const char *name, const char *value)

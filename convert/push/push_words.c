@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "convert/net/grpc_head.h"
 #include "convert/push/push_url.h"
 
 /* The server's words on one line. */
