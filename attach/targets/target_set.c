@@ -14,6 +14,7 @@
 #include "attach/targets/target_ids.h"
 #include "attach/targets/target_looks.h"
 #include "attach/targets/target_news.h"
+#include "attach/targets/target_pending.h"
 #include "attach/targets/target_scan.h"
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -22,16 +23,13 @@
 #include "cprof/buffer.h"
 #include "cprof/hash.h"
 
-#define LOOK_NS        (2 * CPROF_NS_PER_S)  /* without the kernel's word */
-#define LOOK_TURNS     5                     /* so everybody within ten seconds */
-#define SURE_LOOK_NS   (60 * CPROF_NS_PER_S) /* with it */
-#define GROUP_LOOK_NS  LOOK_NS              /* nobody tells of one that is moved to another group */
-#define SETTLE_NS      (CPROF_NS_PER_S / 4) /* what ends within this is not looked at */
-#define LOOKED_AT_ONCE 256
-#define PENDING_MAX    65536
-#define SAID_MAX       4096
-#define ANCESTORS_MAX  64
-#define FILES          (16 * 1024) /* descriptors that are enough for as many targets as there may be */
+#define LOOK_NS       (2 * CPROF_NS_PER_S)  /* without the kernel's word */
+#define LOOK_TURNS    5                     /* so everybody within ten seconds */
+#define SURE_LOOK_NS  (60 * CPROF_NS_PER_S) /* with it */
+#define GROUP_LOOK_NS LOOK_NS               /* nobody tells of one that is moved to another group */
+#define SAID_MAX      4096
+#define ANCESTORS_MAX 64
+#define FILES         (16 * 1024) /* descriptors that are enough for as many targets as there may be */
 
 struct member {
 	pid_t pid;
@@ -47,11 +45,8 @@ struct cprof_target_set {
 	struct cprof_target_set_events events;
 	struct member *members; /* owned; ascending by id */
 	size_t n_members, cap_members;
-	struct news_item {
-		pid_t pid, parent;
-	} * pending; /* owned; who is to be looked at */
-	size_t n_pending, cap_pending;
-	uint64_t pending_due_ns, look_due_ns, looked_ns;
+	struct cprof_target_pending pending;
+	uint64_t look_due_ns, looked_ns;
 	bool missed; /* there was more news than could be taken: the next look is at everybody */
 	struct cprof_target_scan scan;
 	struct cprof_target_news news;
@@ -265,7 +260,7 @@ static struct cprof_error *look_at_all(struct cprof_target_set *set, size_t turn
 static void miss_news(struct cprof_target_set *set)
 {
 	set->missed = true;
-	set->n_pending = 0;
+	set->pending.n = 0;
 	if (set->look_due_ns > set->looked_ns + LOOK_NS)
 		set->look_due_ns = set->looked_ns + LOOK_NS;
 }
@@ -273,31 +268,14 @@ static void miss_news(struct cprof_target_set *set)
 static void on_news(void *ctx, pid_t pid, pid_t parent)
 {
 	struct cprof_target_set *set = ctx;
-	if (set->n_pending && set->pending[set->n_pending - 1].pid == pid)
-		return; /* fork, exec and a new name come one behind the other */
-	if (set->missed)
-		return; /* who is told of now is seen by that look */
-	if (set->n_pending >= PENDING_MAX ||
-	    !CPROF_ARRAY_ROOM(set->pending, set->n_pending, set->cap_pending, 1)) {
+	/* Who is told of while that look is still to come is seen by it. */
+	if (!set->missed && !cprof_target_pending_add(&set->pending, pid, parent))
 		miss_news(set);
-		return;
-	}
-	if (!set->n_pending)
-		set->pending_due_ns = cprof_clock_mono_ns() + SETTLE_NS;
-	set->pending[set->n_pending++] = (struct news_item){ pid, parent };
 }
 
-/* The oldest first, so that parents come before their children. */
-static void look_at_pending(struct cprof_target_set *set, uint64_t mono_ns)
+static void on_settled(void *ctx, pid_t pid, pid_t parent)
 {
-	if (!set->n_pending || mono_ns < set->pending_due_ns)
-		return;
-	const size_t n = set->n_pending < LOOKED_AT_ONCE ? set->n_pending : LOOKED_AT_ONCE;
-	for (size_t i = 0; i < n; i++)
-		look_at(set, set->pending[i].pid, set->pending[i].parent);
-	set->n_pending -= n;
-	memmove(set->pending, set->pending + n, set->n_pending * sizeof(*set->pending));
-	set->pending_due_ns = mono_ns + SETTLE_NS;
+	look_at(ctx, pid, parent);
 }
 
 static void take_events(struct cprof_target_set *set)
@@ -323,8 +301,9 @@ uint64_t cprof_target_set_due_mono_ns(const struct cprof_target_set *set)
 {
 	if (!cprof_target_rules_are_open(set->rules))
 		return UINT64_MAX;
-	return set->n_pending && set->pending_due_ns < set->look_due_ns ? set->pending_due_ns
-									: set->look_due_ns;
+	const struct cprof_target_pending *pending = &set->pending;
+	return pending->n && pending->due_mono_ns < set->look_due_ns ? pending->due_mono_ns
+								     : set->look_due_ns;
 }
 
 void cprof_target_set_run(struct cprof_target_set *set, uint64_t mono_ns)
@@ -332,7 +311,7 @@ void cprof_target_set_run(struct cprof_target_set *set, uint64_t mono_ns)
 	take_events(set);
 	if (!cprof_target_rules_are_open(set->rules))
 		return;
-	look_at_pending(set, mono_ns);
+	cprof_target_pending_take(&set->pending, mono_ns, on_settled, set);
 	if (mono_ns >= set->look_due_ns)
 		cprof_error_free(look_at_all(
 			set, set->news.proven && !cprof_target_rules_want_groups(set->rules)
@@ -472,6 +451,7 @@ void cprof_target_set_close(struct cprof_target_set *set)
 	for (size_t i = 0; i < set->n_members; i++)
 		close(set->members[i].pidfd);
 	cprof_target_news_close(&set->news);
+	cprof_target_pending_deinit(&set->pending);
 	cprof_target_scan_deinit(&set->scan);
 	cprof_map64_deinit(&set->said);
 	cprof_target_ids_deinit(&set->named);
@@ -479,7 +459,6 @@ void cprof_target_set_close(struct cprof_target_set *set)
 	if (set->epoll_fd >= 0)
 		close(set->epoll_fd);
 	free(set->members);
-	free(set->pending);
 	free(set);
 }
 

@@ -11,6 +11,7 @@
 
 #include "attach/targets/target_ids.h"
 #include "attach/targets/target_news.h"
+#include "attach/targets/target_pending.h"
 #include "attach/targets/target_rules.h"
 #include "attach/targets/target_scan.h"
 #include "attach/targets/target_set.h"
@@ -395,4 +396,34 @@ TEST(target_ids_are_a_set)
 	CHECK_UINT(ids.n, 2);
 	CHECK(cprof_target_ids_has(&ids, 3) && cprof_target_ids_has(&ids, 5));
 	cprof_target_ids_deinit(&ids);
+}
+
+static void on_settled(void *ctx, pid_t pid, pid_t parent)
+{
+	struct seen *seen = ctx;
+	CHECK_UINT(parent, pid + 1);
+	on_news(seen, pid, parent);
+}
+
+TEST(target_pending_hands_out_the_oldest_first_a_piece_at_a_time_and_has_a_bound)
+{
+	struct cprof_target_pending pending = { 0 };
+	struct seen first = { 0 }, second = { 0 };
+	pid_t most = 0;
+	while (most < 1000000 && cprof_target_pending_add(&pending, most + 1, most + 2))
+		most++;
+	CHECK(most < 1000000);
+	CHECK(cprof_target_pending_add(&pending, most, most + 1)); /* it is told of twice */
+	CHECK_UINT(pending.n, most);
+	const uint64_t due = pending.due_mono_ns;
+	cprof_target_pending_take(&pending, due - 1, on_settled, &first);
+	CHECK_UINT(first.n, 0);
+	cprof_target_pending_take(&pending, due, on_settled, &first);
+	CHECK(first.n > 0 && first.n < (size_t)most);
+	CHECK_UINT(pending.n, (size_t)most - first.n);
+	CHECK(pending.due_mono_ns > due);
+	cprof_target_pending_take(&pending, pending.due_mono_ns, on_settled, &second);
+	CHECK_UINT(first.pids[0], 1);
+	CHECK_UINT(second.pids[0], first.n + 1);
+	cprof_target_pending_deinit(&pending);
 }
