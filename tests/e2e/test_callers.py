@@ -73,7 +73,7 @@ class Refusals(Caller):
         if run([*as_weak_root, "cat", program]).returncode == 0:
             self.skipTest("root can read it")
         with Target(self.as_user([program])) as target:
-            done = run([*as_weak_root, self.tool, "-p", str(target.pid), "-seconds", "0.5", "-f", "-o", self.path("x.pb.gz")])
+            done = harness.attach_while_it_works(target.pid, 5, "-f", "-o", self.path("x.pb.gz"), tool=(*as_weak_root, self.tool))
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(target.alive())
         self.assertGreater(Profile.read(self.path("x.pb.gz")).total(), 0)

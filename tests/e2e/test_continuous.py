@@ -95,10 +95,11 @@ class Continuous(TempDir):
     def test_windows_follow_each_other_without_a_gap_and_the_last_one_comes_at_the_end(self):
         with Target("hot") as target, Listening((200, "")) as server:
             before = Footprint(target.pid)
-            process = self.start(server.port, "-p", target.pid, "-modes", "cpu,heap,threads", "-service", "shop")
+            process = self.start(server.port, "-p", target.pid, "-modes", "cpu,heap,threads", "-service", "shop", "-hz", "1000")
             pushed = []
             while sum(one.name == "process_cpu" for one in pushed) < 3:
                 pushed += server.wait_for(lambda one: one.name == "process_cpu")
+            harness.let_it_work(target.pid, 5)  # for there to be something in the last window
             said = self.finish(process)
             before.check_unchanged(self)
             while not server.arrived.empty():

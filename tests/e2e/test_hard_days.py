@@ -278,11 +278,11 @@ class Targets(Base):
 {target_path('hot')} > {self.path('said')} &
 hot=$!
 while ! grep -q ready {self.path('said')} 2>/dev/null; do :; done
-{ATTACH} -p $hot -seconds 1 -open cpu -v -o {self.path('in.pb.gz')} || exit 9
+{ATTACH} -p $hot -seconds 1 -hz 1000 -open cpu -v -o {self.path('in.pb.gz')} || exit 9
 unshare --pid --fork --kill-child {target_path('hot')} > {self.path('said2')} &
 while ! grep -q ready {self.path('said2')} 2>/dev/null; do :; done
 inner=$(pgrep -x hot | tail -1)
-{ATTACH} -p $inner -seconds 1 -open cpu -v -o {self.path('inner.pb.gz')}
+{ATTACH} -p $inner -seconds 1 -hz 1000 -open cpu -v -o {self.path('inner.pb.gz')}
 """
         done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", "bash", "-c", script], timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)

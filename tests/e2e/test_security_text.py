@@ -191,13 +191,16 @@ class FileCapabilities(TempDir):
         self.env = {"HOME": self.path("home"), "XDG_CACHE_HOME": self.path("cache"), "TMPDIR": self.path("tmp"),
                     "DEBUGINFOD_URLS": "http://127.0.0.1:9/", "PATH": f"{self.dir}:/usr/bin:/bin", "MINE": "kept"}
 
+    def by_nobody(self):
+        return "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--", self.tool
+
     def as_nobody(self, *args, **more):
-        return run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--", self.tool, *args],
-                   env=self.env, cwd=self.path("tmp"), **more)
+        return run([*self.by_nobody(), *args], env=self.env, cwd=self.path("tmp"), **more)
 
     def test_its_callers_environment_steers_nothing(self):
         with Target("hot") as target:
-            done = self.as_nobody("-p", str(target.pid), "-seconds", "0.3", "-debuginfod", "-o", "p.pb.gz")
+            done = attach_while_it_works(target.pid, 5, "-debuginfod", "-o", "p.pb.gz", tool=self.by_nobody(), env=self.env,
+                                         cwd=self.path("tmp"))
             if done.returncode == 4:
                 raise unittest.SkipTest(f"file capabilities are of no use here: {done.stderr.strip()}")
             self.assertEqual(done.returncode, 0, done.stderr)
