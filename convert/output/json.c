@@ -26,3 +26,9 @@ void cprof_json_put_string(FILE *out, const char *text)
 	}
 	fputc('"', out);
 }
+
+void cprof_json_put_member(FILE *out, const char *key, const char *value)
+{
+	fprintf(out, "\"%s\":", key);
+	cprof_json_put_string(out, value);
+}

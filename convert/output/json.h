@@ -13,4 +13,7 @@
  */
 void cprof_json_put_string(FILE *out, const char *text);
 
+/* "key":"value"; `key` is written as it is. */
+void cprof_json_put_member(FILE *out, const char *key, const char *value);
+
 #endif

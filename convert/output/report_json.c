@@ -11,12 +11,6 @@
 #include "convert/graph/graph.h"
 #include "convert/output/json.h"
 
-static void put_text(FILE *out, const char *key, const char *value)
-{
-	fprintf(out, "\"%s\":", key);
-	cprof_json_put_string(out, value);
-}
-
 static void put_header(const struct cprof_report *report, const struct cprof_graph *graph,
 		       FILE *out)
 {
@@ -24,11 +18,11 @@ static void put_header(const struct cprof_report *report, const struct cprof_gra
 	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
 	cprof_report_type_label(report, &type);
 	fputc('{', out);
-	put_text(out, "program", cprof_report_title(report));
+	cprof_json_put_member(out, "program", cprof_report_title(report));
 	fputc(',', out);
-	put_text(out, "type", cprof_buffer_text(&type));
+	cprof_json_put_member(out, "type", cprof_buffer_text(&type));
 	fputc(',', out);
-	put_text(out, "unit", report->sample_unit);
+	cprof_json_put_member(out, "unit", report->sample_unit);
 	fprintf(out, ",\"total\":%" PRId64 ",\"time_ns\":%" PRId64 ",\"duration_ns\":%" PRId64,
 		report->total, p->time_ns, p->duration_ns);
 	fprintf(out, ",\n\"nodes_in_all\":%u,\"nodes_dropped\":%u,\n\"comments\":[",
@@ -47,14 +41,14 @@ static void put_node(struct cprof_report *report, struct cprof_graph *graph, uin
 	const struct cprof_node *node = &graph->nodes[index];
 	const struct cprof_node_info *info = cprof_graph_info(graph, node);
 	fputc('{', out);
-	put_text(out, "name", cprof_graph_name(graph, index));
+	cprof_json_put_member(out, "name", cprof_graph_name(graph, index));
 	if (info->name) {
 		fputc(',', out);
-		put_text(out, "function", cprof_profile_text(p, info->name));
+		cprof_json_put_member(out, "function", cprof_profile_text(p, info->name));
 	}
 	if (info->file) {
 		fputc(',', out);
-		put_text(out, "file", cprof_profile_text(p, info->file));
+		cprof_json_put_member(out, "file", cprof_profile_text(p, info->file));
 	}
 	if (info->line)
 		fprintf(out, ",\"line\":%" PRId64, info->line);

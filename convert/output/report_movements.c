@@ -100,12 +100,6 @@ const struct cprof_format cprof_format_movements = {
 	.write = write_movements,
 };
 
-static void put_text(FILE *out, const char *key, const char *value)
-{
-	fprintf(out, "\"%s\":", key);
-	cprof_json_put_string(out, value);
-}
-
 static void put_noise(FILE *out, const char *key, enum cprof_movement_noise noise)
 {
 	static const char *const words[] = { "null", "false", "true" };
@@ -118,14 +112,14 @@ static void put_json_row(struct cprof_report *report, struct cprof_movements *mo
 	const struct cprof_profile *p = report->profile;
 	const struct cprof_node_info *info = &movements->infos.all[row->info];
 	fputc('{', out);
-	put_text(out, "name", cprof_node_infos_name(&movements->infos, row->info));
+	cprof_json_put_member(out, "name", cprof_node_infos_name(&movements->infos, row->info));
 	if (info->name) {
 		fputc(',', out);
-		put_text(out, "function", cprof_profile_text(p, info->name));
+		cprof_json_put_member(out, "function", cprof_profile_text(p, info->name));
 	}
 	if (info->file) {
 		fputc(',', out);
-		put_text(out, "file", cprof_profile_text(p, info->file));
+		cprof_json_put_member(out, "file", cprof_profile_text(p, info->file));
 	}
 	fprintf(out,
 		",\"flat_before\":%" PRId64 ",\"flat_after\":%" PRId64 ",\"cum_before\":%" PRId64
@@ -144,11 +138,11 @@ static struct cprof_error *write_json(struct cprof_report *report, FILE *out)
 	if (!err) {
 		cprof_report_type_label(report, &type);
 		fputc('{', out);
-		put_text(out, "program", cprof_report_title(report));
+		cprof_json_put_member(out, "program", cprof_report_title(report));
 		fputc(',', out);
-		put_text(out, "type", cprof_buffer_text(&type));
+		cprof_json_put_member(out, "type", cprof_buffer_text(&type));
 		fputc(',', out);
-		put_text(out, "unit", report->sample_unit);
+		cprof_json_put_member(out, "unit", report->sample_unit);
 		fprintf(out,
 			",\"total\":%" PRId64 ",\"ratio\":%.17g,\"before\":%" PRId64
 			",\"after\":%" PRId64 ",\"changed\":%u,\"noise\":%s,\"entries\":[",

@@ -45,7 +45,7 @@ static void put_text(struct listing *l, const char *file, const uint32_t *nodes,
 	const char *failure = cprof_source_files_failure(l->files, file);
 	if (failure) {
 		fputc(',', l->out);
-		cprof_web_json_text(l->out, "failure", failure);
+		cprof_json_put_member(l->out, "failure", failure);
 	}
 	if (l->whole)
 		range = (struct cprof_source_range){ 1, INT64_MAX };
@@ -67,9 +67,9 @@ static void put_routine(struct listing *l, const struct cprof_source_listing *li
 	int64_t flat, cum;
 	cprof_graph_sum(l->graph, nodes, routine->n, &flat, &cum);
 	fputc('{', l->out);
-	cprof_web_json_text(l->out, "function", cprof_profile_text(p, routine->name));
+	cprof_json_put_member(l->out, "function", cprof_profile_text(p, routine->name));
 	fputc(',', l->out);
-	cprof_web_json_text(l->out, "file", cprof_profile_text(p, routine->file));
+	cprof_json_put_member(l->out, "file", cprof_profile_text(p, routine->file));
 	fprintf(l->out, ",\"flat\":%" PRId64 ",\"cum\":%" PRId64, flat, cum);
 	if (routine->has_file)
 		put_text(l, cprof_profile_text(p, routine->file), nodes, routine->n);
@@ -153,7 +153,7 @@ static void put_code_begin(void *ctx, const char *name, int64_t flat, int64_t cu
 	if (code->routines++ >= MOST_ROUTINES)
 		return;
 	fputs(code->routines > 1 ? "]},\n{" : "\n{", code->out);
-	cprof_web_json_text(code->out, "function", name);
+	cprof_json_put_member(code->out, "function", name);
 	fprintf(code->out, ",\"flat\":%" PRId64 ",\"cum\":%" PRId64 ",\"lines\":[", flat, cum);
 	code->first = true;
 }

@@ -120,8 +120,8 @@ static void put_split(const struct strip *strip, const char *by, struct series *
 	fprintf(strip->out, "%s{\"by\":\"%s\",\"series\":[", first ? "" : ",", by);
 	for (size_t i = 0; i < n && i <= MOST_SERIES; i++) {
 		fputs(i ? ",\n{" : "\n{", strip->out);
-		cprof_web_json_text(strip->out, "name",
-				    i == MOST_SERIES ? "" : cprof_profile_text(p, all[i].name));
+		cprof_json_put_member(strip->out, "name",
+				      i == MOST_SERIES ? "" : cprof_profile_text(p, all[i].name));
 		fputs(",\"values\":", strip->out);
 		put_values(&all[i], strip->out);
 		fputc('}', strip->out);
@@ -161,9 +161,9 @@ static struct cprof_error *write_time(struct cprof_report *report, FILE *out)
 	struct cprof_error *err = NULL;
 	cprof_web_json_head(report, NULL, out);
 	fputc(',', out);
-	cprof_web_json_text(out, "key",
-			    strip.time.key ? cprof_profile_text(report->profile, strip.time.key)
-					   : "");
+	cprof_json_put_member(out, "key",
+			      strip.time.key ? cprof_profile_text(report->profile, strip.time.key)
+					     : "");
 	if (strip.time.key && find_range(&strip))
 		err = put_strip(&strip);
 	fputs("}\n", out);

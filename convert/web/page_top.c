@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
+#include "convert/output/json.h"
 #include "convert/web/web_json.h"
 #include "convert/web/web_page.h"
 
@@ -61,8 +62,8 @@ static struct cprof_error *put_calls(struct cprof_graph *graph, uint32_t node, b
 	for (uint32_t i = 0; i < n; i++) {
 		const struct cprof_edge *edge = &graph->edges[edges[i]];
 		fputs(i ? ",{" : "{", out);
-		cprof_web_json_text(out, "name",
-				    cprof_graph_name(graph, incoming ? edge->src : edge->dest));
+		cprof_json_put_member(out, "name",
+				      cprof_graph_name(graph, incoming ? edge->src : edge->dest));
 		fprintf(out, ",\"value\":%" PRId64 ",\"inlined\":%d}",
 			cprof_graph_edge_weight(graph, edges[i]), edge->is_inline);
 	}

@@ -8,12 +8,6 @@
 #include "convert/graph/graph_labels.h"
 #include "convert/output/json.h"
 
-void cprof_web_json_text(FILE *out, const char *key, const char *value)
-{
-	fprintf(out, "\"%s\":", key);
-	cprof_json_put_string(out, value);
-}
-
 static void put_lines(FILE *out, const char *text)
 {
 	const char *separator = "";
@@ -38,11 +32,11 @@ void cprof_web_json_head(const struct cprof_report *report, const struct cprof_g
 	else
 		cprof_report_profile_labels(report, &labels);
 	fputc('{', out);
-	cprof_web_json_text(out, "title", cprof_report_title(report));
+	cprof_json_put_member(out, "title", cprof_report_title(report));
 	fputc(',', out);
-	cprof_web_json_text(out, "type", cprof_buffer_text(&type));
+	cprof_json_put_member(out, "type", cprof_buffer_text(&type));
 	fputc(',', out);
-	cprof_web_json_text(out, "unit", report->sample_unit);
+	cprof_json_put_member(out, "unit", report->sample_unit);
 	fprintf(out, ",\"total\":%" PRId64 ",\"ratio\":%.17g,\"labels\":[", report->total,
 		report->ratio);
 	put_lines(out, cprof_buffer_text(&labels));
@@ -53,14 +47,14 @@ void cprof_web_json_node(struct cprof_graph *graph, uint32_t node, FILE *out)
 {
 	const struct cprof_profile *p = graph->report->profile;
 	const struct cprof_node_info *info = cprof_graph_info(graph, &graph->nodes[node]);
-	cprof_web_json_text(out, "name", cprof_graph_name(graph, node));
+	cprof_json_put_member(out, "name", cprof_graph_name(graph, node));
 	if (info->name) {
 		fputc(',', out);
-		cprof_web_json_text(out, "function", cprof_profile_text(p, info->name));
+		cprof_json_put_member(out, "function", cprof_profile_text(p, info->name));
 	}
 	if (info->file) {
 		fputc(',', out);
-		cprof_web_json_text(out, "file", cprof_profile_text(p, info->file));
+		cprof_json_put_member(out, "file", cprof_profile_text(p, info->file));
 	}
 	if (info->line)
 		fprintf(out, ",\"line\":%" PRId64, info->line);

@@ -46,6 +46,9 @@ static const struct {
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 static_assert(N_ROWS <= CPROF_WEB_PARAMS_MAX, "room for each parameter's text");
 
+/* What cprof_web_norm is called in addresses. */
+static const char *const norms[] = { "none", "total", "duration" };
+
 static bool get(const char *query, const char *name, struct cprof_buffer *value)
 {
 	return cprof_http_query_get(query, strlen(query), name, value);
@@ -70,13 +73,12 @@ static struct cprof_error *read_row(const char *query, size_t row, struct cprof_
 
 static struct cprof_error *read_norm(const char *query, struct cprof_web_query *ret)
 {
-	static const char *const names[] = { "none", "total", "duration" };
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	ret->norm = ret->config.normalize ? CPROF_WEB_NORM_TOTAL : CPROF_WEB_NORM_NONE;
 	if (!get(query, "norm", &text) || !text.len)
 		return NULL;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(cprof_buffer_text(&text), names[i]) == 0) {
+	for (size_t i = 0; i < sizeof(norms) / sizeof(norms[0]); i++) {
+		if (strcmp(cprof_buffer_text(&text), norms[i]) == 0) {
 			ret->norm = (enum cprof_web_norm)i;
 			return NULL;
 		}
@@ -145,7 +147,6 @@ static const struct cprof_option *option_of(const char *name)
 
 void cprof_web_query_put(const struct cprof_web_query *query, FILE *out)
 {
-	static const char *const norms[] = { "none", "total", "duration" };
 	fputc('{', out);
 	for (size_t i = 0; i < N_ROWS; i++) {
 		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
