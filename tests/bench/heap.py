@@ -26,8 +26,7 @@ class Churn:
     def __init__(self, spin, env=None):
         self.process = subprocess.Popen([PAIRS, str(spin)], stdout=subprocess.PIPE, text=True,
                                         env=dict(os.environ, **(env or {})))
-        while self.process.stdout.readline().strip() != "ready":
-            pass
+        harness.await_line(self.process.stdout, "ready")
 
     def rate(self, tenths):
         """Pairs per microsecond of the target's processor time: the median of so many tenths, begun after now."""

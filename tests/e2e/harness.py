@@ -100,6 +100,17 @@ class Process(subprocess.Popen):
             self.rest[name].set_result(stream.read())
 
 
+def await_line(stream, words):
+    """The lines up to the one that has these words in it."""
+    said = []
+    while not said or words not in said[-1]:
+        line = stream.readline()
+        if not line:
+            raise AssertionError(f"{words!r} was not said, but: {said}")
+        said.append(line.rstrip("\n"))
+    return said
+
+
 class Target:
     """A running victim program: lines up to `ready` are in .said; .close() ends it and checks its exit."""
 
@@ -110,13 +121,8 @@ class Target:
         self.process = Process(self.argv, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=env, **popen)
         self.pid = self.process.pid
         self.said = []
-        while wait_for:
-            line = self.process.stdout.readline()
-            if not line:
-                raise AssertionError(f"{self.argv[0]} ended before it was ready: {self.said}")
-            self.said.append(line.rstrip("\n"))
-            if line.strip() == wait_for:
-                break
+        if wait_for:
+            self.said = await_line(self.process.stdout, wait_for)
         match = re.search(r"^pid (\d+)$", "\n".join(self.said), re.M)
         if match and not popen.get("preexec_fn"):
             self.pid = int(match.group(1))

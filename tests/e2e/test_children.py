@@ -81,8 +81,7 @@ class Followed(TempDir):
             self.assertEqual(len(workers), 2)
             tool = harness.Process([ATTACH, "-p", str(target.pid), "-children", "-seconds", "0", "-o", self.path("x.pb.gz")],
                                    stderr=subprocess.PIPE, text=True)
-            while "profiling" not in tool.stderr.readline():
-                self.assertIsNone(tool.poll())
+            harness.await_line(tool.stderr, "profiling")
             wait_for_window(tool)
             for worker in workers:
                 let_it_work(worker, 20)
@@ -99,8 +98,7 @@ class Followed(TempDir):
         with Target(["child_work", "pool", "2", "100000000"]) as target:
             tool = harness.Process([ATTACH, "-p", str(target.pid), "-children", "-seconds", "0", "-o", self.path("x-%p.pb.gz")],
                                    stderr=subprocess.PIPE, text=True)
-            while "profiling" not in tool.stderr.readline():
-                self.assertIsNone(tool.poll())
+            harness.await_line(tool.stderr, "profiling")
             wait_for_window(tool)
             workers = children(target.pid)
             for worker in workers:

@@ -368,8 +368,7 @@ class Guest(unittest.TestCase):
             os.chmod(folder, 0o777)
             with subprocess.Popen([*nobody, harness.target_path("heap_churn"), "1"], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True) as target:
-                while target.stdout.readline().strip() != "ready":
-                    pass
+                harness.await_line(target.stdout, "ready")
                 result = harness.run([*nobody, harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-method",
                                       "uprobe", "-seconds", "0.1", "-o", f"{folder}/h.pb.gz"])
                 target.kill()
@@ -382,8 +381,7 @@ class Guest(unittest.TestCase):
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         target = subprocess.Popen([*nobody, harness.target_path("heap_truth_stubborn")], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
-        while target.stdout.readline().strip() != "ready":
-            pass
+        harness.await_line(target.stdout, "ready")
         result = harness.run([*nobody, harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-seconds", "0.1", "-f",
                               "-o", "/dev/null"])
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -198,12 +198,10 @@ class Namespaces(TempDir):
         need_root()
         need("unshare")
         need("nsenter")
+        if run(["unshare", "--pid", "--mount-proc", "--fork", "true"]).returncode:
+            self.skipTest("no PID namespace can be made here")
         with running("unshare", "--pid", "--mount-proc", "--fork", target_path("hot"), stdout=subprocess.PIPE, text=True) as outer:
-            wait_until("the target", lambda: outer.poll() is not None or harness.children(outer.pid))
-            if outer.poll() is not None:
-                self.skipTest("no PID namespace can be made here")
-            while outer.stdout.readline().strip() != "ready":
-                pass
+            harness.await_line(outer.stdout, "ready")
             target = harness.children(outer.pid)[0]
             recording = heap_harness.Recording(target)
             try:
@@ -403,8 +401,7 @@ class Runners(TempDir):
     def test_debuggers_are_named(self):
         server = need("gdbserver", "gdbserver is not installed")
         with running(target_path("hot"), stdout=subprocess.PIPE, text=True) as target:
-            while target.stdout.readline().strip() != "ready":
-                pass
+            harness.await_line(target.stdout, "ready")
             with running(server, "--once", "--attach", "localhost:0", str(target.pid), stderr=subprocess.DEVNULL,
                          stdout=subprocess.DEVNULL):
                 wait_until("the debugger", lambda: heap_harness.tracer(target.pid))
