@@ -97,32 +97,73 @@ static void put_left_out(struct cprof_buffer *out, const struct cprof_names *nam
 
 /* ---- what would be better ---- */
 
+static bool tells_functions(const struct cprof_names *names)
+{
+	return names->n_symtab || names->n_mini || names->go;
+}
+
+static struct cprof_error *advise(const struct cprof_names *names,
+				  const struct cprof_why_options *options,
+				  struct cprof_buffer *advice)
+{
+	const struct cprof_module *module = names->module;
+	struct cprof_error *err =
+		cprof_package_advise(module->root, module->path, options->ask_servers, advice);
+	if (err)
+		return err;
+	if (!options->names.debuginfod && module->build_id_len)
+		cprof_buffer_printf(advice,
+				    "run with %s, if DEBUGINFOD_URLS names a server "
+				    "that knows this build\n",
+				    options->ask_servers);
+	cprof_buffer_puts(advice,
+			  "your own build: compile with -g (and -O2 as before), do not strip "
+			  "the file or keep its debug file beside it\n");
+	return cprof_buffer_error(advice);
+}
+
 static struct cprof_error *put_advice(struct cprof_buffer *out, const struct cprof_names *names,
 				      const struct cprof_why_options *options)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer advice = { 0 };
-	const struct cprof_module *module = names->module;
 	if (names->dwarf && (names->n_symtab || names->n_mini))
 		return NULL;
-	if (module->kind == CPROF_MODULE_VDSO) {
+	if (names->module->kind == CPROF_MODULE_VDSO) {
 		put_lines(out, "better",
 			  "nothing: the kernel's own code, its functions have names\n");
 		return NULL;
 	}
-	struct cprof_error *err =
-		cprof_package_advise(module->root, module->path, options->ask_servers, &advice);
-	if (err)
+	struct cprof_error *err = advise(names, options, &advice);
+	if (!err)
+		put_lines(out, "better", cprof_buffer_text(&advice));
+	return err;
+}
+
+struct cprof_error *cprof_why_lacks(struct cprof_module *module,
+				    const struct cprof_why_options *options,
+				    struct cprof_why_lacks *ret_lacks, struct cprof_buffer *advice)
+{
+	struct cprof_names *names;
+	*ret_lacks = (struct cprof_why_lacks){ 0 };
+	if (module->kind == CPROF_MODULE_VDSO)
+		return NULL;
+	if (module->kind == CPROF_MODULE_OPAQUE) {
+		*ret_lacks =
+			(struct cprof_why_lacks){ .what = module->why ? module->why
+								      : "it could not be opened",
+						  .functions = true };
+		return NULL;
+	}
+	struct cprof_error *err = cprof_names_get(module, &options->names, &names);
+	if (!err)
+		err = cprof_names_need(names);
+	if (err || (tells_functions(names) && (names->dwarf || names->go)))
 		return err;
-	if (!options->names.debuginfod && module->build_id_len)
-		cprof_buffer_printf(&advice,
-				    "run with %s, if DEBUGINFOD_URLS names a server "
-				    "that knows this build\n",
-				    options->ask_servers);
-	cprof_buffer_puts(&advice,
-			  "your own build: compile with -g (and -O2 as before), do not strip "
-			  "the file or keep its debug file beside it\n");
-	put_lines(out, "better", cprof_buffer_text(&advice));
-	return cprof_buffer_error(&advice);
+	ret_lacks->functions = !tells_functions(names);
+	ret_lacks->what = !ret_lacks->functions ? "lines and inlined calls"
+			  : names->n_dynsym     ? "functions that are not exported"
+						: "all functions";
+	return advise(names, options, advice);
 }
 
 struct cprof_error *cprof_why_module(struct cprof_module *module,
@@ -196,13 +237,11 @@ static struct cprof_error *put_jit(const struct cprof_maps *maps, struct cprof_b
 	return no_memory;
 }
 
-struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cprof_maps *maps,
-				      const struct cprof_why_options *options,
-				      struct cprof_buffer *out)
+struct cprof_error *cprof_why_each(struct cprof_modules *modules, struct cprof_maps *maps,
+				   cprof_why_fn *fn, void *ctx, struct cprof_why_jit *jit)
 {
 	struct cprof_error *err = cprof_maps_refresh(maps);
-	size_t n_jit = 0, before = modules->n;
-	uint64_t jit_bytes = 0;
+	size_t before = modules->n;
 	for (size_t i = 0; i < maps->n_sorted && !err; i++) {
 		struct cprof_map *map = maps->sorted[i];
 		struct cprof_module *module;
@@ -213,14 +252,35 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 		if (err)
 			break;
 		if (module->kind == CPROF_MODULE_ANONYMOUS) {
-			n_jit++;
-			jit_bytes += map->end - map->start;
+			jit->n++;
+			jit->bytes += map->end - map->start;
 		} else if (module->id >= before) {
 			before = module->id + 1;
-			err = cprof_why_module(module, options, out);
+			err = fn(ctx, module);
 		}
 	}
-	return err ? err : put_jit(maps, &modules->budget, n_jit, jit_bytes, out);
+	return err;
+}
+
+struct telling {
+	const struct cprof_why_options *options;
+	struct cprof_buffer *out;
+};
+
+static struct cprof_error *tell_module(void *ctx, struct cprof_module *module)
+{
+	const struct telling *telling = ctx;
+	return cprof_why_module(module, telling->options, telling->out);
+}
+
+struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cprof_maps *maps,
+				      const struct cprof_why_options *options,
+				      struct cprof_buffer *out)
+{
+	struct telling telling = { options, out };
+	struct cprof_why_jit jit = { 0 };
+	struct cprof_error *err = cprof_why_each(modules, maps, tell_module, &telling, &jit);
+	return err ? err : put_jit(maps, &modules->budget, jit.n, jit.bytes, out);
 }
 
 struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)
