@@ -334,7 +334,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		err = no_option(left);
 	cprof_strings_deinit(&rest);
 	if (err || options->help || options->version || options->man || options->completion ||
-	    options->show_config)
+	    options->show_config || options->doctor_table)
 		return err;
 	if (options->why && options->files.len)
 		return NULL;

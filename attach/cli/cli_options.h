@@ -52,6 +52,8 @@ struct cprof_attach_options {
 	/* other than profiling */
 	uint64_t repair_pid;        /* 0: nothing to repair */
 	bool why;                   /* explain names in place of profiling */
+	bool doctor;                /* try what works, in place of profiling */
+	bool doctor_table;          /* print what there is to be granted */
 	struct cprof_strings files; /* what -why is asked about, besides processes */
 	bool text;                  /* of the threads mode, on stdout */
 	bool deadlock_status;       /* a deadlock that was found is told by the exit status */

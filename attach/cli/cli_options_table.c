@@ -51,6 +51,8 @@ static const struct cprof_option rows[] = {
 	{ "budget", ROW(CPROF_OPT_UINT, naming.budget), "1", "N", "let files of the target cost N times the memory and work that they may (docs/security.md)", NULL },
 	{ "why", ROW(CPROF_OPT_SWITCH, why), NULL, NULL, "profile nothing: say which names FILE... or the process has, and how to get better ones", NULL },
 
+	{ "doctor", ROW(CPROF_OPT_SWITCH, doctor), NULL, NULL, "profile nothing: try what works here, or on the process of -p, and say what would grant the rest; -format json for programs", "Permissions" },
+
 	{ "o", ROW(CPROF_OPT_STRING, output), NULL, "FILE", "write the profile here (default cprof.COMM.PID.MODE.TIME.pb.gz), in pprof's format unless its name or -format says otherwise; \"-\" is stdout, %p in it a file for each process", "Output" },
 	{ "format", ROW(CPROF_OPT_STRING, format), NULL, "NAME", "what the file is: pprof, pb, flamegraph, svg, png, dot, top, folded, json, speedscope ...; without it, as its name says: .pb.gz .pb .html .svg .png .dot .txt .folded .json .speedscope.json", NULL },
 	{ "f", ROW(CPROF_OPT_SWITCH, force), NULL, NULL, "replace FILE if it exists", NULL },
@@ -90,6 +92,7 @@ static const struct cprof_option rows[] = {
 	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", NULL },
 	{ "version", ROW(CPROF_OPT_SWITCH, version), NULL, NULL, "print the version", NULL },
 	{ "h", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", "hidden" },
+	{ "doctor-table", ROW(CPROF_OPT_SWITCH, doctor_table), NULL, NULL, "print what docs/permissions.md has of what can be granted", NULL },
 	{ "man-options", ROW(CPROF_OPT_SWITCH, man), NULL, NULL, "print the options as man page source", NULL },
 };
 

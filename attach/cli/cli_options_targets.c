@@ -136,7 +136,7 @@ struct cprof_error *cli_options_check_target(const struct cprof_attach_options *
 					options->names.len > 1 ? "-n is repeatable"
 							       : "-cgroup, -unit and -all go"),
 			"otherwise processes are named: -p PID, or several as -p PID,PID");
-	if (ways == 1 || (ways == 0 && options->repair_pid) ||
+	if (ways == 1 || (ways == 0 && (options->repair_pid || options->doctor)) ||
 	    (ways == 0 && strcmp(options->requests.cpu.event, "list") == 0))
 		return NULL;
 	struct cprof_error *err = cprof_error_new(

@@ -16,6 +16,7 @@ void cprof_cmd_help(void)
 				 "       cprof-attach -n NAME [options]\n"
 				 "       cprof-attach [options] -- COMMAND ARGS\n"
 				 "       cprof-attach -why FILE... | -why -p PID\n"
+				 "       cprof-attach -doctor [-p PID]\n"
 				 "Profile a running process and write a pprof file.\n\nModes:\n");
 	for (size_t i = 0; i < cprof_n_modes; i++)
 		cprof_buffer_printf(&text, "  -mode %-10s %s\n", cprof_modes[i].name,

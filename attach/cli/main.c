@@ -10,6 +10,7 @@
 #include "attach/cli/cli_options.h"
 #include "attach/cli/cmd_config.h"
 #include "attach/cli/cmd_continuous.h"
+#include "attach/cli/cmd_doctor.h"
 #include "attach/cli/cmd_tell.h"
 #include "attach/cli/cmd_repair.h"
 #include "attach/cli/cmd_serve.h"
@@ -34,6 +35,7 @@
 
 #define ABORTED         130 /* as a shell reports SIGINT */
 #define DEADLOCK_STATUS 10  /* -exit-code; docs/exit-status.md */
+#define DOCTOR_STATUS   11  /* -doctor: not everything works */
 
 struct program {
 	struct cprof_attach_options options;
@@ -488,6 +490,14 @@ static int repair(struct program *program)
 	return err ? fail(program, err) : kept;
 }
 
+/* -doctor */
+static int examine(struct program *program)
+{
+	bool works = false;
+	struct cprof_error *err = cprof_cmd_doctor(&program->options, &works);
+	return err ? fail(program, err) : works ? 0 : DOCTOR_STATUS;
+}
+
 /* -event list */
 static int list_events(struct program *program)
 {
@@ -513,6 +523,8 @@ static bool tell(struct program *program, int *ret_status)
 		err = cprof_cmd_completion(options->completion);
 	else if (options->man)
 		cprof_cmd_man_options();
+	else if (options->doctor_table)
+		cprof_cmd_doctor_table();
 	else if (options->show_config)
 		*ret_status = cprof_cmd_show_config(options) ? 0 : 1;
 	else
@@ -549,6 +561,8 @@ int main(int argc, char **argv)
 		status = repair(&program);
 	else if (strcmp(program.options.requests.cpu.event, "list") == 0)
 		status = list_events(&program);
+	else if (program.options.doctor)
+		status = examine(&program);
 	else if (program.options.why)
 		status = explain_names(&program);
 	else if (program.options.continuous.on)
