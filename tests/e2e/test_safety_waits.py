@@ -25,37 +25,63 @@ def kinds_of(profile):
     return kinds
 
 
+def threads(pid):
+    return os.listdir(f"/proc/{pid}/task")
+
+
+def slept(pid):
+    """How often the process's threads have gone to sleep."""
+    total = 0
+    for tid in threads(pid):
+        with open(f"/proc/{pid}/task/{tid}/status") as file:
+            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
+    return total
+
+
+class Rests:
+    """How often a thread of the process, its first one left out, was seen to go to sleep on a futex."""
+
+    def __init__(self, pid):
+        self.pid, self.asleep, self.seen = pid, set(), 0
+
+    def count(self):
+        now = set()
+        for tid in threads(self.pid):
+            with open(f"/proc/{self.pid}/task/{tid}/syscall") as file:
+                if file.read().split()[0] == harness.FUTEX and int(tid) != self.pid:
+                    now.add(tid)
+        self.seen += len(now - self.asleep)
+        self.asleep = now
+        return self.seen
+
+
 class Pools(harness.TempDir):
     """pools.c: who waits for work is not in the default view, who waits for a lock is, whatever futexes they are made of."""
 
-    def attach_until(self, target, switches, *args):
-        """Until the target's threads have gone to sleep so often in the window, however long that takes on a busy machine."""
-        def slept():
-            total = 0
-            for tid in os.listdir(f"/proc/{target.pid}/task"):
-                with open(f"/proc/{target.pid}/task/{tid}/status") as file:
-                    total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
-            return total
-
-        process = harness.Process([harness.ATTACH, "-p", str(target.pid), "-seconds", "0", *args], stderr=subprocess.PIPE,
-                                  text=True)
+    def attach_until(self, count, times, *args, pid):
+        """Until what `count` counts has happened so often in the window, however long that takes on a busy machine."""
+        process = harness.Process([harness.ATTACH, "-p", str(pid), "-seconds", "0", *args], stderr=subprocess.PIPE, text=True)
         harness.wait_for_window(process)
-        enough, deadline = slept() + switches, time.monotonic() + 60
-        while slept() < enough and process.poll() is None and time.monotonic() < deadline:
+        enough, deadline = count() + times, time.monotonic() + 60
+        while count() < enough and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def profile(self, argv, method, mode="block", seconds=0.4, switches=0):
+    def profile(self, argv, method, mode="block", seconds=0.4, switches=0, rests=0):
         """The profile of a program that goes on working afterwards."""
         out = self.path("pools.pb.gz")
         target = harness.Target(argv)
         try:
             before = harness.Footprint(target.pid)
             how = "-mode", mode, "-block-method", method, "-f", "-o", out
-            result = self.attach_until(target, switches, *how) if switches else harness.attach(
-                "-p", target.pid, "-seconds", seconds, *how)
+            if switches:
+                result = self.attach_until(lambda: slept(target.pid), switches, *how, pid=target.pid)
+            elif rests:
+                result = self.attach_until(Rests(target.pid).count, rests, *how, pid=target.pid)
+            else:
+                result = harness.attach("-p", target.pid, "-seconds", seconds, *how)
             self.assertEqual(result.returncode, 0, result.stderr)
             before.check_unchanged(self)
         except BaseException:
@@ -72,8 +98,8 @@ class Pools(harness.TempDir):
         contention, parked = kinds[kind]
         self.assertGreater(contention, 9 * parked, kinds)
 
-    def parks(self, argv, method, kind, beside=True, seconds=0.4):
-        profile, said = self.profile(argv, method, seconds=seconds)
+    def parks(self, argv, method, kind, beside=True, rests=0):
+        profile, said = self.profile(argv, method, rests=rests)
         kinds = kinds_of(profile)
         self.assertIn(kind, kinds)
         contention, parked = map(sum, zip(*kinds.values()))
@@ -125,7 +151,7 @@ class Pools(harness.TempDir):
         self.addCleanup(os.environ.pop, "OMP_WAIT_POLICY")
         for method in METHODS:
             with self.subTest(method=method):
-                self.parks([program], method, "park", beside=False, seconds=2)  # its workers seldom come to rest
+                self.parks([program], method, "park", beside=False, rests=10)  # which seldom come
         profile, _ = self.profile([program, "critical"], METHODS[0])
         self.assertGreater(kinds_of(profile)["mutex"][0], 0)
         os.environ["OMP_WAIT_POLICY"] = "active"
@@ -137,7 +163,7 @@ class Pools(harness.TempDir):
             self.skipTest("libtbb-dev is not installed")
         for method in METHODS:
             with self.subTest(method=method):
-                self.parks([program], method, "park", beside=False, seconds=2)  # its workers seldom come to rest
+                self.parks([program], method, "park", beside=False, rests=10)  # which seldom come
 
     def test_in_mutex_mode_who_hands_out_work_is_charged_with_nothing(self):
         for method in METHODS:
