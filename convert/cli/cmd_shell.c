@@ -29,6 +29,7 @@ struct session {
 	struct cprof_config config;
 	struct cprof_intern memory;
 	bool terminal;
+	bool has_sides;     /* the profile is a comparison that was begun with -diff_base */
 	char pictures[256]; /* a directory for what viewers show; "" until one is wanted */
 };
 
@@ -239,12 +240,26 @@ static struct cprof_error *run_in_child(const struct session *session,
 	return NULL;
 }
 
+/* The profile is loaded already, with a base taken off or without one. */
+static struct cprof_error *check_report(const struct session *session,
+					const struct cprof_format *format)
+{
+	if (!(format->flags & CPROF_FORMAT_COMPARES) || session->has_sides)
+		return NULL;
+	return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
+						"%s: there are no two sides to compare",
+						format->name),
+				"begin with cprof -diff_base BEFORE AFTER");
+}
+
 /* Run one line; false when the shell is to end. */
 static bool run_line(struct session *session, const char *text)
 {
 	struct cprof_shell_line line;
 	struct cprof_error *err = cprof_shell_line_read(text, session->profile, &session->config,
 							&session->memory, &line);
+	if (!err && line.kind == CPROF_SHELL_REPORT)
+		err = check_report(session, line.format);
 	if (!err && line.kind == CPROF_SHELL_REPORT && line.format->viewer && !*session->pictures)
 		make_pictures(session);
 	if (!err && line.kind == CPROF_SHELL_REPORT)
@@ -423,6 +438,7 @@ static struct cprof_error *run_shell(struct cprof_options *options, struct cprof
 {
 	struct session session = { .profile = profile,
 				   .config = options->config,
+				   .has_sides = options->diff_bases.len > 0,
 				   .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) };
 	struct cprof_error *err = cprof_intern_init(&session.memory);
 	if (err)

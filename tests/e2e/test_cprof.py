@@ -289,7 +289,7 @@ int main(int argc, char **argv)
 
     def test_the_shell_works_on_a_pipe(self):
         target = self.path("out.txt")
-        lines = f"top1\ntop 2 -cum\nfocus=idle\ntop\n:\ntree > {target}\ntpo\nsample_index=7\no\nhelp peek\nq\ntop\n"
+        lines = f"top1\ntop 2 -cum\nfocus=idle\ntop\n:\ntree > {target}\ntpo\nmovements\nsample_index=7\no\nhelp peek\nq\ntop\n"
         out, err = cprof(self.file, stdin=lines.encode())
         text = out.decode()
         self.assertEqual(text.count("flat%"), 3)  # nothing after q
@@ -297,6 +297,8 @@ int main(int argc, char **argv)
         self.assertIn("Active filters:\n   focus=idle", text)
         self.assertIn("peek RE", text)
         self.assertIn('unrecognized command: "tpo"', err)
+        self.assertIn("movements: there are no two sides to compare\nhint: begin with cprof -diff_base", err)
+        self.assertIn(b"Nothing changed", cprof("-diff_base", self.file, self.file, stdin=b"movements\n")[0])
         self.assertIn("sample_index \"7\" must be one of", err)
         self.assertIn("granularity               = functions", err)
         with open(target, encoding="utf-8") as saved:
