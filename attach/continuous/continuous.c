@@ -21,6 +21,7 @@
 #define RECORDINGS_MAX 256 /* at once: each is a process of ours */
 #define WORKS_MAX      4   /* windows that are cut at once */
 #define END_NS         (5 * CPROF_NS_PER_S)
+#define END_RETRY_NS   (CPROF_NS_PER_S / 4) /* then what could not begin is tried again */
 #define WAIT_MAX_NS    (60 * CPROF_NS_PER_S)
 #define SAID_MAX       64 /* troubles that are told once each */
 #define OTHER_FDS      (4 + CPROF_METRICS_SERVER_FDS)
@@ -277,7 +278,7 @@ static void end(struct engine *engine)
 	while (engine->n && cprof_clock_mono_ns() < until && make_room(engine)) {
 		run_all(engine);
 		if (engine->n)
-			wait_for(engine, until);
+			wait_for(engine, least(until, cprof_clock_mono_ns() + END_RETRY_NS));
 	}
 	if (engine->n)
 		say(engine, "warning: the last windows of %zu processes were not ready in time",

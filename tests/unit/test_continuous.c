@@ -211,6 +211,7 @@ static void hold_snapshot(struct cprof_stream *stream, int64_t n)
 	add(builder, 0x1000, &n);
 	ok(cprof_builder_finish(builder, NULL, NULL, &profile));
 	ok(cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &stream->last));
+	cprof_builder_free(builder);
 	cprof_profile_free(profile);
 	stream->stage = CPROF_STREAM_HOLDING;
 }
