@@ -142,7 +142,7 @@ class Target:
         with open(f"/proc/{self.pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0]
 
-    def close(self, sig=signal.SIGTERM, check=True, status=0, timeout=20):
+    def close(self, sig=signal.SIGTERM, check=True, status=0, timeout=60):
         if self.process.poll() is None:
             self.process.send_signal(sig)
         try:

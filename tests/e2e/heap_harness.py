@@ -140,7 +140,7 @@ class Truth(harness.Target):
         """It ends by itself, and well."""
         self.process.stdin.write("quit\n")
         self.process.stdin.flush()
-        if self.process.wait(timeout=20):
+        if self.process.wait(timeout=60):
             raise AssertionError(f"{self.argv[0]} ended with {self.process.returncode}")
 
 

@@ -442,7 +442,7 @@ class Scope(harness.TempDir):
             result = harness.attach("-p", target.pid, "-mode", "block", "-block-method", "perf", "-seconds", 1, "-f",
                                     "-o", other)
             beside.send_signal(signal.SIGINT)
-            beside.communicate(timeout=20)
+            beside.communicate(timeout=60)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("hides futex calls", result.stderr)
         self.assertGreater(sums(harness.Profile.read(other))[0], 50)

@@ -46,7 +46,7 @@ def children(pid):
 class Server(http.server.BaseHTTPRequestHandler):
     profile = b""
     asked = []
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=60)
 
     def do_GET(self):  # noqa: N802, the base class's name
         Server.asked.append(self.path)
@@ -183,7 +183,7 @@ class Cprof(unittest.TestCase):
         plain = gzip.decompress(self.proto)
         for cut in range(1, len(plain), 7):
             run = subprocess.run([CPROF, "-top", "-"], input=plain[:cut], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, check=False, timeout=20)
+                                 stderr=subprocess.PIPE, check=False, timeout=60)
             self.assertIn(run.returncode, (0, 1))
             if run.returncode:
                 self.assertRegex(run.stderr.decode(), r"byte \d+|no samples")
@@ -318,7 +318,7 @@ int main(int argc, char **argv)
         with open(folder + ".pipe", encoding="ascii") as pipe:
             self.assertEqual(pipe.read(), "seen\n")
         self.assertEqual(len(os.listdir(folder)), 1)
-        shell.communicate(b"quit\n", timeout=30)
+        shell.communicate(b"quit\n", timeout=60)
         self.assertEqual(shell.returncode, 0)
         with open(folder + ".said", encoding="ascii") as said:
             self.assertRegex(said.read(), rf"^600 {folder}/cprof-\w{{6}}/cprof001\.html\n$")
@@ -335,7 +335,7 @@ int main(int argc, char **argv)
         def wait_for(what):
             nonlocal seen
             while what not in seen:
-                ready, _, _ = select.select([master], [], [], 20)
+                ready, _, _ = select.select([master], [], [], 60)
                 self.assertTrue(ready, f"no {what!r} in {seen!r}")
                 seen += os.read(master, 4096)
             seen = seen[seen.index(what) + len(what):]
@@ -494,7 +494,7 @@ int main(int argc, char **argv)
     def test_a_reader_that_goes_away_ends_the_report_quietly(self):
         many = b"".join(b"a;b%d 1\n" % i for i in range(50000))
         run = subprocess.run(f"{CPROF} -traces - | head -1", shell=True, input=many, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, check=True, timeout=30)
+                             stderr=subprocess.PIPE, check=True, timeout=60)
         self.assertEqual(run.stdout, b"Type: samples\n")
 
 

@@ -234,7 +234,7 @@ class Cpu(Base):
                 tool = harness.Process([harness.ATTACH, "-p", str(target.pid), "-seconds", "0", "-event", event, "-o", self.path("x"),
                                          "-f"], stderr=subprocess.PIPE, text=True)
                 tool.stderr.readline()
-                loaded, deadline = "", time.monotonic() + 30
+                loaded, deadline = "", time.monotonic() + 60
                 while "perf_event" not in loaded and time.monotonic() < deadline:
                     loaded = Path(f"/proc/{tool.pid}/maps").read_text()
                 tool.send_signal(signal.SIGINT)
@@ -379,7 +379,7 @@ class Programs(Base):
             self.assertIsNone(process.poll(), "redis-server died")
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
         self.assertGreater(profile.total(), 3)
         self.assertEqual(profile.mappings[0]["file"], os.path.realpath(server))

@@ -171,7 +171,7 @@ class File(unittest.TestCase):
             path = os.path.join(folder, "page.mjs")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(script)
-            subprocess.run([node, "--check", path], check=True, timeout=30)
+            subprocess.run([node, "--check", path], check=True, timeout=60)
 
 
 class Modules(unittest.TestCase):

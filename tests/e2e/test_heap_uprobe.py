@@ -43,7 +43,7 @@ class Counting(unittest.TestCase):
     def close(self, target):
         target.process.stdin.write("quit\n")
         target.process.stdin.flush()
-        self.assertEqual(target.process.wait(timeout=20), 0)
+        self.assertEqual(target.process.wait(timeout=60), 0)
 
     def test_rate_1_is_exact_to_the_byte_with_glibc(self):
         for way in WAYS:
@@ -138,7 +138,7 @@ class Counting(unittest.TestCase):
             code = lambda: {k: v for k, v in executable_bytes(target.pid).items() if "heap_pool" in k[1]}
             before = unwatched_bytes(target.pid, "heap_pool")  # it may be hooked already
             self.assertTrue(before)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while code() == before:  # cprof-attach looks once a second
                 self.assertLess(time.monotonic(), deadline, "it was not hooked")
                 time.sleep(0.01)
@@ -158,7 +158,7 @@ class Counting(unittest.TestCase):
             recording = Watching(target.pid, "uprobe", "-rate", 1)
             target.tell("load")
             code = lambda: {k: v for k, v in executable_bytes(target.pid).items() if "heap_pool" in k[1]}
-            before, deadline = unwatched_bytes(target.pid, "heap_pool"), time.monotonic() + 20  # it may be watched already
+            before, deadline = unwatched_bytes(target.pid, "heap_pool"), time.monotonic() + 60  # it may be watched already
             self.assertEqual(before.keys(), code().keys())
             while sum(a != b for a, b in zip(b"".join(before.values()), b"".join(code().values()))) < 2:
                 self.assertLess(time.monotonic(), deadline, "it was not watched")
@@ -338,7 +338,7 @@ class Guest(unittest.TestCase):
 
     def test_an_exec_ends_the_run(self):
         for way in WAYS:
-            target = subprocess.Popen(["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(60)'"],
+            target = subprocess.Popen(["sh", "-c", "read line; exec python3 -c 'import time; time.sleep(600)'"],
                                       stdin=subprocess.PIPE)
             self.addCleanup(target.kill)
             while not harness.in_system_call(target.pid, harness.READ):
@@ -346,7 +346,7 @@ class Guest(unittest.TestCase):
             recording = Watching(target.pid, way, "-rate", 1)
             target.stdin.write(b"go\n")
             target.stdin.flush()
-            _, stderr = recording.process.communicate(timeout=30)
+            _, stderr = recording.process.communicate(timeout=60)
             self.assertEqual(recording.process.returncode, 0, stderr)
             self.assertIn("ran another program", stderr)
             target.kill()
@@ -358,7 +358,7 @@ class Guest(unittest.TestCase):
         recording = Watching(target.pid, "uprobe")
         target.process.kill()
         target.process.wait()
-        _, stderr = recording.process.communicate(timeout=30)
+        _, stderr = recording.process.communicate(timeout=60)
         self.assertEqual(recording.process.returncode, 0, stderr)
 
     def test_who_may_not_is_told_what_it_takes(self):

@@ -155,7 +155,7 @@ class Bounds(unittest.TestCase):
             self.assertEqual(target.process.stdout.readline(), "hung\n")
             for args in (["-p", str(target.pid), "-mode", "heap", "-o", os.devnull, "-f"], ["-repair", str(target.pid)]):
                 process = subprocess.Popen([harness.ATTACH, *args], stderr=subprocess.PIPE, text=True)
-                process.wait(timeout=30)
+                process.wait(timeout=60)
                 self.assertEqual(process.returncode, 1)
                 self.assertIn("does not answer", process.stderr.read())
                 process.stderr.close()

@@ -220,7 +220,7 @@ class Budget(TempDir):
         with Target("hot") as target:
             done = attach("-p", target.pid, "-seconds", "0.2", "-push",
                           f"http://127.0.0.1:{listener.getsockname()[1]}/", cwd=self.dir)
-        server.join(timeout=30)
+        server.join(timeout=60)
         listener.close()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("delivered", done.stderr)

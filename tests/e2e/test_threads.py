@@ -258,7 +258,7 @@ class Threads(TempDir):
         env.pop("XDG_CACHE_HOME", None)
         cache, stacks = self.path(".cache/cprof"), []
         with Target(["lockers", "three"]) as target:  # nobody runs, so there is nothing new to be seen
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while "running" in in_system_calls(target.pid):
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.01)
@@ -385,7 +385,7 @@ class Threads(TempDir):
                 process.stdout.readline()
                 process.stdout.close()
                 err = process.stderr.read()
-                self.assertEqual(process.wait(timeout=20), 0)
+                self.assertEqual(process.wait(timeout=60), 0)
                 self.assertEqual(err, "")
         self.assertEqual(Profile.read(path).total(), 401)
 
@@ -557,7 +557,7 @@ class Threads(TempDir):
     def wait_until_frozen(self, where, control):
         v2 = os.path.join(where, "cgroup.events")
         path, said = (v2, "frozen 1") if control.endswith("freeze") else (control, "FROZEN")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while said not in open(path).read().split("\n"):
             self.assertLess(time.monotonic(), deadline, f"{path}: not {said}")
             time.sleep(0.01)
@@ -600,7 +600,7 @@ class Threads(TempDir):
                 for thread in parse(result.stdout):
                     self.assertTrue(thread.functions or thread.notes, result.stdout)
             ended += "ended" in result.stderr
-            target.process.communicate(timeout=20)
+            target.process.communicate(timeout=60)
             self.assertEqual(target.process.returncode, -signal.SIGKILL)
         self.assertGreater(ended, 0)
 
@@ -761,7 +761,7 @@ class Threads(TempDir):
             self.assertEqual(result.returncode, 0, result.stderr)
         else:
             target.process.send_signal(signal.SIGABRT)
-            target.process.communicate(timeout=20)
+            target.process.communicate(timeout=60)
         return glob.glob(self.path("core*"))[0]
 
     def kernel_core_target(self, *args):

@@ -91,14 +91,14 @@ class Programs(TempDir):
 
     def wait_for_calls(self, pids, wanted):
         """Until every thread of them waits in one of these system calls."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not all(call in wanted for pid in pids for call in in_system_calls(pid)):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
     def wait_for_sleep(self, pid):
         """Until the first thread sleeps: behind its last word it waits for the interpreter's lock for a while."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not in_system_call(pid, CLOCK_NANOSLEEP):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
