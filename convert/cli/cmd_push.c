@@ -131,7 +131,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 {
 	(void)profile;
 	CPROF_AUTO(found) struct found found = { .len = 0 };
-	const struct cprof_tls tls = cprof_command_tls(options);
+	struct cprof_tls tls = cprof_command_tls(options);
 	CPROF_AUTO(free) char *auth = NULL;
 	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 }, theirs = { 0 };
 	struct cprof_error *err =
@@ -140,6 +140,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 		err = cprof_push_environment_url(options->push.url, &url);
 	if (!options->auth && !auth)
 		cprof_push_environment_auth(cprof_buffer_text(&url), NULL, &theirs, NULL);
+	cprof_push_environment_tls(cprof_buffer_text(&url), NULL, &tls);
 	struct cprof_push push = {
 		.url = cprof_buffer_text(&url),
 		.auth = options->auth ? options->auth

@@ -190,7 +190,7 @@ static struct cprof_error *send_stored(const struct cprof_options *options,
 				       const struct waiting *waiting)
 {
 	CPROF_AUTO(texts) struct destination_texts texts = { 0 };
-	const struct cprof_tls tls = cprof_command_tls(options);
+	struct cprof_tls tls = cprof_command_tls(options);
 	struct cprof_push push = base_push(options, &tls);
 	bool known, logs_in;
 	struct cprof_error *err = read_server(spool, files, waiting, &texts, &known, &logs_in);
@@ -201,6 +201,7 @@ static struct cprof_error *send_stored(const struct cprof_options *options,
 	push.url = cprof_buffer_text(&texts.url);
 	push.backend = texts.backend;
 	push.tenant = texts.tenant;
+	cprof_push_environment_tls(push.url, push.backend, &tls);
 	return err ? err : drain_server(options, spool, &push, waiting->server);
 }
 
@@ -209,13 +210,14 @@ static struct cprof_error *send_named(const struct cprof_options *options,
 				      struct cprof_spool *spool, const struct servers *servers)
 {
 	CPROF_AUTO(texts) struct destination_texts texts = { 0 };
-	const struct cprof_tls tls = cprof_command_tls(options);
+	struct cprof_tls tls = cprof_command_tls(options);
 	struct cprof_push push = base_push(options, &tls);
 	uint64_t server;
 	struct cprof_error *err = cprof_push_environment_url(options->push.url, &texts.url);
 	if (!err)
 		err = find_auth(options, &texts, &push.auth);
 	push.url = cprof_buffer_text(&texts.url);
+	cprof_push_environment_tls(push.url, NULL, &tls);
 	if (!err)
 		err = cprof_spool_server_of(&push, &server);
 	for (size_t i = 0; i < servers->len && !err; i++) {
@@ -259,6 +261,11 @@ static struct cprof_error *print_all(struct cprof_spool *spool,
 				       &taken);
 		if (!err && taken)
 			print_entry(spool, &entry);
+		if (err && err->code == CPROF_ERR_BAD_DATA) {
+			say(NULL, err->message);
+			cprof_error_free(err);
+			err = NULL;
+		}
 		cprof_spool_release(&ticket);
 	}
 	return err;
@@ -338,6 +345,7 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 		cprof_spool_open(dir, &bounds, &cprof_clockwork_real, &counts, &spool);
 	if (err)
 		return cprof_error_wrap(err, "-push-spool");
+	spool.only_looks = options->push.dry_run;
 	err = cprof_spool_list(&spool, &files);
 	if (!err && options->push.dry_run)
 		err = print_all(&spool, &files);

@@ -367,6 +367,10 @@ struct cprof_error *cprof_spool_take(struct cprof_spool *spool, const char *name
 			cprof_error_free(err);
 		return memory ? err : NULL;
 	}
+	if (spool->only_looks) {
+		cprof_spool_release(&ticket);
+		return err;
+	}
 	cprof_error_free(err);
 	if (cprof_spool_remove(spool, &ticket))
 		cprof_spool_drop(spool, CPROF_DROPPED_DAMAGED);

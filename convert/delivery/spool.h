@@ -35,6 +35,7 @@ struct cprof_spool {
 	const struct cprof_clockwork *clock;  /* borrowed */
 	struct cprof_delivery_counts *counts; /* borrowed */
 	uint8_t boot_id[16];
+	bool only_looks;              /* take removes nothing; the reader's to set */
 	struct {                      /* so that to put one is not to look at all of them */
 		uint64_t turn, bytes; /* the last one's; of all, as far as is known */
 		unsigned puts;        /* since they were looked at */
@@ -83,7 +84,7 @@ struct cprof_error *cprof_spool_list(struct cprof_spool *spool, struct cprof_sta
 
 /*
  * Take it in hand and read it; what `ret_entry` points to is in `bytes`. *ret_taken false: somebody else has it, or it is gone,
- * or it was damaged and dropped. Errors: NO_MEMORY.
+ * or it was damaged and dropped. Errors: NO_MEMORY; where it only looks BAD_DATA of a damaged one.
  */
 struct cprof_error *cprof_spool_take(struct cprof_spool *spool, const char *name,
 				     struct cprof_spool_ticket *ret_ticket,

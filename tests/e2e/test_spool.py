@@ -114,6 +114,8 @@ class Spool(Base):
                 profile = file.read()
             os.truncate(self.path(f"spool/{name}"), 50)
             again(2)
+            self.assertIn("is damaged", self.send("-dry-run").stderr)
+            self.assertEqual(len(self.waiting()), 2)  # to look removes nothing
             done = self.send(status=5)
             self.assertIn("1 delivered, 1 dropped (1 damaged)", done.stderr)
             self.assertEqual((len(server.requests), self.waiting()), (2, []))
@@ -281,6 +283,14 @@ class Ways(Base):
             self.assertEqual(len(server.requests), 2)
             self.record("-push", f"https://localhost:{new}", "-push-ca", "none.pem", status=2)
             self.record("-push", f"https://localhost:{new}", "-push-tls", "1.0", status=2)
+            self.record("-o", "file.pb.gz")
+            named = {f"OTEL_EXPORTER_OTLP_{name}": self.path(file) for name, file in (
+                ("CERTIFICATE", "ca.pem"), ("CLIENT_CERTIFICATE", "client.pem"), ("CLIENT_KEY", "client.key"))}
+            for url, env, status in ((f"otlp+https://localhost:{new}", named, 0), (f"https://localhost:{new}", named, 5),
+                                     (f"otlp+https://localhost:{new}", {}, 5)):
+                done = run([CPROF, "-push", url, "file.pb.gz"], cwd=self.dir, env=dict(os.environ, **env))
+                self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual(len(server.requests), 3)
 
     def test_tinyproxy_on_the_way_sees_no_secret_of_a_server_behind_tls(self):
         harness.need("tinyproxy")
