@@ -11,9 +11,9 @@
 #include "attach/threads/thread.h"
 
 /*
- * Set idle_ns, in ns until `mono_ns` of CLOCK_MONOTONIC, of every thread that sleeps and whose last_ns is known; of the others it is 0.
- * Moves the calling thread to each CPU that one of them last ran on, for a moment, and back. A CPU that it may not run on is taken
- * to have the clock of the one it is on. Does not touch the target.
+ * Set idle_ns, in ns until `mono_ns` of CLOCK_MONOTONIC, of every thread that sleeps and whose last_ns is known. It stays 0 where the
+ * clock is not to be had: a CPU that we may not run on, or that is not free for 0.1 s. A thread of ours visits each CPU that one
+ * of them last ran on, a moment each. Does not touch the target.
  */
 void cprof_thread_clock_fill(struct cprof_thread_snapshot *snapshot, uint64_t mono_ns);
 
