@@ -293,7 +293,8 @@ static struct cprof_error *no_option(const char *word)
 		{ "record collect attach start run profile cpu sample",
 		  "leave it out: cprof-attach -p PID profiles a process, cprof-attach -- COMMAND starts one" },
 		{ "dump stack stacks bt jstack threads", "did you mean -mode threads -text?" },
-		{ "top", "did you mean -top? it prints the heaviest functions at the end" },
+		{ "top htop live watch",
+		  "a live table is cprof-attach top -p PID, the word first; -top prints the heaviest functions at the end" },
 		{ "report script annotate flamegraph view",
 		  "cprof shows profiles: cprof -top FILE, cprof -flamegraph -output FILE.html FILE" },
 		{ "heap alloc memory leak", "did you mean -mode heap?" },
@@ -325,6 +326,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		rest = (struct cprof_strings){ 0 };
 	}
 	const char *left = NULL;
+	cli_options_take_top(argc, argv, &rest, options);
 	if (!err)
 		err = cli_options_take_more_pids(argc, argv, &rest, options, &left);
 	if (!err)
@@ -345,8 +347,10 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	if (err)
 		return err;
 	if (options->length_ns == UINT64_MAX)
-		options->length_ns = options->command.len ? 0 : LENGTH_DEFAULT_NS;
+		options->length_ns = options->command.len || options->live ? 0 : LENGTH_DEFAULT_NS;
 	err = cli_options_check_target(options);
+	if (!err)
+		err = cli_options_check_live(options);
 	return err ? err : fill_requests(options);
 }
 

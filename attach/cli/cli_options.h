@@ -90,6 +90,8 @@ struct cprof_attach_options {
 		const char *modes; /* "cpu,heap" */
 	} continuous;
 
+	bool live; /* a table of what happens now, until somebody ends it (cli_options_live.c) */
+
 	/* or to a server's clients */
 	const char *http;            /* where to listen; NULL: no server */
 	const char *http_token_file; /* NULL: none is needed */

@@ -35,9 +35,8 @@ static bool has_every(const struct cprof_attach_options *options)
 	return is_given(options, "every") && !snapshots;
 }
 
-static struct cprof_error *check_every(const struct cprof_attach_options *options)
+struct cprof_error *cli_options_check_every(uint64_t every_ns)
 {
-	const uint64_t every_ns = options->continuous.every_ns;
 	if (every_ns >= EVERY_MIN_NS && every_ns <= EVERY_MAX_NS)
 		return NULL;
 	return cprof_error_new(CPROF_ERR_USAGE, "-every: not between 1s and 1h");
@@ -55,7 +54,7 @@ static struct cprof_error *find_every(struct cprof_attach_options *options)
 		err = cprof_options_value("every", CPROF_OPT_DURATION, theirs, every_ns);
 	if (err)
 		return cprof_error_wrap(err, "PYROSCOPE_UPLOAD_INTERVAL");
-	return check_every(options);
+	return cli_options_check_every(*every_ns);
 }
 
 static struct cprof_error *check_others(const struct cprof_attach_options *options)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cli_options_impl.h - the inside of cli_options: which processes are named (cli_options_targets.c), and when a
- * command line means profiles for ever (cli_options_continuous.c). The rows stand in cli_options_table.c.
+ * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c). The rows stand in
+ * cli_options_table.c.
  */
 #ifndef CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
 #define CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
@@ -11,6 +12,16 @@
 
 /* -push with -every, -modes or a set of processes: fill options->continuous. Errors: USAGE for what does not go with it. */
 struct cprof_error *cli_options_settle_continuous(struct cprof_attach_options *options);
+
+/* The word "top" in front of all others is -live: it is taken out of `rest`. */
+void cli_options_take_top(int argc, char *const argv[], struct cprof_strings *rest,
+			  struct cprof_attach_options *options);
+
+/* -live alone. Errors: USAGE for what does not go with it. */
+struct cprof_error *cli_options_check_live(const struct cprof_attach_options *options);
+
+/* How long a window is, or lies between two. Errors: USAGE. */
+struct cprof_error *cli_options_check_every(uint64_t every_ns);
 
 /* Fill options->pids from pid_lists: ids with commas or blanks between them. Errors: USAGE for what is no id, and for too many. */
 struct cprof_error *cli_options_parse_pids(struct cprof_attach_options *options);

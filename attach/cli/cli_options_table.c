@@ -32,7 +32,7 @@ static const struct cprof_option rows[] = {
 	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
 	{ "exit-code", ROW(CPROF_OPT_SWITCH, deadlock_status), NULL, NULL, "end with status 10 where a deadlock was found, for scripts", NULL },
 	{ "repeat", ROW(CPROF_OPT_UINT, requests.threads.repeat), "1", "N", "take N snapshots and mark the threads that do not move", NULL },
-	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "with -repeat: time between snapshots; with -push: profiles for ever, each of so long (default 15s)", NULL },
+	{ "every", ROW(CPROF_OPT_DURATION, requests.threads.every_ns), "1s", "TIME", "with -repeat: time between snapshots; with -push: profiles for ever, each of so long (default 15s); with -live: a new table so often", NULL },
 	{ "consistent", ROW(CPROF_OPT_SWITCH, requests.threads.consistent), NULL, NULL, "stop all threads together for a moment; some system calls then return EINTR to them", NULL },
 	{ "means", ROW(CPROF_OPT_STRING, requests.threads.means), "auto", "HOW", "read registers only in this way: bpf or proc (and a perf sample of a thread that runs; nobody is stopped), or ptrace (everybody is)", NULL },
 	{ "core", ROW(CPROF_OPT_STRING, requests.threads.core), NULL, "FILE", "look at this core file instead of a process", NULL },
@@ -77,6 +77,8 @@ static const struct cprof_option rows[] = {
 	{ "list", ROW(CPROF_OPT_STRING, report.list), NULL, "RE", "the source of functions that match, with the weight of each line", NULL },
 	{ "traces", ROW(CPROF_OPT_SWITCH, report.traces), NULL, NULL, "every sample with its labels and stack", NULL },
 	{ "folded", ROW(CPROF_OPT_SWITCH, report.folded), NULL, NULL, "a line a stack: root;caller;leaf VALUE", NULL },
+
+	{ "live", ROW(CPROF_OPT_SWITCH, live), NULL, NULL, "a table of what the process does now, every second, until q; \"?\" shows the keys. cprof-attach top is the same; into a pipe it prints plain tables. -mode cpu, heap, block or mutex", "Live" },
 
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened; with -push and -every: /metrics of what is pushed", "Server" },
 	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },

@@ -15,6 +15,7 @@ void cprof_cmd_help(void)
 	cprof_buffer_puts(&text, "Usage: cprof-attach -p PID [options]\n"
 				 "       cprof-attach -n NAME [options]\n"
 				 "       cprof-attach [options] -- COMMAND ARGS\n"
+				 "       cprof-attach top -p PID [options]\n"
 				 "       cprof-attach -why FILE... | -why -p PID\n"
 				 "       cprof-attach -doctor [-p PID]\n"
 				 "Profile a running process and write a pprof file.\n\nModes:\n");

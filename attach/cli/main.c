@@ -11,6 +11,7 @@
 #include "attach/cli/cmd_config.h"
 #include "attach/cli/cmd_continuous.h"
 #include "attach/cli/cmd_doctor.h"
+#include "attach/cli/cmd_live.h"
 #include "attach/cli/cmd_tell.h"
 #include "attach/cli/cmd_repair.h"
 #include "attach/cli/cmd_serve.h"
@@ -479,6 +480,22 @@ static int go_on(struct program *program, int argc, char *const argv[])
 	return err ? fail(program, err) : 0;
 }
 
+/* top, -live */
+static int watch(struct program *program)
+{
+	const struct cprof_cmd_live command = { .options = &program->options,
+						.opened = &program->opened,
+						.command_line =
+							cprof_buffer_text(&program->command_line),
+						.say = say_line,
+						.ctx = program };
+	struct cprof_error *err =
+		cprof_opened_targets_open(&program->opened, &program->options, &program->log);
+	if (!err)
+		err = cprof_cmd_live(&command);
+	return err ? fail(program, err) : 0;
+}
+
 /* -repair PID */
 static int repair(struct program *program)
 {
@@ -565,6 +582,8 @@ int main(int argc, char **argv)
 		status = examine(&program);
 	else if (program.options.why)
 		status = explain_names(&program);
+	else if (program.options.live)
+		status = watch(&program);
 	else if (program.options.continuous.on)
 		status = go_on(&program, argc, argv);
 	else if (program.options.http)

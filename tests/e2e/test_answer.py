@@ -143,7 +143,7 @@ class Answer(TempDir):
 
     def test_words_that_other_tools_begin_with_lead_to_the_right_option(self):
         for words, want in ((["record", "-p", "1"], "leave it out: cprof-attach -p PID"), (["dump", "-p", "1"], "-mode threads -text"),
-                            (["top", "-p", "1"], "-top"), (["-p", "1", "-collapsed"], "-folded"), (["-p", "1", "-flamegraph"], "FILE.html"),
+                            (["-p", "1", "top"], "cprof-attach top -p PID"), (["-p", "1", "-collapsed"], "-folded"), (["-p", "1", "-flamegraph"], "FILE.html"),
                             (["frob"], "a process is given as -p PID")):
             with self.subTest(words):
                 done = attach(*words)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live table, driven as somebody at a terminal does: keys, other sizes, every way out; and as plain text in a pipe."""
+
+import fcntl
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import harness
+from harness import ATTACH, Footprint, Process, Profile, Target, TempDir
+
+sys.path.append("/usr/lib/python3/dist-packages")  # where Debian puts it, whichever python3 comes first in PATH
+import pyte
+
+HOT = r"mix_hash|msort_with_tmp|fill_blocks|compare"
+DEADLINE = 60
+ENTERS, LEAVES = (b"\x1b[?1049h", b"\x1b[?25l"), (b"\x1b[?1049l", b"\x1b[?25h")  # the other screen, where there is one; the cursor
+
+
+class Terminal:
+    """A pseudo-terminal with a program in it, and what its user sees: .text(), by a terminal emulator of somebody else's."""
+
+    def __init__(self, argv, columns=90, lines=30, **env):
+        self.master, self.slave = os.openpty()
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.size(columns, lines)
+        self.before = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                                        env={**os.environ, "TERM": "linux", "LC_ALL": "C.UTF-8", **env})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+    def size(self, columns, lines):
+        self.screen.resize(lines, columns)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, keys):
+        os.write(self.master, keys.encode())
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def take(self, wait):
+        """What has been written by now, after a wait for something. False: nothing has."""
+        if not select.select([self.master], [], [], wait)[0]:
+            return False
+        piece = os.read(self.master, 65536)
+        self.raw += piece
+        self.stream.feed(piece)
+        return True
+
+    def wait(self, *patterns, without=None):
+        """Until all of this is to be seen, and nothing of that."""
+        deadline = time.monotonic() + DEADLINE
+        while not all(re.search(pattern, self.text()) for pattern in patterns) or (without and re.search(without, self.text())):
+            self.take(0.1)
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not seen: {patterns}, without {without}:\n{self.text()}")
+
+    def end(self, test, status=0):
+        """The program ends by itself, and the terminal is as it was found."""
+        deadline = time.monotonic() + DEADLINE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.take(0.1)
+        while self.take(0):
+            pass
+        test.assertEqual(self.process.poll(), status, self.text())
+        self.check_given_back(test)
+
+    def check_given_back(self, test):
+        test.assertEqual(termios.tcgetattr(self.slave), self.before)
+        test.assertIn(ENTERS[1], self.raw)
+        for enter, leave in zip(ENTERS, LEAVES):
+            test.assertGreaterEqual(self.raw.rfind(leave), self.raw.rfind(enter), self.raw[-300:])
+
+
+def top(target, *args, **how):
+    return Terminal([ATTACH, "top", "-p", str(target.pid), *args], **how)
+
+
+class Live(TempDir):
+    def setUp(self):
+        super().setUp()
+        before = os.getcwd()
+        os.chdir(self.dir)  # where profiles are saved
+        self.addCleanup(os.chdir, before)
+
+    def test_keys_show_the_same_windows_in_other_ways(self):
+        with Target("hot") as target:
+            footprint = Footprint(target.pid)
+            with top(target) as terminal:
+                terminal.wait(rf"\d%  ({HOT})", "cpu of hot", ">own now", r"\? keys")
+                for key, wants in (("t", [r"by thread", rf"\d%  crunch \d+"]), ("m", ["by module", r"\d%  hot$"]), ("l", ["by line", r"hot\.c:\d+"]),
+                                   ("k", ["kernel off"]), ("f", ["by function"]), ("4", [">tot all"]), ("v", ["samples by"]),
+                                   ("?", ["save a profile", "quit"]), ("?", [rf"\d%  ({HOT})"])):
+                    with self.subTest(key):
+                        terminal.type(key)
+                        terminal.wait(*(f"(?m){want}" for want in wants))
+                terminal.type("/MSORT\n")
+                terminal.wait("/MSORT ", "msort_with_tmp", without="mix_hash")
+                terminal.type("\x1b")
+                terminal.wait("mix_hash", without="/MSORT")
+                terminal.type("q")
+                terminal.end(self)
+            footprint.check_unchanged(self)
+
+    def test_what_is_frozen_stays_and_is_saved(self):
+        with Target("hot") as target, top(target) as terminal:
+            terminal.wait(rf"\d%  ({HOT})")
+            terminal.type(" ")
+            terminal.wait("FROZEN")
+            terminal.type("s")
+            terminal.wait(r"saved cprof\.hot\.\d+\.cpu\.\S+\.pb\.gz")
+            terminal.type(" ")
+            terminal.wait("cpu of hot", without="FROZEN")
+            terminal.type("q")
+            terminal.end(self)
+            (name,) = os.listdir(self.dir)
+            self.assertGreater(Profile.read(name).total(), 0)
+
+    def test_other_sizes(self):
+        with Target("hot") as target, top(target) as terminal:
+            terminal.wait(HOT, "own all")
+            terminal.size(40, 10)
+            terminal.wait(r">own now +tot now +function\n", HOT, r"\? keys  q quit")
+            terminal.size(90, 30)
+            terminal.wait("own all", HOT)
+            terminal.size(5, 2)
+            terminal.wait(r"^cp…..\ncp…..$")
+            terminal.size(120, 40)
+            terminal.wait("own all", HOT)
+            terminal.type("q")
+            terminal.end(self)
+
+    def test_every_way_out_gives_the_terminal_back(self):
+        for way in ("Ctrl-C", "Ctrl-\\", "SIGTERM", "SIGHUP", "the target ends", "its time is over"):
+            with self.subTest(way), Target("hot") as target:
+                footprint = Footprint(target.pid)
+                with top(target, *(["-seconds", "3"] if "time" in way else []), TERM="xterm") as terminal:
+                    terminal.wait("cpu of hot")
+                    if way.startswith("Ctrl"):
+                        terminal.type({"Ctrl-C": "\x03", "Ctrl-\\": "\x1c"}[way])
+                    elif way.startswith("SIG"):
+                        terminal.process.send_signal(getattr(signal, way))
+                    elif "target" in way:
+                        target.close()
+                    terminal.end(self)
+                    self.assertIn(ENTERS[0], terminal.raw)
+                    if "target" in way:
+                        terminal.wait(r"process \d+ \(hot\) has ended")
+                if "target" not in way:
+                    footprint.check_unchanged(self)
+
+    def test_an_error_leaves_the_terminal_alone(self):
+        with Terminal([ATTACH, "top", "-p", "2"]) as terminal:  # a thread of the kernel, or of whoever made this container
+            terminal.process.wait(timeout=DEADLINE)
+            terminal.wait("cprof-attach: ")
+            self.assertNotEqual(terminal.process.returncode, 0)
+            self.assertEqual(termios.tcgetattr(terminal.slave), terminal.before)
+            self.assertNotIn(b"\x1b[?1049h", terminal.raw)
+
+    def test_stopped_by_the_shell_and_taken_up_again(self):
+        with Target("hot") as target, Terminal(["bash", "--norc", "--noprofile", "--noediting", "-i"], PS1="shell> ") as terminal:
+            terminal.wait("shell>")
+            terminal.type("stty -g > before\n")
+            terminal.type(f"{ATTACH} top -p {target.pid}\n")
+            terminal.wait("cpu of hot", HOT)
+            terminal.type("\x1a")
+            terminal.wait("Stopped")
+            terminal.type("stty -g > meanwhile; clear; echo under'stood'\n")
+            terminal.wait("understood")
+            terminal.type("fg\n")
+            terminal.wait("cpu of hot", HOT, r"\? keys")
+            terminal.type("q")
+            terminal.type("stty -g > after; clear; echo do'ne' $?\n")
+            terminal.wait("done 0")
+            terminal.type("exit\n")
+            terminal.end(self)
+            modes = [open(name).read() for name in ("before", "meanwhile", "after")]
+            self.assertEqual(modes, [modes[0]] * 3)
+
+    def test_without_utf8_all_is_ascii(self):
+        with Target("hot") as target, top(target, columns=40, LC_ALL="C") as terminal:
+            terminal.wait(HOT)
+            terminal.type("l")  # names that have to be cut
+            terminal.wait("by line", r"~\S*:\d+")
+            terminal.type("q")
+            terminal.end(self)
+            self.assertTrue(terminal.raw.isascii())
+
+    def test_an_unknown_terminal_gets_plain_tables(self):
+        with Target("hot") as target, top(target, TERM="no-such-terminal") as terminal:
+            terminal.wait(HOT)
+            self.assertRegex(terminal.raw, b"TERM is \"no-such-terminal\"; the tables are plain text")
+            terminal.process.send_signal(signal.SIGINT)
+            self.assertEqual(terminal.process.wait(timeout=DEADLINE), 0)
+
+
+def plain(target, *args):
+    return Process([ATTACH, "top", "-p", str(target.pid), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class Plain(TempDir):
+    def read_until(self, process, pattern):
+        said = ""
+        while not re.search(pattern, said):
+            line = process.stdout.readline()
+            if not line:
+                raise AssertionError(f"ended without {pattern}: {said} {process.communicate()}")
+            said += line
+        return said
+
+    def watch(self, name, pattern, *args):
+        """Tables of a mode until there is what they are to show."""
+        with Target(name) as target:
+            footprint = Footprint(target.pid)
+            process = plain(target, *args)
+            said = self.read_until(process, pattern)
+            process.send_signal(signal.SIGINT)
+            more, problems = process.communicate(timeout=DEADLINE)
+            self.assertEqual(process.returncode, 0, problems)
+            footprint.check_unchanged(self)
+        self.assertTrue((said + more).isprintable() or "\x1b" not in said + more)
+        return said + more
+
+    def test_a_pipe_gets_plain_tables(self):
+        said = self.watch("hot", rf"(?s)({HOT})\n.*\n\n.*({HOT})\n")
+        self.assertRegex(said, r"(?m)^cpu of hot \(\d+\)  \S+ in \d+\.\ds  \S+ in \d+\.\ds$")
+        self.assertRegex(said, r"(?m)^ +>own now +tot now +own all +tot all +value  function$")
+
+    def test_heap(self):
+        self.assertRegex(self.watch("heap_churn", r"\d%.*  churn\n", "-mode", "heap"), "heap of heap_churn")
+
+    def test_block(self):
+        self.assertRegex(self.watch(["locks", "brief"], r"\d%.*  \w+\n", "-mode", "block"), "block of locks")
+
+    def test_who_reads_no_more_ends_it(self):
+        with Target("hot") as target:
+            process = plain(target)
+            self.read_until(process, HOT)
+            process.stdout.close()
+            self.assertEqual(process.wait(timeout=DEADLINE), 0)
+            process.stderr.close()
+
+    def test_what_does_not_go_with_it(self):
+        for args, want in ((["-o", "x"], "-o"), (["-push", "http://127.0.0.1:1"], "-push"), (["-mode", "threads"], "one moment"),
+                           (["-every", "1ms"], "-every"), (["-children"], "-children"), (["-top"], "-top")):
+            with self.subTest(args), Target("hot") as target:
+                done = harness.attach("top", "-p", target.pid, *args)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(want, done.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
