@@ -26,10 +26,12 @@ public class Held {
     static volatile long sink;
     static void spin() { while (true) sink = sink * 31 + 7; }
     public static void main(String[] args) {
-        new Thread(() -> { synchronized (one) { meet(); takeTwo(); } }, "first").start();
-        new Thread(() -> { synchronized (two) { meet(); takeOne(); } }, "second").start();
+        Thread first = new Thread(() -> { synchronized (one) { meet(); takeTwo(); } }, "first");
+        Thread second = new Thread(() -> { synchronized (two) { meet(); takeOne(); } }, "second");
+        first.start();
+        second.start();
         new Thread(Held::spin, "spinner").start();
-        rest(800);
+        while (first.getState() != Thread.State.BLOCKED || second.getState() != Thread.State.BLOCKED || sink == 0) rest(10);
         System.out.println("ready");
         for (long n = 0;; n++) { rest(20); System.out.println(n); }
     }
@@ -157,8 +159,9 @@ class Programs(TempDir):
 
     def test_node(self):
         node = need("node")
-        process = self.start([node, "-e", "new (require('worker_threads').Worker)('setInterval(() => {}, 1000)', {eval: true});"
-                                          "setTimeout(() => console.log('ready'), 500); setInterval(() => {}, 1000)"])
+        process = self.start([node, "-e", "new (require('worker_threads').Worker)('setInterval(() => {}, 1000)', {eval: true})"
+                                          ".on('online', () => console.log('ready')); setInterval(() => {}, 1000)"])
+        self.wait_for_calls([process.pid], (*EPOLL_WAIT, *FUTEX))
         for means in ("auto", "proc"):
             threads = self.look(process.pid, "-means", means)
             self.assertGreater(len(threads), 5)
