@@ -53,18 +53,42 @@ enum cprof_doctor_verdict cprof_doctor_group_verdict(const struct cprof_doctor *
 	return any ? CPROF_DOCTOR_PARTLY : CPROF_DOCTOR_NOT;
 }
 
+/* Is there a row in it that counts? */
+static bool counts(const struct cprof_doctor *doctor, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++) {
+		if (!doctor->findings[i].check->extra)
+			return true;
+	}
+	return false;
+}
+
 enum cprof_doctor_verdict cprof_doctor_verdict(const struct cprof_doctor *doctor)
 {
 	bool any = false, all = true;
 	for (size_t at = 0, first, end; cprof_doctor_next_group(doctor, &at, &first, &end);) {
 		const enum cprof_doctor_verdict verdict =
 			cprof_doctor_group_verdict(doctor, first, end);
+		if (!counts(doctor, first, end))
+			continue;
 		any |= verdict != CPROF_DOCTOR_NOT;
 		all &= verdict == CPROF_DOCTOR_WORKS;
 	}
 	for (size_t i = 0; i < doctor->files.n; i++)
 		all &= !doctor->files.all[i].functions;
 	return all ? CPROF_DOCTOR_WORKS : any ? CPROF_DOCTOR_PARTLY : CPROF_DOCTOR_NOT;
+}
+
+uint32_t cprof_doctor_all_grants(const struct cprof_doctor *doctor)
+{
+	uint32_t grants = 0;
+	for (size_t at = 0, first, end; cprof_doctor_next_group(doctor, &at, &first, &end);) {
+		if (cprof_doctor_group_verdict(doctor, first, end) == CPROF_DOCTOR_WORKS)
+			continue;
+		for (size_t i = first; i < end; i++)
+			grants |= doctor->findings[i].grants;
+	}
+	return cprof_doctor_grants_together(grants);
 }
 
 /* ---- one row ---- */

@@ -56,6 +56,9 @@ enum cprof_doctor_verdict cprof_doctor_group_verdict(const struct cprof_doctor *
 						     size_t first, size_t end);
 enum cprof_doctor_verdict cprof_doctor_verdict(const struct cprof_doctor *doctor);
 
+/* What makes all groups work that do not; one who grants wants to do so once. */
+uint32_t cprof_doctor_all_grants(const struct cprof_doctor *doctor);
+
 /* "works", "works partly", "does not work". */
 const char *cprof_doctor_verdict_name(enum cprof_doctor_verdict verdict);
 

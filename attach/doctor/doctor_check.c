@@ -16,11 +16,14 @@
 #include "attach/run/run_runner.h"
 #include "attach/run/window.h"
 #include "attach/target/ptrace_denied.h"
+#include "base/cache_dir.h"
 #include "base/cleanup.h"
+#include "base/state_dir.h"
 #include "cprof/profile.h"
 #include "symbolize/names/kernel.h"
 
-#define TRY_NS 1000000ull /* how long a mode runs: what it lacks shows before its window opens */
+#define OTHERS_MAX 16
+#define TRY_NS     1000000ull /* how long a mode runs: what it lacks shows before its window opens */
 
 /* ---- access ---- */
 
@@ -37,33 +40,50 @@ struct cprof_error *cprof_doctor_check_access(const struct cprof_target *target)
 			    : cprof_ptrace_denied(target->pid, tid, why);
 }
 
+/* And is there nobody who does so already? */
+static struct cprof_error *check_stop(const struct cprof_target *target)
+{
+	const pid_t tid = cprof_target_living_tid(target);
+	struct cprof_error *err = cprof_doctor_check_access(target);
+	if (err || !cprof_ptrace_tracer(target->pid, tid))
+		return err;
+	return cprof_ptrace_denied(target->pid, tid, EPERM);
+}
+
 static struct cprof_error *try_access(const struct cprof_doctor_patient *patient,
 				      struct cprof_run_log *log)
 {
 	(void)log;
-	return cprof_doctor_check_access(patient->target);
+	return check_stop(patient->target);
 }
 
-/* The first process of another user that can be asked about: not a zombie, and no thread of the kernel. */
+/* One that lets us is enough: some let nobody. A zombie or a thread of the kernel cannot be asked. */
 static struct cprof_error *try_others(const struct cprof_doctor_patient *patient,
 				      struct cprof_run_log *log)
 {
 	CPROF_AUTO(closedir) DIR *dir = opendir("/proc");
-	struct cprof_error *err = NULL;
+	struct cprof_error *refused = NULL;
+	unsigned n = 0;
 	(void)patient, (void)log;
-	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+	for (struct dirent *entry; n < OTHERS_MAX && dir && (entry = readdir(dir));) {
 		struct stat st;
 		const struct cprof_target other = { .pid = (pid_t)strtol(entry->d_name, NULL, 10),
 						    .pidfd = -1 };
 		if (other.pid <= 0 || fstatat(dirfd(dir), entry->d_name, &st, 0) ||
 		    st.st_uid == geteuid())
 			continue;
-		err = cprof_doctor_check_access(&other);
-		if (!err || err->code != CPROF_ERR_NO_TARGET)
-			return err;
-		cprof_error_free(err);
+		struct cprof_error *err = cprof_doctor_check_access(&other);
+		if (err && err->code == CPROF_ERR_NO_TARGET) {
+			cprof_error_free(err);
+			continue;
+		}
+		cprof_error_free(refused);
+		refused = err;
+		if (!err)
+			break;
+		n++;
 	}
-	return NULL;
+	return refused;
 }
 
 /* ---- modes ---- */
@@ -134,7 +154,9 @@ static struct cprof_error *ask_named(const struct cprof_doctor_check *check,
 	struct cprof_error *err = cprof_mode_find(check->group, &mode);
 	if (!err)
 		err = cprof_run_check_runner(&run, mode->effect);
-	return err ? err : cprof_doctor_check_access(target);
+	if (err)
+		return err;
+	return check->stops ? check_stop(target) : cprof_doctor_check_access(target);
 }
 
 struct cprof_error *cprof_doctor_check_try(const struct cprof_doctor_check *check,
@@ -183,6 +205,37 @@ static struct cprof_error *try_deleted_files(const struct cprof_doctor_patient *
 	return cprof_error_os(errno, "follow a link in %s", path);
 }
 
+/* ---- what is kept ---- */
+
+/* Takes `dir`, which is NULL where there is none; nothing is made. */
+static struct cprof_error *judge_dir(char *dir, const char *variable, const char *option)
+{
+	CPROF_AUTO(free) char *taken = dir;
+	if (taken)
+		return NULL;
+	struct cprof_error *err = cprof_error_new(
+		CPROF_ERR_UNSUPPORTED,
+		"there is no directory for it that is ours alone: $HOME does not exist or is "
+		"somebody else's, or cprof-attach has more rights than its caller");
+	return cprof_error_hint(err, "set %s%s", variable, option);
+}
+
+static struct cprof_error *try_cache(const struct cprof_doctor_patient *patient,
+				     struct cprof_run_log *log)
+{
+	(void)patient, (void)log;
+	return judge_dir(cprof_cache_dir_default(), "XDG_CACHE_HOME",
+			 "; without it each profile looks all names up anew");
+}
+
+static struct cprof_error *try_spool(const struct cprof_doctor_patient *patient,
+				     struct cprof_run_log *log)
+{
+	(void)patient, (void)log;
+	return judge_dir(cprof_state_dir_default("spool"), "XDG_STATE_HOME",
+			 ", or give -spool DIR");
+}
+
 /* ---- the table ---- */
 
 #define KERNEL_BPF                                                                                 \
@@ -204,7 +257,7 @@ const struct cprof_doctor_check cprof_doctor_checks[] = {
 	{ .group = "cpu", .means = "thread", .tells = "an event a thread; threads that live shortly are missed", .needs = EVENTS, .choose = choose_open },
 	{ .group = "cpu", .means = "cycles", .tells = "the processor's own counters, as -event cycles", .extra = true, .needs = EVENTS, .choose = choose_event },
 
-	{ .group = "heap", .means = "inline", .tells = "jumps put into the process", .whole = true, .changes = true, .needs = STOPS, .choose = choose_heap },
+	{ .group = "heap", .means = "inline", .tells = "jumps put into the process", .whole = true, .changes = true, .stops = true, .needs = STOPS, .choose = choose_heap },
 	{ .group = "heap", .means = "uprobe", .tells = "nothing injected, slower", .whole = true, .changes = true, .needs = CPROF_GRANT_PERFMON | CPROF_GRANT_BPF | CPROF_GRANT_ADMIN | CPROF_GRANT_PTRACE | CPROF_GRANT_LOCKDOWN, .choose = choose_heap },
 
 	{ .group = "block", .means = "bpf", .tells = "every wait, also with -block all", .whole = true, .needs = KERNEL_BPF, .choose = choose_waits },
@@ -216,12 +269,15 @@ const struct cprof_doctor_check cprof_doctor_checks[] = {
 
 	{ .group = "threads", .means = "bpf", .tells = "by the kernel's list; nobody is stopped", .whole = true, .needs = KERNEL_BPF, .choose = choose_threads },
 	{ .group = "threads", .means = "proc", .tells = "by /proc and samples of those that run; nobody is stopped", .whole = true, .needs = SLEEP | CPROF_GRANT_PERFMON, .choose = choose_threads },
-	{ .group = "threads", .means = "ptrace", .tells = "by stopping every thread for a moment", .changes = true, .needs = STOPS, .choose = choose_threads },
+	{ .group = "threads", .means = "ptrace", .tells = "by stopping every thread for a moment", .changes = true, .stops = true, .needs = STOPS, .choose = choose_threads },
 
 	{ .group = "threadcreate", .means = "perf", .tells = "calls that start threads, by tracepoints", .whole = true, .needs = EVENTS, .choose = choose_nothing },
 
 	{ .group = "names", .means = "kernel", .anyone = true, .tells = "the kernel's functions, by /proc/kallsyms", .needs = CPROF_GRANT_SYSLOG | CPROF_GRANT_KPTR | CPROF_GRANT_PARANOID, .try_it = try_kernel_names },
 	{ .group = "names", .means = "deleted", .tells = "files that were deleted or replaced, by /proc/PID/map_files", .needs = CPROF_GRANT_CHECKPOINT | CPROF_GRANT_DAC, .try_it = try_deleted_files },
+
+	{ .group = "keep", .means = "cache", .tells = "names for the next profile", .extra = true, .anyone = true, .try_it = try_cache },
+	{ .group = "keep", .means = "spool", .tells = "profiles whose server is away, with -spool default", .extra = true, .anyone = true, .try_it = try_spool },
 };
 /* clang-format on */
 const size_t cprof_doctor_n_checks = sizeof(cprof_doctor_checks) / sizeof(cprof_doctor_checks[0]);

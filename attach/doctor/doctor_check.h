@@ -27,7 +27,7 @@ struct cprof_doctor_patient {
 };
 
 struct cprof_doctor_check {
-	const char *group; /* a mode's name, or "access", "names" */
+	const char *group; /* a mode's name, or "access", "names", "keep" */
 	const char *means; /* as an option has it; what else it is called */
 	const char *tells; /* what it gives, for people */
 	bool whole;        /* of what the group can tell nothing is missing */
@@ -35,8 +35,8 @@ struct cprof_doctor_check {
 	bool others;       /* of processes in general; left out where one is named */
 	bool anyone;       /* the same whoever it is tried on */
 	bool changes;      /* stops or changes the process, so it is tried on our own */
-	uint32_t
-		needs; /* enum cprof_doctor_grant_bit: what may be lacking where it does not work */
+	bool stops;        /* by ptrace(2), which only one may do at a time */
+	uint32_t needs;    /* enum cprof_doctor_grant_bit: what may be lacking */
 	void (*choose)(struct cprof_mode_requests *requests, const char *means);
 	/* NULL: by running the mode. `log` takes what it lacks as a warning. */
 	struct cprof_error *(*try_it)(const struct cprof_doctor_patient *patient,

@@ -200,6 +200,16 @@ static bool has_capability(uint32_t grants)
 	return false;
 }
 
+uint32_t cprof_doctor_grants_together(uint32_t grants)
+{
+	uint32_t together = grants;
+	for (size_t i = 0; has_capability(grants) && i < cprof_doctor_n_grants; i++) {
+		if (cprof_doctor_grants[i].sysctl)
+			together &= ~cprof_doctor_grants[i].bit;
+	}
+	return together;
+}
+
 void cprof_doctor_grants_names(uint32_t grants, struct cprof_buffer *out)
 {
 	for (size_t i = 0; i < cprof_doctor_n_grants; i++) {

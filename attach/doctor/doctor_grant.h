@@ -54,6 +54,9 @@ extern const size_t cprof_doctor_n_grants;
 uint32_t cprof_doctor_grants_missing(uint32_t needs, const struct cprof_doctor_host *host,
 				     const struct cprof_error *err);
 
+/* Of what is missing to several rows: without the settings, each of which does for one of them what a capability does, too. */
+uint32_t cprof_doctor_grants_together(uint32_t grants);
+
 /* Their names in the table, a line each, without its marks and additions: "CAP_BPF", "kernel.kptr_restrict". */
 void cprof_doctor_grants_names(uint32_t grants, struct cprof_buffer *out);
 

@@ -135,6 +135,7 @@ void cprof_doctor_json_put(const struct cprof_doctor *doctor, const char *progra
 	else
 		fputs(",\"pid\":null,", out);
 	put_member("comm", doctor->pid ? doctor->comm : NULL, out);
+	put_grants(doctor, cprof_doctor_all_grants(doctor), program, out);
 	put_host(&doctor->host, out);
 	put_groups(doctor, program, out);
 	put_files(doctor, out);

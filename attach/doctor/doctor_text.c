@@ -87,22 +87,6 @@ static void put_files(const struct cprof_doctor *doctor, struct cprof_buffer *ou
 	}
 }
 
-/* All of it at once: one who grants wants to do so once. */
-static void put_sum(const struct cprof_doctor *doctor, const char *program,
-		    struct cprof_buffer *out)
-{
-	uint32_t grants = 0;
-	for (size_t at = 0, first, end; cprof_doctor_next_group(doctor, &at, &first, &end);) {
-		if (cprof_doctor_group_verdict(doctor, first, end) == CPROF_DOCTOR_WORKS)
-			continue;
-		for (size_t i = first; i < end; i++)
-			grants |= doctor->findings[i].grants;
-	}
-	const enum cprof_doctor_verdict verdict = cprof_doctor_verdict(doctor);
-	cprof_buffer_printf(out, "\n%-13s %s\n", "all", cprof_doctor_verdict_name(verdict));
-	put_grants(doctor, grants, program, out);
-}
-
 void cprof_doctor_text_put(const struct cprof_doctor *doctor, const char *program,
 			   struct cprof_buffer *out)
 {
@@ -115,5 +99,7 @@ void cprof_doctor_text_put(const struct cprof_doctor *doctor, const char *progra
 			put_finding(doctor, &doctor->findings[i], program, out);
 	}
 	put_files(doctor, out);
-	put_sum(doctor, program, out);
+	cprof_buffer_printf(out, "\n%-13s %s\n", "all",
+			    cprof_doctor_verdict_name(cprof_doctor_verdict(doctor)));
+	put_grants(doctor, cprof_doctor_all_grants(doctor), program, out);
 }

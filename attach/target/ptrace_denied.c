@@ -34,7 +34,7 @@ static int yama_scope(void)
 										   : -1;
 }
 
-static pid_t tracer_of(pid_t pid, pid_t tid)
+pid_t cprof_ptrace_tracer(pid_t pid, pid_t tid)
 {
 	char text[4096];
 	struct cprof_thread_status status;
@@ -46,7 +46,7 @@ static pid_t tracer_of(pid_t pid, pid_t tid)
 
 struct cprof_error *cprof_ptrace_denied(pid_t pid, pid_t tid, int os_errno)
 {
-	pid_t tracer = tracer_of(pid, tid);
+	pid_t tracer = cprof_ptrace_tracer(pid, tid);
 	if (!tracer)
 		return cprof_error_hint(
 			cprof_error_os(os_errno, "PTRACE_SEIZE of thread %d", (int)tid), "%s",

@@ -14,6 +14,9 @@
 /* Of thread `tid` of `pid`: another tracer, which is named, or `os_errno` with a hint. Never NULL. */
 struct cprof_error *cprof_ptrace_denied(pid_t pid, pid_t tid, int os_errno);
 
+/* Who traces the thread; 0: nobody. */
+pid_t cprof_ptrace_tracer(pid_t pid, pid_t tid);
+
 /* The hint for what /proc/sys/kernel/yama/ptrace_scope holds; -1: there is no Yama. */
 const char *cprof_ptrace_denied_hint(int yama_scope);
 

@@ -4,6 +4,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import unittest
 
 import harness
@@ -12,7 +14,7 @@ from harness import ATTACH, Footprint, Target, TempDir, attach, run
 NOT_ALL = 11
 NOBODY = 65534
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GROUPS = ["access", "cpu", "heap", "block", "mutex", "threads", "threadcreate", "names"]
+GROUPS = ["access", "cpu", "heap", "block", "mutex", "threads", "threadcreate", "names", "keep"]
 
 
 def parse(result):
@@ -61,10 +63,24 @@ class Doctor(TempDir):
             self.assertIn(result.returncode, (0, NOT_ALL), result.stderr)
             self.assertEqual((found["pid"], found["comm"]), (target.pid, "lockers"))
             self.assertNotIn("others", groups["access"])
-            self.assertEqual(groups["access"]["process"]["verdict"], "works")
             for file in found["files"]:
                 self.assertTrue(file["path"] and file["lacks"], file)
             before.check_unchanged(self)
+
+    def test_a_process_that_is_traced_already_is_not_ours_to_stop(self):
+        seize = ("import ctypes, sys; failed = ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None); "
+                 "print('failed' if failed else 'traced', flush=True); sys.stdin.read()")
+        with Target(["lockers", "abba"]) as target:
+            with subprocess.Popen([sys.executable, "-c", seize, str(target.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  text=True) as tracer:  # closing its stdin lets it go
+                if tracer.stdout.readline() != "traced\n":
+                    self.skipTest("no process may be traced here")
+                _, groups, _ = doctor("-p", target.pid)
+            for group, means in (("access", "process"), ("heap", "inline"), ("threads", "ptrace")):
+                self.assertEqual(groups[group][means]["verdict"], "does not work")
+                self.assertRegex(groups[group][means]["why"], "is being traced by python")
+                self.assertEqual(groups[group][means]["missing"], [])
+            self.assertNotRegex(groups["cpu"]["thread-cpu"]["why"] or "", "traced")
 
     def test_what_makes_no_sense_is_refused(self):
         for args, status, says in ((("-format", "pb"), 2, "text or json"), (("-p", f"1,{os.getpid()}"), 2, "one process"),
@@ -103,7 +119,7 @@ class Another(TempDir):
             _, groups, _ = doctor("-p", target.pid, tool=setpriv([]))
             # The least, and all of it. Before Linux 6.13 uprobes are found to need one more only when they have the others.
             for tried in (("access", "heap"), GROUPS):
-                rows = [(group, means) for group in tried for means in groups[group] if (group, means) != ("heap", "uprobe")]
+                rows = [(group, means) for group in tried for means in groups[group] if (group, means) != ("heap", "uprobe") and group != "keep"]
                 names = {name for group, means in rows for name in groups[group][means]["missing"]}
                 caps = sorted(name.removeprefix("CAP_").lower() for name in names if name.startswith("CAP_"))
                 _, now, _ = doctor("-p", target.pid, tool=setpriv(caps))

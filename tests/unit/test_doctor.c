@@ -140,6 +140,14 @@ TEST(doctor_commands_keep_what_was_granted_before)
 	}
 }
 
+TEST(doctor_what_several_rows_lack_is_granted_once)
+{
+	CHECK_UINT(cprof_doctor_grants_together(CPROF_GRANT_PERFMON | CPROF_GRANT_PARANOID |
+						CPROF_GRANT_HOST_PID),
+		   CPROF_GRANT_PERFMON | CPROF_GRANT_HOST_PID);
+	CHECK_UINT(cprof_doctor_grants_together(CPROF_GRANT_KPTR), CPROF_GRANT_KPTR);
+}
+
 TEST(doctor_every_need_of_a_check_has_its_row_among_the_grants)
 {
 	uint32_t known = 0;
