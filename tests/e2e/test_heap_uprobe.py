@@ -426,12 +426,16 @@ class Guest(unittest.TestCase):
             harness.wait_until(lambda: turns(recording.process) > before + 2, "it looks again")
             deadline = time.monotonic() + 60
             code = lambda: Code((where, content) for where, content in executable_bytes(other).items() if where in clean)
-            while code() == clean:  # a thread that ends by pthread_exit brings libgcc_s along, which is none of ours
+            # Whoever else takes a uprobe out of the C library now takes those of a first thread that has ended, too.
+            lost = way == "uprobe" and code() == clean
+            while code() == clean and not lost:  # a thread that ends by pthread_exit brings libgcc_s along, which is none of ours
                 self.assertLess(time.monotonic(), deadline, "the probes went with the first thread and did not come back")
                 time.sleep(0.1)
             recording.stop()
             self.assertEqual(code(), clean)
             self.assertRegex(recording.stderr, r"each of [1-9]\d* calls")
+            if lost:
+                self.assertIn("another tool took uprobes out of the same functions", recording.stderr)
             self.assertEqual("attached by ended" in recording.stderr, way == "uprobe-perf")
             target.process.kill()
 
