@@ -29,7 +29,8 @@ static void keep_only(int stop_fd, int result_fd, int ask_fd)
 _Noreturn static void run(const char *name, cprof_work_fn *fn, void *ctx, int stop_fd,
 			  int result_fd, int ask_fd)
 {
-	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	/* The terminal sends them to all. Ctrl-Z as well: who is stopped while he holds a target would stop that. */
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE };
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	sigset_t none;
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
