@@ -16,6 +16,7 @@
 #define CPROF_CURSES_FUNCTIONS(X)                                                                  \
 	X(newterm, newterm)                                                                        \
 	X(delscreen, delscreen)                                                                    \
+	X(tigetstr, tigetstr)                                                                      \
 	X(endwin, endwin)                                                                          \
 	X(newwin, newwin)                                                                          \
 	X(delwin, delwin)                                                                          \
@@ -30,6 +31,7 @@
 	X(wgetch, wgetch)                                                                          \
 	X(werase, werase)                                                                          \
 	X(wmove, wmove)                                                                            \
+	X(wclrtoeol, wclrtoeol)                                                                    \
 	X(wattrset, wattrset)                                                                      \
 	X(waddnstr, waddnstr)                                                                      \
 	X(clearok, clearok)                                                                        \

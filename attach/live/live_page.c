@@ -208,15 +208,26 @@ static void paint_row(struct painting *painting, const struct cprof_live_row *ro
 
 /* ---- the whole ---- */
 
+/* Nothing in use may be because all is freed again, which is worth a look. */
+static const char *why_no_rows(const struct painting *painting)
+{
+	const struct cprof_live_model *model = painting->model;
+	if (painting->view->search[0])
+		return "no name has that: Esc shows all";
+	for (size_t t = 0; t < model->n_types; t++) {
+		if (model->totals[1][t])
+			return "none of it: v shows another value";
+	}
+	return "nothing happens";
+}
+
 static void paint_rows(struct painting *painting, size_t most)
 {
 	const struct cprof_live_view *view = painting->view;
 	for (size_t i = view->first; i < view->n_rows && i - view->first < most; i++)
 		paint_row(painting, view->rows[i]);
-	if (view->n_rows || !painting->model->windows)
-		return;
-	put_line(painting, CPROF_LIVE_PLAIN,
-		 view->search[0] ? "no name has that: Esc shows all" : "nothing happens");
+	if (!view->n_rows && painting->model->windows)
+		put_line(painting, CPROF_LIVE_PLAIN, why_no_rows(painting));
 }
 
 static void paint_keys(struct painting *painting, size_t most)

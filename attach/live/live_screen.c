@@ -54,14 +54,21 @@ static struct cprof_error *take_signals(struct cprof_live_screen *screen)
 	return NULL;
 }
 
+/* Whose cursor stays where it is, such as an editor's window ("dumb"), can show lines and no screen. */
+static bool has_cursor(const struct cprof_live_screen *screen)
+{
+	const char *move = screen->curses->tigetstr("cup");
+	return move && move != (const char *)-1; /* terminfo(3X): -1 says that it is no string */
+}
+
 static struct cprof_error *open_terminal(struct cprof_live_screen *screen)
 {
 	const struct cprof_curses_api *curses = screen->curses;
 	screen->screen = curses->newterm(NULL, stdout, stdin);
-	if (!screen->screen) {
+	if (!screen->screen || !has_cursor(screen)) {
 		const char *term = getenv("TERM");
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "a terminal that ncurses does not know: TERM is \"%s\"",
+				       "a terminal that ncurses cannot draw on: TERM is \"%s\"",
 				       term ? term : "");
 	}
 	find_size(screen);
@@ -97,16 +104,27 @@ struct cprof_error *cprof_live_screen_open(struct cprof_live_screen **ret_screen
 	return NULL;
 }
 
+/* A terminal that has no other screen goes on below this one: in its last line, which is made empty. */
+static void leave(struct cprof_live_screen *screen)
+{
+	if (screen->window) {
+		screen->curses->wmove(screen->window, (int)screen->lines - 1, 0);
+		screen->curses->wclrtoeol(screen->window);
+		screen->curses->wrefresh(screen->window);
+	}
+	screen->curses->endwin();
+}
+
 void cprof_live_screen_close(struct cprof_live_screen *screen)
 {
 	if (!screen)
 		return;
+	if (screen->screen)
+		leave(screen);
 	if (screen->window)
 		screen->curses->delwin(screen->window);
-	if (screen->screen) {
-		screen->curses->endwin();
+	if (screen->screen)
 		screen->curses->delscreen(screen->screen);
-	}
 	if (screen->signals_fd >= 0) {
 		close(screen->signals_fd);
 		sigprocmask(SIG_SETMASK, &screen->before, NULL);
@@ -153,7 +171,7 @@ static void resize(struct cprof_live_screen *screen)
 static void suspend(struct cprof_live_screen *screen)
 {
 	sigset_t stop;
-	screen->curses->endwin();
+	leave(screen);
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTSTP);
 	signal(SIGTSTP, SIG_DFL); /* ncurses has put its own there */
