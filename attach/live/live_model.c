@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -19,6 +20,10 @@ struct window {
 	struct cprof_live_model *model;
 	const struct cprof_profile *profile;
 	struct cprof_buffer name; /* owned; the one that is being made */
+	bool *kernel;             /* owned; by mapping: it is the kernel's */
+	uint32_t *rows
+		[CPROF_LIVE_GROUPS]
+		[2]; /* owned; row + 1 of each line, and of each location behind these; 0: not known yet */
 };
 
 static void each_table(struct cprof_live_model *model, void (*act)(struct cprof_live_table *table))
@@ -61,7 +66,7 @@ static const char *module_of(const struct window *window, const struct cprof_loc
 
 static bool in_kernel(const struct window *window, const struct cprof_location *location)
 {
-	return strncmp(module_of(window, location), KERNEL_FRAMES, strlen(KERNEL_FRAMES)) == 0;
+	return location->mapping && window->kernel[location->mapping - 1];
 }
 
 /* Of a frame: an inlined function is one of its own. `line` NULL: nobody knows what is there. */
@@ -108,20 +113,81 @@ static const char *thread_name(struct window *window, const struct cprof_sample 
 
 /* ---- a window ---- */
 
-static struct cprof_error *add_location(struct window *window, enum cprof_live_group group,
-					struct cprof_live_table *table,
-					const struct cprof_location *location,
-					const int64_t *values, bool own)
+static void window_deinit(struct window *window)
 {
-	const struct cprof_line *lines = &window->profile->lines[location->first_line];
+	for (size_t g = 0; g < CPROF_LIVE_GROUPS; g++) {
+		free(window->rows[g][false]);
+		free(window->rows[g][true]);
+	}
+	free(window->kernel);
+	cprof_buffer_deinit(&window->name);
+}
+
+/* A name is made and looked up once in a window, however many stacks it stands in. */
+static struct cprof_error *window_init(struct window *window)
+{
+	const struct cprof_profile *profile = window->profile;
+	const size_t places = (size_t)profile->n_lines + profile->n_locations + 1;
+	bool whole = true;
+	for (size_t g = 0; g < CPROF_LIVE_GROUPS; g++) {
+		for (int kernel = 0; kernel < 2; kernel++) {
+			window->rows[g][kernel] = calloc(places, sizeof(uint32_t));
+			whole = whole && window->rows[g][kernel];
+		}
+	}
+	window->kernel = calloc((size_t)profile->n_mappings + 1, sizeof(bool));
+	for (uint32_t i = 0; window->kernel && i < profile->n_mappings; i++)
+		window->kernel[i] = strncmp(text(window, profile->mappings[i].filename),
+					    KERNEL_FRAMES, strlen(KERNEL_FRAMES)) == 0;
+	return whole && window->kernel ? NULL : cprof_error_no_memory();
+}
+
+static struct cprof_error *add_name(struct window *window, struct cprof_live_table *table,
+				    const char *name, const int64_t *values)
+{
+	size_t row = 0;
+	struct cprof_error *err = cprof_live_table_find(table, name, &row);
+	if (!err)
+		cprof_live_table_count(table, row, values, window->profile->n_types, true);
+	return err;
+}
+
+static struct cprof_error *find_row(struct window *window, enum cprof_live_group group, bool kernel,
+				    uint32_t index, const struct cprof_line *line, size_t *ret_row)
+{
+	const struct cprof_profile *profile = window->profile;
+	const size_t place =
+		line ? (size_t)(line - profile->lines) : (size_t)profile->n_lines + index;
+	uint32_t *row = &window->rows[group][kernel][place];
 	struct cprof_error *err = NULL;
-	const uint32_t n =
-		group == CPROF_LIVE_MODULES || !location->n_lines ? 1 : location->n_lines;
-	for (uint32_t i = 0; !err && i < n; i++)
-		err = cprof_live_table_add(
-			table,
-			frame_name(window, group, location, location->n_lines ? &lines[i] : NULL),
-			values, window->profile->n_types, own && i == 0);
+	size_t found = *row - 1;
+	if (!*row)
+		err = cprof_live_table_find(
+			&window->model->tables[group][kernel],
+			frame_name(window, group, &profile->locations[index], line), &found);
+	if (err)
+		return err;
+	*row = (uint32_t)found + 1;
+	*ret_row = found;
+	return NULL;
+}
+
+static struct cprof_error *add_location(struct window *window, enum cprof_live_group group,
+					bool kernel, uint32_t index, const int64_t *values,
+					bool own)
+{
+	const struct cprof_location *location = &window->profile->locations[index];
+	const bool one = group == CPROF_LIVE_MODULES || !location->n_lines;
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < (one ? 1 : location->n_lines); i++) {
+		const struct cprof_line *line =
+			one ? NULL : &window->profile->lines[location->first_line + i];
+		size_t row = 0;
+		err = find_row(window, group, kernel, index, line, &row);
+		if (!err)
+			cprof_live_table_count(&window->model->tables[group][kernel], row, values,
+					       window->profile->n_types, own && i == 0);
+	}
 	return err;
 }
 
@@ -136,14 +202,13 @@ static struct cprof_error *add_stack(struct window *window, enum cprof_live_grou
 	bool own = true;
 	cprof_live_table_next_sample(table);
 	for (uint32_t i = 0; !err && i < sample->n_locations; i++) {
-		const struct cprof_location *location = &window->profile->locations[stack[i]];
-		if (!kernel && in_kernel(window, location))
+		if (!kernel && in_kernel(window, &window->profile->locations[stack[i]]))
 			continue;
-		err = add_location(window, group, table, location, values, own);
+		err = add_location(window, group, kernel, stack[i], values, own);
 		own = false;
 	}
 	if (!err && own) /* nothing else is there */
-		err = cprof_live_table_add(table, KERNEL, values, window->profile->n_types, true);
+		err = add_name(window, table, KERNEL, values);
 	return err;
 }
 
@@ -152,8 +217,7 @@ static struct cprof_error *add_thread(struct window *window, bool kernel,
 {
 	struct cprof_live_table *table = &window->model->tables[CPROF_LIVE_THREADS][kernel];
 	cprof_live_table_next_sample(table);
-	return cprof_live_table_add(table, thread_name(window, sample), values,
-				    window->profile->n_types, true);
+	return add_name(window, table, thread_name(window, sample), values);
 }
 
 static struct cprof_error *add_sample(struct window *window, uint32_t index)
@@ -226,9 +290,11 @@ struct cprof_error *cprof_live_model_add(struct cprof_live_model *model,
 	struct cprof_error *err = profile ? take_types(model, profile) : NULL;
 	each_table(model, cprof_live_table_begin);
 	memset(model->totals[0], 0, sizeof(model->totals[0]));
+	if (!err && profile)
+		err = window_init(&window);
 	for (uint32_t i = 0; !err && profile && i < profile->n_samples; i++)
 		err = add_sample(&window, i);
-	cprof_buffer_deinit(&window.name);
+	window_deinit(&window);
 	if (!err)
 		err = end_tables(model);
 	end_totals(model);

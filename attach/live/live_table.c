@@ -55,8 +55,8 @@ static struct cprof_error *new_row(struct cprof_live_table *table, uint64_t key,
 }
 
 /* Where one window alone has more names than can be kept, its last ones have no row of their own from the start. */
-static struct cprof_error *find_row(struct cprof_live_table *table, const char *name,
-				    struct cprof_live_row **ret_row)
+struct cprof_error *cprof_live_table_find(struct cprof_live_table *table, const char *name,
+					  size_t *ret_row)
 {
 	uint64_t key = key_of(table, name), *place = cprof_map64_get(&table->index, key);
 	if (!place && table->n >= 2 * table->max) {
@@ -69,7 +69,7 @@ static struct cprof_error *find_row(struct cprof_live_table *table, const char *
 		return cprof_error_no_memory();
 	struct cprof_error *err = *place ? NULL : new_row(table, key, name, place);
 	if (!err)
-		*ret_row = &table->rows[*place - 1];
+		*ret_row = *place - 1;
 	return err;
 }
 
@@ -79,19 +79,15 @@ static void add_up(int64_t *to, const int64_t *from, size_t n)
 		to[t] = cprof_measure_add(to[t], from[t]);
 }
 
-struct cprof_error *cprof_live_table_add(struct cprof_live_table *table, const char *name,
-					 const int64_t *values, size_t n_types, bool own)
+void cprof_live_table_count(struct cprof_live_table *table, size_t index, const int64_t *values,
+			    size_t n_types, bool own)
 {
-	struct cprof_live_row *row;
-	struct cprof_error *err = find_row(table, name, &row);
-	if (err)
-		return err;
+	struct cprof_live_row *row = &table->rows[index];
 	if (own)
 		add_up(row->values[CPROF_LIVE_OWN_NOW], values, n_types);
 	if (row->sample != table->sample)
 		add_up(row->values[CPROF_LIVE_TOTAL_NOW], values, n_types);
 	row->sample = table->sample;
-	return NULL;
 }
 
 /* ---- the bound ---- */
@@ -142,23 +138,23 @@ static void fold_row(struct cprof_live_row *rest, const struct cprof_live_row *r
 	}
 }
 
-/* The rows that stay, in their old order, and the rest as the last one. */
+/* The rows that stay, and the rest as one. */
 static struct cprof_error *keep(struct cprof_live_table *table, const bool *stays)
 {
 	struct cprof_live_table kept;
-	struct cprof_live_row *rest, *row;
+	size_t to = 0;
 	cprof_live_table_init(&kept, table->max);
-	struct cprof_error *err = find_row(&kept, CPROF_LIVE_REST, &rest);
+	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < table->n; i++) {
-		struct cprof_live_row *from = &table->rows[i];
-		const bool own = stays[i] && strcmp(from->name, CPROF_LIVE_REST) != 0;
-		err = find_row(&kept, own ? from->name : CPROF_LIVE_REST, &row);
+		const struct cprof_live_row *row = &table->rows[i];
+		const bool own = stays[i] && strcmp(row->name, CPROF_LIVE_REST) != 0;
+		err = cprof_live_table_find(&kept, own ? row->name : CPROF_LIVE_REST, &to);
 		if (err)
 			break;
 		if (own)
-			memcpy(row->values, from->values, sizeof(row->values));
+			memcpy(kept.rows[to].values, row->values, sizeof(row->values));
 		else
-			fold_row(row, from);
+			fold_row(&kept.rows[to], row);
 		kept.folded += !stays[i];
 	}
 	if (err) {

@@ -55,9 +55,13 @@ void cprof_live_table_begin(struct cprof_live_table *table);
 /* What is added from here on is of another sample: in one sample a name counts once in its total, however often it stands there. */
 void cprof_live_table_next_sample(struct cprof_live_table *table);
 
-/* `name` is in the sample; `own`: at its end. Errors: NO_MEMORY. */
-struct cprof_error *cprof_live_table_add(struct cprof_live_table *table, const char *name,
-					 const int64_t *values, size_t n_types, bool own);
+/* The row of `name`, a new one where there is none; its number holds until the window ends. Errors: NO_MEMORY. */
+struct cprof_error *cprof_live_table_find(struct cprof_live_table *table, const char *name,
+					  size_t *ret_row);
+
+/* A row is in the sample; `own`: at its end. */
+void cprof_live_table_count(struct cprof_live_table *table, size_t row, const int64_t *values,
+			    size_t n_types, bool own);
 
 /*
  * The window is over. Of types that are a state (`states`, one for each of CPROF_LIVE_TYPES) the window's values become what has changed,
