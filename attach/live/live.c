@@ -42,6 +42,7 @@ struct state {
 	char title[CPROF_COMM_MAX + 64];
 	int watch_fd;
 	unsigned deaf;
+	uint64_t lost; /* samples */
 	uint64_t end_mono_ns, frozen_due_mono_ns;
 	bool over;
 };
@@ -75,13 +76,24 @@ static size_t rows_to_see(const struct state *state)
 	return cprof_live_page_rows(lines);
 }
 
+/* As of some seconds ago: the recording writes it as it goes, and takes it along at its end. */
+static void see_losses(struct state *state)
+{
+	const struct cprof_channel *channel = state->followed.streams[0].channel;
+	const struct cprof_counts *counts = channel ? channel->recording.counts : NULL;
+	if (counts && counts->lost > state->lost)
+		state->lost = counts->lost;
+}
+
 static void show(struct state *state)
 {
+	see_losses(state);
 	struct cprof_live_look look = {
 		.columns = PLAIN_COLUMNS,
 		.lines = PLAIN_ROWS,
 		.screen = state->screen != NULL,
 		.utf8 = state->told->utf8,
+		.lost = state->lost,
 		.title = state->title,
 		.message = state->message.len ? cprof_buffer_text(&state->message) : NULL,
 	};

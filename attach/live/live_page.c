@@ -122,6 +122,8 @@ static void paint_state(struct painting *painting)
 		cprof_buffer_printf(&type, "%s ", painting->model->types[view->type].name);
 	cprof_buffer_printf(&text, "%sby %s, kernel %s", cprof_buffer_text(&type),
 			    group_names[view->group], view->kernel ? "on" : "off");
+	if (painting->look->lost)
+		cprof_buffer_printf(&text, ", %" PRIu64 " samples lost", painting->look->lost);
 	if (table->folded)
 		cprof_buffer_printf(&text, ", %" PRIu64 " rare ones are one row", table->folded);
 	put_line(painting, CPROF_LIVE_PLAIN,

@@ -26,6 +26,7 @@ struct cprof_live_look {
 	size_t columns, lines;
 	bool screen; /* a page of all these lines; else as many as rows need, without keys */
 	bool utf8;
+	uint64_t lost;       /* samples that were missed since the start, as far as is known */
 	const char *title;   /* what is profiled; somebody else may have written it */
 	const char *message; /* in the place of how it is looked at; NULL: none */
 };

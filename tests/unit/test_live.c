@@ -269,9 +269,10 @@ TEST(live_page_fits_terminals_of_any_size)
 			   "    25.0%    25.0%  free space",
 			   "? keys  q quit  space freeze  s save  / ", NULL });
 	check_page(&model, &view,
-		   &(struct cprof_live_look){ .columns = 100, .lines = 9, .title = "x" },
+		   &(struct cprof_live_look){ .columns = 100, .lines = 9, .lost = 3, .title = "x" },
 		   (const char *const[]){
-			   "x  40ms in 1.0s  40ms in 1.0s", "cpu by function, kernel on",
+			   "x  40ms in 1.0s  40ms in 1.0s",
+			   "cpu by function, kernel on, 3 samples lost",
 			   " >own now  tot now  own all  tot all    value  function",
 			   "    75.0%   100.0%    75.0%   100.0%     30ms  work",
 			   "    25.0%    25.0%    25.0%    25.0%     10ms  free space",
