@@ -14,6 +14,9 @@ int cprof_spawn(const char *program, const posix_spawn_file_actions_t *actions, 
 		return failed;
 	sigemptyset(&none);
 	sigfillset(&all);
+	sigdelset(
+		&all,
+		SIGTTOU); /* who is in the background and ignores it does so for its programs as well */
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

@@ -41,6 +41,12 @@ struct state {
 	struct cprof_courier courier;
 };
 
+static void on_look(void *ctx)
+{
+	struct state *state = ctx;
+	cprof_courier_look(&state->courier);
+}
+
 static void on_say(void *ctx, const char *text)
 {
 	const struct state *state = ctx;
@@ -196,6 +202,7 @@ static struct cprof_error *run_engine(struct state *state, struct cprof_continuo
 		.metrics = state->metrics->server,
 		.again = on_again,
 		.window = on_window,
+		.look = on_look,
 		.say = on_say,
 		.ctx = state,
 	};

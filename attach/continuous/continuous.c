@@ -194,8 +194,7 @@ static void wait_for(struct engine *engine, uint64_t due_mono_ns)
 	for (size_t i = 0; i < engine->n; i++)
 		n = cprof_followed_poll(engine->all[i], engine->fds, n);
 	engine->metrics_fds = n;
-	if (!engine->ending)
-		n = cprof_metrics_server_poll(engine->told->metrics, engine->fds, n);
+	n = cprof_metrics_server_poll(engine->told->metrics, engine->fds, n);
 	engine->n_fds = n;
 	const uint64_t now = cprof_clock_mono_ns();
 	const uint64_t wait = least(due_mono_ns > now ? due_mono_ns - now : 0, WAIT_MAX_NS);
@@ -242,7 +241,14 @@ static void run_all(struct engine *engine)
 	for (size_t i = 0; i < engine->n; i++)
 		cprof_followed_cut(engine->all[i]);
 	forget_over(engine);
+	engine->told->look(engine->told->ctx);
 	cprof_work_reap(engine->watch_fd);
+}
+
+static void answer(struct engine *engine)
+{
+	cprof_metrics_server_run(engine->told->metrics, &engine->fds[engine->metrics_fds],
+				 engine->n_fds - engine->metrics_fds);
 }
 
 /* False: it is to end. */
@@ -260,8 +266,7 @@ static bool turn(struct engine *engine)
 	cprof_service_manager_run(&engine->manager, cprof_clock_mono_ns());
 	cprof_target_set_run(engine->set, cprof_clock_mono_ns());
 	run_all(engine);
-	cprof_metrics_server_run(engine->told->metrics, &engine->fds[engine->metrics_fds],
-				 engine->n_fds - engine->metrics_fds);
+	answer(engine);
 	return !nobody_left(engine);
 }
 
@@ -277,8 +282,10 @@ static void end(struct engine *engine)
 	}
 	while (engine->n && cprof_clock_mono_ns() < until && make_room(engine)) {
 		run_all(engine);
-		if (engine->n)
-			wait_for(engine, least(until, cprof_clock_mono_ns() + END_RETRY_NS));
+		if (!engine->n)
+			break;
+		wait_for(engine, least(until, cprof_clock_mono_ns() + END_RETRY_NS));
+		answer(engine);
 	}
 	if (engine->n)
 		say(engine, "warning: the last windows of %zu processes were not ready in time",

@@ -38,6 +38,8 @@ struct cprof_continuous {
 	/* A window that is over; its bytes are the callee's to copy. Must not wait long. */
 	void (*window)(void *ctx, const struct cprof_target *target, const char *mode,
 		       const struct cprof_cut *cut);
+	/* In each turn, before ended children are reaped, the caller's among them. */
+	void (*look)(void *ctx);
 	void (*say)(void *ctx, const char *text); /* a line for people */
 	void *ctx;
 };

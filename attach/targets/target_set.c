@@ -249,8 +249,11 @@ static struct cprof_error *look_at_all(struct cprof_target_set *set, size_t turn
 	set->look_due_ns = set->looked_ns + look_every_ns(set);
 	struct cprof_error *err =
 		cprof_target_scan_look(&set->scan, set->missed ? 1 : turns, on_seen, set);
-	if (err)
+	if (err) {
+		if (set->missed) /* what is missed is not to wait for the next usual look */
+			set->look_due_ns = set->looked_ns + LOOK_NS;
 		return err;
+	}
 	set->missed = false;
 	cprof_target_ids_keep(&set->left_out, is_in_sight, &set->scan);
 	return NULL;

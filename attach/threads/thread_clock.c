@@ -65,6 +65,8 @@ static void visit(struct visitor *visitor, int cpu)
 	CPU_SET_S((size_t)cpu, SET_BYTES, only);
 	if (sched_setaffinity(0, SET_BYTES, only) == 0)
 		clock->known = read_clock(cpu, &clock->ahead_ns);
+	/* Home again: the lock is not to be taken, nor the thread to be ended, where somebody else may never let us. */
+	(void)sched_setaffinity(0, SET_BYTES, visitor->home);
 	CPU_FREE(only);
 }
 

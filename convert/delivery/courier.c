@@ -287,7 +287,7 @@ static void say_gone(const struct cprof_courier *courier, int status)
 }
 
 /* It is not to end before it is told to. */
-static void look_after_child(struct cprof_courier *courier)
+void cprof_courier_look(struct cprof_courier *courier)
 {
 	int status = 0;
 	if (!courier->pid || waitpid(courier->pid, &status, WNOHANG) == 0)
@@ -313,7 +313,7 @@ static void tell(struct cprof_courier *courier, uint64_t word)
 void cprof_courier_take(struct cprof_courier *courier, const struct cprof_push *push)
 {
 	struct cprof_error *err = NULL;
-	look_after_child(courier);
+	cprof_courier_look(courier);
 	if (courier->spool.dir.path)
 		err = cprof_spool_put(&courier->spool, push, NULL);
 	if (courier->spool.dir.path && !err)
@@ -339,7 +339,7 @@ static void wait_for(pid_t *pid, uint64_t until_boot_ns)
 void cprof_courier_finish(struct cprof_courier *courier, uint64_t grace_ns)
 {
 	uint64_t until_ns = cprof_clock_ns(CLOCK_BOOTTIME) + grace_ns;
-	look_after_child(courier);
+	cprof_courier_look(courier);
 	tell(courier, until_ns);
 	/* The transfer that it is in by then is worth waiting for: killed in it, the profile would arrive twice. */
 	wait_for(&courier->pid, until_ns + 15 * CPROF_NS_PER_S);

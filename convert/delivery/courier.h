@@ -50,6 +50,9 @@ struct cprof_courier {
 struct cprof_error *cprof_courier_start(const struct cprof_courier_plan *plan,
 					struct cprof_courier *ret_courier);
 
+/* See whether its process is still there, and say so once if it is not. To be called before ended children of all kinds are reaped. */
+void cprof_courier_look(struct cprof_courier *courier);
+
 /* Keep push->body for push->url and wake the courier; waits for the disk at most. What could not be kept is counted. */
 void cprof_courier_take(struct cprof_courier *courier, const struct cprof_push *push);
 

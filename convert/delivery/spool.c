@@ -240,6 +240,10 @@ static bool drop_seen(struct cprof_spool *spool)
 static struct cprof_error *put_on_full_disk(struct cprof_spool *spool, const char *name,
 					    const struct cprof_buffer *bytes, int *ret_fd)
 {
+	/* What was seen has been delivered meanwhile: names of nothing would use up the tries. */
+	if (!spool->seen.known ||
+	    spool->seen.settled != cprof_delivery_counts_settled(spool->counts))
+		cprof_error_free(look(spool));
 	for (unsigned tries = 0;; tries++) {
 		struct cprof_error *err =
 			cprof_state_dir_put(&spool->dir, name, bytes->data, bytes->len, ret_fd);

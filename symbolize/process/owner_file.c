@@ -106,13 +106,14 @@ static char listen_to(int pipe_fd)
  * It has said its last, and may hang all the same: a file that is closed asks its file system once more, and its user may stop it.
  * False: it hangs in the kernel, and is init's when we end.
  */
-static bool end_child(pid_t child)
+static bool end_child(pid_t child, int pidfd)
 {
-	kill(child, SIGKILL);
-	CPROF_AUTO(close) int pidfd = (int)syscall(SYS_pidfd_open, child, 0u);
-	if (pidfd >= 0)
-		is_readable(pidfd, cprof_clock_mono_ns() + STALL_MS * NS_PER_MS);
-	return waitpid(child, NULL, WNOHANG) == child;
+	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u);
+	const bool ended = is_readable(pidfd, cprof_clock_mono_ns() + STALL_MS * NS_PER_MS);
+	(void)waitpid(
+		child, NULL,
+		WNOHANG); /* unless whose process this is has done so, or wants no children's ends */
+	return ended;
 }
 
 int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it, void *ctx)
@@ -131,8 +132,14 @@ int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it
 	if (child == 0)
 		be_child(&me, self);
 	close(cprof_take_fd(&saying));
-	const char what = child > 0 ? listen_to(said) : NOT_OPENED;
-	const bool hangs = child > 0 && (!end_child(child) || what == 0);
+	if (child < 0)
+		return -1;
+	/* It goes on only while somebody reads what it says: without a handle on it, it ends by itself. */
+	CPROF_AUTO(close) int pidfd = (int)syscall(SYS_pidfd_open, child, 0u);
+	if (pidfd < 0)
+		return -1;
+	const char what = listen_to(said);
+	const bool hangs = !end_child(child, pidfd) || what == 0;
 	errno = hangs ? ETIMEDOUT : EACCES;
 	return what == WHOLE && !hangs ? cprof_take_fd(&copy) : -1;
 }

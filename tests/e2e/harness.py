@@ -54,6 +54,14 @@ def need(command, reason=None):
 LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
 
 
+def need_namespaces(*flags):
+    """Namespaces that unshare(1) can make here, with these options."""
+    need("unshare", "util-linux is not installed")
+    trial = run(["unshare", *flags, "true"])
+    if trial.returncode:
+        raise unittest.SkipTest(f"unshare {' '.join(flags)}: {trial.stderr.strip()}")
+
+
 def need_library(name):
     """Where a library lies that a test puts before its target's own."""
     path = os.path.join(LIBRARIES, name)

@@ -120,7 +120,8 @@ class Another(TempDir):
             # The least, and all of it. Before Linux 6.13 uprobes are found to need one more only when they have the others.
             for tried in (("access", "heap"), GROUPS):
                 rows = [(group, means) for group in tried for means in groups[group] if (group, means) != ("heap", "uprobe") and group != "keep"]
-                names = {name for group, means in rows for name in groups[group][means]["missing"]}
+                names = {name for group, means in rows if root[group][means]["verdict"] == "works"
+                         for name in groups[group][means]["missing"]}
                 caps = sorted(name.removeprefix("CAP_").lower() for name in names if name.startswith("CAP_"))
                 _, now, _ = doctor("-p", target.pid, tool=setpriv(caps))
                 for group, means in rows:

@@ -255,6 +255,7 @@ class Targets(Base):
         for path in re.findall(r"(/\S+) \(0x", run(["ldd", target_path("hot")]).stdout):
             os.makedirs(os.path.join(root, os.path.dirname(path).lstrip("/")), exist_ok=True)
             shutil.copy(path, os.path.join(root, path.lstrip("/")))
+        harness.need_namespaces("--pid", "--mount", "--propagation", "unchanged", "--fork")
         process = subprocess.Popen(["unshare", "--pid", "--mount", "--propagation", "unchanged", "--fork", "--kill-child", "chroot", root,
                                     "/bin/only-in-here"], stdout=subprocess.PIPE, text=True)
         try:
@@ -284,6 +285,7 @@ while ! grep -q ready {self.path('said2')} 2>/dev/null; do :; done
 inner=$(pgrep -x hot | tail -1)
 {ATTACH} -p $inner -seconds 1 -hz 1000 -open cpu -v -o {self.path('inner.pb.gz')}
 """
+        harness.need_namespaces("--pid", "--fork", "--propagation", "unchanged", "--mount-proc")
         done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", "bash", "-c", script], timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("in", "inner"):
@@ -319,6 +321,7 @@ tool.send_signal(signal.SIGINT)
 sys.exit(tool.wait())
 """
         out = self.path("x.pb.gz")
+        harness.need_namespaces("--pid", "--fork", "--propagation", "unchanged", "--mount-proc")
         done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", sys.executable, "-c", script, ATTACH,
                     target_path("hot"), target_path("turns"), out], timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)

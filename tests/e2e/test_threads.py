@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ATTACH, Footprint, HangFS, Process, Profile, Target, TempDir, attach, go_pprof, in_system_calls, main, need, run, target_path  # noqa: E402
+from harness import ATTACH, Footprint, HangFS, Process, Profile, Target, TempDir, attach, go_pprof, in_system_calls, main, need, need_namespaces, run, target_path  # noqa: E402
 
 HEADER = re.compile(r'^thread (\d+) "([^"]*)" \[(.*)\]:$')
 
@@ -494,7 +494,7 @@ class Threads(TempDir):
         out = [None, None]
         reader = threading.Thread(target=lambda: out.__setitem__(slice(None), process.communicate()))
         reader.start()
-        reader.join(20)
+        reader.join(60)
         if reader.is_alive():
             end()
             process.kill()
@@ -723,6 +723,7 @@ class Threads(TempDir):
         need("unshare", "util-linux is not installed")
         if os.geteuid() != 0:
             self.skipTest("a pid namespace needs root")
+        need_namespaces("--pid", "--fork")
         target = Target(["unshare", "--pid", "--fork", "--kill-child", target_path("lockers"), "abba"])
         try:
             inside = int(run(["pgrep", "-P", str(target.process.pid)]).stdout.split()[0])

@@ -83,21 +83,33 @@ static inline bool settle_all_asleep(const char *const *awake, unsigned long *re
 	return all;
 }
 
+/* A turn of waiting; who waits for two minutes waits for what will not come. */
+static inline void settle_turn(unsigned *turns, const char *what)
+{
+	if (++*turns > 120000) {
+		fprintf(stderr, "%s: did not come about\n", what);
+		exit(1);
+	}
+	usleep(1000);
+}
+
 /* Twice, and none has run in between: so all of them slept at once, and nobody was left to wake another. */
 static inline void settle(const char *const *awake)
 {
 	unsigned long before, now;
+	unsigned turns = 0;
 	while (!settle_all_asleep(awake, &before) || !settle_all_asleep(awake, &now) ||
 	       now != before)
-		usleep(1000);
+		settle_turn(&turns, "all threads asleep");
 }
 
 /* Until this one waits in the kernel where no signal wakes it. */
 static inline void settle_uninterruptible(pid_t tid)
 {
 	struct settle_thread thread;
+	unsigned turns = 0;
 	while (settle_look(tid, &thread) && thread.state != 'D')
-		usleep(1000);
+		settle_turn(&turns, "a wait that no signal ends");
 }
 
 #endif
