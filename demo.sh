@@ -12,25 +12,47 @@ case ${1:-} in
 *[!0-9]*) echo "demo.sh: \"$1\" is no process id" >&2; exit 2 ;;
 *) pid=$1 ;;
 esac
+say() { echo "demo.sh: $*" >&2; }
 
+# A line for each tenth of the build, out of ninja's "[12/345] Building ..."; the rest is in the log.
+progress() {
+	awk -v log_file="$1" '{
+		print >> log_file
+		if (match($0, /^\[[0-9]+\/[0-9]+\]/)) {
+			split(substr($0, 2, RLENGTH - 2), steps, "/")
+			if (int(10 * steps[1] / steps[2]) > tenths) {
+				tenths = int(10 * steps[1] / steps[2])
+				print "demo.sh: built " steps[1] " of " steps[2]
+				fflush()
+			}
+		}
+	}' >&2
+}
+
+# What it profiles is linked statically: the C library's functions have their names then, whether or not libc6-dbg is installed.
+say "1/3 Debian packages that are missing are installed"
 tests/install-packages build
-cmake -S . -B build -G Ninja -DCPROF_TESTS=ON >build-demo.log 2>&1 && cmake --build build -j"$(nproc)" >>build-demo.log 2>&1 || {
-	tail -20 build-demo.log >&2
+say "2/3 cprof-attach and cprof are built (minutes the first time, seconds after that)"
+log=build-demo.log
+cmake -S . -B build -G Ninja -DCPROF_TESTS=ON >"$log" 2>&1 &&
+	cmake --build build -j"$(nproc)" --target cprof-attach cprof hot_static 2>&1 | progress "$log" || {
+	tail -20 "$log" >&2
 	exit 1
 }
-rm -f build-demo.log
+rm -f "$log"
 
 if [[ -z $pid ]]; then
 	said=$(mktemp)
-	build/targets/hot >"$said" &
+	build/targets/hot_static >"$said" &
 	pid=$!
 	trap 'kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; rm -f "$said"' EXIT
 	until grep -q '^ready$' "$said"; do
 		kill -0 "$pid" || exit 1
 		sleep 0.05
 	done
-	echo "demo target: build/targets/hot, pid $pid" >&2
+	say "the demo program is tests/targets/hot.c, pid $pid"
 fi
+say "3/3 process $pid is profiled: cprof-attach -p $pid -seconds 5 -o cpu.pb.gz; then: cprof -top cpu.pb.gz"
 build/cprof-attach -p "$pid" -seconds 5 -o cpu.pb.gz -f
 echo >&2
 build/cprof -top -nodecount=10 cpu.pb.gz
