@@ -8,10 +8,16 @@
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
 
-/* A sample on its way from the root to the leaf. */
+#define AHEAD 16u /* items: what is not in a cache is asked for that much earlier */
+
+/*
+ * A sample on its way from the root to the leaf. It says itself where it stands: what is looked up by its number is
+ * somewhere else in memory for each, which took half of the time.
+ */
 struct item {
+	const uint32_t *at, *end; /* frames behind the next one; borrowed from the stacks */
 	uint32_t sample;
-	uint32_t passed; /* frames, its group among them */
+	uint32_t frame; /* the next one; CPROF_PRUNED_FILLER at the end */
 };
 
 /* The samples items[first, end) that go through one node, which stands in front of their next frames. */
@@ -43,15 +49,25 @@ struct pruner {
 	uint32_t n_todo, todo_room;
 };
 
-/* The frame that an item stands before; CPROF_PRUNED_FILLER at the end. */
-static uint32_t frame_of(const struct pruner *p, const struct item *item)
+/* The item one frame on. */
+static struct item step(struct item item)
+{
+	item.frame = item.at < item.end ? *item.at++ : CPROF_PRUNED_FILLER;
+	return item;
+}
+
+/* A sample in front of its first frame, which is its group's where there are groups. */
+static struct item item_of(const struct pruner *p, uint32_t sample)
 {
 	const struct cprof_pruned_wish *wish = p->wish;
-	if (wish->group_of && !item->passed)
-		return wish->n_infos + wish->group_of[item->sample];
-	size_t at = wish->stacks->start[item->sample] + item->passed - (wish->group_of ? 1 : 0);
-	return at < wish->stacks->start[item->sample + 1] ? wish->stacks->frames[at]
-							  : CPROF_PRUNED_FILLER;
+	const struct cprof_root_stacks *stacks = wish->stacks;
+	struct item item = { .at = stacks->frames + stacks->start[sample],
+			     .end = stacks->frames + stacks->start[sample + 1],
+			     .sample = sample };
+	if (!wish->group_of)
+		return step(item);
+	item.frame = wish->n_infos + wish->group_of[sample];
+	return item;
 }
 
 static bool is_wide(const struct pruner *p, const int64_t *sum)
@@ -93,7 +109,9 @@ static void gather(struct pruner *p, const struct range *r, int64_t *self)
 {
 	p->n_met = 0;
 	for (uint32_t i = r->first; i < r->end; i++) {
-		uint32_t frame = frame_of(p, &p->items[i]);
+		const uint32_t frame = p->items[i].frame;
+		if (r->end - i > AHEAD)
+			cprof_stack_columns_prefetch(p->wish->columns, p->items[i + AHEAD].sample);
 		if (frame == CPROF_PRUNED_FILLER) {
 			if (self)
 				cprof_stack_columns_add(p->wish->columns, p->items[i].sample, self);
@@ -166,12 +184,13 @@ static uint32_t move_on(struct pruner *p, const struct range *r)
 			filler = next->place;
 	}
 	for (uint32_t i = r->first; i < r->end; i++) {
-		uint32_t frame = frame_of(p, &p->items[i]);
-		if (frame == CPROF_PRUNED_FILLER)
+		if (r->end - i > AHEAD)
+			__builtin_prefetch(p->items[i + AHEAD].at);
+		if (p->items[i].frame == CPROF_PRUNED_FILLER)
 			continue;
-		struct next *next = &p->next[frame];
+		struct next *next = &p->next[p->items[i].frame];
 		uint32_t to = next->is_wide ? next->place++ : filler++;
-		p->spare[to] = (struct item){ p->items[i].sample, p->items[i].passed + 1 };
+		p->spare[to] = step(p->items[i]);
 	}
 	memcpy(&p->items[r->first], &p->spare[r->first], (end - r->first) * sizeof(*p->items));
 	return end;
@@ -261,9 +280,9 @@ static struct cprof_error *prune(struct pruner *p)
 static void put_items(struct pruner *p)
 {
 	for (uint32_t i = 0; i < p->wish->columns->report->profile->n_samples; i++) {
-		struct item item = { .sample = i };
+		const struct item item = item_of(p, i);
 		if (!cprof_stack_columns_empty(p->wish->columns, i) &&
-		    frame_of(p, &item) != CPROF_PRUNED_FILLER)
+		    item.frame != CPROF_PRUNED_FILLER)
 			p->items[p->n_items++] = item;
 	}
 }

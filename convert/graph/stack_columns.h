@@ -44,6 +44,13 @@ static inline void cprof_stack_columns_add(const struct cprof_stack_columns *col
 		sums[i] = cprof_measure_add(sums[i], values[i]);
 }
 
+/* The sample's values will be added soon. */
+static inline void cprof_stack_columns_prefetch(const struct cprof_stack_columns *columns,
+						uint32_t sample)
+{
+	__builtin_prefetch(&columns->values[(size_t)sample * columns->n]);
+}
+
 /* Whether the sample counts for nothing in every column. */
 bool cprof_stack_columns_empty(const struct cprof_stack_columns *columns, uint32_t sample);
 
