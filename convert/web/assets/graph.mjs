@@ -41,7 +41,7 @@ function drawOwn(data, state) {
     return { width: Math.max(90, 14 + lines[0].length * size * 0.58, ...lines.slice(1).map((text) => text.length * 6.4 + 14)), height: 10 + lines.length * 15 + (size - 11), size };
   });
   const { places, width, height } = layoutGraph(boxes, data.calls), edge = 20;
-  return makeSvg("svg", { width: width + 2 * edge, height: height + 2 * edge, viewBox: `${-edge} ${-edge} ${width + 2 * edge} ${height + 2 * edge}`, role: "img", "aria-label": "Graph of calls" },
+  return makeSvg("svg", { width: width + 2 * edge, height: height + 2 * edge, viewBox: `${-edge} ${-edge} ${width + 2 * edge} ${height + 2 * edge}`, role: "group", "aria-label": "Graph of calls" },
     makeSvg("defs", {}, makeSvg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" },
       makeSvg("path", { d: "M 0 0 L 8 4 L 0 8 z", fill: "var(--dim)" }))),
     ...data.calls.map((call) => drawEdge(call, places[call.from], places[call.to], [boxes[call.from], boxes[call.to]], scale, most)),

@@ -518,7 +518,8 @@ export class Page {
     if (!tree.n) return;
     const i = this.current ? this.current.node : -1, away = pane.upwards ? "ArrowUp" : "ArrowDown", back = pane.upwards ? "ArrowDown" : "ArrowUp";
     let to = -1;
-    if (i < 0) to = event.key.startsWith("Arrow") ? Math.max(this.zoom, 0) : -1;
+    if (i < 0 && !event.key.startsWith("Arrow")) return; /* Tab goes on */
+    if (i < 0) to = Math.max(this.zoom, 0);
     else if (event.key === away) to = tree.end[i] > i + 1 ? i + 1 : i;
     else if (event.key === back) to = tree.parent[i] >= 0 ? tree.parent[i] : i;
     else if (event.key === "ArrowRight") to = tree.end[i] < tree.n && tree.parent[tree.end[i]] === tree.parent[i] ? tree.end[i] : i;
