@@ -15,6 +15,8 @@
 #include "convert/output/dot_tags.h"
 #include "convert/output/shorten.h"
 
+#define NAME_BYTES 4000u /* of a name; Graphviz draws no box that is wider than 65,535 points */
+
 struct drawing {
 	struct cprof_report *report;
 	struct cprof_graph *graph;
@@ -110,9 +112,11 @@ static void put_name(struct drawing *d, const struct cprof_node_info *info,
 		     struct cprof_buffer *out)
 {
 	const struct cprof_profile *p = d->report->profile;
-	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 }, scopes = { 0 }, lines = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 }, cut = { 0 };
+	CPROF_AUTO(buffer) struct cprof_buffer scopes = { 0 }, lines = { 0 };
 	cprof_shortener_shorten(d->shortener, cprof_profile_text(p, info->name), &name);
-	put_scopes(cprof_buffer_text(&name), &scopes);
+	cprof_shorten_middle(cprof_buffer_text(&name), NAME_BYTES, &cut);
+	put_scopes(cprof_buffer_text(&cut), &scopes);
 	const char *file = cprof_profile_text(p, info->file);
 	cprof_node_infos_compose(&d->graph->infos, info, cprof_buffer_text(&scopes),
 				 *file ? cprof_path_base(file) : "", "\n", &lines);

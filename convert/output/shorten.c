@@ -82,3 +82,20 @@ void cprof_shortener_shorten(struct cprof_shortener *shortener, const char *name
 	}
 	cprof_buffer_puts(out, name);
 }
+
+void cprof_shorten_middle(const char *text, size_t most, struct cprof_buffer *out)
+{
+	const size_t n = strlen(text);
+	if (n <= most) {
+		cprof_buffer_puts(out, text);
+		return;
+	}
+	size_t head = most / 2, tail = n - most / 2;
+	while (head && ((unsigned char)text[head] & 0xc0) == 0x80)
+		head--;
+	while (tail < n && ((unsigned char)text[tail] & 0xc0) == 0x80)
+		tail++;
+	cprof_buffer_append(out, text, head);
+	cprof_buffer_puts(out, "\xe2\x80\xa6");
+	cprof_buffer_puts(out, text + tail);
+}

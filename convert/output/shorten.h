@@ -21,4 +21,7 @@ static inline void cprof_auto_shortener(struct cprof_shortener **shortener)
 void cprof_shortener_shorten(struct cprof_shortener *shortener, const char *name,
 			     struct cprof_buffer *out);
 
+/* All of `text`, or, of one that is longer than `most` bytes, beginning and end, cut where characters begin; appended to `out`. */
+void cprof_shorten_middle(const char *text, size_t most, struct cprof_buffer *out);
+
 #endif
