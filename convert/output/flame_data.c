@@ -10,11 +10,13 @@
 #include "convert/graph/label_groups.h"
 #include "convert/graph/pruned_tree.h"
 #include "convert/output/json.h"
+#include "convert/output/shorten.h"
 
 /* Who gets how much of CPROF_FLAME_DATA_BYTES: all stacks, the same by labels together, functions of neither. */
 #define TREE_BYTES   450000u
 #define GROUPS_BYTES 200000u
-#define LISTED_BYTES 180000u
+#define LISTED_BYTES 150000u
+#define FILES_BYTES  30000u /* of modules; of source files */
 #define MOST_KEYS    8u     /* labels that can be split by */
 #define NAME_BYTES   1000u  /* of one name; the middle of longer ones is left out */
 #define HEAD_BYTES   20000u /* of the profile's own text */
@@ -26,11 +28,12 @@ struct flame {
 	struct cprof_root_stacks stacks;
 	struct cprof_stack_columns columns;
 	struct cprof_info_sums sums;
-	uint32_t *cost;      /* by info: bytes of its row */
-	uint32_t *module_of; /* by info: string; 0: unknown */
-	bool *not_inlined;   /* by info */
-	uint32_t *number;    /* by info: in the page, + 1; 0: it is not listed */
-	uint32_t *listed;    /* infos, by their number */
+	uint32_t *cost;                      /* by info: bytes of its row */
+	uint32_t *module_of;                 /* by info: string; 0: unknown */
+	struct cprof_source_place *place_of; /* by info; file 0: unknown, or in its name already */
+	bool *not_inlined;                   /* by info */
+	uint32_t *number;                    /* by info: in the page, + 1; 0: it is not listed */
+	uint32_t *listed;                    /* infos, by their number */
 	uint32_t n_listed;
 	uint64_t used; /* bytes of trees and listed functions, at most */
 	FILE *out;
@@ -52,15 +55,28 @@ static uint32_t text_cost(const char *text)
 	return (uint32_t)n;
 }
 
+/* The first place that is found: of functions that share a name, any. */
+static void place_infos(struct flame *f, uint32_t location)
+{
+	const struct cprof_location *l = &f->report->profile->locations[location];
+	const uint32_t *slots = &f->infos.slots[f->infos.slot_of[location]];
+	for (uint32_t i = 0; i < l->n_lines; i++) {
+		const struct cprof_line *line = &f->report->profile->lines[l->first_line + i];
+		if (!f->infos.all[slots[i]].file && !f->place_of[slots[i]].file)
+			f->place_of[slots[i]] = f->report->places[line->function];
+	}
+}
+
 static void weigh_infos(struct flame *f)
 {
 	const struct cprof_profile *p = f->report->profile;
 	for (uint32_t i = 0; i < f->infos.n; i++) {
 		const struct cprof_node_info *info = &f->infos.all[i];
-		f->cost[i] = 48 + 20 * f->columns.n + text_cost(cprof_profile_text(p, info->name)) +
+		f->cost[i] = 60 + 20 * f->columns.n + text_cost(cprof_profile_text(p, info->name)) +
 			     text_cost(cprof_profile_text(p, info->file));
 	}
 	for (uint32_t i = 0; i < p->n_locations; i++) {
+		place_infos(f, i);
 		uint32_t mapping = p->locations[i].mapping;
 		for (uint32_t slot = f->infos.slot_of[i]; slot < f->infos.slot_of[i + 1]; slot++) {
 			uint32_t info = f->infos.slots[slot];
@@ -86,10 +102,12 @@ static struct cprof_error *flame_init(struct flame *f)
 	size_t n = (size_t)f->infos.n + 1;
 	f->cost = calloc(n, sizeof(*f->cost));
 	f->module_of = calloc(n, sizeof(*f->module_of));
+	f->place_of = calloc(n, sizeof(*f->place_of));
 	f->not_inlined = calloc(n, sizeof(*f->not_inlined));
 	f->number = calloc(n, sizeof(*f->number));
 	f->listed = calloc(n, sizeof(*f->listed));
-	if (!f->cost || !f->module_of || !f->not_inlined || !f->number || !f->listed)
+	if (!f->cost || !f->module_of || !f->place_of || !f->not_inlined || !f->number ||
+	    !f->listed)
 		return cprof_error_no_memory();
 	weigh_infos(f);
 	return NULL;
@@ -103,6 +121,7 @@ static void flame_deinit(struct flame *f)
 	cprof_info_sums_deinit(&f->sums);
 	free(f->cost);
 	free(f->module_of);
+	free(f->place_of);
 	free(f->not_inlined);
 	free(f->number);
 	free(f->listed);
@@ -239,23 +258,10 @@ static struct cprof_error *list_others(struct flame *f)
 	return NULL;
 }
 
-/* A name; of a very long one beginning and end, cut where characters begin. */
 static void put_name(FILE *out, const char *text)
 {
-	size_t n = strlen(text);
-	if (n <= NAME_BYTES) {
-		cprof_json_put_string(out, text);
-		return;
-	}
-	size_t head = NAME_BYTES / 2, tail = n - NAME_BYTES / 2;
-	while (head && ((unsigned char)text[head] & 0xc0) == 0x80)
-		head--;
-	while (tail < n && ((unsigned char)text[tail] & 0xc0) == 0x80)
-		tail++;
 	CPROF_AUTO(buffer) struct cprof_buffer cut = { 0 };
-	cprof_buffer_append(&cut, text, head);
-	cprof_buffer_puts(&cut, "\xe2\x80\xa6");
-	cprof_buffer_puts(&cut, text + tail);
+	cprof_shorten_middle(text, NAME_BYTES, &cut);
 	cprof_json_put_string(out, cprof_buffer_text(&cut));
 }
 
@@ -291,20 +297,67 @@ static void put_head(const struct flame *f)
 	put_types(f);
 }
 
-/* The modules of listed functions; numbers them in `number`, by string, from 1. */
-static void put_modules(const struct flame *f, uint32_t *number)
+static uint32_t module_of(const struct flame *f, uint32_t info)
+{
+	return f->module_of[info];
+}
+
+static const char *module_name(const struct flame *f, uint32_t string)
+{
+	return cprof_path_base(cprof_profile_text(f->report->profile, string));
+}
+
+static uint32_t file_of(const struct flame *f, uint32_t info)
+{
+	return f->place_of[info].file;
+}
+
+static const char *file_name(const struct flame *f, uint32_t string)
+{
+	const struct cprof_config *config = &f->report->config;
+	return cprof_path_trim(cprof_profile_text(f->report->profile, string), config->trim_path,
+			       config->source_path);
+}
+
+/* What listed functions are in, and what it is called. */
+struct table {
+	const char *name, *column;
+	uint32_t (*of)(const struct flame *f, uint32_t info); /* string; 0: unknown */
+	const char *(*text)(const struct flame *f, uint32_t string);
+	uint32_t *number; /* owned: by string, from 1; 0: it is not in the table */
+};
+
+static struct cprof_error *put_table(struct flame *f, struct table *table)
 {
 	uint32_t n = 0;
-	fputs(",\n\"modules\":[", f->out);
+	uint64_t used = 0;
+	table->number = calloc(f->report->profile->strings.len + 1u, sizeof(*table->number));
+	if (!table->number)
+		return cprof_error_no_memory();
+	fprintf(f->out, ",\n\"%s\":[", table->name);
 	for (uint32_t i = 0; i < f->n_listed; i++) {
-		uint32_t module = f->module_of[f->listed[i]];
-		if (!module || number[module])
+		const uint32_t string = table->of(f, f->listed[i]);
+		if (!string || table->number[string])
 			continue;
+		const char *text = table->text(f, string);
+		if (used + text_cost(text) + 3 > FILES_BYTES)
+			continue;
+		used += text_cost(text) + 3;
 		fputs(n ? "," : "", f->out);
-		put_name(f->out, cprof_path_base(cprof_profile_text(f->report->profile, module)));
-		number[module] = ++n;
+		put_name(f->out, text);
+		table->number[string] = ++n;
 	}
 	fputc(']', f->out);
+	f->used += used;
+	return NULL;
+}
+
+static void put_column(const struct flame *f, const struct table *table)
+{
+	fprintf(f->out, "],\n\"%s\":[", table->column);
+	for (uint32_t i = 0; i < f->n_listed; i++)
+		fprintf(f->out, "%s%d", i ? "," : "",
+			(int)table->number[table->of(f, f->listed[i])] - 1);
 }
 
 static void put_sums(const struct flame *f, const char *name, const int64_t *sums)
@@ -320,17 +373,18 @@ static void put_sums(const struct flame *f, const char *name, const int64_t *sum
 	fputc(']', f->out);
 }
 
-static void put_functions(struct flame *f, const uint32_t *module_number)
+static void put_functions(struct flame *f, const struct table tables[2])
 {
 	fputs(",\n\"functions\":{\"name\":[", f->out);
 	for (uint32_t i = 0; i < f->n_listed; i++) {
 		fputs(i ? "," : "", f->out);
 		put_name(f->out, cprof_node_infos_name(&f->infos, f->listed[i]));
 	}
-	fputs("],\n\"module\":[", f->out);
+	put_column(f, &tables[0]);
+	put_column(f, &tables[1]);
+	fputs("],\n\"line\":[", f->out);
 	for (uint32_t i = 0; i < f->n_listed; i++)
-		fprintf(f->out, "%s%d", i ? "," : "",
-			(int)module_number[f->module_of[f->listed[i]]] - 1);
+		fprintf(f->out, "%s%" PRId64, i ? "," : "", f->place_of[f->listed[i]].line);
 	fputs("],\n\"inlined\":[", f->out);
 	for (uint32_t i = 0; i < f->n_listed; i++)
 		fprintf(f->out, "%s%d", i ? "," : "", !f->not_inlined[f->listed[i]]);
@@ -489,14 +543,18 @@ static struct cprof_error *put_tree(const struct flame *f, const struct split *s
 
 static struct cprof_error *put_all(struct flame *f, const struct split *splits, uint32_t n)
 {
-	CPROF_AUTO(free)
-	uint32_t *modules = calloc(f->report->profile->strings.len + 1u, sizeof(*modules));
-	if (!modules)
-		return cprof_error_no_memory();
+	struct table tables[2] = { { "modules", "module", module_of, module_name, NULL },
+				   { "files", "file", file_of, file_name, NULL } };
 	put_head(f);
-	put_modules(f, modules);
-	put_functions(f, modules);
-	struct cprof_error *err = put_others(f);
+	struct cprof_error *err = put_table(f, &tables[0]);
+	if (!err)
+		err = put_table(f, &tables[1]);
+	if (!err)
+		put_functions(f, tables);
+	free(tables[0].number);
+	free(tables[1].number);
+	if (!err)
+		err = put_others(f);
 	fputs(",\n\"trees\":[", f->out);
 	for (uint32_t i = 0; !err && i < n; i++) {
 		fputs(i ? ",\n" : "", f->out);

@@ -5,9 +5,10 @@
  *   title, labels       what the profile is, for people
  *   types, type         name, unit and total of each kind of value; which one is shown first
  *   ratio, diff         what values are multiplied with; whether each type has two columns, what is new and what is old
- *   modules             files of programs and libraries
- *   functions           columns: name, module (in modules, -1: unknown), inlined (1: never anything else), and by column of
- *                       values flat and cum over the whole profile, which are the numbers of the text reports
+ *   modules, files      files of programs and libraries; of sources
+ *   functions           columns: name, module (in modules, -1: unknown), file (in files, -1: unknown, or in the name already), line
+ *                       (in that file, 0: unknown), inlined (1: never anything else), and by column of values flat and cum
+ *                       over the whole profile, which are the numbers of the text reports
  *   unlisted            how many functions there was no room for
  *   others              their names where those have room, sorted: same, how many bytes of the name before, and rest; or null
  *   trees               by: "" for all stacks, or a label's key; groups: its values; and in pre-order, for each node,
@@ -27,7 +28,7 @@
 
 #define CPROF_FLAME_DATA_BYTES 900000u
 
-/* The report's format has to have CPROF_FORMAT_ALL_TYPES. Errors of `out` are left to the caller's ferror(). */
+/* The report's format has to have CPROF_FORMAT_ALL_TYPES and CPROF_FORMAT_PLACES. Errors of `out` are left to the caller's ferror(). */
 struct cprof_error *cprof_flame_data_write(const struct cprof_report *report, FILE *out);
 
 #endif

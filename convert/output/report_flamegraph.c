@@ -29,6 +29,6 @@ const struct cprof_format cprof_format_flamegraph = {
 	.help = "a flame graph as one HTML file, with search and zoom; needs no network",
 	.suffix = "html",
 	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_BINARY | CPROF_FORMAT_ANY_STRING |
-		 CPROF_FORMAT_ALL_TYPES,
+		 CPROF_FORMAT_ALL_TYPES | CPROF_FORMAT_PLACES,
 	.write = write_flamegraph,
 };

@@ -168,6 +168,8 @@ static struct cprof_error *prepare(struct cprof_report *report, const char *argu
 	err = compute_totals(report);
 	if (!err && !relative)
 		err = filter(report);
+	if (!err && report->format->flags & CPROF_FORMAT_PLACES)
+		err = cprof_source_places_new(report->profile, &report->places);
 	if (!err)
 		cprof_granularity_apply(report->profile, &report->config);
 	return err;
@@ -203,6 +205,7 @@ void cprof_report_free(struct cprof_report *report)
 	if (!report)
 		return;
 	free(report->totals);
+	free(report->places);
 	cprof_regex_free(report->symbol);
 	cprof_label_units_deinit(&report->label_units);
 	cprof_buffer_deinit(&report->warnings);

@@ -14,6 +14,7 @@
 #include "convert/profile/measure.h"
 #include "convert/report/config.h"
 #include "convert/report/label_units.h"
+#include "convert/report/source_place.h"
 #include "convert/report/regex.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
@@ -38,6 +39,7 @@ enum {
 		4096, /* of a comparison; both sides are kept apart, as by -diff_base */
 	CPROF_FORMAT_ANY_STRING = 8192, /* it has a way to write any string; others get fit ones */
 	CPROF_FORMAT_ALL_TYPES = 16384, /* it shows all of a sample's values: `totals` is set */
+	CPROF_FORMAT_PLACES = 32768,    /* it tells where functions are: `places` is set */
 };
 
 struct cprof_format {
@@ -61,6 +63,8 @@ struct cprof_report {
 	double ratio;                        /* 1 / divide_by */
 	int64_t total;
 	int64_t *totals; /* owned: by type, as `total`; NULL without CPROF_FORMAT_ALL_TYPES */
+	struct cprof_source_place
+		*places;            /* owned: by function; NULL without CPROF_FORMAT_PLACES */
 	struct cprof_regex *symbol; /* owned: the parameter of list, peek, ... or NULL */
 	const char *symbol_text;
 	struct cprof_label_units label_units; /* of the profile's numeric labels */

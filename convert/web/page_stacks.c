@@ -23,7 +23,8 @@ const struct cprof_format cprof_web_flame = {
 	.name = "flamegraph",
 	.help = "",
 	.suffix = "json",
-	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ANY_STRING | CPROF_FORMAT_ALL_TYPES,
+	.flags = CPROF_FORMAT_NO_TRIM | CPROF_FORMAT_ANY_STRING | CPROF_FORMAT_ALL_TYPES |
+		 CPROF_FORMAT_PLACES,
 	.write = write_flame,
 };
 

@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 import harness
+import profile_shapes as shapes
 from harness import CPROF, ROOT, SHARED
 
 GOLDEN = os.path.join(SHARED, "pprof-golden", "inputs")
@@ -83,6 +84,20 @@ class Data(unittest.TestCase):
                 for tree in data["trees"]:
                     roots = [node[3][column] for node in walk(data, tree) if node[0] == 0]
                     self.assertEqual(sum(roots), sum(node["flat"] for node in report["nodes"]), tree["by"])
+
+    def test_functions_tell_their_file_and_first_line(self):
+        text, out = shapes.Strings(), b""
+        for n, (name, file, begin) in enumerate((("main", "src/main.c", 10), ("work", "src/main.c", 0), ("gone", "", 0)), 1):
+            out += shapes.message(5, shapes.integer(1, n) + shapes.integer(2, text(name)) + shapes.integer(4, text(file)) + shapes.integer(5, begin))
+            for line in (31, 30):
+                out += shapes.message(4, shapes.integer(1, 2 * n + line % 2) + shapes.message(4, shapes.integer(1, n) + shapes.integer(2, line if file else 0)))
+                out += shapes.message(2, shapes.packed(1, [2 * n + line % 2]) + shapes.packed(2, [n]))
+        kind = shapes.message(1, shapes.integer(1, text("samples")) + shapes.integer(2, text("count")))
+        for options, wanted in (([], {"main": ("src/main.c", 10), "work": ("src/main.c", 30), "gone": None}), (["-files"], {"src/main.c": None, "<unknown>": None})):
+            data = flame(*options, "-symbolize=none", "-", stdin=kind + out + text.table())
+            functions = data["functions"]
+            self.assertEqual({name: (data["files"][file], line) if file >= 0 else None
+                              for name, file, line in zip(functions["name"], functions["file"], functions["line"], strict=True)}, wanted)
 
     def test_a_comparison_has_both_sides(self):
         with tempfile.TemporaryDirectory() as folder:

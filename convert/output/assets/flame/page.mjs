@@ -230,7 +230,7 @@ export class Page {
   }
 
   describe(pane, i) {
-    const { tree } = pane, frame = tree.frame[i], sum = this.net(pane, i), up = tree.parent[i], { functions, modules } = this.profile;
+    const { tree } = pane, frame = tree.frame[i], sum = this.net(pane, i), up = tree.parent[i], { functions, modules, files } = this.profile;
     const own = netValue(this.profile, tree.self, this.type, i), lines = [this.name(pane, i)];
     if (this.profile.per === 2)
       lines.push(`${this.value(pane.sum[1][i])} before, ${this.value(pane.sum[0][i])} after: ${sum > 0 ? "+" : ""}${this.value(sum)} (${this.share(sum)})`);
@@ -240,6 +240,7 @@ export class Page {
     const module = functions.module[frame] >= 0 ? modules[functions.module[frame]] : "";
     if (module) lines.push(`in ${visibleName(module)}${functions.inlined[frame] ? ", inlined" : ""}`);
     else if (functions.inlined[frame]) lines.push("inlined");
+    if (functions.file[frame] >= 0) lines.push(visibleName(files[functions.file[frame]]) + (functions.line[frame] > 0 ? `:${functions.line[frame]}` : ""));
     return lines;
   }
 
