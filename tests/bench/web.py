@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""cprof -http under load, and beside `go tool pprof -http`.
+"""cprof -http beside `go tool pprof -http`; tests/rig/web/run speed looks at it in a browser.
 
 usage: tests/bench/web.py speed [STACKS]       time to the first picture, bytes of the page, memory of the server (default: 500000 distinct stacks)
-       tests/bench/web.py load [REQUESTS]      mixed requests from 50 clients (default 10000); set CPROF_BUILD to a build with ASan to look for leaks
 """
-import collections
 import contextlib
 import http.client
 import os
-import random
 import re
 import signal
 import socket
@@ -22,7 +19,6 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build"))
 LARGE = os.path.join(ROOT, "..", "shared", "pprof-golden", "inputs", "large.cpu.pb.gz")
-SMALL = os.path.join(ROOT, "..", "shared", "pprof-golden", "inputs", "cpu.pb.gz")
 MAKE = next((path for path in (os.path.join(BUILD, "bench", "make_stacks"), os.path.join(BUILD, "tests", "bench", "make_stacks")) if os.path.exists(path)), None)
 GO = "/usr/lib/go-1.19/bin/go"
 ENVIRONMENT = dict(os.environ, PPROF_BINARY_PATH="/nonexist")
@@ -46,10 +42,10 @@ def start(command):
     sys.exit(f"{command}: did not start")
 
 
-def ask(port, path, method="GET", body=None, **headers):
+def ask(port, path, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     try:
-        connection.request(method, path, body, headers)
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -112,46 +108,9 @@ def speed(stacks):
                 measure(f"go tool pprof, {name}", [GO, "tool", "pprof", f"-http=127.0.0.1:{free_port()}", "-no_browser", "-symbolize=none", path], ["/ui/flamegraph"])
 
 
-def load(requests):
-    paths = ["/", "/top", "/flamegraph?format=json", "/top?format=json&f=line", "/peek?format=json&f=line3", "/graph?format=json", "/source?f=line1&format=json",
-             "/traces?format=json", "/download", "/movements?format=json&base=1", "/top?f=(", "/nothing", "/disasm?f=x&format=json", "/time", "/top?format=text&g=modules",
-             "/graph?format=svg"]
-    process, port = start([os.path.join(BUILD, "cprof"), "-http=127.0.0.1:0", "-no_browser", "-symbolize=none", SMALL])
-    statuses, left, lock = collections.Counter(), [requests], threading.Lock()
-
-    def client(seed):
-        choice = random.Random(seed)
-        while True:
-            with lock:
-                left[0] -= 1
-                if left[0] < 0:
-                    return
-            try:
-                if choice.random() < 0.03:
-                    status = ask(port, "/upload?name=x", "POST", b"a;b 3\nc 4\n" if choice.random() < 0.5 else os.urandom(2000))[0]
-                else:
-                    status = ask(port, choice.choice(paths))[0]
-            except OSError as error:
-                status = type(error).__name__
-            with lock:
-                statuses[status] += 1
-
-    began = time.monotonic()
-    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(50)]
-    for one in clients:
-        one.start()
-    for one in clients:
-        one.join()
-    took, memory, alive = time.monotonic() - began, peak(process.pid), ask(port, "/top")[0] == 200
-    process.terminate()
-    print(f"{requests} requests in {took:.1f} s, {dict(statuses)}, peak {memory:.0f} MB, answers afterwards: {alive}, exit status {process.wait()}")
-
-
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "speed":
         speed(sys.argv[2] if len(sys.argv) > 2 else "500000")
-    elif what == "load":
-        load(int(sys.argv[2]) if len(sys.argv) > 2 else 10000)
     else:
         sys.exit(__doc__)
