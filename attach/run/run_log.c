@@ -46,7 +46,7 @@ void cprof_run_log_note(struct cprof_run_log *log, enum cprof_note_kind kind, co
 	va_end(ap);
 	if (n < 0)
 		return;
-	text = cprof_printable_take(text);
+	text = cprof_printable_take_lines(text);
 	if (known(log, text) || !CPROF_ARRAY_ROOM(log->notes, log->n_notes, log->cap_notes, 1)) {
 		free(text);
 		return;

@@ -61,7 +61,10 @@ struct cprof_run_log {
 /* A zeroed struct is an empty log. */
 void cprof_run_log_deinit(struct cprof_run_log *log);
 
-/* Add a line; the same text twice is kept once. Running out of memory loses the line, nothing else. */
+/*
+ * Add a line, which may go on in lines that are indented by two spaces; the same text twice is kept once. Running out of
+ * memory loses the line, nothing else.
+ */
 void cprof_run_log_note(struct cprof_run_log *log, enum cprof_note_kind kind, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

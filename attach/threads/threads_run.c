@@ -105,13 +105,19 @@ static void tell_means(const struct threads *threads, const struct cprof_thread_
 		(unsigned long long)now->stopped);
 }
 
+/* A note for each: its first line, and those that go on with it. */
 static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_snapshot *now)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_thread_text_deadlocks(now, &text);
-	if (text.len)
-		text.data[text.len - 1] = 0;
-	cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&text));
+	for (const char *at = cprof_buffer_text(&text); *at;) {
+		const char *end = strchrnul(at, '\n');
+		while (*end && end[1] == ' ')
+			end = strchrnul(end + 1, '\n');
+		if (end > at)
+			cprof_run_log_note(log, CPROF_NOTE_WARNING, "%.*s", (int)(end - at), at);
+		at = *end ? end + 1 : end;
+	}
 }
 
 static bool is_looked_at(const struct threads *threads, pid_t pid)
