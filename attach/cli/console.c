@@ -49,8 +49,7 @@ void cprof_console_show_notes(struct cprof_console *console)
 			continue;
 		cprof_console_end_line(console);
 		cprof_printable_printf(stderr, "%s%s\n",
-				       note->kind == CPROF_NOTE_WARNING ? "warning: " : "",
-				       note->text);
+				       cprof_note_warns(note->kind) ? "warning: " : "", note->text);
 		note->shown = true;
 	}
 }

@@ -39,7 +39,8 @@ enum cprof_note_kind {
 	CPROF_NOTE_DETAIL, /* shown with -v: which strategy was taken, what was skipped on the way */
 	CPROF_NOTE_PLAIN,  /* a line on stderr unless -q */
 	CPROF_NOTE_FACT,   /* the same, and a comment in the profile: what was done to the target */
-	CPROF_NOTE_WARNING, /* the same, marked, and a comment */
+	CPROF_NOTE_WARNING, /* the same, marked, and a comment: what is lacking in the profile */
+	CPROF_NOTE_FOUND,   /* the same as a warning, of the target: nothing is lacking */
 };
 
 struct cprof_run_log {
@@ -57,6 +58,12 @@ struct cprof_run_log {
 		uint64_t locations;
 	} unnamed;
 };
+
+/* Is it marked as a warning where it is shown? */
+static inline bool cprof_note_warns(enum cprof_note_kind kind)
+{
+	return kind == CPROF_NOTE_WARNING || kind == CPROF_NOTE_FOUND;
+}
 
 /* A zeroed struct is an empty log. */
 void cprof_run_log_deinit(struct cprof_run_log *log);

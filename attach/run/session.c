@@ -321,7 +321,7 @@ static struct cprof_error *add_comments(struct cprof_profile *profile, const str
 			      (unsigned long long)counts->samples, (unsigned long long)counts->lost,
 			      (unsigned long long)counts->truncated);
 	for (size_t i = 0; !err && i < run->log->n_notes; i++) {
-		if (run->log->notes[i].kind == CPROF_NOTE_WARNING)
+		if (cprof_note_warns(run->log->notes[i].kind))
 			err = comment(profile, "warning: %s", run->log->notes[i].text);
 		else if (run->log->notes[i].kind == CPROF_NOTE_FACT)
 			err = comment(profile, "%s", run->log->notes[i].text);

@@ -115,7 +115,7 @@ static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_
 		while (*end && end[1] == ' ')
 			end = strchrnul(end + 1, '\n');
 		if (end > at)
-			cprof_run_log_note(log, CPROF_NOTE_WARNING, "%.*s", (int)(end - at), at);
+			cprof_run_log_note(log, CPROF_NOTE_FOUND, "%.*s", (int)(end - at), at);
 		at = *end ? end + 1 : end;
 	}
 }
@@ -154,7 +154,7 @@ static void tell(struct threads *threads, const struct cprof_thread_view *view)
 	if (threads->snapshot > TOLD_MAX)
 		return;
 	if (has_frozen(now))
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+		cprof_run_log_note(log, CPROF_NOTE_FOUND,
 				   "process %d is frozen by its cgroup: nothing of it moves until "
 				   "that is thawed (cgroup.freeze, freezer.state)",
 				   (int)view->target->pid);
@@ -241,7 +241,7 @@ static struct cprof_error *hand_out_across(struct threads *threads,
 	if (told.len)
 		told.data[told.len - 1] = 0;
 	if (threads->snapshot <= TOLD_MAX)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s", cprof_buffer_text(&told));
+		cprof_run_log_note(log, CPROF_NOTE_FOUND, "%s", cprof_buffer_text(&told));
 	if (!request->print || request->go_words)
 		return NULL;
 	struct cprof_error *err = cprof_thread_across_write(across, threads->views, &text);
