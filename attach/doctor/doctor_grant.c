@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/shell_word.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -231,7 +232,9 @@ static void put_setcap(uint32_t grants, const struct cprof_doctor_host *host, co
 	if (host->uid == 0 || !has_capability(grants))
 		return;
 	put_capabilities(grants | held(host), "sudo setcap cap_", ",cap_", false, out);
-	cprof_buffer_printf(out, "+ep %s\n", program);
+	cprof_buffer_puts(out, "+ep ");
+	cprof_shell_word_put(out, program);
+	cprof_buffer_putc(out, '\n');
 }
 
 static void put_sysctl(uint32_t grants, struct cprof_buffer *out)
