@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/cli/cmd_live.h"
 
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "attach/cli/interrupt.h"
 #include "attach/cli/output.h"
 #include "attach/live/live.h"
 #include "base/cleanup.h"
+#include "base/new_file.h"
 #include "base/printable_text.h"
 
 struct state {
@@ -33,18 +37,35 @@ static void on_save(void *ctx, const uint8_t *bytes, size_t n, struct cprof_buff
 		err = cprof_output_write(&output, &file);
 	cprof_interrupt_unlink(NULL);
 	if (err)
-		cprof_buffer_printf(text, "not saved: %s", err->message);
+		cprof_buffer_printf(text, "not saved: %s%s%s", err->message, err->hint ? "; " : "",
+				    err->hint ? err->hint : "");
 	else
 		cprof_buffer_printf(text, "saved %s", output.path);
 	cprof_error_free(err);
 	cprof_output_deinit(&output);
 }
 
-/* `| head` has seen enough, and a full disk can take no more. */
-static bool on_print(void *ctx, const char *text, size_t n)
+/* `| head` has seen enough; and who asks to end while nobody reads need not wait for a reader. */
+static struct cprof_error *on_print(void *ctx, const char *text, size_t n, bool *ret_over)
 {
 	(void)ctx;
-	return cprof_printable_write(stdout, text, n) && fflush(stdout) == 0;
+	CPROF_AUTO(buffer) struct cprof_buffer shown = { 0 };
+	struct pollfd reader = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	cprof_printable_put(&shown, text, n, "\n\t");
+	struct cprof_error *err = cprof_buffer_error(&shown);
+	if (cprof_interrupt_count() && poll(&reader, 1, 0) == 0) {
+		*ret_over = true;
+		return err;
+	}
+	cprof_interrupt_unlink(NULL); /* there is no file; what counts are signals from now on */
+	if (!err)
+		err = cprof_new_file_put_stream(STDOUT_FILENO, "stdout", shown.data, shown.len,
+						cprof_interrupt_again);
+	*ret_over = err && (err->os_errno == EPIPE || err->os_errno == ECANCELED);
+	if (!*ret_over)
+		return err;
+	cprof_error_free(err);
+	return NULL;
 }
 
 static void on_say(void *ctx, const char *text)
@@ -78,6 +99,23 @@ static void say_promise(const struct state *state)
 	on_say((void *)(uintptr_t)state, promise);
 }
 
+/*
+ * Recordings are processes of their own and leave the target as it was when we end, however that is; the terminal is ours to give back
+ * first. Plain tables leave nothing to be given back.
+ */
+static struct cprof_error *run(const struct cprof_live *live)
+{
+	struct termios found;
+	if (!live->screen || tcgetattr(STDIN_FILENO, &found) != 0)
+		return cprof_live_run(live);
+	cprof_interrupt_terminal(&found);
+	cprof_interrupt_hold(true);
+	struct cprof_error *err = cprof_live_run(live);
+	cprof_interrupt_hold(false);
+	cprof_interrupt_terminal(NULL);
+	return err;
+}
+
 struct cprof_error *cprof_cmd_live(const struct cprof_cmd_live *command)
 {
 	const struct cprof_attach_options *options = command->options;
@@ -109,8 +147,5 @@ struct cprof_error *cprof_cmd_live(const struct cprof_cmd_live *command)
 		return err;
 	say_promise(&state);
 	command->opened->n = 0;
-	cprof_interrupt_hold(true); /* the terminal is given back before we end */
-	err = cprof_live_run(&live);
-	cprof_interrupt_hold(false);
-	return err;
+	return run(&live);
 }

@@ -2,12 +2,14 @@
 #include "attach/cli/interrupt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ABORTED 130 /* 128 + SIGINT, as a shell reports it */
@@ -17,6 +19,7 @@ static int event_fd = -1, hangup_fd = -1;
 static atomic_int asked, held;
 static int seen; /* of asked, when the file was begun */
 static const struct cprof_new_file *_Atomic unfinished;
+static const struct termios *_Atomic terminal;
 
 /*
  * A shell without job control starts background jobs with SIGINT ignored (POSIX, "Signals and Error Handling"), so that
@@ -35,6 +38,17 @@ static void tell(int fd)
 	}
 }
 
+/* signal-safety(7) has all that is called here. */
+static bool leave_stuck_terminal(void)
+{
+	const struct termios *found = atomic_load(&terminal);
+	struct pollfd ready = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	if (!found || poll(&ready, 1, 0) != 0)
+		return false;
+	tcsetattr(STDIN_FILENO, TCSANOW, found);
+	return true;
+}
+
 static void handle(int signal_no, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -48,7 +62,7 @@ static void handle(int signal_no, siginfo_t *info, void *context)
 		return;
 	}
 	tell(event_fd);
-	if (atomic_fetch_add(&asked, 1) >= 1 && !atomic_load(&held)) {
+	if (atomic_fetch_add(&asked, 1) >= 1 && (!atomic_load(&held) || leave_stuck_terminal())) {
 		const struct cprof_new_file *file = atomic_load(&unfinished);
 		if (file && file->temp[0])
 			unlinkat(file->place.dir, file->temp, 0);
@@ -111,4 +125,9 @@ bool cprof_interrupt_again(void)
 void cprof_interrupt_hold(bool hold)
 {
 	atomic_fetch_add(&held, hold ? 1 : -1);
+}
+
+void cprof_interrupt_terminal(const struct termios *found)
+{
+	atomic_store(&terminal, found);
 }

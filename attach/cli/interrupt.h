@@ -9,6 +9,7 @@
 #define CPROF_ATTACH_CLI_INTERRUPT_H
 
 #include <stdbool.h>
+#include <termios.h>
 
 #include "base/new_file.h"
 #include "cprof/error.h"
@@ -43,5 +44,12 @@ bool cprof_interrupt_again(void);
  * with 130 after the mode has returned. Calls nest.
  */
 void cprof_interrupt_hold(bool hold);
+
+/*
+ * The terminal of stdin and stdout was found like this, and is somebody's screen now (NULL: no more). Where it takes nothing any more
+ * (Ctrl-S, a connection that hangs) a second signal does not wait for it whatever is held: it gets its modes back, and the program ends
+ * with status 130. `found` must stay where it is.
+ */
+void cprof_interrupt_terminal(const struct termios *found);
 
 #endif

@@ -14,6 +14,7 @@
 #include "attach/live/live_page.h"
 #include "attach/live/live_screen.h"
 #include "attach/live/live_view.h"
+#include "attach/live/live_warnings.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/work.h"
@@ -22,6 +23,7 @@
 #define ROWS_MAX      5000 /* of each table, times the budget */
 #define WORKS_MAX     1
 #define END_NS        (5 * CPROF_NS_PER_S)
+#define WARNED_NS     (5 * CPROF_NS_PER_S) /* how long a warning stands on the screen */
 #define PLAIN_ROWS    20
 #define PLAIN_COLUMNS 200
 #define DEAF_MAX      100 /* times that the terminal says it has a key, and has none: it is gone */
@@ -37,12 +39,17 @@ struct state {
 	struct cprof_live_page page;
 	struct cprof_live_screen *screen; /* NULL: none, or none yet */
 	bool plain;                       /* there will be none */
-	struct cprof_buffer message;      /* owned; what the screen tells once */
-	struct cprof_error *err;          /* owned; why it ends */
+	bool unread;                      /* what would be printed */
+	struct cprof_live_warnings warnings;
+	struct cprof_buffer message;    /* owned; what the screen tells once, */
+	uint64_t message_until_mono_ns; /* or until a key; UINT64_MAX */
+	struct cprof_error *err;        /* owned; why it ends */
 	char title[CPROF_COMM_MAX + 64];
 	int watch_fd;
 	unsigned deaf;
-	uint64_t lost; /* samples */
+	uint64_t lost, lost_before; /* samples; by recordings that have ended */
+	uint64_t started_mono_ns;   /* the recording that is seen; 0: none was yet */
+	bool begun_again;
 	uint64_t end_mono_ns, frozen_due_mono_ns;
 	bool over;
 };
@@ -61,11 +68,16 @@ static void end_for(struct state *state, struct cprof_error *err)
 static void print(struct state *state)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (state->unread)
+		return;
 	for (size_t i = 0; i < state->page.n; i++)
 		cprof_buffer_printf(&text, "%s\n", cprof_live_page_line(&state->page, i));
 	cprof_buffer_putc(&text, '\n');
-	if (!state->told->print(state->told->ctx, cprof_buffer_text(&text), text.len))
-		state->over = true;
+	struct cprof_error *err = state->told->print(state->told->ctx, cprof_buffer_text(&text),
+						     text.len, &state->unread);
+	state->unread = state->unread || err;
+	state->over = state->over || state->unread;
+	end_for(state, err);
 }
 
 static size_t rows_to_see(const struct state *state)
@@ -76,13 +88,26 @@ static size_t rows_to_see(const struct state *state)
 	return cprof_live_page_rows(lines);
 }
 
+/* One that was killed is begun again, and counts from nothing. */
+static void see_recording(struct state *state, const struct cprof_recording *recording)
+{
+	if (recording->started_mono_ns == state->started_mono_ns)
+		return;
+	state->begun_again = state->started_mono_ns != 0;
+	state->lost_before = state->lost;
+	state->started_mono_ns = recording->started_mono_ns;
+}
+
 /* As of some seconds ago: the recording writes it as it goes, and takes it along at its end. */
 static void see_losses(struct state *state)
 {
 	const struct cprof_channel *channel = state->followed.streams[0].channel;
-	const struct cprof_counts *counts = channel ? channel->recording.counts : NULL;
-	if (counts && counts->lost > state->lost)
-		state->lost = counts->lost;
+	if (!channel || !channel->running)
+		return;
+	see_recording(state, &channel->recording);
+	const struct cprof_counts *counts = channel->recording.counts;
+	if (counts && state->lost_before + counts->lost > state->lost)
+		state->lost = state->lost_before + counts->lost;
 }
 
 static void show(struct state *state)
@@ -126,6 +151,25 @@ static void open_screen(struct state *state)
 
 /* ---- windows ---- */
 
+/* On a screen it stands in the line that says how the table is looked at, unless what a key has asked for is told there. */
+static void tell(struct state *state, const struct cprof_buffer *text, uint64_t until_mono_ns)
+{
+	if (!text->len)
+		return;
+	if (state->plain) {
+		state->told->say(state->told->ctx, cprof_buffer_text(text));
+	} else if (!state->message.len) {
+		cprof_buffer_append(&state->message, text->data, text->len);
+		state->message_until_mono_ns = until_mono_ns;
+	}
+}
+
+static void end_message(struct state *state)
+{
+	if (cprof_clock_mono_ns() >= state->message_until_mono_ns)
+		state->message.len = 0;
+}
+
 static void on_window(void *ctx, const struct cprof_target *target, const char *mode,
 		      const struct cprof_cut *cut)
 {
@@ -138,6 +182,7 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 		return; /* it has hardly begun: the next one says more */
 	struct cprof_error *err =
 		cut->n_file ? cprof_pprof_decode(cut->file, cut->n_file, &profile) : NULL;
+	CPROF_AUTO(buffer) struct cprof_buffer fresh = { 0 };
 	if (!err)
 		err = cprof_live_model_add(&state->model, profile, length_ns);
 	if (err) {
@@ -146,6 +191,10 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 	}
 	if (!state->screen && !state->plain && !state->over)
 		open_screen(state);
+	end_message(state);
+	if (profile)
+		cprof_live_warnings_take(&state->warnings, profile, &fresh);
+	tell(state, &fresh, cprof_clock_mono_ns() + WARNED_NS);
 	/* After the last one the terminal is the user's again. */
 	if (state->plain || state->screen)
 		show(state);
@@ -162,16 +211,16 @@ static void on_trouble(void *ctx, const struct cprof_target *target, const char 
 		end_for(state, err);
 		return;
 	}
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_buffer_printf(&text, "warning: %s", err->message);
 	state->message.len = 0;
-	cprof_buffer_printf(&state->message, "warning: %s", err->message);
-	if (state->plain)
-		state->told->say(state->told->ctx, cprof_buffer_text(&state->message));
+	tell(state, &text, 0); /* until there is a window again */
 	cprof_error_free(err);
 }
 
 /* ---- keys ---- */
 
-/* All since the start, up to the end of the window that is shown. */
+/* All that the recording has, up to the end of the window that is shown. */
 static void save(struct state *state)
 {
 	const struct cprof_stream *stream = &state->followed.streams[0];
@@ -181,12 +230,16 @@ static void save(struct state *state)
 		stream->first.len ? cprof_cut_make(&stream->form, NULL, &stream->first, &bytes)
 				  : NULL;
 	state->message.len = 0;
+	state->message_until_mono_ns = UINT64_MAX;
 	if (err)
 		cprof_buffer_printf(&state->message, "not saved: %s", err->message);
 	else if (!cprof_cut_read(&bytes, &cut) || !cut.n_file)
 		cprof_buffer_puts(&state->message, "nothing to save yet");
 	else
 		state->told->save(state->told->ctx, cut.file, cut.n_file, &state->message);
+	if (cut.n_file && state->begun_again)
+		cprof_buffer_puts(&state->message,
+				  " (since the recording was begun again, not since the start)");
 	cprof_error_free(err);
 }
 
@@ -228,6 +281,13 @@ static void take_keys(struct state *state)
 
 /* ---- the loop ---- */
 
+/* A window that was being cut when the table was frozen waits for the thaw; recordings do not wait for it. */
+static bool is_held(const struct state *state)
+{
+	return state->view.frozen && !state->over &&
+	       state->followed.streams[0].stage == CPROF_STREAM_CUTTING;
+}
+
 static size_t fill(const struct state *state, struct pollfd *fds)
 {
 	const bool screen = state->screen != NULL;
@@ -240,7 +300,7 @@ static size_t fill(const struct state *state, struct pollfd *fds)
 	};
 	for (size_t i = 0; i < OWN_FDS; i++)
 		fds[i] = (struct pollfd){ .fd = own[i], .events = POLLIN };
-	return cprof_followed_poll(&state->followed, fds, OWN_FDS);
+	return is_held(state) ? OWN_FDS : cprof_followed_poll(&state->followed, fds, OWN_FDS);
 }
 
 static void wait_until(const struct state *state, struct pollfd *fds, uint64_t due_mono_ns)
@@ -259,8 +319,10 @@ static void wait_until(const struct state *state, struct pollfd *fds, uint64_t d
 
 static void run_followed(struct state *state)
 {
-	cprof_followed_run(&state->followed, cprof_clock_mono_ns());
-	cprof_followed_cut(&state->followed);
+	if (!is_held(state)) {
+		cprof_followed_run(&state->followed, cprof_clock_mono_ns());
+		cprof_followed_cut(&state->followed);
+	}
 	if (state->view.frozen)
 		state->followed.due_mono_ns = UINT64_MAX;
 	cprof_work_reap(state->watch_fd);
@@ -289,11 +351,29 @@ static void turn(struct state *state)
 		take_keys(state);
 }
 
+/* What a recording that was killed has left is removed by the next one: there is none any more. */
+static void clean(const struct state *state)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	const pid_t pid = state->told->target->pid;
+	struct cprof_error *err = cprof_channels_clean(&state->followed.channels);
+	if (err && cprof_target_alive(state->told->target)) {
+		cprof_buffer_printf(
+			&text,
+			"warning: what the recording left in process %d is there still: "
+			"%s\nhint: remove it with cprof-attach -repair %d",
+			(int)pid, err->message, (int)pid);
+		state->told->say(state->told->ctx, cprof_buffer_text(&text));
+	}
+	cprof_error_free(err);
+}
+
 /* The target as it was found. What it had at its end is shown in plain tables only. */
 static void end(struct state *state)
 {
 	struct pollfd fds[OWN_FDS + CPROF_FOLLOWED_FDS];
 	const uint64_t until = cprof_clock_mono_ns() + END_NS;
+	const bool had_screen = state->screen != NULL;
 	cprof_live_screen_close(state->screen);
 	state->screen = NULL;
 	state->over = true;
@@ -303,6 +383,9 @@ static void end(struct state *state)
 		if (!cprof_followed_over(&state->followed))
 			wait_until(state, fds, until);
 	}
+	clean(state);
+	if (had_screen && state->warnings.last.len) /* on it they passed by */
+		state->told->say(state->told->ctx, cprof_buffer_text(&state->warnings.last));
 	if (state->told->target->exited && !state->err) {
 		char text[CPROF_COMM_MAX + 64];
 		snprintf(text, sizeof(text), "process %d (%s) has ended",
@@ -359,6 +442,7 @@ struct cprof_error *cprof_live_run(const struct cprof_live *live)
 	cprof_live_view_deinit(&state.view);
 	cprof_live_model_deinit(&state.model);
 	cprof_buffer_deinit(&state.message);
+	cprof_live_warnings_deinit(&state.warnings);
 	close(state.watch_fd);
 	return state.err;
 }

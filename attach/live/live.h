@@ -32,16 +32,16 @@ struct cprof_live {
 
 	/* Save a profile, in pprof's format. Appends to `text` what has become of it, for people. */
 	void (*save)(void *ctx, const uint8_t *bytes, size_t n, struct cprof_buffer *text);
-	/* A table, where there is no screen. False: nobody reads it any more. */
-	bool (*print)(void *ctx, const char *text, size_t n);
+	/* A table, where there is no screen. *ret_over: nobody reads it any more. Errors: it could not be written. */
+	struct cprof_error *(*print)(void *ctx, const char *text, size_t n, bool *ret_over);
 	void (*say)(void *ctx,
 		    const char *text); /* a line for people, while the terminal is not ours */
 	void *ctx;
 };
 
 /*
- * Until the user, `stop_fd`, the time or the target ends it; then the terminal and the target are as they were found. Errors: why the mode
- * cannot be had; NO_MEMORY, OS.
+ * Until the user, `stop_fd`, the time or the target ends it; then the terminal and the target are as they were found, also where a recording
+ * was killed. Errors: why the mode cannot be had, or nothing can be printed; NO_MEMORY, OS.
  */
 struct cprof_error *cprof_live_run(const struct cprof_live *live);
 

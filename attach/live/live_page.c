@@ -125,7 +125,7 @@ static void paint_state(struct painting *painting)
 	if (painting->look->lost)
 		cprof_buffer_printf(&text, ", %" PRIu64 " samples lost", painting->look->lost);
 	if (table->folded)
-		cprof_buffer_printf(&text, ", %" PRIu64 " rare ones are one row", table->folded);
+		cprof_buffer_puts(&text, ", rare ones are one row");
 	put_line(painting, CPROF_LIVE_PLAIN,
 		 painting->look->message && !view->searching ? painting->look->message
 							     : cprof_buffer_text(&text));

@@ -47,7 +47,9 @@ static struct cprof_error *new_row(struct cprof_live_table *table, uint64_t key,
 	if (!CPROF_ARRAY_ROOM(table->rows, table->n, table->cap, 1))
 		return cprof_error_no_memory();
 	struct cprof_live_row *row = &table->rows[table->n];
-	*row = (struct cprof_live_row){ .key = key, .name = strndup(name, CPROF_LIVE_NAME_MAX) };
+	*row = (struct cprof_live_row){ .key = key,
+					.name = strndup(name, CPROF_LIVE_NAME_MAX),
+					.unknown = table->folded };
 	if (!row->name)
 		return cprof_error_no_memory();
 	*place = ++table->n;
@@ -60,7 +62,7 @@ struct cprof_error *cprof_live_table_find(struct cprof_live_table *table, const 
 {
 	uint64_t key = key_of(table, name), *place = cprof_map64_get(&table->index, key);
 	if (!place && table->n >= 2 * table->max) {
-		table->folded++;
+		table->folded = true;
 		name = CPROF_LIVE_REST;
 		key = key_of(table, name);
 	}
@@ -155,13 +157,13 @@ static struct cprof_error *keep(struct cprof_live_table *table, const bool *stay
 			memcpy(kept.rows[to].values, row->values, sizeof(row->values));
 		else
 			fold_row(&kept.rows[to], row);
-		kept.folded += !stays[i];
+		kept.rows[to].unknown = !own;
 	}
 	if (err) {
 		cprof_live_table_deinit(&kept);
 		return err;
 	}
-	kept.folded += table->folded;
+	kept.folded = true;
 	kept.sample = table->sample + 1;
 	cprof_live_table_deinit(table);
 	*table = kept;
@@ -187,7 +189,7 @@ static void settle(struct cprof_live_row *row, enum cprof_live_column now, const
 	for (size_t t = 0; t < CPROF_LIVE_TYPES; t++) {
 		const int64_t value = row->values[now][t];
 		if (states[t])
-			row->values[now][t] = value - row->values[all][t];
+			row->values[now][t] = row->unknown ? 0 : value - row->values[all][t];
 		row->values[all][t] =
 			states[t] ? value : cprof_measure_add(row->values[all][t], value);
 	}
@@ -198,6 +200,7 @@ struct cprof_error *cprof_live_table_end(struct cprof_live_table *table, const b
 	for (size_t i = 0; i < table->n; i++) {
 		settle(&table->rows[i], CPROF_LIVE_OWN_NOW, states);
 		settle(&table->rows[i], CPROF_LIVE_TOTAL_NOW, states);
+		table->rows[i].unknown = false;
 	}
 	return table->n > table->max ? fold(table) : NULL;
 }

@@ -3,7 +3,7 @@
  * attach/live/live_table.h - what each function (or line, thread, module) has had: in the last window and since the start.
  *
  * A row is known by a hash of its name. There are never more than a bound: where it is crossed the rarest rows become one, and
- * that is counted. What names mean, and which window is the last, is live_model.h's to say.
+ * that is remembered. What names mean, and which window is the last, is live_model.h's to say.
  */
 #ifndef CPROF_ATTACH_LIVE_LIVE_TABLE_H
 #define CPROF_ATTACH_LIVE_LIVE_TABLE_H
@@ -31,6 +31,7 @@ struct cprof_live_row {
 	uint64_t key;    /* of its name */
 	char *name;      /* owned */
 	uint64_t sample; /* the last one that counted here */
+	bool unknown;    /* what it was before this window: it was folded then, or others were */
 	int64_t values[CPROF_LIVE_COLUMNS][CPROF_LIVE_TYPES];
 };
 
@@ -39,7 +40,7 @@ struct cprof_live_table {
 	size_t n, cap;
 	size_t max;               /* rows that stay from window to window; twice as many in one */
 	struct cprof_map64 index; /* key -> row + 1 */
-	uint64_t folded;          /* rows that have become part of the one for the rest */
+	bool folded;              /* rows have become part of the one for the rest */
 	uint64_t secret, sample;
 };
 
@@ -64,8 +65,8 @@ void cprof_live_table_count(struct cprof_live_table *table, size_t row, const in
 			    size_t n_types, bool own);
 
 /*
- * The window is over. Of types that are a state (`states`, one for each of CPROF_LIVE_TYPES) the window's values become what has changed,
- * and those since the start what there is; of all others it adds up. Errors: NO_MEMORY.
+ * The window is over. Of types that are a state (`states`, one for each of CPROF_LIVE_TYPES) the window's values become what has changed (0
+ * where that is not known), and those since the start what there is; of all others it adds up. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_live_table_end(struct cprof_live_table *table, const bool *states);
 

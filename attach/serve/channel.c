@@ -263,6 +263,19 @@ void cprof_channels_ask_end(struct cprof_channels *channels)
 	}
 }
 
+struct cprof_error *cprof_channels_clean(const struct cprof_channels *channels)
+{
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
+		const struct cprof_channel *channel = &channels->all[i];
+		if (channel->running || !channel->before.broke || !channel->mode->clean)
+			continue;
+		struct cprof_error *err = channel->mode->clean(channels->subject->pid);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
 void cprof_channels_end(struct cprof_channels *channels)
 {
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The live table, driven as somebody at a terminal does: keys, other sizes, every way out; and as plain text in a pipe."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -10,10 +11,12 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import harness
 from harness import ATTACH, Footprint, Process, Profile, Target, TempDir
+from heap_harness import Code, executable_bytes, shim_pages
 
 sys.path.append("/usr/lib/python3/dist-packages")  # where Debian puts it, whichever python3 comes first in PATH
 import pyte
@@ -168,6 +171,14 @@ class Live(TempDir):
                 if "target" not in way:
                     footprint.check_unchanged(self)
 
+    def test_a_terminal_that_takes_nothing_gets_its_modes_back(self):
+        with Target("hot") as target, top(target) as terminal:
+            terminal.wait("cpu of hot")
+            termios.tcflow(terminal.slave, termios.TCOOFF)
+            harness.wait_until(lambda: terminal.process.poll() is not None or terminal.process.send_signal(signal.SIGTERM), "its end")
+            termios.tcflow(terminal.slave, termios.TCOON)
+            self.assertEqual(termios.tcgetattr(terminal.slave), terminal.before)
+
     def test_an_error_leaves_the_terminal_alone(self):
         with Target("hot") as target, top(target, "-event", "no-such-event", TERM="xterm") as terminal:
             terminal.wait(r"cprof-attach: .*no-such-event")
@@ -214,29 +225,46 @@ class Live(TempDir):
                 self.assertEqual(terminal.process.wait(timeout=DEADLINE), 0)
 
 
-def plain(target, *args):
-    return Process([ATTACH, "top", "-p", str(target.pid), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def code_of_files(pid):
+    """Without the page of our own, which may have to wait for a thread that stands there."""
+    return Code((where, content) for where, content in executable_bytes(pid).items() if where[1].startswith("/"))
 
 
 class Plain(TempDir):
+    def plain(self, target, *args, stdout=subprocess.PIPE):
+        """What it says besides goes to a file: a pipe that nobody reads would be full one day."""
+        with open(self.path("problems"), "w") as problems:
+            process = Process([ATTACH, "top", "-p", str(target.pid), *args], stdout=stdout, stderr=problems, text=True)
+        self.addCleanup(process.kill)
+        return process
+
+    def problems(self):
+        with open(self.path("problems")) as file:
+            return file.read()
+
     def read_until(self, process, pattern):
         said = ""
-        while not re.search(pattern, said):
-            line = process.stdout.readline()
-            if not line:
-                raise AssertionError(f"ended without {pattern}: {said} {process.communicate()}")
-            said += line
+        watchdog = threading.Timer(DEADLINE, process.kill)  # which ends its output
+        watchdog.start()
+        try:
+            while not re.search(pattern, said):
+                line = process.stdout.readline()
+                if not line:
+                    raise AssertionError(f"ended, or was killed after {DEADLINE} s, without {pattern}: {said} {self.problems()}")
+                said += line
+        finally:
+            watchdog.cancel()
         return said
 
     def watch(self, name, pattern, *args):
         """Tables of a mode until there is what they are to show."""
         with Target(name) as target:
             footprint = Footprint(target.pid)
-            process = plain(target, *args)
+            process = self.plain(target, *args)
             said = self.read_until(process, pattern)
             process.send_signal(signal.SIGINT)
-            more, problems = process.communicate(timeout=DEADLINE)
-            self.assertEqual(process.returncode, 0, problems)
+            more, _ = process.communicate(timeout=DEADLINE)
+            self.assertEqual(process.returncode, 0, self.problems())
             if "heap" not in args:  # its last page may have to wait for a thread that stands there
                 footprint.check_unchanged(self)
         self.assertTrue((said + more).isprintable() or "\x1b" not in said + more)
@@ -249,17 +277,50 @@ class Plain(TempDir):
 
     def test_heap(self):
         self.assertRegex(self.watch("heap_churn", r"\d%.*  churn\n", "-mode", "heap"), "heap of heap_churn")
+        self.assertEqual(self.problems().count("warning: in use means: allocated since the attach"), 1, self.problems())
+
+    def test_what_a_killed_recording_left_is_removed(self):
+        with Target(["heap_churn", "2"]) as target:
+            before = code_of_files(target.pid)
+            process = self.plain(target, "-mode", "heap", "-every", "1h")
+            harness.wait_until(lambda: process.poll() is not None or shim_pages(target.pid), "an attach")
+            (recording,) = harness.children(process.pid)
+            os.kill(recording, signal.SIGKILL)
+            self.assertNotEqual(process.wait(timeout=DEADLINE), 0)
+            process.stdout.close()
+            self.assertEqual(code_of_files(target.pid), before, self.problems())
+            self.assertIn("bad 0", target.close())
+
+    def test_nobody_reads_and_it_ends_all_the_same(self):
+        with Target("hot") as target:
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, reader)
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, bytes(4096))
+            os.set_blocking(writer, True)
+            process = self.plain(target, "-every", "1s", stdout=writer)
+            os.close(writer)
+            harness.wait_until(lambda: process.poll() is not None or harness.children(process.pid), "its recording")
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=DEADLINE), 0, self.problems())
+
+    def test_a_full_disk_is_told(self):
+        with Target("hot") as target, open("/dev/full", "w") as full:
+            process = self.plain(target, "-every", "1s", stdout=full)
+            self.assertNotEqual(process.wait(timeout=DEADLINE), 0)
+            self.assertIn("write stdout: No space left on device", self.problems())
 
     def test_block(self):
         self.assertRegex(self.watch(["locks", "brief"], r"\d%.*  \w+\n", "-mode", "block"), "block of locks")
 
     def test_who_reads_no_more_ends_it(self):
         with Target("hot") as target:
-            process = plain(target)
+            process = self.plain(target)
             self.read_until(process, HOT)
             process.stdout.close()
-            self.assertEqual(process.wait(timeout=DEADLINE), 0)
-            process.stderr.close()
+            self.assertEqual(process.wait(timeout=DEADLINE), 0, self.problems())
 
     def test_what_does_not_go_with_it(self):
         for args, want in ((["-o", "x"], "-o"), (["-push", "http://127.0.0.1:1"], "-push"), (["-mode", "threads"], "one moment"),
