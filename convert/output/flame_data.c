@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "convert/graph/fitted_tree.h"
 #include "convert/graph/label_groups.h"
-#include "convert/graph/pruned_tree.h"
 #include "convert/output/json.h"
 #include "convert/output/shorten.h"
 
@@ -59,11 +59,11 @@ static uint32_t text_cost(const char *text)
 static void place_infos(struct flame *f, uint32_t location)
 {
 	const struct cprof_location *l = &f->report->profile->locations[location];
-	const uint32_t *slots = &f->infos.slots[f->infos.slot_of[location]];
 	for (uint32_t i = 0; i < l->n_lines; i++) {
+		const uint32_t info = f->infos.slots[f->infos.slot_of[location] + i];
 		const struct cprof_line *line = &f->report->profile->lines[l->first_line + i];
-		if (!f->infos.all[slots[i]].file && !f->place_of[slots[i]].file)
-			f->place_of[slots[i]] = f->report->places[line->function];
+		if (!f->infos.all[info].file && !f->place_of[info].file)
+			f->place_of[info] = f->report->places[line->function];
 	}
 }
 
@@ -158,52 +158,6 @@ static uint32_t *make_costs(const struct flame *f, const struct cprof_label_grou
 	return cost;
 }
 
-/*
- * A tree that there is room for: each step joins more, and a profile whose stacks alone are too deep is cut below. `*missed`
- * is the last share that was too fine. A try ends as soon as its budget is used up.
- */
-static struct cprof_error *coarsen(struct cprof_pruned_wish *wish, double *missed,
-				   struct cprof_pruned_tree **ret_tree)
-{
-	for (;;) {
-		struct cprof_error *err = cprof_pruned_tree_new(wish, ret_tree);
-		if (err || (*ret_tree)->fits || !wish->max_depth)
-			return err;
-		cprof_pruned_tree_free(*ret_tree);
-		*ret_tree = NULL;
-		*missed = wish->share;
-		if (wish->share < 1.0 / 32)
-			wish->share = wish->share > 0 ? wish->share * 3 : 1.0 / (1 << 16);
-		else
-			wish->max_depth /= 4;
-	}
-}
-
-/* A tree that is finer and fits as well, where much of the budget is left; `*tree` stays where there is none. */
-static struct cprof_error *refine(struct cprof_pruned_wish *wish, double missed,
-				  struct cprof_pruned_tree **tree)
-{
-	for (int tries = 0; tries < 3 && missed < wish->share; tries++) {
-		if ((*tree)->cost > wish->budget / 2)
-			break;
-		double fits = wish->share;
-		struct cprof_pruned_tree *finer;
-		wish->share = (missed + fits) / 2;
-		struct cprof_error *err = cprof_pruned_tree_new(wish, &finer);
-		if (err)
-			return err;
-		if (finer->fits) {
-			cprof_pruned_tree_free(*tree);
-			*tree = finer;
-		} else {
-			cprof_pruned_tree_free(finer);
-			missed = wish->share;
-			wish->share = fits;
-		}
-	}
-	return NULL;
-}
-
 static struct cprof_error *fit_tree(const struct flame *f, struct split *split, uint64_t budget)
 {
 	CPROF_AUTO(free) uint32_t *cost = make_costs(f, &split->groups);
@@ -218,9 +172,7 @@ static struct cprof_error *fit_tree(const struct flame *f, struct split *split, 
 					  .cost = cost,
 					  .node_cost = 10 + 4 * f->columns.n,
 					  .budget = budget };
-	double missed = 0;
-	struct cprof_error *err = coarsen(&wish, &missed, &split->tree);
-	return err ? err : refine(&wish, missed, &split->tree);
+	return cprof_fitted_tree_new(&wish, &split->tree);
 }
 
 static int compare_cum(const void *a, const void *b, void *flame)
