@@ -128,6 +128,14 @@ struct cprof_error *cprof_options_value(const char *name, enum cprof_option_kind
 /* The rows as text for --help, grouped, 80 columns. */
 void cprof_options_help(const struct cprof_option_table *table, struct cprof_buffer *out);
 
+/* The headings' first words as topics of the next one: "target, profile, cpu, ..., all"; lines of 80 columns where `indent` is not 0. */
+void cprof_options_topics(const struct cprof_option_table *table, size_t indent,
+			  struct cprof_buffer *out);
+
+/* The rows below headings that have the word `topic` in them, or the row of that name, dashes before it or not. Errors: USAGE. */
+struct cprof_error *cprof_options_help_about(const struct cprof_option_table *table,
+					     const char *topic, struct cprof_buffer *out);
+
 /* The same rows as mdoc/man "Options" items, for man pages that are made at build time. */
 void cprof_options_man(const struct cprof_option_table *table, struct cprof_buffer *out);
 

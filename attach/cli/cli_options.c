@@ -325,6 +325,10 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		options->files = rest;
 		rest = (struct cprof_strings){ 0 };
 	}
+	if (options->help && rest.len) {
+		options->help_topic = rest.items[0];
+		rest.len = 0;
+	}
 	const char *left = NULL;
 	cli_options_take_top(argc, argv, &rest, options);
 	if (!err)

@@ -101,6 +101,7 @@ struct cprof_attach_options {
 	/* talk */
 	const char *completion; /* a script for this shell */
 	bool quiet, verbose, help, version, man;
+	const char *help_topic; /* of -help; NULL: none */
 
 	/* where all of this comes from besides the command line */
 	const char *config; /* a file of options */

@@ -91,7 +91,7 @@ static const struct cprof_option rows[] = {
 	{ "q", ROW(CPROF_OPT_SWITCH, quiet), NULL, NULL, "say nothing but errors", "Talk" },
 	{ "v", ROW(CPROF_OPT_SWITCH, verbose), NULL, NULL, "say how things are done", NULL },
 	{ "completion", ROW(CPROF_OPT_STRING, completion), NULL, "SHELL", "print a script that lets bash, zsh or fish complete these options", NULL },
-	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", NULL },
+	{ "help", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this; -help TOPIC: a part of it, or one option", NULL },
 	{ "version", ROW(CPROF_OPT_SWITCH, version), NULL, NULL, "print the version", NULL },
 	{ "h", ROW(CPROF_OPT_SWITCH, help), NULL, NULL, "print this", "hidden" },
 	{ "doctor-table", ROW(CPROF_OPT_SWITCH, doctor_table), NULL, NULL, "print what docs/permissions.md has of what can be granted", NULL },

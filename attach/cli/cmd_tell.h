@@ -9,7 +9,12 @@
 
 #include "cprof/error.h"
 
-void cprof_cmd_help(void);
+/*
+ * `topic`: a word of a heading, an option, "modes" or "all"; NULL: the short form for a terminal, all for anything else. Errors:
+ * USAGE, there is no such topic.
+ */
+struct cprof_error *cprof_cmd_help(const char *topic);
+
 void cprof_cmd_man_options(void);
 
 /* A script for this shell. Errors: USAGE, there is none for it. */

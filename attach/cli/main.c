@@ -144,7 +144,7 @@ static bool tell(struct program *program, int *ret_status)
 	struct cprof_error *err = NULL;
 	*ret_status = 0;
 	if (options->help)
-		cprof_cmd_help();
+		err = cprof_cmd_help(options->help_topic);
 	else if (options->version)
 		printf("cprof-attach %s\n", CPROF_VERSION);
 	else if (options->completion)

@@ -145,6 +145,14 @@ static void on_went(void *ctx, pid_t pid, uint64_t start_ticks, bool ended)
 	}
 }
 
+static void clean(struct engine *engine, const struct cprof_followed *followed)
+{
+	struct cprof_error *err = cprof_followed_clean(followed);
+	if (err)
+		say(engine, "warning: %s\nhint: %s", err->message, err->hint);
+	cprof_error_free(err);
+}
+
 static void forget_over(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->n;) {
@@ -153,6 +161,7 @@ static void forget_over(struct engine *engine)
 			i++;
 			continue;
 		}
+		clean(engine, followed);
 		cprof_followed_deinit(followed);
 		free(followed);
 		engine->all[i] = engine->all[--engine->n];

@@ -150,3 +150,18 @@ bool cprof_followed_over(const struct cprof_followed *followed)
 	}
 	return true;
 }
+
+struct cprof_error *cprof_followed_clean(const struct cprof_followed *followed)
+{
+	const pid_t pid = followed->target->pid;
+	struct cprof_error *why = cprof_channels_clean(&followed->channels);
+	if (!why || !cprof_target_alive(followed->target)) {
+		cprof_error_free(why);
+		return NULL;
+	}
+	struct cprof_error *err = cprof_error_new(
+		why->code, "what the recording left in process %d is there still: %s", (int)pid,
+		why->message);
+	cprof_error_free(why);
+	return cprof_error_hint(err, "remove it with cprof-attach -repair %d", (int)pid);
+}

@@ -355,14 +355,9 @@ static void turn(struct state *state)
 static void clean(const struct state *state)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	const pid_t pid = state->told->target->pid;
-	struct cprof_error *err = cprof_channels_clean(&state->followed.channels);
-	if (err && cprof_target_alive(state->told->target)) {
-		cprof_buffer_printf(
-			&text,
-			"warning: what the recording left in process %d is there still: "
-			"%s\nhint: remove it with cprof-attach -repair %d",
-			(int)pid, err->message, (int)pid);
+	struct cprof_error *err = cprof_followed_clean(&state->followed);
+	if (err) {
+		cprof_buffer_printf(&text, "warning: %s\nhint: %s", err->message, err->hint);
 		state->told->say(state->told->ctx, cprof_buffer_text(&text));
 	}
 	cprof_error_free(err);

@@ -59,7 +59,7 @@ static const struct cprof_option source_rows[] = {
 
 	{ "o", CPROF_OPT_STRING, AT(config.output), NULL, "FILE", "same as -output", "Other" },
 	{ "completion", CPROF_OPT_STRING, AT(completion), NULL, "SHELL", "print a script that lets bash, zsh or fish complete these options", NULL },
-	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit", NULL },
+	{ "help", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "show this and exit; -help TOPIC: a part of it, or one option", NULL },
 	{ "h", CPROF_OPT_SWITCH, AT(help), NULL, NULL, "same as -help", NULL },
 	{ "version", CPROF_OPT_SWITCH, AT(version), NULL, NULL, "show the version and exit", NULL },
 	{ "man-options", CPROF_OPT_SWITCH, AT(help_man), NULL, NULL, "the options as a part of a man page", "hidden" },

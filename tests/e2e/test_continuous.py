@@ -12,11 +12,16 @@ import urllib.request
 
 import harness
 from harness import ATTACH, Footprint, Profile, Target, TempDir
-from heap_harness import Truth, sums
+from heap_harness import Truth, code_of_files, shim_pages, sums
 from test_push import Server
 from test_push_servers import decode, field_bytes
 
 SERVERS = ("PYROSCOPE_", "OTEL_", "DD_", "PARCA_", "CPROF_")
+
+
+def comm(pid):
+    with open(f"/proc/{pid}/comm") as file:
+        return file.read().strip()
 
 
 class Pushed:
@@ -222,6 +227,19 @@ class Continuous(TempDir):
         self.assertEqual(done.returncode, 2)
         self.assertIn("-http does not go with -push of one profile", done.stderr)
         self.assertIn("not between 1s and 1h", self.finish(self.start(1, "-p", os.getpid(), every="10ms"), sig=None, status=2))
+
+    def test_what_a_killed_recording_left_is_removed_at_the_end(self):
+        with Target(["heap_churn", "2"]) as target, Server((200, "")) as server:
+            before = code_of_files(target.pid)
+            process = self.start(server.port, "-p", target.pid, "-modes", "heap", every="1h")
+            harness.wait_until(lambda: process.poll() is not None or shim_pages(target.pid), "an attach")
+            (recording,) = (pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record")
+            os.kill(recording, signal.SIGKILL)
+            harness.await_line(process.stderr, "warning: heap of process")
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=60)[1]
+            self.assertEqual(code_of_files(target.pid), before, said)
+            self.assertIn("bad 0", target.close())
 
 
 if __name__ == "__main__":

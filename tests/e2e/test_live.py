@@ -16,7 +16,7 @@ import time
 
 import harness
 from harness import ATTACH, Footprint, Process, Profile, Target, TempDir
-from heap_harness import Code, executable_bytes, shim_pages
+from heap_harness import code_of_files, shim_pages
 
 sys.path.append("/usr/lib/python3/dist-packages")  # where Debian puts it, whichever python3 comes first in PATH
 import pyte
@@ -223,11 +223,6 @@ class Live(TempDir):
                 self.assertIn(f'TERM is "{term}"; the tables are plain text', terminal.raw.decode())
                 terminal.process.send_signal(signal.SIGINT)
                 self.assertEqual(terminal.process.wait(timeout=DEADLINE), 0)
-
-
-def code_of_files(pid):
-    """Without the page of our own, which may have to wait for a thread that stands there."""
-    return Code((where, content) for where, content in executable_bytes(pid).items() if where[1].startswith("/"))
 
 
 class Plain(TempDir):

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import harness
-from harness import ATTACH, Profile, Target, TempDir, attach, run, target_path
+from harness import ATTACH, CPROF, Profile, Target, TempDir, attach, run, target_path
 
 
 class Files(TempDir):
@@ -250,6 +250,14 @@ class Endings(TempDir):
         self.assertIn("-push http://...@127.0.0.1:1/ingest?...", "\n".join(Profile.read(self.path("x")).comments))
 
 
+def read_terminal(master):
+    """What stands there; b"" at the end."""
+    try:
+        return os.read(master, 65536)
+    except OSError:
+        return b""
+
+
 class People(TempDir):
     def test_a_terminal_gets_one_live_line(self):
         master, slave = pty.openpty()
@@ -260,7 +268,7 @@ class People(TempDir):
             said = b""
             while True:
                 try:
-                    if not select.select([master], [], [], 20)[0]:
+                    if not select.select([master], [], [], 60)[0]:
                         break
                     said += os.read(master, 65536)
                 except OSError:
@@ -289,6 +297,34 @@ class People(TempDir):
             self.assertIn(word, done.stdout)
         self.assertLessEqual(max(map(len, done.stdout.splitlines())), 81)
         self.assertRegex(attach("-version").stdout, r"^cprof-attach \d")
+
+    def test_help_is_short_on_a_terminal_and_to_be_had_by_topic(self):
+        for program in (ATTACH, CPROF):
+            whole = run([program, "-help"]).stdout
+            master, slave = pty.openpty()
+            done = subprocess.run([program, "--help"], stdout=slave)
+            os.close(slave)
+            short = b""
+            while chunk := read_terminal(master):
+                short += chunk
+            os.close(master)
+            self.assertEqual(done.returncode, 0)
+            short = short.decode().replace("\r\n", "\n")
+            self.assertLess(short.count("\n"), 35, short)
+            self.assertLess(short.index("Examples:"), short.index("-help all"))
+            self.assertEqual(run([program, "-help", "all"]).stdout, whole)
+            topics = " ".join(short[short.index("one of these"):].split("\n")[1:]).replace(",", "").split()
+            self.assertGreater(len(topics), 10)
+            for topic in topics:
+                part = run([program, "-help", topic])
+                self.assertEqual(part.returncode, 0, part.stderr)
+                for group in part.stdout.strip().split("\n\n"):
+                    self.assertIn(group, whole)
+            wrong = run([program, "-help", "nothing-of-that-kind"])
+            self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+            self.assertIn(topics[0], wrong.stderr)
+        self.assertRegex(attach("-help", "hz").stdout, r"^CPU profile:\n  -hz HZ .*\n")
+        self.assertEqual(attach("-help", "modes").stdout.count("\n"), 7)
 
     def test_the_man_page_has_every_option_of_the_help(self):
         with open(os.path.join(harness.BUILD, "docs/cprof-attach.1")) as file:
