@@ -55,7 +55,7 @@ static void put_row(const struct cprof_option *row, struct cprof_buffer *out)
 /* Whether `word` is one of the words of `text`, whatever their case. */
 static bool has_word(const char *text, const char *word)
 {
-	while (*text) {
+	while (*text && *text != '(') { /* what follows is a remark */
 		const size_t n = strcspn(text, " -,()");
 		if (n && n == strlen(word) && strncasecmp(text, word, n) == 0)
 			return true;
@@ -73,7 +73,7 @@ static bool put_rows(const struct cprof_option_table *table, const char *topic,
 		const struct cprof_option *row = &table->rows[i];
 		bool heading;
 		if (!shown(row, &group, &heading) ||
-		    (topic && strcmp(row->name, topic) != 0 && !has_word(group, topic)))
+		    (topic && strcmp(row->name, topic) != 0 && !(group && has_word(group, topic))))
 			continue;
 		if (put != group)
 			cprof_buffer_printf(out, "%s%s:\n", topic && !put ? "" : "\n", group);
@@ -109,11 +109,20 @@ void cprof_options_topics(const struct cprof_option_table *table, size_t indent,
 	cprof_buffer_deinit(&words);
 }
 
+const char *cprof_options_help_topic(int argc, char *const argv[])
+{
+	for (int i = 1; i + 1 < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *name = argv[i] + strspn(argv[i], "-");
+		if (*argv[i] == '-' && (strcmp(name, "help") == 0 || strcmp(name, "h") == 0) &&
+		    *argv[i + 1] != '-')
+			return argv[i + 1];
+	}
+	return NULL;
+}
+
 struct cprof_error *cprof_options_help_about(const struct cprof_option_table *table,
 					     const char *topic, struct cprof_buffer *out)
 {
-	while (*topic == '-')
-		topic++;
 	if (*topic && put_rows(table, topic, out))
 		return NULL;
 	struct cprof_buffer topics = { 0 };

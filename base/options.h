@@ -132,7 +132,10 @@ void cprof_options_help(const struct cprof_option_table *table, struct cprof_buf
 void cprof_options_topics(const struct cprof_option_table *table, size_t indent,
 			  struct cprof_buffer *out);
 
-/* The rows below headings that have the word `topic` in them, or the row of that name, dashes before it or not. Errors: USAGE. */
+/* What stands right behind -help on a command line and is no option; NULL: nothing. Borrowed. */
+const char *cprof_options_help_topic(int argc, char *const argv[]);
+
+/* The rows below headings that have the word `topic` in them, or the row of that name. Errors: USAGE. */
 struct cprof_error *cprof_options_help_about(const struct cprof_option_table *table,
 					     const char *topic, struct cprof_buffer *out);
 

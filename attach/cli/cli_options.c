@@ -325,12 +325,14 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 		options->files = rest;
 		rest = (struct cprof_strings){ 0 };
 	}
-	if (options->help && rest.len) {
-		options->help_topic = rest.items[0];
-		rest.len = 0;
-	}
 	const char *left = NULL;
 	cli_options_take_top(argc, argv, &rest, options);
+	if (options->help) {
+		options->help_topic = cprof_options_help_topic(argc, argv);
+		if (!options->help_topic && options->live)
+			options->help_topic = "live";
+		rest.len = 0;
+	}
 	if (!err)
 		err = cli_options_take_more_pids(argc, argv, &rest, options, &left);
 	if (!err)

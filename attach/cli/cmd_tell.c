@@ -60,7 +60,7 @@ static void put_short(struct cprof_buffer *text)
 	put_beginning(text);
 	cprof_buffer_puts(
 		text,
-		"\nMore: -help all, man cprof-attach, or -help and one of these or an option:\n");
+		"\nMore: -help all, man cprof-attach, or -help with one of these, or an option without its dash:\n");
 	cprof_options_topics(&cprof_cli_option_table, 2, text);
 }
 

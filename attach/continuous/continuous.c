@@ -145,7 +145,7 @@ static void on_went(void *ctx, pid_t pid, uint64_t start_ticks, bool ended)
 	}
 }
 
-static void clean(struct engine *engine, const struct cprof_followed *followed)
+static void clean(struct engine *engine, struct cprof_followed *followed)
 {
 	struct cprof_error *err = cprof_followed_clean(followed);
 	if (err)

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/continuous/followed.h"
 
+#include <poll.h>
+#include <time.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/work.h"
+
+#define LET_GO_NS (1 * CPROF_NS_PER_S) /* for the kernel to let go whom a killed recording held */
+#define CLEAN_NS  (8 * CPROF_NS_PER_S)
 
 /* `err` is taken. */
 static void tell(const struct cprof_followed *followed, const struct cprof_stream *stream,
@@ -151,10 +158,64 @@ bool cprof_followed_over(const struct cprof_followed *followed)
 	return true;
 }
 
-struct cprof_error *cprof_followed_clean(const struct cprof_followed *followed)
+/* ---- what is left ---- */
+
+/* Where the killed one held threads when it died, the kernel lets them go a moment after we hear of its end. */
+static struct cprof_error *clean_soon(const struct cprof_channels *channels,
+				      struct cprof_buffer *kept)
+{
+	static const struct timespec moment = { .tv_nsec = 10000000 };
+	const uint64_t until_ns = cprof_clock_mono_ns() + LET_GO_NS;
+	struct cprof_error *err;
+	while ((err = cprof_channels_clean(channels, kept)) && err->code == CPROF_ERR_DENIED &&
+	       cprof_clock_mono_ns() < until_ns) {
+		cprof_error_free(err);
+		nanosleep(&moment, NULL);
+	}
+	return err;
+}
+
+/* A process of its own: no signal that is meant for us ends it half way. */
+static struct cprof_error *clean(void *ctx, int stop_fd, int ask_fd, struct cprof_buffer *ret_bytes)
+{
+	const struct cprof_channels *channels = ctx;
+	CPROF_AUTO(buffer) struct cprof_buffer kept = { 0 };
+	(void)stop_fd, (void)ask_fd, (void)ret_bytes;
+	struct cprof_error *err = clean_soon(channels, &kept);
+	return err || !kept.len ? err
+				: cprof_error_new(CPROF_ERR_OS, "%s", cprof_buffer_text(&kept));
+}
+
+static struct cprof_error *await(struct cprof_work *work)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	const uint64_t until_ns = cprof_clock_mono_ns() + CLEAN_NS;
+	while (!cprof_work_reader_take(&work->reader)) {
+		const uint64_t now_ns = cprof_clock_mono_ns();
+		struct pollfd pollfd = { .fd = work->reader.fd, .events = POLLIN };
+		if (now_ns >= until_ns) {
+			cprof_work_end(work);
+			return cprof_error_new(CPROF_ERR_OS,
+					       "the process that removes it is not done yet");
+		}
+		(void)poll(&pollfd, 1, (int)((until_ns - now_ns) / 1000000) + 1);
+	}
+	struct cprof_error *err = cprof_work_reader_finish(&work->reader, &bytes);
+	cprof_work_end(work);
+	return err;
+}
+
+struct cprof_error *cprof_followed_clean(struct cprof_followed *followed)
 {
 	const pid_t pid = followed->target->pid;
-	struct cprof_error *why = cprof_channels_clean(&followed->channels);
+	struct cprof_work work = CPROF_WORK_NONE;
+	if (!cprof_channels_left_something(&followed->channels) ||
+	    !cprof_target_alive(followed->target))
+		return NULL;
+	struct cprof_error *why =
+		cprof_work_start("cprof-clean", clean, &followed->channels, -1, &work);
+	if (!why)
+		why = await(&work);
 	if (!why || !cprof_target_alive(followed->target)) {
 		cprof_error_free(why);
 		return NULL;

@@ -78,8 +78,8 @@ bool cprof_followed_over(const struct cprof_followed *followed);
 
 /*
  * Once it is over: take away what a recording that was killed has left in the target, which the next one would have done. Stops its
- * threads for a moment if there is something. An error says what is left and how to remove it; none of a process that has ended.
+ * threads for a moment if there is something, from a process of its own, which is waited for, 8 s at most. An error says what is left and how to remove it; none of a process that has ended.
  */
-struct cprof_error *cprof_followed_clean(const struct cprof_followed *followed);
+struct cprof_error *cprof_followed_clean(struct cprof_followed *followed);
 
 #endif

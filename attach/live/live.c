@@ -352,7 +352,7 @@ static void turn(struct state *state)
 }
 
 /* What a recording that was killed has left is removed by the next one: there is none any more. */
-static void clean(const struct state *state)
+static void clean(struct state *state)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	struct cprof_error *err = cprof_followed_clean(&state->followed);

@@ -49,10 +49,13 @@ static struct cprof_error *run_heap(const struct cprof_run *run,
 	return cprof_heap_run(run, &requests->heap, ret_profile);
 }
 
-static struct cprof_error *clean_heap(pid_t pid)
+static struct cprof_error *clean_heap(pid_t pid, struct cprof_buffer *kept)
 {
-	struct cprof_heap_repair done;
-	return cprof_heap_repair(pid, &done);
+	struct cprof_heap_repair done = { 0 };
+	struct cprof_error *err = cprof_heap_repair(pid, &done);
+	if (!err && kept && done.shim.page_kept)
+		cprof_buffer_puts(kept, done.shim.kept_why);
+	return err;
 }
 
 static struct cprof_error *run_block(const struct cprof_run *run,

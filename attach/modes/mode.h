@@ -44,8 +44,9 @@ struct cprof_mode {
 	enum cprof_run_effect effect; /* on which depends what may run the target */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 
-	/* Take away what a run that was killed has left in a process; NULL: none leaves anything. Errors: those of cprof_heap_repair(). */
-	struct cprof_error *(*clean)(pid_t pid);
+	/* Take away what a run that was killed has left in a process; NULL: none leaves anything. Why something has to
+	 * stay for now is appended to `kept`, which may be NULL. Errors: those of cprof_heap_repair(). */
+	struct cprof_error *(*clean)(pid_t pid, struct cprof_buffer *kept);
 
 	/* What it may do to the target at most, in a line that is told before; empty: nothing. NULL: never anything. */
 	void (*promise)(const struct cprof_mode_requests *requests, char *text, size_t n);

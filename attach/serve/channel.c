@@ -263,17 +263,29 @@ void cprof_channels_ask_end(struct cprof_channels *channels)
 	}
 }
 
-struct cprof_error *cprof_channels_clean(const struct cprof_channels *channels)
+static bool left_something(const struct cprof_channel *channel)
+{
+	return !channel->running && channel->before.broke && channel->mode->clean;
+}
+
+bool cprof_channels_left_something(const struct cprof_channels *channels)
 {
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
-		const struct cprof_channel *channel = &channels->all[i];
-		if (channel->running || !channel->before.broke || !channel->mode->clean)
-			continue;
-		struct cprof_error *err = channel->mode->clean(channels->subject->pid);
-		if (err)
-			return err;
+		if (left_something(&channels->all[i]))
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+struct cprof_error *cprof_channels_clean(const struct cprof_channels *channels,
+					 struct cprof_buffer *kept)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < CPROF_CHANNELS_MAX && !err; i++) {
+		if (left_something(&channels->all[i]))
+			err = channels->all[i].mode->clean(channels->subject->pid, kept);
+	}
+	return err;
 }
 
 void cprof_channels_end(struct cprof_channels *channels)

@@ -83,11 +83,14 @@ void cprof_channels_run(struct cprof_channels *channels,
 /* Ask all to end; cprof_channels_run() tells of each when it has, with what it had at its end. */
 void cprof_channels_ask_end(struct cprof_channels *channels);
 
+/* One was killed that may have left something in the target, and no other of its mode has run since. */
+bool cprof_channels_left_something(const struct cprof_channels *channels);
+
 /*
- * Take away what those that were killed have left in the target, where no other of their mode has run since. Stops the target's threads for
- * a moment. Errors: those of the modes' clean().
+ * Take that away. Stops the target's threads for a moment. `kept` and errors as of the modes' clean().
  */
-struct cprof_error *cprof_channels_clean(const struct cprof_channels *channels);
+struct cprof_error *cprof_channels_clean(const struct cprof_channels *channels,
+					 struct cprof_buffer *kept);
 
 /* End all, and forget why they ended. Who uses one finds it ended. */
 void cprof_channels_end(struct cprof_channels *channels);

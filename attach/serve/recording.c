@@ -119,7 +119,7 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	if (err)
 		return err;
 	if (job->before->broke && job->mode->clean)
-		err = job->mode->clean(target->pid);
+		err = job->mode->clean(target->pid, NULL);
 	if (!err)
 		err = record_target(job, target, &window, ret_bytes);
 	cprof_window_deinit(&window);

@@ -106,11 +106,9 @@ static void tell_means(const struct threads *threads, const struct cprof_thread_
 }
 
 /* A note for each: its first line, and those that go on with it. */
-static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_snapshot *now)
+static void note_deadlocks(struct cprof_run_log *log, const char *text)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_thread_text_deadlocks(now, &text);
-	for (const char *at = cprof_buffer_text(&text); *at;) {
+	for (const char *at = text; *at;) {
 		const char *end = strchrnul(at, '\n');
 		while (*end && end[1] == ' ')
 			end = strchrnul(end + 1, '\n');
@@ -118,6 +116,13 @@ static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_
 			cprof_run_log_note(log, CPROF_NOTE_FOUND, "%.*s", (int)(end - at), at);
 		at = *end ? end + 1 : end;
 	}
+}
+
+static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_snapshot *now)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_thread_text_deadlocks(now, &text);
+	note_deadlocks(log, cprof_buffer_text(&text));
 }
 
 static bool is_looked_at(const struct threads *threads, pid_t pid)
@@ -238,10 +243,8 @@ static struct cprof_error *hand_out_across(struct threads *threads,
 		return NULL;
 	log->counts.deadlocks += across->n;
 	cprof_thread_across_tell(across, threads->views, &told);
-	if (told.len)
-		told.data[told.len - 1] = 0;
 	if (threads->snapshot <= TOLD_MAX)
-		cprof_run_log_note(log, CPROF_NOTE_FOUND, "%s", cprof_buffer_text(&told));
+		note_deadlocks(log, cprof_buffer_text(&told));
 	if (!request->print || request->go_words)
 		return NULL;
 	struct cprof_error *err = cprof_thread_across_write(across, threads->views, &text);

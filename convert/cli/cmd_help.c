@@ -41,7 +41,8 @@ static struct cprof_error *put_help(const char *topic, struct cprof_buffer *out)
 		return NULL;
 	}
 	cprof_buffer_puts(
-		out, "\nMore: -help all, man cprof, or -help and one of these or an option:\n");
+		out,
+		"\nMore: -help all, man cprof, or -help with one of these, or an option without its dash:\n");
 	cprof_options_topics(&cprof_option_rows, 2, out);
 	return NULL;
 }
@@ -55,8 +56,7 @@ static struct cprof_error *run_help(struct cprof_options *options, struct cprof_
 {
 	(void)profile;
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	struct cprof_error *err =
-		put_help(options->sources.len ? options->sources.items[0] : NULL, &text);
+	struct cprof_error *err = put_help(options->help_topic, &text);
 	if (!err)
 		fputs(cprof_buffer_text(&text), stdout);
 	return err;

@@ -41,6 +41,7 @@ struct cprof_options {
 	bool inuse_space, inuse_objects, alloc_space, alloc_objects;
 	bool total_delay, contentions, mean_delay;
 	bool help, version, help_man, show_config;
+	const char *help_topic;            /* of -help; NULL: none */
 	const char *completion;            /* a script for this shell */
 	const char *config_file;           /* options from a file */
 	struct cprof_option_values below;  /* what the file and the environment say */

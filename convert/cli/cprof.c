@@ -366,6 +366,7 @@ int main(int argc, char **argv)
 	if (!err)
 		err = cprof_options_parse_layers(&cprof_option_rows, &options.layers, argc, argv,
 						 &options, &options.sources, NULL);
+	options.help_topic = options.help ? cprof_options_help_topic(argc, argv) : NULL;
 	if (!err)
 		err = cprof_config_settle(&options.config);
 	if (!err)

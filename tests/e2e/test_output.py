@@ -323,6 +323,8 @@ class People(TempDir):
             wrong = run([program, "-help", "nothing-of-that-kind"])
             self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
             self.assertIn(topics[0], wrong.stderr)
+        self.assertRegex(attach("top", "-help").stdout, r"^Live:\n  -live ")
+        self.assertRegex(run([CPROF, "x.pb.gz", "-help"]).stdout, r"^usage: cprof ")
         self.assertRegex(attach("-help", "hz").stdout, r"^CPU profile:\n  -hz HZ .*\n")
         self.assertEqual(attach("-help", "modes").stdout.count("\n"), 7)
 

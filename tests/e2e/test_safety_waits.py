@@ -141,7 +141,7 @@ class Pools(harness.TempDir):
         for method in METHODS:
             with self.subTest(method=method):
                 # Where nobody posts for a while, as may be where the target is not let run, nothing tells it from an idle pool.
-                self.contends(["pools", "limit"], method, "semaphore", switches=100)
+                self.contends(["pools", "limit"], method, "semaphore", switches=1000)
 
     def test_openmp(self):
         program = harness.target_path("pools_openmp")
