@@ -26,6 +26,7 @@ ATTACH = os.path.join(BUILD, "cprof-attach")
 CPROF = os.path.join(BUILD, "cprof")
 # ppoll: what a window waits in. One that looks on its way to the window whether its target lives calls poll.
 POLLS = {"x86_64": ("271",), "aarch64": ("73",)}[os.uname().machine]
+ALL_POLLS = {"x86_64": ("7", "271"), "aarch64": ("73",)}[os.uname().machine]  # poll, ppoll
 FUTEX = {"x86_64": "202", "aarch64": "98"}[os.uname().machine]
 READ = {"x86_64": ("0",), "aarch64": ("63",)}[os.uname().machine]
 RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}[os.uname().machine]

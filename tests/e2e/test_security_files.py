@@ -210,7 +210,7 @@ class Writing(Hostile):
             harness.wait_for_window(tool)
             # The window is over when its events are closed; what it waits for then is the pipe.
             deadline = time.monotonic() + 60
-            while self.has_events(tool.pid) or not harness.in_system_call(tool.pid, harness.POLLS):
+            while self.has_events(tool.pid) or not harness.in_system_call(tool.pid, harness.ALL_POLLS):
                 self.assertLess(time.monotonic(), deadline, said)
                 time.sleep(0.01)
             tool.send_signal(signal.SIGINT)
