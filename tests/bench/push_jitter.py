@@ -6,7 +6,7 @@ takes a request and never answers, and one that is not there. What was kept is s
     tests/bench/push_jitter.py [SECONDS] [EVERY]          60 seconds each, windows of 2 s
 
 A row each: windows, the largest gap or overlap between two of them, their shortest and longest without the first and last, samples a
-second in the poorest and the richest (100 are wanted), and the memory of cprof-attach and all its processes after a quarter and at
+second in the poorest and the richest (100 of each busy thread are wanted), and the memory of cprof-attach and all its processes after a quarter and at
 the end."""
 
 import http.server
