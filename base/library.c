@@ -4,8 +4,10 @@
 #include <dlfcn.h>
 #include <string.h>
 
-struct cprof_error *cprof_library_load(const struct cprof_library *library, void *ret_api)
+struct cprof_error *cprof_library_load(struct cprof_library *library, void *ret_api)
 {
+	if (library->loaded)
+		return NULL;
 	void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL);
 	for (size_t i = 0; handle && i < library->n_rows; i++) {
 		void *function = dlsym(handle, library->rows[i].function);
@@ -14,6 +16,7 @@ struct cprof_error *cprof_library_load(const struct cprof_library *library, void
 		/* POSIX gives functions and dlsym()'s pointers one representation. */
 		memcpy((char *)ret_api + library->rows[i].offset, &function, sizeof(function));
 	}
+	library->loaded = handle != NULL;
 	if (handle)
 		return NULL;
 	struct cprof_error *err =

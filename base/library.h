@@ -8,6 +8,7 @@
 #ifndef CPROF_BASE_LIBRARY_H
 #define CPROF_BASE_LIBRARY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cprof/error.h"
@@ -22,12 +23,13 @@ struct cprof_library {
 	const char *package; /* for the hint: "libpfm4 (Debian: libpfm4)" */
 	const struct cprof_library_row *rows;
 	size_t n_rows;
+	bool loaded; /* cprof_library_load()'s: it has been, and for good */
 };
 
 /*
- * Fill in the pointers at `ret_api`; the library then stays loaded. On error (UNSUPPORTED: not installed, or without one
+ * Fill in the pointers at `ret_api`; the library then stays loaded, and to call this again with the same two does nothing. On error (UNSUPPORTED: not installed, or without one
  * of the functions) the struct is to be thrown away.
  */
-struct cprof_error *cprof_library_load(const struct cprof_library *library, void *ret_api);
+struct cprof_error *cprof_library_load(struct cprof_library *library, void *ret_api);
 
 #endif

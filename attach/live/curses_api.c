@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/live/curses_api.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/library.h"
@@ -11,18 +10,16 @@ struct cprof_error *cprof_curses_api_load(const struct cprof_curses_api **ret_ap
 #define ROW(member, function) { #function, offsetof(struct cprof_curses_api, member) },
 	static const struct cprof_library_row rows[] = { CPROF_CURSES_FUNCTIONS(ROW) };
 #undef ROW
-	static const struct cprof_library library = {
+	static struct cprof_library library = {
 		.file = "libncursesw.so.6",
 		.package = "ncurses (Debian: libncursesw6) for a table that fills the screen",
 		.rows = rows,
 		.n_rows = sizeof(rows) / sizeof(rows[0]),
 	};
 	static struct cprof_curses_api api;
-	static bool loaded;
-	struct cprof_error *err = loaded ? NULL : cprof_library_load(&library, &api);
+	struct cprof_error *err = cprof_library_load(&library, &api);
 	if (err)
 		return err;
-	loaded = true;
 	*ret_api = &api;
 	return NULL;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/pfm_api.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/library.h"
@@ -11,18 +10,16 @@ struct cprof_error *cprof_pfm_api_load(const struct cprof_pfm_api **ret_api)
 #define ROW(member, function) { #function, offsetof(struct cprof_pfm_api, member) },
 	static const struct cprof_library_row rows[] = { CPROF_PFM_FUNCTIONS(ROW) };
 #undef ROW
-	static const struct cprof_library library = {
+	static struct cprof_library library = {
 		.file = "libpfm.so.4",
 		.package = "libpfm4 (Debian: libpfm4), or leave -event at its default",
 		.rows = rows,
 		.n_rows = sizeof(rows) / sizeof(rows[0]),
 	};
 	static struct cprof_pfm_api api;
-	static bool loaded;
-	struct cprof_error *err = loaded ? NULL : cprof_library_load(&library, &api);
+	struct cprof_error *err = cprof_library_load(&library, &api);
 	if (err)
 		return err;
-	loaded = true;
 	/* May be called again and then does nothing; there is nothing to give back. */
 	pfm_err_t ret = api.initialize();
 	if (ret != PFM_SUCCESS)

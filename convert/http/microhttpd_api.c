@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/http/microhttpd_api.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/library.h"
@@ -11,18 +10,16 @@ struct cprof_error *cprof_microhttpd_api_load(const struct cprof_microhttpd_api 
 #define ROW(member, function) { #function, offsetof(struct cprof_microhttpd_api, member) },
 	static const struct cprof_library_row rows[] = { CPROF_MICROHTTPD_FUNCTIONS(ROW) };
 #undef ROW
-	static const struct cprof_library library = {
+	static struct cprof_library library = {
 		.file = "libmicrohttpd.so.12",
 		.package = "libmicrohttpd (Debian: libmicrohttpd12)",
 		.rows = rows,
 		.n_rows = sizeof(rows) / sizeof(rows[0]),
 	};
 	static struct cprof_microhttpd_api api;
-	static bool loaded;
-	struct cprof_error *err = loaded ? NULL : cprof_library_load(&library, &api);
+	struct cprof_error *err = cprof_library_load(&library, &api);
 	if (err)
 		return err;
-	loaded = true;
 	*ret_api = &api;
 	return NULL;
 }
