@@ -61,6 +61,8 @@ struct cprof_budget {
 	size_t n, cap;
 	size_t n_over;
 	struct cprof_map64 by_file; /* hash of device and inode -> index + 1 */
+	uint64_t copies_ns;         /* waited for copies of files that only their user may read */
+	bool copies_hang;           /* too long for one of them, or for all: no more are made */
 };
 
 void cprof_budget_deinit(struct cprof_budget *budget);

@@ -75,9 +75,6 @@ struct cprof_modules {
 	uint64_t
 		root_of; /* hash of the process and program asked last where it sees files; 0: none */
 	bool root_is_ours; /* and the answer: where we do */
-	/* File systems on which only the process's user may read: what they took, and that they did not answer (in time): asked no more. */
-	uint64_t owner_ns;
-	bool owner_hangs;
 	struct cprof_map64
 		by_file; /* hash of device, inode and path to the newest module with it, + 1 */
 };

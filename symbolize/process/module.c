@@ -2,28 +2,23 @@
 #include "cprof/module.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <elf.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
 #include "symbolize/process/module_impl.h"
-#include "symbolize/process/owner_file.h"
+#include "symbolize/process/mapped_file.h"
 
 #define VDSO_MAX     (64 * 1024)
-#define SEGMENTS_MAX 4096                  /* PN_XNUM allows more; nothing that runs has them */
-#define COPIES_NS    (30 * CPROF_NS_PER_S) /* for all files that only the process's user may read */
+#define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
 
 void cprof_modules_init(struct cprof_modules *modules)
 {
@@ -210,165 +205,12 @@ static struct cprof_error *open_fd(struct cprof_module *module, int fd, struct c
 	return err ? err : read_elf(module);
 }
 
-/*
- * Device and inode of an open file in the words of /proc/PID/maps. stat(2) may call them differently (overlay
- * and btrfs have devices of their own for it), so the file is mapped and the kernel asked about our mapping.
- */
-static bool ids_in_maps(int fd, uint64_t *ret_dev, uint64_t *ret_inode)
-{
-	void *page = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (page == MAP_FAILED)
-		return false;
-	struct cprof_maps self;
-	cprof_maps_init(&self, getpid(), (struct cprof_memory){ 0 });
-	struct cprof_error *err = cprof_maps_refresh(&self);
-	const struct cprof_map *map = err ? NULL : cprof_maps_find(&self, (uint64_t)page);
-	if (map) {
-		*ret_dev = map->dev;
-		*ret_inode = map->inode;
-	}
-	cprof_error_free(err);
-	cprof_maps_deinit(&self);
-	munmap(page, 1);
-	return map != NULL;
-}
-
-static bool is_file_of(int fd, const struct cprof_map *map)
-{
-	struct stat st;
-	uint64_t dev, inode;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return false;
-	if (st.st_ino == map->inode &&
-	    ((uint64_t)major(st.st_dev) << 32 | minor(st.st_dev)) == map->dev)
-		return true;
-	return ids_in_maps(fd, &dev, &inode) && dev == map->dev && inode == map->inode;
-}
-
-/* The very file that is mapped; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. */
-static int open_map_file(const struct cprof_maps *maps, const struct cprof_map *map)
-{
-	char path[96];
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)maps->pid,
-		 map->start, map->end);
-	return cprof_foreign_file_open(path);
-}
-
-static int open_same(const char *root, const char *path, const struct cprof_map *map)
-{
-	CPROF_AUTO(close) int fd = cprof_foreign_file_open_below(root, path);
-	if (fd < 0 || is_file_of(fd, map))
-		return cprof_take_fd(&fd);
-	errno = ESTALE;
-	return -1;
-}
-
-/*
- * By name as the target sees it, and only if it still is the same file. A process that has ended has no root any
- * more; most often it was ours.
- */
-static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *map)
-{
-	char path[64];
-	if (map->path[0] != '/') {
-		errno = ENOENT;
-		return -1;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)maps->pid);
-	int fd = open_same(path, map->path, map), why = errno;
-	/* The running program has one more name. */
-	if (fd < 0 && map->inode == maps->exe_inode && map->dev == maps->exe_dev &&
-	    maps->exe_inode) {
-		snprintf(path, sizeof(path), "/proc/%d/exe", (int)maps->pid);
-		fd = cprof_foreign_file_open(path);
-	}
-	if (fd < 0 && why == ENOENT)
-		fd = open_same("", map->path, map);
-	errno = fd < 0 && why == ESTALE ? ESTALE : errno;
-	return fd;
-}
-
-int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map)
-{
-	CPROF_AUTO(close) int fd = open_map_file(maps, map);
-	if (fd < 0)
-		fd = open_by_path(maps, map);
-	return fd < 0 ? -1 : cprof_take_fd(&fd);
-}
-
-struct mapped {
-	const struct cprof_maps *maps;
-	const struct cprof_map *map;
-};
-
-/* By the process's user, who may not be let into its root, which most often is ours. */
-static int open_as_owner(void *ctx)
-{
-	const struct mapped *mapped = ctx;
-	const int fd = open_by_path(mapped->maps, mapped->map);
-	return fd >= 0 ? fd : open_same("", mapped->map->path, mapped->map);
-}
-
-/* A file that is refused to us, as its user sees it; -1 where there is no such file. */
-static int copy_of_owner(struct cprof_modules *modules, const struct cprof_maps *maps,
-			 const struct cprof_map *map)
-{
-	if (!maps->owner_known || map->path[0] != '/' || modules->owner_hangs)
-		return -1;
-	const uint64_t start_ns = cprof_clock_mono_ns();
-	const int fd = cprof_owner_file_copy(maps->uid, maps->gid, open_as_owner,
-					     &(struct mapped){ maps, map });
-	const bool hangs = fd < 0 && errno == ETIMEDOUT;
-	modules->owner_ns += cprof_clock_mono_ns() - start_ns;
-	modules->owner_hangs = hangs || modules->owner_ns > COPIES_NS;
-	return fd;
-}
-
-/* A copy is memory of ours, whatever is read of it later. */
-static struct cprof_error *pay_for_copy(struct cprof_modules *modules, int fd, const char *path)
-{
-	struct cprof_account *account;
-	struct cprof_error *err = cprof_budget_account(&modules->budget, fd, path, &account);
-	if (err || cprof_account_charge(account, CPROF_BUDGET_HELD, account->disk))
-		return err;
-	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-			       "copy %s, which only the process's user may read: more memory than "
-			       "is left for files",
-			       path);
-}
-
-/* A file that has no name any more is to be had by its mapping alone, so whether that is refused is what a reader can change. */
-static struct cprof_error *not_opened(const struct cprof_maps *maps, const struct cprof_map *map,
-				      int why)
-{
-	CPROF_AUTO(close) int fd = open_map_file(maps, map);
-	const bool refused = fd < 0 && (errno == EACCES || errno == EPERM);
-	if (refused && (why == ENOENT || why == ESTALE))
-		return cprof_error_new(
-			CPROF_ERR_DENIED,
-			"the mapped file was deleted or replaced, and /proc/%d/map_files, where it "
-			"still is, is refused; CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE together "
-			"open it",
-			(int)maps->pid);
-	if (why == ESTALE)
-		return cprof_error_new(CPROF_ERR_BAD_DATA,
-				       "%s: the file at this path is another one by now",
-				       map->path);
-	return cprof_error_os(why, "open %s", map->path);
-}
-
 static struct cprof_error *open_file(struct cprof_modules *modules, const struct cprof_maps *maps,
 				     const struct cprof_map *map, struct cprof_module *module)
 {
 	module->kind = CPROF_MODULE_FILE;
-	CPROF_AUTO(close) int fd = cprof_modules_open_map(maps, map);
-	const int why = fd < 0 ? errno : 0;
-	const bool copied = why == EACCES || why == EPERM;
-	if (copied)
-		fd = copy_of_owner(modules, maps, map);
-	if (fd < 0)
-		return not_opened(maps, map, why);
-	struct cprof_error *err = copied ? pay_for_copy(modules, fd, map->path) : NULL;
+	CPROF_AUTO(close) int fd = -1;
+	struct cprof_error *err = cprof_mapped_file_open(&modules->budget, maps, map, &fd);
 	return err ? err : open_fd(module, fd, &modules->budget);
 }
 
@@ -464,6 +306,11 @@ static struct cprof_error *set_root(struct cprof_modules *modules, struct cprof_
 
 static struct cprof_error *find_moved(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map);
+
+int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map *map)
+{
+	return cprof_mapped_file_find(maps, map);
+}
 
 struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module)
