@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "attach/target/target_mem.h"
+#include "attach/target/target_modules.h"
 #include "base/cleanup.h"
 #include "base/printable_text.h"
 #include "symbolize/names/why.h"
@@ -36,20 +36,14 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 	struct cprof_debuginfod debuginfod = { 0 };
 	const struct cprof_why_options from = why_options(options, &debuginfod);
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
-	struct cprof_modules modules;
-	struct cprof_maps maps;
-	struct cprof_target_mem memory;
-	cprof_target_mem_init(&memory, target);
-	cprof_maps_init(&maps, cprof_target_living_tid(target), cprof_target_mem_view(&memory));
-	cprof_modules_init(&modules);
-	modules.budget.factor = options->naming.budget;
-	struct cprof_error *err = cprof_why_process(&modules, &maps, &from, &out);
+	struct cprof_target_modules all;
+	cprof_target_modules_init(&all, target, options->naming.budget);
+	struct cprof_error *err = cprof_why_process(&all.modules, &all.maps, &from, &out);
 	if (!err && !options->requests.cpu.user_only)
 		err = cprof_why_kernel(&out);
 	if (!err)
 		err = print(&out);
-	cprof_modules_deinit(&modules);
-	cprof_maps_deinit(&maps);
+	cprof_target_modules_deinit(&all);
 	cprof_debuginfod_deinit(&debuginfod);
 	return err;
 }

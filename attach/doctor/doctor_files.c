@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/target/target_mem.h"
+#include "attach/target/target_modules.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "symbolize/names/why.h"
@@ -48,16 +48,10 @@ struct cprof_error *cprof_doctor_files_find(struct cprof_doctor_files *files,
 {
 	struct search search = { .files = files, .options = { .ask_servers = "-debuginfod" } };
 	struct cprof_why_jit jit = { 0 };
-	struct cprof_modules modules;
-	struct cprof_maps maps;
-	struct cprof_target_mem memory;
-	cprof_target_mem_init(&memory, target);
-	cprof_maps_init(&maps, cprof_target_living_tid(target), cprof_target_mem_view(&memory));
-	cprof_modules_init(&modules);
-	modules.budget.factor = budget;
-	struct cprof_error *err = cprof_why_each(&modules, &maps, add, &search, &jit);
-	cprof_modules_deinit(&modules);
-	cprof_maps_deinit(&maps);
+	struct cprof_target_modules all;
+	cprof_target_modules_init(&all, target, budget);
+	struct cprof_error *err = cprof_why_each(&all.modules, &all.maps, add, &search, &jit);
+	cprof_target_modules_deinit(&all);
 	if (!err || err->code != CPROF_ERR_DENIED)
 		return err;
 	cprof_error_free(err); /* the row "access" has said so */

@@ -20,16 +20,6 @@ static bool lacks(const struct cprof_doctor_host *host, unsigned capability)
 	       !cprof_doctor_host_has(host, CAP_SYS_ADMIN);
 }
 
-static bool no_perfmon(const struct cprof_doctor_host *host)
-{
-	return lacks(host, CAP_PERFMON);
-}
-
-static bool no_bpf(const struct cprof_doctor_host *host)
-{
-	return lacks(host, CAP_BPF);
-}
-
 static bool no_ptrace(const struct cprof_doctor_host *host)
 {
 	return !host->reached && !cprof_doctor_host_has(host, CAP_SYS_PTRACE);
@@ -41,20 +31,10 @@ static bool no_dac(const struct cprof_doctor_host *host)
 	       !cprof_doctor_host_has(host, CAP_DAC_OVERRIDE);
 }
 
-static bool no_checkpoint(const struct cprof_doctor_host *host)
-{
-	return lacks(host, CAP_CHECKPOINT_RESTORE);
-}
-
-static bool no_syslog(const struct cprof_doctor_host *host)
-{
-	return lacks(host, CAP_SYSLOG);
-}
-
 static bool no_admin(const struct cprof_doctor_host *host)
 {
 	/* The most powerful one is told only where nothing less can be the reason: Linux before 6.13. */
-	return lacks(host, CAP_SYS_ADMIN) && !no_perfmon(host) && !no_bpf(host);
+	return lacks(host, CAP_SYS_ADMIN) && !lacks(host, CAP_PERFMON) && !lacks(host, CAP_BPF);
 }
 
 static bool no_resource(const struct cprof_doctor_host *host)
@@ -64,12 +44,12 @@ static bool no_resource(const struct cprof_doctor_host *host)
 
 static bool too_paranoid(const struct cprof_doctor_host *host)
 {
-	return host->paranoid > 1 && !host->foreign && no_perfmon(host);
+	return host->paranoid > 1 && !host->foreign && lacks(host, CAP_PERFMON);
 }
 
 static bool hides_addresses(const struct cprof_doctor_host *host)
 {
-	return host->kptr > 0 && no_syslog(host);
+	return host->kptr > 0 && lacks(host, CAP_SYSLOG);
 }
 
 static bool minds_tracing(const struct cprof_doctor_host *host)
@@ -101,13 +81,13 @@ static bool is_locked(const struct cprof_doctor_host *host)
 
 /* clang-format off */
 const struct cprof_doctor_grant cprof_doctor_grants[] = {
-	{ CPROF_GRANT_PERFMON, "CAP_PERFMON", "perf events of other users' processes, of whole CPUs, and of kernel code", .capability = CAP_PERFMON, .missing = no_perfmon },
-	{ CPROF_GRANT_BPF, "CAP_BPF", "the filter that keeps one process's samples of a whole CPU: 2 descriptors per CPU for any number of threads; with CAP_PERFMON `-block-method bpf`, `-means bpf` and uprobes", .capability = CAP_BPF, .missing = no_bpf },
+	{ CPROF_GRANT_PERFMON, "CAP_PERFMON", "perf events of other users' processes, of whole CPUs, and of kernel code", .capability = CAP_PERFMON },
+	{ CPROF_GRANT_BPF, "CAP_BPF", "the filter that keeps one process's samples of a whole CPU: 2 descriptors per CPU for any number of threads; with CAP_PERFMON `-block-method bpf`, `-means bpf` and uprobes", .capability = CAP_BPF },
 	{ CPROF_GRANT_PTRACE, "CAP_SYS_PTRACE", "`/proc/PID/maps`, the files below `/proc/PID/root`, and memory of other users' processes; stops (`-mode heap`, `-mode threads -means ptrace`)", .capability = CAP_SYS_PTRACE, .missing = no_ptrace },
 	{ CPROF_GRANT_DAC, "CAP_DAC_READ_SEARCH", "`/proc/PID/task/TID/syscall` of other users' processes, which has mode 0400 (`-means proc`, `-block-method proc` and perf's open waits), and files of theirs that only they may read", .capability = CAP_DAC_READ_SEARCH, .missing = no_dac },
-	{ CPROF_GRANT_CHECKPOINT, "CAP_CHECKPOINT_RESTORE", "with CAP_DAC_READ_SEARCH `/proc/PID/map_files`: names of a library or program that was deleted or replaced while it runs (a package upgrade); without them a warning names the file", .capability = CAP_CHECKPOINT_RESTORE, .missing = no_checkpoint },
+	{ CPROF_GRANT_CHECKPOINT, "CAP_CHECKPOINT_RESTORE", "with CAP_DAC_READ_SEARCH `/proc/PID/map_files`: names of a library or program that was deleted or replaced while it runs (a package upgrade); without them a warning names the file", .capability = CAP_CHECKPOINT_RESTORE },
 	{ CPROF_GRANT_SETID, "CAP_SETUID and CAP_SETGID (root has them)", "files that only their user may read, not even root: on his FUSE mount (sshfs without `allow_root`), or where an NFS server takes root for nobody. A child process of ours becomes that user and copies the file to memory, up to 256 MB, which counts as the file's memory ([security.md](security.md)); a file system that does not answer for 3 s, or takes 10 s for a file or 30 s for all, costs the names", .capability = -1, .other = "run as root", .pod = "securityContext: {capabilities: {add: [SETUID, SETGID]}}" },
-	{ CPROF_GRANT_SYSLOG, "CAP_SYSLOG, or the two settings below", "names of kernel functions; without them kernel frames read `[kernel]`", .capability = CAP_SYSLOG, .missing = no_syslog },
+	{ CPROF_GRANT_SYSLOG, "CAP_SYSLOG, or the two settings below", "names of kernel functions; without them kernel frames read `[kernel]`", .capability = CAP_SYSLOG },
 	{ CPROF_GRANT_ADMIN, "CAP_SYS_ADMIN", "uprobes on Linux before 6.13 (`-heap-method uprobe`)", .capability = CAP_SYS_ADMIN, .missing = no_admin },
 	{ CPROF_GRANT_RESOURCE, "CAP_SYS_RESOURCE", "raising `ulimit -n` beyond its hard limit, for many threads × CPUs", .capability = CAP_SYS_RESOURCE, .missing = no_resource },
 	{ CPROF_GRANT_PARANOID, "`kernel.perf_event_paranoid`", "at most 1: time in the kernel, of one's own processes; at most 2: any perf event of one's own processes (the kernel's default is 2, Debian's and Ubuntu's is more)", .capability = -1, .sysctl = "kernel.perf_event_paranoid=1", .missing = too_paranoid },
@@ -131,6 +111,14 @@ static bool is_refusal(const struct cprof_error *err)
 		       err->os_errno == EACCES || err->os_errno == ENOSYS);
 }
 
+/* A capability that is not there is missing, where the row does not know better. */
+static bool is_missing(const struct cprof_doctor_grant *grant, const struct cprof_doctor_host *host)
+{
+	if (grant->missing)
+		return grant->missing(host);
+	return grant->capability >= 0 && lacks(host, (unsigned)grant->capability);
+}
+
 uint32_t cprof_doctor_grants_missing(uint32_t needs, const struct cprof_doctor_host *host,
 				     const struct cprof_error *err)
 {
@@ -145,7 +133,7 @@ uint32_t cprof_doctor_grants_missing(uint32_t needs, const struct cprof_doctor_h
 	uint32_t missing = 0;
 	for (size_t i = 0; i < cprof_doctor_n_grants; i++) {
 		const struct cprof_doctor_grant *grant = &cprof_doctor_grants[i];
-		if ((needs & grant->bit) && grant->missing && grant->missing(host))
+		if ((needs & grant->bit) && is_missing(grant, host))
 			missing |= grant->bit;
 	}
 	if (!missing && is_refusal(err) && host->filtered)
