@@ -56,6 +56,24 @@ def need(command, reason=None):
 LIBRARIES = f"/usr/lib/{os.uname().machine}-linux-gnu"
 
 
+NOBODY = 65534
+
+
+def as_nobody(caps):
+    """The command before another's that lets it run as another user with these capabilities and no more."""
+    more = [f"--{kind}-caps=" + ",".join("+" + cap for cap in caps) for kind in ("inh", "ambient")] if caps else []
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *more, "env", "HOME=/nonexistent"]
+
+
+def need_another_user():
+    """Root, who can run the build as another user."""
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("becomes another user")
+    need("setpriv")
+    if run([*as_nobody([]), ATTACH, "-version"]).returncode != 0:
+        raise unittest.SkipTest("the build is where no other user comes")
+
+
 def need_namespaces(*flags):
     """Namespaces that unshare(1) can make here, with these options."""
     need("unshare", "util-linux is not installed")

@@ -12,7 +12,6 @@ import harness
 from harness import ATTACH, Footprint, Target, TempDir, attach, run
 
 NOT_ALL = 11
-NOBODY = 65534
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GROUPS = ["access", "cpu", "heap", "block", "mutex", "threads", "threadcreate", "names", "keep"]
 
@@ -26,11 +25,6 @@ def parse(result):
 def doctor(*args, tool=(), **how):
     result = run([*tool, ATTACH, "-doctor", "-format", "json", *map(str, args)], **how)
     return result, *parse(result)
-
-
-def setpriv(caps):
-    more = [f"--{kind}-caps=" + ",".join("+" + cap for cap in caps) for kind in ("inh", "ambient")] if caps else []
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *more, "env", "HOME=/nonexistent"]
 
 
 class Document(unittest.TestCase):
@@ -99,15 +93,11 @@ class Another(TempDir):
 
     def setUp(self):
         super().setUp()
-        if os.geteuid() != 0:
-            self.skipTest("becomes another user")
-        harness.need("setpriv")
-        if run([*setpriv([]), ATTACH, "-version"]).returncode != 0:
-            self.skipTest("the build is where no other user comes")
+        harness.need_another_user()
 
     def test_nothing_works_on_a_process_of_root_and_the_capability_is_told(self):
         with Target(["lockers", "abba"]) as target:
-            result, groups, found = doctor("-p", target.pid, tool=setpriv([]))
+            result, groups, found = doctor("-p", target.pid, tool=harness.as_nobody([]))
             self.assertEqual((result.returncode, found["verdict"]), (NOT_ALL, "does not work"), result.stderr)
             row = groups["access"]["process"]
             self.assertEqual(row["missing"], ["CAP_SYS_PTRACE"])
@@ -118,14 +108,14 @@ class Another(TempDir):
         with Target("hot") as target:
             before = Footprint(target.pid)
             _, root, _ = doctor("-p", target.pid)
-            _, groups, _ = doctor("-p", target.pid, tool=setpriv([]))
+            _, groups, _ = doctor("-p", target.pid, tool=harness.as_nobody([]))
             # The least, and all of it. Before Linux 6.13 uprobes are found to need one more only when they have the others.
             for tried in (("access", "heap"), GROUPS):
                 rows = [(group, means) for group in tried for means in groups[group] if (group, means) != ("heap", "uprobe") and group != "keep"]
                 names = {name for group, means in rows if root[group][means]["verdict"] == "works"
                          for name in groups[group][means]["missing"]}
                 caps = sorted(name.removeprefix("CAP_").lower() for name in names if name.startswith("CAP_"))
-                _, now, _ = doctor("-p", target.pid, tool=setpriv(caps))
+                _, now, _ = doctor("-p", target.pid, tool=harness.as_nobody(caps))
                 for group, means in rows:
                     # What root lacks here, this machine does not have.
                     if root[group][means]["verdict"] == "works":
@@ -134,7 +124,7 @@ class Another(TempDir):
 
     def test_in_a_user_namespace_root_is_told_that_its_capabilities_do_not_count(self):
         harness.need("unshare")
-        inside = [*setpriv([]), "unshare", "-Ur"]
+        inside = [*harness.as_nobody([]), "unshare", "-Ur"]
         if run([*inside, "true"]).returncode:
             self.skipTest("no user namespaces for ordinary users")
         result, groups, found = doctor(tool=inside)
