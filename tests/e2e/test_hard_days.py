@@ -297,7 +297,9 @@ inner=$(pgrep -x hot | tail -1)
         need_root()
         script = """
 import os, signal, subprocess, sys, time
-attach, hot, turns, out = sys.argv[1:]
+here, attach, hot, turns, out = sys.argv[1:]
+sys.path.insert(0, here)
+import harness
 def ticks(pid):
     with open(f'/proc/{pid}/stat') as file:
         return sum(map(int, file.read().rsplit(')', 1)[1].split()[11:13]))
@@ -305,6 +307,7 @@ keeps = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
 ends = subprocess.Popen([hot], stdout=subprocess.DEVNULL)
 tool = subprocess.Popen([attach, '-p', f'{keeps.pid},{ends.pid}', '-seconds', '0', '-o', out], stderr=subprocess.PIPE, text=True)
 assert 'profiling' in tool.stderr.readline()
+harness.wait_for_window(tool)  # one that ends before is no target
 ends.kill(); ends.wait()
 for _ in range(50):
     with open('/proc/sys/kernel/ns_last_pid', 'w') as file:
@@ -322,8 +325,8 @@ sys.exit(tool.wait())
 """
         out = self.path("x.pb.gz")
         harness.need_namespaces("--pid", "--fork", "--propagation", "unchanged", "--mount-proc")
-        done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", sys.executable, "-c", script, ATTACH,
-                    target_path("hot"), target_path("turns"), out], timeout=120)
+        done = run(["unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc", sys.executable, "-c", script,
+                    os.path.dirname(os.path.abspath(__file__)), ATTACH, target_path("hot"), target_path("turns"), out], timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)
         profile = Profile.read(out)
         self.assertNotIn("parent_work", names(profile))
