@@ -420,6 +420,7 @@ class Scope(harness.TempDir):
                                              method, "-seconds", "30", "-o", self.path("never.pb.gz")],
                                             stderr=subprocess.PIPE, text=True)
                 attached.stderr.readline()
+                harness.wait_for_window(attached)
                 target.process.send_signal(signal.SIGUSR1)
                 target.process.stdout.readline()
                 attached.kill()
@@ -438,6 +439,7 @@ class Scope(harness.TempDir):
             beside = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method", "bpf",
                                        "-seconds", "0", "-f", "-o", out], stderr=subprocess.PIPE, text=True)
             beside.stderr.readline()
+            harness.wait_for_window(beside)
             other = self.path("perf.pb.gz")
             result = harness.attach("-p", target.pid, "-mode", "block", "-block-method", "perf", "-seconds", 1, "-f",
                                     "-o", other)

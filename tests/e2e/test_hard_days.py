@@ -337,6 +337,7 @@ sys.exit(tool.wait())
             tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "20", "-o", self.path("early.pb.gz")],
                                    stderr=subprocess.PIPE, text=True)
             tool.stderr.readline()
+            harness.wait_for_window(tool)
             target.process.stdin.write("\n")
             target.process.stdin.flush()
             _, stderr = tool.communicate(timeout=40)

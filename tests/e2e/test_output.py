@@ -152,13 +152,13 @@ class Endings(TempDir):
         tool = harness.Process([ATTACH, "-p", str(target.pid), "-o", self.path("x.pb.gz"), *args],
                                stderr=subprocess.PIPE, text=True)
         self.assertIn("profiling", tool.stderr.readline())
+        harness.wait_for_window(tool)
         return tool
 
     def test_the_first_interrupt_saves(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number), Target("hot") as target:
                 tool = self.start(target, "-seconds", "0", "-f")
-                harness.wait_for_window(tool)
                 harness.let_it_work(target.pid, 10)
                 tool.send_signal(number)
                 _, stderr = tool.communicate(timeout=40)
