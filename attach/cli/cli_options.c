@@ -96,6 +96,16 @@ static struct cprof_error *parse_heap_hooks(struct cprof_attach_options *options
 	return cprof_pool_specs_parse(&options->heap_hook_texts, &options->heap_hooks);
 }
 
+static struct cprof_error *parse_heap_size(struct cprof_attach_options *options)
+{
+	if (!options->heap_size)
+		return NULL;
+	if (strcmp(options->mode, "heap") != 0)
+		return cprof_error_new(CPROF_ERR_USAGE, "-heap-size says nothing without -mode "
+							"heap");
+	return cprof_heap_sizes_parse(options->heap_size, &options->requests.heap.sizes);
+}
+
 static struct cprof_error *parse_block(struct cprof_attach_options *options)
 {
 	const char *scope = options->block;
@@ -263,8 +273,9 @@ static struct cprof_error *find_servers(struct cprof_attach_options *options)
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
-		check_threads, parse_rate,   parse_overhead, parse_heap_hooks, parse_block,
-		check_cpu,     split_labels, parse_naming,   check_children,   check_http,
+		check_threads,   parse_rate,     parse_overhead, parse_heap_hooks,
+		parse_heap_size, parse_block,    check_cpu,      split_labels,
+		parse_naming,    check_children, check_http,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)

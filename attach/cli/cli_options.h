@@ -46,6 +46,7 @@ struct cprof_attach_options {
 	const char *demangle;
 	bool no_cache;
 	struct cprof_strings heap_hook_texts;
+	const char *heap_size;              /* "4080:4096" */
 	struct cprof_pool_specs heap_hooks; /* the same, taken apart */
 	char *cache_dir;                    /* owned */
 

@@ -12,10 +12,11 @@
 #define KERNEL_PAGES   16u /* those mappings, and page tables */
 
 void cprof_heap_by_uprobe_init(struct cprof_heap_by_uprobe *by, struct cprof_heap_hooks *hooks,
-			       struct cprof_run_log *log, uint64_t period, size_t way)
+			       struct cprof_run_log *log, uint64_t period,
+			       const struct cprof_heap_sizes *sizes, size_t way)
 {
 	*by = (struct cprof_heap_by_uprobe){
-		.hooks = hooks, .log = log, .period = period, .way = way
+		.hooks = hooks, .log = log, .period = period, .sizes = *sizes, .way = way
 	};
 }
 
@@ -56,7 +57,7 @@ static struct cprof_error *open_uprobe(struct cprof_heap_by_uprobe *by)
 	if (err || by->uprobe)
 		return err;
 	return cprof_heap_uprobe_open(by->hooks->target, by->hooks->maps, by->hooks->modules,
-				      by->period, by->way, &by->uprobe);
+				      by->period, &by->sizes, by->way, &by->uprobe);
 }
 
 /* Its hook does not say so yet. */

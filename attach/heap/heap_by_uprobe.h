@@ -23,13 +23,15 @@ struct cprof_heap_by_uprobe {
 	struct cprof_heap_hooks *hooks; /* borrowed */
 	struct cprof_run_log *log;      /* borrowed */
 	uint64_t period;                /* for opening them: */
+	struct cprof_heap_sizes sizes;
 	size_t way;
 	struct cprof_heap_uprobe *uprobe; /* owned; NULL: no function is watched by uprobes */
 	char *none_why;                   /* owned; why there are none where some were wanted */
 };
 
 void cprof_heap_by_uprobe_init(struct cprof_heap_by_uprobe *by, struct cprof_heap_hooks *hooks,
-			       struct cprof_run_log *log, uint64_t period, size_t way);
+			       struct cprof_run_log *log, uint64_t period,
+			       const struct cprof_heap_sizes *sizes, size_t way);
 /* Takes the probes out. */
 void cprof_heap_by_uprobe_deinit(struct cprof_heap_by_uprobe *by);
 

@@ -357,6 +357,18 @@ static void note_totals(const struct heap *heap)
 		(int)heap->run->targets[0]->pid);
 }
 
+/* Who reads the totals must know that they are not of all calls. */
+static void note_sizes(const struct heap *heap)
+{
+	char text[CPROF_HEAP_SIZES_TEXT];
+	cprof_heap_sizes_text(&heap->request->sizes, text);
+	if (*text)
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "only calls for %s were sampled (-heap-size): no other "
+				   "allocation is in this profile",
+				   text);
+}
+
 static void note_room(const struct heap *heap)
 {
 	if (heap->no_room)
@@ -387,9 +399,10 @@ static void note_silence(const struct heap *heap)
 		return;
 	cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
 			   "no sampled allocation went through the %" PRIu64
-			   " functions that are watched: either little was allocated, or by an "
+			   " functions that are watched: either little %swas allocated, or by an "
 			   "allocator that has no symbols (name its functions with -heap-hook)",
-			   cprof_heap_sources_watched(&heap->sources));
+			   cprof_heap_sources_watched(&heap->sources),
+			   heap->request->sizes.given ? "of these sizes " : "");
 }
 
 static void note_mechanism(const struct heap *heap)
@@ -419,6 +432,7 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 {
 	note_mechanism(heap);
 	note_totals(heap);
+	note_sizes(heap);
 	note_room(heap);
 	note_trust(heap);
 	note_silence(heap);
@@ -474,6 +488,7 @@ static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile 
 	const struct cprof_heap_install_options options = {
 		.period = heap->request->period_bytes,
 		.pools = heap->request->pools,
+		.sizes = heap->request->sizes,
 	};
 	struct cprof_error *err = NULL;
 	heap->pace = (struct cprof_heap_pace){ .base = options.period,

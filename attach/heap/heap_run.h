@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/run/run.h"
 #include "cprof/error.h"
@@ -21,6 +22,7 @@ struct cprof_heap_request {
 	double overhead;       /* the share of a processor that sampling may cost, 0.01; 0: any */
 	const char *method;    /* "auto", or a row of heap_method.c */
 	const struct cprof_pool_specs *pools; /* borrowed: allocators of the program's own */
+	struct cprof_heap_sizes sizes;        /* of the calls that are sampled */
 	bool baseline; /* what was held before the attach becomes a sample of its own */
 };
 

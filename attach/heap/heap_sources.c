@@ -73,7 +73,8 @@ static struct cprof_error *attach_uprobes(struct cprof_heap_sources *sources)
 static struct cprof_error *attach_once(struct cprof_heap_sources *sources)
 {
 	cprof_heap_by_uprobe_init(&sources->by_uprobe, &sources->hooks, sources->log,
-				  sources->options.period, sources->method->uprobe_way);
+				  sources->options.period, &sources->options.sizes,
+				  sources->method->uprobe_way);
 	return sources->method->injects ? attach_jumps(sources) : attach_uprobes(sources);
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a heap profile costs its target: pairs of free and malloc per processor second, with and without, turn about in one process.
 
-heap.py [TURNS [ours|server|others]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that
+heap.py [TURNS [ours|server|others|quick]]: prints the ratio to bare of each way, medians over the turns; after ours those of others that
 are installed: heaptrack and bpftrace attached in the same way, and allocators that profile themselves, against the same
 allocator that does not. Run it on a quiet machine."""
 
@@ -137,10 +137,13 @@ def main():
         if which == "server" and not spin:
             continue
         churn = Churn(spin)
-        for method, rate, what in (("inline", 1 << 40, "no samples"), ("inline", 524288, "-rate 524288"),
-                                   ("uprobe", 524288, "-heap-method uprobe"),
-                                   ("uprobe-perf", 524288, "... before Linux 6.13")):
-            ratio, low, high, gigabytes = ratios(churn, turns, method, "-rate", rate)
+        for method, args, what in (("inline", ["-rate", 1 << 40], "no samples"), ("inline", ["-rate", 524288], "-rate 524288"),
+                                   ("inline", ["-rate", 1, "-heap-size", "1m:"], "-rate 1 of sizes it never asks for"),
+                                   ("uprobe", ["-rate", 524288], "-heap-method uprobe"),
+                                   ("uprobe-perf", ["-rate", 524288], "... before Linux 6.13")):
+            if which == "quick" and method != "inline":
+                continue
+            ratio, low, high, gigabytes = ratios(churn, turns, method, *args)
             print(f"{name + ', ' + what:44} {ratio:6.3f} ({low:.3f}, {high:.3f})           {gigabytes:6.1f} GB/s", flush=True)
         churn.close()
     if which == "all":

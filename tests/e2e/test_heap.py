@@ -11,7 +11,7 @@ import time
 import unittest
 
 import harness
-from heap_harness import Recording, Truth, executable_bytes, kill_at_any_moment, shim_pages, sums, tracer, turns, unwatched_bytes
+from heap_harness import Recording, Truth, Watching, executable_bytes, kill_at_any_moment, shim_pages, sums, tracer, turns, unwatched_bytes
 
 KILLS = int(os.environ.get("CPROF_HEAP_KILLS", "40"))
 CYCLES = int(os.environ.get("CPROF_HEAP_CYCLES", "25"))
@@ -52,6 +52,39 @@ class Counting(unittest.TestCase):
         if not os.path.exists(harness.target_path("heap_truth_musl")):
             raise unittest.SkipTest("musl-tools is not installed: heap_truth_musl was not built")
         self.check_exact("heap_truth_musl")
+
+    def check_sizes(self, *method):
+        """Each way of heap_truth asks for 32, 64 ... 3200 bytes and keeps every other block; one asks for 24 besides."""
+        with Truth("heap_truth") as target:
+            before = executable_bytes(target.pid)
+            watching = Watching(target.pid, *method, "-rate", 1, "-heap-size", "1024:2048")
+            truth = target.tell("every")
+            profile = watching.stop()
+            self.assertEqual(executable_bytes(target.pid), before)
+            wanted = range(1024, 2049, 32)
+            for name in truth:
+                with self.subTest(function=name):
+                    self.assertEqual(sums(profile, name), (33, sum(wanted), 16, sum(wanted[1::2])))
+            for _, values, labels in profile.samples:
+                self.assertIn(labels["bytes"], wanted)
+            self.assertIn("only calls for 1024 to 2048 bytes were sampled", "\n".join(profile.comments))
+            target.tell("drop")
+            self.close(target)
+
+    def test_some_sizes_only_by_jumps(self):
+        self.check_sizes("inline")
+
+    def test_some_sizes_only_by_uprobes(self):
+        self.check_sizes("uprobe")
+
+    def test_bad_sizes_are_refused_before_anything_is_touched(self):
+        for size, says in (("4096:4080", "nothing is between"), ("x:2", "is not a size"), (":", "names no size"),
+                           ("1:99999999999999999", "no call asks for as much")):
+            with self.subTest(size=size):
+                done = subprocess.run([harness.ATTACH, "-p", str(os.getpid()), "-mode", "heap", "-heap-size", size],
+                                      capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(says, done.stderr)
 
     def test_a_sampled_profile_is_within_its_error(self):
         with Truth("heap_truth") as target:

@@ -543,6 +543,7 @@ static void make_image(struct bench *bench)
 	bench->image->slots = (uintptr_t)bench->data->slots;
 	bench->image->filter = (uintptr_t)bench->data->filter;
 	bench->image->nonce = NONCE;
+	bench->image->size_span = UINT64_MAX;
 }
 
 static struct link_map *load(const char *path)

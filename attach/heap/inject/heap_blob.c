@@ -48,6 +48,18 @@ const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n)
 	return (const struct cprof_shim_stub *)(const void *)(cprof_shim_blob + tail().stubs);
 }
 
+void cprof_heap_blob_sieve(struct cprof_shim_image *copy, uint32_t stub)
+{
+	uint32_t n;
+	const struct cprof_shim_stub *stubs = cprof_heap_blob_stubs(&n);
+	if (stub >= n || !stubs[stub].find)
+		return; /* it frees */
+	uint8_t *at = (uint8_t *)copy + stubs[stub].find;
+	const uint32_t distance = stubs[stub].sieve - stubs[stub].find - CPROF_SHIM_SIEVE_JUMP;
+	at[0] = 0xe9; /* jmp rel32 */
+	memcpy(at + 1, &distance, sizeof(distance));
+}
+
 uint32_t cprof_heap_blob_entry_end(void)
 {
 	return tail().entry_end;

@@ -21,6 +21,9 @@ struct cprof_shim_image *cprof_heap_blob_copy(void);
 /* The stubs, `*ret_n` of them, by the number that a sample's cell names. */
 const struct cprof_shim_stub *cprof_heap_blob_stubs(uint32_t *ret_n);
 
+/* From now on the stub with that number, in a copy, looks only at calls of the sizes that the copy's head names. */
+void cprof_heap_blob_sieve(struct cprof_shim_image *copy, uint32_t stub);
+
 /* From CPROF_SHIM_IMAGE_BYTES to here there are the stubs and the way in and out of the slow path; */
 uint32_t cprof_heap_blob_entry_end(void);
 

@@ -150,7 +150,8 @@ struct cprof_error *cprof_heap_install_plan(struct cprof_heap_install *install,
 	if (!err)
 		err = cprof_heap_hooks_find(install->hooks, options->pools);
 	if (!err)
-		err = cprof_heap_plan(install->hooks, &install->pages, options->period);
+		err = cprof_heap_plan(install->hooks, &install->pages, options->period,
+				      &options->sizes);
 	return err;
 }
 

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/heap/inject/heap_pages.h"
@@ -58,6 +59,7 @@ struct cprof_heap_install {
 struct cprof_heap_install_options {
 	uint64_t period;                      /* bytes; 1: every call */
 	const struct cprof_pool_specs *pools; /* borrowed; the user's own allocators; NULL: none */
+	struct cprof_heap_sizes sizes;        /* of the calls that are sampled */
 };
 
 void cprof_heap_install_init(struct cprof_heap_install *install, struct cprof_target *target,

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/inject/heap_size.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "attach/heap/shim/shim_proto.h"
@@ -45,6 +46,7 @@ struct cprof_heap_pages {
 	bool data_mapped;
 	uint64_t nonce;  /* this run's: what the data begins with as long as it is ours */
 	uint64_t period; /* mean bytes between two samples, in the beginning */
+	struct cprof_heap_sizes sizes; /* of the calls that are counted */
 };
 
 void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *target,

@@ -253,6 +253,8 @@ static void enter(const struct cprof_heap_hooks *hooks, struct cprof_heap_pages 
 	    hook->entry.kind == CPROF_SHIM_POOL_FREE)
 		enter_pool(image, hook,
 			   (uint8_t *)image + cprof_heap_blob_stubs(&n)[hook->stub].light);
+	if (pages->sizes.given)
+		cprof_heap_blob_sieve(image, hook->stub);
 	memcpy(stub - hook->patch.undo_len, hook->patch.undo, hook->patch.undo_len);
 	memcpy((uint8_t *)image + (hook->trampoline - place->addr), hook->patch.trampoline,
 	       hook->patch.trampoline_len);
@@ -272,6 +274,8 @@ static void fill_head(struct cprof_heap_pages *pages, uint32_t index)
 	image->slots = pages->data + offsetof(struct cprof_shim_data, slots);
 	image->filter = pages->data + offsetof(struct cprof_shim_data, filter);
 	image->nonce = pages->nonce;
+	image->size_min = cprof_heap_sizes_least(&pages->sizes);
+	image->size_span = cprof_heap_sizes_span(&pages->sizes);
 	image->index = index;
 	cprof_heap_claim_fill(image);
 }
@@ -284,8 +288,10 @@ static void fill_ranges(struct cprof_shim_image *image, const struct cprof_alloc
 
 /* ---- all of it ---- */
 
-static void begin(struct cprof_heap_pages *pages, uint64_t period)
+static void begin(struct cprof_heap_pages *pages, uint64_t period,
+		  const struct cprof_heap_sizes *sizes)
 {
+	pages->sizes = *sizes;
 	pages->image_bytes = cprof_heap_blob_image_bytes();
 	pages->period = period;
 	if (getrandom(&pages->nonce, sizeof(pages->nonce), 0) != sizeof(pages->nonce) ||
@@ -294,9 +300,9 @@ static void begin(struct cprof_heap_pages *pages, uint64_t period)
 }
 
 struct cprof_error *cprof_heap_plan(struct cprof_heap_hooks *hooks, struct cprof_heap_pages *pages,
-				    uint64_t period)
+				    uint64_t period, const struct cprof_heap_sizes *sizes)
 {
-	begin(pages, period);
+	begin(pages, period, sizes);
 	struct cprof_heap_code *known = NULL;
 	struct cprof_error *err = choose_addresses(hooks, pages);
 	if (!err)

@@ -12,16 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/heap/inject/heap_pages.h"
 #include "cprof/error.h"
 
 /*
  * Choose the places of `pages`, and for each hook that is PLANNED a stub and the jump to it; those that cannot have one
- * are refused. `period` is the mean of bytes between two samples. Errors: UNSUPPORTED (no room), NO_MEMORY.
+ * are refused. `period` is the mean of bytes between two samples, `sizes` which calls are counted. Errors: UNSUPPORTED (no room), NO_MEMORY.
  */
 struct cprof_error *cprof_heap_plan(struct cprof_heap_hooks *hooks, struct cprof_heap_pages *pages,
-				    uint64_t period);
+				    uint64_t period, const struct cprof_heap_sizes *sizes);
 
 /* Then: what the code mappings are to hold, for the hooks that are PLANNED still. */
 void cprof_heap_plan_enter(const struct cprof_heap_hooks *hooks, struct cprof_heap_pages *pages);

@@ -42,6 +42,23 @@ shim_image:
 	cmp	%r11, (%rax)
 .endm
 
+/*
+ * Only calls of some sizes are wanted (-heap-size): then, at attach, a jump to here takes the place of the first instruction
+ * of FIND_SLOT, which is made up for; who does not want that pays nothing for it. Other sizes go on to the function.
+ */
+.macro SIEVE size, back, pass
+	mov	\size, %rax
+	sub	shim_image + CPROF_SHIM_IMAGE_SIZE_MIN(%rip), %rax
+	cmp	shim_image + CPROF_SHIM_IMAGE_SIZE_SPAN(%rip), %rax
+	ja	\pass
+again_\@:
+	rdfsbase %r11
+.if . - again_\@ != CPROF_SHIM_SIEVE_JUMP
+	.error "the jump to the sieve is as long as what it takes the place of"
+.endif
+	jmp	\back + CPROF_SHIM_SIEVE_JUMP
+.endm
+
 /* Flags: not equal if a sampled block may be at the address in \ptr. Uses rax and r11. */
 .macro LOOK_AT_FILTER ptr
 	movabs	$CPROF_SHIM_HASH, %r11
@@ -130,6 +147,7 @@ marked_\@:
 stub_\@:
 	KEEP
 light_\@:
+find_\@:
 	FIND_SLOT
 	jne	miss_\@
 .if \mark
@@ -145,8 +163,10 @@ fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, \kind, slow_alloc
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, \kind, slow_alloc
+sieve_\@:
+	SIEVE \size, find_\@, restore_\@
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind, find_\@, sieve_\@
 	.popsection
 	.set index, index + 1
 .endm
@@ -159,6 +179,7 @@ light_\@:
 	mov	%rdi, %r10
 	imul	%rsi, %r10
 	jo	miss_\@
+find_\@:
 	FIND_SLOT
 	jne	miss_\@
 	sub	%r10, CPROF_SHIM_SLOT_LEFT(%rax)
@@ -171,8 +192,10 @@ fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_CALLOC, slow_alloc, 1
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_CALLOC, slow_alloc, 1
+sieve_\@:
+	SIEVE %r10, find_\@, restore_\@
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_CALLOC
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_CALLOC, find_\@, sieve_\@
 	.popsection
 	.set index, index + 1
 .endm
@@ -185,6 +208,7 @@ stub_\@:
 light_\@:
 	LOOK_AT_FILTER %rdi
 	jne	filter_\@
+find_\@:
 	FIND_SLOT
 	jne	miss_\@
 	test	%rdi, %rdi
@@ -202,8 +226,10 @@ miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, \kind, slow_alloc
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, \kind, slow_alloc
+sieve_\@:
+	SIEVE %rsi, find_\@, restore_\@
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, \kind, find_\@, sieve_\@
 	.popsection
 	.set index, index + 1
 .endm
@@ -222,7 +248,7 @@ trampoline_\@:
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_FREE
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_FREE, 0, 0
 	.popsection
 	.set index, index + 1
 .endm
@@ -247,6 +273,7 @@ light_\@:
 	POOL_OLD
 	POOL_SIZE
 	jo	miss_\@
+find_\@:
 	FIND_SLOT
 	jne	miss_\@
 	REMEMBER_UNLESS_JUMPED_TO %r10
@@ -260,8 +287,10 @@ fired_\@:
 	GO_SLOW CPROF_SHIM_WHY_FIRED, CPROF_SHIM_POOL, slow_alloc, 1
 miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL, slow_alloc, 1
+sieve_\@:
+	SIEVE %r10, find_\@, restore_\@
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL, find_\@, sieve_\@
 	.popsection
 	.set index, index + 1
 .endm
@@ -276,6 +305,7 @@ light_\@:
 	jo	miss_\@
 	LOOK_AT_FILTER %rax
 	jne	filter_\@
+find_\@:
 	FIND_SLOT
 	jne	miss_\@
 	REMEMBER_UNLESS_JUMPED_TO %r10
@@ -291,8 +321,10 @@ miss_\@:
 	GO_SLOW CPROF_SHIM_WHY_MISS, CPROF_SHIM_POOL_REALLOC, slow_alloc, 1
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_REALLOC, slow_alloc, 1
+sieve_\@:
+	SIEVE %r10, find_\@, restore_\@
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_REALLOC
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_REALLOC, find_\@, sieve_\@
 	.popsection
 	.set index, index + 1
 .endm
@@ -312,7 +344,7 @@ trampoline_\@:
 filter_\@:
 	GO_SLOW CPROF_SHIM_WHY_FILTER, CPROF_SHIM_POOL_FREE, slow_free
 	.pushsection .stubs
-	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_FREE
+	.long	stub_\@, light_\@, restore_\@, trampoline_\@, CPROF_SHIM_POOL_FREE, 0, 0
 	.popsection
 	.set index, index + 1
 .endm

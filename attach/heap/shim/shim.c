@@ -531,6 +531,12 @@ static uint64_t old_block(const struct shim_frame *frame, uint64_t kind)
 	}
 }
 
+/* Is it of the sizes that are asked for? A stub with a sieve lets others come here only for what it has not looked at. */
+static int wanted(uint64_t size)
+{
+	return size - shim_image.size_min <= shim_image.size_span;
+}
+
 /* Count what the stub has not counted. True: the countdown is through. */
 static int count(struct cprof_shim_data *data, struct cprof_shim_slot *slot, int is_new,
 		 uint64_t why, uint64_t size)
@@ -539,6 +545,8 @@ static int count(struct cprof_shim_data *data, struct cprof_shim_slot *slot, int
 		rearm(data, slot);
 	else if (why == CPROF_SHIM_WHY_FIRED)
 		return 1;
+	if (!wanted(size))
+		return 0;
 	uint64_t left = load(&slot->left);
 	if (size >= left)
 		return 1;
@@ -576,7 +584,7 @@ static void pass_by(struct cprof_shim_data *data, struct cprof_shim_slot *slot,
 
 	if (left > CPROF_SHIM_DORMANT || left <= CPROF_SHIM_DORMANT / 2)
 		left = CPROF_SHIM_DORMANT;
-	if (size < 1ull << 47)
+	if (size < 1ull << 47 && wanted(size))
 		left -= size;
 	store(&slot->left, left);
 	if (asleep(data) && frame->old)

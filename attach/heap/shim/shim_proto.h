@@ -29,13 +29,15 @@
 #define CPROF_SHIM_SLOT_MARK_STUB 40
 
 /* Offsets in struct cprof_shim_image that the assembly needs. */
-#define CPROF_SHIM_IMAGE_DATA    16
-#define CPROF_SHIM_IMAGE_SLOTS   48
-#define CPROF_SHIM_IMAGE_FILTER  56
-#define CPROF_SHIM_IMAGE_ENTRIES 512
-#define CPROF_SHIM_IMAGE_BYTES   16384
-#define CPROF_SHIM_ENTRY_SHIFT   4 /* an entry is 16 bytes */
-#define CPROF_SHIM_MAX_ENTRIES   144
+#define CPROF_SHIM_IMAGE_DATA      16
+#define CPROF_SHIM_IMAGE_SLOTS     48
+#define CPROF_SHIM_IMAGE_FILTER    56
+#define CPROF_SHIM_IMAGE_SIZE_MIN  368
+#define CPROF_SHIM_IMAGE_SIZE_SPAN 376
+#define CPROF_SHIM_IMAGE_ENTRIES   512
+#define CPROF_SHIM_IMAGE_BYTES     16384
+#define CPROF_SHIM_ENTRY_SHIFT     4 /* an entry is 16 bytes */
+#define CPROF_SHIM_MAX_ENTRIES     144
 
 /* And in the data, at whose start it is: struct cprof_shim_control. */
 #define CPROF_SHIM_CONTROL_INSIDE 72
@@ -65,6 +67,9 @@
 
 /* Room behind a stub for the first and the displaced instructions and the jump back. */
 #define CPROF_SHIM_TRAMPOLINE_BYTES 64
+
+/* The jump to a stub's sieve. */
+#define CPROF_SHIM_SIEVE_JUMP 5
 
 /* Room before it, for one that takes back what the first instruction did, and flows into the stub. */
 #define CPROF_SHIM_UNDO_BYTES 8
@@ -99,7 +104,7 @@
 #include <stdint.h>
 
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
-#define CPROF_SHIM_VERSION 4
+#define CPROF_SHIM_VERSION 5
 
 #define CPROF_SHIM_MAX_RANGES 16
 #define CPROF_SHIM_QUANTILES  4096
@@ -178,7 +183,9 @@ struct cprof_shim_image {
 	struct cprof_shim_range {
 		uint64_t start, end;
 	} ranges[CPROF_SHIM_MAX_RANGES];
-	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 112 - 16 * CPROF_SHIM_MAX_RANGES];
+	/* Only calls that ask for size_min to size_min + size_span bytes are counted: 0 and UINT64_MAX are all of them. */
+	uint64_t size_min, size_span;
+	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 128 - 16 * CPROF_SHIM_MAX_RANGES];
 
 	struct cprof_shim_entry entries[CPROF_SHIM_MAX_ENTRIES];
 	struct cprof_shim_pool pools[CPROF_SHIM_MAX_ENTRIES]; /* by the same index */
@@ -192,6 +199,8 @@ struct cprof_shim_stub {
 	uint32_t restore; /* for the first: gives them back, and flows into the */
 	uint32_t trampoline;
 	uint32_t kind;
+	uint32_t find;  /* where a jump to the sieve goes, if only some sizes are wanted; 0: none */
+	uint32_t sieve; /* and where that leads */
 };
 
 /* A thread's countdown. Found by the thread pointer's hash; its owner is whoever has this thread pointer. */
@@ -303,7 +312,7 @@ _Static_assert(sizeof(struct cprof_shim_control) == 128, "control size");
 _Static_assert(sizeof(struct cprof_shim_pool) == 12, "pool size");
 _Static_assert(sizeof(struct cprof_shim_entry) == 1u << CPROF_SHIM_ENTRY_SHIFT, "entry size");
 _Static_assert(sizeof(struct cprof_shim_flight) == 32, "flight size");
-_Static_assert(sizeof(struct cprof_shim_stub) == 20, "stub size, which shim.ld divides by");
+_Static_assert(sizeof(struct cprof_shim_stub) == 28, "stub size, which shim.ld divides by");
 _Static_assert(CPROF_SHIM_MAX_ENTRIES <= CPROF_SHIM_INDEX_STUB_MASK + 1, "stubs");
 _Static_assert(CPROF_SHIM_KINDS <= CPROF_SHIM_INDEX_KIND_MASK + 1, "kinds");
 _Static_assert(offsetof(struct cprof_shim_control, inside) == CPROF_SHIM_CONTROL_INSIDE, "inside");
@@ -311,6 +320,8 @@ _Static_assert(offsetof(struct cprof_shim_data, control) == 0, "control");
 _Static_assert(offsetof(struct cprof_shim_image, data) == CPROF_SHIM_IMAGE_DATA, "data");
 _Static_assert(offsetof(struct cprof_shim_image, slots) == CPROF_SHIM_IMAGE_SLOTS, "slots");
 _Static_assert(offsetof(struct cprof_shim_image, filter) == CPROF_SHIM_IMAGE_FILTER, "filter");
+_Static_assert(offsetof(struct cprof_shim_image, size_min) == CPROF_SHIM_IMAGE_SIZE_MIN, "min");
+_Static_assert(offsetof(struct cprof_shim_image, size_span) == CPROF_SHIM_IMAGE_SIZE_SPAN, "span");
 _Static_assert(offsetof(struct cprof_shim_image, entries) == CPROF_SHIM_IMAGE_ENTRIES, "entries");
 _Static_assert(sizeof(struct cprof_shim_image) <= CPROF_SHIM_IMAGE_BYTES, "image size");
 _Static_assert(sizeof(struct cprof_shim_data) % 4096 == 0, "live[] starts a page");

@@ -59,6 +59,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before loading. */
 const volatile __u32 quantile[CPROF_HEAP_BPF_QUANTILES];
+const volatile __u64 size_min, size_span = ~0ull; /* of the calls that are counted */
 
 /* Changed while running. */
 volatile __u64 period_bytes = 1;
@@ -313,10 +314,13 @@ static __always_inline void begin(const struct registers *regs, __u32 index,
 
 	__u64 old_id = live_remove(old);
 	__u64 size = requested(regs, hook), period = thread->period;
-	int fired = size >= thread->left;
-	if (fired)
+	int fired = 0;
+	if (size - size_min > size_span)
+		; /* not of the sizes that are asked for */
+	else if (size >= thread->left) {
+		fired = 1;
 		rearm(thread);
-	else
+	} else
 		thread->left -= size;
 
 	__u64 sp = regs->sp, ret = 0;

@@ -20,7 +20,8 @@ struct cprof_error *cprof_heap_uprobe_open_way(struct cprof_heap_uprobe *uprobe,
 
 struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct cprof_maps *maps,
 					   struct cprof_modules *modules, uint64_t period,
-					   size_t way, struct cprof_heap_uprobe **ret_uprobe)
+					   const struct cprof_heap_sizes *sizes, size_t way,
+					   struct cprof_heap_uprobe **ret_uprobe)
 {
 	struct cprof_heap_uprobe *uprobe = calloc(1, sizeof(*uprobe));
 	if (!uprobe)
@@ -29,6 +30,7 @@ struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct c
 	uprobe->maps = maps;
 	uprobe->modules = modules;
 	uprobe->program.period = period;
+	uprobe->program.sizes = *sizes;
 	uprobe->tid = cprof_target_living_tid(target);
 	uprobe->attaching = cprof_heap_uprobe_shared_new(sizeof(*uprobe->attaching));
 	struct cprof_error *err = uprobe->attaching ? cprof_heap_uprobe_open_way(uprobe, way)

@@ -18,6 +18,7 @@
 
 #include "attach/heap/alloc/alloc_find.h"
 #include "attach/heap/alloc/heap_sample.h"
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
@@ -35,13 +36,15 @@ struct cprof_heap_uprobe_counts {
 };
 
 /*
- * Load the program; nothing is attached yet and nothing counted. `way` is the first of cprof_heap_uprobe_ways to be tried.
+ * Load the program; nothing is attached yet and nothing counted. Calls of `sizes`
+ * are counted; `way` is the first of cprof_heap_uprobe_ways to be tried.
  * `maps` must be fresh whenever a function is added. Errors: DENIED (the hint names the capabilities), UNSUPPORTED (the
  * kernel cannot do it).
  */
 struct cprof_error *cprof_heap_uprobe_open(struct cprof_target *target, struct cprof_maps *maps,
 					   struct cprof_modules *modules, uint64_t period,
-					   size_t way, struct cprof_heap_uprobe **ret_uprobe);
+					   const struct cprof_heap_sizes *sizes, size_t way,
+					   struct cprof_heap_uprobe **ret_uprobe);
 
 /* Ends counting and takes every probe out. NULL is no uprobe. */
 void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);

@@ -47,6 +47,8 @@ static void fill(const struct cprof_heap_uprobe_program *program,
 	for (unsigned i = 0; i < CPROF_HEAP_BPF_QUANTILES; i++)
 		skel->rodata->quantile[i] =
 			(uint32_t)lround(-log1p(-(double)i / CPROF_HEAP_BPF_QUANTILES) * (1 << 24));
+	skel->rodata->size_min = cprof_heap_sizes_least(&program->sizes);
+	skel->rodata->size_span = cprof_heap_sizes_span(&program->sizes);
 	skel->data->period_bytes = program->period;
 	skel->data->next_id = FIRST_ID;
 	if (program->period < EVERY_BELOW) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "attach/heap/alloc/heap_sample.h"
+#include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/uprobe/heap_bpf.h"
 #include "attach/heap/uprobe/heap_uprobe_link.h"
 #include "cprof/error.h"
@@ -24,6 +25,7 @@ struct cprof_heap_uprobe_program {
 	struct heap_bpf *skel;    /* owned; NULL: not loaded */
 	struct ring_buffer *ring; /* owned */
 	uint64_t period;
+	struct cprof_heap_sizes sizes; /* of the calls that are counted; as it is loaded */
 
 	/* What it is told; kept here because another way of attaching means loading it anew. */
 	struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
@@ -37,7 +39,7 @@ struct cprof_heap_uprobe_program {
 };
 
 /*
- * Load it for being attached in that way, with program->period and in the place of one that was loaded for another. It does
+ * Load it for being attached in that way, with program->period and ->sizes, and in the place of one that was loaded for another. It does
  * not count until it is enabled. Errors: DENIED (the hint names the capabilities), UNSUPPORTED, OS.
  */
 struct cprof_error *cprof_heap_uprobe_program_open(struct cprof_heap_uprobe_program *program,
