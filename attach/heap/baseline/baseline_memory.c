@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/heap/baseline/baseline_memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PRESENT    (1ull << 63)
+#define ENTRIES    ((size_t)8192) /* of 32 MiB of address space */
+#define USER_SPACE (1ull << 47)
+
+bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
+				struct cprof_memory view)
+{
+	char path[64];
+	*memory = (struct cprof_baseline_memory){ .memory = view, .pagemap_fd = -1 };
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
+	if (pid)
+		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
+	memory->block = malloc(CPROF_BASELINE_BLOCK);
+	memory->entries = malloc(ENTRIES * sizeof(*memory->entries));
+	return memory->block && memory->entries;
+}
+
+void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)
+{
+	if (memory->pagemap_fd >= 0)
+		close(memory->pagemap_fd);
+	free(memory->block);
+	free(memory->entries);
+	*memory = (struct cprof_baseline_memory){ .pagemap_fd = -1 };
+}
+
+/* ---- which pages there are ---- */
+
+/* The entries from `page` on. False: the kernel tells none; then reading says what is there. */
+static bool load(struct cprof_baseline_memory *memory, uint64_t page)
+{
+	memory->reads++;
+	ssize_t n = pread(memory->pagemap_fd, memory->entries, ENTRIES * sizeof(*memory->entries),
+			  (off_t)(page * sizeof(*memory->entries)));
+	memory->entries_page = page;
+	memory->n_entries = n > 0 ? (size_t)n / sizeof(*memory->entries) : 0;
+	return memory->n_entries > 0;
+}
+
+static bool has_page(struct cprof_baseline_memory *memory, uint64_t page)
+{
+	if (memory->pagemap_fd < 0)
+		return true;
+	if (page >= USER_SPACE / CPROF_BASELINE_PAGE)
+		return false;
+	if ((page < memory->entries_page || page - memory->entries_page >= memory->n_entries) &&
+	    !load(memory, page))
+		return true;
+	return memory->entries[page - memory->entries_page] & PRESENT;
+}
+
+bool cprof_baseline_memory_present(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	return has_page(memory, addr / CPROF_BASELINE_PAGE);
+}
+
+uint64_t cprof_baseline_memory_absent(struct cprof_baseline_memory *memory, uint64_t start,
+				      uint64_t end)
+{
+	uint64_t sum = 0;
+	for (uint64_t at = start; at < end;) {
+		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
+		const uint64_t to = page_end < end ? page_end : end;
+		if (!cprof_baseline_memory_present(memory, at))
+			sum += to - at;
+		at = to;
+	}
+	return sum;
+}
+
+uint64_t cprof_baseline_memory_next(struct cprof_baseline_memory *memory, uint64_t addr,
+				    uint64_t end)
+{
+	while (addr < end && !cprof_baseline_memory_present(memory, addr))
+		addr = (addr | (CPROF_BASELINE_PAGE - 1)) + 1;
+	return addr < end ? addr : end;
+}
+
+/* ---- reading ---- */
+
+/* From `addr` on, as far as pages are there, up to `end` or a block. */
+static size_t reach(struct cprof_baseline_memory *memory, uint64_t addr, uint64_t end)
+{
+	uint64_t to = addr;
+	while (to < end && to - addr < CPROF_BASELINE_BLOCK &&
+	       cprof_baseline_memory_present(memory, to))
+		to = (to | (CPROF_BASELINE_PAGE - 1)) + 1;
+	if (to > end)
+		to = end;
+	return to - addr < CPROF_BASELINE_BLOCK ? (size_t)(to - addr) : CPROF_BASELINE_BLOCK;
+}
+
+static bool fill(struct cprof_baseline_memory *memory, uint64_t addr, size_t n)
+{
+	memory->block_addr = addr;
+	memory->block_bytes = 0;
+	memory->reads++;
+	if (!n || !memory->memory.read(memory->memory.ctx, addr, memory->block, n))
+		return false;
+	memory->block_bytes = n;
+	memory->bytes_read += n;
+	return true;
+}
+
+const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, uint64_t addr,
+					size_t n, uint64_t end)
+{
+	if (addr >= memory->block_addr && addr - memory->block_addr <= memory->block_bytes &&
+	    memory->block_bytes - (addr - memory->block_addr) >= n)
+		return memory->block + (addr - memory->block_addr);
+	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n)
+		return NULL;
+	const size_t there = reach(memory, addr, end);
+	if (there < n)
+		return NULL;
+	/* Where the whole cannot be read, a page of it is gone by now: then only what is asked for. */
+	return fill(memory, addr, there) || fill(memory, addr, n) ? memory->block : NULL;
+}
+
+bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t addr, void *buf,
+				size_t n)
+{
+	if (!n || addr + n < addr)
+		return false;
+	for (uint64_t page = addr / CPROF_BASELINE_PAGE;
+	     page <= (addr + n - 1) / CPROF_BASELINE_PAGE; page++) {
+		if (!has_page(memory, page))
+			return false;
+	}
+	return memory->memory.read(memory->memory.ctx, addr, buf, n);
+}

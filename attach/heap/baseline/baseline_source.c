@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/heap/baseline/baseline_source.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+const struct cprof_baseline_source *const cprof_baseline_sources[] = {
+	NULL, /* the end */
+};
+const size_t cprof_n_baseline_sources =
+	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]) - 1;
+
+static struct cprof_error *read_one(const struct cprof_baseline_source *source,
+				    const struct cprof_baseline_target *target,
+				    struct cprof_baseline_account *account)
+{
+	void *place = NULL;
+	struct cprof_error *err = source->find(target, &place);
+	if (err || !place)
+		return err;
+	err = source->read(target, place, account);
+	if (source->free_place)
+		source->free_place(place);
+	else
+		free(place);
+	return err;
+}
+
+struct cprof_error *cprof_baseline_read(const struct cprof_baseline_target *target,
+					struct cprof_baseline_account *account)
+{
+	const uint64_t began_ns = cprof_clock_cpu_ns();
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < cprof_n_baseline_sources; i++)
+		err = read_one(cprof_baseline_sources[i], target, account);
+	account->took_ns = cprof_clock_cpu_ns() - began_ns;
+	return err;
+}
