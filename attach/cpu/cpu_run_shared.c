@@ -7,12 +7,14 @@
 #include "attach/cpu/cpu_run_impl.h"
 #include "attach/perf/bpf_members.h"
 #include "attach/run/run_runner.h"
+#include "attach/run/session_prefetch.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/search.h"
 
 #define WAIT_NS       (500 * 1000000ull)
+#define ASKS_MAX      64
 #define BUDGET_FACTOR 16 /* of what files may cost: they are many processes' */
 
 /* One process, with all that a CPU profile of it alone has. */
@@ -34,11 +36,14 @@ struct cprof_cpu_shared_stream {
 	struct cprof_perf_source *source;
 	struct cprof_bpf_members members;
 	struct cprof_modules modules;
+	struct cprof_session_prefetch prefetch;
 	struct part **parts; /* owned; ascending by id */
 	size_t n_parts, cap_parts;
 	struct pollfd *fds; /* owned; rings, then processes */
 	size_t cap_fds;
 	struct cprof_snapshots snapshots;
+	struct cprof_snapshot_ask asks[ASKS_MAX]; /* that wait for a copy */
+	size_t n_asks;
 	struct cprof_window window;
 	struct cprof_run_log log;
 	uint64_t lost_other;
@@ -145,7 +150,7 @@ static struct cprof_error *drain_for(struct cpu *cpu, uint64_t until_ns)
 static void fill_part(struct cprof_cpu_shared_stream *stream, struct part *part)
 {
 	const struct cprof_cpu_shared *shared = stream->shared;
-	part->window = (struct cprof_window){ .stop_fd = -1 };
+	part->window = (struct cprof_window){ .stop_fd = -1, .snapshots = &stream->snapshots };
 	part->run = (struct cprof_run){
 		.targets = &part->target,
 		.n_targets = 1,
@@ -154,6 +159,7 @@ static void fill_part(struct cprof_cpu_shared_stream *stream, struct part *part)
 		.naming = shared->naming,
 		.command_line = shared->command_line,
 		.modules = &stream->modules,
+		.prefetch = &stream->prefetch,
 	};
 	part->cpu = (struct cpu){
 		.run = &part->run,
@@ -237,18 +243,13 @@ static struct cprof_error *give_form(void *ctx, const uint8_t *ask, size_t n,
 	return shared->form(shared->form_ctx, ask + head, n - head, profile, out);
 }
 
-static struct cprof_error *choose(struct cprof_cpu_shared_stream *stream,
+/* The part that is meant, where it can be profiled. */
+static struct cprof_error *choose(const struct cprof_cpu_shared_stream *stream,
 				  const struct cprof_cpu_shared_who *who, struct part **ret_part)
 {
 	struct part *part = find(stream, who->pid);
-	if (who->what == CPROF_CPU_SHARED_BEGIN) {
-		struct cprof_error *err = add(stream, who, &part);
-		if (err)
-			return err;
-		part->users++;
-	} else if (!part || part->target->start_ticks != who->start_ticks) {
+	if (!part || part->target->start_ticks != who->start_ticks)
 		return has_ended(who->pid);
-	}
 	*ret_part = part;
 	return part->failure ? cprof_error_copy(part->failure) : NULL;
 }
@@ -271,28 +272,72 @@ static void tell_counts(struct cprof_cpu_shared_stream *stream)
 		shared->progress(shared->progress_ctx, &stream->window, &stream->log.counts);
 }
 
-static void take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_snapshot_ask *ask)
+static struct cprof_cpu_shared_who who_of(const struct cprof_snapshot_ask *ask)
 {
 	struct cprof_cpu_shared_who who;
+	memcpy(&who, ask->bytes, sizeof(who));
+	return who;
+}
+
+/* True: it is to be answered with a profile. What is only told, or cannot be had, is done with. */
+static bool take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_snapshot_ask *ask)
+{
+	struct cprof_error *err = NULL;
 	struct part *part;
-	if (ask->n < sizeof(who)) {
+	if (ask->n < sizeof(struct cprof_cpu_shared_who)) {
 		if (ask->fd >= 0)
 			cprof_snapshots_refuse(ask, cprof_error_new(CPROF_ERR_BAD_DATA,
 								    "an ask of %zu bytes", ask->n));
-		return;
+		return false;
 	}
-	memcpy(&who, ask->bytes, sizeof(who));
+	const struct cprof_cpu_shared_who who = who_of(ask);
 	if (ask->fd < 0) {
 		leave(stream, &who);
-		return;
+		return false;
 	}
-	tell_counts(stream);
-	struct cprof_error *err = choose(stream, &who, &part);
+	if (who.what == CPROF_CPU_SHARED_BEGIN)
+		err = add(stream, &who, &part);
+	if (!err && who.what == CPROF_CPU_SHARED_BEGIN)
+		part->users++;
 	if (err)
 		cprof_snapshots_refuse(ask, err);
+	return !err;
+}
+
+/* Who wants the same as the first gets it from the same copy. */
+static void answer_first(struct cprof_cpu_shared_stream *stream)
+{
+	struct cprof_snapshot_ask same[ASKS_MAX];
+	const struct cprof_cpu_shared_who who = who_of(&stream->asks[0]);
+	struct part *part;
+	size_t n = 0, left = 0;
+	for (size_t i = 0; i < stream->n_asks; i++) {
+		const struct cprof_cpu_shared_who other = who_of(&stream->asks[i]);
+		if (other.pid == who.pid && other.start_ticks == who.start_ticks)
+			same[n++] = stream->asks[i];
+		else
+			stream->asks[left++] = stream->asks[i];
+	}
+	stream->n_asks = left;
+	struct cprof_error *err = choose(stream, &who, &part);
+	if (!err)
+		err = cprof_snapshots_answer(&stream->snapshots, same, n, cpu_finish_so_far,
+					     &part->cpu);
 	else
-		cprof_error_free(cprof_snapshots_answer(&stream->snapshots, ask, 1,
-							cpu_finish_so_far, &part->cpu));
+		for (size_t i = 0; i < n; i++)
+			cprof_snapshots_refuse(&same[i], cprof_error_copy(err));
+	cprof_error_free(err);
+}
+
+static void answer_asks(struct cprof_cpu_shared_stream *stream)
+{
+	while (stream->n_asks < ASKS_MAX &&
+	       cprof_snapshots_next(&stream->snapshots, &stream->asks[stream->n_asks]))
+		stream->n_asks += take_ask(stream, &stream->asks[stream->n_asks]);
+	if (stream->n_asks)
+		tell_counts(stream);
+	while (stream->n_asks && cprof_snapshots_place(&stream->snapshots))
+		answer_first(stream);
 }
 
 /* ---- the loop ---- */
@@ -324,7 +369,6 @@ static void note_exits(struct cprof_cpu_shared_stream *stream)
 static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 {
 	struct cprof_error *err = NULL;
-	struct cprof_snapshot_ask ask;
 	cprof_perf_source_enable(stream->source);
 	cprof_window_start(&stream->window);
 	while (!err) {
@@ -337,8 +381,10 @@ static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 			break;
 		note_exits(stream);
 		err = drain(stream, cprof_clock_mono_ns());
-		while (!err && cprof_snapshots_next(&stream->snapshots, &ask))
-			take_ask(stream, &ask);
+		if (!err)
+			answer_asks(stream);
+		for (size_t i = 0; i < stream->n_parts; i++)
+			cprof_session_prefetch(stream->parts[i]->cpu.session);
 	}
 	cprof_perf_source_disable(stream->source);
 	tell_counts(stream);
@@ -376,6 +422,7 @@ static void close_stream(struct cprof_cpu_shared_stream *stream)
 	cprof_snapshots_end(&stream->snapshots);
 	cprof_perf_source_close(stream->source);
 	cprof_bpf_members_close(&stream->members);
+	cprof_session_prefetch_deinit(&stream->prefetch);
 	cprof_modules_deinit(&stream->modules);
 	cprof_window_deinit(&stream->window);
 	cprof_run_log_deinit(&stream->log);

@@ -42,6 +42,7 @@ struct cprof_run {
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
 	struct cprof_modules
 		*modules; /* that it shares with others of this process; NULL: its own */
+	struct cprof_session_prefetch *prefetch; /* goes with them (session_prefetch.h) */
 };
 
 #endif

@@ -28,7 +28,9 @@ struct cprof_session {
 	struct cprof_mapping_numbers numbers;
 	struct cprof_stack_walker walker;
 	struct cprof_sample_labels labels;
-	struct cprof_session_prefetch prefetch;
+	struct cprof_session_prefetch own_prefetch;
+	struct cprof_session_prefetch *prefetch; /* this, or the run's */
+	struct cprof_session_prefetch_turn prefetch_turn;
 };
 
 /* ---- life ---- */
@@ -67,6 +69,8 @@ static struct cprof_error *open_parts(struct cprof_session *session,
 	cprof_modules_init(&session->own_modules);
 	session->own_modules.budget.factor = session->run->naming.budget;
 	session->modules = session->run->modules ? session->run->modules : &session->own_modules;
+	session->prefetch =
+		session->run->prefetch ? session->run->prefetch : &session->own_prefetch;
 	struct cprof_error *err = cprof_builder_new(types, n_types, &session->builder);
 	if (err)
 		return err;
@@ -136,7 +140,7 @@ void cprof_session_free(struct cprof_session *session)
 {
 	if (!session)
 		return;
-	cprof_session_prefetch_deinit(&session->prefetch);
+	cprof_session_prefetch_deinit(&session->own_prefetch);
 	for (size_t i = 0; i < session->n_processes; i++) {
 		cprof_process_close(session->processes[i]);
 		free(session->processes[i]);
@@ -222,7 +226,8 @@ struct cprof_error *cprof_session_exec(struct cprof_session *session, struct cpr
 
 void cprof_session_prefetch(struct cprof_session *session)
 {
-	cprof_session_prefetch_start(&session->prefetch, &session->run->naming, &session->numbers);
+	cprof_session_prefetch_start(session->prefetch, &session->prefetch_turn, session->run,
+				     &session->numbers);
 }
 
 /* ---- stacks and rows ---- */
@@ -356,10 +361,10 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 {
 	const struct cprof_run *run = session->run;
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	cprof_session_prefetch_stop(&session->prefetch, run->log);
+	cprof_session_prefetch_stop(session->prefetch, session->modules, run->log);
 	run->log->counts.stacks = cprof_builder_sampled_stacks(session->builder);
 	struct cprof_error *err = cprof_profile_names_finish(run, &session->numbers,
-							     session->prefetch.kernel, &profile);
+							     session->prefetch->kernel, &profile);
 	if (!err)
 		err = add_comments(profile, run);
 	if (!err)

@@ -39,17 +39,14 @@ static void ask_module(struct cprof_session_prefetch *prefetch,
 	prefetch->taken = BYTES_MAX - left;
 }
 
-void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
-				  const struct cprof_run_naming *naming,
-				  const struct cprof_mapping_numbers *numbers)
+static void look_at_frames(struct cprof_session_prefetch *prefetch,
+			   struct cprof_session_prefetch_turn *turn,
+			   const struct cprof_run_naming *naming,
+			   const struct cprof_mapping_numbers *numbers)
 {
 	const struct cprof_stack_table *stacks = cprof_builder_stacks(numbers->builder);
-	/* Debug files from a server are for after the window, and who has none yet must not be asked before. */
-	if (naming->debuginfod || cprof_prefetch_busy(&prefetch->prefetch) ||
-	    prefetch->n_seen == stacks->n_frames)
-		return;
-	for (size_t i = 0; i < AT_ONCE && prefetch->n_seen < stacks->n_frames; i++) {
-		const struct cprof_stack_frame *frame = &stacks->frames[prefetch->n_seen++];
+	for (size_t i = 0; i < AT_ONCE && turn->n_seen < stacks->n_frames; i++) {
+		const struct cprof_stack_frame *frame = &stacks->frames[turn->n_seen++];
 		const struct cprof_mapping_source *source =
 			cprof_mapping_numbers_source(numbers, frame->mapping);
 		if (!source)
@@ -59,12 +56,30 @@ void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
 		else
 			ask_module(prefetch, naming, source->map, frame->addr);
 	}
+}
+
+void cprof_session_prefetch_start(struct cprof_session_prefetch *prefetch,
+				  struct cprof_session_prefetch_turn *turn,
+				  const struct cprof_run *run,
+				  const struct cprof_mapping_numbers *numbers)
+{
+	const struct cprof_run_naming *naming = &run->naming;
+	/* Debug files from a server are for after the window, and who has none yet must not be asked before. */
+	if (naming->debuginfod || cprof_prefetch_busy(&prefetch->prefetch))
+		return;
+	cprof_names_ahead_take(&prefetch->ahead, numbers->modules);
+	look_at_frames(prefetch, turn, naming, numbers);
+	if (run->window->snapshots)
+		cprof_names_ahead_add(&prefetch->ahead, &turn->names, &prefetch->prefetch, numbers,
+				      naming->cache_dir);
 	cprof_prefetch_start(&prefetch->prefetch);
 }
 
-void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch, struct cprof_run_log *log)
+void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch,
+				 struct cprof_modules *modules, struct cprof_run_log *log)
 {
 	cprof_prefetch_stop(&prefetch->prefetch);
+	cprof_names_ahead_take(&prefetch->ahead, modules);
 	log->counts.prefetch_cpu_ns = prefetch->prefetch.cpu_ns;
 	if (prefetch->taken || prefetch->kernel_asked)
 		cprof_run_log_note(
@@ -79,6 +94,7 @@ void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch, struct
 void cprof_session_prefetch_deinit(struct cprof_session_prefetch *prefetch)
 {
 	cprof_prefetch_stop(&prefetch->prefetch);
+	cprof_names_ahead_deinit(&prefetch->ahead);
 	cprof_prefetch_piece_free(prefetch->kernel);
 	*prefetch = (struct cprof_session_prefetch){ 0 };
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,16 +80,23 @@ static bool take_ask(struct cprof_snapshots *snapshots, struct cprof_snapshot_as
 	return true;
 }
 
-static bool is_at_work(pid_t *copy)
+static void forget(struct cprof_snapshot_copy *copy)
 {
-	if (*copy && waitpid(*copy, NULL, WNOHANG) != 0)
-		*copy = 0;
-	return *copy != 0;
+	if (copy->fd >= 0)
+		close(copy->fd);
+	*copy = (struct cprof_snapshot_copy){ 0 };
 }
 
-static pid_t *free_place(struct cprof_snapshots *snapshots)
+static bool is_at_work(struct cprof_snapshot_copy *copy)
 {
-	pid_t *place = NULL;
+	if (copy->pid && waitpid(copy->pid, NULL, WNOHANG) != 0)
+		forget(copy);
+	return copy->pid != 0;
+}
+
+static struct cprof_snapshot_copy *free_place(struct cprof_snapshots *snapshots)
+{
+	struct cprof_snapshot_copy *place = NULL;
 	for (size_t i = 0; i < CPROF_SNAPSHOT_COPIES; i++) {
 		if (!is_at_work(&snapshots->copies[i]))
 			place = &snapshots->copies[i];
@@ -98,7 +106,7 @@ static pid_t *free_place(struct cprof_snapshots *snapshots)
 
 int cprof_snapshots_fd(struct cprof_snapshots *snapshots)
 {
-	return free_place(snapshots) ? snapshots->ask_fd : -1;
+	return free_place(snapshots) ? snapshots->ask_fd : snapshots->copies[0].fd;
 }
 
 /* One profile for all who asked at the same time; each gets a copy in its form. */
@@ -134,6 +142,11 @@ work(const struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *a
 	_exit(0);
 }
 
+bool cprof_snapshots_place(struct cprof_snapshots *snapshots)
+{
+	return free_place(snapshots) != NULL;
+}
+
 bool cprof_snapshots_next(struct cprof_snapshots *snapshots, struct cprof_snapshot_ask *ret_ask)
 {
 	return snapshots && snapshots->ask_fd >= 0 && free_place(snapshots) &&
@@ -151,7 +164,7 @@ struct cprof_error *cprof_snapshots_answer(
 	struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *asks, size_t n,
 	struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile), void *ctx)
 {
-	pid_t *place = free_place(snapshots);
+	struct cprof_snapshot_copy *place = free_place(snapshots);
 	const pid_t parent = getpid();
 	const pid_t copy = place ? fork() : -1;
 	const int os_errno = place ? errno : EAGAIN;
@@ -161,7 +174,7 @@ struct cprof_error *cprof_snapshots_answer(
 		close(asks[i].fd);
 	if (copy < 0)
 		return cprof_error_os(os_errno, "fork");
-	*place = copy;
+	*place = (struct cprof_snapshot_copy){ copy, (int)syscall(SYS_pidfd_open, copy, 0u) };
 	return NULL;
 }
 
@@ -187,8 +200,8 @@ void cprof_snapshots_end(struct cprof_snapshots *snapshots)
 	for (size_t i = 0; i < CPROF_SNAPSHOT_COPIES; i++) {
 		if (!is_at_work(&snapshots->copies[i]))
 			continue;
-		kill(snapshots->copies[i], SIGKILL);
-		waitpid(snapshots->copies[i], NULL, 0);
-		snapshots->copies[i] = 0;
+		kill(snapshots->copies[i].pid, SIGKILL);
+		waitpid(snapshots->copies[i].pid, NULL, 0);
+		forget(&snapshots->copies[i]);
 	}
 }

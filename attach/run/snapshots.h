@@ -31,10 +31,13 @@ struct cprof_snapshots {
 	bool last; /* the run hands out all that it has at its end as well, as one that nobody asks does */
 	cprof_snapshot_form_fn *form;
 	void *form_ctx;
-	pid_t copies[CPROF_SNAPSHOT_COPIES]; /* 0: none */
+	struct cprof_snapshot_copy {
+		pid_t pid; /* 0: none */
+		int fd;    /* owned; readable when it has ended; -1: not to be had */
+	} copies[CPROF_SNAPSHOT_COPIES];
 };
 
-/* The descriptor to wait for; -1 while as many copies are at work as may be. */
+/* The descriptor to wait for: that of asks, or of a copy while as many are at work as may be; -1: none. */
 int cprof_snapshots_fd(struct cprof_snapshots *snapshots);
 
 /*
@@ -54,9 +57,10 @@ struct cprof_snapshot_ask {
 };
 
 /*
- * The same in two steps, for who has profiles of several targets: who has asked, if anybody has and there is a place for one more copy;
- * then the answer to all of these, which are let go. Errors as above; then the next ask is as good.
+ * The same in two steps, for who has profiles of several targets: whether there is a place for one more copy; who has asked, if anybody has
+ * and there is; then the answer to all of these, which are let go. Errors as above; then the next ask is as good.
  */
+bool cprof_snapshots_place(struct cprof_snapshots *snapshots);
 bool cprof_snapshots_next(struct cprof_snapshots *snapshots, struct cprof_snapshot_ask *ret_ask);
 struct cprof_error *cprof_snapshots_answer(
 	struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *asks, size_t n,

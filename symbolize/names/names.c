@@ -258,7 +258,7 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 	prefer_symbol(names, file_addr, &frames[n - 1]);
 	*ret_n = n;
 	/* What Go's table says rests on data that is not in the fingerprint. */
-	return names->cache_dir && !(by_go && names->go)
+	return (names->cache_dir || names->keeps) && !(by_go && names->go)
 		       ? cprof_symbol_cache_put(&names->cache, file_addr, frames, n)
 		       : NULL;
 }
@@ -268,6 +268,36 @@ static bool was_left_out(const struct cprof_elf *elf)
 	return elf && elf->image->account && elf->image->account->over;
 }
 
+/* Without all its parts names are missing that may be there next time; so with a larger budget. */
+static bool are_whole(const struct cprof_names *names)
+{
+	return !(names->dwarf && cprof_dwarf_met_split(names->dwarf)) &&
+	       !was_left_out(names->self) && !was_left_out(names->debug) &&
+	       !was_left_out(names->alt);
+}
+
+struct cprof_error *cprof_names_give_answers(const struct cprof_names *names,
+					     struct cprof_buffer *out)
+{
+	return are_whole(names) ? cprof_symbol_cache_compose(&names->cache, names->fingerprint, out)
+				: NULL;
+}
+
+bool cprof_names_take_answers(struct cprof_names *names, const uint8_t *bytes, size_t n)
+{
+	struct cprof_symbol_cache cache;
+	struct cprof_error *err = cprof_symbol_cache_init(&cache);
+	const bool sound = !err && cprof_symbol_cache_parse(&cache, bytes, n, names->fingerprint);
+	cprof_error_free(err);
+	if (!sound) {
+		cprof_symbol_cache_deinit(&cache);
+		return false;
+	}
+	cprof_symbol_cache_deinit(&names->cache);
+	names->cache = cache;
+	return true;
+}
+
 struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 {
 	*ret_saved = false;
@@ -275,11 +305,9 @@ struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
 	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
 		return NULL;
-	/* Without all its parts names are missing that may be there next time; so with a larger budget. */
-	if (cprof_dwarf_met_split(names->dwarf) || was_left_out(names->self) ||
-	    was_left_out(names->debug) || was_left_out(names->alt))
+	if (!are_whole(names))
 		return NULL;
-	/* Those parts are proved by an id alone, and are not in the fingerprint. */
+	/* Split parts parts are proved by an id alone, and are not in the fingerprint. */
 	if (cprof_dwarf_used_split(names->dwarf))
 		return NULL;
 	if (!names->alt &&

@@ -39,6 +39,7 @@ struct cprof_names {
 	struct cprof_dwarf *dwarf;         /* owned; NULL: none */
 	struct cprof_go_table *go;         /* owned; NULL: no Go program, or not needed */
 
+	bool keeps;           /* answers are kept in memory, too */
 	char *cache_dir;      /* owned; NULL: none */
 	uint64_t fingerprint; /* of all files above, with `key` */
 	struct cprof_content_key key;
@@ -79,6 +80,15 @@ struct cprof_error *cprof_names_need(struct cprof_names *names);
  */
 void cprof_names_prefetch(struct cprof_names *names, uint64_t file_addr,
 			  struct cprof_prefetch *prefetch, uint64_t *left);
+
+/*
+ * All answers so far, for another process that has the same module open: as bytes, none where they are not all that could be had
+ * (its debug information has parts that are missing); and in that process, in place of what it had kept. False: they are not of
+ * this module, or no sound answers. What was borrowed before is gone then. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_names_give_answers(const struct cprof_names *names,
+					     struct cprof_buffer *out);
+bool cprof_names_take_answers(struct cprof_names *names, const uint8_t *bytes, size_t n);
 
 /* Write new answers to the cache on disk, if there is one; *ret_saved: there were. Errors: as cprof_symbol_cache_save(). */
 struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved);

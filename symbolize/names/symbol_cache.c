@@ -242,8 +242,8 @@ struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, co
 
 /* ---- writing ---- */
 
-static struct cprof_error *compose(const struct cprof_symbol_cache *cache, uint64_t fingerprint,
-				   struct cprof_buffer *out)
+struct cprof_error *cprof_symbol_cache_compose(const struct cprof_symbol_cache *cache,
+					       uint64_t fingerprint, struct cprof_buffer *out)
 {
 	struct header header = {
 		.fingerprint = fingerprint,
@@ -283,7 +283,7 @@ struct cprof_error *cprof_symbol_cache_save(const struct cprof_symbol_cache *cac
 					    const char *key, uint64_t fingerprint)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_error *err = compose(cache, fingerprint, &bytes);
+	struct cprof_error *err = cprof_symbol_cache_compose(cache, fingerprint, &bytes);
 	return err ? err : cprof_symbol_cache_write_file(dir, key, &bytes);
 }
 

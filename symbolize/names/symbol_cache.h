@@ -50,6 +50,10 @@ struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, co
 bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *bytes, size_t len,
 			      uint64_t fingerprint);
 
+/* The file's bytes, of all answers. Errors: NO_MEMORY. */
+struct cprof_error *cprof_symbol_cache_compose(const struct cprof_symbol_cache *cache,
+					       uint64_t fingerprint, struct cprof_buffer *out);
+
 /*
  * Write all answers. Makes `dir`. Errors: OS, DENIED (the directory is somebody else's), NO_MEMORY; callers may well
  * ignore them. After the last one: cprof_symbol_cache_trim().

@@ -2,6 +2,7 @@
 """-http of processes that come and go: by name, control group, unit and descent, and all of them."""
 
 import concurrent.futures
+import ctypes
 import json
 import os
 import shutil
@@ -182,6 +183,37 @@ class Stream(TempDir):
                     status, _, body = lost.result()
                     self.assertEqual((status, b"has ended" in body), (404, True), body)
                     self.assertGreaterEqual(kept.result().duration_nanos, 1e9)
+
+    def openings(self, path):
+        """A function that tells whether somebody has opened the file since it was last asked."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.addCleanup(os.close, watch)
+        self.assertGreater(libc.inotify_add_watch(watch, path.encode(), 0x20), 0)  # IN_OPEN
+
+        def any_since():
+            try:
+                return len(os.read(watch, 1 << 20)) > 0
+            except BlockingIOError:
+                return False
+        return any_since
+
+    def test_what_has_been_named_is_known_to_all_windows(self):
+        """Debug information is opened by the stream's own child, and then by nobody any more."""
+        need_root()
+        program, debug = self.path("hot"), self.path("hot.debug")
+        shutil.copy(harness.target_path("hot"), program)
+        for command in (["--only-keep-debug", program, debug], ["--strip-all", program],
+                        [f"--add-gnu-debuglink={debug}", program]):
+            subprocess.run(["objcopy", *command], check=True)
+        opened = self.openings(debug)
+        with Target(program) as one, Target("hot") as two, Server("-p", f"{one.pid},{two.pid}", "-modes", "cpu") as server, \
+                server.held(f"/pid/{one.pid}/debug/pprof/profile?seconds=1000"):
+            def names_without_opening():
+                opened()
+                profile = server.profile(f"profile?seconds=0.2&pid={one.pid}")
+                return profile.share(lambda stack, _: "crunch" in stack) > 0 and not opened()
+            wait_for(names_without_opening, "a window that has its names from the stream")
 
     def test_who_may_not_has_one_for_each(self):
         """Without the rights that a stream needs: as for everybody who is not root."""

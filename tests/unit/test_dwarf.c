@@ -335,6 +335,48 @@ TEST(dwarf_decompressed_ahead_is_taken_where_it_is_whole_and_gives_the_same)
 	}
 }
 
+static struct cprof_names *names_of(struct built *built)
+{
+	const struct cprof_names_options options = { 0 };
+	struct cprof_names *names;
+	CHECK(!cprof_names_get(built->module, &options, &names));
+	return names;
+}
+
+TEST(names_that_another_process_has_found_are_taken_and_what_is_no_sound_answer_is_not)
+{
+	struct built built;
+	struct cprof_buffer bytes = { 0 };
+	struct cprof_dwarf_frame frames[8];
+	size_t n;
+	if (!has_program("g++"))
+		test_skip("g++ is not installed");
+	CHECK(build(&built, "g++", "-g"));
+	struct cprof_names *found = names_of(&built);
+	found->keeps = true;
+	CHECK(!cprof_names_frames(found, address(&built, "mark_inner"), frames, 8, &n));
+	CHECK(!cprof_names_frames(found, address(&built, "mark_plain"), frames, 8, &n));
+	CHECK(!cprof_names_give_answers(found, &bytes));
+	cprof_symbolizer_free(built.symbolizer);
+	cprof_modules_deinit(&built.modules);
+
+	open_built(&built);
+	struct cprof_names *given = names_of(&built);
+	CHECK(!cprof_names_take_answers(given, bytes.data, bytes.len - 1));
+	bytes.data[bytes.len / 2] ^= 1;
+	CHECK(!cprof_names_take_answers(given, bytes.data, bytes.len));
+	bytes.data[bytes.len / 2] ^= 1;
+	given->fingerprint ^= 1;
+	CHECK(!cprof_names_take_answers(given, bytes.data, bytes.len));
+	given->fingerprint ^= 1;
+	CHECK_UINT(given->cache.n_answers, 0);
+	CHECK(cprof_names_take_answers(given, bytes.data, bytes.len));
+	check_chain("given", &built, true);
+	CHECK(!given->dwarf_read && !given->symbols_read);
+	cprof_buffer_deinit(&bytes);
+	discard(&built);
+}
+
 TEST(dwarf_packages_of_split_units_give_inline_chains)
 {
 	/* A second unit, first in the package: parts of the one that is asked for do not start at 0. */
