@@ -13,7 +13,9 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "convert/profile/guessed.h"
 #include "cprof/hash.h"
+#include "symbolize/names/place_name.h"
 
 struct cprof_session {
 	const struct cprof_run *run;   /* borrowed, as all of it */
@@ -354,6 +356,26 @@ static struct cprof_error *tell_walks(const struct cprof_session *session,
 	return cprof_profile_add_comment(profile, cprof_buffer_text(&walks));
 }
 
+/* Of functions inlined into each other it is the one that has the symbol. */
+static struct cprof_error *tell_guessed(const struct cprof_guessed_frames *guessed,
+					struct cprof_profile *profile)
+{
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < profile->n_locations; i++) {
+		const struct cprof_location *l = &profile->locations[i];
+		const struct cprof_stack_frame frame = { .addr = l->address,
+							 .mapping = l->mapping };
+		if (!l->n_lines || !cprof_guessed_frames_has(guessed, &frame))
+			continue;
+		const struct cprof_line *line = &profile->lines[l->first_line + l->n_lines - 1];
+		const char *name =
+			cprof_profile_text(profile, profile->functions[line->function].name);
+		if (!cprof_place_name_is(name))
+			err = cprof_guessed_add(profile, name);
+	}
+	return err;
+}
+
 struct cprof_error *cprof_session_finish(struct cprof_session *session, const char *period_type,
 					 const char *period_unit, int64_t period,
 					 const char *default_type,
@@ -373,6 +395,8 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 		err = cprof_profile_set_default_type(profile, default_type);
 	if (!err)
 		err = tell_walks(session, profile);
+	if (!err)
+		err = tell_guessed(&session->walker.guessed, profile);
 	if (err)
 		return err;
 	profile->time_ns = (int64_t)run->window->start_wall_ns;

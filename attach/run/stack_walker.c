@@ -10,6 +10,7 @@ struct cprof_error *cprof_stack_walker_init(struct cprof_stack_walker *walker,
 	walker->numbers = numbers;
 	walker->log = log;
 	walker->unwinder = NULL;
+	walker->guessed = (struct cprof_guessed_frames){ 0 };
 	if (!cprof_arch_host())
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "stacks of this CPU are not known");
 	return cprof_unwinder_new(cprof_arch_host(), numbers->modules, &walker->unwinder);
@@ -19,6 +20,7 @@ void cprof_stack_walker_deinit(struct cprof_stack_walker *walker)
 {
 	cprof_unwinder_free(walker->unwinder);
 	walker->unwinder = NULL;
+	cprof_guessed_frames_deinit(&walker->guessed);
 }
 
 struct copy {
@@ -83,6 +85,8 @@ static struct cprof_error *add_user_frames(struct cprof_stack_walker *walker,
 			if (err)
 				return err;
 		}
+		if (frame->how == CPROF_FRAME_GUESS)
+			cprof_guessed_frames_add(&walker->guessed, out);
 		(*n)++;
 	}
 	return NULL;

@@ -8,6 +8,7 @@
 #ifndef CPROF_ATTACH_RUN_STACK_WALKER_H
 #define CPROF_ATTACH_RUN_STACK_WALKER_H
 
+#include "attach/run/guessed_frames.h"
 #include "attach/run/mapping_numbers.h"
 #include "attach/run/process.h"
 #include "attach/run/run_log.h"
@@ -50,6 +51,7 @@ struct cprof_stack_walker {
 	struct cprof_mapping_numbers *numbers; /* borrowed */
 	struct cprof_run_log *log;             /* borrowed */
 	struct cprof_unwinder *unwinder;       /* owned */
+	struct cprof_guessed_frames guessed;
 	struct cprof_frame walked[CPROF_STACK_DEPTH_MAX];
 	struct cprof_stack_frame frames[CPROF_KERNEL_DEPTH_MAX + CPROF_STACK_DEPTH_MAX + 1];
 };

@@ -8,7 +8,8 @@
  *   modules, files      files of programs and libraries; of sources
  *   functions           columns: name, module (in modules, -1: unknown), file (in files, -1: unknown, or in the name already), line
  *                       (in that file, 0: unknown), inlined (1: never anything else), and by column of values flat and cum
- *                       over the whole profile, which are the numbers of the text reports
+ *                       over the whole profile, which are the numbers of the text reports; guessed lists those that some stack
+ *                       has by a guess (convert/profile/guessed.h)
  *   unlisted            how many functions there was no room for
  *   others              their names where those have room, sorted: same, how many bytes of the name before, and rest; or null
  *   trees               by: "" for all stacks, or a label's key; groups: its values; and in pre-order, for each node,

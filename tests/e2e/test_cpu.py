@@ -3,6 +3,7 @@
 """-mode cpu on real processes: right functions, right shares, right labels, by every way of opening events."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -290,6 +291,20 @@ class Cpu(Base):
         truncated = int(re.search(r"truncated stacks: (\d+)", "\n".join(profile.comments)).group(1))
         self.assertEqual(truncated, sum(v[0] for s, v, _ in profile.samples if s[-1] == "[truncated]"))
         self.assertRegex(self.stderr, r"[1-9]\d*\.\d % truncated")
+
+    def test_frames_that_were_guessed_are_told_apart(self):
+        def marked(profile):
+            return {c.removeprefix("#guessed frame: ") for c in profile.comments if c.startswith("#guessed frame: ")}
+
+        with Target("chain_no_tables_fp") as target:
+            profile = self.profile_work(target.pid, ticks=30)
+        self.assertLessEqual({"leaf", "middle", "outer"}, marked(profile))
+        self.assertNotIn("tick", marked(profile))
+        page = run([harness.CPROF, "-flamegraph", "-o", "/dev/stdout", self.path("cpu.pb.gz")]).stdout
+        functions = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.S).group(1))["functions"]
+        self.assertEqual({functions["name"][i] for i in functions["guessed"]}, marked(profile))
+        with Target("chain_plain") as target:
+            self.assertEqual(marked(self.profile_work(target.pid, ticks=30)), set())
 
     def test_packed_debug_information_is_unpacked_while_sampling_and_names_the_same(self):
         """By a child of ours that must not be needed: a run that is stopped at once, before it has made anything, has names too."""

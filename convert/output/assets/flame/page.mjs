@@ -229,6 +229,10 @@ export class Page {
     return `${tree.joined[i].toLocaleString("en")} narrow ${tree.joined[i] === 1 ? "frame" : "frames"}`;
   }
 
+  marks(frame) {
+    return (this.profile.functions.inlined[frame] ? "\u21b3 " : "") + (this.profile.guessed.has(frame) ? "\u2248 " : "");
+  }
+
   describe(pane, i) {
     const { tree } = pane, frame = tree.frame[i], sum = this.net(pane, i), up = tree.parent[i], { functions, modules, files } = this.profile;
     const own = netValue(this.profile, tree.self, this.type, i), lines = [this.name(pane, i)];
@@ -240,6 +244,7 @@ export class Page {
     const module = functions.module[frame] >= 0 ? modules[functions.module[frame]] : "";
     if (module) lines.push(`in ${visibleName(module)}${functions.inlined[frame] ? ", inlined" : ""}`);
     else if (functions.inlined[frame]) lines.push("inlined");
+    if (this.profile.guessed.has(frame)) lines.push("\u2248 in some stack by a guess: what it called has no unwind information");
     if (functions.file[frame] >= 0) lines.push(visibleName(files[functions.file[frame]]) + (functions.line[frame] > 0 ? `:${functions.line[frame]}` : ""));
     return lines;
   }
@@ -260,7 +265,7 @@ export class Page {
       },
       isHit: (pane, i) => this.found && this.matching.has(pane.tree.frame[i]),
       isCurrent: (pane, i) => this.current && this.current.pane === pane && this.current.node === i,
-      name: (pane, i) => (functions.inlined[pane.tree.frame[i]] ? "\u21b3 " : "") + this.name(pane, i),
+      name: (pane, i) => this.marks(pane.tree.frame[i]) + this.name(pane, i),
       hit: is("--match"), hitText: is("--match-text"), text: is("--frame-text"), filler: is("--filler"), ring: is("--fg"), shade: is("--shade"),
       letter: 6.3,
     };

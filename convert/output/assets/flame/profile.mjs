@@ -10,7 +10,7 @@ import { treeOfRows } from "./tree.mjs";
 export function readProfile(data) {
   const per = data.diff ? 2 : 1;
   return {
-    ...data, per, others: namesOfOthers(data.others),
+    ...data, per, others: namesOfOthers(data.others), guessed: new Set(data.functions.guessed),
     trees: data.trees.map((rows) => ({ by: rows.by, names: data.functions.name.concat(rows.groups), tree: treeOfRows(rows) })),
   };
 }
