@@ -16,6 +16,7 @@
 #include "attach/heap/heap_pace.h"
 #include "attach/heap/heap_profile.h"
 #include "attach/heap/heap_report.h"
+#include "attach/heap/heap_resident.h"
 #include "attach/heap/heap_sources.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
 #include "attach/run/session.h"
@@ -437,6 +438,10 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 	note_trust(heap);
 	note_silence(heap);
 	struct cprof_error *late = add_baseline(heap);
+	if (!late && heap->request->baseline)
+		late = cprof_heap_resident_note(heap->run->log, heap->process,
+						cprof_session_modules(heap->session), NULL,
+						heap->profile.inuse.bytes);
 	if (late)
 		return late;
 	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {
