@@ -79,8 +79,13 @@ struct cprof_error *cprof_perf_counter_open(const struct perf_event_attr *attr,
 {
 	struct cprof_perf_counter counter = { 0 };
 	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < n_targets; i++)
+	for (size_t i = 0; !err && i < n_targets; i++) {
 		err = open_process(&counter, attr, targets[i], children);
+		if (err && err->code == CPROF_ERR_NO_TARGET) { /* it has nothing more to count */
+			cprof_error_free(err);
+			err = NULL;
+		}
+	}
 	if (err)
 		cprof_perf_counter_close(&counter);
 	else

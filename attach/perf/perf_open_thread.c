@@ -12,6 +12,7 @@
 
 #include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
+#include "attach/run/run_without.h"
 #include "base/cleanup.h"
 
 #define RING_BYTES ((size_t)128 << 10) /* three samples of 32 KiB: memory to lock is scarce here */
@@ -106,8 +107,11 @@ static struct cprof_error *open_new(struct cprof_perf_source *source,
 static struct cprof_error *open_all(struct cprof_perf_source *source)
 {
 	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < source->request.n_targets; i++)
+	for (size_t i = 0; !err && i < source->request.n_targets; i++) {
 		err = open_new(source, source->request.targets[i]);
+		err = cprof_run_without(source->request.log, source->request.targets,
+					source->request.n_targets, source->request.targets[i], err);
+	}
 	if (!err && !source->n_rings)
 		err = cprof_error_new(CPROF_ERR_NO_TARGET, "no thread of the target is left");
 	return err;

@@ -14,6 +14,7 @@
 
 #include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
+#include "attach/run/run_without.h"
 #include "base/cleanup.h"
 
 #define BETWEEN    128 /* threads opened before the rings are read again, which fill meanwhile */
@@ -104,15 +105,16 @@ static struct cprof_error *open_all(struct cprof_perf_source *source)
 		return err;
 	size_t ring_bytes = cprof_perf_source_ring_bytes(source, n_cpus);
 	for (size_t i = 0; i < source->request.n_targets; i++) {
-		const struct cprof_target *target = source->request.targets[i];
-		for (int round = 0; round < ROUNDS_MAX; round++) {
-			size_t opened = 0;
+		struct cprof_target *target = source->request.targets[i];
+		size_t opened = 1;
+		for (int round = 0; round < ROUNDS_MAX && opened && !err; round++) {
+			opened = 0;
 			err = open_new(source, target, cpus, n_cpus, ring_bytes, &opened);
-			if (err)
-				return err;
-			if (!opened)
-				break;
 		}
+		err = cprof_run_without(source->request.log, source->request.targets,
+					source->request.n_targets, target, err);
+		if (err)
+			return err;
 	}
 	if (!source->n_rings)
 		return cprof_error_new(CPROF_ERR_NO_TARGET, "no thread of the target is left");

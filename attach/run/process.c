@@ -100,6 +100,8 @@ struct cprof_error *cprof_process_refresh(struct cprof_process *process, uint64_
 	}
 	if (err)
 		return err;
+	/* One that nobody has waited for yet has a list still, with nothing in it. */
+	gone = gone || (!process->maps.n_sorted && !cprof_target_alive(process->target));
 	if (first && gone)
 		return cprof_error_new(CPROF_ERR_NO_TARGET, "process %d has ended",
 				       (int)process->target->pid);

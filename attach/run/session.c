@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "attach/run/profile_names.h"
+#include "attach/run/run_without.h"
 #include "attach/run/sample_labels.h"
 #include "attach/run/session_prefetch.h"
 #include "attach/target/target_children.h"
@@ -117,6 +118,8 @@ struct cprof_error *cprof_session_read_targets(struct cprof_session *session)
 		err = cprof_process_refresh(process, 0);
 		if (!err)
 			err = number_main(session, process);
+		err = cprof_run_without(session->run->log, session->run->targets,
+					session->run->n_targets, process->target, err);
 	}
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/run/run_without.h"
 #include "attach/run/session.h"
 #include "attach/threads/thread_across.h"
 #include "attach/threads/thread_profile.h"
@@ -58,6 +59,23 @@ static struct cprof_error *open_session(struct threads *threads)
 	return cprof_session_new(&threads->session_run, types, 1, &threads->session);
 }
 
+static struct cprof_error *without(const struct threads *threads,
+				   const struct cprof_thread_view *view, struct cprof_error *err)
+{
+	return cprof_run_without(threads->run->log, threads->run->targets, threads->run->n_targets,
+				 view->target, err);
+}
+
+/* One that has ended is no view any more, if others are left. The last one, which is not open yet, takes its place. */
+static void leave_out(struct threads *threads, struct cprof_thread_view *view)
+{
+	const struct cprof_thread_view *last = &threads->views[--threads->n_views];
+	cprof_thread_view_close(view);
+	cprof_thread_view_deinit(view);
+	if (view != last)
+		*view = *last;
+}
+
 static struct cprof_error *open_views(struct threads *threads)
 {
 	const struct cprof_run *run = threads->run;
@@ -68,9 +86,16 @@ static struct cprof_error *open_views(struct threads *threads)
 		cprof_thread_view_init(&threads->views[threads->n_views++], run, threads->request,
 				       run->targets[i]);
 	struct cprof_error *err = open_session(threads);
-	for (size_t i = 0; !err && !threads->request->core && i < threads->n_views; i++)
-		err = cprof_thread_view_open(&threads->views[i], threads->session,
-					     &threads->symbolizer);
+	for (size_t i = 0; !err && !threads->request->core && i < threads->n_views;) {
+		struct cprof_thread_view *view = &threads->views[i];
+		if (!view->target->exited) /* else the session has told of it */
+			err = cprof_thread_view_open(view, threads->session, &threads->symbolizer);
+		err = without(threads, view, err);
+		if (!err && view->target->exited)
+			leave_out(threads, view);
+		else
+			i++;
+	}
 	return err;
 }
 
@@ -221,10 +246,12 @@ static struct cprof_error *take_all(struct threads *threads, bool first)
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct cprof_thread_view *view = &threads->views[i];
 		struct cprof_error *err = cprof_thread_view_snapshot(view);
-		if (err && (err->code != CPROF_ERR_NO_TARGET || first))
-			return err;
 		if (!err)
 			continue;
+		if (first) /* nothing has been seen of it */
+			err = without(threads, view, err);
+		if (err && (err->code != CPROF_ERR_NO_TARGET || first))
+			return err;
 		cprof_error_free(err);
 		view->now = view->before;
 		view->before = (struct cprof_thread_snapshot){ 0 };

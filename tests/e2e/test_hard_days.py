@@ -350,6 +350,69 @@ sys.exit(tool.wait())
             brief.wait()
             self.assertIn(done.returncode, (0, 3), done.stderr)
 
+    def held_before_the_window(self, pids, *args):
+        """cprof-attach, which has opened these processes and cannot say so, as its stderr is a pipe that is full; and that pipe."""
+        reads, writes = os.pipe()
+        os.set_blocking(writes, False)
+        try:
+            while True:
+                os.write(writes, b"." * 4096)
+        except BlockingIOError:
+            pass
+        os.set_blocking(writes, True)
+        process = subprocess.Popen([ATTACH, "-p", ",".join(map(str, pids)), "-seconds", "0.3", "-o", self.path("x.pb.gz"), "-f", *args],
+                                   stderr=writes, stdout=subprocess.DEVNULL)
+        os.close(writes)
+
+        def is_held():
+            with open(f"/proc/{process.pid}/syscall") as file:
+                return file.read().startswith("1 0x2 ")
+        harness.wait_until(is_held, "cprof-attach has something to say")
+        return process, reads
+
+    def ends_before_the_window(self, kill, args, zombies):
+        """(exit status, what it said) of three processes, of which those numbered `kill` end when they have been opened."""
+        targets = [subprocess.Popen([target_path("hot")], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) for _ in range(3)]
+        try:
+            for target in targets:
+                harness.await_line(target.stdout, "ready")
+            process, reads = self.held_before_the_window([target.pid for target in targets], *args)
+            for i in kill:
+                targets[i].kill()
+                if zombies:
+                    os.waitid(os.P_PID, targets[i].pid, os.WEXITED | os.WNOWAIT)
+                else:
+                    targets[i].wait()
+            with open(reads, "rb") as pipe:
+                said = pipe.read().decode().lstrip(".")
+            status = process.wait()
+            self.assertTrue(all(targets[i].poll() is None for i in range(3) if i not in kill))
+            return status, said, [target.pid for target in targets]
+        finally:
+            for target in targets:
+                target.kill()
+                target.communicate()
+
+    def test_one_of_several_ends_before_the_window_and_the_run_goes_on(self):
+        for args in (["-open", "cpu"], ["-open", "thread-cpu"], ["-open", "thread"], ["-event", "page-faults"],
+                     ["-mode", "threads"], ["-mode", "threadcreate"]):
+            for zombies in (False, True):
+                with self.subTest(args=args, zombies=zombies):
+                    status, said, pids = self.ends_before_the_window((0, 2), args, zombies)
+                    self.assertEqual(status, 0, said)
+                    for i in (0, 2):
+                        self.assertEqual(said.count(f"process {pids[i]} (hot) ended before it could be profiled: it is left out"), 1, said)
+                    seen = {labels["pid"] for _, _, labels in Profile.read(self.path("x.pb.gz")).samples}
+                    self.assertLessEqual({pids[1]} if args[1] == "threads" else set(), seen)
+                    self.assertLessEqual(seen, {pids[1]})
+
+    def test_all_of_several_end_before_the_window(self):
+        for args in (["-open", "cpu"], ["-open", "thread-cpu"], ["-open", "thread"], ["-mode", "threads"], ["-mode", "threadcreate"]):
+            with self.subTest(args=args):
+                status, said, _ = self.ends_before_the_window((0, 1, 2), args, False)
+                self.assertEqual(status, 3, said)
+                self.assertNotIn("profiled:", said)
+
     def test_killing_us_harms_nobody_and_leaves_no_file(self):
         with Target("hot") as target:
             before = Footprint(target.pid)
