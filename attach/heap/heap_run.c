@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The run of a heap profile: attach, poll, detach, profile. What sees the allocations is heap_sources.h's. The file's
+ * One process of a heap profile: attach, poll, detach, rows. What sees the allocations is heap_sources.h's. The file's
  * values are unsampled already (heap_profile.h).
  */
-#include "attach/heap/heap_run.h"
+#include "attach/heap/heap_run_impl.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,19 +13,12 @@
 
 #include "attach/heap/heap_baseline.h"
 #include "attach/heap/heap_method.h"
-#include "attach/heap/heap_pace.h"
-#include "attach/heap/heap_profile.h"
 #include "attach/heap/heap_report.h"
 #include "attach/heap/heap_resident.h"
-#include "attach/heap/heap_sources.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
-#include "attach/run/session.h"
-#include "attach/target/thread_look.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define POLL_NS      (10 * 1000000ull)
-#define POLL_BUSY_NS (1 * 1000000ull)
 #define CALM_SAMPLES 5000 /* a second: the burst is over, and twice as many are no trouble */
 #define EASE_NS      (20 * 1000000ull)
 #define PERIOD_MAX   (1ull << 34)
@@ -38,24 +31,6 @@
 #define PLACES_MAX                                                                                 \
 	(1u << 18) /* distinct addresses in them, which cost a kilobyte each in the end */
 #define DRAINED 16 /* samples: so few cost less than a stop */
-
-struct heap {
-	const struct cprof_run *run;
-	const struct cprof_heap_request *request;
-	struct cprof_session *session;
-	struct cprof_process *process;
-	struct cprof_heap_sources sources;
-	struct cprof_heap_profile profile;
-	struct cprof_heap_pace pace;
-	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
-	uint64_t looked_mono_ns;
-	uint64_t second_samples; /* at that moment */
-	uint64_t lost_seen, samples_seen,
-		eased_mono_ns; /* when the period was last looked at for losses */
-	uint64_t period_high;  /* the largest so far */
-	uint64_t no_room;      /* samples left out because the profile is as large as it may get */
-	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
-};
 
 /* ---- samples ---- */
 
@@ -156,7 +131,7 @@ static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 	return err;
 }
 
-static struct cprof_error *look_at_the_living(struct heap *heap)
+struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 {
 	struct cprof_map64 alive = { 0 };
 	bool whole;
@@ -179,7 +154,7 @@ static struct cprof_error *last_look(void *ctx)
 	cprof_target_mem_begin(&heap->process->mem);
 	struct cprof_error *err = cprof_heap_sources_keep(&heap->sources, on_sample, heap);
 	count_lost(heap);
-	return err ? err : look_at_the_living(heap);
+	return err ? err : cprof_heap_run_look_at_the_living(heap);
 }
 
 /* When they run again: walk the stacks of those samples, and tell what is in use. */
@@ -231,10 +206,10 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (!err)
 		err = hook_newcomers(heap);
 	if (!err)
-		err = look_at_the_living(heap);
+		err = cprof_heap_run_look_at_the_living(heap);
 	if (!err && heap->request->overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
-	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples, cprof_clock_cpu_ns(),
-				 now))
+	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples,
+				 (uint64_t)((double)cprof_clock_cpu_ns() * heap->share), now))
 		set_period(heap);
 	uint64_t samples = heap->run->log->counts.samples;
 	if (!err && heap->request->overhead <= 0 && heap->pace.period > heap->pace.base &&
@@ -266,32 +241,11 @@ static void ease(struct heap *heap)
 	heap->eased_mono_ns = now;
 }
 
-static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
-
-static struct cprof_error *sample(struct heap *heap)
+struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples)
 {
-	struct cprof_window *window = heap->run->window;
-	uint64_t wait_ns = POLL_BUSY_NS; /* how much there is to do is not known yet */
-	struct cprof_error *err = NULL;
-
-	cprof_window_start(window);
-	while (!err && !cprof_heap_sources_over(&heap->sources) &&
-	       cprof_window_wait(window, NULL, 0, wait_ns, &heap->run->log->counts)) {
-		size_t n = 0;
-		err = poll_once(heap, &n);
-		ease(heap);
-		if (!err)
-			err = every_second(heap);
-		if (!err)
-			err = cprof_snapshots_take(window->snapshots, finish_so_far, heap);
-		/* Nearly full once means that it may be full the next time: look again at once. */
-		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
-			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
-						      : POLL_NS;
-		if (wait_ns)
-			cprof_session_prefetch(heap->session);
-	}
-	return err;
+	struct cprof_error *err = poll_once(heap, ret_samples);
+	ease(heap);
+	return err ? err : every_second(heap);
 }
 
 /* What is waiting already need not be looked at while the threads stand still for the detach. */
@@ -310,10 +264,12 @@ static struct cprof_error *drain(struct heap *heap)
 /* Blocks of one stack are told apart by size. */
 static struct cprof_error *size_label(struct heap *heap, uint64_t size, uint32_t *ret_labels)
 {
-	const struct cprof_builder_label label = { .key = "bytes",
-						   .num = (int64_t)size,
-						   .unit = "bytes" };
-	return cprof_session_labels(heap->session, heap->process, 0, &label, 1, ret_labels);
+	const struct cprof_builder_label labels[] = {
+		{ .key = "bytes", .num = (int64_t)size, .unit = "bytes" },
+		{ .key = "pid", .num = heap->process->target->pid },
+	};
+	return cprof_session_labels(heap->session, heap->process, 0, labels,
+				    heap->label_pid ? 2 : 1, ret_labels);
 }
 
 static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_row *row)
@@ -429,7 +385,7 @@ static struct cprof_error *add_baseline(struct heap *heap)
 	return err ? err : cprof_session_add(heap->session, &stack, labels, values);
 }
 
-static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_profile)
+struct cprof_error *cprof_heap_run_add(struct heap *heap)
 {
 	note_mechanism(heap);
 	note_totals(heap);
@@ -449,22 +405,7 @@ static struct cprof_error *finish(struct heap *heap, struct cprof_profile **ret_
 		if (err)
 			return err;
 	}
-	return cprof_session_finish(heap->session, "space", "bytes",
-				    (int64_t)heap->request->period_bytes, "inuse_space",
-				    ret_profile);
-}
-
-/* In a copy of this process, while the allocators are watched on; the target's tables are read, nothing else. */
-static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
-{
-	struct heap *heap = ctx;
-	cprof_target_mem_begin(&heap->process->mem);
-	struct cprof_error *err =
-		cprof_heap_sources_over(&heap->sources) ? NULL : look_at_the_living(heap);
-	if (err)
-		return err;
-	cprof_heap_profile_settle(&heap->profile, &heap->alive);
-	return finish(heap, ret_profile);
+	return NULL;
 }
 
 /* ---- the run ---- */
@@ -488,52 +429,7 @@ static struct cprof_error *remove_left(struct heap *heap)
 	return NULL;
 }
 
-static struct cprof_error *profile_heap(struct heap *heap, struct cprof_profile **ret_profile)
-{
-	const struct cprof_heap_install_options options = {
-		.period = heap->request->period_bytes,
-		.pools = heap->request->pools,
-		.sizes = heap->request->sizes,
-	};
-	struct cprof_error *err = NULL;
-	heap->pace = (struct cprof_heap_pace){ .base = options.period,
-					       .period = options.period,
-					       .budget = heap->request->overhead };
-	heap->period_high = options.period;
-	if (heap->request->baseline)
-		err = cprof_heap_baseline(heap->run->targets[0]->pid, &heap->baseline_bytes);
-	if (!err)
-		err = remove_left(heap);
-	if (!err)
-		err = cprof_heap_sources_attach(&heap->sources, &options);
-	if (err) {
-		cprof_heap_report_failed_attach(&heap->sources);
-		return cprof_error_wrap(err, "heap profile of process %d",
-					(int)heap->run->targets[0]->pid);
-	}
-	err = sample(heap);
-	const bool wanted = cprof_snapshots_want_last(heap->run->window->snapshots);
-	if (!err && wanted)
-		err = drain(heap);
-	/* Whatever happened: out of the target first. */
-	struct cprof_error *out =
-		cprof_heap_sources_detach(&heap->sources, err || !wanted ? NULL : last_look, heap);
-	*ret_profile = NULL;
-	if (err)
-		cprof_error_free(out);
-	else
-		err = out;
-	if (err || !wanted)
-		return err;
-	err = settle(heap);
-	return err ? err : finish(heap, ret_profile);
-}
-
-/*
- * What is read of a process that is about to end is anything: no symbols, no code, no mappings. It ends a moment after
- * that, and then this is what happened.
- */
-static struct cprof_error *explain(struct cprof_target *target, struct cprof_error *err)
+struct cprof_error *cprof_heap_run_explain(struct cprof_target *target, struct cprof_error *err)
 {
 	const struct timespec moment = { .tv_nsec = 5000000 };
 	if (err->code == CPROF_ERR_NO_MEMORY || err->code == CPROF_ERR_USAGE ||
@@ -548,55 +444,43 @@ static struct cprof_error *explain(struct cprof_target *target, struct cprof_err
 			       (int)target->pid);
 }
 
-void cprof_heap_promise(const struct cprof_heap_request *request, char *text, size_t n)
+struct cprof_error *cprof_heap_run_attach(struct heap *heap)
 {
-	const struct cprof_heap_method *method;
-	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
-	*text = 0;
-	if (!err && method->injects)
-		snprintf(
-			text, n,
-			"its threads will be stopped once or twice; at most %d times for the attach "
-			"and %d for the detach, and whoever has not come within %llu ms is not "
-			"waited for (%llu ms where the machine gives it no processor)",
-			CPROF_HEAP_INSTALL_ATTACH_STOPS, CPROF_HEAP_INSTALL_DETACH_STOPS,
-			CPROF_STOP_SERIES_NS / 1000000, CPROF_STOP_SERIES_STARVED_NS / 1000000);
-	cprof_error_free(err);
+	struct cprof_target *target = heap->run->targets[0];
+	const struct cprof_heap_install_options options = {
+		.period = heap->request->period_bytes,
+		.pools = heap->request->pools,
+		.sizes = heap->request->sizes,
+	};
+	struct cprof_error *err = NULL;
+	heap->pace = (struct cprof_heap_pace){ .base = options.period,
+					       .period = options.period,
+					       .budget = heap->request->overhead };
+	heap->period_high = options.period;
+	if (heap->request->baseline)
+		err = cprof_heap_baseline(target->pid, &heap->baseline_bytes);
+	if (!err)
+		err = remove_left(heap);
+	if (!err)
+		err = cprof_heap_sources_attach(&heap->sources, &options);
+	heap->watched = !err;
+	if (!err)
+		return NULL;
+	cprof_heap_report_failed_attach(&heap->sources);
+	err = cprof_error_wrap(err, "heap profile of process %d", (int)target->pid);
+	return cprof_heap_run_explain(target, err);
 }
 
-struct cprof_error *cprof_heap_run(const struct cprof_run *run,
-				   const struct cprof_heap_request *request,
-				   struct cprof_profile **ret_profile)
+struct cprof_error *cprof_heap_run_detach(struct heap *heap, bool wanted)
 {
-	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
-							   { "alloc_space", "bytes" },
-							   { "inuse_objects", "count" },
-							   { "inuse_space", "bytes" } };
-	struct heap heap = { .run = run, .request = request };
-	if (run->targets[0]->launched)
-		return cprof_error_hint(
-			cprof_error_new(CPROF_ERR_UNSUPPORTED,
-					"-mode heap attaches to a running process, and %s has not "
-					"begun yet",
-					run->targets[0]->comm),
-			"start it, then give -p PID");
-	const struct cprof_heap_method *method;
-	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
-	if (!err)
-		err = cprof_thread_look_memory(run->targets[0]);
-	if (!err)
-		err = cprof_session_new(run, types, 4, &heap.session);
+	struct cprof_error *err = wanted ? drain(heap) : NULL;
+	struct cprof_error *out =
+		cprof_heap_sources_detach(&heap->sources, err || !wanted ? NULL : last_look, heap);
 	if (err)
-		return explain(run->targets[0], err);
-	heap.process = cprof_session_process_at(heap.session, 0);
-	cprof_heap_sources_init(&heap.sources, method, run->targets[0], &heap.process->maps,
-				cprof_session_modules(heap.session), run->log);
-	err = profile_heap(&heap, ret_profile);
-	if (err)
-		err = explain(run->targets[0], err);
-	cprof_map64_deinit(&heap.alive);
-	cprof_heap_profile_deinit(&heap.profile);
-	cprof_heap_sources_deinit(&heap.sources);
-	cprof_session_free(heap.session);
+		cprof_error_free(out);
+	else
+		err = out;
+	if (!err && wanted)
+		err = settle(heap);
 	return err;
 }

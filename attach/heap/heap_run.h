@@ -30,7 +30,8 @@ struct cprof_heap_request {
 void cprof_heap_promise(const struct cprof_heap_request *request, char *text, size_t n);
 
 /*
- * Sample until the window is over, and hand out the finished profile. On return, error or not, the target is as it was
+ * All targets in one profile: each is watched by itself (heap_apart.h), and one that cannot be is left out with a warning as long as
+ * another can. Sample until the window is over, and hand out the finished profile. On return, error or not, the target is as it was
  * found. Errors: those of cprof_heap_attach(), UNSUPPORTED (a command that has not begun yet), OS, NO_MEMORY.
  */
 struct cprof_error *cprof_heap_run(const struct cprof_run *run,

@@ -99,7 +99,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .can_share = can_share_cpu },
 	{ .name = "heap",
 	  .summary = "who allocates memory, and what of it is in use",
-	  .max_targets = 1,
+	  .apart = true,
 	  .effect = CPROF_RUN_CHANGES,
 	  .alters_target = true,
 	  .clean = clean_heap,
@@ -132,7 +132,7 @@ struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct c
 				   const struct cprof_mode_requests *requests,
 				   struct cprof_profile **ret_profile)
 {
-	struct cprof_error *err = cprof_run_check_runner(run, mode->effect);
+	struct cprof_error *err = mode->apart ? NULL : cprof_run_check_runner(run, mode->effect);
 	return err ? err : mode->run(run, requests, ret_profile);
 }
 

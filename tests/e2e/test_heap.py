@@ -188,6 +188,71 @@ class Counting(unittest.TestCase):
             self.close(target)
 
 
+class Several(unittest.TestCase):
+    """-p A,B: each process by itself, in one profile."""
+
+    def of(self, profile, pid, name):
+        total = [0, 0, 0, 0]
+        for stack, values, labels in profile.samples:
+            if name in stack and labels["pid"] == pid:
+                total = [a + b for a, b in zip(total, values)]
+        return tuple(total)
+
+    def check_truth(self, profile, target, truth):
+        self.assertGreater(len(truth), 6)
+        for name, want in truth.items():
+            with self.subTest(pid=target.pid, function=name):
+                self.assertEqual(self.of(profile, target.pid, name), want)
+
+    def test_each_is_counted_to_the_byte_and_told_by_its_label(self):
+        with Truth("heap_truth") as one, Truth("heap_truth_static") as other:
+            before = executable_bytes(one.pid), executable_bytes(other.pid)
+            watching = Watching(f"{one.pid},{other.pid}", "inline", "-rate", 1)
+            truths = one.tell("every"), other.tell("every")
+            profile = watching.stop()
+            self.assertEqual((executable_bytes(one.pid), executable_bytes(other.pid)), before)
+            self.check_truth(profile, one, truths[0])
+            self.check_truth(profile, other, truths[1])
+            for target in (one, other):
+                self.assertRegex("\n".join(profile.comments), rf"heap_truth\w* \({target.pid}\): threads stood still 1 time")
+                target.tell("drop")
+                target.quit()
+
+    def test_one_that_refuses_and_one_that_ends_do_not_lose_the_third(self):
+        harness.need("strace")
+        with Truth("heap_truth") as traced, Truth("heap_truth") as ends, Truth("heap_truth") as stays:
+            strace = subprocess.Popen(["strace", "-f", "-e", "trace=none", "-p", str(traced.pid)], stderr=subprocess.DEVNULL)
+            while tracer(traced.pid) == 0:
+                time.sleep(0.01)
+            watching = Watching(f"{traced.pid},{ends.pid},{stays.pid}", "inline", "-rate", 1)
+            gone = ends.tell("every")
+            ends.quit()
+            truth = stays.tell("every")
+            profile = watching.stop()
+            self.check_truth(profile, stays, truth)
+            for name, want in gone.items():  # all that was read before it ended; by then all of it is freed, or none
+                self.assertLessEqual(self.of(profile, ends.pid, name)[1], want[1])
+            comments = "\n".join(profile.comments)
+            self.assertRegex(comments, rf"process {traced.pid} \(heap_truth\) is left out: .* traced by strace \(PID {strace.pid}\)")
+            self.assertRegex(comments, rf"heap_truth \({ends.pid}\): the process ended")
+            self.assertEqual(watching.process.returncode, 0)
+            strace.terminate()
+            strace.wait()
+            for target in (traced, stays):
+                target.tell("every")
+                target.quit()
+
+    def test_where_all_refuse_the_first_one_says_why(self):
+        with Truth("heap_truth") as one, Truth("heap_truth") as other:
+            result = harness.attach("-p", f"{one.pid},{other.pid}", "-mode", "heap", "-seconds", "1", "-o", "-",
+                                    "-heap-hook", "alloc=no_such_function,size=arg1")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("no_such_function", result.stderr)
+            for target in (one, other):
+                target.tell("every")
+                target.quit()
+
+
 class Guest(unittest.TestCase):
     """The target is a guest room."""
 

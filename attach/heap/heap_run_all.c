@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All processes of one heap profile: in one window and one session, each by itself (heap_run.c). */
+#include "attach/heap/heap_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "attach/heap/heap_apart.h"
+#include "attach/heap/heap_method.h"
+#include "attach/heap/heap_run_impl.h"
+
+#define POLL_NS      (10 * 1000000ull)
+#define POLL_BUSY_NS (1 * 1000000ull)
+
+/* All that are profiled together. They share the session and the window. */
+struct heaps {
+	const struct cprof_run *run; /* as it was asked for */
+	const struct cprof_heap_request *request;
+	struct cprof_heap_apart apart;
+	struct cprof_session *session;
+	struct heap *all; /* owned; apart.n, in that order */
+};
+
+/* As long as one is left, what goes wrong with another is said, and that one is looked at no more. */
+static struct cprof_error *look_at_all(struct heaps *heaps, size_t *ret_samples)
+{
+	struct cprof_error *err = NULL;
+	*ret_samples = 0;
+	for (size_t i = 0; !err && i < heaps->apart.n; i++) {
+		struct heap *heap = &heaps->all[i];
+		size_t n = 0;
+		if (!heap->watched || heaps->apart.all[i].out ||
+		    cprof_heap_sources_over(&heap->sources))
+			continue;
+		err = cprof_heap_run_look(heap, &n);
+		if (err)
+			err = cprof_heap_apart_leave_out(&heaps->apart, i, err);
+		if (n > *ret_samples)
+			*ret_samples = n;
+	}
+	cprof_heap_apart_count(&heaps->apart);
+	return err;
+}
+
+static bool all_over(const struct heaps *heaps)
+{
+	for (size_t i = 0; i < heaps->apart.n; i++) {
+		if (heaps->all[i].watched && !heaps->apart.all[i].out &&
+		    !cprof_heap_sources_over(&heaps->all[i].sources))
+			return false;
+	}
+	return true;
+}
+
+static struct cprof_error *finish(struct heaps *heaps, struct cprof_profile **ret_profile)
+{
+	for (size_t i = 0; i < heaps->apart.n; i++) {
+		struct cprof_error *err =
+			heaps->all[i].watched ? cprof_heap_run_add(&heaps->all[i]) : NULL;
+		if (err)
+			return err;
+	}
+	cprof_heap_apart_count(&heaps->apart);
+	cprof_heap_apart_gather(&heaps->apart);
+	return cprof_session_finish(heaps->session, "space", "bytes",
+				    (int64_t)heaps->request->period_bytes, "inuse_space",
+				    ret_profile);
+}
+
+/* In a copy of this process, while the allocators are watched on; the target's tables are read, nothing else. */
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+{
+	struct heaps *heaps = ctx;
+	for (size_t i = 0; i < heaps->apart.n; i++) {
+		struct heap *heap = &heaps->all[i];
+		struct cprof_error *err = NULL;
+		cprof_target_mem_begin(&heap->process->mem);
+		if (heap->watched && !cprof_heap_sources_over(&heap->sources))
+			err = cprof_heap_run_look_at_the_living(heap);
+		if (err)
+			return err;
+		cprof_heap_profile_settle(&heap->profile, &heap->alive);
+	}
+	return finish(heaps, ret_profile);
+}
+
+/* ---- the run ---- */
+
+static struct cprof_error *sample(struct heaps *heaps)
+{
+	struct cprof_window *window = heaps->run->window;
+	uint64_t wait_ns = POLL_BUSY_NS; /* how much there is to do is not known yet */
+	struct cprof_error *err = NULL;
+
+	cprof_window_start(window);
+	while (!err && !all_over(heaps) &&
+	       cprof_window_wait(window, NULL, 0, wait_ns, &heaps->run->log->counts)) {
+		size_t n = 0;
+		err = look_at_all(heaps, &n);
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, heaps);
+		/* Nearly full once means that it may be full the next time: look again at once. */
+		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
+			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
+						      : POLL_NS;
+		if (wait_ns)
+			cprof_session_prefetch(heaps->session);
+	}
+	return err;
+}
+
+/* One after the other; those that are watched already are not left unread for so long. */
+static struct cprof_error *attach_all(struct heaps *heaps)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < heaps->apart.n; i++) {
+		size_t n;
+		err = cprof_heap_run_attach(&heaps->all[i]);
+		if (err)
+			err = cprof_heap_apart_leave_out(&heaps->apart, i, err);
+		if (!err && i + 1 < heaps->apart.n)
+			err = look_at_all(heaps, &n);
+	}
+	return err;
+}
+
+/* `lost`: there is an error, and only what is in the targets matters. */
+static struct cprof_error *detach_all(struct heaps *heaps, bool lost)
+{
+	const bool wanted = !lost && cprof_snapshots_want_last(heaps->run->window->snapshots);
+	struct cprof_error *first = NULL;
+	for (size_t i = 0; i < heaps->apart.n; i++) {
+		struct heap *heap = &heaps->all[i];
+		const bool out = heaps->apart.all[i].out;
+		if (!heap->watched)
+			continue;
+		struct cprof_error *err = cprof_heap_run_detach(heap, wanted && !out);
+		if (err && !out && !first)
+			err = cprof_heap_apart_leave_out(&heaps->apart, i, err);
+		if (wanted && heaps->apart.all[i].out)
+			cprof_heap_profile_settle(&heap->profile, &heap->alive);
+		if (err && !first)
+			first = err;
+		else
+			cprof_error_free(err);
+	}
+	return first;
+}
+
+static struct cprof_error *profile_heaps(struct heaps *heaps, struct cprof_profile **ret_profile)
+{
+	*ret_profile = NULL;
+	struct cprof_error *err = attach_all(heaps);
+	if (!err)
+		err = sample(heaps);
+	struct cprof_error *out = detach_all(heaps, err != NULL);
+	if (err)
+		cprof_error_free(out);
+	else
+		err = out;
+	if (err || !cprof_snapshots_want_last(heaps->run->window->snapshots))
+		return err;
+	return finish(heaps, ret_profile);
+}
+
+void cprof_heap_promise(const struct cprof_heap_request *request, char *text, size_t n)
+{
+	const struct cprof_heap_method *method;
+	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
+	*text = 0;
+	if (!err && method->injects)
+		snprintf(
+			text, n,
+			"threads of a process will be stopped once or twice; at most %d times for the attach "
+			"and %d for the detach, and whoever has not come within %llu ms is not "
+			"waited for (%llu ms where the machine gives it no processor)",
+			CPROF_HEAP_INSTALL_ATTACH_STOPS, CPROF_HEAP_INSTALL_DETACH_STOPS,
+			CPROF_STOP_SERIES_NS / 1000000, CPROF_STOP_SERIES_STARVED_NS / 1000000);
+	cprof_error_free(err);
+}
+
+/* ---- all of them ---- */
+
+static struct cprof_error *open_session(struct heaps *heaps)
+{
+	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
+							   { "alloc_space", "bytes" },
+							   { "inuse_objects", "count" },
+							   { "inuse_space", "bytes" } };
+	return cprof_session_new(&heaps->apart.joined, types, 4, &heaps->session);
+}
+
+static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method *method)
+{
+	struct cprof_heap_one *one = &heaps->apart.all[i];
+	struct heap *heap = &heaps->all[i];
+	*heap = (struct heap){
+		.run = &one->run,
+		.request = heaps->request,
+		.session = heaps->session,
+		.process = cprof_session_process_at(heaps->session, i),
+		.share = 1.0 / (double)heaps->apart.n,
+		.label_pid = cprof_heap_apart_several(&heaps->apart) && heaps->apart.n == 1,
+	};
+	cprof_heap_sources_init(&heap->sources, method, one->target, &heap->process->maps,
+				cprof_session_modules(heaps->session), one->run.log);
+}
+
+static void end(struct heap *heap)
+{
+	cprof_map64_deinit(&heap->alive);
+	cprof_heap_profile_deinit(&heap->profile);
+	cprof_heap_sources_deinit(&heap->sources);
+}
+
+static struct cprof_error *run_apart(struct heaps *heaps, const struct cprof_heap_method *method,
+				     struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = open_session(heaps);
+	if (err)
+		return cprof_heap_run_explain(heaps->apart.targets[0], err);
+	heaps->all = calloc(heaps->apart.n, sizeof(*heaps->all));
+	if (!heaps->all)
+		err = cprof_error_no_memory();
+	for (size_t i = 0; !err && i < heaps->apart.n; i++)
+		begin(heaps, i, method);
+	if (!err)
+		err = profile_heaps(heaps, ret_profile);
+	for (size_t i = 0; heaps->all && i < heaps->apart.n; i++)
+		end(&heaps->all[i]);
+	free(heaps->all);
+	cprof_session_free(heaps->session);
+	return err;
+}
+
+struct cprof_error *cprof_heap_run(const struct cprof_run *run,
+				   const struct cprof_heap_request *request,
+				   struct cprof_profile **ret_profile)
+{
+	struct heaps heaps = { .run = run, .request = request };
+	if (run->targets[0]->launched)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					"-mode heap attaches to a running process, and %s has not "
+					"begun yet",
+					run->targets[0]->comm),
+			"start it, then give -p PID");
+	const struct cprof_heap_method *method;
+	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
+	if (!err)
+		err = cprof_heap_apart_init(&heaps.apart, run);
+	if (err)
+		return cprof_heap_run_explain(run->targets[0], err);
+	err = run_apart(&heaps, method, ret_profile);
+	cprof_heap_apart_deinit(&heaps.apart);
+	return err;
+}
