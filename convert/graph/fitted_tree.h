@@ -3,7 +3,7 @@
  * convert/graph/fitted_tree.h - the finest pruned tree, or nearly, that there is room for.
  *
  * Tries go over all samples again, so there are few: from fine to coarse, then between the last two as long as half of the
- * budget is left.
+ * budget is left. Of a large profile this is done with a part of its samples first, which tells nearly the share that fits.
  */
 #ifndef CPROF_CONVERT_GRAPH_FITTED_TREE_H
 #define CPROF_CONVERT_GRAPH_FITTED_TREE_H

@@ -37,6 +37,7 @@ struct pruner {
 	const struct cprof_pruned_wish *wish;
 	struct cprof_pruned_tree *tree;
 	uint32_t n_columns, n_frames;
+	double *weight; /* by type: of the samples that are looked at */
 	struct item *items, *spare;
 	uint32_t n_items;
 	struct next *next; /* by frame; all zero between two ranges */
@@ -76,7 +77,7 @@ static bool is_wide(const struct pruner *p, const int64_t *sum)
 	for (uint32_t type = 0; type < c->n_types; type++) {
 		int64_t wide = c->is_diff ? cprof_measure_add(sum[2 * type], sum[2 * type + 1])
 					  : sum[type];
-		if (wide > 0 && (double)wide >= p->wish->share * (double)c->weight[type])
+		if (wide > 0 && (double)wide >= p->wish->share * p->weight[type])
 			return true;
 	}
 	return false;
@@ -279,31 +280,53 @@ static struct cprof_error *prune(struct pruner *p)
 
 static void put_items(struct pruner *p)
 {
-	for (uint32_t i = 0; i < p->wish->columns->report->profile->n_samples; i++) {
-		const struct item item = item_of(p, i);
-		if (!cprof_stack_columns_empty(p->wish->columns, i) &&
+	const uint32_t every = p->wish->every ? p->wish->every : 1;
+	for (uint64_t i = 0; i < p->wish->columns->report->profile->n_samples; i += every) {
+		const struct item item = item_of(p, (uint32_t)i);
+		if (!cprof_stack_columns_empty(p->wish->columns, (uint32_t)i) &&
 		    item.frame != CPROF_PRUNED_FILLER)
 			p->items[p->n_items++] = item;
 	}
 }
 
+static void weigh_items(struct pruner *p)
+{
+	const struct cprof_stack_columns *c = p->wish->columns;
+	const uint32_t sides = c->is_diff ? 2 : 1;
+	for (uint32_t type = 0; type < c->n_types; type++) {
+		if (p->wish->every <= 1) {
+			p->weight[type] = (double)c->weight[type];
+			continue;
+		}
+		for (uint32_t i = 0; i < p->n_items; i++) {
+			const int64_t *values = &c->values[(size_t)p->items[i].sample * c->n];
+			for (uint32_t side = 0; side < sides; side++)
+				p->weight[type] += (double)values[type * sides + side];
+		}
+	}
+}
+
 static struct cprof_error *make_room(struct pruner *p)
 {
-	size_t n = (size_t)p->wish->columns->report->profile->n_samples + 1;
+	size_t n = (size_t)p->wish->columns->report->profile->n_samples /
+			   (p->wish->every ? p->wish->every : 1) +
+		   2;
 	size_t frames = (size_t)p->n_frames + 1;
+	p->weight = calloc((size_t)p->wish->columns->n_types + 1, sizeof(*p->weight));
 	p->items = calloc(n, sizeof(*p->items));
 	p->spare = calloc(n, sizeof(*p->spare));
 	p->next = calloc(frames, sizeof(*p->next));
 	p->sum = calloc(frames * p->n_columns + 1, sizeof(*p->sum));
 	p->met = calloc(frames, sizeof(*p->met));
 	p->paid = calloc(frames, sizeof(*p->paid));
-	if (p->items && p->spare && p->next && p->sum && p->met && p->paid)
+	if (p->weight && p->items && p->spare && p->next && p->sum && p->met && p->paid)
 		return NULL;
 	return cprof_error_no_memory();
 }
 
 static void free_room(struct pruner *p)
 {
+	free(p->weight);
 	free(p->items);
 	free(p->spare);
 	free(p->next);
@@ -327,6 +350,7 @@ struct cprof_error *cprof_pruned_tree_new(const struct cprof_pruned_wish *wish,
 	struct cprof_error *err = make_room(&p);
 	if (!err) {
 		put_items(&p);
+		weigh_items(&p);
 		err = prune(&p);
 	}
 	free_room(&p);

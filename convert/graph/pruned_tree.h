@@ -47,6 +47,8 @@ struct cprof_pruned_wish {
 	const uint32_t *cost; /* by frame: what its first node costs more than `node_cost` */
 	uint32_t node_cost;
 	uint64_t budget; /* in the unit of the costs */
+	uint32_t
+		every; /* one of so many samples is looked at, and shares are of what these have; 0: all are */
 };
 
 struct cprof_error *cprof_pruned_tree_new(const struct cprof_pruned_wish *wish,
