@@ -156,6 +156,7 @@ static const char *kind_wants(enum cprof_option_kind kind)
 	case CPROF_OPT_DURATION:
 		return "a duration such as 30, 1.5, 500ms, 2m or 1m30s";
 	case CPROF_OPT_STRING:
+	case CPROF_OPT_OPTIONAL:
 	case CPROF_OPT_LIST:
 		break;
 	}
@@ -172,6 +173,7 @@ static struct cprof_error *set(const struct cprof_option *row, const char *text,
 		ok = parse_switch(text, at);
 		break;
 	case CPROF_OPT_STRING:
+	case CPROF_OPT_OPTIONAL:
 		*(const char **)at = text;
 		break;
 	case CPROF_OPT_UINT:
@@ -390,7 +392,9 @@ static struct cprof_error *parse_option(struct parser *parser, int argc, char *c
 		free(copy);
 		return err;
 	}
-	if (!equals && row->kind != CPROF_OPT_SWITCH) {
+	if (!equals && row->kind == CPROF_OPT_OPTIONAL) {
+		text = *at + 1 < argc && argv[*at + 1][0] != '-' ? argv[++*at] : "";
+	} else if (!equals && row->kind != CPROF_OPT_SWITCH) {
 		if (*at + 1 >= argc)
 			return cprof_error_new(CPROF_ERR_USAGE, "-%s needs %s", row->name,
 					       row->arg ? row->arg : "a value");

@@ -23,6 +23,7 @@ enum cprof_option_kind {
 	CPROF_OPT_SIZE,   /* uint64_t bytes; 512k 4M 1G are powers of 1024 */
 	CPROF_OPT_DOUBLE, /* double, finite */
 	CPROF_OPT_DURATION, /* uint64_t ns; "1.5" is seconds, or 10ms 500us 2m 1h 100ns, or 1h2m3.5s as Go writes it */
+	CPROF_OPT_OPTIONAL, /* const char *, as STRING; "" where what follows is another option, or nothing */
 	CPROF_OPT_LIST, /* struct cprof_strings, appended to; repeatable */
 };
 

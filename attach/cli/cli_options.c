@@ -275,7 +275,7 @@ static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
 		check_threads,   parse_rate,     parse_overhead, parse_heap_hooks,
 		parse_heap_size, parse_block,    check_cpu,      split_labels,
-		parse_naming,    check_children, check_http,
+		parse_naming,    check_children, check_http,     cli_options_parse_samples,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -387,6 +387,7 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 		free((char *)(uintptr_t)options->label_pairs[i].key);
 	free(options->label_pairs);
 	free(options->cache_dir);
+	cprof_thread_choice_free(options->threads);
 	free(options->pids);
 	cprof_option_layers_deinit(&options->layers, cprof_cli_option_table.n_rows);
 	cprof_option_values_deinit(&options->below);

@@ -37,6 +37,9 @@ struct cprof_attach_options {
 	uint64_t length_ns; /* 0: until stopped */
 	struct cprof_mode_requests requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* owned; NULL: all */
+	struct cprof_run_timeline timeline;  /* where it was asked for */
+	bool no_timeline;                    /* it was asked that there be none */
 
 	/* as typed; what they mean is in `requests` and `naming` */
 	const char *rate; /* what it is depends on the mode: heap.period_bytes or waits.rate_ns */
@@ -44,6 +47,8 @@ struct cprof_attach_options {
 	const char *block;       /* "contention" or "all" */
 	const char *text_format; /* "threads" or "goroutines" */
 	const char *demangle;
+	const char *thread_pattern, *thread_ids; /* "io-.*", "12,13" */
+	const char *timeline_text;               /* "", "100ms", "off" */
 	bool no_cache;
 	struct cprof_strings heap_hook_texts;
 	const char *heap_size;              /* "4080:4096" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cli_options_impl.h - the inside of cli_options: which processes are named (cli_options_targets.c), and when a
- * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c). The rows stand in
+ * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c), and which samples are kept and how (cli_options_samples.c). The rows stand in
  * cli_options_table.c.
  */
 #ifndef CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
@@ -37,6 +37,9 @@ struct cprof_error *cli_options_take_more_pids(int argc, char *const argv[],
 
 /* The first option that is given, and says what becomes of one profile: "-o"; NULL: none. */
 const char *cli_options_for_one_profile(const struct cprof_attach_options *options);
+
+/* -threads, -tid and -timeline. Errors: USAGE. */
+struct cprof_error *cli_options_parse_samples(struct cprof_attach_options *options);
 
 /* One way to say what is to be profiled, and one only. Errors: USAGE. */
 struct cprof_error *cli_options_check_target(const struct cprof_attach_options *options);

@@ -196,6 +196,7 @@ static struct cprof_error *run_engine(struct state *state, struct cprof_continuo
 		.length_ns = options->length_ns,
 		.requests = &options->requests,
 		.naming = options->naming,
+		.threads = options->threads,
 		.command_line = state->command->command_line,
 		.stop_fd = state->stop_fd,
 		.again_fd = state->again_fd,

@@ -132,6 +132,7 @@ struct cprof_error *cprof_cmd_live(const struct cprof_cmd_live *command)
 		.mode = state.mode,
 		.requests = &options->requests,
 		.naming = options->naming,
+		.threads = options->threads,
 		.command_line = command->command_line,
 		.every_ns = options->requests.threads.every_ns,
 		.length_ns = options->length_ns,

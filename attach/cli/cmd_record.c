@@ -99,6 +99,35 @@ static struct cprof_error *prepare(struct record *record)
 	return cprof_interrupt_init(&record->window.stop_fd);
 }
 
+/*
+ * Where nobody says otherwise a file has times that is read by programs which know what labels are. A collector makes a series of each set of
+ * labels, and a report shows them all in one.
+ */
+static struct cprof_run_timeline choose_timeline(const struct record *record)
+{
+	const struct cprof_attach_options *options = record->options;
+	const struct cprof_format *file = record->answer.file;
+	struct cprof_run_timeline timeline = options->timeline;
+	if (!timeline.on && !options->no_timeline)
+		timeline.on = record->mode->has_times && !record->no_file &&
+			      !options->push_urls.len &&
+			      (!file || file->flags & CPROF_FORMAT_TIMES);
+	return timeline;
+}
+
+/* A name that nobody has is told now and not after half a minute. */
+static struct cprof_error *check_threads(struct record *record)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer remark = { 0 };
+	if (record->options->requests.threads.core)
+		return NULL;
+	struct cprof_error *err = cprof_thread_choice_check(
+		record->options->threads, record->opened->all, record->opened->n, &remark);
+	if (!err && remark.len)
+		cprof_console_say(record->console, cprof_buffer_text(&remark));
+	return err;
+}
+
 /* It is not always below HOME: base/cache_dir.h. */
 static void say_cache(struct record *record)
 {
@@ -166,6 +195,8 @@ static struct cprof_error *sample(struct record *record, struct cprof_profile **
 		.labels = options->label_pairs,
 		.n_labels = options->labels.len,
 		.children = options->children,
+		.threads = options->threads,
+		.timeline = choose_timeline(record),
 		.command_line = record->command_line,
 	};
 	struct cprof_mode_requests requests = options->requests;
@@ -328,6 +359,9 @@ static int run(struct record *record)
 {
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_error *err = prepare(record);
+	if (err)
+		return cprof_console_fail(record->console, err);
+	err = check_threads(record);
 	if (err)
 		return cprof_console_fail(record->console, err);
 	announce(record);

@@ -41,6 +41,7 @@ struct cprof_error *cprof_cmd_serve(const struct cprof_cmd_serve *command)
 			.lazy = options->lazy || options->all,
 			.requests = &options->requests,
 			.naming = options->naming,
+			.threads = options->threads,
 			.command_line = command->command_line,
 			.say = command->say,
 			.say_ctx = command->ctx,

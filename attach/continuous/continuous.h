@@ -27,6 +27,7 @@ struct cprof_continuous {
 	uint64_t length_ns; /* of all; 0: until it is told to end */
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	int stop_fd;  /* readable: end */
 	int again_fd; /* an eventfd; readable: look again at what was told; -1: never */

@@ -44,6 +44,7 @@ void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *t
 			     .start_ticks = target->start_ticks,
 			     .requests = shared->requests,
 			     .naming = shared->naming,
+			     .threads = shared->threads,
 			     .command_line = shared->command_line,
 			     .last = true },
 		.beat = cprof_beat_of(shared->host, target->pid, shared->every_ns),

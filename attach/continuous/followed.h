@@ -26,6 +26,7 @@ struct cprof_followed_shared {
 	size_t n_modes;
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	const char *host;
 	uint64_t every_ns;

@@ -45,6 +45,12 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 		.live = true,
 	};
 	struct cprof_regs regs;
+	const int64_t values[] = { 1, weight_of(cpu, record) };
+	if (!cprof_session_wants(cpu->session, process, (pid_t)record->tid)) {
+		cpu->left_out += (uint64_t)values[1];
+		return NULL;
+	}
+	cpu->kept += (uint64_t)values[1];
 	cpu->run->log->counts.samples++;
 	cpu->others += record->sample.regs_32bit;
 	if (record->sample.regs && !record->sample.regs_32bit) {
@@ -54,12 +60,12 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 	}
 	struct cprof_session_stack stack;
 	uint32_t labels;
-	const int64_t values[] = { 1, weight_of(cpu, record) };
 	struct cprof_error *err = cprof_session_walk(cpu->session, &sample, &stack);
 	if (!err)
 		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
 					   &labels);
-	return err ? err : cprof_session_add(cpu->session, &stack, labels, values);
+	return err ? err
+		   : cprof_session_add_at(cpu->session, &stack, labels, record->time_ns, values);
 }
 
 /* Open the module now: the process may be gone when its samples are looked at. */
@@ -365,7 +371,7 @@ static void note_short_account(const struct cpu *cpu)
 	const struct cprof_counts *counts = &cpu->run->log->counts;
 	uint64_t period_ns = (uint64_t)cpu->period, sampled_ns = counts->samples * period_ns;
 	if (!cpu->event.is_clock || !cpu->source->opener->clock_per_thread || !account->known ||
-	    counts->lost || cpu->source->unfollowed ||
+	    counts->lost || cpu->source->unfollowed || cpu->run->threads ||
 	    !cprof_cpu_account_short(account->used_ns, sampled_ns, period_ns))
 		return;
 	cprof_run_log_note(
@@ -386,7 +392,8 @@ static void note_idle(const struct cpu *cpu)
 	if (cpu->account.known && cpu->account.used_ns > used_ns)
 		used_ns = cpu->account
 				  .used_ns; /* too little in each thread for a sample is not idle */
-	if (counts->lost || cpu->source->kernel_excluded || cpu->source->unfollowed)
+	if (counts->lost || cpu->source->kernel_excluded || cpu->source->unfollowed ||
+	    cpu->run->threads)
 		return;
 	if (cpu->event.is_clock)
 		cprof_cpu_idle_text(used_ns, cprof_window_elapsed_ns(cpu->run->window),
@@ -436,7 +443,7 @@ static void note_end(const struct cpu *cpu)
 	note_short_account(cpu);
 	note_idle(cpu);
 	note_children(cpu);
-	if (cpu->counter.n && cpu->counted && !counts->samples)
+	if (cpu->counter.n && cpu->counted && !counts->samples && !cpu->left_out)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%s happened %" PRIu64 " times, but never while a sample of it "
 				   "could be taken",
@@ -514,6 +521,15 @@ static struct cprof_error *open_counter(struct cpu *cpu)
 					   first_period(cpu));
 }
 
+/* What was counted is of all threads: those that were chosen have the share of it that their samples have. */
+static uint64_t counted_in_chosen(const struct cpu *cpu)
+{
+	const double all = (double)cpu->kept + (double)cpu->left_out;
+	if (!cpu->left_out)
+		return cpu->counted;
+	return (uint64_t)((double)cpu->counted * ((double)cpu->kept / all));
+}
+
 struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profile)
 {
 	const char *event = cpu->request->event;
@@ -524,7 +540,7 @@ struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profi
 	struct cprof_error *err =
 		cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
 	if (!err && cpu->counter.n)
-		cprof_cpu_weight_scale(*ret_profile, 1, cpu->counted);
+		cprof_cpu_weight_scale(*ret_profile, 1, counted_in_chosen(cpu));
 	return err;
 }
 

@@ -29,7 +29,8 @@ struct cpu {
 	uint64_t counted;                  /* in the window */
 	uint64_t lost_other; /* of the source, when mappings were last read because of it */
 	uint64_t children_missed;
-	uint64_t others; /* 32-bit samples, which cannot be unwound */
+	uint64_t kept, left_out; /* by values: samples of threads that are chosen, and of others */
+	uint64_t others;         /* 32-bit samples, which cannot be unwound */
 
 	/* Read all rings: its own, or those that it has together with others. */
 	struct cprof_error *(*drain)(struct cpu *cpu, uint64_t until_ns);

@@ -157,6 +157,7 @@ static void fill_part(struct cprof_cpu_shared_stream *stream, struct part *part)
 		.window = &part->window,
 		.log = &part->log,
 		.naming = shared->naming,
+		.threads = shared->threads,
 		.command_line = shared->command_line,
 		.modules = &stream->modules,
 		.prefetch = &stream->prefetch,

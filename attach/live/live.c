@@ -397,6 +397,7 @@ static void begin(struct state *state)
 		.n_modes = 1,
 		.requests = told->requests,
 		.naming = told->naming,
+		.threads = told->threads,
 		.command_line = told->command_line,
 		.host = "",
 		.every_ns = told->every_ns,

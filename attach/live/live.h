@@ -23,6 +23,7 @@ struct cprof_live {
 	const struct cprof_mode *mode;
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	uint64_t every_ns;  /* how long a window is */
 	uint64_t length_ns; /* of all; 0: until it is told to end */

@@ -40,6 +40,8 @@ struct cprof_mode {
 	const char *summary; /* one line for people */
 	size_t max_targets;  /* 0: as many as asked for */
 	bool instant;        /* looks at one moment: the window's length says nothing to it */
+	bool has_times;      /* its samples can say when they were: run->timeline */
+	bool no_threads;     /* its samples are of no thread: run->threads means nothing to it */
 	bool has_text;       /* can print text, and with it read a core file */
 	bool apart; /* asks of each process by itself whether it can be done, and leaves out those that it cannot be done to */
 	enum cprof_run_effect effect; /* on which depends what may run the target */

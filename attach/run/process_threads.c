@@ -64,6 +64,7 @@ static void rename_to(struct cprof_process_thread *thread, const char *name)
 		return;
 	snprintf(thread->name, sizeof(thread->name), "%s", name);
 	thread->have_labels = false;
+	thread->choice = CPROF_CHOICE_OPEN;
 }
 
 /* One open and read: this runs once per sampled thread, which may be a thousand a second. */

@@ -19,6 +19,11 @@ struct cprof_process_thread {
 	char name[CPROF_COMM_MAX];
 	uint32_t labels; /* the builder's number; valid if have_labels */
 	bool have_labels;
+	enum {
+		CPROF_CHOICE_OPEN,
+		CPROF_CHOICE_IN,
+		CPROF_CHOICE_OUT
+	} choice; /* of thread_choice.h, for this name */
 };
 
 struct cprof_process_threads;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "attach/run/run_log.h"
+#include "attach/run/thread_choice.h"
 #include "attach/run/window.h"
 #include "attach/target/target.h"
 #include "cprof/demangle.h"
@@ -30,6 +31,13 @@ struct cprof_run_naming {
 	const char *cache_dir; /* of names of earlier profiles; NULL: no cache */
 };
 
+/* Whether samples say when they were (timeline.h). */
+struct cprof_run_timeline {
+	bool on;
+	bool asked;         /* by the user: it is told, and few buckets are better than none */
+	uint64_t bucket_ns; /* how finely; 0: as the file allows (timeline_fit.h) */
+};
+
 struct cprof_run {
 	struct cprof_target **targets;
 	size_t n_targets;
@@ -39,6 +47,8 @@ struct cprof_run {
 	const struct cprof_run_label *labels;
 	size_t n_labels;
 	bool children; /* processes that targets start belong to the profile: samples say whose they are */
+	struct cprof_thread_choice *threads; /* whose samples count; NULL: everybody's */
+	struct cprof_run_timeline timeline;
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
 	struct cprof_modules
 		*modules; /* that it shares with others of this process; NULL: its own */

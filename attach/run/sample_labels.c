@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
+#include "attach/run/thread_pool.h"
 #include "base/array.h"
 
-#define OWN_MAX 3 /* pid, thread, tid */
+#define OWN_MAX 4 /* pid, thread, pool, tid */
 
 void cprof_sample_labels_init(struct cprof_sample_labels *labels, struct cprof_builder *builder,
 			      const struct cprof_run *run)
@@ -31,6 +32,7 @@ static struct cprof_error *make(struct cprof_sample_labels *labels,
 				uint32_t *ret_labels)
 {
 	const struct cprof_run *run = labels->run;
+	char pool[CPROF_COMM_MAX];
 	labels->n_labels = 0;
 	if (!CPROF_ARRAY_ROOM(labels->labels, 0, labels->cap_labels,
 			      run->n_labels + n_extra + OWN_MAX))
@@ -45,6 +47,9 @@ static struct cprof_error *make(struct cprof_sample_labels *labels,
 		    (struct cprof_builder_label){ .key = "pid", .num = process->target->pid });
 	if (thread)
 		put(labels, (struct cprof_builder_label){ .key = "thread", .str = thread->name });
+	if (thread &&
+	    cprof_thread_pool_name(thread->name, process->target->comm, pool, sizeof(pool)))
+		put(labels, (struct cprof_builder_label){ .key = "pool", .str = pool });
 	if (thread && labels->n_tids <= CPROF_PROCESS_THREADS_MAX)
 		put(labels, (struct cprof_builder_label){ .key = "tid", .num = tid });
 	return cprof_builder_labels(labels->builder, labels->labels, labels->n_labels, ret_labels);

@@ -28,7 +28,7 @@ void cprof_sample_labels_deinit(struct cprof_sample_labels *labels);
 
 /*
  * The set of a sample of thread `tid` (0: it is of no one thread): the run's labels, `extra`, "pid" where there are several
- * targets, "thread" and "tid". Without `extra` a thread's set is remembered. Once more than 16,384 sets had a thread id
+ * targets, "thread", "pool" (thread_pool.h) and "tid". Without `extra` a thread's set is remembered. Once more than 16,384 sets had a thread id
  * threads are told apart by name only, so that memory stays bounded. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_sample_labels_get(struct cprof_sample_labels *labels,

@@ -10,6 +10,7 @@
 #include "attach/run/run_without.h"
 #include "attach/run/sample_labels.h"
 #include "attach/run/session_prefetch.h"
+#include "attach/run/session_time.h"
 #include "attach/target/target_children.h"
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -34,6 +35,7 @@ struct cprof_session {
 	struct cprof_session_prefetch own_prefetch;
 	struct cprof_session_prefetch *prefetch; /* this, or the run's */
 	struct cprof_session_prefetch_turn prefetch_turn;
+	struct cprof_timeline *timeline; /* NULL: samples do not say when they were */
 };
 
 /* ---- life ---- */
@@ -79,6 +81,11 @@ static struct cprof_error *open_parts(struct cprof_session *session,
 		return err;
 	cprof_mapping_numbers_init(&session->numbers, session->builder, session->modules);
 	cprof_sample_labels_init(&session->labels, session->builder, session->run);
+	if (session->run->timeline.on)
+		err = cprof_timeline_new(n_types, session->run->timeline.bucket_ns,
+					 &session->timeline);
+	if (err)
+		return err;
 	err = cprof_stack_walker_init(&session->walker, &session->numbers, session->run->log);
 	return err ? err : open_processes(session);
 }
@@ -157,6 +164,7 @@ void cprof_session_free(struct cprof_session *session)
 	cprof_map64_deinit(&session->by_pid);
 	cprof_stack_walker_deinit(&session->walker);
 	cprof_builder_free(session->builder);
+	cprof_timeline_free(session->timeline);
 	cprof_modules_deinit(&session->own_modules);
 	cprof_mapping_numbers_deinit(&session->numbers);
 	cprof_sample_labels_deinit(&session->labels);
@@ -284,6 +292,20 @@ struct cprof_error *cprof_session_labels(struct cprof_session *session,
 	return cprof_sample_labels_get(&session->labels, process, tid, extra, n_extra, ret_labels);
 }
 
+bool cprof_session_wants(struct cprof_session *session, struct cprof_process *process, pid_t tid)
+{
+	struct cprof_thread_choice *choice = session->run->threads;
+	struct cprof_process_thread *thread =
+		choice ? cprof_process_threads_get(process->threads, process->target, tid) : NULL;
+	if (!thread)
+		return true;
+	if (thread->choice == CPROF_CHOICE_OPEN)
+		thread->choice = cprof_thread_choice_has(choice, tid, thread->name)
+					 ? CPROF_CHOICE_IN
+					 : CPROF_CHOICE_OUT;
+	return thread->choice == CPROF_CHOICE_IN;
+}
+
 struct cprof_error *cprof_session_add_stack(struct cprof_session *session, uint32_t number,
 					    uint32_t labels, const int64_t *values)
 {
@@ -295,6 +317,37 @@ struct cprof_error *cprof_session_add(struct cprof_session *session,
 				      const int64_t *values)
 {
 	return cprof_builder_add(session->builder, stack->frames, stack->n, labels, values);
+}
+
+/* Since the window's start; what is told of a time before it belongs to its beginning. */
+static uint64_t since_start(const struct cprof_session *session, uint64_t mono_ns)
+{
+	const uint64_t start_ns = session->run->window->start_mono_ns;
+	return mono_ns > start_ns ? mono_ns - start_ns : 0;
+}
+
+struct cprof_error *cprof_session_add_at(struct cprof_session *session,
+					 const struct cprof_session_stack *stack, uint32_t labels,
+					 uint64_t mono_ns, const int64_t *values)
+{
+	uint32_t number;
+	if (!session->timeline)
+		return cprof_session_add(session, stack, labels, values);
+	struct cprof_error *err = cprof_session_stack(session, stack, &number);
+	return err ? err
+		   : cprof_timeline_add(session->timeline, number, labels,
+					since_start(session, mono_ns), values);
+}
+
+struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32_t number,
+					   uint32_t labels, uint64_t from_mono_ns,
+					   uint64_t to_mono_ns, const int64_t *values)
+{
+	if (!session->timeline)
+		return cprof_session_add_stack(session, number, labels, values);
+	return cprof_timeline_add_span(session->timeline, number, labels,
+				       since_start(session, from_mono_ns),
+				       since_start(session, to_mono_ns), values);
 }
 
 /* ---- the end ---- */
@@ -337,6 +390,22 @@ static struct cprof_error *add_comments(struct cprof_profile *profile, const str
 			err = comment(profile, "%s", run->log->notes[i].text);
 	}
 	return err;
+}
+
+/* A profile that is empty because of a name that nobody has says so. */
+static void note_choice(const struct cprof_run *run)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!run->threads)
+		return;
+	cprof_thread_choice_describe(run->threads, &text);
+	if (cprof_thread_choice_was_met(run->threads))
+		cprof_run_log_note(run->log, CPROF_NOTE_FACT, "only some threads: %s",
+				   cprof_buffer_text(&text));
+	else
+		cprof_run_log_note(run->log, CPROF_NOTE_WARNING,
+				   "%s: no such thread was seen doing anything",
+				   cprof_buffer_text(&text));
 }
 
 /* How the walks ended: for -v, and a comment where not every stack is whole and by rule. */
@@ -387,9 +456,18 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 	const struct cprof_run *run = session->run;
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	cprof_session_prefetch_stop(session->prefetch, session->modules, run->log);
+	struct cprof_error *err =
+		session->timeline ? cprof_timeline_flush(session->timeline, session->builder)
+				  : NULL;
+	if (err)
+		return err;
 	run->log->counts.stacks = cprof_builder_sampled_stacks(session->builder);
-	struct cprof_error *err = cprof_profile_names_finish(run, &session->numbers,
-							     session->prefetch->kernel, &profile);
+	err = cprof_profile_names_finish(run, &session->numbers, session->prefetch->kernel,
+					 &profile);
+	if (!err && session->timeline)
+		err = cprof_session_time_settle(session->timeline, run, &profile);
+	if (!err)
+		note_choice(run);
 	if (!err)
 		err = add_comments(profile, run);
 	if (!err)

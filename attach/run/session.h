@@ -98,12 +98,29 @@ struct cprof_error *cprof_session_labels(struct cprof_session *session,
 					 const struct cprof_builder_label *extra, size_t n_extra,
 					 uint32_t *ret_labels);
 
+/*
+ * Whether the thread's samples count: run->threads (thread_choice.h), asked once for each thread and name. A mode asks before it walks a stack.
+ * Out of memory: true.
+ */
+bool cprof_session_wants(struct cprof_session *session, struct cprof_process *process, pid_t tid);
+
 /* Add one row: values in the order of `types`. Does not count in the run's log. */
 struct cprof_error *cprof_session_add(struct cprof_session *session,
 				      const struct cprof_session_stack *stack, uint32_t labels,
 				      const int64_t *values);
 struct cprof_error *cprof_session_add_stack(struct cprof_session *session, uint32_t number,
 					    uint32_t labels, const int64_t *values);
+
+/*
+ * The same, and when it was, by the clock of window.h: a moment, or from when to when, over which values are spread evenly. What was before the
+ * window counts as its beginning. Without run->timeline the time is dropped. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_session_add_at(struct cprof_session *session,
+					 const struct cprof_session_stack *stack, uint32_t labels,
+					 uint64_t mono_ns, const int64_t *values);
+struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32_t number,
+					   uint32_t labels, uint64_t from_mono_ns,
+					   uint64_t to_mono_ns, const int64_t *values);
 
 /* ---- the end ---- */
 

@@ -36,6 +36,7 @@ static struct cprof_error *look_at(const struct cprof_look_threads *look,
 		.window = &window,
 		.log = &log,
 		.naming = look->subject->naming,
+		.threads = look->subject->threads,
 		.command_line = look->subject->command_line,
 	};
 	requests.threads.print = look->dump ? keep_text : NULL;

@@ -85,6 +85,7 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		.window = window,
 		.log = &log,
 		.naming = job->subject->naming,
+		.threads = job->subject->threads,
 		.command_line = job->subject->command_line,
 	};
 	job->log = &log;
@@ -134,6 +135,7 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 	const struct job *job = ctx;
 	struct cprof_cpu_shared shared = {
 		.naming = job->subject->naming,
+		.threads = job->subject->threads,
 		.command_line = job->subject->command_line,
 		.stop_fd = stop_fd,
 		.ask_fd = ask_fd,

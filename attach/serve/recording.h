@@ -24,6 +24,7 @@ struct cprof_subject {
 	uint64_t start_ticks; /* it is that process, and no other that got its id */
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	bool last; /* a recording's result is the part (CPROF_SHAPE_PART) that it has at its end */
 };

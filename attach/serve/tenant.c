@@ -123,6 +123,7 @@ void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
 						      .start_ticks = target->start_ticks,
 						      .requests = options->requests,
 						      .naming = options->naming,
+						      .threads = options->threads,
 						      .command_line = options->command_line } };
 	tenant->channels.subject = &tenant->subject;
 	tenant->channels.running = &shared->recordings;

@@ -21,6 +21,7 @@ struct cprof_tenant_options {
 	bool lazy;         /* begin to record when first asked, not at once */
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
+	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	void (*say)(void *ctx, const char *text); /* a line for people */
 	void *say_ctx;

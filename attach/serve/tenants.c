@@ -116,6 +116,7 @@ struct cprof_error *cprof_tenants_open(struct cprof_tenants *tenants,
 		.shared = { .recordings_max = CPROF_TENANTS_RECORDINGS,
 			    .everybody = { .requests = options->requests,
 					   .naming = options->naming,
+					   .threads = options->threads,
 					   .command_line = options->command_line } },
 	};
 	tenants->shared.streams.subject = &tenants->shared.everybody;

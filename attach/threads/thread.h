@@ -64,6 +64,7 @@ struct cprof_thread {
 	size_t owner;   /* index of the thread it waits for; SIZE_MAX none */
 	size_t waiters; /* how many threads wait for it, directly or through others */
 	size_t cycle;   /* number from 1 of the deadlock it is in; 0 none */
+	bool left_out; /* not asked for: it is neither printed nor in the profile, but may be in a deadlock */
 };
 
 struct cprof_thread_snapshot {

@@ -91,6 +91,8 @@ static struct cprof_error *on_call(struct births *births, struct cprof_process *
 		flags = flags_at(process, &sample, flags);
 	if (!(flags & CLONE_THREAD))
 		return NULL;
+	if (!cprof_session_wants(births->session, process, (pid_t)record->tid))
+		return NULL;
 	births->run->log->counts.samples++;
 	struct cprof_error *err = cprof_session_walk(births->session, &sample, &stack);
 	if (!err)

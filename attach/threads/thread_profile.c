@@ -71,7 +71,9 @@ struct cprof_error *cprof_thread_profile_add(struct cprof_session *session,
 					     const struct cprof_thread_snapshot *snapshot)
 {
 	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < snapshot->n; i++)
-		err = add_thread(session, process, &snapshot->threads[i]);
+	for (size_t i = 0; !err && i < snapshot->n; i++) {
+		if (!snapshot->threads[i].left_out)
+			err = add_thread(session, process, &snapshot->threads[i]);
+	}
 	return err;
 }

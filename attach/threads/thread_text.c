@@ -173,6 +173,8 @@ static struct cprof_error *group(const struct cprof_thread_snapshot *snapshot, s
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; i < snapshot->n; i++) {
 		const struct cprof_thread *thread = &snapshot->threads[i];
+		if (thread->left_out)
+			continue;
 		uint64_t *last = cprof_map64_put(&groups, stack_hash(thread), NULL);
 		if (!last) {
 			err = cprof_error_no_memory();
@@ -319,6 +321,8 @@ struct cprof_error *cprof_thread_text_write(const struct cprof_thread_snapshot *
 		err = put_groups(snapshot, names, out);
 	} else {
 		for (size_t i = 0; !err && i < snapshot->n; i++) {
+			if (snapshot->threads[i].left_out)
+				continue;
 			if (options->go_words)
 				put_go_header(&snapshot->threads[i], out);
 			else

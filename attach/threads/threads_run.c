@@ -239,6 +239,14 @@ static struct cprof_error *print(struct threads *threads, struct cprof_thread_vi
 
 /* ---- all processes ---- */
 
+/* By the name that they have now. */
+static void choose(const struct threads *threads, struct cprof_thread_snapshot *now)
+{
+	for (size_t i = 0; threads->run->threads && i < now->n; i++)
+		now->threads[i].left_out = !cprof_thread_choice_has(
+			threads->run->threads, now->threads[i].tid, now->threads[i].name);
+}
+
 /* A process that ends between two snapshots ends the run; what was seen is still handed out. */
 static struct cprof_error *take_all(struct threads *threads, bool first)
 {
@@ -246,6 +254,7 @@ static struct cprof_error *take_all(struct threads *threads, bool first)
 	for (size_t i = 0; i < threads->n_views; i++) {
 		struct cprof_thread_view *view = &threads->views[i];
 		struct cprof_error *err = cprof_thread_view_snapshot(view);
+		choose(threads, &view->now);
 		if (!err)
 			continue;
 		if (first) /* nothing has been seen of it */

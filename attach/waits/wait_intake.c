@@ -68,7 +68,8 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))
 		check_owner(intake, wait);
 	intake->records++;
-	intake->run->log->counts.samples++;
+	if (cprof_session_wants(intake->session, intake->process, (pid_t)wait->tid))
+		intake->run->log->counts.samples++;
 	return NULL;
 }
 

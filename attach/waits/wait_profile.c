@@ -266,6 +266,10 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 	/* All of it turned out to be open, or it is a page fault that never ended. */
 	if (llround(row->count) == 0 && llround(row->delay_ns) == 0)
 		return NULL;
+	/* Rows beyond the table's bound are of nobody. */
+	if (intake->run->threads &&
+	    (!row->tid || !cprof_session_wants(intake->session, intake->process, (pid_t)row->tid)))
+		return NULL;
 	struct cprof_session_stack shown = copy_stack(fill, row->stack);
 	struct names names;
 	struct cprof_error *err = find_names(fill, shown.frames, shown.n, &names);

@@ -141,24 +141,43 @@ static uint64_t hash_labels(const struct cprof_label *labels, size_t n)
 	return hash;
 }
 
-static struct cprof_error *read_labels(struct cprof_builder *builder,
-				       const struct cprof_builder_label *labels, size_t n)
+static struct cprof_error *read_label(struct cprof_builder *builder,
+				      const struct cprof_builder_label *from,
+				      struct cprof_label *ret)
 {
-	builder->label_scratch.n = 0;
-	struct cprof_error *err = ROOM(builder->label_scratch, n);
-	for (size_t i = 0; !err && i < n; i++) {
-		struct cprof_label *label = &builder->label_scratch.at[i];
-		*label = (struct cprof_label){ .is_num = !labels[i].str,
-					       .num = labels[i].str ? 0 : labels[i].num };
-		err = intern(builder, labels[i].key, &label->key);
-		if (!err)
-			err = intern(builder, label->is_num ? labels[i].unit : labels[i].str,
-				     &label->text);
+	*ret = (struct cprof_label){ .is_num = !from->str, .num = from->str ? 0 : from->num };
+	struct cprof_error *err = intern(builder, from->key, &ret->key);
+	return err ? err : intern(builder, ret->is_num ? from->unit : from->str, &ret->text);
+}
+
+/* The number of the set that label_scratch has, in any order. */
+static struct cprof_error *find_set(struct cprof_builder *builder, uint32_t n, uint32_t *ret_labels)
+{
+	const struct cprof_label *set = builder->label_scratch.at;
+	qsort(builder->label_scratch.at, n, sizeof(*set), compare_labels);
+	struct cprof_error *err = ROOM(builder->labels, n);
+	if (!err)
+		err = ROOM(builder->label_runs, 1);
+	if (err)
+		return err;
+	for (uint64_t hash = hash_labels(set, n);; hash = cprof_hash_u64(hash + 1)) {
+		bool added;
+		uint64_t *place = cprof_map64_put(&builder->label_map, hash, &added);
+		if (!place)
+			return cprof_error_no_memory();
+		if (added) {
+			memcpy(builder->labels.at + builder->labels.n, set, n * sizeof(*set));
+			builder->label_runs.at[builder->label_runs.n] =
+				(struct run){ builder->labels.n, n };
+			builder->labels.n += n;
+			*place = builder->label_runs.n++;
+		}
+		const struct run *run = &builder->label_runs.at[*place];
+		if (run->n == n && same_labels(builder->labels.at + run->first, set, n)) {
+			*ret_labels = (uint32_t)*place;
+			return NULL;
+		}
 	}
-	if (!err && n)
-		qsort(builder->label_scratch.at, n, sizeof(*builder->label_scratch.at),
-		      compare_labels);
-	return err;
 }
 
 struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
@@ -168,35 +187,29 @@ struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
 	*ret_labels = 0;
 	if (!n_labels)
 		return NULL;
-	struct cprof_error *err = read_labels(builder, labels, n_labels);
-	if (!err)
-		err = ROOM(builder->labels, n_labels);
-	if (!err)
-		err = ROOM(builder->label_runs, 1);
+	builder->label_scratch.n = 0;
+	struct cprof_error *err = ROOM(builder->label_scratch, n_labels);
+	for (size_t i = 0; !err && i < n_labels; i++)
+		err = read_label(builder, &labels[i], &builder->label_scratch.at[i]);
+	return err ? err : find_set(builder, (uint32_t)n_labels, ret_labels);
+}
+
+struct cprof_error *cprof_builder_labels_and(struct cprof_builder *builder, uint32_t labels,
+					     const struct cprof_builder_label *more,
+					     uint32_t *ret_labels)
+{
+	if (labels >= builder->label_runs.n)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "there is no label set %u", labels);
+	const struct run run = builder->label_runs.at[labels];
+	builder->label_scratch.n = 0;
+	struct cprof_error *err = ROOM(builder->label_scratch, (size_t)run.n + 1);
 	if (err)
 		return err;
-
-	const struct cprof_label *set = builder->label_scratch.at;
-	for (uint64_t hash = hash_labels(set, n_labels);; hash = cprof_hash_u64(hash + 1)) {
-		bool added;
-		uint64_t *place = cprof_map64_put(&builder->label_map, hash, &added);
-		if (!place)
-			return cprof_error_no_memory();
-		if (added) {
-			memcpy(builder->labels.at + builder->labels.n, set,
-			       n_labels * sizeof(*set));
-			builder->label_runs.at[builder->label_runs.n] =
-				(struct run){ builder->labels.n, (uint32_t)n_labels };
-			builder->labels.n += (uint32_t)n_labels;
-			*place = builder->label_runs.n++;
-		}
-		const struct run *run = &builder->label_runs.at[*place];
-		if (run->n == n_labels &&
-		    same_labels(builder->labels.at + run->first, set, n_labels)) {
-			*ret_labels = (uint32_t)*place;
-			return NULL;
-		}
-	}
+	if (run.n)
+		memcpy(builder->label_scratch.at, builder->labels.at + run.first,
+		       run.n * sizeof(*builder->labels.at));
+	err = read_label(builder, more, &builder->label_scratch.at[run.n]);
+	return err ? err : find_set(builder, run.n + 1, ret_labels);
 }
 
 /* samples.room counts both arrays; it is only moved on once both have grown. */

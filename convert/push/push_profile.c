@@ -69,7 +69,7 @@ const char *cprof_push_profile_kind(const struct cprof_profile *profile, const c
 
 static bool is_of_a_sample(const char *key)
 {
-	static const char *const keys[] = { "thread", "tid",  "pid",  "lock",  "owner",
+	static const char *const keys[] = { "thread", "pool", "tid",  "pid",   "lock", "owner",
 					    "kind",   "call", "open", "state", "wchan" };
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(keys[i], key) == 0)

@@ -40,6 +40,7 @@ enum {
 	CPROF_FORMAT_ANY_STRING = 8192, /* it has a way to write any string; others get fit ones */
 	CPROF_FORMAT_ALL_TYPES = 16384, /* it shows all of a sample's values: `totals` is set */
 	CPROF_FORMAT_PLACES = 32768,    /* it tells where functions are: `places` is set */
+	CPROF_FORMAT_TIMES = 65536,     /* it shows when samples were, where they say so */
 };
 
 struct cprof_format {

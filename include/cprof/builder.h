@@ -61,6 +61,11 @@ struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
 					 const struct cprof_builder_label *labels, size_t n_labels,
 					 uint32_t *ret_labels);
 
+/* The set `labels` and one label more, which must not be in it yet. */
+struct cprof_error *cprof_builder_labels_and(struct cprof_builder *builder, uint32_t labels,
+					     const struct cprof_builder_label *more,
+					     uint32_t *ret_labels);
+
 /*
  * Add `values` (one per type) to the sample with this stack (leaf first; may be empty) and label set.
  * A few hundred nanoseconds where the stack is known.

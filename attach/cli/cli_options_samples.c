@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/cli/cli_options_impl.h"
+
+#include <string.h>
+
+#include "attach/run/timeline.h"
+#include "base/clock.h"
+
+#define BUCKET_MAX_NS (3600 * CPROF_NS_PER_S)
+
+/* The first option that means no profile of some seconds in a file; NULL: none. */
+static const char *not_one_file(const struct cprof_attach_options *options)
+{
+	return options->http            ? "-http"
+	       : options->live          ? "-live"
+	       : options->continuous.on ? "-every"
+					: NULL;
+}
+
+static struct cprof_error *check_mode(const struct cprof_attach_options *options)
+{
+	const struct cprof_mode *mode;
+	struct cprof_error *err = cprof_mode_find(options->mode, &mode);
+	const char *other = not_one_file(options);
+	if (err)
+		return err;
+	if (options->threads && mode->no_threads && !other)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-mode %s cannot choose threads: its samples are of none",
+					mode->name),
+			"leave -threads and -tid out; -focus of cprof chooses by function");
+	if (!options->timeline.on)
+		return NULL;
+	if (other)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "-timeline does not go with %s", other),
+			"there each profile is of some seconds and says which; -timeline is for one file");
+	if (!mode->has_times)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-mode %s does not say when its samples were", mode->name),
+			"-timeline goes with -mode cpu");
+	return NULL;
+}
+
+static struct cprof_error *parse_timeline(struct cprof_attach_options *options)
+{
+	const char *text = options->timeline_text;
+	struct cprof_run_timeline *timeline = &options->timeline;
+	if (!text)
+		return NULL;
+	if (strcmp(text, "off") == 0 || strcmp(text, "false") == 0) {
+		options->no_timeline = true;
+		return NULL;
+	}
+	timeline->on = timeline->asked = true;
+	if (!*text || strcmp(text, "auto") == 0)
+		return NULL;
+	struct cprof_error *err =
+		cprof_options_value("timeline", CPROF_OPT_DURATION, text, &timeline->bucket_ns);
+	if (err)
+		return cprof_error_hint(err, "-timeline alone chooses the buckets, -timeline off "
+					     "leaves them out");
+	if (timeline->bucket_ns < CPROF_TIMELINE_NS_PER_MS || timeline->bucket_ns > BUCKET_MAX_NS ||
+	    timeline->bucket_ns % CPROF_TIMELINE_NS_PER_MS)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-timeline: \"%s\" is not a whole number of milliseconds "
+					"from 1ms to 1h",
+					text),
+			"for example -timeline 100ms");
+	return NULL;
+}
+
+struct cprof_error *cli_options_parse_samples(struct cprof_attach_options *options)
+{
+	struct cprof_error *err = NULL;
+	if (options->thread_pattern || options->thread_ids)
+		err = cprof_thread_choice_new(options->thread_pattern, options->thread_ids,
+					      &options->threads);
+	if (!err)
+		err = parse_timeline(options);
+	return err ? err : check_mode(options);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach/run/timeline_fit.h - how finely a profile can say when its samples were: as wide buckets as it takes to keep the file small.
+ *
+ * The rule: the narrowest of 1, 2, 5, 10, 20, 50 ... ms of which there are at most 1,000 and with which the file, as it is written (gzip), is at most
+ * twice as large as it would be without times. Found by writing it, not by an estimate.
+ */
+#ifndef CPROF_ATTACH_RUN_TIMELINE_FIT_H
+#define CPROF_ATTACH_RUN_TIMELINE_FIT_H
+
+#include <stdint.h>
+
+#include "cprof/error.h"
+#include "cprof/profile.h"
+
+#define CPROF_TIMELINE_BUCKETS_MAX 1000
+#define CPROF_TIMELINE_GROWTH_MAX  2
+
+struct cprof_timeline_fitted {
+	uint64_t bucket_ms; /* 0: samples do not say when they were */
+	size_t bytes, bytes_without;
+};
+
+/*
+ * Widen the buckets of `*profile`, whose samples have the label of timeline.h in multiples of `bucket_ms`, for a window of `length_ms`. With fewer
+ * than `least` buckets nobody is helped: then the labels are taken off. The profile is replaced by another one; it is NULL on errors, which are
+ * NO_MEMORY.
+ */
+struct cprof_error *cprof_timeline_fit(struct cprof_profile **profile, uint64_t bucket_ms,
+				       uint64_t length_ms, uint64_t least,
+				       struct cprof_timeline_fitted *ret_fitted);
+
+#endif
