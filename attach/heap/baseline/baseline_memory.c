@@ -10,6 +10,7 @@
 #define PRESENT    (1ull << 63)
 #define ENTRIES    ((size_t)8192) /* of 32 MiB of address space */
 #define USER_SPACE (1ull << 47)
+#define FEW        ((uint64_t)64 << 10) /* bytes that are not worth reading entries ahead */
 
 bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view)
@@ -58,6 +59,19 @@ static bool has_page(struct cprof_baseline_memory *memory, uint64_t page)
 	return memory->entries[page - memory->entries_page] & PRESENT;
 }
 
+/* Here and there: the entries that were read for going upwards stay, where they do not tell. */
+static bool has_page_there(struct cprof_baseline_memory *memory, uint64_t page)
+{
+	uint64_t entry;
+	if (memory->pagemap_fd < 0 || page >= USER_SPACE / CPROF_BASELINE_PAGE ||
+	    (page >= memory->entries_page && page - memory->entries_page < memory->n_entries))
+		return has_page(memory, page);
+	memory->reads++;
+	return pread(memory->pagemap_fd, &entry, sizeof(entry), (off_t)(page * sizeof(entry))) !=
+		       sizeof(entry) ||
+	       entry & PRESENT;
+}
+
 bool cprof_baseline_memory_present(struct cprof_baseline_memory *memory, uint64_t addr)
 {
 	return has_page(memory, addr / CPROF_BASELINE_PAGE);
@@ -67,10 +81,12 @@ uint64_t cprof_baseline_memory_absent(struct cprof_baseline_memory *memory, uint
 				      uint64_t end)
 {
 	uint64_t sum = 0;
+	const bool few = end - start < FEW;
 	for (uint64_t at = start; at < end;) {
 		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
 		const uint64_t to = page_end < end ? page_end : end;
-		if (!cprof_baseline_memory_present(memory, at))
+		const uint64_t page = at / CPROF_BASELINE_PAGE;
+		if (!(few ? has_page_there(memory, page) : has_page(memory, page)))
 			sum += to - at;
 		at = to;
 	}
@@ -133,7 +149,7 @@ bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t a
 		return false;
 	for (uint64_t page = addr / CPROF_BASELINE_PAGE;
 	     page <= (addr + n - 1) / CPROF_BASELINE_PAGE; page++) {
-		if (!has_page(memory, page))
+		if (!has_page_there(memory, page))
 			return false;
 	}
 	return memory->memory.read(memory->memory.ctx, addr, buf, n);

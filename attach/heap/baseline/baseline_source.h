@@ -44,6 +44,8 @@ struct cprof_baseline_source {
 	void (*free_place)(void *place); /* NULL: free() */
 };
 
+extern const struct cprof_baseline_source cprof_baseline_jemalloc;
+
 extern const struct cprof_baseline_source *const cprof_baseline_sources[];
 extern const size_t cprof_n_baseline_sources;
 

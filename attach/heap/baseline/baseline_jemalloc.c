@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jemalloc 5.3, in a library or linked into the program: blocks from its extents' descriptors (jemalloc_tree.h), less those that threads
+ * keep at hand (jemalloc_cache.h). The blocks themselves are not read.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "attach/heap/baseline/baseline_data.h"
+#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/jemalloc_cache.h"
+#include "attach/heap/baseline/jemalloc_tree.h"
+#include "cprof/hash.h"
+
+struct place {
+	uint64_t root;
+};
+
+struct reading {
+	struct cprof_baseline_memory *memory;
+	struct cprof_baseline_account *account;
+	uint32_t allocator;
+	uint64_t root;
+	struct cprof_map64 rows; /* arena << 8 | class -> row */
+	struct cprof_jemalloc_metadata metadata;
+	uint64_t n_stray; /* pointers in caches that are no block of their size */
+};
+
+struct finding {
+	struct cprof_baseline_memory *memory;
+	uint64_t root;
+};
+
+static bool find_in(void *ctx, uint64_t start, uint64_t end)
+{
+	struct finding *finding = ctx;
+	finding->root = cprof_jemalloc_tree_find(finding->memory, start, end);
+	return finding->root != 0;
+}
+
+static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
+{
+	struct finding finding = { .memory = target->memory };
+	bool found;
+	struct cprof_error *err =
+		cprof_baseline_each_data(target->maps, target->modules, CPROF_JEMALLOC_ROOT_BYTES,
+					 find_in, &finding, &found);
+	if (err || !found)
+		return err;
+	struct place *place = malloc(sizeof(*place));
+	if (!place)
+		return cprof_error_no_memory();
+	place->root = finding.root;
+	*ret_place = place;
+	return NULL;
+}
+
+/* ---- extents ---- */
+
+static struct cprof_error *row_of(struct reading *reading, unsigned arena, unsigned class,
+				  uint32_t *ret_row)
+{
+	char text[32];
+	bool fresh;
+	uint64_t *known = cprof_map64_put(&reading->rows, (uint64_t)arena << 8 | class, &fresh);
+	if (!known)
+		return cprof_error_no_memory();
+	if (!fresh) {
+		*ret_row = (uint32_t)*known;
+		return NULL;
+	}
+	const uint64_t bytes = cprof_jemalloc_class_bytes(class);
+	struct cprof_baseline_class row = { .allocator = reading->allocator,
+					    .low = bytes,
+					    .high = bytes };
+	snprintf(text, sizeof(text), "arena %u", arena);
+	struct cprof_error *err = cprof_intern_text(&reading->account->texts, text, &row.arena);
+	if (!err)
+		err = cprof_baseline_account_row(reading->account, &row, ret_row);
+	*known = *ret_row;
+	return err;
+}
+
+static struct cprof_baseline_sum *part_of(struct reading *reading, enum cprof_baseline_part part)
+{
+	return &reading->account->allocators[reading->allocator].totals.parts[part];
+}
+
+static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
+		     uint64_t bytes, uint64_t absent)
+{
+	cprof_baseline_account_part(reading->account, reading->allocator, part, objects, bytes);
+	part_of(reading, part)->absent += absent;
+}
+
+static struct cprof_error *read_slab(struct reading *reading,
+				     const struct cprof_jemalloc_extent *extent, uint64_t absent)
+{
+	const uint64_t bytes = cprof_jemalloc_class_bytes(extent->class);
+	const uint64_t n = bytes ? extent->size / bytes : 0;
+	uint64_t n_free = 0;
+	uint32_t row;
+	if (!bytes || extent->class >= CPROF_JEMALLOC_BINS || n > CPROF_JEMALLOC_REGIONS) {
+		add_part(reading, CPROF_BASELINE_UNTOLD, 0, extent->size, absent);
+		return cprof_baseline_account_untold(reading->account, reading->allocator,
+						     "slabs of a size that jemalloc 5.3 has not");
+	}
+	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
+	for (uint64_t i = 0; !err && i < n; i++) {
+		const uint64_t at = extent->start + i * bytes;
+		const uint64_t gone =
+			absent ? cprof_baseline_memory_absent(reading->memory, at, at + bytes) : 0;
+		absent -= gone < absent ? gone : absent;
+		if (extent->free[i / 64] >> i % 64 & 1) {
+			n_free++;
+			add_part(reading, CPROF_BASELINE_FREE, 1, bytes, gone);
+			continue;
+		}
+		part_of(reading, CPROF_BASELINE_IN_USE)->absent += gone;
+		if (bytes >= 16)
+			err = cprof_baseline_account_block(reading->account, row, at, bytes);
+		else
+			cprof_baseline_account_count(reading->account, row, 1, bytes);
+	}
+	/* The count was taken a moment before or after the bits. */
+	const uint64_t differ =
+		n_free > extent->n_free ? n_free - extent->n_free : extent->n_free - n_free;
+	reading->account->allocators[reading->allocator].totals.error_objects += differ;
+	reading->account->allocators[reading->allocator].totals.error_bytes += differ * bytes;
+	add_part(reading, CPROF_BASELINE_OWN, 0, extent->size - n * bytes, absent);
+	return err;
+}
+
+static struct cprof_error *read_large(struct reading *reading,
+				      const struct cprof_jemalloc_extent *extent, uint64_t absent)
+{
+	uint32_t row;
+	uint64_t bytes = cprof_jemalloc_class_bytes(extent->class);
+	if (extent->class >= CPROF_JEMALLOC_CLASSES || bytes > extent->size)
+		bytes = extent->size;
+	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
+	if (!err)
+		err = cprof_baseline_account_block(reading->account, row, extent->block, bytes);
+	/* It begins somewhere in its first page; what is behind it is nobody's. */
+	const uint64_t own = extent->size - bytes;
+	const uint64_t here = absent < own ? absent : own;
+	add_part(reading, CPROF_BASELINE_OWN, 0, own, here);
+	part_of(reading, CPROF_BASELINE_IN_USE)->absent += absent - here;
+	return err;
+}
+
+static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
+{
+	struct reading *reading = ctx;
+	const uint64_t end = extent->start + extent->size;
+	const uint64_t absent = cprof_baseline_memory_absent(reading->memory, extent->start, end);
+	struct cprof_error *err = cprof_baseline_account_range(reading->account, reading->allocator,
+							       extent->start, end);
+	if (!err)
+		err = cprof_jemalloc_metadata_note(&reading->metadata, reading->memory,
+						   extent->descriptor);
+	if (err)
+		return err;
+	switch (extent->state) {
+	case CPROF_JEMALLOC_ACTIVE:
+		return extent->slab ? read_slab(reading, extent, absent)
+				    : read_large(reading, extent, absent);
+	case CPROF_JEMALLOC_DIRTY:
+	case CPROF_JEMALLOC_MUZZY:
+	case CPROF_JEMALLOC_RETAINED:
+		add_part(reading, CPROF_BASELINE_FREE, 1, extent->size, absent);
+		return NULL;
+	default:
+		add_part(reading, CPROF_BASELINE_UNTOLD, 1, extent->size, absent);
+		return cprof_baseline_account_untold(reading->account, reading->allocator,
+						     "it was on its way from one list to another");
+	}
+}
+
+/* ---- what threads keep, and its own ---- */
+
+/* A block that the tree knows is no more the program's. */
+static void take_out(struct reading *reading, const struct cprof_jemalloc_extent *extent,
+		     uint64_t addr, enum cprof_baseline_part part)
+{
+	struct cprof_baseline_sum *in_use = part_of(reading, CPROF_BASELINE_IN_USE);
+	const uint64_t bytes = cprof_jemalloc_class_bytes(extent->class);
+	uint32_t number;
+	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &number);
+	cprof_error_free(err);
+	if (err)
+		return;
+	struct cprof_baseline_row *row = &reading->account->rows[number];
+	if (bytes >= 16 &&
+	    !cprof_baseline_account_unblock(reading->account, number, addr, bytes, part))
+		return;
+	if (bytes < 16 && row->objects) {
+		row->objects--;
+		row->bytes -= bytes;
+		in_use->objects--;
+		in_use->bytes -= bytes;
+		add_part(reading, part, 1, bytes, 0);
+	}
+	const uint64_t gone = cprof_baseline_memory_absent(reading->memory, addr, addr + bytes);
+	const uint64_t here = gone < in_use->absent ? gone : in_use->absent;
+	in_use->absent -= here;
+	part_of(reading, part)->absent += here;
+}
+
+static bool find_block(struct reading *reading, uint64_t addr, struct cprof_jemalloc_extent *extent)
+{
+	return cprof_jemalloc_tree_at(reading->memory, reading->root, addr, extent) &&
+	       extent->state == CPROF_JEMALLOC_ACTIVE && extent->class < CPROF_JEMALLOC_CLASSES;
+}
+
+static void on_cached(void *ctx, uint64_t addr, unsigned class)
+{
+	struct reading *reading = ctx;
+	struct cprof_jemalloc_extent extent;
+	if (find_block(reading, addr, &extent) && extent.class == class)
+		take_out(reading, &extent, addr, CPROF_BASELINE_CACHED);
+	else
+		reading->n_stray++;
+}
+
+/* Where a thread's cache keeps its pointers is a block like any other, but not the program's. */
+static void on_own(void *ctx, uint64_t addr)
+{
+	struct reading *reading = ctx;
+	struct cprof_jemalloc_extent extent;
+	if (find_block(reading, addr, &extent))
+		take_out(reading, &extent, addr, CPROF_BASELINE_OWN);
+}
+
+static struct cprof_error *read_caches(struct reading *reading)
+{
+	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
+	struct cprof_error *err =
+		cprof_jemalloc_caches(reading->memory, &reading->metadata, &fns, reading);
+	for (uint32_t i = 0; !err && i < reading->metadata.n; i++) {
+		const struct cprof_jemalloc_block *block = &reading->metadata.all[i];
+		add_part(reading, CPROF_BASELINE_OWN, 0, block->end - block->start,
+			 cprof_baseline_memory_absent(reading->memory, block->start, block->end));
+		err = cprof_baseline_account_range(reading->account, reading->allocator,
+						   block->start, block->end);
+	}
+	return err;
+}
+
+static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place_,
+				    struct cprof_baseline_account *account)
+{
+	const struct place *place = place_;
+	struct reading reading = { .memory = target->memory,
+				   .account = account,
+				   .root = place->root };
+	uint64_t broken;
+	struct cprof_error *err = cprof_baseline_account_allocator(
+		account, cprof_baseline_jemalloc.name, &reading.allocator);
+	if (!err)
+		err = cprof_jemalloc_tree_each(target->memory, place->root, on_extent, &reading,
+					       &broken);
+	if (!err) {
+		err = read_caches(&reading);
+		account->allocators[reading.allocator].totals.resyncs += broken + reading.n_stray;
+	}
+	cprof_map64_deinit(&reading.rows);
+	cprof_jemalloc_metadata_deinit(&reading.metadata);
+	return err;
+}
+
+const struct cprof_baseline_source cprof_baseline_jemalloc = {
+	.name = "jemalloc",
+	.find = find,
+	.read = read_all,
+};

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# asan: yes
+"""What allocators hold already, read from outside, beside what the program knows that it holds. By each allocator there is."""
+
+import os
+import re
+import subprocess
+import unittest
+
+import harness
+from heap_harness import Truth, executable_bytes
+
+TELL = os.path.join(harness.BUILD, "tools", "tell_heap")
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+
+
+class Told:
+    """What tell_heap says of one allocator."""
+
+    def __init__(self, pid, name):
+        run = harness.run([TELL, str(pid)])
+        if run.returncode:
+            raise AssertionError(f"tell_heap: {run.returncode}: {run.stderr}")
+        found = re.search(rf"^allocator {name}\n((?:(?:part|error|untold|ranges) .*\n)*)", run.stdout, re.M)
+        if not found:
+            raise AssertionError(f"{name} was not found: {run.stdout}")
+        self.text = found.group(1)
+        self.parts = {m[1]: tuple(map(int, m[2].split())) for m in re.finditer(r"^part (\w+) (.*)$", self.text, re.M)}
+        self.error = tuple(map(int, re.search(r"^error (.*)$", self.text, re.M).group(1).split()))
+        self.ranges = int(re.search(r"^ranges (\d+)$", self.text, re.M).group(1))
+        self.rows = [line for line in run.stdout.splitlines() if line.startswith(f"row {name}, ")]
+
+
+class Allocators(harness.TempDir):
+    def hold(self, name, threads, blocks, program="heap_held", preload=None):
+        env = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
+        with Truth([harness.target_path(program), str(threads), str(blocks)], env=env) as target:
+            objects, size = map(int, re.search(r"^held (\d+) (\d+)$", "\n".join(target.said), re.M).groups())
+            code = executable_bytes(target.pid)
+            told = Told(target.pid, name)
+            held, held_bytes, _ = told.parts["in_use"]
+            # The C library and the allocator itself have some blocks of their own.
+            self.assertLessEqual(abs(held - objects), 0.01 * objects + 16 + 4 * threads, told.text)
+            self.assertLessEqual(abs(held_bytes - size), 0.01 * size + (128 << 10), told.text)
+            self.assertEqual(sum(part[1] for part in told.parts.values()), told.ranges, told.text)
+            self.assertEqual(sum(int(row.split()[-2]) for row in told.rows), held, told.text)
+            for part, (_, whole, absent) in told.parts.items():
+                self.assertLessEqual(absent, whole, f"{part}: {told.text}")
+            self.assertEqual(told.error, (0, 0, 0), told.text)
+            # While it works there is no telling exactly, but it ends, and adds up.
+            target.process.stdin.write("more\n")
+            target.process.stdin.flush()
+            busy = Told(target.pid, name)
+            self.assertEqual(sum(part[1] for part in busy.parts.values()), busy.ranges, busy.text)
+            target.process.stdout.readline()
+            self.assertEqual(executable_bytes(target.pid), code)
+            target.quit()
+        return told
+
+    def library(self, name):
+        path = os.path.join(LIBRARIES, name)
+        if not os.path.exists(path):
+            raise unittest.SkipTest(f"{name} is not installed")
+        return path
+
+    def test_jemalloc(self):
+        library = self.library("libjemalloc.so.2")
+        for threads, blocks in ((1, 1000), (8, 20000)):
+            told = self.hold("jemalloc", threads, blocks, preload=library)
+        # What eight threads keep at hand is many times what is held in error.
+        self.assertGreater(told.parts["cached"][0], 0.05 * told.parts["in_use"][0])
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes as the memory of a process in which an allocator is looked for, and read where it is found: by the first byte, which one. What is
+ * at any address is the input, over and over, so that all pointers lead somewhere. It ends, and what is told adds up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach/heap/baseline/baseline_memory.h"
+#include "attach/heap/baseline/jemalloc_cache.h"
+#include "attach/heap/baseline/jemalloc_tree.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct image {
+	const uint8_t *bytes;
+	size_t n;
+};
+
+static bool read_image(void *ctx, uint64_t addr, void *buf, size_t n)
+{
+	const struct image *image = ctx;
+	if ((addr >> 12) * 0x9e3779b97f4a7c15ull >> 61)
+		return false; /* seven pages of eight */
+	for (size_t done = 0; done < n;) {
+		const size_t at = (addr + done) % image->n;
+		const size_t now = image->n - at < n - done ? image->n - at : n - done;
+		memcpy((uint8_t *)buf + done, image->bytes + at, now);
+		done += now;
+	}
+	return true;
+}
+
+/* ---- jemalloc ---- */
+
+static uint64_t extents;
+
+static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
+{
+	struct cprof_jemalloc_metadata *metadata = ctx;
+	if (!extent->size || extent->start % 4096 || extent->size % 4096 ||
+	    extent->class > CPROF_JEMALLOC_CLASSES)
+		abort();
+	(void)metadata;
+	extents++;
+	return NULL;
+}
+
+static void on_cached(void *ctx, uint64_t addr, unsigned class)
+{
+	(void)ctx;
+	(void)addr;
+	if (class >= CPROF_JEMALLOC_CLASSES)
+		abort();
+}
+
+static void on_own(void *ctx, uint64_t addr)
+{
+	(void)ctx;
+	(void)addr;
+}
+
+static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
+	struct cprof_jemalloc_metadata metadata = { 0 };
+	struct cprof_jemalloc_extent extent;
+	uint64_t broken;
+	cprof_jemalloc_tree_find(memory, addr, addr + 4096);
+	cprof_jemalloc_tree_at(memory, addr, addr, &extent);
+	struct cprof_error *err =
+		addr % 16 ? NULL
+			  : cprof_jemalloc_tree_each(memory, addr, on_extent, &metadata, &broken);
+	if (!err)
+		err = cprof_jemalloc_metadata_note(&metadata, memory, addr);
+	/* A block of metadata that is really there has so many pages. */
+	for (uint32_t i = 0; i < metadata.n; i++)
+		metadata.all[i].end = metadata.all[i].start + 4096;
+	if (!err)
+		err = cprof_jemalloc_caches(memory, &metadata, &fns, NULL);
+	cprof_error_free(err);
+	cprof_jemalloc_metadata_deinit(&metadata);
+}
+
+static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
+	jemalloc,
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct image image = { data + 16, size - 16 };
+	struct cprof_baseline_memory memory;
+	uint64_t addr;
+	if (size < 32)
+		return 0;
+	memcpy(&addr, data + 8, 8);
+	if (cprof_baseline_memory_init(&memory, 0, (struct cprof_memory){ read_image, &image }))
+		families[data[0] % (sizeof(families) / sizeof(families[0]))](&memory, addr >> 17);
+	cprof_baseline_memory_deinit(&memory);
+	return 0;
+}
