@@ -62,7 +62,7 @@ export class Page {
     const next = { ...this.state, ...change };
     const fragment = writeState(next);
     if (fragment !== writeState(this.state)) location.hash = fragment;
-    else this.follow();
+    this.follow(); /* at once: the next key may come before the browser says that the address has changed */
   }
 
   /* Everything that follows from the address. */
@@ -407,7 +407,7 @@ export class Page {
   listen() {
     const stage = byId("stage"), tip = byId("tip");
     this.canvas = byId("graph");
-    addEventListener("hashchange", () => this.follow());
+    addEventListener("hashchange", () => { if (writeState(readState(location.hash)) !== writeState(this.state)) this.follow(); });
     addEventListener("resize", () => this.draw());
     this.dark.addEventListener("change", () => this.draw());
     stage.onscroll = () => this.draw();
