@@ -143,6 +143,7 @@ struct cprof_error *cprof_answer_choose(const struct cprof_attach_options *optio
 		{ options->report.tree, NULL, &cprof_format_tree },
 		{ options->report.traces, NULL, &cprof_format_traces },
 		{ options->report.folded, NULL, &cprof_format_folded },
+		{ options->report.leaks, NULL, &cprof_format_leaks },
 		{ options->report.peek, options->report.peek, &cprof_format_peek },
 		{ options->report.list, options->report.list, &cprof_format_list },
 	};

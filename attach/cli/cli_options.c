@@ -222,7 +222,8 @@ const char *cli_options_for_one_profile(const struct cprof_attach_options *optio
 		       { options->report.traces, "-traces" },
 		       { options->report.folded, "-folded" },
 		       { options->report.peek, "-peek" },
-		       { options->report.list, "-list" } };
+		       { options->report.list, "-list" },
+		       { options->report.leaks, "-leaks" } };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (others[i].given)
 			return others[i].name;
@@ -273,9 +274,19 @@ static struct cprof_error *find_servers(struct cprof_attach_options *options)
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
-		check_threads,   parse_rate,     parse_overhead, parse_heap_hooks,
-		parse_heap_size, parse_block,    check_cpu,      split_labels,
-		parse_naming,    check_children, check_http,     cli_options_parse_samples,
+		check_threads,
+		parse_rate,
+		parse_overhead,
+		parse_heap_hooks,
+		cli_options_settle_growth,
+		parse_heap_size,
+		parse_block,
+		check_cpu,
+		split_labels,
+		parse_naming,
+		check_children,
+		check_http,
+		cli_options_parse_samples,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -84,7 +84,7 @@ struct cprof_attach_options {
 
 	/* as what */
 	struct {
-		bool top, tree, traces, folded;
+		bool top, tree, traces, folded, leaks;
 		const char *peek, *list; /* expressions */
 	} report;                        /* on stdout */
 	const char *format;              /* of the file; NULL: as its name says */

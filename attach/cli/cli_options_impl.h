@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cli_options_impl.h - the inside of cli_options: which processes are named (cli_options_targets.c), and when a
- * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c), and which samples are kept and how (cli_options_samples.c). The rows stand in
+ * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c), which samples are kept and
+ * how (cli_options_samples.c), and heap profiles over time (cli_options_growth.c). The rows stand in
  * cli_options_table.c.
  */
 #ifndef CPROF_ATTACH_CLI_CLI_OPTIONS_IMPL_H
@@ -19,6 +20,9 @@ void cli_options_take_top(int argc, char *const argv[], struct cprof_strings *re
 
 /* -live alone. Errors: USAGE for what does not go with it. */
 struct cprof_error *cli_options_check_live(const struct cprof_attach_options *options);
+
+/* What is asked of a heap profile about time, into its request: -leaks, -heap-age, -heap-since. After -rate. Errors: USAGE. */
+struct cprof_error *cli_options_settle_growth(struct cprof_attach_options *options);
 
 /* How long a window is, or lies between two. Errors: USAGE. */
 struct cprof_error *cli_options_check_every(uint64_t every_ns);

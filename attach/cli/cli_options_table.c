@@ -46,6 +46,8 @@ static const struct cprof_option rows[] = {
 	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
 	{ "heap-method", ROW(CPROF_OPT_STRING, requests.heap.method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
 	{ "heap-size", ROW(CPROF_OPT_STRING, heap_size), NULL, "MIN:MAX", "sample only calls for so many bytes: 4080:4096, 1m:, :512 or one size; all others cost as little as ever, and -rate 1 records each of these", NULL },
+	{ "heap-age", ROW(CPROF_OPT_SWITCH, requests.heap.ages), NULL, NULL, "tell what is in use apart by how long it has lived: the label age, 0-1s to >1h", NULL },
+	{ "heap-since", ROW(CPROF_OPT_DURATION, requests.heap.since_ns), NULL, "TIME", "the profile is of what changed since so long after the start: allocated after that, in use at the end less in use then", NULL },
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
@@ -81,6 +83,8 @@ static const struct cprof_option rows[] = {
 	{ "list", ROW(CPROF_OPT_STRING, report.list), NULL, "RE", "the source of functions that match, with the weight of each line", NULL },
 	{ "traces", ROW(CPROF_OPT_SWITCH, report.traces), NULL, NULL, "every sample with its labels and stack", NULL },
 	{ "folded", ROW(CPROF_OPT_SWITCH, report.folded), NULL, NULL, "a line a stack: root;caller;leaf VALUE", NULL },
+
+	{ "leaks", ROW(CPROF_OPT_SWITCH, report.leaks), NULL, NULL, "-mode heap: stacks whose blocks live long and grow in sum, with how sure that is; -seconds 60 or more, -every is the time between two looks, -rate 65536 if not given", NULL },
 
 	{ "live", ROW(CPROF_OPT_SWITCH, live), NULL, NULL, "a table of what the process does now, every second, until q; \"?\" shows the keys. cprof-attach top is the same; into a pipe it prints plain tables. -mode cpu, heap, block or mutex", "Live" },
 
@@ -120,7 +124,8 @@ static const struct cprof_option_habit habits[] = {
 	{ "a all-cpus system-wide", "processes are profiled, not the machine: -p PID, or several as -p PID,PID" },
 	{ "tids thread", "did you mean -tid TID, or -threads NAME?" },
 	{ "timestamps ttsp times buckets", "did you mean -timeline?" },
-	{ "heap memory mem malloc alloc allocs leak leaks", "did you mean -mode heap?" },
+	{ "heap memory mem malloc alloc allocs", "did you mean -mode heap?" },
+	{ "leak memleak", "did you mean -mode heap -leaks?" },
 	{ "offcpu off-cpu waits blocking", "did you mean -mode block?" },
 	{ "lock locks contention", "did you mean -mode mutex? -mode block shows the waits, mutex who caused them" },
 	{ "cpu oncpu on-cpu profile", "did you mean -mode cpu?" },

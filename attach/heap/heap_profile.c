@@ -60,7 +60,7 @@ static struct cprof_error *find_row(struct cprof_heap_profile *profile, uint32_t
 	return NULL;
 }
 
-static void count(struct cprof_heap_totals *totals, uint64_t size, uint64_t period)
+void cprof_heap_totals_count(struct cprof_heap_totals *totals, uint64_t size, uint64_t period)
 {
 	double p = cprof_heap_probability(size, period), bytes = (double)size;
 	totals->samples++;
@@ -83,10 +83,15 @@ struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, u
 		return err;
 	if (!CPROF_ARRAY_ROOM(profile->blocks, profile->n_blocks, profile->cap_blocks, 1))
 		return cprof_error_no_memory();
-	profile->blocks[profile->n_blocks++] =
-		(struct cprof_heap_block){ .id = id, .period = period, .row = row, .size = size };
-	count(&profile->rows[row].alloc, size, period);
-	count(&profile->alloc, size, period);
+	profile->blocks[profile->n_blocks++] = (struct cprof_heap_block){
+		.id = id,
+		.period = period,
+		.row = row,
+		.size = size,
+		.born_ticks = (uint32_t)(profile->now_ns / CPROF_HEAP_TICK_NS)
+	};
+	cprof_heap_totals_count(&profile->rows[row].alloc, size, period);
+	cprof_heap_totals_count(&profile->alloc, size, period);
 	if (!profile->period_min || period < profile->period_min)
 		profile->period_min = period;
 	if (period > profile->period_max)
@@ -118,8 +123,9 @@ void cprof_heap_profile_settle(struct cprof_heap_profile *profile, const struct 
 		profile->rows[i].inuse = (struct cprof_heap_totals){ 0 };
 	for (size_t i = 0; i < profile->n_blocks; i++) {
 		const struct cprof_heap_block *block = &profile->blocks[i];
-		count(&profile->rows[block->row].inuse, block->size, block->period);
-		count(&profile->inuse, block->size, block->period);
+		cprof_heap_totals_count(&profile->rows[block->row].inuse, block->size,
+					block->period);
+		cprof_heap_totals_count(&profile->inuse, block->size, block->period);
 	}
 }
 

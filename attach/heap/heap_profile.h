@@ -37,14 +37,26 @@ struct cprof_heap_profile {
 	struct cprof_heap_block {
 		uint64_t id, size, period;
 		uint32_t row;
-	} * blocks; /* owned; sampled, and not known to be freed */
+		uint32_t born_ticks; /* when it was taken in, as now_ns was then */
+	} * blocks;                  /* owned; sampled, and not known to be freed */
 	size_t n_blocks, cap_blocks;
+	uint64_t now_ns; /* since the beginning of the run; the caller's, before blocks are added */
 	size_t sweep_at; /* so many blocks are worth a look at what still lives */
 
 	struct cprof_heap_totals alloc, inuse; /* inuse: set by cprof_heap_profile_settle() */
 	uint64_t period_min, period_max;       /* seen */
 	uint64_t absurd; /* samples that no allocator can have made, left out */
 };
+
+#define CPROF_HEAP_TICK_NS                                                                         \
+	(10 * 1000000ull) /* in which births are kept: about as often as samples are read */
+
+/* How long the block has lived at `at_ns`, to a tick. */
+static inline uint64_t cprof_heap_block_age(const struct cprof_heap_block *block, uint64_t at_ns)
+{
+	const uint64_t born_ns = block->born_ticks * CPROF_HEAP_TICK_NS;
+	return at_ns > born_ns ? at_ns - born_ns : 0;
+}
 
 void cprof_heap_profile_deinit(struct cprof_heap_profile *profile);
 
@@ -64,6 +76,9 @@ void cprof_heap_profile_settle(struct cprof_heap_profile *profile, const struct 
 
 /* Whether the sums can be true: no process holds more than its address space has room for. After _settle(). */
 bool cprof_heap_profile_plausible(const struct cprof_heap_profile *profile);
+
+/* Count one more block into `totals`. */
+void cprof_heap_totals_count(struct cprof_heap_totals *totals, uint64_t size, uint64_t period);
 
 /* A sum as a profile's value, which all of them together do not overflow; `whole` is the sum over all rows. */
 int64_t cprof_heap_value(double sum, double whole);

@@ -15,12 +15,12 @@
 #include "attach/heap/heap_method.h"
 #include "attach/heap/heap_report.h"
 #include "attach/heap/heap_resident.h"
+#include "attach/heap/heap_rows.h"
 #include "attach/heap/uprobe/heap_uprobe_left.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 #define CALM_SAMPLES 5000 /* a second: the burst is over, and twice as many are no trouble */
-#define EASE_NS      (20 * 1000000ull)
 #define PERIOD_MAX   (1ull << 34)
 #define LOOK_NS      (1000 * 1000000ull)
 #define ROWS_MAX     (1u << 19) /* of the profile, some 200 bytes each */
@@ -122,9 +122,23 @@ static void count_lost(struct heap *heap)
 				      cprof_heap_sources_table_full(&heap->sources);
 }
 
-static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
+/* Of several processes, the first is watched before the window begins. */
+static uint64_t run_ns(const struct heap *heap)
+{
+	const struct cprof_window *window = heap->run->window;
+	return window->start_mono_ns ? cprof_window_elapsed_ns(window) : 0;
+}
+
+/* What is read from here on was allocated just now. */
+static void begin_to_read(struct heap *heap)
 {
 	cprof_target_mem_begin(&heap->process->mem);
+	heap->profile.now_ns = cprof_heap_since_clock(&heap->since, run_ns(heap));
+}
+
+static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
+{
+	begin_to_read(heap);
 	struct cprof_error *err =
 		cprof_heap_sources_poll(&heap->sources, on_sample, heap, ret_samples);
 	count_lost(heap);
@@ -135,6 +149,7 @@ struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 {
 	struct cprof_map64 alive = { 0 };
 	bool whole;
+	const uint64_t now_ns = run_ns(heap);
 	struct cprof_error *err = cprof_heap_sources_live(&heap->sources, &alive, &whole);
 	if (err || !whole) {
 		cprof_map64_deinit(&alive);
@@ -142,6 +157,7 @@ struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 	}
 	cprof_map64_deinit(&heap->alive);
 	heap->alive = alive;
+	heap->alive_ns = now_ns;
 	if (cprof_heap_profile_crowded(&heap->profile))
 		cprof_heap_profile_forget(&heap->profile, &heap->alive);
 	return NULL;
@@ -151,10 +167,31 @@ struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 static struct cprof_error *last_look(void *ctx)
 {
 	struct heap *heap = ctx;
-	cprof_target_mem_begin(&heap->process->mem);
+	begin_to_read(heap);
 	struct cprof_error *err = cprof_heap_sources_keep(&heap->sources, on_sample, heap);
 	count_lost(heap);
 	return err ? err : cprof_heap_run_look_at_the_living(heap);
+}
+
+/* Of the last look at the living, up to so long before the next moment is due. */
+static struct cprof_error *keep_moment(struct heap *heap, uint64_t early_ns)
+{
+	if (!heap->request->history_ns || heap->alive_ns + early_ns < heap->history.due_ns)
+		return NULL;
+	if (!heap->history.every_ns)
+		heap->history.every_ns = heap->request->history_ns;
+	return cprof_heap_history_take(&heap->history, &heap->profile, &heap->alive,
+				       heap->alive_ns);
+}
+
+/* The moment of -heap-since. */
+static struct cprof_error *mark_since(struct heap *heap)
+{
+	if (!heap->request->since_ns || heap->since.marked ||
+	    run_ns(heap) < heap->request->since_ns)
+		return NULL;
+	struct cprof_error *err = cprof_heap_run_look_at_the_living(heap);
+	return err ? err : cprof_heap_since_mark(&heap->since, &heap->profile, &heap->alive);
 }
 
 /* When they run again: walk the stacks of those samples, and tell what is in use. */
@@ -164,6 +201,8 @@ static struct cprof_error *settle(struct heap *heap)
 	struct cprof_error *err = cprof_heap_sources_kept(&heap->sources, on_sample, heap);
 	if (!err)
 		cprof_heap_profile_settle(&heap->profile, &heap->alive);
+	if (!err)
+		err = keep_moment(heap, heap->history.every_ns / 2);
 	if (cprof_heap_sources_over(&heap->sources))
 		cprof_run_log_note(
 			heap->run->log, CPROF_NOTE_WARNING,
@@ -207,6 +246,8 @@ static struct cprof_error *every_second(struct heap *heap)
 		err = hook_newcomers(heap);
 	if (!err)
 		err = cprof_heap_run_look_at_the_living(heap);
+	if (!err)
+		err = keep_moment(heap, 0);
 	if (!err && heap->request->overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
 	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples,
 				 (uint64_t)((double)cprof_clock_cpu_ns() * heap->share), now))
@@ -222,6 +263,18 @@ static struct cprof_error *every_second(struct heap *heap)
 }
 
 /*
+ * A leak is seen by a few samples of a few blocks: it is missed sooner by a larger period than by some samples that are lost while
+ * we wait for a processor.
+ */
+enum { WITHOUT_HISTORY, WITH_HISTORY };
+static const struct patience {
+	uint64_t ns;
+	unsigned one_of; /* of so many samples, lost in that time, is too much */
+} patiences[] = {
+	[WITHOUT_HISTORY] = { 20 * 1000000ull, 50 }, [WITH_HISTORY] = { 1000 * 1000000ull, 8 }
+};
+
+/*
  * Losing samples makes every total too small; half as many, each standing for twice as much, does not. Not where the
  * user wants every call.
  */
@@ -229,9 +282,11 @@ static void ease(struct heap *heap)
 {
 	const struct cprof_counts *counts = &heap->run->log->counts;
 	uint64_t now = cprof_clock_mono_ns(), lost = cprof_heap_sources_lost(&heap->sources);
-	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < EASE_NS)
+	const struct patience *patience =
+		&patiences[heap->request->history_ns ? WITH_HISTORY : WITHOUT_HISTORY];
+	if (heap->pace.base <= CPROF_SHIM_EVERY || now - heap->eased_mono_ns < patience->ns)
 		return;
-	if ((lost - heap->lost_seen) * 50 > counts->samples - heap->samples_seen &&
+	if ((lost - heap->lost_seen) * patience->one_of > counts->samples - heap->samples_seen &&
 	    heap->pace.period < PERIOD_MAX) {
 		heap->pace.period *= 2;
 		set_period(heap);
@@ -245,7 +300,9 @@ struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples)
 {
 	struct cprof_error *err = poll_once(heap, ret_samples);
 	ease(heap);
-	return err ? err : every_second(heap);
+	if (!err)
+		err = every_second(heap);
+	return err ? err : mark_since(heap);
 }
 
 /* What is waiting already need not be looked at while the threads stand still for the detach. */
@@ -260,30 +317,6 @@ static struct cprof_error *drain(struct heap *heap)
 }
 
 /* ---- the profile ---- */
-
-/* Blocks of one stack are told apart by size. */
-static struct cprof_error *size_label(struct heap *heap, uint64_t size, uint32_t *ret_labels)
-{
-	const struct cprof_builder_label labels[] = {
-		{ .key = "bytes", .num = (int64_t)size, .unit = "bytes" },
-		{ .key = "pid", .num = heap->process->target->pid },
-	};
-	return cprof_session_labels(heap->session, heap->process, 0, labels,
-				    heap->label_pid ? 2 : 1, ret_labels);
-}
-
-static struct cprof_error *add_row(struct heap *heap, const struct cprof_heap_row *row)
-{
-	uint32_t labels;
-	struct cprof_error *err = size_label(heap, row->size, &labels);
-	const struct cprof_heap_totals *alloc = &heap->profile.alloc;
-	const struct cprof_heap_totals *inuse = &heap->profile.inuse;
-	const int64_t values[] = { cprof_heap_value(row->alloc.objects, alloc->objects),
-				   cprof_heap_value(row->alloc.bytes, alloc->bytes),
-				   cprof_heap_value(row->inuse.objects, inuse->objects),
-				   cprof_heap_value(row->inuse.bytes, inuse->bytes) };
-	return err ? err : cprof_session_add_stack(heap->session, row->stack, labels, values);
-}
 
 static const char *human(double bytes, char *text, size_t n)
 {
@@ -324,6 +357,22 @@ static void note_sizes(const struct heap *heap)
 				   "only calls for %s were sampled (-heap-size): no other "
 				   "allocation is in this profile",
 				   text);
+}
+
+static void note_since(const struct heap *heap)
+{
+	const double s = (double)heap->request->since_ns / (double)CPROF_NS_PER_S;
+	if (heap->since.marked)
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "the profile tells what has changed since %g s after the "
+				   "attach (-heap-since): allocated after that, and in use at the "
+				   "end less in use then",
+				   s);
+	else if (heap->request->since_ns)
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "the run ended before the %g s of -heap-since were over: the "
+				   "profile is of all of it",
+				   s);
 }
 
 static void note_room(const struct heap *heap)
@@ -373,15 +422,28 @@ static void note_mechanism(const struct heap *heap)
 	cprof_heap_report_losses(&heap->sources);
 }
 
+static struct cprof_heap_rows rows_of(const struct heap *heap)
+{
+	return (struct cprof_heap_rows){ .session = heap->session,
+					 .process = heap->process,
+					 .label_pid = heap->label_pid,
+					 .profile = &heap->profile,
+					 .since = &heap->since,
+					 .history = &heap->history,
+					 .ages = heap->request->ages,
+					 .at_ns = heap->alive_ns };
+}
+
 static struct cprof_error *add_baseline(struct heap *heap)
 {
+	const struct cprof_heap_rows rows = rows_of(heap);
 	struct cprof_stack_frame frame = { .addr = CPROF_MARKER_BEFORE };
 	const struct cprof_session_stack stack = { .frames = &frame, .n = 1 };
-	const int64_t values[] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
+	const int64_t values[CPROF_HEAP_TYPES] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
 	uint32_t labels;
 	if (!heap->baseline_bytes)
 		return NULL;
-	struct cprof_error *err = size_label(heap, heap->baseline_bytes, &labels);
+	struct cprof_error *err = cprof_heap_rows_size_label(&rows, heap->baseline_bytes, &labels);
 	return err ? err : cprof_session_add(heap->session, &stack, labels, values);
 }
 
@@ -390,6 +452,7 @@ struct cprof_error *cprof_heap_run_add(struct heap *heap)
 	note_mechanism(heap);
 	note_totals(heap);
 	note_sizes(heap);
+	note_since(heap);
 	note_room(heap);
 	note_trust(heap);
 	note_silence(heap);
@@ -400,12 +463,8 @@ struct cprof_error *cprof_heap_run_add(struct heap *heap)
 						heap->profile.inuse.bytes);
 	if (late)
 		return late;
-	for (uint32_t i = 0; i < heap->profile.n_rows; i++) {
-		struct cprof_error *err = add_row(heap, &heap->profile.rows[i]);
-		if (err)
-			return err;
-	}
-	return NULL;
+	const struct cprof_heap_rows rows = rows_of(heap);
+	return cprof_heap_rows_add(&rows);
 }
 
 /* ---- the run ---- */

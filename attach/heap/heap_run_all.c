@@ -7,6 +7,7 @@
 
 #include "attach/heap/heap_apart.h"
 #include "attach/heap/heap_method.h"
+#include "attach/heap/heap_rows.h"
 #include "attach/heap/heap_run_impl.h"
 
 #define POLL_NS      (10 * 1000000ull)
@@ -183,11 +184,10 @@ void cprof_heap_promise(const struct cprof_heap_request *request, char *text, si
 
 static struct cprof_error *open_session(struct heaps *heaps)
 {
-	static const struct cprof_builder_type types[] = { { "alloc_objects", "count" },
-							   { "alloc_space", "bytes" },
-							   { "inuse_objects", "count" },
-							   { "inuse_space", "bytes" } };
-	return cprof_session_new(&heaps->apart.joined, types, 4, &heaps->session);
+	return cprof_session_new(&heaps->apart.joined, cprof_heap_types,
+				 heaps->request->history_ns ? CPROF_HEAP_TYPES
+							    : CPROF_HEAP_TYPES_PLAIN,
+				 &heaps->session);
 }
 
 static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method *method)
@@ -209,6 +209,8 @@ static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method 
 static void end(struct heap *heap)
 {
 	cprof_map64_deinit(&heap->alive);
+	cprof_heap_history_deinit(&heap->history);
+	cprof_heap_since_deinit(&heap->since);
 	cprof_heap_profile_deinit(&heap->profile);
 	cprof_heap_sources_deinit(&heap->sources);
 }

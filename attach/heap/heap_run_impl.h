@@ -11,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/heap_history.h"
 #include "attach/heap/heap_pace.h"
 #include "attach/heap/heap_profile.h"
 #include "attach/heap/heap_run.h"
+#include "attach/heap/heap_since.h"
 #include "attach/heap/heap_sources.h"
 #include "attach/run/session.h"
 #include "cprof/error.h"
@@ -28,6 +30,9 @@ struct heap {
 	struct cprof_heap_profile profile;
 	struct cprof_heap_pace pace;
 	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
+	uint64_t alive_ns;        /* when that was, since the beginning of the window */
+	struct cprof_heap_since since;
+	struct cprof_heap_history history;
 	uint64_t looked_mono_ns;
 	uint64_t second_samples; /* at that moment */
 	uint64_t lost_seen, samples_seen,

@@ -229,11 +229,11 @@ static void drop_empty(struct cprof_strings *strings)
 	strings->len = n;
 }
 
-/* A report that shows both sides of a comparison, among those that are asked for; NULL: none does. */
-static const struct cprof_format *comparing(const struct cprof_options *o)
+/* A report with this flag, among those that are asked for; NULL: none has it. */
+static const struct cprof_format *asked_with(const struct cprof_options *o, unsigned flag)
 {
 	for (size_t i = 0; i < CPROF_MAX_FORMATS && cprof_formats[i]; i++) {
-		if (o->format_on[i] && cprof_formats[i]->flags & CPROF_FORMAT_COMPARES)
+		if (o->format_on[i] && cprof_formats[i]->flags & flag)
 			return cprof_formats[i];
 	}
 	return NULL;
@@ -241,7 +241,7 @@ static const struct cprof_format *comparing(const struct cprof_options *o)
 
 static struct cprof_error *check_options(struct cprof_options *o)
 {
-	const struct cprof_format *compares = comparing(o);
+	const struct cprof_format *compares = asked_with(o, CPROF_FORMAT_COMPARES);
 	drop_empty(&o->bases);
 	drop_empty(&o->diff_bases);
 	if (o->bases.len && o->diff_bases.len)
@@ -278,7 +278,8 @@ static struct cprof_error *load(struct cprof_options *o, const struct cprof_stri
 	struct cprof_load load = {
 		.sources = sources,
 		.bases = bases ? bases : &none,
-		.diff_base = o->diff_bases.len > 0 || comparing(o) != NULL,
+		.series = sources->len > 1 && asked_with(o, CPROF_FORMAT_SERIES),
+		.diff_base = o->diff_bases.len > 0 || asked_with(o, CPROF_FORMAT_COMPARES) != NULL,
 		.normalize = o->config.normalize,
 		.keep_notes = wants_file(o),
 		.all_frames = o->all_frames,

@@ -13,6 +13,7 @@
 #include "convert/cli/saved_profile.h"
 #include "convert/formats/input_format.h"
 #include "convert/net/fetch.h"
+#include "convert/profile/heap_series.h"
 #include "convert/profile/inflate.h"
 #include "convert/report/filter_leaf.h"
 #include "cprof/merge.h"
@@ -152,16 +153,48 @@ static void free_all(struct cprof_profile **profiles, size_t n)
 		cprof_profile_free(profiles[i]);
 }
 
+/* Two profiles of one moment would be taken for one that holds twice as much. */
+static struct cprof_error *make_moment(const char *name, struct cprof_map64 *moments,
+				       struct cprof_profile **profile)
+{
+	int64_t ms;
+	bool new;
+	struct cprof_error *err = cprof_heap_series_moment(profile, &ms);
+	if (!err && !cprof_map64_put(moments, (uint64_t)ms, &new))
+		err = cprof_error_no_memory();
+	if (!err && !new)
+		err = cprof_error_new(CPROF_ERR_BAD_DATA,
+				      "it ends at the same moment as one before it");
+	return err ? cprof_error_wrap(err, "%s as one of a series", name) : NULL;
+}
+
+/* Each source by itself, before it is merged. */
+static struct cprof_error *load_next(const struct cprof_load *load, const char *name,
+				     struct cprof_fetch *fetch, struct cprof_map64 *moments,
+				     struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = load_one(load, name, fetch, ret_profile);
+	if (err || !load->series)
+		return err;
+	err = make_moment(name, moments, ret_profile);
+	if (err) {
+		cprof_profile_free(*ret_profile);
+		*ret_profile = NULL;
+	}
+	return err;
+}
+
 /* All of one list merged into one. `what` is "source" or "base". */
 static struct cprof_error *merge_list(const struct cprof_load *load,
 				      const struct cprof_strings *names, const char *what,
-				      struct cprof_fetch *fetches,
+				      struct cprof_fetch *fetches, struct cprof_map64 *moments,
 				      struct cprof_profile **ret_profile)
 {
 	struct cprof_profile *batch[BATCH + 1] = { NULL };
 	size_t n = 0, loaded = 0;
 	for (size_t i = 0; i < names->len; i++) {
-		struct cprof_error *err = load_one(load, names->items[i], &fetches[i], &batch[n]);
+		struct cprof_error *err =
+			load_next(load, names->items[i], &fetches[i], moments, &batch[n]);
 		if (err && names->len == 1)
 			return err;
 		if (err) {
@@ -208,7 +241,9 @@ static struct cprof_error *load_list(const struct cprof_load *load,
 		return err;
 	for (size_t i = 0; i < names->len; i++)
 		*remote = *remote || fetches[i].is_url;
-	err = merge_list(load, names, what, fetches, ret_profile);
+	struct cprof_map64 moments = { 0 };
+	err = merge_list(load, names, what, fetches, &moments, ret_profile);
+	cprof_map64_deinit(&moments);
 	cprof_fetch_free(fetches, names->len);
 	return err;
 }

@@ -15,7 +15,8 @@
 struct cprof_load {
 	const struct cprof_strings *sources; /* files and URLs, at least one */
 	const struct cprof_strings *bases;   /* to be subtracted; may be empty */
-	bool diff_base;                      /* bases are marked, and percentages are of them */
+	bool series;    /* of a heap: each source is a moment (convert/profile/heap_series.h) */
+	bool diff_base; /* bases are marked, and percentages are of them */
 	bool normalize;
 	bool keep_notes; /* what is told about the reading of a file also stays in the profile's comments */
 	bool all_frames; /* keep what the profile says to drop (allocator internals) */

@@ -35,6 +35,8 @@ const struct cprof_format *const cprof_formats[] = {
 	&cprof_format_json,
 	&cprof_format_movements,
 	&cprof_format_movements_json,
+	&cprof_format_leaks,
+	&cprof_format_leaks_json,
 	NULL,
 };
 

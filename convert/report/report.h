@@ -41,6 +41,7 @@ enum {
 	CPROF_FORMAT_ALL_TYPES = 16384, /* it shows all of a sample's values: `totals` is set */
 	CPROF_FORMAT_PLACES = 32768,    /* it tells where functions are: `places` is set */
 	CPROF_FORMAT_TIMES = 65536,     /* it shows when samples were, where they say so */
+	CPROF_FORMAT_SERIES = 131072,   /* several sources are a series in time, and not a sum */
 };
 
 struct cprof_format {

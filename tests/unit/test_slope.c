@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "convert/output/slope.h"
+
+#include <math.h>
+
+#include "tests/unit/test.h"
+
+#define POINTS 31
+
+static unsigned random_state;
+
+static double some(void)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) / 0x1p24;
+}
+
+/* How many events of a Poisson process with this mean. */
+static unsigned poisson(double mean)
+{
+	unsigned n = 0;
+	for (double product = some(); product > exp(-mean); product *= some())
+		n++;
+	return n;
+}
+
+TEST(slope_of_a_line_is_its_own)
+{
+	struct cprof_slope_point points[POINTS];
+	struct cprof_slope slope;
+	for (int i = 0; i < POINTS; i++)
+		points[i] = (struct cprof_slope_point){ .at = i, .value = 5 + 3 * i, .samples = 1 };
+	CHECK(cprof_slope_fit(points, POINTS, false, &slope));
+	CHECK(fabs(slope.value - 3) < 1e-9);
+	CHECK(slope.error < 1e-6);
+	CHECK(fabs(slope.low - 3) < 1e-6 && fabs(slope.high - 3) < 1e-6);
+}
+
+TEST(slope_needs_two_moments)
+{
+	const struct cprof_slope_point same[2] = { { 1, 2, 1 }, { 1, 3, 1 } };
+	const struct cprof_slope_point two[2] = { { 1, 2, 1 }, { 2, 3, 1 } };
+	struct cprof_slope slope;
+	CHECK(!cprof_slope_fit(same, 2, false, &slope));
+	CHECK(!cprof_slope_fit(two, 1, false, &slope));
+	CHECK(cprof_slope_fit(two, 2, false, &slope));
+	CHECK(fabs(slope.value - 1) < 1e-9);
+}
+
+/* `mean` sampled blocks come between two moments and stay. How often is the true slope below `low`, or above `high`? */
+static void count_misses(double mean, unsigned runs, unsigned *below, unsigned *above)
+{
+	*below = *above = 0;
+	random_state = 4711;
+	for (unsigned run = 0; run < runs; run++) {
+		struct cprof_slope_point points[POINTS] = { { 0 } };
+		struct cprof_slope slope;
+		for (int i = 1; i < POINTS; i++) {
+			points[i].at = i;
+			points[i].samples = points[i - 1].samples + poisson(mean);
+			points[i].value = points[i].samples * 1000;
+		}
+		CHECK(cprof_slope_fit(points, POINTS, false, &slope));
+		*below += mean * 1000 < slope.low;
+		*above += mean * 1000 > slope.high;
+	}
+}
+
+/* 99 % are meant. What lies above is rarely wrong where blocks are few; what lies below decides on the order of leaks. */
+TEST(slope_of_a_leak_is_above_its_lower_bound_in_99_of_100_cases)
+{
+	static const double means[] = { 0.1, 0.3, 1, 10 };
+	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++) {
+		unsigned below, above;
+		count_misses(means[i], 2000, &below, &above);
+		CHECK(below <= 30);
+		CHECK(above <= (i == 0 ? 2000 : 100));
+	}
+}
+
+/* A level that is kept while blocks come and go: 40 to 60 of them, each moment others. */
+TEST(slope_of_a_level_is_rarely_sure)
+{
+	unsigned sure = 0;
+	random_state = 815;
+	for (unsigned run = 0; run < 2000; run++) {
+		struct cprof_slope_point points[POINTS] = { { 0 } };
+		struct cprof_slope slope;
+		for (int i = 0; i < POINTS; i++) {
+			points[i].at = i;
+			points[i].samples = poisson(50);
+			points[i].value = points[i].samples * 1000;
+		}
+		CHECK(cprof_slope_fit(points, POINTS, false, &slope));
+		sure += slope.low > 0;
+	}
+	CHECK(sure <= 40);
+}
+
+/* What swings is not what grows: two and a half saw teeth. */
+TEST(slope_of_a_swing_is_not_sure)
+{
+	for (int phase = 0; phase < 12; phase++) {
+		struct cprof_slope_point points[POINTS];
+		struct cprof_slope slope;
+		for (int i = 0; i < POINTS; i++)
+			points[i] = (struct cprof_slope_point){ i, (i + phase) % 12 * 1e6,
+								(i + phase) % 12 * 1000 };
+		CHECK(cprof_slope_fit(points, POINTS, false, &slope));
+		CHECK(slope.low <= 0);
+	}
+}
