@@ -9,6 +9,7 @@
 #include "attach/heap/baseline/baseline_memory.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
+#include "attach/heap/baseline/musl_groups.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -82,8 +83,47 @@ static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	cprof_jemalloc_metadata_deinit(&metadata);
 }
 
+/* ---- musl ---- */
+
+static struct cprof_error *on_group(void *ctx, const struct cprof_musl_group *group)
+{
+	struct cprof_baseline_memory *memory = ctx;
+	if (group->n > 32 || group->stride * group->n + 16 > group->bytes)
+		abort();
+	for (unsigned i = 0; i < group->n; i++) {
+		struct cprof_musl_block block;
+		const uint64_t start = group->addr + 16 + group->stride * i;
+		if (cprof_musl_block_read(memory, group, i, &block) &&
+		    (block.addr < start || block.addr + block.bytes > start + group->stride))
+			abort();
+	}
+	return NULL;
+}
+
+static struct cprof_error *on_area(void *ctx, uint64_t start, uint64_t end)
+{
+	(void)ctx;
+	(void)start;
+	(void)end;
+	return NULL;
+}
+
+static void musl(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	static const struct cprof_musl_fns fns = { on_group, on_area };
+	struct cprof_musl_context context;
+	uint64_t broken;
+	addr &= (1ull << 47) - 1;
+	if (!cprof_musl_context_find(memory, addr, addr + 8192, &context)) {
+		context.areas = addr & ~4095ull;
+		memory->memory.read(memory->memory.ctx, context.areas, &context.secret, 8);
+	}
+	cprof_error_free(cprof_musl_groups_each(memory, &context, &fns, memory, &broken));
+}
+
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
 	jemalloc,
+	musl,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

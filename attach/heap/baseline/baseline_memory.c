@@ -2,15 +2,19 @@
 #include "attach/heap/baseline/baseline_memory.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PRESENT    (1ull << 63)
-#define ENTRIES    ((size_t)8192) /* of 32 MiB of address space */
-#define USER_SPACE (1ull << 47)
-#define FEW        ((uint64_t)64 << 10) /* bytes that are not worth reading entries ahead */
+#define PRESENT      (1ull << 63)
+#define SWAPPED      (1ull << 62)
+#define MOVING_TRIES 50
+#define MOVING_MAX   50000         /* of all tries */
+#define ENTRIES      ((size_t)512) /* of 2 MiB of address space: a page of entries costs little */
+#define USER_SPACE   (1ull << 47)
+#define FEW          ((uint64_t)64 << 10) /* bytes that are not worth reading entries ahead */
 
 bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view)
@@ -59,17 +63,36 @@ static bool has_page(struct cprof_baseline_memory *memory, uint64_t page)
 	return memory->entries[page - memory->entries_page] & PRESENT;
 }
 
-/* Here and there: the entries that were read for going upwards stay, where they do not tell. */
+static bool read_entry(struct cprof_baseline_memory *memory, uint64_t page, uint64_t *ret_entry)
+{
+	memory->reads++;
+	return pread(memory->pagemap_fd, ret_entry, sizeof(*ret_entry),
+		     (off_t)(page * sizeof(*ret_entry))) == sizeof(*ret_entry);
+}
+
+/*
+ * Here and there: the entries that were read for going upwards stay. A page that the kernel is moving looks as if it were
+ * swapped out, for the microseconds that takes; it is asked for again, a bounded number of times in all.
+ */
 static bool has_page_there(struct cprof_baseline_memory *memory, uint64_t page)
 {
-	uint64_t entry;
-	if (memory->pagemap_fd < 0 || page >= USER_SPACE / CPROF_BASELINE_PAGE ||
-	    (page >= memory->entries_page && page - memory->entries_page < memory->n_entries))
-		return has_page(memory, page);
-	memory->reads++;
-	return pread(memory->pagemap_fd, &entry, sizeof(entry), (off_t)(page * sizeof(entry))) !=
-		       sizeof(entry) ||
-	       entry & PRESENT;
+	uint64_t entry = 0;
+	if (memory->pagemap_fd < 0)
+		return true;
+	if (page >= USER_SPACE / CPROF_BASELINE_PAGE)
+		return false;
+	if (page >= memory->entries_page && page - memory->entries_page < memory->n_entries &&
+	    memory->entries[page - memory->entries_page] & PRESENT)
+		return true;
+	for (unsigned i = 0; i < MOVING_TRIES; i++) {
+		if (!read_entry(memory, page, &entry))
+			return true;
+		if (!(entry & SWAPPED) || memory->moving >= MOVING_MAX)
+			break;
+		memory->moving++;
+		sched_yield();
+	}
+	return entry & PRESENT;
 }
 
 bool cprof_baseline_memory_present(struct cprof_baseline_memory *memory, uint64_t addr)

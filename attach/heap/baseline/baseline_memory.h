@@ -31,6 +31,7 @@ struct cprof_baseline_memory {
 	uint64_t entries_page;
 	size_t n_entries;
 	uint64_t reads, bytes_read; /* system calls made, and what they brought */
+	unsigned moving;            /* times that a page was asked for again that was on its way */
 };
 
 /* `pid` 0: no pagemap. False: no memory. */

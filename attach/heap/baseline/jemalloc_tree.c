@@ -9,9 +9,9 @@
 #define LEAF_WORDS     ((uint64_t)1 << 18)
 #define LEAF_BYTES     (LEAF_WORDS * 8)
 #define ALIGNMENT      128        /* of a descriptor */
-#define PAGES_MAX      (1u << 18) /* that may be read in search of the tree */
+#define PAGES_MAX      (1u << 16) /* that may be read in search of the tree */
 #define WALK_PAGES_MAX (1u << 20) /* of leaves: 2 TiB of heap */
-#define BROKEN_MAX     (1u << 20) /* words that lead nowhere: it is no tree */
+#define BROKEN_MAX     (1u << 16) /* words that lead nowhere: it is no tree */
 #define WORDS_MAX      64         /* of a leaf, until one proves it */
 #define EXTENTS_MAX    (16u << 20)
 #define LEAVES_MAX     (1u << 12)
