@@ -134,7 +134,7 @@ static void help_all(void)
 	fputs("  o, options        the options and their values\n"
 	      "  help NAME         more on a command or option\n"
 	      "  q, quit, exit, ^D leave\n"
-	      "  :                 clear focus, ignore, hide, tagfocus and tagignore\n"
+	      "  :                 clear focus, ignore, hide, tagfocus, tagignore, from and to\n"
 	      "\nOptions, set by NAME=VALUE:\n",
 	      stdout);
 	for (size_t i = 0; i < cprof_config_n_options; i++)

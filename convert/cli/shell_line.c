@@ -59,7 +59,8 @@ static const char *type_named(const struct cprof_profile *p, const char *name)
 /* ":" and the names of sample types, with total_ and mean_ before them. */
 static struct cprof_error *expand_shortcut(struct shell *shell, const char *word, bool *ret_done)
 {
-	static const char *const cleared[] = { "focus", "ignore", "hide", "tagfocus", "tagignore" };
+	static const char *const cleared[] = { "focus",     "ignore", "hide", "tagfocus",
+					       "tagignore", "from",   "to" };
 	struct cprof_error *err = NULL;
 	*ret_done = true;
 	if (strcmp(word, ":") == 0) {

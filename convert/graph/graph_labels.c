@@ -10,11 +10,17 @@ static void put_filters(const struct cprof_config *config, struct cprof_buffer *
 	const struct {
 		const char *name, *value;
 	} filters[] = {
-		{ "focus", config->focus },         { "ignore", config->ignore },
-		{ "hide", config->hide },           { "show", config->show },
-		{ "show_from", config->show_from }, { "tagfocus", config->tagfocus },
-		{ "tagignore", config->tagignore }, { "tagshow", config->tagshow },
+		{ "focus", config->focus },
+		{ "ignore", config->ignore },
+		{ "hide", config->hide },
+		{ "show", config->show },
+		{ "show_from", config->show_from },
+		{ "tagfocus", config->tagfocus },
+		{ "tagignore", config->tagignore },
+		{ "tagshow", config->tagshow },
 		{ "taghide", config->taghide },
+		{ "from", config->from },
+		{ "to", config->to },
 	};
 	bool any = false;
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {

@@ -34,6 +34,8 @@ const struct cprof_option cprof_config_options[] = {
 	{ "tagignore", CPROF_OPT_STRING, AT(tagignore), "", "TAGS", "no samples with such a tag", NULL },
 	{ "tagshow", CPROF_OPT_STRING, AT(tagshow), "", "RE", "consider only tags whose key matches", NULL },
 	{ "taghide", CPROF_OPT_STRING, AT(taghide), "", "RE", "forget tags whose key matches", NULL },
+	{ "from", CPROF_OPT_STRING, AT(from), "", "TIME", "only samples from so long after the beginning on, where labels say when samples were (time_ms, end_timestamp_ns ...): 2s, 500ms, 1m30s", NULL },
+	{ "to", CPROF_OPT_STRING, AT(to), "", "TIME", "only samples from before then", NULL },
 	{ "tagroot", CPROF_OPT_STRING, AT(tagroot), "", "KEYS", "put the values of these tags (comma-separated keys) below the root of each stack", NULL },
 	{ "tagleaf", CPROF_OPT_STRING, AT(tagleaf), "", "KEYS", "put the values of these tags on top of each stack", NULL },
 

@@ -49,6 +49,7 @@ struct cprof_config {
 	const char *focus, *ignore, *prune_from, *hide, *show, *show_from;
 	const char *tagfocus, *tagignore; /* see filter_tags.h */
 	const char *tagshow, *taghide;
+	const char *from, *to;         /* see filter_time.h */
 	const char *tagroot, *tagleaf; /* keys with commas between them */
 
 	const char *output; /* file; "" is stdout */

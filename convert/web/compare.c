@@ -2,7 +2,7 @@
 #include "convert/web/compare.h"
 
 #include "base/cleanup.h"
-#include "convert/web/time_label.h"
+#include "convert/report/time_label.h"
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "convert/output/json.h"
-#include "convert/web/time_label.h"
+#include "convert/report/time_label.h"
 #include "convert/web/web_json.h"
 #include "convert/web/web_page.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "convert/output/json.h"
-#include "convert/web/time_label.h"
+#include "convert/report/time_label.h"
 
 static void drop(struct cprof_web_recordings *recordings, size_t at)
 {

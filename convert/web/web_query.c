@@ -24,6 +24,8 @@ static const struct {
 	{ "ti", "tagignore" },
 	{ "ts", "tagshow" },
 	{ "th", "taghide" },
+	{ "from", "from" },
+	{ "to", "to" },
 	{ "tagroot", "tagroot" },
 	{ "tagleaf", "tagleaf" },
 	{ "si", "sample_index" },

@@ -106,6 +106,8 @@ static struct cprof_error *make_report(struct cprof_web_visit *visit,
 		.by_module = query->by_module
 	};
 	struct cprof_error *err = cprof_web_compare(&choice, &profile);
+	if (visit->page->is_strip) /* all of the time, of which the others show a part */
+		query->config.from = query->config.to = "";
 	if (!err)
 		err = cprof_report_new(profile, format, format->arg ? query->config.focus : NULL,
 				       &query->config, &report);

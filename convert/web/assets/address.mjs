@@ -29,5 +29,5 @@ export function dataAddress(page, search, format = "json") {
 /* Parameters that narrow the profile down, and what they are called. */
 export const FILTERS = {
   f: "only stacks through", i: "without stacks through", h: "hide frames", s: "show only frames", sf: "from frame", prunefrom: "cut below frame",
-  tf: "only labels", ti: "without labels", ts: "labels shown", th: "labels hidden", time: "time",
+  tf: "only labels", ti: "without labels", ts: "labels shown", th: "labels hidden", time: "time", from: "from", to: "until",
 };

@@ -36,7 +36,7 @@ function fillValues(state) {
 
 function filterField(state, key, text) {
   return make("label", {}, text, make("input", { type: "text", name: key, value: state.query[key] || "", autocomplete: "off", spellcheck: false,
-    placeholder: key.startsWith("t") && key !== "time" ? "key=value" : "regular expression" }));
+    placeholder: "from to".includes(key) ? "2s, 500ms" : key.startsWith("t") && key !== "time" ? "key=value" : "regular expression" }));
 }
 
 function check(state, key, text) {
@@ -45,7 +45,7 @@ function check(state, key, text) {
 
 function fillFilters(state) {
   const form = part("filters"), { query } = state;
-  const keys = ["f", "i", "h", "s", "sf", ...(state.keys && state.keys.length ? ["tf", "ti"] : [])];
+  const keys = ["f", "i", "h", "s", "sf", ...(state.keys && state.keys.length ? ["tf", "ti"] : []), ...(state.timed || state.query.from || state.query.to ? ["from", "to"] : [])];
   form.append(...keys.map((key) => filterField(state, key, FILTERS[key])),
     make("label", {}, "one entry for each", choice(GRANULARITIES, query.g, () => {}, "Granularity")),
     make("label", {}, "at most", make("input", { type: "number", name: "n", min: -1, value: query.n, title: "most entries; -1 is as many as fit" })),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "convert/web/time_label.h"
+#include "convert/report/time_label.h"
 
 #include <string.h>
 
@@ -7,10 +7,11 @@
 
 static const struct {
 	const char *key, *unit;
+	bool is_relative;
 } known[] = {
-	{ "time_ms", "milliseconds" },      { "end_timestamp_ns", "nanoseconds" },
-	{ "timestamp_ns", "nanoseconds" },  { "timestamp", "nanoseconds" },
-	{ "timestamp_ms", "milliseconds" }, { "time", "nanoseconds" },
+	{ "time_ms", "milliseconds", true },       { "end_timestamp_ns", "nanoseconds", false },
+	{ "timestamp_ns", "nanoseconds", false },  { "timestamp", "nanoseconds", false },
+	{ "timestamp_ms", "milliseconds", false }, { "time", "nanoseconds", false },
 };
 
 struct cprof_time_label cprof_time_label_find(const struct cprof_profile *p)
@@ -23,7 +24,8 @@ struct cprof_time_label cprof_time_label_find(const struct cprof_profile *p)
 		before = label->key;
 		for (size_t row = 0; row < sizeof(known) / sizeof(known[0]); row++) {
 			if (strcmp(cprof_profile_text(p, label->key), known[row].key) == 0)
-				return (struct cprof_time_label){ label->key, known[row].unit };
+				return (struct cprof_time_label){ label->key, known[row].unit,
+								  known[row].is_relative };
 		}
 	}
 	return (struct cprof_time_label){ 0 };
