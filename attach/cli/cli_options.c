@@ -72,7 +72,7 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 {
 	/* Who serves a process does so for long, and is bound to cost it little. */
 	if (!options->overhead && options->http && !options->continuous.on)
-		options->requests.heap.overhead = HTTP_OVERHEAD;
+		options->requests.heap.overhead = options->requests.cpu.overhead = HTTP_OVERHEAD;
 	if (!options->overhead)
 		return NULL;
 	char *end;
@@ -84,6 +84,8 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 				       "-overhead: \"%s\" is not a percentage between 0.01 and 100",
 				       options->overhead);
 	options->requests.heap.overhead = percent / 100;
+	if (options->http || options->continuous.on)
+		options->requests.cpu.overhead = percent / 100;
 	return NULL;
 }
 

@@ -20,16 +20,14 @@
 #define FOLLOW_NS       (100 * 1000000ull)
 #define FIRST_OF_CALLS  64
 #define FIRST_OF_CYCLES 1000000
-#define CHILDREN_MAX    2048 /* processes that are followed; each costs some ten KiB */
-#define OPENED_BETWEEN  64   /* modules opened between two looks at the rings */
+#define OPENED_BETWEEN  64 /* modules opened between two looks at the rings */
 
 /* ---- records ---- */
 
+/* What it stands for: it has the period of its time. */
 static int64_t weight_of(const struct cpu *cpu, const struct cprof_perf_record *record)
 {
-	return cpu->event.is_clock ? cpu->period
-				   : (int64_t)cprof_cpu_weight_of(&cpu->weight, (pid_t)record->tid,
-								  record->time_ns);
+	return (int64_t)cprof_cpu_weight_of(cpu->weights, (pid_t)record->tid, record->time_ns);
 }
 
 static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *process,
@@ -114,7 +112,7 @@ static struct cprof_error *on_thread(struct cpu *cpu, struct cprof_process *proc
 				     const struct cprof_perf_record *record)
 {
 	struct cprof_error *err = NULL;
-	if (!cpu->event.is_clock && cpu->source->opener->live)
+	if ((!cpu->event.is_clock || cpu->weight.n > 1) && cpu->source->opener->live)
 		err = cprof_cpu_weight_inherit(&cpu->weight, (pid_t)record->tid, record->time_ns);
 	return err ? err
 		   : cprof_process_fork_thread(process, (pid_t)record->tid,
@@ -128,7 +126,7 @@ static struct cprof_error *on_child(struct cpu *cpu, const struct cprof_perf_rec
 		cprof_session_process(cpu->session, (pid_t)record->fork.ppid);
 	if (!parent)
 		return NULL;
-	if (cprof_session_n_children(cpu->session) >= CHILDREN_MAX) {
+	if (cprof_session_n_children(cpu->session) >= CPU_CHILDREN_MAX) {
 		cpu->children_missed++;
 		return NULL;
 	}
@@ -308,6 +306,33 @@ static struct cprof_error *look_at_period(struct cpu *cpu)
 	return cprof_cpu_weight_changed(&cpu->weight, cprof_clock_mono_ns(), period);
 }
 
+/* -hz is meant for each processor that works: as many as there are, or fewer threads. */
+static double samples_per_second(const struct cpu *cpu)
+{
+	CPROF_AUTO(free) int *cpus = NULL;
+	size_t n = 1;
+	cprof_error_free(cprof_perf_host_cpus(&cpus, &n));
+	if (cpu->counter.n && cpu->counter.n < n)
+		n = cpu->counter.n;
+	return cpu->request->rate_hz * (double)n;
+}
+
+/* Does it cost too much? */
+static struct cprof_error *keep_pace(struct cpu *cpu)
+{
+	struct cprof_sample_pace *pace = &cpu->pace.sample;
+	const uint64_t now = cprof_clock_mono_ns();
+	if (!cprof_cpu_pace_look(&cpu->pace, &cpu->run->log->counts, now))
+		return NULL;
+	if (!cpu->event.is_clock) { /* its period follows that */
+		cpu->weight.rate_hz =
+			samples_per_second(cpu) * (double)pace->base / (double)pace->period;
+		return NULL;
+	}
+	cprof_perf_source_set_period(cpu->source, pace->period);
+	return cprof_cpu_weight_changed(&cpu->weight, cprof_clock_mono_ns(), pace->period);
+}
+
 /* What the samples are held against. */
 void cpu_stop_counting(struct cpu *cpu)
 {
@@ -338,11 +363,15 @@ static struct cprof_error *sample(struct cpu *cpu)
 	cprof_perf_source_enable(source);
 	cprof_perf_counter_start(&cpu->counter);
 	cprof_cpu_weight_start(&cpu->weight, cprof_clock_mono_ns());
+	cprof_cpu_pace_start(&cpu->pace, cpu->request->overhead, cpu->request->rate_hz,
+			     cpu->request->stack_bytes, cprof_clock_mono_ns());
 	struct cprof_error *err = cpu_begin(cpu);
 	while (!err && cprof_window_wait(window, source->poll, source->n_rings, wait_ns(cpu),
 					 &cpu->run->log->counts)) {
 		uint64_t now = cprof_clock_mono_ns();
 		err = look_at_period(cpu);
+		if (!err)
+			err = keep_pace(cpu);
 		if (!err && source->opener->follow)
 			err = source->opener->follow(source);
 		if (!err)
@@ -362,92 +391,6 @@ static struct cprof_error *sample(struct cpu *cpu)
 	/* Only now: asking the kernel interrupts every CPU. */
 	cpu->run->log->counts.lost = cprof_perf_source_lost(source);
 	return err;
-}
-
-/* Lost samples and threads without events have been told of already. */
-static void note_short_account(const struct cpu *cpu)
-{
-	const struct cprof_cpu_account *account = &cpu->account;
-	const struct cprof_counts *counts = &cpu->run->log->counts;
-	uint64_t period_ns = (uint64_t)cpu->period, sampled_ns = counts->samples * period_ns;
-	if (!cpu->event.is_clock || !cpu->source->opener->clock_per_thread || !account->known ||
-	    counts->lost || cpu->source->unfollowed || cpu->run->threads ||
-	    !cprof_cpu_account_short(account->used_ns, sampled_ns, period_ns))
-		return;
-	cprof_run_log_note(
-		cpu->run->log, CPROF_NOTE_WARNING,
-		"only %.2f of %.2f s of processor time were sampled: a thread that works for less "
-		"than %.3g ms in all leaves no sample with -open %s (raise -hz; root, or CAP_BPF "
-		"and CAP_PERFMON, allow -open cpu, which sees them all)",
-		(double)sampled_ns / 1e9, (double)account->used_ns / 1e9, (double)period_ns / 1e6,
-		cpu->source->opener->name);
-}
-
-/* Where samples were lost, or not everything was seen, nobody knows; that has been told. */
-static void note_idle(const struct cpu *cpu)
-{
-	char text[256];
-	const struct cprof_counts *counts = &cpu->run->log->counts;
-	uint64_t used_ns = counts->samples * (uint64_t)cpu->period;
-	if (cpu->account.known && cpu->account.used_ns > used_ns)
-		used_ns = cpu->account
-				  .used_ns; /* too little in each thread for a sample is not idle */
-	if (counts->lost || cpu->source->kernel_excluded || cpu->source->unfollowed ||
-	    cpu->run->threads)
-		return;
-	if (cpu->event.is_clock)
-		cprof_cpu_idle_text(used_ns, cprof_window_elapsed_ns(cpu->run->window),
-				    cpu->run->children ? 0 : cpu->idle.children_ns, text,
-				    sizeof(text));
-	else
-		snprintf(text, sizeof(text), "%s",
-			 !cpu->counter.n || cpu->counted || counts->samples
-				 ? ""
-				 : "the event did not happen in its threads, not once");
-	if (text[0])
-		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT, "%s", text);
-}
-
-static void note_children(const struct cpu *cpu)
-{
-	size_t n = cprof_session_n_children(cpu->session);
-	if (cpu->run->children)
-		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT,
-				   "%zu processes that were started meanwhile are in the profile: "
-				   "the label pid tells whose a sample is",
-				   n);
-	if (cpu->children_missed)
-		cprof_run_log_note(cpu->run->log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " more processes that were started are not in it: no "
-				   "more than %d are followed",
-				   cpu->children_missed, CHILDREN_MAX);
-}
-
-static void note_end(const struct cpu *cpu)
-{
-	struct cprof_run_log *log = cpu->run->log;
-	const struct cprof_counts *counts = &log->counts;
-	if (counts->lost)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " samples were lost: lower -hz or -stack-bytes",
-				   counts->lost);
-	if (cpu->source->throttled)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "the kernel throttled sampling %" PRIu64
-				   " times: see kernel.perf_event_max_sample_rate",
-				   cpu->source->throttled);
-	if (cpu->others)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " samples are of 32-bit code and have no user stack",
-				   cpu->others);
-	note_short_account(cpu);
-	note_idle(cpu);
-	note_children(cpu);
-	if (cpu->counter.n && cpu->counted && !counts->samples && !cpu->left_out)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%s happened %" PRIu64 " times, but never while a sample of it "
-				   "could be taken",
-				   cpu->request->event, cpu->counted);
 }
 
 /* ---- opening ---- */
@@ -490,21 +433,11 @@ static struct cprof_error *open_source(struct cpu *cpu)
 	return cprof_perf_source_open(&request, &cpu->source);
 }
 
-/* -hz is meant for each processor that works: as many as there are, or fewer threads. */
-static double samples_per_second(const struct cpu *cpu)
-{
-	CPROF_AUTO(free) int *cpus = NULL;
-	size_t n = 1;
-	cprof_error_free(cprof_perf_host_cpus(&cpus, &n));
-	if (cpu->counter.n && cpu->counter.n < n)
-		n = cpu->counter.n;
-	return cpu->request->rate_hz * (double)n;
-}
-
 static struct cprof_error *open_counter(struct cpu *cpu)
 {
+	cpu->weights = &cpu->weight;
 	if (cpu->event.is_clock)
-		return NULL;
+		return cprof_cpu_weight_init(&cpu->weight, 0, (uint64_t)cpu->period);
 	const struct perf_event_attr attr = cprof_perf_source_attr(cpu->source, false);
 	struct cprof_error *err = cprof_perf_counter_open(
 		&attr, cpu->run->targets, cpu->run->n_targets, cpu->run->children, &cpu->counter);
@@ -533,10 +466,10 @@ static uint64_t counted_in_chosen(const struct cpu *cpu)
 struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profile)
 {
 	const char *event = cpu->request->event;
-	note_end(cpu);
+	cpu_note_end(cpu);
 	if (cpu->event.is_clock)
-		return cprof_session_finish(cpu->session, "cpu", "nanoseconds", cpu->period, "cpu",
-					    ret_profile);
+		return cprof_session_finish(cpu->session, "cpu", "nanoseconds",
+					    (int64_t)cpu_period_now(cpu), "cpu", ret_profile);
 	struct cprof_error *err =
 		cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
 	if (!err && cpu->counter.n)

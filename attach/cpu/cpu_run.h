@@ -19,6 +19,7 @@ struct cprof_cpu_request {
 	double rate_hz;       /* samples a second of CPU time, from 0.1 */
 	uint64_t stack_bytes; /* copied with each sample; a multiple of 8, at most 65,528 */
 	bool user_only;       /* no kernel frames */
+	double overhead; /* share of each processor that it may cost, or it samples less often; 0: whatever it costs */
 	const char *strategy; /* of opening events: "auto", or a row of perf_source.c */
 };
 

@@ -8,6 +8,7 @@
 
 #include "attach/cpu/cpu_account.h"
 #include "attach/cpu/cpu_idle.h"
+#include "attach/cpu/cpu_pace.h"
 #include "attach/cpu/cpu_run.h"
 #include "attach/cpu/cpu_weight.h"
 #include "attach/perf/perf_counter.h"
@@ -23,10 +24,12 @@ struct cpu {
 	struct cprof_session *session;
 	struct cprof_cpu_account account;
 	struct cprof_cpu_idle idle;
-	int64_t period;                    /* nanoseconds of a clock */
-	struct cprof_cpu_weight weight;    /* of another event, and */
-	struct cprof_perf_counter counter; /* how often that happened */
-	uint64_t counted;                  /* in the window */
+	int64_t period;                         /* nanoseconds of a clock */
+	struct cprof_cpu_weight weight;         /* of its own events; and of one that is no clock */
+	struct cprof_perf_counter counter;      /* how often that happened */
+	const struct cprof_cpu_weight *weights; /* that count: these, or those of the stream */
+	struct cprof_cpu_pace pace;
+	uint64_t counted;    /* in the window */
 	uint64_t lost_other; /* of the source, when mappings were last read because of it */
 	uint64_t children_missed;
 	uint64_t kept, left_out; /* by values: samples of threads that are chosen, and of others */
@@ -44,6 +47,14 @@ struct cprof_error *cpu_on_record(struct cpu *cpu, struct cprof_process *process
 /* The window begins; what was mapped before is read. Then the window is over, for what is held against the samples. */
 struct cprof_error *cpu_begin(struct cpu *cpu);
 void cpu_stop_counting(struct cpu *cpu);
+
+/* Notes in the run's log, of the window so far. */
+void cpu_note_end(const struct cpu *cpu);
+
+/* Of a clock. */
+uint64_t cpu_period_now(const struct cpu *cpu);
+
+#define CPU_CHILDREN_MAX 2048 /* processes that are followed; each costs some ten KiB */
 
 /* The profile of what there is. Without the first a recording goes on: for a copy of its process. */
 struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profile);

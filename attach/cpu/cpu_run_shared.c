@@ -33,6 +33,8 @@ struct cprof_cpu_shared_stream {
 	const struct cprof_cpu_shared *shared;
 	struct cprof_perf_event_name event;
 	int64_t period;
+	struct cprof_cpu_weight weight;
+	struct cprof_cpu_pace pace;
 	struct cprof_perf_source *source;
 	struct cprof_bpf_members members;
 	struct cprof_modules modules;
@@ -65,6 +67,7 @@ static void count_all(struct cprof_cpu_shared_stream *stream)
 		cprof_counts_add(&stream->log.counts, &stream->parts[i]->log.counts);
 	/* Each has all that were lost while it was there: nobody knows whose they were. */
 	stream->log.counts.lost = stream->source->lost_records;
+	stream->log.counts.slowed = stream->pace.sample.period > stream->pace.sample.base;
 }
 
 static struct part *find(const struct cprof_cpu_shared_stream *stream, pid_t pid)
@@ -168,6 +171,7 @@ static void fill_part(struct cprof_cpu_shared_stream *stream, struct part *part)
 		.event = stream->event,
 		.period = stream->period,
 		.source = stream->source,
+		.weights = &stream->weight,
 		.drain = drain_for,
 		.stream = stream,
 	};
@@ -367,11 +371,25 @@ static void note_exits(struct cprof_cpu_shared_stream *stream)
 	}
 }
 
+/* Does it cost too much? */
+static struct cprof_error *keep_pace(struct cprof_cpu_shared_stream *stream)
+{
+	count_all(stream);
+	if (!cprof_cpu_pace_look(&stream->pace, &stream->log.counts, cprof_clock_mono_ns()))
+		return NULL;
+	cprof_perf_source_set_period(stream->source, stream->pace.sample.period);
+	return cprof_cpu_weight_changed(&stream->weight, cprof_clock_mono_ns(),
+					stream->pace.sample.period);
+}
+
 static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 {
+	const struct cprof_cpu_request *wanted = stream->shared->request;
 	struct cprof_error *err = NULL;
 	cprof_perf_source_enable(stream->source);
 	cprof_window_start(&stream->window);
+	cprof_cpu_pace_start(&stream->pace, wanted->overhead, wanted->rate_hz, wanted->stack_bytes,
+			     cprof_clock_mono_ns());
 	while (!err) {
 		const size_t n = gather(stream);
 		count_all(stream);
@@ -382,6 +400,8 @@ static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 			break;
 		note_exits(stream);
 		err = drain(stream, cprof_clock_mono_ns());
+		if (!err)
+			err = keep_pace(stream);
 		if (!err)
 			answer_asks(stream);
 		for (size_t i = 0; i < stream->n_parts; i++)
@@ -403,7 +423,9 @@ static struct cprof_error *open_stream(struct cprof_cpu_shared_stream *stream)
 	if (!stream->event.is_clock)
 		return cprof_error_new(CPROF_ERR_USAGE, "\"%s\" is no clock", wanted->event);
 	stream->period = (int64_t)((double)CPROF_NS_PER_S / wanted->rate_hz + 0.5);
-	err = cprof_bpf_members_open(&stream->members);
+	err = cprof_cpu_weight_init(&stream->weight, 0, (uint64_t)stream->period);
+	if (!err)
+		err = cprof_bpf_members_open(&stream->members);
 	if (err)
 		return err;
 	const struct cprof_run run = { .log = &stream->log };
@@ -423,6 +445,7 @@ static void close_stream(struct cprof_cpu_shared_stream *stream)
 	cprof_snapshots_end(&stream->snapshots);
 	cprof_perf_source_close(stream->source);
 	cprof_bpf_members_close(&stream->members);
+	cprof_cpu_weight_deinit(&stream->weight);
 	cprof_session_prefetch_deinit(&stream->prefetch);
 	cprof_modules_deinit(&stream->modules);
 	cprof_window_deinit(&stream->window);

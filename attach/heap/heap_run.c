@@ -22,8 +22,11 @@
 
 #define CALM_SAMPLES 5000 /* a second: the burst is over, and twice as many are no trouble */
 #define PERIOD_MAX   (1ull << 34)
-#define LOOK_NS      (1000 * 1000000ull)
-#define ROWS_MAX     (1u << 19) /* of the profile, some 200 bytes each */
+#define PACE_MAX     (1ull << 32)
+/* What one sample costs the target: the slow path and a few cold cache lines; docs/heap.md has the measurement. */
+#define SAMPLE_NS 2500.0
+#define LOOK_NS   (1000 * 1000000ull)
+#define ROWS_MAX  (1u << 19) /* of the profile, some 200 bytes each */
 #define BLOCKS_MAX                                                                                 \
 	(4u << 20) /* sampled ones; the table of living ones has half a million at most */
 #define STACK_FRAMES_MAX                                                                           \
@@ -232,6 +235,7 @@ static void set_period(struct heap *heap)
 	if (heap->pace.period > heap->period_high)
 		heap->period_high = heap->pace.period;
 	cprof_heap_sources_set_period(&heap->sources, heap->pace.period);
+	heap->run->log->counts.slowed = heap->pace.period > heap->pace.base;
 }
 
 /* Once a second: mappings, what lives, and whether sampling costs what it may. */
@@ -249,8 +253,8 @@ static struct cprof_error *every_second(struct heap *heap)
 	if (!err)
 		err = keep_moment(heap, 0);
 	if (!err && heap->request->overhead > 0 && heap->pace.base > CPROF_SHIM_EVERY &&
-	    cprof_heap_pace_next(&heap->pace, heap->run->log->counts.samples,
-				 (uint64_t)((double)cprof_clock_cpu_ns() * heap->share), now))
+	    cprof_sample_pace_next(&heap->pace, heap->run->log->counts.samples,
+				   (uint64_t)((double)cprof_clock_cpu_ns() * heap->share), now))
 		set_period(heap);
 	uint64_t samples = heap->run->log->counts.samples;
 	if (!err && heap->request->overhead <= 0 && heap->pace.period > heap->pace.base &&
@@ -512,9 +516,11 @@ struct cprof_error *cprof_heap_run_attach(struct heap *heap)
 		.sizes = heap->request->sizes,
 	};
 	struct cprof_error *err = NULL;
-	heap->pace = (struct cprof_heap_pace){ .base = options.period,
-					       .period = options.period,
-					       .budget = heap->request->overhead };
+	heap->pace = (struct cprof_sample_pace){ .base = options.period,
+						 .period = options.period,
+						 .budget = heap->request->overhead,
+						 .most = PACE_MAX,
+						 .sample_ns = SAMPLE_NS };
 	heap->period_high = options.period;
 	if (heap->request->baseline)
 		err = cprof_heap_baseline(target->pid, &heap->baseline_bytes);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "attach/heap/heap_history.h"
-#include "attach/heap/heap_pace.h"
+#include "attach/run/sample_pace.h"
 #include "attach/heap/heap_profile.h"
 #include "attach/heap/heap_run.h"
 #include "attach/heap/heap_since.h"
@@ -28,7 +28,7 @@ struct heap {
 	struct cprof_process *process;
 	struct cprof_heap_sources sources;
 	struct cprof_heap_profile profile;
-	struct cprof_heap_pace pace;
+	struct cprof_sample_pace pace;
 	struct cprof_map64 alive; /* as of about a second ago: for a target that ends */
 	uint64_t alive_ns;        /* when that was, since the beginning of the window */
 	struct cprof_heap_since since;

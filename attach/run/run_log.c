@@ -16,6 +16,7 @@ void cprof_counts_add(struct cprof_counts *sum, const struct cprof_counts *count
 	sum->truncated += counts->truncated;
 	for (size_t i = 0; i < CPROF_STOP_N; i++)
 		sum->stops[i] += counts->stops[i];
+	sum->cpu_ns += counts->cpu_ns;
 }
 
 void cprof_run_log_deinit(struct cprof_run_log *log)

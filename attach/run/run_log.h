@@ -29,10 +29,12 @@ struct cprof_counts {
 		put_back; /* frames of functions that had left by a tail call, in distinct stacks */
 	uint64_t left_out;        /* files not read, or not all of them, because of the budget */
 	uint64_t deadlocks;       /* cycles of threads that wait for each other, in all snapshots */
+	uint64_t cpu_ns;          /* of a recording: processor time of ours, snapshots included */
+	uint64_t slowed;          /* 1: it samples less often now than asked for (sample_pace.h) */
 	uint64_t prefetch_cpu_ns; /* processor time of children of ours that prepared names */
 };
 
-/* Samples, losses, and how walks ended. */
+/* Samples, losses, how walks ended, and the time it took. */
 void cprof_counts_add(struct cprof_counts *sum, const struct cprof_counts *counts);
 
 enum cprof_note_kind {

@@ -39,6 +39,15 @@ static const struct cprof_channels *channels_at(const struct cprof_tenants *tena
 	return i < tenants->n ? &tenants->all[i]->channels : &tenants->shared.streams;
 }
 
+/* Its own, and that of its children as far as they have ended and it has told so. */
+static double seconds_of_recording(const struct cprof_recording *recording)
+{
+	const double own = seconds_of(recording->work.pid);
+	const double told =
+		recording->counts && own > 0 ? (double)recording->counts->cpu_ns / 1e9 : 0;
+	return own > told ? own : told;
+}
+
 static double all_seconds(const struct cprof_tenants *tenants)
 {
 	struct rusage ended = { 0 };
@@ -48,7 +57,8 @@ static double all_seconds(const struct cprof_tenants *tenants)
 	for (size_t i = 0; i <= tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
 			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
-			sum += channel->running ? seconds_of(channel->recording.work.pid) : 0;
+			if (channel->running)
+				sum += seconds_of_recording(&channel->recording);
 		}
 	}
 	return sum;
@@ -125,15 +135,34 @@ static void put_targets(const struct cprof_tenants *tenants, struct cprof_buffer
 	cprof_buffer_printf(out, "cprof_targets_told_by_kernel %d\n", stats.told_by_kernel);
 }
 
+enum state {
+	RUNNING,
+	FAILED,
+	SLOWED,
+};
+
+static bool is(const struct cprof_channel *channel, enum state state)
+{
+	switch (state) {
+	case RUNNING:
+		return channel->running;
+	case FAILED:
+		return channel->failure != NULL;
+	case SLOWED:
+		return channel->running && channel->recording.counts &&
+		       channel->recording.counts->slowed;
+	}
+	return false;
+}
+
 static size_t count(const struct cprof_tenants *tenants, const struct cprof_mode *mode,
-		    bool running)
+		    enum state state)
 {
 	size_t found = 0;
 	for (size_t i = 0; i <= tenants->n; i++) {
 		for (size_t c = 0; c < CPROF_CHANNELS_MAX; c++) {
 			const struct cprof_channel *channel = &channels_at(tenants, i)->all[c];
-			found += channel->mode == mode &&
-				 (running ? channel->running : channel->failure != NULL);
+			found += channel->mode == mode && is(channel, state);
 		}
 	}
 	return found;
@@ -141,16 +170,16 @@ static size_t count(const struct cprof_tenants *tenants, const struct cprof_mode
 
 static void put_recordings(const struct cprof_tenants *tenants, struct cprof_buffer *out)
 {
+	static const char *const states[] = { "running", "failed", "slowed" };
 	begin(out, "cprof_recordings", "gauge",
-	      "Recordings that run, and such that ended by themselves or could not begin.");
+	      "Recordings that run, such that ended by themselves or could not begin, and such that sample "
+	      "less often now than they were asked to, so as to cost no more than they may.");
 	for (size_t i = 0; i < cprof_n_modes; i++) {
 		const struct cprof_mode *mode = &cprof_modes[i];
-		if (!mode->instant)
-			cprof_buffer_printf(out,
-					    "cprof_recordings{mode=\"%s\",state=\"running\"} %zu\n"
-					    "cprof_recordings{mode=\"%s\",state=\"failed\"} %zu\n",
-					    mode->name, count(tenants, mode, true), mode->name,
-					    count(tenants, mode, false));
+		for (int state = RUNNING; state <= SLOWED && !mode->instant; state++)
+			cprof_buffer_printf(out, "cprof_recordings{mode=\"%s\",state=\"%s\"} %zu\n",
+					    mode->name, states[state],
+					    count(tenants, mode, (enum state)state));
 	}
 }
 
@@ -213,6 +242,14 @@ static void put_samples(const struct cprof_tenants *tenants, struct cprof_buffer
 	for (size_t i = 0; i < n; i++)
 		put_count(out, "cprof_truncated_stacks_total", i, counts[i].truncated);
 	put_stops(counts, n, out);
+	begin(out, "cprof_recordings_cpu_seconds_total", "counter",
+	      "Processor time of recordings and of what names and writes their profiles.");
+	for (size_t i = 0; i < n; i++) {
+		if (!cprof_modes[i].instant)
+			cprof_buffer_printf(
+				out, "cprof_recordings_cpu_seconds_total{mode=\"%s\"} %.6f\n",
+				cprof_modes[i].name, (double)counts[i].cpu_ns / 1e9);
+	}
 }
 
 void cprof_metrics_page_write(const struct cprof_tenants *tenants,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,12 +40,31 @@ struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
 
 /* ---- in the process that records ---- */
 
-static void publish(void *ctx, const struct cprof_window *window, const struct cprof_counts *counts)
+static void publish(struct cprof_counts *place, const struct cprof_counts *counts)
+{
+	if (!place || counts->samples < place->samples)
+		return;
+	const uint64_t cpu_ns = place->cpu_ns;
+	*place = *counts;
+	place->cpu_ns = cpu_ns;
+}
+
+static uint64_t used_ns(int whose)
+{
+	struct rusage usage = { 0 };
+	getrusage(whose, &usage);
+	return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * CPROF_NS_PER_S +
+	       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+static void on_progress(void *ctx, const struct cprof_window *window,
+			const struct cprof_counts *counts)
 {
 	struct cprof_counts *place = ctx;
 	(void)window;
-	if (place && counts->samples >= place->samples)
-		*place = *counts;
+	publish(place, counts);
+	if (place)
+		place->cpu_ns = used_ns(RUSAGE_SELF) + used_ns(RUSAGE_CHILDREN);
 }
 
 static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
@@ -53,7 +73,7 @@ static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 	const struct job *job = ctx;
 	struct cprof_profile_form form;
 	if (job->log) /* in a copy, which is behind where it is slow */
-		publish(job->counts, NULL, &job->log->counts);
+		publish(job->counts, &job->log->counts);
 	if (n == sizeof(form)) {
 		memcpy(&form, ask, sizeof(form));
 		return cprof_profile_form_write_on(&form, &job->before->carry, profile, out);
@@ -89,14 +109,14 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		.command_line = job->subject->command_line,
 	};
 	job->log = &log;
-	window->progress = publish;
+	window->progress = on_progress;
 	window->progress_ctx = job->counts;
 	window->progress_every_ns = COUNTS_EVERY_NS;
 	window->targets = &target;
 	window->n_targets = 1;
 	struct cprof_error *err = cprof_mode_run(job->mode, &run, job->subject->requests, &last);
 	cprof_snapshots_end(window->snapshots);
-	publish(job->counts, window, &log.counts);
+	on_progress(job->counts, window, &log.counts);
 	if (!err && last)
 		err = make_last(job, last, ret_bytes);
 	else if (!err && !cprof_target_alive(target))
@@ -141,7 +161,7 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 		.ask_fd = ask_fd,
 		.form = make_form,
 		.form_ctx = (void *)(uintptr_t)job,
-		.progress = publish,
+		.progress = on_progress,
 		.progress_ctx = job->counts,
 		.progress_every_ns = COUNTS_EVERY_NS,
 	};

@@ -215,6 +215,24 @@ class Stream(TempDir):
                 return profile.share(lambda stack, _: "crunch" in stack) > 0 and not opened()
             wait_for(names_without_opening, "a window that has its names from the stream")
 
+    def test_what_costs_too_much_is_sampled_less_often_and_weighs_as_much(self):
+        need_root()
+        with Target("hot") as one, Target("hot") as two:
+            for pids in ([one.pid], [one.pid, two.pid]):
+                with self.subTest(processes=len(pids)), \
+                        Server("-p", ",".join(map(str, pids)), "-modes", "cpu", "-overhead", "0.02%") as server, \
+                        server.held(f"/pid/{one.pid}/debug/pprof/profile?seconds=1000&hz=1000"):
+                    wait_for(lambda: b'cprof_recordings{mode="cpu",state="slowed"} 1\n' in server.ask("/metrics")[2], "a lower rate")
+                    profiles = []
+
+                    def has_samples():
+                        profiles.append(server.profile(f"profile?seconds=1&hz=1000&pid={one.pid}"))
+                        return profiles[-1].total(0)
+                    wait_for(has_samples, "samples")
+                    self.assertGreater(profiles[-1].total(1) / profiles[-1].total(0), 1.5e6)  # nanoseconds, of 1 ms at 1000 Hz
+                    self.assertIn("sampled less often at times", "\n".join(profiles[-1].comments))
+                    self.assertRegex(server.ask("/metrics")[2], rb'\ncprof_recordings_cpu_seconds_total{mode="cpu"} 0\.\d*[1-9]')
+
     def test_who_may_not_has_one_for_each(self):
         """Without the rights that a stream needs: as for everybody who is not root."""
         need_root()

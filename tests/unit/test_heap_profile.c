@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "attach/heap/alloc/alloc_family.h"
-#include "attach/heap/heap_pace.h"
+#include "attach/run/sample_pace.h"
 #include "tests/unit/test.h"
 
 /* Numbers of stacks. */
@@ -144,19 +144,23 @@ TEST(alloc_family_knows_names_and_prefixes)
 	CHECK(!cprof_alloc_is_library("/usr/lib/libc.so.6"));
 }
 
-TEST(heap_pace_raises_the_period_over_budget_and_comes_back_to_the_one_asked_for)
+TEST(sample_pace_raises_the_period_over_budget_and_comes_back_to_the_one_asked_for)
 {
-	struct cprof_heap_pace pace = { .base = 524288, .period = 524288, .budget = 0.01 };
+	struct cprof_sample_pace pace = { .base = 524288,
+					  .period = 524288,
+					  .most = 1ull << 32,
+					  .budget = 0.01,
+					  .sample_ns = 2500 };
 	uint64_t second = 1000000000ull, samples = 0;
-	CHECK(!cprof_heap_pace_next(&pace, 0, 0, second)); /* the first look says nothing */
+	CHECK(!cprof_sample_pace_next(&pace, 0, 0, second)); /* the first look says nothing */
 	for (uint64_t i = 2; i < 12; i++) {
 		samples += 100000ull * 524288 / pace.period; /* a constant churn */
-		cprof_heap_pace_next(&pace, samples, 0, i * second);
+		cprof_sample_pace_next(&pace, samples, 0, i * second);
 	}
 	double cost = 100000.0 * 524288 / (double)pace.period * 2.5e-6;
 	CHECK(cost < 0.0101 && cost > 0.003);
 	for (uint64_t i = 12; i < 40; i++)
-		cprof_heap_pace_next(&pace, samples, 0, i * second); /* and then nothing */
+		cprof_sample_pace_next(&pace, samples, 0, i * second); /* and then nothing */
 	CHECK_UINT(pace.period, 524288);
 }
 

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "attach/heap/heap_pace.h"
+#include "attach/run/sample_pace.h"
 
-/* What one sample costs the target: the slow path and a few cold cache lines; docs/heap.md has the measurement. */
-#define SAMPLE_NS  2500.0
-#define PERIOD_MAX (1ull << 32)
-
-bool cprof_heap_pace_next(struct cprof_heap_pace *pace, uint64_t samples, uint64_t cpu_ns,
-			  uint64_t mono_ns)
+bool cprof_sample_pace_next(struct cprof_sample_pace *pace, uint64_t samples, uint64_t cpu_ns,
+			    uint64_t mono_ns)
 {
 	uint64_t was = pace->period;
 	if (pace->mono_ns && mono_ns > pace->mono_ns) {
 		double seconds = (double)(mono_ns - pace->mono_ns);
-		double cost = ((double)(samples - pace->samples) * SAMPLE_NS +
+		double cost = ((double)(samples - pace->samples) * pace->sample_ns +
 			       (double)(cpu_ns - pace->cpu_ns)) /
 			      seconds;
 		if (cost > pace->budget) {
@@ -22,8 +18,8 @@ bool cprof_heap_pace_next(struct cprof_heap_pace *pace, uint64_t samples, uint64
 		} else if (cost < pace->budget / 3) {
 			pace->period /= 2;
 		}
-		if (pace->period > PERIOD_MAX)
-			pace->period = PERIOD_MAX;
+		if (pace->period > pace->most)
+			pace->period = pace->most;
 		if (pace->period < pace->base)
 			pace->period = pace->base;
 	}
