@@ -80,6 +80,11 @@ class Allocators(harness.TempDir):
             for threads, blocks in ((1, 1000), (8, 20000)):
                 self.hold("musl malloc", threads, blocks, program=program)
 
+    def test_mimalloc(self):
+        library = self.library("libmimalloc.so.2.0")
+        for threads, blocks in ((1, 1000), (8, 20000)):
+            self.hold("mimalloc", threads, blocks, preload=library)
+
 
 if __name__ == "__main__":
     harness.main()

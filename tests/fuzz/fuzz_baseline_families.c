@@ -9,6 +9,7 @@
 #include "attach/heap/baseline/baseline_memory.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
+#include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -121,9 +122,34 @@ static void musl(struct cprof_baseline_memory *memory, uint64_t addr)
 	cprof_error_free(cprof_musl_groups_each(memory, &context, &fns, memory, &broken));
 }
 
+/* ---- mimalloc ---- */
+
+static void mimalloc(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	static struct cprof_mimalloc_segment segment;
+	static uint64_t bits[CPROF_MIMALLOC_BLOCKS / 64];
+	struct cprof_mimalloc_page page;
+	struct cprof_map64 delayed = { 0 };
+	unsigned n, entry = 0;
+	addr &= ~(CPROF_MIMALLOC_SEGMENT - 1);
+	if (!cprof_mimalloc_segment_read(memory, addr, &segment))
+		return;
+	while (cprof_mimalloc_page_next(&segment, &entry, &page)) {
+		if (page.start >= page.end || page.end > segment.addr + segment.bytes ||
+		    (page.in_use && !page.block_bytes))
+			abort();
+		if (page.in_use && cprof_mimalloc_page_free(memory, &page, bits, &n) &&
+		    (n > page.capacity || page.capacity * page.block_bytes > page.end - page.first))
+			abort();
+		cprof_error_free(cprof_mimalloc_heap_delayed(memory, page.heap, &delayed));
+	}
+	cprof_map64_deinit(&delayed);
+}
+
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
 	jemalloc,
 	musl,
+	mimalloc,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

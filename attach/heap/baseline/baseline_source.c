@@ -6,7 +6,8 @@
 #include "base/clock.h"
 
 const struct cprof_baseline_source *const cprof_baseline_sources[] = {
-	&cprof_baseline_jemalloc, &cprof_baseline_musl, NULL, /* the end */
+	&cprof_baseline_jemalloc, &cprof_baseline_musl, &cprof_baseline_mimalloc,
+	NULL, /* the end */
 };
 const size_t cprof_n_baseline_sources =
 	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]) - 1;

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mimalloc 2.0, in its library or linked into the program: blocks from the entries of its segments and the lists of free blocks
+ * (mimalloc_segments.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "attach/heap/baseline/baseline_data.h"
+#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/mimalloc_segments.h"
+#include "cprof/hash.h"
+
+#define SEGMENTS_MAX (1u << 20) /* addresses that may be looked at */
+#define DATA_BYTES   4096       /* more than mimalloc's main heap is in no smaller segment */
+
+struct place {
+	uint64_t key;
+};
+
+struct reading {
+	struct cprof_baseline_memory *memory;
+	struct cprof_baseline_account *account;
+	uint32_t allocator;
+	struct cprof_map64 rows;    /* bytes of a block -> row */
+	struct cprof_map64 heaps;   /* that were asked for what is delayed */
+	struct cprof_map64 delayed; /* blocks that were given back to a heap */
+	uint64_t free[CPROF_MIMALLOC_BLOCKS / 64];
+	struct cprof_mimalloc_segment segment;
+	uint64_t broken;
+};
+
+/* ---- each segment ---- */
+
+/* True: stop. */
+typedef bool on_segment_fn(void *ctx, struct cprof_mimalloc_segment *segment);
+
+static bool each_segment(const struct cprof_baseline_target *target,
+			 struct cprof_mimalloc_segment *segment, on_segment_fn *fn, void *ctx)
+{
+	unsigned asked = 0;
+	uint64_t from = CPROF_MIMALLOC_SEGMENT;
+	for (size_t i = 0; i < target->maps->n_sorted; i++) {
+		const struct cprof_map *map = target->maps->sorted[i];
+		if (map->inode || !(map->prot & PROT_WRITE))
+			continue;
+		uint64_t at =
+			(map->start + CPROF_MIMALLOC_SEGMENT - 1) & ~(CPROF_MIMALLOC_SEGMENT - 1);
+		for (; at < map->end && asked < SEGMENTS_MAX; at += CPROF_MIMALLOC_SEGMENT) {
+			asked++;
+			if (at < from || !cprof_mimalloc_segment_read(target->memory, at, segment))
+				continue;
+			if (fn(ctx, segment))
+				return true;
+			from = at + segment->bytes;
+		}
+	}
+	return false;
+}
+
+/* ---- finding ---- */
+
+struct finding {
+	const struct cprof_baseline_target *target;
+	struct cprof_error *err;
+	uint64_t key;
+	unsigned tried;
+};
+
+static bool has_key(void *ctx, uint64_t start, uint64_t end)
+{
+	const struct finding *finding = ctx;
+	struct cprof_baseline_memory *memory = finding->target->memory;
+	uint64_t words[CPROF_BASELINE_PAGE / 8];
+	start = (start + 7) & ~7ull;
+	for (uint64_t at = cprof_baseline_memory_next(memory, start, end); at < end;
+	     at = cprof_baseline_memory_next(memory, at, end)) {
+		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
+		const uint64_t stop = page_end < end ? page_end : end & ~7ull;
+		if (at < stop && cprof_baseline_memory_read(memory, at, words, stop - at)) {
+			for (size_t i = 0; i < (stop - at) / 8; i++) {
+				if (words[i] == finding->key)
+					return true;
+			}
+		}
+		at = page_end;
+	}
+	return false;
+}
+
+static bool try_segment(void *ctx, struct cprof_mimalloc_segment *segment)
+{
+	struct finding *finding = ctx;
+	bool found = false;
+	if (!segment->key || segment->key == finding->key || finding->tried++ > 16)
+		return false;
+	finding->key = segment->key;
+	finding->err = cprof_baseline_each_data(finding->target->maps, finding->target->modules,
+						DATA_BYTES, has_key, finding, &found);
+	return finding->err || found;
+}
+
+static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
+{
+	struct finding finding = { .target = target };
+	struct cprof_mimalloc_segment *segment = malloc(sizeof(*segment));
+	struct place *place = malloc(sizeof(*place));
+	if (!segment || !place) {
+		free(segment);
+		free(place);
+		return cprof_error_no_memory();
+	}
+	const bool found = each_segment(target, segment, try_segment, &finding) && !finding.err;
+	free(segment);
+	place->key = finding.key;
+	if (found)
+		*ret_place = place;
+	else
+		free(place);
+	return finding.err;
+}
+
+/* ---- pages ---- */
+
+static struct cprof_error *row_of(struct reading *reading, uint64_t bytes, uint32_t *ret_row)
+{
+	const struct cprof_baseline_class row = { .allocator = reading->allocator,
+						  .low = bytes,
+						  .high = bytes };
+	bool fresh;
+	uint64_t *known = cprof_map64_put(&reading->rows, bytes, &fresh);
+	if (!known)
+		return cprof_error_no_memory();
+	struct cprof_error *err =
+		fresh ? cprof_baseline_account_row(reading->account, &row, ret_row) : NULL;
+	if (fresh)
+		*known = *ret_row;
+	*ret_row = (uint32_t)*known;
+	return err;
+}
+
+static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
+		     uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return;
+	cprof_baseline_account_part(reading->account, reading->allocator, part, objects,
+				    end - start);
+	reading->account->allocators[reading->allocator].totals.parts[part].absent +=
+		cprof_baseline_memory_absent(reading->memory, start, end);
+}
+
+static struct cprof_error *add_block(struct reading *reading, uint32_t row, uint64_t addr,
+				     uint64_t bytes)
+{
+	if (bytes < 16)
+		cprof_baseline_account_count(reading->account, row, 1, bytes);
+	else {
+		struct cprof_error *err =
+			cprof_baseline_account_block(reading->account, row, addr, bytes);
+		if (err)
+			return err;
+	}
+	reading->account->allocators[reading->allocator]
+		.totals.parts[CPROF_BASELINE_IN_USE]
+		.absent += cprof_baseline_memory_absent(reading->memory, addr, addr + bytes);
+	return NULL;
+}
+
+static struct cprof_error *read_page(struct reading *reading, struct cprof_mimalloc_page *page)
+{
+	unsigned n_free;
+	uint32_t row;
+	struct cprof_baseline_totals *totals =
+		&reading->account->allocators[reading->allocator].totals;
+	if (!page->in_use) {
+		add_part(reading, CPROF_BASELINE_FREE, 1, page->start, page->end);
+		return NULL;
+	}
+	if (!cprof_mimalloc_page_free(reading->memory, page, reading->free, &n_free)) {
+		reading->broken++;
+		totals->error_objects += page->used;
+		totals->error_bytes += page->used * page->block_bytes;
+		add_part(reading, CPROF_BASELINE_UNTOLD, 0, page->start, page->end);
+		return NULL;
+	}
+	struct cprof_error *err = row_of(reading, page->block_bytes, &row);
+	for (unsigned i = 0; !err && i < page->capacity; i++) {
+		const uint64_t addr = page->first + i * page->block_bytes;
+		if (reading->free[i / 64] >> i % 64 & 1 || cprof_map64_get(&reading->delayed, addr))
+			add_part(reading, CPROF_BASELINE_FREE, 1, addr, addr + page->block_bytes);
+		else
+			err = add_block(reading, row, addr, page->block_bytes);
+	}
+	const uint64_t top = page->first + page->capacity * page->block_bytes;
+	add_part(reading, CPROF_BASELINE_OWN, 0, page->start, page->first);
+	add_part(reading, CPROF_BASELINE_TOP, 0, top, page->end);
+	return err;
+}
+
+struct round {
+	struct reading *reading;
+	uint64_t key;
+	struct cprof_error *(*page)(struct reading *reading, struct cprof_mimalloc_page *page);
+	bool counts; /* segments and what is no page, too */
+	struct cprof_error *err;
+};
+
+static struct cprof_error *note_heap(struct reading *reading, struct cprof_mimalloc_page *page)
+{
+	bool fresh;
+	if (!page->in_use || !page->heap)
+		return NULL;
+	if (!cprof_map64_put(&reading->heaps, page->heap, &fresh))
+		return cprof_error_no_memory();
+	return fresh ? cprof_mimalloc_heap_delayed(reading->memory, page->heap, &reading->delayed)
+		     : NULL;
+}
+
+static bool on_segment(void *ctx, struct cprof_mimalloc_segment *segment)
+{
+	struct round *round = ctx;
+	struct reading *reading = round->reading;
+	struct cprof_mimalloc_page page;
+	unsigned entry = (unsigned)(segment->heads / CPROF_MIMALLOC_SLICE);
+	uint64_t done = segment->addr;
+	if (segment->key != round->key)
+		return false;
+	if (round->counts) {
+		round->err =
+			cprof_baseline_account_range(reading->account, reading->allocator,
+						     segment->addr, segment->addr + segment->bytes);
+		done += segment->heads;
+		add_part(reading, CPROF_BASELINE_OWN, 0, segment->addr, done);
+	}
+	while (!round->err && segment->used && cprof_mimalloc_page_next(segment, &entry, &page)) {
+		round->err = round->page(reading, &page);
+		done = page.end;
+	}
+	if (!round->counts || done >= segment->addr + segment->bytes)
+		return round->err;
+	/* A segment without pages is kept for the next time; in another one this is where an entry cannot be. */
+	reading->broken += segment->used;
+	add_part(reading, segment->used ? CPROF_BASELINE_UNTOLD : CPROF_BASELINE_FREE, 0, done,
+		 segment->addr + segment->bytes);
+	return round->err;
+}
+
+static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place_,
+				    struct cprof_baseline_account *account)
+{
+	const struct place *place = place_;
+	struct reading *reading = calloc(1, sizeof(*reading));
+	if (!reading)
+		return cprof_error_no_memory();
+	struct round rounds[] = {
+		{ .reading = reading, .key = place->key, .page = note_heap },
+		{ .reading = reading, .key = place->key, .page = read_page, .counts = true },
+	};
+	reading->memory = target->memory;
+	reading->account = account;
+	struct cprof_error *err = cprof_baseline_account_allocator(
+		account, cprof_baseline_mimalloc.name, &reading->allocator);
+	for (size_t i = 0; !err && i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+		each_segment(target, &reading->segment, on_segment, &rounds[i]);
+		err = rounds[i].err;
+	}
+	if (!err)
+		account->allocators[reading->allocator].totals.resyncs += reading->broken;
+	cprof_map64_deinit(&reading->rows);
+	cprof_map64_deinit(&reading->heaps);
+	cprof_map64_deinit(&reading->delayed);
+	free(reading);
+	return err;
+}
+
+const struct cprof_baseline_source cprof_baseline_mimalloc = {
+	.name = "mimalloc",
+	.find = find,
+	.read = read_all,
+};
