@@ -19,7 +19,9 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 		const char *name;
 	} heap[] = { { options->report.leaks, "-leaks" },
 		     { options->requests.heap.ages, "-heap-age" },
-		     { options->requests.heap.since_ns != 0, "-heap-since" } };
+		     { options->requests.heap.since_ns != 0, "-heap-since" },
+		     { options->requests.heap.mmap && !options->http && !options->continuous.on,
+		       "-heap-mmap" } };
 	for (size_t i = 0; i < sizeof(heap) / sizeof(heap[0]); i++) {
 		if (heap[i].given && strcmp(options->mode, "heap") != 0)
 			return cprof_error_hint(
@@ -39,6 +41,10 @@ static struct cprof_error *check_since(const struct cprof_attach_options *option
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-heap-since is for one profile: it does not "
 				       "go with -http, -live or -push -every");
+	if (options->requests.heap.mmap)
+		return cprof_error_new(CPROF_ERR_USAGE,
+				       "-heap-mmap counts from the start on: it does not go with "
+				       "-heap-since");
 	if (options->length_ns && since_ns >= options->length_ns)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE,

@@ -304,6 +304,8 @@ struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples)
 {
 	struct cprof_error *err = poll_once(heap, ret_samples);
 	ease(heap);
+	if (!err && heap->mmap)
+		err = cprof_heap_mmap_drain(heap->mmap, false);
 	if (!err)
 		err = every_second(heap);
 	return err ? err : mark_since(heap);
@@ -468,7 +470,8 @@ struct cprof_error *cprof_heap_run_add(struct heap *heap)
 	if (late)
 		return late;
 	const struct cprof_heap_rows rows = rows_of(heap);
-	return cprof_heap_rows_add(&rows);
+	struct cprof_error *err = cprof_heap_rows_add(&rows);
+	return err || !heap->mmap ? err : cprof_heap_mmap_add(heap->mmap, heap->label_pid);
 }
 
 /* ---- the run ---- */
@@ -526,9 +529,15 @@ struct cprof_error *cprof_heap_run_attach(struct heap *heap)
 		err = cprof_heap_baseline(target->pid, &heap->baseline_bytes);
 	if (!err)
 		err = remove_left(heap);
+	if (!err && heap->request->mmap)
+		err = cprof_heap_mmap_open(heap->session, heap->process,
+					   &heap->sources.hooks.entries, heap->run->log,
+					   &heap->mmap);
 	if (!err)
 		err = cprof_heap_sources_attach(&heap->sources, &options);
 	heap->watched = !err;
+	if (!err && heap->mmap)
+		err = cprof_heap_mmap_begin(heap->mmap);
 	if (!err)
 		return NULL;
 	cprof_heap_report_failed_attach(&heap->sources);
@@ -545,6 +554,8 @@ struct cprof_error *cprof_heap_run_detach(struct heap *heap, bool wanted)
 		cprof_error_free(out);
 	else
 		err = out;
+	if (!err && wanted && heap->mmap)
+		err = cprof_heap_mmap_drain(heap->mmap, true);
 	if (!err && wanted)
 		err = settle(heap);
 	return err;

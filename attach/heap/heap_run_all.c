@@ -212,6 +212,7 @@ static void end(struct heap *heap)
 	cprof_heap_history_deinit(&heap->history);
 	cprof_heap_since_deinit(&heap->since);
 	cprof_heap_profile_deinit(&heap->profile);
+	cprof_heap_mmap_close(heap->mmap);
 	cprof_heap_sources_deinit(&heap->sources);
 }
 

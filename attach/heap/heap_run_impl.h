@@ -12,11 +12,12 @@
 #include <stdint.h>
 
 #include "attach/heap/heap_history.h"
-#include "attach/run/sample_pace.h"
+#include "attach/heap/heap_mmap.h"
 #include "attach/heap/heap_profile.h"
 #include "attach/heap/heap_run.h"
 #include "attach/heap/heap_since.h"
 #include "attach/heap/heap_sources.h"
+#include "attach/run/sample_pace.h"
 #include "attach/run/session.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
@@ -39,10 +40,11 @@ struct heap {
 		eased_mono_ns; /* when the period was last looked at for losses */
 	uint64_t period_high;  /* the largest so far */
 	uint64_t no_room;      /* samples left out because the profile is as large as it may get */
-	uint64_t baseline_bytes; /* held before the attach; 0: not asked for */
-	bool watched;            /* attached, and something of it is or will be in the profile */
-	double share;            /* of our own processor time that is its */
-	bool label_pid;          /* the session does not say whose it is, and somebody may ask */
+	uint64_t baseline_bytes;      /* held before the attach; 0: not asked for */
+	struct cprof_heap_mmap *mmap; /* owned; NULL: not asked for */
+	bool watched;   /* attached, and something of it is or will be in the profile */
+	double share;   /* of our own processor time that is its */
+	bool label_pid; /* the session does not say whose it is, and somebody may ask */
 };
 
 /* A row for each stack and size, and notes, for the profile. What lives is settled. Errors: NO_MEMORY. */

@@ -26,6 +26,7 @@
 #define ENTER_RAW                                                                                  \
 	(16 +                                                                                      \
 	 2 * sizeof(uint64_t)) /* bytes of an entry with two arguments; a return has one value */
+#define VALUE_AT       16u     /* in the record: its argument or its result */
 #define LINE_MAX_BYTES 256
 
 /* ---- tracefs ---- */
@@ -125,9 +126,20 @@ static struct perf_event_attr attr_of(unsigned id)
 	};
 }
 
+static bool was_opened(const struct probe *probe, unsigned id)
+{
+	for (size_t i = 0; i < probe->n_all; i++) {
+		if (probe->all[i].id == id)
+			return true;
+	}
+	return false;
+}
+
 static void open_one(struct probe *probe, unsigned id)
 {
 	struct perf_event_attr attr = attr_of(id);
+	if (probe->n_all == ID_MAX || was_opened(probe, id))
+		return;
 	const int fd = cprof_perf_event_open(&attr, 0, -1, -1);
 	if (fd >= 0)
 		probe->all[probe->n_all++] = (struct tried){ .id = id, .fd = fd };
@@ -141,7 +153,10 @@ static uint64_t count_of(int fd)
 	return read(fd, &value, sizeof(value)) == sizeof(value) ? value : 0;
 }
 
-/* How many bytes a record of it has besides its head tells an entry, with its arguments, from a return. */
+/*
+ * How many bytes a record of it has besides its head tells an entry, with its arguments, from a return; an only argument is as
+ * long as a result, and is told by its value.
+ */
 static bool is_entry(int fd, void (*call)(void))
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -151,11 +166,14 @@ static bool is_entry(int fd, void (*call)(void))
 		return false;
 	call();
 	uint32_t raw = 0;
+	uint64_t value = 0;
 	const char *record = (const char *)ring + page + sizeof(struct perf_event_header);
 	if (__atomic_load_n(&ring->data_head, __ATOMIC_ACQUIRE) > sizeof(struct perf_event_header))
 		memcpy(&raw, record, sizeof(raw));
+	if (raw >= VALUE_AT + sizeof(value))
+		memcpy(&value, record + sizeof(raw) + VALUE_AT, sizeof(value));
 	munmap(ring, 2 * page);
-	return raw >= ENTER_RAW;
+	return raw >= ENTER_RAW || value == CPROF_PERF_TRACEPOINT_ARGUMENT;
 }
 
 static void try_call(struct probe *probe, struct cprof_perf_tracepoint *point)
@@ -167,7 +185,8 @@ static void try_call(struct probe *probe, struct cprof_perf_tracepoint *point)
 	for (size_t i = 0; i < probe->n_all; i++)
 		probe->all[i].counted = count_of(probe->all[i].fd) - probe->all[i].before;
 	for (size_t i = 0; i < probe->n_all; i++) {
-		if (probe->all[i].counted == CALLS && is_entry(probe->all[i].fd, point->call))
+		if (probe->all[i].counted == CALLS &&
+		    is_entry(probe->all[i].fd, point->call) != point->is_return)
 			point->id = probe->all[i].id;
 	}
 }
@@ -182,14 +201,21 @@ static bool all_found(const struct probe *probe)
 }
 
 /* From the guess outwards. */
+static void open_around(struct probe *probe, unsigned guess, unsigned round)
+{
+	for (unsigned i = round * BATCH; i < (round + 1) * BATCH; i++) {
+		if (guess + i <= ID_MAX)
+			open_one(probe, guess + i);
+		if (guess > i + 1)
+			open_one(probe, guess - 1 - i);
+	}
+}
+
 static void try_round(struct probe *probe, unsigned round)
 {
-	const unsigned guess = probe->points[0].guess;
-	for (unsigned i = round * BATCH; i < (round + 1) * BATCH; i++) {
-		if (guess + i <= ID_MAX && probe->n_all < ID_MAX)
-			open_one(probe, guess + i);
-		if (guess > i + 1 && probe->n_all < ID_MAX)
-			open_one(probe, guess - 1 - i);
+	for (size_t i = 0; i < probe->n; i++) {
+		if (!probe->points[i].id)
+			open_around(probe, probe->points[i].guess, round);
 	}
 	for (size_t i = 0; i < probe->n; i++) {
 		if (!probe->points[i].id)

@@ -9,17 +9,21 @@
 #ifndef CPROF_ATTACH_PERF_PERF_TRACEPOINT_H
 #define CPROF_ATTACH_PERF_PERF_TRACEPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "cprof/error.h"
 
-#define CPROF_PERF_TRACEPOINTS_MAX 8 /* that are looked for at once */
+#define CPROF_PERF_TRACEPOINTS_MAX     8 /* that are looked for at once */
+#define CPROF_PERF_TRACEPOINT_ARGUMENT 1 /* no call returns this when it fails */
 
-/* The entry of a system call. */
+/* The entry of a system call, or its return. */
 struct cprof_perf_tracepoint {
-	const char *name;   /* "sys_enter_clone3" */
-	void (*call)(void); /* makes the call once, so that it fails and does nothing */
+	const char *name; /* "sys_enter_clone3" */
+	bool is_return;   /* "sys_exit_..." */
+	void (*call)(
+		void); /* makes the call once, so that it fails and does nothing; an only argument is _ARGUMENT */
 	unsigned
 		guess; /* about which number to try first: they are given out as the kernel is linked */
 	uint64_t id; /* what is found; 0: this kernel has none */

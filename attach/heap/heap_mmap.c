@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/heap/heap_mmap.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "attach/heap/heap_rows.h"
+#include "attach/heap/mmap/mapped_set.h"
+#include "attach/heap/mmap/mmap_calls.h"
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#define SETTLE_NS    1000000ull /* records of this age have arrived in every ring */
+#define ROWS_MAX     (1u << 16)
+#define CALLS_MAX    (1u << 20)
+#define PIECES_MAX   (1u << 18) /* vm.max_map_count is 65,530 unless raised */
+#define WRAPPERS_MAX 64u
+#define NO_STACK     UINT32_MAX
+
+enum what {
+	ANONYMOUS,
+	THREAD_STACK,
+	HUGE_PAGES,
+	SHARED,
+	MEMFD,
+	SHM,
+	HEAP_END,
+	RESERVED,
+	N_WHATS,
+};
+
+/* The label `mapping`. */
+static const char *const names[N_WHATS] = {
+	[ANONYMOUS] = "anonymous",   [THREAD_STACK] = "thread stack",
+	[HUGE_PAGES] = "huge pages", [SHARED] = "shared",
+	[MEMFD] = "memfd",           [SHM] = "shm",
+	[HEAP_END] = "brk",          [RESERVED] = "reserved",
+};
+
+struct row {
+	uint32_t stack, what;
+	uint32_t next; /* row + 1 with the same hash */
+	uint64_t bytes;
+	uint64_t alloc_objects, alloc_bytes, inuse_objects, inuse_bytes;
+};
+
+struct event {
+	struct cprof_mmap_call call;
+	uint32_t stack; /* NO_STACK: an allocator's own, or it needs none */
+};
+
+struct cprof_heap_mmap {
+	struct cprof_session *session; /* borrowed, as those below */
+	struct cprof_process *process;
+	const struct cprof_alloc_entries *entries;
+	struct cprof_run_log *log;
+
+	struct cprof_mmap_calls *calls; /* owned */
+	struct event *events;           /* owned; of one drain */
+	size_t n_events, cap_events;
+	struct cprof_mapped_set set;
+	struct row *rows; /* owned */
+	uint32_t n_rows, cap_rows;
+	struct cprof_map64 by_hash;
+	uint32_t *row_of; /* owned; a call's row, `n_calls` of them */
+	uint32_t n_calls, cap_calls;
+	uint64_t heap_end;                              /* the break as it was last; 0: not known */
+	struct cprof_shim_range wrappers[WRAPPERS_MAX]; /* code of mmap() and the like */
+	size_t n_wrappers;
+	uint64_t from_ns; /* calls before are not counted */
+	bool maps_fresh;  /* in this drain */
+
+	uint64_t own, lost,
+		no_room; /* calls of allocators; lost records; what is left out because there is too much */
+};
+
+/* ---- opening ---- */
+
+/* proc_pid_stat(5) "start_brk", the 47th: where a heap of nothing begins and ends. 0: it is not told. */
+static uint64_t heap_start(pid_t pid)
+{
+	char path[64];
+	uint64_t start = 0;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	struct cprof_error *err = cprof_file_read(path, 4096, &text);
+	const char *at = err ? NULL : strrchr(cprof_buffer_text(&text), ')');
+	for (unsigned field = 2; at && field < 47; field++) {
+		at = strchr(at + 1, ' ');
+		if (at && field == 46)
+			start = strtoull(at, NULL, 10);
+	}
+	cprof_error_free(err);
+	return (start + 4095) & ~4095ull;
+}
+
+/* The end of the mapping [heap], before the first call. */
+static uint64_t first_heap_end(const struct cprof_maps *maps)
+{
+	for (size_t i = 0; i < maps->n_sorted; i++) {
+		if (strcmp(maps->sorted[i]->path, "[heap]") == 0)
+			return maps->sorted[i]->end;
+	}
+	return heap_start(maps->pid);
+}
+
+struct cprof_error *cprof_heap_mmap_open(struct cprof_session *session,
+					 struct cprof_process *process,
+					 const struct cprof_alloc_entries *entries,
+					 struct cprof_run_log *log,
+					 struct cprof_heap_mmap **ret_mmap)
+{
+	struct cprof_heap_mmap *mmap = calloc(1, sizeof(*mmap));
+	if (!mmap)
+		return cprof_error_no_memory();
+	*mmap = (struct cprof_heap_mmap){
+		.session = session,
+		.process = process,
+		.entries = entries,
+		.log = log,
+		.from_ns = UINT64_MAX,
+	};
+	struct cprof_error *err = cprof_process_refresh(process, 0);
+	mmap->heap_end = err ? 0 : first_heap_end(&process->maps);
+	if (!err)
+		err = cprof_mmap_calls_open(process->target, log, &mmap->calls);
+	if (err) {
+		cprof_heap_mmap_close(mmap);
+		return cprof_error_wrap(err, "trace mmap and brk");
+	}
+	*ret_mmap = mmap;
+	return NULL;
+}
+
+/* Functions that make the calls for whoever wants them; some allocators have them too, to see who does (gperftools). */
+static bool is_wrapper_name(const char *name)
+{
+	static const char *const wrappers[] = { "mmap", "mmap64", "mremap", "sbrk", "brk" };
+	while (*name == '_')
+		name++;
+	for (size_t i = 0; i < sizeof(wrappers) / sizeof(wrappers[0]); i++) {
+		if (strcmp(name, wrappers[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct cprof_error *on_symbol(void *ctx, struct cprof_map *map, const char *name,
+				     uint64_t addr, uint64_t end)
+{
+	struct cprof_heap_mmap *mmap = ctx;
+	(void)map;
+	if (mmap->n_wrappers < WRAPPERS_MAX && end > addr && is_wrapper_name(name))
+		mmap->wrappers[mmap->n_wrappers++] =
+			(struct cprof_shim_range){ .start = addr, .end = end };
+	return NULL;
+}
+
+struct cprof_error *cprof_heap_mmap_begin(struct cprof_heap_mmap *mmap)
+{
+	mmap->from_ns = cprof_clock_mono_ns();
+	return cprof_alloc_each_symbol(&mmap->process->maps, cprof_session_modules(mmap->session),
+				       on_symbol, mmap);
+}
+
+void cprof_heap_mmap_close(struct cprof_heap_mmap *mmap)
+{
+	if (!mmap)
+		return;
+	cprof_mmap_calls_close(mmap->calls);
+	cprof_mapped_set_deinit(&mmap->set);
+	cprof_map64_deinit(&mmap->by_hash);
+	free(mmap->events);
+	free(mmap->rows);
+	free(mmap->row_of);
+	free(mmap);
+}
+
+/* ---- records ---- */
+
+static bool in_ranges(const struct cprof_shim_range *ranges, size_t n, uint64_t addr)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (addr - ranges[i].start < ranges[i].end - ranges[i].start)
+			return true;
+	}
+	return false;
+}
+
+/* Does an allocator make this call? Below the call itself its code is in the stack then. */
+static bool is_own(const struct cprof_heap_mmap *mmap, const struct cprof_session_stack *stack)
+{
+	const struct cprof_alloc_entries *entries = mmap->entries;
+	for (size_t i = 1; i < stack->n; i++) {
+		const uint64_t addr = stack->frames[i].addr;
+		if (in_ranges(mmap->wrappers, mmap->n_wrappers, addr))
+			continue;
+		if (in_ranges(entries->ranges, entries->n_ranges, addr))
+			return true;
+		for (size_t k = 0; k < entries->n; k++) {
+			if (addr - entries->all[k].addr <
+			    entries->all[k].end - entries->all[k].addr)
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct cprof_error *walk(struct cprof_heap_mmap *mmap, const struct cprof_regs *regs,
+				const struct cprof_perf_record *record, uint32_t *ret_stack)
+{
+	const struct cprof_session_sample sample = {
+		.process = mmap->process,
+		.regs = regs,
+		.stack_addr = regs->r[cprof_arch_host()->sp],
+		.stack = record->sample.stack,
+		.n_stack = record->sample.n_stack,
+		.live = true,
+	};
+	struct cprof_session_stack stack;
+	struct cprof_error *err = cprof_session_walk(mmap->session, &sample, &stack);
+	*ret_stack = NO_STACK;
+	if (err)
+		return err;
+	if (is_own(mmap, &stack)) {
+		mmap->own++;
+		return NULL;
+	}
+	return cprof_session_stack(mmap->session, &stack, ret_stack);
+}
+
+/* The dynamic linker maps files and their ends; who maps neither a file nor anything that can be told otherwise allocates. */
+static struct cprof_error *on_call(void *ctx, const struct cprof_mmap_call *call,
+				   const struct cprof_regs *regs,
+				   const struct cprof_perf_record *record)
+{
+	struct cprof_heap_mmap *mmap = ctx;
+	uint32_t stack = NO_STACK;
+	struct cprof_error *err = NULL;
+	if (call->kind != CPROF_MMAP_CALL_UNMAP && call->time_ns >= mmap->from_ns)
+		err = walk(mmap, regs, record, &stack);
+	if (err)
+		return err;
+	if (!CPROF_ARRAY_ROOM(mmap->events, mmap->n_events, mmap->cap_events, 1))
+		return cprof_error_no_memory();
+	mmap->events[mmap->n_events++] = (struct event){ .call = *call, .stack = stack };
+	return NULL;
+}
+
+/* ---- what they mean ---- */
+
+static uint64_t hash(uint32_t stack, uint32_t what, uint64_t bytes)
+{
+	uint64_t x = ((uint64_t)stack << 32 | what) * 0x9e3779b97f4a7c15ull;
+	return (x ^ x >> 29 ^ bytes) * 0xbf58476d1ce4e5b9ull;
+}
+
+static struct cprof_error *row_get(struct cprof_heap_mmap *mmap, uint32_t stack, uint32_t what,
+				   uint64_t bytes, uint32_t *ret_row)
+{
+	uint64_t *first = cprof_map64_put(&mmap->by_hash, hash(stack, what, bytes), NULL);
+	if (!first || !CPROF_ARRAY_ROOM(mmap->rows, mmap->n_rows, mmap->cap_rows, 1))
+		return cprof_error_no_memory();
+	for (uint64_t at = *first; at; at = mmap->rows[at - 1].next) {
+		const struct row *row = &mmap->rows[at - 1];
+		if (row->stack == stack && row->what == what && row->bytes == bytes) {
+			*ret_row = (uint32_t)(at - 1);
+			return NULL;
+		}
+	}
+	mmap->rows[mmap->n_rows] = (struct row){
+		.stack = stack, .what = what, .bytes = bytes, .next = (uint32_t)*first
+	};
+	*ret_row = mmap->n_rows++;
+	*first = mmap->n_rows;
+	return NULL;
+}
+
+/* Numbers of calls of which nothing is mapped any more are given out anew. */
+static struct cprof_error *compact(struct cprof_heap_mmap *mmap)
+{
+	uint32_t *numbers = calloc(mmap->n_calls, sizeof(*numbers)); /* + 1; 0: none yet */
+	uint32_t *row_of = calloc(mmap->cap_calls, sizeof(*row_of));
+	uint32_t n = 0;
+	if (!numbers || !row_of) {
+		free(numbers);
+		free(row_of);
+		return cprof_error_no_memory();
+	}
+	for (size_t i = 0; i < mmap->set.n; i++) {
+		uint32_t *number = &numbers[mmap->set.pieces[i].call];
+		if (!*number) {
+			row_of[n] = mmap->row_of[mmap->set.pieces[i].call];
+			*number = ++n;
+		}
+		mmap->set.pieces[i].call = *number - 1;
+	}
+	free(numbers);
+	free(mmap->row_of);
+	mmap->row_of = row_of;
+	mmap->n_calls = n;
+	return NULL;
+}
+
+/* One more call that mapped [start, end). */
+static struct cprof_error *add(struct cprof_heap_mmap *mmap, uint64_t start, uint64_t end,
+			       uint32_t stack, enum what what)
+{
+	uint32_t row;
+	struct cprof_error *err = mmap->n_calls < CALLS_MAX ? NULL : compact(mmap);
+	if (!err && (mmap->n_rows >= ROWS_MAX || mmap->set.n >= PIECES_MAX)) {
+		mmap->no_room++;
+		return cprof_mapped_set_remove(&mmap->set, start, end);
+	}
+	if (!err)
+		err = row_get(mmap, stack, what, end - start, &row);
+	if (err)
+		return err;
+	if (!CPROF_ARRAY_ROOM(mmap->row_of, mmap->n_calls, mmap->cap_calls, 1))
+		return cprof_error_no_memory();
+	mmap->row_of[mmap->n_calls] = row;
+	if (what != RESERVED) {
+		mmap->rows[row].alloc_objects++;
+		mmap->rows[row].alloc_bytes += end - start;
+	}
+	return cprof_mapped_set_add(&mmap->set, start, end, mmap->n_calls++);
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* By the name that the kernel has for it; N_WHATS: a file. */
+static enum what what_by_path(const char *path)
+{
+	return begins(path, "/memfd:")          ? MEMFD
+	       : begins(path, "/dev/shm/")      ? SHM
+	       : begins(path, "/anon_hugepage") ? HUGE_PAGES
+						: N_WHATS;
+}
+
+/* What a descriptor's mapping is of; N_WHATS: a file, or it is gone again and nobody said. */
+static struct cprof_error *what_of_file(struct cprof_heap_mmap *mmap,
+					const struct cprof_mmap_call *call, enum what *ret_what)
+{
+	struct cprof_error *err = NULL;
+	if (*call->path) {
+		*ret_what = what_by_path(call->path);
+		return NULL;
+	}
+	if (!mmap->maps_fresh)
+		err = cprof_process_refresh(mmap->process, 0);
+	mmap->maps_fresh = true;
+	const struct cprof_map *map =
+		err ? NULL : cprof_maps_find(&mmap->process->maps, call->start);
+	*ret_what = map ? what_by_path(map->path) : N_WHATS;
+	return err;
+}
+
+static struct cprof_error *what_of(struct cprof_heap_mmap *mmap, const struct cprof_mmap_call *call,
+				   enum what *ret_what)
+{
+	if (!(call->flags & MAP_ANONYMOUS))
+		return what_of_file(mmap, call, ret_what);
+	*ret_what = call->flags & MAP_STACK     ? THREAD_STACK
+		    : call->flags & MAP_SHARED  ? SHARED
+		    : call->flags & MAP_HUGETLB ? HUGE_PAGES
+		    : call->prot == PROT_NONE   ? RESERVED
+						: ANONYMOUS;
+	return NULL;
+}
+
+/* What was mapped there before is gone in any case (MAP_FIXED). */
+static struct cprof_error *take_map(struct cprof_heap_mmap *mmap, const struct event *event)
+{
+	const struct cprof_mmap_call *call = &event->call;
+	enum what what = N_WHATS;
+	struct cprof_error *err = event->stack == NO_STACK ? NULL : what_of(mmap, call, &what);
+	if (err)
+		return err;
+	return what == N_WHATS ? cprof_mapped_set_remove(&mmap->set, call->start, call->end)
+			       : add(mmap, call->start, call->end, event->stack, what);
+}
+
+/* The kind of what was there; anonymous where it was not ours. */
+static enum what what_was(const struct cprof_heap_mmap *mmap, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < mmap->set.n; i++) {
+		const struct cprof_mapped_piece *piece = &mmap->set.pieces[i];
+		if (piece->start < end && piece->end > start)
+			return mmap->rows[mmap->row_of[piece->call]].what;
+	}
+	return ANONYMOUS;
+}
+
+/* Like realloc: the old one is freed, and a new one allocated. */
+static struct cprof_error *take_remap(struct cprof_heap_mmap *mmap, const struct event *event)
+{
+	const struct cprof_mmap_call *call = &event->call;
+	const enum what what = what_was(mmap, call->old_start, call->old_end);
+	struct cprof_error *err =
+		cprof_mapped_set_remove(&mmap->set, call->old_start, call->old_end);
+	if (err || event->stack == NO_STACK)
+		return err;
+	return add(mmap, call->start, call->end, event->stack, what);
+}
+
+static struct cprof_error *take_break(struct cprof_heap_mmap *mmap, const struct event *event)
+{
+	const uint64_t was = mmap->heap_end, is = event->call.end;
+	mmap->heap_end = is;
+	if (is < was)
+		return cprof_mapped_set_remove(&mmap->set, is, was);
+	if (!was || is == was || event->stack == NO_STACK)
+		return NULL;
+	return add(mmap, was, is, event->stack, HEAP_END);
+}
+
+static struct cprof_error *take(struct cprof_heap_mmap *mmap, const struct event *event)
+{
+	switch (event->call.kind) {
+	case CPROF_MMAP_CALL_MAP:
+		return take_map(mmap, event);
+	case CPROF_MMAP_CALL_REMAP:
+		return take_remap(mmap, event);
+	case CPROF_MMAP_CALL_BRK:
+		return take_break(mmap, event);
+	case CPROF_MMAP_CALL_UNMAP:
+	case CPROF_N_MMAP_CALLS:
+		break;
+	}
+	return cprof_mapped_set_remove(&mmap->set, event->call.start, event->call.end);
+}
+
+static int by_time(const void *a_, const void *b_)
+{
+	const struct event *a = a_, *b = b_;
+	return a->call.time_ns < b->call.time_ns ? -1 : a->call.time_ns > b->call.time_ns;
+}
+
+struct cprof_error *cprof_heap_mmap_drain(struct cprof_heap_mmap *mmap, bool all)
+{
+	const uint64_t until_ns = all ? UINT64_MAX : cprof_clock_mono_ns() - SETTLE_NS;
+	mmap->n_events = 0;
+	mmap->maps_fresh = false;
+	struct cprof_error *err = cprof_mmap_calls_drain(mmap->calls, until_ns, on_call, mmap);
+	qsort(mmap->events, mmap->n_events, sizeof(mmap->events[0]), by_time);
+	for (size_t i = 0; !err && i < mmap->n_events; i++)
+		err = take(mmap, &mmap->events[i]);
+	mmap->lost = cprof_mmap_calls_lost(mmap->calls);
+	return err;
+}
+
+/* ---- what lives ---- */
+
+/* Of one piece, as far as it is mapped; of a reservation what may be accessed. */
+static uint64_t living(const struct cprof_maps *maps, const struct cprof_mapped_piece *piece,
+		       bool accessible, size_t *at)
+{
+	uint64_t bytes = 0;
+	while (*at < maps->n_sorted && maps->sorted[*at]->end <= piece->start)
+		++*at;
+	for (size_t i = *at; i < maps->n_sorted && maps->sorted[i]->start < piece->end; i++) {
+		const struct cprof_map *map = maps->sorted[i];
+		const uint64_t start = map->start > piece->start ? map->start : piece->start;
+		const uint64_t end = map->end < piece->end ? map->end : piece->end;
+		if (map->prot || !accessible)
+			bytes += end - start;
+	}
+	return bytes;
+}
+
+static struct cprof_error *settle(struct cprof_heap_mmap *mmap)
+{
+	const bool alive = cprof_target_alive(mmap->process->target);
+	uint8_t *seen = calloc(mmap->n_calls + 1, 1);
+	size_t at = 0;
+	if (!seen)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < mmap->n_rows; i++)
+		mmap->rows[i].inuse_objects = mmap->rows[i].inuse_bytes = 0;
+	for (size_t i = 0; i < mmap->set.n; i++) {
+		const struct cprof_mapped_piece *piece = &mmap->set.pieces[i];
+		struct row *row = &mmap->rows[mmap->row_of[piece->call]];
+		const uint64_t bytes =
+			alive ? living(&mmap->process->maps, piece, row->what == RESERVED, &at)
+			      : piece->end - piece->start;
+		row->inuse_bytes += bytes;
+		row->inuse_objects += bytes && !seen[piece->call];
+		seen[piece->call] = seen[piece->call] || bytes;
+	}
+	free(seen);
+	/* When it was made accessible is not known: what is so now is all that can be told. */
+	for (uint32_t i = 0; i < mmap->n_rows; i++) {
+		struct row *row = &mmap->rows[i];
+		if (row->what == RESERVED) {
+			row->alloc_objects = row->inuse_objects;
+			row->alloc_bytes = row->inuse_bytes;
+		}
+	}
+	return NULL;
+}
+
+/* ---- the profile ---- */
+
+static struct cprof_error *add_row(struct cprof_heap_mmap *mmap, const struct row *row,
+				   bool label_pid)
+{
+	const struct cprof_builder_label labels[] = {
+		{ .key = "kind", .str = "mmap" },
+		{ .key = "mapping", .str = names[row->what] },
+		{ .key = "bytes", .num = (int64_t)row->bytes, .unit = "bytes" },
+		{ .key = "pid", .num = mmap->process->target->pid },
+	};
+	const int64_t values[CPROF_HEAP_TYPES] = {
+		(int64_t)row->alloc_objects,
+		(int64_t)row->alloc_bytes,
+		(int64_t)row->inuse_objects,
+		(int64_t)row->inuse_bytes,
+	};
+	uint32_t number;
+	struct cprof_error *err = cprof_session_labels(mmap->session, mmap->process, 0, labels,
+						       label_pid ? 4 : 3, &number);
+	return err ? err : cprof_session_add_stack(mmap->session, row->stack, number, values);
+}
+
+static void note(const struct cprof_heap_mmap *mmap)
+{
+	uint64_t calls = 0, bytes = 0, inuse = 0;
+	for (uint32_t i = 0; i < mmap->n_rows; i++) {
+		calls += mmap->rows[i].alloc_objects;
+		bytes += mmap->rows[i].alloc_bytes;
+		inuse += mmap->rows[i].inuse_bytes;
+	}
+	cprof_run_log_note(mmap->log, CPROF_NOTE_FACT,
+			   "mapped past the allocators (label kind=mmap): %" PRIu64
+			   " calls, %" PRIu64 " bytes of address space, of which %" PRIu64
+			   " are mapped still; %" PRIu64
+			   " calls of the allocators themselves are counted as what they hand out",
+			   calls, bytes, inuse, mmap->own);
+	if (mmap->lost)
+		cprof_run_log_note(mmap->log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " calls of mmap, munmap, mremap or brk were lost: "
+				   "they came too fast",
+				   mmap->lost);
+	if (mmap->no_room)
+		cprof_run_log_note(mmap->log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " calls of mmap, mremap or brk were left out: there "
+				   "are more than are kept",
+				   mmap->no_room);
+}
+
+struct cprof_error *cprof_heap_mmap_add(struct cprof_heap_mmap *mmap, bool label_pid)
+{
+	struct cprof_error *err = cprof_process_refresh(mmap->process, 0);
+	if (!err)
+		err = settle(mmap);
+	if (!err)
+		note(mmap);
+	for (uint32_t i = 0; !err && i < mmap->n_rows; i++) {
+		if (mmap->rows[i].alloc_objects)
+			err = add_row(mmap, &mmap->rows[i], label_pid);
+	}
+	return err;
+}
