@@ -72,7 +72,8 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 {
 	/* Who serves a process does so for long, and is bound to cost it little. */
 	if (!options->overhead && options->http && !options->continuous.on)
-		options->requests.heap.overhead = options->requests.cpu.overhead = HTTP_OVERHEAD;
+		options->requests.heap.overhead = options->requests.cpu.overhead =
+			options->requests.wall.overhead = HTTP_OVERHEAD;
 	if (!options->overhead)
 		return NULL;
 	char *end;
@@ -83,7 +84,7 @@ static struct cprof_error *parse_overhead(struct cprof_attach_options *options)
 		return cprof_error_new(CPROF_ERR_USAGE,
 				       "-overhead: \"%s\" is not a percentage between 0.01 and 100",
 				       options->overhead);
-	options->requests.heap.overhead = percent / 100;
+	options->requests.heap.overhead = options->requests.wall.overhead = percent / 100;
 	if (options->http || options->continuous.on)
 		options->requests.cpu.overhead = percent / 100;
 	return NULL;
@@ -123,6 +124,22 @@ static struct cprof_error *parse_block(struct cprof_attach_options *options)
 		return cprof_error_new(
 			CPROF_ERR_USAGE,
 			"-mode mutex is about locks: -block all does not go with it");
+	return NULL;
+}
+
+static struct cprof_error *parse_wall(struct cprof_attach_options *options)
+{
+	struct cprof_wall_request *wall = &options->requests.wall;
+	wall->idle = strcmp(options->wall, "all") == 0;
+	if (!wall->idle && strcmp(options->wall, "active") != 0)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "-wall: there is no \"%s\"",
+					options->wall),
+			"give -wall active (threads that do something) or -wall all");
+	wall->rate_hz = options->requests.cpu.rate_hz;
+	wall->stack_bytes = options->requests.cpu.stack_bytes;
+	wall->user_only = options->requests.cpu.user_only;
+	wall->strategy = options->requests.cpu.strategy;
 	return NULL;
 }
 
@@ -284,6 +301,7 @@ static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 		parse_heap_size,
 		parse_block,
 		check_cpu,
+		parse_wall,
 		split_labels,
 		parse_naming,
 		check_children,

@@ -45,6 +45,7 @@ struct cprof_attach_options {
 	const char *rate; /* what it is depends on the mode: heap.period_bytes or waits.rate_ns */
 	const char *overhead;    /* "1%" */
 	const char *block;       /* "contention" or "all" */
+	const char *wall;        /* "active" or "all" */
 	const char *text_format; /* "threads" or "goroutines" */
 	const char *demangle;
 	const char *thread_pattern, *thread_ids; /* "io-.*", "12,13" */

@@ -30,6 +30,9 @@ static const struct cprof_option rows[] = {
 	{ "block", ROW(CPROF_OPT_STRING, block), "contention", "WHAT", "contention: waits for locks; all: every blocking system call", "Block and mutex profiles" },
 	{ "block-method", ROW(CPROF_OPT_STRING, requests.waits.method), "auto", "HOW", "see waits only in this way: bpf, perf or proc", NULL },
 
+	{ "wall", ROW(CPROF_OPT_STRING, wall), "active", "WHAT", "active: without threads that never ran and wait for work; all: those too, a sample for each place", "Wall-clock profile" },
+	{ "wall-method", ROW(CPROF_OPT_STRING, requests.wall.method), "auto", "HOW", "see where time goes only in this way: bpf, perf or proc", NULL },
+
 	{ "text", ROW(CPROF_OPT_SWITCH, text), NULL, NULL, "print every thread's stack on stdout; a file only with -o", "Threads" },
 	{ "group", ROW(CPROF_OPT_SWITCH, requests.threads.group), NULL, NULL, "with -text: threads with the same stack together", NULL },
 	{ "text-format", ROW(CPROF_OPT_STRING, text_format), "threads", "FORM", "with -text: threads, or goroutines for readers of Go's dumps", NULL },
@@ -41,7 +44,7 @@ static const struct cprof_option rows[] = {
 	{ "core", ROW(CPROF_OPT_STRING, requests.threads.core), NULL, "FILE", "look at this core file instead of a process", NULL },
 	{ "exe", ROW(CPROF_OPT_STRING, requests.threads.exe), NULL, "FILE", "the program that the core file is of, where it is not at its old place", NULL },
 
-	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor", "Heap profile" },
+	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor; -mode wall: keep no more samples and waits than cost it", "Heap profile" },
 	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, requests.heap.baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
 	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
 	{ "heap-method", ROW(CPROF_OPT_STRING, requests.heap.method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
@@ -131,7 +134,7 @@ static const struct cprof_option_habit habits[] = {
 	{ "lock locks contention", "did you mean -mode mutex? -mode block shows the waits, mutex who caused them" },
 	{ "cpu oncpu on-cpu profile", "did you mean -mode cpu?" },
 	{ "stacks stack dump goroutine goroutines bt backtrace", "did you mean -mode threads -text?" },
-	{ "wall wallclock wall-clock", "did you mean -mode block -block all? that and -mode cpu together are all of the time" },
+	{ "wallclock wall-clock fgprof", "did you mean -mode wall?" },
 	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
 	{ "flamegraph flame flames fg html", "did you mean -o FILE.html? the file's name says what is written" },
 	{ "svg png pdf dot speedscope json", "did you mean -o FILE.svg? the file's name says what is written: .svg .png .dot .json .speedscope.json" },
@@ -141,8 +144,8 @@ static const struct cprof_option_habit habits[] = {
 
 static const struct cprof_option_choices choices[] = {
 	{ "n", CPROF_CHOICES_PROCESS_NAMES },
-	{ "mode", "cpu heap block mutex threads threadcreate" },
-	{ "modes", "cpu heap block mutex threads threadcreate" },
+	{ "mode", "cpu heap block mutex wall threads threadcreate" },
+	{ "modes", "cpu heap block mutex wall threads threadcreate" },
 	{ "seconds", "10 30 1m 0" },
 	{ "timeline", "10ms 100ms 1s off" },
 	{ "hz", "99 100 999" },
@@ -150,6 +153,8 @@ static const struct cprof_option_choices choices[] = {
 	{ "open", "auto cpu thread-cpu thread" },
 	{ "block", "contention all" },
 	{ "block-method", "auto bpf perf proc" },
+	{ "wall", "active all" },
+	{ "wall-method", "auto bpf perf proc" },
 	{ "text-format", "threads goroutines" },
 	{ "means", "auto bpf proc ptrace" },
 	{ "overhead", "1% 2% 5%" },

@@ -59,6 +59,8 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 	struct cprof_session_stack stack;
 	uint32_t labels;
 	struct cprof_error *err = cprof_session_walk(cpu->session, &sample, &stack);
+	if (!err && cpu->take)
+		return cpu->take(cpu, record, &stack);
 	if (!err)
 		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
 					   &labels);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/cpu/cpu_run_impl.h - the inside of a CPU profile, for one that has a stream of samples of its own (cpu_run.c) and for those
- * that share one (cpu_run_shared.c).
+ * attach/cpu/cpu_run_impl.h - the inside of a CPU profile, for one that has a stream of samples of its own (cpu_run.c), for those
+ * that share one (cpu_run_shared.c), and for samples that another mode adds up (cpu_run_feed.c).
  */
 #ifndef CPROF_ATTACH_CPU_CPU_RUN_IMPL_H
 #define CPROF_ATTACH_CPU_CPU_RUN_IMPL_H
@@ -38,6 +38,10 @@ struct cpu {
 	/* Read all rings: its own, or those that it has together with others. */
 	struct cprof_error *(*drain)(struct cpu *cpu, uint64_t until_ns);
 	struct cprof_cpu_shared_stream *stream; /* of these */
+
+	/* Who adds samples up himself, in place of the session. NULL: nobody. */
+	struct cprof_error *(*take)(struct cpu *cpu, const struct cprof_perf_record *record,
+				    const struct cprof_session_stack *stack);
 };
 
 /* A record of `process`, which is one of this session. */

@@ -108,6 +108,11 @@ static void choose_waits(struct cprof_mode_requests *requests, const char *means
 	requests->waits.method = means;
 }
 
+static void choose_wall(struct cprof_mode_requests *requests, const char *means)
+{
+	requests->wall.method = means;
+}
+
 static void choose_threads(struct cprof_mode_requests *requests, const char *means)
 {
 	requests->threads.means = means;
@@ -266,6 +271,10 @@ const struct cprof_doctor_check cprof_doctor_checks[] = {
 
 	{ .group = "mutex", .means = "bpf", .tells = "every release", .whole = true, .needs = KERNEL_BPF, .choose = choose_waits },
 	{ .group = "mutex", .means = "perf", .tells = "every release, by tracepoints", .whole = true, .needs = EVENTS, .choose = choose_waits },
+
+	{ .group = "wall", .means = "bpf", .tells = "every switch of every thread", .whole = true, .needs = KERNEL_BPF, .choose = choose_wall },
+	{ .group = "wall", .means = "perf", .tells = "samples on a CPU, and off it by looking every so often", .needs = EVENTS | SLEEP, .choose = choose_wall },
+	{ .group = "wall", .means = "proc", .tells = "by looking every so often; time on a CPU without stacks", .needs = SLEEP, .choose = choose_wall },
 
 	{ .group = "threads", .means = "bpf", .tells = "by the kernel's list; nobody is stopped", .whole = true, .needs = KERNEL_BPF, .choose = choose_threads },
 	{ .group = "threads", .means = "proc", .tells = "by /proc and samples of those that run; nobody is stopped", .whole = true, .needs = SLEEP | CPROF_GRANT_PERFMON, .choose = choose_threads },

@@ -25,6 +25,7 @@ struct cprof_wait {
 	bool woken;         /* somebody's call has ended it, also where it is not known whose */
 	uint32_t word;      /* the futex word after it, if `has_word` */
 	bool has_word;
+	bool disk; /* until a disk answers, where the kernel tells */
 	bool open; /* not over yet: the time is that until the window's end */
 
 	/* Estimates: this wait stands for `count` waits that took `delay_ns` together. */

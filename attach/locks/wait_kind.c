@@ -36,6 +36,7 @@ static const struct {
 	[CPROF_WAIT_POLL]         = { "poll",         false },
 	[CPROF_WAIT_SLEEP]        = { "sleep",        false },
 	[CPROF_WAIT_IO]           = { "io",           false },
+	[CPROF_WAIT_DISK]         = { "disk",         false },
 	[CPROF_WAIT_PROCESS]      = { "process",      false },
 	[CPROF_WAIT_FILE_LOCK]    = { "file_lock",    true  },
 	[CPROF_WAIT_PAGE_FAULT]   = { "page_fault",   false },
@@ -168,7 +169,10 @@ static enum cprof_wait_kind tell_by_syscall(int32_t syscall)
 
 enum cprof_wait_kind cprof_wait_kind_by_number(const struct cprof_wait *wait)
 {
-	return wait->syscall == SYS_futex ? tell_by_futex(wait) : tell_by_syscall(wait->syscall);
+	const enum cprof_wait_kind kind =
+		wait->syscall == SYS_futex ? tell_by_futex(wait) : tell_by_syscall(wait->syscall);
+	return wait->disk && (kind == CPROF_WAIT_IO || kind == CPROF_WAIT_OTHER) ? CPROF_WAIT_DISK
+										 : kind;
 }
 
 bool cprof_wait_kind_has_owner(enum cprof_wait_kind kind)

@@ -34,6 +34,7 @@ enum cprof_wait_kind {
 	CPROF_WAIT_POLL,
 	CPROF_WAIT_SLEEP,
 	CPROF_WAIT_IO,
+	CPROF_WAIT_DISK,    /* the same, and a disk was what was waited for */
 	CPROF_WAIT_PROCESS, /* wait4 and its kin */
 	CPROF_WAIT_FILE_LOCK,
 	CPROF_WAIT_PAGE_FAULT,

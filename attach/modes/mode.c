@@ -6,6 +6,7 @@
 #include "attach/heap/heap_repair.h"
 #include "attach/threads/thread_births.h"
 #include "attach/waits/wait_run.h"
+#include "attach/wall/wall_run.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/options.h"
@@ -16,6 +17,7 @@ const struct cprof_mode_requests cprof_mode_defaults = {
 	.heap = { .period_bytes = 512 * 1024, .method = "auto" },
 	.waits = { .method = "auto", .stack_bytes = 32768 },
 	.threads = { .repeat = 1, .every_ns = CPROF_NS_PER_S, .means = "auto" },
+	.wall = { .rate_hz = 100, .stack_bytes = 32768, .method = "auto", .strategy = "auto" },
 };
 
 static struct cprof_error *run_cpu(const struct cprof_run *run,
@@ -83,6 +85,13 @@ static struct cprof_error *run_threads(const struct cprof_run *run,
 	return cprof_threads_run(run, &requests->threads, ret_profile);
 }
 
+static struct cprof_error *run_wall(const struct cprof_run *run,
+				    const struct cprof_mode_requests *requests,
+				    struct cprof_profile **ret_profile)
+{
+	return cprof_wall_run(run, &requests->wall, ret_profile);
+}
+
 static struct cprof_error *run_births(const struct cprof_run *run,
 				      const struct cprof_mode_requests *requests,
 				      struct cprof_profile **ret_profile)
@@ -117,6 +126,11 @@ const struct cprof_mode cprof_modes[] = {
 	  .max_targets = 1,
 	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_mutex },
+	{ .name = "wall",
+	  .summary = "where all of every thread's time goes, on a CPU and off it",
+	  .max_targets = 1,
+	  .effect = CPROF_RUN_LOOKS,
+	  .run = run_wall },
 	{ .name = "threads",
 	  .summary = "every thread's stack now, without stopping it; deadlocks",
 	  .instant = true,
@@ -141,8 +155,7 @@ struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct c
 /* What other tools call these. */
 static const struct cprof_option_habit habits[] = {
 	{ "offcpu off-cpu wait waits blocking sleep io", "did you mean -mode block?" },
-	{ "wall wallclock wall-clock",
-	  "did you mean -mode block? with -block all; that and -mode cpu together are all of the time" },
+	{ "wallclock wall-clock fgprof", "did you mean -mode wall?" },
 	{ "memory mem malloc alloc allocs allocations leak leaks native nativemem",
 	  "did you mean -mode heap?" },
 	{ "lock locks contention", "did you mean -mode mutex?" },

@@ -21,6 +21,7 @@
 #include "attach/run/run_runner.h"
 #include "attach/threads/threads_run.h"
 #include "attach/waits/wait_request.h"
+#include "attach/wall/wall_request.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
 
@@ -30,6 +31,7 @@ struct cprof_mode_requests {
 	struct cprof_heap_request heap;
 	struct cprof_wait_request waits; /* block and mutex; `releases` is the mode's to set */
 	struct cprof_threads_request threads;
+	struct cprof_wall_request wall;
 };
 
 /* What is done where nothing else is asked for. */

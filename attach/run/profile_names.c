@@ -16,6 +16,7 @@
 
 struct namer {
 	struct cprof_mapping_numbers *numbers;
+	const struct cprof_marker_names *markers; /* borrowed */
 	struct cprof_symbolizer *symbolizer;
 	struct cprof_maps *any_maps; /* for addresses in no mapping */
 	struct cprof_builder_line lines[LINES_MAX];
@@ -102,6 +103,14 @@ static struct cprof_error *name_frame(void *ctx, const struct cprof_stack_frame 
 	struct namer *namer = ctx;
 	if (frame->addr && frame->addr < CPROF_N_MARKERS && !frame->mapping) {
 		*ret_lines = &markers[frame->addr];
+		*ret_n = 1;
+		namer->named++;
+		return NULL;
+	}
+	const char *marker = cprof_marker_names_find(namer->markers, frame);
+	if (marker) {
+		namer->lines[0] = (struct cprof_builder_line){ .name = marker };
+		*ret_lines = namer->lines;
 		*ret_n = 1;
 		namer->named++;
 		return NULL;
@@ -198,11 +207,12 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 
 struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
 					       struct cprof_mapping_numbers *numbers,
+					       const struct cprof_marker_names *markers,
 					       const struct cprof_prefetch_piece *kernel_text,
 					       struct cprof_profile **ret_profile)
 {
 	const struct cprof_modules *modules = numbers->modules;
-	struct namer namer = { .numbers = numbers, .kernel_low = UINT64_MAX };
+	struct namer namer = { .numbers = numbers, .markers = markers, .kernel_low = UINT64_MAX };
 	for (size_t i = 0; i < numbers->n && !namer.any_maps; i++)
 		namer.any_maps = numbers->sources[i].maps;
 	CPROF_AUTO(free) uint64_t *nameless = calloc(modules->n + 1, sizeof(*nameless));

@@ -6,6 +6,7 @@
 #define CPROF_ATTACH_RUN_PROFILE_NAMES_H
 
 #include "attach/run/mapping_numbers.h"
+#include "attach/run/marker_names.h"
 #include "attach/run/run.h"
 #include "base/prefetch.h"
 #include "cprof/builder.h"
@@ -17,6 +18,7 @@
  */
 struct cprof_error *cprof_profile_names_finish(const struct cprof_run *run,
 					       struct cprof_mapping_numbers *numbers,
+					       const struct cprof_marker_names *markers,
 					       const struct cprof_prefetch_piece *kernel_text,
 					       struct cprof_profile **ret_profile);
 

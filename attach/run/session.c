@@ -30,6 +30,7 @@ struct cprof_session {
 	struct cprof_target **children; /* what the run does not own */
 	size_t n_children, cap_children;
 	struct cprof_mapping_numbers numbers;
+	struct cprof_marker_names markers;
 	struct cprof_stack_walker walker;
 	struct cprof_sample_labels labels;
 	struct cprof_session_prefetch own_prefetch;
@@ -167,6 +168,7 @@ void cprof_session_free(struct cprof_session *session)
 	cprof_timeline_free(session->timeline);
 	cprof_modules_deinit(&session->own_modules);
 	cprof_mapping_numbers_deinit(&session->numbers);
+	cprof_marker_names_deinit(&session->markers);
 	cprof_sample_labels_deinit(&session->labels);
 	free(session);
 }
@@ -269,6 +271,11 @@ struct cprof_error *cprof_session_stack(struct cprof_session *session,
 const struct cprof_stack_table *cprof_session_stacks(const struct cprof_session *session)
 {
 	return cprof_builder_stacks(session->builder);
+}
+
+struct cprof_stack_frame cprof_session_marker(struct cprof_session *session, const char *name)
+{
+	return cprof_marker_names_frame(&session->markers, name);
 }
 
 bool cprof_session_frame_map(const struct cprof_session *session,
@@ -462,8 +469,8 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 	if (err)
 		return err;
 	run->log->counts.stacks = cprof_builder_sampled_stacks(session->builder);
-	err = cprof_profile_names_finish(run, &session->numbers, session->prefetch->kernel,
-					 &profile);
+	err = cprof_profile_names_finish(run, &session->numbers, &session->markers,
+					 session->prefetch->kernel, &profile);
 	if (!err && session->timeline)
 		err = cprof_session_time_settle(session->timeline, run, &profile);
 	if (!err)

@@ -82,6 +82,9 @@ struct cprof_error *cprof_session_stack(struct cprof_session *session,
 					uint32_t *ret_number);
 const struct cprof_stack_table *cprof_session_stacks(const struct cprof_session *session);
 
+/* The frame that stands for `name`, which is no function (marker_names.h): "[epoll_wait]". */
+struct cprof_stack_frame cprof_session_marker(struct cprof_session *session, const char *name);
+
 /*
  * The mapping that a frame of a stack lies in, also when it is mapped no more, for who looks at names himself.
  * False for the kernel's frames and those in no mapping.

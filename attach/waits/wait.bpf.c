@@ -5,7 +5,7 @@
  * A wait begins where a thread is switched out asleep (sched_switch), ends where it is woken (sched_waking), and
  * is told when the thread itself is `current` again, with its registers and stack to be copied, and the time known
  * that decides whether it is kept. The kernel tells that moment since 6.16 (sched_exit_tp, where a schedule() comes
- * back). Before that, and where one call may sleep several times (-block all), the return of its system call has to
+ * back). Before that, and where the sleeps of one call are to be one wait (-block all), the return of its system call has to
  * do, which makes every system call of the machine a little slower. In mutex mode the waker answers instead, at the
  * return of its own futex call.
  *
@@ -17,6 +17,7 @@
 #include <linux/bpf.h>
 #include <linux/futex.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -25,8 +26,10 @@
 #define CORE __attribute__((preserve_access_index))
 
 struct task_struct {
+	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
+	unsigned long jobctl;
 } CORE;
 
 #if defined(__TARGET_ARCH_x86)
@@ -236,6 +239,7 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 	thread->unsure = 0;
 	thread->waker = 0;
 	thread->syscall = nr;
+	thread->disk = BPF_CORE_READ_BITFIELD(task, in_iowait);
 	if (!is_futex(nr)) {
 		thread->addr = nr < 0 ? 0 : ARG1(regs);
 		thread->lock_addr = 0;
@@ -245,7 +249,8 @@ static __always_inline void falls_asleep(void *ctx, struct task_struct *task, __
 		 */
 		__u64 every = rate_ns / FAULT_RATE_NS;
 		thread->val = 0;
-		if (nr < 0 && tell_waits && (every < 2 || bpf_get_prandom_u32() % every == 0)) {
+		if (nr < 0 && tell_waits && !tell_at_resume &&
+		    (every < 2 || bpf_get_prandom_u32() % every == 0)) {
 			thread->val = every < 2 ? 1 : every;
 			struct cprof_wait_bpf_event event = {
 				.what = CPROF_WAIT_BPF_FAULT,
@@ -302,6 +307,8 @@ static __always_inline void end_sleep(void *ctx, struct cprof_wait_bpf_thread *t
 		lock_end(thread->lock_addr, thread->asleep_since_ns, now, 0, &owner);
 	thread->lock_addr = 0;
 	thread->asleep_since_ns = 0;
+	if (thread->syscall < 0 && tell_at_resume)
+		return; /* its stack is there still, and told as any other wait's */
 	if (thread->syscall < 0 && !thread->val) {
 		thread->delay_ns = thread->queue_ns = 0;
 	} else if (thread->syscall < 0 && tell_waits) {
@@ -329,6 +336,8 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task, __u6
 
 /* TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE; a stopped or dying task does not wait for anything of ours. */
 #define ASLEEP 3
+/* As the kernel has it; nor does one that its cgroup's freezer holds, though it sleeps as others do. */
+#define JOBCTL_TRAP_FREEZE (1ul << 23)
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next,
@@ -338,7 +347,7 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 	if (!out && !in)
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
-	if (out && !preempt && (prev_state & ASLEEP))
+	if (out && !preempt && (prev_state & ASLEEP) && !(prev->jobctl & JOBCTL_TRAP_FREEZE))
 		falls_asleep(ctx, prev, now);
 	if (in)
 		runs_again(ctx, next, now);
@@ -445,6 +454,7 @@ static __always_inline void tell_wait(void *ctx, struct cprof_wait_bpf_thread *t
 		.owner = thread->owner,
 		.rate_ns = rate,
 		.waker = thread->waker,
+		.disk = thread->disk,
 	};
 	/* Read by the thread that waited: what its waker has left there tells a lock from a counter. */
 	if (is_futex(thread->syscall))
@@ -470,7 +480,7 @@ static __always_inline void syscall_returns(void *ctx)
 		thread->delay_ns = thread->queue_ns = 0;
 }
 
-/* A schedule() comes back in the thread that it was switched to; all that is known of it here are sleeps in futex calls. */
+/* A schedule() comes back in the thread that it was switched to; all that is known of it here are sleeps in scope. */
 SEC("tp_btf/sched_exit_tp")
 int BPF_PROG(on_resume)
 {

@@ -33,6 +33,8 @@ struct cprof_wait_bpf_event {
 	__u32 waker;  /* thread of the target whose futex call ended the wait; 0: none did */
 	__u32 word;   /* the futex word as the thread goes on */
 	__u32 has_word;
+	__u32 disk; /* asleep until a disk answers, as the kernel's iowait has it */
+	__u32 pad;
 };
 
 /* What the program knows of a thread that sleeps or has slept in its present system call. */
@@ -50,7 +52,8 @@ struct cprof_wait_bpf_thread {
 	__u32 charge_op, charge_val, charge_owner;
 	__u32 serial;
 	__u32 unsure; /* written from outside, for a wait that had begun before: it may have ended meanwhile */
-	__u32 waker; /* as in the event */
+	__u32 waker, disk; /* as in the event */
+	__u32 pad;
 };
 
 /* Kept for each CPU (modulo CPROF_WAIT_BPF_CPUS), or they would fight for the memory: the sum is what counts. */

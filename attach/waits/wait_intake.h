@@ -30,7 +30,10 @@ struct cprof_wait_intake {
 
 	bool adaptive;
 	uint64_t rate_ns; /* of Go's law, now; the tier follows it */
-	uint64_t lost;    /* waits that the tier knows it missed; it adds to this */
+	uint64_t
+		skip_ns; /* looks count from here on: it stood still before, and waited for nothing */
+	uint64_t looks; /* by a tier that looks, in the window */
+	uint64_t lost;  /* waits that the tier knows it missed; it adds to this */
 
 	/* Releases of mutexes that had named an owner, and those by that very thread: the tier's, at its end. */
 	uint64_t owned, agreed;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "attach/locks/wait_names.h"
-#include "attach/locks/wait_settle.h"
 #include "attach/run/tail_way.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
@@ -40,6 +39,8 @@ struct fill {
 	struct cprof_wait_intake *intake;    /* borrowed */
 	struct cprof_symbolizer *symbolizer; /* owned */
 	struct cprof_stack_frame *frames;    /* borrowed; room for one stack */
+	cprof_wait_profile_fn *fn;
+	void *ctx;
 	struct cprof_tail_ways ways;
 	struct cprof_map64
 		called; /* leaf and caller -> an address in the function that the program called, 0: the leaf's */
@@ -289,24 +290,20 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 		return err;
 
 	struct texts texts;
-	struct cprof_builder_label labels[8];
-	int64_t values[N_TYPES];
-	uint32_t set;
-	size_t n_labels = make_labels(fill, row, verdict.kind, &texts, labels);
-	make_values(intake, row, verdict, values);
-	err = cprof_session_labels(intake->session, intake->process, (pid_t)row->tid, labels,
-				   n_labels, &set);
-	return err ? err : cprof_session_add(intake->session, &shown, set, values);
+	struct cprof_wait_shown wait = { .row = row, .verdict = verdict, .stack = shown };
+	wait.n_labels = make_labels(fill, row, verdict.kind, &texts, wait.labels);
+	return fill->fn(fill->ctx, &wait);
 }
 
-struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
+struct cprof_error *cprof_wait_profile_each(struct cprof_wait_intake *intake,
+					    cprof_wait_profile_fn *fn, void *ctx)
 {
 	const struct cprof_symbolizer_options options = cprof_wait_intake_symbolizer(intake);
 	CPROF_AUTO(free)
 	struct cprof_stack_frame *frames = calloc(FRAMES_MAX, sizeof(*frames));
 	if (!frames)
 		return cprof_error_no_memory();
-	struct fill fill = { .intake = intake, .frames = frames };
+	struct fill fill = { .intake = intake, .frames = frames, .fn = fn, .ctx = ctx };
 	struct cprof_error *err = cprof_symbolizer_new(
 		&options, cprof_session_modules(intake->session), &fill.symbolizer);
 	if (!err)
@@ -317,4 +314,21 @@ struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 	cprof_map64_deinit(&fill.called);
 	cprof_symbolizer_free(fill.symbolizer);
 	return err;
+}
+
+static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *shown)
+{
+	struct cprof_wait_intake *intake = ctx;
+	int64_t values[N_TYPES];
+	uint32_t set;
+	make_values(intake, shown->row, shown->verdict, values);
+	struct cprof_error *err =
+		cprof_session_labels(intake->session, intake->process, (pid_t)shown->row->tid,
+				     shown->labels, shown->n_labels, &set);
+	return err ? err : cprof_session_add(intake->session, &shown->stack, set, values);
+}
+
+struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
+{
+	return cprof_wait_profile_each(intake, add_row, intake);
 }

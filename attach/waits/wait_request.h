@@ -11,9 +11,11 @@
 struct cprof_wait_request {
 	bool releases; /* who makes others wait, by the stack that released the lock; else who waits */
 	bool all;      /* every blocking system call, not waits for locks only */
-	uint64_t rate_ns;     /* of Go's law (wait.h); 0: it follows the load */
-	const char *method;   /* "auto", or the name of a tier */
-	uint64_t stack_bytes; /* copied with each wait; a multiple of 8, at most 65,528 */
+	bool sleeps;      /* with `all`: a call that sleeps several times may be several waits */
+	uint64_t rate_ns; /* of Go's law (wait.h); 0: it follows the load */
+	uint64_t records_per_s; /* kept at most where the rate follows the load; 0: 2,000 */
+	const char *method;     /* "auto", or the name of a tier */
+	uint64_t stack_bytes;   /* copied with each wait; a multiple of 8, at most 65,528 */
 };
 
 #endif

@@ -5,173 +5,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/waits/wait_edges.h"
 #include "attach/waits/wait_intake.h"
 #include "attach/waits/wait_profile.h"
-#include "attach/waits/wait_tier.h"
+#include "attach/waits/wait_watch.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
-
-#define EARLY_NS        1000000ull
-#define PACE_NS         100000000ull /* how often the rate follows the load */
-#define RATE_START_NS   100000ull
-#define RATE_FLOOR_NS   1000ull
-#define RATE_CEILING_NS 1000000000ull
-#define RECORDS_PER_S   2000ull /* wanted: a few microseconds of the target each */
-
-static const struct cprof_wait_tier *const tiers[] = {
-	&cprof_wait_tier_bpf,
-	&cprof_wait_tier_perf,
-	&cprof_wait_tier_proc,
-};
-#define N_TIERS (sizeof(tiers) / sizeof(tiers[0]))
-
-/* ---- choosing a tier ---- */
-
-static struct cprof_error *find_named(const char *method, const struct cprof_wait_tier **ret_tier)
-{
-	*ret_tier = NULL;
-	if (strcmp(method, "auto") == 0)
-		return NULL;
-	for (size_t i = 0; i < N_TIERS; i++) {
-		if (strcmp(tiers[i]->name, method) == 0) {
-			*ret_tier = tiers[i];
-			return NULL;
-		}
-	}
-	struct cprof_error *err =
-		cprof_error_new(CPROF_ERR_USAGE, "-block-method: there is no \"%s\"", method);
-	return cprof_error_hint(err, "methods are auto, bpf, perf and proc");
-}
-
-static struct cprof_error *check_tells(const struct cprof_wait_intake *intake,
-				       const struct cprof_wait_tier *tier)
-{
-	if (intake->request->releases && !tier->tells_releases)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "it sees who waits, but not who ends a wait");
-	if (intake->request->all && !tier->tells_all)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "it sees futex calls only, not -block all");
-	return NULL;
-}
-
-static struct cprof_error *try_tier(struct cprof_wait_intake *intake,
-				    const struct cprof_wait_tier *tier, void **ret_state)
-{
-	struct cprof_error *err = check_tells(intake, tier);
-	return err ? err : tier->open(intake, ret_state);
-}
-
-static bool try_next(const struct cprof_error *err)
-{
-	return err->code == CPROF_ERR_DENIED || err->code == CPROF_ERR_UNSUPPORTED ||
-	       err->code == CPROF_ERR_OS;
-}
-
-static struct cprof_error *open_tier(struct cprof_wait_intake *intake,
-				     const struct cprof_wait_tier **ret_tier, void **ret_state)
-{
-	const struct cprof_wait_tier *named;
-	struct cprof_error *err = find_named(intake->request->method, &named);
-	if (err)
-		return err;
-	if (named) {
-		*ret_tier = named;
-		err = try_tier(intake, named, ret_state);
-		return err ? cprof_error_wrap(err, "-block-method %s", named->name) : NULL;
-	}
-	for (size_t i = 0; i < N_TIERS; i++) {
-		cprof_error_free(err);
-		err = try_tier(intake, tiers[i], ret_state);
-		*ret_tier = tiers[i];
-		if (!err || !try_next(err))
-			return err;
-		cprof_run_log_note(intake->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
-				   tiers[i]->name, err->message);
-	}
-	return cprof_error_wrap(err, "no way to see waits is open to us; the last one, %s",
-				tiers[N_TIERS - 1]->name);
-}
 
 /* ---- the window ---- */
-
-/* The rate, and what had come in when it was last set. */
-struct control {
-	struct cprof_wait_pace pace;
-	uint64_t then_ns, records, lost;
-};
-
-static void follow_load(struct control *control, struct cprof_wait_intake *intake,
-			const struct cprof_wait_tier *tier)
-{
-	uint64_t now = cprof_clock_mono_ns();
-	if (!intake->adaptive || !tier->thins || tier->mark_open ||
-	    now - control->then_ns < PACE_NS)
-		return;
-	intake->rate_ns =
-		cprof_wait_pace_next(&control->pace, intake->records - control->records,
-				     now - control->then_ns, intake->lost - control->lost);
-	control->then_ns = now;
-	control->records = intake->records;
-	control->lost = intake->lost;
-}
-
-/* What a snapshot is made of. */
-struct so_far {
-	struct cprof_wait_intake *intake;
-	const struct cprof_wait_tier *tier;
-};
 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
 
 /* Take waits until the window is over. */
-static struct cprof_error *take_waits(struct cprof_wait_intake *intake,
-				      const struct cprof_wait_tier *tier, void *state)
+static struct cprof_error *take_waits(struct cprof_wait_watch *watch)
 {
+	struct cprof_wait_intake *intake = watch->intake;
 	struct cprof_window *window = intake->run->window;
-	struct so_far so_far = { intake, tier };
-	struct cprof_counts *counts = &intake->run->log->counts;
 	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_WAIT_TIER_FDS_MAX, sizeof(*fds));
 	if (!fds)
 		return cprof_error_no_memory();
 	cprof_window_start(window);
-	struct control control = { .pace = { .rate_ns = RATE_START_NS,
-					     .floor_ns = RATE_FLOOR_NS,
-					     .ceiling_ns = RATE_CEILING_NS,
-					     .target_per_s = RECORDS_PER_S },
-				   .then_ns = window->start_mono_ns };
+	cprof_wait_watch_start(watch);
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
-		size_t n = tier->fds ? tier->fds(state, fds, CPROF_WAIT_TIER_FDS_MAX) : 0;
-		uint64_t pause = tier->pause_ns ? tier->pause_ns(state) : tier->drain_ns;
-		/* A command may be short: its mappings are read at its first wait, and it must live then. */
-		if (!intake->process->started && pause > EARLY_NS)
-			pause = EARLY_NS;
-		more = cprof_window_wait(window, fds, n, pause, counts);
-		err = tier->drain(state);
-		counts->lost = intake->lost;
+		size_t n = cprof_wait_watch_fds(watch, fds, CPROF_WAIT_TIER_FDS_MAX);
+		more = cprof_window_wait(window, fds, n, cprof_wait_watch_pause_ns(watch),
+					 &intake->run->log->counts);
+		err = cprof_wait_watch_drain(watch);
 		if (!err)
-			err = cprof_snapshots_take(window->snapshots, finish_so_far, &so_far);
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, watch);
 		cprof_session_prefetch(intake->session);
-		follow_load(&control, intake, tier);
+		cprof_wait_watch_pace(watch);
 	}
 	return err;
 }
 
-static struct cprof_error *run_window(struct cprof_wait_intake *intake,
-				      const struct cprof_wait_tier *tier, void *state)
+static struct cprof_error *run_window(struct cprof_wait_watch *watch)
 {
-	struct cprof_error *err = take_waits(intake, tier, state);
-	if (!cprof_snapshots_want_last(intake->run->window->snapshots))
+	struct cprof_error *err = take_waits(watch);
+	if (!cprof_snapshots_want_last(watch->intake->run->window->snapshots))
 		return err; /* waits that are open still would count twice in the next one */
-	if (!err && !intake->request->releases)
-		err = tier->mark_open ? tier->mark_open(state)
-				      : cprof_wait_edges_take(intake, tier, state);
-	if (!err && tier->tell)
-		tier->tell(state);
-	return err;
+	return err ? err : cprof_wait_watch_end(watch);
 }
 
 /* ---- the run ---- */
@@ -182,9 +55,8 @@ static struct cprof_error *set_up(struct cprof_wait_intake *intake, const struct
 	*intake = (struct cprof_wait_intake){
 		.run = run,
 		.request = request,
-		.adaptive = request->rate_ns == 0,
-		.rate_ns = request->rate_ns ? request->rate_ns : RATE_START_NS,
 	};
+	cprof_wait_watch_rate(intake);
 	size_t n_types;
 	const char *default_type;
 	const struct cprof_builder_type *types =
@@ -308,30 +180,28 @@ static struct cprof_error *make_profile(const struct cprof_wait_intake *intake,
 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
-	const struct so_far *so_far = ctx;
-	struct cprof_error *err = cprof_wait_profile_fill(so_far->intake);
-	return err ? err : make_profile(so_far->intake, so_far->tier, ret_profile);
+	const struct cprof_wait_watch *watch = ctx;
+	struct cprof_error *err = cprof_wait_profile_fill(watch->intake);
+	return err ? err : make_profile(watch->intake, watch->tier, ret_profile);
 }
 
 static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 				    struct cprof_profile **ret_profile)
 {
-	const struct cprof_wait_tier *tier;
-	void *state = NULL;
-	struct cprof_error *err = open_tier(intake, &tier, &state);
+	struct cprof_wait_watch watch;
+	struct cprof_error *err = cprof_wait_watch_open(intake, &watch);
 	if (err)
 		return err;
-	intake->tells_wakes = tier->tells_wakes;
-	err = run_window(intake, tier, state);
-	tier->close(state);
+	err = run_window(&watch);
+	cprof_wait_watch_close(&watch);
 	*ret_profile = NULL;
 	if (err || !cprof_snapshots_want_last(intake->run->window->snapshots))
 		return err;
 	err = cprof_wait_profile_fill(intake);
 	if (err)
 		return err;
-	tell(intake, tier);
-	return make_profile(intake, tier, ret_profile);
+	tell(intake, watch.tier);
+	return make_profile(intake, watch.tier, ret_profile);
 }
 
 struct cprof_error *cprof_wait_run(const struct cprof_run *run,

@@ -78,7 +78,8 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		skel->rodata->tell_waits = !intake->request->releases;
 		skel->data->rate_ns = intake->rate_ns;
 		skel->rodata->tell_at_resume = tier->at_resume;
-		bpf_program__set_autoload(skel->progs.on_any_return, intake->request->all);
+		bpf_program__set_autoload(skel->progs.on_any_return,
+					  intake->request->all && !tier->at_resume);
 		bpf_program__set_autoload(skel->progs.on_futex_return,
 					  !intake->request->all && !tier->at_resume);
 		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
@@ -243,7 +244,8 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 		return cprof_error_no_memory();
 	tier->intake = intake;
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
-	tier->at_resume = !intake->request->all && !intake->request->releases && has_resume();
+	tier->at_resume = (!intake->request->all || intake->request->sleeps) &&
+			  !intake->request->releases && has_resume();
 	if (!tier->exit_fds)
 		err = cprof_error_no_memory();
 	if (!err && intake->request->all)
@@ -297,6 +299,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier,
 		.waker_tid = event->waker,
 		.word = event->word,
 		.has_word = event->has_word,
+		.disk = event->disk,
 		.open = open,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,

@@ -246,11 +246,14 @@ static struct cprof_error *drain(void *state)
 		err = list_threads(tier, now_ns);
 	/* Opened before the window begins, and on a busy machine long before: what was then is not counted. */
 	const uint64_t begin_ns = tier->intake->run->window->start_mono_ns;
-	const uint64_t from_ns = tier->read_ns > begin_ns ? tier->read_ns : begin_ns;
+	uint64_t from_ns = tier->read_ns > begin_ns ? tier->read_ns : begin_ns;
+	if (tier->intake->skip_ns > from_ns)
+		from_ns = tier->intake->skip_ns;
 	uint64_t step_ns = now_ns > from_ns ? now_ns - from_ns : 0;
 	if (err || step_ns < tier->period_ns / 2)
 		return err;
 	tier->read_ns = now_ns;
+	tier->intake->looks += step_ns > 0;
 	uint64_t cpu_ns = cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (size_t i = 0; !err && i < tier->n; i++)
 		err = read_thread(tier, &tier->threads[i], step_ns);

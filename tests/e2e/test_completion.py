@@ -46,7 +46,7 @@ class Completion(TempDir):
                             (["-mode", "he"], ["heap"]),
                             (["--mode", "he"], ["heap"]),
                             (["-mode", "=", "he"], ["heap"]),
-                            (["-mode", "="], ["cpu", "heap", "block", "mutex", "threads", "threadcreate"]),
+                            (["-mode", "="], ["cpu", "heap", "block", "mutex", "wall", "threads", "threadcreate"]),
                             (["-modes", "cpu,bl"], ["cpu,block"]),
                             (["-q", "-demangle", "f"], ["full"]),
                             (["-o", os.path.join(self.script("cprof", "bash"))], [self.script("cprof", "bash")]),

@@ -13,7 +13,7 @@ from harness import ATTACH, Footprint, Target, TempDir, attach, run
 
 NOT_ALL = 11
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GROUPS = ["access", "cpu", "heap", "block", "mutex", "threads", "threadcreate", "names", "keep"]
+GROUPS = ["access", "cpu", "heap", "block", "mutex", "wall", "threads", "threadcreate", "names", "keep"]
 
 
 def parse(result):

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/wall/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+void cprof_ledger_deinit(struct cprof_ledger *ledger)
+{
+	free(ledger->accounts);
+	cprof_map64_deinit(&ledger->by_tid);
+	cprof_map64_deinit(&ledger->by_name);
+	*ledger = (struct cprof_ledger){ 0 };
+}
+
+uint64_t cprof_ledger_life_ns(const struct cprof_ledger_account *account)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++)
+		sum += account->ns[i];
+	return sum;
+}
+
+bool cprof_ledger_never_ran(const struct cprof_ledger_account *account)
+{
+	return !account->runs && !account->ns[CPROF_LEDGER_ON_CPU];
+}
+
+size_t cprof_ledger_find(const struct cprof_ledger *ledger, pid_t tid)
+{
+	const uint64_t *index = cprof_map64_get(&ledger->by_tid, (uint64_t)tid);
+	return index ? (size_t)*index : SIZE_MAX;
+}
+
+static void add_to(struct cprof_ledger_account *sum, const struct cprof_ledger_account *account)
+{
+	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++)
+		sum->ns[i] += account->ns[i];
+	sum->runs += account->runs;
+	sum->threads += account->threads;
+}
+
+/* Where an account goes to: one that is there, or a new one, empty. */
+static struct cprof_error *find_place(struct cprof_ledger *ledger,
+				      const struct cprof_ledger_account *account, bool is_short,
+				      size_t *ret_index)
+{
+	bool is_new;
+	if (!CPROF_ARRAY_ROOM(ledger->accounts, ledger->n, ledger->cap, 1))
+		return cprof_error_no_memory();
+	struct cprof_map64 *map = is_short ? &ledger->by_name : &ledger->by_tid;
+	const uint64_t key = is_short ? cprof_hash_bytes(account->name, strlen(account->name))
+				      : (uint64_t)account->tid;
+	uint64_t *index = cprof_map64_put(map, key, &is_new);
+	if (!index)
+		return cprof_error_no_memory();
+	if (is_new) {
+		*index = ledger->n;
+		struct cprof_ledger_account *fresh = &ledger->accounts[ledger->n++];
+		*fresh = (struct cprof_ledger_account){
+			.tid = is_short ? 0 : account->tid,
+			.ended = account->ended,
+		};
+		memcpy(fresh->name, account->name, sizeof(fresh->name));
+	}
+	*ret_index = (size_t)*index;
+	return NULL;
+}
+
+struct cprof_error *cprof_ledger_add(struct cprof_ledger *ledger,
+				     const struct cprof_ledger_account *account)
+{
+	const bool is_short = account->ended &&
+			      cprof_ledger_find(ledger, account->tid) == SIZE_MAX &&
+			      cprof_ledger_life_ns(account) < CPROF_LEDGER_SHORT_NS;
+	size_t at;
+	struct cprof_error *err = find_place(ledger, account, is_short, &at);
+	if (err)
+		return err;
+	add_to(&ledger->accounts[at], account);
+	uint64_t *index = cprof_map64_put(&ledger->by_tid, (uint64_t)account->tid, NULL);
+	if (!index)
+		return cprof_error_no_memory();
+	*index = at;
+	return NULL;
+}

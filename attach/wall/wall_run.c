@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/wall/wall_run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "attach/cpu/cpu_run_feed.h"
+#include "attach/perf/perf_host.h"
+#include "attach/wall/ledger_source.h"
+#include "attach/wall/stand_still.h"
+#include "attach/wall/wall_parts.h"
+#include "attach/wall/wall_rows.h"
+#include "attach/wall/wall_tier.h"
+#include "attach/waits/wait_watch.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define FDS_MAX          (2 * CPROF_WAIT_TIER_FDS_MAX)
+#define DRAIN_NS         100000000ull
+#define RECORD_NS        6000ull /* a sample or a kept wait costs the target about so much */
+#define UNKNOWN_LEAST_NS 100000000ull
+#define UNKNOWN_PART     20 /* of so much of the time off CPU it is worth a word */
+#define SLEPT_LEAST_NS   1000000ull
+
+struct wall {
+	const struct cprof_run *run;
+	const struct cprof_wall_request *request;
+	struct cprof_cpu_request cpu;
+	struct cprof_wait_request waits;
+	struct cprof_session *session;
+	struct cprof_wait_intake intake;
+
+	const struct cprof_wall_tier *tier;
+	struct cprof_wait_watch watch;
+	struct cprof_cpu_feed *feed; /* NULL: no samples */
+	void *ledger_state;
+
+	struct cprof_ledger ledger;
+	struct cprof_wall_parts parts;
+	struct cprof_wall_sums sums;
+	struct cprof_stand_still still;
+	uint64_t polled_ns;
+	uint64_t
+		boot_before_ns; /* CLOCK_BOOTTIME, which goes on while the machine sleeps, less CLOCK_MONOTONIC */
+	uint64_t slept_ns;
+};
+
+/* ---- samples ---- */
+
+static struct cprof_error *take_sample(void *ctx, pid_t tid, uint64_t mono_ns,
+				       const struct cprof_session_stack *stack)
+{
+	struct wall *wall = ctx;
+	struct cprof_wall_part part = {
+		.tid = tid,
+		.what = CPROF_WALL_ON_CPU,
+		.weight = 1,
+		.count = 1,
+	};
+	if (mono_ns > cprof_wait_intake_end_ns(&wall->intake))
+		return NULL;
+	struct cprof_error *err = cprof_session_stack(wall->session, stack, &part.stack);
+	if (!err)
+		err = cprof_wall_parts_add(&wall->parts, &part);
+	cprof_process_thread_name(wall->intake.process, tid); /* while it lives */
+	return err;
+}
+
+static void tell_thread(void *ctx, pid_t tid, bool born, uint64_t mono_ns)
+{
+	struct wall *wall = ctx;
+	if (wall->tier->ledger->tell)
+		wall->tier->ledger->tell(wall->ledger_state, tid, born, mono_ns);
+}
+
+/* ---- opening ---- */
+
+static void close_tier(struct wall *wall)
+{
+	cprof_wait_watch_close(&wall->watch);
+	cprof_cpu_feed_close(wall->feed);
+	wall->feed = NULL;
+	if (wall->ledger_state)
+		wall->tier->ledger->close(wall->ledger_state);
+	wall->ledger_state = NULL;
+}
+
+static struct cprof_error *open_feed(struct wall *wall)
+{
+	const struct cprof_cpu_feed_taker taker = {
+		.sample = take_sample,
+		.thread = tell_thread,
+		.ctx = wall,
+	};
+	if (!wall->tier->samples)
+		return NULL;
+	struct cprof_error *err =
+		cprof_cpu_feed_open(wall->run, &wall->cpu, wall->session, &taker, &wall->feed);
+	if (!err)
+		cprof_cpu_feed_start(wall->feed);
+	return err;
+}
+
+/* The account before the waits: none of these may be without the other's end. */
+static struct cprof_error *open_tier(struct wall *wall, const struct cprof_wall_tier *tier)
+{
+	wall->tier = tier;
+	wall->waits.method = tier->waits;
+	struct cprof_error *err = tier->ledger->open(wall->run, &wall->ledger_state);
+	if (!err)
+		err = open_feed(wall);
+	if (!err)
+		err = cprof_wait_watch_open(&wall->intake, &wall->watch);
+	if (err)
+		close_tier(wall);
+	return err;
+}
+
+static bool try_next(const struct cprof_error *err)
+{
+	return err->code == CPROF_ERR_DENIED || err->code == CPROF_ERR_UNSUPPORTED ||
+	       err->code == CPROF_ERR_OS;
+}
+
+static struct cprof_error *choose_tier(struct wall *wall)
+{
+	const struct cprof_wall_tier *named;
+	struct cprof_error *err = cprof_wall_tier_find(wall->request->method, &named);
+	if (err)
+		return err;
+	if (named) {
+		err = open_tier(wall, named);
+		return err ? cprof_error_wrap(err, "-wall-method %s", named->name) : NULL;
+	}
+	for (size_t i = 0; i < cprof_wall_n_tiers; i++) {
+		cprof_error_free(err);
+		err = open_tier(wall, &cprof_wall_tiers[i]);
+		if (!err || !try_next(err))
+			return err;
+		cprof_run_log_note(wall->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
+				   cprof_wall_tiers[i].name, err->message);
+	}
+	return cprof_error_wrap(err,
+				"no way to see all of its time is open to us; the last one, %s",
+				cprof_wall_tiers[cprof_wall_n_tiers - 1].name);
+}
+
+/* Half of what it may cost goes to samples, half to waits. */
+static void bound(struct wall *wall)
+{
+	CPROF_AUTO(free) int *cpus = NULL;
+	size_t n = 1;
+	const double records_per_s =
+		wall->request->overhead * (double)CPROF_NS_PER_S / RECORD_NS / 2;
+	if (wall->request->overhead <= 0)
+		return;
+	cprof_error_free(cprof_perf_host_cpus(&cpus, &n));
+	if (wall->cpu.rate_hz > records_per_s / (double)n)
+		wall->cpu.rate_hz = records_per_s / (double)n;
+	wall->waits.records_per_s = records_per_s < 1 ? 1 : (uint64_t)records_per_s;
+}
+
+static struct cprof_error *set_up(struct wall *wall)
+{
+	const struct cprof_wall_request *request = wall->request;
+	wall->cpu = (struct cprof_cpu_request){
+		.event = "cpu-clock",
+		.rate_hz = request->rate_hz,
+		.stack_bytes = request->stack_bytes,
+		.user_only = request->user_only,
+		.strategy = request->strategy,
+	};
+	wall->waits = (struct cprof_wait_request){ .all = true,
+						   .sleeps = true,
+						   .stack_bytes = request->stack_bytes };
+	bound(wall);
+	struct cprof_error *err = cprof_session_prepare(wall->run, cprof_wall_types,
+							cprof_wall_n_types, &wall->session);
+	if (err)
+		return err;
+	wall->intake = (struct cprof_wait_intake){
+		.run = wall->run,
+		.request = &wall->waits,
+		.session = wall->session,
+		.process = cprof_session_process_at(wall->session, 0),
+	};
+	cprof_wait_watch_rate(&wall->intake);
+	wall->still.pid = wall->run->targets[0]->pid;
+	return NULL;
+}
+
+/* ---- the window ---- */
+
+static uint64_t boot_ahead_ns(void)
+{
+	const uint64_t mono_ns = cprof_clock_mono_ns(), boot_ns = cprof_clock_ns(CLOCK_BOOTTIME);
+	return boot_ns > mono_ns ? boot_ns - mono_ns : 0;
+}
+
+static void begin(struct wall *wall)
+{
+	struct cprof_window *window = wall->run->window;
+	wall->boot_before_ns = boot_ahead_ns();
+	/* A command runs from the window's start on, and nothing of it is to be missed: the account begins first. */
+	const uint64_t start_ns = cprof_clock_mono_ns();
+	wall->tier->ledger->start(wall->ledger_state, start_ns,
+				  window->length_ns ? start_ns + window->length_ns : UINT64_MAX);
+	cprof_window_start(window);
+	window->start_wall_ns -= window->start_mono_ns - start_ns;
+	window->start_mono_ns = start_ns;
+	cprof_wait_watch_start(&wall->watch);
+	wall->polled_ns = start_ns;
+}
+
+static uint64_t pause_of(const struct wall *wall)
+{
+	uint64_t pause_ns = cprof_wait_watch_pause_ns(&wall->watch);
+	const uint64_t poll_ns = wall->tier->ledger->pause_ns(wall->ledger_state);
+	if (poll_ns < pause_ns)
+		pause_ns = poll_ns;
+	return pause_ns < DRAIN_NS ? pause_ns : DRAIN_NS;
+}
+
+/* A process that stands still waits for nothing of its own: looks at it would take the stop for its waits. */
+static struct cprof_error *drain_waits(struct wall *wall)
+{
+	const uint64_t now_ns = cprof_clock_mono_ns();
+	if (wall->tier->looks && cprof_stand_still_look(&wall->still, now_ns)) {
+		wall->intake.skip_ns = now_ns;
+		return NULL;
+	}
+	return cprof_wait_watch_drain(&wall->watch);
+}
+
+static struct cprof_error *drain(struct wall *wall, uint64_t until_ns)
+{
+	struct cprof_error *err = drain_waits(wall);
+	if (!err && wall->feed)
+		err = cprof_cpu_feed_drain(wall->feed, until_ns);
+	const uint64_t now_ns = cprof_clock_mono_ns();
+	if (err || now_ns - wall->polled_ns < wall->tier->ledger->pause_ns(wall->ledger_state))
+		return err;
+	wall->polled_ns = now_ns;
+	return wall->tier->ledger->poll(wall->ledger_state, &wall->ledger);
+}
+
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
+
+static struct cprof_error *watch(struct wall *wall)
+{
+	struct cprof_window *window = wall->run->window;
+	CPROF_AUTO(free) struct pollfd *fds = calloc(FDS_MAX, sizeof(*fds));
+	if (!fds)
+		return cprof_error_no_memory();
+	begin(wall);
+	struct cprof_error *err = NULL;
+	bool more = true;
+	while (more && !err) {
+		size_t n = wall->feed ? cprof_cpu_feed_fds(wall->feed, fds, FDS_MAX) : 0;
+		n += cprof_wait_watch_fds(&wall->watch, fds + n, FDS_MAX - n);
+		more = cprof_window_wait(window, fds, n, pause_of(wall), &wall->run->log->counts);
+		err = drain(wall, cprof_clock_mono_ns());
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, wall);
+		cprof_session_prefetch(wall->session);
+		cprof_wait_watch_pace(&wall->watch);
+	}
+	return err;
+}
+
+static struct cprof_error *end(struct wall *wall)
+{
+	const uint64_t end_ns = wall->run->window->end_mono_ns;
+	const uint64_t boot_ns = boot_ahead_ns();
+	struct cprof_error *err = NULL;
+	wall->tier->ledger->stop(wall->ledger_state, end_ns);
+	wall->slept_ns = boot_ns > wall->boot_before_ns ? boot_ns - wall->boot_before_ns : 0;
+	if (wall->feed) {
+		cprof_cpu_feed_stop(wall->feed);
+		err = cprof_cpu_feed_drain(wall->feed, UINT64_MAX);
+	}
+	if (!err)
+		err = cprof_wait_watch_end(&wall->watch);
+	if (wall->feed)
+		wall->run->log->counts.lost = wall->intake.lost + cprof_cpu_feed_lost(wall->feed);
+	return err ? err : wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
+}
+
+/* ---- the profile ---- */
+
+static double s(uint64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+/* Where they come late it is because others run, the target too: then what it does while nobody runs is seen more often. */
+static void tell_looks(const struct wall *wall)
+{
+	const uint64_t looks = wall->intake.looks,
+		       window_ns = cprof_window_elapsed_ns(wall->run->window);
+	const uint64_t pause_ns = cprof_wait_watch_pause_ns(&wall->watch);
+	struct cprof_run_log *log = wall->run->log;
+	cprof_run_log_note(log, CPROF_NOTE_FACT,
+			   "%" PRIu64 " looks: a part p of what a thread waited is right within "
+			   "2 * sqrt(p * (1 - p) / looks), 19 times of 20",
+			   looks);
+	if ((looks + 2) * pause_ns < window_ns / 10 * 8 && !wall->still.ns)
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
+			"looks came late, %.1f ms apart and not %.1f, as the machine is busy: where a "
+			"thread waits is not as certain as that",
+			(double)window_ns / 1e6 / (double)(looks + 1), (double)pause_ns / 1e6);
+}
+
+static void tell_sums(const struct wall *wall)
+{
+	const struct cprof_wall_sums *sums = &wall->sums;
+	struct cprof_run_log *log = wall->run->log;
+	cprof_run_log_note(log, CPROF_NOTE_FACT, "wall by %s: %s", wall->tier->name,
+			   wall->tier->exactly);
+	cprof_run_log_note(log, CPROF_NOTE_FACT,
+			   "%.3f s of %" PRIu64
+			   " threads: %.3f s on a CPU, %.3f s in the run queue, "
+			   "%.3f s off CPU",
+			   s(sums->cpu_ns + sums->queue_ns + sums->off_ns), sums->threads,
+			   s(sums->cpu_ns), s(sums->queue_ns), s(sums->off_ns));
+	if (sums->idle_threads && !wall->request->idle)
+		cprof_run_log_note(log, CPROF_NOTE_FACT,
+				   "%" PRIu64 " idle threads, %.3f s in %" PRIu64
+				   " places, never ran and are left out: -wall all shows them",
+				   sums->idle_threads, s(sums->idle_ns), sums->idle_places);
+	if (wall->tier->looks)
+		tell_looks(wall);
+	if (sums->stopped_ns)
+		cprof_run_log_note(
+			log, CPROF_NOTE_FACT,
+			"%.3f s of what is off CPU it was stopped, by a signal, a tracer or "
+			"its cgroup's freezer",
+			s(sums->stopped_ns));
+}
+
+static void tell_lacks(const struct wall *wall)
+{
+	const struct cprof_wall_sums *sums = &wall->sums;
+	struct cprof_run_log *log = wall->run->log;
+	bool kernel = true;
+	if (wall->feed)
+		cprof_cpu_feed_way(wall->feed, &kernel);
+	if (!kernel)
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
+			"time on a CPU in the kernel is put down to the user's stacks: it may "
+			"not be sampled (kernel.perf_event_paranoid 1 or CAP_PERFMON allow it)");
+	if (wall->ledger.missed)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64 " threads had no room in the account and are missing",
+				   wall->ledger.missed);
+	if (wall->parts.dropped)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%" PRIu64
+				   " samples and waits were of too many distinct stacks and "
+				   "threads: the sums are right, their division is coarser",
+				   wall->parts.dropped);
+	if (sums->unknown_ns >= UNKNOWN_LEAST_NS && sums->unknown_ns * UNKNOWN_PART > sums->off_ns)
+		cprof_run_log_note(log, CPROF_NOTE_WARNING,
+				   "%.3f s off CPU are [unknown]: no look or event met these waits",
+				   s(sums->unknown_ns));
+	if (wall->slept_ns >= SLEPT_LEAST_NS)
+		cprof_run_log_note(
+			log, CPROF_NOTE_WARNING,
+			"the machine was suspended for %.3f s meanwhile, which are not in the "
+			"profile",
+			s(wall->slept_ns));
+}
+
+static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile **ret_profile)
+{
+	const int64_t period = (int64_t)((double)CPROF_NS_PER_S / wall->cpu.rate_hz + 0.5);
+	struct cprof_error *err = cprof_wall_rows_fill(&wall->intake, &wall->ledger, &wall->parts,
+						       wall->request->idle, &wall->sums);
+	if (err)
+		return err;
+	tell_sums(wall);
+	tell_lacks(wall);
+	return cprof_session_finish(wall->session, "cpu", "nanoseconds", period, "wall",
+				    ret_profile);
+}
+
+/* In a copy of this process: what it does to its own sums does not last, and nothing may be told to the kernel. */
+static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
+{
+	struct wall *wall = ctx;
+	struct cprof_error *err = wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
+	return err ? err : make_profile(wall, ret_profile);
+}
+
+static struct cprof_error *run_wall(struct wall *wall, struct cprof_profile **ret_profile)
+{
+	struct cprof_error *err = set_up(wall);
+	if (!err)
+		err = choose_tier(wall);
+	if (!err)
+		err = cprof_session_read_targets(wall->session);
+	if (!err)
+		err = watch(wall);
+	if (err || !cprof_snapshots_want_last(wall->run->window->snapshots))
+		return err;
+	err = end(wall);
+	return err ? err : make_profile(wall, ret_profile);
+}
+
+struct cprof_error *cprof_wall_run(const struct cprof_run *run,
+				   const struct cprof_wall_request *request,
+				   struct cprof_profile **ret_profile)
+{
+	struct wall *wall = calloc(1, sizeof(*wall));
+	if (!wall)
+		return cprof_error_no_memory();
+	wall->run = run;
+	wall->request = request;
+	*ret_profile = NULL;
+	struct cprof_error *err = run_wall(wall, ret_profile);
+	close_tier(wall);
+	cprof_ledger_deinit(&wall->ledger);
+	cprof_wall_parts_deinit(&wall->parts);
+	cprof_wait_table_deinit(&wall->intake.table);
+	cprof_map64_deinit(&wall->intake.threads);
+	cprof_wait_evidence_deinit(&wall->intake.evidences);
+	cprof_session_free(wall->session);
+	free(wall);
+	return err;
+}
