@@ -22,7 +22,7 @@ class Told:
         run = harness.run([TELL, str(pid)])
         if run.returncode:
             raise AssertionError(f"tell_heap: {run.returncode}: {run.stderr}")
-        found = re.search(rf"^allocator {name}\n((?:(?:part|error|untold|ranges) .*\n)*)", run.stdout, re.M)
+        found = re.search(rf"^allocator {re.escape(name)}\n((?:(?:part|error|untold|ranges) .*\n)*)", run.stdout, re.M)
         if not found:
             raise AssertionError(f"{name} was not found: {run.stdout}")
         self.text = found.group(1)
@@ -84,6 +84,12 @@ class Allocators(harness.TempDir):
         library = self.library("libmimalloc.so.2.0")
         for threads, blocks in ((1, 1000), (8, 20000)):
             self.hold("mimalloc", threads, blocks, preload=library)
+
+    def test_gperftools(self):
+        library = self.library("libtcmalloc_minimal.so.4")
+        for threads, blocks in ((1, 1000), (8, 20000)):
+            told = self.hold("tcmalloc (gperftools)", threads, blocks, preload=library)
+        self.assertGreater(told.parts["cached"][0], 0.05 * told.parts["in_use"][0])
 
 
 if __name__ == "__main__":

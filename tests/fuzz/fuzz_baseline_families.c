@@ -11,6 +11,8 @@
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
+#include "attach/heap/baseline/tcmalloc_caches.h"
+#include "attach/heap/baseline/tcmalloc_spans.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -146,10 +148,59 @@ static void mimalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	cprof_map64_deinit(&delayed);
 }
 
+/* ---- gperftools ---- */
+
+struct tcmalloc_ctx {
+	struct cprof_baseline_memory *memory;
+	struct cprof_tcmalloc tcmalloc;
+};
+
+static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *span)
+{
+	static uint64_t bits[CPROF_TCMALLOC_BLOCKS / 64];
+	struct tcmalloc_ctx *it = ctx;
+	unsigned n = 0;
+	if (!span->bytes || span->start % CPROF_TCMALLOC_PAGE || span->bytes % CPROF_TCMALLOC_PAGE)
+		abort();
+	if (span->class && cprof_tcmalloc_span_free(it->memory, &it->tcmalloc, span, bits, &n) &&
+	    n * (uint64_t)it->tcmalloc.bytes[span->class] > span->bytes)
+		abort();
+	return NULL;
+}
+
+static struct cprof_error *on_cached_block(void *ctx, uint64_t addr, unsigned class)
+{
+	const struct tcmalloc_ctx *it = ctx;
+	if (!addr || class >= it->tcmalloc.n_classes)
+		abort();
+	return NULL;
+}
+
+static void gperftools(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	static const struct cprof_tcmalloc_fns fns = { on_span, on_area };
+	struct tcmalloc_ctx it = { .memory = memory };
+	uint64_t broken;
+	unsigned caches;
+	if (!cprof_tcmalloc_find(memory, addr, addr + 8192, &it.tcmalloc))
+		it.tcmalloc = (struct cprof_tcmalloc){ .start = addr,
+						       .end = addr + 8192,
+						       .root = addr & ~7ull,
+						       .central = addr & ~7ull,
+						       .n_classes = 3,
+						       .bytes = { 0, 8, 16 } };
+	struct cprof_error *err =
+		cprof_tcmalloc_caches_each(memory, &it.tcmalloc, on_cached_block, &it, &caches);
+	if (!err)
+		err = cprof_tcmalloc_spans(memory, &it.tcmalloc, &fns, &it, &broken);
+	cprof_error_free(err);
+}
+
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
 	jemalloc,
 	musl,
 	mimalloc,
+	gperftools,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -6,7 +6,10 @@
 #include "base/clock.h"
 
 const struct cprof_baseline_source *const cprof_baseline_sources[] = {
-	&cprof_baseline_jemalloc, &cprof_baseline_musl, &cprof_baseline_mimalloc,
+	&cprof_baseline_jemalloc,
+	&cprof_baseline_musl,
+	&cprof_baseline_mimalloc,
+	&cprof_baseline_gperftools,
 	NULL, /* the end */
 };
 const size_t cprof_n_baseline_sources =

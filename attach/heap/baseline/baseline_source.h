@@ -47,6 +47,7 @@ struct cprof_baseline_source {
 extern const struct cprof_baseline_source cprof_baseline_jemalloc;
 extern const struct cprof_baseline_source cprof_baseline_musl;
 extern const struct cprof_baseline_source cprof_baseline_mimalloc;
+extern const struct cprof_baseline_source cprof_baseline_gperftools;
 
 extern const struct cprof_baseline_source *const cprof_baseline_sources[];
 extern const size_t cprof_n_baseline_sources;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gperftools' tcmalloc, in its library or linked into the program: blocks from its spans (tcmalloc_spans.h), less those in caches
+ * (tcmalloc_caches.h).
+ */
+#include <stdlib.h>
+
+#include "attach/heap/baseline/baseline_data.h"
+#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/tcmalloc_caches.h"
+#include "attach/heap/baseline/tcmalloc_spans.h"
+
+#define LARGE_BINS 48 /* of large blocks, by powers of two */
+
+struct reading {
+	struct cprof_baseline_memory *memory;
+	struct cprof_baseline_account *account;
+	const struct cprof_tcmalloc *tcmalloc;
+	uint32_t allocator;
+	uint32_t rows[CPROF_TCMALLOC_CLASSES + LARGE_BINS]; /* row + 1 */
+	uint64_t free[CPROF_TCMALLOC_BLOCKS / 64];
+	struct cprof_baseline_blocks
+		cached; /* blocks in caches; of 8 bytes, which share bits, their number:  */
+	uint64_t tiny_cached;
+	uint64_t broken;
+};
+
+static bool find_in(void *ctx, uint64_t start, uint64_t end)
+{
+	void *const *both = ctx;
+	return cprof_tcmalloc_find(both[0], start, end, both[1]);
+}
+
+static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
+{
+	struct cprof_tcmalloc *tcmalloc = malloc(sizeof(*tcmalloc));
+	void *both[] = { target->memory, tcmalloc };
+	bool found = false;
+	if (!tcmalloc)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_baseline_each_data(
+		target->maps, target->modules, CPROF_TCMALLOC_ROOT_BYTES, find_in, both, &found);
+	if (err || !found)
+		free(tcmalloc);
+	else
+		*ret_place = tcmalloc;
+	return err;
+}
+
+/* ---- spans ---- */
+
+static struct cprof_error *row_of(struct reading *reading, unsigned class, uint64_t bytes,
+				  uint32_t *ret_row)
+{
+	struct cprof_baseline_class row = { .allocator = reading->allocator,
+					    .low = bytes,
+					    .high = bytes };
+	unsigned at = class;
+	if (!class) {
+		const unsigned bin = 63 - (unsigned)__builtin_clzll(bytes);
+		at = CPROF_TCMALLOC_CLASSES + (bin < LARGE_BINS ? bin : LARGE_BINS - 1);
+		row.low = 1ull << bin;
+		row.high = (row.low << 1) - 1;
+	}
+	if (!reading->rows[at]) {
+		struct cprof_error *err =
+			cprof_baseline_account_row(reading->account, &row, ret_row);
+		if (err)
+			return err;
+		reading->rows[at] = *ret_row + 1;
+	}
+	*ret_row = reading->rows[at] - 1;
+	return NULL;
+}
+
+static struct cprof_baseline_sum *part_of(struct reading *reading, enum cprof_baseline_part part)
+{
+	return &reading->account->allocators[reading->allocator].totals.parts[part];
+}
+
+static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
+		     uint64_t bytes, uint64_t absent)
+{
+	cprof_baseline_account_part(reading->account, reading->allocator, part, objects, bytes);
+	part_of(reading, part)->absent += absent;
+}
+
+/* Which blocks of 8 bytes are in caches is not known, but how many are. */
+static struct cprof_error *read_tiny(struct reading *reading,
+				     const struct cprof_tcmalloc_span *span, uint64_t absent,
+				     unsigned n_free)
+{
+	uint32_t row;
+	const uint64_t n = span->bytes / 8, n_used = n - n_free;
+	const uint64_t left = reading->tiny_cached < n_used ? reading->tiny_cached : n_used;
+	reading->tiny_cached -= left;
+	struct cprof_error *err = row_of(reading, span->class, 8, &row);
+	if (err)
+		return err;
+	cprof_baseline_account_count(reading->account, row, n_used - left, (n_used - left) * 8);
+	add_part(reading, CPROF_BASELINE_CACHED, left, left * 8, 0);
+	add_part(reading, CPROF_BASELINE_FREE, n_free, n_free * 8ull,
+		 absent < n_free * 8ull ? absent : n_free * 8ull);
+	return NULL;
+}
+
+static struct cprof_error *read_blocks(struct reading *reading,
+				       const struct cprof_tcmalloc_span *span, uint64_t absent)
+{
+	const uint64_t bytes = reading->tcmalloc->bytes[span->class], n = span->bytes / bytes;
+	uint32_t row;
+	struct cprof_error *err = row_of(reading, span->class, bytes, &row);
+	for (uint64_t i = 0; !err && i < n; i++) {
+		const uint64_t at = span->start + i * bytes;
+		const uint64_t gone =
+			absent ? cprof_baseline_memory_absent(reading->memory, at, at + bytes) : 0;
+		absent -= gone < absent ? gone : absent;
+		if (reading->free[i / 64] >> i % 64 & 1) {
+			add_part(reading, CPROF_BASELINE_FREE, 1, bytes, gone);
+		} else if (cprof_baseline_blocks_has(&reading->cached, at)) {
+			add_part(reading, CPROF_BASELINE_CACHED, 1, bytes, gone);
+		} else {
+			part_of(reading, CPROF_BASELINE_IN_USE)->absent += gone;
+			err = cprof_baseline_account_block(reading->account, row, at, bytes);
+		}
+	}
+	add_part(reading, CPROF_BASELINE_OWN, 0, span->bytes - n * bytes, absent);
+	return err;
+}
+
+static struct cprof_error *read_small(struct reading *reading,
+				      const struct cprof_tcmalloc_span *span, uint64_t absent)
+{
+	struct cprof_baseline_totals *totals =
+		&reading->account->allocators[reading->allocator].totals;
+	const uint64_t bytes = reading->tcmalloc->bytes[span->class];
+	unsigned n_free;
+	if (!cprof_tcmalloc_span_free(reading->memory, reading->tcmalloc, span, reading->free,
+				      &n_free)) {
+		reading->broken++;
+		totals->error_objects += span->n_used;
+		totals->error_bytes += span->n_used * bytes;
+		add_part(reading, CPROF_BASELINE_UNTOLD, 0, span->bytes, absent);
+		return cprof_baseline_account_untold(
+			reading->account, reading->allocator,
+			"lists of free blocks changed while they were read");
+	}
+	/* The count was taken a moment before or after the list. */
+	const uint64_t n_used = span->bytes / bytes - n_free;
+	const uint64_t differ =
+		n_used > span->n_used ? n_used - span->n_used : span->n_used - n_used;
+	totals->error_objects += differ;
+	totals->error_bytes += differ * bytes;
+	return bytes < 16 ? read_tiny(reading, span, absent, n_free)
+			  : read_blocks(reading, span, absent);
+}
+
+static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *span)
+{
+	struct reading *reading = ctx;
+	const uint64_t end = span->start + span->bytes;
+	const uint64_t absent = cprof_baseline_memory_absent(reading->memory, span->start, end);
+	uint32_t row;
+	struct cprof_error *err = cprof_baseline_account_range(reading->account, reading->allocator,
+							       span->start, end);
+	if (err)
+		return err;
+	if (span->use != CPROF_TCMALLOC_IN_USE) {
+		add_part(reading, CPROF_BASELINE_FREE, 1, span->bytes, absent);
+		return NULL;
+	}
+	if (span->class)
+		return read_small(reading, span, absent);
+	err = row_of(reading, 0, span->bytes, &row);
+	if (!err)
+		err = cprof_baseline_account_block(reading->account, row, span->start, span->bytes);
+	part_of(reading, CPROF_BASELINE_IN_USE)->absent += absent;
+	return err;
+}
+
+static struct cprof_error *on_leaf(void *ctx, uint64_t start, uint64_t end)
+{
+	struct reading *reading = ctx;
+	add_part(reading, CPROF_BASELINE_OWN, 0, end - start,
+		 cprof_baseline_memory_absent(reading->memory, start, end));
+	return cprof_baseline_account_range(reading->account, reading->allocator, start, end);
+}
+
+static struct cprof_error *on_cached(void *ctx, uint64_t addr, unsigned class)
+{
+	struct reading *reading = ctx;
+	if (reading->tcmalloc->bytes[class] < 16) {
+		reading->tiny_cached++;
+		return NULL;
+	}
+	return cprof_baseline_blocks_put(&reading->cached, addr, NULL);
+}
+
+static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place,
+				    struct cprof_baseline_account *account)
+{
+	static const struct cprof_tcmalloc_fns fns = { on_span, on_leaf };
+	struct reading *reading = calloc(1, sizeof(*reading));
+	unsigned caches = 0;
+	uint64_t broken = 0;
+	if (!reading)
+		return cprof_error_no_memory();
+	reading->memory = target->memory;
+	reading->account = account;
+	reading->tcmalloc = place;
+	struct cprof_error *err = cprof_baseline_account_allocator(
+		account, cprof_baseline_gperftools.name, &reading->allocator);
+	if (!err)
+		err = cprof_tcmalloc_caches_each(target->memory, place, on_cached, reading,
+						 &caches);
+	if (!err)
+		err = cprof_tcmalloc_spans(target->memory, place, &fns, reading, &broken);
+	if (!err && (!caches || !reading->tcmalloc->central))
+		err = cprof_baseline_account_untold(
+			account, reading->allocator,
+			"what its threads keep at hand was not found and counts as in use");
+	if (!err)
+		account->allocators[reading->allocator].totals.resyncs += broken + reading->broken;
+	cprof_baseline_blocks_deinit(&reading->cached);
+	free(reading);
+	return err;
+}
+
+const struct cprof_baseline_source cprof_baseline_gperftools = {
+	.name = "tcmalloc (gperftools)",
+	.find = find,
+	.read = read_all,
+};
