@@ -1,43 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cprof/builder.h"
+#include "convert/profile/builder_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
-/* A run of entries in a shared array: a label set in `labels`. */
-struct run {
-	uint32_t first, n;
-};
-
-struct sample {
-	uint32_t stack, labels;
-};
-
-/* An array with its length and room; ROOM() grows it. */
-#define ARRAY(type)                                                                                \
-	struct {                                                                                   \
-		type *at;                                                                          \
-		uint32_t n, room;                                                                  \
-	}
-#define ROOM(array, extra)                                                                         \
-	cprof_profile_grow(&(array).at, (array).n, &(array).room, (extra), sizeof(*(array).at))
-
-struct cprof_builder {
-	struct cprof_intern strings;
-	ARRAY(struct cprof_value_type) types;
-	ARRAY(struct cprof_mapping) mappings;
-	struct cprof_stack_table stacks;
-	ARRAY(struct cprof_label) labels; /* each set sorted, so equal sets look equal */
-	ARRAY(struct run) label_runs;     /* [0] is the empty set */
-	ARRAY(struct sample) samples;
-	int64_t *values; /* n_types a sample; as many rows as samples.room */
-
-	/* Hash -> index + 1. Unequal things with one hash go on to the hash of the hash. */
-	struct cprof_map64 label_map, sample_map;
-	ARRAY(struct cprof_label) label_scratch;
-};
 
 struct cprof_error *cprof_builder_new(const struct cprof_builder_type *types, size_t n_types,
 				      struct cprof_builder **ret_builder)
@@ -47,11 +14,11 @@ struct cprof_error *cprof_builder_new(const struct cprof_builder_type *types, si
 		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_intern_init(&builder->strings);
 	if (!err)
-		err = ROOM(builder->types, n_types);
+		err = BUILDER_ROOM(builder->types, n_types);
 	if (!err)
-		err = ROOM(builder->label_runs, 1);
+		err = BUILDER_ROOM(builder->label_runs, 1);
 	if (!err)
-		builder->label_runs.at[builder->label_runs.n++] = (struct run){ 0 };
+		builder->label_runs.at[builder->label_runs.n++] = (struct builder_run){ 0 };
 	for (size_t i = 0; !err && i < n_types; i++) {
 		struct cprof_value_type *type = &builder->types.at[builder->types.n++];
 		err = cprof_intern_text(&builder->strings, types[i].type, &type->type);
@@ -100,7 +67,7 @@ struct cprof_error *cprof_builder_mapping(struct cprof_builder *builder,
 	if (!err)
 		err = intern(builder, mapping->build_id, &added.build_id);
 	if (!err)
-		err = ROOM(builder->mappings, 1);
+		err = BUILDER_ROOM(builder->mappings, 1);
 	if (err)
 		return err;
 	builder->mappings.at[builder->mappings.n++] = added;
@@ -155,9 +122,9 @@ static struct cprof_error *find_set(struct cprof_builder *builder, uint32_t n, u
 {
 	const struct cprof_label *set = builder->label_scratch.at;
 	qsort(builder->label_scratch.at, n, sizeof(*set), compare_labels);
-	struct cprof_error *err = ROOM(builder->labels, n);
+	struct cprof_error *err = BUILDER_ROOM(builder->labels, n);
 	if (!err)
-		err = ROOM(builder->label_runs, 1);
+		err = BUILDER_ROOM(builder->label_runs, 1);
 	if (err)
 		return err;
 	for (uint64_t hash = hash_labels(set, n);; hash = cprof_hash_u64(hash + 1)) {
@@ -168,11 +135,11 @@ static struct cprof_error *find_set(struct cprof_builder *builder, uint32_t n, u
 		if (added) {
 			memcpy(builder->labels.at + builder->labels.n, set, n * sizeof(*set));
 			builder->label_runs.at[builder->label_runs.n] =
-				(struct run){ builder->labels.n, n };
+				(struct builder_run){ builder->labels.n, n };
 			builder->labels.n += n;
 			*place = builder->label_runs.n++;
 		}
-		const struct run *run = &builder->label_runs.at[*place];
+		const struct builder_run *run = &builder->label_runs.at[*place];
 		if (run->n == n && same_labels(builder->labels.at + run->first, set, n)) {
 			*ret_labels = (uint32_t)*place;
 			return NULL;
@@ -188,7 +155,7 @@ struct cprof_error *cprof_builder_labels(struct cprof_builder *builder,
 	if (!n_labels)
 		return NULL;
 	builder->label_scratch.n = 0;
-	struct cprof_error *err = ROOM(builder->label_scratch, n_labels);
+	struct cprof_error *err = BUILDER_ROOM(builder->label_scratch, n_labels);
 	for (size_t i = 0; !err && i < n_labels; i++)
 		err = read_label(builder, &labels[i], &builder->label_scratch.at[i]);
 	return err ? err : find_set(builder, (uint32_t)n_labels, ret_labels);
@@ -200,9 +167,9 @@ struct cprof_error *cprof_builder_labels_and(struct cprof_builder *builder, uint
 {
 	if (labels >= builder->label_runs.n)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "there is no label set %u", labels);
-	const struct run run = builder->label_runs.at[labels];
+	const struct builder_run run = builder->label_runs.at[labels];
 	builder->label_scratch.n = 0;
-	struct cprof_error *err = ROOM(builder->label_scratch, (size_t)run.n + 1);
+	struct cprof_error *err = BUILDER_ROOM(builder->label_scratch, (size_t)run.n + 1);
 	if (err)
 		return err;
 	if (run.n)
@@ -216,7 +183,7 @@ struct cprof_error *cprof_builder_labels_and(struct cprof_builder *builder, uint
 static struct cprof_error *grow_samples(struct cprof_builder *builder)
 {
 	uint32_t room = builder->samples.room;
-	struct cprof_error *err = ROOM(builder->samples, 1);
+	struct cprof_error *err = BUILDER_ROOM(builder->samples, 1);
 	if (err || builder->samples.room == room)
 		return err;
 	size_t row_bytes = builder->types.n * sizeof(*builder->values);
@@ -230,7 +197,7 @@ static struct cprof_error *grow_samples(struct cprof_builder *builder)
 	return NULL;
 }
 
-static struct cprof_error *sample_of(struct cprof_builder *builder, struct sample sample,
+static struct cprof_error *sample_of(struct cprof_builder *builder, struct builder_sample sample,
 				     uint32_t *ret)
 {
 	struct cprof_error *err = grow_samples(builder);
@@ -273,7 +240,8 @@ struct cprof_error *cprof_builder_add_stack(struct cprof_builder *builder, uint3
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "sample names label set %u of %u",
 				       labels, builder->label_runs.n - 1);
 	uint32_t index;
-	struct cprof_error *err = sample_of(builder, (struct sample){ stack, labels }, &index);
+	struct cprof_error *err =
+		sample_of(builder, (struct builder_sample){ stack, labels }, &index);
 	for (uint32_t i = 0; !err && i < builder->types.n; i++)
 		builder->values[(size_t)index * builder->types.n + i] += values[i];
 	return err;
@@ -294,7 +262,7 @@ static struct cprof_error *move_sample(struct cprof_builder *builder, uint32_t i
 	const uint32_t types = builder->types.n;
 	uint32_t target;
 	struct cprof_error *err = sample_of(
-		builder, (struct sample){ to, builder->samples.at[index].labels }, &target);
+		builder, (struct builder_sample){ to, builder->samples.at[index].labels }, &target);
 	for (uint32_t i = 0; !err && i < types; i++) {
 		int64_t *from = &builder->values[(size_t)index * types + i];
 		builder->values[(size_t)target * types + i] += *from;
@@ -356,8 +324,8 @@ struct finish {
 	uint32_t *locations;           /* likewise */
 	cprof_builder_namer *namer;
 	void *ctx;
-	ARRAY(struct cprof_line) lines; /* of one location */
-	uint32_t *stack;                /* of one sample */
+	BUILDER_ARRAY(struct cprof_line) lines; /* of one location */
+	uint32_t *stack;                        /* of one sample */
 	uint32_t stack_room;
 	struct flags {
 		bool any, functions, filenames, lines, inlines;
@@ -420,7 +388,7 @@ static struct cprof_error *name_location(struct finish *f, uint32_t index)
 	struct cprof_error *err = f->namer ? f->namer(f->ctx, from, &lines, &n) : NULL;
 	f->lines.n = 0;
 	if (!err)
-		err = ROOM(f->lines, n);
+		err = BUILDER_ROOM(f->lines, n);
 	for (size_t i = 0; !err && i < n; i++)
 		err = name_line(f, &lines[i], &f->lines.at[i]);
 	struct cprof_location location = { .address = from->addr, .mapping = from->mapping };
@@ -463,7 +431,8 @@ static bool all_zero(const int64_t *values, uint32_t n)
 	return true;
 }
 
-static struct cprof_error *carry_labels(struct finish *f, struct run run, struct cprof_label **ret)
+static struct cprof_error *carry_labels(struct finish *f, struct builder_run run,
+					struct cprof_label **ret)
 {
 	struct cprof_label *labels = calloc(run.n ? run.n : 1, sizeof(*labels));
 	if (!labels)
@@ -496,7 +465,7 @@ static struct cprof_error *carry_sample(struct finish *f, uint32_t index)
 		f->stack[i] = f->locations[frames[i]] - 1;
 	}
 	CPROF_AUTO(free) struct cprof_label *labels = NULL;
-	struct run label_run = b->label_runs.at[b->samples.at[index].labels];
+	struct builder_run label_run = b->label_runs.at[b->samples.at[index].labels];
 	if (!err)
 		err = carry_labels(f, label_run, &labels);
 	if (!err)
