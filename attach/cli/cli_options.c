@@ -253,6 +253,8 @@ const char *cli_options_for_one_profile(const struct cprof_attach_options *optio
 /* A server gives profiles out when they are asked for: it writes none, and the clients say how long. */
 static struct cprof_error *check_http(struct cprof_attach_options *options)
 {
+	if (options->http && options->ring.length_ns)
+		return NULL; /* it serves the ring, and that writes files */
 	if (!options->http)
 		return options->http_token_file
 			       ? cprof_error_new(CPROF_ERR_USAGE,
@@ -359,6 +361,7 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 {
 	struct cprof_strings rest = { 0 };
 	options->length_ns = UINT64_MAX; /* not given */
+	cli_options_init_ring(options);
 	struct cprof_error *err = read_layers(argc, argv, options);
 	if (!err)
 		err = cprof_options_parse_layers(&cprof_cli_option_table, &options->layers, argc,
@@ -395,10 +398,15 @@ struct cprof_error *cprof_cli_options_parse(int argc, char *const argv[],
 	if (err)
 		return err;
 	if (options->length_ns == UINT64_MAX)
-		options->length_ns = options->command.len || options->live ? 0 : LENGTH_DEFAULT_NS;
+		options->length_ns =
+			options->command.len || options->live || options->ring.length_ns
+				? 0
+				: LENGTH_DEFAULT_NS;
 	err = cli_options_check_target(options);
 	if (!err)
 		err = cli_options_check_live(options);
+	if (!err)
+		err = cli_options_check_ring(options);
 	return err ? err : fill_requests(options);
 }
 
@@ -413,6 +421,7 @@ void cprof_cli_options_deinit(struct cprof_attach_options *options)
 	cprof_strings_deinit(&options->labels);
 	cprof_strings_deinit(&options->push_urls);
 	cprof_strings_deinit(&options->heap_hook_texts);
+	cprof_strings_deinit(&options->ring.until);
 	cprof_pool_specs_deinit(&options->heap_hooks);
 	for (size_t i = 0; options->label_pairs && options->label_pairs[i].key; i++)
 		free((char *)(uintptr_t)options->label_pairs[i].key);

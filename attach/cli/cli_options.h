@@ -14,6 +14,7 @@
 
 #include "attach/heap/alloc/pool_spec.h"
 #include "attach/modes/mode.h"
+#include "attach/ring/trigger.h"
 #include "attach/run/run.h"
 #include "base/option_file.h"
 #include "base/options.h"
@@ -96,6 +97,17 @@ struct cprof_attach_options {
 		uint64_t every_ns;
 		const char *modes; /* "cpu,heap" */
 	} continuous;
+
+	/* the last seconds kept in memory, and a file of them at each trigger (cli_options_ring.c) */
+	struct {
+		uint64_t length_ns; /* 0: no ring */
+		struct cprof_strings until;
+		struct cprof_trigger triggers[CPROF_TRIGGERS_MAX]; /* the same, taken apart */
+		size_t n_triggers;
+		uint64_t before_ns, after_ns;
+		uint64_t keep;  /* files */
+		uint64_t bytes; /* of memory */
+	} ring;
 
 	bool live; /* a table of what happens now, until somebody ends it (cli_options_live.c) */
 

@@ -10,8 +10,7 @@
 #define EVERY_MIN_NS     (1 * CPROF_NS_PER_S)
 #define EVERY_MAX_NS     (3600 * CPROF_NS_PER_S)
 
-/* Said by anybody but the default. */
-static bool is_given(const struct cprof_attach_options *options, const char *name)
+bool cli_options_is_given(const struct cprof_attach_options *options, const char *name)
 {
 	const struct cprof_option_table *table = &cprof_cli_option_table;
 	for (size_t i = 0; i < table->n_rows; i++) {
@@ -32,7 +31,7 @@ static bool has_every(const struct cprof_attach_options *options)
 {
 	const bool snapshots =
 		strcmp(options->mode, "threads") == 0 && options->requests.threads.repeat > 1;
-	return is_given(options, "every") && !snapshots;
+	return cli_options_is_given(options, "every") && !snapshots;
 }
 
 struct cprof_error *cli_options_check_every(uint64_t every_ns)
@@ -73,10 +72,11 @@ static struct cprof_error *check_others(const struct cprof_attach_options *optio
 struct cprof_error *cli_options_settle_continuous(struct cprof_attach_options *options)
 {
 	if (!options->push_urls.len ||
-	    !(has_every(options) || is_given(options, "modes") || means_a_set(options)))
+	    !(has_every(options) || cli_options_is_given(options, "modes") || means_a_set(options)))
 		return NULL;
 	options->continuous.on = true;
-	options->continuous.modes = is_given(options, "modes") ? options->modes : options->mode;
+	options->continuous.modes =
+		cli_options_is_given(options, "modes") ? options->modes : options->mode;
 	if (options->length_ns == UINT64_MAX)
 		options->length_ns = 0;
 	struct cprof_error *err = find_every(options);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attach/cli/cli_options_impl.h - the inside of cli_options: which processes are named (cli_options_targets.c), and when a
- * command line means profiles for ever (cli_options_continuous.c) or a live table (cli_options_live.c), which samples are kept and
+ * command line means profiles for ever (cli_options_continuous.c) a live table (cli_options_live.c) or a ring (cli_options_ring.c), which samples are kept and
  * how (cli_options_samples.c), and heap profiles over time (cli_options_growth.c). The rows stand in
  * cli_options_table.c.
  */
@@ -23,6 +23,13 @@ struct cprof_error *cli_options_check_live(const struct cprof_attach_options *op
 
 /* What is asked of a heap profile about time, into its request: -leaks, -heap-age, -heap-since. After -rate. Errors: USAGE. */
 struct cprof_error *cli_options_settle_growth(struct cprof_attach_options *options);
+
+/* -ring and what goes with it: first of all what is not given; then check, and fill options->ring. Errors: USAGE. */
+void cli_options_init_ring(struct cprof_attach_options *options);
+struct cprof_error *cli_options_check_ring(struct cprof_attach_options *options);
+
+/* Said by anybody but the default. */
+bool cli_options_is_given(const struct cprof_attach_options *options, const char *name);
 
 /* How long a window is, or lies between two. Errors: USAGE. */
 struct cprof_error *cli_options_check_every(uint64_t every_ns);

@@ -92,6 +92,13 @@ static const struct cprof_option rows[] = {
 
 	{ "live", ROW(CPROF_OPT_SWITCH, live), NULL, NULL, "a table of what the process does now, every second, until q; \"?\" shows the keys. cprof-attach top is the same; into a pipe it prints plain tables. -mode cpu, heap, block or mutex", "Live" },
 
+	{ "ring", ROW(CPROF_OPT_DURATION, ring.length_ns), NULL, "TIME", "record into memory, for ever, and write the last TIME when something happens: -until, SIGUSR1, POST /debug/ring with -http, or the process's end, whatever ends it; -mode cpu, block or mutex", "Ring" },
+	{ "until", ROW(CPROF_OPT_LIST, ring.until), NULL, "WHAT", "what happens: 'cpu>80%' (of one processor, over a second), 'rss>2G', 'threads>500', 'blocked>1s' (for a lock or a disk), 'psi>20%', psi-cpu, psi-memory, psi-io, 'signal USR2'; '<' is the other way; once for each crossing; repeatable", NULL },
+	{ "before", ROW(CPROF_OPT_DURATION, ring.before_ns), NULL, "TIME", "write so much from before it (default: all that is kept, but for -after)", NULL },
+	{ "after", ROW(CPROF_OPT_DURATION, ring.after_ns), NULL, "TIME", "and wait for so much after it (default 0)", NULL },
+	{ "keep", ROW(CPROF_OPT_UINT, ring.keep), "10", "N", "keep the last N files, with the time in their names, and remove older ones; 1: FILE itself, written anew each time", NULL },
+	{ "ring-memory", ROW(CPROF_OPT_SIZE, ring.bytes), "64M", "BYTES", "of memory for what is kept; where that is not enough the oldest goes first, and it is said", NULL },
+
 	{ "http", ROW(CPROF_OPT_STRING, http), NULL, "ADDRESS", "serve /debug/pprof/ as a Go program does, until Ctrl-C: HOST:PORT of the loopback, unix:/PATH, or systemd: the socket that it has opened; with -push and -every: /metrics of what is pushed", "Server" },
 	{ "http-token-file", ROW(CPROF_OPT_STRING, http_token_file), NULL, "FILE", "let in only who knows the first line of this file, as Bearer token or as password; ADDRESS may be any of the machine's then", NULL },
 	{ "modes", ROW(CPROF_OPT_STRING, modes), "cpu,heap,block,mutex,threads,threadcreate", "LIST", "what may be asked for; with -push: profiles of these for ever, one after the other (default: that of -mode)", NULL },
@@ -139,6 +146,7 @@ static const struct cprof_option_habit habits[] = {
 	{ "flamegraph flame flames fg html", "did you mean -o FILE.html? the file's name says what is written" },
 	{ "svg png pdf dot speedscope json", "did you mean -o FILE.svg? the file's name says what is written: .svg .png .dot .json .speedscope.json" },
 	{ "web", "cprof -web FILE shows a graph of what this writes; -o FILE.html is a flame graph" },
+	{ "overwrite switch-output snapshot flight-recorder lookback", "did you mean -ring 60s? it keeps the last minute and writes it at -until 'cpu>80%', SIGUSR1 or the process's end" },
 	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
 };
 
@@ -158,6 +166,7 @@ static const struct cprof_option_choices choices[] = {
 	{ "text-format", "threads goroutines" },
 	{ "means", "auto bpf proc ptrace" },
 	{ "overhead", "1% 2% 5%" },
+	{ "ring", "30s 60s 5m" },
 	{ "heap-method", "auto inline uprobe" },
 	{ "format", "pprof pb flamegraph svg png dot top tree traces folded json speedscope callgrind raw" },
 	{ "demangle", "short templates full none" },

@@ -15,7 +15,7 @@
 #define ABORTED 130 /* 128 + SIGINT, as a shell reports it */
 
 /* A signal handler can reach nothing but globals. */
-static int event_fd = -1, hangup_fd = -1;
+static int event_fd = -1, hangup_fd = -1, user_fds[2] = { -1, -1 };
 static atomic_int asked, held;
 static int seen; /* of asked, when the file was begun */
 static const struct cprof_new_file *_Atomic unfinished;
@@ -103,6 +103,26 @@ struct cprof_error *cprof_interrupt_hangups(int *ret_fd)
 		return cprof_error_os(errno, "eventfd");
 	sigaction(SIGHUP, &action, NULL); /* also below nohup(1): it ends nothing here */
 	*ret_fd = hangup_fd;
+	return NULL;
+}
+
+static void handle_user(int signal_no)
+{
+	int saved = errno;
+	tell(user_fds[signal_no == SIGUSR2]);
+	errno = saved;
+}
+
+struct cprof_error *cprof_interrupt_users(int ret_fds[2])
+{
+	struct sigaction action = { .sa_handler = handle_user, .sa_flags = SA_RESTART };
+	for (size_t i = 0; i < 2; i++) {
+		user_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (user_fds[i] < 0)
+			return cprof_error_os(errno, "eventfd");
+		sigaction(i ? SIGUSR2 : SIGUSR1, &action, NULL);
+		ret_fds[i] = user_fds[i];
+	}
 	return NULL;
 }
 

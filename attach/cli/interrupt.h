@@ -27,6 +27,9 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd);
  */
 struct cprof_error *cprof_interrupt_hangups(int *ret_fd);
 
+/* From now on SIGUSR1 and SIGUSR2 make these readable, eventfds(2) that stay ours. */
+struct cprof_error *cprof_interrupt_users(int ret_fds[2]);
+
 /* How often the user has asked us to end. */
 int cprof_interrupt_count(void);
 

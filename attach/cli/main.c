@@ -11,6 +11,7 @@
 #include "attach/cli/cmd_live.h"
 #include "attach/cli/cmd_record.h"
 #include "attach/cli/cmd_repair.h"
+#include "attach/cli/cmd_ring.h"
 #include "attach/cli/cmd_serve.h"
 #include "attach/cli/cmd_tell.h"
 #include "attach/cli/cmd_why.h"
@@ -91,6 +92,22 @@ static int watch(struct program *program)
 		cprof_opened_targets_open(&program->opened, &program->options, &program->log);
 	if (!err)
 		err = cprof_cmd_live(&command);
+	return err ? fail(program, err) : 0;
+}
+
+/* -ring TIME */
+static int look_back(struct program *program)
+{
+	const struct cprof_cmd_ring command = { .options = &program->options,
+						.opened = &program->opened,
+						.command_line =
+							cprof_buffer_text(&program->command_line),
+						.say = cprof_console_on_say,
+						.ctx = &program->console };
+	struct cprof_error *err =
+		cprof_opened_targets_open(&program->opened, &program->options, &program->log);
+	if (!err)
+		err = cprof_cmd_ring(&command);
 	return err ? fail(program, err) : 0;
 }
 
@@ -197,6 +214,8 @@ int main(int argc, char **argv)
 		status = watch(&program);
 	else if (program.options.continuous.on)
 		status = go_on(&program, argc, argv);
+	else if (program.options.ring.length_ns)
+		status = look_back(&program);
 	else if (program.options.http)
 		status = serve(&program, argc, argv);
 	else

@@ -84,7 +84,9 @@ struct cprof_error *cprof_output_plan(const struct cprof_attach_options *options
 				      cprof_new_file_stopped_fn *stopped,
 				      struct cprof_output *ret_output)
 {
-	struct cprof_output output = { .own_name = !options->output, .stopped = stopped };
+	/* A ring's names have the time in them: the second one of a second gets a number. */
+	const bool timed = options->ring.length_ns && options->ring.keep > 1;
+	struct cprof_output output = { .own_name = !options->output || timed, .stopped = stopped };
 	struct cprof_error *err = NULL;
 	output.path = !options->output ? own_name(mode, targets, n_targets, answer->suffix)
 		      : n_targets      ? cprof_output_pattern_fill(options->output, targets[0]->pid)

@@ -379,6 +379,8 @@ static struct cprof_error *sample(struct cpu *cpu)
 		if (!err)
 			err = drain(cpu, now);
 		if (!err)
+			err = cprof_session_turn(cpu->session, now);
+		if (!err)
 			err = cprof_snapshots_take(window->snapshots, cpu_finish_so_far, cpu);
 		cprof_session_prefetch(cpu->session);
 		if (window->progress && now - counted_ns >= window->progress_every_ns / 2) {
@@ -465,16 +467,30 @@ static uint64_t counted_in_chosen(const struct cpu *cpu)
 	return (uint64_t)((double)cpu->counted * ((double)cpu->kept / all));
 }
 
+/* Of the last minute nobody has an account to hold samples against. */
+static struct cprof_error *look_back(struct cpu *cpu)
+{
+	if (!cpu->run->ring)
+		return NULL;
+	cpu->account.known = false;
+	cpu->idle.children_ns = 0;
+	cpu->counted = 0;
+	cprof_session_look_back(cpu->session);
+	return cprof_session_fill(cpu->session);
+}
+
 struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profile)
 {
 	const char *event = cpu->request->event;
+	struct cprof_error *err = look_back(cpu);
+	if (err)
+		return err;
 	cpu_note_end(cpu);
 	if (cpu->event.is_clock)
 		return cprof_session_finish(cpu->session, "cpu", "nanoseconds",
 					    (int64_t)cpu_period_now(cpu), "cpu", ret_profile);
-	struct cprof_error *err =
-		cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
-	if (!err && cpu->counter.n)
+	err = cprof_session_finish(cpu->session, event, "count", 1, event, ret_profile);
+	if (!err && cpu->counter.n && !cpu->run->ring)
 		cprof_cpu_weight_scale(*ret_profile, 1, counted_in_chosen(cpu));
 	return err;
 }

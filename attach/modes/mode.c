@@ -102,6 +102,7 @@ static struct cprof_error *run_births(const struct cprof_run *run,
 
 const struct cprof_mode cprof_modes[] = {
 	{ .name = "cpu",
+	  .looks_back = true,
 	  .summary = "where processor time (or another -event) goes",
 	  .has_times = true,
 	  .run = run_cpu,

@@ -37,6 +37,12 @@ void cprof_process_threads_clear(struct cprof_process_threads *threads)
 	threads->n = 0;
 }
 
+void cprof_process_threads_forget_labels(struct cprof_process_threads *threads)
+{
+	for (size_t i = 0; threads && i < threads->n; i++)
+		threads->at[i].have_labels = false;
+}
+
 /* The entry for `tid`, made without a name if there was none. */
 static struct cprof_process_thread *entry(struct cprof_process_threads *threads, pid_t tid,
 					  bool *ret_new)

@@ -34,6 +34,9 @@ void cprof_process_threads_free(struct cprof_process_threads *threads);
 /* Nothing is known any more (exec). */
 void cprof_process_threads_clear(struct cprof_process_threads *threads);
 
+/* The builder has begun anew: its numbers of label sets mean nothing any more. */
+void cprof_process_threads_forget_labels(struct cprof_process_threads *threads);
+
 /*
  * The thread's entry, read from /proc on first sight, and if it is gone from there named like the process.
  * NULL: out of memory. Valid until the next call.

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "attach/run/run_log.h"
+#include "attach/run/sample_ring.h"
 #include "attach/run/thread_choice.h"
 #include "attach/run/window.h"
 #include "attach/target/target.h"
@@ -46,6 +47,8 @@ struct cprof_run {
 	struct cprof_run_naming naming;
 	const struct cprof_run_label *labels;
 	size_t n_labels;
+	struct cprof_sample_ring *
+		ring; /* keep the last samples with their times, and make profiles of these; NULL: of all */
 	bool children; /* processes that targets start belong to the profile: samples say whose they are */
 	struct cprof_thread_choice *threads; /* whose samples count; NULL: everybody's */
 	struct cprof_run_timeline timeline;

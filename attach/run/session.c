@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "attach/run/profile_names.h"
+#include "attach/run/ring_builder.h"
 #include "attach/run/run_without.h"
 #include "attach/run/sample_labels.h"
 #include "attach/run/session_prefetch.h"
@@ -15,6 +16,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "convert/profile/builder_carry.h"
 #include "convert/profile/guessed.h"
 #include "cprof/hash.h"
 #include "symbolize/names/place_name.h"
@@ -338,9 +340,12 @@ struct cprof_error *cprof_session_add_at(struct cprof_session *session,
 					 uint64_t mono_ns, const int64_t *values)
 {
 	uint32_t number;
-	if (!session->timeline)
+	if (!session->timeline && !session->run->ring)
 		return cprof_session_add(session, stack, labels, values);
 	struct cprof_error *err = cprof_session_stack(session, stack, &number);
+	if (!err && session->run->ring)
+		return cprof_sample_ring_add(session->run->ring, mono_ns, number, labels, values,
+					     cprof_builder_n_types(session->builder));
 	return err ? err
 		   : cprof_timeline_add(session->timeline, number, labels,
 					since_start(session, mono_ns), values);
@@ -355,6 +360,82 @@ struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32
 	return cprof_timeline_add_span(session->timeline, number, labels,
 				       since_start(session, from_mono_ns),
 				       since_start(session, to_mono_ns), values);
+}
+
+/* ---- looking back ---- */
+
+struct cprof_error *cprof_session_thin(struct cprof_session *session, cprof_session_carry_fn *carry,
+				       void *ctx)
+{
+	struct cprof_builder *to;
+	struct cprof_error *err = cprof_builder_again(session->builder, &to);
+	if (err)
+		return err;
+	err = carry(ctx, session->builder, to);
+	if (err) {
+		cprof_builder_free(to);
+		return err;
+	}
+	cprof_builder_free(session->builder);
+	session->builder = to;
+	session->numbers.builder = to;
+	session->labels.builder = to;
+	session->labels.n_tids = 0;
+	session->prefetch_turn = (struct cprof_session_prefetch_turn){ 0 };
+	for (size_t i = 0; i < session->n_processes; i++)
+		cprof_process_threads_forget_labels(session->processes[i]->threads);
+	return NULL;
+}
+
+static struct cprof_error *carry_ring(void *ctx, const struct cprof_builder *from,
+				      struct cprof_builder *to)
+{
+	return cprof_ring_builder_carry(ctx, from, to);
+}
+
+struct cprof_error *cprof_session_turn(struct cprof_session *session, uint64_t now_ns)
+{
+	struct cprof_sample_ring *ring = session->run->ring;
+	struct cprof_error *err = NULL;
+	if (!ring)
+		return NULL;
+	cprof_sample_ring_turn(ring, now_ns, &session->run->log->counts);
+	if (!cprof_sample_ring_is_full(ring, cprof_builder_bytes(session->builder)))
+		return NULL;
+	do {
+		err = cprof_session_thin(session, carry_ring, ring);
+	} while (!err && cprof_sample_ring_thinned(ring, cprof_builder_bytes(session->builder)));
+	return err;
+}
+
+void cprof_session_look_back(struct cprof_session *session)
+{
+	const struct cprof_run *run = session->run;
+	if (!run->ring)
+		return;
+	cprof_sample_ring_end(run->ring,
+			      run->window->start_mono_ns + cprof_window_elapsed_ns(run->window));
+	const uint64_t from_ns = cprof_sample_ring_begin_ns(run->ring);
+	cprof_window_look_back(run->window, from_ns, run->ring->until_ns);
+	cprof_sample_ring_count(run->ring, &run->log->counts);
+	if (from_ns > run->ring->from_ns)
+		cprof_run_log_note(run->log, CPROF_NOTE_WARNING,
+				   "the ring was full: %.3g s of what was asked for had to go, the "
+				   "oldest first (raise -ring-memory, or lower -hz)",
+				   (double)(from_ns - run->ring->from_ns) / 1e9);
+}
+
+struct cprof_error *cprof_session_fill(struct cprof_session *session)
+{
+	const struct cprof_run *run = session->run;
+	return run->ring ? cprof_ring_builder_fill(run->ring, session->builder, session->timeline,
+						   run->window->start_mono_ns)
+			 : NULL;
+}
+
+size_t cprof_session_bytes(const struct cprof_session *session)
+{
+	return cprof_builder_bytes(session->builder);
 }
 
 /* ---- the end ---- */

@@ -116,7 +116,7 @@ struct cprof_error *cprof_session_add_stack(struct cprof_session *session, uint3
 
 /*
  * The same, and when it was, by the clock of window.h: a moment, or from when to when, over which values are spread evenly. What was before the
- * window counts as its beginning. Without run->timeline the time is dropped. Errors: NO_MEMORY.
+ * window counts as its beginning. Without run->timeline the time is dropped; with run->ring a moment goes into that. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_session_add_at(struct cprof_session *session,
 					 const struct cprof_session_stack *stack, uint32_t labels,
@@ -124,6 +124,28 @@ struct cprof_error *cprof_session_add_at(struct cprof_session *session,
 struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32_t number,
 					   uint32_t labels, uint64_t from_mono_ns,
 					   uint64_t to_mono_ns, const int64_t *values);
+
+/* ---- looking back (run->ring) ---- */
+
+/*
+ * From time to time: what is too old goes, and so do stacks and labels that no row in the ring has. Numbers of stacks and labels that were given out
+ * before mean nothing afterwards. Nothing without a ring. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_session_turn(struct cprof_session *session, uint64_t now_ns);
+
+/* The same for a mode whose ring holds something else than stacks and labels: `carry` takes over what is wanted still. */
+typedef struct cprof_error *cprof_session_carry_fn(void *ctx, const struct cprof_builder *from,
+						   struct cprof_builder *to);
+struct cprof_error *cprof_session_thin(struct cprof_session *session, cprof_session_carry_fn *carry,
+				       void *ctx);
+size_t cprof_session_bytes(const struct cprof_session *session); /* of stacks and labels, about */
+
+/*
+ * The profile is of what the ring is asked for, once, in a copy of the process or at the end: first the window and the counts are made
+ * those of that time, then its rows are added. Errors: NO_MEMORY.
+ */
+void cprof_session_look_back(struct cprof_session *session);
+struct cprof_error *cprof_session_fill(struct cprof_session *session);
 
 /* ---- the end ---- */
 

@@ -131,6 +131,8 @@ work(const struct cprof_snapshots *snapshots, const struct cprof_snapshot_ask *a
 	struct cprof_profile *profile = NULL;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "cprof-snapshot");
+	if (snapshots->begin)
+		snapshots->begin(snapshots->form_ctx, asks[0].bytes, asks[0].n);
 	struct cprof_error *err = getppid() == parent ? finish(ctx, &profile) : NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (err)
@@ -192,7 +194,7 @@ cprof_snapshots_take(struct cprof_snapshots *snapshots,
 
 bool cprof_snapshots_want_last(const struct cprof_snapshots *snapshots)
 {
-	return !snapshots || snapshots->last;
+	return !snapshots || snapshots->last || (snapshots->last_of && snapshots->last_of->exited);
 }
 
 void cprof_snapshots_end(struct cprof_snapshots *snapshots)

@@ -14,12 +14,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/target/target.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
 
-#define CPROF_SNAPSHOT_COPIES 8  /* at work at once; who asks meanwhile waits */
-#define CPROF_SNAPSHOT_ASK    96 /* bytes that go with an ask at most */
+#define CPROF_SNAPSHOT_COPIES 8   /* at work at once; who asks meanwhile waits */
+#define CPROF_SNAPSHOT_ASK    256 /* bytes that go with an ask at most */
 
 /* What a profile is to be made into, for the bytes that came with the ask; the profile is given away. Runs in the copy. */
 typedef struct cprof_error *cprof_snapshot_form_fn(void *ctx, const uint8_t *ask, size_t n,
@@ -28,7 +29,12 @@ typedef struct cprof_error *cprof_snapshot_form_fn(void *ctx, const uint8_t *ask
 
 struct cprof_snapshots {
 	int ask_fd; /* borrowed; of a SOCK_SEQPACKET pair, non-blocking */
+	const struct cprof_target
+		*last_of; /* as `last`, but only where this one has ended; NULL: no such */
 	bool last; /* the run hands out all that it has at its end as well, as one that nobody asks does */
+	void (*begin)(
+		void *ctx, const uint8_t *ask,
+		size_t n); /* in the copy, with the first ask, before the profile is made; may be NULL */
 	cprof_snapshot_form_fn *form;
 	void *form_ctx;
 	struct cprof_snapshot_copy {

@@ -43,6 +43,21 @@ void cprof_window_stop(struct cprof_window *window)
 		over(window, CPROF_WINDOW_STOPPED, cprof_clock_mono_ns());
 }
 
+void cprof_window_look_back(struct cprof_window *window, uint64_t from_ns, uint64_t until_ns)
+{
+	const uint64_t now = cprof_clock_mono_ns();
+	const uint64_t end = window->end == CPROF_WINDOW_OPEN ? now : window->end_mono_ns;
+	if (window->start_mono_ns < from_ns)
+		window->start_mono_ns = from_ns < end ? from_ns : end;
+	if (window->end == CPROF_WINDOW_OPEN)
+		window->end = CPROF_WINDOW_STOPPED;
+	window->end_mono_ns = until_ns < end ? until_ns : end;
+	if (window->end_mono_ns < window->start_mono_ns)
+		window->end_mono_ns = window->start_mono_ns;
+	/* As the clock says today: it may have been set since the window began. */
+	window->start_wall_ns = cprof_clock_wall_ns() - (now - window->start_mono_ns);
+}
+
 /* The caller's descriptors, then stop_fd, then who asks for snapshots, then a pidfd per target that still runs. */
 static size_t fill(struct cprof_window *window, const struct pollfd *fds, size_t n_fds)
 {

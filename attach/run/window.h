@@ -67,6 +67,12 @@ bool cprof_window_wait(struct cprof_window *window, struct pollfd *fds, size_t n
 /* End it as if stop_fd had become readable. */
 void cprof_window_stop(struct cprof_window *window);
 
+/*
+ * It is over, if it was not, and is no more than what of it lies in [from, until) of CLOCK_MONOTONIC: for a profile of the last
+ * minute, made in a copy of the process or at the end.
+ */
+void cprof_window_look_back(struct cprof_window *window, uint64_t from_ns, uint64_t until_ns);
+
 /* Since the start, or all of it once it is over. */
 uint64_t cprof_window_elapsed_ns(const struct cprof_window *window);
 

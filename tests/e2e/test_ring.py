@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking back: the last seconds are in memory all the time, and in a file once something has happened. Who makes it happen
+here is the target, told what to do, or a signal; what is in the file is what it had done by then."""
+
+import glob
+import os
+import re
+import resource
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import harness
+from harness import ATTACH, Footprint, Process, Profile, Target, TempDir, attach, let_it_work, wait_until
+
+TICKS = 20  # of processor time that the target works in a phase
+
+
+class Ring:
+    """cprof-attach -ring on a target, up to where it records."""
+
+    def __init__(self, test, target, *args, name="ring.pb.gz", length="60s"):
+        self.test, self.file, self.lines = test, test.path(name), []
+        self.process = Process([ATTACH, "-p", str(target.pid), "-ring", length, "-o", self.file, *args],
+                               stderr=subprocess.PIPE, text=True)
+        self.say("serving" if "-http" in args else "recording (")
+        wait_until(lambda: self.process.poll() is not None or self.records(), "the recording is in its window", pause=0.005)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def records(self):
+        return any(harness.in_system_call(pid, harness.POLLS) for pid in harness.children(self.process.pid))
+
+    def say(self, words):
+        """The line with these words, once it is there."""
+        while True:
+            self.lines.append(self.process.stderr.readline().rstrip("\n"))
+            if words in self.lines[-1]:
+                return self.lines[-1]
+            if not self.lines[-1] or "not written" in self.lines[-1] or "no profile" in self.lines[-1]:
+                raise AssertionError(f"{words!r} was not said, but: {self.lines}")
+
+    def written(self):
+        """The next file."""
+        return re.search(r"wrote (\S+):", self.say("wrote ")).group(1)
+
+    def trigger(self, sig=signal.SIGUSR1):
+        self.process.send_signal(sig)
+        return self.written()
+
+    def end(self, sig=signal.SIGINT, status=0):
+        if sig:
+            self.process.send_signal(sig)
+        _, rest = self.process.communicate(timeout=60)
+        self.test.assertEqual(self.process.returncode, status, "\n".join(self.lines) + rest)
+        return rest
+
+
+def does(target, what):
+    target.process.stdin.write(what + "\n")
+    target.process.stdin.flush()
+    harness.await_line(target.process.stdout, f"does {what}")
+
+
+def works(target, what, ticks=TICKS):
+    does(target, what)
+    let_it_work(target.pid, ticks)
+
+
+def share(profile, function):
+    return profile.share(lambda stack, _: function in stack, 1)
+
+
+class TestRing(TempDir):
+    def check_works(self, target, footprint):
+        """It does what it is told still, and is as it was."""
+        works(target, "first", 2)
+        does(target, "idle")
+        footprint.check_unchanged(self)
+
+    def test_a_signal_writes_what_was_before_it_and_the_recording_goes_on(self):
+        with Target("obedient") as target:
+            footprint = Footprint(target.pid)
+            with Ring(self, target) as ring:
+                works(target, "first")
+                one = Profile.read(ring.trigger())
+                self.assertGreater(share(one, "first_work"), 0.9)
+                self.assertEqual(share(one, "second_work"), 0)
+                self.assertIn("written because of signal USR1", one.comments)
+                works(target, "second")
+                two = Profile.read(ring.trigger())
+                self.assertGreater(share(two, "second_work"), 0.1)
+                self.assertGreater(share(two, "first_work"), 0.1)  # the ring is longer than that
+                self.assertGreater(two.total(1), one.total(1))
+                self.assertIn("2 triggers, 2 profiles", ring.end())
+            self.check_works(target, footprint)
+
+    def test_what_is_older_than_asked_for_is_not_in_it(self):
+        with Target("obedient") as target:
+            with Ring(self, target, "-before", "100ms") as ring:
+                works(target, "first")
+                works(target, "second", 3 * TICKS)
+                wait = "waits out the last of the first phase"
+                start = os.times().elapsed
+                wait_until(lambda: os.times().elapsed > start + 0.3, wait)
+                profile = Profile.read(ring.trigger())
+                self.assertEqual(share(profile, "first_work"), 0)
+                self.assertLessEqual(profile.duration_nanos, 101_000_000)
+                ring.end()
+
+    def test_the_end_of_the_target_is_a_trigger_and_its_signal_is_told(self):
+        target = Target("obedient")
+        self.addCleanup(target.close, check=False)
+        # No core file of it is wanted.
+        resource.prlimit(target.pid, resource.RLIMIT_CORE, (0, 0))
+        with Ring(self, target, "-after", "10s") as ring:
+            works(target, "first")
+            target.process.stdin.write("crash\n")
+            target.process.stdin.flush()
+            path = ring.written()
+            self.assertEqual(target.process.wait(), -signal.SIGSEGV)
+            self.assertIn("1 trigger, 1 profile", ring.end(sig=None))
+        profile = Profile.read(path)
+        self.assertGreater(share(profile, "first_work"), 0.9)  # with its name, though its file is open no more
+        said = [line for line in profile.comments if "written because process" in line]
+        self.assertRegex(said[0], r"was ended by signal 11 \(SIGSEGV\)|its parent alone knows")
+
+    def test_a_condition_is_looked_at_from_outside(self):
+        with Target("obedient") as target:
+            footprint = Footprint(target.pid)
+            with Ring(self, target, "-until", "cpu>1%", "-until", "rss>40M", "-until", "blocked>300ms") as ring:
+                works(target, "first")
+                self.assertRegex(ring.say("triggered by"), r"cpu>1% \(at [0-9.]+%\)")
+                self.assertGreater(share(Profile.read(ring.written()), "first_work"), 0.9)
+                does(target, "idle")
+                does(target, "grow")
+                ring.say("triggered by rss>40M (at ")
+                ring.written()
+                does(target, "lock")
+                ring.say("triggered by blocked>0.3s (at ")
+                ring.written()
+                does(target, "unlock")
+                ring.end()
+            self.check_works(target, footprint)
+
+    def test_with_after_the_file_waits_for_what_comes_and_names_all_triggers(self):
+        with Target("obedient") as target, Ring(self, target, "-after", "1500ms") as ring:
+            works(target, "first")
+            ring.process.send_signal(signal.SIGUSR1)
+            ring.say("triggered by signal USR1; recording for 1.5 s more")
+            ring.process.send_signal(signal.SIGUSR2)
+            does(target, "second")
+            profile = Profile.read(ring.written())
+            self.assertGreater(share(profile, "first_work"), 0.01)
+            self.assertIn("written because of signal USR1, signal USR2", profile.comments)
+            ring.end()
+
+    def test_so_many_files_are_kept(self):
+        with Target("obedient") as target:
+            works(target, "first")
+            with Ring(self, target, "-keep", "2", name="a.b.folded") as ring:
+                written = [ring.trigger() for _ in range(4)]
+                there = sorted(glob.glob(self.path("*")))
+                self.assertEqual(there, sorted(written[2:]))
+                for path in there:
+                    self.assertRegex(path, r"/a\.b\.\d{8}T\d{6}Z\.folded(\.\d+)?$")
+                ring.end()
+            with Ring(self, target, "-keep", "1", name="one.pb.gz") as ring:
+                self.assertEqual([ring.trigger(), ring.trigger()], [self.path("one.pb.gz")] * 2)
+                ring.end()
+            # What was there before is somebody's.
+            again = attach("-p", target.pid, "-ring", "5s", "-keep", "1", "-o", self.path("one.pb.gz"))
+            self.assertIn("exists", again.stderr)
+
+    def test_where_nothing_has_triggered_the_end_of_it_writes_what_there_is(self):
+        with Target("obedient") as target:
+            works(target, "first", 1)
+            with Ring(self, target, "-until", "rss>1000G") as ring:
+                let_it_work(target.pid, TICKS)
+                ring.process.send_signal(signal.SIGTERM)
+                profile = Profile.read(ring.written())
+                self.assertIn("written because of the end of the recording", profile.comments)
+                self.assertGreater(share(profile, "first_work"), 0.9)
+                ring.end(sig=None)
+
+    def test_a_ring_that_is_full_drops_the_oldest_and_says_so(self):
+        with Target("obedient") as target:
+            works(target, "first", 1)
+            with Ring(self, target, "-hz", "10000", "-ring-memory", "1M") as ring:
+                let_it_work(target.pid, 150)
+                profile = Profile.read(ring.trigger())
+                self.assertTrue(any("the ring was full" in line for line in profile.comments), profile.comments)
+                ring.end()
+
+    def test_its_endpoint_gives_a_profile_and_triggers(self):
+        with Target("obedient") as target:
+            works(target, "first")
+            with Ring(self, target, "-http", "127.0.0.1:0") as ring:
+                url = re.search(r"serving (\S+)", "\n".join(ring.lines)).group(1)
+                let_it_work(target.pid, TICKS)
+                with urllib.request.urlopen(url, timeout=60) as answer:
+                    self.assertGreater(share(Profile(answer.read()), "first_work"), 0.9)
+                self.assertEqual(glob.glob(self.path("*")), [])  # a GET changes nothing
+                request = urllib.request.Request(url, method="POST", data=b"")
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    self.assertEqual(answer.status, 202)
+                self.assertIn("written because of POST /debug/ring", Profile.read(ring.written()).comments)
+                with self.assertRaises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=60)
+                self.assertEqual(refused.exception.code, 405)
+                ring.end()
+
+    def test_a_ring_that_is_killed_leaves_the_target_alone(self):
+        with Target("obedient") as target:
+            footprint = Footprint(target.pid)
+            with Ring(self, target) as ring:
+                works(target, "first")
+                recording = harness.children(ring.process.pid)
+                ring.process.kill()
+                ring.process.wait()
+                wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/task") for pid in recording),
+                           "the recording has ended with it")
+            self.check_works(target, footprint)
+
+    def test_what_makes_no_sense_is_refused(self):
+        rows = [
+            (["-ring", "60s", "-mode", "heap"], "cannot look back"),
+            (["-ring", "60s", "-mode", "threads"], "nothing to look back at"),
+            (["-ring", "60s", "-until", "cpux>80%"], "did you mean cpu"),
+            (["-ring", "60s", "-until", "cpu>80"], "ends in %"),
+            (["-ring", "10ms"], "not between 1s and 1h"),
+            (["-ring", "10s", "-before", "9s", "-after", "2s"], "longer than the ring"),
+            (["-ring", "10s", "-keep", "0"], "-keep: not between"),
+            (["-ring", "10s", "-ring-memory", "1k"], "-ring-memory: not between"),
+            (["-ring", "10s", "-o", "-"], "not -o -"),
+            (["-ring", "10s", "-push", "http://127.0.0.1:1"], "does not go with -push"),
+            (["-ring", "10s", "-top"], "does not go with -top"),
+            (["-ring", "10s", "-o", self.path("no/such/x.pb.gz")], "directory does not exist"),
+            (["-until", "cpu>80%"], "-until says nothing without -ring"),
+            (["-after", "1s"], "-after says nothing without -ring"),
+            (["-keep", "3"], "-keep says nothing without -ring"),
+        ]
+        with Target("obedient") as target:
+            for args, words in rows:
+                with self.subTest(args=args):
+                    done = attach("-p", target.pid, *args)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
