@@ -25,6 +25,8 @@ static const struct {
 	const char *suffix, *format;
 } suffixes[] = {
 	{ ".speedscope.json", "speedscope" },
+	{ ".firefox.json.gz", "firefox" },
+	{ ".firefox.json", "firefox" },
 	{ ".pb.gz", "pprof" },
 	{ ".pb", "pb" },
 	{ ".svg", "svg" },
@@ -91,6 +93,7 @@ static struct cprof_error *choose_file(const struct cprof_attach_options *option
 		name = "pprof";
 	answer->plain_file = strcmp(name, "pb") == 0;
 	answer->suffix = suffix_of(name);
+	answer->path = options->output;
 	if (options->text && !options->format && strcmp(answer->suffix, "txt") == 0)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE,
@@ -267,6 +270,8 @@ struct cprof_error *cprof_answer_file(const struct cprof_answer *answer,
 		return cprof_buffer_error(out);
 	}
 	struct cprof_error *err = cprof_config_init(&config);
+	if (answer->path) /* which says more than the format does */
+		config.output = answer->path;
 	if (!err)
 		err = in_memory("report", &report);
 	if (!err)

@@ -21,6 +21,7 @@ struct cprof_answer {
 	const char *argument;              /* of the report, or NULL */
 	const struct cprof_format *file;   /* what is written; NULL: a compressed pprof file */
 	bool plain_file;                   /* a pprof file that is not compressed */
+	const char *path;                  /* of -o, borrowed; NULL: none */
 	const char *suffix;                /* of a file's name that we choose: "pb.gz" */
 };
 

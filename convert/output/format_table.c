@@ -32,6 +32,7 @@ const struct cprof_format *const cprof_formats[] = {
 	&cprof_format_folded,
 	&cprof_format_flamegraph,
 	&cprof_format_speedscope,
+	&cprof_format_firefox,
 	&cprof_format_json,
 	&cprof_format_movements,
 	&cprof_format_movements_json,

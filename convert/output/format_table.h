@@ -16,8 +16,8 @@ extern const struct cprof_format cprof_format_top, cprof_format_text, cprof_form
 	cprof_format_pdf, cprof_format_gif, cprof_format_ps, cprof_format_web, cprof_format_eog,
 	cprof_format_evince, cprof_format_gv, cprof_format_list, cprof_format_weblist,
 	cprof_format_disasm, cprof_format_folded, cprof_format_flamegraph, cprof_format_speedscope,
-	cprof_format_json, cprof_format_movements, cprof_format_movements_json, cprof_format_leaks,
-	cprof_format_leaks_json;
+	cprof_format_firefox, cprof_format_json, cprof_format_movements,
+	cprof_format_movements_json, cprof_format_leaks, cprof_format_leaks_json;
 
 /* All formats, ended by NULL. */
 extern const struct cprof_format *const cprof_formats[];

@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/proto_put.h"
+#include "convert/profile/deflate.h"
 
 struct writer {
 	const struct cprof_profile *profile;
@@ -246,43 +246,14 @@ static struct cprof_error *encode_plain(const struct cprof_profile *profile,
 	return cprof_buffer_error(out);
 }
 
-static struct cprof_error *deflate_all(z_stream *stream, struct cprof_buffer *out)
-{
-	uint8_t *room = cprof_buffer_reserve(out, deflateBound(stream, stream->avail_in));
-	if (!room)
-		return cprof_error_no_memory();
-	stream->next_out = room;
-	stream->avail_out = (uInt)(out->cap - out->len - 1);
-	int status = deflate(stream, Z_FINISH);
-	if (status != Z_STREAM_END)
-		return cprof_error_new(CPROF_ERR_OS, "compress a profile: zlib status %d", status);
-	out->len += stream->total_out;
-	out->data[out->len] = 0;
-	return NULL;
-}
-
 struct cprof_error *cprof_pprof_encode(const struct cprof_profile *profile, int gzip_level,
 				       struct cprof_buffer *out)
 {
 	if (gzip_level == 0)
 		return encode_plain(profile, out);
-
 	CPROF_AUTO(buffer) struct cprof_buffer plain = { 0 };
 	struct cprof_error *err = encode_plain(profile, &plain);
-	if (err)
-		return err;
-	if (plain.len > UINT32_MAX / 2) /* zlib counts in 32 bits */
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "compress a profile of %zu bytes: the limit is 2 GiB",
-				       plain.len);
-	z_stream stream = { .next_in = plain.data, .avail_in = (uInt)plain.len };
-	int status = deflateInit2(&stream, gzip_level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-	if (status != Z_OK)
-		return status == Z_MEM_ERROR
-			       ? cprof_error_no_memory()
-			       : cprof_error_new(CPROF_ERR_USAGE, "gzip level %d: want 1 to 9",
-						 gzip_level);
-	err = deflate_all(&stream, out);
-	deflateEnd(&stream);
-	return err;
+	if (!err)
+		err = cprof_deflate(plain.data, plain.len, gzip_level, out);
+	return err ? cprof_error_wrap(err, "compress a profile") : NULL;
 }

@@ -2,10 +2,14 @@
 # alone: processor time by moments is compared
 """When samples were, and of which threads: -timeline, -threads, -tid, pools, and what cprof makes of times."""
 
+import gzip
+import json
 import re
 import time
 
+import firefox_rules
 import harness
+import profile_shapes as shapes
 from harness import Profile, Target, TempDir, attach, attach_while_it_works, run
 
 BUCKET_MS = 50
@@ -109,6 +113,134 @@ class Timeline(Base):
                 done = attach("-p", target.pid, *args)
                 self.assertEqual(done.returncode, 2, (args, done.stderr))
                 self.assertIn(words, done.stderr)
+
+
+def made(kinds, samples, period=10_000_000, unit="milliseconds"):
+    """A pprof file: sample types, and (stack leaf first, {label: text or number}, values) for each sample."""
+    strings, functions, body = shapes.Strings(), {}, b""
+    for kind, of in kinds:
+        body += shapes.message(1, shapes.integer(1, strings(kind)) + shapes.integer(2, strings(of)))
+    for stack, labels, values in samples:
+        ids = [functions.setdefault(name, len(functions) + 1) for name in stack]
+        inner = shapes.packed(1, ids) + shapes.packed(2, values)
+        for key, value in labels.items():
+            text = shapes.integer(2, strings(value)) if isinstance(value, str) else \
+                shapes.integer(3, value) + shapes.integer(4, strings(unit) if "time" in key else 0)
+            inner += shapes.message(3, shapes.integer(1, strings(key)) + text)
+        body += shapes.message(2, inner)
+    for name, number in functions.items():
+        body += shapes.message(4, shapes.integer(1, number) + shapes.message(4, shapes.integer(1, number) + shapes.integer(2, 7)))
+        body += shapes.message(5, shapes.integer(1, number) + shapes.integer(2, strings(name)) + shapes.integer(3, strings(name)))
+    body += shapes.integer(10, 10**9) + shapes.integer(12, period)
+    return body + strings.table()
+
+
+class Viewers(Base):
+    """-from and -to, and the forms that have time in them."""
+
+    def test_a_part_of_the_time_is_of_one_phase(self):
+        with Target("phases") as target:
+            profile = self.record(target.pid, "-hz", 1000, "-threads", "worker-1", "-timeline", "10ms", ticks=350)
+            clocks = wall_less_monotonic()
+            phases = phases_of(target.close())
+        start, end = profile.time_nanos - clocks, profile.time_nanos - clocks + profile.duration_nanos
+        begin, last = max((min(last, end) - max(begin, start), begin, last) for begin, last in phases["worker-1", "second_phase"])[1:]
+        part = [f"{(max(begin, start) - start + 15_000_000) // 1_000_000}ms", f"{(min(last, end) - start - 15_000_000) // 1_000_000}ms"]
+        folded = self.cprof("-folded", "-from", part[0], "-to", part[1], self.path("cpu.pb.gz"))
+        self.assertIn("second_phase", folded)
+        self.assertNotIn("first_phase", folded)
+        same = self.cprof("-folded", f"-tagfocus=time_ms={part[0]}:{part[1]}", self.path("cpu.pb.gz"))
+        self.assertNotIn("first_phase", same)
+        self.assertIn("Active filters:\n   from=", self.cprof("-top", "-from", part[0], self.path("cpu.pb.gz")))
+
+    def test_files_for_other_viewers_have_the_same_totals_thread_by_thread(self):
+        with Target("phases") as target:
+            done = attach_while_it_works(target.pid, 120, "-hz", 500, "-o", self.path("x.firefox.json.gz"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.record(target.pid, "-hz", 500, "-timeline", "20ms")
+        with gzip.open(self.path("x.firefox.json.gz")) as file:
+            firefox = json.load(file)
+        self.assertEqual(firefox_rules.problems(firefox), [])
+        self.assertLessEqual({"worker-1", "worker-2"}, {thread["name"] for thread in firefox["threads"]})
+        self.assertEqual({thread["pid"] for thread in firefox["threads"]}, {str(target.pid)})
+
+        profile = Profile.read(self.path("cpu.pb.gz"))
+        self.cprof("-firefox", "-output", self.path("y.firefox.json"), self.path("cpu.pb.gz"))
+        with open(self.path("y.firefox.json")) as file:
+            firefox = json.load(file)
+        self.assertEqual(firefox_rules.problems(firefox), [])
+        scope = json.loads(self.cprof("-speedscope", self.path("cpu.pb.gz")))
+        self.assertEqual(sum(scope["profiles"][0]["weights"]), profile.total(1))
+        for thread in firefox["threads"]:
+            mine = [(stack, values, labels) for stack, values, labels in profile.samples if labels["tid"] == thread["tid"]]
+            total = sum(values[1] for _, values, _ in mine)
+            self.assertAlmostEqual(sum(thread["samples"]["weight"]), total / 1e6, places=3)
+            self.assertEqual(sum(thread["samples"]["threadCPUDelta"]), total)
+            # What runs in a bucket is what the profile has there.
+            for name in ("first_phase", "second_phase"):
+                wanted, found = {}, {}
+                for stack, values, labels in mine:
+                    if name in stack:
+                        wanted[labels["time_ms"]] = wanted.get(labels["time_ms"], 0) + values[1] / 1e6
+                for time, names, weight in firefox_rules.stacks(firefox, thread):
+                    if name in names:
+                        bucket = int((time - 1e-4) // 20 * 20)  # a sample stands where it ends
+                        found[bucket] = found.get(bucket, 0) + weight
+                self.assertEqual({bucket: round(weight, 3) for bucket, weight in found.items()},
+                                 {bucket: round(weight, 3) for bucket, weight in wanted.items()})
+            own = [one for one in scope["profiles"][1:] if one["name"] == f"{thread['name']} {thread['tid']}"]
+            self.assertEqual(len(own), 1)
+            self.assertEqual(sum(weight for stack, weight in zip(own[0]["samples"], own[0]["weights"]) if stack), total)
+            self.assertEqual(sum(own[0]["weights"]), own[0]["endValue"])
+
+    def test_waits_are_markers_and_off_the_processor(self):
+        kinds = [("wall", "nanoseconds"), ("cpu", "nanoseconds"), ("offcpu", "nanoseconds")]
+        ms = 1_000_000
+        one = {"thread": "io", "tid": 7}
+        samples = [(["work", "main"], {**one, "time_ms": 0}, [100 * ms, 100 * ms, 0]),
+                   (["work", "main"], {**one, "time_ms": 100}, [40 * ms, 40 * ms, 0]),
+                   (["[futex]", "lock", "main"], {**one, "time_ms": 100, "wait": "mutex"}, [60 * ms, 0, 60 * ms]),
+                   (["[futex]", "lock", "main"], {**one, "time_ms": 200, "wait": "mutex"}, [100 * ms, 0, 100 * ms]),
+                   (["[epoll_wait]", "main"], {"thread": "idle", "tid": 8, "time_ms": 0, "wait": "epoll"}, [100 * ms, 0, 100 * ms])]
+        with open(self.path("wall.pb"), "wb") as file:
+            file.write(made(kinds, samples))
+        self.cprof("-firefox", "-sample_index=wall", "-output", self.path("wall.firefox.json"), self.path("wall.pb"))
+        with open(self.path("wall.firefox.json")) as file:
+            firefox = json.load(file)
+        self.assertEqual(firefox_rules.problems(firefox), [])
+        io, idle = firefox["threads"]
+        self.assertEqual(io["samples"]["time"], [100, 140, 200, 300])
+        self.assertEqual(io["samples"]["weight"], [100, 40, 60, 100])
+        self.assertEqual(io["samples"]["threadCPUDelta"], [100 * ms, 40 * ms, 0, 0])
+        self.assertEqual((io["markers"]["startTime"], io["markers"]["endTime"]), ([140], [300]))  # one wait, over two buckets
+        self.assertEqual([data["reason"] for data in io["markers"]["data"] + idle["markers"]["data"]], ["mutex", "epoll"])
+        names = [category["name"] for category in firefox["meta"]["categories"]]
+        strings = firefox["shared"]["stringArray"]
+        self.assertEqual({strings[io["funcTable"]["name"][func]]: names[category] for func, category in
+                          zip(io["frameTable"]["func"], io["frameTable"]["category"])},
+                         {"work": "User", "main": "User", "[futex]": "Off CPU", "lock": "User"})
+
+    def test_what_has_no_times_is_told_so(self):
+        with open(self.path("none.pb"), "wb") as file:
+            file.write(made([("cpu", "nanoseconds")], [(["a"], {"tid": 1}, [10])]))
+        for args in (("-firefox",), ("-top", "-from", "1s"), ("-top", "-to", "1s")):
+            done = run([harness.CPROF, *args, self.path("none.pb")])
+            self.assertEqual(done.returncode, 2, (args, done.stderr))
+            self.assertIn("no sample of this profile says when it was", done.stderr)
+        scope = json.loads(self.cprof("-speedscope", self.path("none.pb")))
+        self.assertEqual(len(scope["profiles"]), 1)
+
+    def test_odd_times_make_files_all_the_same(self):
+        big = 2**63 - 1
+        for times in ([0], [5, 5, 5], [big, 0], [-big - 1, big], [10**18, 10**18 + 1]):
+            for key in ("time_ms", "end_timestamp_ns"):
+                with open(self.path("odd.pb"), "wb") as file:
+                    file.write(made([("cpu", "nanoseconds")], [(["a", "b"], {"tid": 1, key: time}, [big // 4]) for time in times], unit="nanoseconds"))
+                self.cprof("-firefox", "-output", self.path("odd.firefox.json"), self.path("odd.pb"))
+                with open(self.path("odd.firefox.json")) as file:
+                    self.assertEqual(firefox_rules.problems(json.load(file)), [], (key, times))
+                json.loads(self.cprof("-speedscope", self.path("odd.pb")))
+                self.cprof("-top", "-from", "1s", "-to", "2s", self.path("odd.pb"))
 
 
 class Threads(Base):
