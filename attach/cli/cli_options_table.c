@@ -45,13 +45,14 @@ static const struct cprof_option rows[] = {
 	{ "tid", ROW(CPROF_OPT_STRING, thread_ids), NULL, "TID[,TID]", "only these threads, and those of -threads", NULL },
 
 	{ "overhead", ROW(CPROF_OPT_STRING, overhead), NULL, "PERCENT", "raise the rate while sampling costs more than this share of a processor; -mode wall: keep no more samples and waits than cost it", "Heap profile" },
-	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, requests.heap.baseline), NULL, NULL, "show what the process held before as one sample, [allocated before attach]", NULL },
+	{ "heap-baseline", ROW(CPROF_OPT_SWITCH, requests.heap.baseline), NULL, NULL, "show also what the process held before and holds still: by allocator, arena, size and C++ class, below [before attach]", NULL },
 	{ "heap-hook", ROW(CPROF_OPT_LIST, heap_hook_texts), NULL, "SPEC", "an allocator of the program's own: alloc=FUNCTION,size=argN[,free=FUNCTION[,ptr=argN]], FUNCTION a name, NAME@OBJECT or 0xADDRESS; repeatable", NULL },
 	{ "heap-method", ROW(CPROF_OPT_STRING, requests.heap.method), "auto", "HOW", "watch allocators by jumps put into the process (inline), by uprobes (uprobe: nothing injected, nobody stopped, slower), or by uprobes where one cannot be patched (auto)", NULL },
 	{ "heap-mmap", ROW(CPROF_OPT_SWITCH, requests.heap.mmap), NULL, NULL, "and memory that the process maps past its allocators (mmap, mremap, brk, threads' stacks, memfd and shm), with the label kind=mmap; nothing is injected for it", NULL },
 	{ "heap-size", ROW(CPROF_OPT_STRING, heap_size), NULL, "MIN:MAX", "sample only calls for so many bytes: 4080:4096, 1m:, :512 or one size; all others cost as little as ever, and -rate 1 records each of these", NULL },
 	{ "heap-age", ROW(CPROF_OPT_SWITCH, requests.heap.ages), NULL, NULL, "tell what is in use apart by how long it has lived: the label age, 0-1s to >1h", NULL },
 	{ "heap-since", ROW(CPROF_OPT_DURATION, requests.heap.since_ns), NULL, "TIME", "the profile is of what changed since so long after the start: allocated after that, in use at the end less in use then", NULL },
+	{ "snapshot", ROW(CPROF_OPT_SWITCH, requests.heap.snapshot), NULL, NULL, "-mode heap: only what the process holds at this moment, read from outside in about a second; nobody is stopped, nothing is injected", NULL },
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },

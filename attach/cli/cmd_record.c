@@ -149,7 +149,7 @@ static void announce(struct record *record)
 			    record->opened->all[0]->comm, (int)record->opened->all[0]->pid);
 	if (record->opened->n > 1)
 		cprof_buffer_printf(&text, " and %zu more", record->opened->n - 1);
-	if (record->mode->instant)
+	if (cprof_mode_is_instant(record->mode, &record->options->requests))
 		;
 	else if (record->options->length_ns)
 		cprof_buffer_printf(&text, ", for %g s",

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "attach/heap/heap_baseline.h"
 #include "attach/heap/heap_method.h"
 #include "attach/heap/heap_report.h"
 #include "attach/heap/heap_resident.h"
@@ -114,6 +113,10 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 	}
 	uint32_t number;
 	err = cprof_session_stack(heap->session, &stack, &number);
+	if (!err)
+		err = cprof_heap_before_sampled(
+			&heap->before, cell->id, cell->ptr,
+			1 / cprof_heap_probability(cell->size, cell->period));
 	return err ? err
 		   : cprof_heap_profile_add(&heap->profile, cell->id, cell->size, cell->period,
 					    number);
@@ -346,11 +349,12 @@ static void note_totals(const struct heap *heap)
 		human(cprof_heap_error95(&profile->alloc), text[1], 32), profile->alloc.samples,
 		human(profile->inuse.bytes, text[2], 32),
 		human(cprof_heap_error95(&profile->inuse), text[3], 32), profile->inuse.samples);
-	cprof_run_log_note(
-		heap->run->log, CPROF_NOTE_WARNING,
-		"in use means: allocated since the attach and not freed; what process %d "
-		"held before is not in this profile",
-		(int)heap->run->targets[0]->pid);
+	if (!heap->request->baseline)
+		cprof_run_log_note(
+			heap->run->log, CPROF_NOTE_WARNING,
+			"in use means: allocated since the attach and not freed; what process %d "
+			"held before is not in this profile (-heap-baseline adds it)",
+			(int)heap->run->targets[0]->pid);
 }
 
 /* Who reads the totals must know that they are not of all calls. */
@@ -440,17 +444,19 @@ static struct cprof_heap_rows rows_of(const struct heap *heap)
 					 .at_ns = heap->alive_ns };
 }
 
-static struct cprof_error *add_baseline(struct heap *heap)
+/* What was held before and is still; then how that, what was seen and the rest make up all memory. */
+static struct cprof_error *add_before(struct heap *heap)
 {
-	const struct cprof_heap_rows rows = rows_of(heap);
-	struct cprof_stack_frame frame = { .addr = CPROF_MARKER_BEFORE };
-	const struct cprof_session_stack stack = { .frames = &frame, .n = 1 };
-	const int64_t values[CPROF_HEAP_TYPES] = { 0, 0, 1, (int64_t)heap->baseline_bytes };
-	uint32_t labels;
-	if (!heap->baseline_bytes)
+	if (!heap->request->baseline)
 		return NULL;
-	struct cprof_error *err = cprof_heap_rows_size_label(&rows, heap->baseline_bytes, &labels);
-	return err ? err : cprof_session_add(heap->session, &stack, labels, values);
+	struct cprof_error *err = cprof_heap_before_read_again(
+		&heap->before, &heap->alive, cprof_heap_sources_over(&heap->sources));
+	if (!err)
+		err = cprof_heap_before_add(&heap->before, 2);
+	return err ? err
+		   : cprof_heap_resident_note(
+			     heap->run->log, heap->process, cprof_session_modules(heap->session),
+			     cprof_heap_before_account(&heap->before), heap->profile.inuse.bytes);
 }
 
 struct cprof_error *cprof_heap_run_add(struct heap *heap)
@@ -462,11 +468,7 @@ struct cprof_error *cprof_heap_run_add(struct heap *heap)
 	note_room(heap);
 	note_trust(heap);
 	note_silence(heap);
-	struct cprof_error *late = add_baseline(heap);
-	if (!late && heap->request->baseline)
-		late = cprof_heap_resident_note(heap->run->log, heap->process,
-						cprof_session_modules(heap->session), NULL,
-						heap->profile.inuse.bytes);
+	struct cprof_error *late = add_before(heap);
 	if (late)
 		return late;
 	const struct cprof_heap_rows rows = rows_of(heap);
@@ -526,7 +528,7 @@ struct cprof_error *cprof_heap_run_attach(struct heap *heap)
 						 .sample_ns = SAMPLE_NS };
 	heap->period_high = options.period;
 	if (heap->request->baseline)
-		err = cprof_heap_baseline(target->pid, &heap->baseline_bytes);
+		err = cprof_heap_before_read(&heap->before);
 	if (!err)
 		err = remove_left(heap);
 	if (!err && heap->request->mmap)

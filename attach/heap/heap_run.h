@@ -23,8 +23,9 @@ struct cprof_heap_request {
 	const char *method;    /* "auto", or a row of heap_method.c */
 	const struct cprof_pool_specs *pools; /* borrowed: allocators of the program's own */
 	struct cprof_heap_sizes sizes;        /* of the calls that are sampled */
-	bool mmap;           /* memory that the program maps past its allocators is seen as well */
-	bool baseline;       /* what was held before the attach becomes a sample of its own */
+	bool mmap;     /* memory that the program maps past its allocators is seen as well */
+	bool baseline; /* what was held before the attach is in the profile as well (heap_before.h) */
+	bool snapshot;       /* only that, now: nothing is watched (heap_snapshot.h) */
 	bool ages;           /* what is in use is told apart by age (convert/profile/heap_age.h) */
 	uint64_t history_ns; /* between two moments whose use goes into the profile; 0: none does */
 	uint64_t

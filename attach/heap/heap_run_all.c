@@ -9,6 +9,7 @@
 #include "attach/heap/heap_method.h"
 #include "attach/heap/heap_rows.h"
 #include "attach/heap/heap_run_impl.h"
+#include "attach/heap/heap_snapshot.h"
 
 #define POLL_NS      (10 * 1000000ull)
 #define POLL_BUSY_NS (1 * 1000000ull)
@@ -169,7 +170,7 @@ void cprof_heap_promise(const struct cprof_heap_request *request, char *text, si
 	const struct cprof_heap_method *method;
 	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
 	*text = 0;
-	if (!err && method->injects)
+	if (!err && method->injects && !request->snapshot)
 		snprintf(
 			text, n,
 			"threads of a process will be stopped once or twice; at most %d times for the attach "
@@ -202,12 +203,14 @@ static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method 
 		.share = 1.0 / (double)heaps->apart.n,
 		.label_pid = cprof_heap_apart_several(&heaps->apart) && heaps->apart.n == 1,
 	};
+	cprof_heap_before_init(&heap->before, heap->session, heap->process, one->run.log);
 	cprof_heap_sources_init(&heap->sources, method, one->target, &heap->process->maps,
 				cprof_session_modules(heaps->session), one->run.log);
 }
 
 static void end(struct heap *heap)
 {
+	cprof_heap_before_deinit(&heap->before);
 	cprof_map64_deinit(&heap->alive);
 	cprof_heap_history_deinit(&heap->history);
 	cprof_heap_since_deinit(&heap->since);
@@ -248,6 +251,8 @@ struct cprof_error *cprof_heap_run(const struct cprof_run *run,
 					"begun yet",
 					run->targets[0]->comm),
 			"start it, then give -p PID");
+	if (request->snapshot)
+		return cprof_heap_snapshot(run, ret_profile);
 	const struct cprof_heap_method *method;
 	struct cprof_error *err = cprof_heap_method_find(request->method, &method);
 	if (!err)

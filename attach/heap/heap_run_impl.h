@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/heap_before.h"
 #include "attach/heap/heap_history.h"
 #include "attach/heap/heap_mmap.h"
 #include "attach/heap/heap_profile.h"
@@ -40,8 +41,8 @@ struct heap {
 		eased_mono_ns; /* when the period was last looked at for losses */
 	uint64_t period_high;  /* the largest so far */
 	uint64_t no_room;      /* samples left out because the profile is as large as it may get */
-	uint64_t baseline_bytes;      /* held before the attach; 0: not asked for */
-	struct cprof_heap_mmap *mmap; /* owned; NULL: not asked for */
+	struct cprof_heap_mmap *mmap;    /* owned; NULL: not asked for */
+	struct cprof_heap_before before; /* with -heap-baseline; else nothing is read */
 	bool watched;   /* attached, and something of it is or will be in the profile */
 	double share;   /* of our own processor time that is its */
 	bool label_pid; /* the session does not say whose it is, and somebody may ask */

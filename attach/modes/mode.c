@@ -44,6 +44,11 @@ static void promise_heap(const struct cprof_mode_requests *requests, char *text,
 	cprof_heap_promise(&requests->heap, text, n);
 }
 
+static bool is_heap_snapshot(const struct cprof_mode_requests *requests)
+{
+	return requests->heap.snapshot;
+}
+
 static struct cprof_error *run_heap(const struct cprof_run *run,
 				    const struct cprof_mode_requests *requests,
 				    struct cprof_profile **ret_profile)
@@ -114,6 +119,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .no_threads = true,
 	  .effect = CPROF_RUN_CHANGES,
 	  .alters_target = true,
+	  .only_looks = is_heap_snapshot,
 	  .clean = clean_heap,
 	  .promise = promise_heap,
 	  .run = run_heap },
@@ -145,11 +151,26 @@ const struct cprof_mode cprof_modes[] = {
 };
 const size_t cprof_n_modes = sizeof(cprof_modes) / sizeof(cprof_modes[0]);
 
+static bool only_looks(const struct cprof_mode *mode, const struct cprof_mode_requests *requests)
+{
+	return mode->only_looks && mode->only_looks(requests);
+}
+
+bool cprof_mode_is_instant(const struct cprof_mode *mode,
+			   const struct cprof_mode_requests *requests)
+{
+	return mode->instant || only_looks(mode, requests);
+}
+
 struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct cprof_run *run,
 				   const struct cprof_mode_requests *requests,
 				   struct cprof_profile **ret_profile)
 {
-	struct cprof_error *err = mode->apart ? NULL : cprof_run_check_runner(run, mode->effect);
+	const bool looks = only_looks(mode, requests);
+	struct cprof_error *err =
+		mode->apart && !looks
+			? NULL
+			: cprof_run_check_runner(run, looks ? CPROF_RUN_LOOKS : mode->effect);
 	return err ? err : mode->run(run, requests, ret_profile);
 }
 

@@ -50,6 +50,9 @@ struct cprof_mode {
 	enum cprof_run_effect effect; /* on which depends what may run the target */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 
+	/* With these requests it takes one look and changes nothing, whatever stands above. NULL: never. */
+	bool (*only_looks)(const struct cprof_mode_requests *requests);
+
 	/* Take away what a run that was killed has left in a process; NULL: none leaves anything. Why something has to
 	 * stay for now is appended to `kept`, which may be NULL. Errors: those of cprof_heap_repair(). */
 	struct cprof_error *(*clean)(pid_t pid, struct cprof_buffer *kept);
@@ -74,6 +77,10 @@ struct cprof_mode {
 
 extern const struct cprof_mode cprof_modes[];
 extern const size_t cprof_n_modes;
+
+/* Is it over at once? */
+bool cprof_mode_is_instant(const struct cprof_mode *mode,
+			   const struct cprof_mode_requests *requests);
 
 /* Do it, where it can be done on these targets. Errors: the mode's own, UNSUPPORTED (what runs a target does not let it). */
 struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct cprof_run *run,

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_sources.h"
 #include "attach/run/process.h"
 
 static const char *const parts[] = { "in_use", "cached", "free", "top", "own", "untold" };

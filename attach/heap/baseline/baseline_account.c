@@ -24,6 +24,8 @@ void cprof_baseline_account_deinit(struct cprof_baseline_account *account)
 	free(account->ranges);
 	cprof_map64_deinit(&account->by_hash);
 	cprof_baseline_blocks_deinit(&account->blocks);
+	cprof_baseline_blocks_deinit(&account->fresh_blocks);
+	cprof_map64_deinit(&account->fresh);
 	cprof_intern_deinit(&account->texts);
 	*account = (struct cprof_baseline_account){ 0 };
 }
@@ -123,6 +125,20 @@ static bool counts(const struct cprof_baseline_account *account, uint64_t addr)
 	return !account->before || cprof_baseline_blocks_has(&account->before->blocks, addr);
 }
 
+static void count_fresh(struct cprof_baseline_account *account, struct cprof_baseline_row *row,
+			uint64_t addr, uint64_t bytes)
+{
+	double weight;
+	if (!account->fresh.len || !cprof_baseline_blocks_has(&account->fresh_blocks, addr))
+		return;
+	const uint64_t *bits = cprof_map64_get(&account->fresh, addr);
+	if (!bits)
+		return;
+	memcpy(&weight, bits, sizeof(weight));
+	row->fresh += weight;
+	row->fresh_bytes += weight * (double)bytes;
+}
+
 struct cprof_error *cprof_baseline_account_block(struct cprof_baseline_account *account,
 						 uint32_t row, uint64_t addr, uint64_t bytes)
 {
@@ -135,6 +151,7 @@ struct cprof_error *cprof_baseline_account_block(struct cprof_baseline_account *
 	if (counts(account, addr)) {
 		to->objects++;
 		to->bytes += bytes;
+		count_fresh(account, to, addr, bytes);
 	}
 	return NULL;
 }
@@ -160,6 +177,34 @@ bool cprof_baseline_account_unblock(struct cprof_baseline_account *account, uint
 		take(&from->bytes, bytes);
 	}
 	return true;
+}
+
+struct cprof_error *cprof_baseline_account_fresh(struct cprof_baseline_account *account,
+						 uint64_t addr, double weight)
+{
+	if (!counts(account, addr))
+		return NULL;
+	uint64_t *bits = cprof_map64_put(&account->fresh, addr, NULL);
+	if (!bits)
+		return cprof_error_no_memory();
+	memcpy(bits, &weight, sizeof(weight));
+	return cprof_baseline_blocks_put(&account->fresh_blocks, addr, NULL);
+}
+
+uint64_t cprof_baseline_account_settle(struct cprof_baseline_account *account)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < account->n_rows; i++) {
+		struct cprof_baseline_row *row = &account->rows[i];
+		const uint64_t bytes = row->bytes;
+		take(&row->objects, (uint64_t)(row->fresh + 0.5));
+		take(&row->bytes, (uint64_t)(row->fresh_bytes + 0.5));
+		if (!row->objects || !row->bytes)
+			row->objects = row->bytes = 0;
+		sum += bytes - row->bytes;
+		row->fresh = row->fresh_bytes = 0;
+	}
+	return sum;
 }
 
 /* The number that a text of `account` has in the other's table. */

@@ -57,6 +57,8 @@ struct cprof_baseline_row {
 	struct cprof_baseline_class class;
 	uint64_t objects, bytes;
 	uint32_t next; /* row + 1 with the same hash */
+	double fresh,
+		fresh_bytes; /* of them, blocks that took the place of older ones: estimated */
 };
 
 struct cprof_baseline_allocator {
@@ -85,6 +87,9 @@ struct cprof_baseline_account {
 	struct cprof_baseline_account
 		*before;  /* borrowed: count only what was in use there, too; NULL: all */
 	uint64_t took_ns; /* processor time of reading */
+	/* Where `before` is set: blocks known to be younger, by address, and for how many each stands (a double's bits). */
+	struct cprof_map64 fresh;
+	struct cprof_baseline_blocks fresh_blocks;
 };
 
 /* Errors: NO_MEMORY. `before` must outlive it. */
@@ -123,6 +128,16 @@ bool cprof_baseline_account_unblock(struct cprof_baseline_account *account, uint
 /* So many blocks in use, where nobody knows which. With `before`, at most as many as that has in the same row. */
 void cprof_baseline_account_count(struct cprof_baseline_account *account, uint32_t row,
 				  uint64_t objects, uint64_t bytes);
+
+/*
+ * A block in use at `addr` was made after `before`, at a place that an older one had, and stands for `weight` such blocks
+ * (one over the probability that it was seen). Before the reading. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_baseline_account_fresh(struct cprof_baseline_account *account,
+						 uint64_t addr, double weight);
+
+/* After the reading: take those, as many as they stand for, out of their rows. Returns how many bytes that was. */
+uint64_t cprof_baseline_account_settle(struct cprof_baseline_account *account);
 
 /* Bytes of another part. */
 void cprof_baseline_account_part(struct cprof_baseline_account *account, uint32_t allocator,

@@ -10,11 +10,19 @@
 
 #define PRESENT      (1ull << 63)
 #define SWAPPED      (1ull << 62)
-#define MOVING_TRIES 50
-#define MOVING_MAX   50000         /* of all tries */
-#define ENTRIES      ((size_t)512) /* of 2 MiB of address space: a page of entries costs little */
 #define USER_SPACE   (1ull << 47)
-#define FEW          ((uint64_t)64 << 10) /* bytes that are not worth reading entries ahead */
+#define STRETCH      8192u /* pages that are asked about at once: 32 MiB */
+#define STRETCHES    4096u /* that are remembered: 128 GiB */
+#define MOVING_TRIES 50
+#define MOVING_MAX   50000 /* of all tries */
+
+struct cprof_baseline_pages {
+	struct stretch {
+		uint64_t number; /* + 1; 0: none */
+		uint64_t bits[STRETCH / 64];
+	} stretches[STRETCHES]; /* by number modulo */
+	uint64_t entries[STRETCH];
+};
 
 bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view)
@@ -25,8 +33,8 @@ bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 	if (pid)
 		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
 	memory->block = malloc(CPROF_BASELINE_BLOCK);
-	memory->entries = malloc(ENTRIES * sizeof(*memory->entries));
-	return memory->block && memory->entries;
+	memory->pages = calloc(1, sizeof(*memory->pages));
+	return memory->block && memory->pages;
 }
 
 void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)
@@ -34,33 +42,36 @@ void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)
 	if (memory->pagemap_fd >= 0)
 		close(memory->pagemap_fd);
 	free(memory->block);
-	free(memory->entries);
+	free(memory->pages);
 	*memory = (struct cprof_baseline_memory){ .pagemap_fd = -1 };
 }
 
 /* ---- which pages there are ---- */
 
-/* The entries from `page` on. False: the kernel tells none; then reading says what is there. */
-static bool load(struct cprof_baseline_memory *memory, uint64_t page)
+/* Where the kernel tells nothing all pages count as being there: reading says what is. */
+static void ask(struct cprof_baseline_memory *memory, struct stretch *stretch, uint64_t number)
 {
+	uint64_t *entries = memory->pages->entries;
+	const size_t bytes = sizeof(memory->pages->entries);
 	memory->reads++;
-	ssize_t n = pread(memory->pagemap_fd, memory->entries, ENTRIES * sizeof(*memory->entries),
-			  (off_t)(page * sizeof(*memory->entries)));
-	memory->entries_page = page;
-	memory->n_entries = n > 0 ? (size_t)n / sizeof(*memory->entries) : 0;
-	return memory->n_entries > 0;
+	const ssize_t got = pread(memory->pagemap_fd, entries, bytes, (off_t)(number * bytes));
+	const size_t n = got > 0 ? (size_t)got / sizeof(*entries) : 0;
+	*stretch = (struct stretch){ .number = number + 1 };
+	for (size_t i = 0; i < STRETCH; i++)
+		stretch->bits[i / 64] |= (uint64_t)(i >= n || entries[i] & PRESENT) << (i % 64);
 }
 
 static bool has_page(struct cprof_baseline_memory *memory, uint64_t page)
 {
+	const uint64_t number = page / STRETCH, at = page % STRETCH;
 	if (memory->pagemap_fd < 0)
 		return true;
 	if (page >= USER_SPACE / CPROF_BASELINE_PAGE)
 		return false;
-	if ((page < memory->entries_page || page - memory->entries_page >= memory->n_entries) &&
-	    !load(memory, page))
-		return true;
-	return memory->entries[page - memory->entries_page] & PRESENT;
+	struct stretch *stretch = &memory->pages->stretches[number % STRETCHES];
+	if (stretch->number != number + 1)
+		ask(memory, stretch, number);
+	return stretch->bits[at / 64] >> (at % 64) & 1;
 }
 
 static bool read_entry(struct cprof_baseline_memory *memory, uint64_t page, uint64_t *ret_entry)
@@ -71,8 +82,8 @@ static bool read_entry(struct cprof_baseline_memory *memory, uint64_t page, uint
 }
 
 /*
- * Here and there: the entries that were read for going upwards stay. A page that the kernel is moving looks as if it were
- * swapped out, for the microseconds that takes; it is asked for again, a bounded number of times in all.
+ * A page that the kernel is moving looks as if it were swapped out, for the microseconds that takes; it is asked for
+ * again, a bounded number of times in all.
  */
 static bool has_page_there(struct cprof_baseline_memory *memory, uint64_t page)
 {
@@ -81,8 +92,7 @@ static bool has_page_there(struct cprof_baseline_memory *memory, uint64_t page)
 		return true;
 	if (page >= USER_SPACE / CPROF_BASELINE_PAGE)
 		return false;
-	if (page >= memory->entries_page && page - memory->entries_page < memory->n_entries &&
-	    memory->entries[page - memory->entries_page] & PRESENT)
+	if (has_page(memory, page))
 		return true;
 	for (unsigned i = 0; i < MOVING_TRIES; i++) {
 		if (!read_entry(memory, page, &entry))
@@ -104,23 +114,28 @@ uint64_t cprof_baseline_memory_absent(struct cprof_baseline_memory *memory, uint
 				      uint64_t end)
 {
 	uint64_t sum = 0;
-	const bool few = end - start < FEW;
 	for (uint64_t at = start; at < end;) {
 		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
 		const uint64_t to = page_end < end ? page_end : end;
-		const uint64_t page = at / CPROF_BASELINE_PAGE;
-		if (!(few ? has_page_there(memory, page) : has_page(memory, page)))
+		if (!cprof_baseline_memory_present(memory, at))
 			sum += to - at;
 		at = to;
 	}
 	return sum;
 }
 
+/* A word of the bits at a time: reserved memory is large and empty. */
 uint64_t cprof_baseline_memory_next(struct cprof_baseline_memory *memory, uint64_t addr,
 				    uint64_t end)
 {
-	while (addr < end && !cprof_baseline_memory_present(memory, addr))
-		addr = (addr | (CPROF_BASELINE_PAGE - 1)) + 1;
+	const uint64_t word = CPROF_BASELINE_PAGE * 64;
+	while (addr < end && !cprof_baseline_memory_present(memory, addr)) {
+		const uint64_t page = addr / CPROF_BASELINE_PAGE;
+		const struct stretch *stretch =
+			&memory->pages->stretches[page / STRETCH % STRETCHES];
+		const bool empty = addr % word == 0 && !stretch->bits[page % STRETCH / 64];
+		addr = empty ? addr + word : (addr | (CPROF_BASELINE_PAGE - 1)) + 1;
+	}
 	return addr < end ? addr : end;
 }
 
@@ -158,9 +173,13 @@ const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, ui
 		return memory->block + (addr - memory->block_addr);
 	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n)
 		return NULL;
-	const size_t there = reach(memory, addr, end);
-	if (there < n)
-		return NULL;
+	size_t there = reach(memory, addr, end);
+	if (there < n) {
+		if (!has_page_there(memory, addr / CPROF_BASELINE_PAGE) ||
+		    !has_page_there(memory, (addr + n - 1) / CPROF_BASELINE_PAGE))
+			return NULL;
+		there = n;
+	}
 	/* Where the whole cannot be read, a page of it is gone by now: then only what is asked for. */
 	return fill(memory, addr, there) || fill(memory, addr, n) ? memory->block : NULL;
 }
@@ -172,7 +191,7 @@ bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t a
 		return false;
 	for (uint64_t page = addr / CPROF_BASELINE_PAGE;
 	     page <= (addr + n - 1) / CPROF_BASELINE_PAGE; page++) {
-		if (!has_page_there(memory, page))
+		if (!has_page(memory, page))
 			return false;
 	}
 	return memory->memory.read(memory->memory.ctx, addr, buf, n);

@@ -21,17 +21,17 @@
 	((size_t)256 << 10) /* bytes read at once: they stay in the processor's cache */
 #define CPROF_BASELINE_PAGE ((uint64_t)4096)
 
+struct cprof_baseline_pages;
+
 struct cprof_baseline_memory {
 	struct cprof_memory memory; /* borrowed: the live process */
 	int pagemap_fd;             /* owned; -1: all pages count as being there */
 	uint8_t *block;             /* owned; the bytes of [block_addr, block_addr + block_bytes) */
 	uint64_t block_addr;
 	size_t block_bytes;
-	uint64_t *entries; /* owned; of pagemap, for the pages from entries_page on */
-	uint64_t entries_page;
-	size_t n_entries;
-	uint64_t reads, bytes_read; /* system calls made, and what they brought */
-	unsigned moving;            /* times that a page was asked for again that was on its way */
+	struct cprof_baseline_pages *pages; /* owned; which pages are there, as asked so far */
+	uint64_t reads, bytes_read;         /* system calls made, and what they brought */
+	unsigned moving; /* times that a page was asked for again that was on its way */
 };
 
 /* `pid` 0: no pagemap. False: no memory. */
@@ -50,7 +50,7 @@ const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, ui
 bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t addr, void *buf,
 				size_t n);
 
-/* Is the page of `addr` in memory? */
+/* Is the page of `addr` in memory? As it was when its neighbourhood was asked about first. */
 bool cprof_baseline_memory_present(struct cprof_baseline_memory *memory, uint64_t addr);
 
 /* How many bytes of [start, end) are in pages that are not in memory. */

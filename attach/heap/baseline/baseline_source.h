@@ -7,8 +7,8 @@
  * (baseline_memory.h). All that it reads is hostile and changes meanwhile: every loop has a bound, every size is checked,
  * and what does not fit is counted as UNTOLD with its reason, never guessed.
  *
- * To add one: a file of its own with a `const struct cprof_baseline_source`, its declaration and its row in
- * baseline_source.c. It finds its allocator by symbols (baseline_symbols.h), or by the form of its structures; adds itself
+ * To add one: a file of its own with a `const struct cprof_baseline_source`, declared below, and its row in
+ * baseline_sources.c. It finds its allocator by symbols (baseline_symbols.h), or by the form of its structures; adds itself
  * to the account with cprof_baseline_account_allocator() under the name in its row; and gives rows, parts and ranges.
  */
 #ifndef CPROF_ATTACH_HEAP_BASELINE_BASELINE_SOURCE_H
@@ -44,19 +44,10 @@ struct cprof_baseline_source {
 	void (*free_place)(void *place); /* NULL: free() */
 };
 
+extern const struct cprof_baseline_source cprof_baseline_glibc; /* 2.28 to 2.43 */
 extern const struct cprof_baseline_source cprof_baseline_jemalloc;
 extern const struct cprof_baseline_source cprof_baseline_musl;
 extern const struct cprof_baseline_source cprof_baseline_mimalloc;
 extern const struct cprof_baseline_source cprof_baseline_gperftools;
-
-extern const struct cprof_baseline_source *const cprof_baseline_sources[];
-extern const size_t cprof_n_baseline_sources;
-
-/*
- * All allocators of the process into `account`, which was initialized. Finding none is no error: no allocators then.
- * `account->took_ns` is set. Errors: NO_MEMORY.
- */
-struct cprof_error *cprof_baseline_read(const struct cprof_baseline_target *target,
-					struct cprof_baseline_account *account);
 
 #endif

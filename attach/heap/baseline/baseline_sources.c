@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_sources.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 
 const struct cprof_baseline_source *const cprof_baseline_sources[] = {
-	&cprof_baseline_jemalloc,
-	&cprof_baseline_musl,
-	&cprof_baseline_mimalloc,
-	&cprof_baseline_gperftools,
-	NULL, /* the end */
+	&cprof_baseline_glibc,    &cprof_baseline_jemalloc,   &cprof_baseline_musl,
+	&cprof_baseline_mimalloc, &cprof_baseline_gperftools,
 };
 const size_t cprof_n_baseline_sources =
-	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]) - 1;
+	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]);
 
 static struct cprof_error *read_one(const struct cprof_baseline_source *source,
 				    const struct cprof_baseline_target *target,

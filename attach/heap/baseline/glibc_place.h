@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach/heap/baseline/glibc_place.h - where glibc's malloc has its arenas in a process, and which memory is theirs.
+ *
+ * The main arena is found by its form in the C library's (a static program's) writable data: lists that point to
+ * themselves. No symbols are needed; where that fails, the headers of heaps lead to an arena, and from each arena a ring of
+ * links leads to all, and last the symbol main_arena is asked for.
+ */
+#ifndef CPROF_ATTACH_HEAP_BASELINE_GLIBC_PLACE_H
+#define CPROF_ATTACH_HEAP_BASELINE_GLIBC_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/glibc_layout.h"
+
+#define CPROF_GLIBC_ARENAS_MAX 8192u
+
+struct cprof_glibc_arena {
+	uint64_t addr, top, system_bytes;
+	uint64_t fastbins[CPROF_GLIBC_N_FASTBINS];
+	bool main;
+	uint32_t number; /* by age, 0 the main one */
+};
+
+/* Memory that holds one chunk after the other: [start, end). */
+struct cprof_glibc_area {
+	uint64_t start, end;
+	uint64_t head; /* bytes before `start` that are the arena's own */
+	uint32_t arena;
+	bool start_known; /* a chunk begins at `start`; else the first one must be looked for */
+};
+
+struct cprof_glibc_place {
+	struct cprof_glibc_arena *arenas; /* owned */
+	uint32_t n_arenas, cap_arenas;
+	struct cprof_glibc_area *areas; /* owned; by address, they do not overlap */
+	uint32_t n_areas, cap_areas;
+	bool more_arenas; /* than are looked at */
+};
+
+/* Errors: NO_MEMORY. No arenas: there is no malloc of glibc, or it was never called. */
+struct cprof_error *cprof_glibc_place_find(const struct cprof_baseline_target *target,
+					   struct cprof_glibc_place *ret_place);
+void cprof_glibc_place_deinit(struct cprof_glibc_place *place);
+
+/* Read an arena's words again: false where it is not there any more. */
+bool cprof_glibc_arena_read(struct cprof_baseline_memory *memory, struct cprof_glibc_arena *arena);
+
+/* The area that holds `addr`, or NULL. */
+const struct cprof_glibc_area *cprof_glibc_place_area(const struct cprof_glibc_place *place,
+						      uint64_t addr);
+
+/* Is this the form of an arena, at `addr`, whose bytes are `bytes` (CPROF_GLIBC_ARENA_BYTES of them)? */
+bool cprof_glibc_is_arena(uint64_t addr, const uint8_t *bytes);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/heap/baseline/glibc_walk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+#define CHAIN      8u    /* chunks in a row that make a place to go on from */
+#define LOOK_BYTES 24u   /* of a chunk: both sizes and the first word */
+#define DOUBTFUL   1024u /* a place whose chunk is larger than this is compared with others */
+#define RIVALS     ((uint64_t)256 << 10) /* which are looked for so far */
+#define LARGE      8192u /* chunks from which on it is asked which of their pages are there */
+
+struct chunk {
+	uint64_t addr, size, word;
+	unsigned flags;
+	uint64_t prev_size;
+};
+
+void cprof_glibc_walk_deinit(struct cprof_glibc_walk *walk)
+{
+	cprof_map64_deinit(&walk->typed_rows);
+	free(walk->caches);
+	walk->caches = NULL;
+}
+
+bool cprof_glibc_is_cache_size(uint64_t size)
+{
+	return size == 0x250 || size == 0x290 || size == 0x300;
+}
+
+/* ---- rows ---- */
+
+struct cprof_error *cprof_glibc_walk_enter(struct cprof_glibc_walk *walk,
+					   const struct cprof_glibc_arena *arena)
+{
+	char text[32] = "mapped by itself";
+	if (arena && arena->main)
+		snprintf(text, sizeof(text), "main arena");
+	else if (arena)
+		snprintf(text, sizeof(text), "arena %u", arena->number);
+	memset(walk->small_rows, 0, sizeof(walk->small_rows));
+	cprof_map64_deinit(&walk->typed_rows);
+	return cprof_intern_text(&walk->account->texts, text, &walk->arena_text);
+}
+
+/* Up to CPROF_GLIBC_SMALL each size; above, eight classes for each power of two. */
+static void class_of(uint64_t usable, struct cprof_baseline_class *class)
+{
+	class->low = class->high = usable;
+	if (usable <= CPROF_GLIBC_SMALL)
+		return;
+	const unsigned shift = 63 - (unsigned)__builtin_clzll(usable) - 3;
+	class->low = usable >> shift << shift;
+	class->high = class->low + (1ull << shift) - 1;
+}
+
+static struct cprof_error *new_row(struct cprof_glibc_walk *walk, uint64_t usable, const char *type,
+				   uint32_t *ret_row)
+{
+	struct cprof_baseline_class class = { .allocator = walk->allocator,
+					      .arena = walk->arena_text };
+	class_of(usable, &class);
+	struct cprof_error *err =
+		type ? cprof_intern_text(&walk->account->texts, type, &class.type) : NULL;
+	return err ? err : cprof_baseline_account_row(walk->account, &class, ret_row);
+}
+
+static struct cprof_error *typed_row(struct cprof_glibc_walk *walk, uint64_t usable, uint64_t word,
+				     const char *type, uint32_t *ret_row)
+{
+	struct cprof_baseline_class class;
+	class_of(usable, &class);
+	uint64_t *row = cprof_map64_put(&walk->typed_rows, cprof_hash_mix(word, class.low), NULL);
+	if (!row)
+		return cprof_error_no_memory();
+	if (!*row) {
+		struct cprof_error *err = new_row(walk, usable, type, ret_row);
+		if (err)
+			return err;
+		*row = *ret_row + 1ull;
+	}
+	*ret_row = (uint32_t)(*row - 1);
+	return NULL;
+}
+
+struct cprof_error *cprof_glibc_walk_row(struct cprof_glibc_walk *walk, uint64_t usable,
+					 uint64_t word, uint32_t *ret_row)
+{
+	struct cprof_baseline_types *types = walk->target->types;
+	const char *type = NULL;
+	if (types && cprof_baseline_types_may(types, word)) {
+		struct cprof_error *err = cprof_baseline_types_find(types, word, &type);
+		if (err)
+			return err;
+	}
+	if (type)
+		return typed_row(walk, usable, word, type, ret_row);
+	if (usable > CPROF_GLIBC_SMALL)
+		return new_row(walk, usable, NULL, ret_row);
+	uint32_t *row = &walk->small_rows[usable / 16];
+	if (!*row) {
+		struct cprof_error *err = new_row(walk, usable, NULL, ret_row);
+		if (err)
+			return err;
+		*row = *ret_row + 1;
+	}
+	*ret_row = *row - 1;
+	return NULL;
+}
+
+/* ---- what a chunk is ---- */
+
+static struct cprof_baseline_sum *part_of(struct cprof_glibc_walk *walk,
+					  enum cprof_baseline_part part)
+{
+	return &walk->account->allocators[walk->allocator].totals.parts[part];
+}
+
+static void add_part(struct cprof_glibc_walk *walk, enum cprof_baseline_part part, uint64_t objects,
+		     uint64_t start, uint64_t bytes)
+{
+	cprof_baseline_account_part(walk->account, walk->allocator, part, objects, bytes);
+	if (bytes >= LARGE)
+		part_of(walk, part)->absent +=
+			cprof_baseline_memory_absent(walk->target->memory, start, start + bytes);
+}
+
+struct cprof_error *cprof_glibc_walk_block(struct cprof_glibc_walk *walk, uint64_t chunk,
+					   uint64_t size, bool mapped, uint64_t word)
+{
+	const uint64_t usable = cprof_glibc_usable(size, mapped);
+	uint32_t row;
+	struct cprof_error *err = cprof_glibc_walk_row(walk, usable, word, &row);
+	if (!err)
+		err = cprof_baseline_account_block(walk->account, row, chunk + CPROF_GLIBC_HEADER,
+						   usable);
+	part_of(walk, CPROF_BASELINE_OWN)->bytes += size - usable;
+	if (size >= LARGE)
+		part_of(walk, CPROF_BASELINE_IN_USE)->absent +=
+			cprof_baseline_memory_absent(walk->target->memory, chunk, chunk + size);
+	if (err || !cprof_glibc_is_cache_size(size) || mapped)
+		return err;
+	if (!CPROF_ARRAY_ROOM(walk->caches, walk->n_caches, walk->cap_caches, 1))
+		return cprof_error_no_memory();
+	walk->caches[walk->n_caches++] = chunk;
+	return NULL;
+}
+
+static void untold(struct cprof_glibc_walk *walk, uint64_t start, uint64_t end)
+{
+	struct cprof_baseline_totals *totals = &walk->account->allocators[walk->allocator].totals;
+	add_part(walk, CPROF_BASELINE_UNTOLD, 0, start, end - start);
+	totals->error_bytes += end - start;
+}
+
+/* The chunk before `next` is closed by it: it tells whether that one is in use. */
+static struct cprof_error *close_chunk(struct cprof_glibc_walk *walk, const struct chunk *chunk,
+				       const struct chunk *next)
+{
+	if (!chunk->size)
+		return NULL;
+	if (next->flags & CPROF_GLIBC_PREV_IN_USE)
+		return cprof_glibc_walk_block(walk, chunk->addr, chunk->size, false, chunk->word);
+	walk->conflicts += next->prev_size != chunk->size;
+	add_part(walk, CPROF_BASELINE_FREE, 1, chunk->addr, chunk->size);
+	return NULL;
+}
+
+static void take_bytes(struct chunk *chunk, uint64_t addr, const uint8_t *bytes, size_t n)
+{
+	uint64_t size;
+	memcpy(&chunk->prev_size, bytes, 8);
+	memcpy(&size, bytes + 8, 8);
+	chunk->word = 0;
+	if (n >= LOOK_BYTES)
+		memcpy(&chunk->word, bytes + 16, 8);
+	chunk->addr = addr;
+	chunk->flags = size & CPROF_GLIBC_FLAGS;
+	chunk->size = size - chunk->flags;
+}
+
+/* Is a chunk at `addr` possible? Its flags are those of its arena, and it ends inside the area. */
+static bool fits(const struct cprof_glibc_area *area, bool main, const struct chunk *chunk)
+{
+	return chunk->size >= CPROF_GLIBC_SMALLEST && chunk->size % CPROF_GLIBC_ALIGN == 0 &&
+	       chunk->size <= area->end - chunk->addr && !(chunk->flags & CPROF_GLIBC_MAPPED) &&
+	       !(main && (chunk->flags & CPROF_GLIBC_OTHER_ARENA));
+}
+
+static bool is_fence(const struct chunk *chunk)
+{
+	return chunk->size <= CPROF_GLIBC_FENCE && chunk->size % CPROF_GLIBC_ALIGN == 0 &&
+	       (chunk->flags & CPROF_GLIBC_PREV_IN_USE || chunk->size) &&
+	       !(chunk->flags & CPROF_GLIBC_MAPPED);
+}
+
+/* ---- a place to go on from ---- */
+
+static bool look(struct cprof_glibc_walk *walk, uint64_t addr, struct chunk *chunk)
+{
+	uint8_t bytes[16];
+	if (!cprof_baseline_memory_read(walk->target->memory, addr, bytes, sizeof(bytes)))
+		return false;
+	take_bytes(chunk, addr, bytes, sizeof(bytes));
+	return true;
+}
+
+/* Do several chunks in a row fit from this one on, or does the way end where an arena's does? */
+static bool leads_on(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+		     const struct chunk *first)
+{
+	const struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
+	struct chunk chunk = *first, next;
+	for (unsigned i = 0; i < CHAIN; i++) {
+		if (chunk.addr == arena->top)
+			return true;
+		const uint64_t addr = chunk.addr + chunk.size;
+		if (area->end - addr < CPROF_GLIBC_HEADER)
+			return addr == area->end;
+		if (!walk->budget || !look(walk, addr, &next))
+			return false;
+		walk->budget--;
+		if (is_fence(&next))
+			return i > 0;
+		if (!fits(area, arena->main, &next) ||
+		    (!(next.flags & CPROF_GLIBC_PREV_IN_USE) && next.prev_size != chunk.size))
+			return false;
+		chunk = next;
+	}
+	return true;
+}
+
+/* The first such place from `from` on, before `upto`; `upto`: there is none. */
+static uint64_t search(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+		       uint64_t from, uint64_t upto, uint64_t *ret_size)
+{
+	struct cprof_baseline_memory *memory = walk->target->memory;
+	const bool main = walk->place->arenas[area->arena].main;
+	for (uint64_t at = cprof_glibc_aligned(from); at < upto && walk->budget;) {
+		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
+		const uint64_t end = page_end < upto ? page_end : upto;
+		uint8_t page[CPROF_BASELINE_PAGE];
+		if (!cprof_baseline_memory_read(memory, at, page, (size_t)(end - at))) {
+			at = cprof_baseline_memory_next(memory, page_end, upto);
+			continue;
+		}
+		const uint64_t start = at;
+		for (; at + CPROF_GLIBC_HEADER <= end; at += CPROF_GLIBC_ALIGN) {
+			struct chunk chunk;
+			take_bytes(&chunk, at, page + (at - start), CPROF_GLIBC_HEADER);
+			*ret_size = chunk.size;
+			if ((chunk.flags & CPROF_GLIBC_PREV_IN_USE) && fits(area, main, &chunk) &&
+			    leads_on(walk, area, &chunk))
+				return at;
+		}
+		at = end;
+	}
+	return upto;
+}
+
+/*
+ * Any word that looks like a large size may lead to the beginning of a chunk by chance. So where there is another place inside
+ * what would be that chunk, that one is taken.
+ */
+static uint64_t find_place(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+			   uint64_t from)
+{
+	uint64_t size, at = search(walk, area, from, area->end, &size);
+	while (at < area->end && size > DOUBTFUL) {
+		const uint64_t inside = size < RIVALS ? size : RIVALS;
+		uint64_t other_size;
+		const uint64_t other =
+			search(walk, area, at + CPROF_GLIBC_ALIGN, at + inside, &other_size);
+		if (other == at + inside)
+			break;
+		at = other;
+		size = other_size;
+	}
+	return at;
+}
+
+/* ---- an area ---- */
+
+/* It may have grown or shrunk since its arena was read. */
+static bool is_top(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+		   const struct chunk *chunk)
+{
+	struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
+	if (chunk->addr != arena->top && chunk->addr + chunk->size != area->end)
+		return false;
+	const uint64_t then = arena->top;
+	if (!cprof_glibc_arena_read(walk->target->memory, arena) || arena->top != then)
+		walk->conflicts++;
+	return chunk->addr == arena->top || chunk->addr + chunk->size == area->end;
+}
+
+/* Step from chunk to chunk; where that ends: the area's end, or what does not fit. */
+enum end { END_TOP, END_FENCE, END_BROKEN };
+
+struct way {
+	struct chunk chunk; /* the last one, not closed yet; size 0: none */
+	uint64_t at;        /* the next one */
+};
+
+static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
+				   const struct cprof_glibc_area *area, struct way *way,
+				   enum end *ret_end)
+{
+	const bool main = walk->place->arenas[area->arena].main;
+	for (;;) {
+		const uint64_t left = area->end - way->at;
+		const size_t n = left < LOOK_BYTES ? CPROF_GLIBC_HEADER : LOOK_BYTES;
+		const uint8_t *bytes =
+			cprof_baseline_memory_at(walk->target->memory, way->at, n, area->end);
+		struct chunk next = { 0 };
+		*ret_end = END_BROKEN;
+		if (!bytes)
+			return NULL;
+		take_bytes(&next, way->at, bytes, n);
+		const bool fence = is_fence(&next);
+		if (!fence && !fits(area, main, &next))
+			return NULL;
+		struct cprof_error *err = close_chunk(walk, &way->chunk, &next);
+		if (err)
+			return err;
+		way->chunk = (struct chunk){ 0 };
+		*ret_end = fence ? END_FENCE : END_TOP;
+		if (fence || is_top(walk, area, &next))
+			return NULL;
+		way->chunk = next;
+		way->at += next.size;
+	}
+}
+
+/* Behind two fences the arena's memory is somewhere else; what follows is another's, or again ours further on. */
+static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+			 const struct way *way, enum end end)
+{
+	uint64_t to = area->end;
+	if (end == END_TOP) {
+		struct chunk top = { 0 };
+		look(walk, way->at, &top);
+		to = top.size && top.size <= area->end - way->at ? way->at + top.size : area->end;
+		add_part(walk, CPROF_BASELINE_TOP, 1, way->at, to - way->at);
+		cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
+					    area->end - to);
+		return area->end;
+	}
+	const uint64_t fences = way->at + 2 * CPROF_GLIBC_FENCE;
+	to = fences < area->end ? fences : area->end;
+	cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
+				    to - way->at);
+	return to;
+}
+
+/* From what does not fit to where it goes on. */
+static uint64_t go_on(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+		      const struct way *way)
+{
+	struct cprof_baseline_totals *totals = &walk->account->allocators[walk->allocator].totals;
+	const uint64_t from = way->chunk.size ? way->chunk.addr : way->at;
+	const uint64_t to = find_place(walk, area, from + CPROF_GLIBC_ALIGN);
+	totals->resyncs++;
+	untold(walk, from, to);
+	return to;
+}
+
+/* Behind the fences: unused in a heap; in the main arena another's memory, as far as no chunks of ours follow. */
+static struct cprof_error *skip_foreign(struct cprof_glibc_walk *walk,
+					const struct cprof_glibc_area *area, uint64_t *at)
+{
+	const uint64_t foreign = *at;
+	*at = find_place(walk, area, foreign);
+	if (!walk->place->arenas[area->arena].main) {
+		cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
+					    *at - foreign);
+		return NULL;
+	}
+	walk->account->ranges[walk->account->n_ranges - 1].end = foreign;
+	return *at < area->end ? cprof_baseline_account_range(walk->account, walk->allocator, *at,
+							      area->end)
+			       : NULL;
+}
+
+static struct cprof_error *walk_on(struct cprof_glibc_walk *walk,
+				   const struct cprof_glibc_area *area, uint64_t at)
+{
+	struct cprof_error *err = NULL;
+	while (!err && area->end - at >= CPROF_GLIBC_SMALLEST) {
+		struct way way = { .at = at };
+		enum end end;
+		err = step_on(walk, area, &way, &end);
+		if (err || end == END_BROKEN) {
+			at = go_on(walk, area, &way);
+			continue;
+		}
+		at = end_area(walk, area, &way, end);
+		if (at >= area->end)
+			break;
+		err = skip_foreign(walk, area, &at);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_glibc_walk_area(struct cprof_glibc_walk *walk,
+					  const struct cprof_glibc_area *area)
+{
+	struct chunk first;
+	uint64_t at = area->start;
+	if (!area->start_known && (!look(walk, at, &first) ||
+				   !fits(area, walk->place->arenas[area->arena].main, &first) ||
+				   !leads_on(walk, area, &first)))
+		at = find_place(walk, area, at);
+	if (at >= area->end)
+		return NULL;
+	struct cprof_error *err = cprof_glibc_walk_enter(walk, &walk->place->arenas[area->arena]);
+	if (!err)
+		err = cprof_baseline_account_range(walk->account, walk->allocator, at - area->head,
+						   area->end);
+	cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
+				    area->head);
+	return err ? err : walk_on(walk, area, at);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach/heap/baseline/glibc_walk.h - from chunk to chunk through the memory of glibc's arenas.
+ *
+ * The program runs on meanwhile and may have written anywhere: a size is believed only where it fits its area and flags.
+ * Where one does not, the next place is looked for from which several chunks in a row fit; what lies between is UNTOLD, and
+ * counts as the error. Chunks in the lists of caches look as if they were in use: glibc_lists.h takes them out afterwards.
+ */
+#ifndef CPROF_ATTACH_HEAP_BASELINE_GLIBC_WALK_H
+#define CPROF_ATTACH_HEAP_BASELINE_GLIBC_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach/heap/baseline/baseline_account.h"
+#include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_types.h"
+#include "attach/heap/baseline/glibc_place.h"
+
+#define CPROF_GLIBC_SMALL 1032u /* usable bytes up to which each size is a class of its own */
+
+/* What a walk of one process carries along. */
+struct cprof_glibc_walk {
+	const struct cprof_baseline_target *target; /* borrowed, as the next two */
+	struct cprof_glibc_place *place;
+	struct cprof_baseline_account *account;
+	uint32_t allocator;
+	uint32_t arena_text; /* of the arena whose rows are cached: */
+	uint32_t small_rows[CPROF_GLIBC_SMALL / 16 +
+			    2];        /* + 1 of the row without type, by usable size / 16 */
+	struct cprof_map64 typed_rows; /* first word and size -> row + 1 */
+	uint64_t *caches; /* owned; chunks that may be a thread's cache, by their size */
+	uint32_t n_caches, cap_caches;
+	uint64_t budget;    /* looks left for a place to go on from */
+	uint64_t conflicts; /* things that fit only at different moments */
+};
+
+/* Errors here and below: NO_MEMORY. */
+struct cprof_error *cprof_glibc_walk_area(struct cprof_glibc_walk *walk,
+					  const struct cprof_glibc_area *area);
+void cprof_glibc_walk_deinit(struct cprof_glibc_walk *walk);
+
+/* Rows from now on are those of `arena`; those without an arena of mappings of their own: NULL. */
+struct cprof_error *cprof_glibc_walk_enter(struct cprof_glibc_walk *walk,
+					   const struct cprof_glibc_arena *arena);
+
+/* The row for a block of that many usable bytes whose first word is `word`. */
+struct cprof_error *cprof_glibc_walk_row(struct cprof_glibc_walk *walk, uint64_t usable,
+					 uint64_t word, uint32_t *ret_row);
+
+/* A chunk in use: into its row; `absent` bytes of it are not in memory. */
+struct cprof_error *cprof_glibc_walk_block(struct cprof_glibc_walk *walk, uint64_t chunk,
+					   uint64_t size, bool mapped, uint64_t word);
+
+/* The sizes that chunks of a thread's cache have: tcache_perthread_struct of 2.28, 2.30, 2.42. */
+bool cprof_glibc_is_cache_size(uint64_t size);
+
+#endif

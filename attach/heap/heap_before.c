@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/heap/heap_before.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "attach/heap/baseline/baseline_sources.h"
+#include "attach/heap/baseline/baseline_types.h"
+#include "attach/heap/heap_baseline.h"
+#include "base/array.h"
+#include "base/cleanup.h"
+
+#define ROOT       "[before attach]"
+#define FRAMES_MAX 5
+#define VALUES_MAX 8
+
+void cprof_heap_before_init(struct cprof_heap_before *before, struct cprof_session *session,
+			    struct cprof_process *process, struct cprof_run_log *log)
+{
+	*before = (struct cprof_heap_before){ .session = session, .process = process, .log = log };
+}
+
+void cprof_heap_before_deinit(struct cprof_heap_before *before)
+{
+	cprof_baseline_account_deinit(&before->now);
+	cprof_baseline_account_deinit(&before->then);
+	free(before->fresh);
+	*before = (struct cprof_heap_before){ 0 };
+}
+
+/* ---- reading ---- */
+
+static struct cprof_error *read_account(struct cprof_heap_before *before,
+					struct cprof_baseline_account *account)
+{
+	struct cprof_process *process = before->process;
+	struct cprof_baseline_memory memory;
+	struct cprof_baseline_types types;
+	struct cprof_modules *modules = cprof_session_modules(before->session);
+	const bool room = cprof_baseline_memory_init(&memory, process->mem.tid,
+						     cprof_target_mem_view(&process->mem));
+	cprof_target_mem_begin(&process->mem);
+	cprof_baseline_types_init(&types, &process->maps, modules, CPROF_DEMANGLE_TEMPLATES);
+	const struct cprof_baseline_target target = {
+		.maps = &process->maps, .modules = modules, .memory = &memory, .types = &types
+	};
+	struct cprof_error *err =
+		room ? cprof_baseline_read(&target, account) : cprof_error_no_memory();
+	cprof_baseline_types_deinit(&types);
+	cprof_baseline_memory_deinit(&memory);
+	return err;
+}
+
+struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
+{
+	struct cprof_error *err =
+		cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
+	if (!err)
+		err = cprof_process_refresh(before->process, 0);
+	if (!err)
+		err = cprof_baseline_account_init(&before->then, NULL);
+	before->then_read = !err;
+	return err ? err : read_account(before, &before->then);
+}
+
+struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, uint64_t id,
+					      uint64_t addr, double weight)
+{
+	if (!before->then_read || !cprof_baseline_blocks_has(&before->then.blocks, addr))
+		return NULL;
+	if (!CPROF_ARRAY_ROOM(before->fresh, before->n_fresh, before->cap_fresh, 1))
+		return cprof_error_no_memory();
+	before->fresh[before->n_fresh++] = (struct cprof_heap_before_fresh){ id, addr, weight };
+	return NULL;
+}
+
+/* Of those at the places of older blocks, the ones that live: by them is estimated how many there are. */
+static struct cprof_error *mark_fresh(struct cprof_heap_before *before,
+				      const struct cprof_map64 *alive)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < before->n_fresh; i++) {
+		const struct cprof_heap_before_fresh *fresh = &before->fresh[i];
+		if (cprof_map64_get(alive, fresh->id))
+			err = cprof_baseline_account_fresh(&before->now, fresh->addr,
+							   fresh->weight);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_heap_before_read_again(struct cprof_heap_before *before,
+						 const struct cprof_map64 *alive, bool gone)
+{
+	if (!before->then_read || !before->then.n_allocators)
+		return NULL;
+	struct cprof_error *err = gone ? NULL : cprof_process_refresh(before->process, 0);
+	if (gone || err) {
+		cprof_error_free(err);
+		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
+				   "the process could not be asked again: what it held before the "
+				   "attach is shown as it was then, and may be freed by now");
+		return NULL;
+	}
+	cprof_baseline_account_deinit(&before->now);
+	err = cprof_baseline_account_init(&before->now, &before->then);
+	before->now_read = !err;
+	if (!err)
+		err = mark_fresh(before, alive);
+	if (!err)
+		err = read_account(before, &before->now);
+	if (err)
+		return err;
+	const uint64_t fresh = cprof_baseline_account_settle(&before->now);
+	if (fresh)
+		cprof_run_log_note(before->log, CPROF_NOTE_DETAIL,
+				   "%" PRIu64 " bytes (estimated) at the places of older blocks "
+				   "were allocated since, and are counted with their stacks only",
+				   fresh);
+	return NULL;
+}
+
+const struct cprof_baseline_account *
+cprof_heap_before_account(const struct cprof_heap_before *before)
+{
+	return before->now_read ? &before->now : before->then_read ? &before->then : NULL;
+}
+
+/* ---- words ---- */
+
+static const char *human(uint64_t bytes, char *text, size_t n)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		value /= 1024;
+	snprintf(text, n, unit ? "%.4g %s" : "%.0f %s", value, units[unit]);
+	return text;
+}
+
+/* "24 bytes", "1152 to 1279 bytes", "80 KiB to 88 KiB". */
+static void class_text(const struct cprof_baseline_class *class, char *text, size_t n)
+{
+	char low[24], high[24];
+	if (class->low == class->high)
+		snprintf(text, n, "%" PRIu64 " bytes", class->low);
+	else if (class->low < 8192)
+		snprintf(text, n, "%" PRIu64 " to %" PRIu64 " bytes", class->low, class->high);
+	else
+		snprintf(text, n, "%s to %s", human(class->low, low, sizeof(low)),
+			 human(class->high + 1, high, sizeof(high)));
+}
+
+/* "glibc malloc held 4 MiB in 1200 blocks; free in it: ..." */
+static void note_allocator(struct cprof_heap_before *before,
+			   const struct cprof_baseline_account *account,
+			   const struct cprof_baseline_allocator *allocator)
+{
+	const struct cprof_baseline_totals *totals = &allocator->totals;
+	const struct cprof_baseline_sum *parts = totals->parts;
+	char text[7][32];
+	cprof_run_log_note(before->log, CPROF_NOTE_FACT,
+			   "%s %s %s in %" PRIu64 " blocks (±%s, ±%" PRIu64
+			   " blocks); given back to it: %s at "
+			   "hand for the next call (%" PRIu64
+			   " blocks), %s in free blocks, %s at the ends of its "
+			   "arenas; its own: %s; not to be told: %s",
+			   allocator->name,
+			   account->before || before->snapshot ? "holds now" : "held at the attach",
+			   human(parts[CPROF_BASELINE_IN_USE].bytes, text[0], 32),
+			   parts[CPROF_BASELINE_IN_USE].objects,
+			   human(totals->error_bytes, text[1], 32), totals->error_objects,
+			   human(parts[CPROF_BASELINE_CACHED].bytes, text[2], 32),
+			   parts[CPROF_BASELINE_CACHED].objects,
+			   human(parts[CPROF_BASELINE_FREE].bytes, text[3], 32),
+			   human(parts[CPROF_BASELINE_TOP].bytes, text[4], 32),
+			   human(parts[CPROF_BASELINE_OWN].bytes, text[5], 32),
+			   human(parts[CPROF_BASELINE_UNTOLD].bytes, text[6], 32));
+	if (allocator->untold_why)
+		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
+				   "%ssome of what %s held cannot be told: %s", before->who,
+				   allocator->name, allocator->untold_why);
+}
+
+/* ---- rows ---- */
+
+static struct cprof_error *add_stack(struct cprof_heap_before *before,
+				     struct cprof_stack_frame *frames, size_t n, unsigned zeros,
+				     uint64_t objects, uint64_t bytes)
+{
+	const struct cprof_session_stack stack = { .frames = frames, .n = n };
+	const struct cprof_builder_label label = { .key = "bytes",
+						   .num = (int64_t)(bytes / objects),
+						   .unit = "bytes" };
+	int64_t values[VALUES_MAX] = { 0 };
+	uint32_t labels;
+	values[zeros] = (int64_t)objects;
+	values[zeros + 1] = (int64_t)bytes;
+	struct cprof_error *err =
+		cprof_session_labels(before->session, before->process, 0, &label, 1, &labels);
+	return err ? err : cprof_session_add(before->session, &stack, labels, values);
+}
+
+static struct cprof_error *add_row(struct cprof_heap_before *before,
+				   const struct cprof_baseline_account *account,
+				   const struct cprof_baseline_row *row, unsigned zeros)
+{
+	char size[64];
+	class_text(&row->class, size, sizeof(size));
+	const char *const texts[FRAMES_MAX] = {
+		cprof_intern_get(&account->texts, row->class.type),
+		size,
+		cprof_intern_get(&account->texts, row->class.arena),
+		account->allocators[row->class.allocator].name,
+		ROOT,
+	};
+	struct cprof_stack_frame frames[FRAMES_MAX];
+	size_t n = 0;
+	for (size_t i = 0; i < FRAMES_MAX; i++) {
+		if (*texts[i])
+			frames[n++] = cprof_session_marker(before->session, texts[i]);
+	}
+	return add_stack(before, frames, n, zeros, row->objects, row->bytes);
+}
+
+/* What nobody can say more of: one sample, with the reason. */
+static struct cprof_error *add_untold(struct cprof_heap_before *before, unsigned zeros,
+				      const char *why, uint64_t bytes)
+{
+	struct cprof_stack_frame frames[2] = { cprof_session_marker(before->session, why),
+					       { .addr = CPROF_MARKER_BEFORE } };
+	return bytes ? add_stack(before, frames, 2, zeros, 1, bytes) : NULL;
+}
+
+struct cprof_error *cprof_heap_before_add(struct cprof_heap_before *before, unsigned zeros)
+{
+	const struct cprof_baseline_account *account = cprof_heap_before_account(before);
+	struct cprof_error *err = NULL;
+	if (!account)
+		return NULL;
+	if (!account->n_allocators)
+		return add_untold(before, zeros, "no allocator that can be read was found",
+				  before->resident_bytes);
+	for (uint32_t i = 0; !err && i < account->n_allocators; i++) {
+		const struct cprof_baseline_allocator *allocator = &account->allocators[i];
+		note_allocator(before, account, allocator);
+		err = add_untold(before, zeros,
+				 allocator->untold_why ? allocator->untold_why : "not told",
+				 allocator->totals.parts[CPROF_BASELINE_UNTOLD].bytes);
+	}
+	for (uint32_t i = 0; !err && i < account->n_rows; i++) {
+		if (account->rows[i].objects && account->rows[i].bytes)
+			err = add_row(before, account, &account->rows[i], zeros);
+	}
+	return err;
+}
