@@ -16,8 +16,6 @@
 /* Of claims that overlap: a stack may have become one mapping with what an allocator has. */
 enum { RANK_ALLOCATOR, RANK_PROGRAM, RANK_STACK };
 
-#define IN_USE "in use since before the attach"
-
 static uint64_t page_up(uint64_t addr)
 {
 	return (addr + 4095) & ~4095ull;
@@ -78,11 +76,13 @@ static bool pages_of(void *ctx, uint64_t start, uint64_t end, bool common, uint6
 
 /* ---- the account ---- */
 
-static void note_account(struct cprof_run_log *log, const struct cprof_resident *resident,
-			 const struct cprof_smaps *smaps)
+static void note_account(struct cprof_run_log *log, const struct cprof_target *target,
+			 const struct cprof_resident *resident, const struct cprof_smaps *smaps)
 {
+	char whose[CPROF_COMM_MAX + 32];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	cprof_resident_text(resident, &text);
+	snprintf(whose, sizeof(whose), "%s, pid %d", target->comm, (int)target->pid);
+	cprof_resident_text(resident, whose, &text);
 	if (smaps->swap)
 		cprof_buffer_printf(&text, "\n  beside that %" PRIu64 " KiB are swapped out",
 				    smaps->swap / 1024);
@@ -116,11 +116,42 @@ static uint64_t resident_in(const struct cprof_baseline_totals *totals,
 	return sum->bytes > sum->absent ? sum->bytes - sum->absent : 0;
 }
 
+static const struct {
+	enum cprof_baseline_part part;
+	const char *what;
+} others[] = {
+	{ CPROF_BASELINE_CACHED, "free inside the allocator" },
+	{ CPROF_BASELINE_FREE, "free inside the allocator" },
+	{ CPROF_BASELINE_TOP, "free inside the allocator" },
+	{ CPROF_BASELINE_OWN, "the allocator's own" },
+	{ CPROF_BASELINE_UNTOLD, "not to be told by the allocator" },
+};
+#define N_OTHERS (sizeof(others) / sizeof(others[0]))
+
 static uint32_t line_of(struct cprof_resident *resident, const char *what, const char *name)
 {
 	char text[96];
 	snprintf(text, sizeof(text), "%s: %s", what, name);
 	return cprof_resident_line(resident, text);
+}
+
+static uint32_t in_use_line(struct cprof_resident *resident,
+			    const struct cprof_baseline_account *account, uint32_t allocator)
+{
+	return line_of(resident, account->before ? "in use, allocated before the attach" : "in use",
+		       account->allocators[allocator].name);
+}
+
+/* Lines are shown in the order in which they are made. */
+static void make_lines(struct cprof_resident *resident,
+		       const struct cprof_baseline_account *account)
+{
+	for (uint32_t i = 0; account && i < account->n_allocators; i++)
+		in_use_line(resident, account, i);
+	for (uint32_t i = 0; account && i < account->n_allocators; i++) {
+		for (size_t k = 0; k < N_OTHERS; k++)
+			line_of(resident, others[k].what, account->allocators[i].name);
+	}
 }
 
 static struct cprof_error *claim_allocators(struct cprof_resident *resident,
@@ -129,14 +160,14 @@ static struct cprof_error *claim_allocators(struct cprof_resident *resident,
 	struct cprof_error *err = NULL;
 	for (uint32_t i = 0; account && !err && i < account->n_ranges; i++) {
 		const struct cprof_baseline_range *range = &account->ranges[i];
-		const char *name = account->allocators[range->allocator].name;
 		err = cprof_resident_claim(resident, range->start, range->end,
-					   line_of(resident, IN_USE, name), RANK_ALLOCATOR);
+					   in_use_line(resident, account, range->allocator),
+					   RANK_ALLOCATOR);
 	}
 	return err;
 }
 
-/* Bytes of the allocator's blocks in use, and of those what was there before the attach. */
+/* Bytes of the allocator's blocks in use that were there before the attach. */
 static uint64_t before_of(const struct cprof_baseline_account *account, uint32_t allocator)
 {
 	uint64_t bytes = 0;
@@ -146,34 +177,34 @@ static uint64_t before_of(const struct cprof_baseline_account *account, uint32_t
 }
 
 /*
- * All that is resident in an allocator's ranges went to its line of blocks in use. What is free or its own goes to other lines; of
- * the rest, what was not there before the attach is what the stacks are of.
+ * All that is resident in an allocator's ranges went to its line of blocks in use. What is free or its own goes to other
+ * lines; of the rest, what was not there before the attach has come since.
  */
 static void divide(struct cprof_resident *resident, const struct cprof_baseline_account *account,
-		   uint32_t allocator, uint32_t seen)
+		   uint32_t allocator, uint32_t since)
 {
-	static const struct {
-		enum cprof_baseline_part part;
-		const char *what;
-	} parts[] = {
-		{ CPROF_BASELINE_OWN, "allocator's own" },
-		{ CPROF_BASELINE_UNTOLD, "not told by the allocator" },
-		{ CPROF_BASELINE_TOP, "free inside the allocator" },
-		{ CPROF_BASELINE_FREE, "free inside the allocator" },
-		{ CPROF_BASELINE_CACHED, "free inside the allocator" },
-	};
 	const struct cprof_baseline_allocator *one = &account->allocators[allocator];
 	const struct cprof_baseline_sum *in_use = &one->totals.parts[CPROF_BASELINE_IN_USE];
-	const uint32_t line = line_of(resident, IN_USE, one->name);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		const uint64_t bytes = resident_in(&one->totals, parts[i].part);
-		if (bytes)
-			cprof_resident_move(resident, line,
-					    line_of(resident, parts[i].what, one->name), bytes);
-	}
+	const uint32_t line = in_use_line(resident, account, allocator);
+	for (size_t i = N_OTHERS; i--;)
+		cprof_resident_move(resident, line, line_of(resident, others[i].what, one->name),
+				    resident_in(&one->totals, others[i].part));
 	const uint64_t before = before_of(account, allocator);
 	if (account->before && in_use->bytes > before)
-		cprof_resident_move(resident, line, seen, in_use->bytes - before);
+		cprof_resident_move(resident, line, since, in_use->bytes - before);
+}
+
+/* What was allocated since, and how much of that the samples explain. */
+static uint32_t since_line(struct cprof_resident *resident,
+			   const struct cprof_baseline_account *account, double seen_bytes)
+{
+	char text[96];
+	if (!account || !account->n_allocators)
+		return cprof_resident_line(resident, "in use by stacks seen");
+	snprintf(text, sizeof(text),
+		 "in use, allocated since the attach (by stacks seen: %.1f KiB)",
+		 seen_bytes / 1024);
+	return cprof_resident_line(resident, text);
 }
 
 static struct cprof_error *account_for(struct cprof_resident *resident,
@@ -183,7 +214,8 @@ static struct cprof_error *account_for(struct cprof_resident *resident,
 				       double seen_bytes)
 {
 	struct cprof_page_bits bits = { .fd = -1 };
-	const uint32_t seen = cprof_resident_line(resident, "in use by stacks seen");
+	const uint32_t since = since_line(resident, account, seen_bytes);
+	make_lines(resident, account);
 	struct cprof_error *err = claim_allocators(resident, account);
 	if (!err)
 		err = claim_programs(resident, &process->maps, modules);
@@ -198,10 +230,10 @@ static struct cprof_error *account_for(struct cprof_resident *resident,
 	if (err)
 		return err;
 	for (uint32_t i = 0; account && i < account->n_allocators; i++)
-		divide(resident, account, i, seen);
+		divide(resident, account, i, since);
 	/* Where no allocator tells, the samples do. */
 	if ((!account || !account->n_allocators) && seen_bytes > 0)
-		cprof_resident_move(resident, cprof_resident_rest(resident), seen,
+		cprof_resident_move(resident, cprof_resident_rest(resident), since,
 				    (uint64_t)seen_bytes);
 	return NULL;
 }
@@ -221,7 +253,7 @@ struct cprof_error *cprof_heap_resident_note(struct cprof_run_log *log,
 	if (!err)
 		err = account_for(resident, &smaps, process, modules, account, seen_bytes);
 	if (!err)
-		note_account(log, resident, &smaps);
+		note_account(log, process->target, resident, &smaps);
 	cprof_resident_deinit(resident);
 	free(resident);
 	cprof_smaps_deinit(&smaps);

@@ -11,6 +11,7 @@ import subprocess
 import unittest
 
 import harness
+from heap_harness import Truth
 
 
 def kib(text):
@@ -21,7 +22,7 @@ class Account:
     """What a run printed: the whole and {line: bytes}."""
 
     def __init__(self, stderr):
-        whole = re.search(r"resident memory: ([\d.]+) KiB, of which\n((?:  +[\d.]+ KiB .*\n)+)", stderr)
+        whole = re.search(r"resident memory of .*, pid \d+: ([\d.]+) KiB, of which\n((?:  +[\d.]+ KiB .*\n)+)", stderr)
         if not whole:
             raise AssertionError(f"no account of resident memory: {stderr}")
         self.total = kib(whole.group(1))
@@ -41,13 +42,14 @@ def rollup(pid):
 class Resident(harness.TempDir):
     def account(self, pid, *args, status=0):
         path = self.path("heap.pb.gz")
-        run = harness.attach("-p", pid, "-mode", "heap", "-seconds", "0.1", "-heap-baseline", "-f", "-o", path, *args)
+        args = args or ("-seconds", "0.1", "-heap-baseline")
+        run = harness.attach("-p", pid, "-mode", "heap", "-f", "-o", path, *args)
         self.assertEqual(run.returncode, status, run.stderr)
         account = Account(run.stderr)
         # A tenth of a KiB is shown of each line.
         self.assertLessEqual(abs(sum(account.lines.values()) - account.total), 103 * len(account.lines), run.stderr)
         self.assertLess(abs(account.shares - 100), 0.1 * len(account.lines), run.stderr)
-        self.assertIn("resident memory: ", "\n".join(harness.Profile.read(path).comments))
+        self.assertIn("resident memory of ", "\n".join(harness.Profile.read(path).comments))
         return account
 
     def still(self, pid, *args):
@@ -55,6 +57,29 @@ class Resident(harness.TempDir):
         account = self.account(pid, *args)
         self.assertLess(abs(account.total - rollup(pid)), max(2 << 20, account.total * 0.02))
         return account
+
+    def test_what_is_known_to_be_in_blocks(self):
+        """By each allocator: nearly all anonymous memory is its, and as much of it is in use as the program says at most."""
+        libraries = "/usr/lib/x86_64-linux-gnu"
+        tried = 0
+        for name, library in (("glibc malloc", ""), ("jemalloc", "libjemalloc.so.2"), ("mimalloc", "libmimalloc.so.2.0"),
+                              ("tcmalloc (gperftools)", "libtcmalloc_minimal.so.4")):
+            path = os.path.join(libraries, library)
+            if library and not os.path.exists(path):
+                continue
+            env = dict(os.environ, **({"LD_PRELOAD": path} if library else {}))
+            with self.subTest(name), Truth([harness.target_path("heap_held"), "4", "10000"], env=env) as target:
+                held = int(re.search(r"^held \d+ (\d+)$", "\n".join(target.said), re.M).group(1))
+                for args in (["-snapshot"], ["-seconds", "0.1", "-heap-baseline"]):
+                    account = self.account(target.pid, *args)
+                    in_use = sum(size for line, size in account.lines.items() if line.startswith("in use"))
+                    free = account.lines.get(f"free inside the allocator: {name}", 0)
+                    self.assertLess(in_use, held * 1.01 + (1 << 20))
+                    self.assertGreater(free, 1 << 20)
+                    self.assertLess(account.lines["other anonymous memory"], 2 << 20)
+                target.quit()
+            tried += 1
+        self.assertGreater(tried, 0)
 
     def test_redis(self):
         harness.need("redis-server")

@@ -111,8 +111,9 @@ TEST(resident_lines_add_up_without_a_claim)
 	CHECK_UINT(line(&resident, "memory named [anon:pool]"), 4 * 1024);
 	CHECK_UINT(line(&resident, "shared memory (memfd, shm, /dev/zero)"), 4 * 1024);
 	CHECK_UINT(resident.lines[cprof_resident_rest(&resident)].bytes, 16 * 1024);
-	cprof_resident_text(&resident, &out);
-	CHECK(strstr(cprof_buffer_text(&out), "resident memory: 56.0 KiB, of which\n") != NULL);
+	cprof_resident_text(&resident, "a, pid 7", &out);
+	CHECK(strstr(cprof_buffer_text(&out),
+		     "resident memory of a, pid 7: 56.0 KiB, of which\n") != NULL);
 	CHECK(strstr(cprof_buffer_text(&out),
 		     "4.0 KiB   7.1 %  memory named [anon:pool] (4.0 KiB of it in other") != NULL);
 	cprof_buffer_deinit(&out);

@@ -278,11 +278,12 @@ static void amount(uint64_t bytes, char *text, size_t n)
 	snprintf(text, n, "%.1f", (double)bytes / 1024);
 }
 
-void cprof_resident_text(const struct cprof_resident *resident, struct cprof_buffer *out)
+void cprof_resident_text(const struct cprof_resident *resident, const char *whose,
+			 struct cprof_buffer *out)
 {
 	char kib[32], common[32];
 	amount(resident->total, kib, sizeof(kib));
-	cprof_buffer_printf(out, "resident memory: %s KiB, of which", kib);
+	cprof_buffer_printf(out, "resident memory of %s: %s KiB, of which", whose, kib);
 	for (uint32_t i = 0; i < CPROF_RESIDENT_LINES; i++) {
 		const struct cprof_resident_line *line = &resident->lines[i];
 		if (!line->bytes)

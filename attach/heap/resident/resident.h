@@ -72,7 +72,8 @@ uint64_t cprof_resident_move(struct cprof_resident *resident, uint32_t from, uin
 /* The line of anonymous memory that nobody claimed, for _move(). */
 uint32_t cprof_resident_rest(struct cprof_resident *resident);
 
-/* A heading and the lines that are not empty, with their shares, each on a line of its own. */
-void cprof_resident_text(const struct cprof_resident *resident, struct cprof_buffer *out);
+/* A heading with `whose` memory it is, and the lines that are not empty, with their shares, each on a line of its own. */
+void cprof_resident_text(const struct cprof_resident *resident, const char *whose,
+			 struct cprof_buffer *out);
 
 #endif
