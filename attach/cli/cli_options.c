@@ -109,6 +109,42 @@ static struct cprof_error *parse_heap_size(struct cprof_attach_options *options)
 	return cprof_heap_sizes_parse(options->heap_size, &options->requests.heap.sizes);
 }
 
+/* One look, at one moment: what watches, and what goes on, is another thing. */
+static struct cprof_error *check_snapshot(struct cprof_attach_options *options)
+{
+	const struct cprof_heap_request *heap = &options->requests.heap;
+	const struct {
+		bool given;
+		const char *name;
+	} others[] = { { options->http, "-http" },
+		       { options->live, "-live" },
+		       { options->ring.length_ns, "-ring" },
+		       { options->continuous.on, "-push -every" },
+		       { options->report.leaks, "-leaks" },
+		       { heap->since_ns, "-heap-since" },
+		       { heap->ages, "-heap-age" },
+		       { heap->mmap, "-heap-mmap" },
+		       { options->heap_size, "-heap-size" },
+		       { options->heap_hook_texts.len, "-heap-hook" },
+		       { options->rate, "-rate" } };
+	if (!heap->snapshot)
+		return NULL;
+	if (strcmp(options->mode, "heap") != 0)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-snapshot says nothing without -mode heap"),
+			"add -mode heap; -mode threads is a snapshot by itself");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i].given)
+			return cprof_error_hint(
+				cprof_error_new(CPROF_ERR_USAGE, "-snapshot does not go with %s",
+						others[i].name),
+				"it is one look at what is held now; with -heap-baseline what was held "
+				"before is shown beside what is allocated since");
+	}
+	return NULL;
+}
+
 static struct cprof_error *parse_block(struct cprof_attach_options *options)
 {
 	const char *scope = options->block;
@@ -295,20 +331,11 @@ static struct cprof_error *find_servers(struct cprof_attach_options *options)
 static struct cprof_error *fill_requests(struct cprof_attach_options *options)
 {
 	static struct cprof_error *(*const steps[])(struct cprof_attach_options *) = {
-		check_threads,
-		parse_rate,
-		parse_overhead,
-		parse_heap_hooks,
-		cli_options_settle_growth,
-		parse_heap_size,
-		parse_block,
-		check_cpu,
-		parse_wall,
-		split_labels,
-		parse_naming,
-		check_children,
-		check_http,
-		cli_options_parse_samples,
+		check_snapshot,  check_threads,    parse_rate,
+		parse_overhead,  parse_heap_hooks, cli_options_settle_growth,
+		parse_heap_size, parse_block,      check_cpu,
+		parse_wall,      split_labels,     parse_naming,
+		check_children,  check_http,       cli_options_parse_samples,
 	};
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < sizeof(steps) / sizeof(steps[0]); i++)

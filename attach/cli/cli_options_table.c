@@ -147,7 +147,7 @@ static const struct cprof_option_habit habits[] = {
 	{ "flamegraph flame flames fg html", "did you mean -o FILE.html? the file's name says what is written" },
 	{ "svg png pdf dot speedscope firefox json", "did you mean -o FILE.svg? the file's name says what is written: .svg .png .dot .json .speedscope.json .firefox.json.gz" },
 	{ "web", "cprof -web FILE shows a graph of what this writes; -o FILE.html is a flame graph" },
-	{ "overwrite switch-output snapshot flight-recorder lookback", "did you mean -ring 60s? it keeps the last minute and writes it at -until 'cpu>80%', SIGUSR1 or the process's end" },
+	{ "overwrite switch-output flight-recorder lookback", "did you mean -ring 60s? it keeps the last minute and writes it at -until 'cpu>80%', SIGUSR1 or the process's end" },
 	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
 };
 
