@@ -15,7 +15,9 @@
 #include "base/clock.h"
 
 #define OTHER_FDS 5
-#define END_NS    (10 * CPROF_NS_PER_S) /* for the last profile, once it is told to end */
+#define HANDED_NS                                                                                  \
+	(CPROF_NS_PER_S * 3 / 20)    /* until what happened before is in the recording's memory */
+#define END_NS (10 * CPROF_NS_PER_S) /* for the last profile, once it is told to end */
 
 enum asking { NOBODY, FOR_TRIGGER, FOR_CLIENTS };
 
@@ -133,7 +135,7 @@ static uint64_t due_ns(const struct watch *watch)
 {
 	if (!watch->pending)
 		return UINT64_MAX;
-	return watch->hurried ? 0 : watch->triggered_mono_ns + watch->ring->after_ns;
+	return watch->hurried ? 0 : watch->triggered_mono_ns + watch->ring->after_ns + HANDED_NS;
 }
 
 /* What is due is asked for, one at a time. */

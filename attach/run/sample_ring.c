@@ -144,6 +144,11 @@ void cprof_sample_ring_count(const struct cprof_sample_ring *ring, struct cprof_
 	counts->lost -= before.lost < counts->lost ? before.lost : counts->lost;
 	counts->truncated -=
 		before.truncated < counts->truncated ? before.truncated : counts->truncated;
+	if (ring->sums) {
+		counts->samples -=
+			before.samples < counts->samples ? before.samples : counts->samples;
+		return;
+	}
 	counts->samples = 0;
 	for (size_t i = 0; i < ring->n; i++)
 		counts->samples += cprof_sample_ring_wants(ring, cprof_sample_ring_at(ring, i));

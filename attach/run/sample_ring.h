@@ -26,6 +26,8 @@ struct cprof_sample_ring_entry {
 };
 
 struct cprof_sample_ring {
+	bool sums; /* an entry is the sum of several samples: how many these were is told by the run's counts */
+
 	/* Set by who wants one. */
 	uint64_t length_ns;
 	size_t bytes_max; /* of the ring and of what it refers to */

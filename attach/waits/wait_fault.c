@@ -53,6 +53,15 @@ static void add_up(struct cprof_wait_faults *faults, struct cprof_wait_fault *fa
 	fault->half = FAULT_NONE;
 }
 
+void cprof_wait_faults_each_row(struct cprof_wait_faults *faults,
+				void (*fn)(void *ctx, uint32_t *row), void *ctx)
+{
+	for (size_t i = 0; faults->halves && i < FAULTS_MAX; i++) {
+		if (faults->halves[i].half == FAULT_BEGUN)
+			fn(ctx, &faults->halves[i].row);
+	}
+}
+
 struct cprof_error *cprof_wait_faults_begin(struct cprof_wait_faults *faults,
 					    const struct cprof_wait_bpf_event *event,
 					    const struct cprof_session_sample *sample)

@@ -28,6 +28,10 @@ struct cprof_error *cprof_wait_faults_begin(struct cprof_wait_faults *faults,
 					    const struct cprof_wait_bpf_event *event,
 					    const struct cprof_session_sample *sample);
 
+/* As in wait_tier.h. */
+void cprof_wait_faults_each_row(struct cprof_wait_faults *faults,
+				void (*fn)(void *ctx, uint32_t *row), void *ctx);
+
 /* It is over: `event` is CPROF_WAIT_BPF_FAULT_END. */
 void cprof_wait_faults_end(struct cprof_wait_faults *faults,
 			   const struct cprof_wait_bpf_event *event);

@@ -7,16 +7,23 @@
 
 #include "attach/waits/wait_intake.h"
 #include "attach/waits/wait_profile.h"
+#include "attach/waits/wait_ring.h"
 #include "attach/waits/wait_watch.h"
 #include "base/cleanup.h"
 
 /* ---- the window ---- */
 
+struct waits {
+	struct cprof_wait_watch watch;
+	struct cprof_wait_ring ring; /* where the run looks back */
+};
+
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
 
 /* Take waits until the window is over. */
-static struct cprof_error *take_waits(struct cprof_wait_watch *watch)
+static struct cprof_error *take_waits(struct waits *waits)
 {
+	struct cprof_wait_watch *watch = &waits->watch;
 	struct cprof_wait_intake *intake = watch->intake;
 	struct cprof_window *window = intake->run->window;
 	CPROF_AUTO(free) struct pollfd *fds = calloc(CPROF_WAIT_TIER_FDS_MAX, sizeof(*fds));
@@ -24,6 +31,7 @@ static struct cprof_error *take_waits(struct cprof_wait_watch *watch)
 		return cprof_error_no_memory();
 	cprof_window_start(window);
 	cprof_wait_watch_start(watch);
+	waits->ring.turned_ns = window->start_mono_ns;
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
@@ -32,19 +40,24 @@ static struct cprof_error *take_waits(struct cprof_wait_watch *watch)
 					 &intake->run->log->counts);
 		err = cprof_wait_watch_drain(watch);
 		if (!err)
-			err = cprof_snapshots_take(window->snapshots, finish_so_far, watch);
+			err = cprof_wait_ring_turn(&waits->ring, watch);
+		if (!err)
+			err = cprof_snapshots_take(window->snapshots, finish_so_far, waits);
 		cprof_session_prefetch(intake->session);
 		cprof_wait_watch_pace(watch);
 	}
 	return err;
 }
 
-static struct cprof_error *run_window(struct cprof_wait_watch *watch)
+static struct cprof_error *run_window(struct waits *waits)
 {
-	struct cprof_error *err = take_waits(watch);
-	if (!cprof_snapshots_want_last(watch->intake->run->window->snapshots))
+	const struct cprof_run *run = waits->watch.intake->run;
+	struct cprof_error *err = take_waits(waits);
+	if (!cprof_snapshots_want_last(run->window->snapshots))
 		return err; /* waits that are open still would count twice in the next one */
-	return err ? err : cprof_wait_watch_end(watch);
+	if (!err && run->ring)
+		return cprof_wait_ring_cut(&waits->ring, &waits->watch);
+	return err ? err : cprof_wait_watch_end(&waits->watch);
 }
 
 /* ---- the run ---- */
@@ -180,28 +193,32 @@ static struct cprof_error *make_profile(const struct cprof_wait_intake *intake,
 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
-	const struct cprof_wait_watch *watch = ctx;
-	struct cprof_error *err = cprof_wait_profile_fill(watch->intake);
+	struct waits *waits = ctx;
+	struct cprof_wait_watch *watch = &waits->watch;
+	struct cprof_error *err = cprof_wait_ring_cut(&waits->ring, watch);
+	if (!err)
+		err = cprof_wait_profile_fill(watch->intake);
 	return err ? err : make_profile(watch->intake, watch->tier, ret_profile);
 }
 
 static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 				    struct cprof_profile **ret_profile)
 {
-	struct cprof_wait_watch watch;
-	struct cprof_error *err = cprof_wait_watch_open(intake, &watch);
+	struct waits waits = { 0 };
+	struct cprof_error *err = cprof_wait_watch_open(intake, &waits.watch);
 	if (err)
 		return err;
-	err = run_window(&watch);
-	cprof_wait_watch_close(&watch);
+	err = run_window(&waits);
+	cprof_wait_watch_close(&waits.watch);
+	cprof_wait_ring_deinit(&waits.ring);
 	*ret_profile = NULL;
 	if (err || !cprof_snapshots_want_last(intake->run->window->snapshots))
 		return err;
 	err = cprof_wait_profile_fill(intake);
 	if (err)
 		return err;
-	tell(intake, watch.tier);
-	return make_profile(intake, watch.tier, ret_profile);
+	tell(intake, waits.watch.tier);
+	return make_profile(intake, waits.watch.tier, ret_profile);
 }
 
 struct cprof_error *cprof_wait_run(const struct cprof_run *run,

@@ -82,6 +82,16 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
 	return NULL;
 }
 
+struct cprof_error *cprof_wait_table_carry(struct cprof_wait_table *table,
+					   const struct cprof_wait_row *row, uint32_t *ret_row)
+{
+	struct cprof_wait_row *kept;
+	struct cprof_error *err = find_row(table, row, &kept);
+	if (!err)
+		*ret_row = (uint32_t)(kept - table->rows);
+	return err;
+}
+
 struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
 					  double count, double delay_ns)
 {

@@ -46,6 +46,10 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
 					 const struct cprof_wait *wait, uint32_t stack,
 					 uint32_t *ret_row);
 
+/* One more row with what it has, for a table that goes on with some of another's. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_table_carry(struct cprof_wait_table *table,
+					   const struct cprof_wait_row *row, uint32_t *ret_row);
+
 /* `count` waits of `delay_ns` that were added to row `from` turn out to be open: move them to the row that says so. */
 struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
 					  double count, double delay_ns);

@@ -50,6 +50,8 @@ struct cprof_wait_tier {
 	struct cprof_error *(*mark_open)(void *state);
 	/* When thread `tid` began the wait it is in, CLOCK_MONOTONIC; false where the tier did not see that. */
 	bool (*since)(void *state, uint32_t tid, uint64_t *ret_mono_ns);
+	/* Show `fn` each row number (wait_table.h) that is kept for later, which it may change; may be NULL: none is. */
+	void (*each_row)(void *state, void (*fn)(void *ctx, uint32_t *row), void *ctx);
 	/* Notes about the run as a whole, at its end; may be NULL. */
 	void (*tell)(void *state);
 };

@@ -423,6 +423,12 @@ static void tell(void *state)
 				   (uint64_t)counts.kept);
 }
 
+static void each_row(void *state, void (*fn)(void *ctx, uint32_t *row), void *ctx)
+{
+	struct bpf_tier *tier = state;
+	cprof_wait_faults_each_row(&tier->faults, fn, ctx);
+}
+
 const struct cprof_wait_tier cprof_wait_tier_bpf = {
 	.name = "bpf",
 	.exactly = "asleep until woken, every wait timed in the kernel",
@@ -436,5 +442,6 @@ const struct cprof_wait_tier cprof_wait_tier_bpf = {
 	.fds = fds,
 	.drain = drain,
 	.since = since,
+	.each_row = each_row,
 	.tell = tell,
 };

@@ -278,6 +278,15 @@ static struct cprof_error *mark_open(void *state)
 	return err;
 }
 
+/* What waits in the same call were added to is learned anew. */
+static void each_row(void *state, void (*fn)(void *ctx, uint32_t *row), void *ctx)
+{
+	struct proc_tier *tier = state;
+	cprof_map64_deinit(&tier->rows);
+	for (size_t i = 0; i < tier->n; i++)
+		fn(ctx, &tier->threads[i].row);
+}
+
 /* ---- opening ---- */
 
 static void close_tier(void *state)
@@ -353,5 +362,6 @@ const struct cprof_wait_tier cprof_wait_tier_proc = {
 	.close = close_tier,
 	.drain = drain,
 	.mark_open = mark_open,
+	.each_row = each_row,
 	.tell = tell,
 };

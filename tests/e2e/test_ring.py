@@ -162,6 +162,35 @@ class TestRing(TempDir):
             self.assertIn("written because of signal USR1, signal USR2", profile.comments)
             ring.end()
 
+    def delay(self, path, function):
+        profile = Profile.read(path)
+        index = [name for name, _ in profile.sample_types].index("delay")
+        return sum(values[index] for stack, values, _ in profile.samples if function in stack) / 1e9
+
+    def test_waits_are_looked_back_at_those_that_last_and_those_that_are_over(self):
+        for method in ("bpf", "perf", "proc"):
+            with self.subTest(method=method), Target("obedient") as target:
+                footprint = Footprint(target.pid)
+                with Ring(self, target, "-mode", "block", "-block-method", method, "-until", "blocked>300ms") as ring:
+                    does(target, "lock")
+                    self.assertGreater(self.delay(ring.written(), "wait_for_lock"), 0.2)
+                    does(target, "unlock")
+                    # It is handed over when the machine comes to it; from then on each file has it, once.
+                    delays = []
+                    wait_until(lambda: delays.append(self.delay(ring.trigger(), "wait_for_lock")) or delays[-1] > 0.3,
+                               "the wait that is over is in a file")
+                    self.assertAlmostEqual(self.delay(ring.trigger(), "wait_for_lock"), delays[-1], delta=0.01)
+                    ring.end()
+                self.check_works(target, footprint)
+
+    def test_who_made_others_wait_is_looked_back_at(self):
+        with Target("obedient") as target, Ring(self, target, "-mode", "mutex", "-until", "blocked>100ms") as ring:
+            does(target, "lock")
+            self.assertEqual(self.delay(ring.written(), "obey"), 0)  # nobody has released it yet
+            does(target, "unlock")
+            wait_until(lambda: self.delay(ring.trigger(), "obey") > 0.1, "the release is in a file")
+            ring.end()
+
     def test_so_many_files_are_kept(self):
         with Target("obedient") as target:
             works(target, "first")
