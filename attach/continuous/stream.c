@@ -22,9 +22,12 @@ struct cprof_error *cprof_stream_init(struct cprof_stream *stream, const struct 
 					 .form = { .shape = CPROF_SHAPE_PART },
 					 .reader = { .fd = -1 },
 					 .work = CPROF_WORK_NONE };
-	if (!cprof_profile_form_of_mode(mode->name, &stream->form))
-		return cprof_error_new(CPROF_ERR_USAGE, "mode %s cannot go on for ever",
-				       mode->name);
+	if (!cprof_profile_form_of_mode(mode->name, &stream->form) ||
+	    cprof_endpoints[stream->form.endpoint].kind == CPROF_ENDPOINT_SPELL)
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE, "mode %s cannot go on for ever",
+					mode->name),
+			"its profiles are of one window each: give -seconds, and -push where it is to go");
 	if (is_moment(stream))
 		stream->form.shape = CPROF_SHAPE_PPROF;
 	return NULL;

@@ -10,13 +10,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define ROOT            "/debug/pprof/"
-#define SECONDS_DEFAULT 30
-#define TOO_LONG        "seconds is 3600 at most"
-#define NO_WALL_CLOCK                                                                               \
-	"the time of threads that do not run is not recorded together with that of those that do: " \
-	"/debug/pprof/profile has where they run, /debug/pprof/block where they wait for locks, "   \
-	"/debug/pprof/threads what each does now"
+#define ROOT               "/debug/pprof/"
+#define FGPROF             "/debug/fgprof" /* where Go programs have a wall-clock profile */
+#define SECONDS_DEFAULT    30
+#define TOO_LONG           "seconds is 3600 at most"
 #define NOT_POSITIVE       "invalid value for \"seconds\" - must be a positive integer"
 #define SECONDS_WITH_DEBUG "seconds and debug params are incompatible"
 
@@ -223,6 +220,16 @@ static void read_parameters(const struct cprof_http_request *request, struct cpr
 		read_window(request, ask);
 		read_cpu(request, ask);
 		break;
+	case CPROF_ENDPOINT_SPELL:
+		read_debug(request, ask);
+		ask->debug = 0;
+		ask->form.shape = CPROF_SHAPE_PPROF;
+		read_window(request, ask);
+		read_cpu(request, ask);
+		if (*ask->event)
+			refuse(ask, 400,
+			       "event goes with profile: a wall-clock profile is of time");
+		break;
 	case CPROF_ENDPOINT_SINCE:
 		read_debug(request, ask);
 		read_difference(request, ask);
@@ -281,15 +288,14 @@ void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *
 		return;
 	read_site(request, ask);
 	const char *path = skip_pid(request->path, &ask->pid);
-	if (strcmp(path, "/debug/fgprof") == 0)
-		refuse(ask, 501, NO_WALL_CLOCK);
-	if (strncmp(path, ROOT, n_root) != 0)
+	const bool fgprof = strcmp(path, FGPROF) == 0;
+	if (!fgprof && strncmp(path, ROOT, n_root) != 0)
 		return;
 	read_pid(request, ask);
 	ask->kind = CPROF_ASK_INDEX;
-	if (!path[n_root])
+	if (!fgprof && !path[n_root])
 		return;
-	ask->endpoint = cprof_endpoint_find(path + n_root);
+	ask->endpoint = cprof_endpoint_find(fgprof ? "wall" : path + n_root);
 	if (!ask->endpoint) {
 		refuse(ask, 404, "Unknown profile");
 		return;

@@ -104,6 +104,12 @@ const struct cprof_endpoint cprof_endpoints[] = {
 	  .kind = CPROF_ENDPOINT_NOT_THERE,
 	  .refusal = "an execution trace is of Go's scheduler, and this process has none; "
 		     "/debug/pprof/profile and /debug/pprof/block show where time goes" },
+	{ .name = "wall",
+	  .kind = CPROF_ENDPOINT_SPELL,
+	  .mode = "wall",
+	  .summary =
+		  "where all of each thread's time goes, on a CPU and off it, for seconds=N (30) "
+		  "from now; /debug/fgprof is the same" },
 };
 const size_t cprof_n_endpoints = sizeof(cprof_endpoints) / sizeof(cprof_endpoints[0]);
 

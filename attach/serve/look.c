@@ -21,36 +21,47 @@ static struct cprof_error *keep_text(void *ctx, const char *text, size_t n)
 	return cprof_buffer_error(ctx);
 }
 
+/* Run a mode on it in a window of `length_ns`. */
+static struct cprof_error *run_mode(const struct cprof_subject *subject, const char *name,
+				    const struct cprof_mode_requests *requests,
+				    struct cprof_target *target, struct cprof_window *window,
+				    struct cprof_profile **ret_profile)
+{
+	const struct cprof_mode *mode;
+	struct cprof_run_log log = { 0 };
+	window->targets = &target;
+	window->n_targets = 1;
+	const struct cprof_run run = {
+		.targets = &target,
+		.n_targets = 1,
+		.window = window,
+		.log = &log,
+		.naming = subject->naming,
+		.threads = subject->threads,
+		.command_line = subject->command_line,
+	};
+	struct cprof_error *err = cprof_mode_find(name, &mode);
+	if (!err)
+		err = cprof_mode_run(mode, &run, requests, ret_profile);
+	cprof_window_deinit(window);
+	cprof_run_log_deinit(&log);
+	return err;
+}
+
 static struct cprof_error *look_at(const struct cprof_look_threads *look,
 				   struct cprof_target *target, int stop_fd,
 				   struct cprof_buffer *ret_bytes)
 {
 	struct cprof_mode_requests requests = *look->subject->requests;
-	const struct cprof_mode *mode;
 	struct cprof_profile *profile = NULL;
-	struct cprof_run_log log = { 0 };
-	struct cprof_window window = { .stop_fd = stop_fd, .targets = &target, .n_targets = 1 };
-	const struct cprof_run run = {
-		.targets = &target,
-		.n_targets = 1,
-		.window = &window,
-		.log = &log,
-		.naming = look->subject->naming,
-		.threads = look->subject->threads,
-		.command_line = look->subject->command_line,
-	};
+	struct cprof_window window = { .stop_fd = stop_fd };
 	requests.threads.print = look->dump ? keep_text : NULL;
 	requests.threads.print_ctx = ret_bytes;
 	requests.threads.no_profile = look->dump;
 	requests.threads.go_words = look->go_words;
-	struct cprof_error *err = cprof_mode_find("threads", &mode);
-	if (!err)
-		err = cprof_mode_run(mode, &run, &requests, &profile);
-	if (!err && !look->dump)
-		err = cprof_profile_form_write(&look->form, profile, ret_bytes);
-	cprof_window_deinit(&window);
-	cprof_run_log_deinit(&log);
-	return err;
+	struct cprof_error *err =
+		run_mode(look->subject, "threads", &requests, target, &window, &profile);
+	return err || look->dump ? err : cprof_profile_form_write(&look->form, profile, ret_bytes);
 }
 
 static struct cprof_error *threads(void *ctx, int stop_fd, int ask_fd,
@@ -71,6 +82,34 @@ struct cprof_error *cprof_look_threads_start(struct cprof_look_threads *look,
 					     struct cprof_work *ret_work)
 {
 	return cprof_work_start("cprof-threads", threads, look, -1, ret_work);
+}
+
+/* ---- some seconds ---- */
+
+static struct cprof_error *spell(void *ctx, int stop_fd, int ask_fd, struct cprof_buffer *ret_bytes)
+{
+	const struct cprof_look_spell *look = ctx;
+	struct cprof_mode_requests requests = *look->subject->requests;
+	struct cprof_target *target;
+	struct cprof_profile *profile = NULL;
+	struct cprof_window window = { .stop_fd = stop_fd, .length_ns = look->length_ns };
+	(void)ask_fd;
+	if (look->rate_hz > 0)
+		requests.wall.rate_hz = look->rate_hz;
+	struct cprof_error *err = cprof_subject_open(look->subject, &target);
+	if (err)
+		return err;
+	err = run_mode(look->subject, look->mode, &requests, target, &window, &profile);
+	if (!err)
+		err = cprof_profile_form_write(&look->form, profile, ret_bytes);
+	cprof_target_close(target);
+	return err;
+}
+
+struct cprof_error *cprof_look_spell_start(struct cprof_look_spell *look,
+					   struct cprof_work *ret_work)
+{
+	return cprof_work_start("cprof-spell", spell, look, -1, ret_work);
 }
 
 /* ---- names ---- */

@@ -161,7 +161,7 @@ struct cprof_error *cprof_profile_form_write_on(const struct cprof_profile_form 
 	err = add_up(endpoint, &profile, cprof_take_ptr(&carry));
 	if (err)
 		return err;
-	if (form->shape != CPROF_SHAPE_PART)
+	if (form->shape != CPROF_SHAPE_PART && endpoint->kind != CPROF_ENDPOINT_SPELL)
 		set_moment(profile);
 	return encode(form, profile, out);
 }

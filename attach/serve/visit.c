@@ -65,10 +65,27 @@ static void leave_channel(struct cprof_visit *visit)
 	visit->channel = NULL;
 }
 
+static bool is_spell(const struct cprof_visit *visit)
+{
+	return visit->ask.endpoint->kind == CPROF_ENDPOINT_SPELL;
+}
+
+/* How many works like this one there are. */
+static unsigned *works_like(const struct cprof_visit *visit)
+{
+	return is_spell(visit) ? &visit->house->spells : visit->house->works;
+}
+
+static bool may_work(const struct cprof_visit *visit)
+{
+	return *works_like(visit) <
+	       (is_spell(visit) ? CPROF_VISIT_SPELLS_MAX : CPROF_VISIT_WORKS_MAX);
+}
+
 static void end_work(struct cprof_visit *visit)
 {
 	cprof_work_end(&visit->work);
-	*visit->house->works -= visit->works;
+	*works_like(visit) -= visit->works;
 	visit->works = false;
 }
 
@@ -91,7 +108,7 @@ int cprof_visit_fd(const struct cprof_visit *visit)
 
 uint64_t cprof_visit_due_mono_ns(const struct cprof_visit *visit)
 {
-	const bool my_turn = visit->stage == QUEUED && *visit->house->works < CPROF_VISIT_WORKS_MAX;
+	const bool my_turn = visit->stage == QUEUED && may_work(visit);
 	return my_turn || visit->stage == BEGIN ? 0 : visit->due_mono_ns;
 }
 
@@ -150,7 +167,8 @@ static void succeed(struct cprof_visit *visit, struct cprof_buffer *bytes)
 	const struct cprof_ask *ask = &visit->ask;
 	const bool binary = ask->endpoint->kind != CPROF_ENDPOINT_SYMBOL &&
 			    ask->form.shape == CPROF_SHAPE_PPROF;
-	const bool delta = ask->length_ns && ask->endpoint->kind != CPROF_ENDPOINT_WINDOW;
+	const bool delta =
+		ask->length_ns && ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && !is_spell(visit);
 	char disposition[96];
 	snprintf(disposition, sizeof(disposition), "attachment; filename=\"%s%s\"",
 		 ask->endpoint->file ? ask->endpoint->file : ask->endpoint->name,
@@ -306,6 +324,18 @@ static struct cprof_error *start_look(struct cprof_visit *visit)
 	return cprof_look_threads_start(&look, &visit->work);
 }
 
+static struct cprof_error *start_spell(struct cprof_visit *visit)
+{
+	struct cprof_look_spell look = {
+		.subject = visit->house->subject,
+		.mode = visit->ask.endpoint->mode,
+		.form = visit->ask.form,
+		.length_ns = visit->ask.length_ns,
+		.rate_hz = visit->ask.rate,
+	};
+	return cprof_look_spell_start(&look, &visit->work);
+}
+
 static struct cprof_error *start_names(struct cprof_visit *visit)
 {
 	const struct cprof_http_request *request = visit->request;
@@ -320,16 +350,17 @@ static struct cprof_error *start_names(struct cprof_visit *visit)
 
 static struct cprof_error *start_work(struct cprof_visit *visit)
 {
-	if (*visit->house->works >= CPROF_VISIT_WORKS_MAX)
+	if (!may_work(visit))
 		return NULL;
 	struct cprof_error *err =
-		visit->ask.endpoint->kind == CPROF_ENDPOINT_SYMBOL ? start_names(visit)
+		is_spell(visit)                                      ? start_spell(visit)
+		: visit->ask.endpoint->kind == CPROF_ENDPOINT_SYMBOL ? start_names(visit)
 		: visit->ask.endpoint->kind == CPROF_ENDPOINT_MOMENT
 			? start_look(visit)
 			: cprof_work_start("cprof-difference", difference, visit, -1, &visit->work);
 	if (err)
 		return err;
-	++*visit->house->works;
+	++*works_like(visit);
 	visit->works = true;
 	visit->stage = WORKING;
 	return NULL;
@@ -353,8 +384,8 @@ static struct cprof_error *begin(struct cprof_visit *visit)
 	if (kind == CPROF_ENDPOINT_WINDOW || kind == CPROF_ENDPOINT_SINCE ||
 	    kind == CPROF_ENDPOINT_DELTA)
 		return use_channel(visit);
-	visit->stage = visit->ask.length_ns ? BETWEEN : QUEUED;
-	if (visit->ask.length_ns)
+	visit->stage = visit->ask.length_ns && !is_spell(visit) ? BETWEEN : QUEUED;
+	if (visit->stage == BETWEEN)
 		visit->due_mono_ns = cprof_clock_mono_ns() + visit->ask.length_ns;
 	return NULL;
 }

@@ -161,7 +161,10 @@ class Contract(unittest.TestCase):
         # Ours, where Go has none or is wrong.
         ("GET", "/debug/pprof/threads", 200, BINARY, "threads", None),
         ("GET", "/debug/pprof/trace", 501, TEXT, None, None),
-        ("GET", "/debug/fgprof?seconds=14", 501, TEXT, None, None),
+        ("GET", "/debug/fgprof?seconds=0.2", 200, BINARY, "wall", None),
+        ("GET", "/debug/pprof/wall?seconds=0.2&hz=200", 200, BINARY, "wall", None),
+        ("GET", "/debug/pprof/wall?seconds=0.2&event=cycles", 400, TEXT, None, None),
+        ("GET", "/debug/fgprof?seconds=1e9", 400, TEXT, None, b"seconds is 3600 at most\n"),
         *(("GET", f"/debug/pprof/delta_{name}", 200, BINARY, name + ".pprof.gz", None) for name in ("heap", "block", "mutex")),
         ("GET", "/debug/pprof/delta_heap?debug=1", 200, TEXT, None, None),
         ("GET", "/debug/pprof/block?seconds=1&rate=5000", 200, BINARY, "block-delta", None),
