@@ -101,7 +101,7 @@ struct cprof_error *cprof_wait_watch_open(struct cprof_wait_intake *intake,
 	const uint64_t wanted = intake->request->records_per_s;
 	*ret_watch = (struct cprof_wait_watch){
 		.intake = intake,
-		.pace = { .rate_ns = RATE_START_NS,
+		.pace = { .rate_ns = intake->rate_ns,
 			  .floor_ns = RATE_FLOOR_NS,
 			  .ceiling_ns = RATE_CEILING_NS,
 			  .target_per_s = wanted ? wanted : RECORDS_PER_S },
@@ -152,7 +152,9 @@ void cprof_wait_watch_pace(struct cprof_wait_watch *watch)
 {
 	struct cprof_wait_intake *intake = watch->intake;
 	const uint64_t now_ns = cprof_clock_mono_ns(), took_ns = now_ns - watch->paced_ns;
-	if (!intake->adaptive || !watch->tier->thins || watch->tier->mark_open || took_ns < PACE_NS)
+	/* Where waits are lost it is high time. */
+	const uint64_t due_ns = intake->lost > watch->lost ? PACE_NS / 5 : PACE_NS;
+	if (!intake->adaptive || !watch->tier->thins || watch->tier->mark_open || took_ns < due_ns)
 		return;
 	intake->rate_ns = cprof_wait_pace_next(&watch->pace, intake->records - watch->records,
 					       took_ns, intake->lost - watch->lost);

@@ -26,7 +26,7 @@ struct cprof_wait_watch {
 	uint64_t paced_ns, records, lost; /* what had come in when the rate was last set */
 };
 
-/* How intake->request is to be followed: a rate of its own, or the load's. Before anything else. */
+/* How intake->request is to be followed: a rate of its own, or the load's, which begins at intake->rate_ns. Before anything else. */
 void cprof_wait_watch_rate(struct cprof_wait_intake *intake);
 
 /*

@@ -78,23 +78,21 @@ static struct known *know(struct proc_source *source, pid_t tid, bool *ret_new)
 	return &source->threads[*index];
 }
 
+/* An end of somebody unknown is that of one who was missed at the last look already, and has been settled. */
 static void tell(void *state, pid_t tid, bool born, uint64_t mono_ns)
 {
 	struct proc_source *source = state;
-	bool is_new;
-	if (!source->start_ns || mono_ns < source->start_ns)
+	bool is_new = false;
+	if (!source->start_ns || mono_ns < source->start_ns ||
+	    (!born && !cprof_map64_get(&source->by_tid, (uint64_t)tid)))
 		return;
 	struct known *thread = know(source, tid, &is_new);
 	if (!thread)
 		return;
-	if (born && is_new)
-		thread->born_ns = mono_ns;
-	else if (born && mono_ns < thread->born_ns)
-		thread->born_ns = mono_ns;
-	else if (!born)
+	if (!born)
 		thread->ended_ns = mono_ns;
-	if (!born && !thread->born_ns)
-		thread->born_ns = source->start_ns;
+	else if (is_new || mono_ns < thread->born_ns)
+		thread->born_ns = mono_ns;
 }
 
 /* What a thread did before the window does not count; one that is born in it starts at nothing. */
@@ -105,6 +103,8 @@ static struct cprof_error *look(struct proc_source *source, pid_t tid, uint64_t 
 	if (!thread)
 		return cprof_error_no_memory();
 	thread->listed = true;
+	if (is_new)
+		thread->born_ns = first ? source->start_ns : now_ns;
 	struct stat_now now;
 	if (!read_stat(source->pid, tid, &now))
 		return NULL;
@@ -115,8 +115,6 @@ static struct cprof_error *look(struct proc_source *source, pid_t tid, uint64_t 
 	thread->looks++;
 	if (first)
 		thread->before = now;
-	if (is_new)
-		thread->born_ns = first ? source->start_ns : now_ns;
 	return NULL;
 }
 

@@ -192,7 +192,7 @@ static struct cprof_error *add_blocked(struct rows *rows,
 {
 	const struct look *look = &looks[CPROF_LEDGER_BLOCKED];
 	const uint64_t ns = account->ns[CPROF_LEDGER_BLOCKED];
-	const uint64_t known = cprof_wall_share_known(ns, sum_of(group));
+	const uint64_t known = cprof_wall_share_known(ns, sum_of(group), rows->intake->rate_ns);
 	rows->sums.unknown_ns += ns - known;
 	struct cprof_error *err = divide(rows, account, look, group, known);
 	return err ? err : add_alone(rows, account, look, ns - known);

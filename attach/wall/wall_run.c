@@ -16,8 +16,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define FDS_MAX          (2 * CPROF_WAIT_TIER_FDS_MAX)
-#define DRAIN_NS         100000000ull
+#define FDS_MAX        (2 * CPROF_WAIT_TIER_FDS_MAX)
+#define DRAIN_NS       100000000ull
+#define RATE_LEAST_NS  100000ull
+#define RATE_THREAD_NS 10000ull
+#define STACK_BYTES                                                                                \
+	8192 /* of a wait: what is deeper is read later, since a thread that waits stays below it */
 #define RECORD_NS        6000ull /* a sample or a kept wait costs the target about so much */
 #define UNKNOWN_LEAST_NS 100000000ull
 #define UNKNOWN_PART     20 /* of so much of the time off CPU it is worth a word */
@@ -161,6 +165,15 @@ static void bound(struct wall *wall)
 	wall->waits.records_per_s = records_per_s < 1 ? 1 : (uint64_t)records_per_s;
 }
 
+/* To begin with: many threads sleep often, and the rings are small until the rate has followed that. */
+static uint64_t rate_for(const struct cprof_target *target)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	cprof_error_free(cprof_target_threads(target, &tids, &n));
+	return RATE_LEAST_NS + n * RATE_THREAD_NS;
+}
+
 static struct cprof_error *set_up(struct wall *wall)
 {
 	const struct cprof_wall_request *request = wall->request;
@@ -186,6 +199,7 @@ static struct cprof_error *set_up(struct wall *wall)
 		.process = cprof_session_process_at(wall->session, 0),
 	};
 	cprof_wait_watch_rate(&wall->intake);
+	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
 	wall->still.pid = wall->run->targets[0]->pid;
 	return NULL;
 }

@@ -6,7 +6,8 @@
 
 #include "base/cleanup.h"
 
-#define KNOWN_WHOLE 0.9
+#define DEVIATIONS 4
+#define LET_GO     0.1
 
 struct rest {
 	double lost;
@@ -56,9 +57,11 @@ struct cprof_error *cprof_wall_share(uint64_t total, const double *weights, size
 	return NULL;
 }
 
-uint64_t cprof_wall_share_known(uint64_t total_ns, double sum_ns)
+uint64_t cprof_wall_share_known(uint64_t total_ns, double sum_ns, uint64_t rate_ns)
 {
+	const double total = (double)total_ns;
+	const double chance = DEVIATIONS * sqrt(total * (double)rate_ns) + LET_GO * total;
 	if (!(sum_ns > 0))
 		return 0;
-	return sum_ns >= KNOWN_WHOLE * (double)total_ns ? total_ns : (uint64_t)sum_ns;
+	return sum_ns + chance >= total ? total_ns : (uint64_t)sum_ns;
 }

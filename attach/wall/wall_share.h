@@ -21,9 +21,10 @@ struct cprof_error *cprof_wall_share(uint64_t total, const double *weights, size
 				     uint64_t *ret_parts);
 
 /*
- * How much of `total_ns` measured weights of `sum_ns` together are to be given, the rest being nobody's: all of it where
- * they add up to at least nine tenths (they are estimates), else what they say.
+ * How much of `total_ns` measured weights of `sum_ns` together are to be given, the rest being nobody's: all of it where what is missing may be
+ * chance, else what they say. Weights are of waits that were kept by Go's law at `rate_ns` (wait.h), so their sum has a standard deviation of
+ * sqrt(total * rate) at most; a tenth of the total is let go besides.
  */
-uint64_t cprof_wall_share_known(uint64_t total_ns, double sum_ns);
+uint64_t cprof_wall_share_known(uint64_t total_ns, double sum_ns, uint64_t rate_ns);
 
 #endif

@@ -152,6 +152,16 @@ class Truth(Base):
         self.assertGreaterEqual(cpu, 200 * 500_000 * 0.98)
         self.assertLessEqual(life, said["short"]["most_ns"] * 1.01)
 
+    def test_nobody_has_lived_longer_than_he_did_where_threads_come_and_go(self):
+        for method in ("perf", "proc"):
+            with self.subTest(method):
+                profile, said, _ = self.launch(method, 50, "short")
+                for tid, life in self.lives(profile).items():
+                    self.assertLessEqual(life, profile.duration_nanos * 1.01, tid)
+                short = sum(values[WALL] for _, values, labels in profile.samples if labels.get("thread") == "short")
+                # The kernel tells of a thread's end a moment before who waits for it is let go.
+                self.assertLessEqual(short, said["short"]["most_ns"] * 1.01)
+
 
 class Attached(Base):
 

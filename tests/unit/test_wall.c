@@ -65,11 +65,14 @@ TEST(wall_share_adds_up_whatever_the_weights)
 
 TEST(wall_share_gives_estimates_the_whole_and_gaps_to_nobody)
 {
-	CHECK_UINT(cprof_wall_share_known(1000, 0), 0);
-	CHECK_UINT(cprof_wall_share_known(1000, NAN), 0);
-	CHECK_UINT(cprof_wall_share_known(1000, 400), 400);
-	CHECK_UINT(cprof_wall_share_known(1000, 950), 1000);
-	CHECK_UINT(cprof_wall_share_known(1000, 1500), 1000);
+	CHECK_UINT(cprof_wall_share_known(1000, 0, 1), 0);
+	CHECK_UINT(cprof_wall_share_known(1000, NAN, 1), 0);
+	CHECK_UINT(cprof_wall_share_known(1000, 400, 0), 400);
+	CHECK_UINT(cprof_wall_share_known(1000, 950, 0), 1000);
+	CHECK_UINT(cprof_wall_share_known(1000, 1500, 0), 1000);
+	/* A hundred waits were to be kept: ten are no accident, sixty may be one. */
+	CHECK_UINT(cprof_wall_share_known(1000000, 100000, 10000), 100000);
+	CHECK_UINT(cprof_wall_share_known(1000000, 600000, 10000), 1000000);
 }
 
 static struct cprof_ledger_account account_of(pid_t tid, const char *name, uint64_t each_ns,
