@@ -263,3 +263,60 @@ struct cprof_error *cprof_heap_by_uprobe_objects(struct cprof_heap_by_uprobe *by
 		tell_ranges(by, pages);
 	return NULL;
 }
+
+/* ---- probes that the program has itself ---- */
+
+struct refused_sites {
+	const struct cprof_usdt_sites *sites;
+	bool refused[CPROF_USDT_SITES_MAX];
+	char *why;
+	size_t n_why;
+};
+
+static struct cprof_error *refuse_site(void *ctx, uint32_t number, struct cprof_error *err)
+{
+	struct refused_sites *refused = ctx;
+	if (err->code == CPROF_ERR_NO_MEMORY || err->code == CPROF_ERR_DENIED)
+		return err;
+	refused->refused[number] = true;
+	snprintf(refused->why, refused->n_why, "%s", err->message);
+	cprof_error_free(err);
+	return NULL;
+}
+
+static struct cprof_error *add_sites(struct cprof_heap_by_uprobe *by, struct refused_sites *refused)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < refused->sites->n; i++) {
+		const struct cprof_usdt_site *site = &refused->sites->all[i];
+		err = site->why_not ? cprof_error_new(CPROF_ERR_UNSUPPORTED, "%s", site->why_not)
+				    : cprof_heap_uprobe_add_site(by->uprobe, (uint32_t)i, site);
+		if (err)
+			err = refuse_site(refused, (uint32_t)i, err);
+	}
+	return err ? err : cprof_heap_uprobe_attach(by->uprobe, refuse_site, refused);
+}
+
+/* A block whose free is not seen lives for ever: rather none of them than some. */
+struct cprof_error *cprof_heap_by_uprobe_sites(struct cprof_heap_by_uprobe *by,
+					       const struct cprof_usdt_sites *sites,
+					       size_t *ret_watched, char *why, size_t n_why)
+{
+	struct refused_sites refused = { .sites = sites, .why = why, .n_why = n_why };
+	size_t watched = 0, lacking = sites->too_many;
+	*ret_watched = 0;
+	struct cprof_error *err = open_uprobe(by);
+	if (!err)
+		err = add_sites(by, &refused);
+	for (size_t i = 0; !err && i < sites->n; i++) {
+		watched += !refused.refused[i] && !sites->all[i].frees;
+		lacking += refused.refused[i];
+	}
+	if (!err && sites->too_many)
+		snprintf(why, n_why, "there are more of them than %d", CPROF_USDT_SITES_MAX);
+	if (!err && watched && !lacking)
+		*ret_watched = watched;
+	else
+		cprof_heap_by_uprobe_close(by);
+	return err;
+}

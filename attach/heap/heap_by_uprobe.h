@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attach/heap/alloc/usdt_find.h"
 #include "attach/heap/inject/heap_hook.h"
 #include "attach/heap/inject/heap_pages.h"
 #include "attach/heap/uprobe/heap_uprobe.h"
@@ -51,5 +52,13 @@ struct cprof_error *cprof_heap_by_uprobe_all(struct cprof_heap_by_uprobe *by, si
  */
 struct cprof_error *cprof_heap_by_uprobe_objects(struct cprof_heap_by_uprobe *by, size_t from,
 						 const struct cprof_heap_pages *pages);
+
+/*
+ * Watch the probes that the program has itself, instead of any function. `*ret_watched`: at how many places where it samples; where that is 0,
+ * or on error, none is. `why` says why, as much as fits. Errors: DENIED, UNSUPPORTED (there can be no uprobes), NO_MEMORY.
+ */
+struct cprof_error *cprof_heap_by_uprobe_sites(struct cprof_heap_by_uprobe *by,
+					       const struct cprof_usdt_sites *sites,
+					       size_t *ret_watched, char *why, size_t n_why);
 
 #endif

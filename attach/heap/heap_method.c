@@ -4,11 +4,12 @@
 #include <string.h>
 
 static const struct cprof_heap_method methods[] = {
-	{ "auto", true, true, 0 },
-	{ "inline", true, false, 0 },
-	{ "uprobe", false, true, 0 },
+	{ "auto", true, true, true, 0 },
+	{ "inline", true, false, false, 0 },
+	{ "uprobe", false, true, false, 0 },
 	/* What "uprobe" comes to on kernels before 6.13; for comparing. */
-	{ "uprobe-perf", false, true, 1 },
+	{ "uprobe-perf", false, true, false, 1 },
+	{ "usdt", false, false, true, 0 },
 };
 
 struct cprof_error *cprof_heap_method_find(const char *name,
@@ -21,5 +22,5 @@ struct cprof_error *cprof_heap_method_find(const char *name,
 		}
 	}
 	return cprof_error_new(CPROF_ERR_USAGE,
-			       "-heap-method: \"%s\" is not auto, inline or uprobe", name);
+			       "-heap-method: \"%s\" is not auto, inline, uprobe or usdt", name);
 }

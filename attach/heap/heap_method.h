@@ -16,6 +16,7 @@ struct cprof_heap_method {
 	const char *name;
 	bool injects; /* functions get jumps */
 	bool uprobes; /* uprobes watch what does not: all, or the objects that cannot be patched as a whole */
+	bool usdt; /* where the program has probes of its own these are used, and nothing else; it is all where the two above are false */
 	size_t uprobe_way; /* the first way of attaching uprobes that is tried (heap_uprobe_link.h) */
 };
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "attach/heap/alloc/heap_sample.h"
 #include "base/array.h"
 
 /* More rows than this, and sizes are told apart by an eighth of a power of two only. */
@@ -23,6 +24,10 @@ void cprof_heap_profile_deinit(struct cprof_heap_profile *profile)
 
 double cprof_heap_probability(uint64_t size, uint64_t period)
 {
+	if (period & CPROF_HEAP_SAMPLE_WEIGHED) {
+		const uint64_t weight = period & ~CPROF_HEAP_SAMPLE_WEIGHED;
+		return size && weight > size ? (double)size / (double)weight : 1.0;
+	}
 	return period <= EVERY ? 1.0 : -expm1(-(double)size / (double)period);
 }
 
@@ -73,8 +78,11 @@ struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, u
 					   uint64_t size, uint64_t period, uint32_t stack)
 {
 	uint32_t row;
+	const bool weighed = period & CPROF_HEAP_SAMPLE_WEIGHED;
+	const uint64_t bytes = period & ~CPROF_HEAP_SAMPLE_WEIGHED;
 	/* What cannot be: the target's memory may hold anything. */
-	if (!period || (!size && period > EVERY) || size > SPACE_MAX || period > SPACE_MAX) {
+	if (!bytes || (!size && !weighed && period > EVERY) || size > SPACE_MAX ||
+	    bytes > SPACE_MAX) {
 		profile->absurd++;
 		return NULL;
 	}
@@ -92,9 +100,9 @@ struct cprof_error *cprof_heap_profile_add(struct cprof_heap_profile *profile, u
 	};
 	cprof_heap_totals_count(&profile->rows[row].alloc, size, period);
 	cprof_heap_totals_count(&profile->alloc, size, period);
-	if (!profile->period_min || period < profile->period_min)
+	if (!weighed && (!profile->period_min || period < profile->period_min))
 		profile->period_min = period;
-	if (period > profile->period_max)
+	if (!weighed && period > profile->period_max)
 		profile->period_max = period;
 	return NULL;
 }

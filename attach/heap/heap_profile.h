@@ -60,7 +60,10 @@ static inline uint64_t cprof_heap_block_age(const struct cprof_heap_block *block
 
 void cprof_heap_profile_deinit(struct cprof_heap_profile *profile);
 
-/* How likely it was that a block of `size` bytes was sampled; 1 where every call is recorded (period 1). */
+/*
+ * How likely it was that a block of `size` bytes was sampled; 1 where every call is recorded (period 1). A period may be a weight in its place:
+ * CPROF_HEAP_SAMPLE_WEIGHED of heap_sample.h.
+ */
 double cprof_heap_probability(uint64_t size, uint64_t period);
 
 /* Take in one sample, of stack number `stack`. Errors: NO_MEMORY. */

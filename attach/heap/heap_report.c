@@ -39,6 +39,18 @@ static void report_first_bytes(struct cprof_run_log *log, unsigned at_entry, uns
 				   at_entry, patched);
 }
 
+static void report_sites(const struct cprof_heap_sources *sources)
+{
+	if (sources->sites)
+		cprof_run_log_note(
+			sources->log, CPROF_NOTE_FACT,
+			"samples are those that the program takes itself (its probes "
+			"otel_memory:alloc, at %zu places: %" PRIu64 " samples, %" PRIu64
+			" frees), by its own rate; -heap-method inline watches its allocators "
+			"instead",
+			sources->sites, sources->counts.calls, sources->counts.frees);
+}
+
 static void report_uprobes(const struct cprof_heap_sources *sources, unsigned n, unsigned slow)
 {
 	if (n)
@@ -127,6 +139,7 @@ void cprof_heap_report_means(const struct cprof_heap_sources *sources)
 		at_entry += hook->state == CPROF_HEAP_HOOK_PATCHED && hook->patch.at_entry;
 	}
 	report_first_bytes(sources->log, at_entry, patched);
+	report_sites(sources);
 	report_uprobes(sources, by_uprobe, slow);
 	report_stops(sources->log, &sources->install);
 }

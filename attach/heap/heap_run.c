@@ -81,6 +81,22 @@ static bool has_room(const struct heap *heap)
 	       heap->profile.n_rows < ROWS_MAX && heap->profile.n_blocks < BLOCKS_MAX;
 }
 
+#define INNER_MAX 24
+
+/* How many frames are the allocator's, of a sample that it took somewhere in its middle. */
+static size_t n_inner(const struct heap *heap, const struct cprof_shim_cell *cell,
+		      const struct cprof_session_stack *stack)
+{
+	size_t inner = 0;
+	if (!(cell->period & CPROF_HEAP_SAMPLE_WEIGHED))
+		return 0;
+	for (size_t i = 0; i < stack->n && i < INNER_MAX; i++) {
+		if (cprof_heap_sources_is_allocator(&heap->sources, stack->frames[i].addr))
+			inner = i + 1;
+	}
+	return inner;
+}
+
 static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
 				     const uint8_t *bytes)
 {
@@ -107,9 +123,10 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 		return NULL;
 	heap->run->log->counts.samples++;
 	/* The walk began in malloc itself; the stack begins with who called it. */
-	if (hook && stack.n > 1) {
-		stack.frames++;
-		stack.n--;
+	const size_t inner = hook ? 1 : n_inner(heap, cell, &stack);
+	if (stack.n > inner) {
+		stack.frames += inner;
+		stack.n -= inner;
 	}
 	uint32_t number;
 	err = cprof_session_stack(heap->session, &stack, &number);
@@ -413,6 +430,14 @@ static void note_silence(const struct heap *heap)
 	if (heap->run->log->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
 	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
 		return;
+	if (heap->sources.sites) {
+		cprof_run_log_note(
+			heap->run->log, CPROF_NOTE_WARNING,
+			"the program took no sample: its sampling may be switched off, or "
+			"little was allocated; -heap-method inline watches its "
+			"allocators");
+		return;
+	}
 	cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
 			   "no sampled allocation went through the %" PRIu64
 			   " functions that are watched: either little %swas allocated, or by an "

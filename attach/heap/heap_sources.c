@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "attach/heap/alloc/pool_find.h"
+#include "attach/heap/alloc/usdt_find.h"
 #include "attach/heap/inject/heap_claim.h"
 #include "base/cleanup.h"
 
@@ -70,11 +71,61 @@ static struct cprof_error *attach_uprobes(struct cprof_heap_sources *sources)
 	return err ? err : nothing_taken(hooks);
 }
 
+static void note_no_sites(struct cprof_heap_sources *sources, const char *why)
+{
+	cprof_run_log_note(sources->log, CPROF_NOTE_WARNING,
+			   "the process has probes otel_memory:alloc, but they cannot be used: %s; "
+			   "its allocators are watched instead",
+			   why);
+}
+
+/* What the program samples itself, where that can be seen: sources->sites says so. Only where it must be is there an error. */
+static struct cprof_error *attach_sites(struct cprof_heap_sources *sources)
+{
+	const bool must = !sources->method->injects;
+	struct cprof_heap_hooks *hooks = &sources->hooks;
+	CPROF_AUTO(free) struct cprof_usdt_sites *sites = malloc(sizeof(*sites));
+	char why[256] = "none of them samples";
+	struct cprof_error *err = sites ? cprof_maps_refresh(hooks->maps) : cprof_error_no_memory();
+	if (!err)
+		err = cprof_usdt_find(hooks->maps, hooks->modules, sites);
+	if (err)
+		return err;
+	if (!sites->n)
+		return must ? cprof_error_new(
+				      CPROF_ERR_UNSUPPORTED,
+				      "no object of process %d has probes otel_memory:alloc",
+				      (int)hooks->target->pid)
+			    : NULL;
+	err = cprof_heap_claim_check(hooks->maps);
+	if (err)
+		return err;
+	err = cprof_heap_by_uprobe_sites(&sources->by_uprobe, sites, &sources->sites, why,
+					 sizeof(why));
+	if (!err && !sources->sites && must)
+		err = cprof_error_new(
+			CPROF_ERR_UNSUPPORTED,
+			"the probes otel_memory:alloc of process %d cannot be used: %s",
+			(int)hooks->target->pid, why);
+	if (err && (must || err->code == CPROF_ERR_NO_MEMORY))
+		return err;
+	if (err || !sources->sites) {
+		note_no_sites(sources, err ? err->message : why);
+		cprof_error_free(err);
+		return NULL;
+	}
+	return cprof_alloc_find(&hooks->entries, hooks->maps, hooks->modules);
+}
+
 static struct cprof_error *attach_once(struct cprof_heap_sources *sources)
 {
+	sources->sites = 0;
 	cprof_heap_by_uprobe_init(&sources->by_uprobe, &sources->hooks, sources->log,
 				  sources->options.period, &sources->options.sizes,
 				  sources->method->uprobe_way);
+	struct cprof_error *err = sources->method->usdt ? attach_sites(sources) : NULL;
+	if (err || sources->sites)
+		return err;
 	return sources->method->injects ? attach_jumps(sources) : attach_uprobes(sources);
 }
 
@@ -174,8 +225,9 @@ static struct cprof_error *extend_uprobes(struct cprof_heap_sources *sources)
 struct cprof_error *cprof_heap_sources_extend(struct cprof_heap_sources *sources)
 {
 	bool renewed = false;
-	struct cprof_error *err =
-		sources->method->injects ? extend_jumps(sources) : extend_uprobes(sources);
+	struct cprof_error *err = sources->sites             ? NULL
+				  : sources->method->injects ? extend_jumps(sources)
+							     : extend_uprobes(sources);
 	if (!err && sources->by_uprobe.uprobe)
 		err = cprof_heap_uprobe_follow(sources->by_uprobe.uprobe, &renewed);
 	enable_uprobes(sources, true);
@@ -309,6 +361,21 @@ uint64_t cprof_heap_sources_watched(const struct cprof_heap_sources *sources)
 		n += sources->hooks.all[i].state == CPROF_HEAP_HOOK_PATCHED ||
 		     sources->hooks.all[i].state == CPROF_HEAP_HOOK_UPROBE;
 	return n;
+}
+
+bool cprof_heap_sources_is_allocator(const struct cprof_heap_sources *sources, uint64_t addr)
+{
+	const struct cprof_alloc_entries *entries = &sources->hooks.entries;
+	for (size_t i = 0; i < entries->n_ranges; i++) {
+		if (addr - entries->ranges[i].start <
+		    entries->ranges[i].end - entries->ranges[i].start)
+			return true;
+	}
+	for (size_t i = 0; i < entries->n; i++) {
+		if (addr - entries->all[i].addr < entries->all[i].end - entries->all[i].addr)
+			return true;
+	}
+	return false;
 }
 
 bool cprof_heap_sources_in_pool(const struct cprof_heap_sources *sources, uint64_t addr)

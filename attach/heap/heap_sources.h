@@ -33,6 +33,7 @@ struct cprof_heap_sources {
 	struct cprof_heap_reader reader; /* its pages are NULL where nothing is injected */
 	struct cprof_heap_by_uprobe by_uprobe;
 	struct cprof_heap_uprobe_counts counts; /* as seen last */
+	size_t sites; /* places of the program's own probes that are watched in the place of all else; 0: none */
 };
 
 /* All is borrowed. Does nothing to the target. */
@@ -89,6 +90,9 @@ const struct cprof_heap_hook *cprof_heap_sources_hook(const struct cprof_heap_so
 
 /* How many functions are watched. */
 uint64_t cprof_heap_sources_watched(const struct cprof_heap_sources *sources);
+
+/* Is the code at `addr` that of an allocator, as far as its functions are known? */
+bool cprof_heap_sources_is_allocator(const struct cprof_heap_sources *sources, uint64_t addr);
 
 /* As cprof_pool_find_inside(): is the code at `addr` that of a function of -heap-hook that allocates? */
 bool cprof_heap_sources_in_pool(const struct cprof_heap_sources *sources, uint64_t addr);

@@ -443,7 +443,7 @@ class Guest(unittest.TestCase):
         with harness.Target(["heap_churn", "1"]) as target:
             result = harness.attach("-p", target.pid, "-mode", "heap", "-heap-method", "magic", "-seconds", "0.1")
             self.assertEqual(result.returncode, 2)
-            self.assertIn("auto, inline or uprobe", result.stderr)
+            self.assertIn("auto, inline, uprobe or usdt", result.stderr)
 
 
 if __name__ == "__main__":

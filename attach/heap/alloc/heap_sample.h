@@ -19,6 +19,12 @@
  */
 #define CPROF_HEAP_SAMPLE_BY_UPROBE UINT32_MAX
 
+/*
+ * In cell->period: the other bits are the bytes that the sample stands for, which the allocator says that took it (usdt_find.h). Then
+ * cell->ret is where the thread was, in the middle of that allocator, and cell->entry no function's number.
+ */
+#define CPROF_HEAP_SAMPLE_WEIGHED (1ull << 63)
+
 /* One sample; `stack` holds cell->stack_bytes from cell->sp on. Both are valid during the call only. */
 typedef struct cprof_error *cprof_heap_sample_fn(void *ctx, const struct cprof_shim_cell *cell,
 						 const uint8_t *stack);

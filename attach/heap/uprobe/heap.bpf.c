@@ -65,6 +65,7 @@ const volatile __u64 size_min, size_span = ~0ull; /* of the calls that are count
 volatile __u64 period_bytes = 1;
 volatile __u32 enabled;
 struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
+struct cprof_heap_bpf_site sites[CPROF_HEAP_BPF_SITES];
 struct cprof_heap_bpf_range ranges[CPROF_HEAP_BPF_RANGES];
 struct cprof_heap_bpf_counts counts;
 __u64 next_id = 1;
@@ -470,6 +471,121 @@ static __always_inline int same_program(void)
 	return 0;
 }
 
+/* ---- the program's own probes ---- */
+
+static __always_inline __u64 register_value(const struct registers *regs, __u8 number)
+{
+	switch (number) {
+	case 0:
+		return LOAD(ax);
+	case 1:
+		return LOAD(bx);
+	case 2:
+		return LOAD(cx);
+	case 3:
+		return LOAD(dx);
+	case 4:
+		return LOAD(si);
+	case 5:
+		return LOAD(di);
+	case 6:
+		return LOAD(bp);
+	case 7:
+		return LOAD(sp);
+	case 8:
+		return LOAD(r8);
+	case 9:
+		return LOAD(r9);
+	case 10:
+		return LOAD(r10);
+	case 11:
+		return LOAD(r11);
+	case 12:
+		return LOAD(r12);
+	case 13:
+		return LOAD(r13);
+	case 14:
+		return LOAD(r14);
+	case 15:
+		return LOAD(r15);
+	default:
+		return 0;
+	}
+}
+
+static __always_inline __u64 extended(__u64 value, const struct cprof_usdt_operand *operand)
+{
+	__u32 shift = (64 - 8 * operand->bytes) & 63;
+	value <<= shift;
+	return operand->is_signed ? (__u64)((__s64)value >> shift) : value >> shift;
+}
+
+static __noinline __u64 operand_value(struct registers *regs, __u32 index, __u32 n)
+{
+	__u64 value = 0;
+	if (index >= CPROF_HEAP_BPF_SITES || n >= CPROF_USDT_ARGS)
+		return 0;
+	const struct cprof_usdt_operand *operand = &sites[index].args[n];
+	if (operand->kind == CPROF_USDT_CONSTANT)
+		return extended((__u64)operand->value, operand);
+	if (operand->kind == CPROF_USDT_REGISTER)
+		return extended(register_value(regs, operand->base), operand);
+	__u64 addr = register_value(regs, operand->base) + (__u64)operand->value +
+		     register_value(regs, operand->index) * operand->scale;
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)addr)) {
+		/* It may be the last thing before the end of a mapping. */
+		value = 0;
+		__u32 bytes = operand->bytes;
+		if (bytes > 4 || bpf_probe_read_user(&value, bytes & 7, (void *)addr))
+			return 0;
+	}
+	return extended(value, operand);
+}
+
+/* The allocator samples by its own law, and says what the sample stands for. */
+static __always_inline void take_sample(struct registers *regs, __u32 index)
+{
+	__u64 size = operand_value(regs, index, 1), weight = operand_value(regs, index, 2);
+	__u64 ptr = operand_value(regs, index, 0);
+	add(&counts.calls, 1);
+	if (!ptr || size - size_min > size_span)
+		return;
+	struct cprof_heap_bpf_event *event = bpf_ringbuf_reserve(&samples, sizeof(*event), 0);
+	if (!event) {
+		add(&counts.lost, 1);
+		add(&counts.lost_bytes, size);
+		return;
+	}
+	event->id = __sync_fetch_and_add(&next_id, 1);
+	event->ptr = ptr;
+	event->size = size;
+	event->period = weight;
+	event->sp = regs->sp;
+	event->ret = regs->ip;
+	event->rbx = regs->bx;
+	event->rbp = regs->bp;
+	event->r12 = regs->r12;
+	event->r13 = regs->r13;
+	event->r14 = regs->r14;
+	event->r15 = regs->r15;
+	event->hook = CPROF_HEAP_BPF_SITE_HOOK | index;
+	event->stack_bytes = copy_stack(event->stack, regs->sp);
+	live_insert(ptr, event->id);
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void at_site(struct registers *regs, __u32 index, __u32 at)
+{
+	if (index >= CPROF_HEAP_BPF_SITES || regs->ip != sites[index].addr)
+		return;
+	if (at == CPROF_HEAP_BPF_AT_ALLOC) {
+		take_sample(regs, index);
+		return;
+	}
+	add(&counts.frees, 1);
+	live_remove(operand_value(regs, index, 0));
+}
+
 /* Entry and return come to the same program. 0 keeps a perf event of ours from writing samples nobody reads. */
 SEC("uprobe")
 int on_call(struct registers *regs)
@@ -479,6 +595,10 @@ int on_call(struct registers *regs)
 
 	if (!enabled || index >= CPROF_HEAP_BPF_HOOKS || !same_program())
 		return 0;
+	if (at >= CPROF_HEAP_BPF_AT_ALLOC) {
+		at_site(regs, index, at);
+		return 0;
+	}
 	const struct cprof_heap_bpf_hook *hook = &hooks[index];
 	if (at != CPROF_HEAP_BPF_AT_ENTRY)
 		end(regs, index, at);

@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 
+#include "attach/heap/alloc/usdt_args.h"
 #include "attach/heap/shim/shim_proto.h"
 
 #define CPROF_HEAP_BPF_HOOKS     256
@@ -18,12 +19,25 @@
 
 /* A probe's cookie: the hook's index, and what kind of place in its function the probe is on. */
 #define CPROF_HEAP_BPF_INDEX    0xffffu
-#define CPROF_HEAP_BPF_AT       0x30000u
+#define CPROF_HEAP_BPF_AT       0x70000u
 #define CPROF_HEAP_BPF_AT_ENTRY 0x00000u
 #define CPROF_HEAP_BPF_AT_RET   0x10000u /* a return instruction: the result is in rax */
 #define CPROF_HEAP_BPF_AT_FIRST                                                                    \
 	0x20000u /* a jump to a function that returns its first argument (memset): that is in rdi */
 #define CPROF_HEAP_BPF_AT_NONE 0x30000u /* a jump to a function that frees: there is no result */
+
+/* Not functions but the program's own probes, otel_memory:alloc and :free: the index is a site's. */
+#define CPROF_HEAP_BPF_AT_ALLOC 0x40000u
+#define CPROF_HEAP_BPF_AT_FREE  0x50000u
+#define CPROF_HEAP_BPF_SITES    CPROF_USDT_SITES_MAX
+
+/* event->hook of a sample from a site: with its index; and event->period, with the bytes that it stands for. */
+#define CPROF_HEAP_BPF_SITE_HOOK 0x10000u
+
+struct cprof_heap_bpf_site {
+	__u64 addr; /* run-time */
+	struct cprof_usdt_operand args[CPROF_USDT_ARGS];
+};
 
 /* One function that is watched. */
 struct cprof_heap_bpf_hook {

@@ -173,6 +173,46 @@ struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint
 	return NULL;
 }
 
+/* Linux 6.18 makes a call of it, to memory that a forked child does not have. */
+static bool is_long_nop(struct cprof_heap_uprobe_file *file, uint64_t addr)
+{
+	static const uint8_t nop5[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+	uint8_t bytes[sizeof(nop5)];
+	const struct cprof_memory code = cprof_heap_uprobe_file_code(file);
+	return code.read(code.ctx, addr, bytes, sizeof(bytes)) &&
+	       memcmp(bytes, nop5, sizeof(nop5)) == 0;
+}
+
+struct cprof_error *cprof_heap_uprobe_add_site(struct cprof_heap_uprobe *uprobe, uint32_t number,
+					       const struct cprof_usdt_site *site)
+{
+	if (number >= CPROF_HEAP_BPF_SITES || uprobe->n_probes == CPROF_HEAP_BPF_HOOKS)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "there are too many probes");
+	struct cprof_heap_uprobe_probes *probes =
+		calloc(1, sizeof(*probes) + sizeof(probes->spots[0]));
+	if (!probes)
+		return cprof_error_no_memory();
+	probes->number = number;
+	struct cprof_error *err =
+		add_spot(uprobe, probes, site->addr,
+			 site->frees ? CPROF_HEAP_BPF_AT_FREE : CPROF_HEAP_BPF_AT_ALLOC);
+	if (!err && is_long_nop(probes->spots[0].file, site->addr))
+		err = cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				      "its place is a nop of five bytes, on which a uprobe can end "
+				      "forked children");
+	if (err) {
+		free(probes);
+		return err;
+	}
+	probes->spots[0].counter = site->semaphore;
+	struct cprof_heap_bpf_site *told = &uprobe->program.sites[number];
+	told->addr = site->addr;
+	memcpy(told->args, site->args, sizeof(told->args));
+	cprof_heap_uprobe_program_tell(&uprobe->program);
+	uprobe->probes[uprobe->n_probes++] = probes;
+	return NULL;
+}
+
 bool cprof_heap_uprobe_has(const struct cprof_heap_uprobe *uprobe, uint32_t number)
 {
 	for (size_t i = 0; i < uprobe->n_probes; i++) {

@@ -19,6 +19,7 @@
 #include "attach/heap/alloc/alloc_find.h"
 #include "attach/heap/alloc/heap_sample.h"
 #include "attach/heap/alloc/heap_sizes.h"
+#include "attach/heap/alloc/usdt_find.h"
 #include "attach/target/target.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
@@ -56,6 +57,13 @@ void cprof_heap_uprobe_close(struct cprof_heap_uprobe *uprobe);
  */
 struct cprof_error *cprof_heap_uprobe_add(struct cprof_heap_uprobe *uprobe, uint32_t number,
 					  const struct cprof_alloc_entry *entry, bool *ret_slow);
+
+/*
+ * The same for a probe that the program has itself; its samples are WEIGHED ones (heap_sample.h). Numbers are apart from those of functions,
+ * and below CPROF_HEAP_BPF_SITES.
+ */
+struct cprof_error *cprof_heap_uprobe_add_site(struct cprof_heap_uprobe *uprobe, uint32_t number,
+					       const struct cprof_usdt_site *site);
 
 /* The function that was added with `number` has no probes, because of `err`, which it takes. An error ends the attach. */
 typedef struct cprof_error *cprof_heap_uprobe_refuse_fn(void *ctx, uint32_t number,

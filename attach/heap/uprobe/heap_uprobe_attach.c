@@ -69,6 +69,7 @@ static void add_spots(struct cprof_heap_uprobe_attaching *attaching,
 		const uint32_t n = attaching->spots.n++;
 		attaching->spots.offsets[n] = map->offset + (spot->addr - map->start);
 		attaching->spots.cookies[n] = spot->cookie;
+		attaching->spots.counters[n] = spot->counter;
 	}
 }
 

@@ -21,6 +21,7 @@ struct cprof_heap_uprobe_spot {
 	struct cprof_heap_uprobe_file *file; /* borrowed */
 	uint64_t addr;                       /* run-time */
 	uint32_t cookie;
+	uint64_t counter; /* offset in the file; 0: none */
 };
 
 /* All of one function. */

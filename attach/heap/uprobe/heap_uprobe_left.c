@@ -62,7 +62,8 @@ static struct cprof_error *remove_one(struct search *search, const struct cprof_
 		return NULL;
 	}
 	cprof_heap_uprobe_file_path(search->file, path, sizeof(path));
-	int fd = cprof_heap_uprobe_event(path, map->offset + (addr - map->start), search->mem->tid);
+	int fd = cprof_heap_uprobe_event(path, map->offset + (addr - map->start), 0,
+					 search->mem->tid);
 	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
 		struct cprof_error *err =
 			cprof_error_os(errno, "take out the breakpoint at 0x%llx of %s",

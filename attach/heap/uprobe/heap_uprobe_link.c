@@ -73,6 +73,7 @@ static int attach_multi(int program, const char *path, const struct cprof_heap_u
 		.attach_type = TRACE_UPROBE_MULTI,
 		.path = (uint64_t)(uintptr_t)path,
 		.offsets = (uint64_t)(uintptr_t)spots->offsets,
+		.ref_ctr_offsets = (uint64_t)(uintptr_t)spots->counters,
 		.cookies = (uint64_t)(uintptr_t)spots->cookies,
 		.n = spots->n,
 		.pid = (uint32_t)tid,
@@ -89,7 +90,7 @@ static int attach_multi(int program, const char *path, const struct cprof_heap_u
 
 /* ---- perf ---- */
 
-int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid)
+int cprof_heap_uprobe_event(const char *path, uint64_t offset, uint64_t counter, pid_t tid)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	struct cprof_error *err =
@@ -99,6 +100,7 @@ int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid)
 		.type = (uint32_t)strtoul(cprof_buffer_text(&text), NULL, 10),
 		.uprobe_path = (uint64_t)(uintptr_t)path,
 		.probe_offset = offset,
+		.config = counter << 32, /* .../devices/uprobe/format/ref_ctr_offset */
 	};
 	const int why = err ? err->os_errno : 0;
 	cprof_error_free(err);
@@ -123,7 +125,8 @@ static int attach_perf(int program, const char *path, const struct cprof_heap_up
 {
 	for (uint32_t i = 0; i < spots->n; i++) {
 		int *fd = &fds[*n];
-		const int event = cprof_heap_uprobe_event(path, spots->offsets[i], tid);
+		const int event =
+			cprof_heap_uprobe_event(path, spots->offsets[i], spots->counters[i], tid);
 		if (event < 0) {
 			*failed = i;
 			return errno;

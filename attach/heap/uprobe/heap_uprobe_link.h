@@ -25,6 +25,8 @@
 struct cprof_heap_uprobe_spots {
 	uint64_t offsets[CPROF_HEAP_UPROBE_SPOTS]; /* in the file */
 	uint64_t cookies[CPROF_HEAP_UPROBE_SPOTS]; /* for the program */
+	uint64_t counters
+		[CPROF_HEAP_UPROBE_SPOTS]; /* offsets of words that the kernel counts up meanwhile; 0: none */
 	uint32_t n;
 };
 
@@ -47,8 +49,8 @@ struct cprof_heap_uprobe_way {
 		      pid_t tid, int *fds, size_t *n, uint32_t *failed);
 };
 
-/* A probe at a place without a program; its descriptor, or -1 and errno. */
-int cprof_heap_uprobe_event(const char *path, uint64_t offset, pid_t tid);
+/* A probe at a place, which may have a counter, without a program; its descriptor, or -1 and errno. */
+int cprof_heap_uprobe_event(const char *path, uint64_t offset, uint64_t counter, pid_t tid);
 
 /* In the order of trying. */
 extern const struct cprof_heap_uprobe_way cprof_heap_uprobe_ways[];

@@ -24,6 +24,7 @@
 void cprof_heap_uprobe_program_tell(struct cprof_heap_uprobe_program *program)
 {
 	memcpy(program->skel->bss->hooks, program->hooks, sizeof(program->hooks));
+	memcpy(program->skel->bss->sites, program->sites, sizeof(program->sites));
 	memcpy(program->skel->bss->ranges, program->ranges, sizeof(program->ranges));
 }
 
@@ -87,7 +88,7 @@ static struct cprof_error *load(struct cprof_heap_uprobe_program *program,
 
 /* ---- samples ---- */
 
-/* The shim's own form. */
+/* The shim's own form. The weight of a sample that an allocator took itself is marked as one. */
 static struct cprof_shim_cell cell_of(const struct cprof_heap_bpf_event *event)
 {
 	return (struct cprof_shim_cell){
@@ -96,7 +97,10 @@ static struct cprof_shim_cell cell_of(const struct cprof_heap_bpf_event *event)
 		.id = event->id,
 		.ptr = event->ptr,
 		.size = event->size,
-		.period = event->period,
+		.period = event->hook & CPROF_HEAP_BPF_SITE_HOOK
+				  ? CPROF_HEAP_SAMPLE_WEIGHED |
+					    (event->period & ~CPROF_HEAP_SAMPLE_WEIGHED)
+				  : event->period,
 		.sp = event->sp,
 		.ret = event->ret,
 		.rbx = event->rbx,

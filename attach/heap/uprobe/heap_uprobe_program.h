@@ -29,6 +29,7 @@ struct cprof_heap_uprobe_program {
 
 	/* What it is told; kept here because another way of attaching means loading it anew. */
 	struct cprof_heap_bpf_hook hooks[CPROF_HEAP_BPF_HOOKS];
+	struct cprof_heap_bpf_site sites[CPROF_HEAP_BPF_SITES];
 	struct cprof_heap_bpf_range ranges[CPROF_HEAP_BPF_RANGES];
 
 	/* During a poll. */
