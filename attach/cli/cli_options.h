@@ -66,6 +66,9 @@ struct cprof_attach_options {
 	bool text;                  /* of the threads mode, on stdout */
 	bool deadlock_status;       /* a deadlock that was found is told by the exit status */
 
+	const char *
+		on_oom; /* a file for the heap profile of a process that runs out of memory; NULL: none */
+
 	/* where to */
 	const char *output; /* NULL: a name of our own; "-": stdout */
 	bool force;

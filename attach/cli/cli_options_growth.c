@@ -20,6 +20,7 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 	} heap[] = { { options->report.leaks, "-leaks" },
 		     { options->requests.heap.ages, "-heap-age" },
 		     { options->requests.heap.since_ns != 0, "-heap-since" },
+		     { options->on_oom != NULL, "-on-oom" },
 		     { options->requests.heap.mmap && !options->http && !options->continuous.on,
 		       "-heap-mmap" } };
 	for (size_t i = 0; i < sizeof(heap) / sizeof(heap[0]); i++) {
@@ -55,12 +56,29 @@ static struct cprof_error *check_since(const struct cprof_attach_options *option
 	return NULL;
 }
 
+static struct cprof_error *check_oom(const struct cprof_attach_options *options)
+{
+	if (!options->on_oom)
+		return options->requests.heap.on_oom.rss_bytes
+			       ? cprof_error_new(CPROF_ERR_USAGE,
+						 "-on-oom-rss says nothing without -on-oom FILE")
+			       : NULL;
+	if (options->http || options->continuous.on || options->live)
+		return cprof_error_new(CPROF_ERR_USAGE, "-on-oom is for one run: it does not go "
+							"with -http, -live or -push -every");
+	if (strcmp(options->on_oom, "-") == 0 || !*options->on_oom)
+		return cprof_error_new(CPROF_ERR_USAGE, "-on-oom: give the name of a file");
+	return NULL;
+}
+
 struct cprof_error *cli_options_settle_growth(struct cprof_attach_options *options)
 {
 	struct cprof_heap_request *heap = &options->requests.heap;
 	struct cprof_error *err = check_mode(options);
 	if (!err)
 		err = check_since(options);
+	if (!err)
+		err = check_oom(options);
 	if (err || !options->report.leaks)
 		return err;
 	if (options->length_ns && options->length_ns < LEAKS_MIN_NS)

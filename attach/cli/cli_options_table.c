@@ -53,6 +53,8 @@ static const struct cprof_option rows[] = {
 	{ "heap-age", ROW(CPROF_OPT_SWITCH, requests.heap.ages), NULL, NULL, "tell what is in use apart by how long it has lived: the label age, 0-1s to >1h", NULL },
 	{ "heap-since", ROW(CPROF_OPT_DURATION, requests.heap.since_ns), NULL, "TIME", "the profile is of what changed since so long after the start: allocated after that, in use at the end less in use then", NULL },
 	{ "snapshot", ROW(CPROF_OPT_SWITCH, requests.heap.snapshot), NULL, NULL, "-mode heap: only what the process holds at this moment, read from outside in about a second; nobody is stopped, nothing is injected", NULL },
+	{ "on-oom", ROW(CPROF_OPT_STRING, on_oom), NULL, "FILE", "write the profile so far here as well when the process is about to be killed for want of memory, and once more if it was; status 12 then (-f replaces FILE)", NULL },
+	{ "on-oom-rss", ROW(CPROF_OPT_SIZE, requests.heap.on_oom.rss_bytes), NULL, "BYTES", "with -on-oom: also when more than this is resident: 2G", NULL },
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },

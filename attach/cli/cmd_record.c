@@ -25,6 +25,7 @@
 
 #define ABORTED         130 /* as a shell reports SIGINT */
 #define DEADLOCK_STATUS 10  /* -exit-code; docs/exit-status.md */
+#define OOM_STATUS      12  /* -on-oom */
 
 struct record {
 	/* the command's, borrowed */
@@ -51,6 +52,21 @@ static void let_go(void *ctx)
 	struct record *record = ctx;
 	if (record->opened->launch.pid)
 		cprof_launch_go(&record->opened->launch);
+}
+
+/* That the file of -on-oom can be written is found out before, as of -o. */
+static struct cprof_error *check_on_oom(const struct cprof_attach_options *options)
+{
+	struct cprof_new_file file = { 0 };
+	if (!options->on_oom)
+		return NULL;
+	struct cprof_error *err = cprof_new_file_plan(
+		options->on_oom, options->force ? CPROF_NEW_FILE_REPLACE : CPROF_NEW_FILE_REFUSE,
+		&file);
+	if (!err)
+		err = cprof_new_file_try(&file);
+	cprof_new_file_deinit(&file);
+	return err ? cprof_error_wrap(err, "-on-oom") : NULL;
 }
 
 static struct cprof_error *prepare(struct record *record)
@@ -96,7 +112,8 @@ static struct cprof_error *prepare(struct record *record)
 		.progress_ctx = record->console,
 		.progress_every_ns = (record->console->terminal ? 1 : 10) * CPROF_NS_PER_S,
 	};
-	return cprof_interrupt_init(&record->window.stop_fd);
+	err = check_on_oom(options);
+	return err ? err : cprof_interrupt_init(&record->window.stop_fd);
 }
 
 /*
@@ -167,6 +184,23 @@ static void announce(struct record *record)
 
 /* ---- the work ---- */
 
+/* Over what an earlier moment of this run has left there. */
+static void write_on_oom(void *ctx, const struct cprof_profile *profile, const char *why)
+{
+	struct record *record = ctx;
+	const char *path = record->options->on_oom;
+	CPROF_AUTO(buffer) struct cprof_buffer pprof = { 0 }, text = { 0 };
+	struct cprof_error *err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &pprof);
+	if (!err)
+		err = cprof_output_put(path, true, &pprof);
+	if (err) {
+		cprof_console_fail(record->console, cprof_error_wrap(err, "-on-oom: %s", why));
+		return;
+	}
+	cprof_buffer_printf(&text, "%s: wrote %s (%zu bytes)", why, path, pprof.len);
+	cprof_console_say(record->console, cprof_buffer_text(&text));
+}
+
 static struct cprof_error *print_text(void *ctx, const char *text, size_t n)
 {
 	struct record *record = ctx;
@@ -203,6 +237,8 @@ static struct cprof_error *sample(struct record *record, struct cprof_profile **
 	requests.threads.print = options->text ? print_text : NULL;
 	requests.threads.print_ctx = record;
 	requests.threads.no_profile = record->no_profile;
+	requests.heap.on_oom.write = options->on_oom ? write_on_oom : NULL;
+	requests.heap.on_oom.ctx = record;
 	if (record->mode->alters_target)
 		cprof_interrupt_hold(true);
 	struct cprof_error *err = cprof_mode_run(record->mode, &run, &requests, ret_profile);
@@ -375,12 +411,15 @@ static int run(struct record *record)
 	if (!err) {
 		cprof_console_show_notes(record->console);
 		cprof_console_say(record->console, cprof_summary_ending(&record->window));
+		if (profile && record->log->counts.oom_kills)
+			write_on_oom(record, profile, "killed for want of memory");
 		err = profile ? deliver(record, profile) : NULL;
 	}
 	const bool deadlock = record->options->deadlock_status && record->log->counts.deadlocks;
 	return command_status(record, err        ? cprof_console_fail(record->console, err)
 				      : deadlock ? DEADLOCK_STATUS
-						 : 0);
+				      : record->log->counts.oom_kills ? OOM_STATUS
+								      : 0);
 }
 
 int cprof_cmd_record(const struct cprof_cmd_record *command)

@@ -295,7 +295,7 @@ static const struct patience {
 	uint64_t ns;
 	unsigned one_of; /* of so many samples, lost in that time, is too much */
 } patiences[] = {
-	[WITHOUT_HISTORY] = { 20 * 1000000ull, 50 }, [WITH_HISTORY] = { 1000 * 1000000ull, 8 }
+	[WITHOUT_HISTORY] = { 20 * 1000000ull, 50 }, [WITH_HISTORY] = { 1000 * 1000000ull, 1 }
 };
 
 /*

@@ -13,6 +13,7 @@
 
 #include "attach/heap/alloc/heap_sizes.h"
 #include "attach/heap/alloc/pool_spec.h"
+#include "attach/heap/heap_oom.h"
 #include "attach/run/run.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
@@ -30,6 +31,7 @@ struct cprof_heap_request {
 	uint64_t history_ns; /* between two moments whose use goes into the profile; 0: none does */
 	uint64_t
 		since_ns; /* the profile is of what has changed since so long after the start; 0: all */
+	struct cprof_heap_on_oom on_oom;
 };
 
 /* How often the target may be stopped and for how long, told before; empty where nobody is. */

@@ -21,6 +21,7 @@ struct heaps {
 	struct cprof_heap_apart apart;
 	struct cprof_session *session;
 	struct heap *all; /* owned; apart.n, in that order */
+	struct cprof_heap_oom oom;
 };
 
 /* As long as one is left, what goes wrong with another is said, and that one is looked at no more. */
@@ -69,20 +70,27 @@ static struct cprof_error *finish(struct heaps *heaps, struct cprof_profile **re
 				    ret_profile);
 }
 
+static struct cprof_error *look_at_the_living(struct heaps *heaps)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < heaps->apart.n; i++) {
+		struct heap *heap = &heaps->all[i];
+		cprof_target_mem_begin(&heap->process->mem);
+		if (heap->watched && !cprof_heap_sources_over(&heap->sources))
+			err = cprof_heap_run_look_at_the_living(heap);
+	}
+	return err;
+}
+
 /* In a copy of this process, while the allocators are watched on; the target's tables are read, nothing else. */
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
 	struct heaps *heaps = ctx;
-	for (size_t i = 0; i < heaps->apart.n; i++) {
-		struct heap *heap = &heaps->all[i];
-		struct cprof_error *err = NULL;
-		cprof_target_mem_begin(&heap->process->mem);
-		if (heap->watched && !cprof_heap_sources_over(&heap->sources))
-			err = cprof_heap_run_look_at_the_living(heap);
-		if (err)
-			return err;
-		cprof_heap_profile_settle(&heap->profile, &heap->alive);
-	}
+	struct cprof_error *err = look_at_the_living(heaps);
+	if (err)
+		return err;
+	for (size_t i = 0; i < heaps->apart.n; i++)
+		cprof_heap_profile_settle(&heaps->all[i].profile, &heaps->all[i].alive);
 	return finish(heaps, ret_profile);
 }
 
@@ -101,6 +109,8 @@ static struct cprof_error *sample(struct heaps *heaps)
 		err = look_at_all(heaps, &n);
 		if (!err)
 			err = cprof_snapshots_take(window->snapshots, finish_so_far, heaps);
+		if (!err && cprof_heap_oom_look(&heaps->oom, finish_so_far, heaps))
+			err = look_at_the_living(heaps);
 		/* Nearly full once means that it may be full the next time: look again at once. */
 		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
 			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
@@ -154,8 +164,13 @@ static struct cprof_error *profile_heaps(struct heaps *heaps, struct cprof_profi
 	*ret_profile = NULL;
 	struct cprof_error *err = attach_all(heaps);
 	if (!err)
+		err = cprof_heap_oom_open(&heaps->oom, &heaps->request->on_oom,
+					  heaps->apart.targets, heaps->apart.n, heaps->run->log);
+	if (!err)
 		err = sample(heaps);
 	struct cprof_error *out = detach_all(heaps, err != NULL);
+	cprof_heap_oom_end(&heaps->oom);
+	cprof_heap_oom_close(&heaps->oom);
 	if (err)
 		cprof_error_free(out);
 	else

@@ -28,6 +28,7 @@ struct cprof_counts {
 	uint64_t
 		put_back; /* frames of functions that had left by a tail call, in distinct stacks */
 	uint64_t left_out;        /* files not read, or not all of them, because of the budget */
+	uint64_t oom_kills;       /* targets that were killed because memory ran out (-on-oom) */
 	uint64_t deadlocks;       /* cycles of threads that wait for each other, in all snapshots */
 	uint64_t cpu_ns;          /* of a recording: processor time of ours, snapshots included */
 	uint64_t slowed;          /* 1: it samples less often now than asked for (sample_pace.h) */

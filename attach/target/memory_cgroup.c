@@ -383,33 +383,68 @@ static enum cprof_memory_cgroup_found find_for(pid_t pid, const char *cgroup, co
 		       : CPROF_MEMORY_CGROUP_HIDDEN;
 }
 
-struct cprof_error *cprof_memory_cgroup_room(pid_t pid, struct cprof_memory_room *ret_room)
+/* As mounted here, else as the process has it. `text` gets its own words for where it is. */
+static struct cprof_error *find_of(pid_t pid, struct cprof_memory_cgroup *group,
+				   enum cprof_memory_cgroup_found *ret_found,
+				   struct cprof_buffer *text)
 {
 	char path[64], root[64];
-	CPROF_AUTO(buffer) struct cprof_buffer cgroup = { 0 };
 	CPROF_AUTO(buffer) struct cprof_buffer ours = { 0 };
 	CPROF_AUTO(buffer) struct cprof_buffer theirs = { 0 };
-	CPROF_AUTO(free) struct cprof_memory_cgroup *group = malloc(sizeof(*group));
-	*ret_room = (struct cprof_memory_room){ 0 };
-	if (!group)
-		return cprof_error_no_memory();
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	struct cprof_error *err = cprof_file_read(path, TEXT_MAX, &cgroup);
+	struct cprof_error *err = cprof_file_read(path, TEXT_MAX, text);
 	if (!err)
 		err = cprof_file_read("/proc/self/mountinfo", TEXT_MAX, &ours);
 	if (err)
 		return err;
-	const char *text = cprof_buffer_text(&cgroup);
-	enum cprof_memory_cgroup_found found =
-		find_for(pid, text, cprof_buffer_text(&ours), "", group);
-	if (found == CPROF_MEMORY_CGROUP_HIDDEN) {
+	*ret_found = find_for(pid, cprof_buffer_text(text), cprof_buffer_text(&ours), "", group);
+	if (*ret_found == CPROF_MEMORY_CGROUP_HIDDEN) {
 		snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
 		snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
 		err = cprof_file_read(path, TEXT_MAX, &theirs);
 		cprof_error_free(err);
-		found = find_for(pid, text, cprof_buffer_text(&theirs), root, group);
+		*ret_found = find_for(pid, cprof_buffer_text(text), cprof_buffer_text(&theirs),
+				      root, group);
 	}
+	return NULL;
+}
+
+struct cprof_error *cprof_memory_cgroup_of(pid_t pid, struct cprof_memory_cgroup *ret_group,
+					   enum cprof_memory_cgroup_found *ret_found)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	return find_of(pid, ret_group, ret_found, &text);
+}
+
+struct cprof_error *cprof_memory_cgroup_room(pid_t pid, struct cprof_memory_room *ret_room)
+{
+	enum cprof_memory_cgroup_found found;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	CPROF_AUTO(free) struct cprof_memory_cgroup *group = malloc(sizeof(*group));
+	*ret_room = (struct cprof_memory_room){ 0 };
+	if (!group)
+		return cprof_error_no_memory();
+	struct cprof_error *err = find_of(pid, group, &found, &text);
+	if (err)
+		return err;
 	if (found == CPROF_MEMORY_CGROUP_FOUND)
 		cprof_memory_cgroup_look(group, ret_room);
-	return found == CPROF_MEMORY_CGROUP_HIDDEN ? hidden(pid, text) : NULL;
+	return found == CPROF_MEMORY_CGROUP_HIDDEN ? hidden(pid, cprof_buffer_text(&text)) : NULL;
+}
+
+void cprof_memory_cgroup_events(const struct cprof_memory_cgroup *group,
+				struct cprof_memory_events *ret_events)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	const size_t n = strlen(group->dir);
+	*ret_events = (struct cprof_memory_events){ 0 };
+	if (!read_file(group->dir, n, group->v2 ? "memory.events" : "memory.oom_control", &text))
+		return;
+	const char *events = cprof_buffer_text(&text);
+	ret_events->known = true;
+	ret_events->oom_kill = stat_of(events, "oom_kill");
+	ret_events->high = stat_of(events, "high");
+	ret_events->max = stat_of(events, "max");
+	if (!group->v2)
+		read_number(group->dir, n, "memory.failcnt", &ret_events->max);
 }

@@ -35,6 +35,13 @@ uint64_t cprof_memory_room_left(const struct cprof_memory_room *room);
  */
 struct cprof_error *cprof_memory_cgroup_room(pid_t pid, struct cprof_memory_room *ret_room);
 
+/* What has happened in a group since it is there. */
+struct cprof_memory_events {
+	bool known;
+	uint64_t high, max; /* how often a limit was met; version 1 counts the second only */
+	uint64_t oom_kill;  /* processes of it that the kernel killed for want of memory */
+};
+
 /* ---- the parts, which need no process ---- */
 
 struct cprof_memory_cgroup {
@@ -57,6 +64,16 @@ enum cprof_memory_cgroup_found {
 enum cprof_memory_cgroup_found cprof_memory_cgroup_find(const char *cgroup, const char *mountinfo,
 							const char *root,
 							struct cprof_memory_cgroup *ret_group);
+
+/*
+ * Which group `pid` is in; filled where *ret_found says FOUND. Its directory is the kernel's. Errors: NO_TARGET, NO_MEMORY.
+ */
+struct cprof_error *cprof_memory_cgroup_of(pid_t pid, struct cprof_memory_cgroup *ret_group,
+					   enum cprof_memory_cgroup_found *ret_found);
+
+/* memory.events, or memory.oom_control and memory.failcnt. Not known where the group is gone, or is the root. */
+void cprof_memory_cgroup_events(const struct cprof_memory_cgroup *group,
+				struct cprof_memory_events *ret_events);
 
 /* The tightest from group->dir up to the mount point. Files that are not there limit nothing. */
 void cprof_memory_cgroup_look(const struct cprof_memory_cgroup *group,

@@ -36,6 +36,19 @@ static double weight(double value, double samples)
 	return samples > 0 ? fabs(value) / samples : 0;
 }
 
+/* The largest part that one more sample could have. */
+static double largest_part(const struct cprof_slope_point *points, size_t n,
+			   const struct line *line)
+{
+	double largest = 0, part = 0;
+	for (size_t i = n; i-- > 1;) {
+		part += (points[i].at - line->mean_at) / line->spread;
+		const double w = part * weight(points[i].value, points[i].samples);
+		largest = w > largest ? w : largest;
+	}
+	return largest;
+}
+
 /* Each sample that came or went between two moments changes all later values: its part in the slope is the sum of their parts. */
 static double variance_of_changes(const struct cprof_slope_point *points, size_t n,
 				  const struct line *line)
@@ -79,14 +92,29 @@ static double variance_of_scatter(const struct cprof_slope_point *points, size_t
 	return squares / (double)(n - 2) / line->spread * (double)n / (double)sides;
 }
 
-/* The lower bound of a gamma distribution's mean, as a share of it (Wilson and Hilferty's cube root). */
-static double gamma_low(double mean, double variance)
+/* The quantile of a gamma distribution that lies z deviations from its middle (Wilson and Hilferty's cube root). */
+static double gamma_quantile(double mean, double variance, double z)
 {
 	if (!(variance > 0))
-		return 1;
+		return mean;
 	const double ninth = 1 / (9 * mean * mean / variance);
-	const double root = 1 - ninth - Z * sqrt(ninth);
-	return root > 0 ? root * root * root : 0;
+	const double root = 1 - ninth + z * sqrt(ninth);
+	return root > 0 ? mean * root * root * root : 0;
+}
+
+/* Below: of what was counted. Above: one sample more may as well have been there. */
+static void bound(const struct cprof_slope_point *points, size_t n, const struct line *line,
+		  double counted, double scatter, struct cprof_slope *slope)
+{
+	const double one = largest_part(points, n, line);
+	if (slope->value > 0) {
+		slope->low = gamma_quantile(slope->value, counted, -Z) - Z * sqrt(scatter);
+		slope->high = gamma_quantile(slope->value + one, counted + one * one, Z) +
+			      Z * sqrt(scatter);
+	} else {
+		slope->low = slope->value - Z * slope->error;
+		slope->high = slope->value + one + Z * sqrt(counted + one * one + scatter);
+	}
 }
 
 bool cprof_slope_fit(const struct cprof_slope_point *points, size_t n, bool turnover,
@@ -99,12 +127,7 @@ bool cprof_slope_fit(const struct cprof_slope_point *points, size_t n, bool turn
 	if (turnover)
 		counted += variance_of_values(points, n, &line);
 	const double scatter = variance_of_scatter(points, n, &line);
-	const double error = sqrt(counted + scatter);
-	const double low = line.slope > 0
-				   ? line.slope * gamma_low(line.slope, counted) - Z * sqrt(scatter)
-				   : line.slope - Z * error;
-	*ret_slope = (struct cprof_slope){
-		.value = line.slope, .error = error, .low = low, .high = line.slope + Z * error
-	};
+	*ret_slope = (struct cprof_slope){ .value = line.slope, .error = sqrt(counted + scatter) };
+	bound(points, n, &line, counted, scatter, ret_slope);
 	return true;
 }

@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 	const double churn_rate = argc > 2 ? atof(argv[2]) : 1e9;
 	double leak_done = 0, churn_done = 0;
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	setvbuf(stdin, NULL, _IONBF, 0); /* what is behind the first line is for poll() */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	printf("pid %d\nready\n", (int)getpid());

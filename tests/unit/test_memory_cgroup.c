@@ -144,3 +144,35 @@ TEST(memory_cgroup_takes_the_tightest_of_all_above)
 	if (system(command))
 		TEST_FAIL("%s", command);
 }
+
+static struct cprof_memory_events events_of(bool v2, const char *below)
+{
+	static struct cprof_memory_cgroup group;
+	struct cprof_memory_events events;
+	group.v2 = v2;
+	snprintf(group.dir, sizeof(group.dir), "%s%s", top, below);
+	cprof_memory_cgroup_events(&group, &events);
+	return events;
+}
+
+TEST(memory_cgroup_tells_what_has_happened_in_it)
+{
+	snprintf(top, sizeof(top), "/tmp/cprof-unit-XXXXXX");
+	if (!mkdtemp(top))
+		TEST_FAIL("no folder");
+	make("/a", "memory.events", "low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\noom_group_kill 6\n");
+	make("/v", "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n");
+	make("/v", "memory.failcnt", "8\n");
+	make("/x", "memory.events", "nothing that is known");
+	struct cprof_memory_events events = events_of(true, "/a");
+	CHECK(events.known && events.high == 2 && events.max == 3 && events.oom_kill == 5);
+	events = events_of(false, "/v");
+	CHECK(events.known && events.high == 0 && events.max == 8 && events.oom_kill == 7);
+	events = events_of(true, "/x");
+	CHECK(events.known && events.high == 0 && events.max == 0 && events.oom_kill == 0);
+	CHECK(!events_of(true, "/gone").known);
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	if (system(command))
+		TEST_FAIL("%s", command);
+}

@@ -33,7 +33,7 @@ TEST(slope_of_a_line_is_its_own)
 	CHECK(cprof_slope_fit(points, POINTS, false, &slope));
 	CHECK(fabs(slope.value - 3) < 1e-9);
 	CHECK(slope.error < 1e-6);
-	CHECK(fabs(slope.low - 3) < 1e-6 && fabs(slope.high - 3) < 1e-6);
+	CHECK(fabs(slope.low - 3) < 1e-6 && slope.high > 3);
 }
 
 TEST(slope_needs_two_moments)
@@ -66,15 +66,15 @@ static void count_misses(double mean, unsigned runs, unsigned *below, unsigned *
 	}
 }
 
-/* 99 % are meant. What lies above is rarely wrong where blocks are few; what lies below decides on the order of leaks. */
-TEST(slope_of_a_leak_is_above_its_lower_bound_in_99_of_100_cases)
+/* 99 % are meant. Where no block was met in most runs, nothing can be said of what was missed. */
+TEST(slope_of_a_leak_is_within_its_bounds_in_99_of_100_cases)
 {
-	static const double means[] = { 0.1, 0.3, 1, 10 };
+	static const double means[] = { 0.3, 1, 3, 10 };
 	for (size_t i = 0; i < sizeof(means) / sizeof(means[0]); i++) {
 		unsigned below, above;
 		count_misses(means[i], 2000, &below, &above);
 		CHECK(below <= 30);
-		CHECK(above <= (i == 0 ? 2000 : 100));
+		CHECK(above <= 60);
 	}
 }
 
