@@ -7,17 +7,13 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
 #include "attach/heap/baseline/tcmalloc_spans.h"
 
-#define LARGE_BINS 48 /* of large blocks, by powers of two */
-
 struct reading {
-	struct cprof_baseline_memory *memory;
-	struct cprof_baseline_account *account;
+	struct cprof_baseline_teller teller;
 	const struct cprof_tcmalloc *tcmalloc;
-	uint32_t allocator;
-	uint32_t rows[CPROF_TCMALLOC_CLASSES + LARGE_BINS]; /* row + 1 */
 	uint64_t free[CPROF_TCMALLOC_BLOCKS / 64];
 	struct cprof_baseline_blocks
 		cached; /* blocks in caches; of 8 bytes, which share bits, their number:  */
@@ -52,37 +48,15 @@ static struct cprof_error *find(const struct cprof_baseline_target *target, void
 static struct cprof_error *row_of(struct reading *reading, unsigned class, uint64_t bytes,
 				  uint32_t *ret_row)
 {
-	struct cprof_baseline_class row = { .allocator = reading->allocator,
-					    .low = bytes,
-					    .high = bytes };
-	unsigned at = class;
-	if (!class) {
-		const unsigned bin = 63 - (unsigned)__builtin_clzll(bytes);
-		at = CPROF_TCMALLOC_CLASSES + (bin < LARGE_BINS ? bin : LARGE_BINS - 1);
-		row.low = 1ull << bin;
-		row.high = (row.low << 1) - 1;
-	}
-	if (!reading->rows[at]) {
-		struct cprof_error *err =
-			cprof_baseline_account_row(reading->account, &row, ret_row);
-		if (err)
-			return err;
-		reading->rows[at] = *ret_row + 1;
-	}
-	*ret_row = reading->rows[at] - 1;
-	return NULL;
-}
-
-static struct cprof_baseline_sum *part_of(struct reading *reading, enum cprof_baseline_part part)
-{
-	return &reading->account->allocators[reading->allocator].totals.parts[part];
+	if (!class)
+		return cprof_baseline_teller_large_row(&reading->teller, bytes, ret_row);
+	return cprof_baseline_teller_row(&reading->teller, class, NULL, bytes, bytes, ret_row);
 }
 
 static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
 		     uint64_t bytes, uint64_t absent)
 {
-	cprof_baseline_account_part(reading->account, reading->allocator, part, objects, bytes);
-	part_of(reading, part)->absent += absent;
+	cprof_baseline_teller_part(&reading->teller, part, objects, bytes, absent);
 }
 
 /* Which blocks of 8 bytes are in caches is not known, but how many are. */
@@ -97,7 +71,7 @@ static struct cprof_error *read_tiny(struct reading *reading,
 	struct cprof_error *err = row_of(reading, span->class, 8, &row);
 	if (err)
 		return err;
-	cprof_baseline_account_count(reading->account, row, n_used - left, (n_used - left) * 8);
+	cprof_baseline_teller_tiny(&reading->teller, row, n_used - left, 0);
 	add_part(reading, CPROF_BASELINE_CACHED, left, left * 8, 0);
 	add_part(reading, CPROF_BASELINE_FREE, n_free, n_free * 8ull,
 		 absent < n_free * 8ull ? absent : n_free * 8ull);
@@ -113,15 +87,14 @@ static struct cprof_error *read_blocks(struct reading *reading,
 	for (uint64_t i = 0; !err && i < n; i++) {
 		const uint64_t at = span->start + i * bytes;
 		const uint64_t gone =
-			absent ? cprof_baseline_memory_absent(reading->memory, at, at + bytes) : 0;
+			absent ? cprof_baseline_teller_absent(&reading->teller, at, at + bytes) : 0;
 		absent -= gone < absent ? gone : absent;
 		if (reading->free[i / 64] >> i % 64 & 1) {
 			add_part(reading, CPROF_BASELINE_FREE, 1, bytes, gone);
 		} else if (cprof_baseline_blocks_has(&reading->cached, at)) {
 			add_part(reading, CPROF_BASELINE_CACHED, 1, bytes, gone);
 		} else {
-			part_of(reading, CPROF_BASELINE_IN_USE)->absent += gone;
-			err = cprof_baseline_account_block(reading->account, row, at, bytes);
+			err = cprof_baseline_teller_block(&reading->teller, row, at, bytes, gone);
 		}
 	}
 	add_part(reading, CPROF_BASELINE_OWN, 0, span->bytes - n * bytes, absent);
@@ -131,18 +104,17 @@ static struct cprof_error *read_blocks(struct reading *reading,
 static struct cprof_error *read_small(struct reading *reading,
 				      const struct cprof_tcmalloc_span *span, uint64_t absent)
 {
-	struct cprof_baseline_totals *totals =
-		&reading->account->allocators[reading->allocator].totals;
+	struct cprof_baseline_totals *totals = cprof_baseline_teller_totals(&reading->teller);
 	const uint64_t bytes = reading->tcmalloc->bytes[span->class];
 	unsigned n_free;
-	if (!cprof_tcmalloc_span_free(reading->memory, reading->tcmalloc, span, reading->free,
-				      &n_free)) {
+	if (!cprof_tcmalloc_span_free(reading->teller.memory, reading->tcmalloc, span,
+				      reading->free, &n_free)) {
 		reading->broken++;
 		totals->error_objects += span->n_used;
 		totals->error_bytes += span->n_used * bytes;
 		add_part(reading, CPROF_BASELINE_UNTOLD, 0, span->bytes, absent);
 		return cprof_baseline_account_untold(
-			reading->account, reading->allocator,
+			reading->teller.account, reading->teller.allocator,
 			"lists of free blocks changed while they were read");
 	}
 	/* The count was taken a moment before or after the list. */
@@ -159,10 +131,9 @@ static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *
 {
 	struct reading *reading = ctx;
 	const uint64_t end = span->start + span->bytes;
-	const uint64_t absent = cprof_baseline_memory_absent(reading->memory, span->start, end);
+	const uint64_t absent = cprof_baseline_teller_absent(&reading->teller, span->start, end);
 	uint32_t row;
-	struct cprof_error *err = cprof_baseline_account_range(reading->account, reading->allocator,
-							       span->start, end);
+	struct cprof_error *err = cprof_baseline_teller_range(&reading->teller, span->start, end);
 	if (err)
 		return err;
 	if (span->use != CPROF_TCMALLOC_IN_USE) {
@@ -172,18 +143,17 @@ static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *
 	if (span->class)
 		return read_small(reading, span, absent);
 	err = row_of(reading, 0, span->bytes, &row);
-	if (!err)
-		err = cprof_baseline_account_block(reading->account, row, span->start, span->bytes);
-	part_of(reading, CPROF_BASELINE_IN_USE)->absent += absent;
-	return err;
+	return err ? err
+		   : cprof_baseline_teller_block(&reading->teller, row, span->start, span->bytes,
+						 absent);
 }
 
 static struct cprof_error *on_leaf(void *ctx, uint64_t start, uint64_t end)
 {
 	struct reading *reading = ctx;
 	add_part(reading, CPROF_BASELINE_OWN, 0, end - start,
-		 cprof_baseline_memory_absent(reading->memory, start, end));
-	return cprof_baseline_account_range(reading->account, reading->allocator, start, end);
+		 cprof_baseline_teller_absent(&reading->teller, start, end));
+	return cprof_baseline_teller_range(&reading->teller, start, end);
 }
 
 static struct cprof_error *on_cached(void *ctx, uint64_t addr, unsigned class)
@@ -205,11 +175,9 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 	uint64_t broken = 0;
 	if (!reading)
 		return cprof_error_no_memory();
-	reading->memory = target->memory;
-	reading->account = account;
 	reading->tcmalloc = place;
-	struct cprof_error *err = cprof_baseline_account_allocator(
-		account, cprof_baseline_gperftools.name, &reading->allocator);
+	struct cprof_error *err = cprof_baseline_teller_init(
+		&reading->teller, target->memory, account, cprof_baseline_gperftools.name);
 	if (!err)
 		err = cprof_tcmalloc_caches_each(target->memory, place, on_cached, reading,
 						 &caches);
@@ -217,11 +185,12 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 		err = cprof_tcmalloc_spans(target->memory, place, &fns, reading, &broken);
 	if (!err && (!caches || !reading->tcmalloc->central))
 		err = cprof_baseline_account_untold(
-			account, reading->allocator,
+			account, reading->teller.allocator,
 			"what its threads keep at hand was not found and counts as in use");
 	if (!err)
-		account->allocators[reading->allocator].totals.resyncs += broken + reading->broken;
+		cprof_baseline_teller_totals(&reading->teller)->resyncs += broken + reading->broken;
 	cprof_baseline_blocks_deinit(&reading->cached);
+	cprof_baseline_teller_deinit(&reading->teller);
 	free(reading);
 	return err;
 }

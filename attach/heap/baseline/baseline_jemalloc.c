@@ -8,6 +8,7 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "cprof/hash.h"
@@ -17,11 +18,8 @@ struct place {
 };
 
 struct reading {
-	struct cprof_baseline_memory *memory;
-	struct cprof_baseline_account *account;
-	uint32_t allocator;
+	struct cprof_baseline_teller teller;
 	uint64_t root;
-	struct cprof_map64 rows; /* arena << 8 | class -> row */
 	struct cprof_jemalloc_metadata metadata;
 	uint64_t n_stray; /* pointers in caches that are no block of their size */
 };
@@ -61,36 +59,27 @@ static struct cprof_error *row_of(struct reading *reading, unsigned arena, unsig
 				  uint32_t *ret_row)
 {
 	char text[32];
-	bool fresh;
-	uint64_t *known = cprof_map64_put(&reading->rows, (uint64_t)arena << 8 | class, &fresh);
-	if (!known)
-		return cprof_error_no_memory();
-	if (!fresh) {
-		*ret_row = (uint32_t)*known;
-		return NULL;
-	}
 	const uint64_t bytes = cprof_jemalloc_class_bytes(class);
-	struct cprof_baseline_class row = { .allocator = reading->allocator,
-					    .low = bytes,
-					    .high = bytes };
 	snprintf(text, sizeof(text), "arena %u", arena);
-	struct cprof_error *err = cprof_intern_text(&reading->account->texts, text, &row.arena);
-	if (!err)
-		err = cprof_baseline_account_row(reading->account, &row, ret_row);
-	*known = *ret_row;
-	return err;
-}
-
-static struct cprof_baseline_sum *part_of(struct reading *reading, enum cprof_baseline_part part)
-{
-	return &reading->account->allocators[reading->allocator].totals.parts[part];
+	return cprof_baseline_teller_row(&reading->teller, (uint64_t)arena << 8 | class, text,
+					 bytes, bytes, ret_row);
 }
 
 static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
 		     uint64_t bytes, uint64_t absent)
 {
-	cprof_baseline_account_part(reading->account, reading->allocator, part, objects, bytes);
-	part_of(reading, part)->absent += absent;
+	cprof_baseline_teller_part(&reading->teller, part, objects, bytes, absent);
+}
+
+static struct cprof_baseline_sum *part_of(struct reading *reading, enum cprof_baseline_part part)
+{
+	return &cprof_baseline_teller_totals(&reading->teller)->parts[part];
+}
+
+static struct cprof_error *untold(struct reading *reading, const char *why)
+{
+	return cprof_baseline_account_untold(reading->teller.account, reading->teller.allocator,
+					     "%s", why);
 }
 
 static struct cprof_error *read_slab(struct reading *reading,
@@ -102,31 +91,29 @@ static struct cprof_error *read_slab(struct reading *reading,
 	uint32_t row;
 	if (!bytes || extent->class >= CPROF_JEMALLOC_BINS || n > CPROF_JEMALLOC_REGIONS) {
 		add_part(reading, CPROF_BASELINE_UNTOLD, 0, extent->size, absent);
-		return cprof_baseline_account_untold(reading->account, reading->allocator,
-						     "slabs of a size that jemalloc 5.3 has not");
+		return untold(reading, "slabs of a size that jemalloc 5.3 has not");
 	}
 	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
 	for (uint64_t i = 0; !err && i < n; i++) {
 		const uint64_t at = extent->start + i * bytes;
 		const uint64_t gone =
-			absent ? cprof_baseline_memory_absent(reading->memory, at, at + bytes) : 0;
+			absent ? cprof_baseline_teller_absent(&reading->teller, at, at + bytes) : 0;
 		absent -= gone < absent ? gone : absent;
 		if (extent->free[i / 64] >> i % 64 & 1) {
 			n_free++;
 			add_part(reading, CPROF_BASELINE_FREE, 1, bytes, gone);
 			continue;
 		}
-		part_of(reading, CPROF_BASELINE_IN_USE)->absent += gone;
 		if (bytes >= 16)
-			err = cprof_baseline_account_block(reading->account, row, at, bytes);
+			err = cprof_baseline_teller_block(&reading->teller, row, at, bytes, gone);
 		else
-			cprof_baseline_account_count(reading->account, row, 1, bytes);
+			cprof_baseline_teller_tiny(&reading->teller, row, 1, gone);
 	}
 	/* The count was taken a moment before or after the bits. */
 	const uint64_t differ =
 		n_free > extent->n_free ? n_free - extent->n_free : extent->n_free - n_free;
-	reading->account->allocators[reading->allocator].totals.error_objects += differ;
-	reading->account->allocators[reading->allocator].totals.error_bytes += differ * bytes;
+	cprof_baseline_teller_totals(&reading->teller)->error_objects += differ;
+	cprof_baseline_teller_totals(&reading->teller)->error_bytes += differ * bytes;
 	add_part(reading, CPROF_BASELINE_OWN, 0, extent->size - n * bytes, absent);
 	return err;
 }
@@ -139,25 +126,23 @@ static struct cprof_error *read_large(struct reading *reading,
 	if (extent->class >= CPROF_JEMALLOC_CLASSES || bytes > extent->size)
 		bytes = extent->size;
 	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
-	if (!err)
-		err = cprof_baseline_account_block(reading->account, row, extent->block, bytes);
 	/* It begins somewhere in its first page; what is behind it is nobody's. */
 	const uint64_t own = extent->size - bytes;
 	const uint64_t here = absent < own ? absent : own;
 	add_part(reading, CPROF_BASELINE_OWN, 0, own, here);
-	part_of(reading, CPROF_BASELINE_IN_USE)->absent += absent - here;
-	return err;
+	return err ? err
+		   : cprof_baseline_teller_block(&reading->teller, row, extent->block, bytes,
+						 absent - here);
 }
 
 static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
 {
 	struct reading *reading = ctx;
 	const uint64_t end = extent->start + extent->size;
-	const uint64_t absent = cprof_baseline_memory_absent(reading->memory, extent->start, end);
-	struct cprof_error *err = cprof_baseline_account_range(reading->account, reading->allocator,
-							       extent->start, end);
+	const uint64_t absent = cprof_baseline_teller_absent(&reading->teller, extent->start, end);
+	struct cprof_error *err = cprof_baseline_teller_range(&reading->teller, extent->start, end);
 	if (!err)
-		err = cprof_jemalloc_metadata_note(&reading->metadata, reading->memory,
+		err = cprof_jemalloc_metadata_note(&reading->metadata, reading->teller.memory,
 						   extent->descriptor);
 	if (err)
 		return err;
@@ -172,8 +157,7 @@ static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_exte
 		return NULL;
 	default:
 		add_part(reading, CPROF_BASELINE_UNTOLD, 1, extent->size, absent);
-		return cprof_baseline_account_untold(reading->account, reading->allocator,
-						     "it was on its way from one list to another");
+		return untold(reading, "it was on its way from one list to another");
 	}
 }
 
@@ -190,9 +174,9 @@ static void take_out(struct reading *reading, const struct cprof_jemalloc_extent
 	cprof_error_free(err);
 	if (err)
 		return;
-	struct cprof_baseline_row *row = &reading->account->rows[number];
+	struct cprof_baseline_row *row = &reading->teller.account->rows[number];
 	if (bytes >= 16 &&
-	    !cprof_baseline_account_unblock(reading->account, number, addr, bytes, part))
+	    !cprof_baseline_account_unblock(reading->teller.account, number, addr, bytes, part))
 		return;
 	if (bytes < 16 && row->objects) {
 		row->objects--;
@@ -201,7 +185,7 @@ static void take_out(struct reading *reading, const struct cprof_jemalloc_extent
 		in_use->bytes -= bytes;
 		add_part(reading, part, 1, bytes, 0);
 	}
-	const uint64_t gone = cprof_baseline_memory_absent(reading->memory, addr, addr + bytes);
+	const uint64_t gone = cprof_baseline_teller_absent(&reading->teller, addr, addr + bytes);
 	const uint64_t here = gone < in_use->absent ? gone : in_use->absent;
 	in_use->absent -= here;
 	part_of(reading, part)->absent += here;
@@ -209,7 +193,7 @@ static void take_out(struct reading *reading, const struct cprof_jemalloc_extent
 
 static bool find_block(struct reading *reading, uint64_t addr, struct cprof_jemalloc_extent *extent)
 {
-	return cprof_jemalloc_tree_at(reading->memory, reading->root, addr, extent) &&
+	return cprof_jemalloc_tree_at(reading->teller.memory, reading->root, addr, extent) &&
 	       extent->state == CPROF_JEMALLOC_ACTIVE && extent->class < CPROF_JEMALLOC_CLASSES;
 }
 
@@ -236,13 +220,12 @@ static struct cprof_error *read_caches(struct reading *reading)
 {
 	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
 	struct cprof_error *err =
-		cprof_jemalloc_caches(reading->memory, &reading->metadata, &fns, reading);
+		cprof_jemalloc_caches(reading->teller.memory, &reading->metadata, &fns, reading);
 	for (uint32_t i = 0; !err && i < reading->metadata.n; i++) {
 		const struct cprof_jemalloc_block *block = &reading->metadata.all[i];
 		add_part(reading, CPROF_BASELINE_OWN, 0, block->end - block->start,
-			 cprof_baseline_memory_absent(reading->memory, block->start, block->end));
-		err = cprof_baseline_account_range(reading->account, reading->allocator,
-						   block->start, block->end);
+			 cprof_baseline_teller_absent(&reading->teller, block->start, block->end));
+		err = cprof_baseline_teller_range(&reading->teller, block->start, block->end);
 	}
 	return err;
 }
@@ -251,20 +234,18 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 				    struct cprof_baseline_account *account)
 {
 	const struct place *place = place_;
-	struct reading reading = { .memory = target->memory,
-				   .account = account,
-				   .root = place->root };
+	struct reading reading = { .root = place->root };
 	uint64_t broken;
-	struct cprof_error *err = cprof_baseline_account_allocator(
-		account, cprof_baseline_jemalloc.name, &reading.allocator);
+	struct cprof_error *err = cprof_baseline_teller_init(&reading.teller, target->memory,
+							     account, cprof_baseline_jemalloc.name);
 	if (!err)
 		err = cprof_jemalloc_tree_each(target->memory, place->root, on_extent, &reading,
 					       &broken);
 	if (!err) {
 		err = read_caches(&reading);
-		account->allocators[reading.allocator].totals.resyncs += broken + reading.n_stray;
+		cprof_baseline_teller_totals(&reading.teller)->resyncs += broken + reading.n_stray;
 	}
-	cprof_map64_deinit(&reading.rows);
+	cprof_baseline_teller_deinit(&reading.teller);
 	cprof_jemalloc_metadata_deinit(&reading.metadata);
 	return err;
 }

@@ -9,6 +9,7 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "cprof/hash.h"
 
@@ -20,10 +21,7 @@ struct place {
 };
 
 struct reading {
-	struct cprof_baseline_memory *memory;
-	struct cprof_baseline_account *account;
-	uint32_t allocator;
-	struct cprof_map64 rows;    /* bytes of a block -> row */
+	struct cprof_baseline_teller teller;
 	struct cprof_map64 heaps;   /* that were asked for what is delayed */
 	struct cprof_map64 delayed; /* blocks that were given back to a heap */
 	uint64_t free[CPROF_MIMALLOC_BLOCKS / 64];
@@ -123,79 +121,42 @@ static struct cprof_error *find(const struct cprof_baseline_target *target, void
 
 /* ---- pages ---- */
 
-static struct cprof_error *row_of(struct reading *reading, uint64_t bytes, uint32_t *ret_row)
-{
-	const struct cprof_baseline_class row = { .allocator = reading->allocator,
-						  .low = bytes,
-						  .high = bytes };
-	bool fresh;
-	uint64_t *known = cprof_map64_put(&reading->rows, bytes, &fresh);
-	if (!known)
-		return cprof_error_no_memory();
-	struct cprof_error *err =
-		fresh ? cprof_baseline_account_row(reading->account, &row, ret_row) : NULL;
-	if (fresh)
-		*known = *ret_row;
-	*ret_row = (uint32_t)*known;
-	return err;
-}
-
-static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
-		     uint64_t start, uint64_t end)
-{
-	if (start >= end)
-		return;
-	cprof_baseline_account_part(reading->account, reading->allocator, part, objects,
-				    end - start);
-	reading->account->allocators[reading->allocator].totals.parts[part].absent +=
-		cprof_baseline_memory_absent(reading->memory, start, end);
-}
-
-static struct cprof_error *add_block(struct reading *reading, uint32_t row, uint64_t addr,
-				     uint64_t bytes)
-{
-	if (bytes < 16)
-		cprof_baseline_account_count(reading->account, row, 1, bytes);
-	else {
-		struct cprof_error *err =
-			cprof_baseline_account_block(reading->account, row, addr, bytes);
-		if (err)
-			return err;
-	}
-	reading->account->allocators[reading->allocator]
-		.totals.parts[CPROF_BASELINE_IN_USE]
-		.absent += cprof_baseline_memory_absent(reading->memory, addr, addr + bytes);
-	return NULL;
-}
-
 static struct cprof_error *read_page(struct reading *reading, struct cprof_mimalloc_page *page)
 {
 	unsigned n_free;
 	uint32_t row;
-	struct cprof_baseline_totals *totals =
-		&reading->account->allocators[reading->allocator].totals;
+	struct cprof_baseline_teller *teller = &reading->teller;
+	struct cprof_baseline_totals *totals = cprof_baseline_teller_totals(teller);
 	if (!page->in_use) {
-		add_part(reading, CPROF_BASELINE_FREE, 1, page->start, page->end);
+		cprof_baseline_teller_place(teller, CPROF_BASELINE_FREE, 1, page->start, page->end);
 		return NULL;
 	}
-	if (!cprof_mimalloc_page_free(reading->memory, page, reading->free, &n_free)) {
+	if (!cprof_mimalloc_page_free(teller->memory, page, reading->free, &n_free)) {
 		reading->broken++;
 		totals->error_objects += page->used;
 		totals->error_bytes += page->used * page->block_bytes;
-		add_part(reading, CPROF_BASELINE_UNTOLD, 0, page->start, page->end);
+		cprof_baseline_teller_place(teller, CPROF_BASELINE_UNTOLD, 0, page->start,
+					    page->end);
 		return NULL;
 	}
-	struct cprof_error *err = row_of(reading, page->block_bytes, &row);
+	struct cprof_error *err = cprof_baseline_teller_row(
+		teller, page->block_bytes, NULL, page->block_bytes, page->block_bytes, &row);
 	for (unsigned i = 0; !err && i < page->capacity; i++) {
 		const uint64_t addr = page->first + i * page->block_bytes;
+		const uint64_t end = addr + page->block_bytes;
+		const uint64_t absent = cprof_baseline_teller_absent(teller, addr, end);
 		if (reading->free[i / 64] >> i % 64 & 1 || cprof_map64_get(&reading->delayed, addr))
-			add_part(reading, CPROF_BASELINE_FREE, 1, addr, addr + page->block_bytes);
+			cprof_baseline_teller_part(teller, CPROF_BASELINE_FREE, 1,
+						   page->block_bytes, absent);
+		else if (page->block_bytes < 16)
+			cprof_baseline_teller_tiny(teller, row, 1, absent);
 		else
-			err = add_block(reading, row, addr, page->block_bytes);
+			err = cprof_baseline_teller_block(teller, row, addr, page->block_bytes,
+							  absent);
 	}
 	const uint64_t top = page->first + page->capacity * page->block_bytes;
-	add_part(reading, CPROF_BASELINE_OWN, 0, page->start, page->first);
-	add_part(reading, CPROF_BASELINE_TOP, 0, top, page->end);
+	cprof_baseline_teller_place(teller, CPROF_BASELINE_OWN, 0, page->start, page->first);
+	cprof_baseline_teller_place(teller, CPROF_BASELINE_TOP, 0, top, page->end);
 	return err;
 }
 
@@ -214,7 +175,8 @@ static struct cprof_error *note_heap(struct reading *reading, struct cprof_mimal
 		return NULL;
 	if (!cprof_map64_put(&reading->heaps, page->heap, &fresh))
 		return cprof_error_no_memory();
-	return fresh ? cprof_mimalloc_heap_delayed(reading->memory, page->heap, &reading->delayed)
+	return fresh ? cprof_mimalloc_heap_delayed(reading->teller.memory, page->heap,
+						   &reading->delayed)
 		     : NULL;
 }
 
@@ -228,11 +190,11 @@ static bool on_segment(void *ctx, struct cprof_mimalloc_segment *segment)
 	if (segment->key != round->key)
 		return false;
 	if (round->counts) {
-		round->err =
-			cprof_baseline_account_range(reading->account, reading->allocator,
-						     segment->addr, segment->addr + segment->bytes);
+		round->err = cprof_baseline_teller_range(&reading->teller, segment->addr,
+							 segment->addr + segment->bytes);
 		done += segment->heads;
-		add_part(reading, CPROF_BASELINE_OWN, 0, segment->addr, done);
+		cprof_baseline_teller_place(&reading->teller, CPROF_BASELINE_OWN, 0, segment->addr,
+					    done);
 	}
 	while (!round->err && segment->used && cprof_mimalloc_page_next(segment, &entry, &page)) {
 		round->err = round->page(reading, &page);
@@ -242,8 +204,9 @@ static bool on_segment(void *ctx, struct cprof_mimalloc_segment *segment)
 		return round->err;
 	/* A segment without pages is kept for the next time; in another one this is where an entry cannot be. */
 	reading->broken += segment->used;
-	add_part(reading, segment->used ? CPROF_BASELINE_UNTOLD : CPROF_BASELINE_FREE, 0, done,
-		 segment->addr + segment->bytes);
+	cprof_baseline_teller_place(&reading->teller,
+				    segment->used ? CPROF_BASELINE_UNTOLD : CPROF_BASELINE_FREE, 0,
+				    done, segment->addr + segment->bytes);
 	return round->err;
 }
 
@@ -258,17 +221,15 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 		{ .reading = reading, .key = place->key, .page = note_heap },
 		{ .reading = reading, .key = place->key, .page = read_page, .counts = true },
 	};
-	reading->memory = target->memory;
-	reading->account = account;
-	struct cprof_error *err = cprof_baseline_account_allocator(
-		account, cprof_baseline_mimalloc.name, &reading->allocator);
+	struct cprof_error *err = cprof_baseline_teller_init(&reading->teller, target->memory,
+							     account, cprof_baseline_mimalloc.name);
 	for (size_t i = 0; !err && i < sizeof(rounds) / sizeof(rounds[0]); i++) {
 		each_segment(target, &reading->segment, on_segment, &rounds[i]);
 		err = rounds[i].err;
 	}
 	if (!err)
-		account->allocators[reading->allocator].totals.resyncs += reading->broken;
-	cprof_map64_deinit(&reading->rows);
+		cprof_baseline_teller_totals(&reading->teller)->resyncs += reading->broken;
+	cprof_baseline_teller_deinit(&reading->teller);
 	cprof_map64_deinit(&reading->heaps);
 	cprof_map64_deinit(&reading->delayed);
 	free(reading);

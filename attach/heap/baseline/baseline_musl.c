@@ -7,21 +7,18 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/musl_groups.h"
 #include "cprof/hash.h"
 
 #define CONTEXT_BYTES 1024 /* more than it has: no smaller segment has one */
-#define BINS          48   /* of mappings of their own, by powers of two */
 
 #define HELD  (1ull << 63) /* by a slot of another group */
 #define READ  (1ull << 62)
 #define BYTES (READ - 1)
 
 struct reading {
-	struct cprof_baseline_memory *memory;
-	struct cprof_baseline_account *account;
-	uint32_t allocator;
-	uint32_t rows[CPROF_MUSL_CLASSES + BINS]; /* row + 1 */
+	struct cprof_baseline_teller teller;
 	struct cprof_map64 inner; /* groups that are no mapping: address -> bytes, and: */
 	uint64_t broken;
 	bool whole; /* all pages of the group that is read are in memory */
@@ -59,36 +56,23 @@ static struct cprof_error *find(const struct cprof_baseline_target *target, void
 static struct cprof_error *row_of(struct reading *reading, unsigned class, uint64_t bytes,
 				  uint32_t *ret_row)
 {
-	struct cprof_baseline_class row = { .allocator = reading->allocator };
-	unsigned at = class;
-	if (class < CPROF_MUSL_CLASSES) {
-		row.high = cprof_musl_stride(class) - 4;
-		row.low = class ? cprof_musl_stride(class - 1) - 3 : 0;
-	} else {
-		const unsigned bin = bytes ? 63 - (unsigned)__builtin_clzll(bytes) : 0;
-		at = CPROF_MUSL_CLASSES + (bin < BINS ? bin : BINS - 1);
-		row.low = 1ull << bin;
-		row.high = (row.low << 1) - 1;
-	}
-	if (!reading->rows[at]) {
-		struct cprof_error *err =
-			cprof_baseline_account_row(reading->account, &row, ret_row);
-		if (err)
-			return err;
-		reading->rows[at] = *ret_row + 1;
-	}
-	*ret_row = reading->rows[at] - 1;
-	return NULL;
+	if (class >= CPROF_MUSL_CLASSES)
+		return cprof_baseline_teller_large_row(&reading->teller, bytes, ret_row);
+	return cprof_baseline_teller_row(&reading->teller, class, NULL,
+					 class ? cprof_musl_stride(class - 1) - 3 : 0,
+					 cprof_musl_stride(class) - 4, ret_row);
+}
+
+static uint64_t absent_of(struct reading *reading, uint64_t start, uint64_t end)
+{
+	return reading->whole ? 0 : cprof_baseline_teller_absent(&reading->teller, start, end);
 }
 
 static void add_part(struct reading *reading, enum cprof_baseline_part part, uint64_t objects,
 		     uint64_t start, uint64_t end)
 {
-	cprof_baseline_account_part(reading->account, reading->allocator, part, objects,
-				    end - start);
-	if (!reading->whole)
-		reading->account->allocators[reading->allocator].totals.parts[part].absent +=
-			cprof_baseline_memory_absent(reading->memory, start, end);
+	cprof_baseline_teller_part(&reading->teller, part, objects, end - start,
+				   absent_of(reading, start, end));
 }
 
 /* ---- groups ---- */
@@ -110,7 +94,7 @@ static struct cprof_error *note_area(void *ctx, uint64_t start, uint64_t end)
 	struct reading *reading = ctx;
 	reading->whole = true; /* it was read */
 	add_part(reading, CPROF_BASELINE_OWN, 0, start, end);
-	return cprof_baseline_account_range(reading->account, reading->allocator, start, end);
+	return cprof_baseline_teller_range(&reading->teller, start, end);
 }
 
 static struct cprof_error *no_area(void *ctx, uint64_t start, uint64_t end)
@@ -146,7 +130,7 @@ static struct cprof_error *read_slot(struct reading *reading, const struct cprof
 		add_part(reading, CPROF_BASELINE_FREE, 1, start, end);
 		return NULL;
 	}
-	if (!cprof_musl_block_read(reading->memory, group, i, &block)) {
+	if (!cprof_musl_block_read(reading->teller.memory, group, i, &block)) {
 		add_part(reading, CPROF_BASELINE_UNTOLD, 1, start, end);
 		reading->broken++;
 		return NULL;
@@ -156,15 +140,12 @@ static struct cprof_error *read_slot(struct reading *reading, const struct cprof
 		return NULL;
 	}
 	struct cprof_error *err = row_of(reading, group->class, block.bytes, &row);
+	const uint64_t block_end = block.addr + block.bytes;
 	if (!err)
-		err = cprof_baseline_account_block(reading->account, row, block.addr, block.bytes);
+		err = cprof_baseline_teller_block(&reading->teller, row, block.addr, block.bytes,
+						  absent_of(reading, block.addr, block_end));
 	add_part(reading, CPROF_BASELINE_OWN, 0, start, block.addr);
-	add_part(reading, CPROF_BASELINE_OWN, 0, block.addr + block.bytes, end);
-	if (!reading->whole)
-		reading->account->allocators[reading->allocator]
-			.totals.parts[CPROF_BASELINE_IN_USE]
-			.absent += cprof_baseline_memory_absent(reading->memory, block.addr,
-								block.addr + block.bytes);
+	add_part(reading, CPROF_BASELINE_OWN, 0, block_end, end);
 	return err;
 }
 
@@ -179,7 +160,7 @@ static struct cprof_error *read_group(void *ctx, const struct cprof_musl_group *
 	}
 	if (inner)
 		*inner |= READ;
-	reading->whole = !cprof_baseline_memory_absent(reading->memory, group->addr,
+	reading->whole = !cprof_baseline_teller_absent(&reading->teller, group->addr,
 						       group->addr + group->bytes);
 	add_part(reading, CPROF_BASELINE_OWN, 0, group->addr, group->addr + 16);
 	for (unsigned i = 0; !err && i < group->n; i++)
@@ -187,8 +168,8 @@ static struct cprof_error *read_group(void *ctx, const struct cprof_musl_group *
 	add_part(reading, CPROF_BASELINE_OWN, 0, group->addr + 16 + group->stride * group->n,
 		 group->addr + group->bytes);
 	if (!err && group->mapped)
-		err = cprof_baseline_account_range(reading->account, reading->allocator,
-						   group->addr, group->addr + group->bytes);
+		err = cprof_baseline_teller_range(&reading->teller, group->addr,
+						  group->addr + group->bytes);
 	return err;
 }
 
@@ -204,8 +185,7 @@ static struct cprof_error *add_inner(struct reading *reading)
 		const struct cprof_map64_slot *slot = &reading->inner.slots[i];
 		const uint64_t end = slot->key + (slot->value & BYTES);
 		if ((slot->value & (HELD | READ)) == READ)
-			err = cprof_baseline_account_range(reading->account, reading->allocator,
-							   slot->key, end);
+			err = cprof_baseline_teller_range(&reading->teller, slot->key, end);
 		else if ((slot->value & (HELD | READ)) == HELD)
 			add_part(reading, CPROF_BASELINE_UNTOLD, 1, slot->key, end);
 	}
@@ -219,19 +199,20 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 		{ note_inner, no_area },
 		{ read_group, note_area },
 	};
-	struct reading reading = { .memory = target->memory, .account = account };
+	struct reading reading = { 0 };
 	uint64_t broken = 0;
-	struct cprof_error *err = cprof_baseline_account_allocator(
-		account, cprof_baseline_musl.name, &reading.allocator);
+	struct cprof_error *err = cprof_baseline_teller_init(&reading.teller, target->memory,
+							     account, cprof_baseline_musl.name);
 	for (size_t i = 0; !err && i < sizeof(rounds) / sizeof(rounds[0]); i++)
 		err = cprof_musl_groups_each(target->memory, place, &rounds[i], &reading, &broken);
 	if (!err)
 		err = add_inner(&reading);
 	if (!err) {
-		account->allocators[reading.allocator].totals.resyncs += broken + reading.broken;
-		account->allocators[reading.allocator].totals.error_objects += reading.broken;
+		cprof_baseline_teller_totals(&reading.teller)->resyncs += broken + reading.broken;
+		cprof_baseline_teller_totals(&reading.teller)->error_objects += reading.broken;
 	}
 	cprof_map64_deinit(&reading.inner);
+	cprof_baseline_teller_deinit(&reading.teller);
 	return err;
 }
 
