@@ -16,6 +16,16 @@
 /* A process cannot have more threads than /proc/sys/kernel/pid_max allows, which ends at 4 Mi. */
 #define THREADS_MAX ((size_t)4 << 20) /* PID_MAX_LIMIT */
 
+bool cprof_thread_wchan_is_freezer(const char *wchan)
+{
+	static const char *const places[] = { "__refrigerator", "do_freezer_trap", "get_signal" };
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (strcmp(wchan, places[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 void cprof_thread_name_clean(char *name)
 {
 	for (unsigned char *c = (unsigned char *)name; *c; c++) {

@@ -75,6 +75,9 @@ bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret);
 bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *ret);
 bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret);
 
+/* Whether the text of /proc/PID/task/TID/wchan is where the freezer of a cgroup holds a thread that sleeps. */
+bool cprof_thread_wchan_is_freezer(const char *wchan);
+
 /* Control characters of a name become '?': it is somebody else's bytes on their way to a terminal. */
 void cprof_thread_name_clean(char *name);
 

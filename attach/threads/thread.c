@@ -29,12 +29,8 @@ void cprof_thread_snapshot_deinit(struct cprof_thread_snapshot *snapshot)
 /* cgroup v1 has a place of its own for it; with v2 it is a stop on the way to a signal, which sleeps nowhere else. */
 bool cprof_thread_is_frozen(const struct cprof_thread *thread)
 {
-	static const char *const places[] = { "__refrigerator", "do_freezer_trap", "get_signal" };
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (strcmp(thread->wchan, places[i]) == 0)
-			return thread->state == 'D' || thread->state == 'S';
-	}
-	return false;
+	return (thread->state == 'D' || thread->state == 'S') &&
+	       cprof_thread_wchan_is_freezer(thread->wchan);
 }
 
 size_t cprof_thread_snapshot_find(const struct cprof_thread_snapshot *snapshot, pid_t tid)

@@ -29,6 +29,7 @@ struct task_struct {
 
 /* As the kernel has them: bits of a task's state, and of its job control. */
 #define TASK_STOPPED_OR_TRACED 12
+#define TASK_FROZEN            0x8000 /* by the freezer of the first cgroups; since 6.1 */
 #define TASK_DEAD              128
 #define JOBCTL_TRAP_FREEZE     (1ul << 23)
 
@@ -94,7 +95,8 @@ static __always_inline void change(struct cprof_ledger_bpf_thread *thread, __u32
 
 static __always_inline __u32 state_of(const struct task_struct *task, unsigned int kernel_state)
 {
-	if ((kernel_state & TASK_STOPPED_OR_TRACED) || (task->jobctl & JOBCTL_TRAP_FREEZE))
+	if ((kernel_state & (TASK_STOPPED_OR_TRACED | TASK_FROZEN)) ||
+	    (task->jobctl & JOBCTL_TRAP_FREEZE))
 		return CPROF_LEDGER_STOPPED;
 	return CPROF_LEDGER_BLOCKED;
 }

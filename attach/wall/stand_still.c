@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/wall/stand_still.h"
 
-#include <string.h>
-
 #include "attach/target/thread_proc.h"
 
 static bool is_frozen(pid_t pid, pid_t tid)
 {
 	char text[64];
 	return cprof_thread_read(pid, tid, "wchan", text, sizeof(text)) > 0 &&
-	       strstr(text, "freezer_trap");
+	       cprof_thread_wchan_is_freezer(text);
 }
 
 bool cprof_stand_still_thread(pid_t pid, pid_t tid, char state)
 {
-	return state == 'T' || state == 't' || (state != 'R' && is_frozen(pid, tid));
+	return state == 'T' || state == 't' ||
+	       ((state == 'S' || state == 'D') && is_frozen(pid, tid));
 }
 
 bool cprof_stand_still_look(struct cprof_stand_still *still, uint64_t mono_ns)

@@ -328,8 +328,10 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/debug/pprof/heap", "seconds=2&rate=1000", NULL, 400, 0, 0, 0, NULL },
 		{ "GET", "/debug/pprof/delta_heap", "seconds=2&debug=1", NULL, 0, ENDPOINT, 0,
 		  CPROF_SHAPE_TEXT, NULL },
-		{ "GET", "/debug/fgprof", "seconds=14", NULL, 501, 0, 0, 0, NULL },
-		{ "GET", "/pid/12/debug/fgprof", "", NULL, 501, 0, 0, 0, NULL },
+		{ "GET", "/debug/fgprof", "seconds=14", NULL, 0, ENDPOINT, 14, 0, NULL },
+		{ "GET", "/debug/fgprof", "seconds=14&event=cycles", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/wall", "debug=1", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/pid/12/debug/fgprof", "", NULL, 0, ENDPOINT, 30, 0, NULL },
 		{ "GET", "/debug/fgprof/x", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/debug/pprof/cmdline", "seconds=x", NULL, 0, ENDPOINT, 0, 0, NULL },
 	};
