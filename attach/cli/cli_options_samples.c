@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "attach/run/timeline.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #define BUCKET_MAX_NS (3600 * CPROF_NS_PER_S)
@@ -17,6 +18,26 @@ static const char *not_one_file(const struct cprof_attach_options *options)
 					: NULL;
 }
 
+/* "-mode cpu" */
+static void put_modes_with_times(struct cprof_buffer *out)
+{
+	for (size_t i = 0; i < cprof_n_modes; i++) {
+		if (cprof_modes[i].has_times)
+			cprof_buffer_printf(out, "%s-mode %s", out->len ? " and " : "",
+					    cprof_modes[i].name);
+	}
+}
+
+static struct cprof_error *no_times(const struct cprof_mode *mode)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer modes = { 0 };
+	put_modes_with_times(&modes);
+	return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
+						"-mode %s does not say when its samples were",
+						mode->name),
+				"-timeline goes with %s", cprof_buffer_text(&modes));
+}
+
 static struct cprof_error *check_mode(const struct cprof_attach_options *options)
 {
 	const struct cprof_mode *mode;
@@ -24,7 +45,7 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 	const char *other = not_one_file(options);
 	if (err)
 		return err;
-	if (options->threads && mode->no_threads && !other)
+	if (options->threads && mode->no_threads && !options->http)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE,
 					"-mode %s cannot choose threads: its samples are of none",
@@ -36,12 +57,7 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE, "-timeline does not go with %s", other),
 			"there each profile is of some seconds and says which; -timeline is for one file");
-	if (!mode->has_times)
-		return cprof_error_hint(
-			cprof_error_new(CPROF_ERR_USAGE,
-					"-mode %s does not say when its samples were", mode->name),
-			"-timeline goes with -mode cpu");
-	return NULL;
+	return mode->has_times ? NULL : no_times(mode);
 }
 
 static struct cprof_error *parse_timeline(struct cprof_attach_options *options)

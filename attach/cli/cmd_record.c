@@ -136,8 +136,8 @@ static struct cprof_run_timeline choose_timeline(const struct record *record)
 static struct cprof_error *check_threads(struct record *record)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer remark = { 0 };
-	if (record->options->requests.threads.core)
-		return NULL;
+	if (record->options->requests.threads.core || record->options->children)
+		return NULL; /* nobody knows what children have */
 	struct cprof_error *err = cprof_thread_choice_check(
 		record->options->threads, record->opened->all, record->opened->n, &remark);
 	if (!err && remark.len)

@@ -311,6 +311,15 @@ static struct cprof_error *snapshot_all(struct threads *threads, bool first)
 
 /* ---- the profile ---- */
 
+/* Those that are in the profile and have a stack. */
+static uint64_t n_sampled(const struct cprof_thread_snapshot *now)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < now->n; i++)
+		n += !now->threads[i].left_out && now->threads[i].means != CPROF_MEANS_NONE;
+	return n;
+}
+
 static struct cprof_error *make_profile(struct threads *threads, struct cprof_profile **ret_profile)
 {
 	struct cprof_run_log *log = threads->run->log;
@@ -318,7 +327,7 @@ static struct cprof_error *make_profile(struct threads *threads, struct cprof_pr
 	for (size_t i = 0; !err && i < threads->n_views; i++) {
 		const struct cprof_thread_view *view = &threads->views[i];
 		err = cprof_thread_profile_add(threads->session, view->process, &view->now);
-		log->counts.samples += view->now.n - view->now.by_means[CPROF_MEANS_NONE];
+		log->counts.samples += n_sampled(&view->now);
 		log->counts.threads += view->now.n;
 	}
 	if (!err)

@@ -58,6 +58,12 @@ static int64_t plus(int64_t a, int64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
+static int64_t minus(int64_t a, int64_t b)
+{
+	int64_t difference;
+	return __builtin_sub_overflow(a, b, &difference) ? INT64_MAX : difference;
+}
+
 struct cprof_error *cprof_filter_time_apply(struct cprof_profile *profile,
 					    const struct cprof_config *config,
 					    struct cprof_buffer *warnings)
@@ -79,6 +85,6 @@ struct cprof_error *cprof_filter_time_apply(struct cprof_profile *profile,
 	const int64_t origin = time.is_relative ? 0 : first_ns;
 	cprof_time_label_keep(profile, plus(origin, from_ns), plus(origin, to_ns));
 	if (!profile->n_samples)
-		warn_empty(config, first_ns - origin, last_ns - origin, warnings);
+		warn_empty(config, minus(first_ns, origin), minus(last_ns, origin), warnings);
 	return NULL;
 }

@@ -302,6 +302,16 @@ class Time(unittest.TestCase):
             for wrong in ("5", "5,", "9,3", "x,y", "1,99999999999999999999"):
                 self.assertIn("parameter time", server.json("top", 400, time=wrong)["error"])
 
+    def test_from_and_to_are_a_part_counted_from_the_beginning(self):
+        with Server(self.timed) as server:
+            self.assertEqual(values(server.json("top", to="500ms")["nodes"]), [("early", 100, 100)])
+            self.assertEqual(values(server.json("top", **{"from": "490ms", "to": "510ms"})["nodes"]), [("early", 2, 2), ("late", 2, 2)])
+            self.assertEqual(sum(server.json("time", **{"from": "490ms"})["values"]), 200)  # the strip shows all of it
+            self.assertIn("is not before", server.json("top", 400, **{"from": "2s", "to": "1s"})["error"])
+            self.assertIn("is not a duration", server.json("top", 400, **{"from": "x"})["error"])
+        with Server("-from=490ms", self.timed) as server:
+            self.assertEqual(values(server.json("top", to="510ms")["nodes"]), [("early", 2, 2), ("late", 2, 2)])
+
     def test_without_labels_there_is_no_strip(self):
         with Server(self.plain) as server:
             self.assertNotIn("values", server.json("time"))

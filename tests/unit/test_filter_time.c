@@ -112,3 +112,22 @@ TEST(filter_time_refuses_what_is_no_part_of_the_time)
 		CHECK(sum(p) == 2047);
 	}
 }
+
+TEST(filter_time_takes_times_that_are_as_far_apart_as_numbers_can_be)
+{
+	static const struct {
+		const char *from, *to;
+	} parts[] = { { "1s", "2s" }, { "", "1ms" }, { "292y", "" }, { "290h", "" } };
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		CPROF_AUTO(profile)
+		struct cprof_profile *p =
+			ten_seconds("end_timestamp_ns", "nanoseconds", 1, INT64_MAX - 9);
+		CPROF_AUTO(buffer) struct cprof_buffer warnings = { 0 };
+		struct cprof_config config;
+		p->labels[0].num = INT64_MIN;
+		CHECK(!cprof_config_init(&config));
+		config.from = parts[i].from;
+		config.to = parts[i].to;
+		cprof_error_free(cprof_filter_time_apply(p, &config, &warnings));
+	}
+}

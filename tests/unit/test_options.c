@@ -8,6 +8,7 @@ struct values {
 	uint64_t number, bytes, time_ns;
 	int64_t whole;
 	double ratio;
+	const char *maybe;
 	struct cprof_strings labels;
 };
 
@@ -21,6 +22,7 @@ static const struct cprof_option rows[] = {
 	{ "seconds", CPROF_OPT_DURATION, AT(time_ns), "30", "SECONDS", "a duration", "Time" },
 	{ "whole", CPROF_OPT_INT, AT(whole), "-1", "N", "a number with a sign", NULL },
 	{ "ratio", CPROF_OPT_DOUBLE, AT(ratio), NULL, "F", "a fraction", NULL },
+	{ "maybe", CPROF_OPT_OPTIONAL, AT(maybe), NULL, "[TEXT]", "text or nothing", NULL },
 	{ "label", CPROF_OPT_LIST, AT(labels), NULL, "K=V", "repeatable", NULL },
 	{ "secret", CPROF_OPT_SWITCH, AT(yes), NULL, NULL, "not shown", "hidden" },
 };
@@ -41,6 +43,34 @@ static struct cprof_error *parse(const char *const *args, struct values *values,
 		argv[argc++] = (char *)(uintptr_t)args[i];
 	*values = (struct values){ 0 };
 	return cprof_options_parse(&table, argc, argv, values, rest, after);
+}
+
+TEST(options_that_need_no_value_take_what_is_no_option)
+{
+	static const struct {
+		const char *args[MAX_ARGS], *maybe;
+		size_t n_rest;
+	} rows_of[] = {
+		{ { "x" }, NULL, 1 },
+		{ { "-maybe" }, "", 0 },
+		{ { "-maybe", "10ms" }, "10ms", 0 },
+		{ { "-maybe=10ms", "x" }, "10ms", 1 },
+		{ { "-maybe=", "x" }, "", 1 },
+		{ { "--maybe", "-yes" }, "", 0 },
+		{ { "-maybe", "--", "x" }, "", 1 },
+		{ { "-maybe", "-maybe=2" }, "2", 0 },
+	};
+	for (size_t i = 0; i < sizeof(rows_of) / sizeof(rows_of[0]); i++) {
+		struct values values;
+		struct cprof_strings rest = { 0 };
+		CHECK(!parse(rows_of[i].args, &values, &rest, NULL));
+		CHECK((values.maybe == NULL) == (rows_of[i].maybe == NULL));
+		if (values.maybe)
+			CHECK_STR(values.maybe, rows_of[i].maybe);
+		CHECK_UINT(rest.len, rows_of[i].n_rest);
+		cprof_strings_deinit(&rest);
+		cprof_strings_deinit(&values.labels);
+	}
 }
 
 TEST(options_take_a_value_after_a_blank_or_an_equals_sign_and_one_dash_or_two)
