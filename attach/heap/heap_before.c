@@ -54,14 +54,16 @@ static struct cprof_error *read_account(struct cprof_heap_before *before,
 
 struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 {
-	struct cprof_error *err =
-		cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
-	if (!err)
-		err = cprof_process_refresh(before->process, 0);
+	struct cprof_error *err = cprof_process_refresh(before->process, 0);
 	if (!err)
 		err = cprof_baseline_account_init(&before->then, NULL);
-	before->then_read = !err;
-	return err ? err : read_account(before, &before->then);
+	if (err)
+		return err;
+	before->then_read = true;
+	err = read_account(before, &before->then);
+	if (err || before->then.n_allocators)
+		return err;
+	return cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
 }
 
 struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, uint64_t id,

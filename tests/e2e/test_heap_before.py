@@ -109,6 +109,10 @@ class Before(harness.TempDir):
             self.near(totals(profile)[1], target.bytes)
             target.quit()
 
+    def test_a_heap_that_cannot_grow_goes_on_elsewhere(self):
+        with Holder("plain", "blocked", "huge") as target:
+            self.check(target, self.snapshot(target))
+
     def test_objects_are_told_by_their_class(self):
         for program in "heap_before", "heap_before_static":
             with self.subTest(program), Holder("types", "plain", program=program) as target:

@@ -8,6 +8,7 @@
  *   fragmented  400,000 blocks of which three quarters were freed, in no order
  *   cached      100,000 blocks freed to fastbins and threads' caches, 50,000 kept between them
  *   huge        40 blocks of 1 to 9 MiB, mapped one by one
+ *   blocked     20,000 blocks where the heap cannot grow
  *   busy        two threads that go on allocating and freeing, at most 64 KiB between them
  *
  * Then commands from stdin, a line each, answered by "done": free N (every Nth of the plain blocks), again (as many of the
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define KEPT (1u << 21)
@@ -175,6 +177,15 @@ static void huge()
 	keep(aligned_alloc(1 << 16, 3 << 20));
 }
 
+static void blocked()
+{
+	char *end = (char *)sbrk(0);
+	if (mmap(end, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
+	    end)
+		_exit(7);
+	fill(20000, 11);
+}
+
 static void *churn(void *seed_of)
 {
 	uint64_t seed = (uint64_t)(uintptr_t)seed_of;
@@ -244,7 +255,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)();
 	} scenes[] = { { "types", types },   { "threads", threads }, { "fragmented", fragmented },
-		       { "cached", cached }, { "huge", huge },       { "busy", busy } };
+		       { "cached", cached }, { "huge", huge },       { "blocked", blocked },
+		       { "busy", busy } };
 	char line[64];
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "plain") == 0)

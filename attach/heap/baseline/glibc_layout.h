@@ -28,6 +28,7 @@ enum {
 
 /* struct malloc_state, since 2.27 */
 enum {
+	CPROF_GLIBC_ARENA_FLAGS = 4, /* of 32 bits; 2: its memory is not all one piece */
 	CPROF_GLIBC_ARENA_FASTBINS = 16,
 	CPROF_GLIBC_N_FASTBINS = 10,
 	CPROF_GLIBC_ARENA_TOP = 96,

@@ -37,11 +37,40 @@ static struct cprof_error *add_block(struct cprof_glibc_walk *walk, uint64_t add
 	return err ? err : cprof_glibc_walk_block(walk, addr, bytes, true, word);
 }
 
+/* To where the arena's memory ends in it. */
+static struct cprof_error *add_piece(struct cprof_glibc_walk *walk, uint64_t addr, uint64_t end,
+				     uint64_t *ret_bytes)
+{
+	const struct cprof_glibc_area area = { .start = addr,
+					       .end = end,
+					       .arena = cprof_glibc_place_main(walk->place),
+					       .start_known = true,
+					       .piece = true };
+	struct cprof_error *err = cprof_glibc_place_add(walk->place, &area);
+	if (!err)
+		err = cprof_glibc_walk_area(walk, &area);
+	if (!err)
+		err = cprof_glibc_walk_enter(walk, NULL);
+	if (err)
+		return err;
+	struct cprof_glibc_area *added = &walk->place->areas[walk->place->n_areas - 1];
+	added->end = walk->account->ranges[walk->account->n_ranges - 1].end;
+	*ret_bytes = (added->end - addr + CPROF_BASELINE_PAGE - 1) & ~(CPROF_BASELINE_PAGE - 1);
+	return NULL;
+}
+
+static bool in_pieces(const struct cprof_glibc_walk *walk)
+{
+	const uint32_t main = cprof_glibc_place_main(walk->place);
+	return main < walk->place->n_arenas && walk->place->arenas[main].in_pieces;
+}
+
 /* From page to page; over the pages of a block at once. */
 static struct cprof_error *search(struct cprof_glibc_walk *walk, uint64_t at, uint64_t end,
 				  uint64_t *left)
 {
 	struct cprof_baseline_memory *memory = walk->target->memory;
+	const bool pieces = in_pieces(walk);
 	struct cprof_error *err = NULL;
 	while (!err && at < end && *left) {
 		uint64_t words[3], bytes = 0;
@@ -55,6 +84,8 @@ static struct cprof_error *search(struct cprof_glibc_walk *walk, uint64_t at, ui
 		}
 		if (bytes)
 			err = add_block(walk, at, bytes, words[2]);
+		else if (page && pieces && cprof_glibc_walk_is_piece(walk, at, end))
+			err = add_piece(walk, at, end, &bytes);
 		at += bytes ? bytes : CPROF_BASELINE_PAGE;
 		if (!bytes)
 			*left -= CPROF_BASELINE_PAGE < *left ? CPROF_BASELINE_PAGE : *left;
@@ -68,14 +99,15 @@ static struct cprof_error *search_map(struct cprof_glibc_walk *walk, const struc
 {
 	struct cprof_error *err = NULL;
 	uint64_t at = map->start;
-	for (uint32_t i = 0; !err && i < walk->place->n_areas; i++) {
-		const struct cprof_glibc_area *area = &walk->place->areas[i];
-		const uint64_t start = area->start - area->head;
-		if (area->end <= at || start >= map->end)
+	const uint32_t n = walk->place->n_areas; /* pieces that are found come behind them */
+	for (uint32_t i = 0; !err && i < n; i++) {
+		const struct cprof_glibc_area area = walk->place->areas[i];
+		const uint64_t start = area.start - area.head;
+		if (area.end <= at || start >= map->end)
 			continue;
 		if (start > at)
 			err = search(walk, at, start, left);
-		at = area->end;
+		at = area.end;
 	}
 	return err || at >= map->end ? err : search(walk, at, map->end, left);
 }
@@ -88,6 +120,7 @@ struct cprof_error *cprof_glibc_mapped_find(struct cprof_glibc_walk *walk)
 	for (size_t i = 0; !err && left && i < maps->n_sorted; i++) {
 		if (may_hold(maps->sorted[i]))
 			err = search_map(walk, maps->sorted[i], &left);
+		cprof_glibc_place_sort(walk->place);
 	}
 	if (!err && !left)
 		err = cprof_baseline_account_untold(

@@ -3,7 +3,8 @@
  * attach/heap/baseline/glibc_mapped.h - large blocks that glibc's malloc maps one by one (M_MMAP_THRESHOLD).
  *
  * Each begins at a page with the size of the whole mapping and a flag; there is no list of them, so anonymous memory is
- * looked through page by page for such beginnings.
+ * looked through page by page for such beginnings. So are pieces of the main arena that had to be mapped because brk's memory
+ * could not grow: they begin at pages as well.
  */
 #ifndef CPROF_ATTACH_HEAP_BASELINE_GLIBC_MAPPED_H
 #define CPROF_ATTACH_HEAP_BASELINE_GLIBC_MAPPED_H

@@ -67,6 +67,9 @@ static void take_words(struct cprof_glibc_arena *arena, const uint8_t *bytes)
 {
 	arena->top = word_at(bytes, CPROF_GLIBC_ARENA_TOP);
 	arena->system_bytes = word_at(bytes, CPROF_GLIBC_ARENA_SYSTEM);
+	uint32_t flags;
+	memcpy(&flags, bytes + CPROF_GLIBC_ARENA_FLAGS, sizeof(flags));
+	arena->in_pieces = flags & 2;
 	memcpy(arena->fastbins, bytes + CPROF_GLIBC_ARENA_FASTBINS, sizeof(arena->fastbins));
 }
 
@@ -127,12 +130,18 @@ static struct cprof_error *add_ring(struct cprof_baseline_memory *memory,
 	return NULL;
 }
 
-/* New arenas are put behind the main one, so counting backwards their numbers stay what they are. */
-static void number_arenas(struct cprof_glibc_place *place)
+uint32_t cprof_glibc_place_main(const struct cprof_glibc_place *place)
 {
 	uint32_t main = 0;
 	while (main < place->n_arenas && !place->arenas[main].main)
 		main++;
+	return main;
+}
+
+/* New arenas are put behind the main one, so counting backwards their numbers stay what they are. */
+static void number_arenas(struct cprof_glibc_place *place)
+{
+	const uint32_t main = cprof_glibc_place_main(place);
 	for (uint32_t i = 0; i < place->n_arenas; i++) {
 		const uint32_t after_main =
 			(i + place->n_arenas - main % place->n_arenas) % place->n_arenas;
@@ -208,8 +217,8 @@ static bool is_brk(const struct cprof_map *map)
 	return strcmp(map->path, "[heap]") == 0;
 }
 
-static struct cprof_error *add_area(struct cprof_glibc_place *place,
-				    const struct cprof_glibc_area *area)
+struct cprof_error *cprof_glibc_place_add(struct cprof_glibc_place *place,
+					  const struct cprof_glibc_area *area)
 {
 	if (!CPROF_ARRAY_ROOM(place->areas, place->n_areas, place->cap_areas, 1))
 		return cprof_error_no_memory();
@@ -241,11 +250,11 @@ static struct cprof_error *look_at_heap(const struct cprof_baseline_target *targ
 	const uint64_t head = cprof_glibc_heap_of(info.arena) == addr
 				      ? cprof_glibc_aligned(header + CPROF_GLIBC_ARENA_BYTES)
 				      : header;
-	return add_area(place, &(struct cprof_glibc_area){ .start = addr + head,
-							   .end = addr + info.size,
-							   .head = head,
-							   .arena = number,
-							   .start_known = true });
+	return cprof_glibc_place_add(place, &(struct cprof_glibc_area){ .start = addr + head,
+									.end = addr + info.size,
+									.head = head,
+									.arena = number,
+									.start_known = true });
 }
 
 static struct cprof_error *find_heaps(const struct cprof_baseline_target *target,
@@ -275,16 +284,16 @@ static bool holds(const struct cprof_map *map, uint64_t addr)
 static struct cprof_error *find_brk(const struct cprof_baseline_target *target,
 				    struct cprof_glibc_place *place)
 {
-	uint32_t main = 0;
-	while (main < place->n_arenas && !place->arenas[main].main)
-		main++;
+	const uint32_t main = cprof_glibc_place_main(place);
 	if (main == place->n_arenas || !place->arenas[main].system_bytes)
 		return NULL;
 	for (size_t i = 0; i < target->maps->n_sorted; i++) {
 		const struct cprof_map *map = target->maps->sorted[i];
-		if (!is_brk(map) && !(is_anonymous(map) && holds(map, place->arenas[main].top)))
+		/* Pieces are found by their beginnings (glibc_mapped.h). */
+		if (!is_brk(map) && (place->arenas[main].in_pieces || !is_anonymous(map) ||
+				     !holds(map, place->arenas[main].top)))
 			continue;
-		struct cprof_error *err = add_area(
+		struct cprof_error *err = cprof_glibc_place_add(
 			place, &(struct cprof_glibc_area){
 				       .start = map->start, .end = map->end, .arena = main });
 		if (err)
@@ -297,6 +306,12 @@ static int by_start(const void *a, const void *b)
 {
 	const struct cprof_glibc_area *left = a, *right = b;
 	return left->start < right->start ? -1 : left->start > right->start;
+}
+
+void cprof_glibc_place_sort(struct cprof_glibc_place *place)
+{
+	if (place->n_areas)
+		qsort(place->areas, place->n_areas, sizeof(*place->areas), by_start);
 }
 
 const struct cprof_glibc_area *cprof_glibc_place_area(const struct cprof_glibc_place *place,
@@ -338,7 +353,7 @@ static struct cprof_error *find_all(const struct cprof_baseline_target *target,
 		return err;
 	number_arenas(place);
 	err = find_brk(target, place);
-	qsort(place->areas, place->n_areas, sizeof(*place->areas), by_start);
+	cprof_glibc_place_sort(place);
 	return err;
 }
 

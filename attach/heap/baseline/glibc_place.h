@@ -22,6 +22,7 @@ struct cprof_glibc_arena {
 	uint64_t addr, top, system_bytes;
 	uint64_t fastbins[CPROF_GLIBC_N_FASTBINS];
 	bool main;
+	bool in_pieces;  /* it has memory outside brk's */
 	uint32_t number; /* by age, 0 the main one */
 };
 
@@ -31,6 +32,7 @@ struct cprof_glibc_area {
 	uint64_t head; /* bytes before `start` that are the arena's own */
 	uint32_t arena;
 	bool start_known; /* a chunk begins at `start`; else the first one must be looked for */
+	bool piece;       /* what follows behind its fences is another's */
 };
 
 struct cprof_glibc_place {
@@ -45,6 +47,14 @@ struct cprof_glibc_place {
 struct cprof_error *cprof_glibc_place_find(const struct cprof_baseline_target *target,
 					   struct cprof_glibc_place *ret_place);
 void cprof_glibc_place_deinit(struct cprof_glibc_place *place);
+
+/* One more, found while the others were walked; cprof_glibc_place_sort() when all are there. Errors: NO_MEMORY. */
+struct cprof_error *cprof_glibc_place_add(struct cprof_glibc_place *place,
+					  const struct cprof_glibc_area *area);
+void cprof_glibc_place_sort(struct cprof_glibc_place *place);
+
+/* The number of the main arena; n_arenas: there is none. */
+uint32_t cprof_glibc_place_main(const struct cprof_glibc_place *place);
 
 /* Read an arena's words again: false where it is not there any more. */
 bool cprof_glibc_arena_read(struct cprof_baseline_memory *memory, struct cprof_glibc_arena *arena);

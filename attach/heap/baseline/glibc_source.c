@@ -38,7 +38,10 @@ static struct cprof_error *walk_all(struct cprof_glibc_walk *walk)
 		err = cprof_glibc_walk_area(walk, &walk->place->areas[i]);
 	if (!err)
 		err = cprof_glibc_mapped_find(walk);
-	return err ? err : cprof_glibc_lists_take_out(walk);
+	if (err)
+		return err;
+	cprof_glibc_walk_look_again(walk);
+	return cprof_glibc_lists_take_out(walk);
 }
 
 /* What was seen half at one moment and half at another is a block each. */
@@ -48,7 +51,8 @@ static struct cprof_error *settle(struct cprof_glibc_walk *walk)
 	const struct cprof_baseline_sum *in_use = &totals->parts[CPROF_BASELINE_IN_USE];
 	const uint64_t mean = in_use->objects ? in_use->bytes / in_use->objects + 1 : 64;
 	totals->error_bytes += walk->conflicts * mean;
-	totals->error_objects += totals->error_bytes / mean;
+	totals->error_objects +=
+		walk->conflicts + totals->parts[CPROF_BASELINE_UNTOLD].bytes / mean;
 	if (walk->place->more_arenas)
 		return cprof_baseline_account_untold(walk->account, walk->allocator,
 						     "it has more than %u arenas",

@@ -11,6 +11,8 @@
 #define LOOK_BYTES 24u   /* of a chunk: both sizes and the first word */
 #define DOUBTFUL   1024u /* a place whose chunk is larger than this is compared with others */
 #define RIVALS     ((uint64_t)256 << 10) /* which are looked for so far */
+#define STRETCH    ((uint64_t)1 << 20)   /* of memory, with one chunk to be looked at again */
+#define AGAIN      64u                   /* chunks looked at in one place, and places */
 #define LARGE      8192u /* chunks from which on it is asked which of their pages are there */
 
 struct chunk {
@@ -23,7 +25,8 @@ void cprof_glibc_walk_deinit(struct cprof_glibc_walk *walk)
 {
 	cprof_map64_deinit(&walk->typed_rows);
 	free(walk->caches);
-	walk->caches = NULL;
+	free(walk->anchors);
+	walk->caches = walk->anchors = NULL;
 }
 
 bool cprof_glibc_is_cache_size(uint64_t size)
@@ -282,6 +285,70 @@ static uint64_t find_place(struct cprof_glibc_walk *walk, const struct cprof_gli
 	return at;
 }
 
+bool cprof_glibc_walk_is_piece(struct cprof_glibc_walk *walk, uint64_t addr, uint64_t end)
+{
+	struct chunk chunk;
+	const struct cprof_glibc_area area = { .start = addr,
+					       .end = end,
+					       .arena = cprof_glibc_place_main(walk->place) };
+	return area.arena < walk->place->n_arenas && look(walk, addr, &chunk) && !chunk.prev_size &&
+	       chunk.flags == CPROF_GLIBC_PREV_IN_USE && fits(&area, true, &chunk) &&
+	       leads_on(walk, &area, &chunk);
+}
+
+/* ---- looking again ---- */
+
+static struct cprof_error *note_anchor(struct cprof_glibc_walk *walk, uint64_t addr)
+{
+	if (addr >= walk->next_anchor - STRETCH && addr < walk->next_anchor)
+		return NULL;
+	if (!CPROF_ARRAY_ROOM(walk->anchors, walk->n_anchors, walk->cap_anchors, 1))
+		return cprof_error_no_memory();
+	walk->anchors[walk->n_anchors++] = addr;
+	walk->next_anchor = addr + STRETCH;
+	return NULL;
+}
+
+struct again {
+	uint64_t seen, changed;
+};
+
+static void look_from(struct cprof_glibc_walk *walk, uint64_t addr, struct again *again)
+{
+	const struct cprof_glibc_area *area = cprof_glibc_place_area(walk->place, addr);
+	struct chunk chunk, next;
+	if (!area || !look(walk, addr, &chunk))
+		return;
+	const struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
+	for (unsigned i = 0; i < AGAIN && chunk.addr != arena->top; i++) {
+		again->seen++;
+		if (!fits(area, arena->main, &chunk) || area->end - chunk.addr - chunk.size < 16 ||
+		    !look(walk, chunk.addr + chunk.size, &next))
+			return;
+		again->changed += (next.flags & CPROF_GLIBC_PREV_IN_USE) !=
+				  cprof_baseline_blocks_has(&walk->account->blocks,
+							    chunk.addr + CPROF_GLIBC_HEADER);
+		if (is_fence(&next))
+			return;
+		chunk = next;
+	}
+}
+
+void cprof_glibc_walk_look_again(struct cprof_glibc_walk *walk)
+{
+	struct cprof_baseline_totals *totals = &walk->account->allocators[walk->allocator].totals;
+	const struct cprof_baseline_sum *in_use = &totals->parts[CPROF_BASELINE_IN_USE];
+	struct again again = { 0 };
+	const uint32_t places = walk->n_anchors < AGAIN ? walk->n_anchors : AGAIN;
+	for (uint32_t i = 0; i < places; i++)
+		look_from(walk, walk->anchors[(uint64_t)i * walk->n_anchors / places], &again);
+	if (!again.seen)
+		return;
+	const double share = (double)again.changed / (double)again.seen;
+	totals->error_objects += (uint64_t)(share * (double)in_use->objects);
+	totals->error_bytes += (uint64_t)(share * (double)in_use->bytes);
+}
+
 /* ---- an area ---- */
 
 /* It may have grown or shrunk since its arena was read. */
@@ -332,6 +399,9 @@ static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
 			return NULL;
 		way->chunk = next;
 		way->at += next.size;
+		err = note_anchor(walk, next.addr);
+		if (err)
+			return err;
 	}
 }
 
@@ -345,8 +415,11 @@ static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc
 		look(walk, way->at, &top);
 		to = top.size && top.size <= area->end - way->at ? way->at + top.size : area->end;
 		add_part(walk, CPROF_BASELINE_TOP, 1, way->at, to - way->at);
-		cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
-					    area->end - to);
+		if (area->piece)
+			walk->account->ranges[walk->account->n_ranges - 1].end = to;
+		else
+			cprof_baseline_account_part(walk->account, walk->allocator,
+						    CPROF_BASELINE_OWN, 0, area->end - to);
 		return area->end;
 	}
 	const uint64_t fences = way->at + 2 * CPROF_GLIBC_FENCE;
@@ -373,7 +446,7 @@ static struct cprof_error *skip_foreign(struct cprof_glibc_walk *walk,
 					const struct cprof_glibc_area *area, uint64_t *at)
 {
 	const uint64_t foreign = *at;
-	*at = find_place(walk, area, foreign);
+	*at = area->piece ? area->end : find_place(walk, area, foreign);
 	if (!walk->place->arenas[area->arena].main) {
 		cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
 					    *at - foreign);

@@ -32,6 +32,9 @@ struct cprof_glibc_walk {
 	struct cprof_map64 typed_rows; /* first word and size -> row + 1 */
 	uint64_t *caches; /* owned; chunks that may be a thread's cache, by their size */
 	uint32_t n_caches, cap_caches;
+	uint64_t *anchors; /* owned; chunks, one in each stretch of memory, to be looked at again */
+	uint32_t n_anchors, cap_anchors;
+	uint64_t next_anchor;
 	uint64_t budget;    /* looks left for a place to go on from */
 	uint64_t conflicts; /* things that fit only at different moments */
 };
@@ -40,6 +43,15 @@ struct cprof_glibc_walk {
 struct cprof_error *cprof_glibc_walk_area(struct cprof_glibc_walk *walk,
 					  const struct cprof_glibc_area *area);
 void cprof_glibc_walk_deinit(struct cprof_glibc_walk *walk);
+
+/* Does a piece of the main arena begin at `addr`, in memory that ends at `end`? */
+bool cprof_glibc_walk_is_piece(struct cprof_glibc_walk *walk, uint64_t addr, uint64_t end);
+
+/*
+ * After all areas, before lists are taken out: look at some chunks again, and take what has changed since for the share that may be
+ * wrong of all.
+ */
+void cprof_glibc_walk_look_again(struct cprof_glibc_walk *walk);
 
 /* Rows from now on are those of `arena`; those without an arena of mappings of their own: NULL. */
 struct cprof_error *cprof_glibc_walk_enter(struct cprof_glibc_walk *walk,
