@@ -10,9 +10,12 @@
 #include "attach/heap/heap_rows.h"
 #include "attach/heap/heap_run_impl.h"
 #include "attach/heap/heap_snapshot.h"
+#include "attach/run/quiet.h"
 
 #define POLL_NS      (10 * 1000000ull)
 #define POLL_BUSY_NS (1 * 1000000ull)
+#define QUIET_PERIOD                                                                               \
+	(64u << 10) /* bytes between samples: with fewer, a burst fills the cells at once */
 
 /* All that are profiled together. They share the session and the window. */
 struct heaps {
@@ -100,6 +103,8 @@ static struct cprof_error *sample(struct heaps *heaps)
 {
 	struct cprof_window *window = heaps->run->window;
 	uint64_t wait_ns = POLL_BUSY_NS; /* how much there is to do is not known yet */
+	uint64_t seen = 0;
+	struct cprof_quiet quiet = { 0 };
 	struct cprof_error *err = NULL;
 
 	cprof_window_start(window);
@@ -115,6 +120,10 @@ static struct cprof_error *sample(struct heaps *heaps)
 		wait_ns = n > CPROF_SHIM_CELLS / 4    ? 0
 			  : n > CPROF_SHIM_CELLS / 64 ? POLL_BUSY_NS
 						      : POLL_NS;
+		seen += n;
+		if (wait_ns == POLL_NS && window->snapshots &&
+		    heaps->request->period_bytes >= QUIET_PERIOD)
+			wait_ns = cprof_quiet_wait_ns(&quiet, seen, wait_ns);
 		if (wait_ns)
 			cprof_session_prefetch(heaps->session);
 	}

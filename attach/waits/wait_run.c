@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "attach/run/quiet.h"
 #include "attach/waits/wait_run.h"
 
 #include <inttypes.h>
@@ -32,12 +33,15 @@ static struct cprof_error *take_waits(struct waits *waits)
 	cprof_window_start(window);
 	cprof_wait_watch_start(watch);
 	waits->ring.turned_ns = window->start_mono_ns;
+	struct cprof_quiet quiet = { 0 };
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
 		size_t n = cprof_wait_watch_fds(watch, fds, CPROF_WAIT_TIER_FDS_MAX);
-		more = cprof_window_wait(window, fds, n, cprof_wait_watch_pause_ns(watch),
-					 &intake->run->log->counts);
+		uint64_t pause_ns = cprof_wait_watch_pause_ns(watch);
+		if (n && window->snapshots) /* rings that fill up wake us */
+			pause_ns = cprof_quiet_wait_ns(&quiet, intake->records, pause_ns);
+		more = cprof_window_wait(window, fds, n, pause_ns, &intake->run->log->counts);
 		err = cprof_wait_watch_drain(watch);
 		if (!err)
 			err = cprof_wait_ring_turn(&waits->ring, watch);
