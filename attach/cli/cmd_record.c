@@ -20,6 +20,7 @@
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "base/shell_word.h"
+#include "convert/output/format_table.h"
 #include "cprof/pprof_write.h"
 #include "symbolize/names/package.h"
 
@@ -69,6 +70,38 @@ static struct cprof_error *check_on_oom(const struct cprof_attach_options *optio
 	return err ? cprof_error_wrap(err, "-on-oom") : NULL;
 }
 
+/*
+ * Where nobody says otherwise a file has times that is read by programs which know what labels are. A collector makes a series of each set of
+ * labels, and a report shows them all in one.
+ */
+static struct cprof_run_timeline choose_timeline(const struct record *record)
+{
+	const struct cprof_attach_options *options = record->options;
+	const struct cprof_format *file = record->answer.file;
+	struct cprof_run_timeline timeline = options->timeline;
+	if (!timeline.on && !options->no_timeline)
+		timeline.on = record->mode->has_times && !record->no_file &&
+			      !options->push_urls.len &&
+			      (!file || file->flags & CPROF_FORMAT_TIMES);
+	return timeline;
+}
+
+/* A file that is about times is refused before and not after the window. */
+static struct cprof_error *check_times(const struct record *record)
+{
+	if (record->answer.file != &cprof_format_firefox || choose_timeline(record).on)
+		return NULL;
+	return cprof_error_hint(
+		cprof_error_new(
+			CPROF_ERR_USAGE,
+			"a file for the Firefox Profiler is about when samples were, and %s does "
+			"not say it",
+			record->options->no_timeline ? "-timeline off"
+			: record->mode->has_times    ? "a profile that is pushed"
+						     : record->mode->name),
+		"-o FILE.html is a flame graph of any profile; -mode cpu says when");
+}
+
 static struct cprof_error *prepare(struct record *record)
 {
 	const struct cprof_attach_options *options = record->options;
@@ -95,7 +128,8 @@ static struct cprof_error *prepare(struct record *record)
 	record->no_file = record->answer.report && !options->output && !options->push_urls.len;
 	record->no_profile = options->text && !options->output && !options->push_urls.len &&
 			     !record->answer.report;
-	if (!record->no_profile && !record->no_file)
+	err = check_times(record);
+	if (!err && !record->no_profile && !record->no_file)
 		err = cprof_output_plan(options, record->mode->name,
 					(const struct cprof_target *const *)record->opened->all,
 					record->opened->n, &record->answer, cprof_interrupt_again,
@@ -114,22 +148,6 @@ static struct cprof_error *prepare(struct record *record)
 	};
 	err = check_on_oom(options);
 	return err ? err : cprof_interrupt_init(&record->window.stop_fd);
-}
-
-/*
- * Where nobody says otherwise a file has times that is read by programs which know what labels are. A collector makes a series of each set of
- * labels, and a report shows them all in one.
- */
-static struct cprof_run_timeline choose_timeline(const struct record *record)
-{
-	const struct cprof_attach_options *options = record->options;
-	const struct cprof_format *file = record->answer.file;
-	struct cprof_run_timeline timeline = options->timeline;
-	if (!timeline.on && !options->no_timeline)
-		timeline.on = record->mode->has_times && !record->no_file &&
-			      !options->push_urls.len &&
-			      (!file || file->flags & CPROF_FORMAT_TIMES);
-	return timeline;
 }
 
 /* A name that nobody has is told now and not after half a minute. */
