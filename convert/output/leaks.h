@@ -39,7 +39,7 @@ struct cprof_leaks {
 	struct cprof_leak whole;    /* all stacks together */
 };
 
-/* Errors: BAD_DATA where there is no history, or one that is too short; NO_MEMORY. After an error _deinit() is as good. */
+/* Errors: BAD_DATA where there is no history, or one that is too short; NO_MEMORY. Call _deinit() after an error, too. */
 struct cprof_error *cprof_leaks_init(struct cprof_leaks *leaks, const struct cprof_report *report);
 void cprof_leaks_deinit(struct cprof_leaks *leaks);
 

@@ -14,6 +14,7 @@ static const struct cprof_web_page pages[] = {
 	{ "disasm", &cprof_web_disasm, &cprof_format_disasm, NULL, NULL, false },
 	{ "traces", &cprof_web_traces, &cprof_format_traces, NULL, NULL, false },
 	{ "movements", &cprof_format_movements_json, &cprof_format_movements, NULL, NULL, false },
+	{ "leaks", &cprof_format_leaks_json, &cprof_format_leaks, NULL, NULL, false },
 	{ .name = "time", .json = &cprof_web_time, .text = &cprof_web_time, .is_strip = true },
 	{ "download", &cprof_format_proto, &cprof_format_proto, NULL, "profile.pb.gz", false },
 };

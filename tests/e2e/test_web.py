@@ -41,6 +41,15 @@ def cprof(*arguments, cwd=None, status=0):
     return run.stdout
 
 
+def heap_with_a_history():
+    """What -leaks records, as the fuzzer has it behind the byte that chooses a report."""
+    file = tempfile.NamedTemporaryFile(suffix=".pb.gz")
+    with open(os.path.join(harness.ROOT, "tests", "fuzz", "corpus", "input_format", "leaks"), "rb") as seed:
+        file.write(seed.read()[1:])
+    file.flush()
+    return file
+
+
 class Server:
     """cprof -http on a free port, for the time of a with."""
 
@@ -196,6 +205,13 @@ class Numbers(unittest.TestCase):
             number = json.loads(server.ask("/upload?name=after", "POST", file.read())[2])["number"]
             self.assertEqual(server.json("movements", profile=number, base=1), listed)
         cprof("-movements", after, status=2)
+
+    def test_leaks_are_those_of_the_report(self):
+        with heap_with_a_history() as file, Server("-symbolize=none", file.name) as server:
+            self.assertEqual(server.json("leaks"), json.loads(cprof("-leaks_json", "-symbolize=none", file.name)))
+            self.assertEqual(server.text("leaks"), cprof("-leaks", "-symbolize=none", file.name))
+        with Server("-symbolize=none", golden("cpu.pb.gz")) as server:
+            self.assertIn("has no history", server.json("leaks", 422)["error"])
 
     def test_what_chance_explains_is_told_by_counts(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -577,6 +593,12 @@ class Browser(unittest.TestCase):
                 self.assertIn("Which function?", self.show(server, "/source"))
                 self.assertIn('class="notice bad"', self.show(server, "/top?f=("))
                 self.assertIn("Nothing changed", self.show(server, "/movements?base=1"))
+                self.assertNotIn(">Leaks<", top)
+        with heap_with_a_history() as file, Server(file.name) as server:
+            leaks = self.show(server, "/leaks")
+            self.assertRegex(leaks, r'aria-current="page">Leaks</a>')
+            self.assertRegex(leaks, r'<polyline points="[-\d., ]+"')
+            self.assertIn(">leak_slowly</a>", leaks)
 
 
 if __name__ == "__main__":

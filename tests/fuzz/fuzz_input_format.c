@@ -8,6 +8,7 @@
 
 #include "convert/formats/input_format.h"
 #include "convert/output/format_table.h"
+#include "convert/profile/heap_series.h"
 #include "convert/report/filter_leaf.h"
 #include "convert/report/report.h"
 #include "cprof/merge.h"
@@ -34,6 +35,23 @@ static void report(struct cprof_profile *profile, const char *name)
 	cprof_error_free(err);
 }
 
+/* As one of several heap profiles. */
+static void report_moment(const struct cprof_profile *profile)
+{
+	struct cprof_profile *moment;
+	int64_t ms;
+	struct cprof_error *err = cprof_profile_copy(profile, &moment);
+	if (err) {
+		cprof_error_free(err);
+		return;
+	}
+	err = cprof_heap_series_moment(&moment, &ms);
+	if (!err)
+		report(moment, "leaks");
+	cprof_error_free(err);
+	cprof_profile_free(moment);
+}
+
 static void write_again(const struct cprof_profile *profile)
 {
 	struct cprof_buffer bytes = { 0 };
@@ -49,9 +67,10 @@ static void write_again(const struct cprof_profile *profile)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = { "top",    "dot",        "traces",    "raw",
-					     "tags",   "callgrind",  "tree",      "json",
-					     "folded", "speedscope", "flamegraph" };
+	static const char *const names[] = { "top",       "dot",        "traces",     "raw",
+					     "tags",      "callgrind",  "tree",       "json",
+					     "folded",    "speedscope", "flamegraph", "leaks",
+					     "leaks_json" };
 	struct cprof_profile *profile;
 	if (size < 1 || size > 1 << 16)
 		return 0;
@@ -68,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cprof_error_free(cprof_filter_leaf_drop(profile));
 	err = cprof_merge(&profile, 1, &profile);
 	if (!err) {
+		report_moment(profile);
 		report(profile, names[data[0] % (sizeof(names) / sizeof(names[0]))]);
 		cprof_profile_free(profile);
 	}

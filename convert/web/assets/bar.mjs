@@ -20,7 +20,7 @@ function choice(values, chosen, change, label) {
 }
 
 function fillTabs(state) {
-  const pages = state.base ? { ...PAGES, movements: "Changes" } : PAGES;
+  const pages = { ...PAGES, ...((state.types || []).includes("history_space") ? { leaks: "Leaks" } : {}), ...(state.base ? { movements: "Changes" } : {}) };
   part("tabs").append(...Object.entries(pages).map(([page, text]) =>
     make("a", { href: linkTo(page, location.search), "aria-current": page === state.page ? "page" : null }, text)));
   part("download").href = linkTo("download", location.search);

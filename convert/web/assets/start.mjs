@@ -11,6 +11,7 @@ import { showDisasm, showSource } from "./code.mjs";
 import { showGraph } from "./graph.mjs";
 import { showTraces } from "./stacks.mjs";
 import { showMovements } from "./movements.mjs";
+import { showLeaks } from "./leaks.mjs";
 import { showStrip } from "./strip.mjs";
 import { readProfile } from "./profile.mjs";
 import { Page } from "./page.mjs";
@@ -30,6 +31,7 @@ const SHOWS = {
   disasm: { show: showDisasm, needs: true },
   traces: { show: showTraces },
   movements: { show: showMovements },
+  leaks: { show: showLeaks },
 };
 
 function start() {
