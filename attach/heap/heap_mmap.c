@@ -331,6 +331,11 @@ static struct cprof_error *add(struct cprof_heap_mmap *mmap, uint64_t start, uin
 	return cprof_mapped_set_add(&mmap->set, start, end, mmap->n_calls++);
 }
 
+const struct cprof_mapped_set *cprof_heap_mmap_set(const struct cprof_heap_mmap *mmap)
+{
+	return &mmap->set;
+}
+
 static bool begins(const char *text, const char *with)
 {
 	return strncmp(text, with, strlen(with)) == 0;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "attach/heap/alloc/alloc_find.h"
+#include "attach/heap/mmap/mapped_set.h"
 #include "attach/run/run_log.h"
 #include "attach/run/session.h"
 #include "cprof/error.h"
@@ -32,6 +33,9 @@ void cprof_heap_mmap_close(struct cprof_heap_mmap *mmap);
 
 /* Take in what has come; with `all` up to now, else what is old enough to have come as a whole. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_mmap_drain(struct cprof_heap_mmap *mmap, bool all);
+
+/* What is mapped as far as calls were taken in; borrowed. */
+const struct cprof_mapped_set *cprof_heap_mmap_set(const struct cprof_heap_mmap *mmap);
 
 /* Rows and notes, after a drain. process->maps is read again. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_mmap_add(struct cprof_heap_mmap *mmap, bool label_pid);

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 
 /* Of claims that overlap: a stack may have become one mapping with what an allocator has. */
-enum { RANK_ALLOCATOR, RANK_PROGRAM, RANK_STACK };
+enum { RANK_ALLOCATOR, RANK_PROGRAM, RANK_STACK, RANK_MAPPED };
 
 static uint64_t page_up(uint64_t addr)
 {
@@ -207,23 +207,43 @@ static uint32_t since_line(struct cprof_resident *resident,
 	return cprof_resident_line(resident, text);
 }
 
+static struct cprof_error *claim_mapped(struct cprof_resident *resident,
+					const struct cprof_mapped_set *mapped)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; mapped && !err && i < mapped->n; i++)
+		err = cprof_resident_claim(
+			resident, mapped->pieces[i].start, mapped->pieces[i].end,
+			cprof_resident_line(
+				resident, "mapped past the allocators, by stacks seen (kind=mmap)"),
+			RANK_MAPPED);
+	return err;
+}
+
+static struct cprof_error *claim_all(struct cprof_resident *resident,
+				     const struct cprof_smaps *smaps,
+				     const struct cprof_heap_resident *known)
+{
+	struct cprof_error *err = claim_allocators(resident, known->account);
+	if (!err)
+		err = claim_mapped(resident, known->mapped);
+	if (!err)
+		err = claim_programs(resident, &known->process->maps, known->modules);
+	return err ? err : claim_stacks(resident, smaps, known->process->target);
+}
+
 static struct cprof_error *account_for(struct cprof_resident *resident,
 				       const struct cprof_smaps *smaps,
-				       struct cprof_process *process, struct cprof_modules *modules,
-				       const struct cprof_baseline_account *account,
-				       double seen_bytes)
+				       const struct cprof_heap_resident *known)
 {
 	struct cprof_page_bits bits = { .fd = -1 };
-	const uint32_t since = since_line(resident, account, seen_bytes);
+	const struct cprof_baseline_account *account = known->account;
+	const uint32_t since = since_line(resident, account, known->seen_bytes);
 	make_lines(resident, account);
-	struct cprof_error *err = claim_allocators(resident, account);
-	if (!err)
-		err = claim_programs(resident, &process->maps, modules);
-	if (!err)
-		err = claim_stacks(resident, smaps, process->target);
+	struct cprof_error *err = claim_all(resident, smaps, known);
 	if (err)
 		return err;
-	err = cprof_page_bits_open(cprof_target_living_tid(process->target), &bits);
+	err = cprof_page_bits_open(cprof_target_living_tid(known->process->target), &bits);
 	cprof_error_free(err); /* then it goes by proportion, which is said */
 	err = cprof_resident_settle(resident, smaps, bits.fd >= 0 ? pages_of : NULL, &bits);
 	cprof_page_bits_close(&bits);
@@ -232,28 +252,25 @@ static struct cprof_error *account_for(struct cprof_resident *resident,
 	for (uint32_t i = 0; account && i < account->n_allocators; i++)
 		divide(resident, account, i, since);
 	/* Where no allocator tells, the samples do. */
-	if ((!account || !account->n_allocators) && seen_bytes > 0)
+	if ((!account || !account->n_allocators) && known->seen_bytes > 0)
 		cprof_resident_move(resident, cprof_resident_rest(resident), since,
-				    (uint64_t)seen_bytes);
+				    (uint64_t)known->seen_bytes);
 	return NULL;
 }
 
 struct cprof_error *cprof_heap_resident_note(struct cprof_run_log *log,
-					     struct cprof_process *process,
-					     struct cprof_modules *modules,
-					     const struct cprof_baseline_account *account,
-					     double seen_bytes)
+					     const struct cprof_heap_resident *known)
 {
 	struct cprof_smaps smaps = { 0 };
 	struct cprof_resident *resident = calloc(1, sizeof(*resident));
 	if (!resident)
 		return cprof_error_no_memory();
 	struct cprof_error *err =
-		cprof_smaps_read(cprof_target_living_tid(process->target), &smaps);
+		cprof_smaps_read(cprof_target_living_tid(known->process->target), &smaps);
 	if (!err)
-		err = account_for(resident, &smaps, process, modules, account, seen_bytes);
+		err = account_for(resident, &smaps, known);
 	if (!err)
-		note_account(log, process->target, resident, &smaps);
+		note_account(log, known->process->target, resident, &smaps);
 	cprof_resident_deinit(resident);
 	free(resident);
 	cprof_smaps_deinit(&smaps);

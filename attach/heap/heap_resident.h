@@ -11,19 +11,28 @@
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_account.h"
+#include "attach/heap/mmap/mapped_set.h"
 #include "attach/run/process.h"
 #include "attach/run/run_log.h"
 #include "cprof/error.h"
 #include "cprof/module.h"
 
+/* What is known of the process; all is borrowed. */
+struct cprof_heap_resident {
+	struct cprof_process *process;
+	struct cprof_modules *modules;
+	const struct cprof_baseline_account
+		*account; /* what the allocators hold now; NULL: nobody looked */
+	const struct cprof_mapped_set
+		*mapped;   /* what it has mapped itself since the attach; NULL: nobody looked */
+	double seen_bytes; /* in use by what was sampled */
+};
+
 /*
- * `account`: what the allocators hold now; NULL where nobody looked. `seen_bytes`: in use by what was sampled. What cannot be read (the process has ended, other people's files in /proc) is
- * noted, and no error. Errors: NO_MEMORY.
+ * Note the account. What cannot be read (the process has ended, other people's files in /proc) is noted, and no error.
+ * Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_heap_resident_note(struct cprof_run_log *log,
-					     struct cprof_process *process,
-					     struct cprof_modules *modules,
-					     const struct cprof_baseline_account *account,
-					     double seen_bytes);
+					     const struct cprof_heap_resident *known);
 
 #endif

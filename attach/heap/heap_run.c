@@ -478,10 +478,14 @@ static struct cprof_error *add_before(struct heap *heap)
 		&heap->before, &heap->alive, cprof_heap_sources_over(&heap->sources));
 	if (!err)
 		err = cprof_heap_before_add(&heap->before, 2);
-	return err ? err
-		   : cprof_heap_resident_note(
-			     heap->run->log, heap->process, cprof_session_modules(heap->session),
-			     cprof_heap_before_account(&heap->before), heap->profile.inuse.bytes);
+	const struct cprof_heap_resident known = {
+		.process = heap->process,
+		.modules = cprof_session_modules(heap->session),
+		.account = cprof_heap_before_account(&heap->before),
+		.mapped = heap->mmap ? cprof_heap_mmap_set(heap->mmap) : NULL,
+		.seen_bytes = heap->profile.inuse.bytes,
+	};
+	return err ? err : cprof_heap_resident_note(heap->run->log, &known);
 }
 
 struct cprof_error *cprof_heap_run_add(struct heap *heap)

@@ -21,8 +21,10 @@ static struct cprof_error *look_at(const struct cprof_run *run, struct cprof_ses
 		return err;
 	run->log->counts.samples +=
 		cprof_baseline_account_totals(account).parts[CPROF_BASELINE_IN_USE].objects;
-	return cprof_heap_resident_note(run->log, before->process, cprof_session_modules(session),
-					account, 0);
+	const struct cprof_heap_resident known = { .process = before->process,
+						   .modules = cprof_session_modules(session),
+						   .account = account };
+	return cprof_heap_resident_note(run->log, &known);
 }
 
 /* One process; of several, one that cannot be looked at is said and left out. */

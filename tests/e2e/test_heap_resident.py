@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 import harness
-from heap_harness import Truth
+from heap_harness import Recording, Truth
 
 
 def kib(text):
@@ -106,6 +106,28 @@ class Resident(harness.TempDir):
         self.assertGreaterEqual(account.lines["other anonymous memory"], 16 << 20)
         self.assertGreaterEqual(account.lines["shared memory (memfd, shm, /dev/zero)"], 8 << 20)
         self.assertGreater(account.lines["stacks of threads"], 6 * 4096)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+
+    def test_what_was_mapped_meanwhile(self):
+        script = ("import mmap, sys\n"
+                  "print('ready', flush=True)\n"
+                  "sys.stdin.readline()\n"
+                  "private = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+                  "for page in range(0, 16 << 20, 4096): private[page] = 1\n"
+                  "print('done', flush=True)\n"
+                  "sys.stdin.read()\n")
+        process = subprocess.Popen(["/usr/bin/python3", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   text=True)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        recording = Recording(process.pid, "-heap-baseline", "-heap-mmap")
+        process.stdin.write("more\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), "done\n")
+        recording.stop()
+        account = Account(recording.stderr)
+        self.assertGreaterEqual(account.lines["mapped past the allocators, by stacks seen (kind=mmap)"], 16 << 20)
+        self.assertLessEqual(abs(sum(account.lines.values()) - account.total), 103 * len(account.lines), recording.stderr)
         process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
 

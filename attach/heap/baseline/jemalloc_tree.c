@@ -11,6 +11,7 @@
 #define ALIGNMENT      128        /* of a descriptor */
 #define PAGES_MAX      (1u << 16) /* that may be read in search of the tree */
 #define WALK_PAGES_MAX (1u << 20) /* of leaves: 2 TiB of heap */
+#define TRIAL          4096       /* extents that are looked at before a tree is believed */
 #define BROKEN_MAX     (1u << 16) /* words that lead nowhere: it is no tree */
 #define WORDS_MAX      64         /* of a leaf, until one proves it */
 #define EXTENTS_MAX    (16u << 20)
@@ -136,6 +137,30 @@ static bool proves(struct cprof_baseline_memory *memory, uint64_t root, unsigned
 	return good > 0;
 }
 
+struct trial {
+	unsigned extents, active;
+};
+
+static struct cprof_error *try_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
+{
+	struct trial *trial = ctx;
+	trial->extents++;
+	trial->active += extent->state == CPROF_JEMALLOC_ACTIVE;
+	return trial->extents < TRIAL ? NULL : cprof_error_new(CPROF_ERR_USAGE, "enough");
+}
+
+/* Another version's descriptors would be where this one's are, but hardly any of them would make sense. */
+static bool makes_sense(struct cprof_baseline_memory *memory, uint64_t root)
+{
+	struct trial trial = { 0 };
+	uint64_t broken = 0;
+	struct cprof_error *err =
+		cprof_jemalloc_tree_each(memory, root, try_extent, &trial, &broken);
+	const bool failed = err && err->code != CPROF_ERR_USAGE;
+	cprof_error_free(err);
+	return !failed && trial.active && broken * 8 <= trial.extents;
+}
+
 static uint64_t find_in_page(struct cprof_baseline_memory *memory, uint64_t page, uint64_t stop,
 			     uint64_t start, uint64_t end, unsigned *pages)
 {
@@ -147,7 +172,7 @@ static uint64_t find_in_page(struct cprof_baseline_memory *memory, uint64_t page
 			continue;
 		const uint64_t root = root_of(memory, page + 8 * i, words[i], pages);
 		if (root >= start && root < end && end - root >= CPROF_JEMALLOC_ROOT_BYTES &&
-		    root % 8 == 0 && proves(memory, root, pages))
+		    root % 8 == 0 && proves(memory, root, pages) && makes_sense(memory, root))
 			return root;
 	}
 	return 0;
