@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "attach/heap/heap_mmap.h"
+#include "attach/heap/heap_mmap_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,76 +7,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "attach/heap/heap_rows.h"
-#include "attach/heap/mmap/mapped_set.h"
-#include "attach/heap/mmap/mmap_calls.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 
-#define SETTLE_NS    1000000ull /* records of this age have arrived in every ring */
-#define ROWS_MAX     (1u << 16)
-#define CALLS_MAX    (1u << 20)
-#define PIECES_MAX   (1u << 18) /* vm.max_map_count is 65,530 unless raised */
-#define WRAPPERS_MAX 64u
-#define NO_STACK     UINT32_MAX
+#define SETTLE_NS  1000000ull /* records of this age have arrived in every ring */
+#define ROWS_MAX   (1u << 16)
+#define CALLS_MAX  (1u << 20)
+#define PIECES_MAX (1u << 18) /* vm.max_map_count is 65,530 unless raised */
+#define NO_STACK   UINT32_MAX
 
-enum what {
-	ANONYMOUS,
-	THREAD_STACK,
-	HUGE_PAGES,
-	SHARED,
-	MEMFD,
-	SHM,
-	HEAP_END,
-	RESERVED,
-	N_WHATS,
-};
-
-/* The label `mapping`. */
-static const char *const names[N_WHATS] = {
-	[ANONYMOUS] = "anonymous",   [THREAD_STACK] = "thread stack",
-	[HUGE_PAGES] = "huge pages", [SHARED] = "shared",
-	[MEMFD] = "memfd",           [SHM] = "shm",
-	[HEAP_END] = "brk",          [RESERVED] = "reserved",
-};
-
-struct row {
-	uint32_t stack, what;
-	uint32_t next; /* row + 1 with the same hash */
-	uint64_t bytes;
-	uint64_t alloc_objects, alloc_bytes, inuse_objects, inuse_bytes;
-};
-
-struct event {
+struct cprof_heap_mmap_event {
 	struct cprof_mmap_call call;
 	uint32_t stack; /* NO_STACK: an allocator's own, or it needs none */
-};
-
-struct cprof_heap_mmap {
-	struct cprof_session *session; /* borrowed, as those below */
-	struct cprof_process *process;
-	const struct cprof_alloc_entries *entries;
-	struct cprof_run_log *log;
-
-	struct cprof_mmap_calls *calls; /* owned */
-	struct event *events;           /* owned; of one drain */
-	size_t n_events, cap_events;
-	struct cprof_mapped_set set;
-	struct row *rows; /* owned */
-	uint32_t n_rows, cap_rows;
-	struct cprof_map64 by_hash;
-	uint32_t *row_of; /* owned; a call's row, `n_calls` of them */
-	uint32_t n_calls, cap_calls;
-	uint64_t heap_end;                              /* the break as it was last; 0: not known */
-	struct cprof_shim_range wrappers[WRAPPERS_MAX]; /* code of mmap() and the like */
-	size_t n_wrappers;
-	uint64_t from_ns; /* calls before are not counted */
-	bool maps_fresh;  /* in this drain */
-
-	uint64_t own, lost,
-		no_room; /* calls of allocators; lost records; what is left out because there is too much */
 };
 
 /* ---- opening ---- */
@@ -155,7 +99,7 @@ static struct cprof_error *on_symbol(void *ctx, struct cprof_map *map, const cha
 {
 	struct cprof_heap_mmap *mmap = ctx;
 	(void)map;
-	if (mmap->n_wrappers < WRAPPERS_MAX && end > addr && is_wrapper_name(name))
+	if (mmap->n_wrappers < CPROF_HEAP_MMAP_WRAPPERS && end > addr && is_wrapper_name(name))
 		mmap->wrappers[mmap->n_wrappers++] =
 			(struct cprof_shim_range){ .start = addr, .end = end };
 	return NULL;
@@ -248,7 +192,8 @@ static struct cprof_error *on_call(void *ctx, const struct cprof_mmap_call *call
 		return err;
 	if (!CPROF_ARRAY_ROOM(mmap->events, mmap->n_events, mmap->cap_events, 1))
 		return cprof_error_no_memory();
-	mmap->events[mmap->n_events++] = (struct event){ .call = *call, .stack = stack };
+	mmap->events[mmap->n_events++] =
+		(struct cprof_heap_mmap_event){ .call = *call, .stack = stack };
 	return NULL;
 }
 
@@ -267,13 +212,13 @@ static struct cprof_error *row_get(struct cprof_heap_mmap *mmap, uint32_t stack,
 	if (!first || !CPROF_ARRAY_ROOM(mmap->rows, mmap->n_rows, mmap->cap_rows, 1))
 		return cprof_error_no_memory();
 	for (uint64_t at = *first; at; at = mmap->rows[at - 1].next) {
-		const struct row *row = &mmap->rows[at - 1];
+		const struct cprof_heap_mmap_row *row = &mmap->rows[at - 1];
 		if (row->stack == stack && row->what == what && row->bytes == bytes) {
 			*ret_row = (uint32_t)(at - 1);
 			return NULL;
 		}
 	}
-	mmap->rows[mmap->n_rows] = (struct row){
+	mmap->rows[mmap->n_rows] = (struct cprof_heap_mmap_row){
 		.stack = stack, .what = what, .bytes = bytes, .next = (uint32_t)*first
 	};
 	*ret_row = mmap->n_rows++;
@@ -309,9 +254,9 @@ static struct cprof_error *compact(struct cprof_heap_mmap *mmap)
 
 /* One more call that mapped [start, end). */
 static struct cprof_error *add(struct cprof_heap_mmap *mmap, uint64_t start, uint64_t end,
-			       uint32_t stack, enum what what)
+			       uint32_t stack, enum cprof_heap_mmap_what what)
 {
-	uint32_t row;
+	uint32_t row = 0;
 	struct cprof_error *err = mmap->n_calls < CALLS_MAX ? NULL : compact(mmap);
 	if (!err && (mmap->n_rows >= ROWS_MAX || mmap->set.n >= PIECES_MAX)) {
 		mmap->no_room++;
@@ -324,7 +269,7 @@ static struct cprof_error *add(struct cprof_heap_mmap *mmap, uint64_t start, uin
 	if (!CPROF_ARRAY_ROOM(mmap->row_of, mmap->n_calls, mmap->cap_calls, 1))
 		return cprof_error_no_memory();
 	mmap->row_of[mmap->n_calls] = row;
-	if (what != RESERVED) {
+	if (what != CPROF_HEAP_MMAP_RESERVED) {
 		mmap->rows[row].alloc_objects++;
 		mmap->rows[row].alloc_bytes += end - start;
 	}
@@ -341,18 +286,19 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* By the name that the kernel has for it; N_WHATS: a file. */
-static enum what what_by_path(const char *path)
+/* By the name that the kernel has for it; CPROF_HEAP_MMAP_WHATS: a file. */
+static enum cprof_heap_mmap_what what_by_path(const char *path)
 {
-	return begins(path, "/memfd:")          ? MEMFD
-	       : begins(path, "/dev/shm/")      ? SHM
-	       : begins(path, "/anon_hugepage") ? HUGE_PAGES
-						: N_WHATS;
+	return begins(path, "/memfd:")          ? CPROF_HEAP_MMAP_MEMFD
+	       : begins(path, "/dev/shm/")      ? CPROF_HEAP_MMAP_SHM
+	       : begins(path, "/anon_hugepage") ? CPROF_HEAP_MMAP_HUGE_PAGES
+						: CPROF_HEAP_MMAP_WHATS;
 }
 
-/* What a descriptor's mapping is of; N_WHATS: a file, or it is gone again and nobody said. */
+/* What a descriptor's mapping is of; CPROF_HEAP_MMAP_WHATS: a file, or it is gone again and nobody said. */
 static struct cprof_error *what_of_file(struct cprof_heap_mmap *mmap,
-					const struct cprof_mmap_call *call, enum what *ret_what)
+					const struct cprof_mmap_call *call,
+					enum cprof_heap_mmap_what *ret_what)
 {
 	struct cprof_error *err = NULL;
 	if (*call->path) {
@@ -364,51 +310,55 @@ static struct cprof_error *what_of_file(struct cprof_heap_mmap *mmap,
 	mmap->maps_fresh = true;
 	const struct cprof_map *map =
 		err ? NULL : cprof_maps_find(&mmap->process->maps, call->start);
-	*ret_what = map ? what_by_path(map->path) : N_WHATS;
+	*ret_what = map ? what_by_path(map->path) : CPROF_HEAP_MMAP_WHATS;
 	return err;
 }
 
 static struct cprof_error *what_of(struct cprof_heap_mmap *mmap, const struct cprof_mmap_call *call,
-				   enum what *ret_what)
+				   enum cprof_heap_mmap_what *ret_what)
 {
 	if (!(call->flags & MAP_ANONYMOUS))
 		return what_of_file(mmap, call, ret_what);
-	*ret_what = call->flags & MAP_STACK     ? THREAD_STACK
-		    : call->flags & MAP_SHARED  ? SHARED
-		    : call->flags & MAP_HUGETLB ? HUGE_PAGES
-		    : call->prot == PROT_NONE   ? RESERVED
-						: ANONYMOUS;
+	*ret_what = call->flags & MAP_STACK     ? CPROF_HEAP_MMAP_THREAD_STACK
+		    : call->flags & MAP_SHARED  ? CPROF_HEAP_MMAP_SHARED
+		    : call->flags & MAP_HUGETLB ? CPROF_HEAP_MMAP_HUGE_PAGES
+		    : call->prot == PROT_NONE   ? CPROF_HEAP_MMAP_RESERVED
+						: CPROF_HEAP_MMAP_ANONYMOUS;
 	return NULL;
 }
 
 /* What was mapped there before is gone in any case (MAP_FIXED). */
-static struct cprof_error *take_map(struct cprof_heap_mmap *mmap, const struct event *event)
+static struct cprof_error *take_map(struct cprof_heap_mmap *mmap,
+				    const struct cprof_heap_mmap_event *event)
 {
 	const struct cprof_mmap_call *call = &event->call;
-	enum what what = N_WHATS;
+	enum cprof_heap_mmap_what what = CPROF_HEAP_MMAP_WHATS;
 	struct cprof_error *err = event->stack == NO_STACK ? NULL : what_of(mmap, call, &what);
 	if (err)
 		return err;
-	return what == N_WHATS ? cprof_mapped_set_remove(&mmap->set, call->start, call->end)
-			       : add(mmap, call->start, call->end, event->stack, what);
+	return what == CPROF_HEAP_MMAP_WHATS
+		       ? cprof_mapped_set_remove(&mmap->set, call->start, call->end)
+		       : add(mmap, call->start, call->end, event->stack, what);
 }
 
 /* The kind of what was there; anonymous where it was not ours. */
-static enum what what_was(const struct cprof_heap_mmap *mmap, uint64_t start, uint64_t end)
+static enum cprof_heap_mmap_what what_was(const struct cprof_heap_mmap *mmap, uint64_t start,
+					  uint64_t end)
 {
 	for (size_t i = 0; i < mmap->set.n; i++) {
 		const struct cprof_mapped_piece *piece = &mmap->set.pieces[i];
 		if (piece->start < end && piece->end > start)
 			return mmap->rows[mmap->row_of[piece->call]].what;
 	}
-	return ANONYMOUS;
+	return CPROF_HEAP_MMAP_ANONYMOUS;
 }
 
 /* Like realloc: the old one is freed, and a new one allocated. */
-static struct cprof_error *take_remap(struct cprof_heap_mmap *mmap, const struct event *event)
+static struct cprof_error *take_remap(struct cprof_heap_mmap *mmap,
+				      const struct cprof_heap_mmap_event *event)
 {
 	const struct cprof_mmap_call *call = &event->call;
-	const enum what what = what_was(mmap, call->old_start, call->old_end);
+	const enum cprof_heap_mmap_what what = what_was(mmap, call->old_start, call->old_end);
 	struct cprof_error *err =
 		cprof_mapped_set_remove(&mmap->set, call->old_start, call->old_end);
 	if (err || event->stack == NO_STACK)
@@ -416,7 +366,8 @@ static struct cprof_error *take_remap(struct cprof_heap_mmap *mmap, const struct
 	return add(mmap, call->start, call->end, event->stack, what);
 }
 
-static struct cprof_error *take_break(struct cprof_heap_mmap *mmap, const struct event *event)
+static struct cprof_error *take_break(struct cprof_heap_mmap *mmap,
+				      const struct cprof_heap_mmap_event *event)
 {
 	const uint64_t was = mmap->heap_end, is = event->call.end;
 	mmap->heap_end = is;
@@ -424,10 +375,11 @@ static struct cprof_error *take_break(struct cprof_heap_mmap *mmap, const struct
 		return cprof_mapped_set_remove(&mmap->set, is, was);
 	if (!was || is == was || event->stack == NO_STACK)
 		return NULL;
-	return add(mmap, was, is, event->stack, HEAP_END);
+	return add(mmap, was, is, event->stack, CPROF_HEAP_MMAP_BRK);
 }
 
-static struct cprof_error *take(struct cprof_heap_mmap *mmap, const struct event *event)
+static struct cprof_error *take(struct cprof_heap_mmap *mmap,
+				const struct cprof_heap_mmap_event *event)
 {
 	switch (event->call.kind) {
 	case CPROF_MMAP_CALL_MAP:
@@ -445,7 +397,7 @@ static struct cprof_error *take(struct cprof_heap_mmap *mmap, const struct event
 
 static int by_time(const void *a_, const void *b_)
 {
-	const struct event *a = a_, *b = b_;
+	const struct cprof_heap_mmap_event *a = a_, *b = b_;
 	return a->call.time_ns < b->call.time_ns ? -1 : a->call.time_ns > b->call.time_ns;
 }
 
@@ -459,118 +411,5 @@ struct cprof_error *cprof_heap_mmap_drain(struct cprof_heap_mmap *mmap, bool all
 	for (size_t i = 0; !err && i < mmap->n_events; i++)
 		err = take(mmap, &mmap->events[i]);
 	mmap->lost = cprof_mmap_calls_lost(mmap->calls);
-	return err;
-}
-
-/* ---- what lives ---- */
-
-/* Of one piece, as far as it is mapped; of a reservation what may be accessed. */
-static uint64_t living(const struct cprof_maps *maps, const struct cprof_mapped_piece *piece,
-		       bool accessible, size_t *at)
-{
-	uint64_t bytes = 0;
-	while (*at < maps->n_sorted && maps->sorted[*at]->end <= piece->start)
-		++*at;
-	for (size_t i = *at; i < maps->n_sorted && maps->sorted[i]->start < piece->end; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		const uint64_t start = map->start > piece->start ? map->start : piece->start;
-		const uint64_t end = map->end < piece->end ? map->end : piece->end;
-		if (map->prot || !accessible)
-			bytes += end - start;
-	}
-	return bytes;
-}
-
-static struct cprof_error *settle(struct cprof_heap_mmap *mmap)
-{
-	const bool alive = cprof_target_alive(mmap->process->target);
-	uint8_t *seen = calloc(mmap->n_calls + 1, 1);
-	size_t at = 0;
-	if (!seen)
-		return cprof_error_no_memory();
-	for (uint32_t i = 0; i < mmap->n_rows; i++)
-		mmap->rows[i].inuse_objects = mmap->rows[i].inuse_bytes = 0;
-	for (size_t i = 0; i < mmap->set.n; i++) {
-		const struct cprof_mapped_piece *piece = &mmap->set.pieces[i];
-		struct row *row = &mmap->rows[mmap->row_of[piece->call]];
-		const uint64_t bytes =
-			alive ? living(&mmap->process->maps, piece, row->what == RESERVED, &at)
-			      : piece->end - piece->start;
-		row->inuse_bytes += bytes;
-		row->inuse_objects += bytes && !seen[piece->call];
-		seen[piece->call] = seen[piece->call] || bytes;
-	}
-	free(seen);
-	/* When it was made accessible is not known: what is so now is all that can be told. */
-	for (uint32_t i = 0; i < mmap->n_rows; i++) {
-		struct row *row = &mmap->rows[i];
-		if (row->what == RESERVED) {
-			row->alloc_objects = row->inuse_objects;
-			row->alloc_bytes = row->inuse_bytes;
-		}
-	}
-	return NULL;
-}
-
-/* ---- the profile ---- */
-
-static struct cprof_error *add_row(struct cprof_heap_mmap *mmap, const struct row *row,
-				   bool label_pid)
-{
-	const struct cprof_builder_label labels[] = {
-		{ .key = "kind", .str = "mmap" },
-		{ .key = "mapping", .str = names[row->what] },
-		{ .key = "bytes", .num = (int64_t)row->bytes, .unit = "bytes" },
-		{ .key = "pid", .num = mmap->process->target->pid },
-	};
-	const int64_t values[CPROF_HEAP_TYPES] = {
-		(int64_t)row->alloc_objects,
-		(int64_t)row->alloc_bytes,
-		(int64_t)row->inuse_objects,
-		(int64_t)row->inuse_bytes,
-	};
-	uint32_t number;
-	struct cprof_error *err = cprof_session_labels(mmap->session, mmap->process, 0, labels,
-						       label_pid ? 4 : 3, &number);
-	return err ? err : cprof_session_add_stack(mmap->session, row->stack, number, values);
-}
-
-static void note(const struct cprof_heap_mmap *mmap)
-{
-	uint64_t calls = 0, bytes = 0, inuse = 0;
-	for (uint32_t i = 0; i < mmap->n_rows; i++) {
-		calls += mmap->rows[i].alloc_objects;
-		bytes += mmap->rows[i].alloc_bytes;
-		inuse += mmap->rows[i].inuse_bytes;
-	}
-	cprof_run_log_note(mmap->log, CPROF_NOTE_FACT,
-			   "mapped past the allocators (label kind=mmap): %" PRIu64
-			   " calls, %" PRIu64 " bytes of address space, of which %" PRIu64
-			   " are mapped still; %" PRIu64
-			   " calls of the allocators themselves are counted as what they hand out",
-			   calls, bytes, inuse, mmap->own);
-	if (mmap->lost)
-		cprof_run_log_note(mmap->log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " calls of mmap, munmap, mremap or brk were lost: "
-				   "they came too fast",
-				   mmap->lost);
-	if (mmap->no_room)
-		cprof_run_log_note(mmap->log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " calls of mmap, mremap or brk were left out: there "
-				   "are more than are kept",
-				   mmap->no_room);
-}
-
-struct cprof_error *cprof_heap_mmap_add(struct cprof_heap_mmap *mmap, bool label_pid)
-{
-	struct cprof_error *err = cprof_process_refresh(mmap->process, 0);
-	if (!err)
-		err = settle(mmap);
-	if (!err)
-		note(mmap);
-	for (uint32_t i = 0; !err && i < mmap->n_rows; i++) {
-		if (mmap->rows[i].alloc_objects)
-			err = add_row(mmap, &mmap->rows[i], label_pid);
-	}
 	return err;
 }
