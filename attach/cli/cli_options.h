@@ -85,6 +85,7 @@ struct cprof_attach_options {
 	} spool;
 	bool dry_run; /* print what would be pushed */
 	const char *service;
+	bool no_context;          /* what processes say of themselves is not looked at */
 	const char *push_backend; /* "auto", or one row of the push back ends */
 
 	/* as what */

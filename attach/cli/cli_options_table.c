@@ -82,7 +82,8 @@ static const struct cprof_option rows[] = {
 	{ "spool-age", ROW(CPROF_OPT_DURATION, spool.age_ns), "24h", "TIME", "none for longer than this", NULL },
 	{ "insecure-auth", ROW(CPROF_OPT_SWITCH, insecure_auth), NULL, NULL, "send what is logged in with over http:// as well, where others on the network can read it", NULL },
 	{ "dry-run", ROW(CPROF_OPT_SWITCH, dry_run), NULL, NULL, "with -push: print the requests on stdout and send nothing", NULL },
-	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: the process name)", NULL },
+	{ "service", ROW(CPROF_OPT_STRING, service), NULL, "NAME", "the application's name for a collector (default: service.name of the process's OpenTelemetry context, else the process name)", NULL },
+	{ "no-otel-context", ROW(CPROF_OPT_SWITCH, no_context), NULL, NULL, "do not look for an OpenTelemetry process context, which is a page of the process's memory", NULL },
 
 	{ "top", ROW(CPROF_OPT_SWITCH, report.top), NULL, NULL, "the heaviest functions", "Reports (printed on stdout; a file only with -o)" },
 	{ "tree", ROW(CPROF_OPT_SWITCH, report.tree), NULL, NULL, "callers and callees of each function", NULL },

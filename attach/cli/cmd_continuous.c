@@ -62,10 +62,10 @@ static void on_window(void *ctx, const struct cprof_target *target, const char *
 	struct state *state = ctx;
 	const struct cprof_attach_options *options = state->options;
 	CPROF_AUTO(delivery_facts) struct cprof_delivery_facts facts = { .len = 0 };
-	cprof_delivery_facts_find(&facts, target, cut->build_id);
+	cprof_delivery_facts_find(&facts, target, cut->build_id, options->no_context);
 	for (size_t i = 0; i < state->servers.len; i++) {
 		struct cprof_push push = state->servers.items[i];
-		push.service = options->service ? options->service : target->comm;
+		push.service = options->service ? options->service : facts.service;
 		push.found = (const char *const *)facts.items;
 		push.n_found = facts.len;
 		push.kind = mode;

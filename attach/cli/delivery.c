@@ -108,7 +108,7 @@ static struct cprof_error *push_one(struct sending *sending, const struct cprof_
 	const struct cprof_delivery_facts *facts = sending->facts;
 	const struct cprof_attach_options *options = delivery->options;
 	struct cprof_push push = *to;
-	push.service = options->service ? options->service : delivery->target->comm;
+	push.service = options->service ? options->service : facts->service;
 	push.found = (const char *const *)facts->items;
 	push.n_found = facts->len;
 	push.kind = options->mode;
@@ -174,7 +174,8 @@ struct cprof_error *cprof_delivery_push(const struct cprof_delivery *delivery,
 			say_line(said, unkept->message);
 		cprof_error_free(unkept);
 	}
-	cprof_delivery_facts_find(&facts, delivery->target, build_id_of(delivery->profile));
+	cprof_delivery_facts_find(&facts, delivery->target, build_id_of(delivery->profile),
+				  delivery->options->no_context);
 	for (size_t i = 0; i < servers.len; i++)
 		err = note(err, push_one(&sending, &servers.items[i]), said);
 	*ret_waits = err && err->code == CPROF_ERR_UNDELIVERED && !sending.lost;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
+#include "attach/run/process_context.h"
 #include "attach/target/container.h"
 #include "convert/push/push_environment.h"
 
@@ -87,9 +88,22 @@ static void add_label(void *ctx, const char *name, const char *value)
 	add_fact(ctx, name, value);
 }
 
-void cprof_delivery_facts_find(struct cprof_delivery_facts *facts,
-			       const struct cprof_target *target, const char *build_id)
+/* As it says now; once it has ended, as it said when we began. */
+static void find_service(struct cprof_delivery_facts *facts, const struct cprof_target *target,
+			 bool no_context)
 {
+	struct cprof_process_context context = { 0 };
+	const char *service = target->service;
+	if (!no_context && cprof_process_context_of(target, &context))
+		service = context.service;
+	snprintf(facts->service, sizeof(facts->service), "%s", *service ? service : target->comm);
+}
+
+void cprof_delivery_facts_find(struct cprof_delivery_facts *facts,
+			       const struct cprof_target *target, const char *build_id,
+			       bool no_context)
+{
+	find_service(facts, target, no_context);
 	struct utsname host;
 	const struct cprof_container container = cprof_container_of(target->pid);
 	cprof_push_environment_labels(add_label, facts);

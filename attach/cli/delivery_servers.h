@@ -38,11 +38,14 @@ static inline void cprof_auto_delivery_servers(struct cprof_delivery_servers *se
 struct cprof_delivery_facts {
 	char *items[CPROF_DELIVERY_FACTS_MAX]; /* owned */
 	size_t len;
+	char service
+		[128]; /* what it calls itself (OpenTelemetry's process context), else the process's name */
 };
 
-/* Host, process, version (`build_id`, "" for none), container, and labels of the environment. What cannot be told is left out. */
+/* Host, process, version (`build_id`, "" for none), container, and labels of the environment. What cannot be told is left out. `no_context`: what it says of itself is not looked at. */
 void cprof_delivery_facts_find(struct cprof_delivery_facts *facts,
-			       const struct cprof_target *target, const char *build_id);
+			       const struct cprof_target *target, const char *build_id,
+			       bool no_context);
 void cprof_delivery_facts_deinit(struct cprof_delivery_facts *facts);
 static inline void cprof_auto_delivery_facts(struct cprof_delivery_facts *facts)
 {

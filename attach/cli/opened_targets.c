@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach/run/process_context.h"
 #include "attach/target/target_children.h"
 #include "attach/threads/core_file.h"
 #include "base/cleanup.h"
@@ -67,6 +68,14 @@ static struct cprof_error *open_children(struct cprof_opened_targets *opened,
 	return err;
 }
 
+/* Asked while it lives: who is to be told may be told after its end. */
+static void note_service(struct cprof_target *target)
+{
+	struct cprof_process_context context;
+	if (cprof_process_context_of(target, &context))
+		snprintf(target->service, sizeof(target->service), "%s", context.service);
+}
+
 struct cprof_error *cprof_opened_targets_open(struct cprof_opened_targets *opened,
 					      struct cprof_attach_options *options,
 					      struct cprof_run_log *log)
@@ -95,6 +104,8 @@ struct cprof_error *cprof_opened_targets_open(struct cprof_opened_targets *opene
 		err = cprof_target_open(pids[i], &opened->all[i]);
 		if (err)
 			return err;
+		if (!options->no_context)
+			note_service(opened->all[i]);
 		opened->n++;
 	}
 	if (options->children && !opened->launch.pid)

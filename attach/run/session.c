@@ -462,8 +462,10 @@ static struct cprof_error *add_comments(struct cprof_profile *profile, const str
 	if (!err && run->command_line)
 		err = comment(profile, "command: %s", run->command_line);
 	for (size_t i = 0; !err && i < run->n_targets; i++)
-		err = comment(profile, "process: %s %d", run->targets[i]->comm,
-			      (int)run->targets[i]->pid);
+		err = comment(profile, "process: %s %d%s%s", run->targets[i]->comm,
+			      (int)run->targets[i]->pid,
+			      *run->targets[i]->service ? ", service " : "",
+			      run->targets[i]->service);
 	if (!err)
 		err = comment(profile, "kernel: %s %s %s", host.sysname, host.release,
 			      host.machine);

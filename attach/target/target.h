@@ -24,6 +24,8 @@ struct cprof_target {
 	int pidfd;            /* owned */
 	uint64_t start_ticks; /* of the leader, in clock ticks after boot */
 	char comm[CPROF_COMM_MAX];
+	char service
+		[128]; /* what it calls itself to who looks from outside (attach/run/process_context.h), where somebody asked; "" */
 	uid_t uid;
 	bool one_uid;     /* real, effective, saved and of files: what a setuid program has not */
 	bool leader_gone; /* pthread_exit in main: other threads run on, /proc/PID/maps is empty */
