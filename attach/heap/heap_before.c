@@ -14,6 +14,7 @@
 #define ROOT       "[before attach]"
 #define FRAMES_MAX 5
 #define VALUES_MAX 8
+#define FRESH_MIN  65536u /* fewer are not worth looking through */
 
 void cprof_heap_before_init(struct cprof_heap_before *before, struct cprof_session *session,
 			    struct cprof_process *process, struct cprof_run_log *log)
@@ -61,6 +62,10 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 		return err;
 	before->then_read = true;
 	err = read_account(before, &before->then);
+	if (!err && !cprof_target_alive(before->process->target))
+		err = cprof_error_new(CPROF_ERR_NO_TARGET,
+				      "process %d has ended while it was looked at",
+				      (int)before->process->target->pid);
 	if (err || before->then.n_allocators)
 		return err;
 	return cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
@@ -77,6 +82,19 @@ struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, 
 	return NULL;
 }
 
+void cprof_heap_before_forget(struct cprof_heap_before *before, const struct cprof_map64 *alive)
+{
+	size_t kept = 0;
+	if (before->n_fresh < FRESH_MIN || before->n_fresh < before->forget_at)
+		return;
+	for (size_t i = 0; i < before->n_fresh; i++) {
+		if (cprof_map64_get(alive, before->fresh[i].id))
+			before->fresh[kept++] = before->fresh[i];
+	}
+	before->n_fresh = kept;
+	before->forget_at = kept * 2;
+}
+
 /* Of those at the places of older blocks, the ones that live: by them is estimated how many there are. */
 static struct cprof_error *mark_fresh(struct cprof_heap_before *before,
 				      const struct cprof_map64 *alive)
@@ -91,28 +109,44 @@ static struct cprof_error *mark_fresh(struct cprof_heap_before *before,
 	return err;
 }
 
+/* Into before->now; *ret_gone: the process ended before all was read. */
+static struct cprof_error *read_now(struct cprof_heap_before *before,
+				    const struct cprof_map64 *alive, bool *ret_gone)
+{
+	*ret_gone = true;
+	cprof_baseline_account_deinit(&before->now);
+	before->now_read = false;
+	struct cprof_error *err = cprof_process_refresh(before->process, 0);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_error_free(err);
+		return NULL;
+	}
+	if (!err)
+		err = cprof_baseline_account_init(&before->now, &before->then);
+	if (!err)
+		err = mark_fresh(before, alive);
+	if (!err)
+		err = read_account(before, &before->now);
+	*ret_gone =
+		err || !before->now.n_allocators || !cprof_target_alive(before->process->target);
+	before->now_read = !*ret_gone;
+	return err;
+}
+
 struct cprof_error *cprof_heap_before_read_again(struct cprof_heap_before *before,
 						 const struct cprof_map64 *alive, bool gone)
 {
 	if (!before->then_read || !before->then.n_allocators)
 		return NULL;
-	struct cprof_error *err = gone ? NULL : cprof_process_refresh(before->process, 0);
-	if (gone || err) {
-		cprof_error_free(err);
+	struct cprof_error *err = gone ? NULL : read_now(before, alive, &gone);
+	if (err)
+		return err;
+	if (gone) {
 		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
 				   "the process could not be asked again: what it held before the "
 				   "attach is shown as it was then, and may be freed by now");
 		return NULL;
 	}
-	cprof_baseline_account_deinit(&before->now);
-	err = cprof_baseline_account_init(&before->now, &before->then);
-	before->now_read = !err;
-	if (!err)
-		err = mark_fresh(before, alive);
-	if (!err)
-		err = read_account(before, &before->now);
-	if (err)
-		return err;
 	const uint64_t fresh = cprof_baseline_account_settle(&before->now);
 	if (fresh)
 		cprof_run_log_note(before->log, CPROF_NOTE_DETAIL,

@@ -30,6 +30,7 @@ struct cprof_heap_before {
 		double weight;
 	} * fresh; /* owned */
 	size_t n_fresh, cap_fresh;
+	size_t forget_at; /* so many are worth a look at which of them live */
 	uint64_t
 		resident_bytes; /* of heap-like memory at the attach, for processes whose allocator cannot be read */
 };
@@ -45,6 +46,9 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before);
 /* A sampled block: it may lie where an older one was, which is gone then. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, uint64_t id,
 					      uint64_t addr, double weight);
+
+/* Forget those that live no more, where there are many; `alive` is as of now. */
+void cprof_heap_before_forget(struct cprof_heap_before *before, const struct cprof_map64 *alive);
 
 /*
  * What of it is held still. `alive`: ids of the sampled blocks that live. `gone`: the process cannot be asked any more, then it

@@ -183,6 +183,7 @@ struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 	heap->alive_ns = now_ns;
 	if (cprof_heap_profile_crowded(&heap->profile))
 		cprof_heap_profile_forget(&heap->profile, &heap->alive);
+	cprof_heap_before_forget(&heap->before, &heap->alive);
 	return NULL;
 }
 

@@ -2,7 +2,7 @@
 /*
  * attach/heap/baseline/baseline_blocks.h - a set of blocks by address: one bit for each 16 bytes of the memory they are in.
  *
- * For blocks that were in use at one moment, to be asked for at another. A gigabyte of heap costs at most 8 MiB.
+ * For blocks that were in use at one moment, to be asked for at another. A gigabyte of heap costs 9 MiB, a large block by itself half a kilobyte.
  */
 #ifndef CPROF_ATTACH_HEAP_BASELINE_BASELINE_BLOCKS_H
 #define CPROF_ATTACH_HEAP_BASELINE_BASELINE_BLOCKS_H
@@ -13,7 +13,8 @@
 #include "cprof/error.h"
 #include "cprof/hash.h"
 
-#define CPROF_BASELINE_PIECE_SHIFT 22 /* of address space that one piece of the set is for: 4 MiB */
+#define CPROF_BASELINE_PIECE_SHIFT                                                                 \
+	16 /* of address space that one piece of the set is for: 64 KiB */
 #define CPROF_BASELINE_PIECE_WORDS ((1u << (CPROF_BASELINE_PIECE_SHIFT - 4)) / 64)
 
 struct cprof_baseline_blocks {

@@ -13,6 +13,7 @@
 #define RIVALS     ((uint64_t)256 << 10) /* which are looked for so far */
 #define STRETCH    ((uint64_t)1 << 20)   /* of memory, with one chunk to be looked at again */
 #define AGAIN      64u                   /* chunks looked at in one place, and places */
+#define ROWS_MAX   (1u << 18)
 #define LARGE      8192u /* chunks from which on it is asked which of their pages are there */
 
 struct chunk {
@@ -66,8 +67,12 @@ static struct cprof_error *new_row(struct cprof_glibc_walk *walk, uint64_t usabl
 	struct cprof_baseline_class class = { .allocator = walk->allocator,
 					      .arena = walk->arena_text };
 	class_of(usable, &class);
+	/* Who has so many arenas and classes sees the rest of them by size alone. */
+	const bool many = walk->account->n_rows >= ROWS_MAX;
+	if (many)
+		class.arena = 0;
 	struct cprof_error *err =
-		type ? cprof_intern_text(&walk->account->texts, type, &class.type) : NULL;
+		type && !many ? cprof_intern_text(&walk->account->texts, type, &class.type) : NULL;
 	return err ? err : cprof_baseline_account_row(walk->account, &class, ret_row);
 }
 
