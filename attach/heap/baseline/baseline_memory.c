@@ -11,8 +11,9 @@
 #define PRESENT      (1ull << 63)
 #define SWAPPED      (1ull << 62)
 #define USER_SPACE   (1ull << 47)
-#define STRETCH      8192u /* pages that are asked about at once: 32 MiB */
-#define STRETCHES    4096u /* that are remembered: 128 GiB */
+#define STRETCH      8192u               /* pages that are asked about at once: 32 MiB */
+#define STRETCHES    4096u               /* that are remembered: 128 GiB */
+#define ASKED_MAX    ((uint64_t)1 << 28) /* pages, of 1 TiB */
 #define MOVING_TRIES 50
 #define MOVING_MAX   50000 /* of all tries */
 
@@ -28,7 +29,9 @@ bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view)
 {
 	char path[64];
-	*memory = (struct cprof_baseline_memory){ .memory = view, .pagemap_fd = -1 };
+	*memory = (struct cprof_baseline_memory){ .memory = view,
+						  .pagemap_fd = -1,
+						  .asked_left = ASKED_MAX };
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	if (pid)
 		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -114,6 +117,13 @@ uint64_t cprof_baseline_memory_absent(struct cprof_baseline_memory *memory, uint
 				      uint64_t end)
 {
 	uint64_t sum = 0;
+	if (start >= end)
+		return 0;
+	/* A process can say that anything is its allocator's. */
+	const uint64_t pages = (end - start) / CPROF_BASELINE_PAGE;
+	if (pages >= memory->asked_left)
+		return end - start;
+	memory->asked_left -= pages;
 	for (uint64_t at = start; at < end;) {
 		const uint64_t page_end = (at | (CPROF_BASELINE_PAGE - 1)) + 1;
 		const uint64_t to = page_end < end ? page_end : end;

@@ -31,7 +31,8 @@ struct cprof_baseline_memory {
 	size_t block_bytes;
 	struct cprof_baseline_pages *pages; /* owned; which pages are there, as asked so far */
 	uint64_t reads, bytes_read;         /* system calls made, and what they brought */
-	unsigned moving; /* times that a page was asked for again that was on its way */
+	uint64_t asked_left; /* pages that cprof_baseline_memory_absent() may still be asked for */
+	unsigned moving;     /* times that a page was asked for again that was on its way */
 };
 
 /* `pid` 0: no pagemap. False: no memory. */
@@ -53,7 +54,7 @@ bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t a
 /* Is the page of `addr` in memory? As it was when its neighbourhood was asked about first. */
 bool cprof_baseline_memory_present(struct cprof_baseline_memory *memory, uint64_t addr);
 
-/* How many bytes of [start, end) are in pages that are not in memory. */
+/* How many bytes of [start, end) are in pages that are not in memory; once more than 1 TiB was asked for, all. */
 uint64_t cprof_baseline_memory_absent(struct cprof_baseline_memory *memory, uint64_t start,
 				      uint64_t end);
 
