@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_put.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/printable_text.h"
@@ -70,13 +71,7 @@ static void put_json(struct cprof_buffer *out, const char *text)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer clean = { 0 };
 	cprof_printable_puts(&clean, text);
-	cprof_buffer_putc(out, '"');
-	for (const char *at = cprof_buffer_text(&clean); *at; at++) {
-		if (*at == '"' || *at == '\\')
-			cprof_buffer_putc(out, '\\');
-		cprof_buffer_putc(out, *at);
-	}
-	cprof_buffer_putc(out, '"');
+	cprof_json_put(out, cprof_buffer_text(&clean));
 }
 
 void cprof_tenant_list_page(const struct cprof_tenants *tenants, struct cprof_buffer *out)

@@ -4,25 +4,15 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/printable.h"
+#include "base/json_put.h"
 
 void cprof_json_put_string(FILE *out, const char *text)
 {
+	char escaped[CPROF_JSON_ESCAPE_MAX];
 	fputc('"', out);
-	const unsigned char *end = (const unsigned char *)text + strlen(text);
-	for (const unsigned char *at = (const unsigned char *)text; *at;) {
-		size_t n = cprof_utf8_length((const char *)at, (size_t)(end - at));
-		if (n == 0) {
-			fputs("\\ufffd", out);
-			at++;
-		} else if (*at == '"' || *at == '\\') {
-			fprintf(out, "\\%c", *at++);
-		} else if (*at < 0x20 || *at == '<' || *at == 0x7f) {
-			fprintf(out, "\\u%04x", *at++);
-		} else {
-			fwrite(at, 1, n, out);
-			at += n;
-		}
+	for (size_t left = strlen(text), used, n; left; text += used, left -= used) {
+		used = cprof_json_escape(text, left, escaped, &n);
+		fwrite(escaped, 1, n, out);
 	}
 	fputc('"', out);
 }

@@ -7,10 +7,7 @@
 
 #include <stdio.h>
 
-/*
- * `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD; '<' is escaped too, so that the
- * string may stand within an HTML script.
- */
+/* `text` as a JSON string with its quotes, as base/json_put.h writes it. */
 void cprof_json_put_string(FILE *out, const char *text);
 
 /* "key":"value"; `key` is written as it is. */

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/json_put.h"
 #include "base/cleanup.h"
 #include "base/version.h"
 #include "convert/push/push_backend.h"
@@ -42,7 +43,7 @@ static void put_event(const struct cprof_push_part *part, struct cprof_buffer *o
 	CPROF_AUTO(buffer) struct cprof_buffer tags = { 0 };
 	put_tags(part, &tags);
 	cprof_buffer_puts(out, "{\"attachments\":[\"profile.pprof\"],\"tags_profiler\":");
-	cprof_push_put_json(out, cprof_buffer_text(&tags));
+	cprof_json_put(out, cprof_buffer_text(&tags));
 	cprof_buffer_puts(out, ",\"start\":\"");
 	cprof_push_put_time(out, part->from_wall_ns, TIME);
 	cprof_buffer_puts(out, "\",\"end\":\"");

@@ -10,13 +10,13 @@
  */
 #include <string.h>
 
+#include "base/json_put.h"
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/proto_put.h"
 #include "convert/net/grpc_frame.h"
 #include "convert/net/grpc_head.h"
 #include "convert/push/push_backend.h"
-#include "convert/push/text_put.h"
 
 #define GRPC_PATH "/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw"
 #define JSON_PATH "/api/profiles/writeraw"
@@ -63,9 +63,9 @@ static void make_grpc(const struct cprof_push_part *part, struct cprof_push_requ
 static void put_json_label(struct cprof_buffer *out, const char *name, const char *value)
 {
 	cprof_buffer_puts(out, "{\"name\":");
-	cprof_push_put_json(out, name);
+	cprof_json_put(out, name);
 	cprof_buffer_puts(out, ",\"value\":");
-	cprof_push_put_json(out, value);
+	cprof_json_put(out, value);
 	cprof_buffer_putc(out, '}');
 }
 

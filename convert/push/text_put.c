@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "convert/push/text_put.h"
 
-#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-
-void cprof_push_put_json(struct cprof_buffer *out, const char *text)
-{
-	cprof_buffer_putc(out, '"');
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ')
-			cprof_buffer_printf(out, "\\u%04x", (unsigned)*text);
-		else if (strchr("\"\\", *text))
-			cprof_buffer_printf(out, "\\%c", *text);
-		else
-			cprof_buffer_putc(out, *text);
-	}
-	cprof_buffer_putc(out, '"');
-}
 
 void cprof_push_put_time(struct cprof_buffer *out, uint64_t wall_ns, const char *format)
 {

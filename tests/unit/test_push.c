@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "attach/target/container.h"
+#include "base/json_put.h"
 #include "convert/push/push_labels.h"
 #include "convert/push/push_profile.h"
 #include "convert/push/push_url.h"
-#include "convert/push/text_put.h"
 #include "tests/unit/test.h"
 
 TEST(push_url_says_what_the_server_speaks)
@@ -153,12 +153,24 @@ TEST(push_profile_is_cut_into_parts_whose_sums_are_those_of_the_whole)
 	cprof_profile_free(whole);
 }
 
-TEST(push_texts_are_json)
+TEST(json_texts_are_utf8_and_may_stand_in_a_page)
 {
-	struct cprof_buffer out = { 0 };
-	cprof_push_put_json(&out, "a\"b\\c\n\x01\xc3\xa9");
-	CHECK_STR(cprof_buffer_text(&out), "\"a\\\"b\\\\c\\u000a\\u0001\xc3\xa9\"");
-	cprof_buffer_deinit(&out);
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "", "\"\"" },
+		{ "a\"b\\c\n\x01\xc3\xa9", "\"a\\\"b\\\\c\\u000a\\u0001\xc3\xa9\"" },
+		{ "</script>\x7f", "\"\\u003c/script>\\u007f\"" },
+		{ "\xff\xc3", "\"\\ufffd\\ufffd\"" },
+		{ "\xe2\x82", "\"\\ufffd\\ufffd\"" }, /* the end of the text is in it */
+		{ "\xf0\x9f\x98\x80", "\"\xf0\x9f\x98\x80\"" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_buffer out = { 0 };
+		cprof_json_put(&out, rows[i].text);
+		CHECK_STR(cprof_buffer_text(&out), rows[i].want);
+		cprof_buffer_deinit(&out);
+	}
 }
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
