@@ -163,6 +163,28 @@ class Before(harness.TempDir):
             self.near(totals(profile)[0], target.objects - seen)
             target.quit()
 
+    def test_of_a_process_that_ends_it_is_what_was_held_at_the_attach(self):
+        with Holder("plain") as target:
+            recording = Recording(target.pid, "-heap-baseline")
+            target.quit()
+            recording.process.wait(timeout=60)
+            profile = recording.stop()
+            self.stderr = recording.stderr
+            self.assertIn("could not be asked again", self.stderr)
+            self.near(totals(profile)[0], target.objects)
+
+    def test_several_processes_are_told_apart(self):
+        with Holder("plain") as one, Holder("huge") as other:
+            path = self.path("heap.pb.gz")
+            run = harness.attach("-p", f"{one.pid},{other.pid}", "-mode", "heap", "-snapshot", "-f", "-o", path)
+            self.stderr = run.stderr
+            self.assertEqual(run.returncode, 0, run.stderr)
+            profile = harness.Profile.read(path)
+            for target in one, other:
+                objects = sum(values[0] for _, values, labels in profile.samples if labels["pid"] == target.pid)
+                self.near(objects, target.objects, 0.1)
+                target.quit()
+
 
 if __name__ == "__main__":
     unittest.main()
