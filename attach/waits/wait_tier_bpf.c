@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "attach/locks/lock_word.h"
+#include "attach/perf/bpf_load.h"
 #include "attach/perf/bpf_quiet.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_host.h"
@@ -30,10 +30,9 @@
 
 #include "wait.skel.h"
 
-#define RING_BYTES     ((size_t)4 << 20)
-#define RING_LEAST     ((size_t)256 << 10)
-#define RATE_MAX_NS    4000000000ull /* the program multiplies it with 32 random bits */
-#define PIDNS_INIT_INO 0xeffffffcu   /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
+#define RING_BYTES  ((size_t)4 << 20)
+#define RING_LEAST  ((size_t)256 << 10)
+#define RATE_MAX_NS 4000000000ull /* the program multiplies it with 32 random bits */
 
 struct bpf_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
@@ -51,18 +50,6 @@ struct bpf_tier {
 };
 
 /* ---- opening ---- */
-
-/* Task and thread ids inside the kernel are those of the first namespace; elsewhere ours mean nothing to it. */
-static struct cprof_error *check_namespace(void)
-{
-	struct stat st;
-	if (stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PIDNS_INIT_INO)
-		return NULL;
-	return cprof_error_new(
-		CPROF_ERR_UNSUPPORTED,
-		"we are in a PID namespace of our own, whose thread ids the BPF program "
-		"does not know");
-}
 
 static struct cprof_error *load(struct bpf_tier *tier)
 {
@@ -86,14 +73,7 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		why = -wait_bpf__load(skel);
 	}
 	cprof_bpf_quiet_end(before);
-	if (!why)
-		return NULL;
-	struct cprof_error *err = cprof_error_os(why, "load the BPF program");
-	if (why == EPERM || why == EACCES)
-		return cprof_error_hint(
-			err, "run as root, or give cprof-attach CAP_BPF and CAP_PERFMON");
-	err->code = CPROF_ERR_UNSUPPORTED; /* no BTF, or a kernel with other tracepoint arguments */
-	return err;
+	return cprof_bpf_load_error(why);
 }
 
 static struct cprof_error *open_ring(struct bpf_tier *tier, int cpu)
@@ -236,7 +216,7 @@ static bool has_resume(void)
 
 static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **ret_state)
 {
-	struct cprof_error *err = check_namespace();
+	struct cprof_error *err = cprof_bpf_check_namespace();
 	if (err)
 		return err;
 	struct bpf_tier *tier = calloc(1, sizeof(*tier));

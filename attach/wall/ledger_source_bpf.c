@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "attach/perf/bpf_load.h"
 #include "attach/perf/bpf_quiet.h"
 #include "attach/target/thread_proc.h"
 #include "attach/wall/ledger_source.h"
@@ -20,9 +20,8 @@
 
 #include "ledger.skel.h"
 
-#define POLL_NS        50000000ull
-#define PIDNS_INIT_INO 0xeffffffcu /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
-#define TRIES_MAX      16          /* for a row that changes while it is read */
+#define POLL_NS   50000000ull
+#define TRIES_MAX 16 /* for a row that changes while it is read */
 
 struct bpf_source {
 	pid_t pid;
@@ -43,14 +42,7 @@ static struct cprof_error *load(struct bpf_source *source)
 			why = -ledger_bpf__attach(source->skel);
 	}
 	cprof_bpf_quiet_end(before);
-	if (!why)
-		return NULL;
-	struct cprof_error *err = cprof_error_os(why, "load the BPF program");
-	if (why == EPERM || why == EACCES)
-		return cprof_error_hint(
-			err, "run as root, or give cprof-attach CAP_BPF and CAP_PERFMON");
-	err->code = CPROF_ERR_UNSUPPORTED; /* no BTF, or a kernel with other tracepoint arguments */
-	return err;
+	return cprof_bpf_load_error(why);
 }
 
 static void close_source(void *state)
@@ -64,16 +56,14 @@ static void close_source(void *state)
 
 static struct cprof_error *open_source(const struct cprof_run *run, void **ret_state)
 {
-	struct stat st;
-	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != PIDNS_INIT_INO)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "we are in a PID namespace of our own, whose thread ids the "
-				       "BPF program does not know");
+	struct cprof_error *err = cprof_bpf_check_namespace();
+	if (err)
+		return err;
 	struct bpf_source *source = calloc(1, sizeof(*source));
 	if (!source)
 		return cprof_error_no_memory();
 	source->pid = run->targets[0]->pid;
-	struct cprof_error *err = load(source);
+	err = load(source);
 	if (err) {
 		close_source(source);
 		return err;

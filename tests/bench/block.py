@@ -30,6 +30,11 @@ def ours(method, *more):
                         "-q", "-f", "-o", f"{scratch}/b.pb.gz", *more]
 
 
+def wall(method, pid):
+    return [harness.ATTACH, "-p", str(pid), "-mode", "wall", "-wall-method", method, "-seconds", "0", "-q", "-f",
+            "-o", f"{scratch}/w.pb.gz"]
+
+
 TOOLS = (
     ("nothing (noise)", None),
     ("cprof-attach bpf", ours("bpf")),
@@ -38,6 +43,8 @@ TOOLS = (
     ("cprof-attach bpf, -mode mutex", lambda pid: [w if w != "block" else "mutex" for w in ours("bpf")(pid)]),
     ("cprof-attach perf", ours("perf")),
     ("cprof-attach proc", ours("proc")),
+    ("cprof-attach -mode wall", lambda pid: wall("bpf", pid)),
+    ("cprof-attach -mode wall, perf", lambda pid: wall("perf", pid)),
     ("offcputime (libbpf-tools)", lambda pid: ["offcputime", "-p", str(pid)]),
     ("perf trace -s -e futex", lambda pid: ["perf", "trace", "-s", "-e", "futex", "-p", str(pid), "-o", "/dev/null"]),
     ("perf record, dwarf stacks", lambda pid: ["perf", "record", "-q", "-e", "syscalls:*futex", "--call-graph", "dwarf",
