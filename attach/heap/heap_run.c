@@ -417,6 +417,14 @@ static void note_trust(const struct heap *heap)
 {
 	if (cprof_heap_profile_plausible(&heap->profile) && !heap->sources.reader.odd)
 		return;
+	if (heap->sources.sites) {
+		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
+				   "of %" PRIu64 " of its samples the program says what cannot be "
+				   "true (they stand for nothing, or for more than there can be): "
+				   "they were left out",
+				   heap->profile.absurd);
+		return;
+	}
 	cprof_run_log_note(
 		heap->run->log, CPROF_NOTE_WARNING,
 		"the target changed our region of its memory: %" PRIu64

@@ -79,6 +79,16 @@ class Usdt(unittest.TestCase):
             target.tell("every")
             target.quit()
 
+    def test_samples_that_cannot_be_are_left_out_and_said(self):
+        with Truth("heap_sampler") as target:
+            watching = Watching(target.pid, "usdt")
+            target.tell("odd")
+            truth = target.tell("every")
+            profile = watching.stop()
+            self.check_truth(profile, truth)
+            self.assertIn("of 2 of its samples the program says what cannot be true", "\n".join(profile.comments))
+            target.quit()
+
     def test_one_whose_sampling_is_off_is_said_to_be_so(self):
         with Truth("heap_sampler") as target:
             profile = Watching(target.pid, "usdt").stop()

@@ -3,9 +3,10 @@
  * heap_sampler - an allocator that samples itself and says so by probes otel_memory:alloc and otel_memory:free, as the macros of SystemTap
  * would make them.
  *
- * "every" on its stdin: 120 blocks from each function, every other one freed; "fork": a child that frees and allocates; "quit". Before
- * "done" come lines "truth FUNCTION objects bytes live_objects live_bytes": what the weights say. One probe has its arguments in
- * registers, one in memory and constants, one has a semaphore.
+ * "every" on its stdin: 120 blocks from each function, every other one freed; "fork": a child that frees and allocates; "odd": samples
+ * that cannot be; "wanted": whether the semaphore's probe is switched on; "quit". Before "done" come lines "truth FUNCTION objects bytes
+ * live_objects live_bytes": what the weights say. One probe has its arguments in registers, one in memory and constants, one has a
+ * semaphore.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -102,6 +103,8 @@ NOINLINE void je_free(void *block)
 /* What lies between the functions of an allocator, or near them, is taken for its helpers: its users do not (-fno-toplevel-reorder). */
 __asm__(".pushsection .text\n.skip 65536, 0xcc\n.popsection\n");
 
+static char line_of_ours[64];
+
 /* ---- who uses it ---- */
 
 #define WAY(name, expression)                                                                      \
@@ -150,6 +153,14 @@ static void every(void)
 	}
 }
 
+/* What no sampler may say: a sample that stands for nothing, one of more than there can be, one of no block. */
+static void odd(void)
+{
+	note_by_registers(line_of_ours, 64, 0);
+	note_by_registers(line_of_ours, UINT64_MAX, UINT64_MAX);
+	note_by_registers(NULL, 64, 64);
+}
+
 static void fork_child(void)
 {
 	void *mine = je_malloc(100);
@@ -176,6 +187,8 @@ int main(void)
 			every();
 		else if (strcmp(line, "fork\n") == 0)
 			fork_child();
+		else if (strcmp(line, "odd\n") == 0)
+			odd();
 		else if (strcmp(line, "wanted\n") == 0)
 			printf("wanted %u\n", otel_memory_alloc_semaphore);
 		else if (strcmp(line, "quit\n") == 0)
