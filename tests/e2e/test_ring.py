@@ -228,6 +228,19 @@ class TestRing(TempDir):
                 self.assertTrue(any("the ring was full" in line for line in profile.comments), profile.comments)
                 ring.end()
 
+    def test_memory_stays_what_it_is_whatever_comes_and_goes(self):
+        """Ever new threads and stacks; tests/bench/ring_soak.py is the long run."""
+        with Target("strangers") as target, Ring(self, target, "-hz", "2000", "-ring-memory", "1M", length="1s") as ring:
+            resident = []
+            for _ in range(3):
+                let_it_work(target.pid, 60)
+                with open(f"/proc/{harness.children(ring.process.pid)[0]}/status", encoding="utf-8") as file:
+                    resident.append(int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)))
+            self.assertLess(resident[2], resident[1] + 4096, resident)  # KiB
+            profile = Profile.read(ring.trigger())
+            self.assertGreater(share(profile, "call"), 0.5)
+            ring.end()
+
     def test_its_endpoint_gives_a_profile_and_triggers(self):
         with Target("obedient") as target:
             works(target, "first")
