@@ -145,23 +145,36 @@ static void on_went(void *ctx, pid_t pid, uint64_t start_ticks, bool ended)
 	}
 }
 
-static void clean(struct engine *engine, struct cprof_followed *followed)
+/* All clean up at the same time. */
+static bool is_cleaned(struct engine *engine, struct cprof_followed *followed)
 {
-	struct cprof_error *err = cprof_followed_clean(followed);
+	struct cprof_error *err;
+	if (!cprof_followed_cleaned(followed, &err))
+		return false;
 	if (err)
 		say(engine, "warning: %s\nhint: %s", err->message, err->hint);
 	cprof_error_free(err);
+	return true;
+}
+
+static bool any_cleans(const struct engine *engine)
+{
+	for (size_t i = 0; i < engine->n; i++) {
+		if (engine->all[i]->clean_until_ns)
+			return true;
+	}
+	return false;
 }
 
 static void forget_over(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->n;) {
 		struct cprof_followed *followed = engine->all[i];
-		if (!followed->gone || !cprof_followed_over(followed)) {
+		if (!followed->gone || !cprof_followed_over(followed) ||
+		    !is_cleaned(engine, followed)) {
 			i++;
 			continue;
 		}
-		clean(engine, followed);
 		cprof_followed_deinit(followed);
 		free(followed);
 		engine->all[i] = engine->all[--engine->n];
@@ -222,7 +235,8 @@ static uint64_t due(const struct engine *engine)
 	due = least(due, engine->end_mono_ns);
 	due = least(due, cprof_metrics_server_due_mono_ns(engine->told->metrics));
 	for (size_t i = 0; i < engine->n; i++)
-		due = least(due, engine->all[i]->due_mono_ns);
+		due = least(due, engine->all[i]->clean_until_ns ? engine->all[i]->clean_until_ns
+								: engine->all[i]->due_mono_ns);
 	return due;
 }
 
@@ -289,11 +303,12 @@ static void end(struct engine *engine)
 		if (!engine->all[i]->gone)
 			cprof_followed_finish(engine->all[i], false);
 	}
-	while (engine->n && cprof_clock_mono_ns() < until && make_room(engine)) {
+	while (engine->n && (cprof_clock_mono_ns() < until || any_cleans(engine)) &&
+	       make_room(engine)) {
 		run_all(engine);
 		if (!engine->n)
 			break;
-		wait_for(engine, least(until, cprof_clock_mono_ns() + END_RETRY_NS));
+		wait_for(engine, cprof_clock_mono_ns() + END_RETRY_NS);
 		answer(engine);
 	}
 	if (engine->n)

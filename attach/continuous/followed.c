@@ -39,6 +39,7 @@ void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *t
 {
 	*followed = (struct cprof_followed){
 		.shared = shared,
+		.cleaning = CPROF_WORK_NONE,
 		.target = target,
 		.subject = { .pid = target->pid,
 			     .start_ticks = target->start_ticks,
@@ -71,6 +72,7 @@ void cprof_followed_deinit(struct cprof_followed *followed)
 		followed->shared->works -= stream->stage == CPROF_STREAM_CUTTING;
 		cprof_stream_deinit(stream);
 	}
+	cprof_work_end(&followed->cleaning);
 	cprof_channels_end(&followed->channels);
 	cprof_target_close(followed->target);
 }
@@ -89,6 +91,7 @@ size_t cprof_followed_poll(const struct cprof_followed *followed, struct pollfd 
 	n = cprof_channels_poll(&followed->channels, fds, n);
 	for (size_t i = 0; i < followed->n_streams; i++)
 		n = cprof_stream_poll(&followed->streams[i], fds, n);
+	fds[n++] = (struct pollfd){ .fd = followed->cleaning.reader.fd, .events = POLLIN };
 	return n;
 }
 
@@ -187,36 +190,10 @@ static struct cprof_error *clean(void *ctx, int stop_fd, int ask_fd, struct cpro
 				: cprof_error_new(CPROF_ERR_OS, "%s", cprof_buffer_text(&kept));
 }
 
-static struct cprof_error *await(struct cprof_work *work)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	const uint64_t until_ns = cprof_clock_mono_ns() + CLEAN_NS;
-	while (!cprof_work_reader_take(&work->reader)) {
-		const uint64_t now_ns = cprof_clock_mono_ns();
-		struct pollfd pollfd = { .fd = work->reader.fd, .events = POLLIN };
-		if (now_ns >= until_ns) {
-			cprof_work_end(work);
-			return cprof_error_new(CPROF_ERR_OS,
-					       "the process that removes it is not done yet");
-		}
-		(void)poll(&pollfd, 1, (int)((until_ns - now_ns) / 1000000) + 1);
-	}
-	struct cprof_error *err = cprof_work_reader_finish(&work->reader, &bytes);
-	cprof_work_end(work);
-	return err;
-}
-
-struct cprof_error *cprof_followed_clean(struct cprof_followed *followed)
+/* None where nothing is. `why` is taken. */
+static struct cprof_error *still_there(struct cprof_followed *followed, struct cprof_error *why)
 {
 	const pid_t pid = followed->target->pid;
-	struct cprof_work work = CPROF_WORK_NONE;
-	if (!cprof_channels_left_something(&followed->channels) ||
-	    !cprof_target_alive(followed->target))
-		return NULL;
-	struct cprof_error *why =
-		cprof_work_start("cprof-clean", clean, &followed->channels, -1, &work);
-	if (!why)
-		why = await(&work);
 	if (!why || !cprof_target_alive(followed->target)) {
 		cprof_error_free(why);
 		return NULL;
@@ -226,4 +203,49 @@ struct cprof_error *cprof_followed_clean(struct cprof_followed *followed)
 		why->message);
 	cprof_error_free(why);
 	return cprof_error_hint(err, "remove it with cprof-attach -repair %d", (int)pid);
+}
+
+/* True: it has begun, and is under way. */
+static bool begin_cleaning(struct cprof_followed *followed, struct cprof_error **ret_err)
+{
+	if (!cprof_channels_left_something(&followed->channels) ||
+	    !cprof_target_alive(followed->target))
+		return false;
+	followed->clean_until_ns = cprof_clock_mono_ns() + CLEAN_NS;
+	*ret_err = cprof_work_start("cprof-clean", clean, &followed->channels, -1,
+				    &followed->cleaning);
+	return !*ret_err;
+}
+
+bool cprof_followed_cleaned(struct cprof_followed *followed, struct cprof_error **ret_err)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	struct cprof_error *why = NULL;
+	*ret_err = NULL;
+	if (!followed->clean_until_ns) {
+		if (begin_cleaning(followed, &why))
+			return false;
+	} else if (cprof_work_reader_take(&followed->cleaning.reader)) {
+		why = cprof_work_reader_finish(&followed->cleaning.reader, &bytes);
+	} else if (cprof_clock_mono_ns() < followed->clean_until_ns) {
+		return false;
+	} else {
+		why = cprof_error_new(CPROF_ERR_OS, "the process that removes it is not done yet");
+	}
+	cprof_work_end(&followed->cleaning);
+	*ret_err = still_there(followed, why);
+	return true;
+}
+
+struct cprof_error *cprof_followed_clean(struct cprof_followed *followed)
+{
+	struct cprof_error *err;
+	while (!cprof_followed_cleaned(followed, &err)) {
+		const uint64_t now_ns = cprof_clock_mono_ns();
+		struct pollfd pollfd = { .fd = followed->cleaning.reader.fd, .events = POLLIN };
+		if (now_ns < followed->clean_until_ns)
+			(void)poll(&pollfd, 1,
+				   (int)((followed->clean_until_ns - now_ns) / 1000000) + 1);
+	}
+	return err;
 }

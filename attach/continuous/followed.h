@@ -15,6 +15,7 @@
 #include "attach/run/run_log.h"
 #include "attach/target/target.h"
 #include "cprof/buffer.h"
+#include "base/work.h"
 #include "cprof/error.h"
 
 #define CPROF_FOLLOWED_MODES 8
@@ -53,6 +54,8 @@ struct cprof_followed {
 	struct cprof_beat beat;
 	uint64_t due_mono_ns; /* when the windows end; UINT64_MAX: they never do any more */
 	bool gone; /* it has ended or is not meant any more: its last windows are all that is left */
+	struct cprof_work cleaning;
+	uint64_t clean_until_ns; /* mono; 0: that has not begun */
 };
 
 /* Takes the target, and begins to record. It must stay where it is. */
@@ -67,7 +70,7 @@ void cprof_followed_deinit(struct cprof_followed *followed);
 void cprof_followed_finish(struct cprof_followed *followed, bool ended);
 
 /* What to poll for, appended at n. */
-#define CPROF_FOLLOWED_FDS (CPROF_CHANNELS_MAX + CPROF_FOLLOWED_MODES)
+#define CPROF_FOLLOWED_FDS (CPROF_CHANNELS_MAX + CPROF_FOLLOWED_MODES + 1)
 size_t cprof_followed_poll(const struct cprof_followed *followed, struct pollfd *fds, size_t n);
 
 /* Go on; hands windows over. Then, when all have gone on, have what is there cut. */
@@ -79,8 +82,10 @@ bool cprof_followed_over(const struct cprof_followed *followed);
 
 /*
  * Once it is over: take away what a recording that was killed has left in the target, which the next one would have done. Stops its
- * threads for a moment if there is something, from a process of its own, which is waited for, 8 s at most. An error says what is left and how to remove it; none of a process that has ended.
+ * threads for a moment if there is something, from a process of its own, which has 8 s. The first never waits: false as long as that process
+ * is at work, which is polled for. An error says what is left and how to remove it; none of a process that has ended.
  */
+bool cprof_followed_cleaned(struct cprof_followed *followed, struct cprof_error **ret_err);
 struct cprof_error *cprof_followed_clean(struct cprof_followed *followed);
 
 #endif

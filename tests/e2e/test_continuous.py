@@ -228,18 +228,21 @@ class Continuous(TempDir):
         self.assertIn("-http does not go with -push of one profile", done.stderr)
         self.assertIn("not between 1s and 1h", self.finish(self.start(1, "-p", os.getpid(), every="10ms"), sig=None, status=2))
 
-    def test_what_a_killed_recording_left_is_removed_at_the_end(self):
-        with Target(["heap_churn", "2"]) as target, Server((200, "")) as server:
-            before = code_of_files(target.pid)
-            process = self.start(server.port, "-p", target.pid, "-modes", "heap", every="1h")
-            harness.wait_until(lambda: process.poll() is not None or shim_pages(target.pid), "an attach")
-            (recording,) = (pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record")
-            os.kill(recording, signal.SIGKILL)
-            harness.await_line(process.stderr, "warning: heap of process")
+    def test_what_killed_recordings_left_is_removed_at_the_end(self):
+        with Target(["heap_churn", "2"]) as one, Target(["heap_churn", "2"]) as two, Server((200, "")) as server:
+            before = {target: code_of_files(target.pid) for target in (one, two)}
+            process = self.start(server.port, "-p", f"{one.pid},{two.pid}", "-modes", "heap", every="1h")
+            harness.wait_until(lambda: process.poll() is not None or all(shim_pages(target.pid) for target in before), "an attach")
+            recordings = [pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record"]
+            self.assertEqual(len(recordings), 2)
+            for recording in recordings:
+                os.kill(recording, signal.SIGKILL)
+                harness.await_line(process.stderr, "warning: heap of process")
             process.send_signal(signal.SIGTERM)
             said = process.communicate(timeout=60)[1]
-            self.assertEqual(code_of_files(target.pid), before, said)
-            self.assertIn("bad 0", target.close())
+            for target, code in before.items():
+                self.assertEqual(code_of_files(target.pid), code, said)
+                self.assertIn("bad 0", target.close())
 
 
 if __name__ == "__main__":
