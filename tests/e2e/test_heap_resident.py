@@ -149,6 +149,7 @@ class Resident(harness.TempDir):
         self.assertEqual(made.returncode, 0, made.stderr)
         server = subprocess.Popen([*as_nobody, f"{tools}/postgres", "-D", f"{folder}/data", "-k", folder, "-h", ""],
                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: server.poll() is None and server.send_signal(signal.SIGQUIT))
         harness.await_line(server.stderr, "ready to accept connections")
         account = self.account(server.pid)
         self.assertGreater(account.lines["shared memory (memfd, shm, /dev/zero)"], 1 << 20)
