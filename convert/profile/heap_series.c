@@ -47,7 +47,7 @@ static bool stays(const struct cprof_profile *p, const struct cprof_label *label
 /* How many sampled blocks these are: a block was sampled with the probability 1 - exp(-size / period). */
 static int64_t samples_of(const struct cprof_profile *p, double objects, double bytes)
 {
-	const double size = objects ? fabs(bytes / objects) : 0;
+	const double size = objects != 0 ? fabs(bytes / objects) : 0;
 	const double share = p->period > 1 && size > 0 ? -expm1(-size / (double)p->period) : 1;
 	const double samples = fabs(objects) * share;
 	return samples > 1 ? cprof_measure_truncate(samples < 0x1p62 ? samples + 0.5 : 0x1p62) : 1;
