@@ -25,7 +25,9 @@ struct gathering {
 	struct words words;
 	struct cprof_map64 by_time;  /* milliseconds -> number of the moment + 1 */
 	struct cprof_map64 by_stack; /* hash of the stack -> row + 1 */
-	uint32_t cap;
+	struct cprof_map64 by_pid;   /* -> process + 1 */
+	uint32_t cap, cap_processes;
+	bool *looked; /* owned: was there a moment of that process? by process and moment */
 };
 
 void cprof_leaks_deinit(struct cprof_leaks *leaks)
@@ -38,6 +40,7 @@ void cprof_leaks_deinit(struct cprof_leaks *leaks)
 	free(leaks->whole.aged);
 	free(leaks->rows);
 	free(leaks->moments);
+	free(leaks->processes);
 	cprof_root_stacks_deinit(&leaks->stacks);
 	cprof_node_infos_deinit(&leaks->infos);
 	*leaks = (struct cprof_leaks){ 0 };
@@ -105,6 +108,36 @@ static int compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int64_t pid_of(const struct gathering *g, uint32_t sample)
+{
+	const struct cprof_label *label = find_label(g->report->profile, sample, "pid", true);
+	return label ? label->num : 0;
+}
+
+static struct cprof_error *note_process(struct gathering *g, uint32_t sample)
+{
+	struct cprof_leaks *leaks = g->leaks;
+	const int64_t pid = pid_of(g, sample);
+	uint64_t *place = cprof_map64_put(&g->by_pid, (uint64_t)pid, NULL);
+	if (!place)
+		return cprof_error_no_memory();
+	if (*place)
+		return NULL;
+	struct cprof_error *err =
+		cprof_profile_grow(&leaks->processes, leaks->n_processes, &g->cap_processes, 1,
+				   sizeof(*leaks->processes));
+	if (err)
+		return err;
+	leaks->processes[leaks->n_processes++] = pid;
+	*place = leaks->n_processes;
+	return NULL;
+}
+
+static uint32_t process_of(const struct gathering *g, uint32_t sample)
+{
+	return (uint32_t)*cprof_map64_get(&g->by_pid, (uint64_t)pid_of(g, sample)) - 1;
+}
+
 static struct cprof_error *find_moments(struct gathering *g)
 {
 	struct cprof_leaks *leaks = g->leaks;
@@ -118,13 +151,16 @@ static struct cprof_error *find_moments(struct gathering *g)
 		leaks->ages = leaks->ages || find_label(p, i, CPROF_HEAP_AGE, false);
 		if (!cprof_map64_put(&g->by_time, (uint64_t)ms, &new))
 			return cprof_error_no_memory();
+		struct cprof_error *err = note_process(g, i);
+		if (err)
+			return err;
 		if (!new)
 			continue;
 		if (leaks->n_moments == MOMENTS_MAX)
 			return cprof_error_new(CPROF_ERR_BAD_DATA,
 					       "the history has more than %u moments", MOMENTS_MAX);
-		struct cprof_error *err = cprof_profile_grow(&leaks->moments, leaks->n_moments,
-							     &room, 1, sizeof(*leaks->moments));
+		err = cprof_profile_grow(&leaks->moments, leaks->n_moments, &room, 1,
+					 sizeof(*leaks->moments));
 		if (err)
 			return err;
 		leaks->moments[leaks->n_moments++] = (double)ms;
@@ -189,15 +225,19 @@ static bool same_stack(const struct cprof_root_stacks *stacks, uint32_t a, uint3
 		stacks->frames + stacks->start[b], stacks->start[b + 1] - stacks->start[b]);
 }
 
-/* The row of the sample's stack. Where two stacks have one hash, the next number is tried. */
+/* The row of the sample's stack and process. Where two stacks have one hash, the next number is tried. */
 static struct cprof_error *find_row(struct gathering *g, uint32_t sample, struct cprof_leak **ret)
 {
 	struct cprof_leaks *leaks = g->leaks;
 	const struct cprof_root_stacks *stacks = &leaks->stacks;
-	uint64_t hash = cprof_stack_hash(stacks->frames + stacks->start[sample],
-					 stacks->start[sample + 1] - stacks->start[sample]);
+	const uint32_t process = process_of(g, sample);
+	uint64_t hash = cprof_hash_mix(
+		process, cprof_stack_hash(stacks->frames + stacks->start[sample],
+					  stacks->start[sample + 1] - stacks->start[sample]));
 	uint64_t *place = cprof_map64_put(&g->by_stack, hash, NULL);
-	while (place && *place && !same_stack(stacks, leaks->rows[*place - 1].sample, sample))
+	while (place && *place &&
+	       (leaks->rows[*place - 1].process != process ||
+		!same_stack(stacks, leaks->rows[*place - 1].sample, sample)))
 		place = cprof_map64_put(&g->by_stack, ++hash, NULL);
 	if (!place)
 		return cprof_error_no_memory();
@@ -210,7 +250,7 @@ static struct cprof_error *find_row(struct gathering *g, uint32_t sample, struct
 							     sizeof(*leaks->rows));
 		if (err)
 			return err;
-		leaks->rows[leaks->n] = (struct cprof_leak){ .sample = sample };
+		leaks->rows[leaks->n] = (struct cprof_leak){ .process = process, .sample = sample };
 		*place = ++leaks->n;
 		err = fill_row(leaks, &leaks->rows[leaks->n - 1]);
 		if (err)
@@ -244,7 +284,14 @@ static void count(struct cprof_leak *row, uint64_t moment, bool old, double byte
 
 static struct cprof_error *gather(struct gathering *g)
 {
-	struct cprof_error *err = fill_row(g->leaks, &g->leaks->whole);
+	struct cprof_leaks *leaks = g->leaks;
+	struct cprof_error *err = fill_row(leaks, &leaks->whole);
+	if ((uint64_t)leaks->n_processes * leaks->n_moments > CELLS_MAX)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "%u processes are too many",
+				       leaks->n_processes);
+	g->looked = calloc((size_t)leaks->n_processes * leaks->n_moments, sizeof(*g->looked));
+	if (!g->looked)
+		return cprof_error_no_memory();
 	for (uint32_t i = 0; !err && i < g->report->profile->n_samples; i++) {
 		struct cprof_leak *row;
 		int64_t ms;
@@ -254,13 +301,30 @@ static struct cprof_error *gather(struct gathering *g)
 		if (err)
 			return err;
 		const uint64_t moment = *cprof_map64_get(&g->by_time, (uint64_t)ms) - 1;
-		const bool old = is_old(g, i);
-		const double bytes = (double)value_of(g, i, g->words.space);
-		const double samples = fabs((double)value_of(g, i, g->words.samples));
-		count(row, moment, old, bytes, samples);
-		count(&g->leaks->whole, moment, old, bytes, samples);
+		g->looked[(size_t)row->process * leaks->n_moments + moment] = true;
+		count(row, moment, is_old(g, i), (double)value_of(g, i, g->words.space),
+		      fabs((double)value_of(g, i, g->words.samples)));
 	}
 	return err;
+}
+
+/* Two processes are never looked at in one moment: between two looks at one, all is as it was. */
+static void fill_between(const struct gathering *g, struct cprof_leak *row)
+{
+	struct cprof_leaks *leaks = g->leaks;
+	const bool *looked = &g->looked[(size_t)row->process * leaks->n_moments];
+	for (uint32_t i = 0; i < leaks->n_moments; i++) {
+		if (i && !looked[i]) {
+			row->all[i].value = row->all[i - 1].value;
+			row->all[i].samples = row->all[i - 1].samples;
+			row->aged[i].value = row->aged[i - 1].value;
+			row->aged[i].samples = row->aged[i - 1].samples;
+		}
+		leaks->whole.all[i].value += row->all[i].value;
+		leaks->whole.all[i].samples += row->all[i].samples;
+		leaks->whole.aged[i].value += row->aged[i].value;
+		leaks->whole.aged[i].samples += row->aged[i].samples;
+	}
 }
 
 /* ---- slopes ---- */
@@ -309,6 +373,7 @@ static struct cprof_error *make(struct gathering *g)
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < leaks->n; i++) {
+		fill_between(g, &leaks->rows[i]);
 		fit(leaks, &leaks->rows[i]);
 		leaks->n_grow += leaks->rows[i].slope.value > GROWS;
 		leaks->n_sure += leaks->rows[i].slope.value > GROWS && leaks->rows[i].slope.low > 0;
@@ -326,5 +391,7 @@ struct cprof_error *cprof_leaks_init(struct cprof_leaks *leaks, const struct cpr
 	struct cprof_error *err = make(&g);
 	cprof_map64_deinit(&g.by_time);
 	cprof_map64_deinit(&g.by_stack);
+	cprof_map64_deinit(&g.by_pid);
+	free(g.looked);
 	return err;
 }

@@ -19,6 +19,7 @@
 #include "cprof/error.h"
 
 struct cprof_leak {
+	uint32_t process;         /* of cprof_leaks.processes */
 	uint32_t sample;          /* one of this stack: its frames are those of cprof_root_stacks */
 	struct cprof_slope slope; /* bytes a second */
 	double inuse, old;        /* bytes at the last moment: of all blocks, and of old ones */
@@ -32,6 +33,9 @@ struct cprof_leaks {
 	struct cprof_root_stacks stacks;
 	double *moments;           /* owned: seconds since the beginning, ascending */
 	uint32_t n_moments, first; /* the slopes are of moments[first] to the last */
+	int64_t *
+		processes; /* owned: their ids; 0 where samples do not say. Each is looked at by itself */
+	uint32_t n_processes;
 	bool ages;
 	double old_s;            /* what is old; 0: every block */
 	struct cprof_leak *rows; /* owned: every stack; those that grow first, by the lower bound */

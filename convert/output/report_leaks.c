@@ -2,6 +2,7 @@
 /*
  * convert/output/report_leaks.c - leaks: stacks whose blocks live long and grow in sum, as text and as JSON.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -40,6 +41,8 @@ static void put_row(struct cprof_leaks *leaks, const struct cprof_leak *row, FIL
 	size_t at = leaks->stacks.start[row->sample + 1];
 	const size_t to = at - from > FRAMES ? at - FRAMES : from;
 	put_line(row, out);
+	if (leaks->n_processes > 1)
+		fprintf(out, "  process %" PRId64 ":\n%*s", leaks->processes[row->process], 76, "");
 	if (at == from)
 		fputs("  (no stack)\n", out);
 	for (bool first = true; at > to; first = false)
@@ -142,6 +145,8 @@ static void put_json_row(struct cprof_leaks *leaks, const struct cprof_leak *row
 	put_points("old", row->aged, leaks->n_moments, out);
 	if (has_stack) {
 		const size_t from = leaks->stacks.start[row->sample];
+		if (leaks->n_processes > 1)
+			fprintf(out, ",\"pid\":%" PRId64, leaks->processes[row->process]);
 		fputs(",\"stack\":[", out);
 		for (size_t at = leaks->stacks.start[row->sample + 1]; at-- > from;) {
 			cprof_json_put_string(out, cprof_node_infos_name(&leaks->infos,

@@ -79,6 +79,43 @@ TEST(leaks_are_told_from_the_old_blocks_of_the_second_half)
 	cprof_profile_free(p);
 }
 
+static void add_of(struct cprof_profile *p, int64_t pid, int64_t ms, int64_t bytes)
+{
+	struct cprof_label labels[3] = { { .num = ms, .is_num = true },
+					 { 0 },
+					 { .num = pid, .is_num = true } };
+	CHECK(!cprof_profile_string(p, CPROF_HEAP_MOMENT, &labels[0].key));
+	CHECK(!cprof_profile_string(p, CPROF_HEAP_AGE, &labels[1].key));
+	CHECK(!cprof_profile_string(p, "10s-1m", &labels[1].text));
+	CHECK(!cprof_profile_string(p, "pid", &labels[2].key));
+	CHECK(!cprof_profile_add_sample(p, &(uint32_t){ 0 }, 1, labels, 3,
+					(int64_t[]){ bytes / 1000, bytes }));
+}
+
+TEST(leaks_of_several_processes_are_told_apart_though_their_moments_differ)
+{
+	static const char *const types[] = { CPROF_HEAP_HISTORY_SAMPLES, CPROF_HEAP_HISTORY_SPACE };
+	struct cprof_profile *p = new_profile(types, 2);
+	struct cprof_leaks leaks;
+	struct cprof_report *report;
+	for (int s = 1; s <= 60; s++) {
+		add_of(p, 7, s * 1000, 1000000);
+		add_of(p, 8, s * 1000 + 3, 5000 * s);
+	}
+	CHECK(!look(p, &leaks, &report));
+	CHECK_UINT(leaks.n_processes, 2);
+	CHECK_UINT(leaks.n_moments, 120);
+	CHECK_UINT(leaks.n, 2);
+	CHECK_UINT(leaks.n_grow, 1);
+	CHECK(leaks.processes[leaks.rows[0].process] == 8);
+	CHECK(fabs(leaks.rows[0].slope.value - 5000) < 50 && leaks.rows[0].slope.low > 3000);
+	CHECK(fabs(leaks.whole.slope.value - 5000) < 50);
+	CHECK(leaks.whole.old == 1300000);
+	cprof_leaks_deinit(&leaks);
+	cprof_report_free(report);
+	cprof_profile_free(p);
+}
+
 TEST(leaks_need_a_history_that_is_long_enough)
 {
 	static const char *const plain[] = { "inuse_objects", "inuse_space" };
