@@ -364,7 +364,7 @@ static void tell_lacks(const struct wall *wall)
 	if (!kernel)
 		cprof_run_log_note(
 			log, CPROF_NOTE_WARNING,
-			"time on a CPU in the kernel is put down to the user's stacks: it may "
+			"time on a CPU in the kernel is in the sums all the same, at the user's stacks: it may "
 			"not be sampled (kernel.perf_event_paranoid 1 or CAP_PERFMON allow it)");
 	if (wall->ledger.missed)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
