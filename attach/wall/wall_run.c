@@ -137,14 +137,15 @@ static struct cprof_error *choose_tier(struct wall *wall)
 		err = open_tier(wall, named);
 		return err ? cprof_error_wrap(err, "-wall-method %s", named->name) : NULL;
 	}
-	for (size_t i = 0; i < cprof_wall_n_tiers; i++) {
+	size_t i = 0;
+	do {
 		cprof_error_free(err);
 		err = open_tier(wall, &cprof_wall_tiers[i]);
 		if (!err || !try_next(err))
 			return err;
 		cprof_run_log_note(wall->run->log, CPROF_NOTE_DETAIL, "not by %s: %s",
 				   cprof_wall_tiers[i].name, err->message);
-	}
+	} while (++i < cprof_wall_n_tiers);
 	return cprof_error_wrap(err,
 				"no way to see all of its time is open to us; the last one, %s",
 				cprof_wall_tiers[cprof_wall_n_tiers - 1].name);
