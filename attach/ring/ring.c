@@ -216,7 +216,12 @@ static void take_recording(struct watch *watch)
 			    profile.ending);
 	say(watch, &text);
 	watch->counts->triggers++;
-	write_profile(watch, &profile, "its end");
+	/* What had triggered before, and was waited for, is in this one: nothing comes any more. */
+	cprof_buffer_deinit(&text);
+	cprof_buffer_puts(&text, "its end");
+	if (watch->pending)
+		cprof_buffer_printf(&text, ", after %s", cprof_buffer_text(&watch->reason));
+	write_profile(watch, &profile, cprof_buffer_text(&text));
 }
 
 /* ---- the loop ---- */
