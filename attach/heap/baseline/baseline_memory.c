@@ -36,8 +36,9 @@ bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 	if (pid)
 		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
 	memory->block = malloc(CPROF_BASELINE_BLOCK);
-	memory->pages = calloc(1, sizeof(*memory->pages));
-	return memory->block && memory->pages;
+	if (memory->pagemap_fd >= 0)
+		memory->pages = calloc(1, sizeof(*memory->pages));
+	return memory->block && (memory->pages || memory->pagemap_fd < 0);
 }
 
 void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)

@@ -414,11 +414,11 @@ static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
 static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
 			 const struct way *way, enum end end)
 {
-	uint64_t to = area->end;
 	if (end == END_TOP) {
 		struct chunk top = { 0 };
 		look(walk, way->at, &top);
-		to = top.size && top.size <= area->end - way->at ? way->at + top.size : area->end;
+		const uint64_t to = top.size && top.size <= area->end - way->at ? way->at + top.size
+										: area->end;
 		add_part(walk, CPROF_BASELINE_TOP, 1, way->at, to - way->at);
 		if (area->piece)
 			walk->account->ranges[walk->account->n_ranges - 1].end = to;
@@ -428,7 +428,7 @@ static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc
 		return area->end;
 	}
 	const uint64_t fences = way->at + 2 * CPROF_GLIBC_FENCE;
-	to = fences < area->end ? fences : area->end;
+	const uint64_t to = fences < area->end ? fences : area->end;
 	cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_OWN, 0,
 				    to - way->at);
 	return to;
