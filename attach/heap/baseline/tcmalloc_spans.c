@@ -12,7 +12,7 @@
 #define WALK_MAX   (1u << 20) /* and when it is walked */
 #define WORDS_MAX  64         /* of a leaf, until one proves it */
 #define LEAVES_MAX 4096
-#define BROKEN_MAX (1u << 16)
+#define STRAYS_MAX (1u << 20) /* words that lead to no span of their page */
 
 struct span { /* Span */
 	uint64_t start, length, next, prev, objects, bits;
@@ -177,7 +177,7 @@ struct walk {
 	void *ctx;
 	uint64_t done_to; /* page numbers below are in spans that were seen */
 	uint64_t broken;
-	unsigned pages, leaves;
+	unsigned pages, leaves, strays;
 };
 
 static bool decode(const struct walk *walk, const struct span *span,
@@ -197,14 +197,15 @@ static struct cprof_error *walk_words(struct walk *walk, const uint64_t *words, 
 				      uint64_t number)
 {
 	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < n && walk->broken < BROKEN_MAX; i++, number++) {
+	for (size_t i = 0; !err && i < n && walk->strays < STRAYS_MAX; i++, number++) {
 		struct cprof_tcmalloc_span found;
-		struct span span;
+		struct span span = { 0 };
 		if (!words[i] || number < walk->done_to)
 			continue;
 		if (!read_span(walk->memory, words[i], &span) || span.start != number ||
 		    !decode(walk, &span, &found)) {
-			/* Inner pages keep what they had before their spans were joined. */
+			/* Inner pages keep what they had before their spans were joined: only the first one's counts. */
+			walk->strays++;
 			walk->broken += span.start == number;
 			continue;
 		}
@@ -223,7 +224,7 @@ static struct cprof_error *walk_leaf(struct walk *walk, uint64_t leaf, uint64_t 
 		uint64_t words[WORDS];
 		const size_t n = page_words(walk->memory, at, end, words);
 		walk->broken += !n;
-		if (walk->broken >= BROKEN_MAX || ++walk->pages > WALK_MAX)
+		if (walk->strays >= STRAYS_MAX || ++walk->pages > WALK_MAX)
 			break;
 		err = walk_words(walk, words, n, first + (at - leaf) / 8);
 	}
