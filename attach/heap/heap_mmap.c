@@ -167,12 +167,16 @@ static struct cprof_error *walk(struct cprof_heap_mmap *mmap, const struct cprof
 		.live = true,
 	};
 	struct cprof_session_stack stack;
+	struct cprof_counts *counts = &cprof_session_log(mmap->session)->counts;
+	const struct cprof_counts before = *counts;
 	struct cprof_error *err = cprof_session_walk(mmap->session, &sample, &stack);
 	*ret_stack = NO_STACK;
 	if (err)
 		return err;
 	if (is_own(mmap, &stack)) {
 		mmap->own++;
+		*counts =
+			before; /* a walk that nobody sees: it may end in our own frame, where the call is a sample */
 		return NULL;
 	}
 	return cprof_session_stack(mmap->session, &stack, ret_stack);
