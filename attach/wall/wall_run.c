@@ -328,6 +328,12 @@ static void tell_looks(const struct wall *wall)
 			(double)window_ns / 1e6 / (double)(looks + 1), (double)pause_ns / 1e6);
 }
 
+/* Who chooses threads wants to see them. */
+static bool shows_idle(const struct wall *wall)
+{
+	return wall->request->idle || wall->run->threads;
+}
+
 static void tell_sums(const struct wall *wall)
 {
 	const struct cprof_wall_sums *sums = &wall->sums;
@@ -340,11 +346,12 @@ static void tell_sums(const struct wall *wall)
 			   "%.3f s off CPU",
 			   s(sums->cpu_ns + sums->queue_ns + sums->off_ns), sums->threads,
 			   s(sums->cpu_ns), s(sums->queue_ns), s(sums->off_ns));
-	if (sums->idle_threads && !wall->request->idle)
-		cprof_run_log_note(log, CPROF_NOTE_FACT,
-				   "%" PRIu64 " idle threads, %.3f s in %" PRIu64
-				   " places, never ran and are left out: -wall all shows them",
-				   sums->idle_threads, s(sums->idle_ns), sums->idle_places);
+	if (sums->idle_threads)
+		cprof_run_log_note(
+			log, CPROF_NOTE_FACT,
+			"%" PRIu64 " idle threads, %.3f s in %" PRIu64 " places, never ran%s",
+			sums->idle_threads, s(sums->idle_ns), sums->idle_places,
+			shows_idle(wall) ? "" : " and are left out: -wall all shows them");
 	if (wall->tier->looks)
 		tell_looks(wall);
 	if (sums->stopped_ns)
@@ -393,7 +400,7 @@ static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile 
 {
 	const int64_t period = (int64_t)((double)CPROF_NS_PER_S / wall->cpu.rate_hz + 0.5);
 	struct cprof_error *err = cprof_wall_rows_fill(&wall->intake, &wall->ledger, &wall->parts,
-						       wall->request->idle, &wall->sums);
+						       shows_idle(wall), &wall->sums);
 	if (err)
 		return err;
 	tell_sums(wall);

@@ -149,7 +149,8 @@ class Truth(Base):
         cpu = sum(values[CPU] for _, values, _ in short)
         # Each works for half a millisecond and sleeps for as long, which the kernel never shortens; starting and joining is not its life.
         self.assertGreaterEqual(life, 200 * 1_000_000 * 0.98)
-        self.assertGreaterEqual(cpu, 200 * 500_000 * 0.98)
+        # The scheduler has a thread pay for being switched to, some microseconds before the event that tells of it; these are switched often.
+        self.assertGreaterEqual(cpu, 200 * 500_000 * 0.9)
         self.assertLessEqual(life, said["short"]["most_ns"] * 1.01)
 
     def test_nobody_has_lived_longer_than_he_did_where_threads_come_and_go(self):
@@ -223,6 +224,13 @@ class Attached(Base):
         self.assertEqual((stack[0], labels["threads"], labels["idle"], labels["thread"]), ("[futex]", 3, "true", "idle"))
         self.assertEqual(labels["kind"], "condvar")
         self.assertAlmostEqual(values[WALL], 3 * profile.duration_nanos, delta=profile.duration_nanos / 100)
+
+    def test_threads_that_were_chosen_are_shown_idle_or_not(self):
+        profile, _ = self.attach("-threads", "pinned", "-seconds", "0.3")
+        self.assertEqual({labels["thread"] for _, _, labels in profile.samples}, {"pinned-a", "pinned-b"})
+        profile, _ = self.attach("-tid", str(self.target.pid), "-seconds", "0.3")
+        (stack, _, labels), = profile.samples
+        self.assertEqual((stack[0], labels["idle"]), ("[sigtimedwait]", "true"))
 
     def test_a_stopped_process_is_stopped_and_waits_for_nothing(self):
         os.kill(self.target.pid, signal.SIGSTOP)
