@@ -12,7 +12,7 @@ URL = "http://127.0.0.1:1/ingest"
 class TestProcessContext(TempDir):
     def service(self, target, *args):
         """What would be pushed."""
-        done = attach("-p", target.pid, "-seconds", "0.05", "-q", "-push", URL, "-dry-run", *args)
+        done = attach("-p", target.pid, "-seconds", "0.05", "-q", "-push", URL, "-dry-run", *args, cwd=self.dir)
         self.assertEqual(done.returncode, 0, done.stderr)
         return re.search(r"^  service: (.*)$", done.stdout, re.M).group(1)
 
