@@ -126,7 +126,8 @@ bool cprof_slope_fit(const struct cprof_slope_point *points, size_t n, bool turn
 	double counted = variance_of_changes(points, n, &line);
 	if (turnover)
 		counted += variance_of_values(points, n, &line);
-	const double scatter = variance_of_scatter(points, n, &line);
+	/* What comes and goes at random does not lie on a line either: that much is counted already. */
+	const double scatter = fmax(0, variance_of_scatter(points, n, &line) - counted);
 	*ret_slope = (struct cprof_slope){ .value = line.slope, .error = sqrt(counted + scatter) };
 	bound(points, n, &line, counted, scatter, ret_slope);
 	return true;

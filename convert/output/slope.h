@@ -5,7 +5,7 @@
  * Pure. Least squares. Two things make it uncertain. Blocks come at random and a sampled one stands for many: what changed between two
  * moments is so many samples, whose number is Poisson's, so the slope, a weighted sum of them, has a gamma interval (Fay and Feuer,
  * "Confidence intervals for directly standardized rates", Statistics in Medicine 16, 1997). And what is in use need not lie on a
- * line: the scatter about it counts as many times as the residuals change sides, for neighbours are alike.
+ * line: the scatter about it, beyond what chance explains, counts as many times as the residuals change sides, for neighbours are alike.
  */
 #ifndef CPROF_CONVERT_OUTPUT_SLOPE_H
 #define CPROF_CONVERT_OUTPUT_SLOPE_H
