@@ -22,7 +22,7 @@ static struct cprof_error *add_block(struct cprof_heap_moment *moment, struct cp
 	uint64_t *place = cprof_map64_put(places, (uint64_t)stack << 8 | age, NULL);
 	if (!place)
 		return cprof_error_no_memory();
-	if (!*place) {
+	if (!moment->shares || !*place) {
 		if (!CPROF_ARRAY_ROOM(moment->shares, moment->n, moment->cap, 1))
 			return cprof_error_no_memory();
 		moment->shares[moment->n] = (struct cprof_heap_share){ .stack = stack, .age = age };

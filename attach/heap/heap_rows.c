@@ -91,7 +91,7 @@ static struct cprof_error *part_count(struct parts *parts, const struct cprof_he
 	uint64_t *place = cprof_map64_put(&parts->places, (uint64_t)block->row << 8 | age, NULL);
 	if (!place)
 		return cprof_error_no_memory();
-	if (!*place) {
+	if (!parts->at || !*place) {
 		if (!CPROF_ARRAY_ROOM(parts->at, parts->n, parts->cap, 1))
 			return cprof_error_no_memory();
 		parts->at[parts->n] = (struct part){ .row = block->row, .age = age };
