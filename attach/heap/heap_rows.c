@@ -119,7 +119,9 @@ static struct cprof_error *parts_count(const struct cprof_heap_rows *rows, struc
 static struct cprof_heap_totals ageless(const struct parts *parts, uint32_t row)
 {
 	const uint64_t *place = cprof_map64_get(&parts->places, (uint64_t)row << 8 | NO_AGE);
-	return place ? parts->at[*place - 1].totals : (struct cprof_heap_totals){ 0 };
+	if (!place || !parts->at)
+		return (struct cprof_heap_totals){ 0 };
+	return parts->at[*place - 1].totals;
 }
 
 static struct cprof_error *add_ages(const struct cprof_heap_rows *rows, const struct parts *parts)

@@ -166,7 +166,12 @@ static struct cprof_error *find_moments(struct gathering *g)
 		leaks->moments[leaks->n_moments++] = (double)ms;
 	}
 	if (leaks->n_moments < 2)
-		return no_history();
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_BAD_DATA,
+					"the history is too short: %u moment%s, and nothing grows "
+					"without two",
+					leaks->n_moments, leaks->n_moments == 1 ? "" : "s"),
+			"-seconds 60 or more");
 	qsort(leaks->moments, leaks->n_moments, sizeof(*leaks->moments), compare_numbers);
 	for (uint32_t i = 0; i < leaks->n_moments; i++) {
 		*cprof_map64_get(&g->by_time, (uint64_t)(int64_t)leaks->moments[i]) = i + 1;

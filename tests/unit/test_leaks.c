@@ -126,9 +126,9 @@ TEST(leaks_need_a_history_that_is_long_enough)
 		const char *want;
 	} cases[] = {
 		{ plain, { 0, 1000, 2000, -1 }, "has no history" },
-		{ types, { 5, -1 }, "has no history" },
+		{ types, { 5, -1 }, "too short: 1 moment," },
 		{ types, { 0, 1000, 2000, -1 }, "too short: 2 moments in the second half of 2 s" },
-		{ types, { INT64_MAX, INT64_MIN, -5, -1 }, "has no history" },
+		{ types, { INT64_MAX, INT64_MIN, -5, -1 }, "too short: 0 moments," },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct cprof_profile *p = new_profile(cases[i].types, 2);
