@@ -30,6 +30,9 @@ struct cprof_ledger_source {
 	struct cprof_error *(*poll)(void *state, struct cprof_ledger *ledger);
 	uint64_t (*pause_ns)(const void *state);
 
+	/* Between polls: whether the process stands still now (stand_still.h). NULL: events tell it. */
+	bool (*stands_still)(void *state, uint64_t mono_ns);
+
 	/* A thread was born, or has ended, at `mono_ns`, where events tell. NULL: it sees for itself. */
 	void (*tell)(void *state, pid_t tid, bool born, uint64_t mono_ns);
 

@@ -257,6 +257,12 @@ static struct cprof_error *finish(void *state, struct cprof_ledger *ledger)
 	return err;
 }
 
+static bool stands_still(void *state, uint64_t mono_ns)
+{
+	struct proc_source *source = state;
+	return cprof_stand_still_look(&source->still, mono_ns);
+}
+
 static uint64_t pause_ns(const void *state)
 {
 	const struct proc_source *source = state;
@@ -271,6 +277,7 @@ const struct cprof_ledger_source cprof_ledger_source_proc = {
 	.stop = stop,
 	.poll = poll_source,
 	.pause_ns = pause_ns,
+	.stands_still = stands_still,
 	.tell = tell,
 	.finish = finish,
 };

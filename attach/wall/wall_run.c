@@ -8,7 +8,6 @@
 #include "attach/cpu/cpu_run_feed.h"
 #include "attach/perf/perf_host.h"
 #include "attach/wall/ledger_source.h"
-#include "attach/wall/stand_still.h"
 #include "attach/wall/wall_parts.h"
 #include "attach/wall/wall_rows.h"
 #include "attach/wall/wall_tier.h"
@@ -43,7 +42,6 @@ struct wall {
 	struct cprof_ledger ledger;
 	struct cprof_wall_parts parts;
 	struct cprof_wall_sums sums;
-	struct cprof_stand_still still;
 	uint64_t polled_ns;
 	uint64_t
 		boot_before_ns; /* CLOCK_BOOTTIME, which goes on while the machine sleeps, less CLOCK_MONOTONIC */
@@ -201,7 +199,6 @@ static struct cprof_error *set_up(struct wall *wall)
 	};
 	cprof_wait_watch_rate(&wall->intake);
 	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
-	wall->still.pid = wall->run->targets[0]->pid;
 	return NULL;
 }
 
@@ -241,7 +238,8 @@ static uint64_t pause_of(const struct wall *wall)
 static struct cprof_error *drain_waits(struct wall *wall)
 {
 	const uint64_t now_ns = cprof_clock_mono_ns();
-	if (wall->tier->looks && cprof_stand_still_look(&wall->still, now_ns)) {
+	const struct cprof_ledger_source *ledger = wall->tier->ledger;
+	if (ledger->stands_still && ledger->stands_still(wall->ledger_state, now_ns)) {
 		wall->intake.skip_ns = now_ns;
 		return NULL;
 	}
@@ -320,7 +318,7 @@ static void tell_looks(const struct wall *wall)
 			   "%" PRIu64 " looks: a part p of what a thread waited is right within "
 			   "2 * sqrt(p * (1 - p) / looks), 19 times of 20",
 			   looks);
-	if ((looks + 2) * pause_ns < window_ns / 10 * 8 && !wall->still.ns)
+	if ((looks + 2) * pause_ns < window_ns / 10 * 8 && !wall->sums.stopped_ns)
 		cprof_run_log_note(
 			log, CPROF_NOTE_WARNING,
 			"looks came late, %.1f ms apart and not %.1f, as the machine is busy: where a "
