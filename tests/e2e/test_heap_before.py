@@ -187,4 +187,4 @@ class Before(harness.TempDir):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()
