@@ -9,7 +9,7 @@ import re
 import unittest
 
 import harness
-from heap_harness import Recording, Truth, sums
+from heap_harness import Truth, Watching, sums
 
 ROOT = "[before attach]"
 LIBRARY = 72704
@@ -142,7 +142,7 @@ class Before(harness.TempDir):
     def test_of_what_was_held_before_only_what_is_held_still_counts(self):
         with Holder("plain") as target:
             before = target.objects
-            recording = Recording(target.pid, "-heap-baseline", "-rate", 4096)
+            recording = Watching(target.pid, "auto", "-heap-baseline", "-rate", 4096)
             target.tell("free 4")
             profile = recording.stop()
             self.stderr = recording.stderr
@@ -154,7 +154,7 @@ class Before(harness.TempDir):
 
     def test_new_blocks_at_the_places_of_old_ones_are_not_old(self):
         with Holder("plain") as target:
-            recording = Recording(target.pid, "-heap-baseline", "-rate", 1)
+            recording = Watching(target.pid, "auto", "-heap-baseline", "-rate", 1)
             target.tell("again 4")
             profile = recording.stop()
             self.stderr = recording.stderr
@@ -165,7 +165,7 @@ class Before(harness.TempDir):
 
     def test_of_a_process_that_ends_it_is_what_was_held_at_the_attach(self):
         with Holder("plain") as target:
-            recording = Recording(target.pid, "-heap-baseline")
+            recording = Watching(target.pid, "auto", "-heap-baseline")
             target.quit()
             recording.process.wait(timeout=60)
             profile = recording.stop()

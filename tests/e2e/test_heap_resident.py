@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 import harness
-from heap_harness import Recording, Truth
+from heap_harness import Truth, Watching
 
 
 def kib(text):
@@ -120,7 +120,7 @@ class Resident(harness.TempDir):
         process = subprocess.Popen(["/usr/bin/python3", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    text=True)
         self.assertEqual(process.stdout.readline(), "ready\n")
-        recording = Recording(process.pid, "-heap-baseline", "-heap-mmap")
+        recording = Watching(process.pid, "auto", "-heap-baseline", "-heap-mmap")
         process.stdin.write("more\n")
         process.stdin.flush()
         self.assertEqual(process.stdout.readline(), "done\n")
