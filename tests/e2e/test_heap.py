@@ -168,7 +168,7 @@ class Counting(unittest.TestCase):
     def test_what_was_held_before_is_there_when_asked_for(self):
         with Truth("heap_truth") as target:
             before = target.tell("mixed 60000 5").values()
-            recording = Recording(target.pid, "-heap-baseline", "-rate", 4096)
+            recording = Watching(target.pid, "auto", "-heap-baseline", "-rate", 4096)
             target.tell("mixed 200 6")
             profile = recording.stop()
             held = sums(profile, "[before attach]")

@@ -326,7 +326,7 @@ class People(TempDir):
         self.assertRegex(attach("top", "-help").stdout, r"^Live:\n  -live ")
         self.assertRegex(run([CPROF, "x.pb.gz", "-help"]).stdout, r"^usage: cprof ")
         self.assertRegex(attach("-help", "hz").stdout, r"^CPU profile:\n  -hz HZ .*\n")
-        self.assertEqual(attach("-help", "modes").stdout.count("\n"), 7)
+        self.assertEqual(attach("-help", "modes").stdout.count("\n"), 8)
 
     def test_the_man_page_has_every_option_of_the_help(self):
         with open(os.path.join(harness.BUILD, "docs/cprof-attach.1")) as file:
