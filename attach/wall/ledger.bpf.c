@@ -76,6 +76,7 @@ static __always_inline struct cprof_ledger_bpf_thread *row(__u32 tid, __u32 stat
 		thread->ended_ns = 0;
 		thread->since_ns = now;
 		thread->state = state;
+		thread->name[0] = 0;
 	}
 	return thread;
 }
@@ -167,5 +168,25 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (child->tgid == target_tgid)
 		add(child->pid, CPROF_LEDGER_PREEMPTED, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The thread that does it goes on with the process's own id, which is nobody's then; its first one is no thread's any more. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
+{
+	if (task->tgid != target_tgid || old_pid == task->pid)
+		return 0;
+	const __u64 now = bpf_ktime_get_ns();
+	struct cprof_ledger_bpf_thread *old = find(old_pid);
+	if (old && !old->ended_ns) {
+		change(old, CPROF_LEDGER_BLOCKED, now);
+		old->ended_ns = now;
+		__sync_fetch_and_add(&ended, 1);
+	}
+	if (find(task->pid))
+		row(task->pid, CPROF_LEDGER_ON_CPU, now);
+	else
+		add(task->pid, CPROF_LEDGER_ON_CPU, now);
 	return 0;
 }

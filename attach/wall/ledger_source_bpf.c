@@ -131,7 +131,7 @@ static struct cprof_error *put(struct cprof_ledger *ledger, pid_t tid,
 	return cprof_ledger_life_ns(&account) ? cprof_ledger_add(ledger, &account) : NULL;
 }
 
-/* Every row; with `ended` those of ended threads only, which are then taken out. */
+/* Every row; with `ended` those of ended threads only, which are then taken out. The first thread's stays: an exec may go on with it. */
 static struct cprof_error *take_rows(struct bpf_source *source, struct cprof_ledger *ledger,
 				     bool ended)
 {
@@ -142,7 +142,8 @@ static struct cprof_error *take_rows(struct bpf_source *source, struct cprof_led
 	for (size_t i = 0; more && !err && i < 2 * CPROF_LEDGER_THREADS_MAX; i++) {
 		struct cprof_ledger_bpf_thread thread;
 		more = bpf_map__get_next_key(threads, &tid, &next, sizeof(next)) == 0;
-		if (read_row(source, tid, &thread) && (!ended || thread.ended_ns)) {
+		if (read_row(source, tid, &thread) &&
+		    (!ended || (thread.ended_ns && (pid_t)tid != source->pid))) {
 			if (!ended)
 				add_last(source, &thread);
 			err = put(ledger, (pid_t)tid, &thread);

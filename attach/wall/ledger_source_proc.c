@@ -95,6 +95,14 @@ static void tell(void *state, pid_t tid, bool born, uint64_t mono_ns)
 		thread->born_ns = mono_ns;
 }
 
+/* In an exec another thread takes over the process's id, with its own statistics: what its predecessor had stays the difference. */
+static void carry_on(struct known *thread, const struct stat_now *now)
+{
+	thread->before.ran_ns += now->ran_ns - thread->last.ran_ns;
+	thread->before.queued_ns += now->queued_ns - thread->last.queued_ns;
+	thread->before.runs += now->runs - thread->last.runs;
+}
+
 /* What a thread did before the window does not count; one that is born in it starts at nothing. */
 static struct cprof_error *look(struct proc_source *source, pid_t tid, uint64_t now_ns, bool first)
 {
@@ -108,6 +116,8 @@ static struct cprof_error *look(struct proc_source *source, pid_t tid, uint64_t 
 	struct stat_now now;
 	if (!read_stat(source->pid, tid, &now))
 		return NULL;
+	if (now.ran_ns < thread->last.ran_ns || now.runs < thread->last.runs)
+		carry_on(thread, &now);
 	thread->last = now;
 	/* A new thread takes its name a moment later: it is read again after one look, two, four... */
 	if (!(thread->looks & (thread->looks - 1)))
