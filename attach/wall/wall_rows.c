@@ -102,7 +102,7 @@ static struct cprof_error *take_wait(void *ctx, const struct cprof_wait_shown *w
 
 /* ---- one row ---- */
 
-/* A thread has a label of its own; those that share an account have their name only. */
+/* A thread has a label of its own; those that share an account have their name only, where it is known. */
 static struct cprof_error *label_set(struct rows *rows, const struct cprof_ledger_account *account,
 				     const char *state, uint32_t reason, uint32_t *ret_set)
 {
@@ -111,7 +111,7 @@ static struct cprof_error *label_set(struct rows *rows, const struct cprof_ledge
 	size_t n = 1;
 	if (reason)
 		n += cprof_wall_reason_labels(&rows->reasons.reasons[reason], false, labels + n);
-	if (!account->tid)
+	if (!account->tid && account->name[0])
 		labels[n++] = (struct cprof_builder_label){ .key = "thread", .str = account->name };
 	return cprof_session_labels(intake->session, intake->process, account->tid, labels, n,
 				    ret_set);
