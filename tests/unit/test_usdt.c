@@ -80,6 +80,7 @@ TEST(usdt_args_that_cannot_be_told_are_refused)
 		"0@%rdi",
 		"16@%rdi",
 		"-16@%rdi",
+		"-9223372036854775808@%rdi",
 		"8@$",
 		"8@$x",
 		"8@$--5",

@@ -124,10 +124,10 @@ static const char *take_size(const char **at, struct cprof_usdt_operand *operand
 	if (!take_number(at, &size) || !take(at, '@'))
 		return bad_form;
 	operand->is_signed = size < 0;
-	size = size < 0 ? -size : size;
-	if (size != 1 && size != 2 && size != 4 && size != 8)
+	const uint64_t bytes = size < 0 ? 0 - (uint64_t)size : (uint64_t)size;
+	if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8)
 		return "an argument of its probe is no integer of 1, 2, 4 or 8 bytes";
-	operand->bytes = (uint8_t)size;
+	operand->bytes = (uint8_t)bytes;
 	return NULL;
 }
 
