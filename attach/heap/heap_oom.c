@@ -80,9 +80,28 @@ _Noreturn static void work(struct cprof_heap_oom *oom, const char *why,
 	_exit(err ? 1 : 0);
 }
 
-static bool is_at_work(struct cprof_heap_oom *oom)
+/* It may have been killed in the process's place, or the process has ended under it. */
+static void note_end(const struct cprof_heap_oom *oom, int status)
 {
-	if (oom->copy && waitpid(oom->copy, NULL, WNOHANG) != 0)
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		cprof_run_log_note(oom->log, CPROF_NOTE_WARNING,
+				   "a profile that was to be written early (-on-oom) was not: its "
+				   "writer failed");
+}
+
+/* `flags` are of waitpid(2); an interrupted wait goes on. */
+static bool is_at_work(struct cprof_heap_oom *oom, int flags)
+{
+	int status;
+	pid_t got = 0;
+	if (!oom->copy)
+		return false;
+	do
+		got = waitpid(oom->copy, &status, flags);
+	while (got < 0 && errno == EINTR);
+	if (got == oom->copy)
+		note_end(oom, status);
+	if (got)
 		oom->copy = 0;
 	return oom->copy != 0;
 }
@@ -109,7 +128,8 @@ bool cprof_heap_oom_look(struct cprof_heap_oom *oom, cprof_heap_oom_finish *fini
 	oom->looked_mono_ns = now;
 	if (!is_time(oom, &why))
 		return false;
-	if (!is_at_work(oom) && (!oom->written_mono_ns || now - oom->written_mono_ns >= AGAIN_NS)) {
+	if (!is_at_work(oom, WNOHANG) &&
+	    (!oom->written_mono_ns || now - oom->written_mono_ns >= AGAIN_NS)) {
 		oom->written_mono_ns = now;
 		write_early(oom, cprof_buffer_text(&why), finish, ctx);
 	}
@@ -118,9 +138,7 @@ bool cprof_heap_oom_look(struct cprof_heap_oom *oom, cprof_heap_oom_finish *fini
 
 void cprof_heap_oom_end(struct cprof_heap_oom *oom)
 {
-	while (oom->copy && waitpid(oom->copy, NULL, 0) < 0 && errno == EINTR)
-		;
-	oom->copy = 0;
+	is_at_work(oom, 0);
 	for (size_t i = 0; i < oom->n; i++) {
 		struct cprof_memory_watch *watch = &oom->watches[i];
 		CPROF_AUTO(buffer) struct cprof_buffer why = { 0 };

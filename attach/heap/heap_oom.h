@@ -38,7 +38,7 @@ struct cprof_heap_oom {
 	pid_t copy; /* at work; 0: none */
 };
 
-/* Watch these, if anybody asks; all is borrowed. Warns where we may be killed in their place. Errors: NO_TARGET, NO_MEMORY. */
+/* Watch these, if anybody asks; all is borrowed. Warns where we may be killed in their place. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_oom_open(struct cprof_heap_oom *oom,
 					const struct cprof_heap_on_oom *asked,
 					struct cprof_target *const *targets, size_t n,

@@ -200,8 +200,9 @@ struct cprof_error *cprof_memory_watch_open(struct cprof_memory_watch *watch,
 		free(watch->group);
 		watch->group = NULL;
 	}
-	if (err)
+	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
+	cprof_error_free(err); /* it has ended meanwhile, which is for the run to find out */
 	watch->pressure_fd = open_pressure(watch->group);
 	watch->first = watch->last = look(watch);
 	cprof_target_fate_start(&watch->fate, target);

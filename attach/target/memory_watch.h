@@ -41,7 +41,7 @@ struct cprof_memory_watch {
 	bool gone; /* the group was taken away; `last` has what it said before */
 };
 
-/* `target` is borrowed. What cannot be watched is left out. Errors: NO_TARGET, NO_MEMORY. */
+/* `target` is borrowed. What cannot be watched is left out, and of one that has ended that is all. Errors: NO_MEMORY. */
 struct cprof_error *cprof_memory_watch_open(struct cprof_memory_watch *watch,
 					    const struct cprof_target *target, uint64_t rss_bound);
 void cprof_memory_watch_close(struct cprof_memory_watch *watch);
