@@ -3,6 +3,8 @@
 """-mode heap over time: what grows, how old it is, and what has changed since a moment."""
 
 import json
+import os
+import resource
 import subprocess
 import unittest
 
@@ -12,11 +14,20 @@ from heap_harness import Truth, executable_bytes, sums
 AGES = ["0-1s", "1-10s", "10s-1m", "1-10m", "10m-1h", ">1h"]
 
 
+LEAK_MAX = 2 << 30
+
+
 class Growth(harness.Target):
-    """heap_growth, which begins when it is told to."""
+    """heap_growth, which begins when it is told to. Whoever forgets it does not lose the machine: it can take no more than so much,
+    and where memory runs out it is the first that the kernel ends."""
 
     def __init__(self, leak, churn):
         super().__init__([harness.target_path("heap_growth"), str(leak), str(churn)])
+        with open(f"/proc/{self.pid}/statm") as file:
+            most = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + LEAK_MAX
+        resource.prlimit(self.pid, resource.RLIMIT_AS, (most, most))
+        with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
+            file.write("1000")
 
     def go(self):
         self.process.stdin.write("go\n")
@@ -46,8 +57,8 @@ class Leaks(harness.TempDir):
         with Growth(leak=1e6, churn=1e8) as growth, Truth("heap_truth") as truth:
             code = executable_bytes(growth.pid)
             leaks = start(growth.pid, "-leaks", "-seconds", 10, "-o", path)
+            growth.go()  # at once: what is filled in its first two seconds is not of the second half
             changes = start(truth.pid, "-rate", 1, "-heap-age", "-heap-since", "6s", "-seconds", 0, "-o", since)
-            growth.go()
             truth.tell("every")
             report, said = leaks.communicate(timeout=120)
             self.assertEqual(leaks.returncode, 0, said)
@@ -55,8 +66,8 @@ class Leaks(harness.TempDir):
             self.assertEqual(executable_bytes(growth.pid), code)
             leaked = growth.end()["leaked"]
             self.assertGreater(leaked, 0)
-            # Of the tenth second on: the moment lies four seconds back.
-            harness.await_line(changes.stderr, "10 s, ")
+            # How far it is, for the first time after ten seconds: the moment lies four seconds back.
+            harness.await_line(changes.stderr, " lost, ")
             self.check_since(truth, truth.tell("every"), changes, since)
 
     def check_leaks(self, report, path):
@@ -68,7 +79,8 @@ class Leaks(harness.TempDir):
         answer = json.loads(shown.stdout)
         top = answer["rows"][0]
         self.assertEqual(top["stack"][:2], ["leak_slowly", "main"])
-        self.assertLessEqual(top["at_least"], 1e6)
+        # Right in 99 of 100 cases, which is not enough for a test; and after a stop it catches up.
+        self.assertLessEqual(top["at_least"], 2e6)
         self.assertGreaterEqual(top["at_most"], 1e6 * 0.2)  # where the machine is busy, it leaks less
         # A block of the churn may grow old while the machine does not let the program run.
         self.assertFalse([row for row in answer["rows"] if row["stack"][0].startswith("churn") and row["sure"]])

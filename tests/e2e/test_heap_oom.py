@@ -4,11 +4,17 @@
 
 import os
 import signal
+import time
 import unittest
 
 import harness
 from heap_harness import executable_bytes
 from test_heap_growth import Growth, start
+
+
+def number_in(path, key=""):
+    with open(path) as file:
+        return next((int(line[len(key):].split()[0]) for line in file if line.startswith(key)), 0)
 
 
 class Group:
@@ -17,6 +23,8 @@ class Group:
     def __init__(self, limit):
         if os.geteuid() != 0:
             raise unittest.SkipTest("makes a memory cgroup")
+        if number_in("/proc/sys/vm/panic_on_oom"):
+            raise unittest.SkipTest("this machine stops when memory runs out (vm.panic_on_oom)")
         for parent, knob, swap, self.events in (("/sys/fs/cgroup", "memory.max", "memory.swap.max", "memory.events"),
                                                 ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes",
                                                  "memory.oom_control")):
@@ -25,20 +33,44 @@ class Group:
                 os.mkdir(self.path)
             except OSError:
                 continue
-            if os.path.exists(f"{self.path}/{knob}"):
-                self.write(knob, limit)
-                if os.path.exists(f"{self.path}/{swap}"):
-                    self.write(swap, 0 if "swap.max" in swap else limit)
+            if self.limit(knob, swap, limit):
                 return
-            os.rmdir(self.path)
-        raise unittest.SkipTest("no memory cgroup can be made here")
+            self.remove()
+        raise unittest.SkipTest("no memory cgroup with a limit, of swap too, can be made here")
+
+    def limit(self, knob, swap, limit):
+        """False: it cannot be limited."""
+        if not os.path.exists(f"{self.path}/{knob}"):
+            return False
+        try:
+            self.write(knob, limit)
+            if os.path.exists(f"{self.path}/{swap}"):
+                self.write(swap, 0 if "swap.max" in swap else limit)
+                return True
+        except OSError:
+            return False
+        return not number_in("/proc/meminfo", "SwapTotal:")
+
+    def take(self, pid):
+        try:
+            self.write("cgroup.procs", pid)
+        except OSError as error:
+            raise unittest.SkipTest(f"no process can be moved to a memory cgroup here: {error}")
 
     def write(self, name, value):
         with open(f"{self.path}/{name}", "w") as file:
             file.write(str(value))
 
-    def remove(self):
-        os.rmdir(self.path)
+    def remove(self, timeout=10):
+        """A group is in use for a moment after its last process."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return os.rmdir(self.path)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
 
 class OnOom(harness.TempDir):
@@ -55,7 +87,7 @@ class OnOom(harness.TempDir):
         path = self.path("oom.pb.gz")
         growth = Growth(leak=100e6, churn=0)
         self.addCleanup(growth.close, check=False)
-        group.write("cgroup.procs", growth.pid)
+        group.take(growth.pid)
         tool = start(growth.pid, "-seconds", 0, "-rate", 65536, "-o", self.path("end.pb.gz"), "-on-oom", path)
         growth.go()
         said = tool.communicate(timeout=120)[1]
