@@ -39,6 +39,7 @@ struct watch {
 	struct cprof_buffer asked; /* owned; the reason that was asked with */
 	bool over;
 	bool hurried;                /* told to end: nothing is waited for any more */
+	bool unanswered;             /* a file was asked for, and none came */
 	struct cprof_error *failure; /* owned */
 };
 
@@ -128,6 +129,8 @@ static void ask(struct watch *watch, enum asking why, uint64_t from_ns, uint64_t
 		cprof_ring_server_give(watch->server, NULL, 0, err);
 	if (!err)
 		watch->asking = why;
+	else if (why == FOR_TRIGGER)
+		watch->unanswered = true;
 	cprof_error_free(err);
 }
 
@@ -189,6 +192,7 @@ static void take_answer(struct watch *watch)
 		write_profile(watch, &profile, cprof_buffer_text(&watch->asked));
 		return;
 	}
+	watch->unanswered = true;
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_buffer_printf(&text, "no profile for %s: %s", cprof_buffer_text(&watch->asked),
 			    err->message);
@@ -272,6 +276,12 @@ static bool turn(struct watch *watch)
 	return !watch->over && now < watch->end_mono_ns;
 }
 
+/* Ctrl-C in a terminal ends the target, too: its last profile is on its way then, and says what others would have. */
+static bool last_comes(const struct watch *watch)
+{
+	return watch->unanswered && !cprof_target_alive(watch->ring->target);
+}
+
 /* Told to end: what was triggered is written still, and what there is where nothing was. */
 static void finish(struct watch *watch)
 {
@@ -279,7 +289,8 @@ static void finish(struct watch *watch)
 	watch->hurried = true;
 	if (!watch->pending && watch->asking != FOR_TRIGGER && !watch->counts->files)
 		trigger(watch, "the end of the recording");
-	while (!watch->over && (watch->pending || watch->asking == FOR_TRIGGER) &&
+	while (!watch->over &&
+	       (watch->pending || watch->asking == FOR_TRIGGER || last_comes(watch)) &&
 	       cprof_clock_mono_ns() < until) {
 		ask_next(watch, cprof_clock_mono_ns());
 		struct pollfd fds[] = { { .fd = watch->reader.fd, .events = POLLIN },

@@ -22,7 +22,7 @@
 
 /* Borrowed, all of it. */
 struct cprof_ring {
-	const struct cprof_target *target;
+	struct cprof_target *target;
 	const struct cprof_mode *mode;
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
