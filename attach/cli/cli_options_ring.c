@@ -10,7 +10,7 @@
 #define RING_MAX_NS  (3600 * CPROF_NS_PER_S)
 #define MEMORY_MIN   (1ull << 20)
 #define MEMORY_MAX   (1ull << 36)
-#define KEEP_MAX     10000
+#define KEEP_MAX     500 /* each has its directory open, of the usual 1024 descriptors */
 #define NOT_GIVEN_NS UINT64_MAX
 
 void cli_options_init_ring(struct cprof_attach_options *options)

@@ -18,6 +18,7 @@ struct state {
 	const struct cprof_mode *mode;
 	struct cprof_answer answer;
 	struct cprof_ring_files files;
+	uint64_t written;
 	struct cprof_error *unwritten; /* owned; the first one */
 };
 
@@ -54,6 +55,7 @@ static struct cprof_error *on_write(void *ctx, const struct cprof_ring_profile *
 	if (!err)
 		err = cprof_ring_files_write(&state->files, &bytes, &path);
 	if (!err) {
+		state->written++;
 		say_written(state, profile, reason, path);
 		return NULL;
 	}
@@ -170,8 +172,8 @@ static void say_counts(const struct state *state, const struct cprof_ring_counts
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_buffer_printf(&text, "%" PRIu64 " trigger%s, %" PRIu64 " profile%s", counts->triggers,
-			    counts->triggers == 1 ? "" : "s", counts->files,
-			    counts->files == 1 ? "" : "s");
+			    counts->triggers == 1 ? "" : "s", state->written,
+			    state->written == 1 ? "" : "s");
 	on_say((void *)(uintptr_t)state, cprof_buffer_text(&text));
 }
 

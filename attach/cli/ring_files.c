@@ -48,7 +48,7 @@ static struct cprof_error *plan(const struct cprof_ring_files *files, struct cpr
 			return cprof_error_no_memory();
 		options.output = name;
 	}
-	options.force = options.force || (options.ring.keep == 1 && files->n);
+	options.force = options.force || (options.ring.keep == 1 && files->placed);
 	struct cprof_error *err = cprof_output_plan(&options, files->mode, &files->target, 1,
 						    files->answer, cprof_interrupt_again, output);
 	if (!err && options.ring.keep > 1) /* two in one second: the second gets a number */
@@ -80,16 +80,18 @@ void cprof_ring_files_deinit(struct cprof_ring_files *files)
 	files->n = 0;
 }
 
-/* The oldest goes; a single file has been replaced already. */
-static void remove_oldest(struct cprof_ring_files *files)
+/* One more file of this run; where there are enough, the oldest goes. Takes `output`. */
+static void keep(struct cprof_ring_files *files, const struct cprof_output *output)
 {
-	const size_t keep = files->options->ring.keep;
-	if (files->n < keep)
-		return;
-	if (keep > 1)
-		cprof_output_remove(&files->written[0]);
-	cprof_output_deinit(&files->written[0]);
-	memmove(files->written, files->written + 1, --files->n * sizeof(*files->written));
+	struct cprof_output *oldest = &files->written[0];
+	if (files->n == files->options->ring.keep) {
+		/* Of the same name: it has been replaced, or its owner has put it elsewhere. */
+		if (strcmp(oldest->path, output->path) != 0)
+			cprof_output_remove(oldest);
+		cprof_output_deinit(oldest);
+		memmove(oldest, oldest + 1, --files->n * sizeof(*oldest));
+	}
+	files->written[files->n++] = *output;
 }
 
 struct cprof_error *cprof_ring_files_write(struct cprof_ring_files *files,
@@ -100,15 +102,20 @@ struct cprof_error *cprof_ring_files_write(struct cprof_ring_files *files,
 	struct cprof_error *err = plan(files, &output);
 	if (err)
 		return err;
+	CPROF_AUTO(free) char *planned = strdup(output.path);
 	cprof_interrupt_unlink(&output.file);
-	err = cprof_output_write(&output, bytes);
+	err = planned ? cprof_output_write(&output, bytes) : cprof_error_no_memory();
 	cprof_interrupt_unlink(NULL);
 	if (err) {
-		cprof_output_deinit(&output);
+		/* Kept elsewhere, it is one of this run's, too: a directory that stays full does not fill /tmp. */
+		if (planned && strcmp(planned, output.path) != 0)
+			keep(files, &output);
+		else
+			cprof_output_deinit(&output);
 		return err;
 	}
-	remove_oldest(files);
-	files->written[files->n++] = output;
+	files->placed = true;
+	keep(files, &output);
 	*ret_path = files->written[files->n - 1].path;
 	return NULL;
 }

@@ -8,6 +8,9 @@
 #ifndef CPROF_ATTACH_CLI_RING_FILES_H
 #define CPROF_ATTACH_CLI_RING_FILES_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "attach/cli/answer.h"
 #include "attach/cli/cli_options.h"
 #include "attach/cli/output.h"
@@ -22,6 +25,7 @@ struct cprof_ring_files {
 	const struct cprof_answer *answer;
 	struct cprof_output *written; /* owned; the oldest first, options->ring.keep at most */
 	size_t n;
+	bool placed; /* there is one where it was to be: FILE is ours */
 };
 
 /* See that files can be written there. Errors: as cprof_output_plan(); NO_MEMORY. */
