@@ -47,9 +47,12 @@ class Ring:
             if not self.lines[-1] or "not written" in self.lines[-1] or "no profile" in self.lines[-1]:
                 raise AssertionError(f"{words!r} was not said, but: {self.lines}")
 
-    def written(self):
-        """The next file."""
-        return re.search(r"wrote (\S+):", self.say("wrote ")).group(1)
+    def written(self, because=""):
+        """The next file that this has triggered. What triggers while another's file is waited for is named in that one's line only."""
+        line = self.say("wrote ")
+        while because not in line:
+            line = self.say("wrote ")
+        return re.search(r"wrote (\S+):", line).group(1)
 
     def trigger(self, sig=signal.SIGUSR1):
         self.process.send_signal(sig)
@@ -132,6 +135,16 @@ class TestRing(TempDir):
         said = [line for line in profile.comments if "written because process" in line]
         self.assertRegex(said[0], r"was ended by signal 11 \(SIGSEGV\)|its parent alone knows")
 
+    def test_the_end_of_both_at_once_is_written(self):
+        """As of Ctrl-C in a terminal, which is sent to both."""
+        for _ in range(4):
+            target = Target("obedient")
+            self.addCleanup(target.close, check=False)
+            with Ring(self, target) as ring:
+                works(target, "first", 2)
+                target.process.kill()
+                self.assertIn("wrote ", ring.end())
+
     def test_a_condition_is_looked_at_from_outside(self):
         with Target("obedient") as target:
             footprint = Footprint(target.pid)
@@ -141,11 +154,9 @@ class TestRing(TempDir):
                 self.assertGreater(share(Profile.read(ring.written()), "first_work"), 0.9)
                 does(target, "idle")
                 does(target, "grow")
-                ring.say("triggered by rss>40M (at ")
-                ring.written()
+                ring.written("rss>40M (at ")
                 does(target, "lock")
-                ring.say("triggered by blocked>0.3s (at ")
-                ring.written()
+                ring.written("blocked>0.3s (at ")
                 does(target, "unlock")
                 ring.end()
             self.check_works(target, footprint)
@@ -153,9 +164,10 @@ class TestRing(TempDir):
     def test_with_after_the_file_waits_for_what_comes_and_names_all_triggers(self):
         with Target("obedient") as target, Ring(self, target, "-after", "1500ms") as ring:
             works(target, "first")
+            # At once: a busy machine would take its time between the two.
             ring.process.send_signal(signal.SIGUSR1)
-            ring.say("triggered by signal USR1; recording for 1.5 s more")
             ring.process.send_signal(signal.SIGUSR2)
+            ring.say("triggered by signal USR1; recording for 1.5 s more")
             does(target, "second")
             profile = Profile.read(ring.written())
             self.assertGreater(share(profile, "first_work"), 0.01)
@@ -170,6 +182,8 @@ class TestRing(TempDir):
     def test_waits_are_looked_back_at_those_that_last_and_those_that_are_over(self):
         for method in ("bpf", "perf", "proc"):
             with self.subTest(method=method), Target("obedient") as target:
+                if method == "bpf" and os.geteuid() != 0:
+                    self.skipTest("the BPF tier needs root")
                 footprint = Footprint(target.pid)
                 with Ring(self, target, "-mode", "block", "-block-method", method, "-until", "blocked>300ms") as ring:
                     does(target, "lock")
@@ -204,6 +218,19 @@ class TestRing(TempDir):
             with Ring(self, target, "-keep", "1", name="one.pb.gz") as ring:
                 self.assertEqual([ring.trigger(), ring.trigger()], [self.path("one.pb.gz")] * 2)
                 ring.end()
+            # A name of our own has the time in it: the file before goes all the same.
+            os.mkdir(self.path("own"))
+            ring = Process([ATTACH, "-p", str(target.pid), "-ring", "5s", "-keep", "1"], cwd=self.path("own"),
+                           stderr=subprocess.PIPE, text=True)
+            self.addCleanup(ring.kill)
+            harness.await_line(ring.stderr, "recording (")
+            wait_until(lambda: any(harness.in_system_call(pid, harness.POLLS) for pid in harness.children(ring.pid)), "it records")
+            for _ in range(2):
+                ring.send_signal(signal.SIGUSR1)
+                last = re.search(r"wrote (\S+):", harness.await_line(ring.stderr, "wrote ")[-1]).group(1)
+            self.assertEqual(os.listdir(self.path("own")), [last])
+            ring.send_signal(signal.SIGINT)
+            ring.communicate(timeout=60)
             # What was there before is somebody's.
             again = attach("-p", target.pid, "-ring", "5s", "-keep", "1", "-o", self.path("one.pb.gz"))
             self.assertIn("exists", again.stderr)
@@ -223,9 +250,13 @@ class TestRing(TempDir):
         with Target("obedient") as target:
             works(target, "first", 1)
             with Ring(self, target, "-hz", "10000", "-ring-memory", "1M") as ring:
-                let_it_work(target.pid, 150)
-                profile = Profile.read(ring.trigger())
-                self.assertTrue(any("the ring was full" in line for line in profile.comments), profile.comments)
+                let_it_work(target.pid, 90)
+
+                def is_full():
+                    return any("the ring was full" in line for line in Profile.read(ring.trigger()).comments)
+
+                # How many samples there are in that time is up to the machine.
+                wait_until(is_full, "the ring is full", pause=0.1)
                 ring.end()
 
     def test_memory_stays_what_it_is_whatever_comes_and_goes(self):
