@@ -261,6 +261,22 @@ TEST(glibc_heap_large_blocks_lie_side_by_side)
 	image_free(image);
 }
 
+/* No list of an arena has such blocks, but what was overwritten may say so. */
+TEST(glibc_heap_a_list_that_leads_to_a_mapping_of_its_own_ends)
+{
+	for (unsigned crossed = 0; crossed < 2; crossed++) {
+		struct glibc_image *image = image_new(48);
+		const uint64_t large = IMAGE_LARGE + 0x1000;
+		fill(image, IMAGE_HEAP, 10, 48);
+		image_chunk(image, large, 0x3000, CPROF_GLIBC_MAPPED);
+		image_put(image, IMAGE_ARENA + CPROF_GLIBC_ARENA_FASTBINS + 8, IMAGE_HEAP);
+		link_to(image, IMAGE_HEAP + 16, large, crossed);
+		link_to(image, large + 16, large, crossed);
+		check(image, 10, 1, 0);
+		image_free(image);
+	}
+}
+
 /* ---- what was there before ---- */
 
 TEST(glibc_heap_only_what_was_there_before_counts)

@@ -66,13 +66,16 @@ static struct cprof_error *take_out(struct cprof_glibc_walk *walk, const struct 
 	return err;
 }
 
-/* From the block at `addr` to the end. */
+/*
+ * From the block at `addr` to the end. Each one is taken out, so a ring ends; what is in no area cannot be, and no list has
+ * that.
+ */
 static struct cprof_error *take_list(struct cprof_glibc_walk *walk, uint64_t addr, uint64_t ahead)
 {
 	struct cprof_error *err = NULL;
 	struct block block;
 	while (!err && addr) {
-		if (!look(walk, addr, &block)) {
+		if (!look(walk, addr, &block) || !cprof_glibc_place_area(walk->place, addr)) {
 			walk->conflicts++; /* handed out meanwhile */
 			return NULL;
 		}
