@@ -15,7 +15,8 @@
 #define BLOCKS_MAX 65536
 #define BACK_MAX   1024 /* units of BLOCK that a head may be in front of a descriptor */
 #define CACHES_MAX 65536
-#define ASKED_MAX  (4u << 20) /* words that may be looked at as the address of a cache */
+#define ASKED_MAX  (4u << 20)  /* words that may be looked at as the address of a cache */
+#define KEPT_MAX   (16u << 20) /* pointers in all caches */
 #define BINS_MAX   73
 #define BIN_BYTES  24
 
@@ -97,7 +98,7 @@ struct search {
 	const struct cprof_jemalloc_cache_fns *fns;
 	void *ctx;
 	struct cprof_map64 seen; /* addresses that were looked at */
-	unsigned asked, caches;
+	unsigned asked, caches, kept;
 };
 
 static bool can_be(uint64_t addr)
@@ -125,8 +126,9 @@ static void read_bin(struct search *search, const struct bin *bin, unsigned clas
 	static const size_t most = 8192; /* pointers in 64 KiB, which the halves can tell */
 	const size_t n = (uint16_t)(bin->empty - (uint16_t)bin->top) / 8;
 	uint64_t pointers[256];
-	for (size_t i = 0; i < n && n < most; i += 256) {
+	for (size_t i = 0; i < n && n < most && search->kept < KEPT_MAX; i += 256) {
 		const size_t now = n - i < 256 ? n - i : 256;
+		search->kept += (unsigned)now;
 		if (!cprof_baseline_memory_read(search->memory, bin->top + 8 * i, pointers,
 						now * 8))
 			return;

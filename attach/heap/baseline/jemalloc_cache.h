@@ -45,7 +45,7 @@ struct cprof_jemalloc_cache_fns {
 	void (*own)(void *ctx, uint64_t addr);
 };
 
-/* All caches that lead out of the metadata; at most 65,536 of them. Errors: NO_MEMORY. */
+/* All caches that lead out of the metadata; at most 65,536 of them, and 16 Mi blocks in them. Errors: NO_MEMORY. */
 struct cprof_error *cprof_jemalloc_caches(struct cprof_baseline_memory *memory,
 					  const struct cprof_jemalloc_metadata *metadata,
 					  const struct cprof_jemalloc_cache_fns *fns, void *ctx);

@@ -128,7 +128,7 @@ static bool proves(struct cprof_baseline_memory *memory, uint64_t root, unsigned
 		for (size_t i = 0; i < (stop - at) / 8; i++) {
 			if (!words[i])
 				continue;
-			if (words[i] >= USER_SPACE || words[i] % 64)
+			if (words[i] >= USER_SPACE || words[i] % 64 || ++*pages > PAGES_MAX)
 				return false;
 			good += root_of(memory, at + 8 * i, words[i], pages) == root;
 		}
