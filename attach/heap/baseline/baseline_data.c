@@ -17,7 +17,8 @@ static bool each_segment(const struct cprof_module *module, const struct cprof_m
 		/* The mapping may begin in front of it, or behind its first pages, which are read-only by now. */
 		if (!cprof_module_run_time(module, map, segment->file_addr, &start)) {
 			if (map->offset < segment->offset ||
-			    map->offset >= segment->offset + segment->file_size)
+			    map->offset >= segment->offset + segment->file_size ||
+			    map->offset - segment->offset > map->start)
 				continue;
 			start = map->start - (map->offset - segment->offset);
 		}
