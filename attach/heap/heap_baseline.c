@@ -28,8 +28,14 @@ uint64_t cprof_heap_baseline_of(const char *smaps)
 {
 	uint64_t kib = 0, sum = 0;
 	bool counts = false;
-	for (const char *line = smaps; *line;) {
-		const char *end = strchr(line, '\n');
+	for (const char *at = smaps; *at;) {
+		/* A line by itself: sscanf() first looks for the end of all that it is given. */
+		char line[256];
+		const char *end = strchr(at, '\n');
+		size_t n = end ? (size_t)(end - at) : strlen(at);
+		n = n < sizeof(line) ? n : sizeof(line) - 1;
+		memcpy(line, at, n);
+		line[n] = 0;
 		if (sscanf(line, "Anonymous: %" SCNu64 " kB", &kib) == 1 ||
 		    sscanf(line, "Swap: %" SCNu64 " kB", &kib) == 1)
 			sum += counts ? kib * 1024 : 0;
@@ -37,7 +43,7 @@ uint64_t cprof_heap_baseline_of(const char *smaps)
 			counts = is_heap(line);
 		if (!end)
 			break;
-		line = end + 1;
+		at = end + 1;
 	}
 	return sum;
 }
