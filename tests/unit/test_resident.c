@@ -121,6 +121,15 @@ TEST(resident_lines_add_up_without_a_claim)
 	cprof_smaps_deinit(&smaps);
 }
 
+TEST(resident_memory_of_a_process_that_has_ended_is_nothing)
+{
+	const struct cprof_resident resident = { 0 };
+	struct cprof_buffer out = { 0 };
+	cprof_resident_text(&resident, "a, pid 7", &out);
+	CHECK_STR(cprof_buffer_text(&out), "resident memory of a, pid 7: 0.0 KiB");
+	cprof_buffer_deinit(&out);
+}
+
 /* Every page has as many bytes resident as asked for. */
 static bool all_resident(void *ctx, uint64_t start, uint64_t end, bool common, uint64_t *ret_bytes)
 {

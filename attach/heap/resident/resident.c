@@ -283,7 +283,8 @@ void cprof_resident_text(const struct cprof_resident *resident, const char *whos
 {
 	char kib[32], common[32];
 	amount(resident->total, kib, sizeof(kib));
-	cprof_buffer_printf(out, "resident memory of %s: %s KiB, of which", whose, kib);
+	cprof_buffer_printf(out, "resident memory of %s: %s KiB%s", whose, kib,
+			    resident->total ? ", of which" : "");
 	for (uint32_t i = 0; i < CPROF_RESIDENT_LINES; i++) {
 		const struct cprof_resident_line *line = &resident->lines[i];
 		if (!line->bytes)
