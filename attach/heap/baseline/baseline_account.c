@@ -145,6 +145,10 @@ struct cprof_error *cprof_baseline_account_block(struct cprof_baseline_account *
 	struct cprof_baseline_row *to = &account->rows[row];
 	bool fresh;
 	struct cprof_error *err = cprof_baseline_blocks_put(&account->blocks, addr, &fresh);
+	if (!err && account->blocks.n_pieces >= CPROF_BASELINE_PIECES_MAX)
+		err = cprof_baseline_account_untold(
+			account, to->class.allocator,
+			"its blocks are in more memory than the 256 GiB for which they are remembered");
 	if (err || !fresh)
 		return err;
 	cprof_baseline_account_part(account, to->class.allocator, CPROF_BASELINE_IN_USE, 1, bytes);

@@ -54,6 +54,11 @@ struct cprof_error *cprof_baseline_blocks_put(struct cprof_baseline_blocks *bloc
 					      bool *ret_changed)
 {
 	uint64_t bit, *piece = find(blocks, addr);
+	if (!piece && blocks->n_pieces >= CPROF_BASELINE_PIECES_MAX) {
+		if (ret_changed)
+			*ret_changed = true;
+		return NULL;
+	}
 	if (!piece)
 		piece = make(blocks, addr);
 	if (!piece)

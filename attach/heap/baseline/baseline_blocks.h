@@ -15,6 +15,7 @@
 
 #define CPROF_BASELINE_PIECE_SHIFT                                                                 \
 	16 /* of address space that one piece of the set is for: 64 KiB */
+#define CPROF_BASELINE_PIECES_MAX  (4u << 20) /* with 256 GiB of addresses, and 2 GiB of ours */
 #define CPROF_BASELINE_PIECE_WORDS ((1u << (CPROF_BASELINE_PIECE_SHIFT - 4)) / 64)
 
 struct cprof_baseline_blocks {
@@ -30,7 +31,8 @@ void cprof_baseline_blocks_deinit(struct cprof_baseline_blocks *blocks);
 
 /*
  * Put the block at `addr` in, or take it out; *ret_changed (may be NULL): it was not there before, or was. Addresses are
- * told apart by 16 bytes. Errors: NO_MEMORY.
+ * told apart by 16 bytes. Errors: NO_MEMORY. A process may say that it has blocks all over its address space: what would
+ * take more than CPROF_BASELINE_PIECES_MAX pieces is not remembered, and new each time.
  */
 struct cprof_error *cprof_baseline_blocks_put(struct cprof_baseline_blocks *blocks, uint64_t addr,
 					      bool *ret_changed);

@@ -83,7 +83,13 @@ static struct cprof_error *read_blocks(struct reading *reading,
 {
 	const uint64_t bytes = reading->tcmalloc->bytes[span->class], n = span->bytes / bytes;
 	uint32_t row;
-	struct cprof_error *err = row_of(reading, span->class, bytes, &row);
+	bool may;
+	struct cprof_error *err = cprof_baseline_teller_may_look(&reading->teller, n, &may);
+	if (err || !may) {
+		add_part(reading, CPROF_BASELINE_UNTOLD, 0, span->bytes, absent);
+		return err;
+	}
+	err = row_of(reading, span->class, bytes, &row);
 	for (uint64_t i = 0; !err && i < n; i++) {
 		const uint64_t at = span->start + i * bytes;
 		const uint64_t gone =

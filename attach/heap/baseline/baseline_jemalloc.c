@@ -93,7 +93,13 @@ static struct cprof_error *read_slab(struct reading *reading,
 		add_part(reading, CPROF_BASELINE_UNTOLD, 0, extent->size, absent);
 		return untold(reading, "slabs of a size that jemalloc 5.3 has not");
 	}
-	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
+	bool may;
+	struct cprof_error *err = cprof_baseline_teller_may_look(&reading->teller, n, &may);
+	if (err || !may) {
+		add_part(reading, CPROF_BASELINE_UNTOLD, 0, extent->size, absent);
+		return err;
+	}
+	err = row_of(reading, extent->arena, extent->class, &row);
 	for (uint64_t i = 0; !err && i < n; i++) {
 		const uint64_t at = extent->start + i * bytes;
 		const uint64_t gone =

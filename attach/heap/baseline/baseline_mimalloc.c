@@ -139,8 +139,15 @@ static struct cprof_error *read_page(struct reading *reading, struct cprof_mimal
 					    page->end);
 		return NULL;
 	}
-	struct cprof_error *err = cprof_baseline_teller_row(
-		teller, page->block_bytes, NULL, page->block_bytes, page->block_bytes, &row);
+	bool may;
+	struct cprof_error *err = cprof_baseline_teller_may_look(teller, page->capacity, &may);
+	if (err || !may) {
+		cprof_baseline_teller_place(teller, CPROF_BASELINE_UNTOLD, 0, page->start,
+					    page->end);
+		return err;
+	}
+	err = cprof_baseline_teller_row(teller, page->block_bytes, NULL, page->block_bytes,
+					page->block_bytes, &row);
 	for (unsigned i = 0; !err && i < page->capacity; i++) {
 		const uint64_t addr = page->first + i * page->block_bytes;
 		const uint64_t end = addr + page->block_bytes;

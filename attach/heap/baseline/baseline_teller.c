@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/baseline_teller.h"
 
-#define LARGE (1ull << 63)
+#define LARGE    (1ull << 63)
+#define LOOK_MAX (1ull << 30)
 
 struct cprof_error *cprof_baseline_teller_init(struct cprof_baseline_teller *teller,
 					       struct cprof_baseline_memory *memory,
@@ -51,6 +52,18 @@ struct cprof_error *cprof_baseline_teller_large_row(struct cprof_baseline_teller
 struct cprof_baseline_totals *cprof_baseline_teller_totals(struct cprof_baseline_teller *teller)
 {
 	return &teller->account->allocators[teller->allocator].totals;
+}
+
+struct cprof_error *cprof_baseline_teller_may_look(struct cprof_baseline_teller *teller, uint64_t n,
+						   bool *ret_may)
+{
+	*ret_may = n <= LOOK_MAX - teller->looked_at;
+	if (!*ret_may)
+		return cprof_baseline_account_untold(
+			teller->account, teller->allocator,
+			"it says that it has more blocks than are looked at one by one");
+	teller->looked_at += n;
+	return NULL;
 }
 
 struct cprof_error *cprof_baseline_teller_block(struct cprof_baseline_teller *teller, uint32_t row,

@@ -8,6 +8,7 @@
 #ifndef CPROF_ATTACH_HEAP_BASELINE_BASELINE_TELLER_H
 #define CPROF_ATTACH_HEAP_BASELINE_BASELINE_TELLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_account.h"
@@ -20,6 +21,7 @@ struct cprof_baseline_teller {
 	struct cprof_baseline_account *account; /* borrowed */
 	uint32_t allocator;
 	struct cprof_map64 rows; /* key -> row */
+	uint64_t looked_at;      /* blocks, one by one */
 };
 
 /* Adds the allocator to the account; `name` is static. Errors here and below: NO_MEMORY. */
@@ -37,6 +39,13 @@ struct cprof_error *cprof_baseline_teller_row(struct cprof_baseline_teller *tell
 /* The same for a large block: a row for each power of two. Keys are above 2^63 then. */
 struct cprof_error *cprof_baseline_teller_large_row(struct cprof_baseline_teller *teller,
 						    uint64_t bytes, uint32_t *ret_row);
+
+/*
+ * May `n` more blocks be looked at one by one? A few words can say that there are millions; past a thousand million of
+ * them, or so, *ret_may is false, and the allocator has a reason for what is not told.
+ */
+struct cprof_error *cprof_baseline_teller_may_look(struct cprof_baseline_teller *teller, uint64_t n,
+						   bool *ret_may);
 
 /*
  * One block in use, of which `absent` bytes are not in memory. Blocks of classes of 8 bytes, which the account's set cannot tell
