@@ -197,8 +197,8 @@ static struct cprof_error *walk_words(struct walk *walk, const uint64_t *words, 
 				      uint64_t number)
 {
 	struct cprof_error *err = NULL;
+	struct cprof_tcmalloc_span found; /* out here: cppcheck takes fns->span() for std::span */
 	for (size_t i = 0; !err && i < n && walk->strays < STRAYS_MAX; i++, number++) {
-		struct cprof_tcmalloc_span found;
 		struct span span = { 0 };
 		if (!words[i] || number < walk->done_to)
 			continue;
