@@ -594,6 +594,7 @@ class Browser(unittest.TestCase):
                 self.assertIn('class="notice bad"', self.show(server, "/top?f=("))
                 self.assertIn("Nothing changed", self.show(server, "/movements?base=1"))
                 self.assertNotIn(">Leaks<", top)
+                self.assertRegex(top, r'<input type="text" name="f"[^>]* placeholder="regular expression"')
         with heap_with_a_history() as file, Server(file.name) as server:
             leaks = self.show(server, "/leaks")
             self.assertRegex(leaks, r'aria-current="page">Leaks</a>')

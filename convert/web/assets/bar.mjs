@@ -36,7 +36,7 @@ function fillValues(state) {
 
 function filterField(state, key, text) {
   return make("label", {}, text, make("input", { type: "text", name: key, value: state.query[key] || "", autocomplete: "off", spellcheck: false,
-    placeholder: "from to".includes(key) ? "2s, 500ms" : key.startsWith("t") && key !== "time" ? "key=value" : "regular expression" }));
+    placeholder: ["from", "to"].includes(key) ? "2s, 500ms" : key.startsWith("t") && key !== "time" ? "key=value" : "regular expression" }));
 }
 
 function check(state, key, text) {
