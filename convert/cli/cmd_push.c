@@ -13,6 +13,7 @@
 #include "base/printable_text.h"
 #include "base/secret.h"
 #include "convert/cli/commands.h"
+#include "convert/profile/process_comment.h"
 #include "convert/push/push.h"
 #include "convert/push/push_environment.h"
 #include "convert/push/push_profile.h"
@@ -61,16 +62,13 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* "process: COMM PID" among the comments is how cprof-attach says whose profile it is. malloc'd; NULL: nobody knows. */
-static char *process_of(const struct cprof_profile *profile)
+/* What the process calls itself, or else its name, as cprof-attach pushes it. malloc'd; NULL: nobody knows. */
+static char *service_of(const struct cprof_profile *profile)
 {
-	for (uint32_t i = 0; i < profile->n_comments; i++) {
-		const char *text = cprof_profile_text(profile, profile->comments[i]);
-		const char *space = strrchr(text, ' ');
-		if (strncmp(text, "process: ", 9) == 0 && space && space > text + 9)
-			return strndup(text + 9, (size_t)(space - text - 9));
-	}
-	return NULL;
+	struct cprof_process_comment process;
+	if (!cprof_process_comment_find(profile, &process))
+		return NULL;
+	return process.service ? strdup(process.service) : strndup(process.comm, process.n_comm);
 }
 
 static struct cprof_error *send(const struct cprof_options *options, const struct cprof_push *push,
@@ -107,8 +105,8 @@ static struct cprof_error *push_file(struct cprof_options *options, struct cprof
 	err = cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes);
 	if (err)
 		return err;
-	CPROF_AUTO(free) char *process = process_of(profile);
-	push->service = *options->push.service ? options->push.service : process;
+	CPROF_AUTO(free) char *service = service_of(profile);
+	push->service = *options->push.service ? options->push.service : service;
 	push->kind = cprof_push_profile_kind(profile, base_name(file));
 	push->profile = profile;
 	push->from_wall_ns = (uint64_t)profile->time_ns;

@@ -15,6 +15,7 @@
 #include "convert/output/firefox_thread.h"
 #include "convert/output/json.h"
 #include "convert/profile/deflate.h"
+#include "convert/profile/process_comment.h"
 
 #define FORMAT     56
 #define GECKO      31 /* the version of the raw format at that time; nothing here depends on it */
@@ -88,16 +89,10 @@ static int find_type(const struct cprof_profile *p, const char *const *names)
 	return -1;
 }
 
-/* cprof-attach's first comments tell the process. */
 static int64_t find_pid(const struct cprof_profile *p)
 {
-	for (uint32_t i = 0; i < p->n_comments; i++) {
-		const char *text = cprof_profile_text(p, p->comments[i]);
-		const char *blank = strrchr(text, ' ');
-		if (strncmp(text, "process: ", 9) == 0 && blank)
-			return strtoll(blank, NULL, 10);
-	}
-	return 0;
+	struct cprof_process_comment process;
+	return cprof_process_comment_find(p, &process) ? process.pid : 0;
 }
 
 static void choose_weight(struct cprof_firefox *f)

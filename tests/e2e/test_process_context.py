@@ -25,6 +25,8 @@ class TestProcessContext(TempDir):
             path = self.path("x.pb.gz")
             self.assertEqual(attach("-p", target.pid, "-seconds", "0.05", "-o", path).returncode, 0)
             self.assertIn(f"process: otel_service {target.pid}, service my shop", Profile.read(path).comments)
+            later = harness.run([harness.CPROF, "-push", URL, "-dry-run", path])  # as -push would have sent it
+            self.assertRegex(later.stdout, r"(?m)^  service: my shop$", later.stderr)
             footprint.check_unchanged(self)
 
     def test_a_process_without_one_is_called_by_its_name(self):
