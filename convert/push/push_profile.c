@@ -69,8 +69,9 @@ const char *cprof_push_profile_kind(const struct cprof_profile *profile, const c
 
 static bool is_of_a_sample(const char *key)
 {
-	static const char *const keys[] = { "thread", "pool", "tid",  "pid",   "lock", "owner",
-					    "kind",   "call", "open", "state", "wchan" };
+	static const char *const keys[] = { "thread", "pool", "tid",  "pid",    "lock",  "owner",
+					    "kind",   "call", "open", "state",  "wchan", "wait",
+					    "why",    "idle", "age",  "mapping" };
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(keys[i], key) == 0)
 			return true;
