@@ -47,8 +47,10 @@ static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms,
 	if (!(*profile)->n_samples)
 		return NULL;
 	cprof_run_log_note(run->log, run->timeline.asked ? CPROF_NOTE_PLAIN : CPROF_NOTE_DETAIL,
-			   NO_TIMES "the file would be more than twice as large; -timeline 100ms "
-				    "takes that size, whatever it is");
+			   NO_TIMES "%s",
+			   fitted.tried ? "the file would be more than twice as large; -timeline "
+					  "100ms takes that size, whatever it is"
+					: "there are too few buckets in so short a window");
 	return NULL;
 }
 

@@ -80,6 +80,7 @@ struct cprof_error *cprof_timeline_fit(struct cprof_profile **profile, uint64_t 
 	size_t low = 0, high = find_widths(bucket_ms, length_ms, least, widths);
 	struct cprof_error *err = with_width(whole, 0, &best, &fitted.bytes_without);
 	fitted.bytes = fitted.bytes_without;
+	fitted.tried = high > 0;
 	while (!err && low < high) { /* the narrowest that is small enough */
 		CPROF_AUTO(profile) struct cprof_profile *tried = NULL;
 		const size_t middle = low + (high - low) / 2;

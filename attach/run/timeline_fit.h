@@ -8,6 +8,8 @@
 #ifndef CPROF_ATTACH_RUN_TIMELINE_FIT_H
 #define CPROF_ATTACH_RUN_TIMELINE_FIT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cprof/error.h"
@@ -19,6 +21,7 @@
 struct cprof_timeline_fitted {
 	uint64_t bucket_ms; /* 0: samples do not say when they were */
 	size_t bytes, bytes_without;
+	bool tried; /* any width; false: there are too few buckets with all of them */
 };
 
 /*

@@ -258,6 +258,7 @@ TEST(timeline_fit_keeps_the_file_below_twice_its_size)
 		CHECK(sum(profile, 0) == count && sum(profile, 1) == weight);
 		CHECK_UINT(size_of(profile), fitted.bytes);
 		CHECK(fitted.bytes <= CPROF_TIMELINE_GROWTH_MAX * fitted.bytes_without);
+		CHECK(fitted.tried);
 		if (fitted.bucket_ms) {
 			CHECK(rows[i].length_ms / fitted.bucket_ms <= CPROF_TIMELINE_BUCKETS_MAX);
 			CHECK(rows[i].length_ms / fitted.bucket_ms >= rows[i].least);
@@ -279,6 +280,7 @@ TEST(timeline_fit_of_an_empty_or_short_window_has_no_times)
 		struct cprof_timeline_fitted fitted;
 		CHECK(!cprof_timeline_fit(&profile, 1, lengths[i], 10, &fitted));
 		CHECK_UINT(fitted.bucket_ms, 0);
+		CHECK(!fitted.tried);
 		CHECK(sum(profile, 0) == lengths[i]);
 		cprof_profile_free(profile);
 	}
