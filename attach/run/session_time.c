@@ -50,7 +50,7 @@ static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms,
 			   NO_TIMES "%s",
 			   fitted.tried ? "the file would be more than twice as large; -timeline "
 					  "100ms takes that size, whatever it is"
-					: "there are too few buckets in so short a window");
+					: "there would be too few buckets");
 	return NULL;
 }
 

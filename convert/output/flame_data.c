@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "convert/output/flame_data_impl.h"
 #include "convert/output/json.h"
+#include "convert/report/time_label.h"
 
 /* Who gets how much of CPROF_FLAME_DATA_BYTES: all stacks, the same by labels together. Functions of neither have the rest. */
 #define TREE_BYTES   450000u
@@ -183,6 +184,18 @@ static struct cprof_error *put_all(struct cprof_flame *f, const struct split *sp
 	return err;
 }
 
+/* A tree by times would be hundreds of trees, each of next to nothing, in the room of those by thread: time has reports of its own. */
+static void leave_out_time(const struct cprof_profile *profile, uint32_t *keys, uint32_t *n_keys)
+{
+	const uint32_t time = cprof_time_label_find(profile).key;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < *n_keys; i++) {
+		if (!time || keys[i] != time)
+			keys[n++] = keys[i];
+	}
+	*n_keys = n;
+}
+
 /* The trees by labels that have several values, as many as there are splits for. */
 static struct cprof_error *make_splits(struct cprof_flame *f, struct split *splits, uint32_t most,
 				       uint32_t *n)
@@ -190,6 +203,8 @@ static struct cprof_error *make_splits(struct cprof_flame *f, struct split *spli
 	CPROF_AUTO(free) uint32_t *keys = NULL;
 	uint32_t n_keys = 0;
 	struct cprof_error *err = cprof_label_groups_keys(f->report->profile, &keys, &n_keys);
+	if (!err)
+		leave_out_time(f->report->profile, keys, &n_keys);
 	if (n_keys > MOST_KEYS)
 		n_keys = MOST_KEYS;
 	for (uint32_t i = 0; !err && i < n_keys && *n < most; i++) {
