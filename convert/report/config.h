@@ -49,7 +49,9 @@ struct cprof_config {
 	const char *focus, *ignore, *prune_from, *hide, *show, *show_from;
 	const char *tagfocus, *tagignore; /* see filter_tags.h */
 	const char *tagshow, *taghide;
-	const char *from, *to;         /* see filter_time.h */
+	const char *from, *to; /* see filter_time.h */
+	bool has_origin;       /* no option: they count from origin_ns, likewise */
+	int64_t origin_ns;
 	const char *tagroot, *tagleaf; /* keys with commas between them */
 
 	const char *output; /* file; "" is stdout */

@@ -82,9 +82,19 @@ struct cprof_error *cprof_filter_time_apply(struct cprof_profile *profile,
 	const struct cprof_time_label time = cprof_time_label_find(profile);
 	if (!find_range(profile, time, &first_ns, &last_ns))
 		return profile->n_samples ? no_times() : NULL;
-	const int64_t origin = time.is_relative ? 0 : first_ns;
+	const int64_t origin = time.is_relative     ? 0
+			       : config->has_origin ? config->origin_ns
+						    : first_ns;
 	cprof_time_label_keep(profile, plus(origin, from_ns), plus(origin, to_ns));
 	if (!profile->n_samples)
 		warn_empty(config, minus(first_ns, origin), minus(last_ns, origin), warnings);
 	return NULL;
+}
+
+void cprof_filter_time_fix(const struct cprof_profile *profile, struct cprof_config *config)
+{
+	int64_t first_ns, last_ns;
+	config->has_origin =
+		find_range(profile, cprof_time_label_find(profile), &first_ns, &last_ns);
+	config->origin_ns = config->has_origin ? first_ns : 0;
 }

@@ -21,4 +21,7 @@ struct cprof_error *cprof_filter_time_apply(struct cprof_profile *profile,
 					    const struct cprof_config *config,
 					    struct cprof_buffer *warnings);
 
+/* Before a part is taken of the profile that may be without the first samples: from and to go on counting from where they do now. */
+void cprof_filter_time_fix(const struct cprof_profile *profile, struct cprof_config *config);
+
 #endif

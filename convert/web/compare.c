@@ -2,7 +2,6 @@
 #include "convert/web/compare.h"
 
 #include "base/cleanup.h"
-#include "convert/report/time_label.h"
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
 
@@ -87,8 +86,6 @@ struct cprof_error *cprof_web_compare(const struct cprof_web_choice *choice,
 	struct cprof_error *err = join(choice, pair, &profile);
 	cprof_profile_free(pair[0]);
 	cprof_profile_free(pair[1]);
-	if (!err && choice->to_ns)
-		cprof_time_label_keep(profile, choice->from_ns, choice->to_ns);
 	if (!err && choice->by_module)
 		err = join_modules(profile);
 	if (!err)

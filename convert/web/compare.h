@@ -18,8 +18,7 @@ struct cprof_web_choice {
 	struct cprof_web_recordings *recordings; /* borrowed */
 	unsigned profile, base;                  /* numbers; base 0: none */
 	enum cprof_web_norm norm;
-	bool mark_base;         /* percentages are of the base */
-	int64_t from_ns, to_ns; /* only samples whose labels tell of this time; both 0: all */
+	bool mark_base; /* percentages are of the base */
 	bool by_module; /* all frames of a location become one that is named like its module */
 };
 

@@ -14,6 +14,8 @@
 #include "convert/formats/input_format.h"
 #include "convert/output/format_table.h"
 #include "convert/output/graphviz.h"
+#include "convert/report/filter_time.h"
+#include "convert/report/time_label.h"
 #include "convert/web/compare.h"
 #include "cprof/pprof_write.h"
 
@@ -87,6 +89,13 @@ static struct cprof_error *collect(struct cprof_report *report, struct cprof_buf
 	return NULL;
 }
 
+/* What the parameter time chooses; from and to are parts of the same recording. */
+static void keep_part(struct cprof_web_query *query, struct cprof_profile *profile)
+{
+	cprof_filter_time_fix(profile, &query->config);
+	cprof_time_label_keep(profile, query->from_ns, query->to_ns);
+}
+
 /* A report of the profiles, which are this process's own copies and not needed again. */
 static struct cprof_error *make_report(struct cprof_web_visit *visit,
 				       struct cprof_buffer *ret_bytes)
@@ -95,19 +104,18 @@ static struct cprof_error *make_report(struct cprof_web_visit *visit,
 	const struct cprof_format *format = format_of(visit);
 	struct cprof_profile *profile;
 	struct cprof_report *report;
-	const struct cprof_web_choice choice = {
-		.recordings = visit->recordings,
-		.profile = visit->profile,
-		.base = visit->base,
-		.norm = query->norm,
-		.mark_base = visit->options->mark_base || format->flags & CPROF_FORMAT_COMPARES,
-		.from_ns = visit->page->is_strip ? 0 : query->from_ns,
-		.to_ns = visit->page->is_strip ? 0 : query->to_ns,
-		.by_module = query->by_module
-	};
+	const struct cprof_web_choice choice = { .recordings = visit->recordings,
+						 .profile = visit->profile,
+						 .base = visit->base,
+						 .norm = query->norm,
+						 .mark_base = visit->options->mark_base ||
+							      format->flags & CPROF_FORMAT_COMPARES,
+						 .by_module = query->by_module };
 	struct cprof_error *err = cprof_web_compare(&choice, &profile);
 	if (visit->page->is_strip) /* all of the time, of which the others show a part */
 		query->config.from = query->config.to = "";
+	else if (!err && query->to_ns)
+		keep_part(query, profile);
 	if (!err)
 		err = cprof_report_new(profile, format, format->arg ? query->config.focus : NULL,
 				       &query->config, &report);

@@ -248,11 +248,11 @@ class Numbers(unittest.TestCase):
         return out
 
 
-def timed_profile():
+def timed_profile(key="time_ms", first=0):
     """Two samples every 10 ms for a second: in early() and running at first, in late() and waiting then."""
     text, samples = shapes.Strings(), b""
     for i in range(100):
-        labels = [shapes.integer(1, text("time_ms")) + shapes.integer(3, i * 10) + shapes.integer(4, text("milliseconds")),
+        labels = [shapes.integer(1, text(key)) + shapes.integer(3, first + i * 10) + shapes.integer(4, text("milliseconds")),
                   shapes.integer(1, text("state")) + shapes.integer(2, text("running" if i < 50 else "waiting"))]
         samples += shapes.message(2, shapes.packed(1, [1 if i < 50 else 2]) + shapes.packed(2, [2]) + b"".join(shapes.message(3, label) for label in labels))
     kinds = shapes.message(1, shapes.integer(1, text("samples")) + shapes.integer(2, text("count")))
@@ -327,6 +327,16 @@ class Time(unittest.TestCase):
             self.assertIn("is not a duration", server.json("top", 400, **{"from": "x"})["error"])
         with Server("-from=490ms", self.timed) as server:
             self.assertEqual(values(server.json("top", to="510ms")["nodes"]), [("early", 2, 2), ("late", 2, 2)])
+
+    def test_from_and_to_count_from_the_same_where_the_strip_chooses_a_part(self):
+        for key, first in (("time_ms", 0), ("timestamp_ms", 1_700_000_000_000)):
+            path, ns = os.path.join(self.folder.name, key), first * 1_000_000
+            with open(path, "wb") as file:
+                file.write(timed_profile(key, first))
+            with self.subTest(key), Server(path) as server:
+                part = f"{ns + 485_000_000},{ns + 2_000_000_000}"
+                self.assertEqual(values(server.json("top", time=part, to="505ms")["nodes"]), [("early", 2, 2), ("late", 2, 2)])
+                self.assertEqual(values(server.json("top", time=part, **{"from": "895ms"})["nodes"]), [("late", 20, 20)])
 
     def test_without_labels_there_is_no_strip(self):
         with Server(self.plain) as server:
