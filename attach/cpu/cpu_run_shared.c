@@ -288,7 +288,7 @@ static struct cprof_cpu_shared_who who_of(const struct cprof_snapshot_ask *ask)
 static bool take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_snapshot_ask *ask)
 {
 	struct cprof_error *err = NULL;
-	struct part *part;
+	struct part *part = NULL;
 	if (ask->n < sizeof(struct cprof_cpu_shared_who)) {
 		if (ask->fd >= 0)
 			cprof_snapshots_refuse(ask, cprof_error_new(CPROF_ERR_BAD_DATA,
@@ -302,7 +302,7 @@ static bool take_ask(struct cprof_cpu_shared_stream *stream, const struct cprof_
 	}
 	if (who.what == CPROF_CPU_SHARED_BEGIN)
 		err = add(stream, &who, &part);
-	if (!err && who.what == CPROF_CPU_SHARED_BEGIN)
+	if (!err && part) /* somebody begins with it */
 		part->users++;
 	if (err)
 		cprof_snapshots_refuse(ask, err);
@@ -314,7 +314,7 @@ static void answer_first(struct cprof_cpu_shared_stream *stream)
 {
 	struct cprof_snapshot_ask same[ASKS_MAX];
 	const struct cprof_cpu_shared_who who = who_of(&stream->asks[0]);
-	struct part *part;
+	struct part *part = NULL;
 	size_t n = 0, left = 0;
 	for (size_t i = 0; i < stream->n_asks; i++) {
 		const struct cprof_cpu_shared_who other = who_of(&stream->asks[i]);
@@ -325,7 +325,7 @@ static void answer_first(struct cprof_cpu_shared_stream *stream)
 	}
 	stream->n_asks = left;
 	struct cprof_error *err = choose(stream, &who, &part);
-	if (!err)
+	if (!err && part)
 		err = cprof_snapshots_answer(&stream->snapshots, same, n, cpu_finish_so_far,
 					     &part->cpu);
 	else
