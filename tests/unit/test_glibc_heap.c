@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/glibc_mapped.h"
+
+#include <math.h>
+
 #include "tests/unit/glibc_image.h"
 #include "tests/unit/test.h"
 
@@ -316,6 +319,26 @@ TEST(glibc_heap_younger_blocks_at_old_places_are_taken_out_as_estimated)
 	CHECK_UINT(cprof_baseline_account_settle(&now), 140);
 	CHECK_UINT(now.rows[0].objects, 6);
 	CHECK_UINT(now.rows[0].bytes, 260);
+	cprof_baseline_account_deinit(&now);
+	cprof_baseline_account_deinit(&before);
+	image_free(image);
+}
+
+TEST(baseline_account_a_weight_without_end_takes_out_all)
+{
+	struct glibc_image *image = image_new(48);
+	struct cprof_baseline_account before, now;
+	void *place = NULL;
+	fill(image, IMAGE_HEAP, 10, 48);
+	CHECK(image_account(image, NULL, &before));
+	CHECK(!cprof_baseline_account_init(&now, &before));
+	CHECK(!cprof_baseline_account_fresh(&now, IMAGE_HEAP + 16, INFINITY));
+	CHECK(!cprof_baseline_glibc.find(&image->target, &place));
+	CHECK(!cprof_baseline_glibc.read(&image->target, place, &now));
+	cprof_baseline_glibc.free_place(place);
+	cprof_baseline_account_settle(&now);
+	CHECK_UINT(now.rows[0].objects, 0);
+	CHECK_UINT(now.rows[0].bytes, 0);
 	cprof_baseline_account_deinit(&now);
 	cprof_baseline_account_deinit(&before);
 	image_free(image);

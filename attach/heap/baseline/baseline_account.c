@@ -195,14 +195,20 @@ struct cprof_error *cprof_baseline_account_fresh(struct cprof_baseline_account *
 	return cprof_baseline_blocks_put(&account->fresh_blocks, addr, NULL);
 }
 
+/* A weight comes from the target's memory, where anything may stand: more than there can be, or endless. */
+static uint64_t whole(double number)
+{
+	return number < 0x1p62 ? (uint64_t)(number + 0.5) : 1ull << 62;
+}
+
 uint64_t cprof_baseline_account_settle(struct cprof_baseline_account *account)
 {
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < account->n_rows; i++) {
 		struct cprof_baseline_row *row = &account->rows[i];
 		const uint64_t bytes = row->bytes;
-		take(&row->objects, (uint64_t)(row->fresh + 0.5));
-		take(&row->bytes, (uint64_t)(row->fresh_bytes + 0.5));
+		take(&row->objects, whole(row->fresh));
+		take(&row->bytes, whole(row->fresh_bytes));
 		if (!row->objects || !row->bytes)
 			row->objects = row->bytes = 0;
 		sum += bytes - row->bytes;
