@@ -100,7 +100,7 @@ NOINLINE void je_free(void *block)
 	free(block);
 }
 
-/* What lies between the functions of an allocator, or near them, is taken for its helpers: its users do not (-fno-toplevel-reorder). */
+/* What lies between the functions of an allocator, or near them, is taken for its helpers: its users do not (gcc would put them there; -fno-toplevel-reorder). */
 __asm__(".pushsection .text\n.skip 65536, 0xcc\n.popsection\n");
 
 static char line_of_ours[64];
