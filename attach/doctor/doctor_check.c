@@ -273,7 +273,7 @@ const struct cprof_doctor_check cprof_doctor_checks[] = {
 	{ .group = "mutex", .means = "perf", .tells = "every release, by tracepoints", .whole = true, .needs = EVENTS, .choose = choose_waits },
 
 	{ .group = "wall", .means = "bpf", .tells = "every switch of every thread", .whole = true, .needs = KERNEL_BPF, .choose = choose_wall },
-	{ .group = "wall", .means = "perf", .tells = "samples on a CPU, and off it by looking every so often", .needs = EVENTS | SLEEP, .choose = choose_wall },
+	{ .group = "wall", .means = "perf", .tells = "samples on a CPU, and off it by looking every so often", .needs = EVENTS | CPROF_GRANT_DAC, .choose = choose_wall },
 	{ .group = "wall", .means = "proc", .tells = "by looking every so often; time on a CPU without stacks", .needs = SLEEP, .choose = choose_wall },
 
 	{ .group = "threads", .means = "bpf", .tells = "by the kernel's list; nobody is stopped", .whole = true, .needs = KERNEL_BPF, .choose = choose_threads },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/baseline_account.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,7 +199,9 @@ struct cprof_error *cprof_baseline_account_fresh(struct cprof_baseline_account *
 /* A weight comes from the target's memory, where anything may stand: more than there can be, or endless. */
 static uint64_t whole(double number)
 {
-	return number < 0x1p62 ? (uint64_t)(number + 0.5) : 1ull << 62;
+	if (!(number < 0x1p62))
+		return 1ull << 62;
+	return number > 0 ? (uint64_t)llround(number) : 0;
 }
 
 uint64_t cprof_baseline_account_settle(struct cprof_baseline_account *account)

@@ -222,9 +222,9 @@ struct walk {
 static struct cprof_error *walk_page(struct walk *walk, const uint64_t *words, size_t n,
 				     uint64_t addr)
 {
+	struct cprof_jemalloc_extent extent;
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < n && walk->broken < BROKEN_MAX; i++, addr += PAGE) {
-		struct cprof_jemalloc_extent extent;
 		if (!descriptor_of(words[i]) || words[i] == walk->last || addr < walk->done_to)
 			continue;
 		walk->last = words[i];

@@ -120,10 +120,10 @@ static struct cprof_error *walk_area(struct cprof_baseline_memory *memory, uint6
 				     const struct area *area, const struct cprof_musl_fns *fns,
 				     void *ctx, uint64_t *broken)
 {
+	struct cprof_musl_group group;
 	struct cprof_error *err = fns->area(ctx, addr, addr + PAGE);
 	for (uint32_t i = 0; !err && i < area->n_metas; i++) {
 		const struct meta *meta = &area->metas[i];
-		struct cprof_musl_group group;
 		if (!meta->mem)
 			continue; /* it has no group */
 		if (read_group(memory, meta, addr + 24 + i * sizeof(*meta), &group))
