@@ -55,8 +55,6 @@ static void show(const struct cprof_web_page *page, struct cprof_web_query *quer
 		.base = query->base.len ? 1 : 0,
 		.norm = query->norm,
 		.mark_base = true,
-		.from_ns = query->from_ns,
-		.to_ns = query->to_ns,
 		.by_module = query->by_module,
 	};
 	if (!err)
