@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a wall-clock profile costs a redis-server, beside the two tools that tell the same together: wall.py [ROUNDS].
+"""What a wall-clock profile costs a redis-server, beside the two tools that tell the same together, and what the endpoints cost it
+while they record all that they can: wall.py [ROUNDS].
 
 Each row: requests a second of redis-benchmark while the tool watches, as a share of the mean of the two bare runs around it (median of the rounds,
 lowest, highest), and the server's processor time per request in the same way, which suffers less from whatever else the machine does. Server, client
@@ -35,6 +36,7 @@ TOOLS = (
     ("the same, -hz 1000", ours("-hz", "1000")),
     ("the same, -wall-method perf", ours("-wall-method", "perf")),
     ("the same, -wall-method proc", ours("-wall-method", "proc")),
+    ("cprof-attach -http, all modes", lambda pid: [[harness.ATTACH, "-p", str(pid), "-http", f"unix:{scratch}/http"]]),
     ("offcputime + perf record", lambda pid: [["offcputime", "-p", str(pid)],
                                               ["perf", "record", "-q", "-F", "100", "--call-graph", "dwarf", "-p", str(pid), "-o", f"{scratch}/perf.data"]]),
 )
