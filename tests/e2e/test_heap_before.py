@@ -159,7 +159,9 @@ class Before(harness.TempDir):
             profile = recording.stop()
             self.stderr = recording.stderr
             seen = sums(profile, "give_back")[2]
-            self.near(seen, target.objects / 4)
+            # On a busy machine we may be too late for some, which are counted.
+            lost = int(re.search(r"samples, ([\d,]+) lost", self.stderr).group(1).replace(",", ""))
+            self.near(seen + lost, target.objects / 4)
             self.near(totals(profile)[0], target.objects - seen)
             target.quit()
 
