@@ -6,17 +6,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "convert/http/http_listen.h"
-#include "convert/http/http_server.h"
+#include "convert/http/http_service.h"
 
 #define CLIENTS_MAX (CPROF_RING_SERVER_FDS - 1)
 #define REQUEST_NS  (75 * CPROF_NS_PER_S)
 #define ANSWER_NS   (60 * CPROF_NS_PER_S)
 
 struct cprof_ring_server {
-	struct cprof_listen listen;
-	struct cprof_http_server *http; /* owned */
-	struct cprof_buffer url;
+	struct cprof_http_service service;
 	struct cprof_http_request *waiting[CLIENTS_MAX]; /* for a profile */
 	size_t n_waiting;
 	cprof_ring_server_trigger_fn *trigger;
@@ -93,7 +90,7 @@ void cprof_ring_server_give(struct cprof_ring_server *server, const uint8_t *byt
 		cprof_buffer_append(&answer.body, bytes, n);
 		cprof_http_server_answer(request, &answer);
 	}
-	cprof_http_server_run(server->http, NULL, 0); /* it goes out at once */
+	cprof_http_server_run(server->service.http, NULL, 0); /* it goes out at once */
 }
 
 /* ---- life ---- */
@@ -105,16 +102,8 @@ static struct cprof_error *begin(struct cprof_ring_server *server, const char *a
 							 .request_ns = REQUEST_NS,
 							 .answer_ns = ANSWER_NS };
 	const struct cprof_http_handler handler = { on_ask, on_gone, server };
-	struct cprof_listen *listen = &server->listen;
-	struct cprof_error *err = cprof_listen_open(address, token_file, listen);
-	if (err)
-		return err;
-	cprof_http_address_url(&listen->address, listen->fd, &server->url);
-	err = cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
-				    &handler, &server->http);
-	if (!err && listen->token)
-		cprof_http_server_demand(server->http, listen->token);
-	return err;
+	struct cprof_error *err = cprof_http_service_listen(&server->service, address, token_file);
+	return err ? err : cprof_http_service_serve(&server->service, &limits, &handler);
 }
 
 struct cprof_error *cprof_ring_server_open(const char *address, const char *token_file,
@@ -124,7 +113,7 @@ struct cprof_error *cprof_ring_server_open(const char *address, const char *toke
 	struct cprof_ring_server *server = calloc(1, sizeof(*server));
 	if (!server)
 		return cprof_error_no_memory();
-	server->listen = CPROF_LISTEN_NONE;
+	server->service = CPROF_HTTP_SERVICE_NONE;
 	server->trigger = trigger;
 	server->ctx = ctx;
 	struct cprof_error *err = begin(server, address, token_file);
@@ -139,34 +128,31 @@ void cprof_ring_server_close(struct cprof_ring_server *server)
 {
 	if (!server)
 		return;
-	cprof_http_server_free(server->http);
-	cprof_listen_close(&server->listen);
-	cprof_buffer_deinit(&server->url);
+	cprof_http_service_close(&server->service);
 	free(server);
 }
 
 const char *cprof_ring_server_url(const struct cprof_ring_server *server)
 {
-	return cprof_buffer_text(&server->url);
+	return cprof_buffer_text(&server->service.url);
 }
 
 /* ---- the owner's loop ---- */
 
 size_t cprof_ring_server_poll(const struct cprof_ring_server *server, struct pollfd *fds, size_t n)
 {
-	return server ? cprof_http_server_poll(server->http, fds, n, n + CPROF_RING_SERVER_FDS) : n;
+	return server ? cprof_http_server_poll(server->service.http, fds, n,
+					       n + CPROF_RING_SERVER_FDS)
+		      : n;
 }
 
 uint64_t cprof_ring_server_due_mono_ns(const struct cprof_ring_server *server)
 {
-	return server ? cprof_http_server_due_mono_ns(server->http) : UINT64_MAX;
+	return server ? cprof_http_server_due_mono_ns(server->service.http) : UINT64_MAX;
 }
 
 void cprof_ring_server_run(struct cprof_ring_server *server, const struct pollfd *fds, size_t n)
 {
-	if (!server)
-		return;
-	cprof_http_server_run(server->http, fds, n);
-	/* What was answered goes out at once. */
-	cprof_http_server_run(server->http, NULL, 0);
+	if (server)
+		cprof_http_service_run(&server->service, fds, n);
 }

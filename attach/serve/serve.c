@@ -10,7 +10,7 @@
 
 #include "attach/serve/ask.h"
 #include "attach/serve/index_page.h"
-#include "convert/http/http_listen.h"
+#include "convert/http/http_service.h"
 #include "attach/serve/metrics_page.h"
 #include "attach/serve/service_manager.h"
 #include "attach/serve/tenant_list.h"
@@ -33,11 +33,10 @@
 struct serve {
 	const struct cprof_serve_options *options;
 	struct cprof_tenants tenants;
-	struct cprof_listen listen;
-	struct cprof_http_server *http;
+	struct cprof_http_service service;
 	struct cprof_service_manager manager;
-	struct cprof_view *view;       /* owned */
-	struct cprof_buffer url, host; /* owned: "http://127.0.0.1:6060", "127.0.0.1:6060" */
+	struct cprof_view *view;  /* owned */
+	struct cprof_buffer host; /* owned: "127.0.0.1:6060" */
 	struct cprof_visit *visits[CLIENTS_MAX];
 	size_t n_visits;
 	int watch_fd;       /* borrowed: works that end */
@@ -169,7 +168,7 @@ static struct cprof_tenant *choose(struct serve *serve, struct cprof_http_reques
 /* By which name this client reaches us: the one that it has used, where we listen on all. */
 static const char *host_for(const struct serve *serve, const struct cprof_http_request *request)
 {
-	return request->host && cprof_http_address_is_wildcard(&serve->listen.address)
+	return request->host && cprof_http_address_is_wildcard(&serve->service.listen.address)
 		       ? request->host
 		       : cprof_buffer_text(&serve->host);
 }
@@ -222,7 +221,7 @@ static void on_ask(void *ctx, struct cprof_http_request *request)
 		answer_list(serve, request, ask.kind);
 		break;
 	case CPROF_ASK_METRICS:
-		cprof_metrics_page_write(&serve->tenants, serve->http, &body);
+		cprof_metrics_page_write(&serve->tenants, serve->service.http, &body);
 		answer_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 		break;
 	case CPROF_ASK_HEALTH:
@@ -278,7 +277,7 @@ static bool make_room(struct serve *serve)
 
 static uint64_t gather(struct serve *serve)
 {
-	uint64_t due = least(cprof_http_server_due_mono_ns(serve->http),
+	uint64_t due = least(cprof_http_server_due_mono_ns(serve->service.http),
 			     cprof_service_manager_due_mono_ns(&serve->manager));
 	size_t n = 0;
 	due = least(due, cprof_tenants_due_mono_ns(&serve->tenants));
@@ -295,7 +294,7 @@ static uint64_t gather(struct serve *serve)
 	if (cprof_web_due(cprof_view_web(serve->view)))
 		due = 0;
 	serve->http_fds = n;
-	serve->n_fds = cprof_http_server_poll(serve->http, serve->fds, n, serve->cap_fds);
+	serve->n_fds = cprof_http_server_poll(serve->service.http, serve->fds, n, serve->cap_fds);
 	return due;
 }
 
@@ -351,12 +350,12 @@ static bool turn(struct serve *serve)
 		read_again(serve);
 	cprof_service_manager_run(&serve->manager, cprof_clock_mono_ns());
 	cprof_tenants_run(&serve->tenants, cprof_clock_mono_ns());
-	cprof_http_server_run(serve->http, &serve->fds[serve->http_fds],
+	cprof_http_server_run(serve->service.http, &serve->fds[serve->http_fds],
 			      serve->n_fds - serve->http_fds);
 	run_visits(serve);
 	cprof_web_run(cprof_view_web(serve->view));
 	/* What they have answered goes out at once. */
-	cprof_http_server_run(serve->http, NULL, 0);
+	cprof_http_server_run(serve->service.http, NULL, 0);
 	cprof_work_reap(serve->watch_fd);
 	return true;
 }
@@ -368,7 +367,7 @@ static void say_address(const struct serve *serve)
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	const struct cprof_serve_options *options = serve->options;
 	const struct cprof_tenants *tenants = &serve->tenants;
-	const char *url = cprof_buffer_text(&serve->url);
+	const char *url = cprof_buffer_text(&serve->service.url);
 	if (tenants->n == 1 && cprof_target_rules_are_exact(options->rules))
 		cprof_buffer_printf(&text, "serving %s/debug/pprof/ of process %d (%s)", url,
 				    (int)tenants->all[0]->target->pid,
@@ -384,24 +383,18 @@ static struct cprof_error *open_server(struct serve *serve)
 							 .request_ns = REQUEST_NS,
 							 .answer_ns = ANSWER_NS };
 	const struct cprof_http_handler handler = { on_ask, on_gone, serve };
-	struct cprof_listen *listen = &serve->listen;
-	struct cprof_error *err =
-		cprof_listen_open(serve->options->address, serve->options->token_file, listen);
+	struct cprof_http_service *service = &serve->service;
+	struct cprof_error *err = cprof_http_service_listen(service, serve->options->address,
+							    serve->options->token_file);
+	if (!err)
+		err = cprof_view_new(&service->listen.address, service->listen.fd,
+				     serve->options->token_file, &serve->tenants, &serve->view);
+	if (!err)
+		err = cprof_http_service_serve(service, &limits, &handler);
 	if (err)
 		return err;
-	cprof_http_address_url(&listen->address, listen->fd, &serve->url);
-	err = cprof_view_new(&listen->address, listen->fd, serve->options->token_file,
-			     &serve->tenants, &serve->view);
-	if (err)
-		return err;
-	err = cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
-				    &handler, &serve->http);
-	if (err)
-		return err;
-	if (listen->token)
-		cprof_http_server_demand(serve->http, listen->token);
-	const char *host = strstr(cprof_buffer_text(&serve->url), "//");
-	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&serve->url));
+	const char *host = strstr(cprof_buffer_text(&service->url), "//");
+	cprof_buffer_puts(&serve->host, host ? host + 2 : cprof_buffer_text(&service->url));
 	return NULL;
 }
 
@@ -412,12 +405,6 @@ static void wait_for_works(int watch_fd)
 	const struct timespec moment = { .tv_nsec = 2000000 };
 	while (cprof_work_reap(watch_fd) && cprof_clock_mono_ns() < until)
 		nanosleep(&moment, NULL);
-}
-
-static void close_server(struct serve *serve)
-{
-	cprof_http_server_free(serve->http);
-	cprof_listen_close(&serve->listen);
 }
 
 /* Listen first: what cannot be served need not be recorded. */
@@ -432,7 +419,7 @@ static struct cprof_error *open_all(struct serve *serve, int *ret_watch_fd)
 		return err;
 	err = cprof_tenants_open(&serve->tenants, options->rules, &options->tenants);
 	if (err) {
-		close_server(serve);
+		cprof_http_service_close(&serve->service);
 		wait_for_works(serve->watch_fd);
 	}
 	return err;
@@ -446,7 +433,7 @@ static struct cprof_error *run(struct serve *serve)
 	while (turn(serve))
 		;
 	cprof_service_manager_tell(&serve->manager, "STOPPING=1");
-	close_server(serve);
+	cprof_http_service_close(&serve->service);
 	cprof_tenants_close(&serve->tenants);
 	wait_for_works(serve->watch_fd);
 	cprof_service_manager_close(&serve->manager);
@@ -462,14 +449,13 @@ struct cprof_error *cprof_serve(const struct cprof_serve_options *options)
 	if (err)
 		return err;
 	serve->options = options;
-	serve->listen = CPROF_LISTEN_NONE;
+	serve->service = CPROF_HTTP_SERVICE_NONE;
 	err = open_all(serve, &watch_fd);
 	if (!err)
 		err = run(serve);
-	cprof_listen_close(&serve->listen);
+	cprof_http_service_close(&serve->service);
 	cprof_view_free(serve->view);
 	free(serve->fds);
-	cprof_buffer_deinit(&serve->url);
 	cprof_buffer_deinit(&serve->host);
 	return err;
 }

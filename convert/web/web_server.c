@@ -9,13 +9,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/work.h"
+#include "convert/http/http_service.h"
 
 #define CLIENTS_MAX 128
 #define FDS_MAX     (2 + CPROF_WEB_VISITS_MAX + 1 + CLIENTS_MAX)
 
 struct server {
 	struct cprof_web *web;
-	struct cprof_http_server *http;
+	struct cprof_http_service service;
 	int stop_fd, watch_fd;
 	struct pollfd fds[FDS_MAX];
 	size_t n, http_fds; /* from http_fds on they are the HTTP server's */
@@ -40,7 +41,9 @@ static void on_gone(void *ctx, struct cprof_http_request *request)
 
 static void wait_for_more(struct server *server)
 {
-	uint64_t due = cprof_web_due(server->web) ? 0 : cprof_http_server_due_mono_ns(server->http);
+	uint64_t due = cprof_web_due(server->web)
+			       ? 0
+			       : cprof_http_server_due_mono_ns(server->service.http);
 	const uint64_t now = cprof_clock_mono_ns();
 	uint64_t wait = due > now ? due - now : 0;
 	wait = wait < 60 * CPROF_NS_PER_S ? wait : 60 * CPROF_NS_PER_S;
@@ -50,7 +53,7 @@ static void wait_for_more(struct server *server)
 	server->fds[server->n++] = (struct pollfd){ .fd = server->stop_fd, .events = POLLIN };
 	server->fds[server->n++] = (struct pollfd){ .fd = server->watch_fd, .events = POLLIN };
 	server->n = server->http_fds = cprof_web_poll(server->web, server->fds, server->n);
-	server->n = cprof_http_server_poll(server->http, server->fds, server->n, FDS_MAX);
+	server->n = cprof_http_server_poll(server->service.http, server->fds, server->n, FDS_MAX);
 	if (ppoll(server->fds, server->n, &timeout, NULL) <= 0) {
 		for (size_t i = 0; i < server->n; i++)
 			server->fds[i].revents = 0;
@@ -63,15 +66,16 @@ static bool turn(struct server *server)
 	wait_for_more(server);
 	if (server->fds[0].revents)
 		return false;
-	cprof_http_server_run(server->http, &server->fds[server->http_fds],
+	cprof_http_server_run(server->service.http, &server->fds[server->http_fds],
 			      server->n - server->http_fds);
 	cprof_web_run(server->web);
-	cprof_http_server_run(server->http, NULL, 0); /* what has been answered goes out at once */
+	cprof_http_server_run(server->service.http, NULL,
+			      0); /* what has been answered goes out at once */
 	cprof_work_reap(server->watch_fd);
 	return true;
 }
 
-static struct cprof_error *open_server(struct server *server, struct cprof_listen *listen,
+static struct cprof_error *open_server(struct server *server,
 				       const struct cprof_web_server_options *options)
 {
 	static const struct cprof_http_limits limits = { .clients = CLIENTS_MAX,
@@ -79,15 +83,12 @@ static struct cprof_error *open_server(struct server *server, struct cprof_liste
 							 .answer_ns = 60 * CPROF_NS_PER_S,
 							 .body_bytes = CPROF_WEB_BODY_BYTES };
 	const struct cprof_http_handler handler = { on_ask, on_gone, server };
-	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
-	cprof_http_address_url(&listen->address, listen->fd, &url);
 	struct cprof_error *err =
-		cprof_http_server_new(cprof_take_fd(&listen->fd), listen->address.is_unix, &limits,
-				      &handler, &server->http);
-	if (!err && listen->token)
-		cprof_http_server_demand(server->http, listen->token);
+		cprof_http_service_listen(&server->service, options->address, options->token_file);
 	if (!err)
-		options->ready(options->ctx, cprof_buffer_text(&url));
+		err = cprof_http_service_serve(&server->service, &limits, &handler);
+	if (!err)
+		options->ready(options->ctx, cprof_buffer_text(&server->service.url));
 	return err;
 }
 
@@ -104,14 +105,10 @@ struct cprof_error *cprof_web_server_run(struct cprof_web *web,
 	server->web = web;
 	server->stop_fd = options->stop_fd;
 	server->watch_fd = watch_fd;
-	struct cprof_listen listen;
-	err = cprof_listen_open(options->address, options->token_file, &listen);
-	if (err)
-		return err;
-	err = open_server(server, &listen, options);
+	server->service = CPROF_HTTP_SERVICE_NONE;
+	err = open_server(server, options);
 	while (!err && turn(server))
 		;
-	cprof_http_server_free(server->http);
-	cprof_listen_close(&listen);
+	cprof_http_service_close(&server->service);
 	return err;
 }
