@@ -9,6 +9,7 @@
 #include "attach/heap/baseline/baseline_types.h"
 #include "attach/heap/heap_baseline.h"
 #include "base/array.h"
+#include "base/bytes_text.h"
 #include "base/cleanup.h"
 
 #define ROOT       "[before attach]"
@@ -164,28 +165,18 @@ cprof_heap_before_account(const struct cprof_heap_before *before)
 
 /* ---- words ---- */
 
-static const char *human(uint64_t bytes, char *text, size_t n)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		value /= 1024;
-	snprintf(text, n, unit ? "%.4g %s" : "%.0f %s", value, units[unit]);
-	return text;
-}
-
 /* "24 bytes", "1152 to 1279 bytes", "80 KiB to 88 KiB". */
 static void class_text(const struct cprof_baseline_class *class, char *text, size_t n)
 {
-	char low[24], high[24];
+	char low[CPROF_BYTES_TEXT], high[CPROF_BYTES_TEXT];
 	if (class->low == class->high)
 		snprintf(text, n, "%" PRIu64 " bytes", class->low);
 	else if (class->low < 8192)
 		snprintf(text, n, "%" PRIu64 " to %" PRIu64 " bytes", class->low, class->high);
 	else
-		snprintf(text, n, "%s to %s", human(class->low, low, sizeof(low)),
-			 human(class->high + 1, high, sizeof(high)));
+		snprintf(text, n, "%s to %s",
+			 cprof_bytes_text((double)class->low, CPROF_BYTES_FOUR, low),
+			 cprof_bytes_text((double)(class->high + 1), CPROF_BYTES_FOUR, high));
 }
 
 /* "glibc malloc held 4 MiB in 1200 blocks; free in it: ..." */
@@ -195,7 +186,7 @@ static void note_allocator(struct cprof_heap_before *before,
 {
 	const struct cprof_baseline_totals *totals = &allocator->totals;
 	const struct cprof_baseline_sum *parts = totals->parts;
-	char text[7][32];
+	char text[7][CPROF_BYTES_TEXT];
 	cprof_run_log_note(before->log, CPROF_NOTE_FACT,
 			   "%s %s %s in %" PRIu64 " blocks (±%s, ±%" PRIu64
 			   " blocks); given back to it: %s at "
@@ -204,15 +195,22 @@ static void note_allocator(struct cprof_heap_before *before,
 			   "arenas; its own: %s; not to be told: %s",
 			   allocator->name,
 			   account->before || before->snapshot ? "holds now" : "held at the attach",
-			   human(parts[CPROF_BASELINE_IN_USE].bytes, text[0], 32),
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_IN_USE].bytes,
+					    CPROF_BYTES_FOUR, text[0]),
 			   parts[CPROF_BASELINE_IN_USE].objects,
-			   human(totals->error_bytes, text[1], 32), totals->error_objects,
-			   human(parts[CPROF_BASELINE_CACHED].bytes, text[2], 32),
+			   cprof_bytes_text((double)totals->error_bytes, CPROF_BYTES_FOUR, text[1]),
+			   totals->error_objects,
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_CACHED].bytes,
+					    CPROF_BYTES_FOUR, text[2]),
 			   parts[CPROF_BASELINE_CACHED].objects,
-			   human(parts[CPROF_BASELINE_FREE].bytes, text[3], 32),
-			   human(parts[CPROF_BASELINE_TOP].bytes, text[4], 32),
-			   human(parts[CPROF_BASELINE_OWN].bytes, text[5], 32),
-			   human(parts[CPROF_BASELINE_UNTOLD].bytes, text[6], 32));
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_FREE].bytes,
+					    CPROF_BYTES_FOUR, text[3]),
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_TOP].bytes,
+					    CPROF_BYTES_FOUR, text[4]),
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_OWN].bytes,
+					    CPROF_BYTES_FOUR, text[5]),
+			   cprof_bytes_text((double)parts[CPROF_BASELINE_UNTOLD].bytes,
+					    CPROF_BYTES_FOUR, text[6]));
 	if (allocator->untold_why)
 		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
 				   "%ssome of what %s held cannot be told: %s", before->who,

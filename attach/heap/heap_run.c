@@ -56,7 +56,7 @@ static struct cprof_regs regs_of(const struct cprof_shim_cell *cell, uint64_t pc
  * Made while a function of a pool was about to allocate: by its helpers, to get the memory that it hands out. Those
  * bytes are counted there. Like the allocator's calls of itself such a sample is thrown away whole.
  */
-static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack *stack)
+static bool for_a_pool(const struct cprof_heap_run *heap, const struct cprof_session_stack *stack)
 {
 	const struct cprof_pool_specs *pools = heap->request->pools;
 	for (size_t i = 1; pools && pools->n && i < stack->n; i++) {
@@ -67,14 +67,14 @@ static bool for_a_pool(const struct heap *heap, const struct cprof_session_stack
 }
 
 /* Drawn with a period that was never set: the cell was written by somebody else. Uprobes' are not in the target. */
-static bool is_forged(const struct heap *heap, const struct cprof_shim_cell *cell)
+static bool is_forged(const struct cprof_heap_run *heap, const struct cprof_shim_cell *cell)
 {
 	return cell->image != CPROF_HEAP_SAMPLE_BY_UPROBE &&
 	       (cell->period < heap->pace.base || cell->period > heap->period_high);
 }
 
 /* A target that invents samples shall not fill our memory. Real ones repeat their stacks. */
-static bool has_room(const struct heap *heap)
+static bool has_room(const struct cprof_heap_run *heap)
 {
 	const struct cprof_stack_table *stacks = cprof_session_stacks(heap->session);
 	return stacks->n_items < STACK_FRAMES_MAX && stacks->n_frames < PLACES_MAX &&
@@ -84,7 +84,7 @@ static bool has_room(const struct heap *heap)
 #define INNER_MAX 24
 
 /* How many frames are the allocator's, of a sample that it took somewhere in its middle. */
-static size_t n_inner(const struct heap *heap, const struct cprof_shim_cell *cell,
+static size_t n_inner(const struct cprof_heap_run *heap, const struct cprof_shim_cell *cell,
 		      const struct cprof_session_stack *stack)
 {
 	size_t inner = 0;
@@ -100,7 +100,7 @@ static size_t n_inner(const struct heap *heap, const struct cprof_shim_cell *cel
 static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
 				     const uint8_t *bytes)
 {
-	struct heap *heap = ctx;
+	struct cprof_heap_run *heap = ctx;
 	heap->profile.absurd += is_forged(heap, cell);
 	heap->no_room += !has_room(heap);
 	if (is_forged(heap, cell) || !has_room(heap))
@@ -139,27 +139,27 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 					    number);
 }
 
-static void count_lost(struct heap *heap)
+static void count_lost(struct cprof_heap_run *heap)
 {
 	heap->run->log->counts.lost = heap->no_room + cprof_heap_sources_lost(&heap->sources) +
 				      cprof_heap_sources_table_full(&heap->sources);
 }
 
 /* Of several processes, the first is watched before the window begins. */
-static uint64_t run_ns(const struct heap *heap)
+static uint64_t run_ns(const struct cprof_heap_run *heap)
 {
 	const struct cprof_window *window = heap->run->window;
 	return window->start_mono_ns ? cprof_window_elapsed_ns(window) : 0;
 }
 
 /* What is read from here on was allocated just now. */
-static void begin_to_read(struct heap *heap)
+static void begin_to_read(struct cprof_heap_run *heap)
 {
 	cprof_target_mem_begin(&heap->process->mem);
 	heap->profile.now_ns = cprof_heap_since_clock(&heap->since, run_ns(heap));
 }
 
-static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
+static struct cprof_error *poll_once(struct cprof_heap_run *heap, size_t *ret_samples)
 {
 	begin_to_read(heap);
 	struct cprof_error *err =
@@ -168,7 +168,7 @@ static struct cprof_error *poll_once(struct heap *heap, size_t *ret_samples)
 	return err;
 }
 
-struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
+struct cprof_error *cprof_heap_run_look_at_the_living(struct cprof_heap_run *heap)
 {
 	struct cprof_map64 alive = { 0 };
 	bool whole;
@@ -190,7 +190,7 @@ struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap)
 /* With the target's threads standing still and its code restored: a copy of the last samples, and what lives. */
 static struct cprof_error *last_look(void *ctx)
 {
-	struct heap *heap = ctx;
+	struct cprof_heap_run *heap = ctx;
 	begin_to_read(heap);
 	struct cprof_error *err = cprof_heap_sources_keep(&heap->sources, on_sample, heap);
 	count_lost(heap);
@@ -198,7 +198,7 @@ static struct cprof_error *last_look(void *ctx)
 }
 
 /* Of the last look at the living, up to so long before the next moment is due. */
-static struct cprof_error *keep_moment(struct heap *heap, uint64_t early_ns)
+static struct cprof_error *keep_moment(struct cprof_heap_run *heap, uint64_t early_ns)
 {
 	if (!heap->request->history_ns || heap->alive_ns + early_ns < heap->history.due_ns)
 		return NULL;
@@ -209,7 +209,7 @@ static struct cprof_error *keep_moment(struct heap *heap, uint64_t early_ns)
 }
 
 /* The moment of -heap-since. */
-static struct cprof_error *mark_since(struct heap *heap)
+static struct cprof_error *mark_since(struct cprof_heap_run *heap)
 {
 	if (!heap->request->since_ns || heap->since.marked ||
 	    run_ns(heap) < heap->request->since_ns)
@@ -219,7 +219,7 @@ static struct cprof_error *mark_since(struct heap *heap)
 }
 
 /* When they run again: walk the stacks of those samples, and tell what is in use. */
-static struct cprof_error *settle(struct heap *heap)
+static struct cprof_error *settle(struct cprof_heap_run *heap)
 {
 	cprof_target_mem_begin(&heap->process->mem);
 	struct cprof_error *err = cprof_heap_sources_kept(&heap->sources, on_sample, heap);
@@ -236,7 +236,7 @@ static struct cprof_error *settle(struct heap *heap)
 }
 
 /* Allocators that came by dlopen. If the threads could not be stopped just now, the next second will do. */
-static struct cprof_error *hook_newcomers(struct heap *heap)
+static struct cprof_error *hook_newcomers(struct cprof_heap_run *heap)
 {
 	if (cprof_heap_sources_over(&heap->sources))
 		return NULL;
@@ -251,7 +251,7 @@ static struct cprof_error *hook_newcomers(struct heap *heap)
 	return err;
 }
 
-static void set_period(struct heap *heap)
+static void set_period(struct cprof_heap_run *heap)
 {
 	if (heap->pace.period > heap->period_high)
 		heap->period_high = heap->pace.period;
@@ -260,7 +260,7 @@ static void set_period(struct heap *heap)
 }
 
 /* Once a second: mappings, what lives, and whether sampling costs what it may. */
-static struct cprof_error *every_second(struct heap *heap)
+static struct cprof_error *every_second(struct cprof_heap_run *heap)
 {
 	uint64_t now = cprof_clock_mono_ns();
 	if (now - heap->looked_mono_ns < LOOK_NS)
@@ -303,7 +303,7 @@ static const struct patience {
  * Losing samples makes every total too small; half as many, each standing for twice as much, does not. Not where the
  * user wants every call.
  */
-static void ease(struct heap *heap)
+static void ease(struct cprof_heap_run *heap)
 {
 	const struct cprof_counts *counts = &heap->run->log->counts;
 	uint64_t now = cprof_clock_mono_ns(), lost = cprof_heap_sources_lost(&heap->sources);
@@ -321,7 +321,7 @@ static void ease(struct heap *heap)
 	heap->eased_mono_ns = now;
 }
 
-struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples)
+struct cprof_error *cprof_heap_run_look(struct cprof_heap_run *heap, size_t *ret_samples)
 {
 	struct cprof_error *err = poll_once(heap, ret_samples);
 	ease(heap);
@@ -333,7 +333,7 @@ struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples)
 }
 
 /* What is waiting already need not be looked at while the threads stand still for the detach. */
-static struct cprof_error *drain(struct heap *heap)
+static struct cprof_error *drain(struct cprof_heap_run *heap)
 {
 	struct cprof_error *err = NULL;
 	size_t n = DRAINED;
@@ -345,128 +345,7 @@ static struct cprof_error *drain(struct heap *heap)
 
 /* ---- the profile ---- */
 
-static const char *human(double bytes, char *text, size_t n)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-	size_t unit = 0;
-	for (; bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		bytes /= 1024;
-	snprintf(text, n, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-	return text;
-}
-
-static void note_totals(const struct heap *heap)
-{
-	char text[4][32];
-	const struct cprof_heap_profile *profile = &heap->profile;
-	cprof_run_log_note(
-		heap->run->log, CPROF_NOTE_PLAIN,
-		"allocated %s ±%s (95 %%) in %" PRIu64 " sampled calls; in use of that %s "
-		"±%s in %" PRIu64 " live samples",
-		human(profile->alloc.bytes, text[0], 32),
-		human(cprof_heap_error95(&profile->alloc), text[1], 32), profile->alloc.samples,
-		human(profile->inuse.bytes, text[2], 32),
-		human(cprof_heap_error95(&profile->inuse), text[3], 32), profile->inuse.samples);
-	if (!heap->request->baseline)
-		cprof_run_log_note(
-			heap->run->log, CPROF_NOTE_WARNING,
-			"in use means: allocated since the attach and not freed; what process %d "
-			"held before is not in this profile (-heap-baseline adds it)",
-			(int)heap->run->targets[0]->pid);
-}
-
-/* Who reads the totals must know that they are not of all calls. */
-static void note_sizes(const struct heap *heap)
-{
-	char text[CPROF_HEAP_SIZES_TEXT];
-	cprof_heap_sizes_text(&heap->request->sizes, text);
-	if (*text)
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "only calls for %s were sampled (-heap-size): no other "
-				   "allocation is in this profile",
-				   text);
-}
-
-static void note_since(const struct heap *heap)
-{
-	const double s = (double)heap->request->since_ns / (double)CPROF_NS_PER_S;
-	if (heap->since.marked)
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "the profile tells what has changed since %g s after the "
-				   "attach (-heap-since): allocated after that, and in use at the "
-				   "end less in use then",
-				   s);
-	else if (heap->request->since_ns)
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "the run ended before the %g s of -heap-since were over: the "
-				   "profile is of all of it",
-				   s);
-}
-
-static void note_room(const struct heap *heap)
-{
-	if (heap->no_room)
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " samples were left out: there are more distinct "
-				   "stacks and sizes than a profile may hold: raise -rate",
-				   heap->no_room);
-}
-
-/* The region that we share with the process is its own memory. By mistake or on purpose, it can write there. */
-static void note_trust(const struct heap *heap)
-{
-	if (cprof_heap_profile_plausible(&heap->profile) && !heap->sources.reader.odd)
-		return;
-	if (heap->sources.sites) {
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "of %" PRIu64 " of its samples the program says what cannot be "
-				   "true (they stand for nothing, or for more than there can be): "
-				   "they were left out",
-				   heap->profile.absurd);
-		return;
-	}
-	cprof_run_log_note(
-		heap->run->log, CPROF_NOTE_WARNING,
-		"the target changed our region of its memory: %" PRIu64
-		" samples and counts in it cannot be true and were left out; what is left "
-		"says what the target wants it to",
-		heap->profile.absurd + heap->sources.reader.odd);
-}
-
-/* Was nothing allocated, or not through what we know? */
-static void note_silence(const struct heap *heap)
-{
-	if (heap->run->log->counts.samples || cprof_heap_sources_lost(&heap->sources) ||
-	    cprof_heap_sources_nested(&heap->sources) || heap->profile.alloc.samples)
-		return;
-	if (heap->sources.sites) {
-		cprof_run_log_note(
-			heap->run->log, CPROF_NOTE_WARNING,
-			"the program took no sample: its sampling may be switched off, or "
-			"little was allocated; -heap-method inline watches its "
-			"allocators");
-		return;
-	}
-	cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-			   "no sampled allocation went through the %" PRIu64
-			   " functions that are watched: either little %swas allocated, or by an "
-			   "allocator that has no symbols (name its functions with -heap-hook)",
-			   cprof_heap_sources_watched(&heap->sources),
-			   heap->request->sizes.given ? "of these sizes " : "");
-}
-
-static void note_mechanism(const struct heap *heap)
-{
-	cprof_heap_report_means(&heap->sources);
-	if (heap->profile.period_max > heap->profile.period_min)
-		cprof_run_log_note(heap->run->log, CPROF_NOTE_WARNING,
-				   "the rate went from %" PRIu64 " to %" PRIu64
-				   " bytes to keep up; each sample is weighed with its own",
-				   heap->profile.period_min, heap->profile.period_max);
-	cprof_heap_report_losses(&heap->sources);
-}
-
-static struct cprof_heap_rows rows_of(const struct heap *heap)
+static struct cprof_heap_rows rows_of(const struct cprof_heap_run *heap)
 {
 	return (struct cprof_heap_rows){ .session = heap->session,
 					 .process = heap->process,
@@ -479,7 +358,7 @@ static struct cprof_heap_rows rows_of(const struct heap *heap)
 }
 
 /* What was held before and is still; then how that, what was seen and the rest make up all memory. */
-static struct cprof_error *add_before(struct heap *heap)
+static struct cprof_error *add_before(struct cprof_heap_run *heap)
 {
 	if (!heap->request->baseline)
 		return NULL;
@@ -497,15 +376,9 @@ static struct cprof_error *add_before(struct heap *heap)
 	return err ? err : cprof_heap_resident_note(heap->run->log, &known);
 }
 
-struct cprof_error *cprof_heap_run_add(struct heap *heap)
+struct cprof_error *cprof_heap_run_add(struct cprof_heap_run *heap)
 {
-	note_mechanism(heap);
-	note_totals(heap);
-	note_sizes(heap);
-	note_since(heap);
-	note_room(heap);
-	note_trust(heap);
-	note_silence(heap);
+	cprof_heap_run_tell(heap);
 	struct cprof_error *late = add_before(heap);
 	if (late)
 		return late;
@@ -517,7 +390,7 @@ struct cprof_error *cprof_heap_run_add(struct heap *heap)
 /* ---- the run ---- */
 
 /* Breakpoints of a run that was killed would be taken for another tool's, and its functions left to uprobes. */
-static struct cprof_error *remove_left(struct heap *heap)
+static struct cprof_error *remove_left(struct cprof_heap_run *heap)
 {
 	struct cprof_heap_uprobe_left left;
 	struct cprof_error *err = cprof_maps_refresh(&heap->process->maps);
@@ -550,7 +423,7 @@ struct cprof_error *cprof_heap_run_explain(struct cprof_target *target, struct c
 			       (int)target->pid);
 }
 
-struct cprof_error *cprof_heap_run_attach(struct heap *heap)
+struct cprof_error *cprof_heap_run_attach(struct cprof_heap_run *heap)
 {
 	struct cprof_target *target = heap->run->targets[0];
 	const struct cprof_heap_install_options options = {
@@ -585,7 +458,7 @@ struct cprof_error *cprof_heap_run_attach(struct heap *heap)
 	return cprof_heap_run_explain(target, err);
 }
 
-struct cprof_error *cprof_heap_run_detach(struct heap *heap, bool wanted)
+struct cprof_error *cprof_heap_run_detach(struct cprof_heap_run *heap, bool wanted)
 {
 	struct cprof_error *err = wanted ? drain(heap) : NULL;
 	struct cprof_error *out =

@@ -23,7 +23,7 @@ struct heaps {
 	const struct cprof_heap_request *request;
 	struct cprof_heap_apart apart;
 	struct cprof_session *session;
-	struct heap *all; /* owned; apart.n, in that order */
+	struct cprof_heap_run *all; /* owned; apart.n, in that order */
 	struct cprof_heap_oom oom;
 };
 
@@ -33,7 +33,7 @@ static struct cprof_error *look_at_all(struct heaps *heaps, size_t *ret_samples)
 	struct cprof_error *err = NULL;
 	*ret_samples = 0;
 	for (size_t i = 0; !err && i < heaps->apart.n; i++) {
-		struct heap *heap = &heaps->all[i];
+		struct cprof_heap_run *heap = &heaps->all[i];
 		size_t n = 0;
 		if (!heap->watched || heaps->apart.all[i].out ||
 		    cprof_heap_sources_over(&heap->sources))
@@ -77,7 +77,7 @@ static struct cprof_error *look_at_the_living(struct heaps *heaps)
 {
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < heaps->apart.n; i++) {
-		struct heap *heap = &heaps->all[i];
+		struct cprof_heap_run *heap = &heaps->all[i];
 		cprof_target_mem_begin(&heap->process->mem);
 		if (heap->watched && !cprof_heap_sources_over(&heap->sources))
 			err = cprof_heap_run_look_at_the_living(heap);
@@ -151,7 +151,7 @@ static struct cprof_error *detach_all(struct heaps *heaps, bool lost)
 	const bool wanted = !lost && cprof_snapshots_want_last(heaps->run->window->snapshots);
 	struct cprof_error *first = NULL;
 	for (size_t i = 0; i < heaps->apart.n; i++) {
-		struct heap *heap = &heaps->all[i];
+		struct cprof_heap_run *heap = &heaps->all[i];
 		const bool out = heaps->apart.all[i].out;
 		if (!heap->watched)
 			continue;
@@ -218,8 +218,8 @@ static struct cprof_error *open_session(struct heaps *heaps)
 static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method *method)
 {
 	struct cprof_heap_one *one = &heaps->apart.all[i];
-	struct heap *heap = &heaps->all[i];
-	*heap = (struct heap){
+	struct cprof_heap_run *heap = &heaps->all[i];
+	*heap = (struct cprof_heap_run){
 		.run = &one->run,
 		.request = heaps->request,
 		.session = heaps->session,
@@ -232,7 +232,7 @@ static void begin(struct heaps *heaps, size_t i, const struct cprof_heap_method 
 				cprof_session_modules(heaps->session), one->run.log);
 }
 
-static void end(struct heap *heap)
+static void end(struct cprof_heap_run *heap)
 {
 	cprof_heap_before_deinit(&heap->before);
 	cprof_map64_deinit(&heap->alive);

@@ -2,7 +2,7 @@
 /*
  * attach/heap/heap_run_impl.h - the inside of the heap profile's run: one process, with all that is known of it.
  *
- * heap_run.c owns what is done with one; heap_run_all.c that it is done with all of them, in one window and one session.
+ * heap_run.c owns what is done with one, heap_run_notes.c what is said of it; heap_run_all.c that it is done with all of them, in one window and one session.
  */
 #ifndef CPROF_ATTACH_HEAP_HEAP_RUN_IMPL_H
 #define CPROF_ATTACH_HEAP_HEAP_RUN_IMPL_H
@@ -23,7 +23,7 @@
 #include "cprof/error.h"
 #include "cprof/hash.h"
 
-struct heap {
+struct cprof_heap_run {
 	const struct cprof_run *run;
 	const struct cprof_heap_request *request;
 	struct cprof_session *session;
@@ -48,23 +48,26 @@ struct heap {
 	bool label_pid; /* the session does not say whose it is, and somebody may ask */
 };
 
+/* The notes of a run that is over, in its log. */
+void cprof_heap_run_tell(const struct cprof_heap_run *heap);
+
 /* A row for each stack and size, and notes, for the profile. What lives is settled. Errors: NO_MEMORY. */
-struct cprof_error *cprof_heap_run_add(struct heap *heap);
+struct cprof_error *cprof_heap_run_add(struct cprof_heap_run *heap);
 
 /*
  * Watch its allocators; heap->watched says whether they are. Errors: those of cprof_heap_sources_attach(), NO_TARGET (it ended
  * meanwhile).
  */
-struct cprof_error *cprof_heap_run_attach(struct heap *heap);
+struct cprof_error *cprof_heap_run_attach(struct cprof_heap_run *heap);
 
 /* One turn while it is watched: samples, and once a second what lives and how often to sample. */
-struct cprof_error *cprof_heap_run_look(struct heap *heap, size_t *ret_samples);
+struct cprof_error *cprof_heap_run_look(struct cprof_heap_run *heap, size_t *ret_samples);
 
 /* What lives as of now, of a target that is watched still. */
-struct cprof_error *cprof_heap_run_look_at_the_living(struct heap *heap);
+struct cprof_error *cprof_heap_run_look_at_the_living(struct cprof_heap_run *heap);
 
 /* Out of the target, whatever happens. `wanted`: then heap->profile is settled, unless there is an error. */
-struct cprof_error *cprof_heap_run_detach(struct heap *heap, bool wanted);
+struct cprof_error *cprof_heap_run_detach(struct cprof_heap_run *heap, bool wanted);
 
 /*
  * What is read of a process that is about to end is anything: no symbols, no code, no mappings. It ends a moment after

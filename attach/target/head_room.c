@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes_text.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text_line.h"
@@ -136,17 +137,6 @@ bool cprof_head_room_is_limited(const struct cprof_head_room *room)
 
 /* ---- is it enough? ---- */
 
-static const char *human(uint64_t bytes, char *text, size_t n)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		value /= 1024;
-	snprintf(text, n, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-	return text;
-}
-
 static bool enough(uint64_t left, uint64_t need)
 {
 	return left / CPROF_HEAD_ROOM_TIMES >= need;
@@ -164,25 +154,27 @@ static struct cprof_error *too_little(const struct cprof_head_room *room,
 				      const struct cprof_need *need, const char *where,
 				      uint64_t left, uint64_t bytes)
 {
-	char text[2][32];
+	char text[2][CPROF_BYTES_TEXT];
 	return cprof_error_new(
 		CPROF_ERR_DENIED,
 		"process %d has %s left (%s); %s needs %s, and %d times that must be "
 		"free",
-		(int)room->pid, human(left, text[0], 32), where, need->what,
-		human(bytes, text[1], 32), CPROF_HEAD_ROOM_TIMES);
+		(int)room->pid, cprof_bytes_text((double)left, CPROF_BYTES_TENTHS, text[0]), where,
+		need->what, cprof_bytes_text((double)bytes, CPROF_BYTES_TENTHS, text[1]),
+		CPROF_HEAD_ROOM_TIMES);
 }
 
 static struct cprof_error *too_little_in_group(const struct cprof_head_room *room,
 					       const struct cprof_need *need)
 {
 	const struct cprof_memory_room *group = &room->cgroup;
-	char where[512], text[3][32];
+	char where[512], text[3][CPROF_BYTES_TEXT];
 	snprintf(where, sizeof(where),
 		 "%s of its memory cgroup %s is %s, %s used, of that %s reclaimable", group->knob,
-		 group->group, human(group->limit_bytes, text[0], 32),
-		 human(group->used_bytes, text[1], 32),
-		 human(group->reclaimable_bytes, text[2], 32));
+		 group->group,
+		 cprof_bytes_text((double)group->limit_bytes, CPROF_BYTES_TENTHS, text[0]),
+		 cprof_bytes_text((double)group->used_bytes, CPROF_BYTES_TENTHS, text[1]),
+		 cprof_bytes_text((double)group->reclaimable_bytes, CPROF_BYTES_TENTHS, text[2]));
 	struct cprof_error *err =
 		too_little(room, need, where, cprof_memory_room_left(group), need->resident_bytes);
 	return cprof_error_hint(err, "raise %s there for the time of the profile", group->knob);
@@ -206,11 +198,12 @@ static struct cprof_error *check_limit(const struct cprof_head_room *room,
 				       const struct cprof_limit *limit, uint64_t bytes,
 				       const char *name, const char *option)
 {
-	char where[256], text[2][32];
+	char where[256], text[2][CPROF_BYTES_TEXT];
 	if (!bytes || enough(left_of(limit), bytes))
 		return NULL;
-	snprintf(where, sizeof(where), "%s is %s, %s used", name, human(limit->limit, text[0], 32),
-		 human(limit->used, text[1], 32));
+	snprintf(where, sizeof(where), "%s is %s, %s used", name,
+		 cprof_bytes_text((double)limit->limit, CPROF_BYTES_TENTHS, text[0]),
+		 cprof_bytes_text((double)limit->used, CPROF_BYTES_TENTHS, text[1]));
 	struct cprof_error *err = too_little(room, need, where, left_of(limit), bytes);
 	if (!option)
 		return cprof_error_hint(err, "vm.overcommit_memory is 2: see CommitLimit and "
@@ -257,17 +250,18 @@ struct cprof_error *cprof_head_room_check(const struct cprof_head_room *room,
 
 static void name_limit(struct cprof_buffer *out, const char *name, const struct cprof_limit *limit)
 {
-	char text[2][32];
+	char text[2][CPROF_BYTES_TEXT];
 	if (limit->limit != NONE)
-		cprof_buffer_printf(out, "; %s is %s, %s used", name,
-				    human(limit->limit, text[0], 32),
-				    human(limit->used, text[1], 32));
+		cprof_buffer_printf(
+			out, "; %s is %s, %s used", name,
+			cprof_bytes_text((double)limit->limit, CPROF_BYTES_TENTHS, text[0]),
+			cprof_bytes_text((double)limit->used, CPROF_BYTES_TENTHS, text[1]));
 }
 
 struct cprof_error *cprof_head_room_refused(pid_t pid, const char *call, uint64_t bytes,
 					    int os_errno)
 {
-	char text[32];
+	char text[CPROF_BYTES_TEXT];
 	CPROF_AUTO(buffer) struct cprof_buffer known = { 0 };
 	struct cprof_head_room room;
 	if (os_errno != ENOMEM && os_errno != EAGAIN)
@@ -284,6 +278,6 @@ struct cprof_error *cprof_head_room_refused(pid_t pid, const char *call, uint64_
 		CPROF_ERR_DENIED,
 		"the kernel grants process %d no %s of %s (%s): a limit of the target's "
 		"own, not of this program%s",
-		(int)pid, call, human(bytes, text, 32), strerror(os_errno),
-		cprof_buffer_text(&known));
+		(int)pid, call, cprof_bytes_text((double)bytes, CPROF_BYTES_TENTHS, text),
+		strerror(os_errno), cprof_buffer_text(&known));
 }
