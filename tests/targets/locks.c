@@ -9,7 +9,7 @@
  * abba   two threads have taken two mutexes in opposite order and never go on
  * herd   a broadcast every 10 ms wakes 32 threads, which all want the condition's mutex
  * fork   as slow, and a child is forked every 20 ms that waits on a futex of its own
- * churn  threads come and go, each waits for a mutex once
+ * churn  threads come and go, each waits for a mutex once; "waits" are milliseconds that they waited
  * storm  pairs of threads play ping-pong over futexes as fast as they can; prints "waits N ns T" at its end
  */
 #include <linux/futex.h>
@@ -183,10 +183,19 @@ NOINLINE static void once_lock(void)
 	NOT_TAIL;
 }
 
+/* What they waited that have waited, in nanoseconds; under the lock. */
+static unsigned long long once_waited;
+
 static void *once_user(void *arg)
 {
+	struct timespec from, to;
 	(void)arg;
+	clock_gettime(CLOCK_MONOTONIC, &from);
 	once_lock();
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	once_waited += (unsigned long long)((to.tv_sec - from.tv_sec) * 1000000000ll + to.tv_nsec -
+					    from.tv_nsec);
+	atomic_store_explicit(&waits, once_waited / 1000000, memory_order_relaxed);
 	nap_us(500);
 	pthread_mutex_unlock(&lock);
 	return NULL;
