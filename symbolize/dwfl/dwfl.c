@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolize/dwfl/dwfl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define SEGMENTS_MAX 4096
+
+/* ---- callbacks ---- */
+
+/* libdwfl takes the Elf, which reads module->bytes. */
+static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
+		    char **file_name, Elf **elf)
+{
+	struct cprof_dwfl_module *module = *userdata;
+	(void)mod, (void)name, (void)base;
+	*file_name = NULL;
+	*elf = module && module->bytes.map
+		       ? module->libdw->elf_memory((char *)module->bytes.map, module->bytes.size)
+		       : NULL;
+	return -1;
+}
+
+/* The name that `elf` gives to dwz's common file. */
+static const char *alt_name(struct cprof_elf *elf)
+{
+	const struct cprof_section *link = elf ? cprof_elf_section(elf, ".gnu_debugaltlink") : NULL;
+	return link ? cprof_section_string(link, 0) : NULL;
+}
+
+/* Asked for the debug file, and by the same function for the common one of what it has found. */
+static struct cprof_elf *wanted(const struct cprof_dwfl_files *files, const char *link,
+				GElf_Word crc)
+{
+	const char *alt = alt_name(files->debug ? files->debug : files->self);
+	return link && alt && !crc && strcmp(link, alt) == 0 ? files->alt : files->debug;
+}
+
+static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
+			  const char *file_name, const char *link, GElf_Word crc,
+			  char **debug_file_name)
+{
+	const struct cprof_dwfl_module *module = *userdata;
+	struct cprof_elf *elf = module ? wanted(&module->files, link, crc) : NULL;
+	int fd = -1;
+	(void)mod, (void)name, (void)base, (void)file_name;
+	*debug_file_name = NULL;
+	errno = ENOENT;
+	if (elf)
+		cprof_error_free(cprof_dwfl_bytes_sealed(elf->image, &fd));
+	return fd;
+}
+
+/* ---- the session ---- */
+
+struct cprof_error *cprof_dwfl_init(struct cprof_dwfl *dwfl)
+{
+	static Dwfl_Callbacks callbacks = { .find_elf = find_elf,
+					    .find_debuginfo = find_debuginfo };
+	struct cprof_error *err = cprof_libdw_load(&dwfl->libdw);
+	if (err)
+		return err;
+	callbacks.section_address = dwfl->libdw.dwfl_offline_section_address;
+	dwfl->dwfl = dwfl->libdw.dwfl_begin(&callbacks);
+	return dwfl->dwfl ? NULL : cprof_error_no_memory();
+}
+
+void cprof_dwfl_deinit(struct cprof_dwfl *dwfl)
+{
+	if (dwfl->dwfl)
+		dwfl->libdw.dwfl_end(dwfl->dwfl);
+	while (dwfl->modules) {
+		struct cprof_dwfl_module *module = dwfl->modules;
+		dwfl->modules = module->next;
+		cprof_dwfl_bytes_free(&module->bytes);
+		free(module);
+	}
+	*dwfl = (struct cprof_dwfl){ 0 };
+}
+
+static struct cprof_error *refused(const struct cprof_libdw *libdw)
+{
+	return cprof_error_new(CPROF_ERR_BAD_DATA, "libdwfl: %s", libdw->dwfl_errmsg(-1));
+}
+
+static struct cprof_error *report(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
+				  uint64_t end, struct cprof_dwfl_module *module)
+{
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	struct cprof_error *err = cprof_dwfl_bytes_copy(module->files.self->image, &module->bytes);
+	if (err)
+		return err;
+	module->mod = libdw->dwfl_report_module(dwfl->dwfl, name, start, end);
+	return module->mod ? NULL : refused(libdw);
+}
+
+/* Only libdwfl can lay these out, and for that it wants a descriptor. */
+static struct cprof_error *report_relocatable(struct cprof_dwfl *dwfl, const char *name,
+					      uint64_t start, struct cprof_dwfl_module *module)
+{
+	CPROF_AUTO(close) int fd = -1;
+	struct cprof_error *err = cprof_dwfl_bytes_sealed(module->files.self->image, &fd);
+	if (err)
+		return err;
+	module->mod = dwfl->libdw.dwfl_report_elf(dwfl->dwfl, name, NULL, fd, start, false);
+	if (!module->mod)
+		return refused(&dwfl->libdw);
+	fd = -1;
+	return NULL;
+}
+
+struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
+				   uint64_t end, const struct cprof_dwfl_files *files,
+				   struct cprof_dwfl_module **ret_module)
+{
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	struct cprof_dwfl_module *module = calloc(1, sizeof(*module));
+	void **userdata;
+	if (!module)
+		return cprof_error_no_memory();
+	module->libdw = libdw;
+	module->files = *files;
+	module->next = dwfl->modules;
+	dwfl->modules = module;
+	libdw->dwfl_report_begin_add(dwfl->dwfl);
+	struct cprof_error *err = files->self->type == ET_REL
+					  ? report_relocatable(dwfl, name, start, module)
+					  : report(dwfl, name, start, end, module);
+	if (!err) {
+		libdw->dwfl_module_info(module->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
+		*userdata = module;
+	}
+	if (libdw->dwfl_report_end(dwfl->dwfl, NULL, NULL) != 0 && !err)
+		err = refused(libdw);
+	GElf_Addr bias;
+	if (!err && !libdw->dwfl_module_getelf(module->mod, &bias))
+		err = refused(libdw);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
+bool cprof_dwfl_span(const struct cprof_elf *elf, uint64_t *ret_start, uint64_t *ret_end)
+{
+	Elf64_Ehdr ehdr;
+	Elf64_Phdr phdr;
+	const uint64_t page = 4096;
+	uint64_t start = UINT64_MAX, end = 0;
+	if (!cprof_image_look(elf->image, 0, (uint8_t *)&ehdr, sizeof(ehdr)) ||
+	    ehdr.e_phentsize != sizeof(phdr))
+		return false;
+	for (uint64_t i = 0; i < ehdr.e_phnum && i < SEGMENTS_MAX; i++) {
+		if (!cprof_image_look(elf->image, ehdr.e_phoff + i * sizeof(phdr), (uint8_t *)&phdr,
+				      sizeof(phdr)))
+			return false;
+		if (phdr.p_type != PT_LOAD || phdr.p_memsz > UINT64_MAX - page - phdr.p_vaddr)
+			continue;
+		/* libdwfl takes the first segment, rounded down to its own alignment, to be at the start. */
+		const uint64_t align = phdr.p_align ? phdr.p_align : 1;
+		const uint64_t low = phdr.p_vaddr & -align;
+		const uint64_t top = (phdr.p_vaddr + phdr.p_memsz + page - 1) & -page;
+		start = low < start ? low : start;
+		end = top > end ? top : end;
+	}
+	*ret_start = start;
+	*ret_end = end;
+	return start < end;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * symbolize/dwfl/dwfl.h - a Dwfl of our modules: elfutils' libdwfl on files that we have found, proved and opened.
+ *
+ * Owns the session and its callbacks. Which files belong to a module is said by whoever reports it: libdwfl looks for none and asks no
+ * server. It gets copies of their bytes (dwfl_bytes.h), so no file of others is mapped. Addresses are whatever the module is reported at: those of a
+ * process, or the file's own.
+ *
+ * Two things libdw does on its own and has no callback for: it opens split units (.dwo), and dwz's common file where none was given, at paths that the
+ * file names. It also trusts its input more than we do. So a session on files of others belongs in a process that can open nothing and whose
+ * end harms nobody. Never on the sampling path.
+ */
+#ifndef CPROF_SYMBOLIZE_DWFL_DWFL_H
+#define CPROF_SYMBOLIZE_DWFL_DWFL_H
+
+#include "symbolize/dwfl/dwfl_bytes.h"
+#include "symbolize/dwfl/libdw.h"
+#include "symbolize/elf/elf_file.h"
+
+/* What belongs to one module; all borrowed, as long as the session. */
+struct cprof_dwfl_files {
+	struct cprof_elf *self;
+	struct cprof_elf *debug; /* its separate debug file; NULL: none */
+	struct cprof_elf *alt;   /* dwz's common parts; NULL: none */
+};
+
+struct cprof_dwfl_module {
+	Dwfl_Module *mod; /* borrowed from the session */
+	const struct cprof_libdw *libdw;
+	struct cprof_dwfl_files files;
+	struct cprof_dwfl_bytes bytes; /* of files.self, as libelf has them */
+	struct cprof_dwfl_module *next;
+};
+
+struct cprof_dwfl {
+	struct cprof_libdw libdw;
+	Dwfl *dwfl;                        /* owned */
+	struct cprof_dwfl_module *modules; /* owned; newest first */
+};
+
+/* Zeroed before, and after an error. Errors: UNSUPPORTED (no libdw), NO_MEMORY. */
+struct cprof_error *cprof_dwfl_init(struct cprof_dwfl *dwfl);
+void cprof_dwfl_deinit(struct cprof_dwfl *dwfl);
+
+/*
+ * Report a module `name` at [start, end): of a process, from the start of its first mapping to the end of the last; of a file, where its segments are.
+ * A relocatable one (a kernel's module) is laid out by libdwfl from `start` on. *ret_module lives as long as the session. Errors: BAD_DATA (what
+ * libdwfl says), NO_MEMORY, OS.
+ */
+struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
+				   uint64_t end, const struct cprof_dwfl_files *files,
+				   struct cprof_dwfl_module **ret_module);
+
+/* Where the segments of `elf` are in its own addresses: pages, [*ret_start, *ret_end). False: it has none. */
+bool cprof_dwfl_span(const struct cprof_elf *elf, uint64_t *ret_start, uint64_t *ret_end);
+
+#endif
