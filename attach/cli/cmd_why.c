@@ -40,7 +40,7 @@ struct cprof_error *cprof_cmd_why_process(struct cprof_target *target,
 	cprof_target_modules_init(&all, target, options->naming.budget);
 	struct cprof_error *err = cprof_why_process(&all.modules, &all.maps, &from, &out);
 	if (!err && !options->requests.cpu.user_only)
-		err = cprof_why_kernel(&out);
+		err = cprof_why_kernel(&all.modules, &from, &out);
 	if (!err)
 		err = print(&out);
 	cprof_target_modules_deinit(&all);

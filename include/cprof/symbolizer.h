@@ -68,7 +68,7 @@ struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symboliz
 					       size_t *ret_n);
 
 /*
- * Name a kernel address by /proc/kallsyms: one frame. Where that is restricted (kernel.kptr_restrict) the name is
+ * Name a kernel address: by the kernel's debug information where that is found, else by /proc/kallsyms, then one frame. Where that is restricted (kernel.kptr_restrict) the name is
  * "[kernel]" and cprof_symbolizer_notes() carries the hint.
  */
 struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,

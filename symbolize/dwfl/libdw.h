@@ -35,6 +35,7 @@
 	X(dwfl_module_addrdie)                                                                     \
 	X(dwfl_module_nextcu)                                                                      \
 	X(dwfl_offline_section_address)                                                            \
+	X(dwfl_linux_kernel_report_offline)                                                        \
 	X(dwarf_attr)                                                                              \
 	X(dwarf_attr_integrate)                                                                    \
 	X(dwarf_decl_line)                                                                         \

@@ -70,3 +70,20 @@ bool cprof_kernel_names_range(struct cprof_kernel_names *names, struct cprof_buf
 	*ret_end = kernel->end;
 	return true;
 }
+
+struct cprof_error *cprof_kernel_names_place(struct cprof_kernel_names *names, uint64_t addr,
+					     struct cprof_buffer *notes,
+					     struct cprof_module **ret_module,
+					     uint64_t *ret_file_addr)
+{
+	uint64_t start, end;
+	*ret_module = NULL;
+	if (!cprof_kernel_names_range(names, notes, &start, &end) || addr < start || addr >= end)
+		return NULL;
+	struct cprof_error *err = cprof_kernel_debug_find(&names->debug, NULL);
+	if (err || !names->debug.module)
+		return err;
+	*ret_module = names->debug.module;
+	*ret_file_addr = cprof_kernel_debug_file_addr(&names->debug, start, addr);
+	return NULL;
+}

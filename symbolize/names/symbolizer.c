@@ -13,6 +13,7 @@
 #include "symbolize/names/jit_names.h"
 #include "symbolize/names/kernel_names.h"
 #include "symbolize/names/names.h"
+#include "symbolize/names/place_name.h"
 #include "symbolize/names/plt.h"
 #include "symbolize/names/symbolizer_names.h"
 
@@ -59,6 +60,8 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 	symbolizer->debuginfod.say_ctx = options->say_ctx;
 	symbolizer->kernel.cache_dir = options->cache_dir;
 	symbolizer->kernel.text = options->kernel_text;
+	symbolizer->kernel.debug.modules = modules;
+	symbolizer->kernel.debug.debuginfod = options->debuginfod ? &symbolizer->debuginfod : NULL;
 	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
 	if (err) {
 		free(symbolizer);
@@ -463,14 +466,33 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 
 /* ---- the kernel ---- */
 
+/* By its debug information; *ret_n 0: there is none that names `addr`. */
+static struct cprof_error *ask_kernel_debug(struct cprof_symbolizer *symbolizer, uint64_t addr,
+					    const struct cprof_symbol_frame **ret_frames,
+					    size_t *ret_n)
+{
+	struct cprof_module *module;
+	uint64_t file_addr;
+	*ret_n = 0;
+	struct cprof_error *err = cprof_kernel_names_place(&symbolizer->kernel, addr,
+							   &symbolizer->notes, &module, &file_addr);
+	if (!err && module)
+		err = cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
+	if (!err && *ret_n && cprof_place_name_is((*ret_frames)[*ret_n - 1].name))
+		*ret_n = 0;
+	return err;
+}
+
 struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer, uint64_t addr,
 					    const struct cprof_symbol_frame **ret_frames,
 					    size_t *ret_n)
 {
 	struct cprof_symbol_frame frame = { .file = "" };
 	const struct cprof_kernel_symbol *symbol;
-	struct cprof_error *err =
-		cprof_kernel_names_find(&symbolizer->kernel, addr, &symbolizer->notes, &symbol);
+	struct cprof_error *err = ask_kernel_debug(symbolizer, addr, ret_frames, ret_n);
+	if (err || *ret_n)
+		return err;
+	err = cprof_kernel_names_find(&symbolizer->kernel, addr, &symbolizer->notes, &symbol);
 	uint64_t *place = err ? NULL : cprof_map64_put(&symbolizer->elsewhere, addr, NULL);
 	if (!place)
 		return err ? err : cprof_error_no_memory();

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include "base/cleanup.h"
 #include "base/printable_text.h"
 #include "symbolize/names/jit_dump.h"
 #include "symbolize/names/kernel.h"
+#include "symbolize/names/kernel_debug.h"
 #include "symbolize/names/package.h"
 #include "symbolize/names/perf_map.h"
 
@@ -283,11 +285,12 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 	return err ? err : put_jit(maps, &modules->budget, jit.n, jit.bytes, out);
 }
 
-struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)
+/* ---- the kernel ---- */
+
+static struct cprof_error *put_kernel_functions(struct cprof_buffer *out)
 {
 	struct cprof_kernel kernel = { 0 };
 	struct cprof_error *err = cprof_kernel_read(&kernel, NULL);
-	cprof_buffer_puts(out, "[kernel]\n");
 	if (err && err->code == CPROF_ERR_NO_MEMORY) {
 		cprof_kernel_deinit(&kernel);
 		return err;
@@ -304,4 +307,54 @@ struct cprof_error *cprof_why_kernel(struct cprof_buffer *out)
 	cprof_error_free(err);
 	cprof_kernel_deinit(&kernel);
 	return cprof_buffer_error(out);
+}
+
+/* A package of another release would be refused. */
+static void put_kernel_advice(struct cprof_buffer *out)
+{
+	struct utsname host;
+	if (uname(&host) != 0)
+		return;
+	cprof_buffer_printf(out,
+			    INDENT "%-9s the debug package of this very kernel: "
+				   "linux-image-%s-dbg on Debian, linux-image-%s-dbgsym on Ubuntu, "
+				   "kernel-debuginfo-%s on Fedora\n",
+			    "better", host.release, host.release, host.release);
+}
+
+static struct cprof_error *put_kernel_lines(struct cprof_modules *modules,
+					    const struct cprof_why_options *options,
+					    struct cprof_buffer *out)
+{
+	struct cprof_kernel_debug debug = { .modules = modules,
+					    .debuginfod = options->names.debuginfod };
+	struct cprof_names *names = NULL;
+	CPROF_AUTO(buffer) struct cprof_buffer trail = { 0 };
+	struct cprof_error *err = cprof_kernel_debug_find(&debug, &trail);
+	if (!err && debug.module)
+		err = cprof_names_get(debug.module, &options->names, &names);
+	if (!err && names)
+		err = cprof_names_need(names);
+	if (err)
+		return err;
+	if (names)
+		put_dwarf(out, names);
+	else
+		cprof_buffer_puts(out, INDENT "lines     none, and no inlined calls: no debug "
+					      "information\n");
+	put_lines(out, "looked", cprof_buffer_text(&trail));
+	if (names)
+		put_lines(out, "", cprof_buffer_text(&names->trail));
+	if (!names || !names->dwarf)
+		put_kernel_advice(out);
+	return cprof_buffer_error(out);
+}
+
+struct cprof_error *cprof_why_kernel(struct cprof_modules *modules,
+				     const struct cprof_why_options *options,
+				     struct cprof_buffer *out)
+{
+	cprof_buffer_puts(out, "[kernel]\n");
+	struct cprof_error *err = put_kernel_functions(out);
+	return err ? err : put_kernel_lines(modules, options, out);
 }

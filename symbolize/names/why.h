@@ -52,7 +52,9 @@ struct cprof_error *cprof_why_process(struct cprof_modules *modules, struct cpro
 				      const struct cprof_why_options *options,
 				      struct cprof_buffer *out);
 
-/* The kernel's names: found or hidden. Errors: NO_MEMORY. */
-struct cprof_error *cprof_why_kernel(struct cprof_buffer *out);
+/* The kernel's names, found or hidden, and its debug information. `modules` gets that if it is found. Errors: NO_MEMORY. */
+struct cprof_error *cprof_why_kernel(struct cprof_modules *modules,
+				     const struct cprof_why_options *options,
+				     struct cprof_buffer *out);
 
 #endif
