@@ -76,14 +76,15 @@ struct cprof_error *cprof_kernel_names_place(struct cprof_kernel_names *names, u
 					     struct cprof_module **ret_module,
 					     uint64_t *ret_file_addr)
 {
-	uint64_t start, end;
 	*ret_module = NULL;
-	if (!cprof_kernel_names_range(names, notes, &start, &end) || addr < start || addr >= end)
-		return NULL;
-	struct cprof_error *err = cprof_kernel_debug_find(&names->debug, NULL);
+	struct cprof_error *err = need_table(names, addr, notes);
+	const struct cprof_kernel *kernel = &names->kernel;
+	if (err || addr < kernel->start || addr >= kernel->end)
+		return err;
+	err = cprof_kernel_debug_find(&names->debug, NULL);
 	if (err || !names->debug.module)
 		return err;
 	*ret_module = names->debug.module;
-	*ret_file_addr = cprof_kernel_debug_file_addr(&names->debug, start, addr);
+	*ret_file_addr = cprof_kernel_debug_file_addr(&names->debug, kernel->start, addr);
 	return NULL;
 }
