@@ -4,13 +4,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "attach/heap/alloc/alloc_find.h"
 #include "attach/heap/baseline/baseline_sources.h"
+#include "attach/heap/baseline/baseline_spread.h"
 #include "attach/heap/baseline/baseline_types.h"
 #include "attach/heap/heap_baseline.h"
 #include "base/array.h"
 #include "base/bytes_text.h"
 #include "base/cleanup.h"
+#include "convert/profile/heap_age.h"
 
 #define ROOT       "[before attach]"
 #define FRAMES_MAX 5
@@ -157,10 +161,15 @@ struct cprof_error *cprof_heap_before_read_again(struct cprof_heap_before *befor
 	return NULL;
 }
 
+static struct cprof_baseline_account *newest(struct cprof_heap_before *before)
+{
+	return before->now_read ? &before->now : before->then_read ? &before->then : NULL;
+}
+
 const struct cprof_baseline_account *
 cprof_heap_before_account(const struct cprof_heap_before *before)
 {
-	return before->now_read ? &before->now : before->then_read ? &before->then : NULL;
+	return newest((struct cprof_heap_before *)(uintptr_t)before);
 }
 
 /* ---- words ---- */
@@ -219,21 +228,31 @@ static void note_allocator(struct cprof_heap_before *before,
 
 /* ---- rows ---- */
 
+struct row {
+	uint64_t objects, bytes;
+	uint64_t each; /* bytes of a block, where objects is 0 by rounding */
+	uint64_t age;  /* as in struct cprof_baseline_stack_class */
+};
+
 static struct cprof_error *add_stack(struct cprof_heap_before *before,
 				     struct cprof_stack_frame *frames, size_t n, unsigned zeros,
-				     uint64_t objects, uint64_t bytes)
+				     const struct row *row)
 {
 	const struct cprof_session_stack stack = { .frames = frames, .n = n };
-	const struct cprof_builder_label label = { .key = "bytes",
-						   .num = (int64_t)(bytes / objects),
-						   .unit = "bytes" };
+	const struct cprof_builder_label labels[] = {
+		{ .key = "bytes",
+		  .num = (int64_t)(row->objects ? row->bytes / row->objects : row->each),
+		  .unit = "bytes" },
+		{ .key = CPROF_HEAP_AGE,
+		  .str = row->age ? cprof_heap_ages[row->age - 1].text : NULL },
+	};
 	int64_t values[VALUES_MAX] = { 0 };
-	uint32_t labels;
-	values[zeros] = (int64_t)objects;
-	values[zeros + 1] = (int64_t)bytes;
-	struct cprof_error *err =
-		cprof_session_labels(before->session, before->process, 0, &label, 1, &labels);
-	return err ? err : cprof_session_add(before->session, &stack, labels, values);
+	uint32_t number;
+	values[zeros] = (int64_t)row->objects;
+	values[zeros + 1] = (int64_t)row->bytes;
+	struct cprof_error *err = cprof_session_labels(before->session, before->process, 0, labels,
+						       row->age ? 2 : 1, &number);
+	return err ? err : cprof_session_add(before->session, &stack, number, values);
 }
 
 static struct cprof_error *add_row(struct cprof_heap_before *before,
@@ -255,7 +274,10 @@ static struct cprof_error *add_row(struct cprof_heap_before *before,
 		if (*texts[i])
 			frames[n++] = cprof_session_marker(before->session, texts[i]);
 	}
-	return add_stack(before, frames, n, zeros, row->objects, row->bytes);
+	return add_stack(before, frames, n, zeros,
+			 &(struct row){ .objects = row->stackless,
+					.bytes = row->stackless_bytes,
+					.each = row->class.low });
 }
 
 /* What nobody can say more of: one sample, with the reason. */
@@ -264,12 +286,78 @@ static struct cprof_error *add_untold(struct cprof_heap_before *before, unsigned
 {
 	struct cprof_stack_frame frames[2] = { cprof_session_marker(before->session, why),
 					       { .addr = CPROF_MARKER_BEFORE } };
-	return bytes ? add_stack(before, frames, 2, zeros, 1, bytes) : NULL;
+	const struct row row = { .objects = 1, .bytes = bytes };
+	return bytes ? add_stack(before, frames, 2, zeros, &row) : NULL;
+}
+
+/* ---- stacks that an allocator has kept ---- */
+
+#define INNER_MAX 24
+
+/* Where the caller of the allocator is: the addresses begin somewhere inside of that. */
+static size_t skip_allocator(const struct cprof_alloc_entries *entries, const uint64_t *addrs,
+			     size_t n)
+{
+	size_t inner = 0;
+	for (size_t i = 0; i < n && i < INNER_MAX; i++) {
+		if (addrs[i] && cprof_alloc_entries_hold(entries, addrs[i] - 1))
+			inner = i + 1;
+	}
+	return inner;
+}
+
+static struct cprof_error *add_kept(struct cprof_heap_before *before,
+				    const struct cprof_baseline_account *account,
+				    const struct cprof_baseline_stack_row *kept,
+				    const struct cprof_alloc_entries *entries, unsigned zeros)
+{
+	const struct cprof_baseline_class *class = &account->rows[kept->class.row].class;
+	uint64_t addrs[CPROF_BASELINE_DEPTH];
+	struct cprof_stack_frame frames[CPROF_BASELINE_DEPTH + 3];
+	struct cprof_session_stack stack;
+	size_t n = cprof_baseline_stacks_get(&account->stacks, kept->class.stack, addrs);
+	const size_t inner = skip_allocator(entries, addrs, n);
+	n -= inner;
+	/* All are return addresses; of a stack the first one is taken for a place that runs. */
+	if (n)
+		addrs[inner]--;
+	struct cprof_error *err =
+		cprof_session_frames(before->session, before->process, addrs + inner, n, &stack);
+	if (err)
+		return err;
+	n = stack.n < CPROF_BASELINE_DEPTH ? stack.n : CPROF_BASELINE_DEPTH;
+	memcpy(frames, stack.frames, n * sizeof(*frames));
+	frames[n++] =
+		cprof_session_marker(before->session, account->allocators[class->allocator].name);
+	frames[n++] = cprof_session_marker(before->session, ROOT);
+	return add_stack(before, frames, n, zeros,
+			 &(struct row){ .objects = kept->whole_objects,
+					.bytes = kept->whole_bytes,
+					.each = class->low,
+					.age = kept->class.age });
+}
+
+static struct cprof_error *add_all_kept(struct cprof_heap_before *before,
+					const struct cprof_baseline_account *account,
+					unsigned zeros)
+{
+	struct cprof_alloc_entries entries = { 0 };
+	if (!account->stacks.n_rows)
+		return NULL;
+	struct cprof_error *err = cprof_alloc_find(&entries, &before->process->maps,
+						   cprof_session_modules(before->session));
+	for (uint32_t i = 0; !err && i < account->stacks.n_rows; i++) {
+		const struct cprof_baseline_stack_row *row = &account->stacks.rows[i];
+		if (row->whole_objects || row->whole_bytes)
+			err = add_kept(before, account, row, &entries, zeros);
+	}
+	cprof_alloc_entries_deinit(&entries);
+	return err;
 }
 
 struct cprof_error *cprof_heap_before_add(struct cprof_heap_before *before, unsigned zeros)
 {
-	const struct cprof_baseline_account *account = cprof_heap_before_account(before);
+	struct cprof_baseline_account *account = newest(before);
 	struct cprof_error *err = NULL;
 	if (!account)
 		return NULL;
@@ -283,8 +371,11 @@ struct cprof_error *cprof_heap_before_add(struct cprof_heap_before *before, unsi
 				 allocator->untold_why ? allocator->untold_why : "not told",
 				 allocator->totals.parts[CPROF_BASELINE_UNTOLD].bytes);
 	}
+	cprof_baseline_account_spread(account);
+	if (!err)
+		err = add_all_kept(before, account, zeros);
 	for (uint32_t i = 0; !err && i < account->n_rows; i++) {
-		if (account->rows[i].objects && account->rows[i].bytes)
+		if (account->rows[i].stackless || account->rows[i].stackless_bytes)
 			err = add_row(before, account, &account->rows[i], zeros);
 	}
 	return err;

@@ -365,17 +365,7 @@ uint64_t cprof_heap_sources_watched(const struct cprof_heap_sources *sources)
 
 bool cprof_heap_sources_is_allocator(const struct cprof_heap_sources *sources, uint64_t addr)
 {
-	const struct cprof_alloc_entries *entries = &sources->hooks.entries;
-	for (size_t i = 0; i < entries->n_ranges; i++) {
-		if (addr - entries->ranges[i].start <
-		    entries->ranges[i].end - entries->ranges[i].start)
-			return true;
-	}
-	for (size_t i = 0; i < entries->n; i++) {
-		if (addr - entries->all[i].addr < entries->all[i].end - entries->all[i].addr)
-			return true;
-	}
-	return false;
+	return cprof_alloc_entries_hold(&sources->hooks.entries, addr);
 }
 
 bool cprof_heap_sources_in_pool(const struct cprof_heap_sources *sources, uint64_t addr)

@@ -8,6 +8,7 @@
 
 #include "attach/heap/baseline/baseline_memory.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
+#include "attach/heap/baseline/jemalloc_samples.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
@@ -37,17 +38,35 @@ static bool read_image(void *ctx, uint64_t addr, void *buf, size_t n)
 
 /* ---- jemalloc ---- */
 
-static uint64_t extents;
+struct jemalloc_ctx {
+	struct cprof_baseline_memory *memory;
+	struct cprof_jemalloc_samples samples;
+	struct cprof_baseline_stacks stacks;
+};
 
 static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
 {
-	struct cprof_jemalloc_metadata *metadata = ctx;
+	struct jemalloc_ctx *it = ctx;
 	if (!extent->size || extent->start % 4096 || extent->size % 4096 ||
 	    extent->class > CPROF_JEMALLOC_CLASSES)
 		abort();
-	(void)metadata;
-	extents++;
-	return NULL;
+	return cprof_jemalloc_samples_note(&it->samples, it->memory, &it->stacks, extent,
+					   extent->size);
+}
+
+/* Every stack that was believed can be told, and every sample has one. */
+static void check_samples(const struct jemalloc_ctx *it)
+{
+	uint64_t addrs[CPROF_BASELINE_DEPTH];
+	unsigned lg;
+	cprof_jemalloc_samples_rate(&it->samples, &lg);
+	for (uint32_t i = 0; i < it->samples.n; i++) {
+		const uint32_t counts = it->samples.all[i].counts;
+		if (counts >= it->samples.n_counts ||
+		    !cprof_baseline_stacks_get(&it->stacks, it->samples.counts[counts].stack,
+					       addrs))
+			abort();
+	}
 }
 
 static void on_cached(void *ctx, uint64_t addr, unsigned class)
@@ -67,14 +86,17 @@ static void on_own(void *ctx, uint64_t addr)
 static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 {
 	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
+	struct jemalloc_ctx it = { .memory = memory };
 	struct cprof_jemalloc_metadata metadata = { 0 };
 	struct cprof_jemalloc_extent extent;
 	uint64_t broken;
 	cprof_jemalloc_tree_find(memory, addr, addr + 4096);
 	cprof_jemalloc_tree_at(memory, addr, addr, &extent);
-	struct cprof_error *err =
-		addr % 16 ? NULL
-			  : cprof_jemalloc_tree_each(memory, addr, on_extent, &metadata, &broken);
+	struct cprof_error *err = cprof_baseline_stacks_init(&it.stacks);
+	if (!err && addr % 16 == 0)
+		err = cprof_jemalloc_tree_each(memory, addr, on_extent, &it, &broken);
+	if (!err)
+		check_samples(&it);
 	if (!err)
 		err = cprof_jemalloc_metadata_note(&metadata, memory, addr);
 	/* A block of metadata that is really there has so many pages. */
@@ -84,6 +106,8 @@ static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 		err = cprof_jemalloc_caches(memory, &metadata, &fns, NULL);
 	cprof_error_free(err);
 	cprof_jemalloc_metadata_deinit(&metadata);
+	cprof_jemalloc_samples_deinit(&it.samples);
+	cprof_baseline_stacks_deinit(&it.stacks);
 }
 
 /* ---- musl ---- */

@@ -476,3 +476,17 @@ struct cprof_error *cprof_alloc_entries_add_custom(struct cprof_alloc_entries *e
 		add_range(entries, entry->addr, entry->end, 0);
 	return add_entry(entries, entry);
 }
+
+bool cprof_alloc_entries_hold(const struct cprof_alloc_entries *entries, uint64_t addr)
+{
+	for (size_t i = 0; i < entries->n_ranges; i++) {
+		if (addr - entries->ranges[i].start <
+		    entries->ranges[i].end - entries->ranges[i].start)
+			return true;
+	}
+	for (size_t i = 0; i < entries->n; i++) {
+		if (addr - entries->all[i].addr < entries->all[i].end - entries->all[i].addr)
+			return true;
+	}
+	return false;
+}

@@ -59,6 +59,9 @@ void cprof_alloc_entries_deinit(struct cprof_alloc_entries *entries);
 struct cprof_error *cprof_alloc_find(struct cprof_alloc_entries *entries, struct cprof_maps *maps,
 				     struct cprof_modules *modules);
 
+/* Is `addr` inside of one of them, or of an allocator's own code? */
+bool cprof_alloc_entries_hold(const struct cprof_alloc_entries *entries, uint64_t addr);
+
 /*
  * A symbol of a function in some object's tables (the object's own, .gnu_debugdata, its separate debug file), run-time
  * addresses. `name` is borrowed for the call. An error ends the search and is passed on.

@@ -13,7 +13,8 @@ struct cprof_error *cprof_baseline_account_init(struct cprof_baseline_account *a
 						struct cprof_baseline_account *before)
 {
 	*account = (struct cprof_baseline_account){ .before = before };
-	return cprof_intern_init(&account->texts);
+	struct cprof_error *err = cprof_intern_init(&account->texts);
+	return err ? err : cprof_baseline_stacks_init(&account->stacks);
 }
 
 void cprof_baseline_account_deinit(struct cprof_baseline_account *account)
@@ -28,6 +29,7 @@ void cprof_baseline_account_deinit(struct cprof_baseline_account *account)
 	cprof_baseline_blocks_deinit(&account->fresh_blocks);
 	cprof_map64_deinit(&account->fresh);
 	cprof_intern_deinit(&account->texts);
+	cprof_baseline_stacks_deinit(&account->stacks);
 	*account = (struct cprof_baseline_account){ 0 };
 }
 

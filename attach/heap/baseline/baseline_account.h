@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_blocks.h"
+#include "attach/heap/baseline/baseline_stacks.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
 #include "cprof/intern.h"
@@ -59,6 +60,8 @@ struct cprof_baseline_row {
 	uint32_t next; /* row + 1 with the same hash */
 	double fresh,
 		fresh_bytes; /* of them, blocks that took the place of older ones: estimated */
+	double stood, stood_bytes;           /* estimates of its blocks whose stacks are known, */
+	uint64_t stackless, stackless_bytes; /* and the others (baseline_spread.h) */
 };
 
 struct cprof_baseline_allocator {
@@ -84,6 +87,8 @@ struct cprof_baseline_account {
 	uint32_t n_ranges, cap_ranges;
 	struct cprof_baseline_blocks
 		blocks; /* in use, where the reader sees each block: by the address that the program has */
+	struct cprof_baseline_stacks
+		stacks; /* of blocks that allocators have sampled themselves (baseline_spread.h) */
 	struct cprof_baseline_account
 		*before;  /* borrowed: count only what was in use there, too; NULL: all */
 	uint64_t took_ns; /* processor time of reading */

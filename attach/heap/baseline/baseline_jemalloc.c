@@ -8,8 +8,10 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_spread.h"
 #include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
+#include "attach/heap/baseline/jemalloc_samples.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "cprof/hash.h"
 
@@ -21,6 +23,7 @@ struct reading {
 	struct cprof_baseline_teller teller;
 	uint64_t root;
 	struct cprof_jemalloc_metadata metadata;
+	struct cprof_jemalloc_samples samples;
 	uint64_t n_stray; /* pointers in caches that are no block of their size */
 };
 
@@ -136,9 +139,12 @@ static struct cprof_error *read_large(struct reading *reading,
 	const uint64_t own = extent->size - bytes;
 	const uint64_t here = absent < own ? absent : own;
 	add_part(reading, CPROF_BASELINE_OWN, 0, own, here);
+	if (!err)
+		err = cprof_baseline_teller_block(&reading->teller, row, extent->block, bytes,
+						  absent - here);
 	return err ? err
-		   : cprof_baseline_teller_block(&reading->teller, row, extent->block, bytes,
-						 absent - here);
+		   : cprof_jemalloc_samples_note(&reading->samples, reading->teller.memory,
+						 &reading->teller.account->stacks, extent, bytes);
 }
 
 static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
@@ -236,6 +242,34 @@ static struct cprof_error *read_caches(struct reading *reading)
 	return err;
 }
 
+/* ---- what it has sampled itself ---- */
+
+static struct cprof_error *add_samples(struct reading *reading)
+{
+	const struct cprof_jemalloc_samples *samples = &reading->samples;
+	struct cprof_error *err = NULL;
+	unsigned lg;
+	if (samples->n)
+		cprof_jemalloc_samples_rate(samples, &lg);
+	for (uint32_t i = 0; !err && i < samples->n; i++) {
+		const struct cprof_jemalloc_sample *sample = &samples->all[i];
+		const struct cprof_baseline_sampled sampled = {
+			.addr = sample->addr,
+			.bytes = sample->bytes,
+			.stack = samples->counts[sample->counts].stack,
+			.born = sample->born,
+			.age = cprof_baseline_age(sample->born),
+			.weight = cprof_baseline_weight(sample->bytes, (double)(1ull << lg)),
+		};
+		uint32_t row;
+		err = row_of(reading, sample->arena, sample->class, &row);
+		if (!err)
+			err = cprof_baseline_account_sampled(reading->teller.account, row,
+							     &sampled);
+	}
+	return err;
+}
+
 static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place_,
 				    struct cprof_baseline_account *account)
 {
@@ -249,8 +283,11 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 					       &broken);
 	if (!err) {
 		err = read_caches(&reading);
+		if (!err)
+			err = add_samples(&reading);
 		cprof_baseline_teller_totals(&reading.teller)->resyncs += broken + reading.n_stray;
 	}
+	cprof_jemalloc_samples_deinit(&reading.samples);
 	cprof_baseline_teller_deinit(&reading.teller);
 	cprof_jemalloc_metadata_deinit(&reading.metadata);
 	return err;

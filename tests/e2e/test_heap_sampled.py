@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# asan: yes
+"""Stacks that an allocator has sampled itself, long before we came: beside what the program knows that each of its functions holds."""
+
+import math
+import os
+import re
+import unittest
+
+import harness
+from heap_harness import Truth, Watching
+
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+ROOT = "[before attach]"
+FUNCTIONS = "keep_small", "keep_middle", "keep_large"
+
+
+def library(name):
+    path = os.path.join(LIBRARIES, name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest(f"{name} is not installed")
+    return path
+
+
+class Sampler(Truth):
+    """heap_sampled under an allocator that samples; .truth is {function: (objects, bytes)}."""
+
+    def __init__(self, **env):
+        super().__init__(["heap_sampled"], env={**os.environ, **env})
+        self.truth = {words[1]: tuple(map(int, words[2:])) for words in map(str.split, self.said) if words[0] == "truth"}
+
+    def tell(self, command):
+        self.truth = super().tell(command)
+
+
+class Sampled(harness.TempDir):
+    def snapshot(self, target):
+        path = self.path("heap.pb.gz")
+        footprint = harness.Footprint(target.pid)
+        run = harness.attach("-p", target.pid, "-mode", "heap", "-snapshot", "-f", "-o", path)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        footprint.check_unchanged(self)
+        return harness.Profile.read(path), run.stderr
+
+    def sums(self, profile, name):
+        """Blocks and bytes below this function, which are all of before; whoever else is in those stacks is no allocator's."""
+        objects = size = 0
+        for stack, values, labels in profile.samples:
+            if name in stack and stack[-1] == ROOT:
+                self.assertEqual(stack[0], name, stack)
+                self.assertEqual(stack[-2], self.allocator, stack)
+                self.assertIn("main", stack)
+                self.assertIn("age", labels)
+                objects, size = objects + values[-2], size + values[-1]
+        return objects, size
+
+    def near(self, profile, truth):
+        for name in FUNCTIONS:
+            got, (objects, size) = self.sums(profile, name), truth[name]
+            taken = 1 - math.exp(-size / objects / self.rate)
+            # Six standard errors, and what is rounded and what the C library has in between.
+            error = 6 * math.sqrt((1 - taken) / taken / objects) + 0.005
+            for value, want in zip(got, truth[name]):
+                self.assertLessEqual(abs(value - want), error * want, (name, got, truth[name], error))
+
+    def adds_up(self, profile, stderr, allocator):
+        """Nothing counts twice: all rows are, to the byte, what the allocator holds."""
+        held = re.search(rf"{re.escape(allocator)} holds now .* in (\d+) blocks", stderr)
+        self.assertEqual(sum(values[-2] for stack, values, _ in profile.samples if stack[-2] == allocator), int(held[1]))
+
+    def jemalloc(self, lg_rate):
+        self.allocator, self.rate = "jemalloc", 1 << lg_rate
+        return Sampler(LD_PRELOAD=library("libjemalloc.so.2"), MALLOC_CONF=f"prof:true,lg_prof_sample:{lg_rate}")
+
+    def test_jemalloc_tells_who_allocated(self):
+        # Its rate is found by what it counts: with another one nothing would fit.
+        for lg_rate in 12, 15:
+            with self.subTest(lg_rate=lg_rate), self.jemalloc(lg_rate) as target:
+                profile, stderr = self.snapshot(target)
+                self.near(profile, target.truth)
+                self.adds_up(profile, stderr, "jemalloc")
+                target.tell("free")
+                profile, stderr = self.snapshot(target)
+                self.near(profile, target.truth)
+                self.adds_up(profile, stderr, "jemalloc")
+                target.quit()
+
+    def test_jemalloc_that_profiles_but_not_yet_has_no_stacks(self):
+        with Sampler(LD_PRELOAD=library("libjemalloc.so.2"), MALLOC_CONF="prof:true,prof_active:false") as target:
+            profile, stderr = self.snapshot(target)
+            self.adds_up(profile, stderr, "jemalloc")
+            self.assertFalse([stack for stack, _, _ in profile.samples if "main" in stack])
+            target.quit()
+
+    def test_jemalloc_what_was_freed_while_we_watched_is_out(self):
+        with self.jemalloc(12) as target:
+            recording = Watching(target.pid, "auto", "-heap-baseline", "-rate", 4096)
+            target.tell("free")
+            target.tell("again")
+            profile = recording.stop()
+            self.near(profile, target.truth)
+            # What lies at their places now is of after: jemalloc's samples of it do not count.
+            self.assertEqual(self.sums(profile, "keep_later"), (0, 0))
+            self.assertTrue([stack for stack, _, _ in profile.samples if "keep_later" in stack])
+            target.quit()
+
+
+if __name__ == "__main__":
+    harness.main()
