@@ -6,8 +6,8 @@
  * is told when the thread itself is `current` again, with its registers and stack to be copied, and the time known
  * that decides whether it is kept. The kernel tells that moment since 6.16 (sched_exit_tp, where a schedule() comes
  * back). Before that, and where the sleeps of one call are to be one wait (-block all), the return of its system call has to
- * do, which makes every system call of the machine a little slower. In mutex mode the waker answers instead, at the
- * return of its own futex call.
+ * do, which makes every system call of the machine a little slower. In mutex mode the waker answers instead, where it
+ * wakes: it is `current` there, in its own futex call.
  *
  * The exit hooks return 1: a program on a tracepoint that returns 0 hides the event from every other perf user
  * of the machine. sched_switch and sched_waking are tp_btf programs, whose result nobody looks at.
@@ -354,6 +354,63 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 	return 0;
 }
 
+/* What a queue has cost beyond what its release was told with is paid by the next one. */
+static __always_inline void lock_owe(__u64 addr, __u64 charge)
+{
+	struct lock *lock = bpf_map_lookup_elem(&locks, &addr);
+	if (!lock)
+		return;
+	bpf_spin_lock(&lock->guard);
+	lock->debt_ns += charge;
+	bpf_spin_unlock(&lock->guard);
+}
+
+/* Whether the call may wake more than one; its third argument says how many, but for FUTEX_UNLOCK_PI, which wakes one. */
+static __always_inline int wakes_many(int nr, struct pt_regs *regs)
+{
+	return nr == NR_FUTEX && (int)ARG3(regs) > 1 &&
+	       FUTEX_COMMAND(ARG2(regs)) != FUTEX_UNLOCK_PI;
+}
+
+/*
+ * Whether `waker`, about to end the wait of `thread`, has already paid for this queue in the same call. Its first sleeper pays for
+ * all of them; who has slept since before that one was woken was in the queue that was paid for, and a call that wakes
+ * many leaves nobody there for a call to come.
+ */
+static __always_inline int pays_again(const struct cprof_wait_bpf_thread *thread, __u32 waker,
+				      int many, __u64 now)
+{
+	struct cprof_wait_bpf_thread *payer = thread_get(waker);
+	if (!payer)
+		return 0;
+	if (many && payer->paid_addr == thread->addr && thread->asleep_since_ns < payer->paid_ns)
+		return 1;
+	payer->paid_addr = thread->addr;
+	payer->paid_ns = now;
+	return 0;
+}
+
+/* The sample that comes with it shows the releasing thread in its call. */
+static __always_inline void tell_release(void *ctx, const struct cprof_wait_bpf_thread *thread,
+					 __u32 waker, __u64 charge)
+{
+	__u64 rate = rate_ns;
+	struct cprof_wait_bpf_event event = {
+		.what = CPROF_WAIT_BPF_RELEASE,
+		.tid = waker,
+		.syscall = NR_FUTEX,
+		.delay_ns = charge,
+		.addr = thread->addr,
+		.op = thread->op,
+		.val = thread->val,
+		.owner = thread->owner,
+		.rate_ns = rate,
+	};
+	COUNT(releases, 1);
+	if (keeps(charge, rate))
+		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
+}
+
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task)
 {
@@ -388,14 +445,10 @@ int BPF_PROG(on_waking, struct task_struct *task)
 		if (owner == waker_tid)
 			COUNT(agreed, 1);
 	}
-	struct cprof_wait_bpf_thread *payer = thread_get(waker_tid);
-	if (!payer)
-		return 0;
-	payer->charge_ns += charge;
-	payer->charge_addr = thread->addr;
-	payer->charge_op = thread->op;
-	payer->charge_val = thread->val;
-	payer->charge_owner = thread->owner;
+	if (pays_again(thread, waker_tid, wakes_many(nr, regs), now))
+		lock_owe(thread->addr, charge);
+	else
+		tell_release(ctx, thread, waker_tid, charge);
 	return 0;
 }
 
@@ -411,26 +464,6 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		lock_end(thread->lock_addr, thread->asleep_since_ns, bpf_ktime_get_ns(), 0, &owner);
 	bpf_map_delete_elem(&threads, &tid);
 	return 0;
-}
-
-static __always_inline void tell_release(void *ctx, struct cprof_wait_bpf_thread *thread, __u32 tid)
-{
-	__u64 rate = rate_ns;
-	struct cprof_wait_bpf_event event = {
-		.what = CPROF_WAIT_BPF_RELEASE,
-		.tid = tid,
-		.syscall = NR_FUTEX,
-		.delay_ns = thread->charge_ns,
-		.addr = thread->charge_addr,
-		.op = thread->charge_op,
-		.val = thread->charge_val,
-		.owner = thread->charge_owner,
-		.rate_ns = rate,
-	};
-	thread->charge_ns = 0;
-	COUNT(releases, 1);
-	if (keeps(event.delay_ns, rate))
-		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
 }
 
 static __always_inline void tell_wait(void *ctx, struct cprof_wait_bpf_thread *thread, __u32 tid)
@@ -472,8 +505,6 @@ static __always_inline void syscall_returns(void *ctx)
 	struct cprof_wait_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!thread)
 		return;
-	if (tell_releases && thread->charge_ns)
-		tell_release(ctx, thread, tid);
 	if (tell_waits && thread->delay_ns)
 		tell_wait(ctx, thread, tid);
 	else

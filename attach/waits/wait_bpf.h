@@ -45,15 +45,13 @@ struct cprof_wait_bpf_thread {
 	__u64 queue_ns;
 	__u64 addr;
 	__u64 lock_addr; /* counted in locks under this address; 0: not counted */
-	__u64 charge_ns; /* as a waker, in its present futex call */
-	__u64 charge_addr;
+	__u64 paid_addr; /* as a waker: the lock that it paid for last, and when */
+	__u64 paid_ns;
 	__s32 syscall;
 	__u32 op, val, owner;
-	__u32 charge_op, charge_val, charge_owner;
 	__u32 serial;
 	__u32 unsure; /* written from outside, for a wait that had begun before: it may have ended meanwhile */
 	__u32 waker, disk; /* as in the event */
-	__u32 pad;
 };
 
 /* Kept for each CPU (modulo CPROF_WAIT_BPF_CPUS), or they would fight for the memory: the sum is what counts. */

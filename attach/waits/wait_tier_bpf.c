@@ -44,7 +44,8 @@ struct bpf_tier {
 	size_t n_rings;
 	int *exit_fds; /* owned; tracepoints of returning system calls, with our program */
 	size_t n_exit_fds;
-	bool at_resume; /* waits are told where a thread goes on, not where its call returns */
+	bool at_resume; /* waits are told where a thread goes on */
+	bool at_return; /* else where its call returns; releases need neither */
 	uint64_t full_told;
 	struct cprof_wait_faults faults; /* with -block all */
 };
@@ -66,9 +67,9 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		skel->data->rate_ns = intake->rate_ns;
 		skel->rodata->tell_at_resume = tier->at_resume;
 		bpf_program__set_autoload(skel->progs.on_any_return,
-					  intake->request->all && !tier->at_resume);
+					  tier->at_return && intake->request->all);
 		bpf_program__set_autoload(skel->progs.on_futex_return,
-					  !intake->request->all && !tier->at_resume);
+					  tier->at_return && !intake->request->all);
 		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
 		why = -wait_bpf__load(skel);
 	}
@@ -152,7 +153,7 @@ static struct cprof_error *hook(struct bpf_tier *tier)
 {
 	struct cprof_futex_tracepoints points;
 	struct cprof_error *err = NULL;
-	const bool returns = !tier->intake->request->all && !tier->at_resume;
+	const bool returns = tier->at_return && !tier->intake->request->all;
 	if (returns)
 		err = cprof_futex_tracepoints_find(&points);
 	if (!err && returns)
@@ -226,6 +227,7 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	tier->exit_fds = calloc(2, sizeof(*tier->exit_fds));
 	tier->at_resume = (!intake->request->all || intake->request->sleeps) &&
 			  !intake->request->releases && has_resume();
+	tier->at_return = !intake->request->releases && !tier->at_resume;
 	if (!tier->exit_fds)
 		err = cprof_error_no_memory();
 	if (!err && intake->request->all)
