@@ -26,10 +26,11 @@ static const struct {
 	{ "", "if what makes it can write a map for perf, /tmp/perf-%d.map, that gives it names" },
 };
 
+/* A file that a core file names, and that is not here, is no such code. */
 static bool is_generated(const struct cprof_map *map)
 {
 	return map && map->module &&
-	       (map->module->kind == CPROF_MODULE_ANONYMOUS ||
+	       ((map->module->kind == CPROF_MODULE_ANONYMOUS && map->path[0] != '/') ||
 		strncmp(map->path, "/memfd:", strlen("/memfd:")) == 0);
 }
 

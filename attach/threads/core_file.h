@@ -5,6 +5,10 @@
  * Owns the ELF notes and segments of the file. Its threads become a snapshot in core_snapshot.h, its mappings in
  * core_maps.h. The file is somebody else's: every length is checked, nothing is believed.
  *
+ * Headers and notes are libelf's to read. dwfl_core_file_report() of elfutils 0.188 was tried for the modules and is not used: it opens the paths
+ * that the core names, itself, before any callback, so a core whose library's path leads to a FIFO holds eu-stack and eu-unstrip for ever.
+ * A test compares the modules.
+ *
  * Source of truth: core(5); ELF gABI "Note Section"; Linux fs/binfmt_elf.c (NT_PRSTATUS, NT_PRPSINFO, NT_FILE,
  * NT_AUXV) and struct elf_prstatus of sys/procfs.h.
  */

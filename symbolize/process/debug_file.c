@@ -152,35 +152,71 @@ static struct cprof_error *by_build_id(const struct want *want,
 	return try_roots(roots, path, want, trail, ret_elf);
 }
 
-static struct cprof_error *by_debuglink(struct cprof_elf *elf, struct want *want,
-					const struct cprof_debug_roots *roots,
-					struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+/* `name` in the directories that go with the module's; below /usr/lib/debug only, or beside it too. */
+static struct cprof_error *in_places(const struct cprof_debug_roots *roots, const char *name,
+				     bool beside, const struct want *want,
+				     struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	const char *module_path = roots->module_path;
+	size_t len = (size_t)(strrchr(module_path, '/') - module_path);
+	/* Packages from before /lib was made a link to /usr/lib have the path without /usr. */
+	const bool in_usr = strncmp(module_path, "/usr/", 5) == 0;
+	const struct {
+		const char *before, *dir, *after;
+		bool here;
+	} places[] = {
+		{ "", module_path, "/", beside },
+		{ "", module_path, "/.debug/", beside },
+		{ DEBUG_DIR, module_path, "/", true },
+		{ DEBUG_DIR, module_path + 4, "/", in_usr },
+	};
+	struct cprof_error *err = NULL;
+	if (len > PATH_TEXT_MAX / 2)
+		return NULL;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !err && !*ret_elf; i++) {
+		char path[PATH_TEXT_MAX];
+		int n = snprintf(path, sizeof(path), "%s%.*s%s%s", places[i].before,
+				 (int)(len - (size_t)(places[i].dir - module_path)), places[i].dir,
+				 places[i].after, name);
+		if (places[i].here && n > 0 && (size_t)n < sizeof(path))
+			err = try_roots(roots, path, want, trail, ret_elf);
+	}
+	return err;
+}
+
+/* The name in .gnu_debuglink and its CRC; NULL: none that makes sense. */
+static const char *read_debuglink(struct cprof_elf *elf, struct want *want)
 {
 	const struct cprof_section *link = cprof_elf_section(elf, ".gnu_debuglink");
 	const char *name = link ? cprof_section_string(link, 0) : NULL;
-	if (!name || !*name || strchr(name, '/') || !roots->module_path ||
-	    roots->module_path[0] != '/')
+	if (!name || !*name || strchr(name, '/'))
 		return NULL;
 	const uint8_t *crc = cprof_section_at(link, (strlen(name) + 4) & ~(size_t)3, 4);
 	if (!crc)
 		return NULL;
 	memcpy(&want->crc, crc, 4);
 	want->check_crc = true;
-	size_t dir = (size_t)(strrchr(roots->module_path, '/') - roots->module_path);
-	if (dir > PATH_TEXT_MAX / 2)
+	return name;
+}
+
+/* By the debuglink; without one by the module's own name, with ".debug" or as it is, and then the build-id alone is proof. */
+static struct cprof_error *by_name(struct cprof_elf *elf, struct want *want,
+				   const struct cprof_debug_roots *roots,
+				   struct cprof_buffer *trail, struct cprof_elf **ret_elf)
+{
+	const char *link = read_debuglink(elf, want);
+	char name[PATH_TEXT_MAX];
+	if (!roots->module_path || roots->module_path[0] != '/')
 		return NULL;
-	static const char *const forms[] = { "%2$.*1$s/%3$s", "%2$.*1$s/.debug/%3$s",
-					     DEBUG_DIR "%2$.*1$s/%3$s" };
-	struct cprof_error *err = NULL;
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !err && !*ret_elf; i++) {
-		char path[PATH_TEXT_MAX];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		int n = snprintf(path, sizeof(path), forms[i], (int)dir, roots->module_path, name);
-#pragma GCC diagnostic pop
-		if (n > 0 && (size_t)n < sizeof(path))
-			err = try_roots(roots, path, want, trail, ret_elf);
-	}
+	if (link)
+		return in_places(roots, link, true, want, trail, ret_elf);
+	const char *base = strrchr(roots->module_path, '/') + 1;
+	int n = snprintf(name, sizeof(name), "%s.debug", base);
+	if (!*base || n < 0 || (size_t)n >= sizeof(name) || !want->build_id_len)
+		return NULL;
+	struct cprof_error *err = in_places(roots, name, true, want, trail, ret_elf);
+	if (!err && !*ret_elf)
+		err = in_places(roots, base, false, want, trail, ret_elf);
 	return err;
 }
 
@@ -193,7 +229,7 @@ struct cprof_error *cprof_debug_file_find(struct cprof_elf *elf,
 	want.build_id_len = cprof_elf_build_id(elf, want.build_id);
 	struct cprof_error *err = by_build_id(&want, roots, trail, ret_elf);
 	if (!err && !*ret_elf)
-		err = by_debuglink(elf, &want, roots, trail, ret_elf);
+		err = by_name(elf, &want, roots, trail, ret_elf);
 	if (!err && !*ret_elf)
 		err = by_debuginfod(&want, roots, trail, ret_elf);
 	return err;

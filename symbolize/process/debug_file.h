@@ -6,6 +6,12 @@
  * Owns where such files are looked for and the proof that one belongs to the module: the same build-id, or for
  * a debuglink without one the CRC of the whole file. A path alone proves nothing; a wrong file is worse than none.
  *
+ * The places are libdwfl's (a test compares them), the opening is not: dwfl_standard_find_debuginfo() of elfutils 0.188 opens each by its
+ * path, so a debuglink to a FIFO holds it for ever and a link leads out of the target's root; asks debuginfod unasked; takes a file without build-id
+ * where there is no debuglink; and unpacked 436 KB of .gnu_debugdata to 2.9 GB in 25 s (we: 70 MB, 0.7 s). It has no hook for any of that. So
+ * libdwfl is given the files that we found, by a callback (symbolize/dwfl/dwfl.h). dwarf_begin_elf(), behind dwfl_module_getdwarf(), unpacks
+ * all debug sections at once: 87 ms and 32 MB for python3.11 before the first answer.
+ *
  * Source of truth: gdb manual "Separate Debug Files", "MiniDebugInfo".
  */
 #ifndef CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H

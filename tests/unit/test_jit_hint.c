@@ -10,6 +10,7 @@ static struct cprof_module generated = { .kind = CPROF_MODULE_ANONYMOUS };
 static struct cprof_module file = { .kind = CPROF_MODULE_FILE };
 static struct cprof_map library = { .path = "", .module = &file };
 static struct cprof_map code = { .path = "", .module = &generated };
+static struct cprof_map missing = { .path = "/opt/lib.so", .module = &generated };
 static struct cprof_map *all[] = { &library, &code };
 static struct cprof_maps maps = { .pid = 42, .all = all, .n_all = 2 };
 
@@ -43,6 +44,7 @@ TEST(jit_hint_is_given_where_names_would_change_the_picture)
 	cprof_jit_hint_see(&hint, &maps, &code, "hot", true);
 	cprof_jit_hint_see(&hint, &maps, &library, "node+0x10", false);
 	cprof_jit_hint_see(&hint, &maps, NULL, "[unknown]+0x0", false);
+	cprof_jit_hint_see(&hint, &maps, &missing, "lib.so+0x10", false);
 	check("/usr/bin/node", &hint, NULL);
 	cprof_jit_hint_see(&hint, &maps, &code, "[JIT]", false);
 	cprof_jit_hint_put(&hint, 21, &text);
