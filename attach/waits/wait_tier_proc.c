@@ -351,8 +351,8 @@ static void tell(void *state)
 		cprof_run_log_note(
 			tier->intake->run->log, CPROF_NOTE_WARNING,
 			"some threads were not looked at: out of descriptors; raise ulimit -n");
-	const uint64_t window_ns = cprof_wait_intake_end_ns(tier->intake) -
-				   tier->intake->run->window->start_mono_ns;
+	const uint64_t window_ns =
+		cprof_wait_intake_end_ns(tier->intake) - tier->intake->run->window->start_mono_ns;
 	const bool many = tier->gaps_ns > window_ns / 20;
 	if (tier->gaps_ns)
 		cprof_run_log_note(
