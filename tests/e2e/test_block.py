@@ -114,6 +114,11 @@ def unseen(profile):
     return float(gaps[1]) * 1e9 / profile.duration_nanos if gaps else 0
 
 
+def lost(profile):
+    """How many waits the profile says it has lost: a ring holds about 127 stacks, and a reader that may not run leaves it full."""
+    return int(re.search(r"lost: (\d+)", " ".join(profile.comments))[1])
+
+
 class Primitives(harness.TempDir):
     """200 waits of 3 ms on each primitive: delays within 2 %, counts within 3 %, kind and stack right."""
 
@@ -121,12 +126,13 @@ class Primitives(harness.TempDir):
         label, contends, function = PRIMITIVES[kind]
         profile, count, delay = profile_of(self, kind, hold_us, waits, method)
         contentions, delayed, parked, parked_delay = sums(profile, in_wait)
-        count_margin, delay_margin = count_margin + unseen(profile), delay_margin + unseen(profile)
+        missing = unseen(profile) + lost(profile) / count
+        count_margin, delay_margin = count_margin + missing, delay_margin + missing
         got = (contentions, delayed) if contends else (parked, parked_delay)
         self.assertEqual((parked, parked_delay) if contends else (contentions, delayed), (0, 0), "in the wrong pair")
         self.assertAlmostEqual(got[0] / count, 1, delta=count_margin, msg=f"{kind} count {got[0]} of {count}")
         # A PI mutex and a join have the kernel at work before they sleep and after they are woken.
-        margin = 0.06 if kind in ("pi", "join", "once") else delay_margin
+        margin = 0.06 + missing if kind in ("pi", "join", "once") else delay_margin
         delay.check(self, got[1], margin, kind)
         for stack, _, labels in profile.samples:
             if in_wait(stack, labels):
@@ -154,8 +160,9 @@ class Primitives(harness.TempDir):
             self.skipTest("Linux is older than 6.16")
         profile, count, delay = profile_of(self, "futex_wait", 3000, 100, "bpf")
         _, _, parked, delayed = sums(profile, in_wait)
-        self.assertAlmostEqual(parked / count, 1, delta=0.03)
-        delay.check(self, delayed, 0.02, "futex_wait")
+        missing = lost(profile) / count
+        self.assertAlmostEqual(parked / count, 1, delta=0.03 + missing)
+        delay.check(self, delayed, 0.02 + missing, "futex_wait")
 
     def test_perf(self):
         self.each("perf", PRIMITIVES)
@@ -190,8 +197,9 @@ class Primitives(harness.TempDir):
         contentions, delayed, _, _ = sums(profile, in_wait)
         kept = int(re.search(r"samples: (\d+)", " ".join(profile.comments))[1])
         self.assertLess(kept, count * 0.6)
-        self.assertAlmostEqual(contentions / count, 1, delta=0.15)
-        delay.check(self, delayed, 0.10, "mutex")
+        missing = lost(profile) / (kept + lost(profile))
+        self.assertAlmostEqual(contentions / count, 1, delta=0.15 + missing)
+        delay.check(self, delayed, 0.10 + missing, "mutex")
 
 
 class Shapes(harness.TempDir):
