@@ -16,7 +16,7 @@ static const struct cprof_option rows[] = {
 	{ "mode", ROW(CPROF_OPT_STRING, mode), "cpu", "MODE", "what to profile", "Profile" },
 	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
 	{ "rate", ROW(CPROF_OPT_STRING, rate), NULL, "RATE", "-mode heap: one sample per so many BYTES allocated (default 524288; 1: every call); block, mutex: keep one wait per DURATION of waiting, and all longer ones (default 0: adapt to the load)", NULL },
-	{ "timeline", ROW(CPROF_OPT_OPTIONAL, timeline_text), NULL, "[BUCKET]", "samples say when they were: the label time_ms, in buckets of a duration (100ms), or as wide as it takes to have at most 1000 of them and the file not twice as large; of a file of -mode cpu that is not pushed it is the default, off ends that", NULL },
+	{ "timeline", ROW(CPROF_OPT_OPTIONAL, timeline_text), NULL, "[BUCKET]", "samples say when they were: the label time_ms, in buckets of a duration (100ms), or as wide as it takes to have at most 1000 of them and the file not twice as large; of a file of -mode cpu or wall that is not pushed it is the default, off ends that", NULL },
 	{ "label", ROW(CPROF_OPT_LIST, labels), NULL, "K=V", "put this label on every sample; repeatable", NULL },
 
 	{ "hz", ROW(CPROF_OPT_DOUBLE, requests.cpu.rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },

@@ -79,10 +79,11 @@ static struct cprof_run_timeline choose_timeline(const struct record *record)
 	const struct cprof_attach_options *options = record->options;
 	const struct cprof_format *file = record->answer.file;
 	struct cprof_run_timeline timeline = options->timeline;
+	timeline.any_size = file && file->flags & CPROF_FORMAT_TIMES;
 	if (!timeline.on && !options->no_timeline)
 		timeline.on = record->mode->has_times && !record->no_file &&
 			      !options->push_urls.len &&
-			      (!file || file->flags & CPROF_FORMAT_TIMES);
+			      (timeline.any_size || (!file && record->mode->tells_times));
 	return timeline;
 }
 

@@ -120,8 +120,10 @@ static struct cprof_run_timeline choose_timeline(const struct state *state)
 	const struct cprof_attach_options *options = state->command->options;
 	const struct cprof_format *file = state->answer.file;
 	struct cprof_run_timeline timeline = options->timeline;
+	timeline.any_size = file && file->flags & CPROF_FORMAT_TIMES;
 	if (!timeline.on && !options->no_timeline)
-		timeline.on = state->mode->has_times && (!file || file->flags & CPROF_FORMAT_TIMES);
+		timeline.on = state->mode->has_times &&
+			      (timeline.any_size || (!file && state->mode->tells_times));
 	return timeline;
 }
 

@@ -32,6 +32,9 @@ struct cprof_wait {
 	double count;
 	double delay_ns; /* until the wake-up */
 	double queue_ns; /* from the wake-up until it ran again */
+
+	/* When it was, CLOCK_MONOTONIC: asleep from began_ns to woken_ns, and in a run queue until ran_ns. A release is at woken_ns. */
+	uint64_t began_ns, woken_ns, ran_ns;
 };
 
 /*

@@ -43,6 +43,7 @@ struct cprof_mode {
 	size_t max_targets;  /* 0: as many as asked for */
 	bool instant;        /* looks at one moment: the window's length says nothing to it */
 	bool has_times;      /* its samples can say when they were: run->timeline */
+	bool tells_times;    /* and do so where nobody asks */
 	bool no_threads;     /* its samples are of no thread: run->threads means nothing to it */
 	bool has_text;       /* can print text, and with it read a core file */
 	bool apart; /* asks of each process by itself whether it can be done, and leaves out those that it cannot be done to */

@@ -36,6 +36,7 @@ struct cprof_run_naming {
 struct cprof_run_timeline {
 	bool on;
 	bool asked;         /* by the user: it is told, and few buckets are better than none */
+	bool any_size;      /* the file is about times: it may be as large as it gets */
 	uint64_t bucket_ns; /* how finely; 0: as the file allows (timeline_fit.h) */
 };
 

@@ -39,6 +39,7 @@ struct cprof_session {
 	struct cprof_session_prefetch *prefetch; /* this, or the run's */
 	struct cprof_session_prefetch_turn prefetch_turn;
 	struct cprof_timeline *timeline; /* NULL: samples do not say when they were */
+	size_t small_bytes;              /* of a file that may have times in any case */
 };
 
 /* ---- life ---- */
@@ -362,6 +363,22 @@ struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32
 				       since_start(session, to_mono_ns), values);
 }
 
+struct cprof_error *cprof_session_time_base(struct cprof_session *session, uint64_t step_ns,
+					    size_t small_bytes)
+{
+	struct cprof_timeline *wider;
+	session->small_bytes = small_bytes;
+	if (!session->timeline || step_ns <= cprof_timeline_bucket_ns(session->timeline))
+		return NULL;
+	struct cprof_error *err =
+		cprof_timeline_new(cprof_builder_n_types(session->builder), step_ns, &wider);
+	if (err)
+		return err;
+	cprof_timeline_free(session->timeline);
+	session->timeline = wider;
+	return NULL;
+}
+
 /* ---- looking back ---- */
 
 struct cprof_error *cprof_session_thin(struct cprof_session *session, cprof_session_carry_fn *carry,
@@ -555,7 +572,8 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 	err = cprof_profile_names_finish(run, &session->numbers, &session->markers,
 					 session->prefetch->kernel, &profile);
 	if (!err && session->timeline)
-		err = cprof_session_time_settle(session->timeline, run, &profile);
+		err = cprof_session_time_settle(session->timeline, run, session->small_bytes,
+						&profile);
 	if (!err)
 		note_choice(run);
 	if (!err)

@@ -125,6 +125,13 @@ struct cprof_error *cprof_session_add_span(struct cprof_session *session, uint32
 					   uint32_t labels, uint64_t from_mono_ns,
 					   uint64_t to_mono_ns, const int64_t *values);
 
+/*
+ * Before the first of these: nothing is known more finely than this, a multiple of 1 ms, and a file of small_bytes is small whatever it were without
+ * times. Nothing without run->timeline. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_session_time_base(struct cprof_session *session, uint64_t step_ns,
+					    size_t small_bytes);
+
 /* ---- looking back (run->ring) ---- */
 
 /*

@@ -4,12 +4,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "attach/run/time_spans.h"
 #include "attach/run/timeline_fit.h"
 
 #define NS_PER_MS   CPROF_TIMELINE_NS_PER_MS
 #define LEAST       10 /* buckets, below which nobody is told more than by the sum */
 #define LEAST_ASKED 2
 #define NO_TIMES    "samples do not say when they were: "
+
+uint64_t cprof_session_time_step(const struct cprof_run *run, uint64_t least_ns)
+{
+	const uint64_t asked_ns = run->timeline.bucket_ns;
+	/* One more step of a window that is not over yet shall not make all of them twice as wide. */
+	const uint64_t length_ns = run->ring ? run->ring->length_ns
+				   : run->window->length_ns
+					   ? run->window->length_ns
+					   : cprof_window_elapsed_ns(run->window) / 2;
+	const uint64_t step_ns = cprof_time_spans_round(length_ns / CPROF_TIMELINE_BUCKETS_MAX);
+	return asked_ns ? asked_ns : step_ns > least_ns ? step_ns : least_ns;
+}
 
 /* A comment in the profile in any case; a line for people where they asked, or for -v. */
 static struct cprof_error *tell(const struct cprof_run *run, struct cprof_profile *profile,
@@ -33,13 +46,14 @@ static struct cprof_error *tell_width(const struct cprof_run *run, struct cprof_
 	return tell(run, profile, text);
 }
 
-static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms,
+static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms, size_t small_bytes,
 			       struct cprof_profile **profile)
 {
 	struct cprof_timeline_fitted fitted;
 	const uint64_t length_ms = cprof_window_elapsed_ns(run->window) / NS_PER_MS;
 	struct cprof_error *err = cprof_timeline_fit(
-		profile, bucket_ms, length_ms, run->timeline.asked ? LEAST_ASKED : LEAST, &fitted);
+		profile, bucket_ms, length_ms, run->timeline.asked ? LEAST_ASKED : LEAST,
+		run->timeline.any_size ? SIZE_MAX : small_bytes, &fitted);
 	if (err)
 		return err;
 	if (fitted.bucket_ms)
@@ -55,16 +69,15 @@ static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms,
 }
 
 struct cprof_error *cprof_session_time_settle(const struct cprof_timeline *timeline,
-					      const struct cprof_run *run,
+					      const struct cprof_run *run, size_t small_bytes,
 					      struct cprof_profile **profile)
 {
 	const uint64_t bucket_ns = cprof_timeline_bucket_ns(timeline);
 	if (!run->timeline.bucket_ns)
-		return fit(run, bucket_ns / NS_PER_MS, profile);
+		return fit(run, bucket_ns / NS_PER_MS, small_bytes, profile);
 	if (bucket_ns > run->timeline.bucket_ns)
 		cprof_run_log_note(run->log, CPROF_NOTE_WARNING,
-				   "-timeline: %" PRIu64
-				   " ms were too many rows to keep (more than %u)",
-				   run->timeline.bucket_ns / NS_PER_MS, CPROF_TIMELINE_ROWS_MAX);
+				   "-timeline: %" PRIu64 " ms is finer than it can be told here",
+				   run->timeline.bucket_ns / NS_PER_MS);
 	return tell_width(run, *profile, bucket_ns / NS_PER_MS);
 }

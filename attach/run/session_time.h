@@ -11,11 +11,17 @@
 #include "cprof/profile.h"
 
 /*
+ * How finely a mode that keeps spans (time_spans.h) is to tell when they were: as finely as is asked for, or as the file may at most, but not
+ * more finely than least_ns. It is called from time to time: where nobody knows when the window ends steps get wider.
+ */
+uint64_t cprof_session_time_step(const struct cprof_run *run, uint64_t least_ns);
+
+/*
  * `*profile` has the labels of `timeline`, which has been flushed. Where the run does not say how wide, buckets are made as wide as it takes
- * (timeline_fit.h); what came of it is noted in the run's log. The profile may be replaced; it is NULL on errors. Errors: NO_MEMORY.
+ * (timeline_fit.h, where small_bytes is from); what came of it is noted in the run's log. The profile may be replaced; it is NULL on errors. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_session_time_settle(const struct cprof_timeline *timeline,
-					      const struct cprof_run *run,
+					      const struct cprof_run *run, size_t small_bytes,
 					      struct cprof_profile **profile);
 
 #endif

@@ -70,7 +70,7 @@ static size_t find_widths(uint64_t bucket_ms, uint64_t length_ms, uint64_t least
 }
 
 struct cprof_error *cprof_timeline_fit(struct cprof_profile **profile, uint64_t bucket_ms,
-				       uint64_t length_ms, uint64_t least,
+				       uint64_t length_ms, uint64_t least, size_t small_bytes,
 				       struct cprof_timeline_fitted *ret_fitted)
 {
 	uint64_t widths[WIDTHS_MAX];
@@ -86,7 +86,8 @@ struct cprof_error *cprof_timeline_fit(struct cprof_profile **profile, uint64_t 
 		const size_t middle = low + (high - low) / 2;
 		size_t bytes = 0;
 		err = with_width(whole, widths[middle], &tried, &bytes);
-		if (!err && bytes <= CPROF_TIMELINE_GROWTH_MAX * fitted.bytes_without) {
+		if (!err && (bytes <= small_bytes ||
+			     bytes <= CPROF_TIMELINE_GROWTH_MAX * fitted.bytes_without)) {
 			cprof_profile_free(best);
 			best = cprof_take_ptr(&tried);
 			fitted.bucket_ms = widths[middle];

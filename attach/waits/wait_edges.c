@@ -146,6 +146,8 @@ static struct cprof_error *take_wait(struct cprof_wait_sleepers *sleepers,
 	wait.open = true;
 	wait.count = 1;
 	wait.delay_ns = now_ns > since_ns ? (double)(now_ns - since_ns) : 1;
+	wait.began_ns = since_ns;
+	wait.woken_ns = wait.ran_ns = now_ns;
 	struct cprof_session_stack stack;
 	bool caught;
 	struct cprof_error *err =

@@ -12,7 +12,8 @@ struct cprof_wait_fault {
 	uint32_t tid, serial;
 	enum { FAULT_NONE, FAULT_BEGUN, FAULT_ENDED } half; /* the one that is known */
 	uint32_t row;                                       /* of the sums; known if begun */
-	double times, delay_ns, queue_ns;                   /* known if ended */
+	uint32_t times;                                     /* known if ended, as these */
+	uint64_t delay_ns, queue_ns, ran_ns;
 };
 
 struct cprof_error *cprof_wait_faults_init(struct cprof_wait_faults *faults,
@@ -44,13 +45,19 @@ static struct cprof_wait_fault *place_of(const struct cprof_wait_faults *faults,
 	return fault;
 }
 
-static void add_up(struct cprof_wait_faults *faults, struct cprof_wait_fault *fault)
+static struct cprof_error *add_up(struct cprof_wait_faults *faults, struct cprof_wait_fault *fault)
 {
-	struct cprof_wait_row *row = &faults->intake->table.rows[fault->row];
-	row->count += fault->times;
-	row->delay_ns += fault->delay_ns;
-	row->queue_ns += fault->queue_ns;
+	const uint64_t end_ns = cprof_wait_intake_end_ns(faults->intake);
+	const struct cprof_wait wait = {
+		.count = fault->times,
+		.delay_ns = (double)fault->delay_ns * fault->times,
+		.queue_ns = (double)fault->queue_ns * fault->times,
+		.began_ns = fault->ran_ns - fault->queue_ns - fault->delay_ns,
+		.woken_ns = fault->ran_ns - fault->queue_ns,
+		.ran_ns = fault->ran_ns < end_ns ? fault->ran_ns : end_ns,
+	};
 	fault->half = FAULT_NONE;
+	return cprof_wait_intake_more(faults->intake, fault->row, &wait);
 }
 
 void cprof_wait_faults_each_row(struct cprof_wait_faults *faults,
@@ -76,25 +83,24 @@ struct cprof_error *cprof_wait_faults_begin(struct cprof_wait_faults *faults,
 	if (err)
 		return err;
 	if (is_its && fault->half == FAULT_ENDED)
-		add_up(faults, fault);
-	else
-		fault->half = FAULT_BEGUN;
+		return add_up(faults, fault);
+	fault->half = FAULT_BEGUN;
 	return NULL;
 }
 
-void cprof_wait_faults_end(struct cprof_wait_faults *faults,
-			   const struct cprof_wait_bpf_event *event)
+struct cprof_error *cprof_wait_faults_end(struct cprof_wait_faults *faults,
+					  const struct cprof_wait_bpf_event *event, uint64_t ran_ns)
 {
 	if (!faults->halves)
-		return;
+		return NULL;
 	bool is_its;
 	struct cprof_wait_fault *fault = place_of(faults, event, &is_its);
-	const double times = event->val;
-	fault->times = times;
-	fault->delay_ns = (double)event->delay_ns * times;
-	fault->queue_ns = (double)event->queue_ns * times;
+	fault->times = event->val;
+	fault->delay_ns = event->delay_ns;
+	fault->queue_ns = event->queue_ns;
+	fault->ran_ns = ran_ns;
 	if (is_its && fault->half == FAULT_BEGUN)
-		add_up(faults, fault);
-	else
-		fault->half = FAULT_ENDED;
+		return add_up(faults, fault);
+	fault->half = FAULT_ENDED;
+	return NULL;
 }

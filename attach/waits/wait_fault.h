@@ -32,8 +32,9 @@ struct cprof_error *cprof_wait_faults_begin(struct cprof_wait_faults *faults,
 void cprof_wait_faults_each_row(struct cprof_wait_faults *faults,
 				void (*fn)(void *ctx, uint32_t *row), void *ctx);
 
-/* It is over: `event` is CPROF_WAIT_BPF_FAULT_END. */
-void cprof_wait_faults_end(struct cprof_wait_faults *faults,
-			   const struct cprof_wait_bpf_event *event);
+/* It is over: `event` is CPROF_WAIT_BPF_FAULT_END, and the thread has run again at `ran_ns`. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_faults_end(struct cprof_wait_faults *faults,
+					  const struct cprof_wait_bpf_event *event,
+					  uint64_t ran_ns);
 
 #endif

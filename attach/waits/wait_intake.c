@@ -47,22 +47,79 @@ struct cprof_error *cprof_wait_intake_walk(struct cprof_wait_intake *intake,
 	return err ? err : cprof_session_walk(intake->session, sample, ret_stack);
 }
 
+/* ---- when it was ---- */
+
+static struct cprof_error *note(struct cprof_wait_intake *intake, uint32_t row, size_t what,
+				uint64_t from_ns, uint64_t to_ns, double value)
+{
+	double values[CPROF_WAIT_VALUES] = { 0 };
+	values[what] = value;
+	return value == 0 ? NULL
+			  : cprof_time_spans_add(&intake->times, row, from_ns, to_ns, values,
+						 CPROF_WAIT_VALUES);
+}
+
+/* It counts where it ends, and its delays count where they were: `sign` -1 takes it away again. */
+static struct cprof_error *note_times(struct cprof_wait_intake *intake, uint32_t row,
+				      const struct cprof_wait *wait, double sign)
+{
+	const uint64_t start_ns = intake->run->window->start_mono_ns;
+	const uint64_t began_ns = wait->began_ns > start_ns ? wait->began_ns : start_ns;
+	const uint64_t woken_ns = wait->woken_ns > began_ns ? wait->woken_ns : began_ns;
+	const uint64_t last_ns = woken_ns > began_ns ? woken_ns - 1 : woken_ns;
+	if (!intake->timed)
+		return NULL;
+	/* What a release is charged with is all of the moment that it was made. */
+	struct cprof_error *err =
+		note(intake, row, CPROF_WAIT_DELAY, intake->request->releases ? woken_ns : began_ns,
+		     woken_ns, sign * wait->delay_ns);
+	if (!err)
+		err = note(intake, row, CPROF_WAIT_COUNT, last_ns, last_ns, sign * wait->count);
+	return err ? err
+		   : note(intake, row, CPROF_WAIT_QUEUE, woken_ns, wait->ran_ns,
+			  sign * wait->queue_ns);
+}
+
+struct cprof_error *cprof_wait_intake_more(struct cprof_wait_intake *intake, uint32_t row,
+					   const struct cprof_wait *wait)
+{
+	intake->table.rows[row].count += wait->count;
+	intake->table.rows[row].delay_ns += wait->delay_ns;
+	intake->table.rows[row].queue_ns += wait->queue_ns;
+	return note_times(intake, row, wait, 1);
+}
+
+struct cprof_error *cprof_wait_intake_open(struct cprof_wait_intake *intake, uint32_t row,
+					   const struct cprof_wait *wait)
+{
+	uint32_t open_row;
+	struct cprof_error *err =
+		cprof_wait_table_open(&intake->table, row, wait->count, wait->delay_ns, &open_row);
+	if (!err)
+		err = note_times(intake, row, wait, -1);
+	return err ? err : note_times(intake, open_row, wait, 1);
+}
+
 struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 					  const struct cprof_wait *wait,
 					  const struct cprof_session_stack *stack,
 					  uint32_t *ret_row)
 {
 	struct cprof_session_stack kept = *stack;
-	uint32_t number;
+	uint32_t number, row;
 	if (cprof_session_stacks(intake->session)->n_stacks >= STACKS_MAX)
 		kept.n = 0;
 	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
 	if (!err)
 		err = cprof_wait_evidence_note(&intake->evidences, wait);
 	if (!err)
-		err = cprof_wait_table_add(&intake->table, wait, number, ret_row);
+		err = cprof_wait_table_add(&intake->table, wait, number, &row);
+	if (!err)
+		err = note_times(intake, row, wait, 1);
 	if (err)
 		return err;
+	if (ret_row)
+		*ret_row = row;
 	/* Names are asked for while the threads live; from then on they are known. */
 	cprof_process_thread_name(intake->process, (pid_t)wait->tid);
 	if (wait->owner_tid && cprof_wait_kind_has_owner(cprof_wait_kind_by_number(wait)))

@@ -16,6 +16,7 @@
 #include "attach/locks/wait_evidence.h"
 #include "attach/run/run.h"
 #include "attach/run/session.h"
+#include "attach/run/time_spans.h"
 #include "attach/waits/wait_request.h"
 #include "attach/waits/wait_table.h"
 #include "cprof/error.h"
@@ -40,6 +41,9 @@ struct cprof_wait_intake {
 
 	uint64_t records; /* waits taken so far */
 	struct cprof_wait_table table;
+	bool timed; /* set by who wants to know when waits were */
+	struct cprof_time_spans
+		times;              /* then: of each row of the table (key) what is in the enum */
 	struct cprof_map64 threads; /* numbers seen as owners -> 1 where that was a thread then */
 	struct cprof_wait_evidences evidences; /* how futex words are used */
 	bool tells_wakes;                      /* the tier knows who ends a wait */
@@ -49,6 +53,9 @@ struct cprof_wait_intake {
 		double count, delay_ns;
 	} left_out[CPROF_WAIT_KIND_N];
 };
+
+/* What the table has of a row, and intake->times say when that was. */
+enum { CPROF_WAIT_COUNT, CPROF_WAIT_DELAY, CPROF_WAIT_QUEUE, CPROF_WAIT_VALUES };
 
 /*
  * A wait (or in mutex mode a release) that the tier kept, with the sample taken of its thread there. Walks the
@@ -67,6 +74,14 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 					  const struct cprof_wait *wait,
 					  const struct cprof_session_stack *stack,
 					  uint32_t *ret_row);
+
+/* More of what row `row` has already: `wait` tells count, delays and times. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_intake_more(struct cprof_wait_intake *intake, uint32_t row,
+					   const struct cprof_wait *wait);
+
+/* It turns out to be open: `wait`, which was added to row `row` bit by bit, goes to the row that says so. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_intake_open(struct cprof_wait_intake *intake, uint32_t row,
+					   const struct cprof_wait *wait);
 
 /*
  * How names are looked up while the mode needs them itself: as at the end of the session, since a module's files are

@@ -151,7 +151,7 @@ struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t
 }
 
 static void describe(const struct cprof_wait_pair_thread *thread, uint32_t tid, uint64_t delay_ns,
-		     struct cprof_wait *wait)
+		     uint64_t ended_ns, struct cprof_wait *wait)
 {
 	*wait = (struct cprof_wait){
 		.tid = tid,
@@ -162,6 +162,9 @@ static void describe(const struct cprof_wait_pair_thread *thread, uint32_t tid, 
 		.owner_tid = thread->owner,
 		.count = 1,
 		.delay_ns = delay_ns ? (double)delay_ns : 1,
+		.began_ns = ended_ns - delay_ns,
+		.woken_ns = ended_ns,
+		.ran_ns = ended_ns,
 	};
 }
 
@@ -203,8 +206,9 @@ static bool end_wait(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 		thread->entered_ns > pair->from_ns ? thread->entered_ns : pair->from_ns;
 	if (end_ns < begin_ns)
 		return false;
-	describe(thread, tid, end_ns - begin_ns, wait);
+	describe(thread, tid, end_ns - begin_ns, end_ns, wait);
 	wait->queue_ns = (double)(now_ns - end_ns);
+	wait->ran_ns = now_ns;
 	wait->woken = thread->op == CPROF_WAIT_PAIR_WAITV ? ret >= 0 : ret == 0;
 	wait->waker_tid = has_queue ? wake->tid : 0;
 	/* Its own number: it had the lock already when the owner was read. */
@@ -224,7 +228,7 @@ static bool end_wake(struct cprof_wait_pair *pair, const struct cprof_wait_pair_
 		cprof_wait_charge_release(&pair->charge, thread->addr, woken, thread->entered_ns);
 	if (!charge_ns)
 		return false;
-	describe(thread, tid, charge_ns, wait);
+	describe(thread, tid, charge_ns, thread->entered_ns, wait);
 	wait->futex_op = waiters ? waiters->op : thread->op;
 	wait->futex_val = waiters ? waiters->val : thread->val;
 	return true;

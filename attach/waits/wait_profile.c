@@ -9,6 +9,7 @@
 
 #include "attach/locks/wait_names.h"
 #include "attach/run/tail_way.h"
+#include "attach/waits/wait_timed.h"
 #include "base/cleanup.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/names.h"
@@ -209,20 +210,25 @@ static size_t make_labels(struct fill *fill, const struct cprof_wait_row *row,
 	return n;
 }
 
-static void make_values(struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
-			struct cprof_wait_verdict verdict, int64_t *values)
+static void make_values(const struct cprof_wait_intake *intake, struct cprof_wait_verdict verdict,
+			const int64_t sums[CPROF_WAIT_VALUES], int64_t ret_values[N_TYPES])
 {
-	const int64_t count = llround(row->count), delay = llround(row->delay_ns);
 	const bool contends = intake->request->releases || verdict.contends;
-	if (!contends) {
-		intake->left_out[verdict.kind].count += row->count;
-		intake->left_out[verdict.kind].delay_ns += row->delay_ns;
-	}
-	memset(values, 0, N_TYPES * sizeof(*values));
-	values[contends ? CONTENTIONS : PARKED] = count;
-	values[contends ? DELAY : PARKED_DELAY] = delay;
-	values[OFFCPU] = delay;
-	values[RUNQUEUE] = llround(row->queue_ns);
+	memset(ret_values, 0, N_TYPES * sizeof(*ret_values));
+	ret_values[contends ? CONTENTIONS : PARKED] = sums[CPROF_WAIT_COUNT];
+	ret_values[contends ? DELAY : PARKED_DELAY] = sums[CPROF_WAIT_DELAY];
+	ret_values[OFFCPU] = sums[CPROF_WAIT_DELAY];
+	ret_values[RUNQUEUE] = sums[CPROF_WAIT_QUEUE];
+}
+
+/* What the default view leaves out is told. */
+static void leave_out(struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
+		      struct cprof_wait_verdict verdict)
+{
+	if (intake->request->releases || verdict.contends)
+		return;
+	intake->left_out[verdict.kind].count += row->count;
+	intake->left_out[verdict.kind].delay_ns += row->delay_ns;
 }
 
 /* A copy in fill->frames: one frame of it may be changed, and the table's are other rows' too. */
@@ -316,19 +322,52 @@ struct cprof_error *cprof_wait_profile_each(struct cprof_wait_intake *intake,
 	return err;
 }
 
+struct filling {
+	struct cprof_wait_intake *intake;
+	struct cprof_wait_timed timed; /* where somebody asks when it was */
+	const struct cprof_wait_shown *shown;
+	uint32_t stack, labels; /* of that */
+};
+
+static struct cprof_error *add_moment(void *ctx, uint64_t mono_ns,
+				      const int64_t sums[CPROF_WAIT_VALUES])
+{
+	const struct filling *filling = ctx;
+	int64_t values[N_TYPES];
+	make_values(filling->intake, filling->shown->verdict, sums, values);
+	return cprof_session_add_span(filling->intake->session, filling->stack, filling->labels,
+				      mono_ns, mono_ns, values);
+}
+
 static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *shown)
 {
-	struct cprof_wait_intake *intake = ctx;
-	int64_t values[N_TYPES];
-	uint32_t set;
-	make_values(intake, shown->row, shown->verdict, values);
+	struct filling *filling = ctx;
+	struct cprof_wait_intake *intake = filling->intake;
+	const struct cprof_wait_row *row = shown->row;
+	const int64_t sums[CPROF_WAIT_VALUES] = {
+		[CPROF_WAIT_COUNT] = llround(row->count),
+		[CPROF_WAIT_DELAY] = llround(row->delay_ns),
+		[CPROF_WAIT_QUEUE] = llround(row->queue_ns),
+	};
+	leave_out(intake, row, shown->verdict);
+	filling->shown = shown;
 	struct cprof_error *err =
-		cprof_session_labels(intake->session, intake->process, (pid_t)shown->row->tid,
-				     shown->labels, shown->n_labels, &set);
-	return err ? err : cprof_session_add(intake->session, &shown->stack, set, values);
+		cprof_session_stack(intake->session, &shown->stack, &filling->stack);
+	if (!err)
+		err = cprof_session_labels(intake->session, intake->process, (pid_t)row->tid,
+					   shown->labels, shown->n_labels, &filling->labels);
+	if (!err && intake->timed)
+		return cprof_wait_timed_each(&filling->timed, row, sums, add_moment, filling);
+	return err ? err : add_moment(filling, 0, sums);
 }
 
 struct cprof_error *cprof_wait_profile_fill(struct cprof_wait_intake *intake)
 {
-	return cprof_wait_profile_each(intake, add_row, intake);
+	struct filling filling = { .intake = intake };
+	struct cprof_error *err =
+		intake->timed ? cprof_wait_timed_init(&filling.timed, intake) : NULL;
+	if (!err)
+		err = cprof_wait_profile_each(intake, add_row, &filling);
+	cprof_wait_timed_deinit(&filling.timed);
+	return err;
 }

@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "convert/profile/builder_carry.h"
 
-#define TURN_NS   (CPROF_NS_PER_S / 10)
-#define LATE_NS   (CPROF_NS_PER_S / 10) /* that a tier may keep a wait until it hands it over */
-#define ROW_BYTES 128 /* of the sums and of what was seen of them, with their places in hashes */
+#define TURN_NS    (CPROF_NS_PER_S / 10)
+#define LATE_NS    (CPROF_NS_PER_S / 10) /* that a tier may keep a wait until it hands it over */
+#define KEEPS      4                     /* so often in its length the ring lets go of times */
+#define SPAN_BYTES (2 * sizeof(struct cprof_time_span)) /* with its places in hashes */
+#define ROW_BYTES  128 /* of the sums and of what was seen of them, with their places in hashes */
 
 static_assert(sizeof(struct cprof_wait_ring_sums) ==
 		      3 * sizeof(((struct cprof_sample_ring_entry *)0)->values[0]),
@@ -103,6 +105,12 @@ static void renumber_all(struct thinning *thinning)
 		renumber_row(thinning, &cprof_sample_ring_at(samples, i)->a);
 }
 
+static uint32_t number_of(const void *ctx, uint32_t row)
+{
+	const struct thinning *thinning = ctx;
+	return thinning->to[row] ? thinning->to[row] - 1 : UINT32_MAX;
+}
+
 /* Rows that stay, with their stacks in the new builder. On errors all is as before. */
 static struct cprof_error *carry(void *ctx, const struct cprof_builder *from,
 				 struct cprof_builder *to)
@@ -125,6 +133,9 @@ static struct cprof_error *carry(void *ctx, const struct cprof_builder *from,
 		seen[number] = thinning->ring->seen[i];
 		thinning->to[i] = number + 1;
 	}
+	if (!err)
+		err = cprof_time_spans_keep(&thinning->watch->intake->times, 0, number_of,
+					    thinning);
 	if (err) {
 		cprof_wait_table_deinit(&kept);
 		return err;
@@ -148,9 +159,21 @@ static struct cprof_error *thin(struct cprof_wait_ring *ring, struct cprof_wait_
 	return cprof_session_thin(watch->intake->session, carry, &thinning);
 }
 
+/* When waits were that are older than the ring is long. */
+static struct cprof_error *forget_times(struct cprof_wait_ring *ring,
+					struct cprof_wait_intake *intake, uint64_t now_ns)
+{
+	const uint64_t length_ns = intake->run->ring->length_ns;
+	if (!intake->timed || now_ns - ring->kept_ns < length_ns / KEEPS || now_ns < length_ns)
+		return NULL;
+	ring->kept_ns = now_ns;
+	return cprof_time_spans_keep(&intake->times, now_ns - length_ns, NULL, NULL);
+}
+
 static size_t bytes_of(const struct cprof_wait_intake *intake)
 {
-	return cprof_session_bytes(intake->session) + (size_t)intake->table.n_rows * ROW_BYTES;
+	return cprof_session_bytes(intake->session) + (size_t)intake->table.n_rows * ROW_BYTES +
+	       intake->times.n * SPAN_BYTES;
 }
 
 struct cprof_error *cprof_wait_ring_turn(struct cprof_wait_ring *ring,
@@ -162,6 +185,8 @@ struct cprof_error *cprof_wait_ring_turn(struct cprof_wait_ring *ring,
 	if (!samples || now_ns - ring->turned_ns < TURN_NS)
 		return NULL;
 	struct cprof_error *err = see(ring, intake);
+	if (!err)
+		err = forget_times(ring, intake, now_ns);
 	ring->turned_ns = now_ns;
 	samples->sums = true;
 	cprof_sample_ring_turn(samples, now_ns, &intake->run->log->counts);

@@ -23,6 +23,7 @@ struct cprof_wait_ring {
 	} * seen; /* owned; of each row, as of the last turn */
 	uint32_t n, cap;
 	uint64_t turned_ns;
+	uint64_t kept_ns; /* when last it was forgotten when old waits were */
 };
 
 void cprof_wait_ring_deinit(struct cprof_wait_ring *ring);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/run/session_time.h"
 #include "attach/waits/wait_intake.h"
 #include "attach/waits/wait_profile.h"
 #include "attach/waits/wait_ring.h"
@@ -32,6 +33,8 @@ static struct cprof_error *take_waits(struct waits *waits)
 		return cprof_error_no_memory();
 	cprof_window_start(window);
 	cprof_wait_watch_start(watch);
+	intake->times.zero_ns = window->start_mono_ns;
+	intake->times.step_ns = cprof_session_time_step(intake->run, CPROF_TIMELINE_NS_PER_MS);
 	waits->ring.turned_ns = window->start_mono_ns;
 	struct cprof_quiet quiet = { 0 };
 	struct cprof_error *err = NULL;
@@ -43,6 +46,10 @@ static struct cprof_error *take_waits(struct waits *waits)
 			pause_ns = cprof_quiet_wait_ns(&quiet, intake->records, pause_ns);
 		more = cprof_window_wait(window, fds, n, pause_ns, &intake->run->log->counts);
 		err = cprof_wait_watch_drain(watch);
+		if (!err && intake->timed)
+			err = cprof_time_spans_widen(
+				&intake->times,
+				cprof_session_time_step(intake->run, CPROF_TIMELINE_NS_PER_MS));
 		if (!err)
 			err = cprof_wait_ring_turn(&waits->ring, watch);
 		if (!err)
@@ -72,6 +79,7 @@ static struct cprof_error *set_up(struct cprof_wait_intake *intake, const struct
 	*intake = (struct cprof_wait_intake){
 		.run = run,
 		.request = request,
+		.timed = run->timeline.on,
 	};
 	cprof_wait_watch_rate(intake);
 	size_t n_types;
@@ -234,6 +242,7 @@ struct cprof_error *cprof_wait_run(const struct cprof_run *run,
 	if (!err)
 		err = run_with(&intake, ret_profile);
 	cprof_wait_table_deinit(&intake.table);
+	cprof_time_spans_deinit(&intake.times);
 	cprof_map64_deinit(&intake.threads);
 	cprof_wait_evidence_deinit(&intake.evidences);
 	cprof_session_free(intake.session);

@@ -93,7 +93,7 @@ struct cprof_error *cprof_wait_table_carry(struct cprof_wait_table *table,
 }
 
 struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
-					  double count, double delay_ns)
+					  double count, double delay_ns, uint32_t *ret_row)
 {
 	struct cprof_wait_row want = table->rows[from], *row;
 	want.open = true;
@@ -105,5 +105,6 @@ struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32
 	row->delay_ns += delay_ns;
 	table->rows[from].count -= count;
 	table->rows[from].delay_ns -= delay_ns;
+	*ret_row = (uint32_t)(row - table->rows);
 	return NULL;
 }

@@ -50,8 +50,8 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
 struct cprof_error *cprof_wait_table_carry(struct cprof_wait_table *table,
 					   const struct cprof_wait_row *row, uint32_t *ret_row);
 
-/* `count` waits of `delay_ns` that were added to row `from` turn out to be open: move them to the row that says so. */
+/* `count` waits of `delay_ns` that were added to row `from` turn out to be open: move them to the row that says so, *ret_row. */
 struct cprof_error *cprof_wait_table_open(struct cprof_wait_table *table, uint32_t from,
-					  double count, double delay_ns);
+					  double count, double delay_ns, uint32_t *ret_row);
 
 #endif

@@ -264,11 +264,14 @@ static struct cprof_session_sample sample_of(const struct bpf_tier *tier,
 	};
 }
 
-/* `part_ns` of its time lie in the window. */
+/* `part_ns` of its time lie in the window; it has run again at `ran_ns`. */
 static struct cprof_error *take_wait(struct bpf_tier *tier,
 				     const struct cprof_wait_bpf_event *event, uint64_t part_ns,
-				     const struct cprof_session_sample *sample, bool open)
+				     uint64_t ran_ns, const struct cprof_session_sample *sample,
+				     bool open)
 {
+	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake),
+		       woken_ns = ran_ns - event->queue_ns;
 	const struct cprof_wait_weight weight =
 		cprof_wait_weigh_part(event->delay_ns, part_ns, event->rate_ns);
 	struct cprof_wait wait = {
@@ -286,6 +289,9 @@ static struct cprof_error *take_wait(struct bpf_tier *tier,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * weight.count,
+		.began_ns = woken_ns - event->delay_ns,
+		.woken_ns = woken_ns < end_ns ? woken_ns : end_ns,
+		.ran_ns = ran_ns < end_ns ? ran_ns : end_ns,
 	};
 	cprof_wait_intake_find_owner(&wait);
 	return cprof_wait_intake_take(tier->intake, &wait, sample, NULL);
@@ -301,8 +307,7 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	memcpy(&event, record->sample.raw, sizeof(event));
 	if (event.what == CPROF_WAIT_BPF_FAULT_END) {
 		/* Told while another thread leaves the CPU: the registers are that one's, and the idle one has none. */
-		cprof_wait_faults_end(&tier->faults, &event);
-		return NULL;
+		return cprof_wait_faults_end(&tier->faults, &event, record->time_ns);
 	}
 	if (!record->sample.regs || record->sample.regs_32bit)
 		return NULL;
@@ -312,15 +317,17 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		return cprof_wait_faults_begin(&tier->faults, &event, &sample);
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	if (tier->intake->request->releases)
-		return record->time_ns > end_ns
-			       ? NULL
-			       : take_wait(tier, &event, event.delay_ns, &sample, false);
+		return record->time_ns > end_ns ? NULL
+						: take_wait(tier, &event, event.delay_ns,
+							    record->time_ns, &sample, false);
 	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
 	const uint64_t woken_ns = record->time_ns - event.queue_ns;
 	const uint64_t part_ns =
 		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
 				   tier->intake->run->window->start_mono_ns, end_ns);
-	return part_ns ? take_wait(tier, &event, part_ns, &sample, woken_ns > end_ns) : NULL;
+	return part_ns ? take_wait(tier, &event, part_ns, record->time_ns, &sample,
+				   woken_ns > end_ns)
+		       : NULL;
 }
 
 static struct cprof_error *take_record(const struct perf_event_header *header, void *ctx)

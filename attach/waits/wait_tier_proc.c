@@ -39,6 +39,7 @@ struct followed {
 	uint32_t row;                      /* of the sums, where the wait that it was in is */
 	double guessed; /* how many waits that one was counted as, and for how long */
 	double delay_ns;
+	uint64_t counted_ns; /* when it was first met; it is counted there */
 };
 
 struct proc_tier {
@@ -158,13 +159,15 @@ static struct cprof_error *remember(struct proc_tier *tier, const struct followe
  * the innermost frame alone.
  */
 static struct cprof_error *take_wait(struct proc_tier *tier, struct followed *thread, double count,
-				     uint64_t delay_ns)
+				     uint64_t step_ns)
 {
 	struct cprof_wait wait = cprof_wait_sleeper_wait(&thread->sleeper, tier->intake);
 	struct cprof_session_stack stack;
 	bool caught;
 	wait.count = count;
-	wait.delay_ns = (double)delay_ns;
+	wait.delay_ns = (double)step_ns;
+	wait.began_ns = tier->read_ns - step_ns;
+	wait.woken_ns = wait.ran_ns = tier->read_ns;
 	struct cprof_error *err =
 		cprof_wait_sleepers_walk(&tier->sleepers, &thread->sleeper, NULL, &caught, &stack);
 	if (err)
@@ -173,9 +176,7 @@ static struct cprof_error *take_wait(struct proc_tier *tier, struct followed *th
 		caught ? NULL : cprof_map64_get(&tier->rows, hash_of(&thread->sleeper));
 	if (known) {
 		thread->row = (uint32_t)*known;
-		tier->intake->table.rows[thread->row].count += count;
-		tier->intake->table.rows[thread->row].delay_ns += (double)delay_ns;
-		return NULL;
+		return cprof_wait_intake_more(tier->intake, thread->row, &wait);
 	}
 	err = cprof_wait_intake_add(tier->intake, &wait, &stack, &thread->row);
 	return err || !caught ? err : remember(tier, thread);
@@ -194,6 +195,24 @@ static double count_waits(struct followed *thread, bool same, uint64_t runs_befo
 	return thread->guessed - before;
 }
 
+/* It is in the same sleep still: its stack is what it was. */
+static struct cprof_error *go_on(struct proc_tier *tier, const struct followed *thread,
+				 double count, uint64_t step_ns)
+{
+	const struct cprof_wait longer = {
+		.delay_ns = (double)step_ns,
+		.began_ns = tier->read_ns - step_ns,
+		.woken_ns = tier->read_ns,
+	};
+	const struct cprof_wait counted = {
+		.count = count,
+		.began_ns = thread->counted_ns,
+		.woken_ns = thread->counted_ns,
+	};
+	struct cprof_error *err = cprof_wait_intake_more(tier->intake, thread->row, &longer);
+	return err ? err : cprof_wait_intake_more(tier->intake, thread->row, &counted);
+}
+
 static struct cprof_error *read_thread(struct proc_tier *tier, struct followed *thread,
 				       uint64_t step_ns)
 {
@@ -208,15 +227,12 @@ static struct cprof_error *read_thread(struct proc_tier *tier, struct followed *
 	/* Also of a wait that is out of scope, so that its runs are not put down to the next one. */
 	double count = count_waits(thread, same, last.runs);
 	thread->delay_ns = (double)step_ns + (same ? thread->delay_ns : 0);
+	thread->counted_ns = same ? thread->counted_ns : tier->read_ns - 1;
 	if (!cprof_wait_sleeper_in_scope(&thread->sleeper, tier->intake))
 		return NULL;
 	if (!same)
 		return take_wait(tier, thread, count, step_ns);
-	/* Its stack is what it was. */
-	struct cprof_wait_row *row = &tier->intake->table.rows[thread->row];
-	row->count += count;
-	row->delay_ns += (double)step_ns;
-	return NULL;
+	return go_on(tier, thread, count, step_ns);
 }
 
 /* Many threads take long to read: then that is done less often and the profile gets coarser, not the machine slower. */
@@ -265,6 +281,22 @@ static struct cprof_error *drain(void *state)
 	return err;
 }
 
+static struct cprof_error *make_open(struct proc_tier *tier, const struct followed *thread)
+{
+	struct cprof_wait delayed = {
+		.delay_ns = thread->delay_ns,
+		.began_ns = tier->read_ns - (uint64_t)thread->delay_ns,
+		.woken_ns = tier->read_ns,
+	};
+	const struct cprof_wait counted = {
+		.count = thread->guessed,
+		.began_ns = thread->counted_ns,
+		.woken_ns = thread->counted_ns,
+	};
+	struct cprof_error *err = cprof_wait_intake_open(tier->intake, thread->row, &delayed);
+	return err ? err : cprof_wait_intake_open(tier->intake, thread->row, &counted);
+}
+
 /* What has slept since it was last read is in the sums up to then: that part of them is an open wait. */
 static struct cprof_error *mark_open(void *state)
 {
@@ -276,8 +308,7 @@ static struct cprof_error *mark_open(void *state)
 		if (thread->asleep && cprof_wait_sleeper_in_scope(&now, tier->intake) &&
 		    cprof_wait_sleeper_read(&now) &&
 		    cprof_wait_sleeper_same(&thread->sleeper, &now))
-			err = cprof_wait_table_open(&tier->intake->table, thread->row,
-						    thread->guessed, thread->delay_ns);
+			err = make_open(tier, thread);
 	}
 	return err;
 }

@@ -41,6 +41,8 @@ const volatile __u32 target_tgid;
 
 /* The window, CLOCK_MONOTONIC: what lies outside is not counted. Changed while running. */
 volatile __u64 start_ns = ~0ull, end_ns = ~0ull;
+volatile __u64
+	step_ns; /* tell of each thread once in so long that it changes; 0: nobody asks when it was */
 
 __u64 ended; /* threads that have */
 __u64 full;  /* threads that had no room */
@@ -52,6 +54,11 @@ struct {
 	__type(value, struct cprof_ledger_bpf_thread);
 } threads SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* CPROF_LEDGER_TOLD_BYTES where somebody asks when it was */
+} told SEC(".maps");
+
 static __always_inline struct cprof_ledger_bpf_thread *find(__u32 tid)
 {
 	return bpf_map_lookup_elem(&threads, &tid);
@@ -60,7 +67,12 @@ static __always_inline struct cprof_ledger_bpf_thread *find(__u32 tid)
 /* One more, in `state` since `since`. */
 static __always_inline struct cprof_ledger_bpf_thread *add(__u32 tid, __u32 state, __u64 since)
 {
-	const struct cprof_ledger_bpf_thread fresh = { .state = state, .since_ns = since };
+	const struct cprof_ledger_bpf_thread fresh = {
+		.state = state,
+		.since_ns = since,
+		.mark_ns = since,
+		.tell_ns = since ? since + CPROF_LEDGER_YOUNG_NS : 0,
+	};
 	if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_ANY))
 		__sync_fetch_and_add(&full, 1);
 	return find(tid);
@@ -81,8 +93,31 @@ static __always_inline struct cprof_ledger_bpf_thread *row(__u32 tid, __u32 stat
 	return thread;
 }
 
-static __always_inline void change(struct cprof_ledger_bpf_thread *thread, __u32 state, __u64 now)
+/* What there was until the end of its last step, and what it has been in since then. Where there is no room it is told next time. */
+static __always_inline void tell(struct cprof_ledger_bpf_thread *thread, __u32 tid, __u64 now)
 {
+	const __u64 start = start_ns, end = end_ns, step = step_ns;
+	if (!step || now < thread->tell_ns || now < start || thread->mark_ns >= end)
+		return;
+	struct cprof_ledger_bpf_told *record = bpf_ringbuf_reserve(&told, sizeof(*record), 0);
+	if (!record)
+		return;
+	record->thread = *thread;
+	record->now_ns = now;
+	record->tid = tid;
+	record->pad = 0;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	__builtin_memset(thread->ns, 0, sizeof(thread->ns));
+	thread->runs = 0;
+	thread->told++;
+	thread->mark_ns = thread->since_ns = now;
+	thread->tell_ns = start + ((now - start) / step + 1) * step;
+}
+
+static __always_inline void change(struct cprof_ledger_bpf_thread *thread, __u32 tid, __u32 state,
+				   __u64 now)
+{
+	tell(thread, tid, now);
 	const __u64 start = start_ns, end = end_ns;
 	const __u64 from = thread->since_ns > start ? thread->since_ns : start;
 	const __u64 to = now < end ? now : end;
@@ -109,10 +144,10 @@ static __always_inline void goes_out(struct task_struct *task, _Bool preempt, un
 	if (!thread)
 		return;
 	if (preempt || !state) {
-		change(thread, CPROF_LEDGER_PREEMPTED, now);
+		change(thread, task->pid, CPROF_LEDGER_PREEMPTED, now);
 		return;
 	}
-	change(thread, state_of(task, state), now);
+	change(thread, task->pid, state_of(task, state), now);
 	if (state & TASK_DEAD) {
 		bpf_core_read(thread->name, sizeof(thread->name), &task->comm);
 		thread->ended_ns = now;
@@ -134,7 +169,7 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 		struct cprof_ledger_bpf_thread *thread =
 			row(next->pid, CPROF_LEDGER_PREEMPTED, now);
 		if (thread)
-			change(thread, CPROF_LEDGER_ON_CPU, now);
+			change(thread, next->pid, CPROF_LEDGER_ON_CPU, now);
 	}
 	return 0;
 }
@@ -159,7 +194,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 		return 0;
 	struct cprof_ledger_bpf_thread *thread = find(task->pid);
 	if (thread && !thread->ended_ns && thread->state >= CPROF_LEDGER_BLOCKED)
-		change(thread, CPROF_LEDGER_WOKEN, bpf_ktime_get_ns());
+		change(thread, task->pid, CPROF_LEDGER_WOKEN, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -180,7 +215,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
 	const __u64 now = bpf_ktime_get_ns();
 	struct cprof_ledger_bpf_thread *old = find(old_pid);
 	if (old && !old->ended_ns) {
-		change(old, CPROF_LEDGER_BLOCKED, now);
+		change(old, old_pid, CPROF_LEDGER_BLOCKED, now);
 		old->ended_ns = now;
 		__sync_fetch_and_add(&ended, 1);
 	}

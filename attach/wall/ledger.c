@@ -11,6 +11,7 @@ void cprof_ledger_deinit(struct cprof_ledger *ledger)
 	free(ledger->accounts);
 	cprof_map64_deinit(&ledger->by_tid);
 	cprof_map64_deinit(&ledger->by_name);
+	cprof_time_spans_deinit(&ledger->times);
 	*ledger = (struct cprof_ledger){ 0 };
 }
 
@@ -39,6 +40,10 @@ static void add_to(struct cprof_ledger_account *sum, const struct cprof_ledger_a
 		sum->ns[i] += account->ns[i];
 	sum->runs += account->runs;
 	sum->threads += account->threads;
+	/* It has been told of bit by bit, and its last name comes with its end. */
+	sum->ended = sum->ended || account->ended;
+	if (!sum->name[0])
+		memcpy(sum->name, account->name, sizeof(sum->name));
 }
 
 /* Where an account goes to: one that is there, or a new one, empty. */
@@ -84,4 +89,19 @@ struct cprof_error *cprof_ledger_add(struct cprof_ledger *ledger,
 		return cprof_error_no_memory();
 	*index = at;
 	return NULL;
+}
+
+struct cprof_error *cprof_ledger_when(struct cprof_ledger *ledger, pid_t tid, uint64_t from_ns,
+				      uint64_t to_ns, const uint64_t ns[CPROF_LEDGER_STATES])
+{
+	double values[CPROF_LEDGER_STATES], sum = 0;
+	const size_t at = cprof_ledger_find(ledger, tid);
+	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++) {
+		values[i] = (double)ns[i];
+		sum += values[i];
+	}
+	if (!ledger->timed || at == SIZE_MAX || sum <= 0)
+		return NULL;
+	return cprof_time_spans_add(&ledger->times, (uint32_t)at, from_ns, to_ns, values,
+				    CPROF_LEDGER_STATES);
 }

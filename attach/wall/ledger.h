@@ -14,13 +14,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/run/time_spans.h"
 #include "attach/target/target.h"
 #include "attach/wall/ledger_bpf.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
 
 /* Threads that ended and lived for less than this in the window share an account: there are too few samples of each. */
-#define CPROF_LEDGER_SHORT_NS 100000000ull
+#define CPROF_LEDGER_SHORT_NS CPROF_LEDGER_YOUNG_NS
 
 struct cprof_ledger_account {
 	pid_t tid;                 /* 0: of several short-lived threads of that name */
@@ -37,6 +38,8 @@ struct cprof_ledger {
 	struct cprof_map64 by_tid;  /* -> index of the account that its time is in */
 	struct cprof_map64 by_name; /* hash of a name -> index of the account of short-lived ones */
 	uint64_t missed;            /* threads that nobody could keep an account of */
+	bool timed;                 /* set by who wants to know when the time was */
+	struct cprof_time_spans times; /* then: of each account (key) its states (values) */
 };
 
 /* A zeroed struct is an empty ledger. */
@@ -48,6 +51,13 @@ void cprof_ledger_deinit(struct cprof_ledger *ledger);
  */
 struct cprof_error *cprof_ledger_add(struct cprof_ledger *ledger,
 				     const struct cprof_ledger_account *account);
+
+/*
+ * When the time was that has been added for `tid`: `ns` of its states, evenly from from_ns to to_ns. Once a thread is short-lived no more
+ * its account may be added, and this told, bit by bit. Nothing where nobody wants to know. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_ledger_when(struct cprof_ledger *ledger, pid_t tid, uint64_t from_ns,
+				      uint64_t to_ns, const uint64_t ns[CPROF_LEDGER_STATES]);
 
 /* The index of the account that the time of `tid` is in; SIZE_MAX: it has none. */
 size_t cprof_ledger_find(const struct cprof_ledger *ledger, pid_t tid);

@@ -17,12 +17,15 @@
 struct cprof_ledger_source {
 	const char *name;
 
-	/* `run` is borrowed, and of one target. Changes are seen from now on. Errors: DENIED, UNSUPPORTED, OS, NO_TARGET, NO_MEMORY. */
-	struct cprof_error *(*open)(const struct cprof_run *run, void **ret_state);
+	/*
+	 * `run` is borrowed, and of one target. Changes are seen from now on; with `timed` also when they were. Errors: DENIED, UNSUPPORTED, OS,
+	 * NO_TARGET, NO_MEMORY.
+	 */
+	struct cprof_error *(*open)(const struct cprof_run *run, bool timed, void **ret_state);
 	void (*close)(void *state);
 
-	/* The window has begun, and will be over at `end_ns` (CLOCK_MONOTONIC; UINT64_MAX: nobody knows). */
-	void (*start)(void *state, uint64_t start_ns, uint64_t end_ns);
+	/* The window has begun, and will be over at `end_ns` (CLOCK_MONOTONIC; UINT64_MAX: nobody knows). Time is told in such steps. */
+	void (*start)(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step_ns);
 	/* It was over at `end_ns`: what comes later does not count. */
 	void (*stop)(void *state, uint64_t end_ns);
 

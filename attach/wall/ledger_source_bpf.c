@@ -14,6 +14,7 @@
 #include "attach/perf/bpf_quiet.h"
 #include "attach/target/thread_proc.h"
 #include "attach/wall/ledger_source.h"
+#include "attach/wall/ledger_told.h"
 #include "attach/wall/stand_still.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -21,28 +22,42 @@
 #include "ledger.skel.h"
 
 #define POLL_NS   50000000ull
-#define TRIES_MAX 16 /* for a row that changes while it is read */
+#define TRIES_MAX 16   /* for a row that changes while it is read */
+#define TOLD_MAX  1000 /* in one poll: more make steps wider */
 
 struct bpf_source {
 	pid_t pid;
 	struct ledger_bpf *skel; /* owned */
 	uint64_t start_ns, end_ns;
 	uint64_t taken; /* ended threads */
+	struct cprof_ledger_told told;
+	struct cprof_map64 until; /* thread -> up to when it has been told of */
 };
 
-static struct cprof_error *load(struct bpf_source *source)
+/* What taking it needs. */
+struct taking {
+	struct bpf_source *source;
+	struct cprof_ledger *ledger;
+};
+
+static struct cprof_error *load(struct bpf_source *source, bool timed)
 {
 	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
 	source->skel = ledger_bpf__open();
 	int why = source->skel ? 0 : errno;
 	if (source->skel) {
 		source->skel->rodata->target_tgid = (uint32_t)source->pid;
+		if (timed)
+			bpf_map__set_max_entries(source->skel->maps.told, CPROF_LEDGER_TOLD_BYTES);
 		why = -ledger_bpf__load(source->skel);
 		if (!why)
 			why = -ledger_bpf__attach(source->skel);
 	}
 	cprof_bpf_quiet_end(before);
-	return cprof_bpf_load_error(why);
+	if (why || !timed)
+		return cprof_bpf_load_error(why);
+	return cprof_ledger_told_open(bpf_map__fd(source->skel->maps.told), CPROF_LEDGER_TOLD_BYTES,
+				      &source->told);
 }
 
 static void close_source(void *state)
@@ -50,11 +65,13 @@ static void close_source(void *state)
 	struct bpf_source *source = state;
 	if (!source)
 		return;
+	cprof_ledger_told_close(&source->told);
+	cprof_map64_deinit(&source->until);
 	ledger_bpf__destroy(source->skel);
 	free(source);
 }
 
-static struct cprof_error *open_source(const struct cprof_run *run, void **ret_state)
+static struct cprof_error *open_source(const struct cprof_run *run, bool timed, void **ret_state)
 {
 	struct cprof_error *err = cprof_bpf_check_namespace();
 	if (err)
@@ -63,7 +80,7 @@ static struct cprof_error *open_source(const struct cprof_run *run, void **ret_s
 	if (!source)
 		return cprof_error_no_memory();
 	source->pid = run->targets[0]->pid;
-	err = load(source);
+	err = load(source, timed);
 	if (err) {
 		close_source(source);
 		return err;
@@ -72,9 +89,10 @@ static struct cprof_error *open_source(const struct cprof_run *run, void **ret_s
 	return NULL;
 }
 
-static void start(void *state, uint64_t start_ns, uint64_t end_ns)
+static void start(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step_ns)
 {
 	struct bpf_source *source = state;
+	source->skel->bss->step_ns = step_ns;
 	source->start_ns = source->skel->data->start_ns = start_ns;
 	source->skel->data->end_ns = end_ns;
 }
@@ -106,47 +124,93 @@ static bool read_row(const struct bpf_source *source, uint32_t tid,
 	return true;
 }
 
-static void add_last(const struct bpf_source *source, struct cprof_ledger_bpf_thread *thread)
+static uint64_t between(uint64_t low, uint64_t ns, uint64_t high)
 {
-	const uint64_t from_ns =
-		thread->since_ns > source->start_ns ? thread->since_ns : source->start_ns;
-	if (!thread->ended_ns && source->end_ns > from_ns && thread->state < CPROF_LEDGER_STATES)
-		thread->ns[thread->state] += source->end_ns - from_ns;
+	return ns < low ? low : ns < high ? ns : high;
 }
 
-static struct cprof_error *put(struct cprof_ledger *ledger, pid_t tid,
-			       const struct cprof_ledger_bpf_thread *thread)
+/* Of a thread: what its row has, and what it was in from then to `now_ns`. `row` is the whole of its life, or a bit of it. */
+static struct cprof_error *put(const struct taking *taking, pid_t tid,
+			       const struct cprof_ledger_bpf_thread *row, uint64_t now_ns)
 {
+	const struct bpf_source *source = taking->source;
+	const uint64_t start_ns = source->start_ns,
+		       end_ns = source->end_ns ? source->end_ns : UINT64_MAX;
+	const uint64_t mark_ns = between(start_ns, row->mark_ns, end_ns),
+		       since_ns = between(mark_ns, row->since_ns, end_ns),
+		       until_ns = between(since_ns, now_ns, end_ns);
+	uint64_t first[CPROF_LEDGER_STATES], last[CPROF_LEDGER_STATES] = { 0 };
 	struct cprof_ledger_account account = {
 		.tid = tid,
-		.runs = thread->runs,
-		.threads = 1,
-		.ended = thread->ended_ns != 0,
+		.runs = row->runs,
+		.threads = !row->told,
+		.ended = row->ended_ns != 0,
 	};
-	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++)
-		account.ns[i] = thread->ns[i];
-	memcpy(account.name, thread->name, sizeof(thread->name) - 1);
+	if (!row->ended_ns && row->state < CPROF_LEDGER_STATES)
+		last[row->state] = until_ns - since_ns;
+	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++) {
+		first[i] = row->ns[i];
+		account.ns[i] = first[i] + last[i];
+	}
+	memcpy(account.name, row->name, sizeof(row->name) - 1);
 	cprof_thread_name_clean(account.name);
 	/* It was over before the window began. */
-	return cprof_ledger_life_ns(&account) ? cprof_ledger_add(ledger, &account) : NULL;
+	if (!cprof_ledger_life_ns(&account))
+		return NULL;
+	struct cprof_error *err = cprof_ledger_add(taking->ledger, &account);
+	if (!err)
+		err = cprof_ledger_when(taking->ledger, tid, mark_ns, since_ns, first);
+	return err ? err : cprof_ledger_when(taking->ledger, tid, since_ns, until_ns, last);
+}
+
+/* ---- what is told ---- */
+
+static struct cprof_error *take_told(void *ctx, const struct cprof_ledger_bpf_told *record)
+{
+	const struct taking *taking = ctx;
+	uint64_t *until = cprof_map64_put(&taking->source->until, record->tid, NULL);
+	if (!until)
+		return cprof_error_no_memory();
+	*until = record->now_ns;
+	return put(taking, (pid_t)record->tid, &record->thread, record->now_ns);
+}
+
+static struct cprof_error *drain_told(const struct taking *taking)
+{
+	struct taking ctx = *taking;
+	return cprof_ledger_told_drain(&taking->source->told, take_told, &ctx);
+}
+
+/* A row, and all that was told of the thread before it: neither is to be without the other. */
+static struct cprof_error *read_whole(const struct taking *taking, uint32_t tid,
+				      struct cprof_ledger_bpf_thread *ret, bool *ret_there)
+{
+	struct cprof_error *err = NULL;
+	*ret_there = read_row(taking->source, tid, ret);
+	for (int i = 0; *ret_there && !err && i < TRIES_MAX; i++) {
+		const uint64_t *until = cprof_map64_get(&taking->source->until, tid);
+		if (!ret->told || (until && *until == ret->mark_ns))
+			return NULL;
+		err = drain_told(taking);
+		*ret_there = read_row(taking->source, tid, ret);
+	}
+	return err;
 }
 
 /* Every row; with `ended` those of ended threads only, which are then taken out. The first thread's stays: an exec may go on with it. */
-static struct cprof_error *take_rows(struct bpf_source *source, struct cprof_ledger *ledger,
-				     bool ended)
+static struct cprof_error *take_rows(const struct taking *taking, bool ended)
 {
+	const struct bpf_source *source = taking->source;
 	struct bpf_map *threads = source->skel->maps.threads;
 	uint32_t tid, next;
 	struct cprof_error *err = NULL;
-	bool more = bpf_map__get_next_key(threads, NULL, &tid, sizeof(tid)) == 0;
+	bool more = bpf_map__get_next_key(threads, NULL, &tid, sizeof(tid)) == 0, there;
 	for (size_t i = 0; more && !err && i < 2 * CPROF_LEDGER_THREADS_MAX; i++) {
 		struct cprof_ledger_bpf_thread thread;
 		more = bpf_map__get_next_key(threads, &tid, &next, sizeof(next)) == 0;
-		if (read_row(source, tid, &thread) &&
-		    (!ended || (thread.ended_ns && (pid_t)tid != source->pid))) {
-			if (!ended)
-				add_last(source, &thread);
-			err = put(ledger, (pid_t)tid, &thread);
+		err = read_whole(taking, tid, &thread, &there);
+		if (!err && there && (!ended || (thread.ended_ns && (pid_t)tid != source->pid))) {
+			err = put(taking, (pid_t)tid, &thread, ended ? 0 : source->end_ns);
 			if (ended)
 				bpf_map__delete_elem(threads, &tid, sizeof(tid), 0);
 		}
@@ -155,46 +219,64 @@ static struct cprof_error *take_rows(struct bpf_source *source, struct cprof_led
 	return err;
 }
 
+/* Many threads that change often: they are told of less often, and when their time was is known less finely. */
+static struct cprof_error *pace(const struct taking *taking, uint64_t records)
+{
+	struct bpf_source *source = taking->source;
+	if (source->told.records - records > TOLD_MAX)
+		source->skel->bss->step_ns = cprof_time_spans_round(2 * source->skel->bss->step_ns);
+	if (taking->ledger->times.step_ns > source->skel->bss->step_ns)
+		source->skel->bss->step_ns = taking->ledger->times.step_ns;
+	return cprof_time_spans_widen(&taking->ledger->times, source->skel->bss->step_ns);
+}
+
 static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)
 {
 	struct bpf_source *source = state;
-	const uint64_t ended = source->skel->bss->ended;
-	if (ended == source->taken)
-		return NULL;
+	const struct taking taking = { source, ledger };
+	const uint64_t ended = source->skel->bss->ended, records = source->told.records;
+	struct cprof_error *err = ledger->timed ? drain_told(&taking) : NULL;
+	if (!err && ledger->timed)
+		err = pace(&taking, records);
+	if (err || ended == source->taken)
+		return err;
 	source->taken = ended;
-	return take_rows(source, ledger, true);
+	return take_rows(&taking, true);
 }
 
 /* The state of a thread without events has not changed since before the window. */
-static struct cprof_error *add_still(const struct bpf_source *source, struct cprof_ledger *ledger,
-				     pid_t tid)
+static struct cprof_error *add_still(const struct taking *taking, pid_t tid)
 {
+	const struct bpf_source *source = taking->source;
 	char text[512];
 	struct cprof_thread_stat stat;
-	if (cprof_ledger_find(ledger, tid) != SIZE_MAX ||
+	if (cprof_ledger_find(taking->ledger, tid) != SIZE_MAX ||
 	    cprof_thread_read(source->pid, tid, "stat", text, sizeof(text)) <= 0 ||
 	    !cprof_thread_stat_parse(text, &stat) || stat.state == 'Z' || stat.state == 'X')
 		return NULL;
-	struct cprof_ledger_account account = { .tid = tid, .threads = 1 };
-	const size_t at = stat.state == 'R' ? CPROF_LEDGER_ON_CPU
-			  : cprof_stand_still_thread(source->pid, tid, stat.state)
-				  ? CPROF_LEDGER_STOPPED
-				  : CPROF_LEDGER_BLOCKED;
-	account.ns[at] = source->end_ns > source->start_ns ? source->end_ns - source->start_ns : 0;
-	return account.ns[at] ? cprof_ledger_add(ledger, &account) : NULL;
+	const struct cprof_ledger_bpf_thread row = {
+		.state = stat.state == 'R' ? CPROF_LEDGER_ON_CPU
+			 : cprof_stand_still_thread(source->pid, tid, stat.state)
+				 ? CPROF_LEDGER_STOPPED
+				 : CPROF_LEDGER_BLOCKED,
+	};
+	return put(taking, tid, &row, source->end_ns);
 }
 
 static struct cprof_error *finish(void *state, struct cprof_ledger *ledger)
 {
 	struct bpf_source *source = state;
+	const struct taking taking = { source, ledger };
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	if (!source->end_ns) /* it is not over, and this is a copy of it so far */
 		source->end_ns = cprof_clock_mono_ns();
 	size_t n = 0;
-	struct cprof_error *err = take_rows(source, ledger, false);
+	struct cprof_error *err = ledger->timed ? drain_told(&taking) : NULL;
+	if (!err)
+		err = take_rows(&taking, false);
 	cprof_error_free(cprof_thread_list(source->pid, &tids, &n)); /* it may have ended */
 	for (size_t i = 0; !err && i < n; i++)
-		err = add_still(source, ledger, tids[i]);
+		err = add_still(&taking, tids[i]);
 	ledger->missed += source->skel->bss->full;
 	return err;
 }

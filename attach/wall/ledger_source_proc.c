@@ -20,10 +20,17 @@
 
 #define POLL_NS     20000000ull
 #define POLL_MAX_NS 2000000000ull
+#define LOOKED      32
 #define SHARE       50 /* at most one part in so many of our time goes into reading */
 
 struct stat_now {
 	unsigned long long ran_ns, queued_ns, runs;
+};
+
+/* What a thread was in between two looks, as far as its statistics told by then. */
+struct look {
+	uint64_t from_ns, to_ns;
+	uint64_t ns[CPROF_LEDGER_STATES];
 };
 
 struct known {
@@ -31,8 +38,12 @@ struct known {
 	char name[CPROF_COMM_MAX];
 	struct stat_now before, last;
 	uint64_t born_ns, ended_ns; /* 0: lives */
-	uint64_t still_ns;          /* that the process had stood still when it was born */
-	unsigned looks;             /* so far */
+	uint64_t mark_ns;           /* looks are settled until then; 0: nothing is yet */
+	struct look looked
+		[LOOKED]; /* that are not in the ledger yet: what was waited for may come late */
+	size_t n_looked;
+	uint64_t still_ns; /* that the process had stood still then */
+	unsigned looks;    /* so far */
 	bool listed;
 };
 
@@ -133,31 +144,99 @@ static uint64_t min_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static struct cprof_error *settle(const struct proc_source *source, const struct known *thread,
-				  uint64_t end_ns, struct cprof_ledger *ledger)
+/* Of a thread that is known by looks or all at once. */
+static struct cprof_error *put(struct cprof_ledger *ledger, const struct known *thread,
+			       const struct look *look)
 {
-	const uint64_t until_ns = thread->ended_ns ? min_of(thread->ended_ns, end_ns) : end_ns;
-	uint64_t left = until_ns > thread->born_ns ? until_ns - thread->born_ns : 0;
 	struct cprof_ledger_account account = {
 		.tid = thread->tid,
-		.threads = 1,
+		.threads = cprof_ledger_find(ledger, thread->tid) == SIZE_MAX || !thread->mark_ns,
 		.runs = thread->last.runs - thread->before.runs,
 		.ended = thread->ended_ns != 0,
 	};
-	if (!left)
-		return NULL;
 	memcpy(account.name, thread->name, sizeof(account.name));
+	memcpy(account.ns, look->ns, sizeof(account.ns));
+	struct cprof_error *err = cprof_ledger_add(ledger, &account);
+	return err ? err
+		   : cprof_ledger_when(ledger, thread->tid, look->from_ns, look->to_ns, look->ns);
+}
+
+static struct cprof_error *put_oldest(struct cprof_ledger *ledger, struct known *thread)
+{
+	struct cprof_error *err = put(ledger, thread, &thread->looked[0]);
+	thread->n_looked--;
+	memmove(thread->looked, thread->looked + 1, thread->n_looked * sizeof(*thread->looked));
+	return err;
+}
+
+/*
+ * A wait for a CPU is in the statistics when it is over, as a whole, and time on one with the next tick: what is more than there was since
+ * the last look was taken for sleep in those before.
+ */
+static void make_up(struct known *thread, size_t state, uint64_t ns)
+{
+	for (size_t i = thread->n_looked; i-- > 0 && ns;) {
+		uint64_t *slept = &thread->looked[i].ns[CPROF_LEDGER_BLOCKED];
+		const uint64_t some = min_of(ns, *slept);
+		*slept -= some;
+		thread->looked[i].ns[state] += some;
+		ns -= some;
+	}
+}
+
+/* What it was in since its mark. */
+static struct look since_mark(const struct proc_source *source, struct known *thread,
+			      uint64_t until_ns)
+{
+	struct look look = { .from_ns = thread->mark_ns ? thread->mark_ns : thread->born_ns,
+			     .to_ns = until_ns };
+	uint64_t left = until_ns > look.from_ns ? until_ns - look.from_ns : 0;
 	const uint64_t parts[CPROF_LEDGER_STATES] = {
 		[CPROF_LEDGER_ON_CPU] = thread->last.ran_ns - thread->before.ran_ns,
 		[CPROF_LEDGER_PREEMPTED] = thread->last.queued_ns - thread->before.queued_ns,
 		[CPROF_LEDGER_STOPPED] = source->still.ns - thread->still_ns,
 	};
 	for (size_t i = 0; i < CPROF_LEDGER_STATES; i++) {
-		account.ns[i] = min_of(parts[i], left);
-		left -= account.ns[i];
+		look.ns[i] = min_of(parts[i], left);
+		left -= look.ns[i];
+		make_up(thread, i, parts[i] - look.ns[i]);
 	}
-	account.ns[CPROF_LEDGER_BLOCKED] = left;
-	return cprof_ledger_add(ledger, &account);
+	look.ns[CPROF_LEDGER_BLOCKED] = left;
+	return look;
+}
+
+/* All that is left of it. */
+static struct cprof_error *settle(const struct proc_source *source, struct known *thread,
+				  uint64_t end_ns, struct cprof_ledger *ledger)
+{
+	const struct look last = since_mark(
+		source, thread, thread->ended_ns ? min_of(thread->ended_ns, end_ns) : end_ns);
+	struct cprof_error *err = NULL;
+	while (!err && thread->n_looked)
+		err = put_oldest(ledger, thread);
+	return err || last.to_ns <= last.from_ns ? err : put(ledger, thread, &last);
+}
+
+/* What there is of those that are short-lived no more: from now on they begin anew. */
+static struct cprof_error *settle_so_far(struct proc_source *source, uint64_t now_ns,
+					 struct cprof_ledger *ledger)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < source->n; i++) {
+		struct known *thread = &source->threads[i];
+		const uint64_t until_ns = min_of(now_ns, source->end_ns);
+		if (until_ns < thread->born_ns + CPROF_LEDGER_SHORT_NS ||
+		    until_ns <= thread->mark_ns)
+			continue;
+		if (thread->n_looked == LOOKED)
+			err = put_oldest(ledger, thread);
+		const struct look look = since_mark(source, thread, until_ns);
+		thread->looked[thread->n_looked++] = look;
+		thread->mark_ns = until_ns;
+		thread->before = thread->last;
+		thread->still_ns = source->still.ns;
+	}
+	return err;
 }
 
 /* Those that have ended go to the ledger; the list and its index are made anew. */
@@ -199,14 +278,17 @@ static struct cprof_error *look_at_all(struct proc_source *source, bool first,
 		err = look(source, tids[i], now_ns, first);
 	if (!err && ledger)
 		err = drop_unlisted(source, now_ns, ledger);
+	if (!err && ledger && ledger->timed)
+		err = settle_so_far(source, now_ns, ledger);
 	const uint64_t pause_ns = (cprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns) * SHARE;
 	source->pause_ns = pause_ns < POLL_NS ? POLL_NS : min_of(pause_ns, POLL_MAX_NS);
 	return err;
 }
 
-static struct cprof_error *open_source(const struct cprof_run *run, void **ret_state)
+static struct cprof_error *open_source(const struct cprof_run *run, bool timed, void **ret_state)
 {
 	struct stat_now now;
+	(void)timed; /* it is told at each look */
 	const pid_t pid = run->targets[0]->pid;
 	if (!read_stat(pid, pid, &now))
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
@@ -233,9 +315,10 @@ static void close_source(void *state)
 	free(source);
 }
 
-static void start(void *state, uint64_t start_ns, uint64_t end_ns)
+static void start(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step_ns)
 {
 	struct proc_source *source = state;
+	(void)step_ns;
 	source->start_ns = start_ns;
 	source->end_ns = end_ns;
 	cprof_error_free(
@@ -253,7 +336,9 @@ static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)
 {
 	struct proc_source *source = state;
 	cprof_stand_still_look(&source->still, cprof_clock_mono_ns());
-	return look_at_all(source, false, ledger);
+	struct cprof_error *err = look_at_all(source, false, ledger);
+	return err || !ledger->timed ? err
+				     : cprof_time_spans_widen(&ledger->times, source->pause_ns);
 }
 
 static struct cprof_error *finish(void *state, struct cprof_ledger *ledger)

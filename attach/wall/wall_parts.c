@@ -26,7 +26,7 @@ static bool is_like(const struct cprof_wall_part *a, const struct cprof_wall_par
 }
 
 struct cprof_error *cprof_wall_parts_add(struct cprof_wall_parts *parts,
-					 const struct cprof_wall_part *part)
+					 const struct cprof_wall_part *part, size_t *ret_at)
 {
 	uint64_t hash = hash_of(part);
 	const uint64_t *index;
@@ -36,10 +36,12 @@ struct cprof_error *cprof_wall_parts_add(struct cprof_wall_parts *parts,
 			continue;
 		there->weight += part->weight;
 		there->count += part->count;
+		*ret_at = (size_t)*index;
 		return NULL;
 	}
 	if (parts->n >= CPROF_WALL_PARTS_MAX) {
 		parts->dropped++;
+		*ret_at = SIZE_MAX;
 		return NULL;
 	}
 	if (!CPROF_ARRAY_ROOM(parts->parts, parts->n, parts->cap, 1))
@@ -47,7 +49,7 @@ struct cprof_error *cprof_wall_parts_add(struct cprof_wall_parts *parts,
 	uint64_t *slot = cprof_map64_put(&parts->by_hash, hash, NULL);
 	if (!slot)
 		return cprof_error_no_memory();
-	*slot = parts->n;
+	*slot = *ret_at = parts->n;
 	parts->parts[parts->n++] = *part;
 	return NULL;
 }

@@ -43,8 +43,8 @@ struct cprof_wall_parts {
 /* A zeroed struct is empty. */
 void cprof_wall_parts_deinit(struct cprof_wall_parts *parts);
 
-/* Add the weight and count of `part` to the row that is like it. Errors: NO_MEMORY. */
+/* Add the weight and count of `part` to the row that is like it: *ret_at, or SIZE_MAX if it was dropped. Errors: NO_MEMORY. */
 struct cprof_error *cprof_wall_parts_add(struct cprof_wall_parts *parts,
-					 const struct cprof_wall_part *part);
+					 const struct cprof_wall_part *part, size_t *ret_at);
 
 #endif

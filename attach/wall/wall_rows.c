@@ -8,43 +8,29 @@
 #include "attach/run/thread_choice.h"
 #include "attach/wall/wall_idle.h"
 #include "attach/wall/wall_reasons.h"
+#include "attach/wall/wall_row.h"
 #include "attach/wall/wall_share.h"
+#include "attach/wall/wall_timed.h"
 #include "base/cleanup.h"
 
-#define FRAMES_MAX (CPROF_KERNEL_DEPTH_MAX + CPROF_STACK_DEPTH_MAX + 2)
-#define LABELS_MAX (CPROF_WAIT_PROFILE_LABELS_MAX + 2)
-
 const struct cprof_builder_type cprof_wall_types[] = {
-	{ "wall", "nanoseconds" },     { "cpu", "nanoseconds" }, { "offcpu", "nanoseconds" },
-	{ "runqueue", "nanoseconds" }, { "samples", "count" },
+	[CPROF_WALL_WALL] = { "wall", "nanoseconds" },
+	[CPROF_WALL_CPU] = { "cpu", "nanoseconds" },
+	[CPROF_WALL_OFFCPU] = { "offcpu", "nanoseconds" },
+	[CPROF_WALL_RUNQUEUE] = { "runqueue", "nanoseconds" },
+	[CPROF_WALL_SAMPLES] = { "samples", "count" },
 };
-enum { WALL, CPU, OFFCPU, RUNQUEUE, SAMPLES, N_TYPES };
-const size_t cprof_wall_n_types = N_TYPES;
-
-/* How a row is shown: the label `state`, the type that its time is of besides wall, and the frame put in front. */
-struct look {
-	const char *state;
-	size_t type;
-	const char *leaf;  /* NULL: the stack says it all, or has its own */
-	const char *alone; /* the frame where there is no stack */
-};
-static const struct look looks[CPROF_LEDGER_STATES] = {
-	[CPROF_LEDGER_ON_CPU] = { "oncpu", CPU, NULL, "[on CPU]" },
-	[CPROF_LEDGER_PREEMPTED] = { "runqueue", RUNQUEUE, "[runqueue]", "[runqueue]" },
-	[CPROF_LEDGER_WOKEN] = { "runqueue", RUNQUEUE, "[runqueue]", "[runqueue]" },
-	[CPROF_LEDGER_BLOCKED] = { "offcpu", OFFCPU, NULL, "[unknown]" },
-	[CPROF_LEDGER_STOPPED] = { "stopped", OFFCPU, NULL, "[stopped]" },
-};
+const size_t cprof_wall_n_types = CPROF_WALL_TYPES;
 
 struct rows {
 	struct cprof_wait_intake *intake; /* borrowed, as the next two */
-	const struct cprof_ledger *ledger;
+	struct cprof_ledger *ledger;
 	struct cprof_wall_parts *parts;
-	struct cprof_wall_reasons reasons;
+	struct cprof_wall_row_maker maker;
+	struct cprof_wall_timed timed; /* where somebody asks when it was */
 	struct cprof_wall_idle idle;
 	struct cprof_wall_sums sums;
-	struct cprof_stack_frame *frames; /* room for one stack */
-	double *weights;                  /* room for all parts, as the next */
+	double *weights; /* room for all parts, as the next */
 	uint64_t *shares;
 	const struct cprof_wall_part **sorted; /* by account and class */
 	size_t n_sorted;
@@ -58,17 +44,16 @@ struct group {
 
 /* ---- waits become parts ---- */
 
-static struct cprof_error *number_with_leaf(struct rows *rows, const char *leaf,
-					    const struct cprof_stack_frame *frames, size_t n,
-					    uint32_t *ret_number)
+/* `row` is that of the waits' table which it comes from. */
+static struct cprof_error *put_part(struct rows *rows, const struct cprof_wait_row *row,
+				    const struct cprof_wall_part *part)
 {
-	rows->frames[0] = cprof_session_marker(rows->intake->session, leaf);
-	if (n > FRAMES_MAX - 1)
-		n = FRAMES_MAX - 1;
-	if (n)
-		memmove(rows->frames + 1, frames, n * sizeof(*frames));
-	const struct cprof_session_stack stack = { .frames = rows->frames, .n = n + 1 };
-	return cprof_session_stack(rows->intake->session, &stack, ret_number);
+	size_t at;
+	struct cprof_error *err = cprof_wall_parts_add(rows->parts, part, &at);
+	if (!err && at != SIZE_MAX && rows->ledger->timed)
+		cprof_wall_timed_row(&rows->timed, (uint32_t)(row - rows->intake->table.rows),
+				     part->what == CPROF_WALL_WOKEN, at);
+	return err;
 }
 
 /* A part with no weight still tells where a thread was: its place. */
@@ -85,97 +70,58 @@ static struct cprof_error *take_wait(void *ctx, const struct cprof_wait_shown *w
 	};
 	cprof_wall_reason_frame(row->syscall, cprof_wait_syscall_name(row->syscall), leaf,
 				sizeof(leaf));
-	struct cprof_error *err = cprof_wall_reasons_add(&rows->reasons, wait, &part.reason);
+	struct cprof_error *err = cprof_wall_reasons_add(&rows->maker.reasons, wait, &part.reason);
 	if (!err)
-		err = number_with_leaf(rows, leaf, wait->stack.frames, wait->stack.n, &part.stack);
+		err = cprof_wall_row_stack(&rows->maker, leaf, wait->stack.frames, wait->stack.n,
+					   &part.stack);
 	if (!err)
-		err = cprof_wall_parts_add(rows->parts, &part);
+		err = put_part(rows, row, &part);
 	if (err || row->queue_ns <= 0)
 		return err;
 	part.what = CPROF_WALL_WOKEN;
 	part.weight = row->queue_ns;
 	part.count = 0;
 	part.reason = 0;
-	err = number_with_leaf(rows, "[runqueue]", wait->stack.frames, wait->stack.n, &part.stack);
-	return err ? err : cprof_wall_parts_add(rows->parts, &part);
+	err = cprof_wall_row_stack(&rows->maker, "[runqueue]", wait->stack.frames, wait->stack.n,
+				   &part.stack);
+	return err ? err : put_part(rows, row, &part);
 }
 
 /* ---- one row ---- */
 
-/* A thread has a label of its own; those that share an account have their name only, where it is known. */
-static struct cprof_error *label_set(struct rows *rows, const struct cprof_ledger_account *account,
-				     const char *state, uint32_t reason, uint32_t *ret_set)
-{
-	struct cprof_wait_intake *intake = rows->intake;
-	struct cprof_builder_label labels[LABELS_MAX] = { { .key = "state", .str = state } };
-	size_t n = 1;
-	if (reason)
-		n += cprof_wall_reason_labels(&rows->reasons.reasons[reason], false, labels + n);
-	if (!account->tid && account->name[0])
-		labels[n++] = (struct cprof_builder_label){ .key = "thread", .str = account->name };
-	return cprof_session_labels(intake->session, intake->process, account->tid, labels, n,
-				    ret_set);
-}
-
 static struct cprof_error *add_row(struct rows *rows, const struct cprof_ledger_account *account,
-				   const struct look *look, const struct cprof_wall_part *part,
-				   uint32_t stack, uint64_t ns)
+				   const struct cprof_wall_look *look,
+				   const struct cprof_wall_part *part, uint64_t ns)
 {
-	int64_t values[N_TYPES] = { 0 };
-	uint32_t set;
-	values[WALL] = values[look->type] = (int64_t)ns;
+	int64_t values[CPROF_WALL_TYPES] = { 0 };
+	struct cprof_wall_row row;
+	values[CPROF_WALL_WALL] = values[look->type] = (int64_t)ns;
 	if (part && !look->leaf)
-		values[SAMPLES] = llround(part->count);
-	if (!values[WALL] && !values[SAMPLES])
+		values[CPROF_WALL_SAMPLES] = llround(part->count);
+	if (!values[CPROF_WALL_WALL] && !values[CPROF_WALL_SAMPLES])
 		return NULL;
-	struct cprof_error *err =
-		label_set(rows, account, look->state, part ? part->reason : 0, &set);
-	return err ? err : cprof_session_add_stack(rows->intake->session, stack, set, values);
-}
-
-static struct cprof_error *add_alone(struct rows *rows, const struct cprof_ledger_account *account,
-				     const struct look *look, uint64_t ns)
-{
-	uint32_t stack;
-	if (!ns)
-		return NULL;
-	struct cprof_error *err = number_with_leaf(rows, look->alone, NULL, 0, &stack);
-	return err ? err : add_row(rows, account, look, NULL, stack, ns);
-}
-
-/* The part's stack, with the leaf of `look` in front where it has not been put there yet. */
-static struct cprof_error *stack_of(struct rows *rows, const struct look *look,
-				    const struct cprof_wall_part *part, uint32_t *ret_stack)
-{
-	const struct cprof_stack_table *table = cprof_session_stacks(rows->intake->session);
-	uint32_t n;
-	*ret_stack = part->stack;
-	if (!look->leaf || part->what != CPROF_WALL_ON_CPU)
-		return NULL;
-	const uint32_t *items = cprof_stack_table_items(table, part->stack, &n);
-	if (n > FRAMES_MAX - 1)
-		n = FRAMES_MAX - 1;
-	for (uint32_t i = 0; i < n; i++)
-		rows->frames[i + 1] = table->frames[items[i]];
-	return number_with_leaf(rows, look->leaf, rows->frames + 1, n, ret_stack);
+	struct cprof_error *err = cprof_wall_row_name(&rows->maker, account, look, part, &row);
+	return err ? err
+		   : cprof_session_add_stack(rows->intake->session, row.stack, row.labels, values);
 }
 
 /* ---- one state of one account ---- */
 
-/* Divide `ns` among the parts; without any it is one row that says that nothing is known. */
-static struct cprof_error *divide(struct rows *rows, const struct cprof_ledger_account *account,
-				  const struct look *look, const struct group *group, uint64_t ns)
+/* Divide `state` among the parts, which get known_ns of it; of the rest nothing is known, and it says so. */
+static struct cprof_error *divide(struct rows *rows, size_t at, size_t state,
+				  const struct group *group, uint64_t known_ns)
 {
+	const struct cprof_ledger_account *account = &rows->ledger->accounts[at];
+	const struct cprof_wall_look *look = &cprof_wall_looks[state];
+	if (rows->ledger->timed)
+		return cprof_wall_timed_divide(&rows->timed, at, state, group->parts, group->n,
+					       known_ns);
 	for (size_t i = 0; i < group->n; i++)
 		rows->weights[i] = group->parts[i]->weight;
-	struct cprof_error *err = cprof_wall_share(ns, rows->weights, group->n, rows->shares);
-	for (size_t i = 0; !err && i < group->n; i++) {
-		uint32_t stack;
-		err = stack_of(rows, look, group->parts[i], &stack);
-		if (!err)
-			err = add_row(rows, account, look, group->parts[i], stack, rows->shares[i]);
-	}
-	return err;
+	struct cprof_error *err = cprof_wall_share(known_ns, rows->weights, group->n, rows->shares);
+	for (size_t i = 0; !err && i < group->n; i++)
+		err = add_row(rows, account, look, group->parts[i], rows->shares[i]);
+	return err ? err : add_row(rows, account, look, NULL, account->ns[state] - known_ns);
 }
 
 static double sum_of(const struct group *group)
@@ -186,45 +132,37 @@ static double sum_of(const struct group *group)
 	return sum;
 }
 
-static struct cprof_error *add_blocked(struct rows *rows,
-				       const struct cprof_ledger_account *account,
-				       const struct group *group)
+static const struct group nobody = { 0 };
+
+static struct cprof_error *add_blocked(struct rows *rows, size_t at, const struct group *group)
 {
-	const struct look *look = &looks[CPROF_LEDGER_BLOCKED];
-	const uint64_t ns = account->ns[CPROF_LEDGER_BLOCKED];
+	const uint64_t ns = rows->ledger->accounts[at].ns[CPROF_LEDGER_BLOCKED];
 	const uint64_t known = cprof_wall_share_known(ns, sum_of(group), rows->intake->rate_ns);
 	rows->sums.unknown_ns += ns - known;
-	struct cprof_error *err = divide(rows, account, look, group, known);
-	return err ? err : add_alone(rows, account, look, ns - known);
+	return divide(rows, at, CPROF_LEDGER_BLOCKED, group, known);
 }
 
-/* The first of these that has something. */
-static const struct group *first_of(const struct group *a, const struct group *b)
+/* All of it is the group's, if that is anything. */
+static struct cprof_error *add_whole(struct rows *rows, size_t at, size_t state,
+				     const struct group *group)
 {
-	return sum_of(a) > 0 ? a : b;
+	return divide(rows, at, state, group,
+		      sum_of(group) > 0 ? rows->ledger->accounts[at].ns[state] : 0);
 }
 
-static struct cprof_error *add_runnable(struct rows *rows,
-					const struct cprof_ledger_account *account,
-					const struct group *by_class, enum cprof_wall_class best,
-					enum cprof_wall_class else_by, size_t state)
+/* By the first of these that has something. */
+static struct cprof_error *add_runnable(struct rows *rows, size_t at, size_t state,
+					const struct group *best, const struct group *else_by)
 {
-	const struct group *group = first_of(&by_class[best], &by_class[else_by]);
-	const uint64_t ns = account->ns[state];
-	if (sum_of(group) > 0)
-		return divide(rows, account, &looks[state], group, ns);
-	return add_alone(rows, account, &looks[state], ns);
+	const struct group *group = sum_of(best) > 0 ? best : else_by;
+	return add_whole(rows, at, state, sum_of(group) > 0 ? group : &nobody);
 }
 
-static struct cprof_error *add_on_cpu(struct rows *rows, const struct cprof_ledger_account *account,
-				      const struct group *group)
+static struct cprof_error *add_on_cpu(struct rows *rows, size_t at, const struct group *group)
 {
-	const struct look *look = &looks[CPROF_LEDGER_ON_CPU];
-	const uint64_t ns = account->ns[CPROF_LEDGER_ON_CPU];
-	if (sum_of(group) > 0)
-		return divide(rows, account, look, group, ns);
-	rows->sums.unsampled_ns += ns;
-	return add_alone(rows, account, look, ns);
+	if (!(sum_of(group) > 0))
+		rows->sums.unsampled_ns += rows->ledger->accounts[at].ns[CPROF_LEDGER_ON_CPU];
+	return add_whole(rows, at, CPROF_LEDGER_ON_CPU, group);
 }
 
 static void count_in(struct cprof_wall_sums *sums, const struct cprof_ledger_account *account)
@@ -236,24 +174,19 @@ static void count_in(struct cprof_wall_sums *sums, const struct cprof_ledger_acc
 	sums->stopped_ns += account->ns[CPROF_LEDGER_STOPPED];
 }
 
-static struct cprof_error *add_account(struct rows *rows,
-				       const struct cprof_ledger_account *account,
-				       const struct group *by_class)
+static struct cprof_error *add_account(struct rows *rows, size_t at, const struct group *by_class)
 {
-	count_in(&rows->sums, account);
-	struct cprof_error *err = add_on_cpu(rows, account, &by_class[CPROF_WALL_ON_CPU]);
+	const struct group *on_cpu = &by_class[CPROF_WALL_ON_CPU],
+			   *woken = &by_class[CPROF_WALL_WOKEN];
+	count_in(&rows->sums, &rows->ledger->accounts[at]);
+	struct cprof_error *err = add_on_cpu(rows, at, on_cpu);
 	if (!err)
-		err = add_runnable(rows, account, by_class, CPROF_WALL_ON_CPU, CPROF_WALL_WOKEN,
-				   CPROF_LEDGER_PREEMPTED);
+		err = add_runnable(rows, at, CPROF_LEDGER_PREEMPTED, on_cpu, woken);
 	if (!err)
-		err = add_runnable(rows, account, by_class, CPROF_WALL_WOKEN, CPROF_WALL_ON_CPU,
-				   CPROF_LEDGER_WOKEN);
+		err = add_runnable(rows, at, CPROF_LEDGER_WOKEN, woken, on_cpu);
 	if (!err)
-		err = add_blocked(rows, account, &by_class[CPROF_WALL_BLOCKED]);
-	if (!err)
-		err = add_alone(rows, account, &looks[CPROF_LEDGER_STOPPED],
-				account->ns[CPROF_LEDGER_STOPPED]);
-	return err;
+		err = add_blocked(rows, at, &by_class[CPROF_WALL_BLOCKED]);
+	return err ? err : add_whole(rows, at, CPROF_LEDGER_STOPPED, &nobody);
 }
 
 /* ---- idle threads ---- */
@@ -267,7 +200,7 @@ static const struct cprof_wall_part *idle_place(const struct rows *rows,
 	    account->ns[CPROF_LEDGER_BLOCKED] != cprof_ledger_life_ns(account))
 		return NULL;
 	const struct cprof_wall_part *part = blocked->parts[0];
-	return rows->reasons.reasons[part->reason].idles ? part : NULL;
+	return rows->maker.reasons.reasons[part->reason].idles ? part : NULL;
 }
 
 static struct cprof_error *add_idle(struct rows *rows, const struct cprof_ledger_account *account,
@@ -282,25 +215,18 @@ static struct cprof_error *add_idle(struct rows *rows, const struct cprof_ledger
 	return cprof_wall_idle_add(&rows->idle, part, name, ns);
 }
 
+/* Idle threads are idle all the time. */
 static struct cprof_error *add_idle_row(struct rows *rows,
 					const struct cprof_wall_idle_place *place)
 {
-	struct cprof_wait_intake *intake = rows->intake;
-	struct cprof_builder_label labels[LABELS_MAX + 2] = { { .key = "state", .str = "offcpu" } };
-	size_t n = 1;
-	uint32_t set;
-	n += cprof_wall_reason_labels(&rows->reasons.reasons[place->reason], true, labels + n);
-	labels[n++] = (struct cprof_builder_label){ .key = "idle", .str = "true" };
-	labels[n++] =
-		(struct cprof_builder_label){ .key = "threads", .num = (int64_t)place->threads };
-	if (place->name[0])
-		labels[n++] = (struct cprof_builder_label){ .key = "thread", .str = place->name };
-	const int64_t values[N_TYPES] = { [WALL] = (int64_t)place->ns,
-					  [OFFCPU] = (int64_t)place->ns,
-					  [SAMPLES] = (int64_t)place->threads };
-	struct cprof_error *err =
-		cprof_session_labels(intake->session, intake->process, 0, labels, n, &set);
-	return err ? err : cprof_session_add_stack(intake->session, place->stack, set, values);
+	const struct cprof_window *window = rows->intake->run->window;
+	int64_t values[CPROF_WALL_TYPES];
+	struct cprof_wall_row row;
+	struct cprof_error *err = cprof_wall_row_idle(&rows->maker, place, &row, values);
+	return err ? err
+		   : cprof_session_add_span(
+			     rows->intake->session, row.stack, row.labels, window->start_mono_ns,
+			     window->start_mono_ns + cprof_window_elapsed_ns(window), values);
 }
 
 /* ---- all accounts ---- */
@@ -361,7 +287,7 @@ static struct cprof_error *add_accounts(struct rows *rows, const struct sort_key
 			continue;
 		const struct cprof_wall_part *place =
 			idle_place(rows, account, &by_class[CPROF_WALL_BLOCKED]);
-		err = place ? add_idle(rows, account, place) : add_account(rows, account, by_class);
+		err = place ? add_idle(rows, account, place) : add_account(rows, i, by_class);
 	}
 	return err;
 }
@@ -370,6 +296,9 @@ static struct cprof_error *add_accounts(struct rows *rows, const struct sort_key
 static struct cprof_error *add_all(struct rows *rows)
 {
 	const struct cprof_wall_parts *parts = rows->parts;
+	struct cprof_error *err = rows->ledger->timed ? cprof_wall_timed_begin(&rows->timed) : NULL;
+	if (err)
+		return err;
 	CPROF_AUTO(free) struct sort_key *keys = calloc(parts->n + 1, sizeof(*keys));
 	rows->sorted = calloc(parts->n + 1, sizeof(*rows->sorted));
 	rows->weights = calloc(parts->n + 1, sizeof(*rows->weights));
@@ -380,30 +309,38 @@ static struct cprof_error *add_all(struct rows *rows)
 	for (size_t i = 0; i < parts->n; i++) {
 		keys[n] = (struct sort_key){ &parts->parts[i],
 					     cprof_ledger_find(rows->ledger, parts->parts[i].tid) };
-		n += keys[n].account != SIZE_MAX;
+		n += keys[n].account != SIZE_MAX &&
+		     (!rows->ledger->timed || parts->parts[i].weight > 0 ||
+		      parts->parts[i].count > 0);
 	}
 	qsort(keys, n, sizeof(*keys), by_account);
 	return add_accounts(rows, keys, n);
 }
 
 struct cprof_error *cprof_wall_rows_fill(struct cprof_wait_intake *intake,
-					 const struct cprof_ledger *ledger,
-					 struct cprof_wall_parts *parts, bool show_idle,
+					 struct cprof_ledger *ledger,
+					 struct cprof_wall_parts *parts,
+					 const struct cprof_time_spans *samples, bool show_idle,
 					 struct cprof_wall_sums *ret_sums)
 {
 	struct rows rows = { .intake = intake, .ledger = ledger, .parts = parts };
-	rows.frames = calloc(FRAMES_MAX, sizeof(*rows.frames));
-	struct cprof_error *err = rows.frames ? cprof_wait_profile_each(intake, take_wait, &rows)
-					      : cprof_error_no_memory();
+	rows.timed = (struct cprof_wall_timed){
+		.maker = &rows.maker, .ledger = ledger, .parts = parts, .samples = samples
+	};
+	struct cprof_error *err = cprof_wall_row_maker_init(&rows.maker, intake);
+	if (!err && ledger->timed)
+		err = cprof_wall_timed_init(&rows.timed);
+	if (!err)
+		err = cprof_wait_profile_each(intake, take_wait, &rows);
 	if (!err)
 		err = add_all(&rows);
 	rows.sums.idle_places = rows.idle.n;
 	for (size_t i = 0; !err && show_idle && i < rows.idle.n; i++)
 		err = add_idle_row(&rows, &rows.idle.places[i]);
 	*ret_sums = rows.sums;
-	cprof_wall_reasons_deinit(&rows.reasons);
+	cprof_wall_timed_deinit(&rows.timed);
 	cprof_wall_idle_deinit(&rows.idle);
-	free(rows.frames);
+	cprof_wall_row_maker_deinit(&rows.maker);
 	free(rows.weights);
 	free(rows.shares);
 	free(rows.sorted);

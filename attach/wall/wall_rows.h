@@ -34,11 +34,13 @@ struct cprof_wall_sums {
 
 /*
  * Add everything to intake's session. `parts` has the CPU samples; waits come from the intake. `show_idle`: idle threads
- * get their rows too. Errors: NO_MEMORY.
+ * get their rows too. Where ledger->timed is set rows say when they were, `samples` when those of each part (key) were, and accounts and
+ * parts become what of them lies in the window. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_wall_rows_fill(struct cprof_wait_intake *intake,
-					 const struct cprof_ledger *ledger,
-					 struct cprof_wall_parts *parts, bool show_idle,
+					 struct cprof_ledger *ledger,
+					 struct cprof_wall_parts *parts,
+					 const struct cprof_time_spans *samples, bool show_idle,
 					 struct cprof_wall_sums *ret_sums);
 
 #endif

@@ -9,8 +9,11 @@
 #include "attach/perf/perf_host.h"
 #include "attach/wall/ledger_source.h"
 #include "attach/wall/wall_parts.h"
+#include "attach/run/session_time.h"
+#include "attach/run/time_spans.h"
 #include "attach/wall/wall_rows.h"
 #include "attach/wall/wall_tier.h"
+#include "attach/wall/wall_timed.h"
 #include "attach/waits/wait_watch.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -25,6 +28,7 @@
 #define UNKNOWN_LEAST_NS 100000000ull
 #define UNKNOWN_PART     20 /* of so much of the time off CPU it is worth a word */
 #define SLEPT_LEAST_NS   1000000ull
+#define STEP_LEAST_NS    2000000ull /* of the time that it is told when things were */
 
 struct wall {
 	const struct cprof_run *run;
@@ -41,6 +45,7 @@ struct wall {
 
 	struct cprof_ledger ledger;
 	struct cprof_wall_parts parts;
+	struct cprof_time_spans samples; /* of each part (key), when they were */
 	struct cprof_wall_sums sums;
 	uint64_t polled_ns;
 	uint64_t
@@ -60,11 +65,18 @@ static struct cprof_error *take_sample(void *ctx, pid_t tid, uint64_t mono_ns,
 		.weight = 1,
 		.count = 1,
 	};
+	const double values[CPROF_WALL_SAMPLE_VALUES] = {
+		[CPROF_WALL_SAMPLE_WEIGHT] = 1, [CPROF_WALL_SAMPLE_COUNT] = 1
+	};
+	size_t at;
 	if (mono_ns > cprof_wait_intake_end_ns(&wall->intake))
 		return NULL;
 	struct cprof_error *err = cprof_session_stack(wall->session, stack, &part.stack);
 	if (!err)
-		err = cprof_wall_parts_add(&wall->parts, &part);
+		err = cprof_wall_parts_add(&wall->parts, &part, &at);
+	if (!err && at != SIZE_MAX && wall->ledger.timed)
+		err = cprof_time_spans_add(&wall->samples, (uint32_t)at, mono_ns, mono_ns, values,
+					   CPROF_WALL_SAMPLE_VALUES);
 	cprof_process_thread_name(wall->intake.process, tid); /* while it lives */
 	return err;
 }
@@ -109,7 +121,8 @@ static struct cprof_error *open_tier(struct wall *wall, const struct cprof_wall_
 {
 	wall->tier = tier;
 	wall->waits.method = tier->waits;
-	struct cprof_error *err = tier->ledger->open(wall->run, &wall->ledger_state);
+	struct cprof_error *err =
+		tier->ledger->open(wall->run, wall->ledger.timed, &wall->ledger_state);
 	if (!err)
 		err = open_feed(wall);
 	if (!err)
@@ -199,6 +212,7 @@ static struct cprof_error *set_up(struct wall *wall)
 	};
 	cprof_wait_watch_rate(&wall->intake);
 	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
+	wall->ledger.timed = wall->intake.timed = wall->run->timeline.on;
 	return NULL;
 }
 
@@ -210,6 +224,27 @@ static uint64_t boot_ahead_ns(void)
 	return boot_ns > mono_ns ? boot_ns - mono_ns : 0;
 }
 
+/* Returns the step in which it is told when things were. */
+static uint64_t begin_times(struct wall *wall, uint64_t start_ns)
+{
+	const uint64_t step_ns = cprof_session_time_step(wall->run, STEP_LEAST_NS);
+	if (!wall->ledger.timed)
+		return 0;
+	wall->samples.zero_ns = wall->ledger.times.zero_ns = wall->intake.times.zero_ns = start_ns;
+	wall->samples.step_ns = wall->ledger.times.step_ns = wall->intake.times.step_ns = step_ns;
+	return step_ns;
+}
+
+/* All go by the widest of them. */
+static struct cprof_error *widen(struct wall *wall)
+{
+	const uint64_t step_ns = cprof_session_time_step(wall->run, STEP_LEAST_NS);
+	if (!wall->ledger.timed)
+		return NULL;
+	struct cprof_error *err = cprof_time_spans_widen(&wall->ledger.times, step_ns);
+	return err ? err : cprof_time_spans_widen(&wall->intake.times, wall->ledger.times.step_ns);
+}
+
 static void begin(struct wall *wall)
 {
 	struct cprof_window *window = wall->run->window;
@@ -217,7 +252,8 @@ static void begin(struct wall *wall)
 	/* A command runs from the window's start on, and nothing of it is to be missed: the account begins first. */
 	const uint64_t start_ns = cprof_clock_mono_ns();
 	wall->tier->ledger->start(wall->ledger_state, start_ns,
-				  window->length_ns ? start_ns + window->length_ns : UINT64_MAX);
+				  window->length_ns ? start_ns + window->length_ns : UINT64_MAX,
+				  begin_times(wall, start_ns));
 	cprof_window_start(window);
 	window->start_wall_ns -= window->start_mono_ns - start_ns;
 	window->start_mono_ns = start_ns;
@@ -255,7 +291,8 @@ static struct cprof_error *drain(struct wall *wall, uint64_t until_ns)
 	if (err || now_ns - wall->polled_ns < wall->tier->ledger->pause_ns(wall->ledger_state))
 		return err;
 	wall->polled_ns = now_ns;
-	return wall->tier->ledger->poll(wall->ledger_state, &wall->ledger);
+	err = wall->tier->ledger->poll(wall->ledger_state, &wall->ledger);
+	return err ? err : widen(wall);
 }
 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
@@ -397,8 +434,9 @@ static void tell_lacks(const struct wall *wall)
 static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile **ret_profile)
 {
 	const int64_t period = (int64_t)((double)CPROF_NS_PER_S / wall->cpu.rate_hz + 0.5);
-	struct cprof_error *err = cprof_wall_rows_fill(&wall->intake, &wall->ledger, &wall->parts,
-						       shows_idle(wall), &wall->sums);
+	struct cprof_error *err =
+		cprof_wall_rows_fill(&wall->intake, &wall->ledger, &wall->parts, &wall->samples,
+				     shows_idle(wall), &wall->sums);
 	if (err)
 		return err;
 	tell_sums(wall);
@@ -444,6 +482,8 @@ struct cprof_error *cprof_wall_run(const struct cprof_run *run,
 	close_tier(wall);
 	cprof_ledger_deinit(&wall->ledger);
 	cprof_wall_parts_deinit(&wall->parts);
+	cprof_time_spans_deinit(&wall->samples);
+	cprof_time_spans_deinit(&wall->intake.times);
 	cprof_wait_table_deinit(&wall->intake.table);
 	cprof_map64_deinit(&wall->intake.threads);
 	cprof_wait_evidence_deinit(&wall->intake.evidences);

@@ -113,7 +113,7 @@ class Timeline(Base):
                 (("-timeline", "-mode", "heap"), "does not say when"),
                 (("-timeline", "-http", "127.0.0.1:0"), "does not go with -http"),
                 (("-timeline", "-live"), "does not go with -live"),
-                (("-mode", "block", "-o", "x.firefox.json.gz"), "a file for the Firefox Profiler is about when samples were, and block does not say it"),
+                (("-mode", "threads", "-o", "x.firefox.json.gz"), "a file for the Firefox Profiler is about when samples were, and threads does not say it"),
                 (("-timeline", "off", "-o", "x.firefox.json.gz"), "-timeline off does not say it"),
             ):
                 done = attach("-p", target.pid, *args)

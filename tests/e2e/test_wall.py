@@ -5,6 +5,8 @@
 A launched command is profiled from its first instruction to its end, so what it says of itself is of the same time, and right on a
 busy machine too: a thread that waits for a CPU knows that it did."""
 
+import gzip
+import json
 import math
 import os
 import re
@@ -15,6 +17,7 @@ import threading
 import time
 import unittest
 
+import firefox_rules
 import harness
 
 WALL, CPU, OFFCPU, RUNQUEUE, SAMPLES = range(5)
@@ -92,9 +95,9 @@ class Base(harness.TempDir):
 
 class Truth(Base):
 
-    def launch(self, method, *args):
+    def launch(self, method, *args, timeline="off"):
         out = self.path(f"{method}.pb.gz")
-        result = harness.attach("-mode", "wall", "-wall-method", method, "-seconds", 60, "-f", "-o", out, "--",
+        result = harness.attach("-mode", "wall", "-wall-method", method, "-seconds", 60, "-timeline", timeline, "-f", "-o", out, "--",
                                 harness.target_path("wall"), *args, preexec_fn=go_first)
         self.assertEqual(result.returncode, 0, result.stderr)
         profile = harness.Profile.read(out)
@@ -109,8 +112,13 @@ class Truth(Base):
 
     def test_bpf_tells_each_threads_time_as_it_was(self):
         need_bpf()
+        for timeline in ("off", "20ms"):
+            with self.subTest(timeline):
+                self.check_truth(timeline)
+
+    def check_truth(self, timeline):
         before = stolen_ns()
-        profile, said, _ = self.launch("bpf", 1500)
+        profile, said, _ = self.launch("bpf", 1000, timeline=timeline)
         stolen = stolen_ns() - before + 10_000_000  # counted in ticks of that size
         self.assertEqual(set(said), {"mixed", "pinned-a", "pinned-b"})
         for name, truth in said.items():
@@ -270,6 +278,7 @@ class Statistics:
 
 
 class Attached(Base):
+    BUCKET_MS = 20
 
     def setUp(self):
         super().setUp()
@@ -305,6 +314,50 @@ class Attached(Base):
                 for tid, life in lives.items():
                     self.assertAlmostEqual(life, profile.duration_nanos, delta=profile.duration_nanos / 100, msg=tid)
 
+    def test_every_threads_sum_in_each_bucket_is_the_bucket(self):
+        for method in ("auto", "perf", "proc"):
+            with self.subTest(method):
+                profile, stderr = self.attach("-wall-method", method, "-timeline", f"{self.BUCKET_MS}ms", "-wall", "all")
+                width, = re.findall(r"in buckets of (\d+) ms$", stderr, re.M)
+                width = int(width)  # looks come late where the machine is busy, and say no more than there was between them
+                self.assertTrue(width == self.BUCKET_MS or method != "auto", stderr)
+                sums, n_threads = {}, {}
+                for _, values, labels in profile.samples:
+                    key = labels.get("tid", labels.get("thread")), labels["time_ms"]
+                    sums[key] = sums.get(key, 0) + values[WALL]
+                    n_threads[key[0]] = labels.get("threads", 1)
+                for who, n in n_threads.items():
+                    for begin in range(0, int(profile.duration_nanos // 1_000_000) - width + 1, width):
+                        self.assertAlmostEqual(sums.get((who, begin), 0), n * width * 1_000_000, delta=n * width * 10_000, msg=(who, begin))
+
+    def test_a_file_has_times_and_others_read_it(self):
+        profile, stderr = self.attach(seconds=1)
+        self.assertTrue(any("time_ms" in labels for _, _, labels in profile.samples), stderr)
+        self.assertTrue(any(re.match(r"time: .* in buckets of \d+ ms$", text) for text in profile.comments), profile.comments)
+        without, _ = self.attach("-timeline", "off")
+        self.assertFalse(any("time_ms" in labels for _, _, labels in without.samples))
+        self.attach(seconds=1)
+        halves = [self.total_of("-from", begin, "-to", end) for begin, end in (("0s", "500ms"), ("500ms", "2s"))]
+        self.assertAlmostEqual(sum(halves), self.total_of(), delta=self.total_of() / 1000)
+
+    def total_of(self, *args):
+        done = harness.run([harness.CPROF, "-top", "-unit=ns", *args, self.path("wall.pb.gz")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return sum(int(ns) for ns in re.findall(r"^\s*(\d+)ns ", done.stdout, re.M))
+
+    def test_waits_are_markers_for_the_firefox_profiler(self):
+        out = self.path("x.firefox.json.gz")
+        done = harness.attach("-p", self.target.pid, "-mode", "wall", "-seconds", 0.5, "-o", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with gzip.open(out) as file:
+            firefox = json.load(file)
+        self.assertEqual(firefox_rules.problems(firefox), [])
+        mixed, = [thread for thread in firefox["threads"] if thread["name"] == "mixed"]
+        reasons = {data["reason"] for data in mixed["markers"]["data"]}
+        self.assertLessEqual({"sleep", "mutex", "io", "poll"}, reasons)
+        self.assertTrue(any(mixed["samples"]["threadCPUDelta"]))
+        self.before.check_unchanged(self)
+
     def test_the_schedulers_statistics_bound_what_it_says(self):
         for method in ("auto", "proc"):
             with self.subTest(method), Statistics(self.target.pid) as stats:
@@ -326,7 +379,7 @@ class Attached(Base):
         profile, stderr = self.attach()
         self.assertFalse([row for row in profile.samples if "wait_for_nothing" in row[0]])
         self.assertRegex(stderr, r"4 idle threads, \S+ s in 2 places, never ran and are left out: -wall all shows them")
-        profile, stderr = self.attach("-wall", "all")
+        profile, stderr = self.attach("-wall", "all", "-timeline", "off")
         self.assertNotIn("left out", stderr)
         (stack, values, labels), = [row for row in profile.samples if "wait_for_nothing" in row[0]]
         self.assertEqual((stack[0], labels["threads"], labels["idle"], labels["thread"]), ("[futex]", 3, "true", "idle"))
@@ -336,7 +389,7 @@ class Attached(Base):
     def test_threads_that_were_chosen_are_shown_idle_or_not(self):
         profile, _ = self.attach("-threads", "pinned", "-seconds", "0.3")
         self.assertEqual({labels["thread"] for _, _, labels in profile.samples}, {"pinned-a", "pinned-b"})
-        profile, _ = self.attach("-tid", str(self.target.pid), "-seconds", "0.3")
+        profile, _ = self.attach("-tid", str(self.target.pid), "-timeline", "off", "-seconds", "0.3")
         (stack, _, labels), = profile.samples
         self.assertEqual((stack[0], labels["idle"]), ("[sigtimedwait]", "true"))
 

@@ -254,7 +254,8 @@ TEST(timeline_fit_keeps_the_file_below_twice_its_size)
 		struct cprof_profile *profile = busy(rows[i].stacks, rows[i].length_ms);
 		struct cprof_timeline_fitted fitted;
 		const int64_t count = sum(profile, 0), weight = sum(profile, 1);
-		CHECK(!cprof_timeline_fit(&profile, 1, rows[i].length_ms, rows[i].least, &fitted));
+		CHECK(!cprof_timeline_fit(&profile, 1, rows[i].length_ms, rows[i].least, 0,
+					  &fitted));
 		CHECK(sum(profile, 0) == count && sum(profile, 1) == weight);
 		CHECK_UINT(size_of(profile), fitted.bytes);
 		CHECK(fitted.bytes <= CPROF_TIMELINE_GROWTH_MAX * fitted.bytes_without);
@@ -278,7 +279,7 @@ TEST(timeline_fit_of_an_empty_or_short_window_has_no_times)
 	for (size_t i = 0; i < 3; i++) {
 		struct cprof_profile *profile = busy(2, lengths[i]);
 		struct cprof_timeline_fitted fitted;
-		CHECK(!cprof_timeline_fit(&profile, 1, lengths[i], 10, &fitted));
+		CHECK(!cprof_timeline_fit(&profile, 1, lengths[i], 10, 0, &fitted));
 		CHECK_UINT(fitted.bucket_ms, 0);
 		CHECK(!fitted.tried);
 		CHECK(sum(profile, 0) == lengths[i]);

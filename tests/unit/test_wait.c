@@ -298,11 +298,12 @@ TEST(wait_table_moves_what_is_open_to_a_row_that_says_so)
 {
 	struct cprof_wait_table table = { 0 };
 	struct cprof_wait wait = { .syscall = SYS_futex, .addr = 8, .count = 3, .delay_ns = 30 };
-	uint32_t row;
+	uint32_t row, open;
 	CHECK(!cprof_wait_table_add(&table, &wait, 0, &row));
-	CHECK(!cprof_wait_table_open(&table, row, 1, 12));
-	CHECK(!cprof_wait_table_open(&table, row, 1, 8));
+	CHECK(!cprof_wait_table_open(&table, row, 1, 12, &open));
+	CHECK(!cprof_wait_table_open(&table, row, 1, 8, &open));
 	CHECK_UINT(table.n_rows, 2);
+	CHECK_UINT(open, 1);
 	CHECK(!table.rows[0].open && table.rows[0].count == 1 && table.rows[0].delay_ns == 10);
 	CHECK(table.rows[1].open && table.rows[1].count == 2 && table.rows[1].delay_ns == 20);
 	CHECK_UINT(table.rows[1].addr, 8);

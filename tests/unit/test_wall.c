@@ -4,6 +4,7 @@
 #include "attach/wall/wall_parts.h"
 #include "attach/wall/wall_reasons.h"
 #include "attach/wall/wall_share.h"
+#include "attach/wall/wall_spread.h"
 #include "attach/wall/wall_tier.h"
 #include "tests/unit/test.h"
 
@@ -75,6 +76,148 @@ TEST(wall_share_gives_estimates_the_whole_and_gaps_to_nobody)
 	CHECK_UINT(cprof_wall_share_known(1000000, 600000, 10000), 1000000);
 }
 
+/* ---- divided over time ---- */
+
+#define STEPS  4
+#define PIECES 4
+
+struct got {
+	uint64_t ns[STEPS][PIECES + 1]; /* the last one is nobody's */
+};
+
+static struct cprof_error *get(void *ctx, uint32_t step, uint32_t part, uint64_t ns)
+{
+	struct got *got = ctx;
+	got->ns[step][part == CPROF_WALL_NOBODY ? PIECES : part] += ns;
+	return NULL;
+}
+
+static const struct {
+	const char *what;
+	bool near;
+	uint64_t needs[STEPS];
+	struct cprof_wall_piece pieces[PIECES];
+	size_t n;
+	uint64_t known;
+	struct got want;
+} spreads[] = {
+	{ "nobody was seen",
+	  false,
+	  { 10, 0, 5, 0 },
+	  { { 0 } },
+	  0,
+	  0,
+	  { { { [4] = 10 }, { 0 }, { [4] = 5 }, { 0 } } } },
+	{ "each has its own step",
+	  false,
+	  { 10, 20, 0, 0 },
+	  { { 0, 0, 10 }, { 1, 1, 20 } },
+	  2,
+	  30,
+	  { { { 10 }, { 0, 20 } } } },
+	{ "one that stands for more than its step gives to those that are empty",
+	  false,
+	  { 10, 10, 10, 10 },
+	  { { 1, 0, 40 } },
+	  1,
+	  40,
+	  { { { 10 }, { 10 }, { 10 }, { 10 } } } },
+	{ "both sums are right: parts get 30 and 10, steps 10 each",
+	  false,
+	  { 10, 10, 10, 10 },
+	  { { 0, 0, 30 }, { 3, 1, 10 } },
+	  2,
+	  40,
+	  { { { 10 }, { 10 }, { 10 }, { 0, 10 } } } },
+	{ "two share a step by weight",
+	  false,
+	  { 9, 0, 0, 0 },
+	  { { 0, 0, 1 }, { 0, 1, 2 } },
+	  2,
+	  9,
+	  { { { 3, 6 } } } },
+	{ "what nothing is known of is nobody's, where it was",
+	  false,
+	  { 10, 10, 0, 0 },
+	  { { 0, 0, 10 } },
+	  1,
+	  10,
+	  { { { 10 }, { [4] = 10 } } } },
+	{ "weights of nothing get nothing",
+	  false,
+	  { 10, 0, 0, 0 },
+	  { { 0, 0, 0 }, { 0, 1, NAN } },
+	  2,
+	  0,
+	  { { { [4] = 10 } } } },
+	{ "a sample is of the time before it, and the last one of that after it",
+	  true,
+	  { 5, 7, 9, 11 },
+	  { { 1, 0, 1 }, { 2, 1, 1 } },
+	  2,
+	  0,
+	  { { { 5 }, { 7 }, { 0, 9 }, { 0, 11 } } } },
+	{ "samples of one step share it",
+	  true,
+	  { 0, 9, 0, 0 },
+	  { { 1, 0, 2 }, { 1, 1, 1 } },
+	  2,
+	  0,
+	  { { { 0 }, { 6, 3 } } } },
+	{ "no sample", true, { 0, 9, 0, 0 }, { { 0 } }, 0, 0, { { { 0 }, { [4] = 9 } } } },
+};
+
+TEST(wall_spread_fills_each_step_exactly)
+{
+	for (size_t i = 0; i < sizeof(spreads) / sizeof(spreads[0]); i++) {
+		struct got got = { 0 };
+		CHECK(!(spreads[i].near
+				? cprof_wall_spread_near(spreads[i].needs, STEPS, spreads[i].pieces,
+							 spreads[i].n, get, &got)
+				: cprof_wall_spread(spreads[i].needs, STEPS, spreads[i].pieces,
+						    spreads[i].n, spreads[i].known, get, &got)));
+		for (size_t at = 0; at < STEPS * (PIECES + 1); at++) {
+			const size_t step = at / (PIECES + 1), part = at % (PIECES + 1);
+			if (got.ns[step][part] != spreads[i].want.ns[step][part])
+				printf("%s: step %zu, part %zu\n", spreads[i].what, step, part);
+			CHECK_UINT(got.ns[step][part], spreads[i].want.ns[step][part]);
+		}
+	}
+}
+
+TEST(wall_spread_gives_each_part_its_share_and_each_step_its_own)
+{
+	uint64_t needs[STEPS], seed = 7;
+	for (int round = 0; round < 500; round++) {
+		struct cprof_wall_piece pieces[PIECES];
+		struct got got = { 0 };
+		uint64_t sum = 0;
+		double weight = 0;
+		for (uint32_t i = 0; i < STEPS; i++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			needs[i] = seed >> 60 ? (seed >> 33) % 1000000 : 0;
+			sum += needs[i];
+		}
+		for (uint32_t i = 0; i < PIECES; i++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			pieces[i] = (struct cprof_wall_piece){ i, i,
+							       (double)(1 + (seed >> 33) % 1000) };
+			weight += pieces[i].weight;
+		}
+		CHECK(!cprof_wall_spread(needs, STEPS, pieces, PIECES, sum, get, &got));
+		for (uint32_t i = 0; i < STEPS; i++) {
+			uint64_t of_step = got.ns[i][PIECES], of_part = 0;
+			for (uint32_t j = 0; j < PIECES; j++)
+				of_step += got.ns[i][j];
+			for (uint32_t j = 0; j < STEPS; j++)
+				of_part += got.ns[j][i];
+			CHECK_UINT(of_step, needs[i]);
+			CHECK(fabs((double)of_part - (double)sum * pieces[i].weight / weight) <=
+			      STEPS);
+		}
+	}
+}
+
 static struct cprof_ledger_account account_of(pid_t tid, const char *name, uint64_t each_ns,
 					      bool ended)
 {
@@ -122,6 +265,32 @@ TEST(ledger_adds_to_a_thread_that_it_knows)
 	cprof_ledger_deinit(&ledger);
 }
 
+TEST(ledger_knows_when_the_time_of_a_thread_was_that_is_told_bit_by_bit)
+{
+	struct cprof_ledger ledger = { .timed = true, .times.step_ns = 1000000 };
+	struct cprof_ledger_account bit = { .tid = 7, .threads = 1 };
+	bit.ns[CPROF_LEDGER_ON_CPU] = 600000;
+	for (uint64_t at = 0; at < 5; at++) {
+		CHECK(!cprof_ledger_add(&ledger, &bit));
+		CHECK(!cprof_ledger_when(&ledger, 7, at * 1000000, at * 1000000 + 600000, bit.ns));
+		bit.threads = 0;
+	}
+	snprintf(bit.name, sizeof(bit.name), "late");
+	bit.ended = true; /* short by itself, but it is one that is there already */
+	CHECK(!cprof_ledger_add(&ledger, &bit));
+	CHECK_UINT(ledger.n, 1);
+	CHECK_UINT(ledger.accounts[0].tid, 7);
+	CHECK_UINT(ledger.accounts[0].threads, 1);
+	CHECK_UINT(ledger.accounts[0].ns[CPROF_LEDGER_ON_CPU], 6 * 600000);
+	CHECK(ledger.accounts[0].ended && strcmp(ledger.accounts[0].name, "late") == 0);
+	CHECK_UINT(ledger.times.n, 5);
+	const uint64_t none[CPROF_LEDGER_STATES] = { 0 };
+	CHECK(!cprof_ledger_when(&ledger, 7, 0, 1, none));   /* nothing */
+	CHECK(!cprof_ledger_when(&ledger, 8, 0, 1, bit.ns)); /* nobody's */
+	CHECK_UINT(ledger.times.n, 5);
+	cprof_ledger_deinit(&ledger);
+}
+
 TEST(ledger_says_who_never_ran)
 {
 	struct cprof_ledger_account account = account_of(1, "", 0, false);
@@ -138,13 +307,15 @@ TEST(wall_parts_adds_what_is_alike)
 {
 	struct cprof_wall_parts parts = { 0 };
 	struct cprof_wall_part part = { .tid = 1, .stack = 7, .weight = 2, .count = 1 };
-	CHECK(!cprof_wall_parts_add(&parts, &part));
-	CHECK(!cprof_wall_parts_add(&parts, &part));
+	size_t at;
+	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
+	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
 	part.what = CPROF_WALL_BLOCKED;
-	CHECK(!cprof_wall_parts_add(&parts, &part));
+	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
 	part.reason = 3;
-	CHECK(!cprof_wall_parts_add(&parts, &part));
+	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
 	CHECK_UINT(parts.n, 3);
+	CHECK_UINT(at, 2);
 	CHECK(parts.parts[0].weight == 4 && parts.parts[0].count == 2);
 	cprof_wall_parts_deinit(&parts);
 }
