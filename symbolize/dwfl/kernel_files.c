@@ -11,7 +11,7 @@
 struct visit {
 	cprof_kernel_files_fn *fn;
 	void *ctx;
-	bool with_modules;
+	bool modules;
 };
 
 /* libdwfl hands its predicate nothing of ours. */
@@ -29,12 +29,12 @@ static int look(const char *module, const char *path)
 	bool is_kernel = strcmp(module, CPROF_KERNEL_FILES_KERNEL) == 0;
 	/* Packed kernels have no names in them, and members of an archive cannot be opened by their path. */
 	bool is_file = path && !strstr(path, "/vmlinuz") && !strchr(path, '(');
-	if (is_file && !visit->fn(visit->ctx, module, path))
+	if (is_file && (!is_kernel || !visit->modules) && !visit->fn(visit->ctx, module, path))
 		return stop();
-	return is_kernel && !visit->with_modules ? stop() : 0;
+	return is_kernel && !visit->modules ? stop() : 0;
 }
 
-struct cprof_error *cprof_kernel_files_each(const char *release, bool with_modules,
+struct cprof_error *cprof_kernel_files_each(const char *release, bool modules,
 					    cprof_kernel_files_fn *fn, void *ctx)
 {
 	/* Without the usual ":" in front, with which libdwfl leaves out /boot/vmlinux-RELEASE itself. */
@@ -42,11 +42,10 @@ struct cprof_error *cprof_kernel_files_each(const char *release, bool with_modul
 	static char *debug_path = debug_dir;
 	/* Nothing is reported, so nobody is called back. */
 	static const Dwfl_Callbacks callbacks = { .debuginfo_path = &debug_path };
-	const struct visit mine = { fn, ctx, with_modules };
+	const struct visit mine = { fn, ctx, modules };
 	struct cprof_libdw libdw;
-	/* With a leading "/" it would be any directory. */
-	struct cprof_error *err = strchr(release, '/') ? NULL : cprof_libdw_load(&libdw);
-	if (err || strchr(release, '/'))
+	struct cprof_error *err = cprof_libdw_load(&libdw);
+	if (err)
 		return err;
 	Dwfl *dwfl = libdw.dwfl_begin(&callbacks);
 	if (!dwfl)

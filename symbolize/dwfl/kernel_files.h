@@ -20,11 +20,11 @@
 typedef bool cprof_kernel_files_fn(void *ctx, const char *module, const char *path);
 
 /*
- * Call `fn` for the vmlinux of `release` ("6.1.0-50-amd64"), and `with_modules` for each module of it, "_" in its name as the kernel
- * says it. Takes 0.2 ms, with modules one more for each hundred of them. Errors: UNSUPPORTED
+ * Call `fn` for the vmlinux of `release` ("6.1.0-50-amd64"); `modules`: for each kernel module instead, "_" in its name as the kernel says it.
+ * `release` may be a directory to look in, beginning with "/". Takes 0.2 ms, with modules one more for each hundred of them. Errors: UNSUPPORTED
  * (no libdw), NO_MEMORY.
  */
-struct cprof_error *cprof_kernel_files_each(const char *release, bool with_modules,
+struct cprof_error *cprof_kernel_files_each(const char *release, bool modules,
 					    cprof_kernel_files_fn *fn, void *ctx);
 
 #endif

@@ -21,6 +21,8 @@
 	X(elf_memory)                                                                              \
 	X(elf_end)                                                                                 \
 	X(elf_errmsg)                                                                              \
+	X(elf_getscn)                                                                              \
+	X(elf_rawdata)                                                                             \
 	X(dwfl_begin)                                                                              \
 	X(dwfl_end)                                                                                \
 	X(dwfl_errmsg)                                                                             \
@@ -35,6 +37,7 @@
 	X(dwfl_module_addrdie)                                                                     \
 	X(dwfl_module_nextcu)                                                                      \
 	X(dwfl_offline_section_address)                                                            \
+	X(dwfl_linux_kernel_module_section_address)                                                \
 	X(dwfl_linux_kernel_report_offline)                                                        \
 	X(dwarf_attr)                                                                              \
 	X(dwarf_attr_integrate)                                                                    \

@@ -119,6 +119,16 @@ static struct cprof_error *inflate_now(struct cprof_section *section, uint32_t t
 	return cprof_image_from_bytes(out, size, ret_image);
 }
 
+/* section->image is its own now, and holds `size` bytes of it. */
+static void settle(const struct cprof_elf *elf, struct cprof_section *section, uint64_t size)
+{
+	section->image->account = elf->image->account;
+	section->inflated = true;
+	section->offset = 0;
+	section->size = size;
+	section->flags &= ~(uint64_t)SHF_COMPRESSED;
+}
+
 static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section)
 {
 	uint32_t type;
@@ -139,13 +149,19 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 		cprof_error_free(err);
 		return false;
 	}
-	section->image->account = account;
 	elf->inflate_limit -= size;
-	section->inflated = true;
-	section->offset = 0;
-	section->size = size;
-	section->flags &= ~(uint64_t)SHF_COMPRESSED;
+	settle(elf, section, size);
 	return true;
+}
+
+struct cprof_error *cprof_elf_section_replace(struct cprof_elf *elf, size_t index, uint8_t *bytes,
+					      size_t size)
+{
+	struct cprof_section *section = &elf->sections[index];
+	struct cprof_error *err = cprof_image_from_bytes(bytes, size, &section->image);
+	if (!err)
+		settle(elf, section, size);
+	return err;
 }
 
 /* ---- finding ---- */

@@ -71,6 +71,10 @@ struct cprof_section *cprof_elf_section_of_type(struct cprof_elf *elf, uint32_t 
 /* The section table entry, NULL past its end; its bytes may still be compressed. */
 const struct cprof_section *cprof_elf_section_at(const struct cprof_elf *elf, size_t index);
 
+/* Let `bytes` be what section `index` holds, in its place; takes them, also on error. Before it is read. Errors: NO_MEMORY. */
+struct cprof_error *cprof_elf_section_replace(struct cprof_elf *elf, size_t index, uint8_t *bytes,
+					      size_t size);
+
 /* `len` bytes of a section; NULL where they are not all there. Constant until the file is freed. */
 static inline const uint8_t *cprof_section_at(const struct cprof_section *section, uint64_t offset,
 					      uint64_t len)

@@ -3,52 +3,65 @@
 
 #include <elf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "base/printable_text.h"
+#include "base/foreign_file.h"
 #include "symbolize/dwfl/kernel_files.h"
-#include "symbolize/elf/elf_file.h"
+#include "symbolize/dwfl/kernel_module.h"
+#include "symbolize/names/kernel_search.h"
+#include "symbolize/names/names.h"
 
 #define NOTES         "/sys/kernel/notes"
-#define NOTES_MAX     (1u << 20)
-#define BUILD_ID_DIR  "/usr/lib/debug/.build-id"
 #define PATH_TEXT_MAX 4096
 
-struct finding {
-	struct cprof_kernel_debug *debug;
-	struct cprof_buffer *trail;
-	struct cprof_error *err; /* NO_MEMORY */
-	bool any;                /* a file was there */
-};
-
-static void note(const struct finding *finding, const char *path, const char *what)
+void cprof_kernel_debug_deinit(struct cprof_kernel_debug *debug)
 {
-	if (finding->trail)
-		cprof_printable_put_line(finding->trail, path, what);
+	for (size_t i = 0; i < debug->n_loaded; i++)
+		free(debug->loaded[i].name);
+	free(debug->loaded);
+	*debug = (struct cprof_kernel_debug){ 0 };
 }
 
-/* ---- which kernel ---- */
-
-static struct cprof_error *read_build_id(struct cprof_kernel_debug *debug)
+static struct cprof_kernel_search search_of(const struct cprof_kernel_debug *debug,
+					    struct cprof_buffer *trail)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_section notes = { .name = "" };
-	struct cprof_error *err = cprof_file_read(NOTES, NOTES_MAX, &bytes);
-	if (!err)
-		err = cprof_image_borrow(bytes.data, bytes.len, &notes.image);
-	if (!err) {
-		notes.size = bytes.len;
-		debug->build_id_len = cprof_elf_build_id_in(&notes, debug->build_id);
-		cprof_image_free(notes.image);
+	return (struct cprof_kernel_search){ .modules = debug->modules,
+					     .debuginfod = debug->debuginfod,
+					     .trail = trail };
+}
+
+/* ---- vmlinux ---- */
+
+static bool on_vmlinux(void *ctx, const char *module, const char *path)
+{
+	(void)module; /* the kernel's: no other was asked for */
+	cprof_kernel_search_try(ctx, path, path);
+	return false;
+}
+
+static void by_release(struct cprof_kernel_search *search, const char *release)
+{
+	char path[PATH_TEXT_MAX];
+	if (search->module || search->err)
+		return;
+	struct cprof_error *err = cprof_kernel_files_each(release, false, on_vmlinux, search);
+	if (err) {
+		cprof_kernel_search_note(search, "vmlinux", err->message);
+		cprof_error_free(err);
+	} else if (!search->any) {
+		snprintf(path, sizeof(path),
+			 "/boot/vmlinux-%s and /lib/modules/%s/vmlinux, also below /usr/lib/debug",
+			 release, release);
+		cprof_kernel_search_note(search, path, "not there");
 	}
-	if (err && err->code == CPROF_ERR_NO_MEMORY)
-		return err;
-	cprof_error_free(err);
-	return NULL;
+	/* One's own build: make modules_install leaves a link to it. */
+	snprintf(path, sizeof(path), "/lib/modules/%s/build/vmlinux", release);
+	cprof_kernel_search_try(search, path, path);
 }
 
 /* The lowest code of the file, which is what kallsyms calls _text. */
@@ -65,120 +78,117 @@ static bool find_text(const struct cprof_module *module, uint64_t *ret_text)
 	return found;
 }
 
-/* What speaks against the file; NULL: it is this kernel's. */
-static const char *refusal(const struct cprof_kernel_debug *debug,
-			   const struct cprof_module *module, uint64_t *ret_text)
-{
-	if (!module->build_id_len)
-		return "has no build-id to prove that it is of the running kernel";
-	if (module->build_id_len != debug->build_id_len ||
-	    memcmp(module->build_id, debug->build_id, debug->build_id_len) != 0)
-		return "is of another kernel (its build-id differs)";
-	return find_text(module, ret_text) ? NULL : "has no code";
-}
-
-/* `name` is for the trail. */
-static void try_file(struct finding *finding, const char *path, const char *name)
-{
-	struct cprof_kernel_debug *debug = finding->debug;
-	struct cprof_module *module;
-	if (access(path, F_OK) != 0)
-		return note(finding, name, "not there");
-	finding->any = true;
-	struct cprof_error *err = cprof_modules_open(debug->modules, path, &module);
-	if (err && err->code == CPROF_ERR_NO_MEMORY) {
-		finding->err = err;
-		return;
-	}
-	if (err) {
-		note(finding, name, err->message);
-		cprof_error_free(err);
-		return;
-	}
-	const char *why_not = refusal(debug, module, &debug->text);
-	note(finding, name, why_not ? why_not : "taken");
-	if (!why_not)
-		debug->module = module;
-}
-
-/* ---- where to look ---- */
-
-static void by_build_id(struct finding *finding)
-{
-	char hex[2 * CPROF_BUILD_ID_MAX + 1], path[PATH_TEXT_MAX];
-	cprof_build_id_hex(finding->debug->build_id, finding->debug->build_id_len, hex);
-	snprintf(path, sizeof(path), BUILD_ID_DIR "/%.2s/%s.debug", hex, hex + 2);
-	try_file(finding, path, path);
-}
-
-static bool on_file(void *ctx, const char *module, const char *path)
-{
-	struct finding *finding = ctx;
-	(void)module; /* the kernel's: no other was asked for */
-	try_file(finding, path, path);
-	return false;
-}
-
-static void by_release(struct finding *finding, const char *release)
-{
-	char path[PATH_TEXT_MAX];
-	struct cprof_error *err = cprof_kernel_files_each(release, false, on_file, finding);
-	if (err) {
-		note(finding, "vmlinux", err->message);
-		cprof_error_free(err);
-	} else if (!finding->any) {
-		snprintf(path, sizeof(path),
-			 "/boot/vmlinux-%s and /lib/modules/%s/vmlinux, also below /usr/lib/debug",
-			 release, release);
-		note(finding, path, "not there");
-	}
-	if (finding->err || finding->debug->module)
-		return;
-	/* One's own build: make modules_install leaves a link to it. */
-	snprintf(path, sizeof(path), "/lib/modules/%s/build/vmlinux", release);
-	try_file(finding, path, path);
-}
-
-static void by_debuginfod(struct finding *finding)
-{
-	struct cprof_kernel_debug *debug = finding->debug;
-	char why[160], path[64];
-	if (!debug->debuginfod)
-		return;
-	CPROF_AUTO(close)
-	int fd = cprof_debuginfod_find(debug->debuginfod, "the kernel", debug->build_id,
-				       debug->build_id_len, why, sizeof(why));
-	if (fd < 0)
-		return note(finding, "debuginfod", why);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	try_file(finding, path, "debuginfod");
-}
-
 struct cprof_error *cprof_kernel_debug_find(struct cprof_kernel_debug *debug,
 					    struct cprof_buffer *trail)
 {
-	struct finding finding = { .debug = debug, .trail = trail };
+	struct cprof_kernel_search search = search_of(debug, trail);
 	struct utsname host;
 	if (debug->tried || !debug->modules || uname(&host) != 0)
 		return NULL;
 	debug->tried = true;
-	struct cprof_error *err = read_build_id(debug);
-	if (err)
-		return err;
-	if (debug->build_id_len < 2) {
-		note(&finding, NOTES, "tells no build-id by which a debug file could be proved");
-		return NULL;
-	}
-	by_build_id(&finding);
-	if (!finding.err && !debug->module)
-		by_release(&finding, host.release);
-	if (!finding.err && !debug->module)
-		by_debuginfod(&finding);
-	return finding.err;
+	if (!cprof_kernel_search_begin(&search, NOTES))
+		return search.err;
+	cprof_kernel_search_by_build_id(&search);
+	by_release(&search, host.release);
+	cprof_kernel_search_by_debuginfod(&search, "the kernel");
+	if (search.module && find_text(search.module, &debug->text))
+		debug->module = search.module;
+	return search.err;
 }
 
 uint64_t cprof_kernel_debug_file_addr(const struct cprof_kernel_debug *debug, uint64_t start,
 				      uint64_t addr)
 {
 	return addr - start + debug->text;
+}
+
+/* ---- kernel modules ---- */
+
+struct wanted {
+	struct cprof_kernel_search *search;
+	const char *name;
+};
+
+static bool on_file(void *ctx, const char *module, const char *path)
+{
+	const struct wanted *wanted = ctx;
+	if (strcmp(module, wanted->name) == 0)
+		cprof_kernel_search_try(wanted->search, path, path);
+	return !wanted->search->module && !wanted->search->err;
+}
+
+/* libdwfl is given its bytes in this process, so it has to be root's. */
+static bool is_roots(const struct cprof_module *module)
+{
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open(module->path);
+	return fd >= 0 && cprof_foreign_file_is_of(fd, 0, 0);
+}
+
+static struct cprof_error *relocate(struct cprof_module *module, const char *name, bool *ret_done)
+{
+	/* No cache on disk: the addresses are those of this boot. */
+	const struct cprof_names_options options = { 0 };
+	struct cprof_names *names;
+	*ret_done = false;
+	if (!is_roots(module))
+		return NULL;
+	struct cprof_error *err = cprof_names_get(module, &options, &names);
+	if (err || !names->self || !cprof_elf_has_section(names->self, ".debug_info"))
+		return err;
+	err = cprof_kernel_module_relocate(names->self, name);
+	*ret_done = !err;
+	if (err && err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_error_free(err);
+	return NULL;
+}
+
+static struct cprof_error *find_loaded(struct cprof_kernel_debug *debug, const char *name,
+				       struct cprof_module **ret_module)
+{
+	static const char *const places[] = { "/usr/lib/debug/lib/modules", "/lib/modules" };
+	struct cprof_kernel_search search = search_of(debug, NULL);
+	struct wanted wanted = { &search, name };
+	struct utsname host;
+	char path[PATH_TEXT_MAX];
+	bool done = false;
+	snprintf(path, sizeof(path), "/sys/module/%s/notes/.note.gnu.build-id", name);
+	if (uname(&host) != 0 || !cprof_kernel_search_begin(&search, path))
+		return search.err;
+	cprof_kernel_search_by_build_id(&search);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		/* What is loaded has debug information in one's own build only. */
+		if (i == 1)
+			cprof_kernel_search_by_debuginfod(&search, name);
+		snprintf(path, sizeof(path), "%s/%s", places[i], host.release);
+		if (!search.module && !search.err)
+			cprof_error_free(cprof_kernel_files_each(path, true, on_file, &wanted));
+	}
+	if (search.err || !search.module)
+		return search.err;
+	struct cprof_error *err = relocate(search.module, name, &done);
+	*ret_module = done ? search.module : NULL;
+	return err;
+}
+
+struct cprof_error *cprof_kernel_debug_loaded(struct cprof_kernel_debug *debug, const char *name,
+					      struct cprof_module **ret_module)
+{
+	*ret_module = NULL;
+	if (!debug->modules || strchr(name, '/'))
+		return NULL;
+	for (size_t i = 0; i < debug->n_loaded; i++) {
+		if (strcmp(debug->loaded[i].name, name) == 0) {
+			*ret_module = debug->loaded[i].module;
+			return NULL;
+		}
+	}
+	char *copy = strdup(name);
+	if (!copy || !CPROF_ARRAY_ROOM(debug->loaded, debug->n_loaded, debug->cap_loaded, 1)) {
+		free(copy);
+		return cprof_error_no_memory();
+	}
+	struct cprof_error *err = find_loaded(debug, name, ret_module);
+	debug->loaded[debug->n_loaded++] = (struct cprof_kernel_loaded){ copy, *ret_module };
+	return err;
 }

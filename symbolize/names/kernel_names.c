@@ -6,6 +6,7 @@
 void cprof_kernel_names_deinit(struct cprof_kernel_names *names)
 {
 	cprof_kernel_deinit(&names->kernel);
+	cprof_kernel_debug_deinit(&names->debug);
 	*names = (struct cprof_kernel_names){ 0 };
 }
 
@@ -71,20 +72,33 @@ bool cprof_kernel_names_range(struct cprof_kernel_names *names, struct cprof_buf
 	return true;
 }
 
+/* In the kernel proper. */
+static struct cprof_error *place_in_vmlinux(struct cprof_kernel_names *names, uint64_t addr,
+					    struct cprof_module **ret_module,
+					    uint64_t *ret_file_addr)
+{
+	struct cprof_error *err = cprof_kernel_debug_find(&names->debug, NULL);
+	if (err || !names->debug.module)
+		return err;
+	*ret_module = names->debug.module;
+	*ret_file_addr = cprof_kernel_debug_file_addr(&names->debug, names->kernel.start, addr);
+	return NULL;
+}
+
 struct cprof_error *cprof_kernel_names_place(struct cprof_kernel_names *names, uint64_t addr,
 					     struct cprof_buffer *notes,
 					     struct cprof_module **ret_module,
 					     uint64_t *ret_file_addr)
 {
 	*ret_module = NULL;
+	*ret_file_addr = addr;
 	struct cprof_error *err = need_table(names, addr, notes);
-	const struct cprof_kernel *kernel = &names->kernel;
-	if (err || addr < kernel->start || addr >= kernel->end)
+	if (err)
 		return err;
-	err = cprof_kernel_debug_find(&names->debug, NULL);
-	if (err || !names->debug.module)
-		return err;
-	*ret_module = names->debug.module;
-	*ret_file_addr = cprof_kernel_debug_file_addr(&names->debug, kernel->start, addr);
-	return NULL;
+	if (addr >= names->kernel.start && addr < names->kernel.end)
+		return place_in_vmlinux(names, addr, ret_module, ret_file_addr);
+	const struct cprof_kernel_symbol *symbol = cprof_kernel_find(&names->kernel, addr);
+	return symbol && *symbol->module
+		       ? cprof_kernel_debug_loaded(&names->debug, symbol->module, ret_module)
+		       : NULL;
 }

@@ -34,8 +34,8 @@ struct cprof_error *cprof_kernel_names_find(struct cprof_kernel_names *names, ui
 					    const struct cprof_kernel_symbol **ret_symbol);
 
 /*
- * Where `addr` is in the kernel's file with debug information: *ret_module NULL where there is none, or it is code of a module or made
- * at run time. `notes` as above. Errors: NO_MEMORY.
+ * Where `addr` is in a file with debug information, the kernel's or a kernel module's: *ret_module NULL where there is none, or it is code made at run
+ * time. `notes` as above. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_kernel_names_place(struct cprof_kernel_names *names, uint64_t addr,
 					     struct cprof_buffer *notes,

@@ -41,11 +41,11 @@ class KernelNames(TempDir):
             raise unittest.SkipTest("mounts a file system of its own")
         harness.need_namespaces("-m")
         cls.release = os.uname().release
-        start, symbols = text_symbols()
+        cls.start, symbols = text_symbols()
         cls.functions = {}
         for (addr, name), (end, _) in zip(symbols, symbols[1:]):
             if PATH_OF_A_READ.fullmatch(name) and end > addr:
-                cls.functions[name] = (addr - start, end - addr)
+                cls.functions[name] = (addr - cls.start, end - addr)
 
     def make_vmlinux(self, name, build_id):
         """Functions of this kernel where they are, each with a call inlined into it that is all of it."""
@@ -72,6 +72,47 @@ class KernelNames(TempDir):
         place = os.path.join("/usr/lib/debug", path)
         return ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /usr/lib/debug && mkdir -p "$(dirname "$1")" && cp "$0" "$1" && shift && exec "$@"',
                 vmlinux, place, harness.ATTACH]
+
+    def make_module(self, name, build_id):
+        """A kernel module that has these functions, each in one of two sections; and what the kernel would say of it if it had loaded it."""
+        source, sys_dir = self.path(name + ".c"), self.path("sys")
+        sections, code = {}, []
+        for i, (function, (offset, size)) in enumerate(self.functions.items()):
+            section = (".text", ".text.unlikely")[i % 2]
+            # A module's sections lie anywhere, and a function lies alone in this one: the first of each section.
+            if section in sections:
+                continue
+            sections[section] = function, offset
+            code.append(f"static inline __attribute__((always_inline)) void in_{function}(void)\n"
+                        f'{{ __asm__ volatile(".fill {size - 1}, 1, 0x90"); }}\n'
+                        f'__attribute__((section("{section}"))) void {function}(void)\n{{ in_{function}(); }}\n')
+        with open(source, "w") as file:
+            file.write("".join(code))
+        for argv in (["gcc", "-c", "-g", "-O2", "-ffreestanding", "-fno-pic", "-fcf-protection=none", "-fno-asynchronous-unwind-tables",
+                      "-falign-functions=1", "-mcmodel=kernel", source, "-o", self.path(name + ".o")],
+                     ["ld", "-r", f"--build-id=0x{build_id}", self.path(name + ".o"), "-o", self.path(name + ".ko")]):
+            done = run(argv)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        os.makedirs(f"{sys_dir}/{name}/sections")
+        os.makedirs(f"{sys_dir}/{name}/notes")
+        for section, (_, offset) in sections.items():
+            with open(f"{sys_dir}/{name}/sections/{section}", "w") as file:
+                file.write(f"{self.start + offset:#x}\n")
+        with open(f"{sys_dir}/{name}/notes/.note.gnu.build-id", "wb") as file:
+            file.write(bytes([4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0]) + b"GNU\0" + bytes.fromhex(build_id))
+        mine = {function for function, _ in sections.values()}
+        with open("/proc/kallsyms") as file, open(self.path("kallsyms"), "w") as out:
+            for line in file:
+                function = line.split()[2]
+                if function not in ("_text", "_stext", "_etext"):
+                    out.write(line.rstrip("\n") + (f"\t[{name}]\n" if function in mine else "\n"))
+        return self.path(name + ".ko"), sys_dir, mine
+
+    def with_module(self, module, sys_dir, path):
+        """A command before the tool's: the kernel has loaded this module, whose file is in the debug package, for the tool alone."""
+        return ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /usr/lib/debug && mkdir -p "$(dirname "$1")" && cp "$0" "$1" && '
+                'mount --bind "$2" /sys/module && mount --bind "$3" /proc/kallsyms && shift 3 && exec "$@"',
+                module, os.path.join("/usr/lib/debug", path), sys_dir, self.path("kallsyms"), harness.ATTACH]
 
     def profile_reading(self, tool, *options):
         out = self.path("cpu.pb.gz")
@@ -108,6 +149,28 @@ class KernelNames(TempDir):
         self.assertIn(kernel_build_id()[2:] + ".debug: not there", kernel)
         self.assertIn("lines     none", kernel)
         self.assertIn(f"linux-image-{self.release}-dbg", kernel)
+
+    def test_a_module_is_named_where_it_was_loaded(self):
+        """Its debug information is relocatable: libdwfl puts in it where the kernel has each section."""
+        build_id = "cd" * 20
+        module, sys_dir, mine = self.make_module("test_reader", build_id)
+        for path, whose in ((f"lib/modules/{self.release}/kernel/fs/test-reader.ko", 0), (f".build-id/{build_id[:2]}/{build_id[2:]}.debug", 0),
+                            (f"lib/modules/{self.release}/kernel/fs/test-reader.ko", harness.NOBODY)):
+            os.chown(module, whose, whose)
+            tool = self.with_module(module, sys_dir, path)
+            tool[4] = tool[4].replace("cp ", "cp -p ")
+            seen = set()
+            for lines in self.profile_reading(tool, "-no-cache"):
+                outer = lines[-1]["name"]
+                if outer not in mine:
+                    continue
+                seen.add(outer)
+                if whose:
+                    self.assertEqual([(line["name"], line["file"]) for line in lines], [(outer, "")], "a file of another user's")
+                    continue
+                self.assertEqual([line["name"] for line in lines], ["in_" + outer, outer], path)
+                self.assertTrue(all(line["file"].endswith("test_reader.c") and line["line"] for line in lines), lines)
+            self.assertTrue(seen, f"{path}: a read passes through {mine}")
 
 
 if __name__ == "__main__":
