@@ -97,6 +97,22 @@ static size_t n_inner(const struct cprof_heap_run *heap, const struct cprof_shim
 	return inner;
 }
 
+/* Go's: the stack from which the thread came to the one that the sample begins on. */
+static void add_other(struct cprof_session_sample *sample, const struct cprof_shim_cell *cell,
+		      const uint8_t *bytes)
+{
+	struct cprof_shim_other other;
+	const uint8_t *at = bytes + cell->stack_bytes;
+	if (cell->other_bytes < sizeof(other))
+		return;
+	memcpy(&other, at, sizeof(other));
+	sample->pieces[0] = (struct cprof_session_piece){
+		other.end_at, at + offsetof(struct cprof_shim_other, end), sizeof(other.end)
+	};
+	sample->pieces[1] = (struct cprof_session_piece){ other.sp, at + sizeof(other),
+							  cell->other_bytes - sizeof(other) };
+}
+
 static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *cell,
 				     const uint8_t *bytes)
 {
@@ -115,6 +131,7 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 		.n_stack = cell->stack_bytes,
 		.live = true, /* outer frames hold still for the moment since */
 	};
+	add_other(&sample, cell, bytes);
 	struct cprof_session_stack stack;
 	struct cprof_error *err = cprof_session_walk(heap->session, &sample, &stack);
 	if (err)

@@ -23,36 +23,40 @@ void cprof_stack_walker_deinit(struct cprof_stack_walker *walker)
 	cprof_guessed_frames_deinit(&walker->guessed);
 }
 
-struct copy {
-	const uint8_t *bytes;
-	uint64_t start, end; /* [start, end) */
-};
+static bool read_piece(const struct cprof_session_piece *piece, uint64_t addr, void *buf, size_t n)
+{
+	if (addr < piece->addr || addr - piece->addr > piece->n ||
+	    n > piece->n - (addr - piece->addr))
+		return false;
+	memcpy(buf, (const uint8_t *)piece->bytes + (addr - piece->addr), n);
+	return true;
+}
 
+/* What was copied at the moment of the sample. */
 static bool read_copy(void *ctx, uint64_t addr, void *buf, size_t n)
 {
-	const struct copy *copy = ctx;
-	if (addr < copy->start || addr > copy->end || n > copy->end - addr)
-		return false;
-	memcpy(buf, copy->bytes + (addr - copy->start), n);
-	return true;
+	const struct cprof_session_sample *sample = ctx;
+	const struct cprof_session_piece stack = { sample->stack_addr, sample->stack,
+						   sample->n_stack };
+	bool is = read_piece(&stack, addr, buf, n);
+	for (size_t i = 0; !is && i < CPROF_SESSION_PIECES; i++)
+		is = read_piece(&sample->pieces[i], addr, buf, n);
+	return is;
 }
 
 static void walk_user(struct cprof_stack_walker *walker, const struct cprof_session_sample *sample,
 		      struct cprof_stack *stack)
 {
 	struct cprof_process *process = sample->process;
-	struct copy copy = { .bytes = sample->stack,
-			     .start = sample->stack_addr,
-			     .end = sample->stack_addr + sample->n_stack };
-	const struct cprof_memory memory = { .read = read_copy, .ctx = &copy };
+	const struct cprof_memory memory = { .read = read_copy, .ctx = (void *)(uintptr_t)sample };
 	const struct cprof_memory live = cprof_target_mem_view(&process->mem);
 	const struct cprof_unwind_input input = {
 		.maps = &process->maps,
 		.regs = sample->regs,
 		.stack = &memory,
 		.live = sample->live && !process->target->exited ? &live : NULL,
-		.copy = copy.bytes,
-		.copy_addr = copy.start,
+		.copy = sample->stack,
+		.copy_addr = sample->stack_addr,
 		.copy_size = sample->n_stack,
 	};
 	cprof_target_mem_begin(&process->mem);

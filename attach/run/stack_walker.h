@@ -28,12 +28,22 @@ enum {
 	CPROF_N_MARKERS,
 };
 
+/* A piece of memory that was copied together with the stack: of another stack, from which the thread came to this one. */
+struct cprof_session_piece {
+	uint64_t addr;
+	const void *bytes; /* borrowed */
+	size_t n;
+};
+
+#define CPROF_SESSION_PIECES 2
+
 struct cprof_session_sample {
 	struct cprof_process *process;
 	const struct cprof_regs *regs; /* NULL: no user part (a kernel thread's sample) */
 	uint64_t stack_addr;           /* where `stack` was copied from; usually sp */
 	const void *stack;             /* may be NULL, n_stack 0 */
 	size_t n_stack;
+	struct cprof_session_piece pieces[CPROF_SESSION_PIECES]; /* .n 0: unused */
 	const uint64_t
 		*kernel; /* return addresses in the kernel, innermost first; [0] is where it was */
 	size_t n_kernel;

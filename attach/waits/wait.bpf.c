@@ -21,6 +21,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "attach/perf/other_stack.bpf.h"
 #include "wait_bpf.h"
 
 #define CORE __attribute__((preserve_access_index))
@@ -34,7 +35,7 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, orig_ax;
+	unsigned long di, si, dx, orig_ax, sp;
 } CORE;
 #define SYSCALL_NR(regs) ((int)(regs)->orig_ax)
 #define ARG1(regs)       ((regs)->di)
@@ -46,6 +47,7 @@ struct pt_regs {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	unsigned long regs[31];
+	unsigned long sp;
 	unsigned long orig_x0;
 	int syscallno;
 } CORE;
@@ -390,6 +392,39 @@ static __always_inline int pays_again(const struct cprof_wait_bpf_thread *thread
 	return 0;
 }
 
+/* An event, and behind it the stack from which the thread came. Only one program at a time on a CPU uses it. */
+struct told {
+	struct cprof_wait_bpf_event event;
+	struct cprof_other_bpf other;
+	__u64 words[CPROF_OTHER_BPF_BYTES / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct told);
+} scratch SEC(".maps");
+
+/* Of the thread that runs now. */
+static __always_inline void tell(void *ctx, const struct cprof_wait_bpf_event *event)
+{
+	const __u32 zero = 0;
+	struct told *told = other_n_switches ? bpf_map_lookup_elem(&scratch, &zero) : 0;
+	if (told) {
+		struct pt_regs *regs =
+			(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+		int n = other_copy(regs->sp, &told->other, told->words);
+		if (n >= 0 && n <= CPROF_OTHER_BPF_BYTES) {
+			told->event = *event;
+			bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, told,
+					      sizeof(told->event) + sizeof(told->other) + n);
+			return;
+		}
+	}
+	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, (void *)event, sizeof(*event));
+}
+
 /* The sample that comes with it shows the releasing thread in its call. */
 static __always_inline void tell_release(void *ctx, const struct cprof_wait_bpf_thread *thread,
 					 __u32 waker, __u64 charge)
@@ -408,7 +443,7 @@ static __always_inline void tell_release(void *ctx, const struct cprof_wait_bpf_
 	};
 	COUNT(releases, 1);
 	if (keeps(charge, rate))
-		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
+		tell(ctx, &event);
 }
 
 SEC("tp_btf/sched_waking")
@@ -493,7 +528,7 @@ static __always_inline void tell_wait(void *ctx, struct cprof_wait_bpf_thread *t
 	if (is_futex(thread->syscall))
 		event.has_word =
 			!bpf_probe_read_user(&event.word, sizeof(event.word), (void *)thread->addr);
-	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event));
+	tell(ctx, &event);
 }
 
 static __always_inline void syscall_returns(void *ctx)

@@ -17,6 +17,7 @@
 #include "attach/locks/lock_word.h"
 #include "attach/perf/bpf_load.h"
 #include "attach/perf/bpf_quiet.h"
+#include "attach/perf/other_stack.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_host.h"
 #include "attach/perf/perf_record.h"
@@ -55,6 +56,13 @@ struct bpf_tier {
 static struct cprof_error *load(struct bpf_tier *tier)
 {
 	const struct cprof_wait_intake *intake = tier->intake;
+	struct cprof_other_switches switches;
+	struct cprof_error *err = cprof_process_refresh(intake->process, CPROF_NS_PER_S);
+	if (!err)
+		err = cprof_other_switches_find(&switches, &intake->process->maps,
+						cprof_session_modules(intake->session));
+	if (err)
+		return err;
 	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
 	tier->skel = wait_bpf__open();
 	int why = tier->skel ? 0 : errno;
@@ -66,6 +74,8 @@ static struct cprof_error *load(struct bpf_tier *tier)
 		skel->rodata->tell_waits = !intake->request->releases;
 		skel->data->rate_ns = intake->rate_ns;
 		skel->rodata->tell_at_resume = tier->at_resume;
+		skel->rodata->other_n_switches = switches.n;
+		memcpy(skel->rodata->other_switches, switches.all, sizeof(switches.all));
 		bpf_program__set_autoload(skel->progs.on_any_return,
 					  tier->at_return && intake->request->all);
 		bpf_program__set_autoload(skel->progs.on_futex_return,
@@ -312,7 +322,9 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 	if (!record->sample.regs || record->sample.regs_32bit)
 		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
-	const struct cprof_session_sample sample = sample_of(tier, record, &regs);
+	struct cprof_session_sample sample = sample_of(tier, record, &regs);
+	cprof_other_stack_add(&sample, (const uint8_t *)record->sample.raw + sizeof(event),
+			      record->sample.n_raw - sizeof(event));
 	if (event.what == CPROF_WAIT_BPF_FAULT)
 		return cprof_wait_faults_begin(&tier->faults, &event, &sample);
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);

@@ -19,6 +19,21 @@ bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *call
 		rule && rule->signal);
 }
 
+#define NEAR_CALL 5 /* call rel32 */
+#define SWITCH_CODE_MAX                                                                            \
+	256u /* of a function that goes to another stack: asmcgocall has 180 bytes */
+
+bool cprof_walk_called_this(struct cprof_walk *w, const struct cprof_walk_caller *caller)
+{
+	uint8_t code[NEAR_CALL];
+	int32_t distance;
+	if (!cprof_walk_code(w, caller->pc - sizeof(code), code, sizeof(code)) || code[0] != 0xe8)
+		return false;
+	memcpy(&distance, code + 1, sizeof(distance));
+	const uint64_t called = caller->pc + (uint64_t)(int64_t)distance;
+	return called < w->frame.code.addr && w->frame.code.addr - called < SWITCH_CODE_MAX;
+}
+
 /* A caller whose pc and sp are these, if the pc can be a return address. */
 static bool accept(struct cprof_walk *w, uint64_t ra_slot, uint64_t ra, uint64_t sp,
 		   struct cprof_walk_caller *caller)

@@ -151,6 +151,12 @@ static inline void cprof_walk_caller_set(struct cprof_walk_caller *caller, uint8
 /* Can a guessed caller be one: does its return address follow a call, or end a signal handler? */
 bool cprof_walk_holds(struct cprof_walk *w, const struct cprof_walk_caller *caller);
 
+/*
+ * x86-64: does the instruction before the caller's return address call the function that the walk is in? What has gone to another
+ * stack finds its way back by what it has kept, and where that is read late there may be somebody else's stack by now.
+ */
+bool cprof_walk_called_this(struct cprof_walk *w, const struct cprof_walk_caller *caller);
+
 /* Find the caller of w->frame without unwind information; false if nothing held. */
 bool cprof_walk_guess(struct cprof_walk *w, struct cprof_walk_caller *ret_caller);
 

@@ -5,9 +5,12 @@
 #include <elf.h>
 #include <string.h>
 
-#define CODE_MAX  48 /* bytes, of which the last may lie past the end of the code */
+#define CODE_MAX                                                                                   \
+	CPROF_SWITCH_CODE_MAX /* bytes, of which the last may lie past the end of the code */
 #define CODE_MIN  16
 #define CODE_STEP 8
+
+#define RETURN_BYTES 8 /* of take_return(), without a pop */
 
 enum { RBP = 6, RSP = 7 };
 
@@ -58,10 +61,45 @@ static bool take_return(struct code *code, bool *ret_pops)
 	return take(code, "\xc3", 1, 0);
 }
 
-/* What the thread is running, in its own storage: at a place that is known, or that was read before. */
-static bool take_set_g(struct code *code)
+/* A number of the instruction taken last, `back` bytes before its end. */
+static uint64_t taken_number(const struct code *code, size_t back)
 {
-	return take(code, "\x64\x48\x89\x3c\x25", 5, 4) || take(code, "\x64\x48\x89\x39", 4, 0);
+	int32_t number;
+	memcpy(&number, code->bytes + code->at - back, sizeof(number));
+	return (uint64_t)(int64_t)number;
+}
+
+/* Where the thread keeps what it runs may be read first, into rcx: from a word beside the code, or as a number. */
+static void take_own(struct code *code, struct cprof_switch_site *site)
+{
+	if (take(code, "\x48\x8b\x0d", 3, 4)) {
+		site->own_in_memory = true;
+		site->own = site->ret + code->at + taken_number(code, 4);
+	} else if (take(code, "\x48\xc7\xc1", 3, 4)) {
+		site->own = taken_number(code, 4);
+	}
+}
+
+/* What the thread is running, in its own storage: at a place that is known, or that was read before. */
+static bool take_set_own(struct code *code, struct cprof_switch_site *site)
+{
+	if (!take(code, "\x64\x48\x89\x3c\x25", 5, 4))
+		return take(code, "\x64\x48\x89\x39", 4, 0);
+	site->own = taken_number(code, 4);
+	return true;
+}
+
+/* The way back to a goroutine's stack: rsp = (goroutine->stack.hi) - (its depth). */
+static bool take_goroutine(struct code *code, struct cprof_switch_site *site, bool *ret_pops)
+{
+	code->at = 0;
+	take_own(code, site);
+	if (!take_stack_word(code, "\x48\x8b", 7, &site->owner) ||
+	    !take(code, "\x48\x8b\x77", 3, 1))
+		return false;
+	site->high = code->bytes[code->at - 1];
+	return site->high < 32 && take_stack_word(code, "\x48\x2b", 6, &site->depth) &&
+	       take_set_own(code, site) && take_return(code, ret_pops);
 }
 
 static void put(struct cprof_unwind_switch *to, uint8_t op)
@@ -77,24 +115,16 @@ static void put_stack_word(struct cprof_unwind_switch *to, uint8_t offset)
 	put(to, DW_OP_deref);
 }
 
-/* From a goroutine's stack: rsp = (goroutine->stack.hi) - (its depth). */
 static bool from_goroutine(struct code *code, struct cprof_unwind_switch *to, bool *ret_pops)
 {
-	uint8_t goroutine, depth, high;
-	code->at = 0;
-	if (!take(code, "\x48\x8b\x0d", 3, 4))
-		(void)take(code, "\x48\xc7\xc1", 3, 4);
-	if (!take_stack_word(code, "\x48\x8b", 7, &goroutine) || !take(code, "\x48\x8b\x77", 3, 1))
+	struct cprof_switch_site site = { .ret = 0 };
+	if (!take_goroutine(code, &site, ret_pops))
 		return false;
-	high = code->bytes[code->at - 1];
-	if (high >= 32 || !take_stack_word(code, "\x48\x2b", 6, &depth) || !take_set_g(code) ||
-	    !take_return(code, ret_pops))
-		return false;
-	put_stack_word(to, goroutine);
-	put(to, (uint8_t)(DW_OP_lit0 + high));
+	put_stack_word(to, site.owner);
+	put(to, (uint8_t)(DW_OP_lit0 + site.high));
 	put(to, DW_OP_plus);
 	put(to, DW_OP_deref);
-	put_stack_word(to, depth);
+	put_stack_word(to, site.depth);
 	put(to, DW_OP_minus);
 	return true;
 }
@@ -133,4 +163,39 @@ bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_
 			.reg = RBP, .from = CPROF_FROM_CFA, .offset = -16
 		};
 	return true;
+}
+
+/* The way back ends at `end`: is it one to a goroutine's stack, and where does it begin? */
+static bool ends_site(const uint8_t *bytes, size_t n, size_t end, uint64_t addr,
+		      struct cprof_switch_site *ret_site)
+{
+	/* The longest is whole: what a call returns to may be left out of a shorter one. */
+	for (size_t back = end < CODE_MAX ? end : CODE_MAX; back > 0; back--) {
+		const size_t start = end - back;
+		struct cprof_switch_site site = { .ret = addr + start };
+		struct code code = { .n = n - start < CODE_MAX ? n - start : CODE_MAX };
+		bool pops;
+		memcpy(code.bytes, bytes + start, code.n);
+		if (!take_goroutine(&code, &site, &pops) || code.at != back + RETURN_BYTES + pops)
+			continue;
+		/* They lie above the return address, in the frame that called. */
+		site.owner += 8;
+		site.depth += 8;
+		*ret_site = site;
+		return true;
+	}
+	return false;
+}
+
+size_t cprof_unwind_switch_sites(const uint8_t *code, size_t n, uint64_t addr,
+				 struct cprof_switch_site *sites, size_t max)
+{
+	static const uint8_t end[] = { 0x48, 0x89, 0xf4, 0x89, 0x44, 0x24 }; /* take_return() */
+	size_t found = 0;
+	const uint8_t *at = code;
+	while (found < max && (at = memmem(at, n - (size_t)(at - code), end, sizeof(end)))) {
+		found += ends_site(code, n, (size_t)(at - code), addr, &sites[found]);
+		at++;
+	}
+	return found;
 }

@@ -16,6 +16,7 @@
 #include "symbolize/unwind/unwind_rule.h"
 
 #define CPROF_SWITCH_EXPR_MAX 16
+#define CPROF_SWITCH_CODE_MAX 48 /* bytes behind such a call that are looked at */
 
 struct cprof_unwind_switch {
 	uint8_t expr[CPROF_SWITCH_EXPR_MAX]; /* the CFA, as DWARF expressions are written */
@@ -29,5 +30,24 @@ struct cprof_unwind_switch {
 bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
 			      uint64_t pc, struct cprof_unwind_switch *ret_switch,
 			      struct cprof_unwind_rule *ret_rule);
+
+/*
+ * A call out of a goroutine's stack. During it the thread's stack has at `ret_at`, where the call left its return address, +
+ * `owner` the goroutine and + `depth` how deep its own stack is; at that goroutine + `high` is the word where its stack ends. What
+ * the thread runs is kept at its thread pointer + `own`, or + the word at address `own` where `own_in_memory`.
+ */
+struct cprof_switch_site {
+	uint64_t ret; /* the call's return address */
+	uint8_t owner, depth, high;
+	bool own_in_memory;
+	uint64_t own;
+};
+
+/*
+ * Such calls in `n` bytes of code that run at `addr`, each with CPROF_SWITCH_CODE_MAX bytes behind it, at most `max`. Returns how
+ * many are written. x86-64 code only.
+ */
+size_t cprof_unwind_switch_sites(const uint8_t *code, size_t n, uint64_t addr,
+				 struct cprof_switch_site *sites, size_t max);
 
 #endif

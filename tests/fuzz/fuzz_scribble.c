@@ -65,6 +65,7 @@ static void fill_cell(struct scribbler *s, struct cprof_shim_cell *cell)
 	cell->image = (uint32_t)nasty(s);
 	cell->bounded = 1;
 	cell->stack_bytes = (uint32_t)nasty(s);
+	cell->other_bytes = (uint32_t)nasty(s);
 	cell->state = CPROF_SHIM_CELL_READY;
 }
 
@@ -85,6 +86,7 @@ static void scribble(struct scribbler *s)
 		break;
 	case 3: /* how much of a stack there is */
 		cell->stack_bytes = (uint32_t)nasty(s);
+		cell->other_bytes = next(s) % 2 ? (uint32_t)nasty(s) : 0;
 		cell->state = CPROF_SHIM_CELL_READY;
 		break;
 	case 4: /* what lives, and threads */
@@ -109,13 +111,14 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_shim_cell *ce
 {
 	struct cprof_heap_profile *profile = ctx;
 	uint64_t sum = 0;
-	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES)
+	const uint64_t bytes = cprof_shim_copied(cell);
+	if (bytes > CPROF_SHIM_STACK_BYTES)
 		abort();
 	/* All that it says is there must be readable. */
-	for (uint32_t i = 0; i < cell->stack_bytes; i += 61)
+	for (uint64_t i = 0; i < bytes; i += 61)
 		sum += stack[i];
-	if (cell->stack_bytes)
-		sum += stack[cell->stack_bytes - 1];
+	if (bytes)
+		sum += stack[bytes - 1];
 	return cprof_heap_profile_add(profile, cell->id, cell->size, cell->period,
 				      (uint32_t)(sum % 1000));
 }

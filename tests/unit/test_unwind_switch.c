@@ -71,3 +71,73 @@ TEST(a_switch_of_stacks_is_read_off_the_code_behind_the_call)
 		CHECK(rule.doubted);
 	}
 }
+
+/* ---- looking for such calls ---- */
+
+#define CALL   "\xff\xd0"
+#define NOPS16 "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90"
+#define PIE    "\x48\x8b\x0d\x01\x02\x00\x00" G_OLD "\x64\x48\x89\x39" END "\xc3"
+
+TEST(calls_out_of_goroutines_are_found_in_code)
+{
+#define CODE(text) text, sizeof(text) - 1
+	static const struct {
+		const char *what;
+		const char *code;
+		size_t n;
+		size_t found;
+		struct cprof_switch_site first; /* .ret as an offset */
+	} cases[] = {
+		{ "Go 1.19",
+		  CODE(NOPS16 CALL G_OLD SET_FS END "\xc3"),
+		  1,
+		  { .ret = 18, .owner = 0x38, .depth = 0x30, .high = 8, .own = (uint64_t)-8 } },
+		{ "at the very start, Go 1.26",
+		  CODE(G_NEW SET_FS END "\x5d\xc3"),
+		  1,
+		  { .ret = 0, .owner = 0x10, .depth = 8, .high = 8, .own = (uint64_t)-8 } },
+		{ "position-independent: where it is kept stands beside the code",
+		  CODE(NOPS16 CALL PIE NOPS16),
+		  1,
+		  { .ret = 18,
+		    .owner = 0x38,
+		    .depth = 0x30,
+		    .high = 8,
+		    .own_in_memory = true,
+		    .own = 0x1000 + 18 + 7 + 0x201 } },
+		{ "two",
+		  CODE(CALL G_OLD SET_FS END "\xc3" NOPS16 CALL PIE),
+		  2,
+		  { .ret = 2, .owner = 0x38, .depth = 0x30, .high = 8, .own = (uint64_t)-8 } },
+		{ "on the thread's own stack", CODE("\x48\x8b\x74\x24\x28" END "\xc3"), 0, { 0 } },
+		{ "its end alone", CODE(END "\xc3"), 0, { 0 } },
+		{ "cut off", CODE(CALL G_OLD SET_FS "\x48\x89\xf4\x89\x44\x24"), 0, { 0 } },
+		{ "cut off before ret", CODE(CALL G_OLD SET_FS END), 0, { 0 } },
+		{ "nothing", CODE(""), 0, { 0 } },
+	};
+#undef CODE
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_switch_site sites[3];
+		const struct cprof_switch_site *want = &cases[i].first;
+		size_t n = cprof_unwind_switch_sites((const uint8_t *)cases[i].code, cases[i].n,
+						     0x1000, sites, 3);
+		CHECK_UINT(n, cases[i].found);
+		if (!n || n != cases[i].found)
+			continue;
+		CHECK_UINT(sites[0].ret, 0x1000 + want->ret);
+		CHECK_UINT(sites[0].owner, want->owner);
+		CHECK_UINT(sites[0].depth, want->depth);
+		CHECK_UINT(sites[0].high, want->high);
+		CHECK(sites[0].own_in_memory == want->own_in_memory);
+		CHECK_UINT(sites[0].own, want->own);
+	}
+}
+
+TEST(no_more_calls_out_of_goroutines_are_found_than_there_is_room_for)
+{
+	static const char two[] = CALL PIE NOPS16 CALL PIE;
+	struct cprof_switch_site sites[2] = { { .ret = 0 }, { .ret = 7 } };
+	CHECK_UINT(cprof_unwind_switch_sites((const uint8_t *)two, sizeof(two) - 1, 0, sites, 1),
+		   1);
+	CHECK_UINT(sites[1].ret, 7);
+}

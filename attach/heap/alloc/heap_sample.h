@@ -25,7 +25,7 @@
  */
 #define CPROF_HEAP_SAMPLE_WEIGHED (1ull << 63)
 
-/* One sample; `stack` holds cell->stack_bytes from cell->sp on. Both are valid during the call only. */
+/* One sample; `stack` holds cprof_shim_copied(cell) bytes: the stack from cell->sp on, and more of another. Both are valid during the call only. */
 typedef struct cprof_error *cprof_heap_sample_fn(void *ctx, const struct cprof_shim_cell *cell,
 						 const uint8_t *stack);
 

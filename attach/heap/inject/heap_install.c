@@ -70,6 +70,7 @@ static struct cprof_error *change(struct cprof_heap_install *install, struct cpr
 				  struct cprof_remote *remote)
 {
 	struct cprof_heap_pages *pages = &install->pages;
+	cprof_heap_lasting_begin(&pages->lasting, install->maps, trace);
 	struct cprof_error *err = cprof_heap_pages_map(pages, trace, remote);
 	if (!err)
 		err = cprof_heap_pages_fill(pages, trace);
@@ -149,6 +150,9 @@ struct cprof_error *cprof_heap_install_plan(struct cprof_heap_install *install,
 		err = cprof_remote_find_gadgets(install->maps, &install->gadgets);
 	if (!err)
 		err = cprof_heap_hooks_find(install->hooks, options->pools);
+	if (!err)
+		err = cprof_switch_sites_find(&install->pages.lasting.switches, install->maps,
+					      install->hooks->modules);
 	if (!err)
 		err = cprof_heap_plan(install->hooks, &install->pages, options->period,
 				      &options->sizes);

@@ -161,12 +161,26 @@ struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 	struct cprof_shim_control control = { .magic = pages->nonce,
 					      .enabled = 1,
 					      .period = pages->period };
+	memcpy(control.lasting, pages->lasting.ranges, sizeof(control.lasting));
 	struct cprof_error *err = put(pages, AT(pages, quantile), quantile, sizeof(quantile));
 	if (!err)
 		err = put_slots(pages, trace);
 	if (!err)
 		err = put(pages, AT(pages, control), &control, sizeof(control));
 	return err;
+}
+
+/* The start goes first, and both only move outwards: whatever the shim sees of it is true. */
+void cprof_heap_pages_tell_lasting(const struct cprof_heap_pages *pages)
+{
+	const struct cprof_shim_range *ranges = pages->lasting.ranges;
+	for (size_t i = 0; i < CPROF_SHIM_LASTING && ranges[i].end; i++) {
+		const uint64_t at = AT(pages, control.lasting) + i * sizeof(ranges[i]);
+		if (!cprof_heap_pages_write(pages, at, &ranges[i].start, sizeof(uint64_t)) ||
+		    !cprof_heap_pages_write(pages, at + sizeof(uint64_t), &ranges[i].end,
+					    sizeof(uint64_t)))
+			return;
+	}
 }
 
 /* ---- mappings ---- */

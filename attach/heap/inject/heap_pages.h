@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "attach/heap/alloc/heap_sizes.h"
+#include "attach/heap/inject/heap_lasting.h"
 #include "attach/heap/inject/heap_size.h"
 #include "attach/heap/inject/heap_threads.h"
 #include "attach/heap/shim/shim_proto.h"
@@ -47,6 +48,8 @@ struct cprof_heap_pages {
 	uint64_t nonce;  /* this run's: what the data begins with as long as it is ours */
 	uint64_t period; /* mean bytes between two samples, in the beginning */
 	struct cprof_heap_sizes sizes; /* of the calls that are counted */
+	struct cprof_heap_lasting
+		lasting; /* what the shim may read besides the stacks of threads */
 };
 
 void cprof_heap_pages_init(struct cprof_heap_pages *pages, struct cprof_target *target,
@@ -78,6 +81,9 @@ struct cprof_error *cprof_heap_pages_fill(const struct cprof_heap_pages *pages,
 /* What is known of a thread's stack, into its slot. */
 void cprof_heap_pages_enter_stack(struct cprof_shim_slot *slot,
 				  const struct cprof_heap_stack *stack);
+
+/* pages->lasting.ranges, which have grown. Does not stop the target. */
+void cprof_heap_pages_tell_lasting(const struct cprof_heap_pages *pages);
 
 /* The images once more: stubs in use are as they were, and nothing leads to the new ones yet. */
 struct cprof_error *cprof_heap_pages_rewrite(const struct cprof_heap_pages *pages,

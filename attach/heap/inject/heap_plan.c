@@ -277,6 +277,7 @@ static void fill_head(struct cprof_heap_pages *pages, uint32_t index)
 	image->size_min = cprof_heap_sizes_least(&pages->sizes);
 	image->size_span = cprof_heap_sizes_span(&pages->sizes);
 	image->index = index;
+	cprof_heap_lasting_enter(&pages->lasting, image);
 	cprof_heap_claim_fill(image);
 }
 

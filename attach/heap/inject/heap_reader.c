@@ -16,7 +16,7 @@
 #define AT(pages, member) ((pages)->data + offsetof(struct cprof_shim_data, member))
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
-					   const struct cprof_heap_pages *pages)
+					   struct cprof_heap_pages *pages)
 {
 	*reader = (struct cprof_heap_reader){ .pages = pages };
 	reader->cells = calloc(CPROF_SHIM_CELLS, sizeof(*reader->cells));
@@ -155,10 +155,11 @@ static uint64_t stack_at(const struct cprof_heap_reader *reader, size_t index)
 static void read_stack(struct cprof_heap_reader *reader, size_t index, uint8_t *to)
 {
 	struct cprof_shim_cell *cell = &reader->cells[index];
-	reader->odd += cell->stack_bytes > CPROF_SHIM_STACK_BYTES;
-	if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES ||
-	    !cprof_heap_pages_read(reader->pages, stack_at(reader, index), to, cell->stack_bytes))
-		cell->stack_bytes = 0;
+	reader->odd += cprof_shim_copied(cell) > CPROF_SHIM_STACK_BYTES;
+	if (cprof_shim_copied(cell) > CPROF_SHIM_STACK_BYTES ||
+	    !cprof_heap_pages_read(reader->pages, stack_at(reader, index), to,
+				   cprof_shim_copied(cell)))
+		cell->stack_bytes = cell->other_bytes = 0;
 }
 
 struct order {
@@ -220,9 +221,9 @@ struct cprof_error *cprof_heap_reader_keep(struct cprof_heap_reader *reader)
 		struct cprof_shim_cell *cell = &reader->cells[i];
 		if (cell->state != CPROF_SHIM_CELL_READY)
 			continue;
-		if (cell->stack_bytes > CPROF_SHIM_STACK_BYTES)
-			cell->stack_bytes = 0;
-		reader->kept[i] = malloc(cell->stack_bytes + 1);
+		if (cprof_shim_copied(cell) > CPROF_SHIM_STACK_BYTES)
+			cell->stack_bytes = cell->other_bytes = 0;
+		reader->kept[i] = malloc(cprof_shim_copied(cell) + 1);
 		if (!reader->kept[i])
 			return cprof_error_no_memory();
 		read_stack(reader, i, reader->kept[i]);
@@ -251,7 +252,7 @@ static void read_stacks(struct cprof_heap_reader *reader, const struct order *re
 	bool odd = false;
 	for (size_t i = 0; i < n; i++) {
 		const size_t index = ready[i].index;
-		const uint32_t bytes = reader->cells[index].stack_bytes;
+		const uint64_t bytes = cprof_shim_copied(&reader->cells[index]);
 		odd = odd || bytes > CPROF_SHIM_STACK_BYTES;
 		spans[i] = (struct cprof_target_span){ stack_at(reader, index),
 						       reader->stacks + i * CPROF_SHIM_STACK_BYTES,
@@ -283,11 +284,15 @@ static struct cprof_error *hand_over(struct cprof_heap_reader *reader, const str
 				     size_t n, cprof_heap_sample_fn *fn, void *ctx)
 {
 	struct cprof_error *err = NULL;
+	struct cprof_heap_pages *pages = reader->pages;
 	read_stacks(reader, ready, n);
 	for (size_t i = 0; !err && i < n; i++) {
 		const struct cprof_shim_cell *cell = &reader->cells[ready[i].index];
-		err = fn(ctx, cell, reader->stacks + i * CPROF_SHIM_STACK_BYTES);
+		const uint8_t *stack = reader->stacks + i * CPROF_SHIM_STACK_BYTES;
+		err = fn(ctx, cell, stack);
 		teach(reader, cell);
+		if (cprof_heap_lasting_learn(&pages->lasting, pages->maps, cell, stack))
+			cprof_heap_pages_tell_lasting(pages);
 	}
 	give_back(reader, ready, n);
 	return err;

@@ -14,9 +14,9 @@
 #include "cprof/hash.h"
 
 struct cprof_heap_reader {
-	const struct cprof_heap_pages *pages; /* borrowed; NULL: nothing was injected */
-	struct cprof_shim_cell *cells;        /* owned; CPROF_SHIM_CELLS of them */
-	uint8_t *stacks;                      /* owned; copies of some, for one round */
+	struct cprof_heap_pages *pages; /* borrowed; NULL: nothing was injected */
+	struct cprof_shim_cell *cells;  /* owned; CPROF_SHIM_CELLS of them */
+	uint8_t *stacks;                /* owned; copies of some, for one round */
 	uint8_t **
 		kept; /* owned, and each of them; the stacks of cells that are to be handed over later; or NULL */
 	uint64_t handed; /* samples handed over so far */
@@ -30,7 +30,7 @@ struct cprof_heap_reader {
 };
 
 struct cprof_error *cprof_heap_reader_init(struct cprof_heap_reader *reader,
-					   const struct cprof_heap_pages *pages);
+					   struct cprof_heap_pages *pages);
 void cprof_heap_reader_deinit(struct cprof_heap_reader *reader);
 
 /*

@@ -616,17 +616,97 @@ int shim_enter(struct shim_frame *frame)
 	return take_off(data, slot, frame);
 }
 
-/* The stack from `sp` on, as much as there is room for and is known to be mapped. */
-static uint32_t copy_stack(uint8_t *to, const struct cprof_shim_slot *slot, uint64_t sp,
-			   uint32_t *ret_bounded)
+static void copy(uint8_t *to, uint64_t from, uint64_t n)
 {
-	uint64_t bytes = mapped_end(slot, sp, ret_bounded) - sp;
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+}
+
+static uint64_t word_at(uint64_t addr)
+{
+	return *(const uint64_t *)(uintptr_t)addr;
+}
+
+/* ---- the stack from which a thread came to this one ---- */
+
+/* Is it all in memory that nobody ever unmaps? In a forked child none is. */
+static int lasts(const struct cprof_shim_data *data, uint64_t addr, uint64_t bytes)
+{
+	for (int i = 0; i < CPROF_SHIM_LASTING; i++) {
+		/* They grow only, and `end` is written last. */
+		uint64_t end = __atomic_load_n(&data->control.lasting[i].end, __ATOMIC_ACQUIRE);
+		if (addr < end && bytes <= end - addr &&
+		    addr >= load(&data->control.lasting[i].start))
+			return 1;
+	}
+	return 0;
+}
+
+/* Does `at` hold the return address of a call from another stack? Then describe that one. Words that only look so do no harm. */
+static int is_switch(const struct cprof_shim_data *data, uint64_t at,
+		     struct cprof_shim_other *other)
+{
+	for (uint64_t i = 0; i < shim_image.n_switches && i < CPROF_SHIM_SWITCHES; i++) {
+		const volatile struct cprof_shim_switch *way = &shim_image.switches[i];
+		if (word_at(at) != way->ret)
+			continue;
+		uint64_t depth = word_at(at + way->depth);
+		other->end_at = word_at(at + way->owner) + way->high;
+		if (other->end_at & 7 || !lasts(data, other->end_at, 8))
+			continue;
+		other->end = word_at(other->end_at);
+		other->sp = other->end - depth;
+		if (depth && depth <= other->end && !(other->sp & 7) &&
+		    lasts(data, other->sp, depth))
+			return 1;
+	}
+	return 0;
+}
+
+#define SWITCH_WORDS (8 * 10) /* `at` and what a switch keeps above it: offsets are below 72 */
+
+/* Is the thread, whose stack is [sp, end), there from another one? *ret_at: up to where the way back is told. */
+static int find_other(const struct cprof_shim_data *data, uint64_t sp, uint64_t end,
+		      struct cprof_shim_other *other, uint64_t *ret_at)
+{
+	if (!shim_image.n_switches || sp & 7)
+		return 0;
+	for (uint64_t at = sp; at + SWITCH_WORDS <= end; at += 8) {
+		*ret_at = at + SWITCH_WORDS;
+		if (is_switch(data, at, other))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * The stack from `sp` on, as much as there is room for and is known to be mapped; behind it a part of the one from which the
+ * thread came.
+ */
+static void copy_stacks(const struct cprof_shim_data *data, const struct cprof_shim_slot *slot,
+			struct cprof_shim_cell *cell, uint8_t *to)
+{
+	uint64_t sp = cell->sp, bytes = mapped_end(slot, sp, &cell->bounded) - sp, at, others = 0;
+	struct cprof_shim_other other;
 
 	if (bytes > CPROF_SHIM_STACK_BYTES)
 		bytes = CPROF_SHIM_STACK_BYTES;
-	uint64_t n = bytes;
-	__asm__ volatile("rep movsb" : "+D"(to), "+S"(sp), "+c"(n) : : "memory");
-	return (uint32_t)bytes;
+	if (find_other(data, sp, sp + bytes, &other, &at)) {
+		uint64_t room = CPROF_SHIM_STACK_BYTES - (at - sp);
+		if (room > CPROF_SHIM_OTHER_BYTES)
+			room = CPROF_SHIM_OTHER_BYTES;
+		others = sizeof(other) + other.end - other.sp;
+		if (others > room)
+			others = room < sizeof(other) ? 0 : room;
+		if (bytes > CPROF_SHIM_STACK_BYTES - others)
+			bytes = CPROF_SHIM_STACK_BYTES - others;
+	}
+	copy(to, sp, bytes);
+	if (others) {
+		copy(to + bytes, (uint64_t)(uintptr_t)&other, sizeof(other));
+		copy(to + bytes + sizeof(other), other.sp, others - sizeof(other));
+	}
+	cell->stack_bytes = (uint32_t)bytes;
+	cell->other_bytes = (uint32_t)others;
 }
 
 static void fill(struct cprof_shim_data *data, const struct cprof_shim_slot *slot,
@@ -649,7 +729,7 @@ static void fill(struct cprof_shim_data *data, const struct cprof_shim_slot *slo
 	cell->r13 = frame->r13;
 	cell->r14 = frame->r14;
 	cell->r15 = frame->r15;
-	cell->stack_bytes = copy_stack(data->stacks[at], slot, cell->sp, &cell->bounded);
+	copy_stacks(data, slot, cell, data->stacks[at]);
 	__atomic_store_n(&cell->state, CPROF_SHIM_CELL_READY, __ATOMIC_RELEASE);
 }
 

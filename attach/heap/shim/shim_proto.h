@@ -104,7 +104,7 @@
 #include <stdint.h>
 
 #define CPROF_SHIM_MAGIC   0x31306d6968737063ull /* "cpshim01", little endian */
-#define CPROF_SHIM_VERSION 5
+#define CPROF_SHIM_VERSION 6
 
 #define CPROF_SHIM_MAX_RANGES 16
 #define CPROF_SHIM_QUANTILES  4096
@@ -112,12 +112,19 @@
 #define CPROF_SHIM_NEAR                                                                            \
 	128 /* of them, the first: taken before others, so that they stay in the caches */
 #define CPROF_SHIM_STACK_BYTES 16384
+#define CPROF_SHIM_OTHER_BYTES 8192 /* of them, at most, for another stack */
+#define CPROF_SHIM_SWITCHES    4
+#define CPROF_SHIM_LASTING     3
 #define CPROF_SHIM_PROBES      32           /* live[]: how far from its place an entry may be */
 #define CPROF_SHIM_DORMANT     (1ull << 62) /* a countdown that never ends */
 #define CPROF_SHIM_FULL_LIMIT  65536 /* samples lost in a row before the shim goes to sleep */
 /* The same where every call is a sample: so long each that is lost is counted. About a second of allocating. */
 #define CPROF_SHIM_FULL_LIMIT_EVERY (1u << 22)
 #define CPROF_SHIM_EVERY            1 /* period: every call is recorded */
+
+struct cprof_shim_range {
+	uint64_t start, end;
+};
 
 /* One changed place in the target's text: enough to put it back, and to see whether it still is that place. */
 struct cprof_shim_patch {
@@ -157,6 +164,16 @@ struct cprof_shim_pool {
 	uint32_t bytes; /* of every block, or of each of `size` pieces; 0: not given; below 2^31 */
 };
 
+/*
+ * A call from a stack of its own (a goroutine's) to the thread's. `at` being where its return address `ret` lies, the word at
+ * `at` + owner is whose stack it was, that at `at` + depth how deep it was, and that at the owner + high where it ends.
+ */
+struct cprof_shim_switch {
+	uint64_t ret;
+	uint8_t owner, depth, high;
+	uint8_t pad[5];
+};
+
 /* Written by us, read by the shim and by -repair; the machine code follows at CPROF_SHIM_IMAGE_BYTES. */
 struct cprof_shim_image {
 	uint64_t magic;
@@ -180,12 +197,13 @@ struct cprof_shim_image {
 		entry_end; /* offset: the code of entry.S is before it, and that in which control.inside counts behind it */
 
 	/* Return addresses in these ranges: a call of the allocator by itself, counted already. */
-	struct cprof_shim_range {
-		uint64_t start, end;
-	} ranges[CPROF_SHIM_MAX_RANGES];
+	struct cprof_shim_range ranges[CPROF_SHIM_MAX_RANGES];
 	/* Only calls that ask for size_min to size_min + size_span bytes are counted: 0 and UINT64_MAX are all of them. */
 	uint64_t size_min, size_span;
-	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 128 - 16 * CPROF_SHIM_MAX_RANGES];
+	uint64_t n_switches;
+	struct cprof_shim_switch switches[CPROF_SHIM_SWITCHES];
+	uint8_t pad[CPROF_SHIM_IMAGE_ENTRIES - 128 - 16 * CPROF_SHIM_MAX_RANGES - 8 -
+		    16 * CPROF_SHIM_SWITCHES];
 
 	struct cprof_shim_entry entries[CPROF_SHIM_MAX_ENTRIES];
 	struct cprof_shim_pool pools[CPROF_SHIM_MAX_ENTRIES]; /* by the same index */
@@ -263,12 +281,25 @@ struct cprof_shim_cell {
 	uint64_t thread_pointer;
 	uint64_t sp, ret; /* at the entry of the function: sp points at ret */
 	uint64_t rbx, rbp, r12, r13, r14, r15;
-	uint32_t pad;
+	uint32_t
+		other_bytes; /* behind these: struct cprof_shim_other and what follows it; 0: nothing */
 	uint32_t stack_bytes; /* copied from sp on */
 	uint32_t
 		bounded; /* the copy ended at the end of a page: the bounds of this stack were not known */
 	uint32_t image; /* image->index of the stub */
 };
+
+/* The stack from which the thread came to the one that it is on: its bytes from `sp` on follow, to its end at most. */
+struct cprof_shim_other {
+	uint64_t end_at, end; /* the word that says where it ends: its address, and what it was */
+	uint64_t sp;
+};
+
+/* How much of CPROF_SHIM_STACK_BYTES is used; more than that: the cell was written by somebody else. */
+static inline uint64_t cprof_shim_copied(const struct cprof_shim_cell *cell)
+{
+	return (uint64_t)cell->stack_bytes + cell->other_bytes;
+}
 
 struct cprof_shim_control {
 	uint64_t magic; /* image->nonce; anything else: do nothing */
@@ -283,7 +314,8 @@ struct cprof_shim_control {
 		nested; /* samples that fell on a call by the allocator itself, or inside the slow path */
 	uint64_t
 		inside; /* threads in the C code, and those that were interrupted there and never came back */
-	uint64_t pad[6];
+	/* [start, end) is mapped and stays so until the program ends: a Go program's heap. They grow only. end 0: unused. */
+	struct cprof_shim_range lasting[CPROF_SHIM_LASTING];
 };
 
 struct cprof_shim_data {
