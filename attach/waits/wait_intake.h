@@ -48,7 +48,8 @@ struct cprof_wait_intake {
 	struct cprof_wait_evidences evidences; /* how futex words are used */
 	bool tells_wakes;                      /* the tier knows who ends a wait */
 
-	/* Block mode: waits for work, which the default view leaves out, by kind. */
+	double contended; /* waits, or in mutex mode releases, of what is contention */
+	/* Waits for work, which the default view, and the mutex profile, leave out; by kind. */
 	struct cprof_wait_left_out {
 		double count, delay_ns;
 	} left_out[CPROF_WAIT_KIND_N];

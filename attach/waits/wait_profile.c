@@ -223,12 +223,10 @@ static void make_values(const struct cprof_wait_intake *intake, struct cprof_wai
 
 /* What the default view leaves out is told. */
 static void leave_out(struct cprof_wait_intake *intake, const struct cprof_wait_row *row,
-		      struct cprof_wait_verdict verdict)
+		      enum cprof_wait_kind kind)
 {
-	if (intake->request->releases || verdict.contends)
-		return;
-	intake->left_out[verdict.kind].count += row->count;
-	intake->left_out[verdict.kind].delay_ns += row->delay_ns;
+	intake->left_out[kind].count += row->count;
+	intake->left_out[kind].delay_ns += row->delay_ns;
 }
 
 /* A copy in fill->frames: one frame of it may be changed, and the table's are other rows' too. */
@@ -284,8 +282,10 @@ static struct cprof_error *fill_row(struct fill *fill, const struct cprof_wait_r
 		return err;
 	size_t entry;
 	const struct cprof_wait_verdict verdict = judge(fill, row, &names, &entry);
-	if (intake->request->releases && !cprof_wait_kind_is_lock(verdict.kind))
+	if (intake->request->releases && !cprof_wait_kind_is_lock(verdict.kind)) {
+		leave_out(intake, row, verdict.kind);
 		return NULL;
+	}
 	if (entry < names.n) {
 		shown.frames += names.frame[entry];
 		shown.n -= names.frame[entry];
@@ -349,7 +349,10 @@ static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *sho
 		[CPROF_WAIT_DELAY] = llround(row->delay_ns),
 		[CPROF_WAIT_QUEUE] = llround(row->queue_ns),
 	};
-	leave_out(intake, row, shown->verdict);
+	if (intake->request->releases || shown->verdict.contends)
+		intake->contended += row->count;
+	else
+		leave_out(intake, row, shown->verdict.kind);
 	filling->shown = shown;
 	struct cprof_error *err =
 		cprof_session_stack(intake->session, &shown->stack, &filling->stack);

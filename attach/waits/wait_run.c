@@ -104,16 +104,21 @@ static void put_agreement(const struct cprof_wait_intake *intake, struct cprof_b
 				    100 * (double)intake->agreed / (double)intake->owned);
 }
 
-/* "12.3 s in 45 waits for work (condvar 12.1 s, futex 0.2 s)": all kinds that come to a hundredth of it. */
-static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
+static struct cprof_wait_left_out all_left_out(const struct cprof_wait_intake *intake)
 {
-	double count = 0, delay_ns = 0;
-	const char *joint = " (";
+	struct cprof_wait_left_out all = { 0 };
 	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
-		count += intake->left_out[i].count;
-		delay_ns += intake->left_out[i].delay_ns;
+		all.count += intake->left_out[i].count;
+		all.delay_ns += intake->left_out[i].delay_ns;
 	}
-	cprof_buffer_printf(text, "%.3f s in %.0f waits for work", delay_ns / 1e9, count);
+	return all;
+}
+
+/* " (condvar 12.1 s, futex 0.2 s)": all kinds that come to a hundredth of it. */
+static void put_kinds(const struct cprof_wait_intake *intake, double delay_ns,
+		      struct cprof_buffer *text)
+{
+	const char *joint = " (";
 	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
 		const double kind_ns = intake->left_out[i].delay_ns;
 		if (kind_ns <= 0 || kind_ns * 100 < delay_ns)
@@ -122,20 +127,46 @@ static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_bu
 				    cprof_wait_kind_name((enum cprof_wait_kind)i), kind_ns / 1e9);
 		joint = ", ";
 	}
-	cprof_buffer_puts(text, *joint == ',' ? ") " : " ");
-	cprof_buffer_puts(text, "are not in the default view: cprof's sample_index parked_delay "
+	cprof_buffer_puts(text, *joint == ',' ? ")" : "");
+}
+
+/* "12.3 s in 45 waits for work (condvar 12.1 s, futex 0.2 s) are not in the default view". */
+static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
+{
+	const struct cprof_wait_left_out all = all_left_out(intake);
+	cprof_buffer_printf(text, "%.3f s in %.0f waits for work", all.delay_ns / 1e9, all.count);
+	put_kinds(intake, all.delay_ns, text);
+	cprof_buffer_puts(text, " are not in the default view: cprof's sample_index parked_delay "
 				"shows them");
 }
 
 static bool leaves_out(const struct cprof_wait_intake *intake)
 {
-	if (intake->request->releases || intake->request->all)
-		return false;
-	for (size_t i = 0; i < CPROF_WAIT_KIND_N; i++) {
-		if (intake->left_out[i].count > 0)
-			return true;
+	return !intake->request->releases && !intake->request->all &&
+	       all_left_out(intake).count > 0;
+}
+
+/* Why the profile is empty, and where else to look. "" where it is not, or where what was left out is told anyway. */
+static void put_nothing(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
+{
+	const struct cprof_wait_left_out all = all_left_out(intake);
+	const double window_s = (double)cprof_window_elapsed_ns(intake->run->window) / 1e9;
+	if (intake->contended > 0 || (!intake->request->releases && all.count > 0))
+		return;
+	cprof_buffer_printf(text, "no thread waited for a lock in %.3g s", window_s);
+	if (intake->request->releases && all.count > 0) {
+		cprof_buffer_printf(text, "; %.0f wake-ups were of threads that waited for work",
+				    all.count);
+		put_kinds(intake, all.delay_ns, text);
+		cprof_buffer_puts(text, ", which is no contention: -mode block shows them");
+		return;
 	}
-	return false;
+	cprof_buffer_printf(
+		text,
+		"%s: all of the time is in -mode wall, where the threads are now in -mode threads",
+		intake->request->all ? " or in another call" : "");
+	if (!intake->request->releases && !intake->request->all)
+		cprof_buffer_puts(text, ", waits in other calls in -mode block -block all");
 }
 
 /* What the numbers of this profile mean goes with it. */
@@ -178,6 +209,10 @@ static void tell(const struct cprof_wait_intake *intake, const struct cprof_wait
 		put_left_out(intake, &left_out);
 		cprof_run_log_note(log, CPROF_NOTE_PLAIN, "%s", cprof_buffer_text(&left_out));
 	}
+	CPROF_AUTO(buffer) struct cprof_buffer nothing = { 0 };
+	put_nothing(intake, &nothing);
+	if (nothing.len && !intake->lost && !intake->run->threads)
+		cprof_run_log_note(log, CPROF_NOTE_FACT, "%s", cprof_buffer_text(&nothing));
 	if (intake->table.coarse)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%" PRIu64 " waits have no lock and thread labels: more than %d "

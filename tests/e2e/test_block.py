@@ -282,6 +282,21 @@ class Shapes(harness.TempDir):
                 self.assertEqual(parked[:2], [0, 0])
                 self.assertAlmostEqual(parked[3] / (500 * profile.duration_nanos), 1, delta=0.15)
 
+    def test_an_empty_profile_says_why_and_where_to_look(self):
+        with subprocess.Popen(["sleep", "60"]) as target:
+            for mode, more in (("mutex", ""), ("block", ", waits in other calls in -mode block -block all")):
+                result = harness.attach("-p", target.pid, "-mode", mode, "-seconds", 0.5, "-f", "-o", self.path("e.pb.gz"))
+                self.assertIn("no thread waited for a lock in 0.5 s: all of the time is in -mode wall, where the threads are now in "
+                              "-mode threads" + more + "\n", result.stderr)
+            self.assertIsNone(target.poll())
+            target.kill()
+        for method in self.METHODS:
+            with harness.Target(["waits", "cond", "2000"], preexec_fn=go_first) as target:
+                result = harness.attach("-p", target.pid, "-mode", "mutex", "-block-method", method, "-seconds", 0.5, "-f",
+                                        "-o", self.path("m.pb.gz"), preexec_fn=go_first)
+            self.assertRegex(result.stderr, r"no thread waited for a lock in 0\.5 s; \d+ wake-ups were of threads that waited "
+                                            r"for work \(condvar .*\), which is no contention: -mode block shows them")
+
     def test_a_thread_that_goes_on_while_it_is_looked_at_has_the_stack_of_its_wait(self):
         """By /proc nothing holds it still: half of the stack would be of the nap that follows the wait."""
         profile, _ = attach_to(self, "brief", "block", "proc", 2, "-rate", "1ms")
