@@ -39,7 +39,8 @@ class Answer(TempDir):
                                  (["-peek", "crunch"], r"\| +crunch"), (["-traces"], r"(?m)^-----------\+"),
                                  (["-folded"], r"(?m)^\S*start_thread;\S+ \d+$"), (["-list=hash_blocks"], r"ROUTINE =+ hash_blocks")):
                 with self.subTest(option):
-                    done = attach_while_it_works(target.pid, 10, *option, cwd=self.dir, stdout=subprocess.PIPE)
+                    # 40 samples: that none of them is in a function with a third of the time does not happen.
+                    done = attach_while_it_works(target.pid, 40, *option, cwd=self.dir, stdout=subprocess.PIPE)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertRegex(done.stdout, want)
                     self.assertNotIn("wrote ", done.stderr)
