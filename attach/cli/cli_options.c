@@ -200,6 +200,9 @@ static struct cprof_error *parse_naming(struct cprof_attach_options *options)
 		return cprof_error_new(CPROF_ERR_USAGE, "-budget: not between 1 and %d",
 				       BUDGET_MAX);
 	parse_demangle(options);
+	if (!cprof_symbolizer_way_parse(options->symbolizer, &options->naming.symbolizer))
+		return cprof_error_new(CPROF_ERR_USAGE, "-symbolizer %s: auto, index or libdwfl",
+				       options->symbolizer);
 	if (!options->no_cache)
 		options->naming.cache_dir = options->cache_dir = cprof_cache_dir_default();
 	return NULL;

@@ -48,7 +48,7 @@ struct cprof_attach_options {
 	const char *block;       /* "contention" or "all" */
 	const char *wall;        /* "active" or "all" */
 	const char *text_format; /* "threads" or "goroutines" */
-	const char *demangle;
+	const char *demangle, *symbolizer;
 	const char *thread_pattern, *thread_ids; /* "io-.*", "12,13" */
 	const char *timeline_text;               /* "", "100ms", "off" */
 	bool no_cache;

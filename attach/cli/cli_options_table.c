@@ -58,6 +58,7 @@ static const struct cprof_option rows[] = {
 	{ "repair", ROW(CPROF_OPT_UINT, repair_pid), NULL, "PID", "remove from PID what a killed heap profile left in it, and end", NULL },
 
 	{ "demangle", ROW(CPROF_OPT_STRING, demangle), "short", "HOW", "C++ and Rust names: short, templates, full or none", "Names" },
+	{ "symbolizer", ROW(CPROF_OPT_STRING, symbolizer), "auto", "WHO", "who reads debug information: auto (our index, and elfutils' libdwfl where that meets a form it does not know), index, or libdwfl (it alone, slowly: to compare)", NULL },
 	{ "no-inlines", ROW(CPROF_OPT_SWITCH, naming.no_inlines), NULL, NULL, "do not look for inlined functions", NULL },
 	{ "debuginfod", ROW(CPROF_OPT_SWITCH, naming.debuginfod), NULL, NULL, "may ask the servers in DEBUGINFOD_URLS for missing debug files", NULL },
 	{ "no-cache", ROW(CPROF_OPT_SWITCH, no_cache), NULL, NULL, "keep no names on disk for the next profile (else in ~/.cache/cprof)", NULL },
@@ -174,6 +175,7 @@ static const struct cprof_option_choices choices[] = {
 	{ "heap-method", "auto inline uprobe usdt" },
 	{ "format", "pprof pb flamegraph svg png dot top tree traces folded json speedscope firefox callgrind raw" },
 	{ "demangle", "short templates full none" },
+	{ "symbolizer", "auto index libdwfl" },
 	{ "push-as", "auto pyroscope pyroscope-ingest parca parca-json otlp otelcol-pprof datadog raw" },
 	{ "push", "env http://localhost:4040 pyroscope+http:// parca+grpc:// otlp+http:// otelcol-pprof+http:// raw+http://" },
 };

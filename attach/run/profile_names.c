@@ -181,6 +181,7 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 				    struct cprof_profile **ret_profile)
 {
 	const struct cprof_symbolizer_options options = {
+		.way = run->naming.symbolizer,
 		.demangle = run->naming.demangle,
 		.no_inlines = run->naming.no_inlines,
 		.debuginfod = run->naming.debuginfod,

@@ -18,6 +18,7 @@
 #include "attach/target/target.h"
 #include "cprof/demangle.h"
 #include "cprof/module.h"
+#include "cprof/symbolizer_way.h"
 
 /* A label that every sample bears. */
 struct cprof_run_label {
@@ -25,6 +26,7 @@ struct cprof_run_label {
 };
 
 struct cprof_run_naming {
+	enum cprof_symbolizer_way symbolizer;
 	enum cprof_demangle demangle;
 	bool no_inlines;
 	bool debuginfod;       /* servers may be asked for missing debug files */

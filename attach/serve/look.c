@@ -166,6 +166,7 @@ static struct cprof_error *name_in(const struct cprof_look_names *look,
 				   struct cprof_process *process, struct cprof_buffer *ret_bytes)
 {
 	const struct cprof_symbolizer_options options = {
+		.way = look->subject->naming.symbolizer,
 		.demangle = look->subject->naming.demangle,
 		.no_inlines = true,
 		.no_lines = true,

@@ -142,8 +142,9 @@ struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,
 
 struct cprof_symbolizer_options cprof_wait_intake_symbolizer(const struct cprof_wait_intake *intake)
 {
-	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry. */
+	/* Kinds go by the names that pprof shows, whatever the profile itself is to carry, and symbols have them all. */
 	return (struct cprof_symbolizer_options){
+		.way = CPROF_SYMBOLIZER_INDEX,
 		.demangle = CPROF_DEMANGLE_SHORT,
 		.no_lines = true,
 		.debuginfod = intake->run->naming.debuginfod,

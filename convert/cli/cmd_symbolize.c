@@ -22,6 +22,7 @@
 #include "cprof/symbolizer.h"
 #include "symbolize/names/place_name.h"
 #include "symbolize/names/symbol_cache.h"
+#include "symbolize/names/symbolizer_names.h"
 
 #define LINES_MAX 64
 
@@ -309,15 +310,24 @@ static void put_left_out(const struct cprof_budget *budget)
 	}
 }
 
+/* What elfutils was not asked, and why. */
+static void put_library_notes(const struct cprof_symbolizer *symbolizer)
+{
+	const char *text = symbolizer ? cprof_symbolizer_library_notes(symbolizer) : "";
+	cprof_printable_write(stderr, text, strlen(text));
+}
+
 static struct cprof_error *name_all(struct naming *naming)
 {
 	CPROF_AUTO(free) char *cache_dir = cprof_cache_dir_default();
 	naming->modes.names.cache_dir = cache_dir;
+	cprof_symbolizer_way_parse(naming->options->symbolizer, &naming->modes.names.way);
 	cprof_modules_init(&naming->modules);
 	struct cprof_error *err =
 		cprof_symbolizer_new(&naming->modes.names, &naming->modules, &naming->symbolizer);
 	for (uint32_t i = 0; i < naming->profile->n_mappings && !err; i++)
 		err = name_mapping(naming, i);
+	put_library_notes(naming->symbolizer);
 	put_left_out(&naming->modules.budget);
 	put_by_path(&naming->by_path);
 	cprof_buffer_deinit(&naming->by_path);

@@ -25,7 +25,7 @@ struct cprof_options {
 
 	struct cprof_strings bases, diff_bases;
 	int64_t seconds, timeout_s;
-	const char *build_id, *comment, *symbolize;
+	const char *build_id, *comment, *symbolize, *symbolizer;
 	const char *tls_cert, *tls_key, *tls_ca, *tls_least, *auth_file;
 	char *auth; /* owned: what the file or the environment says */
 	bool all_frames;

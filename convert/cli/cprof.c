@@ -14,6 +14,7 @@
 #include "convert/cli/commands.h"
 #include "convert/output/format_table.h"
 #include "convert/push/push_environment.h"
+#include "cprof/symbolizer_way.h"
 
 #define AT(field) offsetof(struct cprof_options, field)
 
@@ -26,6 +27,7 @@ static const struct cprof_option source_rows[] = {
 	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, instead of the profile's", NULL },
 	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
 	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, remote (the server that the profile is from), with :force and :demangle=HOW; or a FILE to write again with names", NULL },
+	{ "symbolizer", CPROF_OPT_STRING, AT(symbolizer), "auto", "WHO", "with -symbolize: who reads debug information: auto (our index, and elfutils' libdwfl where that meets a form it does not know), index, or libdwfl (it alone, slowly: to compare)", NULL },
 	{ "all_frames", CPROF_OPT_SWITCH, AT(all_frames), NULL, NULL, "keep the frames that the profile says to drop", NULL },
 	{ "tls_cert", CPROF_OPT_STRING, AT(tls_cert), "", "FILE", "client certificate for https", NULL },
 	{ "tls_key", CPROF_OPT_STRING, AT(tls_key), "", "FILE", "its private key", NULL },
@@ -94,6 +96,7 @@ static const struct cprof_option_choices choices[] = {
 	{ "granularity", "functions filefunctions files lines addresses" },
 	{ "sort", "flat cum" },
 	{ "symbolize", "none local fastlocal remote force" },
+	{ "symbolizer", "auto index libdwfl" },
 };
 /* clang-format on */
 
@@ -242,6 +245,10 @@ static const struct cprof_format *asked_with(const struct cprof_options *o, unsi
 static struct cprof_error *check_options(struct cprof_options *o)
 {
 	const struct cprof_format *compares = asked_with(o, CPROF_FORMAT_COMPARES);
+	enum cprof_symbolizer_way way;
+	if (!cprof_symbolizer_way_parse(o->symbolizer, &way))
+		return cprof_error_new(CPROF_ERR_USAGE, "-symbolizer %s: auto, index or libdwfl",
+				       o->symbolizer);
 	drop_empty(&o->bases);
 	drop_empty(&o->diff_bases);
 	if (o->bases.len && o->diff_bases.len)

@@ -15,12 +15,14 @@
 #include "cprof/error.h"
 #include "cprof/maps.h"
 #include "cprof/module.h"
+#include "cprof/symbolizer_way.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct cprof_symbolizer_options {
+	enum cprof_symbolizer_way way;
 	enum cprof_demangle demangle;
 	bool no_inlines;
 	bool no_lines;         /* names only */

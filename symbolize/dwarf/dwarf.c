@@ -20,6 +20,7 @@ struct cprof_dwarf {
 	struct cprof_dwarf_lines **all_lines; /* owned */
 	size_t n_lines, cap_lines;
 	bool met_split;
+	bool lacks; /* the last answer */
 	struct cprof_dwarf_split split;
 };
 
@@ -93,12 +94,21 @@ struct place {
 	uint32_t line, column;
 };
 
-static size_t frames_of_calls(struct cprof_dwarf_functions *functions,
-			      struct cprof_dwarf_unit *unit,
+/* A number that the table of files does not explain is of a form that we do not know. */
+static const char *path_of(struct cprof_dwarf *dwarf, const struct cprof_dwarf_unit *unit,
+			   struct cprof_dwarf_lines *lines, uint64_t file)
+{
+	const char *path = cprof_dwarf_lines_path(unit, lines, file);
+	dwarf->lacks |= !*path;
+	return path;
+}
+
+static size_t frames_of_calls(struct cprof_dwarf *dwarf, struct cprof_dwarf_unit *unit,
 			      const struct cprof_dwarf_unit *lines_unit, uint64_t file_addr,
 			      struct place place, struct cprof_dwarf_lines *lines,
 			      struct cprof_dwarf_frame *frames, size_t cap)
 {
+	struct cprof_dwarf_functions *functions = &dwarf->functions;
 	struct cprof_dwarf_call *call = cprof_dwarf_functions_find(functions, unit, file_addr);
 	size_t n = 0;
 	for (; call; call = cprof_dwarf_functions_outer(functions, unit, call)) {
@@ -112,7 +122,7 @@ static size_t frames_of_calls(struct cprof_dwarf_functions *functions,
 		place = (struct place){ "", call->call_line, call->call_column };
 		if (lines && call->call_file != CPROF_CALL_NONE &&
 		    (call->call_file || lines->version >= 5))
-			place.file = cprof_dwarf_lines_path(lines_unit, lines, call->call_file);
+			place.file = path_of(dwarf, lines_unit, lines, call->call_file);
 	}
 	return n;
 }
@@ -122,6 +132,7 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 {
 	struct cprof_dwarf_unit *unit =
 		cprof_dwarf_index_find(&dwarf->index, &dwarf->file, file_addr);
+	dwarf->lacks = !unit && dwarf->file.met_broken;
 	if (!unit || !cap)
 		return 0;
 	struct cprof_dwarf_unit *code =
@@ -133,14 +144,21 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	const struct cprof_line_row *row = lines ? cprof_dwarf_lines_find(lines, file_addr) : NULL;
 	struct place place = { "", 0, 0 };
 	if (row)
-		place = (struct place){ cprof_dwarf_lines_path(unit, lines, row->file), row->line,
+		place = (struct place){ path_of(dwarf, unit, lines, row->file), row->line,
 					row->column };
-	size_t n = frames_of_calls(&dwarf->functions, code, unit, file_addr, place, lines, frames,
-				   cap);
+	dwarf->lacks |=
+		!lines || lines->broken || cprof_dwarf_functions_broken(&dwarf->functions, code);
+	size_t n = frames_of_calls(dwarf, code, unit, file_addr, place, lines, frames, cap);
 	if (!n && row)
 		frames[n++] = (struct cprof_dwarf_frame){ "",         "",           place.file,
 							  place.line, place.column, 0 };
 	return n;
+}
+
+bool cprof_dwarf_lacks(const struct cprof_dwarf *dwarf)
+{
+	const struct cprof_account *account = dwarf->file.elf->image->account;
+	return dwarf->lacks && !(account && account->over);
 }
 
 bool cprof_dwarf_used_split(const struct cprof_dwarf *dwarf)

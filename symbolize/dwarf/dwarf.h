@@ -41,6 +41,12 @@ void cprof_dwarf_look_in(struct cprof_dwarf *dwarf, const char *root, const char
 size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 			  struct cprof_dwarf_frame *frames, size_t cap);
 
+/*
+ * Whether the last answer lacks something that is there in a form which this reader does not know: a unit, an entry or a table that it could not
+ * read. Not what is over the file's budget.
+ */
+bool cprof_dwarf_lacks(const struct cprof_dwarf *dwarf);
+
 /* Whether an answer so far came from a unit whose .dwo file, or part of a .dwp, could not be had: inlined calls are missing. */
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
 

@@ -240,6 +240,7 @@ static void walk_unit(struct walk *walk)
 		else if (walk->depth)
 			walk->depth--;
 	}
+	walk->calls->broken = cursor.failed;
 }
 
 static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,

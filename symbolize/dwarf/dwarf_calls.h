@@ -26,6 +26,7 @@ struct cprof_dwarf_call {
 };
 
 struct cprof_dwarf_calls {
+	bool broken; /* an entry could not be read, and what follows it is left out */
 	struct cprof_dwarf_call *all; /* owned */
 	size_t n, cap;
 	struct cprof_intervals intervals; /* what: index in all */

@@ -343,6 +343,7 @@ static struct cprof_dwarf_unit *open_unit(struct cprof_dwarf_unit *unit)
 		unit->abbrevs = unit->bytes ? table_of(file, unit) : NULL;
 		unit->broken = !unit->abbrevs || !read_root(unit);
 	}
+	unit->file->met_broken |= unit->broken;
 	return unit->broken ? NULL : unit;
 }
 
@@ -367,8 +368,8 @@ void cprof_dwarf_file_scan(struct cprof_dwarf_file *file)
 	for (uint64_t offset = 0; offset < file->info->size;) {
 		struct cprof_dwarf_unit *unit = add_unit(file, offset);
 		if (!unit)
-			break;
-		offset = unit->end;
+			file->met_broken = true;
+		offset = unit ? unit->end : file->info->size;
 	}
 	if (file->n_units)
 		qsort(file->units, file->n_units, sizeof(*file->units), by_offset);

@@ -66,7 +66,8 @@ struct cprof_dwarf_file {
 		*str_offsets, *aranges;  /* borrowed; NULL: none */
 	struct cprof_dwarf_unit **units; /* owned; by offset */
 	size_t n_units, cap_units;
-	bool scanned;                  /* all units are in `units` */
+	bool scanned;    /* all units are in `units` */
+	bool met_broken; /* there is a unit that cannot be read, or its end is not found */
 	struct cprof_map64 unit_at;    /* offset -> index of a unit opened without a scan, + 1 */
 	struct cprof_abbrevs **tables; /* owned */
 	size_t n_tables, cap_tables;

@@ -147,6 +147,13 @@ static void find_names(struct cprof_dwarf_functions *functions, struct cprof_dwa
 
 /* ---- asking ---- */
 
+bool cprof_dwarf_functions_broken(struct cprof_dwarf_functions *functions,
+				  const struct cprof_dwarf_unit *unit)
+{
+	const struct cprof_dwarf_calls *calls = calls_of(functions, unit);
+	return !calls || calls->broken;
+}
+
 static struct cprof_dwarf_call *named(struct cprof_dwarf_functions *functions,
 				      struct cprof_dwarf_unit *unit, struct cprof_dwarf_call *call)
 {

@@ -20,6 +20,10 @@ struct cprof_dwarf_functions {
 	size_t n_texts, cap_texts;
 };
 
+/* Whether the unit's entries were read up to something unknown only; they are read if they were not. */
+bool cprof_dwarf_functions_broken(struct cprof_dwarf_functions *functions,
+				  const struct cprof_dwarf_unit *unit);
+
 void cprof_dwarf_functions_deinit(struct cprof_dwarf_functions *functions);
 
 /* The innermost call at `addr` of an opened unit, named, or NULL. The unit must live as long as `functions`. */

@@ -335,6 +335,12 @@ static int by_start(const void *a_, const void *b_)
 	return a->first_row < b->first_row ? -1 : a->first_row > b->first_row;
 }
 
+static bool read_names(struct program *program)
+{
+	return program->lines->version >= 5 ? new_table(program, false) && new_table(program, true)
+					    : old_names(program);
+}
+
 struct cprof_error *cprof_dwarf_lines_read(const struct cprof_dwarf_unit *unit,
 					   struct cprof_dwarf_lines **ret_lines)
 {
@@ -342,11 +348,9 @@ struct cprof_error *cprof_dwarf_lines_read(const struct cprof_dwarf_unit *unit,
 	if (!lines)
 		return cprof_error_no_memory();
 	struct program program = { .unit = unit, .lines = lines };
-	if (unit->has_stmt_list && read_header(&program)) {
-		bool named = lines->version >= 5
-				     ? new_table(&program, false) && new_table(&program, true)
-				     : old_names(&program);
-		if (named)
+	if (unit->has_stmt_list) {
+		lines->broken = !read_header(&program) || !read_names(&program);
+		if (!lines->broken)
 			run_program(&program);
 	}
 	if (program.no_memory) {

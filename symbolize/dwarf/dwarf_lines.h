@@ -20,6 +20,7 @@ struct cprof_line_row {
 #define CPROF_LINE_NO_FILE UINT16_MAX
 
 struct cprof_dwarf_lines {
+	bool broken; /* the header says something that cannot be read: there are no rows */
 	struct cprof_line_row *rows; /* owned; by address within a sequence */
 	size_t n_rows, cap_rows;
 	struct cprof_line_sequence { /* a run of code without gaps */

@@ -33,26 +33,19 @@ static const char *alt_name(struct cprof_elf *elf)
 }
 
 /* Asked for the debug file, and by the same function for the common one of what it has found. */
-static struct cprof_elf *wanted(const struct cprof_dwfl_files *files, const char *link,
-				GElf_Word crc)
-{
-	const char *alt = alt_name(files->debug ? files->debug : files->self);
-	return link && alt && !crc && strcmp(link, alt) == 0 ? files->alt : files->debug;
-}
-
 static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
 			  const char *file_name, const char *link, GElf_Word crc,
 			  char **debug_file_name)
 {
-	const struct cprof_dwfl_module *module = *userdata;
-	struct cprof_elf *elf = module ? wanted(&module->files, link, crc) : NULL;
-	int fd = -1;
+	struct cprof_dwfl_module *module = *userdata;
 	(void)mod, (void)name, (void)base, (void)file_name;
 	*debug_file_name = NULL;
 	errno = ENOENT;
-	if (elf)
-		cprof_error_free(cprof_dwfl_bytes_sealed(elf->image, &fd));
-	return fd;
+	if (!module)
+		return -1;
+	const char *alt = alt_name(module->files.debug ? module->files.debug : module->files.self);
+	const bool wants_alt = link && alt && !crc && strcmp(link, alt) == 0;
+	return cprof_take_fd(wants_alt ? &module->alt_fd : &module->debug_fd);
 }
 
 /* ---- the session ---- */
@@ -77,6 +70,10 @@ void cprof_dwfl_deinit(struct cprof_dwfl *dwfl)
 		struct cprof_dwfl_module *module = dwfl->modules;
 		dwfl->modules = module->next;
 		cprof_dwfl_bytes_free(&module->bytes);
+		if (module->debug_fd >= 0)
+			close(module->debug_fd);
+		if (module->alt_fd >= 0)
+			close(module->alt_fd);
 		free(module);
 	}
 	*dwfl = (struct cprof_dwfl){ 0 };
@@ -113,22 +110,45 @@ static struct cprof_error *report_relocatable(struct cprof_dwfl *dwfl, const cha
 	return NULL;
 }
 
+static struct cprof_dwfl_module *new_module(struct cprof_dwfl *dwfl,
+					    const struct cprof_dwfl_files *files)
+{
+	struct cprof_dwfl_module *module = calloc(1, sizeof(*module));
+	if (!module)
+		return NULL;
+	*module = (struct cprof_dwfl_module){ .libdw = &dwfl->libdw,
+					      .files = *files,
+					      .debug_fd = -1,
+					      .alt_fd = -1,
+					      .next = dwfl->modules };
+	dwfl->modules = module;
+	return module;
+}
+
+/* Now, because there may be no descriptor to be had when libdwfl asks. */
+static struct cprof_error *seal_others(struct cprof_dwfl_module *module)
+{
+	const struct cprof_dwfl_files *files = &module->files;
+	struct cprof_error *err =
+		files->debug ? cprof_dwfl_bytes_sealed(files->debug->image, &module->debug_fd)
+			     : NULL;
+	return err || !files->alt ? err
+				  : cprof_dwfl_bytes_sealed(files->alt->image, &module->alt_fd);
+}
+
 struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
 				   uint64_t end, const struct cprof_dwfl_files *files,
 				   struct cprof_dwfl_module **ret_module)
 {
 	const struct cprof_libdw *libdw = &dwfl->libdw;
-	struct cprof_dwfl_module *module = calloc(1, sizeof(*module));
+	struct cprof_dwfl_module *module = new_module(dwfl, files);
 	void **userdata;
-	if (!module)
-		return cprof_error_no_memory();
-	module->libdw = libdw;
-	module->files = *files;
-	module->next = dwfl->modules;
-	dwfl->modules = module;
+	GElf_Addr bias;
+	struct cprof_error *err = module ? seal_others(module) : cprof_error_no_memory();
+	if (err)
+		return err;
 	libdw->dwfl_report_begin_add(dwfl->dwfl);
-	struct cprof_error *err = files->self->type == ET_REL
-					  ? report_relocatable(dwfl, name, start, module)
+	err = files->self->type == ET_REL ? report_relocatable(dwfl, name, start, module)
 					  : report(dwfl, name, start, end, module);
 	if (!err) {
 		libdw->dwfl_module_info(module->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
@@ -136,7 +156,6 @@ struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, ui
 	}
 	if (libdw->dwfl_report_end(dwfl->dwfl, NULL, NULL) != 0 && !err)
 		err = refused(libdw);
-	GElf_Addr bias;
 	if (!err && !libdw->dwfl_module_getelf(module->mod, &bias))
 		err = refused(libdw);
 	if (!err)

@@ -7,8 +7,8 @@
  * process, or the file's own.
  *
  * Two things libdw does on its own and has no callback for: it opens split units (.dwo), and dwz's common file where none was given, at paths that the
- * file names. It also trusts its input more than we do. So a session on files of others belongs in a process that can open nothing and whose
- * end harms nobody. Never on the sampling path.
+ * file names. It also trusts its input more than we do. So a session on files of others belongs in a process that can open nothing while it asks and
+ * whose end harms nobody: dwfl_child.h. Never on the sampling path.
  */
 #ifndef CPROF_SYMBOLIZE_DWFL_DWFL_H
 #define CPROF_SYMBOLIZE_DWFL_DWFL_H
@@ -29,6 +29,7 @@ struct cprof_dwfl_module {
 	const struct cprof_libdw *libdw;
 	struct cprof_dwfl_files files;
 	struct cprof_dwfl_bytes bytes; /* of files.self, as libelf has them */
+	int debug_fd, alt_fd;          /* owned until libdwfl asks; sealed copies, -1: none */
 	struct cprof_dwfl_module *next;
 };
 

@@ -41,19 +41,21 @@
 	X(dwfl_linux_kernel_report_offline)                                                        \
 	X(dwarf_attr)                                                                              \
 	X(dwarf_attr_integrate)                                                                    \
+	X(dwarf_child)                                                                             \
 	X(dwarf_decl_line)                                                                         \
 	X(dwarf_diename)                                                                           \
 	X(dwarf_filesrc)                                                                           \
 	X(dwarf_formref_die)                                                                       \
 	X(dwarf_formstring)                                                                        \
 	X(dwarf_formudata)                                                                         \
-	X(dwarf_getscopes)                                                                         \
 	X(dwarf_getscopes_die)                                                                     \
 	X(dwarf_getsrc_die)                                                                        \
 	X(dwarf_getsrcfiles)                                                                       \
+	X(dwarf_haspc)                                                                             \
 	X(dwarf_linecol)                                                                           \
 	X(dwarf_lineno)                                                                            \
 	X(dwarf_linesrc)                                                                           \
+	X(dwarf_siblingof)                                                                         \
 	X(dwarf_ranges)                                                                            \
 	X(dwarf_tag)
 

@@ -236,11 +236,26 @@ static struct cprof_error *ask_go(struct cprof_names *names, uint64_t file_addr,
 	return err;
 }
 
+static bool was_left_out(const struct cprof_elf *elf)
+{
+	return elf && elf->image->account && elf->image->account->over;
+}
+
+/* Debug information that is there and could not be read at all, or not for the last answer. */
+static bool lacks_form(const struct cprof_names *names)
+{
+	const struct cprof_elf *holder = names->debug ? names->debug : names->self;
+	if (names->dwarf)
+		return cprof_dwarf_lacks(names->dwarf);
+	return holder && !was_left_out(holder) && cprof_elf_has_section(holder, ".debug_info");
+}
+
 struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_addr,
 				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n)
 {
 	size_t n = cprof_symbol_cache_get(&names->cache, file_addr, frames, cap);
 	*ret_n = n;
+	names->lacks = false;
 	if (n)
 		return NULL;
 	struct cprof_error *err = cprof_names_need(names);
@@ -248,6 +263,7 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 		return err;
 	if (names->dwarf)
 		n = cprof_dwarf_frames(names->dwarf, file_addr, frames, cap);
+	names->lacks = lacks_form(names);
 	bool by_go = !n;
 	if (by_go) {
 		err = ask_go(names, file_addr, &frames[0]);
@@ -257,15 +273,10 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 		return err;
 	prefer_symbol(names, file_addr, &frames[n - 1]);
 	*ret_n = n;
-	/* What Go's table says rests on data that is not in the fingerprint. */
-	return (names->cache_dir || names->keeps) && !(by_go && names->go)
+	/* What Go's table says rests on data that is not in the fingerprint. Others may know more than an answer that lacks something. */
+	return (names->cache_dir || names->keeps) && !(by_go && names->go) && !names->lacks
 		       ? cprof_symbol_cache_put(&names->cache, file_addr, frames, n)
 		       : NULL;
-}
-
-static bool was_left_out(const struct cprof_elf *elf)
-{
-	return elf && elf->image->account && elf->image->account->over;
 }
 
 /* Without all its parts names are missing that may be there next time; so with a larger budget. */

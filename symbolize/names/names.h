@@ -39,7 +39,8 @@ struct cprof_names {
 	struct cprof_dwarf *dwarf;         /* owned; NULL: none */
 	struct cprof_go_table *go;         /* owned; NULL: no Go program, or not needed */
 
-	bool keeps;           /* answers are kept in memory, too */
+	bool lacks; /* the last answer lacks what is there in a form that our readers do not know */
+	bool keeps; /* answers are kept in memory, too */
 	char *cache_dir;      /* owned; NULL: none */
 	uint64_t fingerprint; /* of all files above, with `key` */
 	struct cprof_content_key key;

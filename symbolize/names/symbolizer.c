@@ -13,6 +13,7 @@
 #include "symbolize/names/jit_names.h"
 #include "symbolize/names/kernel_names.h"
 #include "symbolize/names/names.h"
+#include "symbolize/names/names_library.h"
 #include "symbolize/names/place_name.h"
 #include "symbolize/names/plt.h"
 #include "symbolize/names/symbolizer_names.h"
@@ -43,6 +44,8 @@ struct cprof_symbolizer {
 	struct cprof_jit_names jit;
 	struct cprof_debuginfod debuginfod;
 	struct cprof_kernel_names kernel;
+	struct cprof_names_library library;
+	size_t library_told; /* bytes of its notes that are among ours */
 	struct cprof_buffer notes;
 };
 
@@ -62,6 +65,9 @@ struct cprof_error *cprof_symbolizer_new(const struct cprof_symbolizer_options *
 	symbolizer->kernel.text = options->kernel_text;
 	symbolizer->kernel.debug.modules = modules;
 	symbolizer->kernel.debug.debuginfod = options->debuginfod ? &symbolizer->debuginfod : NULL;
+	symbolizer->library.modules = modules;
+	symbolizer->library.way = options->way;
+	symbolizer->library.from = cprof_symbolizer_names_options(symbolizer);
 	struct cprof_error *err = cprof_intern_init(&symbolizer->strings);
 	if (err) {
 		free(symbolizer);
@@ -103,6 +109,7 @@ void cprof_symbolizer_free(struct cprof_symbolizer *symbolizer)
 	cprof_jit_names_deinit(&symbolizer->jit);
 	cprof_debuginfod_deinit(&symbolizer->debuginfod);
 	cprof_kernel_names_deinit(&symbolizer->kernel);
+	cprof_names_library_deinit(&symbolizer->library);
 	cprof_buffer_deinit(&symbolizer->notes);
 	cprof_intern_deinit(&symbolizer->strings);
 	free(symbolizer);
@@ -148,7 +155,15 @@ const char *cprof_symbolizer_notes(struct cprof_symbolizer *symbolizer)
 			     "nor in a .dwp beside it: functions and lines are named, inlined calls are not");
 	}
 	note_budget(symbolizer);
+	cprof_buffer_puts(&symbolizer->notes,
+			  cprof_symbolizer_library_notes(symbolizer) + symbolizer->library_told);
+	symbolizer->library_told = symbolizer->library.notes.len;
 	return cprof_buffer_text(&symbolizer->notes);
+}
+
+const char *cprof_symbolizer_library_notes(const struct cprof_symbolizer *symbolizer)
+{
+	return cprof_buffer_text(&symbolizer->library.notes);
 }
 
 /* ---- strings ---- */
@@ -330,7 +345,8 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 	size_t n = 0, first = 0;
 	struct cprof_error *err = cprof_names_get(module, &from, &names);
 	if (!err)
-		err = cprof_names_frames(names, file_addr, found, FRAMES_MAX, &n);
+		err = cprof_names_library_frames(&symbolizer->library, names, file_addr, found,
+						 FRAMES_MAX, &n);
 	if (err)
 		return err;
 	if (options->no_inlines) {

@@ -14,4 +14,7 @@ struct cprof_symbolizer;
 /* Valid as long as the symbolizer. */
 struct cprof_names_options cprof_symbolizer_names_options(struct cprof_symbolizer *symbolizer);
 
+/* What of cprof_symbolizer_notes() is about libdwfl. Borrowed until the next question. */
+const char *cprof_symbolizer_library_notes(const struct cprof_symbolizer *symbolizer);
+
 #endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolize/dwfl/dwfl_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "symbolize/dwfl/dwfl_frames.h"
+#include "symbolize/dwfl/dwfl_reply.h"
+
+#define FRAMES_MAX 64
+#define NS_PER_US  1000ull
+#define STATM_MAX  4096
+
+struct request {
+	uint64_t file_addr;
+	uint32_t id, unused;
+};
+
+struct head {
+	uint32_t code; /* 1 + enum cprof_error_code of what follows as text; 0: frames follow */
+	uint32_t len;
+};
+
+static bool transfer(int fd, void *bytes, size_t n, bool out)
+{
+	for (size_t done = 0; done < n;) {
+		uint8_t *at = (uint8_t *)bytes + done;
+		const ssize_t now =
+			out ? send(fd, at, n - done, MSG_NOSIGNAL) : recv(fd, at, n - done, 0);
+		if (now < 0 && errno == EINTR)
+			continue;
+		if (now <= 0)
+			return false;
+		done += (size_t)now;
+	}
+	return true;
+}
+
+/* ---- in the child ---- */
+
+struct session {
+	uint32_t id;
+	struct cprof_dwfl dwfl;
+	struct cprof_dwfl_namer namer;
+	struct cprof_error *err; /* owned; why there is none */
+	uint64_t cpu_ns;         /* spent on it */
+};
+
+struct service {
+	const struct cprof_dwfl_child *child;
+	struct session **sessions; /* owned */
+	size_t n, cap;
+};
+
+/* What libdw prints when it has no memory left is for nobody, and what was buffered here is the parent's to write. */
+static void become_silent(void)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return;
+	dup2(ends[1], STDOUT_FILENO);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void limit_memory(uint64_t bytes)
+{
+	unsigned long pages = 0;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	cprof_error_free(cprof_file_read("/proc/self/statm", STATM_MAX, &text));
+	if (sscanf(cprof_buffer_text(&text), "%lu", &pages) != 1)
+		return;
+	const uint64_t most = pages * (uint64_t)sysconf(_SC_PAGESIZE) + bytes;
+	setrlimit(RLIMIT_AS, &(struct rlimit){ most, most });
+}
+
+/* libdw opens what the file names, on its own: with no descriptor to be had it cannot. */
+static void allow_opening(bool allow)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = allow ? limit.rlim_max : 0;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* What is used up ends the child by SIGPROF. */
+static void limit_time(uint64_t ns)
+{
+	struct itimerval timer = { 0 };
+	timer.it_value.tv_sec = (time_t)(ns / CPROF_NS_PER_S);
+	timer.it_value.tv_usec = (suseconds_t)(ns % CPROF_NS_PER_S / NS_PER_US);
+	if (!timer.it_value.tv_sec && !timer.it_value.tv_usec)
+		timer.it_value.tv_usec = 1;
+	setitimer(ITIMER_PROF, &timer, NULL);
+}
+
+static struct cprof_error *open_session(const struct cprof_dwfl_child *child,
+					struct session *session)
+{
+	struct cprof_dwfl_files files = { 0 };
+	uint64_t start, end;
+	struct cprof_error *err = cprof_dwfl_init(&session->dwfl);
+	if (!err)
+		err = child->open(child->ctx, session->id, &files);
+	if (!err && !cprof_dwfl_span(files.self, &start, &end))
+		err = cprof_error_new(CPROF_ERR_BAD_DATA, "it has no segments");
+	return err ? err
+		   : cprof_dwfl_add(&session->dwfl, "module", start, end, &files,
+				    &session->namer.module);
+}
+
+static struct session *session_of(struct service *service, uint32_t id)
+{
+	for (size_t i = 0; i < service->n; i++) {
+		if (service->sessions[i]->id == id)
+			return service->sessions[i];
+	}
+	struct session *session = calloc(1, sizeof(*session));
+	if (!session || !CPROF_ARRAY_ROOM(service->sessions, service->n, service->cap, 1)) {
+		free(session);
+		return NULL;
+	}
+	session->id = id;
+	service->sessions[service->n++] = session;
+	return session;
+}
+
+static void answer(const struct cprof_dwfl_child *child, struct session *session,
+		   uint64_t file_addr, struct cprof_buffer *out)
+{
+	struct cprof_dwarf_frame frames[FRAMES_MAX];
+	if (!session->err && !session->namer.module)
+		session->err = open_session(child, session);
+	if (session->err)
+		return;
+	allow_opening(false);
+	const size_t n = cprof_dwfl_namer_ask(&session->namer, file_addr, frames, FRAMES_MAX);
+	allow_opening(true);
+	cprof_dwfl_reply_write(frames, n, out);
+}
+
+static bool serve_one(struct service *service, int fd, uint64_t all_left_ns)
+{
+	const struct cprof_dwfl_child *child = service->child;
+	struct request request;
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	if (!transfer(fd, &request, sizeof(request), false))
+		return false;
+	struct session *session = session_of(service, request.id);
+	if (!session)
+		return false;
+	const uint64_t before = cprof_clock_cpu_ns();
+	const uint64_t left =
+		child->module_cpu_ns > session->cpu_ns ? child->module_cpu_ns - session->cpu_ns : 0;
+	const uint64_t all_left = all_left_ns > before ? all_left_ns - before : 0;
+	limit_time(left < all_left ? left : all_left);
+	answer(child, session, request.file_addr, &out);
+	session->cpu_ns += cprof_clock_cpu_ns() - before;
+	struct head head = { 0 };
+	if (session->err) {
+		head.code = 1 + session->err->code;
+		cprof_buffer_puts(&out, session->err->message);
+	}
+	head.len = (uint32_t)out.len;
+	return !out.failed && transfer(fd, &head, sizeof(head), true) &&
+	       (!out.len || transfer(fd, out.data, out.len, true));
+}
+
+_Noreturn static void serve(const struct cprof_dwfl_child *child, int fd, pid_t parent)
+{
+	struct service service = { .child = child };
+	sigset_t none;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "cprof-libdw");
+	/* A core file of ours, or of a crash that a target has caused, is for nobody. */
+	prctl(PR_SET_DUMPABLE, 0);
+	/* The parent's handlers, and its Ctrl-C, are not ours; all signals stay blocked but the one that ends us. */
+	signal(SIGPROF, SIG_DFL);
+	sigfillset(&none);
+	sigdelset(&none, SIGPROF);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	become_silent();
+	limit_memory(child->memory_bytes);
+	while (getppid() == parent &&
+	       serve_one(&service, fd, child->all_cpu_ns - child->spent_cpu_ns))
+		;
+	_exit(0);
+}
+
+/* ---- in the process that asks ---- */
+
+static struct cprof_error *start(struct cprof_dwfl_child *child)
+{
+	int ends[2];
+	sigset_t all, before;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+		return cprof_error_os(errno, "socketpair");
+	CPROF_AUTO(close) int ours = ends[0];
+	CPROF_AUTO(close) int theirs = ends[1];
+	const pid_t parent = getpid();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	const pid_t pid = fork();
+	const int why = errno;
+	if (pid == 0) {
+		close(ours);
+		serve(child, theirs, parent);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return cprof_error_os(why, "fork");
+	child->pid = pid;
+	child->fd = cprof_take_fd(&ours);
+	return NULL;
+}
+
+static uint64_t cpu_of(const struct rusage *usage)
+{
+	return (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * CPROF_NS_PER_S +
+	       (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * NS_PER_US;
+}
+
+/* See it off; its status, or -1. */
+static int reap(struct cprof_dwfl_child *child)
+{
+	struct rusage usage = { 0 };
+	int status = -1;
+	pid_t got;
+	close(child->fd);
+	while ((got = wait4(child->pid, &status, 0, &usage)) < 0 && errno == EINTR)
+		;
+	child->spent_cpu_ns += got == child->pid ? cpu_of(&usage) : 0;
+	child->pid = 0;
+	return got < 0 ? -1 : status;
+}
+
+void cprof_dwfl_child_end(struct cprof_dwfl_child *child)
+{
+	if (child->pid) {
+		kill(child->pid, SIGKILL);
+		reap(child);
+	}
+	cprof_buffer_deinit(&child->reply);
+	child->reply = (struct cprof_buffer){ 0 };
+}
+
+/* Why the answer did not come. */
+static struct cprof_error *ended(struct cprof_dwfl_child *child)
+{
+	kill(child->pid, SIGKILL);
+	const int status = reap(child);
+	if (status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "libdw took more processor time than it may (%" PRIu64
+				       " s for a file, %" PRIu64 " s for all)",
+				       (uint64_t)(child->module_cpu_ns / CPROF_NS_PER_S),
+				       (uint64_t)(child->all_cpu_ns / CPROF_NS_PER_S));
+	if (status >= 0 && WIFSIGNALED(status))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "libdw broke on it (%s)",
+				       strsignal(WTERMSIG(status)));
+	return cprof_error_new(CPROF_ERR_BAD_DATA,
+			       "libdw gave up on it, as when it has too little memory");
+}
+
+static bool read_reply(struct cprof_dwfl_child *child, struct head *ret_head)
+{
+	if (!transfer(child->fd, ret_head, sizeof(*ret_head), false) ||
+	    ret_head->len > CPROF_DWFL_REPLY_MAX)
+		return false;
+	cprof_buffer_deinit(&child->reply);
+	child->reply = (struct cprof_buffer){ 0 };
+	uint8_t *room = cprof_buffer_reserve(&child->reply, ret_head->len + 1);
+	if (!room || !transfer(child->fd, room, ret_head->len, false))
+		return false;
+	child->reply.len += ret_head->len;
+	return true;
+}
+
+struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_t id,
+					 uint64_t file_addr, struct cprof_dwarf_frame *frames,
+					 size_t cap, size_t *ret_n)
+{
+	struct request request = { .file_addr = file_addr, .id = id };
+	struct head head;
+	*ret_n = 0;
+	if (child->spent_cpu_ns >= child->all_cpu_ns)
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "libdw has used up its processor time for all files");
+	struct cprof_error *err = child->pid ? NULL : start(child);
+	if (err)
+		return err;
+	if (!transfer(child->fd, &request, sizeof(request), true) || !read_reply(child, &head))
+		return ended(child);
+	/* Its lack of memory is none of ours. */
+	if (head.code)
+		return cprof_error_new(
+			head.code == 1 + CPROF_ERR_UNSUPPORTED ? CPROF_ERR_UNSUPPORTED
+							       : CPROF_ERR_BAD_DATA,
+			"%.*s", (int)child->reply.len, (const char *)child->reply.data);
+	if (!cprof_dwfl_reply_read(child->reply.data, child->reply.len, frames, cap, ret_n)) {
+		*ret_n = 0;
+		return ended(child);
+	}
+	return NULL;
+}
