@@ -26,12 +26,13 @@ struct way {
 	uint64_t ns;
 };
 
-enum kind { SAME, NAMELESS, SYMBOL, FUNCTION, CHAIN, FILE_NAME, LINE, COLUMN, START, KINDS };
+enum kind { SAME, ALIAS, NAMELESS, SYMBOL, FUNCTION, CHAIN, FILE_NAME, LINE, COLUMN, START, KINDS };
 
 static const char *const kinds[KINDS] = {
-	[SAME] = "same",         [NAMELESS] = "nameless", [SYMBOL] = "symbol",
-	[FUNCTION] = "function", [CHAIN] = "chain",       [FILE_NAME] = "file",
-	[LINE] = "line",         [COLUMN] = "column",     [START] = "start-line",
+	[SAME] = "same",        [ALIAS] = "alias",       [NAMELESS] = "nameless",
+	[SYMBOL] = "symbol",    [FUNCTION] = "function", [CHAIN] = "chain",
+	[FILE_NAME] = "file",   [LINE] = "line",         [COLUMN] = "column",
+	[START] = "start-line",
 };
 
 static void check(struct cprof_error *err)
@@ -86,7 +87,42 @@ static enum kind compare_frames(const struct cprof_symbol_frame *a,
 	return a->start_line != b->start_line ? START : SAME;
 }
 
-static enum kind compare(const struct way *a, const struct way *b)
+/* Where `table` says that a symbol of this name is; 0: nowhere. A version is no part of the name. */
+static uint64_t value_in(struct cprof_elf *elf, uint32_t type, const char *name)
+{
+	const struct cprof_section *table = elf ? cprof_elf_section_of_type(elf, type) : NULL;
+	const struct cprof_section *strings = table ? cprof_elf_section_at(elf, table->link) : NULL;
+	const size_t len = strlen(name);
+	Elf64_Sym symbol;
+	const uint8_t *bytes;
+	for (uint64_t at = 0; strings && (bytes = cprof_section_at(table, at, sizeof(symbol)));
+	     at += sizeof(symbol)) {
+		memcpy(&symbol, bytes, sizeof(symbol));
+		const char *text = cprof_section_string(strings, symbol.st_name);
+		if (text && strncmp(text, name, len) == 0 && (!text[len] || text[len] == '@'))
+			return symbol.st_value;
+	}
+	return 0;
+}
+
+static uint64_t value_of(const struct cprof_names *names, const char *name)
+{
+	uint64_t value = value_in(names->debug, SHT_SYMTAB, name);
+	value = value ? value : value_in(names->self, SHT_SYMTAB, name);
+	value = value ? value : value_in(names->mini, SHT_SYMTAB, name);
+	return value ? value : value_in(names->self, SHT_DYNSYM, name);
+}
+
+static bool are_aliases(struct way *way, const char *a, const char *b)
+{
+	const struct cprof_names_options from = cprof_symbolizer_names_options(way->symbolizer);
+	struct cprof_names *names;
+	check(cprof_names_get(way->module, &from, &names));
+	const uint64_t value = value_of(names, a);
+	return value && value == value_of(names, b);
+}
+
+static enum kind compare(struct way *a, const struct way *b)
 {
 	enum kind found = a->n == b->n ? SAME : CHAIN;
 	for (size_t i = 0; i < a->n && found == SAME; i++)
@@ -94,6 +130,8 @@ static enum kind compare(const struct way *a, const struct way *b)
 	/* Of places the addresses differ, as libdwfl knows no starts. */
 	if (found == NAMELESS && is_place(&a->frames[a->n - 1]) && is_place(&b->frames[b->n - 1]))
 		return SAME;
+	if (found == SYMBOL && are_aliases(a, a->frames[a->n - 1].name, b->frames[b->n - 1].name))
+		return ALIAS;
 	return found;
 }
 
