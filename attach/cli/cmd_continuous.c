@@ -84,6 +84,17 @@ static void on_courier_says(void *ctx, const char *line)
 	cprof_printable_printf(stderr, "cprof-attach: %s\n", line);
 }
 
+/* A server that does not answer may keep us at the end; who asks for /metrics is answered. */
+static void on_pass(void *ctx, int ms)
+{
+	const struct state *state = ctx;
+	struct cprof_metrics_server *server = state->metrics->server;
+	struct pollfd fds[CPROF_METRICS_SERVER_FDS];
+	const size_t n = cprof_metrics_server_poll(server, fds, 0);
+	if (poll(fds, n, ms) >= 0)
+		cprof_metrics_server_run(server, fds, n);
+}
+
 /* ---- SIGHUP ---- */
 
 static struct cprof_error *check_again(const struct cprof_attach_options *options)
@@ -126,6 +137,8 @@ static struct cprof_error *start_courier(struct state *state)
 		.n_servers = state->servers.len,
 		.paced = true,
 		.say = options->quiet ? NULL : on_courier_says,
+		.pass = on_pass,
+		.ctx = state,
 	};
 	return cprof_courier_start(&plan, &state->courier);
 }

@@ -213,7 +213,11 @@ struct cprof_error *cprof_courier_start(const struct cprof_courier_plan *plan,
 					struct cprof_courier *ret_courier)
 {
 	struct cprof_courier courier = {
-		.wake = -1, .spool.dir.fd = -1, .say = plan->say, .ctx = plan->ctx
+		.wake = -1,
+		.spool.dir.fd = -1,
+		.say = plan->say,
+		.pass = plan->pass,
+		.ctx = plan->ctx,
 	};
 	courier.counts = new_counts();
 	if (!courier.counts)
@@ -323,7 +327,15 @@ void cprof_courier_take(struct cprof_courier *courier, const struct cprof_push *
 	cprof_error_free(err);
 }
 
-static void wait_for(pid_t *pid, uint64_t until_boot_ns)
+static void pass(const struct cprof_courier *courier)
+{
+	if (courier->pass)
+		courier->pass(courier->ctx, REAP_MS);
+	else
+		poll(NULL, 0, REAP_MS);
+}
+
+static void wait_for(const struct cprof_courier *courier, pid_t *pid, uint64_t until_boot_ns)
 {
 	while (*pid && waitpid(*pid, NULL, WNOHANG) == 0) {
 		if (cprof_clock_ns(CLOCK_BOOTTIME) > until_boot_ns) {
@@ -331,7 +343,7 @@ static void wait_for(pid_t *pid, uint64_t until_boot_ns)
 			waitpid(*pid, NULL, 0);
 			break;
 		}
-		poll(NULL, 0, REAP_MS);
+		pass(courier);
 	}
 	*pid = 0;
 }
@@ -342,9 +354,9 @@ void cprof_courier_finish(struct cprof_courier *courier, uint64_t grace_ns)
 	cprof_courier_look(courier);
 	tell(courier, until_ns);
 	/* The transfer that it is in by then is worth waiting for: killed in it, the profile would arrive twice. */
-	wait_for(&courier->pid, until_ns + 15 * CPROF_NS_PER_S);
+	wait_for(courier, &courier->pid, until_ns + 15 * CPROF_NS_PER_S);
 	for (size_t i = 0; i < CPROF_COURIER_DIRECT_MAX; i++)
-		wait_for(&courier->direct[i], until_ns);
+		wait_for(courier, &courier->direct[i], until_ns);
 	cprof_auto_close(&courier->wake);
 	courier->wake = -1;
 	CPROF_AUTO(state_files) struct cprof_state_files files = { 0 };

@@ -30,6 +30,8 @@ struct cprof_courier_plan {
 	bool paced; /* catch up no faster than pace.h says; else as fast as the server takes them */
 	/* Called in the child, and of the child in the parent; one line without its end. NULL: nobody listens. */
 	void (*say)(void *ctx, const char *line);
+	/* Called by _finish to let some time pass, up to `ms`; NULL: it sleeps. */
+	void (*pass)(void *ctx, int ms);
 	void *ctx; /* borrowed until _deinit */
 };
 
@@ -38,7 +40,8 @@ struct cprof_courier {
 	struct cprof_delivery_counts *counts;     /* owned; shared with the children */
 	int wake;                                 /* owned; writing end of the pipe */
 	pid_t pid;                                /* of the courier; 0: there is none */
-	void (*say)(void *ctx, const char *line); /* of the plan */
+	void (*say)(void *ctx, const char *line); /* of the plan, as what follows */
+	void (*pass)(void *ctx, int ms);
 	void *ctx;
 	pid_t direct[CPROF_COURIER_DIRECT_MAX];
 };

@@ -6,6 +6,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -217,6 +218,29 @@ class Continuous(TempDir):
                 pushed = server.wait_for(of(awaited))
                 self.assertEqual({one.labels["service_name"] for one in pushed}, {"two"})
             self.finish(process)
+
+    def test_metrics_are_told_while_it_begins_anew_and_the_server_is_silent(self):
+        conf = self.path("agent.conf")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write("service = one\n")
+        with Target("hot") as target, socket.create_server(("127.0.0.1", 0)) as silent:
+            process = self.start(silent.getsockname()[1], "-p", target.pid, "-http", "127.0.0.1:0", "-config", conf)
+            url, = re.fullmatch(r"serving (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline()).groups()
+            silent.settimeout(60)
+            with silent.accept()[0]:  # a profile is being sent, and never answered
+                with open(conf, "w", encoding="utf-8") as file:
+                    file.write("service = two\n")
+                process.send_signal(signal.SIGHUP)
+                harness.await_line(process.stderr, "begins anew")
+                recordings = lambda: [pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record"]
+                harness.wait_until(lambda: process.poll() is not None or not recordings(), "the old recordings end")
+                with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+                    self.assertIn("cprof_push_kept_total", answer.read().decode())
+                self.assertEqual(recordings(), [], "the answer came when all was over")
+            process.send_signal(signal.SIGTERM)
+            silent.close()
+            process.communicate(timeout=60)
+            self.assertIn(process.returncode, (0, 5))
 
     def test_what_does_not_go_together_is_said(self):
         for args, said in ((("-o", "x"), "-o goes with one profile"), (("-dry-run",), "-dry-run goes with one profile"),
