@@ -306,17 +306,21 @@ static size_t skip_allocator(const struct cprof_alloc_entries *entries, const ui
 	return inner;
 }
 
-static struct cprof_error *add_kept(struct cprof_heap_before *before,
-				    const struct cprof_baseline_account *account,
-				    const struct cprof_baseline_stack_row *kept,
-				    const struct cprof_alloc_entries *entries, unsigned zeros)
+/* What is common to all stacks that are added. */
+struct kept {
+	const struct cprof_baseline_stacks *stacks;
+	struct cprof_alloc_entries entries;
+	unsigned zeros;
+};
+
+static struct cprof_error *add_kept(struct cprof_heap_before *before, const struct kept *kept,
+				    uint32_t number, const char *allocator, const struct row *row)
 {
-	const struct cprof_baseline_class *class = &account->rows[kept->class.row].class;
 	uint64_t addrs[CPROF_BASELINE_DEPTH];
 	struct cprof_stack_frame frames[CPROF_BASELINE_DEPTH + 3];
 	struct cprof_session_stack stack;
-	size_t n = cprof_baseline_stacks_get(&account->stacks, kept->class.stack, addrs);
-	const size_t inner = skip_allocator(entries, addrs, n);
+	size_t n = cprof_baseline_stacks_get(kept->stacks, number, addrs);
+	const size_t inner = skip_allocator(&kept->entries, addrs, n);
 	n -= inner;
 	/* All are return addresses; of a stack the first one is taken for a place that runs. */
 	if (n)
@@ -327,31 +331,60 @@ static struct cprof_error *add_kept(struct cprof_heap_before *before,
 		return err;
 	n = stack.n < CPROF_BASELINE_DEPTH ? stack.n : CPROF_BASELINE_DEPTH;
 	memcpy(frames, stack.frames, n * sizeof(*frames));
-	frames[n++] =
-		cprof_session_marker(before->session, account->allocators[class->allocator].name);
+	frames[n++] = cprof_session_marker(before->session, allocator);
 	frames[n++] = cprof_session_marker(before->session, ROOT);
-	return add_stack(before, frames, n, zeros,
-			 &(struct row){ .objects = kept->whole_objects,
-					.bytes = kept->whole_bytes,
-					.each = class->low,
-					.age = kept->class.age });
+	return add_stack(before, frames, n, kept->zeros, row);
+}
+
+static struct cprof_error *add_sampled(struct cprof_heap_before *before,
+				       const struct cprof_baseline_account *account,
+				       const struct kept *kept)
+{
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < account->stacks.n_rows; i++) {
+		const struct cprof_baseline_stack_row *stack = &account->stacks.rows[i];
+		const struct cprof_baseline_class *class = &account->rows[stack->class.row].class;
+		const struct row row = { .objects = stack->whole_objects,
+					 .bytes = stack->whole_bytes,
+					 .each = class->low,
+					 .age = stack->class.age };
+		if (row.objects || row.bytes)
+			err = add_kept(before, kept, stack->class.stack,
+				       account->allocators[class->allocator].name, &row);
+	}
+	return err;
+}
+
+static struct cprof_error *add_growth(struct cprof_heap_before *before,
+				      const struct cprof_baseline_account *account,
+				      const struct kept *kept)
+{
+	struct cprof_error *err = NULL;
+	for (uint32_t i = 0; !err && i < account->growth.n_rows; i++) {
+		const struct cprof_baseline_stack_row *stack = &account->growth.rows[i];
+		const struct row row = { .objects = stack->sampled, .bytes = stack->sampled_bytes };
+		err = add_kept(before, kept, stack->class.stack,
+			       account->allocators[stack->class.row].name, &row);
+	}
+	return err;
 }
 
 static struct cprof_error *add_all_kept(struct cprof_heap_before *before,
 					const struct cprof_baseline_account *account,
 					unsigned zeros)
 {
-	struct cprof_alloc_entries entries = { 0 };
-	if (!account->stacks.n_rows)
+	struct kept kept = { .stacks = &account->stacks, .zeros = zeros };
+	if (!account->stacks.n_rows && !account->growth.n_rows)
 		return NULL;
-	struct cprof_error *err = cprof_alloc_find(&entries, &before->process->maps,
+	struct cprof_error *err = cprof_alloc_find(&kept.entries, &before->process->maps,
 						   cprof_session_modules(before->session));
-	for (uint32_t i = 0; !err && i < account->stacks.n_rows; i++) {
-		const struct cprof_baseline_stack_row *row = &account->stacks.rows[i];
-		if (row->whole_objects || row->whole_bytes)
-			err = add_kept(before, account, row, &entries, zeros);
-	}
-	cprof_alloc_entries_deinit(&entries);
+	if (!err)
+		err = add_sampled(before, account, &kept);
+	kept.stacks = &account->growth;
+	kept.zeros = before->growth_at;
+	if (!err && before->growth_at)
+		err = add_growth(before, account, &kept);
+	cprof_alloc_entries_deinit(&kept.entries);
 	return err;
 }
 

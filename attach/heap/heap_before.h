@@ -21,7 +21,9 @@ struct cprof_heap_before {
 	struct cprof_process *process;
 	struct cprof_run_log *log;
 	bool snapshot; /* it is all there is, not what was before something else */
-	char who[96];  /* put before what is said: of several processes, whose it is */
+	unsigned
+		growth_at; /* where the values of heaps' growth are among a row's; 0: they are not wanted */
+	char who[96]; /* put before what is said: of several processes, whose it is */
 	bool then_read, now_read;
 	struct cprof_baseline_account then; /* at the attach */
 	struct cprof_baseline_account now;  /* at the end: what of that is still held */

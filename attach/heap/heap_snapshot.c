@@ -2,11 +2,14 @@
 #include "attach/heap/heap_snapshot.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "attach/heap/heap_before.h"
 #include "attach/heap/heap_resident.h"
 #include "attach/run/session.h"
 #include "attach/target/thread_look.h"
+
+#define GROWTH_AT 2 /* values in use come first */
 
 static struct cprof_error *look_at(const struct cprof_run *run, struct cprof_session *session,
 				   struct cprof_heap_before *before)
@@ -36,6 +39,7 @@ static struct cprof_error *look(const struct cprof_run *run, struct cprof_sessio
 	cprof_heap_before_init(&before, session, cprof_session_process_at(session, number),
 			       run->log);
 	before.snapshot = true;
+	before.growth_at = GROWTH_AT;
 	if (run->n_targets > 1)
 		snprintf(before.who, sizeof(before.who), "%s, %d: ", target->comm,
 			 (int)target->pid);
@@ -60,13 +64,29 @@ static struct cprof_error *look_at_all(const struct cprof_run *run, struct cprof
 	return err;
 }
 
+/* Where no allocator has kept stacks of growth there is no column for it. */
+static void drop_growth(struct cprof_profile *profile)
+{
+	const uint32_t n = profile->n_types;
+	for (uint32_t i = 0; i < profile->n_samples; i++) {
+		if (profile->values[(size_t)i * n + GROWTH_AT + 1])
+			return;
+	}
+	for (uint32_t i = 0; i < profile->n_samples; i++)
+		memmove(profile->values + (size_t)i * GROWTH_AT, profile->values + (size_t)i * n,
+			GROWTH_AT * sizeof(*profile->values));
+	profile->n_types = GROWTH_AT;
+}
+
 struct cprof_error *cprof_heap_snapshot(const struct cprof_run *run,
 					struct cprof_profile **ret_profile)
 {
 	static const struct cprof_builder_type types[] = { { "inuse_objects", "count" },
-							   { "inuse_space", "bytes" } };
+							   { "inuse_space", "bytes" },
+							   { "growth_objects", "count" },
+							   { "growth_space", "bytes" } };
 	struct cprof_session *session;
-	struct cprof_error *err = cprof_session_new(run, types, 2, &session);
+	struct cprof_error *err = cprof_session_new(run, types, GROWTH_AT + 2, &session);
 	if (err)
 		return cprof_error_wrap(err, "heap of process %d", (int)run->targets[0]->pid);
 	err = look_at_all(run, session);
@@ -74,5 +94,7 @@ struct cprof_error *cprof_heap_snapshot(const struct cprof_run *run,
 		err = cprof_session_finish(session, "space", "bytes", 1, "inuse_space",
 					   ret_profile);
 	cprof_session_free(session);
+	if (!err)
+		drop_growth(*ret_profile);
 	return err ? cprof_error_wrap(err, "heap of process %d", (int)run->targets[0]->pid) : NULL;
 }

@@ -46,13 +46,14 @@ class Sampled(harness.TempDir):
     def sums(self, profile, name):
         """Blocks and bytes below this function, which are all of before; whoever else is in those stacks is no allocator's."""
         objects = size = 0
+        at = profile.sample_types.index(("inuse_objects", "count"))
         for stack, values, labels in profile.samples:
-            if name in stack and stack[-1] == ROOT:
+            if name in stack and stack[-1] == ROOT and values[at]:
                 self.assertEqual(stack[0], name, stack)
                 self.assertEqual(stack[-2], self.allocator, stack)
                 self.assertIn("main", stack)
-                self.assertIn("age", labels)
-                objects, size = objects + values[-2], size + values[-1]
+                self.assertEqual("age" in labels, self.allocator == "jemalloc")
+                objects, size = objects + values[at], size + values[at + 1]
         return objects, size
 
     def near(self, profile, truth):
@@ -67,7 +68,7 @@ class Sampled(harness.TempDir):
     def adds_up(self, profile, stderr, allocator):
         """Nothing counts twice: all rows are, to the byte, what the allocator holds."""
         held = re.search(rf"{re.escape(allocator)} holds now .* in (\d+) blocks", stderr)
-        self.assertEqual(sum(values[-2] for stack, values, _ in profile.samples if stack[-2] == allocator), int(held[1]))
+        self.assertEqual(sum(values[0] for stack, values, _ in profile.samples if stack[-2] == allocator), int(held[1]))
 
     def jemalloc(self, lg_rate):
         self.allocator, self.rate = "jemalloc", 1 << lg_rate
@@ -75,7 +76,7 @@ class Sampled(harness.TempDir):
 
     def test_jemalloc_tells_who_allocated(self):
         # Its rate is found by what it counts: with another one nothing would fit.
-        for lg_rate in 12, 15:
+        for lg_rate in 13, 15:
             with self.subTest(lg_rate=lg_rate), self.jemalloc(lg_rate) as target:
                 profile, stderr = self.snapshot(target)
                 self.near(profile, target.truth)
@@ -94,7 +95,7 @@ class Sampled(harness.TempDir):
             target.quit()
 
     def test_jemalloc_what_was_freed_while_we_watched_is_out(self):
-        with self.jemalloc(12) as target:
+        with self.jemalloc(14) as target:
             recording = Watching(target.pid, "auto", "-heap-baseline", "-rate", 4096)
             target.tell("free")
             target.tell("again")
@@ -103,6 +104,42 @@ class Sampled(harness.TempDir):
             # What lies at their places now is of after: jemalloc's samples of it do not count.
             self.assertEqual(self.sums(profile, "keep_later"), (0, 0))
             self.assertTrue([stack for stack, _, _ in profile.samples if "keep_later" in stack])
+            target.quit()
+
+    def gperftools(self, rate, name="libtcmalloc.so.4"):
+        self.allocator, self.rate = "tcmalloc (gperftools)", rate
+        return Sampler(LD_PRELOAD=library(name), TCMALLOC_SAMPLE_PARAMETER=str(rate))
+
+    def test_gperftools_tells_who_allocated_where_it_samples(self):
+        for rate in 8192, 30000:
+            with self.subTest(rate=rate), self.gperftools(rate) as target:
+                target.tell("free")
+                profile, stderr = self.snapshot(target)
+                self.near(profile, target.truth)
+                self.adds_up(profile, stderr, self.allocator)
+                target.quit()
+
+    def test_gperftools_tells_where_its_heap_grew(self):
+        with self.gperftools(0) as target:
+            profile, _ = self.snapshot(target)
+            self.assertEqual([name for name, _ in profile.sample_types],
+                             ["inuse_objects", "inuse_space", "growth_objects", "growth_space"])
+            grown = {}
+            for stack, values, _ in profile.samples:
+                if values[3]:
+                    self.assertEqual(stack[-2:], [self.allocator, ROOT])
+                    self.assertEqual(values[:2], [0, 0])
+                    grown[stack[0]] = grown.get(stack[0], 0) + values[3]
+            for name, (_, size) in target.truth.items():
+                # It grows by a megabyte and more, for what comes then.
+                self.assertLessEqual(abs(grown.get(name, 0) - size), 0.1 * size + (3 << 20), (name, grown, target.truth))
+            target.quit()
+
+    def test_gperftools_without_stacks_has_no_columns_for_them(self):
+        with self.gperftools(0, "libtcmalloc_minimal.so.4") as target:
+            profile, stderr = self.snapshot(target)
+            self.assertEqual([name for name, _ in profile.sample_types], ["inuse_objects", "inuse_space"])
+            self.adds_up(profile, stderr, self.allocator)
             target.quit()
 
 

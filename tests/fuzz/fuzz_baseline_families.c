@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attach/heap/baseline/baseline_memory.h"
+#include "attach/heap/baseline/google_samples.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_samples.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
@@ -14,6 +15,7 @@
 #include "attach/heap/baseline/musl_groups.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
 #include "attach/heap/baseline/tcmalloc_spans.h"
+#include "attach/heap/baseline/tcmalloc_stacks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -220,11 +222,54 @@ static void gperftools(struct cprof_baseline_memory *memory, uint64_t addr)
 	cprof_error_free(err);
 }
 
+/* ---- stacks that gperftools' and Google's keep ---- */
+
+static struct cprof_error *on_growth(void *ctx, const struct cprof_tcmalloc_stack *stack)
+{
+	(void)ctx;
+	if (!stack->n || stack->n > CPROF_TCMALLOC_DEPTH)
+		abort();
+	return NULL;
+}
+
+static struct cprof_error *on_google(void *ctx, const struct cprof_google_sample *sample)
+{
+	(void)ctx;
+	if (!sample->n || sample->n > CPROF_GOOGLE_DEPTH || !sample->bytes || !sample->weight)
+		abort();
+	return NULL;
+}
+
+/* Half of all addresses lead to code. */
+static bool map_code(struct cprof_maps *maps)
+{
+	static const char text[] = "1000-400000000000 r-xp 00000000 08:01 5 /bin/it\n";
+	cprof_maps_init(maps, 0, (struct cprof_memory){ 0 });
+	struct cprof_error *err = cprof_maps_parse(maps, text, sizeof(text) - 1);
+	cprof_error_free(err);
+	return !err;
+}
+
+static void kept_stacks(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	struct cprof_maps maps;
+	if (!map_code(&maps))
+		return;
+	struct cprof_google google = { .maps = &maps };
+	const struct cprof_tcmalloc tcmalloc = { .start = addr, .end = addr + 8192 };
+	uint64_t broken;
+	cprof_google_find(memory, addr, addr + 8192, &google);
+	if (!google.first)
+		google.first = addr & ~7ull;
+	for (google.form = 0; google.form < 5; google.form++)
+		cprof_error_free(
+			cprof_google_samples_each(memory, &google, on_google, NULL, &broken));
+	cprof_error_free(cprof_tcmalloc_growth_each(memory, &maps, &tcmalloc, on_growth, NULL));
+	cprof_maps_deinit(&maps);
+}
+
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
-	jemalloc,
-	musl,
-	mimalloc,
-	gperftools,
+	jemalloc, musl, mimalloc, gperftools, kept_stacks,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,7 +14,9 @@ struct cprof_error *cprof_baseline_account_init(struct cprof_baseline_account *a
 {
 	*account = (struct cprof_baseline_account){ .before = before };
 	struct cprof_error *err = cprof_intern_init(&account->texts);
-	return err ? err : cprof_baseline_stacks_init(&account->stacks);
+	if (!err)
+		err = cprof_baseline_stacks_init(&account->stacks);
+	return err ? err : cprof_baseline_stacks_init(&account->growth);
 }
 
 void cprof_baseline_account_deinit(struct cprof_baseline_account *account)
@@ -30,6 +32,7 @@ void cprof_baseline_account_deinit(struct cprof_baseline_account *account)
 	cprof_map64_deinit(&account->fresh);
 	cprof_intern_deinit(&account->texts);
 	cprof_baseline_stacks_deinit(&account->stacks);
+	cprof_baseline_stacks_deinit(&account->growth);
 	*account = (struct cprof_baseline_account){ 0 };
 }
 

@@ -88,7 +88,9 @@ struct cprof_baseline_account {
 	struct cprof_baseline_blocks
 		blocks; /* in use, where the reader sees each block: by the address that the program has */
 	struct cprof_baseline_stacks
-		stacks; /* of blocks that allocators have sampled themselves (baseline_spread.h) */
+		stacks; /* of blocks that allocators have sampled themselves (baseline_spread.h), */
+	struct cprof_baseline_stacks
+		growth; /* and where they took memory from the kernel; `row` is the allocator */
 	struct cprof_baseline_account
 		*before;  /* borrowed: count only what was in use there, too; NULL: all */
 	uint64_t took_ns; /* processor time of reading */

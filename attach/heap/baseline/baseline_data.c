@@ -49,3 +49,9 @@ struct cprof_error *cprof_baseline_each_data(struct cprof_maps *maps, struct cpr
 	}
 	return NULL;
 }
+
+bool cprof_baseline_is_code(struct cprof_maps *maps, uint64_t return_addr)
+{
+	const struct cprof_map *map = cprof_maps_find(maps, return_addr - 1);
+	return map && map->prot & PROT_EXEC;
+}

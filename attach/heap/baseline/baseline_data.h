@@ -25,4 +25,7 @@ struct cprof_error *cprof_baseline_each_data(struct cprof_maps *maps, struct cpr
 					     uint64_t least_bytes, cprof_baseline_data_fn *fn,
 					     void *ctx, bool *ret_found);
 
+/* Does a return address lead into code that the process has mapped from anywhere? */
+bool cprof_baseline_is_code(struct cprof_maps *maps, uint64_t return_addr);
+
 #endif

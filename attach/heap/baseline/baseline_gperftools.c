@@ -7,9 +7,11 @@
 
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/baseline_spread.h"
 #include "attach/heap/baseline/baseline_teller.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
 #include "attach/heap/baseline/tcmalloc_spans.h"
+#include "attach/heap/baseline/tcmalloc_stacks.h"
 
 struct reading {
 	struct cprof_baseline_teller teller;
@@ -19,6 +21,8 @@ struct reading {
 		cached; /* blocks in caches; of 8 bytes, which share bits, their number:  */
 	uint64_t tiny_cached;
 	uint64_t broken;
+	struct cprof_maps *maps;
+	uint64_t rate; /* mean number of bytes between two samples; 0: not known */
 };
 
 static bool find_in(void *ctx, uint64_t start, uint64_t end)
@@ -133,6 +137,41 @@ static struct cprof_error *read_small(struct reading *reading,
 			  : read_blocks(reading, span, absent);
 }
 
+/* Of blocks of the size that was asked for; 0: large. */
+static unsigned class_of(const struct cprof_tcmalloc *tcmalloc, uint64_t bytes)
+{
+	for (unsigned i = 1; i < tcmalloc->n_classes; i++) {
+		if (tcmalloc->bytes[i] >= bytes)
+			return i;
+	}
+	return 0;
+}
+
+/* A sampled block has pages of its own; what it stands for are blocks in spans of their class. */
+static struct cprof_error *read_sampled(struct reading *reading,
+					const struct cprof_tcmalloc_span *span)
+{
+	struct cprof_baseline_account *account = reading->teller.account;
+	struct cprof_tcmalloc_stack stack;
+	if (!span->sampled || !reading->rate ||
+	    !cprof_tcmalloc_stack_read(reading->teller.memory, reading->maps, span->objects,
+				       &stack))
+		return NULL;
+	const unsigned class = class_of(reading->tcmalloc, stack.bytes);
+	uint32_t row;
+	struct cprof_baseline_sampled sampled = {
+		.addr = span->start,
+		.bytes = class ? reading->tcmalloc->bytes[class] : span->bytes,
+		.born = span->objects,
+		.weight = cprof_baseline_weight(stack.bytes, (double)reading->rate),
+	};
+	struct cprof_error *err = row_of(reading, class, span->bytes, &row);
+	if (!err)
+		err = cprof_baseline_stacks_number(&account->stacks, stack.addrs, stack.n,
+						   &sampled.stack);
+	return err ? err : cprof_baseline_account_sampled(account, row, &sampled);
+}
+
 static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *span)
 {
 	struct reading *reading = ctx;
@@ -149,9 +188,10 @@ static struct cprof_error *on_span(void *ctx, const struct cprof_tcmalloc_span *
 	if (span->class)
 		return read_small(reading, span, absent);
 	err = row_of(reading, 0, span->bytes, &row);
-	return err ? err
-		   : cprof_baseline_teller_block(&reading->teller, row, span->start, span->bytes,
-						 absent);
+	if (!err)
+		err = cprof_baseline_teller_block(&reading->teller, row, span->start, span->bytes,
+						  absent);
+	return err ? err : read_sampled(reading, span);
 }
 
 static struct cprof_error *on_leaf(void *ctx, uint64_t start, uint64_t end)
@@ -172,6 +212,28 @@ static struct cprof_error *on_cached(void *ctx, uint64_t addr, unsigned class)
 	return cprof_baseline_blocks_put(&reading->cached, addr, NULL);
 }
 
+static struct cprof_error *on_growth(void *ctx, const struct cprof_tcmalloc_stack *stack)
+{
+	struct reading *reading = ctx;
+	struct cprof_baseline_stacks *growth = &reading->teller.account->growth;
+	struct cprof_baseline_stack_class class = { .row = reading->teller.allocator };
+	struct cprof_error *err =
+		cprof_baseline_stacks_number(growth, stack->addrs, stack->n, &class.stack);
+	return err ? err : cprof_baseline_stacks_add(growth, &class, stack->bytes, 1);
+}
+
+/* What there is to know before spans are read, and the stacks that no span leads to. */
+static struct cprof_error *read_stacks(struct reading *reading,
+				       const struct cprof_baseline_target *target)
+{
+	reading->maps = target->maps;
+	struct cprof_error *err =
+		cprof_tcmalloc_rate(target->memory, target->maps, target->modules, &reading->rate);
+	return err ? err
+		   : cprof_tcmalloc_growth_each(target->memory, target->maps, reading->tcmalloc,
+						on_growth, reading);
+}
+
 static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place,
 				    struct cprof_baseline_account *account)
 {
@@ -184,6 +246,8 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 	reading->tcmalloc = place;
 	struct cprof_error *err = cprof_baseline_teller_init(
 		&reading->teller, target->memory, account, cprof_baseline_gperftools.name);
+	if (!err)
+		err = read_stacks(reading, target);
 	if (!err)
 		err = cprof_tcmalloc_caches_each(target->memory, place, on_cached, reading,
 						 &caches);

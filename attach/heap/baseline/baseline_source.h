@@ -49,5 +49,6 @@ extern const struct cprof_baseline_source cprof_baseline_jemalloc;
 extern const struct cprof_baseline_source cprof_baseline_musl;
 extern const struct cprof_baseline_source cprof_baseline_mimalloc;
 extern const struct cprof_baseline_source cprof_baseline_gperftools;
+extern const struct cprof_baseline_source cprof_baseline_google;
 
 #endif

@@ -7,7 +7,7 @@
 
 const struct cprof_baseline_source *const cprof_baseline_sources[] = {
 	&cprof_baseline_glibc,    &cprof_baseline_jemalloc,   &cprof_baseline_musl,
-	&cprof_baseline_mimalloc, &cprof_baseline_gperftools,
+	&cprof_baseline_mimalloc, &cprof_baseline_gperftools, &cprof_baseline_google,
 };
 const size_t cprof_n_baseline_sources =
 	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]);

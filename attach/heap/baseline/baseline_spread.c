@@ -7,6 +7,12 @@
 #include "convert/profile/heap_age.h"
 
 #define WEIGHT_MAX 0x1p50
+#define WHOLE_MAX  0x1p62
+
+static uint64_t whole(double number)
+{
+	return (uint64_t)llround(fmax(fmin(number, WHOLE_MAX), 0));
+}
 
 double cprof_baseline_weight(uint64_t bytes, double period_bytes)
 {
@@ -31,27 +37,67 @@ static bool was_there(const struct cprof_baseline_account *account,
 	return born && *born == sampled->born;
 }
 
+/* It may come out of the target's memory, where anything may stand. */
+static double sound_weight(double weight)
+{
+	return fmax(fmin(weight, WEIGHT_MAX), 1);
+}
+
+/* Of each block once; *ret_counts: it is new. */
+static struct cprof_error *note_birth(struct cprof_baseline_account *account,
+				      const struct cprof_baseline_sampled *sampled,
+				      bool *ret_counts)
+{
+	*ret_counts = false;
+	if (account->stacks.born.len >= CPROF_BASELINE_SAMPLED)
+		return NULL;
+	uint64_t *born = cprof_map64_put(&account->stacks.born, sampled->addr, ret_counts);
+	if (!born)
+		return cprof_error_no_memory();
+	*born = sampled->born;
+	return NULL;
+}
+
+static struct cprof_error *add(struct cprof_baseline_account *account, uint32_t row,
+			       const struct cprof_baseline_sampled *sampled)
+{
+	const struct cprof_baseline_stack_class class = { row, sampled->stack, sampled->age };
+	const double weight = sound_weight(sampled->weight);
+	account->rows[row].stood += weight;
+	account->rows[row].stood_bytes += weight * (double)sampled->bytes;
+	return cprof_baseline_stacks_add(&account->stacks, &class, sampled->bytes, weight);
+}
+
 struct cprof_error *cprof_baseline_account_sampled(struct cprof_baseline_account *account,
 						   uint32_t row,
 						   const struct cprof_baseline_sampled *sampled)
 {
-	const struct cprof_baseline_stack_class class = { row, sampled->stack, sampled->age };
-	bool fresh;
-	if (account->stacks.born.len >= CPROF_BASELINE_SAMPLED ||
-	    !cprof_baseline_blocks_has(&account->blocks, sampled->addr) ||
+	bool counts;
+	if (!cprof_baseline_blocks_has(&account->blocks, sampled->addr) ||
 	    !was_there(account, sampled))
 		return NULL;
-	uint64_t *born = cprof_map64_put(&account->stacks.born, sampled->addr, &fresh);
-	if (!born)
-		return cprof_error_no_memory();
-	*born = sampled->born;
-	if (!fresh)
+	struct cprof_error *err = note_birth(account, sampled, &counts);
+	return err || !counts ? err : add(account, row, sampled);
+}
+
+struct cprof_error *cprof_baseline_account_estimated(struct cprof_baseline_account *account,
+						     uint32_t row,
+						     const struct cprof_baseline_sampled *sampled)
+{
+	struct cprof_baseline_row *to = &account->rows[row];
+	const double weight = sound_weight(sampled->weight);
+	bool counts;
+	struct cprof_error *err = note_birth(account, sampled, &counts);
+	if (err || !counts)
+		return err;
+	cprof_baseline_account_part(account, to->class.allocator, CPROF_BASELINE_IN_USE,
+				    whole(weight), whole(weight * (double)sampled->bytes));
+	if (!was_there(account, sampled))
 		return NULL;
-	/* It may come out of the target's memory, where anything may stand. */
-	const double weight = fmax(fmin(sampled->weight, WEIGHT_MAX), 1);
-	account->rows[row].stood += weight;
-	account->rows[row].stood_bytes += weight * (double)sampled->bytes;
-	return cprof_baseline_stacks_add(&account->stacks, &class, sampled->bytes, weight);
+	err = add(account, row, sampled);
+	to->objects = whole(to->stood);
+	to->bytes = whole(to->stood_bytes);
+	return err;
 }
 
 /* ---- the rest ---- */
@@ -77,7 +123,7 @@ static void share_add(struct share *share, uint64_t held, double stood)
 static uint64_t share_out(struct share *share, double part)
 {
 	share->sum += part;
-	const uint64_t upto = (uint64_t)llround(fmax(share->sum, 0)), before = share->whole;
+	const uint64_t upto = whole(share->sum), before = share->whole;
 	share->whole = upto > before ? upto : before;
 	return share->whole - before;
 }

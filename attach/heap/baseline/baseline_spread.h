@@ -29,6 +29,14 @@ struct cprof_error *cprof_baseline_account_sampled(struct cprof_baseline_account
 						   const struct cprof_baseline_sampled *sampled);
 
 /*
+ * The same of an allocator whose blocks are known by samples only: what they stand for is what it holds. `addr` is what tells the
+ * block from others that live. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_baseline_account_estimated(struct cprof_baseline_account *account,
+						     uint32_t row,
+						     const struct cprof_baseline_sampled *sampled);
+
+/*
  * The weight of a block of `bytes` in a sample of allocations by bytes, one in `period_bytes` on the mean, exponential:
  * one over the probability that it was taken.
  */

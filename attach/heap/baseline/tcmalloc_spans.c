@@ -149,7 +149,7 @@ static void find_central(struct cprof_baseline_memory *memory, struct cprof_tcma
 		for (size_t i = 0; i < n; i++) {
 			const uint64_t first =
 				at + 8 * i - 8 - sizeof(struct cprof_tcmalloc_central);
-			if (words[i] == 1 && first >= start && first < at &&
+			if (words[i] == 1 && first >= start && first < at + 8 * i &&
 			    is_central(memory, first, tcmalloc->n_classes)) {
 				tcmalloc->central = first;
 				return;
@@ -189,7 +189,8 @@ static bool decode(const struct walk *walk, const struct span *span,
 						  .objects = span->objects,
 						  .n_used = span->bits & 0xffff,
 						  .class = class,
-						  .use = (enum cprof_tcmalloc_use)use };
+						  .use = (enum cprof_tcmalloc_use)use,
+						  .sampled = span->bits >> 26 & 1 };
 	return use <= CPROF_TCMALLOC_RETURNED && class < walk->tcmalloc->n_classes;
 }
 

@@ -53,6 +53,7 @@ struct cprof_tcmalloc_span {
 	uint64_t objects;       /* the first free block */
 	unsigned n_used, class; /* class 0: one large block */
 	enum cprof_tcmalloc_use use;
+	bool sampled; /* one block, and `objects` is the address of its stack (tcmalloc_stacks.h) */
 };
 
 /* In variables [start, end); false: not here. */
