@@ -26,6 +26,7 @@ struct cprof_wait {
 	uint32_t word;      /* the futex word after it, if `has_word` */
 	bool has_word;
 	bool disk; /* until a disk answers, where the kernel tells */
+	bool requeued; /* the thread lay down elsewhere, a condition variable, and was moved to this lock */
 	bool open; /* not over yet: the time is that until the window's end */
 
 	/* Estimates: this wait stands for `count` waits that took `delay_ns` together. */

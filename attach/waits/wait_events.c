@@ -20,9 +20,10 @@
 #include "cprof/arch.h"
 #include "cprof/hash.h"
 
-#define RING_BYTES ((size_t)8 << 20)
-#define RING_LEAST ((size_t)64 << 10)
-#define ROUNDS_MAX 10 /* of reading the list of threads until it has nobody new */
+#define RING_BYTES  ((size_t)8 << 20)
+#define RING_LEAST  ((size_t)64 << 10)
+#define WAITV_LOOKS 64
+#define ROUNDS_MAX  10 /* of reading the list of threads until it has nobody new */
 #define THREADS_MAX                                                                                \
 	65536 /* with two events per CPU each this is far beyond any limit of open files */
 
@@ -44,7 +45,9 @@ struct cprof_wait_events {
 	int *fds; /* owned; events that write into those rings */
 	size_t n_fds, cap_fds;
 	struct cprof_map64 followed; /* thread ids */
-	int own_fd;                  /* counts our own calls */
+	struct cprof_map64 followed_waitv;
+	size_t looked; /* threads that were looked at for futex_waitv */
+	int own_fd;    /* counts our own calls */
 	uint64_t lost;
 };
 
@@ -198,21 +201,66 @@ static struct cprof_error *open_threads(struct cprof_wait_events *events)
 	return NULL;
 }
 
-/* Two events more for each thread and CPU are only for programs that use it. */
-static bool uses_waitv(const struct cprof_target *target)
+static bool sleeps_in_waitv(pid_t pid, pid_t tid)
+{
+	char text[256];
+	struct cprof_thread_call call;
+	return cprof_thread_read(pid, tid, "syscall", text, sizeof(text)) > 0 &&
+	       cprof_thread_call_parse(text, &call) && call.kind == CPROF_CALL_BLOCKED &&
+	       call.nr == SYS_futex_waitv;
+}
+
+/*
+ * Two events more for each thread and CPU, which each of its turns on a CPU pays for, are only for programs that use it. A
+ * few threads are looked at, each time the next ones.
+ */
+static bool uses_waitv(struct cprof_wait_events *events, size_t most)
 {
 	CPROF_AUTO(free) pid_t *tids = NULL;
 	size_t n = 0;
-	cprof_error_free(cprof_target_threads(target, &tids, &n));
-	for (size_t i = 0; i < n; i++) {
-		char text[256];
-		struct cprof_thread_call call;
-		if (cprof_thread_read(target->pid, tids[i], "syscall", text, sizeof(text)) > 0 &&
-		    cprof_thread_call_parse(text, &call) && call.kind == CPROF_CALL_BLOCKED &&
-		    call.nr == SYS_futex_waitv)
+	cprof_error_free(cprof_target_threads(events->target, &tids, &n));
+	for (size_t i = 0; i < n && i < most; i++) {
+		if (sleeps_in_waitv(events->target->pid, tids[events->looked++ % n]))
 			return true;
 	}
 	return false;
+}
+
+static struct cprof_error *open_waitv_of_new_threads(struct cprof_wait_events *events,
+						     size_t *ret_new)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n;
+	*ret_new = 0;
+	struct cprof_error *err = cprof_target_threads(events->target, &tids, &n);
+	if (!err)
+		cprof_perf_host_raise_files((n + 1) * events->n_cpus * 4);
+	for (size_t i = 0; !err && i < n && i < THREADS_MAX; i++) {
+		bool added;
+		if (!cprof_map64_put(&events->followed_waitv, (uint64_t)tids[i], &added))
+			return cprof_error_no_memory();
+		*ret_new += added;
+		for (size_t cpu = 0; !err && added && cpu < events->n_cpus; cpu++)
+			err = open_waitv(events, tids[i], cpu);
+		if (err && err->code == CPROF_ERR_NO_TARGET) { /* ended meanwhile */
+			cprof_error_free(err);
+			err = NULL;
+		}
+	}
+	return err;
+}
+
+struct cprof_error *cprof_wait_events_look(struct cprof_wait_events *events)
+{
+	if (events->waitv || events->releases || !events->points.enter_waitv ||
+	    !uses_waitv(events, WAITV_LOOKS))
+		return NULL;
+	events->waitv = true;
+	size_t added = 1;
+	struct cprof_error *err = NULL;
+	for (int round = 0; !err && added && round < ROUNDS_MAX; round++)
+		err = open_waitv_of_new_threads(events, &added);
+	return err;
 }
 
 static int open_own(const struct cprof_wait_events *events)
@@ -250,7 +298,8 @@ struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bo
 		events->rings = calloc(events->n_cpus, sizeof(*events->rings));
 		err = events->rings ? NULL : cprof_error_no_memory();
 	}
-	events->waitv = !err && !releases && events->points.enter_waitv && uses_waitv(target);
+	events->waitv =
+		!err && !releases && events->points.enter_waitv && uses_waitv(events, THREADS_MAX);
 	if (!err)
 		err = open_threads(events);
 	if (err) {
@@ -273,6 +322,7 @@ void cprof_wait_events_close(struct cprof_wait_events *events)
 	for (size_t i = 0; events->rings && i < events->n_rings; i++)
 		cprof_perf_event_unmap(events->rings[i].event);
 	cprof_map64_deinit(&events->followed);
+	cprof_map64_deinit(&events->followed_waitv);
 	free(events->fds);
 	free(events->rings);
 	free(events->cpus);
@@ -295,7 +345,7 @@ struct raw_enter {
 	uint8_t flags, preempt;
 	int32_t pid;
 	int32_t nr, pad;
-	uint64_t args[3];
+	uint64_t args[5];
 };
 struct raw_exit {
 	uint16_t type;
@@ -327,6 +377,8 @@ static bool decode(const void *raw, size_t n_raw, int32_t nr, uint64_t enter_id,
 	ret->addr = enter.args[0];
 	ret->op = (uint32_t)enter.args[1];
 	ret->val = (uint32_t)enter.args[2];
+	ret->n = (uint32_t)enter.args[3];
+	ret->to = enter.args[4];
 	return enter.nr == nr;
 }
 

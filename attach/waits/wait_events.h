@@ -36,7 +36,8 @@ struct cprof_wait_events_call {
 	uint64_t time_ns;
 	uint64_t addr;    /* ENTER */
 	uint32_t op, val; /* ENTER; CPROF_WAIT_PAIR_WAITV */
-	int64_t ret;      /* EXIT */
+	uint64_t to, n; /* ENTER of a requeue: the other address, and how many may be moved there */
+	int64_t ret;    /* EXIT */
 	const struct cprof_perf_record
 		*record; /* with registers and stack at an EXIT that has them */
 };
@@ -48,6 +49,12 @@ struct cprof_wait_events_call {
 struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bool releases,
 					   uint32_t stack_bytes, struct cprof_wait_events **ret);
 void cprof_wait_events_close(struct cprof_wait_events *events);
+
+/*
+ * Whether a thread sleeps in futex_waitv by now; then that call is followed from here on. To be asked about once a second:
+ * reads /proc of at most 64 threads. Errors: as open.
+ */
+struct cprof_error *cprof_wait_events_look(struct cprof_wait_events *events);
 
 size_t cprof_wait_events_fds(const struct cprof_wait_events *events, struct pollfd *fds,
 			     size_t cap);

@@ -26,6 +26,12 @@ struct cprof_wait_pair_thread {
 		owner; /* thread id beside or in the futex word, as read during the wait; 0 unknown */
 	bool owner_read; /* or tried to, in this wait */
 	uint32_t wakes;  /* on its address before it went to sleep there */
+	/* It was taken from its address to another one, a lock's, as far as can be told while it sleeps. */
+	uint64_t moved_ns; /* 0: it was not */
+	uint64_t to_addr;
+	uint32_t mover;
+	uint32_t to_wakes; /* on that address before it came there */
+	bool to_pi;
 };
 
 #define CPROF_WAIT_PAIR_WAKERS 16
@@ -61,11 +67,22 @@ struct cprof_error *cprof_wait_pair_enter(struct cprof_wait_pair *pair, uint32_t
 					  uint32_t val);
 
 /*
- * Its call returns `ret`. True if that was a wait that slept (in `releases` a wake that ended waits somebody is
- * charged for), which `*wait` then describes, with count 1 and its times.
+ * The call that `tid` has just entered is a requeue: those who sleep on its address, but for as many as it wakes, go on to
+ * `to`, at most `n` of them, in the order in which they came. Whether it really took them is seen when they return: then the
+ * last wake was there. Nothing is done for another call. Errors: NO_MEMORY.
  */
-bool cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns, int64_t ret,
-			  struct cprof_wait *wait);
+struct cprof_error *cprof_wait_pair_requeue(struct cprof_wait_pair *pair, uint32_t tid, uint64_t to,
+					    uint64_t n);
+
+#define CPROF_WAIT_PAIR_PARTS 2
+
+/*
+ * Its call returns `ret`. How many waits that was which slept: 0 or 1, or 2 where a requeue moved the thread: the one for the
+ * condition variable, then the one for the lock. `waits` has room for CPROF_WAIT_PAIR_PARTS and describes them, each with
+ * count 1 and its times. In `releases` it is 1 for a wake that ended waits somebody is charged for.
+ */
+unsigned cprof_wait_pair_exit(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns,
+			      int64_t ret, struct cprof_wait *waits);
 
 /* Thread `tid` has ended: that is the wake of those who join it, made by the kernel without any call. */
 void cprof_wait_pair_ended(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now_ns);

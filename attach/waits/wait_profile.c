@@ -260,7 +260,10 @@ static struct cprof_wait_verdict judge(const struct fill *fill, const struct cpr
 							     ret_entry, &input.known)
 			     : cprof_wait_names_tell(row->by_number, names->text, names->n,
 						     ret_entry, &input.known);
-	if (cprof_wait_is_futex(row->syscall))
+	/* The names are those of the condition variable; it was moved to a lock, or nobody would have moved it. */
+	if (row->requeued)
+		input.told = row->by_number;
+	else if (cprof_wait_is_futex(row->syscall))
 		return cprof_wait_settle(&input);
 	return (struct cprof_wait_verdict){ input.told, cprof_wait_kind_contends(input.told) };
 }

@@ -18,14 +18,15 @@ static uint64_t hash_row(const struct cprof_wait_row *row)
 	uint64_t hash = cprof_hash_mix(row->stack, row->tid);
 	hash = cprof_hash_mix(hash, row->addr);
 	hash = cprof_hash_mix(hash, (uint64_t)row->owner_tid << 32 | (uint32_t)row->syscall);
-	return cprof_hash_mix(hash, (uint64_t)row->by_number << 1 | row->open);
+	return cprof_hash_mix(hash, (uint64_t)row->by_number << 2 | (uint64_t)row->requeued << 1 |
+					    row->open);
 }
 
 static bool equal_rows(const struct cprof_wait_row *a, const struct cprof_wait_row *b)
 {
 	return a->stack == b->stack && a->tid == b->tid && a->addr == b->addr &&
 	       a->owner_tid == b->owner_tid && a->syscall == b->syscall &&
-	       a->by_number == b->by_number && a->open == b->open;
+	       a->by_number == b->by_number && a->requeued == b->requeued && a->open == b->open;
 }
 
 static struct cprof_error *find_row(struct cprof_wait_table *table,
@@ -64,6 +65,7 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
 		.syscall = wait->syscall,
 		.by_number = cprof_wait_kind_by_number(wait),
 		.open = wait->open,
+		.requeued = wait->requeued,
 	};
 	if (table->n_rows >= CPROF_WAIT_TABLE_MAX) {
 		want.tid = want.owner_tid = 0;

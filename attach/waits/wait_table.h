@@ -27,7 +27,7 @@ struct cprof_wait_row {
 	uint64_t addr;
 	int32_t syscall;
 	enum cprof_wait_kind by_number;
-	bool open;
+	bool open, requeued;
 	double count, delay_ns, queue_ns;
 };
 

@@ -17,7 +17,7 @@
 #define STACK_BYTES_USER 2048u
 #define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
 #define WORDS_READ       16
-#define BLIND_CHECK_NS   CPROF_NS_PER_S
+#define LOOK_NS          CPROF_NS_PER_S
 
 struct perf_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
@@ -78,6 +78,34 @@ static void read_word_after(struct perf_tier *tier, struct cprof_wait *wait)
 					       sizeof(wait->word));
 }
 
+static struct cprof_error *take_wait(struct perf_tier *tier,
+				     const struct cprof_wait_events_call *call,
+				     struct cprof_wait *wait)
+{
+	struct cprof_regs regs;
+	if (!call->record->sample.regs || call->record->sample.regs_32bit)
+		return NULL;
+	read_word_after(tier, wait);
+	cprof_wait_intake_find_owner(wait);
+	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
+	const struct cprof_session_sample sample = {
+		.process = tier->intake->process,
+		.regs = &regs,
+		.stack_addr = regs.r[cprof_arch_host()->sp],
+		.stack = call->record->sample.stack,
+		.n_stack = call->record->sample.n_stack,
+		.live = true,
+	};
+	return cprof_wait_intake_take(tier->intake, wait, &sample, NULL);
+}
+
+static struct cprof_error *enter(struct perf_tier *tier, const struct cprof_wait_events_call *call)
+{
+	struct cprof_error *err = cprof_wait_pair_enter(&tier->pair, call->tid, call->time_ns,
+							call->addr, call->op, call->val);
+	return err ? err : cprof_wait_pair_requeue(&tier->pair, call->tid, call->to, call->n);
+}
+
 static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_call *call)
 {
 	struct perf_tier *tier = ctx;
@@ -88,38 +116,37 @@ static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_c
 		return NULL;
 	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
 	if (call->kind == CPROF_WAIT_EVENTS_ENTER)
-		return cprof_wait_pair_enter(&tier->pair, call->tid, call->time_ns, call->addr,
-					     call->op, call->val);
+		return enter(tier, call);
 	if (call->kind == CPROF_WAIT_EVENTS_ENDED) {
 		cprof_wait_pair_ended(&tier->pair, call->tid, call->time_ns);
 		return NULL;
 	}
-	struct cprof_wait wait;
-	if (!cprof_wait_pair_exit(&tier->pair, call->tid, late ? end_ns : call->time_ns, call->ret,
-				  &wait) ||
-	    !call->record->sample.regs || call->record->sample.regs_32bit)
-		return NULL;
-	wait.open = late;
-	read_word_after(tier, &wait);
-	cprof_wait_intake_find_owner(&wait);
-	struct cprof_regs regs;
-	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
-	const struct cprof_session_sample sample = {
-		.process = tier->intake->process,
-		.regs = &regs,
-		.stack_addr = regs.r[cprof_arch_host()->sp],
-		.stack = call->record->sample.stack,
-		.n_stack = call->record->sample.n_stack,
-		.live = true,
-	};
-	return cprof_wait_intake_take(tier->intake, &wait, &sample, NULL);
+	struct cprof_wait waits[CPROF_WAIT_PAIR_PARTS];
+	const unsigned n = cprof_wait_pair_exit(&tier->pair, call->tid,
+						late ? end_ns : call->time_ns, call->ret, waits);
+	struct cprof_error *err = NULL;
+	for (unsigned i = 0; !err && i < n; i++) {
+		waits[i].open = late && i == n - 1;
+		err = take_wait(tier, call, &waits[i]);
+	}
+	return err;
 }
 
-static void warn_if_blind(struct perf_tier *tier, uint64_t now_ns)
+static void follow_waitv(struct perf_tier *tier)
 {
-	if (now_ns - tier->checked_ns < BLIND_CHECK_NS)
+	struct cprof_error *err = cprof_wait_events_look(tier->events);
+	if (err)
+		cprof_run_log_note(tier->intake->run->log, CPROF_NOTE_WARNING,
+				   "waits in futex_waitv are not followed: %s", err->message);
+	cprof_error_free(err);
+}
+
+static void look_around(struct perf_tier *tier, uint64_t now_ns)
+{
+	if (now_ns - tier->checked_ns < LOOK_NS)
 		return;
 	tier->checked_ns = now_ns;
+	follow_waitv(tier);
 	if (!cprof_wait_events_see(tier->events))
 		cprof_run_log_note(
 			tier->intake->run->log, CPROF_NOTE_WARNING,
@@ -139,7 +166,7 @@ static struct cprof_error *drain(void *state)
 	uint64_t now_ns = cprof_clock_mono_ns();
 	const bool over = tier->intake->run->window->end != CPROF_WINDOW_OPEN;
 	tier->pair.from_ns = tier->intake->run->window->start_mono_ns;
-	warn_if_blind(tier, now_ns);
+	look_around(tier, now_ns);
 	struct cprof_error *err = cprof_wait_events_drain(
 		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
 	const struct cprof_memory memory = { .read = read_word,

@@ -202,6 +202,76 @@ class Primitives(harness.TempDir):
         delay.check(self, delayed, 0.10 + missing, "mutex")
 
 
+class Moved(harness.TempDir):
+    """FUTEX_REQUEUE takes a condition variable's waiter to the lock: from then on it is the lock that it waits for. futex_waitv
+    is followed as soon as somebody uses it."""
+
+    ROUNDS, WAITERS, LOCK_MS = 15, 3, 10 + 12 + 14  # what the three wait for the lock at least, in each round
+
+    def run_of(self, kind, mode):
+        out = self.path(f"{kind}.{mode}.pb.gz")
+        result = harness.attach("-mode", mode, "-block-method", "perf", "-seconds", 60, "-f", "-o", out, "--",
+                                harness.target_path("requeue"), kind, self.ROUNDS, preexec_fn=go_first)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        news, lock = map(int, re.search(r"truth news \d+ ns (\d+) lock \d+ ns (\d+)", result.stdout).groups())
+        return harness.Profile.read(out), news, lock
+
+    def test_the_condition_is_waited_for_until_the_news_and_the_lock_after_it(self):
+        for kind, lock_kind in (("cond", "mutex"), ("pi", "pi_mutex")):
+            with self.subTest(kind=kind):
+                profile, news, lock = self.run_of(kind, "block")
+                at_lock = sums(profile, lambda stack, labels: "wait_for_news" in stack and labels["kind"] == lock_kind)
+                at_news = sums(profile, lambda stack, labels: "wait_for_news" in stack and labels["kind"] != lock_kind)
+                self.assertEqual(at_lock[0], self.ROUNDS * self.WAITERS)
+                self.assertEqual(at_news[2], self.ROUNDS * self.WAITERS)
+                self.assertEqual((at_lock[2:], at_news[:2]), ([0, 0], [0, 0]), "in the wrong pair")
+                Delay(self.ROUNDS * self.LOCK_MS * MS, lock).check(self, at_lock[1], 0.05, "lock")
+                Delay(news, news).check(self, at_news[3], 0.1, "news")
+                locks = {labels["lock"] for stack, values, labels in profile.samples if values[1] and "wait_for_news" in stack}
+                self.assertEqual(len(locks), 1, "one lock")
+
+    def test_the_lock_is_paid_for_by_who_releases_it(self):
+        for kind in ("cond", "pi"):
+            with self.subTest(kind=kind):
+                profile, _, lock = self.run_of(kind, "mutex")
+                paid = sums(profile, lambda stack, labels: "drop_lock" in stack)
+                Delay(self.ROUNDS * self.LOCK_MS * MS, lock).check(self, paid[1], 0.05, kind)
+
+    def sleep_in_waitv(self, pid):
+        calls = []
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+                calls.append(file.read().split()[0])
+        return calls.count("449") == self.WAITERS
+
+    def test_futex_waitv_is_followed_from_when_it_is_used(self):
+        out = self.path("waitv.pb.gz")
+        target = harness.Target(["requeue", "waitv"])
+
+        def line(answer):
+            target.process.stdin.write("\n")
+            target.process.stdin.flush()
+            self.assertEqual(target.process.stdout.readline() if answer else "", answer)
+            harness.wait_until(lambda: self.sleep_in_waitv(target.pid), "three threads sleep in futex_waitv")
+
+        tool = subprocess.Popen([harness.ATTACH, "-p", str(target.pid), "-mode", "block", "-block-method", "perf", "-seconds", "0",
+                                 "-f", "-o", out], stderr=subprocess.PIPE, text=True)
+        harness.wait_for_window(tool)
+        descriptors = len(os.listdir(f"/proc/{tool.pid}/fd"))
+        line("")
+        more = 2 * (self.WAITERS + 1) * os.cpu_count()  # entry and return of each thread on each processor
+        harness.wait_until(lambda: len(os.listdir(f"/proc/{tool.pid}/fd")) >= descriptors + more, "it follows the call")
+        for _ in range(5):
+            line("told\n")
+        tool.send_signal(signal.SIGINT)
+        said = tool.communicate(timeout=60)[1]
+        self.assertEqual(tool.returncode, 0, said)
+        target.process.stdin.close()
+        self.assertEqual(target.process.wait(timeout=60), 0)
+        profile = harness.Profile.read(out)
+        self.assertGreaterEqual(sums(profile, lambda stack, labels: "wait_for_news" in stack)[2], 4 * self.WAITERS)
+
+
 class Shapes(harness.TempDir):
     METHODS = ("bpf", "perf") if is_root() else ("perf",)
 

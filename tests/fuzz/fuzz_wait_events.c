@@ -23,16 +23,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (n > size - at)
 			n = size - at;
 		struct cprof_wait_events_call call;
-		struct cprof_wait wait;
+		struct cprof_wait waits[CPROF_WAIT_PAIR_PARTS];
 		now_ns += data[at - 1];
 		if (cprof_wait_events_decode(data + at, n, ENTER, EXIT, &call)) {
 			if (call.kind == CPROF_WAIT_EVENTS_ENTER) {
 				if (cprof_wait_pair_enter(&pair, tid, now_ns, call.addr, call.op,
-							  call.val))
+							  call.val) ||
+				    cprof_wait_pair_requeue(&pair, tid, call.to, call.n))
 					abort();
-			} else if (cprof_wait_pair_exit(&pair, tid, now_ns, call.ret, &wait)) {
-				if (!(wait.delay_ns > 0 && wait.queue_ns >= 0))
-					abort();
+			} else {
+				unsigned k =
+					cprof_wait_pair_exit(&pair, tid, now_ns, call.ret, waits);
+				while (k-- > 0) {
+					if (!(waits[k].delay_ns > 0 && waits[k].queue_ns >= 0))
+						abort();
+				}
 			}
 		}
 		at += n;

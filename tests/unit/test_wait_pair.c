@@ -10,7 +10,7 @@
 #define WAKE 0x81u
 #define LOCK 0x1000u
 
-static struct cprof_wait wait;
+static struct cprof_wait wait, parts[CPROF_WAIT_PAIR_PARTS];
 
 static void enter(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now, uint32_t op)
 {
@@ -201,6 +201,124 @@ TEST(wait_pair_takes_the_list_of_a_wait_for_several_words_for_no_word)
 	enter(&pair, 2, 8100, WAKE);
 	CHECK(cprof_wait_pair_exit(&pair, 1, 9000, 0, &wait)); /* its first word */
 	CHECK(wait.woken && wait.queue_ns == 0 && !wait.waker_tid);
+	cprof_wait_pair_deinit(&pair);
+}
+
+#define MUTEX       0x2000u
+#define REQUEUE     (0x80u | 3)
+#define CMP_REQUEUE (0x80u | 4)
+
+/* Thread `tid` wakes `wake` of those at LOCK and has `n` moved on to MUTEX. */
+static void requeue(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now, uint32_t op,
+		    uint32_t wake, uint64_t n)
+{
+	CHECK(!cprof_wait_pair_enter(pair, tid, now, LOCK, op, wake));
+	CHECK(!cprof_wait_pair_requeue(pair, tid, MUTEX, n));
+}
+
+static void unlock(struct cprof_wait_pair *pair, uint32_t tid, uint64_t now)
+{
+	CHECK(!cprof_wait_pair_enter(pair, tid, now, MUTEX, WAKE, 1));
+}
+
+TEST(wait_pair_parts_the_wait_of_a_thread_that_was_moved_to_a_lock)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1500, WAIT);
+	enter(&pair, 3, 1800, WAIT);
+	requeue(&pair, 9, 4000, CMP_REQUEUE, 1, 0x7fffffff);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 4500, 0, parts), 1); /* the one that was woken */
+	CHECK(parts[0].delay_ns == 3000 && parts[0].queue_ns == 500 && !parts[0].requeued);
+	unlock(&pair, 9, 6000);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 2, 6200, 0, parts), 2);
+	CHECK(parts[0].delay_ns == 2500 && parts[0].addr == LOCK && parts[0].waker_tid == 9);
+	CHECK(!parts[0].requeued && parts[0].queue_ns == 0 && parts[0].count == 1);
+	CHECK(parts[1].delay_ns == 2000 && parts[1].addr == MUTEX && parts[1].waker_tid == 9);
+	CHECK(parts[1].requeued && parts[1].queue_ns == 200 && parts[1].owner_tid == 9);
+	CHECK_UINT(parts[1].futex_op, WAIT);
+	CHECK_UINT(parts[1].futex_val, 2);
+	unlock(&pair, 2, 7000);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 3, 7100, 0, parts), 2);
+	CHECK(parts[0].delay_ns == 2200 && parts[1].delay_ns == 3000 && parts[1].waker_tid == 2);
+	enter(&pair, 3, 8000, WAIT); /* the next wait begins anew */
+	enter(&pair, 9, 8500, WAKE);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 3, 9000, 0, parts), 1);
+	CHECK(parts[0].delay_ns == 500 && !parts[0].requeued);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_takes_nobody_for_moved_who_was_woken_where_he_lay)
+{
+	struct cprof_wait_pair pair = { 0 };
+	enter(&pair, 1, 1000, WAIT);
+	requeue(&pair, 9, 2000, CMP_REQUEUE, 0, 0x7fffffff); /* refused: the word had changed */
+	enter(&pair, 9, 3000, WAKE);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 3300, 0, parts), 1);
+	CHECK(parts[0].delay_ns == 2000 && parts[0].addr == LOCK);
+	enter(&pair, 1, 4000, WAIT);
+	enter(&pair, 2, 4100, WAIT);
+	requeue(&pair, 9, 5000, REQUEUE, 0, 1); /* one, the first that came */
+	unlock(&pair, 9, 6000);
+	enter(&pair, 9, 6500, WAKE);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 2, 6600, 0, parts), 1);
+	CHECK(parts[0].delay_ns == 2400 && !parts[0].requeued);
+	enter(&pair, 3, 7000, WAIT);
+	requeue(&pair, 9, 8000, CMP_REQUEUE, 0, 1);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 3, 9000, -ETIMEDOUT, parts),
+		   2); /* gave up at the lock */
+	CHECK(parts[1].delay_ns == 1000 && parts[1].addr == MUTEX && !parts[1].woken);
+	enter(&pair, 4, 9100, WAKE); /* no requeue: nothing is moved, whatever its arguments say */
+	CHECK(!cprof_wait_pair_requeue(&pair, 4, MUTEX, 5));
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_knows_a_lock_with_priorities_that_was_moved_to)
+{
+	struct cprof_wait_pair pair = { 0 };
+	CHECK(!cprof_wait_pair_enter(&pair, 1, 1000, LOCK, 0x80 | 11, 7));
+	requeue(&pair, 9, 2000, 0x80 | 12, 0, 1);
+	CHECK(!cprof_wait_pair_enter(&pair, 9, 5000, MUTEX, 0x80 | 7, 0));
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 5100, 0, parts), 2);
+	CHECK(parts[0].delay_ns == 1000 && parts[0].futex_op == (0x80 | 11));
+	CHECK(parts[1].delay_ns == 3000 && parts[1].futex_op == (0x80 | 6));
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_lets_the_lock_be_paid_for_who_was_moved_to_it)
+{
+	struct cprof_wait_pair pair = { .releases = true };
+	enter(&pair, 1, 1000, WAIT);
+	enter(&pair, 2, 1000, WAIT);
+	enter(&pair, 3, 1000, WAIT);
+	requeue(&pair, 9, 2000, CMP_REQUEUE, 1, 0x7fffffff);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 9, 2100, 3, parts),
+		   1); /* of the condition variable */
+	CHECK(parts[0].addr == LOCK && parts[0].delay_ns == 3000);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 2200, 0, parts), 0);
+	unlock(&pair, 9, 5000);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 9, 5100, 1, parts), 1); /* two have waited 3000 */
+	CHECK(parts[0].addr == MUTEX && parts[0].delay_ns == 6000);
+	CHECK_UINT(parts[0].futex_op, WAIT);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 2, 5200, 0, parts), 0);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 3, 5500, -ETIMEDOUT, parts), 0);
+	cprof_wait_pair_deinit(&pair);
+}
+
+TEST(wait_pair_lets_nobody_pay_for_who_was_moved_to_a_free_lock_with_priorities)
+{
+	struct cprof_wait_pair pair = { .releases = true };
+	CHECK(!cprof_wait_pair_enter(&pair, 1, 1000, LOCK, 0x80 | 11, 7));
+	CHECK(!cprof_wait_pair_enter(&pair, 2, 1100, LOCK, 0x80 | 11, 7));
+	requeue(&pair, 9, 2000, 0x80 | 12, 1, 5);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 9, 2100, 2, parts), 1);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 2200, 0, parts),
+		   0); /* got it, and drops it later */
+	CHECK(!cprof_wait_pair_enter(&pair, 1, 4000, MUTEX, 0x80 | 7, 0));
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 1, 4100, 0, parts), 1);
+	CHECK(parts[0].delay_ns == 2000 && parts[0].addr == MUTEX);
+	CHECK_UINT(parts[0].futex_op, 0x80 | 6);
+	CHECK_UINT(cprof_wait_pair_exit(&pair, 2, 4200, 0, parts), 0);
 	cprof_wait_pair_deinit(&pair);
 }
 
