@@ -9,9 +9,9 @@
 
 #include "base/array.h"
 #include "base/search.h"
+#include "symbolize/elf/elf_headers.h"
 
 #define FILES_MAX 1000000
-#define PHDRS_MAX 128 /* of a mapped program, when looking for its build-id */
 
 static const struct cprof_core_mapping *mapping_at(const struct cprof_core_file *core,
 						   uint64_t addr)
@@ -22,37 +22,23 @@ static const struct cprof_core_mapping *mapping_at(const struct cprof_core_file 
 }
 
 /* The build-id in the notes of the ELF image that begins at `start` in the core's memory; its length or 0. */
-static size_t build_id_at(struct cprof_core_file *core, uint64_t start, uint8_t *build_id)
+static size_t build_id_at(const struct cprof_core_file *core, uint64_t start, uint8_t *build_id)
 {
-	Elf64_Ehdr header;
-	if (!cprof_core_file_read(core, start, &header, sizeof(header)) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+	size_t n = 0;
+	struct cprof_image *image;
+	struct cprof_elf_headers headers;
+	const uint8_t *bytes = cprof_core_file_dumped(core, start, &n);
+	struct cprof_error *err =
+		bytes ? cprof_image_borrow((uint8_t *)(uintptr_t)bytes, n, &image) : NULL;
+	if (!bytes || err) {
+		cprof_error_free(err);
 		return 0;
-	for (unsigned i = 0; i < header.e_phnum && i < PHDRS_MAX; i++) {
-		Elf64_Phdr phdr;
-		uint8_t note[16 + CPROF_BUILD_ID_MAX];
-		Elf64_Nhdr head;
-		if (!cprof_core_file_read(core, start + header.e_phoff + i * sizeof(phdr), &phdr,
-					  sizeof(phdr)))
-			return 0;
-		/* The linker puts the build-id into a note segment of its own or first into a shared one. */
-		for (uint64_t at = 0;
-		     phdr.p_type == PT_NOTE && at + sizeof(head) < phdr.p_filesz && at < 4096;) {
-			uint64_t addr = start + phdr.p_offset + at;
-			if (!cprof_core_file_read(core, addr, &head, sizeof(head)) ||
-			    head.n_namesz > 4096 || head.n_descsz > 65536)
-				return 0;
-			size_t n = 16 + (size_t)head.n_descsz;
-			if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 &&
-			    n <= sizeof(note) && cprof_core_file_read(core, addr, note, n)) {
-				memcpy(build_id, note + 16, head.n_descsz);
-				return head.n_descsz;
-			}
-			at += sizeof(head) + ((head.n_namesz + 3) & ~3u) +
-			      ((head.n_descsz + 3) & ~3u);
-		}
 	}
-	return 0;
+	err = cprof_elf_headers_read(image, &headers);
+	n = err ? 0 : cprof_elf_headers_build_id(&headers, build_id);
+	cprof_error_free(err);
+	cprof_image_free(image);
+	return n;
 }
 
 struct file { /* one mapped path */

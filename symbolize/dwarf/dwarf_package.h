@@ -3,7 +3,7 @@
  * symbolize/dwarf/dwarf_package.h - a .dwp file: the .dwo files of a whole program in one, with an index by their ids.
  *
  * Owns the index and cutting out of the package's sections what came from one .dwo file. What is in there reads
- * like that file itself: dwarf_split.h does so.
+ * like that file itself: dwarf_split.h does so. libdw 0.188 knows no packages.
  *
  * Source of truth: DWARF 5 "DWARF Package Files"; before it GCC's wiki page "DebugFissionDWP" (version 2).
  */

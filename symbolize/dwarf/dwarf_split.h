@@ -4,7 +4,7 @@
  *
  * Owns where such files are looked for and the proof that one belongs here: the 64-bit id in the program and in the
  * file, never the path. A package is looked for first: one file instead of thousands. Lazy: a file is opened when an
- * address in its unit is asked for.
+ * address in its unit is asked for. Not libdw's own search: it opens, itself and with no hook, whatever lies at the path that the program names.
  */
 #ifndef CPROF_SYMBOLIZE_DWARF_DWARF_SPLIT_H
 #define CPROF_SYMBOLIZE_DWARF_DWARF_SPLIT_H

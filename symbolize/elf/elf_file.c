@@ -8,11 +8,11 @@
 
 #include "base/cleanup.h"
 #include "cprof/build_id.h"
+#include "symbolize/elf/elf_headers.h"
 
 #define SECTIONS_MAX       (1u << 20)
 #define NAME_BYTES         256u
-#define NOTES_MAX          256u         /* sections of notes that are looked at */
-#define NOTE_BYTES         (1ull << 20) /* of each; linkers write some hundred */
+#define NOTES_MAX          256u /* sections of notes that are looked at */
 #define INFLATE_LIMIT      (4ull << 30)
 #define COMPRESS_ZSTD      2  /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
 #define ZDEBUG_HEADER_SIZE 12 /* "ZLIB" and the size, big-endian */
@@ -323,17 +323,13 @@ static struct cprof_error *read_sections(struct cprof_elf *elf, const Elf64_Ehdr
 
 static struct cprof_error *read_all(struct cprof_elf *elf)
 {
-	Elf64_Ehdr ehdr;
-	const uint8_t *bytes = cprof_image_at(elf->image, 0, sizeof(ehdr));
-	if (!bytes || memcmp(bytes, ELFMAG, SELFMAG) != 0)
-		return bad("no ELF file");
-	memcpy(&ehdr, bytes, sizeof(ehdr));
-	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "not a 64-bit little-endian ELF file");
-	elf->type = ehdr.e_type;
-	elf->machine = ehdr.e_machine;
-	return read_sections(elf, &ehdr);
+	struct cprof_elf_headers headers;
+	struct cprof_error *err = cprof_elf_headers_begin(elf->image, &headers);
+	if (err)
+		return err;
+	elf->type = headers.file.e_type;
+	elf->machine = headers.file.e_machine;
+	return read_sections(elf, &headers.file);
 }
 
 struct cprof_error *cprof_elf_open(struct cprof_image *image, bool borrowed,
@@ -374,28 +370,6 @@ void cprof_elf_free(struct cprof_elf *elf)
 
 /* ---- build-id ---- */
 
-uint8_t cprof_elf_build_id_in(const struct cprof_section *section, uint8_t *build_id)
-{
-	uint64_t at = 0;
-	Elf64_Nhdr nhdr;
-	const uint8_t *bytes;
-	while (at < NOTE_BYTES && (bytes = cprof_section_at(section, at, sizeof(nhdr)))) {
-		memcpy(&nhdr, bytes, sizeof(nhdr));
-		uint64_t name = at + sizeof(nhdr), desc = name + ((nhdr.n_namesz + 3ull) & ~3ull);
-		if (nhdr.n_type == NT_GNU_BUILD_ID && nhdr.n_namesz == 4 && nhdr.n_descsz &&
-		    nhdr.n_descsz <= CPROF_BUILD_ID_MAX) {
-			const uint8_t *owner = cprof_section_at(section, name, 4);
-			const uint8_t *id = cprof_section_at(section, desc, nhdr.n_descsz);
-			if (owner && id && memcmp(owner, "GNU", 4) == 0) {
-				memcpy(build_id, id, nhdr.n_descsz);
-				return (uint8_t)nhdr.n_descsz;
-			}
-		}
-		at = desc + ((nhdr.n_descsz + 3ull) & ~3ull);
-	}
-	return 0;
-}
-
 uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id)
 {
 	for (size_t i = 0, n = 0; i < elf->n_sections && n < NOTES_MAX; i++) {
@@ -403,7 +377,8 @@ uint8_t cprof_elf_build_id(struct cprof_elf *elf, uint8_t *build_id)
 		if (elf->sections[i].type != SHT_NOTE)
 			continue;
 		n++;
-		len = cprof_elf_build_id_in(&elf->sections[i], build_id);
+		len = cprof_elf_headers_build_id_in(elf->sections[i].image, elf->sections[i].offset,
+						    elf->sections[i].size, build_id);
 		if (len)
 			return len;
 	}

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/printable_text.h"
-#include "symbolize/elf/elf_file.h"
+#include "symbolize/elf/elf_headers.h"
 
 #define NOTES_MAX     (1u << 20)
 #define BUILD_ID_DIR  "/usr/lib/debug/.build-id"
@@ -29,14 +29,14 @@ void cprof_kernel_search_note(const struct cprof_kernel_search *search, const ch
 bool cprof_kernel_search_begin(struct cprof_kernel_search *search, const char *notes_path)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_section notes = { .name = "" };
+	struct cprof_image *notes;
 	struct cprof_error *err = cprof_file_read(notes_path, NOTES_MAX, &bytes);
 	if (!err)
-		err = cprof_image_borrow(bytes.data, bytes.len, &notes.image);
+		err = cprof_image_borrow(bytes.data, bytes.len, &notes);
 	if (!err) {
-		notes.size = bytes.len;
-		search->build_id_len = cprof_elf_build_id_in(&notes, search->build_id);
-		cprof_image_free(notes.image);
+		search->build_id_len =
+			cprof_elf_headers_build_id_in(notes, 0, bytes.len, search->build_id);
+		cprof_image_free(notes);
 	}
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		search->err = err;

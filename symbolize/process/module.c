@@ -14,11 +14,11 @@
 #include "base/cleanup.h"
 #include "base/foreign_file.h"
 #include "symbolize/elf/elf_file.h"
+#include "symbolize/elf/elf_headers.h"
 #include "symbolize/process/module_impl.h"
 #include "symbolize/process/mapped_file.h"
 
-#define VDSO_MAX     (64 * 1024)
-#define SEGMENTS_MAX 4096 /* PN_XNUM allows more; nothing that runs has them */
+#define VDSO_MAX (64 * 1024)
 
 void cprof_modules_init(struct cprof_modules *modules)
 {
@@ -113,9 +113,9 @@ static void read_build_id(struct cprof_module *module)
 
 static void take_segment(struct cprof_module *module, const Elf64_Phdr *phdr)
 {
-	struct cprof_section notes = { .name = "", .image = module->image };
-	switch (phdr->p_type) {
-	case PT_LOAD:
+	if (phdr->p_type == PT_GNU_EH_FRAME)
+		module->eh_frame_hdr = phdr->p_vaddr;
+	if (phdr->p_type == PT_LOAD)
 		module->segments[module->n_segments++] = (struct cprof_segment){
 			.file_addr = phdr->p_vaddr,
 			.offset = phdr->p_offset,
@@ -123,71 +123,28 @@ static void take_segment(struct cprof_module *module, const Elf64_Phdr *phdr)
 			.mem_size = phdr->p_memsz,
 			.flags = phdr->p_flags,
 		};
-		break;
-	case PT_GNU_EH_FRAME:
-		module->eh_frame_hdr = phdr->p_vaddr;
-		break;
-	case PT_NOTE:
-		notes.offset = phdr->p_offset;
-		notes.size = phdr->p_filesz;
-		if (!module->build_id_len)
-			module->build_id_len = cprof_elf_build_id_in(&notes, module->build_id);
-		break;
-	default:
-		break;
-	}
-}
-
-/* The number of program headers; of more than 16 bits hold, the first section header tells. */
-static size_t n_phdrs(const struct cprof_module *module, const Elf64_Ehdr *ehdr)
-{
-	Elf64_Shdr first;
-	if (ehdr->e_phnum != PN_XNUM)
-		return ehdr->e_phnum;
-	const uint8_t *bytes = cprof_image_at(module->image, ehdr->e_shoff, sizeof(first));
-	if (!bytes)
-		return 0;
-	memcpy(&first, bytes, sizeof(first));
-	return first.sh_info;
-}
-
-static struct cprof_error *read_segments(struct cprof_module *module, const Elf64_Ehdr *ehdr)
-{
-	size_t n = n_phdrs(module, ehdr);
-	if (n > SEGMENTS_MAX)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "%zu program headers", n);
-	const uint8_t *bytes = cprof_image_at(module->image, ehdr->e_phoff, n * sizeof(Elf64_Phdr));
-	if (n && (!bytes || ehdr->e_phentsize != sizeof(Elf64_Phdr)))
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "its program headers are broken");
-	module->segments = calloc(n + 1, sizeof(*module->segments));
-	if (!module->segments)
-		return cprof_error_no_memory();
-	for (size_t i = 0; i < n; i++) {
-		Elf64_Phdr phdr;
-		memcpy(&phdr, bytes + i * sizeof(phdr), sizeof(phdr));
-		take_segment(module, &phdr);
-	}
-	return NULL;
 }
 
 static struct cprof_error *read_elf(struct cprof_module *module)
 {
-	Elf64_Ehdr ehdr;
-	const uint8_t *bytes = cprof_image_at(module->image, 0, sizeof(ehdr));
-	if (!bytes || memcmp(bytes, ELFMAG, SELFMAG) != 0)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "not an ELF file");
-	memcpy(&ehdr, bytes, sizeof(ehdr));
-	if (ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "not a 64-bit little-endian ELF file");
-	module->arch = cprof_arch_by_machine(ehdr.e_machine);
+	struct cprof_elf_headers headers;
+	struct cprof_error *err = cprof_elf_headers_read(module->image, &headers);
+	if (err)
+		return err;
+	module->arch = cprof_arch_by_machine(headers.file.e_machine);
 	if (!module->arch)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED, "ELF machine %u is not supported",
-				       ehdr.e_machine);
-	struct cprof_error *err = read_segments(module, &ehdr);
-	if (!err)
-		read_build_id(module);
-	return err;
+				       headers.file.e_machine);
+	module->segments = calloc(headers.n_segments + 1, sizeof(*module->segments));
+	if (!module->segments)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < headers.n_segments; i++) {
+		const Elf64_Phdr phdr = cprof_elf_headers_segment(&headers, i);
+		take_segment(module, &phdr);
+	}
+	module->build_id_len = cprof_elf_headers_build_id(&headers, module->build_id);
+	read_build_id(module);
+	return NULL;
 }
 
 static void become_opaque(struct cprof_module *module, struct cprof_error *err)
