@@ -2,10 +2,8 @@
 #include "attach/targets/target_set.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -13,13 +11,12 @@
 #include "attach/target/target_children.h"
 #include "attach/targets/target_ids.h"
 #include "attach/targets/target_looks.h"
+#include "attach/targets/target_members.h"
 #include "attach/targets/target_news.h"
 #include "attach/targets/target_pending.h"
 #include "attach/targets/target_scan.h"
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/search.h"
 #include "cprof/buffer.h"
 #include "cprof/hash.h"
 
@@ -31,20 +28,10 @@
 #define ANCESTORS_MAX 64
 #define FILES         (16 * 1024) /* descriptors that are enough for as many targets as there may be */
 
-struct member {
-	pid_t pid;
-	uint64_t start_ticks;
-	int pidfd;   /* owned */
-	dev_t dev;   /* of its program, and */
-	ino_t inode; /* 0: it could not be seen */
-	bool stays;  /* named by its id, or a child of a member: it needs no name */
-};
-
 struct cprof_target_set {
 	const struct cprof_target_rules *rules;
 	struct cprof_target_set_events events;
-	struct member *members; /* owned; ascending by id */
-	size_t n_members, cap_members;
+	struct cprof_target_members members;
 	struct cprof_target_pending pending;
 	uint64_t look_due_ns, looked_ns;
 	bool missed; /* there was more news than could be taken: the next look is at everybody */
@@ -62,59 +49,30 @@ struct cprof_target_set {
 
 /* ---- members ---- */
 
-/* Where `pid` is, or would be. */
-static size_t place_of(const struct cprof_target_set *set, pid_t pid)
+static struct cprof_target_member *find(const struct cprof_target_set *set, pid_t pid)
 {
-	return CPROF_SEARCH(i, set->n_members, set->members[i].pid < pid);
+	return cprof_target_members_find(&set->members, pid);
 }
 
-static struct member *find(const struct cprof_target_set *set, pid_t pid)
+static void drop(struct cprof_target_set *set, struct cprof_target_member *member, bool ended)
 {
-	const size_t at = place_of(set, pid);
-	return at < set->n_members && set->members[at].pid == pid ? &set->members[at] : NULL;
-}
-
-static void drop(struct cprof_target_set *set, struct member *member, bool ended)
-{
-	const struct member gone = *member;
-	/* Closing alone would not do: who was given the target has the same process open. */
-	epoll_ctl(set->epoll_fd, EPOLL_CTL_DEL, gone.pidfd, NULL);
-	close(gone.pidfd);
-	memmove(member, member + 1,
-		(size_t)(set->members + set->n_members - (member + 1)) * sizeof(*member));
-	set->n_members--;
-	set->events.went(set->events.ctx, gone.pid, gone.start_ticks, ended);
+	const pid_t pid = member->pid;
+	const uint64_t start_ticks = member->start_ticks;
+	cprof_target_members_remove(&set->members, set->epoll_fd, member);
+	set->events.went(set->events.ctx, pid, start_ticks, ended);
 }
 
 /* Takes the target. */
 static struct cprof_error *add(struct cprof_target_set *set, struct cprof_target *target,
 			       bool stays)
 {
-	struct member member = { .pid = target->pid,
-				 .start_ticks = target->start_ticks,
-				 .stays = stays };
-	struct epoll_event wanted = { .events = EPOLLIN, .data = { .u64 = (uint64_t)target->pid } };
-	CPROF_AUTO(close) int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);
-	struct cprof_error *err = NULL;
-	if (pidfd < 0)
-		err = cprof_error_os(errno, "a descriptor for process %d", (int)target->pid);
-	else if (!CPROF_ARRAY_ROOM(set->members, set->n_members, set->cap_members, 1))
-		err = cprof_error_no_memory();
-	else if (epoll_ctl(set->epoll_fd, EPOLL_CTL_ADD, pidfd, &wanted) != 0)
-		err = cprof_error_os(errno, "wait for process %d", (int)target->pid);
-	if (err) {
+	struct cprof_error *err =
+		cprof_target_members_add(&set->members, set->epoll_fd, target, stays);
+	if (err)
 		cprof_target_close(target);
-		return err;
-	}
-	member.pidfd = cprof_take_fd(&pidfd);
-	cprof_target_looks_program(target->pid, &member.dev, &member.inode);
-	const size_t at = place_of(set, target->pid);
-	memmove(set->members + at + 1, set->members + at,
-		(set->n_members - at) * sizeof(*set->members));
-	set->members[at] = member;
-	set->n_members++;
-	set->events.came(set->events.ctx, target);
-	return NULL;
+	else
+		set->events.came(set->events.ctx, target);
+	return err;
 }
 
 /* ---- words ---- */
@@ -169,7 +127,7 @@ static bool is_profiler(const struct cprof_target_set *set, pid_t pid)
 static void take(struct cprof_target_set *set, pid_t pid, bool stays)
 {
 	struct cprof_target *target;
-	if (set->n_members >= CPROF_TARGET_SET_MAX) {
+	if (set->members.n >= CPROF_TARGET_SET_MAX) {
 		cprof_target_ids_add(&set->left_out, pid);
 		say(set, 0, "warning: more than %d processes are meant: the others are left out",
 		    CPROF_TARGET_SET_MAX);
@@ -186,7 +144,8 @@ static void take(struct cprof_target_set *set, pid_t pid, bool stays)
 }
 
 /* A member runs another program, or bears another name, or is in another group. Also by its id one is meant for what it is now. */
-static void look_at_member(struct cprof_target_set *set, struct member *member, bool is_still_meant)
+static void look_at_member(struct cprof_target_set *set, struct cprof_target_member *member,
+			   bool is_still_meant)
 {
 	dev_t dev;
 	ino_t inode;
@@ -204,7 +163,7 @@ static void look_at_member(struct cprof_target_set *set, struct member *member, 
 static void look_at(struct cprof_target_set *set, pid_t pid, pid_t parent)
 {
 	struct cprof_target_looks looks = { .cgroups = { 0 } };
-	struct member *member = find(set, pid);
+	struct cprof_target_member *member = find(set, pid);
 	set->stats.looked_at++;
 	cprof_target_ids_remove(&set->left_out, pid);
 	cprof_target_looks_read(pid, cprof_target_rules_want_groups(set->rules), &looks);
@@ -286,7 +245,7 @@ static void take_events(struct cprof_target_set *set)
 	struct epoll_event events[64];
 	const int n = epoll_wait(set->epoll_fd, events, 64, 0);
 	for (int i = 0; i < n; i++) {
-		struct member *member =
+		struct cprof_target_member *member =
 			events[i].data.u64 ? find(set, (pid_t)events[i].data.u64) : NULL;
 		if (member)
 			drop(set, member, true);
@@ -326,7 +285,7 @@ void cprof_target_set_stats(const struct cprof_target_set *set,
 			    struct cprof_target_set_stats *ret_stats)
 {
 	*ret_stats = set->stats;
-	ret_stats->members = set->n_members;
+	ret_stats->members = set->members.n;
 	ret_stats->left_out = set->left_out.n;
 	ret_stats->told_by_kernel = set->news.proven;
 }
@@ -338,7 +297,7 @@ static struct cprof_error *take_by_id(struct cprof_target_set *set, pid_t pid)
 	struct cprof_target *target;
 	if (find(set, pid))
 		return NULL;
-	if (set->n_members >= CPROF_TARGET_SET_MAX)
+	if (set->members.n >= CPROF_TARGET_SET_MAX)
 		return cprof_error_new(CPROF_ERR_USAGE, "more than %d processes at once",
 				       CPROF_TARGET_SET_MAX);
 	struct cprof_error *err = cprof_target_open(pid, &target);
@@ -370,9 +329,9 @@ static struct cprof_error *take_named(struct cprof_target_set *set)
 
 static void take_children(struct cprof_target_set *set)
 {
-	for (size_t i = 0; set->rules->children && i < set->n_members; i++) {
+	for (size_t i = 0; set->rules->children && i < set->members.n; i++) {
 		CPROF_AUTO(free) pid_t *pids = NULL;
-		const pid_t parent = set->members[i].pid;
+		const pid_t parent = set->members.items[i].pid;
 		size_t n;
 		cprof_target_children_list(parent, &pids, &n);
 		for (size_t k = 0; k < n; k++) {
@@ -380,7 +339,7 @@ static void take_children(struct cprof_target_set *set)
 				look_at(set, pids[k], parent);
 		}
 		/* Those that came have places of their own, maybe before this one. */
-		i = place_of(set, parent);
+		i = cprof_target_members_place(&set->members, parent);
 	}
 }
 
@@ -411,7 +370,7 @@ static struct cprof_error *fill(struct cprof_target_set *set)
 	err = look_at_all(set, 1);
 	if (!err)
 		take_children(set);
-	return !err && !set->n_members && cprof_target_rules_are_exact(set->rules)
+	return !err && !set->members.n && cprof_target_rules_are_exact(set->rules)
 		       ? nobody(set->rules)
 		       : err;
 }
@@ -451,8 +410,7 @@ void cprof_target_set_close(struct cprof_target_set *set)
 {
 	if (!set)
 		return;
-	for (size_t i = 0; i < set->n_members; i++)
-		close(set->members[i].pidfd);
+	cprof_target_members_deinit(&set->members);
 	cprof_target_news_close(&set->news);
 	cprof_target_pending_deinit(&set->pending);
 	cprof_target_scan_deinit(&set->scan);
@@ -461,14 +419,14 @@ void cprof_target_set_close(struct cprof_target_set *set)
 	cprof_target_ids_deinit(&set->left_out);
 	if (set->epoll_fd >= 0)
 		close(set->epoll_fd);
-	free(set->members);
 	free(set);
 }
 
 /* ---- again ---- */
 
 /* It needs no name: it is named by its id, or descends from a member. */
-static bool still_stays(const struct cprof_target_set *set, const struct member *member)
+static bool still_stays(const struct cprof_target_set *set,
+			const struct cprof_target_member *member)
 {
 	return cprof_target_rules_has_pid(set->rules, member->pid) ||
 	       (set->rules->children && descends_from_member(set, member->pid));
@@ -476,14 +434,14 @@ static bool still_stays(const struct cprof_target_set *set, const struct member 
 
 static struct cprof_error *look_at_members(struct cprof_target_set *set)
 {
-	const size_t n = set->n_members;
+	const size_t n = set->members.n;
 	CPROF_AUTO(free) pid_t *pids = calloc(n + 1, sizeof(*pids));
 	if (!pids)
 		return cprof_error_no_memory();
 	for (size_t i = 0; i < n; i++)
-		pids[i] = set->members[i].pid;
+		pids[i] = set->members.items[i].pid;
 	for (size_t i = 0; i < n; i++) {
-		struct member *member = find(set, pids[i]);
+		struct cprof_target_member *member = find(set, pids[i]);
 		if (!member)
 			continue;
 		member->stays = still_stays(set, member);
