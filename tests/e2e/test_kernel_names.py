@@ -114,10 +114,10 @@ class KernelNames(TempDir):
                 'mount --bind "$2" /sys/module && mount --bind "$3" /proc/kallsyms && shift 3 && exec "$@"',
                 module, os.path.join("/usr/lib/debug", path), sys_dir, self.path("kallsyms"), harness.ATTACH]
 
-    def profile_reading(self, tool, *options):
+    def profile_reading(self, tool, *options, env=None):
         out = self.path("cpu.pb.gz")
         with Target(["turns", "kernel"]) as target:
-            done = attach_while_it_works(target.pid, 15, "-hz", "500", "-o", out, "-f", *options, tool=tool)
+            done = attach_while_it_works(target.pid, 15, "-hz", "500", "-o", out, "-f", *options, tool=tool, env=env)
         self.assertEqual(done.returncode, 0, done.stderr)
         profile = Profile.read(out)
         kernel = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
@@ -135,6 +135,16 @@ class KernelNames(TempDir):
                 self.assertEqual([line["name"] for line in lines], ["in_" + outer, outer], path)
                 self.assertTrue(all(line["file"].endswith("vmlinux.c") and line["line"] for line in lines), lines)
             self.assertGreater(seen, 1, f"{path}: a read passes through {sorted(self.functions)}")
+
+    def test_debuginfod_is_asked_for_the_kernel_with_the_option_only(self):
+        """The client has the file already, so the server is none."""
+        place = self.path(f"client/{kernel_build_id()}")
+        os.makedirs(place)
+        os.rename(self.make_vmlinux("vmlinux", kernel_build_id()), place + "/debuginfo")
+        env = {**os.environ, "DEBUGINFOD_URLS": "http://127.0.0.1:1", "DEBUGINFOD_CACHE_PATH": self.path("client")}
+        for option in ("-debuginfod", "-no-cache"):
+            files = {line["file"] for lines in self.profile_reading([harness.ATTACH], "-no-cache", option, env=env) for line in lines}
+            self.assertEqual({os.path.basename(file) for file in files if file}, {"vmlinux.c"} if option == "-debuginfod" else set())
 
     def test_the_file_of_another_kernel_names_nothing_and_why_says_so(self):
         wrong = self.make_vmlinux("other", "ab" * 20)
