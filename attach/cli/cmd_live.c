@@ -82,7 +82,7 @@ static struct cprof_error *check(const struct cprof_cmd_live *command,
 			cprof_error_new(CPROF_ERR_USAGE,
 					"-mode %s looks at one moment and cannot be watched",
 					mode->name),
-			"-live goes with -mode cpu, heap, block and mutex");
+			"-live goes with -mode cpu, heap, block, mutex and wall");
 	if (command->opened->n > 1)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE, "-live shows one process at a time"),

@@ -47,7 +47,8 @@ void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *t
 			     .naming = shared->naming,
 			     .threads = shared->threads,
 			     .command_line = shared->command_line,
-			     .last = true },
+			     .last = true,
+			     .window_ns = shared->every_ns },
 		.beat = cprof_beat_of(shared->host, target->pid, shared->every_ns),
 	};
 	followed->channels = (struct cprof_channels){ .subject = &followed->subject,

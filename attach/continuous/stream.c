@@ -6,10 +6,19 @@
 #include "attach/serve/endpoint.h"
 #include "attach/serve/look.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+
+#define LATE_NS (CPROF_NS_PER_S * 15 / 100)
 
 static bool is_moment(const struct cprof_stream *stream)
 {
 	return cprof_endpoints[stream->form.endpoint].kind == CPROF_ENDPOINT_MOMENT;
+}
+
+/* What it is given is a window by itself, and no part of which the difference is one. */
+static bool is_whole(const struct cprof_stream *stream)
+{
+	return is_moment(stream) || stream->mode->windows;
 }
 
 struct cprof_error *cprof_stream_init(struct cprof_stream *stream, const struct cprof_mode *mode,
@@ -23,12 +32,12 @@ struct cprof_error *cprof_stream_init(struct cprof_stream *stream, const struct 
 					 .reader = { .fd = -1 },
 					 .work = CPROF_WORK_NONE };
 	if (!cprof_profile_form_of_mode(mode->name, &stream->form) ||
-	    cprof_endpoints[stream->form.endpoint].kind == CPROF_ENDPOINT_SPELL)
+	    (cprof_endpoints[stream->form.endpoint].kind == CPROF_ENDPOINT_SPELL && !mode->windows))
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_USAGE, "mode %s cannot go on for ever",
 					mode->name),
 			"its profiles are of one window each: give -seconds, and -push where it is to go");
-	if (is_moment(stream))
+	if (is_whole(stream))
 		stream->form.shape = CPROF_SHAPE_PPROF;
 	return NULL;
 }
@@ -52,6 +61,7 @@ struct cprof_error *cprof_stream_start(struct cprof_stream *stream)
 		return err;
 	cprof_channel_leave(stream->channels, stream->channel); /* it goes on */
 	cprof_buffer_deinit(&stream->first);                    /* it counts from nothing */
+	stream->until_ns = 0;
 	return NULL;
 }
 
@@ -74,6 +84,9 @@ struct cprof_error *cprof_stream_end_window(struct cprof_stream *stream)
 		return look(stream);
 	if (!stream->channel || !stream->channel->running)
 		return NULL;
+	/* What happened until then has been handed over by now. */
+	stream->form.from_ns = stream->until_ns;
+	stream->form.until_ns = cprof_clock_mono_ns() - LATE_NS;
 	struct cprof_error *err = cprof_recording_ask(&stream->channel->recording, stream->subject,
 						      false, &stream->form, &stream->reader);
 	if (!err)
@@ -91,6 +104,8 @@ static void move(struct cprof_buffer *to, struct cprof_buffer *from)
 /* A part is there: the window up to it can be cut. */
 static void hold(struct cprof_stream *stream)
 {
+	if (!stream->last.len)
+		move(&stream->last, &stream->after);
 	stream->stage = stream->last.len ? CPROF_STREAM_HOLDING : CPROF_STREAM_IDLE;
 }
 
@@ -99,7 +114,9 @@ void cprof_stream_recording_ended(struct cprof_stream *stream, struct cprof_chan
 	if (stream->channel != channel)
 		return;
 	stream->channel = NULL;
-	if (stream->stage == CPROF_STREAM_CUTTING) {
+	const bool has_window = stream->mode->windows && (stream->stage == CPROF_STREAM_HOLDING ||
+							  stream->stage == CPROF_STREAM_ASKING);
+	if (stream->stage == CPROF_STREAM_CUTTING || has_window) {
 		move(&stream->after, &channel->last);
 		return;
 	}
@@ -129,6 +146,8 @@ static struct cprof_error *take_part(struct cprof_stream *stream)
 	cprof_buffer_deinit(&stream->last);
 	struct cprof_error *err = cprof_work_reader_finish(&stream->reader, &stream->last);
 	cprof_work_reader_deinit(&stream->reader);
+	if (!err && stream->mode->windows) /* the recording holds it for handed out */
+		stream->until_ns = stream->form.until_ns;
 	hold(stream);
 	return err;
 }
@@ -148,7 +167,7 @@ static struct cprof_error *cut(void *ctx, int stop_fd, int ask_fd, struct cprof_
 	const struct cprof_stream *stream = ctx;
 	(void)stop_fd;
 	(void)ask_fd;
-	return is_moment(stream)
+	return is_whole(stream)
 		       ? cprof_cut_whole(&stream->last, ret_bytes)
 		       : cprof_cut_make(&stream->form, stream->first.len ? &stream->first : NULL,
 					&stream->last, ret_bytes);
@@ -174,7 +193,7 @@ static struct cprof_error *take_cut(struct cprof_stream *stream, unsigned *works
 	struct cprof_error *err = cprof_work_reader_finish(&stream->work.reader, bytes);
 	cprof_work_end(&stream->work);
 	--*works;
-	if (!err && !is_moment(stream))
+	if (!err && !is_whole(stream))
 		move(&stream->first, &stream->last);
 	move(&stream->last, &stream->after);
 	hold(stream);

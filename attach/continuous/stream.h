@@ -35,6 +35,8 @@ struct cprof_stream {
 	struct cprof_buffer last; /* owned; the part that this window ends with */
 	struct cprof_buffer
 		after; /* owned; what the recording had at its end, while this one is cut */
+	uint64_t
+		until_ns; /* mono; where the last window ended of a mode that has windows (attach/modes/mode.h); 0: none has */
 	struct cprof_work_reader reader;
 	struct cprof_work work;
 };

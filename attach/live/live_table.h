@@ -15,7 +15,7 @@
 #include "cprof/error.h"
 #include "cprof/hash.h"
 
-#define CPROF_LIVE_TYPES    4    /* sample types of a profile */
+#define CPROF_LIVE_TYPES    6    /* sample types of a profile */
 #define CPROF_LIVE_NAME_MAX 1000 /* bytes of a name that are kept */
 
 /* In the order in which they stand on the screen. */

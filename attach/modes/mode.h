@@ -47,7 +47,8 @@ struct cprof_mode {
 	bool no_threads;     /* its samples are of no thread: run->threads means nothing to it */
 	bool has_text;       /* can print text, and with it read a core file */
 	bool apart; /* asks of each process by itself whether it can be done, and leaves out those that it cannot be done to */
-	bool looks_back;              /* its run can have a ring (attach/run/run.h) */
+	bool looks_back; /* its run can have a ring (attach/run/run.h) */
+	bool windows; /* what it has of a stretch of time is no difference of what it had before and after: a ring tells it */
 	enum cprof_run_effect effect; /* on which depends what may run the target */
 	bool alters_target; /* a second Ctrl-C waits until run() has returned and put things back */
 

@@ -76,7 +76,9 @@ void cprof_sample_ring_end(struct cprof_sample_ring *ring, uint64_t end_ns)
 {
 	if (ring->until_ns)
 		return;
-	ring->from_ns = end_ns > ring->last_ns ? end_ns - ring->last_ns : 0;
+	ring->from_ns = ring->after_ns && *ring->after_ns ? *ring->after_ns
+			: end_ns > ring->last_ns          ? end_ns - ring->last_ns
+							  : 0;
 	ring->until_ns = UINT64_MAX;
 }
 

@@ -32,6 +32,8 @@ struct cprof_sample_ring {
 	uint64_t length_ns;
 	size_t bytes_max; /* of the ring and of what it refers to */
 	uint64_t last_ns; /* how much a profile is of that nobody asks for: the last so many */
+	const uint64_t *
+		after_ns; /* borrowed; where it is not 0 that is all from then on instead; NULL: never */
 	uint64_t from_ns,
 		until_ns; /* what one is of: [from, until), CLOCK_MONOTONIC; 0, 0: as above */
 

@@ -23,9 +23,10 @@ enum cprof_profile_shape {
 
 /* What goes with an ask of a snapshot. */
 struct cprof_profile_form {
-	uint8_t endpoint; /* index in cprof_endpoints */
-	uint8_t shape;    /* enum cprof_profile_shape */
-	bool all_labels;  /* also those of single threads and locks */
+	uint8_t endpoint;           /* index in cprof_endpoints */
+	uint8_t shape;              /* enum cprof_profile_shape */
+	bool all_labels;            /* also those of single threads and locks */
+	uint64_t from_ns, until_ns; /* of a mode with windows: [from, until) of CLOCK_MONOTONIC */
 };
 
 /* The endpoint that gives out all that a mode records, into ret_form->endpoint; false: none does. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -13,11 +14,21 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+/* What all processes of a recording see. */
+struct told {
+	struct cprof_counts counts;
+	/* The end of the last window that was made, where the mode has windows; mono and wall. */
+	uint64_t until_ns;
+	int64_t until_wall_ns;
+};
+
 struct job {
 	const struct cprof_subject *subject;
 	const struct cprof_mode *mode;
 	const struct cprof_recording_before *before;
 	struct cprof_counts *counts;
+	struct told *told;               /* that these counts are of; NULL: no memory */
+	struct cprof_sample_ring *ring;  /* of a mode with windows; borrowed */
 	const struct cprof_run_log *log; /* of a recording that runs; borrowed */
 };
 
@@ -37,6 +48,10 @@ struct cprof_error *cprof_subject_open(const struct cprof_subject *subject,
 }
 
 #define COUNTS_EVERY_NS (2 * CPROF_NS_PER_S)
+#define WINDOWS_KEPT    2 /* one that is made late is still whole */
+#define LATE_NS         (10 * CPROF_NS_PER_S)
+#define CLOCKS_APART_NS 1000000
+#define RING_BYTES      ((size_t)64 << 20)
 
 /* ---- in the process that records ---- */
 
@@ -67,6 +82,37 @@ static void on_progress(void *ctx, const struct cprof_window *window,
 		place->cpu_ns = used_ns(RUSAGE_SELF) + used_ns(RUSAGE_CHILDREN);
 }
 
+/* In a copy, before its profile is made: what that is to be of. */
+static void begin_window(void *ctx, const uint8_t *ask, size_t n)
+{
+	const struct job *job = ctx;
+	struct cprof_profile_form form;
+	if (!job->ring || n != sizeof(form))
+		return;
+	memcpy(&form, ask, sizeof(form));
+	job->ring->from_ns = form.from_ns;
+	job->ring->until_ns = form.until_ns;
+}
+
+/*
+ * It begins where the one before has ended: two clocks, read one after the other, say so to some nanoseconds only. What comes after it, if
+ * nobody asks any more, is the last one.
+ */
+static struct cprof_error *make_window(const struct job *job, const struct cprof_profile_form *form,
+				       struct cprof_profile *profile, struct cprof_buffer *out)
+{
+	struct told *told = job->told;
+	if (told && llabs(profile->time_ns - told->until_wall_ns) < CLOCKS_APART_NS)
+		profile->time_ns = told->until_wall_ns;
+	const int64_t until_wall_ns = profile->time_ns + profile->duration_ns;
+	struct cprof_error *err = cprof_profile_form_write(form, profile, out);
+	if (!err && told) {
+		told->until_ns = form->until_ns;
+		told->until_wall_ns = until_wall_ns;
+	}
+	return err;
+}
+
 static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 				     struct cprof_profile *profile, struct cprof_buffer *out)
 {
@@ -76,6 +122,8 @@ static struct cprof_error *make_form(void *ctx, const uint8_t *ask, size_t n,
 		publish(job->counts, &job->log->counts);
 	if (n == sizeof(form)) {
 		memcpy(&form, ask, sizeof(form));
+		if (job->ring)
+			return make_window(job, &form, profile, out);
 		return cprof_profile_form_write_on(&form, &job->before->carry, profile, out);
 	}
 	cprof_profile_free(profile);
@@ -87,7 +135,11 @@ static struct cprof_error *make_last(const struct job *job, struct cprof_profile
 				     struct cprof_buffer *ret_bytes)
 {
 	struct cprof_profile_form form = { .shape = CPROF_SHAPE_PART };
-	if (cprof_profile_form_of_mode(job->mode->name, &form))
+	if (job->ring) {
+		form.shape = CPROF_SHAPE_PPROF;
+		if (cprof_profile_form_of_mode(job->mode->name, &form))
+			return make_window(job, &form, profile, ret_bytes);
+	} else if (cprof_profile_form_of_mode(job->mode->name, &form))
 		return cprof_profile_form_write_on(&form, &job->before->carry, profile, ret_bytes);
 	cprof_profile_free(profile);
 	return NULL;
@@ -107,6 +159,7 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		.naming = job->subject->naming,
 		.threads = job->subject->threads,
 		.command_line = job->subject->command_line,
+		.ring = job->ring,
 	};
 	job->log = &log;
 	window->progress = on_progress;
@@ -131,9 +184,18 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 				  struct cprof_buffer *ret_bytes)
 {
 	struct job *job = ctx;
-	struct cprof_snapshots snapshots = {
-		.ask_fd = ask_fd, .last = job->subject->last, .form = make_form, .form_ctx = job
+	struct cprof_snapshots snapshots = { .ask_fd = ask_fd,
+					     .last = job->subject->last,
+					     .begin = begin_window,
+					     .form = make_form,
+					     .form_ctx = job };
+	struct cprof_sample_ring ring = {
+		.length_ns = WINDOWS_KEPT * job->subject->window_ns + LATE_NS,
+		.bytes_max = RING_BYTES,
+		.last_ns = UINT64_MAX,
+		.after_ns = job->told ? &job->told->until_ns : NULL,
 	};
+	job->ring = job->mode->windows && job->subject->window_ns ? &ring : NULL;
 	struct cprof_window window = { .stop_fd = stop_fd, .snapshots = &snapshots };
 	struct cprof_target *target;
 	struct cprof_error *err = cprof_subject_open(job->subject, &target);
@@ -144,6 +206,7 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	if (!err)
 		err = record_target(job, target, &window, ret_bytes);
 	cprof_window_deinit(&window);
+	cprof_sample_ring_deinit(&ring);
 	cprof_target_close(target);
 	return err;
 }
@@ -172,9 +235,9 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 /* ---- in the server ---- */
 
 /* NULL: no memory, and nothing is counted. */
-static struct cprof_counts *map_counts(void)
+static struct told *map_told(void)
 {
-	void *place = mmap(NULL, sizeof(struct cprof_counts), PROT_READ | PROT_WRITE,
+	void *place = mmap(NULL, sizeof(struct told), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return place == MAP_FAILED ? NULL : place;
 }
@@ -182,7 +245,7 @@ static struct cprof_counts *map_counts(void)
 static void unmap_counts(struct cprof_counts *counts)
 {
 	if (counts)
-		munmap(counts, sizeof(*counts));
+		munmap(counts, sizeof(struct told));
 }
 
 struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
@@ -195,7 +258,8 @@ struct cprof_error *cprof_recording_start(const struct cprof_subject *subject,
 		return cprof_error_os(errno, "socketpair");
 	CPROF_AUTO(close) int ours = pair[0];
 	CPROF_AUTO(close) int theirs = pair[1];
-	struct job job = { subject, mode, before, map_counts(), NULL };
+	struct job job = { .subject = subject, .mode = mode, .before = before, .told = map_told() };
+	job.counts = job.told ? &job.told->counts : NULL;
 	struct cprof_work work;
 	const bool is_shared = !subject->pid;
 	struct cprof_error *err = cprof_work_start(

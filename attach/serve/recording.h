@@ -27,6 +27,7 @@ struct cprof_subject {
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
 	const char *command_line;
 	bool last; /* a recording's result is the part (CPROF_SHAPE_PART) that it has at its end */
+	uint64_t window_ns; /* the longest stretch that a mode with windows is asked for; 0: none */
 };
 
 /* In a work: hold on to the target. Errors: those of cprof_target_open(); NO_TARGET if it is another process. */

@@ -11,11 +11,10 @@
 #include "base/clock.h"
 #include "convert/profile/builder_carry.h"
 
-#define TURN_NS    (CPROF_NS_PER_S / 10)
-#define LATE_NS    (CPROF_NS_PER_S / 10) /* that a tier may keep a wait until it hands it over */
-#define KEEPS      4                     /* so often in its length the ring lets go of times */
-#define SPAN_BYTES (2 * sizeof(struct cprof_time_span)) /* with its places in hashes */
-#define ROW_BYTES  128 /* of the sums and of what was seen of them, with their places in hashes */
+#define TURN_NS   (CPROF_NS_PER_S / 10)
+#define LATE_NS   (CPROF_NS_PER_S / 10) /* that a tier may keep a wait until it hands it over */
+#define KEEPS     4                     /* so often in its length the ring lets go of times */
+#define ROW_BYTES 128 /* of the sums and of what was seen of them, with their places in hashes */
 
 static_assert(sizeof(struct cprof_wait_ring_sums) ==
 		      3 * sizeof(((struct cprof_sample_ring_entry *)0)->values[0]),
@@ -89,8 +88,11 @@ static void mark_all(struct thinning *thinning)
 {
 	struct cprof_wait_watch *watch = thinning->watch;
 	const struct cprof_sample_ring *samples = watch->intake->run->ring;
+	const struct cprof_time_spans *times = &watch->intake->times;
 	for (size_t i = 0; i < samples->n; i++)
 		thinning->to[cprof_sample_ring_at(samples, i)->a] = 1;
+	for (size_t i = 0; i < times->n; i++)
+		thinning->to[times->spans[i].key] = 1;
 	if (watch->tier->each_row)
 		watch->tier->each_row(watch->state, mark_row, thinning);
 }
@@ -136,6 +138,9 @@ static struct cprof_error *carry(void *ctx, const struct cprof_builder *from,
 	if (!err)
 		err = cprof_time_spans_keep(&thinning->watch->intake->times, 0, number_of,
 					    thinning);
+	const struct cprof_wait_ring_more *more = &thinning->ring->more;
+	if (!err && more->carry)
+		err = more->carry(more->ctx, from, to);
 	if (err) {
 		cprof_wait_table_deinit(&kept);
 		return err;
@@ -159,6 +164,13 @@ static struct cprof_error *thin(struct cprof_wait_ring *ring, struct cprof_wait_
 	return cprof_session_thin(watch->intake->session, carry, &thinning);
 }
 
+static struct cprof_error *forget_before(struct cprof_wait_ring *ring,
+					 struct cprof_wait_intake *intake, uint64_t before_ns)
+{
+	struct cprof_error *err = cprof_time_spans_keep(&intake->times, before_ns, NULL, NULL);
+	return err || !ring->more.forget ? err : ring->more.forget(ring->more.ctx, before_ns);
+}
+
 /* When waits were that are older than the ring is long. */
 static struct cprof_error *forget_times(struct cprof_wait_ring *ring,
 					struct cprof_wait_intake *intake, uint64_t now_ns)
@@ -167,13 +179,14 @@ static struct cprof_error *forget_times(struct cprof_wait_ring *ring,
 	if (!intake->timed || now_ns - ring->kept_ns < length_ns / KEEPS || now_ns < length_ns)
 		return NULL;
 	ring->kept_ns = now_ns;
-	return cprof_time_spans_keep(&intake->times, now_ns - length_ns, NULL, NULL);
+	return forget_before(ring, intake, now_ns - length_ns);
 }
 
-static size_t bytes_of(const struct cprof_wait_intake *intake)
+static size_t bytes_of(const struct cprof_wait_ring *ring, const struct cprof_wait_intake *intake)
 {
 	return cprof_session_bytes(intake->session) + (size_t)intake->table.n_rows * ROW_BYTES +
-	       intake->times.n * SPAN_BYTES;
+	       intake->times.n * CPROF_WAIT_RING_SPAN_BYTES +
+	       (ring->more.bytes ? ring->more.bytes(ring->more.ctx) : 0);
 }
 
 struct cprof_error *cprof_wait_ring_turn(struct cprof_wait_ring *ring,
@@ -190,11 +203,15 @@ struct cprof_error *cprof_wait_ring_turn(struct cprof_wait_ring *ring,
 	ring->turned_ns = now_ns;
 	samples->sums = true;
 	cprof_sample_ring_turn(samples, now_ns, &intake->run->log->counts);
-	if (err || !cprof_sample_ring_is_full(samples, bytes_of(intake)))
+	if (err || !cprof_sample_ring_is_full(samples, bytes_of(ring, intake)))
 		return err;
 	do {
-		err = thin(ring, watch);
-	} while (!err && cprof_sample_ring_thinned(samples, bytes_of(intake)));
+		/* What had to go for want of memory takes its times with it. */
+		if (intake->timed && samples->dropped)
+			err = forget_before(ring, intake, samples->dropped_mono_ns);
+		if (!err)
+			err = thin(ring, watch);
+	} while (!err && cprof_sample_ring_thinned(samples, bytes_of(ring, intake)));
 	return err;
 }
 

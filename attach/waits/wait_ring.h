@@ -16,8 +16,20 @@
 #include "attach/waits/wait_watch.h"
 #include "cprof/error.h"
 
+#define CPROF_WAIT_RING_SPAN_BYTES                                                                 \
+	(2 * sizeof(struct cprof_time_span)) /* with its places in hashes */
+
+/* What a mode keeps besides waits, in the same session; all NULL: nothing. */
+struct cprof_wait_ring_more {
+	struct cprof_error *(*forget)(void *ctx, uint64_t before_ns); /* times that are older */
+	size_t (*bytes)(const void *ctx);
+	cprof_session_carry_fn *carry; /* stacks, as in session.h */
+	void *ctx;
+};
+
 /* A zeroed struct has seen nothing yet. */
 struct cprof_wait_ring {
+	struct cprof_wait_ring_more more;
 	struct cprof_wait_ring_sums {
 		double count, delay_ns, queue_ns;
 	} * seen; /* owned; of each row, as of the last turn */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/cleanup.h"
 
 void cprof_ledger_deinit(struct cprof_ledger *ledger)
 {
@@ -104,4 +105,70 @@ struct cprof_error *cprof_ledger_when(struct cprof_ledger *ledger, pid_t tid, ui
 		return NULL;
 	return cprof_time_spans_add(&ledger->times, (uint32_t)at, from_ns, to_ns, values,
 				    CPROF_LEDGER_STATES);
+}
+
+/* ---- less of it ---- */
+
+static uint32_t new_index(const void *ctx, uint32_t key)
+{
+	const uint32_t *to = ctx;
+	return to[key] ? to[key] - 1 : UINT32_MAX;
+}
+
+/* Accounts that are marked go to the front, in their order; marks become their new indices + 1. */
+static void move_marked(struct cprof_ledger *ledger, uint32_t *to)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ledger->n; i++) {
+		if (!to[i])
+			continue;
+		ledger->accounts[n] = ledger->accounts[i];
+		to[i] = (uint32_t)++n;
+	}
+	ledger->n = n;
+}
+
+static bool put_index(struct cprof_map64 *map, uint64_t key, uint64_t value)
+{
+	uint64_t *place = cprof_map64_put(map, key, NULL);
+	if (place)
+		*place = value;
+	return place != NULL;
+}
+
+static struct cprof_error *find_again(struct cprof_ledger *ledger, const uint32_t *to,
+				      const struct cprof_map64 *tids)
+{
+	struct cprof_map64 by_tid = { 0 }, by_name = { 0 };
+	bool fits = true;
+	for (size_t i = 0; fits && i < ledger->by_tid.cap; i++) {
+		const struct cprof_map64_slot *slot = &ledger->by_tid.slots[i];
+		if (!slot->used || !to[slot->value])
+			continue;
+		const uint64_t at = to[slot->value] - 1;
+		if (ledger->accounts[at].tid || cprof_map64_get(tids, slot->key))
+			fits = put_index(&by_tid, slot->key, at);
+	}
+	for (size_t i = 0; fits && i < ledger->n; i++) {
+		const char *name = ledger->accounts[i].name;
+		if (!ledger->accounts[i].tid)
+			fits = put_index(&by_name, cprof_hash_bytes(name, strlen(name)), i);
+	}
+	cprof_map64_deinit(&ledger->by_tid);
+	cprof_map64_deinit(&ledger->by_name);
+	ledger->by_tid = by_tid;
+	ledger->by_name = by_name;
+	return fits ? NULL : cprof_error_no_memory();
+}
+
+struct cprof_error *cprof_ledger_keep(struct cprof_ledger *ledger, const struct cprof_map64 *tids)
+{
+	CPROF_AUTO(free) uint32_t *to = calloc(ledger->n + 1, sizeof(*to));
+	if (!to)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < ledger->times.n; i++)
+		to[ledger->times.spans[i].key] = 1;
+	move_marked(ledger, to);
+	struct cprof_error *err = cprof_time_spans_keep(&ledger->times, 0, new_index, to);
+	return err ? err : find_again(ledger, to, tids);
 }

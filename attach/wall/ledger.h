@@ -59,6 +59,9 @@ struct cprof_error *cprof_ledger_add(struct cprof_ledger *ledger,
 struct cprof_error *cprof_ledger_when(struct cprof_ledger *ledger, pid_t tid, uint64_t from_ns,
 				      uint64_t to_ns, const uint64_t ns[CPROF_LEDGER_STATES]);
 
+/* Only accounts that have times, and of the threads that share one only those in `tids`. Errors: NO_MEMORY. */
+struct cprof_error *cprof_ledger_keep(struct cprof_ledger *ledger, const struct cprof_map64 *tids);
+
 /* The index of the account that the time of `tid` is in; SIZE_MAX: it has none. */
 size_t cprof_ledger_find(const struct cprof_ledger *ledger, pid_t tid);
 

@@ -21,9 +21,10 @@
 
 #include "ledger.skel.h"
 
-#define POLL_NS   50000000ull
-#define TRIES_MAX 16   /* for a row that changes while it is read */
-#define TOLD_MAX  1000 /* in one poll: more make steps wider */
+#define POLL_NS     50000000ull
+#define TRIES_MAX   16 /* for a row that changes while it is read */
+#define UNTIL_LEAST 4096
+#define TOLD_MAX    1000 /* in one poll: more make steps wider */
 
 struct bpf_source {
 	pid_t pid;
@@ -32,6 +33,7 @@ struct bpf_source {
 	uint64_t taken; /* ended threads */
 	struct cprof_ledger_told told;
 	struct cprof_map64 until; /* thread -> up to when it has been told of */
+	size_t until_most;        /* so many are looked through for those that have ended */
 };
 
 /* What taking it needs. */
@@ -80,6 +82,7 @@ static struct cprof_error *open_source(const struct cprof_run *run, bool timed, 
 	if (!source)
 		return cprof_error_no_memory();
 	source->pid = run->targets[0]->pid;
+	source->until_most = UNTIL_LEAST;
 	err = load(source, timed);
 	if (err) {
 		close_source(source);
@@ -230,6 +233,32 @@ static struct cprof_error *pace(const struct taking *taking, uint64_t records)
 	return cprof_time_spans_widen(&taking->ledger->times, source->skel->bss->step_ns);
 }
 
+/* Of threads that are no more nothing is to be known. */
+static struct cprof_error *forget_ended(struct bpf_source *source)
+{
+	struct cprof_map64 kept = { 0 };
+	struct cprof_ledger_bpf_thread row;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < source->until.cap; i++) {
+		const struct cprof_map64_slot *slot = &source->until.slots[i];
+		if (!slot->used || !read_row(source, (uint32_t)slot->key, &row))
+			continue;
+		uint64_t *until = cprof_map64_put(&kept, slot->key, NULL);
+		if (until)
+			*until = slot->value;
+		else
+			err = cprof_error_no_memory();
+	}
+	if (err) {
+		cprof_map64_deinit(&kept);
+		return err;
+	}
+	cprof_map64_deinit(&source->until);
+	source->until = kept;
+	source->until_most = 2 * kept.len > UNTIL_LEAST ? 2 * kept.len : UNTIL_LEAST;
+	return NULL;
+}
+
 static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)
 {
 	struct bpf_source *source = state;
@@ -241,7 +270,8 @@ static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)
 	if (err || ended == source->taken)
 		return err;
 	source->taken = ended;
-	return take_rows(&taking, true);
+	err = take_rows(&taking, true);
+	return err || source->until.len <= source->until_most ? err : forget_ended(source);
 }
 
 /* The state of a thread without events has not changed since before the window. */

@@ -11,6 +11,7 @@
 #include "attach/wall/wall_parts.h"
 #include "attach/run/session_time.h"
 #include "attach/run/time_spans.h"
+#include "attach/wall/wall_ring.h"
 #include "attach/wall/wall_rows.h"
 #include "attach/wall/wall_tier.h"
 #include "attach/wall/wall_timed.h"
@@ -47,6 +48,8 @@ struct wall {
 	struct cprof_wall_parts parts;
 	struct cprof_time_spans samples; /* of each part (key), when they were */
 	struct cprof_wall_sums sums;
+	struct cprof_wall_ring ring; /* where the run looks back */
+	uint64_t looked_back_ns; /* that it recorded until a profile of a part of that was made */
 	uint64_t polled_ns;
 	uint64_t
 		boot_before_ns; /* CLOCK_BOOTTIME, which goes on while the machine sleeps, less CLOCK_MONOTONIC */
@@ -212,7 +215,14 @@ static struct cprof_error *set_up(struct wall *wall)
 	};
 	cprof_wait_watch_rate(&wall->intake);
 	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
-	wall->ledger.timed = wall->intake.timed = wall->run->timeline.on;
+	/* A profile of a part of what was recorded goes by when that was, whether it says so or not. */
+	wall->ledger.timed = wall->intake.timed = wall->run->timeline.on || wall->run->ring;
+	wall->ring = (struct cprof_wall_ring){
+		.watch = &wall->watch,
+		.ledger = &wall->ledger,
+		.parts = &wall->parts,
+		.samples = &wall->samples,
+	};
 	return NULL;
 }
 
@@ -258,6 +268,7 @@ static void begin(struct wall *wall)
 	window->start_wall_ns -= window->start_mono_ns - start_ns;
 	window->start_mono_ns = start_ns;
 	cprof_wait_watch_start(&wall->watch);
+	cprof_wall_ring_start(&wall->ring, start_ns);
 	wall->polled_ns = start_ns;
 }
 
@@ -312,11 +323,23 @@ static struct cprof_error *watch(struct wall *wall)
 		more = cprof_window_wait(window, fds, n, pause_of(wall), &wall->run->log->counts);
 		err = drain(wall, cprof_clock_mono_ns());
 		if (!err)
+			err = cprof_wall_ring_turn(&wall->ring);
+		if (!err)
 			err = cprof_snapshots_take(window->snapshots, finish_so_far, wall);
 		cprof_session_prefetch(wall->session);
 		cprof_wait_watch_pace(&wall->watch);
 	}
 	return err;
+}
+
+/* All accounts; then where the run looks back, the part that it is asked for. */
+static struct cprof_error *finish_accounts(struct wall *wall)
+{
+	struct cprof_error *err = wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
+	if (err || !wall->run->ring)
+		return err;
+	wall->looked_back_ns = cprof_window_elapsed_ns(wall->run->window);
+	return cprof_wall_ring_cut(&wall->ring);
 }
 
 static struct cprof_error *end(struct wall *wall)
@@ -330,11 +353,11 @@ static struct cprof_error *end(struct wall *wall)
 		cprof_cpu_feed_stop(wall->feed);
 		err = cprof_cpu_feed_drain(wall->feed, UINT64_MAX);
 	}
-	if (!err)
+	if (!err && !wall->run->ring)
 		err = cprof_wait_watch_end(&wall->watch);
 	if (wall->feed)
 		wall->run->log->counts.lost = wall->intake.lost + cprof_cpu_feed_lost(wall->feed);
-	return err ? err : wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
+	return err ? err : finish_accounts(wall);
 }
 
 /* ---- the profile ---- */
@@ -347,8 +370,11 @@ static double s(uint64_t ns)
 /* Where they come late it is because others run, the target too: then what it does while nobody runs is seen more often. */
 static void tell_looks(const struct wall *wall)
 {
-	const uint64_t looks = wall->intake.looks,
-		       window_ns = cprof_window_elapsed_ns(wall->run->window);
+	const uint64_t window_ns = cprof_window_elapsed_ns(wall->run->window);
+	const uint64_t looks = wall->looked_back_ns
+				       ? (uint64_t)((double)wall->intake.looks * (double)window_ns /
+						    (double)wall->looked_back_ns)
+				       : wall->intake.looks;
 	const uint64_t pause_ns = cprof_wait_watch_pause_ns(&wall->watch);
 	struct cprof_run_log *log = wall->run->log;
 	cprof_run_log_note(log, CPROF_NOTE_FACT,
@@ -449,7 +475,7 @@ static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
 	struct wall *wall = ctx;
-	struct cprof_error *err = wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
+	struct cprof_error *err = finish_accounts(wall);
 	return err ? err : make_profile(wall, ret_profile);
 }
 
@@ -483,6 +509,7 @@ struct cprof_error *cprof_wall_run(const struct cprof_run *run,
 	cprof_ledger_deinit(&wall->ledger);
 	cprof_wall_parts_deinit(&wall->parts);
 	cprof_time_spans_deinit(&wall->samples);
+	cprof_wall_ring_deinit(&wall->ring);
 	cprof_time_spans_deinit(&wall->intake.times);
 	cprof_wait_table_deinit(&wall->intake.table);
 	cprof_map64_deinit(&wall->intake.threads);

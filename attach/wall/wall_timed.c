@@ -133,9 +133,11 @@ static uint64_t step_begin(const struct cprof_wall_timed *timed, uint32_t step)
 	return timed->start_ns + step * timed->step_ns;
 }
 
-static uint64_t end_ns(const struct cprof_wall_timed *timed)
+/* The last one ends with the window. */
+static uint64_t step_end(const struct cprof_wall_timed *timed, uint32_t step)
 {
-	return step_begin(timed, timed->n_steps);
+	const uint64_t end_ns = step_begin(timed, step + 1);
+	return end_ns < timed->end_ns ? end_ns : timed->end_ns;
 }
 
 /* The steps that a span touches, as far as they are in the window: from *ret_first on; returns how many. */
@@ -144,7 +146,7 @@ static uint32_t steps_of(const struct cprof_wall_timed *timed, const struct cpro
 {
 	const uint64_t from = span->from_ns > timed->start_ns ? span->from_ns - timed->start_ns : 0;
 	const uint64_t last = span->to_ns > span->from_ns ? span->to_ns - 1 : span->from_ns;
-	if (last < timed->start_ns || from / timed->step_ns >= timed->n_steps)
+	if (last < timed->start_ns || span->from_ns >= timed->end_ns)
 		return 0;
 	uint64_t until = (last - timed->start_ns) / timed->step_ns + 1;
 	if (until > timed->n_steps)
@@ -167,7 +169,7 @@ static uint64_t find_needs(struct cprof_wall_timed *timed, size_t at, size_t sta
 			value * cprof_time_span_part(span, 0, step_begin(timed, step)));
 		for (; n > 0; n--, step++) {
 			const uint64_t until = (uint64_t)llround(
-				value * cprof_time_span_part(span, 0, step_begin(timed, step + 1)));
+				value * cprof_time_span_part(span, 0, step_end(timed, step)));
 			timed->needs_ns[step] += until - given;
 			sum += until - given;
 			given = until;
@@ -191,7 +193,7 @@ static double value_of(const struct cprof_wall_timed *timed, const struct cprof_
 	return value == NO_VALUE
 		       ? 0
 		       : ref->span->values[value] *
-				 cprof_time_span_part(ref->span, timed->start_ns, end_ns(timed));
+				 cprof_time_span_part(ref->span, timed->start_ns, timed->end_ns);
 }
 
 static void weigh_parts(struct cprof_wall_timed *timed)
@@ -211,6 +213,7 @@ struct cprof_error *cprof_wall_timed_begin(struct cprof_wall_timed *timed)
 	const struct cprof_window *window = timed->maker->intake->run->window;
 	const uint64_t length_ns = cprof_window_elapsed_ns(window);
 	timed->start_ns = window->start_mono_ns;
+	timed->end_ns = timed->start_ns + length_ns;
 	timed->step_ns = timed->ledger->times.step_ns;
 	if (timed->maker->intake->times.step_ns > timed->step_ns)
 		timed->step_ns = timed->maker->intake->times.step_ns;
@@ -302,7 +305,7 @@ static struct cprof_error *cut_part(struct cprof_wall_timed *timed, size_t part,
 				step, number,
 				ref->span->values[ref->weight] *
 					cprof_time_span_part(ref->span, step_begin(timed, step),
-							     step_begin(timed, step + 1))
+							     step_end(timed, step))
 			};
 	}
 	return NULL;

@@ -31,7 +31,7 @@ struct cprof_wall_timed {
 	uint32_t *
 		row_parts; /* owned; of each row of the waits' table: the part of its delays, and that of its queues */
 	uint32_t n_steps;
-	uint64_t start_ns, step_ns;
+	uint64_t start_ns, end_ns, step_ns;
 	struct cprof_wall_timed_ref *refs; /* owned; spans of parts, part by part */
 	size_t *first_ref;                 /* owned */
 	size_t *by_account, *first_span;   /* owned; spans of the ledger, account by account */

@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("CPROF_BUILD", os.path.join(ROOT, "build"))
 ROWS = 40
 GROWTH = 1.2  # the table of threads' names takes 2 MiB until it begins anew, after 16,384 of them
-TARGETS = {"cpu": ["strangers"], "block": ["lockload", "1000"], "mutex": ["lockload", "1000"]}
+TARGETS = {"cpu": ["strangers"], "block": ["lockload", "1000"], "mutex": ["lockload", "1000"], "wall": ["strangers"]}
 
 
 def resident_kb(pid):

@@ -120,6 +120,23 @@ class Continuous(TempDir):
         self.assertIn(f"profiles: {len(pushed)} delivered", said)
         self.assertEqual([name for name in os.listdir(self.path("spool")) if name.endswith(".push")], [])
 
+    def test_each_threads_time_is_in_one_window(self):
+        """What a window has of a thread is how long the window is; no difference of two sums is."""
+        with Target("wall") as target, Listening((200, "")) as server:
+            before = Footprint(target.pid)
+            process = self.start(server.port, "-p", target.pid, "-mode", "wall", "-wall", "all")
+            pushed = []
+            while len(pushed) < 3:
+                pushed += server.wait_for(lambda one: one.name == "wall")
+            self.finish(process)
+            before.check_unchanged(self)
+            while not server.arrived.empty():
+                pushed.append(server.arrived.get())
+        threads = 8
+        for window in self.check_contiguous(pushed, "wall"):
+            life = threads * window.profile.duration_nanos
+            self.assertAlmostEqual(window.profile.total(0), life, delta=life / 100)
+
     def test_every_allocation_is_in_one_window(self):
         with Truth("heap_truth") as target, Listening((200, "")) as server:
             process = self.start(server.port, "-p", target.pid, "-mode", "heap", "-rate", "1")

@@ -197,6 +197,33 @@ class TestRing(TempDir):
                     ring.end()
                 self.check_works(target, footprint)
 
+    def test_all_of_each_threads_time_in_the_stretch_is_looked_back_at(self):
+        for method in ("bpf", "perf", "proc"):
+            with self.subTest(method=method), Target("obedient") as target:
+                if method == "bpf" and os.geteuid() != 0:
+                    self.skipTest("the BPF tier needs root")
+                footprint = Footprint(target.pid)
+                with Ring(self, target, "-mode", "wall", "-wall-method", method, "-wall", "all", "-until", "blocked>300ms",
+                          "-before", "1s", length="2s") as ring:
+                    works(target, "first")
+                    does(target, "lock")
+                    first = Profile.read(ring.written())
+                    works(target, "second", 3 * TICKS)
+                    second = Profile.read(ring.trigger())
+                    does(target, "unlock")
+                    ring.end()
+                for profile in first, second:
+                    self.assertLessEqual(profile.duration_nanos, 1_101_000_000)
+                    # The thread that waits for the lock is begun for that; the other two live all the time.
+                    waiter, = {labels["tid"] for stack, _, labels in profile.samples if "wait_for_lock" in stack and "tid" in labels}
+                    others = sum(values[0] for _, values, labels in profile.samples if labels.get("tid") != waiter)
+                    self.assertAlmostEqual(others, 2 * profile.duration_nanos, delta=profile.duration_nanos / 50)
+                waits = [values[0] for stack, values, _ in first.samples if "wait_for_lock" in stack and stack[0] == "[futex]"]
+                self.assertGreater(sum(waits), 200_000_000)
+                working = "[on CPU]" if method == "proc" else "second_work"
+                self.assertTrue(any(working in stack for stack, _, _ in second.samples))
+                self.check_works(target, footprint)
+
     def test_who_made_others_wait_is_looked_back_at(self):
         with Target("obedient") as target, Ring(self, target, "-mode", "mutex", "-until", "blocked>100ms") as ring:
             does(target, "lock")
