@@ -16,10 +16,11 @@
 #include "base/cleanup.h"
 #include "convert/profile/heap_age.h"
 
-#define ROOT       "[before attach]"
-#define FRAMES_MAX 5
-#define VALUES_MAX 8
-#define FRESH_MIN  65536u /* fewer are not worth looking through */
+#define ROOT            "[before attach]"
+#define FRAMES_MAX      5
+#define VALUES_MAX      8
+#define UNEXPLAINED_MIN ((uint64_t)16 << 20) /* less may be stacks of threads and the like */
+#define FRESH_MIN       65536u               /* fewer are not worth looking through */
 
 void cprof_heap_before_init(struct cprof_heap_before *before, struct cprof_session *session,
 			    struct cprof_process *process, struct cprof_run_log *log)
@@ -71,9 +72,8 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 		err = cprof_error_new(CPROF_ERR_NO_TARGET,
 				      "process %d has ended while it was looked at",
 				      (int)before->process->target->pid);
-	if (err || before->then.n_allocators)
-		return err;
-	return cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
+	return err ? err
+		   : cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
 }
 
 struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, uint64_t id,
@@ -388,15 +388,62 @@ static struct cprof_error *add_all_kept(struct cprof_heap_before *before,
 	return err;
 }
 
+static bool has_ranges(const struct cprof_baseline_account *account, uint32_t allocator)
+{
+	for (uint32_t i = 0; i < account->n_ranges; i++) {
+		if (account->ranges[i].allocator == allocator)
+			return true;
+	}
+	return false;
+}
+
+/* Of memory that looks like a heap, at the attach: what was in none of the allocators that were read. */
+static uint64_t unexplained(const struct cprof_heap_before *before)
+{
+	const struct cprof_baseline_account *account = &before->then;
+	uint64_t known = 0;
+	for (uint32_t i = 0; i < account->n_allocators; i++) {
+		const struct cprof_baseline_sum *parts = account->allocators[i].totals.parts;
+		/* One of which only samples are known has all its memory there. */
+		if (parts[CPROF_BASELINE_IN_USE].bytes && !has_ranges(account, i))
+			return 0;
+		for (unsigned p = 0; p < CPROF_BASELINE_N_PARTS; p++)
+			known += parts[p].bytes > parts[p].absent ? parts[p].bytes - parts[p].absent
+								  : 0;
+	}
+	return before->resident_bytes > known ? before->resident_bytes - known : 0;
+}
+
+/*
+ * The C library's allocator is in every process, also where the program has another one that nobody here can read. Then most
+ * of its memory is in none.
+ */
+static struct cprof_error *add_unexplained(struct cprof_heap_before *before,
+					   const struct cprof_baseline_account *account,
+					   unsigned zeros)
+{
+	const char *why = account->n_allocators
+				  ? "in no allocator that can be read: another one, or pools"
+				  : "no allocator that can be read was found";
+	const uint64_t bytes = unexplained(before);
+	if (account->n_allocators &&
+	    (bytes < UNEXPLAINED_MIN || bytes < before->resident_bytes / 2))
+		return NULL;
+	if (account->n_allocators)
+		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
+				   "%smost of the memory that is no file's cannot be told: %" PRIu64
+				   " MiB are %s",
+				   before->who, bytes >> 20, why);
+	return add_untold(before, zeros, why, bytes);
+}
+
 struct cprof_error *cprof_heap_before_add(struct cprof_heap_before *before, unsigned zeros)
 {
 	struct cprof_baseline_account *account = newest(before);
 	struct cprof_error *err = NULL;
 	if (!account)
 		return NULL;
-	if (!account->n_allocators)
-		return add_untold(before, zeros, "no allocator that can be read was found",
-				  before->resident_bytes);
+	err = add_unexplained(before, account, zeros);
 	for (uint32_t i = 0; !err && i < account->n_allocators; i++) {
 		const struct cprof_baseline_allocator *allocator = &account->allocators[i];
 		note_allocator(before, account, allocator);

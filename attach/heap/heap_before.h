@@ -32,9 +32,8 @@ struct cprof_heap_before {
 		double weight;
 	} * fresh; /* owned */
 	size_t n_fresh, cap_fresh;
-	size_t forget_at; /* so many are worth a look at which of them live */
-	uint64_t
-		resident_bytes; /* of heap-like memory at the attach, for processes whose allocator cannot be read */
+	size_t forget_at;        /* so many are worth a look at which of them live */
+	uint64_t resident_bytes; /* of heap-like memory at the attach */
 };
 
 /* All is borrowed. */

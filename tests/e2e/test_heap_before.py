@@ -6,6 +6,7 @@ itself."""
 
 import os
 import re
+import sys
 import unittest
 
 import harness
@@ -186,6 +187,22 @@ class Before(harness.TempDir):
                 objects = sum(values[0] for _, values, labels in profile.samples if labels["pid"] == target.pid)
                 self.near(objects, target.objects, 0.1)
                 target.quit()
+
+    def test_what_is_in_no_allocator_that_can_be_read_is_one_sample(self):
+        # A pool of its own, as another allocator has one; the C library's is there beside it, and told.
+        pool = ("import mmap, os, sys; m = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); m.write(b'x' * (64 << 20));"
+                "print('pid', os.getpid()); print('ready', flush=True); sys.stdin.readline(); assert m[-1:] == b'x'")
+        with harness.Target([sys.executable, "-c", pool]) as target:
+            profile = self.snapshot(target)
+            untold = [(stack, values) for stack, values, _ in profile.samples if stack[-1] == "[allocated before attach]"]
+            self.assertEqual(len(untold), 1, untold)
+            self.assertIn("no allocator that can be read", untold[0][0][0])
+            self.assertLessEqual(abs(untold[0][1][1] - (64 << 20)), 16 << 20)
+            self.assertIn("cannot be told", self.stderr)
+            self.assertGreater(totals(profile)[0], 100)
+            target.process.stdin.write("\n")
+            target.process.stdin.flush()
+            self.assertEqual(target.process.wait(60), 0)
 
 
 if __name__ == "__main__":
