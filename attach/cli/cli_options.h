@@ -41,6 +41,7 @@ struct cprof_attach_options {
 	struct cprof_thread_choice *threads; /* owned; NULL: all */
 	struct cprof_run_timeline timeline;  /* where it was asked for */
 	bool no_timeline;                    /* it was asked that there be none */
+	struct cprof_run_request_labels request_labels;
 
 	/* as typed; what they mean is in `requests` and `naming` */
 	const char *rate; /* what it is depends on the mode: heap.period_bytes or waits.rate_ns */
@@ -51,6 +52,7 @@ struct cprof_attach_options {
 	const char *demangle, *symbolizer;
 	const char *thread_pattern, *thread_ids; /* "io-.*", "12,13" */
 	const char *timeline_text;               /* "", "100ms", "off" */
+	const char *request_labels_text;         /* "auto", "attributes" */
 	bool no_cache;
 	struct cprof_strings heap_hook_texts;
 	const char *heap_size;              /* "4080:4096" */

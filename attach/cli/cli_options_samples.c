@@ -89,6 +89,34 @@ static struct cprof_error *parse_timeline(struct cprof_attach_options *options)
 	return NULL;
 }
 
+/* A collector makes a series of each set of labels, or keeps an index of them: ids of requests are nothing for it. */
+static struct cprof_error *parse_request_labels(struct cprof_attach_options *options)
+{
+	static const struct {
+		const char *name;
+		enum cprof_request_labels what;
+	} rows[] = { { "all", CPROF_REQUEST_LABELS_ALL },
+		     { "attributes", CPROF_REQUEST_LABELS_ATTRIBUTES },
+		     { "off", CPROF_REQUEST_LABELS_OFF } };
+	const char *text = options->request_labels_text;
+	const bool collected = options->push_urls.len || options->http || options->continuous.on;
+	options->request_labels.what = options->no_context ? CPROF_REQUEST_LABELS_OFF
+				       : collected         ? CPROF_REQUEST_LABELS_ATTRIBUTES
+							   : CPROF_REQUEST_LABELS_ALL;
+	if (strcmp(text, "auto") == 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(text, rows[i].name) != 0)
+			continue;
+		options->request_labels.what = rows[i].what;
+		options->request_labels.asked = rows[i].what != CPROF_REQUEST_LABELS_OFF;
+		return NULL;
+	}
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_USAGE, "-request-labels %s is not known", text),
+		"all, attributes, off, or auto");
+}
+
 struct cprof_error *cli_options_parse_samples(struct cprof_attach_options *options)
 {
 	struct cprof_error *err = NULL;
@@ -97,5 +125,7 @@ struct cprof_error *cli_options_parse_samples(struct cprof_attach_options *optio
 					      &options->threads);
 	if (!err)
 		err = parse_timeline(options);
+	if (!err)
+		err = parse_request_labels(options);
 	return err ? err : check_mode(options);
 }

@@ -17,6 +17,7 @@ static const struct cprof_option rows[] = {
 	{ "seconds", ROW(CPROF_OPT_DURATION, length_ns), NULL, "SECONDS", "how long (default 30; a command: until it ends); 0: until Ctrl-C or the target's end", NULL },
 	{ "rate", ROW(CPROF_OPT_STRING, rate), NULL, "RATE", "-mode heap: one sample per so many BYTES allocated (default 524288; 1: every call); block, mutex: keep one wait per DURATION of waiting, and all longer ones (default 0: adapt to the load)", NULL },
 	{ "timeline", ROW(CPROF_OPT_OPTIONAL, timeline_text), NULL, "[BUCKET]", "samples say when they were: the label time_ms, in buckets of a duration (100ms), or as wide as it takes to have at most 1000 of them and the file not twice as large; of a file of -mode cpu or wall that is not pushed it is the default, off ends that", NULL },
+	{ "request-labels", ROW(CPROF_OPT_STRING, request_labels_text), "auto", "HOW", "which labels of its requests, if the program offers them (OpenTelemetry thread context, Go's pprof labels), go on samples: all, with trace_id and span_id; attributes: all others; off; auto: all in a file, attributes where a collector gets the profile", NULL },
 	{ "label", ROW(CPROF_OPT_LIST, labels), NULL, "K=V", "put this label on every sample; repeatable", NULL },
 
 	{ "hz", ROW(CPROF_OPT_DOUBLE, requests.cpu.rate_hz), "100", "HZ", "samples per second of CPU time", "CPU profile" },
@@ -161,6 +162,7 @@ static const struct cprof_option_choices choices[] = {
 	{ "modes", "cpu heap block mutex wall threads threadcreate" },
 	{ "seconds", "10 30 1m 0" },
 	{ "timeline", "10ms 100ms 1s off" },
+	{ "request-labels", "auto all attributes off" },
 	{ "hz", "99 100 999" },
 	{ "event", "cpu-clock cycles instructions cache-misses branch-misses page-faults context-switches list" },
 	{ "open", "auto cpu thread-cpu thread" },

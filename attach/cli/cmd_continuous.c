@@ -210,6 +210,7 @@ static struct cprof_error *run_engine(struct state *state, struct cprof_continuo
 		.requests = &options->requests,
 		.naming = options->naming,
 		.threads = options->threads,
+		.request_labels = options->request_labels,
 		.command_line = state->command->command_line,
 		.stop_fd = state->stop_fd,
 		.again_fd = state->again_fd,

@@ -250,6 +250,7 @@ static struct cprof_error *sample(struct record *record, struct cprof_profile **
 		.children = options->children,
 		.threads = options->threads,
 		.timeline = choose_timeline(record),
+		.request_labels = options->request_labels,
 		.command_line = record->command_line,
 	};
 	struct cprof_mode_requests requests = options->requests;

@@ -150,6 +150,7 @@ static struct cprof_error *prepare(struct state *state, struct cprof_ring *ring)
 		.labels = options->label_pairs,
 		.n_labels = options->labels.len,
 		.threads = options->threads,
+		.request_labels = options->request_labels,
 		.timeline = choose_timeline(state),
 		.command_line = command->command_line,
 		.before_ns = options->ring.before_ns,

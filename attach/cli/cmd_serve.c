@@ -42,6 +42,7 @@ struct cprof_error *cprof_cmd_serve(const struct cprof_cmd_serve *command)
 			.requests = &options->requests,
 			.naming = options->naming,
 			.threads = options->threads,
+			.request_labels = options->request_labels,
 			.command_line = command->command_line,
 			.say = command->say,
 			.say_ctx = command->ctx,

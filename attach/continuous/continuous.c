@@ -355,6 +355,7 @@ static struct cprof_error *open_engine(struct engine *engine)
 	engine->shared.requests = engine->told->requests;
 	engine->shared.naming = engine->told->naming;
 	engine->shared.threads = engine->told->threads;
+	engine->shared.request_labels = engine->told->request_labels;
 	engine->shared.command_line = engine->told->command_line;
 	engine->shared.host = engine->host.nodename;
 	engine->shared.every_ns = engine->told->every_ns;

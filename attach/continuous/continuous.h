@@ -28,6 +28,7 @@ struct cprof_continuous {
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
+	struct cprof_run_request_labels request_labels;
 	const char *command_line;
 	int stop_fd;  /* readable: end */
 	int again_fd; /* an eventfd; readable: look again at what was told; -1: never */

@@ -46,6 +46,7 @@ void cprof_followed_init(struct cprof_followed *followed, struct cprof_target *t
 			     .requests = shared->requests,
 			     .naming = shared->naming,
 			     .threads = shared->threads,
+			     .request_labels = shared->request_labels,
 			     .command_line = shared->command_line,
 			     .last = true,
 			     .window_ns = shared->every_ns },

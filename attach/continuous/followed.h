@@ -28,6 +28,7 @@ struct cprof_followed_shared {
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
+	struct cprof_run_request_labels request_labels;
 	const char *command_line;
 	const char *host;
 	uint64_t every_ns;

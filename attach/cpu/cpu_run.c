@@ -57,13 +57,18 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 		sample.stack_addr = regs.r[arch->sp];
 	}
 	struct cprof_session_stack stack;
+	const struct cprof_builder_label *extra;
+	size_t n_extra;
 	uint32_t labels;
 	struct cprof_error *err = cprof_session_walk(cpu->session, &sample, &stack);
 	if (!err && cpu->take)
 		return cpu->take(cpu, record, &stack);
-	if (!err)
-		err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, NULL, 0,
-					   &labels);
+	if (err)
+		return err;
+	cprof_contexts_labels(cpu->contexts, process, record->sample.context,
+			      record->sample.n_context, &extra, &n_extra);
+	err = cprof_session_labels(cpu->session, process, (pid_t)record->tid, extra, n_extra,
+				   &labels);
 	return err ? err
 		   : cprof_session_add_at(cpu->session, &stack, labels, record->time_ns, values);
 }
@@ -150,6 +155,8 @@ static bool is_child(const struct cpu *cpu, const struct cprof_process *process)
 /* One that may not be looked into any more (set-user-ID) is not sampled by the kernel either. */
 static struct cprof_error *on_exec(struct cpu *cpu, struct cprof_process *process)
 {
+	cprof_contexts_forget(cpu->contexts, process);
+	cprof_error_free(cprof_perf_source_set_place(cpu->source, process->target, NULL));
 	struct cprof_error *err = cprof_session_exec(cpu->session, process);
 	if (err && err->code == CPROF_ERR_DENIED && is_child(cpu, process)) {
 		cprof_error_free(err);
@@ -343,16 +350,52 @@ void cpu_stop_counting(struct cpu *cpu)
 	cprof_cpu_idle_stop(&cpu->idle, cpu->run);
 }
 
+static struct cprof_error *look_for_context(struct cpu *cpu, struct cprof_process *process)
+{
+	struct cprof_context_place place;
+	bool is_new;
+	struct cprof_error *err = cprof_contexts_look(cpu->contexts, process, &is_new, &place);
+	if (err || !is_new)
+		return err;
+	err = cprof_perf_source_set_place(cpu->source, process->target, &place);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_contexts_refused(cpu->contexts, err);
+		err = NULL;
+	}
+	return err;
+}
+
+struct cprof_error *cpu_look_for_contexts(struct cpu *cpu)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; cpu->contexts && !err && i < cpu->run->n_targets; i++)
+		err = look_for_context(cpu, cprof_session_process_at(cpu->session, i));
+	return err;
+}
+
+/* Before the window, or its first samples would be without: it takes a moment until contexts are read. */
+static struct cprof_error *expect_contexts(struct cpu *cpu)
+{
+	bool expected = false;
+	for (size_t i = 0; i < cpu->run->n_targets; i++)
+		expected |= cprof_contexts_expected(cpu->contexts, cpu->run->targets[i]);
+	struct cprof_error *err = expected ? read_targets(cpu) : NULL;
+	return !err && expected ? cpu_look_for_contexts(cpu) : err;
+}
+
 struct cprof_error *cpu_begin(struct cpu *cpu)
 {
+	struct cprof_error *err = expect_contexts(cpu);
+	if (err)
+		return err;
 	cprof_cpu_idle_start(&cpu->idle, cpu->run);
 	cprof_window_start(cpu->run->window);
 	cprof_cpu_account_start(&cpu->account, cpu->run->targets, cpu->run->n_targets,
 				cpu->source->kernel_excluded);
-	struct cprof_error *err = read_targets(cpu);
+	err = read_targets(cpu);
 	for (size_t i = 0; !err && i < cpu->run->n_targets; i++)
 		err = open_first_modules(cpu, cprof_session_process_at(cpu->session, i));
-	return err;
+	return err ? err : cpu_look_for_contexts(cpu);
 }
 
 static struct cprof_error *sample(struct cpu *cpu)
@@ -378,6 +421,8 @@ static struct cprof_error *sample(struct cpu *cpu)
 			err = source->opener->follow(source);
 		if (!err)
 			err = drain(cpu, now);
+		if (!err)
+			err = cpu_look_for_contexts(cpu);
 		if (!err)
 			err = cprof_session_turn(cpu->session, now);
 		if (!err)
@@ -417,6 +462,7 @@ struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu)
 		.kernel_frames = !wanted->user_only,
 		.strategy = wanted->strategy,
 		.children = cpu->run->children,
+		.contexts = cpu->run->request_labels.what != CPROF_REQUEST_LABELS_OFF,
 		.targets = cpu->run->targets,
 		.n_targets = cpu->run->n_targets,
 		.log = cpu->run->log,
@@ -486,6 +532,7 @@ struct cprof_error *cpu_finish(struct cpu *cpu, struct cprof_profile **ret_profi
 	if (err)
 		return err;
 	cpu_note_end(cpu);
+	cprof_contexts_tell(cpu->contexts);
 	if (cpu->event.is_clock)
 		return cprof_session_finish(cpu->session, "cpu", "nanoseconds",
 					    (int64_t)cpu_period_now(cpu), "cpu", ret_profile);
@@ -507,8 +554,11 @@ struct cprof_error *cpu_prepare_session(struct cpu *cpu)
 						    { "cpu", "nanoseconds" } };
 	const struct cprof_builder_type other[] = { { "samples", "count" },
 						    { cpu->request->event, "count" } };
-	return cprof_session_prepare(cpu->run, cpu->event.is_clock ? clock : other, 2,
-				     &cpu->session);
+	struct cprof_error *err = cprof_session_prepare(
+		cpu->run, cpu->event.is_clock ? clock : other, 2, &cpu->session);
+	return err ? err
+		   : cprof_contexts_new(cpu->run, cprof_session_modules(cpu->session),
+					&cpu->contexts);
 }
 
 struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
@@ -530,6 +580,7 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 	*ret_profile = NULL;
 	if (!err && cprof_snapshots_want_last(run->window->snapshots))
 		err = cpu_finish(&cpu, ret_profile);
+	cprof_contexts_free(cpu.contexts);
 	cprof_session_free(cpu.session);
 	cprof_perf_counter_close(&cpu.counter);
 	cprof_cpu_weight_deinit(&cpu.weight);

@@ -6,6 +6,7 @@
 #ifndef CPROF_ATTACH_CPU_CPU_RUN_IMPL_H
 #define CPROF_ATTACH_CPU_CPU_RUN_IMPL_H
 
+#include "attach/context/contexts.h"
 #include "attach/cpu/cpu_account.h"
 #include "attach/cpu/cpu_idle.h"
 #include "attach/cpu/cpu_pace.h"
@@ -22,6 +23,7 @@ struct cpu {
 	struct cprof_perf_event_name event;
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
+	struct cprof_contexts *contexts; /* owned; NULL: labels of requests are not wanted */
 	struct cprof_cpu_account account;
 	struct cprof_cpu_idle idle;
 	int64_t period;                         /* nanoseconds of a clock */
@@ -51,6 +53,9 @@ struct cprof_error *cpu_on_record(struct cpu *cpu, struct cprof_process *process
 /* The window begins; what was mapped before is read. Then the window is over, for what is held against the samples. */
 struct cprof_error *cpu_begin(struct cpu *cpu);
 void cpu_stop_counting(struct cpu *cpu);
+
+/* What is new in the processes that are sampled: where their threads have a context. */
+struct cprof_error *cpu_look_for_contexts(struct cpu *cpu);
 
 /* Notes in the run's log, of the window so far. */
 void cpu_note_end(const struct cpu *cpu);

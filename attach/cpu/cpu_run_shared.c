@@ -79,6 +79,7 @@ static struct part *find(const struct cprof_cpu_shared_stream *stream, pid_t pid
 
 static void part_free(struct part *part)
 {
+	cprof_contexts_free(part->cpu.contexts);
 	cprof_session_free(part->cpu.session);
 	cprof_window_deinit(&part->window);
 	cprof_run_log_deinit(&part->log);
@@ -91,6 +92,7 @@ static void drop(struct cprof_cpu_shared_stream *stream, struct part *part)
 {
 	const size_t at = place_of(stream, part->target->pid);
 	cprof_bpf_members_remove(&stream->members, part->target);
+	cprof_error_free(cprof_perf_source_set_place(stream->source, part->target, NULL));
 	cprof_counts_add(&stream->gone, &part->log.counts);
 	stream->n_parts--;
 	memmove(stream->parts + at, stream->parts + at + 1,
@@ -161,6 +163,7 @@ static void fill_part(struct cprof_cpu_shared_stream *stream, struct part *part)
 		.log = &part->log,
 		.naming = shared->naming,
 		.threads = shared->threads,
+		.request_labels = shared->request_labels,
 		.command_line = shared->command_line,
 		.modules = &stream->modules,
 		.prefetch = &stream->prefetch,
@@ -382,6 +385,14 @@ static struct cprof_error *keep_pace(struct cprof_cpu_shared_stream *stream)
 					stream->pace.sample.period);
 }
 
+/* While there is nothing to be read. */
+static void look_after(struct part *part)
+{
+	if (!part->failure)
+		part->failure = cpu_look_for_contexts(&part->cpu);
+	cprof_session_prefetch(part->cpu.session);
+}
+
 static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 {
 	const struct cprof_cpu_request *wanted = stream->shared->request;
@@ -405,7 +416,7 @@ static struct cprof_error *sample(struct cprof_cpu_shared_stream *stream)
 		if (!err)
 			answer_asks(stream);
 		for (size_t i = 0; i < stream->n_parts; i++)
-			cprof_session_prefetch(stream->parts[i]->cpu.session);
+			look_after(stream->parts[i]);
 	}
 	cprof_perf_source_disable(stream->source);
 	tell_counts(stream);
@@ -428,13 +439,15 @@ static struct cprof_error *open_stream(struct cprof_cpu_shared_stream *stream)
 		err = cprof_bpf_members_open(&stream->members);
 	if (err)
 		return err;
-	const struct cprof_run run = { .log = &stream->log };
+	const struct cprof_run run = { .log = &stream->log,
+				       .request_labels = stream->shared->request_labels };
 	const struct cpu cpu = {
 		.run = &run, .request = wanted, .event = stream->event, .period = stream->period
 	};
 	struct cprof_perf_source_request request = cpu_source_request(&cpu);
 	request.strategy = "cpu";
 	request.filter_fd = &stream->members.filter_fd;
+	request.programs_fd = &stream->members.programs_fd;
 	return cprof_perf_source_open(&request, &stream->source);
 }
 

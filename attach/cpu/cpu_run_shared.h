@@ -34,9 +34,10 @@ struct cprof_cpu_shared {
 	const struct cprof_cpu_request *request; /* of a clock */
 	struct cprof_run_naming naming;
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
-	const char *command_line;            /* may be NULL */
-	int stop_fd, ask_fd;                 /* borrowed; as in window.h and snapshots.h */
-	cprof_snapshot_form_fn *form;        /* is given what follows an ask's beginning */
+	struct cprof_run_request_labels request_labels;
+	const char *command_line;     /* may be NULL */
+	int stop_fd, ask_fd;          /* borrowed; as in window.h and snapshots.h */
+	cprof_snapshot_form_fn *form; /* is given what follows an ask's beginning */
 	void *form_ctx;
 
 	/* As in window.h: the counts of all together. May be NULL. */

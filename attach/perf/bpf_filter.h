@@ -18,10 +18,11 @@
 
 /*
  * Load it for these processes; `*ret_fd` is the caller's, for PERF_EVENT_IOC_SET_BPF. It returns 1 for
- * their samples and 0 for others, which only the event it is set on loses. Errors: DENIED (CAP_BPF and CAP_PERFMON),
+ * their samples and 0 for others, which only the event it is set on loses. Before it returns 1 it calls slot CPROF_BPF_EMIT_CONTEXT of the
+ * array `programs_fd` (bpf_emit.h), if somebody is there, who returns in its place; -1: no array. Errors: DENIED (CAP_BPF and CAP_PERFMON),
  * UNSUPPORTED.
  */
 struct cprof_error *cprof_bpf_filter_load(struct cprof_target *const *targets, size_t n,
-					  int *ret_fd);
+					  int programs_fd, int *ret_fd);
 
 #endif

@@ -21,8 +21,9 @@
 #define CPROF_BPF_MEMBERS_NAMESPACES 256
 
 struct cprof_bpf_members {
-	int map_fd, programs_fd; /* owned */
-	int filter_fd;           /* owned; for PERF_EVENT_IOC_SET_BPF */
+	int map_fd;      /* owned */
+	int programs_fd; /* owned; for who is called for samples that are kept, as in bpf_filter.h */
+	int filter_fd;   /* owned; for PERF_EVENT_IOC_SET_BPF */
 	struct cprof_bpf_members_namespace {
 		uint64_t dev, inode;
 	} * namespaces; /* owned */

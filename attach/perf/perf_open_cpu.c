@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "attach/perf/bpf_emit.h"
 #include "attach/perf/bpf_filter.h"
 #include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
@@ -33,7 +34,10 @@ static struct cprof_error *open_samples(struct cprof_perf_source *source, int cp
 		close(fd);
 		return err;
 	}
-	return cprof_perf_source_add_ring(source, fd, ring_bytes, true);
+	struct cprof_error *err = cprof_perf_source_add_ring(source, fd, ring_bytes, true);
+	if (!err)
+		source->rings[source->n_rings - 1].cpu = cpu;
+	return err;
 }
 
 static struct cprof_error *open_side_band(struct cprof_perf_source *source, int cpu)
@@ -55,19 +59,31 @@ static struct cprof_error *open_side_band(struct cprof_perf_source *source, int 
 		.watermark = 1,
 		.wakeup_watermark = SIDE_RING / 2,
 	};
+	/* All records of a source end alike. */
+	attr.sample_type |= source->layout.sample_type & PERF_SAMPLE_IDENTIFIER;
 	int fd = cprof_perf_event_open(&attr, -1, cpu, -1);
 	if (fd < 0)
 		return cprof_perf_event_refused(errno, "mappings");
 	return cprof_perf_source_add_ring(source, fd, SIDE_RING, false);
 }
 
-/* A descriptor of our own in either case. */
-static struct cprof_error *get_filter(const struct cprof_perf_source *source, int *ret_fd)
+/* Descriptors of our own in either case. */
+static struct cprof_error *get_filter(struct cprof_perf_source *source, int *ret_fd)
 {
 	const struct cprof_perf_source_request *request = &source->request;
-	if (!request->filter_fd)
-		return cprof_bpf_filter_load(request->targets, request->n_targets, ret_fd);
+	struct cprof_error *err = NULL;
+	if (!request->filter_fd) {
+		if (request->contexts)
+			err = cprof_bpf_emit_make_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t),
+						      sizeof(uint32_t), CPROF_BPF_EMIT_SLOTS,
+						      &source->programs_fd);
+		return err ? err
+			   : cprof_bpf_filter_load(request->targets, request->n_targets,
+						   source->programs_fd, ret_fd);
+	}
 	*ret_fd = fcntl(*request->filter_fd, F_DUPFD_CLOEXEC, 0);
+	if (*ret_fd >= 0 && request->contexts && request->programs_fd)
+		source->programs_fd = fcntl(*request->programs_fd, F_DUPFD_CLOEXEC, 0);
 	return *ret_fd < 0 ? cprof_error_os(errno, "a descriptor for a BPF filter") : NULL;
 }
 

@@ -56,6 +56,9 @@ struct cprof_perf_record {
 			bool regs_32bit;      /* and they are of 32-bit code */
 			const void *stack;
 			size_t n_stack; /* that was really copied */
+			const void *
+				context; /* the thread's, by perf_source.h: context_bpf.h has its form */
+			size_t n_context; /* 0: it has none, or it is not read */
 		} sample;
 		struct {
 			uint64_t start, len, offset, dev, inode;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/perf/perf_host.h"
+#include "attach/perf/perf_source_context.h"
 #include "base/array.h"
 #include "cprof/arch.h"
 
@@ -52,6 +53,8 @@ struct perf_event_attr cprof_perf_source_attr(const struct cprof_perf_source *so
 	/* No PERF_SAMPLE_PERIOD: with it the kernel takes a sample of every software event, whatever the period. */
 	attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
 			   PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+	if (source->programs_fd >= 0) /* records of another event come in between */
+		attr.sample_type |= PERF_SAMPLE_IDENTIFIER;
 	if (source->request.kernel_frames && !attr.exclude_kernel) {
 		attr.sample_type |= PERF_SAMPLE_CALLCHAIN;
 		attr.exclude_callchain_user = 1;
@@ -113,7 +116,7 @@ struct cprof_error *cprof_perf_source_add_ring(struct cprof_perf_source *source,
 	source->poll[source->n_rings] =
 		(struct pollfd){ .fd = samples ? event->fd : -1, .events = POLLIN };
 	source->rings[source->n_rings++] =
-		(struct cprof_perf_source_ring){ .event = event, .samples = samples };
+		(struct cprof_perf_source_ring){ .event = event, .samples = samples, .cpu = -1 };
 	return NULL;
 }
 
@@ -148,8 +151,15 @@ static void forget(struct cprof_perf_source *source)
 {
 	for (size_t i = 0; i < source->n_fds; i++)
 		close(source->fds[i]);
-	for (size_t i = 0; i < source->n_rings; i++)
+	for (size_t i = 0; i < source->n_rings; i++) {
+		cprof_perf_source_context_free(source->rings[i].context);
 		cprof_perf_event_unmap(source->rings[i].event);
+	}
+	if (source->programs_fd >= 0)
+		close(source->programs_fd);
+	source->programs_fd = -1;
+	cprof_bpf_context_close(source->context);
+	source->context = NULL;
 	source->n_fds = source->n_rings = 0;
 	source->unfollowed = 0;
 	source->kernel_excluded = false;
@@ -241,6 +251,7 @@ struct cprof_error *cprof_perf_source_open(const struct cprof_perf_source_reques
 	if (!source)
 		return cprof_error_no_memory();
 	source->request = *request;
+	source->programs_fd = -1;
 	source->layout.n_regs = cprof_arch_host()->n_perf_regs;
 	struct cprof_error *err = try_openers(source);
 	if (err) {
@@ -336,6 +347,8 @@ static struct cprof_error *hand_out(struct cprof_perf_source *source,
 				    cprof_perf_source_fn *fn, void *ctx)
 {
 	struct cprof_perf_record record;
+	if (cprof_perf_source_context_take(ring->context, ring->next))
+		return NULL;
 	struct cprof_error *err = cprof_perf_record_decode(&source->layout, ring->next, &record);
 	if (err) { /* counted like a record that never came, and told once per kind */
 		cprof_run_log_note(source->request.log, CPROF_NOTE_WARNING, "%s", err->message);
@@ -356,6 +369,8 @@ static struct cprof_error *hand_out(struct cprof_perf_source *source,
 	default:
 		if (record.time_ns > source->last_ns)
 			source->last_ns = record.time_ns;
+		if (record.kind == CPROF_PERF_SAMPLE)
+			cprof_perf_source_context_give(ring->context, &record);
 		return fn(ctx, &record);
 	}
 }

@@ -14,6 +14,7 @@
 
 #include <poll.h>
 
+#include "attach/perf/bpf_context.h"
 #include "attach/perf/perf_event.h"
 #include "attach/perf/perf_record.h"
 #include "attach/run/run_log.h"
@@ -32,6 +33,9 @@ struct cprof_perf_source_request {
 	size_t n_targets;
 	const int *
 		filter_fd; /* borrowed: whose samples are kept (bpf_members.h), whatever the targets; for the row "cpu" only. NULL: the targets' */
+	const int *
+		programs_fd; /* borrowed; goes with it: whom that filter calls (bpf_filter.h). NULL: nobody, where there is a filter_fd */
+	bool contexts;       /* threads' contexts may be wanted: cprof_perf_source_set_place() */
 	struct cprof_run_log *log; /* borrowed; ways that failed, limits that were met */
 };
 
@@ -46,13 +50,18 @@ struct cprof_perf_source {
 		bool samples;                         /* else only mappings, names, forks */
 		const struct perf_event_header *next; /* oldest record of this round; NULL: none */
 		uint64_t next_ns;
-	} * rings; /* owned */
+		int cpu; /* of a row that has a ring for each; else -1 */
+		struct cprof_perf_source_context
+			*context; /* owned; NULL: contexts are not copied here */
+	} * rings;                /* owned */
 	size_t n_rings, cap_rings, cap_poll;
 	struct pollfd *poll; /* owned; one per ring, -1 where it is not worth waking up for */
 	int *fds;            /* owned; events whose samples go to another one's ring */
 	size_t n_fds, cap_fds;
-	struct cprof_map64 followed; /* thread ids that have events (thread-cpu, thread) */
-	uint64_t unfollowed;         /* threads for which there was no descriptor */
+	int programs_fd;                   /* owned; -1: the filter calls nobody */
+	struct cprof_bpf_context *context; /* owned; NULL: no place is known yet */
+	struct cprof_map64 followed;       /* thread ids that have events (thread-cpu, thread) */
+	uint64_t unfollowed;               /* threads for which there was no descriptor */
 
 	uint64_t last_ns;      /* of the newest record handed out */
 	uint64_t lost_records; /* by LOST records of sample rings */
@@ -96,6 +105,14 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 
 /* Samples known to be lost so far, from LOST records and the kernel's own count. */
 uint64_t cprof_perf_source_lost(const struct cprof_perf_source *source);
+
+/*
+ * Where the threads of `target` have their context (attach/context/contexts.h); NULL: nowhere any more. From then on their samples bear it
+ * (perf_record.h). Errors: DENIED, UNSUPPORTED (not by this row, or not on this kernel), OS, NO_MEMORY.
+ */
+struct cprof_error *cprof_perf_source_set_place(struct cprof_perf_source *source,
+						const struct cprof_target *target,
+						const struct cprof_context_place *place);
 
 /* ---- for the rows ---- */
 

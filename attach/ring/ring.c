@@ -323,6 +323,7 @@ static struct cprof_error *start(struct watch *watch)
 			     .requests = ring->requests,
 			     .naming = ring->naming,
 			     .threads = ring->threads,
+			     .request_labels = ring->request_labels,
 			     .command_line = ring->command_line },
 		.mode = ring->mode,
 		.labels = ring->labels,

@@ -28,7 +28,8 @@ struct cprof_ring {
 	struct cprof_run_naming naming;
 	const struct cprof_run_label *labels;
 	size_t n_labels;
-	struct cprof_thread_choice *threads; /* as in attach/run/run.h, as the next one */
+	struct cprof_thread_choice *threads; /* as in attach/run/run.h, as the next two */
+	struct cprof_run_request_labels request_labels;
 	struct cprof_run_timeline timeline;
 	const char *command_line;
 

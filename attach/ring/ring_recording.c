@@ -111,6 +111,7 @@ static struct cprof_error *record_target(struct recording *recording, struct cpr
 		.labels = subject->labels,
 		.n_labels = subject->n_labels,
 		.threads = subject->subject.threads,
+		.request_labels = subject->subject.request_labels,
 		.timeline = subject->timeline,
 		.command_line = subject->subject.command_line,
 		.ring = &recording->ring,

@@ -138,19 +138,28 @@ static bool try_payload(const struct cprof_memory *memory, uint64_t addr,
 	       read_header(memory, addr, &after) && memcmp(header, &after, sizeof(after)) == 0;
 }
 
+bool cprof_process_context_payload(const struct cprof_memory *memory, uint64_t addr,
+				   uint8_t *payload, size_t *ret_n)
+{
+	struct header header;
+	for (int i = 0; i < TRIES; i++) {
+		if (!read_header(memory, addr, &header))
+			return false;
+		*ret_n = header.payload_size;
+		if (header.published_at_ns && try_payload(memory, addr, &header, payload))
+			return true;
+	}
+	return false;
+}
+
 bool cprof_process_context_read(const struct cprof_memory *memory, uint64_t addr,
 				struct cprof_process_context *ret)
 {
 	CPROF_AUTO(free) uint8_t *payload = malloc(CPROF_PROCESS_CONTEXT_PAYLOAD);
-	struct header header;
+	size_t n;
 	*ret = (struct cprof_process_context){ 0 };
-	for (int i = 0; payload && i < TRIES; i++) {
-		if (!read_header(memory, addr, &header))
-			return false;
-		if (header.published_at_ns && try_payload(memory, addr, &header, payload))
-			return cprof_process_context_decode(payload, header.payload_size, ret);
-	}
-	return false;
+	return payload && cprof_process_context_payload(memory, addr, payload, &n) &&
+	       cprof_process_context_decode(payload, n, ret);
 }
 
 /* ---- the process ---- */
@@ -172,37 +181,49 @@ static bool read_memory(void *ctx, uint64_t addr, void *buf, size_t n)
 	return cprof_target_mem_read(ctx, addr, buf, n);
 }
 
+/* The first one among these mappings. */
 static bool look_in(const struct cprof_target *target, const struct cprof_maps *maps,
-		    struct cprof_process_context *ret)
+		    uint8_t *payload, size_t *ret_n)
 {
 	struct cprof_target_mem mem;
 	const struct cprof_memory memory = { .read = read_memory, .ctx = &mem };
 	cprof_target_mem_init(&mem, (struct cprof_target *)(uintptr_t)target);
 	for (size_t i = 0; i < maps->n_sorted; i++) {
 		if (cprof_process_context_is_name(maps->sorted[i]->path) &&
-		    cprof_process_context_read(&memory, maps->sorted[i]->start, ret))
+		    cprof_process_context_payload(&memory, maps->sorted[i]->start, payload, ret_n))
 			return true;
 	}
 	return false;
 }
 
-bool cprof_process_context_of(const struct cprof_target *target, struct cprof_process_context *ret)
+bool cprof_process_context_payload_of(const struct cprof_target *target, struct cprof_buffer *ret)
 {
 	char path[64];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	struct cprof_maps maps;
-	*ret = (struct cprof_process_context){ 0 };
+	size_t n;
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)cprof_target_living_tid(target));
 	struct cprof_error *err = cprof_file_read(path, MAPS_MAX, &text);
 	/* Most processes have none, and those may have ten thousand mappings. */
 	bool found = !err && strstr(cprof_buffer_text(&text), "OTEL_CTX");
 	cprof_error_free(err);
-	if (!found)
+	CPROF_AUTO(free) uint8_t *payload = found ? malloc(CPROF_PROCESS_CONTEXT_PAYLOAD) : NULL;
+	if (!payload)
 		return false;
 	cprof_maps_init(&maps, target->pid, (struct cprof_memory){ 0 });
 	err = cprof_maps_parse(&maps, cprof_buffer_text(&text), text.len);
-	found = !err && look_in(target, &maps, ret);
+	found = !err && look_in(target, &maps, payload, &n);
 	cprof_error_free(err);
 	cprof_maps_deinit(&maps);
-	return found;
+	if (found)
+		cprof_buffer_append(ret, payload, n);
+	return found && !ret->failed;
+}
+
+bool cprof_process_context_of(const struct cprof_target *target, struct cprof_process_context *ret)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer payload = { 0 };
+	*ret = (struct cprof_process_context){ 0 };
+	return cprof_process_context_payload_of(target, &payload) &&
+	       cprof_process_context_decode(payload.data, payload.len, ret);
 }

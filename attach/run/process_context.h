@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "attach/target/target.h"
+#include "cprof/buffer.h"
 #include "cprof/memory.h"
 
 #define CPROF_PROCESS_CONTEXT_TEXT    128 /* of a value, with its zero; longer ones are cut */
@@ -38,6 +39,14 @@ bool cprof_process_context_decode(const uint8_t *payload, size_t n,
 /* From memory, where the header is at `addr`. False: there is none, or it did not hold still. */
 bool cprof_process_context_read(const struct cprof_memory *memory, uint64_t addr,
 				struct cprof_process_context *ret);
+
+/*
+ * The payload alone, for who reads more of it: CPROF_PROCESS_CONTEXT_PAYLOAD bytes of room in `payload`. And of a process that runs, into
+ * `ret`. False as above.
+ */
+bool cprof_process_context_payload(const struct cprof_memory *memory, uint64_t addr,
+				   uint8_t *payload, size_t *ret_n);
+bool cprof_process_context_payload_of(const struct cprof_target *target, struct cprof_buffer *ret);
 
 /* Of a process that runs. False: it has none, or nobody may look. Reads /proc/PID/maps and, where there is one, its memory. */
 bool cprof_process_context_of(const struct cprof_target *target, struct cprof_process_context *ret);

@@ -42,6 +42,18 @@ struct cprof_run_timeline {
 	uint64_t bucket_ns; /* how finely; 0: as the file allows (timeline_fit.h) */
 };
 
+/* What of a program's own labels of its requests goes into a profile (attach/context/contexts.h). */
+enum cprof_request_labels {
+	CPROF_REQUEST_LABELS_OFF,
+	CPROF_REQUEST_LABELS_ATTRIBUTES, /* all but ids of traces and spans, of which there are as many as requests */
+	CPROF_REQUEST_LABELS_ALL,
+};
+
+struct cprof_run_request_labels {
+	enum cprof_request_labels what;
+	bool asked; /* by the user: it is told where there are none */
+};
+
 struct cprof_run {
 	struct cprof_target **targets;
 	size_t n_targets;
@@ -55,6 +67,7 @@ struct cprof_run {
 	bool children; /* processes that targets start belong to the profile: samples say whose they are */
 	struct cprof_thread_choice *threads; /* whose samples count; NULL: everybody's */
 	struct cprof_run_timeline timeline;
+	struct cprof_run_request_labels request_labels;
 	const char *command_line; /* for the profile's comments, without secrets; may be NULL */
 	struct cprof_modules
 		*modules; /* that it shares with others of this process; NULL: its own */

@@ -38,6 +38,7 @@ static struct cprof_error *run_mode(const struct cprof_subject *subject, const c
 		.log = &log,
 		.naming = subject->naming,
 		.threads = subject->threads,
+		.request_labels = subject->request_labels,
 		.command_line = subject->command_line,
 	};
 	struct cprof_error *err = cprof_mode_find(name, &mode);

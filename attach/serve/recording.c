@@ -158,6 +158,7 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		.log = &log,
 		.naming = job->subject->naming,
 		.threads = job->subject->threads,
+		.request_labels = job->subject->request_labels,
 		.command_line = job->subject->command_line,
 		.ring = job->ring,
 	};
@@ -219,6 +220,7 @@ static struct cprof_error *record_shared(void *ctx, int stop_fd, int ask_fd,
 	struct cprof_cpu_shared shared = {
 		.naming = job->subject->naming,
 		.threads = job->subject->threads,
+		.request_labels = job->subject->request_labels,
 		.command_line = job->subject->command_line,
 		.stop_fd = stop_fd,
 		.ask_fd = ask_fd,

@@ -25,6 +25,7 @@ struct cprof_subject {
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
+	struct cprof_run_request_labels request_labels;
 	const char *command_line;
 	bool last; /* a recording's result is the part (CPROF_SHAPE_PART) that it has at its end */
 	uint64_t window_ns; /* the longest stretch that a mode with windows is asked for; 0: none */

@@ -124,6 +124,7 @@ void cprof_tenant_init(struct cprof_tenant *tenant, struct cprof_target *target,
 						      .requests = options->requests,
 						      .naming = options->naming,
 						      .threads = options->threads,
+						      .request_labels = options->request_labels,
 						      .command_line = options->command_line } };
 	tenant->channels.subject = &tenant->subject;
 	tenant->channels.running = &shared->recordings;

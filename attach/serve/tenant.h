@@ -22,6 +22,7 @@ struct cprof_tenant_options {
 	const struct cprof_mode_requests *requests;
 	struct cprof_run_naming naming;
 	struct cprof_thread_choice *threads; /* borrowed; as in run.h */
+	struct cprof_run_request_labels request_labels;
 	const char *command_line;
 	void (*say)(void *ctx, const char *text); /* a line for people */
 	void *say_ctx;

@@ -117,6 +117,7 @@ struct cprof_error *cprof_tenants_open(struct cprof_tenants *tenants,
 			    .everybody = { .requests = options->requests,
 					   .naming = options->naming,
 					   .threads = options->threads,
+					   .request_labels = options->request_labels,
 					   .command_line = options->command_line } },
 	};
 	tenants->shared.streams.subject = &tenants->shared.everybody;

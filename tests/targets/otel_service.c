@@ -7,16 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-struct context {
-	char signature[8];
-	uint32_t version, payload_size;
-	volatile uint64_t published_at_ns;
-	const uint8_t *payload;
-};
+#include "otel_publish.h"
 
 /* ProcessContext{resource{attributes{key "service.name" value{string NAME}}}}; all lengths are below 128. */
 static uint32_t encode(const char *name, uint8_t *out)
@@ -35,37 +28,12 @@ static uint32_t encode(const char *name, uint8_t *out)
 	return (uint32_t)(at + n - out);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static struct context *map_page(void)
-{
-	const int fd = memfd_create("OTEL_CTX", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, 4096) != 0)
-		return NULL;
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	close(fd);
-	return page == MAP_FAILED ? NULL : page;
-}
-
 /* In the same place: who reads while this goes on finds a mixture, and must notice. */
-static void publish(struct context *context, const char *name, uint8_t *payload)
+static void publish(struct otel_page *page, const char *name, uint8_t *payload)
 {
-	const uint64_t last = context->published_at_ns;
-	context->published_at_ns = 0;
-	__sync_synchronize();
-	context->version = 2;
-	context->payload_size = encode(name, payload);
-	context->payload = payload;
-	__sync_synchronize();
-	const uint64_t now = now_ns();
-	context->published_at_ns = now > last ? now : last + 1;
-	__sync_synchronize();
-	memcpy(context->signature, "OTEL_CTX", 8);
+	const uint64_t last = page->published_at_ns;
+	otel_begin(page);
+	otel_end(page, payload, encode(name, payload), last);
 }
 
 static void end(int signal_no)
@@ -77,7 +45,7 @@ static void end(int signal_no)
 int main(int argc, char **argv)
 {
 	static uint8_t payload[512];
-	struct context *context = argc > 1 ? map_page() : NULL;
+	struct otel_page *context = argc > 1 ? otel_map_page() : NULL;
 	signal(SIGTERM, end);
 	if (context)
 		publish(context, argv[1], payload);
