@@ -19,6 +19,9 @@
 #include "cprof/budget.h"
 #include "cprof/error.h"
 
+struct cprof_content_key;
+struct cprof_packed;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,10 +32,15 @@ struct cprof_image {
 	/* Private; cprof_image_at() is the way in. */
 	uint8_t *copy;         /* owned; `size` bytes, zero where not read yet */
 	const uint8_t *source; /* owned; the file, mapped; never dereferenced (it may shrink) */
-	int fd;          /* owned; instead of `source` where copying from it is not permitted */
-	uint8_t *chunks; /* owned; what became of each CHUNK bytes; NULL: all are there */
-	bool heap;       /* copy came from malloc */
-	bool borrowed;   /* copy is somebody else's */
+	int fd;              /* owned; instead of `source` where copying from it is not permitted */
+	uint8_t *chunks;     /* owned; what became of each piece; NULL: all are there */
+	uint8_t chunk_shift; /* a piece has 2 to the power of this bytes */
+	struct cprof_packed *packed; /* owned; makes them; NULL: they are read from the file */
+	uint64_t *sums; /* owned; [piece]: hash of one that was given back; NULL: none was */
+	const struct cprof_content_key *key; /* borrowed; of these; NULL: they are not kept */
+	uint64_t had_again;                  /* bytes of pieces that were wanted again after that */
+	bool heap;                           /* copy came from malloc */
+	bool borrowed;                       /* copy is somebody else's */
 	struct cprof_account *account; /* borrowed; pays for the file; NULL: nothing to be paid */
 	bool is_file;                  /* counted there as an open one */
 };
@@ -57,6 +65,10 @@ struct cprof_error *cprof_image_from_bytes(uint8_t *bytes, size_t size,
 /* The same from bytes that stay the caller's, and live as long as the image. */
 struct cprof_error *cprof_image_borrow(uint8_t *bytes, size_t size, struct cprof_image **ret_image);
 
+/* From what `packed` makes; takes it, also on error. */
+struct cprof_error *cprof_image_from_packed(struct cprof_packed *packed, uint64_t size,
+					    struct cprof_image **ret_image);
+
 void cprof_image_free(struct cprof_image *image);
 
 /*
@@ -76,6 +88,13 @@ bool cprof_image_look(struct cprof_image *image, uint64_t offset, uint8_t *buf, 
 
 /* Like cprof_image_at for a zero-terminated string that ends before `limit`; NULL where it does not. */
 const char *cprof_image_string(struct cprof_image *image, uint64_t offset, uint64_t limit);
+
+/*
+ * Give back the memory of what lies in [start, end): nothing that was borrowed from there is used any more. It is read again when it is
+ * wanted again; where there is a key, and it is not what it was, it counts as unreadable. Images in which that happens too often, and those of
+ * bytes in memory, keep what they have.
+ */
+void cprof_image_forget(struct cprof_image *image, uint64_t start, uint64_t end);
 
 /* Bytes of the copy that were really read: what the image costs in memory. */
 uint64_t cprof_image_resident(const struct cprof_image *image);

@@ -60,7 +60,7 @@ static bool digest_section(struct cprof_section *section, const struct cprof_con
 {
 	struct cprof_content_hash hash;
 	if (section->inflated)
-		return section->key && !section->changed;
+		return cprof_elf_section_is_as_digested(section);
 	cprof_content_hash_init(&hash, key);
 	if (makes_names(section) && !add_content(&hash, section))
 		return false;
@@ -75,6 +75,7 @@ bool cprof_elf_digest(struct cprof_elf *elf, const struct cprof_content_key *key
 	struct cprof_content_hash hash;
 	Elf64_Ehdr header;
 	cprof_content_hash_init(&hash, key);
+	elf->image->key = key;
 	if (!cprof_image_look(elf->image, 0, (uint8_t *)&header, sizeof(header)))
 		return false;
 	cprof_content_hash_add(&hash, &header, sizeof(header));

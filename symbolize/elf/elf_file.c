@@ -9,13 +9,15 @@
 #include "base/cleanup.h"
 #include "cprof/build_id.h"
 #include "symbolize/elf/elf_headers.h"
+#include "symbolize/elf/packed.h"
 
 #define SECTIONS_MAX       (1u << 20)
 #define NAME_BYTES         256u
 #define NOTES_MAX          256u /* sections of notes that are looked at */
 #define INFLATE_LIMIT      (4ull << 30)
-#define COMPRESS_ZSTD      2  /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
-#define ZDEBUG_HEADER_SIZE 12 /* "ZLIB" and the size, big-endian */
+#define COMPRESS_ZSTD      2             /* ELFCOMPRESS_ZSTD, younger than Debian 12's elf.h */
+#define SPANS_FROM         (16ull << 20) /* a section that unpacks to so much is made in spans */
+#define ZDEBUG_HEADER_SIZE 12            /* "ZLIB" and the size, big-endian */
 
 static struct cprof_error *bad(const char *what)
 {
@@ -94,6 +96,14 @@ static bool read_header(const struct cprof_section *section, uint32_t *ret_type,
 	return true;
 }
 
+bool cprof_elf_section_is_as_digested(const struct cprof_section *section)
+{
+	const struct cprof_packed *packed = section->inflated ? section->image->packed : NULL;
+	if (!section->key || section->changed)
+		return false;
+	return !packed || cprof_packed_has_digest(packed, section->digest);
+}
+
 static bool is_zdebug(const struct cprof_section *section)
 {
 	return strncmp(section->name, ".zdebug", 7) == 0;
@@ -106,9 +116,28 @@ static bool is_plausible(const struct cprof_elf *elf, const struct cprof_section
 	return size && size <= elf->inflate_limit && size / 1100 <= section->size;
 }
 
-static struct cprof_error *inflate_now(struct cprof_section *section, uint32_t type, uint64_t size,
-				       size_t skip, struct cprof_image **ret_image)
+static bool read_packed(void *ctx, uint64_t offset, uint8_t *buf, size_t n)
 {
+	return cprof_image_copy(ctx, offset, buf, n);
+}
+
+/* In spans, as they are wanted. A section whose stream breaks off in the middle has what is before that. */
+static struct cprof_error *inflate_in_spans(const struct cprof_section *section, uint64_t size,
+					    size_t skip, struct cprof_image **ret_image)
+{
+	struct cprof_packed *packed = cprof_packed_new(
+		read_packed, section->image, section->offset, section->offset + skip,
+		section->offset + section->size, size, section->key);
+	return packed ? cprof_image_from_packed(packed, size, ret_image)
+		      : bad("a compressed section is broken");
+}
+
+static struct cprof_error *inflate_now(const struct cprof_elf *elf, struct cprof_section *section,
+				       uint32_t type, uint64_t size, size_t skip,
+				       struct cprof_image **ret_image)
+{
+	if (type == ELFCOMPRESS_ZLIB && size >= elf->spans_from)
+		return inflate_in_spans(section, size, skip, ret_image);
 	uint8_t *out = malloc(size);
 	if (!out)
 		return cprof_error_no_memory();
@@ -142,9 +171,10 @@ static bool inflate_section(struct cprof_elf *elf, struct cprof_section *section
 	if (!section->paid && !cprof_account_charge(account, CPROF_BUDGET_HELD, size))
 		return false;
 	section->paid = true;
-	struct cprof_error *err = made && n_made == size
-					  ? cprof_image_borrow(made, size, &section->image)
-					  : inflate_now(section, type, size, skip, &section->image);
+	struct cprof_error *err =
+		made && n_made == size
+			? cprof_image_borrow(made, size, &section->image)
+			: inflate_now(elf, section, type, size, skip, &section->image);
 	if (err) {
 		cprof_error_free(err);
 		return false;
@@ -344,6 +374,7 @@ struct cprof_error *cprof_elf_open(struct cprof_image *image, bool borrowed,
 	elf->image = image;
 	elf->borrowed = borrowed;
 	elf->inflate_limit = INFLATE_LIMIT;
+	elf->spans_from = SPANS_FROM;
 	struct cprof_error *err = read_all(elf);
 	if (err) {
 		cprof_elf_free(elf);

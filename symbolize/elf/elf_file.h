@@ -46,6 +46,7 @@ struct cprof_elf {
 	struct cprof_section *sections; /* owned */
 	size_t n_sections;
 	uint64_t inflate_limit; /* bytes that may still be spent on decompressed sections */
+	uint64_t spans_from;    /* sections that unpack to so much are made in spans (packed.h) */
 };
 
 /* Errors: BAD_DATA, UNSUPPORTED (32 bit, big-endian), NO_MEMORY. Takes `image` unless `borrowed`, also on error. */
@@ -65,6 +66,18 @@ void cprof_elf_section_prefetch(struct cprof_elf *elf, const char *name,
 
 /* Whether it has such a section with bytes; nothing is decompressed. */
 bool cprof_elf_has_section(const struct cprof_elf *elf, const char *name);
+
+/* Whether the packed bytes that a decompressed section was made of are those of its digest (elf_digest.h). */
+bool cprof_elf_section_is_as_digested(const struct cprof_section *section);
+
+/* Nothing is borrowed any more from what lies in [start, end) of the section: its memory may go (cprof_image_forget()). */
+static inline void cprof_section_forget(const struct cprof_section *section, uint64_t start,
+					uint64_t end)
+{
+	end = end < section->size ? end : section->size;
+	if (start < end)
+		cprof_image_forget(section->image, section->offset + start, section->offset + end);
+}
 
 /* By type (SHT_SYMTAB); NULL: none. */
 struct cprof_section *cprof_elf_section_of_type(struct cprof_elf *elf, uint32_t type);
