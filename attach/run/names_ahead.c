@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/run/module_addresses.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "symbolize/names/names.h"
@@ -21,35 +22,22 @@ static_assert(sizeof(struct head) == 8, "what the child writes is read by its pa
 
 /* ---- in the child ---- */
 
-/* The names of a frame's module, if they are open: those of others would not be found again. */
-static struct cprof_names *names_of(const struct cprof_mapping_numbers *numbers,
-				    const struct cprof_stack_frame *frame, uint64_t *ret_file_addr)
+/* Only of modules that are open: those of others would not be found again. */
+static struct cprof_error *name_module(void *ctx, struct cprof_module *module,
+				       const uint64_t *file_addrs, size_t n)
 {
-	const struct cprof_mapping_source *source =
-		cprof_mapping_numbers_source(numbers, frame->mapping);
-	struct cprof_module *module = source && source->maps ? source->map->module : NULL;
-	return module && module->names.data &&
-			       cprof_module_file_addr(module, source->map, frame->addr,
-						      ret_file_addr)
-		       ? module->names.data
-		       : NULL;
-}
-
-static void name_frames(const struct cprof_names_ahead *ahead, bool *asked)
-{
-	const struct cprof_stack_table *stacks = cprof_builder_stacks(ahead->numbers->builder);
-	for (uint32_t i = ahead->from; i < ahead->until; i++) {
-		struct cprof_dwarf_frame found[FRAMES_MAX];
-		uint64_t file_addr;
-		size_t n;
-		struct cprof_names *names =
-			names_of(ahead->numbers, &stacks->frames[i], &file_addr);
-		if (!names)
-			continue;
-		names->keeps = true;
-		asked[names->module->id] = true;
-		cprof_error_free(cprof_names_frames(names, file_addr, found, FRAMES_MAX, &n));
-	}
+	bool *asked = ctx;
+	struct cprof_names *names = module->names.data;
+	struct cprof_dwarf_frame found[FRAMES_MAX];
+	size_t n_found;
+	if (!names)
+		return NULL;
+	names->keeps = true;
+	asked[module->id] = true;
+	struct cprof_error *err = cprof_names_learn(names, file_addrs, n);
+	for (size_t i = 0; i < n && !err; i++)
+		err = cprof_names_frames(names, file_addrs[i], found, FRAMES_MAX, &n_found);
+	return err;
 }
 
 /* Bytes written; 0: there are none, or no room for them. */
@@ -77,7 +65,8 @@ static size_t look_up(void *ctx, uint8_t *room, size_t cap)
 	if (!asked)
 		return 0;
 	cprof_budget_start_time(&ahead->numbers->modules->budget);
-	name_frames(ahead, asked);
+	cprof_error_free(cprof_module_addresses(ahead->numbers, ahead->from, ahead->until,
+						name_module, asked));
 	for (size_t i = 0; i < modules->n; i++) {
 		if (!asked[i])
 			continue;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "attach/run/jit_hint.h"
+#include "attach/run/module_addresses.h"
 #include "attach/run/stack_walker.h"
 #include "attach/run/tail_calls.h"
 #include "base/cleanup.h"
@@ -176,6 +177,12 @@ static void report_notes(struct cprof_run_log *log, const char *notes)
 	}
 }
 
+static struct cprof_error *expect(void *ctx, struct cprof_module *module,
+				  const uint64_t *file_addrs, size_t n)
+{
+	return cprof_symbolizer_expect(ctx, module, file_addrs, n);
+}
+
 static struct cprof_error *name_all(struct namer *namer, const struct cprof_run *run,
 				    const struct cprof_prefetch_piece *kernel_text,
 				    struct cprof_profile **ret_profile)
@@ -197,6 +204,10 @@ static struct cprof_error *name_all(struct namer *namer, const struct cprof_run 
 	err = cprof_tail_calls_restore(namer->numbers,
 				       cprof_symbolizer_names_options(namer->symbolizer),
 				       &run->log->counts.put_back);
+	if (!err)
+		err = cprof_module_addresses(
+			namer->numbers, 0, cprof_builder_stacks(namer->numbers->builder)->n_frames,
+			expect, namer->symbolizer);
 	if (!err)
 		err = cprof_builder_finish(namer->numbers->builder, name_frame, namer, ret_profile);
 	if (!err)

@@ -258,30 +258,51 @@ static bool has_name(const struct cprof_profile *p, const struct cprof_location 
 	       !cprof_place_name_is(cprof_profile_text(p, function->name));
 }
 
+/* The locations of a mapping that lack a name; whoever gave names to it has tried all of it: what is left without a line stays so. */
+static size_t find_wanted(const struct naming *naming, uint32_t number, uint32_t *wanted)
+{
+	const struct cprof_profile *profile = naming->profile;
+	const struct cprof_mapping *mapping = &profile->mappings[number];
+	bool has_names =
+		mapping->has_functions || mapping->has_filenames || mapping->has_line_numbers;
+	size_t n = 0;
+	for (uint32_t i = 0; i < profile->n_locations; i++) {
+		const struct cprof_location *location = &profile->locations[i];
+		if (location->mapping == number + 1 &&
+		    (naming->modes.force ||
+		     (!has_name(profile, location) && !(has_names && !location->n_lines))))
+			wanted[n++] = i;
+	}
+	return n;
+}
+
+static struct cprof_error *expect(struct naming *naming, struct cprof_module *module,
+				  const struct cprof_mapping *mapping, const uint32_t *wanted,
+				  size_t n)
+{
+	CPROF_AUTO(free) uint64_t *addrs = calloc(n, sizeof(*addrs));
+	size_t n_addrs = 0;
+	if (!addrs)
+		return cprof_error_no_memory();
+	for (size_t i = 0; i < n; i++)
+		n_addrs +=
+			file_address(module, mapping, naming->profile->locations[wanted[i]].address,
+				     &addrs[n_addrs]);
+	return cprof_symbolizer_expect(naming->symbolizer, module, addrs, n_addrs);
+}
+
 static struct cprof_error *name_mapping(struct naming *naming, uint32_t number)
 {
 	struct cprof_profile *profile = naming->profile;
 	struct cprof_mapping *mapping = &profile->mappings[number];
-	/* Whoever gave names to a mapping has tried all of it: what is left without a line stays so. */
-	bool has_names =
-		mapping->has_functions || mapping->has_filenames || mapping->has_line_numbers;
-	struct cprof_module *module = NULL;
-	struct cprof_error *err = NULL;
-	bool tried = false;
-	for (uint32_t i = 0; i < profile->n_locations && !err; i++) {
-		const struct cprof_location *location = &profile->locations[i];
-		if (location->mapping != number + 1)
-			continue;
-		if (!naming->modes.force &&
-		    (has_name(profile, location) || (has_names && !location->n_lines)))
-			continue;
-		if (!tried)
-			module = find_module(naming, number);
-		tried = true;
-		if (!module)
-			break;
-		err = name_location(naming, module, mapping, i);
-	}
+	CPROF_AUTO(free) uint32_t *wanted = calloc(profile->n_locations + 1, sizeof(*wanted));
+	if (!wanted)
+		return cprof_error_no_memory();
+	size_t n = find_wanted(naming, number, wanted);
+	struct cprof_module *module = n ? find_module(naming, number) : NULL;
+	struct cprof_error *err = module ? expect(naming, module, mapping, wanted, n) : NULL;
+	for (size_t i = 0; module && i < n && !err; i++)
+		err = name_location(naming, module, mapping, wanted[i]);
 	return err;
 }
 

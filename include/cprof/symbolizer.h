@@ -70,6 +70,14 @@ struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symboliz
 					       size_t *ret_n);
 
 /*
+ * These addresses will be asked for: of modules with hundreds of megabytes of debug information they are looked up now, in the order that
+ * takes least memory. Before anything else is asked of the module. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_symbolizer_expect(struct cprof_symbolizer *symbolizer,
+					    struct cprof_module *module, const uint64_t *file_addrs,
+					    size_t n);
+
+/*
  * Name a kernel address: by the kernel's debug information where that is found, else by /proc/kallsyms, then one frame. Where that is restricted (kernel.kptr_restrict) the name is
  * "[kernel]" and cprof_symbolizer_notes() carries the hint.
  */

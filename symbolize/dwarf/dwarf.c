@@ -10,7 +10,9 @@
 #include "symbolize/dwarf/dwarf_lines.h"
 #include "symbolize/dwarf/dwarf_split.h"
 
-#define SPLIT_LOOK 64 /* units asked whether they are skeletons */
+#define LARGE      (64ull << 20) /* bytes of entries */
+#define HELD_MAX   (24ull << 20) /* of units that were read, and what was made of them */
+#define SPLIT_LOOK 64            /* units asked whether they are skeletons */
 
 struct cprof_dwarf {
 	struct cprof_dwarf_file file, alt;
@@ -42,16 +44,25 @@ struct cprof_error *cprof_dwarf_new(struct cprof_elf *elf, struct cprof_elf *alt
 	return NULL;
 }
 
+/* Functions and lines of all units that were read. */
+static void drop_answers(struct cprof_dwarf *dwarf)
+{
+	for (size_t i = 0; i < dwarf->n_lines; i++)
+		cprof_dwarf_lines_free(dwarf->all_lines[i]);
+	free(dwarf->all_lines);
+	dwarf->all_lines = NULL;
+	dwarf->n_lines = dwarf->cap_lines = 0;
+	cprof_map64_deinit(&dwarf->lines);
+	dwarf->lines = (struct cprof_map64){ 0 };
+	cprof_dwarf_functions_deinit(&dwarf->functions);
+}
+
 void cprof_dwarf_free(struct cprof_dwarf *dwarf)
 {
 	if (!dwarf)
 		return;
-	for (size_t i = 0; i < dwarf->n_lines; i++)
-		cprof_dwarf_lines_free(dwarf->all_lines[i]);
-	free(dwarf->all_lines);
-	cprof_dwarf_functions_deinit(&dwarf->functions);
+	drop_answers(dwarf);
 	cprof_dwarf_split_deinit(&dwarf->split);
-	cprof_map64_deinit(&dwarf->lines);
 	cprof_dwarf_index_deinit(&dwarf->index);
 	cprof_dwarf_file_deinit(&dwarf->file);
 	cprof_dwarf_file_deinit(&dwarf->alt);
@@ -135,6 +146,7 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
 	dwarf->lacks = !unit && dwarf->file.met_broken;
 	if (!unit || !cap)
 		return 0;
+	dwarf->file.borrowed = true;
 	struct cprof_dwarf_unit *code =
 		unit->is_split ? cprof_dwarf_split_unit(&dwarf->split, unit) : unit;
 	dwarf->met_split |= !code;
@@ -159,6 +171,31 @@ bool cprof_dwarf_lacks(const struct cprof_dwarf *dwarf)
 {
 	const struct cprof_account *account = dwarf->file.elf->image->account;
 	return dwarf->lacks && !(account && account->over);
+}
+
+/* ---- many addresses ---- */
+
+bool cprof_dwarf_is_large(const struct cprof_dwarf *dwarf)
+{
+	return dwarf->file.info->size >= LARGE;
+}
+
+uint64_t cprof_dwarf_unit_of(struct cprof_dwarf *dwarf, uint64_t file_addr)
+{
+	return cprof_dwarf_index_order(&dwarf->index, &dwarf->file, file_addr);
+}
+
+void cprof_dwarf_forget(struct cprof_dwarf *dwarf, uint64_t unit)
+{
+	struct cprof_dwarf_file *file = &dwarf->file;
+	if (file->held < HELD_MAX && unit < file->info->size)
+		return;
+	drop_answers(dwarf);
+	file->borrowed = false;
+	cprof_dwarf_index_pass(&dwarf->index, file, unit);
+	cprof_dwarf_file_forget(file, unit);
+	if (file->line)
+		cprof_section_forget(file->line, 0, file->line->size);
 }
 
 bool cprof_dwarf_used_split(const struct cprof_dwarf *dwarf)

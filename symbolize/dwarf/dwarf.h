@@ -47,6 +47,16 @@ size_t cprof_dwarf_frames(struct cprof_dwarf *dwarf, uint64_t file_addr,
  */
 bool cprof_dwarf_lacks(const struct cprof_dwarf *dwarf);
 
+/*
+ * For many addresses of a large file: asked unit by unit, and what a unit took forgotten behind it, they take no more memory than a few units.
+ * Large is a file of which that is worth it. The unit of an address is a number to sort by.
+ */
+bool cprof_dwarf_is_large(const struct cprof_dwarf *dwarf);
+uint64_t cprof_dwarf_unit_of(struct cprof_dwarf *dwarf, uint64_t file_addr);
+
+/* All frames given so far are gone from now on, and units before `unit` are not expected to be asked again. */
+void cprof_dwarf_forget(struct cprof_dwarf *dwarf, uint64_t unit);
+
 /* Whether an answer so far came from a unit whose .dwo file, or part of a .dwp, could not be had: inlined calls are missing. */
 bool cprof_dwarf_met_split(const struct cprof_dwarf *dwarf);
 

@@ -25,7 +25,7 @@ void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls)
 /* ---- walking the unit ---- */
 
 struct walk {
-	const struct cprof_dwarf_unit *unit;
+	struct cprof_dwarf_unit *unit;
 	struct cprof_dwarf_calls *calls;
 	struct cprof_error *err;
 	uint32_t
@@ -77,14 +77,24 @@ static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint
 		      struct cprof_cursor *cursor)
 {
 	const struct cprof_dwarf_unit *unit = walk->unit;
-	bool has_name = false, has_linkage_name = false;
 	struct cprof_dwarf_extent extent = { 0 };
 	struct cprof_dwarf_call call = {
 		.entry = entry, .call_file = CPROF_CALL_NONE, .name = "", .linkage_name = ""
 	};
 	const struct cprof_abbrev_attr *attrs = &unit->abbrevs->attrs[abbrev->first_attr];
+	if (abbrev->has_name && !abbrev->has_linkage_name)
+		note_scope(walk, entry);
+	if (!abbrev->has_code) {
+		cprof_dwarf_unit_skip(unit, abbrev, cursor);
+		return;
+	}
 	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
 		struct cprof_value value;
+		/* Looking strings up is most of what reading them costs, and here nobody wants them. */
+		if (attrs[i].name == DW_AT_name || attrs[i].name == DW_AT_linkage_name) {
+			cprof_dwarf_unit_skip_value(unit, &attrs[i], cursor);
+			continue;
+		}
 		cprof_dwarf_unit_value(unit, &attrs[i], cursor, &value);
 		switch (attrs[i].name) {
 		case DW_AT_low_pc:
@@ -105,19 +115,10 @@ static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint
 		case DW_AT_call_column:
 			call.call_column = (uint32_t)value.u;
 			break;
-		case DW_AT_name:
-			has_name = true;
-			break;
-		case DW_AT_linkage_name:
-		case DW_AT_MIPS_linkage_name:
-			has_linkage_name = true;
-			break;
 		default:
 			break;
 		}
 	}
-	if (has_name && !has_linkage_name)
-		note_scope(walk, entry);
 	if (extent.ranges.kind == CPROF_VALUE_NONE && extent.low.kind != CPROF_VALUE_ADDR)
 		return;
 	call.parent =
@@ -227,7 +228,7 @@ static void read_entry(struct walk *walk, const struct cprof_abbrev *abbrev, uin
 
 static void walk_unit(struct walk *walk)
 {
-	const struct cprof_dwarf_unit *unit = walk->unit;
+	struct cprof_dwarf_unit *unit = walk->unit;
 	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
 	walk->around[0] = CPROF_CALL_NONE;
 	for (unsigned n = 1; cursor.at != cursor.end && !walk->err; n++) {
@@ -243,7 +244,7 @@ static void walk_unit(struct walk *walk)
 	walk->calls->broken = cursor.failed;
 }
 
-static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,
+static struct cprof_error *read_calls(struct cprof_dwarf_unit *unit,
 				      struct cprof_dwarf_calls *calls)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
@@ -265,7 +266,7 @@ static struct cprof_error *read_calls(const struct cprof_dwarf_unit *unit,
 	return err ? err : cprof_intervals_flatten(&calls->intervals);
 }
 
-struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
+struct cprof_error *cprof_dwarf_calls_read(struct cprof_dwarf_unit *unit,
 					   struct cprof_dwarf_calls **ret_calls)
 {
 	struct cprof_dwarf_calls *calls = calloc(1, sizeof(*calls));

@@ -40,7 +40,7 @@ struct cprof_dwarf_calls {
 };
 
 /* The calls of an opened unit; an unreadable rest is left out. Errors: NO_MEMORY. */
-struct cprof_error *cprof_dwarf_calls_read(const struct cprof_dwarf_unit *unit,
+struct cprof_error *cprof_dwarf_calls_read(struct cprof_dwarf_unit *unit,
 					   struct cprof_dwarf_calls **ret_calls);
 void cprof_dwarf_calls_free(struct cprof_dwarf_calls *calls);
 

@@ -11,6 +11,9 @@
 #define ABBREVS_MAX      (1u << 20)
 #define ABBREV_ATTRS_MAX (1u << 22)
 #define ENTRY_ATTRS_MAX  1024 /* of one entry; compilers write 30, and some take no byte of it */
+#define ROOT_BYTES       4096 /* of a unit, for its first entry */
+#define READ_TIMES                                                                                 \
+	2 /* units that are read again and again stay, from so many times all of them on */
 #define ABBREV_WORK                                                                                \
 	(256u << 20) /* bytes of tables read for one file; hostile files have overlapping ones */
 
@@ -88,6 +91,7 @@ void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 	for (size_t i = 0; i < file->n_units; i++)
 		free(file->units[i]);
 	free(file->units);
+	free(file->order);
 	for (size_t i = 0; i < file->n_tables; i++)
 		abbrevs_free(file->tables[i]);
 	free(file->tables);
@@ -97,6 +101,14 @@ void cprof_dwarf_file_deinit(struct cprof_dwarf_file *file)
 }
 
 /* ---- abbreviations ---- */
+
+static void note_name(struct cprof_abbrev *abbrev, uint64_t name)
+{
+	abbrev->has_sibling |= name == DW_AT_sibling;
+	abbrev->has_code |= name == DW_AT_low_pc || name == DW_AT_ranges;
+	abbrev->has_name |= name == DW_AT_name;
+	abbrev->has_linkage_name |= name == DW_AT_linkage_name || name == DW_AT_MIPS_linkage_name;
+}
 
 static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor *cursor,
 			uint64_t code, struct cprof_abbrevs *abbrevs)
@@ -122,7 +134,7 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 		    !CPROF_ARRAY_ROOM(abbrevs->attrs, abbrevs->n_attrs, abbrevs->cap_attrs, 1))
 			return false;
 		abbrevs->attrs[abbrevs->n_attrs++] = attr;
-		abbrev.has_sibling |= name == DW_AT_sibling;
+		note_name(&abbrev, name);
 		int one = cprof_dwarf_form_size(unit, attr.form);
 		size = size < 0 || one < 0 || size + one > INT16_MAX ? -1 : size + one;
 	}
@@ -313,9 +325,26 @@ static void read_bases(struct cprof_dwarf_unit *unit, const struct cprof_abbrev 
 	}
 }
 
+static bool need_whole(struct cprof_dwarf_unit *unit)
+{
+	uint64_t size = unit->end - unit->offset;
+	if (unit->whole)
+		return true;
+	unit->whole = cprof_section_at(unit->file->info, unit->offset, size) != NULL;
+	unit->file->read += unit->whole ? size : 0;
+	unit->file->held += unit->whole ? size : 0;
+	return unit->whole;
+}
+
+static uint64_t root_bytes(const struct cprof_dwarf_unit *unit)
+{
+	uint64_t size = unit->end - unit->offset, want = unit->entries - unit->offset + ROOT_BYTES;
+	return unit->whole || size < want ? size : want;
+}
+
 static bool read_root(struct cprof_dwarf_unit *unit)
 {
-	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
+	struct cprof_cursor cursor = cprof_dwarf_unit_root_cursor(unit);
 	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
 	if (!abbrev)
 		return false;
@@ -331,7 +360,8 @@ static bool read_root(struct cprof_dwarf_unit *unit)
 		cprof_dwarf_unit_value(unit, attr, &cursor, &value);
 		note_root(unit, attr->name, &value);
 	}
-	return true;
+	/* A longer entry than any compiler writes. */
+	return !cursor.failed || unit->whole || !need_whole(unit) || read_root(unit);
 }
 
 static struct cprof_dwarf_unit *open_unit(struct cprof_dwarf_unit *unit)
@@ -339,7 +369,7 @@ static struct cprof_dwarf_unit *open_unit(struct cprof_dwarf_unit *unit)
 	if (!unit->opened && !unit->broken) {
 		struct cprof_dwarf_file *file = unit->file;
 		unit->opened = true;
-		unit->bytes = cprof_section_at(file->info, unit->offset, unit->end - unit->offset);
+		unit->bytes = cprof_section_at(file->info, unit->offset, root_bytes(unit));
 		unit->abbrevs = unit->bytes ? table_of(file, unit) : NULL;
 		unit->broken = !unit->abbrevs || !read_root(unit);
 	}
@@ -353,49 +383,69 @@ struct cprof_dwarf_unit *cprof_dwarf_file_unit(struct cprof_dwarf_file *file, ui
 	return unit ? open_unit(unit) : NULL;
 }
 
-static int by_offset(const void *a_, const void *b_)
+static void close_unit(struct cprof_dwarf_unit *unit)
 {
-	const struct cprof_dwarf_unit *a = *(struct cprof_dwarf_unit *const *)a_;
-	const struct cprof_dwarf_unit *b = *(struct cprof_dwarf_unit *const *)b_;
-	return a->offset < b->offset ? -1 : a->offset > b->offset;
+	unit->opened = unit->whole = false;
+	unit->bytes = NULL;
+	unit->comp_dir = unit->name = unit->dwo_name = "";
+}
+
+void cprof_dwarf_file_forget(struct cprof_dwarf_file *file, uint64_t offset)
+{
+	file->held = 0;
+	/* Where units refer to each other all over the file, memory is what makes it fast. */
+	if (file->borrowed || file->read > READ_TIMES * file->info->size)
+		return;
+	for (size_t i = 0; i < file->n_units; i++)
+		close_unit(file->units[i]);
+	cprof_section_forget(file->info, 0, offset);
+}
+
+bool cprof_dwarf_file_scan_next(struct cprof_dwarf_file *file)
+{
+	struct cprof_dwarf_unit *unit = NULL;
+	if (!file->scanned && file->scan_at < file->info->size &&
+	    CPROF_ARRAY_ROOM(file->order, file->n_order, file->cap_order, 1))
+		unit = add_unit(file, file->scan_at);
+	file->met_broken |= !unit && !file->scanned && file->scan_at < file->info->size;
+	file->scanned = !unit;
+	if (!unit)
+		return false;
+	const uint64_t *place = cprof_map64_get(&file->unit_at, file->scan_at);
+	file->order[file->n_order++] = (uint32_t)(*place - 1);
+	file->scan_at = unit->end;
+	return true;
 }
 
 void cprof_dwarf_file_scan(struct cprof_dwarf_file *file)
 {
-	if (file->scanned)
-		return;
-	file->scanned = true;
-	for (uint64_t offset = 0; offset < file->info->size;) {
-		struct cprof_dwarf_unit *unit = add_unit(file, offset);
-		if (!unit)
-			file->met_broken = true;
-		offset = unit ? unit->end : file->info->size;
-	}
-	if (file->n_units)
-		qsort(file->units, file->n_units, sizeof(*file->units), by_offset);
-	for (size_t i = 0; i < file->n_units; i++) {
-		uint64_t *place = cprof_map64_get(&file->unit_at, file->units[i]->offset);
-		if (place)
-			*place = i + 1;
-	}
+	while (cprof_dwarf_file_scan_next(file))
+		;
 }
 
 struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *file,
 						      uint64_t offset)
 {
-	cprof_dwarf_file_scan(file);
-	size_t after = CPROF_SEARCH(i, file->n_units, file->units[i]->offset <= offset);
-	if (!after || offset >= file->units[after - 1]->end)
-		return NULL;
-	return open_unit(file->units[after - 1]);
+	while (file->scan_at <= offset && cprof_dwarf_file_scan_next(file))
+		;
+	size_t after =
+		CPROF_SEARCH(i, file->n_order, file->units[file->order[i]]->offset <= offset);
+	struct cprof_dwarf_unit *unit = after ? file->units[file->order[after - 1]] : NULL;
+	return unit && offset < unit->end ? open_unit(unit) : NULL;
 }
 
 /* ---- entries ---- */
 
-struct cprof_cursor cprof_dwarf_unit_cursor(const struct cprof_dwarf_unit *unit, uint64_t offset)
+struct cprof_cursor cprof_dwarf_unit_root_cursor(struct cprof_dwarf_unit *unit)
+{
+	return (struct cprof_cursor){ unit->bytes + (unit->entries - unit->offset),
+				      unit->bytes + root_bytes(unit), false };
+}
+
+struct cprof_cursor cprof_dwarf_unit_cursor(struct cprof_dwarf_unit *unit, uint64_t offset)
 {
 	const uint8_t *end = unit->bytes + (unit->end - unit->offset);
-	if (offset < unit->entries || offset > unit->end)
+	if (offset < unit->entries || offset > unit->end || !need_whole(unit))
 		return (struct cprof_cursor){ end, end, true };
 	return (struct cprof_cursor){ unit->bytes + (offset - unit->offset), end, false };
 }

@@ -26,7 +26,8 @@ struct cprof_abbrev {
 	uint32_t first_attr, n_attrs;
 	uint16_t tag;
 	bool has_children;
-	bool has_sibling; /* DW_AT_sibling is among the attributes */
+	/* What is among the attributes: DW_AT_sibling, low_pc or ranges, a name of either kind. */
+	bool has_sibling, has_code, has_name, has_linkage_name;
 	int16_t size; /* of all attributes where that is the same for every entry; -1 where not */
 };
 
@@ -42,6 +43,7 @@ struct cprof_dwarf_unit {
 	struct cprof_dwarf_file *file;
 	uint64_t offset, end; /* in .debug_info, header included */
 	const uint8_t *bytes; /* of `offset`; NULL until opened */
+	bool whole;           /* all of them may be read, not only the first ones */
 	uint64_t entries;     /* offset of the root entry */
 	uint64_t abbrev_offset;
 	const struct cprof_abbrevs *abbrevs;
@@ -64,15 +66,22 @@ struct cprof_dwarf_file {
 	struct cprof_dwarf_file *alt; /* borrowed; dwz's common file, NULL: none */
 	struct cprof_section *info, *abbrev, *str, *line, *line_str, *ranges, *rnglists, *addr,
 		*str_offsets, *aranges;  /* borrowed; NULL: none */
-	struct cprof_dwarf_unit **units; /* owned; by offset */
+	struct cprof_dwarf_unit **units; /* owned; as they were met */
 	size_t n_units, cap_units;
-	bool scanned;    /* all units are in `units` */
+	uint32_t *
+		order; /* owned; indexes in `units`, by offset: those that begin before `scan_at` */
+	size_t n_order, cap_order;
+	uint64_t scan_at;
+	bool scanned;    /* all units are in `order` */
 	bool met_broken; /* there is a unit that cannot be read, or its end is not found */
 	struct cprof_map64 unit_at;    /* offset -> index of a unit opened without a scan, + 1 */
 	struct cprof_abbrevs **tables; /* owned */
 	size_t n_tables, cap_tables;
 	struct cprof_map64 table_at; /* offset in .debug_abbrev -> index + 1 */
 	uint64_t abbrev_work;
+	bool borrowed; /* names made of entries may be in use: nothing is forgotten */
+	uint64_t read,
+		held; /* bytes of units read whole: in all, and since the last cprof_dwarf_file_forget() */
 };
 
 /* False: `elf` has no .debug_info. */
@@ -104,12 +113,18 @@ static inline bool cprof_dwarf_file_pay(const struct cprof_dwarf_file *file, uin
 /* The unit that starts at `offset`, opened; NULL where there is none or it is broken. */
 struct cprof_dwarf_unit *cprof_dwarf_file_unit(struct cprof_dwarf_file *file, uint64_t offset);
 
-/* The unit that holds the entry at `offset`; makes the list of all units on first use. */
+/* The unit that holds the entry at `offset`; walks the headers before it on first use. */
 struct cprof_dwarf_unit *cprof_dwarf_file_unit_around(struct cprof_dwarf_file *file,
 						      uint64_t offset);
 
 /* Walk all unit headers once; file->units then has them all. */
 void cprof_dwarf_file_scan(struct cprof_dwarf_file *file);
+
+/* One header more: the unit that begins at scan_at is in `order` then. False: there is none. */
+bool cprof_dwarf_file_scan_next(struct cprof_dwarf_file *file);
+
+/* Nothing is borrowed any more from units, nor from what they were read from: entries before `offset` may go from memory. */
+void cprof_dwarf_file_forget(struct cprof_dwarf_file *file, uint64_t offset);
 
 /* ---- entries and attributes ---- */
 
@@ -134,7 +149,10 @@ struct cprof_value {
 int cprof_dwarf_form_size(const struct cprof_dwarf_unit *unit, uint16_t form);
 
 /* A cursor on the entry at `offset` of an opened unit. */
-struct cprof_cursor cprof_dwarf_unit_cursor(const struct cprof_dwarf_unit *unit, uint64_t offset);
+struct cprof_cursor cprof_dwarf_unit_cursor(struct cprof_dwarf_unit *unit, uint64_t offset);
+
+/* One on the root entry, for which not all of the unit has to be in memory; it may end behind that entry. */
+struct cprof_cursor cprof_dwarf_unit_root_cursor(struct cprof_dwarf_unit *unit);
 
 /* Read the entry's code and find what it stands for; NULL: end of a list of siblings, or broken (cursor failed). */
 const struct cprof_abbrev *cprof_dwarf_unit_entry(const struct cprof_dwarf_unit *unit,
@@ -142,6 +160,9 @@ const struct cprof_abbrev *cprof_dwarf_unit_entry(const struct cprof_dwarf_unit 
 
 void cprof_dwarf_unit_skip(const struct cprof_dwarf_unit *unit, const struct cprof_abbrev *abbrev,
 			   struct cprof_cursor *cursor);
+
+void cprof_dwarf_unit_skip_value(const struct cprof_dwarf_unit *unit,
+				 const struct cprof_abbrev_attr *attr, struct cprof_cursor *cursor);
 
 void cprof_dwarf_unit_value(const struct cprof_dwarf_unit *unit,
 			    const struct cprof_abbrev_attr *attr, struct cprof_cursor *cursor,

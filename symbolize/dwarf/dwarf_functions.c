@@ -25,7 +25,7 @@ void cprof_dwarf_functions_deinit(struct cprof_dwarf_functions *functions)
 
 /* The calls of an opened unit, read on first use; NULL: no memory. */
 static struct cprof_dwarf_calls *calls_of(struct cprof_dwarf_functions *functions,
-					  const struct cprof_dwarf_unit *unit)
+					  struct cprof_dwarf_unit *unit)
 {
 	uint64_t *place = cprof_map64_put(&functions->of_unit, (uintptr_t)unit, NULL);
 	if (!place ||
@@ -52,8 +52,8 @@ struct reference {
 };
 
 /* Takes from the entry what `call` lacks; where it leads on in `next`. */
-static bool read_names(const struct cprof_dwarf_unit *unit, uint64_t entry,
-		       struct cprof_dwarf_call *call, struct reference *next)
+static bool read_names(struct cprof_dwarf_unit *unit, uint64_t entry, struct cprof_dwarf_call *call,
+		       struct reference *next)
 {
 	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, entry);
 	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
@@ -148,7 +148,7 @@ static void find_names(struct cprof_dwarf_functions *functions, struct cprof_dwa
 /* ---- asking ---- */
 
 bool cprof_dwarf_functions_broken(struct cprof_dwarf_functions *functions,
-				  const struct cprof_dwarf_unit *unit)
+				  struct cprof_dwarf_unit *unit)
 {
 	const struct cprof_dwarf_calls *calls = calls_of(functions, unit);
 	return !calls || calls->broken;
@@ -165,6 +165,7 @@ static struct cprof_dwarf_call *named(struct cprof_dwarf_functions *functions,
 struct cprof_dwarf_call *cprof_dwarf_functions_find(struct cprof_dwarf_functions *functions,
 						    struct cprof_dwarf_unit *unit, uint64_t addr)
 {
+	unit->file->borrowed = true;
 	struct cprof_dwarf_calls *calls = calls_of(functions, unit);
 	uint32_t index =
 		calls ? cprof_intervals_find(&calls->intervals, addr) : CPROF_INTERVAL_NONE;

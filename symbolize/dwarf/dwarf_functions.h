@@ -22,7 +22,7 @@ struct cprof_dwarf_functions {
 
 /* Whether the unit's entries were read up to something unknown only; they are read if they were not. */
 bool cprof_dwarf_functions_broken(struct cprof_dwarf_functions *functions,
-				  const struct cprof_dwarf_unit *unit);
+				  struct cprof_dwarf_unit *unit);
 
 void cprof_dwarf_functions_deinit(struct cprof_dwarf_functions *functions);
 

@@ -8,7 +8,8 @@
 #include "symbolize/dwarf/dwarf_ranges.h"
 
 #define RANGES_MAX  (1u << 24)
-#define RANGE_BYTES 64 /* an interval, two pieces, a place in the sweep */
+#define PASS_BYTES  (16u << 20) /* of units that are walked, before what they took is given back */
+#define RANGE_BYTES 64          /* an interval, two pieces, a place in the sweep */
 
 void cprof_dwarf_index_deinit(struct cprof_dwarf_index *index)
 {
@@ -103,9 +104,9 @@ static bool add_root_range(void *ctx, uint64_t start, uint64_t end)
 	return add_range(walk->index, walk->file, &walk->index->from_units, start, end);
 }
 
-static void read_root(struct cprof_dwarf_index *index, const struct cprof_dwarf_unit *unit)
+static void read_root(struct cprof_dwarf_index *index, struct cprof_dwarf_unit *unit)
 {
-	struct cprof_cursor cursor = cprof_dwarf_unit_cursor(unit, unit->entries);
+	struct cprof_cursor cursor = cprof_dwarf_unit_root_cursor(unit);
 	const struct cprof_abbrev *abbrev = cprof_dwarf_unit_entry(unit, &cursor);
 	struct cprof_dwarf_extent extent = { 0 };
 	for (uint32_t i = 0; abbrev && i < abbrev->n_attrs; i++) {
@@ -125,31 +126,66 @@ static void read_root(struct cprof_dwarf_index *index, const struct cprof_dwarf_
 		cprof_dwarf_ranges(unit, &extent, add_root_range, &walk);
 }
 
-static void read_units(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file)
+void cprof_dwarf_index_pass(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+			    uint64_t offset)
 {
-	index->units_read = true;
-	cprof_dwarf_file_scan(file);
-	for (size_t i = 0; i < file->n_units; i++) {
-		uint64_t offset = file->units[i]->offset;
-		if (cprof_map64_get(&index->listed, offset))
+	while (!index->units_read) {
+		if (index->n_passed == file->n_order && !cprof_dwarf_file_scan_next(file)) {
+			index->units_read = true;
+			cprof_error_free(cprof_intervals_flatten(&index->from_units));
+			return;
+		}
+		uint64_t at = file->units[file->order[index->n_passed]]->offset;
+		if (at >= offset)
+			return;
+		index->n_passed++;
+		if (cprof_map64_get(&index->listed, at))
 			continue;
-		const struct cprof_dwarf_unit *unit = cprof_dwarf_file_unit(file, offset);
+		struct cprof_dwarf_unit *unit = cprof_dwarf_file_unit(file, at);
 		if (unit && unit->type != DW_UT_partial && unit->type != DW_UT_type)
 			read_root(index, unit);
 	}
-	cprof_error_free(cprof_intervals_flatten(&index->from_units));
+}
+
+static void read_units(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file)
+{
+	for (uint64_t offset = PASS_BYTES; !index->units_read; offset += PASS_BYTES) {
+		cprof_dwarf_index_pass(index, file, offset);
+		cprof_dwarf_file_forget(file, offset);
+	}
+}
+
+static uint32_t find_listed(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+			    uint64_t addr)
+{
+	if (!index->aranges_read)
+		read_aranges(index, file);
+	return cprof_intervals_find(&index->from_aranges, addr);
+}
+
+static uint32_t find_any(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+			 uint64_t addr)
+{
+	if (!index->units_read)
+		read_units(index, file);
+	return cprof_intervals_find(&index->from_units, addr);
+}
+
+uint64_t cprof_dwarf_index_order(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+				 uint64_t addr)
+{
+	uint32_t what = find_listed(index, file, addr);
+	/* Where nothing is listed all has to be walked first; where most is, that can wait until it is read anyway. */
+	if (what == CPROF_INTERVAL_NONE && !index->from_aranges.n)
+		what = find_any(index, file, addr);
+	return what == CPROF_INTERVAL_NONE ? UINT64_MAX : index->units[what];
 }
 
 struct cprof_dwarf_unit *cprof_dwarf_index_find(struct cprof_dwarf_index *index,
 						struct cprof_dwarf_file *file, uint64_t addr)
 {
-	if (!index->aranges_read)
-		read_aranges(index, file);
-	uint32_t what = cprof_intervals_find(&index->from_aranges, addr);
-	if (what == CPROF_INTERVAL_NONE) {
-		if (!index->units_read)
-			read_units(index, file);
-		what = cprof_intervals_find(&index->from_units, addr);
-	}
+	uint32_t what = find_listed(index, file, addr);
+	if (what == CPROF_INTERVAL_NONE)
+		what = find_any(index, file, addr);
 	return what == CPROF_INTERVAL_NONE ? NULL : cprof_dwarf_file_unit(file, index->units[what]);
 }

@@ -17,9 +17,21 @@ struct cprof_dwarf_index {
 	size_t n_units, cap_units;
 	struct cprof_map64 listed; /* unit offset -> 1: .debug_aranges has it */
 	bool aranges_read, units_read;
+	size_t n_passed; /* of the file's units in order: their own ranges are in from_units */
 };
 
 void cprof_dwarf_index_deinit(struct cprof_dwarf_index *index);
+
+/*
+ * A number to sort addresses by, so that the file is read from its start to its end: where the unit with code at `addr` begins, UINT64_MAX where
+ * only a walk over all units can tell.
+ */
+uint64_t cprof_dwarf_index_order(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+				 uint64_t addr);
+
+/* Note what units before `offset` say of themselves, before they are forgotten. */
+void cprof_dwarf_index_pass(struct cprof_dwarf_index *index, struct cprof_dwarf_file *file,
+			    uint64_t offset);
 
 /* The unit with code at `addr`, or NULL. */
 struct cprof_dwarf_unit *cprof_dwarf_index_find(struct cprof_dwarf_index *index,

@@ -109,6 +109,12 @@ void cprof_dwarf_unit_skip(const struct cprof_dwarf_unit *unit, const struct cpr
 		skip_form(unit, attrs[i].form, cursor);
 }
 
+void cprof_dwarf_unit_skip_value(const struct cprof_dwarf_unit *unit,
+				 const struct cprof_abbrev_attr *attr, struct cprof_cursor *cursor)
+{
+	skip_form(unit, attr->form, cursor);
+}
+
 /* ---- values ---- */
 
 bool cprof_dwarf_unit_addrx(const struct cprof_dwarf_unit *unit, uint64_t index, uint64_t *ret_addr)

@@ -63,6 +63,13 @@ struct cprof_error *cprof_names_frames(struct cprof_names *names, uint64_t file_
 				       struct cprof_dwarf_frame *frames, size_t cap, size_t *ret_n);
 
 /*
+ * The frames of all these addresses will be wanted: where the module's debug information is large, look them up now, in the order in which
+ * that takes least memory, and keep them. What was borrowed before is gone then. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_names_learn(struct cprof_names *names, const uint64_t *file_addrs,
+				      size_t n);
+
+/*
  * Where the function around `file_addr` starts as far as unwind information tells, for functions without a name;
  * `file_addr` itself otherwise.
  */

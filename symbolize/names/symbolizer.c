@@ -334,6 +334,16 @@ struct cprof_names_options cprof_symbolizer_names_options(struct cprof_symbolize
 	};
 }
 
+struct cprof_error *cprof_symbolizer_expect(struct cprof_symbolizer *symbolizer,
+					    struct cprof_module *module, const uint64_t *file_addrs,
+					    size_t n)
+{
+	const struct cprof_names_options from = cprof_symbolizer_names_options(symbolizer);
+	struct cprof_names *names;
+	struct cprof_error *err = cprof_names_get(module, &from, &names);
+	return err ? err : cprof_names_learn(names, file_addrs, n);
+}
+
 static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 				      struct cprof_module *module, uint64_t file_addr,
 				      struct cprof_symbol_frame *frames, size_t *ret_n)

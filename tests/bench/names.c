@@ -60,6 +60,7 @@ int main(int argc, char **argv)
 	cprof_modules_init(&modules);
 	check(cprof_modules_open(&modules, argv[1], &module));
 	check(cprof_symbolizer_new(&options, &modules, &symbolizer));
+	check(cprof_symbolizer_expect(symbolizer, module, addrs, n_addrs));
 	const struct cprof_symbol_frame *frames;
 	size_t n, n_frames = 0, named = 0;
 	for (size_t i = 0; i < n_addrs; i++) {

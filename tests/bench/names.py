@@ -4,7 +4,8 @@
 
 Usage: tests/bench/names.py [-n 10000] [-runs 5] [-no-go] FILE...     FILE: a program with debug information
        tests/bench/names.py -make-redis DIR                   build redis-server (-O2 -g) from Debian's source package
-       tests/bench/names.py -make-big DIR [-units 100]         generate a C++ program with > 100 MB of debug information
+       tests/bench/names.py -make-big DIR [-units 100]         generate a C++ program with > 100 MB of debug information, plain and
+                                                               compressed
 
 Prints a table for each FILE: median seconds, processor time and its ratio to ours, peak memory. Nothing passes or fails here; the numbers that
 were measured stand in docs/names.md. Take a quiet machine.
@@ -87,24 +88,47 @@ def make_redis(folder):
     print(os.path.join(tree, "src", "redis-server"))
 
 
+MAIN = """#include <stdio.h>
+#include <unistd.h>
+extern "C" {
+%s
+}
+int main()
+{
+	static long (*const all[])(int) = { %s };
+	printf("%%d\\nready\\n", getpid());
+	fflush(stdout);
+	for (volatile long t = 0;;)
+		for (auto f : all)
+			t = t + f(60);
+}
+"""
+
+
 def make_big(folder, units):
     """One C++ unit is compiled, and its object copied under other symbol names: many units for the time of one. The
-    program is for naming addresses, not for running: symbols of libraries were renamed too and stay unresolved."""
+    program prints its pid and goes round through all units until it is killed, so it can be profiled as well."""
     os.makedirs(folder, exist_ok=True)
     source, first = os.path.join(folder, "unit.cc"), os.path.join(folder, "unit.o")
     with open(source, "w") as file:
         file.write(UNIT.replace("@", "0"))
     subprocess.run(["g++", "-g", "-O2", "-c", source, "-o", first], check=True)
-    objects = [first]
-    for i in range(1, units):
+    listed = subprocess.run(["nm", "-u", first], capture_output=True, text=True, check=True).stdout
+    outside = [line.split()[-1] for line in listed.splitlines()]
+    objects, renamed, back = [], os.path.join(folder, "renamed.o"), os.path.join(folder, "outside")
+    for i in range(units):
         objects.append(os.path.join(folder, f"u{i}.o"))
-        subprocess.run(["objcopy", f"--prefix-symbols=u{i}_", first, objects[-1]], check=True)
-    main = os.path.join(folder, "main.c")
+        with open(back, "w") as file:
+            file.writelines(f"u{i}_{name} {name}\n" for name in outside)
+        subprocess.run(["objcopy", f"--prefix-symbols=u{i}_", first, renamed], check=True)
+        subprocess.run(["objcopy", f"--redefine-syms={back}", renamed, objects[-1]], check=True)
+    main = os.path.join(folder, "main.cc")
+    names = [f"u{i}__Z7entry_0i" for i in range(units)]
     with open(main, "w") as file:
-        file.write("int main(void)\n{\n\treturn 0;\n}\n")
+        file.write(MAIN % ("\n".join(f"long {name}(int);" for name in names), ", ".join(names)))
     out = os.path.join(folder, "big")
-    subprocess.run(["g++", "-g", "-x", "c", main, "-x", "none", *objects, "-Wl,--unresolved-symbols=ignore-all", "-o", out],
-                   check=True)
+    subprocess.run(["g++", "-g", main, *objects, "-o", out], check=True)
+    subprocess.run(["objcopy", "--compress-debug-sections=zlib", out, out + "-packed"], check=True)
     print(out)
 
 
