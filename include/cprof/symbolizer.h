@@ -6,7 +6,8 @@
  * of JIT code. Owns the order in which they are asked and a cache of answers by (module, file address).
  * Meant for the time after the sampling window: a first look into a module may take milliseconds.
  *
- * Not thread-safe: one thread uses it and its modules.
+ * Not thread-safe: one thread uses it and its modules. Where libdwfl is asked (symbolizer_way.h; by default only about what our own readers do not
+ * know) that is done by a child process, which is ended with the symbolizer: then no other thread may be running.
  */
 #ifndef CPROF_SYMBOLIZER_H
 #define CPROF_SYMBOLIZER_H

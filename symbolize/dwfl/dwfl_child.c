@@ -177,6 +177,8 @@ static bool serve_one(struct service *service, int fd, uint64_t all_left_ns)
 	if (session->err) {
 		head.code = 1 + session->err->code;
 		cprof_buffer_puts(&out, session->err->message);
+		if (session->err->hint)
+			cprof_buffer_printf(&out, " (%s)", session->err->hint);
 	}
 	head.len = (uint32_t)out.len;
 	return !out.failed && transfer(fd, &head, sizeof(head), true) &&

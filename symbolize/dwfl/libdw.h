@@ -63,7 +63,6 @@ struct cprof_libdw {
 #define CPROF_LIBDW_MEMBER(name) __typeof__(name) *name;
 	CPROF_LIBDW_FUNCTIONS(CPROF_LIBDW_MEMBER)
 #undef CPROF_LIBDW_MEMBER
-	void *library; /* stays loaded */
 };
 
 /* Fills in the table. Errors: UNSUPPORTED (not installed, or too old), with what to install. */
