@@ -60,6 +60,7 @@
 	X(dwarf_tag)
 
 struct cprof_libdw {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member */
 #define CPROF_LIBDW_MEMBER(name) __typeof__(name) *name;
 	CPROF_LIBDW_FUNCTIONS(CPROF_LIBDW_MEMBER)
 #undef CPROF_LIBDW_MEMBER
