@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/modes/mode.h"
 #include "convert/http/http_query.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -208,6 +209,58 @@ static void read_rate(const struct cprof_http_request *request, struct cprof_ask
 		ask->rate = (double)rate;
 }
 
+/* Into `place`; false: there is no room for it. */
+static bool read_choice(const struct cprof_http_request *request, const char *name,
+			char place[CPROF_PROFILE_FORM_CHOICE])
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (!value(request, name, &text) || !text.len)
+		return true;
+	if (text.len >= CPROF_PROFILE_FORM_CHOICE || memchr(text.data, 0, text.len))
+		return false;
+	memcpy(place, text.data, text.len);
+	return true;
+}
+
+static bool has_threads(const struct cprof_ask *ask)
+{
+	const struct cprof_mode *mode = NULL;
+	cprof_error_free(cprof_mode_find(ask->endpoint->mode, &mode));
+	return mode && !mode->no_threads;
+}
+
+/* `threads` and `tid`: only samples of these. */
+static void read_threads(const struct cprof_http_request *request, struct cprof_ask *ask)
+{
+	struct cprof_thread_choice *choice = NULL;
+	if (ask->kind == CPROF_ASK_REFUSED || !ask->endpoint->mode)
+		return;
+	if (!read_choice(request, "threads", ask->form.threads) ||
+	    !read_choice(request, "tid", ask->form.tids)) {
+		refuse(ask, 400, "threads and tid are texts of at most 63 bytes");
+		return;
+	}
+	if (!cprof_profile_form_chooses(&ask->form))
+		return;
+	if (!has_threads(ask)) {
+		refuse(ask, 400,
+		       "threads and tid do not go with this profile: its samples are of no thread");
+		return;
+	}
+	if (ask->endpoint->kind == CPROF_ENDPOINT_DELTA) {
+		refuse(ask, 400,
+		       "threads and tid go with seconds=N: what one has been told since the last "
+		       "time is told to all");
+		return;
+	}
+	struct cprof_error *err = cprof_profile_form_choice(&ask->form, &choice);
+	cprof_thread_choice_free(choice);
+	if (err)
+		refuse(ask, 400,
+		       "threads is a regular expression of RE2, and tid a list of ids: 12,13");
+	cprof_error_free(err);
+}
+
 /* ---- the whole ---- */
 
 static void read_parameters(const struct cprof_http_request *request, struct cprof_ask *ask)
@@ -303,4 +356,5 @@ void cprof_ask_read(const struct cprof_http_request *request, struct cprof_ask *
 	ask->kind = CPROF_ASK_ENDPOINT;
 	ask->form.endpoint = (uint8_t)(ask->endpoint - cprof_endpoints);
 	read_parameters(request, ask);
+	read_threads(request, ask);
 }

@@ -23,12 +23,18 @@ static struct cprof_error *keep_text(void *ctx, const char *text, size_t n)
 
 /* Run a mode on it in a window of `length_ns`. */
 static struct cprof_error *run_mode(const struct cprof_subject *subject, const char *name,
+				    const struct cprof_profile_form *form,
 				    const struct cprof_mode_requests *requests,
 				    struct cprof_target *target, struct cprof_window *window,
 				    struct cprof_profile **ret_profile)
 {
 	const struct cprof_mode *mode;
 	struct cprof_run_log log = { 0 };
+	struct cprof_thread_choice *choice = NULL;
+	struct cprof_error *err =
+		subject->threads ? NULL : cprof_profile_form_choice(form, &choice);
+	if (err)
+		return err;
 	window->targets = &target;
 	window->n_targets = 1;
 	const struct cprof_run run = {
@@ -37,13 +43,14 @@ static struct cprof_error *run_mode(const struct cprof_subject *subject, const c
 		.window = window,
 		.log = &log,
 		.naming = subject->naming,
-		.threads = subject->threads,
+		.threads = subject->threads ? subject->threads : choice,
 		.request_labels = subject->request_labels,
 		.command_line = subject->command_line,
 	};
-	struct cprof_error *err = cprof_mode_find(name, &mode);
+	err = cprof_mode_find(name, &mode);
 	if (!err)
 		err = cprof_mode_run(mode, &run, requests, ret_profile);
+	cprof_thread_choice_free(choice);
 	cprof_window_deinit(window);
 	cprof_run_log_deinit(&log);
 	return err;
@@ -60,8 +67,8 @@ static struct cprof_error *look_at(const struct cprof_look_threads *look,
 	requests.threads.print_ctx = ret_bytes;
 	requests.threads.no_profile = look->dump;
 	requests.threads.go_words = look->go_words;
-	struct cprof_error *err =
-		run_mode(look->subject, "threads", &requests, target, &window, &profile);
+	struct cprof_error *err = run_mode(look->subject, "threads", &look->form, &requests, target,
+					   &window, &profile);
 	return err || look->dump ? err : cprof_profile_form_write(&look->form, profile, ret_bytes);
 }
 
@@ -100,7 +107,8 @@ static struct cprof_error *spell(void *ctx, int stop_fd, int ask_fd, struct cpro
 	struct cprof_error *err = cprof_subject_open(look->subject, &target);
 	if (err)
 		return err;
-	err = run_mode(look->subject, look->mode, &requests, target, &window, &profile);
+	err = run_mode(look->subject, look->mode, &look->form, &requests, target, &window,
+		       &profile);
 	if (!err)
 		err = cprof_profile_form_write(&look->form, profile, ret_bytes);
 	cprof_target_close(target);

@@ -82,6 +82,55 @@ static void drop_labels(struct cprof_profile *profile)
 	}
 }
 
+/* ---- threads ---- */
+
+bool cprof_profile_form_chooses(const struct cprof_profile_form *form)
+{
+	return *form->threads || *form->tids;
+}
+
+struct cprof_error *cprof_profile_form_choice(const struct cprof_profile_form *form,
+					      struct cprof_thread_choice **ret_choice)
+{
+	*ret_choice = NULL;
+	if (!cprof_profile_form_chooses(form))
+		return NULL;
+	return cprof_thread_choice_new(*form->threads ? form->threads : NULL,
+				       *form->tids ? form->tids : NULL, ret_choice);
+}
+
+static bool is_of(const struct cprof_profile *profile, const struct cprof_sample *sample,
+		  struct cprof_thread_choice *choice)
+{
+	pid_t tid = 0;
+	const char *name = "";
+	for (uint32_t i = 0; i < sample->n_labels; i++) {
+		const struct cprof_label *label = &profile->labels[sample->first_label + i];
+		const char *key = cprof_profile_text(profile, label->key);
+		if (label->is_num && strcmp(key, "tid") == 0)
+			tid = (pid_t)label->num;
+		else if (!label->is_num && strcmp(key, "thread") == 0)
+			name = cprof_profile_text(profile, label->text);
+	}
+	return cprof_thread_choice_has(choice, tid, name);
+}
+
+static struct cprof_error *choose_threads(const struct cprof_profile_form *form,
+					  struct cprof_profile *profile)
+{
+	struct cprof_thread_choice *choice;
+	CPROF_AUTO(free) bool *keep = calloc((size_t)profile->n_samples + 1, sizeof(*keep));
+	struct cprof_error *err =
+		keep ? cprof_profile_form_choice(form, &choice) : cprof_error_no_memory();
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < profile->n_samples; i++)
+		keep[i] = is_of(profile, &profile->samples[i], choice);
+	cprof_profile_keep_samples(profile, keep);
+	cprof_thread_choice_free(choice);
+	return NULL;
+}
+
 /* ---- the whole ---- */
 
 static struct cprof_error *encode(const struct cprof_profile_form *form,
@@ -145,11 +194,14 @@ struct cprof_error *cprof_profile_form_write_on(const struct cprof_profile_form 
 {
 	const struct cprof_endpoint *endpoint = &cprof_endpoints[form->endpoint];
 	CPROF_AUTO(profile) struct cprof_profile *profile = given, *carry = NULL;
-	struct cprof_error *err = select_types(profile, endpoint);
+	const bool chooses = cprof_profile_form_chooses(form);
+	struct cprof_error *err = chooses ? choose_threads(form, profile) : NULL;
+	if (!err)
+		err = select_types(profile, endpoint);
 	if (!err && endpoint->period_type)
 		err = cprof_profile_string(profile, endpoint->period_type,
 					   &profile->period_type.type);
-	if (!err && carry_bytes && carry_bytes->len)
+	if (!err && carry_bytes && carry_bytes->len && !chooses)
 		err = read_part(carry_bytes, &carry);
 	if (err)
 		return err;

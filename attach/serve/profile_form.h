@@ -11,9 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/run/thread_choice.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "cprof/profile.h"
+
+#define CPROF_PROFILE_FORM_CHOICE 64
 
 enum cprof_profile_shape {
 	CPROF_SHAPE_PPROF, /* gzip, as it goes to a client */
@@ -23,11 +26,20 @@ enum cprof_profile_shape {
 
 /* What goes with an ask of a snapshot. */
 struct cprof_profile_form {
-	uint8_t endpoint;           /* index in cprof_endpoints */
-	uint8_t shape;              /* enum cprof_profile_shape */
-	bool all_labels;            /* also those of single threads and locks */
+	uint8_t endpoint; /* index in cprof_endpoints */
+	uint8_t shape;    /* enum cprof_profile_shape */
+	bool all_labels;  /* also those of single threads and locks */
+	/* Only samples of threads that match, as -threads and -tid (attach/run/thread_choice.h); "": all. */
+	char threads[CPROF_PROFILE_FORM_CHOICE], tids[CPROF_PROFILE_FORM_CHOICE];
 	uint64_t from_ns, until_ns; /* of a mode with windows: [from, until) of CLOCK_MONOTONIC */
 };
+
+/* Whether it is of some threads only. Then nothing of an earlier recording goes on in it. */
+bool cprof_profile_form_chooses(const struct cprof_profile_form *form);
+
+/* These threads; NULL: all of them. To be freed by thread_choice.h. Errors: USAGE, NO_MEMORY. */
+struct cprof_error *cprof_profile_form_choice(const struct cprof_profile_form *form,
+					      struct cprof_thread_choice **ret_choice);
 
 /* The endpoint that gives out all that a mode records, into ret_form->endpoint; false: none does. */
 bool cprof_profile_form_of_mode(const char *mode, struct cprof_profile_form *ret_form);

@@ -283,8 +283,9 @@ static struct cprof_error *take_part(struct cprof_visit *visit)
 	}
 	if (err)
 		return err;
-	if (visit->ask.form.shape != CPROF_SHAPE_TEXT ||
-	    visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
+	if ((visit->ask.form.shape != CPROF_SHAPE_TEXT ||
+	     visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA) &&
+	    !cprof_profile_form_chooses(&visit->ask.form))
 		cprof_channel_carry(visit->channel, part);
 	if (visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
 		return begin_next_delta(visit);

@@ -316,6 +316,30 @@ class Recordings(unittest.TestCase):
                 self.assertGreater(last.total(1), first.total(1))
                 self.assertFalse(any({"lock", "owner", "tid"} & labels.keys() for _, _, labels in last.samples))
 
+    def test_threads_are_chosen_by_name_and_id(self):
+        need_root()
+        with Target("wall") as target, Server("-p", target.pid, "-modes", "cpu,block,threads,wall", "-rate", "1us") as server:
+            def threads_in(path):
+                status, _, body = server.ask(path)
+                self.assertEqual(status, 200, body)
+                return {sample[2].get("thread") for sample in Profile(body).samples}
+
+            # How soon it gets a processor is up to the machine.
+            wait_for(lambda: threads_in("/debug/pprof/profile?seconds=0.5&threads=^pinned-a") == {"pinned-a"}, "it runs")
+            for path in ("wall?seconds=0.5&", "goroutine?"):
+                self.assertEqual(threads_in(f"/debug/pprof/{path}threads=^pinned-a"), {"pinned-a"}, path)
+            wait_for(lambda: threads_in("/debug/pprof/block?threads=mixed") == {"mixed"}, "it waits for its lock")
+            everybody = threads_in("/debug/pprof/goroutine")
+            self.assertLess({"mixed", "idle"}, everybody)
+            self.assertEqual(threads_in(f"/debug/pprof/goroutine?tid={target.pid}"), {"wall"})
+            self.assertEqual(threads_in("/debug/pprof/goroutine?threads=nobody"), set())
+            # What was asked for with a choice takes nothing from who asks for all.
+            self.assertEqual(threads_in("/debug/pprof/goroutine"), everybody)
+            text = server.ask("/debug/pprof/threads?debug=2&threads=mixed")[2].decode()
+            self.assertIn("mixed", text)
+            self.assertNotIn("pinned", text)
+            self.assertTrue(target.alive())
+
     def test_deltas_are_what_came_since_the_last_one(self):
         need_root()
         with Target(["heap_churn", "2"]) as target, Server("-p", target.pid, "-modes", "heap,block,mutex") as server:

@@ -334,6 +334,18 @@ TEST(ask_reads_a_request_as_net_http_pprof_does)
 		{ "GET", "/pid/12/debug/fgprof", "", NULL, 0, ENDPOINT, 30, 0, NULL },
 		{ "GET", "/debug/fgprof/x", "", NULL, 0, NOT_FOUND, 0, 0, NULL },
 		{ "GET", "/debug/pprof/cmdline", "seconds=x", NULL, 0, ENDPOINT, 0, 0, NULL },
+		{ "GET", "/debug/pprof/wall", "threads=io-.*&tid=3,4", NULL, 0, ENDPOINT, 30, 0,
+		  NULL },
+		{ "GET", "/debug/pprof/wall", "threads=", NULL, 0, ENDPOINT, 30, 0, NULL },
+		{ "GET", "/debug/pprof/profile", "threads=(", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/block", "tid=x", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/block", "tid=-1", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/goroutine",
+		  "threads=0123456789012345678901234567890123456789012345678901234567890123", NULL,
+		  400, 0, 0, 0, "threads and tid are texts of at most 63 bytes" },
+		{ "GET", "/debug/pprof/heap", "threads=x", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/delta_block", "threads=x", NULL, 400, 0, 0, 0, NULL },
+		{ "GET", "/debug/pprof/cmdline", "threads=(", NULL, 0, ENDPOINT, 0, 0, NULL },
 	};
 	static const enum cprof_ask_kind kinds[] = {
 		[ENDPOINT] = CPROF_ASK_ENDPOINT,   [INDEX] = CPROF_ASK_INDEX,
