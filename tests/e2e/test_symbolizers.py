@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# asan: yes
 """Our index and elfutils' libdwfl read the same debug information, and say the same of an address."""
 
 import glob

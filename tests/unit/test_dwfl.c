@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -299,7 +300,8 @@ static struct cprof_error *misbehave(void *ctx, uint32_t id, struct cprof_dwfl_f
 		__builtin_trap();
 	while (id == HANGS)
 		spin++;
-	if (id == GROWS && !malloc(1ull << 33))
+	if (id == GROWS && mmap(NULL, 1ull << 33, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
 		_exit(1);
 	*ret_files = own->files;
 	return NULL;
