@@ -9,6 +9,7 @@
 #define LEAF_WORDS     ((uint64_t)1 << 18)
 #define LEAF_BYTES     (LEAF_WORDS * 8)
 #define ALIGNMENT      128        /* of a descriptor */
+#define FLAGS          0x1full    /* of a leaf's word, below the address */
 #define PAGES_MAX      (1u << 16) /* that may be read in search of the tree */
 #define WALK_PAGES_MAX (1u << 20) /* of leaves: 2 TiB of heap */
 #define TRIAL          4096       /* extents that are looked at before a tree is believed */
@@ -69,7 +70,7 @@ static bool read_extent(struct cprof_baseline_memory *memory, uint64_t word,
 {
 	struct words words;
 	const uint64_t at = descriptor_of(word);
-	if (at < PAGE || word & (ALIGNMENT - 1) & ~0x1full)
+	if (at < PAGE || word & (ALIGNMENT - 1) & ~FLAGS)
 		return false;
 	const uint8_t *bytes = cprof_baseline_memory_at(memory, at, sizeof(words), at + 8 * PAGE);
 	if (bytes)
@@ -83,6 +84,13 @@ static bool read_extent(struct cprof_baseline_memory *memory, uint64_t word,
 }
 
 /* ---- finding ---- */
+
+/* Can it be one of a leaf's? Most words of other memory cannot, and are not followed. */
+static bool is_word(uint64_t word)
+{
+	return word >> 48 <= CPROF_JEMALLOC_CLASSES && !(word >> 47 & 1) &&
+	       !(word & (ALIGNMENT - 1) & ~FLAGS);
+}
 
 /* The root that a leaf at `leaf` is of, whose address was read at `at`; 0: it is no leaf. */
 static uint64_t root_of(struct cprof_baseline_memory *memory, uint64_t at, uint64_t leaf,
@@ -100,10 +108,13 @@ static uint64_t root_of(struct cprof_baseline_memory *memory, uint64_t at, uint6
 			return 0;
 		for (size_t i = 0; i < n; i++) {
 			struct cprof_jemalloc_extent extent;
+			if (words[i] && !is_word(words[i]))
+				return 0;
 			if (!descriptor_of(words[i]))
 				continue;
 			const uint64_t key = (page - leaf) / 8 + i;
-			if (read_extent(memory, words[i], &extent) &&
+			if (cprof_baseline_memory_present(memory, descriptor_of(words[i])) &&
+			    read_extent(memory, words[i], &extent) &&
 			    extent.start / PAGE % LEAF_WORDS == key)
 				return at - (extent.start >> LEAF_SHIFT) * 8;
 			if (++tried == WORDS_MAX)
