@@ -169,7 +169,8 @@ static void mimalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 		if (page.in_use && cprof_mimalloc_page_free(memory, &page, bits, &n) &&
 		    (n > page.capacity || page.capacity * page.block_bytes > page.end - page.first))
 			abort();
-		cprof_error_free(cprof_mimalloc_heap_delayed(memory, page.heap, &delayed));
+		cprof_error_free(
+			cprof_mimalloc_heap_delayed(memory, page.heap, page.form, &delayed));
 	}
 	cprof_map64_deinit(&delayed);
 }

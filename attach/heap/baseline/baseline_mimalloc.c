@@ -182,7 +182,7 @@ static struct cprof_error *note_heap(struct reading *reading, struct cprof_mimal
 		return NULL;
 	if (!cprof_map64_put(&reading->heaps, page->heap, &fresh))
 		return cprof_error_no_memory();
-	return fresh ? cprof_mimalloc_heap_delayed(reading->teller.memory, page->heap,
+	return fresh ? cprof_mimalloc_heap_delayed(reading->teller.memory, page->heap, page->form,
 						   &reading->delayed)
 		     : NULL;
 }

@@ -4,40 +4,82 @@
 #include <string.h>
 
 #define USER_SPACE  (1ull << 47)
-#define ENTRY_BYTES 80
 #define HUGE_MAX    ((uint64_t)1 << 26) /* slices of a segment, 4 TiB */
-#define DELAYED_AT  2840                /* mi_heap_t.thread_delayed_free */
 #define DELAYED_MAX 65536
 #define ALIGNMENT   16 /* of the first block, where that is not at the slice */
 
-/* mi_segment_t, the part in front of its entries. */
-struct head {
-	uint64_t origin[6]; /* where its memory is from, and whether it may be given back */
-	uint64_t masks[16]; /* which parts are committed */
-	uint64_t abandoned_next, next;
-	uint64_t abandoned, visits, used, cookie;
-	uint64_t n_slices, n_info_slices;
-	uint64_t kind, n_entries, thread;
+/* Where versions have what matters: of a segment's head (mi_segment_t), of its entries (mi_page_t), of a heap (mi_heap_t). */
+static const struct form {
+	struct {
+		uint16_t abandoned, used, cookie, slices, info_slices, kind, entries, bytes;
+	} head;
+	struct {
+		uint16_t used, used_bytes, block, block_bytes, local_free, thread_free, heap;
+		uint16_t first; /* 0: it does not stand there */
+		uint16_t bytes;
+	} entry;
+	uint16_t delayed; /* of a heap */
+} forms[CPROF_MIMALLOC_FORMS] = {
+	/* 2.0 */
+	{ { 192, 208, 216, 224, 232, 240, 248, 264 }, { 24, 4, 28, 4, 32, 40, 48, 0, 80 }, 2840 },
+	/* 2.2 and 2.3 */
+	{ { 200, 216, 224, 248, 256, 264, 272, 288 }, { 32, 2, 40, 8, 24, 56, 64, 48, 96 }, 8 },
 };
-_Static_assert(sizeof(struct head) == 0x108, "mi_segment_t up to slices");
+#define HEAD_MAX 288
 
-struct entry { /* mi_page_t */
-	uint32_t n_slices, offset;
-	uint8_t committed, pad;
-	uint16_t capacity, reserved;
-	uint8_t flags, retire;
-	uint64_t free;
-	uint32_t used, block_bytes;
-	uint64_t local_free, thread_free, heap, next, prev, padding;
+struct head {
+	uint64_t abandoned, used, cookie, n_slices, n_info_slices, kind, n_entries;
 };
-_Static_assert(sizeof(struct entry) == ENTRY_BYTES, "mi_page_t");
+
+struct entry {
+	uint32_t n_slices, offset;
+	uint16_t capacity, reserved;
+	uint64_t used, block_bytes, free, local_free, thread_free, heap, first;
+};
+
+static uint64_t field(const uint8_t *bytes, unsigned at, unsigned n)
+{
+	uint64_t value = 0;
+	memcpy(&value, bytes + at, n); /* little endian */
+	return value;
+}
+
+static struct head head_of(const uint8_t *bytes, const struct form *form)
+{
+	return (struct head){ .abandoned = field(bytes, form->head.abandoned, 8),
+			      .used = field(bytes, form->head.used, 8),
+			      .cookie = field(bytes, form->head.cookie, 8),
+			      .n_slices = field(bytes, form->head.slices, 8),
+			      .n_info_slices = field(bytes, form->head.info_slices, 8),
+			      .kind = field(bytes, form->head.kind, 4),
+			      .n_entries = field(bytes, form->head.entries, 8) };
+}
+
+static struct entry entry_of(const struct cprof_mimalloc_segment *segment, unsigned number)
+{
+	const struct form *form = &forms[segment->form];
+	const uint8_t *bytes = segment->entries + (size_t)number * form->entry.bytes;
+	return (struct entry){
+		.n_slices = (uint32_t)field(bytes, 0, 4),
+		.offset = (uint32_t)field(bytes, 4, 4),
+		.capacity = (uint16_t)field(bytes, 10, 2),
+		.reserved = (uint16_t)field(bytes, 12, 2),
+		.free = field(bytes, 16, 8),
+		.used = field(bytes, form->entry.used, form->entry.used_bytes),
+		.block_bytes = field(bytes, form->entry.block, form->entry.block_bytes),
+		.local_free = field(bytes, form->entry.local_free, 8),
+		.thread_free = field(bytes, form->entry.thread_free, 8),
+		.heap = field(bytes, form->entry.heap, 8),
+		.first = form->entry.first ? field(bytes, form->entry.first, 8) : 0,
+	};
+}
 
 static bool is_plausible(const struct head *head)
 {
 	return head->n_slices && head->n_slices <= HUGE_MAX && head->n_info_slices &&
 	       head->n_info_slices < 64 && head->n_info_slices <= head->n_slices &&
 	       head->n_entries && head->n_entries <= CPROF_MIMALLOC_SLICES &&
-	       head->n_entries <= head->n_slices && (head->kind & UINT32_MAX) < 2 &&
+	       head->n_entries <= head->n_slices && head->kind < 2 &&
 	       head->used <= head->n_slices && head->abandoned <= head->used;
 }
 
@@ -53,26 +95,39 @@ static void read_entries(struct cprof_baseline_memory *memory, uint64_t addr, ui
 	}
 }
 
+static bool read_as(struct cprof_baseline_memory *memory, const uint8_t *bytes, unsigned form,
+		    struct cprof_mimalloc_segment *segment)
+{
+	const struct head head = head_of(bytes, &forms[form]);
+	if (!is_plausible(&head))
+		return false;
+	segment->form = form;
+	segment->bytes = head.n_slices * CPROF_MIMALLOC_SLICE;
+	segment->key = head.cookie ^ segment->addr;
+	segment->heads = head.n_info_slices * CPROF_MIMALLOC_SLICE;
+	segment->n_entries = (unsigned)head.n_entries;
+	segment->used = head.used > 0;
+	if (segment->addr + segment->bytes > USER_SPACE)
+		return false;
+	read_entries(memory, segment->addr + forms[form].head.bytes, segment->entries,
+		     head.n_entries * forms[form].entry.bytes);
+	const struct entry first = entry_of(segment, 0);
+	return first.n_slices == head.n_info_slices && !first.offset;
+}
+
 bool cprof_mimalloc_segment_read(struct cprof_baseline_memory *memory, uint64_t addr,
 				 struct cprof_mimalloc_segment *ret_segment)
 {
-	struct head head;
-	struct entry first;
+	uint8_t bytes[HEAD_MAX];
 	if (!addr || addr >= USER_SPACE || addr % CPROF_MIMALLOC_SEGMENT ||
-	    !cprof_baseline_memory_read(memory, addr, &head, sizeof(head)) || !is_plausible(&head))
+	    !cprof_baseline_memory_read(memory, addr, bytes, sizeof(bytes)))
 		return false;
 	ret_segment->addr = addr;
-	ret_segment->bytes = head.n_slices * CPROF_MIMALLOC_SLICE;
-	ret_segment->key = head.cookie ^ addr;
-	ret_segment->heads = head.n_info_slices * CPROF_MIMALLOC_SLICE;
-	ret_segment->n_entries = (unsigned)head.n_entries;
-	ret_segment->used = head.used > 0;
-	if (addr + ret_segment->bytes > USER_SPACE)
-		return false;
-	read_entries(memory, addr + sizeof(head), ret_segment->entries,
-		     head.n_entries * ENTRY_BYTES);
-	memcpy(&first, ret_segment->entries, sizeof(first));
-	return first.n_slices == head.n_info_slices && !first.offset;
+	for (unsigned form = 0; form < CPROF_MIMALLOC_FORMS; form++) {
+		if (read_as(memory, bytes, form, ret_segment))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -95,10 +150,9 @@ static uint64_t first_block(uint64_t start, uint64_t block_bytes, uint64_t liste
 bool cprof_mimalloc_page_next(const struct cprof_mimalloc_segment *segment, unsigned *entry,
 			      struct cprof_mimalloc_page *ret_page)
 {
-	struct entry words;
 	if (*entry >= segment->n_entries)
 		return false;
-	memcpy(&words, segment->entries + (size_t)*entry * ENTRY_BYTES, sizeof(words));
+	const struct entry words = entry_of(segment, *entry);
 	const uint64_t start = *entry * CPROF_MIMALLOC_SLICE;
 	if (!words.n_slices || words.n_slices > HUGE_MAX || words.offset ||
 	    words.n_slices * CPROF_MIMALLOC_SLICE > segment->bytes - start)
@@ -108,21 +162,26 @@ bool cprof_mimalloc_page_next(const struct cprof_mimalloc_segment *segment, unsi
 		.end = segment->addr + start + words.n_slices * CPROF_MIMALLOC_SLICE,
 		.block_bytes = words.block_bytes,
 		.capacity = words.capacity,
-		.used = words.used,
+		.used = (unsigned)words.used,
 		.free = words.free,
 		.local_free = words.local_free,
 		.thread_free = words.thread_free & ~(uint64_t)3,
 		.heap = words.heap,
+		.form = segment->form,
 		.in_use = words.block_bytes && words.reserved,
 	};
 	const uint64_t bytes = ret_page->end - ret_page->start;
 	if (ret_page->in_use && ret_page->block_bytes >> 31)
 		ret_page->block_bytes = bytes; /* too large to stand there */
-	ret_page->first = first_block(ret_page->start, ret_page->block_bytes, 0);
+	ret_page->first_known = words.first >= ret_page->start && words.first < ret_page->end;
+	ret_page->first = ret_page->first_known
+				  ? words.first
+				  : first_block(ret_page->start, ret_page->block_bytes, 0);
 	*entry += words.n_slices < segment->n_entries - *entry ? words.n_slices
 							       : segment->n_entries - *entry;
 	return !ret_page->in_use ||
 	       (ret_page->capacity <= words.reserved && ret_page->used <= ret_page->capacity &&
+		ret_page->block_bytes <= bytes &&
 		ret_page->capacity * ret_page->block_bytes <= bytes);
 }
 
@@ -156,7 +215,7 @@ bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
 	const uint64_t heads[] = { page->free, page->local_free, page->thread_free };
 	*ret_n = 0;
 	memset(free, 0, (page->capacity + 63) / 64 * sizeof(*free));
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 3 && !page->first_known; i++) {
 		if (heads[i] < page->start || heads[i] >= page->end)
 			continue;
 		page->first = first_block(page->start, page->block_bytes, heads[i]);
@@ -172,11 +231,11 @@ bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
 }
 
 struct cprof_error *cprof_mimalloc_heap_delayed(struct cprof_baseline_memory *memory, uint64_t heap,
-						struct cprof_map64 *delayed)
+						unsigned form, struct cprof_map64 *delayed)
 {
 	uint64_t block;
 	if (!heap || heap >= USER_SPACE ||
-	    !cprof_baseline_memory_read(memory, heap + DELAYED_AT, &block, 8))
+	    !cprof_baseline_memory_read(memory, heap + forms[form].delayed, &block, 8))
 		return NULL;
 	for (unsigned i = 0; i < DELAYED_MAX && block && block < USER_SPACE && block % 8 == 0;
 	     i++) {

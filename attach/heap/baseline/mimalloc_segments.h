@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/heap/baseline/mimalloc_segments.h - the segments, pages and blocks of mimalloc 2.0.
+ * attach/heap/baseline/mimalloc_segments.h - the segments, pages and blocks of mimalloc 2.0, 2.2 and 2.3.
  *
  * A segment is 32 MiB (or one huge block) at a multiple of that, with a head that has an entry for each 64 KiB. The entry where a page
  * begins says how large its blocks are and how many of them are in use; free ones are in lists that go through them. A
  * segment proves itself: its cookie, less its own address, is a random word that is the same for all of them and stands among the
  * variables of mimalloc.
  *
- * Source of truth: mimalloc 2.0.9, include/mimalloc/types.h, built for release as Debian has it (no encoded lists, no padding). All that
+ * Source of truth: mimalloc 2.0.9 and 2.3.2, include/mimalloc/types.h, built for release as Debian has it (no encoded lists, no padding). All that
  * is read is hostile.
  */
 #ifndef CPROF_ATTACH_HEAP_BASELINE_MIMALLOC_SEGMENTS_H
@@ -23,6 +23,7 @@
 #define CPROF_MIMALLOC_SEGMENT ((uint64_t)32 << 20)
 #define CPROF_MIMALLOC_SLICE   ((uint64_t)64 << 10)
 #define CPROF_MIMALLOC_SLICES  512
+#define CPROF_MIMALLOC_FORMS   2
 #define CPROF_MIMALLOC_BLOCKS  (1u << 16) /* of a page, less than */
 
 struct cprof_mimalloc_segment {
@@ -30,8 +31,9 @@ struct cprof_mimalloc_segment {
 	uint64_t key;   /* its cookie, less its address */
 	uint64_t heads; /* bytes of it that its head takes */
 	unsigned n_entries;
+	unsigned form; /* row of the table of versions */
 	bool used;
-	uint8_t entries[CPROF_MIMALLOC_SLICES * 80]; /* as they are in memory */
+	uint8_t entries[CPROF_MIMALLOC_SLICES * 96]; /* as they are in memory */
 };
 
 struct cprof_mimalloc_page {
@@ -43,7 +45,9 @@ struct cprof_mimalloc_page {
 	uint64_t free, local_free; /* heads of lists, */
 	uint64_t thread_free;      /* and that of blocks that other threads gave back */
 	uint64_t heap;
-	bool in_use; /* false: free slices */
+	unsigned form;
+	bool first_known; /* `first` stands in the entry; else it is where most have it */
+	bool in_use;      /* false: free slices */
 };
 
 /* Is there a segment at `addr`, by its form? Its key is to be proved. */
@@ -69,6 +73,6 @@ bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
  * 65,536 of a heap. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_mimalloc_heap_delayed(struct cprof_baseline_memory *memory, uint64_t heap,
-						struct cprof_map64 *delayed);
+						unsigned form, struct cprof_map64 *delayed);
 
 #endif
