@@ -20,7 +20,10 @@
 #include "cprof/arch.h"
 #include "cprof/hash.h"
 
-#define RING_BYTES  ((size_t)8 << 20)
+/* Of all CPUs together; a storm of waits on two of them wants as much as it can get. */
+#define RINGS_BYTES ((size_t)64 << 20)
+#define RING_MOST   ((size_t)32 << 20)
+#define RING_FEW    ((size_t)2 << 20) /* but for a user's limit of locked memory never less */
 #define RING_LEAST  ((size_t)64 << 10)
 #define WAITV_LOOKS 64
 #define ROUNDS_MAX  10 /* of reading the list of threads until it has nobody new */
@@ -53,6 +56,14 @@ struct cprof_wait_events {
 
 /* ---- opening ---- */
 
+static size_t ring_bytes(const struct cprof_wait_events *events)
+{
+	size_t bytes = RING_MOST;
+	while (bytes > RING_FEW && bytes * events->n_cpus > RINGS_BYTES)
+		bytes /= 2;
+	return bytes;
+}
+
 static struct perf_event_attr make_attr(const struct cprof_wait_events *events, uint64_t id)
 {
 	return (struct perf_event_attr){
@@ -68,7 +79,8 @@ static struct perf_event_attr make_attr(const struct cprof_wait_events *events, 
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		.wakeup_watermark = (uint32_t)(geteuid() == 0 ? RING_BYTES / 4 : RING_LEAST),
+		.wakeup_watermark =
+			(uint32_t)(geteuid() == 0 ? ring_bytes(events) / 4 : RING_LEAST),
 	};
 }
 
@@ -93,7 +105,7 @@ static struct cprof_error *open_one(struct cprof_wait_events *events, struct per
 	if (filter && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) < 0)
 		err = cprof_error_os(errno, "filter futex calls by \"%s\"", filter);
 	if (!err && cpu == events->n_rings) {
-		err = cprof_perf_event_map(fd, RING_BYTES, RING_LEAST,
+		err = cprof_perf_event_map(fd, ring_bytes(events), RING_LEAST,
 					   &events->rings[events->n_rings].event);
 		if (!err) {
 			events->n_rings++;

@@ -21,7 +21,7 @@ import harness
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 SECONDS = 1.0
-LOADS = (("about 100,000 waits/s", "4500"), ("about 30,000 waits/s", "18000"))
+LOADS = (("about 100,000 waits/s", ["4500"]), ("about 30,000 waits/s", ["18000"]), ("semaphores handed to and fro", ["0", "semaphore"]))
 scratch = tempfile.mkdtemp(prefix="cprof-bench-")
 
 
@@ -131,7 +131,7 @@ def available(name, command):
 
 
 def one_round(pace, command):
-    with harness.Target(["lockload", pace]) as target:
+    with harness.Target(["lockload", *pace]) as target:
         before = measure(target)
         process = start(command, target.pid)
         if process and process.poll() is not None:
@@ -154,7 +154,7 @@ def main():
     wanted = sys.argv[2:]
     tools = [tool for tool in TOOLS if available(*tool) and (not wanted or any(w in tool[0] for w in wanted))]
     for title, pace in LOADS:
-        with harness.Target(["lockload", pace]) as target:
+        with harness.Target(["lockload", *pace]) as target:
             first = switches(target.pid)
             turns, _ = measure(target, 1)
             rate = (switches(target.pid) - first)
