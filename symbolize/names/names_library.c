@@ -96,7 +96,7 @@ static void ask_for_more(struct cprof_names_library *library, const struct cprof
 	const char *symbol = frames[*n - 1].linkage_name;
 	const size_t more =
 		ask(library, module, file_addr, found, cap < FRAMES_MAX ? cap : FRAMES_MAX);
-	if (more < *n || (more == *n && !*found[0].file))
+	if (!more || more < *n || (more == *n && !*found[0].file))
 		return;
 	memcpy(frames, found, more * sizeof(*found));
 	if (*symbol)

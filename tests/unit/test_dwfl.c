@@ -288,6 +288,28 @@ TEST(dwfl_opens_nothing_that_a_file_names)
 	discard(&built);
 }
 
+/* It costs names, and that is said; nobody is killed. */
+TEST(dwfl_is_given_no_file_that_was_cut_short_meanwhile)
+{
+	char text[8192], path[96];
+	struct built built;
+	const struct cprof_symbol_frame *frames;
+	/* What was read once stays; this much is not read at once. */
+	put_odd(text, sizeof(text), "", "", HEADER_FILE,
+		".section .rodata\n.space 300000, 1\n.section .debug_line\n");
+	build(&built, text, ".s", "");
+	const uint64_t mark = address(&built, "mark");
+	begin(&built, CPROF_SYMBOLIZER_LIBDWFL);
+	snprintf(path, sizeof(path), "%s/p", built.dir);
+	CHECK(truncate(path, 64) == 0);
+	size_t n;
+	CHECK(!cprof_symbolizer_file_addr(built.symbolizer, built.module, mark, &frames, &n));
+	CHECK_UINT(n, 1);
+	CHECK(strstr(cprof_symbolizer_notes(built.symbolizer), "/p: "));
+	end(&built);
+	discard(&built);
+}
+
 /* ---- what becomes of the process that asks ---- */
 
 enum { FINE, BREAKS, HANGS, GROWS };
