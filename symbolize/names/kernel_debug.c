@@ -129,8 +129,9 @@ static struct cprof_error *relocate(struct cprof_module *module, const char *nam
 	/* No cache on disk: the addresses are those of this boot. */
 	const struct cprof_names_options options = { 0 };
 	struct cprof_names *names;
-	*ret_done = false;
-	if (!is_roots(module))
+	/* It was relocated for another symbolizer of these modules: nobody else opens it. */
+	*ret_done = module->names.data != NULL;
+	if (*ret_done || !is_roots(module))
 		return NULL;
 	struct cprof_error *err = cprof_names_get(module, &options, &names);
 	if (err || !names->self || !cprof_elf_has_section(names->self, ".debug_info"))

@@ -26,6 +26,30 @@ void cprof_kernel_search_note(const struct cprof_kernel_search *search, const ch
 		cprof_printable_put_line(search->trail, path, what);
 }
 
+/* What speaks against the file; NULL: it is this kernel's. */
+static const char *refusal(const struct cprof_kernel_search *search,
+			   const struct cprof_module *module)
+{
+	if (!module->build_id_len)
+		return "has no build-id to prove that it is of the running kernel";
+	if (module->build_id_len != search->build_id_len ||
+	    memcmp(module->build_id, search->build_id, search->build_id_len) != 0)
+		return "is of another kernel (its build-id differs)";
+	return NULL;
+}
+
+/* Several symbolizers share one set of modules, and reading a vmlinux again is dear. */
+static void find_open(struct cprof_kernel_search *search)
+{
+	for (size_t i = 0; i < search->modules->n && !search->module; i++) {
+		struct cprof_module *module = search->modules->all[i];
+		if (module->kind == CPROF_MODULE_FILE && !refusal(search, module)) {
+			cprof_kernel_search_note(search, module->path, "taken");
+			search->module = module;
+		}
+	}
+}
+
 bool cprof_kernel_search_begin(struct cprof_kernel_search *search, const char *notes_path)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
@@ -42,23 +66,15 @@ bool cprof_kernel_search_begin(struct cprof_kernel_search *search, const char *n
 		search->err = err;
 	else
 		cprof_error_free(err);
-	if (search->err || search->build_id_len >= 2)
-		return !search->err;
+	if (search->err)
+		return false;
+	if (search->build_id_len >= 2) {
+		find_open(search);
+		return true;
+	}
 	cprof_kernel_search_note(search, notes_path,
 				 "tells no build-id by which a debug file could be proved");
 	return false;
-}
-
-/* What speaks against the file; NULL: it is this kernel's. */
-static const char *refusal(const struct cprof_kernel_search *search,
-			   const struct cprof_module *module)
-{
-	if (!module->build_id_len)
-		return "has no build-id to prove that it is of the running kernel";
-	if (module->build_id_len != search->build_id_len ||
-	    memcmp(module->build_id, search->build_id, search->build_id_len) != 0)
-		return "is of another kernel (its build-id differs)";
-	return NULL;
 }
 
 void cprof_kernel_search_try(struct cprof_kernel_search *search, const char *path, const char *name)
