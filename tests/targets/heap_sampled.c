@@ -20,22 +20,22 @@ __attribute__((noinline)) static void *filled(void *block, size_t bytes)
 	return block ? memset(block, 1, bytes) : (abort(), NULL);
 }
 
-__attribute__((noinline)) void *keep_small(size_t bytes)
+__attribute__((noinline)) static void *keep_small(size_t bytes)
 {
 	return filled(malloc(bytes), bytes);
 }
 
-__attribute__((noinline)) void *keep_middle(size_t bytes)
+__attribute__((noinline)) static void *keep_middle(size_t bytes)
 {
 	return filled(calloc(1, bytes), bytes);
 }
 
-__attribute__((noinline)) void *keep_large(size_t bytes)
+__attribute__((noinline)) static void *keep_large(size_t bytes)
 {
 	return filled(malloc(bytes), bytes);
 }
 
-__attribute__((noinline)) void *keep_later(size_t bytes)
+__attribute__((noinline)) static void *keep_later(size_t bytes)
 {
 	return filled(malloc(bytes), bytes);
 }

@@ -22,6 +22,8 @@ static const struct form {
 } forms[CPROF_MIMALLOC_FORMS] = {
 	/* 2.0 */
 	{ { 192, 208, 216, 224, 232, 240, 248, 264 }, { 24, 4, 28, 4, 32, 40, 48, 0, 80 }, 2840 },
+	/* 2.1, later ones; 2.1.2 is as 2.0 */
+	{ { 192, 208, 216, 224, 232, 240, 248, 264 }, { 32, 2, 40, 8, 24, 56, 64, 48, 96 }, 8 },
 	/* 2.2 and 2.3 */
 	{ { 200, 216, 224, 248, 256, 264, 272, 288 }, { 32, 2, 40, 8, 24, 56, 64, 48, 96 }, 8 },
 };
@@ -115,21 +117,6 @@ static bool read_as(struct cprof_baseline_memory *memory, const uint8_t *bytes, 
 	return first.n_slices == head.n_info_slices && !first.offset;
 }
 
-bool cprof_mimalloc_segment_read(struct cprof_baseline_memory *memory, uint64_t addr,
-				 struct cprof_mimalloc_segment *ret_segment)
-{
-	uint8_t bytes[HEAD_MAX];
-	if (!addr || addr >= USER_SPACE || addr % CPROF_MIMALLOC_SEGMENT ||
-	    !cprof_baseline_memory_read(memory, addr, bytes, sizeof(bytes)))
-		return false;
-	ret_segment->addr = addr;
-	for (unsigned form = 0; form < CPROF_MIMALLOC_FORMS; form++) {
-		if (read_as(memory, bytes, form, ret_segment))
-			return true;
-	}
-	return false;
-}
-
 /*
  * Small blocks do not begin with the slice, but how far from it differs between versions: so that a block of a list is one. Without
  * a list, as 2.0.9 does it.
@@ -185,6 +172,37 @@ bool cprof_mimalloc_page_next(const struct cprof_mimalloc_segment *segment, unsi
 		ret_page->capacity * ret_page->block_bytes <= bytes);
 }
 
+/* How many of its entries are pages one behind the other: with another version's they soon are not. */
+static unsigned reach(const struct cprof_mimalloc_segment *segment)
+{
+	unsigned entry = (unsigned)(segment->heads / CPROF_MIMALLOC_SLICE);
+	struct cprof_mimalloc_page page;
+	while (cprof_mimalloc_page_next(segment, &entry, &page))
+		;
+	return entry;
+}
+
+bool cprof_mimalloc_segment_read(struct cprof_baseline_memory *memory, uint64_t addr,
+				 struct cprof_mimalloc_segment *ret_segment)
+{
+	uint8_t bytes[HEAD_MAX];
+	unsigned best = CPROF_MIMALLOC_FORMS, best_reach = 0;
+	if (!addr || addr >= USER_SPACE || addr % CPROF_MIMALLOC_SEGMENT ||
+	    !cprof_baseline_memory_read(memory, addr, bytes, sizeof(bytes)))
+		return false;
+	ret_segment->addr = addr;
+	for (unsigned form = 0; form < CPROF_MIMALLOC_FORMS; form++) {
+		if (!read_as(memory, bytes, form, ret_segment))
+			continue;
+		const unsigned far = reach(ret_segment);
+		if (far > best_reach) {
+			best_reach = far;
+			best = form;
+		}
+	}
+	return best < CPROF_MIMALLOC_FORMS && read_as(memory, bytes, best, ret_segment);
+}
+
 /* ---- lists ---- */
 
 static bool walk_list(struct cprof_baseline_memory *memory, const struct cprof_mimalloc_page *page,
@@ -209,18 +227,12 @@ static bool walk_list(struct cprof_baseline_memory *memory, const struct cprof_m
 	return true;
 }
 
-bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
-			      struct cprof_mimalloc_page *page, uint64_t *free, unsigned *ret_n)
+static bool walk_lists(struct cprof_baseline_memory *memory, const struct cprof_mimalloc_page *page,
+		       uint64_t *free, unsigned *ret_n)
 {
 	const uint64_t heads[] = { page->free, page->local_free, page->thread_free };
 	*ret_n = 0;
 	memset(free, 0, (page->capacity + 63) / 64 * sizeof(*free));
-	for (size_t i = 0; i < 3 && !page->first_known; i++) {
-		if (heads[i] < page->start || heads[i] >= page->end)
-			continue;
-		page->first = first_block(page->start, page->block_bytes, heads[i]);
-		break;
-	}
 	if (page->capacity * page->block_bytes > page->end - page->first)
 		return false;
 	for (size_t i = 0; i < 3; i++) {
@@ -228,6 +240,35 @@ bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
 			return false;
 	}
 	return true;
+}
+
+/* 2.1 begins small pages three blocks in, or one: with which its lists fit. */
+static bool walk_shifted(struct cprof_baseline_memory *memory, struct cprof_mimalloc_page *page,
+			 uint64_t *free, unsigned *ret_n)
+{
+	const uint64_t first = page->first;
+	for (unsigned blocks = 3; blocks; blocks -= 2) {
+		page->first = page->start + blocks * page->block_bytes;
+		if (page->block_bytes <= 512 && page->first < page->end &&
+		    walk_lists(memory, page, free, ret_n))
+			return true;
+	}
+	page->first = first;
+	return false;
+}
+
+bool cprof_mimalloc_page_free(struct cprof_baseline_memory *memory,
+			      struct cprof_mimalloc_page *page, uint64_t *free, unsigned *ret_n)
+{
+	const uint64_t heads[] = { page->free, page->local_free, page->thread_free };
+	for (size_t i = 0; i < 3 && !page->first_known; i++) {
+		if (heads[i] < page->start || heads[i] >= page->end)
+			continue;
+		page->first = first_block(page->start, page->block_bytes, heads[i]);
+		break;
+	}
+	return walk_lists(memory, page, free, ret_n) ||
+	       (!page->first_known && walk_shifted(memory, page, free, ret_n));
 }
 
 struct cprof_error *cprof_mimalloc_heap_delayed(struct cprof_baseline_memory *memory, uint64_t heap,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/heap/baseline/mimalloc_segments.h - the segments, pages and blocks of mimalloc 2.0, 2.2 and 2.3.
+ * attach/heap/baseline/mimalloc_segments.h - the segments, pages and blocks of mimalloc 2.0 to 2.3.
  *
  * A segment is 32 MiB (or one huge block) at a multiple of that, with a head that has an entry for each 64 KiB. The entry where a page
  * begins says how large its blocks are and how many of them are in use; free ones are in lists that go through them. A
  * segment proves itself: its cookie, less its own address, is a random word that is the same for all of them and stands among the
  * variables of mimalloc.
  *
- * Source of truth: mimalloc 2.0.9 and 2.3.2, include/mimalloc/types.h, built for release as Debian has it (no encoded lists, no padding). All that
+ * Source of truth: mimalloc 2.0.9, 2.1.2, 2.1.7 and 2.3.2, include/mimalloc/types.h, built for release as Debian has it (no encoded lists, no padding). All that
  * is read is hostile.
  */
 #ifndef CPROF_ATTACH_HEAP_BASELINE_MIMALLOC_SEGMENTS_H
@@ -23,7 +23,7 @@
 #define CPROF_MIMALLOC_SEGMENT ((uint64_t)32 << 20)
 #define CPROF_MIMALLOC_SLICE   ((uint64_t)64 << 10)
 #define CPROF_MIMALLOC_SLICES  512
-#define CPROF_MIMALLOC_FORMS   2
+#define CPROF_MIMALLOC_FORMS   3
 #define CPROF_MIMALLOC_BLOCKS  (1u << 16) /* of a page, less than */
 
 struct cprof_mimalloc_segment {
