@@ -5,13 +5,15 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "attach/perf/perf_host.h"
+
 #define PIDNS_INIT_INO 0xeffffffcu /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 
 struct cprof_error *cprof_bpf_check_namespace(void)
 {
 	struct stat st;
 	if (stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PIDNS_INIT_INO)
-		return NULL;
+		return cprof_perf_host_check_clock();
 	return cprof_error_new(
 		CPROF_ERR_UNSUPPORTED,
 		"we are in a PID namespace of our own, whose thread ids the BPF program "

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/perf_host.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -61,4 +65,32 @@ void cprof_perf_host_raise_files(size_t n)
 		return;
 	limit.rlim_cur = limit.rlim_max; /* without CAP_SYS_RESOURCE this much is ours */
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The offsets are those that our children will have, who are in our namespace unless we have asked for another one for them. */
+static bool read_clock_offset(int64_t *ret_s, int64_t *ret_ns)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	struct stat ours, childrens;
+	if (stat("/proc/self/ns/time", &ours) != 0 ||
+	    stat("/proc/self/ns/time_for_children", &childrens) != 0 ||
+	    ours.st_ino != childrens.st_ino)
+		return false;
+	struct cprof_error *err = cprof_file_read("/proc/self/timens_offsets", 4096, &text);
+	const char *line = err ? NULL : strstr(cprof_buffer_text(&text), "monotonic");
+	cprof_error_free(err); /* no such namespaces in this kernel */
+	return line && sscanf(line, "monotonic %" SCNd64 " %" SCNd64, ret_s, ret_ns) == 2;
+}
+
+struct cprof_error *cprof_perf_host_check_clock(void)
+{
+	int64_t s = 0, ns = 0;
+	if (!read_clock_offset(&s, &ns) || (!s && !ns))
+		return NULL;
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				"we are in a time namespace whose clock is %" PRId64
+				" s off the machine's, by which events tell when they were",
+				s),
+		"run it in the machine's: nsenter --time --target 1 cprof-attach ...");
 }

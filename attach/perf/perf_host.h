@@ -24,4 +24,10 @@ void cprof_perf_host_raise_files(size_t n);
  */
 bool cprof_perf_host_leaves_files(int fd);
 
+/*
+ * Whether our clock is the one that events go by (CLOCK_MONOTONIC of the machine), which in a time namespace of our own it need not be: then
+ * nothing that they tell would lie in our window. Errors: UNSUPPORTED. Source: time_namespaces(7) "/proc/pid/timens_offsets".
+ */
+struct cprof_error *cprof_perf_host_check_clock(void);
+
 #endif

@@ -247,13 +247,16 @@ static struct cprof_error *try_openers(struct cprof_perf_source *source)
 struct cprof_error *cprof_perf_source_open(const struct cprof_perf_source_request *request,
 					   struct cprof_perf_source **ret_source)
 {
+	struct cprof_error *err = cprof_perf_host_check_clock();
+	if (err)
+		return err;
 	struct cprof_perf_source *source = calloc(1, sizeof(*source));
 	if (!source)
 		return cprof_error_no_memory();
 	source->request = *request;
 	source->programs_fd = -1;
 	source->layout.n_regs = cprof_arch_host()->n_perf_regs;
-	struct cprof_error *err = try_openers(source);
+	err = try_openers(source);
 	if (err) {
 		cprof_perf_source_close(source);
 		return err;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "attach/perf/perf_host.h"
 #include "attach/waits/wait_edges.h"
 #include "attach/waits/wait_events.h"
 #include "attach/waits/wait_pair.h"
@@ -44,6 +45,9 @@ static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleepe
 
 static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **ret_state)
 {
+	struct cprof_error *err = cprof_perf_host_check_clock();
+	if (err)
+		return err;
 	struct perf_tier *tier = calloc(1, sizeof(*tier));
 	if (!tier)
 		return cprof_error_no_memory();
@@ -52,8 +56,8 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	uint64_t bytes = geteuid() == 0 ? STACK_BYTES_ROOT : STACK_BYTES_USER;
 	if (intake->request->stack_bytes < bytes)
 		bytes = intake->request->stack_bytes;
-	struct cprof_error *err = cprof_wait_events_open(
-		intake->process->target, intake->request->releases, (uint32_t)bytes, &tier->events);
+	err = cprof_wait_events_open(intake->process->target, intake->request->releases,
+				     (uint32_t)bytes, &tier->events);
 	if (err) {
 		close_tier(tier);
 		return err;

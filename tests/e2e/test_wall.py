@@ -436,6 +436,48 @@ class Attached(Base):
         self.assertLessEqual(int(re.search(r"^(\d+) samples", stderr, re.M).group(1)), 400)
 
 
+class Clocks(Base):
+    """Processes whose clocks stand elsewhere. Steps of the wall clock can be made on nobody's machine; everything goes by the monotonic one."""
+    APART = ["unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child"]
+
+    def setUp(self):
+        super().setUp()
+        harness.need("unshare")
+        if harness.run([*self.APART, "true"]).returncode:
+            self.skipTest("time namespaces need root and Linux 5.6")
+
+    def test_a_process_of_another_time_namespace_has_its_time(self):
+        apart = harness.Process([*self.APART, harness.target_path("wall"), "0"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        self.addCleanup(lambda: (apart.kill(), apart.wait(), apart.stdout.close()))
+        pid = int(re.match(r"pid (\d+)$", apart.stdout.readline()).group(1))
+        self.assertEqual(apart.stdout.readline(), "ready\n")
+        for method in ("auto", "perf", "proc"):
+            with self.subTest(method):
+                out = self.path("apart.pb.gz")
+                done = harness.attach("-p", pid, "-mode", "wall", "-wall-method", method, "-seconds", 0.5, "-f", "-o", out)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertNotIn("suspended", done.stderr)
+                profile = harness.Profile.read(out)
+                self.check_form(profile)
+                for tid, life in self.lives(profile).items():
+                    self.assertAlmostEqual(life, profile.duration_nanos, delta=profile.duration_nanos / 100, msg=tid)
+
+    def test_where_our_own_clock_is_not_the_events_they_are_not_believed(self):
+        with harness.Target(["wall"]) as target:
+            args = ["-p", target.pid, "-seconds", 0.5, "-f", "-o", self.path("x.pb.gz")]
+            attach = [*self.APART, harness.ATTACH, *map(str, args)]
+            done = harness.run([*attach, "-mode", "cpu"])
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("time namespace whose clock is 100000 s off", done.stderr)
+            self.assertIn("nsenter", done.stderr)
+            done = harness.run([*attach, "-mode", "wall"])  # by looks, which need no events
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("wall by proc", done.stderr)
+            profile = harness.Profile.read(self.path("x.pb.gz"))
+            for tid, life in self.lives(profile).items():
+                self.assertAlmostEqual(life, profile.duration_nanos, delta=profile.duration_nanos / 100, msg=tid)
+
+
 class Refused(harness.TempDir):
 
     def test_what_makes_no_sense_is_refused(self):
