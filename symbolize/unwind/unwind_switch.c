@@ -140,6 +140,27 @@ static bool from_thread(struct code *code, struct cprof_unwind_switch *to, bool 
 	return true;
 }
 
+/*
+ * From a goroutine's stack, in Go that C has called (cgocallback): the frame pointer is still that of the frame on C's stack, and
+ * the function that was called has kept it right below its return address.
+ */
+static bool from_callback(struct code *code, struct cprof_unwind_switch *to, bool *ret_pops)
+{
+	struct cprof_switch_site own = { .ret = 0 };
+	code->at = 0;
+	if (!take(code, "\x48\x8d\x44\x24", 4, 1) || !take(code, "\x48\x29\xe0", 3, 0))
+		return false;
+	take_own(code, &own);
+	if ((!take(code, "\x64\x48\x8b\x34\x25", 5, 4) && !take(code, "\x64\x48\x8b\x31", 4, 0)) ||
+	    !take(code, "\x48\x89\xe7\x48\x01\xc7", 6, 0))
+		return false;
+	put(to, DW_OP_breg7);
+	put(to, -16 & 0x7f);
+	put(to, DW_OP_deref);
+	*ret_pops = true;
+	return true;
+}
+
 bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_memory *memory,
 			      uint64_t pc, struct cprof_unwind_switch *ret_switch,
 			      struct cprof_unwind_rule *ret_rule)
@@ -148,7 +169,8 @@ bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_
 	struct cprof_unwind_switch found = { .n = 0 };
 	bool pops = false;
 	if (arch->elf_machine != EM_X86_64 || !fetch(memory, pc, &code) ||
-	    (!from_goroutine(&code, &found, &pops) && !from_thread(&code, &found, &pops)))
+	    (!from_goroutine(&code, &found, &pops) && !from_thread(&code, &found, &pops) &&
+	     !from_callback(&code, &found, &pops)))
 		return false;
 	put(&found, (uint8_t)(DW_OP_lit0 + (pops ? 16 : 8)));
 	put(&found, DW_OP_plus);

@@ -6,7 +6,9 @@
  * information tells, and what Go's says is of the goroutine's stack; but the instructions behind the call do tell, in
  * programs without symbols as well.
  *
- * Source of truth: the Go distribution, src/runtime/asm_amd64.s (asmcgocall; the same from Go 1.16 to 1.26 but for the
+ * The other way round, Go that C calls is on a goroutine's stack, and comes back to C's by the frame pointer (cgocallback).
+ *
+ * Source of truth: the Go distribution, src/runtime/asm_amd64.s (asmcgocall, cgocallback; the same from Go 1.16 to 1.26 but for the
  * numbers). x86-64 only. Code bytes are untrusted: what is found this way must hold as a guess must.
  */
 #ifndef CPROF_SYMBOLIZE_UNWIND_UNWIND_SWITCH_H

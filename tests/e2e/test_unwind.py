@@ -295,6 +295,18 @@ class Languages(ChainTest):
                 self.assertGreater(total, 0)
                 self.assertGreaterEqual(sum(n for n, ok in inner if ok) / total, 0.9, stacks.all)
 
+    def test_go_called_from_c_goes_on_in_c(self):
+        right = re.compile(r"main\.leaf;(main\.goSide;)?_cgoexp_[^;]*;.*runtime\.cgocallback(\.abi0)?;crosscall2;goSide;c_outer;([^;]*;)?"
+                           r"runtime\.asmcgocall(\.abi0)?;.*main\.call;main\.main;runtime\.main;runtime\.goexit(\.abi0)?")
+        for mode in ("exe", "pie"):
+            binary = self.go(f"-buildmode={mode}", source="chain_callback.go")
+            with self.subTest(mode=mode):
+                stacks = self.walk([binary])
+                inner = [(n, why == "root" and right.fullmatch(";".join(names))) for n, why, names, _ in stacks.all if "main.leaf" in names]
+                total = sum(n for n, _ in inner)
+                self.assertGreater(total, 0)
+                self.assertGreaterEqual(sum(n for n, ok in inner if ok) / total, 0.9, stacks.all)
+
     def test_rust(self):
         rustc = shutil.which("rustc") or "rustc"
         self.check([self.build([rustc, "-O", "-C", "debuginfo=0"], after=[os.path.join(LANG, "chain.rs")])],
