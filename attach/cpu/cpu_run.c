@@ -13,6 +13,7 @@
 
 #include "attach/perf/perf_host.h"
 #include "attach/target/target_children.h"
+#include "attach/target/target_modules.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -42,6 +43,7 @@ static struct cprof_error *on_sample(struct cpu *cpu, struct cprof_process *proc
 		.n_stack = record->sample.n_stack,
 		.live = true,
 	};
+	cprof_other_stack_add(&sample, record->sample.other, record->sample.n_other);
 	struct cprof_regs regs;
 	const int64_t values[] = { 1, weight_of(cpu, record) };
 	if (!cprof_session_wants(cpu->session, process, (pid_t)record->tid)) {
@@ -465,6 +467,7 @@ struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu)
 		.contexts = cpu->run->request_labels.what != CPROF_REQUEST_LABELS_OFF,
 		.targets = cpu->run->targets,
 		.n_targets = cpu->run->n_targets,
+		.switches = &cpu->switches,
 		.log = cpu->run->log,
 	};
 	struct perf_event_attr *attr = &request.attr;
@@ -477,8 +480,30 @@ struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu)
 	return request;
 }
 
+/* Before there is a session, whose files are opened when the events are: theirs may be many. */
+struct cprof_error *cpu_find_switches(struct cpu *cpu)
+{
+	struct cprof_target_modules all;
+	if (cpu->run->n_targets != 1)
+		return NULL;
+	cprof_target_modules_init(&all, cpu->run->targets[0], 1);
+	struct cprof_error *err = cprof_maps_refresh(&all.maps);
+	if (!err)
+		err = cprof_other_switches_find(&cpu->switches, &all.maps, &all.modules);
+	cprof_target_modules_deinit(&all);
+	/* Who may not look there finds out from what needs it. */
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err;
+}
+
 static struct cprof_error *open_source(struct cpu *cpu)
 {
+	struct cprof_error *err = cpu_find_switches(cpu);
+	if (err)
+		return err;
 	const struct cprof_perf_source_request request = cpu_source_request(cpu);
 	return cprof_perf_source_open(&request, &cpu->source);
 }

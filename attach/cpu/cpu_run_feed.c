@@ -49,6 +49,8 @@ struct cprof_error *cprof_cpu_feed_open(const struct cprof_run *run,
 		cprof_cpu_weight_init(&feed->cpu.weight, 0, (uint64_t)feed->cpu.period);
 	if (!err)
 		err = cprof_perf_event_name_find(request->event, &feed->cpu.event);
+	if (!err)
+		err = cpu_find_switches(&feed->cpu);
 	if (!err) {
 		const struct cprof_perf_source_request source = cpu_source_request(&feed->cpu);
 		err = cprof_perf_source_open(&source, &feed->cpu.source);

@@ -21,6 +21,7 @@ struct cpu {
 	const struct cprof_run *run;
 	const struct cprof_cpu_request *request;
 	struct cprof_perf_event_name event;
+	struct cprof_other_switches switches; /* of the target, where there is one only */
 	struct cprof_perf_source *source;
 	struct cprof_session *session;
 	struct cprof_contexts *contexts; /* owned; NULL: labels of requests are not wanted */
@@ -71,6 +72,8 @@ struct cprof_error *cpu_finish_so_far(void *ctx, struct cprof_profile **ret_prof
 
 /* The attr and all else that is asked of the source. */
 struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu);
+/* cpu->switches, if there is one target. Does not stop it. Errors: NO_MEMORY. */
+struct cprof_error *cpu_find_switches(struct cpu *cpu);
 struct cprof_error *cpu_prepare_session(struct cpu *cpu);
 
 #endif

@@ -67,6 +67,31 @@ static struct cprof_error *open_side_band(struct cprof_perf_source *source, int 
 	return cprof_perf_source_add_ring(source, fd, SIDE_RING, false);
 }
 
+/* Where it is not possible, goroutines' stacks are read later. */
+static void open_pieces(struct cprof_perf_source *source)
+{
+	const struct cprof_perf_source_request *request = &source->request;
+	if (!request->switches || !request->switches->n || request->n_targets != 1)
+		return;
+	struct cprof_error *err =
+		cprof_perf_pieces_open(request->targets[0], request->switches, request->rate_hz,
+				       source->programs_fd, &source->pieces);
+	if (err)
+		cprof_run_log_note(request->log, CPROF_NOTE_DETAIL,
+				   "goroutines' stacks are not copied: %s", err->message);
+	cprof_error_free(err);
+}
+
+static struct cprof_error *load_filter(struct cprof_perf_source *source, int *ret_fd)
+{
+	open_pieces(source);
+	if (!source->pieces)
+		return cprof_bpf_filter_load(source->request.targets, source->request.n_targets,
+					     source->programs_fd, ret_fd);
+	*ret_fd = fcntl(cprof_perf_pieces_filter(source->pieces), F_DUPFD_CLOEXEC, 0);
+	return *ret_fd < 0 ? cprof_error_os(errno, "a descriptor for a BPF filter") : NULL;
+}
+
 /* Descriptors of our own in either case. */
 static struct cprof_error *get_filter(struct cprof_perf_source *source, int *ret_fd)
 {
@@ -77,9 +102,7 @@ static struct cprof_error *get_filter(struct cprof_perf_source *source, int *ret
 			err = cprof_bpf_emit_make_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t),
 						      sizeof(uint32_t), CPROF_BPF_EMIT_SLOTS,
 						      &source->programs_fd);
-		return err ? err
-			   : cprof_bpf_filter_load(request->targets, request->n_targets,
-						   source->programs_fd, ret_fd);
+		return err ? err : load_filter(source, ret_fd);
 	}
 	*ret_fd = fcntl(*request->filter_fd, F_DUPFD_CLOEXEC, 0);
 	if (*ret_fd >= 0 && request->contexts && request->programs_fd)

@@ -59,6 +59,9 @@ struct cprof_perf_record {
 			const void *
 				context; /* the thread's, by perf_source.h: context_bpf.h has its form */
 			size_t n_context; /* 0: it has none, or it is not read */
+			const void *
+				other; /* for cprof_other_stack_add(); NULL: nothing. Not in the record: perf_source.h adds it */
+			size_t n_other;
 		} sample;
 		struct {
 			uint64_t start, len, offset, dev, inode;

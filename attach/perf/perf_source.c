@@ -163,6 +163,8 @@ static void forget(struct cprof_perf_source *source)
 	source->n_fds = source->n_rings = 0;
 	source->unfollowed = 0;
 	source->kernel_excluded = false;
+	cprof_perf_pieces_close(source->pieces);
+	source->pieces = NULL;
 	cprof_map64_deinit(&source->followed);
 }
 
@@ -345,6 +347,18 @@ static struct cprof_perf_source_ring *oldest(struct cprof_perf_source *source)
 	return best;
 }
 
+/* What was copied together with it. */
+static void add_piece(const struct cprof_perf_source *source, struct cprof_perf_record *record)
+{
+	struct cprof_regs regs;
+	if (!source->pieces || record->kind != CPROF_PERF_SAMPLE || !record->sample.regs)
+		return;
+	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
+	record->sample.other =
+		cprof_perf_pieces_find(source->pieces, record->time_ns,
+				       regs.r[cprof_arch_host()->sp], &record->sample.n_other);
+}
+
 static struct cprof_error *hand_out(struct cprof_perf_source *source,
 				    const struct cprof_perf_source_ring *ring,
 				    cprof_perf_source_fn *fn, void *ctx)
@@ -374,6 +388,7 @@ static struct cprof_error *hand_out(struct cprof_perf_source *source,
 			source->last_ns = record.time_ns;
 		if (record.kind == CPROF_PERF_SAMPLE)
 			cprof_perf_source_context_give(ring->context, &record);
+		add_piece(source, &record);
 		return fn(ctx, &record);
 	}
 }
@@ -385,6 +400,8 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 		cprof_perf_ring_begin(&source->rings[i].event->ring);
 		peek_next(source, &source->rings[i]);
 	}
+	if (source->pieces)
+		cprof_perf_pieces_take(source->pieces);
 	struct cprof_perf_source_ring *ring;
 	while ((ring = oldest(source)) && ring->next_ns <= until_ns) {
 		struct cprof_error *err = hand_out(source, ring, fn, ctx);
@@ -393,6 +410,9 @@ struct cprof_error *cprof_perf_source_drain(struct cprof_perf_source *source, ui
 			return err;
 		peek_next(source, ring);
 	}
+	if (source->pieces)
+		cprof_perf_pieces_drop(source->pieces,
+				       until_ns < source->last_ns ? until_ns : source->last_ns);
 	return NULL;
 }
 

@@ -16,6 +16,7 @@
 
 #include "attach/perf/bpf_context.h"
 #include "attach/perf/perf_event.h"
+#include "attach/perf/perf_pieces.h"
 #include "attach/perf/perf_record.h"
 #include "attach/run/run_log.h"
 #include "attach/target/target.h"
@@ -36,6 +37,8 @@ struct cprof_perf_source_request {
 	const int *
 		programs_fd; /* borrowed; goes with it: whom that filter calls (bpf_filter.h). NULL: nobody, where there is a filter_fd */
 	bool contexts;       /* threads' contexts may be wanted: cprof_perf_source_set_place() */
+	const struct cprof_other_switches *
+		switches; /* borrowed; of the only target: samples get a piece of the stack from which it came, by row "cpu". NULL: none */
 	struct cprof_run_log *log; /* borrowed; ways that failed, limits that were met */
 };
 
@@ -62,6 +65,7 @@ struct cprof_perf_source {
 	struct cprof_bpf_context *context; /* owned; NULL: no place is known yet */
 	struct cprof_map64 followed;       /* thread ids that have events (thread-cpu, thread) */
 	uint64_t unfollowed;               /* threads for which there was no descriptor */
+	struct cprof_perf_pieces *pieces;  /* owned; NULL: none are copied */
 
 	uint64_t last_ns;      /* of the newest record handed out */
 	uint64_t lost_records; /* by LOST records of sample rings */

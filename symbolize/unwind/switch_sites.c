@@ -8,6 +8,7 @@
 #include "symbolize/elf/elf_file.h"
 
 #define CHUNK    (256u << 10)
+#define LOOKS    256u           /* at files: a process with more is hardly one of Go's */
 #define CODE_MAX (512ull << 20) /* of one mapping: the largest Go programs have a quarter of that */
 
 /* Stripped programs, plugins and libraries have one of these still. */
@@ -58,12 +59,14 @@ struct cprof_error *cprof_switch_sites_find(struct cprof_switch_sites *sites,
 	CPROF_AUTO(free) uint8_t *chunk = malloc(CHUNK);
 	if (!chunk)
 		return cprof_error_no_memory();
+	unsigned looks = 0;
 	sites->n = 0;
-	for (size_t i = 0; i < maps->n_sorted; i++) {
+	for (size_t i = 0; i < maps->n_sorted && looks < LOOKS; i++) {
 		struct cprof_module *module;
 		struct cprof_map *map = maps->sorted[i];
 		if (!(map->prot & PROT_EXEC) || !map->inode)
 			continue;
+		looks++;
 		struct cprof_error *err = cprof_modules_get(modules, maps, map, &module);
 		if (err)
 			return err;

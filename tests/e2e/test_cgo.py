@@ -40,52 +40,62 @@ class Goroutines(unittest.TestCase):
             self.assertIn("turns true", said)
         return harness.Profile.read(path)
 
-    def check(self, profile, functions, index=0, whole=1.0, leaves=None):
-        """All stacks with one of `functions`, and one of `leaves`: under its own caller, to the root; a part of `whole` at least, the rest
-        is cut off at asmcgocall."""
-        right = cut = total = 0
+    def check(self, profile, functions, index=0):
+        """All stacks with one of `functions` go on under its own caller, to the root. What had to be read later (an interrupt that a
+        hypervisor made long, a sample from before the shim knew Go's heap) is one in a hundred at most."""
+        right = total = 0
         for stack, values, _ in profile.samples:
             inner = [name for name in stack if name in functions]
-            if not inner or not values[index] or (leaves and stack[0] not in leaves):
+            if not inner:
                 continue
+            callers = set(CALLERS.values()) & set(stack)
             total += values[index]
-            if stack[-1] == "[truncated]":
-                cut += values[index]
-                continue
-            caller = CALLERS[inner[0]]
-            others = set(CALLERS.values()) - {caller}
-            self.assertIn(caller, stack)
-            self.assertFalse(others & set(stack), stack)
-            self.assertTrue(stack[-1].startswith("runtime.goexit"), stack)
-            right += values[index]
+            if callers == {CALLERS[inner[0]]} and stack[-1].startswith("runtime.goexit"):
+                right += values[index]
         self.assertGreater(total, 0, profile.samples)
-        self.assertGreaterEqual(right / total, whole, f"{cut} of {total} are cut off")
+        self.assertGreaterEqual(right / total, 0.99, profile.samples)
 
     def test_heap(self):
         for mode in self.programs:
             with self.subTest(mode=mode):
                 profile = self.profile("heap", "-mode", "heap", "-rate", "4096", mode=mode)
                 alloc_space = profile.sample_types.index(("alloc_space", "bytes"))
-                self.check(profile, ("c_left", "c_right"), alloc_space, 0.99)
+                self.check(profile, ("c_left", "c_right"), alloc_space)
                 for function in ("c_left", "c_right"):
                     self.assertGreater(profile.share(lambda s, l, f=function: f in s, alloc_space), 0.4)
 
     def test_block_in_the_kernel(self):
         profile = self.tier("locks", "-mode", "block", "-block-method", "bpf")
-        self.check(profile, ("c_left", "c_right"), 0, 0.99)
+        self.check(profile, ("c_left", "c_right"))
 
     def test_mutex_in_the_kernel(self):
         profile = self.tier("locks", "-mode", "mutex", "-block-method", "bpf")
-        self.check(profile, ("c_hold",), 0, 0.99)
+        self.check(profile, ("c_hold",))
 
     def test_wall_in_the_kernel(self):
         profile = self.tier("locks", "-mode", "wall", "-wall-method", "bpf")
-        self.check(profile, ("c_left", "c_right", "c_hold"), 0, 0.99, leaves=("[futex]", "[clock_nanosleep]"))
+        self.check(profile, ("c_left", "c_right", "c_hold"))
 
-    def tier(self, *args):
+    def test_cpu_in_the_kernel(self):
+        for mode in self.programs:
+            with self.subTest(mode=mode):
+                profile = self.tier("work", "-hz", "500", mode=mode)
+                self.check(profile, ("c_left", "c_right"))
+                for function in ("c_left", "c_right"):
+                    self.assertGreater(profile.share(lambda s, l, f=function: f in s), 0.3)
+
+    def test_a_goroutine_of_which_nothing_is_copied_is_read_later_or_cut_off(self):
+        profile = self.profile("work", "-hz", "500", "-open", "thread-cpu")
+        inner = [stack for stack, _, _ in profile.samples if {"c_left", "c_right"} & set(stack)]
+        self.assertTrue(inner)
+        for stack in inner:
+            self.assertTrue(stack[-1].startswith("runtime.goexit") or
+                            (stack[-1] == "[truncated]" and "runtime.asmcgocall" in stack[-2]), stack)
+
+    def tier(self, *args, **more):
         if os.geteuid() != 0:
             raise unittest.SkipTest("loads a BPF program")
-        return self.profile(*args)
+        return self.profile(*args, **more)
 
 
 if __name__ == "__main__":
