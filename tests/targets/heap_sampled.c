@@ -20,23 +20,30 @@ __attribute__((noinline)) static void *filled(void *block, size_t bytes)
 	return block ? memset(block, 1, bytes) : (abort(), NULL);
 }
 
+/* Each leaves a number of its own behind, or a compiler would make one function of them. */
+static volatile int last;
+
 __attribute__((noinline)) static void *keep_small(size_t bytes)
 {
+	last = 1;
 	return filled(malloc(bytes), bytes);
 }
 
 __attribute__((noinline)) static void *keep_middle(size_t bytes)
 {
+	last = 2;
 	return filled(calloc(1, bytes), bytes);
 }
 
 __attribute__((noinline)) static void *keep_large(size_t bytes)
 {
+	last = 3;
 	return filled(malloc(bytes), bytes);
 }
 
 __attribute__((noinline)) static void *keep_later(size_t bytes)
 {
+	last = 4;
 	return filled(malloc(bytes), bytes);
 }
 
