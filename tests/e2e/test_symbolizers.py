@@ -7,7 +7,7 @@ import os
 
 import harness
 import symbolizer_programs
-from harness import ATTACH, CPROF, Target, TempDir, attach, need, run, target_path
+from harness import ATTACH, CPROF, Target, TempDir, attach_while_it_works, need, run, target_path
 from symbolizer_programs import Comparison
 
 ADDRESSES = 300  # of each program; tests/bench/symbolizers.py takes 10,000
@@ -65,7 +65,7 @@ class Programs(TempDir):
     def test_a_profile_has_the_same_names_whoever_reads_them(self):
         path = self.path("p.pb.gz")
         with Target([target_path("hot")]) as target:
-            done = attach("-p", str(target.pid), "-seconds", "0.5", "-hz", "500", "-symbolizer", "libdwfl", "-no-cache", "-o", path)
+            done = attach_while_it_works(target.pid, 15, "-hz", "500", "-symbolizer", "libdwfl", "-no-cache", "-o", path)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotIn("libdw", done.stderr)
         as_taken = self.lines_of_hot(path, "index", "none")
