@@ -30,9 +30,9 @@ def ours(method, *more):
                         "-q", "-f", "-o", f"{scratch}/b.pb.gz", *more]
 
 
-def wall(method, pid):
+def wall(method, pid, *more):
     return [harness.ATTACH, "-p", str(pid), "-mode", "wall", "-wall-method", method, "-seconds", "0", "-q", "-f",
-            "-o", f"{scratch}/w.pb.gz"]
+            "-o", f"{scratch}/w.pb.gz", *more]
 
 
 TOOLS = (
@@ -44,6 +44,8 @@ TOOLS = (
     ("cprof-attach perf", ours("perf")),
     ("cprof-attach proc", ours("proc")),
     ("cprof-attach -mode wall", lambda pid: wall("bpf", pid)),
+    ("cprof-attach -mode wall, no times", lambda pid: wall("bpf", pid, "-timeline", "off")),
+    ("cprof-attach -mode wall, 2 ms", lambda pid: wall("bpf", pid, "-timeline", "2ms")),
     ("cprof-attach -mode wall, perf", lambda pid: wall("perf", pid)),
     ("offcputime (libbpf-tools)", lambda pid: ["offcputime", "-p", str(pid)]),
     ("perf trace -s -e futex", lambda pid: ["perf", "trace", "-s", "-e", "futex", "-p", str(pid), "-o", "/dev/null"]),

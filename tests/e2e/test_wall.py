@@ -150,7 +150,12 @@ class Truth(Base):
         self.assertTrue(any("busy" in stack for stack in working), working)
 
     def test_looks_are_as_exact_as_they_say(self):
-        profile, said, stderr = self.launch("perf", 1500)
+        for timeline in ("off", "50ms"):
+            with self.subTest(timeline):
+                self.check_looks(timeline)
+
+    def check_looks(self, timeline):
+        profile, said, stderr = self.launch("perf", 1200, timeline=timeline)
         looks = int(re.search(r"^(\d+) looks:", stderr, re.M).group(1))
         truth = said["mixed"]
         self.check_life(profile, truth)

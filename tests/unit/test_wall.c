@@ -291,6 +291,44 @@ TEST(ledger_knows_when_the_time_of_a_thread_was_that_is_told_bit_by_bit)
 	cprof_ledger_deinit(&ledger);
 }
 
+TEST(ledger_keeps_accounts_that_have_times_and_finds_them_again)
+{
+	struct cprof_ledger ledger = { .timed = true, .times.step_ns = 1000000 };
+	struct cprof_map64 tids = { 0 };
+	const struct {
+		pid_t tid;
+		const char *name;
+		uint64_t at_ms;
+		bool ended;
+	} threads[] = {
+		{ 1, "old", 0, false },  { 2, "worker", 50, false }, { 3, "short", 50, true },
+		{ 4, "short", 0, true }, { 5, "gone", 0, true },
+	};
+	for (size_t i = 0; i < 5; i++) {
+		const struct cprof_ledger_account account =
+			account_of(threads[i].tid, threads[i].name, 1000, threads[i].ended);
+		CHECK(!cprof_ledger_add(&ledger, &account));
+		CHECK(!cprof_ledger_when(&ledger, threads[i].tid, threads[i].at_ms * 1000000,
+					 threads[i].at_ms * 1000000 + 5000, account.ns));
+	}
+	CHECK_UINT(ledger.n, 4); /* those that were short share one */
+	CHECK(!cprof_time_spans_keep(&ledger.times, 20000000, NULL, NULL));
+	CHECK(cprof_map64_put(&tids, 3, NULL) != NULL); /* of 4 nothing else is known */
+	CHECK(!cprof_ledger_keep(&ledger, &tids));
+	CHECK_UINT(ledger.n, 2);
+	CHECK_UINT(cprof_ledger_find(&ledger, 2), 0);
+	CHECK_UINT(cprof_ledger_find(&ledger, 3), 1);
+	CHECK(cprof_ledger_find(&ledger, 1) == SIZE_MAX &&
+	      cprof_ledger_find(&ledger, 4) == SIZE_MAX);
+	const struct cprof_ledger_account again = account_of(6, "short", 1000, true);
+	CHECK(!cprof_ledger_add(&ledger, &again));
+	CHECK_UINT(cprof_ledger_find(&ledger, 6), 1);
+	for (size_t i = 0; i < ledger.times.n; i++)
+		CHECK(ledger.times.spans[i].key < ledger.n);
+	cprof_map64_deinit(&tids);
+	cprof_ledger_deinit(&ledger);
+}
+
 TEST(ledger_says_who_never_ran)
 {
 	struct cprof_ledger_account account = account_of(1, "", 0, false);
