@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/context/contexts.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #define VARIABLE     "otel_thread_ctx_v1"
 #define KEYS_TURN_NS CPROF_NS_PER_S /* names of attributes are read again at most as often */
 #define OWN_MAX      2              /* trace_id, span_id */
+static_assert(CPROF_CONTEXTS_LABELS_MAX == CPROF_THREAD_CONTEXT_MAX + OWN_MAX, "contexts.h");
 
 /* What is known of one process. */
 struct offer {
@@ -42,13 +44,20 @@ struct cprof_contexts {
 	struct cprof_map64 seen; /* hashes of sets */
 	uint64_t secret;
 
+	struct kept {
+		char *text; /* owned; keys and values, each with its zero */
+		uint32_t n;
+	} * kept; /* owned; the set of number 1, 2, ... */
+	uint32_t n_kept, cap_kept;
+	struct cprof_map64 numbers; /* hashes of sets */
+
 	bool otel, go; /* some process offers such */
 	uint64_t samples, borne;
 	uint64_t without_ids, without_any, cut; /* samples */
 	struct cprof_error *refused;            /* owned */
 
 	struct cprof_thread_context context;
-	struct cprof_builder_label labels[CPROF_THREAD_CONTEXT_MAX + OWN_MAX];
+	struct cprof_builder_label labels[CPROF_CONTEXTS_LABELS_MAX];
 	char renamed[CPROF_THREAD_CONTEXT_MAX][CPROF_CONTEXT_GO_KEY + 8];
 };
 
@@ -76,6 +85,10 @@ void cprof_contexts_free(struct cprof_contexts *contexts)
 		free(contexts->offers[i].keys);
 	free(contexts->offers);
 	cprof_map64_deinit(&contexts->seen);
+	cprof_map64_deinit(&contexts->numbers);
+	for (uint32_t i = 0; i < contexts->n_kept; i++)
+		free(contexts->kept[i].text);
+	free(contexts->kept);
 	cprof_error_free(contexts->refused);
 	free(contexts);
 }
@@ -385,6 +398,57 @@ void cprof_contexts_labels(struct cprof_contexts *contexts, struct cprof_process
 	*ret_labels = contexts->labels + from;
 	*ret_n = n_all - from;
 	contexts->borne += *ret_n > 0;
+}
+
+/* NULL: no memory. */
+static char *keep_texts(const struct cprof_builder_label *labels, size_t n)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	for (size_t i = 0; i < n; i++) {
+		cprof_buffer_append(&text, labels[i].key, strlen(labels[i].key) + 1);
+		cprof_buffer_append(&text, labels[i].str, strlen(labels[i].str) + 1);
+	}
+	return text.failed ? NULL : (char *)cprof_take_ptr(&text.data);
+}
+
+uint32_t cprof_contexts_number(struct cprof_contexts *contexts, struct cprof_process *process,
+			       const void *event, size_t n)
+{
+	const struct cprof_builder_label *labels;
+	size_t n_labels;
+	bool is_new;
+	cprof_contexts_labels(contexts, process, event, n, &labels, &n_labels);
+	if (!n_labels)
+		return 0;
+	const size_t from = (size_t)(labels - contexts->labels);
+	uint64_t *number = cprof_map64_put(&contexts->numbers,
+					   hash_of(contexts, from, from + n_labels), &is_new);
+	if (!number || !is_new)
+		return number ? (uint32_t)*number : 0;
+	if (!CPROF_ARRAY_ROOM(contexts->kept, contexts->n_kept, contexts->cap_kept, 1))
+		return 0;
+	char *text = keep_texts(labels, n_labels);
+	if (!text)
+		return 0;
+	contexts->kept[contexts->n_kept++] = (struct kept){ text, (uint32_t)n_labels };
+	*number = contexts->n_kept;
+	return contexts->n_kept;
+}
+
+void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
+			      const struct cprof_builder_label **ret_labels, size_t *ret_n)
+{
+	*ret_n = 0;
+	if (!contexts || !number || number > contexts->n_kept)
+		return;
+	const struct kept *kept = &contexts->kept[number - 1];
+	const char *at = kept->text;
+	for (uint32_t i = 0; i < kept->n; i++) {
+		const char *value = at + strlen(at) + 1;
+		add(contexts, ret_n, at, value);
+		at = value + strlen(value) + 1;
+	}
+	*ret_labels = contexts->labels;
 }
 
 void cprof_contexts_begin_anew(struct cprof_contexts *contexts)

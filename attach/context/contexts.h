@@ -21,8 +21,9 @@
 #include "cprof/error.h"
 #include "cprof/module.h"
 
-#define CPROF_CONTEXTS_SETS_MAX  16384 /* distinct contexts with their ids; */
-#define CPROF_CONTEXTS_PLAIN_MAX 4096  /* and so many more without */
+#define CPROF_CONTEXTS_LABELS_MAX 34    /* of one sample */
+#define CPROF_CONTEXTS_SETS_MAX   16384 /* distinct contexts with their ids; */
+#define CPROF_CONTEXTS_PLAIN_MAX  4096  /* and so many more without */
 
 struct cprof_contexts;
 
@@ -58,6 +59,15 @@ void cprof_contexts_refused(struct cprof_contexts *contexts, struct cprof_error 
 void cprof_contexts_labels(struct cprof_contexts *contexts, struct cprof_process *process,
 			   const void *event, size_t n,
 			   const struct cprof_builder_label **ret_labels, size_t *ret_n);
+
+/*
+ * The same in two steps, for who counts until the end: a number for good that stands for these labels, 0 for none; and the labels, borrowed until the
+ * next call of this function.
+ */
+uint32_t cprof_contexts_number(struct cprof_contexts *contexts, struct cprof_process *process,
+			       const void *event, size_t n);
+void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
+			      const struct cprof_builder_label **ret_labels, size_t *ret_n);
 
 /* The builder has begun anew (session.h, cprof_session_turn): sets that were there count no more. */
 void cprof_contexts_begin_anew(struct cprof_contexts *contexts);

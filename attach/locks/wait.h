@@ -25,7 +25,9 @@ struct cprof_wait {
 	bool woken;         /* somebody's call has ended it, also where it is not known whose */
 	uint32_t word;      /* the futex word after it, if `has_word` */
 	bool has_word;
-	bool disk; /* until a disk answers, where the kernel tells */
+	uint32_t
+		request; /* labels that the program has for it (attach/context/contexts.h); 0: none */
+	bool disk;       /* until a disk answers, where the kernel tells */
 	bool requeued; /* the thread lay down elsewhere, a condition variable, and was moved to this lock */
 	bool open; /* not over yet: the time is that until the window's end */
 

@@ -21,6 +21,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "attach/context/context_read.bpf.h"
 #include "attach/perf/other_stack.bpf.h"
 #include "wait_bpf.h"
 
@@ -406,6 +407,41 @@ struct {
 	__type(value, struct told);
 } scratch SEC(".maps");
 
+/* An event, and behind it the context of the thread. */
+struct told_context {
+	struct cprof_wait_bpf_event event;
+	struct context_scratch context;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct told_context);
+} context_scratch SEC(".maps");
+
+/* Where threads have theirs; set while running. */
+struct cprof_context_place place;
+
+static __attribute__((noinline)) __u64 read_context(struct told_context *told)
+{
+	return told ? context_read(&place, &told->context) : 0;
+}
+
+/* Of the thread that runs now. False: it has none. */
+static __always_inline int tell_context(void *ctx, const struct cprof_wait_bpf_event *event)
+{
+	const __u32 zero = 0;
+	struct told_context *told = place.how ? bpf_map_lookup_elem(&context_scratch, &zero) : 0;
+	__u64 n = told ? read_context(told) : 0;
+	if (!n || n > sizeof(told->context.event))
+		return 0;
+	told->event = *event;
+	told->event.context = 1;
+	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, told, sizeof(told->event) + n);
+	return 1;
+}
+
 /* Of the thread that runs now. */
 static __always_inline void tell(void *ctx, const struct cprof_wait_bpf_event *event)
 {
@@ -422,7 +458,9 @@ static __always_inline void tell(void *ctx, const struct cprof_wait_bpf_event *e
 			return;
 		}
 	}
-	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, (void *)event, sizeof(*event));
+	if (!tell_context(ctx, event))
+		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, (void *)event,
+				      sizeof(*event));
 }
 
 /* The sample that comes with it shows the releasing thread in its call. */

@@ -34,7 +34,7 @@ struct cprof_wait_bpf_event {
 	__u32 word;   /* the futex word as the thread goes on */
 	__u32 has_word;
 	__u32 disk; /* asleep until a disk answers, as the kernel's iowait has it */
-	__u32 pad;
+	__u32 context; /* what follows is a context (context_bpf.h), else another stack (other_stack_event.h) */
 };
 
 /* What the program knows of a thread that sleeps or has slept in its present system call. */

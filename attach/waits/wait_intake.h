@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/context/contexts.h"
 #include "attach/locks/wait.h"
 #include "attach/locks/wait_evidence.h"
 #include "attach/run/run.h"
@@ -28,6 +29,7 @@ struct cprof_wait_intake {
 	const struct cprof_wait_request *request;
 	struct cprof_session *session;
 	struct cprof_process *process;
+	struct cprof_contexts *contexts; /* NULL: labels of requests are not wanted */
 
 	bool adaptive;
 	uint64_t rate_ns; /* of Go's law, now; the tier follows it */

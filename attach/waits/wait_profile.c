@@ -342,6 +342,19 @@ static struct cprof_error *add_moment(void *ctx, uint64_t mono_ns,
 				      mono_ns, mono_ns, values);
 }
 
+/* And what the program has said that it waits for. */
+static size_t with_request(const struct cprof_wait_intake *intake,
+			   const struct cprof_wait_shown *shown, struct cprof_builder_label *labels)
+{
+	const struct cprof_builder_label *more;
+	size_t n_more;
+	cprof_contexts_of_number(intake->contexts, shown->row->request, &more, &n_more);
+	memcpy(labels, shown->labels, shown->n_labels * sizeof(*labels));
+	if (n_more)
+		memcpy(labels + shown->n_labels, more, n_more * sizeof(*labels));
+	return shown->n_labels + n_more;
+}
+
 static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *shown)
 {
 	struct filling *filling = ctx;
@@ -357,11 +370,14 @@ static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *sho
 	else
 		leave_out(intake, row, shown->verdict.kind);
 	filling->shown = shown;
+	struct cprof_builder_label
+		labels[CPROF_WAIT_PROFILE_LABELS_MAX + CPROF_CONTEXTS_LABELS_MAX];
+	const size_t n = with_request(intake, shown, labels);
 	struct cprof_error *err =
 		cprof_session_stack(intake->session, &shown->stack, &filling->stack);
 	if (!err)
 		err = cprof_session_labels(intake->session, intake->process, (pid_t)row->tid,
-					   shown->labels, shown->n_labels, &filling->labels);
+					   labels, n, &filling->labels);
 	if (!err && intake->timed)
 		return cprof_wait_timed_each(&filling->timed, row, sums, add_moment, filling);
 	return err ? err : add_moment(filling, 0, sums);

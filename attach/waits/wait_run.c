@@ -46,6 +46,8 @@ static struct cprof_error *take_waits(struct waits *waits)
 			pause_ns = cprof_quiet_wait_ns(&quiet, intake->records, pause_ns);
 		more = cprof_window_wait(window, fds, n, pause_ns, &intake->run->log->counts);
 		err = cprof_wait_watch_drain(watch);
+		if (!err)
+			err = cprof_wait_watch_look(watch);
 		if (!err && intake->timed)
 			err = cprof_time_spans_widen(
 				&intake->times,
@@ -89,6 +91,9 @@ static struct cprof_error *set_up(struct cprof_wait_intake *intake, const struct
 	struct cprof_error *err = cprof_session_new(run, types, n_types, &intake->session);
 	if (!err)
 		intake->process = cprof_session_process_at(intake->session, 0);
+	if (!err)
+		err = cprof_contexts_new(run, cprof_session_modules(intake->session),
+					 &intake->contexts);
 	return err;
 }
 
@@ -229,6 +234,7 @@ static struct cprof_error *make_profile(const struct cprof_wait_intake *intake,
 	cprof_wait_profile_types(intake->request->releases, intake->request->all, &n_types,
 				 &default_type);
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
+	cprof_contexts_tell(intake->contexts);
 	struct cprof_error *err = cprof_session_finish(intake->session, "contentions", "count", 1,
 						       default_type, &profile);
 	if (!err)
@@ -255,7 +261,9 @@ static struct cprof_error *run_with(struct cprof_wait_intake *intake,
 	struct cprof_error *err = cprof_wait_watch_open(intake, &waits.watch);
 	if (err)
 		return err;
-	err = run_window(&waits);
+	err = cprof_wait_watch_look(&waits.watch);
+	if (!err)
+		err = run_window(&waits);
 	cprof_wait_watch_close(&waits.watch);
 	cprof_wait_ring_deinit(&waits.ring);
 	*ret_profile = NULL;
@@ -279,6 +287,7 @@ struct cprof_error *cprof_wait_run(const struct cprof_run *run,
 	cprof_wait_table_deinit(&intake.table);
 	cprof_time_spans_deinit(&intake.times);
 	cprof_map64_deinit(&intake.threads);
+	cprof_contexts_free(intake.contexts);
 	cprof_wait_evidence_deinit(&intake.evidences);
 	cprof_session_free(intake.session);
 	return err;

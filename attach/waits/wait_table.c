@@ -18,6 +18,7 @@ static uint64_t hash_row(const struct cprof_wait_row *row)
 	uint64_t hash = cprof_hash_mix(row->stack, row->tid);
 	hash = cprof_hash_mix(hash, row->addr);
 	hash = cprof_hash_mix(hash, (uint64_t)row->owner_tid << 32 | (uint32_t)row->syscall);
+	hash = cprof_hash_mix(hash, row->request);
 	return cprof_hash_mix(hash, (uint64_t)row->by_number << 2 | (uint64_t)row->requeued << 1 |
 					    row->open);
 }
@@ -26,7 +27,8 @@ static bool equal_rows(const struct cprof_wait_row *a, const struct cprof_wait_r
 {
 	return a->stack == b->stack && a->tid == b->tid && a->addr == b->addr &&
 	       a->owner_tid == b->owner_tid && a->syscall == b->syscall &&
-	       a->by_number == b->by_number && a->requeued == b->requeued && a->open == b->open;
+	       a->by_number == b->by_number && a->requeued == b->requeued && a->open == b->open &&
+	       a->request == b->request;
 }
 
 static struct cprof_error *find_row(struct cprof_wait_table *table,
@@ -66,9 +68,10 @@ struct cprof_error *cprof_wait_table_add(struct cprof_wait_table *table,
 		.by_number = cprof_wait_kind_by_number(wait),
 		.open = wait->open,
 		.requeued = wait->requeued,
+		.request = wait->request,
 	};
 	if (table->n_rows >= CPROF_WAIT_TABLE_MAX) {
-		want.tid = want.owner_tid = 0;
+		want.tid = want.owner_tid = want.request = 0;
 		want.addr = 0;
 		table->coarse++;
 	}

@@ -28,6 +28,7 @@ struct cprof_wait_row {
 	int32_t syscall;
 	enum cprof_wait_kind by_number;
 	bool open, requeued;
+	uint32_t request; /* as in wait.h */
 	double count, delay_ns, queue_ns;
 };
 

@@ -52,6 +52,8 @@ struct cprof_wait_tier {
 	bool (*since)(void *state, uint32_t tid, uint64_t *ret_mono_ns);
 	/* Show `fn` each row number (wait_table.h) that is kept for later, which it may change; may be NULL: none is. */
 	void (*each_row)(void *state, void (*fn)(void *ctx, uint32_t *row), void *ctx);
+	/* From now on waits bear the context of their thread, which is at `place`; NULL: it cannot be read in this way. */
+	void (*set_place)(void *state, const struct cprof_context_place *place);
 	/* Notes about the run as a whole, at its end; may be NULL. */
 	void (*tell)(void *state);
 };

@@ -278,7 +278,7 @@ static struct cprof_session_sample sample_of(const struct bpf_tier *tier,
 static struct cprof_error *take_wait(struct bpf_tier *tier,
 				     const struct cprof_wait_bpf_event *event, uint64_t part_ns,
 				     uint64_t ran_ns, const struct cprof_session_sample *sample,
-				     bool open)
+				     uint32_t request, bool open)
 {
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake),
 		       woken_ns = ran_ns - event->queue_ns;
@@ -296,6 +296,7 @@ static struct cprof_error *take_wait(struct bpf_tier *tier,
 		.has_word = event->has_word,
 		.disk = event->disk,
 		.open = open,
+		.request = request,
 		.count = weight.count,
 		.delay_ns = weight.delay_ns,
 		.queue_ns = (double)event->queue_ns * weight.count,
@@ -323,21 +324,26 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	struct cprof_session_sample sample = sample_of(tier, record, &regs);
-	cprof_other_stack_add(&sample, (const uint8_t *)record->sample.raw + sizeof(event),
-			      record->sample.n_raw - sizeof(event));
+	const uint8_t *tail = (const uint8_t *)record->sample.raw + sizeof(event);
+	const size_t n_tail = record->sample.n_raw - sizeof(event);
+	if (!event.context)
+		cprof_other_stack_add(&sample, tail, n_tail);
+	const uint32_t request = cprof_contexts_number(
+		tier->intake->contexts, tier->intake->process, tail, event.context ? n_tail : 0);
 	if (event.what == CPROF_WAIT_BPF_FAULT)
 		return cprof_wait_faults_begin(&tier->faults, &event, &sample);
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	if (tier->intake->request->releases)
-		return record->time_ns > end_ns ? NULL
-						: take_wait(tier, &event, event.delay_ns,
-							    record->time_ns, &sample, false);
+		return record->time_ns > end_ns
+			       ? NULL
+			       : take_wait(tier, &event, event.delay_ns, record->time_ns, &sample,
+					   request, false);
 	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
 	const uint64_t woken_ns = record->time_ns - event.queue_ns;
 	const uint64_t part_ns =
 		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
 				   tier->intake->run->window->start_mono_ns, end_ns);
-	return part_ns ? take_wait(tier, &event, part_ns, record->time_ns, &sample,
+	return part_ns ? take_wait(tier, &event, part_ns, record->time_ns, &sample, request,
 				   woken_ns > end_ns)
 		       : NULL;
 }
@@ -407,6 +413,19 @@ static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 	return true;
 }
 
+static void set_place(void *state, const struct cprof_context_place *place)
+{
+	struct bpf_tier *tier = state;
+	struct cprof_context_place *now = &tier->skel->bss->place;
+	now->how = CPROF_CONTEXT_NONE; /* never half of one and half of another */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	struct cprof_context_place next = *place;
+	next.how = CPROF_CONTEXT_NONE;
+	*now = next;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	now->how = place->how;
+}
+
 static void tell(void *state)
 {
 	const struct bpf_tier *tier = state;
@@ -444,5 +463,6 @@ const struct cprof_wait_tier cprof_wait_tier_bpf = {
 	.drain = drain,
 	.since = since,
 	.each_row = each_row,
+	.set_place = set_place,
 	.tell = tell,
 };

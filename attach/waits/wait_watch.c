@@ -175,3 +175,24 @@ struct cprof_error *cprof_wait_watch_end(struct cprof_wait_watch *watch)
 		tier->tell(watch->state);
 	return err;
 }
+
+struct cprof_error *cprof_wait_watch_look(struct cprof_wait_watch *watch)
+{
+	struct cprof_wait_intake *intake = watch->intake;
+	struct cprof_context_place place;
+	bool is_new;
+	struct cprof_error *err =
+		cprof_contexts_look(intake->contexts, intake->process, &is_new, &place);
+	if (err || !is_new)
+		return err;
+	if (watch->tier->set_place)
+		watch->tier->set_place(watch->state, &place);
+	else
+		cprof_contexts_refused(
+			intake->contexts,
+			cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					"with waits by %s nothing can be read of a thread while it "
+					"stands still (root, or CAP_BPF and CAP_PERFMON)",
+					watch->tier->name));
+	return NULL;
+}

@@ -44,6 +44,9 @@ void cprof_wait_watch_start(struct cprof_wait_watch *watch);
 size_t cprof_wait_watch_fds(struct cprof_wait_watch *watch, struct pollfd *fds, size_t cap);
 uint64_t cprof_wait_watch_pause_ns(const struct cprof_wait_watch *watch);
 
+/* What is new in the process: where its threads have a context (attach/context/contexts.h). Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_watch_look(struct cprof_wait_watch *watch);
+
 /* Take what has come; what was lost is in the run's log. Errors: the tier's. */
 struct cprof_error *cprof_wait_watch_drain(struct cprof_wait_watch *watch);
 

@@ -144,6 +144,29 @@ class ThreadContext(Base):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("the program offers labels of its requests (OpenTelemetry thread context), which are not read", done.stderr)
 
+    def test_waits_bear_what_their_thread_works_on(self):
+        for mode in "block", "mutex":
+            with self.subTest(mode), Target("otel_requests_own") as target:
+                footprint = Footprint(target.pid)
+                done = attach_while_it_works(target.pid, 60, "-mode", mode, "-rate", "1ns", "-o", self.path("x.pb.gz"), "-f", "-v")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                footprint.check_unchanged(self)
+            if "waits by bpf" not in done.stderr:
+                self.skipTest("waits are not seen by BPF here")
+            seen = set()
+            for stack, values, labels in Profile.read(self.path("x.pb.gz")).samples:
+                if "sleeper" not in stack:
+                    self.assertNotIn("trace_id", labels, stack)
+                elif "trace_id" in labels:  # those that are open at the end are not told by their thread
+                    self.assertEqual(labels["letter"], "s")
+                    self.assertEqual(labels["http_route"], "/checkout/\u00e9")
+                    self.assertEqual(labels["kind"], "mutex")
+                    self.assertEqual(int(labels["span_id"][:2], 16), int(labels["trace_id"][:2], 16) + 0x10)
+                    seen.add(labels["trace_id"])
+                else:
+                    self.assertEqual(labels.get("open"), "true", labels)
+            self.assertEqual(seen, {"03" * 16, "04" * 16})
+
     def test_a_word_that_is_none(self):
         done = attach("-p", os.getpid(), "-request-labels", "some")
         self.assertEqual(done.returncode, 2, done.stderr)
