@@ -191,8 +191,6 @@ _Noreturn static void serve(const struct cprof_dwfl_child *child, int fd, pid_t 
 	sigset_t none;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "cprof-libdw");
-	/* A core file of ours, or of a crash that a target has caused, is for nobody. */
-	prctl(PR_SET_DUMPABLE, 0);
 	/* The parent's handlers, and its Ctrl-C, are not ours; all signals stay blocked but the one that ends us. */
 	signal(SIGPROF, SIG_DFL);
 	sigfillset(&none);
@@ -200,6 +198,8 @@ _Noreturn static void serve(const struct cprof_dwfl_child *child, int fd, pid_t 
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	become_silent();
 	limit_memory(child->memory_bytes);
+	/* A core file of ours, or of a crash that a target has caused, is for nobody. */
+	prctl(PR_SET_DUMPABLE, 0);
 	while (getppid() == parent &&
 	       serve_one(&service, fd, child->all_cpu_ns - child->spent_cpu_ns))
 		;
