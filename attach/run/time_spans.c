@@ -195,7 +195,7 @@ struct cprof_error *cprof_time_spans_keep(struct cprof_time_spans *spans, uint64
 struct cprof_error *cprof_time_spans_widen(struct cprof_time_spans *spans, uint64_t step_ns)
 {
 	const uint64_t wider_ns = cprof_time_spans_round(step_ns), before_ns = spans->step_ns;
-	if (wider_ns <= before_ns)
+	if (step_ns <= before_ns) /* which need not be one of those numbers */
 		return NULL;
 	spans->step_ns = wider_ns;
 	struct cprof_error *err = cprof_time_spans_keep(spans, 0, NULL, NULL);

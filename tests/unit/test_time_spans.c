@@ -46,6 +46,17 @@ TEST(time_spans_rounds_steps_to_1_2_5)
 	CHECK(cprof_time_spans_round(UINT64_MAX) > UINT64_MAX / 32);
 }
 
+TEST(time_spans_keeps_a_step_that_was_asked_for)
+{
+	struct cprof_time_spans spans = new_spans(30);
+	CHECK(!cprof_time_spans_widen(&spans, 30 * MS));
+	CHECK(!cprof_time_spans_widen(&spans, 20 * MS));
+	CHECK_UINT(spans.step_ns, 30 * MS);
+	CHECK(!cprof_time_spans_widen(&spans, 31 * MS));
+	CHECK_UINT(spans.step_ns, 50 * MS);
+	cprof_time_spans_deinit(&spans);
+}
+
 TEST(time_spans_joins_what_is_of_one_key_and_step)
 {
 	struct cprof_time_spans spans = new_spans(10);
