@@ -246,9 +246,10 @@ static bool walk_lists(struct cprof_baseline_memory *memory, const struct cprof_
 static bool walk_shifted(struct cprof_baseline_memory *memory, struct cprof_mimalloc_page *page,
 			 uint64_t *free, unsigned *ret_n)
 {
+	static const uint64_t blocks[] = { 3, 1 };
 	const uint64_t first = page->first;
-	for (unsigned blocks = 3; blocks; blocks -= 2) {
-		page->first = page->start + blocks * page->block_bytes;
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		page->first = page->start + blocks[i] * page->block_bytes;
 		if (page->block_bytes <= 512 && page->first < page->end &&
 		    walk_lists(memory, page, free, ret_n))
 			return true;
