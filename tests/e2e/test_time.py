@@ -121,6 +121,34 @@ class Timeline(Base):
                 self.assertIn(words, done.stderr)
 
 
+class Waits(TempDir):
+    BUCKET_MS = 100
+
+    def test_no_thread_waits_for_longer_in_a_bucket_than_that_is_long(self):
+        with Target("wall") as target:
+            before = harness.Footprint(target.pid)
+            for method, more in (("auto", ["-rate", "1ns"]), ("perf", []), ("proc", [])):
+                with self.subTest(method):
+                    out = self.path("waits.pb.gz")
+                    done = attach("-p", target.pid, "-mode", "block", "-block-method", method, "-seconds", 0.5, "-timeline",
+                                  f"{self.BUCKET_MS}ms", "-f", "-o", out, *more)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    profile, sums = Profile.read(out), {}
+                    delays = [i for i, (name, _) in enumerate(profile.sample_types) if name in ("delay", "parked_delay")]
+                    for _, values, labels in profile.samples:
+                        self.assertTrue(all(value >= 0 for value in values), values)
+                        self.assertLess(labels["time_ms"], profile.duration_nanos / 1e6)
+                        key = labels["tid"], labels["time_ms"]
+                        sums[key] = sums.get(key, 0) + sum(values[i] for i in delays)
+                    for who, delay in sums.items():
+                        self.assertLessEqual(delay, self.BUCKET_MS * 1_010_000, who)
+                    # The threads that wait for nothing do so in every bucket, from the first to the last.
+                    waiting = [who for who, delay in sums.items() if delay >= self.BUCKET_MS * 990_000]
+                    self.assertGreaterEqual(len({time for _, time in waiting}), 4, sums)
+            before.check_unchanged(self)
+            self.assertTrue(target.alive())
+
+
 def made(kinds, samples, period=10_000_000, unit="milliseconds"):
     """A pprof file: sample types, and (stack leaf first, {label: text or number}, values) for each sample."""
     strings, functions, body = shapes.Strings(), {}, b""
