@@ -51,6 +51,12 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 					"-mode %s cannot choose threads: its samples are of none",
 					mode->name),
 			"leave -threads and -tid out; -focus of cprof chooses by function");
+	if (options->request_labels.asked && !mode->has_requests && !options->http &&
+	    !options->continuous.on)
+		return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
+							"-mode %s does not read labels of requests",
+							mode->name),
+					"-request-labels goes with -mode cpu, block and mutex");
 	if (!options->timeline.on)
 		return NULL;
 	if (other)

@@ -451,13 +451,6 @@ void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
 	*ret_labels = contexts->labels;
 }
 
-void cprof_contexts_begin_anew(struct cprof_contexts *contexts)
-{
-	if (!contexts)
-		return;
-	cprof_map64_deinit(&contexts->seen);
-}
-
 /* ---- the end ---- */
 
 static void tell_refused(const struct cprof_contexts *contexts)

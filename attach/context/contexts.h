@@ -69,9 +69,6 @@ uint32_t cprof_contexts_number(struct cprof_contexts *contexts, struct cprof_pro
 void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
 			      const struct cprof_builder_label **ret_labels, size_t *ret_n);
 
-/* The builder has begun anew (session.h, cprof_session_turn): sets that were there count no more. */
-void cprof_contexts_begin_anew(struct cprof_contexts *contexts);
-
 /* What is worth knowing of it, in the run's log: before the profile is finished. */
 void cprof_contexts_tell(const struct cprof_contexts *contexts);
 

@@ -107,6 +107,7 @@ static struct cprof_error *run_births(const struct cprof_run *run,
 
 const struct cprof_mode cprof_modes[] = {
 	{ .name = "cpu",
+	  .has_requests = true,
 	  .looks_back = true,
 	  .summary = "where processor time (or another -event) goes",
 	  .has_times = true,
@@ -125,6 +126,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .promise = promise_heap,
 	  .run = run_heap },
 	{ .name = "block",
+	  .has_requests = true,
 	  .looks_back = true,
 	  .has_times = true,
 	  .summary = "where threads wait: locks first, idle waits apart",
@@ -132,6 +134,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_block },
 	{ .name = "mutex",
+	  .has_requests = true,
 	  .looks_back = true,
 	  .has_times = true,
 	  .summary = "who makes others wait, by the stack that released the lock",

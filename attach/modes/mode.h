@@ -42,6 +42,7 @@ struct cprof_mode {
 	const char *summary; /* one line for people */
 	size_t max_targets;  /* 0: as many as asked for */
 	bool instant;        /* looks at one moment: the window's length says nothing to it */
+	bool has_requests;   /* its samples bear labels of requests: run->request_labels */
 	bool has_times;      /* its samples can say when they were: run->timeline */
 	bool tells_times;    /* and do so where nobody asks */
 	bool no_threads;     /* its samples are of no thread: run->threads means nothing to it */

@@ -171,6 +171,9 @@ class ThreadContext(Base):
         done = attach("-p", os.getpid(), "-request-labels", "some")
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("all, attributes, off, or auto", done.stderr)
+        done = attach("-p", os.getpid(), "-mode", "heap", "-request-labels", "all")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("-mode heap does not read labels of requests", done.stderr)
 
 
 class Go(Base):
