@@ -27,7 +27,7 @@ class Base(TempDir):
         if not is_root():
             self.skipTest("contexts are read with BPF, which takes root")
 
-    def record(self, pid, *args, ticks=30, name="cpu.pb.gz", **popen):
+    def record(self, pid, *args, ticks=60, name="cpu.pb.gz", **popen):
         done = attach_while_it_works(pid, ticks, "-o", self.path(name), "-f", "-timeline", "off", *args, **popen)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.stderr = done.stderr
@@ -65,7 +65,7 @@ class ThreadContext(Base):
         self.assertEqual(len(libraries), 6)
         for library in libraries:
             with self.subTest(os.path.basename(library)), Target(["otel_requests", library]) as target:
-                self.assertEqual(self.check_contexts(self.record(target.pid, ticks=20)), {1, 2})
+                self.assertEqual(self.check_contexts(self.record(target.pid)), {1, 2})
 
     def test_a_library_that_is_loaded_later(self):
         with Target(["otel_requests", target_path(LIBRARY), "late"]) as target:
@@ -182,7 +182,7 @@ class Go(Base):
             self.skipTest(f"{go} is not installed")
         source = os.path.join(harness.ROOT, "tests/targets/lang/labels.go")
         built = run([go, "build", "-o", self.path("labels"), source], timeout=600,
-                    env=dict(os.environ, CGO_ENABLED="0", GO111MODULE="off", GOFLAGS="", GOTOOLCHAIN="local", GOCACHE=self.path("cache"), GOPATH=self.path("gopath")))
+                    env=dict(os.environ, CGO_ENABLED="0", GO111MODULE="off", GOFLAGS="", GOTOOLCHAIN="local", GOCACHE=os.path.abspath(os.path.join(harness.BUILD, "go-cache"))))
         self.assertEqual(built.returncode, 0, built.stderr)
         return self.path("labels")
 
@@ -205,8 +205,9 @@ class Go(Base):
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/debug/pprof/profile?seconds=2", timeout=60) as answer:
                     theirs = self.labels_of(Profile(answer.read()), True)
             self.assertIn("Go's pprof labels", self.stderr)
-            self.assertEqual(ours, theirs)
             self.assertEqual(len(ours), 4, ours)
+            self.assertTrue(theirs)
+            self.assertLessEqual(theirs, ours)  # of two seconds on a busy machine it need not have seen all
 
 
 if __name__ == "__main__":
