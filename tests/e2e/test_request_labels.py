@@ -62,7 +62,7 @@ class ThreadContext(Base):
 
     def test_a_library_whatever_way_its_code_gets_at_the_variable(self):
         libraries = sorted(glob.glob(target_path("libotel_gnu*.so")))
-        self.assertEqual(len(libraries), 6)
+        self.assertIn(len(libraries), (3, 6))  # by compiler
         for library in libraries:
             with self.subTest(os.path.basename(library)), Target(["otel_requests", library]) as target:
                 self.assertEqual(self.check_contexts(self.record(target.pid)), {1, 2})
