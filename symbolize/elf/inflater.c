@@ -40,14 +40,23 @@ static bool fail(struct cprof_inflater *inflater)
 
 /* ---- input ---- */
 
-/* More bytes behind those that are left; false: there are none. */
+/* Whole bytes that were taken ahead go back, and nothing is above the bits that count. */
+static void give_back(struct cprof_inflater *inflater)
+{
+	inflater->at -= inflater->n_bits >> 3;
+	inflater->n_bits &= 7;
+	inflater->bits &= (1ull << inflater->n_bits) - 1;
+}
+
+/* More bytes behind those that are left; false: there are none. What was taken ahead stays in front of `at`: make_fast() gives it back. */
 static bool read_more(struct cprof_inflater *inflater)
 {
-	size_t left = (size_t)(inflater->end - inflater->at);
 	uint64_t rest = inflater->next < inflater->size ? inflater->size - inflater->next : 0;
-	size_t room = CPROF_INFLATER_INPUT - left, n = rest < room ? (size_t)rest : room;
-	if (!n)
+	if (!rest)
 		return false;
+	give_back(inflater);
+	size_t left = (size_t)(inflater->end - inflater->at);
+	size_t room = CPROF_INFLATER_INPUT - left, n = rest < room ? (size_t)rest : room;
 	memmove(inflater->input, inflater->at, left);
 	inflater->at = inflater->input;
 	inflater->end = inflater->input + left;
@@ -358,12 +367,10 @@ static uint8_t *make_fast(struct cprof_inflater *inflater, const uint8_t *start,
 	}
 #undef REFILL
 #undef DROP
-	/* Whole bytes that were read ahead go back, and the bits above those that count go away. */
-	at -= n_bits >> 3;
-	n_bits &= 7;
 	inflater->at = at;
 	inflater->n_bits = n_bits;
-	inflater->bits = bits & ((1ull << n_bits) - 1);
+	inflater->bits = bits;
+	give_back(inflater);
 	return out;
 }
 

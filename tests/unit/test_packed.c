@@ -115,6 +115,40 @@ TEST(inflater_makes_what_was_packed_in_pieces_of_any_size)
 	}
 }
 
+/* Bytes of one value, of which each takes one bit as does the end of the block, then others. */
+static struct stream pack_short_codes(size_t n_stored, size_t n_short)
+{
+	const size_t size = n_stored + n_short + 2000, room = size + 10000;
+	struct stream stream = { make_plain(size, 5), malloc(room), size, 0, false };
+	z_stream z = { 0 };
+	CHECK(stream.packed && deflateInit2(&z, 0, Z_DEFLATED, 15, 9, Z_HUFFMAN_ONLY) == Z_OK);
+	memset(stream.plain + n_stored, 'a', n_short);
+	z.next_in = stream.plain;
+	z.next_out = stream.packed;
+	z.avail_out = (uInt)room;
+	z.avail_in = (uInt)n_stored;
+	CHECK(deflate(&z, Z_BLOCK) == Z_OK);
+	CHECK(deflateParams(&z, 9, Z_HUFFMAN_ONLY) == Z_OK);
+	z.avail_in = (uInt)n_short;
+	CHECK(deflate(&z, Z_BLOCK) == Z_OK);
+	z.avail_in = 2000;
+	CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
+	stream.n_packed = z.total_out;
+	deflateEnd(&z);
+	return stream;
+}
+
+TEST(inflater_goes_on_where_its_input_ended_in_the_middle_of_bits_that_it_had_taken)
+{
+	for (size_t i = 0; i < 48 * 8; i++) {
+		const size_t n_short = 2400 + i % 8;
+		const size_t n_stored = CPROF_INFLATER_INPUT - 376 + i / 8;
+		struct stream stream = pack_short_codes(n_stored, n_short);
+		CHECK(comes_out(&stream, n_stored + n_short, false));
+		free_stream(&stream);
+	}
+}
+
 TEST(inflater_stops_at_streams_that_are_cut_broken_or_unreadable)
 {
 	struct stream stream = pack(60000, 6, Z_DEFAULT_STRATEGY);
