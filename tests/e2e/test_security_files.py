@@ -500,8 +500,8 @@ class Caches(Hostile):
         if run(["unshare", "-m", "sh", "-c", f"mount --bind {self.path('root')} /root"]).returncode:
             self.skipTest("mounting is not allowed here")
         with Target([self.path("program")]) as target:
-            done = run(["unshare", "-m", "sh", "-c", script, "sh", ATTACH, "-v", "-p", str(target.pid), "-seconds", "0.05",
-                        "-o", self.path("x.pb.gz")], env=env)
+            done = harness.attach_while_it_works(target.pid, 3, "-hz", "500", "-v", "-o", self.path("x.pb.gz"), env=env,
+                                                 tool=("unshare", "-m", "sh", "-c", script, "sh", ATTACH))
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("names are kept in /root/.cache/cprof\n", done.stderr)
         self.assertEqual(os.listdir(self.eve), [])
