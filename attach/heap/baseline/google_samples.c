@@ -10,6 +10,7 @@
 #define PAGE        CPROF_BASELINE_PAGE
 #define ASKED_MAX   (1u << 16) /* records in search of the list, in all */
 #define HEADS       5 /* of those in the list that prove it: so many of the first ones at most */
+#define LISTS_MAX   8 /* that are read to their ends in search of the one */
 #define SIZE_MAX_   (1ull << 46)
 #define RECORD_HEAD 24 /* lock, next, dead */
 #define RECORD_MAX  640
@@ -192,7 +193,7 @@ static void try_at(struct cprof_baseline_memory *memory, struct cprof_google *go
 {
 	uint64_t broken;
 	if (!can_be(words[0]) || words[1] >> 32 || words[2] || !can_be(words[3]) ||
-	    words[0] == words[3])
+	    words[0] == words[3] || google->lists >= LISTS_MAX)
 		return;
 	for (unsigned form = 0; form < N_FORMS; form++) {
 		struct cprof_google found = { .maps = google->maps,
@@ -202,6 +203,8 @@ static void try_at(struct cprof_baseline_memory *memory, struct cprof_google *go
 		    !is_ring(memory, google, at, words[3]))
 			continue;
 		cprof_error_free(cprof_google_samples_each(memory, &found, count, &found, &broken));
+		google->lists++;
+		found.lists = google->lists;
 		found.asked = google->asked;
 		if (is_better(&found, google))
 			*google = found;

@@ -28,7 +28,8 @@ struct cprof_google {
 	uint64_t first;          /* record of the list; 0: not found */
 	unsigned form;           /* row of the table of records */
 	uint64_t newest, living; /* of its blocks: the last handle or time, and bytes that live */
-	unsigned asked;          /* records looked at in search of it */
+	unsigned asked;          /* records looked at in search of it, */
+	unsigned lists;          /* and lists that look like it */
 };
 
 struct cprof_google_sample {
