@@ -44,7 +44,7 @@ static unsigned length_of(struct cprof_baseline_memory *memory, struct cprof_map
 			return 0;
 		at = stack.next;
 	}
-	return n;
+	return at ? 0 : n;
 }
 
 /* The longest one that begins among the variables: others would begin in the middle of it. */
