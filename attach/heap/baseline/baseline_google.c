@@ -74,11 +74,17 @@ static struct cprof_error *on_sample(void *ctx, const struct cprof_google_sample
 	return cprof_baseline_account_estimated(account, row, &sampled);
 }
 
+/* Weights come from the target's memory: their sum may be more than any number of bytes. */
+static uint64_t error_of(double variance)
+{
+	return (uint64_t)fmin(2 * sqrt(variance), 0x1p62);
+}
+
 static struct cprof_error *tell_error(struct reading *reading, uint64_t broken)
 {
 	struct cprof_baseline_totals *totals = cprof_baseline_teller_totals(&reading->teller);
-	totals->error_objects = (uint64_t)(2 * sqrt(reading->variance_objects));
-	totals->error_bytes = (uint64_t)(2 * sqrt(reading->variance_bytes));
+	totals->error_objects = error_of(reading->variance_objects);
+	totals->error_bytes = error_of(reading->variance_bytes);
 	totals->resyncs += broken;
 	return cprof_baseline_account_untold(
 		reading->teller.account, reading->teller.allocator,
