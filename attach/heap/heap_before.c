@@ -72,8 +72,15 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 		err = cprof_error_new(CPROF_ERR_NO_TARGET,
 				      "process %d has ended while it was looked at",
 				      (int)before->process->target->pid);
-	return err ? err
-		   : cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
+	if (err)
+		return err;
+	err = cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
+	/* With an allocator it only tells how much is in none. */
+	if (err && before->then.n_allocators && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_error_free(err);
+		err = NULL;
+	}
+	return err;
 }
 
 struct cprof_error *cprof_heap_before_sampled(struct cprof_heap_before *before, uint64_t id,
