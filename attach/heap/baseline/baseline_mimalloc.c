@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mimalloc 2.0, in its library or linked into the program: blocks from the entries of its segments and the lists of free blocks
+ * mimalloc 2.0 to 2.3, in its library or linked into the program: blocks from the entries of its segments and the lists of free blocks
  * (mimalloc_segments.h).
  */
 #include <stdlib.h>
