@@ -140,7 +140,7 @@ static struct cprof_error *put_long(struct cprof_time_spans *spans,
 static struct cprof_error *put(struct cprof_time_spans *spans, const struct cprof_time_span *span)
 {
 	const uint64_t *last = cprof_map64_get(&spans->last, span->key);
-	if (last && goes_on(&spans->spans[*last], span)) {
+	if (last && *last < spans->n && goes_on(&spans->spans[*last], span)) {
 		add_values(&spans->spans[*last], span);
 		return NULL;
 	}
