@@ -64,15 +64,15 @@ static struct cprof_error *note_times(struct cprof_wait_intake *intake, uint32_t
 				      const struct cprof_wait *wait, double sign)
 {
 	const uint64_t start_ns = intake->run->window->start_mono_ns;
-	const uint64_t began_ns = wait->began_ns > start_ns ? wait->began_ns : start_ns;
+	/* What a release is charged with is all of the moment that it was made: it may come to more than there was of time before. */
+	const bool charged = intake->request->releases;
+	const uint64_t began_ns = !charged && wait->began_ns > start_ns ? wait->began_ns : start_ns;
 	const uint64_t woken_ns = wait->woken_ns > began_ns ? wait->woken_ns : began_ns;
 	const uint64_t last_ns = woken_ns > began_ns ? woken_ns - 1 : woken_ns;
 	if (!intake->timed)
 		return NULL;
-	/* What a release is charged with is all of the moment that it was made. */
-	struct cprof_error *err =
-		note(intake, row, CPROF_WAIT_DELAY, intake->request->releases ? woken_ns : began_ns,
-		     woken_ns, sign * wait->delay_ns);
+	struct cprof_error *err = note(intake, row, CPROF_WAIT_DELAY, charged ? woken_ns : began_ns,
+				       woken_ns, sign * wait->delay_ns);
 	if (!err)
 		err = note(intake, row, CPROF_WAIT_COUNT, last_ns, last_ns, sign * wait->count);
 	return err ? err
