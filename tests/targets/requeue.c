@@ -32,6 +32,7 @@
 static _Atomic uint32_t news, lock, other;
 static _Atomic uint64_t told_ns, news_ns, lock_ns;
 static atomic_uint asleep, done;
+static atomic_int tids[WAITERS];
 static atomic_bool over;
 static bool pi, waitv;
 static unsigned n_rounds;
@@ -92,7 +93,7 @@ static __attribute__((noinline)) void wait_for_news(uint32_t seen)
 
 static void *waiter(void *arg)
 {
-	(void)arg;
+	atomic_store((atomic_int *)arg, (int)gettid());
 	for (unsigned round = 0; round < n_rounds && !atomic_load(&over); round++) {
 		atomic_fetch_add(&asleep, 1);
 		const uint64_t from = now_ns();
@@ -129,10 +130,26 @@ static __attribute__((noinline)) void tell_news(unsigned round)
 	drop_lock();
 }
 
+/* Where the machine is busy one may not have come to its call yet. */
+static bool all_sleep(void)
+{
+	for (int i = 0; i < WAITERS; i++) {
+		char path[64], state = 0;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&tids[i]));
+		FILE *file = fopen(path, "re");
+		const bool known = file && fscanf(file, "%*d (waiter) %c", &state) == 1;
+		if (file)
+			fclose(file);
+		if (!known || state != 'S')
+			return false;
+	}
+	return true;
+}
+
 static void tell_in_time(void)
 {
 	for (unsigned round = 0; round < n_rounds; round++) {
-		while (atomic_load(&asleep) < WAITERS * (round + 1))
+		while (atomic_load(&asleep) < WAITERS * (round + 1) || !all_sleep())
 			nap(1);
 		nap(NEWS_MS);
 		tell_news(round);
@@ -166,7 +183,7 @@ int main(int argc, char **argv)
 	if (waitv && !fgets(line, sizeof(line), stdin))
 		return 2;
 	for (int i = 0; i < WAITERS; i++) {
-		pthread_create(&threads[i], NULL, waiter, NULL);
+		pthread_create(&threads[i], NULL, waiter, &tids[i]);
 		pthread_setname_np(threads[i], "waiter");
 	}
 	if (waitv)
