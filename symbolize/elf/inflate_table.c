@@ -77,6 +77,7 @@ static bool make_codes(const uint8_t *lens, unsigned n, unsigned bits, struct co
 		return false;
 	memset(codes->longest, 0, 1u << bits);
 	for (unsigned i = 0; i < n; i++) {
+		codes->of[i] = 0;
 		if (!lens[i])
 			continue;
 		codes->of[i] = reversed(next[lens[i]]++, lens[i]);
