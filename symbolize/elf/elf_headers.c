@@ -6,7 +6,7 @@
 #include "cprof/build_id.h"
 
 #define SEGMENTS_MAX 4096         /* PN_XNUM allows more; nothing that runs has them */
-#define NOTE_BYTES   (1ull << 20) /* of each segment or section; linkers write some hundred */
+#define NOTE_BYTES   (1ull << 20) /* of a section, or of all segments; linkers write some hundred */
 
 struct cprof_error *cprof_elf_headers_begin(struct cprof_image *image,
 					    struct cprof_elf_headers *ret_headers)
@@ -96,11 +96,14 @@ uint8_t cprof_elf_headers_build_id_in(struct cprof_image *image, uint64_t offset
 uint8_t cprof_elf_headers_build_id(const struct cprof_elf_headers *headers, uint8_t *build_id)
 {
 	uint8_t len = 0;
-	for (size_t i = 0; i < headers->n_segments && !len; i++) {
+	uint64_t left = NOTE_BYTES;
+	for (size_t i = 0; i < headers->n_segments && !len && left; i++) {
 		const Elf64_Phdr phdr = cprof_elf_headers_segment(headers, i);
-		if (phdr.p_type == PT_NOTE)
-			len = cprof_elf_headers_build_id_in(headers->image, phdr.p_offset,
-							    phdr.p_filesz, build_id);
+		if (phdr.p_type != PT_NOTE)
+			continue;
+		const uint64_t size = phdr.p_filesz < left ? phdr.p_filesz : left;
+		len = cprof_elf_headers_build_id_in(headers->image, phdr.p_offset, size, build_id);
+		left -= size;
 	}
 	return len;
 }

@@ -104,3 +104,17 @@ TEST(elf_headers_of_a_file_that_is_cut_anywhere)
 			TEST_FAIL("%zu bytes", n);
 	}
 }
+
+/* Thousands of segments of notes may lie on the same bytes. */
+TEST(elf_headers_lead_through_a_megabyte_of_notes_at_most)
+{
+	static uint8_t bytes[SIZE + (1 << 20)];
+	uint8_t build_id[CPROF_BUILD_ID_MAX];
+	Elf64_Phdr empty = { .p_type = PT_NOTE, .p_offset = SIZE, .p_filesz = (1 << 20) - 44 };
+	make(bytes);
+	memcpy(bytes + PHDRS_AT, &empty, sizeof(empty));
+	CHECK_UINT(read_id(bytes, sizeof(bytes), build_id), 4);
+	empty.p_filesz++;
+	memcpy(bytes + PHDRS_AT, &empty, sizeof(empty));
+	CHECK_UINT(read_id(bytes, sizeof(bytes), build_id), 0);
+}
