@@ -168,7 +168,7 @@ static struct cprof_error *in_places(const struct cprof_debug_roots *roots, cons
 		{ "", module_path, "/", beside },
 		{ "", module_path, "/.debug/", beside },
 		{ DEBUG_DIR, module_path, "/", true },
-		{ DEBUG_DIR, module_path + 4, "/", in_usr },
+		{ DEBUG_DIR, module_path + (in_usr ? 4 : 0), "/", in_usr },
 	};
 	struct cprof_error *err = NULL;
 	if (len > PATH_TEXT_MAX / 2)
