@@ -12,7 +12,7 @@
 
 #define FRAMES_MAX 64
 #define ADDRESSES  24
-#define CPU_NS     1000000000ull
+#define CPU_NS     200000000ull
 #define BYTES      (256ull << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
