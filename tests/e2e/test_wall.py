@@ -346,7 +346,7 @@ class Attached(Base):
         self.assertAlmostEqual(sum(halves), self.total_of(), delta=self.total_of() / 1000)
 
     def total_of(self, *args):
-        done = harness.run([harness.CPROF, "-top", "-unit=ns", *args, self.path("wall.pb.gz")])
+        done = harness.run([harness.CPROF, "-top", "-trim=false", "-unit=ns", *args, self.path("wall.pb.gz")])
         self.assertEqual(done.returncode, 0, done.stderr)
         return sum(int(ns) for ns in re.findall(r"^\s*(\d+)ns ", done.stdout, re.M))
 
