@@ -20,9 +20,10 @@
 #define GO_BUCKET_KEYS    8
 #define GO_BUCKET_VALUES  136
 #define GO_BUCKET_SLOTS   8
-#define GO_BUCKETS_MAX    4
-#define GO_TOPHASH_USED   5 /* "minTopHash" */
-#define GO_MAP_LOG2_AT    9 /* of "hmap" */
+#define GO_BUCKET_MORE    264 /* another bucket of the same place, or 0 */
+#define GO_BUCKETS_MAX    4   /* that are read */
+#define GO_TOPHASH_USED   5   /* "minTopHash" */
+#define GO_MAP_LOG2_AT    9   /* of "hmap" */
 #define GO_MAP_BUCKETS_AT 16
 
 struct go_string {
@@ -167,13 +168,19 @@ static __always_inline void read_go_map(struct context_scratch *scratch, __u64 l
 	__u8 log2 = 0;
 	if (!map || bpf_probe_read_user(&log2, 1, (void *)(map + GO_MAP_LOG2_AT)))
 		return;
-	__u64 buckets = read_word(map + GO_MAP_BUCKETS_AT);
-	for (int i = 0; i < GO_BUCKETS_MAX && i < 1 << (log2 & 7); i++) {
-		if (!bpf_probe_read_user(scratch->bucket, GO_BUCKET,
-					 (void *)(buckets + i * GO_BUCKET)))
+	__u64 buckets = read_word(map + GO_MAP_BUCKETS_AT), at = buckets;
+	__u32 next = 1, n = 1 << (log2 & 7);
+	for (int i = 0; at && i < GO_BUCKETS_MAX; i++) {
+		__u64 more = 0;
+		if (!bpf_probe_read_user(scratch->bucket, GO_BUCKET, (void *)at)) {
 			read_go_bucket(scratch);
+			__builtin_memcpy(&more, scratch->bucket + GO_BUCKET_MORE, sizeof(more));
+		}
+		at = more;
+		if (!at && next < n)
+			at = buckets + next++ * GO_BUCKET;
 	}
-	if (log2 > 2)
+	if (at)
 		scratch->event.cut = 1;
 }
 
