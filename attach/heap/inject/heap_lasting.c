@@ -9,6 +9,12 @@
 #define STACK_LEAST 2048u      /* a goroutine's */
 #define STACK_MOST  (1u << 30) /* runtime/debug.SetMaxStack */
 
+/* Members of Go's type g and type m, Go 1.16 to 1.26. */
+#define G_M           48
+#define M_G0          0
+#define M_GSIGNAL     72 /* since Go 1.25, where type gobuf is a word shorter */
+#define M_GSIGNAL_OLD 80
+
 _Static_assert(CPROF_SWITCH_SITES_MAX <= CPROF_SHIM_SWITCHES, "the shim has room for all");
 
 void cprof_heap_lasting_enter(const struct cprof_heap_lasting *lasting,
@@ -69,12 +75,29 @@ static bool read_word(const struct cprof_maps *maps, uint64_t addr, uint64_t *re
 	return maps->memory.read(maps->memory.ctx, addr, ret_value, sizeof(*ret_value));
 }
 
-/* Bounds of the stack of the goroutine at `addr`; false: it is none, or the one that stands for a thread's own stack. */
+/*
+ * Does it stand for a thread's own stack (g0), or for the one of its signal handlers (gsignal)? Where C has made the thread both are
+ * C's memory, which is unmapped when the thread ends. They always have a thread, unlike goroutines.
+ */
+static bool is_threads_own(const struct cprof_maps *maps, uint64_t goroutine)
+{
+	static const uint8_t own[] = { M_G0, M_GSIGNAL, M_GSIGNAL_OLD };
+	uint64_t m, value;
+	if (!read_word(maps, goroutine + G_M, &m))
+		return true;
+	for (size_t i = 0; m && i < sizeof(own); i++) {
+		if (!read_word(maps, m + own[i], &value) || value == goroutine)
+			return true;
+	}
+	return false;
+}
+
+/* Bounds of the stack of the goroutine at `addr`; false: it is none, or one that stands for another stack. */
 static bool goroutine_stack(const struct cprof_maps *maps, const struct cprof_switch_site *site,
 			    uint64_t addr, struct cprof_shim_range *ret_stack)
 {
 	uint64_t words[2];
-	if (addr & 7 || site->high < 8 || !memory_at(maps, addr) ||
+	if (addr & 7 || site->high < 8 || !memory_at(maps, addr) || is_threads_own(maps, addr) ||
 	    !maps->memory.read(maps->memory.ctx, addr + site->high - 8, words, sizeof(words)))
 		return false;
 	const uint64_t size = words[1] - words[0];

@@ -7,7 +7,7 @@
  * is mapped of it stays so. Where it is, is learnt from goroutines: what a thread runs now, and what is on stacks that were copied.
  *
  * Source of truth: the Go distribution, src/runtime/mem.go (the states of memory; sysFree is for what was never used),
- * runtime2.go (type g begins with its stack's bounds).
+ * runtime2.go (type g begins with its stack's bounds; g.m, m.g0, m.gsignal), proc.go (needm: g0 of threads that C has made).
  */
 #ifndef CPROF_ATTACH_HEAP_INJECT_HEAP_LASTING_H
 #define CPROF_ATTACH_HEAP_INJECT_HEAP_LASTING_H
