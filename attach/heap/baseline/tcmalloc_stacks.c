@@ -8,6 +8,7 @@
 #define SIZE_MAX_  (1ull << 46)
 #define ASKED_MAX  (1u << 16) /* words that may be taken for the list's beginning */
 #define GROWTH_MAX (1u << 20)
+#define WALKED_MAX (2 * GROWTH_MAX) /* stacks of all lists that are tried */
 #define SURE       2 /* addresses of a stack that have to be code; more of them may be unloaded by now */
 
 bool cprof_tcmalloc_stack_read(struct cprof_baseline_memory *memory, struct cprof_maps *maps,
@@ -33,13 +34,13 @@ static bool read_growth(struct cprof_baseline_memory *memory, struct cprof_maps 
 	       stack->bytes % CPROF_TCMALLOC_PAGE == 0;
 }
 
-/* How many there are in the list from `at` on; 0: it does not end as one. */
+/* How many there are in the list from `at` on; 0: it does not end as one. `walked` counts also those of such lists. */
 static unsigned length_of(struct cprof_baseline_memory *memory, struct cprof_maps *maps,
-			  uint64_t at)
+			  uint64_t at, unsigned *walked)
 {
 	struct cprof_tcmalloc_stack stack;
 	unsigned n = 0;
-	for (; at && n < GROWTH_MAX; n++) {
+	for (; at && *walked < WALKED_MAX; n++, ++*walked) {
 		if (!read_growth(memory, maps, at, &stack))
 			return 0;
 		at = stack.next;
@@ -62,11 +63,9 @@ static uint64_t find_growth(struct cprof_baseline_memory *memory, struct cprof_m
 		}
 		if (!cprof_baseline_memory_read(memory, at, &first, 8) ||
 		    first < USER_SPACE >> 24 || first >= USER_SPACE || first % 8 ||
-		    ++asked > ASKED_MAX || !read_growth(memory, maps, first, &stack) ||
-		    walked > GROWTH_MAX)
+		    ++asked > ASKED_MAX || !read_growth(memory, maps, first, &stack))
 			continue;
-		const unsigned n = length_of(memory, maps, first);
-		walked += n;
+		const unsigned n = length_of(memory, maps, first, &walked);
 		if (n > longest) {
 			longest = n;
 			best = first;
