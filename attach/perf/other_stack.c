@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/perf/other_stack.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "symbolize/unwind/switch_sites.h"
@@ -20,6 +21,14 @@ struct cprof_error *cprof_other_switches_find(struct cprof_other_switches *switc
 								    .depth = sites.all[i].depth,
 								    .high = sites.all[i].high };
 	return err;
+}
+
+bool cprof_other_switches_fewer(struct cprof_other_switches *switches, int why)
+{
+	if (!why || why == EPERM || !switches->n)
+		return false;
+	switches->n = switches->n > 1;
+	return true;
 }
 
 void cprof_other_stack_add(struct cprof_session_sample *sample, const void *tail, size_t n)

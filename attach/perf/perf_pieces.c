@@ -98,8 +98,13 @@ struct cprof_error *cprof_perf_pieces_open(const struct cprof_target *target,
 	struct cprof_perf_pieces *pieces = calloc(1, sizeof(*pieces));
 	if (!pieces)
 		return cprof_error_no_memory();
+	struct cprof_other_switches some = *switches;
 	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
-	int why = load(pieces, target, switches, rate_hz, programs_fd);
+	int why = load(pieces, target, &some, rate_hz, programs_fd);
+	while (cprof_other_switches_fewer(&some, why) && some.n) {
+		pieces_bpf__destroy(pieces->skel);
+		why = load(pieces, target, &some, rate_hz, programs_fd);
+	}
 	cprof_bpf_quiet_end(before);
 	if (why) {
 		cprof_perf_pieces_close(pieces);

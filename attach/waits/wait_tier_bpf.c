@@ -53,6 +53,29 @@ struct bpf_tier {
 
 /* ---- opening ---- */
 
+/* Returns an errno value. */
+static int load_with(struct bpf_tier *tier, const struct cprof_other_switches *switches)
+{
+	const struct cprof_wait_intake *intake = tier->intake;
+	struct wait_bpf *skel = tier->skel = wait_bpf__open();
+	if (!skel)
+		return errno;
+	skel->rodata->target_tgid = (uint32_t)intake->process->target->pid;
+	skel->rodata->all_syscalls = intake->request->all;
+	skel->rodata->tell_releases = intake->request->releases;
+	skel->rodata->tell_waits = !intake->request->releases;
+	skel->data->rate_ns = intake->rate_ns;
+	skel->rodata->tell_at_resume = tier->at_resume;
+	skel->rodata->other_n_switches = switches->n;
+	memcpy(skel->rodata->other_switches, switches->all, sizeof(switches->all));
+	bpf_program__set_autoload(skel->progs.on_any_return,
+				  tier->at_return && intake->request->all);
+	bpf_program__set_autoload(skel->progs.on_futex_return,
+				  tier->at_return && !intake->request->all);
+	bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
+	return -wait_bpf__load(skel);
+}
+
 static struct cprof_error *load(struct bpf_tier *tier)
 {
 	const struct cprof_wait_intake *intake = tier->intake;
@@ -64,24 +87,10 @@ static struct cprof_error *load(struct bpf_tier *tier)
 	if (err)
 		return err;
 	libbpf_print_fn_t before = cprof_bpf_quiet_begin();
-	tier->skel = wait_bpf__open();
-	int why = tier->skel ? 0 : errno;
-	if (tier->skel) {
-		struct wait_bpf *skel = tier->skel;
-		skel->rodata->target_tgid = (uint32_t)intake->process->target->pid;
-		skel->rodata->all_syscalls = intake->request->all;
-		skel->rodata->tell_releases = intake->request->releases;
-		skel->rodata->tell_waits = !intake->request->releases;
-		skel->data->rate_ns = intake->rate_ns;
-		skel->rodata->tell_at_resume = tier->at_resume;
-		skel->rodata->other_n_switches = switches.n;
-		memcpy(skel->rodata->other_switches, switches.all, sizeof(switches.all));
-		bpf_program__set_autoload(skel->progs.on_any_return,
-					  tier->at_return && intake->request->all);
-		bpf_program__set_autoload(skel->progs.on_futex_return,
-					  tier->at_return && !intake->request->all);
-		bpf_program__set_autoload(skel->progs.on_resume, tier->at_resume);
-		why = -wait_bpf__load(skel);
+	int why = load_with(tier, &switches);
+	while (cprof_other_switches_fewer(&switches, why)) {
+		wait_bpf__destroy(tier->skel);
+		why = load_with(tier, &switches);
 	}
 	cprof_bpf_quiet_end(before);
 	return cprof_bpf_load_error(why);

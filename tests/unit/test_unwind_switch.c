@@ -2,6 +2,9 @@
 /* The way back from another stack, read off the code behind the call. */
 #include "symbolize/unwind/unwind_switch.h"
 
+#include <errno.h>
+
+#include "attach/perf/other_stack.h"
 #include "tests/unit/test.h"
 
 struct bytes {
@@ -151,4 +154,17 @@ TEST(no_more_calls_out_of_goroutines_are_found_than_there_is_room_for)
 	CHECK_UINT(cprof_unwind_switch_sites((const uint8_t *)two, sizeof(two) - 1, 0, sites, 1),
 		   1);
 	CHECK_UINT(sites[1].ret, 7);
+}
+
+TEST(a_program_that_is_refused_for_its_calls_is_tried_with_one_and_with_none)
+{
+	struct cprof_other_switches switches = { .n = 4 };
+	CHECK(!cprof_other_switches_fewer(&switches, 0));
+	CHECK(!cprof_other_switches_fewer(&switches, EPERM));
+	CHECK_UINT(switches.n, 4);
+	CHECK(cprof_other_switches_fewer(&switches, EFAULT));
+	CHECK_UINT(switches.n, 1);
+	CHECK(cprof_other_switches_fewer(&switches, E2BIG));
+	CHECK_UINT(switches.n, 0);
+	CHECK(!cprof_other_switches_fewer(&switches, E2BIG));
 }
