@@ -192,7 +192,9 @@ void cprof_dwarf_forget(struct cprof_dwarf *dwarf, uint64_t unit)
 		return;
 	drop_answers(dwarf);
 	file->borrowed = false;
-	cprof_dwarf_index_pass(&dwarf->index, file, unit);
+	/* Whoever goes on to read units passes by those before; at the end that would be a walk over all of them for nothing. */
+	if (unit < file->info->size)
+		cprof_dwarf_index_pass(&dwarf->index, file, unit);
 	cprof_dwarf_file_forget(file, unit);
 	if (file->line)
 		cprof_section_forget(file->line, 0, file->line->size);
