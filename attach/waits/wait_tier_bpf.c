@@ -341,17 +341,18 @@ static struct cprof_error *take_sample(struct bpf_tier *tier,
 		tier->intake->contexts, tier->intake->process, tail, event.context ? n_tail : 0);
 	if (event.what == CPROF_WAIT_BPF_FAULT)
 		return cprof_wait_faults_begin(&tier->faults, &event, &sample);
-	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
+	const uint64_t start_ns = tier->intake->run->window->start_mono_ns,
+		       end_ns = cprof_wait_intake_end_ns(tier->intake);
+	/* The programs run a while before the window begins, and before they know where threads have their context. */
 	if (tier->intake->request->releases)
-		return record->time_ns > end_ns
+		return record->time_ns < start_ns || record->time_ns > end_ns
 			       ? NULL
 			       : take_wait(tier, &event, event.delay_ns, record->time_ns, &sample,
 					   request, false);
 	/* We begin late and end late where the machine is busy: what reaches out of the window counts up to there. */
 	const uint64_t woken_ns = record->time_ns - event.queue_ns;
 	const uint64_t part_ns =
-		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns,
-				   tier->intake->run->window->start_mono_ns, end_ns);
+		cprof_wait_part_ns(woken_ns - event.delay_ns, woken_ns, start_ns, end_ns);
 	return part_ns ? take_wait(tier, &event, part_ns, record->time_ns, &sample, request,
 				   woken_ns > end_ns)
 		       : NULL;
