@@ -21,6 +21,7 @@
 #include <cprof/stack.h>
 #include <cprof/stack_table.h>
 #include <cprof/symbolizer.h>
+#include <cprof/symbolizer_way.h>
 #include <cprof/unwind.h>
 
 #include <cstdio>
