@@ -184,6 +184,7 @@ static void answer(struct rig_server *server, int fd)
 static void *serve(void *ctx)
 {
 	struct rig_server *server = ctx;
+	sem_post(&server->ready);
 	for (;;) {
 		int fd = accept(server->fd, NULL, NULL);
 		if (fd < 0)
@@ -206,7 +207,11 @@ void rig_serve(struct rig *rig)
 	      getsockname(server->fd, (struct sockaddr *)&addr, &n) == 0);
 	snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%u", ntohs(addr.sin_port));
 	pthread_mutex_init(&server->lock, NULL);
-	CHECK(pthread_create(&server->thread, NULL, serve, server) == 0);
+	CHECK(sem_init(&server->ready, 0, 0) == 0 &&
+	      pthread_create(&server->thread, NULL, serve, server) == 0);
+	/* A child that is forked while the thread still allocates inherits AddressSanitizer's lock, and waits for it for ever. */
+	while (sem_wait(&server->ready) != 0)
+		;
 }
 
 void rig_answer(struct rig *rig, unsigned n, const char *const *answers)

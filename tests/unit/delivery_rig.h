@@ -7,6 +7,7 @@
 #define CPROF_TESTS_DELIVERY_RIG_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "convert/delivery/spool.h"
 
@@ -22,6 +23,7 @@ struct rig_server {
 	int fd;
 	char url[64]; /* "http://127.0.0.1:PORT" */
 	pthread_t thread;
+	sem_t ready; /* the thread takes connections */
 	pthread_mutex_t lock;
 	const char *answers
 		[8]; /* in turn, the last one for ever: "200 OK\r\n...\r\n\r\nbody"; NULL: hang up */
