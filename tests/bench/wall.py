@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-REQUESTS = 100_000
+REQUESTS = 300_000
 scratch = tempfile.mkdtemp(prefix="cprof-bench-")
 SOCKET = f"{scratch}/redis"
 
@@ -36,6 +36,8 @@ TOOLS = (
     ("the same, -hz 1000", ours("-hz", "1000")),
     ("the same, -wall-method perf", ours("-wall-method", "perf")),
     ("the same, -wall-method proc", ours("-wall-method", "proc")),
+    ("cprof-attach -http, no threadcreate", lambda pid: [[harness.ATTACH, "-p", str(pid), "-http", f"unix:{scratch}/http", "-modes",
+                                                         "cpu,heap,block,mutex,threads"]]),
     ("cprof-attach -http, all modes", lambda pid: [[harness.ATTACH, "-p", str(pid), "-http", f"unix:{scratch}/http"]]),
     ("offcputime + perf record", lambda pid: [["offcputime", "-p", str(pid)],
                                               ["perf", "record", "-q", "-F", "100", "--call-graph", "dwarf", "-p", str(pid), "-o", f"{scratch}/perf.data"]]),
@@ -60,7 +62,7 @@ def measure(pid):
 def one_round(pid, commands):
     before = measure(pid)
     tools = [subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for argv in commands(pid)] if commands else []
-    time.sleep(0.7)  # all tools here are attached by then
+    time.sleep(3)  # all tools here are attached by then, and have prepared what they do once
     if any(tool.poll() is not None for tool in tools):
         return None
     during = measure(pid)
