@@ -220,7 +220,7 @@ struct cprof_error *cprof_wait_pair_requeue(struct cprof_wait_pair *pair, uint32
 {
 	struct cprof_wait_pair_thread *call = thread_get(pair, tid);
 	struct cprof_wait_pair_wake *there;
-	uint32_t n_sleepers;
+	uint32_t n_sleepers = 0;
 	if (!call || !call->entered_ns || !requeues(call->op) || to == call->addr)
 		return NULL;
 	struct cprof_error *err = wake_put(pair, to, &there);
