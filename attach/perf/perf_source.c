@@ -86,6 +86,13 @@ int cprof_perf_source_open_one(struct cprof_perf_source *source, struct perf_eve
 		if (fd < 0)
 			source->kernel_excluded = false;
 	}
+	if (fd >= 0 && source->request.filter &&
+	    ioctl(fd, PERF_EVENT_IOC_SET_FILTER, source->request.filter) < 0) {
+		const int why = errno;
+		close(fd);
+		errno = why;
+		return -1;
+	}
 	if (fd >= 0 && !cprof_perf_host_leaves_files(fd)) {
 		close(fd);
 		errno = EMFILE;

@@ -31,11 +31,14 @@
 
 /* ---- tracefs ---- */
 
-static uint64_t read_id(const char *root, const char *name)
+static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+#define N_ROOTS (sizeof(roots) / sizeof(roots[0]))
+
+static uint64_t read_id(const char *root, const char *group, const char *name)
 {
 	char path[160];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "%s/events/syscalls/%s/id", root, name);
+	snprintf(path, sizeof(path), "%s/events/%s/%s/id", root, group, name);
 	struct cprof_error *err = cprof_file_read(path, 64, &text);
 	const uint64_t id = err ? 0 : strtoull(cprof_buffer_text(&text), NULL, 10);
 	cprof_error_free(err);
@@ -44,15 +47,22 @@ static uint64_t read_id(const char *root, const char *name)
 
 static bool from_tracefs(struct cprof_perf_tracepoint *points, size_t n)
 {
-	static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 	bool any = false;
-	for (size_t r = 0; r < sizeof(roots) / sizeof(roots[0]) && !any; r++) {
+	for (size_t r = 0; r < N_ROOTS && !any; r++) {
 		for (size_t i = 0; i < n; i++) {
-			points[i].id = read_id(roots[r], points[i].name);
+			points[i].id = read_id(roots[r], "syscalls", points[i].name);
 			any = any || points[i].id;
 		}
 	}
 	return any;
+}
+
+uint64_t cprof_perf_tracepoint_id(const char *group, const char *name)
+{
+	uint64_t id = 0;
+	for (size_t r = 0; r < N_ROOTS && !id; r++)
+		id = read_id(roots[r], group, name);
+	return id;
 }
 
 /* ---- what was found since the machine was started ---- */

@@ -37,6 +37,9 @@ struct cprof_perf_tracepoint {
 struct cprof_error *cprof_perf_tracepoints_find(struct cprof_perf_tracepoint *points, size_t n,
 						const char *file);
 
+/* The number of any tracepoint, "task_newtask" of the group "task", as tracefs has it; 0: there is none, or we may not look. */
+uint64_t cprof_perf_tracepoint_id(const char *group, const char *name);
+
 /* The way of trying alone; for tests. */
 struct cprof_error *cprof_perf_tracepoints_probe(struct cprof_perf_tracepoint *points, size_t n);
 

@@ -29,6 +29,10 @@ static void call_clone3(void)
 	syscall(SYS_clone3, NULL, 0);
 }
 
+/* CLONE_THREAD: the others are processes. */
+#define TASK_FILTER "clone_flags & 65536"
+_Static_assert(CLONE_THREAD == 65536, "as the filter has it");
+
 enum { CLONE, CLONE3, N_CALLS }; /* what the first argument of the second is, points to the flags */
 
 static const struct cprof_perf_tracepoint tracepoints[N_CALLS] = {
@@ -40,7 +44,8 @@ struct births {
 	const struct cprof_run *run;
 	struct cprof_session *session;
 	struct cprof_perf_source *sources[N_CALLS]; /* owned; NULL: not there */
-	size_t now;                                 /* whose records are being drained */
+	bool by_task; /* the first of them tells of new threads; else each of a system call's entry */
+	size_t now;   /* whose records are being drained */
 };
 
 /* ---- records ---- */
@@ -68,6 +73,15 @@ static uint64_t flags_at(struct cprof_process *process, const struct cprof_sessi
 	return flags;
 }
 
+static bool is_of_thread(const struct births *births, struct cprof_process *process,
+			 const struct cprof_session_sample *sample)
+{
+	uint64_t flags = first_argument(sample->regs);
+	if (births->now == CLONE3)
+		flags = flags_at(process, sample, flags);
+	return (flags & CLONE_THREAD) != 0;
+}
+
 static struct cprof_error *on_call(struct births *births, struct cprof_process *process,
 				   const struct cprof_perf_record *record)
 {
@@ -86,10 +100,7 @@ static struct cprof_error *on_call(struct births *births, struct cprof_process *
 		.n_stack = record->sample.n_stack,
 		.live = true,
 	};
-	uint64_t flags = first_argument(&regs);
-	if (births->now == CLONE3)
-		flags = flags_at(process, &sample, flags);
-	if (!(flags & CLONE_THREAD))
+	if (!births->by_task && !is_of_thread(births, process, &sample))
 		return NULL;
 	if (!cprof_session_wants(births->session, process, (pid_t)record->tid))
 		return NULL;
@@ -184,16 +195,16 @@ static struct cprof_error *sample(struct births *births)
 
 /* ---- opening ---- */
 
-static struct cprof_error *open_call(struct births *births,
-				     const struct cprof_perf_tracepoint *point,
-				     struct cprof_perf_source **ret_source)
+static struct cprof_error *open_point(struct births *births, uint64_t id, const char *name,
+				      const char *filter, struct cprof_perf_source **ret_source)
 {
 	struct cprof_perf_source_request request = {
 		.attr = { .type = PERF_TYPE_TRACEPOINT,
-			  .config = point->id,
+			  .config = id,
 			  .sample_period = 1,
-			  .exclude_kernel = 1 },
-		.name = point->name,
+			  .exclude_kernel = !filter },
+		.name = name,
+		.filter = filter,
 		.stack_bytes = STACK_BYTES,
 		.rate_hz = RATE_HZ,
 		.strategy = "auto",
@@ -205,6 +216,26 @@ static struct cprof_error *open_call(struct births *births,
 	return cprof_perf_source_open(&request, ret_source);
 }
 
+/*
+ * The kernel's word that a thread is there, in the one that has made it. It is not for everybody: an event that may not see the kernel is
+ * never told. But an open tracepoint of system calls makes each call of the machine slower.
+ */
+static bool open_task(struct births *births)
+{
+	const uint64_t id = cprof_perf_tracepoint_id("task", "task_newtask");
+	if (!id)
+		return false;
+	struct cprof_error *err =
+		open_point(births, id, "task_newtask", TASK_FILTER, &births->sources[0]);
+	births->by_task = !err && !births->sources[0]->kernel_excluded;
+	if (!err && !births->by_task) {
+		cprof_perf_source_close(births->sources[0]);
+		births->sources[0] = NULL;
+	}
+	cprof_error_free(err);
+	return births->by_task;
+}
+
 /* Kernels before 5.3 have no clone3(2). */
 static struct cprof_error *open_calls(struct births *births)
 {
@@ -213,7 +244,8 @@ static struct cprof_error *open_calls(struct births *births)
 	struct cprof_error *err = cprof_perf_tracepoints_find(points, N_CALLS, CACHE_FILE);
 	for (size_t i = 0; !err && i < N_CALLS; i++) {
 		if (points[i].id)
-			err = open_call(births, &points[i], &births->sources[i]);
+			err = open_point(births, points[i].id, points[i].name, NULL,
+					 &births->sources[i]);
 	}
 	return err;
 }
@@ -224,7 +256,7 @@ struct cprof_error *cprof_thread_births_run(const struct cprof_run *run,
 	static const struct cprof_builder_type types[] = { { TYPE, "count" } };
 	struct births births = { .run = run };
 	*ret_profile = NULL;
-	struct cprof_error *err = open_calls(&births);
+	struct cprof_error *err = open_task(&births) ? NULL : open_calls(&births);
 	if (!err)
 		err = cprof_session_prepare(run, types, 1, &births.session);
 	if (!err)
