@@ -6,11 +6,29 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "cprof/arch.h"
 #include "cprof/buffer.h"
+
+struct perf_event_attr cprof_perf_event_bpf_output(uint64_t more)
+{
+	return (struct perf_event_attr){
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(struct perf_event_attr),
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.sample_period = 1,
+		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW |
+			       PERF_SAMPLE_REGS_USER | more,
+		.sample_regs_user = cprof_arch_host()->perf_regs_mask,
+		.sample_id_all = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+	};
+}
 
 int cprof_perf_event_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd)
 {

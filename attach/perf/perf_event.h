@@ -20,6 +20,12 @@ struct cprof_perf_event_ring {
 	size_t map_bytes;
 };
 
+/*
+ * An event into which BPF programs put records, each with the thread, the time by CLOCK_MONOTONIC and user registers; `more` of
+ * PERF_SAMPLE_* besides.
+ */
+struct perf_event_attr cprof_perf_event_bpf_output(uint64_t more);
+
 /* perf_event_open(2), close-on-exec. -1 and errno. */
 int cprof_perf_event_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd);
 

@@ -28,22 +28,11 @@ struct cprof_perf_source_context {
 static struct cprof_error *set_up(struct cprof_perf_source_context *context,
 				  struct cprof_bpf_context *program, int cpu, int ring_fd)
 {
-	const struct cprof_arch *arch = cprof_arch_host();
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_BPF_OUTPUT,
-		.sample_period = 1,
-		/* Up to the time as those of the samples are, or the ring could not be merged with others. */
-		.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
-			       PERF_SAMPLE_TIME | PERF_SAMPLE_RAW | PERF_SAMPLE_REGS_USER,
-		.sample_regs_user = arch->perf_regs_mask,
-		.sample_id_all = 1,
-		.use_clockid = 1,
-		.clockid = CLOCK_MONOTONIC,
-	};
+	/* Up to the time as those of the samples are, or the ring could not be merged with others. */
+	struct perf_event_attr attr =
+		cprof_perf_event_bpf_output(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP);
 	context->layout = (struct cprof_perf_layout){ .sample_type = attr.sample_type,
-						      .n_regs = arch->n_perf_regs };
+						      .n_regs = cprof_arch_host()->n_perf_regs };
 	context->fd = cprof_perf_event_open(&attr, -1, cpu, -1);
 	if (context->fd < 0)
 		return cprof_perf_event_refused(errno, "contexts of threads");

@@ -98,24 +98,12 @@ static struct cprof_error *load(struct bpf_tier *tier)
 
 static struct cprof_error *open_ring(struct bpf_tier *tier, int cpu)
 {
-	const struct cprof_arch *arch = cprof_arch_host();
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_BPF_OUTPUT,
-		.sample_period = 1,
-		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW |
-			       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
-		.sample_regs_user = arch->perf_regs_mask,
-		.sample_stack_user = (uint32_t)tier->intake->request->stack_bytes,
-		.sample_id_all = 1,
-		.use_clockid = 1,
-		.clockid = CLOCK_MONOTONIC,
-		.watermark = 1,
-		.wakeup_watermark = RING_BYTES / 4,
-	};
+	struct perf_event_attr attr = cprof_perf_event_bpf_output(PERF_SAMPLE_STACK_USER);
+	attr.sample_stack_user = (uint32_t)tier->intake->request->stack_bytes;
+	attr.watermark = 1;
+	attr.wakeup_watermark = RING_BYTES / 4;
 	tier->layout = (struct cprof_perf_layout){ .sample_type = attr.sample_type,
-						   .n_regs = arch->n_perf_regs };
+						   .n_regs = cprof_arch_host()->n_perf_regs };
 	int fd = cprof_perf_event_open(&attr, -1, cpu, -1);
 	if (fd < 0)
 		return cprof_perf_event_refused(errno, "ring for the BPF program");
