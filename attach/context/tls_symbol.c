@@ -4,9 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
-#include "symbolize/elf/elf_file.h"
+#include "symbolize/elf/elf_relocations.h"
 
-#define PIECE           4096u  /* relocations that are looked at together */
 #define CHAIN_MAX       65536u /* symbols with one hash */
 #define SYMBOLS_MAX     (4u << 20)
 #define RELOCATIONS_MAX (4u << 20)
@@ -195,9 +194,9 @@ static bool place_of(const struct look *look, const struct cprof_section *reloca
 	return sym.st_shndx != SHN_UNDEF;
 }
 
-static void look_at(const struct look *look, const struct cprof_section *relocations,
-		    const Elf64_Rela *rela)
+static void look_at(void *ctx, const struct cprof_section *relocations, const Elf64_Rela *rela)
 {
+	const struct look *look = ctx;
 	struct cprof_tls_symbol *symbol = look->symbol;
 	const enum cprof_tls_way way = way_of(look, (uint32_t)ELF64_R_TYPE(rela->r_info));
 	int64_t at;
@@ -210,26 +209,6 @@ static void look_at(const struct look *look, const struct cprof_section *relocat
 	symbol->way = way;
 	symbol->word = rela->r_offset;
 	symbol->addend = at;
-}
-
-static void find_words(const struct look *look)
-{
-	for (size_t s = 0; s < look->elf->n_sections; s++) {
-		const struct cprof_section *section = &look->elf->sections[s];
-		const size_t n = section->size / sizeof(Elf64_Rela);
-		if (section->type != SHT_RELA || !(section->flags & SHF_ALLOC))
-			continue;
-		for (size_t i = 0; i < n && i < RELOCATIONS_MAX; i += PIECE) {
-			const size_t count = n - i < PIECE ? n - i : PIECE;
-			const uint8_t *bytes = cprof_section_at(section, i * sizeof(Elf64_Rela),
-								count * sizeof(Elf64_Rela));
-			for (size_t k = 0; bytes && k < count; k++) {
-				Elf64_Rela rela;
-				memcpy(&rela, bytes + k * sizeof(rela), sizeof(rela));
-				look_at(look, section, &rela);
-			}
-		}
-	}
 }
 
 bool cprof_tls_symbol_find(const struct cprof_module *module, const char *name, bool any,
@@ -248,7 +227,7 @@ bool cprof_tls_symbol_find(const struct cprof_module *module, const char *name, 
 	const bool found = look.words && (find_exported(&look) || (any && find_own(&look))) &&
 			   find_block(module->image, ret_symbol);
 	if (found)
-		find_words(&look);
+		cprof_elf_relocations_each(look.elf, RELOCATIONS_MAX, look_at, &look);
 	cprof_elf_free(look.elf);
 	return found;
 }
