@@ -39,14 +39,7 @@ struct context_scratch {
 struct thread_struct___context {
 	unsigned long fsbase;
 } __attribute__((preserve_access_index));
-struct task_struct___context {
-	struct thread_struct___context thread;
-} __attribute__((preserve_access_index));
-static __always_inline __u64 thread_pointer(void)
-{
-	struct task_struct___context *task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, thread.fsbase);
-}
+#define THREAD_POINTER thread.fsbase
 #else
 struct thread_user___context {
 	unsigned long tp_value;
@@ -54,15 +47,17 @@ struct thread_user___context {
 struct thread_struct___context {
 	struct thread_user___context uw;
 } __attribute__((preserve_access_index));
+#define THREAD_POINTER thread.uw.tp_value
+#endif
 struct task_struct___context {
 	struct thread_struct___context thread;
 } __attribute__((preserve_access_index));
+
 static __always_inline __u64 thread_pointer(void)
 {
 	struct task_struct___context *task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, thread.uw.tp_value);
+	return BPF_CORE_READ(task, THREAD_POINTER);
 }
-#endif
 
 static __always_inline __u64 read_word(__u64 addr)
 {
