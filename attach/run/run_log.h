@@ -21,7 +21,7 @@ struct cprof_counts {
 	uint64_t truncated; /* stacks whose walk did not reach the outermost frame, */
 	uint64_t stops[CPROF_STOP_N]; /* and how all of them ended */
 	uint64_t threads;             /* of all targets, now */
-	uint64_t stacks;              /* distinct ones */
+	uint64_t stacks;              /* distinct ones, so far */
 	uint64_t
 		locations; /* distinct ones, and how many of them got a function name (after the window) */
 	uint64_t named;

@@ -268,7 +268,10 @@ struct cprof_error *cprof_session_stack(struct cprof_session *session,
 					const struct cprof_session_stack *stack,
 					uint32_t *ret_number)
 {
-	return cprof_builder_stack(session->builder, stack->frames, stack->n, ret_number);
+	struct cprof_error *err =
+		cprof_builder_stack(session->builder, stack->frames, stack->n, ret_number);
+	session->run->log->counts.stacks = cprof_builder_stacks(session->builder)->n_stacks;
+	return err;
 }
 
 const struct cprof_stack_table *cprof_session_stacks(const struct cprof_session *session)

@@ -12,12 +12,6 @@ static void put_escaped(struct cprof_buffer *out, const char *text)
 	}
 }
 
-static void put_row(struct cprof_buffer *out, const char *name, const char *state)
-{
-	cprof_buffer_printf(out, "<tr><td>%s</td><td><a href='%s?debug=1'>%s</a></td></tr>\n",
-			    state, name, name);
-}
-
 /* The look of Go's own page, which people and some tools know. */
 static void put_head(const struct cprof_target *target, struct cprof_buffer *out)
 {
@@ -39,8 +33,12 @@ void cprof_index_page_write(const struct cprof_target *target, cprof_index_state
 	put_head(target, out);
 	for (size_t i = 0; i < cprof_n_endpoints; i++) {
 		const struct cprof_endpoint *endpoint = &cprof_endpoints[i];
-		if (endpoint->summary)
-			put_row(out, endpoint->name, state(ctx, endpoint));
+		if (!endpoint->summary)
+			continue;
+		cprof_buffer_puts(out, "<tr><td>");
+		state(ctx, endpoint, out);
+		cprof_buffer_printf(out, "</td><td><a href='%s?debug=1'>%s</a></td></tr>\n",
+				    endpoint->name, endpoint->name);
 	}
 	cprof_buffer_puts(out, "</table>\n<a href=\"goroutine?debug=2\">full thread stack dump"
 			       "</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");

@@ -9,8 +9,9 @@
 #include "attach/target/target.h"
 #include "cprof/buffer.h"
 
-/* What stands in the first column for an endpoint: a few words; borrowed. */
-typedef const char *cprof_index_state_fn(void *ctx, const struct cprof_endpoint *endpoint);
+/* What stands in the first column for an endpoint, appended: a count, as in Go's page, or a few words. */
+typedef void cprof_index_state_fn(void *ctx, const struct cprof_endpoint *endpoint,
+				  struct cprof_buffer *out);
 
 /* Append the page, HTML. Nothing of the target's stands there unescaped. */
 void cprof_index_page_write(const struct cprof_target *target, cprof_index_state_fn *state,

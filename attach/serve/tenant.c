@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach/target/thread_proc.h"
 #include "base/cleanup.h"
 
 static void say(const struct cprof_tenant *tenant, const char *fmt, ...)
@@ -92,18 +93,33 @@ struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant)
 					       "or what is served has been changed");
 }
 
-const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint)
+static void put_threads(const struct cprof_tenant *tenant, struct cprof_buffer *out)
+{
+	if (!tenant->target->exited)
+		cprof_buffer_printf(out, "%llu",
+				    (unsigned long long)cprof_thread_count(tenant->target->pid));
+}
+
+void cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint, struct cprof_buffer *out)
 {
 	const struct cprof_tenant *tenant = ctx;
-	const bool goes_on =
-		endpoint->kind == CPROF_ENDPOINT_SINCE || endpoint->kind == CPROF_ENDPOINT_DELTA;
+	if (endpoint->mode && !is_chosen(tenant->options->modes, endpoint->mode)) {
+		cprof_buffer_puts(out, "off");
+		return;
+	}
+	if (endpoint->kind == CPROF_ENDPOINT_MOMENT)
+		put_threads(tenant, out);
+	if (endpoint->kind != CPROF_ENDPOINT_SINCE && endpoint->kind != CPROF_ENDPOINT_DELTA)
+		return;
 	const struct cprof_channel *channel =
-		goes_on ? cprof_channels_find(&tenant->channels, endpoint->mode) : NULL;
-	if (endpoint->mode && !is_chosen(tenant->options->modes, endpoint->mode))
-		return "off";
-	if (!goes_on)
-		return "";
-	return !channel ? "on request" : channel->running ? "recording" : "not possible";
+		cprof_channels_find(&tenant->channels, endpoint->mode);
+	if (channel && channel->running && channel->recording.counts)
+		cprof_buffer_printf(out, "%llu",
+				    (unsigned long long)channel->recording.counts->stacks);
+	else
+		cprof_buffer_puts(out, !channel           ? "on request"
+				       : channel->running ? "recording"
+							  : "not possible");
 }
 
 /* ---- the whole ---- */

@@ -71,8 +71,11 @@ uint64_t cprof_tenant_due_mono_ns(const struct cprof_tenant *tenant);
 /* Whether a mode may be asked for. */
 bool cprof_tenant_has_mode(const struct cprof_tenant *tenant, const char *mode);
 
-/* "recording", "off" and the like, for the index. A cprof_index_state_fn; `ctx` is the tenant. */
-const char *cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint);
+/*
+ * For the index: how many stacks a recording has, as of some seconds ago; how many threads there are; "off" and the like. A cprof_index_state_fn; `ctx`
+ * is the tenant.
+ */
+void cprof_tenant_state(void *ctx, const struct cprof_endpoint *endpoint, struct cprof_buffer *out);
 
 /* Why it is served no more; for the caller to own. */
 struct cprof_error *cprof_tenant_has_ended(const struct cprof_tenant *tenant);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -219,6 +220,14 @@ int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t 
 		return -errno;
 	buf[n] = 0;
 	return (int)n;
+}
+
+uint64_t cprof_thread_count(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	return stat(path, &st) == 0 && st.st_nlink > 2 ? (uint64_t)st.st_nlink - 2 : 0;
 }
 
 struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n)

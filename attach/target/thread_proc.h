@@ -96,4 +96,7 @@ int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t 
  */
 struct cprof_error *cprof_thread_list(pid_t pid, pid_t **ret_tids, size_t *ret_n);
 
+/* How many threads `pid` has, without listing them: its task folder has a link for each, and two more. 0 where there is no such process. */
+uint64_t cprof_thread_count(pid_t pid);
+
 #endif

@@ -67,6 +67,11 @@ class Server:
             raise AssertionError(f"{path}: {status} {body}")
         return Profile(body)
 
+    def counts(self):
+        """What the index page says of each profile, by name."""
+        page = self.ask("/debug/pprof/")[2].decode()
+        return {name: count for count, name in re.findall(r"<tr><td>([^<]*)</td><td><a href='\w+\?debug=1'>(\w+)</a>", page)}
+
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
@@ -206,6 +211,8 @@ class Contract(unittest.TestCase):
     def test_names_of_addresses(self):
         with Target("hot") as target, Server("-p", target.pid, "-modes", "cpu,threads") as server:
             body = server.ask("/debug/pprof/goroutine?debug=1")[2].decode()
+            self.assertEqual({name: server.counts()[name] for name in ("goroutine", "threads", "cmdline")},
+                             dict.fromkeys(("goroutine", "threads"), str(len(os.listdir(f"/proc/{target.pid}/task")))) | {"cmdline": ""})
             addr, name = re.search(r"^#\t(0x[0-9a-f]+)\t(\w*sleep\w*|\w*wait\w*)\t", body, re.M).groups()
             want = f"num_symbols: 1\n{addr} {name}\n".encode()
             self.assertEqual(server.ask("/debug/pprof/symbol?" + addr)[2], want)
@@ -292,6 +299,7 @@ class Recordings(unittest.TestCase):
             with Server("-p", target.pid, "-modes", "heap") as server:
                 first = server.profile("allocs")
                 wait_for(lambda: server.profile("allocs").total(1) > first.total(1), "allocations")
+                wait_for(lambda: int(server.counts()["heap"]) > 0, "a number of stacks on the index page")
                 second, delta, third = server.profile("allocs"), server.profile("heap?seconds=1"), server.profile("allocs")
                 self.assertEqual([first.default_sample_type, delta.default_sample_type], ["alloc_space", "inuse_space"])
                 for index in (0, 1):
