@@ -42,7 +42,8 @@ struct cie {
 	uint64_t code_align, ra_column;
 	int64_t data_align;
 	uint8_t encoding;
-	bool has_sizes; /* augmentation 'z': FDEs carry a length of augmentation data */
+	uint8_t lsda_encoding; /* without 'z': of a pointer in front of the FDE's program; OMIT: none */
+	bool has_sizes;        /* augmentation 'z': FDEs carry a length of augmentation data */
 	bool signal;
 	const uint8_t *program, *program_end;
 };
@@ -82,27 +83,30 @@ static bool entry_open(const struct cprof_cfi_section *section, struct cprof_cfi
 	return !ret_entry->bad;
 }
 
-static bool augmentation(struct cprof_cfi_reader *r, const char *letters, struct cie *cie)
+/* Whether none of `letters` says more than that something is so: behind one that is not known nobody can find their data. */
+static bool have_no_data(const char *letters)
 {
-	const struct cprof_cfi_base nowhere = { r->at, 0, 1 };
-	uint64_t size = cprof_cfi_uleb(r);
-	const uint8_t *data = cprof_cfi_bytes(r, size);
-	if (!data)
-		return false;
-	struct cprof_cfi_reader a = { data, data + size, false };
+	return !strpbrk(letters, "LRP");
+}
+
+/* What the letters say; their data is what `data` reads, to its end if `sized`. */
+static bool take_letters(const char *letters, bool sized, struct cprof_cfi_reader *data,
+			 struct cie *cie)
+{
+	const struct cprof_cfi_base nowhere = { data->at, 0, 1 };
 	for (; *letters; letters++) {
 		uint8_t encoding;
 		switch (*letters) {
 		case 'R':
-			cie->encoding = cprof_cfi_u8(&a);
+			cie->encoding = cprof_cfi_u8(data);
 			break;
 		case 'L':
-			cprof_cfi_u8(&a);
+			cie->lsda_encoding = cprof_cfi_u8(data);
 			break;
 		case 'P':
-			encoding = cprof_cfi_u8(&a);
+			encoding = cprof_cfi_u8(data);
 			/* Only its length matters here; an indirect one is as long. */
-			cprof_cfi_pointer(&a, encoding & 0x0f, &nowhere);
+			cprof_cfi_pointer(data, encoding & 0x0f, &nowhere);
 			break;
 		case 'S':
 			cie->signal = true;
@@ -111,16 +115,28 @@ static bool augmentation(struct cprof_cfi_reader *r, const char *letters, struct
 		case 'G': /* AArch64: tagged stack */
 			break;
 		default:
-			return false;
+			/* A letter to come: the length says where its data ends. */
+			if (!sized || !have_no_data(letters))
+				return false;
 		}
 	}
-	return !a.bad;
+	return !data->bad;
+}
+
+static bool augmentation(struct cprof_cfi_reader *r, const char *letters, struct cie *cie)
+{
+	if (!cie->has_sizes)
+		return take_letters(letters, false, r, cie);
+	uint64_t size = cprof_cfi_uleb(r);
+	const uint8_t *bytes = cprof_cfi_bytes(r, size);
+	struct cprof_cfi_reader data = { bytes, bytes ? bytes + size : bytes, false };
+	return bytes && take_letters(letters + 1, true, &data, cie);
 }
 
 /* `r` stands behind the id. */
 static bool cie_parse(struct cprof_cfi_reader *r, bool is_eh, struct cie *cie)
 {
-	*cie = (struct cie){ .encoding = CPROF_CFI_PE_ABSPTR };
+	*cie = (struct cie){ .encoding = CPROF_CFI_PE_ABSPTR, .lsda_encoding = CPROF_CFI_PE_OMIT };
 	uint8_t version = cprof_cfi_u8(r);
 	const char *letters = (const char *)r->at;
 	const size_t left = cprof_cfi_left(r);
@@ -141,7 +157,7 @@ static bool cie_parse(struct cprof_cfi_reader *r, bool is_eh, struct cie *cie)
 	cie->data_align = cprof_cfi_sleb(r);
 	cie->ra_column = version == 1 ? cprof_cfi_u8(r) : cprof_cfi_uleb(r);
 	cie->has_sizes = letters[0] == 'z';
-	if (cie->has_sizes ? !augmentation(r, letters + 1, cie) : letters[0] != 0)
+	if (!augmentation(r, letters, cie))
 		return false;
 	cie->program = r->at;
 	cie->program_end = r->end;
@@ -193,6 +209,17 @@ static bool fde_range(struct cprof_cfi_reader *entry, const struct cprof_cfi_sec
 	return true;
 }
 
+/* What stands between the FDE's addresses and its program. */
+static void skip_augmentation(struct cprof_cfi_reader *entry,
+			      const struct cprof_cfi_section *section, const struct cie *cie)
+{
+	const struct cprof_cfi_base base = { section->bytes, section->addr, 0 };
+	if (cie->has_sizes)
+		cprof_cfi_bytes(entry, cprof_cfi_uleb(entry));
+	else if (cie->lsda_encoding != CPROF_CFI_PE_OMIT)
+		cprof_cfi_pointer(entry, cie->lsda_encoding & 0x0f, &base);
+}
+
 /* The FDE at `offset`, whole; false if there is none that is well-formed. */
 static bool fde_parse(const struct cprof_cfi *cfi, bool is_eh, uint64_t offset,
 		      struct cprof_cfi_fde *ret_fde)
@@ -211,8 +238,7 @@ static bool fde_parse(const struct cprof_cfi *cfi, bool is_eh, uint64_t offset,
 	    !cie_find(section, is_eh, cie_at, &cie) ||
 	    !fde_range(&entry, section, cfi->hdr.addr, &cie, &start, &end))
 		return false;
-	if (cie.has_sizes)
-		cprof_cfi_bytes(&entry, cprof_cfi_uleb(&entry));
+	skip_augmentation(&entry, section, &cie);
 	if (entry.bad)
 		return false;
 	*ret_fde = (struct cprof_cfi_fde){

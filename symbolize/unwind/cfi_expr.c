@@ -159,6 +159,11 @@ static bool literal(struct machine *m, uint8_t op)
 		push(m, (uint64_t)(op - DW_OP_lit0));
 		return true;
 	}
+	/* Not for expressions of frames by the standard; libgcc and libdwfl take the register's value. */
+	if (op >= DW_OP_reg0 && op <= DW_OP_reg31) {
+		push_reg(m, (uint64_t)(op - DW_OP_reg0), 0);
+		return true;
+	}
 	if (op >= DW_OP_breg0 && op <= DW_OP_breg31) {
 		push_reg(m, (uint64_t)(op - DW_OP_breg0), cprof_cfi_sleb(r));
 		return true;
@@ -176,6 +181,7 @@ static bool literal(struct machine *m, uint8_t op)
 	case DW_OP_const4s: push(m, (uint64_t)cprof_cfi_sfixed(r, 4)); return true;
 	case DW_OP_constu: push(m, cprof_cfi_uleb(r)); return true;
 	case DW_OP_consts: push(m, (uint64_t)cprof_cfi_sleb(r)); return true;
+	case DW_OP_regx: push_reg(m, cprof_cfi_uleb(r), 0); return true;
 	case DW_OP_bregx:
 		reg = cprof_cfi_uleb(r);
 		push_reg(m, reg, cprof_cfi_sleb(r));

@@ -266,12 +266,15 @@ TEST(cfi_bad_programs_give_no_row)
 {
 	static const struct {
 		const char *what;
-		uint8_t program[24];
+		uint8_t program[33];
 		size_t n;
 	} bad[] = {
 		{ "unknown instruction", { 0x3f }, 1 },
 		{ "restore_state with nothing remembered", { DW_CFA_restore_state }, 1 },
-		{ "remember_state nine times", { 10, 10, 10, 10, 10, 10, 10, 10, 10 }, 9 },
+		{ "remember_state 33 times",
+		  { 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10,
+		    10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10 },
+		  33 },
 		{ "def_cfa with a vector register", { DW_CFA_def_cfa, 60, 8 }, 3 },
 		{ "offset of an expression CFA",
 		  { DW_CFA_def_cfa_expression, 2, 0x77, 0, DW_CFA_def_cfa_offset, 8 },
@@ -288,7 +291,7 @@ TEST(cfi_bad_programs_give_no_row)
 		struct cprof_cfi_row row;
 		put_cie(&eh, "zR");
 		/* Nops in front, so that the program ends where the entry ends. */
-		uint8_t program[24] = { 0 };
+		uint8_t program[36] = { 0 };
 		size_t pad = (4 - (17 + bad[i].n) % 4) % 4;
 		memcpy(program + pad, bad[i].program, bad[i].n);
 		put_fde(&eh, 0, CODE, 100, program, pad + bad[i].n);
@@ -301,7 +304,7 @@ TEST(cfi_bad_programs_give_no_row)
 
 TEST(cfi_unusable_common_entries_give_no_row)
 {
-	static const char *const augmentations[] = { "zX", "X", "zRX", "" };
+	static const char *const augmentations[] = { "zX", "X", "zXR", "RX", "" };
 	for (size_t i = 0; i < sizeof(augmentations) / sizeof(augmentations[0]); i++) {
 		struct bytes eh = { 0 };
 		struct cprof_cfi_row row;
@@ -309,6 +312,24 @@ TEST(cfi_unusable_common_entries_give_no_row)
 		put_fde(&eh, 0, CODE, 100, frame_program, sizeof(frame_program));
 		struct cprof_cfi *cfi = open_eh(&eh, &no_bytes);
 		CHECK(!row_at(cfi, CODE, &row));
+		cprof_cfi_free(cfi);
+	}
+}
+
+TEST(cfi_letters_to_come_are_skipped_where_their_length_is_told)
+{
+	static const struct {
+		const char *augmentation;
+		bool signal;
+	} good[] = { { "zRX", false }, { "zRXS", true }, { "zRSX", true } };
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct bytes eh = { 0 };
+		struct cprof_cfi_row row;
+		put_cie(&eh, good[i].augmentation);
+		put_fde(&eh, 0, CODE, 100, frame_program, sizeof(frame_program));
+		struct cprof_cfi *cfi = open_eh(&eh, &no_bytes);
+		CHECK(row_at(cfi, CODE, &row));
+		CHECK(row.signal == good[i].signal);
 		cprof_cfi_free(cfi);
 	}
 }
@@ -397,6 +418,8 @@ TEST(cfi_expressions)
 		  11,
 		  true,
 		  0x1008 },
+		{ "a register itself", { DW_OP_reg7 }, 1, true, 0x1000 },
+		{ "a register by its number", { DW_OP_regx, 7 }, 2, true, 0x1000 },
 		{ "unknown register", { DW_OP_breg0 + 5, 0 }, 2, false, 0 },
 		{ "pop from an empty stack", { DW_OP_plus }, 1, false, 0 },
 		{ "one operand of two", { DW_OP_lit1, DW_OP_plus }, 2, false, 0 },
