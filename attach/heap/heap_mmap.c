@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/search.h"
 
 #define SETTLE_NS  1000000ull /* records of this age have arrived in every ring */
 #define ROWS_MAX   (1u << 16)
@@ -190,7 +191,9 @@ static struct cprof_error *on_call(void *ctx, const struct cprof_mmap_call *call
 	struct cprof_heap_mmap *mmap = ctx;
 	uint32_t stack = NO_STACK;
 	struct cprof_error *err = NULL;
-	if (call->kind != CPROF_MMAP_CALL_UNMAP && call->time_ns >= mmap->from_ns)
+	const bool takes_away =
+		call->kind == CPROF_MMAP_CALL_UNMAP || call->kind == CPROF_MMAP_CALL_DETACH;
+	if (!takes_away && call->time_ns >= mmap->from_ns)
 		err = walk(mmap, regs, record, &stack);
 	if (err)
 		return err;
@@ -299,21 +302,29 @@ static enum cprof_heap_mmap_what what_by_path(const char *path)
 						: CPROF_HEAP_MMAP_WHATS;
 }
 
+/* What is mapped at an address by now; NULL: nothing. Read once in a drain. */
+static struct cprof_error *map_now(struct cprof_heap_mmap *mmap, uint64_t addr,
+				   const struct cprof_map **ret_map)
+{
+	struct cprof_error *err = NULL;
+	if (!mmap->maps_fresh)
+		err = cprof_process_refresh(mmap->process, 0);
+	mmap->maps_fresh = true;
+	*ret_map = err ? NULL : cprof_maps_find(&mmap->process->maps, addr);
+	return err;
+}
+
 /* What a descriptor's mapping is of; CPROF_HEAP_MMAP_WHATS: a file, or it is gone again and nobody said. */
 static struct cprof_error *what_of_file(struct cprof_heap_mmap *mmap,
 					const struct cprof_mmap_call *call,
 					enum cprof_heap_mmap_what *ret_what)
 {
-	struct cprof_error *err = NULL;
+	const struct cprof_map *map;
 	if (*call->path) {
 		*ret_what = what_by_path(call->path);
 		return NULL;
 	}
-	if (!mmap->maps_fresh)
-		err = cprof_process_refresh(mmap->process, 0);
-	mmap->maps_fresh = true;
-	const struct cprof_map *map =
-		err ? NULL : cprof_maps_find(&mmap->process->maps, call->start);
+	struct cprof_error *err = map_now(mmap, call->start, &map);
 	*ret_what = map ? what_by_path(map->path) : CPROF_HEAP_MMAP_WHATS;
 	return err;
 }
@@ -382,6 +393,47 @@ static struct cprof_error *take_break(struct cprof_heap_mmap *mmap,
 	return add(mmap, was, is, event->stack, CPROF_HEAP_MMAP_BRK);
 }
 
+/* Where the kernel's word of how much it was is lost, the mapping tells; of one that is gone already nothing is known. */
+static struct cprof_error *take_attach(struct cprof_heap_mmap *mmap,
+				       const struct cprof_heap_mmap_event *event)
+{
+	const uint64_t start = event->call.start;
+	uint64_t end = event->call.end;
+	if (end <= start) {
+		const struct cprof_map *map;
+		struct cprof_error *err = map_now(mmap, start, &map);
+		if (err)
+			return err;
+		end = map && map->start == start && begins(map->path, "/SYSV") ? map->end : start;
+	}
+	return event->stack == NO_STACK || end <= start
+		       ? cprof_mapped_set_remove(&mmap->set, start, end)
+		       : add(mmap, start, end, event->stack, CPROF_HEAP_MMAP_SYSTEM_V);
+}
+
+/* All that is left of what was attached there. */
+static struct cprof_error *take_detach(struct cprof_heap_mmap *mmap,
+				       const struct cprof_heap_mmap_event *event)
+{
+	struct cprof_error *err = NULL;
+	size_t at = CPROF_SEARCH(i, mmap->set.n, mmap->set.pieces[i].start < event->call.start);
+	if (at == mmap->set.n || mmap->set.pieces[at].start != event->call.start)
+		return NULL;
+	const uint32_t number = mmap->set.pieces[at].call;
+	if (mmap->rows[mmap->row_of[number]].what != CPROF_HEAP_MMAP_SYSTEM_V)
+		return NULL;
+	while (!err && at < mmap->set.n) {
+		const struct cprof_mapped_piece piece = mmap->set.pieces[at];
+		if (piece.call == number)
+			err = cprof_mapped_set_remove(&mmap->set, piece.start, piece.end);
+		else if (piece.start - event->call.start < mmap->rows[mmap->row_of[number]].bytes)
+			at++;
+		else
+			break;
+	}
+	return err;
+}
+
 static struct cprof_error *take(struct cprof_heap_mmap *mmap,
 				const struct cprof_heap_mmap_event *event)
 {
@@ -392,6 +444,10 @@ static struct cprof_error *take(struct cprof_heap_mmap *mmap,
 		return take_remap(mmap, event);
 	case CPROF_MMAP_CALL_BRK:
 		return take_break(mmap, event);
+	case CPROF_MMAP_CALL_ATTACH:
+		return take_attach(mmap, event);
+	case CPROF_MMAP_CALL_DETACH:
+		return take_detach(mmap, event);
 	case CPROF_MMAP_CALL_UNMAP:
 	case CPROF_N_MMAP_CALLS:
 		break;

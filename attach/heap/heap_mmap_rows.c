@@ -13,6 +13,7 @@ static const char *const names[CPROF_HEAP_MMAP_WHATS] = {
 	[CPROF_HEAP_MMAP_SHARED] = "shared",
 	[CPROF_HEAP_MMAP_MEMFD] = "memfd",
 	[CPROF_HEAP_MMAP_SHM] = "shm",
+	[CPROF_HEAP_MMAP_SYSTEM_V] = "System V",
 	[CPROF_HEAP_MMAP_BRK] = "brk",
 	[CPROF_HEAP_MMAP_RESERVED] = "reserved",
 };
@@ -106,7 +107,8 @@ static void note(const struct cprof_heap_mmap *mmap)
 			   calls, bytes, inuse, mmap->own);
 	if (mmap->lost)
 		cprof_run_log_note(mmap->log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " calls of mmap, munmap, mremap or brk were lost: "
+				   "%" PRIu64
+				   " calls of mmap, munmap, mremap, brk, shmat or shmdt were lost: "
 				   "they came too fast",
 				   mmap->lost);
 	if (mmap->no_room)

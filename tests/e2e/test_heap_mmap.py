@@ -9,7 +9,7 @@ import harness
 from heap_harness import Truth, Watching, executable_bytes, sums
 
 MAPPINGS = {"by_mmap": "anonymous", "by_syscall": "anonymous", "by_shared": "shared", "by_memfd": "memfd", "by_reserve": "reserved",
-            "by_parts": "anonymous", "by_mremap": "anonymous", "by_sbrk": "brk", "start_threads": "thread stack"}
+            "by_parts": "anonymous", "by_mremap": "anonymous", "by_sbrk": "brk", "by_shmat": "System V", "start_threads": "thread stack"}
 
 
 def mapped(profile, name):

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -94,6 +95,16 @@ static NOINLINE void *by_sbrk(size_t n)
 	return p;
 }
 
+static NOINLINE void *by_shmat(size_t n)
+{
+	int id = shmget(IPC_PRIVATE, n, IPC_CREAT | 0600);
+	if (id < 0)
+		_exit(3);
+	void *p = shmat(id, NULL, 0);
+	shmctl(id, IPC_RMID, NULL); /* goes with the last who has it */
+	return p;
+}
+
 /* What is counted for one of them, when n is asked for; and how much of it stays. */
 static const struct {
 	const char *name;
@@ -104,6 +115,7 @@ static const struct {
 	{ "by_shared", by_shared, 1, 1, 1 },   { "by_memfd", by_memfd, 1, 1, 1 },
 	{ "by_reserve", by_reserve, 1, 1, 1 }, { "by_parts", by_parts, 1, 3, 2 },
 	{ "by_mremap", by_mremap, 2, 1, 1 },   { "by_sbrk", by_sbrk, 1, 1, 1 },
+	{ "by_shmat", by_shmat, 1, 1, 1 },
 };
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
@@ -114,6 +126,13 @@ static size_t mapped(size_t way, size_t n)
 	if (ways[way].way == by_reserve)
 		return 2 * n;
 	return ways[way].way == by_mremap ? n + PAGE : n;
+}
+
+static int give_back(size_t way, char *p, size_t bytes)
+{
+	if (ways[way].way == by_sbrk)
+		return sbrk(-(intptr_t)bytes) == (void *)-1;
+	return ways[way].way == by_shmat ? shmdt(p) : munmap(p, bytes);
 }
 
 static void say(const char *name, size_t calls, size_t bytes, size_t live, size_t live_bytes)
@@ -144,7 +163,7 @@ static void one_way(size_t way)
 		else if (!is_reserve)
 			calls += ways[way].calls, bytes += n * ways[way].times + 2 * extra;
 		if (drop) {
-			if (is_brk ? sbrk(-(intptr_t)n) == (void *)-1 : munmap(p, mapped(way, n)))
+			if (give_back(way, p, mapped(way, n)))
 				_exit(3);
 			continue;
 		}
@@ -215,7 +234,7 @@ static void drop(void)
 	for (size_t way = 0; way < WAYS; way++) {
 		for (size_t i = 0; i < CALLS; i++) {
 			if (kept[way][i] && ways[way].way != by_sbrk)
-				munmap(kept[way][i], sizes[way][i]);
+				give_back(way, kept[way][i], sizes[way][i]);
 		}
 	}
 	for (size_t i = 0; i < CALLS; i++)

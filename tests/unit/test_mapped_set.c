@@ -126,6 +126,8 @@ static struct cprof_regs regs_of(uint64_t rax, uint64_t rdi, uint64_t rsi, uint6
 #define UNMAP CPROF_MMAP_CALL_UNMAP
 #define REMAP CPROF_MMAP_CALL_REMAP
 #define BRK   CPROF_MMAP_CALL_BRK
+#define SHMAT CPROF_MMAP_CALL_ATTACH
+#define SHMDT CPROF_MMAP_CALL_DETACH
 
 TEST(mmap_call_reads_what_a_call_did_and_believes_nothing_else)
 {
@@ -154,6 +156,13 @@ TEST(mmap_call_reads_what_a_call_did_and_believes_nothing_else)
 		{ "mremap that failed", REMAP, (uint64_t)-14, 0x7000, 0x1000, 0x3000, 0, false, 0,
 		  0, 0, 0 },
 		{ "brk", BRK, 0x123456, 0x123456, 0, 0, 0, true, 0, 0x124000, 0, 0 },
+		{ "shmat, of which it is not said how much", SHMAT, 0x7000, 5, 0, 0, 0, true,
+		  0x7000, 0x7000, 0, 0 },
+		{ "shmat that failed", SHMAT, (uint64_t)-22, 5, 0, 0, 0, false, 0, 0, 0, 0 },
+		{ "shmat to no page's beginning", SHMAT, 0x7008, 5, 0, 0, 0, false, 0, 0, 0, 0 },
+		{ "shmdt, whatever is in rax", SHMDT, (uint64_t)-38, 0x7000, 0, 0, 0, true, 0x7000,
+		  0x7000, 0, 0 },
+		{ "shmdt of nonsense", SHMDT, 0, 0x7123, 0, 0, 0, false, 0, 0, 0, 0 },
 		{ "a break that cannot be", BRK, 0xffff800000000000, 0, 0, 0, 0, false, 0, 0, 0,
 		  0 },
 	};

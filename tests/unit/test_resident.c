@@ -109,7 +109,7 @@ TEST(resident_lines_add_up_without_a_claim)
 	CHECK_UINT(line(&resident, "pages of files: code, constants"), 12 * 1024);
 	CHECK_UINT(line(&resident, "written data of programs and libraries"), 4 * 1024);
 	CHECK_UINT(line(&resident, "memory named [anon:pool]"), 4 * 1024);
-	CHECK_UINT(line(&resident, "shared memory (memfd, shm, /dev/zero)"), 4 * 1024);
+	CHECK_UINT(line(&resident, "shared memory: memfd"), 4 * 1024);
 	CHECK_UINT(resident.lines[cprof_resident_rest(&resident)].bytes, 16 * 1024);
 	cprof_resident_text(&resident, "a, pid 7", &out);
 	CHECK(strstr(cprof_buffer_text(&out),

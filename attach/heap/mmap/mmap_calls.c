@@ -12,10 +12,12 @@
 #include "attach/perf/perf_tracepoint.h"
 #include "base/clock.h"
 
-#define NO_STACK   8
-#define NAMED      32 /* calls of several threads can be under way at once */
+#define NO_STACK 8
+#define NAMED    32 /* calls of several threads can be under way at once */
+#define ATTACHED                                                                                   \
+	4096 /* in one drain; of more than that /proc/PID/maps has to tell how much it was */
 #define FOLLOW_NS  100000000ull
-#define CACHE_FILE "tracepoints.mmap"
+#define CACHE_FILE "tracepoints.mmap-shm"
 #define PAGE       4096ull
 #define ADDRESSES  (1ull << 56) /* five levels of page tables: no user address is beyond */
 #define ERRNO_MAX  4095ull
@@ -60,8 +62,12 @@ bool cprof_mmap_call_read(enum cprof_mmap_call_kind kind, const struct cprof_reg
 		ok = ok && pages(argument[0], argument[1], &call.start, &call.end);
 	else if (kind == CPROF_MMAP_CALL_REMAP)
 		ok = ok && read_remap(argument, result, &call);
-	else
+	else if (kind == CPROF_MMAP_CALL_BRK)
 		ok = ok && pages(0, result, &call.start, &call.end);
+	else if (kind == CPROF_MMAP_CALL_ATTACH)
+		ok = ok && pages(result, 0, &call.start, &call.end);
+	else
+		ok = pages(argument[0], 0, &call.start, &call.end);
 	call.prot = (uint32_t)argument[2];
 	call.flags = (uint32_t)argument[3];
 	if (ok)
@@ -98,6 +104,16 @@ static void call_brk(void)
 	syscall(SYS_brk, CPROF_PERF_TRACEPOINT_ARGUMENT); /* below the heap: it stays where it is */
 }
 
+static void call_shmat(void)
+{
+	syscall(SYS_shmat, -1, 0, 0);
+}
+
+static void call_shmdt(void)
+{
+	syscall(SYS_shmdt, CPROF_PERF_TRACEPOINT_ARGUMENT);
+}
+
 static const struct cprof_perf_tracepoint tracepoints[CPROF_N_MMAP_CALLS] = {
 	[CPROF_MMAP_CALL_MAP] = { .name = "sys_exit_mmap",
 				  .call = call_mmap,
@@ -112,6 +128,11 @@ static const struct cprof_perf_tracepoint tracepoints[CPROF_N_MMAP_CALLS] = {
 				  .call = call_brk,
 				  .guess = 692,
 				  .is_return = true },
+	[CPROF_MMAP_CALL_ATTACH] = { .name = "sys_exit_shmat",
+				     .call = call_shmat,
+				     .guess = 2049,
+				     .is_return = true },
+	[CPROF_MMAP_CALL_DETACH] = { .name = "sys_enter_shmdt", .call = call_shmdt, .guess = 2048 },
 };
 
 struct cprof_mmap_calls {
@@ -130,7 +151,24 @@ struct cprof_mmap_calls {
 		char path[CPROF_MMAP_CALL_PATH];
 	} named[NAMED];
 	size_t n_named;
+
+	/* How much was attached: that stands among what mmap's event tells, which is read before shmat's. */
+	struct attached {
+		uint64_t start, end, time_ns;
+	} attached[ATTACHED];
+	size_t n_attached;
 };
+
+static bool has_stack(enum cprof_mmap_call_kind kind)
+{
+	return kind != CPROF_MMAP_CALL_UNMAP && kind != CPROF_MMAP_CALL_DETACH;
+}
+
+/* A kernel may have been built without. */
+static bool can_miss(enum cprof_mmap_call_kind kind)
+{
+	return kind == CPROF_MMAP_CALL_ATTACH || kind == CPROF_MMAP_CALL_DETACH;
+}
 
 static struct cprof_error *open_one(struct cprof_mmap_calls *calls, struct cprof_run_log *log,
 				    const struct cprof_perf_tracepoint *point,
@@ -144,7 +182,7 @@ static struct cprof_error *open_one(struct cprof_mmap_calls *calls, struct cprof
 			  .mmap_data = kind == CPROF_MMAP_CALL_MAP,
 			  .exclude_kernel = 1 },
 		.name = point->name,
-		.stack_bytes = kind == CPROF_MMAP_CALL_UNMAP ? NO_STACK : room->stack_bytes,
+		.stack_bytes = has_stack(kind) ? room->stack_bytes : NO_STACK,
 		.rate_hz = room->rate_hz,
 		.strategy = "auto",
 		.targets = &calls->target,
@@ -169,6 +207,8 @@ struct cprof_error *cprof_mmap_calls_open(struct cprof_target *target, struct cp
 	struct cprof_error *err =
 		cprof_perf_tracepoints_find(points, CPROF_N_MMAP_CALLS, CACHE_FILE);
 	for (unsigned i = 0; !err && i < CPROF_N_MMAP_CALLS; i++) {
+		if (!points[i].id && can_miss(i))
+			continue;
 		if (!points[i].id)
 			err = cprof_error_new(CPROF_ERR_UNSUPPORTED,
 					      "this kernel has no tracepoint %s", points[i].name);
@@ -192,6 +232,16 @@ void cprof_mmap_calls_close(struct cprof_mmap_calls *calls)
 
 /* ---- reading ---- */
 
+static void note_attached(struct cprof_mmap_calls *calls, const struct cprof_perf_record *record)
+{
+	static const char name[] = "/SYSV";
+	if (strncmp(record->map.path, name, sizeof(name) - 1) == 0)
+		calls->attached[calls->n_attached++ % ATTACHED] =
+			(struct attached){ .start = record->map.start,
+					   .end = record->map.start + record->map.len,
+					   .time_ns = record->time_ns };
+}
+
 static void name(struct cprof_mmap_calls *calls, const struct cprof_perf_record *record)
 {
 	struct named *named = &calls->named[calls->n_named++ % NAMED];
@@ -210,14 +260,31 @@ static void take_name(struct cprof_mmap_calls *calls, struct cprof_mmap_call *ca
 	}
 }
 
+/* The last one there before the call's end. */
+static void take_attached(const struct cprof_mmap_calls *calls, struct cprof_mmap_call *call)
+{
+	const size_t n = calls->n_attached < ATTACHED ? calls->n_attached : ATTACHED;
+	const struct attached *last = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct attached *one = &calls->attached[i];
+		if (one->start == call->start && one->time_ns <= call->time_ns &&
+		    (!last || one->time_ns > last->time_ns))
+			last = one;
+	}
+	if (last)
+		call->end = last->end;
+}
+
 /* What the kernel tells beside the samples is not wanted, but for names. */
 static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
 {
 	struct cprof_mmap_calls *calls = ctx;
 	struct cprof_mmap_call call;
 	struct cprof_regs regs;
-	if (record->kind == CPROF_PERF_MAP && (pid_t)record->pid == calls->target->pid)
+	if (record->kind == CPROF_PERF_MAP && (pid_t)record->pid == calls->target->pid) {
 		name(calls, record);
+		note_attached(calls, record);
+	}
 	if (record->kind != CPROF_PERF_SAMPLE || (pid_t)record->pid != calls->target->pid ||
 	    !record->sample.regs || record->sample.regs_32bit)
 		return NULL;
@@ -227,6 +294,8 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 	call.time_ns = record->time_ns;
 	if (call.kind == CPROF_MMAP_CALL_MAP)
 		take_name(calls, &call);
+	if (call.kind == CPROF_MMAP_CALL_ATTACH)
+		take_attached(calls, &call);
 	return calls->fn(calls->ctx, &call, &regs, record);
 }
 
@@ -243,6 +312,8 @@ struct cprof_error *cprof_mmap_calls_drain(struct cprof_mmap_calls *calls, uint6
 	for (unsigned i = 0; !err && i < CPROF_N_MMAP_CALLS; i++) {
 		struct cprof_perf_source *source = calls->sources[i];
 		calls->now = i;
+		if (!source)
+			continue;
 		if (follow && source->opener->follow)
 			err = source->opener->follow(source);
 		if (!err)
@@ -255,6 +326,6 @@ uint64_t cprof_mmap_calls_lost(const struct cprof_mmap_calls *calls)
 {
 	uint64_t lost = 0;
 	for (size_t i = 0; i < CPROF_N_MMAP_CALLS; i++)
-		lost += cprof_perf_source_lost(calls->sources[i]);
+		lost += calls->sources[i] ? cprof_perf_source_lost(calls->sources[i]) : 0;
 	return lost;
 }

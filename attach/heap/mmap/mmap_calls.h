@@ -4,10 +4,10 @@
  *
  * Nothing is put into the target and no thread of it is stopped. An ordinary user may trace the system calls of his own processes
  * (perf_tracepoint.h). At the return of a call the registers are what they were when it was made, but for rax, so that is where calls
- * that map are looked at, with the stack; munmap is at its entry, for as soon as it has done its work another thread may get the
- * same addresses.
+ * that map are looked at, with the stack; munmap and shmdt are at their entry, for as soon as they have done their work another thread
+ * may get the same addresses. A kernel without System V shared memory has no such calls, and nothing is missing then.
  *
- * Source of truth: mmap(2), mremap(2), brk(2); System V psABI, AMD64 Linux kernel conventions.
+ * Source of truth: mmap(2), mremap(2), brk(2), shmop(2); System V psABI, AMD64 Linux kernel conventions.
  */
 #ifndef CPROF_ATTACH_HEAP_MMAP_MMAP_CALLS_H
 #define CPROF_ATTACH_HEAP_MMAP_MMAP_CALLS_H
@@ -25,6 +25,8 @@ enum cprof_mmap_call_kind {
 	CPROF_MMAP_CALL_UNMAP,
 	CPROF_MMAP_CALL_REMAP,
 	CPROF_MMAP_CALL_BRK,
+	CPROF_MMAP_CALL_ATTACH, /* of System V shared memory; the call does not say how much it is */
+	CPROF_MMAP_CALL_DETACH,
 	CPROF_N_MMAP_CALLS,
 };
 
@@ -35,7 +37,8 @@ struct cprof_mmap_call {
 	enum cprof_mmap_call_kind kind;
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t start,
-		end; /* what is mapped now; UNMAP: what no longer is; BRK: 0 and the new break */
+		end; /* what is mapped now; UNMAP: what no longer is; BRK: 0 and the new break;
+			ATTACH: nothing where the kernel did not say how much; DETACH: nothing, at where that was */
 	uint64_t old_start, old_end; /* REMAP: what was; old_start == old_end: it stays as it is */
 	uint32_t prot, flags;        /* MAP: PROT_ and MAP_ */
 	char path

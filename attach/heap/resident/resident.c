@@ -169,8 +169,18 @@ static uint64_t resident_of(struct cprof_resident *resident, const struct cprof_
 	return bytes;
 }
 
-static const char *const memory_files[] = { "/dev/shm/",      "/dev/zero", "/memfd:",    "/SYSV",
-					    "/anon_hugepage", "/[aio]",    "anon_inode:" };
+/* By the beginning of its name: files that are no files. */
+static const struct {
+	const char *name, *what;
+} memory_files[] = {
+	{ "/memfd:", "shared memory: memfd" },
+	{ "/dev/shm/", "shared memory: /dev/shm" },
+	{ "/SYSV", "shared memory: System V" },
+	{ "/dev/zero", "shared memory: anonymous" },
+	{ "/anon_hugepage", "shared memory: anonymous" },
+	{ "/[aio]", "shared memory: rings of the kernel" },
+	{ "anon_inode:", "shared memory: rings of the kernel" },
+};
 
 static bool begins(const char *text, const char *with)
 {
@@ -212,13 +222,13 @@ static void give_file(struct cprof_resident *resident, const struct cprof_smaps_
 static void give_rest(struct cprof_resident *resident, const struct cprof_smaps_row *row,
 		      struct left *left)
 {
-	bool memory = row->shared && !row->inode;
-	for (size_t i = 0; i < sizeof(memory_files) / sizeof(memory_files[0]); i++)
-		memory = memory || begins(row->name, memory_files[i]);
+	const char *memory = row->shared && !row->inode ? "shared memory: anonymous" : NULL;
+	for (size_t i = 0; i < sizeof(memory_files) / sizeof(memory_files[0]); i++) {
+		if (begins(row->name, memory_files[i].name))
+			memory = memory_files[i].what;
+	}
 	if (memory) {
-		give(resident,
-		     cprof_resident_line(resident, "shared memory (memfd, shm, /dev/zero)"),
-		     left->bytes, left);
+		give(resident, cprof_resident_line(resident, memory), left->bytes, left);
 	} else if (row->inode) {
 		give_file(resident, row, left);
 	} else {
