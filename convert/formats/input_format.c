@@ -31,11 +31,16 @@ static const struct cprof_input_format *const headed[] = {
 };
 
 /* What people take for a profile by mistake, or because another tool would have taken it. */
-static const struct {
+struct foreign {
 	const char *begins, *what, *hint;
-} foreign[] = {
+};
+
+/* Files of bytes: no text, whatever stands in them. */
+static const struct foreign foreign_bytes[] = {
 	{ "PERFILE2", "a recording of perf",
 	  "perf script -i FILE writes it as text, which is understood; a pipe will do" },
+	{ "FLR", "a recording of Java's flight recorder",
+	  "async-profiler's jfrconv writes it as folded stacks, which are understood" },
 	{ "\177ELF", "a program", "cprof PROGRAM PROFILE; cprof-attach records one" },
 	{ "\x28\xb5\x2f\xfd", "compressed with zstd",
 	  "zstd -dc FILE decompresses it; a pipe will do" },
@@ -43,11 +48,19 @@ static const struct {
 	  "7zXZ",
 	  "compressed with xz", "xz -dc FILE decompresses it; a pipe will do" },
 	{ "BZh", "compressed with bzip2", "bzip2 -dc FILE decompresses it; a pipe will do" },
+	{ "\x04\x22\x4d\x18", "compressed with lz4",
+	  "lz4 -dc FILE decompresses it; a pipe will do" },
+	{ "PK\3\4", "a zip archive", "unzip -p FILE decompresses it; a pipe will do" },
+	{ "\xff\xfe", "text in UTF-32", "iconv -f UTF-32 -t UTF-8 FILE; a pipe will do" },
+};
+
+static const struct foreign foreign_texts[] = {
 	{ "go 1.", "an execution trace of a Go program", "go tool trace FILE reads it" },
 	{ "goroutine ", "stacks of goroutines as text", "fetch it with debug=1 or without debug" },
 	{ "<", "a web page",
 	  "profiles of Go programs are at /debug/pprof/profile, /debug/pprof/heap ..." },
 	{ "{", "JSON", "pprof files, folded stacks and the text of perf script are understood" },
+	{ "[", "JSON", "pprof files, folded stacks and the text of perf script are understood" },
 };
 
 static bool is_text(const uint8_t *bytes, size_t n)
@@ -59,25 +72,44 @@ static bool is_text(const uint8_t *bytes, size_t n)
 	return n > 0;
 }
 
-/* The error of the reader of pprof's own format says little where the file was never meant to be one. */
+static struct cprof_error *find_foreign(const struct foreign *rows, size_t n_rows,
+					const uint8_t *bytes, size_t n, size_t at)
+{
+	for (const struct foreign *row = rows; row < rows + n_rows; row++) {
+		size_t length = strlen(row->begins);
+		if (n - at >= length && memcmp(bytes + at, row->begins, length) == 0)
+			return cprof_error_hint(
+				cprof_error_new(CPROF_ERR_BAD_DATA,
+						"no profile: from byte %zu on it is %s", at,
+						row->what),
+				"%s", row->hint);
+	}
+	return NULL;
+}
+
+static struct cprof_error *unknown_text(const uint8_t *bytes, size_t n, size_t at)
+{
+	const char *text = (const char *)bytes + at;
+	if (at == n)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: blank lines only");
+	size_t line = strcspn(text, "\r\n");
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: text of no known kind: %.*s",
+				line < 120 ? (int)line : 120, text),
+		"as text it is none of: folded stacks, perf script, profiles of gperftools, jemalloc and Go");
+}
+
+/* The error of the reader of pprof's own format says little where the file was never meant to be one. Takes `err`. */
 static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes, size_t n)
 {
 	size_t blank = strspn((const char *)bytes, " \t\r\n");
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
-		size_t length = strlen(foreign[i].begins);
-		if (n - blank < length || memcmp(bytes + blank, foreign[i].begins, length) != 0)
-			continue;
+	struct cprof_error *better = find_foreign(
+		foreign_texts, sizeof(foreign_texts) / sizeof(foreign_texts[0]), bytes, n, blank);
+	if (!better && is_text(bytes, n < 256 ? n : 256))
+		better = unknown_text(bytes, n, blank);
+	if (better)
 		cprof_error_free(err);
-		return cprof_error_hint(cprof_error_new(CPROF_ERR_BAD_DATA,
-							"no profile: from byte %zu on it is %s",
-							blank, foreign[i].what),
-					"%s", foreign[i].hint);
-	}
-	if (is_text(bytes, n < 256 ? n : 256))
-		return cprof_error_hint(
-			err,
-			"as text it is none of: folded stacks, perf script, profiles of gperftools, jemalloc and Go");
-	return err;
+	return better ? better : err;
 }
 
 static struct cprof_error *try_all(const struct cprof_input_format *const *all, const char *bytes,
@@ -97,6 +129,7 @@ static struct cprof_error *try_behind(const char *bytes, size_t n,
 				      struct cprof_profile **ret_profile)
 {
 	const char *at = bytes, *end = bytes + n;
+	size_t first_n = strcspn(bytes, "\r\n");
 	CPROF_AUTO(buffer) struct cprof_buffer note = { 0 };
 	for (int skipped = 1; skipped <= MAX_BEFORE; skipped++) {
 		at = memchr(at, '\n', (size_t)(end - at));
@@ -107,8 +140,11 @@ static struct cprof_error *try_behind(const char *bytes, size_t n,
 			return cprof_error_wrap(err, "behind byte %zu", (size_t)(at - bytes));
 		if (!*ret_profile)
 			continue;
-		cprof_buffer_printf(&note, "%d line%s before the profile %s left out", skipped,
-				    skipped == 1 ? "" : "s", skipped == 1 ? "was" : "were");
+		cprof_buffer_printf(&note,
+				    skipped == 1 ? "%d line before the profile was left out: %.*s"
+						 : "%d lines before the profile were left out, "
+						   "the first is: %.*s",
+				    skipped, first_n < 120 ? (int)first_n : 120, bytes);
 		err = cprof_buffer_error(&note);
 		return err ? err
 			   : cprof_profile_add_comment(*ret_profile, cprof_buffer_text(&note));
@@ -116,16 +152,14 @@ static struct cprof_error *try_behind(const char *bytes, size_t n,
 	return NULL;
 }
 
-/* Text that an editor or a shell of another system has marked, as UTF-8 without the mark. Others' bytes stay where they are. */
-static struct cprof_error *without_mark(const uint8_t **bytes, size_t *n,
-					struct cprof_buffer *converted)
+/* Text as an editor or a shell of another system writes it, as UTF-8. Others' bytes stay where they are. */
+static struct cprof_error *as_utf8(const uint8_t **bytes, size_t *n, struct cprof_buffer *converted)
 {
-	if (*n >= 3 && memcmp(*bytes, "\xef\xbb\xbf", 3) == 0) {
+	while (*n >= 3 && memcmp(*bytes, "\xef\xbb\xbf", 3) == 0) {
 		*bytes += 3;
 		*n -= 3;
-		return NULL;
 	}
-	if (!cprof_utf16_has_mark(*bytes, *n))
+	if (!cprof_utf16_is(*bytes, *n))
 		return NULL;
 	struct cprof_error *err = cprof_utf16_to_utf8(*bytes, *n, converted);
 	*bytes = converted->data;
@@ -139,7 +173,10 @@ static struct cprof_error *read_other(const uint8_t *bytes, size_t n,
 {
 	CPROF_AUTO(buffer) struct cprof_buffer converted = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
-	struct cprof_error *err = without_mark(&bytes, &n, &converted);
+	struct cprof_error *err = as_utf8(&bytes, &n, &converted);
+	if (!err)
+		err = find_foreign(foreign_bytes, sizeof(foreign_bytes) / sizeof(foreign_bytes[0]),
+				   bytes, n, 0);
 	if (!err)
 		err = try_all(formats, (const char *)bytes, n, &profile);
 	if (!err && !profile)

@@ -5,25 +5,59 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "convert/profile/measure.h"
 
+static const char *find_line_end(struct cprof_lines *lines)
+{
+	size_t n = (size_t)(lines->end - lines->at);
+	const char *stop = lines->no_newlines ? NULL : memchr(lines->at, '\n', n);
+	lines->no_newlines = !stop;
+	return stop ? stop : memchr(lines->at, '\r', n);
+}
+
+/* The line's own text, with nothing in it that would end it for those who read it. */
+static void keep_line(struct cprof_buffer *line, const char *at, size_t n)
+{
+	while (n && !at[n - 1])
+		n--;
+	for (; n && !*at; n--)
+		at++;
+	if (n >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) {
+		at += 3;
+		n -= 3;
+	}
+	line->len = 0;
+	for (const char *zero; (zero = memchr(at, 0, n)); at = zero + 1) {
+		n -= (size_t)(zero + 1 - at);
+		cprof_buffer_append(line, at, (size_t)(zero - at));
+		cprof_buffer_puts(line, "\xef\xbf\xbd");
+	}
+	cprof_buffer_append(line, at, n);
+}
+
 const char *cprof_lines_next(struct cprof_lines *lines)
 {
 	if (lines->at >= lines->end)
 		return NULL;
 	lines->line_start = lines->at;
-	const char *stop = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+	const char *stop = find_line_end(lines);
 	size_t n = (size_t)((stop ? stop : lines->end) - lines->at);
 	lines->at += n + (stop != NULL);
 	if (n && lines->line_start[n - 1] == '\r')
 		n--;
-	lines->line.len = 0;
-	cprof_buffer_append(&lines->line, lines->line_start, n);
+	keep_line(&lines->line, lines->line_start, n);
 	return cprof_buffer_text(&lines->line);
+}
+
+bool cprof_lines_is_open(const struct cprof_lines *lines)
+{
+	return lines->at == lines->end && lines->at > lines->line_start && lines->at[-1] != '\n' &&
+	       lines->at[-1] != '\r' && lines->odd_start != lines->line_start;
 }
 
 struct cprof_error *cprof_lines_error(const struct cprof_lines *lines, const char *why)
@@ -38,6 +72,7 @@ struct cprof_error *cprof_lines_forgive(struct cprof_lines *lines, struct cprof_
 	if (!err || err->code != CPROF_ERR_BAD_DATA)
 		return err;
 	lines->n_odd++;
+	lines->odd_start = lines->line_start;
 	if (lines->odd) {
 		cprof_error_free(err);
 	} else if (strncmp(err->message, "byte ", 5) == 0) {
@@ -63,6 +98,17 @@ struct cprof_error *cprof_lines_settle(struct cprof_lines *lines, struct cprof_p
 				    lines->n_odd, lines->odd->message);
 	struct cprof_error *err = cprof_buffer_error(&text);
 	return err ? err : cprof_profile_add_comment(profile, cprof_buffer_text(&text));
+}
+
+struct cprof_error *cprof_lines_tell_open(const struct cprof_lines *lines,
+					  struct cprof_profile *profile)
+{
+	char note[96];
+	if (!cprof_lines_is_open(lines))
+		return NULL;
+	snprintf(note, sizeof(note), "the line at byte %zu has no end: it may be cut off",
+		 (size_t)(lines->line_start - lines->start));
+	return cprof_profile_add_comment(profile, note);
 }
 
 bool cprof_legacy_is_blank(const char *line)
@@ -158,7 +204,7 @@ void cprof_legacy_drop_doubles(struct cprof_profile *p)
 
 bool cprof_scan_number(const char **at, int64_t *ret)
 {
-	const char *text = *at + strspn(*at, " ");
+	const char *text = *at + strspn(*at, " \t");
 	const char *digits = text + (*text == '-');
 	if (!isdigit((unsigned char)*digits))
 		return false;
@@ -171,7 +217,7 @@ bool cprof_scan_number(const char **at, int64_t *ret)
 
 bool cprof_scan_literal(const char **at, const char *literal)
 {
-	const char *text = *at + strspn(*at, " ");
+	const char *text = *at + strspn(*at, " \t");
 	size_t n = strlen(literal);
 	if (strncmp(text, literal, n) != 0)
 		return false;

@@ -14,13 +14,19 @@
 #include "cprof/error.h"
 #include "cprof/profile.h"
 
-/* A text file, line by line. The text of a line is copied, so that it ends with a zero byte. */
+/*
+ * A text file, line by line. The text of a line is copied, so that it ends with a zero byte: without the mark of UTF-8, which
+ * stands within files that were put together; without the zeroes around it that holes of a file are, any other is U+FFFD.
+ * Lines end as on Unix or Windows, or, where the rest of the file has no such end, with a carriage return.
+ */
 struct cprof_lines {
 	const char *at, *end;
 	const char *start; /* of the file, for offsets */
 	const char *line_start;
 	struct cprof_buffer line;
+	bool no_newlines;        /* in the rest of the file */
 	uint64_t n_odd;          /* lines that were left out */
+	const char *odd_start;   /* the last of them; NULL: none */
 	struct cprof_error *odd; /* what is wrong with the first of them; owned */
 };
 
@@ -43,6 +49,13 @@ struct cprof_error *cprof_lines_forgive(struct cprof_lines *lines, struct cprof_
 
 /* At the end: say in the profile's comments how many lines were left out. With no sample at all the first one is the error. */
 struct cprof_error *cprof_lines_settle(struct cprof_lines *lines, struct cprof_profile *profile);
+
+/* Say in the profile's comments that the present line may be cut off, where it is open. For formats whose files end with a line's end. */
+struct cprof_error *cprof_lines_tell_open(const struct cprof_lines *lines,
+					  struct cprof_profile *profile);
+
+/* Whether the present line is the last one, was not left out, and has no end: its own end may be missing, too. */
+bool cprof_lines_is_open(const struct cprof_lines *lines);
 
 bool cprof_legacy_is_blank(const char *line);      /* or a comment */
 bool cprof_legacy_is_map_marker(const char *line); /* the memory map follows */

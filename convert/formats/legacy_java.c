@@ -212,8 +212,12 @@ static struct cprof_error *read_java(const char *bytes, size_t n,
 	while (!err && is && (line = cprof_lines_next(&lines))) {
 		if (!cprof_legacy_is_blank(line))
 			err = read_attribute(legacy.profile, &java, line, &is, &known);
-		if (!err && is && !known)
-			return cprof_lines_error(&lines, "unknown attribute");
+		if (err || !is || known)
+			continue;
+		err = cprof_lines_error(&lines, "unknown attribute");
+		/* Of another form than Java's the rest would be misread. */
+		if (strncmp(line + strspn(line, " \t"), "format", 6) != 0)
+			err = cprof_lines_forgive(&lines, err);
 	}
 	for (is = true; !err && line; line = cprof_lines_next(&lines)) {
 		if (!cprof_legacy_is_blank(line))

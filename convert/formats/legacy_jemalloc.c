@@ -131,6 +131,8 @@ static struct cprof_error *read_jemalloc(const char *bytes, size_t n,
 	}
 	if (!err)
 		err = cprof_lines_settle(&lines, legacy.profile);
+	if (!err && !line)
+		err = cprof_lines_tell_open(&lines, legacy.profile);
 	if (!err)
 		err = cprof_legacy_finish(&legacy, &lines);
 	if (!err)

@@ -37,6 +37,8 @@ static struct cprof_error *finish(struct cprof_legacy *legacy, struct cprof_line
 				  const char *line, struct cprof_profile **ret_profile)
 {
 	CHECK(cprof_lines_settle(lines, legacy->profile));
+	if (!line)
+		CHECK(cprof_lines_tell_open(lines, legacy->profile));
 	while (line && !cprof_legacy_is_map_marker(line))
 		line = cprof_lines_next(lines);
 	CHECK(cprof_legacy_finish(legacy, lines));
@@ -164,13 +166,19 @@ static struct cprof_error *read_heap(const char *bytes, size_t n,
 
 const struct cprof_input_format cprof_input_heap = { "heap profile as text", read_heap };
 
+/* What follows samples, the memory map or anything else. */
+static bool is_section(const char *line)
+{
+	return strncmp(line, "---", 3) == 0 || cprof_legacy_is_map_marker(line);
+}
+
 /* Counts: "NAME profile: total N", then "N @ 0x.. 0x..". */
 static struct cprof_error *read_count_sample(struct cprof_legacy *legacy,
 					     const struct cprof_lines *lines, const char *line)
 {
 	int64_t count;
 	if (*line == '-' || *line == ' ' || !cprof_scan_number(&line, &count) ||
-	    !cprof_scan_literal(&line, "@") || line[strspn(line, " x0123456789abcdef")])
+	    !cprof_scan_literal(&line, "@") || line[strspn(line, " \tx0123456789abcdef")])
 		return cprof_lines_error(lines, "not \"COUNT @ ADDRESSES\"");
 	CHECK(cprof_legacy_push_all(legacy, line, 1, 1));
 	return cprof_legacy_add(legacy, &count, NULL);
@@ -184,9 +192,9 @@ static struct cprof_error *read_count(const char *bytes, size_t n,
 	const char *line = cprof_lines_next(&lines);
 	while (line && cprof_legacy_is_blank(line))
 		line = cprof_lines_next(&lines);
-	static const char behind_name[] = " profile: total ";
-	size_t name_n = line ? strcspn(line, " ") : 0;
-	if (!name_n || strncmp(line + name_n, behind_name, sizeof(behind_name) - 1) != 0)
+	const char *behind = line ? strstr(line, " profile: total ") : NULL;
+	size_t name_n = behind ? (size_t)(behind - line) : 0;
+	if (!name_n)
 		return NULL;
 	CHECK(cprof_legacy_init(&legacy));
 	CPROF_AUTO(free) char *name = strndup(line, name_n);
@@ -194,7 +202,7 @@ static struct cprof_error *read_count(const char *bytes, size_t n,
 		return cprof_error_no_memory();
 	CHECK(cprof_profile_add_type(legacy.profile, name, "count"));
 	CHECK(cprof_profile_set_period(legacy.profile, name, "count", 1));
-	while ((line = cprof_lines_next(&lines)) && strncmp(line, "---", 3) != 0) {
+	while ((line = cprof_lines_next(&lines)) && !is_section(line)) {
 		if (!cprof_legacy_is_blank(line))
 			CHECK(forgive(&legacy, &lines, read_count_sample(&legacy, &lines, line)));
 	}
@@ -204,16 +212,21 @@ static struct cprof_error *read_count(const char *bytes, size_t n,
 const struct cprof_input_format cprof_input_count = { "count profile as text", read_count };
 
 /* Contention: a "---" header, "name = value" lines, then "CYCLES COUNT @ 0x..". */
+#define CONTENTION_WANT "not \"CYCLES COUNT @ ADDRESSES\""
+
 struct contention {
 	int64_t cycles_per_s, period;
 };
 
+/* False where it is none that is known. */
 static bool read_attribute(const char *line, struct contention *contention, struct cprof_profile *p)
 {
 	static const char *const names[] = { "cycles/second", "sampling period", "ms since reset",
 					     "discarded samples" };
 	line += strspn(line, " \t");
 	const char *value = strchr(line, '=');
+	if (!value)
+		return false;
 	size_t n = (size_t)(value - line);
 	while (n && isspace((unsigned char)line[n - 1]))
 		n--;
@@ -233,6 +246,13 @@ static bool read_attribute(const char *line, struct contention *contention, stru
 	return false;
 }
 
+/* The Java form begins like this one, but says of which form it is. */
+static bool is_java_attribute(const char *line)
+{
+	line += strspn(line, " \t");
+	return strncmp(line, "format", 6) == 0 || strncmp(line, "resolution", 10) == 0;
+}
+
 static struct cprof_error *read_contention_sample(struct cprof_legacy *legacy,
 						  struct cprof_lines *lines,
 						  const struct contention *contention,
@@ -242,7 +262,7 @@ static struct cprof_error *read_contention_sample(struct cprof_legacy *legacy,
 	line += strcspn(line, "0123456789");
 	if (!cprof_scan_number(&line, &delay) || !cprof_scan_number(&line, &count) ||
 	    !cprof_scan_literal(&line, "@"))
-		return cprof_lines_error(lines, "not \"CYCLES COUNT @ ADDRESSES\"");
+		return cprof_lines_error(lines, CONTENTION_WANT);
 	if (contention->period > 0) {
 		if (contention->cycles_per_s > 0)
 			delay = (int64_t)((double)delay * (double)contention->period /
@@ -268,16 +288,15 @@ static struct cprof_error *read_contention(const char *bytes, size_t n,
 	struct cprof_profile *p = legacy.profile;
 	CHECK(cprof_profile_add_type(p, "contentions", "count"));
 	CHECK(cprof_profile_add_type(p, "delay", "nanoseconds"));
-	while ((line = cprof_lines_next(&lines)) && strncmp(line, "---", 3) != 0) {
-		if (cprof_legacy_is_blank(line))
+	while ((line = cprof_lines_next(&lines)) && !is_section(line) && !strchr(line, '@')) {
+		if (cprof_legacy_is_blank(line) || read_attribute(line, &contention, p))
 			continue;
-		if (!strchr(line, '='))
-			break;
-		if (!read_attribute(line, &contention, p))
-			return NULL; /* the Java form looks like this too, with other attributes */
+		if (is_java_attribute(line))
+			return NULL;
+		CHECK(cprof_lines_forgive(&lines, cprof_lines_error(&lines, CONTENTION_WANT)));
 	}
 	CHECK(cprof_profile_set_period(p, "contentions", "count", contention.period));
-	for (; line && strncmp(line, "---", 3) != 0; line = cprof_lines_next(&lines)) {
+	for (; line && !is_section(line); line = cprof_lines_next(&lines)) {
 		if (!cprof_legacy_is_blank(line))
 			CHECK(forgive(&legacy, &lines,
 				      read_contention_sample(&legacy, &lines, &contention, line)));

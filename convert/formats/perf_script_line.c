@@ -69,6 +69,18 @@ static const char *find_file(const char *at, const char *end)
 	return last;
 }
 
+/* Branches have a second frame behind it, "=> ADDRESS ...", or the list of those before, "0xFROM/0xTO/...". */
+static const char *find_frame_end(const char *at)
+{
+	const char *to = strstr(at, ") => "), *list = strstr(at, ") 0x");
+	if (to || list)
+		return (!to || (list && list < to) ? list : to) + 1;
+	const char *end = at + strlen(at);
+	while (end > at && end[-1] == ' ')
+		end--;
+	return end;
+}
+
 /* "ADDRESS SYMBOL+0xOFFSET (FILE)", of which only the address is sure. */
 static bool read_frame(const char *at, struct cprof_perf_script_frame *ret)
 {
@@ -76,9 +88,7 @@ static bool read_frame(const char *at, struct cprof_perf_script_frame *ret)
 	*ret = (struct cprof_perf_script_frame){ 0 };
 	if (!cprof_scan_hex(&at, &ret->address) || (*at && *at != ' '))
 		return false;
-	const char *end = at + strlen(at);
-	while (end > at && end[-1] == ' ')
-		end--;
+	const char *end = find_frame_end(at);
 	const char *open = find_file(at, end);
 	if (open)
 		ret->file = (text){ open + 1, (size_t)(end - 1 - open - 1) };
@@ -176,19 +186,58 @@ static bool is_tracepoint(text event)
 	return at < end;
 }
 
-/* Behind "-F +addr" the address of the data stands before the frame: two numbers, and then a name. */
-static const char *skip_data_address(const char *at)
+/* The word behind this one, where this one is a number. */
+static const char *behind_number(const char *at)
 {
 	uint64_t number;
-	const char *first = at + strspn(at, " "), *next = first;
-	if (!cprof_scan_hex(&next, &number) || *next != ' ')
-		return at;
-	const char *second = next + strspn(next, " ");
-	const char *behind = second;
-	if (!cprof_scan_hex(&behind, &number) || *behind != ' ')
-		return at;
-	behind += strspn(behind, " ");
-	return *behind && *behind != '(' ? second : at;
+	if (!cprof_scan_hex(&at, &number) || *at != ' ')
+		return NULL;
+	return at + strspn(at, " ");
+}
+
+/* "|OP LOAD|LVL L1 hit|...|LCK No", of perf mem: what follows is a number again, of more digits than those within. */
+static const char *skip_data_source(const char *at)
+{
+	while (*at && strspn(at, "0123456789abcdef") < 5) {
+		at += strcspn(at, " ");
+		at += strspn(at, " ");
+	}
+	return at;
+}
+
+/* Behind "-F +addr", "+data_src" and "+weight" numbers stand before the frame's: of several before a name the last is its own. */
+static const char *skip_data(const char *at)
+{
+	at += strspn(at, " ");
+	for (const char *next; (next = behind_number(at));) {
+		const char *behind = *next == '|' ? NULL : behind_number(next);
+		if (*next == '|')
+			at = skip_data_source(next);
+		else if (behind && *behind && *behind != '(')
+			at = next;
+		else
+			break;
+	}
+	return at;
+}
+
+/* What intel_pt tells of a branch stands between the time and the event. */
+static bool is_branch_word(const char *at, size_t n)
+{
+	static const char words[] = " call return jcc jmp int iret async hw syscall sysret "
+				    "tx abrt tr strt end vmentry vmexit (x) ";
+	const char *found = n ? memmem(words, sizeof(words) - 1, at, n) : NULL;
+	return found && found > words && found[-1] == ' ' && found[n] == ' ';
+}
+
+static const char *skip_branch_words(const char *at)
+{
+	at += strspn(at, " \t");
+	for (size_t n; is_branch_word(at, n = strcspn(at, " \t"));) {
+		at += n;
+		at += strspn(at, " \t");
+	}
+	return at;
 }
 
 /* The frame of a header without callers: what stands behind the event may as well be any other text. */
@@ -196,7 +245,7 @@ static bool read_only_frame(const char *at, struct cprof_perf_script_line *ret)
 {
 	at += strspn(at, " ");
 	bool prefix = at[0] == '0' && at[1] == 'x'; /* perf writes addresses without it */
-	if (prefix || !read_frame(skip_data_address(at), &ret->frame))
+	if (prefix || !read_frame(skip_data(at), &ret->frame))
 		return false;
 	if (is_tracepoint(ret->event))
 		return ret->frame.file.n &&
@@ -211,7 +260,7 @@ static bool read_header(const char *line, struct cprof_perf_script_line *ret)
 		return !isspace((unsigned char)*line) && read_timeless(line, ret);
 	ret->has_time = true;
 	read_who(trimmed(line, time), ret);
-	const char *rest = read_event(strchr(time, ':') + 1, ret);
+	const char *rest = read_event(skip_branch_words(strchr(time, ':') + 1), ret);
 	ret->has_frame = read_only_frame(rest, ret);
 	return true;
 }

@@ -24,6 +24,8 @@ struct folded {
 	unsigned n_counts;          /* of each line */
 	double rest[MAX_COUNTS];    /* what rounding has left of the counts so far */
 	uint64_t n_fractions;
+	uint64_t
+		n_numbers; /* lines with a number before their count, taken for a part of the name */
 };
 
 /* The numbers at the end of a line. */
@@ -81,7 +83,7 @@ static bool is_text(const char *line)
 	return true;
 }
 
-/* How many counts the lines have: as many as nine of ten have at least. 0: these are no folded stacks. */
+/* How many counts the lines have: as many as most of them have at least. 0: these are no folded stacks. */
 static unsigned count_counts(const char *bytes, size_t n)
 {
 	CPROF_AUTO(lines)
@@ -106,7 +108,7 @@ static unsigned count_counts(const char *bytes, size_t n)
 	if (!good[1] || good[1] * 2 < seen || (good[1] * 2 == seen && !stack))
 		return 0;
 	unsigned counts = 1;
-	while (counts < MAX_COUNTS && good[counts + 1] * 10 >= good[1] * 9)
+	while (counts < MAX_COUNTS && good[counts + 1] * 2 > good[1])
 		counts++;
 	return counts;
 }
@@ -178,6 +180,8 @@ static struct cprof_error *read_line(struct folded *f, const struct cprof_lines 
 							: "fewer counts than other lines have");
 	struct cprof_error *err = read_values(f, lines, &tail, values);
 	const char *end = tail.before[f->n_counts - 1];
+	f->n_numbers += find_number(line, end) != NULL;
+	line += strspn(line, " \t");
 	while (!err && end > line) {
 		const char *semicolon = memrchr(line, ';', (size_t)(end - line));
 		const char *start = semicolon ? semicolon + 1 : line;
@@ -212,14 +216,26 @@ static struct cprof_error *set_types(struct folded *f)
 	return err ? err : cprof_profile_add_comment(p, note);
 }
 
+/* Of "a 5 7" among other lines the 5 may have been meant as a count. */
+static struct cprof_error *note_numbers(struct folded *f)
+{
+	char note[128];
+	if (!f->n_numbers)
+		return NULL;
+	snprintf(note, sizeof(note),
+		 "in %" PRIu64 " %s a number before the count was taken for a part of the name",
+		 f->n_numbers, f->n_numbers == 1 ? "line" : "lines");
+	return cprof_profile_add_comment(f->legacy.profile, note);
+}
+
 static struct cprof_error *note_fractions(struct folded *f)
 {
 	char note[128];
 	if (!f->n_fractions)
 		return NULL;
 	snprintf(note, sizeof(note),
-		 "fractions were rounded so that their sum is kept, in %" PRIu64 " counts",
-		 f->n_fractions);
+		 "fractions were rounded so that their sum is kept, in %" PRIu64 " %s",
+		 f->n_fractions, f->n_fractions == 1 ? "count" : "counts");
 	return cprof_profile_add_comment(f->legacy.profile, note);
 }
 
@@ -237,6 +253,8 @@ static struct cprof_error *read_lines(struct folded *f, const char *bytes, size_
 	}
 	if (!err)
 		err = note_fractions(f);
+	if (!err)
+		err = note_numbers(f);
 	return err ? err : cprof_lines_settle(&lines, f->legacy.profile);
 }
 

@@ -16,6 +16,7 @@
 
 #define MAX_INLINED 64
 #define MAX_EVENTS  64
+#define NO_FILE     "[unknown]"
 #define CHECK_LINES 32 /* so many are looked at before the text is taken for something else */
 
 struct script {
@@ -26,6 +27,7 @@ struct script {
 	uint32_t events[MAX_EVENTS]; /* strings, by first appearance */
 	uint32_t n_events;
 	bool any_period, any_time, any_tid;   /* what the headers of this text have */
+	bool any_file;                        /* and its frames */
 	struct cprof_line lines[MAX_INLINED]; /* of the location being read */
 	uint32_t n_lines;
 	uint64_t inlined_at;    /* their address */
@@ -161,7 +163,12 @@ static struct cprof_error *begin_frame(struct script *s,
 	s->frame_waits = true;
 	if (!err)
 		err = keep(s, frame->name, &s->frame_name);
-	return err ? err : keep(s, frame->file, &s->frame_file);
+	/* perf's word for no file at all, where a name in brackets is one. */
+	struct cprof_perf_script_text file = frame->file;
+	s->any_file |= file.n != 0;
+	if (file.n == strlen(NO_FILE) && memcmp(file.at, NO_FILE, file.n) == 0)
+		file.n = 0;
+	return err ? err : keep(s, file, &s->frame_file);
 }
 
 static struct cprof_error *end_sample(struct script *s)
@@ -296,6 +303,13 @@ static struct cprof_lines lines_of(const char *bytes, size_t n)
 	};
 }
 
+/* perf ends each sample with an empty line. A file without the last line's end may have been trimmed, behind a frame. */
+static bool is_cut_off(const struct cprof_lines *lines, const char *line)
+{
+	size_t n = strlen(line);
+	return cprof_lines_is_open(lines) && n && line[n - 1] != ')';
+}
+
 static struct cprof_error *read_lines(struct script *s, const char *bytes, size_t n)
 {
 	CPROF_AUTO(lines) struct cprof_lines lines = lines_of(bytes, n);
@@ -304,7 +318,10 @@ static struct cprof_error *read_lines(struct script *s, const char *bytes, size_
 	while (!err && (line = cprof_lines_next(&lines))) {
 		struct cprof_perf_script_line read;
 		cprof_perf_script_line_read(line, &read);
-		err = cprof_lines_forgive(&lines, take_line(s, &lines, &read));
+		err = s->any_file && is_cut_off(&lines, line)
+			      ? cprof_lines_error(&lines, "the file ends within this line")
+			      : take_line(s, &lines, &read);
+		err = cprof_lines_forgive(&lines, err);
 	}
 	if (!err)
 		err = end_sample(s);
@@ -336,7 +353,8 @@ static struct cprof_error *find_events(struct script *s, const char *bytes, size
 		struct cprof_perf_script_line read;
 		uint32_t event;
 		cprof_perf_script_line_read(line, &read);
-		if (read.kind != CPROF_PERF_SCRIPT_HEADER)
+		if (read.kind != CPROF_PERF_SCRIPT_HEADER ||
+		    (s->n_events && is_cut_off(&lines, line)))
 			continue;
 		learn_header(s, &read);
 		if (!is_header_of(s, &read))

@@ -3,15 +3,37 @@
 
 #define BAD_CHARACTER 0xfffd
 
-static bool is_big_endian(const uint8_t *bytes)
-{
-	return bytes[0] == 0xfe;
-}
+#define LOOK_AT 16 /* bytes of a text without a mark */
 
-bool cprof_utf16_has_mark(const uint8_t *bytes, size_t n)
+static bool has_mark(const uint8_t *bytes, size_t n)
 {
 	return n >= 2 &&
 	       ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff));
+}
+
+/* Of a text, with or without a mark. */
+static bool is_big_endian(const uint8_t *bytes)
+{
+	return bytes[0] == 0xfe || bytes[0] == 0;
+}
+
+static bool is_plain(uint8_t byte)
+{
+	return (byte >= 0x20 && byte < 0x7f) || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+bool cprof_utf16_is(const uint8_t *bytes, size_t n)
+{
+	if (has_mark(bytes, n))
+		return n < 4 || bytes[2] || bytes[3]; /* or it is the mark of UTF-32 */
+	if (n < LOOK_AT)
+		return false;
+	bool big = is_big_endian(bytes);
+	for (size_t i = 0; i < LOOK_AT; i += 2) {
+		if (bytes[i + !big] || !is_plain(bytes[i + big]))
+			return false;
+	}
+	return true;
 }
 
 static uint32_t unit_at(const uint8_t *bytes, bool big)
@@ -35,7 +57,7 @@ static void put_character(struct cprof_buffer *out, uint32_t c)
 struct cprof_error *cprof_utf16_to_utf8(const uint8_t *bytes, size_t n, struct cprof_buffer *out)
 {
 	bool big = is_big_endian(bytes);
-	for (size_t at = 2; at + 1 < n; at += 2) {
+	for (size_t at = has_mark(bytes, n) ? 2 : 0; at + 1 < n; at += 2) {
 		uint32_t c = unit_at(bytes + at, big);
 		uint32_t low = at + 3 < n ? unit_at(bytes + at + 2, big) : 0;
 		if (c >= 0xd800 && c < 0xdc00 && low >= 0xdc00 && low < 0xe000) {

@@ -14,10 +14,13 @@
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
-/* Whether text begins with the byte order mark of UTF-16. */
-bool cprof_utf16_has_mark(const uint8_t *bytes, size_t n);
+/*
+ * Whether these bytes are text in UTF-16: they begin with its byte order mark, or every other byte of the first ones is zero,
+ * as in no other text.
+ */
+bool cprof_utf16_is(const uint8_t *bytes, size_t n);
 
-/* The text behind the mark, appended to `out`, with a zero byte behind it that is not counted. Errors: no memory. */
+/* The text without the mark, appended to `out`, with a zero byte behind it that is not counted. Errors: no memory. */
 struct cprof_error *cprof_utf16_to_utf8(const uint8_t *bytes, size_t n, struct cprof_buffer *out);
 
 #endif

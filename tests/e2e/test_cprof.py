@@ -245,7 +245,10 @@ class Cprof(unittest.TestCase):
                                   (b"\x28\xb5\x2f\xfd\0", "compressed with zstd", "zstd -dc"),
                                   (b"go 1.19 trace\0\0\0", "an execution trace", "go tool trace"),
                                   (b"goroutine 1 [running]:\n", "stacks of goroutines", "debug=1"),
-                                  (b"dear diary\n", "malformed profile at byte 0", "as text it is none of")):
+                                  (b"dear diary\n", "text of no known kind: dear diary", "as text it is none of"),
+                                  (b"\xfd7zXZ\0main;b 3\nmain;c 4\n", "compressed with xz", "xz -dc"),
+                                  (b"\xff\xfe\0\0m\0\0\0", "text in UTF-32", "iconv"),
+                                  (b"FLR\0\0\2", "a recording of Java's flight recorder", "jfrconv")):
             with self.subTest(start=start):
                 _, err = cprof("-top", "-", stdin=start, status=1)
                 self.assertIn(what, err)

@@ -59,11 +59,29 @@ TEST(odd_lines_are_left_out_counted_and_told)
 		  HEAP "1: 2 [1: 2] @ 0x30 0x11111111111111111\n1: 2 [1: 2] @ 0x20\n", 1, 1,
 		  "hex 64-bit number" },
 		{ "words before a heap profile", "Fetching ...\n\n" HEAP "1: 2 [1: 2] @ 0x10\n", 1,
-		  1, "2 lines before the profile were left out" },
+		  1, "2 lines before the profile were left out, the first is: Fetching ..." },
 		{ "a count", "threads profile: total 3\n1 @ 0x10\nx @ 0x10\n2 @ 0x10\n", 2, 3,
 		  "byte 34: not \"COUNT @ ADDRESSES\"" },
 		{ "a wait", "--- contention:\ncycles/second = 1000\n5 1 @ 0x1\nabc @ 0x1\n", 1, 1,
 		  "not \"CYCLES COUNT" },
+		{ "a message in the head of waits",
+		  "--- contentionz 1 ---\ncycles/second = 1000000000\nW1129 x.cc:5] a = b\n"
+		  "sampling period = 10\n5 1 @ 0x1\n",
+		  1, 10, "byte 49: not \"CYCLES COUNT @ ADDRESSES\": W1129" },
+		{ "an attribute of Java's that is none",
+		  "--- contentionz 1 ---\nformat = java\nresolution = microseconds\nW1129 a = b\n"
+		  "5 1 @ 0x1\n",
+		  1, 1, "byte 62: unknown attribute: W1129 a = b" },
+		{ "a heap profile that is cut off", HEAP "1: 2 [1: 2] @ 0x10", 1, 1,
+		  "the line at byte 40 has no end: it may be cut off" },
+		{ "a count that is cut off", "threads profile: total 3\n1 @ 0x10", 1, 1,
+		  "the line at byte 25 has no end: it may be cut off" },
+		{ "a frame of perf that is cut off", SAMPLE "a 1 2.0: 100 cycles: \n\t 20", 2, 2,
+		  "1 line was left out, at byte 61: the file ends within this line" },
+		{ "a header of perf that is cut off", SAMPLE "a 1 2.0: 100 cyc", 1, 1,
+		  "1 line was left out, at byte 39: the file ends within this line" },
+		{ "an end that is left of two counts", "m;a 5 7\nm;b 2 9\nm;c 0", 2, 7,
+		  "1 line was left out, at byte 16: fewer counts than other lines have" },
 		{ "a thread",
 		  "--- Thread 1 (name: a/1) stack: ---\n  0x10\n--- what ---\n"
 		  "--- Thread 2 (name: b/2) stack: ---\n  0x20\n",
@@ -95,12 +113,17 @@ TEST(odd_habits_of_those_who_fold_stacks_are_read)
 		{ "main;a 12.5\nmain;b 3.25\nmain;c 0.5\nmain;d 0.75\n", 4, 1, 17, "a",
 		  "fractions were rounded so that their sum is kept, in 4 counts" },
 		{ "a;b 0.4\na;c 0.4\na;d 0.4\na;e 0.4\na;f 0.4\n", 5, 1, 2, "b", "in 5 counts" },
-		{ "a;b 1e3\na;c 2\n", 2, 1, 1002, "b", "in 1 counts" },
+		{ "a;b 1e3\na;c 2\n", 2, 1, 1002, "b", "in 1 count" },
 		{ "main;a\033[0m 12\nmain;b 3\n", 2, 1, 15, "a\033[0m", NULL },
 		{ "main;a 5 7\nmain;b 2 9\nmain;c 0 4\n", 3, 2, 20, "a",
 		  "2 counts a line: the last one, \"after\", is shown; \"before\"" },
 		{ "main;a 1 2 3\nmain;b 4 5 6\n", 2, 3, 9, "a", "\"count_3\", is shown" },
-		{ "main;worker 1 5\nmain;b 2\nmain;c 3\n", 3, 1, 10, "worker 1", NULL },
+		{ "main;worker 1 5\nmain;b 2\nmain;c 3\n", 3, 1, 10, "worker 1",
+		  "in 1 line a number before the count was taken for a part of the name" },
+		{ "main;a 12\rmain;b 3\r", 2, 1, 15, "a", NULL },
+		{ "a;b 1\r\na;c 2\ra;d 3", 3, 1, 6, "b", NULL },
+		{ "a;b 1\n\xef\xbb\xbfg;c 2\n\t a;d 3\n", 3, 1, 6, "b", NULL },
+		{ "main;a 5 7\nmain;b 9\nmain;c 0 4\n", 2, 2, 11, "a", "\"after\", is shown" },
 		{ "main;;a 3\n;b 4\nc; 5\n", 3, 1, 12, "a", NULL },
 		{ "# by hand\nmain;a -3\n\nmain;b 4", 2, 1, 1, "a", NULL },
 	};
@@ -135,6 +158,10 @@ TEST(odd_encodings_of_text_are_read)
 	static const char big[] = "\xfe\xff\0m\0;\xd8\x3d\xde\x00\0 \0008\0\n";
 	static const char cut[] = "\xff\xfe"
 				  "m\0;\0\x3d\xd8 \0009\0\n";
+	static const char bare[] = "m\0a\0i\0n\0;\0a\0 \0005\0\n";
+	static const char bare_big[] = "\0m\0a\0i\0n\0;\0a\0 \0006\0\n";
+	static const char zeroes[] = "\0\0\0\0m;a 4\n\0\0\0";
+	static const char within[] = "m;a\0b 3\n";
 	static const struct {
 		const char *text;
 		size_t n;
@@ -144,6 +171,12 @@ TEST(odd_encodings_of_text_are_read)
 		{ little, sizeof(little) - 1, 7, "\xc3\xa9" },
 		{ big, sizeof(big) - 1, 8, "\xf0\x9f\x98\x80" },
 		{ cut, sizeof(cut) - 1, 9, "\xef\xbf\xbd" },
+		{ bare, sizeof(bare), 5, "a" },
+		{ bare_big, sizeof(bare_big) - 1, 6, "a" },
+		{ zeroes, sizeof(zeroes) - 1, 4, "a" },
+		{ within, sizeof(within) - 1, 3,
+		  "a\xef\xbf\xbd"
+		  "b" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cprof_profile *p = read(rows[i].text, rows[i].n, NULL);

@@ -69,6 +69,13 @@ TEST(perf_script_line_reads_what_any_choice_of_fields_prints)
 		  "app|1|-|cycles@55c341c2e45b main (/bin/x)" },
 		{ "app 1 2.3: cycles:     7f00001000 add (/bin/x)",
 		  "app|1|-|cycles@7f00001000 add (/bin/x)" },
+		{ "app 1 2.3: 1 cpu/mem-loads,ldlat=30/P:     7f00001000         68100142 |OP LOAD|LVL L1 hit|"
+		  "SNP None|TLB L1 or L2 hit|LCK No      12        401010 main+0x10 (/bin/x)",
+		  "app|1|1|cpu/mem-loads,ldlat=30/P@401010 main (/bin/x)" },
+		{ "app 1 2.3:  tr end  call   1 branches: 401010 main+0x4 (/bin/x) => 401020 f+0x0 (/bin/y)",
+		  "app|1|1|branches@401010 main (/bin/x)" },
+		{ "app 1 2.3: 1 cycles:   401010 main+0x4 (/bin/x) 0x401010/0x401020/P/-/-/1 0x1/0x2/P/-/-/2",
+		  "app|1|1|cycles@401010 main (/bin/x)" },
 		/* What tracepoints say is no frame. */
 		{ "app 1 [000] 2.3: syscalls:sys_exit_openat: 0xfffffffffffffffe",
 		  "app|1|-|syscalls:sys_exit_openat" },

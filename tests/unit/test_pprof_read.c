@@ -397,9 +397,13 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 		{ "--- contention:\ncycles/second = 1000\nabc @ 0x1\n", "not \"CYCLES COUNT" },
 		{ "--- heapz 1 ---\nformat = cobol\n", "unknown attribute" },
 		{ "--- threadz 1 ---\n\n--- what ---\n", "not the header of a thread" },
-		{ "a 1\na 2x\n", "malformed profile at byte" },
+		{ "a 1\na 2x\n", "no profile: text of no known kind: a 1" },
+		{ " \n\r\n\n", "no profile: blank lines only" },
+		{ "\xfd"
+		  "7zXZ\nmain;b 3\n",
+		  "no profile: from byte 0 on it is compressed with xz" },
 		{ "a;b 99999999999999999999\n", "folded stacks: byte 0: the count is beyond 64" },
-		{ "just some text\n", "malformed profile" },
+		{ "just some text\n", "no profile: text of no known kind: just some text" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cprof_profile *profile = NULL;
