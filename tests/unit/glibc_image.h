@@ -27,6 +27,8 @@ enum { PART_DATA, PART_HEAP, PART_OTHER, PART_LARGE, IMAGE_PARTS };
 struct glibc_image {
 	uint8_t bytes[IMAGE_PARTS][IMAGE_BYTES];
 	uint64_t info_bytes; /* of the other arena's heap_info */
+	uint64_t shorter;    /* what its arenas are shorter by than those with fastbins */
+	uint64_t not_there;  /* a page that cannot be read; 0: all can */
 	struct cprof_maps maps;
 	struct cprof_modules modules;
 	struct cprof_baseline_memory memory;
@@ -46,7 +48,10 @@ static inline uint8_t *image_place(struct glibc_image *image, uint64_t addr)
 
 static inline bool image_read(void *ctx, uint64_t addr, void *buf, size_t n)
 {
+	const uint64_t gone = ((struct glibc_image *)ctx)->not_there;
 	const uint8_t *from = image_place(ctx, addr);
+	if (gone && addr < gone + 0x1000 && n > gone - addr)
+		return false;
 	if (!from || n > IMAGE_BYTES || !image_place(ctx, addr + n - 1) ||
 	    image_place(ctx, addr + n - 1) != from + n - 1)
 		return false;
@@ -70,34 +75,36 @@ static inline uint64_t image_chunk(struct glibc_image *image, uint64_t addr, uin
 static inline void image_top(struct glibc_image *image, uint64_t arena, uint64_t addr, uint64_t end)
 {
 	image_put(image, addr + 8, (end - addr) | CPROF_GLIBC_PREV_IN_USE);
-	image_put(image, arena + CPROF_GLIBC_ARENA_TOP, addr);
+	image_put(image, arena + CPROF_GLIBC_ARENA_TOP - image->shorter, addr);
 }
 
 static inline void image_arena(struct glibc_image *image, uint64_t addr, uint64_t next)
 {
 	for (uint64_t i = 0; i < CPROF_GLIBC_N_BINS; i++) {
-		const uint64_t at = addr + CPROF_GLIBC_ARENA_BINS + i * 16;
+		const uint64_t at = addr + CPROF_GLIBC_ARENA_BINS - image->shorter + i * 16;
 		image_put(image, at, at - CPROF_GLIBC_HEADER);
 		image_put(image, at + 8, at - CPROF_GLIBC_HEADER);
 	}
-	image_put(image, addr + CPROF_GLIBC_ARENA_NEXT, next);
-	image_put(image, addr + CPROF_GLIBC_ARENA_SYSTEM, IMAGE_BYTES);
-	image_put(image, addr + CPROF_GLIBC_ARENA_SYSTEM_MOST, IMAGE_BYTES);
+	image_put(image, addr + CPROF_GLIBC_ARENA_NEXT - image->shorter, next);
+	image_put(image, addr + CPROF_GLIBC_ARENA_SYSTEM - image->shorter, IMAGE_BYTES);
+	image_put(image, addr + CPROF_GLIBC_ARENA_SYSTEM_MOST - image->shorter, IMAGE_BYTES);
 }
 
 static inline uint64_t image_other_first(const struct glibc_image *image)
 {
-	return cprof_glibc_aligned(IMAGE_OTHER + image->info_bytes + CPROF_GLIBC_ARENA_BYTES);
+	return cprof_glibc_aligned(IMAGE_OTHER + image->info_bytes + CPROF_GLIBC_ARENA_BYTES -
+				   image->shorter);
 }
 
-/* Two arenas that have nothing but a top. `info_bytes`: the size of heap_info, 32 or 48. */
-static inline struct glibc_image *image_new(uint64_t info_bytes)
+/* Two arenas that have nothing but a top. `info_bytes`: the size of heap_info, 32 or 48; `shorter`: as in the struct. */
+static inline struct glibc_image *image_new_form(uint64_t info_bytes, uint64_t shorter)
 {
 	struct glibc_image *image = calloc(1, sizeof(*image));
 	char text[512];
 	if (!image)
 		abort();
 	image->info_bytes = info_bytes;
+	image->shorter = shorter;
 	const uint64_t other = IMAGE_OTHER + info_bytes;
 	image_arena(image, IMAGE_ARENA, other);
 	image_arena(image, other, IMAGE_ARENA);
@@ -123,6 +130,11 @@ static inline struct glibc_image *image_new(uint64_t info_bytes)
 							.modules = &image->modules,
 							.memory = &image->memory };
 	return image;
+}
+
+static inline struct glibc_image *image_new(uint64_t info_bytes)
+{
+	return image_new_form(info_bytes, 0);
 }
 
 static inline void image_free(struct glibc_image *image)

@@ -113,6 +113,40 @@ TEST(glibc_heap_other_arenas_begin_behind_both_kinds_of_header)
 	}
 }
 
+/* glibc 2.43 */
+TEST(glibc_heap_arenas_without_fastbins_are_known_alone_and_in_a_ring)
+{
+	for (unsigned alone = 0; alone < 2; alone++) {
+		struct glibc_image *image = image_new_form(48, CPROF_GLIBC_ARENA_SHORTER);
+		const uint64_t other = IMAGE_OTHER + image->info_bytes;
+		uint64_t at = image_other_first(image);
+		for (unsigned i = 0; i < 5; i++)
+			at = image_chunk(image, at, 96, USED | OTHER);
+		image_top(image, other, at, IMAGE_OTHER + IMAGE_BYTES);
+		fill(image, IMAGE_HEAP, 3, 32);
+		if (alone) {
+			image_arena(image, IMAGE_ARENA, IMAGE_ARENA);
+			memset(image->bytes[2], 0, IMAGE_BYTES);
+		}
+		check(image, alone ? 3 : 8, 0, 0);
+		image_free(image);
+	}
+}
+
+TEST(glibc_heap_a_header_at_the_end_of_a_page_needs_no_next_page)
+{
+	struct glibc_image *image = image_new(48);
+	const uint64_t page = IMAGE_HEAP + 0x3000;
+	fill(image, IMAGE_HEAP, 3, 48);
+	const uint64_t large =
+		image_chunk(image, IMAGE_HEAP + 3 * 48, page - 16 - IMAGE_HEAP - 3 * 48, USED);
+	image_put(image, large + 8, 0x2010 | USED);
+	fill(image, large + 0x2010, 2, 48);
+	image->not_there = page;
+	check(image, 7, 0, 0);
+	image_free(image);
+}
+
 TEST(glibc_heap_a_heap_that_is_full_ends_in_fences)
 {
 	struct glibc_image *image = image_new(48);

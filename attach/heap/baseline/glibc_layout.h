@@ -26,8 +26,12 @@ enum {
 	CPROF_GLIBC_FENCE = 16, /* the size of what ends an area whose arena goes on elsewhere */
 };
 
-/* struct malloc_state, since 2.27 */
+/*
+ * struct malloc_state, from 2.27 to 2.42. Since 2.43 there are no fastbins and what counts them: what comes behind them,
+ * and the whole, begins and ends by CPROF_GLIBC_ARENA_SHORTER earlier.
+ */
 enum {
+	CPROF_GLIBC_ARENA_SHORTER = 88,
 	CPROF_GLIBC_ARENA_FLAGS = 4, /* of 32 bits; 2: its memory is not all one piece */
 	CPROF_GLIBC_ARENA_FASTBINS = 16,
 	CPROF_GLIBC_N_FASTBINS = 10,

@@ -9,78 +9,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 
-#define DATA_MAX    ((uint64_t)16 << 20) /* of writable data that is searched for an arena */
-#define EMPTY_LEAST 8u                   /* lists of an arena that point to themselves */
-#define USER_SPACE  (1ull << 47)
-
-static uint64_t word_at(const uint8_t *bytes, uint64_t at)
-{
-	uint64_t word;
-	memcpy(&word, bytes + at, sizeof(word));
-	return word;
-}
-
-static bool is_aligned(uint64_t addr)
-{
-	return addr && addr < USER_SPACE && addr % CPROF_GLIBC_ALIGN == 0;
-}
-
-/* ---- the form of an arena ---- */
-
-static bool is_in_heap(uint64_t addr)
-{
-	const uint64_t in_heap = addr - cprof_glibc_heap_of(addr);
-	return addr >= CPROF_GLIBC_HEAP_ALIGN && addr < USER_SPACE &&
-	       (in_heap == CPROF_GLIBC_HEAP_INFO_OLD || in_heap == CPROF_GLIBC_HEAP_INFO_NEW);
-}
-
-/* To itself, to one in a heap, or from one in a heap to the main one. */
-static bool is_next(uint64_t addr, uint64_t next)
-{
-	return next == addr || is_in_heap(next) ||
-	       (is_in_heap(addr) && next >= CPROF_BASELINE_PAGE && next < USER_SPACE &&
-		next % 8 == 0);
-}
-
-bool cprof_glibc_is_arena(uint64_t addr, const uint8_t *bytes)
-{
-	unsigned empty = 0;
-	const uint64_t top = word_at(bytes, CPROF_GLIBC_ARENA_TOP);
-	if (!is_next(addr, word_at(bytes, CPROF_GLIBC_ARENA_NEXT)) || top % 8 ||
-	    top >= USER_SPACE ||
-	    word_at(bytes, CPROF_GLIBC_ARENA_SYSTEM) >
-		    word_at(bytes, CPROF_GLIBC_ARENA_SYSTEM_MOST))
-		return false;
-	for (uint64_t i = 0; i < CPROF_GLIBC_N_BINS; i++) {
-		const uint64_t at = CPROF_GLIBC_ARENA_BINS + i * 16;
-		const uint64_t first = word_at(bytes, at), last = word_at(bytes, at + 8);
-		const uint64_t itself = addr + at - CPROF_GLIBC_HEADER;
-		if (first == itself && last == itself)
-			empty++;
-		else if (!is_aligned(first) || !is_aligned(last))
-			return false;
-	}
-	return empty >= EMPTY_LEAST;
-}
-
-static void take_words(struct cprof_glibc_arena *arena, const uint8_t *bytes)
-{
-	arena->top = word_at(bytes, CPROF_GLIBC_ARENA_TOP);
-	arena->system_bytes = word_at(bytes, CPROF_GLIBC_ARENA_SYSTEM);
-	uint32_t flags;
-	memcpy(&flags, bytes + CPROF_GLIBC_ARENA_FLAGS, sizeof(flags));
-	arena->in_pieces = flags & 2;
-	memcpy(arena->fastbins, bytes + CPROF_GLIBC_ARENA_FASTBINS, sizeof(arena->fastbins));
-}
-
-bool cprof_glibc_arena_read(struct cprof_baseline_memory *memory, struct cprof_glibc_arena *arena)
-{
-	uint8_t bytes[CPROF_GLIBC_ARENA_BYTES];
-	if (!cprof_baseline_memory_read(memory, arena->addr, bytes, sizeof(bytes)))
-		return false;
-	take_words(arena, bytes);
-	return true;
-}
+#define DATA_MAX ((uint64_t)16 << 20) /* of writable data that is searched for an arena */
 
 /* ---- all arenas ---- */
 
@@ -95,37 +24,22 @@ static bool has_arena(const struct cprof_glibc_place *place, uint64_t addr, uint
 	return false;
 }
 
-static struct cprof_error *add_arena(struct cprof_glibc_place *place, uint64_t addr,
-				     const uint8_t *bytes)
-{
-	if (!CPROF_ARRAY_ROOM(place->arenas, place->n_arenas, place->cap_arenas, 1))
-		return cprof_error_no_memory();
-	struct cprof_glibc_arena *arena = &place->arenas[place->n_arenas++];
-	*arena = (struct cprof_glibc_arena){
-		.addr = addr,
-		.main = !is_in_heap(addr),
-	};
-	take_words(arena, bytes);
-	return NULL;
-}
-
 /* From one arena round the ring; the newest one comes after the main one. */
 static struct cprof_error *add_ring(struct cprof_baseline_memory *memory,
 				    struct cprof_glibc_place *place, uint64_t addr)
 {
-	uint8_t bytes[CPROF_GLIBC_ARENA_BYTES];
+	struct cprof_glibc_arena arena;
 	uint32_t known;
 	while (!has_arena(place, addr, &known)) {
-		if (!cprof_baseline_memory_read(memory, addr, bytes, sizeof(bytes)) ||
-		    !cprof_glibc_is_arena(addr, bytes))
+		if (!cprof_glibc_arena_find(memory, addr, &arena))
 			return NULL;
 		place->more_arenas = place->n_arenas >= CPROF_GLIBC_ARENAS_MAX;
 		if (place->more_arenas)
 			return NULL;
-		struct cprof_error *err = add_arena(place, addr, bytes);
-		if (err)
-			return err;
-		addr = word_at(bytes, CPROF_GLIBC_ARENA_NEXT);
+		if (!CPROF_ARRAY_ROOM(place->arenas, place->n_arenas, place->cap_arenas, 1))
+			return cprof_error_no_memory();
+		place->arenas[place->n_arenas++] = arena;
+		addr = arena.next;
 	}
 	return NULL;
 }
@@ -183,8 +97,8 @@ static struct cprof_error *search_data(const struct cprof_baseline_target *targe
 	CPROF_AUTO(free) uint8_t *bytes = copy_data(target, map);
 	if (!bytes)
 		return cprof_error_no_memory();
-	for (size_t at = 0; at + CPROF_GLIBC_ARENA_BYTES <= n; at += 8) {
-		if (!cprof_glibc_is_arena(map->start + at, bytes + at))
+	for (size_t at = 0; at < n; at += 8) {
+		if (!cprof_glibc_may_be_arena(map->start + at, bytes + at, n - at))
 			continue;
 		struct cprof_error *err = add_ring(target->memory, place, map->start + at);
 		if (err)
@@ -236,8 +150,7 @@ static struct cprof_error *look_at_heap(const struct cprof_baseline_target *targ
 	if (!cprof_baseline_memory_read(target->memory, addr, &info, sizeof(info)))
 		return NULL;
 	if (!has_arena(place, info.arena, &number)) {
-		const uint64_t in_heap = info.arena - addr;
-		if (in_heap != CPROF_GLIBC_HEAP_INFO_OLD && in_heap != CPROF_GLIBC_HEAP_INFO_NEW)
+		if (cprof_glibc_heap_of(info.arena) != addr || !cprof_glibc_is_in_heap(info.arena))
 			return NULL;
 		struct cprof_error *err = add_ring(target->memory, place, info.arena);
 		if (err || !has_arena(place, info.arena, &number))
@@ -247,8 +160,9 @@ static struct cprof_error *look_at_heap(const struct cprof_baseline_target *targ
 	    info.size > end - addr || info.size < CPROF_BASELINE_PAGE)
 		return NULL;
 	const uint64_t header = info.arena - cprof_glibc_heap_of(info.arena);
+	const uint64_t bytes = CPROF_GLIBC_ARENA_BYTES - place->arenas[number].shorter;
 	const uint64_t head = cprof_glibc_heap_of(info.arena) == addr
-				      ? cprof_glibc_aligned(header + CPROF_GLIBC_ARENA_BYTES)
+				      ? cprof_glibc_aligned(header + bytes)
 				      : header;
 	return cprof_glibc_place_add(place, &(struct cprof_glibc_area){ .start = addr + head,
 									.end = addr + info.size,

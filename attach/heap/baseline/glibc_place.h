@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/heap/baseline/glibc_place.h - where glibc's malloc has its arenas in a process, and which memory is theirs.
+ * attach/heap/baseline/glibc_place.h - which arenas (glibc_arena.h) glibc's malloc has in a process, and which memory is theirs.
  *
  * The main arena is found by its form in the C library's (a static program's) writable data: lists that point to
  * themselves. No symbols are needed; where that fails, the headers of heaps lead to an arena, and from each arena a ring of
@@ -14,17 +14,10 @@
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_source.h"
+#include "attach/heap/baseline/glibc_arena.h"
 #include "attach/heap/baseline/glibc_layout.h"
 
 #define CPROF_GLIBC_ARENAS_MAX 8192u
-
-struct cprof_glibc_arena {
-	uint64_t addr, top, system_bytes;
-	uint64_t fastbins[CPROF_GLIBC_N_FASTBINS];
-	bool main;
-	bool in_pieces;  /* it has memory outside brk's */
-	uint32_t number; /* by age, 0 the main one */
-};
 
 /* Memory that holds one chunk after the other: [start, end). */
 struct cprof_glibc_area {
@@ -56,14 +49,8 @@ void cprof_glibc_place_sort(struct cprof_glibc_place *place);
 /* The number of the main arena; n_arenas: there is none. */
 uint32_t cprof_glibc_place_main(const struct cprof_glibc_place *place);
 
-/* Read an arena's words again: false where it is not there any more. */
-bool cprof_glibc_arena_read(struct cprof_baseline_memory *memory, struct cprof_glibc_arena *arena);
-
 /* The area that holds `addr`, or NULL. */
 const struct cprof_glibc_area *cprof_glibc_place_area(const struct cprof_glibc_place *place,
 						      uint64_t addr);
-
-/* Is this the form of an arena, at `addr`, whose bytes are `bytes` (CPROF_GLIBC_ARENA_BYTES of them)? */
-bool cprof_glibc_is_arena(uint64_t addr, const uint8_t *bytes);
 
 #endif

@@ -369,6 +369,23 @@ static bool is_top(struct cprof_glibc_walk *walk, const struct cprof_glibc_area 
 	return chunk->addr == arena->top || chunk->addr + chunk->size == area->end;
 }
 
+/* The first word is in the next page where a header ends one, and that page may not be there: nobody wrote to it yet. */
+static bool look_ahead(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
+		       uint64_t addr, struct chunk *chunk)
+{
+	const uint64_t left = area->end - addr;
+	size_t n = left < LOOK_BYTES ? CPROF_GLIBC_HEADER : LOOK_BYTES;
+	const uint8_t *bytes =
+		cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
+	if (!bytes && n > CPROF_GLIBC_HEADER) {
+		n = CPROF_GLIBC_HEADER;
+		bytes = cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
+	}
+	if (bytes)
+		take_bytes(chunk, addr, bytes, n);
+	return bytes;
+}
+
 /* Step from chunk to chunk; where that ends: the area's end, or what does not fit. */
 enum end { END_TOP, END_FENCE, END_BROKEN };
 
@@ -383,15 +400,10 @@ static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
 {
 	const bool main = walk->place->arenas[area->arena].main;
 	for (;;) {
-		const uint64_t left = area->end - way->at;
-		const size_t n = left < LOOK_BYTES ? CPROF_GLIBC_HEADER : LOOK_BYTES;
-		const uint8_t *bytes =
-			cprof_baseline_memory_at(walk->target->memory, way->at, n, area->end);
 		struct chunk next = { 0 };
 		*ret_end = END_BROKEN;
-		if (!bytes)
+		if (!look_ahead(walk, area, way->at, &next))
 			return NULL;
-		take_bytes(&next, way->at, bytes, n);
 		const bool fence = is_fence(&next);
 		if (!fence && !fits(area, main, &next))
 			return NULL;
