@@ -53,10 +53,10 @@ static struct cprof_error *check_mode(const struct cprof_attach_options *options
 			"leave -threads and -tid out; -focus of cprof chooses by function");
 	if (options->request_labels.asked && !mode->has_requests && !options->http &&
 	    !options->continuous.on)
-		return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
-							"-mode %s does not read labels of requests",
-							mode->name),
-					"-request-labels goes with -mode cpu, block and mutex");
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_USAGE,
+					"-mode %s does not read labels of requests", mode->name),
+			"-request-labels goes with -mode cpu, block, mutex and wall");
 	if (!options->timeline.on)
 		return NULL;
 	if (other)

@@ -55,6 +55,8 @@ struct cprof_contexts {
 	uint64_t samples, borne;
 	uint64_t without_ids, without_any, cut; /* samples */
 	struct cprof_error *refused;            /* owned */
+	struct cprof_error *partly;             /* owned; why `which` bear none */
+	const char *which;
 
 	struct cprof_thread_context context;
 	struct cprof_builder_label labels[CPROF_CONTEXTS_LABELS_MAX];
@@ -90,6 +92,7 @@ void cprof_contexts_free(struct cprof_contexts *contexts)
 		free(contexts->kept[i].text);
 	free(contexts->kept);
 	cprof_error_free(contexts->refused);
+	cprof_error_free(contexts->partly);
 	free(contexts);
 }
 
@@ -277,6 +280,14 @@ void cprof_contexts_refused(struct cprof_contexts *contexts, struct cprof_error 
 	contexts->refused = why;
 }
 
+void cprof_contexts_partly(struct cprof_contexts *contexts, const char *which,
+			   struct cprof_error *why)
+{
+	cprof_error_free(contexts->partly);
+	contexts->partly = why;
+	contexts->which = which;
+}
+
 /* ---- labels ---- */
 
 /* A name that means something else in a profile of ours. */
@@ -284,7 +295,7 @@ static bool is_taken(const struct cprof_run *run, const char *key)
 {
 	static const char *const ours[] = { "pid",   "thread", "pool",  "tid",  "time_ms",
 					    "kind",  "lock",   "owner", "call", "open",
-					    "bytes", "reason", "state" };
+					    "bytes", "reason", "state", "idle", "threads" };
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
 		if (strcmp(key, ours[i]) == 0)
 			return true;
@@ -435,20 +446,19 @@ uint32_t cprof_contexts_number(struct cprof_contexts *contexts, struct cprof_pro
 	return contexts->n_kept;
 }
 
-void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
-			      const struct cprof_builder_label **ret_labels, size_t *ret_n)
+size_t cprof_contexts_put(struct cprof_contexts *contexts, uint32_t number,
+			  struct cprof_builder_label *ret_labels)
 {
-	*ret_n = 0;
 	if (!contexts || !number || number > contexts->n_kept)
-		return;
+		return 0;
 	const struct kept *kept = &contexts->kept[number - 1];
 	const char *at = kept->text;
 	for (uint32_t i = 0; i < kept->n; i++) {
 		const char *value = at + strlen(at) + 1;
-		add(contexts, ret_n, at, value);
+		ret_labels[i] = (struct cprof_builder_label){ .key = at, .str = value };
 		at = value + strlen(value) + 1;
 	}
-	*ret_labels = contexts->labels;
+	return kept->n;
 }
 
 /* ---- the end ---- */
@@ -481,6 +491,9 @@ void cprof_contexts_tell(const struct cprof_contexts *contexts)
 	else if (contexts->run->request_labels.asked && !contexts->go)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "-request-labels: the program offers none");
+	if (contexts->partly && (contexts->otel || contexts->borne))
+		cprof_run_log_note(log, CPROF_NOTE_WARNING, "%s bear no labels of requests: %s",
+				   contexts->which, contexts->partly->message);
 	if (contexts->without_ids)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "more than %d requests: %" PRIu64

@@ -53,6 +53,10 @@ void cprof_contexts_forget(struct cprof_contexts *contexts, const struct cprof_p
 /* Nobody can read the place that was found: `why` is told at the end, where it is worth it. */
 void cprof_contexts_refused(struct cprof_contexts *contexts, struct cprof_error *why);
 
+/* Some can: `which` (static, "waits") bear none, for `why`, which is told at the end. */
+void cprof_contexts_partly(struct cprof_contexts *contexts, const char *which,
+			   struct cprof_error *why);
+
 /*
  * Labels of a sample of `process` from the `n` bytes that were copied with it (0: it has none). Borrowed until the next call. `contexts` may be NULL.
  */
@@ -61,13 +65,13 @@ void cprof_contexts_labels(struct cprof_contexts *contexts, struct cprof_process
 			   const struct cprof_builder_label **ret_labels, size_t *ret_n);
 
 /*
- * The same in two steps, for who counts until the end: a number for good that stands for these labels, 0 for none; and the labels, borrowed until the
- * next call of this function.
+ * The same in two steps, for who counts until the end: a number for good that stands for these labels, 0 for none; and its labels, copied to where there is
+ * room for CPROF_CONTEXTS_LABELS_MAX; returns how many.
  */
 uint32_t cprof_contexts_number(struct cprof_contexts *contexts, struct cprof_process *process,
 			       const void *event, size_t n);
-void cprof_contexts_of_number(struct cprof_contexts *contexts, uint32_t number,
-			      const struct cprof_builder_label **ret_labels, size_t *ret_n);
+size_t cprof_contexts_put(struct cprof_contexts *contexts, uint32_t number,
+			  struct cprof_builder_label *ret_labels);
 
 /* What is worth knowing of it, in the run's log: before the profile is finished. */
 void cprof_contexts_tell(const struct cprof_contexts *contexts);

@@ -16,7 +16,14 @@ static struct cprof_error *take(struct cpu *cpu, const struct cprof_perf_record 
 				const struct cprof_session_stack *stack)
 {
 	const struct cprof_cpu_feed *feed = (const struct cprof_cpu_feed *)cpu;
-	return feed->taker.sample(feed->taker.ctx, (pid_t)record->tid, record->time_ns, stack);
+	const struct cprof_cpu_feed_sample sample = {
+		.tid = (pid_t)record->tid,
+		.mono_ns = record->time_ns,
+		.stack = stack,
+		.context = record->sample.context,
+		.n_context = record->sample.n_context,
+	};
+	return feed->taker.sample(feed->taker.ctx, &sample);
 }
 
 static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
@@ -70,6 +77,12 @@ void cprof_cpu_feed_close(struct cprof_cpu_feed *feed)
 	cprof_perf_source_close(feed->cpu.source);
 	cprof_cpu_weight_deinit(&feed->cpu.weight);
 	free(feed);
+}
+
+struct cprof_error *cprof_cpu_feed_set_place(struct cprof_cpu_feed *feed,
+					     const struct cprof_context_place *place)
+{
+	return cprof_perf_source_set_place(feed->cpu.source, feed->process->target, place);
 }
 
 void cprof_cpu_feed_start(struct cprof_cpu_feed *feed)

@@ -14,16 +14,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/context/context_bpf.h"
 #include "attach/cpu/cpu_run.h"
 #include "attach/run/session.h"
 #include "cprof/error.h"
 
 struct cprof_cpu_feed;
 
+/* Valid during the call that hands it out. */
+struct cprof_cpu_feed_sample {
+	pid_t tid;
+	uint64_t mono_ns;
+	const struct cprof_session_stack *stack;
+	const void *context; /* what was copied with it (attach/context/contexts.h), */
+	size_t n_context;    /* 0: nothing */
+};
+
 struct cprof_cpu_feed_taker {
-	/* One sample of thread `tid`; `stack` is valid during the call. */
-	struct cprof_error *(*sample)(void *ctx, pid_t tid, uint64_t mono_ns,
-				      const struct cprof_session_stack *stack);
+	struct cprof_error *(*sample)(void *ctx, const struct cprof_cpu_feed_sample *sample);
 	/* A thread of the target was born, or has ended. May be NULL. */
 	void (*thread)(void *ctx, pid_t tid, bool born, uint64_t mono_ns);
 	void *ctx;
@@ -39,6 +47,13 @@ struct cprof_error *cprof_cpu_feed_open(const struct cprof_run *run,
 					const struct cprof_cpu_feed_taker *taker,
 					struct cprof_cpu_feed **ret_feed);
 void cprof_cpu_feed_close(struct cprof_cpu_feed *feed);
+
+/*
+ * From now on samples bear the context of their thread, which is at `place`. Errors: why that cannot be had with these events, DENIED,
+ * UNSUPPORTED or OS; NO_MEMORY.
+ */
+struct cprof_error *cprof_cpu_feed_set_place(struct cprof_cpu_feed *feed,
+					     const struct cprof_context_place *place);
 
 /* Before the session reads its targets' mappings: what is mapped from now on is told. */
 void cprof_cpu_feed_start(struct cprof_cpu_feed *feed);

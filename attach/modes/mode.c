@@ -142,6 +142,7 @@ const struct cprof_mode cprof_modes[] = {
 	  .effect = CPROF_RUN_LOOKS,
 	  .run = run_mutex },
 	{ .name = "wall",
+	  .has_requests = true,
 	  .looks_back = true,
 	  .windows = true,
 	  .has_times = true,

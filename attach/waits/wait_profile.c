@@ -346,13 +346,9 @@ static struct cprof_error *add_moment(void *ctx, uint64_t mono_ns,
 static size_t with_request(const struct cprof_wait_intake *intake,
 			   const struct cprof_wait_shown *shown, struct cprof_builder_label *labels)
 {
-	const struct cprof_builder_label *more;
-	size_t n_more;
-	cprof_contexts_of_number(intake->contexts, shown->row->request, &more, &n_more);
 	memcpy(labels, shown->labels, shown->n_labels * sizeof(*labels));
-	if (n_more)
-		memcpy(labels + shown->n_labels, more, n_more * sizeof(*labels));
-	return shown->n_labels + n_more;
+	return shown->n_labels +
+	       cprof_contexts_put(intake->contexts, shown->row->request, labels + shown->n_labels);
 }
 
 static struct cprof_error *add_row(void *ctx, const struct cprof_wait_shown *shown)

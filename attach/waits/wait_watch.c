@@ -176,6 +176,18 @@ struct cprof_error *cprof_wait_watch_end(struct cprof_wait_watch *watch)
 	return err;
 }
 
+struct cprof_error *cprof_wait_watch_place(struct cprof_wait_watch *watch,
+					   const struct cprof_context_place *place)
+{
+	if (!watch->tier->set_place)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "with waits by %s nothing can be read of a thread while it "
+				       "stands still (root, or CAP_BPF and CAP_PERFMON)",
+				       watch->tier->name);
+	watch->tier->set_place(watch->state, place);
+	return NULL;
+}
+
 struct cprof_error *cprof_wait_watch_look(struct cprof_wait_watch *watch)
 {
 	struct cprof_wait_intake *intake = watch->intake;
@@ -185,14 +197,10 @@ struct cprof_error *cprof_wait_watch_look(struct cprof_wait_watch *watch)
 		cprof_contexts_look(intake->contexts, intake->process, &is_new, &place);
 	if (err || !is_new)
 		return err;
-	if (watch->tier->set_place)
-		watch->tier->set_place(watch->state, &place);
-	else
-		cprof_contexts_refused(
-			intake->contexts,
-			cprof_error_new(CPROF_ERR_UNSUPPORTED,
-					"with waits by %s nothing can be read of a thread while it "
-					"stands still (root, or CAP_BPF and CAP_PERFMON)",
-					watch->tier->name));
-	return NULL;
+	err = cprof_wait_watch_place(watch, &place);
+	if (err && err->code != CPROF_ERR_NO_MEMORY) {
+		cprof_contexts_refused(intake->contexts, err);
+		err = NULL;
+	}
+	return err;
 }

@@ -47,6 +47,10 @@ uint64_t cprof_wait_watch_pause_ns(const struct cprof_wait_watch *watch);
 /* What is new in the process: where its threads have a context (attach/context/contexts.h). Errors: NO_MEMORY. */
 struct cprof_error *cprof_wait_watch_look(struct cprof_wait_watch *watch);
 
+/* Waits bear it from now on. Errors: UNSUPPORTED: the tier cannot read it; NO_MEMORY. */
+struct cprof_error *cprof_wait_watch_place(struct cprof_wait_watch *watch,
+					   const struct cprof_context_place *place);
+
 /* Take what has come; what was lost is in the run's log. Errors: the tier's. */
 struct cprof_error *cprof_wait_watch_drain(struct cprof_wait_watch *watch);
 

@@ -15,14 +15,15 @@ void cprof_wall_parts_deinit(struct cprof_wall_parts *parts)
 
 static uint64_t hash_of(const struct cprof_wall_part *part)
 {
-	const uint64_t hash = cprof_hash_mix((uint64_t)part->tid, (uint64_t)part->what);
+	uint64_t hash = cprof_hash_mix((uint64_t)part->tid, (uint64_t)part->what);
+	hash = cprof_hash_mix(hash, part->request);
 	return cprof_hash_mix(hash, (uint64_t)part->stack << 32 | part->reason);
 }
 
 static bool is_like(const struct cprof_wall_part *a, const struct cprof_wall_part *b)
 {
 	return a->tid == b->tid && a->what == b->what && a->stack == b->stack &&
-	       a->reason == b->reason;
+	       a->reason == b->reason && a->request == b->request;
 }
 
 struct cprof_error *cprof_wall_parts_add(struct cprof_wall_parts *parts,

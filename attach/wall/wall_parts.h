@@ -27,10 +27,11 @@ enum cprof_wall_class {
 struct cprof_wall_part {
 	pid_t tid;
 	enum cprof_wall_class what;
-	uint32_t stack;  /* the session's number */
-	uint32_t reason; /* index in the reasons of wall_rows.c; 0: none */
-	double weight;   /* samples, or nanoseconds */
-	double count;    /* samples, or waits */
+	uint32_t stack;   /* the session's number */
+	uint32_t reason;  /* index in the reasons of wall_rows.c; 0: none */
+	uint32_t request; /* its labels, a number of attach/context/contexts.h; 0: none */
+	double weight;    /* samples, or nanoseconds */
+	double count;     /* samples, or waits */
 };
 
 struct cprof_wall_parts {

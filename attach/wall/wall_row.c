@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define FRAMES_MAX (CPROF_KERNEL_DEPTH_MAX + CPROF_STACK_DEPTH_MAX + 2)
-#define LABELS_MAX (CPROF_WAIT_PROFILE_LABELS_MAX + 4)
+#define LABELS_MAX (CPROF_WAIT_PROFILE_LABELS_MAX + 4 + CPROF_CONTEXTS_LABELS_MAX)
 
 const struct cprof_wall_look cprof_wall_looks[CPROF_LEDGER_STATES] = {
 	[CPROF_LEDGER_ON_CPU] = { "oncpu", CPROF_WALL_CPU, NULL, "[on CPU]" },
@@ -72,15 +72,18 @@ static struct cprof_error *stack_of(struct cprof_wall_row_maker *maker,
 /* A thread has a label of its own; those that share an account have their name only, where it is known. */
 static struct cprof_error *labels_of(struct cprof_wall_row_maker *maker,
 				     const struct cprof_ledger_account *account, const char *state,
-				     uint32_t reason, uint32_t *ret_set)
+				     const struct cprof_wall_part *part, uint32_t *ret_set)
 {
 	struct cprof_wait_intake *intake = maker->intake;
 	struct cprof_builder_label labels[LABELS_MAX] = { { .key = "state", .str = state } };
 	size_t n = 1;
-	if (reason)
-		n += cprof_wall_reason_labels(&maker->reasons.reasons[reason], false, labels + n);
+	if (part && part->reason)
+		n += cprof_wall_reason_labels(&maker->reasons.reasons[part->reason], false,
+					      labels + n);
 	if (!account->tid && account->name[0])
 		labels[n++] = (struct cprof_builder_label){ .key = "thread", .str = account->name };
+	if (part)
+		n += cprof_contexts_put(intake->contexts, part->request, labels + n);
 	return cprof_session_labels(intake->session, intake->process, account->tid, labels, n,
 				    ret_set);
 }
@@ -92,9 +95,7 @@ struct cprof_error *cprof_wall_row_name(struct cprof_wall_row_maker *maker,
 					struct cprof_wall_row *ret_row)
 {
 	struct cprof_error *err = stack_of(maker, look, part, &ret_row->stack);
-	return err ? err
-		   : labels_of(maker, account, look->state, part ? part->reason : 0,
-			       &ret_row->labels);
+	return err ? err : labels_of(maker, account, look->state, part, &ret_row->labels);
 }
 
 struct cprof_error *cprof_wall_row_idle(struct cprof_wall_row_maker *maker,

@@ -65,6 +65,7 @@ static struct cprof_error *take_wait(void *ctx, const struct cprof_wait_shown *w
 	struct cprof_wall_part part = {
 		.tid = (pid_t)row->tid,
 		.what = CPROF_WALL_BLOCKED,
+		.request = row->request,
 		.weight = row->delay_ns,
 		.count = row->count,
 	};

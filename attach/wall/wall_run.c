@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/wall/wall_run.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,6 +10,8 @@
 #include "attach/wall/wall_parts.h"
 #include "attach/run/session_time.h"
 #include "attach/run/time_spans.h"
+#include "attach/wall/wall_notes.h"
+#include "attach/wall/wall_requests.h"
 #include "attach/wall/wall_ring.h"
 #include "attach/wall/wall_rows.h"
 #include "attach/wall/wall_tier.h"
@@ -25,11 +26,8 @@
 #define RATE_THREAD_NS 10000ull
 #define STACK_BYTES                                                                                \
 	8192 /* of a wait: what is deeper is read later, since a thread that waits stays below it */
-#define RECORD_NS        6000ull /* a sample or a kept wait costs the target about so much */
-#define UNKNOWN_LEAST_NS 100000000ull
-#define UNKNOWN_PART     20 /* of so much of the time off CPU it is worth a word */
-#define SLEPT_LEAST_NS   1000000ull
-#define STEP_LEAST_NS    2000000ull /* of the time that it is told when things were */
+#define RECORD_NS     6000ull    /* a sample or a kept wait costs the target about so much */
+#define STEP_LEAST_NS 2000000ull /* of the time that it is told when things were */
 
 struct wall {
 	const struct cprof_run *run;
@@ -58,10 +56,11 @@ struct wall {
 
 /* ---- samples ---- */
 
-static struct cprof_error *take_sample(void *ctx, pid_t tid, uint64_t mono_ns,
-				       const struct cprof_session_stack *stack)
+static struct cprof_error *take_sample(void *ctx, const struct cprof_cpu_feed_sample *sample)
 {
 	struct wall *wall = ctx;
+	const pid_t tid = sample->tid;
+	const uint64_t mono_ns = sample->mono_ns;
 	struct cprof_wall_part part = {
 		.tid = tid,
 		.what = CPROF_WALL_ON_CPU,
@@ -74,7 +73,9 @@ static struct cprof_error *take_sample(void *ctx, pid_t tid, uint64_t mono_ns,
 	size_t at;
 	if (mono_ns > cprof_wait_intake_end_ns(&wall->intake))
 		return NULL;
-	struct cprof_error *err = cprof_session_stack(wall->session, stack, &part.stack);
+	part.request = cprof_contexts_number(wall->intake.contexts, wall->intake.process,
+					     sample->context, sample->n_context);
+	struct cprof_error *err = cprof_session_stack(wall->session, sample->stack, &part.stack);
 	if (!err)
 		err = cprof_wall_parts_add(&wall->parts, &part, &at);
 	if (!err && at != SIZE_MAX && wall->ledger.timed)
@@ -213,6 +214,10 @@ static struct cprof_error *set_up(struct wall *wall)
 		.session = wall->session,
 		.process = cprof_session_process_at(wall->session, 0),
 	};
+	err = cprof_contexts_new(wall->run, cprof_session_modules(wall->session),
+				 &wall->intake.contexts);
+	if (err)
+		return err;
 	cprof_wait_watch_rate(&wall->intake);
 	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
 	/* A profile of a part of what was recorded goes by when that was, whether it says so or not. */
@@ -323,6 +328,8 @@ static struct cprof_error *watch(struct wall *wall)
 		more = cprof_window_wait(window, fds, n, pause_of(wall), &wall->run->log->counts);
 		err = drain(wall, cprof_clock_mono_ns());
 		if (!err)
+			err = cprof_wall_requests_look(wall->feed, &wall->watch);
+		if (!err)
 			err = cprof_wall_ring_turn(&wall->ring);
 		if (!err)
 			err = cprof_snapshots_take(window->snapshots, finish_so_far, wall);
@@ -362,99 +369,29 @@ static struct cprof_error *end(struct wall *wall)
 
 /* ---- the profile ---- */
 
-static double s(uint64_t ns)
-{
-	return (double)ns / 1e9;
-}
-
-/* Where they come late it is because others run, the target too: then what it does while nobody runs is seen more often. */
-static void tell_looks(const struct wall *wall)
-{
-	const uint64_t window_ns = cprof_window_elapsed_ns(wall->run->window);
-	const uint64_t looks = wall->looked_back_ns
-				       ? (uint64_t)((double)wall->intake.looks * (double)window_ns /
-						    (double)wall->looked_back_ns)
-				       : wall->intake.looks;
-	const uint64_t pause_ns = cprof_wait_watch_pause_ns(&wall->watch);
-	struct cprof_run_log *log = wall->run->log;
-	cprof_run_log_note(log, CPROF_NOTE_FACT,
-			   "%" PRIu64 " looks: a part p of what a thread waited is right within "
-			   "2 * sqrt(p * (1 - p) / looks), 19 times of 20",
-			   looks);
-	if ((looks + 2) * pause_ns < window_ns / 10 * 8 && !wall->sums.stopped_ns)
-		cprof_run_log_note(
-			log, CPROF_NOTE_WARNING,
-			"looks came late, %.1f ms apart and not %.1f, as the machine is busy: where a "
-			"thread waits is not as certain as that",
-			(double)window_ns / 1e6 / (double)(looks + 1), (double)pause_ns / 1e6);
-}
-
 /* Who chooses threads wants to see them. */
 static bool shows_idle(const struct wall *wall)
 {
 	return wall->request->idle || wall->run->threads;
 }
 
-static void tell_sums(const struct wall *wall)
+static void tell(const struct wall *wall)
 {
-	const struct cprof_wall_sums *sums = &wall->sums;
-	struct cprof_run_log *log = wall->run->log;
-	cprof_run_log_note(log, CPROF_NOTE_FACT, "wall by %s: %s", wall->tier->name,
-			   wall->tier->exactly);
-	cprof_run_log_note(log, CPROF_NOTE_FACT,
-			   "%.3f s of %" PRIu64
-			   " threads: %.3f s on a CPU, %.3f s in the run queue, "
-			   "%.3f s off CPU",
-			   s(sums->cpu_ns + sums->queue_ns + sums->off_ns), sums->threads,
-			   s(sums->cpu_ns), s(sums->queue_ns), s(sums->off_ns));
-	if (sums->idle_threads)
-		cprof_run_log_note(
-			log, CPROF_NOTE_FACT,
-			"%" PRIu64 " idle threads, %.3f s in %" PRIu64 " places, never ran%s",
-			sums->idle_threads, s(sums->idle_ns), sums->idle_places,
-			shows_idle(wall) ? "" : " and are left out: -wall all shows them");
-	if (wall->tier->looks)
-		tell_looks(wall);
-	if (sums->stopped_ns)
-		cprof_run_log_note(
-			log, CPROF_NOTE_FACT,
-			"%.3f s of what is off CPU it was stopped, by a signal, a tracer or "
-			"its cgroup's freezer",
-			s(sums->stopped_ns));
-}
-
-static void tell_lacks(const struct wall *wall)
-{
-	const struct cprof_wall_sums *sums = &wall->sums;
-	struct cprof_run_log *log = wall->run->log;
 	bool kernel = true;
 	if (wall->feed)
 		cprof_cpu_feed_way(wall->feed, &kernel);
-	if (!kernel)
-		cprof_run_log_note(
-			log, CPROF_NOTE_WARNING,
-			"time on a CPU in the kernel is in the sums all the same, at the user's stacks: it may "
-			"not be sampled (kernel.perf_event_paranoid 1 or CAP_PERFMON allow it)");
-	if (wall->ledger.missed)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64 " threads had no room in the account and are missing",
-				   wall->ledger.missed);
-	if (wall->parts.dropped)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%" PRIu64
-				   " samples and waits were of too many distinct stacks and "
-				   "threads: the sums are right, their division is coarser",
-				   wall->parts.dropped);
-	if (sums->unknown_ns >= UNKNOWN_LEAST_NS && sums->unknown_ns * UNKNOWN_PART > sums->off_ns)
-		cprof_run_log_note(log, CPROF_NOTE_WARNING,
-				   "%.3f s off CPU are [unknown]: no look or event met these waits",
-				   s(sums->unknown_ns));
-	if (wall->slept_ns >= SLEPT_LEAST_NS)
-		cprof_run_log_note(
-			log, CPROF_NOTE_WARNING,
-			"the machine was suspended for %.3f s meanwhile, which are not in the "
-			"profile",
-			s(wall->slept_ns));
+	const struct cprof_wall_notes notes = {
+		.tier = wall->tier,
+		.watch = &wall->watch,
+		.ledger = &wall->ledger,
+		.parts = &wall->parts,
+		.sums = &wall->sums,
+		.shows_idle = shows_idle(wall),
+		.user_only = !kernel,
+		.looked_back_ns = wall->looked_back_ns,
+		.slept_ns = wall->slept_ns,
+	};
+	cprof_wall_notes_tell(&notes);
 }
 
 static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile **ret_profile)
@@ -465,8 +402,8 @@ static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile 
 				     shows_idle(wall), &wall->sums);
 	if (err)
 		return err;
-	tell_sums(wall);
-	tell_lacks(wall);
+	tell(wall);
+	cprof_contexts_tell(wall->intake.contexts);
 	return cprof_session_finish(wall->session, "cpu", "nanoseconds", period, "wall",
 				    ret_profile);
 }
@@ -486,6 +423,8 @@ static struct cprof_error *run_wall(struct wall *wall, struct cprof_profile **re
 		err = choose_tier(wall);
 	if (!err)
 		err = cprof_session_read_targets(wall->session);
+	if (!err)
+		err = cprof_wall_requests_look(wall->feed, &wall->watch);
 	if (!err)
 		err = watch(wall);
 	if (err || !cprof_snapshots_want_last(wall->run->window->snapshots))
@@ -514,6 +453,7 @@ struct cprof_error *cprof_wall_run(const struct cprof_run *run,
 	cprof_wait_table_deinit(&wall->intake.table);
 	cprof_map64_deinit(&wall->intake.threads);
 	cprof_wait_evidence_deinit(&wall->intake.evidences);
+	cprof_contexts_free(wall->intake.contexts);
 	cprof_session_free(wall->session);
 	free(wall);
 	return err;

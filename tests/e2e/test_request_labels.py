@@ -167,6 +167,39 @@ class ThreadContext(Base):
                     self.assertEqual(labels.get("open"), "true", labels)
             self.assertEqual(seen, {"03" * 16, "04" * 16})
 
+    def test_all_of_a_threads_time_bears_what_it_works_on(self):
+        with Target("otel_requests_own") as target:
+            footprint = Footprint(target.pid)
+            profile = self.record(target.pid, "-mode", "wall", name="wall.pb.gz")
+            footprint.check_unchanged(self)
+        if "wall by bpf" not in self.stderr:
+            self.skipTest("waits are not seen by BPF here")
+        self.assertEqual(self.check_contexts(profile), {1, 2})
+        of_thread, of_trace, whose = {}, {}, {}
+        for stack, values, labels in profile.samples:
+            tid = labels.get("tid")
+            of_thread[tid] = of_thread.get(tid, 0) + values[0]
+            if "trace_id" in labels:
+                whose.setdefault(labels["trace_id"], set()).add(tid)
+                of_trace[tid] = of_trace.get(tid, 0) + values[0]
+        self.assertEqual(set(whose), {f"{number:02x}" * 16 for number in range(1, 5)})
+        for trace, tids in whose.items():
+            self.assertEqual(len(tids), 1, whose)
+            tid = tids.pop()
+            if trace[1] in "12":  # who never waits has all of his time there, in the run queue too
+                self.assertEqual(of_trace[tid], of_thread[tid], self.stderr)
+        waits = [labels for stack, _, labels in profile.samples if "sleeper" in stack and "trace_id" in labels]
+        self.assertEqual({labels["state"] for labels in waits} - {"oncpu"}, {"offcpu", "runqueue"})
+        self.assertIn("mutex", {labels.get("kind") for labels in waits})
+
+    def test_where_waits_cannot_be_read_it_is_said(self):
+        with Target("otel_requests_own") as target:
+            profile = self.record(target.pid, "-mode", "wall", "-wall-method", "perf")
+            self.assertEqual(self.check_contexts(profile), {1, 2})
+            self.assertIn("waits bear no labels of requests: with waits by proc", self.stderr)
+            self.record(target.pid, "-mode", "wall", "-wall-method", "proc", "-seconds", "0.2", ticks=1)
+            self.assertIn("which are not read", self.stderr)
+
     def test_a_word_that_is_none(self):
         done = attach("-p", os.getpid(), "-request-labels", "some")
         self.assertEqual(done.returncode, 2, done.stderr)

@@ -352,8 +352,10 @@ TEST(wall_parts_adds_what_is_alike)
 	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
 	part.reason = 3;
 	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
-	CHECK_UINT(parts.n, 3);
-	CHECK_UINT(at, 2);
+	part.request = 1;
+	CHECK(!cprof_wall_parts_add(&parts, &part, &at));
+	CHECK_UINT(parts.n, 4);
+	CHECK_UINT(at, 3);
 	CHECK(parts.parts[0].weight == 4 && parts.parts[0].count == 2);
 	cprof_wall_parts_deinit(&parts);
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach/wall/wall_notes.h - what people are told of a wall profile: how its time was come by, what it comes to, how exact it is and what
+ * it lacks. All of it goes into the run's log, and with that into the profile's comments.
+ */
+#ifndef CPROF_ATTACH_WALL_WALL_NOTES_H
+#define CPROF_ATTACH_WALL_WALL_NOTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/wall/ledger.h"
+#include "attach/wall/wall_parts.h"
+#include "attach/wall/wall_rows.h"
+#include "attach/wall/wall_tier.h"
+#include "attach/waits/wait_watch.h"
+
+/* All borrowed. */
+struct cprof_wall_notes {
+	const struct cprof_wall_tier *tier;
+	const struct cprof_wait_watch *watch;
+	const struct cprof_ledger *ledger;
+	const struct cprof_wall_parts *parts;
+	const struct cprof_wall_sums *sums;
+	bool shows_idle;
+	bool user_only; /* the kernel may not be sampled */
+	uint64_t
+		looked_back_ns; /* that it recorded until a profile of a part of that was made; 0: it is of all */
+	uint64_t slept_ns; /* that the machine was suspended meanwhile */
+};
+
+void cprof_wall_notes_tell(const struct cprof_wall_notes *notes);
+
+#endif
