@@ -48,16 +48,29 @@ static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *name, D
 	return cprof_take_fd(wants_alt ? &module->alt_fd : &module->debug_fd);
 }
 
+/* A section that the kernel does not tell of is not in memory: what is said of it is left as it is, and the rest still counts. */
+static int section_address(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
+			   const char *section, Elf32_Word index, const GElf_Shdr *header,
+			   Dwarf_Addr *addr)
+{
+	const struct cprof_dwfl_module *module = *userdata;
+	if (!module || !module->files.loaded ||
+	    module->libdw->dwfl_linux_kernel_module_section_address(
+		    mod, userdata, name, base, section, index, header, addr) != DWARF_CB_OK)
+		*addr = (Dwarf_Addr)-1;
+	return DWARF_CB_OK;
+}
+
 /* ---- the session ---- */
 
 struct cprof_error *cprof_dwfl_init(struct cprof_dwfl *dwfl)
 {
-	static Dwfl_Callbacks callbacks = { .find_elf = find_elf,
-					    .find_debuginfo = find_debuginfo };
+	static const Dwfl_Callbacks callbacks = { .find_elf = find_elf,
+						  .find_debuginfo = find_debuginfo,
+						  .section_address = section_address };
 	struct cprof_error *err = cprof_libdw_load(&dwfl->libdw);
 	if (err)
 		return err;
-	callbacks.section_address = dwfl->libdw.dwfl_offline_section_address;
 	dwfl->dwfl = dwfl->libdw.dwfl_begin(&callbacks);
 	return dwfl->dwfl ? NULL : cprof_error_no_memory();
 }
@@ -93,21 +106,6 @@ static struct cprof_error *report(struct cprof_dwfl *dwfl, const char *name, uin
 		return err;
 	module->mod = libdw->dwfl_report_module(dwfl->dwfl, name, start, end);
 	return module->mod ? NULL : refused(libdw);
-}
-
-/* Only libdwfl can lay these out, and for that it wants a descriptor. */
-static struct cprof_error *report_relocatable(struct cprof_dwfl *dwfl, const char *name,
-					      uint64_t start, struct cprof_dwfl_module *module)
-{
-	CPROF_AUTO(close) int fd = -1;
-	struct cprof_error *err = cprof_dwfl_bytes_sealed(module->files.self->image, &fd);
-	if (err)
-		return err;
-	module->mod = dwfl->libdw.dwfl_report_elf(dwfl->dwfl, name, NULL, fd, start, false);
-	if (!module->mod)
-		return refused(&dwfl->libdw);
-	fd = -1;
-	return NULL;
 }
 
 static struct cprof_dwfl_module *new_module(struct cprof_dwfl *dwfl,
@@ -148,8 +146,7 @@ struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, ui
 	if (err)
 		return err;
 	libdw->dwfl_report_begin_add(dwfl->dwfl);
-	err = files->self->type == ET_REL ? report_relocatable(dwfl, name, start, module)
-					  : report(dwfl, name, start, end, module);
+	err = report(dwfl, name, start, end, module);
 	if (!err) {
 		libdw->dwfl_module_info(module->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
 		*userdata = module;
@@ -160,6 +157,40 @@ struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, ui
 		err = refused(libdw);
 	if (!err)
 		*ret_module = module;
+	return err;
+}
+
+static uint64_t size_of_text(const struct cprof_elf *elf)
+{
+	for (size_t i = 0; i < elf->n_sections; i++) {
+		if (strcmp(elf->sections[i].name, ".text") == 0)
+			return elf->sections[i].size;
+	}
+	return 0;
+}
+
+struct cprof_error *cprof_dwfl_add_loaded(struct cprof_dwfl *dwfl,
+					  const struct cprof_dwfl_files *files,
+					  struct cprof_dwfl_module **ret_module)
+{
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	const uint64_t size = size_of_text(files->self);
+	uint64_t start = 0;
+	GElf_Addr bias;
+	GElf_Off offset;
+	GElf_Sym symbol;
+	if (libdw->dwfl_linux_kernel_module_section_address(NULL, NULL, files->loaded, 0, ".text",
+							    0, NULL, &start) != DWARF_CB_OK ||
+	    !start || start + size < start)
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "the kernel does not tell where it is");
+	struct cprof_error *err =
+		cprof_dwfl_add(dwfl, files->loaded, start, start + size, files, ret_module);
+	/* Relocated now, as the kernel may not be asked later (dwfl_child.h). */
+	if (!err && !libdw->dwfl_module_getdwarf((*ret_module)->mod, &bias))
+		err = refused(libdw);
+	if (!err)
+		libdw->dwfl_module_addrinfo((*ret_module)->mod, start, &offset, &symbol, NULL, NULL,
+					    NULL);
 	return err;
 }
 

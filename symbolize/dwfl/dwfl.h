@@ -22,6 +22,8 @@ struct cprof_dwfl_files {
 	struct cprof_elf *self;
 	struct cprof_elf *debug; /* its separate debug file; NULL: none */
 	struct cprof_elf *alt;   /* dwz's common parts; NULL: none */
+	const char *
+		loaded; /* `self` is relocatable and is the file of this kernel module; NULL: it is neither */
 };
 
 struct cprof_dwfl_module {
@@ -45,12 +47,19 @@ void cprof_dwfl_deinit(struct cprof_dwfl *dwfl);
 
 /*
  * Report a module `name` at [start, end): of a process, from the start of its first mapping to the end of the last; of a file, where its segments are.
- * A relocatable one (a kernel's module) is laid out by libdwfl from `start` on. *ret_module lives as long as the session. Errors: BAD_DATA (what
- * libdwfl says), NO_MEMORY, OS.
+ * *ret_module lives as long as the session. Errors: BAD_DATA (what libdwfl says), NO_MEMORY, OS.
  */
 struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
 				   uint64_t end, const struct cprof_dwfl_files *files,
 				   struct cprof_dwfl_module **ret_module);
+
+/*
+ * Report the kernel module files->loaded, relocated to where the kernel has each of its sections (/sys/module/NAME/sections, for root only). Errors:
+ * likewise; BAD_DATA also where the kernel does not tell.
+ */
+struct cprof_error *cprof_dwfl_add_loaded(struct cprof_dwfl *dwfl,
+					  const struct cprof_dwfl_files *files,
+					  struct cprof_dwfl_module **ret_module);
 
 /* Where the segments of `elf` are in its own addresses: pages, [*ret_start, *ret_end). False: it has none. */
 bool cprof_dwfl_span(const struct cprof_elf *elf, uint64_t *ret_start, uint64_t *ret_end);

@@ -119,6 +119,8 @@ static struct cprof_error *open_session(const struct cprof_dwfl_child *child,
 	struct cprof_error *err = cprof_dwfl_init(&session->dwfl);
 	if (!err)
 		err = child->open(child->ctx, session->id, &files);
+	if (!err && files.loaded)
+		return cprof_dwfl_add_loaded(&session->dwfl, &files, &session->namer.module);
 	if (!err && !cprof_dwfl_span(files.self, &start, &end))
 		err = cprof_error_new(CPROF_ERR_BAD_DATA, "it has no segments");
 	return err ? err

@@ -13,7 +13,7 @@
 #include "symbolize/elf/elf_file.h"
 
 /*
- * Put relocated sections in the place of those of `elf`, the file of the loaded module `name`. Before they are read for the first time. Errors:
+ * Put relocated sections in the place of those of `elf`, the file of the loaded module `name`, and the others where they are in memory. Before they are read for the first time. Errors:
  * UNSUPPORTED (no libdw), BAD_DATA (what libdwfl says, no sections in /sys, over the budget), NO_MEMORY.
  */
 struct cprof_error *cprof_kernel_module_relocate(struct cprof_elf *elf, const char *name);

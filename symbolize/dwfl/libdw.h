@@ -28,7 +28,6 @@
 	X(dwfl_errmsg)                                                                             \
 	X(dwfl_report_begin_add)                                                                   \
 	X(dwfl_report_module)                                                                      \
-	X(dwfl_report_elf)                                                                         \
 	X(dwfl_report_end)                                                                         \
 	X(dwfl_module_info)                                                                        \
 	X(dwfl_module_getelf)                                                                      \
@@ -36,7 +35,6 @@
 	X(dwfl_module_addrinfo)                                                                    \
 	X(dwfl_module_addrdie)                                                                     \
 	X(dwfl_module_nextcu)                                                                      \
-	X(dwfl_offline_section_address)                                                            \
 	X(dwfl_linux_kernel_module_section_address)                                                \
 	X(dwfl_linux_kernel_report_offline)                                                        \
 	X(dwarf_attr)                                                                              \

@@ -138,6 +138,8 @@ static struct cprof_error *relocate(struct cprof_module *module, const char *nam
 		return err;
 	err = cprof_kernel_module_relocate(names->self, name);
 	*ret_done = !err;
+	if (!err && !(names->loaded = strdup(name)))
+		err = cprof_error_no_memory();
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	cprof_error_free(err);

@@ -24,6 +24,7 @@ static void names_free(void *data)
 	cprof_elf_free(names->mini);
 	cprof_elf_free(names->self);
 	free(names->plt_names);
+	free(names->loaded);
 	free(names->cache_dir);
 	cprof_buffer_deinit(&names->trail);
 	free(names);

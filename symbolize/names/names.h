@@ -27,10 +27,11 @@ struct cprof_names_options {
 struct cprof_names {
 	struct cprof_module *module; /* borrowed */
 	struct cprof_elf *self;      /* owned; reads the module's own image; NULL: broken */
-	struct cprof_elf *debug;     /* owned; NULL: none */
-	struct cprof_elf *mini;      /* owned; NULL: none, or not read yet */
-	struct cprof_elf *alt;       /* owned; NULL: none, or not read yet */
-	struct cprof_buffer trail;   /* where files were looked for, a line each */
+	char *loaded; /* owned; `self` is the file of this kernel module, relocated to where it is; NULL: it is not */
+	struct cprof_elf *debug;   /* owned; NULL: none */
+	struct cprof_elf *mini;    /* owned; NULL: none, or not read yet */
+	struct cprof_elf *alt;     /* owned; NULL: none, or not read yet */
+	struct cprof_buffer trail; /* where files were looked for, a line each */
 
 	bool symbols_read, dwarf_read, go_read, prefetch_asked;
 	struct cprof_symbols symbols;

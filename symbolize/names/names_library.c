@@ -34,7 +34,8 @@ static struct cprof_error *open_module(void *ctx, uint32_t id, struct cprof_dwfl
 		return err;
 	if (!names->self)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "its sections cannot be read");
-	*ret_files = (struct cprof_dwfl_files){ names->self, names->debug, names->alt };
+	*ret_files =
+		(struct cprof_dwfl_files){ names->self, names->debug, names->alt, names->loaded };
 	return NULL;
 }
 

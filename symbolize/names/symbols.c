@@ -73,6 +73,18 @@ static bool is_code(const struct cprof_elf *elf, const Elf64_Sym *sym)
 	return section && (section->flags & SHF_EXECINSTR);
 }
 
+/* In relocatable files values count from their section's start. False: that is not in memory, as far as anybody knows. */
+static bool relocate(const struct cprof_elf *elf, Elf64_Sym *sym)
+{
+	const struct cprof_section *section = cprof_elf_section_at(elf, sym->st_shndx);
+	if (elf->type != ET_REL)
+		return true;
+	if (!section || !section->addr)
+		return false;
+	sym->st_value += section->addr;
+	return true;
+}
+
 /* Where a symbol without size ends at the latest. */
 static uint64_t section_end(const struct cprof_elf *elf, const Elf64_Sym *sym)
 {
@@ -104,7 +116,7 @@ struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struc
 	for (size_t i = 1; bytes && i < n; i++) {
 		Elf64_Sym sym;
 		memcpy(&sym, bytes + i * sizeof(sym), sizeof(sym));
-		if (sym.st_name >= text_len || !is_code(elf, &sym))
+		if (sym.st_name >= text_len || !is_code(elf, &sym) || !relocate(elf, &sym))
 			continue;
 		const char *name = (const char *)text + sym.st_name;
 		if (!*name || is_label_noise(name))

@@ -117,8 +117,8 @@ def build_go(folder):
 class Comparison:
     """What compare_symbolizers says of a file."""
 
-    def __init__(self, path, n, seed=1, addresses=None, timeout=600):
-        done = subprocess.run([COMPARE, path, str(0 if addresses else n), str(seed)], capture_output=True, text=True, timeout=timeout,
+    def __init__(self, path, n, seed=1, addresses=None, timeout=600, command=None):
+        done = subprocess.run(command or [COMPARE, path, str(0 if addresses else n), str(seed)], capture_output=True, text=True, timeout=timeout,
                               input="".join(f"{address:x}\n" for address in addresses or []))
         if done.returncode:
             raise AssertionError(f"{path}: {done.stderr}")

@@ -119,6 +119,7 @@ class KernelNames(TempDir):
         with Target(["turns", "kernel"]) as target:
             done = attach_while_it_works(target.pid, 15, "-hz", "500", "-o", out, "-f", *options, tool=tool, env=env)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.words = done.stderr
         profile = Profile.read(out)
         kernel = {m["id"] for m in profile.mappings if m["file"].startswith("[kernel")}
         return [location["lines"] for location in profile.locations.values() if location["mapping"] in kernel]
@@ -164,13 +165,14 @@ class KernelNames(TempDir):
         """Its debug information is relocatable: libdwfl puts in it where the kernel has each section."""
         build_id = "cd" * 20
         module, sys_dir, mine = self.make_module("test_reader", build_id)
-        for path, whose in ((f"lib/modules/{self.release}/kernel/fs/test-reader.ko", 0), (f".build-id/{build_id[:2]}/{build_id[2:]}.debug", 0),
-                            (f"lib/modules/{self.release}/kernel/fs/test-reader.ko", harness.NOBODY)):
+        for path, whose, way in ((f"lib/modules/{self.release}/kernel/fs/test-reader.ko", 0, "index"),
+                                 (f".build-id/{build_id[:2]}/{build_id[2:]}.debug", 0, "libdwfl"),
+                                 (f"lib/modules/{self.release}/kernel/fs/test-reader.ko", harness.NOBODY, "auto")):
             os.chown(module, whose, whose)
             tool = self.with_module(module, sys_dir, path)
             tool[4] = tool[4].replace("cp ", "cp -p ")
             seen = set()
-            for lines in self.profile_reading(tool, "-no-cache"):
+            for lines in self.profile_reading(tool, "-no-cache", "-symbolizer", way):
                 outer = lines[-1]["name"]
                 if outer not in mine:
                     continue
@@ -181,6 +183,7 @@ class KernelNames(TempDir):
                 self.assertEqual([line["name"] for line in lines], ["in_" + outer, outer], path)
                 self.assertTrue(all(line["file"].endswith("test_reader.c") and line["line"] for line in lines), lines)
             self.assertTrue(seen, f"{path}: a read passes through {mine}")
+            self.assertNotIn("names are what our own readers know", self.words)
 
 
 if __name__ == "__main__":

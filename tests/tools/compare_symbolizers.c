@@ -2,7 +2,8 @@
 /*
  * compare_symbolizers FILE [N [SEED]] - name N random addresses in the text of FILE by our index and by libdwfl, and tell where they differ.
  *
- * N is 1000 if not given, 0: hexadecimal addresses as in the file come from standard input, one a line. Prints a line for each difference, both answers
+ * N is 1000 if not given, 0: hexadecimal addresses as in the file come from standard input, one a line. FILE "[kernel]": they are the kernel's, and
+ * of its modules. Prints a line for each difference, both answers
  * with innermost frames first, and at the end how many there were of each kind. What a kind means, and who is right: docs/names.md.
  */
 #include <inttypes.h>
@@ -43,20 +44,28 @@ static void check(struct cprof_error *err)
 	exit(1);
 }
 
+/* The running kernel, as far as it is named by files; no module of its own. */
+static bool is_kernel(const char *path)
+{
+	return strcmp(path, "[kernel]") == 0;
+}
+
 static void begin(struct way *way, enum cprof_symbolizer_way which, const char *path)
 {
 	way->options.way = which;
 	way->options.demangle = CPROF_DEMANGLE_NONE;
 	cprof_modules_init(&way->modules);
-	check(cprof_modules_open(&way->modules, path, &way->module));
+	if (!is_kernel(path))
+		check(cprof_modules_open(&way->modules, path, &way->module));
 	check(cprof_symbolizer_new(&way->options, &way->modules, &way->symbolizer));
 }
 
 static void ask(struct way *way, uint64_t addr)
 {
 	const uint64_t from = cprof_clock_mono_ns();
-	check(cprof_symbolizer_file_addr(way->symbolizer, way->module, addr, &way->frames,
-					 &way->n));
+	check(way->module ? cprof_symbolizer_file_addr(way->symbolizer, way->module, addr,
+						       &way->frames, &way->n)
+			  : cprof_symbolizer_kernel(way->symbolizer, addr, &way->frames, &way->n));
 	way->ns += cprof_clock_mono_ns() - from;
 }
 
@@ -117,6 +126,8 @@ static bool are_aliases(struct way *way, const char *a, const char *b)
 {
 	const struct cprof_names_options from = cprof_symbolizer_names_options(way->symbolizer);
 	struct cprof_names *names;
+	if (!way->module)
+		return false;
 	check(cprof_names_get(way->module, &from, &names));
 	const uint64_t value = value_of(names, a);
 	return value && value == value_of(names, b);
@@ -174,7 +185,7 @@ int main(int argc, char **argv)
 	struct way index = { 0 }, library = { 0 };
 	size_t n = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 1000, counts[KINDS] = { 0 };
 	uint64_t *addrs = malloc(ADDRS_MAX * sizeof(*addrs));
-	if (argc < 2 || !addrs || n > ADDRS_MAX)
+	if (argc < 2 || !addrs || n > ADDRS_MAX || (is_kernel(argv[1]) && n))
 		return 2;
 	srandom(argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1);
 	begin(&index, CPROF_SYMBOLIZER_INDEX, argv[1]);
