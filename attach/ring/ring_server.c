@@ -102,8 +102,7 @@ static struct cprof_error *begin(struct cprof_ring_server *server, const char *a
 							 .request_ns = REQUEST_NS,
 							 .answer_ns = ANSWER_NS };
 	const struct cprof_http_handler handler = { on_ask, on_gone, server };
-	struct cprof_error *err = cprof_http_service_listen(&server->service, address, token_file);
-	return err ? err : cprof_http_service_serve(&server->service, &limits, &handler);
+	return cprof_http_service_open(&server->service, address, token_file, &limits, &handler);
 }
 
 struct cprof_error *cprof_ring_server_open(const char *address, const char *token_file,

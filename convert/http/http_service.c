@@ -25,6 +25,15 @@ struct cprof_error *cprof_http_service_serve(struct cprof_http_service *service,
 	return err;
 }
 
+struct cprof_error *cprof_http_service_open(struct cprof_http_service *service, const char *address,
+					    const char *token_file,
+					    const struct cprof_http_limits *limits,
+					    const struct cprof_http_handler *handler)
+{
+	struct cprof_error *err = cprof_http_service_listen(service, address, token_file);
+	return err ? err : cprof_http_service_serve(service, limits, handler);
+}
+
 void cprof_http_service_run(struct cprof_http_service *service, const struct pollfd *fds, size_t n)
 {
 	cprof_http_server_run(service->http, fds, n);

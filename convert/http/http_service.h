@@ -28,6 +28,12 @@ struct cprof_error *cprof_http_service_serve(struct cprof_http_service *service,
 					     const struct cprof_http_limits *limits,
 					     const struct cprof_http_handler *handler);
 
+/* Both, where nothing is to be known of the address in between. Errors: theirs; `service` is to be closed on errors, too. */
+struct cprof_error *cprof_http_service_open(struct cprof_http_service *service, const char *address,
+					    const char *token_file,
+					    const struct cprof_http_limits *limits,
+					    const struct cprof_http_handler *handler);
+
 /* As cprof_http_server_run(); what is answered in it goes out at once. */
 void cprof_http_service_run(struct cprof_http_service *service, const struct pollfd *fds, size_t n);
 

@@ -10,19 +10,13 @@
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
 #include "convert/output/json.h"
+#include "convert/output/node_json.h"
 
 static void put_header(const struct cprof_report *report, const struct cprof_graph *graph,
 		       FILE *out)
 {
 	const struct cprof_profile *p = report->profile;
-	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
-	cprof_report_type_label(report, &type);
-	fputc('{', out);
-	cprof_json_put_member(out, "program", cprof_report_title(report));
-	fputc(',', out);
-	cprof_json_put_member(out, "type", cprof_buffer_text(&type));
-	fputc(',', out);
-	cprof_json_put_member(out, "unit", report->sample_unit);
+	cprof_node_json_head(report, "program", out);
 	fprintf(out, ",\"total\":%" PRId64 ",\"time_ns\":%" PRId64 ",\"duration_ns\":%" PRId64,
 		report->total, p->time_ns, p->duration_ns);
 	fprintf(out, ",\n\"nodes_in_all\":%u,\"nodes_dropped\":%u,\n\"comments\":[",
@@ -32,30 +26,6 @@ static void put_header(const struct cprof_report *report, const struct cprof_gra
 		cprof_json_put_string(out, cprof_profile_text(p, p->comments[i]));
 	}
 	fputc(']', out);
-}
-
-static void put_node(struct cprof_report *report, struct cprof_graph *graph, uint32_t index,
-		     FILE *out)
-{
-	const struct cprof_profile *p = report->profile;
-	const struct cprof_node *node = &graph->nodes[index];
-	const struct cprof_node_info *info = cprof_graph_info(graph, node);
-	fputc('{', out);
-	cprof_json_put_member(out, "name", cprof_graph_name(graph, index));
-	if (info->name) {
-		fputc(',', out);
-		cprof_json_put_member(out, "function", cprof_profile_text(p, info->name));
-	}
-	if (info->file) {
-		fputc(',', out);
-		cprof_json_put_member(out, "file", cprof_profile_text(p, info->file));
-	}
-	if (info->line)
-		fprintf(out, ",\"line\":%" PRId64, info->line);
-	if (info->address)
-		fprintf(out, ",\"address\":\"0x%" PRIx64 "\"", info->address);
-	fprintf(out, ",\"flat\":%" PRId64 ",\"cum\":%" PRId64 "}", cprof_node_flat(node),
-		cprof_node_cum(node));
 }
 
 static void put_edges(const struct cprof_graph *graph, const uint32_t *place, FILE *out)
@@ -90,8 +60,9 @@ static struct cprof_error *write_json(struct cprof_report *report, FILE *out)
 	fputs(",\n\"nodes\":[", out);
 	for (uint32_t i = 0; i < graph->n_order; i++) {
 		place[graph->order[i]] = i + 1;
-		fputs(i ? ",\n" : "\n", out);
-		put_node(report, graph, graph->order[i], out);
+		fputs(i ? ",\n{" : "\n{", out);
+		cprof_node_json_put(graph, graph->order[i], out);
+		fputc('}', out);
 	}
 	put_edges(graph, place, out);
 	return NULL;

@@ -52,15 +52,7 @@ static struct cprof_error *write_list(struct cprof_report *report, FILE *out)
 	CPROF_AUTO(graph) struct cprof_graph *graph = NULL;
 	CPROF_AUTO(source_files) struct cprof_source_files *files = NULL;
 	CPROF_AUTO(source_listing) struct cprof_source_listing listing = { 0 };
-	struct cprof_error *err = cprof_graph_new(report, 0, &graph);
-	if (!err)
-		err = cprof_source_listing_init(&listing, graph, report->symbol);
-	if (!err && listing.n_routines == 0)
-		err = cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
-				      report->symbol_text);
-	if (!err)
-		err = cprof_source_files_new(report->config.source_path, report->config.trim_path,
-					     &files);
+	struct cprof_error *err = cprof_source_listing_open(report, &listing, &graph, &files);
 	if (err)
 		return err;
 	char total[CPROF_MEASURE_LABEL_MAX];

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "convert/output/json.h"
+#include "convert/output/node_json.h"
 #include "convert/output/movements.h"
 #include "convert/report/report.h"
 
@@ -109,18 +109,10 @@ static void put_noise(FILE *out, const char *key, enum cprof_movement_noise nois
 static void put_json_row(struct cprof_report *report, struct cprof_movements *movements,
 			 const struct cprof_movement *row, FILE *out)
 {
-	const struct cprof_profile *p = report->profile;
 	const struct cprof_node_info *info = &movements->infos.all[row->info];
 	fputc('{', out);
-	cprof_json_put_member(out, "name", cprof_node_infos_name(&movements->infos, row->info));
-	if (info->name) {
-		fputc(',', out);
-		cprof_json_put_member(out, "function", cprof_profile_text(p, info->name));
-	}
-	if (info->file) {
-		fputc(',', out);
-		cprof_json_put_member(out, "file", cprof_profile_text(p, info->file));
-	}
+	cprof_node_json_names(report->profile, cprof_node_infos_name(&movements->infos, row->info),
+			      info, out);
 	fprintf(out,
 		",\"flat_before\":%" PRId64 ",\"flat_after\":%" PRId64 ",\"cum_before\":%" PRId64
 		",\"cum_after\":%" PRId64,
@@ -134,15 +126,8 @@ static struct cprof_error *write_json(struct cprof_report *report, FILE *out)
 {
 	struct cprof_movements movements;
 	struct cprof_error *err = cprof_movements_init(&movements, report);
-	CPROF_AUTO(buffer) struct cprof_buffer type = { 0 };
 	if (!err) {
-		cprof_report_type_label(report, &type);
-		fputc('{', out);
-		cprof_json_put_member(out, "program", cprof_report_title(report));
-		fputc(',', out);
-		cprof_json_put_member(out, "type", cprof_buffer_text(&type));
-		fputc(',', out);
-		cprof_json_put_member(out, "unit", report->sample_unit);
+		cprof_node_json_head(report, "program", out);
 		fprintf(out,
 			",\"total\":%" PRId64 ",\"ratio\":%.17g,\"before\":%" PRId64
 			",\"after\":%" PRId64 ",\"changed\":%u,\"noise\":%s,\"entries\":[",

@@ -370,15 +370,7 @@ static struct cprof_error *write_weblist(struct cprof_report *report, FILE *out)
 	CPROF_AUTO(source_files) struct cprof_source_files *files = NULL;
 	CPROF_AUTO(source_listing) struct cprof_source_listing listing = { 0 };
 	struct page page = { .report = report, .out = out };
-	struct cprof_error *err = cprof_graph_new(report, 0, &graph);
-	if (!err)
-		err = cprof_source_listing_init(&listing, graph, report->symbol);
-	if (!err && listing.n_routines == 0)
-		err = cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
-				      report->symbol_text);
-	if (!err)
-		err = cprof_source_files_new(report->config.source_path, report->config.trim_path,
-					     &files);
+	struct cprof_error *err = cprof_source_listing_open(report, &listing, &graph, &files);
 	page.graph = graph;
 	page.files = files;
 	page.objects = calloc((size_t)report->profile->n_mappings + 1, sizeof(*page.objects));

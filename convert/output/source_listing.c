@@ -75,6 +75,22 @@ struct cprof_error *cprof_source_listing_init(struct cprof_source_listing *listi
 	return NULL;
 }
 
+struct cprof_error *cprof_source_listing_open(struct cprof_report *report,
+					      struct cprof_source_listing *listing,
+					      struct cprof_graph **ret_graph,
+					      struct cprof_source_files **ret_files)
+{
+	struct cprof_error *err = cprof_graph_new(report, 0, ret_graph);
+	if (!err)
+		err = cprof_source_listing_init(listing, *ret_graph, report->symbol);
+	if (!err && listing->n_routines == 0)
+		err = cprof_error_new(CPROF_ERR_BAD_DATA, "no matches found for regexp: %s",
+				      report->symbol_text);
+	return err ? err
+		   : cprof_source_files_new(report->config.source_path, report->config.trim_path,
+					    ret_files);
+}
+
 struct cprof_source_range cprof_source_listing_range(const struct cprof_graph *graph,
 						     const uint32_t *nodes, uint32_t n)
 {

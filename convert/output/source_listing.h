@@ -6,6 +6,7 @@
 #define CPROF_CONVERT_OUTPUT_SOURCE_LISTING_H
 
 #include "convert/graph/graph.h"
+#include "convert/output/source_file.h"
 
 struct cprof_source_routine {
 	uint32_t name, file; /* strings */
@@ -24,6 +25,14 @@ struct cprof_source_listing {
 struct cprof_error *cprof_source_listing_init(struct cprof_source_listing *listing,
 					      struct cprof_graph *graph,
 					      struct cprof_regex *symbol);
+/*
+ * The same of a report's nodes, with its graph and what reads source files; all three are the caller's to free, on errors, too. Errors: BAD_DATA where no
+ * function's name matches; NO_MEMORY.
+ */
+struct cprof_error *cprof_source_listing_open(struct cprof_report *report,
+					      struct cprof_source_listing *listing,
+					      struct cprof_graph **ret_graph,
+					      struct cprof_source_files **ret_files);
 void cprof_source_listing_deinit(struct cprof_source_listing *listing);
 static inline void cprof_auto_source_listing(struct cprof_source_listing *listing)
 {

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "convert/graph/graph.h"
 #include "convert/output/json.h"
+#include "convert/output/node_json.h"
 #include "convert/web/web_json.h"
 #include "convert/web/web_page.h"
 
@@ -35,7 +36,7 @@ static struct cprof_error *write_top(struct cprof_report *report, FILE *out)
 		graph->original_nodes + graph->dropped_nodes);
 	for (uint32_t i = 0; i < graph->n_order; i++) {
 		fputs(i ? ",\n{" : "\n{", out);
-		cprof_web_json_node(graph, graph->order[i], out);
+		cprof_node_json_put(graph, graph->order[i], out);
 		fprintf(out, ",\"inlined\":%d}", inlining(graph, &graph->nodes[graph->order[i]]));
 	}
 	fputs("]}\n", out);
@@ -86,7 +87,7 @@ static struct cprof_error *write_peek(struct cprof_report *report, FILE *out)
 			continue;
 		fputs(any ? ",\n{" : "\n{", out);
 		any = true;
-		cprof_web_json_node(graph, node, out);
+		cprof_node_json_put(graph, node, out);
 		err = put_calls(graph, node, true, out);
 		if (!err)
 			err = put_calls(graph, node, false, out);
@@ -138,7 +139,7 @@ static struct cprof_error *write_graph(struct cprof_report *report, FILE *out)
 	for (uint32_t i = 0; i < graph->n_order; i++) {
 		place[graph->order[i]] = i + 1;
 		fputs(i ? ",\n{" : "\n{", out);
-		cprof_web_json_node(graph, graph->order[i], out);
+		cprof_node_json_put(graph, graph->order[i], out);
 		fputc('}', out);
 	}
 	fputs("],\n\"calls\":[", out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * convert/web/web_json.h - what the JSON of all pages begins with, and what it says of a node.
+ * convert/web/web_json.h - what the JSON of all pages begins with.
  *
  * Values are the profile's own numbers in the unit named in "unit", to be multiplied with "ratio"; nothing is rounded.
  */
@@ -16,8 +16,5 @@
 /* {"title":…,"type":…,"unit":…,"total":…,"ratio":…,"labels":[…] and the object stays open; `graph` may be NULL. */
 void cprof_web_json_head(const struct cprof_report *report, const struct cprof_graph *graph,
 			 FILE *out);
-
-/* What a node is: "name":… with "function", "file", "line", "address" where they are known, and "flat" and "cum"; no braces. */
-void cprof_web_json_node(struct cprof_graph *graph, uint32_t node, FILE *out);
 
 #endif

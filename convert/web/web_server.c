@@ -83,10 +83,8 @@ static struct cprof_error *open_server(struct server *server,
 							 .answer_ns = 60 * CPROF_NS_PER_S,
 							 .body_bytes = CPROF_WEB_BODY_BYTES };
 	const struct cprof_http_handler handler = { on_ask, on_gone, server };
-	struct cprof_error *err =
-		cprof_http_service_listen(&server->service, options->address, options->token_file);
-	if (!err)
-		err = cprof_http_service_serve(&server->service, &limits, &handler);
+	struct cprof_error *err = cprof_http_service_open(&server->service, options->address,
+							  options->token_file, &limits, &handler);
 	if (!err)
 		options->ready(options->ctx, cprof_buffer_text(&server->service.url));
 	return err;
