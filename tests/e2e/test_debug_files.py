@@ -10,6 +10,8 @@ from harness import Profile, TempDir, attach, run
 
 SOURCE = "int twice(int x)\n{\n\treturn 2 * x;\n}\nint main(int n, char **v)\n{\n\t(void)v;\n\treturn twice(n);\n}\n"
 
+LIST = os.path.join(harness.BUILD, "tools", "list_modules")
+
 # Everything is put into place by a shell that sees a file system of its own at these, and nobody else does.
 MOUNTS = "for dir in /usr/lib/debug /usr/local/share; do mount -t tmpfs none $dir || exit 9; done; "
 
@@ -118,23 +120,48 @@ class CoreModules(Finding):
                 process.kill()
         return self.path(f"core.{process.pid}"), program, library
 
+    def modules(self, where):
+        """{start: (end, build-id, path)} of the code that we see in a process or core file."""
+        lines = (line.split(" ", 3) for line in self.tool(LIST, where).splitlines())
+        return {int(start, 16): (int(end, 16), build_id, path) for start, end, build_id, path in lines}
+
+    def modules_by_libdwfl(self, *where):
+        """{start: (end, build-id)}; files without a build-id are data here."""
+        unstrip = harness.need("eu-unstrip", "elfutils is not installed")
+        found = {}
+        for line in self.tool(unstrip, "-n", *where).splitlines():
+            place, build_id, *_ = line.split()
+            if build_id != "-":
+                start, size = (int(number, 16) for number in place.split("+"))
+                found[start] = start + size, build_id.split("@")[0]
+        return found
+
     def profile(self, core):
         done = attach("-mode", "threads", "-core", core, "-o", self.path("core.pb.gz"), "-f")
         self.assertEqual(done.returncode, 0, done.stderr)
         return Profile.read(self.path("core.pb.gz")), done.stderr
 
     def test_the_modules_of_a_core_file_are_those_that_libdwfl_sees(self):
-        unstrip = harness.need("eu-unstrip", "elfutils is not installed")
         core, program, library = self.core()
-        theirs = {}
-        for line in self.tool(unstrip, "-n", "--core", core).splitlines():
-            where, build_id, *names = line.split()
-            theirs[build_id.split("@")[0]] = int(where.split("+")[0], 16), int(where.split("+")[1], 16)
+        theirs, ours = self.modules_by_libdwfl("--core", core), self.modules(core)
+        self.assertEqual({start: build_id for start, (_, build_id, _) in ours.items()},
+                         {start: build_id for start, (_, build_id) in theirs.items()})
+        for start, (end, _, path) in ours.items():  # theirs end with the last byte of memory, whatever of it is a file's
+            self.assertLessEqual(end, theirs[start][0] + 4096, path)
         profile, _ = self.profile(core)
         self.assertLess({program, library}, {mapping["file"] for mapping in profile.mappings})
         for mapping in profile.mappings:
-            start, size = theirs[mapping["build_id"]]
-            self.assertTrue(start <= mapping["start"] < mapping["limit"] <= start + size + 4096, mapping)
+            self.assertIn((mapping["build_id"], mapping["file"]), {(build_id, path) for _, build_id, path in ours.values()})
+
+    def test_the_modules_of_a_process_are_those_that_libdwfl_sees(self):
+        code = "import ctypes, decimal, lzma, sqlite3, ssl, sys; print('ready', flush=True); sys.stdin.read()"
+        with subprocess.Popen(["/usr/bin/python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            theirs, ours = self.modules_by_libdwfl("-p", str(process.pid)), self.modules(str(process.pid))
+            process.stdin.close()
+            self.assertEqual(process.wait(), 0)
+        self.assertGreater(len(ours), 10)
+        self.assertEqual({start: (end, build_id) for start, (end, build_id, _) in ours.items()}, theirs)
 
     def test_a_file_that_a_core_names_is_not_waited_for(self):
         core, _, library = self.core()
