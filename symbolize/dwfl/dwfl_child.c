@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,10 @@
 #define FRAMES_MAX 64
 #define NS_PER_US  1000ull
 #define STATM_MAX  4096
+#define STAT_MAX   4096
+
+#define STILL_MS    10000 /* a machine may be busy with swapping for seconds */
+#define STILL_LOOKS 10    /* in that time */
 
 struct request {
 	uint64_t file_addr;
@@ -36,9 +41,52 @@ struct head {
 	uint32_t len;
 };
 
-static bool transfer(int fd, void *bytes, size_t n, bool out)
+/* How long a process that is asked may stand still; pid 0: as long as it likes. */
+struct patience {
+	pid_t pid;
+	uint64_t ms;
+	bool over; /* it stood still for longer */
+};
+
+/* The letter of its state, and the processor time that it has used, in the kernel's ticks. */
+static char state_of(pid_t pid, uint64_t *ret_ticks)
+{
+	char path[48], state = 0;
+	unsigned long user = 0, system = 0;
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	cprof_error_free(cprof_file_read(path, STAT_MAX, &text));
+	const char *behind_name = strrchr(cprof_buffer_text(&text), ')');
+	if (!behind_name ||
+	    sscanf(behind_name, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state,
+		   &user, &system) != 3)
+		return 0;
+	*ret_ticks = user + system;
+	return state;
+}
+
+/* Until there is something to read at `fd`. False: who should write it neither runs nor waits for a processor for too long. */
+static bool await(int fd, struct patience *patience)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	uint64_t before = UINT64_MAX, now = 0;
+	for (unsigned still = 0; patience->pid && !patience->over;) {
+		const int found = poll(&ready, 1, (int)(patience->ms / STILL_LOOKS));
+		if (found > 0 || (found < 0 && errno != EINTR))
+			return true;
+		const char state = found ? 'R' : state_of(patience->pid, &now);
+		still = state == 'R' || now != before ? 0 : still + 1;
+		before = now;
+		patience->over = still == STILL_LOOKS;
+	}
+	return !patience->over;
+}
+
+static bool transfer(int fd, void *bytes, size_t n, bool out, struct patience *patience)
 {
 	for (size_t done = 0; done < n;) {
+		if (!out && !await(fd, patience))
+			return false;
 		uint8_t *at = (uint8_t *)bytes + done;
 		const ssize_t now =
 			out ? send(fd, at, n - done, MSG_NOSIGNAL) : recv(fd, at, n - done, 0);
@@ -161,9 +209,10 @@ static void answer(const struct cprof_dwfl_child *child, struct session *session
 static bool serve_one(struct service *service, int fd, uint64_t all_left_ns)
 {
 	const struct cprof_dwfl_child *child = service->child;
+	struct patience parent = { 0 };
 	struct request request;
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
-	if (!transfer(fd, &request, sizeof(request), false))
+	if (!transfer(fd, &request, sizeof(request), false, &parent))
 		return false;
 	struct session *session = session_of(service, request.id);
 	if (!session)
@@ -183,8 +232,8 @@ static bool serve_one(struct service *service, int fd, uint64_t all_left_ns)
 			cprof_buffer_printf(&out, " (%s)", session->err->hint);
 	}
 	head.len = (uint32_t)out.len;
-	return !out.failed && transfer(fd, &head, sizeof(head), true) &&
-	       (!out.len || transfer(fd, out.data, out.len, true));
+	return !out.failed && transfer(fd, &head, sizeof(head), true, &parent) &&
+	       (!out.len || transfer(fd, out.data, out.len, true, &parent));
 }
 
 _Noreturn static void serve(const struct cprof_dwfl_child *child, int fd, pid_t parent)
@@ -266,10 +315,16 @@ void cprof_dwfl_child_end(struct cprof_dwfl_child *child)
 }
 
 /* Why the answer did not come. */
-static struct cprof_error *ended(struct cprof_dwfl_child *child)
+static struct cprof_error *ended(struct cprof_dwfl_child *child, bool still)
 {
 	kill(child->pid, SIGKILL);
 	const int status = reap(child);
+	if (still)
+		return cprof_error_new(
+			CPROF_ERR_BAD_DATA,
+			"libdw stood still for %" PRIu64
+			" s (somebody stopped its process cprof-libdw, or it waits for something)",
+			(child->still_ms ? child->still_ms : STILL_MS) / 1000);
 	if (status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
 		return cprof_error_new(CPROF_ERR_BAD_DATA,
 				       "libdw took more processor time than it may (%" PRIu64
@@ -283,15 +338,16 @@ static struct cprof_error *ended(struct cprof_dwfl_child *child)
 			       "libdw gave up on it, as when it has too little memory");
 }
 
-static bool read_reply(struct cprof_dwfl_child *child, struct head *ret_head)
+static bool read_reply(struct cprof_dwfl_child *child, struct patience *patience,
+		       struct head *ret_head)
 {
-	if (!transfer(child->fd, ret_head, sizeof(*ret_head), false) ||
+	if (!transfer(child->fd, ret_head, sizeof(*ret_head), false, patience) ||
 	    ret_head->len > CPROF_DWFL_REPLY_MAX)
 		return false;
 	cprof_buffer_deinit(&child->reply);
 	child->reply = (struct cprof_buffer){ 0 };
 	uint8_t *room = cprof_buffer_reserve(&child->reply, ret_head->len + 1);
-	if (!room || !transfer(child->fd, room, ret_head->len, false))
+	if (!room || !transfer(child->fd, room, ret_head->len, false, patience))
 		return false;
 	child->reply.len += ret_head->len;
 	return true;
@@ -302,6 +358,7 @@ struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_
 					 size_t cap, size_t *ret_n)
 {
 	struct request request = { .file_addr = file_addr, .id = id };
+	struct patience patience = { .ms = child->still_ms ? child->still_ms : STILL_MS };
 	struct head head;
 	*ret_n = 0;
 	if (child->spent_cpu_ns >= child->all_cpu_ns)
@@ -310,8 +367,10 @@ struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_
 	struct cprof_error *err = child->pid ? NULL : start(child);
 	if (err)
 		return err;
-	if (!transfer(child->fd, &request, sizeof(request), true) || !read_reply(child, &head))
-		return ended(child);
+	patience.pid = child->pid;
+	if (!transfer(child->fd, &request, sizeof(request), true, &patience) ||
+	    !read_reply(child, &patience, &head))
+		return ended(child, patience.over);
 	/* Its lack of memory is none of ours. */
 	if (head.code)
 		return cprof_error_new(
@@ -320,7 +379,7 @@ struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_
 			"%.*s", (int)child->reply.len, (const char *)child->reply.data);
 	if (!cprof_dwfl_reply_read(child->reply.data, child->reply.len, frames, cap, ret_n)) {
 		*ret_n = 0;
-		return ended(child);
+		return ended(child, false);
 	}
 	return NULL;
 }

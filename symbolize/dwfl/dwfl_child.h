@@ -3,8 +3,8 @@
  * symbolize/dwfl/dwfl_child.h - libdwfl asked in a process of its own, which can open nothing while it asks and whose end harms nobody.
  *
  * Owns that process: started by the first question, with everything open that is open then, and ended with this. It has a limit of processor
- * time for each module and for all, and one of memory; it is killed by the kernel when it goes over them, and by its own faults. Who asked
- * then learns which, and may ask about other modules: another process is started.
+ * time for each module and for all, and one of memory; it is killed by the kernel when it goes over them, and by its own faults, and by us where it
+ * stands still: stopped by somebody, frozen, waiting. Who asked then learns which, and may ask about other modules: another process is started.
  *
  * Leaves which files are a module's to who asks: `open` is called in the child, which is a copy of the asking process.
  */
@@ -27,6 +27,7 @@ struct cprof_dwfl_child {
 	void *ctx;
 	uint64_t module_cpu_ns, all_cpu_ns; /* processor time; all: of one child after the other */
 	uint64_t memory_bytes;              /* over what we have ourselves */
+	uint64_t still_ms; /* how long it may neither run nor wait for a processor; 0: 10 s */
 
 	/* Private. */
 	pid_t pid; /* 0: none */
@@ -37,8 +38,8 @@ struct cprof_dwfl_child {
 
 /*
  * The frames at `file_addr` of module `id`, as dwfl_frames.h says; *ret_n 0: not known. Strings are borrowed until the next question. Only one thread
- * may be running at the first one. Errors: UNSUPPORTED (no libdw here), BAD_DATA (libdw broke or took too much: the child is
- * gone), OS, and what `open` says.
+ * may be running at the first one. Errors: UNSUPPORTED (no libdw here), BAD_DATA (libdw broke, stood still or took too much: the
+ * child is gone), OS, and what `open` says.
  */
 struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_t id,
 					 uint64_t file_addr, struct cprof_dwarf_frame *frames,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,7 +313,7 @@ TEST(dwfl_is_given_no_file_that_was_cut_short_meanwhile)
 
 /* ---- what becomes of the process that asks ---- */
 
-enum { FINE, BREAKS, HANGS, GROWS };
+enum { FINE, BREAKS, HANGS, GROWS, IS_KILLED, IS_STOPPED };
 
 static struct cprof_error *misbehave(void *ctx, uint32_t id, struct cprof_dwfl_files *ret_files)
 {
@@ -322,6 +323,8 @@ static struct cprof_error *misbehave(void *ctx, uint32_t id, struct cprof_dwfl_f
 		__builtin_trap();
 	while (id == HANGS)
 		spin++;
+	if (id == IS_KILLED || id == IS_STOPPED)
+		raise(id == IS_KILLED ? SIGKILL : SIGSTOP);
 	if (id == GROWS && mmap(NULL, 1ull << 33, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
 		_exit(1);
@@ -351,6 +354,14 @@ TEST(dwfl_breaks_and_hangs_in_a_process_of_its_own)
 	err = cprof_dwfl_child_ask(&child, GROWS, start, frames, 8, &n);
 	CHECK(err && strstr(err->message, "too little memory"));
 	cprof_error_free(err);
+	err = cprof_dwfl_child_ask(&child, IS_KILLED, start, frames, 8, &n);
+	CHECK(err && strstr(err->message, "broke on it (Killed)"));
+	cprof_error_free(err);
+	child.still_ms = 20;
+	err = cprof_dwfl_child_ask(&child, IS_STOPPED, start, frames, 8, &n);
+	CHECK(err && strstr(err->message, "stood still"));
+	cprof_error_free(err);
+	child.still_ms = 0;
 	child.module_cpu_ns = child.all_cpu_ns;
 	CHECK(!cprof_dwfl_child_ask(&child, FINE, start, frames, 8, &n));
 	cprof_dwfl_child_end(&child);
