@@ -147,6 +147,38 @@ TEST(glibc_heap_a_header_at_the_end_of_a_page_needs_no_next_page)
 	image_free(image);
 }
 
+TEST(glibc_heap_a_heap_that_has_grown_since_its_mapping_was_read_is_not_missed)
+{
+	static const struct {
+		const char *behind;
+		uint64_t in_use;
+	} cases[] = {
+		{ "7e0004008000-7e0008000000 ---p 00000000 00:00 0 \n", 9 },
+		/* It says more than there is. */
+		{ "7e0004008000-7e0008000000 r--p 00000000 00:00 0 \n", 3 },
+		{ "7e0004009000-7e0008000000 ---p 00000000 00:00 0 \n", 3 },
+		{ "", 3 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct glibc_image *image = image_new(48);
+		char text[512];
+		uint64_t at = image_other_first(image);
+		for (unsigned k = 0; k < 6; k++)
+			at = image_chunk(image, at, 4096, USED | OTHER);
+		image_top(image, IMAGE_OTHER + 48, at, IMAGE_OTHER + IMAGE_BYTES);
+		fill(image, IMAGE_HEAP, 3, 32);
+		const int n = snprintf(
+			text, sizeof(text),
+			"55550000a000-55550001a000 rw-p 00000000 00:00 0 [heap]\n"
+			"7e0004000000-7e0004008000 rw-p 00000000 00:00 0 \n%s"
+			"7f0000400000-7f0000410000 rw-p 001d0000 fe:00 77 /lib/libc.so.6\n",
+			cases[i].behind);
+		CHECK(!cprof_maps_parse(&image->maps, text, (size_t)n));
+		check(image, cases[i].in_use, 0, 0);
+		image_free(image);
+	}
+}
+
 TEST(glibc_heap_a_heap_that_is_full_ends_in_fences)
 {
 	struct glibc_image *image = image_new(48);

@@ -171,6 +171,15 @@ static struct cprof_error *look_at_heap(const struct cprof_baseline_target *targ
 									.start_known = true });
 }
 
+/* A heap grows into what is reserved behind it, also since the mappings were read. */
+static uint64_t end_with_reserve(const struct cprof_maps *maps, size_t i)
+{
+	const struct cprof_map *map = maps->sorted[i];
+	const struct cprof_map *behind = i + 1 < maps->n_sorted ? maps->sorted[i + 1] : NULL;
+	return behind && behind->start == map->end && !behind->prot && !behind->inode ? behind->end
+										      : map->end;
+}
+
 static struct cprof_error *find_heaps(const struct cprof_baseline_target *target,
 				      struct cprof_glibc_place *place)
 {
@@ -180,7 +189,8 @@ static struct cprof_error *find_heaps(const struct cprof_baseline_target *target
 			continue;
 		uint64_t addr = cprof_glibc_heap_of(map->start + CPROF_GLIBC_HEAP_ALIGN - 1);
 		for (; addr >= map->start && addr < map->end; addr += CPROF_GLIBC_HEAP_ALIGN) {
-			struct cprof_error *err = look_at_heap(target, place, addr, map->end);
+			struct cprof_error *err = look_at_heap(target, place, addr,
+							       end_with_reserve(target->maps, i));
 			if (err)
 				return err;
 		}
