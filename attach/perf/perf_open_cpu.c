@@ -82,8 +82,15 @@ static void open_pieces(struct cprof_perf_source *source)
 	cprof_error_free(err);
 }
 
+/*
+ * Our filter is for events that overflow; a tracepoint takes another kind of program. Said before an event is opened: the kernel takes
+ * some 50 ms to close one of a tracepoint.
+ */
 static struct cprof_error *load_filter(struct cprof_perf_source *source, int *ret_fd)
 {
+	if (source->request.attr.type == PERF_TYPE_TRACEPOINT)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "a tracepoint does not take the filter of samples");
 	open_pieces(source);
 	if (!source->pieces)
 		return cprof_bpf_filter_load(source->request.targets, source->request.n_targets,
