@@ -50,8 +50,8 @@ static const struct foreign foreign_bytes[] = {
 	{ "BZh", "compressed with bzip2", "bzip2 -dc FILE decompresses it; a pipe will do" },
 	{ "\x04\x22\x4d\x18", "compressed with lz4",
 	  "lz4 -dc FILE decompresses it; a pipe will do" },
-	{ "PK\3\4", "a zip archive", "unzip -p FILE decompresses it; a pipe will do" },
-	{ "\xff\xfe", "text in UTF-32", "iconv -f UTF-32 -t UTF-8 FILE; a pipe will do" },
+	{ "PK\3\4", "a zip archive", "unpack it with unzip first" },
+	{ "\xff\xfe", "text in UTF-32", "make UTF-8 of it first, with iconv" },
 };
 
 static const struct foreign foreign_texts[] = {

@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cprof_baseline_account account;
 	if (!size)
 		return 0;
-	struct glibc_image *image = image_new_form(*data & 2 ? 32 : 48, *data & 64 ? CPROF_GLIBC_ARENA_SHORTER : 0);
+	struct glibc_image *image =
+		image_new_form(*data & 2 ? 32 : 48, *data & 64 ? CPROF_GLIBC_ARENA_SHORTER : 0);
 	furnish(image);
 	if (*data & 1)
 		memcpy(image->bytes[*data >> 2 & 3], data + 1,

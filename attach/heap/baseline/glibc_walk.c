@@ -375,8 +375,7 @@ static bool look_ahead(struct cprof_glibc_walk *walk, const struct cprof_glibc_a
 {
 	const uint64_t left = area->end - addr;
 	size_t n = left < LOOK_BYTES ? CPROF_GLIBC_HEADER : LOOK_BYTES;
-	const uint8_t *bytes =
-		cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
+	const uint8_t *bytes = cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
 	if (!bytes && n > CPROF_GLIBC_HEADER) {
 		n = CPROF_GLIBC_HEADER;
 		bytes = cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
