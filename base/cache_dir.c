@@ -85,24 +85,39 @@ static bool is_ours_alone(const struct stat *st)
 	       !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-struct cprof_error *cprof_cache_dir_read(const char *dir, const char *name, size_t limit,
-					 struct cprof_buffer *ret_bytes)
+/* The descriptor of a file that is there and ours; -1: there is none. */
+static int open_ours(const char *dir, const char *name)
 {
 	struct stat st;
 	CPROF_AUTO(close) int place = -1;
 	struct cprof_error *err = cprof_place_open_own_dir(dir, false, &place);
 	if (err) {
 		cprof_error_free(err);
-		return NULL;
+		return -1;
 	}
 	CPROF_AUTO(close)
 	int fd = openat(place, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !is_ours_alone(&st))
+		return -1;
+	return cprof_take_fd(&fd);
+}
+
+struct cprof_error *cprof_cache_dir_read(const char *dir, const char *name, size_t limit,
+					 struct cprof_buffer *ret_bytes)
+{
+	CPROF_AUTO(close) int fd = open_ours(dir, name);
+	if (fd < 0)
 		return NULL;
-	err = cprof_file_read_fd(fd, name, limit, ret_bytes);
+	struct cprof_error *err = cprof_file_read_fd(fd, name, limit, ret_bytes);
 	if (!err)
 		futimens(fd, NULL); /* the last to be dropped */
 	return err;
+}
+
+bool cprof_cache_dir_read_head(const char *dir, const char *name, void *room, size_t n)
+{
+	CPROF_AUTO(close) int fd = open_ours(dir, name);
+	return fd >= 0 && pread(fd, room, n, 0) == (ssize_t)n;
 }
 
 static struct cprof_error *write_in(const char *dir, const char *name, enum cprof_new_file_how how,

@@ -39,6 +39,9 @@ bool cprof_cache_dir_may_be_ours(const char *path);
 struct cprof_error *cprof_cache_dir_read(const char *dir, const char *name, size_t limit,
 					 struct cprof_buffer *ret_bytes);
 
+/* Its first `n` bytes alone; false: it has fewer, there is none, or it is not ours alone. */
+bool cprof_cache_dir_read_head(const char *dir, const char *name, void *room, size_t n);
+
 /* Write it whole, over an older one; makes `dir`. Errors: OS, DENIED (not ours), NO_MEMORY. */
 struct cprof_error *cprof_cache_dir_write(const char *dir, const char *name,
 					  const struct cprof_buffer *bytes);

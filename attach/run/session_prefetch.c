@@ -8,15 +8,22 @@
 #define BYTES_MAX (128ull << 20)
 #define AT_ONCE   4096 /* locations looked at before the rings are drained again */
 
+static size_t read_kernel(void *ctx, uint8_t *room, size_t cap)
+{
+	(void)ctx;
+	return cprof_kernel_text(room, cap);
+}
+
 static void ask_kernel(struct cprof_session_prefetch *prefetch,
 		       const struct cprof_run_naming *naming)
 {
 	if (prefetch->kernel_asked)
 		return;
 	prefetch->kernel_asked = true;
-	prefetch->kernel =
-		cprof_prefetch_add(&prefetch->prefetch, cprof_kernel_cache_prefetch,
-				   (void *)(uintptr_t)naming->cache_dir, CPROF_KERNEL_TEXT_MAX);
+	/* What the disk has of this boot is read faster than a child is started. */
+	if (!cprof_kernel_cache_is_there(naming->cache_dir))
+		prefetch->kernel = cprof_prefetch_add(&prefetch->prefetch, read_kernel, NULL,
+						      CPROF_KERNEL_TEXT_MAX);
 }
 
 /* Whatever fails here fails again when names are wanted, and is told then. */
@@ -81,13 +88,13 @@ void cprof_session_prefetch_stop(struct cprof_session_prefetch *prefetch,
 	cprof_prefetch_stop(&prefetch->prefetch);
 	cprof_names_ahead_take(&prefetch->ahead, modules);
 	log->counts.prefetch_cpu_ns = prefetch->prefetch.cpu_ns;
-	if (prefetch->taken || prefetch->kernel_asked)
+	if (prefetch->taken || prefetch->kernel)
 		cprof_run_log_note(
 			log, CPROF_NOTE_DETAIL,
 			"prepared while sampling: %.1f MB of debug information%s, in %.3f s of "
 			"a child's processor time",
 			(double)prefetch->taken / 1e6,
-			prefetch->kernel_asked ? " and the kernel's symbols" : "",
+			prefetch->kernel ? " and the kernel's symbols" : "",
 			(double)prefetch->prefetch.cpu_ns / 1e9);
 }
 

@@ -35,6 +35,9 @@ static inline uint64_t cprof_hash_mix(uint64_t seed, uint64_t x)
 /* The same in every process, so that it may be written to a file. */
 uint64_t cprof_hash_bytes(const void *bytes, size_t n);
 
+/* The same for what is long, four words at a time: another number than cprof_hash_bytes() gives. */
+uint64_t cprof_hash_long(const void *bytes, size_t n);
+
 /* For tables of other people's texts: who does not know the secret cannot make texts that all have one hash. */
 uint64_t cprof_hash_bytes_from(uint64_t secret, const void *bytes, size_t n);
 uint64_t cprof_hash_secret(void); /* this process's */

@@ -29,8 +29,8 @@ struct cprof_symbolizer_options {
 	bool no_lines;         /* names only */
 	bool debuginfod;       /* may ask DEBUGINFOD_URLS for missing files */
 	const char *cache_dir; /* NULL: no cache on disk */
-	const struct cprof_prefetch_piece *
-		kernel_text; /* by cprof_kernel_cache_prefetch(), for when it is needed; NULL: none */
+	const struct cprof_prefetch_piece
+		*kernel_text; /* by cprof_kernel_text(), for when it is needed; NULL: none */
 
 	/* Told to people while they wait for a download; may be NULL. */
 	void (*say)(void *ctx, const char *text);

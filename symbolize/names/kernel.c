@@ -151,15 +151,29 @@ size_t cprof_kernel_text(uint8_t *room, size_t cap)
 	return 0;
 }
 
-const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,
-						    uint64_t addr)
+static uint64_t addr_of(const struct cprof_kernel *kernel, size_t i)
 {
-	size_t after = CPROF_SEARCH(i, kernel->n, kernel->all[i].addr <= addr);
-	if (!after || addr - kernel->all[after - 1].addr > SYMBOL_MAX)
-		return NULL;
+	return kernel->all ? kernel->all[i].addr : kernel->start + kernel->packed[i].offset;
+}
+
+bool cprof_kernel_find(const struct cprof_kernel *kernel, uint64_t addr,
+		       struct cprof_kernel_symbol *ret_symbol)
+{
+	size_t after = CPROF_SEARCH(i, kernel->n, addr_of(kernel, i) <= addr);
+	if (!after || addr - addr_of(kernel, after - 1) > SYMBOL_MAX)
+		return false;
 	/* The first of several at this address. */
 	size_t first = after - 1;
-	while (first && kernel->all[first - 1].addr == kernel->all[first].addr)
+	while (first && addr_of(kernel, first - 1) == addr_of(kernel, first))
 		first--;
-	return &kernel->all[first];
+	if (kernel->all) {
+		*ret_symbol = kernel->all[first];
+		return true;
+	}
+	const uint32_t name = kernel->packed[first].name;
+	if (name >= kernel->names_size)
+		return false;
+	*ret_symbol =
+		(struct cprof_kernel_symbol){ addr_of(kernel, first), kernel->names + name, "" };
+	return true;
 }

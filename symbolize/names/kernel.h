@@ -15,13 +15,25 @@
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 
+struct cprof_kernel_symbol {
+	uint64_t addr;
+	const char *name;
+	const char *module; /* "nf_tables"; "" for the kernel proper */
+};
+
+/* As it lies in a file: 100,000 of them take no time to read. */
+struct cprof_kernel_packed {
+	uint32_t offset; /* from the kernel's start */
+	uint32_t name;   /* where it begins in their text */
+};
+
 struct cprof_kernel {
-	struct cprof_buffer text; /* owned; names point into it */
-	struct cprof_kernel_symbol {
-		uint64_t addr;
-		const char *name;
-		const char *module; /* "nf_tables"; "" for the kernel proper */
-	} * all;                    /* owned; by address */
+	struct cprof_buffer text;        /* owned; names point into it */
+	struct cprof_kernel_symbol *all; /* owned; by address; NULL: `packed` */
+	const struct cprof_kernel_packed *
+		packed; /* borrowed from `text`, as it came from a file: nothing in it is believed */
+	const char *names; /* of the packed ones; ends with a zero byte */
+	uint32_t names_size;
 	size_t n;
 	uint64_t start, end; /* of the kernel's own text; 0, 0 where not told */
 	bool restricted;     /* all addresses read as 0 */
@@ -43,8 +55,8 @@ struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof
 
 void cprof_kernel_deinit(struct cprof_kernel *kernel);
 
-/* The function that holds `addr`, or NULL. */
-const struct cprof_kernel_symbol *cprof_kernel_find(const struct cprof_kernel *kernel,
-						    uint64_t addr);
+/* The function that holds `addr`; false: there is none. Its texts are borrowed from `kernel`. */
+bool cprof_kernel_find(const struct cprof_kernel *kernel, uint64_t addr,
+		       struct cprof_kernel_symbol *ret_symbol);
 
 #endif

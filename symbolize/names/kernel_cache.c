@@ -12,11 +12,11 @@
 #include "cprof/hash.h"
 #include "symbolize/names/symbol_cache.h"
 
-#define MAGIC      "cprofks1"
+#define MAGIC      "cprofks2"
 #define KEY        "kernel"
 #define SYMBOL_MAX (1u << 22)
 
-/* In the byte order of this machine, as in symbol_cache.c; `entries`, then `text`. */
+/* In the byte order of this machine, as in symbol_cache.c; the functions, then their text. */
 struct header {
 	char magic[8];
 	uint64_t boot;
@@ -24,17 +24,13 @@ struct header {
 	uint64_t start, end;
 	uint32_t n, text_size;
 };
-struct entry {
-	uint32_t offset; /* from start */
-	uint32_t name;   /* in text */
-};
 static_assert(sizeof(struct header) == 48, "layout of the cache file");
-static_assert(sizeof(struct entry) == 8, "layout of the cache file");
+static_assert(sizeof(struct cprof_kernel_packed) == 8, "layout of the cache file");
 
 static uint64_t checksum(const struct cprof_buffer *bytes)
 {
 	size_t skip = offsetof(struct header, start);
-	return cprof_hash_bytes(bytes->data + skip, bytes->len - skip);
+	return cprof_hash_long(bytes->data + skip, bytes->len - skip);
 }
 
 uint64_t cprof_kernel_cache_boot(void)
@@ -53,32 +49,23 @@ uint64_t cprof_kernel_cache_boot(void)
 
 /* ---- reading ---- */
 
-/* Everything is checked here: sizes before the checksum, and each entry before it is believed. */
-static bool check_entries(const struct header *header, const struct entry *entries,
-			  const char *text)
+static bool is_of_boot(const struct header *header, uint64_t boot)
 {
-	uint32_t before = 0;
-	if (!header->text_size || text[header->text_size - 1])
-		return false;
-	for (uint32_t i = 0; i < header->n; i++) {
-		if (entries[i].offset < before || entries[i].name >= header->text_size ||
-		    entries[i].offset >= header->end - header->start)
-			return false;
-		before = entries[i].offset;
-	}
-	return true;
+	return boot && memcmp(header->magic, MAGIC, sizeof(header->magic)) == 0 &&
+	       header->boot == boot;
 }
 
-static bool check_header(const struct cprof_buffer *bytes, uint64_t boot, struct header *header)
+/* Sizes before the checksum; the entries are looked at when they are asked for (kernel.c). */
+static bool check(const struct cprof_buffer *bytes, uint64_t boot, struct header *header)
 {
 	if (bytes->len < sizeof(*header))
 		return false;
 	memcpy(header, bytes->data, sizeof(*header));
-	uint64_t entries = (uint64_t)header->n * sizeof(struct entry);
-	return memcmp(header->magic, MAGIC, sizeof(header->magic)) == 0 && header->boot == boot &&
-	       header->n && header->n <= SYMBOL_MAX && header->end > header->start &&
+	uint64_t entries = (uint64_t)header->n * sizeof(struct cprof_kernel_packed);
+	return is_of_boot(header, boot) && header->n && header->n <= SYMBOL_MAX &&
+	       header->end > header->start && header->text_size &&
 	       bytes->len - sizeof(*header) == entries + header->text_size &&
-	       checksum(bytes) == header->checksum;
+	       !bytes->data[bytes->len - 1] && checksum(bytes) == header->checksum;
 }
 
 bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *bytes,
@@ -87,24 +74,13 @@ bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *
 	struct header header;
 	*kernel = (struct cprof_kernel){ .text = *bytes };
 	*bytes = (struct cprof_buffer){ 0 };
-	if (!check_header(&kernel->text, boot, &header)) {
+	if (!check(&kernel->text, boot, &header)) {
 		cprof_kernel_deinit(kernel);
 		return false;
 	}
-	const struct entry *entries = (const void *)(kernel->text.data + sizeof(header));
-	const char *text = (const char *)(entries + header.n);
-	if (check_entries(&header, entries, text))
-		kernel->all = malloc(header.n * sizeof(*kernel->all));
-	if (!kernel->all) {
-		cprof_kernel_deinit(kernel);
-		return false;
-	}
-	for (uint32_t i = 0; i < header.n; i++)
-		kernel->all[i] = (struct cprof_kernel_symbol){
-			.addr = header.start + entries[i].offset,
-			.name = text + entries[i].name,
-			.module = "",
-		};
+	kernel->packed = (const void *)(kernel->text.data + sizeof(header));
+	kernel->names = (const char *)(kernel->packed + header.n);
+	kernel->names_size = header.text_size;
 	kernel->n = header.n;
 	kernel->start = header.start;
 	kernel->end = header.end;
@@ -123,15 +99,11 @@ bool cprof_kernel_cache_load(struct cprof_kernel *kernel, const char *dir, uint6
 	return read && cprof_kernel_cache_parse(kernel, &bytes, boot);
 }
 
-size_t cprof_kernel_cache_prefetch(void *ctx, uint8_t *room, size_t cap)
+bool cprof_kernel_cache_is_there(const char *dir)
 {
-	const char *cache_dir = ctx;
-	struct cprof_kernel cached;
-	if (cache_dir && cprof_kernel_cache_load(&cached, cache_dir, cprof_kernel_cache_boot())) {
-		cprof_kernel_deinit(&cached);
-		return 0;
-	}
-	return cprof_kernel_text(room, cap);
+	struct header header;
+	return dir && cprof_symbol_cache_read_head(dir, KEY, &header, sizeof(header)) &&
+	       is_of_boot(&header, cprof_kernel_cache_boot());
 }
 
 /* ---- writing ---- */
@@ -149,8 +121,8 @@ bool cprof_kernel_cache_compose(const struct cprof_kernel *kernel, uint64_t boot
 		const struct cprof_kernel_symbol *symbol = &kernel->all[i];
 		if (symbol->addr < kernel->start || symbol->addr >= kernel->end)
 			continue;
-		struct entry entry = { (uint32_t)(symbol->addr - kernel->start),
-				       (uint32_t)text.len };
+		struct cprof_kernel_packed entry = { (uint32_t)(symbol->addr - kernel->start),
+						     (uint32_t)text.len };
 		cprof_buffer_append(out, &entry, sizeof(entry));
 		cprof_buffer_append(&text, symbol->name, strlen(symbol->name) + 1);
 		header.n++;

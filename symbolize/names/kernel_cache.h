@@ -26,8 +26,8 @@ bool cprof_kernel_cache_load(struct cprof_kernel *kernel, const char *dir, uint6
 bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *bytes,
 			      uint64_t boot);
 
-/* A cprof_prefetch_fn: cprof_kernel_text(), unless the cache in the directory `ctx` (NULL: none) is of this boot. */
-size_t cprof_kernel_cache_prefetch(void *ctx, uint8_t *room, size_t cap);
+/* Does the directory (NULL: none) have a file of this boot? By its first bytes alone: what is behind them may be broken. */
+bool cprof_kernel_cache_is_there(const char *dir);
 
 /* The file's bytes. False: the table has no bounds, or addresses that make no sense. */
 bool cprof_kernel_cache_compose(const struct cprof_kernel *kernel, uint64_t boot,

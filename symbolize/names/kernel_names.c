@@ -51,11 +51,11 @@ static struct cprof_error *need_table(struct cprof_kernel_names *names, uint64_t
 
 struct cprof_error *cprof_kernel_names_find(struct cprof_kernel_names *names, uint64_t addr,
 					    struct cprof_buffer *notes,
-					    const struct cprof_kernel_symbol **ret_symbol)
+					    struct cprof_kernel_symbol *ret_symbol)
 {
 	struct cprof_error *err = need_table(names, addr, notes);
-	if (!err)
-		*ret_symbol = cprof_kernel_find(&names->kernel, addr);
+	if (!err && !cprof_kernel_find(&names->kernel, addr, ret_symbol))
+		*ret_symbol = (struct cprof_kernel_symbol){ 0 };
 	return err;
 }
 
@@ -97,8 +97,8 @@ struct cprof_error *cprof_kernel_names_place(struct cprof_kernel_names *names, u
 		return err;
 	if (addr >= names->kernel.start && addr < names->kernel.end)
 		return place_in_vmlinux(names, addr, ret_module, ret_file_addr);
-	const struct cprof_kernel_symbol *symbol = cprof_kernel_find(&names->kernel, addr);
-	return symbol && *symbol->module
-		       ? cprof_kernel_debug_loaded(&names->debug, symbol->module, ret_module)
+	struct cprof_kernel_symbol symbol;
+	return cprof_kernel_find(&names->kernel, addr, &symbol) && *symbol.module
+		       ? cprof_kernel_debug_loaded(&names->debug, symbol.module, ret_module)
 		       : NULL;
 }

@@ -26,12 +26,12 @@ struct cprof_kernel_names {
 void cprof_kernel_names_deinit(struct cprof_kernel_names *names);
 
 /*
- * The function that holds `addr`, NULL if none is known. Borrowed until the next call. Why there are no names is appended to `notes`,
+ * The function that holds `addr`, without a name if none is known. Its texts are borrowed until the next call. Why there are no names is appended to `notes`,
  * once. Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_kernel_names_find(struct cprof_kernel_names *names, uint64_t addr,
 					    struct cprof_buffer *notes,
-					    const struct cprof_kernel_symbol **ret_symbol);
+					    struct cprof_kernel_symbol *ret_symbol);
 
 /*
  * Where `addr` is in a file with debug information, the kernel's or a kernel module's: *ret_module NULL where there is none, or it is code made at run

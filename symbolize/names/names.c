@@ -297,17 +297,7 @@ struct cprof_error *cprof_names_give_answers(const struct cprof_names *names,
 
 bool cprof_names_take_answers(struct cprof_names *names, const uint8_t *bytes, size_t n)
 {
-	struct cprof_symbol_cache cache;
-	struct cprof_error *err = cprof_symbol_cache_init(&cache);
-	const bool sound = !err && cprof_symbol_cache_parse(&cache, bytes, n, names->fingerprint);
-	cprof_error_free(err);
-	if (!sound) {
-		cprof_symbol_cache_deinit(&cache);
-		return false;
-	}
-	cprof_symbol_cache_deinit(&names->cache);
-	names->cache = cache;
-	return true;
+	return cprof_symbol_cache_parse(&names->cache, bytes, n, names->fingerprint);
 }
 
 struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
@@ -315,7 +305,7 @@ struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 	*ret_saved = false;
 	char key[2 * CPROF_BUILD_ID_MAX + 1];
 	/* Symbol tables alone are read faster than a cache of them would be worth. */
-	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_loaded)
+	if (!names->cache_dir || !names->dwarf || names->cache.n_answers == names->cache.n_saved)
 		return NULL;
 	if (!are_whole(names))
 		return NULL;
@@ -334,7 +324,7 @@ struct cprof_error *cprof_names_save(struct cprof_names *names, bool *ret_saved)
 		cprof_symbol_cache_save(&names->cache, names->cache_dir, key, names->fingerprint);
 	if (err)
 		return err;
-	names->cache.n_loaded = names->cache.n_answers;
+	names->cache.n_saved = names->cache.n_answers;
 	*ret_saved = true;
 	return NULL;
 }

@@ -10,10 +10,11 @@
 #include "base/array.h"
 #include "base/cache_dir.h"
 #include "base/cleanup.h"
+#include "base/search.h"
 #include "cprof/buffer.h"
 
 /* Its last digit changes with the layout, and when answers that were kept so far may be wrong. */
-#define MAGIC       "cprofnm3"
+#define MAGIC       "cprofnm4"
 #define FILE_MAX    (64u << 20)
 #define DIR_MAX     (512ull << 20) /* all files together */
 #define DIR_KEEP    (384ull << 20) /* what stays when that was reached */
@@ -21,6 +22,7 @@
 #define FILES_KEEP  12288
 #define ANSWERS_MAX (1u << 19) /* of one file; a binary has fewer hot addresses */
 #define SUFFIX      ".names"
+#define NEAR_MAX    8          /* frames of a neighbour whose texts are compared */
 #define STRING_MAX  (1u << 14) /* a longer symbol is shown as it is, cut */
 
 /* In the byte order of this machine: the cache never leaves it, and a foreign file fails the checksum. */
@@ -28,7 +30,7 @@ struct header {
 	char magic[8];
 	uint64_t fingerprint;
 	uint64_t checksum; /* of everything after the header */
-	uint32_t n_answers, n_frames, n_strings, text_size;
+	uint32_t n_answers, n_frames, text_size, unused;
 };
 static_assert(sizeof(struct header) == 40, "layout of the cache file");
 static_assert(sizeof(struct cprof_cached_answer) == 16, "layout of the cache file");
@@ -42,11 +44,58 @@ struct cprof_error *cprof_symbol_cache_init(struct cprof_symbol_cache *cache)
 
 void cprof_symbol_cache_deinit(struct cprof_symbol_cache *cache)
 {
+	cprof_buffer_deinit(&cache->kept.bytes);
 	cprof_intern_deinit(&cache->strings);
 	cprof_map64_deinit(&cache->by_addr);
 	free(cache->answers);
 	free(cache->frames);
 	*cache = (struct cprof_symbol_cache){ 0 };
+}
+
+/* ---- answers from disk ---- */
+
+/* "" for what is not in the text, which ends with a zero byte. */
+static const char *kept_text(const struct cprof_symbol_cache_file *kept, uint32_t at)
+{
+	return at < kept->text_size ? kept->text + at : "";
+}
+
+/* The first answer at `addr` or beyond it. */
+static uint32_t kept_place(const struct cprof_symbol_cache_file *kept, uint64_t addr)
+{
+	return (uint32_t)CPROF_SEARCH(i, kept->n_answers, kept->answers[i].addr < addr);
+}
+
+/* Frames of that answer; 0: there are none such. */
+static uint32_t kept_frames(const struct cprof_symbol_cache_file *kept, uint32_t at)
+{
+	if (at >= kept->n_answers)
+		return 0;
+	const struct cprof_cached_answer *answer = &kept->answers[at];
+	const bool inside =
+		answer->first <= kept->n_frames && answer->n <= kept->n_frames - answer->first;
+	return inside ? answer->n : 0;
+}
+
+static size_t get_kept(const struct cprof_symbol_cache_file *kept, uint64_t addr,
+		       struct cprof_dwarf_frame *frames, size_t cap)
+{
+	const uint32_t at = kept_place(kept, addr), all = kept_frames(kept, at);
+	if (!all || kept->answers[at].addr != addr)
+		return 0;
+	size_t n = all < cap ? all : cap;
+	for (size_t i = 0; i < n; i++) {
+		const struct cprof_cached_frame *frame = &kept->frames[kept->answers[at].first + i];
+		frames[i] = (struct cprof_dwarf_frame){
+			kept_text(kept, frame->name),
+			kept_text(kept, frame->linkage_name),
+			kept_text(kept, frame->file),
+			frame->line,
+			frame->column,
+			frame->start_line,
+		};
+	}
+	return n;
 }
 
 /* ---- answers ---- */
@@ -75,7 +124,9 @@ struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uin
 					   const struct cprof_dwarf_frame *frames, size_t n)
 {
 	bool is_new;
-	if (cache->n_answers >= ANSWERS_MAX)
+	struct cprof_dwarf_frame known;
+	if (cache->n_answers + cache->kept.n_answers >= ANSWERS_MAX ||
+	    get_kept(&cache->kept, addr, &known, 1))
 		return NULL;
 	if (!CPROF_ARRAY_ROOM(cache->answers, cache->n_answers, cache->cap_answers, 1) ||
 	    !CPROF_ARRAY_ROOM(cache->frames, cache->n_frames, cache->cap_frames, n))
@@ -103,7 +154,7 @@ size_t cprof_symbol_cache_get(const struct cprof_symbol_cache *cache, uint64_t a
 {
 	const uint64_t *place = cprof_map64_get(&cache->by_addr, addr);
 	if (!place)
-		return 0;
+		return get_kept(&cache->kept, addr, frames, cap);
 	const struct cprof_cached_answer *answer = &cache->answers[*place - 1];
 	size_t n = answer->n < cap ? answer->n : cap;
 	for (size_t i = 0; i < n; i++) {
@@ -122,94 +173,64 @@ size_t cprof_symbol_cache_get(const struct cprof_symbol_cache *cache, uint64_t a
 
 /* ---- reading ---- */
 
-struct file {
+/*
+ * Sizes first, then the checksum: nothing inside is looked at before both agree. Nor is it then: a file of a large library has
+ * 50,000 answers, of which a profile asks for ten.
+ */
+static bool check_file(const struct cprof_buffer *bytes, uint64_t fingerprint,
+		       struct cprof_symbol_cache_file *file)
+{
 	struct header header;
-	const uint8_t *answers, *frames, *text;
-};
-
-/* Sizes first, then the checksum: nothing inside is looked at before both agree. */
-static bool check_file(const uint8_t *bytes, size_t len, uint64_t fingerprint, struct file *file)
-{
-	struct header *header = &file->header;
-	if (len < sizeof(*header))
+	if (bytes->len < sizeof(header))
 		return false;
-	memcpy(header, bytes, sizeof(*header));
-	if (memcmp(header->magic, MAGIC, sizeof(header->magic)) != 0 ||
-	    header->fingerprint != fingerprint)
+	memcpy(&header, bytes->data, sizeof(header));
+	if (memcmp(header.magic, MAGIC, sizeof(header.magic)) != 0 ||
+	    header.fingerprint != fingerprint || header.unused || header.n_answers > ANSWERS_MAX)
 		return false;
-	uint64_t answers = (uint64_t)header->n_answers * sizeof(struct cprof_cached_answer);
-	uint64_t frames = (uint64_t)header->n_frames * sizeof(struct cprof_cached_frame);
-	if (len - sizeof(*header) != answers + frames + header->text_size)
+	const uint8_t *at = bytes->data + sizeof(header);
+	uint64_t answers = (uint64_t)header.n_answers * sizeof(*file->answers);
+	uint64_t frames = (uint64_t)header.n_frames * sizeof(*file->frames);
+	if (bytes->len - sizeof(header) != answers + frames + header.text_size)
 		return false;
-	file->answers = bytes + sizeof(*header);
-	file->frames = file->answers + answers;
-	file->text = file->frames + frames;
-	if (header->text_size && file->text[header->text_size - 1])
+	*file = (struct cprof_symbol_cache_file){
+		.answers = (const void *)at,
+		.frames = (const void *)(at + answers),
+		.text = (const char *)(at + answers + frames),
+		.n_answers = header.n_answers,
+		.n_frames = header.n_frames,
+		.text_size = header.text_size,
+	};
+	if (header.text_size && file->text[header.text_size - 1])
 		return false;
-	return header->n_answers <= ANSWERS_MAX &&
-	       cprof_hash_bytes(file->answers, len - sizeof(*header)) == header->checksum;
+	return cprof_hash_long(at, bytes->len - sizeof(header)) == header.checksum;
 }
 
-/* The file's string numbers become ours: both count the same strings in order of first appearance. */
-static bool take_strings(struct cprof_symbol_cache *cache, const struct file *file)
+/* Takes the bytes where they are sound. */
+static bool take(struct cprof_symbol_cache *cache, struct cprof_buffer *bytes, uint64_t fingerprint)
 {
-	const char *at = (const char *)file->text, *end = at + file->header.text_size;
-	for (uint32_t i = 0; i < file->header.n_strings; i++) {
-		uint32_t id;
-		if (at >= end)
-			return false;
-		struct cprof_error *err = cprof_intern_text(&cache->strings, at, &id);
-		cprof_error_free(err);
-		if (err || id != i)
-			return false;
-		at += strlen(at) + 1;
-	}
-	return at == end;
-}
-
-static bool take_answers(struct cprof_symbol_cache *cache, const struct file *file)
-{
-	const struct header *header = &file->header;
-	if (!CPROF_ARRAY_ROOM(cache->answers, 0, cache->cap_answers, header->n_answers) ||
-	    !CPROF_ARRAY_ROOM(cache->frames, 0, cache->cap_frames, header->n_frames))
+	struct cprof_symbol_cache_file kept;
+	struct cprof_symbol_cache empty;
+	struct cprof_error *err = cprof_symbol_cache_init(&empty);
+	const bool sound = !err && check_file(bytes, fingerprint, &kept);
+	cprof_error_free(err);
+	if (!sound) {
+		cprof_symbol_cache_deinit(&empty);
 		return false;
-	if (header->n_frames)
-		memcpy(cache->frames, file->frames, header->n_frames * sizeof(*cache->frames));
-	for (uint32_t i = 0; i < header->n_frames; i++) {
-		const struct cprof_cached_frame *frame = &cache->frames[i];
-		if (frame->name >= header->n_strings || frame->linkage_name >= header->n_strings ||
-		    frame->file >= header->n_strings)
-			return false;
 	}
-	if (header->n_answers)
-		memcpy(cache->answers, file->answers, header->n_answers * sizeof(*cache->answers));
-	for (uint32_t i = 0; i < header->n_answers; i++) {
-		const struct cprof_cached_answer *answer = &cache->answers[i];
-		if (!answer->n || answer->first > header->n_frames ||
-		    answer->n > header->n_frames - answer->first)
-			return false;
-		uint64_t *place = cprof_map64_put(&cache->by_addr, answer->addr, NULL);
-		if (!place)
-			return false;
-		*place = i + 1;
-	}
-	cache->n_answers = cache->n_loaded = header->n_answers;
-	cache->n_frames = header->n_frames;
+	kept.bytes = *bytes;
+	*bytes = (struct cprof_buffer){ 0 };
+	cprof_symbol_cache_deinit(cache);
+	*cache = empty;
+	cache->kept = kept;
 	return true;
 }
 
 bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *bytes, size_t len,
 			      uint64_t fingerprint)
 {
-	struct file file;
-	if (!check_file(bytes, len, fingerprint, &file))
-		return false;
-	if (take_strings(cache, &file) && take_answers(cache, &file))
-		return true;
-	/* Half of it was taken: start over with nothing. */
-	cprof_symbol_cache_deinit(cache);
-	cprof_error_free(cprof_symbol_cache_init(cache));
-	return false;
+	CPROF_AUTO(buffer) struct cprof_buffer copy = { 0 };
+	cprof_buffer_append(&copy, bytes, len);
+	return !copy.failed && take(cache, &copy, fingerprint);
 }
 
 static bool file_name(const char *key, char *name, size_t size)
@@ -227,6 +248,12 @@ struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *ke
 		       : NULL;
 }
 
+bool cprof_symbol_cache_read_head(const char *dir, const char *key, void *room, size_t n)
+{
+	char name[NAME_MAX + 1];
+	return file_name(key, name, sizeof(name)) && cprof_cache_dir_read_head(dir, name, room, n);
+}
+
 struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, const char *dir,
 					    const char *key, uint64_t fingerprint)
 {
@@ -235,38 +262,160 @@ struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, co
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	if (!err)
-		cprof_symbol_cache_parse(cache, bytes.data, bytes.len, fingerprint);
+		take(cache, &bytes, fingerprint);
 	cprof_error_free(err);
 	return NULL;
 }
 
 /* ---- writing ---- */
 
-struct cprof_error *cprof_symbol_cache_compose(const struct cprof_symbol_cache *cache,
-					       uint64_t fingerprint, struct cprof_buffer *out)
+struct composed {
+	const struct cprof_symbol_cache *cache;
+	struct cprof_buffer answers, frames, text;
+	uint32_t *places; /* by string number: where it is in the text + 1; 0: nowhere yet */
+	uint32_t n_frames;
+};
+
+static void composed_deinit(struct composed *out)
+{
+	cprof_buffer_deinit(&out->answers);
+	cprof_buffer_deinit(&out->frames);
+	cprof_buffer_deinit(&out->text);
+	free(out->places);
+}
+
+static int by_addr(const void *a_, const void *b_)
+{
+	const struct cprof_cached_answer *a = a_, *b = b_;
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
+}
+
+/* The answers before and behind tell of the same function, or of one in the same file: its text need not be there twice. */
+static bool find_near(const struct cprof_symbol_cache_file *kept, uint32_t place, const char *text,
+		      uint32_t *ret_at)
+{
+	for (uint32_t at = place ? place - 1 : 0; at <= place; at++) {
+		const uint32_t n = kept_frames(kept, at);
+		for (uint32_t i = 0; i < n && i < NEAR_MAX; i++) {
+			const struct cprof_cached_frame *frame =
+				&kept->frames[kept->answers[at].first + i];
+			const uint32_t texts[] = { frame->name, frame->linkage_name, frame->file };
+			for (size_t j = 0; j < 3; j++) {
+				*ret_at = texts[j];
+				if (strcmp(kept_text(kept, texts[j]), text) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+static uint32_t put_text(struct composed *out, uint32_t place, uint32_t string)
+{
+	const char *text = cprof_intern_get(&out->cache->strings, string);
+	uint32_t at;
+	if (!*text)
+		return UINT32_MAX; /* beyond every text, and so nothing */
+	if (out->places[string])
+		return out->places[string] - 1;
+	if (!find_near(&out->cache->kept, place, text, &at)) {
+		at = (uint32_t)out->text.len;
+		cprof_buffer_append(&out->text, text, strlen(text) + 1);
+	}
+	out->places[string] = at + 1;
+	return at;
+}
+
+static void put_answer(struct composed *out, uint32_t place, const struct cprof_cached_answer *from)
+{
+	const struct cprof_cached_answer answer = { from->addr, out->n_frames, from->n };
+	cprof_buffer_append(&out->answers, &answer, sizeof(answer));
+	for (uint32_t i = 0; i < from->n; i++) {
+		struct cprof_cached_frame frame = out->cache->frames[from->first + i];
+		frame.name = put_text(out, place, frame.name);
+		frame.linkage_name = put_text(out, place, frame.linkage_name);
+		frame.file = put_text(out, place, frame.file);
+		cprof_buffer_append(&out->frames, &frame, sizeof(frame));
+	}
+	out->n_frames += from->n;
+}
+
+static void put_kept(struct composed *out, uint32_t from, uint32_t until)
+{
+	const struct cprof_cached_answer *answers = out->cache->kept.answers;
+	if (from < until)
+		cprof_buffer_append(&out->answers, answers + from,
+				    (until - from) * sizeof(*answers));
+}
+
+/* What was kept stays as it is, and what is new comes between its answers and behind its frames and its text. */
+static void put_all(struct composed *out, const struct cprof_cached_answer *sorted)
+{
+	const struct cprof_symbol_cache_file *kept = &out->cache->kept;
+	uint32_t done = 0;
+	cprof_buffer_append(&out->frames, kept->frames, kept->n_frames * sizeof(*kept->frames));
+	cprof_buffer_append(&out->text, kept->text, kept->text_size);
+	out->n_frames = kept->n_frames;
+	for (size_t i = 0; i < out->cache->n_answers; i++) {
+		const uint32_t place = kept_place(kept, sorted[i].addr);
+		put_kept(out, done, place);
+		done = place;
+		put_answer(out, place, &sorted[i]);
+	}
+	put_kept(out, done, kept->n_answers);
+}
+
+static struct cprof_error *compose(struct composed *out)
+{
+	const struct cprof_symbol_cache *cache = out->cache;
+	const size_t n = cache->n_answers;
+	CPROF_AUTO(free) struct cprof_cached_answer *sorted = malloc((n + 1) * sizeof(*sorted));
+	out->places = calloc(cache->strings.len, sizeof(*out->places));
+	if (!sorted || !out->places)
+		return cprof_error_no_memory();
+	if (n) {
+		memcpy(sorted, cache->answers, n * sizeof(*sorted));
+		qsort(sorted, n, sizeof(*sorted), by_addr);
+	}
+	put_all(out, sorted);
+	struct cprof_error *err = cprof_buffer_error(&out->answers);
+	err = err ? err : cprof_buffer_error(&out->frames);
+	return err ? err : cprof_buffer_error(&out->text);
+}
+
+static struct cprof_error *put_file(const struct composed *parts, uint64_t fingerprint,
+				    struct cprof_buffer *out)
 {
 	struct header header = {
 		.fingerprint = fingerprint,
-		.n_answers = (uint32_t)cache->n_answers,
-		.n_frames = (uint32_t)cache->n_frames,
-		.n_strings = cache->strings.len,
+		.n_answers = (uint32_t)(parts->answers.len / sizeof(struct cprof_cached_answer)),
+		.n_frames = parts->n_frames,
+		.text_size = (uint32_t)parts->text.len,
 	};
+	const size_t start = out->len;
 	memcpy(header.magic, MAGIC, sizeof(header.magic));
 	cprof_buffer_append(out, &header, sizeof(header));
-	cprof_buffer_append(out, cache->answers, cache->n_answers * sizeof(*cache->answers));
-	cprof_buffer_append(out, cache->frames, cache->n_frames * sizeof(*cache->frames));
-	size_t text = out->len;
-	for (uint32_t i = 0; i < cache->strings.len; i++) {
-		const char *string = cprof_intern_get(&cache->strings, i);
-		cprof_buffer_append(out, string, strlen(string) + 1);
-	}
+	cprof_buffer_append(out, parts->answers.data, parts->answers.len);
+	cprof_buffer_append(out, parts->frames.data, parts->frames.len);
+	cprof_buffer_append(out, parts->text.data, parts->text.len);
 	struct cprof_error *err = cprof_buffer_error(out);
 	if (err)
 		return err;
-	header.text_size = (uint32_t)(out->len - text);
-	header.checksum = cprof_hash_bytes(out->data + sizeof(header), out->len - sizeof(header));
-	memcpy(out->data, &header, sizeof(header));
+	uint8_t *file = out->data + start;
+	header.checksum = cprof_hash_long(file + sizeof(header), out->len - start - sizeof(header));
+	memcpy(file, &header, sizeof(header));
 	return NULL;
+}
+
+struct cprof_error *cprof_symbol_cache_compose(const struct cprof_symbol_cache *cache,
+					       uint64_t fingerprint, struct cprof_buffer *out)
+{
+	struct composed parts = { .cache = cache };
+	struct cprof_error *err = compose(&parts);
+	if (!err)
+		err = put_file(&parts, fingerprint, out);
+	composed_deinit(&parts);
+	return err;
 }
 
 struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,

@@ -21,19 +21,33 @@
 #include "cprof/intern.h"
 #include "symbolize/dwarf/dwarf.h"
 
+struct cprof_cached_answer {
+	uint64_t addr;
+	uint32_t first, n; /* in frames */
+};
+
+/* Strings by number, or in a file by where they begin in its text. */
+struct cprof_cached_frame {
+	uint32_t name, linkage_name, file;
+	uint32_t line, column, start_line;
+};
+
 struct cprof_symbol_cache {
+	/* What came from disk, as it is there: answers by address. What it says is checked where it is looked at. */
+	struct cprof_symbol_cache_file {
+		struct cprof_buffer bytes;                 /* owned */
+		const struct cprof_cached_answer *answers; /* these three: borrowed from `bytes` */
+		const struct cprof_cached_frame *frames;
+		const char *text;
+		uint32_t n_answers, n_frames, text_size;
+	} kept;
+	/* What was learnt since, in that order. */
 	struct cprof_intern strings;
-	struct cprof_map64 by_addr; /* file address -> index in answers + 1 */
-	struct cprof_cached_answer {
-		uint64_t addr;
-		uint32_t first, n; /* in frames */
-	} * answers;               /* owned */
-	struct cprof_cached_frame {
-		uint32_t name, linkage_name, file; /* string ids */
-		uint32_t line, column, start_line;
-	} * frames; /* owned */
+	struct cprof_map64 by_addr;          /* file address -> index in answers + 1 */
+	struct cprof_cached_answer *answers; /* owned */
+	struct cprof_cached_frame *frames;   /* owned */
 	size_t n_answers, cap_answers, n_frames, cap_frames;
-	size_t n_loaded; /* answers that came from disk */
+	size_t n_saved; /* answers that are on disk meanwhile */
 };
 
 struct cprof_error *cprof_symbol_cache_init(struct cprof_symbol_cache *cache);
@@ -46,7 +60,7 @@ void cprof_symbol_cache_deinit(struct cprof_symbol_cache *cache);
 struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, const char *dir,
 					    const char *key, uint64_t fingerprint);
 
-/* The same from bytes: false where they are not a whole, sound file for `fingerprint`; nothing is taken then. */
+/* The same from bytes, in place of all answers so far: false where they are not a whole file for `fingerprint`; nothing is taken then. */
 bool cprof_symbol_cache_parse(struct cprof_symbol_cache *cache, const uint8_t *bytes, size_t len,
 			      uint64_t fingerprint);
 
@@ -73,11 +87,13 @@ struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uin
 					   const struct cprof_dwarf_frame *frames, size_t n);
 
 /*
- * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours.
+ * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours. Its first `n`
+ * bytes alone: false where there are none.
  * Writing makes `dir`.
  */
 struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
 						 struct cprof_buffer *ret_bytes);
+bool cprof_symbol_cache_read_head(const char *dir, const char *key, void *room, size_t n);
 struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
 						  const struct cprof_buffer *bytes);
 

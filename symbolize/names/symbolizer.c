@@ -514,7 +514,7 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 					    size_t *ret_n)
 {
 	struct cprof_symbol_frame frame = { .file = "" };
-	const struct cprof_kernel_symbol *symbol;
+	struct cprof_kernel_symbol symbol;
 	struct cprof_error *err = ask_kernel_debug(symbolizer, addr, ret_frames, ret_n);
 	if (err || *ret_n)
 		return err;
@@ -523,7 +523,7 @@ struct cprof_error *cprof_symbolizer_kernel(struct cprof_symbolizer *symbolizer,
 	if (!place)
 		return err ? err : cprof_error_no_memory();
 	if (!*place) {
-		err = show_name(symbolizer, symbol ? symbol->name : "[kernel]", &frame.name,
+		err = show_name(symbolizer, symbol.name ? symbol.name : "[kernel]", &frame.name,
 				&frame.system_name);
 		if (!err)
 			err = store(symbolizer, &frame, 1, place);

@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cprof_buffer_append(&text, data, size);
 	struct cprof_error *err = cprof_kernel_parse(&kernel, &text);
 	for (size_t i = 0; !err && i < kernel.n; i++) {
-		const struct cprof_kernel_symbol *found =
-			cprof_kernel_find(&kernel, kernel.all[i].addr + 1);
-		fuzz_touched += found ? strlen(found->name) + strlen(found->module) : 0;
+		struct cprof_kernel_symbol found;
+		if (cprof_kernel_find(&kernel, kernel.all[i].addr + 1, &found))
+			fuzz_touched += strlen(found.name) + strlen(found.module);
 	}
 	cprof_error_free(err);
 	cprof_kernel_deinit(&kernel);

@@ -24,15 +24,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t boot = 0;
 	cprof_buffer_append(&bytes, data, size);
 	if (size >= HEADER) {
-		uint64_t sum = cprof_hash_bytes(bytes.data + CHECKED, size - CHECKED);
+		uint64_t sum = cprof_hash_long(bytes.data + CHECKED, size - CHECKED);
 		memcpy(&boot, data + 8, 8);
 		memcpy(bytes.data + 16, &sum, 8);
 	}
 	if (cprof_kernel_cache_parse(&kernel, &bytes, boot)) {
 		for (size_t i = 0; i < kernel.n; i++) {
-			const struct cprof_kernel_symbol *found =
-				cprof_kernel_find(&kernel, kernel.all[i].addr);
-			fuzz_touched += found ? strlen(found->name) : 0;
+			struct cprof_kernel_symbol found;
+			if (cprof_kernel_find(&kernel, kernel.start + kernel.packed[i].offset,
+					      &found))
+				fuzz_touched += strlen(found.name);
 		}
 	}
 	cprof_kernel_deinit(&kernel);

@@ -46,9 +46,13 @@ TEST(kernel_cache_gives_back_the_kernels_own_functions_and_no_modules)
 	CHECK_UINT(kernel.n, 4);
 	CHECK_UINT(kernel.start, 0xffffffff81000000);
 	CHECK_UINT(kernel.end, 0xffffffff82000000);
-	for (uint64_t addr = kernel.start; addr < kernel.start + 0x200; addr++)
-		CHECK_STR(cprof_kernel_find(&kernel, addr)->name,
-			  cprof_kernel_find(&whole, addr)->name);
+	for (uint64_t addr = kernel.start; addr < kernel.start + 0x200; addr++) {
+		struct cprof_kernel_symbol found, wanted;
+		CHECK(cprof_kernel_find(&kernel, addr, &found));
+		CHECK(cprof_kernel_find(&whole, addr, &wanted));
+		CHECK_STR(found.name, wanted.name);
+		CHECK_UINT(found.addr, wanted.addr);
+	}
 	cprof_kernel_deinit(&kernel);
 	cprof_kernel_deinit(&whole);
 }

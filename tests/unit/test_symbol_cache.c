@@ -86,13 +86,67 @@ TEST(symbol_cache_takes_no_answer_from_a_file_that_is_broken_anywhere)
 		good.data[i] ^= 0x40;
 		CHECK(!cprof_symbol_cache_parse(&cache, good.data, good.len, PRINT));
 		CHECK(!cprof_symbol_cache_parse(&cache, good.data, i, PRINT));
-		CHECK_UINT(cache.n_answers, 0);
+		CHECK_UINT(cache.kept.n_answers, 0);
 		good.data[i] ^= 0x40;
 		CHECK(cprof_symbol_cache_parse(&cache, good.data, good.len, PRINT));
 		cprof_symbol_cache_deinit(&cache);
 	}
 	cprof_buffer_deinit(&good);
 	remove_dir();
+}
+
+static void put_one(struct cprof_symbol_cache *cache, uint64_t addr, const char *file)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "at_%llx", (unsigned long long)addr);
+	const struct cprof_dwarf_frame frame = { name, "", file, (uint32_t)addr, 1, 2 };
+	CHECK(!cprof_symbol_cache_put(cache, addr, &frame, 1));
+}
+
+static void check_one(const struct cprof_symbol_cache *cache, uint64_t addr, const char *file)
+{
+	struct cprof_dwarf_frame found[4];
+	char name[32];
+	snprintf(name, sizeof(name), "at_%llx", (unsigned long long)addr);
+	CHECK_UINT(cprof_symbol_cache_get(cache, addr, found, 4), 1);
+	CHECK_STR(found[0].name, name);
+	CHECK_STR(found[0].linkage_name, "");
+	CHECK_STR(found[0].file, file);
+	CHECK_UINT(found[0].line, addr);
+}
+
+TEST(symbol_cache_puts_what_is_new_between_what_was_there)
+{
+	static const char file[] = "/a/file/whose/name/is/long/enough/to/count.c";
+	struct cprof_symbol_cache cache;
+	struct cprof_buffer bytes = { 0 };
+	size_t before = 0;
+	CHECK(!cprof_symbol_cache_init(&cache));
+	/* Each round has new answers before, between and behind the old ones, and in no order. */
+	for (uint64_t round = 0; round < 4; round++) {
+		for (uint64_t addr = 64; addr; addr--) {
+			if (addr % 4 == round)
+				put_one(&cache, addr, file);
+		}
+		put_one(&cache, 1,
+			"first wins"); /* from the second round on: it is there already */
+		CHECK(!cprof_symbol_cache_compose(&cache, PRINT, &bytes));
+		CHECK(cprof_symbol_cache_parse(&cache, bytes.data, bytes.len, PRINT));
+		CHECK_UINT(cache.n_answers, 0);
+		/* The file's name came with the first: its neighbours have it as well. */
+		if (round > 1)
+			CHECK(bytes.len - before < 16 * (16 + 24 + 6));
+		before = bytes.len;
+		bytes.len = 0;
+	}
+	CHECK_UINT(cache.kept.n_answers, 64);
+	for (uint64_t addr = 1; addr <= 64; addr++)
+		check_one(&cache, addr, addr == 1 ? "first wins" : file);
+	struct cprof_dwarf_frame found[4];
+	CHECK_UINT(cprof_symbol_cache_get(&cache, 0, found, 4), 0);
+	CHECK_UINT(cprof_symbol_cache_get(&cache, 65, found, 4), 0);
+	cprof_symbol_cache_deinit(&cache);
+	cprof_buffer_deinit(&bytes);
 }
 
 TEST(symbol_cache_survives_many_writers_at_once)

@@ -78,17 +78,21 @@ TEST(kernel_names_functions_and_modules_and_knows_when_addresses_are_hidden)
 	CHECK_UINT(kernel.n, 3);
 	CHECK_UINT(kernel.start, 0xffffffff81000000);
 	CHECK_UINT(kernel.end, 0xffffffff82000000);
-	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffff81000200)->name, "do_one");
-	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffff81000300)->name, "do_two");
-	CHECK_STR(cprof_kernel_find(&kernel, 0xffffffffc0000010)->module, "nf_tables");
-	CHECK(!cprof_kernel_find(&kernel, 0xffffffff81000000));
-	CHECK(!cprof_kernel_find(&kernel, UINT64_MAX));
+	struct cprof_kernel_symbol found;
+	CHECK(cprof_kernel_find(&kernel, 0xffffffff81000200, &found));
+	CHECK_STR(found.name, "do_one");
+	CHECK(cprof_kernel_find(&kernel, 0xffffffff81000300, &found));
+	CHECK_STR(found.name, "do_two");
+	CHECK(cprof_kernel_find(&kernel, 0xffffffffc0000010, &found));
+	CHECK_STR(found.module, "nf_tables");
+	CHECK(!cprof_kernel_find(&kernel, 0xffffffff81000000, &found));
+	CHECK(!cprof_kernel_find(&kernel, UINT64_MAX, &found));
 	cprof_kernel_deinit(&kernel);
 
 	text = text_of("0000000000000000 T a\n0000000000000000 t b\n");
 	CHECK(!cprof_kernel_parse(&kernel, &text));
 	CHECK(kernel.restricted);
-	CHECK(!cprof_kernel_find(&kernel, 0));
+	CHECK(!cprof_kernel_find(&kernel, 0, &found));
 	cprof_kernel_deinit(&kernel);
 
 	text = text_of("");
