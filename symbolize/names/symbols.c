@@ -158,6 +158,14 @@ static bool is_better_name(const char *a, const char *b)
 	return order ? order < 0 : (uintptr_t)a < (uintptr_t)b;
 }
 
+bool cprof_symbol_is_plainer(const struct cprof_symbol *a, const struct cprof_symbol *b)
+{
+	size_t au = underscores(a->name), bu = underscores(b->name);
+	if (au != bu)
+		return au < bu;
+	return a->rank != b->rank ? a->rank > b->rank : is_better_name(a->name, b->name);
+}
+
 static int compare(const void *a_, const void *b_)
 {
 	const struct cprof_symbol *a = a_, *b = b_;
@@ -175,7 +183,8 @@ static void meet(struct cprof_symbol *kept, const struct cprof_symbol *other)
 		*kept = (struct cprof_symbol){ .start = kept->start,
 					       .end = sized ? end : other->end,
 					       .name = other->name,
-					       .rank = kept->rank };
+					       .rank = kept->rank,
+					       .indirect = other->indirect };
 	} else if (other->rank & CPROF_SYMBOL_SIZED) {
 		kept->end = end;
 	}

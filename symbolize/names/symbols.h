@@ -51,6 +51,9 @@ struct cprof_error *cprof_symbols_add(struct cprof_symbols *symbols,
 struct cprof_error *cprof_symbols_add_table(struct cprof_symbols *symbols, struct cprof_elf *elf,
 					    const struct cprof_section *table, size_t *ret_added);
 
+/* Is `a` what users call a function rather than `b`, which means the same? By underscores first: libraries' own aliases have some. */
+bool cprof_symbol_is_plainer(const struct cprof_symbol *a, const struct cprof_symbol *b);
+
 /* Sort, drop what loses at the same address, and give symbols without size an end. */
 struct cprof_error *cprof_symbols_sort(struct cprof_symbols *symbols);
 

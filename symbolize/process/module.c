@@ -269,44 +269,58 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 	return cprof_mapped_file_find(maps, map);
 }
 
+/* The file that is mapped, opened if it is new; sets map->module. */
+static struct cprof_error *open_own(struct cprof_modules *modules, const struct cprof_maps *maps,
+				    struct cprof_map *map)
+{
+	struct cprof_module *module;
+	struct cprof_error *err = module_new(map->path, &module);
+	if (err)
+		return err;
+	module->dev = map->dev;
+	module->inode = map->inode;
+	err = set_root(modules, module, maps);
+	if (err) {
+		module_free(module);
+		return err;
+	}
+	err = open_any(modules, maps, map, module);
+	if (err)
+		become_opaque(module, err);
+	err = append(modules, module);
+	if (!err)
+		map->module = module;
+	return err;
+}
+
+/* Code in a file that is no program may be a copy as well. That this file is known already ends the search: it may lead back here. */
+static struct cprof_error *find_own(struct cprof_modules *modules, const struct cprof_maps *maps,
+				    struct cprof_map *map)
+{
+	map->module = find(modules, map);
+	struct cprof_error *err = map->module ? NULL : open_own(modules, maps, map);
+	if (err || map->module->kind != CPROF_MODULE_OPAQUE || !map->inode ||
+	    !(map->prot & PROT_EXEC) || cprof_module_may_hold_moved(map))
+		return err;
+	return find_moved(modules, maps, map);
+}
+
 struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module)
 {
-	struct cprof_error *err = map->module ? NULL : find_moved(modules, maps, map);
-	if (err)
-		return err;
-	if (!map->module)
-		map->module = find(modules, map);
-	if (!map->module) {
-		struct cprof_module *module;
-		err = module_new(map->path, &module);
-		if (err)
-			return err;
-		module->dev = map->dev;
-		module->inode = map->inode;
-		err = set_root(modules, module, maps);
-		if (err) {
-			module_free(module);
-			return err;
-		}
-		err = open_any(modules, maps, map, module);
-		if (err)
-			become_opaque(module, err);
-		err = append(modules, module);
-		if (err)
-			return err;
-		map->module = module;
-	}
+	struct cprof_error *err = NULL;
+	if (!map->module && cprof_module_may_hold_moved(map))
+		err = find_moved(modules, maps, map);
+	if (!err && !map->module)
+		err = find_own(modules, maps, map);
 	*ret_module = map->module;
-	return NULL;
+	return err;
 }
 
-/* Text that was moved to memory without a file is the text of the file around it. Asked once for a mapping. */
+/* Text that was moved to memory is the text of the file around it. Asked once for a mapping. */
 static struct cprof_error *find_moved(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map)
 {
-	if (map->inode || !(map->prot & PROT_EXEC) || (map->path[0] && map->path[1] != 'a'))
-		return NULL;
 	for (int below = 1; below >= 0; below--) {
 		struct cprof_map *beside = cprof_module_neighbour(maps, map, below);
 		struct cprof_module *module;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text on memory without a file: programs copy theirs to huge pages, at the same addresses. */
+/* Text on memory: programs copy theirs to huge pages, at the same addresses. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -10,6 +10,31 @@
 #define PROBES     16 /* places that are compared */
 #define PROBE      32 /* bytes of each */
 #define DIFFERENT  2  /* of the places may: programs patch their own code */
+
+/*
+ * What the kernel and perf call memory without a file, and such as can be mapped like a file: of memfd_create(), MAP_HUGETLB, MAP_SHARED,
+ * shmget(); and where file systems for memory are usual. A program that was loaded from there is no copy, but has itself beside it.
+ */
+static const char *const memory_files[] = { "[anon",          "//anon",         "/memfd:",
+					    "/anon_hugepage", "/dev/zero",      "/SYSV",
+					    "/dev/shm/",      "/dev/hugepages", "/mnt/huge" };
+
+bool cprof_module_may_hold_moved(const struct cprof_map *map)
+{
+	if (!(map->prot & PROT_EXEC))
+		return false;
+	if (!map->inode && !map->path[0])
+		return true;
+	for (size_t i = 0; i < sizeof(memory_files) / sizeof(memory_files[0]); i++)
+		if (strncmp(map->path, memory_files[i], strlen(memory_files[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_same_file(const struct cprof_map *a, const struct cprof_map *b)
+{
+	return a->inode == b->inode && a->dev == b->dev;
+}
 
 struct cprof_map *cprof_module_neighbour(const struct cprof_maps *maps, const struct cprof_map *map,
 					 bool below)
@@ -26,7 +51,8 @@ struct cprof_map *cprof_module_neighbour(const struct cprof_maps *maps, const st
 		if (below ? at < i : at + i >= maps->n_sorted)
 			return NULL;
 		struct cprof_map *other = maps->sorted[below ? at - i : at + i];
-		if (other->inode)
+		if (other->inode && !is_same_file(other, map) &&
+		    !cprof_module_may_hold_moved(other))
 			return other;
 	}
 	return NULL;
@@ -64,8 +90,11 @@ static bool holds_text(const struct cprof_maps *maps, const struct cprof_module 
 		       const struct cprof_map *map, const struct cprof_segment *text,
 		       uint64_t start, uint64_t *ret_offset)
 {
-	uint64_t first = start & ~(uint64_t)(PAGE - 1), end = start + text->file_size;
-	if (map->start < first || map->start >= end || end < start)
+	uint64_t end = start + text->file_size;
+	if (map->start >= end || end < start)
+		return false;
+	/* Huge pages may begin before the text, but no copy before the file. */
+	if (map->start < start && start - map->start > text->offset)
 		return false;
 	uint64_t from = map->start > start ? map->start : start;
 	uint64_t to = map->end < end ? map->end : end;

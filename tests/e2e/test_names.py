@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 """
 
 
-# Puts the text of a library that it uses onto memory without a file, as programs do with their own for huge pages.
+# Puts the text of a library that it uses onto other memory, as programs do with their own for huge pages.
 MOVER = r"""
 #define _GNU_SOURCE
 #include <signal.h>
@@ -234,19 +234,23 @@ MOVER = r"""
 void work_outer(volatile sig_atomic_t *);
 static volatile sig_atomic_t stop;
 static void on_term(int sig) { (void)sig; stop = 1; }
-static int move(unsigned long start, unsigned long end, int other)
+static int move(unsigned long start, unsigned long end, const char *how)
 {
 	size_t size = end - start;
-	char *copy = malloc(size);
-	memcpy(copy, (void *)start, size);
-	if (mmap((void *)start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	int fd = strcmp(how, "memfd") ? strcmp(how, "file") ? -1 : fileno(tmpfile()) : memfd_create("text", 0);
+	int shared = fd >= 0 || strcmp(how, "shared") == 0;
+	if (fd >= 0 && ftruncate(fd, (off_t)size))
 		return 1;
-	memcpy((void *)start, copy, size);
+	char *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, (shared ? MAP_SHARED : MAP_PRIVATE) | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+	if (copy == MAP_FAILED)
+		return 1;
+	memcpy(copy, (void *)start, size);
 	/* Other code where the file has this: what is compared must not agree. */
-	for (size_t i = 0; other && i + 1 < size; i++)
-		if (memcmp((char *)start + i, "\xcc\xcc", 2) == 0)
-			((char *)start)[i] = (char)0xf4;
-	return mprotect((void *)start, size, PROT_READ | PROT_EXEC);
+	for (size_t i = 0; strcmp(how, "other") == 0 && i + 1 < size; i++)
+		if (memcmp(copy + i, "\xcc\xcc", 2) == 0)
+			copy[i] = (char)0xf4;
+	return mprotect(copy, size, PROT_READ | PROT_EXEC) ||
+	       mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) == MAP_FAILED;
 }
 int main(int argc, char **argv)
 {
@@ -256,7 +260,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_term);
 	while (argc > 1 && fgets(line, sizeof(line), maps))
 		if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) == 3 && perms[2] == 'x' && strstr(line, "libwork.so"))
-			if (move(start, end, strcmp(argv[1], "other") == 0))
+			if (move(start, end, argv[1]))
 				return 1;
 	printf("pid %d\nready\n", (int)getpid());
 	fflush(stdout);
@@ -283,8 +287,8 @@ class MovedText(Base):
             self.assertEqual(done.returncode, 0, done.stderr)
         return self.path("mover")
 
-    def test_text_on_memory_without_a_file_keeps_names_lines_and_stacks(self):
-        with Target([self.build(), "same"]) as target:
+    def check_moved(self, mover, how):
+        with Target([mover, how]) as target:
             with open(f"/proc/{target.pid}/maps") as maps:
                 self.assertFalse([line for line in maps if "libwork.so" in line and "r-xp" in line])
             profile = self.profile(target.pid)
@@ -293,6 +297,12 @@ class MovedText(Base):
         inner = [line for location in profile.locations.values() for line in location["lines"] if line["name"] == "work_inner"]
         self.assertTrue(inner and all(line["line"] for line in inner))
         self.assertIn(self.path("libwork.so"), [mapping["file"] for mapping in profile.mappings])
+
+    def test_text_on_other_memory_keeps_names_lines_and_stacks(self):
+        mover = self.build()
+        for how in ("private", "shared", "memfd", "file"):
+            with self.subTest(how):
+                self.check_moved(mover, how)
 
     def test_other_code_in_the_place_of_a_files_text_is_not_called_by_its_names(self):
         with Target([self.build(), "other"]) as target:

@@ -189,8 +189,10 @@ TEST(plt_entries_are_told_by_their_word_of_the_got_whatever_the_linker)
 		CHECK(!cprof_elf_open(module->image, true, &elf));
 		CHECK(!cprof_plt_add(elf, &names, &symbols));
 		CHECK(!cprof_symbols_sort(&symbols));
-		CHECK_UINT(symbols.n, 2);
-		for (size_t k = 0; k < symbols.n; k++) {
+		/* The first is what is common to both. */
+		CHECK_UINT(symbols.n, 3);
+		CHECK(strcmp(symbols.all[0].name, ".plt") == 0);
+		for (size_t k = 1; k < symbols.n; k++) {
 			covered += symbols.all[k].end - symbols.all[k].start;
 			CHECK(strcmp(symbols.all[k].name, "ext@plt") == 0 ||
 			      strcmp(symbols.all[k].name, "other@plt") == 0);
@@ -201,6 +203,29 @@ TEST(plt_entries_are_told_by_their_word_of_the_got_whatever_the_linker)
 		cprof_elf_free(elf);
 		cprof_modules_deinit(&modules);
 	}
+}
+
+TEST(plt_entries_of_indirect_functions_have_the_name_of_the_function)
+{
+	/* Made by GNU ld -static: entries of 8 bytes, filled by the resolvers of `ext` and `other`. */
+	struct cprof_modules modules;
+	struct cprof_module *module = seed(&modules, "iplt");
+	const struct cprof_symbolizer_options options = { 0 };
+	struct cprof_symbolizer *symbolizer;
+	struct cprof_elf *elf;
+	CHECK(!cprof_elf_open(module->image, true, &elf));
+	const struct cprof_section *plt = cprof_elf_section(elf, ".plt");
+	CHECK_UINT(plt->size, 16);
+	CHECK(!cprof_symbolizer_new(&options, &modules, &symbolizer));
+	for (uint64_t at = 0; at < plt->size; at++) {
+		const struct cprof_symbol_frame *frames;
+		size_t n;
+		CHECK(!cprof_symbolizer_file_addr(symbolizer, module, plt->addr + at, &frames, &n));
+		CHECK_STR(frames[0].name, at < 8 ? "ext@plt" : "other@plt");
+	}
+	cprof_symbolizer_free(symbolizer);
+	cprof_elf_free(elf);
+	cprof_modules_deinit(&modules);
 }
 
 TEST(plt_entries_of_cpp_functions_are_demangled)
@@ -238,7 +263,7 @@ TEST(plt_entries_are_named_by_what_they_call)
 	CHECK(!cprof_symbols_sort(&symbols));
 	const struct cprof_section *plt = cprof_elf_section(elf, ".plt");
 	/* The first 16 bytes are common to all entries; this library has two: ext and ns::A::f. */
-	CHECK_UINT(symbols.n, plt->size / 16 - 1);
+	CHECK_UINT(symbols.n, plt->size / 16);
 	bool found = false;
 	for (uint64_t at = plt->addr + 16; at < plt->addr + plt->size; at += 16) {
 		const struct cprof_symbol *symbol = cprof_symbols_find(&symbols, at + 15);
@@ -246,7 +271,8 @@ TEST(plt_entries_are_named_by_what_they_call)
 		found |= strcmp(symbol->name, "ext@plt") == 0;
 	}
 	CHECK(found);
-	CHECK(!cprof_symbols_find(&symbols, plt->addr));
+	const struct cprof_symbol *common = cprof_symbols_find(&symbols, plt->addr);
+	CHECK(common && strcmp(common->name, ".plt") == 0 && common->end == plt->addr + 16);
 	cprof_symbols_deinit(&symbols);
 	free(names);
 	cprof_elf_free(elf);
