@@ -199,7 +199,7 @@ void cprof_heap_promise(const struct cprof_heap_request *request, char *text, si
 			text, n,
 			"threads of a process will be stopped once or twice; at most %d times for the attach "
 			"and %d for the detach, and whoever has not come within %llu ms is not "
-			"waited for (%llu ms where the machine gives it no processor)",
+			"waited for (%llu ms where the machine gives it no processor, or there are thousands)",
 			CPROF_HEAP_INSTALL_ATTACH_STOPS, CPROF_HEAP_INSTALL_DETACH_STOPS,
 			CPROF_STOP_SERIES_NS / 1000000, CPROF_STOP_SERIES_STARVED_NS / 1000000);
 	cprof_error_free(err);

@@ -31,6 +31,9 @@ _Static_assert(CPROF_PTRACE_OPTIONS == PTRACE_O_TRACESYSGOOD, "ptrace(2)");
 #define LINGER_NS         (2 * 1000000ull)
 #define LINGER_STARVED_NS (2 * CPROF_NS_PER_S)
 
+#define LOOKS                                                                                      \
+	32u /* threads whose state is read in a row, 50 us each: others stand still meanwhile */
+
 #define SPINS 100 /* a system call on the other processor takes some microseconds */
 /* A borrowed thread's call while the others wait: at most so long, and if it gets no processor. */
 #define RUN_NS     (200 * 1000000ull)
@@ -72,13 +75,20 @@ static long status_field(pid_t pid, pid_t tid, const char *field, char *ret_stat
 	return found ? strtol(found + strlen(field), NULL, 10) : -1;
 }
 
-static struct cprof_tracee *find(struct cprof_ptrace *trace, pid_t tid)
+/*
+ * Thousands of threads are listed in the same order each time, new ones last and with higher numbers: others stand still meanwhile.
+ */
+static bool known(struct cprof_ptrace *trace, pid_t tid)
 {
-	for (size_t i = 0; i < trace->n; i++) {
-		if (trace->threads[i].tid == tid)
-			return &trace->threads[i];
+	for (size_t i = 0; tid <= trace->highest && i < trace->n; i++) {
+		if (trace->found_at >= trace->n)
+			trace->found_at = 0;
+		if (trace->threads[trace->found_at++].tid == tid)
+			return true;
 	}
-	return NULL;
+	if (tid > trace->highest)
+		trace->highest = tid;
+	return false;
 }
 
 /* A thread that ends just now is none to stop: ESRCH, or EPERM for a zombie. */
@@ -129,7 +139,7 @@ static struct cprof_error *sweep(struct cprof_ptrace *trace, size_t *ret_new)
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (find(trace, tid))
+		if (known(trace, tid))
 			continue;
 		size_t before = trace->n;
 		struct cprof_error *err = seize(trace, tid);
@@ -196,15 +206,20 @@ static size_t collect(struct cprof_ptrace *trace)
 	return missing;
 }
 
-/* One that has not come, best one that is not just waiting for a processor; 0: none. */
-static pid_t missing(const struct cprof_ptrace *trace, char *ret_state)
+/* One of some that have not come, best one that is not just waiting for a processor; 0: none. The next call looks at others. */
+static pid_t missing(struct cprof_ptrace *trace, char *ret_state)
 {
 	pid_t tid = 0;
+	unsigned looks = 0;
 	*ret_state = '?';
-	for (size_t i = 0; i < trace->n; i++) {
-		if (trace->threads[i].state != CPROF_TRACEE_RUNNING || (tid && *ret_state != 'R'))
+	for (size_t i = 0; i < trace->n && looks < LOOKS && (!tid || *ret_state == 'R'); i++) {
+		if (trace->look_at >= trace->n)
+			trace->look_at = 0;
+		const struct cprof_tracee *thread = &trace->threads[trace->look_at++];
+		if (thread->state != CPROF_TRACEE_RUNNING)
 			continue;
-		tid = trace->threads[i].tid;
+		looks++;
+		tid = thread->tid;
 		status_field(trace->pid, tid, "\nTgid:\t", ret_state);
 		if (*ret_state == 't') /* it came in this moment */
 			*ret_state = 'R';
@@ -212,8 +227,8 @@ static pid_t missing(const struct cprof_ptrace *trace, char *ret_state)
 	return tid;
 }
 
-/* Do all who have not come only wait for a processor? */
-static bool starved(const struct cprof_ptrace *trace)
+/* Do those who have not come only wait for a processor? */
+static bool starved(struct cprof_ptrace *trace)
 {
 	char state;
 	return missing(trace, &state) && state == 'R';

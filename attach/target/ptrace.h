@@ -46,7 +46,10 @@ struct cprof_ptrace {
 	bool in_vain;   /* somebody did not come */
 	bool starved;   /* and those who did not were ready to run, but got no processor */
 	bool releasing; /* by resume: whoever comes to a stop now is let go from there */
-	bool straggler; /* after resume: one is traced still and will stop, so see tracer.h */
+	pid_t highest;  /* id of all threads seen */
+	size_t found_at,
+		look_at; /* where to go on looking for one by its id, and for one that is missing */
+	bool straggler;  /* after resume: one is traced still and will stop, so see tracer.h */
 };
 
 struct cprof_ptrace_options {

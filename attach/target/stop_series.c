@@ -92,12 +92,14 @@ static void wait_for_writes(pid_t pid, struct cprof_thread_look *look)
 	}
 }
 
-static uint64_t bound(unsigned starved)
+static uint64_t bound(unsigned starved, size_t threads)
 {
-	uint64_t ns = CPROF_STOP_SERIES_NS;
+	uint64_t ns = threads * CPROF_STOP_SERIES_THREAD_NS;
+	if (ns < CPROF_STOP_SERIES_NS)
+		ns = CPROF_STOP_SERIES_NS;
 	for (unsigned i = SAME_BOUND; i < starved && ns < CPROF_STOP_SERIES_STARVED_NS; i++)
 		ns *= 2;
-	return ns;
+	return ns < CPROF_STOP_SERIES_STARVED_NS ? ns : CPROF_STOP_SERIES_STARVED_NS;
 }
 
 struct cprof_error *cprof_stop_series_run(struct cprof_stop_series *series,
@@ -116,7 +118,7 @@ struct cprof_error *cprof_stop_series_run(struct cprof_stop_series *series,
 		wait_for_writes(series->target->pid, &look);
 		series->tally->cut_short += look.cut_short;
 		series->tally->interrupted += look.interrupted;
-		one.timeout_ns = bound(starved);
+		one.timeout_ns = bound(starved, look.n_threads);
 		cprof_tracer_run(series->tracer, stop_once, &one);
 		series->unstopped = one.in_vain;
 		starved += one.starved;

@@ -104,6 +104,7 @@ void cprof_thread_look_take(pid_t pid, struct cprof_thread_look *ret_look)
 	size_t n = 0;
 	*ret_look = (struct cprof_thread_look){ 0 };
 	cprof_error_free(cprof_thread_list(pid, &tids, &n));
+	ret_look->n_threads = n;
 	for (size_t i = 0; i < n; i++) {
 		char text[TEXT_MAX];
 		struct cprof_thread_stat stat;

@@ -26,6 +26,7 @@ struct cprof_thread_look {
 		uint64_t switches; /* unchanged means: it has not run since */
 	} blocked[CPROF_THREAD_LOOK_BLOCKED_MAX];
 	size_t n_blocked;
+	size_t n_threads;
 	size_t cut_short;   /* threads asleep in calls that a stop may cut short, */
 	size_t interrupted; /* and in calls that return EINTR then: stop_effect.h */
 	bool frozen;        /* by its cgroup: it would stop, but makes no system call for us */
