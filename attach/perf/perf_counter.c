@@ -77,7 +77,8 @@ struct cprof_error *cprof_perf_counter_open(const struct perf_event_attr *attr,
 					    struct cprof_target *const *targets, size_t n_targets,
 					    bool children, struct cprof_perf_counter *ret_counter)
 {
-	struct cprof_perf_counter counter = { 0 };
+	struct cprof_perf_counter counter = { .takes_turns = attr->type != PERF_TYPE_SOFTWARE &&
+							     attr->type != PERF_TYPE_TRACEPOINT };
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < n_targets; i++) {
 		err = open_process(&counter, attr, targets[i], children);
@@ -115,15 +116,22 @@ void cprof_perf_counter_start(struct cprof_perf_counter *counter)
 		counter->threads[i] = now(&counter->threads[i]);
 }
 
+/* What never waits for its turn is counted, not estimated: the times of a thread that runs for microseconds are told too roughly for that. */
+static uint64_t counted(const struct cprof_perf_counter *counter,
+			const struct cprof_perf_counter_thread *start)
+{
+	const struct cprof_perf_counter_thread end = now(start);
+	const uint64_t value = end.value - start->value;
+	return counter->takes_turns
+		       ? cprof_perf_counter_whole(value, end.enabled_ns - start->enabled_ns,
+						  end.running_ns - start->running_ns)
+		       : value;
+}
+
 uint64_t cprof_perf_counter_read(const struct cprof_perf_counter *counter)
 {
 	uint64_t sum = 0;
-	for (size_t i = 0; i < counter->n; i++) {
-		const struct cprof_perf_counter_thread *start = &counter->threads[i],
-						       end = now(start);
-		sum += cprof_perf_counter_whole(end.value - start->value,
-						end.enabled_ns - start->enabled_ns,
-						end.running_ns - start->running_ns);
-	}
+	for (size_t i = 0; i < counter->n; i++)
+		sum += counted(counter, &counter->threads[i]);
 	return sum;
 }

@@ -25,6 +25,7 @@ struct cprof_perf_counter {
 		uint64_t value, enabled_ns, running_ns; /* at the start */
 	} * threads;                                    /* owned */
 	size_t n, cap;
+	bool takes_turns; /* with others, where a processor has too few counters; the kernel's own always count */
 };
 
 /*

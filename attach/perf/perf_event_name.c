@@ -7,21 +7,35 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/perf/perf_tracepoint.h"
 #include "attach/perf/pfm_api.h"
 #include "base/cleanup.h"
 
 /*
- * The clocks, as perf_event_open(2) numbers them and libpfm4 names them: a profile is of one of these unless -event says
- * otherwise, and should not wait for libpfm4.
+ * The kernel's own counters, as perf_event_open(2) numbers them, with the names of perf and libpfm4: most profiles are of one of these, and
+ * should not wait for libpfm4, nor fail without it.
  */
 static const struct {
 	const char *name;
 	uint64_t config;
-} clocks[] = {
+} counters[] = {
 	{ "cpu-clock", PERF_COUNT_SW_CPU_CLOCK },
 	{ "task-clock", PERF_COUNT_SW_TASK_CLOCK },
+	{ "page-faults", PERF_COUNT_SW_PAGE_FAULTS },
+	{ "faults", PERF_COUNT_SW_PAGE_FAULTS },
+	{ "minor-faults", PERF_COUNT_SW_PAGE_FAULTS_MIN },
+	{ "major-faults", PERF_COUNT_SW_PAGE_FAULTS_MAJ },
+	{ "context-switches", PERF_COUNT_SW_CONTEXT_SWITCHES },
+	{ "cs", PERF_COUNT_SW_CONTEXT_SWITCHES },
+	{ "cpu-migrations", PERF_COUNT_SW_CPU_MIGRATIONS },
+	{ "migrations", PERF_COUNT_SW_CPU_MIGRATIONS },
+	{ "alignment-faults", PERF_COUNT_SW_ALIGNMENT_FAULTS },
+	{ "emulation-faults", PERF_COUNT_SW_EMULATION_FAULTS },
+	{ "cgroup-switches", PERF_COUNT_SW_CGROUP_SWITCHES },
 };
-#define N_CLOCKS (sizeof(clocks) / sizeof(clocks[0]))
+#define N_COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+#define TRACEPOINT_PART 64 /* of a name; with its zero byte */
 
 static pfm_err_t encode(const struct cprof_pfm_api *pfm, const char *name,
 			struct perf_event_attr *attr)
@@ -32,11 +46,60 @@ static pfm_err_t encode(const struct cprof_pfm_api *pfm, const char *name,
 	return pfm->get_os_event_encoding(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT, &arg);
 }
 
-static bool is_clock(const struct perf_event_attr *attr)
+static bool is_clock(uint32_t type, uint64_t config)
 {
-	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
-						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
+	return type == PERF_TYPE_SOFTWARE &&
+	       (config == PERF_COUNT_SW_CPU_CLOCK || config == PERF_COUNT_SW_TASK_CLOCK);
 }
+
+/* ---- tracepoints ---- */
+
+static bool is_part(const char *text, size_t n)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	return n && n < TRACEPOINT_PART && strspn(text, allowed) >= n;
+}
+
+/* "sched:sched_switch", cut in two; false: no tracepoint can have that name. */
+static bool cut_name(const char *name, char group[TRACEPOINT_PART], char point[TRACEPOINT_PART])
+{
+	const char *colon = strchr(name, ':');
+	if (!colon || !is_part(name, (size_t)(colon - name)) ||
+	    !is_part(colon + 1, strlen(colon + 1)))
+		return false;
+	memcpy(group, name, (size_t)(colon - name));
+	group[colon - name] = 0;
+	memcpy(point, colon + 1, strlen(colon + 1) + 1);
+	return true;
+}
+
+/* False: there is none of that name, or it cannot be known; libpfm4's "cycles:u" has that form too. */
+static bool find_tracepoint(const char *name, struct cprof_perf_event_name *ret)
+{
+	char group[TRACEPOINT_PART], point[TRACEPOINT_PART];
+	const uint64_t id =
+		cut_name(name, group, point) ? cprof_perf_tracepoint_id(group, point) : 0;
+	if (id)
+		*ret = (struct cprof_perf_event_name){ .type = PERF_TYPE_TRACEPOINT, .config = id };
+	return id != 0;
+}
+
+static struct cprof_error *unknown(const char *name, const char *why)
+{
+	char group[TRACEPOINT_PART], point[TRACEPOINT_PART];
+	struct cprof_error *err = cprof_error_new(CPROF_ERR_USAGE, "-event %s: %s", name, why);
+	if (cut_name(name, group, point) && !cprof_perf_tracepoints_readable())
+		return cprof_error_hint(
+			err,
+			"if it is a tracepoint: its number stands in /sys/kernel/tracing, which "
+			"is not mounted or not ours to read; run as root");
+	return cprof_error_hint(err,
+				"-event list prints what this machine can open; tracepoints are "
+				"GROUP:NAME, as below /sys/kernel/tracing/events");
+}
+
+/* ---- names ---- */
 
 struct cprof_error *cprof_perf_event_name_ask(const char *name, struct cprof_perf_event_name *ret)
 {
@@ -46,16 +109,14 @@ struct cprof_error *cprof_perf_event_name_ask(const char *name, struct cprof_per
 	if (err)
 		return err;
 	pfm_err_t code = encode(pfm, name, &attr);
-	if (code != PFM_SUCCESS) {
-		err = cprof_error_new(CPROF_ERR_USAGE, "-event %s: %s", name, pfm->strerror(code));
-		return cprof_error_hint(err, "-event list prints what this machine can open");
-	}
+	if (code != PFM_SUCCESS)
+		return unknown(name, pfm->strerror(code));
 	*ret = (struct cprof_perf_event_name){
 		.type = attr.type,
 		.config = attr.config,
 		.config1 = attr.config1,
 		.config2 = attr.config2,
-		.is_clock = is_clock(&attr),
+		.is_clock = is_clock(attr.type, attr.config),
 		.user_only = attr.exclude_kernel,
 	};
 	return NULL;
@@ -63,17 +124,17 @@ struct cprof_error *cprof_perf_event_name_ask(const char *name, struct cprof_per
 
 struct cprof_error *cprof_perf_event_name_find(const char *name, struct cprof_perf_event_name *ret)
 {
-	for (size_t i = 0; i < N_CLOCKS; i++) {
-		if (strcasecmp(name, clocks[i].name) != 0)
+	for (size_t i = 0; i < N_COUNTERS; i++) {
+		if (strcasecmp(name, counters[i].name) != 0)
 			continue;
 		*ret = (struct cprof_perf_event_name){
 			.type = PERF_TYPE_SOFTWARE,
-			.config = clocks[i].config,
-			.is_clock = true,
+			.config = counters[i].config,
+			.is_clock = is_clock(PERF_TYPE_SOFTWARE, counters[i].config),
 		};
 		return NULL;
 	}
-	return cprof_perf_event_name_ask(name, ret);
+	return find_tracepoint(name, ret) ? NULL : cprof_perf_event_name_ask(name, ret);
 }
 
 /* Opened on ourselves, without the kernel's share, which an ordinary user may not see. */

@@ -21,12 +21,13 @@ struct cprof_perf_event_name {
 };
 
 /*
- * Any name libpfm4 knows: "cycles", "LLC-load-misses", "page-faults", "r01c2", "cycles:u". Errors: USAGE for an
- * unknown name; whether this machine can count it is seen when opening. The clocks are known without libpfm4.
+ * The kernel's counters ("page-faults", "cs"), tracepoints as tracefs has them ("sched:sched_switch"), and any name libpfm4 knows:
+ * "cycles", "LLC-load-misses", "r01c2", "cycles:u". Errors: USAGE for an unknown name; whether this machine can count it is seen
+ * when opening. UNSUPPORTED: libpfm4 would have to be asked, and is not installed.
  */
 struct cprof_error *cprof_perf_event_name_find(const char *name, struct cprof_perf_event_name *ret);
 
-/* The same, libpfm4 being asked for the clocks as well. UNSUPPORTED where it is not installed. */
+/* The same, libpfm4 being asked for all of them. UNSUPPORTED where it is not installed. */
 struct cprof_error *cprof_perf_event_name_ask(const char *name, struct cprof_perf_event_name *ret);
 
 /*

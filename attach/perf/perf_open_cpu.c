@@ -89,8 +89,10 @@ static void open_pieces(struct cprof_perf_source *source)
 static struct cprof_error *load_filter(struct cprof_perf_source *source, int *ret_fd)
 {
 	if (source->request.attr.type == PERF_TYPE_TRACEPOINT)
-		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "a tracepoint does not take the filter of samples");
+		return cprof_error_hint(
+			cprof_error_new(CPROF_ERR_UNSUPPORTED,
+					"a tracepoint does not take the filter of samples"),
+			"leave -open out, or give -open thread-cpu");
 	open_pieces(source);
 	if (!source->pieces)
 		return cprof_bpf_filter_load(source->request.targets, source->request.n_targets,

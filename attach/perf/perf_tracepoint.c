@@ -65,6 +65,17 @@ uint64_t cprof_perf_tracepoint_id(const char *group, const char *name)
 	return id;
 }
 
+bool cprof_perf_tracepoints_readable(void)
+{
+	char path[64];
+	bool readable = false;
+	for (size_t r = 0; r < N_ROOTS && !readable; r++) {
+		snprintf(path, sizeof(path), "%s/events", roots[r]);
+		readable = access(path, R_OK | X_OK) == 0;
+	}
+	return readable;
+}
+
 /* ---- what was found since the machine was started ---- */
 
 /* "BOOT ID ID ..." with as many as are looked for. */

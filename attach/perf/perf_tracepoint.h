@@ -40,6 +40,9 @@ struct cprof_error *cprof_perf_tracepoints_find(struct cprof_perf_tracepoint *po
 /* The number of any tracepoint, "task_newtask" of the group "task", as tracefs has it; 0: there is none, or we may not look. */
 uint64_t cprof_perf_tracepoint_id(const char *group, const char *name);
 
+/* Whether tracefs is there and ours to read. */
+bool cprof_perf_tracepoints_readable(void);
+
 /* The way of trying alone; for tests. */
 struct cprof_error *cprof_perf_tracepoints_probe(struct cprof_perf_tracepoint *points, size_t n);
 

@@ -77,6 +77,19 @@ class Weights(TempDir):
                 self.assertGreaterEqual(profile.total(0), least * 0.8)  # each was a sample, but for the first moments
                 self.assertTrue(target.alive())
 
+    def test_a_tracepoint_adds_up_to_what_was_counted(self):
+        if not os.access("/sys/kernel/tracing/events", os.R_OK):
+            self.skipTest("tracefs is not mounted, or not ours to read")
+        for way in ("thread-cpu", "thread"):
+            with self.subTest(way), Target(["event_burst", "20000"]) as target:
+                profile, least, most = self.during(target.pid, switches, 40, *self.way(way, "sched:sched_switch"), "-hz", "1000")
+                self.assertGreaterEqual(profile.total(1), least)
+                self.assertLess(profile.total(1), 2 * most)  # and not by the first period, of 64
+                self.assertTrue(target.alive())
+        refused = attach("-p", os.getpid(), "-event", "sched:sched_switch", "-open", "cpu", "-o", self.path("none.pb.gz"))
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("-open thread-cpu", refused.stderr)
+
     def test_a_command_is_counted_from_its_exec_to_its_end(self):
         out = self.path("event.pb.gz")
         script = "import resource, sys; x = bytearray(40 << 20); print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)"
