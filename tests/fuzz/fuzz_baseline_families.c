@@ -92,11 +92,14 @@ static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	struct cprof_jemalloc_metadata metadata = { 0 };
 	struct cprof_jemalloc_extent extent;
 	uint64_t broken;
-	cprof_jemalloc_tree_find(memory, addr, addr + 4096);
-	cprof_jemalloc_tree_at(memory, addr, addr, &extent);
+	struct cprof_jemalloc_tree tree = {
+		addr, &cprof_jemalloc_forms[addr / 4096 % cprof_n_jemalloc_forms]
+	};
+	cprof_jemalloc_tree_find(memory, addr, addr + 4096, &tree);
+	cprof_jemalloc_tree_at(memory, &tree, addr, &extent);
 	struct cprof_error *err = cprof_baseline_stacks_init(&it.stacks);
 	if (!err && addr % 16 == 0)
-		err = cprof_jemalloc_tree_each(memory, addr, on_extent, &it, &broken);
+		err = cprof_jemalloc_tree_each(memory, &tree, on_extent, &it, &broken);
 	if (!err)
 		check_samples(&it);
 	if (!err)
@@ -105,7 +108,7 @@ static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	for (uint32_t i = 0; i < metadata.n; i++)
 		metadata.all[i].end = metadata.all[i].start + 4096;
 	if (!err)
-		err = cprof_jemalloc_caches(memory, &metadata, &fns, NULL);
+		err = cprof_jemalloc_caches(memory, tree.form, &metadata, &fns, NULL);
 	cprof_error_free(err);
 	cprof_jemalloc_metadata_deinit(&metadata);
 	cprof_jemalloc_samples_deinit(&it.samples);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
@@ -76,36 +77,140 @@ TEST(jemalloc_classes_are_those_of_its_table)
 #define JE_LEAF  0x7f0000000000ull
 #define JE_DESC  0x7f0000300080ull
 #define JE_START 0x7f0012345000ull
+#define JE_NODE  0x7f0000400000ull
+#define JE_META  0x7f0000600000ull
+#define JE_CACHE 0x7f0000700000ull
+#define JE_STACK 0x7f0000800000ull
 
 /* A slab of 16-byte blocks, two of them free, and the tree that leads to it. */
-static void make_tree(struct pages *pages)
+static void make_tree(struct pages *pages, const struct cprof_jemalloc_form *form)
 {
-	const uint64_t word = 1ull << 48 | JE_DESC | 1;
-	put(pages, JE_ROOT + (JE_START >> 30) * 8, JE_LEAF);
-	put(pages, JE_LEAF + (JE_START >> 12) % (1 << 18) * 8, word);
-	put(pages, JE_DESC, 3 | 1ull << 12 | 1ull << 13 | 1ull << 20 | 2ull << 28);
+	uint64_t at = JE_LEAF + cprof_jemalloc_index(form, 0, JE_START) * 8 * form->entry_words;
+	const bool three = form->levels == 3;
+	put(pages, JE_ROOT + cprof_jemalloc_index(form, form->levels - 1, JE_START) * 8,
+	    three ? JE_NODE : JE_LEAF);
+	if (three)
+		put(pages, JE_NODE + cprof_jemalloc_index(form, 1, JE_START) * 8, JE_LEAF);
+	if (form->entry_words == 1) {
+		put(pages, at, 1ull << 48 | JE_DESC | 1);
+	} else {
+		put(pages, at, JE_DESC);
+		put(pages, at + 8,
+		    1ull << form->entry_class_shift | 1ull << form->entry_slab_shift);
+	}
+	put(pages, JE_DESC,
+	    3 | 1ull << 12 | 1ull << 13 | 1ull << form->class_shift | 2ull << form->free_shift);
 	put(pages, JE_DESC + 8, JE_START);
 	put(pages, JE_DESC + 16, 4096);
 	put(pages, JE_DESC + 64, 5);
 }
 
-TEST(jemalloc_tree_proves_itself)
+static struct cprof_error *count_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
 {
+	*(unsigned *)ctx += extent->start == JE_START;
+	return NULL;
+}
+
+TEST(jemalloc_tree_of_each_version_proves_itself)
+{
+	for (size_t i = 0; i < cprof_n_jemalloc_forms; i++) {
+		struct pages *pages = calloc(1, sizeof(*pages));
+		const struct cprof_jemalloc_tree tree = { JE_ROOT, &cprof_jemalloc_forms[i] };
+		struct cprof_baseline_memory memory;
+		struct cprof_jemalloc_extent extent;
+		unsigned n = 0;
+		uint64_t broken;
+		make_tree(pages, tree.form);
+		open_pages(pages, &memory);
+		CHECK(cprof_jemalloc_tree_at(&memory, &tree, JE_START + 100, &extent));
+		CHECK_UINT(extent.start, JE_START);
+		CHECK_UINT(extent.arena, 3);
+		CHECK_UINT(extent.class, 1);
+		CHECK_UINT(extent.state, CPROF_JEMALLOC_ACTIVE);
+		CHECK_UINT(extent.n_free, 2);
+		CHECK_UINT(extent.free[0], 5);
+		CHECK(!cprof_jemalloc_tree_at(&memory, &tree, JE_START + 4096, &extent));
+		CHECK(!cprof_jemalloc_tree_each(&memory, &tree, count_extent, &n, &broken));
+		CHECK_UINT(n, 1);
+		/* Another class than the leaf says. */
+		put(pages, JE_DESC, 3 | 1ull << 12 | 2ull << tree.form->class_shift);
+		reopen_pages(pages, &memory);
+		CHECK(!cprof_jemalloc_tree_at(&memory, &tree, JE_START, &extent));
+		cprof_baseline_memory_deinit(&memory);
+		free(pages);
+	}
+}
+
+static const struct {
+	uint64_t words[2];
+	unsigned form;
+} no_entries[] = {
+	{ { 1ull << 48 | JE_DESC | 0x20, 0 }, 0 }, /* no such flag */
+	{ { 233ull << 48 | JE_DESC, 0 }, 0 },      /* no such class */
+	{ { 1ull << 47 | JE_DESC, 0 }, 0 },        /* the kernel's */
+	{ { JE_DESC + 64, 1 << 5 }, 1 },           /* descriptors lie at multiples of 128 */
+	{ { JE_DESC, 233 << 5 }, 1 },
+	{ { JE_DESC, 1ull << 33 }, 1 },
+	{ { JE_DESC | 2, 0 }, 2 },
+	{ { JE_DESC, 1ull << 34 }, 3 },
+	{ { JE_DESC, 233 }, 3 },
+};
+
+TEST(jemalloc_entries_that_cannot_be_are_refused)
+{
+	struct cprof_jemalloc_entry entry;
+	for (size_t i = 0; i < sizeof(no_entries) / sizeof(no_entries[0]); i++)
+		CHECK(!cprof_jemalloc_entry_decode(&cprof_jemalloc_forms[no_entries[i].form],
+						   no_entries[i].words, &entry));
+}
+
+static void count_cached(void *ctx, uint64_t addr, unsigned class)
+{
+	unsigned *sums = ctx;
+	sums[0]++;
+	sums[1] += class == 3 && addr >= JE_START && addr < JE_START + 4096;
+}
+
+static void count_own(void *ctx, uint64_t addr)
+{
+	((unsigned *)ctx)[2] += addr == JE_STACK;
+}
+
+/* The cache is among a thread's own variables; the arena, in metadata, leads to what is in its middle. */
+TEST(jemalloc_caches_until_5_2_are_told)
+{
+	static const struct cprof_jemalloc_cache_fns fns = { count_cached, count_own };
 	struct pages *pages = calloc(1, sizeof(*pages));
 	struct cprof_baseline_memory memory;
-	struct cprof_jemalloc_extent extent;
-	make_tree(pages);
+	struct cprof_jemalloc_block block = { JE_META, JE_META + 4096 };
+	const struct cprof_jemalloc_metadata metadata = { .all = &block, .n = 1 };
+	const uint64_t ring = JE_CACHE + 904, top = JE_STACK + 1600;
+	unsigned sums[3] = { 0 };
+	put(pages, JE_META + 64, ring);
+	put(pages, ring, ring);
+	put(pages, ring + 8, ring);
+	put(pages, ring + 16, JE_CACHE);
+	put(pages, ring + 24, ring + 80);
+	for (unsigned i = 0; i < 36; i++)
+		put(pages, JE_CACHE + 24 * i + 16, top + 100ull * 8 * i);
+	put(pages, JE_CACHE + 3 * 24, 2ull << 32); /* two blocks of class 3 */
+	put(pages, top + 300 * 8 - 8, JE_START + 48);
+	put(pages, top + 300 * 8 - 16, JE_START + 96);
 	open_pages(pages, &memory);
-	CHECK(cprof_jemalloc_tree_at(&memory, JE_ROOT, JE_START + 100, &extent));
-	CHECK_UINT(extent.start, JE_START);
-	CHECK_UINT(extent.arena, 3);
-	CHECK_UINT(extent.class, 1);
-	CHECK_UINT(extent.n_free, 2);
-	CHECK_UINT(extent.free[0], 5);
-	CHECK(!cprof_jemalloc_tree_at(&memory, JE_ROOT, JE_START + 4096, &extent));
-	put(pages, JE_DESC, 3 | 1ull << 12 | 2ull << 20); /* another class than the leaf says */
+	CHECK(!cprof_jemalloc_caches(&memory, &cprof_jemalloc_forms[2], &metadata, &fns, sums));
+	CHECK_UINT(sums[0], 2);
+	CHECK_UINT(sums[1], 2);
+	CHECK_UINT(sums[2], 1);
+	put(pages, JE_CACHE + 3 * 24, (uint64_t)INT32_MAX << 32);
+	memset(sums, 0, sizeof(sums));
 	reopen_pages(pages, &memory);
-	CHECK(!cprof_jemalloc_tree_at(&memory, JE_ROOT, JE_START, &extent));
+	CHECK(!cprof_jemalloc_caches(&memory, &cprof_jemalloc_forms[2], &metadata, &fns, sums));
+	CHECK_UINT(sums[0], 0);
+	put(pages, ring + 16, ring - 8); /* bins that have no room */
+	memset(sums, 0, sizeof(sums));
+	reopen_pages(pages, &memory);
+	CHECK(!cprof_jemalloc_caches(&memory, &cprof_jemalloc_forms[2], &metadata, &fns, sums));
+	CHECK_UINT(sums[2], 0);
 	cprof_baseline_memory_deinit(&memory);
 	free(pages);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jemalloc 5.3, in a library or linked into the program: blocks from its extents' descriptors (jemalloc_tree.h), less those that threads
+ * jemalloc 5, in a library or linked into the program: blocks from its extents' descriptors (jemalloc_tree.h), less those that threads
  * keep at hand (jemalloc_cache.h). The blocks themselves are not read.
  */
 #include <stdio.h>
@@ -15,28 +15,24 @@
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "cprof/hash.h"
 
-struct place {
-	uint64_t root;
-};
-
 struct reading {
 	struct cprof_baseline_teller teller;
-	uint64_t root;
+	struct cprof_jemalloc_tree tree;
 	struct cprof_jemalloc_metadata metadata;
 	struct cprof_jemalloc_samples samples;
+	bool has_pads;    /* large blocks have a page more than they need */
 	uint64_t n_stray; /* pointers in caches that are no block of their size */
 };
 
 struct finding {
 	struct cprof_baseline_memory *memory;
-	uint64_t root;
+	struct cprof_jemalloc_tree tree;
 };
 
 static bool find_in(void *ctx, uint64_t start, uint64_t end)
 {
 	struct finding *finding = ctx;
-	finding->root = cprof_jemalloc_tree_find(finding->memory, start, end);
-	return finding->root != 0;
+	return cprof_jemalloc_tree_find(finding->memory, start, end, &finding->tree);
 }
 
 static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
@@ -44,15 +40,15 @@ static struct cprof_error *find(const struct cprof_baseline_target *target, void
 	struct finding finding = { .memory = target->memory };
 	bool found;
 	struct cprof_error *err =
-		cprof_baseline_each_data(target->maps, target->modules, CPROF_JEMALLOC_ROOT_BYTES,
+		cprof_baseline_each_data(target->maps, target->modules, CPROF_JEMALLOC_ROOT_LEAST,
 					 find_in, &finding, &found);
 	if (err || !found)
 		return err;
-	struct place *place = malloc(sizeof(*place));
-	if (!place)
+	struct cprof_jemalloc_tree *tree = malloc(sizeof(*tree));
+	if (!tree)
 		return cprof_error_no_memory();
-	place->root = finding.root;
-	*ret_place = place;
+	*tree = finding.tree;
+	*ret_place = tree;
 	return NULL;
 }
 
@@ -94,7 +90,7 @@ static struct cprof_error *read_slab(struct reading *reading,
 	uint32_t row;
 	if (!bytes || extent->class >= CPROF_JEMALLOC_BINS || n > CPROF_JEMALLOC_REGIONS) {
 		add_part(reading, CPROF_BASELINE_UNTOLD, 0, extent->size, absent);
-		return untold(reading, "slabs of a size that jemalloc 5.3 has not");
+		return untold(reading, "slabs of a size that jemalloc has not");
 	}
 	bool may;
 	struct cprof_error *err = cprof_baseline_teller_may_look(&reading->teller, n, &may);
@@ -127,13 +123,25 @@ static struct cprof_error *read_slab(struct reading *reading,
 	return err;
 }
 
+/*
+ * Those of its class; since 5.3.1 whole pages by default, which are fewer. Large blocks begin somewhere in their first page, so
+ * that not all of them are in the same lines of caches, unless jemalloc was built without; they have a page more for that.
+ */
+static uint64_t large_bytes(struct reading *reading, const struct cprof_jemalloc_extent *extent)
+{
+	const uint64_t bytes = cprof_jemalloc_class_bytes(extent->class);
+	reading->has_pads |= extent->block % CPROF_BASELINE_PAGE != 0;
+	if (extent->class < CPROF_JEMALLOC_CLASSES && bytes <= extent->size)
+		return bytes;
+	return extent->size -
+	       (reading->has_pads && extent->size > CPROF_BASELINE_PAGE ? CPROF_BASELINE_PAGE : 0);
+}
+
 static struct cprof_error *read_large(struct reading *reading,
 				      const struct cprof_jemalloc_extent *extent, uint64_t absent)
 {
 	uint32_t row;
-	uint64_t bytes = cprof_jemalloc_class_bytes(extent->class);
-	if (extent->class >= CPROF_JEMALLOC_CLASSES || bytes > extent->size)
-		bytes = extent->size;
+	const uint64_t bytes = large_bytes(reading, extent);
 	struct cprof_error *err = row_of(reading, extent->arena, extent->class, &row);
 	/* It begins somewhere in its first page; what is behind it is nobody's. */
 	const uint64_t own = extent->size - bytes;
@@ -142,9 +150,11 @@ static struct cprof_error *read_large(struct reading *reading,
 	if (!err)
 		err = cprof_baseline_teller_block(&reading->teller, row, extent->block, bytes,
 						  absent - here);
-	return err ? err
-		   : cprof_jemalloc_samples_note(&reading->samples, reading->teller.memory,
-						 &reading->teller.account->stacks, extent, bytes);
+	return err || !reading->tree.form->is_5_3
+		       ? err
+		       : cprof_jemalloc_samples_note(&reading->samples, reading->teller.memory,
+						     &reading->teller.account->stacks, extent,
+						     bytes);
 }
 
 static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
@@ -205,7 +215,7 @@ static void take_out(struct reading *reading, const struct cprof_jemalloc_extent
 
 static bool find_block(struct reading *reading, uint64_t addr, struct cprof_jemalloc_extent *extent)
 {
-	return cprof_jemalloc_tree_at(reading->teller.memory, reading->root, addr, extent) &&
+	return cprof_jemalloc_tree_at(reading->teller.memory, &reading->tree, addr, extent) &&
 	       extent->state == CPROF_JEMALLOC_ACTIVE && extent->class < CPROF_JEMALLOC_CLASSES;
 }
 
@@ -224,15 +234,19 @@ static void on_own(void *ctx, uint64_t addr)
 {
 	struct reading *reading = ctx;
 	struct cprof_jemalloc_extent extent;
-	if (find_block(reading, addr, &extent))
-		take_out(reading, &extent, addr, CPROF_BASELINE_OWN);
+	if (!find_block(reading, addr, &extent))
+		return;
+	const uint64_t bytes = cprof_jemalloc_class_bytes(extent.class);
+	const uint64_t start =
+		extent.slab && bytes ? addr - (addr - extent.start) % bytes : extent.block;
+	take_out(reading, &extent, start, CPROF_BASELINE_OWN);
 }
 
 static struct cprof_error *read_caches(struct reading *reading)
 {
 	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
-	struct cprof_error *err =
-		cprof_jemalloc_caches(reading->teller.memory, &reading->metadata, &fns, reading);
+	struct cprof_error *err = cprof_jemalloc_caches(reading->teller.memory, reading->tree.form,
+							&reading->metadata, &fns, reading);
 	for (uint32_t i = 0; !err && i < reading->metadata.n; i++) {
 		const struct cprof_jemalloc_block *block = &reading->metadata.all[i];
 		add_part(reading, CPROF_BASELINE_OWN, 0, block->end - block->start,
@@ -270,17 +284,16 @@ static struct cprof_error *add_samples(struct reading *reading)
 	return err;
 }
 
-static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place_,
+static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place,
 				    struct cprof_baseline_account *account)
 {
-	const struct place *place = place_;
-	struct reading reading = { .root = place->root };
+	const struct cprof_jemalloc_tree *tree = place;
+	struct reading reading = { .tree = *tree };
 	uint64_t broken;
 	struct cprof_error *err = cprof_baseline_teller_init(&reading.teller, target->memory,
 							     account, cprof_baseline_jemalloc.name);
 	if (!err)
-		err = cprof_jemalloc_tree_each(target->memory, place->root, on_extent, &reading,
-					       &broken);
+		err = cprof_jemalloc_tree_each(target->memory, tree, on_extent, &reading, &broken);
 	if (!err) {
 		err = read_caches(&reading);
 		if (!err)

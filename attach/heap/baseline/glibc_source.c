@@ -17,13 +17,22 @@ static void free_place(void *place)
 	free(place);
 }
 
+/* Where another allocator is in use, an arena of glibc's may be there and have nothing. */
+static bool has_memory(const struct cprof_glibc_place *place)
+{
+	uint32_t i = 0;
+	while (i < place->n_arenas && !place->arenas[i].system_bytes)
+		i++;
+	return i < place->n_arenas;
+}
+
 static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
 {
 	struct cprof_glibc_place *place = calloc(1, sizeof(*place));
 	if (!place)
 		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_glibc_place_find(target, place);
-	if (err || !place->n_arenas) {
+	if (err || !has_memory(place)) {
 		free_place(place);
 		return err;
 	}

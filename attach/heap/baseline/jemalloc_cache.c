@@ -19,6 +19,7 @@
 #define KEPT_MAX   (16u << 20) /* pointers in all caches */
 #define BINS_MAX   73
 #define BIN_BYTES  24
+#define OLD_FIRST  200 /* pointers of the smallest class in a cache until 5.2 */
 
 void cprof_jemalloc_metadata_deinit(struct cprof_jemalloc_metadata *metadata)
 {
@@ -85,7 +86,7 @@ struct cprof_error *cprof_jemalloc_metadata_note(struct cprof_jemalloc_metadata 
 	return err;
 }
 
-/* ---- caches ---- */
+/* ---- caches of 5.3 ---- */
 
 /* tcache_slow_t as far as it matters; the address of its bins is that of an array inside tcache_t. */
 struct slow {
@@ -95,6 +96,7 @@ struct slow {
 
 struct search {
 	struct cprof_baseline_memory *memory;
+	const struct cprof_jemalloc_form *form;
 	const struct cprof_jemalloc_cache_fns *fns;
 	void *ctx;
 	struct cprof_map64 seen; /* addresses that were looked at */
@@ -158,27 +160,105 @@ static void read_cache(struct search *search, const struct slow *slow)
 		search->fns->own(search->ctx, lowest - 8);
 }
 
-static struct cprof_error *follow_ring(struct search *search, uint64_t at)
+/* ---- until 5.2 ---- */
+
+/* cache_bin_array_descriptor_t: the ring of an arena's, and the bins of one thread, around it in tcache_t. */
+struct ring {
+	uint64_t next, prev, small, large;
+};
+
+/* cache_bin_t: how many of the pointers below `top` are in it. */
+struct old_bin {
+	int32_t low_water, n;
+	uint64_t requests, top;
+};
+
+static bool read_ring(struct search *search, uint64_t at, struct ring *ring)
+{
+	static const uint64_t small = CPROF_JEMALLOC_BINS * sizeof(struct old_bin), near = 256;
+	return cprof_baseline_memory_read(search->memory, at, ring, sizeof(*ring)) &&
+	       can_be(ring->next) && can_be(ring->prev) && can_be(ring->small) &&
+	       can_be(ring->large) && ring->small < at && at - ring->small >= small &&
+	       at - ring->small < small + near && ring->large > at && ring->large - at < near;
+}
+
+static void read_old_bin(struct search *search, const struct old_bin *bin, unsigned class)
+{
+	uint64_t pointers[256];
+	for (uint64_t left = (uint64_t)bin->n; left && search->kept < KEPT_MAX;) {
+		const size_t now = left < 256 ? (size_t)left : 256;
+		search->kept += (unsigned)now;
+		if (!cprof_baseline_memory_read(search->memory, bin->top - 8 * left, pointers,
+						now * 8))
+			return;
+		for (size_t k = 0; k < now; k++)
+			search->fns->cached(search->ctx, pointers[k], class);
+		left -= now;
+	}
+}
+
+static void read_old_cache(struct search *search, const struct ring *ring)
+{
+	static const int32_t most = 65536; /* pointers in a bin; jemalloc has some hundreds */
+	struct old_bin bins[BINS_MAX];
+	const size_t small = CPROF_JEMALLOC_BINS, large = BINS_MAX - small;
+	_Static_assert(sizeof(bins[0]) == BIN_BYTES, "include/jemalloc/internal/cache_bin.h");
+	if (!cprof_baseline_memory_read(search->memory, ring->small, bins,
+					small * sizeof(bins[0])) ||
+	    !cprof_baseline_memory_read(search->memory, ring->large, bins + small,
+					large * sizeof(bins[0])))
+		return;
+	for (unsigned i = 0; i < BINS_MAX; i++) {
+		/* Behind the last class that is cached. */
+		if (!can_be(bins[i].top) || bins[i].n < 0 || bins[i].n > most)
+			break;
+		read_old_bin(search, &bins[i], i);
+	}
+	/* The stacks are one block; the first one always has room for so many, below what its bin names. */
+	if (can_be(bins[0].top - 8ull * OLD_FIRST))
+		search->fns->own(search->ctx, bins[0].top - 8ull * OLD_FIRST);
+}
+
+/* ---- all ---- */
+
+/* The cache at `at`, and where the next one is; false: there is none. */
+static bool take_cache(struct search *search, uint64_t at, uint64_t *ret_next)
 {
 	struct slow slow;
+	struct ring ring;
+	if (search->form->is_5_3) {
+		if (!read_slow(search, at, &slow))
+			return false;
+		read_cache(search, &slow);
+		*ret_next = slow.next;
+		return true;
+	}
+	if (!read_ring(search, at, &ring))
+		return false;
+	read_old_cache(search, &ring);
+	*ret_next = ring.next;
+	return true;
+}
+
+static struct cprof_error *follow_ring(struct search *search, uint64_t at)
+{
 	while (search->caches < CACHES_MAX) {
 		bool fresh;
 		if (!cprof_map64_put(&search->seen, at, &fresh))
 			return cprof_error_no_memory();
-		if (!fresh || !read_slow(search, at, &slow))
+		if (!fresh || !take_cache(search, at, &at))
 			return NULL;
 		search->caches++;
-		read_cache(search, &slow);
-		at = slow.next;
 	}
 	return NULL;
 }
 
 struct cprof_error *cprof_jemalloc_caches(struct cprof_baseline_memory *memory,
+					  const struct cprof_jemalloc_form *form,
 					  const struct cprof_jemalloc_metadata *metadata,
 					  const struct cprof_jemalloc_cache_fns *fns, void *ctx)
 {
-	struct search search = { .memory = memory, .fns = fns, .ctx = ctx };
+	struct search search = { .memory = memory, .form = form, .fns = fns, .ctx = ctx };
 	struct cprof_error *err = NULL;
 	for (uint32_t b = 0; !err && b < metadata->n; b++) {
 		const uint64_t end = metadata->all[b].end;

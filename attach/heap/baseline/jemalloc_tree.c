@@ -1,155 +1,156 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/jemalloc_tree.h"
 
-#include <string.h>
-
 #define USER_SPACE     (1ull << 47)
 #define PAGE           CPROF_BASELINE_PAGE
-#define LEAF_SHIFT     30 /* of an address: which leaf */
-#define LEAF_WORDS     ((uint64_t)1 << 18)
-#define LEAF_BYTES     (LEAF_WORDS * 8)
-#define ALIGNMENT      128        /* of a descriptor */
-#define FLAGS          0x1full    /* of a leaf's word, below the address */
 #define PAGES_MAX      (1u << 16) /* that may be read in search of the tree */
-#define WALK_PAGES_MAX (1u << 20) /* of leaves: 2 TiB of heap */
+#define WALK_PAGES_MAX (1u << 20) /* of leaves: 2 TiB of heap, or 1 */
 #define TRIAL          4096       /* extents that are looked at before a tree is believed */
-#define BROKEN_MAX     (1u << 16) /* words that lead nowhere: it is no tree */
-#define WORDS_MAX      64         /* of a leaf, until one proves it */
+#define BROKEN_MAX     (1u << 16) /* entries that lead nowhere: it is no tree */
+#define ENTRIES_MAX    64         /* of a leaf, until one proves it */
 #define EXTENTS_MAX    (16u << 20)
 #define LEAVES_MAX     (1u << 12)
 
-uint64_t cprof_jemalloc_class_bytes(unsigned class)
-{
-	if (class < 5)
-		return class ? 16ull * class : 8;
-	/* Four classes from each power of two to the next. */
-	const unsigned group = (class - 5) / 4, step = (class - 5) % 4;
-	return group > 50 ? 0 : (64ull << group) + (16ull << group) * (step + 1);
-}
+/* ---- what is in memory ---- */
 
-/* ---- descriptors ---- */
-
-struct words { /* edata_t */
-	uint64_t bits, addr, size, rest[5], bitmap[CPROF_JEMALLOC_REGIONS / 64];
+/* The words of the next page of [*at, end) that is in memory; n 0: it could not be read. */
+struct piece {
+	uint64_t addr;
+	size_t n;
+	uint64_t words[PAGE / 8];
 };
-_Static_assert(sizeof(struct words) == 128,
-	       "include/jemalloc/internal/edata.h: sizeof(edata_t) is 128 bytes");
 
-/* The address of a descriptor in a word of a leaf; 0: nothing is there (any more). */
-static uint64_t descriptor_of(uint64_t word)
+static bool next_piece(struct cprof_baseline_memory *memory, uint64_t *at, uint64_t end,
+		       struct piece *piece)
 {
-	return word & (USER_SPACE - 1) & ~(uint64_t)(ALIGNMENT - 1);
+	piece->addr = cprof_baseline_memory_next(memory, *at, end);
+	if (piece->addr >= end)
+		return false;
+	*at = (piece->addr | (PAGE - 1)) + 1 < end ? (piece->addr | (PAGE - 1)) + 1 : end;
+	piece->n = (size_t)(*at - piece->addr) / 8;
+	if (!cprof_baseline_memory_read(memory, piece->addr, piece->words, piece->n * 8))
+		piece->n = 0;
+	return true;
 }
 
-static unsigned field(uint64_t bits, unsigned shift, unsigned width)
+/* Can it be the address of a leaf, or of what is above it? */
+static bool is_node(uint64_t word)
 {
-	return (unsigned)(bits >> shift & ((1u << width) - 1));
+	return word >= PAGE && word < USER_SPACE && word % 64 == 0;
 }
 
-static bool decode(uint64_t at, const struct words *words, struct cprof_jemalloc_extent *extent)
-{
-	*extent = (struct cprof_jemalloc_extent){
-		.descriptor = at,
-		.start = words->addr & ~(PAGE - 1),
-		.size = words->size & ~(PAGE - 1),
-		.block = words->addr,
-		.arena = field(words->bits, 0, 12),
-		.slab = field(words->bits, 12, 1),
-		.state = field(words->bits, 17, 3),
-		.class = field(words->bits, 20, 8),
-		.n_free = field(words->bits, 28, 10),
-	};
-	memcpy(extent->free, words->bitmap, sizeof(extent->free));
-	return extent->start && extent->start < USER_SPACE && extent->size &&
-	       extent->size < USER_SPACE - extent->start && extent->class <= CPROF_JEMALLOC_CLASSES;
-}
-
-/* What a word of a leaf says, and its descriptor; false where they do not agree. */
-static bool read_extent(struct cprof_baseline_memory *memory, uint64_t word,
+/* The extent that an entry leads to; false where they do not agree. */
+static bool read_extent(struct cprof_baseline_memory *memory,
+			const struct cprof_jemalloc_form *form,
+			const struct cprof_jemalloc_entry *entry,
 			struct cprof_jemalloc_extent *extent)
 {
-	struct words words;
-	const uint64_t at = descriptor_of(word);
-	if (at < PAGE || word & (ALIGNMENT - 1) & ~FLAGS)
+	uint8_t other[CPROF_JEMALLOC_DESCRIPTOR];
+	const uint64_t at = entry->descriptor;
+	if (at < PAGE)
 		return false;
-	const uint8_t *bytes = cprof_baseline_memory_at(memory, at, sizeof(words), at + 8 * PAGE);
-	if (bytes)
-		memcpy(&words, bytes, sizeof(words));
-	else if (!cprof_baseline_memory_read(memory, at, &words, sizeof(words)))
+	const uint8_t *bytes = cprof_baseline_memory_at(memory, at, sizeof(other), at + 8 * PAGE);
+	if (!bytes && !cprof_baseline_memory_read(memory, at, other, sizeof(other)))
 		return false;
-	if (!decode(at, &words, extent))
-		return false;
-	return extent->state != CPROF_JEMALLOC_ACTIVE ||
-	       (extent->class == word >> 48 && extent->slab == (word & 1));
+	return cprof_jemalloc_extent_decode(form, at, bytes ? bytes : other, extent) &&
+	       (extent->state != CPROF_JEMALLOC_ACTIVE ||
+		(extent->class == entry->class && extent->slab == entry->slab));
 }
 
 /* ---- finding ---- */
 
-/* Can it be one of a leaf's? Most words of other memory cannot, and are not followed. */
-static bool is_word(uint64_t word)
-{
-	return word >> 48 <= CPROF_JEMALLOC_CLASSES && !(word >> 47 & 1) &&
-	       !(word & (ALIGNMENT - 1) & ~FLAGS);
-}
+struct finding {
+	struct cprof_baseline_memory *memory;
+	const struct cprof_jemalloc_form *form;
+	unsigned pages; /* read so far */
+};
 
-/* The root that a leaf at `leaf` is of, whose address was read at `at`; 0: it is no leaf. */
-static uint64_t root_of(struct cprof_baseline_memory *memory, uint64_t at, uint64_t leaf,
-			unsigned *pages)
+/* Where an extent begins that an entry of the leaf at `leaf` proves to be in its place; 0: it is no leaf. */
+static uint64_t leaf_start(struct finding *finding, uint64_t leaf)
 {
+	const struct cprof_jemalloc_form *form = finding->form;
+	struct piece piece;
 	unsigned tried = 0;
-	const uint64_t end = leaf + LEAF_BYTES;
-	for (uint64_t page = cprof_baseline_memory_next(memory, leaf, end); page < end;
-	     page = cprof_baseline_memory_next(memory, page, end)) {
-		const uint64_t page_end =
-			(page | (PAGE - 1)) + 1 < end ? (page | (PAGE - 1)) + 1 : end;
-		uint64_t words[PAGE / 8];
-		const size_t n = (size_t)(page_end - page) / 8;
-		if (++*pages > PAGES_MAX || !cprof_baseline_memory_read(memory, page, words, n * 8))
+	for (uint64_t at = leaf, end = leaf + cprof_jemalloc_leaf_bytes(form);
+	     next_piece(finding->memory, &at, end, &piece);) {
+		if (++finding->pages > PAGES_MAX || !piece.n)
 			return 0;
-		for (size_t i = 0; i < n; i++) {
+		const uint64_t first = (piece.addr - leaf) / 8;
+		for (size_t i = first % form->entry_words; i + form->entry_words <= piece.n;
+		     i += form->entry_words) {
+			struct cprof_jemalloc_entry entry;
 			struct cprof_jemalloc_extent extent;
-			if (words[i] && !is_word(words[i]))
+			if (!cprof_jemalloc_entry_decode(form, piece.words + i, &entry))
 				return 0;
-			if (!descriptor_of(words[i]))
+			if (!entry.descriptor)
 				continue;
-			const uint64_t key = (page - leaf) / 8 + i;
-			if (cprof_baseline_memory_present(memory, descriptor_of(words[i])) &&
-			    read_extent(memory, words[i], &extent) &&
-			    extent.start / PAGE % LEAF_WORDS == key)
-				return at - (extent.start >> LEAF_SHIFT) * 8;
-			if (++tried == WORDS_MAX)
+			if (cprof_baseline_memory_present(finding->memory, entry.descriptor) &&
+			    read_extent(finding->memory, form, &entry, &extent) &&
+			    cprof_jemalloc_index(form, 0, extent.start) ==
+				    (first + i) / form->entry_words)
+				return extent.start;
+			if (++tried == ENTRIES_MAX)
 				return 0;
 		}
-		page = page_end;
 	}
 	return 0;
 }
 
-/* Do all words of the root lead to leaves that say so themselves? Leaves without an extent prove nothing. */
-static bool proves(struct cprof_baseline_memory *memory, uint64_t root, unsigned *pages)
+/* The same of what is above leaves. */
+static uint64_t node_start(struct finding *finding, uint64_t node)
 {
-	const uint64_t end = root + CPROF_JEMALLOC_ROOT_BYTES;
-	unsigned good = 0;
-	for (uint64_t at = cprof_baseline_memory_next(memory, root, end); at < end;
-	     at = cprof_baseline_memory_next(memory, at, end)) {
-		const uint64_t stop = (at | (PAGE - 1)) + 1 < end ? (at | (PAGE - 1)) + 1 : end;
-		uint64_t words[PAGE / 8];
-		if (!cprof_baseline_memory_read(memory, at, words, (size_t)(stop - at)))
-			return false;
-		for (size_t i = 0; i < (stop - at) / 8; i++) {
-			if (!words[i])
+	struct piece piece;
+	for (uint64_t at = node, end = node + cprof_jemalloc_node_bytes(finding->form);
+	     next_piece(finding->memory, &at, end, &piece);) {
+		if (++finding->pages > PAGES_MAX || !piece.n)
+			return 0;
+		for (size_t i = 0; i < piece.n; i++) {
+			if (!piece.words[i])
 				continue;
-			if (words[i] >= USER_SPACE || words[i] % 64 || ++*pages > PAGES_MAX)
-				return false;
-			good += root_of(memory, at + 8 * i, words[i], pages) == root;
+			if (!is_node(piece.words[i]))
+				return 0;
+			const uint64_t start = leaf_start(finding, piece.words[i]);
+			if (start && cprof_jemalloc_index(finding->form, 1, start) ==
+					     (piece.addr - node) / 8 + i)
+				return start;
+			if (finding->pages > PAGES_MAX)
+				return 0;
 		}
-		at = stop;
+	}
+	return 0;
+}
+
+/* The root that has at `at` the word that leads to `child`; 0: that is none of a tree. */
+static uint64_t root_of(struct finding *finding, uint64_t at, uint64_t child)
+{
+	const unsigned levels = finding->form->levels;
+	const uint64_t start =
+		levels == 2 ? leaf_start(finding, child) : node_start(finding, child);
+	return start ? at - cprof_jemalloc_index(finding->form, levels - 1, start) * 8 : 0;
+}
+
+/* Do all words of the root lead to what says so itself? Leaves without an extent prove nothing. */
+static bool proves(struct finding *finding, uint64_t root)
+{
+	unsigned good = 0;
+	struct piece piece;
+	for (uint64_t at = root, end = root + cprof_jemalloc_node_bytes(finding->form);
+	     next_piece(finding->memory, &at, end, &piece);) {
+		if (!piece.n)
+			return false;
+		for (size_t i = 0; i < piece.n; i++) {
+			if (!piece.words[i])
+				continue;
+			if (!is_node(piece.words[i]) || ++finding->pages > PAGES_MAX)
+				return false;
+			good += root_of(finding, piece.addr + 8 * i, piece.words[i]) == root;
+		}
 	}
 	return good > 0;
 }
 
 struct trial {
-	unsigned extents, active;
+	unsigned extents, active, strange;
 };
 
 static struct cprof_error *try_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
@@ -157,147 +158,169 @@ static struct cprof_error *try_extent(void *ctx, const struct cprof_jemalloc_ext
 	struct trial *trial = ctx;
 	trial->extents++;
 	trial->active += extent->state == CPROF_JEMALLOC_ACTIVE;
+	trial->strange += extent->state > CPROF_JEMALLOC_RETAINED;
 	return trial->extents < TRIAL ? NULL : cprof_error_new(CPROF_ERR_USAGE, "enough");
 }
 
 /* Another version's descriptors would be where this one's are, but hardly any of them would make sense. */
-static bool makes_sense(struct cprof_baseline_memory *memory, uint64_t root)
+static bool makes_sense(struct finding *finding, uint64_t root)
 {
+	const struct cprof_jemalloc_tree tree = { root, finding->form };
 	struct trial trial = { 0 };
 	uint64_t broken = 0;
 	struct cprof_error *err =
-		cprof_jemalloc_tree_each(memory, root, try_extent, &trial, &broken);
+		cprof_jemalloc_tree_each(finding->memory, &tree, try_extent, &trial, &broken);
 	const bool failed = err && err->code != CPROF_ERR_USAGE;
 	cprof_error_free(err);
-	return !failed && trial.active && broken * 8 <= trial.extents;
+	return !failed && trial.active && (broken + trial.strange) * 8 <= trial.extents;
 }
 
-static uint64_t find_in_page(struct cprof_baseline_memory *memory, uint64_t page, uint64_t stop,
-			     uint64_t start, uint64_t end, unsigned *pages)
+static uint64_t find_form(struct finding *finding, uint64_t start, uint64_t end)
 {
-	uint64_t words[PAGE / 8];
-	if (!cprof_baseline_memory_read(memory, page, words, (size_t)(stop - page)))
-		return 0;
-	for (size_t i = 0; i < (stop - page) / 8 && *pages < PAGES_MAX; i++) {
-		if (words[i] < PAGE || words[i] >= USER_SPACE || words[i] % 64)
-			continue;
-		const uint64_t root = root_of(memory, page + 8 * i, words[i], pages);
-		if (root >= start && root < end && end - root >= CPROF_JEMALLOC_ROOT_BYTES &&
-		    root % 8 == 0 && proves(memory, root, pages) && makes_sense(memory, root))
-			return root;
+	const uint64_t bytes = cprof_jemalloc_node_bytes(finding->form);
+	struct piece piece;
+	for (uint64_t at = start; next_piece(finding->memory, &at, end, &piece);) {
+		for (size_t i = 0; i < piece.n && finding->pages < PAGES_MAX; i++) {
+			if (!is_node(piece.words[i]))
+				continue;
+			const uint64_t root = root_of(finding, piece.addr + 8 * i, piece.words[i]);
+			if (root >= start && root < end && end - root >= bytes && root % 8 == 0 &&
+			    proves(finding, root) && makes_sense(finding, root))
+				return root;
+		}
 	}
 	return 0;
 }
 
-uint64_t cprof_jemalloc_tree_find(struct cprof_baseline_memory *memory, uint64_t start,
-				  uint64_t end)
+bool cprof_jemalloc_tree_find(struct cprof_baseline_memory *memory, uint64_t start, uint64_t end,
+			      struct cprof_jemalloc_tree *ret_tree)
 {
-	unsigned pages = 0;
 	start = (start + 7) & ~7ull;
 	end &= ~7ull;
-	for (uint64_t page = cprof_baseline_memory_next(memory, start, end); page < end;
-	     page = cprof_baseline_memory_next(memory, page, end)) {
-		const uint64_t stop = (page | (PAGE - 1)) + 1 < end ? (page | (PAGE - 1)) + 1 : end;
-		const uint64_t root = find_in_page(memory, page, stop, start, end, &pages);
-		if (root)
-			return root;
-		page = stop;
+	for (size_t i = 0; i < cprof_n_jemalloc_forms && end > start; i++) {
+		struct finding finding = { .memory = memory, .form = &cprof_jemalloc_forms[i] };
+		if (end - start < cprof_jemalloc_node_bytes(finding.form))
+			continue;
+		const uint64_t root = find_form(&finding, start, end);
+		if (!root)
+			continue;
+		*ret_tree = (struct cprof_jemalloc_tree){ root, finding.form };
+		return true;
 	}
-	return 0;
+	return false;
 }
 
 /* ---- looking up, and all ---- */
 
-bool cprof_jemalloc_tree_at(struct cprof_baseline_memory *memory, uint64_t root, uint64_t addr,
+bool cprof_jemalloc_tree_at(struct cprof_baseline_memory *memory,
+			    const struct cprof_jemalloc_tree *tree, uint64_t addr,
 			    struct cprof_jemalloc_extent *ret_extent)
 {
-	uint64_t leaf, word;
-	return addr < USER_SPACE &&
-	       cprof_baseline_memory_read(memory, root + (addr >> LEAF_SHIFT) * 8, &leaf, 8) &&
-	       leaf && leaf < USER_SPACE &&
-	       cprof_baseline_memory_read(memory, leaf + addr / PAGE % LEAF_WORDS * 8, &word, 8) &&
-	       word && read_extent(memory, word, ret_extent) && addr >= ret_extent->start &&
+	const struct cprof_jemalloc_form *form = tree->form;
+	struct cprof_jemalloc_entry entry;
+	uint64_t node = tree->root, words[2];
+	if (addr >= USER_SPACE)
+		return false;
+	for (unsigned above = form->levels - 1; above; above--) {
+		const uint64_t at = node + cprof_jemalloc_index(form, above, addr) * 8;
+		if (!cprof_baseline_memory_read(memory, at, &node, 8) || !is_node(node))
+			return false;
+	}
+	const size_t bytes = form->entry_words * sizeof(words[0]);
+	return cprof_baseline_memory_read(
+		       memory, node + cprof_jemalloc_index(form, 0, addr) * bytes, words, bytes) &&
+	       cprof_jemalloc_entry_decode(form, words, &entry) &&
+	       read_extent(memory, form, &entry, ret_extent) && addr >= ret_extent->start &&
 	       addr - ret_extent->start < ret_extent->size;
 }
 
 struct walk {
 	struct cprof_baseline_memory *memory;
+	const struct cprof_jemalloc_form *form;
 	cprof_jemalloc_extent_fn *fn;
 	void *ctx;
-	uint64_t last;    /* word: the pages of a slab all have the same */
+	uint64_t last;    /* descriptor: the pages of a slab all have the same */
 	uint64_t done_to; /* extents lie one behind the other */
 	uint64_t broken;
 	unsigned extents, leaves, pages;
 };
 
-static struct cprof_error *walk_page(struct walk *walk, const uint64_t *words, size_t n,
-				     uint64_t addr)
+static struct cprof_error *walk_entry(struct walk *walk, const uint64_t *words, uint64_t addr)
 {
+	struct cprof_jemalloc_entry entry;
 	struct cprof_jemalloc_extent extent;
-	struct cprof_error *err = NULL;
-	for (size_t i = 0; !err && i < n && walk->broken < BROKEN_MAX; i++, addr += PAGE) {
-		if (!descriptor_of(words[i]) || words[i] == walk->last || addr < walk->done_to)
-			continue;
-		walk->last = words[i];
-		if (!read_extent(walk->memory, words[i], &extent) || extent.start > addr ||
-		    addr - extent.start >= extent.size) {
-			walk->broken++;
-			continue;
-		}
-		/* Its first word is gone or was not there yet: a page in its middle. */
-		if (extent.start != addr || ++walk->extents > EXTENTS_MAX) {
-			walk->broken++;
-			continue;
-		}
-		walk->done_to = extent.start + extent.size;
-		err = walk->fn(walk->ctx, &extent);
+	if (addr < walk->done_to)
+		return NULL;
+	const bool fits = cprof_jemalloc_entry_decode(walk->form, words, &entry);
+	if (!entry.descriptor || entry.descriptor == walk->last)
+		return NULL;
+	walk->last = entry.descriptor;
+	/* Where its first entry is gone or was not there yet, this is a page in its middle. */
+	if (!fits || !read_extent(walk->memory, walk->form, &entry, &extent) ||
+	    extent.start != addr || ++walk->extents > EXTENTS_MAX) {
+		walk->broken++;
+		return NULL;
 	}
-	return err;
+	walk->done_to = extent.start + extent.size;
+	return walk->fn(walk->ctx, &extent);
 }
 
 static struct cprof_error *walk_leaf(struct walk *walk, uint64_t leaf, uint64_t first)
 {
+	const unsigned step = walk->form->entry_words;
 	struct cprof_error *err = NULL;
-	const uint64_t end = leaf + LEAF_BYTES;
-	for (uint64_t at = cprof_baseline_memory_next(walk->memory, leaf, end); !err && at < end;
-	     at = cprof_baseline_memory_next(walk->memory, at, end)) {
-		const uint64_t stop = (at | (PAGE - 1)) + 1 < end ? (at | (PAGE - 1)) + 1 : end;
-		uint64_t words[PAGE / 8];
-		if (cprof_baseline_memory_read(walk->memory, at, words, (size_t)(stop - at)))
-			err = walk_page(walk, words, (size_t)(stop - at) / 8,
-					first + (at - leaf) / 8 * PAGE);
-		else
-			walk->broken++;
-		if (walk->broken >= BROKEN_MAX || ++walk->pages > WALK_PAGES_MAX)
-			break;
-		at = stop;
+	struct piece piece;
+	for (uint64_t at = leaf, end = leaf + cprof_jemalloc_leaf_bytes(walk->form);
+	     !err && walk->broken < BROKEN_MAX && walk->pages < WALK_PAGES_MAX &&
+	     next_piece(walk->memory, &at, end, &piece);
+	     walk->pages++) {
+		const uint64_t before = (piece.addr - leaf) / 8;
+		walk->broken += !piece.n;
+		for (size_t i = before % step;
+		     !err && i + step <= piece.n && walk->broken < BROKEN_MAX; i += step)
+			err = walk_entry(walk, piece.words + i, first + (before + i) / step * PAGE);
 	}
 	return err;
 }
 
-struct cprof_error *cprof_jemalloc_tree_each(struct cprof_baseline_memory *memory, uint64_t root,
+/* A root, or what is between it and leaves: `above` of them; the first address it is for is `first`. */
+static struct cprof_error *
+walk_node(struct walk *walk, uint64_t node, unsigned above, uint64_t first,
+	  struct cprof_error *(*child)(struct walk *walk, uint64_t at, uint64_t first))
+{
+	struct cprof_error *err = NULL;
+	struct piece piece;
+	for (uint64_t at = node, end = node + cprof_jemalloc_node_bytes(walk->form);
+	     !err && walk->leaves <= LEAVES_MAX && next_piece(walk->memory, &at, end, &piece);) {
+		for (size_t i = 0; !err && i < piece.n; i++) {
+			const uint64_t index = (piece.addr - node) / 8 + i;
+			if (!piece.words[i])
+				continue;
+			if (!is_node(piece.words[i]) || ++walk->leaves > LEAVES_MAX)
+				walk->broken++;
+			else
+				err = child(
+					walk, piece.words[i],
+					first + (index << (12 + above * walk->form->level_bits)));
+		}
+	}
+	return err;
+}
+
+static struct cprof_error *walk_middle(struct walk *walk, uint64_t node, uint64_t first)
+{
+	return walk_node(walk, node, 1, first, walk_leaf);
+}
+
+struct cprof_error *cprof_jemalloc_tree_each(struct cprof_baseline_memory *memory,
+					     const struct cprof_jemalloc_tree *tree,
 					     cprof_jemalloc_extent_fn *fn, void *ctx,
 					     uint64_t *ret_broken)
 {
-	struct walk walk = { .memory = memory, .fn = fn, .ctx = ctx };
-	struct cprof_error *err = NULL;
-	const uint64_t end = root + CPROF_JEMALLOC_ROOT_BYTES;
-	for (uint64_t at = cprof_baseline_memory_next(memory, root, end); !err && at < end;
-	     at = cprof_baseline_memory_next(memory, at, end)) {
-		const uint64_t stop = (at | (PAGE - 1)) + 1 < end ? (at | (PAGE - 1)) + 1 : end;
-		uint64_t words[PAGE / 8];
-		const bool ok = cprof_baseline_memory_read(memory, at, words, (size_t)(stop - at));
-		for (size_t i = 0; ok && !err && i < (stop - at) / 8; i++) {
-			if (!words[i])
-				continue;
-			if (words[i] % 64 || words[i] >= USER_SPACE || ++walk.leaves > LEAVES_MAX)
-				walk.broken++;
-			else
-				err = walk_leaf(&walk, words[i],
-						((at - root) / 8 + i) << LEAF_SHIFT);
-		}
-		at = stop;
-	}
+	struct walk walk = { .memory = memory, .form = tree->form, .fn = fn, .ctx = ctx };
+	const unsigned above = tree->form->levels - 1;
+	struct cprof_error *err =
+		walk_node(&walk, tree->root, above, 0, above > 1 ? walk_middle : walk_leaf);
 	*ret_broken = walk.broken;
 	return err;
 }
