@@ -4,7 +4,7 @@
 
 Usage: tests/bench/symbolizers.py [-n 10000] [-seed 1] [FILE...]
 
-Without FILE: programs of its own (C++ by gcc and clang in ten ways, Rust, Go) and what Debian ships here (python3.11, libc, libstdc++; with their debug
+Without FILE: programs of its own (C++ by gcc and clang in 27 ways, Rust, Go) and what Debian ships here (python3.11, libc, libstdc++; with their debug
 packages, if installed). Prints a row for each, and every difference that is of no kind which docs/names.md lists: status 1 then.
 """
 
@@ -27,30 +27,30 @@ def row(name, found):
     print(f"| {name} | " + " | ".join(str(found.counts[kind]) for kind in KINDS) + f" | {found.speed} |", flush=True)
 
 
-def compare(name, path, options, split=False):
+def compare(name, path, options, flags=""):
     """How many differences nobody can explain."""
     found = Comparison(path, options.n, options.seed, timeout=7200)
     row(name, found)
     for note in found.notes:
         print(f"  {note}")
-    left = found.unexplained(split)
+    left = found.unexplained(flags)
     for address, kind, index, library in left[:10]:
         print(f"  {address} {kind}\n    index   {index}\n    libdwfl {library}")
     return len(left)
 
 
 def programs(folder):
-    """(name, path, split) of programs that are made."""
-    for name, compiler, flags in symbolizer_programs.CPP:
+    """(name, path, flags) of programs that are made."""
+    for name, compiler, flags in symbolizer_programs.CPP + symbolizer_programs.MORE_CPP:
         where = os.path.join(folder, name)
         os.mkdir(where)
-        yield name, symbolizer_programs.build_cpp(where, compiler, flags), "split" in flags
+        yield name, symbolizer_programs.build_cpp(where, compiler, flags), flags
     for name, build in (("Rust", symbolizer_programs.build_rust), ("Go", symbolizer_programs.build_go)):
         where = os.path.join(folder, name)
         os.mkdir(where)
-        yield name, build(where), False
+        yield name, build(where), ""
     for path in (path for pattern in SHIPPED for path in glob.glob(pattern)):
-        yield path, os.path.realpath(path), False
+        yield path, os.path.realpath(path), ""
 
 
 def main():
@@ -62,10 +62,10 @@ def main():
     left = 0
     print("| program | " + " | ".join(KINDS) + " | us an address |\n" + "|---" * (len(KINDS) + 2) + "|")
     with tempfile.TemporaryDirectory(prefix="cprof-bench-") as folder:
-        chosen = ((path, path, False) for path in options.files) if options.files else programs(folder)
-        for name, path, split in chosen:
+        chosen = ((path, path, "") for path in options.files) if options.files else programs(folder)
+        for name, path, flags in chosen:
             if path:
-                left += compare(name, path, options, split)
+                left += compare(name, path, options, flags)
             else:
                 print(f"| {name} | cannot be made here |")
     print(f"{left} differences of no known kind")

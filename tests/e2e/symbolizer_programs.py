@@ -88,6 +88,35 @@ CPP = [
     ("clang, lines only", "clang++", "-gline-tables-only"),
 ]
 
+# What is rarer; benchmarks only.
+MORE_CPP = [
+    ("gcc, DWARF 2", "g++", "-gdwarf-2 -gstrict-dwarf"),
+    ("gcc, DWARF 3", "g++", "-gdwarf-3 -gstrict-dwarf"),
+    ("gcc, 64-bit DWARF", "g++", "-gdwarf-5 -gdwarf64"),
+    ("gcc, types of their own, DWARF 5", "g++", "-gdwarf-5 -fdebug-types-section"),
+    ("gcc, -O0", "g++", "-g -O0"),
+    ("gcc, -Og, sections collected", "g++", "-g -Og -ffunction-sections -Wl,--gc-sections"),
+    ("gcc, compressed by GNU's old way", "g++", "-g -gz=zlib-gnu"),
+    ("gcc, compressed with zstd", "g++", "-g -Wl,--compress-debug-sections=zstd"),
+    ("gcc, LTO, DWARF 4, compressed", "g++", "-gdwarf-4 -flto -gz"),
+    ("gcc, gold, functions folded", "g++", "-g -ffunction-sections -fuse-ld=gold -Wl,--icf=all"),
+    ("clang, DWARF 2", "clang++", "-gdwarf-2"),
+    ("clang, DWARF 3", "clang++", "-gdwarf-3"),
+    ("clang, 64-bit DWARF", "clang++", "-gdwarf-5 -gdwarf64"),
+    ("clang, names short, an index", "clang++", "-gdwarf-5 -gsimple-template-names -gpubnames"),
+    ("clang, sources inside", "clang++", "-gdwarf-5 -gembed-source"),
+    ("clang, types of their own, compressed", "clang++", "-gdwarf-5 -fdebug-types-section -gz"),
+    ("clang, basic blocks in sections", "clang++", "-g -fbasic-block-sections=all -funique-basic-block-section-names"),
+]
+
+# Kinds of differences that a way to compile explains.
+KNOWN = {
+    "-gsplit-dwarf": ("chain", "start-line", "function"),
+    "=zstd": ("chain", "file"),
+    "--icf=all": ("chain", "file", "function", "line", "start-line"),
+    "-gdwarf-2 -gstrict-dwarf": ("chain", "file"),
+}
+
 
 def build_cpp(folder, compiler, flags):
     """The path of the program; None: this compiler cannot do it."""
@@ -137,21 +166,23 @@ class Comparison:
         """(name, rest) of each frame, innermost first."""
         return [tuple(frame.split(" ", 1)) for frame in line[10:].split(" < ")]
 
-    def _sizeless(self):
-        """Symbols that do not say how long they are."""
+    def _symbols(self):
+        """Names of symbols that do not say how long they are; of data."""
         done = subprocess.run(["nm", self.path], capture_output=True, text=True)
         sized = subprocess.run(["nm", "-S", self.path], capture_output=True, text=True)
-        return ({line.split()[-1] for line in done.stdout.split("\n") if line} -
-                {words[3] for words in (line.split() for line in sized.stdout.split("\n")) if len(words) == 4})
+        lines = [line.split() for line in done.stdout.split("\n") if line]
+        sizeless = {words[-1] for words in lines} - {words[3] for words in map(str.split, sized.stdout.split("\n")) if len(words) == 4}
+        return sizeless, {words[-1] for words in lines if words[-2] not in "tTwWi"}
 
-    def unexplained(self, split=False):
-        """Differences that are of no kind that docs/names.md lists."""
-        sizeless, left = self._sizeless(), []
+    def unexplained(self, flags=""):
+        """Differences that are of no kind that docs/names.md lists; `flags` is how it was compiled."""
+        sizeless, data = self._symbols()
+        by_flags = {kind for flag, kinds in KNOWN.items() if flag in flags for kind in kinds}
+        left = []
         for address, kind, index, library in self.differences:
             is_plt = index[-1][0].endswith("@plt")
-            behind_the_end = kind == "nameless" and library[-1][0] in sizeless
-            in_split = split and kind in ("chain", "start-line", "function")
+            behind_the_end = kind == "nameless" and library[-1][0] in sizeless | data
             twins = kind == "function" and index[-1][0] == library[-1][0]
-            if kind != "alias" and not is_plt and not behind_the_end and not in_split and not twins:
+            if kind != "alias" and kind not in by_flags and not is_plt and not behind_the_end and not twins:
                 left.append((address, kind, index, library))
         return left

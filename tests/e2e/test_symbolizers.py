@@ -14,10 +14,10 @@ ADDRESSES = 300  # of each program; tests/bench/symbolizers.py takes 10,000
 
 
 class Differential(TempDir):
-    def compare(self, path, n=ADDRESSES, split=False):
+    def compare(self, path, n=ADDRESSES, flags=""):
         found = Comparison(path, n)
         self.assertEqual(found.notes, [])
-        self.assertEqual(found.unexplained(split), [])
+        self.assertEqual(found.unexplained(flags), [])
         self.assertEqual(found.counts["addresses"], n)
         return found
 
@@ -29,7 +29,7 @@ class Differential(TempDir):
                 os.mkdir(folder)
                 path = symbolizer_programs.build_cpp(folder, compiler, flags)
                 if path:
-                    found = self.compare(path, split="split" in flags)
+                    found = self.compare(path, flags=flags)
                     self.assertGreater(found.counts["same"], 0)
 
     def test_common_parts_of_dwz(self):
