@@ -133,6 +133,13 @@ class Forms(TempDir):
             self.assertTrue(same or {line.split(" ", 3)[-1] for line in lines} == {"ours alone"}, lines[:3])
             self.assertGreater(same + len(lines), 0.7 * 400)
 
+    def test_libraries_of_this_machine(self):
+        for name in ("libc.so.6", "libcrypto.so.3", "libstdc++.so.6"):
+            path = os.path.join("/usr/lib/x86_64-linux-gnu", name)
+            if os.path.exists(path):
+                with self.subTest(name):
+                    self.check(path, 3000)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -4,6 +4,8 @@
 
 import glob
 import os
+import signal
+import subprocess
 
 import harness
 import symbolizer_programs
@@ -72,6 +74,21 @@ class Programs(TempDir):
         self.assertTrue(as_taken)
         for way in ("auto", "index", "libdwfl"):
             self.assertEqual((way, self.lines_of_hot(path, way, "local:force")), (way, as_taken))
+
+    def test_nothing_of_the_library_is_loaded_before_the_window_has_ended(self):
+        with Target([target_path("hot")]) as target:
+            tool = harness.Process([ATTACH, "-p", str(target.pid), "-seconds", "0", "-symbolizer", "libdwfl", "-no-cache", "-o", self.path("w.pb.gz")],
+                                   stderr=subprocess.PIPE, text=True)
+            harness.wait_for_window(tool)
+            ticks = harness.cpu_ticks(target.pid)
+            harness.wait_until(lambda: harness.cpu_ticks(target.pid) > ticks + 5, "work in the window")
+            with open(f"/proc/{tool.pid}/maps") as maps:
+                files = {line.split()[-1] for line in maps}
+            tool.send_signal(signal.SIGINT)
+            _, words = tool.communicate(timeout=60)
+            self.assertEqual(tool.returncode, 0, words)
+        self.assertTrue(any("libelf" in file for file in files), files)  # libbpf's
+        self.assertFalse([file for file in files if "libdw" in file])
 
     def lines_of_hot(self, path, way, how):
         """The rows of the program's own lines: of a function of glibc's there may be several names."""

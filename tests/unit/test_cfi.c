@@ -2,10 +2,6 @@
 #include "symbolize/unwind/cfi.h"
 
 #include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <fcntl.h>
-#include <gelf.h>
-#include <unistd.h>
 
 #include "tests/unit/test.h"
 
@@ -463,99 +459,4 @@ TEST(cfi_expressions)
 			TEST_FAIL("%s: %s, 0x%" PRIx64, cases[i].what, ok ? "ok" : "refused",
 				  value);
 	}
-}
-
-/* ---- against elfutils' own reader, on real libraries ---- */
-
-static bool same_cfa(const struct cprof_cfi_row *row, const Dwarf_Op *ops, size_t n)
-{
-	if (row->cfa.how == CPROF_CFI_IS_EXPR)
-		return n > 0;
-	if (n != 1)
-		return false;
-	if (ops[0].atom == DW_OP_bregx)
-		return row->cfa.reg == ops[0].number && row->cfa.offset == (int64_t)ops[0].number2;
-	return row->cfa.reg == ops[0].atom - DW_OP_breg0 &&
-	       row->cfa.offset == (int64_t)ops[0].number;
-}
-
-/* The register's rule as libdw gives it: {call_frame_cfa, plus_uconst} where it is stored at CFA + n. */
-static bool same_reg(const struct cprof_cfi_rule *rule, Dwarf_Frame *frame, int reg)
-{
-	Dwarf_Op mem[3], *ops;
-	size_t n;
-	if (dwarf_frame_register(frame, reg, mem, &ops, &n) != 0)
-		return false;
-	/* Where the row says nothing libdw says "undefined", or by the ABI's defaults "same value". */
-	if (n == 0)
-		return rule->how == CPROF_CFI_SAME ||
-		       (rule->how == CPROF_CFI_UNDEFINED && ops != NULL);
-	if (ops[0].atom != DW_OP_call_frame_cfa)
-		return rule->how == CPROF_CFI_AT_EXPR || rule->how == CPROF_CFI_IN_REG ||
-		       rule->how == CPROF_CFI_IS_EXPR;
-	if (rule->how == CPROF_CFI_AT_EXPR || rule->how == CPROF_CFI_IS_EXPR)
-		return true;
-	int64_t offset = n > 1 && ops[1].atom == DW_OP_plus_uconst ? (int64_t)ops[1].number : 0;
-	return rule->how == CPROF_CFI_AT_CFA && rule->offset == offset;
-}
-
-static void compare_at(Dwarf_CFI *theirs, struct cprof_cfi *ours, uint64_t addr, unsigned *same)
-{
-	static const int regs[] = { 3, 6, 12, 13, 14, 15, 16 };
-	Dwarf_Frame *frame;
-	Dwarf_Op *ops;
-	size_t n;
-	struct cprof_cfi_row row;
-	bool they = dwarf_cfi_addrframe(theirs, addr, &frame) == 0;
-	bool we = row_at(ours, addr, &row);
-	if (they != we)
-		TEST_FAIL("0x%" PRIx64 ": libdw %s a row, we %s", addr, they ? "has" : "lacks",
-			  we ? "have one" : "lack it");
-	if (!they)
-		return;
-	if (dwarf_frame_cfa(frame, &ops, &n) != 0 || !same_cfa(&row, ops, n))
-		TEST_FAIL("0x%" PRIx64 ": another CFA", addr);
-	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++) {
-		if (!same_reg(&row.regs[regs[i]], frame, regs[i]))
-			TEST_FAIL("0x%" PRIx64 ": another rule for register %d", addr, regs[i]);
-	}
-	free(frame);
-	++*same;
-}
-
-TEST(cfi_of_real_libraries_reads_as_libdw_reads_it)
-{
-	static const char *const paths[] = { "/lib/x86_64-linux-gnu/libc.so.6",
-					     "/lib/x86_64-linux-gnu/libcrypto.so.3",
-					     "/lib/x86_64-linux-gnu/libstdc++.so.6" };
-	unsigned same = 0;
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		struct cprof_modules modules;
-		struct cprof_module *module;
-		struct cprof_cfi *ours;
-		if (access(paths[i], R_OK) != 0)
-			continue;
-		cprof_modules_init(&modules);
-		CHECK(!cprof_modules_open(&modules, paths[i], &module));
-		CHECK(!cprof_cfi_get(module, &ours));
-		int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
-		elf_version(EV_CURRENT);
-		Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-		Dwarf_CFI *theirs = dwarf_getcfi_elf(elf);
-		CHECK(theirs);
-		for (size_t k = 0; k < module->n_segments; k++) {
-			const struct cprof_segment *s = &module->segments[k];
-			if (!(s->flags & PF_X))
-				continue;
-			for (uint64_t at = 0; at < s->mem_size; at += 53)
-				compare_at(theirs, ours, s->file_addr + at, &same);
-		}
-		dwarf_cfi_end(theirs);
-		elf_end(elf);
-		close(fd);
-		cprof_modules_deinit(&modules);
-	}
-	if (!same)
-		test_skip("no library of Debian's x86-64 is here");
-	CHECK(same > 3000);
 }
