@@ -55,8 +55,8 @@ struct cprof_error *cprof_stream_start(struct cprof_stream *stream)
 {
 	if (is_moment(stream) || stream->channel || stream->stage != CPROF_STREAM_IDLE)
 		return NULL;
-	struct cprof_error *err =
-		cprof_channels_use(stream->channels, stream->mode, true, 0, "", &stream->channel);
+	const struct cprof_channel_want want = { .mode = stream->mode, .stays = true };
+	struct cprof_error *err = cprof_channels_use(stream->channels, &want, &stream->channel);
 	if (err)
 		return err;
 	cprof_channel_leave(stream->channels, stream->channel); /* it goes on */

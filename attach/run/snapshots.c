@@ -180,16 +180,36 @@ struct cprof_error *cprof_snapshots_answer(
 	return NULL;
 }
 
+static bool answer_at_once(const struct cprof_snapshots *snapshots,
+			   const struct cprof_snapshot_ask *ask)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
+	if (!snapshots->at_once ||
+	    !snapshots->at_once(snapshots->form_ctx, ask->bytes, ask->n, &bytes))
+		return false;
+	cprof_work_result_send(ask->fd, NULL, &bytes);
+	close(ask->fd);
+	return true;
+}
+
 struct cprof_error *
 cprof_snapshots_take(struct cprof_snapshots *snapshots,
 		     struct cprof_error *(*finish)(void *ctx, struct cprof_profile **ret_profile),
 		     void *ctx)
 {
+	const size_t most = snapshots && snapshots->begin ? 1 : ASKS_MAX;
 	struct cprof_snapshot_ask asks[ASKS_MAX];
+	struct cprof_error *err = NULL;
 	size_t n = 0;
-	while (n < ASKS_MAX && cprof_snapshots_next(snapshots, &asks[n]))
-		n += asks[n].fd >= 0;
-	return n ? cprof_snapshots_answer(snapshots, asks, n, finish, ctx) : NULL;
+	for (size_t i = 0; !err && i < ASKS_MAX && cprof_snapshots_next(snapshots, &asks[n]); i++) {
+		if (asks[n].fd >= 0 && !answer_at_once(snapshots, &asks[n]))
+			n++;
+		if (n < most)
+			continue;
+		err = cprof_snapshots_answer(snapshots, asks, n, finish, ctx);
+		n = 0;
+	}
+	return n ? cprof_snapshots_answer(snapshots, asks, n, finish, ctx) : err;
 }
 
 bool cprof_snapshots_want_last(const struct cprof_snapshots *snapshots)

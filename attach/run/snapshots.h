@@ -32,9 +32,10 @@ struct cprof_snapshots {
 	const struct cprof_target
 		*last_of; /* as `last`, but only where this one has ended; NULL: no such */
 	bool last; /* the run hands out all that it has at its end as well, as one that nobody asks does */
-	void (*begin)(
-		void *ctx, const uint8_t *ask,
-		size_t n); /* in the copy, with the first ask, before the profile is made; may be NULL */
+	/* In the copy, before the profile is made: what it is to be of. NULL: all asks that come together are of one profile, else of one each. */
+	void (*begin)(void *ctx, const uint8_t *ask, size_t n);
+	/* In the run itself, which goes on at once: an answer that needs no profile. False: it needs one. NULL: all do. */
+	bool (*at_once)(void *ctx, const uint8_t *ask, size_t n, struct cprof_buffer *out);
 	cprof_snapshot_form_fn *form;
 	void *form_ctx;
 	struct cprof_snapshot_copy {

@@ -11,13 +11,15 @@
 #define REVIVE_NS    CPROF_NS_PER_S        /* what broke is begun again after, */
 #define REVIVALS_MAX 9 /* and then after twice as long each time, 9 minutes at most */
 #define SOUND_NS     (REVIVE_NS << REVIVALS_MAX) /* what has gone on for so long is revived at once */
+#define STEP_NS      (CPROF_NS_PER_S / 100)
 #define AGE_NS                                                                                     \
 	(600 * CPROF_NS_PER_S) /* then who comes new gets a new one, whose stacks are fewer */
 
-static bool same(const struct cprof_channel *channel, const struct cprof_mode *mode, double rate,
-		 const char *event)
+static bool same(const struct cprof_channel *channel, const struct cprof_channel_want *want)
 {
-	return channel->mode == mode && channel->rate == rate && strcmp(channel->event, event) == 0;
+	return channel->mode == want->mode && channel->rate == want->rate &&
+	       strcmp(channel->event, want->event ? want->event : "") == 0 &&
+	       channel->window_ns >= want->window_ns;
 }
 
 static void clear(struct cprof_channel *channel)
@@ -49,6 +51,19 @@ static bool take_left(struct cprof_channels *channels, const struct cprof_mode *
 	return left;
 }
 
+/* What `rate` is the rate of depends on the mode. */
+static void set_rate(struct cprof_mode_requests *requests, const char *mode, double rate)
+{
+	if (rate <= 0)
+		return;
+	if (strcmp(mode, "cpu") == 0)
+		requests->cpu.rate_hz = rate;
+	else if (strcmp(mode, "wall") == 0)
+		requests->wall.rate_hz = rate;
+	else
+		requests->waits.rate_ns = (uint64_t)rate;
+}
+
 /* The requests are copied into the recording's process when that is made. */
 static struct cprof_error *start(struct cprof_channels *channels, struct cprof_channel *channel)
 {
@@ -61,11 +76,11 @@ static struct cprof_error *start(struct cprof_channels *channels, struct cprof_c
 					channels->running_max),
 			"serve fewer processes or modes, or record when asked only (-lazy)");
 	subject.requests = &requests;
-	const bool is_cpu = strcmp(channel->mode->name, "cpu") == 0;
-	if (channel->rate > 0 && is_cpu)
-		requests.cpu.rate_hz = channel->rate;
-	if (channel->rate > 0 && !is_cpu)
-		requests.waits.rate_ns = (uint64_t)channel->rate;
+	set_rate(&requests, channel->mode->name, channel->rate);
+	if (channel->window_ns) {
+		subject.window_ns = channel->window_ns;
+		subject.step_ns = STEP_NS;
+	}
 	if (*channel->event)
 		requests.cpu.event = channel->event;
 	channel->before.broke = take_left(channels, channel->mode);
@@ -105,15 +120,15 @@ static unsigned worth(const struct cprof_channel *channel, bool is_same)
 }
 
 /* One that runs and is not old; or the place of one that has ended, or that was never used. */
-static struct cprof_channel *choose(struct cprof_channels *channels, const struct cprof_mode *mode,
-				    double rate, const char *event)
+static struct cprof_channel *choose(struct cprof_channels *channels,
+				    const struct cprof_channel_want *want)
 {
 	const uint64_t now = cprof_clock_mono_ns();
 	struct cprof_channel *place = NULL;
 	unsigned best = 0;
 	for (size_t i = 0; i < CPROF_CHANNELS_MAX; i++) {
 		struct cprof_channel *channel = &channels->all[i];
-		const bool is_same = same(channel, mode, rate, event);
+		const bool is_same = same(channel, want);
 		if (is_same && channel->running &&
 		    (channel->stays || now - channel->recording.started_mono_ns < AGE_NS))
 			return channel;
@@ -126,23 +141,25 @@ static struct cprof_channel *choose(struct cprof_channels *channels, const struc
 }
 
 struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
-				       const struct cprof_mode *mode, bool stays, double rate,
-				       const char *event, struct cprof_channel **ret_channel)
+				       const struct cprof_channel_want *want,
+				       struct cprof_channel **ret_channel)
 {
-	struct cprof_channel *channel = choose(channels, mode, rate, event);
+	struct cprof_channel *channel = choose(channels, want);
 	if (!channel)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "%d different recordings of the process run already",
 				       CPROF_CHANNELS_MAX);
-	if (!channel->running && same(channel, mode, rate, event) && channel->failure &&
+	if (!channel->running && same(channel, want) && channel->failure &&
 	    cprof_clock_mono_ns() - channel->failed_mono_ns < RETRY_NS)
 		return cprof_error_copy(channel->failure);
-	if (!channel->running && !same(channel, mode, rate, event)) {
+	if (!channel->running && !same(channel, want)) {
 		clear(channel);
-		channel->mode = mode;
-		channel->stays = stays;
-		channel->rate = rate;
-		snprintf(channel->event, sizeof(channel->event), "%s", event);
+		channel->mode = want->mode;
+		channel->stays = want->stays;
+		channel->rate = want->rate;
+		channel->window_ns = want->window_ns;
+		snprintf(channel->event, sizeof(channel->event), "%s",
+			 want->event ? want->event : "");
 	}
 	struct cprof_error *err = channel->running ? NULL : start(channels, channel);
 	if (err)

@@ -24,6 +24,7 @@ struct cprof_channel {
 	unsigned users;
 	double rate; /* as in struct cprof_ask */
 	char event[CPROF_ASK_EVENT_MAX];
+	uint64_t window_ns; /* as in struct cprof_channel_want */
 	struct cprof_recording recording;
 	struct cprof_buffer last;    /* owned; what it had at its end: cprof_subject.last */
 	struct cprof_error *failure; /* owned; why it does not run any more */
@@ -46,14 +47,23 @@ struct cprof_channels {
 	struct cprof_channel all[CPROF_CHANNELS_MAX];
 };
 
+/* What somebody wants recorded; what is not said is as the server was told. */
+struct cprof_channel_want {
+	const struct cprof_mode *mode;
+	bool stays;
+	double rate;       /* as in struct cprof_ask */
+	const char *event; /* NULL: as "" */
+	uint64_t
+		window_ns; /* of a mode with windows: the stretch of time that will be asked for; 0: the subject's */
+};
+
 /*
- * One that records what is asked for, started if there is none. `rate` and `event` as in struct cprof_ask. Give it back by
- * cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do),
+ * One that records what is asked for, started if there is none. Give it back by cprof_channel_leave(). Errors: why it could not be had a moment ago; UNSUPPORTED (as many different ones as may run do),
  * NO_MEMORY (as many as may run of all processes do); OS.
  */
 struct cprof_error *cprof_channels_use(struct cprof_channels *channels,
-				       const struct cprof_mode *mode, bool stays, double rate,
-				       const char *event, struct cprof_channel **ret_channel);
+				       const struct cprof_channel_want *want,
+				       struct cprof_channel **ret_channel);
 void cprof_channel_leave(struct cprof_channels *channels, struct cprof_channel *channel);
 
 /*

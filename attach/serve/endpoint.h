@@ -14,7 +14,7 @@ enum cprof_endpoint_kind {
 	CPROF_ENDPOINT_SINCE,  /* from the start of the recording; `seconds` gives a difference */
 	CPROF_ENDPOINT_DELTA,  /* what came since it was asked for the last time, by whomever */
 	CPROF_ENDPOINT_MOMENT, /* now: threads */
-	CPROF_ENDPOINT_SPELL,  /* of some seconds, watched for this ask alone: wall */
+	CPROF_ENDPOINT_SPELL,  /* of some seconds, cut out of a recording by its times: wall */
 	CPROF_ENDPOINT_CMDLINE,
 	CPROF_ENDPOINT_SYMBOL,
 	CPROF_ENDPOINT_NOT_THERE, /* Go has it, we do not: `refusal` says why */

@@ -92,35 +92,6 @@ struct cprof_error *cprof_look_threads_start(struct cprof_look_threads *look,
 	return cprof_work_start("cprof-threads", threads, look, -1, ret_work);
 }
 
-/* ---- some seconds ---- */
-
-static struct cprof_error *spell(void *ctx, int stop_fd, int ask_fd, struct cprof_buffer *ret_bytes)
-{
-	const struct cprof_look_spell *look = ctx;
-	struct cprof_mode_requests requests = *look->subject->requests;
-	struct cprof_target *target;
-	struct cprof_profile *profile = NULL;
-	struct cprof_window window = { .stop_fd = stop_fd, .length_ns = look->length_ns };
-	(void)ask_fd;
-	if (look->rate_hz > 0)
-		requests.wall.rate_hz = look->rate_hz;
-	struct cprof_error *err = cprof_subject_open(look->subject, &target);
-	if (err)
-		return err;
-	err = run_mode(look->subject, look->mode, &look->form, &requests, target, &window,
-		       &profile);
-	if (!err)
-		err = cprof_profile_form_write(&look->form, profile, ret_bytes);
-	cprof_target_close(target);
-	return err;
-}
-
-struct cprof_error *cprof_look_spell_start(struct cprof_look_spell *look,
-					   struct cprof_work *ret_work)
-{
-	return cprof_work_start("cprof-spell", spell, look, -1, ret_work);
-}
-
 /* ---- names ---- */
 
 struct naming {

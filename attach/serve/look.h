@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/serve/look.h - what is answered by one look at a target, in a process of its own: its threads, names of addresses;
- * or by watching it for some seconds.
+ * attach/serve/look.h - what is answered by one look at a target, in a process of its own: its threads, names of addresses.
  */
 #ifndef CPROF_ATTACH_SERVE_LOOK_H
 #define CPROF_ATTACH_SERVE_LOOK_H
@@ -24,18 +23,6 @@ struct cprof_look_threads {
 /* Every thread's stack now. Errors: those of the threads mode come as the work's result; OS. */
 struct cprof_error *cprof_look_threads_start(struct cprof_look_threads *look,
 					     struct cprof_work *ret_work);
-
-struct cprof_look_spell {
-	const struct cprof_subject *subject;
-	const char *mode;
-	struct cprof_profile_form form;
-	uint64_t length_ns;
-	double rate_hz; /* of CPU samples; 0: as the server was told */
-};
-
-/* The mode's profile of the seconds from now on. Errors: those of the mode come as the work's result; OS. */
-struct cprof_error *cprof_look_spell_start(struct cprof_look_spell *look,
-					   struct cprof_work *ret_work);
 
 struct cprof_look_names {
 	const struct cprof_subject *subject;

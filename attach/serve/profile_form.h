@@ -22,6 +22,7 @@ enum cprof_profile_shape {
 	CPROF_SHAPE_PPROF, /* gzip, as it goes to a client */
 	CPROF_SHAPE_PART,  /* as it is, to be made into the difference of two */
 	CPROF_SHAPE_TEXT,  /* Go's legacy text, as for debug=1 */
+	CPROF_SHAPE_NOW, /* no profile: the moment, CLOCK_MONOTONIC, 8 bytes, at which a recording goes on */
 };
 
 /* What goes with an ask of a snapshot. */

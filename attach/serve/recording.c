@@ -17,9 +17,9 @@
 /* What all processes of a recording see. */
 struct told {
 	struct cprof_counts counts;
-	/* The end of the last window that was made, where the mode has windows; mono and wall. */
+	/* The end of the last window that was made, where the mode has windows; mono and wall. And where it began. */
 	uint64_t until_ns;
-	int64_t until_wall_ns;
+	int64_t until_wall_ns, from_wall_ns;
 };
 
 struct job {
@@ -29,6 +29,7 @@ struct job {
 	struct cprof_counts *counts;
 	struct told *told;               /* that these counts are of; NULL: no memory */
 	struct cprof_sample_ring *ring;  /* of a mode with windows; borrowed */
+	struct cprof_run *run;           /* that it has; borrowed */
 	const struct cprof_run_log *log; /* of a recording that runs; borrowed */
 };
 
@@ -82,7 +83,7 @@ static void on_progress(void *ctx, const struct cprof_window *window,
 		place->cpu_ns = used_ns(RUSAGE_SELF) + used_ns(RUSAGE_CHILDREN);
 }
 
-/* In a copy, before its profile is made: what that is to be of. */
+/* In a copy, before its profile is made: what that is to be of, and of which threads. */
 static void begin_window(void *ctx, const uint8_t *ask, size_t n)
 {
 	const struct job *job = ctx;
@@ -92,23 +93,48 @@ static void begin_window(void *ctx, const uint8_t *ask, size_t n)
 	memcpy(&form, ask, sizeof(form));
 	job->ring->from_ns = form.from_ns;
 	job->ring->until_ns = form.until_ns;
+	if (!job->run->threads) /* that it is good has been seen where it was asked for */
+		cprof_error_free(cprof_profile_form_choice(&form, &job->run->threads));
+}
+
+static bool say_now(void *ctx, const uint8_t *ask, size_t n, struct cprof_buffer *out)
+{
+	const uint64_t now_ns = cprof_clock_mono_ns();
+	struct cprof_profile_form form;
+	(void)ctx;
+	if (n != sizeof(form))
+		return false;
+	memcpy(&form, ask, sizeof(form));
+	if (form.shape != CPROF_SHAPE_NOW)
+		return false;
+	cprof_buffer_append(out, &now_ns, sizeof(now_ns));
+	return true;
+}
+
+static bool is_near(int64_t a_ns, int64_t b_ns)
+{
+	return llabs(a_ns - b_ns) < CLOCKS_APART_NS;
 }
 
 /*
  * It begins where the one before has ended: two clocks, read one after the other, say so to some nanoseconds only. What comes after it, if
- * nobody asks any more, is the last one.
+ * nobody asks any more, is the last one; that may have been cut when the one before it was being made still, and then begins with it.
  */
 static struct cprof_error *make_window(const struct job *job, const struct cprof_profile_form *form,
 				       struct cprof_profile *profile, struct cprof_buffer *out)
 {
 	struct told *told = job->told;
-	if (told && llabs(profile->time_ns - told->until_wall_ns) < CLOCKS_APART_NS)
+	if (told && is_near(profile->time_ns, told->until_wall_ns))
 		profile->time_ns = told->until_wall_ns;
+	else if (told && is_near(profile->time_ns, told->from_wall_ns))
+		profile->time_ns = told->from_wall_ns;
+	const int64_t from_wall_ns = profile->time_ns;
 	const int64_t until_wall_ns = profile->time_ns + profile->duration_ns;
 	struct cprof_error *err = cprof_profile_form_write(form, profile, out);
 	if (!err && told) {
 		told->until_ns = form->until_ns;
 		told->until_wall_ns = until_wall_ns;
+		told->from_wall_ns = from_wall_ns;
 	}
 	return err;
 }
@@ -151,11 +177,12 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 {
 	struct cprof_run_log log = { 0 };
 	struct cprof_profile *last = NULL;
-	const struct cprof_run run = {
+	struct cprof_run run = {
 		.targets = &target,
 		.n_targets = 1,
 		.window = window,
 		.log = &log,
+		.timeline = { .bucket_ns = job->subject->step_ns },
 		.naming = job->subject->naming,
 		.threads = job->subject->threads,
 		.request_labels = job->subject->request_labels,
@@ -163,6 +190,7 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		.ring = job->ring,
 	};
 	job->log = &log;
+	job->run = &run;
 	window->progress = on_progress;
 	window->progress_ctx = job->counts;
 	window->progress_every_ns = COUNTS_EVERY_NS;
@@ -177,6 +205,7 @@ static struct cprof_error *record_target(struct job *job, struct cprof_target *t
 		err = cprof_error_new(CPROF_ERR_NO_TARGET, "process %d (%s) has ended",
 				      (int)target->pid, target->comm);
 	job->log = NULL;
+	job->run = NULL;
 	cprof_run_log_deinit(&log);
 	return err;
 }
@@ -185,11 +214,9 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 				  struct cprof_buffer *ret_bytes)
 {
 	struct job *job = ctx;
-	struct cprof_snapshots snapshots = { .ask_fd = ask_fd,
-					     .last = job->subject->last,
-					     .begin = begin_window,
-					     .form = make_form,
-					     .form_ctx = job };
+	struct cprof_snapshots snapshots = {
+		.ask_fd = ask_fd, .last = job->subject->last, .form = make_form, .form_ctx = job
+	};
 	struct cprof_sample_ring ring = {
 		.length_ns = WINDOWS_KEPT * job->subject->window_ns + LATE_NS,
 		.bytes_max = RING_BYTES,
@@ -197,6 +224,8 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 		.after_ns = job->told ? &job->told->until_ns : NULL,
 	};
 	job->ring = job->mode->windows && job->subject->window_ns ? &ring : NULL;
+	snapshots.begin = job->ring ? begin_window : NULL;
+	snapshots.at_once = job->ring ? say_now : NULL;
 	struct cprof_window window = { .stop_fd = stop_fd, .snapshots = &snapshots };
 	struct cprof_target *target;
 	struct cprof_error *err = cprof_subject_open(job->subject, &target);

@@ -29,6 +29,7 @@ struct cprof_subject {
 	const char *command_line;
 	bool last; /* a recording's result is the part (CPROF_SHAPE_PART) that it has at its end */
 	uint64_t window_ns; /* the longest stretch that a mode with windows is asked for; 0: none */
+	uint64_t step_ns; /* how finely it is known there when things were; 0: as fits the length */
 };
 
 /* In a work: hold on to the target. Errors: those of cprof_target_open(); NO_TARGET if it is another process. */

@@ -39,15 +39,15 @@ static void start_recordings(struct cprof_tenant *tenant)
 {
 	for (size_t i = 0; i < cprof_n_endpoints && !tenant->options->lazy; i++) {
 		const struct cprof_endpoint *endpoint = &cprof_endpoints[i];
-		const struct cprof_mode *mode;
+		struct cprof_channel_want want = { .stays = true };
 		struct cprof_channel *channel;
 		if (endpoint->kind != CPROF_ENDPOINT_SINCE ||
 		    !is_chosen(tenant->options->modes, endpoint->mode) ||
 		    cprof_channels_find(&tenant->channels, endpoint->mode))
 			continue;
-		struct cprof_error *err = cprof_mode_find(endpoint->mode, &mode);
+		struct cprof_error *err = cprof_mode_find(endpoint->mode, &want.mode);
 		if (!err)
-			err = cprof_channels_use(&tenant->channels, mode, true, 0, "", &channel);
+			err = cprof_channels_use(&tenant->channels, &want, &channel);
 		if (!err)
 			cprof_channel_leave(&tenant->channels, channel);
 		cprof_error_free(err);

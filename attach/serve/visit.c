@@ -10,6 +10,7 @@
 #include "base/clock.h"
 
 #define ORPHAN_NS (2 * CPROF_NS_PER_S)
+#define ROOM_NS   (60 * CPROF_NS_PER_S)
 
 enum stage {
 	BEGIN,
@@ -70,22 +71,15 @@ static bool is_spell(const struct cprof_visit *visit)
 	return visit->ask.endpoint->kind == CPROF_ENDPOINT_SPELL;
 }
 
-/* How many works like this one there are. */
-static unsigned *works_like(const struct cprof_visit *visit)
-{
-	return is_spell(visit) ? &visit->house->spells : visit->house->works;
-}
-
 static bool may_work(const struct cprof_visit *visit)
 {
-	return *works_like(visit) <
-	       (is_spell(visit) ? CPROF_VISIT_SPELLS_MAX : CPROF_VISIT_WORKS_MAX);
+	return *visit->house->works < CPROF_VISIT_WORKS_MAX;
 }
 
 static void end_work(struct cprof_visit *visit)
 {
 	cprof_work_end(&visit->work);
-	*works_like(visit) -= visit->works;
+	*visit->house->works -= visit->works;
 	visit->works = false;
 }
 
@@ -195,7 +189,9 @@ static void wait_as_orphan(struct cprof_visit *visit)
 static struct cprof_error *ask_for_part(struct cprof_visit *visit, enum stage stage)
 {
 	struct cprof_profile_form form = visit->ask.form;
-	if (visit->ask.length_ns || visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
+	if (is_spell(visit))
+		form.shape = stage == FIRST ? CPROF_SHAPE_NOW : CPROF_SHAPE_PPROF;
+	else if (visit->ask.length_ns || visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA)
 		form.shape = CPROF_SHAPE_PART;
 	visit->stage = stage;
 	visit->due_mono_ns = UINT64_MAX;
@@ -222,18 +218,32 @@ static bool is_in_stream(const struct cprof_visit *visit, const struct cprof_mod
 	       house->streams->offered && mode->run_shared && mode->can_share(&requests);
 }
 
+/* A recording that can tell of so much, and of what others are likely to ask for meanwhile: there are few different ones. */
+static uint64_t room_for(uint64_t length_ns)
+{
+	uint64_t room_ns = ROOM_NS;
+	while (room_ns < length_ns)
+		room_ns *= 4;
+	return room_ns;
+}
+
 static struct cprof_error *use_channel(struct cprof_visit *visit)
 {
 	const struct cprof_ask *ask = &visit->ask;
-	const struct cprof_mode *mode;
-	struct cprof_error *err = cprof_mode_find(ask->endpoint->mode, &mode);
+	const bool passes =
+		ask->endpoint->kind == CPROF_ENDPOINT_WINDOW || is_spell(visit) || ask->rate > 0;
+	struct cprof_channel_want want = {
+		.stays = !passes,
+		.rate = ask->rate,
+		.event = ask->event,
+		.window_ns = is_spell(visit) ? room_for(ask->length_ns) : 0,
+	};
+	struct cprof_error *err = cprof_mode_find(ask->endpoint->mode, &want.mode);
 	if (err)
 		return err;
-	visit->streams = is_in_stream(visit, mode);
+	visit->streams = is_in_stream(visit, want.mode);
 	err = cprof_channels_use(visit->streams ? visit->house->streams : visit->house->channels,
-				 mode,
-				 ask->endpoint->kind != CPROF_ENDPOINT_WINDOW && ask->rate <= 0,
-				 ask->rate, ask->event, &visit->channel);
+				 &want, &visit->channel);
 	if (err && visit->streams) {
 		cprof_error_free(err);
 		visit->alone = true;
@@ -265,6 +275,28 @@ static struct cprof_error *begin_next_delta(struct cprof_visit *visit)
 	return told->failed ? cprof_error_no_memory() : NULL;
 }
 
+/* The recording runs, as of this moment: the seconds begin. */
+static struct cprof_error *begin_spell(struct cprof_visit *visit)
+{
+	struct cprof_profile_form *form = &visit->ask.form;
+	if (visit->first.len != sizeof(form->from_ns))
+		return cprof_error_new(CPROF_ERR_BAD_DATA, "the recording told no time");
+	memcpy(&form->from_ns, visit->first.data, sizeof(form->from_ns));
+	form->until_ns = form->from_ns + visit->ask.length_ns;
+	visit->stage = BETWEEN;
+	visit->due_mono_ns = form->until_ns;
+	return NULL;
+}
+
+static struct cprof_error *take_spell(struct cprof_visit *visit)
+{
+	if (visit->stage == FIRST)
+		return begin_spell(visit);
+	leave_channel(visit);
+	succeed(visit, &visit->last);
+	return NULL;
+}
+
 /* What was asked for has come, or something else has. */
 static struct cprof_error *take_part(struct cprof_visit *visit)
 {
@@ -283,6 +315,8 @@ static struct cprof_error *take_part(struct cprof_visit *visit)
 	}
 	if (err)
 		return err;
+	if (is_spell(visit))
+		return take_spell(visit);
 	if ((visit->ask.form.shape != CPROF_SHAPE_TEXT ||
 	     visit->ask.endpoint->kind == CPROF_ENDPOINT_DELTA) &&
 	    !cprof_profile_form_chooses(&visit->ask.form))
@@ -325,18 +359,6 @@ static struct cprof_error *start_look(struct cprof_visit *visit)
 	return cprof_look_threads_start(&look, &visit->work);
 }
 
-static struct cprof_error *start_spell(struct cprof_visit *visit)
-{
-	struct cprof_look_spell look = {
-		.subject = visit->house->subject,
-		.mode = visit->ask.endpoint->mode,
-		.form = visit->ask.form,
-		.length_ns = visit->ask.length_ns,
-		.rate_hz = visit->ask.rate,
-	};
-	return cprof_look_spell_start(&look, &visit->work);
-}
-
 static struct cprof_error *start_names(struct cprof_visit *visit)
 {
 	const struct cprof_http_request *request = visit->request;
@@ -354,14 +376,13 @@ static struct cprof_error *start_work(struct cprof_visit *visit)
 	if (!may_work(visit))
 		return NULL;
 	struct cprof_error *err =
-		is_spell(visit)                                      ? start_spell(visit)
-		: visit->ask.endpoint->kind == CPROF_ENDPOINT_SYMBOL ? start_names(visit)
+		visit->ask.endpoint->kind == CPROF_ENDPOINT_SYMBOL ? start_names(visit)
 		: visit->ask.endpoint->kind == CPROF_ENDPOINT_MOMENT
 			? start_look(visit)
 			: cprof_work_start("cprof-difference", difference, visit, -1, &visit->work);
 	if (err)
 		return err;
-	++*works_like(visit);
+	++*visit->house->works;
 	visit->works = true;
 	visit->stage = WORKING;
 	return NULL;
@@ -383,9 +404,9 @@ static struct cprof_error *begin(struct cprof_visit *visit)
 {
 	const enum cprof_endpoint_kind kind = visit->ask.endpoint->kind;
 	if (kind == CPROF_ENDPOINT_WINDOW || kind == CPROF_ENDPOINT_SINCE ||
-	    kind == CPROF_ENDPOINT_DELTA)
+	    kind == CPROF_ENDPOINT_DELTA || kind == CPROF_ENDPOINT_SPELL)
 		return use_channel(visit);
-	visit->stage = visit->ask.length_ns && !is_spell(visit) ? BETWEEN : QUEUED;
+	visit->stage = visit->ask.length_ns ? BETWEEN : QUEUED;
 	if (visit->stage == BETWEEN)
 		visit->due_mono_ns = cprof_clock_mono_ns() + visit->ask.length_ns;
 	return NULL;

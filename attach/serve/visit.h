@@ -15,8 +15,7 @@
 #include "attach/serve/ask.h"
 #include "attach/serve/channel.h"
 
-#define CPROF_VISIT_WORKS_MAX  8 /* looks and differences at once; others wait for their turn */
-#define CPROF_VISIT_SPELLS_MAX 1 /* of one process at once: each is paid for by it */
+#define CPROF_VISIT_WORKS_MAX 8 /* looks and differences at once; others wait for their turn */
 
 /* What visits share; all of it outlives them. */
 struct cprof_visit_house {
@@ -25,7 +24,6 @@ struct cprof_visit_house {
 	struct cprof_channels *channels;
 	struct cprof_channels *streams; /* of all houses; used where `offered` */
 	unsigned *works;                /* of all houses */
-	unsigned spells;                /* of this one */
 	unsigned visits;                /* of this one */
 };
 

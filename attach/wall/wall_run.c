@@ -26,7 +26,8 @@
 #define RATE_THREAD_NS 10000ull
 #define STACK_BYTES                                                                                \
 	8192 /* of a wait: what is deeper is read later, since a thread that waits stays below it */
-#define RECORD_NS     6000ull    /* a sample or a kept wait costs the target about so much */
+#define RECORD_NS     6000ull /* a sample or a kept wait costs the target about so much */
+#define SPANS_LEAST   4096u
 #define STEP_LEAST_NS 2000000ull /* of the time that it is told when things were */
 
 struct wall {
@@ -239,12 +240,23 @@ static uint64_t boot_ahead_ns(void)
 	return boot_ns > mono_ns ? boot_ns - mono_ns : 0;
 }
 
+/* Of each of three kinds, in half of the memory: it is rather told more coarsely when things were than forgotten. */
+static size_t spans_in(size_t bytes)
+{
+	const size_t n = bytes / 2 / 3 / CPROF_WAIT_RING_SPAN_BYTES;
+	return n < SPANS_LEAST ? SPANS_LEAST : n < CPROF_TIME_SPANS_MAX ? n : CPROF_TIME_SPANS_MAX;
+}
+
 /* Returns the step in which it is told when things were. */
 static uint64_t begin_times(struct wall *wall, uint64_t start_ns)
 {
 	const uint64_t step_ns = cprof_session_time_step(wall->run, STEP_LEAST_NS);
+	const struct cprof_sample_ring *ring = wall->run->ring;
 	if (!wall->ledger.timed)
 		return 0;
+	if (ring)
+		wall->samples.full = wall->ledger.times.full = wall->intake.times.full =
+			spans_in(ring->bytes_max);
 	wall->samples.zero_ns = wall->ledger.times.zero_ns = wall->intake.times.zero_ns = start_ns;
 	wall->samples.step_ns = wall->ledger.times.step_ns = wall->intake.times.step_ns = step_ns;
 	return step_ns;

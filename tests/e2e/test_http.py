@@ -324,6 +324,31 @@ class Recordings(unittest.TestCase):
                 self.assertGreater(last.total(1), first.total(1))
                 self.assertFalse(any({"lock", "owner", "tid"} & labels.keys() for _, _, labels in last.samples))
 
+    def test_wall_clocks_share_one_recording_each_with_its_own_seconds(self):
+        need_root()
+        with Target("wall") as target, Server("-p", target.pid, "-modes", "wall") as server:
+            footprint = Footprint(target.pid)
+            with server.held("/debug/pprof/wall?seconds=3000"):  # nobody waits for this one
+                seconds = [0.4, 0.5, 0.7, 0.9, 1.1]
+                with concurrent.futures.ThreadPoolExecutor(len(seconds)) as pool:
+                    asked = [pool.submit(server.profile, f"wall?seconds={each}&labels=all") for each in seconds]
+                    wait_for(lambda: server.clients() > len(seconds) + 1 or all(ask.done() for ask in asked), "their asks")
+                    self.assertLessEqual(len(server.recorders()), 1)
+                    profiles = [ask.result() for ask in asked]
+                self.assertEqual(len(server.recorders()), 1)
+                for length, profile in zip(seconds, profiles):
+                    self.assertEqual(profile.duration_nanos, length * 1e9)
+                    sums, names = {}, set()
+                    for _, values, labels in profile.samples:
+                        sums[labels["tid"]] = sums.get(labels["tid"], 0) + values[0]
+                        names.add(labels["thread"])
+                        self.assertNotIn("time_ms", labels)
+                    self.assertLessEqual({"mixed", "pinned-a", "pinned-b"}, names)
+                    for tid, ns in sums.items():
+                        self.assertAlmostEqual(ns / 1e9, length, delta=length * 0.001, msg=(tid, names))
+            wait_for(lambda: not server.recorders(), "the end of a recording that nobody wants")
+            footprint.check_unchanged(self)
+
     def test_threads_are_chosen_by_name_and_id(self):
         need_root()
         with Target("wall") as target, Server("-p", target.pid, "-modes", "cpu,block,threads,wall", "-rate", "1us") as server:
