@@ -107,7 +107,7 @@ static struct cprof_error *show(struct cprof_report *report, const char *shell_d
 		write_numbered(report, dir && *dir ? dir : "/tmp", "cprof", &path);
 	if (err)
 		return err;
-	fprintf(stderr, "Generated %s\n", cprof_buffer_text(&path));
+	cprof_printable_printf(stderr, "Generated %s\n", cprof_buffer_text(&path));
 	return cprof_graphviz_show(report->format->viewer, cprof_buffer_text(&path), !shell_dir);
 }
 
@@ -116,7 +116,7 @@ static struct cprof_error *deliver(struct cprof_report *report, const char *shel
 	const char *path = report->config.output;
 	const struct cprof_format *format = report->format;
 	if (*path) {
-		fprintf(stderr, "Generating report in %s\n", path);
+		cprof_printable_printf(stderr, "Generating report in %s\n", path);
 		return write_file(report, path);
 	}
 	if (format->viewer)
@@ -127,7 +127,7 @@ static struct cprof_error *deliver(struct cprof_report *report, const char *shel
 	CPROF_AUTO(buffer) struct cprof_buffer numbered = { 0 };
 	struct cprof_error *err = write_numbered(report, "", "profile", &numbered);
 	if (!err)
-		fprintf(stderr, "Generated report in %s\n", cprof_buffer_text(&numbered));
+		cprof_printable_printf(stderr, "Generated report in %s\n", cprof_buffer_text(&numbered));
 	return err;
 }
 

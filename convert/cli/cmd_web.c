@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/printable_text.h"
 #include "base/secret.h"
 #include "convert/cli/commands.h"
 #include "convert/net/fetch.h"
@@ -60,12 +61,12 @@ static struct cprof_error *add(struct cprof_options *options, struct cprof_web *
 static void show(void *ctx, const char *url)
 {
 	const struct cprof_options *options = ctx;
-	fprintf(stderr, "Serving web UI on %s\n", url);
+	cprof_printable_printf(stderr, "Serving web UI on %s\n", url);
 	if (options->web.no_browser || strncmp(url, "http", 4) != 0)
 		return;
 	struct cprof_error *err = cprof_graphviz_show("web", url, false);
 	if (err) /* whoever wants to look can type it in */
-		fprintf(stderr, "cprof: %s; open it by hand\n", err->message);
+		cprof_printable_printf(stderr, "cprof: %s; open it by hand\n", err->message);
 	cprof_error_free(err);
 }
 

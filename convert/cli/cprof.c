@@ -24,7 +24,7 @@ static const struct cprof_option source_rows[] = {
 	{ "diff_base", CPROF_OPT_LIST, AT(diff_bases), NULL, "SOURCE", "compare with this profile: subtract it, and show percentages of it (repeatable)", NULL },
 	{ "seconds", CPROF_OPT_INT, AT(seconds), "-1", "N", "length of a profile that is fetched from a URL", NULL },
 	{ "timeout", CPROF_OPT_INT, AT(timeout_s), "-1", "N", "seconds to wait for a URL; by default half as long again as it takes", NULL },
-	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, instead of the profile's", NULL },
+	{ "buildid", CPROF_OPT_STRING, AT(build_id), "", "ID", "build id of the program, where the profile has none", NULL },
 	{ "add_comment", CPROF_OPT_STRING, AT(comment), "", "TEXT", "add a comment to the profile", NULL },
 	{ "symbolize", CPROF_OPT_STRING, AT(symbolize), "", "MODE", "where names come from: none, local, fastlocal, remote (the server that the profile is from), with :force and :demangle=HOW; or a FILE to write again with names", NULL },
 	{ "symbolizer", CPROF_OPT_STRING, AT(symbolizer), "auto", "WHO", "with -symbolize: who reads debug information: auto (our index, and elfutils' libdwfl where that meets a form it does not know), index, or libdwfl (it alone, slowly: to compare)", NULL },

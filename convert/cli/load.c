@@ -62,7 +62,8 @@ static struct cprof_error *override_program(const struct cprof_load *load, struc
 	}
 	if (!err && load->program)
 		err = cprof_profile_string(p, load->program, &p->mappings[0].filename);
-	if (!err && load->build_id)
+	/* As in pprof: an id that the profile has is right. */
+	if (!err && load->build_id && !p->mappings[0].build_id)
 		err = cprof_profile_string(p, load->build_id, &p->mappings[0].build_id);
 	return err;
 }

@@ -83,6 +83,8 @@ static void put_header(const struct cprof_profile *p, FILE *out)
 {
 	for (uint32_t i = 0; i < p->n_comments; i++)
 		fprintf(out, "Comment: %s\n", cprof_profile_text(p, p->comments[i]));
+	if (p->doc_url)
+		fprintf(out, "Doc: %s\n", cprof_profile_text(p, p->doc_url));
 	fprintf(out, "PeriodType: %s %s\n", cprof_profile_text(p, p->period_type.type),
 		cprof_profile_text(p, p->period_type.unit));
 	fprintf(out, "Period: %" PRId64 "\n", p->period);
