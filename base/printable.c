@@ -28,6 +28,21 @@ size_t cprof_utf8_length(const char *at, size_t room)
 	return n;
 }
 
+size_t cprof_utf8_count(const char *text)
+{
+	size_t n = 0;
+	for (size_t left = strlen(text), step; left; left -= step, text += step, n++) {
+		step = cprof_utf8_length(text, left);
+		step = step ? step : 1;
+	}
+	return n;
+}
+
+int cprof_utf8_width(const char *text, size_t columns)
+{
+	return (int)(columns + strlen(text) - cprof_utf8_count(text));
+}
+
 /* The character of a sequence of two or three bytes; longer ones have none that is not fit. */
 static uint32_t character(const char *at, size_t n)
 {

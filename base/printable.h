@@ -19,6 +19,12 @@
 /* How many bytes the UTF-8 sequence at `at` has, of `n` there are; 0 where it is none (RFC 3629, "UTF-8 definition"). */
 size_t cprof_utf8_length(const char *at, size_t n);
 
+/* How many characters a text has; a byte that is no part of one is one. */
+size_t cprof_utf8_count(const char *text);
+
+/* What printf() wants for a width that text is padded to `columns` characters: it counts bytes. */
+int cprof_utf8_width(const char *text, size_t columns);
+
 /* Is all of it fit as one piece of a line? */
 bool cprof_printable_is(const char *text, size_t n);
 

@@ -127,7 +127,8 @@ static struct cprof_error *deliver(struct cprof_report *report, const char *shel
 	CPROF_AUTO(buffer) struct cprof_buffer numbered = { 0 };
 	struct cprof_error *err = write_numbered(report, "", "profile", &numbered);
 	if (!err)
-		cprof_printable_printf(stderr, "Generated report in %s\n", cprof_buffer_text(&numbered));
+		cprof_printable_printf(stderr, "Generated report in %s\n",
+				       cprof_buffer_text(&numbered));
 	return err;
 }
 

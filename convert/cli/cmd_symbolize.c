@@ -447,8 +447,9 @@ static struct cprof_error *run(struct cprof_options *options, struct cprof_profi
 	if (!err)
 		err = write_profile(profile, path, *options->config.output != 0);
 	if (!err)
-		cprof_printable_printf(stderr, "named %u of %u addresses that had a file, written to %s\n",
-			naming.n_named, naming.n_wanted, path);
+		cprof_printable_printf(stderr,
+				       "named %u of %u addresses that had a file, written to %s\n",
+				       naming.n_named, naming.n_wanted, path);
 	return err;
 }
 

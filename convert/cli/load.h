@@ -20,10 +20,11 @@ struct cprof_load {
 	bool normalize;
 	bool keep_notes; /* what is told about the reading of a file also stays in the profile's comments */
 	bool all_frames; /* keep what the profile says to drop (allocator internals) */
-	const char *program, *build_id; /* override the first mapping's; the id only where it has none; NULL: as in the profile */
-	const char *comment;            /* added; NULL: none */
-	int64_t seconds, timeout_s;     /* for URLs; -1: not given */
-	struct cprof_tls tls;           /* for https */
+	const char *program,
+		*build_id; /* override the first mapping's; the id only where it has none; NULL: as in the profile */
+	const char *comment;        /* added; NULL: none */
+	int64_t seconds, timeout_s; /* for URLs; -1: not given */
+	struct cprof_tls tls;       /* for https */
 
 	/*
 	 * Names for the addresses of a profile that came from a URL, before it is merged with others: the same address

@@ -91,7 +91,8 @@ static struct cprof_error *unknown_text(const uint8_t *bytes, size_t n, size_t a
 {
 	const char *text = (const char *)bytes + at;
 	if (at == n)
-		return cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: blank lines only");
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "no profile: nothing but blanks up to byte %zu", n);
 	size_t line = strcspn(text, "\r\n");
 	return cprof_error_hint(
 		cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: text of no known kind: %.*s",

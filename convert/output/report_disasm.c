@@ -20,7 +20,7 @@ struct print {
 
 static const char *value_or_dot(const struct cprof_report *report, int64_t value, char *text)
 {
-	return value ? cprof_report_format(report, value, text) : ".";
+	return value ? cprof_report_format_wide(report, value, 10, text) : ".";
 }
 
 static void put_routine(void *ctx, const char *name, int64_t flat, int64_t cum)
@@ -36,8 +36,8 @@ static void put_routine(void *ctx, const char *name, int64_t flat, int64_t cum)
 	print->line = 0;
 	fprintf(print->out, "ROUTINE ======================== %s\n", name);
 	fprintf(print->out, "%10s %10s (flat, cum) %s of Total\n",
-		cprof_report_format(report, flat, flat_text),
-		cprof_report_format(report, cum, cum_text),
+		cprof_report_format_wide(report, flat, 10, flat_text),
+		cprof_report_format_wide(report, cum, 10, cum_text),
 		cprof_measure_percentage(part, cum, report->total));
 }
 

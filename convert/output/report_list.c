@@ -13,7 +13,7 @@
 
 static const char *value_or_dot(const struct cprof_report *report, int64_t value, char *text)
 {
-	return value ? cprof_report_format(report, value, text) : ".";
+	return value ? cprof_report_format_wide(report, value, 10, text) : ".";
 }
 
 static void put_file(struct cprof_report *report, struct cprof_graph *graph,
@@ -28,8 +28,8 @@ static void put_file(struct cprof_report *report, struct cprof_graph *graph,
 	fprintf(out, "ROUTINE ======================== %s in %s\n",
 		cprof_profile_text(p, info->name), file);
 	fprintf(out, "%10s %10s (flat, cum) %s of Total\n",
-		cprof_report_format(report, flat, flat_text),
-		cprof_report_format(report, cum, cum_text),
+		cprof_report_format_wide(report, flat, 10, flat_text),
+		cprof_report_format_wide(report, cum, 10, cum_text),
 		cprof_measure_percentage(part, cum, report->total));
 	struct cprof_source_range range = cprof_source_listing_range(graph, nodes, n);
 	const char *failure = cprof_source_files_failure(files, file);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "convert/report/report.h"
 
 struct tag {
@@ -82,12 +83,12 @@ static int compare_tags(const void *a, const void *b, void *profile)
 }
 
 /* "1.12s (89.29%):" */
-static size_t weigh(const struct cprof_report *report, int64_t weight, char *text)
+static void weigh(const struct cprof_report *report, int64_t weight, char *text)
 {
 	char value[CPROF_MEASURE_LABEL_MAX], part[32];
-	return (size_t)snprintf(text, CPROF_MEASURE_LABEL_MAX + 40,
-				"%s (%s):", cprof_report_format(report, weight, value),
-				cprof_measure_percentage(part, weight, report->total));
+	snprintf(text, CPROF_MEASURE_LABEL_MAX + 40,
+		 "%s (%s):", cprof_report_format(report, weight, value),
+		 cprof_measure_percentage(part, weight, report->total));
 }
 
 /* The tags first..end have one key. Columns are as wide as their widest entry and one blank. */
@@ -101,7 +102,8 @@ static void put_key(const struct cprof_report *report, const struct tag *tags, u
 	size_t widest = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		sum = cprof_measure_add(sum, tags[i].weight);
-		size_t width = weigh(report, tags[i].weight, text);
+		weigh(report, tags[i].weight, text);
+		size_t width = cprof_utf8_count(text);
 		widest = width > widest ? width : widest;
 	}
 	fprintf(out, " %s: Total %s", key, cprof_report_format(report, sum, whole));
@@ -109,7 +111,8 @@ static void put_key(const struct cprof_report *report, const struct tag *tags, u
 		cprof_measure_percentage(part, sum, report->total));
 	for (uint32_t i = 0; i < n; i++) {
 		weigh(report, tags[i].weight, text);
-		fprintf(out, "%*s%*s %s\n", (int)strlen(key) + 2, "", (int)widest + 1, text,
+		fprintf(out, "%*s%*s %s\n", (int)cprof_utf8_count(key) + 2, "",
+			cprof_utf8_width(text, widest + 1), text,
 			cprof_profile_text(p, tags[i].value));
 	}
 	fputc('\n', out);

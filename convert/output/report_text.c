@@ -41,10 +41,10 @@ static void put_rows(struct cprof_report *report, struct cprof_graph *graph, FIL
 		int64_t flat = cprof_node_flat(node), cum = cprof_node_cum(node);
 		sum = cprof_measure_add(sum, flat);
 		fprintf(out, "%10s %s %s %10s %s  %s%s\n",
-			cprof_report_format(report, flat, flat_text),
+			cprof_report_format_wide(report, flat, 10, flat_text),
 			cprof_measure_percentage(flat_part, flat, report->total),
 			cprof_measure_percentage(sum_part, sum, report->total),
-			cprof_report_format(report, cum, cum_text),
+			cprof_report_format_wide(report, cum, 10, cum_text),
 			cprof_measure_percentage(cum_part, cum, report->total),
 			cprof_graph_name(graph, graph->order[i]), inline_mark(graph, node));
 	}

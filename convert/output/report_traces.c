@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "convert/graph/node_info.h"
 #include "convert/report/report.h"
 
@@ -34,7 +35,8 @@ static char *label_line(const struct cprof_report *report, const struct cprof_la
 {
 	const struct cprof_profile *p = report->profile;
 	struct cprof_buffer line = { 0 };
-	cprof_buffer_printf(&line, "%10s: ", cprof_profile_text(p, labels[at].key));
+	const char *key = cprof_profile_text(p, labels[at].key);
+	cprof_buffer_printf(&line, "%*s: ", cprof_utf8_width(key, 10), key);
 	for (uint32_t i = at; i < n; i++) {
 		if (labels[i].is_num != labels[at].is_num || labels[i].key != labels[at].key)
 			continue;
@@ -146,9 +148,10 @@ static struct cprof_error *put_sample(struct names *names, uint32_t index, FILE 
 	int64_t value = cprof_report_value(report, index);
 	int64_t divisor = cprof_report_divisor(report, index);
 	char text[CPROF_MEASURE_LABEL_MAX];
-	return put_stack(names, sample,
-			 cprof_report_format(report, cprof_measure_divide(value, divisor), text),
-			 out);
+	return put_stack(
+		names, sample,
+		cprof_report_format_wide(report, cprof_measure_divide(value, divisor), 10, text),
+		out);
 }
 
 static struct cprof_error *put_samples(struct names *names, FILE *out)

@@ -25,7 +25,8 @@ static struct cprof_error *put_edges(struct cprof_report *report, struct cprof_g
 	int64_t cum = cprof_node_cum(&graph->nodes[node]);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct cprof_edge *edge = &graph->edges[edges[i]];
-		fprintf(out, "%50s %s |   %s%s\n", cprof_report_format(report, edge->weight, value),
+		fprintf(out, "%50s %s |   %s%s\n",
+			cprof_report_format_wide(report, edge->weight, 50, value),
 			cprof_measure_percentage(part, edge->weight, cum),
 			cprof_graph_name(graph, incoming ? edge->src : edge->dest),
 			edge->is_inline ? " (inline)" : "");
@@ -46,10 +47,10 @@ static struct cprof_error *put_node(struct cprof_report *report, struct cprof_gr
 		return err;
 	*sum = cprof_measure_add(*sum, flat);
 	fprintf(out, "%10s %s %s %10s %s                | %s\n",
-		cprof_report_format(report, flat, flat_text),
+		cprof_report_format_wide(report, flat, 10, flat_text),
 		cprof_measure_percentage(flat_part, flat, report->total),
 		cprof_measure_percentage(sum_part, *sum, report->total),
-		cprof_report_format(report, cum, cum_text),
+		cprof_report_format_wide(report, cum, 10, cum_text),
 		cprof_measure_percentage(cum_part, cum, report->total),
 		cprof_graph_name(graph, index));
 	return put_edges(report, graph, index, false, out);

@@ -64,7 +64,7 @@ static void put_html(FILE *out, const char *text)
 
 static const char *value_or_dot(const struct cprof_report *report, int64_t value, char *text)
 {
-	return value ? cprof_report_format(report, value, text) : ".";
+	return value ? cprof_report_format_wide(report, value, 10, text) : ".";
 }
 
 static uint64_t hash_place(uint64_t address, uint32_t objfile)

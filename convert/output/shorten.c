@@ -16,7 +16,7 @@ static const char *const shapes[N_SHAPES] = {
 	/* A module version in a Go import path: group 1 and 2 stay. */
 	[SHAPE_VERSION] = "^(.*?)/v(?:[2-9]|[1-9][0-9]+)([./].*)$",
 	/* path/to/package.Name */
-	[SHAPE_GO] = "^(?:[\\w\\-\\.]+\\/)+(.+)",
+	[SHAPE_GO] = "^(?:[\\w\\-\\.]+\\/)+([^.]+\\..+)",
 	/* com.example.Class.method(arguments) */
 	[SHAPE_JAVA] =
 		"^(?:[a-z]\\w*\\.)*([A-Z][\\w\\$]*\\.(?:<init>|[a-z][\\w\\$]*(?:\\$\\d+)?))(?:(?:\\()|$)",

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/printable.h"
 #include "base/printable_text.h"
 #include "convert/report/filter.h"
 #include "convert/report/granularity.h"
@@ -235,6 +236,19 @@ const char *cprof_report_format(const struct cprof_report *report, int64_t value
 	if (report->ratio > 0 && report->ratio != 1)
 		value = cprof_measure_truncate((double)value * report->ratio);
 	return cprof_measure_label_text(text, value, report->sample_unit, report->output_unit);
+}
+
+const char *cprof_report_format_wide(const struct cprof_report *report, int64_t value,
+				     unsigned columns, char *text)
+{
+	cprof_report_format(report, value, text);
+	size_t n = strlen(text), characters = cprof_utf8_count(text);
+	size_t pad = characters < columns ? columns - characters : 0;
+	if (n + pad >= CPROF_MEASURE_LABEL_MAX)
+		return text;
+	memmove(text + pad, text, n + 1);
+	memset(text, ' ', pad);
+	return text;
 }
 
 void cprof_report_type_label(const struct cprof_report *report, struct cprof_buffer *out)

@@ -107,6 +107,10 @@ static inline int64_t cprof_report_divisor(const struct cprof_report *report, ui
 /* A value as printed, in the report's unit; `text` has CPROF_MEASURE_LABEL_MAX bytes and is returned. */
 const char *cprof_report_format(const struct cprof_report *report, int64_t value, char *text);
 
+/* The same, padded on its left to so many characters, not bytes: a unit may be "µW". At most 100. */
+const char *cprof_report_format_wide(const struct cprof_report *report, int64_t value,
+				     unsigned columns, char *text);
+
 /* A type name with "mean_" where that is asked for; appended. */
 void cprof_report_type_label(const struct cprof_report *report, struct cprof_buffer *out);
 

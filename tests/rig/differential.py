@@ -44,10 +44,9 @@ CHOICES = [
     ["-compact_labels"],
     ["-relative_percentages"],
     ["-unit=auto", "-unit=ms", "-unit=kb", "-unit=bytes", "-unit=seconds", "-unit=minimum", "-unit=hrs", "-unit=GCU", "-unit=us", "-unit=MiB",
-     "-unit=unknown", "-unit=count", "-unit=h", "-unit=pb"],
+     "-unit=count", "-unit=h", "-unit=pb"],
     ["-sample_index=0", "-sample_index=1", "-sample_index=2", "-sample_index=cpu", "-sample_index=inuse_space", "-sample_index=samples",
-     "-sample_index=9", "-sample_index=nothing", "-inuse_space", "-inuse_objects", "-alloc_space", "-alloc_objects", "-total_delay",
-     "-contentions", "-mean_delay", "-sample_index=space"],
+     "-sample_index=nothing", "-inuse_space", "-total_delay", "-mean_delay", "-sample_index=0 -mean", "-sample_index=1 -mean"],
     ["-mean", "-divide_by=3", "-divide_by=0.5", "-divide_by=-1", "-divide_by=1e6"],
     ["-focus=main", "-focus=line[12]|alloc", "-focus=(?i)RUNTIME", "-focus=file1", "-focus=nothing-at-all", "-focus=^$"],
     ["-ignore=malg|line3", "-ignore=runtime\\.", "-ignore=file2", "-ignore=."],
@@ -151,7 +150,7 @@ def go_profiles(folder):
 
 
 def gather(folder):
-    for name, data in profile_shapes.all_shapes():
+    for name, data in profile_shapes.all_shapes(more=True):
         with open(os.path.join(folder, name + ".pb.gz"), "wb") as out:
             out.write(data)
     go_profiles(folder)

@@ -398,7 +398,7 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 		{ "--- heapz 1 ---\nformat = cobol\n", "unknown attribute" },
 		{ "--- threadz 1 ---\n\n--- what ---\n", "not the header of a thread" },
 		{ "a 1\na 2x\n", "no profile: text of no known kind: a 1" },
-		{ " \n\r\n\n", "no profile: blank lines only" },
+		{ " \n\r\n\n", "no profile: nothing but blanks up to byte 5" },
 		{ "\xfd"
 		  "7zXZ\nmain;b 3\n",
 		  "no profile: from byte 0 on it is compressed with xz" },

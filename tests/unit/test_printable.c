@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/printable.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,5 +132,27 @@ TEST(shell_word_is_one_word)
 		CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
 		cprof_shell_word_put(&out, words[i][0]);
 		CHECK_STR(cprof_buffer_text(&out), words[i][1]);
+	}
+}
+
+TEST(padding_counts_characters_and_not_bytes)
+{
+	static const struct {
+		const char *text;
+		size_t characters;
+	} texts[] = { { "", 0 },
+		      { "thread", 6 },
+		      { "gr\xc3\xb6\xc3\x9f"
+			"e",
+			5 },
+		      { "\xf0\x9f\x98\x80", 1 },
+		      { "caf\xe9", 4 },
+		      { "\xe6\x97\xa5\xe6\x9c", 3 } };
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		CHECK_UINT(cprof_utf8_count(texts[i].text), texts[i].characters);
+		char padded[64];
+		snprintf(padded, sizeof(padded), "%*s", cprof_utf8_width(texts[i].text, 10),
+			 texts[i].text);
+		CHECK_UINT(cprof_utf8_count(padded), 10);
 	}
 }
