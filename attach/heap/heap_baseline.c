@@ -1,60 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/heap_baseline.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "attach/heap/resident/stack_claims.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "cprof/buffer.h"
 
-#define SMAPS_MAX ((size_t)256 << 20)
-
-/* The head of a mapping in smaps: is it memory that an allocator may have? */
-static bool is_heap(const char *line)
+static bool begins(const char *text, const char *with)
 {
-	char prot[8] = "", path[64] = "";
-	unsigned long long start, end, offset, inode;
-	unsigned major, minor;
-	int n = sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %63s", &start, &end, prot, &offset,
-		       &major, &minor, &inode, path);
-	return n >= 7 && inode == 0 && strncmp(prot, "rw", 2) == 0 && prot[3] == 'p' &&
-	       strncmp(path, "[stack", 6) != 0 && strncmp(path, "[v", 2) != 0;
+	return strncmp(text, with, strlen(with)) == 0;
 }
 
-uint64_t cprof_heap_baseline_of(const char *smaps)
+/* Is it memory that an allocator may have? */
+static bool is_heap(const struct cprof_smaps_row *row)
 {
-	uint64_t kib = 0, sum = 0;
-	bool counts = false;
-	for (const char *at = smaps; *at;) {
-		/* A line by itself: sscanf() first looks for the end of all that it is given. */
-		char line[256];
-		const char *end = strchr(at, '\n');
-		size_t n = end ? (size_t)(end - at) : strlen(at);
-		n = n < sizeof(line) ? n : sizeof(line) - 1;
-		memcpy(line, at, n);
-		line[n] = 0;
-		if (sscanf(line, "Anonymous: %" SCNu64 " kB", &kib) == 1 ||
-		    sscanf(line, "Swap: %" SCNu64 " kB", &kib) == 1)
-			sum += counts ? kib * 1024 : 0;
-		else if ((*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f'))
-			counts = is_heap(line);
-		if (!end)
-			break;
-		at = end + 1;
+	return row->read && row->write && !row->shared && !row->inode &&
+	       !begins(row->name, "[stack") && !begins(row->name, "[v");
+}
+
+struct cprof_error *cprof_heap_baseline_of(const struct cprof_smaps *smaps,
+					   struct cprof_resident *stacks, uint64_t *ret_bytes)
+{
+	uint64_t heaps = 0, known_stacks = 0;
+	const uint32_t line = cprof_resident_line(stacks, CPROF_STACK_CLAIMS_LINE);
+	struct cprof_error *err = cprof_resident_settle(stacks, smaps, NULL, NULL);
+	if (err)
+		return err;
+	for (size_t i = 0; i < smaps->n; i++) {
+		const struct cprof_smaps_row *row = &smaps->rows[i];
+		heaps += is_heap(row) ? row->anonymous + row->swap : 0;
+		known_stacks += begins(row->name, "[stack") ? row->rss : 0;
 	}
-	return sum;
+	/* In that line are those that the kernel names as well. */
+	const uint64_t bytes = stacks->lines[line].bytes;
+	const uint64_t others = bytes > known_stacks ? bytes - known_stacks : 0;
+	*ret_bytes = heaps > others ? heaps - others : 0;
+	return NULL;
 }
 
-struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes)
+static struct cprof_error *sum_up(const struct cprof_target *target,
+				  const struct cprof_smaps *smaps, struct cprof_resident *stacks,
+				  uint64_t *ret_bytes)
 {
-	char path[64];
-	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
-	struct cprof_error *err = cprof_file_read(path, SMAPS_MAX, &text);
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	struct cprof_error *err = cprof_target_threads(target, &tids, &n);
 	if (!err)
-		*ret_bytes = cprof_heap_baseline_of(cprof_buffer_text(&text));
+		err = cprof_stack_claims_read(stacks, smaps, target->pid, tids, n, 0);
+	return err ? err : cprof_heap_baseline_of(smaps, stacks, ret_bytes);
+}
+
+struct cprof_error *cprof_heap_baseline(const struct cprof_target *target, uint64_t *ret_bytes)
+{
+	struct cprof_smaps smaps = { 0 };
+	struct cprof_resident *stacks = calloc(1, sizeof(*stacks));
+	if (!stacks)
+		return cprof_error_no_memory();
+	struct cprof_error *err = cprof_smaps_read(cprof_target_living_tid(target), &smaps);
+	if (!err)
+		err = sum_up(target, &smaps, stacks, ret_bytes);
+	cprof_resident_deinit(stacks);
+	free(stacks);
+	cprof_smaps_deinit(&smaps);
 	return err;
 }

@@ -7,17 +7,20 @@
 #define CPROF_ATTACH_HEAP_HEAP_BASELINE_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "attach/heap/resident/resident.h"
+#include "attach/heap/resident/smaps.h"
+#include "attach/target/target.h"
 #include "cprof/error.h"
 
 /*
  * Bytes of private writable memory without a file that are resident or swapped out: heaps and what allocators
- * map. From /proc/PID/smaps; stacks that are named there are left out. Errors: NO_TARGET, DENIED, OS.
+ * map. From /proc/PID/smaps; stacks of threads are left out. Does not stop the target. Errors: NO_TARGET, DENIED, OS, BAD_DATA, NO_MEMORY.
  */
-struct cprof_error *cprof_heap_baseline(pid_t pid, uint64_t *ret_bytes);
+struct cprof_error *cprof_heap_baseline(const struct cprof_target *target, uint64_t *ret_bytes);
 
-/* The same from the text of that file. */
-uint64_t cprof_heap_baseline_of(const char *smaps);
+/* The same from that file, and from the claims of stacks (stack_claims.h), which are settled here. Errors: NO_MEMORY. */
+struct cprof_error *cprof_heap_baseline_of(const struct cprof_smaps *smaps,
+					   struct cprof_resident *stacks, uint64_t *ret_bytes);
 
 #endif

@@ -16,11 +16,12 @@
 #include "base/cleanup.h"
 #include "convert/profile/heap_age.h"
 
-#define ROOT            "[before attach]"
-#define FRAMES_MAX      5
-#define VALUES_MAX      8
-#define UNEXPLAINED_MIN ((uint64_t)16 << 20) /* less may be stacks of threads and the like */
-#define FRESH_MIN       65536u               /* fewer are not worth looking through */
+#define ROOT       "[before attach]"
+#define FRAMES_MAX 5
+#define VALUES_MAX 8
+#define UNEXPLAINED_MIN                                                                            \
+	((uint64_t)16 << 20) /* less may be stacks that are not known as such, and the like */
+#define FRESH_MIN 65536u     /* fewer are not worth looking through */
 
 void cprof_heap_before_init(struct cprof_heap_before *before, struct cprof_session *session,
 			    struct cprof_process *process, struct cprof_run_log *log)
@@ -74,7 +75,7 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 				      (int)before->process->target->pid);
 	if (err)
 		return err;
-	err = cprof_heap_baseline(before->process->target->pid, &before->resident_bytes);
+	err = cprof_heap_baseline(before->process->target, &before->resident_bytes);
 	/* With an allocator it only tells how much is in none. */
 	if (err && before->then.n_allocators && err->code != CPROF_ERR_NO_MEMORY) {
 		cprof_error_free(err);

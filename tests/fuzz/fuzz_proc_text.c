@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes as texts of /proc/PID: maps and smaps, status, limits, meminfo, fdinfo, cgroup with mountinfo. A zero byte parts two texts. */
+/* Bytes as texts of /proc/PID: maps, status, limits, meminfo, fdinfo, cgroup with mountinfo. A zero byte parts two texts. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/heap/heap_baseline.h"
 #include "attach/target/foreign_pid.h"
 #include "attach/target/head_room.h"
 #include "attach/target/memory_cgroup.h"
@@ -57,7 +56,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *second = text + strlen(text) + 1;
 	read_maps(text, second);
 	read_groups(text, second);
-	cprof_heap_baseline_of(text);
 	cprof_head_room_limit_of(text, "Max address space");
 	cprof_head_room_bytes_of(text, "VmLck:");
 	cprof_head_room_bytes_of(text, "MemAvailable:");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/heap/heap_baseline.h"
 #include "attach/heap/resident/resident.h"
 #include "attach/heap/resident/stack_claims.h"
 
@@ -51,6 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		err = cprof_resident_settle(&resident, &smaps, pages, NULL);
 	if (!err)
 		check(&resident, &smaps);
+	cprof_resident_deinit(&resident);
+	uint64_t bytes;
+	if (!err)
+		err = cprof_stack_claims_add(&resident, &smaps, sps, 4, 0x10000, 0);
+	if (!err)
+		err = cprof_heap_baseline_of(&smaps, &resident, &bytes);
 	cprof_error_free(err);
 	cprof_resident_deinit(&resident);
 	cprof_smaps_deinit(&smaps);

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "attach/heap/heap_baseline.h"
 #include "attach/heap/resident/page_bits.h"
 #include "attach/heap/resident/resident.h"
 #include "attach/heap/resident/smaps.h"
@@ -96,6 +97,22 @@ TEST(smaps_refuses_what_no_kernel_writes)
 		cprof_error_free(err);
 		cprof_smaps_deinit(&smaps);
 	}
+}
+
+TEST(resident_heap_like_memory_has_no_stacks_of_threads_in_it)
+{
+	struct cprof_smaps smaps;
+	struct cprof_resident resident = { 0 };
+	uint64_t bytes = 0, sps[] = { 0xc100 };
+	CHECK(!parse(text, &smaps));
+	CHECK(!cprof_heap_baseline_of(&smaps, &resident, &bytes));
+	CHECK_UINT(bytes, (12 + 4 + 16 + 4) * 1024);
+	cprof_resident_deinit(&resident);
+	CHECK(!cprof_stack_claims_add(&resident, &smaps, sps, 1, 0x10000, 0));
+	CHECK(!cprof_heap_baseline_of(&smaps, &resident, &bytes));
+	CHECK_UINT(bytes, (12 + 4 + 4) * 1024);
+	cprof_resident_deinit(&resident);
+	cprof_smaps_deinit(&smaps);
 }
 
 TEST(resident_lines_add_up_without_a_claim)

@@ -70,7 +70,7 @@ struct cprof_error *cprof_stack_claims_add(struct cprof_resident *resident,
 					   const struct cprof_smaps *smaps, uint64_t *sps,
 					   size_t n_sps, uint64_t stack_bytes, uint32_t rank)
 {
-	const uint32_t line = cprof_resident_line(resident, "stacks of threads");
+	const uint32_t line = cprof_resident_line(resident, CPROF_STACK_CLAIMS_LINE);
 	struct lengths lengths = { 0 };
 	struct cprof_error *err = NULL;
 	if (n_sps)

@@ -20,6 +20,8 @@
 #include "attach/heap/resident/smaps.h"
 #include "cprof/error.h"
 
+#define CPROF_STACK_CLAIMS_LINE "stacks of threads"
+
 /*
  * Claim the stacks for the line of that name, behind `rank` - 1. `tids` are its threads; of at most 4,096 of them the stack
  * pointer is asked. Errors: NO_MEMORY.
