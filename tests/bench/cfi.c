@@ -21,6 +21,7 @@
 #include "cprof/module.h"
 #include "symbolize/unwind/cfi.h"
 #include "symbolize/unwind/cfi_reader.h"
+#include "tests/tools/random_address.h"
 
 #define COLUMNS 17 /* x86-64: general registers and the return address */
 #define STEPS   100000u
@@ -172,23 +173,6 @@ static enum verdict compare(struct cprof_cfi *cfi, const struct library *library
 }
 
 /* ---- one file ---- */
-
-static uint64_t random_address(const struct cprof_module *module)
-{
-	uint64_t total = 0;
-	for (size_t i = 0; i < module->n_segments; i++)
-		total += module->segments[i].flags & PF_X ? module->segments[i].file_size : 0;
-	uint64_t at = total ? ((uint64_t)random() << 31 | (uint64_t)random()) % total : 0;
-	for (size_t i = 0; i < module->n_segments; i++) {
-		const struct cprof_segment *segment = &module->segments[i];
-		if (!(segment->flags & PF_X))
-			continue;
-		if (at < segment->file_size)
-			return segment->file_addr + at;
-		at -= segment->file_size;
-	}
-	return 0;
-}
 
 static bool fail(const char *path, struct cprof_error *err)
 {

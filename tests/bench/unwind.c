@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "cprof/buffer.h"
 #include "cprof/unwind.h"
+#include "tests/tools/live_memory.h"
 
 #define SAMPLES_MAX 20000
 #define FRAMES_MAX  512
@@ -117,12 +117,6 @@ static bool copy_read(void *ctx, uint64_t addr, void *buf, size_t n)
 		return false;
 	memcpy(buf, sample->stack + (addr - start), n);
 	return true;
-}
-
-static bool live_read(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	struct iovec local = { buf, n }, remote = { (void *)(uintptr_t)addr, n };
-	return process_vm_readv(*(pid_t *)ctx, &local, 1, &remote, 1, 0) == (ssize_t)n;
 }
 
 /* Samples are walked where the kernel has just written them, so their bytes are brought near first. */

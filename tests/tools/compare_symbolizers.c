@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "cprof/symbolizer.h"
 #include "symbolize/names/symbolizer_names.h"
+#include "tests/tools/random_address.h"
 
 #define ADDRS_MAX (1u << 20)
 
@@ -152,23 +153,6 @@ static void print(const struct way *way)
 		printf("%s %s:%" PRId64 ":%" PRId64 " from %" PRId64 "%s", way->frames[i].name,
 		       way->frames[i].file, way->frames[i].line, way->frames[i].column,
 		       way->frames[i].start_line, i + 1 < way->n ? " < " : "\n");
-}
-
-static uint64_t random_address(const struct cprof_module *module)
-{
-	uint64_t total = 0;
-	for (size_t i = 0; i < module->n_segments; i++)
-		total += module->segments[i].flags & PF_X ? module->segments[i].file_size : 0;
-	uint64_t at = total ? ((uint64_t)random() << 31 | (uint64_t)random()) % total : 0;
-	for (size_t i = 0; i < module->n_segments; i++) {
-		const struct cprof_segment *segment = &module->segments[i];
-		if (!(segment->flags & PF_X))
-			continue;
-		if (at < segment->file_size)
-			return segment->file_addr + at;
-		at -= segment->file_size;
-	}
-	return 0;
 }
 
 static size_t read_addresses(uint64_t *addrs)

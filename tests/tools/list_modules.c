@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 #include "attach/threads/core_maps.h"
 #include "cprof/maps.h"
 #include "cprof/module.h"
+#include "tests/tools/live_memory.h"
 
 static void check(struct cprof_error *err)
 {
@@ -22,12 +22,6 @@ static void check(struct cprof_error *err)
 		return;
 	fprintf(stderr, "list_modules: %s\n", err->message);
 	exit(1);
-}
-
-static bool live_read(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	struct iovec local = { buf, n }, remote = { (void *)(uintptr_t)addr, n };
-	return process_vm_readv(*(pid_t *)ctx, &local, 1, &remote, 1, 0) == (ssize_t)n;
 }
 
 /* All mappings of the file around mapping `at`: they follow one another. */

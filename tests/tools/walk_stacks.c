@@ -22,12 +22,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cprof/symbolizer.h"
 #include "cprof/unwind.h"
+#include "tests/tools/live_memory.h"
 
 #define THREADS_MAX 64
 #define RING_PAGES  256u
@@ -50,12 +50,6 @@ static bool copy_read(void *ctx, uint64_t addr, void *buf, size_t n)
 		return false;
 	memcpy(buf, copy->bytes + (addr - copy->start), n);
 	return true;
-}
-
-static bool live_read(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	struct iovec local = { buf, n }, remote = { (void *)(uintptr_t)addr, n };
-	return process_vm_readv(*(pid_t *)ctx, &local, 1, &remote, 1, 0) == (ssize_t)n;
 }
 
 static struct perf_event_mmap_page *ring_open(pid_t tid, int *ret_fd)
