@@ -199,6 +199,7 @@ enum clone_form {
 	NUMBERED,
 	ALONE,
 	MANGLED,
+	EITHER, /* with a number or behind mangled names */
 };
 static const struct {
 	const char *word;
@@ -220,8 +221,12 @@ static const struct {
 	/* clang: LTO, block sections, specialized and outlined code, OpenMP; BOLT */
 	{ "llvm", NUMBERED, false },
 	{ "__uniq", NUMBERED, false },
-	{ "warm", NUMBERED, false },
-	{ "hot", NUMBERED, false },
+	{ "warm", EITHER, false },
+	{ "hot", EITHER, false },
+	{ "unlikely", EITHER, false },
+	{ "str", NUMBERED, false },
+	{ "cfi", ALONE, false },
+	{ "cfi_jt", ALONE, false },
 	{ "__part", NUMBERED, false },
 	{ "eh", MANGLED, false },
 	{ "specialized", NUMBERED, false },
@@ -232,6 +237,7 @@ static const struct {
 	{ "extracted", MANGLED, false },
 	{ "omp_outlined", ALONE, false },
 	{ "omp_outlined_debug__", ALONE, false },
+	{ "omp_par", ALONE, false },
 	{ "org", NUMBERED, false },
 	/* coroutines */
 	{ "actor", MANGLED, false },
@@ -267,8 +273,8 @@ static bool is_clone_word(const char *text, size_t len, bool has_number, bool is
 			continue;
 		if (memcmp(word, text, n) == 0)
 			return clone_suffixes[i].form == ALONE ||
-			       (clone_suffixes[i].form == NUMBERED && has_number) ||
-			       (clone_suffixes[i].form == MANGLED && is_mangled);
+			       (clone_suffixes[i].form != MANGLED && has_number) ||
+			       (clone_suffixes[i].form != NUMBERED && is_mangled);
 	}
 	return false;
 }
@@ -283,7 +289,9 @@ static size_t without_clone(const char *name)
 		if (name[at] != '.')
 			continue;
 		size_t part = end - at - 1;
-		if (is_clone_word(name + at + 1, part, number, is_mangled))
+		/* "..omp_par" */
+		if (is_clone_word(name + at + 1, part, number, is_mangled) ||
+		    (!part && end == len && name[len]))
 			len = at;
 		else if (number || !is_number(name + at + 1, part))
 			break;
@@ -291,6 +299,30 @@ static size_t without_clone(const char *name)
 		end = at;
 	}
 	return len;
+}
+
+/*
+ * The function that a block of clang's -fblocks is written in: "__work_block_invoke_2", "__11-[File read]_block_invoke". Its own part
+ * of `name` starts at *ret_start; the length is 0 where `name` is none of a block.
+ */
+static size_t around_block(const char *name, size_t len, const char **ret_start)
+{
+	static const char suffix[] = "_block_invoke";
+	const size_t n = sizeof(suffix) - 1;
+	size_t end = len;
+	while (end && name[end - 1] >= '0' && name[end - 1] <= '9')
+		end--;
+	if (end < len && end && name[end - 1] == '_')
+		end--;
+	else
+		end = len;
+	if (strncmp(name, "__", 2) != 0 || end <= n + 2 || memcmp(name + end - n, suffix, n) != 0)
+		return 0;
+	const char *start = name + 2, *method = start + strspn(start, "0123456789");
+	if (method > start && (*method == '-' || *method == '+'))
+		start = method;
+	*ret_start = start;
+	return (size_t)(name + end - n - start);
 }
 
 /* ---- Rust ---- */
@@ -357,7 +389,10 @@ char *cprof_demangle(const char *name, enum cprof_demangle form)
 	if (form == CPROF_DEMANGLE_NONE)
 		return NULL;
 	size_t full = strlen(name), len = full > NAME_MAX_ ? full : without_clone(name);
-	char *plain = len < full ? strndup(name, len) : NULL;
+	const char *start = name;
+	size_t in_block = around_block(name, len, &start);
+	len = in_block ? in_block : len;
+	char *plain = len < full ? strndup(start, len) : NULL;
 	const char *mangled = plain ? plain : name;
 	char *text = NULL;
 	if (full > NAME_MAX_)
