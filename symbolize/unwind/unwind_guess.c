@@ -62,6 +62,19 @@ static bool in_code(struct cprof_walk *w, uint64_t addr)
 	return cprof_walk_map(w, addr, &module);
 }
 
+/* HotSpot's stub at a method's entry keeps a word of its own between the frame pointer and the return address. */
+static bool behind_a_word(struct cprof_walk *w, uint64_t fp, struct cprof_walk_caller *caller)
+{
+	uint64_t ra;
+	if (!w->module || w->module->kind != CPROF_MODULE_ANONYMOUS || !w->frame.code.is_return)
+		return false;
+	if (cprof_walk_word(w, fp + 16, &ra) && within_generated(w, ra, fp, UINT64_MAX) &&
+	    accept(w, fp + 16, ra, fp + 24, caller))
+		return true;
+	w->failed = false;
+	return false;
+}
+
 /* {caller's frame pointer, return address} stand at the frame pointer, on both of our CPUs. */
 static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *caller)
 {
@@ -85,7 +98,7 @@ static bool by_frame_pointer(struct cprof_walk *w, struct cprof_walk_caller *cal
 	}
 	/* The outermost function was called by nobody (Go's goroutines return to the middle of goexit). */
 	if (!accept(w, fp + 8, ra, fp + 16, caller) && !within_generated(w, ra, fp, caller_fp) &&
-	    !(caller_fp == 0 && in_code(w, caller->pc)))
+	    !(caller_fp == 0 && in_code(w, caller->pc)) && !behind_a_word(w, fp, caller))
 		return false;
 	cprof_walk_caller_set(caller, arch->fp, caller_fp);
 	return true;

@@ -368,6 +368,24 @@ TEST(walk_guesses_by_frame_pointer_only_what_follows_a_call)
 	world_free(w);
 }
 
+TEST(walk_finds_the_return_address_behind_a_word_of_the_stub_at_a_java_methods_entry)
+{
+	/* {caller's frame pointer, a mark, return address}, as the stub leaves them that asks whether a method may be entered. */
+	struct world *w = world_new(&cprof_arch_x86_64);
+	w->regs.pc = FN(A) + 10;
+	w->regs.r[6] = STACK + 80;
+	w->copy[0] = CALL(B);
+	w->copy[10] = 0;
+	w->copy[11] = UINT64_MAX;
+	w->copy[12] = CALL(ROOT);
+	world_open(w);
+	w->module.kind = CPROF_MODULE_ANONYMOUS;
+	EXPECT(w, false, CPROF_STOP_ROOT, FN(A) + 10, CALL(B), CALL(ROOT));
+	w->copy[12] = CALL(ROOT) + 1; /* no call stands before it */
+	EXPECT(w, false, CPROF_STOP_NO_RULE, FN(A) + 10, CALL(B));
+	world_free(w);
+}
+
 TEST(walk_reads_the_rule_off_the_code_where_there_is_no_other)
 {
 	/* sub $24,%rsp; (here) add $24,%rsp; pop %rbx; ret, with nothing in rbp. */
