@@ -17,6 +17,7 @@
 
 #include "base/cache_dir.h"
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "base/printable_text.h"
 #include "convert/cli/commands.h"
 #include "convert/cli/shell_line.h"
@@ -35,6 +36,14 @@ struct session {
 
 /* libedit's completion callback has no context, so the shell that is running is kept here. */
 static const struct session *running;
+
+/* The signal that has ended the shell; 0: none. */
+static volatile sig_atomic_t ended_by;
+
+/* What the shell takes as its own on a terminal; its reports do not. */
+static const int shell_signals[] = { SIGINT, SIGHUP, SIGTERM };
+
+#define N_SIGNALS (sizeof(shell_signals) / sizeof(shell_signals[0]))
 
 static void print_error(struct cprof_error *err)
 {
@@ -211,15 +220,16 @@ static struct cprof_error *run_report(const struct session *session,
 static struct cprof_error *run_in_child(const struct session *session,
 					const struct cprof_shell_line *line)
 {
-	sigset_t interrupt, before;
+	sigset_t ours, before;
 	fflush(stdout);
-	sigemptyset(&interrupt);
-	sigaddset(&interrupt, SIGINT);
-	sigprocmask(SIG_BLOCK, &interrupt,
-		    &before); /* the child is not to take it as the shell does */
+	sigemptyset(&ours);
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaddset(&ours, shell_signals[i]);
+	sigprocmask(SIG_BLOCK, &ours,
+		    &before); /* the child is not to take them as the shell does */
 	pid_t child = fork();
-	if (child == 0)
-		signal(SIGINT, SIG_DFL);
+	for (size_t i = 0; child == 0 && i < N_SIGNALS; i++)
+		signal(shell_signals[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (child < 0)
 		return run_report(session, line);
@@ -230,9 +240,11 @@ static struct cprof_error *run_in_child(const struct session *session,
 		_exit(fflush(stdout) != 0);
 	}
 	int status = 0;
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGINT)
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+		if (ended_by)
+			kill(child, SIGTERM);
+	}
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGINT && !ended_by)
 		return cprof_error_new(CPROF_ERR_OS, "the report ended with signal %d",
 				       WTERMSIG(status));
 	if (WIFSIGNALED(status))
@@ -326,7 +338,7 @@ static char *complete_word(const char *text, int state)
 					   : cprof_profile_text(p, p->functions[at - types].name);
 		if (n && strncmp(name, text, n) == 0) {
 			at++;
-			return strdup(name);
+			return cprof_printable_take(strdup(name)); /* libedit shows it */
 		}
 	}
 	return NULL;
@@ -354,13 +366,17 @@ static void find_history(char *path, size_t room)
 		snprintf(path, room, "%s/.cprof_history", home);
 }
 
-/* Where Ctrl-C goes while a line is typed: that line is given up, as in other shells. */
+/*
+ * Where signals go while a line is typed. With Ctrl-C that line is given up, as in other shells; where the terminal goes away,
+ * or somebody ends us, the shell ends as with Ctrl-D, so that no file of it is left, and then as the signal wants.
+ */
 static sigjmp_buf at_prompt;
 static volatile sig_atomic_t typing;
 
-static void on_interrupt(int signal_number)
+static void on_signal(int signal_number)
 {
-	(void)signal_number;
+	if (signal_number != SIGINT)
+		ended_by = signal_number;
 	if (!typing)
 		return;
 	typing = 0;
@@ -372,7 +388,7 @@ static char *read_line(void)
 	while (sigsetjmp(at_prompt, 1) != 0)
 		fputc('\n', stdout);
 	typing = 1;
-	char *line = readline(prompt);
+	char *line = ended_by ? NULL : readline(prompt);
 	typing = 0;
 	return line;
 }
@@ -392,7 +408,7 @@ static void remember(const char *line, const char *history)
 static void read_terminal(struct session *session)
 {
 	char history[4096], *line;
-	struct sigaction action = { .sa_handler = on_interrupt }, before;
+	struct sigaction action = { .sa_handler = on_signal }, before[N_SIGNALS];
 	find_history(history, sizeof(history));
 	rl_readline_name = "cprof";
 	rl_attempted_completion_function = complete;
@@ -400,7 +416,8 @@ static void read_terminal(struct session *session)
 	stifle_history(1000);
 	if (*history)
 		read_history(history);
-	sigaction(SIGINT, &action, &before);
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaction(shell_signals[i], &action, &before[i]);
 	bool more = true;
 	while (more && (line = read_line())) {
 		remember(line, history);
@@ -410,7 +427,8 @@ static void read_terminal(struct session *session)
 	}
 	if (more) /* Ctrl-D leaves the cursor behind the prompt */
 		fputc('\n', stdout);
-	sigaction(SIGINT, &before, NULL);
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaction(shell_signals[i], &before[i], NULL);
 }
 
 static void read_pipe(struct session *session)
@@ -453,6 +471,8 @@ static struct cprof_error *run_shell(struct cprof_options *options, struct cprof
 	running = NULL;
 	remove_pictures(&session);
 	cprof_intern_deinit(&session.memory);
+	if (ended_by)
+		raise(ended_by);
 	return NULL;
 }
 
