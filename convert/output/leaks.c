@@ -342,6 +342,7 @@ static void fit(const struct cprof_leaks *leaks, struct cprof_leak *row)
 	row->inuse = row->all[last].value;
 	row->old = row->aged[last].value;
 	row->samples = row->aged[last].samples;
+	row->sure = row->slope.low > 0 && (!leaks->ages || row->samples >= CPROF_LEAK_SURE_SAMPLES);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -381,7 +382,7 @@ static struct cprof_error *make(struct gathering *g)
 		fill_between(g, &leaks->rows[i]);
 		fit(leaks, &leaks->rows[i]);
 		leaks->n_grow += leaks->rows[i].slope.value > GROWS;
-		leaks->n_sure += leaks->rows[i].slope.value > GROWS && leaks->rows[i].slope.low > 0;
+		leaks->n_sure += leaks->rows[i].slope.value > GROWS && leaks->rows[i].sure;
 	}
 	fit(leaks, &leaks->whole);
 	if (leaks->n)

@@ -18,12 +18,18 @@
 #include "convert/report/report.h"
 #include "cprof/error.h"
 
+/*
+ * So many sampled old blocks at least. By chance alone one would do; but one may be old because the program got no processor for a while.
+ */
+#define CPROF_LEAK_SURE_SAMPLES 3
+
 struct cprof_leak {
 	uint32_t process;         /* of cprof_leaks.processes */
 	uint32_t sample;          /* one of this stack: its frames are those of cprof_root_stacks */
 	struct cprof_slope slope; /* bytes a second */
 	double inuse, old;        /* bytes at the last moment: of all blocks, and of old ones */
 	double samples;           /* of the old ones */
+	bool sure; /* it grows: the lower bound is above 0, and not by one block alone */
 	struct cprof_slope_point *all;  /* owned: all blocks at each moment; at: seconds */
 	struct cprof_slope_point *aged; /* owned: the old ones, likewise */
 };
@@ -39,7 +45,7 @@ struct cprof_leaks {
 	bool ages;
 	double old_s;            /* what is old; 0: every block */
 	struct cprof_leak *rows; /* owned: every stack; those that grow first, by the lower bound */
-	uint32_t n, n_grow, n_sure; /* of them: slope above 0; lower bound above 0 */
+	uint32_t n, n_grow, n_sure; /* of them: slope above 0; and sure */
 	struct cprof_leak whole;    /* all stacks together */
 };
 

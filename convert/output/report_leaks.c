@@ -28,11 +28,10 @@ static void put_line(const struct cprof_leak *row, FILE *out)
 	char slope[CPROF_MEASURE_LABEL_MAX], low[CPROF_MEASURE_LABEL_MAX],
 		high[CPROF_MEASURE_LABEL_MAX], inuse[CPROF_MEASURE_LABEL_MAX],
 		old[CPROF_MEASURE_LABEL_MAX];
-	const bool sure = row->slope.low > 0;
 	fprintf(out, "%11s %11s %11s %11s %11s %8.0f  %-5s", per_minute(row->slope.value, slope),
-		per_minute(sure ? row->slope.low : 0, low), per_minute(row->slope.high, high),
-		bytes_text(row->inuse, inuse), bytes_text(row->old, old), row->samples,
-		sure ? "yes" : "maybe");
+		per_minute(row->slope.low > 0 ? row->slope.low : 0, low),
+		per_minute(row->slope.high, high), bytes_text(row->inuse, inuse),
+		bytes_text(row->old, old), row->samples, row->sure ? "yes" : "maybe");
 }
 
 static void put_row(struct cprof_leaks *leaks, const struct cprof_leak *row, FILE *out)
@@ -140,7 +139,7 @@ static void put_json_row(struct cprof_leaks *leaks, const struct cprof_leak *row
 		"\"at_most\":%.3f,\"inuse_bytes\":%.0f,\"old_bytes\":%.0f,\"old_samples\":%.0f,"
 		"\"sure\":%s",
 		row->slope.value, row->slope.error, row->slope.low, row->slope.high, row->inuse,
-		row->old, row->samples, row->slope.low > 0 ? "true" : "false");
+		row->old, row->samples, row->sure ? "true" : "false");
 	put_points("inuse", row->all, leaks->n_moments, out);
 	put_points("old", row->aged, leaks->n_moments, out);
 	if (has_stack) {
