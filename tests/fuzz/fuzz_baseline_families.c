@@ -11,6 +11,7 @@
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_samples.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
+#include "attach/heap/baseline/mimalloc_map.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
@@ -178,6 +179,37 @@ static void mimalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	cprof_map64_deinit(&delayed);
 }
 
+struct map_ctx {
+	struct cprof_baseline_memory *memory;
+	uint64_t done;
+};
+
+static struct cprof_error *on_map_page(void *ctx, struct cprof_mimalloc_page *page,
+				       const struct cprof_mimalloc_arena *arena)
+{
+	static uint64_t bits[CPROF_MIMALLOC_BLOCKS / 64];
+	struct map_ctx *it = ctx;
+	unsigned n;
+	if (page->start < it->done || page->end <= page->start || !page->block_bytes ||
+	    page->capacity * page->block_bytes > page->end - page->first ||
+	    (arena && (arena->start >= page->start || arena->end < page->end ||
+		       arena->start + arena->heads > page->start)))
+		abort();
+	it->done = page->end;
+	if (cprof_mimalloc_page_free(it->memory, page, bits, &n) && n > page->capacity)
+		abort();
+	return NULL;
+}
+
+static void mimalloc_map(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	struct map_ctx it = { .memory = memory };
+	struct cprof_mimalloc_map map = { addr & ~7ull, addr / 4096 % CPROF_MIMALLOC_MAP_FORMS };
+	uint64_t broken;
+	cprof_mimalloc_map_find(memory, addr, addr + 4096, &map);
+	cprof_error_free(cprof_mimalloc_map_each(memory, &map, on_map_page, &it, &broken));
+}
+
 /* ---- gperftools ---- */
 
 struct tcmalloc_ctx {
@@ -273,7 +305,7 @@ static void kept_stacks(struct cprof_baseline_memory *memory, uint64_t addr)
 }
 
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
-	jemalloc, musl, mimalloc, gperftools, kept_stacks,
+	jemalloc, musl, mimalloc, gperftools, kept_stacks, mimalloc_map,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
+#include "attach/heap/baseline/mimalloc_map.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "attach/heap/baseline/musl_groups.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
@@ -291,6 +292,109 @@ TEST(mimalloc_page_with_a_ring_of_free_blocks_is_refused)
 	CHECK(!cprof_mimalloc_page_free(&memory, &page, bits, &n));
 	cprof_baseline_memory_deinit(&memory);
 	free(pages);
+}
+
+#define MI_ARENA 0x20000000000ull /* of 1 GiB, 11 slices of which are its head */
+#define MI_MAP   0x7f0000000000ull
+#define MI_SUB   0x7f0000300000ull
+#define MI_SLICE (MI_ARENA + 12 * 0x10000)
+
+/* A page with 100 blocks of 64 bytes of which 60 were ever ready, as each version describes it; where it is described. */
+static uint64_t make_mi_page(struct pages *pages, unsigned form)
+{
+	const uint64_t at = form ? MI_ARENA + 0x700 : MI_SLICE, first = MI_SLICE + 0x200;
+	const uint64_t arena = form ? MI_ARENA + 0x1000 : MI_ARENA;
+	const uint64_t free = first + 3 * 64, other = (first + 5 * 64) | 1;
+	put(pages, at + (form ? 16 : 8), free);
+	put(pages, at + (form ? 40 : 16), form ? 57 : 57 | 60 << 16 | 100ull << 32);
+	put(pages, at + (form ? 56 : 24), form ? 60 | 100 << 16 : 0);
+	put(pages, at + (form ? 64 : 32), other);
+	put(pages, at + (form ? 32 : 40), 64);
+	put(pages, at + 48, form ? first - at : first);
+	put(pages, at + 104 - (form ? 0 : 8), arena);
+	put(pages, at + 112 - (form ? 0 : 8), 12 | 1ull << 32);
+	put(pages, arena + 48, 0x4000);
+	put(pages, arena + 56, 11);
+	put(pages, first + 3 * 64, 0);
+	put(pages, first + 5 * 64, 0);
+	return at;
+}
+
+struct mi_told {
+	unsigned n, used, free;
+	uint64_t start, end, arena_bytes;
+	struct cprof_baseline_memory *memory;
+};
+
+static struct cprof_error *tell_mi(void *ctx, struct cprof_mimalloc_page *page,
+				   const struct cprof_mimalloc_arena *arena)
+{
+	struct mi_told *told = ctx;
+	uint64_t bits[4];
+	told->n++;
+	told->used = page->used;
+	told->start = page->start;
+	told->end = page->end;
+	told->arena_bytes = arena ? arena->end - arena->start + arena->heads : 0;
+	CHECK(cprof_mimalloc_page_free(told->memory, page, bits, &told->free));
+	CHECK_UINT(bits[0], 1 << 3 | 1 << 5);
+	return NULL;
+}
+
+static struct mi_told read_mi(struct pages *pages, unsigned form, uint64_t *broken)
+{
+	struct cprof_baseline_memory memory;
+	struct mi_told told = { .memory = &memory };
+	const struct cprof_mimalloc_map map = { MI_MAP, form };
+	open_pages(pages, &memory);
+	CHECK(!cprof_mimalloc_map_each(&memory, &map, tell_mi, &told, broken));
+	cprof_baseline_memory_deinit(&memory);
+	return told;
+}
+
+TEST(mimalloc_maps_of_both_versions_lead_to_pages_and_their_arena)
+{
+	for (unsigned form = 0; form < CPROF_MIMALLOC_MAP_FORMS; form++) {
+		struct pages *pages = calloc(1, sizeof(*pages));
+		uint64_t broken;
+		const uint64_t at = make_mi_page(pages, form);
+		put(pages, MI_MAP + (MI_SLICE >> 29) * 8, MI_SUB);
+		put(pages, MI_SUB + (MI_SLICE >> 16) % 8192 * 8, at);
+		const struct mi_told told = read_mi(pages, form, &broken);
+		CHECK_UINT(told.n, 1);
+		CHECK_UINT(told.used, 57);
+		CHECK_UINT(told.free, 2);
+		CHECK_UINT(told.start, MI_SLICE);
+		CHECK_UINT(told.end, MI_SLICE + 0x10000);
+		CHECK_UINT(told.arena_bytes, (1u << 30) + 11 * 0x10000);
+		free(pages);
+	}
+}
+
+TEST(mimalloc_map_entries_that_cannot_be_are_none)
+{
+	static const struct {
+		uint64_t at, word;
+	} rows[] = {
+		{ 16, 61 | 60 << 16 | 100ull << 32 },  /* more in use than there are */
+		{ 16, 57 | 160 << 16 | 100ull << 32 }, /* more ready than there is room for */
+		{ 8, MI_SLICE },                       /* a free block outside of the page */
+		{ 40, 60 },                            /* blocks are multiples of 8 bytes */
+		{ 40, 1ull << 46 },
+		{ 48, MI_SLICE + 0x20000 }, /* of another slice */
+		{ 48, 1ull << 63 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pages *pages = calloc(1, sizeof(*pages));
+		uint64_t broken;
+		const uint64_t at = make_mi_page(pages, 0);
+		put(pages, MI_MAP + (MI_SLICE >> 29) * 8, MI_SUB);
+		put(pages, MI_SUB + (MI_SLICE >> 16) % 8192 * 8, at);
+		put(pages, at + rows[i].at, rows[i].word);
+		CHECK_UINT(read_mi(pages, 0, &broken).n, 0);
+		CHECK(broken > 0);
+		free(pages);
+	}
 }
 
 /* ---- gperftools ---- */

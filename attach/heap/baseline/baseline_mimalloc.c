@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mimalloc 2.0 to 2.3, in its library or linked into the program: blocks from the entries of its segments and the lists of free blocks
- * (mimalloc_segments.h).
+ * mimalloc 2.0 to 3.6, in its library or linked into the program: pages from the entries of its segments (mimalloc_segments.h), since 3
+ * from its map of pages (mimalloc_map.h), and blocks from their lists of free blocks.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "attach/heap/baseline/baseline_data.h"
 #include "attach/heap/baseline/baseline_source.h"
 #include "attach/heap/baseline/baseline_teller.h"
+#include "attach/heap/baseline/mimalloc_map.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
 #include "cprof/hash.h"
 
@@ -18,6 +19,7 @@
 
 struct place {
 	uint64_t key;
+	struct cprof_mimalloc_map map; /* since 3; none: it has segments */
 };
 
 struct reading {
@@ -27,6 +29,8 @@ struct reading {
 	uint64_t free[CPROF_MIMALLOC_BLOCKS / 64];
 	struct cprof_mimalloc_segment segment;
 	uint64_t broken;
+	struct cprof_mimalloc_arena arena; /* since 3: that of the page before */
+	uint64_t done;                     /* and to where it was told */
 };
 
 /* ---- each segment ---- */
@@ -64,6 +68,7 @@ struct finding {
 	struct cprof_error *err;
 	uint64_t key;
 	unsigned tried;
+	struct cprof_mimalloc_map map;
 };
 
 static bool has_key(void *ctx, uint64_t start, uint64_t end)
@@ -99,6 +104,12 @@ static bool try_segment(void *ctx, struct cprof_mimalloc_segment *segment)
 	return finding->err || found;
 }
 
+static bool find_map(void *ctx, uint64_t start, uint64_t end)
+{
+	struct finding *finding = ctx;
+	return cprof_mimalloc_map_find(finding->target->memory, start, end, &finding->map);
+}
+
 static struct cprof_error *find(const struct cprof_baseline_target *target, void **ret_place)
 {
 	struct finding finding = { .target = target };
@@ -109,10 +120,13 @@ static struct cprof_error *find(const struct cprof_baseline_target *target, void
 		free(place);
 		return cprof_error_no_memory();
 	}
-	const bool found = each_segment(target, segment, try_segment, &finding) && !finding.err;
+	bool found = each_segment(target, segment, try_segment, &finding);
 	free(segment);
-	place->key = finding.key;
-	if (found)
+	if (!found && !finding.err)
+		finding.err = cprof_baseline_each_data(target->maps, target->modules, DATA_BYTES,
+						       find_map, &finding, &found);
+	*place = (struct place){ .key = finding.key, .map = finding.map };
+	if (found && !finding.err)
 		*ret_place = place;
 	else
 		free(place);
@@ -217,6 +231,78 @@ static bool on_segment(void *ctx, struct cprof_mimalloc_segment *segment)
 	return round->err;
 }
 
+static struct cprof_error *read_segments(const struct cprof_baseline_target *target,
+					 struct reading *reading, uint64_t key)
+{
+	struct round rounds[] = {
+		{ .reading = reading, .key = key, .page = note_heap },
+		{ .reading = reading, .key = key, .page = read_page, .counts = true },
+	};
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+		each_segment(target, &reading->segment, on_segment, &rounds[i]);
+		err = rounds[i].err;
+	}
+	return err;
+}
+
+/* ---- the map of 3 ---- */
+
+/* What is left of the arena that the pages so far were in; the next one, if any, begins at `next`. */
+static void end_arena(struct reading *reading)
+{
+	if (reading->done < reading->arena.end)
+		cprof_baseline_teller_place(&reading->teller, CPROF_BASELINE_FREE, 0, reading->done,
+					    reading->arena.end);
+	reading->arena = (struct cprof_mimalloc_arena){ 0 };
+}
+
+static struct cprof_error *begin_arena(struct reading *reading,
+				       const struct cprof_mimalloc_arena *arena)
+{
+	reading->arena = *arena;
+	reading->done = arena->start + arena->heads;
+	cprof_baseline_teller_place(&reading->teller, CPROF_BASELINE_OWN, 0, arena->start,
+				    reading->done);
+	return cprof_baseline_teller_range(&reading->teller, arena->start, arena->end);
+}
+
+static struct cprof_error *on_map_page(void *ctx, struct cprof_mimalloc_page *page,
+				       const struct cprof_mimalloc_arena *arena)
+{
+	struct reading *reading = ctx;
+	struct cprof_error *err = NULL;
+	const bool same = arena && arena->start == reading->arena.start;
+	/* What begins in memory that was given out already cannot be right, nor what ends outside. */
+	if (page->start < reading->done || (!same && page->start < reading->arena.end) ||
+	    (arena && page->end > arena->end) ||
+	    (!same && arena && arena->start < reading->arena.end)) {
+		reading->broken++;
+		return NULL;
+	}
+	if (!same)
+		end_arena(reading);
+	if (!same && arena)
+		err = begin_arena(reading, arena);
+	else if (!arena)
+		err = cprof_baseline_teller_range(&reading->teller, page->start, page->end);
+	if (arena)
+		cprof_baseline_teller_place(&reading->teller, CPROF_BASELINE_FREE, 0, reading->done,
+					    page->start);
+	reading->done = page->end;
+	return err ? err : read_page(reading, page);
+}
+
+static struct cprof_error *read_map(struct reading *reading, const struct cprof_mimalloc_map *map)
+{
+	uint64_t broken;
+	struct cprof_error *err =
+		cprof_mimalloc_map_each(reading->teller.memory, map, on_map_page, reading, &broken);
+	end_arena(reading);
+	reading->broken += broken;
+	return err;
+}
+
 static struct cprof_error *read_all(const struct cprof_baseline_target *target, void *place_,
 				    struct cprof_baseline_account *account)
 {
@@ -224,16 +310,11 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 	struct reading *reading = calloc(1, sizeof(*reading));
 	if (!reading)
 		return cprof_error_no_memory();
-	struct round rounds[] = {
-		{ .reading = reading, .key = place->key, .page = note_heap },
-		{ .reading = reading, .key = place->key, .page = read_page, .counts = true },
-	};
 	struct cprof_error *err = cprof_baseline_teller_init(&reading->teller, target->memory,
 							     account, cprof_baseline_mimalloc.name);
-	for (size_t i = 0; !err && i < sizeof(rounds) / sizeof(rounds[0]); i++) {
-		each_segment(target, &reading->segment, on_segment, &rounds[i]);
-		err = rounds[i].err;
-	}
+	if (!err)
+		err = place->map.addr ? read_map(reading, &place->map)
+				      : read_segments(target, reading, place->key);
 	if (!err)
 		cprof_baseline_teller_totals(&reading->teller)->resyncs += reading->broken;
 	cprof_baseline_teller_deinit(&reading->teller);
