@@ -219,9 +219,8 @@ class Compare:
         return arguments, self.run(self.cprof, arguments), self.run(self.pprof, arguments)
 
 
-def shape_of(text):
-    """Lines without what the order of equal things decides, sorted."""
-    return sorted(re.sub(rb'\bN+\d+|id="[^"]*"|^[+-]?\d+ |\(\d+\)', b"N", line) for line in text.splitlines())
+def without_callees(text):
+    return re.sub(rb"(?m)^(c?fn=).*\n", b"", text)
 
 
 def without_colours(text):
@@ -229,13 +228,15 @@ def without_colours(text):
 
 
 def classify(compare, arguments, ours, theirs):
-    """NULL where the pair is the same or of a known class; else None."""
+    """The class that the pair is of; None where it is of none."""
     if ours[0] != theirs[0]:
         return None
     if not ours[0] or ours[1] == theirs[1]:
         return "same" if ours[0] else "both refuse"
     if b" of 0 total" in theirs[1] and without_colours(ours[1]) == without_colours(theirs[1]):
         return "colours where the total is 0"
+    if "-callgrind" in arguments and "-drop_negative" in arguments and without_callees(ours[1]) == without_callees(theirs[1]):
+        return "callees that -drop_negative drops have no name in pprof"
     if len({compare.run(compare.pprof, arguments)[1] for _ in range(6)}) > 1:
         return "pprof's own order is chance"
     return None
