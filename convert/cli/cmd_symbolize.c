@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,7 +65,7 @@ static bool take_word(struct modes *modes, const char *word, size_t len)
 		{ "demangle=none", CPROF_DEMANGLE_NONE },
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strlen(known[i].word) != len || strncmp(known[i].word, word, len) != 0)
+		if (strlen(known[i].word) != len || strncasecmp(known[i].word, word, len) != 0)
 			continue;
 		bool none = strcmp(known[i].word, "none") == 0 || strcmp(known[i].word, "no") == 0;
 		modes->no_local |= none || strcmp(known[i].word, "remote") == 0;
@@ -424,9 +425,24 @@ static struct cprof_error *write_profile(const struct cprof_profile *profile, co
 	return err;
 }
 
+/* With a profile to report on, what is no file was meant as a mode. */
+static struct cprof_error *check_file(const struct cprof_options *options)
+{
+	if (!options->sources.len || access(options->symbolize, F_OK) == 0)
+		return NULL;
+	return cprof_error_hint(cprof_error_new(CPROF_ERR_USAGE,
+						"-symbolize: \"%s\" is neither a mode nor a file",
+						options->symbolize),
+				"modes are none, local, fastlocal and remote, with :force and "
+				":demangle=none, full, templates or default");
+}
+
 static struct cprof_error *run(struct cprof_options *options, struct cprof_profile *unused)
 {
 	(void)unused;
+	struct cprof_error *bad = check_file(options);
+	if (bad)
+		return bad;
 	CPROF_AUTO(free) char *path = output_name(options);
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_strings source = { 0 }, none = { 0 };

@@ -158,10 +158,14 @@ class Cprof(unittest.TestCase):
                                 (["-top", "-cum", "-flat", self.file], "conflicting options set"),
                                 (["-top", "-focus=(a", self.file], "parsing focus regexp: error parsing regexp: missing closing )"),
                                 (["-top", "-focus=(?=a)b", self.file], "unsupported Perl syntax"),
+                                (["-top", "-symbolize=nnone", self.file], '"nnone" is neither a mode nor a file'),
                                 (["-top", "-sample_index=nope", self.file], "must be one of: [samples]")):
             with self.subTest(arguments=arguments):
                 _, err = cprof(*arguments, status=2)
                 self.assertIn(want, err)
+
+    def test_modes_of_symbolizing_are_words_in_any_case(self):
+        self.assertEqual(cprof("-top", "-symbolize=None:Demangle=FULL", self.file), cprof("-top", "-symbolize=none", self.file))
 
     def test_the_habits_of_other_tools_lead_to_what_is_here(self):
         options = set(re.findall(r"^  -(\w+)", cprof("-help")[0].decode(), re.M))
