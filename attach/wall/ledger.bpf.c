@@ -19,7 +19,6 @@
 #define CORE __attribute__((preserve_access_index))
 
 struct task_struct {
-	unsigned int __state;
 	int on_cpu;
 	int pid;
 	int tgid;
@@ -175,24 +174,17 @@ int BPF_PROG(on_switch, _Bool preempt, struct task_struct *prev, struct task_str
 }
 
 /*
- * Only here a thread that has had no event yet still shows what it was in, asleep or stopped. Nothing changes before it is in a
- * queue, which may be another CPU's, and a while later.
+ * It is told also of one that was about to sleep and has not been switched out: that one goes on running. A thread that has had no
+ * event yet was asleep; of one that was stopped then, which nothing shows here any more, a row has been written from outside.
  */
-SEC("tp_btf/sched_waking")
-int BPF_PROG(on_waking, struct task_struct *task)
-{
-	if (task->tgid == target_tgid && !task->on_cpu && !find(task->pid))
-		add(task->pid, state_of(task, task->__state), 0);
-	return 0;
-}
-
-/* It is told also of one that was about to sleep and has not been switched out: that one goes on running. */
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(on_wakeup, struct task_struct *task)
 {
 	if (task->tgid != target_tgid)
 		return 0;
 	struct cprof_ledger_bpf_thread *thread = find(task->pid);
+	if (!thread && !task->on_cpu)
+		thread = add(task->pid, CPROF_LEDGER_BLOCKED, 0);
 	if (thread && !thread->ended_ns && thread->state >= CPROF_LEDGER_BLOCKED)
 		change(thread, task->pid, CPROF_LEDGER_WOKEN, bpf_ktime_get_ns());
 	return 0;

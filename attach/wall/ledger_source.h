@@ -26,8 +26,11 @@ struct cprof_ledger_source {
 
 	/* The window has begun, and will be over at `end_ns` (CLOCK_MONOTONIC; UINT64_MAX: nobody knows). Time is told in such steps. */
 	void (*start)(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step_ns);
-	/* It was over at `end_ns`: what comes later does not count. */
-	void (*stop)(void *state, uint64_t end_ns);
+	/*
+	 * It was over at `end_ns`: what comes later does not count. Returns when it was over indeed: a moment later, where that was not
+	 * known beforehand and changes have been counted since.
+	 */
+	uint64_t (*stop)(void *state, uint64_t end_ns);
 
 	/* While it lasts, as often as pause_ns says: threads come and go. Ended ones go to `ledger`. */
 	struct cprof_error *(*poll)(void *state, struct cprof_ledger *ledger);

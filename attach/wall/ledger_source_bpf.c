@@ -21,10 +21,11 @@
 
 #include "ledger.skel.h"
 
-#define POLL_NS     50000000ull
-#define TRIES_MAX   16 /* for a row that changes while it is read */
-#define UNTIL_LEAST 4096
-#define TOLD_MAX    1000 /* in one poll: more make steps wider */
+#define POLL_NS      50000000ull
+#define TRIES_MAX    16 /* for a row that changes while it is read */
+#define UNTIL_LEAST  4096
+#define STOP_MOST_NS 20000 /* between choosing the window's end and telling the program */
+#define TOLD_MAX     1000  /* in one poll: more make steps wider */
 
 struct bpf_source {
 	pid_t pid;
@@ -62,6 +63,33 @@ static struct cprof_error *load(struct bpf_source *source, bool timed)
 				      &source->told);
 }
 
+static bool read_stat(pid_t pid, pid_t tid, struct cprof_thread_stat *ret)
+{
+	char text[512];
+	return cprof_thread_read(pid, tid, "stat", text, sizeof(text)) > 0 &&
+	       cprof_thread_stat_parse(text, ret);
+}
+
+/*
+ * What a thread that stands still now was in before its first event only /proc shows. One that has gone on meanwhile and so has
+ * a row keeps that.
+ */
+static void put_stopped(const struct bpf_source *source)
+{
+	const struct cprof_ledger_bpf_thread row = { .state = CPROF_LEDGER_STOPPED };
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n = 0;
+	cprof_error_free(cprof_thread_list(source->pid, &tids, &n)); /* it may have ended */
+	for (size_t i = 0; i < n; i++) {
+		struct cprof_thread_stat stat;
+		const uint32_t tid = (uint32_t)tids[i];
+		if (read_stat(source->pid, tids[i], &stat) &&
+		    cprof_stand_still_thread(source->pid, tids[i], stat.state))
+			bpf_map__update_elem(source->skel->maps.threads, &tid, sizeof(tid), &row,
+					     sizeof(row), BPF_NOEXIST);
+	}
+}
+
 static void close_source(void *state)
 {
 	struct bpf_source *source = state;
@@ -84,6 +112,8 @@ static struct cprof_error *open_source(const struct cprof_run *run, bool timed, 
 	source->pid = run->targets[0]->pid;
 	source->until_most = UNTIL_LEAST;
 	err = load(source, timed);
+	if (!err)
+		put_stopped(source);
 	if (err) {
 		close_source(source);
 		return err;
@@ -100,10 +130,20 @@ static void start(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step
 	source->skel->data->end_ns = end_ns;
 }
 
-static void stop(void *state, uint64_t end_ns)
+/* The end comes to the program a moment after it was chosen. Where we were not let run in between, another one is. */
+static uint64_t stop(void *state, uint64_t end_ns)
 {
 	struct bpf_source *source = state;
-	source->end_ns = source->skel->data->end_ns = end_ns;
+	volatile __u64 *told_ns = &source->skel->data->end_ns;
+	if (*told_ns > end_ns) {
+		for (int i = 0; i < TRIES_MAX; i++) {
+			end_ns = cprof_clock_mono_ns();
+			*told_ns = end_ns;
+			if (cprof_clock_mono_ns() - end_ns < STOP_MOST_NS)
+				break;
+		}
+	}
+	return source->end_ns = end_ns;
 }
 
 /* ---- reading ---- */
@@ -278,11 +318,9 @@ static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)
 static struct cprof_error *add_still(const struct taking *taking, pid_t tid)
 {
 	const struct bpf_source *source = taking->source;
-	char text[512];
 	struct cprof_thread_stat stat;
 	if (cprof_ledger_find(taking->ledger, tid) != SIZE_MAX ||
-	    cprof_thread_read(source->pid, tid, "stat", text, sizeof(text)) <= 0 ||
-	    !cprof_thread_stat_parse(text, &stat) || stat.state == 'Z' || stat.state == 'X')
+	    !read_stat(source->pid, tid, &stat) || stat.state == 'Z' || stat.state == 'X')
 		return NULL;
 	const struct cprof_ledger_bpf_thread row = {
 		.state = stat.state == 'R' ? CPROF_LEDGER_ON_CPU

@@ -326,10 +326,10 @@ static void start(void *state, uint64_t start_ns, uint64_t end_ns, uint64_t step
 	cprof_stand_still_look(&source->still, start_ns);
 }
 
-static void stop(void *state, uint64_t end_ns)
+static uint64_t stop(void *state, uint64_t end_ns)
 {
 	struct proc_source *source = state;
-	source->end_ns = end_ns;
+	return source->end_ns = end_ns;
 }
 
 static struct cprof_error *poll_source(void *state, struct cprof_ledger *ledger)

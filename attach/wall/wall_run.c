@@ -323,6 +323,13 @@ static struct cprof_error *drain(struct wall *wall, uint64_t until_ns)
 	return err ? err : widen(wall);
 }
 
+/* Before anything else, as the threads go on. */
+static void stop_account(struct wall *wall)
+{
+	struct cprof_window *window = wall->run->window;
+	window->end_mono_ns = wall->tier->ledger->stop(wall->ledger_state, window->end_mono_ns);
+}
+
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
 
 static struct cprof_error *watch(struct wall *wall)
@@ -338,6 +345,8 @@ static struct cprof_error *watch(struct wall *wall)
 		size_t n = wall->feed ? cprof_cpu_feed_fds(wall->feed, fds, FDS_MAX) : 0;
 		n += cprof_wait_watch_fds(&wall->watch, fds + n, FDS_MAX - n);
 		more = cprof_window_wait(window, fds, n, pause_of(wall), &wall->run->log->counts);
+		if (!more)
+			stop_account(wall);
 		err = drain(wall, cprof_clock_mono_ns());
 		if (!err)
 			err = cprof_wall_requests_look(wall->feed, &wall->watch);
@@ -363,10 +372,8 @@ static struct cprof_error *finish_accounts(struct wall *wall)
 
 static struct cprof_error *end(struct wall *wall)
 {
-	const uint64_t end_ns = wall->run->window->end_mono_ns;
 	const uint64_t boot_ns = boot_ahead_ns();
 	struct cprof_error *err = NULL;
-	wall->tier->ledger->stop(wall->ledger_state, end_ns);
 	wall->slept_ns = boot_ns > wall->boot_before_ns ? boot_ns - wall->boot_before_ns : 0;
 	if (wall->feed) {
 		cprof_cpu_feed_stop(wall->feed);

@@ -268,8 +268,12 @@ class Statistics:
         self.over.set()
         self.looker.join()
 
+    def sleeps(self, tid):
+        with open(f"/proc/{self.pid}/task/{tid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "S"
+
     def end(self):
-        """Once whoever runs at all has run again, so that no wait of the window is open still."""
+        """Once whoever runs at all has run again or sleeps, so that no wait of the window for a CPU is open still."""
         self.__exit__()
         self.look()
         then = self.after
@@ -277,7 +281,7 @@ class Statistics:
 
         def again():
             self.look()
-            return all(self.after[tid][2] != then[tid][2] for tid in ran)
+            return all(self.after[tid][2] != then[tid][2] or self.sleeps(tid) for tid in ran)
         harness.wait_until(again, "each thread that runs has run again", pause=0.001)
         self.ended_ns = time.monotonic_ns()
 
@@ -412,29 +416,41 @@ class Attached(Base):
         finally:
             os.kill(self.target.pid, signal.SIGCONT)
 
+    def stop(self):
+        os.kill(self.target.pid, signal.SIGSTOP)
+        harness.wait_until(lambda: self.states() == {"T"}, "all its threads are stopped")
+
+    def check_stop_in_the_window(self, method, stopped_before):
+        out = self.path("stop.pb.gz")
+        try:
+            if stopped_before:
+                self.stop()
+            tool = harness.Process([harness.ATTACH, "-p", str(self.target.pid), "-mode", "wall", "-wall", "all", "-wall-method",
+                                    method, "-seconds", "0", "-f", "-o", out], stderr=subprocess.PIPE, text=True)
+            harness.wait_for_window(tool)
+            if not stopped_before:
+                self.stop()
+            least, looked = time.monotonic_ns(), sleeps(tool.pid)
+            harness.wait_until(lambda: sleeps(tool.pid) >= looked + 15, "it has been looked at")
+            least = time.monotonic_ns() - least
+        finally:
+            os.kill(self.target.pid, signal.SIGCONT)
+        harness.wait_until(lambda: "T" not in self.states(), "none of its threads is stopped")
+        tool.send_signal(signal.SIGINT)
+        _, stderr = tool.communicate(timeout=60)
+        profile = harness.Profile.read(out)
+        self.check_form(profile)
+        for tid, life in self.lives(profile).items():
+            self.assertAlmostEqual(life, profile.duration_nanos, delta=profile.duration_nanos / 100, msg=tid)
+            stopped = value(profile, WALL, tid=tid, state="stopped")
+            if "by bpf" in stderr:
+                self.assertGreaterEqual(stopped, least * 0.98, stderr)
+        self.assertGreaterEqual(value(profile, WALL, thread="mixed", state="stopped"), 1, stderr)
+
     def test_a_stop_in_the_window_is_told_from_waits(self):
-        for method in ("auto", "perf"):
-            with self.subTest(method):
-                out = self.path("stop.pb.gz")
-                tool = harness.Process([harness.ATTACH, "-p", str(self.target.pid), "-mode", "wall", "-wall", "all", "-wall-method",
-                                        method, "-seconds", "0", "-f", "-o", out], stderr=subprocess.PIPE, text=True)
-                harness.wait_for_window(tool)
-                os.kill(self.target.pid, signal.SIGSTOP)
-                try:
-                    harness.wait_until(lambda: self.states() == {"T"}, "all its threads are stopped")
-                    least, looked = time.monotonic_ns(), sleeps(tool.pid)
-                    harness.wait_until(lambda: sleeps(tool.pid) >= looked + 15, "it has been looked at")
-                    least = time.monotonic_ns() - least
-                finally:
-                    os.kill(self.target.pid, signal.SIGCONT)
-                tool.send_signal(signal.SIGINT)
-                _, stderr = tool.communicate(timeout=60)
-                profile = harness.Profile.read(out)
-                self.check_form(profile)
-                tid, = {labels["tid"] for _, _, labels in profile.samples if labels.get("thread") == "mixed"}
-                stopped = value(profile, WALL, tid=tid, state="stopped")
-                self.assertGreaterEqual(stopped, least * 0.98 if "by bpf" in stderr else 1, stderr)
-                self.assertAlmostEqual(value(profile, WALL, tid=tid), profile.duration_nanos, delta=profile.duration_nanos / 100)
+        for method, stopped_before in (("auto", False), ("auto", True), ("perf", False)):
+            with self.subTest(method, stopped_before=stopped_before):
+                self.check_stop_in_the_window(method, stopped_before)
 
     def test_overhead_bounds_what_is_kept(self):
         _, stderr = self.attach("-overhead", "0.05%", "-seconds", "1")
