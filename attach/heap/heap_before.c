@@ -442,6 +442,11 @@ static struct cprof_error *add_unexplained(struct cprof_heap_before *before,
 				   "%smost of the memory that is no file's cannot be told: %" PRIu64
 				   " MiB are %s",
 				   before->who, bytes >> 20, why);
+	else
+		cprof_run_log_note(before->log, CPROF_NOTE_WARNING,
+				   "%s%s: the %" PRIu64 " KiB that look like a heap's are one "
+				   "sample, [allocated before attach]",
+				   before->who, why, bytes >> 10);
 	return add_untold(before, zeros, why, bytes);
 }
 

@@ -109,6 +109,45 @@ uint64_t cprof_remote_gadgets_return_ip(const struct cprof_remote_gadgets *gadge
 	       (first == long_form[0] ? sizeof(long_form) : sizeof(short_form));
 }
 
+static bool is_libc(const struct cprof_map *map)
+{
+	const char *slash = strrchr(map->path, '/');
+	const char *name = slash ? slash + 1 : map->path;
+	return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-2.", 7) == 0 ||
+	       strncmp(name, "ld-musl-", 8) == 0;
+}
+
+/*
+ * The C library first, which mostly has all, then what is small: a page of text that is read counts as the process's from then on,
+ * and a browser has 180 MB of it.
+ */
+static int by_promise(const void *a_, const void *b_)
+{
+	const struct cprof_map *a = *(struct cprof_map *const *)a_,
+			       *b = *(struct cprof_map *const *)b_;
+	const uint64_t a_bytes = a->end - a->start, b_bytes = b->end - b->start;
+	if (is_libc(a) != is_libc(b))
+		return is_libc(a) ? -1 : 1;
+	if (a_bytes != b_bytes)
+		return a_bytes < b_bytes ? -1 : 1;
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+/* Files and the vdso only: memory made at run time may be gone by the time it is needed. */
+static size_t candidates(const struct cprof_maps *maps, const struct cprof_map **ret)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < maps->n_sorted; i++) {
+		const struct cprof_map *map = maps->sorted[i];
+		if ((map->prot & (PROT_READ | PROT_EXEC)) == (PROT_READ | PROT_EXEC) &&
+		    (map->inode || strcmp(map->path, "[vdso]") == 0))
+			ret[n++] = map;
+	}
+	if (n)
+		qsort(ret, n, sizeof(*ret), by_promise);
+	return n;
+}
+
 struct cprof_error *cprof_remote_find_gadgets(const struct cprof_maps *maps,
 					      struct cprof_remote_gadgets *ret_gadgets)
 {
@@ -119,15 +158,12 @@ struct cprof_error *cprof_remote_find_gadgets(const struct cprof_maps *maps,
 				       (int)maps->pid);
 	struct cprof_remote_gadgets found = { 0 };
 	CPROF_AUTO(free) uint8_t *buf = malloc(SEARCH_STEP);
-	if (!buf)
+	CPROF_AUTO(free) const struct cprof_map **all = calloc(maps->n_sorted + 1, sizeof(*all));
+	if (!buf || !all)
 		return cprof_error_no_memory();
-	for (size_t i = 0; i < maps->n_sorted; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		/* Files and the vdso only: memory made at run time may be gone by the time it is needed. */
-		if ((map->prot & (PROT_READ | PROT_EXEC)) != (PROT_READ | PROT_EXEC) ||
-		    (!map->inode && strcmp(map->path, "[vdso]") != 0))
-			continue;
-		search_map(maps, map, buf, &found);
+	const size_t n = candidates(maps, all);
+	for (size_t i = 0; i < n; i++) {
+		search_map(maps, all[i], buf, &found);
 		if (found.syscall_ret && found.sigreturn) {
 			*ret_gadgets = found;
 			return NULL;
