@@ -300,7 +300,7 @@ static void note_root(struct cprof_dwarf_unit *unit, uint16_t name, const struct
 		unit->dwo_id = value->u;
 		break;
 	case DW_AT_GNU_ranges_base:
-		unit->ranges_base = value->u;
+		unit->split_ranges_base = value->u;
 		break;
 	default:
 		break;

@@ -58,7 +58,11 @@ struct cprof_dwarf_unit {
 	bool has_stmt_list, is_split;
 	const char *comp_dir, *name; /* "" where unknown */
 	const char *dwo_name;        /* of a skeleton: the file with its entries; "" otherwise */
-	uint64_t dwo_id, ranges_base;
+	uint64_t dwo_id;
+	uint64_t
+		ranges_base; /* of this unit's own lists; not what a skeleton says, which is the next */
+	uint64_t
+		split_ranges_base; /* of the lists of the entries in its .dwo file (before DWARF 5) */
 };
 
 struct cprof_dwarf_file {

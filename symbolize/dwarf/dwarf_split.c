@@ -107,7 +107,7 @@ static struct cprof_dwarf_unit *find_unit(struct cprof_dwarf_file *file,
 			continue;
 		unit->addr_base = skeleton->addr_base;
 		unit->low_pc = skeleton->low_pc;
-		unit->ranges_base = skeleton->ranges_base;
+		unit->ranges_base = skeleton->split_ranges_base;
 		return unit;
 	}
 	return NULL;

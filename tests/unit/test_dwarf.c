@@ -87,7 +87,7 @@ static void open_built(struct built *built)
 /* False: this compiler cannot do it. */
 static bool build(struct built *built, const char *compiler, const char *flags)
 {
-	char command[512], path[96];
+	char command[768], path[96];
 	*built = (struct built){ 0 };
 	strcpy(built->dir, "/tmp/cprof-test-XXXXXX");
 	CHECK(mkdtemp(built->dir));
@@ -229,6 +229,24 @@ TEST(dwarf_split_units_give_inline_chains_and_without_their_files_functions_and_
 		CHECK(strstr(cprof_symbolizer_notes(built.symbolizer), ".dwo"));
 		discard(&built);
 	}
+}
+
+TEST(dwarf_split_units_have_their_own_lists_of_addresses_beside_those_of_their_entries)
+{
+	/* Before DWARF 5 a base counts for the lists of the .dwo file alone; each of two units has lists of both kinds. */
+	static const char command[] =
+		"-c p.cc -o p.o && echo '"
+		"struct Q { __attribute__((always_inline)) int r(int k) {"
+		" volatile int s = 0; for (int i = 0; i < k; i++) s += i; if (k > 9) s += 3; return s; } };"
+		" int FUNCTION(int x) { Q q; return q.r(x) + q.r(x + 2); }' | tee q.cc >>p.cc && "
+		"for f in q p; do clang++ -O2 -gdwarf-4 -gsplit-dwarf -ffunction-sections "
+		"-DFUNCTION=of_$f -c $f.cc -o $f.o; done && clang++ q.o p.o -o p; true";
+	struct built built;
+	if (!has_program("clang++"))
+		test_skip("clang++ is not installed");
+	CHECK(build(&built, "clang++", command));
+	check_chain("two units", &built, true);
+	discard(&built);
 }
 
 TEST(dwarf_functions_of_local_classes_have_their_inline_chains)
