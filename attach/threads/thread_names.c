@@ -29,7 +29,7 @@ static struct cprof_error *function_start(struct cprof_thread_names *names, stru
 	if (err || !cprof_module_file_addr(module, map, addr, &file_addr))
 		return err;
 	name->module_offset = file_addr;
-	if (module->kind != CPROF_MODULE_FILE && module->kind != CPROF_MODULE_VDSO)
+	if (!module->image)
 		return NULL;
 	const struct cprof_names_options from = { .cache_dir = names->options.cache_dir };
 	const struct cprof_symbol *symbol = NULL;

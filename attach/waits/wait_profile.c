@@ -158,7 +158,7 @@ static struct cprof_error *show_entry(struct fill *fill, const struct names *nam
 	if (!err)
 		err = cprof_modules_get(cprof_session_modules(fill->intake->session), maps, map,
 					&module);
-	if (err || module->kind != CPROF_MODULE_FILE ||
+	if (err || !module->image || module->kind == CPROF_MODULE_VDSO ||
 	    !cprof_module_file_addr(module, map, frame->addr, &file_addr))
 		return err;
 	const struct cprof_symbol *symbol;

@@ -34,7 +34,8 @@ enum cprof_module_kind {
 	CPROF_MODULE_FILE,      /* a file on disk, or a memfd */
 	CPROF_MODULE_VDSO,      /* an image that exists only in memory */
 	CPROF_MODULE_ANONYMOUS, /* executable memory with no file: JIT code */
-	CPROF_MODULE_OPAQUE,    /* a file that is no ELF, or could not be opened; see `why` */
+	CPROF_MODULE_MAPPED, /* a file that could not be opened, as far as it is in memory; see `why` */
+	CPROF_MODULE_OPAQUE, /* a file that is no ELF, or could not be opened; see `why` */
 };
 
 struct cprof_segment {      /* a PT_LOAD program header */
@@ -58,7 +59,7 @@ struct cprof_module {
 	struct cprof_segment *segments; /* owned */
 	size_t n_segments;
 	uint64_t eh_frame_hdr; /* file address of the index of the unwind information; 0: none */
-	char *why;             /* owned; for OPAQUE: what failed, in words */
+	char *why;             /* owned; for OPAQUE and MAPPED: what failed, in words */
 	uint32_t next_same; /* id + 1 of an older module with the same device and inode, 0: none */
 
 	/* Hung on by their owners, with the way to free it; NULL until first used. */
@@ -72,6 +73,7 @@ struct cprof_modules {
 	struct cprof_budget budget; /* what reading their files, and files named there, may cost */
 	struct cprof_module **all;  /* owned */
 	size_t n, cap;
+	size_t mapped_bytes; /* of all images read from memory */
 	uint64_t
 		root_of; /* hash of the process and program asked last where it sees files; 0: none */
 	bool root_is_ours; /* and the answer: where we do */

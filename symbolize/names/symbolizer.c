@@ -470,6 +470,8 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 		if (err)
 			return err;
 	}
+	if (module && module->kind == CPROF_MODULE_MAPPED)
+		note(symbolizer, map->path, module->why);
 	if (module && cprof_module_file_addr(module, map, addr, &file_addr))
 		return cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
 	/* Outside modules an address means something only within its process and mapping. */

@@ -53,8 +53,9 @@ static void put_symbols(struct cprof_buffer *out, const struct cprof_names *name
 		cprof_buffer_puts(out, INDENT "functions from Go's own table\n");
 	else if (names->n_dynsym)
 		cprof_buffer_printf(
-			out, INDENT "functions %zu, from .dynsym: exported ones only (stripped)\n",
-			names->n_dynsym);
+			out, INDENT "functions %zu, from .dynsym: exported ones only%s\n",
+			names->n_dynsym,
+			names->module->kind == CPROF_MODULE_MAPPED ? "" : " (stripped)");
 	else
 		cprof_buffer_puts(out, INDENT "functions none (stripped)\n");
 }
@@ -118,8 +119,11 @@ static struct cprof_error *advise(const struct cprof_names *names,
 				    "run with %s, if DEBUGINFOD_URLS names a server "
 				    "that knows this build\n",
 				    options->ask_servers);
-	cprof_buffer_puts(advice,
-			  "your own build: compile with -g (and -O2 as before), do not strip "
+	cprof_buffer_puts(
+		advice,
+		module->kind == CPROF_MODULE_MAPPED
+			? "let the file be opened, as said above, or restart the process\n"
+			: "your own build: compile with -g (and -O2 as before), do not strip "
 			  "the file or keep its debug file beside it\n");
 	return cprof_buffer_error(advice);
 }
@@ -185,6 +189,8 @@ struct cprof_error *cprof_why_module(struct cprof_module *module,
 	if (err)
 		return err;
 	put_build_id(out, module);
+	if (module->kind == CPROF_MODULE_MAPPED)
+		put_lines(out, "no file", module->why);
 	put_symbols(out, names);
 	put_dwarf(out, names);
 	put_left_out(out, names);

@@ -17,8 +17,10 @@
 #include "symbolize/elf/elf_headers.h"
 #include "symbolize/process/module_impl.h"
 #include "symbolize/process/mapped_file.h"
+#include "symbolize/process/mapped_image.h"
 
-#define VDSO_MAX (64 * 1024)
+#define VDSO_MAX   (64 * 1024)
+#define MAPPED_MAX ((size_t)128 << 20) /* of all files that are read from memory */
 
 void cprof_modules_init(struct cprof_modules *modules)
 {
@@ -162,13 +164,39 @@ static struct cprof_error *open_fd(struct cprof_module *module, int fd, struct c
 	return err ? err : read_elf(module);
 }
 
+/* What a file that cannot be opened has in the process's memory. Takes the reason, which stays in the module; it is the error if there is nothing. */
+static struct cprof_error *read_mapped(struct cprof_modules *modules, const struct cprof_maps *maps,
+				       const struct cprof_map *map, struct cprof_module *module,
+				       struct cprof_error *reason)
+{
+	const size_t left = MAPPED_MAX - modules->mapped_bytes;
+	struct cprof_error *err = cprof_mapped_image_read(maps, map, left, &module->image);
+	if (!err)
+		err = read_elf(module);
+	if (err) {
+		cprof_error_free(err);
+		return reason;
+	}
+	modules->mapped_bytes += module->image->size;
+	module->kind = CPROF_MODULE_MAPPED;
+	if (asprintf(&module->why,
+		     "%s; what it exports is named all the same, from the process's memory",
+		     reason->message) < 0)
+		module->why = NULL;
+	cprof_error_free(reason);
+	return module->why ? NULL : cprof_error_no_memory();
+}
+
 static struct cprof_error *open_file(struct cprof_modules *modules, const struct cprof_maps *maps,
 				     const struct cprof_map *map, struct cprof_module *module)
 {
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = -1;
 	struct cprof_error *err = cprof_mapped_file_open(&modules->budget, maps, map, &fd);
-	return err ? err : open_fd(module, fd, &modules->budget);
+	if (!err)
+		return open_fd(module, fd, &modules->budget);
+	return err->code == CPROF_ERR_NO_MEMORY ? err
+						: read_mapped(modules, maps, map, module, err);
 }
 
 static struct cprof_error *open_vdso(const struct cprof_maps *maps, const struct cprof_map *map,

@@ -138,9 +138,14 @@ class Modes(Another):
             before = Footprint(target.pid)
             for more, says in (([], True), (["dac_read_search"], True), (["checkpoint_restore"], True),
                                (["dac_read_search", "checkpoint_restore"], False)):
-                result = as_nobody(["perfmon", "sys_ptrace", *more], "-p", target.pid, "-seconds", "0.5", "-no-cache", "-f",
+                result = as_nobody(["perfmon", "sys_ptrace", *more], "-p", target.pid, "-seconds", "0.5", "-no-cache", "-f", "-v",
                                    "-o", self.path("c.pb.gz"))
                 self.assertEqual(result.returncode, 0, result.stderr)
+                # What is in memory of it is used: its unwind information, and the names of what it exports.
+                self.assertIn("of which guessed 0", result.stderr)
+                stacks = [stack for stack, _, _ in Profile.read(self.path("c.pb.gz")).samples if "sort_round" in stack[1:]]
+                called = {stack[stack.index("sort_round") - 1] for stack in stacks}
+                self.assertFalse([name for name in called if "+0x" in name])
                 found = re.search(rf"warning: {copy}: .*the mapped file was deleted.*CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE",
                                   result.stderr)
                 self.assertEqual(bool(found), says, f"{more}: {result.stderr}")
