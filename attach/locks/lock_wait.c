@@ -8,8 +8,9 @@
 #include "attach/locks/wait_kind.h"
 
 /* How deep below the system call the name of the primitive can stand: wrapper, slow path, the function. */
-#define NAMES_MAX 6
-#define CALLS_MAX 512 /* system call numbers that are looked through for a name */
+#define NAMES_MAX      6
+#define REFUSED_WITHIN 512 /* bytes of the frame of __pthread_mutex_lock_full and what it calls */
+#define CALLS_MAX      512 /* system call numbers that are looked through for a name */
 
 /* System calls in which threads are found asleep, besides those that wait_kind.h knows. */
 static const struct {
@@ -280,12 +281,28 @@ static bool is_rwlock(enum cprof_lock_kind kind)
 	return kind == CPROF_LOCK_RWLOCK_READ || kind == CPROF_LOCK_RWLOCK_WRITE;
 }
 
+/*
+ * The kernel waits for no PI mutex whose owner waits, by PI mutexes, for the caller. What glibc does then (pthread_mutex_lock.c, "Delay
+ * the thread indefinitely") is to wait for a zero of its own stack, which nobody changes.
+ */
+static bool is_refused(const struct cprof_lock_wait_input *input, const struct futex_call *call)
+{
+	const uint64_t sp = input->call->sp, args3 = input->call->args[3];
+	return !call->shared && call->value == 0 && !args3 && call->addr >= sp &&
+	       call->addr - sp < REFUSED_WITHIN;
+}
+
 static void decode_wait(const struct cprof_lock_wait_input *input, const struct futex_call *call,
 			struct cprof_lock_wait *ret)
 {
 	const struct name_kind *row = kind_by_names(input);
 	enum cprof_lock_kind named = row->kind;
 	bool mutex = named == CPROF_LOCK_MUTEX;
+	if (mutex && !row->no_words && is_refused(input, call)) {
+		ret->kind = CPROF_LOCK_MUTEX_PI;
+		ret->refused = true;
+		return;
+	}
 	ret->kind = named == CPROF_LOCK_NONE ? CPROF_LOCK_FUTEX : named;
 	if (row->no_words)
 		return;

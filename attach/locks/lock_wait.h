@@ -47,7 +47,8 @@ struct cprof_lock_wait {
 	pid_t unseen_owner; /* the same, but it may live in a process that we cannot tell from here */
 	uint32_t readers;   /* rwlock: held by so many readers */
 	bool timed;         /* the wait ends by itself */
-	const char *call;   /* name of the system call, "" where not in one; static */
+	bool refused; /* a PI mutex whose wait the kernel refused, since it would never end: glibc sleeps for ever then, and nothing says for which */
+	const char *call; /* name of the system call, "" where not in one; static */
 };
 
 /* Decode; never fails: what is not understood is CPROF_LOCK_FUTEX or NONE with the name of the call. */

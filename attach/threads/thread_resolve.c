@@ -9,8 +9,9 @@
 #include "base/cleanup.h"
 
 /* Physical frames whose names are looked at, and functions inlined there. */
-#define LEAF_FRAMES 6
-#define LEAF_NAMES  12
+#define LEAF_FRAMES  6
+#define LEAF_NAMES   12
+#define PI_CHAIN_MAX 64 /* threads that wait for each other's PI mutexes */
 
 /* ---- ids ---- */
 
@@ -208,6 +209,44 @@ static struct cprof_error *count_waiters(struct cprof_thread_snapshot *snapshot)
 	return err;
 }
 
+/* How many threads of `snapshot` wait for PI mutexes of thread `owner`, and one of them. */
+static size_t pi_waiters(const struct cprof_thread_snapshot *snapshot, size_t owner, size_t *ret)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < snapshot->n; i++) {
+		const struct cprof_thread *thread = &snapshot->threads[i];
+		if (thread->wait.kind != CPROF_LOCK_MUTEX_PI || thread->owner != owner)
+			continue;
+		*ret = i;
+		n++;
+	}
+	return n;
+}
+
+/*
+ * The mutex that thread `refused` was refused belongs to somebody who waits for that thread, or to itself if nobody does: to the last
+ * one of those who do, where each has one waiter alone. Of three or more it may be one in between, which the kernel refuses as well.
+ */
+static size_t refused_owner(const struct cprof_thread_snapshot *snapshot, size_t refused)
+{
+	size_t last = refused, next = refused, n = 0;
+	for (size_t hops = 0; hops < PI_CHAIN_MAX; hops++) {
+		n = pi_waiters(snapshot, last, &next);
+		if (n != 1)
+			break;
+		last = next;
+	}
+	return n > 1 && last == refused ? CPROF_LOCK_GRAPH_NONE : last;
+}
+
+static void find_refused(struct cprof_thread_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n; i++) {
+		if (snapshot->threads[i].wait.refused)
+			snapshot->threads[i].owner = refused_owner(snapshot, i);
+	}
+}
+
 struct cprof_error *cprof_thread_resolve(struct cprof_thread_resolver *resolver,
 					 struct cprof_thread_snapshot *snapshot)
 {
@@ -224,6 +263,7 @@ struct cprof_error *cprof_thread_resolve(struct cprof_thread_resolver *resolver,
 		if (!err && thread->wait.owner && !thread->wait.owner_pid)
 			thread->owner = cprof_thread_snapshot_find(snapshot, thread->wait.owner);
 	}
+	find_refused(snapshot);
 	return err ? err : count_waiters(snapshot);
 }
 
@@ -255,7 +295,8 @@ bool cprof_thread_resolve_still(struct cprof_thread_resolver *resolver,
 	resolver->snapshot = snapshot;
 	struct cprof_error *err = decode_wait(resolver, thread, &wait);
 	bool same = !err && wait.kind == thread->wait.kind && wait.addr == thread->wait.addr &&
-		    wait.owner == thread->wait.owner && wait.owner_pid == thread->wait.owner_pid;
+		    wait.refused == thread->wait.refused && wait.owner == thread->wait.owner &&
+		    wait.owner_pid == thread->wait.owner_pid;
 	cprof_error_free(err);
 	return same;
 }

@@ -71,7 +71,10 @@ static void put_lock(const struct cprof_thread_snapshot *snapshot,
 		cprof_buffer_printf(out, " of %d \"%s\"", (int)owner->tid, owner->name);
 		return;
 	}
-	cprof_buffer_printf(out, " 0x%" PRIx64, wait->addr);
+	if (wait->refused)
+		cprof_buffer_puts(out, " that would never be free, as the kernel said,");
+	else
+		cprof_buffer_printf(out, " 0x%" PRIx64, wait->addr);
 	if (owner == thread)
 		cprof_buffer_puts(out, " held by itself");
 	else if (owner)

@@ -188,6 +188,7 @@ class Threads(TempDir):
         expected = {
             "abba": (2, ["ring-0", "ring-1"], "  1 more wait behind them"),
             "three": (3, ["ring-0", "ring-1", "ring-2"], None),
+            "pi": (3, ["ring-0", "ring-1", "ring-2"], None),
             "rwlock": (2, ["writer", "reader"], None),
             "self": (1, ["twice"], None),
         }

@@ -2,7 +2,7 @@
 /*
  * Threads that wait, each in a function of its own name, on every primitive; or that deadlock.
  *
- *     lockers all | abba | rwlock | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
+ *     lockers all | abba | pi | rwlock | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
  *             vfork | leader
  *
  * Prints "pid N", what to expect, and "ready" once every thread has announced itself and sleeps; how
@@ -493,6 +493,10 @@ static bool begin(const char *what, int n)
 {
 	if (strcmp(what, "all") == 0) {
 		start_all();
+	} else if (strcmp(what, "pi") == 0) {
+		for (int i = 0; i < 3; i++)
+			make_mutex(&locks[i], PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, 0, 0);
+		start_ring(3);
 	} else if (strcmp(what, "abba") == 0) {
 		start_ring(2);
 		start(queued, NULL);

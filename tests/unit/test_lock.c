@@ -239,6 +239,42 @@ TEST(lock_wait_decodes_every_primitive_and_believes_no_chance_owner)
 	}
 }
 
+TEST(lock_wait_knows_a_mutex_that_the_kernel_refused_by_a_zero_on_the_stack)
+{
+	static const struct {
+		uint64_t addr, op, value, timeout;
+		bool refused;
+	} cases[] = {
+		{ BASE + 16, PRIVATE_BITSET, 0, 0, true },
+		{ BASE + 16, PRIVATE_BITSET, 2, 0, false },
+		{ BASE + 16, PRIVATE_BITSET, 0, 0x7000, false }, /* it ends by itself */
+		{ BASE + 16, SHARED_BITSET, 0, 0, false },  /* who waits for it may be elsewhere */
+		{ BASE - 16, PRIVATE_BITSET, 0, 0, false }, /* not of the stack */
+		{ BASE + 4096, PRIVATE_BITSET, 0, 0, false },
+	};
+	static const char *const names[] = { "__futex_abstimed_wait64",
+					     "__pthread_mutex_lock_full" };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		const struct cprof_thread_call call = {
+			.kind = CPROF_CALL_BLOCKED,
+			.nr = SYS_futex,
+			.args = { cases[i].addr, cases[i].op, cases[i].value, cases[i].timeout },
+			.sp = BASE,
+		};
+		const struct cprof_lock_wait_input input = { .call = &call,
+							     .names = names,
+							     .n_names = 2,
+							     .memory = &memory,
+							     .thread_of = thread_of };
+		struct cprof_lock_wait wait;
+		cprof_lock_wait_decode(&input, &wait);
+		CHECK(wait.refused == cases[i].refused);
+		CHECK((wait.kind == CPROF_LOCK_MUTEX_PI) == cases[i].refused);
+	}
+}
+
 /* Other processes that share the lock: 21 is thread 2021 of one, 12 is of another namespace, 22 cannot be seen. */
 static enum cprof_foreign foreign_of(void *ctx, uint64_t addr, pid_t ns_tid,
 				     struct cprof_shared_page_thread *ret)
