@@ -103,6 +103,22 @@ static struct cprof_error *check_times(const struct record *record)
 		"-o FILE.html is a flame graph of any profile; -mode cpu says when");
 }
 
+static struct cprof_error *check_targets(const struct record *record)
+{
+	const size_t most = record->mode->max_targets, n = record->opened->n;
+	if (!most || n <= most)
+		return NULL;
+	if (most == 1)
+		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
+				       record->mode->name);
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_USAGE,
+				"-mode %s takes %zu processes at most, and these are "
+				"%zu",
+				record->mode->name, most, n),
+		"choose some of them with -p, or -mode cpu for all");
+}
+
 static struct cprof_error *prepare(struct record *record)
 {
 	const struct cprof_attach_options *options = record->options;
@@ -123,9 +139,9 @@ static struct cprof_error *prepare(struct record *record)
 		err = cprof_opened_targets_open(record->opened, record->options, record->log);
 	if (err)
 		return err;
-	if (record->mode->max_targets && record->opened->n > record->mode->max_targets)
-		return cprof_error_new(CPROF_ERR_USAGE, "-mode %s takes one process at a time",
-				       record->mode->name);
+	err = check_targets(record);
+	if (err)
+		return err;
 	record->no_file = record->answer.report && !options->output && !options->push_urls.len;
 	record->no_profile = options->text && !options->output && !options->push_urls.len &&
 			     !record->answer.report;

@@ -47,7 +47,7 @@ struct cprof_error *cprof_cpu_feed_open(const struct cprof_run *run,
 	if (!feed)
 		return cprof_error_no_memory();
 	feed->taker = *taker;
-	feed->process = cprof_session_process_at(session, 0);
+	feed->process = cprof_session_process(session, run->targets[0]->pid);
 	feed->cpu =
 		(struct cpu){ .run = run, .request = request, .session = session, .take = take };
 	feed->cpu.period = (int64_t)((double)CPROF_NS_PER_S / request->rate_hz + 0.5);

@@ -18,9 +18,9 @@ static void tell_looks(const struct cprof_wall_notes *notes)
 	const struct cprof_wait_intake *intake = notes->watch->intake;
 	const uint64_t window_ns = cprof_window_elapsed_ns(intake->run->window);
 	const uint64_t looks = notes->looked_back_ns
-				       ? (uint64_t)((double)intake->looks * (double)window_ns /
+				       ? (uint64_t)((double)notes->looks * (double)window_ns /
 						    (double)notes->looked_back_ns)
-				       : intake->looks;
+				       : notes->looks;
 	const uint64_t pause_ns = cprof_wait_watch_pause_ns(notes->watch);
 	struct cprof_run_log *log = intake->run->log;
 	cprof_run_log_note(log, CPROF_NOTE_FACT,
@@ -74,16 +74,16 @@ static void tell_lacks(const struct cprof_wall_notes *notes)
 			log, CPROF_NOTE_WARNING,
 			"time on a CPU in the kernel is in the sums all the same, at the user's stacks: it may "
 			"not be sampled (kernel.perf_event_paranoid 1 or CAP_PERFMON allow it)");
-	if (notes->ledger->missed)
+	if (notes->missed)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%" PRIu64 " threads had no room in the account and are missing",
-				   notes->ledger->missed);
-	if (notes->parts->dropped)
+				   notes->missed);
+	if (notes->dropped)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%" PRIu64
 				   " samples and waits were of too many distinct stacks and "
 				   "threads: the sums are right, their division is coarser",
-				   notes->parts->dropped);
+				   notes->dropped);
 	if (sums->unknown_ns >= UNKNOWN_LEAST_NS && sums->unknown_ns * UNKNOWN_PART > sums->off_ns)
 		cprof_run_log_note(log, CPROF_NOTE_WARNING,
 				   "%.3f s off CPU are [unknown]: no look or event met these waits",

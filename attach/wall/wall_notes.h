@@ -9,18 +9,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/wall/ledger.h"
-#include "attach/wall/wall_parts.h"
 #include "attach/wall/wall_rows.h"
 #include "attach/wall/wall_tier.h"
 #include "attach/waits/wait_watch.h"
 
-/* All borrowed. */
+/* Of all processes together. Pointers are borrowed. */
 struct cprof_wall_notes {
 	const struct cprof_wall_tier *tier;
-	const struct cprof_wait_watch *watch;
-	const struct cprof_ledger *ledger;
-	const struct cprof_wall_parts *parts;
+	const struct cprof_wait_watch *watch; /* of the one that was looked at least */
+	uint64_t looks;                       /* at it */
+	uint64_t missed;                      /* threads without an account */
+	uint64_t dropped;                     /* parts without a row */
 	const struct cprof_wall_sums *sums;
 	bool shows_idle;
 	bool user_only; /* the kernel may not be sampled */

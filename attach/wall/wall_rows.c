@@ -22,6 +22,20 @@ const struct cprof_builder_type cprof_wall_types[] = {
 };
 const size_t cprof_wall_n_types = CPROF_WALL_TYPES;
 
+void cprof_wall_sums_add(struct cprof_wall_sums *sums, const struct cprof_wall_sums *more)
+{
+	sums->threads += more->threads;
+	sums->cpu_ns += more->cpu_ns;
+	sums->queue_ns += more->queue_ns;
+	sums->off_ns += more->off_ns;
+	sums->stopped_ns += more->stopped_ns;
+	sums->unknown_ns += more->unknown_ns;
+	sums->unsampled_ns += more->unsampled_ns;
+	sums->idle_threads += more->idle_threads;
+	sums->idle_places += more->idle_places;
+	sums->idle_ns += more->idle_ns;
+}
+
 struct rows {
 	struct cprof_wait_intake *intake; /* borrowed, as the next two */
 	struct cprof_ledger *ledger;

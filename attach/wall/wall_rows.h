@@ -32,6 +32,9 @@ struct cprof_wall_sums {
 	uint64_t idle_threads, idle_places, idle_ns;
 };
 
+/* Two processes' together. */
+void cprof_wall_sums_add(struct cprof_wall_sums *sums, const struct cprof_wall_sums *more);
+
 /*
  * Add everything to intake's session. `parts` has the CPU samples; waits come from the intake. `show_idle`: idle threads
  * get their rows too. Where ledger->timed is set rows say when they were, `samples` when those of each part (key) were, and accounts and

@@ -4,136 +4,55 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "attach/cpu/cpu_run_feed.h"
 #include "attach/perf/perf_host.h"
-#include "attach/wall/ledger_source.h"
-#include "attach/wall/wall_parts.h"
-#include "attach/run/session_time.h"
-#include "attach/run/time_spans.h"
+#include "attach/run/run_without.h"
 #include "attach/wall/wall_notes.h"
-#include "attach/wall/wall_requests.h"
-#include "attach/wall/wall_ring.h"
-#include "attach/wall/wall_rows.h"
-#include "attach/wall/wall_tier.h"
-#include "attach/wall/wall_timed.h"
-#include "attach/waits/wait_watch.h"
+#include "attach/wall/wall_process.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define FDS_MAX        (2 * CPROF_WAIT_TIER_FDS_MAX)
-#define DRAIN_NS       100000000ull
-#define RATE_LEAST_NS  100000ull
-#define RATE_THREAD_NS 10000ull
-#define STACK_BYTES                                                                                \
-	8192 /* of a wait: what is deeper is read later, since a thread that waits stays below it */
-#define RECORD_NS     6000ull /* a sample or a kept wait costs the target about so much */
-#define SPANS_LEAST   4096u
-#define STEP_LEAST_NS 2000000ull /* of the time that it is told when things were */
+#define FDS_MAX   (2 * CPROF_WAIT_TIER_FDS_MAX)
+#define DRAIN_NS  100000000ull
+#define RECORD_NS 6000ull /* a sample or a kept wait costs the target about so much */
 
 struct wall {
 	const struct cprof_run *run;
 	const struct cprof_wall_request *request;
-	struct cprof_cpu_request cpu;
-	struct cprof_wait_request waits;
-	struct cprof_session *session;
-	struct cprof_wait_intake intake;
-
-	const struct cprof_wall_tier *tier;
-	struct cprof_wait_watch watch;
-	struct cprof_cpu_feed *feed; /* NULL: no samples */
-	void *ledger_state;
-
-	struct cprof_ledger ledger;
-	struct cprof_wall_parts parts;
-	struct cprof_time_spans samples; /* of each part (key), when they were */
-	struct cprof_wall_sums sums;
-	struct cprof_wall_ring ring; /* where the run looks back */
+	struct cprof_wall_common common;
+	struct cprof_wall_process *processes; /* owned; of each target, in their order */
+	size_t n;                             /* that are set up */
+	struct cprof_wall_sums sums;          /* of all of them */
 	uint64_t looked_back_ns; /* that it recorded until a profile of a part of that was made */
-	uint64_t polled_ns;
 	uint64_t
 		boot_before_ns; /* CLOCK_BOOTTIME, which goes on while the machine sleeps, less CLOCK_MONOTONIC */
 	uint64_t slept_ns;
 };
 
-/* ---- samples ---- */
-
-static struct cprof_error *take_sample(void *ctx, const struct cprof_cpu_feed_sample *sample)
-{
-	struct wall *wall = ctx;
-	const pid_t tid = sample->tid;
-	const uint64_t mono_ns = sample->mono_ns;
-	struct cprof_wall_part part = {
-		.tid = tid,
-		.what = CPROF_WALL_ON_CPU,
-		.weight = 1,
-		.count = 1,
-	};
-	const double values[CPROF_WALL_SAMPLE_VALUES] = {
-		[CPROF_WALL_SAMPLE_WEIGHT] = 1, [CPROF_WALL_SAMPLE_COUNT] = 1
-	};
-	size_t at;
-	if (mono_ns > cprof_wait_intake_end_ns(&wall->intake))
-		return NULL;
-	part.request = cprof_contexts_number(wall->intake.contexts, wall->intake.process,
-					     sample->context, sample->n_context);
-	struct cprof_error *err = cprof_session_stack(wall->session, sample->stack, &part.stack);
-	if (!err)
-		err = cprof_wall_parts_add(&wall->parts, &part, &at);
-	if (!err && at != SIZE_MAX && wall->ledger.timed)
-		err = cprof_time_spans_add(&wall->samples, (uint32_t)at, mono_ns, mono_ns, values,
-					   CPROF_WALL_SAMPLE_VALUES);
-	cprof_process_thread_name(wall->intake.process, tid); /* while it lives */
-	return err;
-}
-
-static void tell_thread(void *ctx, pid_t tid, bool born, uint64_t mono_ns)
-{
-	struct wall *wall = ctx;
-	if (wall->tier->ledger->tell)
-		wall->tier->ledger->tell(wall->ledger_state, tid, born, mono_ns);
-}
-
 /* ---- opening ---- */
 
-static void close_tier(struct wall *wall)
+static void close_all(struct wall *wall)
 {
-	cprof_wait_watch_close(&wall->watch);
-	cprof_cpu_feed_close(wall->feed);
-	wall->feed = NULL;
-	if (wall->ledger_state)
-		wall->tier->ledger->close(wall->ledger_state);
-	wall->ledger_state = NULL;
+	for (size_t i = 0; i < wall->n; i++)
+		cprof_wall_process_close(&wall->processes[i]);
 }
 
-static struct cprof_error *open_feed(struct wall *wall)
+/* Of several processes one that has ended meanwhile is left alone. */
+static struct cprof_error *without(const struct wall *wall, size_t at, struct cprof_error *err)
 {
-	const struct cprof_cpu_feed_taker taker = {
-		.sample = take_sample,
-		.thread = tell_thread,
-		.ctx = wall,
-	};
-	if (!wall->tier->samples)
-		return NULL;
-	struct cprof_error *err =
-		cprof_cpu_feed_open(wall->run, &wall->cpu, wall->session, &taker, &wall->feed);
-	if (!err)
-		cprof_cpu_feed_start(wall->feed);
-	return err;
+	return cprof_run_without(wall->run->log, wall->run->targets, wall->run->n_targets,
+				 wall->run->targets[at], err);
 }
 
-/* The account before the waits: none of these may be without the other's end. */
+/* All by the same, so that what the profile says of its numbers is true of all. */
 static struct cprof_error *open_tier(struct wall *wall, const struct cprof_wall_tier *tier)
 {
-	wall->tier = tier;
-	wall->waits.method = tier->waits;
-	struct cprof_error *err =
-		tier->ledger->open(wall->run, wall->ledger.timed, &wall->ledger_state);
-	if (!err)
-		err = open_feed(wall);
-	if (!err)
-		err = cprof_wait_watch_open(&wall->intake, &wall->watch);
+	struct cprof_error *err = NULL;
+	wall->common.tier = tier;
+	wall->common.waits.method = tier->waits;
+	for (size_t i = 0; !err && i < wall->n; i++)
+		err = without(wall, i, cprof_wall_process_open(&wall->processes[i]));
 	if (err)
-		close_tier(wall);
+		close_all(wall);
 	return err;
 }
 
@@ -172,64 +91,42 @@ static void bound(struct wall *wall)
 {
 	CPROF_AUTO(free) int *cpus = NULL;
 	size_t n = 1;
-	const double records_per_s =
-		wall->request->overhead * (double)CPROF_NS_PER_S / RECORD_NS / 2;
+	const double records_per_s = wall->request->overhead * (double)CPROF_NS_PER_S / RECORD_NS /
+				     2 / (double)wall->run->n_targets;
 	if (wall->request->overhead <= 0)
 		return;
 	cprof_error_free(cprof_perf_host_cpus(&cpus, &n));
-	if (wall->cpu.rate_hz > records_per_s / (double)n)
-		wall->cpu.rate_hz = records_per_s / (double)n;
-	wall->waits.records_per_s = records_per_s < 1 ? 1 : (uint64_t)records_per_s;
-}
-
-/* To begin with: many threads sleep often, and the rings are small until the rate has followed that. */
-static uint64_t rate_for(const struct cprof_target *target)
-{
-	CPROF_AUTO(free) pid_t *tids = NULL;
-	size_t n = 0;
-	cprof_error_free(cprof_target_threads(target, &tids, &n));
-	return RATE_LEAST_NS + n * RATE_THREAD_NS;
+	if (wall->common.cpu.rate_hz > records_per_s / (double)n)
+		wall->common.cpu.rate_hz = records_per_s / (double)n;
+	wall->common.waits.records_per_s = records_per_s < 1 ? 1 : (uint64_t)records_per_s;
 }
 
 static struct cprof_error *set_up(struct wall *wall)
 {
 	const struct cprof_wall_request *request = wall->request;
-	wall->cpu = (struct cprof_cpu_request){
+	wall->common.run = wall->run;
+	wall->common.cpu = (struct cprof_cpu_request){
 		.event = "cpu-clock",
 		.rate_hz = request->rate_hz,
 		.stack_bytes = request->stack_bytes,
 		.user_only = request->user_only,
 		.strategy = request->strategy,
 	};
-	wall->waits = (struct cprof_wait_request){ .all = true,
-						   .sleeps = true,
-						   .stack_bytes = request->stack_bytes };
+	wall->common.waits = (struct cprof_wait_request){ .all = true,
+							  .sleeps = true,
+							  .stack_bytes = request->stack_bytes };
 	bound(wall);
+	wall->processes = calloc(wall->run->n_targets, sizeof(*wall->processes));
+	if (!wall->processes)
+		return cprof_error_no_memory();
 	struct cprof_error *err = cprof_session_prepare(wall->run, cprof_wall_types,
-							cprof_wall_n_types, &wall->session);
-	if (err)
-		return err;
-	wall->intake = (struct cprof_wait_intake){
-		.run = wall->run,
-		.request = &wall->waits,
-		.session = wall->session,
-		.process = cprof_session_process_at(wall->session, 0),
-	};
-	err = cprof_contexts_new(wall->run, cprof_session_modules(wall->session),
-				 &wall->intake.contexts);
-	if (err)
-		return err;
-	cprof_wait_watch_rate(&wall->intake);
-	wall->intake.rate_ns = rate_for(wall->run->targets[0]);
-	/* A profile of a part of what was recorded goes by when that was, whether it says so or not. */
-	wall->ledger.timed = wall->intake.timed = wall->run->timeline.on || wall->run->ring;
-	wall->ring = (struct cprof_wall_ring){
-		.watch = &wall->watch,
-		.ledger = &wall->ledger,
-		.parts = &wall->parts,
-		.samples = &wall->samples,
-	};
-	return NULL;
+							cprof_wall_n_types, &wall->common.session);
+	if (!err)
+		err = cprof_contexts_new(wall->run, cprof_session_modules(wall->common.session),
+					 &wall->common.contexts);
+	for (; !err && wall->n < wall->run->n_targets; wall->n++)
+		cprof_wall_process_init(&wall->processes[wall->n], &wall->common, wall->n);
+	return err;
 }
 
 /* ---- the window ---- */
@@ -240,94 +137,61 @@ static uint64_t boot_ahead_ns(void)
 	return boot_ns > mono_ns ? boot_ns - mono_ns : 0;
 }
 
-/* Of each of three kinds, in half of the memory: it is rather told more coarsely when things were than forgotten. */
-static size_t spans_in(size_t bytes)
-{
-	const size_t n = bytes / 2 / 3 / CPROF_WAIT_RING_SPAN_BYTES;
-	return n < SPANS_LEAST ? SPANS_LEAST : n < CPROF_TIME_SPANS_MAX ? n : CPROF_TIME_SPANS_MAX;
-}
-
-/* Returns the step in which it is told when things were. */
-static uint64_t begin_times(struct wall *wall, uint64_t start_ns)
-{
-	const uint64_t step_ns = cprof_session_time_step(wall->run, STEP_LEAST_NS);
-	const struct cprof_sample_ring *ring = wall->run->ring;
-	if (!wall->ledger.timed)
-		return 0;
-	if (ring)
-		wall->samples.full = wall->ledger.times.full = wall->intake.times.full =
-			spans_in(ring->bytes_max);
-	wall->samples.zero_ns = wall->ledger.times.zero_ns = wall->intake.times.zero_ns = start_ns;
-	wall->samples.step_ns = wall->ledger.times.step_ns = wall->intake.times.step_ns = step_ns;
-	return step_ns;
-}
-
-/* All go by the widest of them. */
-static struct cprof_error *widen(struct wall *wall)
-{
-	const uint64_t step_ns = cprof_session_time_step(wall->run, STEP_LEAST_NS);
-	if (!wall->ledger.timed)
-		return NULL;
-	struct cprof_error *err = cprof_time_spans_widen(&wall->ledger.times, step_ns);
-	return err ? err : cprof_time_spans_widen(&wall->intake.times, wall->ledger.times.step_ns);
-}
-
 static void begin(struct wall *wall)
 {
 	struct cprof_window *window = wall->run->window;
 	wall->boot_before_ns = boot_ahead_ns();
 	/* A command runs from the window's start on, and nothing of it is to be missed: the account begins first. */
 	const uint64_t start_ns = cprof_clock_mono_ns();
-	wall->tier->ledger->start(wall->ledger_state, start_ns,
-				  window->length_ns ? start_ns + window->length_ns : UINT64_MAX,
-				  begin_times(wall, start_ns));
+	for (size_t i = 0; i < wall->n; i++)
+		cprof_wall_process_begin(&wall->processes[i], start_ns);
 	cprof_window_start(window);
 	window->start_wall_ns -= window->start_mono_ns - start_ns;
 	window->start_mono_ns = start_ns;
-	cprof_wait_watch_start(&wall->watch);
-	cprof_wall_ring_start(&wall->ring, start_ns);
-	wall->polled_ns = start_ns;
+	for (size_t i = 0; i < wall->n; i++)
+		cprof_wall_process_started(&wall->processes[i]);
 }
 
 static uint64_t pause_of(const struct wall *wall)
 {
-	uint64_t pause_ns = cprof_wait_watch_pause_ns(&wall->watch);
-	const uint64_t poll_ns = wall->tier->ledger->pause_ns(wall->ledger_state);
-	if (poll_ns < pause_ns)
-		pause_ns = poll_ns;
-	return pause_ns < DRAIN_NS ? pause_ns : DRAIN_NS;
-}
-
-/* A process that stands still waits for nothing of its own: looks at it would take the stop for its waits. */
-static struct cprof_error *drain_waits(struct wall *wall)
-{
-	const uint64_t now_ns = cprof_clock_mono_ns();
-	const struct cprof_ledger_source *ledger = wall->tier->ledger;
-	if (ledger->stands_still && ledger->stands_still(wall->ledger_state, now_ns)) {
-		wall->intake.skip_ns = now_ns;
-		return NULL;
+	uint64_t pause_ns = DRAIN_NS;
+	for (size_t i = 0; i < wall->n; i++) {
+		const uint64_t one_ns = cprof_wall_process_pause_ns(&wall->processes[i]);
+		pause_ns = one_ns < pause_ns ? one_ns : pause_ns;
 	}
-	return cprof_wait_watch_drain(&wall->watch);
+	return pause_ns;
 }
 
-static struct cprof_error *drain(struct wall *wall, uint64_t until_ns)
+static size_t fds_of(struct wall *wall, struct pollfd *fds)
 {
-	struct cprof_error *err = drain_waits(wall);
-	if (!err && wall->feed)
-		err = cprof_cpu_feed_drain(wall->feed, until_ns);
-	const uint64_t now_ns = cprof_clock_mono_ns();
-	if (err || now_ns - wall->polled_ns < wall->tier->ledger->pause_ns(wall->ledger_state))
-		return err;
-	wall->polled_ns = now_ns;
-	err = wall->tier->ledger->poll(wall->ledger_state, &wall->ledger);
-	return err ? err : widen(wall);
+	size_t n = 0;
+	for (size_t i = 0; i < wall->n; i++)
+		n += cprof_wall_process_fds(&wall->processes[i], fds + n, FDS_MAX - n);
+	return n;
 }
 
-/* Before anything else, as the threads go on. */
-static void stop_account(struct wall *wall)
+static struct cprof_error *turn(struct wall *wall)
+{
+	struct cprof_error *err = NULL;
+	uint64_t lost = 0;
+	for (size_t i = 0; !err && i < wall->n; i++) {
+		err = cprof_wall_process_turn(&wall->processes[i]);
+		lost += wall->processes[i].intake.lost;
+	}
+	wall->run->log->counts.lost = lost;
+	return err;
+}
+
+/* Before anything else, as the threads go on. Where nobody knew the end beforehand it is some microseconds later for each process. */
+static void stop_accounts(struct wall *wall)
 {
 	struct cprof_window *window = wall->run->window;
-	window->end_mono_ns = wall->tier->ledger->stop(wall->ledger_state, window->end_mono_ns);
+	const uint64_t end_ns = window->end_mono_ns;
+	for (size_t i = 0; i < wall->n; i++) {
+		const uint64_t one_ns = cprof_wall_process_stop(&wall->processes[i], end_ns);
+		if (one_ns > window->end_mono_ns)
+			window->end_mono_ns = one_ns;
+	}
 }
 
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile);
@@ -342,20 +206,14 @@ static struct cprof_error *watch(struct wall *wall)
 	struct cprof_error *err = NULL;
 	bool more = true;
 	while (more && !err) {
-		size_t n = wall->feed ? cprof_cpu_feed_fds(wall->feed, fds, FDS_MAX) : 0;
-		n += cprof_wait_watch_fds(&wall->watch, fds + n, FDS_MAX - n);
+		const size_t n = fds_of(wall, fds);
 		more = cprof_window_wait(window, fds, n, pause_of(wall), &wall->run->log->counts);
 		if (!more)
-			stop_account(wall);
-		err = drain(wall, cprof_clock_mono_ns());
-		if (!err)
-			err = cprof_wall_requests_look(wall->feed, &wall->watch);
-		if (!err)
-			err = cprof_wall_ring_turn(&wall->ring);
+			stop_accounts(wall);
+		err = turn(wall);
 		if (!err)
 			err = cprof_snapshots_take(window->snapshots, finish_so_far, wall);
-		cprof_session_prefetch(wall->session);
-		cprof_wait_watch_pace(&wall->watch);
+		cprof_session_prefetch(wall->common.session);
 	}
 	return err;
 }
@@ -363,26 +221,27 @@ static struct cprof_error *watch(struct wall *wall)
 /* All accounts; then where the run looks back, the part that it is asked for. */
 static struct cprof_error *finish_accounts(struct wall *wall)
 {
-	struct cprof_error *err = wall->tier->ledger->finish(wall->ledger_state, &wall->ledger);
-	if (err || !wall->run->ring)
-		return err;
-	wall->looked_back_ns = cprof_window_elapsed_ns(wall->run->window);
-	return cprof_wall_ring_cut(&wall->ring);
+	struct cprof_error *err = NULL;
+	if (wall->run->ring)
+		wall->looked_back_ns = cprof_window_elapsed_ns(wall->run->window);
+	for (size_t i = 0; !err && i < wall->n; i++)
+		err = cprof_wall_process_account(&wall->processes[i]);
+	return err;
 }
 
 static struct cprof_error *end(struct wall *wall)
 {
 	const uint64_t boot_ns = boot_ahead_ns();
 	struct cprof_error *err = NULL;
+	uint64_t lost = 0;
 	wall->slept_ns = boot_ns > wall->boot_before_ns ? boot_ns - wall->boot_before_ns : 0;
-	if (wall->feed) {
-		cprof_cpu_feed_stop(wall->feed);
-		err = cprof_cpu_feed_drain(wall->feed, UINT64_MAX);
+	for (size_t i = 0; !err && i < wall->n; i++) {
+		const struct cprof_wall_process *process = &wall->processes[i];
+		err = cprof_wall_process_end(&wall->processes[i]);
+		lost += process->intake.lost;
+		lost += process->feed ? cprof_cpu_feed_lost(process->feed) : 0;
 	}
-	if (!err && !wall->run->ring)
-		err = cprof_wait_watch_end(&wall->watch);
-	if (wall->feed)
-		wall->run->log->counts.lost = wall->intake.lost + cprof_cpu_feed_lost(wall->feed);
+	wall->run->log->counts.lost = lost;
 	return err ? err : finish_accounts(wall);
 }
 
@@ -394,36 +253,72 @@ static bool shows_idle(const struct wall *wall)
 	return wall->request->idle || wall->run->threads;
 }
 
+/* What is told of all of them together. */
 static void tell(const struct wall *wall)
 {
-	bool kernel = true;
-	if (wall->feed)
-		cprof_cpu_feed_way(wall->feed, &kernel);
-	const struct cprof_wall_notes notes = {
-		.tier = wall->tier,
-		.watch = &wall->watch,
-		.ledger = &wall->ledger,
-		.parts = &wall->parts,
+	struct cprof_wall_notes notes = {
+		.tier = wall->common.tier,
+		.watch = &wall->processes[0].watch,
 		.sums = &wall->sums,
 		.shows_idle = shows_idle(wall),
-		.user_only = !kernel,
 		.looked_back_ns = wall->looked_back_ns,
 		.slept_ns = wall->slept_ns,
+		.looks = UINT64_MAX,
 	};
+	for (size_t i = 0; i < wall->n; i++) {
+		const struct cprof_wall_process *process = &wall->processes[i];
+		bool kernel = true;
+		if (process->feed)
+			cprof_cpu_feed_way(process->feed, &kernel);
+		notes.user_only = notes.user_only || !kernel;
+		notes.missed += process->ledger.missed;
+		notes.dropped += process->parts.dropped;
+		if (process->intake.looks < notes.looks && !wall->run->targets[i]->exited) {
+			notes.looks = process->intake.looks;
+			notes.watch = &process->watch;
+		}
+	}
+	if (notes.looks == UINT64_MAX)
+		notes.looks = wall->processes[0].intake.looks;
 	cprof_wall_notes_tell(&notes);
+}
+
+/* The steps of all are those of the profile. */
+static struct cprof_error *widen_all(struct wall *wall)
+{
+	uint64_t step_ns = 0;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; i < wall->n; i++) {
+		const uint64_t one_ns = cprof_wall_process_step_ns(&wall->processes[i]);
+		step_ns = one_ns > step_ns ? one_ns : step_ns;
+	}
+	for (size_t i = 0; !err && wall->n > 1 && i < wall->n; i++)
+		err = cprof_wall_process_widen(&wall->processes[i], step_ns);
+	return err;
+}
+
+static struct cprof_error *fill(struct wall *wall)
+{
+	struct cprof_error *err = widen_all(wall);
+	for (size_t i = 0; !err && i < wall->n; i++) {
+		struct cprof_wall_process *process = &wall->processes[i];
+		struct cprof_wall_sums sums = { 0 };
+		err = cprof_wall_rows_fill(&process->intake, &process->ledger, &process->parts,
+					   &process->samples, shows_idle(wall), &sums);
+		cprof_wall_sums_add(&wall->sums, &sums);
+	}
+	return err;
 }
 
 static struct cprof_error *make_profile(struct wall *wall, struct cprof_profile **ret_profile)
 {
-	const int64_t period = (int64_t)((double)CPROF_NS_PER_S / wall->cpu.rate_hz + 0.5);
-	struct cprof_error *err =
-		cprof_wall_rows_fill(&wall->intake, &wall->ledger, &wall->parts, &wall->samples,
-				     shows_idle(wall), &wall->sums);
+	const int64_t period = (int64_t)((double)CPROF_NS_PER_S / wall->common.cpu.rate_hz + 0.5);
+	struct cprof_error *err = fill(wall);
 	if (err)
 		return err;
 	tell(wall);
-	cprof_contexts_tell(wall->intake.contexts);
-	return cprof_session_finish(wall->session, "cpu", "nanoseconds", period, "wall",
+	cprof_contexts_tell(wall->common.contexts);
+	return cprof_session_finish(wall->common.session, "cpu", "nanoseconds", period, "wall",
 				    ret_profile);
 }
 
@@ -435,15 +330,24 @@ static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_p
 	return err ? err : make_profile(wall, ret_profile);
 }
 
+/* Before the window begins: what is there from its first moment on has to be known by then. */
+static struct cprof_error *look_at_contexts(struct wall *wall)
+{
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < wall->n; i++)
+		err = cprof_wall_process_look(&wall->processes[i]);
+	return err;
+}
+
 static struct cprof_error *run_wall(struct wall *wall, struct cprof_profile **ret_profile)
 {
 	struct cprof_error *err = set_up(wall);
 	if (!err)
 		err = choose_tier(wall);
 	if (!err)
-		err = cprof_session_read_targets(wall->session);
+		err = cprof_session_read_targets(wall->common.session);
 	if (!err)
-		err = cprof_wall_requests_look(wall->feed, &wall->watch);
+		err = look_at_contexts(wall);
 	if (!err)
 		err = watch(wall);
 	if (err || !cprof_snapshots_want_last(wall->run->window->snapshots))
@@ -456,24 +360,13 @@ struct cprof_error *cprof_wall_run(const struct cprof_run *run,
 				   const struct cprof_wall_request *request,
 				   struct cprof_profile **ret_profile)
 {
-	struct wall *wall = calloc(1, sizeof(*wall));
-	if (!wall)
-		return cprof_error_no_memory();
-	wall->run = run;
-	wall->request = request;
+	struct wall wall = { .run = run, .request = request };
 	*ret_profile = NULL;
-	struct cprof_error *err = run_wall(wall, ret_profile);
-	close_tier(wall);
-	cprof_ledger_deinit(&wall->ledger);
-	cprof_wall_parts_deinit(&wall->parts);
-	cprof_time_spans_deinit(&wall->samples);
-	cprof_wall_ring_deinit(&wall->ring);
-	cprof_time_spans_deinit(&wall->intake.times);
-	cprof_wait_table_deinit(&wall->intake.table);
-	cprof_map64_deinit(&wall->intake.threads);
-	cprof_wait_evidence_deinit(&wall->intake.evidences);
-	cprof_contexts_free(wall->intake.contexts);
-	cprof_session_free(wall->session);
-	free(wall);
+	struct cprof_error *err = run_wall(&wall, ret_profile);
+	for (size_t i = 0; i < wall.n; i++)
+		cprof_wall_process_deinit(&wall.processes[i]);
+	free(wall.processes);
+	cprof_contexts_free(wall.common.contexts);
+	cprof_session_free(wall.common.session);
 	return err;
 }

@@ -14,7 +14,9 @@
 #include "cprof/error.h"
 #include "cprof/profile.h"
 
-/* Of one target. Errors: USAGE, DENIED, UNSUPPORTED, NO_TARGET, OS, NO_MEMORY. */
+#define CPROF_WALL_PROCESSES_MAX 16 /* each has programs and rings of its own in the kernel */
+
+/* Of one target or several. Errors: USAGE, DENIED, UNSUPPORTED, NO_TARGET, OS, NO_MEMORY. */
 struct cprof_error *cprof_wall_run(const struct cprof_run *run,
 				   const struct cprof_wall_request *request,
 				   struct cprof_profile **ret_profile);

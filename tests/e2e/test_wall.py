@@ -457,6 +457,55 @@ class Attached(Base):
         self.assertLessEqual(int(re.search(r"^(\d+) samples", stderr, re.M).group(1)), 400)
 
 
+class Several(Base):
+    """Processes of one profile, told apart by the label pid; each thread's sum is the window."""
+
+    def record(self, targets, method):
+        """The last of them ends meanwhile."""
+        out = self.path("several.pb.gz")
+        pids = ",".join(str(target.pid) for target in targets)
+        tool = harness.Process([harness.ATTACH, "-p", pids, "-mode", "wall", "-wall", "all", "-wall-method", method, "-seconds", "0.7",
+                                "-f", "-o", out], stderr=subprocess.PIPE, text=True)
+        harness.wait_for_window(tool)
+        targets[-1].close()
+        _, stderr = tool.communicate(timeout=60)
+        self.assertEqual(tool.returncode, 0, stderr)
+        profile = harness.Profile.read(out)
+        self.check_form(profile)
+        return profile, stderr
+
+    def test_each_process_has_all_of_its_threads_time(self):
+        for method in ("auto", "perf"):
+            with self.subTest(method), harness.Target("wall") as a, harness.Target("wall") as b, harness.Target("wall") as gone:
+                before = [harness.Footprint(target.pid) for target in (a, b)]
+                profile, stderr = self.record((a, b, gone), method)
+                for target, footprint in zip((a, b), before):
+                    names, lives = set(), {}
+                    for _, values, labels in profile.samples:
+                        if labels["pid"] == target.pid:
+                            who = labels.get("tid", labels["thread"])  # idle ones are together
+                            lives[who] = lives.get(who, 0) + values[WALL] / labels.get("threads", 1)
+                            names.add(labels["thread"])
+                    self.assertLessEqual({"mixed", "pinned-a", "pinned-b"}, names, stderr)
+                    for tid, life in lives.items():
+                        self.assertAlmostEqual(life, profile.duration_nanos, delta=profile.duration_nanos / 100, msg=(tid, stderr))
+                    footprint.check_unchanged(self)
+                self.assertLessEqual({labels["pid"] for _, _, labels in profile.samples}, {a.pid, b.pid, gone.pid})
+                self.assertRegex(stderr, r"of \d+ threads: .* on a CPU")
+
+    def test_there_may_be_so_many(self):
+        targets = [subprocess.Popen(["sleep", "600"]) for _ in range(17)]
+        try:
+            done = harness.attach("-p", ",".join(str(target.pid) for target in targets), "-mode", "wall", "-seconds", 1,
+                                  "-o", self.path("x"))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("-mode wall takes 16 processes at most, and these are 17", done.stderr)
+        finally:
+            for target in targets:
+                target.kill()
+                target.wait()
+
+
 class Clocks(Base):
     """Processes whose clocks stand elsewhere. Steps of the wall clock can be made on nobody's machine; everything goes by the monotonic one."""
     APART = ["unshare", "--time", "--monotonic", "100000", "--boottime", "100000", "--fork", "--kill-child"]
