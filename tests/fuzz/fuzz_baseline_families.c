@@ -13,6 +13,7 @@
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_map.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
+#include "attach/heap/baseline/musl_chunks.h"
 #include "attach/heap/baseline/musl_groups.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
 #include "attach/heap/baseline/tcmalloc_spans.h"
@@ -152,6 +153,35 @@ static void musl(struct cprof_baseline_memory *memory, uint64_t addr)
 		memory->memory.read(memory->memory.ctx, context.areas, &context.secret, 8);
 	}
 	cprof_error_free(cprof_musl_groups_each(memory, &context, &fns, memory, &broken));
+}
+
+static struct cprof_error *on_chunk(void *ctx, const struct cprof_musl_chunk *chunk)
+{
+	uint64_t *bytes = ctx;
+	if (!chunk->bytes || (chunk->kind == CPROF_MUSL_USED && chunk->bytes % 32))
+		abort();
+	*bytes += chunk->bytes;
+	return NULL;
+}
+
+/* What was told of an area is all of it. */
+static struct cprof_error *on_chunks(void *ctx, uint64_t start, uint64_t end)
+{
+	uint64_t *bytes = ctx;
+	if (*bytes != end - start)
+		abort();
+	*bytes = 0;
+	return NULL;
+}
+
+static void musl_old(struct cprof_baseline_memory *memory, uint64_t addr)
+{
+	static const struct cprof_musl_chunk_fns fns = { on_chunk, on_chunks };
+	uint64_t budget = 1u << 16, bytes = 0;
+	addr &= (1ull << 46) - 1;
+	cprof_musl_rings_find(memory, addr, addr + 8192);
+	cprof_error_free(
+		cprof_musl_chunks_each(memory, addr, addr + (1u << 20), &fns, &bytes, &budget));
 }
 
 /* ---- mimalloc ---- */
@@ -305,7 +335,7 @@ static void kept_stacks(struct cprof_baseline_memory *memory, uint64_t addr)
 }
 
 static void (*const families[])(struct cprof_baseline_memory *memory, uint64_t addr) = {
-	jemalloc, musl, mimalloc, gperftools, kept_stacks, mimalloc_map,
+	jemalloc, musl, mimalloc, gperftools, kept_stacks, mimalloc_map, musl_old,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,6 +5,7 @@
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_map.h"
 #include "attach/heap/baseline/mimalloc_segments.h"
+#include "attach/heap/baseline/musl_chunks.h"
 #include "attach/heap/baseline/musl_groups.h"
 #include "attach/heap/baseline/tcmalloc_caches.h"
 #include "tests/unit/test.h"
@@ -257,6 +258,106 @@ TEST(musl_block_tells_what_was_asked_for)
 	head[16 - 3] = 0; /* of another slot */
 	reopen_pages(pages, &memory);
 	CHECK(!cprof_musl_block_read(&memory, &group, 1, &block));
+	cprof_baseline_memory_deinit(&memory);
+	free(pages);
+}
+
+/* ---- musl, the older one ---- */
+
+#define OLD_DATA 0x7f0000000000ull
+#define OLD_HEAP 0x7f0000100000ull
+
+struct old_told {
+	unsigned n[4], mapped;
+	uint64_t bytes, areas;
+};
+
+static struct cprof_error *tell_chunk(void *ctx, const struct cprof_musl_chunk *chunk)
+{
+	struct old_told *told = ctx;
+	told->n[chunk->kind]++;
+	told->mapped += chunk->mapped;
+	told->bytes += chunk->bytes;
+	return NULL;
+}
+
+static struct cprof_error *tell_area(void *ctx, uint64_t start, uint64_t end)
+{
+	((struct old_told *)ctx)->areas += end - start;
+	return NULL;
+}
+
+/* 20 chunks of 96 bytes, each third of them free, and what closes the area; a large block's mapping behind it. */
+static void make_old_heap(struct pages *pages)
+{
+	uint64_t at = OLD_HEAP + 16, before = 1;
+	for (unsigned i = 0; i < 20; i++, at += 96) {
+		put(pages, at, before);
+		before = 96 | (i % 3 != 0);
+		put(pages, at + 8, before);
+	}
+	put(pages, at, before);
+	put(pages, at + 8, 1);
+	put(pages, OLD_HEAP + 0x1000 + 16, 16);
+	put(pages, OLD_HEAP + 0x1000 + 24, 0x2000 - 16);
+	put(pages, OLD_HEAP + 0x2000, 0);
+}
+
+static struct old_told read_old(struct pages *pages)
+{
+	static const struct cprof_musl_chunk_fns fns = { tell_chunk, tell_area };
+	struct cprof_baseline_memory memory;
+	struct old_told told = { 0 };
+	uint64_t budget = 10000;
+	open_pages(pages, &memory);
+	CHECK(!cprof_musl_chunks_each(&memory, OLD_HEAP, OLD_HEAP + 0x3000, &fns, &told, &budget));
+	cprof_baseline_memory_deinit(&memory);
+	CHECK_UINT(told.bytes, told.areas); /* each byte of its memory is one thing */
+	return told;
+}
+
+TEST(musl_oldmalloc_areas_and_large_blocks_are_told)
+{
+	struct pages *pages = calloc(1, sizeof(*pages));
+	make_old_heap(pages);
+	const struct old_told told = read_old(pages);
+	CHECK_UINT(told.n[CPROF_MUSL_USED], 13 + 1);
+	CHECK_UINT(told.n[CPROF_MUSL_FREE], 7);
+	CHECK_UINT(told.n[CPROF_MUSL_BROKEN], 0);
+	CHECK_UINT(told.mapped, 1);
+	CHECK_UINT(told.areas, 32 + 20 * 96 + 0x2000);
+	free(pages);
+}
+
+TEST(musl_oldmalloc_goes_on_behind_what_does_not_fit)
+{
+	static const uint64_t sizes[] = { 0, 95, 96 | 8, 1ull << 46, UINT64_MAX, 0x2000, 64 | 1 };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct pages *pages = calloc(1, sizeof(*pages));
+		make_old_heap(pages);
+		put(pages, OLD_HEAP + 16 + 9 * 96 + 8, sizes[i]);
+		const struct old_told told = read_old(pages);
+		CHECK_UINT(told.n[CPROF_MUSL_BROKEN], 1);
+		CHECK_UINT(told.n[CPROF_MUSL_USED] + told.n[CPROF_MUSL_FREE], 20);
+		free(pages);
+	}
+}
+
+TEST(musl_oldmalloc_is_known_by_its_rings)
+{
+	struct pages *pages = calloc(1, sizeof(*pages));
+	struct cprof_baseline_memory memory;
+	const uint64_t rings = OLD_DATA + 0x108;
+	for (unsigned i = 10; i < 15; i++) {
+		put(pages, rings + 8 + i * 24 + 8, rings + 8 + i * 24 - 8);
+		put(pages, rings + 8 + i * 24 + 16, rings + 8 + i * 24 - 8);
+	}
+	open_pages(pages, &memory);
+	CHECK(cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 4096));
+	CHECK(!cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 1536)); /* there is no room */
+	put(pages, rings + 8 + 40 * 24 + 8, OLD_DATA + 1);
+	reopen_pages(pages, &memory);
+	CHECK(!cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 4096));
 	cprof_baseline_memory_deinit(&memory);
 	free(pages);
 }

@@ -47,6 +47,7 @@ struct cprof_baseline_source {
 extern const struct cprof_baseline_source cprof_baseline_glibc; /* 2.28 to 2.43 */
 extern const struct cprof_baseline_source cprof_baseline_jemalloc;
 extern const struct cprof_baseline_source cprof_baseline_musl;
+extern const struct cprof_baseline_source cprof_baseline_musl_old;
 extern const struct cprof_baseline_source cprof_baseline_mimalloc;
 extern const struct cprof_baseline_source cprof_baseline_gperftools;
 extern const struct cprof_baseline_source cprof_baseline_google;

@@ -6,8 +6,9 @@
 #include "base/clock.h"
 
 const struct cprof_baseline_source *const cprof_baseline_sources[] = {
-	&cprof_baseline_glibc,    &cprof_baseline_jemalloc,   &cprof_baseline_musl,
-	&cprof_baseline_mimalloc, &cprof_baseline_gperftools, &cprof_baseline_google,
+	&cprof_baseline_glibc,    &cprof_baseline_jemalloc, &cprof_baseline_musl,
+	&cprof_baseline_musl_old, &cprof_baseline_mimalloc, &cprof_baseline_gperftools,
+	&cprof_baseline_google,
 };
 const size_t cprof_n_baseline_sources =
 	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]);
