@@ -87,13 +87,13 @@ static struct cprof_error *check(const struct cprof_cmd_ring *command,
 					"-mode %s looks at one moment: there is nothing to look "
 					"back at",
 					mode->name),
-			"-ring goes with -mode cpu, block and mutex");
+			"-ring goes with -mode cpu, block, mutex and wall");
 	return cprof_error_hint(
 		cprof_error_new(CPROF_ERR_USAGE,
 				"-mode %s cannot look back: what is in use at a moment is made of "
 				"all that was allocated before, and no last minute of it",
 				mode->name),
-		"-ring goes with -mode cpu, block and mutex; -mode heap -push URL -every 1m keeps "
+		"-ring goes with -mode cpu, block, mutex and wall; -mode heap -push URL -every 1m keeps "
 		"a profile of each minute");
 }
 

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define OTHER_FDS 5
+#define OTHER_FDS 6
 #define HANDED_NS                                                                                  \
 	(CPROF_NS_PER_S * 3 / 20)    /* until what happened before is in the recording's memory */
 #define END_NS (10 * CPROF_NS_PER_S) /* for the last profile, once it is told to end */
@@ -27,6 +27,7 @@ struct watch {
 	struct cprof_gauge *gauge;        /* owned */
 	struct cprof_ring_server *server; /* owned; NULL: none */
 	struct cprof_ring_counts *counts;
+	bool begun; /* the recording has: before that nothing is to be looked back at */
 	uint64_t end_mono_ns;
 
 	/* A trigger whose file is not written yet. */
@@ -136,7 +137,7 @@ static void ask(struct watch *watch, enum asking why, uint64_t from_ns, uint64_t
 
 static uint64_t due_ns(const struct watch *watch)
 {
-	if (!watch->pending)
+	if (!watch->pending || (!watch->begun && !watch->hurried))
 		return UINT64_MAX;
 	return watch->hurried ? 0 : watch->triggered_mono_ns + watch->ring->after_ns + HANDED_NS;
 }
@@ -230,10 +231,21 @@ static void take_recording(struct watch *watch)
 
 /* ---- the loop ---- */
 
+/* The time that is asked for begins with it; so does what is to be seen of a trigger that came before. */
+static void begin(struct watch *watch)
+{
+	const uint64_t now = cprof_clock_mono_ns();
+	watch->begun = true;
+	watch->triggered_mono_ns = now;
+	if (watch->ring->length_ns)
+		watch->end_mono_ns = now + watch->ring->length_ns;
+}
+
 static void wait_for_something(struct watch *watch, struct pollfd *fds, size_t n)
 {
-	uint64_t due = least(cprof_gauge_due_mono_ns(watch->gauge),
-			     cprof_ring_server_due_mono_ns(watch->server));
+	uint64_t due = cprof_ring_server_due_mono_ns(watch->server);
+	if (watch->begun)
+		due = least(due, cprof_gauge_due_mono_ns(watch->gauge));
 	if (watch->asking == NOBODY)
 		due = least(due, due_ns(watch));
 	due = least(due, watch->end_mono_ns);
@@ -257,6 +269,7 @@ static bool turn(struct watch *watch)
 		{ .fd = ring->signal_fds[1], .events = POLLIN },
 		{ .fd = watch->recording.work.reader.fd, .events = POLLIN },
 		{ .fd = watch->asking != NOBODY ? watch->reader.fd : -1, .events = POLLIN },
+		{ .fd = watch->begun ? -1 : watch->recording.ask_fd, .events = POLLIN },
 	};
 	const size_t n = cprof_ring_server_poll(watch->server, fds, OTHER_FDS);
 	wait_for_something(watch, fds, n);
@@ -267,7 +280,10 @@ static bool turn(struct watch *watch)
 	if (fds[2].revents)
 		look_at_signal(watch, ring->signal_fds[1], "signal USR2");
 	cprof_ring_server_run(watch->server, fds + OTHER_FDS, n - OTHER_FDS);
-	look_at_values(watch);
+	if (!watch->begun && cprof_ring_recording_has_begun(&watch->recording))
+		begin(watch);
+	if (watch->begun)
+		look_at_values(watch);
 	take_answer(watch);
 	take_recording(watch);
 	const uint64_t now = cprof_clock_mono_ns();
@@ -356,7 +372,7 @@ struct cprof_error *cprof_ring_run(const struct cprof_ring *ring,
 			       .counts = ret_counts,
 			       .reader = { .fd = -1 } };
 	*ret_counts = (struct cprof_ring_counts){ 0 };
-	watch.end_mono_ns = ring->length_ns ? cprof_clock_mono_ns() + ring->length_ns : UINT64_MAX;
+	watch.end_mono_ns = UINT64_MAX; /* it is known when the recording has begun */
 	struct cprof_error *err = start(&watch);
 	if (!err) {
 		while (turn(&watch))

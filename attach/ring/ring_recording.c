@@ -39,7 +39,15 @@ struct recording {
 	struct cprof_sample_ring ring;
 	struct cprof_run_log log;
 	struct cprof_window window;
+	int ask_fd; /* borrowed */
 };
+
+/* Its window is open. Where nobody is there to be told, nobody waits for it. */
+static void tell_begun(void *ctx)
+{
+	const struct recording *recording = ctx;
+	send(recording->ask_fd, "b", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 static struct cprof_error *put(const struct recording *recording, const char *ending,
 			       struct cprof_profile *profile, struct cprof_buffer *out)
@@ -133,6 +141,7 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	const struct cprof_ring_subject *subject = ctx;
 	struct recording recording = {
 		.subject = subject,
+		.ask_fd = ask_fd,
 		.ring = { .length_ns = subject->length_ns + SLACK_NS,
 			  .bytes_max = subject->bytes_max,
 			  .last_ns = subject->before_ns },
@@ -147,7 +156,10 @@ static struct cprof_error *record(void *ctx, int stop_fd, int ask_fd,
 	if (err)
 		return err;
 	snapshots.last_of = target;
-	recording.window = (struct cprof_window){ .stop_fd = stop_fd, .snapshots = &snapshots };
+	recording.window = (struct cprof_window){ .stop_fd = stop_fd,
+						  .snapshots = &snapshots,
+						  .on_start = tell_begun,
+						  .start_ctx = &recording };
 	err = record_target(&recording, target, ret_bytes);
 	cprof_window_deinit(&recording.window);
 	cprof_sample_ring_deinit(&recording.ring);
@@ -191,6 +203,12 @@ void cprof_ring_recording_end(struct cprof_ring_recording *recording)
 	if (recording->ask_fd >= 0)
 		close(recording->ask_fd);
 	recording->ask_fd = -1;
+}
+
+bool cprof_ring_recording_has_begun(const struct cprof_ring_recording *recording)
+{
+	char word;
+	return recv(recording->ask_fd, &word, 1, MSG_DONTWAIT) == 1;
 }
 
 struct cprof_error *cprof_ring_recording_ask(const struct cprof_ring_recording *recording,

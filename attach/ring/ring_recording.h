@@ -45,6 +45,12 @@ struct cprof_error *cprof_ring_recording_start(const struct cprof_ring_subject *
 void cprof_ring_recording_end(struct cprof_ring_recording *recording);
 
 /*
+ * Whether it has begun to record, told once: until then ask_fd becomes readable with it. To begin takes a while where programs are
+ * loaded into the kernel, or the machine is busy.
+ */
+bool cprof_ring_recording_has_begun(const struct cprof_ring_recording *recording);
+
+/*
  * The profile of [from, until) of CLOCK_MONOTONIC, made because of `reason`, which goes into its comments. One at a time: two that are asked
  * for together would both be of the first one's time. Errors: OS.
  */

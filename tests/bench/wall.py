@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a wall-clock profile costs a redis-server, beside the two tools that tell the same together, and what the endpoints cost it
-while they record all that they can: wall.py [ROUNDS].
+while they record all that they can: wall.py [ROUNDS [TOOL...]].
 
 Each row: requests a second of redis-benchmark while the tool watches, as a share of the mean of the two bare runs around it (median of the rounds,
 lowest, highest), and the server's processor time per request in the same way, which suffers less from whatever else the machine does. Server, client
@@ -30,6 +30,10 @@ def ours(*more):
     return lambda pid: [[harness.ATTACH, "-p", str(pid), "-mode", "wall", "-seconds", "0", "-q", "-f", "-o", f"{scratch}/w.pb.gz", *more]]
 
 
+def perf_record(pid):
+    return ["perf", "record", "-q", "-F", "100", "--call-graph", "dwarf", "-p", str(pid), "-o", f"{scratch}/perf.data"]
+
+
 TOOLS = (
     ("nothing (noise)", None),
     ("cprof-attach -mode wall", ours()),
@@ -39,8 +43,8 @@ TOOLS = (
     ("cprof-attach -http, no threadcreate", lambda pid: [[harness.ATTACH, "-p", str(pid), "-http", f"unix:{scratch}/http", "-modes",
                                                          "cpu,heap,block,mutex,threads"]]),
     ("cprof-attach -http, all modes", lambda pid: [[harness.ATTACH, "-p", str(pid), "-http", f"unix:{scratch}/http"]]),
-    ("offcputime + perf record", lambda pid: [["offcputime", "-p", str(pid)],
-                                              ["perf", "record", "-q", "-F", "100", "--call-graph", "dwarf", "-p", str(pid), "-o", f"{scratch}/perf.data"]]),
+    ("offcputime + perf record", lambda pid: [["offcputime", "-p", str(pid)], perf_record(pid)]),
+    ("perf trace -s + perf record", lambda pid: [["perf", "trace", "-s", "-p", str(pid), "-o", "/dev/null"], perf_record(pid)]),
 )
 
 
@@ -84,6 +88,8 @@ def main():
     harness.wait_until(lambda: os.path.exists(SOCKET), "redis answers")
     print(f"{measure(server.pid)[0]:,.0f} requests/s bare\n\n{'tool':30} {'ratio':>6} {'lowest':>7} {'highest':>8} {'cpu/request':>12}")
     for name, commands in TOOLS:
+        if len(sys.argv) > 2 and not any(word in name for word in sys.argv[2:]):
+            continue
         if commands and not all(shutil.which(argv[0]) for argv in commands(1)):
             print(f"{name:30} is not installed")
             continue

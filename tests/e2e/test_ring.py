@@ -273,6 +273,14 @@ class TestRing(TempDir):
                 self.assertGreater(share(profile, "first_work"), 0.9)
                 ring.end(sig=None)
 
+    def test_the_time_that_was_asked_for_begins_with_the_recording(self):
+        """Which is some tenths of a second after the start, where programs are loaded into the kernel for it."""
+        with Target("obedient") as target:
+            file = self.path("all.pb.gz")
+            done = attach("-p", target.pid, "-mode", "wall", "-wall", "all", "-ring", "2s", "-seconds", "0.3", "-keep", "1", "-o", file)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertGreater(Profile.read(file).duration_nanos, 285_000_000)
+
     def test_a_ring_that_is_full_drops_the_oldest_and_says_so(self):
         with Target("obedient") as target:
             works(target, "first", 1)
