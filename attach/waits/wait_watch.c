@@ -181,8 +181,8 @@ struct cprof_error *cprof_wait_watch_place(struct cprof_wait_watch *watch,
 {
 	if (!watch->tier->set_place)
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-				       "with waits by %s nothing can be read of a thread while it "
-				       "stands still (root, or CAP_BPF and CAP_PERFMON)",
+				       "with waits by %s nobody tells where a thread has its "
+				       "thread-local variables (root, or CAP_BPF and CAP_PERFMON)",
 				       watch->tier->name);
 	watch->tier->set_place(watch->state, place);
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/wall/wall_requests.h"
 
-/* `why_not` of one of the two is NULL: that one can. Takes both. */
+/* Why samples and waits cannot bear them; NULL: they can. Takes both. */
 static struct cprof_error *judge(struct cprof_contexts *contexts, struct cprof_error *samples,
 				 struct cprof_error *waits)
 {
