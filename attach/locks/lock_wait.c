@@ -282,7 +282,7 @@ static bool is_rwlock(enum cprof_lock_kind kind)
 }
 
 /*
- * The kernel waits for no PI mutex whose owner waits, by PI mutexes, for the caller. What glibc does then (pthread_mutex_lock.c, "Delay
+ * The kernel waits for no PI mutex whose owner waits, by PI mutexes, for the caller. What glibc does then (in __pthread_mutex_lock_full, "Delay
  * the thread indefinitely") is to wait for a zero of its own stack, which nobody changes.
  */
 static bool is_refused(const struct cprof_lock_wait_input *input, const struct futex_call *call)
