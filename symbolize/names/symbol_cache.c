@@ -369,7 +369,7 @@ static struct cprof_error *compose(struct composed *out)
 {
 	const struct cprof_symbol_cache *cache = out->cache;
 	const size_t n = cache->n_answers;
-	CPROF_AUTO(free) struct cprof_cached_answer *sorted = malloc((n + 1) * sizeof(*sorted));
+	CPROF_AUTO(free) struct cprof_cached_answer *sorted = calloc(n + 1, sizeof(*sorted));
 	out->places = calloc(cache->strings.len, sizeof(*out->places));
 	if (!sorted || !out->places)
 		return cprof_error_no_memory();

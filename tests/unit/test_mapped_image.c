@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,16 +14,15 @@
 
 static bool read_own(void *ctx, uint64_t addr, void *buf, size_t n)
 {
-	(void)ctx;
-	memcpy(buf, (const void *)(uintptr_t)addr,
-	       n); /* NOLINT: only what is mapped is asked for */
-	return true;
+	const int *memory =
+		ctx; /* not by memcpy(): a sanitizer forbids what lies between variables */
+	return pread(*memory, buf, n, (off_t)addr) == (ssize_t)n;
 }
 
 /* This process, whose libc nobody can open any more. */
-static void see_without_files(struct cprof_maps *maps)
+static void see_without_files(struct cprof_maps *maps, int *memory)
 {
-	cprof_maps_init(maps, getpid(), (struct cprof_memory){ .read = read_own });
+	cprof_maps_init(maps, getpid(), (struct cprof_memory){ .read = read_own, .ctx = memory });
 	CHECK(!cprof_maps_refresh(maps));
 	for (size_t i = 0; i < maps->n_sorted; i++)
 		maps->sorted[i]->dev += maps->sorted[i]->inode != 0;
@@ -37,9 +37,11 @@ TEST(mapped_image_of_a_file_that_cannot_be_opened_names_what_it_exports)
 	struct cprof_names *names;
 	const struct cprof_symbol *symbol = NULL;
 	const struct cprof_names_options options = { 0 };
-	const uint64_t addr = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "qsort");
+	const uint64_t addr = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "lldiv");
 	uint64_t file_addr = 0, run_time = 0;
-	see_without_files(&maps);
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	CHECK(memory >= 0);
+	see_without_files(&maps, &memory);
 	cprof_modules_init(&modules);
 	struct cprof_map *map = cprof_maps_find(&maps, addr);
 	if (!map || !map->inode)
@@ -55,9 +57,10 @@ TEST(mapped_image_of_a_file_that_cannot_be_opened_names_what_it_exports)
 	CHECK(!cprof_names_get(module, &options, &names));
 	CHECK(!cprof_names_symbol(names, file_addr, &symbol));
 	CHECK(symbol);
-	CHECK_STR(symbol->name, "qsort");
+	CHECK_STR(symbol->name, "lldiv");
 	cprof_modules_deinit(&modules);
 	cprof_maps_deinit(&maps);
+	close(memory);
 }
 
 /* ---- hostile memory ---- */
