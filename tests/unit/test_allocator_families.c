@@ -353,6 +353,12 @@ TEST(musl_oldmalloc_is_known_by_its_rings)
 		put(pages, rings + 8 + i * 24 + 16, rings + 8 + i * 24 - 8);
 	}
 	open_pages(pages, &memory);
+	CHECK(!cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 4096)); /* nothing is free */
+	put(pages, rings, 1ull << 20);
+	put(pages, rings + 8 + 20 * 24 + 8, OLD_HEAP + 16);
+	put(pages, rings + 8 + 20 * 24 + 16, OLD_HEAP + 16);
+	put(pages, OLD_HEAP + 16 + 24, rings + 8 + 20 * 24 - 8);
+	reopen_pages(pages, &memory);
 	CHECK(cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 4096));
 	CHECK(!cprof_musl_rings_find(&memory, OLD_DATA, OLD_DATA + 1536)); /* there is no room */
 	put(pages, rings + 8 + 40 * 24 + 8, OLD_DATA + 1);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/jemalloc_tree.h"
 
+#include "attach/heap/baseline/baseline_piece.h"
+
 #define USER_SPACE     (1ull << 47)
 #define PAGE           CPROF_BASELINE_PAGE
 #define PAGES_MAX      (1u << 16) /* that may be read in search of the tree */
@@ -12,26 +14,6 @@
 #define LEAVES_MAX     (1u << 12)
 
 /* ---- what is in memory ---- */
-
-/* The words of the next page of [*at, end) that is in memory; n 0: it could not be read. */
-struct piece {
-	uint64_t addr;
-	size_t n;
-	uint64_t words[PAGE / 8];
-};
-
-static bool next_piece(struct cprof_baseline_memory *memory, uint64_t *at, uint64_t end,
-		       struct piece *piece)
-{
-	piece->addr = cprof_baseline_memory_next(memory, *at, end);
-	if (piece->addr >= end)
-		return false;
-	*at = (piece->addr | (PAGE - 1)) + 1 < end ? (piece->addr | (PAGE - 1)) + 1 : end;
-	piece->n = (size_t)(*at - piece->addr) / 8;
-	if (!cprof_baseline_memory_read(memory, piece->addr, piece->words, piece->n * 8))
-		piece->n = 0;
-	return true;
-}
 
 /* Can it be the address of a leaf, or of what is above it? */
 static bool is_node(uint64_t word)
@@ -69,10 +51,10 @@ struct finding {
 static uint64_t leaf_start(struct finding *finding, uint64_t leaf)
 {
 	const struct cprof_jemalloc_form *form = finding->form;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	unsigned tried = 0;
 	for (uint64_t at = leaf, end = leaf + cprof_jemalloc_leaf_bytes(form);
-	     next_piece(finding->memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(finding->memory, &at, end, &piece);) {
 		if (++finding->pages > PAGES_MAX || !piece.n)
 			return 0;
 		const uint64_t first = (piece.addr - leaf) / 8;
@@ -99,9 +81,9 @@ static uint64_t leaf_start(struct finding *finding, uint64_t leaf)
 /* The same of what is above leaves. */
 static uint64_t node_start(struct finding *finding, uint64_t node)
 {
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = node, end = node + cprof_jemalloc_node_bytes(finding->form);
-	     next_piece(finding->memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(finding->memory, &at, end, &piece);) {
 		if (++finding->pages > PAGES_MAX || !piece.n)
 			return 0;
 		for (size_t i = 0; i < piece.n; i++) {
@@ -133,9 +115,9 @@ static uint64_t root_of(struct finding *finding, uint64_t at, uint64_t child)
 static bool proves(struct finding *finding, uint64_t root)
 {
 	unsigned good = 0;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = root, end = root + cprof_jemalloc_node_bytes(finding->form);
-	     next_piece(finding->memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(finding->memory, &at, end, &piece);) {
 		if (!piece.n)
 			return false;
 		for (size_t i = 0; i < piece.n; i++) {
@@ -178,8 +160,8 @@ static bool makes_sense(struct finding *finding, uint64_t root)
 static uint64_t find_form(struct finding *finding, uint64_t start, uint64_t end)
 {
 	const uint64_t bytes = cprof_jemalloc_node_bytes(finding->form);
-	struct piece piece;
-	for (uint64_t at = start; next_piece(finding->memory, &at, end, &piece);) {
+	struct cprof_baseline_piece piece;
+	for (uint64_t at = start; cprof_baseline_piece_next(finding->memory, &at, end, &piece);) {
 		for (size_t i = 0; i < piece.n && finding->pages < PAGES_MAX; i++) {
 			if (!is_node(piece.words[i]))
 				continue;
@@ -269,10 +251,10 @@ static struct cprof_error *walk_leaf(struct walk *walk, uint64_t leaf, uint64_t 
 {
 	const unsigned step = walk->form->entry_words;
 	struct cprof_error *err = NULL;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = leaf, end = leaf + cprof_jemalloc_leaf_bytes(walk->form);
 	     !err && walk->broken < BROKEN_MAX && walk->pages < WALK_PAGES_MAX &&
-	     next_piece(walk->memory, &at, end, &piece);
+	     cprof_baseline_piece_next(walk->memory, &at, end, &piece);
 	     walk->pages++) {
 		const uint64_t before = (piece.addr - leaf) / 8;
 		walk->broken += !piece.n;
@@ -289,9 +271,10 @@ walk_node(struct walk *walk, uint64_t node, unsigned above, uint64_t first,
 	  struct cprof_error *(*child)(struct walk *walk, uint64_t at, uint64_t first))
 {
 	struct cprof_error *err = NULL;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = node, end = node + cprof_jemalloc_node_bytes(walk->form);
-	     !err && walk->leaves <= LEAVES_MAX && next_piece(walk->memory, &at, end, &piece);) {
+	     !err && walk->leaves <= LEAVES_MAX &&
+	     cprof_baseline_piece_next(walk->memory, &at, end, &piece);) {
 		for (size_t i = 0; !err && i < piece.n; i++) {
 			const uint64_t index = (piece.addr - node) / 8 + i;
 			if (!piece.words[i])

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "attach/heap/baseline/baseline_piece.h"
+
 #define USER_SPACE     (1ull << 47)
 #define PAGE           CPROF_BASELINE_PAGE
 #define SLICE          CPROF_MIMALLOC_SLICE
@@ -140,26 +142,6 @@ static bool find_arena(struct cprof_baseline_memory *memory, const uint8_t bytes
 
 /* ---- tables ---- */
 
-/* The words of the next page of a table [*at, end) that is in memory; n 0: it could not be read. */
-struct piece {
-	uint64_t addr;
-	size_t n;
-	uint64_t words[PAGE / 8];
-};
-
-static bool next_piece(struct cprof_baseline_memory *memory, uint64_t *at, uint64_t end,
-		       struct piece *piece)
-{
-	piece->addr = cprof_baseline_memory_next(memory, *at, end);
-	if (piece->addr >= end)
-		return false;
-	*at = (piece->addr | (PAGE - 1)) + 1 < end ? (piece->addr | (PAGE - 1)) + 1 : end;
-	piece->n = (size_t)(*at - piece->addr) / 8;
-	if (!cprof_baseline_memory_read(memory, piece->addr, piece->words, piece->n * 8))
-		piece->n = 0;
-	return true;
-}
-
 static bool is_table(uint64_t word)
 {
 	return word >= PAGE && word < USER_SPACE && word % PAGE == 0;
@@ -171,10 +153,10 @@ static bool is_table(uint64_t word)
 static bool proves_sub(struct cprof_baseline_memory *memory, const struct form *form,
 		       uint64_t table, uint64_t first, unsigned *pages)
 {
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	unsigned tried = 0;
 	for (uint64_t at = table, end = table + SUB_WORDS * 8;
-	     next_piece(memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(memory, &at, end, &piece);) {
 		if (++*pages > PAGES_MAX || !piece.n)
 			return false;
 		for (size_t i = 0; i < piece.n; i++) {
@@ -198,9 +180,9 @@ static bool proves_sub(struct cprof_baseline_memory *memory, const struct form *
 static bool proves(struct cprof_baseline_memory *memory, const struct cprof_mimalloc_map *map,
 		   unsigned *pages)
 {
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = map->addr, end = map->addr + MAP_WORDS * 8;
-	     next_piece(memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(memory, &at, end, &piece);) {
 		if (++*pages > PAGES_MAX || !piece.n)
 			return false;
 		for (size_t i = 0; i < piece.n; i++) {
@@ -239,9 +221,10 @@ static bool makes_sense(struct cprof_baseline_memory *memory, const struct cprof
 bool cprof_mimalloc_map_find(struct cprof_baseline_memory *memory, uint64_t start, uint64_t end,
 			     struct cprof_mimalloc_map *ret_map)
 {
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	unsigned pages = 0;
-	for (uint64_t at = (start + 7) & ~7ull; next_piece(memory, &at, end, &piece);) {
+	for (uint64_t at = (start + 7) & ~7ull;
+	     cprof_baseline_piece_next(memory, &at, end, &piece);) {
 		for (size_t i = 0; i < piece.n * CPROF_MIMALLOC_MAP_FORMS; i++) {
 			const uint64_t word = piece.words[i / CPROF_MIMALLOC_MAP_FORMS];
 			const unsigned form = i % CPROF_MIMALLOC_MAP_FORMS;
@@ -290,10 +273,10 @@ static struct cprof_error *walk_entry(struct walk *walk, uint64_t entry, uint64_
 static struct cprof_error *walk_sub(struct walk *walk, uint64_t table, uint64_t first)
 {
 	struct cprof_error *err = NULL;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = table, end = table + SUB_WORDS * 8;
 	     !err && walk->broken < BROKEN_MAX && ++walk->pages < WALK_PAGES_MAX &&
-	     next_piece(walk->memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(walk->memory, &at, end, &piece);) {
 		walk->broken += !piece.n;
 		for (size_t i = 0; !err && i < piece.n && walk->broken < BROKEN_MAX; i++)
 			err = walk_entry(walk, piece.words[i],
@@ -309,10 +292,10 @@ struct cprof_error *cprof_mimalloc_map_each(struct cprof_baseline_memory *memory
 {
 	struct walk walk = { .memory = memory, .form = &forms[map->form], .fn = fn, .ctx = ctx };
 	struct cprof_error *err = NULL;
-	struct piece piece;
+	struct cprof_baseline_piece piece;
 	for (uint64_t at = map->addr, end = map->addr + MAP_WORDS * 8;
 	     !err && walk.broken < BROKEN_MAX && ++walk.pages < WALK_PAGES_MAX &&
-	     next_piece(memory, &at, end, &piece);) {
+	     cprof_baseline_piece_next(memory, &at, end, &piece);) {
 		for (size_t i = 0; !err && i < piece.n; i++) {
 			if (!piece.words[i])
 				continue;

@@ -31,29 +31,36 @@ static bool is_chunk(uint64_t addr)
 
 /* A ring was never asked for (0), or is empty (itself), or its first chunk leads back to it. */
 static bool is_ring(struct cprof_baseline_memory *memory, const struct rings *rings, uint64_t at,
-		    unsigned i, unsigned *good)
+		    unsigned i, unsigned *good, unsigned *odd, unsigned *led)
 {
 	const uint64_t head = rings->all[i].head, tail = rings->all[i].tail;
 	const uint64_t itself = at + 8 + i * 24ull + 8 - HEADER;
 	uint64_t prev;
+	const bool filled = rings->map >> i & 1;
+	if (rings->all[i].lock & ~LOCK_BITS)
+		return false;
 	if (!head && !tail)
-		return !(rings->map >> i & 1);
+		return !filled;
 	if (head == itself && tail == itself) {
-		++*good;
+		*good += !filled;
+		*odd += filled;
 		return true;
 	}
+	*odd += !filled;
 	if (!is_chunk(head) || !is_chunk(tail))
 		return false;
-	*good += cprof_baseline_memory_read(memory, head + 24, &prev, 8) && prev == itself;
+	if (filled && cprof_baseline_memory_read(memory, head + 24, &prev, 8) && prev == itself)
+		++*led;
 	return true;
 }
 
 static bool is_rings(struct cprof_baseline_memory *memory, const struct rings *rings, uint64_t at)
 {
-	unsigned good = 0, i = 0;
-	while (i < RINGS && is_ring(memory, rings, at, i, &good))
+	unsigned good = 0, odd = 0, led = 0, i = 0;
+	while (i < RINGS && is_ring(memory, rings, at, i, &good, &odd, &led))
 		i++;
-	return i == RINGS && good >= RINGS_LEAST;
+	/* A heap in use has a free chunk; one just taken out or put in is not yet in the map as it is. */
+	return i == RINGS && led && good + led >= RINGS_LEAST && odd <= 2;
 }
 
 /* There may be a ring at `ring`: are the others around it, whichever it is? */
