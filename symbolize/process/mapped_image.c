@@ -77,16 +77,18 @@ static bool read_headers(struct mapped *m, uint64_t start)
 	return false;
 }
 
-/* Bytes up to the end of the last segment, and of the program headers; 0: nonsense. */
+/* Bytes up to the end of the last segment, and of the program headers; 0: nonsense, as where the same ones would be read again and again. */
 static size_t size_of(const struct mapped *m, size_t most)
 {
-	uint64_t size = m->header.e_phoff + m->header.e_phnum * sizeof(Elf64_Phdr);
+	uint64_t size = m->header.e_phoff + m->header.e_phnum * sizeof(Elf64_Phdr), left = most;
 	for (size_t i = 0; i < m->header.e_phnum; i++) {
 		const Elf64_Phdr *segment = &m->segments[i];
 		if (segment->p_type != PT_LOAD)
 			continue;
-		if (segment->p_offset > most || segment->p_filesz > most - segment->p_offset)
+		if (segment->p_offset > most || segment->p_filesz > most - segment->p_offset ||
+		    segment->p_filesz > left)
 			return 0;
+		left -= segment->p_filesz;
 		if (segment->p_offset + segment->p_filesz > size)
 			size = segment->p_offset + segment->p_filesz;
 	}

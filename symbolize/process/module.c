@@ -58,7 +58,8 @@ void cprof_modules_deinit(struct cprof_modules *modules)
 	*modules = (struct cprof_modules){ 0 };
 }
 
-static struct cprof_error *module_new(const char *path, struct cprof_module **ret_module)
+/* NULL: no memory. */
+static struct cprof_module *module_new(const char *path)
 {
 	struct cprof_module *module = calloc(1, sizeof(*module));
 	char *copy = strdup(path), *root = strdup("");
@@ -66,12 +67,11 @@ static struct cprof_error *module_new(const char *path, struct cprof_module **re
 		free(module);
 		free(copy);
 		free(root);
-		return cprof_error_no_memory();
+		return NULL;
 	}
 	module->path = copy;
 	module->root = root;
-	*ret_module = module;
-	return NULL;
+	return module;
 }
 
 static uint64_t file_key(uint64_t dev, uint64_t inode, const char *path)
@@ -169,15 +169,17 @@ static struct cprof_error *read_mapped(struct cprof_modules *modules, const stru
 				       const struct cprof_map *map, struct cprof_module *module,
 				       struct cprof_error *reason)
 {
-	const size_t left = MAPPED_MAX - modules->mapped_bytes;
+	const size_t left =
+		modules->mapped_bytes < MAPPED_MAX ? MAPPED_MAX - modules->mapped_bytes : 0;
 	struct cprof_error *err = cprof_mapped_image_read(maps, map, left, &module->image);
-	if (!err)
+	if (!err) {
+		modules->mapped_bytes += module->image->size; /* also where it is given up */
 		err = read_elf(module);
+	}
 	if (err) {
 		cprof_error_free(err);
 		return reason;
 	}
-	modules->mapped_bytes += module->image->size;
 	module->kind = CPROF_MODULE_MAPPED;
 	if (asprintf(&module->why,
 		     "%s; what it exports is named all the same, from the process's memory",
@@ -301,13 +303,12 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 static struct cprof_error *open_own(struct cprof_modules *modules, const struct cprof_maps *maps,
 				    struct cprof_map *map)
 {
-	struct cprof_module *module;
-	struct cprof_error *err = module_new(map->path, &module);
-	if (err)
-		return err;
+	struct cprof_module *module = module_new(map->path);
+	if (!module)
+		return cprof_error_no_memory();
 	module->dev = map->dev;
 	module->inode = map->inode;
-	err = set_root(modules, module, maps);
+	struct cprof_error *err = set_root(modules, module, maps);
 	if (err) {
 		module_free(module);
 		return err;
@@ -321,7 +322,7 @@ static struct cprof_error *open_own(struct cprof_modules *modules, const struct 
 	return err;
 }
 
-/* Code in a file that is no program may be a copy as well. That this file is known already ends the search: it may lead back here. */
+/* Code in a file that is no program may be a copy as well. */
 static struct cprof_error *find_own(struct cprof_modules *modules, const struct cprof_maps *maps,
 				    struct cprof_map *map)
 {
@@ -345,6 +346,24 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 	return err;
 }
 
+/*
+ * The file that is mapped beside another one. It is not asked whether that is a copy itself, of what is beside it: a process can have
+ * thousands of such mappings in a row.
+ */
+static struct cprof_error *get_beside(struct cprof_modules *modules, const struct cprof_maps *maps,
+				      struct cprof_map *map, struct cprof_module **ret_module)
+{
+	struct cprof_error *err = NULL;
+	*ret_module = map->module ? map->module : find(modules, map);
+	if (*ret_module)
+		return NULL;
+	err = open_own(modules, maps, map);
+	*ret_module = map->module;
+	if (!err && map->module->kind == CPROF_MODULE_OPAQUE)
+		map->module = NULL; /* that is asked when it is looked at for its own sake */
+	return err;
+}
+
 /* Text that was moved to memory is the text of the file around it. Asked once for a mapping. */
 static struct cprof_error *find_moved(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map)
@@ -354,7 +373,7 @@ static struct cprof_error *find_moved(struct cprof_modules *modules, const struc
 		struct cprof_module *module;
 		uint64_t offset;
 		struct cprof_error *err =
-			beside ? cprof_modules_get(modules, maps, beside, &module) : NULL;
+			beside ? get_beside(modules, maps, beside, &module) : NULL;
 		if (err)
 			return err;
 		if (!beside || !cprof_module_moved(maps, beside, module, map, &offset))
@@ -370,7 +389,6 @@ static struct cprof_error *find_moved(struct cprof_modules *modules, const struc
 struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
 				       struct cprof_module **ret_module)
 {
-	struct cprof_module *module;
 	struct stat st;
 	CPROF_AUTO(close) int fd = cprof_foreign_file_open(path);
 	if (fd < 0 && errno == EINVAL)
@@ -379,13 +397,13 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 		return cprof_error_os(errno, "open %s", path);
 	/* As a process's mapping would name it: what lies beside the file is found from anywhere, and through links. */
 	CPROF_AUTO(free) char *real = realpath(path, NULL);
-	struct cprof_error *err = module_new(real ? real : path, &module);
-	if (err)
-		return err;
+	struct cprof_module *module = module_new(real ? real : path);
+	if (!module)
+		return cprof_error_no_memory();
 	module->kind = CPROF_MODULE_FILE;
 	module->dev = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
 	module->inode = st.st_ino;
-	err = open_fd(module, fd, &modules->budget);
+	struct cprof_error *err = open_fd(module, fd, &modules->budget);
 	if (err) {
 		module_free(module);
 		return cprof_error_wrap(err, "%s", path);

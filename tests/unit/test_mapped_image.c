@@ -165,3 +165,44 @@ TEST(mapped_image_of_nonsense_is_an_error_or_has_no_symbols)
 		}
 	}
 }
+
+TEST(mapped_image_is_not_made_of_segments_that_share_their_bytes)
+{
+	uint8_t page[SIZE];
+	struct cprof_image *image;
+	const Elf64_Phdr again = { .p_type = PT_LOAD, .p_filesz = SIZE, .p_memsz = SIZE };
+	make_page(page);
+	memcpy(page + 64 + sizeof(again), &again, sizeof(again));
+	struct cprof_error *err = look(page, SIZE, &image);
+	CHECK(err);
+	CHECK_UINT(err->code, CPROF_ERR_UNSUPPORTED);
+	cprof_error_free(err);
+}
+
+/* Each might hold the text of the one beside it. */
+TEST(module_of_a_file_between_thousands_that_cannot_be_opened_is_opaque)
+{
+	enum { N = 60000 };
+	uint8_t page[SIZE] = { 0 };
+	struct cprof_maps maps;
+	struct cprof_modules modules;
+	struct cprof_module *module;
+	const struct cprof_map *added;
+	cprof_maps_init(&maps, 0, (struct cprof_memory){ .read = read_page, .ctx = page });
+	cprof_modules_init(&modules);
+	for (uint64_t i = 0; i < N; i++) {
+		const struct cprof_map map = { .start = AT + i * SIZE,
+					       .end = AT + (i + 1) * SIZE,
+					       .prot = 5,
+					       .inode = 7 + i % 2,
+					       .path = "/gone" };
+		CHECK(!cprof_maps_add(&maps, &map, &added));
+	}
+	struct cprof_map *last = cprof_maps_find(&maps, AT + (N - 1) * (uint64_t)SIZE);
+	CHECK(last);
+	CHECK(!cprof_modules_get(&modules, &maps, last, &module));
+	CHECK_UINT(module->kind, CPROF_MODULE_OPAQUE);
+	CHECK_UINT(modules.n, 2);
+	cprof_modules_deinit(&modules);
+	cprof_maps_deinit(&maps);
+}
