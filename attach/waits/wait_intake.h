@@ -32,7 +32,8 @@ struct cprof_wait_intake {
 	struct cprof_contexts *contexts; /* NULL: labels of requests are not wanted */
 
 	bool adaptive;
-	uint64_t rate_ns; /* of Go's law, now; the tier follows it */
+	uint64_t rate_ns;      /* of Go's law, now; the tier follows it */
+	uint64_t rate_most_ns; /* the highest it has been */
 	uint64_t
 		skip_ns; /* looks count from here on: it stood still before, and waited for nothing */
 	uint64_t looks; /* by a tier that looks, in the window */

@@ -93,6 +93,7 @@ void cprof_wait_watch_rate(struct cprof_wait_intake *intake)
 	const uint64_t rate_ns = intake->request->rate_ns;
 	intake->adaptive = rate_ns == 0;
 	intake->rate_ns = rate_ns ? rate_ns : RATE_START_NS;
+	intake->rate_most_ns = intake->rate_ns;
 }
 
 struct cprof_error *cprof_wait_watch_open(struct cprof_wait_intake *intake,
@@ -158,6 +159,8 @@ void cprof_wait_watch_pace(struct cprof_wait_watch *watch)
 		return;
 	intake->rate_ns = cprof_wait_pace_next(&watch->pace, intake->records - watch->records,
 					       took_ns, intake->lost - watch->lost);
+	if (intake->rate_ns > intake->rate_most_ns)
+		intake->rate_most_ns = intake->rate_ns;
 	watch->paced_ns = now_ns;
 	watch->records = intake->records;
 	watch->lost = intake->lost;

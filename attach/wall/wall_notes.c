@@ -35,6 +35,29 @@ static void tell_looks(const struct cprof_wall_notes *notes)
 			(double)window_ns / 1e6 / (double)(looks + 1), (double)pause_ns / 1e6);
 }
 
+/*
+ * A sample more or less is chance, and so is which waits shorter than the rate were kept: the sum of those has a deviation of
+ * sqrt(sum * rate) at most (attach/locks/wait.h). Twice that is passed once in twenty times.
+ */
+static void tell_chance(const struct cprof_wall_notes *notes)
+{
+	struct cprof_run_log *log = notes->watch->intake->run->log;
+	if (notes->tier->samples)
+		cprof_run_log_note(
+			log, CPROF_NOTE_FACT,
+			"%.0f samples: a part p of what a thread was on a CPU is right within "
+			"2 * sqrt(p * (1 - p) / its samples), 19 times of 20",
+			notes->sums->samples);
+	if (notes->tier->looks)
+		tell_looks(notes);
+	else
+		cprof_run_log_note(
+			log, CPROF_NOTE_FACT,
+			"waits of x s at one place are right within 2 * sqrt(x * %.2g), 19 times of "
+			"20: those longer than %.3g us were all kept",
+			s(notes->rate_most_ns), (double)notes->rate_most_ns / 1e3);
+}
+
 static void tell_sums(const struct cprof_wall_notes *notes)
 {
 	const struct cprof_wait_intake *intake = notes->watch->intake;
@@ -54,8 +77,7 @@ static void tell_sums(const struct cprof_wall_notes *notes)
 			"%" PRIu64 " idle threads, %.3f s in %" PRIu64 " places, never ran%s",
 			sums->idle_threads, s(sums->idle_ns), sums->idle_places,
 			notes->shows_idle ? "" : " and are left out: -wall all shows them");
-	if (notes->tier->looks)
-		tell_looks(notes);
+	tell_chance(notes);
 	if (sums->stopped_ns)
 		cprof_run_log_note(
 			log, CPROF_NOTE_FACT,

@@ -18,6 +18,7 @@ struct cprof_wall_notes {
 	const struct cprof_wall_tier *tier;
 	const struct cprof_wait_watch *watch; /* of the one that was looked at least */
 	uint64_t looks;                       /* at it */
+	uint64_t rate_most_ns;                /* of the waits that were kept (wait_intake.h) */
 	uint64_t missed;                      /* threads without an account */
 	uint64_t dropped;                     /* parts without a row */
 	const struct cprof_wall_sums *sums;

@@ -31,6 +31,7 @@ void cprof_wall_sums_add(struct cprof_wall_sums *sums, const struct cprof_wall_s
 	sums->stopped_ns += more->stopped_ns;
 	sums->unknown_ns += more->unknown_ns;
 	sums->unsampled_ns += more->unsampled_ns;
+	sums->samples += more->samples;
 	sums->idle_threads += more->idle_threads;
 	sums->idle_places += more->idle_places;
 	sums->idle_ns += more->idle_ns;
@@ -175,7 +176,9 @@ static struct cprof_error *add_runnable(struct rows *rows, size_t at, size_t sta
 
 static struct cprof_error *add_on_cpu(struct rows *rows, size_t at, const struct group *group)
 {
-	if (!(sum_of(group) > 0))
+	const double samples = sum_of(group);
+	rows->sums.samples += samples;
+	if (!(samples > 0))
 		rows->sums.unsampled_ns += rows->ledger->accounts[at].ns[CPROF_LEDGER_ON_CPU];
 	return add_whole(rows, at, CPROF_LEDGER_ON_CPU, group);
 }

@@ -29,6 +29,7 @@ struct cprof_wall_sums {
 	uint64_t threads, cpu_ns, queue_ns, off_ns, stopped_ns; /* without those that are idle */
 	uint64_t unknown_ns;   /* blocked, and nobody knows where */
 	uint64_t unsampled_ns; /* on a CPU, and not sampled */
+	double samples;        /* on a CPU */
 	uint64_t idle_threads, idle_places, idle_ns;
 };
 

@@ -272,6 +272,8 @@ static void tell(const struct wall *wall)
 			cprof_cpu_feed_way(process->feed, &kernel);
 		notes.user_only = notes.user_only || !kernel;
 		notes.missed += process->ledger.missed;
+		if (process->intake.rate_most_ns > notes.rate_most_ns)
+			notes.rate_most_ns = process->intake.rate_most_ns;
 		notes.dropped += process->parts.dropped;
 		if (process->intake.looks < notes.looks && !wall->run->targets[i]->exited) {
 			notes.looks = process->intake.looks;

@@ -457,6 +457,54 @@ class Attached(Base):
         self.assertLessEqual(int(re.search(r"^(\d+) samples", stderr, re.M).group(1)), 400)
 
 
+class Chance(Base):
+    """Waits too short to be kept all: what is said of each place is an estimate, and its error is stated."""
+    SURE = 2  # the stated error holds 19 times of 20, twice it 15,000 times of 15,001
+
+    def stated(self, stderr):
+        return float(re.search(r"^waits of x s at one place are right within 2 \* sqrt\(x \* (\S+)\)", stderr, re.M).group(1)) * 1e9
+
+    def error_ns(self, ns, stderr):
+        kept, lost = (int(number.replace(",", "")) for number in re.search(r"^([\d,]+) samples, ([\d,]+) lost", stderr, re.M).groups())
+        return self.SURE * 2 * math.sqrt(ns * self.stated(stderr)) + ns * lost / (kept + lost)
+
+    def parts(self, profile):
+        return {kind: value(profile, OFFCPU, thread="mixed", kind=kind) for kind in (*KINDS.values(), "barrier")}
+
+    def test_short_waits_are_as_exact_as_they_say(self):
+        need_bpf()
+        out, before = self.path("quick.pb.gz"), stolen_ns()
+        result = harness.attach("-mode", "wall", "-wall-method", "bpf", "-seconds", 60, "-timeline", "off", "-f", "-o", out, "--",
+                                harness.target_path("wall"), 1500, "quick", preexec_fn=go_first)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        truth, profile = truths(result.stdout)["mixed"], harness.Profile.read(out)
+        self.check_form(profile)
+        parts, beside = self.parts(profile), truth["most_ns"] - truth["least_ns"] + stolen_ns() - before + 10_000_000
+        for wait, kind in KINDS.items():
+            want = truth[wait + "_ns"]
+            # What the thread says of itself is some microseconds a wait more: its own looks at the clocks.
+            delta = self.error_ns(want, result.stderr) + want * 0.05 + beside
+            self.assertAlmostEqual(parts[kind], want, delta=delta, msg=f"{wait} {truth} {result.stderr}")
+
+    def test_two_at_once_differ_by_no_more_than_they_say(self):
+        need_bpf()
+        with harness.Target(["wall", "0", "quick"]) as target:
+            outs = [self.path(f"{at}.pb.gz") for at in range(2)]
+            tools = [harness.Process([harness.ATTACH, "-p", str(target.pid), "-mode", "wall", "-wall-method", "bpf", "-seconds", "2", "-timeline",
+                                      "off", "-f", "-o", out], stderr=subprocess.PIPE, text=True, preexec_fn=go_first) for out in outs]
+            said = [tool.communicate()[1] for tool in tools]
+            self.assertEqual([tool.returncode for tool in tools], [0, 0], said)
+            profiles = [harness.Profile.read(out) for out in outs]
+            begins, ends = zip(*((profile.time_nanos, profile.time_nanos + profile.duration_nanos) for profile in profiles))
+            apart = max(begins) - min(begins) + max(ends) - min(ends)  # of this only one of them knows
+            one, other = (self.parts(profile) for profile in profiles)
+            self.assertTrue(one["sleep"] and one["poll"], one)  # who comes to a lock or a barrier may not have to wait
+            for kind in one:
+                delta = sum(self.error_ns(part[kind], text) for part, text in zip((one, other), said)) + apart
+                self.assertAlmostEqual(one[kind], other[kind], delta=delta, msg=f"{kind} {one} {other} {said} {apart}")
+            self.assertTrue(target.alive())
+
+
 class Several(Base):
     """Processes of one profile, told apart by the label pid; each thread's sum is the window."""
 
