@@ -253,12 +253,22 @@ static bool shows_idle(const struct wall *wall)
 	return wall->request->idle || wall->run->threads;
 }
 
+/* Of one that had ended before it could be opened nothing is known, not even by which way; there is another one. */
+static const struct cprof_wall_process *first_seen(const struct wall *wall)
+{
+	size_t i = 0;
+	while (i + 1 < wall->n && !wall->processes[i].ledger_state)
+		i++;
+	return &wall->processes[i];
+}
+
 /* What is told of all of them together. */
 static void tell(const struct wall *wall)
 {
+	const struct cprof_wall_process *first = first_seen(wall);
 	struct cprof_wall_notes notes = {
 		.tier = wall->common.tier,
-		.watch = &wall->processes[0].watch,
+		.watch = &first->watch,
 		.sums = &wall->sums,
 		.shows_idle = shows_idle(wall),
 		.looked_back_ns = wall->looked_back_ns,
@@ -281,7 +291,7 @@ static void tell(const struct wall *wall)
 		}
 	}
 	if (notes.looks == UINT64_MAX)
-		notes.looks = wall->processes[0].intake.looks;
+		notes.looks = first->intake.looks;
 	cprof_wall_notes_tell(&notes);
 }
 
