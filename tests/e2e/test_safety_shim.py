@@ -4,6 +4,7 @@
 a call comes back. Each target computes something meanwhile and says whether it was right."""
 
 import os
+import re
 import signal
 import struct
 import unittest
@@ -12,6 +13,7 @@ import harness
 from heap_harness import Recording, executable_bytes, shim_pages
 
 INLINE = ("-heap-method", "inline")
+ATTEMPTS = 20
 
 
 def entry_end():
@@ -73,6 +75,16 @@ class Fibers(harness.TempDir):
         profile = recording.stop()
         return profile, recording.stderr
 
+    def profile_fibers(self, target):
+        """A fiber that was put aside where a jump is to be refuses the attach, if its turn does not come soon; a busy machine, too."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return self.profile(target, "-rate", 1 << 40, "-heap-hook", "alloc=pool_take,size=arg1,free=none", ticks=20)[1]
+            except AssertionError as error:
+                if not re.search("keeps a fiber|the machine is too busy", str(error)) or attempt + 1 == ATTEMPTS:
+                    raise
+            harness.let_it_work(target.pid, 20)
+
     def test_stacks_beside_thread_local_storage_come_and_go(self):
         target = self.target("beside")
         profile, _ = self.profile(target, "-rate", 16384)
@@ -129,9 +141,13 @@ class Fibers(harness.TempDir):
         before = executable_bytes(target.pid)
         # All fibers are in the pool nearly always, and many of them in the stub when the timer fires.
         for _ in range(4):
-            _, said = self.profile(target, "-rate", 1 << 40, "-heap-hook", "alloc=pool_take,size=arg1,free=none", ticks=20)
-        harness.let_it_work(target.pid, 20)
-        result = harness.attach("-repair", target.pid)
+            said = self.profile_fibers(target)
+        # They have their turns one after the other, as the processor lets them: ticks of its timer are not ticks of time.
+        for _ in range(ATTEMPTS):
+            harness.let_it_work(target.pid, 20)
+            result = harness.attach("-repair", target.pid)
+            if result.returncode == 0:
+                break
         self.assertEqual(result.returncode, 0, result.stderr + said)
         self.assertEqual(executable_bytes(target.pid), before)
         self.check_well(target)
