@@ -52,7 +52,7 @@ void cprof_wall_process_init(struct cprof_wall_process *process,
 		.contexts = common->contexts,
 	};
 	cprof_wait_watch_rate(&process->intake);
-	process->intake.rate_ns = rate_for(run->targets[at]);
+	process->intake.rate_ns = process->intake.rate_most_ns = rate_for(run->targets[at]);
 	/* A profile of a part of what was recorded goes by when that was, whether it says so or not. */
 	process->ledger.timed = process->intake.timed = run->timeline.on || run->ring;
 	process->ring = (struct cprof_wall_ring){
