@@ -353,13 +353,12 @@ struct cprof_error *cprof_modules_get(struct cprof_modules *modules, const struc
 static struct cprof_error *get_beside(struct cprof_modules *modules, const struct cprof_maps *maps,
 				      struct cprof_map *map, struct cprof_module **ret_module)
 {
-	struct cprof_error *err = NULL;
 	*ret_module = map->module ? map->module : find(modules, map);
 	if (*ret_module)
 		return NULL;
-	err = open_own(modules, maps, map);
+	struct cprof_error *err = open_own(modules, maps, map);
 	*ret_module = map->module;
-	if (!err && map->module->kind == CPROF_MODULE_OPAQUE)
+	if (map->module && map->module->kind == CPROF_MODULE_OPAQUE)
 		map->module = NULL; /* that is asked when it is looked at for its own sake */
 	return err;
 }
