@@ -4,8 +4,8 @@
 
 Usage: tests/bench/cfi.py [-n 10000] [-seed 1] [-jobs 1] [PLACE...]
 
-PLACE: files, and directories with all that is below them; /usr if none. Prints what differs, address by address, and a table of the files with the
-slowest answers; status 1 if anything differs. A file counts once, by its build-id.
+PLACE: files, and directories with all that is below them; /usr if none. Prints what differs, at most five addresses of a file, and a row of sums; status 1
+if anything differs. A file counts once, however many links lead to it.
 """
 
 import argparse
