@@ -37,7 +37,10 @@ class Shell:
     def wait_for_prompt(self):
         """libedit writes the prompt before it takes the keys."""
         before = self.wait_for(b"(cprof) ")
+        until = time.monotonic() + 60
         while termios.tcgetattr(self.master)[3] & termios.ICANON:
+            if time.monotonic() > until:
+                raise AssertionError("the prompt is there, but no key is waited for")
             time.sleep(0.001)
         return before
 
@@ -51,6 +54,11 @@ class Shell:
         else:
             os.close(self.master)
             self.master = None
+        pidfd = os.pidfd_open(self.pid)
+        ended, _, _ = select.select([pidfd], [], [], 60)
+        os.close(pidfd)
+        if not ended:
+            raise AssertionError("the shell goes on")
         status = os.waitpid(self.pid, 0)[1]
         if self.master is not None:
             os.close(self.master)
