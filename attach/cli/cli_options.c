@@ -377,6 +377,7 @@ static struct cprof_error *no_option(const char *word)
 		  "-event list prints the events of this machine; -mode chooses what to profile" },
 		{ "stop status resume",
 		  "nothing runs in the background here: Ctrl-C ends a profile" },
+		{ "doctor", "did you mean -doctor?" },
 		{ "help", "did you mean -help?" },
 		{ "version", "did you mean -version?" },
 	};
