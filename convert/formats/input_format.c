@@ -106,6 +106,10 @@ static struct cprof_error *explain(struct cprof_error *err, const uint8_t *bytes
 	size_t blank = strspn((const char *)bytes, " \t\r\n");
 	struct cprof_error *better = find_foreign(
 		foreign_texts, sizeof(foreign_texts) / sizeof(foreign_texts[0]), bytes, n, blank);
+	if (!better)
+		better =
+			find_foreign(foreign_bytes,
+				     sizeof(foreign_bytes) / sizeof(foreign_bytes[0]), bytes, n, 0);
 	if (!better && is_text(bytes, n < 256 ? n : 256))
 		better = unknown_text(bytes, n, blank);
 	if (better)
@@ -175,7 +179,8 @@ static struct cprof_error *read_other(const uint8_t *bytes, size_t n,
 	CPROF_AUTO(buffer) struct cprof_buffer converted = { 0 };
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	struct cprof_error *err = as_utf8(&bytes, &n, &converted);
-	if (!err)
+	/* A function's name may begin as some of them do. */
+	if (!err && n && (bytes[0] >= 0x80 || !is_text(bytes, n < 256 ? n : 256)))
 		err = find_foreign(foreign_bytes, sizeof(foreign_bytes) / sizeof(foreign_bytes[0]),
 				   bytes, n, 0);
 	if (!err)

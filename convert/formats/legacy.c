@@ -32,10 +32,14 @@ static void keep_line(struct cprof_buffer *line, const char *at, size_t n)
 		n -= 3;
 	}
 	line->len = 0;
-	for (const char *zero; (zero = memchr(at, 0, n)); at = zero + 1) {
-		n -= (size_t)(zero + 1 - at);
+	/* The last byte is no zero, so none of them goes on beyond the end. */
+	for (const char *zero; (zero = memchr(at, 0, n));) {
 		cprof_buffer_append(line, at, (size_t)(zero - at));
 		cprof_buffer_puts(line, "\xef\xbf\xbd");
+		while (!*zero)
+			zero++;
+		n -= (size_t)(zero - at);
+		at = zero;
 	}
 	cprof_buffer_append(line, at, n);
 }

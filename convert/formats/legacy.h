@@ -16,7 +16,7 @@
 
 /*
  * A text file, line by line. The text of a line is copied, so that it ends with a zero byte: without the mark of UTF-8, which
- * stands within files that were put together; without the zeroes around it that holes of a file are, any other is U+FFFD.
+ * stands within files that were put together; without the zeroes around it that holes of a file are; a run of others is U+FFFD.
  * Lines end as on Unix or Windows, or, where the rest of the file has no such end, with a carriage return.
  */
 struct cprof_lines {

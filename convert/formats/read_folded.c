@@ -83,7 +83,16 @@ static bool is_text(const char *line)
 	return true;
 }
 
-/* How many counts the lines have: as many as most of them have at least. 0: these are no folded stacks. */
+/*
+ * Nine of ten; or all but one, which may be cut off. Where half of the lines, or two thirds, have one number more, these are
+ * names of threads, and the other lines are no less right.
+ */
+static bool is_usual(unsigned n, unsigned of)
+{
+	return n * 10 >= of * 9 || (n > 1 && n + 1 == of);
+}
+
+/* How many counts the lines have: as many as is usual in them. 0: these are no folded stacks. */
 static unsigned count_counts(const char *bytes, size_t n)
 {
 	CPROF_AUTO(lines)
@@ -108,7 +117,7 @@ static unsigned count_counts(const char *bytes, size_t n)
 	if (!good[1] || good[1] * 2 < seen || (good[1] * 2 == seen && !stack))
 		return 0;
 	unsigned counts = 1;
-	while (counts < MAX_COUNTS && good[counts + 1] * 2 > good[1])
+	while (counts < MAX_COUNTS && is_usual(good[counts + 1], good[1]))
 		counts++;
 	return counts;
 }

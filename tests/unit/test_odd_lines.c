@@ -118,6 +118,10 @@ TEST(odd_habits_of_those_who_fold_stacks_are_read)
 		{ "main;a 1 2 3\nmain;b 4 5 6\n", 2, 3, 9, "a", "\"count_3\", is shown" },
 		{ "main;worker 1 5\nmain;b 2\nmain;c 3\n", 3, 1, 10, "worker 1",
 		  "in 1 line a number before the count was taken for a part of the name" },
+		{ "worker 1 5\nworker 2 3\nworker 3 1\nmain;b 7\nmain;c 9\n", 5, 1, 25, "worker 1",
+		  "in 3 lines a number before the count was taken for a part of the name" },
+		{ "FLRunner;a 5\n", 1, 1, 5, "a", NULL },
+		{ "BZhandler;a 5\n", 1, 1, 5, "a", NULL },
 		{ "main;a 12\rmain;b 3\r", 2, 1, 15, "a", NULL },
 		{ "a;b 1\r\na;c 2\ra;d 3", 3, 1, 6, "b", NULL },
 		{ "a;b 1\n\xef\xbb\xbfg;c 2\n\t a;d 3\n", 3, 1, 6, "b", NULL },
@@ -160,7 +164,7 @@ TEST(odd_encodings_of_text_are_read)
 	static const char bare[] = "m\0a\0i\0n\0;\0a\0 \0005\0\n";
 	static const char bare_big[] = "\0m\0a\0i\0n\0;\0a\0 \0006\0\n";
 	static const char zeroes[] = "\0\0\0\0m;a 4\n\0\0\0";
-	static const char within[] = "m;a\0b 3\n";
+	static const char within[] = "m;a\0\0\0b 3\n";
 	static const struct {
 		const char *text;
 		size_t n;
