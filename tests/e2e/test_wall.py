@@ -136,7 +136,7 @@ class Truth(Base):
     def test_waits_have_their_reason_as_label_and_leaf(self):
         need_bpf()
         profile, said, _ = self.launch("bpf", 300)
-        leaves = {"sleep": "[clock_nanosleep]", "mutex": "[futex]", "io": "[read]", "poll": "[poll]"}
+        leaves = {"sleep": "[clock_nanosleep]", "mutex": "[futex]", "io": "[read]", "poll": "[ppoll]"}
         for kind, leaf in leaves.items():
             rows = [row for row in profile.samples if row[2].get("kind") == kind and row[2]["tid"] == said["mixed"]["tid"]]
             self.assertTrue(rows, kind)
