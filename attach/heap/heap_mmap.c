@@ -467,7 +467,8 @@ struct cprof_error *cprof_heap_mmap_drain(struct cprof_heap_mmap *mmap, bool all
 	mmap->n_events = 0;
 	mmap->maps_fresh = false;
 	struct cprof_error *err = cprof_mmap_calls_drain(mmap->calls, until_ns, on_call, mmap);
-	qsort(mmap->events, mmap->n_events, sizeof(mmap->events[0]), by_time);
+	if (mmap->n_events)
+		qsort(mmap->events, mmap->n_events, sizeof(mmap->events[0]), by_time);
 	for (size_t i = 0; !err && i < mmap->n_events; i++)
 		err = take(mmap, &mmap->events[i]);
 	mmap->lost = cprof_mmap_calls_lost(mmap->calls);
