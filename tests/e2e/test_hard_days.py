@@ -89,7 +89,7 @@ class Refusals(Base):
         self.refused(3, "it is a zombie", "-p", child.pid)
         child.wait()
         with Target("hot") as target:
-            tid = max(map(int, os.listdir(f"/proc/{target.pid}/task")))
+            tid = int(os.listdir(f"/proc/{target.pid}/task")[-1])
             self.refused(2, f"is a thread of process {target.pid}", "-p", tid)
 
     def test_another_users_process_names_what_would_help(self):

@@ -56,8 +56,8 @@ class Uprobes:
         with open("/sys/bus/event_source/devices/uprobe/type") as file:
             self.type = int(file.read())
         self.fds = []
-        # The breakpoints are for all threads; they are counted for one or two only.
-        tids = sorted(map(int, os.listdir(f"/proc/{pid}/task")))
+        # The breakpoints are for all threads; they are counted for one or two only. The oldest come first, and stay; numbers start anew at 300.
+        tids = list(map(int, os.listdir(f"/proc/{pid}/task")))
         for offset, config in [(offset, 1) for offset in returns] + [(offset, 0) for offset in offsets]:
             for tid in dict.fromkeys([tids[len(tids) // 2], tids[0]][:threads]):
                 self.open(tid, offset, config)

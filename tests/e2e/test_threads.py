@@ -662,7 +662,7 @@ class Threads(TempDir):
             held.append(tid)
 
         with Target(["lockers", "self"]) as target:
-            *others, last = sorted(int(tid) for tid in os.listdir(f"/proc/{target.pid}/task"))
+            *others, last = (int(tid) for tid in os.listdir(f"/proc/{target.pid}/task"))
             try:
                 hold(last)
                 found = by_name(parse(self.text(target.pid)))
