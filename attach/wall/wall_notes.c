@@ -42,7 +42,7 @@ static void tell_looks(const struct cprof_wall_notes *notes)
 static void tell_chance(const struct cprof_wall_notes *notes)
 {
 	struct cprof_run_log *log = notes->watch->intake->run->log;
-	if (notes->tier->samples)
+	if (notes->tier->samples && notes->sums->samples > 0)
 		cprof_run_log_note(
 			log, CPROF_NOTE_FACT,
 			"%.0f samples: a part p of what a thread was on a CPU is right within "
