@@ -72,14 +72,18 @@ static int read_call(const struct cprof_wait_intake *intake, pid_t tid,
 	return n < 0 ? n : n > 0 && cprof_thread_call_parse(text, ret);
 }
 
-static bool is_sleeper(const struct cprof_thread_call *call, pid_t tid,
-		       struct cprof_wait_edges_sleeper *ret)
+/* Of futex_waitv the word that it waits for is not among its arguments. */
+static bool is_sleeper(const struct cprof_wait_intake *intake, const struct cprof_thread_call *call,
+		       pid_t tid, struct cprof_wait_edges_sleeper *ret)
 {
-	if (call->kind != CPROF_CALL_BLOCKED || call->nr != SYS_futex)
+	const int32_t nr = (int32_t)call->nr;
+	if (call->kind != CPROF_CALL_BLOCKED ||
+	    (nr != SYS_futex && (cprof_wait_is_futex(nr) || !intake->request->all)))
 		return false;
 	*ret = (struct cprof_wait_edges_sleeper){
 		.tid = tid,
 		.now_ns = cprof_clock_mono_ns(),
+		.nr = nr,
 		.addr = call->args[0],
 		.op = (uint32_t)call->args[1],
 		.val = (uint32_t)call->args[2],
@@ -87,12 +91,13 @@ static bool is_sleeper(const struct cprof_thread_call *call, pid_t tid,
 	return true;
 }
 
-static void show_row(const struct rows *rows, pid_t tid, cprof_wait_edges_fn *fn, void *ctx)
+static void show_row(const struct cprof_wait_intake *intake, const struct rows *rows, pid_t tid,
+		     cprof_wait_edges_fn *fn, void *ctx)
 {
 	const struct cprof_thread_iter_row *row = find_row(rows, tid);
 	struct cprof_wait_edges_sleeper sleeper;
 	struct cprof_thread_call call;
-	if (!row_call(row, &call) || !is_sleeper(&call, tid, &sleeper))
+	if (!row_call(row, &call) || !is_sleeper(intake, &call, tid, &sleeper))
 		return;
 	sleeper.switches = row->voluntary + row->involuntary;
 	fn(ctx, &sleeper);
@@ -110,14 +115,14 @@ void cprof_wait_edges_before(struct cprof_wait_intake *intake, cprof_wait_edges_
 		struct cprof_wait_edges_sleeper sleeper;
 		struct cprof_thread_call call;
 		int got = read_call(intake, tids[i], &call);
-		if (got > 0 && is_sleeper(&call, tids[i], &sleeper))
+		if (got > 0 && is_sleeper(intake, &call, tids[i], &sleeper))
 			fn(ctx, &sleeper);
 		if (!is_refused(got))
 			continue;
 		if (!asked)
 			read_rows(intake, &rows);
 		asked = true;
-		show_row(&rows, tids[i], fn, ctx);
+		show_row(intake, &rows, tids[i], fn, ctx);
 	}
 	free(rows.rows);
 }
@@ -131,8 +136,8 @@ bool cprof_wait_edges_still(const struct cprof_wait_intake *intake,
 		return cprof_wait_sleeper_has_switched(intake->process->target->pid, sleeper->tid,
 						       sleeper->switches);
 	return read_call(intake, sleeper->tid, &call) > 0 &&
-	       is_sleeper(&call, sleeper->tid, &now) && now.addr == sleeper->addr &&
-	       now.op == sleeper->op && now.val == sleeper->val;
+	       is_sleeper(intake, &call, sleeper->tid, &now) && now.nr == sleeper->nr &&
+	       now.addr == sleeper->addr && now.op == sleeper->op && now.val == sleeper->val;
 }
 
 /* ---- at the end ---- */

@@ -20,13 +20,14 @@
 #include "attach/waits/wait_tier.h"
 
 /*
- * Show `fn` every thread that sleeps in a futex call at this moment, right after the tier's events are in place. It
- * may be awake again when `fn` hears of it: `still` asks once more.
+ * Show `fn` every thread that sleeps in a call in scope at this moment, right after the tier's events are in place: in a futex call, or
+ * in any where all are asked for. It may be awake again when `fn` hears of it: `still` asks once more.
  */
 struct cprof_wait_edges_sleeper {
 	pid_t tid;
 	uint64_t now_ns;
-	uint64_t addr;
+	int32_t nr;    /* the call */
+	uint64_t addr; /* its first three arguments */
 	uint32_t op, val;
 	uint64_t switches; /* context switches where the iterator told of it; 0: /proc did */
 };

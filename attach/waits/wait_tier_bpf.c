@@ -180,13 +180,15 @@ static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleepe
 	struct bpf_map *threads = tier->skel->maps.threads;
 	const uint32_t tid = (uint32_t)sleeper->tid;
 	uint32_t owner = 0; /* as the program reads it where a wait begins */
-	cprof_target_mem_read(&tier->intake->process->mem,
-			      sleeper->addr + CPROF_LOCK_WORD_OWNER_OFFSET, &owner, sizeof(owner));
+	if (sleeper->nr == SYS_futex)
+		cprof_target_mem_read(&tier->intake->process->mem,
+				      sleeper->addr + CPROF_LOCK_WORD_OWNER_OFFSET, &owner,
+				      sizeof(owner));
 	const struct cprof_wait_bpf_thread thread = {
 		.asleep_since_ns = sleeper->now_ns,
 		.owner = owner,
 		.addr = sleeper->addr,
-		.syscall = SYS_futex,
+		.syscall = sleeper->nr,
 		.op = sleeper->op,
 		.val = sleeper->val,
 		.unsure = 1,

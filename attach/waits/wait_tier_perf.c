@@ -4,6 +4,7 @@
  * the rings have no room for is lost and counted.
  */
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attach/perf/perf_host.h"
@@ -39,6 +40,8 @@ static void close_tier(void *state)
 static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleeper)
 {
 	struct perf_tier *tier = ctx;
+	if (sleeper->nr != SYS_futex)
+		return;
 	cprof_error_free(cprof_wait_pair_enter(&tier->pair, (uint32_t)sleeper->tid, sleeper->now_ns,
 					       sleeper->addr, sleeper->op, sleeper->val));
 }

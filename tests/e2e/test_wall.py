@@ -384,6 +384,32 @@ class Attached(Base):
                         self.assertLessEqual(got, most + slack + beside, (method, tid, index))
                         self.assertGreaterEqual(got, most - beside - slack, (method, tid, index))
 
+    def test_a_wait_that_began_before_is_seen_where_it_ends_in_the_window(self):
+        need_bpf()
+        works = "import os, select; os.read(0, 1); print(flush=True); select.select([0], [], [])"
+        target = harness.Process([sys.executable, "-c", works], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(target.kill)
+        harness.wait_until(lambda: harness.in_system_call(target.pid, {"0"}), "it reads")
+        out = self.path("before.pb.gz")
+        tool = harness.Process([harness.ATTACH, "-p", str(target.pid), "-mode", "wall", "-wall-method", "bpf", "-seconds", "0", "-f", "-o", out],
+                               stderr=subprocess.PIPE, text=True)
+        harness.await_line(tool.stderr, "profiling")
+        harness.wait_for_window(tool)
+        begin = time.monotonic_ns()
+        time.sleep(0.3)
+        least = time.monotonic_ns() - begin
+        target.stdin.write(b"x")
+        target.stdin.flush()
+        target.stdout.readline()
+        tool.send_signal(signal.SIGINT)
+        said = tool.communicate()[1]
+        self.assertEqual(tool.returncode, 0, said)
+        profile = harness.Profile.read(out)
+        self.check_form(profile)
+        waited = sum(values[OFFCPU] for stack, values, _ in profile.samples if stack[0] == "[read]")
+        self.assertGreaterEqual(waited, least * 0.99, said)
+        self.assertIsNone(target.poll())
+
     def test_idle_threads_are_left_out_and_told_of(self):
         profile, stderr = self.attach()
         self.assertFalse([row for row in profile.samples if "wait_for_nothing" in row[0]])
