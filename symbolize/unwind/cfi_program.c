@@ -99,12 +99,45 @@ static void advance(struct state *s, uint64_t delta)
 	s->loc += delta * s->fde->code_align;
 }
 
+/* Where the frame's CFA is; false: the instruction is of something else. */
+static bool extended_cfa(struct state *s, uint8_t op, struct cprof_cfi_reader *r)
+{
+	uint64_t reg;
+	int64_t offset;
+	switch (op) {
+	case DW_CFA_def_cfa:
+		reg = cprof_cfi_uleb(r);
+		set_cfa(s, reg, (int64_t)cprof_cfi_uleb(r), r);
+		return true;
+	case DW_CFA_def_cfa_sf:
+		reg = cprof_cfi_uleb(r);
+		set_cfa(s, reg, factored(s, (uint64_t)cprof_cfi_sleb(r)), r);
+		return true;
+	case DW_CFA_def_cfa_register:
+		reg = cprof_cfi_uleb(r);
+		change_cfa(s, &reg, NULL, r);
+		return true;
+	case DW_CFA_def_cfa_offset:
+		offset = (int64_t)cprof_cfi_uleb(r);
+		change_cfa(s, NULL, &offset, r);
+		return true;
+	case DW_CFA_def_cfa_offset_sf:
+		offset = factored(s, (uint64_t)cprof_cfi_sleb(r));
+		change_cfa(s, NULL, &offset, r);
+		return true;
+	case DW_CFA_def_cfa_expression:
+		s->row.cfa = (struct cprof_cfi_rule){ .how = CPROF_CFI_IS_EXPR, .expr = block(r) };
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The instructions whose operand is not in the opcode byte. */
 static void extended(struct state *s, uint8_t op, struct cprof_cfi_reader *r)
 {
 	struct cprof_cfi_base base = { s->fde->section.bytes, s->fde->section.addr, 0 };
 	uint64_t reg;
-	int64_t offset;
 	switch (op) {
 	case DW_CFA_nop:
 		return;
@@ -162,29 +195,6 @@ static void extended(struct state *s, uint8_t op, struct cprof_cfi_reader *r)
 	case DW_CFA_restore_state:
 		restore_state(s, r);
 		return;
-	case DW_CFA_def_cfa:
-		reg = cprof_cfi_uleb(r);
-		set_cfa(s, reg, (int64_t)cprof_cfi_uleb(r), r);
-		return;
-	case DW_CFA_def_cfa_sf:
-		reg = cprof_cfi_uleb(r);
-		set_cfa(s, reg, factored(s, (uint64_t)cprof_cfi_sleb(r)), r);
-		return;
-	case DW_CFA_def_cfa_register:
-		reg = cprof_cfi_uleb(r);
-		change_cfa(s, &reg, NULL, r);
-		return;
-	case DW_CFA_def_cfa_offset:
-		offset = (int64_t)cprof_cfi_uleb(r);
-		change_cfa(s, NULL, &offset, r);
-		return;
-	case DW_CFA_def_cfa_offset_sf:
-		offset = factored(s, (uint64_t)cprof_cfi_sleb(r));
-		change_cfa(s, NULL, &offset, r);
-		return;
-	case DW_CFA_def_cfa_expression:
-		s->row.cfa = (struct cprof_cfi_rule){ .how = CPROF_CFI_IS_EXPR, .expr = block(r) };
-		return;
 	case DW_CFA_expression:
 		set_expr(s, cprof_cfi_uleb(r), CPROF_CFI_AT_EXPR, r);
 		return;
@@ -198,7 +208,8 @@ static void extended(struct state *s, uint8_t op, struct cprof_cfi_reader *r)
 		/* On AArch64: the return address is signed from here on; we clear the signature always. */
 		return;
 	default:
-		r->bad = true;
+		if (!extended_cfa(s, op, r))
+			r->bad = true;
 	}
 }
 
