@@ -6,24 +6,11 @@
 #include "symbolize/java/code_cache.h"
 #include "symbolize/java/frame_edge.h"
 #include "symbolize/java/method_name.h"
+#include "tests/fuzz/bytes_memory.h"
 
 #define BASE 0x100000u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct bytes {
-	const uint8_t *data;
-	size_t size;
-};
-
-static bool read_bytes(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	const struct bytes *bytes = ctx;
-	if (addr < BASE || addr - BASE > bytes->size || n > bytes->size - (addr - BASE))
-		return false;
-	memcpy(buf, bytes->data + (addr - BASE), n);
-	return true;
-}
 
 static void check_blob(const struct cprof_code_blob *blob, uint64_t addr)
 {
@@ -36,8 +23,8 @@ static void check_blob(const struct cprof_code_blob *blob, uint64_t addr)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct cprof_code_cache cache;
-	struct bytes bytes = { data, size };
-	const struct cprof_memory memory = { read_bytes, &bytes };
+	struct bytes_memory bytes = { BASE, data, size };
+	const struct cprof_memory memory = { bytes_memory_read, &bytes };
 	uint64_t exports[CPROF_VM_EXPORTS];
 	struct cprof_vm_layout layout;
 	char name[CPROF_METHOD_NAME_MAX];

@@ -4,24 +4,11 @@
 
 #include "symbolize/names/symbols.h"
 #include "symbolize/process/mapped_image.h"
+#include "tests/fuzz/bytes_memory.h"
 
 #define AT 0x10000u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct bytes {
-	const uint8_t *data;
-	size_t size;
-};
-
-static bool read_bytes(void *ctx, uint64_t addr, void *buf, size_t n)
-{
-	const struct bytes *bytes = ctx;
-	if (addr < AT || addr - AT > bytes->size || n > bytes->size - (addr - AT))
-		return false;
-	memcpy(buf, bytes->data + (addr - AT), n);
-	return true;
-}
 
 static void look_at(struct cprof_image *image)
 {
@@ -41,7 +28,7 @@ static void look_at(struct cprof_image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes bytes = { data, size };
+	struct bytes_memory bytes = { AT, data, size };
 	struct cprof_maps maps;
 	struct cprof_image *image;
 	const struct cprof_map *added;
@@ -50,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				       .prot = 5,
 				       .inode = 7,
 				       .path = "/gone" };
-	cprof_maps_init(&maps, 0, (struct cprof_memory){ .read = read_bytes, .ctx = &bytes });
+	cprof_maps_init(&maps, 0,
+			(struct cprof_memory){ .read = bytes_memory_read, .ctx = &bytes });
 	struct cprof_error *err = cprof_maps_add(&maps, &map, &added);
 	if (!err)
 		err = cprof_mapped_image_read(&maps, added, 1 << 20, &image);
