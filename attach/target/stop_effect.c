@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/stop_effect.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -67,4 +66,9 @@ enum cprof_stop_effect cprof_stop_effect(int64_t nr, const uint64_t args[6])
 			return by_arguments(&rows[i], args);
 	}
 	return CPROF_STOP_RESTARTS;
+}
+
+bool cprof_stop_effect_partial(int64_t nr, const uint64_t args[6], int64_t result)
+{
+	return (nr == SYS_write || nr == SYS_sendto) && result > 0 && (uint64_t)result < args[2];
 }

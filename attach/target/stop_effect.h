@@ -11,6 +11,7 @@
 #ifndef CPROF_ATTACH_TARGET_STOP_EFFECT_H
 #define CPROF_ATTACH_TARGET_STOP_EFFECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum cprof_stop_effect {
@@ -25,5 +26,8 @@ enum cprof_stop_effect {
  * no difference whether they are made once or twice. Pure.
  */
 enum cprof_stop_effect cprof_stop_effect(int64_t nr, const uint64_t args[6]);
+
+/* Did write(2) or sendto(2), which returned `result`, do a part of what it was asked for? Of other calls it is not known: false. Pure. */
+bool cprof_stop_effect_partial(int64_t nr, const uint64_t args[6], int64_t result);
 
 #endif

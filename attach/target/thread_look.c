@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "attach/target/stop_effect.h"
 #include "attach/target/thread_probe.h"
@@ -18,6 +19,7 @@
 #define VFORK     0x00004000u /* CLONE_VFORK */
 #define GROUP_MAX 4096
 #define ANSWER_NS CPROF_NS_PER_S
+#define PAUSE_NS  100000
 
 /* ---- the cgroup ---- */
 
@@ -94,7 +96,10 @@ static void note_asleep(pid_t pid, pid_t tid, struct cprof_thread_look *look)
 	if (!read_call(pid, tid, &call))
 		return;
 	enum cprof_stop_effect effect = cprof_stop_effect(call.nr, call.args);
-	look->cut_short += effect == CPROF_STOP_CUT_SHORT;
+	if (effect == CPROF_STOP_CUT_SHORT) {
+		look->cut_short++;
+		look->cut_short_tid = tid;
+	}
 	look->interrupted += effect == CPROF_STOP_INTERRUPTED;
 }
 
@@ -117,6 +122,49 @@ void cprof_thread_look_take(pid_t pid, struct cprof_thread_look *ret_look)
 			note_asleep(pid, tids[i], ret_look);
 	}
 	ret_look->frozen = is_frozen(pid);
+}
+
+/* ---- the end of a call ---- */
+
+static bool read_writes(pid_t pid, pid_t tid, uint64_t *ret)
+{
+	char text[TEXT_MAX];
+	return cprof_thread_read(pid, tid, "io", text, sizeof(text)) > 0 &&
+	       cprof_thread_io_parse(text, ret);
+}
+
+/* Which calls the kernel counts as writes (Linux, inc_syscw()). */
+static bool is_counted(const struct cprof_thread_call *call)
+{
+	return call->nr == SYS_write || call->nr == SYS_writev || call->nr == SYS_sendfile;
+}
+
+/* Of a counted call the counter tells; of others, that the thread is somewhere else, or runs. */
+static bool has_ended(pid_t pid, pid_t tid, const struct cprof_thread_call *first, uint64_t before)
+{
+	struct cprof_thread_call now;
+	uint64_t writes;
+	if (!read_writes(pid, tid, &writes) || writes != before)
+		return true;
+	bool asleep = read_call(pid, tid, &now);
+	return asleep ? !cprof_thread_call_same(first, &now) : !is_counted(first);
+}
+
+bool cprof_thread_look_await_end(pid_t pid, pid_t tid, uint64_t until_ns)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct cprof_thread_call first;
+	uint64_t before;
+	if (!read_writes(pid, tid, &before))
+		return false;
+	if (!read_call(pid, tid, &first))
+		return true;
+	while (cprof_clock_mono_ns() < until_ns) {
+		nanosleep(&pause, NULL);
+		if (has_ended(pid, tid, &first, before))
+			return true;
+	}
+	return false;
 }
 
 pid_t cprof_thread_look_stuck(const struct cprof_thread_look *before,

@@ -27,13 +27,21 @@ struct cprof_thread_look {
 	} blocked[CPROF_THREAD_LOOK_BLOCKED_MAX];
 	size_t n_blocked;
 	size_t n_threads;
-	size_t cut_short;   /* threads asleep in calls that a stop may cut short, */
-	size_t interrupted; /* and in calls that return EINTR then: stop_effect.h */
-	bool frozen;        /* by its cgroup: it would stop, but makes no system call for us */
+	size_t cut_short;    /* threads asleep in calls that a stop may cut short, */
+	pid_t cut_short_tid; /* the last of these */
+	size_t interrupted;  /* and in calls that return EINTR then: stop_effect.h */
+	bool frozen;         /* by its cgroup: it would stop, but makes no system call for us */
 };
 
 /* A process that has ended has no threads: all zero. Costs a file or two a thread. */
 void cprof_thread_look_take(pid_t pid, struct cprof_thread_look *ret_look);
+
+/*
+ * Wait until the call that thread `tid` sleeps in, one that a stop may cut short, has ended: of the next one, if there is any,
+ * most likely nothing has been done yet, and a stop does no harm. False: it is at `until_ns`, or nothing can be seen of it. A
+ * send(2) can be told from the one before by its arguments only. Ten µs every 0.15 ms; stops nobody.
+ */
+bool cprof_thread_look_await_end(pid_t pid, pid_t tid, uint64_t until_ns);
 
 /* A thread that hung in the kernel at the first look and has not run up to the second; 0: none. Pure. */
 pid_t cprof_thread_look_stuck(const struct cprof_thread_look *before,

@@ -136,6 +136,12 @@ bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *re
 	return true;
 }
 
+bool cprof_thread_io_parse(const char *text, uint64_t *ret_writes)
+{
+	const char *count = field(text, "syscw");
+	return count && sscanf(count, "%" SCNu64, ret_writes) == 1;
+}
+
 static bool number(const char *value, int64_t *ret)
 {
 	char *end;

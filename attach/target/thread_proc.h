@@ -2,7 +2,7 @@
 /*
  * attach/target/thread_proc.h - what /proc says of one thread: the parsers, and reading the files.
  *
- * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched} and the list of the threads. What the numbers mean
+ * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched,io} and the list of the threads. What the numbers mean
  * together (which thread runs, what a sleeping one waits for) is the callers'; the parsers here need no process.
  *
  * Source of truth: proc(5); fs/proc/base.c proc_pid_syscall() and fs/proc/array.c do_task_stat(). A thread
@@ -74,6 +74,9 @@ bool cprof_thread_stat_parse(const char *text, struct cprof_thread_stat *ret);
 bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret);
 bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *ret);
 bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret);
+
+/* Of /proc/PID/task/TID/io: calls of write(2), writev(2), sendfile(2) and their kin that have ended. */
+bool cprof_thread_io_parse(const char *text, uint64_t *ret_writes);
 
 /* Whether the text of /proc/PID/task/TID/wchan is where the freezer of a cgroup holds a thread that sleeps. */
 bool cprof_thread_wchan_is_freezer(const char *wchan);

@@ -216,6 +216,14 @@ class Bounds(unittest.TestCase):
         quit(self, target)
 
 
+    def test_a_write_that_never_pauses_is_stopped_where_one_has_ended(self):
+        target = harness.Target(["stop_writes"])
+        result = heap(target.pid)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        said = target.close()
+        self.assertEqual("short 0 " not in said, "slept in a write" in result.stderr, said + result.stderr)
+        self.assertIn("short 0 ", said)
+
     def test_a_signal_that_comes_during_a_stop_still_ends_the_call(self):
         for _ in range(12):
             target = harness.Target(["stop_signal"])

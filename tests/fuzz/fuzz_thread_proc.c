@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cprof_thread_stat stat;
 	struct cprof_thread_call call;
 	struct cprof_thread_switches switches;
+	uint64_t writes;
 	struct cprof_thread_status status;
 	if (!text)
 		return 0;
@@ -29,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (cprof_thread_call_parse(text, &call) && call.kind == CPROF_CALL_UNKNOWN)
 		abort();
 	cprof_thread_sched_parse(text, &switches);
+	cprof_thread_io_parse(text, &writes);
 	if (cprof_thread_status_parse(text, &status) && (status.tgid <= 0 || status.ns_tid < 0))
 		abort();
 	free(text);

@@ -40,6 +40,18 @@ TEST(stop_effect_depends_on_the_call_its_time_limit_and_its_mask)
 	}
 }
 
+TEST(stop_effect_knows_a_part_of_a_write_from_all_of_it)
+{
+	const uint64_t args[6] = { 1, 2, 100 };
+	CHECK(cprof_stop_effect_partial(SYS_write, args, 1));
+	CHECK(cprof_stop_effect_partial(SYS_sendto, args, 99));
+	CHECK(!cprof_stop_effect_partial(SYS_write, args, 100));
+	CHECK(!cprof_stop_effect_partial(SYS_write, args, 0));
+	CHECK(!cprof_stop_effect_partial(SYS_write, args, -512));
+	CHECK(!cprof_stop_effect_partial(SYS_writev, args, 1));
+	CHECK(!cprof_stop_effect_partial(-1, args, 1));
+}
+
 TEST(remote_dispatch_passes_calls_of_the_exempt_range_only)
 {
 	static const struct {

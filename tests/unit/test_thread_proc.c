@@ -150,6 +150,18 @@ TEST(thread_sched_parse_reads_switches_and_nanoseconds)
 	CHECK_UINT(switches.last_ns, 0);
 }
 
+TEST(thread_io_parse_reads_how_many_writes_have_ended)
+{
+	uint64_t writes;
+	CHECK(cprof_thread_io_parse("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\n",
+				    &writes));
+	CHECK_UINT(writes, 4);
+	CHECK(!cprof_thread_io_parse("", &writes));
+	CHECK(!cprof_thread_io_parse("syscw", &writes));
+	CHECK(!cprof_thread_io_parse("syscw:\n", &writes));
+	CHECK(!cprof_thread_io_parse("wchar: 2\nxsyscw: 4\n", &writes));
+}
+
 TEST(thread_status_parse_takes_the_innermost_thread_id)
 {
 	static const char text[] =
