@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/own_label.h"
 #include "cprof/hash.h"
 
 #define VARIABLE     "otel_thread_ctx_v1"
@@ -293,13 +294,8 @@ void cprof_contexts_partly(struct cprof_contexts *contexts, const char *which,
 /* A name that means something else in a profile of ours. */
 static bool is_taken(const struct cprof_run *run, const char *key)
 {
-	static const char *const ours[] = { "pid",   "thread", "pool",  "tid",  "time_ms",
-					    "kind",  "lock",   "owner", "call", "open",
-					    "bytes", "reason", "state", "idle", "threads" };
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-		if (strcmp(key, ours[i]) == 0)
-			return true;
-	}
+	if (cprof_is_own_label(key))
+		return true;
 	for (size_t i = 0; i < run->n_labels; i++) {
 		if (strcmp(key, run->labels[i].key) == 0)
 			return true;
@@ -312,17 +308,12 @@ static void add(struct cprof_contexts *contexts, size_t *n, const char *key, con
 	contexts->labels[(*n)++] = (struct cprof_builder_label){ .key = key, .str = value };
 }
 
-/* Of which there are as many as requests. Go programs have them among their labels. */
-static bool is_id(const char *key)
-{
-	return strcmp(key, "trace_id") == 0 || strcmp(key, "span_id") == 0;
-}
-
+/* Go programs have ids of requests among their labels. */
 static void add_attribute(struct cprof_contexts *contexts, size_t *n, size_t i, bool go)
 {
 	const char *key = contexts->context.attributes[i].key;
 	char *renamed = contexts->renamed[i];
-	if (is_taken(contexts->run, key) || (is_id(key) && !go)) {
+	if (is_taken(contexts->run, key) || (cprof_is_request_id(key) && !go)) {
 		snprintf(renamed, sizeof(contexts->renamed[i]), "%s.%s", go ? "go" : "otel", key);
 		key = renamed;
 	}
@@ -386,12 +377,12 @@ void cprof_contexts_labels(struct cprof_contexts *contexts, struct cprof_process
 	if (ids && *context->span_id)
 		add(contexts, &n_all, "span_id", context->span_id);
 	for (size_t i = 0; ids && i < context->n; i++) {
-		if (is_id(context->attributes[i].key))
+		if (cprof_is_request_id(context->attributes[i].key))
 			add_attribute(contexts, &n_all, i, go);
 	}
 	n_ids = n_all;
 	for (size_t i = 0; i < context->n; i++) {
-		if (!is_id(context->attributes[i].key))
+		if (!cprof_is_request_id(context->attributes[i].key))
 			add_attribute(contexts, &n_all, i, go);
 	}
 	contexts->cut += context->cut;

@@ -208,16 +208,19 @@ static struct cprof_error *hand_over_file(const struct plan *plan, request_fn *t
 	return err ? err : hand_over(plan, plan->push->profile, &file, take, ctx);
 }
 
-static struct cprof_error *each_request(const struct plan *plan, uint32_t *ret_n, request_fn *take,
+static struct cprof_error *each_request(const struct plan *plan, uint32_t *ret_n,
+					struct cprof_push_requests_left *ret_left, request_fn *take,
 					void *ctx)
 {
 	CPROF_AUTO(push_profiles) struct cprof_push_profiles profiles = { 0 };
 	*ret_n = 1;
+	*ret_left = (struct cprof_push_requests_left){ 0 };
 	if (plan->backend->as_is)
 		return hand_over_file(plan, take, ctx);
-	struct cprof_error *err =
-		cprof_push_profiles_make(plan->push->profile, plan->backend, &profiles);
+	struct cprof_error *err = cprof_push_profiles_make(plan->push->profile, plan->backend,
+							   plan->labels.len, &profiles);
 	*ret_n = (uint32_t)profiles.len;
+	*ret_left = profiles.left;
 	for (size_t i = 0; i < profiles.len && !err; i++)
 		profiles.items[i]->time_ns += plan->push->shift_ns;
 	for (size_t i = 0; i < profiles.len && !err; i++) {
@@ -316,7 +319,7 @@ struct cprof_error *cprof_push_try(const struct cprof_push *push, struct cprof_p
 	if (!err)
 		err = cprof_curl_api_load(&trying.api);
 	if (!err)
-		err = each_request(&plan, &result->n_parts, send_request, &trying);
+		err = each_request(&plan, &result->n_parts, &result->left, send_request, &trying);
 	/* What went wrong here says nothing of the profile, and nobody has taken it. */
 	if (err)
 		result->verdict = CPROF_PUSH_HELD;
@@ -349,6 +352,15 @@ struct cprof_error *cprof_push_send(const struct cprof_push *push, struct cprof_
 	}
 }
 
+static void put_left(const struct cprof_push_requests_left *left, const char *before,
+		     struct cprof_buffer *out)
+{
+	if (!left->n_names && !left->n_sets)
+		return;
+	cprof_buffer_puts(out, before);
+	cprof_push_requests_say_left(left, out);
+}
+
 struct cprof_error *cprof_push_say_delivered(const struct cprof_push *push,
 					     const struct cprof_push_result *result,
 					     struct cprof_buffer *out)
@@ -363,6 +375,7 @@ struct cprof_error *cprof_push_say_delivered(const struct cprof_push *push,
 	cprof_buffer_printf(out, " (%s, %ld", backend->name, result->status);
 	if (result->n_parts > 1)
 		cprof_buffer_printf(out, ", in %" PRIu32 " parts", result->n_parts);
+	put_left(&result->left, ", ", out);
 	cprof_buffer_puts(out, ")");
 	return cprof_buffer_error(out);
 }
@@ -380,6 +393,25 @@ static void put_totals(const struct cprof_profile *profile, struct cprof_buffer 
 				    cprof_profile_text(profile, profile->types[type].type),
 				    cprof_profile_text(profile, profile->types[type].unit), total);
 	}
+}
+
+/* "  labels of samples: http_route, letter" */
+static struct cprof_error *put_names(const struct cprof_profile *profile, struct cprof_buffer *out)
+{
+	CPROF_AUTO(free) bool *seen = calloc((size_t)profile->strings.len + 1, sizeof(*seen));
+	const char *before = "  labels of samples: ";
+	if (!seen)
+		return cprof_error_no_memory();
+	for (uint32_t i = 0; i < profile->n_labels; i++) {
+		const uint32_t key = profile->labels[i].key;
+		if (!seen[key])
+			cprof_buffer_printf(out, "%s%s", before, cprof_profile_text(profile, key));
+		before = ", ";
+		seen[key] = true;
+	}
+	if (profile->n_labels)
+		cprof_buffer_putc(out, '\n');
+	return NULL;
 }
 
 static struct cprof_error *show_request(void *ctx, const struct plan *plan,
@@ -400,15 +432,24 @@ static struct cprof_error *show_request(void *ctx, const struct plan *plan,
 	for (size_t i = 0; i < plan->labels.len; i++)
 		cprof_buffer_printf(out, "  label: %s=%s\n", plan->labels.items[i].name,
 				    plan->labels.items[i].value);
+	struct cprof_error *err = put_names(profile, out);
 	put_totals(profile, out);
 	cprof_buffer_putc(out, '\n');
-	return cprof_buffer_error(out);
+	return err ? err : cprof_buffer_error(out);
 }
 
 struct cprof_error *cprof_push_show(const struct cprof_push *push, struct cprof_buffer *out)
 {
 	CPROF_AUTO(plan) struct plan plan = { 0 };
 	struct cprof_error *err = make_plan(push, &plan);
+	struct cprof_push_requests_left left;
 	uint32_t n;
-	return err ? err : each_request(&plan, &n, show_request, out);
+	if (!err)
+		err = each_request(&plan, &n, &left, show_request, out);
+	if (err)
+		return err;
+	put_left(&left, "", out);
+	if (left.n_names || left.n_sets)
+		cprof_buffer_putc(out, '\n');
+	return cprof_buffer_error(out);
 }

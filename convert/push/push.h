@@ -14,6 +14,7 @@
 
 #include "base/clockwork.h"
 #include "convert/net/tls.h"
+#include "convert/push/push_requests.h"
 #include "convert/push/push_verdict.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
@@ -56,9 +57,10 @@ struct cprof_error *cprof_push_check(const struct cprof_push *push);
 
 struct cprof_push_result {
 	enum cprof_push_verdict verdict;
-	uint32_t parts_done, n_parts; /* of the requests that the profile becomes */
-	long status;                  /* of the last answer; 0: none came */
-	uint64_t retry_after_ns;      /* that the server asked for; 0: it did not */
+	uint32_t parts_done, n_parts;         /* of the requests that the profile becomes */
+	long status;                          /* of the last answer; 0: none came */
+	struct cprof_push_requests_left left; /* labels that did not go along */
+	uint64_t retry_after_ns;              /* that the server asked for; 0: it did not */
 	struct cprof_error
 		*problem; /* owned; UNDELIVERED with the server's own words. NULL: delivered */
 };

@@ -45,6 +45,8 @@ struct cprof_push_answer {
 	uint64_t retry_after_ns; /* 0: not said */
 };
 
+enum { CPROF_PUSH_ATTRIBUTES = 1, CPROF_PUSH_SPAN_ID = 2, CPROF_PUSH_TRACE_ID = 4 };
+
 struct cprof_push_backend {
 	const char *name;
 	const char *prefix; /* of the scheme: "pyroscope" for pyroscope+http:// */
@@ -58,6 +60,7 @@ struct cprof_push_backend {
 	bool as_is;     /* takes the file as it was written, with the labels of its samples */
 	bool own_types; /* knows the threads of a program as "goroutine" */
 	bool given_labels_only; /* has no room for what we found out about the process */
+	unsigned requests;      /* CPROF_PUSH_..., which labels of requests it has a place for */
 	bool labels_in_samples; /* has no other place for them */
 	bool gauges_apart;      /* what is held and what is counted must not be in one profile */
 	void (*make)(const struct cprof_push_part *part, struct cprof_push_request *request);

@@ -28,8 +28,8 @@ const char *cprof_push_labels_get(const struct cprof_push_labels *labels, const 
 	return NULL;
 }
 
-static void put_name(struct cprof_buffer *out, const struct cprof_push_grammar *grammar,
-		     const char *name, size_t n)
+void cprof_push_labels_put_name(const struct cprof_push_grammar *grammar, const char *name,
+				size_t n, struct cprof_buffer *out)
 {
 	if (!grammar) {
 		cprof_buffer_append(out, name, n);
@@ -54,8 +54,8 @@ static size_t fitting(const char *text, size_t n, size_t max)
 	return n;
 }
 
-static void put_value(struct cprof_buffer *out, const struct cprof_push_grammar *grammar,
-		      const char *value)
+void cprof_push_labels_put_value(const struct cprof_push_grammar *grammar, const char *value,
+				 struct cprof_buffer *out)
 {
 	CPROF_AUTO(free) char *text = cprof_printable_take(strdup(value));
 	out->failed = out->failed || !text;
@@ -109,8 +109,8 @@ struct cprof_error *cprof_push_labels_add(struct cprof_push_labels *labels,
 		return NULL;
 	CPROF_AUTO(buffer) struct cprof_buffer name = { 0 };
 	CPROF_AUTO(buffer) struct cprof_buffer value = { 0 };
-	put_name(&name, grammar, pair, (size_t)(equals - pair));
-	put_value(&value, grammar, equals + 1);
+	cprof_push_labels_put_name(grammar, pair, (size_t)(equals - pair), &name);
+	cprof_push_labels_put_value(grammar, equals + 1, &value);
 	struct cprof_error *err = cprof_buffer_error(&name);
 	if (!err)
 		err = cprof_buffer_error(&value);

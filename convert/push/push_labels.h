@@ -43,6 +43,14 @@ struct cprof_error *cprof_push_labels_add(struct cprof_push_labels *labels,
 					  const struct cprof_push_grammar *grammar,
 					  const char *pair, bool found);
 
+/*
+ * Append the `n` (>0) bytes of a name, or a value, as `grammar` (NULL: as it is) wants it; the value without what a terminal would act on.
+ */
+void cprof_push_labels_put_name(const struct cprof_push_grammar *grammar, const char *name,
+				size_t n, struct cprof_buffer *out);
+void cprof_push_labels_put_value(const struct cprof_push_grammar *grammar, const char *value,
+				 struct cprof_buffer *out);
+
 /* The value, or NULL. */
 const char *cprof_push_labels_get(const struct cprof_push_labels *labels, const char *name);
 

@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/own_label.h"
 #include "cprof/merge.h"
 #include "cprof/pprof_write.h"
 
@@ -67,18 +68,6 @@ const char *cprof_push_profile_kind(const struct cprof_profile *profile, const c
 
 /* ---- labels ---- */
 
-static bool is_of_a_sample(const char *key)
-{
-	static const char *const keys[] = { "thread", "pool", "tid",  "pid",    "lock",  "owner",
-					    "kind",   "call", "open", "state",  "wchan", "wait",
-					    "why",    "idle", "age",  "mapping" };
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (strcmp(keys[i], key) == 0)
-			return true;
-	}
-	return false;
-}
-
 static bool sample_has(const struct cprof_profile *profile, const struct cprof_sample *sample,
 		       const struct cprof_label *label)
 {
@@ -109,7 +98,8 @@ struct cprof_error *cprof_push_profile_labels(const struct cprof_profile *profil
 		const struct cprof_label *label =
 			&profile->labels[profile->samples[0].first_label + i];
 		const char *key = cprof_profile_text(profile, label->key);
-		if (label->is_num || is_of_a_sample(key) || !all_have(profile, label))
+		if (label->is_num || cprof_is_own_label(key) || cprof_is_request_id(key) ||
+		    !all_have(profile, label))
 			continue;
 		CPROF_AUTO(buffer) struct cprof_buffer pair = { 0 };
 		cprof_buffer_printf(&pair, "%s=%s", key, cprof_profile_text(profile, label->text));
@@ -312,7 +302,7 @@ static struct cprof_error *gauges_apart(struct cprof_profile *whole,
 
 struct cprof_error *cprof_push_profiles_make(const struct cprof_profile *profile,
 					     const struct cprof_push_backend *backend,
-					     struct cprof_push_profiles *profiles)
+					     size_t n_labels, struct cprof_push_profiles *profiles)
 {
 	CPROF_AUTO(profile) struct cprof_profile *copy = NULL;
 	struct cprof_profile *clean;
@@ -323,8 +313,9 @@ struct cprof_error *cprof_push_profiles_make(const struct cprof_profile *profile
 		err = clean_types(copy, backend->own_types);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < copy->n_samples; i++)
-		copy->samples[i].n_labels = 0;
+	err = cprof_push_requests_keep(copy, backend, n_labels, &profiles->left);
+	if (err)
+		return err;
 	err = tidy(cprof_take_ptr(&copy), &clean);
 	if (err)
 		return err;

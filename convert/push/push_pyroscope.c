@@ -68,6 +68,7 @@ const struct cprof_push_backend cprof_push_pyroscope = {
 	.max_samples = 16000,
 	.max_age_ns = 55 * 60 * CPROF_NS_PER_S,
 	.own_types = true,
+	.requests = CPROF_PUSH_ATTRIBUTES | CPROF_PUSH_SPAN_ID,
 	.make = make,
 	.judge = judge,
 };

@@ -68,6 +68,7 @@ const struct cprof_push_backend cprof_push_otelcol_pprof = {
 	.prefix = "otelcol-pprof",
 	.serves = serves_receiver,
 	.labels_in_samples = true,
+	.requests = CPROF_PUSH_ATTRIBUTES,
 	.make = make_receiver,
 };
 

@@ -13,7 +13,7 @@ import subprocess
 import threading
 
 import harness
-from harness import Profile, Target, TempDir, attach
+from harness import Profile, Target, TempDir, attach, attach_while_it_works
 from test_push import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -55,6 +55,10 @@ def varint(data, at):
         shift += 7
         if byte < 128:
             return value, at
+
+
+def hexadecimal(text):
+    return text.encode("latin-1").hex()
 
 
 def totals(profile):
@@ -199,9 +203,9 @@ class Servers(TempDir):
         (resource,), (tables,) = export["resource_profiles"], export["dictionary"]
         attributes = {a["key"][0]: a["value"][0]["text"][0] for a in resource["resource"][0]["attributes"]}
         self.assertEqual((attributes["service.name"], attributes["deployment.environment"]), ("shop", "prod"))
-        for table in ("mappings", "locations", "functions", "attributes", "stacks"):
+        for table in ("mappings", "locations", "functions", "links", "attributes", "stacks"):
             self.assertEqual(tables[table][0], {}, table)
-        self.assertEqual((tables["links"], tables["strings"][0]), ([""], ""))
+        self.assertEqual((len(tables["links"]), tables["strings"][0]), (1, ""))
         (profile,) = resource["scope_profiles"][0]["profiles"]
         text = lambda node, key: tables["strings"][node.get(key, [0])[0]]
         self.assertEqual(text(profile["sample_type"][0], "type"), "samples")
@@ -216,6 +220,42 @@ class Servers(TempDir):
         self.assertEqual(total, totals(kept)["samples/count"])
         self.assertEqual(names, {f["name"] for f in kept.functions.values()})
         self.assertTrue(all(a["key"][0] < len(tables["strings"]) for a in tables["attributes"][1:]))
+
+    def test_requests_are_attributes_and_links_of_samples(self):
+        if os.geteuid() != 0:
+            self.skipTest("contexts are read with BPF, which takes root")
+        with Server((200, "")) as otlp, Server((200, "")) as pyroscope, Target("otel_requests_own") as target:
+            done = attach_while_it_works(target.pid, 40, "-request-labels", "all", "-o", self.path("r.pb.gz"), "-f", "-push",
+                                         f"otlp+http://127.0.0.1:{otlp.port}", "-push", f"pyroscope+http://127.0.0.1:{pyroscope.port}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        kept, ids = {}, {}
+        for _, (n, _), labels in Profile.read(self.path("r.pb.gz")).samples:
+            if "letter" in labels:
+                ids[labels["letter"]] = ids.get(labels["letter"], set()) | {(labels["trace_id"], labels["span_id"])}
+                kept[labels["letter"]] = kept.get(labels["letter"], 0) + n
+        self.assertGreaterEqual(len(kept), 2, done.stderr)
+
+        tables = (export := decode("Export", otlp.requests[0][2]))["dictionary"][0]
+        identity = lambda link: (hexadecimal(link["trace_id"][0]), hexadecimal(link["span_id"][0]))
+        attributes = [(tables["strings"][a["key"][0]], a["value"][0].get("text")) if a else None for a in tables["attributes"]]
+        seen = {}
+        for sample in export["resource_profiles"][0]["scope_profiles"][0]["profiles"][0]["samples"]:
+            own = dict(attributes[i] for i in sample.get("attributes", []))
+            if "letter" in own:
+                letter = own["letter"][0]
+                self.assertIn(identity(tables["links"][sample["link"][0]]), ids[letter])
+                seen[letter] = seen.get(letter, 0) + sample["values"][0]
+        self.assertEqual(seen, kept)
+        stacks = [tuple(stack.get("locations", [])) for stack in tables["stacks"]]
+        self.assertEqual(len(stacks), len(set(stacks)))
+
+        sent = Profile(field_bytes(pyroscope.requests[0][2], 1, 2, 1))
+        seen = {}
+        for _, (n, _), labels in sent.samples:
+            self.assertLessEqual(set(labels), {"letter", "span_id", "http_route", "otel_tid"})
+            if "letter" in labels:
+                seen[labels["letter"]] = seen.get(labels["letter"], 0) + n
+        self.assertEqual(seen, kept)
 
     def test_datadog_gets_its_form(self):
         with Server((200, "")) as server:

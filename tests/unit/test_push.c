@@ -135,7 +135,7 @@ TEST(push_profile_is_cut_into_parts_whose_sums_are_those_of_the_whole)
 		int64_t sum = 0;
 		uint32_t n = 0;
 		backend.gauges_apart = apart;
-		CHECK(!cprof_push_profiles_make(whole, &backend, &parts));
+		CHECK(!cprof_push_profiles_make(whole, &backend, 0, &parts));
 		CHECK(parts.len >= 5);
 		for (size_t i = 0; i < parts.len; i++) {
 			const struct cprof_profile *part = parts.items[i];
