@@ -2,13 +2,13 @@
 #include "symbolize/dwfl/dwfl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-#define SEGMENTS_MAX 4096
+#include "symbolize/elf/elf_headers.h"
 
 /* ---- callbacks ---- */
 
@@ -97,17 +97,6 @@ static struct cprof_error *refused(const struct cprof_libdw *libdw)
 	return cprof_error_new(CPROF_ERR_BAD_DATA, "libdwfl: %s", libdw->dwfl_errmsg(-1));
 }
 
-static struct cprof_error *report(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
-				  uint64_t end, struct cprof_dwfl_module *module)
-{
-	const struct cprof_libdw *libdw = &dwfl->libdw;
-	struct cprof_error *err = cprof_dwfl_bytes_copy(module->files.self->image, &module->bytes);
-	if (err)
-		return err;
-	module->mod = libdw->dwfl_report_module(dwfl->dwfl, name, start, end);
-	return module->mod ? NULL : refused(libdw);
-}
-
 static struct cprof_dwfl_module *new_module(struct cprof_dwfl *dwfl,
 					    const struct cprof_dwfl_files *files)
 {
@@ -120,45 +109,27 @@ static struct cprof_dwfl_module *new_module(struct cprof_dwfl *dwfl,
 					      .alt_fd = -1,
 					      .next = dwfl->modules };
 	dwfl->modules = module;
+	dwfl->n_modules++;
 	return module;
 }
 
 /* Now, because there may be no descriptor to be had when libdwfl asks. */
-static struct cprof_error *seal_others(struct cprof_dwfl_module *module)
+static struct cprof_error *copy_files(struct cprof_dwfl_module *module)
 {
 	const struct cprof_dwfl_files *files = &module->files;
-	struct cprof_error *err =
-		files->debug ? cprof_dwfl_bytes_sealed(files->debug->image, &module->debug_fd)
-			     : NULL;
-	return err || !files->alt ? err
-				  : cprof_dwfl_bytes_sealed(files->alt->image, &module->alt_fd);
-}
-
-struct cprof_error *cprof_dwfl_add(struct cprof_dwfl *dwfl, const char *name, uint64_t start,
-				   uint64_t end, const struct cprof_dwfl_files *files,
-				   struct cprof_dwfl_module **ret_module)
-{
-	const struct cprof_libdw *libdw = &dwfl->libdw;
-	struct cprof_dwfl_module *module = new_module(dwfl, files);
-	void **userdata;
-	GElf_Addr bias;
-	struct cprof_error *err = module ? seal_others(module) : cprof_error_no_memory();
-	if (err)
-		return err;
-	libdw->dwfl_report_begin_add(dwfl->dwfl);
-	err = report(dwfl, name, start, end, module);
-	if (!err) {
-		libdw->dwfl_module_info(module->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
-		*userdata = module;
-	}
-	if (libdw->dwfl_report_end(dwfl->dwfl, NULL, NULL) != 0 && !err)
-		err = refused(libdw);
-	if (!err && !libdw->dwfl_module_getelf(module->mod, &bias))
-		err = refused(libdw);
-	if (!err)
-		*ret_module = module;
+	struct cprof_error *err = cprof_dwfl_bytes_copy(files->self->image, &module->bytes);
+	if (!err && files->debug)
+		err = cprof_dwfl_bytes_sealed(files->debug->image, &module->debug_fd);
+	if (!err && files->alt)
+		err = cprof_dwfl_bytes_sealed(files->alt->image, &module->alt_fd);
 	return err;
 }
+
+/* ---- where it lies ---- */
+
+struct place {
+	uint64_t start, end;
+};
 
 static uint64_t size_of_text(const struct cprof_elf *elf)
 {
@@ -169,54 +140,112 @@ static uint64_t size_of_text(const struct cprof_elf *elf)
 	return 0;
 }
 
-struct cprof_error *cprof_dwfl_add_loaded(struct cprof_dwfl *dwfl,
-					  const struct cprof_dwfl_files *files,
-					  struct cprof_dwfl_module **ret_module)
+static struct cprof_error *place_loaded(const struct cprof_dwfl *dwfl,
+					const struct cprof_dwfl_files *files,
+					struct place *ret_place)
 {
-	const struct cprof_libdw *libdw = &dwfl->libdw;
 	const uint64_t size = size_of_text(files->self);
 	uint64_t start = 0;
-	GElf_Addr bias;
-	GElf_Off offset;
-	GElf_Sym symbol;
-	if (libdw->dwfl_linux_kernel_module_section_address(NULL, NULL, files->loaded, 0, ".text",
-							    0, NULL, &start) != DWARF_CB_OK ||
+	if (dwfl->libdw.dwfl_linux_kernel_module_section_address(
+		    NULL, NULL, files->loaded, 0, ".text", 0, NULL, &start) != DWARF_CB_OK ||
 	    !start || start + size < start)
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "the kernel does not tell where it is");
-	struct cprof_error *err =
-		cprof_dwfl_add(dwfl, files->loaded, start, start + size, files, ret_module);
-	/* Relocated now, as the kernel may not be asked later (dwfl_child.h). */
-	if (!err && !libdw->dwfl_module_getdwarf((*ret_module)->mod, &bias))
-		err = refused(libdw);
+	*ret_place = (struct place){ start, start + size };
+	return NULL;
+}
+
+/* libdwfl takes the file's first segment, rounded down to its own alignment, to be at the start: the kernel's lowest is not the first. */
+static struct cprof_error *place_segments(const struct cprof_dwfl_files *files, uint64_t bias,
+					  struct place *ret_place)
+{
+	struct cprof_elf_headers headers;
+	struct place place = { 0, 0 };
+	struct cprof_error *err = cprof_elf_headers_read(files->self->image, &headers);
+	bool found = false;
+	for (size_t i = 0; !err && i < headers.n_segments; i++) {
+		const Elf64_Phdr phdr = cprof_elf_headers_segment(&headers, i);
+		if (phdr.p_type != PT_LOAD)
+			continue;
+		if (!found)
+			place.start = (phdr.p_vaddr & -phdr.p_align) + bias;
+		found = true;
+		const uint64_t size = phdr.p_vaddr + bias + phdr.p_memsz - place.start;
+		if (size < INT64_MAX && place.start + size > place.end)
+			place.end = place.start + size;
+	}
+	if (!err && place.start >= place.end)
+		err = cprof_error_new(CPROF_ERR_BAD_DATA, "it has no segments");
 	if (!err)
-		libdw->dwfl_module_addrinfo((*ret_module)->mod, start, &offset, &symbol, NULL, NULL,
-					    NULL);
+		*ret_place = place;
 	return err;
 }
 
-bool cprof_dwfl_span(const struct cprof_elf *elf, uint64_t *ret_start, uint64_t *ret_end)
+/* ---- reporting ---- */
+
+static struct cprof_error *report(struct cprof_dwfl *dwfl, const struct place *place,
+				  struct cprof_dwfl_module *module)
 {
-	Elf64_Ehdr ehdr;
-	Elf64_Phdr phdr;
-	const uint64_t page = 4096;
-	uint64_t start = UINT64_MAX, end = 0;
-	if (!cprof_image_look(elf->image, 0, (uint8_t *)&ehdr, sizeof(ehdr)) ||
-	    ehdr.e_phentsize != sizeof(phdr))
-		return false;
-	for (uint64_t i = 0; i < ehdr.e_phnum && i < SEGMENTS_MAX; i++) {
-		if (!cprof_image_look(elf->image, ehdr.e_phoff + i * sizeof(phdr), (uint8_t *)&phdr,
-				      sizeof(phdr)))
-			return false;
-		if (phdr.p_type != PT_LOAD || phdr.p_memsz > UINT64_MAX - page - phdr.p_vaddr)
-			continue;
-		/* libdwfl takes the first segment, rounded down to its own alignment, to be at the start. */
-		const uint64_t align = phdr.p_align ? phdr.p_align : 1;
-		const uint64_t low = phdr.p_vaddr & -align;
-		const uint64_t top = (phdr.p_vaddr + phdr.p_memsz + page - 1) & -page;
-		start = low < start ? low : start;
-		end = top > end ? top : end;
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	char number[24];
+	void **userdata;
+	/* What has the name and place of another module is taken for it. */
+	snprintf(number, sizeof(number), "%zu", dwfl->n_modules);
+	const char *name = module->files.loaded ? module->files.loaded : number;
+	libdw->dwfl_report_begin_add(dwfl->dwfl);
+	module->mod = libdw->dwfl_report_module(dwfl->dwfl, name, place->start, place->end);
+	if (module->mod) {
+		libdw->dwfl_module_info(module->mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
+		*userdata = module;
 	}
-	*ret_start = start;
-	*ret_end = end;
-	return start < end;
+	return libdw->dwfl_report_end(dwfl->dwfl, NULL, NULL) == 0 && module->mod ? NULL
+										  : refused(libdw);
+}
+
+/* While files may be opened: find_elf() is called, and what is relocatable is relocated, for which the kernel is asked. */
+static struct cprof_error *take(const struct cprof_dwfl *dwfl, const struct place *place,
+				struct cprof_dwfl_module *module)
+{
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	GElf_Addr bias;
+	GElf_Off offset;
+	GElf_Sym symbol;
+	if (!libdw->dwfl_module_getelf(module->mod, &bias))
+		return refused(libdw);
+	if (!module->files.loaded)
+		return NULL;
+	if (!libdw->dwfl_module_getdwarf(module->mod, &bias))
+		return refused(libdw);
+	libdw->dwfl_module_addrinfo(module->mod, place->start, &offset, &symbol, NULL, NULL, NULL);
+	return NULL;
+}
+
+struct cprof_error *cprof_dwfl_report(struct cprof_dwfl *dwfl, const struct cprof_dwfl_files *files,
+				      uint64_t bias, struct cprof_dwfl_module **ret_module)
+{
+	struct place place;
+	struct cprof_error *err = files->loaded ? place_loaded(dwfl, files, &place)
+						: place_segments(files, bias, &place);
+	if (err)
+		return err;
+	struct cprof_dwfl_module *module = new_module(dwfl, files);
+	if (!module)
+		return cprof_error_no_memory();
+	err = copy_files(module);
+	if (!err)
+		err = report(dwfl, &place, module);
+	if (!err)
+		err = take(dwfl, &place, module);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
+struct cprof_dwfl_module *cprof_dwfl_at(struct cprof_dwfl *dwfl, uint64_t addr)
+{
+	const struct cprof_libdw *libdw = &dwfl->libdw;
+	void **userdata = NULL;
+	Dwfl_Module *mod = libdw->dwfl_addrmodule(dwfl->dwfl, addr);
+	if (mod)
+		libdw->dwfl_module_info(mod, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
+	return userdata ? *userdata : NULL;
 }

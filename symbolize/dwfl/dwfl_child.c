@@ -31,11 +31,6 @@
 #define STILL_MS    10000 /* a machine may be busy with swapping for seconds */
 #define STILL_LOOKS 10    /* in that time */
 
-struct request {
-	uint64_t file_addr;
-	uint32_t id, unused;
-};
-
 struct head {
 	uint32_t code; /* 1 + enum cprof_error_code of what follows as text; 0: frames follow */
 	uint32_t len;
@@ -101,17 +96,19 @@ static bool transfer(int fd, void *bytes, size_t n, bool out, struct patience *p
 
 /* ---- in the child ---- */
 
-struct session {
+/* A module, where it was first met. */
+struct asked {
 	uint32_t id;
-	struct cprof_dwfl dwfl;
+	uint64_t bias;
 	struct cprof_dwfl_namer namer;
-	struct cprof_error *err; /* owned; why there is none */
+	struct cprof_error *err; /* owned; why it cannot be asked about */
 	uint64_t cpu_ns;         /* spent on it */
 };
 
 struct service {
 	const struct cprof_dwfl_child *child;
-	struct session **sessions; /* owned */
+	struct cprof_dwfl dwfl;
+	struct asked **asked; /* owned */
 	size_t n, cap;
 };
 
@@ -159,49 +156,62 @@ static void limit_time(uint64_t ns)
 	setitimer(ITIMER_PROF, &timer, NULL);
 }
 
-static struct cprof_error *open_session(const struct cprof_dwfl_child *child,
-					struct session *session)
+static struct cprof_error *report(struct service *service, struct asked *asked)
 {
+	const struct cprof_dwfl_child *child = service->child;
 	struct cprof_dwfl_files files = { 0 };
-	uint64_t start, end;
-	struct cprof_error *err = cprof_dwfl_init(&session->dwfl);
+	struct cprof_dwfl_module *module = NULL;
+	struct cprof_error *err = service->dwfl.dwfl ? NULL : cprof_dwfl_init(&service->dwfl);
 	if (!err)
-		err = child->open(child->ctx, session->id, &files);
-	if (!err && files.loaded)
-		return cprof_dwfl_add_loaded(&session->dwfl, &files, &session->namer.module);
-	if (!err && !cprof_dwfl_span(files.self, &start, &end))
-		err = cprof_error_new(CPROF_ERR_BAD_DATA, "it has no segments");
-	return err ? err
-		   : cprof_dwfl_add(&session->dwfl, "module", start, end, &files,
-				    &session->namer.module);
+		err = child->open(child->ctx, asked->id, &files);
+	if (!err)
+		err = cprof_dwfl_report(&service->dwfl, &files, asked->bias, &module);
+	if (err)
+		return err;
+	module->owner = asked;
+	asked->namer.module = module;
+	return NULL;
 }
 
-static struct session *session_of(struct service *service, uint32_t id)
+/* What libdwfl has at the place, if that is the file that was mapped there when it was sampled; else that file, wherever it was met. */
+static struct asked *find(struct service *service, const struct cprof_dwfl_place *place)
 {
-	for (size_t i = 0; i < service->n; i++) {
-		if (service->sessions[i]->id == id)
-			return service->sessions[i];
-	}
-	struct session *session = calloc(1, sizeof(*session));
-	if (!session || !CPROF_ARRAY_ROOM(service->sessions, service->n, service->cap, 1)) {
-		free(session);
+	const struct cprof_dwfl_module *module =
+		service->dwfl.dwfl ? cprof_dwfl_at(&service->dwfl, place->addr) : NULL;
+	struct asked *at = module ? module->owner : NULL;
+	for (size_t i = 0; i < service->n && !(at && at->id == place->id); i++)
+		at = service->asked[i];
+	return at && at->id == place->id ? at : NULL;
+}
+
+/* NULL: no memory. */
+static struct asked *need(struct service *service, const struct cprof_dwfl_place *place)
+{
+	struct asked *asked = find(service, place);
+	if (asked)
+		return asked;
+	asked = calloc(1, sizeof(*asked));
+	if (!asked || !CPROF_ARRAY_ROOM(service->asked, service->n, service->cap, 1)) {
+		free(asked);
 		return NULL;
 	}
-	session->id = id;
-	service->sessions[service->n++] = session;
-	return session;
+	asked->id = place->id;
+	asked->bias = place->bias;
+	service->asked[service->n++] = asked;
+	return asked;
 }
 
-static void answer(const struct cprof_dwfl_child *child, struct session *session,
-		   uint64_t file_addr, struct cprof_buffer *out)
+static void answer(struct service *service, struct asked *asked,
+		   const struct cprof_dwfl_place *place, struct cprof_buffer *out)
 {
 	struct cprof_dwarf_frame frames[FRAMES_MAX];
-	if (!session->err && !session->namer.module)
-		session->err = open_session(child, session);
-	if (session->err)
+	if (!asked->err && !asked->namer.module)
+		asked->err = report(service, asked);
+	if (asked->err)
 		return;
 	allow_opening(false);
-	const size_t n = cprof_dwfl_namer_ask(&session->namer, file_addr, frames, FRAMES_MAX);
+	const size_t n = cprof_dwfl_namer_ask(
+		&asked->namer, place->addr - place->bias + asked->bias, frames, FRAMES_MAX);
 	allow_opening(true);
 	cprof_dwfl_reply_write(frames, n, out);
 }
@@ -210,26 +220,26 @@ static bool serve_one(struct service *service, int fd, uint64_t all_left_ns)
 {
 	const struct cprof_dwfl_child *child = service->child;
 	struct patience parent = { 0 };
-	struct request request;
+	struct cprof_dwfl_place place;
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
-	if (!transfer(fd, &request, sizeof(request), false, &parent))
+	if (!transfer(fd, &place, sizeof(place), false, &parent))
 		return false;
-	struct session *session = session_of(service, request.id);
-	if (!session)
+	struct asked *asked = need(service, &place);
+	if (!asked)
 		return false;
 	const uint64_t before = cprof_clock_cpu_ns();
 	const uint64_t left =
-		child->module_cpu_ns > session->cpu_ns ? child->module_cpu_ns - session->cpu_ns : 0;
+		child->module_cpu_ns > asked->cpu_ns ? child->module_cpu_ns - asked->cpu_ns : 0;
 	const uint64_t all_left = all_left_ns > before ? all_left_ns - before : 0;
 	limit_time(left < all_left ? left : all_left);
-	answer(child, session, request.file_addr, &out);
-	session->cpu_ns += cprof_clock_cpu_ns() - before;
+	answer(service, asked, &place, &out);
+	asked->cpu_ns += cprof_clock_cpu_ns() - before;
 	struct head head = { 0 };
-	if (session->err) {
-		head.code = 1 + session->err->code;
-		cprof_buffer_puts(&out, session->err->message);
-		if (session->err->hint)
-			cprof_buffer_printf(&out, " (%s)", session->err->hint);
+	if (asked->err) {
+		head.code = 1 + asked->err->code;
+		cprof_buffer_puts(&out, asked->err->message);
+		if (asked->err->hint)
+			cprof_buffer_printf(&out, " (%s)", asked->err->hint);
 	}
 	head.len = (uint32_t)out.len;
 	return !out.failed && transfer(fd, &head, sizeof(head), true, &parent) &&
@@ -353,11 +363,12 @@ static bool read_reply(struct cprof_dwfl_child *child, struct patience *patience
 	return true;
 }
 
-struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_t id,
-					 uint64_t file_addr, struct cprof_dwarf_frame *frames,
-					 size_t cap, size_t *ret_n)
+struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child,
+					 const struct cprof_dwfl_place *place,
+					 struct cprof_dwarf_frame *frames, size_t cap,
+					 size_t *ret_n)
 {
-	struct request request = { .file_addr = file_addr, .id = id };
+	struct cprof_dwfl_place question;
 	struct patience patience = { .ms = child->still_ms ? child->still_ms : STILL_MS };
 	struct head head;
 	*ret_n = 0;
@@ -368,7 +379,11 @@ struct cprof_error *cprof_dwfl_child_ask(struct cprof_dwfl_child *child, uint32_
 	if (err)
 		return err;
 	patience.pid = child->pid;
-	if (!transfer(child->fd, &request, sizeof(request), true, &patience) ||
+	memset(&question, 0, sizeof(question)); /* the gaps, too */
+	question.addr = place->addr;
+	question.bias = place->bias;
+	question.id = place->id;
+	if (!transfer(child->fd, &question, sizeof(question), true, &patience) ||
 	    !read_reply(child, &patience, &head))
 		return ended(child, patience.over);
 	/* Its lack of memory is none of ours. */

@@ -72,7 +72,7 @@ struct cprof_error *cprof_kernel_module_relocate(struct cprof_elf *elf, const ch
 		return cprof_error_new(CPROF_ERR_BAD_DATA, "it is not relocatable");
 	struct cprof_error *err = cprof_dwfl_init(&dwfl);
 	if (!err)
-		err = cprof_dwfl_add_loaded(&dwfl, &files, &module);
+		err = cprof_dwfl_report(&dwfl, &files, 0, &module);
 	if (!err)
 		err = take_sections(elf, module);
 	if (!err)

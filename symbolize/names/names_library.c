@@ -64,9 +64,10 @@ static void begin_anew_for(struct cprof_names_library *library, uint32_t id, boo
 }
 
 /* What libdwfl knows of the address; none where it cannot be asked, and why, told once for a module. */
-static size_t ask(struct cprof_names_library *library, const struct cprof_module *module,
-		  uint64_t file_addr, struct cprof_dwarf_frame *frames, size_t cap)
+static size_t ask(struct cprof_names_library *library, const struct cprof_dwfl_place *place,
+		  struct cprof_dwarf_frame *frames, size_t cap)
 {
+	const struct cprof_module *module = library->modules->all[place->id];
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	bool is_new;
 	size_t n = 0;
@@ -75,8 +76,7 @@ static size_t ask(struct cprof_names_library *library, const struct cprof_module
 		return 0;
 	*state = ASKED;
 	begin_anew_for(library, module->id, is_new);
-	struct cprof_error *err =
-		cprof_dwfl_child_ask(&library->child, module->id, file_addr, frames, cap, &n);
+	struct cprof_error *err = cprof_dwfl_child_ask(&library->child, place, frames, cap, &n);
 	if (!err)
 		return n;
 	library->missing = err->code == CPROF_ERR_UNSUPPORTED;
@@ -89,14 +89,12 @@ static size_t ask(struct cprof_names_library *library, const struct cprof_module
 }
 
 /* In place of what lacks something, if it says more. Our symbol stays: we know entries of linkage tables, and aliases. */
-static void ask_for_more(struct cprof_names_library *library, const struct cprof_module *module,
-			 uint64_t file_addr, struct cprof_dwarf_frame *frames, size_t cap,
-			 size_t *n)
+static void ask_for_more(struct cprof_names_library *library, const struct cprof_dwfl_place *place,
+			 struct cprof_dwarf_frame *frames, size_t cap, size_t *n)
 {
 	struct cprof_dwarf_frame found[FRAMES_MAX];
 	const char *symbol = frames[*n - 1].linkage_name;
-	const size_t more =
-		ask(library, module, file_addr, found, cap < FRAMES_MAX ? cap : FRAMES_MAX);
+	const size_t more = ask(library, place, found, cap < FRAMES_MAX ? cap : FRAMES_MAX);
 	if (!more || more < *n || (more == *n && !*found[0].file))
 		return;
 	memcpy(frames, found, more * sizeof(*found));
@@ -107,14 +105,15 @@ static void ask_for_more(struct cprof_names_library *library, const struct cprof
 
 struct cprof_error *cprof_names_library_frames(struct cprof_names_library *library,
 					       struct cprof_names *names, uint64_t file_addr,
-					       struct cprof_dwarf_frame *frames, size_t cap,
-					       size_t *ret_n)
+					       uint64_t bias, struct cprof_dwarf_frame *frames,
+					       size_t cap, size_t *ret_n)
 {
+	const struct cprof_dwfl_place place = { file_addr + bias, bias, names->module->id };
 	if (library->way == CPROF_SYMBOLIZER_LIBDWFL &&
-	    (*ret_n = ask(library, names->module, file_addr, frames, cap)) > 0)
+	    (*ret_n = ask(library, &place, frames, cap)) > 0)
 		return NULL;
 	struct cprof_error *err = cprof_names_frames(names, file_addr, frames, cap, ret_n);
 	if (!err && names->lacks && library->way == CPROF_SYMBOLIZER_AUTO)
-		ask_for_more(library, names->module, file_addr, frames, cap, ret_n);
+		ask_for_more(library, &place, frames, cap, ret_n);
 	return err;
 }

@@ -31,12 +31,12 @@ struct cprof_names_library {
 void cprof_names_library_deinit(struct cprof_names_library *library);
 
 /*
- * The frames at `file_addr`, as cprof_names_frames() gives them; strings are borrowed until the next question. Only one thread may be running.
+ * The frames at `file_addr`, which the process has at `file_addr + bias`, as cprof_names_frames() gives them; strings are borrowed until the next question. Only one thread may be running.
  * Errors: NO_MEMORY.
  */
 struct cprof_error *cprof_names_library_frames(struct cprof_names_library *library,
 					       struct cprof_names *names, uint64_t file_addr,
-					       struct cprof_dwarf_frame *frames, size_t cap,
-					       size_t *ret_n);
+					       uint64_t bias, struct cprof_dwarf_frame *frames,
+					       size_t cap, size_t *ret_n);
 
 #endif

@@ -346,7 +346,8 @@ struct cprof_error *cprof_symbolizer_expect(struct cprof_symbolizer *symbolizer,
 
 static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 				      struct cprof_module *module, uint64_t file_addr,
-				      struct cprof_symbol_frame *frames, size_t *ret_n)
+				      uint64_t bias, struct cprof_symbol_frame *frames,
+				      size_t *ret_n)
 {
 	const struct cprof_symbolizer_options *options = symbolizer->options;
 	const struct cprof_names_options from = cprof_symbolizer_names_options(symbolizer);
@@ -355,8 +356,8 @@ static struct cprof_error *ask_module(struct cprof_symbolizer *symbolizer,
 	size_t n = 0, first = 0;
 	struct cprof_error *err = cprof_names_get(module, &from, &names);
 	if (!err)
-		err = cprof_names_library_frames(&symbolizer->library, names, file_addr, found,
-						 FRAMES_MAX, &n);
+		err = cprof_names_library_frames(&symbolizer->library, names, file_addr, bias,
+						 found, FRAMES_MAX, &n);
 	if (err)
 		return err;
 	if (options->no_inlines) {
@@ -431,10 +432,10 @@ static struct cprof_error *ask_elsewhere(struct cprof_symbolizer *symbolizer,
 	return name_by_place(symbolizer, path, addr - map->start + map->offset, frame);
 }
 
-struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
-					       struct cprof_module *module, uint64_t file_addr,
-					       const struct cprof_symbol_frame **ret_frames,
-					       size_t *ret_n)
+/* `bias` is what the process has been given the module above the addresses of its file, which are the same for all processes. */
+static struct cprof_error *
+name_in_module(struct cprof_symbolizer *symbolizer, struct cprof_module *module, uint64_t file_addr,
+	       uint64_t bias, const struct cprof_symbol_frame **ret_frames, size_t *ret_n)
 {
 	struct cprof_error *err = grow_modules(symbolizer, module->id);
 	if (err)
@@ -446,7 +447,7 @@ struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symboliz
 		struct cprof_symbol_frame frames[FRAMES_MAX];
 		size_t n;
 		clear(frames, FRAMES_MAX);
-		err = ask_module(symbolizer, module, file_addr, frames, &n);
+		err = ask_module(symbolizer, module, file_addr, bias, frames, &n);
 		if (!err)
 			err = store(symbolizer, frames, n, place);
 		if (err)
@@ -454,6 +455,14 @@ struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symboliz
 	}
 	give_answer(symbolizer, *place, ret_frames, ret_n);
 	return NULL;
+}
+
+struct cprof_error *cprof_symbolizer_file_addr(struct cprof_symbolizer *symbolizer,
+					       struct cprof_module *module, uint64_t file_addr,
+					       const struct cprof_symbol_frame **ret_frames,
+					       size_t *ret_n)
+{
+	return name_in_module(symbolizer, module, file_addr, 0, ret_frames, ret_n);
 }
 
 struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
@@ -473,7 +482,8 @@ struct cprof_error *cprof_symbolizer_addr(struct cprof_symbolizer *symbolizer,
 	if (module && module->kind == CPROF_MODULE_MAPPED)
 		note(symbolizer, map->path, module->why);
 	if (module && cprof_module_file_addr(module, map, addr, &file_addr))
-		return cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
+		return name_in_module(symbolizer, module, file_addr, addr - file_addr, ret_frames,
+				      ret_n);
 	/* Outside modules an address means something only within its process and mapping. */
 	uint64_t where = cprof_hash_mix((uint64_t)maps->pid, map ? map->id + 1 : 0);
 	uint64_t *place =
@@ -505,7 +515,8 @@ static struct cprof_error *ask_kernel_debug(struct cprof_symbolizer *symbolizer,
 	struct cprof_error *err = cprof_kernel_names_place(&symbolizer->kernel, addr,
 							   &symbolizer->notes, &module, &file_addr);
 	if (!err && module)
-		err = cprof_symbolizer_file_addr(symbolizer, module, file_addr, ret_frames, ret_n);
+		err = name_in_module(symbolizer, module, file_addr, addr - file_addr, ret_frames,
+				     ret_n);
 	if (!err && *ret_n && cprof_place_name_is((*ret_frames)[*ret_n - 1].name))
 		*ret_n = 0;
 	return err;

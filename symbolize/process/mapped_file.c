@@ -96,10 +96,9 @@ static int open_by_path(const struct cprof_maps *maps, const struct cprof_map *m
 
 int cprof_mapped_file_find(const struct cprof_maps *maps, const struct cprof_map *map)
 {
+	/* By now another file may be mapped there: libraries come and go, and take each other's place. */
 	CPROF_AUTO(close) int fd = open_map_file(maps, map);
-	if (fd < 0)
-		fd = open_by_path(maps, map);
-	return fd < 0 ? -1 : cprof_take_fd(&fd);
+	return fd >= 0 && is_file_of(fd, map) ? cprof_take_fd(&fd) : open_by_path(maps, map);
 }
 
 struct mapped {

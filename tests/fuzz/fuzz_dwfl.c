@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "symbolize/dwfl/dwfl_child.h"
+#include "symbolize/elf/elf_headers.h"
 #include "tests/fuzz/mutate_elf.h"
 
 #define FRAMES_MAX 64
 #define ADDRESSES  24
 #define CPU_NS     200000000ull
+#define BIAS       0x555500000000ull
 #define BYTES      (256ull << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,15 +42,26 @@ static void ask_all(struct cprof_elf *elf)
 					  .module_cpu_ns = CPU_NS,
 					  .all_cpu_ns = 2 * CPU_NS,
 					  .memory_bytes = BYTES };
-	uint64_t start, end;
-	struct cprof_error *err = NULL;
-	if (!cprof_dwfl_span(elf, &start, &end))
-		return;
+	struct cprof_elf_headers headers;
+	uint64_t start = 0, end = 0;
+	struct cprof_error *err = cprof_elf_headers_read(elf->image, &headers);
+	for (size_t i = 0; !err && i < headers.n_segments; i++) {
+		const Elf64_Phdr phdr = cprof_elf_headers_segment(&headers, i);
+		if (phdr.p_type == PT_LOAD && (phdr.p_flags & PF_X)) {
+			start = phdr.p_vaddr;
+			end = start + phdr.p_memsz;
+		}
+	}
 	for (uint64_t i = 0; i < ADDRESSES && !err; i++) {
 		struct cprof_dwarf_frame frames[FRAMES_MAX];
 		size_t n;
-		err = cprof_dwfl_child_ask(&child, 0, start + (end - start) / ADDRESSES * i, frames,
-					   FRAMES_MAX, &n);
+		/* Some files are met at several places. */
+		const struct cprof_dwfl_place place = {
+			.bias = i / 8 * BIAS,
+			.addr = start + (end - start) / ADDRESSES * i + i / 8 * BIAS,
+			.id = i % 2
+		};
+		err = cprof_dwfl_child_ask(&child, &place, frames, FRAMES_MAX, &n);
 		check(frames, n);
 		if (err && !*err->message)
 			abort();

@@ -47,29 +47,30 @@ __attribute__((noinline)) static int marked(int x)
 }
 enum { MARKED_LINE = __LINE__ - 5 };
 
-static uint64_t base_of(const struct cprof_maps *maps, uint64_t addr, uint64_t *ret_end)
+static uint64_t bias_at(const struct own *own, const struct cprof_maps *maps, uint64_t addr)
 {
 	const struct cprof_map *map = cprof_maps_find(maps, addr);
-	CHECK(map);
-	const uint64_t base = map->start - map->offset;
-	*ret_end = map->end;
-	return base;
+	uint64_t file_addr;
+	CHECK(map && cprof_module_file_addr(own->module, map, addr, &file_addr));
+	return addr - file_addr;
 }
 
 TEST(dwfl_names_a_function_of_a_running_process_at_its_address_there)
 {
 	struct own own;
-	struct cprof_dwfl_module *module;
+	struct cprof_dwfl_module *module, *other;
 	struct cprof_dwarf_frame frames[8];
 	struct cprof_maps maps;
 	const uint64_t addr = (uint64_t)(uintptr_t)marked;
-	uint64_t end;
 	CHECK(marked(1) == 2);
 	cprof_maps_init(&maps, getpid(), (struct cprof_memory){ 0 });
 	CHECK(!cprof_maps_refresh(&maps));
 	open_own(&own, "/proc/self/exe");
-	const uint64_t start = base_of(&maps, addr, &end);
-	CHECK(!cprof_dwfl_add(&own.dwfl, "unit_tests", start, end, &own.files, &module));
+	CHECK(!cprof_dwfl_report(&own.dwfl, &own.files, bias_at(&own, &maps, addr), &module));
+	CHECK(cprof_dwfl_at(&own.dwfl, addr) == module);
+	/* Where another file was before, or after. */
+	CHECK(!cprof_dwfl_report(&own.dwfl, &own.files, bias_at(&own, &maps, addr), &other));
+	CHECK(other->mod != module->mod);
 	struct cprof_dwfl_namer namer = { .module = module };
 	CHECK_UINT(cprof_dwfl_namer_ask(&namer, addr, frames, 8), 1);
 	CHECK_STR(frames[0].name, "marked");
@@ -332,6 +333,13 @@ static struct cprof_error *misbehave(void *ctx, uint32_t id, struct cprof_dwfl_f
 	return NULL;
 }
 
+static struct cprof_error *ask_child(struct cprof_dwfl_child *child, uint32_t id,
+				     struct cprof_dwarf_frame *frames, size_t *ret_n)
+{
+	const struct cprof_dwfl_place place = { .addr = 64, .id = id };
+	return cprof_dwfl_child_ask(child, &place, frames, 8, ret_n);
+}
+
 TEST(dwfl_breaks_and_hangs_in_a_process_of_its_own)
 {
 	struct own own;
@@ -343,27 +351,25 @@ TEST(dwfl_breaks_and_hangs_in_a_process_of_its_own)
 					  .module_cpu_ns = 200000000,
 					  .all_cpu_ns = 60000000000,
 					  .memory_bytes = 1ull << 32 };
-	uint64_t start, end;
-	CHECK(cprof_dwfl_span(own.files.self, &start, &end));
-	struct cprof_error *err = cprof_dwfl_child_ask(&child, BREAKS, start, frames, 8, &n);
+	struct cprof_error *err = ask_child(&child, BREAKS, frames, &n);
 	CHECK(err && strstr(err->message, "broke on it"));
 	cprof_error_free(err);
-	err = cprof_dwfl_child_ask(&child, HANGS, start, frames, 8, &n);
+	err = ask_child(&child, HANGS, frames, &n);
 	CHECK(err && strstr(err->message, "more processor time"));
 	cprof_error_free(err);
-	err = cprof_dwfl_child_ask(&child, GROWS, start, frames, 8, &n);
+	err = ask_child(&child, GROWS, frames, &n);
 	CHECK(err && strstr(err->message, "too little memory"));
 	cprof_error_free(err);
-	err = cprof_dwfl_child_ask(&child, IS_KILLED, start, frames, 8, &n);
+	err = ask_child(&child, IS_KILLED, frames, &n);
 	CHECK(err && strstr(err->message, "broke on it (Killed)"));
 	cprof_error_free(err);
 	child.still_ms = 20;
-	err = cprof_dwfl_child_ask(&child, IS_STOPPED, start, frames, 8, &n);
+	err = ask_child(&child, IS_STOPPED, frames, &n);
 	CHECK(err && strstr(err->message, "stood still"));
 	cprof_error_free(err);
 	child.still_ms = 0;
 	child.module_cpu_ns = child.all_cpu_ns;
-	CHECK(!cprof_dwfl_child_ask(&child, FINE, start, frames, 8, &n));
+	CHECK(!ask_child(&child, FINE, frames, &n));
 	cprof_dwfl_child_end(&child);
 	CHECK_UINT(child.pid, 0);
 	close_own(&own);
