@@ -157,4 +157,7 @@ bool cprof_cli_options_same(const struct cprof_attach_options *before,
  */
 void cprof_cli_options_describe(int argc, char *const argv[], struct cprof_buffer *out);
 
+/* Of one profile: a line of warning for each option that was typed and does nothing in this mode; no newline at the end. */
+void cprof_cli_options_unused(const struct cprof_attach_options *options, struct cprof_buffer *out);
+
 #endif

@@ -125,11 +125,11 @@ static const struct cprof_option rows[] = {
 
 /* What py-spy, async-profiler, perf, samply, gdb scripts and go tool pprof call things. */
 static const struct cprof_option_habit habits[] = {
-	{ "duration dur d t time secs s sleep wait-for for", "did you mean -seconds? -seconds 30, 500ms or 1m30s" },
+	{ "duration dur d t time secs s sleep wait-for for timeout", "did you mean -seconds? -seconds 30, 500ms or 1m30s" },
 	{ "pid pids process attach", "did you mean -p PID? to choose by name, -n NAME" },
 	{ "comm name process-name pname pgrep", "did you mean -n NAME? by number, -p PID" },
 	{ "output out outfile output-file file w write", "did you mean -o FILE?" },
-	{ "F freq frequency sample-rate sampling-rate samples", "did you mean -hz? it counts samples per second of CPU time" },
+	{ "F r freq frequency sample-rate sampling-rate samples", "did you mean -hz? it counts samples per second of CPU time" },
 	{ "i interval period c count", "did you mean -hz? it counts samples per second: an interval of 10ms is -hz 100" },
 	{ "quiet silent", "did you mean -q?" },
 	{ "verbose debug", "did you mean -v?" },
@@ -137,9 +137,12 @@ static const struct cprof_option_habit habits[] = {
 	{ "force overwrite y", "did you mean -f?" },
 	{ "e events", "did you mean -event NAME? -event list prints what there is" },
 	{ "g call-graph callgraph fp dwarf unwind", "stacks are always taken whole; leave it out" },
-	{ "u user all-user no-kernel", "did you mean -user-only?" },
+	{ "native", "native frames are always in the profile; leave it out" },
+	{ "nonblocking no-pause", "nobody is stopped by -mode cpu, block, mutex, wall and threads; leave it out" },
+	{ "subprocesses inherit follow-children forks", "did you mean -children?" },
+	{ "u U user all-user user-stacks-only no-kernel", "did you mean -user-only?" },
 	{ "a all-cpus system-wide", "processes are profiled, not the machine: -p PID, or several as -p PID,PID" },
-	{ "tids thread", "did you mean -tid TID, or -threads NAME?" },
+	{ "tids thread T", "did you mean -tid TID, or -threads NAME?" },
 	{ "timestamps ttsp times buckets", "did you mean -timeline?" },
 	{ "heap memory mem malloc alloc allocs", "did you mean -mode heap?" },
 	{ "leak memleak", "did you mean -mode heap -leaks?" },
@@ -147,13 +150,13 @@ static const struct cprof_option_habit habits[] = {
 	{ "lock locks contention", "did you mean -mode mutex? -mode block shows the waits, mutex who caused them" },
 	{ "cpu oncpu on-cpu profile", "did you mean -mode cpu?" },
 	{ "stacks stack dump goroutine goroutines bt backtrace", "did you mean -mode threads -text?" },
-	{ "wallclock wall-clock fgprof", "did you mean -mode wall?" },
+	{ "wallclock wall-clock fgprof idle gil latency", "did you mean -mode wall? it has all of each thread's time, waiting and running" },
 	{ "collapsed collapse stackcollapse fold", "did you mean -folded?" },
 	{ "flamegraph flame flames fg html", "did you mean -o FILE.html? the file's name says what is written" },
 	{ "svg png pdf dot speedscope firefox json", "did you mean -o FILE.svg? the file's name says what is written: .svg .png .dot .json .speedscope.json .firefox.json.gz" },
 	{ "web", "cprof -web FILE shows a graph of what this writes; -o FILE.html is a flame graph" },
 	{ "overwrite switch-output flight-recorder lookback", "did you mean -ring 60s? it keeps the last minute and writes it at -until 'cpu>80%', SIGUSR1 or the process's end" },
-	{ "k kernel all-kernel", "kernel frames are in the profile already; -user-only leaves them out" },
+	{ "k K kernel all-kernel kernel-stacks-only", "kernel frames are in the profile already; -user-only leaves them out" },
 };
 
 static const struct cprof_option_choices choices[] = {

@@ -18,6 +18,7 @@
 #include "attach/cli/console.h"
 #include "attach/cli/opened_targets.h"
 #include "attach/run/run_log.h"
+#include "base/cleanup.h"
 #include "base/environment.h"
 #include "base/version.h"
 
@@ -120,6 +121,9 @@ static int record(struct program *program)
 						  .opened = &program->opened,
 						  .log = &program->log,
 						  .console = &program->console };
+	CPROF_AUTO(buffer) struct cprof_buffer unused = { 0 };
+	cprof_cli_options_unused(&program->options, &unused);
+	cprof_console_say(&program->console, cprof_buffer_text(&unused));
 	return cprof_cmd_record(&command);
 }
 

@@ -2,6 +2,7 @@
 #include "attach/modes/mode.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "attach/heap/heap_repair.h"
 #include "attach/threads/thread_births.h"
@@ -190,7 +191,7 @@ struct cprof_error *cprof_mode_run(const struct cprof_mode *mode, const struct c
 /* What other tools call these. */
 static const struct cprof_option_habit habits[] = {
 	{ "offcpu off-cpu wait waits blocking sleep io", "did you mean -mode block?" },
-	{ "wallclock wall-clock fgprof", "did you mean -mode wall?" },
+	{ "wallclock wall-clock fgprof idle gil latency", "did you mean -mode wall?" },
 	{ "memory mem malloc alloc allocs allocations leak leaks native nativemem",
 	  "did you mean -mode heap?" },
 	{ "lock locks contention", "did you mean -mode mutex?" },
@@ -202,12 +203,15 @@ static const struct cprof_option_habit habits[] = {
 struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **ret_mode)
 {
 	const char *names[sizeof(cprof_modes) / sizeof(cprof_modes[0])];
+	const char *written = NULL; /* but for capital letters */
 	CPROF_AUTO(buffer) struct cprof_buffer all = { 0 };
 	for (size_t i = 0; i < cprof_n_modes; i++) {
 		if (strcmp(cprof_modes[i].name, name) == 0) {
 			*ret_mode = &cprof_modes[i];
 			return NULL;
 		}
+		if (strcasecmp(cprof_modes[i].name, name) == 0)
+			written = cprof_modes[i].name;
 		names[i] = cprof_modes[i].name;
 		cprof_buffer_printf(&all, "%s%s", i ? ", " : "", names[i]);
 	}
@@ -215,7 +219,7 @@ struct cprof_error *cprof_mode_find(const char *name, const struct cprof_mode **
 	const char *habit = cprof_options_habit(habits, sizeof(habits) / sizeof(habits[0]), name);
 	if (habit)
 		return cprof_error_hint(err, "%s", habit);
-	const char *nearest = cprof_options_nearest(name, names, cprof_n_modes);
+	const char *nearest = written ? written : cprof_options_nearest(name, names, cprof_n_modes);
 	if (nearest)
 		return cprof_error_hint(err, "did you mean -mode %s?", nearest);
 	return cprof_error_hint(err, "modes are %s", cprof_buffer_text(&all));

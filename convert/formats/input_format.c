@@ -172,6 +172,16 @@ static struct cprof_error *as_utf8(const uint8_t **bytes, size_t *n, struct cpro
 	return err;
 }
 
+/* POSIX, pax "ustar Interchange Format": the magic stands behind the name of the first file, which could be a frame. */
+static struct cprof_error *find_tar(const uint8_t *bytes, size_t n)
+{
+	if (n < 512 || memcmp(bytes + 257, "ustar", 5) != 0)
+		return NULL;
+	return cprof_error_hint(
+		cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: it is a tar archive"),
+		"unpack it with tar -xf first");
+}
+
 /* What is no pprof file. */
 static struct cprof_error *read_other(const uint8_t *bytes, size_t n,
 				      struct cprof_profile **ret_profile)
@@ -183,6 +193,8 @@ static struct cprof_error *read_other(const uint8_t *bytes, size_t n,
 	if (!err && n && (bytes[0] >= 0x80 || !is_text(bytes, n < 256 ? n : 256)))
 		err = find_foreign(foreign_bytes, sizeof(foreign_bytes) / sizeof(foreign_bytes[0]),
 				   bytes, n, 0);
+	if (!err)
+		err = find_tar(bytes, n);
 	if (!err)
 		err = try_all(formats, (const char *)bytes, n, &profile);
 	if (!err && !profile)

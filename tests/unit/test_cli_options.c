@@ -248,3 +248,35 @@ TEST(cli_options_that_shells_offer_are_taken)
 		}
 	}
 }
+
+TEST(cli_options_that_do_nothing_in_a_mode_are_told)
+{
+	static const struct {
+		const char *mode, *option, *want;
+	} rows[] = {
+		{ "cpu", "-rate=100",
+		  "warning: -rate does nothing in -mode cpu: it goes with heap, "
+		  "block, mutex, wall; -hz is how often" },
+		{ "heap", "-event=page-faults",
+		  "-event does nothing in -mode heap: it goes with cpu" },
+		{ "threads", "-hz=99", "-hz does nothing in -mode threads" },
+		{ "block", "-means=proc", "-means does nothing in -mode block" },
+		{ "wall", "-hz=99", "" },
+		{ "block", "-rate=1ms", "" },
+		{ "cpu", "-hz=99", "" },
+		{ "cpu", "-q", "" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cprof_attach_options options;
+		struct cprof_buffer said = { 0 };
+		CHECK(!parse(ARGS("-p", "1", "-mode", (char *)(uintptr_t)rows[i].mode,
+				  (char *)(uintptr_t)rows[i].option),
+			     &options));
+		cprof_cli_options_unused(&options, &said);
+		const char *text = cprof_buffer_text(&said);
+		if (*rows[i].want ? !strstr(text, rows[i].want) : *text)
+			TEST_FAIL("%s %s: \"%s\"", rows[i].mode, rows[i].option, text);
+		cprof_buffer_deinit(&said);
+		cprof_cli_options_deinit(&options);
+	}
+}

@@ -416,6 +416,17 @@ TEST(source_names_the_format_and_the_line_of_what_is_wrong_in_old_files)
 	}
 }
 
+TEST(input_that_is_a_tar_archive_is_no_folded_stack)
+{
+	uint8_t archive[1024] = "f.folded";
+	struct cprof_profile *profile = NULL;
+	memcpy(archive + 257, "ustar", 5);
+	memcpy(archive + 512, "main;a 12\n", 10);
+	struct cprof_error *err = cprof_input_decode(archive, sizeof(archive), &profile);
+	CHECK(err && strstr(err->message, "it is a tar archive"));
+	cprof_error_free(err);
+}
+
 TEST(merge_adds_equal_stacks_and_forgets_what_cancels_out)
 {
 	struct cprof_profile *pair[2], *sum;
