@@ -52,6 +52,12 @@ static void note_idle(const struct cpu *cpu)
 			 !cpu->counter.n || cpu->counted || counts->samples
 				 ? ""
 				 : "the event did not happen in its threads, not once");
+	if (!text[0] && cpu->event.is_clock && !cpu->kept)
+		snprintf(
+			text, sizeof(text),
+			"no sample was taken: %.3g ms of processor time were used, and one stands for "
+			"%.3g ms: a longer -seconds or a higher -hz has some",
+			(double)used_ns / 1e6, (double)cpu_period_now(cpu) / 1e6);
 	if (text[0])
 		cprof_run_log_note(cpu->run->log, CPROF_NOTE_FACT, "%s", text);
 }

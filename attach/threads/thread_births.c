@@ -170,6 +170,11 @@ static struct cprof_error *finish(void *ctx, struct cprof_profile **ret_profile)
 		cprof_run_log_note(births->run->log, CPROF_NOTE_WARNING,
 				   "%llu starts of threads were lost: they came too fast",
 				   (unsigned long long)births->run->log->counts.lost);
+	else if (!births->run->log->counts.samples && !births->run->threads)
+		cprof_run_log_note(births->run->log, CPROF_NOTE_FACT,
+				   "no thread was started in %.3g s: those that there are, are in "
+				   "-mode threads",
+				   (double)cprof_window_elapsed_ns(births->run->window) / 1e9);
 	return cprof_session_finish(births->session, TYPE, "count", 1, TYPE, ret_profile);
 }
 

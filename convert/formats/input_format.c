@@ -179,7 +179,7 @@ static struct cprof_error *find_tar(const uint8_t *bytes, size_t n)
 		return NULL;
 	return cprof_error_hint(
 		cprof_error_new(CPROF_ERR_BAD_DATA, "no profile: it is a tar archive"),
-		"unpack it with tar -xf first");
+		"unpack it with tar first");
 }
 
 /* What is no pprof file. */

@@ -28,6 +28,14 @@ class Empty(TempDir):
                     self.assertRegex(said, r"(?m)^no processor time was used in 0\.3 s: .*-mode threads .*-mode block")
             self.assertTrue(target.alive())
 
+    def test_a_profile_without_samples_says_why(self):
+        with Target("hot") as target:
+            work = ("-p", target.pid, "-seconds", "0.3")
+            for said in self.said(*work, "-hz", "0.1"):
+                self.assertRegex(said, r"(?m)^no sample was taken: \d+ ms of processor time were used, and one stands for 1e\+04 ms")
+            for said in self.said(*work, "-mode", "threadcreate"):
+                self.assertRegex(said, r"(?m)^no thread was started in 0\.\d+ s: .*-mode threads")
+
     def test_a_launcher_whose_child_works_is_told_of_that(self):
         for said in self.said("--", "sh", "-c", f"python3 -c '{SPIN}'; echo ended"):
             self.assertRegex(said, r"(?m)^child processes used [\d.]+ s of processor time, the process itself 0\.0\d s")
