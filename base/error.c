@@ -20,18 +20,21 @@ struct cprof_error *cprof_error_no_memory(void)
 	return &out_of_memory;
 }
 
-/* The errno values a caller acts on; every other errno stays CPROF_ERR_OS. */
+/* The errno values a caller acts on, and those that say the same wherever they come up; every other errno stays CPROF_ERR_OS. */
 /* clang-format off */
 static const struct {
 	int os_errno;
 	enum cprof_error_code code;
+	const char *hint; /* NULL: the caller may know one */
 } errno_codes[] = {
-	{ ESRCH, CPROF_ERR_NO_TARGET },
-	{ EPERM, CPROF_ERR_DENIED },
-	{ EACCES, CPROF_ERR_DENIED },
-	{ ENOMEM, CPROF_ERR_NO_MEMORY },
-	{ ENOSYS, CPROF_ERR_UNSUPPORTED },
-	{ EOPNOTSUPP, CPROF_ERR_UNSUPPORTED },
+	{ ESRCH, CPROF_ERR_NO_TARGET, NULL },
+	{ EPERM, CPROF_ERR_DENIED, NULL },
+	{ EACCES, CPROF_ERR_DENIED, NULL },
+	{ ENOMEM, CPROF_ERR_NO_MEMORY, NULL },
+	{ ENOSYS, CPROF_ERR_UNSUPPORTED, NULL },
+	{ EOPNOTSUPP, CPROF_ERR_UNSUPPORTED, NULL },
+	{ EMFILE, CPROF_ERR_OS, "raise ulimit -n" },
+	{ EFBIG, CPROF_ERR_OS, "ulimit -f or the file system allows no larger file" },
 };
 /* clang-format on */
 
@@ -66,9 +69,12 @@ struct cprof_error *cprof_error_new(enum cprof_error_code code, const char *fmt,
 struct cprof_error *cprof_error_os(int os_errno, const char *fmt, ...)
 {
 	enum cprof_error_code code = CPROF_ERR_OS;
+	const char *hint = NULL;
 	for (size_t i = 0; i < sizeof(errno_codes) / sizeof(errno_codes[0]); i++) {
-		if (errno_codes[i].os_errno == os_errno)
-			code = errno_codes[i].code;
+		if (errno_codes[i].os_errno != os_errno)
+			continue;
+		code = errno_codes[i].code;
+		hint = errno_codes[i].hint;
 	}
 	if (code == CPROF_ERR_NO_MEMORY)
 		return &out_of_memory;
@@ -82,7 +88,8 @@ struct cprof_error *cprof_error_os(int os_errno, const char *fmt, ...)
 	if (what && asprintf(&message, "%s: %s", what, strerror(os_errno)) < 0)
 		message = NULL;
 	free(what);
-	return make(code, os_errno, message);
+	struct cprof_error *err = make(code, os_errno, message);
+	return hint ? cprof_error_hint(err, "%s", hint) : err;
 }
 
 struct cprof_error *cprof_error_wrap(struct cprof_error *err, const char *fmt, ...)

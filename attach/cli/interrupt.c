@@ -73,7 +73,9 @@ static void handle(int signal_no, siginfo_t *info, void *context)
 
 struct cprof_error *cprof_interrupt_init(int *ret_fd)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	/* All that would end us: timers, limits (ulimit -t) and batch systems send some of them, and a target is to be left as it was. */
+	static const int signals[] = { SIGINT,  SIGTERM, SIGHUP,    SIGQUIT, SIGUSR1, SIGUSR2,
+				       SIGALRM, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR };
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event_fd < 0)
 		return cprof_error_os(errno, "eventfd");
@@ -84,12 +86,11 @@ struct cprof_error *cprof_interrupt_init(int *ret_fd)
 			sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
 		if (signals[i] == SIGINT)
 			ignores_terminal = ignored;
-		else if (ignored && signals[i] == SIGHUP)
+		else if (ignored && signals[i] != SIGTERM)
 			continue; /* nohup(1) does that on purpose */
 		sigaction(signals[i], &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* ulimit -f: write(2) says EFBIG */
 	*ret_fd = event_fd;
 	return NULL;
 }

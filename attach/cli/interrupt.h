@@ -15,9 +15,9 @@
 #include "cprof/error.h"
 
 /*
- * From now on SIGINT, SIGTERM and SIGHUP make `*ret_fd` readable; it stays ours. SIGPIPE is ignored, so that
+ * From now on SIGINT, SIGTERM, SIGHUP and whatever else would end us and can be caught make `*ret_fd` readable; it stays ours. SIGPIPE is ignored, so that
  * a reader that goes away is an error of write(2). Where SIGINT was ignored (a background job of a script) the terminal's stays
- * ignored and only one that is sent by kill(2) counts; an ignored SIGHUP stays ignored, an ignored SIGTERM does not.
+ * ignored and only one that is sent by kill(2) counts; an ignored SIGTERM does not stay ignored, all others do.
  */
 struct cprof_error *cprof_interrupt_init(int *ret_fd);
 

@@ -20,6 +20,7 @@
 #include "attach/run/run_log.h"
 #include "base/cleanup.h"
 #include "base/environment.h"
+#include "base/file_limit.h"
 #include "base/version.h"
 
 #define DOCTOR_STATUS 11 /* -doctor: not everything works; docs/exit-status.md */
@@ -198,6 +199,7 @@ int main(int argc, char **argv)
 						  .log = &program.log,
 						  .terminal = isatty(STDERR_FILENO) };
 	int status = 0;
+	cprof_file_limit_is_error();
 	if (!cprof_environment_secure())
 		return fail(&program, cprof_error_no_memory());
 	struct cprof_error *err = cprof_cli_options_parse(argc, argv, &program.options);

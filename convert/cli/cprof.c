@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/environment.h"
+#include "base/file_limit.h"
 #include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "base/secret.h"
@@ -363,6 +364,7 @@ static struct cprof_error *read_layers(int argc, char **argv, struct cprof_optio
 
 int main(int argc, char **argv)
 {
+	cprof_file_limit_is_error();
 	if (!cprof_environment_secure())
 		return report_error(cprof_error_no_memory());
 	setlocale(LC_CTYPE, "");

@@ -232,6 +232,22 @@ class Signals(TempDir):
         self.ends([signal.SIGINT, signal.SIGQUIT], signal.SIGINT)
         self.ends([signal.SIGINT, signal.SIGTERM], signal.SIGTERM)
 
+    def test_what_timers_limits_and_batch_systems_send_ends_a_run_as_ctrl_c_does(self):
+        for sent in (signal.SIGXCPU, signal.SIGALRM, signal.SIGUSR2, signal.SIGQUIT):
+            with self.subTest(sent=sent.name):
+                self.ends([], sent)
+
+    def test_a_limit_for_files_is_an_error_and_kills_nobody(self):
+        preexec = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        with Target("hot") as target:
+            runs = [[ATTACH, "-p", str(target.pid), "-seconds", "0.1", "-o", self.path("x.pb.gz")]]
+            self.assertEqual(harness.attach("-p", target.pid, "-seconds", "0.1", "-o", self.path("y.pb.gz")).returncode, 0)
+            runs.append([harness.CPROF, "-proto", "-output=" + self.path("z.pb.gz"), self.path("y.pb.gz")])
+            for argv in runs:
+                done = subprocess.run(argv, capture_output=True, text=True, preexec_fn=preexec)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("File too large\nhint: ulimit -f", done.stderr)
+
 
 class Afford(harness.Target):
     """tests/targets/afford.c"""
