@@ -20,7 +20,7 @@
 #include "attach/run/run_log.h"
 #include "base/cleanup.h"
 #include "base/environment.h"
-#include "base/file_limit.h"
+#include "base/program.h"
 #include "base/version.h"
 
 #define DOCTOR_STATUS 11 /* -doctor: not everything works; docs/exit-status.md */
@@ -152,6 +152,8 @@ static int list_events(struct program *program)
 {
 	bool pmu = true;
 	struct cprof_error *err = cprof_cmd_events(&pmu);
+	if (!err)
+		err = cprof_program_end();
 	if (!err && !pmu)
 		cprof_console_say(
 			&program->console,
@@ -179,6 +181,8 @@ static bool tell(struct program *program, int *ret_status)
 		*ret_status = cprof_cmd_show_config(options) ? 0 : 1;
 	else
 		return false;
+	if (!err && !*ret_status)
+		err = cprof_program_end();
 	if (err)
 		*ret_status = fail(program, err);
 	return true;
@@ -199,7 +203,7 @@ int main(int argc, char **argv)
 						  .log = &program.log,
 						  .terminal = isatty(STDERR_FILENO) };
 	int status = 0;
-	cprof_file_limit_is_error();
+	cprof_program_start();
 	if (!cprof_environment_secure())
 		return fail(&program, cprof_error_no_memory());
 	struct cprof_error *err = cprof_cli_options_parse(argc, argv, &program.options);

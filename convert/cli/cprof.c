@@ -8,9 +8,9 @@
 
 #include "base/cleanup.h"
 #include "base/environment.h"
-#include "base/file_limit.h"
 #include "base/foreign_file.h"
 #include "base/printable_text.h"
+#include "base/program.h"
 #include "base/secret.h"
 #include "convert/cli/commands.h"
 #include "convert/output/format_table.h"
@@ -364,7 +364,7 @@ static struct cprof_error *read_layers(int argc, char **argv, struct cprof_optio
 
 int main(int argc, char **argv)
 {
-	cprof_file_limit_is_error();
+	cprof_program_start();
 	if (!cprof_environment_secure())
 		return report_error(cprof_error_no_memory());
 	setlocale(LC_CTYPE, "");
@@ -388,6 +388,8 @@ int main(int argc, char **argv)
 		take_program(&options);
 		err = run(&options);
 	}
+	if (!err)
+		err = cprof_program_end();
 	int status = report_error(err);
 	cprof_strings_deinit(&options.sources);
 	cprof_strings_deinit(&options.bases);

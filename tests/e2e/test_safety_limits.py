@@ -248,6 +248,25 @@ class Signals(TempDir):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn("File too large\nhint: ulimit -f", done.stderr)
 
+    def test_what_does_not_arrive_on_stdout_is_an_error(self):
+        for argv in ([ATTACH, "-help"], [ATTACH, "-completion", "bash"], [harness.CPROF, "-version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, "to stdout" in done.stderr), (1, True), argv)
+
+    def test_descriptors_that_were_closed_are_nobody_elses(self):
+        closed = lambda: [os.close(fd) for fd in (0, 1, 2)]
+        with Target("hot") as target:
+            tool = Process([ATTACH, "-p", str(target.pid), "-seconds", "0", "-o", self.path("x.pb.gz")], preexec_fn=closed)
+            harness.wait_for_window(tool)
+            self.assertEqual({os.readlink(f"/proc/{tool.pid}/fd/{fd}") for fd in (0, 1, 2)}, {os.devnull})
+            tool.send_signal(signal.SIGTERM)
+            self.assertEqual(tool.wait(timeout=60), 0)
+            report = [ATTACH, "-p", str(target.pid), "-seconds", "0.1", "-top"]
+            done = subprocess.run(report, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.close(1))
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("Bad file descriptor", done.stderr)
+
 
 class Afford(harness.Target):
     """tests/targets/afford.c"""
