@@ -52,17 +52,14 @@ static struct cprof_error *sum_up(const struct cprof_target *target,
 	return err ? err : cprof_heap_baseline_of(smaps, stacks, ret_bytes);
 }
 
-struct cprof_error *cprof_heap_baseline(const struct cprof_target *target, uint64_t *ret_bytes)
+struct cprof_error *cprof_heap_baseline(const struct cprof_target *target,
+					const struct cprof_smaps *smaps, uint64_t *ret_bytes)
 {
-	struct cprof_smaps smaps = { 0 };
 	struct cprof_resident *stacks = calloc(1, sizeof(*stacks));
 	if (!stacks)
 		return cprof_error_no_memory();
-	struct cprof_error *err = cprof_smaps_read(cprof_target_living_tid(target), &smaps);
-	if (!err)
-		err = sum_up(target, &smaps, stacks, ret_bytes);
+	struct cprof_error *err = sum_up(target, smaps, stacks, ret_bytes);
 	cprof_resident_deinit(stacks);
 	free(stacks);
-	cprof_smaps_deinit(&smaps);
 	return err;
 }

@@ -15,11 +15,12 @@
 
 /*
  * Bytes of private writable memory without a file that are resident or swapped out: heaps and what allocators
- * map. From /proc/PID/smaps; stacks of threads are left out. Does not stop the target. Errors: NO_TARGET, DENIED, OS, BAD_DATA, NO_MEMORY.
+ * map. `smaps` is as of now; stacks of threads are left out. Does not stop the target. Errors: NO_TARGET, DENIED, OS, BAD_DATA, NO_MEMORY.
  */
-struct cprof_error *cprof_heap_baseline(const struct cprof_target *target, uint64_t *ret_bytes);
+struct cprof_error *cprof_heap_baseline(const struct cprof_target *target,
+					const struct cprof_smaps *smaps, uint64_t *ret_bytes);
 
-/* The same from that file, and from the claims of stacks (stack_claims.h), which are settled here. Errors: NO_MEMORY. */
+/* The same from the claims of stacks (stack_claims.h), which are settled here. Errors: NO_MEMORY. */
 struct cprof_error *cprof_heap_baseline_of(const struct cprof_smaps *smaps,
 					   struct cprof_resident *stacks, uint64_t *ret_bytes);
 

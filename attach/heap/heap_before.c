@@ -34,6 +34,7 @@ void cprof_heap_before_deinit(struct cprof_heap_before *before)
 	cprof_baseline_account_deinit(&before->now);
 	cprof_baseline_account_deinit(&before->then);
 	free(before->fresh);
+	cprof_smaps_deinit(&before->smaps);
 	*before = (struct cprof_heap_before){ 0 };
 }
 
@@ -60,6 +61,17 @@ static struct cprof_error *read_account(struct cprof_heap_before *before,
 	return err;
 }
 
+static struct cprof_error *read_resident(struct cprof_heap_before *before)
+{
+	const struct cprof_target *target = before->process->target;
+	struct cprof_error *err = cprof_smaps_read(cprof_target_living_tid(target), &before->smaps);
+	if (!err)
+		err = cprof_heap_baseline(target, &before->smaps, &before->resident_bytes);
+	if (!before->snapshot)
+		cprof_smaps_deinit(&before->smaps);
+	return err;
+}
+
 struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 {
 	struct cprof_error *err = cprof_process_refresh(before->process, 0);
@@ -75,7 +87,7 @@ struct cprof_error *cprof_heap_before_read(struct cprof_heap_before *before)
 				      (int)before->process->target->pid);
 	if (err)
 		return err;
-	err = cprof_heap_baseline(before->process->target, &before->resident_bytes);
+	err = read_resident(before);
 	/* With an allocator it only tells how much is in none. */
 	if (err && before->then.n_allocators && err->code != CPROF_ERR_NO_MEMORY) {
 		cprof_error_free(err);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_account.h"
+#include "attach/heap/resident/smaps.h"
 #include "attach/run/session.h"
 #include "cprof/error.h"
 #include "cprof/hash.h"
@@ -32,8 +33,10 @@ struct cprof_heap_before {
 		double weight;
 	} * fresh; /* owned */
 	size_t n_fresh, cap_fresh;
-	size_t forget_at;        /* so many are worth a look at which of them live */
-	uint64_t resident_bytes; /* of heap-like memory at the attach */
+	size_t forget_at;         /* so many are worth a look at which of them live */
+	uint64_t resident_bytes;  /* of heap-like memory at the attach */
+	struct cprof_smaps smaps; /* of a snapshot, as it was after the allocators were read; the
+				     kernel goes through all pages for it */
 };
 
 /* All is borrowed. */

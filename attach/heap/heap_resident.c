@@ -261,19 +261,21 @@ static struct cprof_error *account_for(struct cprof_resident *resident,
 struct cprof_error *cprof_heap_resident_note(struct cprof_run_log *log,
 					     const struct cprof_heap_resident *known)
 {
-	struct cprof_smaps smaps = { 0 };
+	struct cprof_smaps read = { 0 };
+	const struct cprof_smaps *smaps = known->smaps ? known->smaps : &read;
 	struct cprof_resident *resident = calloc(1, sizeof(*resident));
+	struct cprof_error *err = NULL;
 	if (!resident)
 		return cprof_error_no_memory();
-	struct cprof_error *err =
-		cprof_smaps_read(cprof_target_living_tid(known->process->target), &smaps);
+	if (!known->smaps)
+		err = cprof_smaps_read(cprof_target_living_tid(known->process->target), &read);
 	if (!err)
-		err = account_for(resident, &smaps, known);
+		err = account_for(resident, smaps, known);
 	if (!err)
-		note_account(log, known->process->target, resident, &smaps);
+		note_account(log, known->process->target, resident, smaps);
 	cprof_resident_deinit(resident);
 	free(resident);
-	cprof_smaps_deinit(&smaps);
+	cprof_smaps_deinit(&read);
 	if (!err || err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	cprof_run_log_note(log, CPROF_NOTE_WARNING, "no account of resident memory: %s",

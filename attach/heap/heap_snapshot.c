@@ -26,7 +26,9 @@ static struct cprof_error *look_at(const struct cprof_run *run, struct cprof_ses
 		cprof_baseline_account_totals(account).parts[CPROF_BASELINE_IN_USE].objects;
 	const struct cprof_heap_resident known = { .process = before->process,
 						   .modules = cprof_session_modules(session),
-						   .account = account };
+						   .account = account,
+						   .smaps = before->smaps.n ? &before->smaps
+									    : NULL };
 	return cprof_heap_resident_note(run->log, &known);
 }
 

@@ -89,7 +89,7 @@ static void on_own(void *ctx, uint64_t addr)
 
 static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 {
-	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
+	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own, NULL };
 	struct jemalloc_ctx it = { .memory = memory };
 	struct cprof_jemalloc_metadata metadata = { 0 };
 	struct cprof_jemalloc_extent extent;
@@ -144,7 +144,7 @@ static struct cprof_error *on_area(void *ctx, uint64_t start, uint64_t end)
 
 static void musl(struct cprof_baseline_memory *memory, uint64_t addr)
 {
-	static const struct cprof_musl_fns fns = { on_group, on_area };
+	static const struct cprof_musl_fns fns = { on_group, on_area, .unproved = false };
 	struct cprof_musl_context context;
 	uint64_t broken;
 	addr &= (1ull << 47) - 1;

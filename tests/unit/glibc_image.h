@@ -155,6 +155,7 @@ static inline bool image_account(struct glibc_image *image, struct cprof_baselin
 		abort();
 	if (!place)
 		return false;
+	cprof_baseline_memory_forget(image->target.memory);
 	if (cprof_baseline_glibc.read(&image->target, place, account))
 		abort();
 	cprof_baseline_glibc.free_place(place);

@@ -181,7 +181,7 @@ static void count_own(void *ctx, uint64_t addr)
 /* The cache is among a thread's own variables; the arena, in metadata, leads to what is in its middle. */
 TEST(jemalloc_caches_until_5_2_are_told)
 {
-	static const struct cprof_jemalloc_cache_fns fns = { count_cached, count_own };
+	static const struct cprof_jemalloc_cache_fns fns = { count_cached, count_own, NULL };
 	struct pages *pages = calloc(1, sizeof(*pages));
 	struct cprof_baseline_memory memory;
 	struct cprof_jemalloc_block block = { JE_META, JE_META + 4096 };

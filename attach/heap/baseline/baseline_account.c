@@ -126,9 +126,13 @@ static struct cprof_baseline_sum *part_of(struct cprof_baseline_account *account
 }
 
 /* Was it in use `before`? */
-static bool counts(const struct cprof_baseline_account *account, uint64_t addr)
+static inline bool counts(const struct cprof_baseline_account *account, uint64_t addr)
 {
-	return !account->before || cprof_baseline_blocks_has(&account->before->blocks, addr);
+	uint64_t bit, *word;
+	if (!account->before)
+		return true;
+	word = cprof_baseline_blocks_near(&account->before->blocks, addr, &bit);
+	return word ? *word & bit : cprof_baseline_blocks_has(&account->before->blocks, addr);
 }
 
 static void count_fresh(struct cprof_baseline_account *account, struct cprof_baseline_row *row,
@@ -145,25 +149,68 @@ static void count_fresh(struct cprof_baseline_account *account, struct cprof_bas
 	row->fresh_bytes += weight * (double)bytes;
 }
 
+/* *ret_fresh: it was not counted yet. */
+static inline struct cprof_error *put(struct cprof_baseline_account *account, uint32_t allocator,
+				      uint64_t addr, bool *ret_fresh)
+{
+	uint64_t bit, *word = cprof_baseline_blocks_near(&account->blocks, addr, &bit);
+	if (word) {
+		*ret_fresh = !(*word & bit);
+		*word |= bit;
+		return NULL;
+	}
+	struct cprof_error *err = cprof_baseline_blocks_put(&account->blocks, addr, ret_fresh);
+	if (!err && account->blocks.n_pieces >= CPROF_BASELINE_PIECES_MAX)
+		err = cprof_baseline_account_untold(
+			account, allocator,
+			"its blocks are in more memory than the 256 GiB for which they are remembered");
+	return err;
+}
+
+static inline void add_to_row(struct cprof_baseline_account *account, uint32_t row, uint64_t addr,
+			      uint64_t bytes)
+{
+	struct cprof_baseline_row *to = &account->rows[row];
+	if (!counts(account, addr))
+		return;
+	to->objects++;
+	to->bytes += bytes;
+	count_fresh(account, to, addr, bytes);
+}
+
 struct cprof_error *cprof_baseline_account_block(struct cprof_baseline_account *account,
 						 uint32_t row, uint64_t addr, uint64_t bytes)
 {
-	struct cprof_baseline_row *to = &account->rows[row];
+	const uint32_t allocator = account->rows[row].class.allocator;
 	bool fresh;
-	struct cprof_error *err = cprof_baseline_blocks_put(&account->blocks, addr, &fresh);
-	if (!err && account->blocks.n_pieces >= CPROF_BASELINE_PIECES_MAX)
-		err = cprof_baseline_account_untold(
-			account, to->class.allocator,
-			"its blocks are in more memory than the 256 GiB for which they are remembered");
+	struct cprof_error *err = put(account, allocator, addr, &fresh);
 	if (err || !fresh)
 		return err;
-	cprof_baseline_account_part(account, to->class.allocator, CPROF_BASELINE_IN_USE, 1, bytes);
-	if (counts(account, addr)) {
-		to->objects++;
-		to->bytes += bytes;
-		count_fresh(account, to, addr, bytes);
-	}
+	cprof_baseline_account_part(account, allocator, CPROF_BASELINE_IN_USE, 1, bytes);
+	add_to_row(account, row, addr, bytes);
 	return NULL;
+}
+
+struct cprof_error *cprof_baseline_account_blocks(struct cprof_baseline_account *account,
+						  const struct cprof_baseline_block *blocks,
+						  size_t n)
+{
+	const uint32_t allocator = n ? account->rows[blocks[0].row].class.allocator : 0;
+	uint64_t objects = 0, bytes = 0;
+	struct cprof_error *err = NULL;
+	for (size_t i = 0; !err && i < n; i++) {
+		bool fresh = false;
+		err = put(account, allocator, blocks[i].addr, &fresh);
+		if (err || !fresh)
+			continue;
+		objects++;
+		bytes += blocks[i].bytes;
+		add_to_row(account, blocks[i].row, blocks[i].addr, blocks[i].bytes);
+	}
+	if (objects)
+		cprof_baseline_account_part(account, allocator, CPROF_BASELINE_IN_USE, objects,
+					    bytes);
+	return err;
 }
 
 static void take(uint64_t *from, uint64_t n)

@@ -128,6 +128,15 @@ struct cprof_error *cprof_baseline_account_row(struct cprof_baseline_account *ac
 struct cprof_error *cprof_baseline_account_block(struct cprof_baseline_account *account,
 						 uint32_t row, uint64_t addr, uint64_t bytes);
 
+/* The same of `n` blocks, which are all of one allocator. */
+struct cprof_baseline_block {
+	uint64_t addr;
+	uint32_t bytes, row;
+};
+struct cprof_error *cprof_baseline_account_blocks(struct cprof_baseline_account *account,
+						  const struct cprof_baseline_block *blocks,
+						  size_t n);
+
 /* It turns out to be free (in a cache): out of the row, and from IN_USE to `part`. False: it was never counted. */
 bool cprof_baseline_account_unblock(struct cprof_baseline_account *account, uint32_t row,
 				    uint64_t addr, uint64_t bytes, enum cprof_baseline_part part);

@@ -29,6 +29,17 @@ struct cprof_baseline_blocks {
 /* A zeroed struct is an empty set. */
 void cprof_baseline_blocks_deinit(struct cprof_baseline_blocks *blocks);
 
+/* The word with the bit of `addr` where it is in the piece asked last, else NULL: for what comes one behind the other. */
+static inline uint64_t *cprof_baseline_blocks_near(const struct cprof_baseline_blocks *blocks,
+						   uint64_t addr, uint64_t *ret_bit)
+{
+	const uint64_t at = (addr & ((1ull << CPROF_BASELINE_PIECE_SHIFT) - 1)) >> 4;
+	*ret_bit = 1ull << (at & 63);
+	return blocks->last_piece && blocks->last == addr >> CPROF_BASELINE_PIECE_SHIFT
+		       ? &blocks->last_piece[at >> 6]
+		       : NULL;
+}
+
 /*
  * Put the block at `addr` in, or take it out; *ret_changed (may be NULL): it was not there before, or was. Addresses are
  * told apart by 16 bytes. Errors: NO_MEMORY. A process may say that it has blocks all over its address space: what would

@@ -15,12 +15,15 @@
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "cprof/hash.h"
 
+#define START_SHIFT 8 /* pages, in the set of extents that begin with them */
+
 struct reading {
 	struct cprof_baseline_teller teller;
 	struct cprof_jemalloc_tree tree;
 	struct cprof_jemalloc_metadata metadata;
 	struct cprof_jemalloc_samples samples;
-	bool has_pads;    /* large blocks have a page more than they need */
+	bool has_pads;                       /* large blocks have a page more than they need */
+	struct cprof_baseline_blocks starts; /* of extents, by page; 16 bytes of the set are one */
 	uint64_t n_stray; /* pointers in caches that are no block of their size */
 };
 
@@ -166,6 +169,9 @@ static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_exte
 	if (!err)
 		err = cprof_jemalloc_metadata_note(&reading->metadata, reading->teller.memory,
 						   extent->descriptor);
+	if (!err)
+		err = cprof_baseline_blocks_put(&reading->starts, extent->start >> START_SHIFT,
+						NULL);
 	if (err)
 		return err;
 	switch (extent->state) {
@@ -229,6 +235,14 @@ static void on_cached(void *ctx, uint64_t addr, unsigned class)
 		reading->n_stray++;
 }
 
+/* A cache is somewhere in a block, behind the block's beginning. */
+static bool is_start(void *ctx, uint64_t addr)
+{
+	struct reading *reading = ctx;
+	return addr % CPROF_BASELINE_PAGE == 0 &&
+	       cprof_baseline_blocks_has(&reading->starts, addr >> START_SHIFT);
+}
+
 /* Where a thread's cache keeps its pointers is a block like any other, but not the program's. */
 static void on_own(void *ctx, uint64_t addr)
 {
@@ -244,7 +258,7 @@ static void on_own(void *ctx, uint64_t addr)
 
 static struct cprof_error *read_caches(struct reading *reading)
 {
-	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own };
+	static const struct cprof_jemalloc_cache_fns fns = { on_cached, on_own, is_start };
 	struct cprof_error *err = cprof_jemalloc_caches(reading->teller.memory, reading->tree.form,
 							&reading->metadata, &fns, reading);
 	for (uint32_t i = 0; !err && i < reading->metadata.n; i++) {
@@ -301,6 +315,7 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 		cprof_baseline_teller_totals(&reading.teller)->resyncs += broken + reading.n_stray;
 	}
 	cprof_jemalloc_samples_deinit(&reading.samples);
+	cprof_baseline_blocks_deinit(&reading.starts);
 	cprof_baseline_teller_deinit(&reading.teller);
 	cprof_jemalloc_metadata_deinit(&reading.metadata);
 	return err;

@@ -14,6 +14,8 @@
 #define STRETCH      8192u               /* pages that are asked about at once: 32 MiB */
 #define STRETCHES    4096u               /* that are remembered: 128 GiB */
 #define ASKED_MAX    ((uint64_t)1 << 28) /* pages, of 1 TiB */
+#define AHEAD_LEAST  ((size_t)8 << 10)   /* bytes */
+#define GOES_ON      8192 /* bytes behind a block, within which the next one goes on */
 #define MOVING_TRIES 50
 #define MOVING_MAX   50000 /* of all tries */
 
@@ -35,17 +37,18 @@ bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	if (pid)
 		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
-	memory->block = malloc(CPROF_BASELINE_BLOCK);
+	memory->windows[0].bytes = malloc(CPROF_BASELINE_BLOCK);
 	if (memory->pagemap_fd >= 0)
 		memory->pages = calloc(1, sizeof(*memory->pages));
-	return memory->block && (memory->pages || memory->pagemap_fd < 0);
+	return memory->windows[0].bytes && (memory->pages || memory->pagemap_fd < 0);
 }
 
 void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)
 {
 	if (memory->pagemap_fd >= 0)
 		close(memory->pagemap_fd);
-	free(memory->block);
+	for (unsigned i = 0; i < CPROF_BASELINE_WINDOWS; i++)
+		free(memory->windows[i].bytes);
 	free(memory->pages);
 	*memory = (struct cprof_baseline_memory){ .pagemap_fd = -1 };
 }
@@ -152,39 +155,94 @@ uint64_t cprof_baseline_memory_next(struct cprof_baseline_memory *memory, uint64
 
 /* ---- reading ---- */
 
-/* From `addr` on, as far as pages are there, up to `end` or a block. */
-static size_t reach(struct cprof_baseline_memory *memory, uint64_t addr, uint64_t end)
+/* Where `addr` is, or what goes on with it: *ret_window. */
+static bool find_window(struct cprof_baseline_memory *memory, uint64_t addr, uint64_t beyond,
+			unsigned *ret_window)
+{
+	for (unsigned i = 0; i < CPROF_BASELINE_WINDOWS; i++) {
+		const struct cprof_baseline_window *window = &memory->windows[i];
+		if (window->n && addr - window->addr < window->n + beyond) {
+			*ret_window = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* One that was not used yet, or for the longest time. */
+static unsigned oldest(struct cprof_baseline_memory *memory)
+{
+	unsigned at = 0;
+	for (unsigned i = 0; i < CPROF_BASELINE_WINDOWS; i++) {
+		struct cprof_baseline_window *window = &memory->windows[i];
+		if (!window->bytes)
+			window->bytes = malloc(CPROF_BASELINE_BLOCK);
+		if (window->bytes && window->asked < memory->windows[at].asked)
+			at = i;
+	}
+	return at;
+}
+
+/*
+ * How much is read: little, where somebody goes from one large block to the next or here and there; four times as much with
+ * each time that goes on where the last one ended.
+ */
+static struct cprof_baseline_window *make_window(struct cprof_baseline_memory *memory,
+						 uint64_t addr, size_t n)
+{
+	const bool goes_on = find_window(memory, addr, GOES_ON, &memory->window);
+	if (!goes_on)
+		memory->window = oldest(memory);
+	struct cprof_baseline_window *window = &memory->windows[memory->window];
+	window->ahead = goes_on ? window->ahead * 4 : AHEAD_LEAST;
+	if (window->ahead < n)
+		window->ahead = n;
+	if (window->ahead > CPROF_BASELINE_BLOCK)
+		window->ahead = CPROF_BASELINE_BLOCK;
+	return window;
+}
+
+/* From `addr` on, as far as pages are there, up to `end` or `most` bytes. */
+static size_t reach(struct cprof_baseline_memory *memory, uint64_t addr, uint64_t end, size_t most)
 {
 	uint64_t to = addr;
-	while (to < end && to - addr < CPROF_BASELINE_BLOCK &&
-	       cprof_baseline_memory_present(memory, to))
+	while (to < end && to - addr < most && cprof_baseline_memory_present(memory, to))
 		to = (to | (CPROF_BASELINE_PAGE - 1)) + 1;
 	if (to > end)
 		to = end;
-	return to - addr < CPROF_BASELINE_BLOCK ? (size_t)(to - addr) : CPROF_BASELINE_BLOCK;
+	return to - addr < most ? (size_t)(to - addr) : most;
 }
 
-static bool fill(struct cprof_baseline_memory *memory, uint64_t addr, size_t n)
+void cprof_baseline_memory_forget(struct cprof_baseline_memory *memory)
 {
-	memory->block_addr = addr;
-	memory->block_bytes = 0;
-	memory->reads++;
-	if (!n || !memory->memory.read(memory->memory.ctx, addr, memory->block, n))
+	for (unsigned i = 0; i < CPROF_BASELINE_WINDOWS; i++)
+		memory->windows[i].n = 0;
+}
+
+static bool fill(struct cprof_baseline_memory *memory, struct cprof_baseline_window *window,
+		 uint64_t addr, size_t n)
+{
+	window->addr = addr;
+	window->n = 0;
+	window->asked = ++memory->reads;
+	if (!n || !memory->memory.read(memory->memory.ctx, addr, window->bytes, n))
 		return false;
-	memory->block_bytes = n;
+	window->n = n;
 	memory->bytes_read += n;
 	return true;
 }
 
-const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, uint64_t addr,
-					size_t n, uint64_t end)
+static const uint8_t *bytes_in(const struct cprof_baseline_window *window, uint64_t addr, size_t n)
 {
-	if (addr >= memory->block_addr && addr - memory->block_addr <= memory->block_bytes &&
-	    memory->block_bytes - (addr - memory->block_addr) >= n)
-		return memory->block + (addr - memory->block_addr);
-	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n)
-		return NULL;
-	size_t there = reach(memory, addr, end);
+	const uint64_t at = addr - window->addr;
+	return at < window->n && window->n - at >= n ? window->bytes + at : NULL;
+}
+
+static const uint8_t *read_window(struct cprof_baseline_memory *memory, uint64_t addr, size_t n,
+				  uint64_t end)
+{
+	struct cprof_baseline_window *window = make_window(memory, addr, n);
+	size_t there = reach(memory, addr, end, window->ahead);
 	if (there < n) {
 		if (!has_page_there(memory, addr / CPROF_BASELINE_PAGE) ||
 		    !has_page_there(memory, (addr + n - 1) / CPROF_BASELINE_PAGE))
@@ -192,7 +250,25 @@ const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, ui
 		there = n;
 	}
 	/* Where the whole cannot be read, a page of it is gone by now: then only what is asked for. */
-	return fill(memory, addr, there) || fill(memory, addr, n) ? memory->block : NULL;
+	return fill(memory, window, addr, there) || fill(memory, window, addr, n) ? window->bytes
+										  : NULL;
+}
+
+const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, uint64_t addr,
+					size_t n, uint64_t end)
+{
+	const uint8_t *bytes = bytes_in(&memory->windows[memory->window], addr, n);
+	if (bytes)
+		return bytes;
+	if (find_window(memory, addr, 0, &memory->window))
+		bytes = bytes_in(&memory->windows[memory->window], addr, n);
+	if (bytes) {
+		memory->windows[memory->window].asked = memory->reads;
+		return bytes;
+	}
+	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n)
+		return NULL;
+	return read_window(memory, addr, n, end);
 }
 
 bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t addr, void *buf,

@@ -196,8 +196,8 @@ static struct cprof_error *read_all(const struct cprof_baseline_target *target, 
 				    struct cprof_baseline_account *account)
 {
 	static const struct cprof_musl_fns rounds[] = {
-		{ note_inner, no_area },
-		{ read_group, note_area },
+		{ note_inner, no_area, .unproved = true },
+		{ read_group, note_area, .unproved = false },
 	};
 	struct reading reading = { 0 };
 	uint64_t broken = 0;

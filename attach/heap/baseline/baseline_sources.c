@@ -21,6 +21,7 @@ static struct cprof_error *read_one(const struct cprof_baseline_source *source,
 	struct cprof_error *err = source->find(target, &place);
 	if (err || !place)
 		return err;
+	cprof_baseline_memory_forget(target->memory);
 	err = source->read(target, place, account);
 	if (source->free_place)
 		source->free_place(place);

@@ -27,6 +27,10 @@ struct cprof_error *cprof_baseline_teller_row(struct cprof_baseline_teller *tell
 					      .high = high };
 	struct cprof_error *err = NULL;
 	bool fresh;
+	if (teller->last_row && teller->last_key == key) {
+		*ret_row = teller->last_row - 1;
+		return NULL;
+	}
 	uint64_t *known = cprof_map64_put(&teller->rows, key, &fresh);
 	if (!known)
 		return cprof_error_no_memory();
@@ -37,6 +41,8 @@ struct cprof_error *cprof_baseline_teller_row(struct cprof_baseline_teller *tell
 	if (fresh && !err)
 		*known = *ret_row;
 	*ret_row = (uint32_t)*known;
+	teller->last_key = key;
+	teller->last_row = err ? 0 : *ret_row + 1;
 	return err;
 }
 

@@ -21,6 +21,8 @@ struct cprof_baseline_teller {
 	struct cprof_baseline_account *account; /* borrowed */
 	uint32_t allocator;
 	struct cprof_map64 rows; /* key -> row */
+	uint64_t last_key;       /* the one asked last, */
+	uint32_t last_row;       /* and + 1 of its row; 0: none yet */
 	uint64_t looked_at;      /* blocks, one by one */
 };
 

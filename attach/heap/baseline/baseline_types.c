@@ -10,23 +10,34 @@
 
 #define TABLE_HEAD 16u /* offset to top, and the type's information; objects point behind them */
 #define TYPES_MAX  ((size_t)1 << 20)
+#define APART      ((uint64_t)16 << 20) /* bytes between two ranges */
 #define WHAT_IT_IS "vtable for "
+
+/*
+ * A process's heap mostly lies between its program and its libraries, and is full of words that lead into itself; so these are
+ * ranges of their own. Mappings come by address.
+ */
+static void add_near(struct cprof_baseline_types *types, const struct cprof_map *map)
+{
+	const unsigned last = types->n_near ? types->n_near - 1 : 0;
+	const uint64_t end = types->near[last].start + types->near[last].bytes;
+	const bool apart = !types->n_near || map->start - end > APART;
+	if (apart && types->n_near < CPROF_BASELINE_NEAR) {
+		types->near[types->n_near].start = map->start;
+		types->near[types->n_near++].bytes = map->end - map->start;
+	} else {
+		types->near[last].bytes = map->end - types->near[last].start;
+	}
+}
 
 void cprof_baseline_types_init(struct cprof_baseline_types *types, struct cprof_maps *maps,
 			       struct cprof_modules *modules, enum cprof_demangle form)
 {
-	*types = (struct cprof_baseline_types){
-		.maps = maps, .modules = modules, .form = form, .low = UINT64_MAX
-	};
+	*types = (struct cprof_baseline_types){ .maps = maps, .modules = modules, .form = form };
 	for (size_t i = 0; i < maps->n_sorted; i++) {
-		const struct cprof_map *map = maps->sorted[i];
-		if (!map->inode)
-			continue;
-		types->low = map->start < types->low ? map->start : types->low;
-		types->high = map->end;
+		if (maps->sorted[i]->inode)
+			add_near(types, maps->sorted[i]);
 	}
-	if (types->high < types->low)
-		types->high = types->low;
 }
 
 void cprof_baseline_types_deinit(struct cprof_baseline_types *types)

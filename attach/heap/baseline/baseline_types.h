@@ -11,6 +11,7 @@
 #ifndef CPROF_ATTACH_HEAP_BASELINE_BASELINE_TYPES_H
 #define CPROF_ATTACH_HEAP_BASELINE_BASELINE_TYPES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@
 #include "cprof/error.h"
 #include "cprof/maps.h"
 #include "cprof/module.h"
+
+#define CPROF_BASELINE_NEAR 8
 
 struct cprof_baseline_type {
 	uint64_t start,
@@ -31,7 +34,10 @@ struct cprof_baseline_types {
 	enum cprof_demangle form;
 	struct cprof_baseline_type *all; /* owned; by start, once sorted */
 	size_t n, cap;
-	uint64_t low, high; /* of all file mappings: what is outside is no table */
+	struct {
+		uint64_t start, bytes;
+	} near[CPROF_BASELINE_NEAR]; /* where mappings of files are; what is outside is no table */
+	unsigned n_near;
 	uint64_t *read_ids; /* owned; modules whose symbols were read: a bit each */
 	size_t n_read_ids;
 	struct cprof_map *last; /* borrowed; the mapping found last */
@@ -49,9 +55,15 @@ struct cprof_error *cprof_baseline_types_find(struct cprof_baseline_types *types
 					      const char **ret_name);
 
 /* Cheap: can it be a class's word at all? */
-static inline int cprof_baseline_types_may(const struct cprof_baseline_types *types, uint64_t word)
+static inline bool cprof_baseline_types_may(const struct cprof_baseline_types *types, uint64_t word)
 {
-	return word - types->low < types->high - types->low && !(word & 7);
+	if (word & 7)
+		return false;
+	for (unsigned i = 0; i < types->n_near; i++) {
+		if (word - types->near[i].start < types->near[i].bytes)
+			return true;
+	}
+	return false;
 }
 
 #endif

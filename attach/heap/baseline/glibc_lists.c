@@ -58,9 +58,10 @@ static struct cprof_error *take_out(struct cprof_glibc_walk *walk, const struct 
 		walk->conflicts++;
 		return NULL;
 	}
-	struct cprof_error *err = cprof_glibc_walk_enter(walk, &walk->place->arenas[area->arena]);
+	struct cprof_error *err =
+		cprof_glibc_rows_enter(&walk->rows, &walk->place->arenas[area->arena]);
 	if (!err)
-		err = cprof_glibc_walk_row(walk, usable, block->link, &row);
+		err = cprof_glibc_rows_row(&walk->rows, usable, block->link, &row);
 	if (!err && !cprof_baseline_account_unblock(walk->account, row, block->addr, usable, part))
 		walk->conflicts++;
 	return err;

@@ -50,7 +50,7 @@ static struct cprof_error *add_piece(struct cprof_glibc_walk *walk, uint64_t add
 	if (!err)
 		err = cprof_glibc_walk_area(walk, &area);
 	if (!err)
-		err = cprof_glibc_walk_enter(walk, NULL);
+		err = cprof_glibc_rows_enter(&walk->rows, NULL);
 	if (err)
 		return err;
 	struct cprof_glibc_area *added = &walk->place->areas[walk->place->n_areas - 1];
@@ -116,7 +116,7 @@ struct cprof_error *cprof_glibc_mapped_find(struct cprof_glibc_walk *walk)
 {
 	const struct cprof_maps *maps = walk->target->maps;
 	uint64_t left = SEARCH_MAX;
-	struct cprof_error *err = cprof_glibc_walk_enter(walk, NULL);
+	struct cprof_error *err = cprof_glibc_rows_enter(&walk->rows, NULL);
 	for (size_t i = 0; !err && left && i < maps->n_sorted; i++) {
 		if (may_hold(maps->sorted[i]))
 			err = search_map(walk, maps->sorted[i], &left);

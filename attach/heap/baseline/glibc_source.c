@@ -89,6 +89,9 @@ static struct cprof_error *read_arenas(const struct cprof_baseline_target *targe
 	};
 	struct cprof_error *err = cprof_baseline_account_allocator(
 		account, cprof_baseline_glibc.name, &walk.allocator);
+	walk.rows = (struct cprof_glibc_rows){ .account = account,
+					       .types = target->types,
+					       .allocator = walk.allocator };
 	if (!err)
 		err = walk_all(&walk);
 	if (!err)

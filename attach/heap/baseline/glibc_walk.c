@@ -1,122 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/baseline/glibc_walk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 
-#define CHAIN      8u    /* chunks in a row that make a place to go on from */
-#define LOOK_BYTES 24u   /* of a chunk: both sizes and the first word */
-#define DOUBTFUL   1024u /* a place whose chunk is larger than this is compared with others */
-#define RIVALS     ((uint64_t)256 << 10) /* which are looked for so far */
-#define STRETCH    ((uint64_t)1 << 20)   /* of memory, with one chunk to be looked at again */
-#define AGAIN      64u                   /* chunks looked at in one place, and places */
-#define ROWS_MAX   (1u << 18)
-#define LARGE      8192u /* chunks from which on it is asked which of their pages are there */
-
-struct chunk {
-	uint64_t addr, size, word;
-	unsigned flags;
-	uint64_t prev_size;
-};
+#define CHAIN    8u    /* chunks in a row that make a place to go on from */
+#define DOUBTFUL 1024u /* a place whose chunk is larger than this is compared with others */
+#define RIVALS   ((uint64_t)256 << 10) /* which are looked for so far */
+#define STRETCH  ((uint64_t)1 << 20)   /* of memory, with one chunk to be looked at again */
+#define AGAIN    64u                   /* chunks looked at in one place, and places */
 
 void cprof_glibc_walk_deinit(struct cprof_glibc_walk *walk)
 {
-	cprof_map64_deinit(&walk->typed_rows);
+	cprof_glibc_rows_deinit(&walk->rows);
 	free(walk->caches);
 	free(walk->anchors);
 	walk->caches = walk->anchors = NULL;
-}
-
-bool cprof_glibc_is_cache_size(uint64_t size)
-{
-	return size == 0x250 || size == 0x290 || size == 0x300;
-}
-
-/* ---- rows ---- */
-
-struct cprof_error *cprof_glibc_walk_enter(struct cprof_glibc_walk *walk,
-					   const struct cprof_glibc_arena *arena)
-{
-	char text[32] = "mapped by itself";
-	if (arena && arena->main)
-		snprintf(text, sizeof(text), "main arena");
-	else if (arena)
-		snprintf(text, sizeof(text), "arena %u", arena->number);
-	memset(walk->small_rows, 0, sizeof(walk->small_rows));
-	cprof_map64_deinit(&walk->typed_rows);
-	return cprof_intern_text(&walk->account->texts, text, &walk->arena_text);
-}
-
-/* Up to CPROF_GLIBC_SMALL each size; above, eight classes for each power of two. */
-static void class_of(uint64_t usable, struct cprof_baseline_class *class)
-{
-	class->low = class->high = usable;
-	if (usable <= CPROF_GLIBC_SMALL)
-		return;
-	const unsigned shift = 63 - (unsigned)__builtin_clzll(usable) - 3;
-	class->low = usable >> shift << shift;
-	class->high = class->low + (1ull << shift) - 1;
-}
-
-static struct cprof_error *new_row(struct cprof_glibc_walk *walk, uint64_t usable, const char *type,
-				   uint32_t *ret_row)
-{
-	struct cprof_baseline_class class = { .allocator = walk->allocator,
-					      .arena = walk->arena_text };
-	class_of(usable, &class);
-	/* Who has so many arenas and classes sees the rest of them by size alone. */
-	const bool many = walk->account->n_rows >= ROWS_MAX;
-	if (many)
-		class.arena = 0;
-	struct cprof_error *err =
-		type && !many ? cprof_intern_text(&walk->account->texts, type, &class.type) : NULL;
-	return err ? err : cprof_baseline_account_row(walk->account, &class, ret_row);
-}
-
-static struct cprof_error *typed_row(struct cprof_glibc_walk *walk, uint64_t usable, uint64_t word,
-				     const char *type, uint32_t *ret_row)
-{
-	struct cprof_baseline_class class;
-	class_of(usable, &class);
-	uint64_t *row = cprof_map64_put(&walk->typed_rows, cprof_hash_mix(word, class.low), NULL);
-	if (!row)
-		return cprof_error_no_memory();
-	if (!*row) {
-		struct cprof_error *err = new_row(walk, usable, type, ret_row);
-		if (err)
-			return err;
-		*row = *ret_row + 1ull;
-	}
-	*ret_row = (uint32_t)(*row - 1);
-	return NULL;
-}
-
-struct cprof_error *cprof_glibc_walk_row(struct cprof_glibc_walk *walk, uint64_t usable,
-					 uint64_t word, uint32_t *ret_row)
-{
-	struct cprof_baseline_types *types = walk->target->types;
-	const char *type = NULL;
-	if (types && cprof_baseline_types_may(types, word)) {
-		struct cprof_error *err = cprof_baseline_types_find(types, word, &type);
-		if (err)
-			return err;
-	}
-	if (type)
-		return typed_row(walk, usable, word, type, ret_row);
-	if (usable > CPROF_GLIBC_SMALL)
-		return new_row(walk, usable, NULL, ret_row);
-	uint32_t *row = &walk->small_rows[usable / 16];
-	if (!*row) {
-		struct cprof_error *err = new_row(walk, usable, NULL, ret_row);
-		if (err)
-			return err;
-		*row = *ret_row + 1;
-	}
-	*ret_row = *row - 1;
-	return NULL;
 }
 
 /* ---- what a chunk is ---- */
@@ -131,7 +32,7 @@ static void add_part(struct cprof_glibc_walk *walk, enum cprof_baseline_part par
 		     uint64_t start, uint64_t bytes)
 {
 	cprof_baseline_account_part(walk->account, walk->allocator, part, objects, bytes);
-	if (bytes >= LARGE)
+	if (bytes >= CPROF_GLIBC_LARGE)
 		part_of(walk, part)->absent +=
 			cprof_baseline_memory_absent(walk->target->memory, start, start + bytes);
 }
@@ -141,12 +42,12 @@ struct cprof_error *cprof_glibc_walk_block(struct cprof_glibc_walk *walk, uint64
 {
 	const uint64_t usable = cprof_glibc_usable(size, mapped);
 	uint32_t row;
-	struct cprof_error *err = cprof_glibc_walk_row(walk, usable, word, &row);
+	struct cprof_error *err = cprof_glibc_rows_row(&walk->rows, usable, word, &row);
 	if (!err)
 		err = cprof_baseline_account_block(walk->account, row, chunk + CPROF_GLIBC_HEADER,
 						   usable);
 	part_of(walk, CPROF_BASELINE_OWN)->bytes += size - usable;
-	if (size >= LARGE)
+	if (size >= CPROF_GLIBC_LARGE)
 		part_of(walk, CPROF_BASELINE_IN_USE)->absent +=
 			cprof_baseline_memory_absent(walk->target->memory, chunk, chunk + size);
 	if (err || !cprof_glibc_is_cache_size(size) || mapped)
@@ -165,8 +66,9 @@ static void untold(struct cprof_glibc_walk *walk, uint64_t start, uint64_t end)
 }
 
 /* The chunk before `next` is closed by it: it tells whether that one is in use. */
-static struct cprof_error *close_chunk(struct cprof_glibc_walk *walk, const struct chunk *chunk,
-				       const struct chunk *next)
+static struct cprof_error *close_chunk(struct cprof_glibc_walk *walk,
+				       const struct cprof_glibc_chunk *chunk,
+				       const struct cprof_glibc_chunk *next)
 {
 	if (!chunk->size)
 		return NULL;
@@ -177,28 +79,16 @@ static struct cprof_error *close_chunk(struct cprof_glibc_walk *walk, const stru
 	return NULL;
 }
 
-static void take_bytes(struct chunk *chunk, uint64_t addr, const uint8_t *bytes, size_t n)
-{
-	uint64_t size;
-	memcpy(&chunk->prev_size, bytes, 8);
-	memcpy(&size, bytes + 8, 8);
-	chunk->word = 0;
-	if (n >= LOOK_BYTES)
-		memcpy(&chunk->word, bytes + 16, 8);
-	chunk->addr = addr;
-	chunk->flags = size & CPROF_GLIBC_FLAGS;
-	chunk->size = size - chunk->flags;
-}
-
 /* Is a chunk at `addr` possible? Its flags are those of its arena, and it ends inside the area. */
-static bool fits(const struct cprof_glibc_area *area, bool main, const struct chunk *chunk)
+static bool fits(const struct cprof_glibc_area *area, bool main,
+		 const struct cprof_glibc_chunk *chunk)
 {
 	return chunk->size >= CPROF_GLIBC_SMALLEST && chunk->size % CPROF_GLIBC_ALIGN == 0 &&
 	       chunk->size <= area->end - chunk->addr && !(chunk->flags & CPROF_GLIBC_MAPPED) &&
 	       !(main && (chunk->flags & CPROF_GLIBC_OTHER_ARENA));
 }
 
-static bool is_fence(const struct chunk *chunk)
+static bool is_fence(const struct cprof_glibc_chunk *chunk)
 {
 	return chunk->size <= CPROF_GLIBC_FENCE && chunk->size % CPROF_GLIBC_ALIGN == 0 &&
 	       (chunk->flags & CPROF_GLIBC_PREV_IN_USE || chunk->size) &&
@@ -207,21 +97,21 @@ static bool is_fence(const struct chunk *chunk)
 
 /* ---- a place to go on from ---- */
 
-static bool look(struct cprof_glibc_walk *walk, uint64_t addr, struct chunk *chunk)
+static bool look(struct cprof_glibc_walk *walk, uint64_t addr, struct cprof_glibc_chunk *chunk)
 {
 	uint8_t bytes[16];
 	if (!cprof_baseline_memory_read(walk->target->memory, addr, bytes, sizeof(bytes)))
 		return false;
-	take_bytes(chunk, addr, bytes, sizeof(bytes));
+	cprof_glibc_chunk_take(chunk, addr, bytes, sizeof(bytes));
 	return true;
 }
 
 /* Do several chunks in a row fit from this one on, or does the way end where an arena's does? */
 static bool leads_on(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
-		     const struct chunk *first)
+		     const struct cprof_glibc_chunk *first)
 {
 	const struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
-	struct chunk chunk = *first, next;
+	struct cprof_glibc_chunk chunk = *first, next;
 	for (unsigned i = 0; i < CHAIN; i++) {
 		if (chunk.addr == arena->top)
 			return true;
@@ -257,8 +147,8 @@ static uint64_t search(struct cprof_glibc_walk *walk, const struct cprof_glibc_a
 		}
 		const uint64_t start = at;
 		for (; at + CPROF_GLIBC_HEADER <= end; at += CPROF_GLIBC_ALIGN) {
-			struct chunk chunk;
-			take_bytes(&chunk, at, page + (at - start), CPROF_GLIBC_HEADER);
+			struct cprof_glibc_chunk chunk;
+			cprof_glibc_chunk_take(&chunk, at, page + (at - start), CPROF_GLIBC_HEADER);
 			*ret_size = chunk.size;
 			if ((chunk.flags & CPROF_GLIBC_PREV_IN_USE) && fits(area, main, &chunk) &&
 			    leads_on(walk, area, &chunk))
@@ -292,7 +182,7 @@ static uint64_t find_place(struct cprof_glibc_walk *walk, const struct cprof_gli
 
 bool cprof_glibc_walk_is_piece(struct cprof_glibc_walk *walk, uint64_t addr, uint64_t end)
 {
-	struct chunk chunk;
+	struct cprof_glibc_chunk chunk;
 	const struct cprof_glibc_area area = { .start = addr,
 					       .end = end,
 					       .arena = cprof_glibc_place_main(walk->place) };
@@ -321,7 +211,7 @@ struct again {
 static void look_from(struct cprof_glibc_walk *walk, uint64_t addr, struct again *again)
 {
 	const struct cprof_glibc_area *area = cprof_glibc_place_area(walk->place, addr);
-	struct chunk chunk, next;
+	struct cprof_glibc_chunk chunk, next;
 	if (!area || !look(walk, addr, &chunk))
 		return;
 	const struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
@@ -358,7 +248,7 @@ void cprof_glibc_walk_look_again(struct cprof_glibc_walk *walk)
 
 /* It may have grown or shrunk since its arena was read. */
 static bool is_top(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
-		   const struct chunk *chunk)
+		   const struct cprof_glibc_chunk *chunk)
 {
 	struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
 	if (chunk->addr != arena->top && chunk->addr + chunk->size != area->end)
@@ -371,45 +261,70 @@ static bool is_top(struct cprof_glibc_walk *walk, const struct cprof_glibc_area 
 
 /* The first word is in the next page where a header ends one, and that page may not be there: nobody wrote to it yet. */
 static bool look_ahead(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
-		       uint64_t addr, struct chunk *chunk)
+		       uint64_t addr, struct cprof_glibc_chunk *chunk)
 {
 	const uint64_t left = area->end - addr;
-	size_t n = left < LOOK_BYTES ? CPROF_GLIBC_HEADER : LOOK_BYTES;
+	size_t n = left < CPROF_GLIBC_LOOK ? CPROF_GLIBC_HEADER : CPROF_GLIBC_LOOK;
 	const uint8_t *bytes = cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
 	if (!bytes && n > CPROF_GLIBC_HEADER) {
 		n = CPROF_GLIBC_HEADER;
 		bytes = cprof_baseline_memory_at(walk->target->memory, addr, n, area->end);
 	}
 	if (bytes)
-		take_bytes(chunk, addr, bytes, n);
+		cprof_glibc_chunk_take(chunk, addr, bytes, n);
 	return bytes;
 }
 
 /* Step from chunk to chunk; where that ends: the area's end, or what does not fit. */
 enum end { END_TOP, END_FENCE, END_BROKEN };
 
-struct way {
-	struct chunk chunk; /* the last one, not closed yet; size 0: none */
-	uint64_t at;        /* the next one */
-};
+/*
+ * What is plain of the memory that was read with the chunk before. A place is noted in each stretch, so that ends it as well.
+ */
+static struct cprof_error *go_plainly(struct cprof_glibc_walk *walk,
+				      const struct cprof_glibc_area *area,
+				      struct cprof_glibc_way *way)
+{
+	const struct cprof_glibc_arena *arena = &walk->place->arenas[area->arena];
+	const struct cprof_glibc_bounds bounds = { .top = arena->top,
+						   .end = area->end,
+						   .least = walk->next_anchor - STRETCH,
+						   .most = walk->next_anchor,
+						   .main = arena->main };
+	struct cprof_glibc_plain plain;
+	size_t n;
+	const uint8_t *bytes =
+		cprof_baseline_memory_at_hand(walk->target->memory, way->at, area->end, &n);
+	if (!way->chunk.size || n < CPROF_GLIBC_LOOK)
+		return NULL;
+	struct cprof_error *err = cprof_glibc_plain_go(&walk->rows, &bounds, bytes, n, way, &plain);
+	part_of(walk, CPROF_BASELINE_OWN)->bytes += plain.own_bytes;
+	cprof_baseline_account_part(walk->account, walk->allocator, CPROF_BASELINE_FREE, plain.free,
+				    plain.free_bytes);
+	walk->conflicts += plain.conflicts;
+	return err;
+}
 
 static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
-				   const struct cprof_glibc_area *area, struct way *way,
+				   const struct cprof_glibc_area *area, struct cprof_glibc_way *way,
 				   enum end *ret_end)
 {
 	const bool main = walk->place->arenas[area->arena].main;
 	for (;;) {
-		struct chunk next = { 0 };
+		struct cprof_glibc_chunk next = { 0 };
+		struct cprof_error *err = go_plainly(walk, area, way);
 		*ret_end = END_BROKEN;
+		if (err)
+			return err;
 		if (!look_ahead(walk, area, way->at, &next))
 			return NULL;
 		const bool fence = is_fence(&next);
 		if (!fence && !fits(area, main, &next))
 			return NULL;
-		struct cprof_error *err = close_chunk(walk, &way->chunk, &next);
+		err = close_chunk(walk, &way->chunk, &next);
 		if (err)
 			return err;
-		way->chunk = (struct chunk){ 0 };
+		way->chunk = (struct cprof_glibc_chunk){ 0 };
 		*ret_end = fence ? END_FENCE : END_TOP;
 		if (fence || is_top(walk, area, &next))
 			return NULL;
@@ -423,10 +338,10 @@ static struct cprof_error *step_on(struct cprof_glibc_walk *walk,
 
 /* Behind two fences the arena's memory is somewhere else; what follows is another's, or again ours further on. */
 static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
-			 const struct way *way, enum end end)
+			 const struct cprof_glibc_way *way, enum end end)
 {
 	if (end == END_TOP) {
-		struct chunk top = { 0 };
+		struct cprof_glibc_chunk top = { 0 };
 		look(walk, way->at, &top);
 		const uint64_t to = top.size && top.size <= area->end - way->at ? way->at + top.size
 										: area->end;
@@ -447,7 +362,7 @@ static uint64_t end_area(struct cprof_glibc_walk *walk, const struct cprof_glibc
 
 /* From what does not fit to where it goes on. */
 static uint64_t go_on(struct cprof_glibc_walk *walk, const struct cprof_glibc_area *area,
-		      const struct way *way)
+		      const struct cprof_glibc_way *way)
 {
 	struct cprof_baseline_totals *totals = &walk->account->allocators[walk->allocator].totals;
 	const uint64_t from = way->chunk.size ? way->chunk.addr : way->at;
@@ -479,7 +394,7 @@ static struct cprof_error *walk_on(struct cprof_glibc_walk *walk,
 {
 	struct cprof_error *err = NULL;
 	while (!err && area->end - at >= CPROF_GLIBC_SMALLEST) {
-		struct way way = { .at = at };
+		struct cprof_glibc_way way = { .at = at };
 		enum end end;
 		err = step_on(walk, area, &way, &end);
 		if (err || end == END_BROKEN) {
@@ -497,7 +412,7 @@ static struct cprof_error *walk_on(struct cprof_glibc_walk *walk,
 struct cprof_error *cprof_glibc_walk_area(struct cprof_glibc_walk *walk,
 					  const struct cprof_glibc_area *area)
 {
-	struct chunk first;
+	struct cprof_glibc_chunk first;
 	uint64_t at = area->start;
 	if (!area->start_known && (!look(walk, at, &first) ||
 				   !fits(area, walk->place->arenas[area->arena].main, &first) ||
@@ -505,7 +420,8 @@ struct cprof_error *cprof_glibc_walk_area(struct cprof_glibc_walk *walk,
 		at = find_place(walk, area, at);
 	if (at >= area->end)
 		return NULL;
-	struct cprof_error *err = cprof_glibc_walk_enter(walk, &walk->place->arenas[area->arena]);
+	struct cprof_error *err =
+		cprof_glibc_rows_enter(&walk->rows, &walk->place->arenas[area->arena]);
 	if (!err)
 		err = cprof_baseline_account_range(walk->account, walk->allocator, at - area->head,
 						   area->end);

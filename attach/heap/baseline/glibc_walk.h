@@ -15,10 +15,9 @@
 
 #include "attach/heap/baseline/baseline_account.h"
 #include "attach/heap/baseline/baseline_source.h"
-#include "attach/heap/baseline/baseline_types.h"
 #include "attach/heap/baseline/glibc_place.h"
-
-#define CPROF_GLIBC_SMALL 1032u /* usable bytes up to which each size is a class of its own */
+#include "attach/heap/baseline/glibc_plain.h"
+#include "attach/heap/baseline/glibc_rows.h"
 
 /* What a walk of one process carries along. */
 struct cprof_glibc_walk {
@@ -26,10 +25,7 @@ struct cprof_glibc_walk {
 	struct cprof_glibc_place *place;
 	struct cprof_baseline_account *account;
 	uint32_t allocator;
-	uint32_t arena_text; /* of the arena whose rows are cached: */
-	uint32_t small_rows[CPROF_GLIBC_SMALL / 16 +
-			    2];        /* + 1 of the row without type, by usable size / 16 */
-	struct cprof_map64 typed_rows; /* first word and size -> row + 1 */
+	struct cprof_glibc_rows rows;
 	uint64_t *caches; /* owned; chunks that may be a thread's cache, by their size */
 	uint32_t n_caches, cap_caches;
 	uint64_t *anchors; /* owned; chunks, one in each stretch of memory, to be looked at again */
@@ -53,19 +49,8 @@ bool cprof_glibc_walk_is_piece(struct cprof_glibc_walk *walk, uint64_t addr, uin
  */
 void cprof_glibc_walk_look_again(struct cprof_glibc_walk *walk);
 
-/* Rows from now on are those of `arena`; those without an arena of mappings of their own: NULL. */
-struct cprof_error *cprof_glibc_walk_enter(struct cprof_glibc_walk *walk,
-					   const struct cprof_glibc_arena *arena);
-
-/* The row for a block of that many usable bytes whose first word is `word`. */
-struct cprof_error *cprof_glibc_walk_row(struct cprof_glibc_walk *walk, uint64_t usable,
-					 uint64_t word, uint32_t *ret_row);
-
 /* A chunk in use: into its row; `absent` bytes of it are not in memory. */
 struct cprof_error *cprof_glibc_walk_block(struct cprof_glibc_walk *walk, uint64_t chunk,
 					   uint64_t size, bool mapped, uint64_t word);
-
-/* The sizes that chunks of a thread's cache have: tcache_perthread_struct of 2.28, 2.30, 2.42. */
-bool cprof_glibc_is_cache_size(uint64_t size);
 
 #endif

@@ -270,7 +270,8 @@ struct cprof_error *cprof_jemalloc_caches(struct cprof_baseline_memory *memory,
 			if (!cprof_baseline_memory_read(memory, page, words, sizeof(words)))
 				continue;
 			for (size_t i = 0; !err && i < PAGE / 8 && search.asked < ASKED_MAX; i++) {
-				if (!can_be(words[i]) || holds(metadata, words[i]))
+				if (!can_be(words[i]) || holds(metadata, words[i]) ||
+				    (fns->known && fns->known(ctx, words[i])))
 					continue;
 				search.asked++;
 				err = follow_ring(&search, words[i]);

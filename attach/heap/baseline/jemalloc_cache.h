@@ -16,6 +16,7 @@
 #ifndef CPROF_ATTACH_HEAP_BASELINE_JEMALLOC_CACHE_H
 #define CPROF_ATTACH_HEAP_BASELINE_JEMALLOC_CACHE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "attach/heap/baseline/baseline_memory.h"
@@ -44,6 +45,8 @@ struct cprof_jemalloc_cache_fns {
 	void (*cached)(void *ctx, uint64_t addr, unsigned class);
 	/* Somewhere in a block that a cache itself needs. */
 	void (*own)(void *ctx, uint64_t addr);
+	/* Is it where an extent begins? Most words of the metadata are, and no cache is there. NULL: nobody knows. */
+	bool (*known)(void *ctx, uint64_t addr);
 };
 
 /* All caches that lead out of the metadata; at most 65,536 of them, and 16 Mi blocks in them. Errors: NO_MEMORY. */

@@ -233,8 +233,11 @@ static bool walk_lists(struct cprof_baseline_memory *memory, const struct cprof_
 	const uint64_t heads[] = { page->free, page->local_free, page->thread_free };
 	*ret_n = 0;
 	memset(free, 0, (page->capacity + 63) / 64 * sizeof(*free));
+	const uint64_t top = page->first + page->capacity * page->block_bytes;
 	if (page->capacity * page->block_bytes > page->end - page->first)
 		return false;
+	if (heads[0] || heads[1] || heads[2])
+		cprof_baseline_memory_hold(memory, page->first, top, top + CPROF_BASELINE_BLOCK);
 	for (size_t i = 0; i < 3; i++) {
 		if (!walk_list(memory, page, heads[i], free, ret_n))
 			return false;

@@ -107,13 +107,21 @@ static bool decode(const struct meta *meta, struct cprof_musl_group *group)
 	return UNIT + group->stride * group->n <= group->bytes;
 }
 
-static bool read_group(struct cprof_baseline_memory *memory, const struct meta *meta,
-		       uint64_t meta_addr, struct cprof_musl_group *group)
+/* It says itself whose it is. */
+static bool is_proved(struct cprof_baseline_memory *memory, const struct cprof_musl_group *group,
+		      uint64_t meta_addr)
 {
 	uint64_t back;
-	return decode(meta, group) &&
-	       cprof_baseline_memory_read(memory, group->addr, &back, sizeof(back)) &&
-	       back == meta_addr;
+	const uint8_t *bytes;
+	/* The groups in its slots come next. */
+	if (group->mapped && group->n > 1)
+		cprof_baseline_memory_hold(memory, group->addr, group->addr + group->bytes,
+					   group->addr + group->bytes);
+	bytes = cprof_baseline_memory_at(memory, group->addr, sizeof(back),
+					 group->addr + group->bytes);
+	if (bytes)
+		memcpy(&back, bytes, sizeof(back));
+	return bytes && back == meta_addr;
 }
 
 static struct cprof_error *walk_area(struct cprof_baseline_memory *memory, uint64_t addr,
@@ -126,7 +134,8 @@ static struct cprof_error *walk_area(struct cprof_baseline_memory *memory, uint6
 		const struct meta *meta = &area->metas[i];
 		if (!meta->mem)
 			continue; /* it has no group */
-		if (read_group(memory, meta, addr + 24 + i * sizeof(*meta), &group))
+		if (decode(meta, &group) &&
+		    (fns->unproved || is_proved(memory, &group, addr + 24 + i * sizeof(*meta))))
 			err = fns->group(ctx, &group);
 		else
 			++*broken;

@@ -47,6 +47,7 @@ bool cprof_musl_context_find(struct cprof_baseline_memory *memory, uint64_t star
 struct cprof_musl_fns {
 	struct cprof_error *(*group)(void *ctx, const struct cprof_musl_group *group);
 	struct cprof_error *(*area)(void *ctx, uint64_t start, uint64_t end);
+	bool unproved; /* groups as their metas have them: their own memory is not read */
 };
 struct cprof_error *cprof_musl_groups_each(struct cprof_baseline_memory *memory,
 					   const struct cprof_musl_context *context,

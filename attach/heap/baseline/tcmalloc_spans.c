@@ -270,6 +270,8 @@ bool cprof_tcmalloc_span_free(struct cprof_baseline_memory *memory,
 	if (!n || n >= CPROF_TCMALLOC_BLOCKS)
 		return false;
 	memset(free, 0, (n + 63) / 64 * sizeof(*free));
+	if (block)
+		cprof_baseline_memory_hold(memory, span->start, end, end + CPROF_BASELINE_BLOCK);
 	while (block) {
 		if (block < span->start || block >= end)
 			return false;
