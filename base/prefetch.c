@@ -2,18 +2,22 @@
 #include "base/prefetch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child_files.h"
 #include "base/clock.h"
 
 #define NICENESS 10   /* a tenth of a processor where everybody wants one */
+#define STOP_MS  2000 /* a child that is killed has its turn, or hangs in the kernel */
 #define HEAD     4096 /* a page of its own for what the two tell each other */
 
 struct cprof_prefetch_piece {
@@ -66,6 +70,7 @@ _Noreturn static void work(const struct cprof_prefetch *prefetch, pid_t parent)
 	/* All signals stay blocked: Ctrl-C is for the parent, whose handler and descriptors are here too. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "cprof-prefetch");
+	cprof_child_files_only(-1);
 	setpriority(PRIO_PROCESS, 0, NICENESS);
 	for (size_t i = 0; i < prefetch->n_jobs && getppid() == parent; i++) {
 		const struct cprof_prefetch_job *job = &prefetch->jobs[i];
@@ -111,12 +116,23 @@ bool cprof_prefetch_busy(struct cprof_prefetch *prefetch)
 	return false;
 }
 
+/* Until it is gone, and with it what it still held of ours where it had not begun yet. */
+static void wait_for(pid_t child)
+{
+	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, child, 0u), .events = POLLIN };
+	if (end.fd < 0)
+		return;
+	(void)poll(&end, 1, STOP_MS);
+	close(end.fd);
+}
+
 void cprof_prefetch_stop(struct cprof_prefetch *prefetch)
 {
 	prefetch->n_jobs = 0;
 	if (!cprof_prefetch_busy(prefetch))
 		return;
+	setpriority(PRIO_PROCESS, (id_t)prefetch->child, 0); /* where we may: it ends sooner */
 	kill(prefetch->child, SIGKILL);
-	/* It ends when it next runs; who waits for that is the system, should we be gone by then. */
+	wait_for(prefetch->child);
 	cprof_prefetch_busy(prefetch);
 }

@@ -46,7 +46,7 @@ void cprof_prefetch_start(struct cprof_prefetch *prefetch);
 /* Whether a child is at work. */
 bool cprof_prefetch_busy(struct cprof_prefetch *prefetch);
 
-/* Whoever works, stops; pieces that were made stay. */
+/* Whoever works, stops, and is gone then (but for one that hangs in the kernel); pieces that were made stay. */
 void cprof_prefetch_stop(struct cprof_prefetch *prefetch);
 
 /* What was made, whole; NULL: not (yet). Borrowed from the piece. */

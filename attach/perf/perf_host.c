@@ -67,6 +67,13 @@ void cprof_perf_host_raise_files(size_t n)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+bool cprof_perf_host_has_files(size_t n)
+{
+	struct rlimit limit;
+	cprof_perf_host_raise_files(n);
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= n + OTHER_FILES;
+}
+
 /* The offsets are those that our children will have, who are in our namespace unless we have asked for another one for them. */
 static bool read_clock_offset(int64_t *ret_s, int64_t *ret_ns)
 {

@@ -18,6 +18,9 @@ struct cprof_error *cprof_perf_host_cpus(int **ret_cpus, size_t *ret_n);
 /* Raise our own limit of open files so that `n` more fit, as far as we may. */
 void cprof_perf_host_raise_files(size_t n);
 
+/* Raise it likewise; whether `n` more fit then, beside what a run opens later. */
+bool cprof_perf_host_has_files(size_t n);
+
 /*
  * With `fd` just opened, are there enough descriptors left for what a run opens later (mappings, modules, its own file)? The
  * kernel hands out the lowest free number, so a number near the limit says that few are.

@@ -53,6 +53,7 @@ static struct cprof_error *open_side_band(struct cprof_perf_source *source, int 
 		.clockid = CLOCK_MONOTONIC,
 		.mmap = 1,
 		.mmap2 = 1,
+		.mmap_data = source->request.attr.mmap_data,
 		.comm = 1,
 		.comm_exec = 1,
 		.task = 1,

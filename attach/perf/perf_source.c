@@ -51,8 +51,8 @@ struct perf_event_attr cprof_perf_source_attr(const struct cprof_perf_source *so
 	attr.clockid = CLOCK_MONOTONIC;
 	attr.read_format = PERF_FORMAT_LOST;
 	/* No PERF_SAMPLE_PERIOD: with it the kernel takes a sample of every software event, whatever the period. */
-	attr.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
-			   PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+	attr.sample_type = (attr.sample_type & PERF_SAMPLE_RAW) | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
+			   PERF_SAMPLE_TIME | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
 	if (source->programs_fd >= 0) /* records of another event come in between */
 		attr.sample_type |= PERF_SAMPLE_IDENTIFIER;
 	if (source->request.kernel_frames && !attr.exclude_kernel) {

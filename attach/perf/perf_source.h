@@ -23,9 +23,10 @@
 #include "cprof/hash.h"
 
 struct cprof_perf_source_request {
-	struct perf_event_attr attr; /* the event and its period; what is sampled with it is ours */
-	const char *name;            /* of the event, for messages */
-	const char *filter;          /* of a tracepoint: on its fields, by the kernel; NULL: none */
+	struct perf_event_attr
+		attr; /* the event and its period; what is sampled with it is ours, but for PERF_SAMPLE_RAW */
+	const char *name;   /* of the event, for messages */
+	const char *filter; /* of a tracepoint: on its fields, by the kernel; NULL: none */
 	uint64_t stack_bytes;
 	double rate_hz;                /* per CPU, to choose the size of rings */
 	bool kernel_frames;            /* where permitted */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/child_files.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -258,6 +259,7 @@ _Noreturn static void serve(const struct cprof_dwfl_child *child, int fd, pid_t 
 	sigdelset(&none, SIGPROF);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	become_silent();
+	cprof_child_files_only(fd);
 	limit_memory(child->memory_bytes);
 	/* A core file of ours, or of a crash that a target has caused, is for nobody. */
 	prctl(PR_SET_DUMPABLE, 0);

@@ -108,10 +108,10 @@ class Recording:
 class Watching(Recording):
     """The same by any method: it is in place once cprof-attach waits in its window."""
 
-    def __init__(self, pid, method, *args):
+    def __init__(self, pid, method, *args, tool=(harness.ATTACH,)):
         self.pid = pid
         self.path = tempfile.mktemp(prefix="cprof-heap-", suffix=".pb.gz")
-        self.process = subprocess.Popen([harness.ATTACH, "-p", str(pid), "-mode", "heap", "-heap-method", method,
+        self.process = subprocess.Popen([*tool, "-p", str(pid), "-mode", "heap", "-heap-method", method,
                                          "-seconds", "0", "-v", "-o", self.path, *map(str, args)],
                                         stderr=subprocess.PIPE, text=True)
         harness.wait_for_window(self.process)

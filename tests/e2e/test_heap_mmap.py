@@ -20,6 +20,7 @@ def mapped(profile, name):
     return tuple(total)
 
 
+WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin"]
 EXACT = unittest.skipIf(os.geteuid(), "to a user the kernel gives rings that are too small for all calls of a burst")
 
 
@@ -36,10 +37,10 @@ class Mapped(unittest.TestCase):
                 self.assertEqual(labels["mapping"], MAPPINGS[name])
                 self.assertGreater(labels["bytes"], 0)
 
-    def check(self, method):
+    def check(self, method, **how):
         with Truth("heap_mapper") as target:
             before = executable_bytes(target.pid)
-            watching = Watching(target.pid, method, "-rate", 1, "-heap-mmap")
+            watching = Watching(target.pid, method, "-rate", 1, "-heap-mmap", **how)
             truth = target.tell("every")
             profile = watching.stop()
             self.assertEqual(executable_bytes(target.pid), before)
@@ -49,6 +50,7 @@ class Mapped(unittest.TestCase):
             self.assertEqual(mapped(profile, "large_blocks"), (0, 0, 0, 0))
             target.tell("drop")
             target.quit()
+            return watching.stderr
 
     @EXACT
     def test_every_way_is_counted_to_the_page_and_what_malloc_maps_is_not(self):
@@ -57,6 +59,24 @@ class Mapped(unittest.TestCase):
     @EXACT
     def test_the_same_with_nothing_injected(self):
         self.check("uprobe")
+
+    @EXACT
+    def test_the_same_thread_by_thread_where_bpf_is_not_permitted(self):
+        said = self.check("inline", tool=(*WITHOUT_BPF, harness.ATTACH))
+        self.assertIn("thread by thread", said)
+
+    @EXACT
+    def test_many_threads_take_few_descriptors_and_where_they_take_many_that_is_said_before(self):
+        few = ["prlimit", "--nofile=300:300", "setpriv"]
+        with harness.Target(["threads", "sleep", "600"]) as target:
+            argv = [harness.ATTACH, "-p", str(target.pid), "-mode", "heap", "-heap-mmap", "-seconds", "0.1", "-o", "-"]
+            # Neither has the right to more descriptors than that.
+            done = harness.run([*few, "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", *argv], text=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = harness.run([*few, *(f"{option},-sys_resource" for option in WITHOUT_BPF[1:]), *argv], text=False)
+            self.assertEqual(done.returncode, 4, done.stderr)
+            self.assertRegex(done.stderr.decode(), r"60\d threads want 36\d\d descriptors")
+            self.assertTrue(target.alive())
 
     def test_without_it_the_profile_is_what_it_was(self):
         with Truth("heap_mapper") as target:

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/prefetch.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +63,34 @@ TEST(prefetch_makes_pieces_in_a_child_and_leaves_out_what_cannot_be_made)
 	cprof_prefetch_piece_free(none);
 	cprof_prefetch_piece_free(last);
 	CHECK(waitpid(-1, NULL, 0) < 0); /* no child is left */
+}
+
+/* Which of three descriptors the child has. */
+static size_t tell_open(void *ctx, uint8_t *room, size_t cap)
+{
+	const int *fds = ctx;
+	(void)cap;
+	for (int i = 0; i < 3; i++)
+		room[i] = fcntl(fds[i], F_GETFD) >= 0;
+	return 3;
+}
+
+TEST(prefetch_child_has_our_files_and_nothing_that_a_target_or_a_peer_waits_for)
+{
+	struct cprof_prefetch prefetch = { 0 };
+	int fds[3];
+	size_t n;
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	fds[2] = memfd_create("file", MFD_CLOEXEC);
+	struct cprof_prefetch_piece *piece = cprof_prefetch_add(&prefetch, tell_open, fds, 3);
+	CHECK(piece && fds[2] >= 0);
+	cprof_prefetch_start(&prefetch);
+	wait_for_it(&prefetch);
+	const uint8_t *bytes = cprof_prefetch_piece_bytes(piece, &n);
+	CHECK(bytes && !bytes[0] && !bytes[1] && bytes[2]);
+	cprof_prefetch_piece_free(piece);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
 }
 
 TEST(prefetch_that_crashes_or_is_stopped_leaves_pieces_unmade_and_can_start_again)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/heap/mmap/mmap_calls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attach/heap/mmap/mmap_bpf.h"
+#include "attach/heap/mmap/mmap_program.h"
+#include "attach/perf/perf_host.h"
 #include "attach/perf/perf_source.h"
 #include "attach/perf/perf_tracepoint.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #define NO_STACK 8
@@ -136,6 +141,8 @@ static const struct cprof_perf_tracepoint tracepoints[CPROF_N_MMAP_CALLS] = {
 };
 
 struct cprof_mmap_calls {
+	struct cprof_mmap_program *
+		program; /* owned; says of each sample what it is. NULL: a source has calls of one kind */
 	struct cprof_perf_source *sources[CPROF_N_MMAP_CALLS]; /* owned */
 
 	/* During a drain. */
@@ -170,21 +177,17 @@ static bool can_miss(enum cprof_mmap_call_kind kind)
 	return kind == CPROF_MMAP_CALL_ATTACH || kind == CPROF_MMAP_CALL_DETACH;
 }
 
-static struct cprof_error *open_one(struct cprof_mmap_calls *calls, struct cprof_run_log *log,
-				    const struct cprof_perf_tracepoint *point,
-				    enum cprof_mmap_call_kind kind)
+static struct cprof_error *open_source(struct cprof_mmap_calls *calls, struct cprof_run_log *log,
+				       const struct perf_event_attr *attr, const char *name,
+				       const char *strategy, enum cprof_mmap_call_kind kind)
 {
 	const struct room *room = &rooms[geteuid() == 0];
 	const struct cprof_perf_source_request request = {
-		.attr = { .type = PERF_TYPE_TRACEPOINT,
-			  .config = point->id,
-			  .sample_period = 1,
-			  .mmap_data = kind == CPROF_MMAP_CALL_MAP,
-			  .exclude_kernel = 1 },
-		.name = point->name,
+		.attr = *attr,
+		.name = name,
 		.stack_bytes = has_stack(kind) ? room->stack_bytes : NO_STACK,
 		.rate_hz = room->rate_hz,
-		.strategy = "auto",
+		.strategy = strategy,
 		.targets = &calls->target,
 		.n_targets = 1,
 		.log = log,
@@ -195,17 +198,105 @@ static struct cprof_error *open_one(struct cprof_mmap_calls *calls, struct cprof
 	return err;
 }
 
-struct cprof_error *cprof_mmap_calls_open(struct cprof_target *target, struct cprof_run_log *log,
-					  struct cprof_mmap_calls **ret_calls)
+/* ---- by a program: for all threads at once ---- */
+
+static struct cprof_error *open_program(struct cprof_mmap_calls *calls, struct cprof_run_log *log)
+{
+	static const char name[] = "BPF output of mmap and brk";
+	struct perf_event_attr attr = cprof_mmap_program_attr();
+	struct cprof_error *err =
+		open_source(calls, log, &attr, name, "cpu", CPROF_MMAP_CALL_UNMAP);
+	attr.mmap_data = 1;
+	if (!err)
+		err = open_source(calls, log, &attr, name, "cpu", CPROF_MMAP_CALL_MAP);
+	return err ? err
+		   : cprof_mmap_program_open(
+			     calls->target->pid, calls->sources[CPROF_MMAP_CALL_MAP],
+			     calls->sources[CPROF_MMAP_CALL_UNMAP], &calls->program);
+}
+
+static bool kind_of(int nr, enum cprof_mmap_call_kind *ret_kind)
+{
+	static const struct {
+		int nr;
+		enum cprof_mmap_call_kind kind;
+	} kinds[] = {
+		{ CPROF_MMAP_BPF_MMAP, CPROF_MMAP_CALL_MAP },
+		{ CPROF_MMAP_BPF_MUNMAP, CPROF_MMAP_CALL_UNMAP },
+		{ CPROF_MMAP_BPF_MREMAP, CPROF_MMAP_CALL_REMAP },
+		{ CPROF_MMAP_BPF_BRK, CPROF_MMAP_CALL_BRK },
+		{ CPROF_MMAP_BPF_SHMAT, CPROF_MMAP_CALL_ATTACH },
+		{ CPROF_MMAP_BPF_SHMDT, CPROF_MMAP_CALL_DETACH },
+	};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (kinds[i].nr == nr) {
+			*ret_kind = kinds[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void close_all(struct cprof_mmap_calls *calls)
+{
+	cprof_mmap_program_close(calls->program);
+	calls->program = NULL;
+	for (size_t i = 0; i < CPROF_N_MMAP_CALLS; i++) {
+		cprof_perf_source_close(calls->sources[i]);
+		calls->sources[i] = NULL;
+	}
+}
+
+/* ---- by the tracepoint of each call: for each thread ---- */
+
+static struct cprof_error *open_tracepoint(struct cprof_mmap_calls *calls,
+					   struct cprof_run_log *log,
+					   const struct cprof_perf_tracepoint *point,
+					   enum cprof_mmap_call_kind kind)
+{
+	const struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT,
+		.config = point->id,
+		.sample_period = 1,
+		.mmap_data = kind == CPROF_MMAP_CALL_MAP,
+		.exclude_kernel = 1,
+	};
+	return open_source(calls, log, &attr, point->name, "auto", kind);
+}
+
+/*
+ * An event of each kind for each thread is the least. Said before one is opened: the kernel takes long to close them again, and a thread
+ * that is left out would map what nobody sees.
+ */
+static struct cprof_error *check_files(const struct cprof_mmap_calls *calls, size_t n_kinds)
+{
+	CPROF_AUTO(free) pid_t *tids = NULL;
+	size_t n;
+	struct cprof_error *err = cprof_target_threads(calls->target, &tids, &n);
+	if (err || cprof_perf_host_has_files(n * n_kinds))
+		return err;
+	err = cprof_error_new(CPROF_ERR_DENIED,
+			      "its %zu threads want %zu descriptors, one for each and each of %zu "
+			      "system calls, and ulimit -Hn allows fewer",
+			      n, n * n_kinds, n_kinds);
+	err->os_errno = EMFILE;
+	return cprof_error_hint(
+		err, "run as root, or give cprof-attach CAP_BPF and CAP_PERFMON: then a few "
+		     "are enough; or raise ulimit -Hn; or leave -heap-mmap out");
+}
+
+static struct cprof_error *open_tracepoints(struct cprof_mmap_calls *calls,
+					    struct cprof_run_log *log)
 {
 	struct cprof_perf_tracepoint points[CPROF_N_MMAP_CALLS];
-	struct cprof_mmap_calls *calls = calloc(1, sizeof(*calls));
-	if (!calls)
-		return cprof_error_no_memory();
+	size_t n = 0;
 	memcpy(points, tracepoints, sizeof(points));
-	calls->target = target;
 	struct cprof_error *err =
 		cprof_perf_tracepoints_find(points, CPROF_N_MMAP_CALLS, CACHE_FILE);
+	for (unsigned i = 0; i < CPROF_N_MMAP_CALLS; i++)
+		n += points[i].id != 0;
+	if (!err)
+		err = check_files(calls, n);
 	for (unsigned i = 0; !err && i < CPROF_N_MMAP_CALLS; i++) {
 		if (!points[i].id && can_miss(i))
 			continue;
@@ -213,7 +304,25 @@ struct cprof_error *cprof_mmap_calls_open(struct cprof_target *target, struct cp
 			err = cprof_error_new(CPROF_ERR_UNSUPPORTED,
 					      "this kernel has no tracepoint %s", points[i].name);
 		else
-			err = open_one(calls, log, &points[i], i);
+			err = open_tracepoint(calls, log, &points[i], i);
+	}
+	return err;
+}
+
+struct cprof_error *cprof_mmap_calls_open(struct cprof_target *target, struct cprof_run_log *log,
+					  struct cprof_mmap_calls **ret_calls)
+{
+	struct cprof_mmap_calls *calls = calloc(1, sizeof(*calls));
+	if (!calls)
+		return cprof_error_no_memory();
+	calls->target = target;
+	struct cprof_error *err = open_program(calls, log);
+	if (err) {
+		cprof_run_log_note(log, CPROF_NOTE_DETAIL,
+				   "mappings are followed thread by thread: %s", err->message);
+		cprof_error_free(err);
+		close_all(calls);
+		err = open_tracepoints(calls, log);
 	}
 	if (err) {
 		cprof_mmap_calls_close(calls);
@@ -225,8 +334,8 @@ struct cprof_error *cprof_mmap_calls_open(struct cprof_target *target, struct cp
 
 void cprof_mmap_calls_close(struct cprof_mmap_calls *calls)
 {
-	for (size_t i = 0; calls && i < CPROF_N_MMAP_CALLS; i++)
-		cprof_perf_source_close(calls->sources[i]);
+	if (calls)
+		close_all(calls);
 	free(calls);
 }
 
@@ -279,6 +388,7 @@ static void take_attached(const struct cprof_mmap_calls *calls, struct cprof_mma
 static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *record)
 {
 	struct cprof_mmap_calls *calls = ctx;
+	enum cprof_mmap_call_kind kind = calls->now;
 	struct cprof_mmap_call call;
 	struct cprof_regs regs;
 	if (record->kind == CPROF_PERF_MAP && (pid_t)record->pid == calls->target->pid) {
@@ -288,8 +398,10 @@ static struct cprof_error *on_record(void *ctx, const struct cprof_perf_record *
 	if (record->kind != CPROF_PERF_SAMPLE || (pid_t)record->pid != calls->target->pid ||
 	    !record->sample.regs || record->sample.regs_32bit)
 		return NULL;
+	if (calls->program && !kind_of(cprof_mmap_program_call(record), &kind))
+		return NULL;
 	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
-	if (!cprof_mmap_call_read(calls->now, &regs, &call))
+	if (!cprof_mmap_call_read(kind, &regs, &call))
 		return NULL;
 	call.time_ns = record->time_ns;
 	if (call.kind == CPROF_MMAP_CALL_MAP)
