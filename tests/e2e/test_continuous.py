@@ -6,8 +6,8 @@ import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -20,9 +20,18 @@ from test_push_servers import decode, field_bytes
 SERVERS = ("PYROSCOPE_", "OTEL_", "DD_", "PARCA_", "CPROF_")
 
 
-def comm(pid):
-    with open(f"/proc/{pid}/comm") as file:
-        return file.read().strip()
+def recordings(parent):
+    """The children that record; one that has ended and is not waited for yet records nothing."""
+    found = []
+    for pid in harness.children(parent):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                name, state = re.match(r"\d+ \((.*)\) (\S)", file.read()).groups()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name == "cprof-record" and state != "Z":
+            found.append(pid)
+    return found
 
 
 class Pushed:
@@ -240,24 +249,24 @@ class Continuous(TempDir):
         conf = self.path("agent.conf")
         with open(conf, "w", encoding="utf-8") as file:
             file.write("service = one\n")
-        with Target("hot") as target, socket.create_server(("127.0.0.1", 0)) as silent:
-            process = self.start(silent.getsockname()[1], "-p", target.pid, "-http", "127.0.0.1:0", "-config", conf)
+        answers = threading.Event()
+        with Target("hot") as target, Server((200, ""), silent=answers) as server:
+            process = self.start(server.port, "-p", target.pid, "-http", "127.0.0.1:0", "-config", conf)
             url, = re.fullmatch(r"serving (http://127\.0\.0\.1:\d+)/metrics\n", process.stderr.readline()).groups()
-            silent.settimeout(60)
-            with silent.accept()[0]:  # a profile is being sent, and never answered
-                with open(conf, "w", encoding="utf-8") as file:
-                    file.write("service = two\n")
-                process.send_signal(signal.SIGHUP)
-                harness.await_line(process.stderr, "begins anew")
-                recordings = lambda: [pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record"]
-                harness.wait_until(lambda: process.poll() is not None or not recordings(), "the old recordings end")
-                with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
-                    self.assertIn("cprof_push_kept_total", answer.read().decode())
-                self.assertEqual(recordings(), [], "the answer came when all was over")
+            harness.wait_until(lambda: server.requests, "a profile is being sent, and not answered")
+            with open(conf, "w", encoding="utf-8") as file:
+                file.write("service = two\n")
+            process.send_signal(signal.SIGHUP)
+            harness.await_line(process.stderr, "begins anew")
+            harness.wait_until(lambda: not recordings(process.pid), "the old recordings end")
+            with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+                self.assertIn("cprof_push_kept_total", answer.read().decode())
+            self.assertEqual(recordings(process.pid), [], "the answer came when all was over")
+            answers.set()
             process.send_signal(signal.SIGTERM)
-            silent.close()
             process.communicate(timeout=60)
             self.assertIn(process.returncode, (0, 5))
+            self.assertTrue(target.alive())
 
     def test_what_does_not_go_together_is_said(self):
         for args, said in ((("-o", "x"), "-o goes with one profile"), (("-dry-run",), "-dry-run goes with one profile"),
@@ -274,9 +283,9 @@ class Continuous(TempDir):
             before = {target: code_of_files(target.pid) for target in (one, two)}
             process = self.start(server.port, "-p", f"{one.pid},{two.pid}", "-modes", "heap", every="1h")
             harness.wait_until(lambda: process.poll() is not None or all(shim_pages(target.pid) for target in before), "an attach")
-            recordings = [pid for pid in harness.children(process.pid) if comm(pid) == "cprof-record"]
-            self.assertEqual(len(recordings), 2)
-            for recording in recordings:
+            pids = recordings(process.pid)
+            self.assertEqual(len(pids), 2)
+            for recording in pids:
                 os.kill(recording, signal.SIGKILL)
                 harness.await_line(process.stderr, "warning: heap of process")
             process.send_signal(signal.SIGTERM)

@@ -14,9 +14,10 @@ from harness import Profile, Target, TempDir, attach, run
 
 
 class Server:
-    """Answers with the given (status, body) pairs in turn, the last one for ever, and keeps every request. `answers` can be changed."""
+    """Answers with the given (status, body) pairs in turn, the last one for ever, and keeps every request. `answers` can be changed.
+    With `silent`, an event, it answers nothing before that is set."""
 
-    def __init__(self, *answers, context=None, headers=()):
+    def __init__(self, *answers, context=None, headers=(), silent=None):
         server = self
         self.requests, self.answers = [], answers
 
@@ -25,6 +26,8 @@ class Server:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, text = server.answers[min(len(server.requests), len(server.answers) - 1)]
                 server.requests.append((self.path, dict(self.headers), body, time.monotonic()))
+                if silent:
+                    silent.wait(60)
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
