@@ -9,6 +9,7 @@
 
 /* How deep below the system call the name of the primitive can stand: wrapper, slow path, the function. */
 #define NAMES_MAX      6
+#define FAR_NAMES_MAX  10  /* parking_lot's, which parks in a library of its own, not optimized */
 #define REFUSED_WITHIN 512 /* bytes of the frame of __pthread_mutex_lock_full and what it calls */
 #define CALLS_MAX      512 /* system call numbers that are looked through for a name */
 
@@ -61,65 +62,66 @@ static const struct name_kind {
 	const char *part;
 	enum cprof_lock_kind kind;
 	bool no_words; /* a lock of a library whose bytes hold no owner */
+	bool parks;    /* threads wait for a word of their own, which is not in the lock */
 } name_kinds[] = {
-	{ "lll_lock_wait_private", CPROF_LOCK_INTERNAL, false },
-	{ "_M_futex_wait_until", CPROF_LOCK_FUTURE, false },
-	{ "std::__detail::__platform_wait", CPROF_LOCK_ATOMIC, true },
-	{ "std::__atomic_wait_address", CPROF_LOCK_ATOMIC, true },
+	{ "lll_lock_wait_private", CPROF_LOCK_INTERNAL, false, false },
+	{ "_M_futex_wait_until", CPROF_LOCK_FUTURE, false, false },
+	{ "std::__detail::__platform_wait", CPROF_LOCK_ATOMIC, true, false },
+	{ "std::__atomic_wait_address", CPROF_LOCK_ATOMIC, true, false },
 	/* Rust, as v0 and as legacy symbols have it: "<a::Mutex>::lock" and "a::Mutex::lock". */
-	{ "mutex::futex::Mutex", CPROF_LOCK_MUTEX_RUST, true },
-	{ "futex_mutex::Mutex", CPROF_LOCK_MUTEX_RUST, true },
-	{ "parking_lot::raw_mutex", CPROF_LOCK_MUTEX_RUST, true },
-	{ "condvar::futex::Condvar", CPROF_LOCK_CONDVAR, true },
-	{ "futex_condvar::Condvar", CPROF_LOCK_CONDVAR, true },
-	{ "rwlock::futex::RwLock>::read", CPROF_LOCK_RWLOCK_READ, true },
-	{ "rwlock::futex::RwLock::read", CPROF_LOCK_RWLOCK_READ, true },
-	{ "futex_rwlock::RwLock::read", CPROF_LOCK_RWLOCK_READ, true },
-	{ "rwlock::futex::RwLock", CPROF_LOCK_RWLOCK_WRITE, true },
-	{ "futex_rwlock::RwLock", CPROF_LOCK_RWLOCK_WRITE, true },
-	{ "once::futex::Once", CPROF_LOCK_ONCE, true },
-	{ "RawRwLock::lock_shared", CPROF_LOCK_RWLOCK_READ, true },
-	{ "RawRwLock>::lock_shared", CPROF_LOCK_RWLOCK_READ, true },
-	{ "parking_lot::raw_rwlock", CPROF_LOCK_RWLOCK_WRITE, true },
-	{ "parking_lot::condvar", CPROF_LOCK_CONDVAR, true },
+	{ "mutex::futex::Mutex", CPROF_LOCK_MUTEX_RUST, true, false },
+	{ "futex_mutex::Mutex", CPROF_LOCK_MUTEX_RUST, true, false },
+	{ "parking_lot::raw_mutex", CPROF_LOCK_MUTEX_RUST, true, true },
+	{ "condvar::futex::Condvar", CPROF_LOCK_CONDVAR, true, false },
+	{ "futex_condvar::Condvar", CPROF_LOCK_CONDVAR, true, false },
+	{ "rwlock::futex::RwLock>::read", CPROF_LOCK_RWLOCK_READ, true, false },
+	{ "rwlock::futex::RwLock::read", CPROF_LOCK_RWLOCK_READ, true, false },
+	{ "futex_rwlock::RwLock::read", CPROF_LOCK_RWLOCK_READ, true, false },
+	{ "rwlock::futex::RwLock", CPROF_LOCK_RWLOCK_WRITE, true, false },
+	{ "futex_rwlock::RwLock", CPROF_LOCK_RWLOCK_WRITE, true, false },
+	{ "once::futex::Once", CPROF_LOCK_ONCE, true, false },
+	{ "RawRwLock::lock_shared", CPROF_LOCK_RWLOCK_READ, true, true },
+	{ "RawRwLock>::lock_shared", CPROF_LOCK_RWLOCK_READ, true, true },
+	{ "parking_lot::raw_rwlock", CPROF_LOCK_RWLOCK_WRITE, true, true },
+	{ "parking_lot::condvar", CPROF_LOCK_CONDVAR, true, true },
 	/* The standard library's; parking_lot has a thread_parker of its own under each of its locks. */
-	{ "thread_parking::", CPROF_LOCK_PARK, true },
-	{ "sys_common::thread_parker", CPROF_LOCK_PARK, true },
-	{ "rwlock_rdlock", CPROF_LOCK_RWLOCK_READ, false },
-	{ "rwlock_timedrdlock", CPROF_LOCK_RWLOCK_READ, false },
-	{ "rwlock_clockrdlock", CPROF_LOCK_RWLOCK_READ, false },
-	{ "rwlock_wrlock", CPROF_LOCK_RWLOCK_WRITE, false },
-	{ "rwlock_timedwrlock", CPROF_LOCK_RWLOCK_WRITE, false },
-	{ "rwlock_clockwrlock", CPROF_LOCK_RWLOCK_WRITE, false },
-	{ "mutex_lock", CPROF_LOCK_MUTEX, false },
-	{ "mutex_timedlock", CPROF_LOCK_MUTEX, false },
-	{ "mutex_clocklock", CPROF_LOCK_MUTEX, false },
-	{ "mutex_cond_lock", CPROF_LOCK_MUTEX, false },
-	{ "mtx_lock", CPROF_LOCK_MUTEX, false },
-	{ "mtx_timedlock", CPROF_LOCK_MUTEX, false },
-	{ "cond_wait", CPROF_LOCK_CONDVAR, false },
-	{ "cond_timedwait", CPROF_LOCK_CONDVAR, false },
-	{ "cond_clockwait", CPROF_LOCK_CONDVAR, false },
-	{ "cnd_wait", CPROF_LOCK_CONDVAR, false },
-	{ "cnd_timedwait", CPROF_LOCK_CONDVAR, false },
-	{ "sem_wait", CPROF_LOCK_SEMAPHORE, false },
-	{ "sem_timedwait", CPROF_LOCK_SEMAPHORE, false },
-	{ "sem_clockwait", CPROF_LOCK_SEMAPHORE, false },
-	{ "barrier_wait", CPROF_LOCK_BARRIER, false },
-	{ "pthread_once", CPROF_LOCK_ONCE, false },
-	{ "pthread_join", CPROF_LOCK_JOIN, false },
-	{ "clockjoin", CPROF_LOCK_JOIN, false },
-	{ "timedjoin", CPROF_LOCK_JOIN, false },
-	{ "thrd_join", CPROF_LOCK_JOIN, false },
+	{ "thread_parking::", CPROF_LOCK_PARK, true, false },
+	{ "sys_common::thread_parker", CPROF_LOCK_PARK, true, false },
+	{ "rwlock_rdlock", CPROF_LOCK_RWLOCK_READ, false, false },
+	{ "rwlock_timedrdlock", CPROF_LOCK_RWLOCK_READ, false, false },
+	{ "rwlock_clockrdlock", CPROF_LOCK_RWLOCK_READ, false, false },
+	{ "rwlock_wrlock", CPROF_LOCK_RWLOCK_WRITE, false, false },
+	{ "rwlock_timedwrlock", CPROF_LOCK_RWLOCK_WRITE, false, false },
+	{ "rwlock_clockwrlock", CPROF_LOCK_RWLOCK_WRITE, false, false },
+	{ "mutex_lock", CPROF_LOCK_MUTEX, false, false },
+	{ "mutex_timedlock", CPROF_LOCK_MUTEX, false, false },
+	{ "mutex_clocklock", CPROF_LOCK_MUTEX, false, false },
+	{ "mutex_cond_lock", CPROF_LOCK_MUTEX, false, false },
+	{ "mtx_lock", CPROF_LOCK_MUTEX, false, false },
+	{ "mtx_timedlock", CPROF_LOCK_MUTEX, false, false },
+	{ "cond_wait", CPROF_LOCK_CONDVAR, false, false },
+	{ "cond_timedwait", CPROF_LOCK_CONDVAR, false, false },
+	{ "cond_clockwait", CPROF_LOCK_CONDVAR, false, false },
+	{ "cnd_wait", CPROF_LOCK_CONDVAR, false, false },
+	{ "cnd_timedwait", CPROF_LOCK_CONDVAR, false, false },
+	{ "sem_wait", CPROF_LOCK_SEMAPHORE, false, false },
+	{ "sem_timedwait", CPROF_LOCK_SEMAPHORE, false, false },
+	{ "sem_clockwait", CPROF_LOCK_SEMAPHORE, false, false },
+	{ "barrier_wait", CPROF_LOCK_BARRIER, false, false },
+	{ "pthread_once", CPROF_LOCK_ONCE, false, false },
+	{ "pthread_join", CPROF_LOCK_JOIN, false, false },
+	{ "clockjoin", CPROF_LOCK_JOIN, false, false },
+	{ "timedjoin", CPROF_LOCK_JOIN, false, false },
+	{ "thrd_join", CPROF_LOCK_JOIN, false, false },
 };
 
 static const struct name_kind *kind_by_names(const struct cprof_lock_wait_input *input)
 {
-	static const struct name_kind unknown = { "", CPROF_LOCK_NONE, false };
-	size_t n = input->n_names < NAMES_MAX ? input->n_names : NAMES_MAX;
-	for (size_t i = 0; i < n; i++) {
+	static const struct name_kind unknown = { "", CPROF_LOCK_NONE, false, false };
+	for (size_t i = 0; i < input->n_names && i < FAR_NAMES_MAX; i++) {
 		for (size_t k = 0; k < sizeof(name_kinds) / sizeof(name_kinds[0]); k++) {
-			if (strstr(input->names[i], name_kinds[k].part))
+			if ((i < NAMES_MAX || name_kinds[k].parks) &&
+			    strstr(input->names[i], name_kinds[k].part))
 				return &name_kinds[k];
 		}
 	}
@@ -253,6 +255,24 @@ static bool try_glibc_rwlock(const struct cprof_lock_wait_input *input, enum cpr
 	return true;
 }
 
+/* Without names the numbers are a rwlock's only where its words name a writer that lives. */
+static bool try_unnamed_rwlock(const struct cprof_lock_wait_input *input,
+			       const struct futex_call *call, struct cprof_lock_wait *ret)
+{
+	static const enum cprof_lock_kind kinds[] = { CPROF_LOCK_RWLOCK_WRITE,
+						      CPROF_LOCK_RWLOCK_READ };
+	if (call->command != FUTEX_WAIT_BITSET || call->value != 3)
+		return false;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct cprof_lock_word word;
+		if (cprof_lock_word_glibc_rwlock(input->memory, rwlock_start(kinds[i], call),
+						 &word) &&
+		    word.plausible && owner_lives(input, call, word.owner))
+			return try_glibc_rwlock(input, kinds[i], call, ret);
+	}
+	return false;
+}
+
 /* pthread_join waits, shared, for the kernel to clear the thread id in the thread's descriptor. */
 static bool try_join(const struct cprof_lock_wait_input *input, const struct futex_call *call,
 		     struct cprof_lock_wait *ret)
@@ -288,8 +308,7 @@ static bool is_rwlock(enum cprof_lock_kind kind)
 static bool is_refused(const struct cprof_lock_wait_input *input, const struct futex_call *call)
 {
 	const uint64_t sp = input->call->sp, args3 = input->call->args[3];
-	return !call->shared && call->value == 0 && !args3 && call->addr >= sp &&
-	       call->addr - sp < REFUSED_WITHIN;
+	return call->value == 0 && !args3 && call->addr >= sp && call->addr - sp < REFUSED_WITHIN;
 }
 
 static void decode_wait(const struct cprof_lock_wait_input *input, const struct futex_call *call,
@@ -301,15 +320,20 @@ static void decode_wait(const struct cprof_lock_wait_input *input, const struct 
 	if (mutex && !row->no_words && is_refused(input, call)) {
 		ret->kind = CPROF_LOCK_MUTEX_PI;
 		ret->refused = true;
+		ret->shared = call->shared;
 		return;
 	}
 	ret->kind = named == CPROF_LOCK_NONE ? CPROF_LOCK_FUTEX : named;
+	if (row->parks)
+		ret->addr = 0;
 	if (row->no_words)
 		return;
 	if (is_rwlock(named)) {
 		try_glibc_rwlock(input, named, call, ret);
 		return;
 	}
+	if (named == CPROF_LOCK_NONE && try_unnamed_rwlock(input, call, ret))
+		return;
 	/* Re-taking the mutex at the end of a wait for a condition is waiting for the mutex. */
 	if (mutex || named == CPROF_LOCK_NONE || named == CPROF_LOCK_CONDVAR) {
 		if (try_word_with_owner(input, call, mutex, ret) ||

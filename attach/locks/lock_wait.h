@@ -39,7 +39,8 @@ struct cprof_lock_wait_input {
 
 struct cprof_lock_wait {
 	enum cprof_lock_kind kind; /* NONE: not waiting for a lock */
-	uint64_t addr;   /* of the lock object where that is known, else of the futex word */
+	uint64_t
+		addr; /* of the lock object where that is known, else of the futex word; 0: that is none of the lock's */
 	pid_t owner;     /* tid in our /proc; 0: not known */
 	pid_t owner_pid; /* its process, where that is another than the target; 0: the target */
 	char owner_process[CPROF_THREAD_NAME_MAX]; /* and what that is called */
@@ -48,6 +49,7 @@ struct cprof_lock_wait {
 	uint32_t readers;   /* rwlock: held by so many readers */
 	bool timed;         /* the wait ends by itself */
 	bool refused; /* a PI mutex whose wait the kernel refused, since it would never end: glibc sleeps for ever then, and nothing says for which */
+	bool shared;  /* of one that was refused: who waits for it may be of another process */
 	const char *call; /* name of the system call, "" where not in one; static */
 };
 

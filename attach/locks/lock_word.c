@@ -148,6 +148,22 @@ bool cprof_lock_word_glibc_rwlock(const struct cprof_memory *memory, uint64_t ad
 	return true;
 }
 
+uint32_t cprof_lock_word_beside(const struct cprof_memory *memory, uint64_t addr, uint32_t op,
+				uint32_t val)
+{
+	uint32_t words[3] = { 0 };
+	addr += CPROF_LOCK_WORD_OWNER_OFFSET;
+	if ((op & (uint32_t)FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET || (val != 2 && val != 3))
+		return memory->read(memory->ctx, addr, words, sizeof(*words)) ? words[0] : 0;
+	if (!memory->read(memory->ctx, addr, words, sizeof(words)))
+		return 0;
+	for (size_t i = 0; i < 2; i++) {
+		if (words[i])
+			return words[i];
+	}
+	return words[2];
+}
+
 /* pthread_mutex_t of musl: int type, lock, waiters. A normal mutex holds EBUSY while it is locked. */
 struct musl_mutex {
 	int32_t type, lock, waiters;

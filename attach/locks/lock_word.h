@@ -76,6 +76,14 @@ bool cprof_lock_word_glibc_rwlock(const struct cprof_memory *memory, uint64_t ad
 bool cprof_lock_word_musl_mutex(const struct cprof_memory *memory, uint64_t addr,
 				struct cprof_lock_word *ret);
 
+/*
+ * Who holds the glibc lock that a futex call `op` waits for with `val`, by what stands behind the futex word at `addr` where a
+ * mutex has its owner, or a rwlock its writer: 12 or 16 bytes behind its two words, with zeros between. 0: nobody, or unreadable.
+ * Any memory may stand there: to be believed only where it is the number of a thread.
+ */
+uint32_t cprof_lock_word_beside(const struct cprof_memory *memory, uint64_t addr, uint32_t op,
+				uint32_t val);
+
 /* A word that the kernel knows to hold a thread id (PI, robust). */
 bool cprof_lock_word_owned(const struct cprof_memory *memory, uint64_t addr,
 			   struct cprof_lock_word *ret);

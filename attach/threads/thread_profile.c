@@ -39,7 +39,7 @@ static struct cprof_error *add_thread(struct cprof_session *session, struct cpro
 #define LABEL(...) labels[n++] = (struct cprof_builder_label){ __VA_ARGS__ }
 	LABEL(.key = "state", .str = state_word(thread->state));
 	LABEL(.key = "wait", .str = cprof_thread_words_reason(thread));
-	if (thread->wait.kind != CPROF_LOCK_NONE && !thread->wait.refused) {
+	if (thread->wait.addr && !thread->wait.refused) {
 		snprintf(lock, sizeof(lock), "0x%llx", (unsigned long long)thread->wait.addr);
 		LABEL(.key = "lock", .str = lock);
 	}

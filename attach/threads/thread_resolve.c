@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 
 /* Physical frames whose names are looked at, and functions inlined there. */
-#define LEAF_FRAMES  6
-#define LEAF_NAMES   12
+#define LEAF_FRAMES  10
+#define LEAF_NAMES   16
 #define PI_CHAIN_MAX 64 /* threads that wait for each other's PI mutexes */
 
 /* ---- ids ---- */
@@ -236,7 +236,8 @@ static size_t refused_owner(const struct cprof_thread_snapshot *snapshot, size_t
 			break;
 		last = next;
 	}
-	return n > 1 && last == refused ? CPROF_LOCK_GRAPH_NONE : last;
+	const bool elsewhere = n == 0 && snapshot->threads[refused].wait.shared;
+	return (n > 1 || elsewhere) && last == refused ? CPROF_LOCK_GRAPH_NONE : last;
 }
 
 static void find_refused(struct cprof_thread_snapshot *snapshot)

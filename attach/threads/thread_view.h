@@ -31,6 +31,7 @@ struct cprof_thread_view {
 	struct cprof_thread_snapshot before, now;
 	bool fresh; /* `now` is of the present round: the process has not ended meanwhile */
 	bool mute;  /* its memory does not answer: rows only */
+	bool told_of_untold; /* threads_run.c's: locks were told of that do not say who holds them */
 };
 
 /* See whether the memory of `target` answers; the session takes only targets whose does. */

@@ -72,8 +72,9 @@ static void put_lock(const struct cprof_thread_snapshot *snapshot,
 		return;
 	}
 	if (wait->refused)
-		cprof_buffer_puts(out, " that would never be free, as the kernel said,");
-	else
+		cprof_buffer_printf(out, " that would never be free, as the kernel said%s",
+				    owner ? "," : "");
+	else if (wait->addr)
 		cprof_buffer_printf(out, " 0x%" PRIx64, wait->addr);
 	if (owner == thread)
 		cprof_buffer_puts(out, " held by itself");

@@ -11,6 +11,7 @@
 #include "attach/threads/thread_across.h"
 #include "attach/threads/thread_profile.h"
 #include "attach/threads/thread_text.h"
+#include "attach/threads/thread_untold.h"
 #include "attach/threads/thread_view.h"
 #include "base/cleanup.h"
 
@@ -131,14 +132,14 @@ static void tell_means(const struct threads *threads, const struct cprof_thread_
 }
 
 /* A note for each: its first line, and those that go on with it. */
-static void note_deadlocks(struct cprof_run_log *log, const char *text)
+static void note_lines(struct cprof_run_log *log, enum cprof_note_kind kind, const char *text)
 {
 	for (const char *at = text; *at;) {
 		const char *end = strchrnul(at, '\n');
 		while (*end && end[1] == ' ')
 			end = strchrnul(end + 1, '\n');
 		if (end > at)
-			cprof_run_log_note(log, CPROF_NOTE_FOUND, "%.*s", (int)(end - at), at);
+			cprof_run_log_note(log, kind, "%.*s", (int)(end - at), at);
 		at = *end ? end + 1 : end;
 	}
 }
@@ -147,7 +148,21 @@ static void tell_deadlocks(struct cprof_run_log *log, const struct cprof_thread_
 {
 	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
 	cprof_thread_text_deadlocks(now, &text);
-	note_deadlocks(log, cprof_buffer_text(&text));
+	note_lines(log, CPROF_NOTE_FOUND, cprof_buffer_text(&text));
+}
+
+/* Once for each process: with -repeat they would be told of again and again. */
+static struct cprof_error *tell_of_untold(const struct threads *threads,
+					  struct cprof_thread_view *view)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+	if (view->told_of_untold)
+		return NULL;
+	struct cprof_error *err = cprof_thread_untold_put(&view->now, &view->names, &text);
+	view->told_of_untold = !err && text.len != 0;
+	if (view->told_of_untold)
+		note_lines(threads->run->log, CPROF_NOTE_WARNING, cprof_buffer_text(&text));
+	return err;
 }
 
 static bool is_looked_at(const struct threads *threads, pid_t pid)
@@ -280,7 +295,7 @@ static struct cprof_error *hand_out_across(struct threads *threads,
 	log->counts.deadlocks += across->n;
 	cprof_thread_across_tell(across, threads->views, &told);
 	if (threads->snapshot <= TOLD_MAX)
-		note_deadlocks(log, cprof_buffer_text(&told));
+		note_lines(log, CPROF_NOTE_FOUND, cprof_buffer_text(&told));
 	if (!request->print || request->go_words)
 		return NULL;
 	struct cprof_error *err = cprof_thread_across_write(across, threads->views, &text);
@@ -301,7 +316,9 @@ static struct cprof_error *snapshot_all(struct threads *threads, bool first)
 		if (!threads->views[i].fresh)
 			continue;
 		tell(threads, &threads->views[i]);
-		err = print(threads, &threads->views[i]);
+		err = tell_of_untold(threads, &threads->views[i]);
+		if (!err)
+			err = print(threads, &threads->views[i]);
 	}
 	if (!err)
 		err = hand_out_across(threads, &across);
@@ -396,7 +413,8 @@ static struct cprof_error *snapshot_core(struct threads *threads)
 	if (err)
 		return cprof_error_wrap(err, "%s", threads->request->core);
 	tell(threads, view);
-	return print(threads, view);
+	err = tell_of_untold(threads, view);
+	return err ? err : print(threads, view);
 }
 
 /* ---- the run ---- */

@@ -445,10 +445,8 @@ void cprof_wait_pair_read_owners(struct cprof_wait_pair *pair, const struct cpro
 						    .futex_val = at.val };
 		enum cprof_wait_kind kind = cprof_wait_kind_by_number(&as_wait);
 		uint32_t word = 0;
-		if (kind == CPROF_WAIT_MUTEX &&
-		    memory->read(memory->ctx, at.addr + CPROF_LOCK_WORD_OWNER_OFFSET, &word,
-				 sizeof(word)))
-			thread->owner = word;
+		if (kind == CPROF_WAIT_MUTEX || kind == CPROF_WAIT_RWLOCK)
+			thread->owner = cprof_lock_word_beside(memory, at.addr, at.op, at.val);
 		if (kind == CPROF_WAIT_PI_MUTEX &&
 		    memory->read(memory->ctx, at.addr, &word, sizeof(word)))
 			thread->owner = cprof_futex_word_owner(word);

@@ -158,12 +158,11 @@ struct cprof_wait cprof_wait_sleeper_wait(const struct cprof_wait_sleeper *sleep
 		.futex_val = (uint32_t)call->args[2],
 		.addr = blocked ? call->args[0] : 0,
 	};
-	/* What stands where a pthread mutex has its owner; believed only where kind and thread ids agree with it. */
-	uint32_t owner;
-	if (blocked && cprof_wait_is_futex(wait.syscall) &&
-	    cprof_target_mem_read(&intake->process->mem, wait.addr + CPROF_LOCK_WORD_OWNER_OFFSET,
-				  &owner, sizeof(owner)))
-		wait.owner_tid = owner;
+	/* Believed only where kind and thread ids agree with it. */
+	const struct cprof_memory memory = cprof_target_mem_view(&intake->process->mem);
+	if (blocked && cprof_wait_is_futex(wait.syscall))
+		wait.owner_tid =
+			cprof_lock_word_beside(&memory, wait.addr, wait.futex_op, wait.futex_val);
 	cprof_wait_intake_find_owner(&wait);
 	return wait;
 }

@@ -179,11 +179,10 @@ static void put_sleeper(void *ctx, const struct cprof_wait_edges_sleeper *sleepe
 	struct bpf_tier *tier = ctx;
 	struct bpf_map *threads = tier->skel->maps.threads;
 	const uint32_t tid = (uint32_t)sleeper->tid;
+	const struct cprof_memory memory = cprof_target_mem_view(&tier->intake->process->mem);
 	uint32_t owner = 0; /* as the program reads it where a wait begins */
 	if (sleeper->nr == SYS_futex)
-		cprof_target_mem_read(&tier->intake->process->mem,
-				      sleeper->addr + CPROF_LOCK_WORD_OWNER_OFFSET, &owner,
-				      sizeof(owner));
+		owner = cprof_lock_word_beside(&memory, sleeper->addr, sleeper->op, sleeper->val);
 	const struct cprof_wait_bpf_thread thread = {
 		.asleep_since_ns = sleeper->now_ns,
 		.owner = owner,

@@ -473,7 +473,7 @@ static bool by_rule(struct cprof_walk *w, struct cprof_walk_caller *caller)
 		cprof_walk_interpreted(w);
 	if (is_strange(w, rule, caller) && !ask_pushed(w, caller))
 		ask_code(w, caller);
-	if (rule->doubted && rule->cfa == CPROF_CFA_EXPR)
+	if (rule->switches)
 		return cprof_walk_called_this(w, caller);
 	return (!rule->guessed && !rule->doubted && !doubtful(w, rule) &&
 		(!w->live || !unanchored(w) || caller->interrupted)) ||

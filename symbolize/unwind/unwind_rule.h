@@ -50,7 +50,8 @@ struct cprof_unwind_rule {
 	bool doubted; /* told, but to be believed only where a call stands before the return address */
 	bool generated; /* by the tables of what has made the code (unwind_java.h): a return address there needs no call before it */
 	bool interpreted; /* its method is told by the frame, not by the code address */
-	uint8_t zeros[2]; /* in the place of padding: rules are compared as bytes */
+	bool switches; /* to another stack: doubted, and to be believed only where this function itself was called there */
+	uint8_t zeros[1]; /* in the place of padding: rules are compared as bytes */
 	int32_t offset;
 	int32_t add;
 	struct cprof_unwind_place ra;

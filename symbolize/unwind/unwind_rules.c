@@ -284,6 +284,15 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 	if (!where->by_code && cprof_unwind_java_rule(rules->arch, where->java, where->memory,
 						      where->bytes, where->code, &rule))
 		return intern(rules, &rule);
+	if (!where->by_code && where->code.is_return &&
+	    cprof_unwind_switch_is_root(rules->arch, where->bytes, where->code.addr)) {
+		memset(&rule, 0, sizeof(rule)); /* padding too */
+		rule.root = true;
+		return intern(rules, &rule);
+	}
+	if (!where->by_code && where->code.is_return &&
+	    cprof_unwind_switch_kept_rule(rules->arch, where->bytes, where->code.addr, &rule))
+		return intern(rules, &rule);
 	if (!where->by_code &&
 	    (learn_switch(rules, where, &rule) || learn_cfi(rules, where, steps, &rule)))
 		return intern(rules, &rule);

@@ -12,17 +12,19 @@
 
 #define RETURN_BYTES 8 /* of take_return(), without a pop */
 
-enum { RBP = 6, RSP = 7 };
+#define KEPT_CODE 96 /* bytes behind a call for the time, to the function's end */
+
+enum { RBP = 6, RSP = 7, R12 = 12 };
 
 struct code {
-	uint8_t bytes[CODE_MAX];
+	uint8_t bytes[KEPT_CODE];
 	size_t n, at;
 };
 
-static bool fetch(const struct cprof_memory *memory, uint64_t pc, struct code *code)
+static bool fetch(const struct cprof_memory *memory, uint64_t pc, size_t max, struct code *code)
 {
 	code->at = 0;
-	for (code->n = CODE_MAX; code->n >= CODE_MIN; code->n -= CODE_STEP) {
+	for (code->n = max; code->n >= CODE_MIN; code->n -= CODE_STEP) {
 		if (memory->read(memory->ctx, pc, code->bytes, code->n))
 			return true;
 	}
@@ -168,7 +170,7 @@ bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_
 	struct code code;
 	struct cprof_unwind_switch found = { .n = 0 };
 	bool pops = false;
-	if (arch->elf_machine != EM_X86_64 || !fetch(memory, pc, &code) ||
+	if (arch->elf_machine != EM_X86_64 || !fetch(memory, pc, CODE_MAX, &code) ||
 	    (!from_goroutine(&code, &found, &pops) && !from_thread(&code, &found, &pops) &&
 	     !from_callback(&code, &found, &pops)))
 		return false;
@@ -177,7 +179,7 @@ bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_
 	*ret_switch = found;
 	memset(ret_rule, 0, sizeof(*ret_rule)); /* padding too: rules are compared as bytes */
 	ret_rule->cfa = CPROF_CFA_EXPR;
-	ret_rule->doubted = true;
+	ret_rule->doubted = ret_rule->switches = true;
 	ret_rule->ra = (struct cprof_unwind_place){ .from = CPROF_FROM_CFA, .offset = -8 };
 	ret_rule->ra.reg = arch->ra;
 	if (pops)
@@ -185,6 +187,77 @@ bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_
 			.reg = RBP, .from = CPROF_FROM_CFA, .offset = -16
 		};
 	return true;
+}
+
+/* Where in the code these bytes are, from `at` on; SIZE_MAX: nowhere. */
+static size_t find_bytes(const struct code *code, size_t at, const char *bytes, size_t n)
+{
+	const uint8_t *found =
+		at < code->n ? memmem(code->bytes + at, code->n - at, bytes, n) : NULL;
+	return found ? (size_t)(found - code->bytes) : SIZE_MAX;
+}
+
+/* add $n,%rsp; perhaps pop %rbp; ret. How much that takes off the stack, the return address left out. */
+static bool take_frame_end(struct code *code, uint8_t *ret_bytes)
+{
+	if (!take(code, "\x48\x83\xc4", 3, 1))
+		return false;
+	*ret_bytes = code->bytes[code->at - 1];
+	if (take(code, "\x5d", 1, 0))
+		*ret_bytes += 8;
+	return *ret_bytes >= 8 && *ret_bytes < 64 && *ret_bytes % 8 == 0 &&
+	       take(code, "\xc3", 1, 0);
+}
+
+bool cprof_unwind_switch_kept_rule(const struct cprof_arch *arch, const struct cprof_memory *memory,
+				   uint64_t pc, struct cprof_unwind_rule *ret_rule)
+{
+	static const char back[] = "\x4c\x89\xe4"; /* mov %r12,%rsp */
+	static const char end[] = "\x48\x83\xc4";  /* add $n,%rsp */
+	struct code code;
+	uint8_t bytes;
+	if (arch->elf_machine != EM_X86_64 || !fetch(memory, pc, KEPT_CODE, &code))
+		return false;
+	const size_t at = find_bytes(&code, 0, back, sizeof(back) - 1);
+	code.at = at == SIZE_MAX ? SIZE_MAX : find_bytes(&code, at, end, sizeof(end) - 1);
+	if (code.at == SIZE_MAX || !take_frame_end(&code, &bytes))
+		return false;
+	memset(ret_rule, 0, sizeof(*ret_rule)); /* padding too: rules are compared as bytes */
+	ret_rule->cfa = CPROF_CFA_REG;
+	ret_rule->cfa_reg = R12;
+	ret_rule->offset = bytes + 8;
+	ret_rule->doubted = ret_rule->switches = true;
+	ret_rule->ra = (struct cprof_unwind_place){ .from = CPROF_FROM_CFA, .offset = -8 };
+	ret_rule->ra.reg = arch->ra;
+	ret_rule->places[ret_rule->n_places++] =
+		(struct cprof_unwind_place){ .reg = RBP, .from = CPROF_FROM_CFA, .offset = -16 };
+	return true;
+}
+
+static bool reads_as(const struct cprof_memory *memory, uint64_t addr, const char *want, size_t n)
+{
+	uint8_t bytes[16];
+	return n <= sizeof(bytes) && memory->read(memory->ctx, addr, bytes, n) &&
+	       memcmp(bytes, want, n) == 0;
+}
+
+bool cprof_unwind_switch_is_root(const struct cprof_arch *arch, const struct cprof_memory *memory,
+				 uint64_t pc)
+{
+	/* Before mcall's call, with Go's closure in rdx: push %rax; mov (%rdx),%r12; call *%r12. Up to Go 1.16 it is in rdi. */
+	static const char with_r12[] = "\x50\x4c\x8b\x22\x41\xff\xd4",
+			  with_rdi[] = "\x50\x48\x89\xfa\x48\x8b\x3f\xff\xd7";
+	/* Behind clone's: mov $111,%edi; mov $SYS_exit,%eax; syscall */
+	static const char exit_111[] = "\xbf\x6f\x00\x00\x00\xb8\x3c\x00\x00\x00\x0f\x05";
+	if (arch->elf_machine != EM_X86_64)
+		return false;
+	if (reads_as(memory, pc, exit_111, sizeof(exit_111) - 1))
+		return true;
+	const bool is_mcall =
+		reads_as(memory, pc - (sizeof(with_r12) - 1), with_r12, sizeof(with_r12) - 1) ||
+		reads_as(memory, pc - (sizeof(with_rdi) - 1), with_rdi, sizeof(with_rdi) - 1);
+	/* And behind it, where it must not come: pop %rax, after a nop perhaps. */
+	return is_mcall && (reads_as(memory, pc, "\x58", 1) || reads_as(memory, pc, "\x90\x58", 2));
 }
 
 /* The way back ends at `end`: is it one to a goroutine's stack, and where does it begin? */

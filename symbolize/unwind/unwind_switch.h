@@ -6,6 +6,9 @@
  * information tells, and what Go's says is of the goroutine's stack; but the instructions behind the call do tell, in
  * programs without symbols as well.
  *
+ * Go asks the kernel's page for the time on the scheduler's stack too, and keeps its own stack pointer in r12 meanwhile (nanotime1,
+ * time.now), a register that C gives back as it was.
+ *
  * The other way round, Go that C calls is on a goroutine's stack, and comes back to C's by the frame pointer (cgocallback).
  *
  * Source of truth: the Go distribution, src/runtime/asm_amd64.s (asmcgocall, cgocallback; the same from Go 1.16 to 1.26 but for the
@@ -32,6 +35,20 @@ struct cprof_unwind_switch {
 bool cprof_unwind_switch_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
 			      uint64_t pc, struct cprof_unwind_switch *ret_switch,
 			      struct cprof_unwind_rule *ret_rule);
+
+/*
+ * Is `pc` the return address of a call during which r12 is the stack pointer to come back to? Then `ret_rule` is the rule of the
+ * frame that called, whole.
+ */
+bool cprof_unwind_switch_kept_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
+				   uint64_t pc, struct cprof_unwind_rule *ret_rule);
+
+/*
+ * Is `pc` the return address of a call that does not return, made where a stack begins: Go's mcall, which has left a goroutine's stack for
+ * the scheduler's and never comes back, or clone, whose thread ends when its function does? What lies above there is of no call.
+ */
+bool cprof_unwind_switch_is_root(const struct cprof_arch *arch, const struct cprof_memory *code,
+				 uint64_t pc);
 
 /*
  * A call out of a goroutine's stack. During it the thread's stack has at `ret_at`, where the call left its return address, +

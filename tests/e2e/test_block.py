@@ -388,6 +388,18 @@ class Shapes(harness.TempDir):
                     self.assertTrue(labels["owner"].startswith(f"{other} ("), labels)
                     self.assertTrue(labels["lock"].startswith("0x"), labels)
 
+    def test_a_writer_that_holds_a_rwlock_is_told_of_waits_that_had_begun(self):
+        with harness.Target(["lockers", "rwlock"]) as target:
+            for method in self.METHODS + ("proc",):
+                with self.subTest(method=method):
+                    out = self.path(f"{method}.pb.gz")
+                    result = harness.attach("-p", target.pid, "-mode", "block", "-block-method", method, "-seconds", "0.3",
+                                            "-f", "-o", out)
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    owners = {labels["thread"]: labels.get("owner", "").split(" (")[0]
+                              for _, _, labels in harness.Profile.read(out).samples if "owner" in labels}
+                    self.assertEqual(owners, {"writer": "reader", "reader": "writer"})
+
     def test_thundering_herd_is_told_from_the_wait_that_it_was_woken_from(self):
         """32 threads are woken together and all want the condition's mutex: that part of pthread_cond_wait contends."""
         for method in self.METHODS + ("proc",):

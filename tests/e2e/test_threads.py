@@ -189,6 +189,7 @@ class Threads(TempDir):
             "abba": (2, ["ring-0", "ring-1"], "  1 more wait behind them"),
             "three": (3, ["ring-0", "ring-1", "ring-2"], None),
             "pi": (3, ["ring-0", "ring-1", "ring-2"], None),
+            "pirobust": (2, ["ring-0", "ring-1"], None),
             "rwlock": (2, ["writer", "reader"], None),
             "self": (1, ["twice"], None),
         }
@@ -209,6 +210,14 @@ class Threads(TempDir):
                         self.assertRegex(self.err, r"(?m)^warning: (deadlock|.*holds itself).*\n  thread \d+ ")
                 self.text(target.pid, status=0)
 
+    def test_what_may_be_a_deadlock_for_all_that_the_locks_tell_is_said_to_be_so(self):
+        with Target(["lockers", "readers"]) as target:
+            text = self.text(target.pid, "-exit-code", "-repeat", "3", "-every", "1100ms")
+            self.assertNotIn("deadlock", text)
+            said = re.findall(r"(?m)^warning: 2 threads wait for rwlocks, up to .* \(\d+ \"upgrader\", \d+ \"upgrader\"\): .*"
+                              r"whether this is a deadlock cannot be confirmed$", self.err)
+            self.assertEqual(len(said), 1, self.err)
+
     def test_a_deadlock_is_found_with_each_c_library(self):
         for name in ("ring_plain", "ring_musl"):
             if not os.path.exists(target_path(name)):
@@ -228,6 +237,8 @@ class Threads(TempDir):
             self.assertIn("with a timeout", found["gives-up"].about)
             self.assertIn('held by', found["patient"].about)
             self.assertIn('held by', found["chain-waiter"].about)
+            self.text(target.pid, "-repeat", "2", "-every", "1100ms")
+            self.assertNotIn("confirmed", self.err)
 
     def test_a_lock_whose_owner_has_ended_is_told(self):
         with Target(["lockers", "gone"]) as target:

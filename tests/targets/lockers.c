@@ -2,7 +2,7 @@
 /*
  * Threads that wait, each in a function of its own name, on every primitive; or that deadlock.
  *
- *     lockers all | abba | pi | rwlock | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
+ *     lockers all | abba | pi | pirobust | rwlock | readers | three | self | gone | lookalike | crowd N | watched N | exiting | busy N | deep |
  *             vfork | leader
  *
  * Prints "pid N", what to expect, and "ready" once every thread has announced itself and sleeps; how
@@ -290,6 +290,24 @@ static void *rw_reader(void *arg)
 	return NULL;
 }
 
+/* Two that read one each and want to write the other's: a deadlock that the words of the locks do not prove. */
+static pthread_rwlock_t read_by_one[2] = { PTHREAD_RWLOCK_INITIALIZER, PTHREAD_RWLOCK_INITIALIZER };
+
+static NOINLINE void read_then_write(int i)
+{
+	pthread_rwlock_rdlock(&read_by_one[i]);
+	pthread_barrier_wait(&all_hold);
+	pthread_rwlock_wrlock(&read_by_one[1 - i]);
+	KEEP;
+}
+
+static void *rw_upgrader(void *arg)
+{
+	announce("upgrader");
+	read_then_write((int)(intptr_t)arg);
+	return NULL;
+}
+
 static NOINLINE void lock_twice(void)
 {
 	pthread_mutex_lock(&mutex);
@@ -497,6 +515,14 @@ static bool begin(const char *what, int n)
 		for (int i = 0; i < 3; i++)
 			make_mutex(&locks[i], PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, 0, 0);
 		start_ring(3);
+	} else if (strcmp(what, "pirobust") == 0) {
+		for (int i = 0; i < 2; i++)
+			make_mutex(&locks[i], PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, 1, 0);
+		start_ring(2);
+	} else if (strcmp(what, "readers") == 0) {
+		pthread_barrier_init(&all_hold, NULL, 2);
+		start(rw_upgrader, (void *)0);
+		start(rw_upgrader, (void *)1);
 	} else if (strcmp(what, "abba") == 0) {
 		start_ring(2);
 		start(queued, NULL);

@@ -160,11 +160,19 @@ static const struct wait_case wait_cases[] = {
 	{ "Rust's thread::park", SYS_futex, { BASE, PRIVATE_BITSET, 0xffffffff }, { "syscall", "std::sys::pal::unix::futex::futex_wait", "<std::sys::sync::thread_parking::futex::Parker>::park" },
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_PARK, BASE, 0, 0, 0, false },
 	{ "parking_lot parks in its own way: it is the mutex", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::thread_parker::imp::ThreadParker::park", "parking_lot::raw_mutex::RawMutex::lock_slow" },
-	  { 1 }, CPROF_LOCK_MUTEX_RUST, BASE, 0, 0, 0, false },
+	  { 1 }, CPROF_LOCK_MUTEX_RUST, 0, 0, 0, 0, false },
 	{ "parking_lot rwlock, reader", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::parking_lot::park", "<parking_lot::raw_rwlock::RawRwLock>::lock_shared_slow" },
-	  { 1 }, CPROF_LOCK_RWLOCK_READ, BASE, 0, 0, 0, false },
+	  { 1 }, CPROF_LOCK_RWLOCK_READ, 0, 0, 0, 0, false },
 	{ "parking_lot rwlock, writer", SYS_futex, { BASE, PRIVATE_WAIT, 1 }, { "syscall", "parking_lot_core::parking_lot::park", "parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow" },
-	  { 1 }, CPROF_LOCK_RWLOCK_WRITE, BASE, 0, 0, 0, false },
+	  { 1 }, CPROF_LOCK_RWLOCK_WRITE, 0, 0, 0, 0, false },
+	{ "rwlock without names, reader behind a writer", SYS_futex, { BASE + 8, PRIVATE_BITSET, 3 }, { "", "", "" },
+	  { 11, 0, 3, 1, 0, 0, 12, 0 }, CPROF_LOCK_RWLOCK_READ, BASE, 1012, 0, 0, false },
+	{ "rwlock without names, writer behind a writer", SYS_futex, { BASE + 12, PRIVATE_BITSET, 3 }, { "", "", "" },
+	  { 3, 1, 1, 3, 0, 0, 11, 0 }, CPROF_LOCK_RWLOCK_WRITE, BASE, 1011, 0, 0, false },
+	{ "rwlock without names whose writer has ended: just a futex", SYS_futex, { BASE + 12, PRIVATE_BITSET, 3 }, { "", "", "" },
+	  { 3, 1, 1, 3, 0, 0, 99, 0 }, CPROF_LOCK_FUTEX, BASE + 12, 0, 0, 0, false },
+	{ "a futex at 3 with a thread id behind it and no rwlock around", SYS_futex, { BASE + 12, PRIVATE_BITSET, 3 }, { "", "", "" },
+	  { 3, 1, 77, 3, 0, 0, 11, 0 }, CPROF_LOCK_FUTEX, BASE + 12, 0, 0, 0, false },
 	{ "std::atomic::wait with a thread id behind it", SYS_futex, { BASE, PRIVATE_WAIT, 2 }, { "syscall", "std::__detail::__platform_wait<int>", "std::__atomic_wait_address_bare" },
 	  { 2, 0, 12, 1, 0 }, CPROF_LOCK_ATOMIC, BASE, 0, 0, 0, false },
 	{ "a waker is not waiting", SYS_futex, { BASE, 0x81, 1 }, { "", "", "" },
@@ -239,6 +247,64 @@ TEST(lock_wait_decodes_every_primitive_and_believes_no_chance_owner)
 	}
 }
 
+TEST(lock_wait_finds_parking_lot_far_out_but_nobody_else)
+{
+	static const struct {
+		const char *ninth;
+		enum cprof_lock_kind kind;
+	} cases[] = {
+		{ "parking_lot::raw_mutex::RawMutex::lock_slow", CPROF_LOCK_MUTEX_RUST },
+		{ "parking_lot::raw_rwlock::RawRwLock::lock_exclusive_slow",
+		  CPROF_LOCK_RWLOCK_WRITE },
+		{ "my_mutex_lock", CPROF_LOCK_FUTEX },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		const char *const names[] = {
+			"syscall", "", "", "", "", "", "", "", cases[i].ninth
+		};
+		const struct cprof_thread_call call = { .kind = CPROF_CALL_BLOCKED,
+							.nr = SYS_futex,
+							.args = { BASE, PRIVATE_WAIT, 1 } };
+		const struct cprof_lock_wait_input input = { .call = &call,
+							     .names = names,
+							     .n_names = 9,
+							     .memory = &memory,
+							     .thread_of = nobody };
+		struct cprof_lock_wait wait;
+		cprof_lock_wait_decode(&input, &wait);
+		if (wait.kind != cases[i].kind)
+			TEST_FAIL("%s: %s", cases[i].ninth, cprof_lock_kind_name(wait.kind));
+	}
+}
+
+TEST(lock_word_beside_is_a_mutexs_owner_or_a_rwlocks_writer)
+{
+	static const struct {
+		uint64_t at;
+		uint32_t op, val, words[8], want;
+	} cases[] = {
+		{ BASE, PRIVATE_WAIT, 2, { 2, 0, 11 }, 11 },
+		{ BASE, PRIVATE_WAIT, 2, { 2, 0, 0, 12, 13 }, 0 },
+		{ BASE, PRIVATE_BITSET, 2, { 2, 0, 11, 1 }, 11 }, /* with a timeout */
+		{ BASE + 8, PRIVATE_BITSET, 3, { 11, 0, 3, 1, 0, 0, 12 }, 12 },
+		{ BASE + 12, PRIVATE_BITSET, 3, { 3, 1, 1, 3, 0, 0, 13 }, 13 },
+		{ BASE + 12, PRIVATE_BITSET, 0, { 3, 1, 1, 0, 0, 0, 13 }, 0 },
+		{ 0x10, PRIVATE_BITSET, 3, { 0 }, 0 },
+		{ UINT64_MAX, PRIVATE_WAIT, 2, { 0 }, 0 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { 0 };
+		struct cprof_memory memory = { read_bytes, &bytes };
+		memcpy(bytes.words, cases[i].words, sizeof(cases[i].words));
+		uint32_t got =
+			cprof_lock_word_beside(&memory, cases[i].at, cases[i].op, cases[i].val);
+		if (got != cases[i].want)
+			TEST_FAIL("case %zu: %u", i, got);
+	}
+}
+
 TEST(lock_wait_knows_a_mutex_that_the_kernel_refused_by_a_zero_on_the_stack)
 {
 	static const struct {
@@ -248,7 +314,7 @@ TEST(lock_wait_knows_a_mutex_that_the_kernel_refused_by_a_zero_on_the_stack)
 		{ BASE + 16, PRIVATE_BITSET, 0, 0, true },
 		{ BASE + 16, PRIVATE_BITSET, 2, 0, false },
 		{ BASE + 16, PRIVATE_BITSET, 0, 0x7000, false }, /* it ends by itself */
-		{ BASE + 16, SHARED_BITSET, 0, 0, false },  /* who waits for it may be elsewhere */
+		{ BASE + 16, SHARED_BITSET, 0, 0, true }, /* robust ones are waited for as shared ones are */
 		{ BASE - 16, PRIVATE_BITSET, 0, 0, false }, /* not of the stack */
 		{ BASE + 4096, PRIVATE_BITSET, 0, 0, false },
 	};

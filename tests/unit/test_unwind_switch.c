@@ -86,6 +86,79 @@ TEST(a_switch_of_stacks_is_read_off_the_code_behind_the_call)
 	}
 }
 
+TEST(a_stack_pointer_that_is_kept_in_a_register_is_come_back_to)
+{
+#define CODE(text)                                                                                 \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+#define TIME     "\x48\x8b\x04\x24\x48\x8b\x54\x24\x08"
+#define BACK_R12 "\x4c\x89\xe4\x48\x8b\x4c\x24\x08"
+	static const struct {
+		const char *what;
+		struct bytes code;
+		int32_t offset; /* of the CFA from r12; 0: no such code */
+	} cases[] = {
+		{ "nanotime1, Go 1.18",
+		  CODE(TIME BACK_R12 "\x48\x8b\x6c\x24\x10\x48\x83\xc4\x18\xc3"), 32 },
+		{ "nanotime1, Go 1.26", CODE(TIME BACK_R12 "\x48\x83\xc4\x10\x5d\xc3"), 32 },
+		{ "a frame is left before", CODE("\x48\x83\xc4\x10\x5d\xc3" BACK_R12), 0 },
+		{ "it does not return", CODE(TIME BACK_R12 "\x48\x83\xc4\x10\x90"), 0 },
+		{ "odd size", CODE(TIME BACK_R12 "\x48\x83\xc4\x11\xc3"), 0 },
+		{ "no size", CODE(TIME BACK_R12 "\x48\x83\xc4\x00\xc3"), 0 },
+		{ "negative size", CODE(TIME BACK_R12 "\x48\x83\xc4\x80\xc3"), 0 },
+		{ "cut off", CODE(TIME BACK_R12 "\x48\x83"), 0 },
+		{ "another register", CODE(TIME "\x4c\x89\xec\x48\x83\xc4\x10\x5d\xc3"), 0 },
+		{ "nothing", CODE(""), 0 },
+	};
+#undef CODE
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes code = cases[i].code;
+		const struct cprof_memory memory = { .read = read_bytes, .ctx = &code };
+		struct cprof_unwind_rule rule = { .offset = 0 };
+		bool is = cprof_unwind_switch_kept_rule(&cprof_arch_x86_64, &memory, 0, &rule);
+		if (is != (cases[i].offset != 0) || rule.offset != cases[i].offset ||
+		    rule.switches != is)
+			TEST_FAIL("%s: %d, offset %d", cases[i].what, is, rule.offset);
+	}
+}
+
+TEST(a_stack_of_gos_begins_where_a_call_does_not_return)
+{
+#define CODE(before, after) { before after, sizeof(before after) - 1 }, sizeof(before) - 1
+#define MCALL               "\x50\x4c\x8b\x22\x41\xff\xd4"
+	static const struct {
+		const char *what;
+		struct bytes code;
+		size_t pc;
+		bool root;
+	} cases[] = {
+		{ "mcall, Go 1.18", CODE(MCALL, "\x58\xe9\x57\x45\x00\x00\xc3"), true },
+		{ "mcall, Go 1.26", CODE(MCALL, "\x90\x58\xe9\x24\x3d\x00\x00\x5d\xc3"), true },
+		{ "mcall, Go 1.16",
+		  CODE("\x50\x48\x89\xfa\x48\x8b\x3f\xff\xd7", "\x58\x48\x8d\x05"), true },
+		{ "clone", CODE("\x41\xff\xd4", "\xbf\x6f\x00\x00\x00\xb8\x3c\x00\x00\x00\x0f\x05"),
+		  true },
+		{ "exit with another number",
+		  CODE("\x41\xff\xd4", "\xbf\x01\x00\x00\x00\xb8\x3c\x00\x00\x00\x0f\x05"), false },
+		{ "a closure's call that returns", CODE("\x4c\x8b\x22\x41\xff\xd4", "\x58\xc3"),
+		  false },
+		{ "the same call with something else behind it", CODE(MCALL, "\x48\x89\xc0"),
+		  false },
+		{ "nothing before it", CODE("", "\x58\xc3"), false },
+		{ "nothing behind it", CODE(MCALL, ""), false },
+	};
+#undef MCALL
+#undef CODE
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes code = cases[i].code;
+		const struct cprof_memory memory = { .read = read_bytes, .ctx = &code };
+		if (cprof_unwind_switch_is_root(&cprof_arch_x86_64, &memory, cases[i].pc) !=
+		    cases[i].root)
+			TEST_FAIL("%s", cases[i].what);
+	}
+}
+
 /* ---- looking for such calls ---- */
 
 #define CALL   "\xff\xd0"
