@@ -25,7 +25,11 @@ static bool read_heap(const struct cprof_vm_layout *layout, const struct cprof_m
 	    !cprof_vm_field_read(memory, layout->space_high, map, &heap->map_high) ||
 	    !cprof_vm_field_read(memory, layout->heap_log2, addr, &log2))
 		return false;
+	heap->addr = addr;
 	heap->log2_segment = (unsigned)log2;
+	if (!cprof_vm_field_read(memory, layout->space_limit, code, &heap->limit) ||
+	    heap->limit < heap->high || heap->limit - heap->low > HEAP_MAX)
+		heap->limit = heap->high;
 	return heap->low && heap->low < heap->high && heap->high - heap->low <= HEAP_MAX &&
 	       heap->map_low < heap->map_high && log2 >= 4 && log2 <= LOG2_MAX;
 }
@@ -49,11 +53,17 @@ bool cprof_code_cache_refresh(struct cprof_code_cache *cache, const struct cprof
 	return cache->n_heaps > 0;
 }
 
-static const struct cprof_code_heap *heap_of(const struct cprof_code_cache *cache, uint64_t addr)
+/* The heap of `addr`. One that grew since it was read is read again: what was compiled last is on the stacks that are looked at now. */
+static const struct cprof_code_heap *heap_of(struct cprof_code_cache *cache,
+					     const struct cprof_memory *memory, uint64_t addr)
 {
 	for (size_t i = 0; i < cache->n_heaps; i++) {
-		if (addr >= cache->heaps[i].low && addr < cache->heaps[i].high)
-			return &cache->heaps[i];
+		struct cprof_code_heap *heap = &cache->heaps[i], now;
+		if (addr < heap->low || addr >= heap->limit)
+			continue;
+		if (addr >= heap->high && read_heap(cache->layout, memory, heap->addr, &now))
+			*heap = now;
+		return addr >= heap->low && addr < heap->high ? heap : NULL;
 	}
 	return NULL;
 }
@@ -102,6 +112,7 @@ static const struct {
 	{ "nmethod", CPROF_CODE_COMPILED, false },
 	{ "native nmethod", CPROF_CODE_COMPILED, false },
 	{ "Interpreter", CPROF_CODE_INTERPRETER, false },
+	{ "I2C/C2I adapters", CPROF_CODE_ADAPTER, false },
 	{ "StubRoutines (cont", CPROF_CODE_CONTINUATION, true },
 };
 
@@ -153,7 +164,7 @@ static bool read_blob(const struct cprof_vm_layout *layout, const struct cprof_c
 		      struct cprof_code_blob *blob)
 {
 	uint8_t bytes[STRUCT_MAX] = { 0 };
-	uint64_t addr = block + layout->block_bytes, used, name, size;
+	uint64_t addr = block + layout->block_bytes, used, name, size, words = 0;
 	if (addr >= heap->high || !cprof_vm_field_read(memory, layout->block_used, block, &used) ||
 	    !(used & 0xff))
 		return false;
@@ -166,16 +177,21 @@ static bool read_blob(const struct cprof_vm_layout *layout, const struct cprof_c
 		return false;
 	blob->kind = kind_of(blob->name, blob->frame_words);
 	blob->method = 0;
-	return blob->kind != CPROF_CODE_COMPILED ||
-	       (blob->frame_words >= 2 &&
-		cprof_vm_field_get(layout->compiled_method, bytes, STRUCT_MAX, &blob->method));
+	if (blob->kind != CPROF_CODE_COMPILED)
+		return true;
+	/* What only goes on to another method has no frame. */
+	cprof_vm_field_get(layout->blob_frame_words, bytes, STRUCT_MAX, &words);
+	if (words == 0)
+		blob->kind = CPROF_CODE_OTHER;
+	return (words == 0 || blob->frame_words >= 2) &&
+	       cprof_vm_field_get(layout->compiled_method, bytes, STRUCT_MAX, &blob->method);
 }
 
 const struct cprof_code_blob *cprof_code_cache_find(struct cprof_code_cache *cache,
 						    const struct cprof_memory *memory,
 						    uint64_t addr)
 {
-	const struct cprof_code_heap *heap = heap_of(cache, addr);
+	const struct cprof_code_heap *heap = heap_of(cache, memory, addr);
 	uint64_t segment = addr >> RECENT_SHIFT << RECENT_SHIFT, block;
 	struct cprof_code_recent *recent =
 		&cache->recent[(addr >> RECENT_SHIFT ^ addr >> 15) % CPROF_CODE_RECENT];

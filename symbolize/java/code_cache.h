@@ -19,9 +19,10 @@
 #define CPROF_CODE_RECENT    256
 
 enum cprof_code_kind {
-	CPROF_CODE_COMPILED,     /* a method, or the wrapper of a native one: fixed frames */
-	CPROF_CODE_INTERPRETER,  /* frames by frame pointer, method at a fixed place */
-	CPROF_CODE_STUB,         /* calls into the machine: fixed frames */
+	CPROF_CODE_COMPILED,    /* a method, or the wrapper of a native one: fixed frames */
+	CPROF_CODE_INTERPRETER, /* frames by frame pointer, method at a fixed place */
+	CPROF_CODE_ADAPTER, /* between compiled and interpreted code: frames are made and moved */
+	CPROF_CODE_STUB,    /* calls into the machine: fixed frames */
 	CPROF_CODE_CONTINUATION, /* what suspends and resumes virtual threads */
 	CPROF_CODE_OTHER,        /* pieces of code of their own: nothing is told of frames */
 };
@@ -31,14 +32,17 @@ struct cprof_code_blob {
 	uint64_t code_start, code_end;
 	uint64_t complete;    /* from this address on the frame is whole */
 	uint32_t frame_words; /* up to and with the return address */
-	uint64_t method;      /* COMPILED: its Method in the target */
+	uint64_t method;      /* of compiled code: its Method in the target; 0: none */
 	char name[CPROF_CODE_NAME_MAX];
 };
 
 struct cprof_code_cache {
 	const struct cprof_vm_layout *layout; /* borrowed */
 	struct cprof_code_heap {
-		uint64_t low, high, map_low, map_high;
+		uint64_t addr;      /* of what tells the rest */
+		uint64_t low, high; /* in use as it was last read */
+		uint64_t limit;     /* it grows up to here */
+		uint64_t map_low, map_high;
 		unsigned log2_segment;
 	} heaps[CPROF_CODE_HEAPS_MAX];
 	size_t n_heaps;
@@ -53,7 +57,7 @@ bool cprof_code_cache_refresh(struct cprof_code_cache *cache, const struct cprof
 
 /*
  * The piece of code that `addr` is in; NULL if it is in none. Borrowed until the next call. Takes some 4 reads, none where that segment
- * was asked about since the last refresh.
+ * was asked about since the last refresh, 5 more where the heap has grown since.
  */
 const struct cprof_code_blob *cprof_code_cache_find(struct cprof_code_cache *cache,
 						    const struct cprof_memory *memory,

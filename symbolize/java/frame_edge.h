@@ -15,9 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CPROF_EDGE_BEFORE                                                                          \
-	64 /* bytes of code wanted before the address, fewer at the start of the code */
-#define CPROF_EDGE_AFTER 24 /* and from it on */
+/* Bytes of code wanted before the address, fewer at the start of the code; behind it 24 are enough. */
+#define CPROF_EDGE_BEFORE 64
 
 enum cprof_frame_edge {
 	CPROF_EDGE_WHOLE,   /* inside: the whole frame is there */

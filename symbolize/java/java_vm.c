@@ -242,8 +242,7 @@ const struct cprof_code_blob *cprof_java_vm_code(struct cprof_java_vm *vm,
 	if (!blob)
 		return NULL;
 	remember(vm, addr,
-		 blob->kind == CPROF_CODE_COMPILED ? method_number(vm, memory, blob->method)
-						   : number(vm, blob->name));
+		 blob->method ? method_number(vm, memory, blob->method) : number(vm, blob->name));
 	return blob;
 }
 

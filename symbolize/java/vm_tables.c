@@ -59,6 +59,7 @@ static const struct wanted_field {
 	{ "CodeHeap", "_log2_segment_size", FIELD(heap_log2) },
 	{ "VirtualSpace", "_low", FIELD(space_low) },
 	{ "VirtualSpace", "_high", FIELD(space_high) },
+	{ "VirtualSpace", "_high_boundary", FIELD(space_limit) },
 	{ "HeapBlock::Header", "_used", FIELD(block_used) },
 	{ "CodeBlob", "_name", FIELD(blob_name) },
 	{ "CodeBlob", "_size", FIELD(blob_size) },

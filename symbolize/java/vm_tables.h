@@ -27,7 +27,7 @@ struct cprof_vm_layout {
 		entry_return; /* of the address to which a continuation returns that ends; JDK 21 */
 	struct cprof_vm_field list_len, list_data;
 	struct cprof_vm_field heap_memory, heap_segmap, heap_log2;
-	struct cprof_vm_field space_low, space_high;
+	struct cprof_vm_field space_low, space_high, space_limit;
 	struct cprof_vm_field block_used;
 	uint64_t block_bytes;
 	struct cprof_vm_field blob_name, blob_size, blob_code, blob_code_offset, blob_data_offset;

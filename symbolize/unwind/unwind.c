@@ -158,6 +158,8 @@ static bool find_cfa(struct cprof_walk *w, const struct cprof_unwind_rule *rule,
 	uint64_t cfa = regs->r[rule->cfa_reg] + (uint64_t)(int64_t)rule->offset;
 	if (rule->cfa == CPROF_CFA_PLT && (regs->pc & 15) >= (uint64_t)(int64_t)rule->add)
 		cfa += 8;
+	if (rule->cfa == CPROF_CFA_AHEAD && cfa <= regs->r[w->unwinder->arch->sp])
+		cfa = regs->r[w->unwinder->arch->sp] + 8;
 	*ret_cfa = cfa;
 	return rule->cfa != CPROF_CFA_DEREF || cprof_walk_word(w, cfa, ret_cfa);
 }

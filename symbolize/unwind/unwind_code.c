@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/unwind/unwind_code.h"
 
-#include <Zydis/Zydis.h>
 #include <elf.h>
 #include <string.h>
 
@@ -36,11 +35,14 @@ struct path {
 	} stores[STORES_MAX];
 	unsigned n_stores;
 	bool after_call; /* the last instruction was a call: it may not return */
+	bool has_popped;
+	struct value popped; /* the stack pointer behind the last pop */
 };
 
 struct search {
 	const struct cprof_arch *arch;
 	const struct cprof_memory *code;
+	bool pieces;
 	ZydisDecoder decoder;
 	struct path paths[PATHS_MAX]; /* still to be followed; the last one next */
 	unsigned n_paths;
@@ -61,7 +63,7 @@ static bool is_thunk_store(const uint8_t code[THUNK_BYTES])
 
 /* ---- values ---- */
 
-static int reg_of(ZydisRegister reg)
+int cprof_unwind_code_reg(ZydisRegister reg)
 {
 	static const uint8_t dwarf[REGS] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
 	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
@@ -124,7 +126,7 @@ static struct value pop(struct path *p)
 
 static struct value operand_addr(const struct path *p, const ZydisDecodedOperand *operand)
 {
-	int base = reg_of(operand->mem.base);
+	int base = cprof_unwind_code_reg(operand->mem.base);
 	if (base < 0 || operand->mem.index != ZYDIS_REGISTER_NONE ||
 	    operand->mem.segment == ZYDIS_REGISTER_FS || operand->mem.segment == ZYDIS_REGISTER_GS)
 		return (struct value){ .kind = UNKNOWN };
@@ -227,8 +229,9 @@ static void forget_written(struct path *p, const struct step *step)
 {
 	for (unsigned i = 0; i < step->insn.operand_count; i++) {
 		const ZydisDecodedOperand *operand = &step->operands[i];
-		int reg = operand->type == ZYDIS_OPERAND_TYPE_REGISTER ? reg_of(operand->reg.value)
-								       : -1;
+		int reg = operand->type == ZYDIS_OPERAND_TYPE_REGISTER
+				  ? cprof_unwind_code_reg(operand->reg.value)
+				  : -1;
 		if (reg >= 0 && (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			p->regs[reg] = (struct value){ .kind = UNKNOWN };
 	}
@@ -237,25 +240,26 @@ static void forget_written(struct path *p, const struct step *step)
 static bool is_reg64(const ZydisDecodedOperand *operand)
 {
 	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->size == 64 &&
-	       reg_of(operand->reg.value) >= 0;
+	       cprof_unwind_code_reg(operand->reg.value) >= 0;
 }
 
 static bool move(struct path *p, const struct step *step)
 {
 	const ZydisDecodedOperand *to = &step->operands[0], *from = &step->operands[1];
 	if (to->type == ZYDIS_OPERAND_TYPE_MEMORY && to->size == 64) {
-		struct value what = is_reg64(from) ? p->regs[reg_of(from->reg.value)]
+		struct value what = is_reg64(from) ? p->regs[cprof_unwind_code_reg(from->reg.value)]
 						   : (struct value){ .kind = UNKNOWN };
 		return store(p, operand_addr(p, to), what);
 	}
 	forget_written(p, step);
-	int reg = to->type == ZYDIS_OPERAND_TYPE_REGISTER ? reg_of(to->reg.value) : -1;
+	int reg =
+		to->type == ZYDIS_OPERAND_TYPE_REGISTER ? cprof_unwind_code_reg(to->reg.value) : -1;
 	if (reg < 0)
 		return true;
 	if (from->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		p->regs[reg] = (struct value){ CONSTANT, 0, (int32_t)from->imm.value.s };
 	} else if (is_reg64(to) && is_reg64(from)) {
-		p->regs[reg] = p->regs[reg_of(from->reg.value)];
+		p->regs[reg] = p->regs[cprof_unwind_code_reg(from->reg.value)];
 	} else if (is_reg64(to) && from->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		p->regs[reg] = load(p, operand_addr(p, from));
 	}
@@ -267,10 +271,10 @@ static void add(struct path *p, const struct step *step, int sign)
 	const ZydisDecodedOperand *to = &step->operands[0], *by = &step->operands[1];
 	struct value sum = { .kind = UNKNOWN };
 	if (is_reg64(to) && by->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-		sum = plus(p->regs[reg_of(to->reg.value)], sign * by->imm.value.s);
+		sum = plus(p->regs[cprof_unwind_code_reg(to->reg.value)], sign * by->imm.value.s);
 	forget_written(p, step);
 	if (is_reg64(to))
-		p->regs[reg_of(to->reg.value)] = sum;
+		p->regs[cprof_unwind_code_reg(to->reg.value)] = sum;
 }
 
 static void lea(struct path *p, const struct step *step)
@@ -278,20 +282,22 @@ static void lea(struct path *p, const struct step *step)
 	struct value addr = operand_addr(p, &step->operands[1]);
 	if (!is_reg64(&step->operands[0]))
 		addr.kind = UNKNOWN;
-	p->regs[reg_of(step->operands[0].reg.value)] = addr;
+	p->regs[cprof_unwind_code_reg(step->operands[0].reg.value)] = addr;
 }
 
 static void pop_into(struct path *p, const struct step *step)
 {
 	struct value what = pop(p);
 	if (is_reg64(&step->operands[0]))
-		p->regs[reg_of(step->operands[0].reg.value)] = what;
+		p->regs[cprof_unwind_code_reg(step->operands[0].reg.value)] = what;
+	p->has_popped = step->operands[0].reg.value != ZYDIS_REGISTER_RBP;
+	p->popped = p->regs[RSP];
 }
 
 static bool push_from(struct path *p, const struct step *step)
 {
 	struct value what = is_reg64(&step->operands[0])
-				    ? p->regs[reg_of(step->operands[0].reg.value)]
+				    ? p->regs[cprof_unwind_code_reg(step->operands[0].reg.value)]
 				    : (struct value){ .kind = UNKNOWN };
 	return push(p, what);
 }
@@ -328,6 +334,28 @@ static bool is_thunk_call(struct search *s, const struct step *step, uint64_t pc
 					      memcmp(code, "\x48\x8d\x64\x24\x08\xc3", 6) == 0;
 }
 
+/* A jump through a pointer: a tail call if the stack is as at the function's start; else a switch, which has an index. */
+static bool is_tail_call(const struct search *s, const struct step *step)
+{
+	const ZydisDecodedOperand *to = &step->operands[0];
+	if (to->type != ZYDIS_OPERAND_TYPE_MEMORY)
+		return s->pieces;
+	return to->mem.base == ZYDIS_REGISTER_RIP ||
+	       (s->pieces && to->mem.index == ZYDIS_REGISTER_NONE);
+}
+
+/*
+ * A tail call. Pieces of a Java machine go to a method's handler through a register, with the return address popped, so that the stack is
+ * that method's.
+ */
+static void found_tail_call(struct search *s, struct path *p, const struct step *step)
+{
+	if (s->pieces && step->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER && p->has_popped &&
+	    same(p->popped, p->regs[RSP]))
+		p->regs[RSP] = plus(p->regs[RSP], -8);
+	found(s, p);
+}
+
 /* One instruction; false when the path has ended. */
 static bool follow(struct search *s, struct path *p, const struct step *step)
 {
@@ -347,10 +375,8 @@ static bool follow(struct search *s, struct path *p, const struct step *step)
 			p->pc = target;
 			return true;
 		}
-		/* Through a pointer: a tail call if the stack is as at the function's start; else a switch. */
-		if (step->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-		    step->operands[0].mem.base == ZYDIS_REGISTER_RIP)
-			found(s, p);
+		if (is_tail_call(s, step))
+			found_tail_call(s, p, step);
 		return false;
 	case ZYDIS_MNEMONIC_UD2:
 	case ZYDIS_MNEMONIC_HLT:
@@ -433,13 +459,14 @@ static void search_all(struct search *s, uint64_t pc)
 }
 
 bool cprof_unwind_code_rule(const struct cprof_arch *arch, const struct cprof_memory *code,
-			    uint64_t pc, struct cprof_unwind_rule *ret_rule)
+			    uint64_t pc, bool pieces, struct cprof_unwind_rule *ret_rule)
 {
 	struct search s;
 	if (arch->elf_machine != EM_X86_64)
 		return false;
 	s.arch = arch;
 	s.code = code;
+	s.pieces = pieces;
 	s.n_paths = s.n_found = s.n_instructions = 0;
 	memset(s.visited, 0, sizeof(s.visited));
 	if (!ZYAN_SUCCESS(

@@ -35,8 +35,9 @@ struct cprof_unwind_place {
 enum cprof_unwind_cfa {
 	CPROF_CFA_REG,   /* register + offset */
 	CPROF_CFA_DEREF, /* the word at register + offset (realigned frames, signal frames) */
+	CPROF_CFA_AHEAD, /* register + offset, but behind the word at the stack pointer in any case */
 	CPROF_CFA_PLT,   /* rsp + offset + 8 if (rip & 15) >= `add`: a lazy binding stub */
-	CPROF_CFA_EXPR,  /* expression number `offset` */
+	CPROF_CFA_EXPR, /* expression number `offset` */
 };
 
 struct cprof_unwind_rule {

@@ -302,7 +302,8 @@ static uint32_t learn(struct cprof_unwind_rules *rules, const struct cprof_unwin
 	}
 	*steps -= CODE_STEPS;
 	if (cprof_unwind_code_sigreturn(rules->arch, where->bytes, where->code.addr, &rule) ||
-	    cprof_unwind_code_rule(rules->arch, where->bytes, where->code.addr, &rule))
+	    cprof_unwind_code_rule(rules->arch, where->bytes, where->code.addr, where->java != NULL,
+				   &rule))
 		return intern(rules, &rule);
 	return NO_RULE;
 }

@@ -6,6 +6,7 @@
 #include "symbolize/java/code_cache.h"
 #include "symbolize/java/frame_edge.h"
 #include "symbolize/java/method_name.h"
+#include "symbolize/unwind/unwind_ahead.h"
 #include "tests/fuzz/bytes_memory.h"
 
 #define BASE 0x100000u
@@ -20,6 +21,18 @@ static void check_blob(const struct cprof_code_blob *blob, uint64_t addr)
 		abort();
 }
 
+static void read_ahead(const uint8_t *code, size_t n, size_t at)
+{
+	struct cprof_ahead ahead;
+	int32_t pushed = cprof_ahead_pushed(code + at, n - at, 8 * (int32_t)at);
+	cprof_frame_edge(code, n, at, at & 1);
+	if ((cprof_ahead_adapter(code + at, n - at, &ahead) && ahead.cfa_reg >= 16) ||
+	    (cprof_ahead_interpreter(code, n, at, at & 1, &ahead) &&
+	     (ahead.cfa_reg >= 16 || ahead.ra.base >= 16)) ||
+	    pushed < 0 || pushed > 2048)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct cprof_code_cache cache;
@@ -31,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < CPROF_VM_EXPORTS; i++)
 		exports[i] = BASE + 8u * i;
 	for (size_t at = 0; at < size && at < 64; at++)
-		cprof_frame_edge(data, size < 88 ? size : 88, at, at & 1);
+		read_ahead(data, size < 512 ? size : 512, at);
 	if (!cprof_vm_tables_read(&memory, exports, &layout))
 		return 0;
 	cache = (struct cprof_code_cache){ .layout = &layout };

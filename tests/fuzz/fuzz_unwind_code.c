@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct cprof_memory reader = { read_code, &code };
 	struct cprof_unwind_rule rule;
 	for (size_t at = 0; at < size && at < 32; at++) {
-		if (cprof_unwind_code_rule(&cprof_arch_x86_64, &reader, 0x1000 + at, &rule) &&
+		if (cprof_unwind_code_rule(&cprof_arch_x86_64, &reader, 0x1000 + at, at & 1,
+					   &rule) &&
 		    (!rule.guessed || rule.n_places > 16))
 			abort();
 		cprof_unwind_code_sigreturn(&cprof_arch_x86_64, &reader, 0x1000 + at, &rule);

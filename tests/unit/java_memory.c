@@ -30,6 +30,7 @@ static const struct field common_fields[] = {
 	{ "CodeHeap", "_log2_segment_size", "int", 136 },
 	{ "VirtualSpace", "_low", "char*", 16 },
 	{ "VirtualSpace", "_high", "char*", 24 },
+	{ "VirtualSpace", "_high_boundary", "char*", 8 },
 	{ "Other", "_name", "int", 3 },
 	{ "Method", "_constMethod", "ConstMethod*", 8 },
 	{ "ConstMethod", "_constants", "ConstantPool*", 8 },
@@ -136,6 +137,7 @@ static void put_heap(struct java_memory *java)
 	java_memory_put(java, LIST + 8, ARRAY, 8);
 	java_memory_put(java, ARRAY, HEAP, 8);
 	java_memory_put(java, HEAP + 8 + 16, JAVA_HEAP, 8);
+	java_memory_put(java, HEAP + 8 + 8, JAVA_HEAP + 0x4000, 8);
 	java_memory_put(java, HEAP + 8 + 24, JAVA_HEAP + 0x4000, 8);
 	java_memory_put(java, HEAP + 72 + 16, SEGMAP, 8);
 	java_memory_put(java, HEAP + 72 + 24, SEGMAP + 0x80, 8);

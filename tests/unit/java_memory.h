@@ -12,14 +12,15 @@
 #define JAVA_BYTES 0xc000u
 
 /* Where things are. The heap has segments of 128 bytes. */
-#define JAVA_HEAP    (JAVA_BASE + 0x8000)
-#define JAVA_METHOD  (JAVA_BASE + 0x5000)
-#define JAVA_NMETHOD (JAVA_HEAP + 0x100) /* "a.b.C.run", 1,000 bytes of code, frames of 6 words */
-#define JAVA_INTERP  (JAVA_HEAP + 0x800)
-#define JAVA_STUB    (JAVA_HEAP + 0x1000) /* frames of 4 words */
-#define JAVA_FREED   (JAVA_HEAP + 0x1400)
-#define JAVA_CONT    (JAVA_HEAP + 0x1800) /* what resumes virtual threads */
-#define JAVA_CODE    0x80                 /* code begins that far behind the start of a block */
+#define JAVA_HEAP      (JAVA_BASE + 0x8000)
+#define JAVA_METHOD    (JAVA_BASE + 0x5000)
+#define JAVA_NMETHOD   (JAVA_HEAP + 0x100) /* "a.b.C.run", 1,000 bytes of code, frames of 6 words */
+#define JAVA_INTERP    (JAVA_HEAP + 0x800)
+#define JAVA_STUB      (JAVA_HEAP + 0x1000) /* frames of 4 words */
+#define JAVA_FREED     (JAVA_HEAP + 0x1400)
+#define JAVA_CONT      (JAVA_HEAP + 0x1800) /* what resumes virtual threads */
+#define JAVA_HEAP_HIGH (JAVA_BASE + 0x3120) /* the word that says how far the heap is in use */
+#define JAVA_CODE      0x80                 /* code begins that far behind the start of a block */
 
 struct java_memory {
 	uint8_t bytes[JAVA_BYTES];

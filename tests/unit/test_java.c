@@ -4,6 +4,7 @@
 #include "symbolize/java/frame_edge.h"
 #include "symbolize/java/java_vm.h"
 #include "symbolize/java/method_name.h"
+#include "symbolize/unwind/unwind_ahead.h"
 #include "symbolize/unwind/unwind_java.h"
 
 #include "tests/unit/java_memory.h"
@@ -120,6 +121,28 @@ TEST(java_code_with_impossible_numbers_is_not_believed)
 	}
 }
 
+TEST(java_code_is_found_in_a_heap_that_has_grown_since_it_was_read)
+{
+	uint64_t addr = JAVA_CONT + JAVA_CODE + 5;
+	start(true);
+	java_memory_put(&java, JAVA_HEAP_HIGH, JAVA_STUB, 8);
+	CHECK(cprof_code_cache_refresh(&cache, &memory));
+	CHECK(!find(addr));
+	java_memory_put(&java, JAVA_HEAP_HIGH, JAVA_HEAP + 0x4000, 8);
+	CHECK(find(addr));
+	CHECK(!find(JAVA_HEAP + 0x4000)); /* it does not grow over its limit */
+}
+
+TEST(java_compiled_code_without_a_frame_keeps_its_name)
+{
+	start(true);
+	java_memory_put(&java, JAVA_NMETHOD + 8 + 24, 0, 4);
+	const struct cprof_code_blob *blob = find(JAVA_NMETHOD + JAVA_CODE + 5);
+	CHECK(blob);
+	CHECK_UINT(blob->kind, CPROF_CODE_OTHER);
+	CHECK_UINT(blob->method, JAVA_METHOD);
+}
+
 TEST(java_maps_of_segments_that_lead_nowhere_end)
 {
 	start(true);
@@ -229,5 +252,160 @@ TEST(java_frames_are_whole_but_at_their_edges)
 			(const uint8_t *)cases[i].code, cases[i].n, cases[i].at, cases[i].complete);
 		if (edge != cases[i].want)
 			TEST_FAIL("%s: %d, want %d", cases[i].what, (int)edge, (int)cases[i].want);
+	}
+}
+
+TEST(java_compiled_code_has_pushed_what_it_takes_away_ahead)
+{
+#define AHEAD(code) code, sizeof(code) - 1
+	static const struct {
+		const char *what, *code;
+		size_t n;
+		int32_t want;
+	} cases[] = {
+		{ "behind a type check", AHEAD("\x41\x59\x41\x58\x4d\x85\xc0\x0f\x84"), 16 },
+		{ "with one more to push", AHEAD("\x50\xe8\x01\x02\x03\x04\x58\x58"), 8 },
+		{ "behind a barrier", AHEAD("\x48\x8b\x04\x24\x48\x83\xc4\x40\xe9\x01\x02\x03\x04"),
+		  64 },
+		{ "the frame itself", AHEAD("\x48\x83\xc4\x20\x5d\xc3"), 0 },
+		{ "the same size without its pop", AHEAD("\x48\x83\xc4\x20\x90\xc3"), 32 },
+		{ "behind a jump", AHEAD("\xeb\x01\x58\x58"), 0 },
+		{ "behind a return", AHEAD("\xc3\x58\x58"), 0 },
+		{ "the frame pointer", AHEAD("\x5d\xc3"), 0 },
+		{ "rounded", AHEAD("\x48\x83\xe4\xf0\x58"), 0 },
+		{ "too much", AHEAD("\x48\x81\xc4\x00\x00\x01\x00\x58"), 0 },
+		{ "nothing", AHEAD(""), 0 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int32_t got = cprof_ahead_pushed((const uint8_t *)cases[i].code, cases[i].n, 48);
+		if (got != cases[i].want)
+			TEST_FAIL("%s: %d, want %d", cases[i].what, got, cases[i].want);
+	}
+}
+
+enum { RAX = 0, RBX = 3, RBP = 6, RSP = 7, R11 = 11, R13 = 13 };
+
+/* The start of the caller's frame; the return address, in memory (true) or a register. */
+struct ahead_want {
+	int cfa_reg; /* -1: nothing is told */
+	int32_t cfa_offset;
+	bool in_memory;
+	uint8_t base;
+	int32_t offset;
+};
+
+static void check_ahead(const char *what, bool told, const struct cprof_ahead *got,
+			const struct ahead_want *want)
+{
+	if (told != (want->cfa_reg >= 0))
+		TEST_FAIL("%s: %s", what, told ? "told" : "not told");
+	if (told && (got->cfa_reg != want->cfa_reg || got->cfa_offset != want->cfa_offset ||
+		     (got->ra.from == CPROF_FROM_BASE) != want->in_memory ||
+		     got->ra.base != want->base || got->ra.offset != want->offset))
+		TEST_FAIL("%s: %d%+d, %d %d%+d", what, got->cfa_reg, (int)got->cfa_offset,
+			  got->ra.from, got->ra.base, (int)got->ra.offset);
+}
+
+TEST(java_adapters_tell_where_the_return_address_is)
+{
+#define TAKE "\x49\x89\xe3\x58"                 /* mov %rsp,%r11; pop %rax */
+#define GIVE "\x48\x83\xe4\xf0\x50"             /* and $-16,%rsp; push %rax */
+#define GO   "\x4c\x89\xd8\x41\xff\xe3"         /* mov %r11,%rax; jmp *%r11 */
+#define KEEP "\x49\x89\xe5"                     /* mov %rsp,%r13 */
+#define MEND "\x48\x8b\x04\x24\x48\x83\xe4\xf0" /* mov (%rsp),%rax; and $-16,%rsp */
+#define BACK "\x4c\x89\xec"                     /* mov %r13,%rsp */
+#define PUT  "\x48\x83\xec\x20\x48\x89\x04\x24" /* sub $32,%rsp; mov %rax,(%rsp) */
+	static const struct {
+		const char *what, *code;
+		size_t n;
+		struct ahead_want want;
+	} cases[] = {
+		{ "to compiled code", AHEAD(TAKE GIVE GO), { R13, 0, true, RSP, 0 } },
+		{ "with the address taken", AHEAD(GIVE GO), { R13, 0, false, RAX, 0 } },
+		{ "with it given", AHEAD(GO), { R13, 0, true, RSP, 0 } },
+		{ "to the interpreter, before all",
+		  AHEAD(KEEP MEND BACK),
+		  { RSP, 8, true, RSP, 0 } },
+		{ "within a barrier that has pushed",
+		  AHEAD("\x48\x81\xc4\x80\x00\x00\x00\x59\x58\x90" KEEP MEND BACK),
+		  { RSP, 152, true, RSP, 144 } },
+		{ "in the machine, which mends the caller",
+		  AHEAD("\x48\x81\xc4\x80\x0a\x00\x00" BACK "\x58" KEEP PUT "\xff\xe1"),
+		  { R13, 8, true, R13, 0 } },
+		{ "before it is taken",
+		  AHEAD("\x58" KEEP PUT "\xff\xe1"),
+		  { RSP, 8, true, RSP, 0 } },
+		{ "taken", AHEAD(KEEP PUT "\xff\xe1"), { RSP, 0, false, RAX, 0 } },
+		{ "sender kept", AHEAD(PUT "\xff\xe1"), { R13, 0, false, RAX, 0 } },
+		{ "put there", AHEAD("\x48\x89\x74\x24\x08\xff\xe1"), { R13, 0, true, RSP, 0 } },
+		{ "no end", AHEAD("\x90\x90"), { .cfa_reg = -1 } },
+		{ "nothing", AHEAD(""), { .cfa_reg = -1 } },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_ahead got = { 0 };
+		bool told = cprof_ahead_adapter((const uint8_t *)cases[i].code, cases[i].n, &got);
+		check_ahead(cases[i].what, told, &got, &cases[i].want);
+	}
+}
+
+TEST(java_interpreter_tells_where_its_frame_is_not_there)
+{
+#define BOTH(before, after) before after, sizeof(before after) - 1, sizeof(before) - 1
+#define ENTER                                                                                      \
+	"\x58\x6a\x00\x50\x55\x48\x89\xe5\x41\x55" /* pop %rax; push $0; push %rax; enter; push %r13 */
+#define CHECK_SP "\x49\x3b\xa7\x38\x05\x00\x00\x72\x0b" /* cmp n(%r15),%rsp; jb */
+	static const struct {
+		const char *what, *code;
+		size_t n, at;
+		bool is_return;
+		struct ahead_want want;
+	} cases[] = {
+		{ "an entry", BOTH("", "\x8b\x4a\x2e" ENTER), false, { R13, 0, true, RSP, 0 } },
+		{ "the address taken",
+		  BOTH("\x58", "\x6a\x00\x50\x55\x48\x89\xe5"),
+		  false,
+		  { R13, 0, false, RAX, 0 } },
+		{ "given back", BOTH("\x50", "\x55\x48\x89\xe5"), false, { R13, 0, true, RSP, 0 } },
+		{ "frame pointer pushed",
+		  BOTH("\x50\x55", "\x48\x89\xe5"),
+		  false,
+		  { R13, 0, true, RSP, 8 } },
+		{ "and set",
+		  BOTH("\x50\x55\x48\x89\xe5", "\x41\x55\x90"),
+		  false,
+		  { R13, 0, true, RBP, 8 } },
+		{ "a return address before an entry", BOTH("", ENTER), true, { .cfa_reg = -1 } },
+		{ "a bytecode", BOTH("", "\x41\xff\x24\xda" ENTER), false, { .cfa_reg = -1 } },
+		{ "leaving",
+		  BOTH("\xc9", "\x41\x5d\x48\x89\xdc" CHECK_SP "\x41\xff\xe5"),
+		  false,
+		  { RBX, 0, true, RSP, 0 } },
+		{ "before it leaves",
+		  BOTH("", "\xc9\x41\x5d\x48\x89\xdc\x41\xff\xe5"),
+		  false,
+		  { .cfa_reg = -1 } },
+		{ "the address popped",
+		  BOTH("\x41\x5d", "\x48\x89\xdc\x41\xff\xe5"),
+		  false,
+		  { RBX, 0, false, R13, 0 } },
+		{ "all but gone",
+		  BOTH("\x41\x5d\x48\x89\xdc" CHECK_SP, "\x41\xff\xe5"),
+		  false,
+		  { RSP, 0, false, R13, 0 } },
+		{ "a root without a frame",
+		  BOTH("\xe8\x01\x02\x03\x04", "\x58\x4c\x89\xec\xff\xe0"),
+		  true,
+		  { R13, 0, true, RSP, 0 } },
+		{ "another register",
+		  BOTH("", "\x58\x4c\x89\xec\xff\xe1"),
+		  true,
+		  { .cfa_reg = -1 } },
+		{ "nothing", BOTH("", ""), false, { .cfa_reg = -1 } },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_ahead got = { 0 };
+		bool told = cprof_ahead_interpreter((const uint8_t *)cases[i].code, cases[i].n,
+						    cases[i].at, cases[i].is_return, &got);
+		check_ahead(cases[i].what, told, &got, &cases[i].want);
 	}
 }

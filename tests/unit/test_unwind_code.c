@@ -58,7 +58,32 @@ TEST(code_that_jumps_by_a_return_is_left_by_the_address_behind_it)
 		const struct cprof_memory code = { .read = read_bytes, .ctx = &bytes };
 		struct cprof_unwind_rule rule = { .offset = 0 };
 		bool found = cprof_unwind_code_rule(&cprof_arch_x86_64, &code, BASE + cases[i].at,
-						    &rule);
+						    false, &rule);
+		if (found != (cases[i].want != 0) || (found && rule.offset != cases[i].want))
+			TEST_FAIL("%s: %d, want %d", cases[i].what, found ? (int)rule.offset : 0,
+				  (int)cases[i].want);
+	}
+}
+
+TEST(unwind_code_of_a_java_machine_ends_where_it_goes_to_another_piece)
+{
+	static const struct {
+		const char *what;
+		const char *code;
+		size_t n;
+		int32_t want; /* 0: no rule */
+	} cases[] = {
+		{ "through a register", "\x48\x83\xc4\x10\x5d\xff\xe0", 7, 32 },
+		{ "through a word that one points to", "\x58\x5b\x50\xff\x63\x48", 6, 16 },
+		{ "to a handler", "\x48\x83\xc4\x08\x5a\xff\xe3", 7, 16 },
+		{ "a switch", "\x48\x83\xc4\x10\xff\x24\xc2", 7, 0 },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes bytes = { cases[i].code, cases[i].n };
+		const struct cprof_memory code = { .read = read_bytes, .ctx = &bytes };
+		struct cprof_unwind_rule rule = { .offset = 0 };
+		CHECK(!cprof_unwind_code_rule(&cprof_arch_x86_64, &code, BASE, false, &rule));
+		bool found = cprof_unwind_code_rule(&cprof_arch_x86_64, &code, BASE, true, &rule);
 		if (found != (cases[i].want != 0) || (found && rule.offset != cases[i].want))
 			TEST_FAIL("%s: %d, want %d", cases[i].what, found ? (int)rule.offset : 0,
 				  (int)cases[i].want);
