@@ -44,31 +44,6 @@ const struct cprof_futex_op *cprof_futex_op(uint32_t op)
 	return command < N_OPS ? &ops[command] : NULL;
 }
 
-/* The clock flag means something to operations with an absolute timeout only. */
-static bool takes_clock(uint32_t command)
-{
-	return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI ||
-	       command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT;
-}
-
-void cprof_futex_filter(bool waits, bool wakes, struct cprof_buffer *out)
-{
-	const char *joint = "";
-	for (uint32_t command = 0; command < N_OPS; command++) {
-		enum cprof_futex_role role = ops[command].role;
-		if (!(role == CPROF_FUTEX_WAITS && waits) && !(role == CPROF_FUTEX_WAKES && wakes))
-			continue;
-		cprof_buffer_printf(out, "%sop == %u || op == %u", joint, command,
-				    command | FUTEX_PRIVATE_FLAG);
-		joint = " || ";
-		if (takes_clock(command)) {
-			uint32_t real = command | FUTEX_CLOCK_REALTIME;
-			cprof_buffer_printf(out, " || op == %u || op == %u", real,
-					    real | FUTEX_PRIVATE_FLAG);
-		}
-	}
-}
-
 uint32_t cprof_futex_word_owner(uint32_t word)
 {
 	return word & FUTEX_TID_MASK;

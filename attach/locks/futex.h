@@ -12,8 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cprof/buffer.h"
-
 enum cprof_futex_role {
 	CPROF_FUTEX_OTHER, /* neither sleeps nor wakes (FD, TRYLOCK_PI) or unknown */
 	CPROF_FUTEX_WAITS,
@@ -33,12 +31,6 @@ const struct cprof_futex_op *cprof_futex_op(uint32_t op);
 /* The operation without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME. */
 uint32_t cprof_futex_command(uint32_t op);
 bool cprof_futex_is_private(uint32_t op);
-
-/*
- * An expression for PERF_EVENT_IOC_SET_FILTER on sys_enter_futex that lets through the operations of these
- * roles with each combination of flags. The filter grammar has no "(op & 127) == n": the values are listed.
- */
-void cprof_futex_filter(bool waits, bool wakes, struct cprof_buffer *out);
 
 /*
  * The owner of a PI or robust mutex as its word says it, 0 for none. Other locks keep their owner beside

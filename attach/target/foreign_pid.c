@@ -88,6 +88,12 @@ struct cprof_foreign_pid cprof_foreign_pid_self(void)
 	return (struct cprof_foreign_pid){ (uint64_t)pid, ticks, inode_of(pid, "ns/pid") };
 }
 
+bool cprof_foreign_pid_in_first_namespace(void)
+{
+	struct stat st;
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PIDNS;
+}
+
 /*
  * Does it live, and did it start at that time? Another time namespace counts from elsewhere: there the rest must do. One that
  * has ended and was not waited for yet can do nothing any more.

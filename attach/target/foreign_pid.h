@@ -31,6 +31,9 @@ enum cprof_foreign {
 /* Ourselves, for others who come later. */
 struct cprof_foreign_pid cprof_foreign_pid_self(void);
 
+/* Whether our /proc numbers processes as the kernel itself does, in tracepoints and to BPF programs. */
+bool cprof_foreign_pid_in_first_namespace(void);
+
 /* *ret_pid: its id in our /proc; 0 unless it is HERE. Reads a few small files of each process, where namespaces differ. */
 enum cprof_foreign cprof_foreign_pid_find(const struct cprof_foreign_pid *foreign, pid_t *ret_pid);
 

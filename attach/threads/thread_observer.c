@@ -6,25 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "attach/target/foreign_pid.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-/* Inode of the initial pid namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
-#define INITIAL_PIDNS_INODE 0xEFFFFFFCul
-
-/* A BPF program sees the numbers of the initial namespace; elsewhere they would be other processes'. */
-static bool in_initial_pidns(void)
-{
-	struct stat st;
-	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == INITIAL_PIDNS_INODE;
-}
-
 static struct cprof_error *open_iter(struct cprof_thread_observer *observer, const char *cache_dir)
 {
-	if (!in_initial_pidns())
+	/* A BPF program sees the numbers of the initial namespace; elsewhere they would be other processes'. */
+	if (!cprof_foreign_pid_in_first_namespace())
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "no BPF task iterator inside a pid namespace");
 	return cprof_thread_iter_open(observer->target->pid, cache_dir, &observer->iter);

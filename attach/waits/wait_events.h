@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach/waits/wait_events.h - the futex tracepoints of one process's threads, opened with perf and read in order of time.
+ * attach/waits/wait_events.h - the futex calls of one process, read from perf's rings in order of time.
  *
- * Works for an ordinary user on his own processes at kernel.perf_event_paranoid 2, without tracefs: system call
- * tracepoints are open to everybody, and registers and stack at the return from a call are the user's. Per thread and
- * CPU there is one event on the entry (arguments only) and one on the return (with registers and stack), inherited
- * by new threads; a CPU's events share a ring. Where a thread sleeps in futex_waitv (Wine's do) when they are opened, there are two
- * more for that call.
+ * Which events those are, and on whom they are opened, is wait_event_set.h's. Here their records are merged, decoded, and those of
+ * others dropped.
  *
  * Source of truth: perf_event_open(2); the `format` files under events/syscalls in tracefs.
  */
@@ -38,28 +35,44 @@ struct cprof_wait_events_call {
 	uint32_t op, val; /* ENTER; CPROF_WAIT_PAIR_WAITV */
 	uint64_t to, n; /* ENTER of a requeue: the other address, and how many may be moved there */
 	int64_t ret;    /* EXIT */
-	const struct cprof_perf_record
-		*record; /* with registers and stack at an EXIT that has them */
+	bool has_stack; /* EXIT: `record` has registers and stack, the thread's registers permitting */
+	const struct cprof_perf_record *record;
+};
+
+struct cprof_wait_events_options {
+	bool releases; /* wakes are what gets a stack, else waits; and all that return are told */
+	bool each_thread; /* events of threads, also where they may be of CPUs */
+	uint32_t stack_bytes;
 };
 
 /*
- * Open for every thread of `target`. `releases`: wakes are what gets a stack, else waits. Errors: DENIED,
- * UNSUPPORTED, NO_TARGET, OS (too many threads for the limit of open files; the hint says so).
+ * Open for every thread of `target`, and those to come. Errors: DENIED, UNSUPPORTED, NO_TARGET, OS (too many threads for the limit of
+ * open files; the hint says so).
  */
-struct cprof_error *cprof_wait_events_open(const struct cprof_target *target, bool releases,
-					   uint32_t stack_bytes, struct cprof_wait_events **ret);
+struct cprof_error *cprof_wait_events_open(const struct cprof_target *target,
+					   const struct cprof_wait_events_options *options,
+					   struct cprof_wait_events **ret);
 void cprof_wait_events_close(struct cprof_wait_events *events);
 
 /*
- * Whether a thread sleeps in futex_waitv by now; then that call is followed from here on. To be asked about once a second:
- * reads /proc of at most 64 threads. Errors: as open.
+ * Whether a thread sleeps in futex_waitv by now; then that call is followed from here on, where it is not always. To be asked about once a
+ * second: reads /proc of at most 64 threads. Errors: as open.
  */
 struct cprof_error *cprof_wait_events_look(struct cprof_wait_events *events);
+
+/*
+ * From now on one EXIT in `period` only has a stack. An EXIT that has one may be told a second time without; the one with it comes
+ * first.
+ */
+void cprof_wait_events_thin(struct cprof_wait_events *events, uint64_t period);
+
+/* Events of CPUs, or of threads? */
+bool cprof_wait_events_wide(const struct cprof_wait_events *events);
 
 size_t cprof_wait_events_fds(const struct cprof_wait_events *events, struct pollfd *fds,
 			     size_t cap);
 
-/* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. */
+/* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. Errors: those of `fn` and open. */
 typedef struct cprof_error *cprof_wait_events_fn(void *ctx,
 						 const struct cprof_wait_events_call *call);
 struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, uint64_t until_ns,

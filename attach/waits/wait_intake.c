@@ -100,18 +100,22 @@ struct cprof_error *cprof_wait_intake_open(struct cprof_wait_intake *intake, uin
 	return err ? err : note_times(intake, open_row, wait, 1);
 }
 
-struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
-					  const struct cprof_wait *wait,
-					  const struct cprof_session_stack *stack,
-					  uint32_t *ret_row)
+/* Its number in the session. */
+static struct cprof_error *number_stack(struct cprof_wait_intake *intake,
+					const struct cprof_session_stack *stack, uint32_t *ret)
 {
 	struct cprof_session_stack kept = *stack;
-	uint32_t number, row;
 	if (cprof_session_stacks(intake->session)->n_stacks >= STACKS_MAX)
 		kept.n = 0;
-	struct cprof_error *err = cprof_session_stack(intake->session, &kept, &number);
-	if (!err)
-		err = cprof_wait_evidence_note(&intake->evidences, wait);
+	return cprof_session_stack(intake->session, &kept, ret);
+}
+
+static struct cprof_error *add_number(struct cprof_wait_intake *intake,
+				      const struct cprof_wait *wait, uint32_t number,
+				      uint32_t *ret_row)
+{
+	uint32_t row;
+	struct cprof_error *err = cprof_wait_evidence_note(&intake->evidences, wait);
 	if (!err)
 		err = cprof_wait_table_add(&intake->table, wait, number, &row);
 	if (!err)
@@ -128,6 +132,39 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 	if (cprof_session_wants(intake->session, intake->process, (pid_t)wait->tid))
 		intake->run->log->counts.samples++;
 	return NULL;
+}
+
+struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
+					  const struct cprof_wait *wait,
+					  const struct cprof_session_stack *stack,
+					  uint32_t *ret_row)
+{
+	uint32_t number;
+	struct cprof_error *err = number_stack(intake, stack, &number);
+	return err ? err : add_number(intake, wait, number, ret_row);
+}
+
+struct cprof_error *cprof_wait_intake_keep(struct cprof_wait_intake *intake,
+					   const struct cprof_wait *wait,
+					   const struct cprof_session_stack *stack,
+					   uint32_t *ret_row)
+{
+	struct cprof_wait none = *wait;
+	uint32_t number;
+	none.count = none.delay_ns = none.queue_ns = 0;
+	struct cprof_error *err = number_stack(intake, stack, &number);
+	return err ? err : cprof_wait_table_add(&intake->table, &none, number, ret_row);
+}
+
+struct cprof_error *cprof_wait_intake_take_alike(struct cprof_wait_intake *intake,
+						 const struct cprof_wait *wait, uint32_t row)
+{
+	if (row < intake->table.n_rows)
+		return add_number(intake, wait, intake->table.rows[row].stack, NULL);
+	struct cprof_stack_frame cut = cprof_session_marker(intake->session, "[truncated]");
+	const struct cprof_session_stack unknown = { .frames = &cut, .n = 1 };
+	intake->run->log->counts.truncated++;
+	return cprof_wait_intake_add(intake, wait, &unknown, NULL);
 }
 
 struct cprof_error *cprof_wait_intake_take(struct cprof_wait_intake *intake,

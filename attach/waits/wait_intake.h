@@ -43,6 +43,8 @@ struct cprof_wait_intake {
 	uint64_t owned, agreed;
 
 	uint64_t records; /* waits taken so far */
+	uint64_t
+		stack_every; /* the stack of one wait in so many is its own, at most; 0, 1: each one's */
 	struct cprof_wait_table table;
 	bool timed; /* set by who wants to know when waits were */
 	struct cprof_time_spans
@@ -78,6 +80,16 @@ struct cprof_error *cprof_wait_intake_add(struct cprof_wait_intake *intake,
 					  const struct cprof_wait *wait,
 					  const struct cprof_session_stack *stack,
 					  uint32_t *ret_row);
+
+/* A wait without a sample: it bears the stack of row `row`; of none where there is no such row. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_intake_take_alike(struct cprof_wait_intake *intake,
+						 const struct cprof_wait *wait, uint32_t row);
+
+/* A row of no wait yet for the like of `wait`, which keeps that stack for others: its number. Errors: NO_MEMORY. */
+struct cprof_error *cprof_wait_intake_keep(struct cprof_wait_intake *intake,
+					   const struct cprof_wait *wait,
+					   const struct cprof_session_stack *stack,
+					   uint32_t *ret_row);
 
 /* More of what row `row` has already: `wait` tells count, delays and times. Errors: NO_MEMORY. */
 struct cprof_error *cprof_wait_intake_more(struct cprof_wait_intake *intake, uint32_t row,

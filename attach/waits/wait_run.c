@@ -145,6 +145,17 @@ static void put_left_out(const struct cprof_wait_intake *intake, struct cprof_bu
 				"shows them");
 }
 
+/* "; of one in 17 the stack was taken, the others bear the last one alike". */
+static void put_thinned(const struct cprof_wait_intake *intake, struct cprof_buffer *text)
+{
+	if (intake->stack_every > 1)
+		cprof_buffer_printf(text,
+				    "; so many that of one call in %" PRIu64
+				    " only a stack was taken: the others bear that of the last "
+				    "one of their thread at the same lock",
+				    intake->stack_every);
+}
+
 static bool leaves_out(const struct cprof_wait_intake *intake)
 {
 	return !intake->request->releases && !intake->request->all &&
@@ -186,6 +197,7 @@ static struct cprof_error *describe(const struct cprof_wait_intake *intake,
 				    intake->adaptive ? "adaptive, last " : "", intake->rate_ns);
 	else
 		cprof_buffer_puts(&text, "every one is counted");
+	put_thinned(intake, &text);
 	if (intake->owned)
 		cprof_buffer_puts(&text, "; ");
 	put_agreement(intake, &text);
@@ -200,7 +212,10 @@ static struct cprof_error *describe(const struct cprof_wait_intake *intake,
 static void tell(const struct cprof_wait_intake *intake, const struct cprof_wait_tier *tier)
 {
 	struct cprof_run_log *log = intake->run->log;
-	cprof_run_log_note(log, CPROF_NOTE_PLAIN, "waits by %s: %s", tier->name, tier->exactly);
+	CPROF_AUTO(buffer) struct cprof_buffer thinned = { 0 };
+	put_thinned(intake, &thinned);
+	cprof_run_log_note(log, CPROF_NOTE_PLAIN, "waits by %s: %s%s", tier->name, tier->exactly,
+			   cprof_buffer_text(&thinned));
 	if (intake->adaptive && tier->thins)
 		cprof_run_log_note(log, CPROF_NOTE_DETAIL,
 				   "rate followed the load, at last %" PRIu64 " ns",

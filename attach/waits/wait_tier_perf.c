@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The perf tier: entries and returns of futex calls by perf, paired here. Every wait is seen, none is thinned; what
- * the rings have no room for is lost and counted.
+ * the rings have no room for is lost and counted. Stacks are thinned where there are very many waits: wait_stacks.h.
  */
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -10,8 +10,11 @@
 #include "attach/perf/perf_host.h"
 #include "attach/waits/wait_edges.h"
 #include "attach/waits/wait_events.h"
+#include "attach/waits/wait_long.h"
 #include "attach/waits/wait_pair.h"
+#include "attach/waits/wait_stacks.h"
 #include "attach/waits/wait_tier.h"
+#include "base/array.h"
 #include "base/clock.h"
 
 /* A user's rings are small (kernel.perf_event_mlock_kb); the walk goes on in the live process anyhow. */
@@ -20,12 +23,26 @@
 #define SETTLE_NS        1000000ull /* records of this age have arrived in every ring */
 #define WORDS_READ       16
 #define LOOK_NS          CPROF_NS_PER_S
+#define THIN_NS          (CPROF_NS_PER_S / 10)
+#define STACKS_PER_S     4000 /* that are taken at most, about */
+#define STACKS_FOR_SURE  200
+#define UNPLACED_MAX     4096
+
+/* Of which one call each brings a stack: no rhythm of a program's calls goes together with a prime number. */
+static const uint32_t periods[] = { 1, 3, 7, 17, 41, 97, 251, 601, 1499 };
+#define N_PERIODS (sizeof(periods) / sizeof(periods[0]))
 
 struct perf_tier {
 	struct cprof_wait_intake *intake; /* borrowed */
 	struct cprof_wait_events *events; /* owned */
 	struct cprof_wait_pair pair;
+	struct cprof_wait_stacks stacks;
+	struct cprof_wait_long long_waits;
+	struct cprof_wait *unplaced; /* owned; waits that nobody's stack is alike yet */
+	size_t n_unplaced, cap_unplaced;
 	uint64_t lost_told, checked_ns;
+	size_t period;                     /* in `periods` */
+	uint64_t thinned_ns, stacks_taken; /* since then */
 };
 
 static void close_tier(void *state)
@@ -33,6 +50,9 @@ static void close_tier(void *state)
 	struct perf_tier *tier = state;
 	cprof_wait_events_close(tier->events);
 	cprof_wait_pair_deinit(&tier->pair);
+	cprof_wait_stacks_deinit(&tier->stacks);
+	cprof_wait_long_deinit(&tier->long_waits);
+	free(tier->unplaced);
 	free(tier);
 }
 
@@ -59,14 +79,18 @@ static struct cprof_error *open_tier(struct cprof_wait_intake *intake, void **re
 	uint64_t bytes = geteuid() == 0 ? STACK_BYTES_ROOT : STACK_BYTES_USER;
 	if (intake->request->stack_bytes < bytes)
 		bytes = intake->request->stack_bytes;
-	err = cprof_wait_events_open(intake->process->target, intake->request->releases,
-				     (uint32_t)bytes, &tier->events);
+	const struct cprof_wait_events_options options = {
+		.releases = intake->request->releases,
+		.stack_bytes = (uint32_t)bytes,
+	};
+	err = cprof_wait_events_open(intake->process->target, &options, &tier->events);
 	if (err) {
 		close_tier(tier);
 		return err;
 	}
 	if (!intake->request->releases)
 		cprof_wait_edges_before(intake, put_sleeper, tier);
+	tier->thinned_ns = cprof_clock_mono_ns();
 	*ret_state = tier;
 	return NULL;
 }
@@ -85,25 +109,92 @@ static void read_word_after(struct perf_tier *tier, struct cprof_wait *wait)
 					       sizeof(wait->word));
 }
 
-static struct cprof_error *take_wait(struct perf_tier *tier,
-				     const struct cprof_wait_events_call *call,
-				     struct cprof_wait *wait)
+/* ---- stacks ---- */
+
+/* A wait with the stack that it brought. */
+static struct cprof_error *take_with_stack(struct perf_tier *tier, const struct cprof_wait *wait,
+					   const struct cprof_perf_record *record)
 {
 	struct cprof_regs regs;
-	if (!call->record->sample.regs || call->record->sample.regs_32bit)
-		return NULL;
-	read_word_after(tier, wait);
-	cprof_wait_intake_find_owner(wait);
-	cprof_arch_regs_from_perf(cprof_arch_host(), call->record->sample.regs, &regs);
+	uint32_t row;
+	cprof_arch_regs_from_perf(cprof_arch_host(), record->sample.regs, &regs);
 	const struct cprof_session_sample sample = {
 		.process = tier->intake->process,
 		.regs = &regs,
 		.stack_addr = regs.r[cprof_arch_host()->sp],
-		.stack = call->record->sample.stack,
-		.n_stack = call->record->sample.n_stack,
+		.stack = record->sample.stack,
+		.n_stack = record->sample.n_stack,
 		.live = true,
 	};
-	return cprof_wait_intake_take(tier->intake, wait, &sample, NULL);
+	struct cprof_error *err = cprof_wait_intake_take(tier->intake, wait, &sample, &row);
+	return err ? err : cprof_wait_stacks_note(&tier->stacks, wait, row);
+}
+
+/* One return in so many, that there are not more stacks than we can walk. A storm is known as one long before the time is up. */
+static void thin(struct perf_tier *tier, uint64_t now_ns)
+{
+	const uint64_t took_ns = now_ns - tier->thinned_ns;
+	size_t period = tier->period;
+	if (!tier->intake->adaptive || !took_ns ||
+	    (took_ns < THIN_NS && tier->stacks_taken < STACKS_FOR_SURE))
+		return;
+	const uint64_t calls_per_s =
+		tier->stacks_taken * periods[period] * CPROF_NS_PER_S / took_ns;
+	while (period + 1 < N_PERIODS && calls_per_s / periods[period] > STACKS_PER_S)
+		period++;
+	if (took_ns >= THIN_NS && period > 0 &&
+	    calls_per_s / periods[period - 1] < STACKS_PER_S / 2)
+		period--;
+	tier->thinned_ns = now_ns;
+	tier->stacks_taken = 0;
+	if (period != tier->period)
+		cprof_wait_events_thin(tier->events, periods[period]);
+	tier->period = period;
+	if (periods[period] > tier->intake->stack_every)
+		tier->intake->stack_every = periods[period];
+}
+
+/* Those that nobody was alike when they ended, once more; at the end as they are. */
+static struct cprof_error *place(struct perf_tier *tier, bool over)
+{
+	struct cprof_error *err = NULL;
+	size_t n = 0;
+	for (size_t i = 0; !err && i < tier->n_unplaced; i++) {
+		const struct cprof_wait *wait = &tier->unplaced[i];
+		const uint32_t row = cprof_wait_stacks_find(&tier->stacks, wait);
+		if (row == CPROF_WAIT_STACKS_NONE && !over)
+			tier->unplaced[n++] = *wait;
+		else
+			err = cprof_wait_intake_take_alike(tier->intake, wait, row);
+	}
+	if (!err)
+		tier->n_unplaced = n;
+	return err;
+}
+
+static struct cprof_error *take_without_stack(struct perf_tier *tier, const struct cprof_wait *wait)
+{
+	const uint32_t row = cprof_wait_stacks_find(&tier->stacks, wait);
+	if (row != CPROF_WAIT_STACKS_NONE || tier->n_unplaced == UNPLACED_MAX)
+		return cprof_wait_intake_take_alike(tier->intake, wait, row);
+	if (!CPROF_ARRAY_ROOM(tier->unplaced, tier->n_unplaced, tier->cap_unplaced, 1))
+		return cprof_error_no_memory();
+	tier->unplaced[tier->n_unplaced++] = *wait;
+	return NULL;
+}
+
+/* ---- waits ---- */
+
+static struct cprof_error *take_wait(struct perf_tier *tier,
+				     const struct cprof_wait_events_call *call,
+				     struct cprof_wait *wait)
+{
+	if (call->has_stack && (!call->record->sample.regs || call->record->sample.regs_32bit))
+		return NULL;
+	read_word_after(tier, wait);
+	cprof_wait_intake_find_owner(wait);
+	return call->has_stack ? take_with_stack(tier, wait, call->record)
+			       : take_without_stack(tier, wait);
 }
 
 static struct cprof_error *enter(struct perf_tier *tier, const struct cprof_wait_events_call *call)
@@ -113,30 +204,40 @@ static struct cprof_error *enter(struct perf_tier *tier, const struct cprof_wait
 	return err ? err : cprof_wait_pair_requeue(&tier->pair, call->tid, call->to, call->n);
 }
 
-static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_call *call)
+static struct cprof_error *leave(struct perf_tier *tier, const struct cprof_wait_events_call *call)
 {
-	struct perf_tier *tier = ctx;
 	/* We come late where the machine is busy: what was open at the window's end counts up to there. */
 	const uint64_t end_ns = cprof_wait_intake_end_ns(tier->intake);
 	const bool late = call->time_ns > end_ns;
-	if (late && tier->intake->request->releases)
-		return NULL;
-	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
-	if (call->kind == CPROF_WAIT_EVENTS_ENTER)
-		return enter(tier, call);
-	if (call->kind == CPROF_WAIT_EVENTS_ENDED) {
-		cprof_wait_pair_ended(&tier->pair, call->tid, call->time_ns);
-		return NULL;
-	}
 	struct cprof_wait waits[CPROF_WAIT_PAIR_PARTS];
 	const unsigned n = cprof_wait_pair_exit(&tier->pair, call->tid,
 						late ? end_ns : call->time_ns, call->ret, waits);
 	struct cprof_error *err = NULL;
+	tier->stacks_taken += call->has_stack;
 	for (unsigned i = 0; !err && i < n; i++) {
 		waits[i].open = late && i == n - 1;
 		err = take_wait(tier, call, &waits[i]);
 	}
 	return err;
+}
+
+static struct cprof_error *take_call(void *ctx, const struct cprof_wait_events_call *call)
+{
+	struct perf_tier *tier = ctx;
+	if (call->time_ns > cprof_wait_intake_end_ns(tier->intake) &&
+	    tier->intake->request->releases)
+		return NULL;
+	/* A wait that begins after the end is told too, or it would be taken for one that was open then: see since(). */
+	switch (call->kind) {
+	case CPROF_WAIT_EVENTS_ENTER:
+		return enter(tier, call);
+	case CPROF_WAIT_EVENTS_EXIT:
+		return leave(tier, call);
+	case CPROF_WAIT_EVENTS_ENDED:
+		cprof_wait_pair_ended(&tier->pair, call->tid, call->time_ns);
+		return NULL;
+	}
+	return NULL;
 }
 
 static void follow_waitv(struct perf_tier *tier)
@@ -180,6 +281,12 @@ static struct cprof_error *drain(void *state)
 					     .ctx = &tier->intake->process->mem };
 	if (!err && !tier->intake->request->releases)
 		cprof_wait_pair_read_owners(&tier->pair, &memory);
+	if (!err && tier->period && !over)
+		err = cprof_wait_long_look(&tier->long_waits, tier->intake, &tier->pair,
+					   &tier->stacks, now_ns);
+	if (!err)
+		err = place(tier, over);
+	thin(tier, now_ns);
 	uint64_t lost = cprof_wait_events_lost(tier->events);
 	tier->intake->lost += lost - tier->lost_told;
 	tier->lost_told = lost;
@@ -201,6 +308,21 @@ static bool since(void *state, uint32_t tid, uint64_t *ret_mono_ns)
 	return true;
 }
 
+static void each_row(void *state, void (*fn)(void *ctx, uint32_t *row), void *ctx)
+{
+	struct perf_tier *tier = state;
+	cprof_wait_stacks_each_row(&tier->stacks, fn, ctx);
+}
+
+static void tell(void *state)
+{
+	const struct perf_tier *tier = state;
+	cprof_run_log_note(tier->intake->run->log, CPROF_NOTE_DETAIL,
+			   cprof_wait_events_wide(tier->events)
+				   ? "events of each CPU, filtered by thread"
+				   : "events of each thread");
+}
+
 const struct cprof_wait_tier cprof_wait_tier_perf = {
 	.name = "perf",
 	.exactly = "from the futex call's entry to the wake on its address, else to its return",
@@ -213,4 +335,6 @@ const struct cprof_wait_tier cprof_wait_tier_perf = {
 	.fds = fds,
 	.drain = drain,
 	.since = since,
+	.each_row = each_row,
+	.tell = tell,
 };

@@ -10,7 +10,8 @@
  * herd   a broadcast every 10 ms wakes 32 threads, which all want the condition's mutex
  * fork   as slow, and a child is forked every 20 ms that waits on a futex of its own
  * churn  threads come and go, each waits for a mutex once; "waits" are milliseconds that they waited
- * storm  pairs of threads play ping-pong over futexes as fast as they can; prints "waits N ns T" at its end
+ * storm  pairs of threads play ping-pong over futexes as fast as they can; prints "waits N ns T" at its end. One more sleeps for
+ *        300 ms at a time, each time at another word
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -241,6 +242,23 @@ static void *ping_pong(void *arg)
 	return NULL;
 }
 
+NOINLINE static void rare_wait(uint32_t *word)
+{
+	const struct timespec time = { 0, 300000000 };
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0);
+	NOT_TAIL;
+}
+
+static void *sleep_here_and_there(void *arg)
+{
+	static uint32_t words[4096];
+	(void)arg;
+	pthread_setname_np(pthread_self(), "rare");
+	for (size_t i = 0;; i++)
+		rare_wait(&words[i % 4096]);
+	return NULL;
+}
+
 static void start(void *(*run)(void *), intptr_t arg)
 {
 	pthread_t thread;
@@ -287,6 +305,7 @@ static bool run(const char *shape, int n)
 			syscall(SYS_futex, &pairs[i / 2].word[0], FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
 				0);
 		}
+		start(sleep_here_and_there, 0);
 	} else {
 		return false;
 	}

@@ -4,7 +4,9 @@
 #include "attach/locks/wait_settle.h"
 #include "attach/locks/wait.h"
 #include "attach/locks/wait_kind.h"
+#include "attach/waits/thread_runs.h"
 #include "attach/waits/wait_charge.h"
+#include "attach/waits/wait_stacks.h"
 #include "attach/waits/wait_table.h"
 #include "base/cleanup.h"
 #include "cprof/hash.h"
@@ -128,22 +130,6 @@ TEST(futex_op_tells_sleepers_from_wakers_whatever_the_flags)
 		CHECK_UINT(cprof_futex_op(cases[i].op)->role, cases[i].role);
 	CHECK(!cprof_futex_op(14));
 	CHECK(!cprof_futex_op(0x7f));
-}
-
-TEST(futex_filter_lists_every_value_of_the_roles_asked_for)
-{
-	CPROF_AUTO(buffer) struct cprof_buffer waits = { 0 }, both = { 0 };
-	cprof_futex_filter(true, false, &waits);
-	cprof_futex_filter(true, true, &both);
-	static const char *const in[] = { "op == 0 ",  "op == 128 ", "op == 393", "op == 137 ",
-					  "op == 134", "op == 141",  "op == 265 " };
-	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
-		if (!strstr(cprof_buffer_text(&waits), in[i]))
-			TEST_FAIL("%s is not in %s", in[i], cprof_buffer_text(&waits));
-	}
-	CHECK(!strstr(cprof_buffer_text(&waits), "op == 129"));
-	CHECK(strstr(cprof_buffer_text(&both), "op == 129"));
-	CHECK(!strstr(cprof_buffer_text(&both), "op == 8 "));
 }
 
 /* clang-format off */
@@ -325,4 +311,130 @@ TEST(wait_table_stays_bounded_when_every_wait_has_a_lock_of_its_own)
 		count += table.rows[i].count;
 	CHECK(count == 2.0 * CPROF_WAIT_TABLE_MAX);
 	cprof_wait_table_deinit(&table);
+}
+
+/* ---- whose stack a wait bears ---- */
+
+static struct cprof_wait wait_of(uint32_t tid, uint64_t addr, double delay_ns)
+{
+	return (struct cprof_wait){ .tid = tid,
+				    .syscall = SYS_futex,
+				    .futex_op = 0x80,
+				    .addr = addr,
+				    .delay_ns = delay_ns };
+}
+
+TEST(wait_stacks_give_a_wait_the_stack_of_the_last_one_that_is_most_alike)
+{
+	static const struct {
+		const char *what;
+		uint32_t tid;
+		uint64_t addr;
+		double delay_ns;
+		uint32_t want;
+	} cases[] = {
+		{ "thread, lock and length", 1, 0x10, 1100, 7 },
+		{ "at the shortest within a factor of two", 1, 0x10, 1024, 7 },
+		{ "the other length", 1, 0x10, 600000, 8 },
+		{ "any length: the last one", 1, 0x10, 5e9, 8 },
+		{ "no length at all", 1, 0x10, 0, 8 },
+		{ "another thread at this lock", 2, 0x10, 1100, 8 },
+		{ "another lock", 1, 0x20, 1100, CPROF_WAIT_STACKS_NONE },
+	};
+	struct cprof_wait_stacks stacks = { 0 };
+	const struct cprof_wait brief = wait_of(1, 0x10, 2000), slow = wait_of(1, 0x10, 900000);
+	CHECK_UINT(cprof_wait_stacks_find(&stacks, &brief), CPROF_WAIT_STACKS_NONE);
+	CHECK(!cprof_wait_stacks_note(&stacks, &brief, 6));
+	CHECK(!cprof_wait_stacks_note(&stacks, &brief, 7));
+	CHECK(!cprof_wait_stacks_note(&stacks, &slow, 8));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct cprof_wait wait =
+			wait_of(cases[i].tid, cases[i].addr, cases[i].delay_ns);
+		if (cprof_wait_stacks_find(&stacks, &wait) != cases[i].want)
+			TEST_FAIL("%s", cases[i].what);
+	}
+	struct cprof_wait moved = brief;
+	moved.requeued = true;
+	CHECK_UINT(cprof_wait_stacks_find(&stacks, &moved), CPROF_WAIT_STACKS_NONE);
+	cprof_wait_stacks_deinit(&stacks);
+}
+
+static void add_hundred(void *ctx, uint32_t *row)
+{
+	unsigned *n = ctx;
+	*row += 100;
+	++*n;
+}
+
+TEST(wait_stacks_stay_bounded_and_follow_rows_that_get_other_numbers)
+{
+	struct cprof_wait_stacks stacks = { 0 };
+	unsigned n = 0;
+	for (uint64_t i = 0; i < 200000; i++) {
+		const struct cprof_wait wait = wait_of((uint32_t)i, i * 64, 10);
+		CHECK(!cprof_wait_stacks_note(&stacks, &wait, (uint32_t)i));
+	}
+	CHECK(stacks.n_rows <= 65536 && stacks.by_likeness.len <= 65536);
+	const struct cprof_wait last = wait_of(199999, UINT64_C(199999) * 64, 10);
+	CHECK_UINT(cprof_wait_stacks_find(&stacks, &last), 199999);
+	cprof_wait_stacks_each_row(&stacks, add_hundred, &n);
+	CHECK_UINT(n, stacks.n_rows);
+	CHECK_UINT(cprof_wait_stacks_find(&stacks, &last), 200099);
+	cprof_wait_stacks_deinit(&stacks);
+}
+
+/* ---- threads as ranges ---- */
+
+TEST(thread_runs_are_the_fewest_ranges_that_hold_all_threads_and_those_to_come)
+{
+	static const struct {
+		const char *what;
+		pid_t tids[12];
+		size_t n;
+		const char *want;
+	} cases[] = {
+		{ "none", { 0 }, 0, "common_pid > 900" },
+		{ "one", { 5 }, 1, "common_pid > 900 || common_pid == 5" },
+		{ "in a row, in any order, twice",
+		  { 7, 5, 6, 6 },
+		  4,
+		  "common_pid > 900 || common_pid >= 5 && common_pid <= 7" },
+		{ "apart",
+		  { 5, 20, 21 },
+		  3,
+		  "common_pid > 900 || common_pid == 5 || common_pid >= 20 && common_pid <= 21" },
+		{ "more ranges than there is room for: the nearest are one",
+		  { 10, 20, 30, 40, 52, 50, 70, 80, 90 },
+		  9,
+		  "common_pid > 900 || common_pid == 10 || common_pid == 20 || common_pid == 30 || "
+		  "common_pid == 40 || common_pid >= 50 && common_pid <= 52 || common_pid == 70 || "
+		  "common_pid == 80 || common_pid == 90" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CPROF_AUTO(buffer) struct cprof_buffer text = { 0 };
+		struct cprof_thread_runs runs;
+		pid_t tids[12];
+		memcpy(tids, cases[i].tids, sizeof(tids));
+		cprof_thread_runs_of(tids, cases[i].n, 900, &runs);
+		cprof_thread_runs_filter(&runs, &text);
+		if (strcmp(cprof_buffer_text(&text), cases[i].want) != 0)
+			TEST_FAIL("%s: %s", cases[i].what, cprof_buffer_text(&text));
+		for (size_t k = 0; k < cases[i].n; k++)
+			CHECK(cprof_thread_runs_has(&runs, (uint32_t)cases[i].tids[k]));
+		CHECK(cprof_thread_runs_has(&runs, 901) && !cprof_thread_runs_has(&runs, 900));
+		CHECK(!cprof_thread_runs_has(&runs, 4));
+	}
+}
+
+TEST(thread_runs_hold_thousands_of_threads_that_lie_apart)
+{
+	struct cprof_thread_runs runs;
+	pid_t tids[5000];
+	for (int i = 0; i < 5000; i++)
+		tids[i] = 10 + i * 3;
+	cprof_thread_runs_of(tids, 5000, 20000, &runs);
+	CHECK(runs.n <= CPROF_THREAD_RUNS_MAX);
+	for (uint32_t i = 0; i < 5000; i++)
+		CHECK(cprof_thread_runs_has(&runs, 10 + i * 3));
+	CHECK(!cprof_thread_runs_has(&runs, 9) && !cprof_thread_runs_has(&runs, 19999));
 }

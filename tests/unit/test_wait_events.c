@@ -17,19 +17,26 @@
 #include <unistd.h>
 
 /* On this process itself; the caller closes both. */
-static struct cprof_wait_events *open_own(struct cprof_target **ret_target)
+static struct cprof_wait_events *open_reach(bool each_thread, struct cprof_target **ret_target)
 {
+	const struct cprof_wait_events_options options = { .each_thread = each_thread,
+							   .stack_bytes = 2048 };
 	struct cprof_target *target;
 	struct cprof_wait_events *events;
 	struct cprof_error *err = cprof_target_open(getpid(), &target);
 	if (!err)
-		err = cprof_wait_events_open(target, false, 2048, &events);
+		err = cprof_wait_events_open(target, &options, &events);
 	if (err && err->code == CPROF_ERR_DENIED)
 		test_skip(err->message);
 	if (err)
 		TEST_FAIL("%s", err->message);
 	*ret_target = target;
 	return events;
+}
+
+static struct cprof_wait_events *open_own(struct cprof_target **ret_target)
+{
+	return open_reach(false, ret_target);
 }
 
 struct seen {
@@ -118,7 +125,7 @@ static struct cprof_error *note_waitv(void *ctx, const struct cprof_wait_events_
 									      : NULL;
 }
 
-TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
+static void tell_waitv(bool each_thread)
 {
 	struct cprof_target *target;
 	struct seen seen = { 0 };
@@ -133,7 +140,7 @@ TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
 		CHECK(cprof_clock_mono_ns() < until);
 		usleep(1000);
 	}
-	struct cprof_wait_events *events = open_own(&target);
+	struct cprof_wait_events *events = open_reach(each_thread, &target);
 	__atomic_store_n(&gate, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &gate, 129 /* WAKE, private */, 1, NULL, NULL, 0);
 	CHECK(pthread_join(thread, &refused) == 0 && !refused);
@@ -147,10 +154,20 @@ TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
 	cprof_target_close(target);
 }
 
-TEST(wait_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stacks)
+TEST(wait_events_tell_futex_waitv_where_a_thread_sleeps_in_it)
+{
+	tell_waitv(true);
+}
+
+TEST(wait_events_of_cpus_tell_futex_waitv)
+{
+	tell_waitv(false);
+}
+
+static void tell_later_born(bool each_thread)
 {
 	struct cprof_target *target;
-	struct cprof_wait_events *events = open_own(&target);
+	struct cprof_wait_events *events = open_reach(each_thread, &target);
 	struct seen seen = { 0 };
 	pthread_t thread;
 	CHECK(pthread_create(&thread, NULL, wait_for_nothing, NULL) == 0);
@@ -163,6 +180,84 @@ TEST(wait_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stack
 	CHECK_UINT(seen.with_stack, seen.exits);
 	cprof_wait_events_close(events);
 	cprof_target_close(target);
+}
+
+TEST(wait_events_tell_calls_of_a_thread_born_later_in_order_and_with_their_stacks)
+{
+	tell_later_born(true);
+}
+
+TEST(wait_events_of_cpus_tell_calls_of_a_thread_born_later_in_order_and_with_their_stacks)
+{
+	tell_later_born(false);
+}
+
+/* What the calls of one word were told as. */
+struct thinned {
+	uint32_t tid;
+	unsigned enters, ended_with, ended_without, doubled;
+	bool inside;
+};
+
+static struct cprof_error *note_thinned(void *ctx, const struct cprof_wait_events_call *call)
+{
+	struct thinned *seen = ctx;
+	if (call->tid != seen->tid || call->kind == CPROF_WAIT_EVENTS_ENDED)
+		return NULL;
+	if (call->kind == CPROF_WAIT_EVENTS_ENTER)
+		seen->enters++;
+	else if (!seen->inside)
+		seen->doubled += !call->has_stack;
+	else if (call->has_stack)
+		seen->ended_with++;
+	else
+		seen->ended_without++;
+	seen->inside = call->kind == CPROF_WAIT_EVENTS_ENTER;
+	return NULL;
+}
+
+static void wait_often(struct cprof_wait_events *events, unsigned n, struct thinned *seen)
+{
+	uint32_t word = 0;
+	struct timespec at_once = { 0, 1 };
+	for (unsigned i = 0; i < n; i++)
+		syscall(SYS_futex, &word, 128 /* WAIT, private */, 0, &at_once, NULL, 0);
+	*seen = (struct thinned){ .tid = (uint32_t)gettid() };
+	struct cprof_error *err = cprof_wait_events_drain(events, UINT64_MAX, note_thinned, seen);
+	if (err)
+		TEST_FAIL("%s", err->message);
+	CHECK(seen->enters >= n);
+	CHECK_UINT(seen->ended_with + seen->ended_without, seen->enters);
+}
+
+static void thin(bool each_thread)
+{
+	struct cprof_target *target;
+	struct cprof_wait_events *events = open_reach(each_thread, &target);
+	struct thinned seen;
+	wait_often(events, 50, &seen);
+	CHECK_UINT(seen.ended_without, 0);
+	cprof_wait_events_thin(events, 7);
+	wait_often(events, 700, &seen);
+	/* One in seven; each CPU that the thread was on counts for itself. All of them come once more without. */
+	CHECK(seen.ended_with >= 50 && seen.ended_with <= 150);
+	CHECK_UINT(seen.doubled, seen.ended_with);
+	cprof_wait_events_thin(events, 1);
+	wait_often(events, 50, &seen);
+	CHECK_UINT(seen.ended_without, 0);
+	CHECK_UINT(seen.doubled, 0);
+	cprof_wait_events_close(events);
+	cprof_target_close(target);
+}
+
+TEST(wait_events_bring_one_stack_in_so_many_and_every_end)
+{
+	thin(true);
+}
+
+TEST(wait_events_of_cpus_bring_one_stack_in_so_many_and_every_end)
+{
+	thin(false);
 }
 
 /* What an early version of a well-known tool does: a program on the tracepoint that returns 0. */
