@@ -113,6 +113,7 @@ static const struct {
 	{ "native nmethod", CPROF_CODE_COMPILED, false },
 	{ "Interpreter", CPROF_CODE_INTERPRETER, false },
 	{ "I2C/C2I adapters", CPROF_CODE_ADAPTER, false },
+	{ "vtable chunks", CPROF_CODE_FRAMELESS, false },
 	{ "StubRoutines (cont", CPROF_CODE_CONTINUATION, true },
 };
 

@@ -21,8 +21,9 @@
 enum cprof_code_kind {
 	CPROF_CODE_COMPILED,    /* a method, or the wrapper of a native one: fixed frames */
 	CPROF_CODE_INTERPRETER, /* frames by frame pointer, method at a fixed place */
-	CPROF_CODE_ADAPTER, /* between compiled and interpreted code: frames are made and moved */
-	CPROF_CODE_STUB,    /* calls into the machine: fixed frames */
+	CPROF_CODE_ADAPTER,   /* between compiled and interpreted code: frames are made and moved */
+	CPROF_CODE_FRAMELESS, /* goes on to a method: the return address stays on top of the stack */
+	CPROF_CODE_STUB,      /* calls into the machine: fixed frames */
 	CPROF_CODE_CONTINUATION, /* what suspends and resumes virtual threads */
 	CPROF_CODE_OTHER,        /* pieces of code of their own: nothing is told of frames */
 };

@@ -190,6 +190,9 @@ bool cprof_unwind_java_rule(const struct cprof_arch *arch, struct cprof_java_vm 
 	case CPROF_CODE_INTERPRETER:
 	case CPROF_CODE_ADAPTER:
 		return by_code(arch, code, at, blob, rule);
+	case CPROF_CODE_FRAMELESS:
+		fixed(arch, 8, false, rule);
+		return true;
 	case CPROF_CODE_STUB:
 		return stub(arch, code, at, blob, rule);
 	case CPROF_CODE_CONTINUATION:
