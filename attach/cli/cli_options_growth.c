@@ -10,7 +10,9 @@
 #define LEAKS_MIN_NS (10 * CPROF_NS_PER_S)
 
 /* A leak is a few blocks among very many that come and go: it has to be met by samples to be seen. */
-#define LEAKS_RATE (64u << 10)
+#define LEAKS_RATE                                                                                 \
+	(16u                                                                                       \
+	 << 10) /* of a leak of 1 MiB a minute 32 samples come to be old in the second half of one (test_slope.c) */
 
 static struct cprof_error *check_mode(const struct cprof_attach_options *options)
 {

@@ -94,7 +94,7 @@ static const struct cprof_option rows[] = {
 	{ "traces", ROW(CPROF_OPT_SWITCH, report.traces), NULL, NULL, "every sample with its labels and stack", NULL },
 	{ "folded", ROW(CPROF_OPT_SWITCH, report.folded), NULL, NULL, "a line a stack: root;caller;leaf VALUE", NULL },
 
-	{ "leaks", ROW(CPROF_OPT_SWITCH, report.leaks), NULL, NULL, "-mode heap: stacks whose blocks live long and grow in sum, with how sure that is; -seconds 60 or more, -every is the time between two looks, -rate 65536 if not given", NULL },
+	{ "leaks", ROW(CPROF_OPT_SWITCH, report.leaks), NULL, NULL, "-mode heap: stacks whose blocks live long and grow in sum, with how sure that is; -seconds 60 or more, -every is the time between two looks, -rate 16384 if not given", NULL },
 
 	{ "live", ROW(CPROF_OPT_SWITCH, live), NULL, NULL, "a table of what the process does now, every second, until q; \"?\" shows the keys. cprof-attach top is the same; into a pipe it prints plain tables. -mode cpu, heap, block or mutex", "Live" },
 

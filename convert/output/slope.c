@@ -49,18 +49,37 @@ static double largest_part(const struct cprof_slope_point *points, size_t n,
 	return largest;
 }
 
-/* Each sample that came or went between two moments changes all later values: its part in the slope is the sum of their parts. */
-static double variance_of_changes(const struct cprof_slope_point *points, size_t n,
-				  const struct line *line)
+/* What came or went: its sum, as a part of the slope, and the variance of that. */
+struct changes {
+	double sum, variance;
+};
+
+/*
+ * Each sample that came or went between two moments changes all later values: its part in the slope is the sum of their parts. Some come while
+ * others go, which is not seen of them but in how much the differences scatter, beyond what so many would by themselves.
+ */
+static void sum_changes(const struct cprof_slope_point *points, size_t n, const struct line *line,
+			struct changes *came, struct changes *went)
 {
-	double variance = 0, part = 0;
+	double part = 0, unseen = 0, seen = 0;
+	const double mean = (points[n - 1].samples - points[0].samples) / (double)(n - 1);
+	for (size_t i = 1; i < n; i++) {
+		const double more = points[i].samples - points[i - 1].samples;
+		unseen += (more - mean) * (more - mean);
+		seen += fabs(more);
+	}
+	unseen = n > 2 ? fmax(0, unseen / (double)(n - 2) - seen / (double)(n - 1)) : 0;
 	for (size_t i = n; i-- > 1;) {
 		const struct cprof_slope_point *a = &points[i - 1], *b = &points[i];
 		part += (b->at - line->mean_at) / line->spread;
-		const double w = weight(a->value + b->value, a->samples + b->samples);
-		variance += part * part * w * w * fabs(b->samples - a->samples);
+		const double w = part * weight(a->value + b->value, a->samples + b->samples);
+		const double more = b->samples - a->samples;
+		struct changes *side = more > 0 ? came : went;
+		side->sum += w * fabs(more);
+		side->variance += w * w * fabs(more);
+		came->variance += w * w * unseen / 2;
+		went->variance += w * w * unseen / 2;
 	}
-	return variance;
 }
 
 static double variance_of_values(const struct cprof_slope_point *points, size_t n,
@@ -102,33 +121,39 @@ static double gamma_quantile(double mean, double variance, double z)
 	return root > 0 ? mean * root * root * root : 0;
 }
 
-/* Below: of what was counted. Above: one sample more may as well have been there. */
-static void bound(const struct cprof_slope_point *points, size_t n, const struct line *line,
-		  double counted, double scatter, struct cprof_slope *slope)
+/*
+ * Of what came less what went (Zou and Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27,
+ * 2008): the distance of either bound is made of those of the two. Where nothing was seen to go, half a sample may as well have.
+ */
+static void bound_changes(const struct changes *came, const struct changes *went, double one,
+			  double others, struct cprof_slope *slope)
 {
-	const double one = largest_part(points, n, line);
-	if (slope->value > 0) {
-		slope->low = gamma_quantile(slope->value, counted, -Z) - Z * sqrt(scatter);
-		slope->high = gamma_quantile(slope->value + one, counted + one * one, Z) +
-			      Z * sqrt(scatter);
-	} else {
-		slope->low = slope->value - Z * slope->error;
-		slope->high = slope->value + one + Z * sqrt(counted + one * one + scatter);
-	}
+	const double came_low = gamma_quantile(came->sum, came->variance, -Z) - came->sum;
+	const double came_high =
+		gamma_quantile(came->sum + one, came->variance + one * one, Z) - came->sum;
+	const double went_low = gamma_quantile(went->sum, went->variance, -Z) - went->sum;
+	const double went_high =
+		gamma_quantile(went->sum + one / 2, went->variance + one * one / 2, Z) - went->sum;
+	slope->low =
+		slope->value - sqrt(came_low * came_low + went_high * went_high) - Z * sqrt(others);
+	slope->high =
+		slope->value + sqrt(came_high * came_high + went_low * went_low) + Z * sqrt(others);
 }
 
 bool cprof_slope_fit(const struct cprof_slope_point *points, size_t n, bool turnover,
 		     struct cprof_slope *ret_slope)
 {
 	struct line line;
+	struct changes came = { 0 }, went = { 0 };
 	if (n < 2 || !lay_line(points, n, &line))
 		return false;
-	double counted = variance_of_changes(points, n, &line);
-	if (turnover)
-		counted += variance_of_values(points, n, &line);
+	sum_changes(points, n, &line, &came, &went);
+	const double counted = came.variance + went.variance;
+	const double own = turnover ? variance_of_values(points, n, &line) : 0;
 	/* What comes and goes at random does not lie on a line either: that much is counted already. */
-	const double scatter = fmax(0, variance_of_scatter(points, n, &line) - counted);
-	*ret_slope = (struct cprof_slope){ .value = line.slope, .error = sqrt(counted + scatter) };
-	bound(points, n, &line, counted, scatter, ret_slope);
+	const double scatter = fmax(0, variance_of_scatter(points, n, &line) - counted - own);
+	*ret_slope =
+		(struct cprof_slope){ .value = line.slope, .error = sqrt(counted + own + scatter) };
+	bound_changes(&came, &went, largest_part(points, n, &line), own + scatter, ret_slope);
 	return true;
 }

@@ -2,10 +2,11 @@
 /*
  * convert/output/slope.h - how fast something grows that was sampled at several moments, and how sure that is.
  *
- * Pure. Least squares. Two things make it uncertain. Blocks come at random and a sampled one stands for many: what changed between two
- * moments is so many samples, whose number is Poisson's, so the slope, a weighted sum of them, has a gamma interval (Fay and Feuer,
- * "Confidence intervals for directly standardized rates", Statistics in Medicine 16, 1997). And what is in use need not lie on a
- * line: the scatter about it, beyond what chance explains, counts as many times as the residuals change sides, for neighbours are alike.
+ * Pure. Least squares. Two things make it uncertain. Blocks come and go at random and a sampled one stands for many: the slope is a weighted sum of
+ * samples that came, less one of samples that went, and each of the two has a gamma interval (Fay and Feuer, "Confidence intervals for directly
+ * standardized rates", Statistics in Medicine 16, 1997), with half a sample more on its upper side (Jeffreys' prior). So what grows because
+ * nothing goes is told from what only happens to have more by the end. And what is in use need not lie on a line: the scatter about it,
+ * beyond what chance explains, counts as many times as the residuals change sides, for neighbours are alike.
  */
 #ifndef CPROF_CONVERT_OUTPUT_SLOPE_H
 #define CPROF_CONVERT_OUTPUT_SLOPE_H

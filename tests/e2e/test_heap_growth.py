@@ -88,7 +88,7 @@ class Leaks(harness.TempDir):
         profile = harness.Profile.read(path)
         self.assertEqual([name for name, _ in profile.sample_types],
                          ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "history_space", "history_samples"])
-        self.assertEqual((profile.default_sample_type, profile.period), ("inuse_space", 65536))
+        self.assertEqual((profile.default_sample_type, profile.period), ("inuse_space", 16384))
         for stack, values, labels in profile.samples:
             self.assertEqual(bool(values[4]), "time_ms" in labels)
             self.assertEqual(bool(values[2] or values[4]), labels.get("age") in AGES)
