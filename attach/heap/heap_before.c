@@ -468,6 +468,13 @@ struct cprof_error *cprof_heap_before_add(struct cprof_heap_before *before, unsi
 	struct cprof_error *err = NULL;
 	if (!account)
 		return NULL;
+	if (account->not_found)
+		cprof_run_log_note(
+			before->log, CPROF_NOTE_WARNING,
+			"%swhere %s may be was looked for without an end, and given up: so "
+			"many words of the process's variables lead on. If it is there, it "
+			"is not read",
+			before->who, account->not_found);
 	err = add_unexplained(before, account, zeros);
 	for (uint32_t i = 0; !err && i < account->n_allocators; i++) {
 		const struct cprof_baseline_allocator *allocator = &account->allocators[i];

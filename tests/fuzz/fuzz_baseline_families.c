@@ -95,7 +95,7 @@ static void jemalloc(struct cprof_baseline_memory *memory, uint64_t addr)
 	struct cprof_jemalloc_extent extent;
 	uint64_t broken;
 	struct cprof_jemalloc_tree tree = {
-		addr, &cprof_jemalloc_forms[addr / 4096 % cprof_n_jemalloc_forms]
+		addr, &cprof_jemalloc_forms[addr / 4096 % CPROF_JEMALLOC_FORMS]
 	};
 	cprof_jemalloc_tree_find(memory, addr, addr + 4096, &tree);
 	cprof_jemalloc_tree_at(memory, &tree, addr, &extent);

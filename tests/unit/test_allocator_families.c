@@ -61,6 +61,34 @@ static void reopen_pages(struct pages *pages, struct cprof_baseline_memory *memo
 	open_pages(pages, memory);
 }
 
+/* ---- memory ---- */
+
+TEST(baseline_memory_is_not_read_past_its_limit)
+{
+	struct pages *pages = calloc(1, sizeof(*pages));
+	struct cprof_baseline_memory memory;
+	uint64_t word = 0;
+	CHECK(pages);
+	put(pages, 0x10000, 7);
+	put(pages, 0x11000, 8);
+	open_pages(pages, &memory);
+	cprof_baseline_memory_limit(&memory, 3);
+	CHECK(cprof_baseline_memory_read(&memory, 0x10000, &word, 8));
+	CHECK_UINT(word, 7);
+	CHECK(cprof_baseline_memory_at(&memory, 0x11000, 8, 0x12000));
+	CHECK(cprof_baseline_memory_at(&memory, 0x11008, 8, 0x12000)); /* which is there already */
+	CHECK(!cprof_baseline_memory_spent(&memory));
+	CHECK(!cprof_baseline_memory_read(&memory, 0x10000, &word, 8));
+	CHECK(cprof_baseline_memory_spent(&memory));
+	CHECK(!cprof_baseline_memory_at(&memory, 0x10000, 8, 0x12000));
+	CHECK_UINT(cprof_baseline_memory_next(&memory, 0x10000, 1ull << 46), 1ull << 46);
+	cprof_baseline_memory_limit(&memory, UINT64_MAX);
+	CHECK(cprof_baseline_memory_read(&memory, 0x10000, &word, 8));
+	CHECK_UINT(cprof_baseline_memory_next(&memory, 0x10000, 1ull << 46), 0x10000);
+	cprof_baseline_memory_deinit(&memory);
+	free(pages);
+}
+
 /* ---- jemalloc ---- */
 
 TEST(jemalloc_classes_are_those_of_its_table)
@@ -115,7 +143,7 @@ static struct cprof_error *count_extent(void *ctx, const struct cprof_jemalloc_e
 
 TEST(jemalloc_tree_of_each_version_proves_itself)
 {
-	for (size_t i = 0; i < cprof_n_jemalloc_forms; i++) {
+	for (size_t i = 0; i < CPROF_JEMALLOC_FORMS; i++) {
 		struct pages *pages = calloc(1, sizeof(*pages));
 		const struct cprof_jemalloc_tree tree = { JE_ROOT, &cprof_jemalloc_forms[i] };
 		struct cprof_baseline_memory memory;

@@ -94,6 +94,8 @@ struct cprof_baseline_account {
 	struct cprof_baseline_account
 		*before;  /* borrowed: count only what was in use there, too; NULL: all */
 	uint64_t took_ns; /* processor time of reading */
+	const char *
+		not_found; /* static; the last allocator for which the search did not come to an end; NULL: none */
 	/* Where `before` is set: blocks known to be younger, by address, and for how many each stands (a double's bits). */
 	struct cprof_map64 fresh;
 	struct cprof_baseline_blocks fresh_blocks;

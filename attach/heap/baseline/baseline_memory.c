@@ -14,8 +14,8 @@
 #define STRETCH      8192u               /* pages that are asked about at once: 32 MiB */
 #define STRETCHES    4096u               /* that are remembered: 128 GiB */
 #define ASKED_MAX    ((uint64_t)1 << 28) /* pages, of 1 TiB */
-#define AHEAD_LEAST  ((size_t)8 << 10)   /* bytes */
 #define GOES_ON      8192 /* bytes behind a block, within which the next one goes on */
+#define ASK_LOOKS    16u  /* what asking about a stretch costs */
 #define MOVING_TRIES 50
 #define MOVING_MAX   50000 /* of all tries */
 
@@ -31,9 +31,9 @@ bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view)
 {
 	char path[64];
-	*memory = (struct cprof_baseline_memory){ .memory = view,
-						  .pagemap_fd = -1,
-						  .asked_left = ASKED_MAX };
+	*memory = (struct cprof_baseline_memory){
+		.memory = view, .pagemap_fd = -1, .asked_left = ASKED_MAX, .left = UINT64_MAX
+	};
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	if (pid)
 		memory->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -51,6 +51,19 @@ void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory)
 		free(memory->windows[i].bytes);
 	free(memory->pages);
 	*memory = (struct cprof_baseline_memory){ .pagemap_fd = -1 };
+}
+
+void cprof_baseline_memory_limit(struct cprof_baseline_memory *memory, uint64_t looks)
+{
+	memory->left = looks;
+}
+
+static bool spend(struct cprof_baseline_memory *memory, uint64_t looks)
+{
+	if (memory->left == UINT64_MAX)
+		return true;
+	memory->left -= looks < memory->left ? looks : memory->left;
+	return memory->left;
 }
 
 /* ---- which pages there are ---- */
@@ -76,6 +89,8 @@ static bool has_page(struct cprof_baseline_memory *memory, uint64_t page)
 	if (page >= USER_SPACE / CPROF_BASELINE_PAGE)
 		return false;
 	struct stretch *stretch = &memory->pages->stretches[number % STRETCHES];
+	if (!memory->left || (stretch->number != number + 1 && !spend(memory, ASK_LOOKS)))
+		return false;
 	if (stretch->number != number + 1)
 		ask(memory, stretch, number);
 	return stretch->bits[at / 64] >> (at % 64) & 1;
@@ -143,14 +158,15 @@ uint64_t cprof_baseline_memory_next(struct cprof_baseline_memory *memory, uint64
 				    uint64_t end)
 {
 	const uint64_t word = CPROF_BASELINE_PAGE * 64;
-	while (addr < end && !cprof_baseline_memory_present(memory, addr)) {
+	while (!cprof_baseline_memory_spent(memory) && addr < end &&
+	       !cprof_baseline_memory_present(memory, addr)) {
 		const uint64_t page = addr / CPROF_BASELINE_PAGE;
 		const struct stretch *stretch =
 			&memory->pages->stretches[page / STRETCH % STRETCHES];
 		const bool empty = addr % word == 0 && !stretch->bits[page % STRETCH / 64];
 		addr = empty ? addr + word : (addr | (CPROF_BASELINE_PAGE - 1)) + 1;
 	}
-	return addr < end ? addr : end;
+	return addr < end && !cprof_baseline_memory_spent(memory) ? addr : end;
 }
 
 /* ---- reading ---- */
@@ -184,7 +200,7 @@ static unsigned oldest(struct cprof_baseline_memory *memory)
 }
 
 /*
- * How much is read: little, where somebody goes from one large block to the next or here and there; four times as much with
+ * How much is read: what is left of a page, where somebody goes from one large block to the next or here and there; four times as much with
  * each time that goes on where the last one ended.
  */
 static struct cprof_baseline_window *make_window(struct cprof_baseline_memory *memory,
@@ -194,11 +210,14 @@ static struct cprof_baseline_window *make_window(struct cprof_baseline_memory *m
 	if (!goes_on)
 		memory->window = oldest(memory);
 	struct cprof_baseline_window *window = &memory->windows[memory->window];
-	window->ahead = goes_on ? window->ahead * 4 : AHEAD_LEAST;
+	const size_t page_left = (size_t)(CPROF_BASELINE_PAGE - addr % CPROF_BASELINE_PAGE);
+	window->ahead = goes_on ? window->ahead * 4 : page_left;
 	if (window->ahead < n)
 		window->ahead = n;
 	if (window->ahead > CPROF_BASELINE_BLOCK)
 		window->ahead = CPROF_BASELINE_BLOCK;
+	else if (goes_on && window->ahead < CPROF_BASELINE_PAGE)
+		window->ahead = CPROF_BASELINE_PAGE;
 	return window;
 }
 
@@ -266,7 +285,7 @@ const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, ui
 		memory->windows[memory->window].asked = memory->reads;
 		return bytes;
 	}
-	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n)
+	if (n > CPROF_BASELINE_BLOCK / 2 || end < addr || end - addr < n || !spend(memory, 1))
 		return NULL;
 	return read_window(memory, addr, n, end);
 }
@@ -274,7 +293,7 @@ const uint8_t *cprof_baseline_memory_at(struct cprof_baseline_memory *memory, ui
 bool cprof_baseline_memory_read(struct cprof_baseline_memory *memory, uint64_t addr, void *buf,
 				size_t n)
 {
-	if (!n || addr + n < addr)
+	if (!n || addr + n < addr || !spend(memory, 1))
 		return false;
 	for (uint64_t page = addr / CPROF_BASELINE_PAGE;
 	     page <= (addr + n - 1) / CPROF_BASELINE_PAGE; page++) {

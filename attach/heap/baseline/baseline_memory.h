@@ -38,6 +38,7 @@ struct cprof_baseline_memory {
 	struct cprof_baseline_pages *pages; /* owned; which pages are there, as asked so far */
 	uint64_t reads, bytes_read;         /* system calls made, and what they brought */
 	uint64_t asked_left; /* pages that cprof_baseline_memory_absent() may still be asked for */
+	uint64_t left;       /* looks that may still be had: cprof_baseline_memory_limit() */
 	unsigned moving;     /* times that a page was asked for again that was on its way */
 };
 
@@ -45,6 +46,19 @@ struct cprof_baseline_memory {
 bool cprof_baseline_memory_init(struct cprof_baseline_memory *memory, pid_t pid,
 				struct cprof_memory view);
 void cprof_baseline_memory_deinit(struct cprof_baseline_memory *memory);
+
+/*
+ * From now on at most `looks` are had, of some 2 µs each: a read is one, asking which pages of 32 MiB are there 16; then nothing
+ * can be read and no page is there. UINT64_MAX, as at first: without end. For whoever looks for something among words that a process may have put there
+ * to lead anywhere.
+ */
+void cprof_baseline_memory_limit(struct cprof_baseline_memory *memory, uint64_t looks);
+
+/* Was that not enough? */
+static inline bool cprof_baseline_memory_spent(const struct cprof_baseline_memory *memory)
+{
+	return !memory->left;
+}
 
 /* What was read so far is read anew from now on. */
 void cprof_baseline_memory_forget(struct cprof_baseline_memory *memory);

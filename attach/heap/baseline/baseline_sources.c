@@ -10,6 +10,9 @@ const struct cprof_baseline_source *const cprof_baseline_sources[] = {
 	&cprof_baseline_musl_old, &cprof_baseline_mimalloc, &cprof_baseline_gperftools,
 	&cprof_baseline_google,
 };
+/* To find an allocator takes some thousands, in a browser up to 70,000; so many take some half a second. */
+#define FIND_LOOKS (96u << 10)
+
 const size_t cprof_n_baseline_sources =
 	sizeof(cprof_baseline_sources) / sizeof(cprof_baseline_sources[0]);
 
@@ -18,7 +21,12 @@ static struct cprof_error *read_one(const struct cprof_baseline_source *source,
 				    struct cprof_baseline_account *account)
 {
 	void *place = NULL;
+	cprof_baseline_memory_limit(target->memory, FIND_LOOKS);
 	struct cprof_error *err = source->find(target, &place);
+	const bool spent = cprof_baseline_memory_spent(target->memory);
+	cprof_baseline_memory_limit(target->memory, UINT64_MAX);
+	if (!place && spent)
+		account->not_found = source->name;
 	if (err || !place)
 		return err;
 	cprof_baseline_memory_forget(target->memory);

@@ -19,13 +19,11 @@
 #define OF_48 .levels = 2, .level_bits = 18, .entry_words = 1
 #define OF_57 .levels = 3, .level_bits = 15, .entry_words = 2
 
-const struct cprof_jemalloc_form cprof_jemalloc_forms[] = {
+const struct cprof_jemalloc_form cprof_jemalloc_forms[CPROF_JEMALLOC_FORMS] = {
 	{ OF_48, BITS_5_3, .flags = 0x1f }, { OF_57, BITS_5_3, .entry_class_shift = 5 },
 	{ OF_48, BITS_5_1, .flags = 1 },    { OF_57, BITS_5_1, .entry_slab_shift = 32 },
 	{ OF_48, BITS_5_0, .flags = 1 },    { OF_57, BITS_5_0, .entry_slab_shift = 32 },
 };
-const size_t cprof_n_jemalloc_forms =
-	sizeof(cprof_jemalloc_forms) / sizeof(cprof_jemalloc_forms[0]);
 
 uint64_t cprof_jemalloc_class_bytes(unsigned class)
 {

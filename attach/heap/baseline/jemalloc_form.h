@@ -50,8 +50,9 @@ struct cprof_jemalloc_form {
 	bool is_5_3; /* and what it has besides the tree: jemalloc_cache.h, jemalloc_samples.h */
 };
 
-extern const struct cprof_jemalloc_form cprof_jemalloc_forms[]; /* the likeliest first */
-extern const size_t cprof_n_jemalloc_forms;
+#define CPROF_JEMALLOC_FORMS 6
+extern const struct cprof_jemalloc_form
+	cprof_jemalloc_forms[CPROF_JEMALLOC_FORMS]; /* the likeliest first */
 
 /* An entry of a leaf. */
 struct cprof_jemalloc_entry {

@@ -157,37 +157,50 @@ static bool makes_sense(struct finding *finding, uint64_t root)
 	return !failed && trial.active && (broken + trial.strange) * 8 <= trial.extents;
 }
 
-static uint64_t find_form(struct finding *finding, uint64_t start, uint64_t end)
+/* Is `word`, at `at`, the one of a root in [start, end) that leads down? */
+static bool is_of_root(struct finding *finding, uint64_t at, uint64_t word, uint64_t start,
+		       uint64_t end, uint64_t *ret_root)
 {
 	const uint64_t bytes = cprof_jemalloc_node_bytes(finding->form);
-	struct cprof_baseline_piece piece;
-	for (uint64_t at = start; cprof_baseline_piece_next(finding->memory, &at, end, &piece);) {
-		for (size_t i = 0; i < piece.n && finding->pages < PAGES_MAX; i++) {
-			if (!is_node(piece.words[i]))
-				continue;
-			const uint64_t root = root_of(finding, piece.addr + 8 * i, piece.words[i]);
-			if (root >= start && root < end && end - root >= bytes && root % 8 == 0 &&
-			    proves(finding, root) && makes_sense(finding, root))
-				return root;
-		}
+	if (finding->pages >= PAGES_MAX || end - start < bytes)
+		return false;
+	const uint64_t root = root_of(finding, at, word);
+	*ret_root = root;
+	return root >= start && root < end && end - root >= bytes && root % 8 == 0 &&
+	       proves(finding, root) && makes_sense(finding, root);
+}
+
+/* Of any form: what a word leads to is read once for all of them. */
+static bool find_root(struct finding *findings, uint64_t at, uint64_t word, uint64_t start,
+		      uint64_t end, struct cprof_jemalloc_tree *ret_tree)
+{
+	for (size_t i = 0; i < CPROF_JEMALLOC_FORMS; i++) {
+		ret_tree->form = findings[i].form;
+		if (is_of_root(&findings[i], at, word, start, end, &ret_tree->root))
+			return true;
 	}
-	return 0;
+	return false;
 }
 
 bool cprof_jemalloc_tree_find(struct cprof_baseline_memory *memory, uint64_t start, uint64_t end,
 			      struct cprof_jemalloc_tree *ret_tree)
 {
+	struct finding findings[CPROF_JEMALLOC_FORMS];
+	struct cprof_baseline_piece piece;
 	start = (start + 7) & ~7ull;
 	end &= ~7ull;
-	for (size_t i = 0; i < cprof_n_jemalloc_forms && end > start; i++) {
-		struct finding finding = { .memory = memory, .form = &cprof_jemalloc_forms[i] };
-		if (end - start < cprof_jemalloc_node_bytes(finding.form))
-			continue;
-		const uint64_t root = find_form(&finding, start, end);
-		if (!root)
-			continue;
-		*ret_tree = (struct cprof_jemalloc_tree){ root, finding.form };
-		return true;
+	if (end <= start || end - start < CPROF_JEMALLOC_ROOT_LEAST)
+		return false;
+	for (size_t i = 0; i < CPROF_JEMALLOC_FORMS; i++)
+		findings[i] =
+			(struct finding){ .memory = memory, .form = &cprof_jemalloc_forms[i] };
+	for (uint64_t at = start; cprof_baseline_piece_next(memory, &at, end, &piece);) {
+		for (size_t i = 0; i < piece.n; i++) {
+			if (is_node(piece.words[i]) &&
+			    find_root(findings, piece.addr + 8 * i, piece.words[i], start, end,
+				      ret_tree))
+				return true;
+		}
 	}
 	return false;
 }
