@@ -5,6 +5,7 @@
 
 #include "attach/target/stop_effect.h"
 #include "attach/target/thread_look.h"
+#include "attach/target/thread_progress.h"
 #include "base/clock.h"
 
 #define MS         1000000ull
@@ -25,6 +26,7 @@ struct one {
 	uint64_t write_ns;              /* left, for the ends of writes */
 	struct cprof_error *err;
 	bool again, in_vain, starved;
+	struct cprof_thread_progress progress; /* since a stop that is to be made again */
 };
 
 static void nap(uint64_t ns)
@@ -80,6 +82,8 @@ static bool stop_once(void *ctx)
 		if (!one->look->cut_short)
 			one->look->cut_short = was_cut(&trace, one->look->cut_short_tid);
 		one->err = one->work(one->ctx, &trace, &one->again);
+		if (one->again)
+			cprof_thread_progress_begin(&one->progress, &trace);
 		cprof_ptrace_resume(&trace);
 	}
 	one->in_vain = trace.in_vain;
@@ -136,6 +140,7 @@ struct cprof_error *cprof_stop_series_run(struct cprof_stop_series *series,
 					  cprof_stop_series_work *work, void *ctx)
 {
 	struct one one = { .series = series, .work = work, .ctx = ctx, .write_ns = WRITE_NS };
+	const uint64_t until_ns = cprof_clock_mono_ns() + CPROF_STOP_SERIES_PROGRESS_NS;
 	uint64_t pause_ns = FIRST_NS;
 	unsigned starved = 0;
 	for (unsigned stop = 0; stop < series->stops_max; stop++) {
@@ -156,6 +161,8 @@ struct cprof_error *cprof_stop_series_run(struct cprof_stop_series *series,
 			return one.err;
 		if (stop + 1 < series->stops_max)
 			nap(pause_ns);
+		if (stop + 1 < series->stops_max && one.again)
+			cprof_thread_progress_await(&one.progress, until_ns);
 		if (pause_ns < PAUSE_NS)
 			pause_ns *= 2;
 	}

@@ -6,7 +6,8 @@
  * are let go and a pause follows that doubles; a thread that hangs in the kernel is waited for while all run. Only where
  * threads are ready to run but get no processor is the bound of later stops doubled too, up to CPROF_STOP_SERIES_STARVED_NS.
  * Of more than a thousand threads the bound is CPROF_STOP_SERIES_THREAD_NS for each from the first stop on, up to the same: to tell them
- * all takes that long, and stops in vain would come to more.
+ * all takes that long, and stops in vain would come to more. Who was met at a bad place is not stopped again before it has run, within
+ * CPROF_STOP_SERIES_PROGRESS_NS in all.
  */
 #ifndef CPROF_ATTACH_TARGET_STOP_SERIES_H
 #define CPROF_ATTACH_TARGET_STOP_SERIES_H
@@ -23,6 +24,8 @@
 #define CPROF_STOP_SERIES_NS         (20 * 1000000ull)
 #define CPROF_STOP_SERIES_STARVED_NS (160 * 1000000ull)
 #define CPROF_STOP_SERIES_THREAD_NS  20000ull
+/* In all, until threads that were met at a bad place have had a processor (thread_progress.h). */
+#define CPROF_STOP_SERIES_PROGRESS_NS (10000 * 1000000ull)
 
 /* What is done while everybody stands still. *ret_again: not now, but soon (with or without an error). */
 typedef struct cprof_error *cprof_stop_series_work(void *ctx, struct cprof_ptrace *trace,

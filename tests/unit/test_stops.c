@@ -4,12 +4,16 @@
 #include "attach/target/stop_tally.h"
 #include "attach/target/thread_look.h"
 #include "attach/target/thread_proc.h"
+#include "attach/target/thread_progress.h"
 #include "attach/target/tracer.h"
+#include "base/clock.h"
 #include "tests/unit/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TEST(stop_effect_depends_on_the_call_its_time_limit_and_its_mask)
@@ -178,4 +182,33 @@ TEST(tracer_keeps_its_thread_until_there_is_a_straggler)
 	cprof_tracer_deinit(&tracer);
 	cprof_tracer_deinit(&tracer);
 	CHECK_UINT(seen.calls, 4);
+}
+
+/* A child that works, sleeps, is stopped, or is gone: nobody waits for more than for a processor. */
+TEST(thread_progress_waits_for_who_wants_to_run_and_for_nobody_else)
+{
+	enum { WORKS, SLEEPS, STOPPED, GONE, CASES };
+	for (int what = WORKS; what < CASES; what++) {
+		const pid_t child = fork();
+		while (child == 0 && what == WORKS)
+			;
+		while (child == 0)
+			pause();
+		struct cprof_thread_progress progress;
+		const uint64_t until_ns = cprof_clock_mono_ns() + 600 * CPROF_NS_PER_S;
+		CHECK(child > 0);
+		if (what == STOPPED)
+			CHECK(kill(child, SIGSTOP) == 0 &&
+			      waitpid(child, NULL, WUNTRACED) == child);
+		cprof_thread_progress_begin_of(&progress, child, &child, 1);
+		CHECK_UINT(progress.n, 1);
+		if (what == GONE)
+			CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+		cprof_thread_progress_await(&progress, until_ns);
+		CHECK(cprof_clock_mono_ns() < until_ns);
+		if (what == GONE)
+			continue;
+		kill(child, SIGKILL);
+		CHECK(waitpid(child, NULL, 0) == child);
+	}
 }
