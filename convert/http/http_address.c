@@ -156,6 +156,15 @@ static struct cprof_error *cannot(const struct cprof_http_address *address, int 
 	CPROF_AUTO(buffer) struct cprof_buffer url = { 0 };
 	cprof_http_address_url(address, -1, &url);
 	const char *where = cprof_buffer_text(&url);
+	struct stat st;
+	if (os_errno == EADDRINUSE && address->is_unix)
+		return cprof_error_hint(
+			lstat(unix_path(address), &st) == 0 && S_ISSOCK(st.st_mode)
+				? cprof_error_new(CPROF_ERR_EXISTS,
+						  "something listens on %s already", where)
+				: cprof_error_new(CPROF_ERR_EXISTS,
+						  "%s exists already, and is no socket", where),
+			"choose another path");
 	if (os_errno == EADDRINUSE)
 		return cprof_error_hint(
 			cprof_error_new(CPROF_ERR_EXISTS, "something listens on %s already", where),

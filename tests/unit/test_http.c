@@ -149,7 +149,12 @@ TEST(http_address_whose_server_has_no_time_is_taken_and_not_waited_for)
 	/* The same name, once nobody listens. */
 	CHECK(!cprof_http_address_listen(&address, &again));
 	cprof_http_address_forget(&address);
-	CHECK(rmdir(dir) == 0);
+	/* A file is nobody who listens. */
+	CHECK(close(creat(text + 5, 0600)) == 0);
+	err = cprof_http_address_listen(&address, &again);
+	CHECK(err && strstr(err->message, "/s exists already, and is no socket"));
+	cprof_error_free(err);
+	CHECK(unlink(text + 5) == 0 && rmdir(dir) == 0);
 }
 
 TEST(http_address_of_other_machines_reach_is_known_as_one)
