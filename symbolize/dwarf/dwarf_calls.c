@@ -72,6 +72,13 @@ static void note_scope(struct walk *walk, uint64_t entry)
 		*place = walk->scope[walk->depth];
 }
 
+/* Of a call. Its names are not: looking strings up is most of what reading them would cost, and few are asked for. */
+static bool is_wanted(uint16_t name)
+{
+	return name == DW_AT_low_pc || name == DW_AT_high_pc || name == DW_AT_ranges ||
+	       name == DW_AT_call_file || name == DW_AT_call_line || name == DW_AT_call_column;
+}
+
 /* Reads a function's or an inlined call's attributes; becomes a record only if it has code. */
 static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint64_t entry,
 		      struct cprof_cursor *cursor)
@@ -90,8 +97,7 @@ static void read_call(struct walk *walk, const struct cprof_abbrev *abbrev, uint
 	}
 	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
 		struct cprof_value value;
-		/* Looking strings up is most of what reading them costs, and here nobody wants them. */
-		if (attrs[i].name == DW_AT_name || attrs[i].name == DW_AT_linkage_name) {
+		if (!is_wanted(attrs[i].name)) {
 			cprof_dwarf_unit_skip_value(unit, &attrs[i], cursor);
 			continue;
 		}
@@ -154,13 +160,15 @@ static uint64_t sibling_of(const struct cprof_dwarf_unit *unit, const struct cpr
 			   struct cprof_cursor cursor)
 {
 	const struct cprof_abbrev_attr *attrs = &unit->abbrevs->attrs[abbrev->first_attr];
-	for (uint32_t i = 0; i < abbrev->n_attrs; i++) {
-		struct cprof_value value;
-		cprof_dwarf_unit_value(unit, &attrs[i], &cursor, &value);
-		if (attrs[i].name == DW_AT_sibling)
-			return value.kind == CPROF_VALUE_REF ? value.u : 0;
-	}
-	return 0;
+	struct cprof_value value;
+	uint32_t i = 0;
+	/* Not what the others say: the name of a type is a string somewhere in hundreds of megabytes. */
+	while (i < abbrev->n_attrs && attrs[i].name != DW_AT_sibling)
+		cprof_dwarf_unit_skip_value(unit, &attrs[i++], &cursor);
+	if (i == abbrev->n_attrs)
+		return 0;
+	cprof_dwarf_unit_value(unit, &attrs[i], &cursor, &value);
+	return value.kind == CPROF_VALUE_REF ? value.u : 0;
 }
 
 /* Go on at `sibling` if that lies ahead, else read on. */

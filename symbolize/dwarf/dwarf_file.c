@@ -127,6 +127,7 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 			break;
 		attr.name = name > UINT16_MAX ? UINT16_MAX : (uint16_t)name;
 		attr.form = form > UINT16_MAX ? UINT16_MAX : (uint16_t)form;
+		attr.size = (int16_t)cprof_dwarf_form_size(unit, attr.form);
 		if (form == DW_FORM_implicit_const)
 			attr.implicit = cprof_cursor_sleb(cursor);
 		if (abbrevs->n_attrs >= ABBREV_ATTRS_MAX ||
@@ -135,8 +136,8 @@ static bool read_abbrev(const struct cprof_dwarf_unit *unit, struct cprof_cursor
 			return false;
 		abbrevs->attrs[abbrevs->n_attrs++] = attr;
 		note_name(&abbrev, name);
-		int one = cprof_dwarf_form_size(unit, attr.form);
-		size = size < 0 || one < 0 || size + one > INT16_MAX ? -1 : size + one;
+		size = size < 0 || attr.size < 0 || size + attr.size > INT16_MAX ? -1
+										 : size + attr.size;
 	}
 	abbrev.n_attrs = (uint32_t)(abbrevs->n_attrs - abbrev.first_attr);
 	abbrev.size = (int16_t)size;

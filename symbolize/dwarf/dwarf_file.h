@@ -18,6 +18,7 @@
 
 struct cprof_abbrev_attr {
 	uint16_t name, form;
+	int16_t size;     /* cprof_dwarf_form_size() */
 	int64_t implicit; /* DW_FORM_implicit_const */
 };
 

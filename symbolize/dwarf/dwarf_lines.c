@@ -89,16 +89,17 @@ static bool new_table(struct program *program, bool is_files)
 	unsigned n_formats = cprof_cursor_u8(cursor);
 	if (n_formats > FORMATS_MAX)
 		return false;
-	for (unsigned i = 0; i < n_formats; i++) {
-		formats[i] = (struct cprof_abbrev_attr){ 0 };
-		formats[i].name = (uint16_t)cprof_cursor_uleb(cursor);
-		formats[i].form = (uint16_t)cprof_cursor_uleb(cursor);
-	}
-	uint64_t n = cprof_cursor_uleb(cursor);
 	/* Sizes in here follow the table's own format, not the unit's. */
 	struct cprof_dwarf_unit as = *program->unit;
 	as.offset_size = program->offset_size;
 	as.version = program->lines->version;
+	for (unsigned i = 0; i < n_formats; i++) {
+		formats[i] = (struct cprof_abbrev_attr){ 0 };
+		formats[i].name = (uint16_t)cprof_cursor_uleb(cursor);
+		formats[i].form = (uint16_t)cprof_cursor_uleb(cursor);
+		formats[i].size = (int16_t)cprof_dwarf_form_size(&as, formats[i].form);
+	}
+	uint64_t n = cprof_cursor_uleb(cursor);
 	for (uint64_t row = 0; row < n && !cursor->failed; row++) {
 		const char *name = "";
 		uint64_t dir = 0;

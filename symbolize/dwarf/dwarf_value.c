@@ -106,13 +106,16 @@ void cprof_dwarf_unit_skip(const struct cprof_dwarf_unit *unit, const struct cpr
 	}
 	const struct cprof_abbrev_attr *attrs = &unit->abbrevs->attrs[abbrev->first_attr];
 	for (uint32_t i = 0; i < abbrev->n_attrs && !cursor->failed; i++)
-		skip_form(unit, attrs[i].form, cursor);
+		cprof_dwarf_unit_skip_value(unit, &attrs[i], cursor);
 }
 
 void cprof_dwarf_unit_skip_value(const struct cprof_dwarf_unit *unit,
 				 const struct cprof_abbrev_attr *attr, struct cprof_cursor *cursor)
 {
-	skip_form(unit, attr->form, cursor);
+	if (attr->size >= 0)
+		cprof_cursor_skip(cursor, (uint64_t)attr->size);
+	else
+		skip_form(unit, attr->form, cursor);
 }
 
 /* ---- values ---- */
@@ -172,10 +175,12 @@ void cprof_dwarf_unit_value(const struct cprof_dwarf_unit *unit,
 	struct cprof_value *value = ret_value;
 	const struct cprof_dwarf_file *file = unit->file;
 	uint16_t form = attr->form;
+	int size = attr->size;
 	*value = (struct cprof_value){ .kind = CPROF_VALUE_NONE, .string = "" };
-	if (form == DW_FORM_indirect)
+	if (form == DW_FORM_indirect) {
 		form = (uint16_t)cprof_cursor_uleb(cursor);
-	int size = cprof_dwarf_form_size(unit, form);
+		size = cprof_dwarf_form_size(unit, form);
+	}
 	uint64_t u = size >= 1 && size <= 8 ? cprof_cursor_fixed(cursor, (size_t)size) : 0;
 	switch (form) {
 	case DW_FORM_flag_present:

@@ -2,6 +2,7 @@
 #include "symbolize/elf/intervals.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/search.h"
@@ -22,11 +23,55 @@ struct cprof_error *cprof_intervals_add(struct cprof_intervals *intervals,
 	return NULL;
 }
 
-static int compare(const void *a_, const void *b_)
+/* ---- by start ---- */
+
+/* Behind what ascends from `at` on. */
+static size_t end_of_run(const struct cprof_interval *all, size_t at, size_t n)
 {
-	const struct cprof_interval *a = a_, *b = b_;
-	return a->start < b->start ? -1 : a->start > b->start;
+	do
+		at++;
+	while (at < n && all[at - 1].start <= all[at].start);
+	return at;
 }
+
+static void merge(const struct cprof_interval *a, size_t n_a, const struct cprof_interval *b,
+		  size_t n_b, struct cprof_interval *to)
+{
+	while (n_a && n_b) {
+		bool from_b = b->start < a->start;
+		*to++ = from_b ? *b : *a;
+		n_a -= !from_b;
+		a += !from_b;
+		n_b -= from_b;
+		b += from_b;
+	}
+	memcpy(to, n_a ? a : b, (n_a + n_b) * sizeof(*to));
+}
+
+/* Debug information is written in long runs that ascend, so few of them have to be merged. False: no memory. */
+static bool sort(struct cprof_intervals *intervals)
+{
+	const size_t n = intervals->n_added;
+	struct cprof_interval *to = calloc(n + 1, sizeof(*to)), *from = intervals->added;
+	if (!to)
+		return false;
+	for (bool sorted = n < 2; !sorted;) {
+		for (size_t at = 0, end; at < n; at = end) {
+			const size_t middle = end_of_run(from, at, n);
+			end = middle < n ? end_of_run(from, middle, n) : n;
+			sorted = !at && end == n;
+			merge(from + at, middle - at, from + middle, end - middle, to + at);
+		}
+		struct cprof_interval *other = from;
+		from = to;
+		to = other;
+	}
+	free(to);
+	intervals->added = from;
+	return true;
+}
+
+/* ---- one layer ---- */
 
 struct sweep {
 	struct cprof_intervals *intervals;
@@ -95,12 +140,10 @@ struct cprof_error *cprof_intervals_flatten(struct cprof_intervals *intervals)
 	size_t n = intervals->n_added;
 	struct sweep sweep = { intervals, malloc((n + 1) * sizeof(*sweep.open)), 0 };
 	intervals->pieces = calloc(2 * n + 1, sizeof(*intervals->pieces));
-	if (!sweep.open || !intervals->pieces) {
+	if (!sweep.open || !intervals->pieces || !sort(intervals)) {
 		free(sweep.open);
 		return cprof_error_no_memory();
 	}
-	if (n)
-		qsort(intervals->added, n, sizeof(*intervals->added), compare);
 	for (size_t i = 0; i < n; i++) {
 		const struct cprof_interval *interval = &intervals->added[i];
 		close_until(&sweep, interval->start);
