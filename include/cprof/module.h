@@ -55,6 +55,8 @@ struct cprof_module {
 	uint8_t build_id_len;
 	struct cprof_image *image; /* owned; the file's bytes; NULL for ANONYMOUS and OPAQUE */
 	char *root;                /* owned; "/proc/42/root" it was opened under, "" for ours */
+	uint32_t only_uid,
+		only_gid; /* the user who alone may read it, whom we are not; 0: anybody may, or we */
 	const struct cprof_arch *arch;
 	struct cprof_segment *segments; /* owned */
 	size_t n_segments;

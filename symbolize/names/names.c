@@ -75,7 +75,11 @@ static struct cprof_error *open_files(struct cprof_names *names,
 				      const struct cprof_names_options *options)
 {
 	struct cprof_module *module = names->module;
-	struct cprof_debug_roots roots = { module->root, module->path, options->debuginfod };
+	struct cprof_debug_roots roots = { .target_root = module->root,
+					   .module_path = module->path,
+					   .debuginfod = options->debuginfod,
+					   .only_uid = module->only_uid,
+					   .only_gid = module->only_gid };
 	struct cprof_error *err = cprof_elf_open(module->image, true, &names->self);
 	if (!err && !cprof_elf_has_section(names->self, ".debug_info"))
 		err = cprof_debug_file_find(names->self, &roots, &names->trail, &names->debug);

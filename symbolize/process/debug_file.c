@@ -11,6 +11,7 @@
 #include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "cprof/module.h"
+#include "symbolize/process/owner_file.h"
 
 #define DEBUG_DIR       "/usr/lib/debug"
 #define MINI_DEBUG_MAX  (256u << 20)
@@ -89,15 +90,45 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 	return NULL;
 }
 
+struct place {
+	const char *root, *below;
+};
+
+static int open_place(void *ctx)
+{
+	const struct place *place = ctx;
+	return cprof_foreign_file_open_below(place->root, place->below);
+}
+
+/* -1 and errno where it cannot be had. Errors: UNSUPPORTED, NO_MEMORY. */
+static struct cprof_error *open_for(const struct cprof_debug_roots *roots, const struct want *want,
+				    const char *path, struct place *place, int *ret_fd)
+{
+	*ret_fd = open_place(place);
+	if (*ret_fd >= 0 || (errno != EACCES && errno != EPERM) || !roots->only_uid)
+		return NULL;
+	return cprof_owner_file_take(want->budget, path, roots->only_uid, roots->only_gid,
+				     open_place, place, ret_fd);
+}
+
 /* `path` below `root`, out of which nothing leads. */
-static struct cprof_error *try_path(const char *root, const char *below, const struct want *want,
+static struct cprof_error *try_path(const struct cprof_debug_roots *roots, const char *root,
+				    const char *below, const struct want *want,
 				    struct cprof_buffer *trail, struct cprof_elf **ret_elf)
 {
 	char path[PATH_TEXT_MAX];
 	int n = snprintf(path, sizeof(path), "%s%s", root, below);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return NULL;
-	CPROF_AUTO(close) int fd = cprof_foreign_file_open_below(root, below);
+	CPROF_AUTO(close) int fd = -1;
+	struct cprof_error *err = open_for(roots, want, path, &(struct place){ root, below }, &fd);
+	if (err) {
+		note_tried(trail, path, err->message);
+		if (err->code == CPROF_ERR_NO_MEMORY)
+			return err;
+		cprof_error_free(err);
+		return NULL;
+	}
 	if (fd < 0 && errno == EINVAL) {
 		note_tried(trail, path, "is no regular file");
 		return NULL;
@@ -132,9 +163,9 @@ static struct cprof_error *try_roots(const struct cprof_debug_roots *roots, cons
 {
 	struct cprof_error *err = NULL;
 	if (roots->target_root[0])
-		err = try_path(roots->target_root, path, want, trail, ret_elf);
+		err = try_path(roots, roots->target_root, path, want, trail, ret_elf);
 	if (!err && !*ret_elf)
-		err = try_path("", path, want, trail, ret_elf);
+		err = try_path(roots, "", path, want, trail, ret_elf);
 	return err;
 }
 

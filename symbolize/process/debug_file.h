@@ -17,6 +17,8 @@
 #ifndef CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
 #define CPROF_SYMBOLIZE_PROCESS_DEBUG_FILE_H
 
+#include <sys/types.h>
+
 #include "cprof/buffer.h"
 #include "cprof/error.h"
 #include "symbolize/elf/elf_file.h"
@@ -27,6 +29,8 @@ struct cprof_debug_roots {
 	const char *target_root; /* "/proc/42/root"; "" where there is none, or it is ours */
 	const char *module_path; /* as the target names it */
 	struct cprof_debuginfod *debuginfod; /* ask servers, last; NULL: no */
+	uid_t only_uid; /* who alone may read the module: what is refused to us is asked for as him (owner_file.h); 0: nobody */
+	gid_t only_gid;
 };
 
 /*

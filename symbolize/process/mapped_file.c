@@ -14,8 +14,6 @@
 #include "base/foreign_file.h"
 #include "symbolize/process/owner_file.h"
 
-#define COPIES_NS (30 * CPROF_NS_PER_S) /* for all files that only the process's user may read */
-
 /*
  * Device and inode of an open file in the words of /proc/PID/maps. stat(2) may call them differently (overlay
  * and btrfs have devices of their own for it), so the file is mapped and the kernel asked about our mapping.
@@ -114,34 +112,6 @@ static int open_as_owner(void *ctx)
 	return fd >= 0 ? fd : open_same("", mapped->map->path, mapped->map);
 }
 
-/* A file that is refused to us, as its user sees it; -1 where there is no such file. */
-static int copy_of_owner(struct cprof_budget *budget, const struct cprof_maps *maps,
-			 const struct cprof_map *map)
-{
-	if (!maps->owner_known || map->path[0] != '/' || budget->copies_hang)
-		return -1;
-	const uint64_t start_ns = cprof_clock_mono_ns();
-	const int fd = cprof_owner_file_copy(maps->uid, maps->gid, open_as_owner,
-					     &(struct mapped){ maps, map });
-	const bool hangs = fd < 0 && errno == ETIMEDOUT;
-	budget->copies_ns += cprof_clock_mono_ns() - start_ns;
-	budget->copies_hang = hangs || budget->copies_ns > COPIES_NS;
-	return fd;
-}
-
-/* A copy is memory of ours, whatever is read of it later. */
-static struct cprof_error *pay_for_copy(struct cprof_budget *budget, int fd, const char *path)
-{
-	struct cprof_account *account;
-	struct cprof_error *err = cprof_budget_account(budget, fd, path, &account);
-	if (err || cprof_account_charge(account, CPROF_BUDGET_HELD, account->disk))
-		return err;
-	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
-			       "copy %s, which only the process's user may read: more memory than "
-			       "is left for files",
-			       path);
-}
-
 /* A file that has no name any more is to be had by its mapping alone, so whether that is refused is what a reader can change. */
 static struct cprof_error *not_opened(const struct cprof_maps *maps, const struct cprof_map *map,
 				      int why)
@@ -164,17 +134,23 @@ static struct cprof_error *not_opened(const struct cprof_maps *maps, const struc
 
 struct cprof_error *cprof_mapped_file_open(struct cprof_budget *budget,
 					   const struct cprof_maps *maps,
-					   const struct cprof_map *map, int *ret_fd)
+					   const struct cprof_map *map, int *ret_fd,
+					   bool *ret_copied)
 {
 	CPROF_AUTO(close) int fd = cprof_mapped_file_find(maps, map);
 	const int why = fd < 0 ? errno : 0;
-	const bool copied = why == EACCES || why == EPERM;
-	if (copied)
-		fd = copy_of_owner(budget, maps, map);
+	const bool refused = why == EACCES || why == EPERM;
+	struct cprof_error *err = NULL;
+	*ret_copied = false;
+	if (refused && maps->owner_known && map->path[0] == '/') {
+		err = cprof_owner_file_take(budget, map->path, maps->uid, maps->gid, open_as_owner,
+					    &(struct mapped){ maps, map }, &fd);
+		*ret_copied = fd >= 0;
+	}
+	if (err)
+		return err;
 	if (fd < 0)
 		return not_opened(maps, map, why);
-	struct cprof_error *err = copied ? pay_for_copy(budget, fd, map->path) : NULL;
-	if (!err)
-		*ret_fd = cprof_take_fd(&fd);
-	return err;
+	*ret_fd = cprof_take_fd(&fd);
+	return NULL;
 }

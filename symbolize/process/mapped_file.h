@@ -13,12 +13,13 @@
 #include "cprof/maps.h"
 
 /*
- * *ret_fd is the caller's. A copy counts as memory of the budget, and its time as time of copying. Errors: DENIED, BAD_DATA (another
+ * *ret_fd is the caller's; *ret_copied: only the process's user may read the file, and this is a copy made as him. A copy counts as memory of the budget, and its time as time of copying. Errors: DENIED, BAD_DATA (another
  * file has its name), UNSUPPORTED (the budget), OS, NO_MEMORY.
  */
 struct cprof_error *cprof_mapped_file_open(struct cprof_budget *budget,
 					   const struct cprof_maps *maps,
-					   const struct cprof_map *map, int *ret_fd);
+					   const struct cprof_map *map, int *ret_fd,
+					   bool *ret_copied);
 
 /* Without a copy: cprof_modules_open_map(). */
 int cprof_mapped_file_find(const struct cprof_maps *maps, const struct cprof_map *map);

@@ -194,7 +194,12 @@ static struct cprof_error *open_file(struct cprof_modules *modules, const struct
 {
 	module->kind = CPROF_MODULE_FILE;
 	CPROF_AUTO(close) int fd = -1;
-	struct cprof_error *err = cprof_mapped_file_open(&modules->budget, maps, map, &fd);
+	bool copied;
+	struct cprof_error *err = cprof_mapped_file_open(&modules->budget, maps, map, &fd, &copied);
+	if (!err && copied) {
+		module->only_uid = maps->uid;
+		module->only_gid = maps->gid;
+	}
 	if (!err)
 		return open_fd(module, fd, &modules->budget);
 	return err->code == CPROF_ERR_NO_MEMORY ? err

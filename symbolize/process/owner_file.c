@@ -19,9 +19,10 @@
 
 #define NS_PER_MS  (CPROF_NS_PER_S / 1000)
 #define PIECE      (1u << 20)
-#define STALL_MS   3000  /* without a piece more, or of a child that was killed */
-#define COPY_MS    10000 /* of all pieces: a file system may send them one by one */
-#define WHOLE      'w'   /* said last; a piece is 'p' */
+#define COPIES_NS  (30 * CPROF_NS_PER_S) /* for all files that only the process's user may read */
+#define STALL_MS   3000                  /* without a piece more, or of a child that was killed */
+#define COPY_MS    10000                 /* of all pieces: a file system may send them one by one */
+#define WHOLE      'w'                   /* said last; a piece is 'p' */
 #define NOT_OPENED 'n'
 
 /*
@@ -142,4 +143,37 @@ int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it
 	const bool hangs = !end_child(child, pidfd) || what == 0;
 	errno = hangs ? ETIMEDOUT : EACCES;
 	return what == WHOLE && !hangs ? cprof_take_fd(&copy) : -1;
+}
+
+/* A copy is memory of ours, whatever is read of it later. */
+static struct cprof_error *pay_for_copy(struct cprof_budget *budget, int fd, const char *path)
+{
+	struct cprof_account *account;
+	struct cprof_error *err = cprof_budget_account(budget, fd, path, &account);
+	if (err || cprof_account_charge(account, CPROF_BUDGET_HELD, account->disk))
+		return err;
+	return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+			       "copy %s, which only the process's user may read: more memory than "
+			       "is left for files",
+			       path);
+}
+
+struct cprof_error *cprof_owner_file_take(struct cprof_budget *budget, const char *path, uid_t uid,
+					  gid_t gid, cprof_owner_file_opener *open_it, void *ctx,
+					  int *ret_fd)
+{
+	*ret_fd = -1;
+	errno = ETIMEDOUT;
+	if (budget->copies_hang)
+		return NULL;
+	const uint64_t start_ns = cprof_clock_mono_ns();
+	CPROF_AUTO(close) int fd = cprof_owner_file_copy(uid, gid, open_it, ctx);
+	const int why = errno;
+	budget->copies_ns += cprof_clock_mono_ns() - start_ns;
+	budget->copies_hang = (fd < 0 && why == ETIMEDOUT) || budget->copies_ns > COPIES_NS;
+	struct cprof_error *err = fd >= 0 ? pay_for_copy(budget, fd, path) : NULL;
+	if (!err)
+		*ret_fd = cprof_take_fd(&fd);
+	errno = why;
+	return err;
 }

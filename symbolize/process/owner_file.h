@@ -12,6 +12,9 @@
 
 #include <sys/types.h>
 
+#include "cprof/budget.h"
+#include "cprof/error.h"
+
 #define CPROF_OWNER_FILE_MAX (256u << 20) /* bytes; of a larger file there is no copy */
 
 /* Runs in the child, with the user's ids: a descriptor, or -1. */
@@ -22,5 +25,14 @@ typedef int cprof_owner_file_opener(void *ctx);
  * or are him; ETIMEDOUT where the file system hangs. Needs root, or CAP_SETUID and CAP_SETGID. Only one thread may be running.
  */
 int cprof_owner_file_copy(uid_t uid, gid_t gid, cprof_owner_file_opener *open_it, void *ctx);
+
+/*
+ * The same at the cost of `budget`: the copy counts as memory of it, and its time as time of copying; once a file system has hung, or
+ * all copies have taken too long, there are no more. *ret_fd -1 and errno: there is none. `path` is for messages. Errors: UNSUPPORTED (more memory
+ * than is left), NO_MEMORY.
+ */
+struct cprof_error *cprof_owner_file_take(struct cprof_budget *budget, const char *path, uid_t uid,
+					  gid_t gid, cprof_owner_file_opener *open_it, void *ctx,
+					  int *ret_fd);
 
 #endif

@@ -394,7 +394,8 @@ static struct cprof_cfi_section section_bytes(struct cprof_elf *elf, const char 
  */
 static void open_separate(struct cprof_cfi *cfi)
 {
-	const struct cprof_debug_roots roots = { cfi->module->root, cfi->module->path, NULL };
+	const struct cprof_debug_roots roots = { .target_root = cfi->module->root,
+						 .module_path = cfi->module->path };
 	struct cprof_elf *elf = NULL;
 	struct cprof_error *err =
 		cfi->elf ? cprof_debug_file_find(cfi->elf, &roots, NULL, &elf) : NULL;

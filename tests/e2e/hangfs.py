@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file system with one file, `file`, that can be read and mapped but never finishes a write: a dead NFS server.
 
-    hangfs.py DIRECTORY [PROGRAM UID [close]]
+    hangfs.py DIRECTORY [PROGRAM UID [close] [NAME=PATH...]]
 
 Ends with 77 where no such file system can be mounted here: the kernel knows of none, or this user may not.
-With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. With `close` who closes it waits for ever, killed or not. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
+With a program `file` has its bytes and can be run, and the mount is that user's: nobody else is let in, not even root. NAME=PATH: there is a file NAME too, with the bytes of PATH. With `close` who closes it waits for ever, killed or not. Mounts itself there by FUSE, says "ready", and serves until it is killed; everybody who waits for it gets an error then.
 Speaks the kernel's protocol itself (linux/fuse.h, version 7.31): no library is needed."""
 
 import ctypes
@@ -21,12 +21,16 @@ ENOENT, ENOSYS = 2, 38
 FOR_AN_HOUR = 3600
 NOT_HERE, EXIT_SKIPPED = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EPERM), 77
 
-CONTENT, OWNER = bytes(4096), 0
+FILES, OWNER = {b"file": bytes(4096)}, 0  # their node ids are FILE and those that follow
+
+
+def content(node):
+    return list(FILES.values())[node - FILE]
 
 
 def attributes(node):
     """struct fuse_attr: ino, size, blocks, three times and their nanoseconds, mode, nlink, uid, gid, rdev, blksize, flags."""
-    mode, size = (0o40777, 0) if node == DIRECTORY else (0o100777 if OWNER else 0o100666, len(CONTENT))
+    mode, size = (0o40777, 0) if node == DIRECTORY else (0o100777 if OWNER else 0o100666, len(content(node)))
     return struct.pack("<6Q10I", node, size, -(-size // 512), 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
@@ -35,9 +39,11 @@ def answer(operation, node, body):
     if operation == INIT:
         return struct.pack("<4I2H2I2HI7I", 7, 31, 0, 0, 16, 12, 4096, 1, 1, 0, 0, *[0] * 7)
     if operation == LOOKUP:
-        if body.rstrip(b"\0") != b"file":
+        name = body.rstrip(b"\0")
+        if name not in FILES:
             return -ENOENT
-        return struct.pack("<4Q2I", FILE, 0, FOR_AN_HOUR, FOR_AN_HOUR, 0, 0) + attributes(FILE)
+        found = FILE + list(FILES).index(name)
+        return struct.pack("<4Q2I", found, 0, FOR_AN_HOUR, FOR_AN_HOUR, 0, 0) + attributes(found)
     if operation == GETATTR:
         return struct.pack("<Q2I", FOR_AN_HOUR, 0, 0) + attributes(node)
     if operation in (OPEN, OPENDIR):
@@ -46,7 +52,7 @@ def answer(operation, node, body):
         return struct.pack("<5Q10I", 0, 0, 0, 0, 0, 4096, 255, 4096, *[0] * 7)
     if operation == READ:
         offset, size = struct.unpack_from("<QI", body, 8)
-        return CONTENT[offset:offset + size]
+        return content(node)[offset:offset + size]
     if operation in (WRITE, FORGET, BATCH_FORGET, INTERRUPT) or (operation == FLUSH and "close" in sys.argv):
         return None
     return -ENOSYS
@@ -58,11 +64,13 @@ def end(what, error):
 
 
 def main():
-    global CONTENT, OWNER
+    global OWNER
     if len(sys.argv) > 2:
         OWNER = int(sys.argv[3])
-        with open(sys.argv[2], "rb") as file:
-            CONTENT = file.read()
+        for more in [f"file={sys.argv[2]}", *(word for word in sys.argv[4:] if "=" in word)]:
+            name, path = more.split("=", 1)
+            with open(path, "rb") as file:
+                FILES[name.encode()] = file.read()
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         fd = os.open("/dev/fuse", os.O_RDWR)

@@ -474,8 +474,8 @@ class UsersMount(Base):
         need_root()
         os.chmod(self.dir, 0o755)
 
-    def mount(self, *how):
-        self.files = HangFS(self, self.path("mount"), target_path("hot"), "65534", *how)
+    def mount(self, *how, program=target_path("hot")):
+        self.files = HangFS(self, self.path("mount"), program, "65534", *how)
         return os.path.join(self.files.where, "file")
 
     def test_it_is_named_all_the_same(self):
@@ -486,6 +486,17 @@ class UsersMount(Base):
             before = Footprint(target.pid)
             profile = self.profile(target.pid, "-no-cache")
             before.check_unchanged(self)
+        self.assertLessEqual({"crunch", "hash_blocks"}, names(profile))
+        self.assertNotIn("warning", self.stderr)
+
+    def test_its_debug_file_beside_it_is_read_as_that_user_too(self):
+        stripped, debug = self.path("stripped"), self.path("hot.debug")
+        for command in (["--only-keep-debug", target_path("hot"), debug],
+                        ["--strip-all", f"--add-gnu-debuglink={debug}", target_path("hot"), stripped]):
+            subprocess.run(["objcopy", *command], check=True)
+        program = self.mount(f"hot.debug={debug}", program=stripped)
+        with Target([program], user=65534, group=65534, extra_groups=[]) as target:
+            profile = self.profile(target.pid, "-no-cache")
         self.assertLessEqual({"crunch", "hash_blocks"}, names(profile))
         self.assertNotIn("warning", self.stderr)
 

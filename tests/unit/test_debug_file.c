@@ -20,7 +20,7 @@ TEST(debug_file_of_a_program_in_the_root_directory_is_looked_for_beside_it)
 	char *path = pages + page - sizeof(program);
 	memcpy(path, program, sizeof(program));
 	CPROF_AUTO(buffer) struct cprof_buffer trail = { 0 };
-	const struct cprof_debug_roots roots = { "", path, NULL };
+	const struct cprof_debug_roots roots = { .target_root = "", .module_path = path };
 	struct cprof_modules modules;
 	struct cprof_module *module;
 	struct cprof_elf *elf, *debug = NULL;

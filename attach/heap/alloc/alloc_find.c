@@ -101,7 +101,8 @@ static struct cprof_error *object_open(struct cprof_module *module, struct objec
 /* The symbols of its separate debug file as well: for names that only the user knows. */
 static struct cprof_error *object_add_debug_file(struct cprof_module *module, struct object *object)
 {
-	const struct cprof_debug_roots roots = { module->root, module->path, NULL };
+	const struct cprof_debug_roots roots = { .target_root = module->root,
+						 .module_path = module->path };
 	if (!object->elf)
 		return NULL;
 	struct cprof_error *err = cprof_debug_file_find(object->elf, &roots, NULL, &object->debug);

@@ -78,7 +78,8 @@ struct cprof_error *cprof_baseline_each_symbol(struct cprof_module *module,
 	struct cprof_error *err = none_but_memory(cprof_elf_open(module->image, true, &elf));
 	if (err || !elf)
 		return err;
-	const struct cprof_debug_roots roots = { module->root, module->path, NULL };
+	const struct cprof_debug_roots roots = { .target_root = module->root,
+						 .module_path = module->path };
 	err = each_in(elf, slide, fn, ctx);
 	if (!err)
 		err = cprof_debug_file_unpack(elf, &mini);
