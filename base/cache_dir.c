@@ -114,6 +114,14 @@ struct cprof_error *cprof_cache_dir_read(const char *dir, const char *name, size
 	return err;
 }
 
+int cprof_cache_dir_open(const char *dir, const char *name)
+{
+	const int fd = open_ours(dir, name);
+	if (fd >= 0)
+		futimens(fd, NULL);
+	return fd;
+}
+
 bool cprof_cache_dir_read_head(const char *dir, const char *name, void *room, size_t n)
 {
 	CPROF_AUTO(close) int fd = open_ours(dir, name);

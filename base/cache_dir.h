@@ -39,6 +39,9 @@ bool cprof_cache_dir_may_be_ours(const char *path);
 struct cprof_error *cprof_cache_dir_read(const char *dir, const char *name, size_t limit,
 					 struct cprof_buffer *ret_bytes);
 
+/* Its descriptor, for who reads a part of it; noted in its time likewise. -1: none is there, or it is not ours alone. */
+int cprof_cache_dir_open(const char *dir, const char *name);
+
 /* Its first `n` bytes alone; false: it has fewer, there is none, or it is not ours alone. */
 bool cprof_cache_dir_read_head(const char *dir, const char *name, void *room, size_t n);
 

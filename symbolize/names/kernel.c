@@ -21,6 +21,7 @@ void cprof_kernel_deinit(struct cprof_kernel *kernel)
 {
 	cprof_buffer_deinit(&kernel->text);
 	free(kernel->all);
+	cprof_piece_file_free(kernel->file);
 	*kernel = (struct cprof_kernel){ 0 };
 }
 
@@ -151,9 +152,33 @@ size_t cprof_kernel_text(uint8_t *room, size_t cap)
 	return 0;
 }
 
+/* NULL: the file is broken there. */
+static const struct cprof_kernel_packed *packed_of(const struct cprof_kernel *kernel, size_t i)
+{
+	return cprof_piece_file_at(kernel->file,
+				   kernel->packed_at + i * sizeof(struct cprof_kernel_packed),
+				   sizeof(struct cprof_kernel_packed));
+}
+
 static uint64_t addr_of(const struct cprof_kernel *kernel, size_t i)
 {
-	return kernel->all ? kernel->all[i].addr : kernel->start + kernel->packed[i].offset;
+	if (kernel->all)
+		return kernel->all[i].addr;
+	const struct cprof_kernel_packed *packed = packed_of(kernel, i);
+	return kernel->start + (packed ? packed->offset : 0);
+}
+
+static bool find_packed(const struct cprof_kernel *kernel, size_t i,
+			struct cprof_kernel_symbol *ret_symbol)
+{
+	const struct cprof_kernel_packed *packed = packed_of(kernel, i);
+	if (!packed || packed->name >= kernel->names_size)
+		return false;
+	const char *name = cprof_piece_file_text(kernel->file, kernel->names_at + packed->name);
+	if (!name || cprof_piece_file_is_broken(kernel->file))
+		return false;
+	*ret_symbol = (struct cprof_kernel_symbol){ kernel->start + packed->offset, name, "" };
+	return true;
 }
 
 bool cprof_kernel_find(const struct cprof_kernel *kernel, uint64_t addr,
@@ -166,14 +191,8 @@ bool cprof_kernel_find(const struct cprof_kernel *kernel, uint64_t addr,
 	size_t first = after - 1;
 	while (first && addr_of(kernel, first - 1) == addr_of(kernel, first))
 		first--;
-	if (kernel->all) {
-		*ret_symbol = kernel->all[first];
-		return true;
-	}
-	const uint32_t name = kernel->packed[first].name;
-	if (name >= kernel->names_size)
-		return false;
-	*ret_symbol =
-		(struct cprof_kernel_symbol){ addr_of(kernel, first), kernel->names + name, "" };
+	if (!kernel->all)
+		return find_packed(kernel, first, ret_symbol);
+	*ret_symbol = kernel->all[first];
 	return true;
 }

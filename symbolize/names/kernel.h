@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/piece_file.h"
 #include "base/prefetch.h"
 #include "cprof/buffer.h"
 #include "cprof/error.h"
@@ -29,10 +30,10 @@ struct cprof_kernel_packed {
 
 struct cprof_kernel {
 	struct cprof_buffer text;        /* owned; names point into it */
-	struct cprof_kernel_symbol *all; /* owned; by address; NULL: `packed` */
-	const struct cprof_kernel_packed *
-		packed; /* borrowed from `text`, as it came from a file: nothing in it is believed */
-	const char *names; /* of the packed ones; ends with a zero byte */
+	struct cprof_kernel_symbol *all; /* owned; by address; NULL: packed, in `file` */
+	struct cprof_piece_file
+		*file; /* owned, as it came from the disk: nothing in it is believed */
+	uint64_t packed_at, names_at; /* where in it the packed ones begin, and their text */
 	uint32_t names_size;
 	size_t n;
 	uint64_t start, end; /* of the kernel's own text; 0, 0 where not told */
@@ -55,7 +56,7 @@ struct cprof_error *cprof_kernel_parse(struct cprof_kernel *kernel, struct cprof
 
 void cprof_kernel_deinit(struct cprof_kernel *kernel);
 
-/* The function that holds `addr`; false: there is none. Its texts are borrowed from `kernel`. */
+/* The function that holds `addr`; false: there is none, or what is kept of it is broken (piece_file.h). Its texts are borrowed from `kernel`. */
 bool cprof_kernel_find(const struct cprof_kernel *kernel, uint64_t addr,
 		       struct cprof_kernel_symbol *ret_symbol);
 

@@ -2,7 +2,6 @@
 #include "symbolize/names/kernel_cache.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -12,26 +11,19 @@
 #include "cprof/hash.h"
 #include "symbolize/names/symbol_cache.h"
 
-#define MAGIC      "cprofks2"
+#define MAGIC      "cprofks3"
 #define KEY        "kernel"
 #define SYMBOL_MAX (1u << 22)
 
-/* In the byte order of this machine, as in symbol_cache.c; the functions, then their text. */
+/* In the byte order of this machine, as in symbol_cache.c; the functions, then their text. A file of pieces: of 100,000 functions a profile asks for ten. */
 struct header {
 	char magic[8];
 	uint64_t boot;
-	uint64_t checksum; /* of everything behind it */
 	uint64_t start, end;
 	uint32_t n, text_size;
 };
-static_assert(sizeof(struct header) == 48, "layout of the cache file");
+static_assert(sizeof(struct header) == 40, "layout of the cache file");
 static_assert(sizeof(struct cprof_kernel_packed) == 8, "layout of the cache file");
-
-static uint64_t checksum(const struct cprof_buffer *bytes)
-{
-	size_t skip = offsetof(struct header, start);
-	return cprof_hash_long(bytes->data + skip, bytes->len - skip);
-}
 
 uint64_t cprof_kernel_cache_boot(void)
 {
@@ -55,48 +47,49 @@ static bool is_of_boot(const struct header *header, uint64_t boot)
 	       header->boot == boot;
 }
 
-/* Sizes before the checksum; the entries are looked at when they are asked for (kernel.c). */
-static bool check(const struct cprof_buffer *bytes, uint64_t boot, struct header *header)
+/* The sizes; the entries are looked at when they are asked for (kernel.c). */
+static bool check(struct cprof_piece_file *file, uint64_t boot, struct header *header)
 {
-	if (bytes->len < sizeof(*header))
+	const struct header *there = cprof_piece_file_at(file, 0, sizeof(*header));
+	if (!there)
 		return false;
-	memcpy(header, bytes->data, sizeof(*header));
-	uint64_t entries = (uint64_t)header->n * sizeof(struct cprof_kernel_packed);
+	*header = *there;
+	const uint64_t entries = (uint64_t)header->n * sizeof(struct cprof_kernel_packed);
 	return is_of_boot(header, boot) && header->n && header->n <= SYMBOL_MAX &&
 	       header->end > header->start && header->text_size &&
-	       bytes->len - sizeof(*header) == entries + header->text_size &&
-	       !bytes->data[bytes->len - 1] && checksum(bytes) == header->checksum;
+	       cprof_piece_file_len(file) - sizeof(*header) == entries + header->text_size;
 }
 
-bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *bytes,
-			      uint64_t boot)
+/* Takes the file; NULL: there is none. */
+static bool take(struct cprof_kernel *kernel, struct cprof_piece_file *file, uint64_t boot)
 {
 	struct header header;
-	*kernel = (struct cprof_kernel){ .text = *bytes };
-	*bytes = (struct cprof_buffer){ 0 };
-	if (!check(&kernel->text, boot, &header)) {
-		cprof_kernel_deinit(kernel);
+	*kernel = (struct cprof_kernel){ 0 };
+	if (!file || !check(file, boot, &header)) {
+		cprof_piece_file_free(file);
 		return false;
 	}
-	kernel->packed = (const void *)(kernel->text.data + sizeof(header));
-	kernel->names = (const char *)(kernel->packed + header.n);
-	kernel->names_size = header.text_size;
+	kernel->file = file;
+	kernel->packed_at = sizeof(header);
 	kernel->n = header.n;
+	kernel->names_at = kernel->packed_at + kernel->n * sizeof(struct cprof_kernel_packed);
+	kernel->names_size = header.text_size;
 	kernel->start = header.start;
 	kernel->end = header.end;
 	return true;
 }
 
+bool cprof_kernel_cache_parse(struct cprof_kernel *kernel, struct cprof_buffer *bytes,
+			      uint64_t boot)
+{
+	return take(kernel, cprof_piece_file_of(bytes), boot);
+}
+
 bool cprof_kernel_cache_load(struct cprof_kernel *kernel, const char *dir, uint64_t boot)
 {
-	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	*kernel = (struct cprof_kernel){ 0 };
-	if (!boot)
-		return false;
-	struct cprof_error *err = cprof_symbol_cache_read_file(dir, KEY, &bytes);
-	bool read = !err && bytes.len;
-	cprof_error_free(err);
-	return read && cprof_kernel_cache_parse(kernel, &bytes, boot);
+	const int fd = boot ? cprof_symbol_cache_open_file(dir, KEY) : -1;
+	return fd >= 0 && take(kernel, cprof_piece_file_open(fd), boot);
 }
 
 bool cprof_kernel_cache_is_there(const char *dir)
@@ -136,9 +129,8 @@ bool cprof_kernel_cache_compose(const struct cprof_kernel *kernel, uint64_t boot
 	if (!good)
 		return false;
 	memcpy(out->data, &header, sizeof(header));
-	header.checksum = checksum(out);
-	memcpy(out->data, &header, sizeof(header));
-	return true;
+	cprof_piece_file_seal(out);
+	return !out->failed;
 }
 
 void cprof_kernel_cache_save(const struct cprof_kernel *kernel, const char *dir, uint64_t boot)

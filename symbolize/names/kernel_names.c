@@ -49,12 +49,23 @@ static struct cprof_error *need_table(struct cprof_kernel_names *names, uint64_t
 	return read_table(names, boot, notes);
 }
 
+/* Is what the disk had of this boot not what was written there? */
+static bool is_broken(const struct cprof_kernel_names *names)
+{
+	return names->kernel.file && cprof_piece_file_is_broken(names->kernel.file);
+}
+
 struct cprof_error *cprof_kernel_names_find(struct cprof_kernel_names *names, uint64_t addr,
 					    struct cprof_buffer *notes,
 					    struct cprof_kernel_symbol *ret_symbol)
 {
 	struct cprof_error *err = need_table(names, addr, notes);
-	if (!err && !cprof_kernel_find(&names->kernel, addr, ret_symbol))
+	bool found = !err && cprof_kernel_find(&names->kernel, addr, ret_symbol);
+	if (!err && !found && is_broken(names)) {
+		err = read_table(names, cprof_kernel_cache_boot(), notes);
+		found = !err && cprof_kernel_find(&names->kernel, addr, ret_symbol);
+	}
+	if (!found)
 		*ret_symbol = (struct cprof_kernel_symbol){ 0 };
 	return err;
 }

@@ -239,13 +239,10 @@ static bool file_name(const char *key, char *name, size_t size)
 	return n > 0 && (size_t)n < size;
 }
 
-struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
-						 struct cprof_buffer *ret_bytes)
+int cprof_symbol_cache_open_file(const char *dir, const char *key)
 {
 	char name[NAME_MAX + 1];
-	return file_name(key, name, sizeof(name))
-		       ? cprof_cache_dir_read(dir, name, FILE_MAX, ret_bytes)
-		       : NULL;
+	return file_name(key, name, sizeof(name)) ? cprof_cache_dir_open(dir, name) : -1;
 }
 
 bool cprof_symbol_cache_read_head(const char *dir, const char *key, void *room, size_t n)
@@ -258,7 +255,10 @@ struct cprof_error *cprof_symbol_cache_load(struct cprof_symbol_cache *cache, co
 					    const char *key, uint64_t fingerprint)
 {
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
-	struct cprof_error *err = cprof_symbol_cache_read_file(dir, key, &bytes);
+	char name[NAME_MAX + 1];
+	if (!file_name(key, name, sizeof(name)))
+		return NULL;
+	struct cprof_error *err = cprof_cache_dir_read(dir, name, FILE_MAX, &bytes);
 	if (err && err->code == CPROF_ERR_NO_MEMORY)
 		return err;
 	if (!err)

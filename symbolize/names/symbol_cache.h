@@ -87,12 +87,11 @@ struct cprof_error *cprof_symbol_cache_put(struct cprof_symbol_cache *cache, uin
 					   const struct cprof_dwarf_frame *frames, size_t n);
 
 /*
- * The file `key` of `dir` as it is, for others who keep something there: empty where there is none, or it is not ours. Its first `n`
+ * The file `key` of `dir`, for others who keep something there: its descriptor, -1 where there is none, or it is not ours. Its first `n`
  * bytes alone: false where there are none.
  * Writing makes `dir`.
  */
-struct cprof_error *cprof_symbol_cache_read_file(const char *dir, const char *key,
-						 struct cprof_buffer *ret_bytes);
+int cprof_symbol_cache_open_file(const char *dir, const char *key);
 bool cprof_symbol_cache_read_head(const char *dir, const char *key, void *room, size_t n);
 struct cprof_error *cprof_symbol_cache_write_file(const char *dir, const char *key,
 						  const struct cprof_buffer *bytes);
