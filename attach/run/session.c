@@ -567,8 +567,9 @@ struct cprof_error *cprof_session_finish(struct cprof_session *session, const ch
 	CPROF_AUTO(profile) struct cprof_profile *profile = NULL;
 	cprof_session_prefetch_stop(session->prefetch, session->modules, run->log);
 	struct cprof_error *err =
-		session->timeline ? cprof_timeline_flush(session->timeline, session->builder)
-				  : NULL;
+		session->timeline
+			? cprof_session_time_flush(session->timeline, run, session->builder)
+			: NULL;
 	if (err)
 		return err;
 	run->log->counts.stacks = cprof_builder_sampled_stacks(session->builder);

@@ -68,6 +68,19 @@ static struct cprof_error *fit(const struct cprof_run *run, uint64_t bucket_ms, 
 	return NULL;
 }
 
+struct cprof_error *cprof_session_time_flush(struct cprof_timeline *timeline,
+					     const struct cprof_run *run,
+					     struct cprof_builder *builder)
+{
+	const uint64_t length_ms = cprof_window_elapsed_ns(run->window) / NS_PER_MS;
+	const uint64_t bucket_ms = cprof_timeline_bucket_ns(timeline) / NS_PER_MS;
+	const uint64_t step_ms = cprof_timeline_fit_step(bucket_ms, length_ms);
+	struct cprof_error *err = NULL;
+	if (!run->timeline.bucket_ns)
+		err = cprof_timeline_widen(timeline, step_ms * NS_PER_MS);
+	return err ? err : cprof_timeline_flush(timeline, builder);
+}
+
 struct cprof_error *cprof_session_time_settle(const struct cprof_timeline *timeline,
 					      const struct cprof_run *run, size_t small_bytes,
 					      struct cprof_profile **profile)

@@ -16,6 +16,11 @@
  */
 uint64_t cprof_session_time_step(const struct cprof_run *run, uint64_t least_ns);
 
+/* The rows of `timeline` go into the builder, in no narrower buckets than may be wanted. Errors: those of the builder. */
+struct cprof_error *cprof_session_time_flush(struct cprof_timeline *timeline,
+					     const struct cprof_run *run,
+					     struct cprof_builder *builder);
+
 /*
  * `*profile` has the labels of `timeline`, which has been flushed. Where the run does not say how wide, buckets are made as wide as it takes
  * (timeline_fit.h, where small_bytes is from); what came of it is noted in the run's log. The profile may be replaced; it is NULL on errors. Errors: NO_MEMORY.

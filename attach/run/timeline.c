@@ -16,16 +16,23 @@
 
 struct row {
 	uint32_t stack, labels, bucket;
-	int64_t values[TYPES_MAX];
 };
 
 struct cprof_timeline {
 	size_t n_types;
 	uint64_t bucket_ns;
 	struct row *rows; /* owned */
+	int64_t *values;  /* owned; n_types of each row */
 	uint32_t n_rows, cap_rows;
+	size_t cap_values;
+	/*
+	 * Samples come in the order of time: whoever has the newest row of each stack with its labels needs no other. So it is, until one comes of
+	 * an earlier bucket than the newest; from then on all rows are looked for.
+	 */
+	bool unordered;
+	struct cprof_map64 newest; /* stack and labels -> index */
 	struct cprof_map64
-		by_hash; /* -> index; unequal rows with one hash go on to the hash of the hash */
+		by_hash; /* where unordered: -> index; unequal rows with one hash go on to the hash of the hash */
 };
 
 struct cprof_error *cprof_timeline_new(size_t n_types, uint64_t bucket_ns,
@@ -42,12 +49,22 @@ struct cprof_error *cprof_timeline_new(size_t n_types, uint64_t bucket_ns,
 	return NULL;
 }
 
+/* Which rows there are. */
+static void forget(struct cprof_timeline *timeline)
+{
+	cprof_map64_deinit(&timeline->newest);
+	cprof_map64_deinit(&timeline->by_hash);
+	timeline->unordered = false;
+	timeline->n_rows = 0;
+}
+
 void cprof_timeline_free(struct cprof_timeline *timeline)
 {
 	if (!timeline)
 		return;
-	cprof_map64_deinit(&timeline->by_hash);
+	forget(timeline);
 	free(timeline->rows);
+	free(timeline->values);
 	free(timeline);
 }
 
@@ -56,29 +73,87 @@ static bool same(const struct row *a, const struct row *b)
 	return a->stack == b->stack && a->labels == b->labels && a->bucket == b->bucket;
 }
 
-/* Add to the row of the same stack, labels and bucket, which may be a new one. */
-static struct cprof_error *put(struct cprof_timeline *timeline, const struct row *row)
+static struct cprof_error *append(struct cprof_timeline *timeline, const struct row *row,
+				  const int64_t *values)
+{
+	const size_t n = timeline->n_types;
+	if (!CPROF_ARRAY_ROOM(timeline->rows, timeline->n_rows, timeline->cap_rows, 1) ||
+	    !CPROF_ARRAY_ROOM(timeline->values, timeline->n_rows * n, timeline->cap_values, n))
+		return cprof_error_no_memory();
+	timeline->rows[timeline->n_rows] = *row;
+	memmove(&timeline->values[timeline->n_rows++ * n], values, n * sizeof(*values));
+	return NULL;
+}
+
+static void add(struct cprof_timeline *timeline, uint64_t index, const int64_t *values)
+{
+	for (size_t i = 0; i < timeline->n_types; i++)
+		timeline->values[index * timeline->n_types + i] += values[i];
+}
+
+/* Where the index of an equal row is, or will be: *ret_new. NULL: no memory. */
+static uint64_t *place_of(struct cprof_timeline *timeline, const struct row *row, bool *ret_new)
 {
 	uint64_t hash = cprof_hash_mix((uint64_t)row->stack << 32 | row->labels, row->bucket);
-	if (!CPROF_ARRAY_ROOM(timeline->rows, timeline->n_rows, timeline->cap_rows, 1))
-		return cprof_error_no_memory();
 	for (;; hash = cprof_hash_u64(hash + 1)) {
-		bool added;
-		uint64_t *place = cprof_map64_put(&timeline->by_hash, hash, &added);
-		if (!place)
-			return cprof_error_no_memory();
-		if (added) {
-			*place = timeline->n_rows;
-			timeline->rows[timeline->n_rows++] = *row;
-			return NULL;
-		}
-		struct row *known = &timeline->rows[*place];
-		if (!same(known, row))
-			continue;
-		for (size_t i = 0; i < timeline->n_types; i++)
-			known->values[i] += row->values[i];
+		uint64_t *place = cprof_map64_put(&timeline->by_hash, hash, ret_new);
+		if (!place || *ret_new || same(&timeline->rows[*place], row))
+			return place;
+	}
+}
+
+static struct cprof_error *put_anywhere(struct cprof_timeline *timeline, const struct row *row,
+					const int64_t *values)
+{
+	bool is_new;
+	uint64_t *place = place_of(timeline, row, &is_new);
+	if (!place)
+		return cprof_error_no_memory();
+	if (!is_new) {
+		add(timeline, *place, values);
 		return NULL;
 	}
+	*place = timeline->n_rows;
+	return append(timeline, row, values);
+}
+
+/* From now on rows are looked for among all. */
+static struct cprof_error *give_up_order(struct cprof_timeline *timeline)
+{
+	timeline->unordered = true;
+	cprof_map64_deinit(&timeline->newest);
+	for (uint32_t i = 0; i < timeline->n_rows; i++) {
+		bool is_new;
+		uint64_t *place = place_of(timeline, &timeline->rows[i], &is_new);
+		if (!place)
+			return cprof_error_no_memory();
+		*place = i;
+	}
+	return NULL;
+}
+
+/* Add to the row of the same stack, labels and bucket, which may be a new one. */
+static struct cprof_error *put(struct cprof_timeline *timeline, const struct row *row,
+			       const int64_t *values)
+{
+	if (timeline->unordered)
+		return put_anywhere(timeline, row, values);
+	bool is_new;
+	uint64_t *newest = cprof_map64_put(&timeline->newest,
+					   (uint64_t)row->stack << 32 | row->labels, &is_new);
+	if (!newest)
+		return cprof_error_no_memory();
+	const uint32_t bucket = is_new ? 0 : timeline->rows[*newest].bucket;
+	if (!is_new && bucket == row->bucket) {
+		add(timeline, *newest, values);
+		return NULL;
+	}
+	if (!is_new && bucket > row->bucket) {
+		struct cprof_error *err = give_up_order(timeline);
+		return err ? err : put_anywhere(timeline, row, values);
+	}
+	*newest = timeline->n_rows;
+	return append(timeline, row, values);
 }
 
 /* Wider buckets: what is in one of them now becomes one row. Rows move to the front only, so none is overwritten before it is read. */
@@ -86,15 +161,21 @@ static struct cprof_error *widen(struct cprof_timeline *timeline)
 {
 	const uint32_t n = timeline->n_rows;
 	struct cprof_error *err = NULL;
-	cprof_map64_deinit(&timeline->by_hash);
-	timeline->by_hash = (struct cprof_map64){ 0 };
+	forget(timeline);
 	timeline->bucket_ns *= WIDER;
-	timeline->n_rows = 0;
 	for (uint32_t i = 0; !err && i < n; i++) {
 		struct row row = timeline->rows[i];
 		row.bucket /= WIDER;
-		err = put(timeline, &row);
+		err = put(timeline, &row, &timeline->values[i * timeline->n_types]);
 	}
+	return err;
+}
+
+struct cprof_error *cprof_timeline_widen(struct cprof_timeline *timeline, uint64_t most_ns)
+{
+	struct cprof_error *err = NULL;
+	while (!err && timeline->bucket_ns <= most_ns / WIDER)
+		err = widen(timeline);
 	return err;
 }
 
@@ -113,8 +194,7 @@ struct cprof_error *cprof_timeline_add(struct cprof_timeline *timeline, uint32_t
 	struct row row = { .stack = stack,
 			   .labels = labels,
 			   .bucket = (uint32_t)(at_ns / timeline->bucket_ns) };
-	memcpy(row.values, values, timeline->n_types * sizeof(*values));
-	return put(timeline, &row);
+	return put(timeline, &row, values);
 }
 
 __extension__ typedef __int128 wide;
@@ -161,11 +241,10 @@ struct cprof_error *cprof_timeline_flush(struct cprof_timeline *timeline,
 		uint32_t labels;
 		err = cprof_builder_labels_and(builder, row->labels, &time, &labels);
 		if (!err)
-			err = cprof_builder_add_stack(builder, row->stack, labels, row->values);
+			err = cprof_builder_add_stack(builder, row->stack, labels,
+						      &timeline->values[i * timeline->n_types]);
 	}
-	cprof_map64_deinit(&timeline->by_hash);
-	timeline->by_hash = (struct cprof_map64){ 0 };
-	timeline->n_rows = 0;
+	forget(timeline);
 	return err;
 }
 

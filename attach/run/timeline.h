@@ -45,6 +45,12 @@ struct cprof_error *cprof_timeline_add_span(struct cprof_timeline *timeline, uin
 					    uint32_t labels, uint64_t from_ns, uint64_t to_ns,
 					    const int64_t *values);
 
+/*
+ * Ten times as wide as often as buckets of at most `most_ns` come of it. What is made of the rows then is what would have been made without, if all
+ * that is wanted of them are buckets of a multiple of that. Errors: NO_MEMORY.
+ */
+struct cprof_error *cprof_timeline_widen(struct cprof_timeline *timeline, uint64_t most_ns);
+
 /* All rows go into the builder, with the label, and are forgotten here. Errors: those of the builder. */
 struct cprof_error *cprof_timeline_flush(struct cprof_timeline *timeline,
 					 struct cprof_builder *builder);

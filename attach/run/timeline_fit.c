@@ -82,6 +82,16 @@ static size_t find_widths(uint64_t bucket_ms, uint64_t length_ms, uint64_t least
 	return n;
 }
 
+uint64_t cprof_timeline_fit_step(uint64_t bucket_ms, uint64_t length_ms)
+{
+	uint64_t widths[WIDTHS_MAX], step = bucket_ms;
+	if (!find_widths(bucket_ms, length_ms, 1, widths))
+		return bucket_ms;
+	while (widths[0] / step >= 10)
+		step *= 10;
+	return step;
+}
+
 struct search {
 	struct sources sources;
 	struct cprof_profile *best; /* owned; NULL: none was small enough */

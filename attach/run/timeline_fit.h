@@ -27,6 +27,12 @@ struct cprof_timeline_fitted {
 };
 
 /*
+ * All that cprof_timeline_fit() may make of buckets of `bucket_ms` in a window of `length_ms` are multiples of this, which is a power of ten of them:
+ * whoever has not written the profile yet may write it with buckets of this width at once.
+ */
+uint64_t cprof_timeline_fit_step(uint64_t bucket_ms, uint64_t length_ms);
+
+/*
  * A file of at most small_bytes is small enough. Widen the buckets of `*profile`, whose samples have the label of timeline.h in multiples of `bucket_ms`, for a window of `length_ms`. With fewer
  * than `least` buckets nobody is helped: then the labels are taken off. The profile is replaced by another one; it is NULL on errors, which are
  * NO_MEMORY.

@@ -165,6 +165,39 @@ TEST(timeline_keeps_equal_stacks_of_a_bucket_one_sample)
 	cprof_profile_free(profile);
 }
 
+TEST(timeline_finds_the_bucket_of_what_comes_late)
+{
+	enum { STACKS = 3, BUCKETS = 40 };
+	struct cprof_builder *builder = new_builder();
+	struct cprof_timeline *timeline;
+	int64_t wanted[STACKS][BUCKETS] = { { 0 } };
+	uint32_t stacks[STACKS], random = 1, rows = 0;
+	for (uint32_t i = 0; i < STACKS; i++)
+		stacks[i] = stack_of(builder, 0x10 + i);
+	CHECK(!cprof_timeline_new(2, MS, &timeline));
+	for (uint32_t i = 0; i < 4000; i++) {
+		/* At first in order, then now and then a little late, then at any time. */
+		random = random * 1664525 + 1013904223;
+		const uint32_t late = i < 1000 ? 0 : i < 2000 ? i % 100 == 99 : random >> 16;
+		const uint32_t ms = i < 2000 ? i / 50 - late : late % BUCKETS;
+		const int64_t values[] = { 1, i };
+		wanted[i % STACKS][ms] += i;
+		CHECK(!cprof_timeline_add(timeline, stacks[i % STACKS], 0, ms * MS, values));
+	}
+	for (uint32_t i = 0; i < STACKS * BUCKETS; i++)
+		rows += wanted[i / BUCKETS][i % BUCKETS] != 0;
+	struct cprof_profile *profile = finish(timeline, builder);
+	CHECK_UINT(profile->n_samples, rows);
+	CHECK(sum(profile, 0) == 4000);
+	for (uint32_t i = 0; i < profile->n_samples; i++) {
+		const struct cprof_sample *s = &profile->samples[i];
+		const uint32_t location = profile->stacks[s->first_location];
+		CHECK(profile->values[i * 2 + 1] ==
+		      wanted[profile->locations[location].address - 0x10][time_of(profile, i)]);
+	}
+	cprof_profile_free(profile);
+}
+
 TEST(timeline_spreads_a_span_over_its_buckets_exactly)
 {
 	static const struct {
@@ -224,8 +257,8 @@ static size_t size_of(const struct cprof_profile *profile)
 	return bytes.len;
 }
 
-/* As many distinct stacks, met again and again for so long, a sample a millisecond. */
-static struct cprof_profile *busy(uint32_t stacks, uint32_t length_ms)
+/* As many distinct stacks, met again and again for so long, a sample a millisecond, in buckets of 1 ms or of `step_ms`. */
+static struct cprof_profile *busy_in(uint32_t stacks, uint32_t length_ms, uint64_t step_ms)
 {
 	struct cprof_builder *builder = new_builder();
 	struct cprof_timeline *timeline;
@@ -238,17 +271,41 @@ static struct cprof_profile *busy(uint32_t stacks, uint32_t length_ms)
 					  stack_of(builder, 0x10 + (random >> 8) % stacks * 64), 0,
 					  i * MS, values));
 	}
+	CHECK(!cprof_timeline_widen(timeline, step_ms * MS));
+	CHECK_UINT(cprof_timeline_bucket_ns(timeline), step_ms * MS);
 	return finish(timeline, builder);
+}
+
+static struct cprof_profile *busy(uint32_t stacks, uint32_t length_ms)
+{
+	return busy_in(stacks, length_ms, 1);
+}
+
+/* The same file comes of buckets that are at once as wide as they may become. */
+static void check_at_once(uint32_t stacks, uint32_t length_ms, uint64_t least, uint64_t step_ms,
+			  const struct cprof_profile *wanted)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 }, wanted_bytes = { 0 };
+	struct cprof_profile *profile = busy_in(stacks, length_ms, step_ms);
+	struct cprof_timeline_fitted fitted;
+	CHECK_UINT(cprof_timeline_fit_step(1, length_ms), step_ms);
+	CHECK(!cprof_timeline_fit(&profile, step_ms, length_ms, least, 0, &fitted));
+	CHECK(!cprof_pprof_encode(profile, CPROF_PPROF_GZIP_FAST, &bytes));
+	CHECK(!cprof_pprof_encode(wanted, CPROF_PPROF_GZIP_FAST, &wanted_bytes));
+	CHECK_UINT(bytes.len, wanted_bytes.len);
+	CHECK(memcmp(bytes.data, wanted_bytes.data, bytes.len) == 0);
+	cprof_profile_free(profile);
 }
 
 TEST(timeline_fit_keeps_the_file_below_twice_its_size)
 {
 	static const struct {
 		uint32_t stacks, length_ms;
-		uint64_t least;
+		uint64_t least, step;
 	} rows[] = {
-		{ 1, 5000, 10 },    { 10, 30000, 10 }, { 1000, 30000, 10 },
-		{ 3000, 3000, 10 }, { 50, 100, 2 },
+		{ 1, 5000, 10, 1 },     { 10, 30000, 10, 10 }, { 1000, 30000, 10, 10 },
+		{ 3000, 3000, 10, 1 },  { 50, 100, 2, 1 },     { 2, 10000, 10, 10 },
+		{ 500, 10001, 10, 10 }, { 7, 5001, 10, 10 },   { 3, 100000, 10, 100 },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cprof_profile *profile = busy(rows[i].stacks, rows[i].length_ms);
@@ -269,6 +326,8 @@ TEST(timeline_fit_keeps_the_file_below_twice_its_size)
 			CHECK(fitted.bucket_ms ? time % (int64_t)fitted.bucket_ms == 0
 					       : time == -1);
 		}
+		check_at_once(rows[i].stacks, rows[i].length_ms, rows[i].least, rows[i].step,
+			      profile);
 		cprof_profile_free(profile);
 	}
 }
