@@ -6,6 +6,8 @@
 
 #include "base/array.h"
 
+#define RECENT_BITS 10
+
 void cprof_stack_table_deinit(struct cprof_stack_table *table)
 {
 	cprof_map64_deinit(&table->frame_by_hash);
@@ -14,6 +16,7 @@ void cprof_stack_table_deinit(struct cprof_stack_table *table)
 	free(table->stacks);
 	free(table->items);
 	free(table->scratch);
+	free(table->recent);
 	*table = (struct cprof_stack_table){ 0 };
 }
 
@@ -77,14 +80,53 @@ static struct cprof_error *add_scratch(struct cprof_stack_table *table, uint32_t
 	}
 }
 
+/* ---- stacks that come again and again ---- */
+
+static uint32_t place_in_recent(const struct cprof_stack_frame *frames, size_t n)
+{
+	uint64_t hash = n;
+	for (size_t i = 0; i < n; i++) {
+		hash ^= frames[i].addr ^ (uint64_t)frames[i].mapping << 48;
+		hash *= 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 32;
+	}
+	return (uint32_t)(hash & ((1u << RECENT_BITS) - 1));
+}
+
+static bool is_stack(const struct cprof_stack_table *table, uint32_t number,
+		     const struct cprof_stack_frame *frames, size_t n)
+{
+	const struct cprof_stack_run *run = &table->stacks[number];
+	if (run->n != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct cprof_stack_frame *frame =
+			&table->frames[table->items[run->first + i]];
+		if (frame->addr != frames[i].addr || frame->mapping != frames[i].mapping)
+			return false;
+	}
+	return true;
+}
+
 struct cprof_error *cprof_stack_table_add(struct cprof_stack_table *table,
 					  const struct cprof_stack_frame *frames, size_t n,
 					  uint32_t *ret_stack)
 {
-	if (!CPROF_ARRAY_ROOM(table->scratch, 0, table->cap_scratch, n))
+	if (!table->recent)
+		table->recent = calloc((size_t)1 << RECENT_BITS, sizeof(*table->recent));
+	if (!table->recent || !CPROF_ARRAY_ROOM(table->scratch, 0, table->cap_scratch, n))
 		return cprof_error_no_memory();
+	uint32_t *recent = &table->recent[place_in_recent(frames, n)];
+	if (*recent && is_stack(table, *recent - 1, frames, n)) {
+		*ret_stack = *recent - 1;
+		return NULL;
+	}
 	struct cprof_error *err = NULL;
 	for (size_t i = 0; !err && i < n; i++)
 		err = add_frame(table, &frames[i], &table->scratch[i]);
-	return err ? err : add_scratch(table, (uint32_t)n, ret_stack);
+	if (!err)
+		err = add_scratch(table, (uint32_t)n, ret_stack);
+	if (!err)
+		*recent = *ret_stack + 1;
+	return err;
 }

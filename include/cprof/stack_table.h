@@ -39,6 +39,8 @@ struct cprof_stack_table {
 	struct cprof_map64 frame_by_hash, stack_by_hash;
 	uint32_t *scratch; /* the stack being looked up */
 	uint32_t cap_scratch;
+	uint32_t *
+		recent; /* numbers + 1 of stacks that were asked for lately, by what their frames are; a guess */
 };
 
 /* Two stacks of numbers: what makes them equal, also where they are kept elsewhere (merge.c). */
@@ -59,7 +61,7 @@ static inline bool cprof_stack_equal(const uint32_t *a, size_t n_a, const uint32
 void cprof_stack_table_deinit(struct cprof_stack_table *table);
 
 /*
- * The number of the stack of `n` frames, leaf first, which may be 0. A few hundred nanoseconds where it is known. Errors:
+ * The number of the stack of `n` frames, leaf first, which may be 0. A few nanoseconds a frame where it is known. Errors:
  * NO_MEMORY.
  */
 struct cprof_error *cprof_stack_table_add(struct cprof_stack_table *table,
