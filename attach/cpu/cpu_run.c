@@ -13,7 +13,6 @@
 
 #include "attach/perf/perf_host.h"
 #include "attach/target/target_children.h"
-#include "attach/target/target_modules.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -480,17 +479,18 @@ struct cprof_perf_source_request cpu_source_request(const struct cpu *cpu)
 	return request;
 }
 
-/* Before there is a session, whose files are opened when the events are: theirs may be many. */
+/* Its files are those of the session, which need not open them again. One that is about to run another program has none of it yet. */
 struct cprof_error *cpu_find_switches(struct cpu *cpu)
 {
-	struct cprof_target_modules all;
-	if (cpu->run->n_targets != 1)
+	struct cprof_process *process = cprof_session_process_at(cpu->session, 0);
+	if (cpu->run->n_targets != 1 || cpu->run->targets[0]->launched)
 		return NULL;
-	cprof_target_modules_init(&all, cpu->run->targets[0], 1);
-	struct cprof_error *err = cprof_maps_refresh(&all.maps);
-	if (!err)
-		err = cprof_other_switches_find(&cpu->switches, &all.maps, &all.modules);
-	cprof_target_modules_deinit(&all);
+	struct cprof_error *err = cprof_process_refresh(process, 0);
+	if (err) /* whoever reads them next is the first */
+		process->refreshed_mono_ns = 0;
+	else
+		err = cprof_other_switches_find(&cpu->switches, &process->maps,
+						cprof_session_modules(cpu->session));
 	/* Who may not look there finds out from what needs it. */
 	if (err && err->code != CPROF_ERR_NO_MEMORY) {
 		cprof_error_free(err);
@@ -595,11 +595,11 @@ struct cprof_error *cprof_cpu_run(const struct cprof_run *run,
 	if (err)
 		return err;
 	cpu.period = (int64_t)((double)CPROF_NS_PER_S / request->rate_hz + 0.5);
-	err = open_source(&cpu);
+	err = cpu_prepare_session(&cpu);
+	if (!err)
+		err = open_source(&cpu);
 	if (!err)
 		err = open_counter(&cpu);
-	if (!err)
-		err = cpu_prepare_session(&cpu);
 	if (!err)
 		err = sample(&cpu);
 	*ret_profile = NULL;
