@@ -257,20 +257,6 @@ static size_t find_oldest(const struct cprof_wait_events *events)
 	return oldest;
 }
 
-/* For a thread of the target that the filter leaves out, and for others' that have come since. */
-static struct cprof_error *refresh(struct cprof_wait_events *events)
-{
-	const uint64_t now_ns = cprof_clock_mono_ns();
-	const bool crowded =
-		events->foreign > FOREIGN_MOST && now_ns - events->refreshed_ns > REFRESH_NS;
-	if (!crowded && !events->left_out)
-		return NULL;
-	events->left_out = false;
-	events->foreign = 0;
-	events->refreshed_ns = now_ns;
-	return cprof_wait_event_set_refresh(&events->set);
-}
-
 struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, uint64_t until_ns,
 					    cprof_wait_events_fn *fn, void *ctx)
 {
@@ -288,7 +274,20 @@ struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, ui
 		if (!err)
 			err = peek(events, oldest);
 	}
-	return err ? err : refresh(events);
+	return err;
+}
+
+struct cprof_error *cprof_wait_events_refresh(struct cprof_wait_events *events)
+{
+	const uint64_t now_ns = cprof_clock_mono_ns();
+	const bool crowded =
+		events->foreign > FOREIGN_MOST && now_ns - events->refreshed_ns > REFRESH_NS;
+	if (!crowded && !events->left_out)
+		return NULL;
+	events->left_out = false;
+	events->foreign = 0;
+	events->refreshed_ns = now_ns;
+	return cprof_wait_event_set_refresh(&events->set);
 }
 
 uint64_t cprof_wait_events_lost(const struct cprof_wait_events *events)

@@ -72,11 +72,17 @@ bool cprof_wait_events_wide(const struct cprof_wait_events *events);
 size_t cprof_wait_events_fds(const struct cprof_wait_events *events, struct pollfd *fds,
 			     size_t cap);
 
-/* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. Errors: those of `fn` and open. */
+/* Hand out what has come up to `until_ns` (UINT64_MAX: all), in order of time; `call` is valid during `fn`. Errors: those of `fn`. */
 typedef struct cprof_error *cprof_wait_events_fn(void *ctx,
 						 const struct cprof_wait_events_call *call);
 struct cprof_error *cprof_wait_events_drain(struct cprof_wait_events *events, uint64_t until_ns,
 					    cprof_wait_events_fn *fn, void *ctx);
+
+/*
+ * To be called after a drain: where that has told of a thread of the target that the filter of events of CPUs leaves out (numbers began anew), or of many
+ * calls of others, the filter is made anew. Errors: as open; all is as before then.
+ */
+struct cprof_error *cprof_wait_events_refresh(struct cprof_wait_events *events);
 
 /* Records that the rings had no room for, so far. */
 uint64_t cprof_wait_events_lost(const struct cprof_wait_events *events);

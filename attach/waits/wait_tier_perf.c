@@ -130,13 +130,17 @@ static struct cprof_error *take_with_stack(struct perf_tier *tier, const struct 
 	return err ? err : cprof_wait_stacks_note(&tier->stacks, wait, row);
 }
 
-/* One return in so many, that there are not more stacks than we can walk. A storm is known as one long before the time is up. */
-static void thin(struct perf_tier *tier, uint64_t now_ns)
+/*
+ * One return in so many, that there are not more stacks than we can walk. Records of before `until_ns` have been handed out; a storm is known as one
+ * long before the time is up.
+ */
+static void thin(struct perf_tier *tier, uint64_t until_ns)
 {
-	const uint64_t took_ns = now_ns - tier->thinned_ns;
 	size_t period = tier->period;
-	if (!tier->intake->adaptive || !took_ns ||
-	    (took_ns < THIN_NS && tier->stacks_taken < STACKS_FOR_SURE))
+	if (!tier->intake->adaptive || until_ns <= tier->thinned_ns)
+		return;
+	const uint64_t took_ns = until_ns - tier->thinned_ns;
+	if (took_ns < THIN_NS && tier->stacks_taken < STACKS_FOR_SURE)
 		return;
 	const uint64_t calls_per_s =
 		tier->stacks_taken * periods[period] * CPROF_NS_PER_S / took_ns;
@@ -145,13 +149,15 @@ static void thin(struct perf_tier *tier, uint64_t now_ns)
 	if (took_ns >= THIN_NS && period > 0 &&
 	    calls_per_s / periods[period - 1] < STACKS_PER_S / 2)
 		period--;
-	tier->thinned_ns = now_ns;
+	tier->thinned_ns = until_ns;
 	tier->stacks_taken = 0;
-	if (period != tier->period)
-		cprof_wait_events_thin(tier->events, periods[period]);
-	tier->period = period;
 	if (periods[period] > tier->intake->stack_every)
 		tier->intake->stack_every = periods[period];
+	if (period == tier->period)
+		return;
+	tier->period = period;
+	cprof_wait_events_thin(tier->events, periods[period]);
+	tier->thinned_ns = cprof_clock_mono_ns(); /* what was on its way is of the old one */
 }
 
 /* Those that nobody was alike when they ended, once more; at the end as they are. */
@@ -213,7 +219,7 @@ static struct cprof_error *leave(struct perf_tier *tier, const struct cprof_wait
 	const unsigned n = cprof_wait_pair_exit(&tier->pair, call->tid,
 						late ? end_ns : call->time_ns, call->ret, waits);
 	struct cprof_error *err = NULL;
-	tier->stacks_taken += call->has_stack;
+	tier->stacks_taken += call->has_stack && call->time_ns > tier->thinned_ns;
 	for (unsigned i = 0; !err && i < n; i++) {
 		waits[i].open = late && i == n - 1;
 		err = take_wait(tier, call, &waits[i]);
@@ -249,6 +255,16 @@ static void follow_waitv(struct perf_tier *tier)
 	cprof_error_free(err);
 }
 
+/* The events that there are go on. */
+static void refresh(struct perf_tier *tier)
+{
+	struct cprof_error *err = cprof_wait_events_refresh(tier->events);
+	if (err)
+		cprof_run_log_note(tier->intake->run->log, CPROF_NOTE_WARNING,
+				   "waits of the newest threads may be missing: %s", err->message);
+	cprof_error_free(err);
+}
+
 static void look_around(struct perf_tier *tier, uint64_t now_ns)
 {
 	if (now_ns - tier->checked_ns < LOOK_NS)
@@ -275,8 +291,8 @@ static struct cprof_error *drain(void *state)
 	const bool over = tier->intake->run->window->end != CPROF_WINDOW_OPEN;
 	tier->pair.from_ns = tier->intake->run->window->start_mono_ns;
 	look_around(tier, now_ns);
-	struct cprof_error *err = cprof_wait_events_drain(
-		tier->events, over ? UINT64_MAX : now_ns - SETTLE_NS, take_call, tier);
+	const uint64_t until_ns = over ? UINT64_MAX : now_ns - SETTLE_NS;
+	struct cprof_error *err = cprof_wait_events_drain(tier->events, until_ns, take_call, tier);
 	const struct cprof_memory memory = { .read = read_word,
 					     .ctx = &tier->intake->process->mem };
 	if (!err && !tier->intake->request->releases)
@@ -286,7 +302,10 @@ static struct cprof_error *drain(void *state)
 					   &tier->stacks, now_ns);
 	if (!err)
 		err = place(tier, over);
-	thin(tier, now_ns);
+	if (!over) {
+		thin(tier, until_ns);
+		refresh(tier);
+	}
 	uint64_t lost = cprof_wait_events_lost(tier->events);
 	tier->intake->lost += lost - tier->lost_told;
 	tier->lost_told = lost;
