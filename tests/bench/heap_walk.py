@@ -5,7 +5,7 @@
 A process holds so many MiB of blocks of one kind (heap_bulk.c), by each allocator that is installed; `cprof-attach -mode heap -snapshot` is run on
 it, turn about with the other cprof-attach that is named by -than. A row: seconds of processor time per GB (10^9 bytes) of the process's resident memory,
 median of the turns, of all that the run does (reading, RSS account, file); its share in the kernel; the other's, and ours by the other's of the same turn; the most
-memory that ours had; and what the process itself paid (page faults, and processor time in microseconds)."""
+memory that ours had, or 15 MiB, which are Python's; and what the process itself paid (page faults, and processor time in microseconds)."""
 
 import argparse
 import os
