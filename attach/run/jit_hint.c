@@ -19,8 +19,9 @@ static const struct {
 	{ "libnode.so", "start it with --perf-basic-prof" },
 	{ "libcoreclr.so", "start it with DOTNET_PerfMapEnabled=1 in its environment" },
 	{ "beam.smp", "start it with +JPperf true, as in erl +JPperf true" },
-	{ "libruby", "start it with --yjit --yjit-perf, as in ruby --yjit --yjit-perf app.rb" },
-	{ "ruby", "start it with --yjit --yjit-perf, as in ruby --yjit --yjit-perf app.rb" },
+	{ "libruby", "start it as ruby --yjit --yjit-perf app.rb (3.3 or newer)" },
+	{ "ruby", "start it as ruby --yjit --yjit-perf app.rb (3.3 or newer)" },
+	{ "php", "start it with -d opcache.jit_debug=0x10, which writes /tmp/perf-%d.map" },
 	{ "libpython3", "start it as python3 -X perf (3.12 or newer)" },
 	{ "python3", "start it as python3 -X perf (3.12 or newer)" },
 	{ "", "if what makes it can write a map for perf, /tmp/perf-%d.map, that gives it names" },
@@ -31,7 +32,7 @@ static bool is_generated(const struct cprof_map *map)
 {
 	return map && map->module &&
 	       ((map->module->kind == CPROF_MODULE_ANONYMOUS && map->path[0] != '/') ||
-		strncmp(map->path, "/memfd:", strlen("/memfd:")) == 0);
+		cprof_maps_is_memory(map->path));
 }
 
 void cprof_jit_hint_see(struct cprof_jit_hint *hint, const struct cprof_maps *maps,

@@ -82,6 +82,12 @@ struct cprof_error *cprof_maps_add(struct cprof_maps *maps, const struct cprof_m
 /* exec: everything that was mapped is gone. */
 void cprof_maps_clear(struct cprof_maps *maps);
 
+/*
+ * Is `path` what the kernel calls memory that is mapped like a file, but is none: of memfd_create(2), MAP_SHARED | MAP_ANONYMOUS,
+ * MAP_HUGETLB and shmget(2)?
+ */
+bool cprof_maps_is_memory(const char *path);
+
 /* The live mapping that holds `addr`, or NULL. */
 struct cprof_map *cprof_maps_find(const struct cprof_maps *maps, uint64_t addr);
 

@@ -84,7 +84,7 @@ static bool is_generated(const struct cprof_map *map)
 {
 	return (map->prot & PROT_EXEC) &&
 	       (!map->path[0] || strncmp(map->path, ANON, strlen(ANON)) == 0 ||
-		strncmp(map->path, MEMFD, strlen(MEMFD)) == 0);
+		cprof_maps_is_memory(map->path));
 }
 
 bool cprof_jit_names_region(const struct cprof_map *map, char text[CPROF_JIT_REGION_MAX])
@@ -96,7 +96,7 @@ bool cprof_jit_names_region(const struct cprof_map *map, char text[CPROF_JIT_REG
 	if (strncmp(path, ANON, strlen(ANON)) == 0)
 		snprintf(text, CPROF_JIT_REGION_MAX, CPROF_PLACE_REGION "%.*s]",
 			 len - (int)strlen(ANON), path + strlen(ANON));
-	else if (*path)
+	else if (strncmp(path, MEMFD, strlen(MEMFD)) == 0)
 		snprintf(text, CPROF_JIT_REGION_MAX, CPROF_PLACE_REGION "%.255s]", path + 1);
 	else
 		snprintf(text, CPROF_JIT_REGION_MAX, "%s", CPROF_PLACE_JIT);

@@ -53,6 +53,16 @@ static size_t first_ending_above(const struct cprof_maps *maps, uint64_t addr)
 	return CPROF_SEARCH(i, maps->n_sorted, maps->sorted[i]->end <= addr);
 }
 
+bool cprof_maps_is_memory(const char *path)
+{
+	static const char *const begins[] = { "/memfd:", "/dev/zero", "/anon_hugepage", "/SYSV" };
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+		if (strncmp(path, begins[i], strlen(begins[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 struct cprof_map *cprof_maps_find(const struct cprof_maps *maps, uint64_t addr)
 {
 	size_t at = first_ending_above(maps, addr);

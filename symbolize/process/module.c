@@ -321,6 +321,9 @@ static struct cprof_error *open_own(struct cprof_modules *modules, const struct 
 	err = open_any(modules, maps, map, module);
 	if (err)
 		become_opaque(module, err);
+	/* Code made at run time, in memory that is shared (PHP's, .NET's). */
+	if (module->kind == CPROF_MODULE_OPAQUE && cprof_maps_is_memory(map->path))
+		module->kind = CPROF_MODULE_ANONYMOUS;
 	err = append(modules, module);
 	if (!err)
 		map->module = module;

@@ -12,18 +12,17 @@
 #define DIFFERENT  2  /* of the places may: programs patch their own code */
 
 /*
- * What the kernel and perf call memory without a file, and such as can be mapped like a file: of memfd_create(), MAP_HUGETLB, MAP_SHARED,
- * shmget(); and where file systems for memory are usual. A program that was loaded from there is no copy, but has itself beside it.
+ * What the kernel and perf call memory without a file; and where file systems for memory are usual. A program that was loaded from there is no
+ * copy, but has itself beside it.
  */
-static const char *const memory_files[] = { "[anon",          "//anon",         "/memfd:",
-					    "/anon_hugepage", "/dev/zero",      "/SYSV",
-					    "/dev/shm/",      "/dev/hugepages", "/mnt/huge" };
+static const char *const memory_files[] = { "[anon", "//anon", "/dev/shm/", "/dev/hugepages",
+					    "/mnt/huge" };
 
 bool cprof_module_may_hold_moved(const struct cprof_map *map)
 {
 	if (!(map->prot & PROT_EXEC))
 		return false;
-	if (!map->inode && !map->path[0])
+	if ((!map->inode && !map->path[0]) || cprof_maps_is_memory(map->path))
 		return true;
 	for (size_t i = 0; i < sizeof(memory_files) / sizeof(memory_files[0]); i++)
 		if (strncmp(map->path, memory_files[i], strlen(memory_files[i])) == 0)

@@ -2,8 +2,11 @@
 /* What would give names to code made at run time. */
 #include "attach/run/jit_hint.h"
 
+#include <sys/mman.h>
+
 #include "base/cleanup.h"
 #include "cprof/module.h"
+#include "symbolize/names/jit_names.h"
 #include "tests/unit/test.h"
 
 static struct cprof_module generated = { .kind = CPROF_MODULE_ANONYMOUS };
@@ -33,7 +36,17 @@ TEST(jit_hint_is_the_command_of_the_run_time)
 	check("/usr/bin/node", &hint, "node --perf-basic-prof");
 	check("/usr/share/dotnet/libcoreclr.so", &hint, "DOTNET_PerfMapEnabled=1");
 	check("/usr/bin/python3.13", &hint, "python3 -X perf");
+	check("/usr/bin/ruby3.3", &hint, "3.3 or newer");
+	check("/usr/bin/php8.2", &hint, "opcache.jit_debug=0x10");
 	check("/usr/bin/luajit", &hint, "/tmp/perf-42.map");
+}
+
+TEST(jit_hint_is_given_for_code_in_shared_memory)
+{
+	static struct cprof_map shared = { .path = "/dev/zero", .module = &generated };
+	struct cprof_jit_hint hint = { 0 };
+	cprof_jit_hint_see(&hint, &maps, &shared, "[JIT]", false);
+	check("/usr/bin/php8.2", &hint, "5 % of the addresses");
 }
 
 TEST(jit_hint_is_given_where_names_would_change_the_picture)
@@ -58,4 +71,29 @@ TEST(jit_hint_for_python_is_given_until_its_functions_have_names)
 	check("/usr/bin/python3.11", &hint, "python3 -X perf (3.12 or newer)");
 	cprof_jit_hint_see(&hint, &maps, &code, "py::work:/srv/app.py", true);
 	check("/usr/bin/python3.13", &hint, NULL);
+}
+
+TEST(jit_regions_are_memory_that_no_file_was_loaded_into)
+{
+	static const struct {
+		const char *path, *want; /* NULL: none */
+	} cases[] = {
+		{ "", "[JIT]" },
+		{ "/dev/zero", "[JIT]" },
+		{ "/SYSV00000000", "[JIT]" },
+		{ "/anon_hugepage", "[JIT]" },
+		{ "/memfd:doublemapper", "[anon: memfd:doublemapper]" },
+		{ "[anon:v8]", "[anon: v8]" },
+		{ "/usr/lib/libc.so.6", NULL },
+		{ "/home/dev/zero", NULL },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cprof_map map = { .path = cases[i].path, .prot = PROT_READ | PROT_EXEC };
+		char text[CPROF_JIT_REGION_MAX] = "";
+		bool is = cprof_jit_names_region(&map, text);
+		if (is != (cases[i].want != NULL) || (is && strcmp(text, cases[i].want) != 0))
+			TEST_FAIL("%s: \"%s\"", cases[i].path, text);
+		map.prot = PROT_READ;
+		CHECK(!cprof_jit_names_region(&map, text));
+	}
 }
