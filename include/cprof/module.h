@@ -104,6 +104,15 @@ int cprof_modules_open_map(const struct cprof_maps *maps, const struct cprof_map
 struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
 				       struct cprof_module **ret_module);
 
+/*
+ * The same from the bytes of a file that was packed whole; takes `bytes` (malloc), also on error. `account` pays for what is made of them, and may be NULL.
+ * Errors: BAD_DATA, UNSUPPORTED, NO_MEMORY.
+ */
+struct cprof_error *cprof_modules_open_bytes(struct cprof_modules *modules, const char *path,
+					     uint8_t *bytes, size_t n,
+					     struct cprof_account *account,
+					     struct cprof_module **ret_module);
+
 /* Where run-time `addr`, inside `map`, lies in the module's file; false if in no load segment. */
 bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,
 			    uint64_t addr, uint64_t *ret_file_addr);

@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/foreign_file.h"
 #include "symbolize/dwfl/kernel_files.h"
 #include "symbolize/dwfl/kernel_module.h"
@@ -18,6 +19,7 @@
 
 #define NOTES         "/sys/kernel/notes"
 #define PATH_TEXT_MAX 4096
+#define LIST_MAX      (8u << 20) /* Debian 12: 0.6 MB */
 
 void cprof_kernel_debug_deinit(struct cprof_kernel_debug *debug)
 {
@@ -146,6 +148,42 @@ static struct cprof_error *relocate(struct cprof_module *module, const char *nam
 	return NULL;
 }
 
+/* "kernel/fs/xfs/my-xfs.ko.zst: ..." is the module my_xfs. */
+static bool is_line_of(const char *line, size_t len, const char *name)
+{
+	static const char end[] = ".ko.zst";
+	const char *slash = memrchr(line, '/', len), *base = slash ? slash + 1 : line;
+	const size_t n = strlen(name);
+	if ((size_t)(line + len - base) != n + strlen(end) ||
+	    memcmp(base + n, end, strlen(end)) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if ((base[i] == '-' ? '_' : base[i]) != name[i])
+			return false;
+	}
+	return true;
+}
+
+/* What is packed with zstd libdwfl does not find; the kernel's own list of its modules has it. */
+static void by_list(struct cprof_kernel_search *search, const char *dir, const char *name)
+{
+	char path[2 * PATH_TEXT_MAX];
+	CPROF_AUTO(buffer) struct cprof_buffer list = { 0 };
+	snprintf(path, sizeof(path), "%s/modules.dep", dir);
+	cprof_error_free(cprof_file_read(path, LIST_MAX, &list));
+	for (const char *line = cprof_buffer_text(&list); *line; line += strcspn(line, "\n")) {
+		line += *line == '\n';
+		const size_t len = strcspn(line, ":\n");
+		if (len >= PATH_TEXT_MAX || !is_line_of(line, len, name))
+			continue;
+		if (*line == '/')
+			snprintf(path, sizeof(path), "%.*s", (int)len, line);
+		else
+			snprintf(path, sizeof(path), "%s/%.*s", dir, (int)len, line);
+		cprof_kernel_search_try(search, path, path);
+	}
+}
+
 static struct cprof_error *find_loaded(struct cprof_kernel_debug *debug, const char *name,
 				       struct cprof_module **ret_module)
 {
@@ -166,6 +204,8 @@ static struct cprof_error *find_loaded(struct cprof_kernel_debug *debug, const c
 		snprintf(path, sizeof(path), "%s/%s", places[i], host.release);
 		if (!search.module && !search.err)
 			cprof_error_free(cprof_kernel_files_each(path, true, on_file, &wanted));
+		if (!search.module && !search.err)
+			by_list(&search, path, name);
 	}
 	if (search.err || !search.module)
 		return search.err;

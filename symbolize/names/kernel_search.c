@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "symbolize/names/kernel_search.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "symbolize/elf/elf_headers.h"
+#include "symbolize/elf/unpack.h"
 
 #define NOTES_MAX     (1u << 20)
 #define BUILD_ID_DIR  "/usr/lib/debug/.build-id"
 #define PATH_TEXT_MAX 4096
+#define PACKED_MAX    (64u << 20)
+#define UNPACKED_MAX                                                                               \
+	(256u << 20) /* the largest module of Debian 12 has 43 MB with its debug information */
 
 static bool is_over(const struct cprof_kernel_search *search)
 {
@@ -77,6 +83,57 @@ bool cprof_kernel_search_begin(struct cprof_kernel_search *search, const char *n
 	return false;
 }
 
+/* ---- opening ---- */
+
+/* As distributions pack modules (CONFIG_MODULE_COMPRESS). */
+static bool is_packed(const char *path)
+{
+	static const char *const ends[] = { ".ko.xz", ".ko.zst", ".ko.gz" };
+	const size_t len = strlen(path);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (len > strlen(ends[i]) && strcmp(path + len - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool unpack(struct cprof_image *image, struct cprof_buffer *out)
+{
+	const uint8_t *bytes =
+		image->size <= PACKED_MAX ? cprof_image_at(image, 0, image->size) : NULL;
+	return bytes && cprof_unpack(bytes, image->size, UNPACKED_MAX, image->account, out) &&
+	       !out->failed && out->len;
+}
+
+/* It is unpacked in this process before its build-id is known, so it has to be root's. */
+static struct cprof_error *open_packed(struct cprof_modules *modules, const char *path,
+				       struct cprof_module **ret_module)
+{
+	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
+	CPROF_AUTO(close) int fd = cprof_foreign_file_open(path);
+	struct cprof_image *image;
+	if (fd < 0)
+		return cprof_error_os(errno, "open %s", path);
+	if (!cprof_foreign_file_is_of(fd, 0, 0))
+		return cprof_error_new(CPROF_ERR_BAD_DATA,
+				       "it is packed, and others than root can have written it");
+	struct cprof_error *err = cprof_image_open(fd, path, &modules->budget, &image);
+	if (err)
+		return err;
+	const bool unpacked = unpack(image, &out);
+	struct cprof_account *account = image->account;
+	cprof_image_free(image);
+	if (!unpacked)
+		return cprof_error_new(
+			CPROF_ERR_BAD_DATA,
+			"it cannot be unpacked: it is broken, holds more than 256 MB, "
+			"or takes more than the budget allows");
+	const size_t n = out.len;
+	uint8_t *bytes = cprof_take_ptr(&out.data);
+	out = (struct cprof_buffer){ 0 };
+	return cprof_modules_open_bytes(modules, path, bytes, n, account, ret_module);
+}
+
 void cprof_kernel_search_try(struct cprof_kernel_search *search, const char *path, const char *name)
 {
 	struct cprof_module *module;
@@ -87,7 +144,9 @@ void cprof_kernel_search_try(struct cprof_kernel_search *search, const char *pat
 		return;
 	}
 	search->any = true;
-	struct cprof_error *err = cprof_modules_open(search->modules, path, &module);
+	struct cprof_error *err = is_packed(path)
+					  ? open_packed(search->modules, path, &module)
+					  : cprof_modules_open(search->modules, path, &module);
 	if (err && err->code == CPROF_ERR_NO_MEMORY) {
 		search->err = err;
 		return;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libdeflate.h>
-#include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +10,13 @@
 #include "base/foreign_file.h"
 #include "base/printable_text.h"
 #include "cprof/module.h"
+#include "symbolize/elf/unpack.h"
 #include "symbolize/process/owner_file.h"
 
-#define DEBUG_DIR       "/usr/lib/debug"
-#define MINI_DEBUG_MAX  (256u << 20)
-#define LZMA_MEMORY_MAX (256u << 20)
-#define PATH_TEXT_MAX   4096
-#define CRC_PIECE       (1u << 16)
+#define DEBUG_DIR      "/usr/lib/debug"
+#define MINI_DEBUG_MAX (256u << 20)
+#define PATH_TEXT_MAX  4096
+#define CRC_PIECE      (1u << 16)
 
 struct want {
 	uint8_t build_id[CPROF_BUILD_ID_MAX];
@@ -301,36 +300,14 @@ struct cprof_error *cprof_debug_file_alt(struct cprof_elf *debug,
 
 /* ---- mini debug info ---- */
 
-static bool unxz(const uint8_t *in, size_t in_size, struct cprof_account *account,
-		 struct cprof_buffer *out)
-{
-	lzma_stream lzma = LZMA_STREAM_INIT;
-	if (lzma_stream_decoder(&lzma, LZMA_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK)
-		return false;
-	lzma.next_in = in;
-	lzma.avail_in = in_size;
-	lzma_ret rc = LZMA_OK;
-	while (rc == LZMA_OK && out->len < MINI_DEBUG_MAX &&
-	       cprof_account_charge(account, CPROF_BUDGET_HELD, CRC_PIECE)) {
-		uint8_t *room = cprof_buffer_reserve(out, CRC_PIECE);
-		if (!room)
-			break;
-		lzma.next_out = room;
-		lzma.avail_out = CRC_PIECE;
-		rc = lzma_code(&lzma, LZMA_FINISH);
-		out->len += CRC_PIECE - lzma.avail_out;
-	}
-	lzma_end(&lzma);
-	return rc == LZMA_STREAM_END;
-}
-
 struct cprof_error *cprof_debug_file_unpack(struct cprof_elf *elf, struct cprof_elf **ret_elf)
 {
 	*ret_elf = NULL;
 	const struct cprof_section *packed = cprof_elf_section(elf, ".gnu_debugdata");
 	const uint8_t *in = packed ? cprof_section_at(packed, 0, packed->size) : NULL;
 	CPROF_AUTO(buffer) struct cprof_buffer out = { 0 };
-	if (!in || !unxz(in, packed->size, elf->image->account, &out) || !out.len)
+	if (!in || !cprof_unpack(in, packed->size, MINI_DEBUG_MAX, elf->image->account, &out) ||
+	    !out.len)
 		return NULL;
 	struct cprof_image *image;
 	uint8_t *bytes = cprof_take_ptr(&out.data);

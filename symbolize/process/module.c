@@ -421,6 +421,34 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 	return err;
 }
 
+struct cprof_error *cprof_modules_open_bytes(struct cprof_modules *modules, const char *path,
+					     uint8_t *bytes, size_t n,
+					     struct cprof_account *account,
+					     struct cprof_module **ret_module)
+{
+	struct cprof_image *image;
+	struct cprof_error *err = cprof_image_from_bytes(bytes, n, &image);
+	if (err)
+		return err;
+	image->account = account;
+	struct cprof_module *module = module_new(path);
+	if (!module) {
+		cprof_image_free(image);
+		return cprof_error_no_memory();
+	}
+	module->kind = CPROF_MODULE_FILE;
+	module->image = image;
+	err = read_elf(module);
+	if (err) {
+		module_free(module);
+		return cprof_error_wrap(err, "%s", path);
+	}
+	err = append(modules, module);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
 /* ---- addresses ---- */
 
 bool cprof_module_file_addr(const struct cprof_module *module, const struct cprof_map *map,

@@ -111,6 +111,7 @@ class KernelNames(TempDir):
     def with_module(self, module, sys_dir, path):
         """A command before the tool's: the kernel has loaded this module, whose file is in the debug package, for the tool alone."""
         return ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /usr/lib/debug && mkdir -p "$(dirname "$1")" && cp "$0" "$1" && '
+                'd=/usr/lib/debug/lib/modules/$(uname -r) && { [ ! -d $d ] || echo "${1#$d/}: kernel/fs/other.ko" >$d/modules.dep; } && '
                 'mount --bind "$2" /sys/module && mount --bind "$3" /proc/kallsyms && shift 3 && exec "$@"',
                 module, os.path.join("/usr/lib/debug", path), sys_dir, self.path("kallsyms"), harness.ATTACH]
 
@@ -164,10 +165,17 @@ class KernelNames(TempDir):
     def test_a_module_is_named_where_it_was_loaded(self):
         """Its debug information is relocatable: libdwfl puts in it where the kernel has each section."""
         build_id = "cd" * 20
-        module, sys_dir, mine = self.make_module("test_reader", build_id)
-        for path, whose, way in ((f"lib/modules/{self.release}/kernel/fs/test-reader.ko", 0, "index"),
+        plain, sys_dir, mine = self.make_module("test_reader", build_id)
+        for packer in ("xz", "zstd", "gzip"):
+            self.assertEqual(run([harness.need(packer), "-k", plain]).returncode, 0)
+        for path, whose, way in ((f"lib/modules/{self.release}/kernel/fs/test-reader.ko.xz", 0, "index"),
+                                 (f"lib/modules/{self.release}/kernel/fs/test-reader.ko.zst", 0, "libdwfl"),
+                                 (f"lib/modules/{self.release}/kernel/fs/test-reader.ko.gz", 0, "auto"),
+                                 (f"lib/modules/{self.release}/kernel/fs/test-reader.ko.xz", harness.NOBODY, "auto"),
+                                 (f"lib/modules/{self.release}/kernel/fs/test-reader.ko", 0, "index"),
                                  (f".build-id/{build_id[:2]}/{build_id[2:]}.debug", 0, "libdwfl"),
                                  (f"lib/modules/{self.release}/kernel/fs/test-reader.ko", harness.NOBODY, "auto")):
+            module = plain + (path[path.index(".ko") + 3:] if ".ko" in path else "")
             os.chown(module, whose, whose)
             tool = self.with_module(module, sys_dir, path)
             tool[4] = tool[4].replace("cp ", "cp -p ")
