@@ -355,6 +355,9 @@ static int compare_rows(const void *a, const void *b)
 		return x_grows ? -1 : 1;
 	if (x_low != y_low)
 		return x_low > y_low ? -1 : 1;
+	/* A program that stood still for a while has much that is old at once; that says less than what comes bit by bit. */
+	if (x->slope.steady != y->slope.steady)
+		return x->slope.steady > y->slope.steady ? -1 : 1;
 	if (x->slope.value != y->slope.value)
 		return x->slope.value > y->slope.value ? -1 : 1;
 	return (x->sample > y->sample) - (x->sample < y->sample);

@@ -52,6 +52,7 @@ static double largest_part(const struct cprof_slope_point *points, size_t n,
 /* What came or went: its sum, as a part of the slope, and the variance of that. */
 struct changes {
 	double sum, variance;
+	double largest; /* part of the sum that is of one moment */
 };
 
 /*
@@ -76,6 +77,7 @@ static void sum_changes(const struct cprof_slope_point *points, size_t n, const 
 		const double more = b->samples - a->samples;
 		struct changes *side = more > 0 ? came : went;
 		side->sum += w * fabs(more);
+		side->largest = fmax(side->largest, w * fabs(more));
 		side->variance += w * w * fabs(more);
 		came->variance += w * w * unseen / 2;
 		went->variance += w * w * unseen / 2;
@@ -154,6 +156,7 @@ bool cprof_slope_fit(const struct cprof_slope_point *points, size_t n, bool turn
 	const double scatter = fmax(0, variance_of_scatter(points, n, &line) - counted - own);
 	*ret_slope =
 		(struct cprof_slope){ .value = line.slope, .error = sqrt(counted + own + scatter) };
+	ret_slope->steady = line.slope - came.largest;
 	bound_changes(&came, &went, largest_part(points, n, &line), own + scatter, ret_slope);
 	return true;
 }

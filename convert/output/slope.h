@@ -26,6 +26,7 @@ struct cprof_slope {
 	double value;     /* per unit of `at` */
 	double error;     /* standard error */
 	double low, high; /* one-sided bounds */
+	double steady;    /* the value without the part of that one moment in which most came */
 };
 
 /*

@@ -181,3 +181,19 @@ TEST(slope_of_a_swing_is_not_sure)
 		CHECK(slope.low <= 0);
 	}
 }
+
+/* As of a program that stood still for the last seconds: by its slope it is the larger one. */
+TEST(slope_of_one_step_is_not_steady)
+{
+	struct cprof_slope_point step[POINTS], leak[POINTS];
+	struct cprof_slope of_step, of_leak;
+	for (int i = 0; i < POINTS; i++) {
+		const double last = i == POINTS - 1;
+		step[i] = (struct cprof_slope_point){ i, last * 3e6, last * 69 };
+		leak[i] = (struct cprof_slope_point){ i, i * 16e3, i };
+	}
+	CHECK(cprof_slope_fit(step, POINTS, false, &of_step));
+	CHECK(cprof_slope_fit(leak, POINTS, false, &of_leak));
+	CHECK(of_step.value > of_leak.value && of_step.low < 0);
+	CHECK(of_step.steady < of_leak.steady && of_leak.steady > 10e3);
+}
