@@ -19,27 +19,37 @@
 #include "cprof/merge.h"
 #include "cprof/profile_scale.h"
 
-#define READ_BYTES (1u << 20)
-#define BATCH      16 /* profiles held at once before they are merged */
+#define READ_BYTES   (1u << 20)
+#define FILE_BYTES   ((size_t)4 << 30)
+#define DEVICE_BYTES ((size_t)64 << 20)
+#define BATCH        16 /* profiles held at once before they are merged */
+
+/* More is no profile; a device such as /dev/zero may have no end. */
+static size_t most_bytes(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) ? DEVICE_BYTES : FILE_BYTES;
+}
 
 /* The bytes of a file; "-" is stdin. Appended to `out`. */
 static struct cprof_error *read_file(const char *path, struct cprof_buffer *out)
 {
-	CPROF_AUTO(close) int fd = -1;
-	bool is_stdin = strcmp(path, "-") == 0;
-	if (!is_stdin) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+	CPROF_AUTO(close) int opened = -1;
+	int fd = STDIN_FILENO;
+	if (strcmp(path, "-") != 0) {
+		fd = opened = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			return cprof_error_os(errno, "open %s", path);
+		struct stat st;
+		if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			return cprof_error_os(EISDIR, "read %s", path);
 	}
-	struct stat st;
-	if (!is_stdin && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-		return cprof_error_os(EISDIR, "read %s", path);
+	const size_t most = most_bytes(fd);
 	for (;;) {
 		uint8_t *room = cprof_buffer_reserve(out, READ_BYTES);
 		if (!room)
 			return cprof_error_no_memory();
-		ssize_t got = read(is_stdin ? STDIN_FILENO : fd, room, READ_BYTES);
+		ssize_t got = read(fd, room, READ_BYTES);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -48,6 +58,10 @@ static struct cprof_error *read_file(const char *path, struct cprof_buffer *out)
 		out->data[out->len] = 0;
 		if (got == 0)
 			return NULL;
+		if (out->len > most)
+			return cprof_error_new(CPROF_ERR_BAD_DATA,
+					       "more than %zu MB; no profile is that large",
+					       most >> 20);
 	}
 }
 

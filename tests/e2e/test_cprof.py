@@ -150,6 +150,10 @@ class Cprof(unittest.TestCase):
         _, err = cprof("-top", self.path("nowhere"), status=1)
         self.assertIn("No such file or directory", err)
 
+    def test_a_device_without_an_end_is_not_read_for_ever(self):
+        _, err = cprof("-top", "/dev/zero", status=1)
+        self.assertIn("/dev/zero: more than 64 MB; no profile is that large", err)
+
     def test_usage_errors_exit_with_2_and_name_the_way_out(self):
         for arguments, want in ((["-topp", self.file], "did you mean -top"), (["-top"], "no profile source"),
                                 (["-top", "-tree", self.file], "at most one output format"),
