@@ -56,7 +56,7 @@ struct cprof_error *cprof_wait_events_open(const struct cprof_target *target,
 	};
 	struct cprof_error *err = cprof_wait_event_set_open(&events->set, options->each_thread);
 	if (!err) {
-		events->rings = calloc(events->set.n_rings, sizeof(*events->rings));
+		events->rings = calloc(events->set.n_cpus, sizeof(*events->rings));
 		err = events->rings ? NULL : cprof_error_no_memory();
 	}
 	if (err) {
