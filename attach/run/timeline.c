@@ -210,7 +210,7 @@ struct cprof_error *cprof_timeline_add_span(struct cprof_timeline *timeline, uin
 					    const int64_t *values)
 {
 	const uint64_t length = to_ns > from_ns ? to_ns - from_ns : 0;
-	int64_t given[TYPES_MAX] = { 0 }, more[TYPES_MAX];
+	int64_t given[TYPES_MAX] = { 0 }, more[TYPES_MAX] = { 0 };
 	struct cprof_error *err = NULL;
 	for (uint64_t at = from_ns; !err && length && at < to_ns;) {
 		uint64_t step = timeline->bucket_ns - at % timeline->bucket_ns;
