@@ -135,6 +135,9 @@ static struct cprof_error *call_names(struct choice *choice)
 		if (!err)
 			err = cprof_profile_string(choice->profile, cprof_buffer_text(&text),
 						   &name->called);
+		/* "service.name" would be the name of the whole series, and "span.id" no id. */
+		if (!err && place_of(choice->backend, cprof_buffer_text(&text)) != ATTRIBUTE)
+			name->place = NOWHERE;
 		for (uint32_t before = 0; before < i && !err; before++) {
 			const struct name *other = &choice->names[choice->attributes[before]];
 			if (other->place == ATTRIBUTE && other->called == name->called)

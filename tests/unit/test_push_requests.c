@@ -141,6 +141,15 @@ TEST(push_keeps_the_labels_of_requests_that_a_server_has_a_place_for)
 		  ";f=1;",
 		  0,
 		  0 },
+		/* ... and one that comes out as a name of ours or the server's own does not */
+		{ ATTRIBUTES | SPANS,
+		  &underscores,
+		  0,
+		  { "service.name=x span.id=y", "f=1" },
+		  ";f=1;",
+		  0,
+		  0 },
+		{ ATTRIBUTES, &underscores, 0, { "..name=x owner.tid=y", "f=1" }, ";f=1;", 0, 0 },
 		/* no more names than there is room for */
 		{ ATTRIBUTES, &underscores, 1, { "c=1 b=2", "a=3" }, "b=2;a=3;", 3, 2 },
 		{ ATTRIBUTES, &underscores, 3, { "c=1 b=2", "a=3" }, ";;", 3, 0 },
