@@ -221,7 +221,8 @@ class Signals(TempDir):
     def ends(self, ignored, sent):
         with Target("hot") as target:
             profile = self.path(f"{sent.name}.pb.gz")
-            preexec = lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored]
+            # What the test itself was started with (nohup, a script's "&") would be handed down.
+            preexec = lambda: [signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL) for number in {sent, *ignored}]
             tool = Process([ATTACH, "-p", str(target.pid), "-seconds", "0", "-q", "-o", profile], preexec_fn=preexec)
             harness.wait_for_window(tool)
             tool.send_signal(sent)
