@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child_files.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -67,6 +68,8 @@ struct child {
 static _Noreturn void be_child(const struct child *me, pid_t parent)
 {
 	signal(SIGPIPE, SIG_IGN);
+	/* Its user's file system may hold it in the kernel for longer than we run. */
+	cprof_child_files_only(me->says);
 	const int fd = become(me->uid, me->gid, parent) ? me->open_it(me->ctx) : -1;
 	if (fd < 0)
 		say(me->says, NOT_OPENED);
