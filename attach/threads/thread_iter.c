@@ -154,7 +154,8 @@ static struct cprof_error *load_program(const struct cprof_thread_layout *layout
 	struct cprof_error *err = assemble(&code, layout, pid);
 	if (err)
 		return err;
-	const struct bpf_prog_load_opts opts = {
+	/* Not const: libbpf 1.5 writes to it. */
+	struct bpf_prog_load_opts opts = {
 		.sz = sizeof(opts),
 		.expected_attach_type = BPF_TRACE_ITER,
 		.attach_btf_id = layout->hook,

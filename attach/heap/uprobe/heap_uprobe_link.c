@@ -33,8 +33,8 @@ static int load_for(enum bpf_attach_type type)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	const struct bpf_prog_load_opts options = { .sz = sizeof(options),
-						    .expected_attach_type = type };
+	/* Not const: libbpf 1.5 writes to it. */
+	struct bpf_prog_load_opts options = { .sz = sizeof(options), .expected_attach_type = type };
 	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", nothing,
 			     sizeof(nothing) / sizeof(nothing[0]), &options);
 }
