@@ -389,20 +389,25 @@ struct cprof_error *cprof_ptrace_set_regs(struct cprof_tracee *thread,
 static enum cprof_tracee_state next_stop(pid_t tid, int *ret_status)
 {
 	const uint64_t start = cprof_clock_mono_ns();
+	bool last = false;
 	for (unsigned turn = 0;; turn++) {
 		char state = 'X';
 		pid_t got = waitpid(tid, ret_status, __WALL | WNOHANG);
 		if (got != 0)
 			return got > 0 && WIFSTOPPED(*ret_status) ? CPROF_TRACEE_STOPPED
 								  : CPROF_TRACEE_GONE;
+		if (last)
+			return CPROF_TRACEE_RUNNING;
 		if (turn < SPINS)
 			continue;
 		if (turn % 16 == 0) {
 			status_field(tid, tid, "\nTgid:\t", &state);
 			if (state == 'Z' || state == 'X')
 				return CPROF_TRACEE_GONE;
-			if (cprof_clock_mono_ns() - start > (state == 'R' ? STARVED_NS : RUN_NS))
-				return CPROF_TRACEE_RUNNING;
+			/* It may be ourselves who got no processor: it may have come since it was asked for. */
+			last = cprof_clock_mono_ns() - start > (state == 'R' ? STARVED_NS : RUN_NS);
+			if (last)
+				continue;
 		}
 		nap(turn < 200 ? 10000 : 500000);
 	}
