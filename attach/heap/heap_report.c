@@ -146,7 +146,7 @@ void cprof_heap_report_means(const struct cprof_heap_sources *sources)
 
 /* ---- losses ---- */
 
-static void report_pages(const struct cprof_heap_sources *sources)
+void cprof_heap_report_pages(const struct cprof_heap_sources *sources)
 {
 	const struct cprof_heap_install *install = &sources->install;
 	if (install->page_kept && install->jumps_kept)
@@ -202,5 +202,5 @@ void cprof_heap_report_losses(const struct cprof_heap_sources *sources)
 				   "blocks and count as freed: raise -rate",
 				   table_full);
 	report_sleep(log, &sources->reader);
-	report_pages(sources);
+	cprof_heap_report_pages(sources);
 }

@@ -15,6 +15,9 @@ void cprof_heap_report_failed_attach(const struct cprof_heap_sources *sources);
 /* What was watched, and what that cost the target. */
 void cprof_heap_report_means(const struct cprof_heap_sources *sources);
 
+/* What of ours is in the process still. The same is said once. */
+void cprof_heap_report_pages(const struct cprof_heap_sources *sources);
+
 /* What was not seen, and what could not be put back. */
 void cprof_heap_report_losses(const struct cprof_heap_sources *sources);
 

@@ -488,5 +488,6 @@ struct cprof_error *cprof_heap_run_detach(struct cprof_heap_run *heap, bool want
 		err = cprof_heap_mmap_drain(heap->mmap, true);
 	if (!err && wanted)
 		err = settle(heap);
+	cprof_heap_report_pages(&heap->sources); /* also where there will be no profile */
 	return err;
 }

@@ -193,6 +193,16 @@ static struct cprof_error *detach_all(struct heaps *heaps, bool lost)
 	return first;
 }
 
+/* Where there is no profile to say it in. */
+static void tell_kept(struct heaps *heaps)
+{
+	bool kept = false;
+	for (size_t i = 0; i < heaps->apart.n; i++)
+		kept |= heaps->all[i].sources.install.page_kept;
+	if (kept)
+		cprof_heap_apart_gather(&heaps->apart);
+}
+
 static struct cprof_error *profile_heaps(struct heaps *heaps, struct cprof_profile **ret_profile)
 {
 	*ret_profile = NULL;
@@ -209,8 +219,10 @@ static struct cprof_error *profile_heaps(struct heaps *heaps, struct cprof_profi
 		cprof_error_free(out);
 	else
 		err = out;
-	if (err || !cprof_snapshots_want_last(heaps->run->window->snapshots))
+	if (err || !cprof_snapshots_want_last(heaps->run->window->snapshots)) {
+		tell_kept(heaps);
 		return err;
+	}
 	return finish(heaps, ret_profile);
 }
 

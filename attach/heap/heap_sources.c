@@ -149,7 +149,9 @@ static void begin_again(struct cprof_heap_sources *sources)
 static struct cprof_error *attach(struct cprof_heap_sources *sources)
 {
 	struct cprof_error *err = attach_once(sources);
-	for (unsigned place = 1; err && err->os_errno == EEXIST && place < PLACES; place++) {
+	for (unsigned place = 1;
+	     err && err->os_errno == EEXIST && !sources->install.attached && place < PLACES;
+	     place++) {
 		cprof_error_free(err);
 		begin_again(sources);
 		err = attach_once(sources);

@@ -260,7 +260,7 @@ static void suspend_filter(const struct cprof_remote *remote, bool suspended)
 static void clear_slack(struct cprof_remote *remote)
 {
 	static const uint8_t zeros[CPROF_REMOTE_SLACK_BYTES];
-	if (remote->slack_used)
+	if (remote->slack_used && !cprof_remote_slack_awaited(remote->trace, remote->gadgets.slack))
 		cprof_error_free(cprof_ptrace_write(remote->trace, remote->gadgets.slack, zeros,
 						    sizeof(zeros)));
 	remote->slack_used = false;
@@ -388,6 +388,10 @@ struct cprof_error *cprof_remote_syscall(struct cprof_remote *remote, long numbe
 					 const uint64_t args[6], int64_t *ret_result)
 {
 	struct user_regs_struct regs = remote->kept;
+	if (remote->thread->state != CPROF_TRACEE_STOPPED)
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "thread %d has not come back from the system call before",
+				       (int)remote->thread->tid);
 	regs.rip = remote->gadgets.syscall_ret;
 	regs.rsp = remote->stack;
 	regs.rax = (uint64_t)number;

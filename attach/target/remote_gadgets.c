@@ -70,6 +70,22 @@ static uint64_t find_slack(const struct cprof_maps *maps)
 	return 0;
 }
 
+bool cprof_remote_slack_awaited(const struct cprof_ptrace *trace, uint64_t slack)
+{
+	for (size_t i = 0; i < trace->n; i++) {
+		const struct cprof_tracee *thread = &trace->threads[i];
+		uint64_t ret = 0;
+		if (thread->state == CPROF_TRACEE_RUNNING)
+			return true;
+		if (thread->state != CPROF_TRACEE_STOPPED)
+			continue;
+		cprof_error_free(cprof_ptrace_read(trace, thread->regs.rsp, &ret, sizeof(ret)));
+		if (ret == slack || thread->regs.rip - slack < CPROF_REMOTE_SLACK_BYTES)
+			return true;
+	}
+	return false;
+}
+
 bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cprof_maps *maps)
 {
 	static const uint8_t zeros[CPROF_REMOTE_SLACK_BYTES];
@@ -81,7 +97,8 @@ bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cpr
 		if (!is_text_file(map))
 			continue;
 		struct cprof_error *err = cprof_ptrace_read(trace, at, bytes, sizeof(bytes));
-		if (!err && memcmp(bytes, cprof_remote_slack, sizeof(bytes)) == 0) {
+		if (!err && memcmp(bytes, cprof_remote_slack, sizeof(bytes)) == 0 &&
+		    !cprof_remote_slack_awaited(trace, at)) {
 			err = cprof_ptrace_write(trace, at, zeros, sizeof(zeros));
 			found = true;
 		}

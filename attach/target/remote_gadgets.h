@@ -36,7 +36,10 @@ uint64_t cprof_remote_gadgets_return_ip(const struct cprof_remote_gadgets *gadge
 #define CPROF_REMOTE_SLACK_BYTES 16
 extern const uint8_t cprof_remote_slack[CPROF_REMOTE_SLACK_BYTES];
 
-/* Zeros again where a killed run left that; true if something was there. The process must be stopped. */
+/* May a thread still run through it on its way back? One that does not stand still may. */
+bool cprof_remote_slack_awaited(const struct cprof_ptrace *trace, uint64_t slack);
+
+/* Zeros again where a killed run left that and nobody awaits it; true if it did so. The process must be stopped. */
 bool cprof_remote_clear_slack(const struct cprof_ptrace *trace, const struct cprof_maps *maps);
 
 /*

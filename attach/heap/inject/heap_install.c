@@ -78,9 +78,15 @@ static struct cprof_error *change(struct cprof_heap_install *install, struct cpr
 	if (err)
 		cprof_heap_pages_unmap(pages, remote);
 	cprof_remote_end(remote);
+	/* Also on error: what was changed must be put back, and what could not be unmapped, or may come yet, must go. */
+	install->attached = !err || cprof_heap_pages_any(pages);
 	if (err)
 		return err;
-	install->attached = true; /* also on error: what was changed must be put back */
+	if (!cprof_ptrace_all_stopped(trace))
+		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
+				       "a thread of process %d that made system calls for us has "
+				       "not come back to where it was",
+				       (int)trace->pid);
 	return cprof_heap_jump_put(install->hooks, trace, &install->patched);
 }
 
@@ -171,9 +177,15 @@ struct cprof_error *cprof_heap_install_attach(struct cprof_heap_install *install
 	struct cprof_stop_series stops =
 		series(install, &install->attach_stops, CPROF_HEAP_INSTALL_ATTACH_STOPS, CALM_NS);
 	err = cprof_stop_series_run(&stops, attach_stopped, install);
-	if (err && install->attached)
-		cprof_error_free(cprof_heap_install_detach(install, NULL, NULL));
-	return err;
+	if (!err || !install->attached)
+		return err;
+	cprof_error_free(cprof_heap_install_detach(install, NULL, NULL));
+	return install->attached
+		       ? cprof_error_hint(err,
+					  "some of what was to be injected is there still, asleep "
+					  "and harmless; remove it with cprof-attach -repair %d",
+					  (int)install->target->pid)
+		       : err;
 }
 
 /* ---- allocators that come later ---- */
@@ -259,6 +271,7 @@ struct detach {
 	struct cprof_heap_install *install;
 	cprof_heap_final *final; /* NULL once it was called */
 	void *ctx;
+	bool empty;     /* nobody was inside at a stop, and nothing led there any more */
 	bool searched;  /* all memory: nobody was interrupted in our code and put aside */
 	bool to_search; /* there is too much of it to be looked at in a stop */
 	struct cprof_shim_range dead[DEAD_MAX]; /* at the last stop */
@@ -310,9 +323,10 @@ static struct cprof_error *unmap_stopped(struct detach *detach, struct cprof_ptr
 					 bool *ret_again)
 {
 	struct cprof_heap_install *install = detach->install;
-	const char *why = cprof_heap_occupied(&install->pages, trace);
-	if (!why && !detach->searched && cprof_heap_scan_is_needed(trace->pid))
+	const char *why = detach->empty ? NULL : cprof_heap_occupied(&install->pages, trace);
+	if (!why && !detach->empty && !detach->searched && cprof_heap_scan_is_needed(trace->pid))
 		why = search_stopped(detach, trace);
+	detach->empty = !why;
 	note_kept(install, why);
 	*ret_again = why && !detach->to_search;
 	if (why)
@@ -328,6 +342,13 @@ static struct cprof_error *unmap_stopped(struct detach *detach, struct cprof_ptr
 		return err;
 	cprof_heap_pages_unmap(&install->pages, &remote);
 	cprof_remote_end(&remote);
+	if (cprof_heap_pages_any(&install->pages)) {
+		/* Its thread may do it yet; the next stop finds what is left. What is just going takes no mark. */
+		note_kept(install, "a thread did not come back in time from unmapping it");
+		*ret_again = true;
+		cprof_error_free(cprof_heap_pages_retire(&install->pages, trace));
+		return NULL;
+	}
 	cprof_remote_clear_slack(trace, install->maps);
 	install->attached = false;
 	return NULL;
@@ -347,8 +368,7 @@ static struct cprof_error *detach_stopped(void *ctx, struct cprof_ptrace *trace,
 		return NULL;
 	}
 	/* A run that was killed while it unmapped leaves a thread that still does so a moment later. */
-	if (!cprof_maps_find(install->maps, pages->data))
-		pages->data_mapped = false;
+	cprof_heap_pages_look(pages);
 	err = restore_all(install, trace);
 	if (!err && detach->final) {
 		err = detach->final(detach->ctx);

@@ -269,13 +269,20 @@ static struct cprof_error *touch_data(const struct cprof_heap_pages *pages)
 	return err ? err : close_cells(pages);
 }
 
+/* It was given up waiting for the call, which the thread makes all the same when it gets to it. */
+static bool may_come(const struct cprof_remote *remote)
+{
+	return remote->thread->state == CPROF_TRACEE_RUNNING;
+}
+
 static struct cprof_error *map_data(struct cprof_heap_pages *pages, struct cprof_remote *remote)
 {
 	struct cprof_error *err =
 		remote_map(remote, pages->data, pages->data_bytes, PROT_READ | PROT_WRITE);
+	pages->data_unsure = err && may_come(remote);
+	pages->data_mapped = !err || pages->data_unsure;
 	if (err)
 		return err;
-	pages->data_mapped = true;
 	err = remote_advise(remote, pages->data, pages->data_bytes, MADV_WIPEONFORK);
 	if (!err)
 		err = remote_advise(remote, pages->data, pages->data_bytes, MADV_DONTDUMP);
@@ -294,9 +301,10 @@ struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct 
 		struct cprof_heap_image *image = &pages->images[i];
 		struct cprof_error *err =
 			remote_map(remote, image->addr, pages->image_bytes, PROT_READ | PROT_EXEC);
+		image->unsure = err && may_come(remote);
+		image->mapped = !err || image->unsure;
 		if (err)
 			return err;
-		image->mapped = true;
 		err = cprof_ptrace_write(trace, image->addr, image->copy, pages->image_bytes);
 		if (err)
 			return err;
@@ -328,6 +336,7 @@ void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote 
 	if (pages->data_mapped) {
 		struct cprof_error *err = remote_unmap(remote, pages->data, pages->data_bytes);
 		pages->data_mapped = err != NULL;
+		pages->data_unsure |= err && may_come(remote);
 		cprof_error_free(err);
 	}
 	for (uint32_t i = 0; i < pages->n_images; i++) {
@@ -336,6 +345,7 @@ void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote 
 			continue;
 		struct cprof_error *err = remote_unmap(remote, image->addr, pages->image_bytes);
 		image->mapped = err != NULL;
+		image->unsure |= err && may_come(remote);
 		cprof_error_free(err);
 	}
 }
@@ -359,6 +369,8 @@ struct cprof_error *cprof_heap_pages_retire(const struct cprof_heap_pages *pages
 	const uint32_t retired = 1;
 	for (uint32_t i = 0; i < pages->n_images; i++) {
 		uint64_t at = pages->images[i].addr + offsetof(struct cprof_shim_image, retired);
+		if (!pages->images[i].mapped)
+			continue;
 		struct cprof_error *err = cprof_ptrace_write(trace, at, &retired, sizeof(retired));
 		if (err)
 			return err;
@@ -368,15 +380,62 @@ struct cprof_error *cprof_heap_pages_retire(const struct cprof_heap_pages *pages
 
 /* ---- are they there? ---- */
 
-bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
+bool cprof_heap_pages_any(const struct cprof_heap_pages *pages)
+{
+	bool any = pages->data_mapped;
+	for (uint32_t i = 0; i < pages->n_images; i++)
+		any |= pages->images[i].mapped;
+	return any;
+}
+
+/* Where the call was not seen to its end the target may have mapped its own meanwhile: the place must be ours to the byte. */
+static bool is_exactly(const struct cprof_map *map, uint64_t addr, uint64_t bytes, unsigned prot)
+{
+	return map->start == addr && map->end - map->start == bytes && map->prot == prot &&
+	       !map->inode;
+}
+
+static bool image_is_there(const struct cprof_heap_pages *pages,
+			   const struct cprof_heap_image *image)
 {
 	uint64_t head[2];
-	const struct cprof_heap_image *image = &pages->images[0];
 	const struct cprof_map *map = cprof_maps_find(pages->maps, image->addr);
 	if (!map || map->start != image->addr ||
 	    !cprof_heap_pages_read(pages, image->addr, head, sizeof(head)))
-		return true;
-	return head[0] != image->copy->magic;
+		return false;
+	if (image->unsure &&
+	    !is_exactly(map, image->addr, pages->image_bytes, PROT_READ | PROT_EXEC))
+		return false;
+	return head[0] == image->copy->magic || (image->unsure && !head[0]);
+}
+
+bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages)
+{
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		if (pages->images[i].mapped && image_is_there(pages, &pages->images[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool data_is_there(const struct cprof_heap_pages *pages)
+{
+	uint64_t magic;
+	const struct cprof_map *map = cprof_maps_find(pages->maps, pages->data);
+	if (!map || !pages->data_unsure)
+		return map;
+	return is_exactly(map, pages->data, pages->data_bytes, PROT_READ | PROT_WRITE) &&
+	       cprof_heap_pages_read(pages, pages->data, &magic, sizeof(magic)) &&
+	       (!magic || magic == pages->images[0].copy->nonce);
+}
+
+void cprof_heap_pages_look(struct cprof_heap_pages *pages)
+{
+	for (uint32_t i = 0; i < pages->n_images; i++) {
+		struct cprof_heap_image *image = &pages->images[i];
+		image->mapped = image->mapped && image_is_there(pages, image);
+	}
+	pages->data_mapped = pages->data_mapped && data_is_there(pages);
 }
 
 /* ---- the calls ---- */

@@ -33,6 +33,7 @@ struct cprof_heap_image {
 	struct cprof_shim_image
 		*copy; /* owned; as it is (to be) in the target, the code behind it */
 	bool mapped;
+	bool unsure; /* a call that maps or unmaps it was not seen to its end */
 };
 
 struct cprof_heap_pages {
@@ -44,7 +45,7 @@ struct cprof_heap_pages {
 	uint64_t data, data_bytes;   /* data: address of struct cprof_shim_data */
 	struct cprof_heap_size size; /* what of it may be used */
 	struct cprof_head_room room; /* of the target, when that was settled */
-	bool data_mapped;
+	bool data_mapped, data_unsure;
 	uint64_t nonce;  /* this run's: what the data begins with as long as it is ours */
 	uint64_t period; /* mean bytes between two samples, in the beginning */
 	struct cprof_heap_sizes sizes; /* of the calls that are counted */
@@ -68,8 +69,8 @@ size_t cprof_heap_pages_calls(const struct cprof_heap_pages *pages, bool map,
 
 /*
  * Map the images and the data, and write the images; where memory is limited (pages->size.touch), touch what can be touched
- * of the data. On error what was mapped is marked so (image->mapped, pages->data_mapped), for cprof_heap_pages_unmap(). Errors:
- * OS (EEXIST: the place was taken meanwhile), DENIED (the target's limits).
+ * of the data. On error what was mapped is marked so (image->mapped, pages->data_mapped), for cprof_heap_pages_unmap(), and what a
+ * thread that has not come back may map yet. Errors: OS (EEXIST: the place was taken meanwhile), DENIED (the target's limits).
  */
 struct cprof_error *cprof_heap_pages_map(struct cprof_heap_pages *pages, struct cprof_ptrace *trace,
 					 struct cprof_remote *remote);
@@ -96,8 +97,14 @@ struct cprof_error *cprof_heap_pages_retire(const struct cprof_heap_pages *pages
 /* What cannot be unmapped stays marked as mapped. */
 void cprof_heap_pages_unmap(struct cprof_heap_pages *pages, struct cprof_remote *remote);
 
+/* Is anything marked as mapped? */
+bool cprof_heap_pages_any(const struct cprof_heap_pages *pages);
+
 /* The target runs another program now, or another thing lies where we were. pages->maps must be fresh. */
 bool cprof_heap_pages_gone(const struct cprof_heap_pages *pages);
+
+/* What is gone, or where another thing lies, is marked as mapped no more. pages->maps must be fresh. */
+void cprof_heap_pages_look(struct cprof_heap_pages *pages);
 
 /* From now on nothing is sampled: what stays of the shim costs a subtraction a call. Does not stop the target. */
 void cprof_heap_pages_put_to_sleep(const struct cprof_heap_pages *pages);
