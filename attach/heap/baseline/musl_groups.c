@@ -119,9 +119,10 @@ static bool is_proved(struct cprof_baseline_memory *memory, const struct cprof_m
 					   group->addr + group->bytes);
 	bytes = cprof_baseline_memory_at(memory, group->addr, sizeof(back),
 					 group->addr + group->bytes);
-	if (bytes)
-		memcpy(&back, bytes, sizeof(back));
-	return bytes && back == meta_addr;
+	if (!bytes)
+		return false;
+	memcpy(&back, bytes, sizeof(back));
+	return back == meta_addr;
 }
 
 static struct cprof_error *walk_area(struct cprof_baseline_memory *memory, uint64_t addr,
