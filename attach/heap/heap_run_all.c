@@ -28,6 +28,8 @@ struct heaps {
 	struct cprof_session *session;
 	struct cprof_heap_run *all; /* owned; apart.n, in that order */
 	struct cprof_heap_oom oom;
+	bool hurries; /* what reads the samples, which was as nice as that before: */
+	int niceness;
 };
 
 /* As long as one is left, what goes wrong with another is said, and that one is looked at no more. */
@@ -92,6 +94,8 @@ static struct cprof_error *look_at_the_living(struct heaps *heaps)
 static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_profile)
 {
 	struct heaps *heaps = ctx;
+	if (heaps->hurries) /* names and lines are in nobody's way */
+		setpriority(PRIO_PROCESS, 0, heaps->niceness);
 	struct cprof_error *err = look_at_the_living(heaps);
 	if (err)
 		return err;
@@ -104,14 +108,14 @@ static struct cprof_error *finish_so_far(void *ctx, struct cprof_profile **ret_p
 
 /*
  * Whoever reads sleeps most of the time, but where he has to stand behind all others for a processor the cells are full meanwhile, and a leak is
- * told by a few samples. Where it is permitted (CAP_SYS_NICE). What it was before is in *ret_before; false: it still is.
+ * told by a few samples. Where it is permitted (CAP_SYS_NICE).
  */
-static bool hurry(const struct heaps *heaps, int *ret_before)
+static void hurry(struct heaps *heaps)
 {
 	errno = 0;
-	*ret_before = getpriority(PRIO_PROCESS, 0);
-	return heaps->request->history_ns && !errno && *ret_before > NICENESS &&
-	       setpriority(PRIO_PROCESS, 0, NICENESS) == 0;
+	heaps->niceness = getpriority(PRIO_PROCESS, 0);
+	heaps->hurries = heaps->request->history_ns && !errno && heaps->niceness > NICENESS &&
+			 setpriority(PRIO_PROCESS, 0, NICENESS) == 0;
 }
 
 static struct cprof_error *sample_window(struct heaps *heaps)
@@ -147,11 +151,11 @@ static struct cprof_error *sample_window(struct heaps *heaps)
 
 static struct cprof_error *sample(struct heaps *heaps)
 {
-	int before;
-	const bool hurries = hurry(heaps, &before);
+	hurry(heaps);
 	struct cprof_error *err = sample_window(heaps);
-	if (hurries)
-		setpriority(PRIO_PROCESS, 0, before);
+	if (heaps->hurries)
+		setpriority(PRIO_PROCESS, 0, heaps->niceness);
+	heaps->hurries = false;
 	return err;
 }
 
