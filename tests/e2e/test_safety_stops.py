@@ -217,11 +217,14 @@ class Bounds(unittest.TestCase):
 
 
     def test_a_write_that_never_pauses_is_stopped_where_one_has_ended(self):
-        target = harness.Target(["stop_writes"])
-        result = heap(target.pid)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        said = target.close()
-        self.assertEqual("short 0 " not in said, "slept in a write" in result.stderr, said + result.stderr)
+        for _ in range(5):  # on a busy machine a write may take longer than anybody waits for its end
+            target = harness.Target(["stop_writes"])
+            result = heap(target.pid)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            said = target.close()
+            self.assertEqual("short 0 " not in said, "slept in a write" in result.stderr, said + result.stderr)
+            if "short 0 " in said:
+                break
         self.assertIn("short 0 ", said)
 
     def test_a_signal_that_comes_during_a_stop_still_ends_the_call(self):
