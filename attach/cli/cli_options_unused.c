@@ -11,7 +11,7 @@ static const struct use {
 	const char *name, *modes;
 	const char *instead; /* in another mode; NULL: there is nothing like it */
 } uses[] = {
-	{ "rate", "heap block mutex wall", "-hz is how often -mode cpu samples" },
+	{ "rate", "heap block mutex", "-hz is how often -mode cpu and wall sample" },
 	{ "hz", "cpu wall", "-rate is what -mode heap, block and mutex go by" },
 	{ "event", "cpu", NULL },
 	{ "stack-bytes", "cpu wall block mutex", NULL },

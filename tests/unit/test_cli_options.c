@@ -256,7 +256,8 @@ TEST(cli_options_that_do_nothing_in_a_mode_are_told)
 	} rows[] = {
 		{ "cpu", "-rate=100",
 		  "warning: -rate does nothing in -mode cpu: it goes with heap, "
-		  "block, mutex, wall; -hz is how often" },
+		  "block, mutex; -hz is how often" },
+		{ "wall", "-rate=1ms", "-rate does nothing in -mode wall" },
 		{ "heap", "-event=page-faults",
 		  "-event does nothing in -mode heap: it goes with cpu" },
 		{ "threads", "-hz=99", "-hz does nothing in -mode threads" },
