@@ -55,7 +55,7 @@ static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_exte
 	    extent->class > CPROF_JEMALLOC_CLASSES)
 		abort();
 	return cprof_jemalloc_samples_note(&it->samples, it->memory, &it->stacks, extent,
-					   extent->size);
+					   extent->arena & 1, extent->size);
 }
 
 /* Every stack that was believed can be told, and every sample has one. */
@@ -63,7 +63,11 @@ static void check_samples(const struct jemalloc_ctx *it)
 {
 	uint64_t addrs[CPROF_BASELINE_DEPTH];
 	unsigned lg;
+	static const uint64_t in_use[CPROF_JEMALLOC_CLASSES] = { 1, 1000, 100000 };
 	cprof_jemalloc_samples_rate(&it->samples, &lg);
+	cprof_jemalloc_samples_rate_of_share(&it->samples, in_use, &lg);
+	if (lg >= 48)
+		abort();
 	for (uint32_t i = 0; i < it->samples.n; i++) {
 		const uint32_t counts = it->samples.all[i].counts;
 		if (counts >= it->samples.n_counts ||

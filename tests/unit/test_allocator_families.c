@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "attach/heap/baseline/jemalloc_samples.h"
 #include "attach/heap/baseline/jemalloc_cache.h"
 #include "attach/heap/baseline/jemalloc_tree.h"
 #include "attach/heap/baseline/mimalloc_map.h"
@@ -90,6 +91,89 @@ TEST(baseline_memory_is_not_read_past_its_limit)
 }
 
 /* ---- jemalloc ---- */
+
+TEST(jemalloc_samples_tell_their_rate_by_the_share_of_blocks)
+{
+	enum { N_1024 = 150000, CLASS_1024 = 20, MOST = 4000 };
+	static const struct {
+		unsigned taken, want;
+		bool told;
+	} rates[] = { { 2326, 16, true }, { 2100, 16, true }, { 292, 19, true },
+		      { 73, 21, true },   { 15, 19, false },  { 0, 19, false } };
+	struct cprof_jemalloc_sample *all = calloc(MOST, sizeof(*all));
+	uint64_t in_use[CPROF_JEMALLOC_CLASSES] = { [CLASS_1024] = N_1024 };
+	CHECK(all);
+	CHECK_UINT(cprof_jemalloc_class_bytes(CLASS_1024), 1024);
+	for (unsigned i = 0; i < MOST; i++)
+		all[i].class = CLASS_1024;
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		const struct cprof_jemalloc_samples samples = { .all = all, .n = rates[i].taken };
+		unsigned lg = 0;
+		CHECK_UINT(cprof_jemalloc_samples_rate_of_share(&samples, in_use, &lg),
+			   rates[i].told);
+		CHECK_UINT(lg, rates[i].want);
+	}
+	free(all);
+}
+
+TEST(jemalloc_samples_lead_to_their_stacks_in_each_version)
+{
+	enum { COUNTS = 0x10000, STACK = 0x11000 };
+	static const struct {
+		const char *what;
+		bool is_5_3;
+		unsigned word;                   /* of the descriptor, that leads to the counts */
+		unsigned counts_stack, addrs, n; /* words of the counts, and of the stack */
+		uint64_t depth;
+		unsigned samples, broken;
+	} rows[] = {
+		{ "5.1", false, 0, 7, 9, 10, 3, 1, 0 },
+		{ "5.2", false, 1, 7, 9, 10, 3, 1, 0 },
+		{ "5.3", true, 2, 12, 13, 14, 3, 1, 0 },
+		{ "5.3 read as 5.2", false, 1, 12, 13, 14, 3, 0, 1 },
+		{ "5.2 read as 5.3", true, 2, 7, 9, 10, 3, 0, 1 },
+		{ "no stack", false, 1, 7, 9, 10, 0, 0, 1 },
+		{ "a stack too deep", false, 0, 7, 9, 10, 1025, 0, 1 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pages *pages = calloc(1, sizeof(*pages));
+		struct cprof_baseline_memory memory;
+		struct cprof_baseline_stacks stacks;
+		struct cprof_jemalloc_samples samples = { 0 };
+		struct cprof_jemalloc_extent extent = { .block = 0x20000, .class = 20 };
+		uint64_t addrs[CPROF_BASELINE_DEPTH];
+		const uint64_t first = STACK + (rows[i].n + 1) * 8;
+		CHECK(pages);
+		put(pages, COUNTS + rows[i].counts_stack * 8, STACK);
+		put(pages, STACK + rows[i].addrs * 8, first);
+		put(pages, STACK + rows[i].n * 8, rows[i].depth);
+		for (unsigned k = 0; k < 3; k++)
+			put(pages, first + k * 8, 0x401000 + k);
+		open_pages(pages, &memory);
+		CHECK(!cprof_baseline_stacks_init(&stacks));
+		CHECK(!cprof_jemalloc_samples_note(&samples, &memory, &stacks, &extent,
+						   rows[i].is_5_3, 1024));
+		extent.free[rows[i].word] = 1; /* not sampled */
+		CHECK(!cprof_jemalloc_samples_note(&samples, &memory, &stacks, &extent,
+						   rows[i].is_5_3, 1024));
+		CHECK(!samples.n && !samples.n_broken);
+		extent.free[rows[i].word] = COUNTS;
+		CHECK(!cprof_jemalloc_samples_note(&samples, &memory, &stacks, &extent,
+						   rows[i].is_5_3, 1024));
+		CHECK_UINT(samples.n, rows[i].samples);
+		CHECK_UINT(samples.n_broken, rows[i].broken);
+		if (samples.n) {
+			CHECK_UINT(
+				cprof_baseline_stacks_get(&stacks, samples.counts[0].stack, addrs),
+				3);
+			CHECK_UINT(addrs[2], 0x401002);
+		}
+		cprof_jemalloc_samples_deinit(&samples);
+		cprof_baseline_stacks_deinit(&stacks);
+		cprof_baseline_memory_deinit(&memory);
+		free(pages);
+	}
+}
 
 TEST(jemalloc_classes_are_those_of_its_table)
 {

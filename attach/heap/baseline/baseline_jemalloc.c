@@ -24,6 +24,7 @@ struct reading {
 	struct cprof_jemalloc_samples samples;
 	bool has_pads;                       /* large blocks have a page more than they need */
 	struct cprof_baseline_blocks starts; /* of extents, by page; 16 bytes of the set are one */
+	uint64_t in_use[CPROF_JEMALLOC_CLASSES]; /* blocks of each, those in caches among them */
 	uint64_t n_stray; /* pointers in caches that are no block of their size */
 };
 
@@ -84,6 +85,12 @@ static struct cprof_error *untold(struct reading *reading, const char *why)
 					     "%s", why);
 }
 
+static void count_class(struct reading *reading, unsigned class, uint64_t n)
+{
+	if (class < CPROF_JEMALLOC_CLASSES)
+		reading->in_use[class] += n;
+}
+
 static struct cprof_error *read_slab(struct reading *reading,
 				     const struct cprof_jemalloc_extent *extent, uint64_t absent)
 {
@@ -117,6 +124,7 @@ static struct cprof_error *read_slab(struct reading *reading,
 		else
 			cprof_baseline_teller_tiny(&reading->teller, row, 1, gone);
 	}
+	count_class(reading, extent->class, n - n_free);
 	/* The count was taken a moment before or after the bits. */
 	const uint64_t differ =
 		n_free > extent->n_free ? n_free - extent->n_free : extent->n_free - n_free;
@@ -153,11 +161,11 @@ static struct cprof_error *read_large(struct reading *reading,
 	if (!err)
 		err = cprof_baseline_teller_block(&reading->teller, row, extent->block, bytes,
 						  absent - here);
-	return err || !reading->tree.form->is_5_3
-		       ? err
-		       : cprof_jemalloc_samples_note(&reading->samples, reading->teller.memory,
-						     &reading->teller.account->stacks, extent,
-						     bytes);
+	count_class(reading, extent->class, 1);
+	return err ? err
+		   : cprof_jemalloc_samples_note(&reading->samples, reading->teller.memory,
+						 &reading->teller.account->stacks, extent,
+						 reading->tree.form->is_5_3, bytes);
 }
 
 static struct cprof_error *on_extent(void *ctx, const struct cprof_jemalloc_extent *extent)
@@ -277,8 +285,10 @@ static struct cprof_error *add_samples(struct reading *reading)
 	const struct cprof_jemalloc_samples *samples = &reading->samples;
 	struct cprof_error *err = NULL;
 	unsigned lg;
-	if (samples->n)
+	if (reading->tree.form->is_5_3)
 		cprof_jemalloc_samples_rate(samples, &lg);
+	else
+		cprof_jemalloc_samples_rate_of_share(samples, reading->in_use, &lg);
 	for (uint32_t i = 0; !err && i < samples->n; i++) {
 		const struct cprof_jemalloc_sample *sample = &samples->all[i];
 		const struct cprof_baseline_sampled sampled = {
