@@ -34,16 +34,15 @@ static size_t most_bytes(int fd)
 /* The bytes of a file; "-" is stdin. Appended to `out`. */
 static struct cprof_error *read_file(const char *path, struct cprof_buffer *out)
 {
-	CPROF_AUTO(close) int opened = -1;
-	int fd = STDIN_FILENO;
-	if (strcmp(path, "-") != 0) {
-		fd = opened = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return cprof_error_os(errno, "open %s", path);
-		struct stat st;
-		if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-			return cprof_error_os(EISDIR, "read %s", path);
-	}
+	const bool is_stdin = strcmp(path, "-") == 0;
+	CPROF_AUTO(close)
+	int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+			  : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return cprof_error_os(errno, "open %s", path);
+	struct stat st;
+	if (!is_stdin && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+		return cprof_error_os(EISDIR, "read %s", path);
 	const size_t most = most_bytes(fd);
 	for (;;) {
 		uint8_t *room = cprof_buffer_reserve(out, READ_BYTES);
