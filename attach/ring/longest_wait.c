@@ -2,8 +2,6 @@
 #include "attach/ring/longest_wait.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "attach/locks/wait_kind.h"
@@ -19,15 +17,11 @@ static bool read_call(pid_t pid, pid_t tid, struct cprof_thread_call *ret, int *
 	return n > 0 && cprof_thread_call_parse(text, ret);
 }
 
-/* proc(5): time on a processor, time in a run queue, how often; the last one. */
+/* How often it was put on a processor; 0: nobody knows. */
 static uint64_t read_runs(pid_t pid, pid_t tid)
 {
-	char text[TEXT_MAX];
-	uint64_t runs = 0;
-	if (cprof_thread_read(pid, tid, "schedstat", text, sizeof(text)) <= 0 ||
-	    sscanf(text, "%*u %*u %" SCNu64, &runs) != 1)
-		return 0;
-	return runs;
+	struct cprof_thread_schedstat now;
+	return cprof_thread_schedstat_read(pid, tid, &now) ? now.runs : 0;
 }
 
 static char read_state(pid_t pid, pid_t tid)

@@ -136,6 +136,12 @@ bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *re
 	return true;
 }
 
+bool cprof_thread_schedstat_parse(const char *text, struct cprof_thread_schedstat *ret)
+{
+	return sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &ret->ran_ns, &ret->queued_ns,
+		      &ret->runs) == 3;
+}
+
 bool cprof_thread_io_parse(const char *text, uint64_t *ret_writes)
 {
 	const char *count = field(text, "syscw");
@@ -226,6 +232,13 @@ int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t 
 		return -errno;
 	buf[n] = 0;
 	return (int)n;
+}
+
+bool cprof_thread_schedstat_read(pid_t pid, pid_t tid, struct cprof_thread_schedstat *ret)
+{
+	char text[128];
+	return cprof_thread_read(pid, tid, "schedstat", text, sizeof(text)) > 0 &&
+	       cprof_thread_schedstat_parse(text, ret);
 }
 
 uint64_t cprof_thread_count(pid_t pid)

@@ -2,10 +2,10 @@
 /*
  * attach/target/thread_proc.h - what /proc says of one thread: the parsers, and reading the files.
  *
- * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched,io} and the list of the threads. What the numbers mean
+ * Owns the text of /proc/PID/task/TID/{stat,status,syscall,sched,schedstat,io} and the list of the threads. What the numbers mean
  * together (which thread runs, what a sleeping one waits for) is the callers'; the parsers here need no process.
  *
- * Source of truth: proc(5); fs/proc/base.c proc_pid_syscall() and fs/proc/array.c do_task_stat(). A thread
+ * Source of truth: proc(5); Documentation/scheduler/sched-stats.rst "/proc/<pid>/schedstat"; fs/proc/base.c proc_pid_syscall() and fs/proc/array.c do_task_stat(). A thread
  * may be gone between any two reads: that is an everyday end, told by `false`.
  */
 #ifndef CPROF_ATTACH_TARGET_THREAD_PROC_H
@@ -55,6 +55,13 @@ struct cprof_thread_switches {
 	bool has_count;
 };
 
+/* /proc/PID/task/TID/schedstat */
+struct cprof_thread_schedstat {
+	uint64_t ran_ns;    /* on a processor so far */
+	uint64_t queued_ns; /* in a run queue */
+	uint64_t runs;      /* times it was put on a processor */
+};
+
 /* /proc/PID/task/TID/status, the rarely needed rest */
 struct cprof_thread_status {
 	pid_t tgid;
@@ -73,6 +80,7 @@ struct cprof_thread_status {
 bool cprof_thread_stat_parse(const char *text, struct cprof_thread_stat *ret);
 bool cprof_thread_call_parse(const char *text, struct cprof_thread_call *ret);
 bool cprof_thread_sched_parse(const char *text, struct cprof_thread_switches *ret);
+bool cprof_thread_schedstat_parse(const char *text, struct cprof_thread_schedstat *ret);
 bool cprof_thread_status_parse(const char *text, struct cprof_thread_status *ret);
 
 /* Of /proc/PID/task/TID/io: calls of write(2), writev(2), sendfile(2) and their kin that have ended. */
@@ -92,6 +100,9 @@ bool cprof_thread_call_same(const struct cprof_thread_call *a, const struct cpro
  * the number of bytes, or -errno. Blocks no longer than the kernel needs to write the line.
  */
 int cprof_thread_read(pid_t pid, pid_t tid, const char *name, char *buf, size_t cap);
+
+/* Of a thread that is there; false: it is gone, or the kernel does not tell (CONFIG_SCHED_INFO). */
+bool cprof_thread_schedstat_read(pid_t pid, pid_t tid, struct cprof_thread_schedstat *ret);
 
 /*
  * The thread ids of `pid`, in the order of the kernel (oldest first). `*ret_tids` is malloc'ed. Errors: NO_TARGET where

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attach/target/thread_progress.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "attach/target/thread_proc.h"
@@ -17,18 +14,19 @@
 /* How long it was on a processor so far; false: it is gone, or the kernel does not tell. */
 static bool read_ran(pid_t pid, pid_t tid, uint64_t *ret_ns)
 {
-	char text[128];
-	return cprof_thread_read(pid, tid, "schedstat", text, sizeof(text)) > 0 &&
-	       sscanf(text, "%" SCNu64, ret_ns) == 1;
+	struct cprof_thread_schedstat now;
+	if (!cprof_thread_schedstat_read(pid, tid, &now))
+		return false;
+	*ret_ns = now.ran_ns;
+	return true;
 }
 
 static bool wants_to_run(pid_t pid, pid_t tid)
 {
 	char text[1024];
-	if (cprof_thread_read(pid, tid, "stat", text, sizeof(text)) <= 0)
-		return false;
-	const char *after = strrchr(text, ')');
-	return after && strncmp(after, ") R", 3) == 0;
+	struct cprof_thread_stat stat;
+	return cprof_thread_read(pid, tid, "stat", text, sizeof(text)) > 0 &&
+	       cprof_thread_stat_parse(text, &stat) && stat.state == 'R';
 }
 
 static void add(struct cprof_thread_progress *progress, pid_t tid)

@@ -77,15 +77,15 @@ static bool read_at(int fd, char *text, size_t cap)
 	return true;
 }
 
-/* The third number: how often it was put on a CPU. A wait in which it stays the same is one wait. */
+/* How often it was put on a CPU. A wait in which it stays the same is one wait. */
 static uint64_t read_runs(const struct cprof_wait_sleeper *sleeper)
 {
 	char text[TEXT_MAX];
-	unsigned long long ran_ns, queued_ns, runs;
-	if (!read_at(sleeper->schedstat_fd, text, sizeof(text)) ||
-	    sscanf(text, "%llu %llu %llu", &ran_ns, &queued_ns, &runs) != 3)
-		return 0;
-	return runs;
+	struct cprof_thread_schedstat now;
+	return read_at(sleeper->schedstat_fd, text, sizeof(text)) &&
+			       cprof_thread_schedstat_parse(text, &now)
+		       ? now.runs
+		       : 0;
 }
 
 /* The count before the call: if it is still the same later, the thread has slept from the call on, or longer. */

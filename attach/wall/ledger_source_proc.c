@@ -7,7 +7,6 @@
  *
  * Source of truth: Documentation/scheduler/sched-stats.rst "/proc/<pid>/schedstat".
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +22,6 @@
 #define LOOKED      32
 #define SHARE       50 /* at most one part in so many of our time goes into reading */
 
-struct stat_now {
-	unsigned long long ran_ns, queued_ns, runs;
-};
-
 /* What a thread was in between two looks, as far as its statistics told by then. */
 struct look {
 	uint64_t from_ns, to_ns;
@@ -36,7 +31,7 @@ struct look {
 struct known {
 	pid_t tid;
 	char name[CPROF_COMM_MAX];
-	struct stat_now before, last;
+	struct cprof_thread_schedstat before, last;
 	uint64_t born_ns, ended_ns; /* 0: lives */
 	uint64_t mark_ns;           /* looks are settled until then; 0: nothing is yet */
 	struct look looked
@@ -55,13 +50,6 @@ struct proc_source {
 	uint64_t start_ns, end_ns, pause_ns;
 	struct cprof_stand_still still;
 };
-
-static bool read_stat(pid_t pid, pid_t tid, struct stat_now *ret)
-{
-	char text[128];
-	return cprof_thread_read(pid, tid, "schedstat", text, sizeof(text)) > 0 &&
-	       sscanf(text, "%llu %llu %llu", &ret->ran_ns, &ret->queued_ns, &ret->runs) == 3;
-}
 
 static void read_name(pid_t pid, struct known *thread)
 {
@@ -107,7 +95,7 @@ static void tell(void *state, pid_t tid, bool born, uint64_t mono_ns)
 }
 
 /* In an exec another thread takes over the process's id, with its own statistics: what its predecessor had stays the difference. */
-static void carry_on(struct known *thread, const struct stat_now *now)
+static void carry_on(struct known *thread, const struct cprof_thread_schedstat *now)
 {
 	thread->before.ran_ns += now->ran_ns - thread->last.ran_ns;
 	thread->before.queued_ns += now->queued_ns - thread->last.queued_ns;
@@ -124,8 +112,8 @@ static struct cprof_error *look(struct proc_source *source, pid_t tid, uint64_t 
 	thread->listed = true;
 	if (is_new)
 		thread->born_ns = first ? source->start_ns : now_ns;
-	struct stat_now now;
-	if (!read_stat(source->pid, tid, &now))
+	struct cprof_thread_schedstat now;
+	if (!cprof_thread_schedstat_read(source->pid, tid, &now))
 		return NULL;
 	if (now.ran_ns < thread->last.ran_ns || now.runs < thread->last.runs)
 		carry_on(thread, &now);
@@ -287,10 +275,10 @@ static struct cprof_error *look_at_all(struct proc_source *source, bool first,
 
 static struct cprof_error *open_source(const struct cprof_run *run, bool timed, void **ret_state)
 {
-	struct stat_now now;
+	struct cprof_thread_schedstat now;
 	(void)timed; /* it is told at each look */
 	const pid_t pid = run->targets[0]->pid;
-	if (!read_stat(pid, pid, &now))
+	if (!cprof_thread_schedstat_read(pid, pid, &now))
 		return cprof_error_new(CPROF_ERR_UNSUPPORTED,
 				       "/proc/%d/schedstat does not tell: the kernel keeps no "
 				       "statistics of its scheduler",

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cprof_thread_call call;
 	struct cprof_thread_switches switches;
 	uint64_t writes;
+	struct cprof_thread_schedstat schedstat;
 	struct cprof_thread_status status;
 	if (!text)
 		return 0;
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	cprof_thread_sched_parse(text, &switches);
 	cprof_thread_io_parse(text, &writes);
+	cprof_thread_schedstat_parse(text, &schedstat);
 	if (cprof_thread_status_parse(text, &status) && (status.tgid <= 0 || status.ns_tid < 0))
 		abort();
 	free(text);

@@ -162,6 +162,18 @@ TEST(thread_io_parse_reads_how_many_writes_have_ended)
 	CHECK(!cprof_thread_io_parse("wchar: 2\nxsyscw: 4\n", &writes));
 }
 
+TEST(thread_schedstat_parse_reads_three_numbers)
+{
+	struct cprof_thread_schedstat now;
+	CHECK(cprof_thread_schedstat_parse("120500 3000 17\n", &now));
+	CHECK_UINT(now.ran_ns, 120500);
+	CHECK_UINT(now.queued_ns, 3000);
+	CHECK_UINT(now.runs, 17);
+	CHECK(!cprof_thread_schedstat_parse("", &now));
+	CHECK(!cprof_thread_schedstat_parse("1 2", &now));
+	CHECK(!cprof_thread_schedstat_parse("1 x 3", &now));
+}
+
 TEST(thread_status_parse_takes_the_innermost_thread_id)
 {
 	static const char text[] =
