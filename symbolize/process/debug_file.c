@@ -64,6 +64,17 @@ static const char *refusal(struct cprof_elf *elf, int fd, const struct want *wan
 	return "has no build-id to prove that it belongs here";
 }
 
+/* It is not this file, or it cannot be read: the next place is tried, unless memory is out. Takes `err`. */
+static struct cprof_error *pass_over(struct cprof_buffer *trail, const char *path,
+				     struct cprof_error *err)
+{
+	note_tried(trail, path, err->message);
+	if (err->code == CPROF_ERR_NO_MEMORY)
+		return err;
+	cprof_error_free(err);
+	return NULL;
+}
+
 /* Sets *ret_elf if the file at `fd` is the one wanted. `path` is for the trail. */
 static struct cprof_error *try_fd(int fd, const char *path, const struct want *want,
 				  struct cprof_buffer *trail, struct cprof_elf **ret_elf)
@@ -73,13 +84,8 @@ static struct cprof_error *try_fd(int fd, const char *path, const struct want *w
 	struct cprof_error *err = cprof_image_open(fd, path, want->budget, &image);
 	if (!err)
 		err = cprof_elf_open(image, false, &elf);
-	if (err) {
-		note_tried(trail, path, err->message);
-		if (err->code == CPROF_ERR_NO_MEMORY)
-			return err;
-		cprof_error_free(err);
-		return NULL;
-	}
+	if (err)
+		return pass_over(trail, path, err);
 	const char *why_not = refusal(elf, fd, want);
 	note_tried(trail, path, why_not ? why_not : "taken");
 	if (why_not)
@@ -121,13 +127,8 @@ static struct cprof_error *try_path(const struct cprof_debug_roots *roots, const
 		return NULL;
 	CPROF_AUTO(close) int fd = -1;
 	struct cprof_error *err = open_for(roots, want, path, &(struct place){ root, below }, &fd);
-	if (err) {
-		note_tried(trail, path, err->message);
-		if (err->code == CPROF_ERR_NO_MEMORY)
-			return err;
-		cprof_error_free(err);
-		return NULL;
-	}
+	if (err)
+		return pass_over(trail, path, err);
 	if (fd < 0 && errno == EINVAL) {
 		note_tried(trail, path, "is no regular file");
 		return NULL;

@@ -393,6 +393,21 @@ static struct cprof_error *find_moved(struct cprof_modules *modules, const struc
 	return NULL;
 }
 
+/* `module`, which opening `path` gave `err`. Takes both. */
+static struct cprof_error *take_opened(struct cprof_modules *modules, struct cprof_module *module,
+				       struct cprof_error *err, const char *path,
+				       struct cprof_module **ret_module)
+{
+	if (err) {
+		module_free(module);
+		return cprof_error_wrap(err, "%s", path);
+	}
+	err = append(modules, module);
+	if (!err)
+		*ret_module = module;
+	return err;
+}
+
 struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char *path,
 				       struct cprof_module **ret_module)
 {
@@ -410,15 +425,8 @@ struct cprof_error *cprof_modules_open(struct cprof_modules *modules, const char
 	module->kind = CPROF_MODULE_FILE;
 	module->dev = (uint64_t)major(st.st_dev) << 32 | minor(st.st_dev);
 	module->inode = st.st_ino;
-	struct cprof_error *err = open_fd(module, fd, &modules->budget);
-	if (err) {
-		module_free(module);
-		return cprof_error_wrap(err, "%s", path);
-	}
-	err = append(modules, module);
-	if (!err)
-		*ret_module = module;
-	return err;
+	return take_opened(modules, module, open_fd(module, fd, &modules->budget), path,
+			   ret_module);
 }
 
 struct cprof_error *cprof_modules_open_bytes(struct cprof_modules *modules, const char *path,
@@ -438,15 +446,7 @@ struct cprof_error *cprof_modules_open_bytes(struct cprof_modules *modules, cons
 	}
 	module->kind = CPROF_MODULE_FILE;
 	module->image = image;
-	err = read_elf(module);
-	if (err) {
-		module_free(module);
-		return cprof_error_wrap(err, "%s", path);
-	}
-	err = append(modules, module);
-	if (!err)
-		*ret_module = module;
-	return err;
+	return take_opened(modules, module, read_elf(module), path, ret_module);
 }
 
 /* ---- addresses ---- */
