@@ -48,119 +48,90 @@ static void put_sample(const struct cprof_profile *profile, uint32_t i, struct c
 	cprof_buffer_puts(out, ";");
 }
 
+enum {
+	ATTRIBUTES = CPROF_PUSH_ATTRIBUTES,
+	SPANS = CPROF_PUSH_SPAN_ID,
+	TRACES = CPROF_PUSH_TRACE_ID
+};
+static const struct {
+	unsigned requests;
+	const struct cprof_push_grammar *grammar;
+	size_t n_labels; /* of the whole profile */
+	const char *samples[3];
+	const char *want;
+	uint32_t n_names, n_gone;
+} rows[] = {
+	{ 0, NULL, 0, { "route=/a", "route=/b" }, ";;", 0, 0 },
+	{ ATTRIBUTES, NULL, 0, { "route=/a tid=7#", "route=/b" }, "route=/a;route=/b;", 0, 0 },
+	{ ATTRIBUTES, NULL, 0, { "thread=x lock=0x1 owner=y", "why=z a=1" }, ";a=1;", 0, 0 },
+	/* what all say alike is the profile's; what one says not is not */
+	{ ATTRIBUTES, NULL, 0, { "a=1 b=2", "a=1 b=2", "a=1" }, "b=2;b=2;;", 0, 0 },
+	{ ATTRIBUTES, NULL, 0, { "a=1 a=1", "b=1" }, "a=1 a=1;b=1;", 0, 0 },
+	{ ATTRIBUTES, NULL, 0, { "a=1", "a=2", "a=1" }, "a=1;a=2;a=1;", 0, 0 },
+	/* ids, where there is a place for them, and good ones */
+	{ ATTRIBUTES, NULL, 0, { "trace_id=" TRACE " a=1", "span_id=" SPAN }, "a=1;;", 0, 0 },
+	{ ATTRIBUTES | SPANS,
+	  NULL,
+	  0,
+	  { "trace_id=" TRACE " a=1", "span_id=" SPAN },
+	  "a=1;span_id=" SPAN ";",
+	  0,
+	  0 },
+	{ SPANS | TRACES,
+	  NULL,
+	  0,
+	  { "trace_id=" TRACE " a=1", "span_id=" SPAN },
+	  "trace_id=" TRACE ";span_id=" SPAN ";",
+	  0,
+	  0 },
+	{ SPANS | TRACES,
+	  NULL,
+	  0,
+	  { "trace_id=" TRACE, "trace_id=" TRACE },
+	  "trace_id=" TRACE ";trace_id=" TRACE ";",
+	  0,
+	  0 },
+	{ SPANS | TRACES,
+	  NULL,
+	  0,
+	  { "trace_id=" SPAN, "span_id=" TRACE, "span_id=0000000000000000" },
+	  ";;;",
+	  0,
+	  0 },
+	{ SPANS, NULL, 0, { "span_id=b7ad6b716920333x", "span_id=b7ad6b71692033311" }, ";;", 0, 0 },
+	/* names and values as the server has them; of two that come out the same one goes */
+	{ ATTRIBUTES,
+	  &underscores,
+	  0,
+	  { "http.route=/users", "zone-id=1" },
+	  "http_route=/use;zone_id=1;",
+	  0,
+	  0 },
+	{ ATTRIBUTES, &underscores, 0, { "a.b=1 a_b=2", "c=3" }, "a_b=1;c=3;", 0, 0 },
+	{ ATTRIBUTES, NULL, 0, { "service_name=x __name__=y =z e=", "f=1" }, ";f=1;", 0, 0 },
+	/* ... and one that comes out as a name of ours or the server's own does not */
+	{ ATTRIBUTES | SPANS,
+	  &underscores,
+	  0,
+	  { "service.name=x span.id=y", "f=1" },
+	  ";f=1;",
+	  0,
+	  0 },
+	{ ATTRIBUTES, &underscores, 0, { "..name=x owner.tid=y", "f=1" }, ";f=1;", 0, 0 },
+	/* no more names than there is room for */
+	{ ATTRIBUTES, &underscores, 1, { "c=1 b=2", "a=3" }, "b=2;a=3;", 3, 2 },
+	{ ATTRIBUTES, &underscores, 3, { "c=1 b=2", "a=3" }, ";;", 3, 0 },
+	{ ATTRIBUTES,
+	  NULL,
+	  9,
+	  { "i=1 h=1 g=1 f=1 e=1 d=1 c=1 b=1 a=1", "" },
+	  "h=1 g=1 f=1 e=1 d=1 c=1 b=1 a=1;;",
+	  9,
+	  8 },
+};
+
 TEST(push_keeps_the_labels_of_requests_that_a_server_has_a_place_for)
 {
-	enum {
-		ATTRIBUTES = CPROF_PUSH_ATTRIBUTES,
-		SPANS = CPROF_PUSH_SPAN_ID,
-		TRACES = CPROF_PUSH_TRACE_ID
-	};
-	static const struct {
-		unsigned requests;
-		const struct cprof_push_grammar *grammar;
-		size_t n_labels; /* of the whole profile */
-		const char *samples[3];
-		const char *want;
-		uint32_t n_names, n_gone;
-	} rows[] = {
-		{ 0, NULL, 0, { "route=/a", "route=/b" }, ";;", 0, 0 },
-		{ ATTRIBUTES,
-		  NULL,
-		  0,
-		  { "route=/a tid=7#", "route=/b" },
-		  "route=/a;route=/b;",
-		  0,
-		  0 },
-		{ ATTRIBUTES,
-		  NULL,
-		  0,
-		  { "thread=x lock=0x1 owner=y", "why=z a=1" },
-		  ";a=1;",
-		  0,
-		  0 },
-		/* what all say alike is the profile's; what one says not is not */
-		{ ATTRIBUTES, NULL, 0, { "a=1 b=2", "a=1 b=2", "a=1" }, "b=2;b=2;;", 0, 0 },
-		{ ATTRIBUTES, NULL, 0, { "a=1 a=1", "b=1" }, "a=1 a=1;b=1;", 0, 0 },
-		{ ATTRIBUTES, NULL, 0, { "a=1", "a=2", "a=1" }, "a=1;a=2;a=1;", 0, 0 },
-		/* ids, where there is a place for them, and good ones */
-		{ ATTRIBUTES,
-		  NULL,
-		  0,
-		  { "trace_id=" TRACE " a=1", "span_id=" SPAN },
-		  "a=1;;",
-		  0,
-		  0 },
-		{ ATTRIBUTES | SPANS,
-		  NULL,
-		  0,
-		  { "trace_id=" TRACE " a=1", "span_id=" SPAN },
-		  "a=1;span_id=" SPAN ";",
-		  0,
-		  0 },
-		{ SPANS | TRACES,
-		  NULL,
-		  0,
-		  { "trace_id=" TRACE " a=1", "span_id=" SPAN },
-		  "trace_id=" TRACE ";span_id=" SPAN ";",
-		  0,
-		  0 },
-		{ SPANS | TRACES,
-		  NULL,
-		  0,
-		  { "trace_id=" TRACE, "trace_id=" TRACE },
-		  "trace_id=" TRACE ";trace_id=" TRACE ";",
-		  0,
-		  0 },
-		{ SPANS | TRACES,
-		  NULL,
-		  0,
-		  { "trace_id=" SPAN, "span_id=" TRACE, "span_id=0000000000000000" },
-		  ";;;",
-		  0,
-		  0 },
-		{ SPANS,
-		  NULL,
-		  0,
-		  { "span_id=b7ad6b716920333x", "span_id=b7ad6b71692033311" },
-		  ";;",
-		  0,
-		  0 },
-		/* names and values as the server has them; of two that come out the same one goes */
-		{ ATTRIBUTES,
-		  &underscores,
-		  0,
-		  { "http.route=/users", "zone-id=1" },
-		  "http_route=/use;zone_id=1;",
-		  0,
-		  0 },
-		{ ATTRIBUTES, &underscores, 0, { "a.b=1 a_b=2", "c=3" }, "a_b=1;c=3;", 0, 0 },
-		{ ATTRIBUTES,
-		  NULL,
-		  0,
-		  { "service_name=x __name__=y =z e=", "f=1" },
-		  ";f=1;",
-		  0,
-		  0 },
-		/* ... and one that comes out as a name of ours or the server's own does not */
-		{ ATTRIBUTES | SPANS,
-		  &underscores,
-		  0,
-		  { "service.name=x span.id=y", "f=1" },
-		  ";f=1;",
-		  0,
-		  0 },
-		{ ATTRIBUTES, &underscores, 0, { "..name=x owner.tid=y", "f=1" }, ";f=1;", 0, 0 },
-		/* no more names than there is room for */
-		{ ATTRIBUTES, &underscores, 1, { "c=1 b=2", "a=3" }, "b=2;a=3;", 3, 2 },
-		{ ATTRIBUTES, &underscores, 3, { "c=1 b=2", "a=3" }, ";;", 3, 0 },
-		{ ATTRIBUTES,
-		  NULL,
-		  9,
-		  { "i=1 h=1 g=1 f=1 e=1 d=1 c=1 b=1 a=1", "" },
-		  "h=1 g=1 f=1 e=1 d=1 c=1 b=1 a=1;;",
-		  9,
-		  8 },
-	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct cprof_push_backend backend = { .requests = rows[i].requests,
 							    .grammar = rows[i].grammar };
