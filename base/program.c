@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+const int cprof_program_ending_signals[] = { SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,   SIGUSR1,
+					     SIGUSR2, SIGALRM, SIGXCPU, SIGVTALRM, SIGPROF,
+					     SIGIO,   SIGPWR,  0 };
+
 static void go_on(int signal_no)
 {
 	(void)signal_no;

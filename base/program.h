@@ -16,6 +16,12 @@
  */
 void cprof_program_start(void);
 
+/*
+ * All signals that would end us and can be caught: people, terminals, timers, limits (ulimit -t) and batch systems send some of
+ * them. Ends with 0.
+ */
+extern const int cprof_program_ending_signals[];
+
 /* Last of all, where nobody has looked whether all that was written to stdout has arrived. */
 struct cprof_error *cprof_program_end(void);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/program.h"
 
 enum { STOP_FD = 3, RESULT_FD, ASK_FD, FIRST_FREE_FD };
 
@@ -29,18 +30,17 @@ static void keep_only(int stop_fd, int result_fd, int ask_fd)
 _Noreturn static void run(const char *name, cprof_work_fn *fn, void *ctx, int stop_fd,
 			  int result_fd, int ask_fd)
 {
-	/*
-	 * The terminal sends them to all, and so may who means the parent. Ctrl-Z as well: who is stopped while he holds a target
-	 * would stop that. None is left with the parent's handler, which would write to descriptors that are others here.
-	 */
-	static const int ours[] = {
-		SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,   SIGTSTP, SIGPIPE, SIGUSR1,
-		SIGUSR2, SIGALRM, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR
-	};
 	CPROF_AUTO(buffer) struct cprof_buffer bytes = { 0 };
 	sigset_t none;
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		signal(ours[i], SIG_IGN);
+	/*
+	 * The terminal sends them to all, and so may who means the parent. None is left with the parent's handler, which would write
+	 * to descriptors that are others here.
+	 */
+	for (const int *ends = cprof_program_ending_signals; *ends; ends++)
+		signal(*ends, SIG_IGN);
+	signal(SIGTSTP,
+	       SIG_IGN); /* who is stopped by Ctrl-Z while he holds a target would stop that */
+	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_NAME, name);

@@ -12,6 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/program.h"
+
 #define ABORTED 130 /* 128 + SIGINT, as a shell reports it */
 
 /* A signal handler can reach nothing but globals. */
@@ -73,22 +75,19 @@ static void handle(int signal_no, siginfo_t *info, void *context)
 
 struct cprof_error *cprof_interrupt_init(int *ret_fd)
 {
-	/* All that would end us: timers, limits (ulimit -t) and batch systems send some of them, and a target is to be left as it was. */
-	static const int signals[] = { SIGINT,  SIGTERM, SIGHUP,    SIGQUIT, SIGUSR1, SIGUSR2,
-				       SIGALRM, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR };
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event_fd < 0)
 		return cprof_error_os(errno, "eventfd");
 	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_RESTART | SA_SIGINFO };
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+	for (const int *ends = cprof_program_ending_signals; *ends; ends++) {
 		struct sigaction before;
 		const bool ignored =
-			sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
-		if (signals[i] == SIGINT)
+			sigaction(*ends, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+		if (*ends == SIGINT)
 			ignores_terminal = ignored;
-		else if (ignored && signals[i] != SIGTERM)
+		else if (ignored && *ends != SIGTERM)
 			continue; /* nohup(1) does that on purpose */
-		sigaction(signals[i], &action, NULL);
+		sigaction(*ends, &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	*ret_fd = event_fd;
